@@ -1,0 +1,83 @@
+"""What can go wrong, as one tree, and the exit code that each kind owns.
+
+    GraaspLocalError            1   unexpected
+    ├── UsageError              2   the command does not make sense as typed
+    ├── ConfigurationError      2   .env or an override file is missing, malformed or contradictory
+    ├── EngineUnreachable       3   no Docker engine, or no Compose v2, answers
+    ├── Refused                10   a check before the gate closes failed: nothing was touched
+    ├── Locked                 11   another walk is under way
+    ├── RolledBack             20   the walk failed and the old version serves again
+    ├── NeedsYou               21   the walk failed after the gate closed: the site stays closed
+    └── Interrupted           130   ended by ctrl-C or SIGTERM
+
+Every error is three short sentences: what happened, what it means for the site, what to type next.
+Pure.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """What the process answers; scripts rely on these numbers."""
+
+    DONE = 0
+    UNEXPECTED = 1
+    USAGE = 2
+    ENGINE_UNREACHABLE = 3
+    REFUSED = 10
+    LOCKED = 11
+    ROLLED_BACK = 20
+    NEEDS_YOU = 21
+    INTERRUPTED = 130
+
+
+class GraaspLocalError(Exception):
+    """An error that a person reads: `what` happened, what it is `meaning` for the site, what to type `next_step`."""
+
+    exit_code: ClassVar[ExitCode] = ExitCode.UNEXPECTED
+
+    def __init__(self, what: str, meaning: str = "", next_step: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.meaning = meaning
+        self.next_step = next_step
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The sentences that there are, in the order to be read."""
+        return tuple(sentence for sentence in (self.what, self.meaning, self.next_step) if sentence)
+
+
+class UsageError(GraaspLocalError):
+    exit_code = ExitCode.USAGE
+
+
+class ConfigurationError(GraaspLocalError):
+    exit_code = ExitCode.USAGE
+
+
+class EngineUnreachable(GraaspLocalError):
+    exit_code = ExitCode.ENGINE_UNREACHABLE
+
+
+class Refused(GraaspLocalError):
+    exit_code = ExitCode.REFUSED
+
+
+class Locked(GraaspLocalError):
+    exit_code = ExitCode.LOCKED
+
+
+class RolledBack(GraaspLocalError):
+    exit_code = ExitCode.ROLLED_BACK
+
+
+class NeedsYou(GraaspLocalError):
+    exit_code = ExitCode.NEEDS_YOU
+
+
+class Interrupted(GraaspLocalError):
+    exit_code = ExitCode.INTERRUPTED

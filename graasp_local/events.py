@@ -1,0 +1,170 @@
+"""What a walk says while it happens, for people as lines and for programs as JSON objects.
+
+The command line, the journal and every screen read these and nothing else. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, assert_never
+
+from graasp_local.plan import Plan
+from graasp_local.steps import step_name, title
+
+
+class Outcome(StrEnum):
+    """How a walk ended."""
+
+    DONE = "done"
+    NOTHING_TO_DO = "nothing-to-do"
+    HELD = "held"
+    REFUSED = "refused"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+class StepOutcome(StrEnum):
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class WalkStarted:
+    """The first event; `command` is what was typed, without secrets (none are ever typed)."""
+
+    walk: str
+    command: str
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted:
+    index: int
+    name: str
+    title: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutput:
+    """A line from inside a step: a command that is run, a container's output, a finding."""
+
+    index: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepEnded:
+    """`seconds` is how long the step took; `problem` holds the error's sentences if it failed."""
+
+    index: int
+    name: str
+    outcome: StepOutcome
+    seconds: float
+    problem: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WalkEnded:
+    """The last event. `downtime_seconds` is None where the site was not open before the walk or is not open after it."""
+
+    walk: str
+    outcome: Outcome
+    state: str
+    version: str
+    downtime_seconds: float | None
+    seconds: float
+    steps: tuple[StepEnded, ...]
+    problem: tuple[str, ...] = ()
+
+
+Event = WalkStarted | StepStarted | StepOutput | StepEnded | WalkEnded
+
+
+def as_json(event: Event) -> dict[str, Any]:
+    """One JSON object for one event; its `event` says which kind it is."""
+    match event:
+        case WalkStarted(walk=walk, command=command, plan=plan):
+            return {
+                "event": "walk-started",
+                "walk": walk,
+                "command": command,
+                "target": plan.target.value,
+                "version": str(plan.version) if plan.version else None,
+                "plan": [
+                    {"name": step_name(step), "title": title(step), "cause": step.cause, "closed": i in plan.closed_span}
+                    for i, step in enumerate(plan.steps)
+                ],
+            }
+        case StepStarted(index=index, name=name, title=text, cause=cause):
+            return {"event": "step-started", "index": index, "name": name, "title": text, "cause": cause}
+        case StepOutput(index=index, text=text):
+            return {"event": "step-output", "index": index, "text": text}
+        case StepEnded():
+            return {"event": "step-ended", "index": event.index, **_step_summary(event)}
+        case WalkEnded():
+            return {
+                "event": "walk-ended",
+                "walk": event.walk,
+                "outcome": event.outcome.value,
+                "state": event.state,
+                "version": event.version,
+                "downtime_seconds": _rounded(event.downtime_seconds),
+                "seconds": _rounded(event.seconds),
+                "steps": [_step_summary(step) for step in event.steps],
+                "problem": list(event.problem),
+            }
+        case _:
+            assert_never(event)
+
+
+def as_lines(event: Event) -> tuple[str, ...]:
+    """The same for a person, without colour: a tick or a cross says what colour would."""
+    match event:
+        case WalkStarted(walk=walk):
+            return (f"Walk {walk}",)
+        case StepStarted(title=text):
+            return (f"  · {text}",)
+        case StepOutput(text=text):
+            return (f"      {text}",)
+        case StepEnded(outcome=StepOutcome.DONE, name=name, seconds=seconds):
+            return (f"  ✓ {name}  {seconds:.2f} s",)
+        case StepEnded(name=name, seconds=seconds):
+            return (f"  ✗ {name}  {seconds:.2f} s",)
+        case WalkEnded():
+            return (*event.problem, summary(event)) if event.problem else (summary(event),)
+        case _:
+            assert_never(event)
+
+
+def summary(ended: WalkEnded) -> str:
+    """One sentence about how a walk ended."""
+    downtime = "" if ended.downtime_seconds is None else f" The site was closed for {ended.downtime_seconds:.1f} s."
+    version = f" with version {ended.version}" if ended.version else ""
+    match ended.outcome:
+        case Outcome.DONE:
+            return f"Done in {ended.seconds:.1f} s: the site is {ended.state}{version}.{downtime}"
+        case Outcome.HELD:
+            return f"Held after {ended.seconds:.1f} s: the site is {ended.state}{version}, ready to be tested."
+        case Outcome.NOTHING_TO_DO:
+            return f"Nothing to do: the site is {ended.state}{version}."
+        case Outcome.REFUSED:
+            return "Refused: nothing was touched."
+        case Outcome.FAILED:
+            return f"Failed after {ended.seconds:.1f} s: the site is {ended.state}."
+        case Outcome.INTERRUPTED:
+            return f"Interrupted after {ended.seconds:.1f} s: the site is {ended.state}."
+        case _:
+            assert_never(ended.outcome)
+
+
+def _step_summary(step: StepEnded) -> dict[str, Any]:
+    summary: dict[str, Any] = {"name": step.name, "outcome": step.outcome.value, "seconds": _rounded(step.seconds)}
+    if step.problem:
+        summary["problem"] = list(step.problem)
+    return summary
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)

@@ -1,0 +1,247 @@
+"""Which steps lead from the site as it was seen to the site as it should be.
+
+`plan_transition` for a change of state, `plan_deploy` for a deployment, `simulate` for what a step would leave behind,
+`render` for a person. What is printed is the value that is executed. Refuses nothing and asks nobody: no clock, no
+I/O, no prompts. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from graasp_local.migrations import Forecast, NotKnownYet, Pending
+from graasp_local.states import (
+    START_ORDER,
+    STOP_ORDER,
+    TABLE,
+    Gate,
+    Health,
+    InfraState,
+    ObservedService,
+    ObservedState,
+    ServiceGroup,
+    Status,
+)
+from graasp_local.steps import (
+    READ_ONLY,
+    CloseGate,
+    Drain,
+    Migrate,
+    OpenGate,
+    Preflight,
+    ProveGate,
+    ProveMigrations,
+    PullImages,
+    ReadMigrations,
+    RecordDeployment,
+    SelectVersion,
+    StartServices,
+    Step,
+    StopServices,
+    VerifyCore,
+    listed,
+    title,
+)
+from graasp_local.version import Version
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Steps in order, and the state they end in. Empty: the site is there already."""
+
+    target: InfraState
+    steps: tuple[Step, ...]
+    version: Version | None = None
+
+    @property
+    def first_touching(self) -> int:
+        """The index of the first step that changes the site; the number of steps if none does."""
+        indexes = (index for index, step in enumerate(self.steps) if not isinstance(step, READ_ONLY))
+        return next(indexes, len(self.steps))
+
+    @property
+    def closed_span(self) -> range:
+        """Indexes of the steps during which the gate is closed by this plan; empty if it does not close it."""
+        closing = [index for index, step in enumerate(self.steps) if isinstance(step, CloseGate)]
+        if not closing:
+            return range(0)
+        opening = [index for index, step in enumerate(self.steps) if isinstance(step, OpenGate)]
+        return range(closing[0], opening[-1] + 1 if opening else len(self.steps))
+
+
+@dataclass(frozen=True, slots=True)
+class DeployRequest:
+    """What a person asked for; limits in seconds. `end` is `restricted` to stop behind the gate for a test."""
+
+    version: Version
+    end: InfraState = InfraState.RUNNING
+    drain_limit: float = 10.0
+    migration_limit: float = 1800.0
+
+
+def plan_transition(observed: ObservedState, target: InfraState) -> Plan:
+    """The steps from what was observed to one of the four states."""
+    row = TABLE[target]
+    stops = _stops(observed, target)
+    starts = [step for group in START_ORDER if group in row.groups_on for step in _starts(observed, group, target)]
+    steps: list[Step] = []
+    if _gate_must_close(observed, target, stops):
+        steps += _close(observed, f"{target} keeps visitors out" if row.gate is Gate.CLOSED else "not all is up yet")
+    steps += stops
+    steps += starts
+    if row.gate is Gate.OPEN:
+        gate_closes = any(isinstance(step, CloseGate) for step in steps)
+        if steps or observed.gate is not Gate.OPEN:
+            steps.append(VerifyCore(None, "the gate opens only onto a core that answers"))
+        if gate_closes or observed.gate is not Gate.OPEN:
+            steps += _open(f"{target} lets visitors in")
+    return Plan(target, tuple(steps))
+
+
+def plan_deploy(observed: ObservedState, request: DeployRequest, forecast: Forecast) -> Plan:
+    """The walk: running → restricted → db-only → migrate → restricted with the new version → running.
+
+    Starts from any state, a new site included; leaves out what is proven not to be needed.
+    """
+    version = request.version
+    if _is_deployed(observed, request, forecast):
+        return Plan(request.end, (), version)
+    database_is_on = observed.group_is_on(ServiceGroup.DATABASE)
+    read_migrations = ReadMigrations(version, "a migration that cannot work is refused before it starts")
+    steps: list[Step] = [
+        Preflight(version, "whatever can be found wrong is found while visitors are served"),
+        PullImages(version, "nothing is downloaded while the site is closed"),
+    ]
+    if database_is_on:
+        steps.append(read_migrations)
+        # The verified backup to a dump file has its place here, before the gate closes.
+    if observed.gate is not Gate.CLOSED or not observed.group_is_on(ServiceGroup.EDGE):
+        steps += _close(observed, "visitors must not write while the database changes")
+    if observed.gate is Gate.OPEN and not observed.group_is_off(ServiceGroup.GRAASP):
+        steps.append(Drain(request.drain_limit, "core cuts its requests when it stops"))
+    steps += _stops(observed, InfraState.DB_ONLY)
+    steps += [
+        step
+        for group in (ServiceGroup.DATABASE, ServiceGroup.ADMINISTRATION)
+        for step in _starts(observed, group, InfraState.DB_ONLY)
+    ]
+    if not database_is_on:
+        steps.append(read_migrations)
+    # The snapshot to roll back to has its place here, where nothing is connected to the database any more.
+    match forecast:
+        case Pending(tags=()):
+            pass
+        case Pending(tags=tags):
+            steps.append(Migrate(version, request.migration_limit, f"pending: {listed(tags)}"))
+        case NotKnownYet():
+            steps.append(Migrate(version, request.migration_limit, "what is pending is not known beforehand"))
+    steps.append(ProveMigrations(version, "neither the exit code nor the output of a migration is proof"))
+    steps.append(SelectVersion(version, "from here on the database belongs to this version"))
+    graasp = tuple(service.name for service in observed.in_group(ServiceGroup.GRAASP))
+    if graasp:
+        steps.append(StartServices(ServiceGroup.GRAASP, graasp, f"{version} takes over"))
+    steps.append(VerifyCore(version, "visitors must not be the first to meet it"))
+    if request.end is InfraState.RUNNING:
+        steps += _open("the new version is verified")
+    steps.append(RecordDeployment(version, "the next deployment starts from here"))
+    return Plan(request.end, tuple(steps), version)
+
+
+def simulate(observed: ObservedState, steps: Iterable[Step]) -> ObservedState:
+    """What the site would look like after these steps, if each does what it says."""
+    for step in steps:
+        match step:
+            case StartServices(group=group, services=services):
+                observed = observed.with_services(services, Status.RUNNING, Health.HEALTHY)
+                if group is ServiceGroup.EDGE:
+                    observed = replace(observed, gate=Gate.CLOSED)
+            case StopServices(services=services):
+                observed = observed.with_services(services, Status.EXITED, Health.NONE)
+            case CloseGate():
+                observed = replace(observed, gate=Gate.CLOSED if _edge_answers(observed) else Gate.UNKNOWN)
+            case OpenGate():
+                observed = replace(observed, gate=Gate.OPEN)
+            case RecordDeployment(version=version):
+                names = tuple(service.name for service in observed.in_group(ServiceGroup.GRAASP) if service.version)
+                observed = observed.with_services(names, Status.RUNNING, Health.HEALTHY, str(version))
+            case _:
+                pass
+    return observed
+
+
+def render(plan: Plan) -> str:
+    """The plan as text, a line a step: where the gate is, what is done, and why."""
+    if not plan.steps:
+        what = f"{plan.version} is deployed and the site is {plan.target}" if plan.version else f"already {plan.target}"
+        return f"Nothing to do: {what}."
+    width = max(len(title(step)) for step in plan.steps)
+    lines = []
+    for number, step in enumerate(plan.steps, start=1):
+        mark = "closed" if number - 1 in plan.closed_span else ""
+        lines.append(f"{number:>2}  {mark:<6}  {title(step):<{width}}  because {step.cause}")
+    return "\n".join(lines)
+
+
+def _is_deployed(observed: ObservedState, request: DeployRequest, forecast: Forecast) -> bool:
+    return (
+        forecast == Pending(())
+        and not plan_transition(observed, request.end).steps
+        and observed.graasp_versions == {str(request.version)}
+    )
+
+
+def _edge_answers(observed: ObservedState) -> bool:
+    edge = observed.in_group(ServiceGroup.EDGE)
+    return bool(edge) and all(service.is_on for service in edge)
+
+
+def _gate_must_close(observed: ObservedState, target: InfraState, stops: Sequence[StopServices]) -> bool:
+    """For `running`, a gate that is open stays open while a service is mended, unless the database or nginx is down."""
+    if not observed.group_is_on(ServiceGroup.EDGE) or observed.gate is Gate.UNKNOWN:
+        return True
+    if observed.gate is Gate.CLOSED:
+        return False
+    database_comes_up = not observed.group_is_on(ServiceGroup.DATABASE)
+    return TABLE[target].gate is Gate.CLOSED or database_comes_up or any(s.group is ServiceGroup.DATABASE for s in stops)
+
+
+def _close(observed: ObservedState, cause: str) -> list[Step]:
+    steps: list[Step] = [CloseGate(cause)]
+    stuck = tuple(service.name for service in observed.in_group(ServiceGroup.EDGE) if service.is_stuck)
+    if stuck:
+        steps.append(StopServices(ServiceGroup.EDGE, stuck, "it runs but does not answer"))
+    down = tuple(service.name for service in observed.in_group(ServiceGroup.EDGE) if not service.is_on)
+    if down:
+        steps.append(StartServices(ServiceGroup.EDGE, down, "nginx shows the maintenance page"))
+    steps.append(ProveGate(Gate.CLOSED, "whether visitors are kept out is proven by asking as one"))
+    return steps
+
+
+def _open(cause: str) -> list[Step]:
+    return [OpenGate(cause), ProveGate(Gate.OPEN, "whether visitors get in is proven by asking as one")]
+
+
+def _stops(observed: ObservedState, target: InfraState) -> list[StopServices]:
+    """What has to stop, last of all the database: what the state does not need, and what is stuck and must start anew."""
+    needed = TABLE[target].groups_on
+    database_restarts = any(service.is_stuck for service in observed.in_group(ServiceGroup.DATABASE))
+
+    def must_stop(service: ObservedService) -> bool:
+        if service.is_off:
+            return False
+        return service.group not in needed or database_restarts or service.is_stuck
+
+    steps = []
+    for group in STOP_ORDER:
+        names = tuple(service.name for service in observed.in_group(group) if must_stop(service))
+        if names:
+            cause = f"{target} does not need {group}" if group not in needed else f"{group} must start anew"
+            steps.append(StopServices(group, names, cause))
+    return steps
+
+
+def _starts(observed: ObservedState, group: ServiceGroup, target: InfraState) -> list[StartServices]:
+    after_stops = simulate(observed, _stops(observed, target))
+    names = tuple(service.name for service in after_stops.in_group(group) if not service.is_on)
+    return [StartServices(group, names, f"{target} needs {group}")] if names else []

@@ -1,0 +1,233 @@
+"""The four states of a site: the table of what each needs, what was observed, and which state that is.
+
+Decides which state a site is in and how it differs from one. Refuses to remember: a state is only ever read off
+containers and the gate. Knows groups, never the names of services. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class InfraState(StrEnum):
+    """Graasp's own four infrastructure states."""
+
+    RUNNING = "running"
+    RESTRICTED = "restricted"
+    DB_ONLY = "db-only"
+    STOPPED = "stopped"
+
+
+class ServiceGroup(StrEnum):
+    """What a state switches on or off as one; a service says its group by the label `org.graasp.group`."""
+
+    DATABASE = "database"
+    ADMINISTRATION = "administration"
+    GRAASP = "graasp"
+    EDGE = "edge"
+    MIGRATION = "migration"
+
+
+class Gate(StrEnum):
+    """Whether visitors are let through, as nginx answers it; unknown when nginx does not answer."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class StateRow:
+    """One row of the table: where the gate is, and which groups are on."""
+
+    gate: Gate
+    groups_on: frozenset[ServiceGroup]
+
+
+TABLE: Mapping[InfraState, StateRow] = MappingProxyType(
+    {
+        InfraState.RUNNING: StateRow(
+            Gate.OPEN,
+            frozenset({ServiceGroup.DATABASE, ServiceGroup.ADMINISTRATION, ServiceGroup.GRAASP, ServiceGroup.EDGE}),
+        ),
+        InfraState.RESTRICTED: StateRow(
+            Gate.CLOSED,
+            frozenset({ServiceGroup.DATABASE, ServiceGroup.ADMINISTRATION, ServiceGroup.GRAASP, ServiceGroup.EDGE}),
+        ),
+        InfraState.DB_ONLY: StateRow(
+            Gate.CLOSED,
+            frozenset({ServiceGroup.DATABASE, ServiceGroup.ADMINISTRATION, ServiceGroup.EDGE}),
+        ),
+        InfraState.STOPPED: StateRow(Gate.CLOSED, frozenset({ServiceGroup.EDGE})),
+    }
+)
+
+START_ORDER = (ServiceGroup.DATABASE, ServiceGroup.ADMINISTRATION, ServiceGroup.GRAASP)
+"""The database is first up. The edge is no part of this order: it comes before, behind a closed gate."""
+
+STOP_ORDER = tuple(reversed(START_ORDER))
+"""The database is last down. The edge never stops: it serves the maintenance page."""
+
+
+class Status(StrEnum):
+    """A container's status as the engine reports it, and `absent` where there is no container."""
+
+    RUNNING = "running"
+    CREATED = "created"
+    EXITED = "exited"
+    RESTARTING = "restarting"
+    PAUSED = "paused"
+    REMOVING = "removing"
+    DEAD = "dead"
+    ABSENT = "absent"
+
+
+class Health(StrEnum):
+    """What the container's health check says; `none` where it has none."""
+
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+    STARTING = "starting"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedService:
+    """One service as it was seen: `version` is Graasp's version for services that carry one, else empty."""
+
+    name: str
+    group: ServiceGroup
+    status: Status
+    health: Health = Health.NONE
+    image: str = ""
+    version: str = ""
+
+    @property
+    def is_on(self) -> bool:
+        """Running, and healthy if it can tell."""
+        return self.status is Status.RUNNING and self.health in (Health.HEALTHY, Health.NONE)
+
+    @property
+    def is_off(self) -> bool:
+        """Not running, and not about to."""
+        return self.status in (Status.ABSENT, Status.CREATED, Status.EXITED, Status.DEAD)
+
+    @property
+    def is_stuck(self) -> bool:
+        """Up, but starting it once more would not help: it has to be stopped first."""
+        return self.status is Status.RUNNING and self.health is Health.UNHEALTHY
+
+    def described(self) -> str:
+        """For a sentence that begins with the service's name: "running but unhealthy"."""
+        if self.status is Status.RUNNING and self.health is Health.UNHEALTHY:
+            return "running but unhealthy"
+        if self.status is Status.RUNNING and self.health is Health.STARTING:
+            return "still starting"
+        return {Status.EXITED: "stopped", Status.CREATED: "created but not started"}.get(self.status, self.status.value)
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedState:
+    """A site as it was seen at one moment: every service that its files define, the gate, running migrations."""
+
+    services: tuple[ObservedService, ...]
+    gate: Gate
+    migrations: tuple[str, ...] = ()
+
+    def in_group(self, group: ServiceGroup) -> tuple[ObservedService, ...]:
+        return tuple(service for service in self.services if service.group is group)
+
+    def group_is_on(self, group: ServiceGroup) -> bool:
+        return all(service.is_on for service in self.in_group(group))
+
+    def group_is_off(self, group: ServiceGroup) -> bool:
+        return all(service.is_off for service in self.in_group(group))
+
+    @property
+    def graasp_versions(self) -> frozenset[str]:
+        """The versions that containers of the graasp group were made from; more than one is a half-done deployment."""
+        return frozenset(service.version for service in self.in_group(ServiceGroup.GRAASP) if service.version)
+
+    def with_services(self, names: tuple[str, ...], status: Status, health: Health, version: str = "") -> ObservedState:
+        """The same site with the named services changed: what a step would lead to."""
+        return replace(
+            self,
+            services=tuple(
+                replace(service, status=status, health=health, version=version or service.version)
+                if service.name in names
+                else service
+                for service in self.services
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class InState:
+    """The site is in this state: every service and the gate fit its row."""
+
+    state: InfraState
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The site has no containers at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drifted:
+    """The site fits no row; `differences` are sentences that tell it from the nearest one."""
+
+    nearest: InfraState
+    differences: tuple[str, ...]
+
+    @property
+    def mending_command(self) -> str:
+        return f"graasp-local apply {self.nearest}"
+
+
+Classification = InState | Absent | Drifted
+
+
+def differences(observed: ObservedState, state: InfraState) -> tuple[str, ...]:
+    """What tells the site from a state, a sentence each; empty when it is in that state."""
+    row = TABLE[state]
+    found = []
+    for service in observed.services:
+        if service.group is ServiceGroup.MIGRATION:
+            continue
+        if service.group in row.groups_on and not service.is_on:
+            found.append(f"{service.name} is {service.described()}, but {state} needs it on.")
+        if service.group not in row.groups_on and not service.is_off:
+            found.append(f"{service.name} is {service.described()}, but {state} needs it off.")
+    if observed.gate is not row.gate:
+        found.append(f"The gate is {observed.gate}, but {state} needs it {row.gate}.")
+    if observed.migrations and state is not InfraState.DB_ONLY:
+        found.append(f"A migration is running ({', '.join(observed.migrations)}), which belongs to db-only.")
+    return tuple(found)
+
+
+def classify(observed: ObservedState) -> Classification:
+    """Which of the four states the site is in, or how it differs from the nearest one."""
+    by_state = {state: differences(observed, state) for state in InfraState}
+    for state, found in by_state.items():
+        if not found:
+            return InState(state)
+    if all(service.status is Status.ABSENT for service in observed.services):
+        return Absent()
+    # On a tie the first in the table wins: the state that serves visitors is the likeliest to be wanted.
+    nearest = min(by_state, key=lambda state: len(by_state[state]))
+    return Drifted(nearest, by_state[nearest])
+
+
+def state_name(classification: Classification) -> str:
+    """One of the four states, `drifted` or `absent`: what `status --json` says."""
+    match classification:
+        case InState(state):
+            return state.value
+        case Absent():
+            return "absent"
+        case Drifted():
+            return "drifted"

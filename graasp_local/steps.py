@@ -1,0 +1,236 @@
+"""The kinds of step that a plan is made of: what each is called and what it says of itself.
+
+Decides nothing about when a step is needed (plan.py) or how it is done (perform.py). Every step carries its cause.
+Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from graasp_local.states import Gate, ServiceGroup
+from graasp_local.version import Version
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """Check everything that can be checked while visitors are served."""
+
+    version: Version
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class PullImages:
+    """Have every image of the version on this machine, and record their digests."""
+
+    version: Version
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadMigrations:
+    """Compare the version's migrations with the database's; refuse what cannot work."""
+
+    version: Version
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloseGate:
+    """Take the flag away that lets visitors through; needs no running nginx."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProveGate:
+    """Ask nginx, as a visitor and with the bypass, whether the gate is as it should be."""
+
+    gate: Gate
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Let the requests that were in flight when the gate closed come to their end; websockets are not waited for."""
+
+    limit_seconds: float
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopServices:
+    """Stop services of one group together."""
+
+    group: ServiceGroup
+    services: tuple[str, ...]
+    cause: str
+
+    def __post_init__(self) -> None:
+        _refuse_empty(self.services)
+
+
+@dataclass(frozen=True, slots=True)
+class StartServices:
+    """Start services of one group together and wait until they are healthy."""
+
+    group: ServiceGroup
+    services: tuple[str, ...]
+    cause: str
+
+    def __post_init__(self) -> None:
+        _refuse_empty(self.services)
+
+
+@dataclass(frozen=True, slots=True)
+class Migrate:
+    """Run the version's migrate container, once, under a time limit; its exit code must be 0."""
+
+    version: Version
+    limit_seconds: float
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProveMigrations:
+    """Read the applied migrations from the database: they must be exactly the version's."""
+
+    version: Version
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class SelectVersion:
+    """Make the version the one that the site's services are started with from here on."""
+
+    version: Version
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyCore:
+    """Ask core through nginx, with the bypass, for its version and its database; None accepts any version."""
+
+    version: Version | None
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenGate:
+    """Put the flag in place that lets visitors through."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordDeployment:
+    """Write down that the version is deployed, with its digests."""
+
+    version: Version
+    cause: str
+
+
+Step = (
+    Preflight
+    | PullImages
+    | ReadMigrations
+    | CloseGate
+    | ProveGate
+    | Drain
+    | StopServices
+    | StartServices
+    | Migrate
+    | ProveMigrations
+    | SelectVersion
+    | VerifyCore
+    | OpenGate
+    | RecordDeployment
+)
+
+READ_ONLY = (Preflight, PullImages, ReadMigrations)
+"""Steps that leave the site as it is: a failure in one of them, before any other, is a refusal."""
+
+
+def _refuse_empty(services: tuple[str, ...]) -> None:
+    # To Compose an empty list of services can mean all of them.
+    if not services:
+        raise ValueError("a step needs at least one service")
+
+
+def step_name(step: Step) -> str:
+    """A short name that stays the same across versions: scripts, journals and estimates key on it."""
+    match step:
+        case Preflight():
+            return "preflight"
+        case PullImages():
+            return "pull"
+        case ReadMigrations():
+            return "read-migrations"
+        case CloseGate():
+            return "close-gate"
+        case ProveGate(gate=gate):
+            return f"prove-{gate}"
+        case Drain():
+            return "drain"
+        case StopServices(group=group):
+            return f"stop-{group}"
+        case StartServices(group=group):
+            return f"start-{group}"
+        case Migrate():
+            return "migrate"
+        case ProveMigrations():
+            return "prove-migrations"
+        case SelectVersion():
+            return "select-version"
+        case VerifyCore():
+            return "verify-core"
+        case OpenGate():
+            return "open-gate"
+        case RecordDeployment():
+            return "record"
+        case _:
+            assert_never(step)
+
+
+def title(step: Step) -> str:
+    """What the step does, as a phrase in the imperative."""
+    match step:
+        case Preflight(version=version):
+            return f"check that {version} can be deployed here"
+        case PullImages(version=version):
+            return f"have the images of {version} on this machine"
+        case ReadMigrations(version=version):
+            return f"read which migrations {version} needs"
+        case CloseGate():
+            return "close the gate"
+        case ProveGate(gate=gate):
+            return f"prove that the gate is {gate}"
+        case Drain(limit_seconds=limit):
+            return f"let requests in flight finish (at most {limit:g} s)"
+        case StopServices(services=services):
+            return f"stop {listed(services)}"
+        case StartServices(services=services):
+            return f"start {listed(services)} and wait until healthy"
+        case Migrate(version=version, limit_seconds=limit):
+            return f"run the migrations of {version} (at most {limit:g} s)"
+        case ProveMigrations(version=version):
+            return f"prove that the database is migrated to {version}"
+        case SelectVersion(version=version):
+            return f"select {version} for everything started from here on"
+        case VerifyCore(version=None):
+            return "ask core for its version and its database, through the gate"
+        case VerifyCore(version=version):
+            return f"ask core through the gate whether it is {version}"
+        case OpenGate():
+            return "open the gate"
+        case RecordDeployment(version=version):
+            return f"record {version} as deployed"
+        case _:
+            assert_never(step)
+
+
+def listed(names: tuple[str, ...]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

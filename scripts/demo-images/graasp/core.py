@@ -1,0 +1,175 @@
+"""A stand-in for Graasp's core that keeps its contract: the routes, the settings it insists on, how it boots and dies.
+
+BEHAVIOUR picks how a bad version misbehaves: slow-boot, never-healthy, crashes-later, wrong-version.
+"""
+
+import asyncio
+import os
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+
+import psycopg
+from aiohttp import WSMsgType, web
+from psycopg.rows import dict_row
+
+# The real core refuses to boot while any of these is missing or empty.
+REQUIRED_SETTINGS = """
+SECURE_SESSION_SECRET_KEY JWT_SECRET PASSWORD_RESET_JWT_SECRET EMAIL_CHANGE_JWT_SECRET APPS_JWT_SECRET DB_CONNECTION
+REDIS_CONNECTION MAILER_CONNECTION COOKIE_DOMAIN ETHERPAD_URL ETHERPAD_API_KEY EMBEDDED_LINK_ITEM_IFRAMELY_HREF_ORIGIN
+APPS_PUBLISHER_ID GRAASPER_CREATOR_ID RECAPTCHA_SECRET_ACCESS_KEY H5P_PATH_PREFIX H5P_FILE_STORAGE_TYPE
+H5P_STORAGE_ROOT_PATH FILE_STORAGE_ROOT_PATH FILE_STORAGE_HOST MEILISEARCH_URL H5P_FILE_STORAGE_HOST
+""".split()
+
+VERSION = os.environ["APP_VERSION"]
+BEHAVIOUR = os.environ.get("BEHAVIOUR", "")
+STARTED = datetime.now(timezone.utc).isoformat()
+ITEM_COLUMNS = "id, name, created_at" if VERSION == "v1.0.0" else "id, name, created_at, lang"
+CRASH_AFTER_SECONDS = 8
+SLOW_BOOT_SECONDS = 10
+
+
+async def query(request: web.Request, statement: str, *parameters: object) -> list[dict]:
+    async with request.app["lock"]:
+        cursor = await request.app["connection"].execute(statement, parameters)
+        return await cursor.fetchall()
+
+
+@web.middleware
+async def errors_as_json(request: web.Request, handler):
+    try:
+        return await handler(request)
+    except psycopg.Error as error:
+        return web.json_response({"statusCode": 500, "message": str(error).strip()}, status=500)
+
+
+async def health(request: web.Request) -> web.Response:
+    if BEHAVIOUR == "never-healthy":
+        return web.Response(status=500, text="not today")
+    return web.Response(text="OK")
+
+
+async def version(request: web.Request) -> web.Response:
+    said = "v0.0.1" if BEHAVIOUR == "wrong-version" else VERSION
+    return web.json_response({"version": said, "buildTimestamp": STARTED})
+
+
+async def status(request: web.Request) -> web.Response:
+    try:
+        await query(request, "SELECT 1 AS one")
+        database = "healthy"
+    except psycopg.Error:
+        database = "unhealthy"
+    return web.json_response({
+        "api": {"status": "healthy"}, "database": {"status": database},
+        "meilisearch": {"status": "unexpected"}, "etherpad": {"status": "unexpected"}, "iframely": {"status": "unexpected"},
+    })
+
+
+def as_json(row: dict) -> dict:
+    return {key: str(value) for key, value in row.items()}
+
+
+async def list_items(request: web.Request) -> web.Response:
+    rows = await query(request, f"SELECT {ITEM_COLUMNS} FROM item ORDER BY created_at, id")
+    return web.json_response([as_json(row) for row in rows])
+
+
+async def create_item(request: web.Request) -> web.Response:
+    try:
+        name = (await request.json())["name"]
+    except (ValueError, KeyError, TypeError):
+        return web.json_response({"statusCode": 400, "message": "body must be an object with a name"}, status=400)
+    rows = await query(request, f"INSERT INTO item (name) VALUES (%s) RETURNING {ITEM_COLUMNS}", str(name))
+    return web.json_response(as_json(rows[0]), status=201)
+
+
+async def slow(request: web.Request) -> web.Response:
+    seconds = min(float(request.query.get("seconds", "1")), 60.0)
+    await asyncio.sleep(seconds)
+    return web.json_response({"slept": seconds})
+
+
+async def next_maintenance(request: web.Request) -> web.Response:
+    rows = await query(request, "SELECT slug, start_at, end_at FROM maintenance WHERE end_at > now() ORDER BY start_at LIMIT 1")
+    return web.json_response(as_json(rows[0]) if rows else None)
+
+
+async def websocket(request: web.Request) -> web.WebSocketResponse:
+    socket = web.WebSocketResponse()
+    await socket.prepare(request)
+    async for message in socket:
+        if message.type == WSMsgType.TEXT:
+            await socket.send_str(message.data)
+    return socket
+
+
+async def home(request: web.Request) -> web.Response:
+    text = (Path(__file__).parent / "home.html").read_text().replace("{{version}}", VERSION)
+    return web.Response(text=text, content_type="text/html")
+
+
+async def echo_headers(request: web.Request) -> web.Response:
+    """What core received: lets a test see that the bypass header does not reach it."""
+    return web.json_response(dict(request.headers))
+
+
+async def watch_database(connection_string: str) -> None:
+    """End the process as soon as the database goes away: the real core never reconnects."""
+    connection = await psycopg.AsyncConnection.connect(connection_string, autocommit=True)
+    try:
+        async for _ in connection.notifies():
+            pass
+    except psycopg.OperationalError as error:
+        print(f"lost the database: {error}", flush=True)
+        os._exit(1)
+
+
+async def crash_later() -> None:
+    await asyncio.sleep(CRASH_AFTER_SECONDS)
+    print("Error: crashing after a while, as this demo version is made to", flush=True)
+    os._exit(1)
+
+
+async def start(application: web.Application) -> None:
+    connection_string = os.environ["DB_CONNECTION"]
+    try:
+        connection = await psycopg.AsyncConnection.connect(
+            connection_string, autocommit=True, row_factory=dict_row, connect_timeout=5
+        )
+    except psycopg.OperationalError as error:
+        print(f"cannot reach the database: {error}", flush=True)
+        os._exit(1)
+    application["connection"] = connection
+    application["lock"] = asyncio.Lock()
+    application["watch"] = asyncio.create_task(watch_database(connection_string))
+    if BEHAVIOUR == "crashes-later":
+        application["crash"] = asyncio.create_task(crash_later())
+    if BEHAVIOUR == "slow-boot":
+        await asyncio.sleep(SLOW_BOOT_SECONDS)
+    print(f"core {VERSION}: Server listening at http://0.0.0.0:3000", flush=True)
+
+
+def make_application() -> web.Application:
+    application = web.Application(middlewares=[errors_as_json])
+    application.on_startup.append(start)
+    application.add_routes([
+        web.get("/", home),
+        web.get("/health", health),
+        web.get("/api/version", version),
+        web.get("/api/status", status),
+        web.get("/api/items", list_items),
+        web.post("/api/items", create_item),
+        web.get("/api/slow", slow),
+        web.get("/api/maintenance/next", next_maintenance),
+        web.get("/api/ws", websocket),
+        web.get("/api/echo-headers", echo_headers),
+    ])
+    return application
+
+
+if __name__ == "__main__":
+    missing = [name for name in REQUIRED_SETTINGS if not os.environ.get(name)]
+    if missing:
+        sys.exit(f"{missing[0]} is not defined")
+    web.run_app(make_application(), host="0.0.0.0", port=3000, print=None, access_log=None, handle_signals=False)
