@@ -42,7 +42,11 @@ class Estimate:
     measured: bool
 
     def described(self) -> str:
-        basis = "from earlier walks on this site" if self.measured else "from reference figures: no earlier walk here had all of these steps"
+        basis = (
+            "from earlier walks on this site"
+            if self.measured
+            else "from reference figures: no earlier walk here had all of these steps"
+        )
         return f"about {max(1, round(self.seconds))} s ({basis})"
 
 

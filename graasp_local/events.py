@@ -67,7 +67,7 @@ class StepEnded:
 
 @dataclass(frozen=True, slots=True)
 class WalkEnded:
-    """The last event. `downtime_seconds` is None where the site was not open before the walk or is not open after it."""
+    """The last event. `downtime_seconds` is None where the site was not open before the walk, or is not after it."""
 
     walk: str
     outcome: Outcome
@@ -93,7 +93,12 @@ def as_json(event: Event) -> dict[str, Any]:
                 "target": plan.target.value,
                 "version": str(plan.version) if plan.version else None,
                 "plan": [
-                    {"name": step_name(step), "title": title(step), "cause": step.cause, "closed": i in plan.closed_span}
+                    {
+                        "name": step_name(step),
+                        "title": title(step),
+                        "cause": step.cause,
+                        "closed": i in plan.closed_span,
+                    }
                     for i, step in enumerate(plan.steps)
                 ],
             }
@@ -160,10 +165,10 @@ def summary(ended: WalkEnded) -> str:
 
 
 def _step_summary(step: StepEnded) -> dict[str, Any]:
-    summary: dict[str, Any] = {"name": step.name, "outcome": step.outcome.value, "seconds": _rounded(step.seconds)}
+    told: dict[str, Any] = {"name": step.name, "outcome": step.outcome.value, "seconds": _rounded(step.seconds)}
     if step.problem:
-        summary["problem"] = list(step.problem)
-    return summary
+        told["problem"] = list(step.problem)
+    return told
 
 
 def _rounded(seconds: float | None) -> float | None:

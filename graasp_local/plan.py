@@ -203,7 +203,9 @@ def _gate_must_close(observed: ObservedState, target: InfraState, stops: Sequenc
     if observed.gate is Gate.CLOSED:
         return False
     database_comes_up = not observed.group_is_on(ServiceGroup.DATABASE)
-    return TABLE[target].gate is Gate.CLOSED or database_comes_up or any(s.group is ServiceGroup.DATABASE for s in stops)
+    return (
+        TABLE[target].gate is Gate.CLOSED or database_comes_up or any(s.group is ServiceGroup.DATABASE for s in stops)
+    )
 
 
 def _close(observed: ObservedState, cause: str) -> list[Step]:
@@ -223,7 +225,7 @@ def _open(cause: str) -> list[Step]:
 
 
 def _stops(observed: ObservedState, target: InfraState) -> list[StopServices]:
-    """What has to stop, last of all the database: what the state does not need, and what is stuck and must start anew."""
+    """What has to stop, last of all the database: what the state does not need, and what is stuck."""
     needed = TABLE[target].groups_on
     database_restarts = any(service.is_stuck for service in observed.in_group(ServiceGroup.DATABASE))
 

@@ -13,7 +13,9 @@ from functools import total_ordering
 from graasp_local.errors import UsageError
 
 # Semantic versions without build metadata, because an image tag cannot hold a plus sign.
-_VERSION = re.compile(r"v?(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})(?:-([0-9A-Za-z]+(?:[.-][0-9A-Za-z]+)*))?")
+_VERSION = re.compile(
+    r"v?(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})(?:-([0-9A-Za-z]+(?:[.-][0-9A-Za-z]+)*))?"
+)
 _LONGEST = 64
 
 

@@ -1,0 +1,89 @@
+"""Making a new site: its directory, and a `.env` with generated secrets and a comment for every key.
+
+Refuses to overwrite: a site that is there keeps its secrets.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from graasp_local.errors import ConfigurationError
+from graasp_local.settings import SETTINGS, parse_settings
+from graasp_local.site import Site
+from graasp_local.stack import stack_directory
+
+DEMO_SETTINGS: Mapping[str, str] = {
+    "GRAASP_REPOSITORY": "localhost/graasp-demo/graasp",
+    "DB_IMAGE": "localhost/graasp-demo/postgres:15",
+    "UMAMI_IMAGE": "localhost/graasp-demo/umami:3",
+    "REDIS_IMAGE": "localhost/graasp-demo/redis:7",
+    "NGINX_IMAGE": "localhost/graasp-demo/nginx:1.22",
+}
+"""What a demo site is set to: the images that scripts/build-demo-images makes."""
+
+_OPTIONAL = """\
+# --- optional -----------------------------------------------------------------------------------
+
+# Where the images of core, workers and migrate come from; the tag is core-vX.Y.Z and so on.
+#GRAASP_REPOSITORY=public.ecr.aws/graasp/graasp
+
+# Other images for the rest of the stack.
+#DB_IMAGE=
+#UMAMI_IMAGE=
+#REDIS_IMAGE=
+#NGINX_IMAGE=
+
+# A fixed port for Postgres on 127.0.0.1. Left out, the engine picks a free one.
+#DB_PORT=
+"""
+
+
+def default_project_name(directory: Path) -> str:
+    """A Compose project name made of the directory's name."""
+    name = re.sub(r"[^a-z0-9_-]+", "-", directory.name.lower()).strip("-_")
+    return name[:41] or "graasp"
+
+
+def environment_text(chosen: Mapping[str, str]) -> str:
+    """The text of a new `.env`: every setting with its comment, generated secrets, and what was chosen."""
+    parts = [
+        "# Settings of this Graasp site. Read by graasp-local and by Docker Compose.\n"
+        "# Keep this file: without its passwords the database cannot be opened. Nobody else may read it (mode 0600).\n"
+    ]
+    for setting in SETTINGS:
+        parts.append(f"# {setting.comment}\n{setting.key}={chosen.get(setting.key) or setting.default()}\n")
+    optional = _OPTIONAL
+    known = {setting.key for setting in SETTINGS}
+    for key, value in chosen.items():
+        if key in known:
+            continue
+        optional, replaced = re.subn(rf"^#{key}=.*$", f"{key}={value}", optional, flags=re.MULTILINE)
+        if not replaced:
+            optional += f"\n{key}={value}\n"
+    return "\n".join([*parts, optional])
+
+
+def init_site(directory: Path, chosen: Mapping[str, str], demo: bool) -> Site:
+    """Make `directory` a site. Raises ConfigurationError if it is one already, or a chosen value is unusable."""
+    site = Site(directory.resolve())
+    if site.env_file.exists():
+        raise ConfigurationError(
+            f"{site.env_file} exists already.",
+            "It was left as it is: its passwords belong to the site's database.",
+            "Edit it by hand, or choose another directory.",
+        )
+    text = environment_text({**DEMO_SETTINGS, **chosen} if demo else chosen)
+    parse_settings(text, str(site.env_file))
+    directory.mkdir(parents=True, exist_ok=True)
+    # Exclusive creation with the final mode: never overwritten, never readable by others, not even for a moment.
+    descriptor = os.open(site.env_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(text)
+    if demo and not site.override_file.exists():
+        shutil.copy(stack_directory() / "compose" / "demo.override.yaml", site.override_file)
+    site.prepare()
+    return site

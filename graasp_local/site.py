@@ -1,0 +1,182 @@
+"""A site: one installation of Graasp in one directory.
+
+Knows where everything of a site lies, reads its settings, and writes the small files that hold the selected version.
+Refuses to guess: a directory without `.env` is no site.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from graasp_local.errors import ConfigurationError
+from graasp_local.settings import Settings, parse_settings
+from graasp_local.stack import ServiceDefinition, copy_stack, read_services, stack_directory
+from graasp_local.version import Version
+
+SITE_VARIABLE = "GRAASP_LOCAL_SITE"
+
+
+@dataclass(frozen=True)
+class Site:
+    """The paths and settings of one installation. Directory layout:
+
+    .env                   the person's settings
+    compose.override.yaml  optional: own services, limits
+    journal/               one file per walk
+    .graasp-local/         ours: the stack's copy, the selected version, the lock
+    """
+
+    directory: Path
+
+    @property
+    def env_file(self) -> Path:
+        return self.directory / ".env"
+
+    @property
+    def override_file(self) -> Path:
+        return self.directory / "compose.override.yaml"
+
+    @property
+    def journal_directory(self) -> Path:
+        return self.directory / "journal"
+
+    @property
+    def own_directory(self) -> Path:
+        return self.directory / ".graasp-local"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.own_directory / "lock"
+
+    @property
+    def version_file(self) -> Path:
+        """The env file that names the selected version; read by Compose after `.env`."""
+        return self.own_directory / "version.env"
+
+    @property
+    def candidate_file(self) -> Path:
+        """The same for the version that a walk is about to select."""
+        return self.own_directory / "candidate.env"
+
+    @property
+    def deployments_file(self) -> Path:
+        """One JSON object a line for each deployment that went through: version, digests, time."""
+        return self.own_directory / "deployments.jsonl"
+
+    @property
+    def stack_copy(self) -> Path:
+        return self.own_directory / "stack"
+
+    @property
+    def compose_files(self) -> tuple[Path, ...]:
+        base = self.stack_copy / "compose" / "compose.yaml"
+        return (base, self.override_file) if self.override_file.exists() else (base,)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The checked `.env`. Raises ConfigurationError, naming line and key."""
+        try:
+            text = self.env_file.read_text()
+        except FileNotFoundError:
+            raise ConfigurationError(
+                f"{self.directory} is no site: it has no .env.",
+                "Nothing was touched.",
+                "Make one with `graasp-local init`, or name another directory with --site.",
+            ) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(
+                f"{self.env_file} cannot be read: {error}.", "Nothing was touched.", "Mend the file and try again."
+            ) from error
+        return parse_settings(text, str(self.env_file))
+
+    @cached_property
+    def services(self) -> tuple[ServiceDefinition, ...]:
+        """The services that the site's compose files define. Raises ConfigurationError."""
+        base = stack_directory() / "compose" / "compose.yaml"
+        files = (base, self.override_file) if self.override_file.exists() else (base,)
+        environment_profiles = os.environ.get("COMPOSE_PROFILES", "").split(",")
+        return read_services(files, self.settings.profiles or environment_profiles)
+
+    @property
+    def selected_version(self) -> Version | None:
+        """The version that services are started with; None on a site that nothing was deployed to."""
+        with contextlib.suppress(OSError):
+            for line in self.version_file.read_text().splitlines():
+                key, _, value = line.partition("=")
+                if key == "GRAASP_VERSION":
+                    return Version.parse_or_none(value)
+        return None
+
+    def prepare(self) -> None:
+        """Bring what graasp-local keeps in the site up to date: the copy of the stack, the version file."""
+        self.own_directory.mkdir(mode=0o700, exist_ok=True)
+        self.journal_directory.mkdir(mode=0o700, exist_ok=True)
+        copy_stack(self.stack_copy)
+        selected = self.selected_version
+        self._write_version(self.version_file, selected)
+
+    def write_candidate(self, version: Version) -> Path:
+        """Write the env file that Compose is given for work on a version that is not selected yet."""
+        self._write_version(self.candidate_file, version)
+        return self.candidate_file
+
+    def select(self, version: Version) -> None:
+        """Make `version` the one that services are started with."""
+        self._write_version(self.version_file, version)
+
+    def _write_version(self, file: Path, version: Version | None) -> None:
+        lines = ["# Written by graasp-local. The version is changed by `graasp-local deploy --version X`."]
+        lines.append(f"GRAASP_STACK={self.stack_copy}")
+        if version is not None:
+            lines.append(f"GRAASP_VERSION={version}")
+        text = "\n".join(lines) + "\n"
+        if not file.exists() or file.read_text() != text:
+            write_atomically(file, text, mode=0o600)
+
+
+def find_site(named: Path | None, start: Path) -> Site:
+    """The site that was named, else the nearest directory from `start` upwards that looks like one.
+
+    Raises ConfigurationError where there is none.
+    """
+    if named is not None:
+        if not named.is_dir():
+            raise ConfigurationError(
+                f"{named} is no directory.",
+                "Nothing was touched.",
+                f"Make a site there with `graasp-local init {named}`.",
+            )
+        return Site(named.resolve())
+    for directory in (start, *start.parents):
+        if (directory / ".env").is_file() and (directory / ".graasp-local").is_dir():
+            return Site(directory.resolve())
+    raise ConfigurationError(
+        f"There is no site in {start} or above it.",
+        "Nothing was touched.",
+        f"Make one with `graasp-local init`, or name one with --site or {SITE_VARIABLE}.",
+    )
+
+
+def write_atomically(file: Path, text: str, mode: int) -> None:
+    """Write a file that is there completely or not at all, also after a power cut."""
+    descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    try:
+        with os.fdopen(descriptor, "w") as stream:
+            os.fchmod(stream.fileno(), mode)
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).replace(file)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    directory = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

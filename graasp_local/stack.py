@@ -1,0 +1,110 @@
+"""The stack that travels with graasp-local, and which service of it is in which group.
+
+Finds the files, copies them into a site, and reads services and groups with nothing but a YAML parser, so that a plan
+can be made without an engine. Refuses services without a group: what no state governs would be forgotten.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from graasp_local.errors import ConfigurationError
+from graasp_local.states import ServiceGroup
+
+GROUP_LABEL = "org.graasp.group"
+VERSION_LABEL = "org.graasp.version"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceDefinition:
+    """A service of the compose files: its group, and the profiles that switch it on (none: it is always there)."""
+
+    name: str
+    group: ServiceGroup
+    profiles: tuple[str, ...] = ()
+
+
+def stack_directory() -> Path:
+    """The directory that holds `compose/` and `nginx/`: inside an installed package, else the checkout."""
+    packaged = Path(__file__).parent / "_stack"
+    return packaged if packaged.is_dir() else Path(__file__).parent.parent
+
+
+def copy_stack(target: Path) -> None:
+    """Make `target` hold the same `compose/` and `nginx/` as graasp-local itself; writes only what differs.
+
+    A site has a copy of its own because the engine mounts these files into containers for as long as those live,
+    also after graasp-local was upgraded or removed.
+    """
+    for part in ("compose", "nginx"):
+        source = stack_directory() / part
+        for file in sorted(path for path in source.rglob("*") if path.is_file()):
+            copy = target / part / file.relative_to(source)
+            if not copy.exists() or not filecmp.cmp(file, copy, shallow=False):
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(file, copy)
+
+
+def read_services(files: Sequence[Path], profiles: Iterable[str] = ()) -> tuple[ServiceDefinition, ...]:
+    """The services of these compose files, later ones overriding earlier, without those of inactive profiles.
+
+    Raises ConfigurationError for a file that is no YAML, or a service without a known group.
+    """
+    merged: dict[str, dict[str, Any]] = {}
+    for file in files:
+        for name, definition in _services_of(file).items():
+            known = merged.setdefault(name, {"labels": {}, "profiles": [], "file": file})
+            known["labels"] |= _as_mapping(definition.get("labels"))
+            known["profiles"] = definition.get("profiles", known["profiles"])
+    active = {*profiles}
+    services = []
+    for name, known in merged.items():
+        group = _group(name, known)
+        service_profiles = tuple(known["profiles"])
+        if group is ServiceGroup.MIGRATION or not service_profiles or active.intersection(service_profiles):
+            services.append(ServiceDefinition(name, group, service_profiles))
+    return tuple(services)
+
+
+def _services_of(file: Path) -> dict[str, dict[str, Any]]:
+    import yaml
+
+    try:
+        # libyaml's loader where it is built in: parsing is a third of the start-up of `status`.
+        content = yaml.load(file.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = getattr(getattr(error, "problem_mark", None), "line", None)
+        line = f", line {where + 1}" if where is not None else ""
+        raise ConfigurationError(
+            f"{file}{line}: this is not valid YAML.", "Nothing was touched.", "Mend the file and try again."
+        ) from error
+    except OSError as error:
+        raise ConfigurationError(f"{file} cannot be read: {error.strerror}.", "Nothing was touched.") from error
+    services = content.get("services") or {} if isinstance(content, dict) else {}
+    return {name: definition or {} for name, definition in services.items()}
+
+
+def _as_mapping(labels: object) -> dict[str, str]:
+    if isinstance(labels, dict):
+        return {str(key): str(value) for key, value in labels.items()}
+    if isinstance(labels, list):
+        return {key: value for key, _, value in (str(label).partition("=") for label in labels)}
+    return {}
+
+
+def _group(name: str, known: dict[str, Any]) -> ServiceGroup:
+    said = known["labels"].get(GROUP_LABEL)
+    try:
+        return ServiceGroup(said)
+    except ValueError:
+        groups = ", ".join(ServiceGroup)
+        raise ConfigurationError(
+            f"{known['file']}: the service {name} has {f'the unknown group {said!r}' if said else 'no group'}.",
+            "No state would govern it.",
+            f"Give it the label {GROUP_LABEL} with one of: {groups}.",
+        ) from None
