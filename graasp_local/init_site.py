@@ -54,8 +54,9 @@ def environment_text(chosen: Mapping[str, str]) -> str:
         "# Settings of this Graasp site. Read by graasp-local and by Docker Compose.\n"
         "# Keep this file: without its passwords the database cannot be opened. Nobody else may read it (mode 0600).\n"
     ]
-    for setting in SETTINGS:
-        parts.append(f"# {setting.comment}\n{setting.key}={chosen.get(setting.key) or setting.default()}\n")
+    parts += [
+        f"# {setting.comment}\n{setting.key}={chosen.get(setting.key) or setting.default()}\n" for setting in SETTINGS
+    ]
     optional = _OPTIONAL
     known = {setting.key for setting in SETTINGS}
     for key, value in chosen.items():

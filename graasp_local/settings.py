@@ -18,7 +18,9 @@ from graasp_local.errors import ConfigurationError
 
 # Headers that nginx or the browser already gives a meaning to cannot carry the bypass.
 _TAKEN_HEADERS = frozenset(
-    ["accept", "accept-encoding", "accept-language", "authorization", "cache-control", "connection", "content-length", "content-type", "cookie", "expect", "host", "keep-alive", "origin", "range", "referer", "te", "transfer-encoding", "upgrade", "user-agent", "x-forwarded-for", "x-forwarded-proto", "x-real-ip"]
+    {"accept", "accept-encoding", "accept-language", "authorization", "cache-control", "connection", "content-length"}
+    | {"content-type", "cookie", "expect", "host", "keep-alive", "origin", "range", "referer", "te", "upgrade"}
+    | {"transfer-encoding", "user-agent", "x-forwarded-for", "x-forwarded-proto", "x-real-ip"}
 )
 
 
@@ -42,14 +44,14 @@ def _hex(characters: int) -> Callable[[], str]:
     return lambda: secrets.token_hex(characters // 2)
 
 
-_SECRET = r"[A-Za-z0-9_-]{16,256}"
-_SECRET_WORDS = "16 to 256 letters, digits, - or _"
+_WORD = r"[A-Za-z0-9_-]{16,256}"
+_WORD_EXPECTED = "16 to 256 letters, digits, - or _"
 _HEX64 = r"[0-9a-fA-F]{64}"
 _HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
 
 
 def _secret(key: str, comment: str) -> Setting:
-    return Setting(key, comment, _SECRET, _SECRET_WORDS, _hex(48))
+    return Setting(key, comment, _WORD, _WORD_EXPECTED, _hex(48))
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -202,8 +204,8 @@ def parse_settings(text: str, where: str) -> Settings:
         value = values.get(setting.key, "")
         if not value:
             if setting.required:
-                line = lines.get(setting.key)
-                raise _wrong(where, line, setting.key, f"is {'empty' if line else 'missing'}: {setting.comment}")
+                how = "empty" if setting.key in lines else "missing"
+                raise _wrong(where, lines.get(setting.key), setting.key, f"is {how}")
             values[setting.key] = setting.default()
         elif not re.fullmatch(setting.pattern, value):
             raise _wrong(where, lines[setting.key], setting.key, f"should be {setting.expected}")
@@ -215,7 +217,9 @@ def _bindings(text: str, where: str) -> Iterator[tuple[int, str, str]]:
     from dotenv.parser import parse_stream
 
     for binding in parse_stream(io.StringIO(text)):
-        line = binding.original.line + len(binding.original.string) - len(binding.original.string.lstrip("\n"))
+        original = binding.original.string
+        # The parser counts blank lines before a binding as part of it.
+        line = binding.original.line + original[: len(original) - len(original.lstrip())].count("\n")
         if binding.error or (binding.key is not None and binding.value is None):
             raise ConfigurationError(
                 f"{where}, line {line}: this is not KEY=value.",
