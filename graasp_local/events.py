@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, assert_never
 
+from graasp_local.errors import ExitCode
 from graasp_local.plan import Plan
 from graasp_local.steps import step_name, title
 
@@ -76,6 +77,7 @@ class WalkEnded:
     downtime_seconds: float | None
     seconds: float
     steps: tuple[StepEnded, ...]
+    exit_code: ExitCode = ExitCode.DONE
     problem: tuple[str, ...] = ()
 
 
@@ -118,6 +120,7 @@ def as_json(event: Event) -> dict[str, Any]:
                 "downtime_seconds": _rounded(event.downtime_seconds),
                 "seconds": _rounded(event.seconds),
                 "steps": [_step_summary(step) for step in event.steps],
+                "exit_code": event.exit_code.value,
                 "problem": list(event.problem),
             }
         case _:

@@ -108,7 +108,7 @@ def plan_deploy(observed: ObservedState, request: DeployRequest, forecast: Forec
     if _is_deployed(observed, request, forecast):
         return Plan(request.end, (), version)
     database_is_on = observed.group_is_on(ServiceGroup.DATABASE)
-    read_migrations = ReadMigrations(version, "a migration that cannot work is refused before it starts")
+    read_migrations = ReadMigrations(version, forecast, "a migration that cannot work is refused before it starts")
     steps: list[Step] = [
         Preflight(version, "whatever can be found wrong is found while visitors are served"),
         PullImages(version, "nothing is downloaded while the site is closed"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import assert_never
 
+from graasp_local.migrations import Forecast
 from graasp_local.states import Gate, ServiceGroup
 from graasp_local.version import Version
 
@@ -31,9 +32,10 @@ class PullImages:
 
 @dataclass(frozen=True, slots=True)
 class ReadMigrations:
-    """Compare the version's migrations with the database's; refuse what cannot work."""
+    """Compare the version's migrations with the database's; refuse what cannot work, or differs from the forecast."""
 
     version: Version
+    forecast: Forecast
     cause: str
 
 

@@ -10,7 +10,11 @@ initialise() {
     echo "POSTGRES_PASSWORD is not set: refusing to create a database server without one." >&2
     exit 1
   fi
-  as_postgres initdb --username="$user" --pwfile=<(printf '%s\n' "$POSTGRES_PASSWORD") --auth-local=trust --auth-host=scram-sha-256
+  local password_file=$PGDATA.password
+  install --owner=postgres --mode=0600 /dev/null "$password_file"
+  printf '%s\n' "$POSTGRES_PASSWORD" >"$password_file"
+  as_postgres initdb --username="$user" --pwfile="$password_file" --auth-local=trust --auth-host=scram-sha-256
+  rm "$password_file"
   printf 'host all all all scram-sha-256\n' >>"$PGDATA/pg_hba.conf"
   # The temporary server listens on its socket only, so that nobody takes it for the real one.
   as_postgres pg_ctl --pgdata="$PGDATA" --wait --options="-c listen_addresses='' -p 5432" start

@@ -1,0 +1,27 @@
+"""`graasp-local bypass`."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from graasp_local.cli.context import Context, pass_context, print_json
+
+
+@click.command("bypass")
+@click.option("--hours", type=click.IntRange(1, 24 * 30), default=8, show_default=True, help="How long the link works.")
+@click.option("--json", "json_object", is_flag=True, help="One JSON object.")
+@pass_context
+def command(context: Context, hours: int, *, json_object: bool) -> None:
+    """Print what passes a closed gate: the maintenance header, and a link that sets a cookie doing the same."""
+    from graasp_local.bypass_token import bypass_link
+
+    settings = context.site.settings
+    link = bypass_link(settings.public_url, settings.header_secret, int(time.time()) + hours * 3600)
+    if json_object:
+        print_json({"header": settings.header_name, "secret": settings.header_secret, "link": link, "hours": hours})
+        return
+    click.echo("These open the site to whoever has them; send them to nobody else.", err=True)
+    click.echo(f"Header: {settings.header_name}: {settings.header_secret}")
+    click.echo(f"Link, for {hours} hours: {link}")

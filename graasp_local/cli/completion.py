@@ -1,0 +1,28 @@
+"""`graasp-local completion SHELL`."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def command(ctx: click.Context, shell: str) -> None:
+    """Print the completion script for SHELL.
+
+    \b
+    bash: graasp-local completion bash > ~/.local/share/bash-completion/completions/graasp-local
+    zsh:  graasp-local completion zsh > ~/.zfunc/_graasp-local
+    fish: graasp-local completion fish > ~/.config/fish/completions/graasp-local.fish
+    """
+    from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
+
+    class Bash(BashComplete):
+        @staticmethod
+        def _check_version() -> None:
+            """The script is printed for any machine; which bash this one has does not matter."""
+
+    shells: dict[str, type[ShellComplete]] = {"bash": Bash, "zsh": ZshComplete, "fish": FishComplete}
+    complete = shells[shell](ctx.find_root().command, {}, "graasp-local", "_GRAASP_LOCAL_COMPLETE")
+    click.echo(complete.source())

@@ -1,0 +1,31 @@
+"""`graasp-local compose -- …`."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from graasp_local.cli.context import Context, pass_context
+
+
+@click.command("compose", context_settings={"ignore_unknown_options": True})
+@click.option(
+    "--for-version", "version_text", help="Use another version than the selected one, and show `migrate` too."
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@pass_context
+def command(context: Context, version_text: str | None, arguments: tuple[str, ...]) -> None:
+    """Run docker compose with the site's files, environment and project name, such as `compose -- ps`.
+
+    It goes past states, gate, lock and journal: meant for looking, and for repeating what a walk has shown.
+    """
+    from graasp_local.engine.compose import Compose, compose_version, forget_shell_overrides
+    from graasp_local.version import Version
+
+    version = Version.parse(version_text) if version_text else None
+    context.site.prepare()
+    compose_version()
+    forget_shell_overrides(context.site)
+    words = ["docker", "compose", *Compose(context.site, lambda _: None).arguments(version), *arguments]
+    os.execvp("docker", words)  # noqa: S606

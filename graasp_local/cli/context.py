@@ -1,0 +1,65 @@
+"""What every verb needs: the site, the world around it, and where to speak. stdout is data, stderr is narration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from graasp_local.engine.docker_engine import DockerEngine
+    from graasp_local.site import Site
+    from graasp_local.world import InterruptionFlag, World
+
+
+@dataclass
+class Context:
+    """Built once for a call; everything in it is made on first use, so that a verb pays for what it touches."""
+
+    named_site: Path | None
+
+    @cached_property
+    def site(self) -> Site:
+        from graasp_local.site import find_site
+
+        return find_site(self.named_site, Path.cwd())
+
+    def engine(self, narrate: Callable[[str], None] = lambda _: None) -> DockerEngine:
+        from graasp_local.engine.docker_engine import engine_for
+
+        return engine_for(self.site, narrate)
+
+    def world(self, interruption: InterruptionFlag, narrate: Callable[[str], None] = lambda _: None) -> World:
+        from graasp_local.engine.http_edge import HttpEdge
+        from graasp_local.postgres import PostgresDatabase
+        from graasp_local.world import SystemClock, World
+
+        settings = self.site.settings
+        engine = self.engine(narrate)
+        return World(
+            site=self.site,
+            engine=engine,
+            edge=HttpEdge(settings),
+            database=PostgresDatabase(engine.database_address, settings.postgres_password),
+            clock=SystemClock(),
+            interruption=interruption,
+        )
+
+
+pass_context = click.make_pass_decorator(Context)
+
+
+def narrate_command(command: str) -> None:
+    """Show a command before it runs, so that a person can repeat it."""
+    click.echo(click.style(f"      $ {command}", dim=True), err=True)
+
+
+def print_json(value: object) -> None:
+    """One JSON object on one line of stdout."""
+    import json
+
+    click.echo(json.dumps(value))

@@ -1,0 +1,64 @@
+"""`graasp-local deploy --version X`."""
+
+from __future__ import annotations
+
+import click
+
+from graasp_local.cli.context import Context, pass_context
+
+
+@click.command("deploy")
+@click.option("--version", "version_text", required=True, help="The version, such as 2.14.2 or v2.14.2.")
+@click.option("--dry-run", is_flag=True, help="Check, show the plan, and change nothing.")
+@click.option(
+    "--json", "json_lines", is_flag=True, help="JSON lines on stdout, one an event; the last has the outcome."
+)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask before starting. Without a terminal nothing is ever asked.")
+@click.option("--hold", is_flag=True, help="Stop in restricted with the new version, to test it with the bypass.")
+@click.option(
+    "--drain-limit",
+    type=click.FloatRange(0, 3600),
+    default=10.0,
+    show_default=True,
+    help="Seconds for requests in flight.",
+)
+@click.option(
+    "--migration-limit",
+    type=click.FloatRange(1, 86400),
+    default=1800.0,
+    show_default=True,
+    help="Seconds after which a migration is ended and taken back.",
+)
+@pass_context
+def command(
+    context: Context,
+    version_text: str,
+    *,
+    dry_run: bool,
+    json_lines: bool,
+    yes: bool,
+    hold: bool,
+    drain_limit: float,
+    migration_limit: float,
+) -> None:
+    """Deploy a version: close the site, migrate the database, start the new version, verify it, open the site.
+
+    Everything that can be checked is checked while the site is still open; then nothing was touched.
+    """
+    from graasp_local import walks
+    from graasp_local.cli.walking import How, walk
+    from graasp_local.plan import DeployRequest
+    from graasp_local.states import InfraState
+    from graasp_local.version import Version
+
+    version = Version.parse(version_text)
+    request = DeployRequest(
+        version, InfraState.RESTRICTED if hold else InfraState.RUNNING, drain_limit, migration_limit
+    )
+    walk(
+        context,
+        f"deploy-{version}",
+        f"graasp-local deploy --version {version}" + (" --hold" if hold else ""),
+        How(dry_run=dry_run, as_json=json_lines, ask=not yes and not json_lines),
+        lambda world: lambda observed: walks.deployment_plan(world, observed, request),
+    )

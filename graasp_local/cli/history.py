@@ -1,0 +1,73 @@
+"""`graasp-local history [WALK]`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from graasp_local.cli.context import Context, pass_context, print_json
+from graasp_local.errors import UsageError
+
+if TYPE_CHECKING:
+    from graasp_local.journal import WalkRecord
+
+
+@click.command("history")
+@click.argument("walk", required=False)
+@click.option("--last", is_flag=True, help="Show the last walk, with its steps and output.")
+@click.option("--json", "json_lines", is_flag=True, help="JSON lines on stdout, one a walk.")
+@pass_context
+def command(context: Context, walk: str | None, *, last: bool, json_lines: bool) -> None:
+    """List the site's walks, newest first; or show one with its steps and output."""
+    from graasp_local.journal import read_walks
+
+    _ = context.site.settings
+    walks = read_walks(context.site.journal_directory)
+    if walk or last:
+        chosen: WalkRecord | None = next((record for record in walks if record.walk == walk), None)
+        if last and walks:
+            chosen = walks[-1]
+        if chosen is None:
+            what = f"There is no walk {walk!r}." if walk else "There is no walk yet."
+            raise UsageError(what, "", "`graasp-local history` lists them.")
+        walks = (chosen,)
+    if json_lines:
+        for record in reversed(walks):
+            print_json(record.as_json())
+    elif walk or last:
+        _print_one(walks[0])
+    else:
+        _print_list(walks)
+
+
+def _print_list(walks: tuple[WalkRecord, ...]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    if not walks:
+        click.echo("No walks yet.", err=True)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("WALK", "OUTCOME", "STATE", "SECONDS", "DOWNTIME"):
+        table.add_column(heading, no_wrap=True, justify="right" if heading in ("SECONDS", "DOWNTIME") else "left")
+    for record in reversed(walks):
+        table.add_row(
+            record.walk,
+            record.outcome or "killed",
+            record.state,
+            "" if record.seconds is None else f"{record.seconds:.1f}",
+            "" if record.downtime_seconds is None else f"{record.downtime_seconds:.1f}",
+        )
+    Console(highlight=False).print(table)
+
+
+def _print_one(record: WalkRecord) -> None:
+    click.echo(f"{record.walk}: {record.outcome or 'killed'}, {record.state}")
+    click.echo(f"{record.at[:19].replace('T', ' ')} UTC, {record.command}")
+    for step in record.steps:
+        click.echo(f"  {'✓' if step['outcome'] == 'done' else '✗'} {step['name']:<20} {step['seconds']:>8.2f} s")
+    for line in record.output:
+        click.echo(f"      {line}")
+    for sentence in record.problem:
+        click.echo(sentence)

@@ -1,0 +1,114 @@
+"""The entry point: finds the verb, imports only that verb, and turns errors into sentences and exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import click
+
+from graasp_local import __version__
+from graasp_local.cli.context import Context
+from graasp_local.errors import ExitCode, GraaspLocalError
+
+VERBS = {
+    "init": "make a new site: .env with generated secrets",
+    "status": "which state the site is in, and what differs",
+    "plan": "show what a change of state would do, and why",
+    "apply": "bring the site into one of the four states",
+    "deploy": "deploy a version of Graasp",
+    "versions": "list the versions that can be deployed",
+    "history": "list earlier walks, or show one",
+    "logs": "show the logs of services",
+    "bypass": "print what passes a closed gate",
+    "compose": "run docker compose with the site's files",
+    "completion": "print a completion script for your shell",
+}
+
+_EXIT_CODES = """\
+\b
+Exit codes:
+   0  done
+   1  unexpected error
+   2  usage or configuration
+   3  no Docker engine or no Compose v2 answers
+  10  refused: a check failed before anything was touched
+  11  locked: another command is at work on this site
+  20  failed, and the old version serves again
+  21  failed, needs you: the gate stays closed
+ 130  interrupted
+"""
+
+
+class _Verbs(click.Group):
+    """Imports a verb's module only when it is called: `--help` needs none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = importlib.import_module(f"graasp_local.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0] if args else ""
+        if name and not name.startswith("-") and name not in VERBS:
+            import difflib
+
+            near = difflib.get_close_matches(name, VERBS, n=1)
+            hint = f" Did you mean `{near[0]}`?" if near else ""
+            ctx.fail(f"There is no verb `{name[:64]}`.{hint}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Verbs, epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="graasp-local")
+@click.option(
+    "--site",
+    type=click.Path(path_type=Path),
+    envvar="GRAASP_LOCAL_SITE",
+    help="The site's directory. Default: $GRAASP_LOCAL_SITE, else found upwards from here.",
+)
+@click.pass_context
+def cli(ctx: click.Context, site: Path | None) -> None:
+    """Run and deploy a self-hosted Graasp.
+
+    A site is in one of four states: running, restricted (a maintenance page, unless the maintenance header is sent),
+    db-only (only the database and umami) or stopped.
+    """
+    ctx.obj = Context(site)
+
+
+def main() -> None:
+    """Run the command line and leave with the documented exit code."""
+    try:
+        cli.main(prog_name="graasp-local", standalone_mode=False)
+        code = ExitCode.DONE
+    except click.ClickException as error:
+        error.show()
+        code = ExitCode.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted: nothing was touched.", err=True)
+        code = ExitCode.INTERRUPTED
+    except GraaspLocalError as error:
+        for sentence in error.sentences:
+            click.echo(sentence, err=True)
+        code = error.exit_code
+    except BrokenPipeError:
+        # The reader of our output has left (`| head`): that is its choice, and no error of ours.
+        sys.stderr.close()
+        code = ExitCode.DONE
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""`graasp-local plan STATE`."""
+
+from __future__ import annotations
+
+import click
+
+from graasp_local.cli.apply import STATE
+from graasp_local.cli.context import Context, pass_context, print_json
+from graasp_local.states import TABLE, Health, InfraState, ObservedService, ObservedState, Status
+
+
+@click.command("plan")
+@click.argument("state", type=STATE)
+@click.option(
+    "--from", "from_state", type=STATE, help="Plan from this state instead of the observed one: no engine needed."
+)
+@click.option("--json", "json_object", is_flag=True, help="One JSON object.")
+@pass_context
+def command(context: Context, state: str, from_state: str | None, *, json_object: bool) -> None:
+    """Show what `apply STATE` would do, step by step, and why. Changes nothing."""
+    from graasp_local.events import WalkStarted, as_json
+    from graasp_local.plan import plan_transition, render
+    from graasp_local.world import InterruptionFlag
+
+    observed = _as_if_in(context, InfraState(from_state)) if from_state else context.world(InterruptionFlag()).observe()
+    plan = plan_transition(observed, InfraState(state))
+    if json_object:
+        told = as_json(WalkStarted("", "", plan))
+        print_json({"target": told["target"], "plan": told["plan"]})
+    else:
+        click.echo(render(plan))
+
+
+def _as_if_in(context: Context, state: InfraState) -> ObservedState:
+    """The site's services as they would be in a state."""
+    row = TABLE[state]
+    services = tuple(
+        ObservedService(service.name, service.group, Status.RUNNING, Health.HEALTHY)
+        if service.group in row.groups_on
+        else ObservedService(service.name, service.group, Status.EXITED)
+        for service in context.site.services
+        if service.group != "migration"
+    )
+    return ObservedState(services, row.gate)

@@ -1,0 +1,97 @@
+"""`graasp-local status`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from graasp_local.cli.context import Context, pass_context, print_json
+
+
+@click.command("status")
+@click.option("--json", "json_object", is_flag=True, help="One JSON object.")
+@pass_context
+def command(context: Context, *, json_object: bool) -> None:
+    """Say which state the site is in, as observed just now, and how it differs from one if it is in none."""
+    told = _look(context)
+    if json_object:
+        print_json(told)
+    else:
+        _print(told)
+
+
+def _look(context: Context) -> dict[str, Any]:
+    from graasp_local.journal import read_walks, uncertain_migration
+    from graasp_local.lock import current_holder
+    from graasp_local.states import Drifted, classify, state_name
+    from graasp_local.world import InterruptionFlag
+
+    site = context.site
+    observed = context.world(InterruptionFlag()).observe()
+    classification = classify(observed)
+    walks = read_walks(site.journal_directory)
+    holder = current_holder(site.lock_file)
+    uncertain = uncertain_migration(walks) if holder is None else None
+    last = next((walk for walk in reversed(walks) if walk.version and walk.outcome in ("done", "held")), None)
+    selected = site.selected_version
+    versions = sorted(observed.graasp_versions)
+    next_steps = []
+    if uncertain:
+        next_steps.append(f"graasp-local deploy --version {uncertain.version}")
+    elif isinstance(classification, Drifted) and holder is None:
+        next_steps.append(classification.mending_command)
+    return {
+        "state": state_name(classification),
+        "gate": observed.gate.value,
+        "version": " and ".join(versions) or (str(selected) if selected else None),
+        "url": site.settings.public_url,
+        "site": str(site.directory),
+        "services": [
+            {
+                "service": service.name,
+                "group": service.group.value,
+                "status": service.status.value,
+                "health": service.health.value,
+                "image": service.image,
+            }
+            for service in observed.services
+        ],
+        "drift": list(classification.differences) if isinstance(classification, Drifted) else [],
+        "walk": holder.described() if holder else None,
+        "unfinished": uncertain.walk if uncertain else None,
+        "last_deployment": {"at": last.at, "version": last.version, "downtime_seconds": last.downtime_seconds}
+        if last
+        else None,
+        "next": next_steps,
+    }
+
+
+def _print(told: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    version = f"version {told['version']}" if told["version"] else "no version deployed yet"
+    console.print(f"[bold]{told['state']}[/bold] · gate {told['gate']} · {version} · {told['url']}", soft_wrap=True)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("SERVICE", "GROUP", "STATUS", "HEALTH", "IMAGE"):
+        table.add_column(heading, no_wrap=True, overflow="ellipsis")
+    for service in told["services"]:
+        table.add_row(*(service[key] for key in ("service", "group", "status", "health", "image")))
+    console.print(table)
+    if told["walk"]:
+        console.print(f"At work on this site: {told['walk']}", markup=False, soft_wrap=True)
+    if told["unfinished"]:
+        console.print(
+            f"The walk {told['unfinished']} ended during a migration: which version the database fits is not certain.",
+            soft_wrap=True,
+        )
+    for sentence in told["drift"]:
+        console.print(f"- {sentence}", markup=False, soft_wrap=True)
+    if told["last_deployment"]:
+        last = told["last_deployment"]
+        downtime = "" if last["downtime_seconds"] is None else f", closed for {last['downtime_seconds']:.1f} s"
+        console.print(f"Last deployment: {last['version']} at {last['at'][:16].replace('T', ' ')} UTC{downtime}.")
+    for step in told["next"]:
+        console.print(f"Next: {step}", markup=False, soft_wrap=True)

@@ -1,0 +1,192 @@
+"""Carrying a walk out for a terminal or a script: the plan and the question before, the events, the exit code."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from graasp_local.cli.context import Context, narrate_command, print_json
+from graasp_local.errors import ExitCode, GraaspLocalError, Interrupted
+from graasp_local.events import (
+    Event,
+    Outcome,
+    StepEnded,
+    StepOutcome,
+    StepOutput,
+    StepStarted,
+    WalkEnded,
+    WalkStarted,
+    as_json,
+    summary,
+)
+from graasp_local.plan import Plan, render
+from graasp_local.world import InterruptionFlag, World
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+    from graasp_local.walks import Planner
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a person or script wants a walk: `dry_run` shows it only, `ask` asks on a terminal first."""
+
+    dry_run: bool
+    as_json: bool
+    ask: bool
+
+
+def walk(context: Context, name: str, command: str, how: How, planner: Callable[[World], Planner]) -> NoReturn:
+    """Plan, show, ask, carry out; leaves the process with the documented exit code."""
+    from graasp_local import walks
+
+    interruption = InterruptionFlag()
+    world = context.world(interruption, (lambda _: None) if how.as_json else narrate_command)
+    make_plan = planner(world)
+    try:
+        shown: Plan | None = None
+        if how.dry_run or (how.ask and sys.stdin.isatty() and sys.stderr.isatty()):
+            shown = make_plan(world.observe())
+            if how.dry_run:
+                _show_dry_run(world, shown, how)
+                sys.exit(ExitCode.DONE)
+            _show_plan(world, shown)
+            if shown.steps and not click.confirm("Go ahead?", default=True, err=True):
+                click.echo("Nothing was touched.", err=True)
+                sys.exit(ExitCode.DONE)
+        with _interruptible(interruption):
+            printer = _JsonLines() if how.as_json else _Narration(world, already_shown=shown is not None)
+            code = ExitCode.UNEXPECTED
+            for event in walks.run(world, make_plan, shown, command, name):
+                printer.show(event)
+                if isinstance(event, WalkEnded):
+                    code = event.exit_code
+    except GraaspLocalError as error:
+        if not how.as_json:
+            raise
+        print_json(as_json(_ended_before_it_began(error)))
+        sys.exit(error.exit_code)
+    sys.exit(code)
+
+
+def _ended_before_it_began(error: GraaspLocalError) -> WalkEnded:
+    outcome = Outcome.INTERRUPTED if isinstance(error, Interrupted) else Outcome.REFUSED
+    if error.exit_code is ExitCode.UNEXPECTED:
+        outcome = Outcome.FAILED
+    return WalkEnded("", outcome, "unknown", "", None, 0.0, (), error.exit_code, error.sentences)
+
+
+def _show_dry_run(world: World, plan: Plan, how: How) -> None:
+    from graasp_local import walks
+
+    if not how.as_json:
+        _show_plan(world, plan, err=False)
+        return
+    estimate = walks.downtime_estimate(world, plan)
+    started = as_json(WalkStarted("", "", plan))
+    print_json(
+        {
+            "event": "plan",
+            **{key: started[key] for key in ("target", "version", "plan")},
+            "estimated_downtime_seconds": round(estimate.seconds, 1) if estimate else None,
+        }
+    )
+
+
+def _show_plan(world: World, plan: Plan, *, err: bool = True) -> None:
+    from graasp_local import walks
+
+    click.echo(render(plan), err=err)
+    estimate = walks.downtime_estimate(world, plan)
+    if estimate is not None:
+        click.echo(f"A site that is open will be closed for {estimate.described()}.", err=err)
+
+
+class _JsonLines:
+    def show(self, event: Event) -> None:
+        print_json(as_json(event))
+        sys.stdout.flush()
+
+
+class _Narration:
+    """Events for a person on stderr: a spinner on a terminal, plain lines otherwise; the summary on stdout."""
+
+    def __init__(self, world: World, *, already_shown: bool) -> None:
+        from rich.console import Console
+
+        self._world = world
+        self._already_shown = already_shown
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._titles: dict[int, str] = {}
+        self._spinner: Status | None = None
+
+    def show(self, event: Event) -> None:
+        match event:
+            case WalkStarted(plan=plan):
+                if not self._already_shown and plan.steps:
+                    _show_plan(self._world, plan)
+            case StepStarted(index=index, title=title):
+                self._titles[index] = title
+                self._spin(title)
+            case StepOutput(text=text):
+                self._console.print(f"      {text}", markup=False)
+            case StepEnded():
+                self._stop_spinning()
+                self._console.print(self._ended_line(event))
+            case WalkEnded():
+                self._stop_spinning()
+                for sentence in event.problem:
+                    if sentence:
+                        self._console.print(sentence, markup=False, style="bold")
+                click.echo(summary(event))
+
+    def _ended_line(self, event: StepEnded) -> str:
+        from rich.markup import escape
+
+        done = event.outcome is StepOutcome.DONE
+        mark = "[green]✓[/green]" if done else "[red]✗[/red]"
+        return f"  {mark} {escape(self._titles[event.index])}  [dim]{event.seconds:.2f} s[/dim]"
+
+    def _spin(self, title: str) -> None:
+        if self._console.is_terminal:
+            self._spinner = self._console.status(f"{title} …")
+            self._spinner.start()
+        else:
+            self._console.print(f"  · {title}", markup=False)
+
+    def _stop_spinning(self) -> None:
+        if self._spinner is not None:
+            self._spinner.stop()
+            self._spinner = None
+
+
+@contextmanager
+def _interruptible(interruption: InterruptionFlag) -> Iterator[None]:
+    """The first ctrl-C or SIGTERM asks for an end at the next safe point; a second one leaves things as they are."""
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if interruption.requested:
+            click.echo(
+                "\nLeft as it is. `graasp-local status` says where the site stands, and what to type next.", err=True
+            )
+            # At once, without unwinding: what is under way is not waited for.
+            import os
+
+            os._exit(ExitCode.INTERRUPTED)
+        interruption.request()
+        click.echo("\nInterrupted: ending at the next safe point. Once more to leave things as they are.", err=True)
+
+    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

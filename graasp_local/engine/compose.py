@@ -1,0 +1,181 @@
+"""Compose's verbs, through python-on-whales, for one site.
+
+Shows every command before it runs, so that a person can repeat it by hand. Never passes an empty list of services,
+which to Compose can mean all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graasp_local.errors import EngineUnreachable, GraaspLocalError, NeedsYou
+from graasp_local.site import Site
+from graasp_local.version import Version
+
+if TYPE_CHECKING:
+    from python_on_whales import DockerClient
+    from python_on_whales.components.container.cli_wrapper import Container
+
+MIGRATION_PROFILE = "migration"
+
+
+class Compose:
+    """`narrate` is given each command as one line before it runs."""
+
+    def __init__(self, site: Site, narrate: Callable[[str], None]) -> None:
+        self._site = site
+        self._narrate = narrate
+
+    def arguments(self, version: Version | None = None) -> list[str]:
+        """What stands between `docker compose` and the verb; a version other than the selected one can be given."""
+        site = self._site
+        words = ["--project-directory", str(site.directory), "--project-name", site.settings.project]
+        for file in site.compose_files:
+            words += ["--file", str(file)]
+        for file in self._env_files(version):
+            words += ["--env-file", str(file)]
+        for profile in self._profiles(version):
+            words += ["--profile", profile]
+        return words
+
+    def up(self, services: Sequence[str]) -> None:
+        """Create or recreate and start exactly these services, without their dependencies and without pulling."""
+        self._refuse_empty(services)
+        self._say("up", "--detach", "--no-deps", "--no-build", "--pull", "never", *services)
+        self._run(
+            lambda compose: compose.up(
+                list(services), detach=True, dependencies=False, no_build=True, pull="never", quiet=True
+            )
+        )
+
+    def create(self, services: Sequence[str]) -> None:
+        """Create these services' containers without starting them."""
+        self._refuse_empty(services)
+        self._say("up", "--no-start", "--no-deps", "--no-build", "--pull", "never", *services)
+        self._run(
+            lambda compose: compose.up(
+                list(services), start=False, dependencies=False, no_build=True, pull="never", quiet=True
+            )
+        )
+
+    def stop(self, services: Sequence[str]) -> None:
+        """Stop these services together, each within its grace period."""
+        self._refuse_empty(services)
+        self._say("stop", *services)
+        self._run(lambda compose: compose.stop(list(services)))
+
+    def pull(self, services: Sequence[str], version: Version) -> None:
+        self._refuse_empty(services)
+        self._say("pull", *services, version=version)
+
+        def consume(compose: Any) -> None:
+            # Streamed, because otherwise Compose would draw its own progress on the terminal.
+            for _ in compose.pull(list(services), stream_logs=True):
+                pass
+
+        self._run(consume, version)
+
+    def run_detached(self, service: str, version: Version, labels: dict[str, str]) -> str:
+        """Start a one-off container and return its id; it keeps running when this process ends."""
+        self._say("run", "--detach", "--no-deps", service, version=version)
+
+        def start(compose: Any) -> Container:
+            container: Container = compose.run(service, detach=True, dependencies=False, tty=False, labels=labels)
+            return container
+
+        return str(self._run(start, version).id)
+
+    def config(self, version: Version) -> dict[str, Any]:
+        """The compose files as Compose understands them, every variable filled in: it holds secrets."""
+        config: dict[str, Any] = self._run(lambda compose: compose.config(return_json=True), version)
+        return config
+
+    def _env_files(self, version: Version | None) -> list[Path]:
+        return [self._site.env_file, self._site.write_candidate(version) if version else self._site.version_file]
+
+    def _profiles(self, version: Version | None) -> list[str]:
+        # --profile on the command line replaces COMPOSE_PROFILES, so both are given. The profile of the migration is
+        # on for work on a version, and off for everything that a state change does.
+        given = self._site.settings.profiles or tuple(filter(None, os.environ.get("COMPOSE_PROFILES", "").split(",")))
+        return [*given, MIGRATION_PROFILE] if version else [*given]
+
+    def _client(self, version: Version | None) -> DockerClient:
+        from python_on_whales import DockerClient
+
+        site = self._site
+        return DockerClient(
+            compose_files=[*site.compose_files],
+            compose_env_files=[*self._env_files(version)],
+            compose_project_directory=site.directory,
+            compose_project_name=site.settings.project,
+            compose_profiles=self._profiles(version),
+        )
+
+    def _run(self, verb: Callable[[Any], Any], version: Version | None = None) -> Any:
+        from python_on_whales.exceptions import DockerException
+
+        forget_shell_overrides(self._site)
+        try:
+            return verb(self._client(version).compose)
+        except DockerException as error:
+            raise compose_failed(error.stderr or str(error)) from error
+
+    def _say(self, *words: str, version: Version | None = None) -> None:
+        for_version = ["--for-version", str(version)] if version else []
+        self._narrate(shlex.join(["graasp-local", "compose", *for_version, "--", *words]))
+
+    @staticmethod
+    def _refuse_empty(services: Sequence[str]) -> None:
+        if not services:
+            raise ValueError("a Compose verb needs at least one service")
+
+
+def forget_shell_overrides(site: Site) -> None:
+    """Take variables that the site's files set out of this process's environment.
+
+    Compose lets the shell win over an env file; then what graasp-local read and what Compose does would differ.
+    """
+    for key in [*site.settings.values, "GRAASP_VERSION", "GRAASP_STACK"]:
+        if key != "COMPOSE_PROFILES":
+            os.environ.pop(key, None)
+
+
+def compose_version() -> str:
+    """The version of the Compose plugin. Raises EngineUnreachable where there is none, or only the old v1."""
+    try:
+        answer = subprocess.run(["docker", "compose", "version", "--short"], capture_output=True, text=True, timeout=30)
+    except FileNotFoundError:
+        raise EngineUnreachable(
+            "There is no docker command on this machine.",
+            "Nothing was changed.",
+            "Install Docker with the Compose plugin, or run scripts/ensure-engine in a checkout.",
+        ) from None
+    version = answer.stdout.strip().removeprefix("v")
+    major = version.partition(".")[0]
+    if answer.returncode != 0 or not major.isdigit() or int(major) < 2:
+        found = (
+            f"Compose {version} is too old" if version and answer.returncode == 0 else "Docker has no Compose plugin"
+        )
+        raise EngineUnreachable(
+            f"{found}: Compose 2 or newer is needed.",
+            "Nothing was changed.",
+            "Install the package docker-compose-plugin, or run scripts/ensure-engine in a checkout.",
+        )
+    return version
+
+
+def compose_failed(stderr: str) -> GraaspLocalError:
+    """An error that says what Compose said, without its progress lines."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    telling = [line for line in lines if "rror" in line or "failed" in line or "cannot" in line.lower()] or lines
+    reason = telling[-1] if telling else "no reason given"
+    if "Cannot connect to the Docker daemon" in stderr:
+        from graasp_local.engine.client import unreachable
+
+        return unreachable(stderr)
+    return NeedsYou(f"Compose failed: {reason}")

@@ -1,0 +1,231 @@
+"""The site's containers, as graasp_local.ports.Engine wants them: looking by the API, doing by Compose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graasp_local.engine import connections, gate_flag, images
+from graasp_local.engine.client import connect, engine_errors, engine_host, is_on_this_machine
+from graasp_local.engine.compose import Compose, compose_version
+from graasp_local.engine.observe import ONE_OFF_LABEL, PROJECT_LABEL, SERVICE_LABEL, seen
+from graasp_local.engine.ports_in_use import holder_of_port
+from graasp_local.errors import NeedsYou
+from graasp_local.migrations import ImageMigration
+from graasp_local.ports import EngineFacts, ImageFact, SeenServices
+from graasp_local.site import Site
+from graasp_local.stack import GROUP_LABEL
+from graasp_local.states import Gate, ServiceGroup
+from graasp_local.version import Version
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+VERSIONED_SERVICES = ("core", "workers", "migrate")
+"""The services whose images make up a version of Graasp."""
+
+WALK_LABEL = "org.graasp.migration-of"
+
+
+class DockerEngine:
+    """The engine for one site. `narrate` is told each command that changes something, before it runs."""
+
+    def __init__(self, site: Site, narrate: Callable[[str], None]) -> None:
+        self._site = site
+        self.compose = Compose(site, narrate)
+        self._images: dict[Version, Mapping[str, str]] = {}
+
+    @cached_property
+    def client(self) -> DockerClient:
+        return connect()
+
+    def facts(self) -> EngineFacts:
+        with engine_errors():
+            version = self.client.api.version(api_version=False)
+            free: int | None = None
+            if is_on_this_machine():
+                root = Path(self.client.api.info()["DockerRootDir"])
+                free = _free_bytes(root)
+        return EngineFacts(version["Version"], compose_version(), f"{version['Os']}/{version['Arch']}", free)
+
+    def see(self) -> SeenServices:
+        return seen(self.containers(), self._site.services)
+
+    def start(self, services: Sequence[str]) -> None:
+        """Create, recreate or start these services; does not wait for their health."""
+        self._site.prepare()
+        for container in self._containers_of(services):
+            if container["State"] == "paused":
+                self.client.api.unpause(container["Id"])
+        self.compose.up(services)
+
+    def stop(self, services: Sequence[str]) -> None:
+        self.compose.stop(services)
+
+    def set_gate_flag(self, gate: Gate) -> None:
+        """Write the flag into nginx's volume; makes nginx's container, without starting it, where there is none."""
+        edge = tuple(service.name for service in self._site.services if service.group is ServiceGroup.EDGE)
+        found = self._containers_of(edge)
+        if not found:
+            self._site.prepare()
+            self.compose.create(edge)
+            found = self._containers_of(edge)
+        with engine_errors():
+            for container in found:
+                if any(mount.get("Destination") == gate_flag.GATE_DIRECTORY for mount in container["Mounts"]):
+                    self.client.api.put_archive(container["Id"], gate_flag.GATE_DIRECTORY, gate_flag.flag_archive(gate))
+
+    def requests_in_flight(self) -> int:
+        containers = self.containers()
+        core = [container for container in containers if container["Labels"].get(SERVICE_LABEL) == "core"]
+        addresses = [
+            network["IPAddress"]
+            for container in core
+            for network in container["NetworkSettings"]["Networks"].values()
+            if network["IPAddress"]
+        ]
+        edge = [c for c in containers if c["Labels"].get(GROUP_LABEL) == "edge" and c["State"] == "running"]
+        if not edge or not addresses:
+            return 0
+        with engine_errors():
+            command = self.client.api.exec_create(edge[0]["Id"], ["cat", "/proc/net/tcp"])
+            table = self.client.api.exec_start(command["Id"])
+        return connections.requests_in_flight(table.decode(), addresses)
+
+    def recent_log(self, service: str, lines: int, since: float | None = None) -> tuple[str, ...]:
+        found = self._containers_of((service,))
+        if not found:
+            return ()
+        with engine_errors():
+            text = self.client.api.logs(found[0]["Id"], tail=lines, since=since, stream=False)
+        return tuple(text.decode(errors="replace").splitlines())
+
+    def restarts(self, service: str) -> int:
+        """How often the engine has restarted the service's container since it was made."""
+        found = self._containers_of((service,))
+        with engine_errors():
+            return sum(int(self.client.api.inspect_container(c["Id"])["RestartCount"]) for c in found)
+
+    def images_of(self, version: Version) -> Mapping[str, str]:
+        """The image of every service for a version, as Compose resolves it."""
+        if version not in self._images:
+            self._site.prepare()
+            services = self.compose.config(version)["services"]
+            self._images[version] = {name: definition["image"] for name, definition in services.items()}
+        return self._images[version]
+
+    def image_facts(self, version: Version) -> tuple[ImageFact, ...]:
+        with engine_errors():
+            return tuple(images.image_fact(self.client, *item) for item in self.images_of(version).items())
+
+    def pull(self, version: Version, services: Sequence[str]) -> None:
+        self.compose.pull(services, version)
+
+    def digests(self, version: Version) -> Mapping[str, str]:
+        with engine_errors():
+            return {
+                service: images.image_digest(self.client, image)
+                for service, image in self.images_of(version).items()
+                if service in VERSIONED_SERVICES
+            }
+
+    def image_migrations(self, version: Version) -> tuple[ImageMigration, ...]:
+        with engine_errors():
+            return images.read_migrations(self.client, self.images_of(version)["migrate"])
+
+    def start_migration(self, version: Version) -> DockerMigrationRun:
+        """Start the migrate container, detached; its label says for which version."""
+        container = self.compose.run_detached("migrate", version, {WALK_LABEL: str(version)})
+        return DockerMigrationRun(self.client, container)
+
+    def port_holder(self, address: str, port: int) -> str | None:
+        """Who listens on a port that nginx needs, in words; None if it is free or not knowable from here."""
+        if not is_on_this_machine():
+            return None
+        with engine_errors():
+            return holder_of_port(self.client, address, port)
+
+    def database_address(self) -> tuple[str, int]:
+        """Where Postgres is reached from here: the engine picks the port anew at each start of the container."""
+        for container in self.containers():
+            if container["Labels"].get(GROUP_LABEL) == "database" and container["State"] == "running":
+                for port in container["Ports"]:
+                    if port["PrivatePort"] == 5432 and port.get("PublicPort"):
+                        return engine_host(), int(port["PublicPort"])
+        raise NeedsYou(
+            "The database has no port on this machine's loopback address.",
+            "It cannot be asked for its migrations.",
+            "Check that db is on (graasp-local status), and that no override takes its port away.",
+        )
+
+    def containers(self) -> list[dict[str, Any]]:
+        with engine_errors():
+            found: list[dict[str, Any]] = self.client.api.containers(
+                all=True, filters={"label": f"{PROJECT_LABEL}={self._site.settings.project}"}
+            )
+        return found
+
+    def _containers_of(self, services: Sequence[str]) -> list[dict[str, Any]]:
+        return [
+            container
+            for container in self.containers()
+            if container["Labels"].get(SERVICE_LABEL) in services and container["Labels"].get(ONE_OFF_LABEL) != "True"
+        ]
+
+
+class DockerMigrationRun:
+    """A migrate container: followed by short looks at its log, so that nothing blocks and nothing is lost."""
+
+    def __init__(self, client: DockerClient, container: str) -> None:
+        self._client = client
+        self._container = container
+        self._lines_seen = 0
+        self.name = client.api.inspect_container(container)["Name"].lstrip("/")
+
+    def output(self) -> Iterator[str]:
+        with engine_errors():
+            text = self._client.api.logs(self._container, stream=False).decode(errors="replace")
+        lines = [line for line in _without_terminal_codes(text).splitlines() if line.strip()]
+        yield from lines[self._lines_seen :]
+        self._lines_seen = len(lines)
+
+    def exit_code(self) -> int | None:
+        with engine_errors():
+            state = self._client.api.inspect_container(self._container)["State"]
+        return None if state["Status"] in ("running", "created", "restarting") else int(state["ExitCode"])
+
+    def kill(self) -> None:
+        from docker.errors import APIError
+
+        try:
+            self._client.api.kill(self._container)
+        except APIError as error:
+            if error.status_code != 409:  # 409: it has ended by itself meanwhile
+                raise
+
+    def remove(self) -> None:
+        self._client.api.remove_container(self._container, force=True)
+
+
+def _without_terminal_codes(text: str) -> str:
+    """drizzle-kit draws a spinner: what it erased is left out."""
+    import re
+
+    return re.sub(r"[^\n]*\x1b\[2K\r|\x1b\[[0-9;]*[A-Za-z]", "", text)
+
+
+def _free_bytes(directory: Path) -> int | None:
+    import shutil
+
+    try:
+        return shutil.disk_usage(directory).free
+    except OSError:
+        return None
+
+
+def engine_for(site: Site, narrate: Callable[[str], None] = lambda _: None) -> DockerEngine:
+    """The engine for a site. Raises GraaspLocalError if the site's settings are unusable."""
+    _ = site.settings
+    return DockerEngine(site, narrate)

@@ -1,0 +1,97 @@
+"""The site as it is reached through nginx: asked as a browser, as a program, and with the bypass.
+
+Whether the gate is open is what these answers say, not what a flag says. Uses the standard library only, because
+`status` asks too and has to be quick.
+"""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from graasp_local.engine.client import engine_host
+from graasp_local.ports import CoreAnswer
+from graasp_local.settings import Settings
+from graasp_local.states import Gate
+from graasp_local.version import version_said_by_core
+
+GATE_PATH = "/.graasp/gate"
+_AS_BROWSER = {"Accept": "text/html"}
+_AS_PROGRAM = {"Accept": "application/json"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: str
+
+
+class HttpEdge:
+    """The edge of a site with these settings; `timeout` in seconds for each request."""
+
+    def __init__(self, settings: Settings, timeout: float = 5.0) -> None:
+        self._settings = settings
+        self._timeout = timeout
+        self._bypass = {settings.header_name: settings.header_secret}
+        bound_to_all = settings.bind == "0.0.0.0"  # noqa: S104 - compared, not bound
+        self._host = engine_host() if bound_to_all or engine_host() != "127.0.0.1" else settings.bind
+
+    def gate(self) -> Gate:
+        answer = self.ask(GATE_PATH, {})
+        match answer:
+            case Answer(status=200, body=body) if body.strip() == "open":
+                return Gate.OPEN
+            case Answer(status=503, headers=headers) if headers.get("graasp-gate") == "closed":
+                return Gate.CLOSED
+            case _:
+                return Gate.UNKNOWN
+
+    def gate_failures(self, gate: Gate) -> tuple[str, ...]:
+        """Empty when the gate is as wanted for every kind of visitor."""
+        if self.gate() is not gate:
+            return (f"nginx answers that the gate is {self.gate()}.",)
+        failures = []
+        with_bypass = self.ask(GATE_PATH, self._bypass)
+        if with_bypass is None or with_bypass.status != 200:
+            failures.append("The maintenance header does not pass the gate.")
+        if gate is Gate.CLOSED:
+            browser = self.ask("/", _AS_BROWSER)
+            if browser is None or browser.status != 302 or browser.headers.get("location") != "/maintenance":
+                failures.append("A browser is not sent to the maintenance page.")
+            page = self.ask("/maintenance", _AS_BROWSER)
+            if page is None or page.status != 503 or "retry-after" not in page.headers:
+                failures.append("The maintenance page does not answer.")
+            program = self.ask("/api/version", _AS_PROGRAM)
+            if program is None or program.status != 503 or "retry-after" not in program.headers:
+                failures.append("A program is not told that the site is closed.")
+        else:
+            program = self.ask("/health", _AS_PROGRAM)
+            if program is None or program.status != 200:
+                failures.append("A visitor is let through, but core does not answer.")
+        return tuple(failures)
+
+    def core(self) -> CoreAnswer | None:
+        """Before Graasp 2.10.4 the routes have no /api; `maintenance/next` is 500 on an unmigrated database."""
+        for prefix in ("/api", ""):
+            said = self.ask(f"{prefix}/version", {**_AS_PROGRAM, **self._bypass})
+            if said is not None and said.status == 200:
+                smoke = self.ask(f"{prefix}/maintenance/next", {**_AS_PROGRAM, **self._bypass})
+                return CoreAnswer(version_said_by_core(said.body), smoke is not None and smoke.status == 200)
+            if said is None or said.status != 404:
+                return None
+        return None
+
+    def ask(self, path: str, headers: Mapping[str, str]) -> Answer | None:
+        """One GET; None if nobody answers in time."""
+        connection = http.client.HTTPConnection(self._host, self._settings.port, timeout=self._timeout)
+        try:
+            connection.request("GET", path, headers={"Connection": "close", **headers})
+            response = connection.getresponse()
+            body = response.read(100_000).decode(errors="replace")
+            return Answer(response.status, {key.lower(): value for key, value in response.getheaders()}, body)
+        except (OSError, http.client.HTTPException):
+            return None
+        finally:
+            connection.close()

@@ -1,0 +1,67 @@
+"""Logs of one service or of all, each followed on a thread of its own that can be closed."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from graasp_local.engine.client import engine_errors
+from graasp_local.engine.observe import SERVICE_LABEL
+
+if TYPE_CHECKING:
+    from graasp_local.engine.docker_engine import DockerEngine
+
+_QUEUE_LINES = 10_000
+
+
+def log_lines(engine: DockerEngine, service: str | None, *, lines: int, follow: bool) -> Iterator[tuple[str, str]]:
+    """Pairs of service and line. Without `follow` the services come one after the other."""
+    containers = [c for c in engine.containers() if service is None or c["Labels"].get(SERVICE_LABEL) == service]
+    containers.sort(key=lambda container: str(container["Labels"].get(SERVICE_LABEL)))
+    if not follow:
+        for container in containers:
+            with engine_errors():
+                text = engine.client.api.logs(container["Id"], tail=lines, stream=False)
+            for line in text.decode(errors="replace").splitlines():
+                yield str(container["Labels"].get(SERVICE_LABEL)), line
+        return
+    yield from _followed(engine, containers, lines)
+
+
+def _followed(engine: DockerEngine, containers: list[dict[str, Any]], lines: int) -> Iterator[tuple[str, str]]:
+    # Bounded, so that a flood slows its reader instead of filling the memory.
+    pending: queue.Queue[tuple[str, str] | None] = queue.Queue(_QUEUE_LINES)
+    streams = []
+    for container in containers:
+        with engine_errors():
+            stream = engine.client.api.logs(container["Id"], tail=lines, stream=True, follow=True)
+        streams.append(stream)
+        name = str(container["Labels"].get(SERVICE_LABEL))
+        threading.Thread(target=_read, args=(stream, name, pending), daemon=True).start()
+    try:
+        open_streams = len(streams)
+        while open_streams:
+            item = pending.get()
+            if item is None:
+                open_streams -= 1
+            else:
+                yield item
+    finally:
+        for stream in streams:
+            stream.close()
+
+
+def _read(stream: Any, name: str, pending: queue.Queue[tuple[str, str] | None]) -> None:
+    rest = b""
+    try:
+        for chunk in stream:
+            *complete, rest = (rest + chunk).split(b"\n")
+            for line in complete:
+                pending.put((name, line.decode(errors="replace")))
+    except Exception:  # noqa: S110 - a stream that is closed from the other side raises whatever its socket raises
+        pass
+    if rest:
+        pending.put((name, rest.decode(errors="replace")))
+    pending.put(None)

@@ -1,0 +1,86 @@
+"""From the engine's list of containers to observed services: one listing call, whatever the number of containers.
+
+Pure but for the type of its input: the dictionaries that `GET /containers/json` answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from graasp_local.ports import SeenServices
+from graasp_local.stack import GROUP_LABEL, VERSION_LABEL, ServiceDefinition
+from graasp_local.states import Health, ObservedService, ServiceGroup, Status
+
+PROJECT_LABEL = "com.docker.compose.project"
+SERVICE_LABEL = "com.docker.compose.service"
+ONE_OFF_LABEL = "com.docker.compose.oneoff"
+
+# With several containers of one service the one that is worst off speaks for it.
+_WORST_FIRST = (
+    Status.DEAD,
+    Status.RESTARTING,
+    Status.REMOVING,
+    Status.PAUSED,
+    Status.EXITED,
+    Status.CREATED,
+    Status.RUNNING,
+)
+
+
+def seen(containers: Iterable[Mapping[str, Any]], defined: Iterable[ServiceDefinition]) -> SeenServices:
+    """Services as defined and as found; a defined one without a container is absent."""
+    found: dict[str, list[ObservedService]] = {}
+    migrations = []
+    for container in containers:
+        service = _observed(container)
+        if service is None:
+            continue
+        if service.group is ServiceGroup.MIGRATION:
+            if service.status in (Status.RUNNING, Status.PAUSED):
+                migrations.append(container["Names"][0].lstrip("/"))
+        elif container["Labels"].get(ONE_OFF_LABEL) != "True":
+            found.setdefault(service.name, []).append(service)
+    services = []
+    for definition in defined:
+        if definition.group is ServiceGroup.MIGRATION:
+            continue
+        present = found.pop(definition.name, None)
+        absent = ObservedService(definition.name, definition.group, Status.ABSENT)
+        services.append(_worst(present) if present else absent)
+    # What runs under the project's name without being defined any more still counts for its group.
+    services += [_worst(left) for left in found.values()]
+    return SeenServices(tuple(services), tuple(sorted(migrations)))
+
+
+def _observed(container: Mapping[str, Any]) -> ObservedService | None:
+    labels = container["Labels"]
+    try:
+        group = ServiceGroup(labels.get(GROUP_LABEL, ""))
+    except ValueError:
+        return None
+    return ObservedService(
+        name=labels.get(SERVICE_LABEL, ""),
+        group=group,
+        status=Status(container["State"]),
+        health=_health(container.get("Status", "")),
+        image=container.get("Image", ""),
+        version=labels.get(VERSION_LABEL, ""),
+    )
+
+
+def _health(status_text: str) -> Health:
+    """The listing has health only inside its text, such as `Up 3 minutes (healthy)`."""
+    if "(healthy)" in status_text:
+        return Health.HEALTHY
+    if "(unhealthy)" in status_text:
+        return Health.UNHEALTHY
+    if "(health: starting)" in status_text:
+        return Health.STARTING
+    return Health.NONE
+
+
+def _worst(services: list[ObservedService]) -> ObservedService:
+    return min(
+        services, key=lambda service: (_WORST_FIRST.index(service.status), service.health is not Health.UNHEALTHY)
+    )

@@ -1,0 +1,48 @@
+"""Who holds a port of this machine: another container, a process, or somebody who cannot be named from here."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+
+def holder_of_port(client: DockerClient, address: str, port: int) -> str | None:
+    """In words, or None if the port can be had. Found out by trying to bind it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return _container_on(client, port) or _process_on(port) or "a process that this user may not see"
+            if error.errno == errno.EADDRNOTAVAIL:
+                return f"nobody: {address} is no address of this machine"
+            # EACCES below 1024: the engine may bind where this user may not.
+            return None
+    return None
+
+
+def _container_on(client: DockerClient, port: int) -> str | None:
+    for container in client.api.containers():
+        for published in container["Ports"]:
+            if published.get("PublicPort") == port:
+                return f"the container {container['Names'][0].lstrip('/')}"
+    return None
+
+
+def _process_on(port: int) -> str | None:
+    import psutil
+
+    try:
+        for connection in psutil.net_connections(kind="tcp"):
+            if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:
+                if connection.pid is None:
+                    return None
+                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
+    except psutil.Error:
+        return None
+    return None

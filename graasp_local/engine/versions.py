@@ -1,0 +1,58 @@
+"""Which versions of Graasp there are: by the tags on this machine, and by the registry's if it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from graasp_local.engine.client import engine_errors
+from graasp_local.engine.docker_engine import VERSIONED_SERVICES, DockerEngine
+from graasp_local.engine.registry import RegistryUnreachableError, repository_tags
+from graasp_local.version import Version
+
+DEFAULT_REPOSITORY = "public.ecr.aws/graasp/graasp"
+
+
+@dataclass(frozen=True, slots=True)
+class FoundVersion:
+    """A version of which core, workers and migrate all exist, here (`local`) or in the registry."""
+
+    version: Version
+    local: bool
+    published: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FoundVersions:
+    """Newest first; `problem` says why the registry could not be asked."""
+
+    versions: tuple[FoundVersion, ...]
+    repository: str
+    problem: str = ""
+
+
+def find_versions(engine: DockerEngine, repository: str) -> FoundVersions:
+    with engine_errors():
+        images = engine.client.api.images(name=repository)
+    local = complete_versions(tag.rpartition(":")[2] for image in images for tag in image.get("RepoTags") or ())
+    problem = ""
+    published: frozenset[Version] = frozenset()
+    try:
+        published = complete_versions(repository_tags(repository))
+    except RegistryUnreachableError as error:
+        problem = str(error)
+    found = sorted(local | published, reverse=True)
+    return FoundVersions(
+        tuple(FoundVersion(version, version in local, version in published) for version in found), repository, problem
+    )
+
+
+def complete_versions(tags: Iterable[str]) -> frozenset[Version]:
+    """The versions for which all three images are tagged, from tags such as `core-v2.14.2`. Pure."""
+    by_service: dict[str, set[Version]] = {service: set() for service in VERSIONED_SERVICES}
+    for tag in tags:
+        service, _, text = tag.partition("-v")
+        version = Version.parse_or_none(text)
+        if service in by_service and version is not None:
+            by_service[service].add(version)
+    return frozenset.intersection(*(frozenset(versions) for versions in by_service.values()))

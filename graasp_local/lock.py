@@ -1,0 +1,92 @@
+"""One walk at a time on a site: a lock that its holder's death frees, and that says who holds it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from graasp_local.errors import Locked
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds the lock: what was typed, which process on which host, since when."""
+
+    command: str
+    pid: int
+    host: str
+    since: str
+
+    def described(self) -> str:
+        return f"`{self.command}` (process {self.pid} on {self.host}, since {self.since})"
+
+
+@contextmanager
+def held_lock(file: Path, command: str) -> Iterator[None]:
+    """Hold the site's lock. Raises Locked, naming the holder, if somebody else does.
+
+    The kernel's own lock on the open file is what counts, so nothing has to be cleaned up after a kill; the text in
+    the file only tells who it is.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        if not _locked(descriptor):
+            holder = _read(descriptor)
+            who = holder.described() if holder else "it has not said which"
+            raise Locked(
+                f"Another command is at work on this site: {who}.",
+                "Nothing was touched by this one.",
+                "Wait until it has ended; `graasp-local history` shows how.",
+            )
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        holder = Holder(command, os.getpid(), socket.gethostname(), now)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(asdict(holder)).encode(), 0)
+        yield
+        os.ftruncate(descriptor, 0)
+    finally:
+        os.close(descriptor)
+
+
+def current_holder(file: Path) -> Holder | None:
+    """Who holds the lock just now; None if nobody does."""
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _read(descriptor)
+    else:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    """Take the lock; asked a few times, since a `status` that looks for a holder has it for a moment."""
+    for _ in range(5):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.02)
+        else:
+            return True
+    return False
+
+
+def _read(descriptor: int) -> Holder | None:
+    try:
+        return Holder(**json.loads(os.pread(descriptor, 4096, 0)))
+    except (ValueError, TypeError):
+        return None

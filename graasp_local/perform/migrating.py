@@ -1,0 +1,89 @@
+"""The migration: what is refused before it, how the one container is run and watched, what is shown when it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from graasp_local.errors import GraaspLocalError, Interrupted, NeedsYou, Refused
+from graasp_local.migrations import DatabaseIsNewer, Pending, WouldBeSkipped, compare
+from graasp_local.ports import MigrationRun
+from graasp_local.steps import Migrate, ReadMigrations, listed
+from graasp_local.version import Version
+from graasp_local.world import World
+
+_POLL_SECONDS = 0.1
+_TELLING = ("ERROR:", "FATAL:", "PANIC:", "DETAIL:", "HINT:", "STATEMENT:", "CONTEXT:")
+
+
+def read_pending(world: World, version: Version) -> Pending:
+    """What deploying the version would apply. Raises Refused where that cannot work."""
+    match compare(world.engine.image_migrations(version), world.database.applied_migrations()):
+        case Pending() as pending:
+            return pending
+        case DatabaseIsNewer(unknown=unknown):
+            raise Refused(
+                f"The database is newer than {version}: it has {unknown} migration(s) that this version does not know.",
+                "Its migrate would say success and do nothing, and its code would run on the wrong tables.",
+                "Deploy the version that the database belongs to, or a newer one (graasp-local history).",
+            )
+        case WouldBeSkipped(tags=tags):
+            raise Refused(
+                f"{version} has migrations that are older than the newest applied one: {listed(tags)}.",
+                "drizzle would skip them silently and say success.",
+                "Deploy a version whose migrations follow on those in the database.",
+            )
+
+
+def check_forecast(world: World, step: ReadMigrations) -> Pending:
+    """What is pending now, which has to be what the plan was made for. Raises Refused."""
+    pending = read_pending(world, step.version)
+    if isinstance(step.forecast, Pending) and pending != step.forecast:
+        raise Refused("The database has changed since the plan was made.", "", "Start the deployment again.")
+    return pending
+
+
+def run_migration(world: World, step: Migrate) -> Iterator[str]:
+    """Run the container once, show its output, and end it with its database sessions at the limit.
+
+    Raises NeedsYou if it fails or takes too long, Interrupted if somebody asked for the end. Either way nothing of it
+    goes on afterwards: all pending migrations are one transaction, which Postgres then takes back.
+    """
+    running = world.engine.see().migrations
+    if running:
+        raise NeedsYou(f"A migration is running already ({listed(running)}): a second one would collide with it.")
+    began = world.clock.now()
+    run = world.engine.start_migration(step.version)
+    try:
+        yield from _watch(world, run, step)
+        code = run.exit_code()
+    except GraaspLocalError:
+        yield from _postgres_errors(world, began)
+        raise
+    finally:
+        if run.exit_code() is None:
+            run.kill()
+            world.database.end_other_sessions()
+        run.remove()
+    if code != 0:
+        yield from _postgres_errors(world, began)
+        raise NeedsYou(f"The migration to {step.version} failed with exit code {code}.")
+
+
+def _watch(world: World, run: MigrationRun, step: Migrate) -> Iterator[str]:
+    deadline = world.clock.monotonic() + step.limit_seconds
+    while run.exit_code() is None:
+        yield from run.output()
+        if world.interruption.requested:
+            raise Interrupted("Interrupted during the migration, which was ended and taken back.")
+        if world.clock.monotonic() >= deadline:
+            raise NeedsYou(f"The migration was not done after {step.limit_seconds:g} s: it was ended and taken back.")
+        world.clock.sleep(_POLL_SECONDS)
+    yield from run.output()
+
+
+def _postgres_errors(world: World, since: float) -> Iterator[str]:
+    """drizzle-kit may hide the cause; Postgres's own log of the time in question has it."""
+    lines = [line for line in world.engine.recent_log("db", 200, since) if any(word in line for word in _TELLING)]
+    if lines:
+        yield "Postgres said meanwhile:"
+        yield from (f"  {line}" for line in lines[-8:])

@@ -1,0 +1,131 @@
+"""From a step to its effects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import assert_never
+
+from graasp_local.errors import Interrupted, NeedsYou
+from graasp_local.migrations import proof_failures
+from graasp_local.perform.migrating import check_forecast, run_migration
+from graasp_local.perform.preflight import check_preflight, pull_missing
+from graasp_local.perform.starting import wait_until_on
+from graasp_local.states import Gate
+from graasp_local.steps import (
+    CloseGate,
+    Drain,
+    Migrate,
+    OpenGate,
+    Preflight,
+    ProveGate,
+    ProveMigrations,
+    PullImages,
+    ReadMigrations,
+    RecordDeployment,
+    SelectVersion,
+    StartServices,
+    Step,
+    StopServices,
+    VerifyCore,
+)
+from graasp_local.version import Version
+from graasp_local.world import World
+
+_PROOF_SECONDS = 10.0
+_POLL_SECONDS = 0.05
+
+
+class Performer:
+    """Does the steps of one walk; remembers between them what was pending and which digests were deployed."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._newly: tuple[str, ...] = ()
+
+    def perform(self, step: Step) -> Iterator[str]:
+        """Do one step. Yields lines for people; raises GraaspLocalError if it could not be done."""
+        world = self._world
+        match step:
+            case Preflight(version=version):
+                yield from check_preflight(world, version)
+            case PullImages(version=version):
+                yield from pull_missing(world, version)
+            case ReadMigrations():
+                pending = check_forecast(world, step)
+                self._newly = pending.tags
+                yield f"pending: {', '.join(pending.tags) or 'none'}"
+            case CloseGate():
+                world.engine.set_gate_flag(Gate.CLOSED)
+            case OpenGate():
+                world.engine.set_gate_flag(Gate.OPEN)
+            case ProveGate(gate=gate):
+                self._await(lambda: world.edge.gate_failures(gate), f"The gate is not proven to be {gate}")
+            case Drain(limit_seconds=limit):
+                yield from self._drain(limit)
+            case StopServices(services=services):
+                world.engine.stop(services)
+            case StartServices(services=services):
+                world.engine.start(services)
+                yield from wait_until_on(world, services)
+            case Migrate():
+                yield from run_migration(world, step)
+            case ProveMigrations(version=version):
+                self._prove_migrations(version)
+            case SelectVersion(version=version):
+                world.site.select(version)
+            case VerifyCore(version=expected):
+                self._await(lambda: self._core_failures(expected), "Core is not as it should be")
+            case RecordDeployment(version=version):
+                self._record(version, world.engine.digests(version))
+            case _:
+                assert_never(step)
+
+    def _await(self, failures: Callable[[], tuple[str, ...]], what: str) -> None:
+        """Ask until nothing is wrong any more, for a bounded time."""
+        clock = self._world.clock
+        deadline = clock.monotonic() + _PROOF_SECONDS
+        while found := failures():
+            if clock.monotonic() >= deadline:
+                raise NeedsYou(f"{what}: {' '.join(found)}")
+            if self._world.interruption.requested:
+                raise Interrupted(f"Interrupted while waiting: {' '.join(found)}")
+            clock.sleep(_POLL_SECONDS)
+
+    def _core_failures(self, expected: Version | None) -> tuple[str, ...]:
+        answer = self._world.edge.core()
+        if answer is None:
+            return ("Core does not answer through nginx.",)
+        failures = []
+        if expected is not None and answer.version != str(expected):
+            failures.append(f"Core says that it is version {answer.version or '(nothing)'}, not {expected}.")
+        if not answer.database_is_usable:
+            failures.append("Core does not find its tables in the database: was a version ever deployed here?")
+        return tuple(failures)
+
+    def _drain(self, limit: float) -> Iterator[str]:
+        """A request still running at the limit is cut when core stops; that is said, not hidden."""
+        clock = self._world.clock
+        deadline = clock.monotonic() + limit
+        while in_flight := self._world.engine.requests_in_flight():
+            if clock.monotonic() >= deadline:
+                yield f"{in_flight} request(s) still running after {limit:g} s: they will be cut"
+                return
+            if self._world.interruption.requested:
+                raise Interrupted("Interrupted while requests in flight were finishing.")
+            clock.sleep(_POLL_SECONDS)
+
+    def _prove_migrations(self, version: Version) -> None:
+        world = self._world
+        failures = proof_failures(
+            world.engine.image_migrations(version), world.database.applied_migrations(), self._newly
+        )
+        if failures:
+            raise NeedsYou(f"The database is not what {version} makes of it. {' '.join(failures)}")
+
+    def _record(self, version: Version, digests: Mapping[str, str]) -> None:
+        at = datetime.fromtimestamp(self._world.clock.now(), UTC).isoformat(timespec="seconds")
+        record = {"version": str(version), "at": at, "digests": dict(digests)}
+        with self._world.site.deployments_file.open("a") as file:
+            file.write(json.dumps(record) + "\n")

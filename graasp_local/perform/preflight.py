@@ -1,0 +1,97 @@
+"""What is checked, and fetched, while visitors are still served. Everything wrong is said at once, not one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from graasp_local.errors import Refused
+from graasp_local.ports import EngineFacts, ImageFact
+from graasp_local.states import ServiceGroup
+from graasp_local.steps import listed
+from graasp_local.version import Version
+from graasp_local.world import World
+
+OLDEST_ENGINE = (25, 0)
+"""Docker Engine 25 is the first with start_interval in health checks."""
+OLDEST_COMPOSE = (2, 24)
+
+_GIB = 1024**3
+FREE_BYTES_FOR_WORK = 1 * _GIB
+"""What a walk needs besides images: journal, logs, and the room that Postgres takes while it migrates."""
+FREE_BYTES_PER_IMAGE = 1 * _GIB
+"""Graasp's images are between 0.3 and 1 GiB unpacked."""
+
+
+def check_preflight(world: World, version: Version) -> Iterator[str]:
+    """Yields what was found to be well. Raises Refused with everything that was not."""
+    facts = world.engine.facts()
+    images = world.engine.image_facts(version)
+    problems = [
+        *_tool_problems(facts),
+        *_image_problems(images, facts),
+        *_disk_problems(world, images, facts),
+        *_port_problems(world),
+    ]
+    migrations = world.engine.see().migrations
+    if migrations:
+        problems.append(f"A migration is running ({listed(migrations)}).")
+    if problems:
+        raise Refused(
+            " ".join(problems),
+            "Nothing was touched: the site is as it was.",
+            "Mend this, then start the deployment again.",
+        )
+    missing = sum(not image.local for image in images)
+    yield f"engine {facts.version}, Compose {facts.compose_version}, {facts.platform}; {missing} image(s) to pull"
+
+
+def pull_missing(world: World, version: Version) -> Iterator[str]:
+    """Pull what is not on this machine; images that are there stay as they are."""
+    missing = tuple(image.service for image in world.engine.image_facts(version) if not image.local)
+    if missing:
+        world.engine.pull(version, missing)
+        yield f"pulled the images of {listed(missing)}"
+    for service, digest in world.engine.digests(version).items():
+        yield f"{service}: {digest}"
+
+
+def _tool_problems(facts: EngineFacts) -> Iterator[str]:
+    if _numbers(facts.version) < OLDEST_ENGINE:
+        yield f"Docker Engine {facts.version} is too old: {OLDEST_ENGINE[0]} or newer is needed."
+    if _numbers(facts.compose_version) < OLDEST_COMPOSE:
+        yield f"Compose {facts.compose_version} is too old: {OLDEST_COMPOSE[0]}.{OLDEST_COMPOSE[1]} or newer is needed."
+
+
+def _image_problems(images: tuple[ImageFact, ...], facts: EngineFacts) -> Iterator[str]:
+    for image in images:
+        if image.problem:
+            yield image.problem
+        elif image.platforms and not any(platform.startswith(facts.platform) for platform in image.platforms):
+            yield f"{image.image} is made for {listed(image.platforms)}, and this engine is {facts.platform}."
+
+
+def _disk_problems(world: World, images: tuple[ImageFact, ...], facts: EngineFacts) -> Iterator[str]:
+    if facts.free_bytes is None:
+        return
+    needed = FREE_BYTES_FOR_WORK + FREE_BYTES_PER_IMAGE * sum(not image.local for image in images)
+    database = [s for s in world.engine.see().services if s.group is ServiceGroup.DATABASE]
+    if database and all(service.is_on for service in database):
+        needed += world.database.size_bytes()
+    if facts.free_bytes < needed:
+        free, want = facts.free_bytes / _GIB, needed / _GIB
+        yield f"The engine's disk has {free:.1f} GiB free, and {want:.1f} GiB are needed."
+
+
+def _port_problems(world: World) -> Iterator[str]:
+    settings = world.site.settings
+    edge = [service for service in world.engine.see().services if service.group is ServiceGroup.EDGE]
+    if any(service.is_on for service in edge):
+        return
+    holder = world.engine.port_holder(settings.bind, settings.port)
+    if holder:
+        yield f"Port {settings.port} is in use by {holder}."
+
+
+def _numbers(version: str) -> tuple[int, int]:
+    parts = [int("".join(filter(str.isdigit, part)) or 0) for part in version.split("-")[0].split(".")[:2]]
+    return (parts[0], parts[1] if len(parts) > 1 else 0)

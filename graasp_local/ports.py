@@ -1,0 +1,130 @@
+"""What a walk needs from the world, as small protocols: the engine, the edge as a visitor sees it, the database.
+
+Each has one real implementation (engine/, edge in engine/, postgres.py) and an in-memory fake in tests/unit/fakes.py.
+Nothing here does anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from graasp_local.migrations import AppliedMigration, ImageMigration
+from graasp_local.states import Gate, ObservedService
+from graasp_local.version import Version
+
+
+@dataclass(frozen=True, slots=True)
+class SeenServices:
+    """Containers of a site at one moment: its services, and the names of migration containers that are running."""
+
+    services: tuple[ObservedService, ...]
+    migrations: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFact:
+    """Whether an image can be had: `local` it is on the machine; `platforms` it is published for ("linux/amd64").
+
+    `problem` says in a sentence why it cannot be had; empty if it can.
+    """
+
+    service: str
+    image: str
+    local: bool
+    platforms: tuple[str, ...]
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFacts:
+    """What the engine says of itself; `free_bytes` is None where its disk is not this machine's."""
+
+    version: str
+    compose_version: str
+    platform: str
+    free_bytes: int | None
+
+
+class Engine(Protocol):
+    """The site's containers. Every method raises EngineUnreachable when the engine does not answer."""
+
+    def facts(self) -> EngineFacts: ...
+    def see(self) -> SeenServices: ...
+    def start(self, services: Sequence[str]) -> None: ...
+    def stop(self, services: Sequence[str]) -> None: ...
+    def set_gate_flag(self, gate: Gate) -> None: ...
+    def requests_in_flight(self) -> int: ...
+    def recent_log(self, service: str, lines: int, since: float | None = None) -> tuple[str, ...]: ...
+    def restarts(self, service: str) -> int: ...
+    def image_facts(self, version: Version) -> tuple[ImageFact, ...]: ...
+    def pull(self, version: Version, services: Sequence[str]) -> None: ...
+    def digests(self, version: Version) -> Mapping[str, str]: ...
+    def image_migrations(self, version: Version) -> tuple[ImageMigration, ...]: ...
+    def start_migration(self, version: Version) -> MigrationRun: ...
+    def port_holder(self, address: str, port: int) -> str | None: ...
+    def database_address(self) -> tuple[str, int]: ...
+
+
+class MigrationRun(Protocol):
+    """A migrate container that was started; it outlives this process if it has to."""
+
+    @property
+    def name(self) -> str: ...
+    def output(self) -> Iterator[str]:
+        """Lines written since the last call; never waits."""
+        ...
+
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        ...
+
+    def kill(self) -> None: ...
+    def remove(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CoreAnswer:
+    """What core said through the gate: its version without `v`, and whether its database has the tables it needs."""
+
+    version: str
+    database_is_usable: bool
+
+
+class Edge(Protocol):
+    """The site as it is reached through nginx."""
+
+    def gate(self) -> Gate: ...
+    def gate_failures(self, gate: Gate) -> tuple[str, ...]:
+        """Why the gate is not as wanted, a sentence each: asked as a browser, as a program and with the bypass."""
+        ...
+
+    def core(self) -> CoreAnswer | None:
+        """Asked with the bypass; None if core does not answer."""
+        ...
+
+
+class Database(Protocol):
+    """Graasp's database. Every method raises NeedsYou when it does not answer."""
+
+    def applied_migrations(self) -> tuple[AppliedMigration, ...]: ...
+    def size_bytes(self) -> int: ...
+    def end_other_sessions(self) -> int:
+        """End what is still connected to Graasp's database; returns how many there were. umami's is left alone."""
+        ...
+
+
+class Clock(Protocol):
+    """Time, handed in so that tests need not wait. Seconds."""
+
+    def now(self) -> float: ...
+    def monotonic(self) -> float: ...
+    def sleep(self, seconds: float) -> None: ...
+
+
+class Interruption(Protocol):
+    """Whether somebody asked the walk to end (ctrl-C, SIGTERM)."""
+
+    @property
+    def requested(self) -> bool: ...

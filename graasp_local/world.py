@@ -1,0 +1,55 @@
+"""Everything that a walk works with, handed in as one value: the site, the engine, the edge, the database, time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+
+from graasp_local.ports import Clock, Database, Edge, Engine, Interruption
+from graasp_local.site import Site
+from graasp_local.states import ObservedState
+
+
+class SystemClock:
+    """The machine's own time."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+@dataclass
+class InterruptionFlag:
+    """Set by a signal handler, looked at by the walk."""
+
+    _event: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def requested(self) -> bool:
+        return self._event.is_set()
+
+    def request(self) -> None:
+        self._event.set()
+
+
+@dataclass(frozen=True)
+class World:
+    """What effects are done with; in unit tests each part is a fake."""
+
+    site: Site
+    engine: Engine
+    edge: Edge
+    database: Database
+    clock: Clock
+    interruption: Interruption
+
+    def observe(self) -> ObservedState:
+        """The site as it is just now: one listing of containers, and one request to the gate if nginx is up."""
+        seen = self.engine.see()
+        return ObservedState(seen.services, self.edge.gate(), seen.migrations)
