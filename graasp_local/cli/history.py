@@ -42,24 +42,29 @@ def command(context: Context, walk: str | None, *, last: bool, json_lines: bool)
 
 
 def _print_list(walks: tuple[WalkRecord, ...]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from graasp_local.cli.tables import make_console, print_table
 
     if not walks:
         click.echo("No walks yet.", err=True)
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("WALK", "OUTCOME", "STATE", "SECONDS", "DOWNTIME"):
-        table.add_column(heading, no_wrap=True, justify="right" if heading in ("SECONDS", "DOWNTIME") else "left")
-    for record in reversed(walks):
-        table.add_row(
-            record.walk,
-            record.outcome or "killed",
-            record.state,
-            "" if record.seconds is None else f"{record.seconds:.1f}",
-            "" if record.downtime_seconds is None else f"{record.downtime_seconds:.1f}",
-        )
-    Console(highlight=False).print(table)
+    print_table(
+        make_console(),
+        ("WALK", "OUTCOME", "SECONDS", "DOWNTIME", "STATE"),
+        [
+            (
+                record.walk,
+                record.outcome or "killed",
+                _seconds(record.seconds),
+                _seconds(record.downtime_seconds),
+                record.state,
+            )
+            for record in reversed(walks)
+        ],
+    )
+
+
+def _seconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds:.1f}"
 
 
 def _print_one(record: WalkRecord) -> None:
@@ -67,6 +72,10 @@ def _print_one(record: WalkRecord) -> None:
     click.echo(f"{record.at[:19].replace('T', ' ')} UTC, {record.command}")
     for step in record.steps:
         click.echo(f"  {'✓' if step['outcome'] == 'done' else '✗'} {step['name']:<20} {step['seconds']:>8.2f} s")
+    if record.seconds is not None:
+        click.echo(f"  in all {_seconds(record.seconds):>18} s")
+    if record.downtime_seconds is not None:
+        click.echo(f"  closed {_seconds(record.downtime_seconds):>18} s")
     for line in record.output:
         click.echo(f"      {line}")
     for sentence in record.problem:

@@ -68,30 +68,25 @@ def _look(context: Context) -> dict[str, Any]:
 
 
 def _print(told: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from graasp_local.cli.tables import make_console, print_table
 
-    console = Console(highlight=False)
+    console = make_console()
     version = f"version {told['version']}" if told["version"] else "no version deployed yet"
-    console.print(f"[bold]{told['state']}[/bold] · gate {told['gate']} · {version} · {told['url']}", soft_wrap=True)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("SERVICE", "GROUP", "STATUS", "HEALTH", "IMAGE"):
-        table.add_column(heading, no_wrap=True, overflow="ellipsis")
-    for service in told["services"]:
-        table.add_row(*(service[key] for key in ("service", "group", "status", "health", "image")))
-    console.print(table)
+    console.print(f"[bold]{told['state']}[/bold] · gate {told['gate']} · {version} · {told['url']}")
+    keys = ("service", "group", "status", "health", "image")
+    print_table(console, [key.upper() for key in keys], [[s[key] for key in keys] for s in told["services"]])
     if told["walk"]:
-        console.print(f"At work on this site: {told['walk']}", markup=False, soft_wrap=True)
+        console.print(f"At work on this site: {told['walk']}", markup=False)
     if told["unfinished"]:
         console.print(
             f"The walk {told['unfinished']} ended during a migration: which version the database fits is not certain.",
             soft_wrap=True,
         )
     for sentence in told["drift"]:
-        console.print(f"- {sentence}", markup=False, soft_wrap=True)
+        console.print(f"- {sentence}", markup=False)
     if told["last_deployment"]:
         last = told["last_deployment"]
         downtime = "" if last["downtime_seconds"] is None else f", closed for {last['downtime_seconds']:.1f} s"
         console.print(f"Last deployment: {last['version']} at {last['at'][:16].replace('T', ' ')} UTC{downtime}.")
     for step in told["next"]:
-        console.print(f"Next: {step}", markup=False, soft_wrap=True)
+        console.print(f"Next: {step}", markup=False)
