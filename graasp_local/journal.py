@@ -21,21 +21,16 @@ _READ_ONLY_NAMES = frozenset({"preflight", "pull", "read-migrations"})
 
 
 class Journal:
-    """The file of one walk, open for appending."""
+    """The file of one walk, open for appending. Made under the site's lock: nobody else takes the same number."""
 
     def __init__(self, directory: Path, name: str, now: float) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d-%H%M%S")
-        self.walk = f"{stamp}-{name}"
-        number = 1
-        while True:
-            try:
-                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-                self._descriptor = os.open(directory / f"{self.walk}.jsonl", flags, 0o600)
-                break
-            except FileExistsError:
-                number += 1
-                self.walk = f"{stamp}-{name}+{number}"
+        # Numbered, because a clock may jump back and two walks may begin within one second.
+        number = 1 + max(map(_number, directory.glob("*.jsonl")), default=0)
+        self.walk = f"{number:04d}-{stamp}-{name}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        self._descriptor = os.open(directory / f"{self.walk}.jsonl", flags, 0o600)
         _sync_directory(directory)
 
     def write(self, event: Event, now: float) -> None:
@@ -112,7 +107,7 @@ class WalkRecord:
 def read_walks(directory: Path) -> tuple[WalkRecord, ...]:
     """All walks of a site, oldest first."""
     try:
-        files = sorted(directory.glob("*.jsonl"), key=_order)
+        files = sorted(directory.glob("*.jsonl"), key=_number)
     except OSError:
         return ()
     return tuple(record for record in map(_read_walk, files) if record is not None)
@@ -141,10 +136,10 @@ def uncertain_migration(walks: Sequence[WalkRecord]) -> WalkRecord | None:
     return unfinished if unfinished and unfinished.version_is_uncertain else None
 
 
-def _order(file: Path) -> tuple[str, int]:
-    """By the second in which the walk began, and among those of one second by their number."""
-    stamp, _, number = file.stem.partition("+")
-    return stamp[: len("20260101-000000")], int(number) if number.isdigit() else 1
+def _number(file: Path) -> int:
+    """A walk's place in the order of all walks of the site; 0 for a file that is not ours."""
+    number = file.stem.partition("-")[0]
+    return int(number) if number.isdecimal() else 0
 
 
 def _read_walk(file: Path) -> WalkRecord | None:

@@ -137,7 +137,8 @@ def rollback_plan(world: World, observed: ObservedState) -> Plan:
             "Nothing was touched.",
             "`graasp-local resume` tries again, `graasp-local deploy --version X` tries another version.",
         )
-    if record.gate_was_opened:
+    is_rollback_itself = record.version == record.previous_version
+    if record.gate_was_opened and not is_rollback_itself:
         raise Refused(
             f"The gate had been opened with {record.version} already: going back would discard what was written since.",
             "Nothing was touched.",

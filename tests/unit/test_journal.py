@@ -39,9 +39,11 @@ def test_a_walk_is_read_back(tmp_path: Path) -> None:
     assert seconds_by_step([walk]) == {"pull": [1.5], "migrate": [1.5]}
 
 
-def test_two_walks_in_one_second_have_two_files(tmp_path: Path) -> None:
-    assert write_walk(tmp_path, outcome=Outcome.DONE) != write_walk(tmp_path, outcome=Outcome.DONE)
-    assert len(read_walks(tmp_path)) == 2
+@pytest.mark.parametrize("later", [0, 1, -3600])
+def test_walks_are_in_the_order_in_which_they_began_whatever_the_clock_says(tmp_path: Path, later: int) -> None:
+    write_walk(tmp_path, outcome=Outcome.DONE, now=NOW)
+    write_walk(tmp_path, outcome=Outcome.FAILED, now=NOW + later)
+    assert [walk.outcome for walk in read_walks(tmp_path)] == ["done", "failed"]
 
 
 def test_a_killed_walk_has_no_outcome(tmp_path: Path) -> None:
