@@ -84,6 +84,12 @@ class WalkView:
         return None
 
     @property
+    def latest(self) -> int | None:
+        """The index of the step that was begun last."""
+        begun = [index for index, step in enumerate(self.steps) if step.progress is not Progress.WAITING]
+        return begun[-1] if begun else None
+
+    @property
     def closed_since(self) -> float | None:
         """When this walk began to close the gate, if it has not opened it since."""
         begun = {step.name: step.began for step in self.steps if step.began is not None}
@@ -202,6 +208,9 @@ def in_words(view: WalkView) -> str:
         return ""
     if view.outcome == KILLED:
         return "Killed: this walk never came to its end."
+    if view.outcome not in {*Outcome}:
+        # A journal written by another version of graasp-local.
+        return f"{view.outcome.replace('-', ' ').capitalize()}: the site is {view.state}."
     return summary(
         WalkEnded(
             view.walk,

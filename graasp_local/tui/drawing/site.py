@@ -130,7 +130,7 @@ def _note(
     if view is None:
         return ""
     if walk is not None and not walk.is_over:
-        return "on its way" if state is ahead else ("the site is here" if state is here else "")
+        return "on its way" if state is ahead else ("here" if state is here else "")
     if state is here:
         return "drifted" if view.drift is not None else ("visitors get in" if _lets_in(state) else "visitors wait")
     return brief(plan_transition(view.observed, state))

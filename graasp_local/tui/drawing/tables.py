@@ -39,10 +39,10 @@ def services_table(services: Sequence[Service], readings: Mapping[str, Reading],
     spare = max(0, width - 78)
     name_width = max([8, *(len(s.name) for s in services)]) + 1
     name_width = min(name_width, 11 + spare // 4)
-    bars_width = min(24, 5 + spare // 6)
+    bars_width = min(24, 4 + spare // 8)
     tag_width = 8 + min(18, spare // 4)
-    columns = (15, 2, name_width, 10, tag_width, 8, 3, 7, bars_width + 1, 8)
-    heads = ("GROUP", "", "SERVICE", "STATUS", "IMAGE", "UP", "↻", "CPU", "", "MEMORY")
+    columns = (15, 2, name_width, 10, tag_width, 8, 3, 6, bars_width + 1, 8, bars_width + 1)
+    heads = ("GROUP", "", "SERVICE", "STATUS", "IMAGE", "UP", "↻", "CPU", "", "MEMORY", "")
     heading = tuple(
         Piece(right(head, w) if head in ("↻", "CPU", "MEMORY") else padded(head, w), Tone.QUIET)
         for head, w in zip(heads, columns, strict=True)
@@ -54,6 +54,8 @@ def services_table(services: Sequence[Service], readings: Mapping[str, Reading],
         reading = readings.get(service.name) if service.runs else None
         started = service.container.started_at if service.container and service.runs else None
         restarts = str(service.container.restarts) if service.container else ""
+        # So that a use that stays the same is drawn as a line at half height, not as a full block.
+        memory_top = 2 * max(reading.memory_history, default=0) if reading else 0
         line = (
             Piece(padded("" if group is before else group.value, columns[0]), Tone.QUIET),
             Piece(padded(service.mark, columns[1]), tone),
@@ -65,7 +67,7 @@ def services_table(services: Sequence[Service], readings: Mapping[str, Reading],
             Piece(right(_percent(reading), columns[7])),
             Piece(" " + (bars(reading.history, bars_width, 5) if reading else " " * bars_width), Tone.ACCENT),
             Piece(right(size(reading.last.memory_bytes) if reading else "", columns[9])),
-            Piece("  " + bars(reading.memory_history, bars_width) if reading and spare > 40 else "", Tone.ACCENT),
+            Piece(" " + (bars(reading.memory_history, bars_width, memory_top) if reading else ""), Tone.ACCENT),
         )
         rows.append(Row(service.name, line))
         before = group

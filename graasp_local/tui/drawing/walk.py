@@ -70,7 +70,7 @@ def output_lines(step: StepView | None, width: int, height: int) -> tuple[Line, 
     """The newest lines that a step has said, under its cause."""
     if step is None:
         return ()
-    head = (*wrapped(f"{step.title}: because {step.cause}", width, Tone.QUIET, "  "),)
+    head = (*wrapped(f"Because {step.cause}.", width, Tone.QUIET, "  "),)
     room = max(0, height - len(head))
     said = [fitted(plain(f"  {line}", _tone_of(line)), width) for line in step.output[-room:]] if room else []
     return (*head, *said)

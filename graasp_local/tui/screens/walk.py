@@ -59,10 +59,10 @@ class WalkScreen(UiScreen):
         self.call_after_refresh(self._draw)
 
     def on_rows_highlighted(self, message: Rows.Highlighted) -> None:
-        index = int(message.key)
-        walk = self.walk
-        self._chosen = None if walk is not None and index == walk.current else index
-        self._draw()
+        if message.by_person:
+            index = int(message.key)
+            self._chosen = None if self.walk is not None and index == self.walk.latest else index
+            self._draw()
 
     def action_interrupt(self) -> None:
         if self.ui.walks_itself and self._past is None:
@@ -92,9 +92,9 @@ class WalkScreen(UiScreen):
         self.query_one("#clock", Lines).show(lambda width: (downtime_line(walk, at),))
         rows = self.query_one(Rows)
         rows.show(lambda width: steps_table(walk, at, width))
-        chosen = self._chosen if self._chosen is not None else walk.current
-        if self._chosen is None and walk.current is not None:
-            rows.select(str(walk.current))
+        chosen = self._chosen if self._chosen is not None else walk.latest
+        if self._chosen is None and walk.latest is not None:
+            rows.select(str(walk.latest))
         step = walk.steps[chosen] if chosen is not None and chosen < len(walk.steps) else None
         height = max(3, self.size.height // 3)
         self.query_one("#output", Lines).show(lambda width: output_lines(step, width, height))

@@ -84,13 +84,13 @@ class LogView(Toned, ScrollView, can_focus=True):
         self.refresh()
 
     def action_move(self, by: int) -> None:
-        self.scroll_relative(y=by, animate=False, immediate=True)
+        self.scroll_relative(y=by, animate=False, immediate=True, force=True)
 
     def action_page(self, by: int) -> None:
-        self.scroll_relative(y=by * max(1, self.content_size.height - 1), animate=False, immediate=True)
+        self.scroll_relative(y=by * max(1, self.content_size.height - 1), animate=False, immediate=True, force=True)
 
     def action_top(self) -> None:
-        self.scroll_to(y=0, animate=False, immediate=True)
+        self.scroll_to(y=0, animate=False, immediate=True, force=True)
 
     def action_follow(self) -> None:
         """Go to the end and stay there."""
@@ -124,8 +124,8 @@ class LogView(Toned, ScrollView, can_focus=True):
     def _resize(self, gone: int) -> None:
         self.virtual_size = Size(self.content_size.width, len(self.model.shown))
         if self.following:
-            self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True)
+            self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True, force=True)
         elif gone:
-            self.scroll_relative(y=-gone, animate=False, immediate=True)
+            self.scroll_relative(y=-gone, animate=False, immediate=True, force=True)
         self.refresh()
         self.post_message(self.Changed())

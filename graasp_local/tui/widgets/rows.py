@@ -33,12 +33,13 @@ class Rows(Toned, ScrollView, can_focus=True):
     ]
 
     class Highlighted(Message):
-        """The cursor is on this row now."""
+        """The cursor is on this row now; `by_person` where a key or the mouse has put it there."""
 
-        def __init__(self, rows: Rows, key: str) -> None:
+        def __init__(self, rows: Rows, key: str, by_person: bool = True) -> None:
             super().__init__()
             self.rows = rows
             self.key = key
+            self.by_person = by_person
 
         @property
         def control(self) -> Rows:
@@ -78,13 +79,13 @@ class Rows(Toned, ScrollView, can_focus=True):
         elif keys:
             self._cursor = min(self._cursor, len(keys) - 1)
         if self.cursor_key is not None and self.cursor_key != key:
-            self.post_message(self.Highlighted(self, self.cursor_key))
+            self.post_message(self.Highlighted(self, self.cursor_key, by_person=False))
 
     def select(self, key: str) -> None:
         """Put the cursor on a row, if there is one of this key."""
         for index, row in enumerate(self._table.rows):
             if row.key == key:
-                self._go(index)
+                self._go(index, by_person=False)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         table = self._drawing(width)
@@ -146,7 +147,7 @@ class Rows(Toned, ScrollView, can_focus=True):
     def _height(self) -> int:
         return self.content_size.height - bool(self._table.heading)
 
-    def _go(self, index: int) -> None:
+    def _go(self, index: int, *, by_person: bool = True) -> None:
         rows = self._table.rows
         if not rows:
             return
@@ -157,7 +158,7 @@ class Rows(Toned, ScrollView, can_focus=True):
             self.scroll_to(y=self._cursor - self._height + 1, animate=False, immediate=True)
         self.refresh()
         if self.cursor_key is not None and self.cursor_key != before:
-            self.post_message(self.Highlighted(self, self.cursor_key))
+            self.post_message(self.Highlighted(self, self.cursor_key, by_person))
 
     def _draw(self) -> None:
         width = self.content_size.width
