@@ -34,7 +34,7 @@ class Journal:
                 break
             except FileExistsError:
                 number += 1
-                self.walk = f"{stamp}-{name}.{number}"
+                self.walk = f"{stamp}-{name}+{number}"
         _sync_directory(directory)
 
     def write(self, event: Event, now: float) -> None:
@@ -89,7 +89,7 @@ class WalkRecord:
 def read_walks(directory: Path) -> tuple[WalkRecord, ...]:
     """All walks of a site, oldest first."""
     try:
-        files = sorted(directory.glob("*.jsonl"))
+        files = sorted(directory.glob("*.jsonl"), key=_order)
     except OSError:
         return ()
     return tuple(record for record in map(_read_walk, files) if record is not None)
@@ -111,6 +111,12 @@ def uncertain_migration(walks: Sequence[WalkRecord]) -> WalkRecord | None:
     # A refused one touched nothing, so what the one before it left open is still open.
     touching = [walk for walk in deployments if walk.outcome != "refused"]
     return touching[-1] if touching and touching[-1].migrated_without_selecting else None
+
+
+def _order(file: Path) -> tuple[str, int]:
+    """By the second in which the walk began, and among those of one second by their number."""
+    stamp, _, number = file.stem.partition("+")
+    return stamp[: len("20260101-000000")], int(number) if number.isdigit() else 1
 
 
 def _read_walk(file: Path) -> WalkRecord | None:

@@ -118,7 +118,7 @@ class ObservedService:
     @property
     def is_stuck(self) -> bool:
         """Up, but starting it once more would not help: it has to be stopped first."""
-        return self.status is Status.RUNNING and self.health is Health.UNHEALTHY
+        return self.status is Status.PAUSED or (self.status is Status.RUNNING and self.health is Health.UNHEALTHY)
 
     def described(self) -> str:
         """For a sentence that begins with the service's name: "running but unhealthy"."""

@@ -56,12 +56,14 @@ class DockerEngine:
     def start(self, services: Sequence[str]) -> None:
         """Create, recreate or start these services; does not wait for their health."""
         self._site.prepare()
-        for container in self._containers_of(services):
-            if container["State"] == "paused":
-                self.client.api.unpause(container["Id"])
         self.compose.up(services)
 
     def stop(self, services: Sequence[str]) -> None:
+        """Stop these services together; a paused one is let run first, since it could not even hear the signal."""
+        with engine_errors():
+            for container in self._containers_of(services):
+                if container["State"] == "paused":
+                    self.client.api.unpause(container["Id"])
         self.compose.stop(services)
 
     def set_gate_flag(self, gate: Gate) -> None:

@@ -1,0 +1,154 @@
+"""A real site with the demo images, driven by the command line and HTTP, and judged by the engine's own answers."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+
+from graasp_local.engine.observe import PROJECT_LABEL, SERVICE_LABEL
+
+COMMAND = [sys.executable, "-m", "graasp_local.cli.main"]
+GIVE_UP_SECONDS = 60.0
+
+AS_BROWSER = {"Accept": "text/html,application/xhtml+xml"}
+AS_PROGRAM = {"Accept": "application/json"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: str
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = GIVE_UP_SECONDS) -> None:
+    """Ask until the condition holds; fail with `what` if it never does within the bound."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        time.sleep(0.05)
+
+
+class DemoSite:
+    """One site of its own: project, port and directory are nobody else's."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.port = free_port()
+        self.project = f"gltest-{uuid.uuid4().hex[:8]}"
+        self.run("init", str(directory), "--demo", "--project", self.project, "--port", str(self.port), on_site=False)
+
+    def run(
+        self, *words: str, code: int = 0, on_site: bool = True, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """One command; fails the test unless it ends with this exit code."""
+        site = ["--site", str(self.directory)] if on_site else []
+        done = subprocess.run(
+            [*COMMAND, *site, *words],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **(env or {})},
+        )
+        assert done.returncode == code, f"{words} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        return done
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """A command in a process group of its own, as a terminal would start it."""
+        return subprocess.Popen(
+            [*COMMAND, "--site", str(self.directory), *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+
+    def deploy(self, version: str, *words: str, code: int = 0) -> dict[str, Any]:
+        """Deploy, and return the last JSON line."""
+        done = self.run("deploy", "--version", version, "--json", *words, code=code)
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        last: dict[str, Any] = lines[-1]
+        assert last["event"] == "walk-ended"
+        return last
+
+    def status(self) -> dict[str, Any]:
+        told: dict[str, Any] = json.loads(self.run("status", "--json").stdout)
+        return told
+
+    def containers(self, *, one_offs: bool = False) -> dict[str, dict[str, Any]]:
+        """What the engine itself says, by service."""
+        with closing(docker.from_env()) as client:
+            found = client.api.containers(all=True, filters={"label": f"{PROJECT_LABEL}={self.project}"})
+            return {
+                c["Labels"][SERVICE_LABEL]: client.api.inspect_container(c["Id"])
+                for c in found
+                if (c["Labels"]["com.docker.compose.oneoff"] == "True") == one_offs
+            }
+
+    def running(self) -> set[str]:
+        return {name for name, found in self.containers().items() if found["State"]["Running"]}
+
+    def ask(
+        self,
+        path: str,
+        headers: Mapping[str, str] = AS_PROGRAM,
+        method: str = "GET",
+        body: str | None = None,
+        timeout: float = 70.0,
+    ) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        try:
+            connection.request(method, path, body=body, headers=dict(headers))
+            response = connection.getresponse()
+            text = response.read().decode()
+            return Answer(response.status, {key.lower(): value for key, value in response.getheaders()}, text)
+        finally:
+            connection.close()
+
+    def secrets(self) -> dict[str, str]:
+        told: dict[str, str] = json.loads(self.run("bypass", "--json").stdout)
+        return told
+
+    def bypass(self) -> dict[str, str]:
+        told = self.secrets()
+        return {told["header"]: told["secret"]}
+
+    def create_item(self, name: str) -> str:
+        answer = self.ask(
+            "/api/items", {"Content-Type": "application/json", **self.bypass()}, "POST", json.dumps({"name": name})
+        )
+        assert answer.status == 201, answer
+        return str(answer.json()["id"])
+
+    def item_names(self) -> list[str]:
+        answer = self.ask("/api/items", {**AS_PROGRAM, **self.bypass()})
+        assert answer.status == 200, answer
+        return [item["name"] for item in answer.json()]
+
+    def down(self) -> None:
+        self.run("compose", "--", "--profile", "migration", "down", "--volumes", "--remove-orphans", "--timeout", "2")

@@ -1,0 +1,79 @@
+"""Mistakes that only show with a real engine: ports, clients, passwords."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.integration.demo_site import DemoSite
+
+
+def test_a_port_in_use_by_a_process_is_refused_by_name(new_site: DemoSite) -> None:
+    with socket.create_server(("127.0.0.1", new_site.port)):
+        ended = new_site.deploy("1.0.0", code=10)
+    assert f"Port {new_site.port} is in use by" in ended["problem"][0]
+    assert f"(process {os.getpid()})" in ended["problem"][0]
+    assert new_site.containers() == {}
+
+
+def test_a_port_in_use_by_a_container_is_refused_by_name(site: DemoSite, tmp_path: Path) -> None:
+    other = DemoSite(tmp_path / "other")
+    env = other.directory / ".env"
+    env.write_text(env.read_text().replace(f"HTTP_PORT={other.port}", f"HTTP_PORT={site.port}"))
+    ended = other.deploy("1.0.0", code=10)
+    assert f"in use by the container {site.project}-nginx-1" in ended["problem"][0]
+    assert other.containers() == {}
+
+
+def test_a_docker_command_without_compose_is_exit_3(new_site: DemoSite, tmp_path: Path) -> None:
+    """A docker client that knows no compose command, as on a machine without the plugin."""
+    client = tmp_path / "bin" / "docker"
+    client.parent.mkdir()
+    client.write_text("#!/bin/sh\necho \"docker: 'compose' is not a docker command.\" >&2\nexit 1\n")
+    client.chmod(0o755)
+    done = new_site.run("deploy", "--version", "1.0.0", code=3, env={"PATH": str(client.parent)})
+    assert "Docker has no Compose plugin" in done.stderr
+
+
+def test_compose_v1_is_exit_3(new_site: DemoSite, tmp_path: Path) -> None:
+    client = tmp_path / "bin" / "docker"
+    client.parent.mkdir()
+    client.write_text("#!/bin/sh\necho 1.29.2\n")
+    client.chmod(0o755)
+    done = new_site.run("deploy", "--version", "1.0.0", code=3, env={"PATH": str(client.parent)})
+    assert "Compose 1.29.2 is too old" in done.stderr
+
+
+def test_no_docker_command_is_exit_3(new_site: DemoSite, tmp_path: Path) -> None:
+    done = new_site.run("deploy", "--version", "1.0.0", code=3, env={"PATH": str(tmp_path)})
+    assert "There is no docker command" in done.stderr
+
+
+def test_a_database_password_that_was_changed_is_named(site: DemoSite) -> None:
+    env = site.directory / ".env"
+    original = env.read_text()
+    password = next(line for line in original.splitlines() if line.startswith("POSTGRES_PASSWORD="))
+    env.write_text(original.replace(password, "POSTGRES_PASSWORD=another-password-0123"))
+    try:
+        ended = site.deploy("1.1.0", code=10)
+    finally:
+        env.write_text(original)
+    assert "POSTGRES_PASSWORD in .env is not the one" in str(ended["problem"])
+    assert site.status()["state"] == "running"
+
+
+def test_a_shell_variable_does_not_change_what_the_sites_files_say(site: DemoSite) -> None:
+    done = site.run("deploy", "--version", "1.1.0", "--json", env={"GRAASP_VERSION": "9.9.9", "HTTP_PORT": "1"})
+    assert json.loads(done.stdout.splitlines()[-1])["outcome"] == "done"
+    assert site.status()["version"] == "1.1.0"
+
+
+@pytest.mark.parametrize("words", [["status"], ["history"], ["versions"], ["logs", "-n", "5"], ["bypass"]])
+def test_looking_changes_nothing(site: DemoSite, words: list[str]) -> None:
+    before = {name: (found["Id"], found["State"]["StartedAt"]) for name, found in site.containers().items()}
+    site.run(*words)
+    assert {name: (found["Id"], found["State"]["StartedAt"]) for name, found in site.containers().items()} == before

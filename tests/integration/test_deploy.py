@@ -1,0 +1,177 @@
+"""Deployments that go well, and everything that must be true of them."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+
+import pytest
+
+from tests.integration.demo_site import AS_BROWSER, DemoSite, wait_for
+
+
+@pytest.fixture(scope="module")
+def written(site: DemoSite) -> list[str]:
+    names = [f"item {number}" for number in range(20)]
+    for name in names:
+        site.create_item(name)
+    return names
+
+
+def test_a_new_site_is_open_after_its_first_deployment(site: DemoSite) -> None:
+    told = site.status()
+    assert (told["state"], told["gate"], told["version"], told["drift"]) == ("running", "open", "1.0.0", [])
+    assert site.ask("/api/version").json()["version"] == "v1.0.0"
+    assert {service["service"] for service in told["services"]} == {"db", "umami", "redis", "core", "workers", "nginx"}
+    assert set(told["services"][0]) == {"service", "group", "status", "health", "image"}
+
+
+def test_dry_run_says_what_would_be_done_and_does_nothing(site: DemoSite, written: list[str]) -> None:
+    walks = len(list((site.directory / "journal").glob("*.jsonl")))
+    told = json.loads(site.run("deploy", "--version", "1.1.0", "--dry-run", "--json").stdout)
+    assert [step["name"] for step in told["plan"]] == [
+        *["preflight", "pull", "read-migrations", "close-gate", "prove-closed", "drain", "stop-graasp", "migrate"],
+        *["prove-migrations", "select-version", "start-graasp", "verify-core", "open-gate", "prove-open", "record"],
+    ]
+    assert "0002_item_lang" in next(step["cause"] for step in told["plan"] if step["name"] == "migrate")
+    assert told["estimated_downtime_seconds"] > 0
+    assert site.status()["version"] == "1.0.0"
+    assert len(list((site.directory / "journal").glob("*.jsonl"))) == walks
+
+
+def test_with_a_migration_and_a_v_data_is_kept(site: DemoSite, written: list[str]) -> None:
+    umami_before = site.containers()["umami"]["State"]["StartedAt"]
+    db_before = site.containers()["db"]["State"]["StartedAt"]
+    ended = site.deploy("v1.1.0")
+    assert (ended["outcome"], ended["version"], ended["state"]) == ("done", "1.1.0", "running")
+    assert ended["downtime_seconds"] > 0
+    assert ended["downtime_seconds"] <= ended["seconds"]
+    assert [step["name"] for step in ended["steps"]][:2] == ["preflight", "pull"]
+    assert all(step["outcome"] == "done" for step in ended["steps"])
+    assert site.item_names() == written
+    assert site.ask("/api/items").json()[0]["lang"] == "en"
+    assert site.ask("/api/version").json()["version"] == "v1.1.0"
+    assert site.containers()["umami"]["State"]["StartedAt"] == umami_before
+    assert site.containers()["db"]["State"]["StartedAt"] == db_before
+    assert site.containers(one_offs=True) == {}
+
+
+def test_without_a_migration_none_is_run(site: DemoSite, written: list[str]) -> None:
+    ended = site.deploy("1.2.0")
+    assert ended["outcome"] == "done"
+    assert "migrate" not in [step["name"] for step in ended["steps"]]
+    assert site.item_names() == written
+
+
+def test_the_same_version_again_touches_nothing(site: DemoSite) -> None:
+    before = {name: found["Id"] for name, found in site.containers().items()}
+    ended = site.deploy("1.2.0")
+    assert (ended["outcome"], ended["steps"]) == ("nothing-to-do", [])
+    assert {name: found["Id"] for name, found in site.containers().items()} == before
+
+
+def test_an_older_version_than_the_database_is_refused_with_nothing_touched(site: DemoSite) -> None:
+    before = {name: found["State"]["StartedAt"] for name, found in site.containers().items()}
+    ended = site.deploy("1.0.0", code=10)
+    assert ended["outcome"] == "refused"
+    assert "The database is newer than 1.0.0" in ended["problem"][0]
+    assert {name: found["State"]["StartedAt"] for name, found in site.containers().items()} == before
+    assert site.status()["state"] == "running"
+
+
+def test_an_older_version_with_the_same_migrations_can_be_deployed(site: DemoSite, written: list[str]) -> None:
+    assert site.deploy("1.1.0")["outcome"] == "done"
+    assert site.item_names() == written
+
+
+def test_history_lists_the_walks_and_digests_are_recorded(site: DemoSite) -> None:
+    walks = [json.loads(line) for line in site.run("history", "--json").stdout.splitlines()]
+    assert [walk["version"] for walk in walks if walk["outcome"] == "done"] == ["1.1.0", "1.2.0", "1.1.0", "1.0.0"]
+    assert "done" in site.run("history").stdout
+    assert "start-graasp" in site.run("history", "--last").stdout
+    lines = (site.directory / ".graasp-local" / "deployments.jsonl").read_text().splitlines()
+    last = json.loads(lines[-1])
+    assert set(last["digests"]) == {"core", "workers", "migrate"}
+    assert all("sha256:" in digest for digest in last["digests"].values())
+
+
+def test_versions_lists_what_is_here_newest_first(site: DemoSite) -> None:
+    told = json.loads(site.run("versions", "--json").stdout)
+    listed = [entry["version"] for entry in told["versions"]]
+    assert listed.index("1.2.0") < listed.index("1.1.0") < listed.index("1.0.0")
+    assert "1.3.0-image-missing" not in listed
+    assert [entry["version"] for entry in told["versions"] if entry["selected"]] == ["1.1.0"]
+    assert told["registry_problem"]
+
+
+def test_hold_stops_behind_the_gate_with_the_new_version(site: DemoSite) -> None:
+    ended = site.deploy("1.2.0", "--hold")
+    assert (ended["outcome"], ended["state"], ended["version"]) == ("held", "restricted", "1.2.0")
+    assert site.ask("/", AS_BROWSER).status == 302
+    assert site.ask("/api/version", site.bypass()).json()["version"] == "v1.2.0"
+    site.run("apply", "running")
+    assert site.ask("/api/version").json()["version"] == "v1.2.0"
+
+
+@pytest.mark.parametrize(("state", "version"), [("restricted", "1.1.0"), ("db-only", "1.2.0"), ("stopped", "1.1.0")])
+def test_from_any_state(site: DemoSite, written: list[str], state: str, version: str) -> None:
+    site.run("apply", state)
+    ended = site.deploy(version)
+    assert (ended["outcome"], ended["state"], ended["downtime_seconds"]) == ("done", "running", None)
+    assert site.item_names() == written
+
+
+def test_a_request_in_flight_is_finished_before_core_stops(site: DemoSite) -> None:
+    target = "1.2.0" if site.status()["version"] == "1.1.0" else "1.1.0"
+    answers = []
+    slow = threading.Thread(target=lambda: answers.append(site.ask("/api/slow?seconds=3")))
+    slow.start()
+    wait_for(lambda: _in_flight(site) == 1, "the slow request has reached core")
+    ended = site.deploy(target)
+    slow.join()
+    assert answers[0].status == 200
+    assert answers[0].json() == {"slept": 3.0}
+    drained = next(step["seconds"] for step in ended["steps"] if step["name"] == "drain")
+    assert 0.2 < drained < 9
+
+
+def test_open_websockets_are_not_waited_for(site: DemoSite) -> None:
+    from websockets.sync.client import connect
+
+    target = "1.2.0" if site.status()["version"] == "1.1.0" else "1.1.0"
+    sockets = [connect(f"ws://127.0.0.1:{site.port}/api/ws") for _ in range(5)]
+    assert _in_flight(site) == 0
+    ended = site.deploy(target)
+    assert next(step["seconds"] for step in ended["steps"] if step["name"] == "drain") < 2
+    for socket in sockets:
+        socket.close()
+
+
+def _in_flight(site: DemoSite) -> int:
+    from graasp_local.engine.docker_engine import engine_for
+    from graasp_local.site import Site
+
+    return engine_for(Site(site.directory)).requests_in_flight()
+
+
+def test_visitors_get_the_site_or_the_maintenance_answer_and_nothing_else(site: DemoSite) -> None:
+    target = "1.2.0" if site.status()["version"] == "1.1.0" else "1.1.0"
+    seen: dict[str, int] = {}
+    done = threading.Event()
+
+    def visit() -> None:
+        while not done.is_set():
+            answer = site.ask("/", AS_BROWSER)
+            kind = f"{answer.status} {answer.headers.get('graasp-gate')}"
+            seen[kind] = seen.get(kind, 0) + 1
+            time.sleep(0.02)
+
+    visitor = threading.Thread(target=visit)
+    visitor.start()
+    try:
+        site.deploy(target)
+    finally:
+        done.set()
+        visitor.join()
+    assert set(seen) == {"200 open", "302 closed"}

@@ -1,0 +1,127 @@
+"""Two commands at once, ctrl-C, SIGTERM and SIGKILL: nothing is done twice, and the next command goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+
+from tests.integration.demo_site import DemoSite, wait_for
+
+HANGING = ("deploy", "--version", "1.3.0-migration-hangs", "--json")
+
+
+@pytest.fixture
+def open_site(site: DemoSite) -> DemoSite:
+    """The module's site, running 1.1.0 with one item."""
+    if site.status()["version"] != "1.1.0" or site.status()["state"] != "running":
+        site.deploy("1.1.0")
+    if not site.item_names():
+        site.create_item("kept")
+    return site
+
+
+def until_step(process: subprocess.Popen[str], name: str) -> None:
+    """Read JSON lines until a step starts."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        event = json.loads(line)
+        if event["event"] == "step-started" and event["name"] == name:
+            return
+    pytest.fail(f"the walk ended before {name}")
+
+
+def rest_of(process: subprocess.Popen[str]) -> tuple[dict[str, object], str]:
+    output, errors = process.communicate(timeout=120)
+    lines = output.splitlines()
+    return (json.loads(lines[-1]) if lines else {}), errors
+
+
+def test_a_second_walk_is_kept_out_and_told_by_whom(open_site: DemoSite) -> None:
+    first = open_site.start(*HANGING)
+    until_step(first, "migrate")
+    second = open_site.deploy("1.2.0", code=11)
+    assert (second["outcome"], second["exit_code"]) == ("refused", 11)
+    assert "deploy --version 1.3.0-migration-hangs" in str(second["problem"])
+    assert f"process {first.pid}" in str(second["problem"])
+    assert "graasp-local deploy" in open_site.run("apply", "running", code=11).stderr
+    assert str(first.pid) in open_site.status()["walk"]
+    os.killpg(first.pid, signal.SIGINT)
+    ended, _ = rest_of(first)
+    assert ended["outcome"] == "interrupted"
+    assert open_site.deploy("1.1.0")["outcome"] == "done"
+    assert open_site.item_names() == ["kept"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_during_a_migration_ends_it_and_says_where_things_stand(
+    open_site: DemoSite, number: signal.Signals
+) -> None:
+    walk = open_site.start(*HANGING)
+    until_step(walk, "migrate")
+    wait_for(lambda: open_site.containers(one_offs=True) != {}, "the migration runs")
+    os.killpg(walk.pid, number)
+    ended, errors = rest_of(walk)
+    assert walk.returncode == 130
+    assert "Interrupted: ending at the next safe point" in errors
+    assert (ended["outcome"], ended["state"]) == ("interrupted", "db-only")
+    assert open_site.containers(one_offs=True) == {}
+    assert open_site.status()["gate"] == "closed"
+    assert open_site.deploy("1.1.0")["outcome"] == "done"
+    assert open_site.item_names() == ["kept"]
+
+
+@pytest.mark.parametrize("step", ["stop-graasp", "start-graasp"])
+def test_a_ctrl_c_while_docker_commands_run_is_an_interruption(open_site: DemoSite, step: str) -> None:
+    target = "1.2.0" if open_site.status()["version"] == "1.1.0" else "1.1.0"
+    walk = open_site.start("deploy", "--version", target, "--json")
+    until_step(walk, step)
+    os.killpg(walk.pid, signal.SIGINT)
+    ended, _ = rest_of(walk)
+    assert (walk.returncode, ended["outcome"]) == (130, "interrupted")
+    assert open_site.status()["gate"] == "closed"
+    assert open_site.deploy(target)["outcome"] == "done"
+    assert open_site.item_names() == ["kept"]
+
+
+def test_a_second_ctrl_c_leaves_things_as_they_are(open_site: DemoSite) -> None:
+    walk = open_site.start("deploy", "--version", "1.3.0-never-healthy", "--json")
+    until_step(walk, "start-graasp")
+    walk.send_signal(signal.SIGTERM)
+    walk.send_signal(signal.SIGINT)
+    _, errors = rest_of(walk)
+    assert walk.returncode == 130
+    assert "Interrupted" in errors
+    assert open_site.deploy("1.1.0")["outcome"] == "done"
+
+
+@pytest.mark.parametrize("step", ["pull", "close-gate", "drain", "stop-graasp", "prove-migrations", "start-graasp"])
+def test_the_next_deployment_goes_on_after_a_kill(open_site: DemoSite, step: str) -> None:
+    target = "1.2.0" if open_site.status()["version"] == "1.1.0" else "1.1.0"
+    walk = open_site.start("deploy", "--version", target, "--json")
+    until_step(walk, step)
+    os.killpg(walk.pid, signal.SIGKILL)
+    rest_of(walk)
+    assert open_site.status()["walk"] is None
+    assert open_site.deploy(target)["outcome"] == "done"
+    assert (open_site.status()["state"], open_site.item_names()) == ("running", ["kept"])
+    killed = [json.loads(line) for line in open_site.run("history", "--json").stdout.splitlines()]
+    assert killed[1]["outcome"] == "killed"
+
+
+def test_a_migration_that_outlived_its_walk_is_not_doubled(open_site: DemoSite) -> None:
+    walk = open_site.start(*HANGING)
+    until_step(walk, "migrate")
+    wait_for(lambda: open_site.containers(one_offs=True) != {}, "the migration runs")
+    os.killpg(walk.pid, signal.SIGKILL)
+    rest_of(walk)
+    refused = open_site.deploy("1.1.0", code=10)
+    assert "A migration is running" in str(refused["problem"])
+    name = open_site.containers(one_offs=True)["migrate"]["Name"].lstrip("/")
+    assert name in str(refused["problem"])
+    subprocess.run(["docker", "rm", "--force", name], check=True, capture_output=True)
+    assert open_site.deploy("1.1.0")["outcome"] == "done"
+    assert open_site.item_names() == ["kept"]

@@ -1,0 +1,105 @@
+"""All twelve changes of state on the real engine; what is asserted is what the engine and nginx say."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from graasp_local.plan import plan_transition
+from graasp_local.states import InfraState
+from tests.integration.demo_site import DemoSite
+from tests.unit.sites import site_in
+
+ALL = {"db", "umami", "redis", "core", "workers", "nginx"}
+ON = {
+    "running": ALL,
+    "restricted": ALL,
+    "db-only": {"db", "umami", "nginx"},
+    "stopped": {"nginx"},
+}
+# One round through every ordered pair: each change is made once, and each begins where the one before ended.
+ROUND = ["running", "restricted", "running", "db-only", "running", "stopped", "restricted", "db-only", "restricted"]
+ROUND += ["stopped", "db-only", "stopped", "running"]
+CHANGES = list(pairwise(ROUND))
+
+
+def test_the_round_makes_every_change_once() -> None:
+    assert sorted(CHANGES) == sorted((a, b) for a in ON for b in ON if a != b)
+
+
+@pytest.fixture(scope="module")
+def kept(site: DemoSite) -> str:
+    site.create_item("written before the round")
+    return "written before the round"
+
+
+@pytest.mark.parametrize(("before", "after"), CHANGES)
+def test_a_change_of_state(site: DemoSite, kept: str, before: str, after: str) -> None:
+    assert site.status()["state"] == before
+    site.run("apply", after)
+    assert site.running() == ON[after]
+    told = site.status()
+    assert (told["state"], told["gate"], told["drift"]) == (after, "open" if after == "running" else "closed", [])
+    assert told["version"] == "1.0.0"
+    if "core" in ON[after]:
+        assert site.item_names() == [kept]
+    visitor = site.ask("/api/items")
+    assert visitor.status == (200 if after == "running" else 503)
+
+
+def test_applying_the_state_that_is_there_does_nothing(site: DemoSite) -> None:
+    started = {name: found["State"]["StartedAt"] for name, found in site.containers().items()}
+    assert "Nothing to do" in site.run("apply", "running").stdout
+    assert {name: found["State"]["StartedAt"] for name, found in site.containers().items()} == started
+
+
+def test_a_plan_is_what_apply_then_does(site: DemoSite) -> None:
+    printed = site.run("plan", "db-only").stdout.splitlines()
+    assert len(printed) == len(plan_transition(site_in(InfraState.RUNNING), InfraState.DB_ONLY).steps)
+    assert site.status()["state"] == "running"
+
+
+def test_a_stopped_service_is_drift_and_is_mended(site: DemoSite) -> None:
+    site.run("compose", "--", "stop", "workers")
+    told = site.status()
+    assert told["state"] == "drifted"
+    assert told["drift"] == ["workers is stopped, but running needs it on."]
+    assert told["next"] == ["graasp-local apply running"]
+    site.run("apply", "running")
+    assert site.status()["state"] == "running"
+
+
+@pytest.mark.parametrize("service", ["core", "nginx", "db"])
+def test_a_paused_service_is_drift_and_is_mended(site: DemoSite, service: str) -> None:
+    site.run("compose", "--", "pause", service)
+    assert site.status()["state"] == "drifted"
+    site.run("apply", "running")
+    assert site.status()["state"] == "running"
+
+
+def test_containers_that_were_taken_away_come_back_behind_a_closed_gate(site: DemoSite) -> None:
+    site.run("compose", "--", "down")
+    assert site.status()["state"] == "absent"
+    site.run("apply", "restricted")
+    told = site.status()
+    assert (told["state"], told["gate"]) == ("restricted", "closed")
+    site.run("apply", "running")
+    assert site.item_names() == ["written before the round"]
+
+
+def test_a_service_of_ones_own_follows_the_states_by_its_label(site: DemoSite) -> None:
+    own = "\n  search: {image: 'localhost/graasp-demo/redis:7', init: true, labels: {org.graasp.group: graasp}}\n"
+    original = (site.directory / "compose.override.yaml").read_text()
+    (site.directory / "compose.override.yaml").write_text(original + own)
+    try:
+        assert site.status()["state"] == "drifted"
+        site.run("apply", "running")
+        assert "search" in site.running()
+        site.run("apply", "db-only")
+        assert "search" not in site.running()
+    finally:
+        site.run("compose", "--", "rm", "--stop", "--force", "search")
+        (site.directory / "compose.override.yaml").write_text(original)
+    site.run("apply", "running")
+    assert site.status()["state"] == "running"

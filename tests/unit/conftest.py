@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from graasp_local.states import InfraState
+from tests.unit.fakes import FakeWorld
+from tests.unit.sites import site_in
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> FakeWorld:
+    """A new site: no containers."""
+    return FakeWorld(tmp_path / "site")
+
+
+@pytest.fixture
+def running(fake: FakeWorld) -> FakeWorld:
+    """A site that is running with version 1.0.0."""
+    fake.become(site_in(InfraState.RUNNING))
+    return fake

@@ -1,0 +1,231 @@
+"""In-memory worlds: an engine, an edge and a database that do what they are told, or fail where a test says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from graasp_local.errors import NeedsYou
+from graasp_local.init_site import init_site
+from graasp_local.migrations import AppliedMigration, ImageMigration
+from graasp_local.ports import CoreAnswer, EngineFacts, ImageFact, MigrationRun, SeenServices
+from graasp_local.states import Gate, Health, ObservedState, ServiceGroup, Status
+from graasp_local.version import Version
+from graasp_local.world import InterruptionFlag, World
+from tests.unit.sites import VERSIONED, new_site
+
+MIGRATIONS = {
+    "1.0.0": ("0000_init", "0001_maintenance"),
+    "1.1.0": ("0000_init", "0001_maintenance", "0002_item_lang"),
+    "1.2.0": ("0000_init", "0001_maintenance", "0002_item_lang"),
+}
+
+
+def migrations_of(version: str) -> tuple[ImageMigration, ...]:
+    return tuple(ImageMigration(tag, when + 1, f"sha-{tag}") for when, tag in enumerate(MIGRATIONS[version]))
+
+
+@dataclass
+class FakeClock:
+    """Time that passes only when somebody sleeps."""
+
+    seconds: float = 1_000_000.0
+    on_sleep: Callable[[], None] = lambda: None
+
+    def now(self) -> float:
+        return self.seconds
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+        self.on_sleep()
+
+
+@dataclass
+class FakeSiteState:
+    """What the fakes share: the site as it would be observed, and what its database has applied."""
+
+    observed: ObservedState = field(default_factory=new_site)
+    flag: Gate = Gate.CLOSED
+    applied: list[AppliedMigration] = field(default_factory=list)
+    selected: Callable[[], Version | None] = lambda: None
+    calls: list[str] = field(default_factory=list)
+
+    def gate(self) -> Gate:
+        edge = self.observed.in_group(ServiceGroup.EDGE)
+        return self.flag if all(service.is_on for service in edge) else Gate.UNKNOWN
+
+
+@dataclass
+class FakeMigrationRun:
+    """Ends at the first look, unless it hangs."""
+
+    code: int | None
+    lines: tuple[str, ...] = ("[✓] migrations applied successfully!",)
+    removed: bool = False
+    name: str = "site-migrate-run-1"
+
+    def output(self) -> Iterator[str]:
+        yield from self.lines
+        self.lines = ()
+
+    def exit_code(self) -> int | None:
+        return self.code
+
+    def kill(self) -> None:
+        self.code = 137
+
+    def remove(self) -> None:
+        self.removed = True
+
+
+@dataclass
+class FakeEngine:
+    """Does what it is told to the shared state. `never_on` names services that will not start."""
+
+    state: FakeSiteState
+    missing_images: Mapping[str, str] = field(default_factory=dict)
+    platforms: tuple[str, ...] = ("linux/amd64",)
+    free_bytes: int | None = 100 * 1024**3
+    port: str | None = None
+    in_flight: list[int] = field(default_factory=list)
+    never_on: Mapping[str, Health] = field(default_factory=dict)
+    migration_code: int | None = 0
+    migration_applies: bool = True
+    run: FakeMigrationRun | None = None
+    failing: dict[str, Exception] = field(default_factory=dict)
+    engine_version: str = "28.0.0"
+
+    def _call(self, name: str, *words: str) -> None:
+        self.state.calls.append(" ".join([name, *words]))
+        if name in self.failing:
+            raise self.failing[name]
+
+    def facts(self) -> EngineFacts:
+        return EngineFacts(self.engine_version, "2.40.0", "linux/amd64", self.free_bytes)
+
+    def see(self) -> SeenServices:
+        return SeenServices(self.state.observed.services, self.state.observed.migrations)
+
+    def start(self, services: Sequence[str]) -> None:
+        self._call("start", *services)
+        version = str(self.state.selected() or "")
+        for name in services:
+            health = self.never_on.get(name, Health.HEALTHY)
+            self.state.observed = self.state.observed.with_services(
+                (name,), Status.RUNNING, health, version if name in VERSIONED else ""
+            )
+
+    def stop(self, services: Sequence[str]) -> None:
+        self._call("stop", *services)
+        self.state.observed = self.state.observed.with_services(tuple(services), Status.EXITED, Health.NONE)
+
+    def set_gate_flag(self, gate: Gate) -> None:
+        self._call(f"flag-{gate}")
+        self.state.flag = gate
+
+    def requests_in_flight(self) -> int:
+        return self.in_flight.pop(0) if self.in_flight else 0
+
+    def recent_log(self, service: str, lines: int, since: float | None = None) -> tuple[str, ...]:
+        return ("ERROR:  relation does not exist",) if service == "db" else (f"last words of {service}",)
+
+    def restarts(self, service: str) -> int:
+        return 5
+
+    def image_facts(self, version: Version) -> tuple[ImageFact, ...]:
+        return tuple(
+            ImageFact(
+                name,
+                f"graasp:{name}-v{version}",
+                not self.missing_images,
+                self.platforms,
+                self.missing_images.get(name, ""),
+            )
+            for name in ("core", "workers", "migrate")
+        )
+
+    def pull(self, version: Version, services: Sequence[str]) -> None:
+        self._call("pull", *services)
+
+    def digests(self, version: Version) -> Mapping[str, str]:
+        return {"core": f"sha256:core-{version}"}
+
+    def image_migrations(self, version: Version) -> tuple[ImageMigration, ...]:
+        return migrations_of(str(version))
+
+    def start_migration(self, version: Version) -> MigrationRun:
+        self._call("migrate", str(version))
+        if self.migration_applies and self.migration_code == 0:
+            self.state.applied[:] = [AppliedMigration(m.when, m.sha256) for m in migrations_of(str(version))]
+        self.run = FakeMigrationRun(self.migration_code)
+        return self.run
+
+    def port_holder(self, address: str, port: int) -> str | None:
+        return self.port
+
+    def database_address(self) -> tuple[str, int]:
+        raise NeedsYou("a fake database has no address")
+
+
+@dataclass
+class FakeEdge:
+    """Answers from the shared state. `says` is what core claims to be; None: what is selected."""
+
+    state: FakeSiteState
+    says: str | None = None
+    database_is_usable: bool = True
+
+    def gate(self) -> Gate:
+        return self.state.gate()
+
+    def gate_failures(self, gate: Gate) -> tuple[str, ...]:
+        return () if self.gate() is gate else (f"nginx answers that the gate is {self.gate()}.",)
+
+    def core(self) -> CoreAnswer | None:
+        core = next(service for service in self.state.observed.services if service.name == "core")
+        return CoreAnswer(self.says or core.version, self.database_is_usable) if core.is_on else None
+
+
+@dataclass
+class FakeDatabase:
+    state: FakeSiteState
+    bytes: int = 10_000_000
+
+    def applied_migrations(self) -> tuple[AppliedMigration, ...]:
+        return tuple(self.state.applied)
+
+    def size_bytes(self) -> int:
+        return self.bytes
+
+    def end_other_sessions(self) -> int:
+        self.state.calls.append("end-sessions")
+        return 1
+
+
+@dataclass
+class FakeWorld:
+    """A world over a real site directory and fake everything else; `world` is what the code under test is given."""
+
+    directory: Path
+    state: FakeSiteState = field(default_factory=FakeSiteState)
+
+    def __post_init__(self) -> None:
+        site = init_site(self.directory, {}, demo=False)
+        self.state.selected = lambda: site.selected_version
+        self.engine = FakeEngine(self.state)
+        self.edge = FakeEdge(self.state)
+        self.database = FakeDatabase(self.state)
+        self.clock = FakeClock()
+        self.interruption = InterruptionFlag()
+        self.world = World(site, self.engine, self.edge, self.database, self.clock, self.interruption)
+
+    def become(self, observed: ObservedState, applied: str = "1.0.0") -> None:
+        """Be a site that looks like this, with the migrations of a version applied and that version selected."""
+        self.state.observed = replace(observed, gate=Gate.UNKNOWN)
+        self.state.flag = observed.gate if observed.gate is not Gate.UNKNOWN else Gate.CLOSED
+        self.state.applied[:] = [AppliedMigration(m.when, m.sha256) for m in migrations_of(applied)]
+        self.world.site.select(Version.parse(applied))

@@ -1,0 +1,62 @@
+"""Sites to test decisions on: the stack's services in any state, and hypothesis strategies for worse."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from graasp_local.states import (
+    TABLE,
+    Gate,
+    Health,
+    InfraState,
+    ObservedService,
+    ObservedState,
+    ServiceGroup,
+    Status,
+)
+
+SERVICES = {
+    "db": ServiceGroup.DATABASE,
+    "umami": ServiceGroup.ADMINISTRATION,
+    "redis": ServiceGroup.GRAASP,
+    "core": ServiceGroup.GRAASP,
+    "workers": ServiceGroup.GRAASP,
+    "nginx": ServiceGroup.EDGE,
+}
+VERSIONED = ("core", "workers")
+
+
+def site_in(state: InfraState, version: str = "1.0.0") -> ObservedState:
+    """The stack exactly as a row of the table says."""
+    row = TABLE[state]
+    services = tuple(
+        ObservedService(
+            name,
+            group,
+            Status.RUNNING if group in row.groups_on else Status.EXITED,
+            Health.HEALTHY if group in row.groups_on else Health.NONE,
+            version=version if name in VERSIONED else "",
+        )
+        for name, group in SERVICES.items()
+    )
+    return ObservedState(services, row.gate)
+
+
+def new_site() -> ObservedState:
+    """No containers yet."""
+    services = tuple(ObservedService(name, group, Status.ABSENT) for name, group in SERVICES.items())
+    return ObservedState(services, Gate.UNKNOWN)
+
+
+@st.composite
+def observed_sites(draw: st.DrawFn) -> ObservedState:
+    """Any site that could be met: every service in any status and health, the gate as nginx could answer it."""
+    services = []
+    for name, group in SERVICES.items():
+        status = draw(st.sampled_from(Status))
+        healths = list(Health) if status is Status.RUNNING else [Health.NONE]
+        version = draw(st.sampled_from(["1.0.0", "1.1.0"])) if name in VERSIONED else ""
+        services.append(ObservedService(name, group, status, draw(st.sampled_from(healths)), version=version))
+    edge_is_on = next(service for service in services if service.group is ServiceGroup.EDGE).is_on
+    gate = draw(st.sampled_from(Gate)) if edge_is_on else Gate.UNKNOWN
+    return ObservedState(tuple(services), gate)

@@ -1,0 +1,172 @@
+"""The command line: every verb, its mistakes, its exit codes; no engine is asked."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from graasp_local.cli.main import VERBS, cli
+from graasp_local.errors import GraaspLocalError
+
+RUN = [sys.executable, "-m", "graasp_local.cli.main"]
+NO_ENGINE = {
+    "DOCKER_HOST": "unix:///nowhere/docker.sock",
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "HOME": "/nonexistent",
+}
+
+
+def call(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*RUN, *words], capture_output=True, text=True, cwd=cwd, env=NO_ENGINE, timeout=60)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    assert CliRunner().invoke(cli, ["init", str(tmp_path / "site"), "--demo"]).exit_code == 0
+    return tmp_path / "site"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself(verb: str) -> None:
+    result = CliRunner().invoke(cli, [verb, "--help"])
+    assert result.exit_code == 0
+    assert result.output.startswith("Usage:")
+
+
+def test_help_lists_every_verb_and_exit_code() -> None:
+    output = CliRunner().invoke(cli, ["--help"]).output
+    assert all(f"  {verb} " in output for verb in VERBS)
+    assert all(f" {code}  " in output for code in (0, 1, 2, 3, 10, 11, 20, 21, 130))
+
+
+def test_plan_needs_no_engine_when_told_where_from(site: Path) -> None:
+    result = call("--site", str(site), "plan", "db-only", "--from", "running", "--json")
+    assert result.returncode == 0, result.stderr
+    assert [step["name"] for step in json.loads(result.stdout)["plan"]] == ["close-gate", "prove-closed", "stop-graasp"]
+
+
+def test_plan_prints_what_would_be_done(site: Path) -> None:
+    result = call("--site", str(site), "plan", "running", "--from", "restricted")
+    assert result.stdout.splitlines()[0].split("  because ")[0].strip().startswith("1")
+    assert "open the gate" in result.stdout
+
+
+@pytest.mark.parametrize("verb", [["status"], ["plan", "running"], ["apply", "stopped"], ["versions"], ["logs"]])
+def test_an_engine_that_does_not_answer_is_exit_3(site: Path, verb: list[str]) -> None:
+    result = call("--site", str(site), *verb)
+    assert result.returncode == 3, result.stderr
+    assert "No Docker engine answers at unix:///nowhere/docker.sock" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_deployment_without_an_engine_is_exit_3_and_says_so_in_json_too(site: Path) -> None:
+    result = call("--site", str(site), "deploy", "--version", "1.0.0", "--json")
+    assert result.returncode == 3
+    last = json.loads(result.stdout.splitlines()[-1])
+    assert (last["outcome"], last["exit_code"], last["steps"]) == ("refused", 3, [])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["deploy", "--version", "1..0"], "is not a version"),
+        (["deploy", "--version", "$(reboot)"], "is not a version"),
+        (["deploy", "--version", "../x"], "is not a version"),
+        (["deploy", "--version", "x" * 10_000], "is not a version"),
+        (["deploy", "--version", ""], "The version is empty"),
+        (["deploy"], "Missing option '--version'"),
+        (["apply", "sideways"], "is not one of 'running', 'restricted', 'db-only', 'stopped'"),
+        (["aply", "running"], "Did you mean `apply`?"),
+        (["plan"], "Missing argument"),
+        (["completion", "tcsh"], "is not one of"),
+        (["history", "no-such-walk"], "There is no walk 'no-such-walk'"),
+        (["logs", "no-such-service"], "There is no service 'no-such-service'"),
+    ],
+)
+def test_a_mistake_is_one_clear_error_and_exit_2(site: Path, words: list[str], said: str) -> None:
+    result = call("--site", str(site), *words)
+    assert result.returncode == 2, result.stderr
+    assert said in result.stderr
+    assert len(result.stderr) < 800
+    assert "Traceback" not in result.stderr
+
+
+def test_a_directory_without_a_site_is_exit_2(tmp_path: Path) -> None:
+    result = call("status", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "graasp-local init" in result.stderr
+
+
+def test_the_site_is_found_upwards_from_here(site: Path) -> None:
+    below = site / "backups" / "deep"
+    below.mkdir(parents=True)
+    assert call("plan", "stopped", "--from", "running", cwd=below).returncode == 0
+
+
+@pytest.mark.parametrize("verb", [["status"], ["apply", "running"], ["deploy", "--version", "1.0.0"], ["bypass"]])
+def test_a_missing_secret_is_named_and_nothing_is_done(site: Path, verb: list[str]) -> None:
+    env = site / ".env"
+    env.write_text(env.read_text().replace("MAINTENANCE_HEADER_SECRET=", "MAINTENANCE_HEADER_SECRET=\n#"))
+    result = call("--site", str(site), *verb)
+    assert result.returncode == 2
+    assert "MAINTENANCE_HEADER_SECRET is empty" in result.stderr
+    assert not list((site / "journal").iterdir())
+
+
+def test_init_says_what_to_do_next_and_never_overwrites(tmp_path: Path) -> None:
+    first = call("init", str(tmp_path / "s"), "--port", "8080")
+    assert "deploy --version X" in first.stderr
+    again = call("init", str(tmp_path / "s"))
+    assert (again.returncode, "exists already" in again.stderr) == (2, True)
+
+
+def test_bypass_prints_the_header_and_a_link(site: Path) -> None:
+    told = json.loads(call("--site", str(site), "bypass", "--json").stdout)
+    assert told["header"] == "X-Graasp-Maintenance"
+    assert told["secret"] in (site / ".env").read_text()
+    assert told["link"].startswith("http://127.0.0.1:8080/.graasp/bypass?token=")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts(shell: str) -> None:
+    result = call("completion", shell)
+    assert result.returncode == 0
+    assert "_GRAASP_LOCAL_COMPLETE" in result.stdout
+
+
+def test_an_unexpected_error_is_exit_1_by_its_class() -> None:
+    assert GraaspLocalError.exit_code == 1
+
+
+IMPORTS = """
+import sys
+sys.argv = ["graasp-local", *{words!r}]
+from graasp_local.cli.main import main
+try:
+    main()
+except SystemExit:
+    pass
+heavy = {{"textual", "python_on_whales", "pydantic", "psycopg", "docker", "requests", "rich", "psutil"}}
+print(sorted(heavy & set(sys.modules)), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "allowed"),
+    [
+        (["--help"], set()),
+        (["--version"], set()),
+        (["plan", "stopped", "--from", "running"], set()),
+        (["status"], {"docker", "requests", "psycopg"}),
+    ],
+)
+def test_a_verb_imports_only_what_it_needs(site: Path, words: list[str], allowed: set[str]) -> None:
+    code = IMPORTS.format(words=["--site", str(site), *words])
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=NO_ENGINE)
+    imported = set(json.loads(result.stderr.splitlines()[-1].replace("'", '"')))
+    assert imported <= allowed

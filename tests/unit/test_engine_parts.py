@@ -1,0 +1,199 @@
+"""The pure parts of the engine package: listings, connection tables, archives, tags, tokens."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import tarfile
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graasp_local.bypass_token import bypass_link, bypass_token
+from graasp_local.engine.connections import requests_in_flight
+from graasp_local.engine.gate_flag import flag_archive
+from graasp_local.engine.images import migrations_in
+from graasp_local.engine.observe import seen
+from graasp_local.engine.registry import RegistryUnreachableError, repository_tags, split_repository
+from graasp_local.engine.versions import complete_versions
+from graasp_local.stack import ServiceDefinition
+from graasp_local.states import Gate, Health, ServiceGroup, Status
+from graasp_local.version import Version
+
+DEFINED = (
+    ServiceDefinition("db", ServiceGroup.DATABASE),
+    ServiceDefinition("core", ServiceGroup.GRAASP),
+    ServiceDefinition("migrate", ServiceGroup.MIGRATION),
+)
+
+
+def container(
+    service: str, group: str, state: str = "running", status: str = "Up 2 minutes (healthy)"
+) -> dict[str, Any]:
+    return {
+        "Names": [f"/site-{service}-1"],
+        "Labels": {"org.graasp.group": group, "com.docker.compose.service": service, "org.graasp.version": "1.0.0"},
+        "State": state,
+        "Status": status,
+        "Image": f"graasp:{service}",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "health"),
+    [
+        ("Up 2 minutes (healthy)", Health.HEALTHY),
+        ("Up 2 minutes (unhealthy)", Health.UNHEALTHY),
+        ("Up 2 seconds (health: starting)", Health.STARTING),
+        ("Up 2 minutes", Health.NONE),
+    ],
+)
+def test_health_is_read_from_the_listing(text: str, health: Health) -> None:
+    (_, core) = seen([container("core", "graasp", status=text)], DEFINED).services
+    assert core.health is health
+
+
+def test_a_defined_service_without_a_container_is_absent() -> None:
+    assert [service.status for service in seen([], DEFINED).services] == [Status.ABSENT, Status.ABSENT]
+
+
+def test_a_running_migration_is_seen_and_an_ended_one_is_not() -> None:
+    one_off = container("migrate", "migration")
+    one_off["Labels"]["com.docker.compose.oneoff"] = "True"
+    assert seen([one_off], DEFINED).migrations == ("site-migrate-1",)
+    assert seen([{**one_off, "State": "exited"}], DEFINED).migrations == ()
+
+
+def test_one_offs_of_other_services_do_not_count() -> None:
+    shell = container("core", "graasp")
+    shell["Labels"]["com.docker.compose.oneoff"] = "True"
+    assert seen([shell], DEFINED).services[1].status is Status.ABSENT
+
+
+def test_of_several_containers_the_worst_speaks() -> None:
+    services = seen(
+        [container("core", "graasp"), container("core", "graasp", "exited", "Exited (1)")], DEFINED
+    ).services
+    assert services[1].status is Status.EXITED
+
+
+def test_a_container_whose_service_is_no_longer_defined_still_counts() -> None:
+    assert [s.name for s in seen([container("old", "graasp")], DEFINED).services] == ["db", "core", "old"]
+
+
+TCP_TABLE = """\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 00000000:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1
+   1: 060012AC:C001 050012AC:0BB8 01 00000000:00000000 00:00000000 00000000    33        0 2 1
+   2: 060012AC:C002 050012AC:0BB8 01 00000000:00000000 00:00000000 00000000    33        0 3 1
+   3: 060012AC:C003 050012AC:0BB8 06 00000000:00000000 00:00000000 00000000     0        0 0 1
+   4: 060012AC:C004 070012AC:0BB8 01 00000000:00000000 00:00000000 00000000    33        0 4 1
+   5: 0100007F:C005 0100007F:1F91 01 00000000:00000000 00:00000000 00000000    33        0 5 1
+"""
+
+
+def test_requests_are_connections_to_core_less_the_websockets() -> None:
+    # Two established to core at 172.18.0.5, one of them a websocket; one is closing; one goes to umami.
+    assert requests_in_flight(TCP_TABLE, ["172.18.0.5"]) == 1
+
+
+def test_nothing_is_in_flight_to_a_core_that_is_elsewhere() -> None:
+    assert requests_in_flight(TCP_TABLE, ["172.18.0.9"]) == 0
+
+
+@pytest.mark.parametrize("gate", [Gate.OPEN, Gate.CLOSED])
+def test_only_a_regular_file_opens_the_gate(gate: Gate) -> None:
+    with tarfile.open(fileobj=io.BytesIO(flag_archive(gate))) as archive:
+        (member,) = archive.getmembers()
+    assert (member.name, member.isreg()) == ("open", gate is Gate.OPEN)
+
+
+def test_migrations_are_read_in_the_journals_order_with_the_hash_of_their_sql() -> None:
+    buffer = io.BytesIO()
+    journal = {"entries": [{"tag": "0000_a", "when": 5}, {"tag": "0001_b", "when": 7}]}
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, text in {
+            "drizzle/meta/_journal.json": json.dumps(journal),
+            "drizzle/0001_b.sql": "B",
+            "drizzle/0000_a.sql": "A",
+        }.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+    first, second = migrations_in(buffer.getvalue())
+    assert (first.tag, first.when, first.sha256) == ("0000_a", 5, hashlib.sha256(b"A").hexdigest())
+    assert second.tag == "0001_b"
+
+
+def test_a_version_counts_when_all_three_images_are_tagged() -> None:
+    tags = ["core-v1.0.0", "workers-v1.0.0", "migrate-v1.0.0", "core-v1.1.0", "migrate-v1.1.0", "nudenet-latest", "x"]
+    assert complete_versions(tags) == {Version(1, 0, 0)}
+
+
+def test_repositories_are_split_as_the_engine_splits_them() -> None:
+    assert split_repository("public.ecr.aws/graasp/graasp") == ("public.ecr.aws", "graasp/graasp")
+    assert split_repository("localhost/graasp-demo/graasp") == ("localhost", "graasp-demo/graasp")
+    assert split_repository("graasp/iframely") == ("registry-1.docker.io", "graasp/iframely")
+    assert split_repository("redis") == ("registry-1.docker.io", "library/redis")
+
+
+class _Registry(BaseHTTPRequestHandler):
+    """Wants a token, answers in two pages."""
+
+    def do_GET(self) -> None:
+        host = self.headers["Host"]
+        if self.path.startswith("/token"):
+            self._answer(200, {"token": "sesame"})
+        elif self.headers.get("Authorization") != "Bearer sesame":
+            challenge = f'Bearer realm="http://{host}/token",service="s",scope="repository:g/g:pull"'
+            self._answer(401, {}, {"WWW-Authenticate": challenge})
+        elif "last=" in self.path:
+            self._answer(200, {"tags": ["core-v2.0.0"]})
+        else:
+            self._answer(200, {"tags": ["core-v1.0.0"]}, {"Link": '</v2/g/g/tags/list?last=core-v1.0.0>; rel="next"'})
+
+    def _answer(self, status: int, body: object, headers: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        for key, value in (headers or {}).items():
+            self.send_header(key, value)
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+
+    def log_message(self, format: str, *args: object) -> None: ...  # noqa: A002
+
+
+@pytest.fixture
+def registry() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Registry)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_tags_are_asked_for_with_a_token_page_by_page(registry: str) -> None:
+    assert repository_tags(f"{registry}/g/g") == ("core-v1.0.0", "core-v2.0.0")
+
+
+def test_a_registry_that_does_not_answer_is_said_so() -> None:
+    with pytest.raises(RegistryUnreachableError):
+        repository_tags("127.0.0.1:1/g/g")
+
+
+def test_the_token_is_what_nginx_computes() -> None:
+    signature, _, expiry = bypass_token("secret", 1_800_000_000).partition(".")
+    digest = hashlib.md5(b"1800000000 graasp_bypass secret").digest()
+    assert base64.urlsafe_b64decode(signature + "==") == digest
+    assert expiry == "1800000000"
+
+
+def test_the_link_belongs_to_the_site(tmp_path: Path) -> None:
+    assert bypass_link("https://graasp.example/", "s", 9).startswith("https://graasp.example/.graasp/bypass?token=")

@@ -1,0 +1,127 @@
+"""Deployments, each as the plan that a person would read."""
+
+from __future__ import annotations
+
+import pytest
+
+from graasp_local.migrations import NotKnownYet, Pending
+from graasp_local.plan import DeployRequest, plan_deploy, render
+from graasp_local.states import Health, InfraState, ObservedState, Status
+from graasp_local.steps import title
+from graasp_local.version import Version
+from tests.unit.sites import new_site, site_in
+
+V = Version(1, 1, 0)
+PENDING = Pending(("0002_item_lang",))
+
+
+def titles(observed: ObservedState, forecast: Pending | NotKnownYet = PENDING, **request: object) -> list[str]:
+    return [title(step) for step in plan_deploy(observed, DeployRequest(V, **request), forecast).steps]  # type: ignore[arg-type]
+
+
+def test_the_walk_of_an_open_site() -> None:
+    assert render(plan_deploy(site_in(InfraState.RUNNING), DeployRequest(V), PENDING)).splitlines() == [
+        f"{number:>2}  {closed:<6}  {what:<52}  because {cause}"
+        for number, closed, what, cause in [
+            (
+                1,
+                "",
+                "check that 1.1.0 can be deployed here",
+                "whatever can be found wrong is found while visitors are served",
+            ),
+            (2, "", "have the images of 1.1.0 on this machine", "nothing is downloaded while the site is closed"),
+            (3, "", "read which migrations 1.1.0 needs", "a migration that cannot work is refused before it starts"),
+            (4, "closed", "close the gate", "visitors must not write while the database changes"),
+            (
+                5,
+                "closed",
+                "prove that the gate is closed",
+                "whether visitors are kept out is proven by asking as one",
+            ),
+            (
+                6,
+                "closed",
+                "let requests in flight finish (at most 10 s)",
+                "core cuts its requests when it stops",
+            ),
+            (7, "closed", "stop redis, core and workers", "db-only does not need graasp"),
+            (8, "closed", "run the migrations of 1.1.0 (at most 1800 s)", "pending: 0002_item_lang"),
+            (
+                9,
+                "closed",
+                "prove that the database is migrated to 1.1.0",
+                "neither the exit code nor the output of a migration is proof",
+            ),
+            (
+                10,
+                "closed",
+                "select 1.1.0 for everything started from here on",
+                "from here on the database belongs to this version",
+            ),
+            (11, "closed", "start redis, core and workers and wait until healthy", "1.1.0 takes over"),
+            (
+                12,
+                "closed",
+                "ask core through the gate whether it is 1.1.0",
+                "visitors must not be the first to meet it",
+            ),
+            (13, "closed", "open the gate", "the new version is verified"),
+            (14, "", "prove that the gate is open", "whether visitors get in is proven by asking as one"),
+            (15, "", "record 1.1.0 as deployed", "the next deployment starts from here"),
+        ]
+    ]
+
+
+def test_nothing_pending_leaves_the_migration_out_and_keeps_its_proof() -> None:
+    steps = titles(site_in(InfraState.RUNNING), Pending(()))
+    assert "run the migrations of 1.1.0 (at most 1800 s)" not in steps
+    assert "prove that the database is migrated to 1.1.0" in steps
+
+
+def test_a_new_site_reads_its_migrations_once_the_database_is_up() -> None:
+    steps = titles(new_site(), NotKnownYet())
+    assert steps[2:8] == [
+        "close the gate",
+        "start nginx and wait until healthy",
+        "prove that the gate is closed",
+        "start db and wait until healthy",
+        "start umami and wait until healthy",
+        "read which migrations 1.1.0 needs",
+    ]
+
+
+@pytest.mark.parametrize("state", [InfraState.RESTRICTED, InfraState.DB_ONLY, InfraState.STOPPED])
+def test_a_closed_site_is_not_closed_again_and_nobody_is_waited_for(state: InfraState) -> None:
+    steps = titles(site_in(state))
+    assert "close the gate" not in steps
+    assert "let requests in flight finish (at most 10 s)" not in steps
+    assert steps[-3:] == ["open the gate", "prove that the gate is open", "record 1.1.0 as deployed"]
+
+
+def test_hold_stops_behind_the_gate() -> None:
+    steps = titles(site_in(InfraState.RUNNING), end=InfraState.RESTRICTED)
+    assert steps[-2:] == ["ask core through the gate whether it is 1.1.0", "record 1.1.0 as deployed"]
+
+
+def test_umami_is_not_touched_while_it_is_on() -> None:
+    assert not any("umami" in step for step in titles(site_in(InfraState.RUNNING)))
+
+
+def test_a_version_that_is_deployed_needs_no_step() -> None:
+    plan = plan_deploy(site_in(InfraState.RUNNING, "1.1.0"), DeployRequest(V), Pending(()))
+    assert plan.steps == ()
+    assert render(plan) == "Nothing to do: 1.1.0 is deployed and the site is running."
+
+
+def test_half_deployed_is_not_deployed() -> None:
+    site = site_in(InfraState.RUNNING, "1.1.0").with_services(("workers",), Status.RUNNING, Health.HEALTHY, "1.0.0")
+    assert plan_deploy(site, DeployRequest(V), Pending(())).steps
+
+
+def test_the_gate_is_closed_from_the_closing_to_the_opening_step() -> None:
+    plan = plan_deploy(site_in(InfraState.RUNNING), DeployRequest(V), PENDING)
+    assert [title(plan.steps[index]) for index in (plan.closed_span[0], plan.closed_span[-1])] == [
+        "close the gate",
+        "open the gate",
+    ]
+    assert plan.first_touching == plan.closed_span[0]

@@ -1,0 +1,117 @@
+"""Changes of state, each as the plan that a person would read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from graasp_local.plan import plan_transition, render
+from graasp_local.states import Gate, Health, InfraState, ObservedState, Status
+from graasp_local.steps import title
+from tests.unit.sites import new_site, site_in
+
+R, S, D, X = InfraState.RUNNING, InfraState.RESTRICTED, InfraState.DB_ONLY, InfraState.STOPPED
+
+CLOSE = """
+close the gate
+prove that the gate is closed
+"""
+OPEN = """
+ask core for its version and its database, through the gate
+open the gate
+prove that the gate is open
+"""
+START_GRAASP = "start redis, core and workers and wait until healthy\n"
+STOP_GRAASP = "stop redis, core and workers\n"
+
+PLANS = {
+    (R, S): CLOSE,
+    (R, D): CLOSE + STOP_GRAASP,
+    (R, X): CLOSE + STOP_GRAASP + "stop umami\nstop db\n",
+    (S, R): OPEN,
+    (S, D): STOP_GRAASP,
+    (S, X): STOP_GRAASP + "stop umami\nstop db\n",
+    (D, R): START_GRAASP + OPEN,
+    (D, S): START_GRAASP,
+    (D, X): "stop umami\nstop db\n",
+    (X, R): "start db and wait until healthy\nstart umami and wait until healthy\n" + START_GRAASP + OPEN,
+    (X, S): "start db and wait until healthy\nstart umami and wait until healthy\n" + START_GRAASP,
+    (X, D): "start db and wait until healthy\nstart umami and wait until healthy\n",
+}
+
+
+def titles(observed: ObservedState, target: InfraState) -> list[str]:
+    return [title(step) for step in plan_transition(observed, target).steps]
+
+
+@pytest.mark.parametrize(("before", "after"), PLANS)
+def test_every_change_between_two_states(before: InfraState, after: InfraState) -> None:
+    assert titles(site_in(before), after) == [line for line in PLANS[before, after].splitlines() if line]
+
+
+@pytest.mark.parametrize("state", InfraState)
+def test_a_site_that_is_there_already_needs_no_step(state: InfraState) -> None:
+    assert plan_transition(site_in(state), state).steps == ()
+
+
+def test_a_new_site_comes_up_behind_a_closed_gate() -> None:
+    assert render(plan_transition(new_site(), R)) == (
+        " 1  closed  close the gate                                               because not all is up yet\n"
+        " 2  closed  start nginx and wait until healthy                           "
+        "because nginx shows the maintenance page\n"
+        " 3  closed  prove that the gate is closed                                "
+        "because whether visitors are kept out is proven by asking as one\n"
+        " 4  closed  start db and wait until healthy                              because running needs database\n"
+        " 5  closed  start umami and wait until healthy                           "
+        "because running needs administration\n"
+        " 6  closed  start redis, core and workers and wait until healthy         because running needs graasp\n"
+        " 7  closed  ask core for its version and its database, through the gate  "
+        "because the gate opens only onto a core that answers\n"
+        " 8  closed  open the gate                                                because running lets visitors in\n"
+        " 9          prove that the gate is open                                  "
+        "because whether visitors get in is proven by asking as one"
+    )
+
+
+def test_a_crashed_worker_is_mended_without_closing_the_site() -> None:
+    site = site_in(R).with_services(("workers",), Status.EXITED, Health.NONE)
+    assert titles(site, R) == [
+        "start workers and wait until healthy",
+        "ask core for its version and its database, through the gate",
+    ]
+
+
+def test_an_unhealthy_core_is_stopped_before_it_is_started_again() -> None:
+    site = site_in(R).with_services(("core",), Status.RUNNING, Health.UNHEALTHY)
+    assert titles(site, R)[:2] == ["stop core", "start core and wait until healthy"]
+
+
+def test_an_unhealthy_database_restarts_with_everything_that_needs_it_behind_a_closed_gate() -> None:
+    site = site_in(R).with_services(("db",), Status.RUNNING, Health.UNHEALTHY)
+    assert titles(site, R) == [
+        "close the gate",
+        "prove that the gate is closed",
+        "stop redis, core and workers",
+        "stop umami",
+        "stop db",
+        "start db and wait until healthy",
+        "start umami and wait until healthy",
+        "start redis, core and workers and wait until healthy",
+        "ask core for its version and its database, through the gate",
+        "open the gate",
+        "prove that the gate is open",
+    ]
+
+
+def test_a_site_whose_nginx_died_is_closed_before_nginx_starts() -> None:
+    site = replace(site_in(R).with_services(("nginx",), Status.EXITED, Health.NONE), gate=Gate.UNKNOWN)
+    assert titles(site, R)[:3] == [
+        "close the gate",
+        "start nginx and wait until healthy",
+        "prove that the gate is closed",
+    ]
+
+
+def test_nothing_to_do_is_said() -> None:
+    assert render(plan_transition(site_in(R), R)) == "Nothing to do: already running."

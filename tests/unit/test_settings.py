@@ -1,0 +1,117 @@
+"""`.env`: what `init` writes can be used, and what cannot be used is named by line and key."""
+
+from __future__ import annotations
+
+import re
+import stat
+from pathlib import Path
+
+import pytest
+
+from graasp_local.errors import ConfigurationError
+from graasp_local.init_site import default_project_name, environment_text, init_site
+from graasp_local.settings import SETTINGS, parse_settings
+
+GOOD = environment_text({})
+
+
+def changed(key: str, value: str | None) -> str:
+    """A good .env with one key changed, or left out."""
+    if value is None:
+        return re.sub(rf"^{key}=.*\n", "", GOOD, flags=re.MULTILINE)
+    return re.sub(rf"^{key}=.*$", lambda _: f"{key}={value}", GOOD, flags=re.MULTILINE)
+
+
+def line_of(key: str) -> int:
+    return next(number for number, line in enumerate(GOOD.splitlines(), 1) if line.startswith(f"{key}="))
+
+
+def test_a_new_env_has_every_setting_with_a_comment_and_can_be_used() -> None:
+    settings = parse_settings(GOOD, ".env")
+    for setting in SETTINGS:
+        assert settings.values[setting.key]
+        assert f"# {setting.comment}\n{setting.key}=" in GOOD
+
+
+def test_secrets_are_made_anew_each_time() -> None:
+    first, second = parse_settings(GOOD, ".env"), parse_settings(environment_text({}), ".env")
+    for key in ("MAINTENANCE_HEADER_SECRET", "POSTGRES_PASSWORD", "JWT_SECRET", "SECURE_SESSION_SECRET_KEY"):
+        assert first.values[key] != second.values[key]
+
+
+def test_settings_do_not_show_their_secrets() -> None:
+    settings = parse_settings(GOOD, ".env")
+    assert settings.header_secret not in repr(settings)
+
+
+@pytest.mark.parametrize("setting", [setting for setting in SETTINGS if setting.required], ids=lambda s: s.key)
+def test_a_required_key_that_is_missing_or_empty_is_named(setting) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ConfigurationError, match=f"{setting.key} is missing"):
+        parse_settings(changed(setting.key, None), ".env")
+    with pytest.raises(ConfigurationError, match=rf"line {line_of(setting.key)}: {setting.key} is empty"):
+        parse_settings(changed(setting.key, ""), ".env")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [
+        ("MAINTENANCE_HEADER_NAME", "X_Graasp", "letters, digits and -"),
+        ("MAINTENANCE_HEADER_NAME", "'X Graasp'", "letters, digits and -"),
+        ("MAINTENANCE_HEADER_NAME", "Cookie", "already use"),
+        ("MAINTENANCE_HEADER_NAME", "HOST", "already use"),
+        ("MAINTENANCE_HEADER_SECRET", "short", "16 to 256"),
+        ("MAINTENANCE_HEADER_SECRET", "'with \"quotes\" and $dollars'", "16 to 256"),
+        ("MAINTENANCE_HEADER_SECRET", "a" * 32, "too easy to guess"),
+        ("HTTP_PORT", "99999", "between 1 and 65535"),
+        ("HTTP_PORT", "http", "a port number"),
+        ("HTTP_BIND", "1.2.3.400", "no IPv4 address"),
+        ("PUBLIC_URL", "localhost", "http://"),
+        ("PUBLIC_URL", "http://umami.localhost", "UMAMI_HOST"),
+        ("COMPOSE_PROJECT_NAME", "Big Name", "lower-case"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named(key: str, value: str, why: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        parse_settings(changed(key, value), ".env")
+    assert why in refused.value.what
+    assert re.search(r"line \d+", refused.value.what)
+
+
+def test_a_line_that_is_no_setting_is_named() -> None:
+    with pytest.raises(ConfigurationError, match="line 3: this is not KEY=value"):
+        parse_settings("# one\n\nthis is no setting\n" + GOOD, ".env")
+
+
+def test_a_quote_that_is_never_closed_is_named() -> None:
+    with pytest.raises(ConfigurationError, match="this is not KEY=value"):
+        parse_settings('A="never closed\n' + GOOD, ".env")
+
+
+def test_a_key_that_is_set_twice_is_named_with_both_lines() -> None:
+    text = GOOD + "\nHTTP_PORT=81\n"
+    with pytest.raises(ConfigurationError, match=rf"HTTP_PORT is set a second time; line {line_of('HTTP_PORT')}"):
+        parse_settings(text, ".env")
+
+
+def test_init_writes_a_file_that_only_its_owner_can_read(tmp_path: Path) -> None:
+    site = init_site(tmp_path / "site", {"HTTP_PORT": "8080"}, demo=False)
+    assert stat.S_IMODE(site.env_file.stat().st_mode) == 0o600
+    assert site.settings.port == 8080
+
+
+def test_init_never_overwrites(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("mine\n")
+    with pytest.raises(ConfigurationError, match="exists already"):
+        init_site(tmp_path, {}, demo=False)
+    assert (tmp_path / ".env").read_text() == "mine\n"
+
+
+def test_init_with_a_value_that_cannot_be_used_makes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="PUBLIC_URL"):
+        init_site(tmp_path / "site", {"PUBLIC_URL": "nonsense"}, demo=False)
+    assert not (tmp_path / "site").exists()
+
+
+@pytest.mark.parametrize(("name", "project"), [("graasp", "graasp"), ("My School!", "my-school"), ("---", "graasp")])
+def test_the_project_is_named_after_the_directory(name: str, project: str) -> None:
+    assert default_project_name(Path("/srv") / name) == project

@@ -1,0 +1,104 @@
+"""Services and groups, read from the compose files alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from graasp_local.errors import ConfigurationError
+from graasp_local.stack import copy_stack, read_services, stack_directory
+from graasp_local.states import ServiceGroup
+
+COMPOSE_FILE = stack_directory() / "compose" / "compose.yaml"
+STACK = yaml.safe_load(COMPOSE_FILE.read_text())["services"]
+
+
+def groups(*files: Path, profiles: tuple[str, ...] = ()) -> dict[str, str]:
+    return {service.name: service.group.value for service in read_services(files, profiles)}
+
+
+def test_the_groups_of_the_stack() -> None:
+    assert groups(COMPOSE_FILE) == {
+        "db": "database",
+        "umami": "administration",
+        "redis": "graasp",
+        "core": "graasp",
+        "workers": "graasp",
+        "migrate": "migration",
+        "nginx": "edge",
+    }
+
+
+def test_a_service_of_ones_own_joins_a_group_by_its_label(tmp_path: Path) -> None:
+    override = tmp_path / "compose.override.yaml"
+    override.write_text("services:\n  search: {image: x, labels: [org.graasp.group=graasp]}\n  core: {mem_limit: 1g}\n")
+    assert groups(COMPOSE_FILE, override)["search"] == "graasp"
+    assert groups(COMPOSE_FILE, override)["core"] == "graasp"
+
+
+def test_a_service_of_an_inactive_profile_is_left_out(tmp_path: Path) -> None:
+    override = tmp_path / "compose.override.yaml"
+    override.write_text("services: {admin: {profiles: [admin], labels: {org.graasp.group: administration}}}\n")
+    assert "admin" not in groups(COMPOSE_FILE, override)
+    assert "admin" in groups(COMPOSE_FILE, override, profiles=("admin",))
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("services: {search: {image: x}}", "search has no group"),
+        ("services: {search: {labels: {org.graasp.group: nonsense}}}", "unknown group 'nonsense'"),
+        ("services: [", "this is not valid YAML"),
+    ],
+)
+def test_an_override_that_cannot_be_used_is_named(tmp_path: Path, text: str, complaint: str) -> None:
+    override = tmp_path / "compose.override.yaml"
+    override.write_text(text)
+    with pytest.raises(ConfigurationError, match=complaint):
+        groups(COMPOSE_FILE, override)
+
+
+def test_the_copy_in_a_site_is_complete_and_follows_changes(tmp_path: Path) -> None:
+    copy_stack(tmp_path)
+    changed = tmp_path / "nginx" / "html" / "maintenance.html"
+    original = changed.read_text()
+    changed.write_text("something else")
+    copy_stack(tmp_path)
+    assert changed.read_text() == original
+    assert (tmp_path / "nginx/entrypoint/15-maintenance-header.envsh").stat().st_mode & 0o100
+
+
+@pytest.mark.parametrize("name", STACK)
+def test_every_image_is_overridable_and_pinned(name: str) -> None:
+    image = STACK[name]["image"]
+    assert image.startswith("${" + f"{name.upper()}_IMAGE:-")
+    tag = image.rstrip("}").rpartition(":")[2].removeprefix("-")
+    assert tag not in ("", "latest")
+
+
+@pytest.mark.parametrize("name", [name for name in STACK if name != "migrate"])
+def test_every_service_restarts_is_checked_and_has_a_grace_period(name: str) -> None:
+    service = STACK[name]
+    assert service["init"] is True
+    assert service["restart"] == "unless-stopped"
+    assert service["stop_grace_period"]
+    assert service["healthcheck"]["test"]
+
+
+def test_migrate_is_started_by_nothing_but_a_walk() -> None:
+    assert STACK["migrate"]["profiles"] == ["migration"]
+    assert STACK["migrate"]["restart"] == "no"
+
+
+def test_only_nginx_is_reached_from_outside() -> None:
+    published = {name: service["ports"] for name, service in STACK.items() if "ports" in service}
+    assert published == {
+        "db": ["127.0.0.1:${DB_PORT:-}:5432"],
+        "nginx": ["${HTTP_BIND:-0.0.0.0}:${HTTP_PORT:-80}:80"],
+    }
+
+
+def test_the_groups_are_those_of_the_table() -> None:
+    assert {service.group for service in read_services([COMPOSE_FILE])} == set(ServiceGroup)

@@ -1,0 +1,88 @@
+"""The table of states, and which state a site is in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from graasp_local.states import (
+    TABLE,
+    Absent,
+    Drifted,
+    Gate,
+    Health,
+    InfraState,
+    InState,
+    ObservedState,
+    ServiceGroup,
+    Status,
+    classify,
+    state_name,
+)
+from tests.unit.sites import new_site, site_in
+
+
+def test_the_table_is_graasps_own() -> None:
+    rows = {
+        state.value: (row.gate.value, " ".join(sorted(group.value for group in row.groups_on)))
+        for state, row in TABLE.items()
+    }
+    assert rows == {
+        "running": ("open", "administration database edge graasp"),
+        "restricted": ("closed", "administration database edge graasp"),
+        "db-only": ("closed", "administration database edge"),
+        "stopped": ("closed", "edge"),
+    }
+
+
+@pytest.mark.parametrize("state", InfraState)
+def test_a_site_that_fits_a_row_is_in_that_state(state: InfraState) -> None:
+    assert classify(site_in(state)) == InState(state)
+
+
+def test_a_site_without_containers_is_absent() -> None:
+    assert classify(new_site()) == Absent()
+    assert state_name(classify(new_site())) == "absent"
+
+
+@pytest.mark.parametrize(
+    ("status", "health", "sentence"),
+    [
+        (Status.EXITED, Health.NONE, "core is stopped, but running needs it on."),
+        (Status.RUNNING, Health.UNHEALTHY, "core is running but unhealthy, but running needs it on."),
+        (Status.RUNNING, Health.STARTING, "core is still starting, but running needs it on."),
+        (Status.RESTARTING, Health.NONE, "core is restarting, but running needs it on."),
+        (Status.ABSENT, Health.NONE, "core is absent, but running needs it on."),
+    ],
+)
+def test_drift_names_each_difference_and_the_command_that_mends_it(
+    status: Status, health: Health, sentence: str
+) -> None:
+    site = site_in(InfraState.RUNNING).with_services(("core",), status, health)
+    assert classify(site) == Drifted(InfraState.RUNNING, (sentence,))
+    assert Drifted(InfraState.RUNNING, ()).mending_command == "graasp-local apply running"
+
+
+def test_an_open_gate_in_db_only_is_drift() -> None:
+    site = replace(site_in(InfraState.DB_ONLY), gate=Gate.OPEN)
+    assert classify(site) == Drifted(InfraState.DB_ONLY, ("The gate is open, but db-only needs it closed.",))
+
+
+def test_a_migration_belongs_to_db_only_alone() -> None:
+    migrating = replace(site_in(InfraState.DB_ONLY), migrations=("site-migrate-run-1",))
+    assert classify(migrating) == InState(InfraState.DB_ONLY)
+    misplaced = replace(site_in(InfraState.RUNNING), migrations=("site-migrate-run-1",))
+    assert isinstance(classify(misplaced), Drifted)
+
+
+def test_a_service_of_ones_own_is_governed_by_its_group() -> None:
+    site = site_in(InfraState.DB_ONLY)
+    own = replace(site.services[0], name="search", group=ServiceGroup.GRAASP)
+    drifted = classify(ObservedState((*site.services, own), site.gate))
+    assert drifted == Drifted(InfraState.DB_ONLY, ("search is running, but db-only needs it off.",))
+
+
+def test_two_versions_at_once_are_seen() -> None:
+    site = site_in(InfraState.RUNNING).with_services(("core",), Status.RUNNING, Health.HEALTHY, "1.1.0")
+    assert site.graasp_versions == {"1.0.0", "1.1.0"}

@@ -1,0 +1,346 @@
+"""Whole walks in a fake world: what is done in which order, and what every kind of failure means."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+
+from graasp_local import walks
+from graasp_local.errors import EngineUnreachable, ExitCode, Locked, NeedsYou, Refused
+from graasp_local.events import Outcome, StepOutput, WalkEnded, WalkStarted
+from graasp_local.journal import read_walks, uncertain_migration
+from graasp_local.lock import held_lock
+from graasp_local.migrations import NotKnownYet
+from graasp_local.plan import DeployRequest, plan_deploy, plan_transition
+from graasp_local.states import Gate, Health, InfraState, Status
+from graasp_local.steps import step_name
+from graasp_local.version import Version
+from tests.unit.fakes import FakeWorld
+from tests.unit.sites import site_in
+
+
+def deploy(fake: FakeWorld, version: str = "1.1.0", **request: object) -> WalkEnded:
+    wanted = DeployRequest(Version.parse(version), **request)  # type: ignore[arg-type]
+    *_, ended = walks.run(
+        fake.world, lambda observed: walks.deployment_plan(fake.world, observed, wanted), None, "deploy", "deploy"
+    )
+    assert isinstance(ended, WalkEnded)
+    return ended
+
+
+def apply(fake: FakeWorld, state: InfraState) -> WalkEnded:
+    *_, ended = walks.run(
+        fake.world, lambda observed: walks.transition_plan(fake.world, observed, state), None, "apply", "apply"
+    )
+    assert isinstance(ended, WalkEnded)
+    return ended
+
+
+def test_a_deployment_does_things_in_this_order(running: FakeWorld) -> None:
+    ended = deploy(running)
+    assert ended.outcome is Outcome.DONE
+    assert (ended.state, ended.version, ended.exit_code) == ("running", "1.1.0", ExitCode.DONE)
+    assert running.state.calls == [
+        "flag-closed",
+        "stop redis core workers",
+        "migrate 1.1.0",
+        "start redis core workers",
+        "flag-open",
+    ]
+    assert running.world.site.selected_version == Version(1, 1, 0)
+
+
+def test_a_new_site_is_deployed_to(fake: FakeWorld) -> None:
+    ended = deploy(fake, "1.0.0")
+    assert (ended.outcome, ended.state, ended.downtime_seconds) == (Outcome.DONE, "running", None)
+    assert fake.state.calls[:4] == ["flag-closed", "start nginx", "start db", "start umami"]
+
+
+def test_downtime_runs_from_closing_the_gate_to_its_opening(running: FakeWorld) -> None:
+    running.engine.in_flight = [2, 1]
+    ended = deploy(running)
+    drained = next(step.seconds for step in ended.steps if step.name == "drain")
+    assert drained == pytest.approx(0.1)
+    assert ended.downtime_seconds == pytest.approx(0.1)
+
+
+def test_requests_that_outlast_the_limit_are_said_to_be_cut(running: FakeWorld) -> None:
+    running.engine.in_flight = [1] * 1000
+    request = DeployRequest(Version(1, 1, 0), drain_limit=1.0)
+    events = walks.run(
+        running.world, lambda seen: walks.deployment_plan(running.world, seen, request), None, "deploy", "deploy"
+    )
+    lines = [event.text for event in events if isinstance(event, StepOutput)]
+    assert "1 request(s) still running after 1 s: they will be cut" in lines
+
+
+def test_a_second_deployment_of_the_same_version_touches_nothing(running: FakeWorld) -> None:
+    deploy(running)
+    running.state.calls.clear()
+    ended = deploy(running)
+    assert (ended.outcome, running.state.calls) == (Outcome.NOTHING_TO_DO, [])
+
+
+def test_hold_leaves_the_new_version_behind_the_gate(running: FakeWorld) -> None:
+    ended = deploy(running, end=InfraState.RESTRICTED)
+    assert (ended.outcome, ended.state, ended.version) == (Outcome.HELD, "restricted", "1.1.0")
+    assert "flag-open" not in running.state.calls
+
+
+def spoil_nothing(fake: FakeWorld) -> None: ...
+
+
+def image_missing(fake: FakeWorld) -> None:
+    fake.engine.missing_images = {"core": "graasp:core does not exist."}
+
+
+def wrong_architecture(fake: FakeWorld) -> None:
+    fake.engine.platforms = ("linux/arm64",)
+
+
+def disk_full(fake: FakeWorld) -> None:
+    fake.engine.free_bytes = 1000
+
+
+def old_engine(fake: FakeWorld) -> None:
+    fake.engine.engine_version = "20.10.24+dfsg1"
+
+
+def migration_running(fake: FakeWorld) -> None:
+    fake.state.observed = replace(fake.state.observed, migrations=("site-migrate-run-9",))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (image_missing, "does not exist"),
+        (wrong_architecture, "is made for linux/arm64, and this engine is linux/amd64"),
+        (disk_full, "GiB free"),
+        (old_engine, "Docker Engine 20.10.24+dfsg1 is too old"),
+        (migration_running, "A migration is running (site-migrate-run-9)"),
+    ],
+)
+def test_what_preflight_finds_is_refused_with_nothing_touched(
+    running: FakeWorld, spoil: Callable[[FakeWorld], None], sentence: str
+) -> None:
+    spoil(running)
+    with pytest.raises(Refused) as refused:
+        deploy(running)
+    assert sentence in refused.value.what
+    assert running.state.calls == []
+    assert running.state.gate() is Gate.OPEN
+
+
+def test_preflight_says_all_that_is_wrong_at_once(running: FakeWorld) -> None:
+    wrong_architecture(running)
+    disk_full(running)
+    with pytest.raises(Refused) as refused:
+        deploy(running)
+    assert "arm64" in refused.value.what
+    assert "GiB" in refused.value.what
+
+
+def test_a_port_in_use_is_refused_on_a_site_whose_nginx_is_not_up(fake: FakeWorld) -> None:
+    fake.engine.port = "apache2 (process 17)"
+    with pytest.raises(Refused, match="Port 80 is in use by apache2"):
+        deploy(fake)
+
+
+def test_a_version_older_than_the_database_is_refused_with_nothing_touched(running: FakeWorld) -> None:
+    deploy(running)
+    running.state.calls.clear()
+    with pytest.raises(Refused, match=r"The database is newer than 1\.0\.0"):
+        deploy(running, "1.0.0")
+    assert running.state.calls == []
+
+
+def test_a_failed_migration_leaves_the_gate_closed_and_shows_what_postgres_said(running: FakeWorld) -> None:
+    running.engine.migration_code = 1
+    events = list(
+        walks.run(
+            running.world,
+            lambda seen: walks.deployment_plan(running.world, seen, DeployRequest(Version(1, 1, 0))),
+            None,
+            "deploy",
+            "deploy",
+        )
+    )
+    ended = events[-1]
+    assert isinstance(ended, WalkEnded)
+    assert (ended.outcome, ended.exit_code, ended.state) == (Outcome.FAILED, ExitCode.NEEDS_YOU, "db-only")
+    assert running.state.gate() is Gate.CLOSED
+    assert any("relation does not exist" in event.text for event in events if isinstance(event, StepOutput))
+    assert running.engine.run is not None
+    assert running.engine.run.removed
+    assert running.world.site.selected_version == Version(1, 0, 0)
+
+
+def test_a_migration_that_lies_is_caught(running: FakeWorld) -> None:
+    running.engine.migration_applies = False
+    ended = deploy(running)
+    assert ended.exit_code is ExitCode.NEEDS_YOU
+    assert "Migration 0002_item_lang is not in the database." in ended.problem[0]
+    assert running.world.site.selected_version == Version(1, 0, 0)
+
+
+def test_a_migration_past_its_limit_is_ended_with_its_sessions(running: FakeWorld) -> None:
+    running.engine.migration_code = None
+    ended = deploy(running, migration_limit=5.0)
+    assert ended.exit_code is ExitCode.NEEDS_YOU
+    assert "not done after 5 s" in ended.problem[0]
+    assert running.state.calls[-1] == "end-sessions"
+
+
+def test_a_core_that_never_gets_healthy_is_said_with_its_last_words(running: FakeWorld) -> None:
+    running.engine.never_on = {"core": Health.UNHEALTHY}
+    ended = deploy(running)
+    assert (ended.outcome, ended.exit_code) == (Outcome.FAILED, ExitCode.NEEDS_YOU)
+    assert ended.problem[0] == "core runs but does not get healthy."
+    assert "The database belongs to 1.1.0 now." in ended.problem[1]
+    assert running.state.gate() is Gate.CLOSED
+
+
+def test_a_core_that_is_another_version_is_not_shown_to_visitors(running: FakeWorld) -> None:
+    running.edge.says = "0.0.1"
+    ended = deploy(running)
+    assert ended.exit_code is ExitCode.NEEDS_YOU
+    assert "Core says that it is version 0.0.1, not 1.1.0." in ended.problem[0]
+    assert running.state.gate() is Gate.CLOSED
+
+
+STEP_NAMES = [
+    step_name(step)
+    for step in plan_deploy(site_in(InfraState.RUNNING), DeployRequest(Version(1, 1, 0)), NotKnownYet()).steps
+]
+
+
+@pytest.mark.parametrize("broken", ["flag-closed", "stop", "migrate", "start", "flag-open"])
+def test_whatever_fails_after_the_gate_closed_fails_closed_and_can_be_repeated(running: FakeWorld, broken: str) -> None:
+    running.engine.failing[broken] = NeedsYou("Compose failed: no reason given")
+    ended = deploy(running)
+    assert ended.exit_code is (ExitCode.NEEDS_YOU)
+    assert len(ended.problem) == 3
+    assert all(ended.problem)
+    if broken != "flag-closed":
+        assert running.state.gate() is Gate.CLOSED
+    running.engine.failing.clear()
+    assert deploy(running).outcome is Outcome.DONE
+    assert running.state.gate() is Gate.OPEN
+
+
+def test_a_defect_ends_the_walk_like_any_failure(running: FakeWorld) -> None:
+    running.engine.failing["stop"] = ZeroDivisionError("a defect")
+    ended = deploy(running)
+    assert ended.exit_code is ExitCode.NEEDS_YOU
+    assert "ZeroDivisionError: a defect" in ended.problem[0]
+
+
+def test_an_engine_that_goes_away_while_the_site_is_open_is_a_refusal(running: FakeWorld) -> None:
+    running.engine.failing["pull"] = EngineUnreachable("No Docker engine answers.")
+    running.engine.missing_images = {"none": ""}
+    running.world.site.select(Version(1, 0, 0))
+    ended = deploy(running)
+    assert (ended.outcome, ended.exit_code) == (Outcome.REFUSED, ExitCode.ENGINE_UNREACHABLE)
+    assert running.state.gate() is Gate.OPEN
+
+
+@pytest.mark.parametrize("name", STEP_NAMES)
+def test_an_interruption_before_any_step_stops_there(running: FakeWorld, name: str) -> None:
+    request = DeployRequest(Version(1, 1, 0))
+    events = []
+    for event in walks.run(
+        running.world, lambda seen: walks.deployment_plan(running.world, seen, request), None, "deploy", "deploy"
+    ):
+        events.append(event)
+        step = getattr(event, "name", "")
+        position = STEP_NAMES.index(name)
+        previous = STEP_NAMES[position - 1] if position else None
+        if (previous is None and isinstance(event, WalkStarted)) or (
+            step == previous and type(event).__name__ == "StepEnded"
+        ):
+            running.interruption.request()
+    ended = events[-1]
+    assert isinstance(ended, WalkEnded)
+    if name in ("prove-open", "record"):
+        assert ended.outcome is Outcome.DONE
+    else:
+        assert (ended.outcome, ended.exit_code) == (Outcome.INTERRUPTED, ExitCode.INTERRUPTED)
+        assert ended.problem[0]
+    touched = "flag-closed" in running.state.calls
+    assert running.state.gate() is (Gate.CLOSED if touched and ended.outcome is not Outcome.DONE else Gate.OPEN)
+
+
+def test_an_interruption_during_a_migration_ends_it(running: FakeWorld) -> None:
+    running.engine.migration_code = None
+    running.clock.on_sleep = running.interruption.request
+    running.engine.in_flight = []
+    ended = deploy(running)
+    assert ended.exit_code is ExitCode.INTERRUPTED
+    assert running.engine.run is not None
+    assert running.engine.run.removed
+    assert "end-sessions" in running.state.calls
+
+
+def test_a_second_walk_is_kept_out_and_told_who_is_at_work(running: FakeWorld) -> None:
+    with (
+        held_lock(running.world.site.lock_file, "graasp-local deploy --version 9.9.9"),
+        pytest.raises(Locked, match=r"graasp-local deploy --version 9\.9\.9"),
+    ):
+        deploy(running)
+    assert running.state.calls == []
+
+
+def test_a_plan_that_was_agreed_to_is_not_exchanged_for_another(running: FakeWorld) -> None:
+    shown = plan_transition(running.world.observe(), InfraState.STOPPED)
+    running.state.observed = running.state.observed.with_services(("umami",), Status.EXITED, Health.NONE)
+    with pytest.raises(Refused, match="changed since the plan was shown"):
+        list(walks.run(running.world, lambda seen: plan_transition(seen, InfraState.STOPPED), shown, "apply", "apply"))
+
+
+@pytest.mark.parametrize("state", InfraState)
+def test_apply(running: FakeWorld, state: InfraState) -> None:
+    assert apply(running, state).state == state
+    assert apply(running, InfraState.RUNNING).state == "running"
+
+
+@pytest.mark.parametrize("state", [InfraState.RUNNING, InfraState.RESTRICTED])
+def test_a_site_without_a_version_cannot_be_started(fake: FakeWorld, state: InfraState) -> None:
+    with pytest.raises(Refused, match="No version was deployed"):
+        apply(fake, state)
+    assert apply(fake, InfraState.DB_ONLY).state == "db-only"
+
+
+def test_old_code_is_not_started_on_a_database_that_may_be_migrated(running: FakeWorld) -> None:
+    running.engine.migration_applies = False
+    deploy(running)
+    assert uncertain_migration(read_walks(running.world.site.journal_directory)) is not None
+    with pytest.raises(Refused, match=r"ended during a migration to 1\.1\.0"):
+        apply(running, InfraState.RUNNING)
+    assert deploy(running, "1.0.0").outcome is Outcome.DONE
+    assert apply(running, InfraState.RESTRICTED).outcome is Outcome.DONE
+
+
+def test_the_journal_tells_the_walk_and_holds_no_secret(running: FakeWorld) -> None:
+    deploy(running)
+    (file,) = running.world.site.journal_directory.glob("*.jsonl")
+    records = [json.loads(line) for line in file.read_text().splitlines()]
+    assert records[0]["event"] == "walk-started"
+    assert records[-1]["outcome"] == "done"
+    settings = running.world.site.settings
+    for key, value in settings.values.items():
+        if "SECRET" in key or "PASSWORD" in key or "KEY" in key:
+            assert value not in file.read_text()
+
+
+def test_a_step_is_in_the_journal_before_it_has_an_effect(running: FakeWorld) -> None:
+    def look(services: Sequence[str]) -> None:
+        (file,) = running.world.site.journal_directory.glob("*.jsonl")
+        last = json.loads(file.read_text().splitlines()[-1])
+        assert (last["event"], last["name"]) == ("step-started", "stop-graasp")
+        raise NeedsYou("seen")
+
+    running.engine.stop = look  # type: ignore[method-assign]
+    assert deploy(running).problem[0] == "seen"
