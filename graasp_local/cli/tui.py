@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -68,9 +69,28 @@ def open_tui(named_site: Path | None, *, read_only: bool) -> None:
 
 @click.command("tui")
 @click.option("--read-only", is_flag=True, help="Look only: nothing can be changed.")
+@click.option("--serve", is_flag=True, help="Serve it to a browser on this machine; prints a link with a token.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8470, show_default=True, help="With --serve: the port.")
+@click.option("--address", default="127.0.0.1", show_default=True, help="With --serve: the address to listen on.")
+@click.option(
+    "--beyond-this-machine", is_flag=True, help="With --serve: yes, --address may be one that others can reach."
+)
 @pass_context
-def command(context: Context, *, read_only: bool) -> None:
+def command(
+    context: Context, *, read_only: bool, serve: bool, port: int, address: str, beyond_this_machine: bool
+) -> None:
     """Open the terminal UI: see the site, change its state, deploy, by keyboard or mouse."""
-    if not sys.stdin.isatty() and "TEXTUAL_DRIVER" not in __import__("os").environ:
+    if serve:
+        from graasp_local.tui import serve as server
+
+        server.check_address(address, told_so=beyond_this_machine)
+        server.serve(_served_command(context, read_only=read_only), address, port)
+        return
+    if not (sys.stdin.isatty() and sys.stdout.isatty()) and "TEXTUAL_DRIVER" not in os.environ:
         raise UsageError("The terminal UI needs a terminal.", "", "`graasp-local status` says the same in lines.")
     open_tui(context.named_site, read_only=read_only)
+
+
+def _served_command(context: Context, *, read_only: bool) -> list[str]:
+    site = ["--site", str(context.named_site.resolve())] if context.named_site else []
+    return [sys.executable, "-m", "graasp_local.cli.main", *site, "tui", *(["--read-only"] if read_only else [])]

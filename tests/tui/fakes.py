@@ -48,6 +48,7 @@ class FakeSite:
     reachable: bool = True
     logs: dict[str, list[str]] = field(default_factory=dict)
     done: list[str] = field(default_factory=list)
+    readings: dict[str, int] = field(default_factory=dict)
     streams: list[FakeStream] = field(default_factory=list)
     held: threading.Event = field(default_factory=threading.Event)
     """While it is not set, a migration runs and does not end."""
@@ -146,7 +147,12 @@ class FakeLive:
         return stream
 
     def usage(self, container: str) -> Usage | None:
-        return None
+        """Each reading is five seconds after the one before, with a use that goes up and down."""
+        number = self._site.readings.get(container, 0)
+        self._site.readings[container] = number + 1
+        busy = (0.02, 0.05, 0.04, 0.11, 0.07, 0.03)
+        spent = sum(busy[index % len(busy)] for index in range(number))
+        return Usage(spent * len(container), 8_000_000 * len(container) + 90_000 * number, number * 5.0)
 
     def log(self, container: str, lines: int, since: float | None) -> FakeLog:
         name = container.removeprefix("id-")

@@ -9,6 +9,7 @@ from graasp_local.tui.figures import clock, moment
 from graasp_local.tui.model import SiteView
 from graasp_local.tui.tones import Line, Piece, Tone, fitted, padded, plain, width_of, wrapped
 from graasp_local.tui.walk_view import WalkView
+from graasp_local.verbs import verb
 
 STATES = tuple(InfraState)
 
@@ -102,7 +103,10 @@ def notice_lines(view: SiteView | None, walk: WalkView | None, width: int) -> tu
         more = len(view.drift.differences) - 3
         if more > 0:
             lines.append(plain(f"  and {more} more", Tone.QUIET))
-    lines += [fitted((Piece("  Next: ", Tone.QUIET), Piece(step, Tone.STRONG)), width) for step in view.next_steps]
+    for step in view.next_steps:
+        row = verb("deploy" if " deploy " in step else "apply")
+        key = Piece(f"   {row.key} {row.label}", Tone.KEY, f"app.verb('{row.name}')")
+        lines.append(fitted((Piece("  Next: ", Tone.QUIET), Piece(step, Tone.STRONG), key), width))
     return tuple(lines)
 
 
@@ -115,8 +119,10 @@ def brief(plan: Plan) -> str:
         words.append("opens")
     stops = sum(len(step.services) for step in plan.steps if isinstance(step, StopServices))
     starts = sum(len(step.services) for step in plan.steps if isinstance(step, StartServices))
-    words += [f"stops {stops}"] if stops else []
-    words += [f"starts {starts}"] if starts else []
+    if stops and starts:
+        words.append(f"{stops + starts} change")
+    elif stops or starts:
+        words.append(f"stops {stops}" if stops else f"starts {starts}")
     return ", ".join(words)
 
 

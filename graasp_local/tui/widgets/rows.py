@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Region, Size
+from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -152,10 +152,11 @@ class Rows(Toned, ScrollView, can_focus=True):
         if not rows:
             return
         before, self._cursor = self.cursor_key, max(0, min(index, len(rows) - 1))
-        self.scroll_to_region(Region(0, self._cursor, 1, 1), animate=False)
         top = round(self.scroll_y)
-        if self._height > 0 and self._cursor >= top + self._height:
-            self.scroll_to(y=self._cursor - self._height + 1, animate=False, immediate=True)
+        lowest = self._cursor - self._height + 1
+        if self._height > 0 and not lowest <= top <= self._cursor:
+            y = self._cursor if self._cursor < top else lowest
+            self.scroll_to(y=y, animate=False, immediate=True, force=True)
         self.refresh()
         if self.cursor_key is not None and self.cursor_key != before:
             self.post_message(self.Highlighted(self, self.cursor_key, by_person))
