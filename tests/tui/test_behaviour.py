@@ -41,7 +41,7 @@ async def press(pilot: Pilot[None], keys: str) -> None:
 async def agree_to_deployment(pilot: Pilot[None], app: GraaspApp, typed: str) -> None:
     """Choose a version by typing, see the plan, and go ahead."""
     await press(pilot, f"d {typed} enter")
-    await until(pilot, lambda: isinstance(app.screen, PlanScreen) and "because" in screen_text(app))
+    await until(pilot, lambda: isinstance(app.screen, PlanScreen) and "Go ahead" in screen_text(app))
     await press(pilot, "y")
 
 
@@ -66,7 +66,7 @@ def test_a_deployment_by_keys_uses_the_same_lock_and_journal_as_the_command_line
 def test_nothing_happens_before_the_plan_was_agreed_to(access: FakeAccess) -> None:
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         await press(pilot, "d 1 . 1 enter")
-        await until(pilot, lambda: isinstance(app.screen, PlanScreen) and "because" in screen_text(app))
+        await until(pilot, lambda: isinstance(app.screen, PlanScreen) and "Go ahead" in screen_text(app))
         await press(pilot, "n")
         assert isinstance(app.screen, Dashboard)
 
@@ -78,7 +78,7 @@ def test_nothing_happens_before_the_plan_was_agreed_to(access: FakeAccess) -> No
 def test_enter_does_not_agree_to_a_plan(access: FakeAccess) -> None:
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         await press(pilot, "s j enter")
-        await until(pilot, lambda: isinstance(app.screen, PlanScreen) and "because" in screen_text(app))
+        await until(pilot, lambda: isinstance(app.screen, PlanScreen) and "Go ahead" in screen_text(app))
         await press(pilot, "enter enter")
         assert isinstance(app.screen, PlanScreen)
 
@@ -89,7 +89,7 @@ def test_enter_does_not_agree_to_a_plan(access: FakeAccess) -> None:
 def test_a_change_of_state_moves_the_strip(access: FakeAccess) -> None:
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         await press(pilot, "s j enter")
-        await until(pilot, lambda: isinstance(app.screen, PlanScreen) and "because" in screen_text(app))
+        await until(pilot, lambda: isinstance(app.screen, PlanScreen) and "Go ahead" in screen_text(app))
         await press(pilot, "y")
         await until(pilot, lambda: app.view is not None and app.view.state is InfraState.RESTRICTED)
         assert "● restricted" in screen_text(app)
@@ -143,9 +143,7 @@ def test_an_interruption_asks_first_and_ends_at_a_safe_point(access: FakeAccess)
 
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         await agree_to_deployment(pilot, app, "1 . 1")
-        await until(
-            pilot, lambda: app.walk is not None and any(s.output for s in app.walk.steps if s.name == "migrate")
-        )
+        await until(pilot, lambda: "applying" in screen_text(app))
         await press(pilot, "x")
         assert isinstance(app.screen, Confirm)
         await press(pilot, "y")
@@ -291,11 +289,12 @@ def test_two_hundred_containers_stay_fluid(tmp_path: Path) -> None:
         site.services[f"own-{number:03}"] = replace(site.services["redis"], name=f"own-{number:03}")
 
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
-        began = time.monotonic()
+        # Processor time, because the pilot itself waits between keys.
+        began = time.process_time()
         await pilot.press(*["j"] * 100)
         await press(pilot, "G")
         assert app.selected_service == "nginx"
-        assert time.monotonic() - began < 5
+        assert time.process_time() - began < 3
 
     drive(FakeAccess(tmp_path / "school", site), steps)
 
