@@ -91,7 +91,7 @@ def test_open_deploy_by_keys_watch_a_bad_version_fail_and_quit(site: Path) -> No
         terminal.keys("y")
         terminal.wait_for("Done in", "version 1.1.0", "The site was closed")
         terminal.keys("Escape")
-        terminal.wait_for("Version 1.1.0", "closed for")
+        terminal.wait_for("Version 1.1.0", "closed for", "v1.1.0")
 
         terminal.keys("d")
         terminal.wait_for("Deploy a version", "running now")

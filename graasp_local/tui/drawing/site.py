@@ -65,9 +65,10 @@ def fact_lines(view: SiteView | None, width: int) -> tuple[Line, ...]:
     line += [Piece("   Version ", Tone.QUIET), Piece(view.version or "none deployed yet", Tone.STRONG)]
     last = view.last_deployment
     if last is not None:
-        line += [Piece("   Last deployment ", Tone.QUIET), Piece(f"{last.version}, {moment(last.at)} UTC")]
+        which = "" if last.version == view.version else f"{last.version}, "
+        line += [Piece("   Deployed ", Tone.QUIET), Piece(f"{which}{moment(last.at)} UTC")]
         if last.downtime_seconds is not None:
-            line += [Piece("   closed for ", Tone.QUIET), Piece(f"{last.downtime_seconds:.1f} s")]
+            line += [Piece(", closed for ", Tone.QUIET), Piece(f"{last.downtime_seconds:.1f} s")]
     return (fitted(tuple(line), width),)
 
 

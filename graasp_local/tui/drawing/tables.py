@@ -37,7 +37,7 @@ _TONE_OF_MARK = {"✓": Tone.OK, "·": Tone.QUIET, "✗": Tone.BAD, "…": Tone.
 def services_table(services: Sequence[Service], readings: Mapping[str, Reading], now: float, width: int) -> Table:
     """The services by group; with room to spare the history gets longer and the image is shown in full."""
     spare = max(0, width - 78)
-    name_width = max([8, *(len(s.name) for s in services)]) + 1
+    name_width = max([7, *(len(s.name) for s in services)]) + 1
     name_width = min(name_width, 11 + spare // 4)
     bars_width = min(24, 4 + spare // 8)
     tag_width = 8 + min(18, spare // 4)
