@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -16,9 +16,10 @@ from graasp_local.tui.hints import LAST, dashboard_hints, log_hints
 from graasp_local.tui.screens.base import UiScreen
 from graasp_local.tui.widgets.keybar import KeyBar
 from graasp_local.tui.widgets.lines import Lines
-from graasp_local.tui.widgets.log_panel import LogPanel
-from graasp_local.tui.widgets.logs import LogView
 from graasp_local.tui.widgets.rows import Rows
+
+if TYPE_CHECKING:
+    from graasp_local.tui.widgets.log_panel import LogPanel
 
 _REPAINT_SECONDS = 10.0
 _WALKING_REPAINT_SECONDS = 0.5
@@ -41,14 +42,19 @@ class Dashboard(UiScreen):
         with Vertical(id="site"):
             yield Lines(lambda width: draw.strip_lines(None, None, width, clickable=False), id="strip", classes="gap")
             yield Lines(lambda width: draw.fact_lines(None, width), id="facts")
-            yield Lines(id="notices")
-            yield Rows(id="services")
-            yield LogPanel(id="panel")
-        yield Lines(id="trouble")
         yield KeyBar()
 
     def on_mount(self) -> None:
-        self.query_one("#trouble").display = False
+        # The strip is on the screen before the rest is made.
+        self.call_after_refresh(self._fill)
+
+    async def _fill(self) -> None:
+        from graasp_local.tui.widgets.log_panel import LogPanel
+
+        await self.query_one("#site").mount(Lines(id="notices"), Rows(id="services"), LogPanel(id="panel"))
+        trouble = Lines(id="trouble")
+        trouble.display = False
+        await self.mount(trouble, before=self.query_one(KeyBar))
         self.query_one(Rows).focus()
         for name in ("view", "trouble", "readings", "walk"):
             self.watch(self.app, name, self._draw, init=False)
@@ -58,13 +64,13 @@ class Dashboard(UiScreen):
     @property
     def visible_services(self) -> tuple[str, ...]:
         """The services that can be seen without scrolling."""
-        return self.query_one(Rows).visible_keys
+        return self.query_one(Rows).visible_keys if self.query(Rows) else ()
 
     def on_rows_highlighted(self, message: Rows.Highlighted) -> None:
         self.ui.selected_service = message.key
         self._draw_keys()
         if self.ui.view is not None:
-            self.query_one(LogPanel).follow_service(message.key, self.ui.view)
+            self._panel.follow_service(message.key, self.ui.view)
 
     def on_rows_chosen(self, message: Rows.Chosen) -> None:
         self.ui.action_verb("logs")
@@ -73,7 +79,11 @@ class Dashboard(UiScreen):
         self._draw_keys()
 
     def action_focus_on(self, what: str) -> None:
-        self.query_one(Rows if what == "services" else LogView).focus()
+        self.query_one("#services" if what == "services" else "#logs").focus()
+
+    @property
+    def _panel(self) -> LogPanel:
+        return cast("LogPanel", self.query_one("#panel"))
 
     def _draw(self) -> None:
         ui = self.ui
@@ -101,12 +111,12 @@ class Dashboard(UiScreen):
         notices.show(lambda width: draw.notice_lines(view, walk, width))
         if view is not None:
             self.query_one(Rows).show(lambda width: services_table(view.services, readings, now, width))
-            self.query_one(LogPanel).keep_following(view)
+            self._panel.keep_following(view)
 
     def _draw_keys(self) -> None:
         ui = self.ui
         walk = ui.walk if ui.is_walking else None
         hints = dashboard_hints(ui.view, ui.trouble, walk, ui.selected_service, read_only=ui.read_only)
-        if isinstance(self.focused, LogView):
+        if self.focused is not None and self.focused.id == "logs":
             hints = log_hints(alone=False)
         self.query_one(KeyBar).show_keys(hints, LAST)

@@ -18,7 +18,7 @@ class LogsScreen(UiScreen):
     """Opens with the service that was selected; `a` changes between it and all."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,l", "back", show=False),
+        Binding("escape,l", "app.back", show=False),
         Binding("slash", "app.log_action('filter')", show=False),
         Binding("a", "app.log_action('all')", show=False),
     ]
@@ -35,10 +35,6 @@ class LogsScreen(UiScreen):
         self.query_one(LogView).focus()
         self.query_one(KeyBar).show_keys(log_hints(alone=True), LAST)
         self.watch(self.app, "view", self._site_changed)
-
-    def action_back(self) -> None:
-        if not self.query_one(LogPanel).close_filter():
-            self.ui.pop_screen()
 
     def _site_changed(self) -> None:
         view = self.ui.view

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from textual.actions import SkipAction
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.message import Message
 from textual.timer import Timer
@@ -34,6 +36,8 @@ _SETTLE_SECONDS = 0.12
 class LogPanel(Vertical):
     """`follow_service` chooses; `keep_following` is told when the site has changed."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close_filter", show=False)]
+
     @dataclass
     class Arrived(Message):
         """There is something to take; at most one of these is on its way at a time."""
@@ -46,12 +50,12 @@ class LogPanel(Vertical):
         self._streams: dict[tuple[str, float | None], Stream[bytes] | None] = {}
         self._funnel = Funnel()
         self._rung = False
+        self._has_begun = False
         self._taken_at = 0.0
         self._settling: Timer | None = None
 
     def compose(self) -> ComposeResult:
         yield Lines(lambda width: (self._heading(width),), id="loghead", classes="gap")
-        yield Input(placeholder="show only lines with …", id="filter")
         yield LogView(id="logs")
 
     def on_unmount(self) -> None:
@@ -75,7 +79,7 @@ class LogPanel(Vertical):
     def keep_following(self, view: SiteView) -> None:
         """Follow containers that are new or were started again."""
         self._view = view
-        if self._streams:
+        if self._has_begun:
             self._follow_new(fresh=False)
 
     def do(self, what: str) -> None:
@@ -83,9 +87,7 @@ class LogPanel(Vertical):
         logs = self.query_one(LogView)
         match what:
             case "filter":
-                field = self.query_one(Input)
-                field.add_class("-open")
-                field.focus()
+                self._open_filter()
             case "all":
                 self._all = not self._all
                 self._begin_anew()
@@ -96,16 +98,23 @@ class LogPanel(Vertical):
         self.query_one(LogView).filter(event.value)
 
     def on_input_submitted(self) -> None:
-        self.close_filter()
-
-    def close_filter(self) -> bool:
-        """Away from the filter's field, which keeps its text; False where it was not open."""
-        field = self.query_one(Input)
-        if not field.has_focus:
-            return False
-        field.set_class(bool(field.value), "-open")
+        """Away from the filter's field, which keeps its text."""
         self.query_one(LogView).focus()
-        return True
+
+    def action_close_filter(self) -> None:
+        """Show all lines again; where no filter is open, the key means what it means elsewhere."""
+        if not self.query(Input):
+            raise SkipAction
+        self.query_one(Input).remove()
+        self.query_one(LogView).filter("")
+        self.query_one(LogView).focus()
+
+    def _open_filter(self) -> None:
+        fields = self.query(Input)
+        field = fields.first() if fields else Input(placeholder="show only lines with …", id="filter")
+        if not fields:
+            self.mount(field, after="#loghead")
+        field.focus()
 
     def on_log_view_changed(self) -> None:
         self.query_one("#loghead", Lines).show(lambda width: (self._heading(width),))
@@ -127,6 +136,7 @@ class LogPanel(Vertical):
 
     def _begin_anew(self) -> None:
         self._let_go()
+        self._has_begun = True
         self._funnel = Funnel()
         logs = self.query_one(LogView)
         logs.with_names = self._all
