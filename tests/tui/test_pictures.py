@@ -13,8 +13,9 @@ from textual.pilot import Pilot
 from graasp_local.lock import held_lock
 from graasp_local.states import Health, InfraState, Status
 from graasp_local.tui.app import GraaspApp
+from graasp_local.tui.messages import UsageRead
 from tests.tui.conftest import compare_picture, drive, until
-from tests.tui.fakes import FakeAccess, FakeSite
+from tests.tui.fakes import FakeAccess, FakeSite, readings
 
 SIZES = [(80, 24), (140, 40)]
 LOG = [
@@ -54,6 +55,8 @@ def picture(
             await pilot.pause(0.2)
         if wait is not None:
             await until(pilot, lambda: wait(app))
+        for usage in readings(access.fake, 30):
+            app.on_usage_read(UsageRead(usage))
         await pilot.pause(0.3)
         compare_picture(app, f"{name}-{size[0]}x{size[1]}")
 

@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
 from graasp_local.tui.screens.base import UiModal
-from graasp_local.tui.tones import Line, Piece, Tone, padded, plain
+from graasp_local.tui.tones import Line, Piece, Tone, padded
 from graasp_local.tui.widgets.lines import Lines
 from graasp_local.verbs import TABLE, shown_key
 
@@ -31,14 +31,13 @@ class HelpScreen(UiModal[None]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,question_mark,enter", "close", show=False)]
 
     def compose(self) -> ComposeResult:
-        with Vertical(classes="box"):
+        with Vertical(classes="box") as box:
+            box.border_title = "Keys"
             yield Lines(self._text)
 
     def _text(self, width: int) -> tuple[Line, ...]:
         verbs = [(shown_key(verb.key), verb.summary) for verb in TABLE if verb.key]
-        lines: list[Line] = [plain("Keys", Tone.STRONG), ()]
-        lines += [(Piece(padded(key, 5), Tone.KEY), Piece(words)) for key, words in verbs]
-        lines.append(())
+        lines: list[Line] = [(Piece(padded(key, 5), Tone.KEY), Piece(words)) for key, words in verbs]
         half = (len(_MOVING) + 1) // 2
         for left, right in zip(_MOVING[:half], [*_MOVING[half:], ("", "")], strict=False):
             lines.append(
