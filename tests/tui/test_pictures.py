@@ -171,6 +171,7 @@ def write_journal(access: FakeAccess, outcome: str, until_event: str) -> None:
         {"name": "close-gate", "title": "close the gate", "cause": "visitors must not write", "closed": True},
         {"name": "stop-graasp", "title": "stop redis, core and workers", "cause": "db-only", "closed": True},
         {"name": "migrate", "title": "run the migrations of 1.1.0", "cause": "pending: 0001_item_lang", "closed": True},
+        {"name": "select-version", "title": "select 1.1.0", "cause": "the database belongs to it", "closed": True},
         {"name": "open-gate", "title": "open the gate", "cause": "it is verified", "closed": True},
     ]
     records: list[dict[str, object]] = [
@@ -183,10 +184,10 @@ def write_journal(access: FakeAccess, outcome: str, until_event: str) -> None:
             "plan": plan,
         }
     ]
-    for index, step in enumerate(plan[:4]):
+    for index, step in enumerate(plan if outcome == "done" else plan[:4]):
         records.append({"event": "step-started", "index": index, **step})
-        if index < 3 or until_event == "step-ended":
-            failed = index == 3
+        if index != 3 or until_event == "step-ended":
+            failed = index == 3 and outcome != "done"
             outcome_of_step = "failed" if failed else "done"
             records.append(
                 {
@@ -206,7 +207,7 @@ def write_journal(access: FakeAccess, outcome: str, until_event: str) -> None:
                 "walk": "20251231-235950-deploy-1.1.0",
                 "outcome": outcome,
                 "state": "running",
-                "version": "1.0.0",
+                "version": "1.1.0" if outcome == "done" else "1.0.0",
                 "downtime_seconds": 4.2,
                 "seconds": 6.5,
                 "steps": [],
