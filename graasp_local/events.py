@@ -20,6 +20,7 @@ class Outcome(StrEnum):
     DONE = "done"
     NOTHING_TO_DO = "nothing-to-do"
     HELD = "held"
+    ROLLED_BACK = "rolled-back"
     REFUSED = "refused"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
@@ -37,6 +38,22 @@ class WalkStarted:
     walk: str
     command: str
     plan: Plan
+    came_from: str = ""
+    """The state before the first of the attempts that this walk belongs to; a rollback ends there."""
+    previous_version: str = ""
+    """The version before them."""
+    snapshot: str = ""
+    """The snapshot that a rollback would put back, if a migration has begun."""
+    migrated_before: bool = False
+    """An attempt before this one had begun to migrate already."""
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackStarted:
+    """The deployment has failed, and `plan` puts the site back; `problem` says what failed."""
+
+    plan: Plan
+    problem: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +98,7 @@ class WalkEnded:
     problem: tuple[str, ...] = ()
 
 
-Event = WalkStarted | StepStarted | StepOutput | StepEnded | WalkEnded
+Event = WalkStarted | RollbackStarted | StepStarted | StepOutput | StepEnded | WalkEnded
 
 
 def as_json(event: Event) -> dict[str, Any]:
@@ -94,16 +111,14 @@ def as_json(event: Event) -> dict[str, Any]:
                 "command": command,
                 "target": plan.target.value,
                 "version": str(plan.version) if plan.version else None,
-                "plan": [
-                    {
-                        "name": step_name(step),
-                        "title": title(step),
-                        "cause": step.cause,
-                        "closed": i in plan.closed_span,
-                    }
-                    for i, step in enumerate(plan.steps)
-                ],
+                "came_from": event.came_from,
+                "previous_version": event.previous_version,
+                "snapshot": event.snapshot,
+                "migrated_before": event.migrated_before,
+                "plan": _plan_summary(plan),
             }
+        case RollbackStarted(plan=plan, problem=problem):
+            return {"event": "rollback-started", "plan": _plan_summary(plan), "problem": list(problem)}
         case StepStarted(index=index, name=name, title=text, cause=cause):
             return {"event": "step-started", "index": index, "name": name, "title": text, "cause": cause}
         case StepOutput(index=index, text=text):
@@ -132,6 +147,8 @@ def as_lines(event: Event) -> tuple[str, ...]:
     match event:
         case WalkStarted(walk=walk):
             return (f"Walk {walk}",)
+        case RollbackStarted(problem=problem):
+            return (*problem[:1], "Rolling back.")
         case StepStarted(title=text):
             return (f"  · {text}",)
         case StepOutput(text=text):
@@ -157,6 +174,8 @@ def summary(ended: WalkEnded) -> str:
             return f"Held after {ended.seconds:.1f} s: the site is {ended.state}{version}, ready to be tested."
         case Outcome.NOTHING_TO_DO:
             return f"Nothing to do: the site is {ended.state}{version}."
+        case Outcome.ROLLED_BACK:
+            return f"Rolled back after {ended.seconds:.1f} s: the site is {ended.state}{version}.{downtime}"
         case Outcome.REFUSED:
             return "Refused: nothing was touched."
         case Outcome.FAILED:
@@ -165,6 +184,13 @@ def summary(ended: WalkEnded) -> str:
             return f"Interrupted after {ended.seconds:.1f} s: the site is {ended.state}."
         case _:
             assert_never(ended.outcome)
+
+
+def _plan_summary(plan: Plan) -> list[dict[str, Any]]:
+    return [
+        {"name": step_name(step), "title": title(step), "cause": step.cause, "closed": index in plan.closed_span}
+        for index, step in enumerate(plan.steps)
+    ]
 
 
 def _step_summary(step: StepEnded) -> dict[str, Any]:

@@ -1,20 +1,33 @@
 """The one loop that carries a plan out, and the policy for what a failure means.
 
 Yields an event for everything that happens; decides nothing about what to do, which is the plan's, nor about how,
-which is the performer's. Before the first step that touches the site a failure is a refusal. After it the walk fails
-closed: it stops where it is, the gate stays as it is, and the last event says what is known and what to type.
+which is the performer's. Before the first step that touches the site a failure is a refusal. After it a deployment is
+rolled back where there is something to go back to; where there is not, or the rollback fails too, the walk stops where
+it is, the gate stays as it is, and the last event says what is known and what to type.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
 
-from graasp_local.errors import ExitCode, GraaspLocalError, Interrupted
-from graasp_local.events import Event, Outcome, StepEnded, StepOutcome, StepOutput, StepStarted, WalkEnded, WalkStarted
+from graasp_local.errors import ExitCode, GraaspLocalError, Interrupted, NeedsYou
+from graasp_local.events import (
+    Event,
+    Outcome,
+    RollbackStarted,
+    StepEnded,
+    StepOutcome,
+    StepOutput,
+    StepStarted,
+    WalkEnded,
+    WalkStarted,
+)
 from graasp_local.plan import Plan
 from graasp_local.ports import Clock, Interruption
 from graasp_local.states import Gate, InfraState, ObservedState, classify, state_name
 from graasp_local.steps import (
+    READ_ONLY,
     CloseGate,
     OpenGate,
     ProveGate,
@@ -27,70 +40,96 @@ from graasp_local.steps import (
 
 Perform = Callable[[Step], Iterator[str]]
 Observe = Callable[[], ObservedState]
+Recover = Callable[[tuple[Step, ...]], Plan | None]
+"""Given the steps that were tried, the plan that puts the site back; None where there is none."""
 
 _REFUSING_CODES = frozenset({ExitCode.USAGE, ExitCode.ENGINE_UNREACHABLE, ExitCode.LOCKED, ExitCode.INTERRUPTED})
 
 
-def execute(
-    walk: str,
-    command: str,
-    plan: Plan,
-    before: ObservedState,
-    perform: Perform,
-    observe: Observe,
-    clock: Clock,
-    interruption: Interruption,
-) -> Iterator[Event]:
-    """Carry `plan` out, from a site that looked like `before`. The last event is always a WalkEnded."""
-    began = clock.monotonic()
-    ended: list[StepEnded] = []
-    closed_at: float | None = None
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a walk works with besides its plan."""
+
+    perform: Perform
+    observe: Observe
+    recover: Recover
+    clock: Clock
+    interruption: Interruption
+
+
+def execute(started: WalkStarted, before: ObservedState, circumstances: Circumstances) -> Iterator[Event]:
+    """Carry a plan out, from a site that looked like `before`. The last event is always a WalkEnded."""
+    plan = started.plan
+    loop = _Loop(circumstances, site_was_open=before.gate is Gate.OPEN)
+    began = circumstances.clock.monotonic()
+    yield started
+    error = yield from loop.carry_out(plan.steps)
+    if error is None and plan.steps:
+        error = _missed_target(plan, circumstances.observe)
+    outcome, code = _success(plan), ExitCode.DONE
+    problem: tuple[str, ...] = ()
+    if error is not None:
+        tried = plan.steps[: len(loop.ended)]
+        state, version, gate = _look(circumstances.observe)
+        outcome, code, problem = judge(plan, len(tried), error, gate)
+        recovery = None if outcome is Outcome.REFUSED or not _touched(tried) else circumstances.recover(tried)
+        if recovery is not None:
+            circumstances.interruption.acknowledge()
+            yield RollbackStarted(recovery, problem)
+            second = yield from loop.carry_out(recovery.steps)
+            state, version, gate = _look(circumstances.observe)
+            outcome, code, problem = judge_rollback(recovery, error, second, gate)
+    state, version, _ = _look(circumstances.observe)
+    seconds = circumstances.clock.monotonic() - began
+    yield WalkEnded(started.walk, outcome, state, version, loop.downtime, seconds, tuple(loop.ended), code, problem)
+
+
+@dataclass
+class _Loop:
+    """Does one step after the other, and keeps the clock of downtime."""
+
+    circumstances: Circumstances
+    site_was_open: bool
+    ended: list[StepEnded] = field(default_factory=list)
     downtime: float | None = None
-    error: GraaspLocalError | None = None
-    yield WalkStarted(walk, command, plan)
-    for index, step in enumerate(plan.steps):
-        if interruption.requested and not _finishes_anyway(step):
-            error = Interrupted(f"Interrupted before the step: {title(step)}.")
-            break
-        yield StepStarted(index, step_name(step), title(step), step.cause)
-        step_began = clock.monotonic()
-        if isinstance(step, CloseGate) and before.gate is Gate.OPEN:
-            closed_at = step_began
-        try:
-            for line in perform(step):
-                yield StepOutput(index, line)
-        except GraaspLocalError as raised:
-            error = _as_interruption(raised, interruption)
-        except Exception as raised:  # the journal and the person must hear of a defect as well
-            error = GraaspLocalError(f"Unexpected: {type(raised).__name__}: {raised}")
-        if error is None and isinstance(step, OpenGate) and closed_at is not None:
-            downtime = clock.monotonic() - closed_at
-        done = StepEnded(
-            index,
-            step_name(step),
-            StepOutcome.FAILED if error else StepOutcome.DONE,
-            clock.monotonic() - step_began,
-            error.sentences if error else (),
-        )
-        ended.append(done)
-        yield done
-        if error is not None:
-            break
-    state, version, gate = _look(observe)
-    seconds = clock.monotonic() - began
-    if error is None:
-        outcome = _success(plan)
-        yield WalkEnded(walk, outcome, state, version, downtime, seconds, tuple(ended))
-        return
-    outcome, code, problem = judge(plan, len(ended), error, gate)
-    yield WalkEnded(walk, outcome, state, version, downtime, seconds, tuple(ended), code, problem)
+    _closed_at: float | None = None
+
+    def carry_out(self, steps: tuple[Step, ...]) -> Generator[Event, None, GraaspLocalError | None]:
+        """Returns the error that ended it, or None."""
+        clock, interruption = self.circumstances.clock, self.circumstances.interruption
+        for step in steps:
+            if interruption.requested and not _finishes_anyway(step):
+                return Interrupted(f"Interrupted before the step: {title(step)}.")
+            index = len(self.ended)
+            yield StepStarted(index, step_name(step), title(step), step.cause)
+            step_began = clock.monotonic()
+            if isinstance(step, CloseGate) and self.site_was_open and self._closed_at is None:
+                self._closed_at = step_began
+            error: GraaspLocalError | None = None
+            try:
+                for line in self.circumstances.perform(step):
+                    yield StepOutput(index, line)
+            except GraaspLocalError as raised:
+                error = _as_interruption(raised, step, interruption)
+            except Exception as raised:  # the journal and the person must hear of a defect as well
+                error = GraaspLocalError(f"Unexpected: {type(raised).__name__}: {raised}")
+            if error is None and isinstance(step, OpenGate) and self._closed_at is not None:
+                self.downtime = clock.monotonic() - self._closed_at
+            outcome = StepOutcome.FAILED if error else StepOutcome.DONE
+            seconds = clock.monotonic() - step_began
+            done = StepEnded(index, step_name(step), outcome, seconds, error.sentences if error else ())
+            self.ended.append(done)
+            yield done
+            if error is not None:
+                return error
+        return None
 
 
 def judge(
     plan: Plan, steps_tried: int, error: GraaspLocalError, gate: Gate
 ) -> tuple[Outcome, ExitCode, tuple[str, ...]]:
-    """What an error after so many steps means: the outcome, the exit code, three sentences. Pure."""
-    if steps_tried <= plan.first_touching:
+    """What an error after so many steps means if nothing is put back: outcome, exit code, three sentences. Pure."""
+    if steps_tried <= plan.first_touching and not _touched(plan.steps[:steps_tried]):
         if isinstance(error, Interrupted):
             return Outcome.INTERRUPTED, ExitCode.INTERRUPTED, (error.what, "Nothing was touched.")
         code = error.exit_code if error.exit_code in _REFUSING_CODES else ExitCode.REFUSED
@@ -101,31 +140,67 @@ def judge(
     return Outcome.FAILED, ExitCode.NEEDS_YOU, (error.what, error.meaning or meaning, error.next_step or next_step)
 
 
+def judge_rollback(
+    recovery: Plan, first: GraaspLocalError, second: GraaspLocalError | None, gate: Gate
+) -> tuple[Outcome, ExitCode, tuple[str, ...]]:
+    """What it means that a deployment failed with `first`, and its rollback with `second` or not at all. Pure."""
+    if second is not None:
+        return (
+            Outcome.FAILED,
+            ExitCode.NEEDS_YOU,
+            (
+                f"{first.what} The rollback failed too: {second.what}",
+                _what_visitors_see(gate),
+                "Mend the cause, then `graasp-local rollback` tries again. See `graasp-local history --last`.",
+            ),
+        )
+    code = ExitCode.INTERRUPTED if isinstance(first, Interrupted) else ExitCode.ROLLED_BACK
+    return (
+        Outcome.ROLLED_BACK,
+        code,
+        (
+            first.what,
+            f"The site is {recovery.target} with {recovery.version} as before; nothing in the database is lost.",
+            "`graasp-local history --last` shows what was tried.",
+        ),
+    )
+
+
+def _missed_target(plan: Plan, observe: Observe) -> GraaspLocalError | None:
+    """Every step may say that it is done and the site still not be where it should."""
+    state, _, _ = _look(observe)
+    if state == plan.target.value:
+        return None
+    return NeedsYou(f"Every step went through, but the site is {state} instead of {plan.target}.")
+
+
+def _touched(tried: tuple[Step, ...]) -> bool:
+    return any(not isinstance(step, READ_ONLY) for step in tried)
+
+
 def _after_touching(plan: Plan, steps_tried: int, gate: Gate) -> tuple[str, str]:
     """What a failed walk leaves behind, and the command that goes on from there."""
-    tried = plan.steps[:steps_tried]
-    keeps = {
+    keeps = _what_visitors_see(gate)
+    if plan.version is None:
+        return keeps, f"See `graasp-local status`, then `graasp-local apply {plan.target}` again."
+    if any(isinstance(step, SelectVersion) for step in plan.steps[: steps_tried - 1]):
+        keeps = f"{keeps} The database belongs to {plan.version} now."
+    return keeps, "`graasp-local resume` tries again from here, `graasp-local rollback` goes back."
+
+
+def _what_visitors_see(gate: Gate) -> str:
+    return {
         Gate.OPEN: "The gate is open.",
         Gate.CLOSED: "Visitors see the maintenance page; nothing in the database is lost.",
         Gate.UNKNOWN: "nginx does not answer, so visitors reach nothing; nothing in the database is lost.",
     }[gate]
-    if plan.version is None:
-        return keeps, f"See `graasp-local status`, then `graasp-local apply {plan.target}` again."
-    if any(isinstance(step, SelectVersion) for step in tried[:-1]):
-        return (
-            f"{keeps} The database belongs to {plan.version} now.",
-            f"See `graasp-local logs core`, then `graasp-local deploy --version {plan.version}` again or a mended one.",
-        )
-    return (
-        keeps,
-        f"`graasp-local deploy --version X`: the version from before brings it back, {plan.version} tries again.",
-    )
 
 
 def _success(plan: Plan) -> Outcome:
     if not plan.steps:
         return Outcome.NOTHING_TO_DO
-    return Outcome.HELD if plan.version and plan.target is InfraState.RESTRICTED else Outcome.DONE
+    is_deployment = any(isinstance(step, RecordDeployment) for step in plan.steps)
+    return Outcome.HELD if is_deployment and plan.target is InfraState.RESTRICTED else Outcome.DONE
 
 
 def _finishes_anyway(step: Step) -> bool:
@@ -133,10 +208,10 @@ def _finishes_anyway(step: Step) -> bool:
     return isinstance(step, RecordDeployment) or (isinstance(step, ProveGate) and step.gate is Gate.OPEN)
 
 
-def _as_interruption(error: GraaspLocalError, interruption: Interruption) -> GraaspLocalError:
+def _as_interruption(error: GraaspLocalError, step: Step, interruption: Interruption) -> GraaspLocalError:
     """A ctrl-C reaches the docker commands that are running too: their failure then is no failure of the site."""
     if interruption.requested and not isinstance(error, Interrupted):
-        return Interrupted(f"Interrupted: {error.what}")
+        return Interrupted(f"Interrupted during the step: {title(step)}.")
     return error
 
 

@@ -14,9 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from graasp_local.events import Event, StepEnded, StepStarted, WalkEnded, WalkStarted, as_json
+from graasp_local.events import Event, StepOutput, as_json
 
 FORMAT = 1
+_READ_ONLY_NAMES = frozenset({"preflight", "pull", "read-migrations"})
 
 
 class Journal:
@@ -42,7 +43,7 @@ class Journal:
         at = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
         record = {"at": at, "format": FORMAT, "pid": os.getpid(), **as_json(event)}
         os.write(self._descriptor, json.dumps(record).encode() + b"\n")
-        if isinstance(event, WalkStarted | StepStarted | StepEnded | WalkEnded):
+        if not isinstance(event, StepOutput):
             os.fsync(self._descriptor)
 
     def close(self) -> None:
@@ -63,13 +64,35 @@ class WalkRecord:
     seconds: float | None
     started_steps: tuple[str, ...]
     steps: tuple[Mapping[str, Any], ...]
+    target: str = ""
+    came_from: str = ""
+    previous_version: str = ""
+    snapshot: str = ""
     problem: tuple[str, ...] = ()
     output: tuple[str, ...] = field(default=(), repr=False)
+    version_is_uncertain: bool = False
+    """It changed the database and did not come to select the version that the database then belongs to."""
+    database_is_changed: bool = False
+    """It, or an attempt before it, began to migrate, and the snapshot was not put back since."""
 
     @property
-    def migrated_without_selecting(self) -> bool:
-        """It began to migrate and never came to select the version: which version the database fits is not certain."""
-        return "migrate" in self.started_steps and "select-version" not in self.started_steps
+    def is_deployment(self) -> bool:
+        return self.version is not None
+
+    @property
+    def touched(self) -> bool:
+        """It did more than look and fetch."""
+        return any(name not in _READ_ONLY_NAMES for name in self.started_steps)
+
+    @property
+    def is_unfinished(self) -> bool:
+        """A deployment that neither went through nor was put back: it waits for `resume` or `rollback`."""
+        return self.is_deployment and self.touched and self.outcome in (None, "failed", "interrupted")
+
+    @property
+    def gate_was_opened(self) -> bool:
+        """Visitors may have written since; there is no silent way back from that."""
+        return "open-gate" in self.started_steps
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -105,12 +128,17 @@ def seconds_by_step(walks: Sequence[WalkRecord]) -> dict[str, list[float]]:
     return seen
 
 
+def unfinished_deployment(walks: Sequence[WalkRecord]) -> WalkRecord | None:
+    """The last deployment that touched the site, if it neither went through nor was put back."""
+    # A later one that found nothing left to do has proven that the site is where it should be.
+    touching = [w for w in walks if w.is_deployment and (w.touched or w.outcome == "nothing-to-do")]
+    return touching[-1] if touching and touching[-1].is_unfinished else None
+
+
 def uncertain_migration(walks: Sequence[WalkRecord]) -> WalkRecord | None:
-    """The last deployment, if it left open which version the database belongs to."""
-    deployments = [walk for walk in walks if walk.version and walk.started_steps]
-    # A refused one touched nothing, so what the one before it left open is still open.
-    touching = [walk for walk in deployments if walk.outcome != "refused"]
-    return touching[-1] if touching and touching[-1].migrated_without_selecting else None
+    """The same, if it moreover left open which version the database belongs to."""
+    unfinished = unfinished_deployment(walks)
+    return unfinished if unfinished and unfinished.version_is_uncertain else None
 
 
 def _order(file: Path) -> tuple[str, int]:
@@ -127,24 +155,52 @@ def _read_walk(file: Path) -> WalkRecord | None:
     ended = last if last.get("event") == "walk-ended" else {}
     return WalkRecord(
         walk=file.stem,
-        command=first["command"],
-        at=first["at"],
-        version=first["version"],
+        command=str(first.get("command", "")),
+        at=str(first.get("at", "")),
+        version=first.get("version"),
         outcome=ended.get("outcome"),
         state=ended.get("state", "unknown"),
         downtime_seconds=ended.get("downtime_seconds"),
         seconds=ended.get("seconds"),
-        started_steps=tuple(r["name"] for r in records if r["event"] == "step-started"),
+        started_steps=tuple(r["name"] for r in records if r["event"] == "step-started" and "name" in r),
         steps=tuple(
             {key: r[key] for key in ("name", "outcome", "seconds")} for r in records if r["event"] == "step-ended"
         ),
+        target=first.get("target", ""),
+        came_from=first.get("came_from", ""),
+        previous_version=first.get("previous_version", ""),
+        snapshot=first.get("snapshot", ""),
+        version_is_uncertain=_version_is_uncertain(records),
+        database_is_changed=_database_is_changed(records),
         problem=tuple(ended.get("problem", ())),
         output=tuple(r["text"] for r in records if r["event"] == "step-output"),
     )
 
 
+def _version_is_uncertain(records: Sequence[Mapping[str, Any]]) -> bool:
+    uncertain = bool(records[0].get("migrated_before"))
+    for record in records:
+        if record["event"] == "step-started" and record["name"] in ("migrate", "swap-back"):
+            uncertain = True
+        if record["event"] == "step-ended" and record["name"] == "select-version" and record["outcome"] == "done":
+            uncertain = False
+    return uncertain
+
+
+def _database_is_changed(records: Sequence[Mapping[str, Any]]) -> bool:
+    changed = bool(records[0].get("migrated_before"))
+    for record in records:
+        if record["event"] == "step-started" and record["name"] == "migrate":
+            changed = True
+        if record["event"] == "step-ended" and record["name"] == "swap-back" and record["outcome"] == "done":
+            changed = False
+    return changed
+
+
 def _records(file: Path) -> list[dict[str, Any]]:
     records = []
+    if not file.is_file():
+        return []
     for line in file.read_text(errors="replace").splitlines():
         try:
             record = json.loads(line)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from graasp_local.migrations import Forecast, NotKnownYet, Pending
+from graasp_local.migrations import Forecast, Pending
 from graasp_local.states import (
     START_ORDER,
     STOP_ORDER,
@@ -25,8 +25,10 @@ from graasp_local.states import (
 )
 from graasp_local.steps import (
     READ_ONLY,
+    AwaitMigration,
     CloseGate,
     Drain,
+    EndSessions,
     Migrate,
     OpenGate,
     Preflight,
@@ -36,9 +38,11 @@ from graasp_local.steps import (
     ReadMigrations,
     RecordDeployment,
     SelectVersion,
+    Snapshot,
     StartServices,
     Step,
     StopServices,
+    SwapBack,
     VerifyCore,
     listed,
     title,
@@ -80,20 +84,27 @@ class DeployRequest:
     migration_limit: float = 1800.0
 
 
-def plan_transition(observed: ObservedState, target: InfraState) -> Plan:
-    """The steps from what was observed to one of the four states."""
+def plan_transition(
+    observed: ObservedState, target: InfraState, version: Version | None = None, drain_limit: float = 10.0
+) -> Plan:
+    """The steps from what was observed to one of the four states.
+
+    `version` is what core has to say it is before the gate opens; None accepts any. `drain_limit` is in seconds.
+    """
     row = TABLE[target]
     stops = _stops(observed, target)
     starts = [step for group in START_ORDER if group in row.groups_on for step in _starts(observed, group, target)]
     steps: list[Step] = []
     if _gate_must_close(observed, target, stops):
         steps += _close(observed, f"{target} keeps visitors out" if row.gate is Gate.CLOSED else "not all is up yet")
+        if observed.gate is Gate.OPEN and any(step.group is ServiceGroup.GRAASP for step in stops):
+            steps.append(Drain(drain_limit, "core cuts its requests when it stops"))
     steps += stops
     steps += starts
     if row.gate is Gate.OPEN:
         gate_closes = any(isinstance(step, CloseGate) for step in steps)
         if steps or observed.gate is not Gate.OPEN:
-            steps.append(VerifyCore(None, "the gate opens only onto a core that answers"))
+            steps.append(VerifyCore(version, "the gate opens only onto a core that answers"))
         if gate_closes or observed.gate is not Gate.OPEN:
             steps += _open(f"{target} lets visitors in")
     return Plan(target, tuple(steps))
@@ -107,7 +118,8 @@ def plan_deploy(observed: ObservedState, request: DeployRequest, forecast: Forec
     version = request.version
     if _is_deployed(observed, request, forecast):
         return Plan(request.end, (), version)
-    database_is_on = observed.group_is_on(ServiceGroup.DATABASE)
+    # What a migration that is still running will have done cannot be known before it has ended.
+    database_is_on = observed.group_is_on(ServiceGroup.DATABASE) and not observed.migrations
     read_migrations = ReadMigrations(version, forecast, "a migration that cannot work is refused before it starts")
     steps: list[Step] = [
         Preflight(version, "whatever can be found wrong is found while visitors are served"),
@@ -116,7 +128,7 @@ def plan_deploy(observed: ObservedState, request: DeployRequest, forecast: Forec
     if database_is_on:
         steps.append(read_migrations)
         # The verified backup to a dump file has its place here, before the gate closes.
-    if observed.gate is not Gate.CLOSED or not observed.group_is_on(ServiceGroup.EDGE):
+    if observed.gate is not Gate.CLOSED or not _edge_is_ready(observed):
         steps += _close(observed, "visitors must not write while the database changes")
     if observed.gate is Gate.OPEN and not observed.group_is_off(ServiceGroup.GRAASP):
         steps.append(Drain(request.drain_limit, "core cuts its requests when it stops"))
@@ -126,16 +138,17 @@ def plan_deploy(observed: ObservedState, request: DeployRequest, forecast: Forec
         for group in (ServiceGroup.DATABASE, ServiceGroup.ADMINISTRATION)
         for step in _starts(observed, group, InfraState.DB_ONLY)
     ]
+    if observed.migrations:
+        steps.append(AwaitMigration(request.migration_limit, f"{listed(observed.migrations)} outlived its walk"))
     if not database_is_on:
         steps.append(read_migrations)
-    # The snapshot to roll back to has its place here, where nothing is connected to the database any more.
-    match forecast:
-        case Pending(tags=()):
-            pass
-        case Pending(tags=tags):
-            steps.append(Migrate(version, request.migration_limit, f"pending: {listed(tags)}"))
-        case NotKnownYet():
-            steps.append(Migrate(version, request.migration_limit, "what is pending is not known beforehand"))
+    steps.append(EndSessions("a statement left over from a migration that was killed may hold locks"))
+    if forecast != Pending(()):
+        pending = (
+            f"pending: {listed(forecast.tags)}" if isinstance(forecast, Pending) else "what is pending is not known"
+        )
+        steps.append(Snapshot("a migration that goes wrong is taken back in a second"))
+        steps.append(Migrate(version, request.migration_limit, pending))
     steps.append(ProveMigrations(version, "neither the exit code nor the output of a migration is proof"))
     steps.append(SelectVersion(version, "from here on the database belongs to this version"))
     graasp = tuple(service.name for service in observed.in_group(ServiceGroup.GRAASP))
@@ -146,6 +159,38 @@ def plan_deploy(observed: ObservedState, request: DeployRequest, forecast: Forec
         steps += _open("the new version is verified")
     steps.append(RecordDeployment(version, "the next deployment starts from here"))
     return Plan(request.end, tuple(steps), version)
+
+
+def plan_rollback(observed: ObservedState, version: Version, snapshot: str | None, end: InfraState) -> Plan:
+    """Back to `version` and to the state `end`, from wherever a deployment stopped.
+
+    `snapshot` is the one to put back; None where no migration has begun, so that the database is as it was.
+    """
+    steps: list[Step] = []
+    if observed.gate is not Gate.CLOSED or not _edge_is_ready(observed):
+        steps += _close(observed, "visitors must not meet a site that is being put back")
+    steps += _stops(observed, InfraState.DB_ONLY)
+    steps += [
+        step
+        for group in (ServiceGroup.DATABASE, ServiceGroup.ADMINISTRATION)
+        for step in _starts(observed, group, InfraState.DB_ONLY)
+    ]
+    if snapshot is not None or observed.migrations:
+        steps.append(EndSessions("nothing may go on with the database, and one in use cannot be renamed"))
+    if snapshot is not None:
+        steps.append(SwapBack(snapshot, "it is the database from before the migration"))
+    steps.append(ProveMigrations(version, f"{version} runs only on the database that it knows"))
+    steps.append(SelectVersion(version, "from here on the database belongs to this version again"))
+    after = simulate(observed, steps)
+    graasp = tuple(service.name for service in observed.in_group(ServiceGroup.GRAASP))
+    if ServiceGroup.GRAASP in TABLE[end].groups_on and graasp:
+        steps.append(StartServices(ServiceGroup.GRAASP, graasp, f"{version} serves again"))
+        steps.append(VerifyCore(version, "visitors must not be the first to meet it"))
+    else:
+        steps += plan_transition(after, end).steps
+    if TABLE[end].gate is Gate.OPEN:
+        steps += _open("the old version is verified")
+    return Plan(end, tuple(steps), version)
 
 
 def simulate(observed: ObservedState, steps: Iterable[Step]) -> ObservedState:
@@ -162,6 +207,8 @@ def simulate(observed: ObservedState, steps: Iterable[Step]) -> ObservedState:
                 observed = replace(observed, gate=Gate.CLOSED if _edge_answers(observed) else Gate.UNKNOWN)
             case OpenGate():
                 observed = replace(observed, gate=Gate.OPEN)
+            case AwaitMigration() | EndSessions():
+                observed = replace(observed, migrations=())
             case RecordDeployment(version=version):
                 names = tuple(service.name for service in observed.in_group(ServiceGroup.GRAASP) if service.version)
                 observed = observed.with_services(names, Status.RUNNING, Health.HEALTHY, str(version))
@@ -198,7 +245,7 @@ def _edge_answers(observed: ObservedState) -> bool:
 
 def _gate_must_close(observed: ObservedState, target: InfraState, stops: Sequence[StopServices]) -> bool:
     """For `running`, a gate that is open stays open while a service is mended, unless the database or nginx is down."""
-    if not observed.group_is_on(ServiceGroup.EDGE) or observed.gate is Gate.UNKNOWN:
+    if not _edge_is_ready(observed) or observed.gate is Gate.UNKNOWN:
         return True
     if observed.gate is Gate.CLOSED:
         return False
@@ -213,7 +260,7 @@ def _close(observed: ObservedState, cause: str) -> list[Step]:
     stuck = tuple(service.name for service in observed.in_group(ServiceGroup.EDGE) if service.is_stuck)
     if stuck:
         steps.append(StopServices(ServiceGroup.EDGE, stuck, "it runs but does not answer"))
-    down = tuple(service.name for service in observed.in_group(ServiceGroup.EDGE) if not service.is_on)
+    down = tuple(service.name for service in observed.in_group(ServiceGroup.EDGE) if _needs_start(service))
     if down:
         steps.append(StartServices(ServiceGroup.EDGE, down, "nginx shows the maintenance page"))
     steps.append(ProveGate(Gate.CLOSED, "whether visitors are kept out is proven by asking as one"))
@@ -222,6 +269,14 @@ def _close(observed: ObservedState, cause: str) -> list[Step]:
 
 def _open(cause: str) -> list[Step]:
     return [OpenGate(cause), ProveGate(Gate.OPEN, "whether visitors get in is proven by asking as one")]
+
+
+def _needs_start(service: ObservedService) -> bool:
+    return not service.is_on or service.outdated
+
+
+def _edge_is_ready(observed: ObservedState) -> bool:
+    return not any(_needs_start(service) for service in observed.in_group(ServiceGroup.EDGE))
 
 
 def _stops(observed: ObservedState, target: InfraState) -> list[StopServices]:
@@ -245,5 +300,5 @@ def _stops(observed: ObservedState, target: InfraState) -> list[StopServices]:
 
 def _starts(observed: ObservedState, group: ServiceGroup, target: InfraState) -> list[StartServices]:
     after_stops = simulate(observed, _stops(observed, target))
-    names = tuple(service.name for service in after_stops.in_group(group) if not service.is_on)
+    names = tuple(service.name for service in after_stops.in_group(group) if _needs_start(service))
     return [StartServices(group, names, f"{target} needs {group}")] if names else []

@@ -7,6 +7,7 @@ Nothing here does anything.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,7 +28,7 @@ class SeenServices:
 class ImageFact:
     """Whether an image can be had: `local` it is on the machine; `platforms` it is published for ("linux/amd64").
 
-    `problem` says in a sentence why it cannot be had; empty if it can.
+    `problem` says why it cannot be had, as the end of a sentence; empty if it can.
     """
 
     service: str
@@ -63,6 +64,15 @@ class Engine(Protocol):
     def digests(self, version: Version) -> Mapping[str, str]: ...
     def image_migrations(self, version: Version) -> tuple[ImageMigration, ...]: ...
     def start_migration(self, version: Version) -> MigrationRun: ...
+    def running_migrations(self) -> Sequence[MigrationRun]: ...
+    def require_compose(self) -> None:
+        """Raises EngineUnreachable where Compose is missing or too old."""
+        ...
+
+    def other_directory(self) -> str | None:
+        """The directory that containers of this project were made from, if it is not this site's."""
+        ...
+
     def port_holder(self, address: str, port: int) -> str | None: ...
     def database_address(self) -> tuple[str, int]: ...
 
@@ -114,6 +124,26 @@ class Database(Protocol):
         """End what is still connected to Graasp's database; returns how many there were. umami's is left alone."""
         ...
 
+    def take_snapshot(self, name: str) -> None:
+        """Copy Graasp's database under this name; a copy of that name from before is replaced."""
+        ...
+
+    def swap_back(self, snapshot: str) -> str:
+        """Put the snapshot in the database's place; returns the name under which the other one is kept.
+
+        Does nothing if that has happened already.
+        """
+        ...
+
+    def has_snapshot(self, name: str) -> bool: ...
+    def drop_snapshots_but(self, name: str) -> tuple[str, ...]:
+        """Remove snapshots and failed databases of other walks than the named one; returns what was removed."""
+        ...
+
+    def migration_lock(self) -> AbstractContextManager[None]:
+        """Held during a migration. Raises NeedsYou if somebody else, on any host, holds it for this server."""
+        ...
+
 
 class Clock(Protocol):
     """Time, handed in so that tests need not wait. Seconds."""
@@ -128,3 +158,6 @@ class Interruption(Protocol):
 
     @property
     def requested(self) -> bool: ...
+    def acknowledge(self) -> None:
+        """The walk is ending because of it: what is done to end well is not interrupted by the same request."""
+        ...

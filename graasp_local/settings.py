@@ -23,6 +23,8 @@ _TAKEN_HEADERS = frozenset(
     | {"transfer-encoding", "user-agent", "x-forwarded-for", "x-forwarded-proto", "x-real-ip"}
 )
 
+_TAKEN_PREFIXES = ("if-", "sec-", "proxy-", "x-forwarded-", "access-control-")
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -207,7 +209,7 @@ def parse_settings(text: str, where: str) -> Settings:
                 how = "empty" if setting.key in lines else "missing"
                 raise _wrong(where, lines.get(setting.key), setting.key, f"is {how}")
             values[setting.key] = setting.default()
-        elif not re.fullmatch(setting.pattern, value):
+        elif not re.fullmatch(setting.pattern, value, re.ASCII):
             raise _wrong(where, lines[setting.key], setting.key, f"should be {setting.expected}")
     _check_meaning(values, lines, where)
     return Settings(values)
@@ -227,7 +229,10 @@ def _bindings(text: str, where: str) -> Iterator[tuple[int, str, str]]:
                 "Mend the line; a value with spaces or a # stands in quotes.",
             )
         if binding.key is not None:
-            yield line, binding.key, binding.value or ""
+            value = binding.value or ""
+            if "$" in value and f"'{value}'" not in original:
+                raise _wrong(where, line, binding.key, "has a $ that Compose would replace; put it in single quotes")
+            yield line, binding.key, value
 
 
 def _check_meaning(values: Mapping[str, str], lines: Mapping[str, int], where: str) -> None:
@@ -238,12 +243,19 @@ def _check_meaning(values: Mapping[str, str], lines: Mapping[str, int], where: s
         raise wrong("HTTP_PORT", "should be between 1 and 65535")
     if any(int(part) > 255 for part in values["HTTP_BIND"].split(".")):
         raise wrong("HTTP_BIND", "is no IPv4 address")
-    if values["MAINTENANCE_HEADER_NAME"].lower() in _TAKEN_HEADERS:
+    header = values["MAINTENANCE_HEADER_NAME"].lower()
+    if header in _TAKEN_HEADERS or header.startswith(_TAKEN_PREFIXES):
         raise wrong("MAINTENANCE_HEADER_NAME", "is a header that browsers or nginx already use; choose one of your own")
     if len(set(values["MAINTENANCE_HEADER_SECRET"])) < 5:
         raise wrong("MAINTENANCE_HEADER_SECRET", "is too easy to guess")
-    host = urlsplit(values["PUBLIC_URL"]).hostname
-    if host == values["UMAMI_HOST"]:
+    try:
+        parts = urlsplit(values["PUBLIC_URL"])
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if not host:
+        raise wrong("PUBLIC_URL", "is no address that a browser could open")
+    if host == values["UMAMI_HOST"].lower():
         raise wrong("UMAMI_HOST", "is the host of PUBLIC_URL: the site itself would no longer be reached")
 
 

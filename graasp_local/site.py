@@ -7,6 +7,8 @@ Refuses to guess: a directory without `.env` is no site.
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
 import tempfile
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from pathlib import Path
 
 from graasp_local.errors import ConfigurationError
 from graasp_local.settings import Settings, parse_settings
-from graasp_local.stack import ServiceDefinition, copy_stack, read_services, stack_directory
+from graasp_local.stack import ServiceDefinition, copy_stack, read_services, stack_digest, stack_directory
 from graasp_local.version import Version
 
 SITE_VARIABLE = "GRAASP_LOCAL_SITE"
@@ -95,6 +97,12 @@ class Site:
         return parse_settings(text, str(self.env_file))
 
     @cached_property
+    def settings_digest(self) -> str:
+        """Changes when `.env` or the stack does; containers carry it as a label, so that a change is noticed."""
+        told = json.dumps(sorted(self.settings.values.items())).encode()
+        return hashlib.sha256(told + stack_digest()).hexdigest()[:16]
+
+    @cached_property
     def services(self) -> tuple[ServiceDefinition, ...]:
         """The services that the site's compose files define. Raises ConfigurationError."""
         base = stack_directory() / "compose" / "compose.yaml"
@@ -118,6 +126,12 @@ class Site:
         self.journal_directory.mkdir(mode=0o700, exist_ok=True)
         copy_stack(self.stack_copy)
         selected = self.selected_version
+        if selected is None and "GRAASP_VERSION" in _text_of(self.version_file):
+            raise ConfigurationError(
+                f"{self.version_file} names no version that can be read.",
+                "Nothing was touched.",
+                f"Write the deployed version into it, as GRAASP_VERSION=X; {self.deployments_file} has it.",
+            )
         self._write_version(self.version_file, selected)
 
     def write_candidate(self, version: Version) -> Path:
@@ -132,11 +146,19 @@ class Site:
     def _write_version(self, file: Path, version: Version | None) -> None:
         lines = ["# Written by graasp-local. The version is changed by `graasp-local deploy --version X`."]
         lines.append(f"GRAASP_STACK={self.stack_copy}")
+        lines.append(f"GRAASP_SETTINGS={self.settings_digest}")
         if version is not None:
             lines.append(f"GRAASP_VERSION={version}")
         text = "\n".join(lines) + "\n"
         if not file.exists() or file.read_text() != text:
             write_atomically(file, text, mode=0o600)
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text()
+    except OSError:
+        return ""
 
 
 def find_site(named: Path | None, start: Path) -> Site:

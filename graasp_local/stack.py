@@ -7,6 +7,7 @@ can be made without an engine. Refuses services without a group: what no state g
 from __future__ import annotations
 
 import filecmp
+import hashlib
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from graasp_local.states import ServiceGroup
 
 GROUP_LABEL = "org.graasp.group"
 VERSION_LABEL = "org.graasp.version"
+SETTINGS_LABEL = "org.graasp.settings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,15 @@ def copy_stack(target: Path) -> None:
                 shutil.copy(file, copy)
 
 
+def stack_digest() -> bytes:
+    """Changes when any file of the stack does."""
+    digest = hashlib.sha256()
+    for part in ("compose", "nginx"):
+        for file in sorted(path for path in (stack_directory() / part).rglob("*") if path.is_file()):
+            digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.digest()
+
+
 def read_services(files: Sequence[Path], profiles: Iterable[str] = ()) -> tuple[ServiceDefinition, ...]:
     """The services of these compose files, later ones overriding earlier, without those of inactive profiles.
 
@@ -60,7 +71,7 @@ def read_services(files: Sequence[Path], profiles: Iterable[str] = ()) -> tuple[
         for name, definition in _services_of(file).items():
             known = merged.setdefault(name, {"labels": {}, "profiles": [], "file": file})
             known["labels"] |= _as_mapping(definition.get("labels"))
-            known["profiles"] = definition.get("profiles", known["profiles"])
+            known["profiles"] = definition.get("profiles") or known["profiles"]
     active = {*profiles}
     services = []
     for name, known in merged.items():
@@ -74,9 +85,13 @@ def read_services(files: Sequence[Path], profiles: Iterable[str] = ()) -> tuple[
 def _services_of(file: Path) -> dict[str, dict[str, Any]]:
     import yaml
 
+    # libyaml's loader where it is built in: parsing is a third of the start-up of `status`.
+    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+        """Understands Compose's own tags (!reset, !override) as far as services and groups go."""
+
+    Loader.add_multi_constructor("!", lambda loader, _, node: _untagged(loader, node))
     try:
-        # libyaml's loader where it is built in: parsing is a third of the start-up of `status`.
-        content = yaml.load(file.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+        content = yaml.load(file.read_text(), Loader=Loader)  # noqa: S506
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         where = getattr(getattr(error, "problem_mark", None), "line", None)
         line = f", line {where + 1}" if where is not None else ""
@@ -85,8 +100,26 @@ def _services_of(file: Path) -> dict[str, dict[str, Any]]:
         ) from error
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be read: {error.strerror}.", "Nothing was touched.") from error
-    services = content.get("services") or {} if isinstance(content, dict) else {}
-    return {name: definition or {} for name, definition in services.items()}
+    services = (content.get("services") or {}) if isinstance(content, dict) else content
+    if content is not None and not (
+        isinstance(services, dict) and all(isinstance(item, dict | None) for item in services.values())
+    ):
+        raise ConfigurationError(
+            f"{file}: this is no compose file: `services` should list services by name.",
+            "Nothing was touched.",
+            "Mend the file and try again.",
+        )
+    return {str(name): definition or {} for name, definition in (services or {}).items()}
+
+
+def _untagged(loader: Any, node: Any) -> Any:
+    import yaml
+
+    if isinstance(node, yaml.MappingNode):
+        return loader.construct_mapping(node, deep=True)
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node, deep=True)
+    return None
 
 
 def _as_mapping(labels: object) -> dict[str, str]:

@@ -104,6 +104,8 @@ class ObservedService:
     health: Health = Health.NONE
     image: str = ""
     version: str = ""
+    outdated: bool = False
+    """Its container was made with other settings than the site has now."""
 
     @property
     def is_on(self) -> bool:
@@ -156,7 +158,7 @@ class ObservedState:
         return replace(
             self,
             services=tuple(
-                replace(service, status=status, health=health, version=version or service.version)
+                replace(service, status=status, health=health, version=version or service.version, outdated=False)
                 if service.name in names
                 else service
                 for service in self.services
@@ -200,6 +202,8 @@ def differences(observed: ObservedState, state: InfraState) -> tuple[str, ...]:
             continue
         if service.group in row.groups_on and not service.is_on:
             found.append(f"{service.name} is {service.described()}, but {state} needs it on.")
+        elif service.group in row.groups_on and service.outdated:
+            found.append(f"{service.name} runs with settings from before .env or the stack was changed.")
         if service.group not in row.groups_on and not service.is_off:
             found.append(f"{service.name} is {service.described()}, but {state} needs it off.")
     if observed.gate is not row.gate:

@@ -87,6 +87,36 @@ class StartServices:
 
 
 @dataclass(frozen=True, slots=True)
+class AwaitMigration:
+    """Wait for a migrate container that an earlier walk left running."""
+
+    limit_seconds: float
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndSessions:
+    """End migrate containers and whatever else is still connected to Graasp's database."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Copy Graasp's database inside its server, under the walk's name."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class SwapBack:
+    """Put the named snapshot in the database's place; the database as it was is kept under another name."""
+
+    snapshot: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
 class Migrate:
     """Run the version's migrate container, once, under a time limit; its exit code must be 0."""
 
@@ -143,6 +173,10 @@ Step = (
     | Drain
     | StopServices
     | StartServices
+    | AwaitMigration
+    | EndSessions
+    | Snapshot
+    | SwapBack
     | Migrate
     | ProveMigrations
     | SelectVersion
@@ -180,6 +214,14 @@ def step_name(step: Step) -> str:
             return f"stop-{group}"
         case StartServices(group=group):
             return f"start-{group}"
+        case AwaitMigration():
+            return "await-migration"
+        case EndSessions():
+            return "end-sessions"
+        case Snapshot():
+            return "snapshot"
+        case SwapBack():
+            return "swap-back"
         case Migrate():
             return "migrate"
         case ProveMigrations():
@@ -215,6 +257,14 @@ def title(step: Step) -> str:
             return f"stop {listed(services)}"
         case StartServices(services=services):
             return f"start {listed(services)} and wait until healthy"
+        case AwaitMigration(limit_seconds=limit):
+            return f"wait for the migration that is running (at most {limit:g} s)"
+        case EndSessions():
+            return "end what is still connected to the database"
+        case Snapshot():
+            return "take a snapshot of the database"
+        case SwapBack(snapshot=snapshot):
+            return f"put the snapshot {snapshot} back in the database's place"
         case Migrate(version=version, limit_seconds=limit):
             return f"run the migrations of {version} (at most {limit:g} s)"
         case ProveMigrations(version=version):

@@ -1,36 +1,94 @@
-"""A walk from beginning to end: forecast, plan, lock, journal, execution. What the command line and every screen call.
+"""A walk from beginning to end: forecast, plan, lock, journal, execution, rollback. What every interface calls.
 
 Knows the order of these and nothing of how each is done. Refuses a start that would put old code onto a database of
-which it is not certain that it is old.
+which it is not certain that it is old, and a way back that would discard what visitors wrote.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
 
-from graasp_local.errors import Refused
+from graasp_local.errors import NeedsYou, Refused
 from graasp_local.estimate import Estimate, estimate_downtime
-from graasp_local.events import Event
-from graasp_local.execute import execute
-from graasp_local.journal import Journal, read_walks, seconds_by_step, uncertain_migration
+from graasp_local.events import Event, WalkStarted
+from graasp_local.execute import Circumstances, execute
+from graasp_local.journal import (
+    Journal,
+    WalkRecord,
+    read_walks,
+    seconds_by_step,
+    uncertain_migration,
+    unfinished_deployment,
+)
 from graasp_local.lock import held_lock
 from graasp_local.migrations import Forecast, NotKnownYet
 from graasp_local.perform import Performer
 from graasp_local.perform.migrating import read_pending
-from graasp_local.perform.preflight import check_preflight
-from graasp_local.plan import DeployRequest, Plan, plan_deploy, plan_transition
-from graasp_local.states import TABLE, InfraState, ObservedState, ServiceGroup
+from graasp_local.perform.preflight import check_preflight, check_transition
+from graasp_local.plan import DeployRequest, Plan, plan_deploy, plan_rollback, plan_transition
+from graasp_local.postgres import snapshot_name
+from graasp_local.states import (
+    TABLE,
+    Absent,
+    Drifted,
+    Gate,
+    InfraState,
+    InState,
+    ObservedState,
+    ServiceGroup,
+    classify,
+    state_name,
+)
+from graasp_local.steps import Migrate, OpenGate, Step, listed
 from graasp_local.version import Version
 from graasp_local.world import World
 
 Planner = Callable[[ObservedState], Plan]
 
 
+class OnFailure(StrEnum):
+    """What is done when a deployment fails after it touched the site."""
+
+    ROLLBACK = "rollback"
+    HOLD = "hold"
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """What is to be walked: how it is planned, what was typed, what its journal file is called after."""
+
+    planner: Planner
+    command: str
+    name: str
+    shown: Plan | None = None
+    """The plan that a person agreed to: if it is no longer the one that would be carried out, nothing is."""
+    on_failure: OnFailure = OnFailure.HOLD
+
+
+def make_plan(planner: Planner, observed: ObservedState) -> Plan:
+    """Plan; whatever fails while nothing was touched yet is a refusal."""
+    try:
+        return planner(observed)
+    except NeedsYou as error:
+        raise Refused(error.what, "Nothing was touched.", error.next_step) from error
+
+
 def transition_plan(world: World, observed: ObservedState, target: InfraState) -> Plan:
-    """The plan for `apply`. Raises Refused where the graasp group must not be started as things are."""
+    """The plan for `apply`. Raises Refused where things must not be changed as they are."""
+    if observed.migrations:
+        raise Refused(
+            f"A migration is running ({listed(observed.migrations)}).",
+            "Nothing was touched: what it needs must stay as it is.",
+            "`graasp-local resume` waits for it and goes on, `graasp-local rollback` ends it and goes back.",
+        )
     if ServiceGroup.GRAASP in TABLE[target].groups_on:
         _refuse_uncertain_code(world, target)
-    return plan_transition(observed, target)
+    plan = plan_transition(observed, target, world.site.selected_version)
+    if plan.steps:
+        check_transition(world)
+    return plan
 
 
 def deployment_plan(world: World, observed: ObservedState, request: DeployRequest) -> Plan:
@@ -42,10 +100,51 @@ def deployment_plan(world: World, observed: ObservedState, request: DeployReques
 
 def forecast(world: World, observed: ObservedState, version: Version) -> Forecast:
     """What is pending, if the database is on and the migrate image is on this machine already. Raises Refused."""
-    if not observed.group_is_on(ServiceGroup.DATABASE):
+    if observed.migrations or not observed.group_is_on(ServiceGroup.DATABASE):
         return NotKnownYet()
     here = {fact.service for fact in world.engine.image_facts(version) if fact.local}
-    return read_pending(world, version) if "migrate" in here else NotKnownYet()
+    if "migrate" not in here:
+        return NotKnownYet()
+    return read_pending(world, version)
+
+
+def unfinished(world: World) -> WalkRecord:
+    """The deployment that `resume` and `rollback` are about. Raises Refused if there is none."""
+    record = unfinished_deployment(read_walks(world.site.journal_directory))
+    if record is None:
+        raise Refused(
+            "No deployment of this site was left unfinished.",
+            "Nothing was touched.",
+            "To go back after one that went through, deploy the version from before it.",
+        )
+    return record
+
+
+def resume_plan(world: World, observed: ObservedState) -> Plan:
+    """The plan for `resume`: the unfinished deployment once more. Raises Refused."""
+    record = unfinished(world)
+    end = InfraState.RESTRICTED if record.target == InfraState.RESTRICTED else InfraState.RUNNING
+    return deployment_plan(world, observed, DeployRequest(Version.parse(record.version or ""), end))
+
+
+def rollback_plan(world: World, observed: ObservedState) -> Plan:
+    """The plan for `rollback`: back to where the site was before the unfinished deployment. Raises Refused."""
+    record = unfinished(world)
+    previous = Version.parse_or_none(record.previous_version)
+    if previous is None:
+        raise Refused(
+            f"{record.version} was the first deployment of this site, so there is nothing to go back to.",
+            "Nothing was touched.",
+            "`graasp-local resume` tries again, `graasp-local deploy --version X` tries another version.",
+        )
+    if record.gate_was_opened:
+        raise Refused(
+            f"The gate had been opened with {record.version} already: going back would discard what was written since.",
+            "Nothing was touched.",
+            "`graasp-local resume` finishes the deployment.",
+        )
+    came_from = {state.value: state for state in InfraState}.get(record.came_from, InfraState.RESTRICTED)
+    return plan_rollback(observed, previous, record.snapshot if record.database_is_changed else None, came_from)
 
 
 def downtime_estimate(world: World, plan: Plan) -> Estimate | None:
@@ -53,36 +152,70 @@ def downtime_estimate(world: World, plan: Plan) -> Estimate | None:
     return estimate_downtime(plan, seconds_by_step(read_walks(world.site.journal_directory)))
 
 
-def run(world: World, planner: Planner, shown: Plan | None, command: str, name: str) -> Iterator[Event]:
-    """Plan and carry out under the site's lock, writing the journal. Raises Locked if another walk is under way.
-
-    `shown` is the plan that a person agreed to; Refused is raised if it is no longer the one that would be carried out.
-    """
+def run(world: World, walk: Walk) -> Iterator[Event]:
+    """Plan and carry out under the site's lock, writing the journal. Raises Locked if another walk is under way."""
     world.site.prepare()
-    with held_lock(world.site.lock_file, command):
+    with held_lock(world.site.lock_file, walk.command):
         before = world.observe()
-        plan = planner(before)
-        if shown is not None and plan != shown:
+        plan = make_plan(walk.planner, before)
+        if walk.shown is not None and plan != walk.shown:
             raise Refused(
                 "The site has changed since the plan was shown.", "Nothing was touched.", "Start the command again."
             )
-        journal = Journal(world.site.journal_directory, name, world.clock.now())
-        performer = Performer(world)
+        journal = Journal(world.site.journal_directory, walk.name, world.clock.now())
+        started = _started(world, journal.walk, walk.command, plan, before)
+
+        def recover(tried: tuple[Step, ...]) -> Plan | None:
+            return _recovery(world, walk.on_failure, started, tried)
+
+        performer = Performer(world, snapshot_name(journal.walk))
+        circumstances = Circumstances(performer.perform, world.observe, recover, world.clock, world.interruption)
         try:
-            for event in execute(
-                journal.walk,
-                command,
-                plan,
-                before,
-                performer.perform,
-                world.observe,
-                world.clock,
-                world.interruption,
-            ):
+            for event in execute(started, before, circumstances):
                 journal.write(event, world.clock.now())
                 yield event
         finally:
             journal.close()
+
+
+def _started(world: World, walk: str, command: str, plan: Plan, before: ObservedState) -> WalkStarted:
+    """Where the walk comes from; a deployment that goes on from an unfinished one comes from where that one came."""
+    earlier = unfinished_deployment(read_walks(world.site.journal_directory))
+    snapshot = snapshot_name(walk)
+    if earlier is not None and plan.version is not None:
+        inherited = earlier.database_is_changed and _has_snapshot(world, before, earlier.snapshot)
+        if inherited:
+            snapshot = earlier.snapshot
+        return WalkStarted(walk, command, plan, earlier.came_from, earlier.previous_version, snapshot, inherited)
+    selected = world.site.selected_version
+    match classify(before):
+        case InState(state):
+            came_from = state.value
+        case Drifted(nearest=nearest):
+            came_from = InfraState.RUNNING.value if before.gate is Gate.OPEN else nearest.value
+        case Absent():
+            came_from = state_name(Absent())
+    return WalkStarted(walk, command, plan, came_from, str(selected or ""), snapshot)
+
+
+def _has_snapshot(world: World, before: ObservedState, name: str) -> bool:
+    """Taken to be there while the database is off and cannot be asked."""
+    return not before.group_is_on(ServiceGroup.DATABASE) or world.database.has_snapshot(name)
+
+
+def _recovery(world: World, on_failure: OnFailure, started: WalkStarted, tried: tuple[Step, ...]) -> Plan | None:
+    """The way back from a deployment that failed after these steps; None where there is none, or none is wanted."""
+    previous = Version.parse_or_none(started.previous_version)
+    opened = any(isinstance(step, OpenGate) for step in tried[:-1])
+    if on_failure is OnFailure.HOLD or previous is None or opened:
+        return None
+    came_from = {state.value: state for state in InfraState}.get(started.came_from, InfraState.RESTRICTED)
+    try:
+        observed = world.observe()
+    except Exception:  # the engine is away: there is no way back now, and the first error is the one to tell
+        return None
+    migrated = started.migrated_before or any(isinstance(step, Migrate) for step in tried)
+    return plan_rollback(observed, previous, started.snapshot if migrated else None, came_from)
 
 
 def _refuse_uncertain_code(world: World, target: InfraState) -> None:
@@ -98,5 +231,5 @@ def _refuse_uncertain_code(world: World, target: InfraState) -> None:
         raise Refused(
             f"The walk {uncertain.walk} ended during a migration to {uncertain.version}.",
             f"Starting {selected} now could put old code onto a migrated database; nothing was touched.",
-            f"`graasp-local deploy --version {uncertain.version}` goes on; {selected} goes back, if that is possible.",
+            "`graasp-local resume` goes on, `graasp-local rollback` goes back.",
         )

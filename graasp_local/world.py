@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from graasp_local.ports import Clock, Database, Edge, Engine, Interruption
 from graasp_local.site import Site
-from graasp_local.states import ObservedState
+from graasp_local.states import Gate, ObservedState, ServiceGroup, Status
 
 
 class SystemClock:
@@ -37,6 +37,9 @@ class InterruptionFlag:
     def request(self) -> None:
         self._event.set()
 
+    def acknowledge(self) -> None:
+        self._event.clear()
+
 
 @dataclass(frozen=True)
 class World:
@@ -52,4 +55,8 @@ class World:
     def observe(self) -> ObservedState:
         """The site as it is just now: one listing of containers, and one request to the gate if nginx is up."""
         seen = self.engine.see()
-        return ObservedState(seen.services, self.edge.gate(), seen.migrations)
+        # Whoever answers on the port while nginx is down is somebody else.
+        nginx_is_up = any(
+            service.group is ServiceGroup.EDGE and service.status is Status.RUNNING for service in seen.services
+        )
+        return ObservedState(seen.services, self.edge.gate() if nginx_is_up else Gate.UNKNOWN, seen.migrations)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -54,8 +55,19 @@ pass_context = click.make_pass_decorator(Context)
 
 
 def narrate_command(command: str) -> None:
-    """Show a command before it runs, so that a person can repeat it."""
-    click.echo(click.style(f"      $ {command}", dim=True), err=True)
+    """Show a command before it runs, so that a person can repeat it; nobody reading is no reason not to run it."""
+    try:
+        click.echo(click.style(f"      $ {command}", dim=True), err=True)
+    except OSError:
+        silence_output()
+
+
+def silence_output() -> None:
+    """Send what is still said to nowhere, because its reader has left."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+    os.close(nowhere)
 
 
 def print_json(value: object) -> None:

@@ -16,6 +16,13 @@ from graasp_local.cli.context import Context, pass_context
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before starting. Without a terminal nothing is ever asked.")
 @click.option("--hold", is_flag=True, help="Stop in restricted with the new version, to test it with the bypass.")
 @click.option(
+    "--on-failure",
+    type=click.Choice(["rollback", "hold"]),
+    default="rollback",
+    show_default=True,
+    help="After a failure behind the closed gate: put the old version and its database back, or leave it for a look.",
+)
+@click.option(
     "--drain-limit",
     type=click.FloatRange(0, 3600),
     default=10.0,
@@ -38,6 +45,7 @@ def command(
     json_lines: bool,
     yes: bool,
     hold: bool,
+    on_failure: str,
     drain_limit: float,
     migration_limit: float,
 ) -> None:
@@ -61,4 +69,5 @@ def command(
         f"graasp-local deploy --version {version}" + (" --hold" if hold else ""),
         How(dry_run=dry_run, as_json=json_lines, ask=not yes and not json_lines),
         lambda world: lambda observed: walks.deployment_plan(world, observed, request),
+        on_failure,
     )

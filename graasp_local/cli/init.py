@@ -34,7 +34,10 @@ def command(
     where = directory or context.named_site or Path.cwd()
     if demo:
         port, bind = port or 8080, bind or "127.0.0.1"
-    host = urlsplit(url).hostname if url else None
+    try:
+        host = urlsplit(url).hostname if url else None
+    except ValueError:
+        raise click.BadParameter(f"{url!r} is no address that a browser could open.", param_hint="--url") from None
     shown_port = "" if port in (None, 80) else f":{port}"
     chosen = {
         "COMPOSE_PROJECT_NAME": project or default_project_name(where.resolve()),

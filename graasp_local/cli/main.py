@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import os
+import select
 import sys
 from pathlib import Path
 
 import click
 
 from graasp_local import __version__
-from graasp_local.cli.context import Context
+from graasp_local.cli.context import Context, silence_output
 from graasp_local.errors import ExitCode, GraaspLocalError
 from graasp_local.verbs import COMMAND_LINE_VERBS
 
@@ -24,7 +26,7 @@ Exit codes:
    3  no Docker engine or no Compose v2 answers
   10  refused: a check failed before anything was touched
   11  locked: another command is at work on this site
-  20  failed, and the old version serves again
+  20  failed and rolled back: the old version serves again
   21  failed, needs you: the gate stays closed
  130  interrupted
 """
@@ -104,11 +106,31 @@ def main() -> None:
         for sentence in error.sentences:
             click.echo(sentence, err=True)
         code = error.exit_code
-    except BrokenPipeError:
-        # The reader of our output has left (`| head`): that is its choice, and no error of ours.
-        sys.stderr.close()
-        code = ExitCode.DONE
+    except OSError as error:
+        click.echo(f"{error.filename or 'A file'} cannot be used: {error.strerror or error}.", err=True)
+        click.echo("Mend its permissions or its place, then try again.", err=True)
+        code = ExitCode.USAGE
+    except SystemExit as error:
+        # click and rich leave with 1 when the reader of the output has left (`| head`): that is no error of ours.
+        code = ExitCode.DONE if error.code == 1 and _reader_has_left() else ExitCode(int(error.code or 0))
+    except Exception as error:  # the last resort: a sentence, not a traceback
+        if os.environ.get("GRAASP_LOCAL_DEBUG"):
+            raise
+        click.echo(f"Unexpected: {type(error).__name__}: {error}", err=True)
+        click.echo(
+            "`graasp-local status` says where the site stands; GRAASP_LOCAL_DEBUG=1 shows the details.", err=True
+        )
+        code = ExitCode.UNEXPECTED
+    if _reader_has_left():
+        silence_output()  # what is still buffered must not raise when the interpreter flushes it
     sys.exit(code)
+
+
+def _reader_has_left() -> bool:
+    poll = select.poll()
+    for stream in (1, 2):
+        poll.register(stream, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 if __name__ == "__main__":

@@ -20,10 +20,16 @@ def command(context: Context, state: str, from_state: str | None, *, json_object
     """Show what `apply STATE` would do, step by step, and why. Changes nothing."""
     from graasp_local.events import WalkStarted, as_json
     from graasp_local.plan import plan_transition, render
-    from graasp_local.world import InterruptionFlag
 
-    observed = _as_if_in(context, InfraState(from_state)) if from_state else context.world(InterruptionFlag()).observe()
-    plan = plan_transition(observed, InfraState(state))
+    target = InfraState(state)
+    if from_state:
+        plan = plan_transition(_as_if_in(context, InfraState(from_state)), target)
+    else:
+        from graasp_local import walks
+        from graasp_local.world import InterruptionFlag
+
+        world = context.world(InterruptionFlag())
+        plan = walks.make_plan(lambda observed: walks.transition_plan(world, observed, target), world.observe())
     if json_object:
         told = as_json(WalkStarted("", "", plan))
         print_json({"target": told["target"], "plan": told["plan"]})

@@ -22,7 +22,7 @@ def command(context: Context, *, json_object: bool) -> None:
 
 
 def _look(context: Context) -> dict[str, Any]:
-    from graasp_local.journal import read_walks, uncertain_migration
+    from graasp_local.journal import read_walks, unfinished_deployment
     from graasp_local.lock import current_holder
     from graasp_local.states import Drifted, classify, state_name
     from graasp_local.world import InterruptionFlag
@@ -32,13 +32,13 @@ def _look(context: Context) -> dict[str, Any]:
     classification = classify(observed)
     walks = read_walks(site.journal_directory)
     holder = current_holder(site.lock_file)
-    uncertain = uncertain_migration(walks) if holder is None else None
+    unfinished = unfinished_deployment(walks) if holder is None else None
     last = next((walk for walk in reversed(walks) if walk.version and walk.outcome in ("done", "held")), None)
     selected = site.selected_version
     versions = sorted(observed.graasp_versions)
     next_steps = []
-    if uncertain:
-        next_steps.append(f"graasp-local deploy --version {uncertain.version}")
+    if unfinished:
+        next_steps += ["graasp-local resume", "graasp-local rollback"]
     elif isinstance(classification, Drifted) and holder is None:
         next_steps.append(classification.mending_command)
     return {
@@ -59,7 +59,8 @@ def _look(context: Context) -> dict[str, Any]:
         ],
         "drift": list(classification.differences) if isinstance(classification, Drifted) else [],
         "walk": holder.described() if holder else None,
-        "unfinished": uncertain.walk if uncertain else None,
+        "unfinished": unfinished.walk if unfinished else None,
+        "migrations": list(observed.migrations),
         "last_deployment": {"at": last.at, "version": last.version, "downtime_seconds": last.downtime_seconds}
         if last
         else None,
@@ -79,9 +80,11 @@ def _print(told: dict[str, Any]) -> None:
         console.print(f"At work on this site: {told['walk']}", markup=False)
     if told["unfinished"]:
         console.print(
-            f"The walk {told['unfinished']} ended during a migration: which version the database fits is not certain.",
-            soft_wrap=True,
+            f"The deployment {told['unfinished']} neither went through nor was rolled back.",
+            markup=False,
         )
+    for name in told["migrations"]:
+        console.print(f"A migration is running: {name}", markup=False)
     for sentence in told["drift"]:
         console.print(f"- {sentence}", markup=False)
     if told["last_deployment"]:

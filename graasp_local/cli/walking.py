@@ -8,15 +8,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import click
 
-from graasp_local.cli.context import Context, narrate_command, print_json
+from graasp_local.cli.context import Context, narrate_command, print_json, silence_output
 from graasp_local.errors import ExitCode, GraaspLocalError, Interrupted
 from graasp_local.events import (
     Event,
     Outcome,
+    RollbackStarted,
     StepEnded,
     StepOutcome,
     StepOutput,
@@ -44,7 +45,14 @@ class How:
     ask: bool
 
 
-def walk(context: Context, name: str, command: str, how: How, planner: Callable[[World], Planner]) -> NoReturn:
+def walk(
+    context: Context,
+    name: str,
+    command: str,
+    how: How,
+    planner: Callable[[World], Planner],
+    on_failure: str = "hold",
+) -> NoReturn:
     """Plan, show, ask, carry out; leaves the process with the documented exit code."""
     from graasp_local import walks
 
@@ -54,7 +62,7 @@ def walk(context: Context, name: str, command: str, how: How, planner: Callable[
     try:
         shown: Plan | None = None
         if how.dry_run or (how.ask and sys.stdin.isatty() and sys.stderr.isatty()):
-            shown = make_plan(world.observe())
+            shown = walks.make_plan(make_plan, world.observe())
             if how.dry_run:
                 _show_dry_run(world, shown, how)
                 sys.exit(ExitCode.DONE)
@@ -63,9 +71,10 @@ def walk(context: Context, name: str, command: str, how: How, planner: Callable[
                 click.echo("Nothing was touched.", err=True)
                 sys.exit(ExitCode.DONE)
         with _interruptible(interruption):
-            printer = _JsonLines() if how.as_json else _Narration(world, already_shown=shown is not None)
+            printer = _Unbreakable(_JsonLines() if how.as_json else _Narration(world, already_shown=shown is not None))
             code = ExitCode.UNEXPECTED
-            for event in walks.run(world, make_plan, shown, command, name):
+            wanted = walks.Walk(make_plan, command, name, shown, walks.OnFailure(on_failure))
+            for event in walks.run(world, wanted):
                 printer.show(event)
                 if isinstance(event, WalkEnded):
                     code = event.exit_code
@@ -110,6 +119,26 @@ def _show_plan(world: World, plan: Plan, *, err: bool = True) -> None:
         click.echo(f"A site that is open will be closed for {estimate.described()}.", err=err)
 
 
+class _Printer(Protocol):
+    def show(self, event: Event) -> None: ...
+
+
+class _Unbreakable:
+    """Goes on in silence when nobody reads any more: a walk does not end because its reader left."""
+
+    def __init__(self, printer: _Printer) -> None:
+        self._printer: _Printer | None = printer
+
+    def show(self, event: Event) -> None:
+        if self._printer is None:
+            return
+        try:
+            self._printer.show(event)
+        except (OSError, SystemExit):  # rich leaves the process by itself when its pipe breaks
+            self._printer = None
+            silence_output()
+
+
 class _JsonLines:
     def show(self, event: Event) -> None:
         print_json(as_json(event))
@@ -133,6 +162,9 @@ class _Narration:
             case WalkStarted(plan=plan):
                 if not self._already_shown and plan.steps:
                     _show_plan(self._world, plan)
+            case RollbackStarted(plan=plan, problem=problem):
+                self._console.print(f"{problem[0]} Rolling back:", markup=False, style="bold")
+                click.echo(render(plan), err=True)
             case StepStarted(index=index, title=title):
                 self._titles[index] = title
                 self._spin(title)
@@ -184,7 +216,9 @@ def _interruptible(interruption: InterruptionFlag) -> Iterator[None]:
         interruption.request()
         click.echo("\nInterrupted: ending at the next safe point. Once more to leave things as they are.", err=True)
 
-    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    # A hang-up is what the end of an ssh session sends.
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    previous = {number: signal.signal(number, on_signal) for number in numbers}
     try:
         yield
     finally:

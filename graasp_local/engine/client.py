@@ -46,7 +46,8 @@ def engine_errors() -> Iterator[None]:
 
 def unreachable(reason: str) -> EngineUnreachable:
     """The error for an engine that does not answer."""
-    where = os.environ.get("DOCKER_HOST") or "the default socket"
+    context = os.environ.get("DOCKER_CONTEXT")
+    where = os.environ.get("DOCKER_HOST") or (f"the docker context {context}" if context else "the default socket")
     detail = next((text for text in ("No such file", "Permission denied", "Connection refused") if text in reason), "")
     return EngineUnreachable(
         f"No Docker engine answers at {where}{f' ({detail.lower()})' if detail else ''}.",

@@ -7,6 +7,7 @@ which to Compose can mean all of them.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Callable, Sequence
@@ -117,11 +118,15 @@ class Compose:
         )
 
     def _run(self, verb: Callable[[Any], Any], version: Version | None = None) -> Any:
+        from python_on_whales.client_config import ClientNotFoundError
         from python_on_whales.exceptions import DockerException
 
         forget_shell_overrides(self._site)
         try:
             return verb(self._client(version).compose)
+        except ClientNotFoundError:
+            compose_version()  # says what is missing
+            raise
         except DockerException as error:
             raise compose_failed(error.stderr or str(error)) from error
 
@@ -136,13 +141,13 @@ class Compose:
 
 
 def forget_shell_overrides(site: Site) -> None:
-    """Take variables that the site's files set out of this process's environment.
+    """Take variables that the site's files set or use out of this process's environment.
 
     Compose lets the shell win over an env file; then what graasp-local read and what Compose does would differ.
     """
-    for key in [*site.settings.values, "GRAASP_VERSION", "GRAASP_STACK"]:
-        if key != "COMPOSE_PROFILES":
-            os.environ.pop(key, None)
+    mentioned = re.findall(r"\$\{?([A-Z][A-Z0-9_]*)", "".join(file.read_text() for file in site.compose_files))
+    for key in {*site.settings.values, *mentioned} - {"COMPOSE_PROFILES", "PATH", "HOME"}:
+        os.environ.pop(key, None)
 
 
 def compose_version() -> str:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from graasp_local.engine import connections, gate_flag, images
 from graasp_local.engine.client import connect, engine_errors, engine_host, is_on_this_machine
 from graasp_local.engine.compose import Compose, compose_version
-from graasp_local.engine.observe import ONE_OFF_LABEL, PROJECT_LABEL, SERVICE_LABEL, seen
+from graasp_local.engine.observe import DIRECTORY_LABEL, ONE_OFF_LABEL, PROJECT_LABEL, SERVICE_LABEL, seen
 from graasp_local.engine.ports_in_use import holder_of_port
-from graasp_local.errors import NeedsYou
+from graasp_local.errors import ConfigurationError, NeedsYou
 from graasp_local.migrations import ImageMigration
 from graasp_local.ports import EngineFacts, ImageFact, SeenServices
 from graasp_local.site import Site
@@ -51,7 +51,7 @@ class DockerEngine:
         return EngineFacts(version["Version"], compose_version(), f"{version['Os']}/{version['Arch']}", free)
 
     def see(self) -> SeenServices:
-        return seen(self.containers(), self._site.services)
+        return seen(self.containers(), self._site.services, self._site.settings_digest)
 
     def start(self, services: Sequence[str]) -> None:
         """Create, recreate or start these services; does not wait for their health."""
@@ -114,8 +114,17 @@ class DockerEngine:
         """The image of every service for a version, as Compose resolves it."""
         if version not in self._images:
             self._site.prepare()
-            services = self.compose.config(version)["services"]
-            self._images[version] = {name: definition["image"] for name, definition in services.items()}
+            try:
+                services = self.compose.config(version)["services"]
+            except NeedsYou as error:
+                raise ConfigurationError(
+                    f"Compose cannot use the site's files: {error.what.removeprefix('Compose failed: ')}",
+                    "Nothing was touched.",
+                    "Mend .env or compose.override.yaml; `graasp-local compose -- config` shows what is made of them.",
+                ) from error
+            self._images[version] = {
+                name: definition["image"] for name, definition in services.items() if "image" in definition
+            }
         return self._images[version]
 
     def image_facts(self, version: Version) -> tuple[ImageFact, ...]:
@@ -141,6 +150,24 @@ class DockerEngine:
         """Start the migrate container, detached; its label says for which version."""
         container = self.compose.run_detached("migrate", version, {WALK_LABEL: str(version)})
         return DockerMigrationRun(self.client, container)
+
+    def running_migrations(self) -> tuple[DockerMigrationRun, ...]:
+        return tuple(
+            DockerMigrationRun(self.client, container["Id"])
+            for container in self.containers()
+            if container["Labels"].get(GROUP_LABEL) == "migration" and container["State"] in ("running", "paused")
+        )
+
+    def require_compose(self) -> None:
+        compose_version()
+
+    def other_directory(self) -> str | None:
+        """Compose writes the directory into a label; two sites of one project name would share containers."""
+        for container in self.containers():
+            directory = container["Labels"].get(DIRECTORY_LABEL)
+            if directory and Path(directory).resolve() != self._site.directory:
+                return str(directory)
+        return None
 
     def port_holder(self, address: str, port: int) -> str | None:
         """Who listens on a port that nginx needs, in words; None if it is free or not knowable from here."""

@@ -87,10 +87,9 @@ def _why_not(image: str, error: Exception) -> str:
     text = str(getattr(error, "explanation", None) or error)
     if "403" in text or "forbidden" in text.lower():
         registry = image.partition("/")[0]
-        return f"The registry refuses {image} (403): an expired login does that; `docker logout {registry}` mends it."
-    if (
-        any(word in text.lower() for word in ("not found", "unknown", "no such", "denied"))
-        and "no such host" not in text
-    ):
-        return f"{image} does not exist, neither on this machine nor in its registry."
-    return f"{image} is not on this machine, and its registry cannot be asked ({text})."
+        return f"the registry refuses (403), as it does for an expired login; `docker logout {registry}` mends that"
+    if any(word in text.lower() for word in ("no such host", "connection refused", "timeout", "dial tcp")):
+        return "it is not on this machine, and the registry does not answer"
+    if any(word in text.lower() for word in ("not found", "unknown", "denied")):
+        return "it is neither on this machine nor in the registry"
+    return f"it is not on this machine, and the registry says: {text}"

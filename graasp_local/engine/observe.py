@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from graasp_local.ports import SeenServices
-from graasp_local.stack import GROUP_LABEL, VERSION_LABEL, ServiceDefinition
+from graasp_local.stack import GROUP_LABEL, SETTINGS_LABEL, VERSION_LABEL, ServiceDefinition
 from graasp_local.states import Health, ObservedService, ServiceGroup, Status
 
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
+DIRECTORY_LABEL = "com.docker.compose.project.working_dir"
 ONE_OFF_LABEL = "com.docker.compose.oneoff"
 
 # With several containers of one service the one that is worst off speaks for it.
@@ -28,12 +29,17 @@ _WORST_FIRST = (
 )
 
 
-def seen(containers: Iterable[Mapping[str, Any]], defined: Iterable[ServiceDefinition]) -> SeenServices:
-    """Services as defined and as found; a defined one without a container is absent."""
+def seen(
+    containers: Iterable[Mapping[str, Any]], defined: Iterable[ServiceDefinition], settings_digest: str
+) -> SeenServices:
+    """Services as defined and as found; a defined one without a container is absent.
+
+    `settings_digest` is that of the settings now; a container that says another one is outdated.
+    """
     found: dict[str, list[ObservedService]] = {}
     migrations = []
     for container in containers:
-        service = _observed(container)
+        service = _observed(container, settings_digest)
         if service is None:
             continue
         if service.group is ServiceGroup.MIGRATION:
@@ -53,7 +59,7 @@ def seen(containers: Iterable[Mapping[str, Any]], defined: Iterable[ServiceDefin
     return SeenServices(tuple(services), tuple(sorted(migrations)))
 
 
-def _observed(container: Mapping[str, Any]) -> ObservedService | None:
+def _observed(container: Mapping[str, Any], settings_digest: str) -> ObservedService | None:
     labels = container["Labels"]
     try:
         group = ServiceGroup(labels.get(GROUP_LABEL, ""))
@@ -66,6 +72,7 @@ def _observed(container: Mapping[str, Any]) -> ObservedService | None:
         health=_health(container.get("Status", "")),
         image=container.get("Image", ""),
         version=labels.get(VERSION_LABEL, ""),
+        outdated=container["State"] == "running" and labels.get(SETTINGS_LABEL, settings_digest) != settings_digest,
     )
 
 

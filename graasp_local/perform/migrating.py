@@ -52,7 +52,12 @@ def run_migration(world: World, step: Migrate) -> Iterator[str]:
     if running:
         raise NeedsYou(f"A migration is running already ({listed(running)}): a second one would collide with it.")
     began = world.clock.now()
-    run = world.engine.start_migration(step.version)
+    try:
+        run = world.engine.start_migration(step.version)
+    except GraaspLocalError:
+        # Compose may have been cut off after it had made the container.
+        yield from end_migrations(world)
+        raise
     try:
         yield from _watch(world, run, step)
         code = run.exit_code()
@@ -69,6 +74,30 @@ def run_migration(world: World, step: Migrate) -> Iterator[str]:
         raise NeedsYou(f"The migration to {step.version} failed with exit code {code}.")
 
 
+def await_migrations(world: World, limit: float) -> Iterator[str]:
+    """Wait for migrations that outlived their walk; what is still running at the limit is ended by the next step."""
+    deadline = world.clock.monotonic() + limit
+    for run in world.engine.running_migrations():
+        while run.exit_code() is None and world.clock.monotonic() < deadline:
+            yield from run.output()
+            if world.interruption.requested:
+                raise Interrupted(f"Interrupted while {run.name} was running.")
+            world.clock.sleep(_POLL_SECONDS)
+        yield from run.output()
+        if run.exit_code() is not None:
+            yield f"{run.name} ended with exit code {run.exit_code()}"
+            run.remove()
+
+
+def end_migrations(world: World) -> Iterator[str]:
+    """End migrate containers that are running; Postgres takes their transactions back."""
+    for run in world.engine.running_migrations():
+        run.kill()
+        run.remove()
+        world.database.end_other_sessions()
+        yield f"ended the migration {run.name}"
+
+
 def _watch(world: World, run: MigrationRun, step: Migrate) -> Iterator[str]:
     deadline = world.clock.monotonic() + step.limit_seconds
     while run.exit_code() is None:
@@ -83,7 +112,11 @@ def _watch(world: World, run: MigrationRun, step: Migrate) -> Iterator[str]:
 
 def _postgres_errors(world: World, since: float) -> Iterator[str]:
     """drizzle-kit may hide the cause; Postgres's own log of the time in question has it."""
-    lines = [line for line in world.engine.recent_log("db", 200, since) if any(word in line for word in _TELLING)]
+    lines: list[str] = []
+    for line in world.engine.recent_log("db", 200, since):
+        goes_on = line.startswith("\t") and bool(lines)
+        if goes_on or any(word in line for word in _TELLING):
+            lines.append(line.expandtabs(2))
     if lines:
         yield "Postgres said meanwhile:"
         yield from (f"  {line}" for line in lines[-8:])

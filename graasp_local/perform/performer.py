@@ -9,13 +9,15 @@ from typing import assert_never
 
 from graasp_local.errors import Interrupted, NeedsYou
 from graasp_local.migrations import proof_failures
-from graasp_local.perform.migrating import check_forecast, run_migration
+from graasp_local.perform.migrating import await_migrations, check_forecast, end_migrations, run_migration
 from graasp_local.perform.preflight import check_preflight, pull_missing
 from graasp_local.perform.starting import wait_until_on
 from graasp_local.states import Gate
 from graasp_local.steps import (
+    AwaitMigration,
     CloseGate,
     Drain,
+    EndSessions,
     Migrate,
     OpenGate,
     Preflight,
@@ -25,9 +27,11 @@ from graasp_local.steps import (
     ReadMigrations,
     RecordDeployment,
     SelectVersion,
+    Snapshot,
     StartServices,
     Step,
     StopServices,
+    SwapBack,
     VerifyCore,
 )
 from graasp_local.version import Version
@@ -38,10 +42,11 @@ _POLL_SECONDS = 0.05
 
 
 class Performer:
-    """Does the steps of one walk; remembers between them what was pending and which digests were deployed."""
+    """Does the steps of one walk, whose snapshot has this name; remembers between them what was pending."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, snapshot: str) -> None:
         self._world = world
+        self._snapshot = snapshot
         self._newly: tuple[str, ...] = ()
 
     def perform(self, step: Step) -> Iterator[str]:
@@ -69,8 +74,21 @@ class Performer:
             case StartServices(services=services):
                 world.engine.start(services)
                 yield from wait_until_on(world, services)
+            case AwaitMigration(limit_seconds=limit):
+                yield from await_migrations(world, limit)
+            case EndSessions():
+                yield from end_migrations(world)
+                ended = world.database.end_other_sessions()
+                if ended:
+                    yield f"ended {ended} session(s)"
+            case Snapshot():
+                world.database.take_snapshot(self._snapshot)
+                yield f"snapshot: {self._snapshot}"
+            case SwapBack(snapshot=snapshot):
+                yield f"the database of the failed deployment is kept as {world.database.swap_back(snapshot)}"
             case Migrate():
-                yield from run_migration(world, step)
+                with world.database.migration_lock():
+                    yield from run_migration(world, step)
             case ProveMigrations(version=version):
                 self._prove_migrations(version)
             case SelectVersion(version=version):
@@ -79,6 +97,7 @@ class Performer:
                 self._await(lambda: self._core_failures(expected), "Core is not as it should be")
             case RecordDeployment(version=version):
                 self._record(version, world.engine.digests(version))
+                yield from self._drop_old_snapshots()
             case _:
                 assert_never(step)
 
@@ -123,6 +142,14 @@ class Performer:
         )
         if failures:
             raise NeedsYou(f"The database is not what {version} makes of it. {' '.join(failures)}")
+
+    def _drop_old_snapshots(self) -> Iterator[str]:
+        """Only this walk's snapshot is needed from here on. What cannot be removed is no reason to call it failed."""
+        try:
+            for name in self._world.database.drop_snapshots_but(self._snapshot):
+                yield f"removed {name}"
+        except NeedsYou as error:
+            yield f"snapshots of earlier walks could not be removed: {error.what}"
 
     def _record(self, version: Version, digests: Mapping[str, str]) -> None:
         at = datetime.fromtimestamp(self._world.clock.now(), UTC).isoformat(timespec="seconds")

@@ -28,13 +28,11 @@ def check_preflight(world: World, version: Version) -> Iterator[str]:
     images = world.engine.image_facts(version)
     problems = [
         *_tool_problems(facts),
+        *_directory_problems(world),
         *_image_problems(images, facts),
         *_disk_problems(world, images, facts),
         *_port_problems(world),
     ]
-    migrations = world.engine.see().migrations
-    if migrations:
-        problems.append(f"A migration is running ({listed(migrations)}).")
     if problems:
         raise Refused(
             " ".join(problems),
@@ -43,6 +41,14 @@ def check_preflight(world: World, version: Version) -> Iterator[str]:
         )
     missing = sum(not image.local for image in images)
     yield f"engine {facts.version}, Compose {facts.compose_version}, {facts.platform}; {missing} image(s) to pull"
+
+
+def check_transition(world: World) -> None:
+    """What a change of state needs. Raises Refused, or EngineUnreachable without Compose; nothing is touched then."""
+    world.engine.require_compose()
+    problems = [*_directory_problems(world), *_port_problems(world)]
+    if problems:
+        raise Refused(" ".join(problems), "Nothing was touched: the site is as it was.", "Mend this, then try again.")
 
 
 def pull_missing(world: World, version: Version) -> Iterator[str]:
@@ -62,12 +68,24 @@ def _tool_problems(facts: EngineFacts) -> Iterator[str]:
         yield f"Compose {facts.compose_version} is too old: {OLDEST_COMPOSE[0]}.{OLDEST_COMPOSE[1]} or newer is needed."
 
 
+def _directory_problems(world: World) -> Iterator[str]:
+    other = world.engine.other_directory()
+    if other is not None:
+        yield (
+            f"The project name {world.site.settings.project} belongs to the site in {other}: "
+            "set another COMPOSE_PROJECT_NAME."
+        )
+
+
 def _image_problems(images: tuple[ImageFact, ...], facts: EngineFacts) -> Iterator[str]:
+    reasons: dict[str, list[str]] = {}
     for image in images:
         if image.problem:
-            yield image.problem
+            reasons.setdefault(image.problem, []).append(image.image)
         elif image.platforms and not any(platform.startswith(facts.platform) for platform in image.platforms):
             yield f"{image.image} is made for {listed(image.platforms)}, and this engine is {facts.platform}."
+    for reason, names in reasons.items():
+        yield f"{listed(tuple(names))} cannot be had: {reason}."
 
 
 def _disk_problems(world: World, images: tuple[ImageFact, ...], facts: EngineFacts) -> Iterator[str]:

@@ -29,7 +29,8 @@ def dashboard_hints(
     if view is None:
         return ()
     walking = walk is not None and not walk.is_over
-    names = ["watch"] if walking else ["deploy", "apply"]
+    unfinished = ["resume", "rollback"] if view.unfinished is not None else []
+    names = ["watch"] if walking else [*unfinished, "deploy", "apply"]
     names += ["logs", "history"]
     service = view.service(selected)
     if service is not None and service.runs:

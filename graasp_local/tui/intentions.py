@@ -22,6 +22,7 @@ class ChangeState:
     """Bring the site into a state."""
 
     target: InfraState
+    rolls_back = False
 
     @property
     def command(self) -> str:
@@ -47,6 +48,8 @@ class DeployVersion:
 
     version: Version
     end: InfraState = InfraState.RUNNING
+    rolls_back = True
+    """What fails behind the closed gate is put back, as the command line does where nothing else is asked."""
 
     @property
     def command(self) -> str:
@@ -69,4 +72,34 @@ class DeployVersion:
         return lambda observed: walks.deployment_plan(world, observed, request)
 
 
-Intention = ChangeState | DeployVersion
+@dataclass(frozen=True, slots=True)
+class ResumeDeployment:
+    """Go on with the deployment that was left unfinished."""
+
+    command = "graasp-local resume"
+    name = "resume"
+    headline = "Go on with the unfinished deployment"
+    rolls_back = True
+
+    def planner(self, world: World) -> Planner:
+        from graasp_local import walks
+
+        return lambda observed: walks.resume_plan(world, observed)
+
+
+@dataclass(frozen=True, slots=True)
+class RollBack:
+    """Put the site back to before the deployment that was left unfinished."""
+
+    command = "graasp-local rollback"
+    name = "rollback"
+    headline = "Put the site back to before the unfinished deployment"
+    rolls_back = False
+
+    def planner(self, world: World) -> Planner:
+        from graasp_local import walks
+
+        return lambda observed: walks.rollback_plan(world, observed)
+
+
+Intention = ChangeState | DeployVersion | ResumeDeployment | RollBack

@@ -44,6 +44,8 @@ def told_lines(record: dict[str, Any]) -> tuple[str, ...]:
     match record["event"]:
         case "step-started":
             return (f"  · {record['title']}",)
+        case "rollback-started":
+            return (*record["problem"], "Putting the site back:")
         case "step-output":
             return (f"      {record['text']}",)
         case "step-ended":

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from graasp_local.journal import WalkRecord, uncertain_migration
+from graasp_local.journal import WalkRecord, unfinished_deployment
 from graasp_local.live import Listing, SeenContainer, Usage
 from graasp_local.lock import Holder
 from graasp_local.plan import Plan, plan_transition
@@ -120,7 +120,7 @@ class SiteView:
         if self.holder is not None:
             return ()
         if self.unfinished is not None:
-            return (f"graasp-local deploy --version {self.unfinished.version}",)
+            return ("graasp-local resume", "graasp-local rollback")
         if self.drift is not None:
             return (self.drift.mending_command,)
         return ()
@@ -156,7 +156,7 @@ def site_view(
         observed,
         rows,
         Deployment(last.version or "", last.at, last.downtime_seconds) if last else None,
-        uncertain_migration(walks) if holder is None else None,
+        unfinished_deployment(walks) if holder is None else None,
         holder,
     )
 

@@ -71,6 +71,18 @@ class VerbActions:
     def do_deploy(self) -> None:
         self.do_versions()
 
+    def do_resume(self) -> None:
+        from graasp_local.tui.intentions import ResumeDeployment
+
+        if self._seen():
+            self._ui.plan(ResumeDeployment())
+
+    def do_rollback(self) -> None:
+        from graasp_local.tui.intentions import RollBack
+
+        if self._seen():
+            self._ui.plan(RollBack())
+
     def do_versions(self) -> None:
         from graasp_local.tui.screens.versions import VersionsScreen
 

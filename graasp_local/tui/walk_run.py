@@ -41,7 +41,9 @@ class WalkRun:
         try:
             world = self._access.world(self._access.site(), self.interruption, self._narrate)
             planner = self.intention.planner(world)
-            for event in walks.run(world, planner, self._shown, self.intention.command, self.intention.name):
+            on_failure = walks.OnFailure.ROLLBACK if self.intention.rolls_back else walks.OnFailure.HOLD
+            walk = walks.Walk(planner, self.intention.command, self.intention.name, self._shown, on_failure)
+            for event in walks.run(world, walk):
                 self._tell(event)
         except GraaspLocalError as error:
             self._tell(_ended_before_it_began(error))

@@ -70,6 +70,7 @@ class WalkView:
     seconds: float | None = None
     downtime_seconds: float | None = None
     problem: tuple[str, ...] = ()
+    rolls_back: bool = False
 
     @property
     def is_over(self) -> bool:
@@ -77,22 +78,22 @@ class WalkView:
 
     @property
     def current(self) -> int | None:
-        """The index of the step that is being done, or that failed."""
-        for index, step in enumerate(self.steps):
-            if step.progress in (Progress.DOING, Progress.FAILED):
-                return index
-        return None
+        """The index of the step that is being done."""
+        return next((i for i, step in enumerate(self.steps) if step.progress is Progress.DOING), None)
 
     @property
     def latest(self) -> int | None:
-        """The index of the step that was begun last."""
+        """The index of the step that was begun last; once the walk is over, of the one that failed if one did."""
+        failed = [index for index, step in enumerate(self.steps) if step.progress is Progress.FAILED]
+        if self.is_over and failed:
+            return failed[0]
         begun = [index for index, step in enumerate(self.steps) if step.progress is not Progress.WAITING]
         return begun[-1] if begun else None
 
     @property
     def closed_since(self) -> float | None:
         """When this walk began to close the gate, if it has not opened it since."""
-        begun = {step.name: step.began for step in self.steps if step.began is not None}
+        begun = {step.name: step.began for step in reversed(self.steps) if step.began is not None}
         done = {step.name for step in self.steps if step.progress is Progress.DONE}
         return None if "open-gate" in done else begun.get("close-gate")
 
@@ -136,8 +137,12 @@ def advanced(view: WalkView, record: Mapping[str, Any], now: float) -> WalkView:
                 target=record["target"],
                 version=record["version"] or "",
                 began=at,
-                steps=tuple(StepView(s["name"], s["title"], s["cause"], bool(s.get("closed"))) for s in record["plan"]),
+                steps=_planned(record["plan"]),
             )
+        case "rollback-started":
+            # What was not begun is not done any more; the way back takes its place.
+            tried = tuple(step for step in view.steps if step.progress is not Progress.WAITING)
+            return replace(view, steps=(*tried, *_planned(record["plan"])), rolls_back=True)
         case "step-started":
             return _with_step(view, record["index"], lambda step: replace(step, progress=Progress.DOING, began=at))
         case "step-output":
@@ -174,6 +179,10 @@ def walk_view(records: Iterable[Mapping[str, Any]]) -> WalkView:
     return view
 
 
+def _planned(steps: Iterable[Mapping[str, Any]]) -> tuple[StepView, ...]:
+    return tuple(StepView(s["name"], s["title"], s["cause"], bool(s.get("closed"))) for s in steps)
+
+
 def _with_step(view: WalkView, index: int, change: Any) -> WalkView:
     if not 0 <= index < len(view.steps):
         return view
@@ -195,7 +204,10 @@ def what_now(view: WalkView) -> tuple[tuple[str, str], ...]:
         case "done" if view.version:
             return (("bypass", "show the bypass"), ("history", "see it in the history"))
         case "failed" | "interrupted" | "killed":
-            return (("logs", "read the logs"), ("deploy", "deploy again, or a mended version"))
+            again = (("resume", "resume"), ("rollback", "roll back")) if view.version or view.rolls_back else ()
+            return (*again, ("logs", "read the logs"))
+        case "rolled-back":
+            return (("deploy", "deploy a mended version"), ("logs", "read the logs"))
         case "refused":
             return (("deploy", "choose another version"),) if view.version else (("logs", "read the logs"),)
         case _:

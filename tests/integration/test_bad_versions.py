@@ -45,33 +45,86 @@ def test_a_version_that_does_not_exist_is_refused_with_nothing_touched(site: Dem
     assert_open_with_data(site, "1.1.0")
 
 
-def test_a_migration_that_fails_changes_no_row_and_its_cause_is_shown(site: DemoSite) -> None:
-    ended = site.deploy("1.3.0-migration-fails", code=21)
-    assert ended["steps"][-1]["name"] == "migrate"
-    assert_closed(site, "db-only")
-    assert 'relation "no_such_table" does not exist' in site.run("history", "--last").stdout
-    assert site.run("apply", "running", code=10).stderr.startswith("The walk ")
-    assert site.status()["next"]
-    assert site.deploy("1.1.0")["outcome"] == "done"
-    assert_open_with_data(site, "1.1.0")
+def databases(site: DemoSite) -> set[str]:
+    words = ("compose", "--", "exec", "-T", "db", "psql", "-U", "postgres", "-Atc", "SELECT datname FROM pg_database")
+    return set(site.run(*words).stdout.split())
 
 
-def test_a_migration_that_hangs_is_ended_at_its_limit(site: DemoSite) -> None:
-    ended = site.deploy("1.3.0-migration-hangs", "--migration-limit", "3", code=21)
-    assert "not done after 3 s" in ended["problem"][0]
-    assert_closed(site, "db-only")
+def umami_session(site: DemoSite) -> str:
+    query = "SELECT pid FROM pg_stat_activity WHERE datname = 'umami'"
+    return site.run("compose", "--", "exec", "-T", "db", "psql", "-U", "postgres", "-Atc", query).stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("version", "step", "said", "options"),
+    [
+        ("1.3.0-migration-fails", "migrate", "failed with exit code 1", ()),
+        ("1.3.0-migration-hangs", "migrate", "not done after 3 s", ("--migration-limit", "3")),
+        ("1.3.0-migration-lies", "prove-migrations", "0003_never_applied is not in the database", ()),
+        ("1.3.0-never-healthy", "start-graasp", "core runs but does not get healthy", ()),
+        ("1.3.0-wrong-version", "verify-core", "version 0.0.1, not 1.3.0-wrong-version", ()),
+    ],
+)
+def test_a_failed_deployment_costs_downtime_only(
+    site: DemoSite, version: str, step: str, said: str, options: tuple[str, ...]
+) -> None:
+    umami = umami_session(site)
+    ended = site.deploy(version, *options, code=20)
+    assert (ended["outcome"], ended["state"], ended["version"]) == ("rolled-back", "running", "1.1.0")
+    assert next(s["name"] for s in ended["steps"] if s["outcome"] == "failed") == step
+    assert said in ended["problem"][0]
+    assert ended["downtime_seconds"] > 0
     assert site.containers(one_offs=True) == {}
-    assert site.deploy("1.1.0")["outcome"] == "done"
+    assert umami_session(site) == umami
+    assert site.status()["unfinished"] is None
     assert_open_with_data(site, "1.1.0")
 
 
-def test_a_migration_that_lies_is_caught(site: DemoSite) -> None:
-    ended = site.deploy("1.3.0-migration-lies", code=21)
-    assert ended["steps"][-1]["name"] == "prove-migrations"
-    assert "0003_never_applied is not in the database" in ended["problem"][0]
-    assert_closed(site, "db-only")
-    assert site.deploy("1.1.0")["outcome"] == "done"
+def test_the_cause_of_a_failed_migration_is_shown_from_postgres_log(site: DemoSite) -> None:
+    site.deploy("1.3.0-migration-fails", code=20)
+    shown = site.run("history", "--last").stdout
+    assert 'relation "no_such_table" does not exist' in shown
+    assert 'ALTER TABLE "no_such_table"' in shown
+
+
+def test_the_database_of_the_failed_deployment_is_kept_until_the_next_one_went_through(site: DemoSite) -> None:
+    site.deploy("1.3.0-migration-fails", code=20)
+    assert [name for name in databases(site) if name.startswith("graasp_failed_")]
+    site.deploy("1.2.0")
+    assert {name for name in databases(site) if name.startswith("graasp_")} == set()
+    site.deploy("1.1.0")
+
+
+@pytest.mark.parametrize("version", ["1.3.0-migration-fails", "1.3.0-migration-lies", "1.3.0-wrong-version"])
+def test_held_after_a_failure_the_site_stays_closed_and_can_be_rolled_back(site: DemoSite, version: str) -> None:
+    ended = site.deploy(version, "--on-failure", "hold", code=21)
+    assert ended["outcome"] == "failed"
+    told = site.status()
+    assert (told["gate"], told["next"]) == ("closed", ["graasp-local resume", "graasp-local rollback"])
+    assert site.ask("/", AS_BROWSER).status == 302
+    if "migration" in version:
+        assert site.run("apply", "running", code=10).stderr.startswith("The walk ")
+    site.run("rollback")
     assert_open_with_data(site, "1.1.0")
+
+
+def test_a_held_version_that_was_refused_is_not_let_through_by_apply(site: DemoSite) -> None:
+    site.deploy("1.3.0-wrong-version", "--on-failure", "hold", code=21)
+    assert "version 0.0.1, not 1.3.0-wrong-version" in site.run("apply", "running", code=21).stderr
+    assert site.status()["gate"] == "closed"
+    site.run("rollback")
+    assert_open_with_data(site, "1.1.0")
+
+
+def test_resume_tries_again_and_rolls_back_what_fails_again(site: DemoSite) -> None:
+    site.deploy("1.3.0-migration-fails", "--on-failure", "hold", code=21)
+    site.run("resume", code=20)
+    assert_open_with_data(site, "1.1.0")
+
+
+def test_without_anything_unfinished_resume_and_rollback_are_refused(site: DemoSite) -> None:
+    for verb in ("resume", "rollback"):
+        assert "No deployment of this site was left unfinished" in site.run(verb, code=10).stderr
 
 
 def test_a_core_that_boots_slowly_is_waited_for(site: DemoSite) -> None:
@@ -79,22 +132,6 @@ def test_a_core_that_boots_slowly_is_waited_for(site: DemoSite) -> None:
     assert ended["outcome"] == "done"
     assert ended["downtime_seconds"] > 10
     assert_open_with_data(site, "1.3.0-slow-boot")
-
-
-def test_a_core_that_never_gets_healthy_keeps_the_site_closed(site: DemoSite) -> None:
-    ended = site.deploy("1.3.0-never-healthy", code=21)
-    assert "core runs but does not get healthy" in ended["problem"][0]
-    assert_closed(site, "drifted")
-    assert site.deploy("1.2.0")["outcome"] == "done"
-    assert_open_with_data(site, "1.2.0")
-
-
-def test_a_core_of_another_version_is_not_shown_to_visitors(site: DemoSite) -> None:
-    ended = site.deploy("1.3.0-wrong-version", code=21)
-    assert "version 0.0.1, not 1.3.0-wrong-version" in ended["problem"][0]
-    assert_closed(site, "restricted")
-    assert site.deploy("1.2.0")["outcome"] == "done"
-    assert_open_with_data(site, "1.2.0")
 
 
 def test_a_core_that_crashes_later_shows_the_page_and_is_seen_as_drift(site: DemoSite) -> None:

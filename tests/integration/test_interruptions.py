@@ -51,13 +51,12 @@ def test_a_second_walk_is_kept_out_and_told_by_whom(open_site: DemoSite) -> None
     assert str(first.pid) in open_site.status()["walk"]
     os.killpg(first.pid, signal.SIGINT)
     ended, _ = rest_of(first)
-    assert ended["outcome"] == "interrupted"
-    assert open_site.deploy("1.1.0")["outcome"] == "done"
+    assert (ended["outcome"], first.returncode) == ("rolled-back", 130)
     assert open_site.item_names() == ["kept"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interruption_during_a_migration_ends_it_and_says_where_things_stand(
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interruption_during_a_migration_ends_it_and_puts_the_site_back(
     open_site: DemoSite, number: signal.Signals
 ) -> None:
     walk = open_site.start(*HANGING)
@@ -67,10 +66,8 @@ def test_an_interruption_during_a_migration_ends_it_and_says_where_things_stand(
     ended, errors = rest_of(walk)
     assert walk.returncode == 130
     assert "Interrupted: ending at the next safe point" in errors
-    assert (ended["outcome"], ended["state"]) == ("interrupted", "db-only")
+    assert (ended["outcome"], ended["state"], ended["version"]) == ("rolled-back", "running", "1.1.0")
     assert open_site.containers(one_offs=True) == {}
-    assert open_site.status()["gate"] == "closed"
-    assert open_site.deploy("1.1.0")["outcome"] == "done"
     assert open_site.item_names() == ["kept"]
 
 
@@ -81,8 +78,8 @@ def test_a_ctrl_c_while_docker_commands_run_is_an_interruption(open_site: DemoSi
     until_step(walk, step)
     os.killpg(walk.pid, signal.SIGINT)
     ended, _ = rest_of(walk)
-    assert (walk.returncode, ended["outcome"]) == (130, "interrupted")
-    assert open_site.status()["gate"] == "closed"
+    assert (walk.returncode, ended["outcome"]) == (130, "rolled-back")
+    assert open_site.status()["state"] == "running"
     assert open_site.deploy(target)["outcome"] == "done"
     assert open_site.item_names() == ["kept"]
 
@@ -94,8 +91,10 @@ def test_a_second_ctrl_c_leaves_things_as_they_are(open_site: DemoSite) -> None:
     walk.send_signal(signal.SIGINT)
     _, errors = rest_of(walk)
     assert walk.returncode == 130
-    assert "Interrupted" in errors
-    assert open_site.deploy("1.1.0")["outcome"] == "done"
+    assert "Left as it is" in errors
+    assert open_site.status()["next"] == ["graasp-local resume", "graasp-local rollback"]
+    open_site.run("rollback")
+    assert (open_site.status()["version"], open_site.item_names()) == ("1.1.0", ["kept"])
 
 
 @pytest.mark.parametrize("step", ["pull", "close-gate", "drain", "stop-graasp", "prove-migrations", "start-graasp"])
@@ -112,16 +111,21 @@ def test_the_next_deployment_goes_on_after_a_kill(open_site: DemoSite, step: str
     assert killed[1]["outcome"] == "killed"
 
 
-def test_a_migration_that_outlived_its_walk_is_not_doubled(open_site: DemoSite) -> None:
-    walk = open_site.start(*HANGING)
+def killed_during_a_migration(site: DemoSite, version: str) -> str:
+    """Kill a walk with SIGKILL while its migration runs; returns the container that goes on without it."""
+    walk = site.start("deploy", "--version", version, "--json")
     until_step(walk, "migrate")
-    wait_for(lambda: open_site.containers(one_offs=True) != {}, "the migration runs")
+    wait_for(lambda: site.containers(one_offs=True) != {}, "the migration runs")
     os.killpg(walk.pid, signal.SIGKILL)
     rest_of(walk)
-    refused = open_site.deploy("1.1.0", code=10)
-    assert "A migration is running" in str(refused["problem"])
-    name = open_site.containers(one_offs=True)["migrate"]["Name"].lstrip("/")
-    assert name in str(refused["problem"])
-    subprocess.run(["docker", "rm", "--force", name], check=True, capture_output=True)
-    assert open_site.deploy("1.1.0")["outcome"] == "done"
-    assert open_site.item_names() == ["kept"]
+    return str(site.containers(one_offs=True)["migrate"]["Name"]).lstrip("/")
+
+
+def test_a_migration_that_outlived_its_walk_is_ended_by_a_rollback(open_site: DemoSite) -> None:
+    name = killed_during_a_migration(open_site, "1.3.0-migration-hangs")
+    told = open_site.status()
+    assert (told["migrations"], told["next"]) == ([name], ["graasp-local resume", "graasp-local rollback"])
+    assert name in open_site.run("apply", "stopped", code=10).stderr
+    open_site.run("rollback")
+    assert open_site.containers(one_offs=True) == {}
+    assert (open_site.status()["state"], open_site.item_names()) == ("running", ["kept"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from graasp_local.errors import ConfigurationError, EngineUnreachable, Refused
 from graasp_local.init_site import init_site
 from graasp_local.live import AvailableVersion, AvailableVersions, Listing, SeenContainer, Usage
 from graasp_local.migrations import AppliedMigration, ImageMigration
-from graasp_local.ports import CoreAnswer, EngineFacts, ImageFact, Interruption, SeenServices
+from graasp_local.ports import CoreAnswer, EngineFacts, ImageFact, Interruption, MigrationRun, SeenServices
 from graasp_local.site import Site
 from graasp_local.states import TABLE, Gate, Health, InfraState, ObservedService, ServiceGroup, Status
 from graasp_local.version import Version
@@ -48,6 +49,7 @@ class FakeSite:
     reachable: bool = True
     logs: dict[str, list[str]] = field(default_factory=dict)
     done: list[str] = field(default_factory=list)
+    snapshots: dict[str, tuple[str, ...]] = field(default_factory=dict)
     streams: list[FakeStream] = field(default_factory=list)
     held: threading.Event = field(default_factory=threading.Event)
     """While it is not set, a migration runs and does not end."""
@@ -257,6 +259,15 @@ class FakeEngine:
     def image_migrations(self, version: Version) -> tuple[ImageMigration, ...]:
         return tuple(ImageMigration(tag, int(tag[:4]) + 1, tag) for tag in MIGRATIONS[str(version)])
 
+    def running_migrations(self) -> Sequence[MigrationRun]:
+        return ()
+
+    def require_compose(self) -> None:
+        self._site.answer()
+
+    def other_directory(self) -> str | None:
+        return None
+
     def start_migration(self, version: Version) -> FakeMigration:
         return FakeMigration(self._site, version)
 
@@ -295,6 +306,22 @@ class FakeDatabase:
 
     def size_bytes(self) -> int:
         return 1_000_000
+
+    def take_snapshot(self, name: str) -> None:
+        self._site.snapshots[name] = self._site.applied
+
+    def swap_back(self, snapshot: str) -> str:
+        self._site.applied = self._site.snapshots.pop(snapshot)
+        return "graasp_failed"
+
+    def has_snapshot(self, name: str) -> bool:
+        return name in self._site.snapshots
+
+    def drop_snapshots_but(self, name: str) -> tuple[str, ...]:
+        return ()
+
+    def migration_lock(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def end_other_sessions(self) -> int:
         return 0

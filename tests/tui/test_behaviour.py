@@ -106,6 +106,8 @@ def test_a_failed_migration_says_what_happened_and_what_can_be_done(access: Fake
         assert "✗ run the migrations of 1.2.0-fails" in text
         assert "no_such_table" in text
         assert "failed with exit code 1" in text
+        assert "● running" in text
+        assert "deploy a mended version" in text
 
     drive(access, steps, size=(140, 40))
 
@@ -114,7 +116,7 @@ def test_an_unknown_version_is_refused_before_anything_is_touched(access: FakeAc
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         await press(pilot, "d 9 . 9 . 9 enter")
         await until(pilot, lambda: "Refused" in screen_text(app))
-        assert "There is no image core-v9.9.9." in screen_text(app)
+        assert "core-v9.9.9" in screen_text(app)
 
     drive(access, steps)
 
@@ -138,7 +140,7 @@ def test_closing_the_ui_during_a_walk_asks_first(access: FakeAccess) -> None:
     assert read_walks(access.site().journal_directory)[0].outcome == "done"
 
 
-def test_an_interruption_asks_first_and_ends_at_a_safe_point(access: FakeAccess) -> None:
+def test_an_interruption_asks_first_and_puts_the_site_back(access: FakeAccess) -> None:
     access.fake.held.clear()
 
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
@@ -149,7 +151,8 @@ def test_an_interruption_asks_first_and_ends_at_a_safe_point(access: FakeAccess)
         await press(pilot, "y")
         await until(pilot, lambda: app.walk is not None and app.walk.is_over)
         assert app.walk is not None
-        assert app.walk.outcome == "interrupted"
+        assert app.walk.outcome == "rolled-back"
+        assert "↺ Rolled back" in screen_text(app)
 
     drive(access, steps)
 

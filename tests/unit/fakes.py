@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from graasp_local.errors import NeedsYou
+from graasp_local.errors import EngineUnreachable, NeedsYou
 from graasp_local.init_site import init_site
 from graasp_local.migrations import AppliedMigration, ImageMigration
 from graasp_local.ports import CoreAnswer, EngineFacts, ImageFact, MigrationRun, SeenServices
@@ -93,11 +94,15 @@ class FakeEngine:
     port: str | None = None
     in_flight: list[int] = field(default_factory=list)
     never_on: Mapping[str, Health] = field(default_factory=dict)
+    never_on_version: str = ""
     migration_code: int | None = 0
     migration_applies: bool = True
     run: FakeMigrationRun | None = None
     failing: dict[str, Exception] = field(default_factory=dict)
     engine_version: str = "28.0.0"
+    orphans: list[FakeMigrationRun] = field(default_factory=list)
+    no_compose: bool = False
+    other_site: str | None = None
 
     def _call(self, name: str, *words: str) -> None:
         self.state.calls.append(" ".join([name, *words]))
@@ -115,6 +120,8 @@ class FakeEngine:
         version = str(self.state.selected() or "")
         for name in services:
             health = self.never_on.get(name, Health.HEALTHY)
+            if name == "core" and version == self.never_on_version:
+                health = Health.UNHEALTHY
             self.state.observed = self.state.observed.with_services(
                 (name,), Status.RUNNING, health, version if name in VERSIONED else ""
             )
@@ -164,6 +171,16 @@ class FakeEngine:
         self.run = FakeMigrationRun(self.migration_code)
         return self.run
 
+    def running_migrations(self) -> Sequence[MigrationRun]:
+        return self.orphans
+
+    def require_compose(self) -> None:
+        if self.no_compose:
+            raise EngineUnreachable("Docker has no Compose plugin.")
+
+    def other_directory(self) -> str | None:
+        return self.other_site
+
     def port_holder(self, address: str, port: int) -> str | None:
         return self.port
 
@@ -177,6 +194,7 @@ class FakeEdge:
 
     state: FakeSiteState
     says: str | None = None
+    says_instead: Mapping[str, str] = field(default_factory=dict)
     database_is_usable: bool = True
 
     def gate(self) -> Gate:
@@ -187,19 +205,55 @@ class FakeEdge:
 
     def core(self) -> CoreAnswer | None:
         core = next(service for service in self.state.observed.services if service.name == "core")
-        return CoreAnswer(self.says or core.version, self.database_is_usable) if core.is_on else None
+        said = self.says or self.says_instead.get(core.version, core.version)
+        return CoreAnswer(said, self.database_is_usable) if core.is_on else None
 
 
 @dataclass
 class FakeDatabase:
     state: FakeSiteState
     bytes: int = 10_000_000
+    snapshots: dict[str, list[AppliedMigration]] = field(default_factory=dict)
+    failed: dict[str, list[AppliedMigration]] = field(default_factory=dict)
+    snapshot_fails: bool = False
+    lock_held_elsewhere: bool = False
 
     def applied_migrations(self) -> tuple[AppliedMigration, ...]:
         return tuple(self.state.applied)
 
     def size_bytes(self) -> int:
         return self.bytes
+
+    def take_snapshot(self, name: str) -> None:
+        self.state.calls.append("snapshot")
+        if self.snapshot_fails:
+            raise NeedsYou("No space left on device.")
+        self.snapshots[name] = list(self.state.applied)
+
+    def has_snapshot(self, name: str) -> bool:
+        return name in self.snapshots
+
+    def swap_back(self, snapshot: str) -> str:
+        self.state.calls.append("swap-back")
+        failed = snapshot.replace("snapshot", "failed")
+        if snapshot in self.snapshots:
+            self.failed[failed] = list(self.state.applied)
+            self.state.applied[:] = self.snapshots.pop(snapshot)
+        elif failed not in self.failed:
+            raise NeedsYou(f"There is no snapshot {snapshot} on the database server.")
+        return failed
+
+    def drop_snapshots_but(self, name: str) -> tuple[str, ...]:
+        old = tuple(other for other in self.snapshots if other != name)
+        for other in old:
+            del self.snapshots[other]
+        return old
+
+    @contextmanager
+    def migration_lock(self) -> Iterator[None]:
+        if self.lock_held_elsewhere:
+            raise NeedsYou("Another graasp-local is migrating this database, perhaps from another machine.")
+        yield
 
     def end_other_sessions(self) -> int:
         self.state.calls.append("end-sessions")

@@ -56,7 +56,9 @@ def observed_sites(draw: st.DrawFn) -> ObservedState:
         status = draw(st.sampled_from(Status))
         healths = list(Health) if status is Status.RUNNING else [Health.NONE]
         version = draw(st.sampled_from(["1.0.0", "1.1.0"])) if name in VERSIONED else ""
-        services.append(ObservedService(name, group, status, draw(st.sampled_from(healths)), version=version))
+        outdated = status is Status.RUNNING and draw(st.booleans())
+        health = draw(st.sampled_from(healths))
+        services.append(ObservedService(name, group, status, health, version=version, outdated=outdated))
     edge_is_on = next(service for service in services if service.group is ServiceGroup.EDGE).is_on
     gate = draw(st.sampled_from(Gate)) if edge_is_on else Gate.UNKNOWN
     return ObservedState(tuple(services), gate)

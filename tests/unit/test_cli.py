@@ -47,7 +47,9 @@ def test_help_lists_every_verb_and_exit_code() -> None:
 def test_plan_needs_no_engine_when_told_where_from(site: Path) -> None:
     result = call("--site", str(site), "plan", "db-only", "--from", "running", "--json")
     assert result.returncode == 0, result.stderr
-    assert [step["name"] for step in json.loads(result.stdout)["plan"]] == ["close-gate", "prove-closed", "stop-graasp"]
+    assert [step["name"] for step in json.loads(result.stdout)["plan"]] == [
+        *["close-gate", "prove-closed", "drain", "stop-graasp"]
+    ]
 
 
 def test_plan_prints_what_would_be_done(site: Path) -> None:

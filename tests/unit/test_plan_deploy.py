@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from graasp_local.migrations import NotKnownYet, Pending
-from graasp_local.plan import DeployRequest, plan_deploy, render
+from graasp_local.plan import DeployRequest, plan_deploy, plan_rollback, render
 from graasp_local.states import Health, InfraState, ObservedState, Status
 from graasp_local.steps import title
 from graasp_local.version import Version
@@ -45,29 +47,41 @@ def test_the_walk_of_an_open_site() -> None:
                 "core cuts its requests when it stops",
             ),
             (7, "closed", "stop redis, core and workers", "db-only does not need graasp"),
-            (8, "closed", "run the migrations of 1.1.0 (at most 1800 s)", "pending: 0002_item_lang"),
+            (
+                8,
+                "closed",
+                "end what is still connected to the database",
+                "a statement left over from a migration that was killed may hold locks",
+            ),
             (
                 9,
+                "closed",
+                "take a snapshot of the database",
+                "a migration that goes wrong is taken back in a second",
+            ),
+            (10, "closed", "run the migrations of 1.1.0 (at most 1800 s)", "pending: 0002_item_lang"),
+            (
+                11,
                 "closed",
                 "prove that the database is migrated to 1.1.0",
                 "neither the exit code nor the output of a migration is proof",
             ),
             (
-                10,
+                12,
                 "closed",
                 "select 1.1.0 for everything started from here on",
                 "from here on the database belongs to this version",
             ),
-            (11, "closed", "start redis, core and workers and wait until healthy", "1.1.0 takes over"),
+            (13, "closed", "start redis, core and workers and wait until healthy", "1.1.0 takes over"),
             (
-                12,
+                14,
                 "closed",
                 "ask core through the gate whether it is 1.1.0",
                 "visitors must not be the first to meet it",
             ),
-            (13, "closed", "open the gate", "the new version is verified"),
-            (14, "", "prove that the gate is open", "whether visitors get in is proven by asking as one"),
-            (15, "", "record 1.1.0 as deployed", "the next deployment starts from here"),
+            (15, "closed", "open the gate", "the new version is verified"),
+            (16, "", "prove that the gate is open", "whether visitors get in is proven by asking as one"),
+            (17, "", "record 1.1.0 as deployed", "the next deployment starts from here"),
         ]
     ]
 
@@ -76,6 +90,44 @@ def test_nothing_pending_leaves_the_migration_out_and_keeps_its_proof() -> None:
     steps = titles(site_in(InfraState.RUNNING), Pending(()))
     assert "run the migrations of 1.1.0 (at most 1800 s)" not in steps
     assert "prove that the database is migrated to 1.1.0" in steps
+
+
+def test_a_migration_that_outlived_its_walk_is_waited_for_before_anything_is_read() -> None:
+    site = replace(site_in(InfraState.DB_ONLY), migrations=("site-migrate-run-1",))
+    steps = titles(site, NotKnownYet())
+    waiting = steps.index("wait for the migration that is running (at most 1800 s)")
+    assert steps[waiting + 1] == "read which migrations 1.1.0 needs"
+
+
+ROLLBACK_FROM_DB_ONLY = """
+end what is still connected to the database
+put the snapshot graasp_snapshot_x back in the database's place
+prove that the database is migrated to 1.0.0
+select 1.0.0 for everything started from here on
+start redis, core and workers and wait until healthy
+ask core through the gate whether it is 1.0.0
+open the gate
+prove that the gate is open
+"""
+
+
+def test_the_way_back_after_a_migration_began() -> None:
+    plan = plan_rollback(site_in(InfraState.DB_ONLY), Version(1, 0, 0), "graasp_snapshot_x", InfraState.RUNNING)
+    assert [title(step) for step in plan.steps] == ROLLBACK_FROM_DB_ONLY.strip().splitlines()
+
+
+def test_the_way_back_before_a_migration_began_leaves_the_database_alone() -> None:
+    plan = plan_rollback(site_in(InfraState.DB_ONLY), Version(1, 0, 0), None, InfraState.RUNNING)
+    assert not any("snapshot" in title(step) for step in plan.steps)
+
+
+def test_the_way_back_stops_the_new_code_behind_a_closed_gate() -> None:
+    plan = plan_rollback(site_in(InfraState.RUNNING), Version(1, 0, 0), "graasp_snapshot_x", InfraState.RUNNING)
+    assert [title(step) for step in plan.steps][:3] == [
+        "close the gate",
+        "prove that the gate is closed",
+        "stop redis, core and workers",
+    ]
 
 
 def test_a_new_site_reads_its_migrations_once_the_database_is_up() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graasp_local.migrations import Forecast, NotKnownYet, Pending
-from graasp_local.plan import DeployRequest, Plan, plan_deploy, plan_transition, simulate
+from graasp_local.plan import DeployRequest, Plan, plan_deploy, plan_rollback, plan_transition, simulate
 from graasp_local.states import Gate, InfraState, InState, ObservedState, ServiceGroup, classify
 from graasp_local.steps import (
     CloseGate,
@@ -31,8 +31,12 @@ VERSION = Version(1, 1, 0)
 @st.composite
 def plans(draw: st.DrawFn) -> tuple[ObservedState, Plan]:
     site = draw(observed_sites())
-    if draw(st.booleans()):
+    kind = draw(st.sampled_from(["transition", "deploy", "rollback"]))
+    if kind == "transition":
         return site, plan_transition(site, draw(TARGETS))
+    if kind == "rollback":
+        snapshot = draw(st.sampled_from([None, "graasp_snapshot_x"]))
+        return site, plan_rollback(site, VERSION, snapshot, draw(TARGETS))
     return site, plan_deploy(site, DeployRequest(VERSION, draw(ENDS)), draw(FORECASTS))
 
 
@@ -123,7 +127,7 @@ def test_replanning_after_a_failure_at_any_step_is_never_longer_and_ends_in_the_
     if plan.version is None:
         again = plan_transition(left_behind, plan.target)
     else:
-        again = plan_deploy(left_behind, DeployRequest(plan.version, plan.target), NotKnownYet())
+        again = plan_rollback(left_behind, plan.version, None, plan.target)
     if plan.version is None:
         assert len(again.steps) <= len(plan.steps)
     assert classify(simulate(left_behind, again.steps)) == InState(plan.target)

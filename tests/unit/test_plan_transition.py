@@ -9,6 +9,7 @@ import pytest
 from graasp_local.plan import plan_transition, render
 from graasp_local.states import Gate, Health, InfraState, ObservedState, Status
 from graasp_local.steps import title
+from graasp_local.version import Version
 from tests.unit.sites import new_site, site_in
 
 R, S, D, X = InfraState.RUNNING, InfraState.RESTRICTED, InfraState.DB_ONLY, InfraState.STOPPED
@@ -23,12 +24,13 @@ open the gate
 prove that the gate is open
 """
 START_GRAASP = "start redis, core and workers and wait until healthy\n"
+DRAIN = "let requests in flight finish (at most 10 s)\n"
 STOP_GRAASP = "stop redis, core and workers\n"
 
 PLANS = {
     (R, S): CLOSE,
-    (R, D): CLOSE + STOP_GRAASP,
-    (R, X): CLOSE + STOP_GRAASP + "stop umami\nstop db\n",
+    (R, D): CLOSE + DRAIN + STOP_GRAASP,
+    (R, X): CLOSE + DRAIN + STOP_GRAASP + "stop umami\nstop db\n",
     (S, R): OPEN,
     (S, D): STOP_GRAASP,
     (S, X): STOP_GRAASP + "stop umami\nstop db\n",
@@ -92,6 +94,7 @@ def test_an_unhealthy_database_restarts_with_everything_that_needs_it_behind_a_c
     assert titles(site, R) == [
         "close the gate",
         "prove that the gate is closed",
+        "let requests in flight finish (at most 10 s)",
         "stop redis, core and workers",
         "stop umami",
         "stop db",
@@ -111,6 +114,27 @@ def test_a_site_whose_nginx_died_is_closed_before_nginx_starts() -> None:
         "start nginx and wait until healthy",
         "prove that the gate is closed",
     ]
+
+
+def test_a_core_with_old_settings_is_made_anew_without_closing_the_site() -> None:
+    site = site_in(R)
+    outdated = replace(site, services=tuple(replace(s, outdated=s.name == "core") for s in site.services))
+    assert titles(outdated, R)[0] == "start core and wait until healthy"
+
+
+def test_an_nginx_with_old_settings_is_made_anew_behind_a_closed_gate() -> None:
+    site = site_in(R)
+    outdated = replace(site, services=tuple(replace(s, outdated=s.name == "nginx") for s in site.services))
+    assert titles(outdated, R)[:3] == [
+        "close the gate",
+        "start nginx and wait until healthy",
+        "prove that the gate is closed",
+    ]
+
+
+def test_the_gate_opens_only_onto_the_selected_version() -> None:
+    plan = plan_transition(site_in(S), R, Version(1, 1, 0))
+    assert title(plan.steps[0]) == "ask core through the gate whether it is 1.1.0"
 
 
 def test_nothing_to_do_is_said() -> None:

@@ -10,33 +10,43 @@ import pytest
 
 from graasp_local import walks
 from graasp_local.errors import EngineUnreachable, ExitCode, Locked, NeedsYou, Refused
-from graasp_local.events import Outcome, StepOutput, WalkEnded, WalkStarted
-from graasp_local.journal import read_walks, uncertain_migration
+from graasp_local.events import Event, Outcome, RollbackStarted, StepOutput, WalkEnded, WalkStarted
+from graasp_local.journal import read_walks, uncertain_migration, unfinished_deployment
 from graasp_local.lock import held_lock
-from graasp_local.migrations import NotKnownYet
-from graasp_local.plan import DeployRequest, plan_deploy, plan_transition
-from graasp_local.states import Gate, Health, InfraState, Status
+from graasp_local.migrations import AppliedMigration, NotKnownYet
+from graasp_local.plan import DeployRequest, Plan, plan_deploy, plan_transition
+from graasp_local.states import Gate, Health, InfraState, ObservedState, Status
 from graasp_local.steps import step_name
 from graasp_local.version import Version
-from tests.unit.fakes import FakeWorld
+from tests.unit.fakes import FakeMigrationRun, FakeWorld
 from tests.unit.sites import site_in
 
 
-def deploy(fake: FakeWorld, version: str = "1.1.0", **request: object) -> WalkEnded:
+def events_of(fake: FakeWorld, planner: Callable[[ObservedState], Plan], **walk: object) -> list[Event]:
+    wanted = walks.Walk(planner, "graasp-local deploy", "deploy", **walk)  # type: ignore[arg-type]
+    return list(walks.run(fake.world, wanted))
+
+
+def deploying(fake: FakeWorld, version: str = "1.1.0", **request: object) -> Callable[[ObservedState], Plan]:
     wanted = DeployRequest(Version.parse(version), **request)  # type: ignore[arg-type]
-    *_, ended = walks.run(
-        fake.world, lambda observed: walks.deployment_plan(fake.world, observed, wanted), None, "deploy", "deploy"
-    )
+    return lambda observed: walks.deployment_plan(fake.world, observed, wanted)
+
+
+def ended_of(events: list[Event]) -> WalkEnded:
+    ended = events[-1]
     assert isinstance(ended, WalkEnded)
     return ended
+
+
+def deploy(
+    fake: FakeWorld, version: str = "1.1.0", on_failure: walks.OnFailure = walks.OnFailure.HOLD, **request: object
+) -> WalkEnded:
+    """By default a failure is held, so that what it left behind can be looked at."""
+    return ended_of(events_of(fake, deploying(fake, version, **request), on_failure=on_failure))
 
 
 def apply(fake: FakeWorld, state: InfraState) -> WalkEnded:
-    *_, ended = walks.run(
-        fake.world, lambda observed: walks.transition_plan(fake.world, observed, state), None, "apply", "apply"
-    )
-    assert isinstance(ended, WalkEnded)
-    return ended
+    return ended_of(events_of(fake, lambda observed: walks.transition_plan(fake.world, observed, state)))
 
 
 def test_a_deployment_does_things_in_this_order(running: FakeWorld) -> None:
@@ -46,6 +56,8 @@ def test_a_deployment_does_things_in_this_order(running: FakeWorld) -> None:
     assert running.state.calls == [
         "flag-closed",
         "stop redis core workers",
+        "end-sessions",
+        "snapshot",
         "migrate 1.1.0",
         "start redis core workers",
         "flag-open",
@@ -69,10 +81,7 @@ def test_downtime_runs_from_closing_the_gate_to_its_opening(running: FakeWorld) 
 
 def test_requests_that_outlast_the_limit_are_said_to_be_cut(running: FakeWorld) -> None:
     running.engine.in_flight = [1] * 1000
-    request = DeployRequest(Version(1, 1, 0), drain_limit=1.0)
-    events = walks.run(
-        running.world, lambda seen: walks.deployment_plan(running.world, seen, request), None, "deploy", "deploy"
-    )
+    events = events_of(running, deploying(running, drain_limit=1.0))
     lines = [event.text for event in events if isinstance(event, StepOutput)]
     assert "1 request(s) still running after 1 s: they will be cut" in lines
 
@@ -109,8 +118,8 @@ def old_engine(fake: FakeWorld) -> None:
     fake.engine.engine_version = "20.10.24+dfsg1"
 
 
-def migration_running(fake: FakeWorld) -> None:
-    fake.state.observed = replace(fake.state.observed, migrations=("site-migrate-run-9",))
+def other_site(fake: FakeWorld) -> None:
+    fake.engine.other_site = "/srv/other"
 
 
 @pytest.mark.parametrize(
@@ -120,7 +129,7 @@ def migration_running(fake: FakeWorld) -> None:
         (wrong_architecture, "is made for linux/arm64, and this engine is linux/amd64"),
         (disk_full, "GiB free"),
         (old_engine, "Docker Engine 20.10.24+dfsg1 is too old"),
-        (migration_running, "A migration is running (site-migrate-run-9)"),
+        (other_site, "belongs to the site in /srv/other"),
     ],
 )
 def test_what_preflight_finds_is_refused_with_nothing_touched(
@@ -159,17 +168,8 @@ def test_a_version_older_than_the_database_is_refused_with_nothing_touched(runni
 
 def test_a_failed_migration_leaves_the_gate_closed_and_shows_what_postgres_said(running: FakeWorld) -> None:
     running.engine.migration_code = 1
-    events = list(
-        walks.run(
-            running.world,
-            lambda seen: walks.deployment_plan(running.world, seen, DeployRequest(Version(1, 1, 0))),
-            None,
-            "deploy",
-            "deploy",
-        )
-    )
-    ended = events[-1]
-    assert isinstance(ended, WalkEnded)
+    events = events_of(running, deploying(running))
+    ended = ended_of(events)
     assert (ended.outcome, ended.exit_code, ended.state) == (Outcome.FAILED, ExitCode.NEEDS_YOU, "db-only")
     assert running.state.gate() is Gate.CLOSED
     assert any("relation does not exist" in event.text for event in events if isinstance(event, StepOutput))
@@ -191,7 +191,7 @@ def test_a_migration_past_its_limit_is_ended_with_its_sessions(running: FakeWorl
     ended = deploy(running, migration_limit=5.0)
     assert ended.exit_code is ExitCode.NEEDS_YOU
     assert "not done after 5 s" in ended.problem[0]
-    assert running.state.calls[-1] == "end-sessions"
+    assert running.state.calls[-2:] == ["migrate 1.1.0", "end-sessions"]
 
 
 def test_a_core_that_never_gets_healthy_is_said_with_its_last_words(running: FakeWorld) -> None:
@@ -249,11 +249,8 @@ def test_an_engine_that_goes_away_while_the_site_is_open_is_a_refusal(running: F
 
 @pytest.mark.parametrize("name", STEP_NAMES)
 def test_an_interruption_before_any_step_stops_there(running: FakeWorld, name: str) -> None:
-    request = DeployRequest(Version(1, 1, 0))
-    events = []
-    for event in walks.run(
-        running.world, lambda seen: walks.deployment_plan(running.world, seen, request), None, "deploy", "deploy"
-    ):
+    events: list[Event] = []
+    for event in walks.run(running.world, walks.Walk(deploying(running), "deploy", "deploy")):
         events.append(event)
         step = getattr(event, "name", "")
         position = STEP_NAMES.index(name)
@@ -262,8 +259,7 @@ def test_an_interruption_before_any_step_stops_there(running: FakeWorld, name: s
             step == previous and type(event).__name__ == "StepEnded"
         ):
             running.interruption.request()
-    ended = events[-1]
-    assert isinstance(ended, WalkEnded)
+    ended = ended_of(events)
     if name in ("prove-open", "record"):
         assert ended.outcome is Outcome.DONE
     else:
@@ -297,7 +293,7 @@ def test_a_plan_that_was_agreed_to_is_not_exchanged_for_another(running: FakeWor
     shown = plan_transition(running.world.observe(), InfraState.STOPPED)
     running.state.observed = running.state.observed.with_services(("umami",), Status.EXITED, Health.NONE)
     with pytest.raises(Refused, match="changed since the plan was shown"):
-        list(walks.run(running.world, lambda seen: plan_transition(seen, InfraState.STOPPED), shown, "apply", "apply"))
+        events_of(running, lambda seen: plan_transition(seen, InfraState.STOPPED), shown=shown)
 
 
 @pytest.mark.parametrize("state", InfraState)
@@ -344,3 +340,208 @@ def test_a_step_is_in_the_journal_before_it_has_an_effect(running: FakeWorld) ->
 
     running.engine.stop = look  # type: ignore[method-assign]
     assert deploy(running).problem[0] == "seen"
+
+
+ROLLBACK = walks.OnFailure.ROLLBACK
+
+
+def as_before(fake: FakeWorld) -> bool:
+    """Running 1.0.0 on the database of 1.0.0, behind an open gate."""
+    return (
+        fake.state.gate() is Gate.OPEN
+        and fake.world.site.selected_version == Version(1, 0, 0)
+        and fake.world.observe().graasp_versions == {"1.0.0"}
+        and len(fake.state.applied) == 2
+    )
+
+
+def migration_fails(fake: FakeWorld) -> None:
+    fake.engine.migration_code = 1
+
+
+def migration_lies(fake: FakeWorld) -> None:
+    fake.engine.migration_applies = False
+
+
+def core_never_healthy(fake: FakeWorld) -> None:
+    fake.engine.never_on_version = "1.1.0"
+
+
+def wrong_version(fake: FakeWorld) -> None:
+    fake.edge.says_instead = {"1.1.0": "0.0.1"}
+
+
+def no_room_for_a_snapshot(fake: FakeWorld) -> None:
+    fake.database.snapshot_fails = True
+
+
+def migrated_elsewhere(fake: FakeWorld) -> None:
+    fake.database.lock_held_elsewhere = True
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [migration_fails, migration_lies, core_never_healthy, wrong_version, no_room_for_a_snapshot, migrated_elsewhere],
+)
+def test_a_failed_deployment_costs_downtime_only(running: FakeWorld, spoil: Callable[[FakeWorld], None]) -> None:
+    spoil(running)
+    events = events_of(running, deploying(running), on_failure=ROLLBACK)
+    ended = ended_of(events)
+    assert (ended.outcome, ended.exit_code, ended.state) == (Outcome.ROLLED_BACK, ExitCode.ROLLED_BACK, "running")
+    assert as_before(running)
+    assert any(isinstance(event, RollbackStarted) for event in events)
+    assert ended.downtime_seconds is not None
+    assert len(ended.problem) == 3
+    assert unfinished_deployment(read_walks(running.world.site.journal_directory)) is None
+
+
+def test_the_database_of_a_failed_deployment_is_kept_under_another_name(running: FakeWorld) -> None:
+    core_never_healthy(running)
+    deploy(running, on_failure=ROLLBACK)
+    ((name, kept),) = running.database.failed.items()
+    assert name.startswith("graasp_failed_")
+    assert len(kept) == 3
+
+
+@pytest.mark.parametrize("state", [InfraState.RESTRICTED, InfraState.DB_ONLY, InfraState.STOPPED])
+def test_a_rollback_ends_in_the_state_it_came_from(fake: FakeWorld, state: InfraState) -> None:
+    fake.become(site_in(state))
+    migration_fails(fake)
+    ended = deploy(fake, on_failure=ROLLBACK)
+    assert (ended.outcome, ended.state) == (Outcome.ROLLED_BACK, state.value)
+
+
+def test_a_first_deployment_has_nothing_to_go_back_to(fake: FakeWorld) -> None:
+    migration_fails(fake)
+    ended = deploy(fake, "1.0.0", on_failure=ROLLBACK)
+    assert (ended.outcome, ended.exit_code) == (Outcome.FAILED, ExitCode.NEEDS_YOU)
+    assert fake.state.gate() is Gate.CLOSED
+
+
+def test_a_rollback_that_fails_stops_there_and_can_be_tried_again(running: FakeWorld) -> None:
+    running.engine.failing["start"] = NeedsYou("Compose failed: no reason given")
+    ended = deploy(running, on_failure=ROLLBACK)
+    assert (ended.outcome, ended.exit_code) == (Outcome.FAILED, ExitCode.NEEDS_YOU)
+    assert "The rollback failed too" in ended.problem[0]
+    assert running.state.gate() is Gate.CLOSED
+    running.engine.failing.clear()
+    again = ended_of(events_of(running, lambda seen: walks.rollback_plan(running.world, seen)))
+    assert again.outcome is Outcome.DONE
+    assert as_before(running)
+
+
+def test_an_interruption_is_rolled_back_too(running: FakeWorld) -> None:
+    running.engine.migration_code = None
+    running.clock.on_sleep = running.interruption.request
+    ended = deploy(running, on_failure=ROLLBACK)
+    assert (ended.outcome, ended.exit_code) == (Outcome.ROLLED_BACK, ExitCode.INTERRUPTED)
+    assert as_before(running)
+
+
+def killed_at(fake: FakeWorld, name: str) -> None:
+    """Walk until a step has started, then be gone."""
+    for event in walks.run(fake.world, walks.Walk(deploying(fake), "deploy", "deploy", on_failure=ROLLBACK)):
+        if type(event).__name__ == "StepStarted" and getattr(event, "name", "") == name:
+            return
+
+
+TOUCHING = [name for name in STEP_NAMES if name not in ("preflight", "pull", "read-migrations")]
+
+
+@pytest.mark.parametrize("name", TOUCHING)
+def test_a_killed_walk_is_resumed_from_any_step(running: FakeWorld, name: str) -> None:
+    killed_at(running, name)
+    ended = ended_of(events_of(running, lambda seen: walks.resume_plan(running.world, seen), on_failure=ROLLBACK))
+    assert ended.exit_code is ExitCode.DONE
+    assert (ended.state, ended.version) == ("running", "1.1.0")
+    assert unfinished_deployment(read_walks(running.world.site.journal_directory)) is None
+
+
+@pytest.mark.parametrize("name", TOUCHING)
+def test_a_killed_walk_is_rolled_back_from_any_step_before_the_gate_opened(running: FakeWorld, name: str) -> None:
+    killed_at(running, name)
+    if name in ("open-gate", "prove-open", "record"):
+        with pytest.raises(Refused, match="would discard what was written since"):
+            walks.rollback_plan(running.world, running.world.observe())
+        return
+    ended = ended_of(events_of(running, lambda seen: walks.rollback_plan(running.world, seen)))
+    assert ended.exit_code is ExitCode.DONE
+    assert as_before(running)
+
+
+@pytest.mark.parametrize("name", TOUCHING)
+def test_a_resumed_walk_that_fails_goes_back_to_where_the_first_one_came_from(running: FakeWorld, name: str) -> None:
+    killed_at(running, name)
+    if name in ("open-gate", "prove-open", "record"):
+        return
+    core_never_healthy(running)
+    ended = ended_of(events_of(running, lambda seen: walks.resume_plan(running.world, seen), on_failure=ROLLBACK))
+    assert ended.outcome is Outcome.ROLLED_BACK, ended.problem
+    assert as_before(running)
+
+
+@pytest.mark.parametrize("verb", [walks.resume_plan, walks.rollback_plan])
+def test_without_an_unfinished_deployment_there_is_nothing_to_resume_or_roll_back(
+    running: FakeWorld, verb: Callable[..., Plan]
+) -> None:
+    deploy(running)
+    with pytest.raises(Refused, match="No deployment of this site was left unfinished"):
+        verb(running.world, running.world.observe())
+
+
+def test_a_snapshot_is_kept_until_the_next_deployment_went_through(running: FakeWorld) -> None:
+    deploy(running)
+    (first,) = running.database.snapshots
+    deploy(running, "1.2.0")
+    assert first not in running.database.snapshots
+
+
+def test_no_state_is_changed_under_a_running_migration(running: FakeWorld) -> None:
+    running.state.observed = replace(running.state.observed, migrations=("site-migrate-run-9",))
+    for state in InfraState:
+        with pytest.raises(Refused, match="A migration is running"):
+            apply(running, state)
+
+
+def test_a_migration_that_outlived_its_walk_is_waited_for_and_not_doubled(running: FakeWorld) -> None:
+    killed_at(running, "migrate")
+    orphan = FakeMigrationRun(None)
+    running.engine.orphans = [orphan]
+    running.state.observed = replace(running.state.observed, migrations=(orphan.name,))
+
+    def end() -> None:
+        orphan.code = 0
+        running.engine.orphans = []
+        running.state.observed = replace(running.state.observed, migrations=())
+
+    running.clock.on_sleep = end
+    ended = ended_of(events_of(running, lambda seen: walks.resume_plan(running.world, seen)))
+    assert ended.outcome is Outcome.DONE
+    assert orphan.removed
+
+
+@pytest.mark.parametrize("state", [InfraState.RESTRICTED, InfraState.STOPPED])
+def test_a_change_of_state_without_compose_touches_nothing(running: FakeWorld, state: InfraState) -> None:
+    running.engine.no_compose = True
+    with pytest.raises(EngineUnreachable):
+        apply(running, state)
+    assert running.state.calls == []
+
+
+def test_a_walk_that_does_not_end_in_its_target_has_failed(running: FakeWorld) -> None:
+    def pretend(services: Sequence[str]) -> None:
+        """Say that it is done and do nothing."""
+
+    running.engine.stop = pretend  # type: ignore[method-assign]
+    ended = apply(running, InfraState.DB_ONLY)
+    assert (ended.outcome, ended.exit_code) == (Outcome.FAILED, ExitCode.NEEDS_YOU)
+    assert "the site is restricted instead of db-only" in ended.problem[0]
+
+
+def test_a_password_that_the_database_refuses_is_a_refusal(running: FakeWorld) -> None:
+    def refuse() -> tuple[AppliedMigration, ...]:
+        raise NeedsYou("The database does not answer: password authentication failed.")
+
+    running.database.applied_migrations = refuse  # type: ignore[method-assign]
+    with pytest.raises(Refused, match="password authentication failed"):
+        deploy(running)

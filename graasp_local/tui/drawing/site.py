@@ -96,8 +96,7 @@ def notice_lines(view: SiteView | None, walk: WalkView | None, width: int) -> tu
     if walk is not None and not walk.is_over:
         return tuple(lines)
     if view.unfinished is not None and view.holder is None:
-        walk_name = view.unfinished.walk
-        text = f"✗ {walk_name} ended during a migration: which version the database fits is not certain."
+        text = f"✗ The deployment {view.unfinished.walk} neither went through nor was rolled back."
         lines += wrapped(text, width, Tone.BAD, "  ")
     if view.drift is not None and view.holder is None:
         lines += [fitted(plain(f"◐ {sentence}", Tone.BUSY), width) for sentence in view.drift.differences[:3]]
@@ -105,7 +104,7 @@ def notice_lines(view: SiteView | None, walk: WalkView | None, width: int) -> tu
         if more > 0:
             lines.append(plain(f"  and {more} more", Tone.QUIET))
     for step in view.next_steps:
-        row = verb("deploy" if " deploy " in step else "apply")
+        row = verb(step.split()[1])
         key = Piece(f"   {row.key} {row.label}", Tone.KEY, f"app.verb('{row.name}')")
         lines.append(fitted((Piece("  Next: ", Tone.QUIET), Piece(step, Tone.STRONG), key), width))
     return tuple(lines)

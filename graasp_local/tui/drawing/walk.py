@@ -88,6 +88,8 @@ def ending_lines(walk: WalkView, width: int) -> tuple[Line, ...]:
         return ()
     good = walk.outcome in ("done", "held", "nothing-to-do")
     mark, tone = ("✓", Tone.OK) if good else ("✗", Tone.BAD)
+    if walk.outcome == "rolled-back":
+        mark, tone = "↺", Tone.BUSY
     lines = [*wrapped(f"{mark} {in_words(walk)}", width, tone, "  ")]
     for sentence in walk.problem:
         lines += wrapped(f"  {sentence}", width, Tone.PLAIN, "  ")

@@ -69,7 +69,7 @@ class PlanScreen(UiScreen):
         access = self.ui.access
         try:
             world = access.world(access.site(), InterruptionFlag(), lambda _: None)
-            plan = self._intention.planner(world)(world.observe())
+            plan = walks.make_plan(self._intention.planner(world), world.observe())
             estimate = walks.downtime_estimate(world, plan)
             words = estimate.described() if estimate is not None else ""
             self.post_message(messages.PlanMade(self._intention, plan, words))

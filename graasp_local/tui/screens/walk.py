@@ -68,7 +68,7 @@ class WalkScreen(UiScreen):
         if self.ui.walks_itself and self._past is None:
             said = (
                 "The walk ends at the next safe point.",
-                "Before the gate closes nothing was touched; after that the site stays as it stands, closed.",
+                "Before the gate closes nothing was touched; after that a deployment is rolled back.",
             )
             self.ui.push_screen(Confirm("Interrupt the walk", said, "Interrupt"), self._interrupt)
 

@@ -1,0 +1,134 @@
+"""What people can type or meet is documented, from verbs to demo versions; and every link leads somewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import click
+import pytest
+
+from graasp_local.cli.main import VERBS, cli
+from graasp_local.errors import ExitCode
+from graasp_local.estimate import REFERENCE_SECONDS
+from graasp_local.events import Event, Outcome
+from graasp_local.settings import SETTINGS
+from graasp_local.states import Gate, Health, InfraState, ServiceGroup, Status
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+HOW_TO = ROOT / "docs" / "how-to.md"
+REFERENCE = ROOT / "docs" / "reference.md"
+DEMO_IMAGES = ROOT / "scripts" / "demo-images" / "README.md"
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), DEMO_IMAGES])
+
+FENCED = re.compile(r"^( *)```.*?^\1```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def prose(page: Path) -> str:
+    """A page without its examples."""
+    return FENCED.sub("", page.read_text())
+
+
+def sections(page: Path) -> Iterator[tuple[str, str]]:
+    """Heading and text of every section."""
+    _, *parts = re.split(r"^#+ (.+)$", prose(page), flags=re.MULTILINE)
+    yield from zip(parts[::2], parts[1::2], strict=True)
+
+
+def about_verb(verb: str) -> str:
+    """What the reference says under the headings that begin with a verb."""
+    return "\n".join(text for heading, text in sections(REFERENCE) if re.match(rf"`{verb}\b", heading))
+
+
+def options() -> list[tuple[str, str]]:
+    """Every spelling of every option, with its verb."""
+    context = click.Context(cli)
+    return [
+        (verb, spelling)
+        for verb in VERBS
+        for parameter in getattr(cli.get_command(context, verb), "params", [])
+        if isinstance(parameter, click.Option)
+        for spelling in parameter.opts
+    ]
+
+
+def anchors(page: Path) -> set[str]:
+    """What the headings of a page are linked to by."""
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading, _ in sections(page)}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_is_in_the_reference(verb: str) -> None:
+    assert f"graasp-local {verb}" in about_verb(verb)
+
+
+@pytest.mark.parametrize(("verb", "option"), options())
+def test_every_option_is_in_the_reference_under_its_verb(verb: str, option: str) -> None:
+    assert f"`{option}`" in about_verb(verb)
+
+
+@pytest.mark.parametrize("option", [o for p in cli.params if isinstance(p, click.Option) for o in p.opts])
+def test_every_option_before_the_verb_is_in_the_reference(option: str) -> None:
+    assert f"`{option}`" in dict(sections(REFERENCE))["Verbs"]
+
+
+@pytest.mark.parametrize("page", [README, HOW_TO, REFERENCE], ids=lambda page: page.name)
+@pytest.mark.parametrize("code", ExitCode)
+def test_every_exit_code_has_a_row(code: ExitCode, page: Path) -> None:
+    assert f"\n| {code.value} | " in prose(page)
+
+
+@pytest.mark.parametrize("key", [setting.key for setting in SETTINGS])
+def test_every_setting_has_a_row(key: str) -> None:
+    assert f"\n| `{key}` | " in dict(sections(REFERENCE))["Settings"]
+
+
+def test_every_variable_of_the_stack_is_in_the_reference() -> None:
+    variables = set(re.findall(r"\$\{([A-Z0-9_]+)", (ROOT / "compose" / "compose.yaml").read_text()))
+    documented = set(re.findall(r"`([A-Z0-9_]+)`", dict(sections(REFERENCE))["Settings"]))
+    assert variables - documented == set()
+
+
+def test_every_demo_version_is_in_the_list() -> None:
+    script = (ROOT / "scripts" / "build-demo-images").read_text()
+    built = set(re.findall(r"^version (\d\S+)", script, flags=re.MULTILINE))
+    listed = set(re.findall(r"^\| `(\d[^`]+)` \|", DEMO_IMAGES.read_text(), flags=re.MULTILINE))
+    assert built == listed
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *(re.sub(r"(?<!^)(?=[A-Z])", "-", kind.__name__).lower() for kind in get_args(Event)),
+        *Outcome,
+        *InfraState,
+        *ServiceGroup,
+        *Gate,
+        *Status,
+        *Health,
+        *REFERENCE_SECONDS,
+    ],
+)
+def test_every_word_that_programs_read_is_in_the_reference(word: str) -> None:
+    assert f"`{word}`" in prose(REFERENCE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for link in LINK.findall(prose(page)):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_every_file_that_contributors_are_sent_to_is_there() -> None:
+    named = re.findall(r"`((?:graasp_local|compose|nginx|scripts|tests)/[\w./-]*)`", prose(ROOT / "CONTRIBUTING.md"))
+    assert named
+    assert [path for path in named if not (ROOT / path).exists()] == []
