@@ -45,7 +45,7 @@ class Estimate:
         basis = (
             "from earlier walks on this site"
             if self.measured
-            else "from reference figures: no earlier walk here had all of these steps"
+            else "partly from reference figures: not every step was walked here before"
         )
         return f"about {max(1, round(self.seconds))} s ({basis})"
 

@@ -98,9 +98,12 @@ class Site:
 
     @cached_property
     def settings_digest(self) -> str:
-        """Changes when `.env` or the stack does; containers carry it as a label, so that a change is noticed."""
-        told = json.dumps(sorted(self.settings.values.items())).encode()
-        return hashlib.sha256(told + stack_digest()).hexdigest()[:16]
+        """Changes when `.env`, the override or the stack does; containers carry it, so that a change is noticed."""
+        digest = hashlib.sha256(json.dumps(sorted(self.settings.values.items())).encode())
+        if self.override_file.exists():
+            digest.update(self.override_file.read_bytes())
+        digest.update(stack_digest())
+        return digest.hexdigest()[:16]
 
     @cached_property
     def services(self) -> tuple[ServiceDefinition, ...]:

@@ -148,7 +148,9 @@ def rollback_plan(world: World, observed: ObservedState) -> Plan:
 
 
 def downtime_estimate(world: World, plan: Plan) -> Estimate | None:
-    """How long the plan will keep the site closed, from this site's own history where it has one."""
+    """How long the plan will keep the site closed, from its own history where it has one; None if it is not open."""
+    if world.edge.gate() is not Gate.OPEN:
+        return None
     return estimate_downtime(plan, seconds_by_step(read_walks(world.site.journal_directory)))
 
 

@@ -54,12 +54,13 @@ def command(
     Everything that can be checked is checked while the site is still open; then nothing was touched.
     """
     from graasp_local import walks
-    from graasp_local.cli.walking import How, walk
+    from graasp_local.cli.walking import How, refusals_as_json, walk
     from graasp_local.plan import DeployRequest
     from graasp_local.states import InfraState
     from graasp_local.version import Version
 
-    version = Version.parse(version_text)
+    with refusals_as_json(wanted=json_lines):
+        version = Version.parse(version_text)
     request = DeployRequest(
         version, InfraState.RESTRICTED if hold else InfraState.RUNNING, drain_limit, migration_limit
     )

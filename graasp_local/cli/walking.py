@@ -57,9 +57,10 @@ def walk(
     from graasp_local import walks
 
     interruption = InterruptionFlag()
-    world = context.world(interruption, (lambda _: None) if how.as_json else narrate_command)
-    make_plan = planner(world)
-    try:
+    code = ExitCode.UNEXPECTED
+    with refusals_as_json(wanted=how.as_json):
+        world = context.world(interruption, (lambda _: None) if how.as_json else narrate_command)
+        make_plan = planner(world)
         shown: Plan | None = None
         if how.dry_run or (how.ask and sys.stdin.isatty() and sys.stderr.isatty()):
             shown = walks.make_plan(make_plan, world.observe())
@@ -72,18 +73,24 @@ def walk(
                 sys.exit(ExitCode.DONE)
         with _interruptible(interruption):
             printer = _Unbreakable(_JsonLines() if how.as_json else _Narration(world, already_shown=shown is not None))
-            code = ExitCode.UNEXPECTED
             wanted = walks.Walk(make_plan, command, name, shown, walks.OnFailure(on_failure))
             for event in walks.run(world, wanted):
                 printer.show(event)
                 if isinstance(event, WalkEnded):
                     code = event.exit_code
+    sys.exit(code)
+
+
+@contextmanager
+def refusals_as_json(*, wanted: bool) -> Iterator[None]:
+    """What is refused before a walk begins ends in the same last JSON line as a walk, if JSON is wanted."""
+    try:
+        yield
     except GraaspLocalError as error:
-        if not how.as_json:
+        if not wanted:
             raise
         print_json(as_json(_ended_before_it_began(error)))
         sys.exit(error.exit_code)
-    sys.exit(code)
 
 
 def _ended_before_it_began(error: GraaspLocalError) -> WalkEnded:
@@ -116,7 +123,7 @@ def _show_plan(world: World, plan: Plan, *, err: bool = True) -> None:
     click.echo(render(plan), err=err)
     estimate = walks.downtime_estimate(world, plan)
     if estimate is not None:
-        click.echo(f"A site that is open will be closed for {estimate.described()}.", err=err)
+        click.echo(f"The site will be closed for {estimate.described()}.", err=err)
 
 
 class _Printer(Protocol):

@@ -131,8 +131,10 @@ class Compose:
             raise compose_failed(error.stderr or str(error)) from error
 
     def _say(self, *words: str, version: Version | None = None) -> None:
+        site = self._site.directory
+        at_site = [] if Path.cwd().is_relative_to(site) else ["--site", str(site)]
         for_version = ["--for-version", str(version)] if version else []
-        self._narrate(shlex.join(["graasp-local", "compose", *for_version, "--", *words]))
+        self._narrate(shlex.join(["graasp-local", *at_site, "compose", *for_version, "--", *words]))
 
     @staticmethod
     def _refuse_empty(services: Sequence[str]) -> None:

@@ -103,8 +103,8 @@ def _disk_problems(world: World, images: tuple[ImageFact, ...], facts: EngineFac
 def _port_problems(world: World) -> Iterator[str]:
     settings = world.site.settings
     edge = [service for service in world.engine.see().services if service.group is ServiceGroup.EDGE]
-    if any(service.is_on for service in edge):
-        return
+    if any(not service.is_off for service in edge):
+        return  # it is ours
     holder = world.engine.port_holder(settings.bind, settings.port)
     if holder:
         yield f"Port {settings.port} is in use by {holder}."

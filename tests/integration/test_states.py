@@ -88,6 +88,24 @@ def test_containers_that_were_taken_away_come_back_behind_a_closed_gate(site: De
     assert site.item_names() == ["written before the round"]
 
 
+def test_settings_that_changed_are_drift_and_come_into_effect(site: DemoSite) -> None:
+    env = site.directory / ".env"
+    original = env.read_text()
+    old = site.secrets()
+    env.write_text(original.replace(old["secret"], "a-new-secret-0123456789"))
+    told = site.status()
+    assert told["state"] == "drifted"
+    assert "nginx runs with settings from before .env or the stack was changed." in told["drift"]
+    site.run("apply", "running")
+    assert site.status()["state"] == "running"
+    site.run("apply", "restricted")
+    assert site.ask("/api/items", {"X-Graasp-Maintenance": "a-new-secret-0123456789"}).status == 200
+    assert site.ask("/api/items", {old["header"]: old["secret"]}).status == 503
+    env.write_text(original)
+    site.run("apply", "running")
+    assert site.status()["state"] == "running"
+
+
 def test_a_service_of_ones_own_follows_the_states_by_its_label(site: DemoSite) -> None:
     own = "\n  search: {image: 'localhost/graasp-demo/redis:7', init: true, labels: {org.graasp.group: graasp}}\n"
     original = (site.directory / "compose.override.yaml").read_text()

@@ -73,6 +73,22 @@ def test_a_deployment_without_an_engine_is_exit_3_and_says_so_in_json_too(site: 
     assert (last["outcome"], last["exit_code"], last["steps"]) == ("refused", 3, [])
 
 
+def test_a_mistake_with_json_is_a_last_line_too(site: Path) -> None:
+    result = call("--site", str(site), "deploy", "--version", "1..0", "--json")
+    assert (result.returncode, json.loads(result.stdout)["exit_code"]) == (2, 2)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["plan", "stopped", "--from", "running"]])
+def test_a_reader_that_leaves_early_is_no_error(site: Path, words: list[str]) -> None:
+    process = subprocess.Popen(
+        [*RUN, "--site", str(site), *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=NO_ENGINE
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, b"")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
