@@ -92,6 +92,7 @@ class Dashboard(UiScreen):
         self.query_one("#trouble").display = trouble is not None
         self.query_one("#title", Lines).show(lambda width: (draw.title_line(view, width, read_only=ui.read_only),))
         if trouble is not None:
+            self._panel.lose()
             where = ui.access.new_site_directory()
             self.query_one("#trouble", Lines).show(
                 lambda width: trouble_lines(trouble, str(where), width, read_only=ui.read_only)

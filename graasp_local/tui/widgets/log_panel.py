@@ -51,6 +51,7 @@ class LogPanel(Vertical):
         self._funnel = Funnel()
         self._rung = False
         self._has_begun = False
+        self._is_lost = False
         self._taken_at = 0.0
         self._settling: Timer | None = None
 
@@ -79,8 +80,14 @@ class LogPanel(Vertical):
     def keep_following(self, view: SiteView) -> None:
         """Follow containers that are new or were started again."""
         self._view = view
-        if self._has_begun:
+        if self._is_lost:
+            self._begin_anew()
+        elif self._has_begun:
             self._follow_new(fresh=False)
+
+    def lose(self) -> None:
+        """The engine went away, and every log with it: begin anew when it is back."""
+        self._is_lost = self._has_begun
 
     def do(self, what: str) -> None:
         """What the keys say: filter, pause, follow, all, copy."""
@@ -136,7 +143,7 @@ class LogPanel(Vertical):
 
     def _begin_anew(self) -> None:
         self._let_go()
-        self._has_begun = True
+        self._has_begun, self._is_lost = True, False
         self._funnel = Funnel()
         logs = self.query_one(LogView)
         logs.with_names = self._all
