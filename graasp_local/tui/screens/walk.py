@@ -96,7 +96,7 @@ class WalkScreen(UiScreen):
         if self._chosen is None and walk.latest is not None:
             rows.select(str(walk.latest))
         step = walk.steps[chosen] if chosen is not None and chosen < len(walk.steps) else None
-        height = max(3, self.size.height // 3)
+        height = max(3, self.size.height // (4 if walk.is_over else 3))
         self.query_one("#output", Lines).show(lambda width: output_lines(step, width, height))
         self.query_one("#ending", Lines).show(lambda width: ending_lines(walk, width))
         own = self.ui.walks_itself and self._past is None

@@ -110,6 +110,7 @@ class Rows(Toned, ScrollView, can_focus=True):
 
     def on_resize(self) -> None:
         self._draw()
+        self._keep_cursor_in_view()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
@@ -152,14 +153,17 @@ class Rows(Toned, ScrollView, can_focus=True):
         if not rows:
             return
         before, self._cursor = self.cursor_key, max(0, min(index, len(rows) - 1))
-        top = round(self.scroll_y)
-        lowest = self._cursor - self._height + 1
-        if self._height > 0 and not lowest <= top <= self._cursor:
-            y = self._cursor if self._cursor < top else lowest
-            self.scroll_to(y=y, animate=False, immediate=True, force=True)
+        self._keep_cursor_in_view()
         self.refresh()
         if self.cursor_key is not None and self.cursor_key != before:
             self.post_message(self.Highlighted(self, self.cursor_key, by_person))
+
+    def _keep_cursor_in_view(self) -> None:
+        top = round(self.scroll_y)
+        lowest = self._cursor - self._height + 1
+        if self._with_cursor and self._height > 0 and not lowest <= top <= self._cursor:
+            y = self._cursor if self._cursor < top else lowest
+            self.scroll_to(y=y, animate=False, immediate=True, force=True)
 
     def _draw(self) -> None:
         width = self.content_size.width
