@@ -13,22 +13,9 @@ import click
 from graasp_local import __version__
 from graasp_local.cli.context import Context, silence_output
 from graasp_local.errors import ExitCode, GraaspLocalError
+from graasp_local.verbs import COMMAND_LINE_VERBS
 
-VERBS = {
-    "init": "make a new site: .env with generated secrets",
-    "status": "which state the site is in, and what differs",
-    "plan": "show what a change of state would do, and why",
-    "apply": "bring the site into one of the four states",
-    "deploy": "deploy a version of Graasp",
-    "resume": "go on with a deployment that was left unfinished",
-    "rollback": "put the site back to before an unfinished deployment",
-    "versions": "list the versions that can be deployed",
-    "history": "list earlier walks, or show one",
-    "logs": "show the logs of services",
-    "bypass": "print what passes a closed gate",
-    "compose": "run docker compose with the site's files",
-    "completion": "print a completion script for your shell",
-}
+VERBS = COMMAND_LINE_VERBS
 
 _EXIT_CODES = """\
 \b
@@ -74,7 +61,12 @@ class _Verbs(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=_Verbs, epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Verbs,
+    invoke_without_command=True,
+    epilog=_EXIT_CODES,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="graasp-local")
 @click.option(
     "--site",
@@ -90,6 +82,13 @@ def cli(ctx: click.Context, site: Path | None) -> None:
     db-only (only the database and umami) or stopped.
     """
     ctx.obj = Context(site)
+    if ctx.invoked_subcommand is not None:
+        return
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        from graasp_local.cli.tui import open_tui
+
+        open_tui(site, read_only=False)
+    click.echo(ctx.get_help())
 
 
 def main() -> None:

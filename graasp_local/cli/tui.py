@@ -1,0 +1,96 @@
+"""`graasp-local tui`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from graasp_local.cli.context import Context, pass_context
+from graasp_local.errors import UsageError
+
+if TYPE_CHECKING:
+    from graasp_local.live import LiveEngine
+    from graasp_local.ports import Interruption
+    from graasp_local.site import Site
+    from graasp_local.world import World
+
+
+@dataclass
+class SiteAccess:
+    """How the UI reaches the site that was named or is found from here; see graasp_local.tui.ports.Access."""
+
+    named_site: Path | None
+
+    def site(self) -> Site:
+        # A context of its own each time: what it remembers of the site's files may have been mended since.
+        return Context(self.named_site).site
+
+    def world(self, site: Site, interruption: Interruption, narrate: Callable[[str], None]) -> World:
+        from graasp_local.world import InterruptionFlag
+
+        flag = interruption if isinstance(interruption, InterruptionFlag) else InterruptionFlag()
+        context = Context(self.named_site)
+        context.__dict__["site"] = site
+        return context.world(flag, narrate)
+
+    def live(self, site: Site) -> LiveEngine:
+        from graasp_local.engine.live import DockerLive
+
+        return DockerLive(site)
+
+    def new_site_directory(self) -> Path:
+        return (self.named_site or Path.cwd()).resolve()
+
+    def init(self) -> Site:
+        from graasp_local.init_site import default_project_name, init_site
+
+        directory = self.new_site_directory()
+        chosen = {
+            "COMPOSE_PROJECT_NAME": default_project_name(directory),
+            "PUBLIC_URL": "http://localhost",
+            "COOKIE_DOMAIN": "localhost",
+            "UMAMI_HOST": "umami.localhost",
+        }
+        return init_site(directory, chosen, demo=False)
+
+
+def open_tui(named_site: Path | None, *, read_only: bool) -> None:
+    """Open the UI in this terminal, and leave with the exit code of what was done in it."""
+    from graasp_local.tui.app import run_app
+
+    sys.exit(run_app(SiteAccess(named_site), read_only=read_only))
+
+
+@click.command("tui")
+@click.option("--read-only", is_flag=True, help="Look only: nothing can be changed.")
+@click.option("--serve", is_flag=True, help="Serve it to a browser on this machine; prints a link with a token.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8470, show_default=True, help="With --serve: the port.")
+@click.option("--address", default="127.0.0.1", show_default=True, help="With --serve: the address to listen on.")
+@click.option(
+    "--beyond-this-machine", is_flag=True, help="With --serve: yes, --address may be one that others can reach."
+)
+@pass_context
+def command(
+    context: Context, *, read_only: bool, serve: bool, port: int, address: str, beyond_this_machine: bool
+) -> None:
+    """Open the terminal UI: see the site, change its state, deploy, by keyboard or mouse."""
+    if serve:
+        from graasp_local.tui import serve as server
+
+        server.check_address(address, told_so=beyond_this_machine)
+        server.serve(_served_command(context, read_only=read_only), address, port)
+        return
+    if not (sys.stdin.isatty() and sys.stdout.isatty()) and "TEXTUAL_DRIVER" not in os.environ:
+        raise UsageError("The terminal UI needs a terminal.", "", "`graasp-local status` says the same in lines.")
+    open_tui(context.named_site, read_only=read_only)
+
+
+def _served_command(context: Context, *, read_only: bool) -> list[str]:
+    site = ["--site", str(context.named_site.resolve())] if context.named_site else []
+    return [sys.executable, "-m", "graasp_local.cli.main", *site, "tui", *(["--read-only"] if read_only else [])]

@@ -1,0 +1,209 @@
+"""The engine as a screen needs it: one listing call per look, changes as they happen, logs and one-shot readings.
+
+Follows the engine's events instead of asking again and again. Inspects a container once for each start of it, since
+the listing has neither the time of the start nor the number of restarts. Implements graasp_local.live.LiveEngine.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, cast
+
+from graasp_local.engine.client import connect, engine_errors
+from graasp_local.engine.observe import ONE_OFF_LABEL, PROJECT_LABEL, SERVICE_LABEL, seen
+from graasp_local.errors import EngineUnreachable, Refused
+from graasp_local.live import AvailableVersion, AvailableVersions, Listing, SeenContainer, Usage
+from graasp_local.site import Site
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+_TELLING_EVENTS = (
+    "create",
+    "start",
+    "die",
+    "stop",
+    "destroy",
+    "pause",
+    "unpause",
+    "health_status",
+    # Writing the gate's flag shows as this one.
+    "extract-to-dir",
+)
+_SHELL = "exec $(command -v bash || command -v sh)"
+
+
+class DockerLive:
+    """The live engine of one site; its connection is separate from that of a walk."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._client: DockerClient | None = None
+        self._inspected: dict[tuple[str, str], tuple[float | None, int]] = {}
+
+    def listing(self) -> Listing:
+        containers = self._containers()
+        found = tuple(self._seen(c) for c in containers if c["Labels"].get(ONE_OFF_LABEL) != "True")
+        return Listing(seen(containers, self._site.services, self._site.settings_digest), found)
+
+    def changes(self) -> _Changes:
+        filters = {"type": "container", "event": [*_TELLING_EVENTS], "label": self._project_label}
+        with engine_errors():
+            return _Changes(self._connected.api.events(decode=True, filters=filters))
+
+    def usage(self, container: str) -> Usage | None:
+        from docker.errors import APIError
+
+        with engine_errors():
+            try:
+                said: Any = self._connected.api.stats(container, stream=False, one_shot=True)
+            except APIError:
+                return None
+        memory = said.get("memory_stats", {})
+        if "usage" not in memory:
+            return None
+        # What the kernel would give back at once is the page cache, and no use of the container's.
+        used = memory["usage"] - memory.get("stats", {}).get("inactive_file", 0)
+        return Usage(said["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9, int(used), time.monotonic())
+
+    def log(self, container: str, lines: int, since: float | None) -> _Log:
+        with engine_errors():
+            stream = self._connected.api.logs(container, tail=lines, since=since, stream=True, follow=True)
+        return _Log(cast(Any, stream))
+
+    def restart(self, service: str) -> None:
+        with engine_errors():
+            for container in self._containers_of(service):
+                settings = self._connected.api.inspect_container(container["Id"])["Config"]
+                self._connected.api.restart(container["Id"], timeout=settings.get("StopTimeout") or 10)
+
+    def shell_command(self, service: str) -> tuple[str, ...]:
+        running = [c for c in self._containers_of(service) if c["State"] == "running"]
+        if not running:
+            raise Refused(f"{service} does not run, so there is no shell in it.", "", "Start it first.")
+        return ("docker", "exec", "-it", running[0]["Id"][:12], "sh", "-c", _SHELL)
+
+    def versions(self) -> AvailableVersions:
+        from graasp_local.engine.docker_engine import engine_for
+        from graasp_local.engine.versions import DEFAULT_REPOSITORY, find_versions
+
+        repository = self._site.settings.values.get("GRAASP_REPOSITORY") or DEFAULT_REPOSITORY
+        found = find_versions(engine_for(self._site), repository)
+        return AvailableVersions(
+            tuple(AvailableVersion(entry.version, entry.local, entry.published) for entry in found.versions),
+            f"The registry of {repository} could not be asked ({found.problem})." if found.problem else "",
+        )
+
+    @property
+    def _connected(self) -> DockerClient:
+        if self._client is None:
+            self._client = connect()
+        return self._client
+
+    @property
+    def _project_label(self) -> str:
+        return f"{PROJECT_LABEL}={self._site.settings.project}"
+
+    def _containers(self) -> list[dict[str, Any]]:
+        with engine_errors():
+            found: list[dict[str, Any]] = self._connected.api.containers(
+                all=True, filters={"label": self._project_label}
+            )
+        return found
+
+    def _containers_of(self, service: str) -> list[dict[str, Any]]:
+        return [
+            c
+            for c in self._containers()
+            if c["Labels"].get(SERVICE_LABEL) == service and c["Labels"].get(ONE_OFF_LABEL) != "True"
+        ]
+
+    def _seen(self, container: dict[str, Any]) -> SeenContainer:
+        started, restarts = self._inspect_once(container)
+        running = container["State"] in ("running", "paused", "restarting")
+        return SeenContainer(
+            container["Id"], container["Labels"].get(SERVICE_LABEL, ""), started if running else None, restarts
+        )
+
+    def _inspect_once(self, container: dict[str, Any]) -> tuple[float | None, int]:
+        """Asked again when the state changes; the listing's address is new with every start."""
+        addresses = [n.get("EndpointID", "") for n in container["NetworkSettings"]["Networks"].values()]
+        key = (container["Id"], f"{container['State']} {' '.join(addresses)}")
+        if key not in self._inspected:
+            from docker.errors import APIError
+
+            with engine_errors():
+                try:
+                    said = self._connected.api.inspect_container(container["Id"])
+                except APIError:  # it is gone since the listing
+                    return None, 0
+            self._inspected = {k: v for k, v in self._inspected.items() if k[0] != container["Id"]}
+            self._inspected[key] = (_seconds(said["State"]["StartedAt"]), int(said["RestartCount"]))
+        return self._inspected[key]
+
+
+class _Changes:
+    """The engine's events as words; ends in EngineUnreachable when the engine goes away."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._closed = False
+
+    def __iter__(self) -> Iterator[str]:
+        try:
+            with engine_errors():
+                for event in self._stream:
+                    yield str(event.get("Action", ""))
+        except Exception as error:
+            if not self._closed:
+                raise _gone() from error
+        if not self._closed:
+            raise _gone()
+
+    def close(self) -> None:
+        self._closed = True
+        _close(self._stream)
+
+
+class _Log:
+    """A container's log; whatever ends the stream ends the iteration."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._stream
+        except Exception:  # a stream that is closed from the other side raises whatever its socket raises
+            return
+
+    def close(self) -> None:
+        _close(self._stream)
+
+
+def _close(stream: Any) -> None:
+    import contextlib
+
+    with contextlib.suppress(Exception):
+        stream.close()
+
+
+def _gone() -> EngineUnreachable:
+    return EngineUnreachable(
+        "The Docker engine went away.",
+        "What was seen last may no longer be so.",
+        "It is asked again every few seconds; `systemctl start docker` starts it.",
+    )
+
+
+def _seconds(stamp: str) -> float | None:
+    """`2026-01-02T03:04:05.123456789Z` in seconds since 1970; None for a container that never started."""
+    from datetime import UTC, datetime
+
+    if stamp.startswith("0001-"):
+        return None
+    try:
+        return datetime.strptime(stamp[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None

@@ -1,0 +1,253 @@
+"""The terminal UI's app: which screen is on, which worker runs, what a verb does.
+
+Holds what was seen last, in reactives that screens watch; decides nothing about a site.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar
+
+from textual import work
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.reactive import reactive
+from textual.screen import Screen
+
+from graasp_local.states import InfraState
+from graasp_local.tui import messages
+from graasp_local.tui.intentions import ChangeState, Intention
+from graasp_local.tui.model import Reading, SiteView, with_usage
+from graasp_local.tui.ports import Access
+from graasp_local.tui.screens.dashboard import Dashboard
+from graasp_local.tui.terminal import Terminal
+from graasp_local.tui.theme import DARK, LIGHT
+from graasp_local.tui.verbs_done import VerbActions
+from graasp_local.tui.walk_run import WalkRun, now
+from graasp_local.tui.walk_view import WalkView, advanced
+from graasp_local.tui.watching import Observer, Trouble, read_usage, watch_files
+from graasp_local.verbs import TABLE
+
+_THREADS = 64
+
+
+class Threads(ThreadPoolExecutor):
+    """Enough threads for every log that is followed; closing does not wait for one that is stuck in the engine."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        super().shutdown(wait=False, cancel_futures=True)
+
+
+class GraaspApp(VerbActions, App[None]):
+    """`read_only` allows looking only; `terminal` is None in a browser, where there is no shell to open."""
+
+    CSS_PATH = "styles.tcss"
+    TITLE = "graasp-local"
+    COMMAND_PALETTE_BINDING = "ctrl+p"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(Binding(verb.key, f"verb('{verb.name}')", verb.label, show=False) for verb in TABLE if verb.key),
+        Binding("colon", "command_palette", "Palette", show=False),
+        Binding("escape", "back", "Back", show=False),
+    ]
+
+    view: reactive[SiteView | None] = reactive(None)
+    trouble: reactive[Trouble | None] = reactive(None)
+    readings: reactive[dict[str, Reading]] = reactive(dict)
+    walk: reactive[WalkView | None] = reactive(None)
+
+    def __init__(self, access: Access, *, read_only: bool = False, terminal: Terminal | None = None) -> None:
+        super().__init__()
+        self.access = access
+        self.read_only = read_only
+        self.terminal = terminal
+        self.observer = Observer(access)
+        self.walk_run: WalkRun | None = None
+        self.walks_elsewhere = False
+        self.selected_service: str | None = None
+        self.stop = threading.Event()
+        self.register_theme(DARK)
+        self.register_theme(LIGHT)
+        self.theme = DARK.name
+
+    def get_default_screen(self) -> Screen[Any]:
+        return Dashboard()
+
+    def on_mount(self) -> None:
+        import asyncio
+        import signal
+
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(Threads(_THREADS))
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGHUP, signal.SIGTERM):
+                loop.add_signal_handler(number, self.exit)
+        # First what can be shown at once, then what has to be imported and asked.
+        self.call_after_refresh(self._begin_watching)
+
+    def on_unmount(self) -> None:
+        self.stop.set()
+        self.observer.close()
+
+    @property
+    def is_walking(self) -> bool:
+        """Whether a walk is under way, here or in another process."""
+        return self.walk is not None and not self.walk.is_over
+
+    @property
+    def walks_itself(self) -> bool:
+        """Whether the walk that is under way was begun here."""
+        return self.walk_run is not None and not self.walk_run.ended.is_set()
+
+    # --- workers: each runs a loop of watching.py, and posts what it finds ---
+
+    def _begin_watching(self) -> None:
+        self._look()
+        self._follow_changes()
+        self._watch_files()
+        self._read_usage()
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="look")
+    def _look(self) -> None:
+        self.observer.look(
+            lambda found: self.post_message(
+                messages.TroubleSeen(found) if isinstance(found, Trouble) else messages.SiteSeen(found)
+            )
+        )
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="changes")
+    def _follow_changes(self) -> None:
+        self.observer.follow_changes()
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="files")
+    def _watch_files(self) -> None:
+        watch_files(
+            self.access,
+            os.getpid(),
+            self.observer.forget_site,
+            lambda walking, records: self.post_message(messages.WalkElsewhere(walking, records)),
+            self.stop,
+        )
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="usage")
+    def _read_usage(self) -> None:
+        read_usage(
+            lambda: self.observer.live,
+            self._visible_containers,
+            lambda usage: self.post_message(messages.UsageRead(usage)),
+            self.stop,
+        )
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="walk")
+    def _walk(self, run: WalkRun) -> None:
+        run.run()
+
+    def _visible_containers(self) -> Sequence[tuple[str, str]]:
+        """Called by a thread: reads what the dashboard said was visible when it was drawn last."""
+        screen = self.screen_stack[-1] if self.screen_stack else None
+        if self.view is None or not isinstance(screen, Dashboard) or not self.app_focus:
+            return ()
+        visible = screen.visible_services
+        return [
+            (service.name, service.container.id)
+            for service in self.view.services
+            if service.container is not None and service.runs and service.name in visible
+        ]
+
+    # --- what workers have found ---
+
+    def on_site_seen(self, message: messages.SiteSeen) -> None:
+        self.trouble = None
+        self.view = message.view
+
+    def on_trouble_seen(self, message: messages.TroubleSeen) -> None:
+        self.trouble = message.trouble
+
+    def on_usage_read(self, message: messages.UsageRead) -> None:
+        readings = self.readings
+        for service, usage in message.usage.items():
+            readings = with_usage(readings, service, usage)
+        self.readings = readings
+
+    def on_walk_told(self, message: messages.WalkTold) -> None:
+        view = self.walk or WalkView()
+        for record in message.records:
+            view = advanced(view, record, now())
+        self.walk = view
+        if view.is_over:
+            self.observer.look_again()
+
+    def on_walk_elsewhere(self, message: messages.WalkElsewhere) -> None:
+        self.walks_elsewhere = message.walking
+        if message.records:
+            self.on_walk_told(messages.WalkTold(message.records))
+        if not message.walking and self.walk is not None and not self.walk.is_over and not self.walks_itself:
+            self.walk = advanced(self.walk, _KILLED, now())
+
+    def on_said(self, message: messages.Said) -> None:
+        self.notify(message.text, severity=message.severity)  # type: ignore[arg-type]
+
+    # --- walks ---
+
+    def plan(self, intention: Intention) -> None:
+        """Show the plan for what a person wants, who then decides."""
+        from graasp_local.tui.screens.plan import PlanScreen
+
+        if self._may_change():
+            self.push_screen(PlanScreen(intention))
+
+    def start_walk(self, plan_made: messages.PlanMade) -> None:
+        """Carry out the plan that was shown and agreed to."""
+        if not self._may_change():
+            return
+        intention, plan = plan_made.intention, plan_made.plan
+        run = WalkRun(self.access, intention, plan, lambda record: self.post_message(messages.WalkTold([record])))
+        self.walk_run = run
+        self.walk = WalkView(command=intention.command, began=now())
+        self._walk(run)
+        self.action_watch()
+
+    def action_log_action(self, what: str) -> None:
+        """What a key or a click on the foot asks of the log that is on the screen."""
+        from graasp_local.tui.widgets.log_panel import LogPanel
+
+        for panel in self.screen.query(LogPanel):
+            panel.do(what)
+
+    def action_change_to(self, state: str) -> None:
+        self.plan(ChangeState(InfraState(state)))
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Every verb, for the palette."""
+        for verb in TABLE:
+            yield SystemCommand(verb.label or verb.name, verb.summary, lambda name=verb.name: self.action_verb(name))
+
+
+_KILLED = {
+    "event": "walk-ended",
+    "outcome": "killed",
+    "state": "unknown",
+    "version": "",
+    "exit_code": 1,
+    "seconds": None,
+    "downtime_seconds": None,
+    "problem": ["The process that walked is gone.", "graasp-local status says where the site stands."],
+}
+
+
+def run_app(access: Access, *, read_only: bool) -> int:
+    """Open the UI in this terminal; returns the exit code once everything that it began has ended."""
+    from graasp_local.tui.leaving import wait_for_walk
+    from graasp_local.tui.terminal import kept_for_the_ui
+
+    in_browser = "TEXTUAL_DRIVER" in os.environ
+    with kept_for_the_ui(stderr_too=not in_browser) as terminal:
+        app = GraaspApp(access, read_only=read_only, terminal=None if in_browser else terminal)
+        app.run()
+        code = app.return_code or 0
+    code = wait_for_walk(app.walk_run) if app.walk_run is not None else code
+    sys.stdout.flush()
+    return code

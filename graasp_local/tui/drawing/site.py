@@ -1,0 +1,191 @@
+"""The head of the dashboard as lines: the strip of states, the facts, what is wrong and what to type. Pure."""
+
+from __future__ import annotations
+
+from graasp_local.plan import Plan, plan_transition
+from graasp_local.states import TABLE, Gate, InfraState
+from graasp_local.steps import CloseGate, OpenGate, StartServices, StopServices
+from graasp_local.tui.figures import clock, moment
+from graasp_local.tui.model import SiteView
+from graasp_local.tui.tones import Line, Piece, Tone, fitted, padded, plain, width_of, wrapped
+from graasp_local.tui.walk_view import WalkView
+from graasp_local.verbs import verb
+
+STATES = tuple(InfraState)
+
+MEANING = {
+    InfraState.RUNNING: "everyone gets in",
+    InfraState.RESTRICTED: "maintenance page, all is on",
+    InfraState.DB_ONLY: "maintenance page, only the database is on",
+    InfraState.STOPPED: "maintenance page, all else is off",
+}
+
+
+def title_line(view: SiteView | None, width: int, *, read_only: bool) -> Line:
+    """Which site this is, and where visitors find it."""
+    left: Line = (Piece("graasp-local", Tone.STRONG), Piece(f"  {view.project}" if view else "", Tone.ACCENT))
+    if read_only:
+        left = (*left, Piece("  read only: looking, not touching", Tone.BUSY))
+    url = view.url if view else ""
+    gap = width - width_of(left) - len(url)
+    return (*left, Piece(" " * gap), Piece(url, Tone.QUIET)) if gap > 1 else fitted(left, width)
+
+
+def strip_lines(view: SiteView | None, walk: WalkView | None, width: int, *, clickable: bool) -> tuple[Line, ...]:
+    """The four states; a filled circle is where the site is, an arrow shows which way a walk goes."""
+    cell = max(12, width // len(STATES))
+    here, ahead = _position(view, walk)
+    top: list[Piece] = []
+    below: list[Piece] = []
+    for index, state in enumerate(STATES):
+        target = walk is not None and not walk.is_over and walk.target == state.value
+        drifted = view is not None and view.drift is not None and walk is None
+        mark = ("◐" if drifted else "●") if state is here else ("◎" if target else "○")
+        action = f"app.change_to('{state.value}')" if clickable and view is not None else ""
+        label = f" {mark} {state.value} "
+        tone = Tone.HERE if state is here else (Tone.ACCENT if state is ahead else Tone.PLAIN)
+        is_last = index == len(STATES) - 1
+        room = (width - cell * index if is_last else cell) - len(label)
+        top.append(Piece(label, tone, action))
+        top.append(
+            Piece("" if is_last else _rail(room, _direction(index, here, ahead)), _rail_tone(index, here, ahead))
+        )
+        note = padded(f"   {_note(view, walk, state, here, ahead)}", cell - 1) + " "
+        below.append(Piece(note, Tone.QUIET))
+    return fitted(tuple(top), width), fitted(tuple(below), width)
+
+
+def fact_lines(view: SiteView | None, width: int) -> tuple[Line, ...]:
+    """Gate, version and the last deployment."""
+    if view is None:
+        return (plain("Looking at the site …", Tone.QUIET), ())
+    gate_tone = {Gate.OPEN: Tone.OK, Gate.CLOSED: Tone.BUSY, Gate.UNKNOWN: Tone.BAD}[view.observed.gate]
+    gate = "not answering" if view.observed.gate is Gate.UNKNOWN else view.observed.gate.value
+    line: list[Piece] = [Piece("Gate ", Tone.QUIET), Piece(gate, gate_tone)]
+    line += [Piece("   Version ", Tone.QUIET), Piece(view.version or "none deployed yet", Tone.STRONG)]
+    last = view.last_deployment
+    if last is not None:
+        which = "" if last.version == view.version else f"{last.version}, "
+        line += [Piece("   Deployed ", Tone.QUIET), Piece(f"{which}{moment(last.at)} UTC")]
+        if last.downtime_seconds is not None:
+            line += [Piece(", closed for ", Tone.QUIET), Piece(f"{last.downtime_seconds:.1f} s")]
+    return (fitted(tuple(line), width),)
+
+
+def notice_lines(view: SiteView | None, walk: WalkView | None, width: int) -> tuple[Line, ...]:
+    """What is under way or wrong, and what to do about it; no line on a good day."""
+    if view is None:
+        return ()
+    lines: list[Line] = []
+    if walk is not None and not walk.is_over:
+        current = walk.current
+        doing = walk.steps[current].title if current is not None else "beginning"
+        lines.append(
+            fitted(
+                (
+                    Piece("▶ ", Tone.BUSY),
+                    Piece(walk.command, Tone.STRONG),
+                    Piece(f"  {doing}  "),
+                    Piece("w watch", Tone.KEY, "app.watch"),
+                ),
+                width,
+            )
+        )
+    elif view.holder is not None:
+        lines += wrapped(f"▶ At work on this site: {view.holder.described()}", width, Tone.BUSY, "  ")
+    if walk is not None and not walk.is_over:
+        return tuple(lines)
+    if view.unfinished is not None and view.holder is None:
+        text = f"✗ The deployment {view.unfinished.walk} neither went through nor was rolled back."
+        lines += wrapped(text, width, Tone.BAD, "  ")
+    if view.drift is not None and view.holder is None:
+        lines += [fitted(plain(f"◐ {sentence}", Tone.BUSY), width) for sentence in view.drift.differences[:3]]
+        more = len(view.drift.differences) - 3
+        if more > 0:
+            lines.append(plain(f"  and {more} more", Tone.QUIET))
+    for step in view.next_steps:
+        row = verb(step.split()[1])
+        key = Piece(f"   {row.key} {row.label}", Tone.KEY, f"app.verb('{row.name}')")
+        lines.append(fitted((Piece("  Next: ", Tone.QUIET), Piece(step, Tone.STRONG), key), width))
+    return tuple(lines)
+
+
+def brief(plan: Plan) -> str:
+    """What a change would do, in a few characters: `closes, stops 3`."""
+    words = []
+    if any(isinstance(step, CloseGate) for step in plan.steps):
+        words.append("closes")
+    if any(isinstance(step, OpenGate) for step in plan.steps):
+        words.append("opens")
+    stops = sum(len(step.services) for step in plan.steps if isinstance(step, StopServices))
+    starts = sum(len(step.services) for step in plan.steps if isinstance(step, StartServices))
+    if stops and starts:
+        words.append(f"{stops + starts} change")
+    elif stops or starts:
+        words.append(f"stops {stops}" if stops else f"starts {starts}")
+    return ", ".join(words)
+
+
+def _note(
+    view: SiteView | None,
+    walk: WalkView | None,
+    state: InfraState,
+    here: InfraState | None,
+    ahead: InfraState | None,
+) -> str:
+    if view is None:
+        return ""
+    if walk is not None and not walk.is_over:
+        return "on its way" if state is ahead else ("here" if state is here else "")
+    if state is here:
+        return "drifted" if view.drift is not None else ("visitors get in" if _lets_in(state) else "visitors wait")
+    return brief(plan_transition(view.observed, state))
+
+
+def _lets_in(state: InfraState) -> bool:
+    return TABLE[state].gate is Gate.OPEN
+
+
+def _position(view: SiteView | None, walk: WalkView | None) -> tuple[InfraState | None, InfraState | None]:
+    observed = view.state if view is not None else None
+    if walk is None or walk.is_over:
+        return observed, None
+    here, ahead = walk.position()
+    return here or observed, ahead
+
+
+def _direction(index: int, here: InfraState | None, ahead: InfraState | None) -> str:
+    """Which way the rail between this state and the next one is being walked: `>`, `<` or nothing."""
+    if here is None or ahead is None:
+        return ""
+    a, b = STATES.index(here), STATES.index(ahead)
+    if min(a, b) <= index < max(a, b):
+        return ">" if b > a else "<"
+    return ""
+
+
+def _rail(room: int, direction: str) -> str:
+    if room < 3:
+        return " " * max(0, room)
+    middle = (room - 1) // 2
+    if direction == ">":
+        return "━" * (room - 2) + "▶ "
+    if direction == "<":
+        return " ◀" + "━" * (room - 2)
+    return "─" * middle + "─" * (room - middle)
+
+
+def _rail_tone(index: int, here: InfraState | None, ahead: InfraState | None) -> Tone:
+    return Tone.ACCENT if _direction(index, here, ahead) else Tone.QUIET
+
+
+def downtime_line(walk: WalkView, now: float) -> Line:
+    """The clock of downtime, in words."""
+    seconds = walk.downtime(now)
+    if seconds is None:
+        return plain("The site has not been closed by this walk.", Tone.QUIET)
+    running = walk.closed_since is not None and not walk.is_over
+    words = "Closed to visitors for " if running else "Was closed to visitors for "
+    if walk.is_over and walk.closed_since is not None and walk.downtime_seconds is None:
+        words = "Closed to visitors, so far for "
+    return (Piece(words, Tone.QUIET), Piece(clock(seconds), Tone.BUSY if running else Tone.STRONG))

@@ -1,0 +1,147 @@
+"""Lists as lines, one row each, with columns that fit the width: services, versions, walks, states. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from graasp_local.journal import WalkRecord
+from graasp_local.live import AvailableVersion
+from graasp_local.states import InfraState
+from graasp_local.tui.drawing.site import MEANING
+from graasp_local.tui.figures import age, bars, moment, size
+from graasp_local.tui.model import Reading, Service, SiteView, change_in_words
+from graasp_local.tui.tones import Line, Piece, Tone, padded, plain, right
+from graasp_local.version import Version
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of a list, and the key by which it is chosen."""
+
+    key: str
+    line: Line
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows below a heading; an empty heading takes no line."""
+
+    heading: Line
+    rows: tuple[Row, ...]
+
+
+_TONE_OF_MARK = {"✓": Tone.OK, "·": Tone.QUIET, "✗": Tone.BAD, "…": Tone.BUSY}
+
+
+def services_table(services: Sequence[Service], readings: Mapping[str, Reading], now: float, width: int) -> Table:
+    """The services by group; with room to spare the history gets longer and the image is shown in full."""
+    spare = max(0, width - 78)
+    name_width = max([7, *(len(s.name) for s in services)]) + 1
+    name_width = min(name_width, 11 + spare // 4)
+    bars_width = min(24, 4 + spare // 8)
+    tag_width = 8 + min(18, spare // 4)
+    columns = (15, 2, name_width, 10, tag_width, 8, 3, 6, bars_width + 1, 8, bars_width + 1)
+    heads = ("GROUP", "", "SERVICE", "STATUS", "IMAGE", "UP", "↻", "CPU", "", "MEMORY", "")
+    heading = tuple(
+        Piece(right(head, w) if head in ("↻", "CPU", "MEMORY") else padded(head, w), Tone.QUIET)
+        for head, w in zip(heads, columns, strict=True)
+    )
+    rows, before = [], None
+    for service in services:
+        group = service.observed.group
+        tone = _TONE_OF_MARK[service.mark]
+        reading = readings.get(service.name) if service.runs else None
+        started = service.container.started_at if service.container and service.runs else None
+        restarts = str(service.container.restarts) if service.container else ""
+        # So that a use that stays the same is drawn as a line at half height, not as a full block.
+        memory_top = 2 * max(reading.memory_history, default=0) if reading else 0
+        line = (
+            Piece(padded("" if group is before else group.value, columns[0]), Tone.QUIET),
+            Piece(padded(service.mark, columns[1]), tone),
+            Piece(padded(service.name, columns[2]), Tone.STRONG if service.runs else Tone.QUIET),
+            Piece(padded(service.state_word, columns[3]), tone if tone is not Tone.OK else Tone.PLAIN),
+            Piece(padded(service.image_tag, columns[4] - 1) + " "),
+            Piece(padded(age(now - started) if started is not None else "", columns[5])),
+            Piece(right(restarts, columns[6]), Tone.BUSY if restarts not in ("", "0") else Tone.QUIET),
+            Piece(right(_percent(reading), columns[7])),
+            Piece(" " + (bars(reading.history, bars_width, 5) if reading else " " * bars_width), Tone.ACCENT),
+            Piece(right(size(reading.last.memory_bytes) if reading else "", columns[9])),
+            Piece(" " + (bars(reading.memory_history, bars_width, memory_top) if reading else ""), Tone.ACCENT),
+        )
+        rows.append(Row(service.name, line))
+        before = group
+    return Table(heading, tuple(rows))
+
+
+def _percent(reading: Reading | None) -> str:
+    if reading is None or reading.cpu_percent is None:
+        return ""
+    return f"{reading.cpu_percent:.1f} %" if reading.cpu_percent < 10 else f"{reading.cpu_percent:.0f} %"
+
+
+def versions_table(found: Sequence[AvailableVersion], running: str, selected: Version | None) -> Table:
+    """Newest first; the running one is marked in words."""
+    rows = []
+    for entry in found:
+        text = str(entry.version)
+        where = " and ".join(
+            w for w, there in (("on this machine", entry.local), ("in the registry", entry.published)) if there
+        )
+        current = "  ● running now" if text == running else ("  ● selected" if entry.version == selected else "")
+        line = (Piece(padded(text, 30), Tone.STRONG), Piece(where, Tone.QUIET), Piece(current, Tone.OK))
+        rows.append(Row(text, line))
+    return Table((), tuple(rows))
+
+
+_OUTCOMES = {
+    "done": ("✓", Tone.OK),
+    "held": ("✓", Tone.BUSY),
+    "nothing-to-do": ("·", Tone.QUIET),
+    "refused": ("·", Tone.BUSY),
+    "rolled-back": ("↺", Tone.BUSY),
+}
+
+
+def history_table(walks: Sequence[WalkRecord], width: int) -> Table:
+    """Newest first: what was typed, how it ended, how long it took, how long the site was closed."""
+    columns = (17, max(22, width - 17 - 16 - 10 - 12 - 11), 16, 10, 12, 11)
+    heads = ("WHEN (UTC)", "COMMAND", "OUTCOME", "SECONDS", "CLOSED FOR", "STATE")
+    heading = tuple(
+        Piece(right(h, w - 2) + "  " if h in ("SECONDS", "CLOSED FOR") else padded(h, w), Tone.QUIET)
+        for h, w in zip(heads, columns, strict=True)
+    )
+    rows = []
+    for walk in reversed(walks):
+        outcome = walk.outcome or "killed"
+        mark, tone = _OUTCOMES.get(outcome, ("✗", Tone.BAD))
+        line = (
+            Piece(padded(moment(walk.at), columns[0])),
+            Piece(padded(walk.command.removeprefix("graasp-local "), columns[1] - 1) + " ", Tone.STRONG),
+            Piece(padded(f"{mark} {outcome}", columns[2]), tone),
+            Piece(right(_seconds(walk.seconds), columns[3] - 2) + "  "),
+            Piece(right(_seconds(walk.downtime_seconds), columns[4] - 2) + "  "),
+            Piece(padded(walk.state, columns[5]), Tone.QUIET),
+        )
+        rows.append(Row(walk.walk, line))
+    return Table(heading, tuple(rows))
+
+
+def _seconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds:.1f} s"
+
+
+def states_table(view: SiteView) -> Table:
+    """The four states: what each means, and what a change to it would do."""
+    rows = []
+    for state in InfraState:
+        here = view.state is state and view.drift is None
+        mark = Piece("● " if here else "○ ", Tone.OK if here else Tone.QUIET)
+        line = (mark, Piece(padded(state.value, 12), Tone.STRONG), Piece(MEANING[state], Tone.QUIET))
+        rows.append(Row(state.value, line))
+    return Table((), tuple(rows))
+
+
+def state_words(view: SiteView, state: InfraState) -> Line:
+    """What a change to the state would do."""
+    return plain(change_in_words(view, state))

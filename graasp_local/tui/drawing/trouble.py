@@ -1,0 +1,32 @@
+"""What is shown in place of the dashboard where the site cannot be seen: what is the matter, and what to do. Pure."""
+
+from __future__ import annotations
+
+from graasp_local.tui.tones import Line, Piece, Tone, plain, wrapped
+from graasp_local.tui.watching import Trouble, TroubleKind
+
+_HEADLINES = {
+    TroubleKind.NO_SITE: "There is no site here yet",
+    TroubleKind.SETTINGS: "The site's settings cannot be used",
+    TroubleKind.ENGINE: "The Docker engine does not answer",
+}
+
+
+def trouble_lines(trouble: Trouble, where: str, width: int, *, read_only: bool) -> tuple[Line, ...]:
+    """A headline, the error's own sentences, and what this screen does meanwhile."""
+    lines: list[Line] = [(), plain(f"✗ {_HEADLINES[trouble.kind]}", Tone.BAD), ()]
+    room = min(width, 76)
+    for sentence in trouble.sentences:
+        lines += wrapped(sentence, room)
+    lines.append(())
+    match trouble.kind:
+        case TroubleKind.NO_SITE if not read_only:
+            lines.append(
+                (Piece("i", Tone.KEY, "app.verb('init')"), Piece(f"  make a site in {where}, with generated secrets"))
+            )
+            lines.append(plain("   Nothing is started by that, and nothing that is there is overwritten.", Tone.QUIET))
+        case TroubleKind.SETTINGS:
+            lines.append(plain("This screen goes on by itself as soon as the file is mended.", Tone.QUIET))
+        case _:
+            lines.append(plain("This screen goes on by itself as soon as it can.", Tone.QUIET))
+    return tuple(lines)

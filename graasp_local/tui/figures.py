@@ -1,0 +1,57 @@
+"""Numbers as a person reads them: durations, sizes, percentages, small histories. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def duration(seconds: float) -> str:
+    """`42 s`, `3 min`, `2 h`, `5 d`: what says enough at a glance."""
+    if seconds < 60:
+        return f"{int(seconds)} s"
+    if seconds < 3600:
+        return f"{int(seconds // 60)} min"
+    if seconds < 48 * 3600:
+        return f"{int(seconds // 3600)} h"
+    return f"{int(seconds // 86400)} d"
+
+
+def age(seconds: float) -> str:
+    """A duration for a table that is not repainted each second: below a minute it is rounded."""
+    return "< 1 min" if seconds < 60 else duration(seconds)
+
+
+def size(count: float) -> str:
+    """`25 MB`, `1.2 GB`, in powers of 1000."""
+    for unit in ("B", "kB", "MB"):
+        if count < 999.5:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def bars(values: Sequence[float], width: int, highest: float = 0) -> str:
+    """A history as small bars, newest at the right; `highest` is the least that a full bar stands for."""
+    shown = values[-width:]
+    top = max([highest, *shown]) or 1
+    drawn = "".join(_BARS[min(len(_BARS) - 1, int(value / top * (len(_BARS) - 1) + 0.5))] for value in shown)
+    return drawn.rjust(width)
+
+
+def moment(stamp: str) -> str:
+    """`2026-01-02T03:04:05.123+00:00` as `2 Jan 03:04`, in UTC as the journal has it."""
+    try:
+        at = datetime.fromisoformat(stamp)
+    except ValueError:
+        return stamp
+    return f"{at.day} {at:%b %H:%M}"
+
+
+def clock(seconds: float) -> str:
+    """A running clock: `3.2 s`, then `1:05`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds // 60)}:{int(seconds % 60):02d} min"

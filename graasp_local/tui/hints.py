@@ -1,0 +1,68 @@
+"""Which keys work where: what the foot of each screen offers, from the one table of verbs. Pure."""
+
+from __future__ import annotations
+
+from graasp_local.tui.model import SiteView
+from graasp_local.tui.walk_view import WalkView, what_now
+from graasp_local.tui.watching import Trouble, TroubleKind
+from graasp_local.verbs import Effect, shown_key, verb
+
+Hint = tuple[str, str, str]
+
+LAST: tuple[Hint, ...] = (("?", "Help", "app.verb('help')"), ("q", "Quit", "app.verb('quit')"))
+BACK: Hint = ("esc", "Back", "app.back")
+
+
+def hint(name: str, label: str = "") -> Hint:
+    """The hint for a verb."""
+    row = verb(name)
+    return shown_key(row.key), label or row.label, f"app.verb('{name}')"
+
+
+def dashboard_hints(
+    view: SiteView | None, trouble: Trouble | None, walk: WalkView | None, selected: str | None, *, read_only: bool
+) -> tuple[Hint, ...]:
+    """On the dashboard: what the site can do now, then what the selected service can."""
+    if trouble is not None:
+        names = ["init"] if trouble.kind is TroubleKind.NO_SITE else []
+        return tuple(hint(name) for name in _allowed([*names, "status"], read_only=read_only))
+    if view is None:
+        return ()
+    walking = walk is not None and not walk.is_over
+    unfinished = ["resume", "rollback"] if view.unfinished is not None else []
+    names = ["watch"] if walking else [*unfinished, "deploy", "apply"]
+    names += ["logs", "history"]
+    service = view.service(selected)
+    if service is not None and service.runs:
+        names += ["shell"] if walking else ["shell", "restart"]
+    names += ["bypass", "maintenance-page", "theme"]
+    return tuple(hint(name) for name in _allowed(names, read_only=read_only))
+
+
+def log_hints(*, alone: bool) -> tuple[Hint, ...]:
+    """Where logs have the focus."""
+    back = (BACK,) if alone else ()
+    return (
+        *back,
+        ("/", "Filter", "app.log_action('filter')"),
+        ("space", "Pause", "app.log_action('pause')"),
+        ("f", "Follow", "app.log_action('follow')"),
+        ("a", "All/one", "app.log_action('all')"),
+        ("y", "Copy", "app.log_action('copy')"),
+    )
+
+
+def walk_hints(walk: WalkView | None, *, own: bool) -> tuple[Hint, ...]:
+    """On a walk: while it is under way it can be interrupted where it was begun, afterwards it says what comes next."""
+    if walk is None or not walk.is_over:
+        return (BACK, ("x", "Interrupt", "screen.interrupt")) if own else (BACK,)
+    return (BACK,)
+
+
+def _allowed(names: list[str], *, read_only: bool) -> list[str]:
+    return [name for name in names if not read_only or verb(name).effect is Effect.LOOKS]
+
+
+def ending_hints(walk: WalkView | None) -> tuple[Hint, ...]:
+    """What can be done after a walk that has ended just now."""
+    return tuple(hint(name, words) for name, words in what_now(walk)) if walk is not None else ()

@@ -1,0 +1,105 @@
+"""What a person wants of the site, before there is a plan: a change of state, or a deployment.
+
+Says the same command as the command line would take, and makes its plan with the same functions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from graasp_local.plan import DeployRequest
+from graasp_local.states import InfraState
+from graasp_local.version import Version
+
+if TYPE_CHECKING:
+    from graasp_local.walks import Planner
+    from graasp_local.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeState:
+    """Bring the site into a state."""
+
+    target: InfraState
+    rolls_back = False
+
+    @property
+    def command(self) -> str:
+        return f"graasp-local apply {self.target}"
+
+    @property
+    def name(self) -> str:
+        return f"apply-{self.target}"
+
+    @property
+    def headline(self) -> str:
+        return f"Bring the site to {self.target}"
+
+    def planner(self, world: World) -> Planner:
+        from graasp_local import walks
+
+        return lambda observed: walks.transition_plan(world, observed, self.target)
+
+
+@dataclass(frozen=True, slots=True)
+class DeployVersion:
+    """Deploy a version; with `end` restricted it stops behind the gate, to be tested with the bypass."""
+
+    version: Version
+    end: InfraState = InfraState.RUNNING
+    rolls_back = True
+    """What fails behind the closed gate is put back, as the command line does where nothing else is asked."""
+
+    @property
+    def command(self) -> str:
+        hold = " --hold" if self.end is InfraState.RESTRICTED else ""
+        return f"graasp-local deploy --version {self.version}{hold}"
+
+    @property
+    def name(self) -> str:
+        return f"deploy-{self.version}"
+
+    @property
+    def headline(self) -> str:
+        held = " and hold it behind the gate" if self.end is InfraState.RESTRICTED else ""
+        return f"Deploy {self.version}{held}"
+
+    def planner(self, world: World) -> Planner:
+        from graasp_local import walks
+
+        request = DeployRequest(self.version, self.end)
+        return lambda observed: walks.deployment_plan(world, observed, request)
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeDeployment:
+    """Go on with the deployment that was left unfinished."""
+
+    command = "graasp-local resume"
+    name = "resume"
+    headline = "Go on with the unfinished deployment"
+    rolls_back = True
+
+    def planner(self, world: World) -> Planner:
+        from graasp_local import walks
+
+        return lambda observed: walks.resume_plan(world, observed)
+
+
+@dataclass(frozen=True, slots=True)
+class RollBack:
+    """Put the site back to before the deployment that was left unfinished."""
+
+    command = "graasp-local rollback"
+    name = "rollback"
+    headline = "Put the site back to before the unfinished deployment"
+    rolls_back = False
+
+    def planner(self, world: World) -> Planner:
+        from graasp_local import walks
+
+        return lambda observed: walks.rollback_plan(world, observed)
+
+
+Intention = ChangeState | DeployVersion | ResumeDeployment | RollBack

@@ -1,0 +1,86 @@
+"""What threads tell the UI. Threads touch no widget: they post one of these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from textual.message import Message
+
+from graasp_local.live import AvailableVersions, Usage
+from graasp_local.plan import Plan
+from graasp_local.tui.intentions import Intention
+from graasp_local.tui.model import SiteView
+from graasp_local.tui.watching import Trouble
+
+
+@dataclass
+class SiteSeen(Message):
+    """The site as it is just now; an older one that was not handled yet is replaced."""
+
+    view: SiteView
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, SiteSeen)
+
+
+@dataclass
+class TroubleSeen(Message):
+    """Why the site cannot be seen."""
+
+    trouble: Trouble
+
+
+@dataclass
+class UsageRead(Message):
+    """One round of readings, by service."""
+
+    usage: Mapping[str, Usage]
+
+
+@dataclass
+class WalkTold(Message):
+    """Records of a walk, in the order in which they were written."""
+
+    records: list[dict[str, Any]]
+
+
+@dataclass
+class WalkElsewhere(Message):
+    """Whether another process walks, and what it has written meanwhile."""
+
+    walking: bool
+    records: list[dict[str, Any]]
+
+
+@dataclass
+class PlanMade(Message):
+    """The plan for what a person wants; `estimate` is in words, empty where the site stays open."""
+
+    intention: Intention
+    plan: Plan
+    estimate: str
+
+
+@dataclass
+class PlanRefused(Message):
+    """Why there is no plan."""
+
+    intention: Intention
+    sentences: tuple[str, ...]
+
+
+@dataclass
+class VersionsFound(Message):
+    """What can be deployed."""
+
+    found: AvailableVersions
+
+
+@dataclass
+class Said(Message):
+    """A sentence for the person, after something that a thread did."""
+
+    text: str
+    severity: str = "information"

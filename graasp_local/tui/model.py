@@ -1,0 +1,195 @@
+"""Frozen snapshots of a site for the screens, and what follows from them: rows, notices, next steps.
+
+Decides what a person is told about a site, from what was observed and from its journal. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from graasp_local.journal import WalkRecord, unfinished_deployment
+from graasp_local.live import Listing, SeenContainer, Usage
+from graasp_local.lock import Holder
+from graasp_local.plan import Plan, plan_transition
+from graasp_local.states import (
+    Classification,
+    Drifted,
+    Health,
+    InfraState,
+    InState,
+    ObservedService,
+    ObservedState,
+    ServiceGroup,
+    Status,
+    classify,
+)
+from graasp_local.steps import title
+from graasp_local.version import Version
+
+GROUP_ORDER = (ServiceGroup.DATABASE, ServiceGroup.ADMINISTRATION, ServiceGroup.GRAASP, ServiceGroup.EDGE)
+HISTORY_LENGTH = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service as a row: what was observed, and its container if it has one."""
+
+    observed: ObservedService
+    container: SeenContainer | None
+
+    @property
+    def name(self) -> str:
+        return self.observed.name
+
+    @property
+    def runs(self) -> bool:
+        return self.observed.status in (Status.RUNNING, Status.PAUSED, Status.RESTARTING)
+
+    @property
+    def image_tag(self) -> str:
+        """What stands after the last colon of the image, without the service's own name in front."""
+        tag = self.observed.image.rpartition(":")[2] if ":" in self.observed.image else ""
+        return tag.removeprefix(f"{self.name}-")
+
+    @property
+    def mark(self) -> str:
+        """One character that says what a colour would."""
+        if self.observed.is_on:
+            return "✓"
+        if self.observed.is_off:
+            return "·"
+        return "✗" if self.observed.is_stuck or self.observed.status is Status.RESTARTING else "…"
+
+    @property
+    def state_word(self) -> str:
+        if self.observed.status is Status.RUNNING:
+            return "running" if self.observed.health is Health.NONE else self.observed.health.value
+        return "stopped" if self.observed.status is Status.EXITED else self.observed.status.value
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """The last deployment that went through."""
+
+    version: str
+    at: str
+    downtime_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SiteView:
+    """A site at one moment."""
+
+    project: str
+    directory: str
+    url: str
+    selected: Version | None
+    observed: ObservedState
+    services: tuple[Service, ...]
+    last_deployment: Deployment | None
+    unfinished: WalkRecord | None
+    holder: Holder | None = None
+
+    @property
+    def classification(self) -> Classification:
+        return classify(self.observed)
+
+    @property
+    def state(self) -> InfraState | None:
+        """The state that the site is in, or the nearest one; None for a site without containers."""
+        match self.classification:
+            case InState(state) | Drifted(nearest=state):
+                return state
+            case _:
+                return None
+
+    @property
+    def drift(self) -> Drifted | None:
+        found = self.classification
+        return found if isinstance(found, Drifted) else None
+
+    @property
+    def version(self) -> str:
+        """The version that runs, else the selected one, else nothing."""
+        return " and ".join(sorted(self.observed.graasp_versions)) or (str(self.selected) if self.selected else "")
+
+    @property
+    def next_steps(self) -> tuple[str, ...]:
+        """What to do if something is wrong; nothing while a walk is under way."""
+        if self.holder is not None:
+            return ()
+        if self.unfinished is not None:
+            return ("graasp-local resume", "graasp-local rollback")
+        if self.drift is not None:
+            return (self.drift.mending_command,)
+        return ()
+
+    def service(self, name: str | None) -> Service | None:
+        return next((service for service in self.services if service.name == name), None)
+
+
+def site_view(
+    *,
+    project: str,
+    directory: str,
+    url: str,
+    selected: Version | None,
+    listing: Listing,
+    observed: ObservedState,
+    walks: Sequence[WalkRecord],
+    holder: Holder | None,
+) -> SiteView:
+    """Put together what was seen: services by group, the last deployment, what an interrupted walk left open."""
+    containers = {container.service: container for container in listing.containers}
+    rows = tuple(
+        Service(service, containers.get(service.name))
+        for group in GROUP_ORDER
+        for service in sorted(observed.in_group(group), key=lambda service: service.name)
+    )
+    last = next((walk for walk in reversed(walks) if walk.version and walk.outcome in ("done", "held")), None)
+    return SiteView(
+        project,
+        directory,
+        url,
+        selected,
+        observed,
+        rows,
+        Deployment(last.version or "", last.at, last.downtime_seconds) if last else None,
+        unfinished_deployment(walks) if holder is None else None,
+        holder,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A service's use of the machine: percent of one core, bytes, and the percentages before, oldest first."""
+
+    last: Usage
+    cpu_percent: float | None = None
+    history: tuple[float, ...] = field(default=())
+    memory_history: tuple[float, ...] = field(default=())
+
+
+def with_usage(readings: Mapping[str, Reading], service: str, usage: Usage) -> dict[str, Reading]:
+    """The readings with one more: percent of a core needs two readings of the same container."""
+    before = readings.get(service)
+    memory = (*(before.memory_history if before else ()), float(usage.memory_bytes))[-HISTORY_LENGTH:]
+    reading = Reading(usage, memory_history=memory)
+    if before is not None and usage.at > before.last.at and usage.cpu_seconds >= before.last.cpu_seconds:
+        percent = 100 * (usage.cpu_seconds - before.last.cpu_seconds) / (usage.at - before.last.at)
+        reading = replace(reading, cpu_percent=percent, history=(*before.history, percent)[-HISTORY_LENGTH:])
+    return {**readings, service: reading}
+
+
+def change_in_words(view: SiteView, target: InfraState) -> str:
+    """What a change to this state would do, in one line."""
+    return plan_in_words(plan_transition(view.observed, target), view.state is target)
+
+
+def plan_in_words(plan: Plan, is_here: bool) -> str:
+    """A plan in one line; the proofs are left out."""
+    doing = [title(step) for step in plan.steps if not title(step).startswith(("prove", "ask"))]
+    if not doing:
+        return "the site is here" if is_here else "nothing would change"
+    return " → ".join(doing).replace(" and wait until healthy", "")

@@ -1,0 +1,33 @@
+"""How the screens reach a site, as a protocol. The real one is in cli/tui.py, a fake in tests/tui/fakes.py.
+
+Nothing here does anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from graasp_local.live import LiveEngine
+from graasp_local.ports import Interruption
+from graasp_local.site import Site
+from graasp_local.world import World
+
+
+class Access(Protocol):
+    """How the UI reaches a site. A site is found anew each time, since its files may have been mended meanwhile."""
+
+    def site(self) -> Site:
+        """Raises ConfigurationError where there is no site; does not read its settings."""
+        ...
+
+    def world(self, site: Site, interruption: Interruption, narrate: Callable[[str], None]) -> World: ...
+    def live(self, site: Site) -> LiveEngine: ...
+    def new_site_directory(self) -> Path:
+        """Where `init` would make a site."""
+        ...
+
+    def init(self) -> Site:
+        """Make a site there. Raises ConfigurationError if there is one."""
+        ...

@@ -1,0 +1,70 @@
+"""What passes a closed gate: the header, and a link that sets a cookie.
+
+These secrets are shown because somebody asked for them.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+
+from graasp_local.bypass_token import bypass_link
+from graasp_local.tui.screens.base import UiModal
+from graasp_local.tui.tones import Line, Piece, Tone, plain
+from graasp_local.tui.widgets.keybar import key_line
+from graasp_local.tui.widgets.lines import Lines
+
+HOURS = 8
+
+
+class BypassScreen(UiModal[None]):
+    """Copies by OSC 52, which works over ssh as well."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,b", "close", show=False),
+        Binding("c", "copy('link')", show=False),
+        Binding("h", "copy('header')", show=False),
+    ]
+
+    def compose(self) -> ComposeResult:
+        settings = self.ui.access.site().settings
+        self._texts = {
+            "header": f"{settings.header_name}: {settings.header_secret}",
+            "link": bypass_link(settings.public_url, settings.header_secret, int(time.time()) + HOURS * 3600),
+        }
+        with Vertical(classes="box"):
+            yield Lines(self._text)
+            yield Lines(self._keys, classes="keys")
+
+    def action_copy(self, what: str) -> None:
+        self.app.copy_to_clipboard(self._texts[what])
+        self.app.notify(f"The {what} was copied.")
+
+    def _text(self, width: int) -> tuple[Line, ...]:
+        return (
+            plain("What passes a closed gate", Tone.STRONG),
+            plain("It opens the site to whoever has it.", Tone.BUSY),
+            (),
+            plain("Header", Tone.QUIET),
+            *_chunks(self._texts["header"], width),
+            (),
+            plain(f"Link that sets a cookie, for {HOURS} hours", Tone.QUIET),
+            *_chunks(self._texts["link"], width),
+        )
+
+    def _keys(self, width: int) -> tuple[Line, ...]:
+        hints = (
+            ("c", "Copy the link", "screen.copy('link')"),
+            ("h", "Copy the header", "screen.copy('header')"),
+            ("esc", "Close", "screen.close"),
+        )
+        return (key_line(hints, (), width),)
+
+
+def _chunks(text: str, width: int) -> tuple[Line, ...]:
+    """Cut anywhere, since what is shown has no spaces to break at and nothing of it may be missing."""
+    return tuple((Piece(text[start : start + width]),) for start in range(0, len(text), max(1, width)))

@@ -1,0 +1,86 @@
+"""Boxes that ask before something is done: what will be done, in words, then yes or no."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.widgets import Input
+
+from graasp_local.tui.screens.base import UiModal
+from graasp_local.tui.tones import Line, Piece, Tone, plain, wrapped
+from graasp_local.tui.widgets.keybar import key_line
+from graasp_local.tui.widgets.lines import Lines
+
+
+class Confirm(UiModal[bool]):
+    """Answers True for yes. Enter is not yes: what changes a site takes a deliberate key."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "yes", show=False),
+        Binding("n,escape,q", "no", show=False),
+    ]
+
+    def __init__(self, headline: str, sentences: Sequence[str], yes: str) -> None:
+        super().__init__()
+        self._headline = headline
+        self._sentences = sentences
+        self._yes = yes
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="box"):
+            yield Lines(self._text)
+            yield Lines(self._keys, classes="keys")
+
+    def action_yes(self) -> None:
+        self.dismiss(True)
+
+    def action_no(self) -> None:
+        self.dismiss(False)
+
+    def _text(self, width: int) -> tuple[Line, ...]:
+        lines: list[Line] = [plain(self._headline, Tone.STRONG), ()]
+        for sentence in self._sentences:
+            lines += wrapped(sentence, width)
+        return tuple(lines)
+
+    def _keys(self, width: int) -> tuple[Line, ...]:
+        return (key_line((("y", self._yes, "screen.yes"), ("n", "No", "screen.no")), (), width),)
+
+
+class ConfirmByName(UiModal[bool]):
+    """For what destroys: answers True only where the site's name was typed."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "no", show=False)]
+
+    def __init__(self, headline: str, sentences: Sequence[str], name: str) -> None:
+        super().__init__()
+        self._headline = headline
+        self._sentences = sentences
+        self._site_name = name
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="box"):
+            yield Lines(self._text)
+            yield Input(placeholder=self._site_name)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        if event.value.strip() == self._site_name:
+            self.dismiss(True)
+
+    def action_no(self) -> None:
+        self.dismiss(False)
+
+    def _text(self, width: int) -> tuple[Line, ...]:
+        lines: list[Line] = [plain(self._headline, Tone.BAD), ()]
+        for sentence in self._sentences:
+            lines += wrapped(sentence, width)
+        ask = (
+            Piece("Type the site's name, "),
+            Piece(self._site_name, Tone.STRONG),
+            Piece(", and enter. esc leaves it all."),
+        )
+        return (*lines, (), ask, ())

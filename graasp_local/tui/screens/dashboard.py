@@ -1,0 +1,123 @@
+"""The dashboard: where the site is, its services, and a log."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+
+from graasp_local.tui.drawing import site as draw
+from graasp_local.tui.drawing.tables import services_table
+from graasp_local.tui.drawing.trouble import trouble_lines
+from graasp_local.tui.hints import LAST, dashboard_hints, log_hints
+from graasp_local.tui.screens.base import UiScreen
+from graasp_local.tui.widgets.keybar import KeyBar
+from graasp_local.tui.widgets.lines import Lines
+from graasp_local.tui.widgets.rows import Rows
+
+if TYPE_CHECKING:
+    from graasp_local.tui.widgets.log_panel import LogPanel
+
+_REPAINT_SECONDS = 10.0
+_WALKING_REPAINT_SECONDS = 0.5
+
+
+class Dashboard(UiScreen):
+    """Watches what the app has seen last."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("1", "focus_on('services')", show=False),
+        Binding("2", "focus_on('log')", show=False),
+        Binding("slash", "app.log_action('filter')", show=False),
+        Binding("a", "app.log_action('all')", show=False),
+    ]
+
+    def compose(self) -> ComposeResult:
+        yield Lines(
+            lambda width: (draw.title_line(None, width, read_only=self.ui.read_only),), id="title", classes="title"
+        )
+        with Vertical(id="site"):
+            yield Lines(lambda width: draw.strip_lines(None, None, width, clickable=False), id="strip", classes="gap")
+            yield Lines(lambda width: draw.fact_lines(None, width), id="facts")
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        # The strip is on the screen before the rest is made.
+        self.call_after_refresh(self._fill)
+
+    async def _fill(self) -> None:
+        from graasp_local.tui.widgets.log_panel import LogPanel
+
+        await self.query_one("#site").mount(Lines(id="notices"), Rows(id="services"), LogPanel(id="panel"))
+        trouble = Lines(id="trouble")
+        trouble.display = False
+        await self.mount(trouble, before=self.query_one(KeyBar))
+        self.query_one(Rows).focus()
+        for name in ("view", "trouble", "readings", "walk"):
+            self.watch(self.app, name, self._draw, init=False)
+        self._draw()
+        self.set_interval(_REPAINT_SECONDS, self._draw)
+
+    @property
+    def visible_services(self) -> tuple[str, ...]:
+        """The services that can be seen without scrolling."""
+        return self.query_one(Rows).visible_keys if self.query(Rows) else ()
+
+    def on_rows_highlighted(self, message: Rows.Highlighted) -> None:
+        self.ui.selected_service = message.key
+        self._draw_keys()
+        if self.ui.view is not None:
+            self._panel.follow_service(message.key, self.ui.view)
+
+    def on_rows_chosen(self, message: Rows.Chosen) -> None:
+        self.ui.action_verb("logs")
+
+    def on_descendant_focus(self) -> None:
+        self._draw_keys()
+
+    def action_focus_on(self, what: str) -> None:
+        self.query_one("#services" if what == "services" else "#logs").focus()
+
+    @property
+    def _panel(self) -> LogPanel:
+        return cast("LogPanel", self.query_one("#panel"))
+
+    def _draw(self) -> None:
+        ui = self.ui
+        view, trouble = ui.view, ui.trouble
+        self.query_one("#site").display = trouble is None
+        self.query_one("#trouble").display = trouble is not None
+        self.query_one("#title", Lines).show(lambda width: (draw.title_line(view, width, read_only=ui.read_only),))
+        if trouble is not None:
+            self._panel.lose()
+            where = ui.access.new_site_directory()
+            self.query_one("#trouble", Lines).show(
+                lambda width: trouble_lines(trouble, str(where), width, read_only=ui.read_only)
+            )
+        else:
+            self._draw_site()
+        self._draw_keys()
+
+    def _draw_site(self) -> None:
+        ui = self.ui
+        view, readings, now = ui.view, ui.readings, time.time()
+        walk = ui.walk if ui.is_walking else None
+        clickable = not ui.read_only
+        self.query_one("#strip", Lines).show(lambda width: draw.strip_lines(view, walk, width, clickable=clickable))
+        self.query_one("#facts", Lines).show(lambda width: draw.fact_lines(view, width))
+        notices = self.query_one("#notices", Lines)
+        notices.show(lambda width: draw.notice_lines(view, walk, width))
+        if view is not None:
+            self.query_one(Rows).show(lambda width: services_table(view.services, readings, now, width))
+            self._panel.keep_following(view)
+
+    def _draw_keys(self) -> None:
+        ui = self.ui
+        walk = ui.walk if ui.is_walking else None
+        hints = dashboard_hints(ui.view, ui.trouble, walk, ui.selected_service, read_only=ui.read_only)
+        if self.focused is not None and self.focused.id == "logs":
+            hints = log_hints(alone=False)
+        self.query_one(KeyBar).show_keys(hints, LAST)

@@ -1,0 +1,49 @@
+"""Asked when the UI is closed while a walk that it began is under way."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+
+from graasp_local.tui.screens.base import UiModal
+from graasp_local.tui.tones import Line, Piece, Tone, plain
+from graasp_local.tui.widgets.lines import Lines
+
+
+class LeaveScreen(UiModal[None]):
+    """Three ways: stay, close and let the walk go on in this terminal, close and end it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,s,n", "close", show=False),
+        Binding("g", "go_on", show=False),
+        Binding("x", "interrupt", show=False),
+    ]
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="box"):
+            yield Lines(self._text)
+
+    def action_go_on(self) -> None:
+        if self.ui.walk_run is not None:
+            self.ui.walk_run.goes_on_without_ui = True
+        self.ui.exit()
+
+    def action_interrupt(self) -> None:
+        self.ui.exit()
+
+    def _text(self, width: int) -> tuple[Line, ...]:
+        command = self.ui.walk_run.intention.command if self.ui.walk_run is not None else ""
+        return (
+            plain("A walk is under way", Tone.STRONG),
+            plain(command, Tone.QUIET),
+            (),
+            (Piece("s", Tone.KEY, "screen.close"), Piece("  stay here")),
+            (
+                Piece("g", Tone.KEY, "screen.go_on"),
+                Piece("  close the UI; the walk goes on in this terminal, in plain lines"),
+            ),
+            (Piece("x", Tone.KEY, "screen.interrupt"), Piece("  close the UI and end the walk at the next safe point")),
+        )

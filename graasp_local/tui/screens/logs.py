@@ -1,0 +1,48 @@
+"""Logs on the whole screen, of one service or of all."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+
+from graasp_local.tui.hints import LAST, log_hints
+from graasp_local.tui.screens.base import UiScreen
+from graasp_local.tui.widgets.keybar import KeyBar
+from graasp_local.tui.widgets.log_panel import LogPanel
+from graasp_local.tui.widgets.logs import LogView
+
+
+class LogsScreen(UiScreen):
+    """Opens with the service that was selected; `a` changes between it and all."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,l", "app.back", show=False),
+        Binding("slash", "app.log_action('filter')", show=False),
+        Binding("a", "app.log_action('all')", show=False),
+    ]
+
+    def __init__(self, service: str | None) -> None:
+        super().__init__()
+        self._service = service
+
+    def compose(self) -> ComposeResult:
+        yield LogPanel(id="panel")
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        self.query_one(LogView).focus()
+        self.query_one(KeyBar).show_keys(log_hints(alone=True), LAST)
+        self.watch(self.app, "view", self._site_changed)
+
+    def _site_changed(self) -> None:
+        view = self.ui.view
+        if view is None:
+            return
+        panel = self.query_one(LogPanel)
+        if self._service is None:
+            panel.follow_all(view)
+        else:
+            panel.follow_service(self._service, view)
+        panel.keep_following(view)

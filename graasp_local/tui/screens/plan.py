@@ -1,0 +1,83 @@
+"""The plan before anything happens: every step with its cause, how long the site will be closed, and the question."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+
+from graasp_local.errors import GraaspLocalError
+from graasp_local.tui import messages
+from graasp_local.tui.drawing.walk import plan_head, plan_table, refusal_lines
+from graasp_local.tui.intentions import Intention
+from graasp_local.tui.screens.base import UiScreen
+from graasp_local.tui.tones import Tone, plain
+from graasp_local.tui.widgets.keybar import KeyBar
+from graasp_local.tui.widgets.lines import Lines
+from graasp_local.tui.widgets.rows import Rows
+from graasp_local.world import InterruptionFlag
+
+
+class PlanScreen(UiScreen):
+    """Goes ahead on `y`; every other way out leaves the site as it is."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "go", show=False),
+        Binding("n,escape", "app.back", show=False),
+    ]
+
+    def __init__(self, intention: Intention) -> None:
+        super().__init__()
+        self._intention = intention
+        self._made: messages.PlanMade | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Lines(lambda width: (plain(self._intention.headline, Tone.STRONG),), classes="title")
+        yield Lines(
+            lambda width: (plain("Checking what can be checked before anything is touched …", Tone.QUIET),),
+            id="head",
+            classes="gap",
+        )
+        yield Rows(id="steps", cursor=False)
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        self.query_one(Rows).focus()
+        self._keys()
+        self._plan()
+
+    def on_plan_made(self, message: messages.PlanMade) -> None:
+        self._made = message
+        self.query_one("#head", Lines).show(lambda width: plan_head(message.plan, message.estimate, width))
+        self.query_one(Rows).show(lambda width: plan_table(message.plan, width))
+        self._keys()
+
+    def on_plan_refused(self, message: messages.PlanRefused) -> None:
+        self.query_one("#head", Lines).show(lambda width: refusal_lines(message.sentences, width))
+
+    def action_go(self) -> None:
+        if self._made is not None and self._made.plan.steps:
+            self.ui.pop_screen()
+            self.ui.start_walk(self._made)
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="plan")
+    def _plan(self) -> None:
+        from graasp_local import walks
+
+        access = self.ui.access
+        try:
+            world = access.world(access.site(), InterruptionFlag(), lambda _: None)
+            plan = walks.make_plan(self._intention.planner(world), world.observe())
+            estimate = walks.downtime_estimate(world, plan)
+            words = estimate.described() if estimate is not None else ""
+            self.post_message(messages.PlanMade(self._intention, plan, words))
+        except GraaspLocalError as error:
+            self.post_message(messages.PlanRefused(self._intention, error.sentences))
+
+    def _keys(self) -> None:
+        ready = self._made is not None and bool(self._made.plan.steps)
+        go = (("y", "Go ahead", "screen.go"),) if ready else ()
+        leave = ("n", "Leave it", "app.back") if ready else ("esc", "Back", "app.back")
+        self.query_one(KeyBar).show_keys((*go, leave), ())

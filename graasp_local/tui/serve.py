@@ -1,0 +1,87 @@
+"""The terminal UI in a browser, on this machine's loopback address, for whoever has the link.
+
+textual-serve starts one process for each browser tab and asks nobody who they are. So every request needs the random
+token: the link has it once, a cookie from then on. Requests for another host, or from a page of another origin, are
+refused as well, since a browser sends cookies wherever a page asks it to.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import shlex
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+
+from graasp_local.errors import UsageError
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+COOKIE = "graasp_local_token"
+DEFAULT_PORT = 8470
+
+
+def check_address(address: str, *, told_so: bool) -> None:
+    """Raises UsageError for an address that others can reach, unless somebody said so explicitly."""
+    try:
+        loopback = address == "localhost" or ip_address(address).is_loopback
+    except ValueError:
+        raise UsageError(f"{address!r} is no address.", "Nothing is served.", "Give one such as 127.0.0.1.") from None
+    if not loopback and not told_so:
+        raise UsageError(
+            f"{address} can be reached from other machines, and what is served there can change this site.",
+            "Nothing is served.",
+            "Leave --address out and use ssh -L, or add --beyond-this-machine if that is what you want.",
+        )
+
+
+def is_allowed(token: str, given: Sequence[str | None], host: str, origin: str | None, served_host: str) -> bool:
+    """Whether a request has the token, asks for the host that is served, and comes from its own pages. Pure."""
+    if not any(hmac.compare_digest(token.encode(), text.encode()) for text in given if text):
+        return False
+    return host == served_host and origin in (None, f"http://{served_host}")
+
+
+def serve(command: Sequence[str], address: str, port: int, token: str | None = None) -> None:
+    """Serve the command's UI until ctrl-C; prints the link on stdout."""
+    from aiohttp import web
+    from textual_serve.server import Server
+
+    token = token or secrets.token_urlsafe(32)
+    served_host = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+    @web.middleware
+    async def guarded(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        given = (request.query.get("token"), request.cookies.get(COOKIE))
+        if not is_allowed(token, given, request.host, request.headers.get("Origin"), served_host):
+            return web.Response(status=403, text="This needs the link that graasp-local tui --serve printed.\n")
+        if "token" in request.query:
+            # Out of the address bar and the history; pages that this one leads to are not told of it either.
+            away = web.Response(status=303, headers={"Location": "/", "Referrer-Policy": "no-referrer"})
+            away.set_cookie(COOKIE, token, httponly=True, samesite="Strict")
+            return away
+        return await handler(request)
+
+    class Guarded(Server):  # type: ignore[misc, unused-ignore]
+        """textual-serve's server behind the guard, without its banner."""
+
+        async def _make_app(self) -> web.Application:
+            app: web.Application = await super()._make_app()
+            app.middlewares.append(guarded)
+            return app
+
+        async def on_startup(self, app: Any) -> None:
+            print(f"http://{served_host}/?token={token}", flush=True)  # noqa: T201
+            print("This link opens the UI for whoever has it. ctrl-C ends it.", file=sys.stderr, flush=True)  # noqa: T201
+
+        def initialize_logging(self) -> None:
+            """None: a log of requests would have the token in it."""
+
+    Guarded(
+        shlex.join(command), host=address, port=port, title="graasp-local", public_url=f"http://{served_host}"
+    ).serve()

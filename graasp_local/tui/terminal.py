@@ -1,0 +1,48 @@
+"""Keeps the terminal for the UI alone.
+
+Commands that a walk runs would inherit the terminal: one that reads from it eats keys, one that writes to it spoils
+the screen. So the UI takes copies of the terminal's descriptors and leaves null devices in their places.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """Descriptors of the terminal that the UI has for itself."""
+
+    stdin: int
+    stderr: int
+
+    def run(self, command: Sequence[str]) -> int:
+        """Run a command that may have the terminal, while the UI is suspended."""
+        # Through stderr, since that is where the UI is drawn; both are the same terminal.
+        return subprocess.run(command, stdin=self.stdin, stdout=self.stderr, stderr=self.stderr).returncode
+
+
+@contextmanager
+def kept_for_the_ui(*, stderr_too: bool) -> Iterator[Terminal]:
+    """Textual reads from sys.__stdin__ and draws on sys.__stderr__: both become copies that no child inherits."""
+    stdin, stderr = os.dup(0), os.dup(2)
+    before_in, before_err = sys.__stdin__, sys.__stderr__
+    null = os.open(os.devnull, os.O_RDWR)
+    try:
+        sys.__stdin__ = os.fdopen(os.dup(stdin), "r")  # type: ignore[misc]
+        os.dup2(null, 0)
+        if stderr_too:
+            sys.__stderr__ = os.fdopen(os.dup(stderr), "w")  # type: ignore[misc]
+            os.dup2(null, 2)
+        yield Terminal(stdin, stderr)
+    finally:
+        os.dup2(stdin, 0)
+        os.dup2(stderr, 2)
+        sys.__stdin__, sys.__stderr__ = before_in, before_err  # type: ignore[misc]
+        for descriptor in (stdin, stderr, null):
+            os.close(descriptor)

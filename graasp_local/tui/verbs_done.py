@@ -1,0 +1,224 @@
+"""What each verb does in the UI: a screen that it opens, or a word to a thread.
+
+One method for each row of the table of verbs that has a key; the others say what to type in a terminal.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from textual import work
+
+from graasp_local.errors import GraaspLocalError
+from graasp_local.tui import messages
+from graasp_local.tui.theme import DARK, LIGHT
+from graasp_local.tui.watching import TroubleKind
+from graasp_local.verbs import Effect, verb
+
+if TYPE_CHECKING:
+    from graasp_local.tui.app import GraaspApp
+
+
+class VerbActions:
+    """Mixed into the app."""
+
+    @property
+    def _ui(self) -> GraaspApp:
+        return cast("GraaspApp", self)
+
+    def action_verb(self, name: str) -> None:
+        """Do what a key or the palette says."""
+        row = verb(name)
+        if row.effect is Effect.CHANGES and not self._may_change():
+            return
+        do = getattr(self, f"do_{name.replace('-', '_')}", None)
+        if do is None:
+            self._ui.notify(f"In a terminal: graasp-local {name} --help", title=row.summary)
+        else:
+            do()
+
+    def _may_change(self) -> bool:
+        if self._ui.read_only:
+            self._ui.notify("This UI was opened with --read-only: looking, not touching.", severity="warning")
+        return not self._ui.read_only
+
+    def do_status(self) -> None:
+        self._ui.observer.forget_site()
+        self._ui.notify("Looked again.", timeout=1.5)
+
+    def do_init(self) -> None:
+        trouble = self._ui.trouble
+        if trouble is None or trouble.kind is not TroubleKind.NO_SITE:
+            self._ui.notify("There is a site here already: init never overwrites one.")
+            return
+        from graasp_local.tui.screens.confirm import Confirm
+
+        where = self._ui.access.new_site_directory()
+        question = Confirm(
+            "Make a new site", (f"Writes {where}/.env with generated secrets; starts nothing.",), "Make it"
+        )
+        self._ui.push_screen(question, self._init_if)
+
+    def do_plan(self) -> None:
+        self.do_apply()
+
+    def do_apply(self) -> None:
+        from graasp_local.tui.screens.state import StateScreen
+
+        if self._seen():
+            self._ui.push_screen(StateScreen())
+
+    def do_deploy(self) -> None:
+        self.do_versions()
+
+    def do_resume(self) -> None:
+        from graasp_local.tui.intentions import ResumeDeployment
+
+        if self._seen():
+            self._ui.plan(ResumeDeployment())
+
+    def do_rollback(self) -> None:
+        from graasp_local.tui.intentions import RollBack
+
+        if self._seen():
+            self._ui.plan(RollBack())
+
+    def do_versions(self) -> None:
+        from graasp_local.tui.screens.versions import VersionsScreen
+
+        if self._seen():
+            self._ui.push_screen(VersionsScreen())
+
+    def do_history(self) -> None:
+        from graasp_local.tui.screens.history import HistoryScreen
+
+        if self._seen():
+            self._ui.push_screen(HistoryScreen())
+
+    def do_logs(self) -> None:
+        from graasp_local.tui.screens.logs import LogsScreen
+
+        if self._seen():
+            self._ui.push_screen(LogsScreen(self._ui.selected_service))
+
+    def do_bypass(self) -> None:
+        from graasp_local.tui.screens.bypass import BypassScreen
+
+        if self._seen():
+            self._ui.push_screen(BypassScreen())
+
+    def do_maintenance_page(self) -> None:
+        from graasp_local.tui.screens.page import PageScreen
+
+        if self._seen():
+            self._ui.push_screen(PageScreen())
+
+    def do_shell(self) -> None:
+        service = self._ui.selected_service
+        if not self._seen() or service is None:
+            return
+        if self._ui.terminal is None:
+            self._ui.notify(f"In a browser there is no terminal: graasp-local compose -- exec {service} sh")
+            return
+        self._open_shell(service)
+
+    def do_restart(self) -> None:
+        service = self._ui.selected_service
+        if not self._seen() or service is None:
+            return
+        if self._ui.is_walking:
+            self._ui.notify("A walk is under way: it starts and stops services itself.", severity="warning")
+            return
+        from graasp_local.tui.screens.confirm import Confirm
+
+        said = (
+            f"$ graasp-local compose -- restart {service}",
+            f"{service} is away for as long as it takes to stop and start; the gate stays as it is.",
+        )
+
+        def restart_if(yes: bool | None) -> None:
+            if yes:
+                self._restart(service)
+
+        self._ui.push_screen(Confirm(f"Restart {service}", said, "Restart"), restart_if)
+
+    def do_watch(self) -> None:
+        self.action_watch()
+
+    def action_watch(self) -> None:
+        from graasp_local.tui.screens.walk import WalkScreen
+
+        if self._ui.walk is None:
+            self._ui.notify("No walk is under way; the history has the earlier ones.")
+        elif not isinstance(self._ui.screen, WalkScreen):
+            self._ui.push_screen(WalkScreen())
+
+    def do_theme(self) -> None:
+        self._ui.theme = LIGHT.name if self._ui.theme == DARK.name else DARK.name
+
+    def do_help(self) -> None:
+        from graasp_local.tui.screens.help import HelpScreen
+
+        self._ui.push_screen(HelpScreen())
+
+    def do_quit(self) -> None:
+        if not self._ui.walks_itself:
+            self._ui.exit()
+            return
+        from graasp_local.tui.screens.leave import LeaveScreen
+
+        self._ui.push_screen(LeaveScreen())
+
+    async def action_quit(self) -> None:
+        """Textual's own ctrl+q: asks as q does."""
+        self.do_quit()
+
+    async def action_back(self) -> None:
+        if len(self._ui.screen_stack) > 1:
+            self._ui.pop_screen()
+
+    def _seen(self) -> bool:
+        if self._ui.view is None or self._ui.trouble is not None:
+            self._ui.notify("The site is not seen yet.", severity="warning")
+            return False
+        return True
+
+    def _init_if(self, yes: bool | None) -> None:
+        if yes:
+            self._init()
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="init")
+    def _init(self) -> None:
+        try:
+            site = self._ui.access.init()
+            self._ui.post_message(messages.Said(f"Made a site in {site.directory}: look through its .env."))
+        except GraaspLocalError as error:
+            self._ui.post_message(messages.Said(" ".join(error.sentences), "error"))
+        self._ui.observer.forget_site()
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="restart")
+    def _restart(self, service: str) -> None:
+        from graasp_local.lock import held_lock
+
+        live = self._ui.observer.live
+        try:
+            # Under the site's lock, so that no walk begins meanwhile.
+            with held_lock(self._ui.access.site().lock_file, f"graasp-local compose -- restart {service}"):
+                if live is not None:
+                    live.restart(service)
+            self._ui.post_message(messages.Said(f"Restarted {service}."))
+        except GraaspLocalError as error:
+            self._ui.post_message(messages.Said(" ".join(error.sentences), "error"))
+
+    def _open_shell(self, service: str) -> None:
+        live, terminal = self._ui.observer.live, self._ui.terminal
+        if live is None or terminal is None:
+            return
+        try:
+            command = live.shell_command(service)
+        except GraaspLocalError as error:
+            self._ui.notify(" ".join(error.sentences), severity="warning")
+            return
+        with self._ui.suspend():
+            terminal.run(command)
+        self._ui.refresh(layout=True)

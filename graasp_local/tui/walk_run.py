@@ -1,0 +1,80 @@
+"""A walk that the UI began: the same walks.run as the command line's, on a thread, with the same lock and journal.
+
+Outlives the screens: when the UI is closed, what it says goes to the terminal as plain lines instead.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from graasp_local.errors import ExitCode, GraaspLocalError, Interrupted
+from graasp_local.events import Event, Outcome, WalkEnded, as_json
+from graasp_local.plan import Plan
+from graasp_local.tui.intentions import Intention
+from graasp_local.tui.ports import Access
+from graasp_local.world import InterruptionFlag
+
+Deliver = Callable[[dict[str, Any]], object]
+
+
+class WalkRun:
+    """One walk. `run` belongs on a thread of its own; everything else may be called from any."""
+
+    def __init__(self, access: Access, intention: Intention, shown: Plan, deliver: Deliver) -> None:
+        self.intention = intention
+        self.interruption = InterruptionFlag()
+        self.ended = threading.Event()
+        self.exit_code = ExitCode.UNEXPECTED
+        self.goes_on_without_ui = False
+        self._access = access
+        self._shown = shown
+        self._deliver = deliver
+        self._step = 0
+
+    def run(self) -> None:
+        """Carry the plan out, if it is still the one that was shown. Raises nothing: failures are told as an end."""
+        from graasp_local import walks
+
+        try:
+            world = self._access.world(self._access.site(), self.interruption, self._narrate)
+            planner = self.intention.planner(world)
+            on_failure = walks.OnFailure.ROLLBACK if self.intention.rolls_back else walks.OnFailure.HOLD
+            walk = walks.Walk(planner, self.intention.command, self.intention.name, self._shown, on_failure)
+            for event in walks.run(world, walk):
+                self._tell(event)
+        except GraaspLocalError as error:
+            self._tell(_ended_before_it_began(error))
+        except Exception as error:
+            self._tell(_ended_before_it_began(GraaspLocalError(f"Unexpected: {type(error).__name__}: {error}")))
+        finally:
+            self.ended.set()
+
+    def deliver_to(self, deliver: Deliver) -> None:
+        """Say everything from now on to somebody else."""
+        self._deliver = deliver
+
+    def _tell(self, event: Event) -> None:
+        record = as_json(event)
+        if record["event"] == "step-started":
+            self._step = record["index"]
+        if isinstance(event, WalkEnded):
+            self.exit_code = event.exit_code
+        self._deliver(record)
+
+    def _narrate(self, command: str) -> None:
+        self._deliver({"event": "step-output", "index": self._step, "text": f"$ {command}"})
+
+
+def _ended_before_it_began(error: GraaspLocalError) -> WalkEnded:
+    outcome = Outcome.INTERRUPTED if isinstance(error, Interrupted) else Outcome.REFUSED
+    if error.exit_code is ExitCode.UNEXPECTED:
+        outcome = Outcome.FAILED
+    return WalkEnded("", outcome, "unknown", "", None, 0.0, (), error.exit_code, error.sentences)
+
+
+def now() -> float:
+    """Wall-clock seconds, as the journal has them."""
+    return time.time()

@@ -1,0 +1,241 @@
+"""A walk as it is told: by its events while it happens, by its journal afterwards or from another process.
+
+Both say the same JSON objects (events.as_json), so there is one function that takes them in. Decides nothing about a
+walk; keeps at most OUTPUT_LINES lines of a step, the newest. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from graasp_local.events import Outcome, WalkEnded, summary
+from graasp_local.states import InfraState
+
+OUTPUT_LINES = 2000
+KILLED = "killed"
+"""The outcome of a walk whose journal has no end, although nobody is at work on it."""
+
+_LEADS_TO = {
+    "close-gate": InfraState.RESTRICTED,
+    "stop-graasp": InfraState.DB_ONLY,
+    "stop-administration": InfraState.DB_ONLY,
+    "stop-database": InfraState.STOPPED,
+    "start-database": InfraState.DB_ONLY,
+    "start-graasp": InfraState.RESTRICTED,
+    "open-gate": InfraState.RUNNING,
+}
+"""The state that a step leads to, by its name, for the strip: a journal has names, not steps."""
+
+
+class Progress(StrEnum):
+    """How far a step is."""
+
+    WAITING = "waiting"
+    DOING = "doing"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """One step: what the plan said of it, and what has become of it."""
+
+    name: str
+    title: str
+    cause: str
+    closed: bool
+    progress: Progress = Progress.WAITING
+    began: float | None = None
+    seconds: float | None = None
+    output: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WalkView:
+    """A walk so far. `outcome` is empty while it is under way; times in seconds since 1970."""
+
+    walk: str = ""
+    command: str = ""
+    target: str = ""
+    version: str = ""
+    began: float = 0.0
+    steps: tuple[StepView, ...] = ()
+    outcome: str = ""
+    state: str = ""
+    exit_code: int = 0
+    seconds: float | None = None
+    downtime_seconds: float | None = None
+    problem: tuple[str, ...] = ()
+    rolls_back: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        return bool(self.outcome)
+
+    @property
+    def current(self) -> int | None:
+        """The index of the step that is being done."""
+        return next((i for i, step in enumerate(self.steps) if step.progress is Progress.DOING), None)
+
+    @property
+    def latest(self) -> int | None:
+        """The index of the step that was begun last; once the walk is over, of the one that failed if one did."""
+        failed = [index for index, step in enumerate(self.steps) if step.progress is Progress.FAILED]
+        if self.is_over and failed:
+            return failed[0]
+        begun = [index for index, step in enumerate(self.steps) if step.progress is not Progress.WAITING]
+        return begun[-1] if begun else None
+
+    @property
+    def closed_since(self) -> float | None:
+        """When this walk began to close the gate, if it has not opened it since."""
+        begun = {step.name: step.began for step in reversed(self.steps) if step.began is not None}
+        done = {step.name for step in self.steps if step.progress is Progress.DONE}
+        return None if "open-gate" in done else begun.get("close-gate")
+
+    def downtime(self, now: float) -> float | None:
+        """Seconds that the site is closed by this walk: running while it is, final when it is over."""
+        if self.downtime_seconds is not None:
+            return self.downtime_seconds
+        since = self.closed_since
+        if since is None:
+            closing = next((s.began for s in self.steps if s.name == "close-gate" and s.began is not None), None)
+            opening = next((s for s in self.steps if s.name == "open-gate" and s.progress is Progress.DONE), None)
+            if closing is None or opening is None or opening.began is None:
+                return None
+            return opening.began + (opening.seconds or 0) - closing
+        if self.is_over and self.seconds is not None:
+            return self.began + self.seconds - since
+        return max(0.0, now - since)
+
+    def position(self) -> tuple[InfraState | None, InfraState | None]:
+        """Where the walk has brought the site (None: no step has moved it yet), and which state is next."""
+        here = ahead = None
+        for step in self.steps:
+            leads_to = _LEADS_TO.get(step.name)
+            if leads_to is None:
+                continue
+            if step.progress is Progress.DONE:
+                here = leads_to
+            elif ahead is None and leads_to is not here:
+                ahead = leads_to
+        return here, None if self.is_over else ahead
+
+
+def advanced(view: WalkView, record: Mapping[str, Any], now: float) -> WalkView:
+    """The walk after one more record; `now` is when it happened, unless the record says so itself."""
+    at = _moment(record, now)
+    match record["event"]:
+        case "walk-started":
+            return WalkView(
+                walk=record["walk"],
+                command=record["command"],
+                target=record["target"],
+                version=record["version"] or "",
+                began=at,
+                steps=_planned(record["plan"]),
+            )
+        case "rollback-started":
+            # What was not begun is not done any more; the way back takes its place.
+            tried = tuple(step for step in view.steps if step.progress is not Progress.WAITING)
+            return replace(view, steps=(*tried, *_planned(record["plan"])), rolls_back=True)
+        case "step-started":
+            return _with_step(view, record["index"], lambda step: replace(step, progress=Progress.DOING, began=at))
+        case "step-output":
+            return _with_step(
+                view,
+                record["index"],
+                lambda step: replace(step, output=(*step.output, record["text"])[-OUTPUT_LINES:]),
+            )
+        case "step-ended":
+            progress = Progress.DONE if record["outcome"] == "done" else Progress.FAILED
+            return _with_step(
+                view, record["index"], lambda step: replace(step, progress=progress, seconds=record["seconds"])
+            )
+        case "walk-ended":
+            return replace(
+                view,
+                outcome=record["outcome"],
+                state=record["state"],
+                version=record["version"] or view.version,
+                exit_code=record["exit_code"],
+                seconds=record["seconds"],
+                downtime_seconds=record["downtime_seconds"],
+                problem=tuple(text for text in record["problem"] if text),
+            )
+        case _:
+            return view
+
+
+def walk_view(records: Iterable[Mapping[str, Any]]) -> WalkView:
+    """A whole walk from the records of its journal."""
+    view = WalkView()
+    for record in records:
+        view = advanced(view, record, view.began)
+    return view
+
+
+def _planned(steps: Iterable[Mapping[str, Any]]) -> tuple[StepView, ...]:
+    return tuple(StepView(s["name"], s["title"], s["cause"], bool(s.get("closed"))) for s in steps)
+
+
+def _with_step(view: WalkView, index: int, change: Any) -> WalkView:
+    if not 0 <= index < len(view.steps):
+        return view
+    return replace(view, steps=(*view.steps[:index], change(view.steps[index]), *view.steps[index + 1 :]))
+
+
+def _moment(record: Mapping[str, Any], now: float) -> float:
+    try:
+        return datetime.fromisoformat(record["at"]).timestamp()
+    except (KeyError, ValueError):
+        return now
+
+
+def what_now(view: WalkView) -> tuple[tuple[str, str], ...]:
+    """What can be done after the walk, as name of a verb and words; nothing while it is under way."""
+    match view.outcome:
+        case "held":
+            return (("bypass", "test it with the bypass"), ("apply", "open the site"))
+        case "done" if view.version:
+            return (("bypass", "show the bypass"), ("history", "see it in the history"))
+        case "failed" | "interrupted" | "killed":
+            again = (("resume", "resume"), ("rollback", "roll back")) if view.version or view.rolls_back else ()
+            return (*again, ("logs", "read the logs"))
+        case "rolled-back":
+            return (("deploy", "deploy a mended version"), ("logs", "read the logs"))
+        case "refused":
+            return (("deploy", "choose another version"),) if view.version else (("logs", "read the logs"),)
+        case _:
+            return ()
+
+
+def in_words(view: WalkView) -> str:
+    """One sentence about how the walk ended; empty while it is under way."""
+    if not view.outcome:
+        return ""
+    if view.outcome == KILLED:
+        return "Killed: this walk never came to its end."
+    if view.outcome not in {*Outcome}:
+        # A journal written by another version of graasp-local.
+        return f"{view.outcome.replace('-', ' ').capitalize()}: the site is {view.state}."
+    return summary(
+        WalkEnded(
+            view.walk,
+            Outcome(view.outcome),
+            view.state,
+            view.version,
+            view.downtime_seconds,
+            view.seconds or 0.0,
+            (),
+        )
+    )
+
+
+def ended_view(view: WalkView) -> WalkView:
+    """An earlier walk: one whose journal has no end was killed."""
+    return view if view.is_over else replace(view, outcome=KILLED, state=view.state or "unknown")

@@ -1,0 +1,283 @@
+"""The loops that threads run for the screens: looking when something has changed, reading use, following a walk.
+
+Know nothing of Textual: each is given a function that delivers what it found, and ends soon after `stop` is set.
+Refuses to ask the engine on a timer: it is asked when it said that something changed, when files of the site changed,
+and, after a failure, every few seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from graasp_local.errors import ConfigurationError, GraaspLocalError
+from graasp_local.journal import read_walks
+from graasp_local.live import LiveEngine, Stream, Usage
+from graasp_local.lock import Holder, current_holder
+from graasp_local.site import Site
+from graasp_local.states import ObservedState
+from graasp_local.tui.model import SiteView, site_view
+from graasp_local.tui.ports import Access
+from graasp_local.world import InterruptionFlag
+
+_RETRY_SECONDS = 2.0
+_BURST_SECONDS = 0.08
+_USAGE_SECONDS = 5.0
+_USAGE_SHARE = 250
+"""A round of readings is followed by a pause of so many times what it cost: under half a percent of a core."""
+
+
+class TroubleKind(StrEnum):
+    """Why there is no dashboard."""
+
+    NO_SITE = "no-site"
+    SETTINGS = "settings"
+    ENGINE = "engine"
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What stands between a person and the dashboard, in sentences."""
+
+    kind: TroubleKind
+    sentences: tuple[str, ...]
+
+
+class Observer:
+    """Looks at the site: once, and again whenever it is told to by `look_again` or by the engine's changes."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self.stop = threading.Event()
+        self._dirty = threading.Event()
+        self._connected = threading.Event()
+        self._site: Site | None = None
+        self.live: LiveEngine | None = None
+        self._observe: Callable[[ObservedState], ObservedState] | None = None
+        self._changes: Stream[str] | None = None
+
+    def look_again(self) -> None:
+        self._dirty.set()
+
+    def forget_site(self) -> None:
+        """Its files have changed: read them again."""
+        self._site = None
+        self._dirty.set()
+
+    def close(self) -> None:
+        """End every loop; from any thread."""
+        self.stop.set()
+        self._dirty.set()
+        self._connected.set()
+        if self._changes is not None:
+            self._changes.close()
+
+    def look(self, deliver: Callable[[SiteView | Trouble], object]) -> None:
+        """The loop of looking."""
+        while not self.stop.is_set():
+            self._dirty.clear()
+            found = self._look_once()
+            if self.stop.is_set():
+                return
+            deliver(found)
+            if isinstance(found, Trouble):
+                self._dirty.wait(_RETRY_SECONDS)
+            else:
+                self._connected.set()
+                self._dirty.wait()
+                # A burst of changes is one look.
+                self.stop.wait(_BURST_SECONDS)
+
+    def follow_changes(self) -> None:
+        """The loop that hears from the engine; after a lost connection it looks, and tries again."""
+        while not self.stop.is_set():
+            self._connected.wait()
+            if self.stop.is_set() or self.live is None:
+                return
+            with suppress(GraaspLocalError):
+                self._changes = self.live.changes()
+                # What happened between the look and the connection.
+                self._dirty.set()
+                for _ in self._changes:
+                    self._dirty.set()
+            if self.stop.is_set():
+                return
+            self._connected.clear()
+            self._dirty.set()
+
+    def _look_once(self) -> SiteView | Trouble:
+        try:
+            site = self._site or self._access.site()
+        except ConfigurationError as error:
+            return Trouble(TroubleKind.NO_SITE, error.sentences)
+        if not site.env_file.exists():
+            self._site = None
+            return Trouble(
+                TroubleKind.NO_SITE, (f"There is no site in {site.directory}: it has no .env.", "Nothing was touched.")
+            )
+        try:
+            settings = site.settings
+            if self._site is None or self.live is None:
+                self.live = self._access.live(site)
+                self._edge = self._access.world(site, InterruptionFlag(), lambda _: None).edge
+                self._site = site
+            listing = self.live.listing()
+            observed = ObservedState(listing.seen.services, self._edge.gate(), listing.seen.migrations)
+            return site_view(
+                project=settings.project,
+                directory=str(site.directory),
+                url=settings.public_url,
+                selected=site.selected_version,
+                listing=listing,
+                observed=observed,
+                walks=read_walks(site.journal_directory),
+                holder=current_holder(site.lock_file),
+            )
+        except ConfigurationError as error:
+            self._site = None
+            return Trouble(TroubleKind.SETTINGS, error.sentences)
+        except GraaspLocalError as error:
+            self._site = None
+            return Trouble(TroubleKind.ENGINE, error.sentences)
+
+
+def read_usage(
+    latest: Callable[[], LiveEngine | None],
+    containers: Callable[[], Sequence[tuple[str, str]]],
+    deliver: Callable[[Mapping[str, Usage]], object],
+    stop: threading.Event,
+) -> None:
+    """The loop of readings, of the containers that are visible at the time, as pairs of service and container.
+
+    `latest` is the live engine of the time: it is another one after the site's files have changed.
+    """
+    while not stop.is_set():
+        began = time.thread_time()
+        found: dict[str, Usage] = {}
+        live = latest()
+        for service, container in containers() if live is not None else ():
+            if stop.is_set() or live is None:
+                return
+            with suppress(GraaspLocalError):
+                usage = live.usage(container)
+                if usage is not None:
+                    found[service] = usage
+        if found:
+            deliver(found)
+        stop.wait(max(_USAGE_SECONDS if found else 1.0, (time.thread_time() - began) * _USAGE_SHARE))
+
+
+class JournalFollower:
+    """Reads what was added to a walk's journal since the last time."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._offset = 0
+        self._rest = b""
+
+    def new_records(self) -> list[dict[str, Any]]:
+        try:
+            with self.file.open("rb") as stream:
+                stream.seek(self._offset)
+                added = stream.read()
+        except OSError:
+            return []
+        self._offset += len(added)
+        *complete, self._rest = (self._rest + added).split(b"\n")
+        records = []
+        for line in complete:
+            with suppress(ValueError):
+                record = json.loads(line)
+                if isinstance(record, dict) and "event" in record:
+                    records.append(record)
+        return records
+
+
+def newest_journal(directory: Path) -> Path | None:
+    """The file of the newest walk."""
+    return max(directory.glob("*.jsonl"), default=None)
+
+
+class SiteFiles:
+    """The files of a site that say what the engine does not: settings, the lock, the journal of a walk elsewhere."""
+
+    def __init__(self, site: Site, own_pid: int) -> None:
+        self._site = site
+        self._own_pid = own_pid
+        self._follower: JournalFollower | None = None
+        self._stamps: tuple[float, ...] = self._times()
+        self._holder: Holder | None = None
+
+    def changed(self) -> bool:
+        """Whether settings or the selected version were written, since the last time this was asked."""
+        before, self._stamps = self._stamps, self._times()
+        return before != self._stamps
+
+    def walk_elsewhere(self) -> tuple[bool, list[dict[str, Any]]]:
+        """Whether another process walks, and what it has written to its journal since the last time."""
+        holder = current_holder(self._site.lock_file)
+        if holder is not None and holder.pid != self._own_pid:
+            if self._holder != holder:
+                self._holder, self._follower = holder, None
+            newest = newest_journal(self._site.journal_directory)
+            if newest is not None and (self._follower is None or self._follower.file != newest):
+                self._follower = self._fresh_follower(newest, holder)
+            return True, self._follower.new_records() if self._follower else []
+        if self._holder is not None:
+            # The lock is free: what was written just before that still counts.
+            self._holder = None
+            follower, self._follower = self._follower, None
+            return False, follower.new_records() if follower else []
+        return False, []
+
+    def _fresh_follower(self, newest: Path, holder: Holder) -> JournalFollower | None:
+        """None while the newest journal is that of an earlier walk."""
+        follower = JournalFollower(newest)
+        records = follower.new_records()
+        if not records or records[0].get("pid") != holder.pid or records[-1].get("event") == "walk-ended":
+            return None
+        return JournalFollower(newest)
+
+    def _times(self) -> tuple[float, ...]:
+        files = (self._site.env_file, self._site.override_file, self._site.version_file)
+        return tuple(_modified(file) for file in files)
+
+
+def watch_files(
+    access: Access,
+    own_pid: int,
+    on_change: Callable[[], None],
+    on_walk: Callable[[bool, list[dict[str, Any]]], object],
+    stop: threading.Event,
+) -> None:
+    """The loop over the site's files: slow while nothing goes on, quick while another process walks."""
+    files: SiteFiles | None = None
+    was_walking = False
+    while not stop.is_set():
+        if files is None:
+            with suppress(GraaspLocalError):
+                files = SiteFiles(access.site(), own_pid)
+        if files is not None:
+            if files.changed():
+                on_change()
+            walking, records = files.walk_elsewhere()
+            if records or walking != was_walking:
+                on_walk(walking, records)
+            if walking != was_walking:
+                on_change()
+            was_walking = walking
+        stop.wait(0.1 if was_walking else 0.5)
+
+
+def _modified(file: Path) -> float:
+    try:
+        return file.stat().st_mtime
+    except OSError:
+        return 0.0

@@ -1,0 +1,68 @@
+"""A block of lines, drawn anew for each width; as high as it has lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.geometry import Size
+from textual.strip import Strip
+from textual.widget import Widget
+
+from graasp_local.tui.tones import Line, Tone, fitted, width_of
+
+Drawing = Callable[[int], tuple[Line, ...]]
+
+
+class Toned(Widget):
+    """A widget that turns tones into the theme's colours; the style sheet has one class for each tone."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"tone--{tone}" for tone in Tone}
+
+    def strip_of(self, line: Line, width: int, under: Style | None = None) -> Strip:
+        """A line as Textual wants it, exactly this wide; `under` is laid over the tones (a cursor)."""
+        segments = []
+        for piece in fitted(line, width):
+            style = self.get_component_rich_style(f"tone--{piece.tone}")
+            if piece.action:
+                style += Style.from_meta({"@click": piece.action})
+            segments.append(Segment(piece.text, style + under if under else style))
+        rest = self.rich_style + under if under else self.rich_style
+        return Strip(segments, min(width, width_of(line))).adjust_cell_length(width, rest)
+
+
+class Lines(Toned):
+    """Shows what `show` was given; asks for it again when the width changes."""
+
+    def __init__(self, drawing: Drawing | None = None, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id, classes=classes)
+        self._drawing: Drawing = drawing or (lambda width: ())
+        self._drawn: tuple[Line, ...] = ()
+        self._drawn_width = -1
+
+    def show(self, drawing: Drawing) -> None:
+        """Draw this from now on; costs nothing where the lines are the same as before."""
+        self._drawing = drawing
+        width = self.content_size.width
+        if not width:
+            self._drawn_width = -1
+            self.refresh(layout=True)
+            return
+        before, self._drawn, self._drawn_width = self._drawn, drawing(width), width
+        if self._drawn != before:
+            self.refresh(layout=len(self._drawn) != len(before))
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return len(self._lines(width))
+
+    def render_line(self, y: int) -> Strip:
+        width = self.content_size.width
+        lines = self._lines(width)
+        return self.strip_of(lines[y] if y < len(lines) else (), width)
+
+    def _lines(self, width: int) -> tuple[Line, ...]:
+        if width != self._drawn_width:
+            self._drawn, self._drawn_width = self._drawing(width), width
+        return self._drawn

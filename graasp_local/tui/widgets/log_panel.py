@@ -1,0 +1,212 @@
+"""A log with its heading and its filter; follows the containers of one service, or of all, on threads of their own."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from textual.actions import SkipAction
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.message import Message
+from textual.timer import Timer
+from textual.widgets import Input
+from textual.worker import get_current_worker
+
+from graasp_local.errors import GraaspLocalError
+from graasp_local.live import LiveEngine, SeenContainer, Stream
+from graasp_local.tui.log_model import Chunks, Funnel, LogLine
+from graasp_local.tui.model import SiteView
+from graasp_local.tui.tones import Line, Piece, Tone, fitted
+from graasp_local.tui.widgets.lines import Lines
+from graasp_local.tui.widgets.logs import LogView
+
+if TYPE_CHECKING:
+    from graasp_local.tui.app import GraaspApp
+
+MOST_STREAMS = 40
+_TAIL = 200
+_TAKE_SECONDS = 0.1
+_SETTLE_SECONDS = 0.12
+
+
+class LogPanel(Vertical):
+    """`follow_service` chooses; `keep_following` is told when the site has changed."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close_filter", show=False)]
+
+    @dataclass
+    class Arrived(Message):
+        """There is something to take; at most one of these is on its way at a time."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self._service: str | None = None
+        self._all = False
+        self._view: SiteView | None = None
+        self._streams: dict[tuple[str, float | None], Stream[bytes] | None] = {}
+        self._funnel = Funnel()
+        self._rung = False
+        self._has_begun = False
+        self._is_lost = False
+        self._taken_at = 0.0
+        self._settling: Timer | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Lines(lambda width: (self._heading(width),), id="loghead", classes="gap")
+        yield LogView(id="logs")
+
+    def on_unmount(self) -> None:
+        self._let_go()
+
+    def follow_service(self, service: str | None, view: SiteView) -> None:
+        """Follow another service, once the cursor has come to rest."""
+        self._view = view
+        if service == self._service or self._all:
+            self._service = service
+            return
+        self._service = service
+        if self._settling is not None:
+            self._settling.stop()
+        self._settling = self.set_timer(_SETTLE_SECONDS, self._begin_anew)
+
+    def follow_all(self, view: SiteView) -> None:
+        self._all, self._view = True, view
+        self._begin_anew()
+
+    def keep_following(self, view: SiteView) -> None:
+        """Follow containers that are new or were started again."""
+        self._view = view
+        if self._is_lost:
+            self._begin_anew()
+        elif self._has_begun:
+            self._follow_new(fresh=False)
+
+    def lose(self) -> None:
+        """The engine went away, and every log with it: begin anew when it is back."""
+        self._is_lost = self._has_begun
+
+    def do(self, what: str) -> None:
+        """What the keys say: filter, pause, follow, all, copy."""
+        logs = self.query_one(LogView)
+        match what:
+            case "filter":
+                self._open_filter()
+            case "all":
+                self._all = not self._all
+                self._begin_anew()
+            case _:
+                getattr(logs, f"action_{what}")()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self.query_one(LogView).filter(event.value)
+
+    def on_input_submitted(self) -> None:
+        """Away from the filter's field, which keeps its text."""
+        self.query_one(LogView).focus()
+
+    def action_close_filter(self) -> None:
+        """Show all lines again; where no filter is open, the key means what it means elsewhere."""
+        if not self.query(Input):
+            raise SkipAction
+        self.query_one(Input).remove()
+        self.query_one(LogView).filter("")
+        self.query_one(LogView).focus()
+
+    def _open_filter(self) -> None:
+        fields = self.query(Input)
+        field = fields.first() if fields else Input(placeholder="show only lines with …", id="filter")
+        if not fields:
+            self.mount(field, after="#loghead")
+        field.focus()
+
+    def on_log_view_changed(self) -> None:
+        self.query_one("#loghead", Lines).show(lambda width: (self._heading(width),))
+
+    def on_log_panel_arrived(self) -> None:
+        wait = self._taken_at + _TAKE_SECONDS - time.monotonic()
+        if wait > 0:
+            self.set_timer(wait, self._take)
+        else:
+            self._take()
+
+    def _take(self) -> None:
+        self._taken_at = time.monotonic()
+        self._rung = False
+        lines, lost = self._funnel.take()
+        if lost:
+            lines.insert(0, LogLine("", f"… {lost:,} lines came too fast to be shown"))
+        self.query_one(LogView).add(lines)
+
+    def _begin_anew(self) -> None:
+        self._let_go()
+        self._has_begun, self._is_lost = True, False
+        self._funnel = Funnel()
+        logs = self.query_one(LogView)
+        logs.with_names = self._all
+        logs.clear()
+        self._follow_new(fresh=True)
+
+    def _follow_new(self, *, fresh: bool) -> None:
+        live = cast("GraaspApp", self.app).observer.live
+        if self._view is None or live is None:
+            return
+        wanted = [s for s in self._view.services if s.container and (self._all or s.name == self._service)]
+        for service in wanted[:MOST_STREAMS]:
+            container = service.container
+            if container is None or (container.id, container.started_at) in self._streams:
+                continue
+            self._streams[container.id, container.started_at] = None
+            since = None if fresh else container.started_at
+            self.run_worker(
+                partial(self._read, live, service.name, container, since, self._funnel),
+                thread=True,
+                exclusive=True,
+                exit_on_error=False,
+                group=f"log {container.id}",
+            )
+
+    def _read(
+        self, live: LiveEngine, service: str, container: SeenContainer, since: float | None, funnel: Funnel
+    ) -> None:
+        """On a thread: from the engine into the funnel, ringing once for however much there is."""
+        worker = get_current_worker()
+        try:
+            stream = live.log(container.id, _TAIL, since)
+        except (GraaspLocalError, OSError):
+            return
+        self._streams[container.id, container.started_at] = stream
+        if worker.is_cancelled:
+            stream.close()
+            return
+        chunks = Chunks(service)
+        for chunk in stream:
+            if worker.is_cancelled:
+                return
+            funnel.put(chunks.lines(chunk))
+            if not self._rung:
+                self._rung = True
+                self.post_message(self.Arrived())
+
+    def _let_go(self) -> None:
+        for group in [worker for worker in self.workers if worker.node is self]:
+            group.cancel()
+        for stream in self._streams.values():
+            if stream is not None:
+                stream.close()
+        self._streams = {}
+
+    def _heading(self, width: int) -> Line:
+        logs = cast(Any, self.query_one(LogView))
+        what = "all services" if self._all else (self._service or "")
+        needle = f"   only “{logs.model.needle}”" if logs.model.needle else ""
+        line = (
+            Piece("Log of ", Tone.QUIET),
+            Piece(what or "…", Tone.STRONG),
+            Piece(f"   {logs.status}", Tone.QUIET if logs.following and not logs.model.paused else Tone.BUSY),
+            Piece(needle, Tone.ACCENT),
+        )
+        return fitted(line, width)

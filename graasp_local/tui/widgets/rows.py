@@ -1,0 +1,176 @@
+"""A list with a cursor: j/k and arrows, g/G, pages, enter, mouse. Draws only what is visible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from graasp_local.tui.drawing.tables import Row, Table
+from graasp_local.tui.widgets.lines import Toned
+
+TableDrawing = Callable[[int], Table]
+
+
+class Rows(Toned, ScrollView, can_focus=True):
+    """Shows a table; says which row the cursor is on, and which was chosen."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--cursor", "rows--cursor-blurred"}
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down,j", "move(1)", "Down", show=False),
+        Binding("up,k", "move(-1)", "Up", show=False),
+        Binding("pagedown,ctrl+d", "page(1)", "Page down", show=False),
+        Binding("pageup,ctrl+u", "page(-1)", "Page up", show=False),
+        Binding("home,g", "end(-1)", "First", show=False),
+        Binding("end,G", "end(1)", "Last", show=False),
+        Binding("enter", "choose", "Choose", show=False),
+    ]
+
+    class Highlighted(Message):
+        """The cursor is on this row now; `by_person` where a key or the mouse has put it there."""
+
+        def __init__(self, rows: Rows, key: str, by_person: bool = True) -> None:
+            super().__init__()
+            self.rows = rows
+            self.key = key
+            self.by_person = by_person
+
+        @property
+        def control(self) -> Rows:
+            return self.rows
+
+    class Chosen(Highlighted):
+        """Enter, or a second click."""
+
+    def __init__(self, *, id: str | None = None, cursor: bool = True) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self._with_cursor = cursor
+        self._drawing: TableDrawing = lambda width: Table((), ())
+        self._table = Table((), ())
+        self._drawn_width = 0
+        self._cursor = 0
+
+    @property
+    def cursor_key(self) -> str | None:
+        """The key of the row under the cursor."""
+        rows = self._table.rows
+        return rows[min(self._cursor, len(rows) - 1)].key if rows else None
+
+    @property
+    def visible_keys(self) -> tuple[str, ...]:
+        """The rows that can be seen just now."""
+        top = round(self.scroll_y)
+        return tuple(row.key for row in self._table.rows[top : top + max(1, self._height)])
+
+    def show(self, drawing: TableDrawing) -> None:
+        """Draw this table from now on; the cursor stays on the row that it was on."""
+        key = self.cursor_key
+        self._drawing = drawing
+        self._draw()
+        keys = [row.key for row in self._table.rows]
+        if key in keys:
+            self._cursor = keys.index(key)
+        elif keys:
+            self._cursor = min(self._cursor, len(keys) - 1)
+        if self.cursor_key is not None and self.cursor_key != key:
+            self.post_message(self.Highlighted(self, self.cursor_key, by_person=False))
+
+    def select(self, key: str) -> None:
+        """Put the cursor on a row, if there is one of this key."""
+        for index, row in enumerate(self._table.rows):
+            if row.key == key:
+                self._go(index, by_person=False)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        table = self._drawing(width)
+        return len(table.rows) + bool(table.heading)
+
+    def render_line(self, y: int) -> Strip:
+        width = self.content_size.width
+        if self._table.heading:
+            if y == 0:
+                return self.strip_of(self._table.heading, width)
+            y -= 1
+        index = y + round(self.scroll_y)
+        rows: tuple[Row, ...] = self._table.rows
+        if index >= len(rows):
+            return self.strip_of((), width)
+        under = None
+        if self._with_cursor and index == min(self._cursor, len(rows) - 1):
+            under = self.get_component_rich_style(
+                "rows--cursor" if self.has_focus else "rows--cursor-blurred", partial=True
+            )
+        return self.strip_of(rows[index].line, width, under)
+
+    def on_resize(self) -> None:
+        self._draw()
+        self._keep_cursor_in_view()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        self.refresh()
+
+    def action_move(self, by: int) -> None:
+        if self._with_cursor:
+            self._go(self._cursor + by)
+        else:
+            self.scroll_relative(y=by, animate=False)
+
+    def action_page(self, by: int) -> None:
+        if self._with_cursor:
+            self._go(self._cursor + by * max(1, self._height - 1))
+        else:
+            self.scroll_relative(y=by * max(1, self._height - 1), animate=False)
+
+    def action_end(self, which: int) -> None:
+        self._go(0 if which < 0 else len(self._table.rows) - 1)
+
+    def action_choose(self) -> None:
+        if self.cursor_key is not None:
+            self.post_message(self.Chosen(self, self.cursor_key))
+
+    def on_click(self, event: events.Click) -> None:
+        index = event.y - bool(self._table.heading) + round(self.scroll_y)
+        if not self._with_cursor or not 0 <= index < len(self._table.rows):
+            return
+        again = index == self._cursor and event.chain > 1
+        self._go(index)
+        if again:
+            self.action_choose()
+
+    @property
+    def _height(self) -> int:
+        return self.content_size.height - bool(self._table.heading)
+
+    def _go(self, index: int, *, by_person: bool = True) -> None:
+        rows = self._table.rows
+        if not rows:
+            return
+        before, self._cursor = self.cursor_key, max(0, min(index, len(rows) - 1))
+        self._keep_cursor_in_view()
+        self.refresh()
+        if self.cursor_key is not None and self.cursor_key != before:
+            self.post_message(self.Highlighted(self, self.cursor_key, by_person))
+
+    def _keep_cursor_in_view(self) -> None:
+        top = round(self.scroll_y)
+        lowest = self._cursor - self._height + 1
+        if self._with_cursor and self._height > 0 and not lowest <= top <= self._cursor:
+            y = self._cursor if self._cursor < top else lowest
+            self.scroll_to(y=y, animate=False, immediate=True, force=True)
+
+    def _draw(self) -> None:
+        width = self.content_size.width
+        before, self._table = self._table, self._drawing(width or 80)
+        if self._table == before and width == self._drawn_width:
+            return
+        self._drawn_width = width
+        heading = bool(self._table.heading)
+        self.virtual_size = Size(width, len(self._table.rows) + heading)
+        self.refresh(layout=len(before.rows) != len(self._table.rows))

@@ -1,0 +1,82 @@
+"""The one table of what a person can do: verbs of the command line, keys, and lines of the command palette.
+
+The command line lists what has a `summary` of its own as a verb; the terminal UI binds what has a key and offers all
+of it in its palette. Refuses to know how anything is done. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Where(StrEnum):
+    """Where a verb can be used."""
+
+    BOTH = "both"
+    COMMAND_LINE = "command-line"
+    SCREEN = "screen"
+
+
+class Effect(StrEnum):
+    """What a verb can do to a site: `--read-only` allows looking only."""
+
+    LOOKS = "looks"
+    CHANGES = "changes"
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One row: `name` as typed, `key` and `label` as shown at the foot of the screen (the key without one is not)."""
+
+    name: str
+    summary: str
+    key: str = ""
+    label: str = ""
+    where: Where = Where.BOTH
+    effect: Effect = Effect.LOOKS
+
+
+TABLE = (
+    Verb("init", "make a new site: .env with generated secrets", "i", "Init", effect=Effect.CHANGES),
+    Verb("status", "which state the site is in, and what differs", "u", "Look again"),
+    Verb("plan", "show what a change of state would do, and why", "p", "Plan"),
+    Verb("apply", "bring the site into one of the four states", "s", "State", effect=Effect.CHANGES),
+    Verb("deploy", "deploy a version of Graasp", "d", "Deploy", effect=Effect.CHANGES),
+    Verb("resume", "go on with a deployment that was left unfinished", "c", "Resume", effect=Effect.CHANGES),
+    Verb(
+        "rollback",
+        "put the site back to before an unfinished deployment",
+        "z",
+        "Roll back",
+        effect=Effect.CHANGES,
+    ),
+    Verb("versions", "list the versions that can be deployed", "v", "Versions"),
+    Verb("history", "list earlier walks, or show one", "h", "History"),
+    Verb("logs", "show the logs of services", "l", "Logs"),
+    Verb("bypass", "print what passes a closed gate", "b", "Bypass"),
+    Verb("compose", "run docker compose with the site's files", where=Where.COMMAND_LINE),
+    Verb("completion", "print a completion script for your shell", where=Where.COMMAND_LINE),
+    Verb("tui", "open the terminal UI, or serve it to a browser", where=Where.COMMAND_LINE),
+    Verb("shell", "open a shell in the selected service", "e", "Shell", Where.SCREEN, Effect.CHANGES),
+    Verb("restart", "restart the selected service", "r", "Restart", Where.SCREEN, Effect.CHANGES),
+    Verb("maintenance-page", "see the page that visitors of a closed site see", "m", "Page", Where.SCREEN),
+    Verb("watch", "see the walk that is under way", "w", "Walk", Where.SCREEN),
+    Verb("theme", "change between dark and light", "t", "Theme", Where.SCREEN),
+    Verb("help", "show the keys", "question_mark", "Help", Where.SCREEN),
+    Verb("quit", "close the terminal UI", "q", "Quit", Where.SCREEN),
+)
+
+COMMAND_LINE_VERBS = {verb.name: verb.summary for verb in TABLE if verb.where is not Where.SCREEN}
+"""What `graasp-local --help` lists."""
+
+
+def verb(name: str) -> Verb:
+    """The row of this name."""
+    return next(row for row in TABLE if row.name == name)
+
+
+def shown_key(key: str) -> str:
+    """A key as it is printed on a keyboard."""
+    names = {"question_mark": "?", "slash": "/", "escape": "esc", "space": "space", "left": "←", "right": "→"}
+    return names.get(key, key.replace("ctrl+", "^"))

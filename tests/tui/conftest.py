@@ -1,0 +1,91 @@
+"""Helpers of the UI's tests: an app on a fake site, and pictures compared as text of an SVG.
+
+A picture differs from its stored one: look at both (the new one is written beside it, as *.new.svg); if the new one is
+right, `UPDATE_PICTURES=1 pytest tests/tui` stores it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from graasp_local.tui.app import GraaspApp
+from tests.tui.fakes import NOW, FakeAccess
+
+PICTURES = Path(__file__).parent / "pictures"
+DEADLINE_SECONDS = 15.0
+
+Drive = Callable[[Pilot[None]], Awaitable[None]]
+
+
+@pytest.fixture(autouse=True)
+def still_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wall-clock time stands still, so that ages and clocks on pictures are always the same."""
+    monkeypatch.setattr(time, "time", lambda: NOW)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+
+async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
+    """Let the app go on until something is so."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "what was waited for did not come"
+        await pilot.pause(0.01)
+    await pilot.pause()
+
+
+def drive(
+    access: FakeAccess, steps: Callable[[Pilot[None], GraaspApp], Coroutine[Any, Any, None]], **how: Any
+) -> GraaspApp:
+    """Open the UI on a fake site, wait for its first look, and do the steps."""
+    size = how.pop("size", (80, 24))
+    app = GraaspApp(access, **how)
+
+    async def run() -> None:
+        async with app.run_test(size=size) as pilot:
+            await until(pilot, lambda: app.view is not None or app.trouble is not None)
+            await pilot.pause(0.2)
+            await steps(pilot, app)
+
+    asyncio.run(run())
+    return app
+
+
+def screen_text(app: GraaspApp) -> str:
+    """What is on the screen, as text."""
+    lines = app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in lines)
+
+
+def compare_picture(app: GraaspApp, name: str) -> None:
+    """The screen against its stored picture."""
+    drawn = picture_of(app, name)
+    stored = PICTURES / f"{name}.svg"
+    if os.environ.get("UPDATE_PICTURES") or not stored.exists():
+        PICTURES.mkdir(exist_ok=True)
+        stored.write_text(drawn)
+        if not os.environ.get("UPDATE_PICTURES"):
+            pytest.fail(f"There was no picture {name}: look at {stored}.")
+        return
+    new = PICTURES / f"{name}.new.svg"
+    if stored.read_text() != drawn:
+        new.write_text(drawn)
+        pytest.fail(f"The screen is not as in {stored.name}: look at {new}.")
+    new.unlink(missing_ok=True)
+
+
+def picture_of(app: GraaspApp, title: str) -> str:
+    """The screen as an SVG that is the same whenever the screen is, and that loads nothing from elsewhere."""
+    svg = app.export_screenshot(title=title)
+    # The names of classes are made from a checksum that changes with the smallest thing.
+    svg = re.sub(r"terminal-\d+", "terminal", svg)
+    return re.sub(r"\s*@font-face \{.*?\}", "", svg, flags=re.DOTALL).replace("Fira Code, monospace", "monospace")

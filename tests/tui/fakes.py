@@ -1,0 +1,377 @@
+"""A site in memory for the terminal UI: its engine, edge, database and logs. Nothing here sleeps or asks anybody."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from graasp_local.errors import ConfigurationError, EngineUnreachable, Refused
+from graasp_local.init_site import init_site
+from graasp_local.live import AvailableVersion, AvailableVersions, Listing, SeenContainer, Usage
+from graasp_local.migrations import AppliedMigration, ImageMigration
+from graasp_local.ports import CoreAnswer, EngineFacts, ImageFact, Interruption, MigrationRun, SeenServices
+from graasp_local.site import Site
+from graasp_local.states import TABLE, Gate, Health, InfraState, ObservedService, ServiceGroup, Status
+from graasp_local.version import Version
+from graasp_local.world import World
+
+NOW = 1_767_225_600.0
+"""1 January 2026, 00:00 UTC: the fakes' time."""
+
+GROUPS = {
+    "db": ServiceGroup.DATABASE,
+    "umami": ServiceGroup.ADMINISTRATION,
+    "redis": ServiceGroup.GRAASP,
+    "core": ServiceGroup.GRAASP,
+    "workers": ServiceGroup.GRAASP,
+    "nginx": ServiceGroup.EDGE,
+}
+TAGS = {"db": "postgres:16.11", "umami": "umami:3.0.3", "redis": "redis:7.4", "nginx": "nginx:1.28.0"}
+MIGRATIONS = {
+    "1.0.0": ("0000_init",),
+    "1.1.0": ("0000_init", "0001_item_lang"),
+    "1.2.0-fails": ("0000_init", "0001_item_lang", "0002_fails"),
+}
+
+
+@dataclass
+class FakeSite:
+    """What the fakes share: services, gate, versions, and whether the engine answers."""
+
+    services: dict[str, ObservedService] = field(default_factory=dict)
+    gate: Gate = Gate.UNKNOWN
+    applied: tuple[str, ...] = ()
+    selected: str = "1.0.0"
+    reachable: bool = True
+    logs: dict[str, list[str]] = field(default_factory=dict)
+    done: list[str] = field(default_factory=list)
+    snapshots: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    streams: list[FakeStream] = field(default_factory=list)
+    held: threading.Event = field(default_factory=threading.Event)
+    """While it is not set, a migration runs and does not end."""
+
+    def __post_init__(self) -> None:
+        self.held.set()
+        for name, group in GROUPS.items():
+            self.services.setdefault(name, ObservedService(name, group, Status.ABSENT))
+
+    def put_into(self, state: InfraState, version: str = "1.0.0") -> FakeSite:
+        """As if the site had been brought into this state."""
+        row = TABLE[state]
+        for service in self.services.values():
+            self.turn(service.name, on=service.group in row.groups_on, version=version)
+        self.gate, self.selected, self.applied = row.gate, version, MIGRATIONS[version]
+        return self
+
+    def turn(self, name: str, *, on: bool, version: str = "") -> None:
+        service = self.services[name]
+        carries = version if name in ("core", "workers") else ""
+        image = f"graasp:{name}-v{version or self.selected}" if name in ("core", "workers") else TAGS.get(name, "own:1")
+        status, health = (Status.RUNNING, Health.HEALTHY) if on else (Status.EXITED, Health.NONE)
+        self.services[name] = replace(
+            service, status=status, health=health, version=carries or service.version, image=image
+        )
+
+    def changed(self) -> None:
+        """What the engine would say after something has happened."""
+        for stream in self.streams:
+            stream.put("start")
+
+    def answer(self) -> None:
+        if not self.reachable:
+            raise EngineUnreachable(
+                "No Docker engine answers at the default socket (no such file).",
+                "Nothing is known about the site just now, and nothing was changed.",
+                "Start the engine (systemctl start docker), or set DOCKER_HOST.",
+            )
+
+
+def readings(site: FakeSite, rounds: int) -> Iterator[dict[str, Usage]]:
+    """Rounds of readings five seconds apart, with a use that goes up and down."""
+    busy = (0.02, 0.05, 0.04, 0.11, 0.07, 0.03, 0.26, 0.14)
+    spent = dict.fromkeys(site.services, 0.0)
+    for number in range(rounds):
+        for place, name in enumerate(spent):
+            spent[name] += busy[(number + 3 * place) % len(busy)] * (1 + place % 3)
+        on = {name: seconds for name, seconds in spent.items() if site.services[name].status is Status.RUNNING}
+        yield {
+            name: Usage(seconds, 23_000_000 * len(name) + 400_000 * (number % 5), number * 5.0)
+            for name, seconds in on.items()
+        }
+
+
+class FakeStream:
+    """Words until it is closed."""
+
+    def __init__(self) -> None:
+        self._words: queue.Queue[str | None] = queue.Queue()
+
+    def put(self, word: str) -> None:
+        self._words.put(word)
+
+    def __iter__(self) -> Iterator[str]:
+        while (word := self._words.get()) is not None:
+            yield word
+
+    def close(self) -> None:
+        self._words.put(None)
+
+
+class FakeLog:
+    """A log that has been written already, and then stays open."""
+
+    def __init__(self, chunks: Sequence[bytes]) -> None:
+        self._chunks = chunks
+        self._closed = threading.Event()
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._chunks:
+            if self._closed.is_set():
+                return
+            yield chunk
+        self._closed.wait()
+
+    def close(self) -> None:
+        self._closed.set()
+
+
+class FakeLive:
+    """The engine as screens see it."""
+
+    def __init__(self, site: FakeSite) -> None:
+        self._site = site
+
+    def listing(self) -> Listing:
+        self._site.answer()
+        seen = tuple(self._site.services.values())
+        present = [service for service in seen if service.status is not Status.ABSENT]
+        containers = tuple(
+            SeenContainer(f"id-{s.name}", s.name, NOW - 7500 if s.status is Status.RUNNING else None, 0)
+            for s in present
+        )
+        return Listing(SeenServices(seen, ()), containers)
+
+    def changes(self) -> FakeStream:
+        self._site.answer()
+        stream = FakeStream()
+        self._site.streams.append(stream)
+        return stream
+
+    def usage(self, container: str) -> Usage | None:
+        """None, so that when it is read makes no difference to a picture: tests tell the app what `readings` makes."""
+        return None
+
+    def log(self, container: str, lines: int, since: float | None) -> FakeLog:
+        name = container.removeprefix("id-")
+        return FakeLog([f"{line}\n".encode() for line in self._site.logs.get(name, [f"{name} is ready"])])
+
+    def restart(self, service: str) -> None:
+        self._site.done.append(f"restart {service}")
+
+    def shell_command(self, service: str) -> tuple[str, ...]:
+        raise Refused(f"{service} is a fake.", "", "")
+
+    def versions(self) -> AvailableVersions:
+        found = [AvailableVersion(Version.parse(text), True, text != "1.2.0-fails") for text in MIGRATIONS]
+        return AvailableVersions(tuple(sorted(found, key=lambda entry: entry.version, reverse=True)))
+
+
+class FakeMigration:
+    """Applies what the version brings, unless its name says that it fails."""
+
+    name = "tui-migrate-run"
+
+    def __init__(self, site: FakeSite, version: Version) -> None:
+        self._site, self._version = site, str(version)
+        self._lines = [f"applying {MIGRATIONS[self._version][-1]}"]
+
+    def output(self) -> Iterator[str]:
+        lines, self._lines = self._lines, []
+        yield from lines
+
+    def exit_code(self) -> int | None:
+        if not self._site.held.is_set():
+            return None
+        if "fails" in self._version:
+            return 1
+        self._site.applied = MIGRATIONS[self._version]
+        return 0
+
+    def kill(self) -> None:
+        self._site.held.set()
+
+    def remove(self) -> None:
+        return
+
+
+class FakeEngine:
+    """The engine as a walk sees it."""
+
+    def __init__(self, site: FakeSite, place: Site, narrate: Callable[[str], None]) -> None:
+        self._site, self._place, self._narrate = site, place, narrate
+
+    def facts(self) -> EngineFacts:
+        self._site.answer()
+        return EngineFacts("26.1.5", "2.26.1", "linux/amd64", None)
+
+    def see(self) -> SeenServices:
+        self._site.answer()
+        return SeenServices(tuple(self._site.services.values()), ())
+
+    def start(self, services: Sequence[str]) -> None:
+        self._narrate(f"graasp-local compose -- up --detach {' '.join(services)}")
+        for name in services:
+            self._site.turn(name, on=True, version=str(self._place.selected_version or ""))
+
+    def stop(self, services: Sequence[str]) -> None:
+        self._narrate(f"graasp-local compose -- stop {' '.join(services)}")
+        for name in services:
+            self._site.turn(name, on=False)
+
+    def set_gate_flag(self, gate: Gate) -> None:
+        self._site.gate = gate
+
+    def requests_in_flight(self) -> int:
+        return 0
+
+    def recent_log(self, service: str, lines: int, since: float | None = None) -> tuple[str, ...]:
+        return ('ERROR:  relation "no_such_table" does not exist',) if service == "db" else ()
+
+    def restarts(self, service: str) -> int:
+        return 0
+
+    def image_facts(self, version: Version) -> tuple[ImageFact, ...]:
+        self._site.answer()
+        known = str(version) in MIGRATIONS
+        problem = "" if known else f"There is no image core-v{version}."
+        return tuple(ImageFact(name, f"graasp:{name}-v{version}", known, (), problem) for name in ("core", "migrate"))
+
+    def pull(self, version: Version, services: Sequence[str]) -> None:
+        return
+
+    def digests(self, version: Version) -> Mapping[str, str]:
+        return {"core": "sha256:0123"}
+
+    def image_migrations(self, version: Version) -> tuple[ImageMigration, ...]:
+        return tuple(ImageMigration(tag, int(tag[:4]) + 1, tag) for tag in MIGRATIONS[str(version)])
+
+    def running_migrations(self) -> Sequence[MigrationRun]:
+        return ()
+
+    def require_compose(self) -> None:
+        self._site.answer()
+
+    def other_directory(self) -> str | None:
+        return None
+
+    def start_migration(self, version: Version) -> FakeMigration:
+        return FakeMigration(self._site, version)
+
+    def port_holder(self, address: str, port: int) -> str | None:
+        return None
+
+    def database_address(self) -> tuple[str, int]:
+        return "127.0.0.1", 5432
+
+
+class FakeEdge:
+    """nginx as a visitor sees it."""
+
+    def __init__(self, site: FakeSite) -> None:
+        self._site = site
+
+    def gate(self) -> Gate:
+        return self._site.gate
+
+    def gate_failures(self, gate: Gate) -> tuple[str, ...]:
+        return () if gate is self._site.gate else (f"The gate is {self._site.gate}.",)
+
+    def core(self) -> CoreAnswer | None:
+        core = self._site.services["core"]
+        return CoreAnswer(core.version, database_is_usable=True) if core.is_on else None
+
+
+class FakeDatabase:
+    """Which migrations are applied."""
+
+    def __init__(self, site: FakeSite) -> None:
+        self._site = site
+
+    def applied_migrations(self) -> tuple[AppliedMigration, ...]:
+        return tuple(AppliedMigration(int(tag[:4]) + 1, tag) for tag in self._site.applied)
+
+    def size_bytes(self) -> int:
+        return 1_000_000
+
+    def take_snapshot(self, name: str) -> None:
+        self._site.snapshots[name] = self._site.applied
+
+    def swap_back(self, snapshot: str) -> str:
+        self._site.applied = self._site.snapshots.pop(snapshot)
+        return "graasp_failed"
+
+    def has_snapshot(self, name: str) -> bool:
+        return name in self._site.snapshots
+
+    def drop_snapshots_but(self, name: str) -> tuple[str, ...]:
+        return ()
+
+    def migration_lock(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def end_other_sessions(self) -> int:
+        return 0
+
+
+@dataclass
+class FakeClock:
+    """A second goes by with each look; sleeping takes none."""
+
+    at: float = NOW
+
+    def now(self) -> float:
+        return self.at
+
+    def monotonic(self) -> float:
+        self.at += 0.25
+        return self.at
+
+    def sleep(self, seconds: float) -> None:
+        # A real pause of no length lets other threads go on.
+        threading.Event().wait(0.002)
+
+
+class FakeAccess:
+    """Reaches a fake site whose files are in a directory of the test's own."""
+
+    def __init__(self, directory: Path, fake: FakeSite | None = None, *, with_site: bool = True) -> None:
+        self.directory = directory
+        self.fake = fake or FakeSite().put_into(InfraState.RUNNING)
+        if with_site:
+            self.init()
+
+    def site(self) -> Site:
+        if not self.directory.is_dir():
+            raise ConfigurationError(f"There is no site in {self.directory}.", "Nothing was touched.", "Make one.")
+        return Site(self.directory)
+
+    def world(self, site: Site, interruption: Interruption, narrate: Callable[[str], None]) -> World:
+        engine = FakeEngine(self.fake, site, narrate)
+        return World(site, engine, FakeEdge(self.fake), FakeDatabase(self.fake), FakeClock(), interruption)
+
+    def live(self, site: Site) -> FakeLive:
+        return FakeLive(self.fake)
+
+    def new_site_directory(self) -> Path:
+        return self.directory
+
+    def init(self) -> Site:
+        chosen = {"COMPOSE_PROJECT_NAME": "school", "PUBLIC_URL": "https://graasp.school.example"}
+        site = init_site(self.directory, chosen, demo=False)
+        site.prepare()
+        site.select(Version.parse(self.fake.selected))
+        return site

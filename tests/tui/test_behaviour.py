@@ -1,0 +1,341 @@
+"""What the UI does when somebody presses keys, on a site in memory."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from graasp_local.errors import UsageError
+from graasp_local.journal import read_walks
+from graasp_local.states import Gate, InfraState
+from graasp_local.tui.app import GraaspApp
+from graasp_local.tui.log_model import LogLine
+from graasp_local.tui.screens.confirm import Confirm, ConfirmByName
+from graasp_local.tui.screens.dashboard import Dashboard
+from graasp_local.tui.screens.leave import LeaveScreen
+from graasp_local.tui.screens.plan import PlanScreen
+from graasp_local.tui.screens.walk import WalkScreen
+from graasp_local.tui.serve import check_address, is_allowed
+from graasp_local.tui.walk_run import WalkRun
+from graasp_local.tui.watching import TroubleKind
+from graasp_local.tui.widgets.logs import LogView
+from graasp_local.verbs import COMMAND_LINE_VERBS, TABLE, Effect
+from tests.tui.conftest import drive, screen_text, until
+from tests.tui.fakes import FakeAccess, FakeSite
+
+
+@pytest.fixture
+def access(tmp_path: Path) -> FakeAccess:
+    return FakeAccess(tmp_path / "school")
+
+
+async def press(pilot: Pilot[None], keys: str) -> None:
+    for key in keys.split():
+        await pilot.press(key)
+        await pilot.pause(0.1)
+
+
+async def agree_to_deployment(pilot: Pilot[None], app: GraaspApp, typed: str) -> None:
+    """Choose a version by typing, see the plan, and go ahead."""
+    await press(pilot, f"d {typed} enter")
+    await until(pilot, lambda: isinstance(app.screen, PlanScreen) and "Go ahead" in screen_text(app))
+    await press(pilot, "y")
+
+
+def run_of(app: GraaspApp) -> WalkRun:
+    assert app.walk_run is not None
+    return app.walk_run
+
+
+def test_a_deployment_by_keys_uses_the_same_lock_and_journal_as_the_command_line(access: FakeAccess) -> None:
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await agree_to_deployment(pilot, app, "1 . 1")
+        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
+        assert "Done in" in screen_text(app)
+
+    drive(access, steps)
+    (walk,) = read_walks(access.site().journal_directory)
+    assert (walk.command, walk.outcome) == ("graasp-local deploy --version 1.1.0", "done")
+    assert access.site().selected_version is not None
+    assert str(access.site().selected_version) == "1.1.0"
+
+
+def test_nothing_happens_before_the_plan_was_agreed_to(access: FakeAccess) -> None:
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await press(pilot, "d 1 . 1 enter")
+        await until(pilot, lambda: isinstance(app.screen, PlanScreen) and "Go ahead" in screen_text(app))
+        await press(pilot, "n")
+        assert isinstance(app.screen, Dashboard)
+
+    drive(access, steps)
+    assert read_walks(access.site().journal_directory) == ()
+    assert access.fake.gate is Gate.OPEN
+
+
+def test_enter_does_not_agree_to_a_plan(access: FakeAccess) -> None:
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await press(pilot, "s j enter")
+        await until(pilot, lambda: isinstance(app.screen, PlanScreen) and "Go ahead" in screen_text(app))
+        await press(pilot, "enter enter")
+        assert isinstance(app.screen, PlanScreen)
+
+    drive(access, steps)
+    assert access.fake.gate is Gate.OPEN
+
+
+def test_a_change_of_state_moves_the_strip(access: FakeAccess) -> None:
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await press(pilot, "s j enter")
+        await until(pilot, lambda: isinstance(app.screen, PlanScreen) and "Go ahead" in screen_text(app))
+        await press(pilot, "y")
+        await until(pilot, lambda: app.view is not None and app.view.state is InfraState.RESTRICTED)
+        assert "● restricted" in screen_text(app)
+
+    drive(access, steps)
+    assert access.fake.gate is Gate.CLOSED
+
+
+def test_a_failed_migration_says_what_happened_and_what_can_be_done(access: FakeAccess) -> None:
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await agree_to_deployment(pilot, app, "1 . 2 . 0 - f a i l s")
+        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
+        text = screen_text(app)
+        assert "✗ run the migrations of 1.2.0-fails" in text
+        assert "no_such_table" in text
+        assert "failed with exit code 1" in text
+        assert "● running" in text
+        assert "deploy a mended version" in text
+
+    drive(access, steps, size=(140, 40))
+
+
+def test_an_unknown_version_is_refused_before_anything_is_touched(access: FakeAccess) -> None:
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await press(pilot, "d 9 . 9 . 9 enter")
+        await until(pilot, lambda: "Refused" in screen_text(app))
+        assert "core-v9.9.9" in screen_text(app)
+
+    drive(access, steps)
+
+
+def test_closing_the_ui_during_a_walk_asks_first(access: FakeAccess) -> None:
+    access.fake.held.clear()
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await agree_to_deployment(pilot, app, "1 . 1")
+        await until(pilot, lambda: app.walk is not None and app.walk.current is not None)
+        await press(pilot, "q")
+        assert isinstance(app.screen, LeaveScreen)
+        await press(pilot, "s")
+        assert isinstance(app.screen, WalkScreen)
+        await press(pilot, "q g")
+        access.fake.held.set()
+
+    app = drive(access, steps)
+    assert run_of(app).goes_on_without_ui
+    assert run_of(app).ended.wait(10)
+    assert read_walks(access.site().journal_directory)[0].outcome == "done"
+
+
+def test_an_interruption_asks_first_and_puts_the_site_back(access: FakeAccess) -> None:
+    access.fake.held.clear()
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await agree_to_deployment(pilot, app, "1 . 1")
+        await until(pilot, lambda: "applying" in screen_text(app))
+        await press(pilot, "x")
+        assert isinstance(app.screen, Confirm)
+        await press(pilot, "y")
+        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
+        assert app.walk is not None
+        assert app.walk.outcome == "rolled-back"
+        assert "↺ Rolled back" in screen_text(app)
+
+    drive(access, steps)
+
+
+@pytest.mark.parametrize("row", [row for row in TABLE if row.effect is Effect.CHANGES], ids=lambda row: row.name)
+def test_read_only_refuses_every_verb_that_changes_something(row: object, access: FakeAccess) -> None:
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        app.action_verb(row.name)  # type: ignore[attr-defined]
+        await pilot.pause(0.1)
+        assert isinstance(app.screen, Dashboard)
+        app.action_change_to("stopped")
+        await pilot.pause(0.1)
+        assert isinstance(app.screen, Dashboard)
+
+    drive(access, steps, read_only=True)
+    assert access.fake.done == []
+
+
+def test_restarting_a_service_asks_first(access: FakeAccess) -> None:
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await press(pilot, "j j r")
+        assert isinstance(app.screen, Confirm)
+        await press(pilot, "n")
+        assert access.fake.done == []
+        await press(pilot, "r y")
+        await until(pilot, lambda: access.fake.done)
+
+    drive(access, steps)
+    assert access.fake.done == ["restart core"]
+
+
+def test_what_destroys_asks_for_the_name_of_the_site(access: FakeAccess) -> None:
+    answers: list[bool | None] = []
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        app.push_screen(ConfirmByName("Take it away", ("All of it.",), "tui"), answers.append)
+        await press(pilot, "y e s enter")
+        assert answers == []
+        await press(pilot, "backspace backspace backspace t u i enter")
+
+    drive(access, steps)
+    assert answers == [True]
+
+
+def test_a_change_at_the_engine_is_seen_without_asking_again_and_again(access: FakeAccess) -> None:
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await until(pilot, lambda: access.fake.streams)
+        access.fake.turn("core", on=False)
+        access.fake.changed()
+        await until(pilot, lambda: app.view is not None and app.view.drift is not None)
+        assert "core is stopped, but running needs it on." in screen_text(app)
+
+    drive(access, steps)
+
+
+def test_an_engine_that_goes_away_and_comes_back(access: FakeAccess) -> None:
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await until(pilot, lambda: access.fake.streams)
+        access.fake.reachable = False
+        access.fake.changed()
+        await until(pilot, lambda: app.trouble is not None)
+        assert "The Docker engine does not answer" in screen_text(app)
+        access.fake.reachable = True
+        await press(pilot, "u")
+        await until(pilot, lambda: app.trouble is None)
+        assert "● running" in screen_text(app)
+
+    drive(access, steps)
+
+
+def test_a_missing_site_is_made_where_somebody_says_yes(tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    access = FakeAccess(tmp_path / "new", with_site=False)
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        assert app.trouble is not None
+        assert app.trouble.kind is TroubleKind.NO_SITE
+        await press(pilot, "i")
+        assert not (tmp_path / "new" / ".env").exists()
+        await press(pilot, "y")
+        await until(pilot, lambda: app.view is not None)
+
+    drive(access, steps)
+    assert (tmp_path / "new" / ".env").exists()
+
+
+def test_settings_that_were_mended_are_read_again(access: FakeAccess) -> None:
+    file = access.directory / ".env"
+    good = file.read_text()
+    file.write_text(good + "\nnot a setting\n")
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        assert app.trouble is not None
+        assert app.trouble.kind is TroubleKind.SETTINGS
+        file.write_text(good)
+        await until(pilot, lambda: app.view is not None)
+
+    drive(access, steps)
+
+
+def test_a_flood_of_log_lines_is_held_to_what_is_kept_and_keys_still_work(access: FakeAccess) -> None:
+    access.fake.logs["db"] = [f"line {number}" for number in range(100_000)]
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        logs = app.screen.query_one(LogView)
+        await until(pilot, lambda: logs.model.shown and logs.model.shown[-1].text == "line 99999")
+        assert len(logs.model.lines) <= 12_000
+        began = time.monotonic()
+        await press(pilot, "2 space G")
+        assert time.monotonic() - began < 2
+
+    drive(access, steps)
+
+
+def test_the_filter_narrows_the_log_and_pause_holds_it(access: FakeAccess) -> None:
+    access.fake.logs["db"] = ["one apple", "two pears", "three apples"]
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        logs = app.screen.query_one(LogView)
+        await until(pilot, lambda: len(logs.model.shown) == 3)
+        await press(pilot, "slash a p p l e enter")
+        assert [line.text for line in logs.model.shown] == ["one apple", "three apples"]
+        await press(pilot, "space")
+        logs.add([LogLine("db", "four apples")])
+        assert len(logs.model.shown) == 2
+        await press(pilot, "space")
+        assert logs.model.shown[-1].text == "four apples"
+
+    drive(access, steps)
+
+
+def test_two_hundred_containers_stay_fluid(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    site = FakeSite().put_into(InfraState.RUNNING)
+    for number in range(200):
+        site.services[f"own-{number:03}"] = replace(site.services["redis"], name=f"own-{number:03}")
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        # Processor time, because the pilot itself waits between keys.
+        began = time.process_time()
+        await pilot.press(*["j"] * 100)
+        await press(pilot, "G")
+        assert app.selected_service == "nginx"
+        assert time.process_time() - began < 3
+
+    drive(FakeAccess(tmp_path / "school", site), steps)
+
+
+def test_the_palette_has_every_verb(access: FakeAccess) -> None:
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        offered = {command.help for command in app.get_system_commands(app.screen)}
+        assert offered == {row.summary for row in TABLE}
+
+    drive(access, steps)
+
+
+def test_every_verb_of_the_command_line_is_in_the_table() -> None:
+    from graasp_local.cli.main import VERBS
+
+    assert VERBS == COMMAND_LINE_VERBS
+
+
+def test_an_address_that_others_can_reach_is_refused_unless_somebody_says_so() -> None:
+    check_address("127.0.0.1", told_so=False)
+    check_address("::1", told_so=False)
+    check_address("10.0.0.1", told_so=True)
+    with pytest.raises(UsageError, match="other machines"):
+        check_address("10.0.0.1", told_so=False)
+
+
+@pytest.mark.parametrize(
+    ("given", "host", "origin", "allowed"),
+    [
+        (("secret", None), "127.0.0.1:1", None, True),
+        ((None, "secret"), "127.0.0.1:1", "http://127.0.0.1:1", True),
+        ((None, None), "127.0.0.1:1", None, False),
+        (("guess", None), "127.0.0.1:1", None, False),
+        ((None, "secret"), "evil.example:1", None, False),
+        ((None, "secret"), "127.0.0.1:1", "http://127.0.0.1:2", False),
+    ],
+)
+def test_a_request_needs_the_token_the_host_and_its_own_origin(
+    given: tuple[str | None, str | None], host: str, origin: str | None, allowed: bool
+) -> None:
+    assert is_allowed("secret", given, host, origin, "127.0.0.1:1") is allowed

@@ -1,0 +1,238 @@
+"""Every screen in each situation, at 80x24 and 140x40, as stored pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from graasp_local.lock import held_lock
+from graasp_local.states import Health, InfraState, Status
+from graasp_local.tui.app import GraaspApp
+from graasp_local.tui.messages import UsageRead
+from tests.tui.conftest import compare_picture, drive, until
+from tests.tui.fakes import FakeAccess, FakeSite, readings
+
+SIZES = [(80, 24), (140, 40)]
+LOG = [
+    "listening on 0.0.0.0:3000",
+    "GET /api/version 200 2 ms",
+    "WARN slow query: 1,204 ms",
+    "ERROR could not send a mail: connection refused",
+    "GET /api/items 200 5 ms",
+]
+
+
+@pytest.fixture(params=SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def size(request: pytest.FixtureRequest) -> tuple[int, int]:
+    found: tuple[int, int] = request.param
+    return found
+
+
+@pytest.fixture
+def site_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory whose name is the same in every picture."""
+    monkeypatch.chdir(tmp_path)
+    return Path("school")
+
+
+def picture(
+    access: FakeAccess,
+    name: str,
+    size: tuple[int, int],
+    keys: str = "",
+    wait: Callable[[GraaspApp], object] | None = None,
+) -> None:
+    """Press the keys, wait, and compare."""
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        for key in keys.split():
+            await pilot.press(key)
+            await pilot.pause(0.2)
+        if wait is not None:
+            await until(pilot, lambda: wait(app))
+        for usage in readings(access.fake, 30):
+            app.on_usage_read(UsageRead(usage))
+        await pilot.pause(0.3)
+        compare_picture(app, f"{name}-{size[0]}x{size[1]}")
+
+    drive(access, steps, size=size)
+
+
+def a_site(state: InfraState = InfraState.RUNNING, version: str = "1.0.0") -> FakeSite:
+    site = FakeSite().put_into(state, version)
+    site.logs = {"db": ["database system is ready to accept connections"], "core": LOG, "nginx": ["start worker"]}
+    return site
+
+
+@pytest.mark.parametrize("state", list(InfraState))
+def test_the_dashboard_in_each_of_the_four_states(
+    state: InfraState, site_directory: Path, size: tuple[int, int]
+) -> None:
+    picture(FakeAccess(site_directory, a_site(state)), f"state-{state}", size, "j j")
+
+
+def test_a_drifted_site_names_each_difference_and_what_mends_it(site_directory: Path, size: tuple[int, int]) -> None:
+    site = a_site()
+    site.turn("core", on=False)
+    site.services["workers"] = replace(site.services["workers"], status=Status.RUNNING, health=Health.UNHEALTHY)
+    picture(FakeAccess(site_directory, site), "drift", size)
+
+
+def test_an_engine_that_does_not_answer(site_directory: Path, size: tuple[int, int]) -> None:
+    picture(FakeAccess(site_directory, FakeSite(reachable=False)), "engine-down", size)
+
+
+def test_a_directory_without_a_site_offers_init(site_directory: Path, size: tuple[int, int]) -> None:
+    site_directory.mkdir()
+    picture(FakeAccess(site_directory, with_site=False), "no-site", size)
+
+
+def test_settings_that_cannot_be_used(site_directory: Path, size: tuple[int, int]) -> None:
+    access = FakeAccess(site_directory)
+    text = (site_directory / ".env").read_text()
+    (site_directory / ".env").write_text(text.replace("HTTP_PORT=80", "HTTP_PORT=eighty"))
+    picture(access, "broken-settings", size)
+
+
+def test_the_plan_of_a_deployment(site_directory: Path, size: tuple[int, int]) -> None:
+    picture(FakeAccess(site_directory, a_site()), "plan", size, "d 1 . 1 enter", _has("#head", "steps"))
+
+
+def test_choosing_a_version(site_directory: Path, size: tuple[int, int]) -> None:
+    picture(FakeAccess(site_directory, a_site()), "versions", size, "d")
+
+
+def test_choosing_a_state(site_directory: Path, size: tuple[int, int]) -> None:
+    picture(FakeAccess(site_directory, a_site()), "states", size, "s j j")
+
+
+def test_a_walk_in_its_middle(site_directory: Path, size: tuple[int, int]) -> None:
+    site = a_site()
+    site.held.clear()
+    picture(
+        FakeAccess(site_directory, site),
+        "mid-walk",
+        size,
+        "d 1 . 1 enter y",
+        lambda app: app.walk is not None and any(s.name == "migrate" and s.output for s in app.walk.steps),
+    )
+
+
+def test_a_migration_that_failed(site_directory: Path, size: tuple[int, int]) -> None:
+    picture(FakeAccess(site_directory, a_site()), "failed", size, "d 2 . 0 enter y", _is_over)
+
+
+def test_a_deployment_that_went_through(site_directory: Path, size: tuple[int, int]) -> None:
+    picture(FakeAccess(site_directory, a_site()), "done", size, "d 1 . 1 enter y", _is_over)
+
+
+def test_a_walk_that_was_rolled_back(site_directory: Path, size: tuple[int, int]) -> None:
+    access = FakeAccess(site_directory, a_site())
+    write_journal(access, "rolled-back", "step-ended")
+    picture(access, "rolled-back", size, "h enter")
+
+
+def test_a_walk_that_another_process_has_begun(site_directory: Path, size: tuple[int, int]) -> None:
+    access = FakeAccess(site_directory, a_site())
+    with held_lock(access.site().lock_file, "graasp-local deploy --version 1.1.0"):
+        _pretend_another_process(access)
+        write_journal(access, "", "step-started")
+        picture(access, "walk-elsewhere", size, "", lambda app: app.walk is not None)
+
+
+def test_history(site_directory: Path, size: tuple[int, int]) -> None:
+    access = FakeAccess(site_directory, a_site())
+    write_journal(access, "rolled-back", "step-ended")
+    picture(access, "history", size, "h")
+
+
+def test_logs_of_all_services(site_directory: Path, size: tuple[int, int]) -> None:
+    picture(FakeAccess(site_directory, a_site()), "logs", size, "l a")
+
+
+@pytest.mark.parametrize("key", ["question_mark", "m"])
+def test_the_boxes_that_explain(key: str, site_directory: Path, size: tuple[int, int]) -> None:
+    picture(FakeAccess(site_directory, a_site()), {"m": "maintenance-page"}.get(key, "help"), size, key)
+
+
+def test_the_light_theme(site_directory: Path, size: tuple[int, int]) -> None:
+    picture(FakeAccess(site_directory, a_site()), "light", size, "t")
+
+
+def write_journal(access: FakeAccess, outcome: str, until_event: str) -> None:
+    """The journal of a deployment of 1.1.0 as another process would have written it."""
+    plan = [
+        {"name": "preflight", "title": "check that 1.1.0 can be deployed here", "cause": "early", "closed": False},
+        {"name": "close-gate", "title": "close the gate", "cause": "visitors must not write", "closed": True},
+        {"name": "stop-graasp", "title": "stop redis, core and workers", "cause": "db-only", "closed": True},
+        {"name": "migrate", "title": "run the migrations of 1.1.0", "cause": "pending: 0001_item_lang", "closed": True},
+        {"name": "select-version", "title": "select 1.1.0", "cause": "the database belongs to it", "closed": True},
+        {"name": "open-gate", "title": "open the gate", "cause": "it is verified", "closed": True},
+    ]
+    records: list[dict[str, object]] = [
+        {
+            "event": "walk-started",
+            "walk": "20251231-235950-deploy-1.1.0",
+            "command": "graasp-local deploy --version 1.1.0",
+            "target": "running",
+            "version": "1.1.0",
+            "plan": plan,
+        }
+    ]
+    for index, step in enumerate(plan if outcome == "done" else plan[:4]):
+        records.append({"event": "step-started", "index": index, **step})
+        if index != 3 or until_event == "step-ended":
+            failed = index == 3 and outcome != "done"
+            outcome_of_step = "failed" if failed else "done"
+            records.append(
+                {
+                    "event": "step-ended",
+                    "index": index,
+                    "name": step["name"],
+                    "outcome": outcome_of_step,
+                    "seconds": 0.4,
+                }
+            )
+        else:
+            records.append({"event": "step-output", "index": index, "text": "applying 0001_item_lang"})
+    if outcome:
+        records.append(
+            {
+                "event": "walk-ended",
+                "walk": "20251231-235950-deploy-1.1.0",
+                "outcome": outcome,
+                "state": "running",
+                "version": "1.1.0" if outcome == "done" else "1.0.0",
+                "downtime_seconds": 4.2,
+                "seconds": 6.5,
+                "steps": [],
+                "exit_code": 20,
+                "problem": ["The migration to 1.1.0 failed with exit code 1.", "1.0.0 serves again."],
+            }
+        )
+    file = access.site().journal_directory / "20251231-235950-deploy-1.1.0.jsonl"
+    lines = [
+        json.dumps({"at": f"2025-12-31T23:59:{50 + min(9, number)}.000+00:00", "format": 1, "pid": 1, **record})
+        for number, record in enumerate(records)
+    ]
+    file.write_text("\n".join(lines) + "\n")
+
+
+def _pretend_another_process(access: FakeAccess) -> None:
+    holder = {"command": "graasp-local deploy --version 1.1.0", "pid": 1, "host": "graasp", "since": "2025-12-31"}
+    access.site().lock_file.write_text(json.dumps(holder))
+
+
+def _is_over(app: GraaspApp) -> bool:
+    return app.walk is not None and app.walk.is_over and not app.walks_itself
+
+
+def _has(selector: str, text: str) -> Callable[[GraaspApp], object]:
+    from tests.tui.conftest import screen_text
+
+    return lambda app: app.screen.query(selector) and text in screen_text(app)
