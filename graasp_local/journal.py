@@ -27,7 +27,7 @@ class Journal:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d-%H%M%S")
         # Numbered, because a clock may jump back and two walks may begin within one second.
-        number = 1 + max(map(_number, directory.glob("*.jsonl")), default=0)
+        number = 1 + max(map(walk_number, directory.glob("*.jsonl")), default=0)
         self.walk = f"{number:04d}-{stamp}-{name}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         self._descriptor = os.open(directory / f"{self.walk}.jsonl", flags, 0o600)
@@ -107,7 +107,7 @@ class WalkRecord:
 def read_walks(directory: Path) -> tuple[WalkRecord, ...]:
     """All walks of a site, oldest first."""
     try:
-        files = sorted(directory.glob("*.jsonl"), key=_number)
+        files = sorted(directory.glob("*.jsonl"), key=walk_number)
     except OSError:
         return ()
     return tuple(record for record in map(_read_walk, files) if record is not None)
@@ -136,7 +136,7 @@ def uncertain_migration(walks: Sequence[WalkRecord]) -> WalkRecord | None:
     return unfinished if unfinished and unfinished.version_is_uncertain else None
 
 
-def _number(file: Path) -> int:
+def walk_number(file: Path) -> int:
     """A walk's place in the order of all walks of the site; 0 for a file that is not ours."""
     number = file.stem.partition("-")[0]
     return int(number) if number.isdecimal() else 0

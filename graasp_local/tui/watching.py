@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from graasp_local.errors import ConfigurationError, GraaspLocalError
-from graasp_local.journal import read_walks
+from graasp_local.journal import read_walks, walk_number
 from graasp_local.live import LiveEngine, Stream, Usage
 from graasp_local.lock import Holder, current_holder
 from graasp_local.site import Site
@@ -202,7 +202,7 @@ class JournalFollower:
 
 def newest_journal(directory: Path) -> Path | None:
     """The file of the newest walk."""
-    return max(directory.glob("*.jsonl"), default=None)
+    return max(directory.glob("*.jsonl"), key=walk_number, default=None)
 
 
 class SiteFiles:
