@@ -20,6 +20,7 @@ from textual.pilot import Pilot
 from graasp_local.tui.app import GraaspApp
 from tests.tui.fakes import NOW, FakeAccess
 
+GIVE_UP_SECONDS = 10.0
 PICTURES = Path(__file__).parent / "pictures"
 DEADLINE_SECONDS = 15.0
 
@@ -64,6 +65,16 @@ def screen_text(app: GraaspApp) -> str:
     """What is on the screen, as text."""
     lines = app.screen._compositor.render_strips()
     return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in lines)
+
+
+async def settled(pilot: Pilot[None], app: GraaspApp, name: str) -> None:
+    """Give a slow machine time to draw what is still to be drawn; comparing is what judges it."""
+    stored = PICTURES / f"{name}.svg"
+    deadline = time.monotonic() + GIVE_UP_SECONDS
+    while stored.exists() and stored.read_text() != picture_of(app, name) and time.monotonic() < deadline:
+        if os.environ.get("UPDATE_PICTURES"):
+            return
+        await pilot.pause(0.1)
 
 
 def compare_picture(app: GraaspApp, name: str) -> None:

@@ -14,7 +14,7 @@ from graasp_local.lock import held_lock
 from graasp_local.states import Health, InfraState, Status
 from graasp_local.tui.app import GraaspApp
 from graasp_local.tui.messages import UsageRead
-from tests.tui.conftest import compare_picture, drive, until
+from tests.tui.conftest import compare_picture, drive, settled, until
 from tests.tui.fakes import FakeAccess, FakeSite, readings
 
 SIZES = [(80, 24), (140, 40)]
@@ -52,12 +52,13 @@ def picture(
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         for key in keys.split():
             await pilot.press(key)
-            await pilot.pause(0.2)
+            await pilot.pause(0.35)
         if wait is not None:
             await until(pilot, lambda: wait(app))
         for usage in readings(access.fake, 30):
             app.on_usage_read(UsageRead(usage))
         await pilot.pause(0.3)
+        await settled(pilot, app, f"{name}-{size[0]}x{size[1]}")
         compare_picture(app, f"{name}-{size[0]}x{size[1]}")
 
     drive(access, steps, size=size)
@@ -233,6 +234,6 @@ def _is_over(app: GraaspApp) -> bool:
 
 
 def _has(selector: str, text: str) -> Callable[[GraaspApp], object]:
-    from tests.tui.conftest import screen_text
+    from tests.tui.conftest import screen_text, settled
 
     return lambda app: app.screen.query(selector) and text in screen_text(app)

@@ -55,6 +55,7 @@ class Rows(Toned, ScrollView, can_focus=True):
         self._table = Table((), ())
         self._drawn_width = 0
         self._cursor = 0
+        self._follows = False
 
     @property
     def cursor_key(self) -> str | None:
@@ -153,15 +154,21 @@ class Rows(Toned, ScrollView, can_focus=True):
         if not rows:
             return
         before, self._cursor = self.cursor_key, max(0, min(index, len(rows) - 1))
+        self._follows = not by_person
         self._keep_cursor_in_view()
         self.refresh()
         if self.cursor_key is not None and self.cursor_key != before:
             self.post_message(self.Highlighted(self, self.cursor_key, by_person))
 
     def _keep_cursor_in_view(self) -> None:
+        """A cursor that follows a walk stands as low as possible, wherever the list was scrolled to before."""
+        if not self._with_cursor or self._height <= 0:
+            return
         top = round(self.scroll_y)
         lowest = self._cursor - self._height + 1
-        if self._with_cursor and self._height > 0 and not lowest <= top <= self._cursor:
+        if self._follows and top != max(0, lowest):
+            self.scroll_to(y=max(0, lowest), animate=False, immediate=True, force=True)
+        elif not lowest <= top <= self._cursor:
             y = self._cursor if self._cursor < top else lowest
             self.scroll_to(y=y, animate=False, immediate=True, force=True)
 
