@@ -234,6 +234,6 @@ def _is_over(app: GraaspApp) -> bool:
 
 
 def _has(selector: str, text: str) -> Callable[[GraaspApp], object]:
-    from tests.tui.conftest import screen_text, settled
+    from tests.tui.conftest import screen_text
 
     return lambda app: app.screen.query(selector) and text in screen_text(app)
