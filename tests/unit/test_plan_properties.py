@@ -117,20 +117,39 @@ def test_the_edge_stops_only_to_be_started_again(case: tuple[ObservedState, Plan
             assert set(step.services) <= set(following.services)
 
 
-@given(plans(), st.data())
-def test_replanning_after_a_failure_at_any_step_is_never_longer_and_ends_in_the_target(
-    case: tuple[ObservedState, Plan], data: st.DataObject
+@given(observed_sites(), TARGETS, st.data())
+def test_replanning_a_change_of_state_after_a_failure_at_any_step_is_never_longer_and_ends_there(
+    site: ObservedState, target: InfraState, data: st.DataObject
 ) -> None:
-    site, plan = case
-    failed_at = data.draw(st.integers(0, len(plan.steps)))
-    left_behind = simulate(site, plan.steps[:failed_at])
-    if plan.version is None:
-        again = plan_transition(left_behind, plan.target)
-    else:
-        again = plan_rollback(left_behind, plan.version, None, plan.target)
-    if plan.version is None:
-        assert len(again.steps) <= len(plan.steps)
-    assert classify(simulate(left_behind, again.steps)) == InState(plan.target)
+    plan = plan_transition(site, target)
+    left_behind = simulate(site, plan.steps[: data.draw(st.integers(0, len(plan.steps)))])
+    again = plan_transition(left_behind, target)
+    assert len(again.steps) <= len(plan.steps)
+    assert classify(simulate(left_behind, again.steps)) == InState(target)
+
+
+@given(observed_sites(), ENDS, FORECASTS, st.data())
+def test_replanning_a_deployment_after_a_failure_at_any_step_is_never_longer_and_ends_there(
+    site: ObservedState, end: InfraState, forecast: Forecast, data: st.DataObject
+) -> None:
+    request = DeployRequest(VERSION, end)
+    plan = plan_deploy(site, request, forecast)
+    left_behind = simulate(site, plan.steps[: data.draw(st.integers(0, len(plan.steps)))])
+    again = plan_deploy(left_behind, request, forecast)
+    assert len(again.steps) <= len(plan.steps)
+    assert classify(simulate(left_behind, again.steps)) == InState(end)
+
+
+@given(observed_sites(), ENDS, FORECASTS, TARGETS, st.data())
+def test_the_way_back_from_a_failure_at_any_step_ends_in_the_state_that_the_walk_came_from(
+    site: ObservedState, end: InfraState, forecast: Forecast, came_from: InfraState, data: st.DataObject
+) -> None:
+    plan = plan_deploy(site, DeployRequest(VERSION, end), forecast)
+    left_behind = simulate(site, plan.steps[: data.draw(st.integers(0, len(plan.steps)))])
+    back = plan_rollback(
+        left_behind, Version(1, 0, 0), data.draw(st.sampled_from([None, "graasp_snapshot_x"])), came_from
+    )
+    assert classify(simulate(left_behind, back.steps)) == InState(came_from)
 
 
 @pytest.mark.parametrize("kind", [StartServices, StopServices])
