@@ -138,6 +138,9 @@ class PostgresDatabase:
             ) as connection:
                 yield connection
         except psycopg.Error as error:
+            if error.diag.message_primary:
+                detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
+                raise NeedsYou(f"The database refused: {error.diag.message_primary}{detail}.") from error
             reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
             hint = (
                 "POSTGRES_PASSWORD in .env is not the one that the database was made with; put the old one back."

@@ -82,3 +82,97 @@ def test_a_wrong_password_is_said_to_be_one(server: PostgresContainer) -> None:
 def test_a_server_that_is_away_is_said_to_be(server: PostgresContainer) -> None:
     with pytest.raises(NeedsYou, match="does not answer"):
         PostgresDatabase(lambda: ("127.0.0.1", 1), PASSWORD).applied_migrations()
+
+
+NAME = "graasp_snapshot_0001_20260101_000000_deploy_1_1_0"
+
+
+@pytest.fixture
+def graasp(server: PostgresContainer) -> Iterator[PostgresContainer]:
+    """A database with an owner of its own and one row; copies of it are removed afterwards."""
+    with connect(server) as connection:
+        connection.execute("DROP TABLE IF EXISTS item")
+        connection.execute("CREATE TABLE item (name text)")
+        connection.execute("INSERT INTO item VALUES ('before')")
+        if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = 'graasp'").fetchone():
+            connection.execute("CREATE ROLE graasp LOGIN")
+    yield server
+    with psycopg.connect(server.get_connection_url().replace("/graasp", "/postgres"), autocommit=True) as connection:
+        for name in names(server):
+            if name.startswith("graasp_"):
+                connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def names(server: PostgresContainer) -> set[str]:
+    with connect(server) as connection:
+        return {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
+
+
+def rows(server: PostgresContainer, database: str = "graasp") -> list[str]:
+    with psycopg.connect(server.get_connection_url().replace("/graasp", f"/{database}")) as connection:
+        return [name for (name,) in connection.execute("SELECT name FROM item ORDER BY name")]
+
+
+def test_a_snapshot_is_put_back_and_the_other_database_is_kept(
+    graasp: PostgresContainer, database: PostgresDatabase
+) -> None:
+    database.end_other_sessions()
+    database.take_snapshot(NAME)
+    assert database.has_snapshot(NAME)
+    with connect(graasp) as connection:
+        connection.execute("UPDATE item SET name = 'damaged'")
+    database.end_other_sessions()
+    failed = database.swap_back(NAME)
+    assert failed == NAME.replace("snapshot", "failed")
+    assert (rows(graasp), rows(graasp, failed)) == (["before"], ["damaged"])
+    assert not database.has_snapshot(NAME)
+
+
+def test_putting_it_back_twice_is_putting_it_back_once(graasp: PostgresContainer, database: PostgresDatabase) -> None:
+    database.take_snapshot(NAME)
+    assert database.swap_back(NAME) == database.swap_back(NAME)
+    assert rows(graasp) == ["before"]
+
+
+def test_a_snapshot_that_is_not_there_is_said_so_and_nothing_is_renamed(
+    graasp: PostgresContainer, database: PostgresDatabase
+) -> None:
+    with pytest.raises(NeedsYou, match="There is no snapshot"):
+        database.swap_back(NAME)
+    assert rows(graasp) == ["before"]
+
+
+def test_a_snapshot_of_a_database_in_use_is_refused(graasp: PostgresContainer, database: PostgresDatabase) -> None:
+    with connect(graasp), pytest.raises(NeedsYou, match="being accessed by other users"):
+        database.take_snapshot(NAME)
+    assert NAME not in names(graasp)
+
+
+def test_a_half_made_copy_of_an_earlier_attempt_is_replaced(
+    graasp: PostgresContainer, database: PostgresDatabase
+) -> None:
+    database.take_snapshot(NAME)
+    with connect(graasp) as connection:
+        connection.execute("UPDATE item SET name = 'newer'")
+    database.end_other_sessions()
+    database.take_snapshot(NAME)
+    assert rows(graasp, NAME) == ["newer"]
+
+
+def test_only_copies_of_other_walks_are_removed(graasp: PostgresContainer, database: PostgresDatabase) -> None:
+    other = NAME.replace("0001", "0002")
+    database.take_snapshot(NAME)
+    database.take_snapshot(other)
+    assert database.drop_snapshots_but(other) == (NAME,)
+    assert {other, "graasp"} <= names(graasp)
+
+
+def test_a_second_migration_of_the_same_server_is_kept_out(database: PostgresDatabase) -> None:
+    with (
+        database.migration_lock(),
+        pytest.raises(NeedsYou, match="Another graasp-local is migrating"),
+        database.migration_lock(),
+    ):
+        pass
+    with database.migration_lock():
+        pass
