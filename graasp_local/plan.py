@@ -1,27 +1,26 @@
 """Which steps lead from the site as it was seen to the site as it should be.
 
-`plan_transition` for a change of state, `plan_deploy` for a deployment, `simulate` for what a step would leave behind,
+`plan_transition` for a change of state, `plan_deploy` for a deployment, `plan_rollback` for the way back from one,
 `render` for a person. What is printed is the value that is executed. Refuses nothing and asks nobody: no clock, no
 I/O, no prompts. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from graasp_local.migrations import Forecast, Pending
+from graasp_local.simulate import simulate
 from graasp_local.states import (
     START_ORDER,
     STOP_ORDER,
     TABLE,
     Gate,
-    Health,
     InfraState,
     ObservedService,
     ObservedState,
     ServiceGroup,
-    Status,
 )
 from graasp_local.steps import (
     READ_ONLY,
@@ -193,30 +192,6 @@ def plan_rollback(observed: ObservedState, version: Version, snapshot: str | Non
     return Plan(end, tuple(steps), version)
 
 
-def simulate(observed: ObservedState, steps: Iterable[Step]) -> ObservedState:
-    """What the site would look like after these steps, if each does what it says."""
-    for step in steps:
-        match step:
-            case StartServices(group=group, services=services):
-                observed = observed.with_services(services, Status.RUNNING, Health.HEALTHY)
-                if group is ServiceGroup.EDGE:
-                    observed = replace(observed, gate=Gate.CLOSED)
-            case StopServices(services=services):
-                observed = observed.with_services(services, Status.EXITED, Health.NONE)
-            case CloseGate():
-                observed = replace(observed, gate=Gate.CLOSED if _edge_answers(observed) else Gate.UNKNOWN)
-            case OpenGate():
-                observed = replace(observed, gate=Gate.OPEN)
-            case AwaitMigration() | EndSessions():
-                observed = replace(observed, migrations=())
-            case RecordDeployment(version=version):
-                names = tuple(service.name for service in observed.in_group(ServiceGroup.GRAASP) if service.version)
-                observed = observed.with_services(names, Status.RUNNING, Health.HEALTHY, str(version))
-            case _:
-                pass
-    return observed
-
-
 def render(plan: Plan) -> str:
     """The plan as text, a line a step: where the gate is, what is done, and why."""
     if not plan.steps:
@@ -236,11 +211,6 @@ def _is_deployed(observed: ObservedState, request: DeployRequest, forecast: Fore
         and not plan_transition(observed, request.end).steps
         and observed.graasp_versions == {str(request.version)}
     )
-
-
-def _edge_answers(observed: ObservedState) -> bool:
-    edge = observed.in_group(ServiceGroup.EDGE)
-    return bool(edge) and all(service.is_on for service in edge)
 
 
 def _gate_must_close(observed: ObservedState, target: InfraState, stops: Sequence[StopServices]) -> bool:

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graasp_local.migrations import Forecast, NotKnownYet, Pending
-from graasp_local.plan import DeployRequest, Plan, plan_deploy, plan_rollback, plan_transition, simulate
+from graasp_local.plan import DeployRequest, Plan, plan_deploy, plan_rollback, plan_transition
+from graasp_local.simulate import simulate
 from graasp_local.states import Gate, InfraState, InState, ObservedState, ServiceGroup, classify
 from graasp_local.steps import (
     CloseGate,

@@ -1,0 +1,50 @@
+"""What a site would look like after steps, if each does what it says. The planner looks ahead with it.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from graasp_local.states import Gate, Health, ObservedState, ServiceGroup, Status
+from graasp_local.steps import (
+    AwaitMigration,
+    CloseGate,
+    EndSessions,
+    OpenGate,
+    RecordDeployment,
+    StartServices,
+    Step,
+    StopServices,
+)
+
+
+def simulate(observed: ObservedState, steps: Iterable[Step]) -> ObservedState:
+    """What the site would look like after these steps, if each does what it says."""
+    for step in steps:
+        match step:
+            case StartServices(group=group, services=services):
+                observed = observed.with_services(services, Status.RUNNING, Health.HEALTHY)
+                if group is ServiceGroup.EDGE:
+                    observed = replace(observed, gate=Gate.CLOSED)
+            case StopServices(services=services):
+                observed = observed.with_services(services, Status.EXITED, Health.NONE)
+            case CloseGate():
+                observed = replace(observed, gate=Gate.CLOSED if _edge_answers(observed) else Gate.UNKNOWN)
+            case OpenGate():
+                observed = replace(observed, gate=Gate.OPEN)
+            case AwaitMigration() | EndSessions():
+                observed = replace(observed, migrations=())
+            case RecordDeployment(version=version):
+                names = tuple(service.name for service in observed.in_group(ServiceGroup.GRAASP) if service.version)
+                observed = observed.with_services(names, Status.RUNNING, Health.HEALTHY, str(version))
+            case _:
+                pass
+    return observed
+
+
+def _edge_answers(observed: ObservedState) -> bool:
+    edge = observed.in_group(ServiceGroup.EDGE)
+    return bool(edge) and all(service.is_on for service in edge)
