@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 
-from graasp_local.errors import ExitCode, GraaspLocalError, Interrupted, NeedsYou
+from graasp_local.errors import ExitCode, GraaspLocalError, Interrupted, NeedsYou, Refused
 from graasp_local.events import (
     Event,
     Outcome,
@@ -154,7 +154,9 @@ def judge_rollback(
                 "Mend the cause, then `graasp-local rollback` tries again. See `graasp-local history --last`.",
             ),
         )
-    code = ExitCode.INTERRUPTED if isinstance(first, Interrupted) else ExitCode.ROLLED_BACK
+    # A refusal that could only be found with the database up is still one, now that the site is as it was.
+    by_kind = {Interrupted: ExitCode.INTERRUPTED, Refused: ExitCode.REFUSED}
+    code = by_kind.get(type(first), ExitCode.ROLLED_BACK)
     return (
         Outcome.ROLLED_BACK,
         code,

@@ -91,6 +91,14 @@ def test_an_older_version_than_the_database_is_refused_with_nothing_touched(site
     assert site.status()["state"] == "running"
 
 
+def test_an_older_version_is_refused_on_a_stopped_site_too(site: DemoSite) -> None:
+    site.run("apply", "stopped")
+    ended = site.deploy("1.0.0", code=10)
+    assert "The database is newer than 1.0.0" in ended["problem"][0]
+    assert (site.status()["state"], site.running()) == ("stopped", {"nginx"})
+    site.run("apply", "running")
+
+
 def test_an_older_version_with_the_same_migrations_can_be_deployed(site: DemoSite, written: list[str]) -> None:
     assert site.deploy("1.1.0")["outcome"] == "done"
     assert site.item_names() == written

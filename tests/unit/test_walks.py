@@ -545,3 +545,12 @@ def test_a_password_that_the_database_refuses_is_a_refusal(running: FakeWorld) -
     running.database.applied_migrations = refuse  # type: ignore[method-assign]
     with pytest.raises(Refused, match="password authentication failed"):
         deploy(running)
+
+
+def test_a_version_older_than_the_database_of_a_stopped_site_is_refused_and_the_site_stays_stopped(
+    fake: FakeWorld,
+) -> None:
+    fake.become(site_in(InfraState.STOPPED, "1.1.0"), applied="1.1.0")
+    ended = deploy(fake, "1.0.0", on_failure=ROLLBACK)
+    assert (ended.exit_code, ended.state) == (ExitCode.REFUSED, "stopped")
+    assert "The database is newer than 1.0.0" in ended.problem[0]
