@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
 import socket
 import subprocess
 import sys
@@ -17,8 +16,6 @@ import pytest
 
 COMMAND = [sys.executable, "-m", "graasp_local.cli.main"]
 GIVE_UP_SECONDS = 90.0
-
-pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="there is no tmux on this machine")
 
 
 def free_port() -> int:
