@@ -14,14 +14,7 @@ from graasp_local.errors import NeedsYou, Refused
 from graasp_local.estimate import Estimate, estimate_downtime
 from graasp_local.events import Event, WalkStarted
 from graasp_local.execute import Circumstances, execute
-from graasp_local.journal import (
-    Journal,
-    WalkRecord,
-    read_walks,
-    seconds_by_step,
-    uncertain_migration,
-    unfinished_deployment,
-)
+from graasp_local.journal import Journal
 from graasp_local.lock import held_lock
 from graasp_local.migrations import Forecast, NotKnownYet
 from graasp_local.perform import Performer
@@ -43,6 +36,14 @@ from graasp_local.states import (
 )
 from graasp_local.steps import Migrate, OpenGate, Step, listed
 from graasp_local.version import Version
+from graasp_local.walk_records import (
+    WalkRecord,
+    read_walks,
+    seconds_by_step,
+    trusted_walks,
+    uncertain_migration,
+    unfinished_deployment,
+)
 from graasp_local.world import World
 
 Planner = Callable[[ObservedState], Plan]
@@ -110,7 +111,7 @@ def forecast(world: World, observed: ObservedState, version: Version) -> Forecas
 
 def unfinished(world: World) -> WalkRecord:
     """The deployment that `resume` and `rollback` are about. Raises Refused if there is none."""
-    record = unfinished_deployment(read_walks(world.site.journal_directory))
+    record = unfinished_deployment(trusted_walks(world.site.journal_directory))
     if record is None:
         raise Refused(
             "No deployment of this site was left unfinished.",
@@ -165,8 +166,9 @@ def run(world: World, walk: Walk) -> Iterator[Event]:
             raise Refused(
                 "The site has changed since the plan was shown.", "Nothing was touched.", "Start the command again."
             )
+        earlier = unfinished_deployment(trusted_walks(world.site.journal_directory))
         journal = Journal(world.site.journal_directory, walk.name, world.clock.now())
-        started = _started(world, journal.walk, walk.command, plan, before)
+        started = _started(world, journal.walk, walk.command, plan, before, earlier)
 
         def recover(tried: tuple[Step, ...]) -> Plan | None:
             return _recovery(world, walk.on_failure, started, tried)
@@ -181,9 +183,10 @@ def run(world: World, walk: Walk) -> Iterator[Event]:
             journal.close()
 
 
-def _started(world: World, walk: str, command: str, plan: Plan, before: ObservedState) -> WalkStarted:
+def _started(
+    world: World, walk: str, command: str, plan: Plan, before: ObservedState, earlier: WalkRecord | None
+) -> WalkStarted:
     """Where the walk comes from; a deployment that goes on from an unfinished one comes from where that one came."""
-    earlier = unfinished_deployment(read_walks(world.site.journal_directory))
     snapshot = snapshot_name(walk)
     if earlier is not None and plan.version is not None:
         inherited = earlier.database_is_changed and _has_snapshot(world, before, earlier.snapshot)
@@ -229,7 +232,7 @@ def _refuse_uncertain_code(world: World, target: InfraState) -> None:
             "Nothing was touched.",
             "Deploy one: `graasp-local deploy --version X`.",
         )
-    uncertain = uncertain_migration(read_walks(world.site.journal_directory))
+    uncertain = uncertain_migration(trusted_walks(world.site.journal_directory))
     if uncertain is not None:
         raise Refused(
             f"The walk {uncertain.walk} ended during a migration to {uncertain.version}.",

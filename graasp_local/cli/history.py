@@ -10,7 +10,7 @@ from graasp_local.cli.context import Context, pass_context, print_json
 from graasp_local.errors import UsageError
 
 if TYPE_CHECKING:
-    from graasp_local.journal import WalkRecord
+    from graasp_local.walk_records import WalkRecord
 
 
 @click.command("history")
@@ -20,10 +20,13 @@ if TYPE_CHECKING:
 @pass_context
 def command(context: Context, walk: str | None, *, last: bool, json_lines: bool) -> None:
     """List the site's walks, newest first; or show one with its steps and output."""
-    from graasp_local.journal import read_walks
+    from graasp_local.walk_records import read_journal
 
     _ = context.site.settings
-    walks = read_walks(context.site.journal_directory)
+    journal = read_journal(context.site.journal_directory)
+    walks = journal.walks
+    for damaged in journal.damaged:
+        click.echo(f"Left out, because it is damaged: {damaged.file.name}: {damaged.damage}", err=True)
     if walk or last:
         chosen: WalkRecord | None = next((record for record in walks if record.walk == walk), None)
         if last and walks:

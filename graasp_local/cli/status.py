@@ -22,15 +22,16 @@ def command(context: Context, *, json_object: bool) -> None:
 
 
 def _look(context: Context) -> dict[str, Any]:
-    from graasp_local.journal import read_walks, unfinished_deployment
     from graasp_local.lock import current_holder
     from graasp_local.states import Drifted, classify, state_name
+    from graasp_local.walk_records import read_journal, unfinished_deployment
     from graasp_local.world import InterruptionFlag
 
     site = context.site
     observed = context.world(InterruptionFlag()).observe()
     classification = classify(observed)
-    walks = read_walks(site.journal_directory)
+    journal = read_journal(site.journal_directory)
+    walks = journal.walks
     holder = current_holder(site.lock_file)
     unfinished = unfinished_deployment(walks) if holder is None else None
     last = next((walk for walk in reversed(walks) if walk.version and walk.outcome in ("done", "held")), None)
@@ -60,6 +61,7 @@ def _look(context: Context) -> dict[str, Any]:
         "drift": list(classification.differences) if isinstance(classification, Drifted) else [],
         "walk": holder.described() if holder else None,
         "unfinished": unfinished.walk if unfinished else None,
+        "damaged_walks": [f"{damaged.file.name}: {damaged.damage}" for damaged in journal.damaged],
         "migrations": list(observed.migrations),
         "last_deployment": {"at": last.at, "version": last.version, "downtime_seconds": last.downtime_seconds}
         if last
@@ -83,6 +85,8 @@ def _print(told: dict[str, Any]) -> None:
             f"The deployment {told['unfinished']} neither went through nor was rolled back.",
             markup=False,
         )
+    for damage in told["damaged_walks"]:
+        console.print(f"The journal is damaged: {damage}", markup=False)
     for name in told["migrations"]:
         console.print(f"A migration is running: {name}", markup=False)
     for sentence in told["drift"]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from graasp_local.journal import WalkRecord, unfinished_deployment
 from graasp_local.live import Listing, SeenContainer, Usage
 from graasp_local.lock import Holder
 from graasp_local.plan import Plan, plan_transition
@@ -26,6 +25,7 @@ from graasp_local.states import (
 )
 from graasp_local.steps import title
 from graasp_local.version import Version
+from graasp_local.walk_records import WalkRecord, unfinished_deployment
 
 GROUP_ORDER = (ServiceGroup.DATABASE, ServiceGroup.ADMINISTRATION, ServiceGroup.GRAASP, ServiceGroup.EDGE)
 HISTORY_LENGTH = 24

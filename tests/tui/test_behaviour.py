@@ -9,7 +9,6 @@ import pytest
 from textual.pilot import Pilot
 
 from graasp_local.errors import UsageError
-from graasp_local.journal import read_walks
 from graasp_local.states import Gate, InfraState
 from graasp_local.tui.app import GraaspApp
 from graasp_local.tui.log_model import LogLine
@@ -23,6 +22,7 @@ from graasp_local.tui.walk_run import WalkRun
 from graasp_local.tui.watching import TroubleKind
 from graasp_local.tui.widgets.logs import LogView
 from graasp_local.verbs import COMMAND_LINE_VERBS, TABLE, Effect
+from graasp_local.walk_records import read_walks
 from tests.tui.conftest import drive, screen_text, until
 from tests.tui.fakes import FakeAccess, FakeSite
 

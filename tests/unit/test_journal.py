@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from graasp_local.errors import ExitCode
+from graasp_local.errors import ExitCode, Refused
 from graasp_local.events import Outcome, StepEnded, StepOutcome, StepStarted, WalkEnded, WalkStarted
-from graasp_local.journal import Journal, read_walks, seconds_by_step, uncertain_migration
+from graasp_local.journal import Journal
 from graasp_local.migrations import Pending
 from graasp_local.plan import DeployRequest, plan_deploy
 from graasp_local.states import InfraState
 from graasp_local.version import Version
+from graasp_local.walk_records import (
+    DamagedWalk,
+    JournalContents,
+    read_journal,
+    read_walks,
+    seconds_by_step,
+    trusted_walks,
+    uncertain_migration,
+)
 from tests.unit.sites import site_in
 
 PLAN = plan_deploy(site_in(InfraState.RUNNING), DeployRequest(Version(1, 1, 0)), Pending(("0002_x",)))
@@ -68,7 +78,73 @@ def test_a_file_that_is_not_ours_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "notes.jsonl").write_text('{"some": "thing"}\n')
     (tmp_path / "empty.jsonl").write_text("")
     (tmp_path / "binary.jsonl").write_bytes(b"\x00\xff\xfe")
-    assert read_walks(tmp_path) == ()
+    assert read_journal(tmp_path) == JournalContents((), ())
+
+
+def test_a_walk_that_was_killed_before_its_first_record_was_written_never_began(tmp_path: Path) -> None:
+    file = write_walk(tmp_path, outcome=None)
+    first = file.read_bytes()
+    for end in range(len(first) - 1):
+        file.write_bytes(first[:end])
+        assert read_journal(tmp_path) == JournalContents((), ()), end
+
+
+def test_zeros_that_a_power_cut_left_at_the_end_are_no_record(tmp_path: Path) -> None:
+    file = write_walk(tmp_path, "pull", outcome=None)
+    file.write_bytes(file.read_bytes() + bytes(4096))
+    (walk,) = trusted_walks(tmp_path)
+    assert (walk.outcome, walk.started_steps) == (None, ("pull",))
+
+
+def changed_line(content: bytes) -> bytes:
+    first, second, *rest = content.splitlines(keepends=True)
+    return b"".join([first, second.replace(b"{", b"", 1), *rest])
+
+
+def lost_beginning(content: bytes) -> bytes:
+    return b"".join(content.splitlines(keepends=True)[1:])
+
+
+def other_format(content: bytes) -> bytes:
+    return content.replace(b'"format": 1', b'"format": 2')
+
+
+def lost_key(content: bytes) -> bytes:
+    return content.replace(b'"outcome": "done", ', b"")
+
+
+def foreign(content: bytes) -> bytes:
+    return b"some,other,table\n1,2,3\n"
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (changed_line, "Line 2 is no record."),
+        (lost_beginning, "It does not begin as a walk does."),
+        (other_format, "It is of format 2; this graasp-local reads format 1."),
+        (lost_key, "A record is not as it was written (KeyError: 'outcome')."),
+        (foreign, "Line 1 is no record."),
+    ],
+)
+def test_damage_that_no_crash_can_do_is_said_and_nothing_is_decided_on_it(
+    tmp_path: Path, damage: Callable[[bytes], bytes], said: str
+) -> None:
+    file = write_walk(tmp_path, "pull", "migrate", outcome=Outcome.DONE)
+    file.write_bytes(damage(file.read_bytes()))
+    assert read_journal(tmp_path) == JournalContents((), (DamagedWalk(file, said),))
+    with pytest.raises(Refused) as refused:
+        trusted_walks(tmp_path)
+    assert said in refused.value.what
+    assert str(file) in refused.value.next_step
+
+
+def test_an_old_damaged_walk_is_no_obstacle_once_a_later_deployment_can_be_read(tmp_path: Path) -> None:
+    file = write_walk(tmp_path, "migrate", outcome=Outcome.DONE)
+    file.write_bytes(changed_line(file.read_bytes()))
+    write_walk(tmp_path, "migrate", outcome=Outcome.DONE)
+    assert len(trusted_walks(tmp_path)) == 1
+    assert [damaged.file for damaged in read_journal(tmp_path).damaged] == [file]
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,13 @@ import pytest
 from graasp_local import walks
 from graasp_local.errors import EngineUnreachable, ExitCode, Locked, NeedsYou, Refused
 from graasp_local.events import Event, Outcome, RollbackStarted, StepOutput, WalkEnded, WalkStarted
-from graasp_local.journal import read_walks, uncertain_migration, unfinished_deployment
 from graasp_local.lock import held_lock
 from graasp_local.migrations import AppliedMigration, NotKnownYet
 from graasp_local.plan import DeployRequest, Plan, plan_deploy, plan_transition
 from graasp_local.states import Gate, Health, InfraState, ObservedState, Status
 from graasp_local.steps import step_name
 from graasp_local.version import Version
+from graasp_local.walk_records import read_walks, uncertain_migration, unfinished_deployment
 from tests.unit.fakes import FakeMigrationRun, FakeWorld
 from tests.unit.sites import site_in
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from graasp_local.journal import WalkRecord
 from graasp_local.live import AvailableVersion
 from graasp_local.states import InfraState
 from graasp_local.tui.drawing.site import MEANING
@@ -13,6 +12,7 @@ from graasp_local.tui.figures import age, bars, moment, size
 from graasp_local.tui.model import Reading, Service, SiteView, change_in_words
 from graasp_local.tui.tones import Line, Piece, Tone, padded, plain, right
 from graasp_local.version import Version
+from graasp_local.walk_records import WalkRecord
 
 
 @dataclass(frozen=True, slots=True)

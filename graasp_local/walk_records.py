@@ -1,0 +1,247 @@
+"""What the journal tells of earlier walks, and what follows from it for the next command.
+
+Reads what is there and guesses nothing. A last line that was cut off by a crash is no record: nothing came after it.
+A file that no crash could have left like that is damaged, and said to be; one without a walk's number is not ours.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from graasp_local.errors import Refused
+from graasp_local.journal import FORMAT, walk_number
+
+_READ_ONLY_NAMES = frozenset({"preflight", "pull", "read-migrations"})
+
+
+@dataclass(frozen=True, slots=True)
+class WalkRecord:
+    """A walk as its file tells it. `outcome` is None where the walk never came to an end: it was killed."""
+
+    walk: str
+    command: str
+    at: str
+    version: str | None
+    outcome: str | None
+    state: str
+    downtime_seconds: float | None
+    seconds: float | None
+    started_steps: tuple[str, ...]
+    steps: tuple[Mapping[str, Any], ...]
+    target: str = ""
+    came_from: str = ""
+    previous_version: str = ""
+    snapshot: str = ""
+    problem: tuple[str, ...] = ()
+    output: tuple[str, ...] = field(default=(), repr=False)
+    version_is_uncertain: bool = False
+    """It changed the database and did not come to select the version that the database then belongs to."""
+    database_is_changed: bool = False
+    """It, or an attempt before it, began to migrate, and the snapshot was not put back since."""
+
+    @property
+    def is_deployment(self) -> bool:
+        return self.version is not None
+
+    @property
+    def touched(self) -> bool:
+        """It did more than look and fetch."""
+        return any(name not in _READ_ONLY_NAMES for name in self.started_steps)
+
+    @property
+    def is_unfinished(self) -> bool:
+        """A deployment that neither went through nor was put back: it waits for `resume` or `rollback`."""
+        return self.is_deployment and self.touched and self.outcome in (None, "failed", "interrupted")
+
+    @property
+    def gate_was_opened(self) -> bool:
+        """Visitors may have written since; there is no silent way back from that."""
+        return "open-gate" in self.started_steps
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "walk": self.walk,
+            "at": self.at,
+            "command": self.command,
+            "version": self.version,
+            "outcome": self.outcome or "killed",
+            "state": self.state,
+            "downtime_seconds": self.downtime_seconds,
+            "seconds": self.seconds,
+            "steps": list(self.steps),
+            "problem": list(self.problem),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedWalk:
+    """A walk's file that cannot be trusted; `damage` says why, as a sentence."""
+
+    file: Path
+    damage: str
+
+
+@dataclass(frozen=True, slots=True)
+class JournalContents:
+    """All walks of a site, oldest first, and the files that should be walks but cannot be read as such."""
+
+    walks: tuple[WalkRecord, ...]
+    damaged: tuple[DamagedWalk, ...]
+
+    @property
+    def in_doubt(self) -> tuple[DamagedWalk, ...]:
+        """Damaged files that could tell of a deployment later than any that can be read."""
+        deployments = [walk for walk in self.walks if walk.is_deployment and walk.touched]
+        last = walk_number(Path(deployments[-1].walk)) if deployments else 0
+        return tuple(damaged for damaged in self.damaged if walk_number(damaged.file) > last)
+
+
+def read_journal(directory: Path) -> JournalContents:
+    """Everything that the journal holds. Raises OSError if the directory cannot be read."""
+    walks, damaged = [], []
+    for file in sorted(directory.glob("*.jsonl"), key=walk_number):
+        match _read_walk(file):
+            case WalkRecord() as walk:
+                walks.append(walk)
+            case DamagedWalk() as damage:
+                damaged.append(damage)
+            case None:
+                pass
+    return JournalContents(tuple(walks), tuple(damaged))
+
+
+def read_walks(directory: Path) -> tuple[WalkRecord, ...]:
+    """The walks that can be read, oldest first: for showing them, not for deciding on them."""
+    return read_journal(directory).walks
+
+
+def trusted_walks(directory: Path) -> tuple[WalkRecord, ...]:
+    """The walks, oldest first, for a decision. Raises Refused where a damaged file could change it."""
+    contents = read_journal(directory)
+    if contents.in_doubt:
+        first = contents.in_doubt[0]
+        raise Refused(
+            f"The journal is damaged: {first.file.name}: {first.damage}",
+            "What that walk did to the database is not known, so nothing was decided and nothing was touched.",
+            f"If `graasp-local status` shows the site as it should be, move {first.file} away and try again.",
+        )
+    return contents.walks
+
+
+def seconds_by_step(walks: Sequence[WalkRecord]) -> dict[str, list[float]]:
+    """How long each kind of step took when it succeeded, for estimates; the last ten walks count."""
+    seen: dict[str, list[float]] = {}
+    for walk in walks[-10:]:
+        for step in walk.steps:
+            if step["outcome"] == "done":
+                seen.setdefault(step["name"], []).append(float(step["seconds"]))
+    return seen
+
+
+def unfinished_deployment(walks: Sequence[WalkRecord]) -> WalkRecord | None:
+    """The last deployment that touched the site, if it neither went through nor was put back."""
+    # A later one that found nothing left to do has proven that the site is where it should be.
+    touching = [w for w in walks if w.is_deployment and (w.touched or w.outcome == "nothing-to-do")]
+    return touching[-1] if touching and touching[-1].is_unfinished else None
+
+
+def uncertain_migration(walks: Sequence[WalkRecord]) -> WalkRecord | None:
+    """The same, if it moreover left open which version the database belongs to."""
+    unfinished = unfinished_deployment(walks)
+    return unfinished if unfinished and unfinished.version_is_uncertain else None
+
+
+class _DamageError(Exception):
+    """Says why a file cannot be trusted."""
+
+
+def _read_walk(file: Path) -> WalkRecord | DamagedWalk | None:
+    """None for a file that is not ours, or whose walk was killed before its first record was written."""
+    if walk_number(file) == 0:
+        return None
+    try:
+        records = _records(file.read_bytes())
+        return _as_walk(file.stem, records) if records else None
+    except OSError as error:
+        return DamagedWalk(file, f"It cannot be read ({error.strerror}).")
+    except _DamageError as error:
+        return DamagedWalk(file, str(error))
+    except (KeyError, TypeError, ValueError) as error:
+        return DamagedWalk(file, f"A record is not as it was written ({type(error).__name__}: {error}).")
+
+
+def _as_walk(name: str, records: Sequence[Mapping[str, Any]]) -> WalkRecord:
+    first, last = records[0], records[-1]
+    if first["event"] != "walk-started":
+        raise _DamageError("It does not begin as a walk does.")
+    if first.get("format") != FORMAT:
+        raise _DamageError(f"It is of format {first.get('format')}; this graasp-local reads format {FORMAT}.")
+    ended = last if last["event"] == "walk-ended" else {}
+    return WalkRecord(
+        walk=name,
+        command=first["command"],
+        at=first["at"],
+        version=first["version"],
+        outcome=ended.get("outcome"),
+        state=ended.get("state", "unknown"),
+        downtime_seconds=ended.get("downtime_seconds"),
+        seconds=ended.get("seconds"),
+        started_steps=tuple(r["name"] for r in records if r["event"] == "step-started"),
+        steps=tuple(
+            {key: r[key] for key in ("name", "outcome", "seconds")} for r in records if r["event"] == "step-ended"
+        ),
+        target=first["target"],
+        came_from=first.get("came_from", ""),
+        previous_version=first.get("previous_version", ""),
+        snapshot=first.get("snapshot", ""),
+        version_is_uncertain=_version_is_uncertain(records),
+        database_is_changed=_database_is_changed(records),
+        problem=tuple(ended.get("problem", ())),
+        output=tuple(r["text"] for r in records if r["event"] == "step-output"),
+    )
+
+
+def _version_is_uncertain(records: Sequence[Mapping[str, Any]]) -> bool:
+    uncertain = bool(records[0].get("migrated_before"))
+    for record in records:
+        if record["event"] == "step-started" and record["name"] in ("migrate", "swap-back"):
+            uncertain = True
+        if record["event"] == "step-ended" and record["name"] == "select-version" and record["outcome"] == "done":
+            uncertain = False
+    return uncertain
+
+
+def _database_is_changed(records: Sequence[Mapping[str, Any]]) -> bool:
+    changed = bool(records[0].get("migrated_before"))
+    for record in records:
+        if record["event"] == "step-started" and record["name"] == "migrate":
+            changed = True
+        if record["event"] == "step-ended" and record["name"] == "swap-back" and record["outcome"] == "done":
+            changed = False
+    return changed
+
+
+def _records(content: bytes) -> list[dict[str, Any]]:
+    """The records of a file. Raises _DamageError for a complete line that is none."""
+    *lines, torn = content.split(b"\n")
+    records = []
+    for number, line in enumerate(lines, start=1):
+        record = _record(line)
+        if record is None:
+            raise _DamageError(f"Line {number} is no record.")
+        records.append(record)
+    # Without its end of line the last one counts only if nothing else of it is missing.
+    last = _record(torn)
+    return records if last is None else [*records, last]
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and "event" in record else None
