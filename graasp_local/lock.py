@@ -13,7 +13,10 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from graasp_local.errors import Locked
+from graasp_local.errors import Interrupted, Locked
+from graasp_local.ports import Clock, Interruption
+
+_LOOK_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,23 +32,32 @@ class Holder:
         return f"`{self.command}` (process {self.pid} on {self.host}, since {self.since})"
 
 
-@contextmanager
-def held_lock(file: Path, command: str) -> Iterator[None]:
-    """Hold the site's lock. Raises Locked, naming the holder, if somebody else does.
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait for the lock, in seconds, by which clock, and what ends the wait before that."""
 
-    The kernel's own lock on the open file is what counts, so nothing has to be cleaned up after a kill; the text in
-    the file only tells who it is.
+    seconds: float
+    clock: Clock
+    interruption: Interruption
+
+
+@contextmanager
+def held_lock(file: Path, command: str, patience: Patience | None = None) -> Iterator[None]:
+    """Hold the site's lock. Raises Locked, naming the holder, if somebody else does and goes on holding it.
+
+    Raises Interrupted if that is asked for meanwhile. The kernel's own lock on the open file is what counts, so nothing
+    has to be cleaned up after a kill; the text in the file only tells who it is.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        if not _locked(descriptor):
+        if not _locked(descriptor) and not (patience and _locked_in_time(descriptor, patience)):
             holder = _read(descriptor)
             who = holder.described() if holder else "it has not said which"
             raise Locked(
                 f"Another command is at work on this site: {who}.",
                 "Nothing was touched by this one.",
-                "Wait until it has ended; `graasp-local history` shows how.",
+                "Wait until it has ended (--lock-wait SECONDS does); `graasp-local history` shows how.",
             )
         now = datetime.now(UTC).isoformat(timespec="seconds")
         holder = Holder(command, os.getpid(), socket.gethostname(), now)
@@ -81,6 +93,17 @@ def _locked(descriptor: int) -> bool:
         except BlockingIOError:
             time.sleep(0.02)
         else:
+            return True
+    return False
+
+
+def _locked_in_time(descriptor: int, patience: Patience) -> bool:
+    deadline = patience.clock.monotonic() + patience.seconds
+    while patience.clock.monotonic() < deadline:
+        if patience.interruption.requested:
+            raise Interrupted("Interrupted while waiting for another command.", "Nothing was touched by this one.")
+        patience.clock.sleep(_LOOK_SECONDS)
+        if _locked(descriptor):
             return True
     return False
 

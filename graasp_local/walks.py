@@ -15,7 +15,7 @@ from graasp_local.estimate import Estimate, estimate_downtime
 from graasp_local.events import Event, WalkStarted
 from graasp_local.execute import Circumstances, execute
 from graasp_local.journal import Journal
-from graasp_local.lock import held_lock
+from graasp_local.lock import Patience, held_lock
 from graasp_local.migrations import Forecast, NotKnownYet
 from graasp_local.perform import Performer
 from graasp_local.perform.migrating import read_pending
@@ -66,6 +66,8 @@ class Walk:
     shown: Plan | None = None
     """The plan that a person agreed to: if it is no longer the one that would be carried out, nothing is."""
     on_failure: OnFailure = OnFailure.HOLD
+    lock_wait: float = 0.0
+    """Seconds to wait for a walk that is under way."""
 
 
 def make_plan(planner: Planner, observed: ObservedState) -> Plan:
@@ -159,7 +161,8 @@ def downtime_estimate(world: World, plan: Plan) -> Estimate | None:
 def run(world: World, walk: Walk) -> Iterator[Event]:
     """Plan and carry out under the site's lock, writing the journal. Raises Locked if another walk is under way."""
     world.site.prepare()
-    with held_lock(world.site.lock_file, walk.command):
+    patience = Patience(walk.lock_wait, world.clock, world.interruption)
+    with held_lock(world.site.lock_file, walk.command, patience):
         before = world.observe()
         plan = make_plan(walk.planner, before)
         if walk.shown is not None and plan != walk.shown:
@@ -167,20 +170,36 @@ def run(world: World, walk: Walk) -> Iterator[Event]:
                 "The site has changed since the plan was shown.", "Nothing was touched.", "Start the command again."
             )
         earlier = unfinished_deployment(trusted_walks(world.site.journal_directory))
-        journal = Journal(world.site.journal_directory, walk.name, world.clock.now())
+        journal = _new_journal(world, walk.name)
         started = _started(world, journal.walk, walk.command, plan, before, earlier)
+        performer = Performer(world, snapshot_name(journal.walk))
+
+        def perform(step: Step) -> Iterator[str]:
+            journal.raise_trouble()
+            yield from performer.perform(step)
 
         def recover(tried: tuple[Step, ...]) -> Plan | None:
             return _recovery(world, walk.on_failure, started, tried)
 
-        performer = Performer(world, snapshot_name(journal.walk))
-        circumstances = Circumstances(performer.perform, world.observe, recover, world.clock, world.interruption)
+        circumstances = Circumstances(perform, world.observe, recover, world.clock, world.interruption)
         try:
             for event in execute(started, before, circumstances):
                 journal.write(event, world.clock.now())
                 yield event
         finally:
             journal.close()
+
+
+def _new_journal(world: World, name: str) -> Journal:
+    """A journal that can be written to its end. Raises Refused."""
+    try:
+        return Journal(world.site.journal_directory, name, world.clock.now())
+    except OSError as error:
+        raise Refused(
+            f"The journal in {world.site.journal_directory} cannot be written: {error.strerror}.",
+            "Nothing was touched: a walk without a journal could not be gone on with after a crash.",
+            "Make room, or mend the directory's permissions, then try again.",
+        ) from error
 
 
 def _started(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from graasp_local.cli import options
 from graasp_local.cli.context import Context, pass_context
 from graasp_local.states import InfraState
 
@@ -12,10 +13,11 @@ STATE = click.Choice([state.value for state in InfraState])
 
 @click.command("apply")
 @click.argument("state", type=STATE)
-@click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
-@click.option("--json", "json_lines", is_flag=True, help="JSON lines on stdout, one an event.")
+@options.dry_run
+@options.json_lines
+@options.lock_wait
 @pass_context
-def command(context: Context, state: str, *, dry_run: bool, json_lines: bool) -> None:
+def command(context: Context, state: str, *, dry_run: bool, json_lines: bool, lock_wait: float) -> None:
     """Bring the site into one of the four states, from whichever it is in."""
     from graasp_local import walks
     from graasp_local.cli.walking import How, walk
@@ -25,6 +27,6 @@ def command(context: Context, state: str, *, dry_run: bool, json_lines: bool) ->
         context,
         f"apply-{target}",
         f"graasp-local apply {target}",
-        How(dry_run=dry_run, as_json=json_lines, ask=False),
+        How(dry_run=dry_run, as_json=json_lines, ask=False, lock_wait=lock_wait),
         lambda world: lambda observed: walks.transition_plan(world, observed, target),
     )

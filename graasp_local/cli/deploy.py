@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import click
 
+from graasp_local.cli import options
 from graasp_local.cli.context import Context, pass_context
 
 
 @click.command("deploy")
 @click.option("--version", "version_text", required=True, help="The version, such as 2.14.2 or v2.14.2.")
-@click.option("--dry-run", is_flag=True, help="Check, show the plan, and change nothing.")
-@click.option(
-    "--json", "json_lines", is_flag=True, help="JSON lines on stdout, one an event; the last has the outcome."
-)
-@click.option("-y", "--yes", is_flag=True, help="Do not ask before starting. Without a terminal nothing is ever asked.")
+@options.dry_run
+@options.json_lines
+@options.yes
+@options.lock_wait
 @click.option("--hold", is_flag=True, help="Stop in restricted with the new version, to test it with the bypass.")
-@click.option(
-    "--on-failure",
-    type=click.Choice(["rollback", "hold"]),
-    default="rollback",
-    show_default=True,
-    help="After a failure behind the closed gate: put the old version and its database back, or leave it for a look.",
-)
+@options.on_failure
 @click.option(
     "--drain-limit",
     type=click.FloatRange(0, 3600),
@@ -44,6 +38,7 @@ def command(
     dry_run: bool,
     json_lines: bool,
     yes: bool,
+    lock_wait: float,
     hold: bool,
     on_failure: str,
     drain_limit: float,
@@ -68,7 +63,7 @@ def command(
         context,
         f"deploy-{version}",
         f"graasp-local deploy --version {version}" + (" --hold" if hold else ""),
-        How(dry_run=dry_run, as_json=json_lines, ask=not yes and not json_lines),
+        How(dry_run=dry_run, as_json=json_lines, ask=not yes and not json_lines, lock_wait=lock_wait),
         lambda world: lambda observed: walks.deployment_plan(world, observed, request),
         on_failure,
     )

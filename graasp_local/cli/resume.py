@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import click
 
+from graasp_local.cli import options
 from graasp_local.cli.context import Context, pass_context
 
 
 @click.command("resume")
-@click.option(
-    "--json", "json_lines", is_flag=True, help="JSON lines on stdout, one an event; the last has the outcome."
-)
-@click.option("-y", "--yes", is_flag=True, help="Do not ask before starting. Without a terminal nothing is ever asked.")
-@click.option(
-    "--on-failure",
-    type=click.Choice(["rollback", "hold"]),
-    default="rollback",
-    show_default=True,
-    help="After a failure behind the closed gate: put the old version and its database back, or leave it for a look.",
-)
+@options.json_lines
+@options.yes
+@options.lock_wait
+@options.on_failure
 @pass_context
-def command(context: Context, *, json_lines: bool, yes: bool, on_failure: str) -> None:
+def command(context: Context, *, json_lines: bool, yes: bool, lock_wait: float, on_failure: str) -> None:
     """Go on with a deployment that was killed, interrupted or held after a failure.
 
     Every step looks first and does only what is missing, so this is the same walk once more.
@@ -28,7 +22,7 @@ def command(context: Context, *, json_lines: bool, yes: bool, on_failure: str) -
     from graasp_local import walks
     from graasp_local.cli.walking import How, walk
 
-    how = How(dry_run=False, as_json=json_lines, ask=not yes and not json_lines)
+    how = How(dry_run=False, as_json=json_lines, ask=not yes and not json_lines, lock_wait=lock_wait)
     walk(
         context,
         "resume",

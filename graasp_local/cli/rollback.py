@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import click
 
+from graasp_local.cli import options
 from graasp_local.cli.context import Context, pass_context
 
 
 @click.command("rollback")
-@click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
-@click.option(
-    "--json", "json_lines", is_flag=True, help="JSON lines on stdout, one an event; the last has the outcome."
-)
-@click.option("-y", "--yes", is_flag=True, help="Do not ask before starting. Without a terminal nothing is ever asked.")
+@options.dry_run
+@options.json_lines
+@options.yes
+@options.lock_wait
 @pass_context
-def command(context: Context, *, dry_run: bool, json_lines: bool, yes: bool) -> None:
+def command(context: Context, *, dry_run: bool, json_lines: bool, yes: bool, lock_wait: float) -> None:
     """Put the site back to before a deployment that was killed, interrupted or held after a failure.
 
     The database from before its migration is put back; the one of the failed deployment is kept under another name.
@@ -27,6 +27,6 @@ def command(context: Context, *, dry_run: bool, json_lines: bool, yes: bool) -> 
         context,
         "rollback",
         "graasp-local rollback",
-        How(dry_run=dry_run, as_json=json_lines, ask=not yes and not json_lines),
+        How(dry_run=dry_run, as_json=json_lines, ask=not yes and not json_lines, lock_wait=lock_wait),
         lambda world: lambda observed: walks.rollback_plan(world, observed),
     )

@@ -38,11 +38,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class How:
-    """How a person or script wants a walk: `dry_run` shows it only, `ask` asks on a terminal first."""
+    """How a person or script wants a walk: `dry_run` shows it only, `ask` asks on a terminal first.
+
+    `lock_wait` is how many seconds to wait for a walk that is under way.
+    """
 
     dry_run: bool
     as_json: bool
     ask: bool
+    lock_wait: float = 0.0
 
 
 def walk(
@@ -73,12 +77,21 @@ def walk(
                 sys.exit(ExitCode.DONE)
         with _interruptible(interruption):
             printer = _Unbreakable(_JsonLines() if how.as_json else _Narration(world, already_shown=shown is not None))
-            wanted = walks.Walk(make_plan, command, name, shown, walks.OnFailure(on_failure))
+            wanted = walks.Walk(make_plan, command, name, shown, walks.OnFailure(on_failure), how.lock_wait)
+            _say_who_is_waited_for(world, how)
             for event in walks.run(world, wanted):
                 printer.show(event)
                 if isinstance(event, WalkEnded):
                     code = event.exit_code
     sys.exit(code)
+
+
+def _say_who_is_waited_for(world: World, how: How) -> None:
+    from graasp_local.lock import current_holder
+
+    holder = current_holder(world.site.lock_file) if how.lock_wait else None
+    if holder is not None:
+        click.echo(f"Waiting at most {how.lock_wait:g} s for {holder.described()}.", err=True)
 
 
 @contextmanager

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from graasp_local.errors import ExitCode, Refused
-from graasp_local.events import Outcome, StepEnded, StepOutcome, StepStarted, WalkEnded, WalkStarted
+from graasp_local.errors import ExitCode, NeedsYou, Refused
+from graasp_local.events import Outcome, StepEnded, StepOutcome, StepOutput, StepStarted, WalkEnded, WalkStarted
 from graasp_local.journal import Journal
 from graasp_local.migrations import Pending
 from graasp_local.plan import DeployRequest, plan_deploy
@@ -170,3 +172,39 @@ def test_a_refused_walk_does_not_make_an_uncertain_migration_certain(tmp_path: P
     assert uncertain_migration(read_walks(tmp_path)) is not None
     write_walk(tmp_path, "pull", "migrate", "select-version", outcome=Outcome.DONE, now=NOW + 20)
     assert uncertain_migration(read_walks(tmp_path)) is None
+
+
+@contextmanager
+def room_for(bytes_more: int, file: Path) -> Iterator[None]:
+    """The file may grow by so many bytes: more is refused by the kernel in the middle of a write."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size + bytes_more, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_record_that_does_not_fit_leaves_no_half_of_it(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "deploy-1.1.0", NOW)
+    journal.write(WalkStarted(journal.walk, "graasp-local deploy --version 1.1.0", PLAN), NOW)
+    file = tmp_path / f"{journal.walk}.jsonl"
+    before = file.read_bytes()
+    with room_for(20, file), pytest.raises(NeedsYou, match="The journal cannot be written"):
+        journal.write(StepStarted(0, "pull", "pull", "a cause"), NOW)
+    assert file.read_bytes() == before
+    journal.write(StepStarted(0, "pull", "pull", "a cause"), NOW)
+    journal.close()
+    assert trusted_walks(tmp_path)[-1].started_steps == ("pull",)
+
+
+def test_output_that_does_not_fit_is_left_out_and_the_next_step_does_not_begin(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "deploy-1.1.0", NOW)
+    journal.write(WalkStarted(journal.walk, "graasp-local deploy --version 1.1.0", PLAN), NOW)
+    with room_for(20, tmp_path / f"{journal.walk}.jsonl"):
+        journal.write(StepOutput(0, "a line of output"), NOW)
+    with pytest.raises(NeedsYou, match="The journal cannot be written"):
+        journal.raise_trouble()
+    journal.raise_trouble()  # said once: what puts the site back goes on
+    journal.close()
+    assert trusted_walks(tmp_path)[-1].output == ()

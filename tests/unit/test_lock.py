@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from graasp_local.errors import Locked
-from graasp_local.lock import current_holder, held_lock
+from graasp_local.errors import Interrupted, Locked
+from graasp_local.lock import Patience, current_holder, held_lock
+from graasp_local.world import InterruptionFlag
+from tests.unit.fakes import FakeClock
 
 
 def test_the_second_is_told_who_the_first_is(tmp_path: Path) -> None:
@@ -49,4 +51,42 @@ def test_the_death_of_the_holder_frees_it(tmp_path: Path) -> None:
     process.stdout.close()
     assert current_holder(tmp_path / "lock") is None
     with held_lock(tmp_path / "lock", "next"):
+        pass
+
+
+def test_who_waits_gets_the_lock_when_it_becomes_free(tmp_path: Path) -> None:
+    first = held_lock(tmp_path / "lock", "first")
+    first.__enter__()
+    clock = FakeClock()
+    began = clock.seconds
+
+    def release_after_three_seconds() -> None:
+        if clock.seconds > began + 3:
+            first.__exit__(None, None, None)
+
+    clock.on_sleep = release_after_three_seconds
+    with held_lock(tmp_path / "lock", "second", Patience(60, clock, InterruptionFlag())):
+        assert clock.seconds - began == pytest.approx(3.2)
+
+
+def test_who_has_waited_long_enough_is_told_who_holds_it(tmp_path: Path) -> None:
+    clock = FakeClock()
+    began = clock.seconds
+    with (
+        held_lock(tmp_path / "lock", "first"),
+        pytest.raises(Locked, match="`first`"),
+        held_lock(tmp_path / "lock", "second", Patience(5, clock, InterruptionFlag())),
+    ):
+        pass
+    assert clock.seconds - began == pytest.approx(5.0, abs=0.25)
+
+
+def test_waiting_can_be_interrupted(tmp_path: Path) -> None:
+    clock, interruption = FakeClock(), InterruptionFlag()
+    clock.on_sleep = interruption.request
+    with (
+        held_lock(tmp_path / "lock", "first"),
+        pytest.raises(Interrupted),
+        held_lock(tmp_path / "lock", "second", Patience(60, clock, interruption)),
+    ):
         pass
