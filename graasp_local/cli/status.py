@@ -23,6 +23,7 @@ def command(context: Context, *, json_object: bool) -> None:
 
 def _look(context: Context) -> dict[str, Any]:
     from graasp_local.lock import current_holder
+    from graasp_local.next_steps import Situation, next_steps
     from graasp_local.states import Drifted, classify, state_name
     from graasp_local.walk_records import read_journal, unfinished_deployment
     from graasp_local.world import InterruptionFlag
@@ -37,11 +38,6 @@ def _look(context: Context) -> dict[str, Any]:
     last = next((walk for walk in reversed(walks) if walk.version and walk.outcome in ("done", "held")), None)
     selected = site.selected_version
     versions = sorted(observed.graasp_versions)
-    next_steps = []
-    if unfinished:
-        next_steps += ["graasp-local resume", "graasp-local rollback"]
-    elif isinstance(classification, Drifted) and holder is None:
-        next_steps.append(classification.mending_command)
     return {
         "state": state_name(classification),
         "gate": observed.gate.value,
@@ -66,7 +62,7 @@ def _look(context: Context) -> dict[str, Any]:
         "last_deployment": {"at": last.at, "version": last.version, "downtime_seconds": last.downtime_seconds}
         if last
         else None,
-        "next": next_steps,
+        "next": [step.command for step in next_steps(Situation(classification, selected, unfinished, holder))],
     }
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from graasp_local.live import Listing, SeenContainer, Usage
 from graasp_local.lock import Holder
+from graasp_local.next_steps import NextStep, Situation, next_steps
 from graasp_local.plan import Plan, plan_transition
 from graasp_local.states import (
     Classification,
@@ -115,15 +116,9 @@ class SiteView:
         return " and ".join(sorted(self.observed.graasp_versions)) or (str(self.selected) if self.selected else "")
 
     @property
-    def next_steps(self) -> tuple[str, ...]:
-        """What to do if something is wrong; nothing while a walk is under way."""
-        if self.holder is not None:
-            return ()
-        if self.unfinished is not None:
-            return ("graasp-local resume", "graasp-local rollback")
-        if self.drift is not None:
-            return (self.drift.mending_command,)
-        return ()
+    def next_steps(self) -> tuple[NextStep, ...]:
+        """What to type if something is wrong; nothing while a walk is under way."""
+        return next_steps(Situation(self.classification, self.selected, self.unfinished, self.holder))
 
     def service(self, name: str | None) -> Service | None:
         return next((service for service in self.services if service.name == name), None)

@@ -104,9 +104,10 @@ def notice_lines(view: SiteView | None, walk: WalkView | None, width: int) -> tu
         if more > 0:
             lines.append(plain(f"  and {more} more", Tone.QUIET))
     for step in view.next_steps:
-        row = verb(step.split()[1])
-        key = Piece(f"   {row.key} {row.label}", Tone.KEY, f"app.verb('{row.name}')")
-        lines.append(fitted((Piece("  Next: ", Tone.QUIET), Piece(step, Tone.STRONG), key), width))
+        row = verb(step.verb)
+        key = Piece(f"  {row.key} ", Tone.KEY, f"app.verb('{row.name}')")
+        words = (Piece(step.command, Tone.STRONG, key.action), Piece(f"  {step.does}", Tone.QUIET))
+        lines.append(fitted((key, *words), width))
     return tuple(lines)
 
 
