@@ -6,18 +6,27 @@ Refuses to guess: a directory without `.env` is no site.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from graasp_local.errors import ConfigurationError
+from graasp_local.selection import IMAGE_KEY, VERSION_KEY, VOLUME_KEY, Selection, read_selection, selection_lines
+from graasp_local.server import DatabaseServer, first_volume
 from graasp_local.settings import Settings, parse_settings
-from graasp_local.stack import ServiceDefinition, copy_stack, read_services, stack_digest, stack_directory
+from graasp_local.stack import (
+    ServiceDefinition,
+    copy_stack,
+    filled_in,
+    read_services,
+    stack_digest,
+    stack_directory,
+)
+from graasp_local.states import ServiceGroup
 from graasp_local.version import Version
 
 SITE_VARIABLE = "GRAASP_LOCAL_SITE"
@@ -57,12 +66,12 @@ class Site:
 
     @property
     def version_file(self) -> Path:
-        """The env file that names the selected version; read by Compose after `.env`."""
+        """The env file that names the selected version and database server; read by Compose after `.env`."""
         return self.own_directory / "version.env"
 
     @property
     def candidate_file(self) -> Path:
-        """The same for the version that a walk is about to select."""
+        """The same for the version, or the database server, that a walk is about to select."""
         return self.own_directory / "candidate.env"
 
     @property
@@ -114,44 +123,71 @@ class Site:
         return read_services(files, self.settings.profiles or environment_profiles)
 
     @property
+    def selection(self) -> Selection:
+        """What services are started with, as far as it is not `.env` that says so."""
+        return read_selection(_text_of(self.version_file)).beside(self.settings.values.get("DB_IMAGE", ""))
+
+    @property
     def selected_version(self) -> Version | None:
         """The version that services are started with; None on a site that nothing was deployed to."""
-        with contextlib.suppress(OSError):
-            for line in self.version_file.read_text().splitlines():
-                key, _, value = line.partition("=")
-                if key == "GRAASP_VERSION":
-                    return Version.parse_or_none(value)
-        return None
+        return read_selection(_text_of(self.version_file)).version
+
+    @property
+    def database_service(self) -> ServiceDefinition:
+        """The service that is the database server. Raises ConfigurationError where an override took it away."""
+        for service in self.services:
+            if service.group is ServiceGroup.DATABASE:
+                return service
+        raise ConfigurationError(
+            "The site's compose files define no service of the group database.",
+            "Nothing was touched.",
+            "Mend compose.override.yaml.",
+        )
+
+    @property
+    def database_server(self) -> DatabaseServer:
+        """The image and the volume that the database is started with."""
+        selection = self.selection
+        values = {**self.settings.values, IMAGE_KEY: selection.image, VOLUME_KEY: selection.volume}
+        image = filled_in(self.database_service.image, values)
+        return DatabaseServer(image, selection.volume or first_volume(self.settings.project))
 
     def prepare(self) -> None:
-        """Bring what graasp-local keeps in the site up to date: the copy of the stack, the version file."""
+        """Bring what graasp-local keeps in the site up to date: the copy of the stack, the selection."""
         self.own_directory.mkdir(mode=0o700, exist_ok=True)
         self.journal_directory.mkdir(mode=0o700, exist_ok=True)
         copy_stack(self.stack_copy)
-        selected = self.selected_version
-        if selected is None and "GRAASP_VERSION" in _text_of(self.version_file):
+        selection = self.selection
+        if selection.version is None and VERSION_KEY in _text_of(self.version_file):
             raise ConfigurationError(
                 f"{self.version_file} names no version that can be read.",
                 "Nothing was touched.",
-                f"Write the deployed version into it, as GRAASP_VERSION=X; {self.deployments_file} has it.",
+                f"Write the deployed version into it, as {VERSION_KEY}=X; {self.deployments_file} has it.",
             )
-        self._write_version(self.version_file, selected)
+        self._write(self.version_file, selection)
 
-    def write_candidate(self, version: Version) -> Path:
-        """Write the env file that Compose is given for work on a version that is not selected yet."""
-        self._write_version(self.candidate_file, version)
+    def write_candidate(self, candidate: Version | DatabaseServer) -> Path:
+        """Write the env file that Compose is given for work on what is not selected yet."""
+        self._write(self.candidate_file, self._with(candidate))
         return self.candidate_file
 
-    def select(self, version: Version) -> None:
-        """Make `version` the one that services are started with."""
-        self._write_version(self.version_file, version)
+    def select(self, chosen: Version | DatabaseServer) -> None:
+        """Make this version, or this database server, the one that services are started with."""
+        self._write(self.version_file, self._with(chosen))
 
-    def _write_version(self, file: Path, version: Version | None) -> None:
-        lines = ["# Written by graasp-local. The version is changed by `graasp-local deploy --version X`."]
+    def _with(self, chosen: Version | DatabaseServer) -> Selection:
+        match chosen:
+            case Version():
+                return replace(self.selection, version=chosen)
+            case DatabaseServer(image=image, volume=volume):
+                instead_of = self.settings.values.get("DB_IMAGE", "")
+                return replace(self.selection, image=image, volume=volume, instead_of=instead_of)
+
+    def _write(self, file: Path, selection: Selection) -> None:
+        lines = ["# Written by graasp-local. `deploy` changes the version, `upgrade-database` the database server."]
         lines.append(f"GRAASP_STACK={self.stack_copy}")
         lines.append(f"GRAASP_SETTINGS={self.settings_digest}")
-        if version is not None:
-            lines.append(f"GRAASP_VERSION={version}")
+        lines += selection_lines(selection)
         text = "\n".join(lines) + "\n"
         if not file.exists() or file.read_text() != text:
             write_atomically(file, text, mode=0o600)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import filecmp
 import hashlib
+import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ class ServiceDefinition:
     name: str
     group: ServiceGroup
     profiles: tuple[str, ...] = ()
+    image: str = ""
+    """As the file has it, variables and all: see `filled_in`."""
 
 
 def stack_directory() -> Path:
@@ -69,17 +72,27 @@ def read_services(files: Sequence[Path], profiles: Iterable[str] = ()) -> tuple[
     merged: dict[str, dict[str, Any]] = {}
     for file in files:
         for name, definition in _services_of(file).items():
-            known = merged.setdefault(name, {"labels": {}, "profiles": [], "file": file})
+            known = merged.setdefault(name, {"labels": {}, "profiles": [], "image": "", "file": file})
             known["labels"] |= _as_mapping(definition.get("labels"))
             known["profiles"] = definition.get("profiles") or known["profiles"]
+            known["image"] = str(definition.get("image") or known["image"])
     active = {*profiles}
     services = []
     for name, known in merged.items():
         group = _group(name, known)
         service_profiles = tuple(known["profiles"])
         if group is ServiceGroup.MIGRATION or not service_profiles or active.intersection(service_profiles):
-            services.append(ServiceDefinition(name, group, service_profiles))
+            services.append(ServiceDefinition(name, group, service_profiles, known["image"]))
     return tuple(services)
+
+
+def filled_in(text: str, values: Mapping[str, str]) -> str:
+    """A text of a compose file with its `${NAME}` and `${NAME:-default}` filled in, as Compose does it."""
+    # Innermost first, since a default may hold a variable of its own.
+    variable = re.compile(r"\$\{([A-Za-z0-9_]+)(?::?-([^${}]*))?\}")
+    while variable.search(text):
+        text = variable.sub(lambda found: values.get(found[1]) or found[2] or "", text)
+    return text
 
 
 def _services_of(file: Path) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,59 @@
+"""The small env file that says what a site's services are started with: Graasp's version, and the database server.
+
+Compose reads it after `.env`. One file, so that both change by one atomic write. Decides when the image that an upgrade
+of Postgres has selected gives way to a `DB_IMAGE` that was written into `.env` since. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from graasp_local.version import Version
+
+VERSION_KEY = "GRAASP_VERSION"
+IMAGE_KEY = "GRAASP_DB_IMAGE"
+VOLUME_KEY = "GRAASP_DB_VOLUME"
+INSTEAD_KEY = "GRAASP_DB_INSTEAD_OF"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What is selected; the rest is as `.env` and the stack say.
+
+    `version` is None on a site that nothing was deployed to. `volume` is empty on one that was never upgraded. `image`
+    is used instead of `instead_of`, the `DB_IMAGE` that `.env` had when it was selected; empty where `.env` counts.
+    """
+
+    version: Version | None = None
+    image: str = ""
+    volume: str = ""
+    instead_of: str = ""
+
+    def beside(self, db_image: str) -> Selection:
+        """The selection that counts beside this `DB_IMAGE` in `.env` (empty: not set).
+
+        One that was changed since the server was selected wins: that is how a minor upgrade is made. The volume stays.
+        """
+        return self if db_image == self.instead_of else replace(self, image="", instead_of="")
+
+
+def read_selection(text: str) -> Selection:
+    """What the text of such a file selects; what it does not say, or says badly, is not selected."""
+    values = {key: value for key, _, value in (line.partition("=") for line in text.splitlines())}
+    return Selection(
+        Version.parse_or_none(values.get(VERSION_KEY, "")),
+        values.get(IMAGE_KEY, ""),
+        values.get(VOLUME_KEY, ""),
+        values.get(INSTEAD_KEY, ""),
+    )
+
+
+def selection_lines(selection: Selection) -> tuple[str, ...]:
+    """The lines of the file for a selection."""
+    told = {
+        VERSION_KEY: str(selection.version or ""),
+        IMAGE_KEY: selection.image,
+        VOLUME_KEY: selection.volume,
+        INSTEAD_KEY: selection.instead_of if selection.image else "",
+    }
+    return tuple(f"{key}={value}" for key, value in told.items() if value)

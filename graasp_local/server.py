@@ -1,0 +1,96 @@
+"""The database server that a site runs on: an image and the volume with its files, and which major of Postgres each is.
+
+Decides which major an image's name stands for, and what a change from one server to another is. Refuses to know how
+a server is reached or started. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+FIRST_VOLUME = "db-data"
+"""What Compose calls the volume of a site that was never upgraded, after the project's name and a `_`."""
+
+NEWEST_MAJOR = 17
+"""The newest major that the stack knows. The official image of 18 keeps its data in another directory."""
+
+OLDEST_MAJOR = 12
+"""The oldest major that a dump is taken from: older ones have types that a newer server does not."""
+
+_TAG_MAJOR = re.compile(r"(?:pg)?(\d{1,2})(?![\d])")
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseServer:
+    """What the service of the group `database` is made from; `volume` is the engine's own name of it."""
+
+    image: str
+    volume: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """A server that is there: its major, and how many bytes all its databases take together (None: not known)."""
+
+    server: DatabaseServer
+    major: int
+    size_bytes: int | None = None
+
+
+class Way(StrEnum):
+    """Whether a walk goes to the newer server, or back to the one from before."""
+
+    THERE = "there"
+    BACK = "back"
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """A change of the database server from one major of Postgres to a newer one, or the way back from it."""
+
+    source: DatabaseServer
+    source_major: int
+    target: DatabaseServer
+    target_major: int
+    way: Way = Way.THERE
+
+    @property
+    def goal_major(self) -> int:
+        """The major that the site is on when the walk has gone through."""
+        return self.target_major if self.way is Way.THERE else self.source_major
+
+
+def first_volume(project: str) -> str:
+    """The volume of a site that was never upgraded."""
+    return f"{project}_{FIRST_VOLUME}"
+
+
+def upgrade_volume(project: str, major: int) -> str:
+    """The volume that an upgrade to this major fills."""
+    return f"{project}_{FIRST_VOLUME}-{major}"
+
+
+def major_of_image(image: str) -> int | None:
+    """The major that an image's tag stands for: `postgres:16.11` is 16, `pgvector:pg17` is 17; None if it says none."""
+    tag = _tag(image)
+    found = _TAG_MAJOR.match(tag)
+    return int(found.group(1)) if found else None
+
+
+def image_of_major(image: str, major: int) -> str | None:
+    """The same image for another major, `postgres:15.8-alpine` and 17 being `postgres:17-alpine`.
+
+    None where the tag does not say its major, or a digest pins the content.
+    """
+    tag = _tag(image)
+    if "@" in image or not _TAG_MAJOR.match(tag):
+        return None
+    kept = re.sub(r"^(pg)?\d+(\.\d+)*", lambda match: f"{match.group(1) or ''}{major}", tag)
+    return f"{image.removesuffix(tag)}{kept}"
+
+
+def _tag(image: str) -> str:
+    name = image.partition("@")[0].rpartition("/")[2]
+    return name.partition(":")[2]
