@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from graasp_local.errors import ConfigurationError
-from graasp_local.settings import SETTINGS, parse_settings
+from graasp_local.settings import ALL, OPTIONS, SETTINGS, Option, parse_settings
 from graasp_local.site import Site
 from graasp_local.stack import stack_directory
 
@@ -25,22 +25,6 @@ DEMO_SETTINGS: Mapping[str, str] = {
 }
 """What a demo site is set to: the images that scripts/build-demo-images makes."""
 
-_OPTIONAL = """\
-# --- optional -----------------------------------------------------------------------------------
-
-# Where the images of core, workers and migrate come from; the tag is core-vX.Y.Z and so on.
-#GRAASP_REPOSITORY=public.ecr.aws/graasp/graasp
-
-# Other images for the rest of the stack.
-#DB_IMAGE=
-#UMAMI_IMAGE=
-#REDIS_IMAGE=
-#NGINX_IMAGE=
-
-# A fixed port for Postgres on 127.0.0.1. Left out, the engine picks a free one.
-#DB_PORT=
-"""
-
 
 def default_project_name(directory: Path) -> str:
     """A Compose project name made of the directory's name."""
@@ -51,21 +35,23 @@ def default_project_name(directory: Path) -> str:
 def environment_text(chosen: Mapping[str, str]) -> str:
     """The text of a new `.env`: every setting with its comment, generated secrets, and what was chosen."""
     parts = [
-        "# Settings of this Graasp site. Read by graasp-local and by Docker Compose.\n"
+        "# Settings of this Graasp site, for graasp-local and Docker Compose; every command checks them.\n"
         "# Keep this file: without its passwords the database cannot be opened. Nobody else may read it (mode 0600).\n"
     ]
     parts += [
         f"# {setting.comment}\n{setting.key}={chosen.get(setting.key) or setting.default()}\n" for setting in SETTINGS
     ]
-    optional = _OPTIONAL
-    known = {setting.key for setting in SETTINGS}
-    for key, value in chosen.items():
-        if key in known:
-            continue
-        optional, replaced = re.subn(rf"^#{key}=.*$", f"{key}={value}", optional, flags=re.MULTILINE)
-        if not replaced:
-            optional += f"\n{key}={value}\n"
-    return "\n".join([*parts, optional])
+    parts.append("# --- optional: take the # in front of a key away to set it ---\n")
+    parts += [f"# {option.comment}\n{_optional_line(option, chosen)}\n" for option in OPTIONS]
+    known = {item.key for item in ALL}
+    parts += [f"{key}={value}\n" for key, value in chosen.items() if key not in known]
+    return "\n".join(parts)
+
+
+def _optional_line(option: Option, chosen: Mapping[str, str]) -> str:
+    if option.key in chosen:
+        return f"{option.key}={chosen[option.key]}"
+    return f"#{option.key}={option.default}"
 
 
 def init_site(directory: Path, chosen: Mapping[str, str], demo: bool) -> Site:

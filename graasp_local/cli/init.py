@@ -42,7 +42,7 @@ def command(
     chosen = {
         "COMPOSE_PROJECT_NAME": project or default_project_name(where.resolve()),
         "PUBLIC_URL": url or f"http://{'127.0.0.1' if demo else 'localhost'}{shown_port}",
-        "COOKIE_DOMAIN": host or "localhost",
+        "COOKIE_DOMAIN": host or ("127.0.0.1" if demo else "localhost"),
         "UMAMI_HOST": f"umami.{host or 'localhost'}",
         "HTTP_PORT": str(port) if port else "",
         "HTTP_BIND": bind or "",

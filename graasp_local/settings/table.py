@@ -12,8 +12,36 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Generated:
+    """A secret that graasp-local makes by itself; `breaks` says what a new one logs out or breaks, as a sentence."""
+
+    breaks: str
+
+
+@dataclass(frozen=True, slots=True)
+class DatabasePassword:
+    """The password of a role in Postgres: a new one is set there and in `.env` together."""
+
+    role: str
+    breaks: str
+
+
+@dataclass(frozen=True, slots=True)
+class FromOutside:
+    """A secret that is agreed with somebody else; `why` says where a new one comes from, as a sentence."""
+
+    why: str
+
+
+Secret = Generated | DatabasePassword | FromOutside
+
+
+@dataclass(frozen=True, slots=True)
 class Setting:
-    """One key of `.env`. `pattern` is what a usable value looks like, `expected` says the same in words."""
+    """One key of `.env`, written by `init`. `pattern` is what a usable value looks like, `expected` says it in words.
+
+    `secret` says what kind of secret the value is; None: it may be shown.
+    """
 
     key: str
     comment: str
@@ -21,6 +49,18 @@ class Setting:
     expected: str
     default: Callable[[], str]
     required: bool = True
+    secret: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A key of `.env` that may be left out; `init` writes it as a comment. `default` is the compose files' own."""
+
+    key: str
+    comment: str
+    default: str
+    pattern: str = r".*"
+    expected: str = "text"
 
 
 def _fixed(text: str) -> Callable[[], str]:
@@ -34,11 +74,17 @@ def _hex(characters: int) -> Callable[[], str]:
 _WORD = r"[A-Za-z0-9_-]{16,256}"
 _WORD_EXPECTED = "16 to 256 letters, digits, - or _"
 _HEX64 = r"[0-9a-fA-F]{64}"
+_BOOLEAN = r"true|false"
+_BOTH = "true or false"
 _HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
 
 
-def _secret(key: str, comment: str) -> Setting:
-    return Setting(key, comment, _WORD, _WORD_EXPECTED, _hex(48))
+def _word(key: str, comment: str, secret: Secret) -> Setting:
+    return Setting(key, comment, _WORD, _WORD_EXPECTED, _hex(48), secret=secret)
+
+
+def _key(key: str, comment: str, secret: Secret) -> Setting:
+    return Setting(key, comment, _HEX64, "64 hexadecimal digits", _hex(64), secret=secret)
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -85,7 +131,11 @@ SETTINGS: tuple[Setting, ...] = (
         "letters, digits and -, since nginx drops headers with other characters",
         _fixed("X-Graasp-Maintenance"),
     ),
-    _secret("MAINTENANCE_HEADER_SECRET", "The secret that goes with it. `graasp-local bypass` prints both."),
+    _word(
+        "MAINTENANCE_HEADER_SECRET",
+        "The secret that goes with it. `graasp-local bypass` prints both.",
+        Generated("Bypass links and the maintenance header that were handed out pass a closed gate no more."),
+    ),
     Setting(
         "MAINTENANCE_RETRY_AFTER",
         "Seconds after which browsers and programs are told to come back while the site is closed.",
@@ -94,21 +144,51 @@ SETTINGS: tuple[Setting, ...] = (
         _fixed("60"),
         required=False,
     ),
-    _secret("POSTGRES_PASSWORD", "Password of the database's superuser. Set once, when the database is first started."),
-    _secret("GRAASP_DB_PASSWORD", "Password of the database owner `graasp`. Set once, like the one above."),
-    _secret("UMAMI_DB_PASSWORD", "Password of the database owner `umami`. Set once, like the one above."),
-    _secret("UMAMI_APP_SECRET", "What umami signs its sessions with."),
-    Setting(
+    _word(
+        "POSTGRES_PASSWORD",
+        "Password of the database's superuser. Do not edit it: `graasp-local secrets rotate` changes the database too.",
+        DatabasePassword("postgres", "Nobody but graasp-local uses it: nothing is interrupted."),
+    ),
+    _word(
+        "GRAASP_DB_PASSWORD",
+        "Password of the database owner `graasp`. Do not edit it, like the one above.",
+        DatabasePassword("graasp", "Core and workers start anew: visitors see the maintenance page meanwhile."),
+    ),
+    _word(
+        "UMAMI_DB_PASSWORD",
+        "Password of the database owner `umami`. Do not edit it, like the one above.",
+        DatabasePassword("umami", "umami starts anew: visits meanwhile are not counted."),
+    ),
+    _word(
+        "UMAMI_APP_SECRET",
+        "What umami signs its sessions with.",
+        Generated("Everybody is logged out of umami, which starts anew: visits meanwhile are not counted."),
+    ),
+    _key(
         "SECURE_SESSION_SECRET_KEY",
         "What Graasp encrypts its sessions with: a new one logs everybody out.",
-        _HEX64,
-        "64 hexadecimal digits",
-        _hex(64),
+        Generated("Everybody is logged out of Graasp."),
     ),
-    _secret("JWT_SECRET", "What Graasp signs its tokens with: a new one logs everybody out."),
-    _secret("PASSWORD_RESET_JWT_SECRET", "Signs the links for setting a new password."),
-    _secret("EMAIL_CHANGE_JWT_SECRET", "Signs the links for changing an e-mail address."),
-    _secret("APPS_JWT_SECRET", "Signs the tokens of apps inside items."),
+    _word(
+        "JWT_SECRET",
+        "What Graasp signs its tokens with: a new one logs everybody out.",
+        Generated("Everybody is logged out of Graasp, and log-in links that were sent by mail work no more."),
+    ),
+    _word(
+        "PASSWORD_RESET_JWT_SECRET",
+        "Signs the links for setting a new password.",
+        Generated("Links for a new password that were sent by mail work no more."),
+    ),
+    _word(
+        "EMAIL_CHANGE_JWT_SECRET",
+        "Signs the links for changing an e-mail address.",
+        Generated("Links for changing an e-mail address that were sent by mail work no more."),
+    ),
+    _word(
+        "APPS_JWT_SECRET",
+        "Signs the tokens of apps inside items.",
+        Generated("Apps that are open inside items have to be loaded anew."),
+    ),
     Setting(
         "APPS_PUBLISHER_ID", "Identifies the publisher of apps.", r"[0-9a-f-]{36}", "a UUID", lambda: str(uuid.uuid4())
     ),
@@ -119,13 +199,69 @@ SETTINGS: tuple[Setting, ...] = (
         "a UUID",
         lambda: str(uuid.uuid4()),
     ),
-    Setting("ETHERPAD_API_KEY", "Shared between Graasp and Etherpad.", _HEX64, "64 hexadecimal digits", _hex(64)),
-    _secret("MEILISEARCH_MASTER_KEY", "Shared between Graasp and Meilisearch."),
+    _key(
+        "ETHERPAD_API_KEY",
+        "Shared between Graasp and Etherpad.",
+        Generated("Etherpad starts anew if it is in the stack: pads that are open connect again."),
+    ),
+    _word(
+        "MEILISEARCH_MASTER_KEY",
+        "Shared between Graasp and Meilisearch.",
+        Generated("Meilisearch starts anew if it is in the stack: nothing is found by search meanwhile."),
+    ),
     Setting(
         "MAILER_CONNECTION",
         "The mail server: smtp://user:password@host:port. Without a real one nobody can register or log in by mail.",
         r"smtps?://\S+:\d+",
         "smtp://user:password@host:port",
         _fixed("smtp://user:password@localhost:1025"),
+        secret=FromOutside("Its password belongs to the mail server: set a new one there, then edit .env."),
     ),
 )
+
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        "GRAASP_REPOSITORY",
+        "Where the images of core, workers and migrate come from; the tags are core-vX.Y.Z and so on.",
+        "public.ecr.aws/graasp/graasp",
+    ),
+    Option("CORE_IMAGE", "One image of core, whatever the version.", ""),
+    Option("WORKERS_IMAGE", "One image of workers, whatever the version.", ""),
+    Option("MIGRATE_IMAGE", "One image of migrate, whatever the version.", ""),
+    Option("DB_IMAGE", "The image of Postgres.", "postgres:16.11"),
+    Option("UMAMI_IMAGE", "The image of umami.", "ghcr.io/umami-software/umami:3.0.3"),
+    Option("REDIS_IMAGE", "The image of Redis.", "redis:7.4-bookworm"),
+    Option("NGINX_IMAGE", "The image of nginx.", "nginx:1.28.0"),
+    Option(
+        "DB_PORT",
+        "A fixed port for Postgres on 127.0.0.1. Left out, the engine picks a free one.",
+        "",
+        r"\d{1,5}",
+        "a port number",
+    ),
+    Option(
+        "COMPOSE_PROFILES",
+        "Compose profiles that are switched on, separated by commas.",
+        "",
+        r"[A-Za-z0-9_.-]+(,[A-Za-z0-9_.-]+)*",
+        "names separated by commas",
+    ),
+    Option("MAILER_USE_SSL", "Whether Graasp speaks TLS to the mail server from the start.", "false", _BOOLEAN, _BOTH),
+    Option("RECAPTCHA_SECRET_ACCESS_KEY", "Graasp's secret at reCAPTCHA, if it is used.", "unused"),
+    Option("BYPASS_RECAPTCHA", "Whether Graasp lets people in without reCAPTCHA.", "true", _BOOLEAN, _BOTH),
+    Option("ETHERPAD_URL", "Where core finds Etherpad.", "http://etherpad:9001"),
+    Option("MEILISEARCH_URL", "Where core finds Meilisearch.", "http://meilisearch:7700"),
+    Option("EMBEDDED_LINK_ITEM_IFRAMELY_HREF_ORIGIN", "Where core finds iframely.", "http://iframely:8061"),
+    Option("FILE_STORAGE_HOST", "Where browsers find files that were uploaded.", "http://localhost"),
+    Option("H5P_FILE_STORAGE_HOST", "Where browsers find H5P content.", "http://localhost"),
+    Option("H5P_PATH_PREFIX", "The path below which H5P content lies.", "h5p"),
+    Option("LOG_LEVEL", "How much core and workers log.", "info"),
+)
+
+ALL: tuple[Setting | Option, ...] = (*SETTINGS, *OPTIONS)
+"""Every key that means something in a `.env`, in the order in which `init` writes it."""
+
+OWN_VARIABLES = frozenset(
+    {"GRAASP_VERSION", "GRAASP_STACK", "GRAASP_SETTINGS", "GRAASP_DB_IMAGE", "GRAASP_DB_VOLUME", "GRAASP_DB_INSTEAD_OF"}
+)
+"""What graasp-local itself tells Compose (.graasp-local/version.env); not to be set by hand."""

@@ -14,7 +14,9 @@ from graasp_local.cli.main import VERBS, cli
 from graasp_local.errors import ExitCode
 from graasp_local.estimate import REFERENCE_SECONDS
 from graasp_local.events import Event, Outcome
-from graasp_local.settings import SETTINGS
+from graasp_local.settings import ALL, OPTIONS, Option
+from graasp_local.settings.reference import with_tables
+from graasp_local.settings.table import OWN_VARIABLES
 from graasp_local.states import Gate, Health, InfraState, ServiceGroup, Status
 
 ROOT = Path(__file__).parents[2]
@@ -82,15 +84,23 @@ def test_every_exit_code_has_a_row(code: ExitCode, page: Path) -> None:
     assert f"\n| {code.value} | " in prose(page)
 
 
-@pytest.mark.parametrize("key", [setting.key for setting in SETTINGS])
-def test_every_setting_has_a_row(key: str) -> None:
-    assert f"\n| `{key}` | " in dict(sections(REFERENCE))["Settings"]
+def test_the_tables_of_settings_are_made_from_the_table_of_settings() -> None:
+    assert with_tables(REFERENCE.read_text()) == REFERENCE.read_text(), "run scripts/settings-reference"
 
 
-def test_every_variable_of_the_stack_is_in_the_reference() -> None:
-    variables = set(re.findall(r"\$\{([A-Z0-9_]+)", (ROOT / "compose" / "compose.yaml").read_text()))
-    documented = set(re.findall(r"`([A-Z0-9_]+)`", dict(sections(REFERENCE))["Settings"]))
-    assert variables - documented == set()
+def stack_defaults() -> dict[str, str]:
+    """Every variable of the compose file, with the default that it has there."""
+    text = (ROOT / "compose" / "compose.yaml").read_text()
+    return {key: default or "" for key, default in re.findall(r"\$\{([A-Z0-9_]+)(?::-([^${}]*))?", text)}
+
+
+def test_every_variable_of_the_stack_is_a_setting() -> None:
+    assert set(stack_defaults()) - {item.key for item in ALL} - OWN_VARIABLES == set()
+
+
+@pytest.mark.parametrize("option", [option for option in OPTIONS if option.default], ids=lambda option: option.key)
+def test_the_default_of_an_option_is_the_one_of_the_stack(option: Option) -> None:
+    assert stack_defaults()[option.key] == option.default
 
 
 def test_every_demo_version_is_in_the_list() -> None:

@@ -11,6 +11,8 @@ import pytest
 from graasp_local.errors import ConfigurationError
 from graasp_local.init_site import default_project_name, environment_text, init_site
 from graasp_local.settings import SETTINGS, parse_settings
+from graasp_local.settings.strength import weakness
+from graasp_local.settings.table import DatabasePassword, Generated
 
 GOOD = environment_text({})
 
@@ -115,3 +117,41 @@ def test_init_with_a_value_that_cannot_be_used_makes_nothing(tmp_path: Path) -> 
 @pytest.mark.parametrize(("name", "project"), [("graasp", "graasp"), ("My School!", "my-school"), ("---", "graasp")])
 def test_the_project_is_named_after_the_directory(name: str, project: str) -> None:
     assert default_project_name(Path("/srv") / name) == project
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["changeme-changeme", "password12345678", "GraaspSecret2024", "0123456789abcdef", "a" * 40, "abcdabcdabcdabcdabcd"],
+)
+def test_a_secret_that_could_be_guessed_is_refused(value: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"JWT_SECRET is (too easy to guess|a placeholder)"):
+        parse_settings(changed("JWT_SECRET", value), ".env")
+
+
+def test_what_is_generated_is_never_taken_for_weak() -> None:
+    made = [setting.default() for setting in SETTINGS if isinstance(setting.secret, Generated | DatabasePassword)]
+    assert made
+    assert [weakness(value) for value in made] == [None] * len(made)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [
+        ("COOKIE_DOMAIN", "elsewhere.example", "does not cover localhost"),
+        ("COOKIE_DOMAIN", "host", "does not cover localhost"),
+    ],
+)
+def test_values_that_contradict_each_other_are_named(key: str, value: str, why: str) -> None:
+    with pytest.raises(ConfigurationError, match=why):
+        parse_settings(changed(key, value), ".env")
+
+
+def test_a_cookie_domain_above_the_site_is_fine() -> None:
+    text = environment_text({"PUBLIC_URL": "http://graasp.school.example", "COOKIE_DOMAIN": "school.example"})
+    assert parse_settings(text, ".env").public_url == "http://graasp.school.example"
+
+
+def test_the_first_error_says_how_many_more_there_are() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        parse_settings(GOOD.replace("HTTP_PORT=80", "HTTP_PORT=http\nPLAIN"), ".env")
+    assert "1 more" in refused.value.next_step
