@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graasp_local.migrations import Forecast, Pending
+from graasp_local.plan_parts import closing, edge_is_ready, opening, starts_for, stops_for
 from graasp_local.simulate import simulate
 from graasp_local.states import (
     START_ORDER,
-    STOP_ORDER,
     TABLE,
     Gate,
     InfraState,
-    ObservedService,
     ObservedState,
     ServiceGroup,
 )
@@ -31,7 +30,6 @@ from graasp_local.steps import (
     Migrate,
     OpenGate,
     Preflight,
-    ProveGate,
     ProveMigrations,
     PullImages,
     ReadMigrations,
@@ -91,11 +89,11 @@ def plan_transition(
     `version` is what core has to say it is before the gate opens; None accepts any. `drain_limit` is in seconds.
     """
     row = TABLE[target]
-    stops = _stops(observed, target)
-    starts = [step for group in START_ORDER if group in row.groups_on for step in _starts(observed, group, target)]
+    stops = stops_for(observed, target)
+    starts = [step for group in START_ORDER if group in row.groups_on for step in starts_for(observed, group, target)]
     steps: list[Step] = []
     if _gate_must_close(observed, target, stops):
-        steps += _close(observed, f"{target} keeps visitors out" if row.gate is Gate.CLOSED else "not all is up yet")
+        steps += closing(observed, f"{target} keeps visitors out" if row.gate is Gate.CLOSED else "not all is up yet")
         if observed.gate is Gate.OPEN and any(step.group is ServiceGroup.GRAASP for step in stops):
             steps.append(Drain(drain_limit, "core cuts its requests when it stops"))
     steps += stops
@@ -105,7 +103,7 @@ def plan_transition(
         if steps or observed.gate is not Gate.OPEN:
             steps.append(VerifyCore(version, "the gate opens only onto a core that answers"))
         if gate_closes or observed.gate is not Gate.OPEN:
-            steps += _open(f"{target} lets visitors in")
+            steps += opening(f"{target} lets visitors in")
     return Plan(target, tuple(steps))
 
 
@@ -127,15 +125,15 @@ def plan_deploy(observed: ObservedState, request: DeployRequest, forecast: Forec
     if database_is_on:
         steps.append(read_migrations)
         # The verified backup to a dump file has its place here, before the gate closes.
-    if observed.gate is not Gate.CLOSED or not _edge_is_ready(observed):
-        steps += _close(observed, "visitors must not write while the database changes")
+    if observed.gate is not Gate.CLOSED or not edge_is_ready(observed):
+        steps += closing(observed, "visitors must not write while the database changes")
     if observed.gate is Gate.OPEN and not observed.group_is_off(ServiceGroup.GRAASP):
         steps.append(Drain(request.drain_limit, "core cuts its requests when it stops"))
-    steps += _stops(observed, InfraState.DB_ONLY)
+    steps += stops_for(observed, InfraState.DB_ONLY)
     steps += [
         step
         for group in (ServiceGroup.DATABASE, ServiceGroup.ADMINISTRATION)
-        for step in _starts(observed, group, InfraState.DB_ONLY)
+        for step in starts_for(observed, group, InfraState.DB_ONLY)
     ]
     if observed.migrations:
         steps.append(AwaitMigration(request.migration_limit, f"{listed(observed.migrations)} outlived its walk"))
@@ -155,7 +153,7 @@ def plan_deploy(observed: ObservedState, request: DeployRequest, forecast: Forec
         steps.append(StartServices(ServiceGroup.GRAASP, graasp, f"{version} takes over"))
     steps.append(VerifyCore(version, "visitors must not be the first to meet it"))
     if request.end is InfraState.RUNNING:
-        steps += _open("the new version is verified")
+        steps += opening("the new version is verified")
     steps.append(RecordDeployment(version, "the next deployment starts from here"))
     return Plan(request.end, tuple(steps), version)
 
@@ -166,13 +164,13 @@ def plan_rollback(observed: ObservedState, version: Version, snapshot: str | Non
     `snapshot` is the one to put back; None where no migration has begun, so that the database is as it was.
     """
     steps: list[Step] = []
-    if observed.gate is not Gate.CLOSED or not _edge_is_ready(observed):
-        steps += _close(observed, "visitors must not meet a site that is being put back")
-    steps += _stops(observed, InfraState.DB_ONLY)
+    if observed.gate is not Gate.CLOSED or not edge_is_ready(observed):
+        steps += closing(observed, "visitors must not meet a site that is being put back")
+    steps += stops_for(observed, InfraState.DB_ONLY)
     steps += [
         step
         for group in (ServiceGroup.DATABASE, ServiceGroup.ADMINISTRATION)
-        for step in _starts(observed, group, InfraState.DB_ONLY)
+        for step in starts_for(observed, group, InfraState.DB_ONLY)
     ]
     if snapshot is not None or observed.migrations:
         steps.append(EndSessions("nothing may go on with the database, and one in use cannot be renamed"))
@@ -188,7 +186,7 @@ def plan_rollback(observed: ObservedState, version: Version, snapshot: str | Non
     else:
         steps += plan_transition(after, end).steps
     if TABLE[end].gate is Gate.OPEN:
-        steps += _open("the old version is verified")
+        steps += opening("the old version is verified")
     return Plan(end, tuple(steps), version)
 
 
@@ -215,7 +213,7 @@ def _is_deployed(observed: ObservedState, request: DeployRequest, forecast: Fore
 
 def _gate_must_close(observed: ObservedState, target: InfraState, stops: Sequence[StopServices]) -> bool:
     """For `running`, a gate that is open stays open while a service is mended, unless the database or nginx is down."""
-    if not _edge_is_ready(observed) or observed.gate is Gate.UNKNOWN:
+    if not edge_is_ready(observed) or observed.gate is Gate.UNKNOWN:
         return True
     if observed.gate is Gate.CLOSED:
         return False
@@ -223,52 +221,3 @@ def _gate_must_close(observed: ObservedState, target: InfraState, stops: Sequenc
     return (
         TABLE[target].gate is Gate.CLOSED or database_comes_up or any(s.group is ServiceGroup.DATABASE for s in stops)
     )
-
-
-def _close(observed: ObservedState, cause: str) -> list[Step]:
-    steps: list[Step] = [CloseGate(cause)]
-    stuck = tuple(service.name for service in observed.in_group(ServiceGroup.EDGE) if service.is_stuck)
-    if stuck:
-        steps.append(StopServices(ServiceGroup.EDGE, stuck, "it runs but does not answer"))
-    down = tuple(service.name for service in observed.in_group(ServiceGroup.EDGE) if _needs_start(service))
-    if down:
-        steps.append(StartServices(ServiceGroup.EDGE, down, "nginx shows the maintenance page"))
-    steps.append(ProveGate(Gate.CLOSED, "whether visitors are kept out is proven by asking as one"))
-    return steps
-
-
-def _open(cause: str) -> list[Step]:
-    return [OpenGate(cause), ProveGate(Gate.OPEN, "whether visitors get in is proven by asking as one")]
-
-
-def _needs_start(service: ObservedService) -> bool:
-    return not service.is_on or service.outdated
-
-
-def _edge_is_ready(observed: ObservedState) -> bool:
-    return not any(_needs_start(service) for service in observed.in_group(ServiceGroup.EDGE))
-
-
-def _stops(observed: ObservedState, target: InfraState) -> list[StopServices]:
-    """What has to stop, last of all the database: what the state does not need, and what is stuck."""
-    needed = TABLE[target].groups_on
-    database_restarts = any(service.is_stuck for service in observed.in_group(ServiceGroup.DATABASE))
-
-    def must_stop(service: ObservedService) -> bool:
-        if service.is_off:
-            return False
-        return service.group not in needed or database_restarts or service.is_stuck
-
-    steps = []
-    for group in STOP_ORDER:
-        names = tuple(service.name for service in observed.in_group(group) if must_stop(service))
-        if names:
-            cause = f"{target} does not need {group}" if group not in needed else f"{group} must start anew"
-            steps.append(StopServices(group, names, cause))
-    return steps
-
-
-def _starts(observed: ObservedState, group: ServiceGroup, target: InfraState) -> list[StartServices]:
-    after_stops = simulate(observed, _stops(observed, target))
-    names = tuple(service.name for service in after_stops.in_group(group) if _needs_start(service))
-    return [StartServices(group, names, f"{target} needs {group}")] if names else []

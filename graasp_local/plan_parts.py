@@ -1,0 +1,67 @@
+"""The parts that plans are put together from: closing and opening the gate, what has to stop, what has to start.
+
+Decides nothing about their order: that is each plan's. Pure.
+"""
+
+from __future__ import annotations
+
+from graasp_local.simulate import simulate
+from graasp_local.states import (
+    STOP_ORDER,
+    TABLE,
+    Gate,
+    InfraState,
+    ObservedService,
+    ObservedState,
+    ServiceGroup,
+)
+from graasp_local.steps import CloseGate, OpenGate, ProveGate, StartServices, Step, StopServices
+
+
+def closing(observed: ObservedState, cause: str) -> list[Step]:
+    steps: list[Step] = [CloseGate(cause)]
+    stuck = tuple(service.name for service in observed.in_group(ServiceGroup.EDGE) if service.is_stuck)
+    if stuck:
+        steps.append(StopServices(ServiceGroup.EDGE, stuck, "it runs but does not answer"))
+    down = tuple(service.name for service in observed.in_group(ServiceGroup.EDGE) if needs_start(service))
+    if down:
+        steps.append(StartServices(ServiceGroup.EDGE, down, "nginx shows the maintenance page"))
+    steps.append(ProveGate(Gate.CLOSED, "whether visitors are kept out is proven by asking as one"))
+    return steps
+
+
+def opening(cause: str) -> list[Step]:
+    return [OpenGate(cause), ProveGate(Gate.OPEN, "whether visitors get in is proven by asking as one")]
+
+
+def needs_start(service: ObservedService) -> bool:
+    return not service.is_on or service.outdated
+
+
+def edge_is_ready(observed: ObservedState) -> bool:
+    return not any(needs_start(service) for service in observed.in_group(ServiceGroup.EDGE))
+
+
+def stops_for(observed: ObservedState, target: InfraState) -> list[StopServices]:
+    """What has to stop, last of all the database: what the state does not need, and what is stuck."""
+    needed = TABLE[target].groups_on
+    database_restarts = any(service.is_stuck for service in observed.in_group(ServiceGroup.DATABASE))
+
+    def must_stop(service: ObservedService) -> bool:
+        if service.is_off:
+            return False
+        return service.group not in needed or database_restarts or service.is_stuck
+
+    steps = []
+    for group in STOP_ORDER:
+        names = tuple(service.name for service in observed.in_group(group) if must_stop(service))
+        if names:
+            cause = f"{target} does not need {group}" if group not in needed else f"{group} must start anew"
+            steps.append(StopServices(group, names, cause))
+    return steps
+
+
+def starts_for(observed: ObservedState, group: ServiceGroup, target: InfraState) -> list[StartServices]:
+    after_stops = simulate(observed, stops_for(observed, target))
+    names = tuple(service.name for service in after_stops.in_group(group) if needs_start(service))
+    return [StartServices(group, names, f"{target} needs {group}")] if names else []
