@@ -10,9 +10,12 @@ import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from graasp_local.errors import NeedsYou
-from graasp_local.events import Event, StepOutput, as_json
+
+if TYPE_CHECKING:
+    from graasp_local.events import Event
 
 FORMAT = 1
 RESERVE_BYTES = 256 * 1024
@@ -45,6 +48,9 @@ class Journal:
         What cannot be written for lack of room is written out of the reserve, and the trouble is kept for
         `raise_trouble`; an output line is left out instead. Raises NeedsYou when the reserve does not help either.
         """
+        # Here, because who only reads journals, as `status` does, need not wait for the kinds of step to be made.
+        from graasp_local.events import StepOutput, as_json
+
         at = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"at": at, "format": FORMAT, "pid": os.getpid(), **as_json(event)}).encode() + b"\n"
         is_output = isinstance(event, StepOutput)

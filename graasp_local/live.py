@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from graasp_local.ports import SeenServices
+from graasp_local.observation import SeenServices
 from graasp_local.version import Version
 
 

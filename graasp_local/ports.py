@@ -9,19 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from graasp_local.migrations import AppliedMigration, ImageMigration
-from graasp_local.states import Gate, ObservedService
-from graasp_local.version import Version
-
-
-@dataclass(frozen=True, slots=True)
-class SeenServices:
-    """Containers of a site at one moment: its services, and the names of migration containers that are running."""
-
-    services: tuple[ObservedService, ...]
-    migrations: tuple[str, ...]
+if TYPE_CHECKING:
+    from graasp_local.migrations import AppliedMigration, ImageMigration
+    from graasp_local.observation import SeenServices
+    from graasp_local.states import Gate
+    from graasp_local.version import Version
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,12 +16,12 @@ from pathlib import Path
 from graasp_local.errors import ConfigurationError
 from graasp_local.selection import IMAGE_KEY, VERSION_KEY, VOLUME_KEY, Selection, read_selection, selection_lines
 from graasp_local.server import DatabaseServer, first_volume
+from graasp_local.service_cache import services_of
 from graasp_local.settings import Settings, parse_settings
 from graasp_local.stack import (
     ServiceDefinition,
     copy_stack,
     filled_in,
-    read_services,
     stack_digest,
     stack_directory,
 )
@@ -80,6 +79,11 @@ class Site:
         return self.own_directory / "deployments.jsonl"
 
     @property
+    def services_file(self) -> Path:
+        """What the compose files said when they were last read."""
+        return self.own_directory / "services.json"
+
+    @property
     def stack_copy(self) -> Path:
         return self.own_directory / "stack"
 
@@ -120,7 +124,7 @@ class Site:
         base = stack_directory() / "compose" / "compose.yaml"
         files = (base, self.override_file) if self.override_file.exists() else (base,)
         environment_profiles = os.environ.get("COMPOSE_PROFILES", "").split(",")
-        return read_services(files, self.settings.profiles or environment_profiles)
+        return services_of(files, self.settings.profiles or environment_profiles, self.services_file)
 
     @property
     def selection(self) -> Selection:
@@ -225,6 +229,8 @@ def find_site(named: Path | None, start: Path) -> Site:
 
 def write_atomically(file: Path, text: str, mode: int) -> None:
     """Write a file that is there completely or not at all, also after a power cut."""
+    import tempfile
+
     descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
     try:
         with os.fdopen(descriptor, "w") as stream:

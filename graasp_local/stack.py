@@ -6,10 +6,8 @@ can be made without an engine. Refuses services without a group: what no state g
 
 from __future__ import annotations
 
-import filecmp
 import hashlib
 import re
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +44,9 @@ def copy_stack(target: Path) -> None:
     A site has a copy of its own because the engine mounts these files into containers for as long as those live,
     also after graasp-local was upgraded or removed.
     """
+    import filecmp
+    import shutil
+
     for part in ("compose", "nginx"):
         source = stack_directory() / part
         for file in sorted(path for path in source.rglob("*") if path.is_file()):

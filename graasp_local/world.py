@@ -6,9 +6,10 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+from graasp_local.observation import observe
 from graasp_local.ports import Clock, Database, Edge, Engine, Interruption
 from graasp_local.site import Site
-from graasp_local.states import Gate, ObservedState, ServiceGroup, Status
+from graasp_local.states import ObservedState
 
 
 class SystemClock:
@@ -54,9 +55,4 @@ class World:
 
     def observe(self) -> ObservedState:
         """The site as it is just now: one listing of containers, and one request to the gate if nginx is up."""
-        seen = self.engine.see()
-        # Whoever answers on the port while nginx is down is somebody else.
-        nginx_is_up = any(
-            service.group is ServiceGroup.EDGE and service.status is Status.RUNNING for service in seen.services
-        )
-        return ObservedState(seen.services, self.edge.gate() if nginx_is_up else Gate.UNKNOWN, seen.migrations)
+        return observe(self.engine.see, self.edge.gate)

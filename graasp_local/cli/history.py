@@ -45,13 +45,12 @@ def command(context: Context, walk: str | None, *, last: bool, json_lines: bool)
 
 
 def _print_list(walks: tuple[WalkRecord, ...]) -> None:
-    from graasp_local.cli.tables import make_console, print_table
+    from graasp_local.cli.tables import print_table
 
     if not walks:
         click.echo("No walks yet.", err=True)
         return
     print_table(
-        make_console(),
         ("WALK", "OUTCOME", "SECONDS", "DOWNTIME", "STATE"),
         [
             (

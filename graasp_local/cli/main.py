@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import select
@@ -16,6 +17,9 @@ from graasp_local.errors import ExitCode, GraaspLocalError
 from graasp_local.verbs import COMMAND_LINE_VERBS
 
 VERBS = COMMAND_LINE_VERBS
+
+# What is imported stays: looking through it for garbage at every 700 objects is a tenth of the time of a `status`.
+gc.set_threshold(50_000, 20, 20)
 
 _EXIT_CODES = """\
 \b

@@ -22,14 +22,14 @@ def command(context: Context, *, json_object: bool) -> None:
 
 
 def _look(context: Context) -> dict[str, Any]:
+    from graasp_local.engine.look import look_at
     from graasp_local.lock import current_holder
     from graasp_local.next_steps import Situation, next_steps
     from graasp_local.states import Drifted, classify, state_name
     from graasp_local.walk_records import read_journal, unfinished_deployment
-    from graasp_local.world import InterruptionFlag
 
     site = context.site
-    observed = context.world(InterruptionFlag()).observe()
+    observed = look_at(site)
     classification = classify(observed)
     journal = read_journal(site.journal_directory)
     walks = journal.walks
@@ -67,29 +67,25 @@ def _look(context: Context) -> dict[str, Any]:
 
 
 def _print(told: dict[str, Any]) -> None:
-    from graasp_local.cli.tables import make_console, print_table
+    from graasp_local.cli.tables import emphasised, print_table
 
-    console = make_console()
     version = f"version {told['version']}" if told["version"] else "no version deployed yet"
-    console.print(f"[bold]{told['state']}[/bold] · gate {told['gate']} · {version} · {told['url']}")
+    click.echo(f"{emphasised(told['state'])} · gate {told['gate']} · {version} · {told['url']}")
     keys = ("service", "group", "status", "health", "image")
-    print_table(console, [key.upper() for key in keys], [[s[key] for key in keys] for s in told["services"]])
+    print_table([key.upper() for key in keys], [[s[key] for key in keys] for s in told["services"]])
     if told["walk"]:
-        console.print(f"At work on this site: {told['walk']}", markup=False)
+        click.echo(f"At work on this site: {told['walk']}")
     if told["unfinished"]:
-        console.print(
-            f"The deployment {told['unfinished']} neither went through nor was rolled back.",
-            markup=False,
-        )
+        click.echo(f"The deployment {told['unfinished']} neither went through nor was rolled back.")
     for damage in told["damaged_walks"]:
-        console.print(f"The journal is damaged: {damage}", markup=False)
+        click.echo(f"The journal is damaged: {damage}")
     for name in told["migrations"]:
-        console.print(f"A migration is running: {name}", markup=False)
+        click.echo(f"A migration is running: {name}")
     for sentence in told["drift"]:
-        console.print(f"- {sentence}", markup=False)
+        click.echo(f"- {sentence}")
     if told["last_deployment"]:
         last = told["last_deployment"]
         downtime = "" if last["downtime_seconds"] is None else f", closed for {last['downtime_seconds']:.1f} s"
-        console.print(f"Last deployment: {last['version']} at {last['at'][:16].replace('T', ' ')} UTC{downtime}.")
+        click.echo(f"Last deployment: {last['version']} at {last['at'][:16].replace('T', ' ')} UTC{downtime}.")
     for step in told["next"]:
-        console.print(f"Next: {step}", markup=False)
+        click.echo(f"Next: {step}")

@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable, Sequence
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+import click
 
-_PIPE_WIDTH = 10_000
+_BETWEEN = "  "
 
 
-def make_console() -> Console:
-    """For stdout; a pipe has no edge."""
-    console = Console(highlight=False, soft_wrap=True)
-    return console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=_PIPE_WIDTH)
-
-
-def print_table(console: Console, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Only the last column gives way where the terminal is too narrow."""
-    cells = [tuple(escape(cell) for cell in row) for row in rows]
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for index, heading in enumerate(headings):
-        widest = max([len(heading), *(len(row[index]) for row in cells)])
-        is_last = index == len(headings) - 1
-        table.add_column(heading, no_wrap=True, overflow="ellipsis", min_width=None if is_last else widest)
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """On stdout. Only the last column gives way where the terminal is too narrow."""
+    cells = [tuple(row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
+    terminal = _terminal_width()
+    if terminal is not None:
+        before_last = sum(widths[:-1]) + len(_BETWEEN) * (len(widths) - 1)
+        widths[-1] = max(1, min(widths[-1], terminal - before_last))
+    click.echo(emphasised(_line(headings, widths)))
     for row in cells:
-        table.add_row(*row)
-    console.print(table)
+        click.echo(_line(row, widths))
+
+
+def emphasised(text: str) -> str:
+    """In bold on a terminal; as it is in a pipe, or where NO_COLOR is set."""
+    return text if os.environ.get("NO_COLOR") else click.style(text, bold=True)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    fitted = [
+        cell if len(cell) <= width else f"{cell[: width - 1]}…" for cell, width in zip(cells, widths, strict=True)
+    ]
+    return _BETWEEN.join(cell.ljust(width) for cell, width in zip(fitted, widths, strict=True)).rstrip()
+
+
+def _terminal_width() -> int | None:
+    if not sys.stdout.isatty():
+        return None
+    try:
+        return int(os.environ.get("COLUMNS") or os.get_terminal_size(1).columns) or None
+    except (OSError, ValueError):
+        return None

@@ -1,7 +1,4 @@
-"""A connection to the Docker engine that this user's docker command would use.
-
-DOCKER_HOST wins, then DOCKER_CONTEXT, then the current context, then the default socket: as with the docker command.
-"""
+"""A connection to the Docker engine by the docker SDK, for everything but the listing of containers."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from graasp_local.errors import EngineUnreachable
+from graasp_local.engine.addresses import API_VERSION, engine_address, unreachable
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -25,10 +22,10 @@ def connect() -> DockerClient:
 
     with engine_errors():
         try:
-            host = os.environ.get("DOCKER_HOST") or _context_host()
-            if host and not os.environ.get("DOCKER_HOST"):
-                return docker.DockerClient(base_url=host, version="1.43", timeout=_TIMEOUT_SECONDS)
-            return docker.from_env(version="1.43", timeout=_TIMEOUT_SECONDS)
+            if os.environ.get("DOCKER_HOST"):
+                # It comes with DOCKER_TLS_VERIFY and DOCKER_CERT_PATH.
+                return docker.from_env(version=API_VERSION, timeout=_TIMEOUT_SECONDS)
+            return docker.DockerClient(base_url=engine_address(), version=API_VERSION, timeout=_TIMEOUT_SECONDS)
         except (DockerException, ValueError) as error:
             raise unreachable(str(error)) from error
 
@@ -42,38 +39,3 @@ def engine_errors() -> Iterator[None]:
         yield
     except (requests.exceptions.ConnectionError, requests.exceptions.Timeout, ConnectionError) as error:
         raise unreachable(str(error)) from error
-
-
-def unreachable(reason: str) -> EngineUnreachable:
-    """The error for an engine that does not answer."""
-    context = os.environ.get("DOCKER_CONTEXT")
-    where = os.environ.get("DOCKER_HOST") or (f"the docker context {context}" if context else "the default socket")
-    detail = next((text for text in ("No such file", "Permission denied", "Connection refused") if text in reason), "")
-    return EngineUnreachable(
-        f"No Docker engine answers at {where}{f' ({detail.lower()})' if detail else ''}.",
-        "Nothing is known about the site just now, and nothing was changed.",
-        "Start the engine (systemctl start docker, or scripts/ensure-engine in a checkout), or set DOCKER_HOST.",
-    )
-
-
-def engine_host() -> str:
-    """The host on which published ports are reached from here."""
-    from urllib.parse import urlsplit
-
-    parts = urlsplit(os.environ.get("DOCKER_HOST", ""))
-    return parts.hostname if parts.scheme in ("tcp", "ssh", "http", "https") and parts.hostname else "127.0.0.1"
-
-
-def is_on_this_machine() -> bool:
-    """Whether the engine's disk and ports are this machine's."""
-    return engine_host() in ("127.0.0.1", "localhost")
-
-
-def _context_host() -> str | None:
-    name = os.environ.get("DOCKER_CONTEXT")
-    from docker.context import ContextAPI
-
-    context = ContextAPI.get_context(name) if name else ContextAPI.get_current_context()
-    if context is None:
-        raise ValueError(f"there is no docker context {name}")
-    return context.Host or None

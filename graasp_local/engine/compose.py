@@ -182,7 +182,7 @@ def compose_failed(stderr: str) -> GraaspLocalError:
     telling = [line for line in lines if "rror" in line or "failed" in line or "cannot" in line.lower()] or lines
     reason = telling[-1] if telling else "no reason given"
     if "Cannot connect to the Docker daemon" in stderr:
-        from graasp_local.engine.client import unreachable
+        from graasp_local.engine.addresses import unreachable
 
         return unreachable(stderr)
     return NeedsYou(f"Compose failed: {reason}")

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graasp_local.engine import connections, gate_flag, images
-from graasp_local.engine.client import connect, engine_errors, engine_host, is_on_this_machine
+from graasp_local.engine.addresses import engine_host, is_on_this_machine
+from graasp_local.engine.client import connect, engine_errors
 from graasp_local.engine.compose import Compose, compose_version
-from graasp_local.engine.observe import DIRECTORY_LABEL, ONE_OFF_LABEL, PROJECT_LABEL, SERVICE_LABEL, seen
+from graasp_local.engine.listing import containers_of
+from graasp_local.engine.observe import DIRECTORY_LABEL, ONE_OFF_LABEL, SERVICE_LABEL, seen
 from graasp_local.engine.ports_in_use import holder_of_port
 from graasp_local.errors import ConfigurationError, NeedsYou
 from graasp_local.migrations import ImageMigration
-from graasp_local.ports import EngineFacts, ImageFact, SeenServices
+from graasp_local.observation import SeenServices
+from graasp_local.ports import EngineFacts, ImageFact
 from graasp_local.site import Site
 from graasp_local.stack import GROUP_LABEL
 from graasp_local.states import Gate, ServiceGroup
@@ -190,11 +193,7 @@ class DockerEngine:
         )
 
     def containers(self) -> list[dict[str, Any]]:
-        with engine_errors():
-            found: list[dict[str, Any]] = self.client.api.containers(
-                all=True, filters={"label": f"{PROJECT_LABEL}={self._site.settings.project}"}
-            )
-        return found
+        return containers_of(self._site.settings.project)
 
     def _containers_of(self, services: Sequence[str]) -> list[dict[str, Any]]:
         return [

@@ -1,31 +1,27 @@
 """The site as it is reached through nginx: asked as a browser, as a program, and with the bypass.
 
-Whether the gate is open is what these answers say, not what a flag says. Uses the standard library only, because
-`status` asks too and has to be quick.
+Whether the gate is open is what these answers say, not what a flag says.
 """
 
 from __future__ import annotations
 
-import http.client
+import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from graasp_local.engine.client import engine_host
-from graasp_local.ports import CoreAnswer
+from graasp_local.engine import plain_http
+from graasp_local.engine.addresses import engine_host
+from graasp_local.engine.plain_http import Answer
 from graasp_local.settings import Settings
 from graasp_local.states import Gate
-from graasp_local.version import version_said_by_core
+
+if TYPE_CHECKING:
+    from graasp_local.ports import CoreAnswer
 
 GATE_PATH = "/.graasp/gate"
+_LONGEST_BYTES = 10_000_000
 _AS_BROWSER = {"Accept": "text/html"}
 _AS_PROGRAM = {"Accept": "application/json"}
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    status: int
-    headers: Mapping[str, str]
-    body: str
 
 
 class HttpEdge:
@@ -74,6 +70,9 @@ class HttpEdge:
 
     def core(self) -> CoreAnswer | None:
         """Before Graasp 2.10.4 the routes have no /api; `maintenance/next` is 500 on an unmigrated database."""
+        from graasp_local.ports import CoreAnswer
+        from graasp_local.version import version_said_by_core
+
         for prefix in ("/api", ""):
             said = self.ask(f"{prefix}/version", {**_AS_PROGRAM, **self._bypass})
             if said is not None and said.status == 200:
@@ -85,13 +84,9 @@ class HttpEdge:
 
     def ask(self, path: str, headers: Mapping[str, str]) -> Answer | None:
         """One GET; None if nobody answers in time."""
-        connection = http.client.HTTPConnection(self._host, self._settings.port, timeout=self._timeout)
+        host = f"{self._host}:{self._settings.port}"
         try:
-            connection.request("GET", path, headers={"Connection": "close", **headers})
-            response = connection.getresponse()
-            body = response.read(100_000).decode(errors="replace")
-            return Answer(response.status, {key.lower(): value for key, value in response.getheaders()}, body)
-        except (OSError, http.client.HTTPException):
+            with socket.create_connection((self._host, self._settings.port), self._timeout) as connection:
+                return plain_http.get(connection, host, path, headers, _LONGEST_BYTES)
+        except (OSError, plain_http.NotHttpError):
             return None
-        finally:
-            connection.close()

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 from graasp_local.engine.client import connect, engine_errors
-from graasp_local.engine.observe import ONE_OFF_LABEL, PROJECT_LABEL, SERVICE_LABEL, seen
+from graasp_local.engine.listing import PROJECT_LABEL, containers_of
+from graasp_local.engine.observe import ONE_OFF_LABEL, SERVICE_LABEL, seen
 from graasp_local.errors import EngineUnreachable, Refused
 from graasp_local.live import AvailableVersion, AvailableVersions, Listing, SeenContainer, Usage
 from graasp_local.site import Site
@@ -106,11 +107,7 @@ class DockerLive:
         return f"{PROJECT_LABEL}={self._site.settings.project}"
 
     def _containers(self) -> list[dict[str, Any]]:
-        with engine_errors():
-            found: list[dict[str, Any]] = self._connected.api.containers(
-                all=True, filters={"label": self._project_label}
-            )
-        return found
+        return containers_of(self._site.settings.project)
 
     def _containers_of(self, service: str) -> list[dict[str, Any]]:
         return [

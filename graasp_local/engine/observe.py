@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from graasp_local.ports import SeenServices
+from graasp_local.observation import SeenServices
 from graasp_local.stack import GROUP_LABEL, SETTINGS_LABEL, VERSION_LABEL, ServiceDefinition
 from graasp_local.states import Health, ObservedService, ServiceGroup, Status
 
-PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
 DIRECTORY_LABEL = "com.docker.compose.project.working_dir"
 ONE_OFF_LABEL = "com.docker.compose.oneoff"

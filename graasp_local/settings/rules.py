@@ -6,13 +6,13 @@ at: they also need to know what the site's compose files use. Each problem names
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import SplitResult, urlsplit
 
+from graasp_local.settings.bindings import parsed_bindings, plain_bindings
 from graasp_local.settings.strength import weakness
 from graasp_local.settings.table import (
     ALL,
@@ -88,8 +88,6 @@ class Surroundings:
 
 def read(text: str) -> Reading:
     """Take the text of a `.env` apart. Of a key that is set twice the first value counts."""
-    from dotenv.parser import parse_stream
-
     values: dict[str, str] = {}
     lines: dict[str, int] = {}
     problems: list[Problem] = []
@@ -97,20 +95,16 @@ def read(text: str) -> Reading:
     def wrong(key: str, line: int, said: str, mend: str = "") -> None:
         problems.append(Problem(Severity.ERROR, key, line, said, mend))
 
-    for binding in parse_stream(io.StringIO(text)):
-        original = binding.original.string
-        # The parser counts blank lines before a binding as part of it.
-        line = binding.original.line + original[: len(original) - len(original.lstrip())].count("\n")
-        key, value = binding.key, binding.value
-        if binding.error or (key is not None and value is None):
-            wrong("", line, "this is not KEY=value", "Mend the line; a value with spaces or a # stands in quotes.")
-        elif key is not None and value is not None:
+    for line, original, key, value in plain_bindings(text) or parsed_bindings(text):
+        if key is not None and value is not None:
             if "$" in value and f"'{value}'" not in original:
                 wrong(key, line, "has a $ that Compose would replace; put it in single quotes")
             if key in lines:
                 wrong(key, line, f"is set a second time; line {lines[key]} sets it already")
             else:
                 values[key], lines[key] = value, line
+        else:
+            wrong("", line, "this is not KEY=value", "Mend the line; a value with spaces or a # stands in quotes.")
     return Reading(values, lines, tuple(problems))
 
 

@@ -5,8 +5,6 @@ It serves `init` (which writes it), every command (which checks against it) and 
 
 from __future__ import annotations
 
-import secrets
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -68,7 +66,18 @@ def _fixed(text: str) -> Callable[[], str]:
 
 
 def _hex(characters: int) -> Callable[[], str]:
-    return lambda: secrets.token_hex(characters // 2)
+    def generated() -> str:
+        import secrets
+
+        return secrets.token_hex(characters // 2)
+
+    return generated
+
+
+def _uuid() -> str:
+    import uuid
+
+    return str(uuid.uuid4())
 
 
 _WORD = r"[A-Za-z0-9_-]{16,256}"
@@ -189,15 +198,13 @@ SETTINGS: tuple[Setting, ...] = (
         "Signs the tokens of apps inside items.",
         Generated("Apps that are open inside items have to be loaded anew."),
     ),
-    Setting(
-        "APPS_PUBLISHER_ID", "Identifies the publisher of apps.", r"[0-9a-f-]{36}", "a UUID", lambda: str(uuid.uuid4())
-    ),
+    Setting("APPS_PUBLISHER_ID", "Identifies the publisher of apps.", r"[0-9a-f-]{36}", "a UUID", _uuid),
     Setting(
         "GRAASPER_CREATOR_ID",
         "The account that owns what Graasp itself provides.",
         r"[0-9a-f-]{36}",
         "a UUID",
-        lambda: str(uuid.uuid4()),
+        _uuid,
     ),
     _key(
         "ETHERPAD_API_KEY",

@@ -18,7 +18,8 @@ from typing import Any
 
 import docker
 
-from graasp_local.engine.observe import PROJECT_LABEL, SERVICE_LABEL
+from graasp_local.engine.listing import PROJECT_LABEL
+from graasp_local.engine.observe import SERVICE_LABEL
 
 COMMAND = [sys.executable, "-m", "graasp_local.cli.main"]
 GIVE_UP_SECONDS = 60.0

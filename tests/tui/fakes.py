@@ -13,7 +13,8 @@ from graasp_local.errors import ConfigurationError, EngineUnreachable, Refused
 from graasp_local.init_site import init_site
 from graasp_local.live import AvailableVersion, AvailableVersions, Listing, SeenContainer, Usage
 from graasp_local.migrations import AppliedMigration, ImageMigration
-from graasp_local.ports import CoreAnswer, EngineFacts, ImageFact, Interruption, MigrationRun, SeenServices
+from graasp_local.observation import SeenServices
+from graasp_local.ports import CoreAnswer, EngineFacts, ImageFact, Interruption, MigrationRun
 from graasp_local.site import Site
 from graasp_local.states import TABLE, Gate, Health, InfraState, ObservedService, ServiceGroup, Status
 from graasp_local.version import Version

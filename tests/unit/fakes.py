@@ -10,7 +10,8 @@ from pathlib import Path
 from graasp_local.errors import EngineUnreachable, NeedsYou
 from graasp_local.init_site import init_site
 from graasp_local.migrations import AppliedMigration, ImageMigration
-from graasp_local.ports import CoreAnswer, EngineFacts, ImageFact, MigrationRun, SeenServices
+from graasp_local.observation import SeenServices
+from graasp_local.ports import CoreAnswer, EngineFacts, ImageFact, MigrationRun
 from graasp_local.states import Gate, Health, ObservedState, ServiceGroup, Status
 from graasp_local.version import Version
 from graasp_local.world import InterruptionFlag, World

@@ -7,10 +7,13 @@ import stat
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from graasp_local.errors import ConfigurationError
 from graasp_local.init_site import default_project_name, environment_text, init_site
 from graasp_local.settings import SETTINGS, parse_settings
+from graasp_local.settings.bindings import parsed_bindings, plain_bindings
 from graasp_local.settings.strength import weakness
 from graasp_local.settings.table import DatabasePassword, Generated
 
@@ -33,6 +36,21 @@ def test_a_new_env_has_every_setting_with_a_comment_and_can_be_used() -> None:
     for setting in SETTINGS:
         assert settings.values[setting.key]
         assert f"# {setting.comment}\n{setting.key}=" in GOOD
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.from_regex(r"[A-Z][A-Z0-9_]{0,8}=[A-Za-z0-9_./:@%+,-]{0,12}", fullmatch=True),
+            st.from_regex(r"#[ -~]{0,12}", fullmatch=True),
+            st.just(""),
+        )
+    )
+)
+def test_plain_lines_mean_what_the_library_says_they_mean(lines: list[str]) -> None:
+    text = "\n".join(lines)
+    plain = [(number, key, value) for number, _, key, value in plain_bindings(text) or ()]
+    assert plain == [(number, key, value) for number, _, key, value in parsed_bindings(text)]
 
 
 def test_secrets_are_made_anew_each_time() -> None:

@@ -1,0 +1,26 @@
+"""One look at a site: its containers, then the gate if there is an nginx to ask. Decides nothing of what it means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from graasp_local.states import Gate, ObservedService, ObservedState, ServiceGroup, Status
+
+
+@dataclass(frozen=True, slots=True)
+class SeenServices:
+    """Containers of a site at one moment: its services, and the names of migration containers that are running."""
+
+    services: tuple[ObservedService, ...]
+    migrations: tuple[str, ...]
+
+
+def observe(see: Callable[[], SeenServices], ask_gate: Callable[[], Gate]) -> ObservedState:
+    """`see` lists the containers in one call; `ask_gate` asks nginx, and is left out while nginx is down."""
+    seen = see()
+    # Whoever answers on the port while nginx is down is somebody else.
+    nginx_is_up = any(
+        service.group is ServiceGroup.EDGE and service.status is Status.RUNNING for service in seen.services
+    )
+    return ObservedState(seen.services, ask_gate() if nginx_is_up else Gate.UNKNOWN, seen.migrations)
