@@ -1,8 +1,8 @@
 """Which steps lead from the site as it was seen to the site as it should be.
 
-`plan_transition` for a change of state, `plan_deploy` for a deployment, `plan_rollback` for the way back from one,
-`render` for a person. What is printed is the value that is executed. Refuses nothing and asks nobody: no clock, no
-I/O, no prompts. Pure.
+`plan_transition` for a change of state, `plan_deploy` for a deployment, `plan_rollback` and `plan_undo` for the ways
+back from one, `render` for a person. What is printed is the value that is executed. Refuses nothing and asks nobody:
+no clock, no I/O, no prompts. Pure.
 """
 
 from __future__ import annotations
@@ -46,6 +46,9 @@ from graasp_local.steps import (
 )
 from graasp_local.version import Version
 
+DRAIN_SECONDS = 10.0
+"""How long requests in flight may take to finish, unless somebody says otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -77,12 +80,12 @@ class DeployRequest:
 
     version: Version
     end: InfraState = InfraState.RUNNING
-    drain_limit: float = 10.0
+    drain_limit: float = DRAIN_SECONDS
     migration_limit: float = 1800.0
 
 
 def plan_transition(
-    observed: ObservedState, target: InfraState, version: Version | None = None, drain_limit: float = 10.0
+    observed: ObservedState, target: InfraState, version: Version | None = None, drain_limit: float = DRAIN_SECONDS
 ) -> Plan:
     """The steps from what was observed to one of the four states.
 
@@ -158,6 +161,19 @@ def plan_deploy(observed: ObservedState, request: DeployRequest, forecast: Forec
     return Plan(request.end, tuple(steps), version)
 
 
+def plan_undo(observed: ObservedState, version: Version, snapshot: str, end: InfraState) -> Plan:
+    """Back from a deployment that went through: what was written since is put away with its database.
+
+    The same way as from a failed one, but visitors are served, so everything is checked and fetched before it begins.
+    """
+    checks = (
+        Preflight(version, "whatever can be found wrong is found while visitors are served"),
+        PullImages(version, "nothing is downloaded while the site is closed"),
+    )
+    back = plan_rollback(observed, version, snapshot, end)
+    return Plan(end, (*checks, *back.steps), version)
+
+
 def plan_rollback(observed: ObservedState, version: Version, snapshot: str | None, end: InfraState) -> Plan:
     """Back to `version` and to the state `end`, from wherever a deployment stopped.
 
@@ -166,6 +182,8 @@ def plan_rollback(observed: ObservedState, version: Version, snapshot: str | Non
     steps: list[Step] = []
     if observed.gate is not Gate.CLOSED or not edge_is_ready(observed):
         steps += closing(observed, "visitors must not meet a site that is being put back")
+    if observed.gate is Gate.OPEN and not observed.group_is_off(ServiceGroup.GRAASP):
+        steps.append(Drain(DRAIN_SECONDS, "core cuts its requests when it stops"))
     steps += stops_for(observed, InfraState.DB_ONLY)
     steps += [
         step

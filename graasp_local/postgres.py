@@ -22,6 +22,14 @@ FAILED_PREFIX = "graasp_failed_"
 _CONNECT_SECONDS = 5
 _MIGRATION_LOCK = 0x6772_6161_7370  # "graasp"
 _LONGEST_NAME = 63
+_COUNT_SECONDS = 10
+# One statement for tables that are known only when it runs.
+_COUNT_ROWS = """
+SELECT format('%I.%I', schemaname, tablename),
+       (xpath('/row/count/text()', query_to_xml(
+           format('SELECT count(*) FROM %I.%I', schemaname, tablename), false, true, '')))[1]::text
+FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema', 'drizzle')
+"""
 
 
 def snapshot_name(walk: str) -> str:
@@ -93,6 +101,24 @@ class PostgresDatabase:
                     _rename(connection, DATABASE, failed)
                 _rename(connection, snapshot, DATABASE)
         return failed
+
+    def rows_added_since(self, snapshot: str) -> int | None:
+        now, then = self._row_counts(DATABASE), self._row_counts(snapshot)
+        if now is None or then is None:
+            return None
+        return sum(max(0, count - then.get(table, 0)) for table, count in now.items())
+
+    def _row_counts(self, database: str) -> dict[str, int] | None:
+        """Rows by table, the list of migrations left out; None where counting takes longer than a person waits."""
+        import psycopg
+
+        with self._connection(database) as connection:
+            try:
+                connection.execute("SELECT set_config('statement_timeout', %s, false)", (f"{_COUNT_SECONDS}s",))
+                rows = connection.execute(_COUNT_ROWS).fetchall()
+            except psycopg.errors.QueryCanceled:
+                return None
+        return {str(table): int(count) for table, count in rows}
 
     def drop_snapshots_but(self, name: str) -> tuple[str, ...]:
         from psycopg import sql

@@ -58,6 +58,11 @@ class WalkRecord:
         return self.is_deployment and self.touched and self.outcome in (None, "failed", "interrupted")
 
     @property
+    def is_way_back(self) -> bool:
+        """It went to the version from before a deployment, not to a new one."""
+        return self.is_deployment and self.version == self.previous_version
+
+    @property
     def gate_was_opened(self) -> bool:
         """Visitors may have written since; there is no silent way back from that."""
         return "open-gate" in self.started_steps
@@ -147,6 +152,12 @@ def unfinished_deployment(walks: Sequence[WalkRecord]) -> WalkRecord | None:
     # A later one that found nothing left to do has proven that the site is where it should be.
     touching = [w for w in walks if w.is_deployment and (w.touched or w.outcome == "nothing-to-do")]
     return touching[-1] if touching and touching[-1].is_unfinished else None
+
+
+def last_success(walks: Sequence[WalkRecord]) -> WalkRecord | None:
+    """The last deployment that touched the site, if it went through."""
+    touching = [walk for walk in walks if walk.is_deployment and walk.touched]
+    return touching[-1] if touching and touching[-1].outcome in ("done", "held") else None
 
 
 def uncertain_migration(walks: Sequence[WalkRecord]) -> WalkRecord | None:

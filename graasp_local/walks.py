@@ -1,7 +1,7 @@
 """A walk from beginning to end: forecast, plan, lock, journal, execution, rollback. What every interface calls.
 
 Knows the order of these and nothing of how each is done. Refuses a start that would put old code onto a database of
-which it is not certain that it is old, and a way back that would discard what visitors wrote.
+which it is not certain that it is old. What can be done after a deployment is recovery.py's.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from graasp_local.states import (
     classify,
     state_name,
 )
-from graasp_local.steps import Migrate, OpenGate, Step, listed
+from graasp_local.steps import Migrate, OpenGate, Step, SwapBack, listed
 from graasp_local.version import Version
 from graasp_local.walk_records import (
     WalkRecord,
@@ -111,46 +111,6 @@ def forecast(world: World, observed: ObservedState, version: Version) -> Forecas
     return read_pending(world, version)
 
 
-def unfinished(world: World) -> WalkRecord:
-    """The deployment that `resume` and `rollback` are about. Raises Refused if there is none."""
-    record = unfinished_deployment(trusted_walks(world.site.journal_directory))
-    if record is None:
-        raise Refused(
-            "No deployment of this site was left unfinished.",
-            "Nothing was touched.",
-            "To go back after one that went through, deploy the version from before it.",
-        )
-    return record
-
-
-def resume_plan(world: World, observed: ObservedState) -> Plan:
-    """The plan for `resume`: the unfinished deployment once more. Raises Refused."""
-    record = unfinished(world)
-    end = InfraState.RESTRICTED if record.target == InfraState.RESTRICTED else InfraState.RUNNING
-    return deployment_plan(world, observed, DeployRequest(Version.parse(record.version or ""), end))
-
-
-def rollback_plan(world: World, observed: ObservedState) -> Plan:
-    """The plan for `rollback`: back to where the site was before the unfinished deployment. Raises Refused."""
-    record = unfinished(world)
-    previous = Version.parse_or_none(record.previous_version)
-    if previous is None:
-        raise Refused(
-            f"{record.version} was the first deployment of this site, so there is nothing to go back to.",
-            "Nothing was touched.",
-            "`graasp-local resume` tries again, `graasp-local deploy --version X` tries another version.",
-        )
-    is_rollback_itself = record.version == record.previous_version
-    if record.gate_was_opened and not is_rollback_itself:
-        raise Refused(
-            f"The gate had been opened with {record.version} already: going back would discard what was written since.",
-            "Nothing was touched.",
-            "`graasp-local resume` finishes the deployment.",
-        )
-    came_from = {state.value: state for state in InfraState}.get(record.came_from, InfraState.RESTRICTED)
-    return plan_rollback(observed, previous, record.snapshot if record.database_is_changed else None, came_from)
-
-
 def downtime_estimate(world: World, plan: Plan) -> Estimate | None:
     """How long the plan will keep the site closed, from its own history where it has one; None if it is not open."""
     if world.edge.gate() is not Gate.OPEN:
@@ -207,6 +167,9 @@ def _started(
 ) -> WalkStarted:
     """Where the walk comes from; a deployment that goes on from an unfinished one comes from where that one came."""
     snapshot = snapshot_name(walk)
+    back = next((step.snapshot for step in plan.steps if isinstance(step, SwapBack)), None)
+    if earlier is not None and earlier.is_way_back and back is None and earlier.database_is_changed:
+        earlier = None  # somebody changed their mind: the database that was to be discarded is kept after all
     if earlier is not None and plan.version is not None:
         inherited = earlier.database_is_changed and _has_snapshot(world, before, earlier.snapshot)
         if inherited:
@@ -220,6 +183,8 @@ def _started(
             came_from = InfraState.RUNNING.value if before.gate is Gate.OPEN else nearest.value
         case Absent():
             came_from = state_name(Absent())
+    if back is not None:
+        return WalkStarted(walk, command, plan, came_from, str(plan.version), back, migrated_before=True)
     return WalkStarted(walk, command, plan, came_from, str(selected or ""), snapshot)
 
 
@@ -232,7 +197,7 @@ def _recovery(world: World, on_failure: OnFailure, started: WalkStarted, tried: 
     """The way back from a deployment that failed after these steps; None where there is none, or none is wanted."""
     previous = Version.parse_or_none(started.previous_version)
     opened = any(isinstance(step, OpenGate) for step in tried[:-1])
-    if on_failure is OnFailure.HOLD or previous is None or opened:
+    if on_failure is OnFailure.HOLD or previous is None or previous == started.plan.version or opened:
         return None
     came_from = {state.value: state for state in InfraState}.get(started.came_from, InfraState.RESTRICTED)
     try:

@@ -19,7 +19,7 @@ def command(context: Context, *, json_lines: bool, yes: bool, lock_wait: float, 
 
     Every step looks first and does only what is missing, so this is the same walk once more.
     """
-    from graasp_local import walks
+    from graasp_local import recovery
     from graasp_local.cli.walking import How, walk
 
     how = How(dry_run=False, as_json=json_lines, ask=not yes and not json_lines, lock_wait=lock_wait)
@@ -28,6 +28,6 @@ def command(context: Context, *, json_lines: bool, yes: bool, lock_wait: float, 
         "resume",
         "graasp-local resume",
         how,
-        lambda world: lambda observed: walks.resume_plan(world, observed),
+        lambda world: lambda observed: recovery.resume_plan(world, observed),
         on_failure,
     )

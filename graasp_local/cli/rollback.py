@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from graasp_local.cli import options
@@ -12,21 +14,49 @@ from graasp_local.cli.context import Context, pass_context
 @options.dry_run
 @options.json_lines
 @options.yes
+@click.option(
+    "--discard-written-since",
+    "discard",
+    is_flag=True,
+    help="Go back even if what was written since the deployment is put away with its database.",
+)
 @options.lock_wait
 @pass_context
-def command(context: Context, *, dry_run: bool, json_lines: bool, yes: bool, lock_wait: float) -> None:
-    """Put the site back to before a deployment that was killed, interrupted or held after a failure.
+def command(context: Context, *, dry_run: bool, json_lines: bool, yes: bool, discard: bool, lock_wait: float) -> None:
+    """Put the site back to before its last deployment, whether that was left unfinished or went through.
 
-    The database from before its migration is put back; the one of the failed deployment is kept under another name.
-    Refuses where visitors could have written since.
+    The database from before its migration is put back; the one of the deployment is kept under another name until the
+    next one. Where visitors could have written since, that is said, and has to be agreed to in words.
     """
-    from graasp_local import walks
+    from graasp_local import recovery
     from graasp_local.cli.walking import How, walk
 
+    may_ask = not (yes or json_lines or dry_run) and sys.stdin.isatty() and sys.stderr.isatty()
+    written_since = recovery.WrittenSince.DISCARD if discard else recovery.WrittenSince.KEEP
+    if may_ask and not discard and _agrees_to_a_loss(context):
+        written_since = recovery.WrittenSince.DISCARD
     walk(
         context,
         "rollback",
         "graasp-local rollback",
         How(dry_run=dry_run, as_json=json_lines, ask=not yes and not json_lines, lock_wait=lock_wait),
-        lambda world: lambda observed: walks.rollback_plan(world, observed),
+        lambda world: lambda observed: recovery.rollback_plan(world, observed, written_since),
+        on_failure="rollback",
     )
+
+
+def _agrees_to_a_loss(context: Context) -> bool:
+    """Say what would be put away and ask for the site's name; False where nothing would. Raises Refused."""
+    from graasp_local import recovery
+    from graasp_local.errors import Refused
+    from graasp_local.world import InterruptionFlag
+
+    world = context.world(InterruptionFlag())
+    lost = recovery.loss(world, world.observe())
+    if lost is None:
+        return False
+    click.echo(f"{lost.described()} would be discarded with the database that it is in.", err=True)
+    name = world.site.settings.project
+    if click.prompt(f"Type the site's name ({name}) to discard it", default="", show_default=False, err=True) != name:
+        raise Refused("That is not the site's name.", "Nothing was touched.")
+    return True

@@ -82,9 +82,9 @@ class ResumeDeployment:
     rolls_back = True
 
     def planner(self, world: World) -> Planner:
-        from graasp_local import walks
+        from graasp_local import recovery
 
-        return lambda observed: walks.resume_plan(world, observed)
+        return lambda observed: recovery.resume_plan(world, observed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +97,9 @@ class RollBack:
     rolls_back = False
 
     def planner(self, world: World) -> Planner:
-        from graasp_local import walks
+        from graasp_local import recovery
 
-        return lambda observed: walks.rollback_plan(world, observed)
+        return lambda observed: recovery.rollback_plan(world, observed)
 
 
 Intention = ChangeState | DeployVersion | ResumeDeployment | RollBack

@@ -176,3 +176,24 @@ def test_a_second_migration_of_the_same_server_is_kept_out(database: PostgresDat
         pass
     with database.migration_lock():
         pass
+
+
+def test_rows_that_came_after_a_snapshot_are_counted_by_table(
+    server: PostgresContainer, database: PostgresDatabase
+) -> None:
+    with connect(server) as connection:
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+        connection.execute('CREATE TABLE item (id int); CREATE TABLE "Odd name" (id int)')
+        connection.execute("INSERT INTO item SELECT generate_series(1, 100)")
+        connection.execute('INSERT INTO "Odd name" SELECT generate_series(1, 10)')
+    database.end_other_sessions()
+    database.take_snapshot("graasp_snapshot_rows")
+    with connect(server) as connection:
+        connection.execute("CREATE TABLE later (id int); INSERT INTO later VALUES (1), (2)")
+        connection.execute('INSERT INTO item SELECT generate_series(101, 105); DELETE FROM "Odd name"')
+    # What was deleted since does not hide what was added.
+    assert database.rows_added_since("graasp_snapshot_rows") == 7
+    with connect(server) as connection:
+        connection.execute('DROP TABLE item, "Odd name", later')
+    database.drop_snapshots_but("none")

@@ -318,6 +318,9 @@ class FakeDatabase:
     def has_snapshot(self, name: str) -> bool:
         return name in self._site.snapshots
 
+    def rows_added_since(self, snapshot: str) -> int | None:
+        return 12
+
     def drop_snapshots_but(self, name: str) -> tuple[str, ...]:
         return ()
 

@@ -218,6 +218,7 @@ class FakeDatabase:
     failed: dict[str, list[AppliedMigration]] = field(default_factory=dict)
     snapshot_fails: bool = False
     lock_held_elsewhere: bool = False
+    newer_rows: int | None = 3
 
     def applied_migrations(self) -> tuple[AppliedMigration, ...]:
         return tuple(self.state.applied)
@@ -243,6 +244,9 @@ class FakeDatabase:
         elif failed not in self.failed:
             raise NeedsYou(f"There is no snapshot {snapshot} on the database server.")
         return failed
+
+    def rows_added_since(self, snapshot: str) -> int | None:
+        return self.newer_rows
 
     def drop_snapshots_but(self, name: str) -> tuple[str, ...]:
         old = tuple(other for other in self.snapshots if other != name)

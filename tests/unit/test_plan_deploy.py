@@ -123,9 +123,10 @@ def test_the_way_back_before_a_migration_began_leaves_the_database_alone() -> No
 
 def test_the_way_back_stops_the_new_code_behind_a_closed_gate() -> None:
     plan = plan_rollback(site_in(InfraState.RUNNING), Version(1, 0, 0), "graasp_snapshot_x", InfraState.RUNNING)
-    assert [title(step) for step in plan.steps][:3] == [
+    assert [title(step) for step in plan.steps][:4] == [
         "close the gate",
         "prove that the gate is closed",
+        "let requests in flight finish (at most 10 s)",
         "stop redis, core and workers",
     ]
 

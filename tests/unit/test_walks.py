@@ -8,41 +8,19 @@ from dataclasses import replace
 
 import pytest
 
-from graasp_local import walks
+from graasp_local import recovery, walks
 from graasp_local.errors import EngineUnreachable, ExitCode, Locked, NeedsYou, Refused
 from graasp_local.events import Event, Outcome, RollbackStarted, StepOutput, WalkEnded, WalkStarted
 from graasp_local.lock import held_lock
 from graasp_local.migrations import AppliedMigration, NotKnownYet
-from graasp_local.plan import DeployRequest, Plan, plan_deploy, plan_transition
-from graasp_local.states import Gate, Health, InfraState, ObservedState, Status
+from graasp_local.plan import DeployRequest, plan_deploy, plan_transition
+from graasp_local.states import Gate, Health, InfraState, Status
 from graasp_local.steps import step_name
 from graasp_local.version import Version
 from graasp_local.walk_records import read_walks, uncertain_migration, unfinished_deployment
 from tests.unit.fakes import FakeMigrationRun, FakeWorld
 from tests.unit.sites import site_in
-
-
-def events_of(fake: FakeWorld, planner: Callable[[ObservedState], Plan], **walk: object) -> list[Event]:
-    wanted = walks.Walk(planner, "graasp-local deploy", "deploy", **walk)  # type: ignore[arg-type]
-    return list(walks.run(fake.world, wanted))
-
-
-def deploying(fake: FakeWorld, version: str = "1.1.0", **request: object) -> Callable[[ObservedState], Plan]:
-    wanted = DeployRequest(Version.parse(version), **request)  # type: ignore[arg-type]
-    return lambda observed: walks.deployment_plan(fake.world, observed, wanted)
-
-
-def ended_of(events: list[Event]) -> WalkEnded:
-    ended = events[-1]
-    assert isinstance(ended, WalkEnded)
-    return ended
-
-
-def deploy(
-    fake: FakeWorld, version: str = "1.1.0", on_failure: walks.OnFailure = walks.OnFailure.HOLD, **request: object
-) -> WalkEnded:
-    """By default a failure is held, so that what it left behind can be looked at."""
-    return ended_of(events_of(fake, deploying(fake, version, **request), on_failure=on_failure))
+from tests.unit.walking import deploy, deploying, ended_of, events_of, killed_at
 
 
 def apply(fake: FakeWorld, state: InfraState) -> WalkEnded:
@@ -425,7 +403,7 @@ def test_a_rollback_that_fails_stops_there_and_can_be_tried_again(running: FakeW
     assert "The rollback failed too" in ended.problem[0]
     assert running.state.gate() is Gate.CLOSED
     running.engine.failing.clear()
-    again = ended_of(events_of(running, lambda seen: walks.rollback_plan(running.world, seen)))
+    again = ended_of(events_of(running, lambda seen: recovery.rollback_plan(running.world, seen)))
     assert again.outcome is Outcome.DONE
     assert as_before(running)
 
@@ -438,20 +416,13 @@ def test_an_interruption_is_rolled_back_too(running: FakeWorld) -> None:
     assert as_before(running)
 
 
-def killed_at(fake: FakeWorld, name: str) -> None:
-    """Walk until a step has started, then be gone."""
-    for event in walks.run(fake.world, walks.Walk(deploying(fake), "deploy", "deploy", on_failure=ROLLBACK)):
-        if type(event).__name__ == "StepStarted" and getattr(event, "name", "") == name:
-            return
-
-
 TOUCHING = [name for name in STEP_NAMES if name not in ("preflight", "pull", "read-migrations")]
 
 
 @pytest.mark.parametrize("name", TOUCHING)
 def test_a_killed_walk_is_resumed_from_any_step(running: FakeWorld, name: str) -> None:
     killed_at(running, name)
-    ended = ended_of(events_of(running, lambda seen: walks.resume_plan(running.world, seen), on_failure=ROLLBACK))
+    ended = ended_of(events_of(running, lambda seen: recovery.resume_plan(running.world, seen), on_failure=ROLLBACK))
     assert ended.exit_code is ExitCode.DONE
     assert (ended.state, ended.version) == ("running", "1.1.0")
     assert unfinished_deployment(read_walks(running.world.site.journal_directory)) is None
@@ -461,10 +432,10 @@ def test_a_killed_walk_is_resumed_from_any_step(running: FakeWorld, name: str) -
 def test_a_killed_walk_is_rolled_back_from_any_step_before_the_gate_opened(running: FakeWorld, name: str) -> None:
     killed_at(running, name)
     if name in ("open-gate", "prove-open", "record"):
-        with pytest.raises(Refused, match="would discard what was written since"):
-            walks.rollback_plan(running.world, running.world.observe())
+        with pytest.raises(Refused, match=r"What was written since .* would be discarded"):
+            recovery.rollback_plan(running.world, running.world.observe())
         return
-    ended = ended_of(events_of(running, lambda seen: walks.rollback_plan(running.world, seen)))
+    ended = ended_of(events_of(running, lambda seen: recovery.rollback_plan(running.world, seen)))
     assert ended.exit_code is ExitCode.DONE
     assert as_before(running)
 
@@ -475,18 +446,9 @@ def test_a_resumed_walk_that_fails_goes_back_to_where_the_first_one_came_from(ru
     if name in ("open-gate", "prove-open", "record"):
         return
     core_never_healthy(running)
-    ended = ended_of(events_of(running, lambda seen: walks.resume_plan(running.world, seen), on_failure=ROLLBACK))
+    ended = ended_of(events_of(running, lambda seen: recovery.resume_plan(running.world, seen), on_failure=ROLLBACK))
     assert ended.outcome is Outcome.ROLLED_BACK, ended.problem
     assert as_before(running)
-
-
-@pytest.mark.parametrize("verb", [walks.resume_plan, walks.rollback_plan])
-def test_without_an_unfinished_deployment_there_is_nothing_to_resume_or_roll_back(
-    running: FakeWorld, verb: Callable[..., Plan]
-) -> None:
-    deploy(running)
-    with pytest.raises(Refused, match="No deployment of this site was left unfinished"):
-        verb(running.world, running.world.observe())
 
 
 def test_a_snapshot_is_kept_until_the_next_deployment_went_through(running: FakeWorld) -> None:
@@ -515,7 +477,7 @@ def test_a_migration_that_outlived_its_walk_is_waited_for_and_not_doubled(runnin
         running.state.observed = replace(running.state.observed, migrations=())
 
     running.clock.on_sleep = end
-    ended = ended_of(events_of(running, lambda seen: walks.resume_plan(running.world, seen)))
+    ended = ended_of(events_of(running, lambda seen: recovery.resume_plan(running.world, seen)))
     assert ended.outcome is Outcome.DONE
     assert orphan.removed
 

@@ -1,0 +1,165 @@
+"""What can be done after a deployment: go on with it, or go back from it.
+
+Decides by the journal and by what the database holds. Refuses to discard what was written since the gate was opened,
+unless that is asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from graasp_local.errors import NeedsYou, Refused
+from graasp_local.perform.preflight import check_preflight
+from graasp_local.plan import DeployRequest, Plan, plan_rollback, plan_undo
+from graasp_local.states import Gate, InfraState, ObservedState, ServiceGroup
+from graasp_local.version import Version
+from graasp_local.walk_records import WalkRecord, last_success, trusted_walks, unfinished_deployment
+from graasp_local.walks import deployment_plan
+from graasp_local.world import World
+
+
+class WrittenSince(StrEnum):
+    """What a way back may do with what was written to the database since the new version was deployed."""
+
+    KEEP = "keep"
+    DISCARD = "discard"
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What a way back would discard: everything written `since`, among it at least `rows` new rows.
+
+    `rows` is None where they could not be counted in a short time. `seconds` is how long ago that was.
+    """
+
+    version: str
+    since: str
+    seconds: float
+    rows: int | None
+
+    def described(self) -> str:
+        counted = "" if self.rows is None else f", among it {self.rows} new row(s),"
+        return f"What was written since {self.since} ({_ago(self.seconds)} with {self.version}){counted}"
+
+
+def unfinished(world: World) -> WalkRecord:
+    """The deployment that `resume` is about. Raises Refused if there is none."""
+    record = unfinished_deployment(trusted_walks(world.site.journal_directory))
+    if record is None:
+        raise Refused(
+            "No deployment of this site was left unfinished.",
+            "Nothing was touched.",
+            "`graasp-local rollback` goes back from one that went through.",
+        )
+    return record
+
+
+def resume_plan(world: World, observed: ObservedState) -> Plan:
+    """The plan for `resume`: the unfinished deployment, or the unfinished way back, once more. Raises Refused."""
+    record = unfinished(world)
+    if record.is_way_back and record.database_is_changed:
+        return _back_from_unfinished(observed, record, Version.parse(record.previous_version))
+    end = InfraState.RESTRICTED if record.target == InfraState.RESTRICTED else InfraState.RUNNING
+    return deployment_plan(world, observed, DeployRequest(Version.parse(record.version or ""), end))
+
+
+def rollback_plan(world: World, observed: ObservedState, written_since: WrittenSince = WrittenSince.KEEP) -> Plan:
+    """The plan for `rollback`: back to where the site was before its last deployment. Raises Refused.
+
+    From one that went through, code alone goes back where no migration lies between; otherwise the database from
+    before the migration is put back, if what was written since may be discarded.
+    """
+    walks = trusted_walks(world.site.journal_directory)
+    left = unfinished_deployment(walks)
+    record = left or last_success(walks)
+    previous = Version.parse_or_none(record.previous_version) if record else None
+    if record is None or previous is None or (left is None and record.is_way_back):
+        raise _no_way_back(record)
+    if left is None and not record.database_is_changed:
+        return deployment_plan(world, observed, DeployRequest(previous, _as_now(observed)))
+    lost = _loss(world, observed, record)
+    if lost is not None and written_since is WrittenSince.KEEP:
+        raise Refused(
+            f"{lost.described()} would be discarded: {record.version} has changed the database, and the one from "
+            "before it would be put back.",
+            "Nothing was touched.",
+            "`graasp-local rollback --discard-written-since` goes back all the same.",
+        )
+    if left is not None:
+        return _back_from_unfinished(observed, record, previous)
+    for _ in check_preflight(world, previous):
+        pass
+    return plan_undo(observed, previous, record.snapshot, _as_now(observed))
+
+
+def loss(world: World, observed: ObservedState) -> Loss | None:
+    """What `rollback` would discard; None where it discards nothing, or there is no way back. Raises Refused."""
+    walks = trusted_walks(world.site.journal_directory)
+    record = unfinished_deployment(walks) or last_success(walks)
+    return _loss(world, observed, record) if record and Version.parse_or_none(record.previous_version) else None
+
+
+def _back_from_unfinished(observed: ObservedState, record: WalkRecord, previous: Version) -> Plan:
+    snapshot = record.snapshot if record.database_is_changed else None
+    return plan_rollback(observed, previous, snapshot, _came_from(record))
+
+
+def _loss(world: World, observed: ObservedState, record: WalkRecord) -> Loss | None:
+    """None where nobody could have written to what would be put away."""
+    went_through = record.outcome in ("done", "held")
+    if record.is_way_back or not record.database_is_changed or not (went_through or record.gate_was_opened):
+        return None
+    if not observed.group_is_on(ServiceGroup.DATABASE):
+        raise Refused(
+            "The database is off, so what going back would discard cannot be counted.",
+            "Nothing was touched.",
+            "`graasp-local apply db-only`, then try again.",
+        )
+    if not world.database.has_snapshot(record.snapshot):
+        raise Refused(
+            f"The database from before {record.version} is no longer on the server.",
+            "Nothing was touched: without it there is only the way forward, or a backup.",
+            "`graasp-local backup list` shows what can be restored.",
+        )
+    began = datetime.fromisoformat(record.at).timestamp() + (record.seconds or 0.0)
+    since = datetime.fromtimestamp(began, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    try:
+        rows = world.database.rows_added_since(record.snapshot)
+    except NeedsYou:
+        rows = None
+    return Loss(record.version or "", since, max(0.0, world.clock.now() - began), rows)
+
+
+def _came_from(record: WalkRecord) -> InfraState:
+    return {state.value: state for state in InfraState}.get(record.came_from, InfraState.RESTRICTED)
+
+
+def _as_now(observed: ObservedState) -> InfraState:
+    """After a deployment that went through, going back leaves the gate as people have it now."""
+    return InfraState.RUNNING if observed.gate is Gate.OPEN else InfraState.RESTRICTED
+
+
+def _no_way_back(record: WalkRecord | None) -> Refused:
+    if record is None:
+        return Refused("Nothing was deployed to this site yet.", "Nothing was touched.", "")
+    if record.is_way_back:
+        return Refused(
+            f"The last walk went back to {record.version} already.",
+            "Nothing was touched.",
+            "Deploy the version that you want: `graasp-local deploy --version X`.",
+        )
+    return Refused(
+        f"{record.version} was the first deployment of this site, so there is nothing to go back to.",
+        "Nothing was touched.",
+        "`graasp-local resume` tries again, `graasp-local deploy --version X` tries another version.",
+    )
+
+
+def _ago(seconds: float) -> str:
+    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = round(seconds / size)
+            return f"{count} {unit}{'s' if count > 1 else ''}"
+    return "less than a minute"

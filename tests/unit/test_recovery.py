@@ -1,0 +1,147 @@
+"""After a deployment: going back from one that went through, and what may be discarded by that."""
+
+from __future__ import annotations
+
+import pytest
+
+from graasp_local import recovery
+from graasp_local.errors import ExitCode, Refused
+from graasp_local.events import Outcome, WalkEnded
+from graasp_local.plan import DeployRequest
+from graasp_local.recovery import WrittenSince
+from graasp_local.states import Gate, InfraState
+from graasp_local.steps import step_name
+from graasp_local.version import Version
+from graasp_local.walk_records import read_walks, unfinished_deployment
+from graasp_local.walks import OnFailure, deployment_plan
+from tests.unit.fakes import FakeWorld
+from tests.unit.sites import site_in
+from tests.unit.walking import deploy, ended_of, events_of, killed_at
+
+DISCARD = WrittenSince.DISCARD
+
+
+def roll_back(fake: FakeWorld, written_since: WrittenSince = WrittenSince.KEEP) -> WalkEnded:
+    return ended_of(events_of(fake, lambda seen: recovery.rollback_plan(fake.world, seen, written_since)))
+
+
+def test_where_no_migration_lies_between_the_code_alone_goes_back(running: FakeWorld) -> None:
+    deploy(running, "1.1.0")
+    deploy(running, "1.2.0")
+    running.state.calls.clear()
+    ended = roll_back(running)
+    assert (ended.outcome, ended.state, ended.version) == (Outcome.DONE, "running", "1.1.0")
+    assert not {"swap-back", "migrate 1.1.0", "snapshot"} & set(running.state.calls)
+
+
+def test_behind_a_migration_it_says_what_would_be_discarded_and_does_nothing(running: FakeWorld) -> None:
+    deploy(running)
+    running.state.calls.clear()
+    running.clock.seconds += 3 * 3600
+    with pytest.raises(Refused) as refused:
+        recovery.rollback_plan(running.world, running.world.observe())
+    assert refused.value.what == (
+        "What was written since 1970-01-12 13:46 UTC (3 hours with 1.1.0), among it 3 new row(s), would be discarded: "
+        "1.1.0 has changed the database, and the one from before it would be put back."
+    )
+    assert "--discard-written-since" in refused.value.next_step
+    assert running.state.calls == []
+
+
+def test_rows_that_take_too_long_to_count_are_not_guessed(running: FakeWorld) -> None:
+    deploy(running)
+    running.database.newer_rows = None
+    lost = recovery.loss(running.world, running.world.observe())
+    assert lost is not None
+    assert lost.described() == "What was written since 1970-01-12 13:46 UTC (less than a minute with 1.1.0)"
+
+
+def test_agreed_to_in_words_the_database_from_before_is_put_back_and_the_other_kept(running: FakeWorld) -> None:
+    deploy(running)
+    ended = roll_back(running, DISCARD)
+    assert (ended.outcome, ended.state, ended.version) == (Outcome.DONE, "running", "1.0.0")
+    assert len(running.state.applied) == 2
+    (kept,) = running.database.failed.values()
+    assert len(kept) == 3
+
+
+def test_behind_the_gate_it_stays_behind_the_gate(running: FakeWorld) -> None:
+    deploy(running, end=InfraState.RESTRICTED)
+    ended = roll_back(running, DISCARD)
+    assert (ended.state, ended.version) == ("restricted", "1.0.0")
+    assert running.state.gate() is Gate.CLOSED
+
+
+WAY_BACK = [
+    "close-gate", "prove-closed", "drain", "stop-graasp", "end-sessions", "swap-back", "prove-migrations",
+    "select-version", "start-graasp", "verify-core", "open-gate", "prove-open",
+]  # fmt: skip
+
+
+def test_the_way_back_checks_and_fetches_before_the_gate_closes_and_lets_requests_finish(running: FakeWorld) -> None:
+    deploy(running)
+    plan = recovery.rollback_plan(running.world, running.world.observe(), DISCARD)
+    assert [step_name(step) for step in plan.steps] == ["preflight", "pull", *WAY_BACK]
+
+
+@pytest.mark.parametrize("name", WAY_BACK)
+@pytest.mark.parametrize("verb", ["resume", "rollback"])
+def test_a_way_back_that_was_killed_goes_on_by_either_command(running: FakeWorld, name: str, verb: str) -> None:
+    deploy(running)
+    killed_at(running, name, lambda seen: recovery.rollback_plan(running.world, seen, DISCARD))
+    planner = recovery.resume_plan if verb == "resume" else recovery.rollback_plan
+    ended = ended_of(events_of(running, lambda seen: planner(running.world, seen)))
+    assert ended.exit_code is ExitCode.DONE, ended.problem
+    assert (ended.state, ended.version, len(running.state.applied)) == ("running", "1.0.0", 2)
+    assert unfinished_deployment(read_walks(running.world.site.journal_directory)) is None
+
+
+def test_whoever_deploys_instead_of_going_on_back_keeps_what_was_written(running: FakeWorld) -> None:
+    deploy(running)
+    killed_at(running, "end-sessions", lambda seen: recovery.rollback_plan(running.world, seen, DISCARD))
+    running.edge.says = "0.0.1"
+    request = DeployRequest(Version(1, 1, 0))
+    running.state.calls.clear()
+    planner = lambda seen: deployment_plan(running.world, seen, request)  # noqa: E731
+    ended = ended_of(events_of(running, planner, on_failure=OnFailure.ROLLBACK))
+    assert ended.exit_code is ExitCode.NEEDS_YOU
+    assert "swap-back" not in running.state.calls
+    assert len(running.state.applied) == 3
+
+
+def test_a_second_rollback_is_refused(running: FakeWorld) -> None:
+    deploy(running)
+    roll_back(running, DISCARD)
+    with pytest.raises(Refused, match=r"went back to 1\.0\.0 already"):
+        roll_back(running, DISCARD)
+
+
+def test_a_snapshot_that_is_gone_is_a_refusal(running: FakeWorld) -> None:
+    deploy(running)
+    running.database.snapshots.clear()
+    with pytest.raises(Refused, match=r"The database from before 1\.1\.0 is no longer on the server"):
+        roll_back(running, DISCARD)
+
+
+def test_what_would_be_discarded_is_not_guessed_while_the_database_is_off(running: FakeWorld) -> None:
+    deploy(running)
+    running.become(site_in(InfraState.STOPPED, "1.1.0"), "1.1.0")
+    with pytest.raises(Refused, match="The database is off"):
+        roll_back(running, DISCARD)
+
+
+def test_a_site_without_a_deployment_has_nothing_to_go_back_from(running: FakeWorld) -> None:
+    with pytest.raises(Refused, match="Nothing was deployed"):
+        roll_back(running)
+
+
+def test_a_first_deployment_has_nothing_to_go_back_to(fake: FakeWorld) -> None:
+    deploy(fake, "1.0.0")
+    with pytest.raises(Refused, match="was the first deployment of this site"):
+        roll_back(fake)
+
+
+def test_there_is_nothing_to_resume_after_a_success(running: FakeWorld) -> None:
+    deploy(running)
+    with pytest.raises(Refused, match="No deployment of this site was left unfinished"):
+        recovery.resume_plan(running.world, running.world.observe())
