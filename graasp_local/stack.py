@@ -39,7 +39,8 @@ def stack_directory() -> Path:
 
 
 def copy_stack(target: Path) -> None:
-    """Make `target` hold the same `compose/` and `nginx/` as graasp-local itself; writes only what differs.
+    """Make `target` hold the same `compose/` and `nginx/` as graasp-local itself, and nothing else; writes only what
+    differs.
 
     A site has a copy of its own because the engine mounts these files into containers for as long as those live,
     also after graasp-local was upgraded or removed.
@@ -54,6 +55,10 @@ def copy_stack(target: Path) -> None:
             if not copy.exists() or not filecmp.cmp(file, copy, shallow=False):
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(file, copy)
+        # A template of an earlier version that is there no more would still be read by nginx.
+        for copy in (target / part).rglob("*"):
+            if copy.is_file() and not (source / copy.relative_to(target / part)).exists():
+                copy.unlink()
 
 
 def stack_digest() -> bytes:

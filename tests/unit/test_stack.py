@@ -65,7 +65,10 @@ def test_the_copy_in_a_site_is_complete_and_follows_changes(tmp_path: Path) -> N
     changed = tmp_path / "nginx" / "html" / "maintenance.html"
     original = changed.read_text()
     changed.write_text("something else")
+    left_over = tmp_path / "nginx" / "templates" / "of-an-earlier-version.conf.template"
+    left_over.write_text("server {}")
     copy_stack(tmp_path)
+    assert not left_over.exists()
     assert changed.read_text() == original
     assert (tmp_path / "nginx/entrypoint/15-maintenance-header.envsh").stat().st_mode & 0o100
 
