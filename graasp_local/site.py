@@ -52,6 +52,11 @@ class Site:
         return self.directory / "compose.override.yaml"
 
     @property
+    def files_with_secrets(self) -> tuple[Path, ...]:
+        """What nobody but the owner may read, whether it is there or not."""
+        return (self.env_file, self.own_directory)
+
+    @property
     def journal_directory(self) -> Path:
         return self.directory / "journal"
 
@@ -95,8 +100,12 @@ class Site:
     @cached_property
     def settings(self) -> Settings:
         """The checked `.env`. Raises ConfigurationError, naming line and key."""
+        return parse_settings(self.read_env(), str(self.env_file))
+
+    def read_env(self) -> str:
+        """The text of `.env`. Raises ConfigurationError where there is none, or none that can be read."""
         try:
-            text = self.env_file.read_text()
+            return self.env_file.read_text()
         except FileNotFoundError:
             raise ConfigurationError(
                 f"{self.directory} is no site: it has no .env.",
@@ -107,7 +116,6 @@ class Site:
             raise ConfigurationError(
                 f"{self.env_file} cannot be read: {error}.", "Nothing was touched.", "Mend the file and try again."
             ) from error
-        return parse_settings(text, str(self.env_file))
 
     @cached_property
     def settings_digest(self) -> str:
@@ -118,13 +126,17 @@ class Site:
         digest.update(stack_digest())
         return digest.hexdigest()[:16]
 
+    @property
+    def stack_files(self) -> tuple[Path, ...]:
+        """The compose files as graasp-local has them now; `compose_files` is what Compose was given last."""
+        base = stack_directory() / "compose" / "compose.yaml"
+        return (base, self.override_file) if self.override_file.exists() else (base,)
+
     @cached_property
     def services(self) -> tuple[ServiceDefinition, ...]:
         """The services that the site's compose files define. Raises ConfigurationError."""
-        base = stack_directory() / "compose" / "compose.yaml"
-        files = (base, self.override_file) if self.override_file.exists() else (base,)
         environment_profiles = os.environ.get("COMPOSE_PROFILES", "").split(",")
-        return services_of(files, self.settings.profiles or environment_profiles, self.services_file)
+        return services_of(self.stack_files, self.settings.profiles or environment_profiles, self.services_file)
 
     @property
     def selection(self) -> Selection:

@@ -77,7 +77,7 @@ def read_services(files: Sequence[Path], profiles: Iterable[str] = ()) -> tuple[
     """
     merged: dict[str, dict[str, Any]] = {}
     for file in files:
-        for name, definition in _services_of(file).items():
+        for name, definition in services_in(file).items():
             known = merged.setdefault(name, {"labels": {}, "profiles": [], "image": "", "file": file})
             known["labels"] |= _as_mapping(definition.get("labels"))
             known["profiles"] = definition.get("profiles") or known["profiles"]
@@ -101,7 +101,7 @@ def filled_in(text: str, values: Mapping[str, str]) -> str:
     return text
 
 
-def _services_of(file: Path) -> dict[str, dict[str, Any]]:
+def services_in(file: Path) -> dict[str, dict[str, Any]]:
     import yaml
 
     # libyaml's loader where it is built in: parsing is a third of the start-up of `status`.

@@ -55,6 +55,7 @@ TABLE = (
     Verb("history", "list earlier walks, or show one", "h", "History"),
     Verb("logs", "show the logs of services", "l", "Logs"),
     Verb("bypass", "print what passes a closed gate", "b", "Bypass"),
+    Verb("config", "check the settings of the site, or show them", where=Where.COMMAND_LINE),
     Verb("compose", "run docker compose with the site's files", where=Where.COMMAND_LINE),
     Verb("completion", "print a completion script for your shell", where=Where.COMMAND_LINE),
     Verb("tui", "open the terminal UI, or serve it to a browser", where=Where.COMMAND_LINE),

@@ -5,6 +5,7 @@ It serves `init` (which writes it), every command (which checks against it) and 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -272,3 +273,11 @@ OWN_VARIABLES = frozenset(
     {"GRAASP_VERSION", "GRAASP_STACK", "GRAASP_SETTINGS", "GRAASP_DB_IMAGE", "GRAASP_DB_VOLUME", "GRAASP_DB_INSTEAD_OF"}
 )
 """What graasp-local itself tells Compose (.graasp-local/version.env); not to be set by hand."""
+
+
+def is_secret(key: str) -> bool:
+    """Whether the value of this key stays hidden: by the table, and by its name for a key that is not in it."""
+    for setting in SETTINGS:
+        if setting.key == key:
+            return setting.secret is not None
+    return re.search(r"SECRET|PASSWORD|TOKEN|KEY$|CREDENTIAL|CONNECTION", key) is not None

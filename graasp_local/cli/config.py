@@ -1,0 +1,85 @@
+"""`graasp-local config check` and `graasp-local config show`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from graasp_local.cli.context import Context, pass_context, print_json
+from graasp_local.errors import ExitCode
+
+
+@click.group("config")
+def command() -> None:
+    """Check the settings of the site, or show them."""
+
+
+@command.command("check")
+@click.option("--json", "json_object", is_flag=True, help="One JSON object.")
+@pass_context
+def check(context: Context, *, json_object: bool) -> None:
+    """Judge .env and the compose files: exit code 2 if something keeps commands from going on, 0 otherwise."""
+    from graasp_local.config_check import check_configuration
+    from graasp_local.settings.rules import Severity
+
+    found = check_configuration(context.site)
+    error_count = sum(finding.severity is Severity.ERROR for finding in found)
+    warning_count = len(found) - error_count
+    if json_object:
+        print_json(
+            {
+                "file": str(context.site.env_file),
+                "errors": error_count,
+                "warnings": warning_count,
+                "problems": [
+                    {
+                        "severity": finding.severity.value,
+                        "file": str(finding.file),
+                        "line": finding.line,
+                        "key": finding.key or None,
+                        "said": finding.said,
+                        "mend": finding.mend,
+                    }
+                    for finding in found
+                ],
+            }
+        )
+    else:
+        for finding in found:
+            click.echo(f"{finding.severity}: {finding.said}")
+            click.echo(f"    {finding.mend}")
+        click.echo(_summary(error_count, warning_count), err=True)
+    sys.exit(ExitCode.USAGE if error_count else ExitCode.DONE)
+
+
+def _summary(error_count: int, warning_count: int) -> str:
+    if not error_count and not warning_count:
+        return "Nothing is wrong with the configuration."
+    counted = [f"{count} {word}{'' if count == 1 else 's'}" for count, word in _words(error_count, warning_count)]
+    meaning = "no command goes on before the errors are mended" if error_count else "every command can go on"
+    return f"{' and '.join(counted)}: {meaning}."
+
+
+def _words(error_count: int, warning_count: int) -> list[tuple[int, str]]:
+    return [(count, word) for count, word in ((error_count, "error"), (warning_count, "warning")) if count]
+
+
+@command.command("show")
+@click.option("--secrets", "show_secrets", is_flag=True, help="Show the values of secrets too.")
+@click.option("--json", "json_object", is_flag=True, help="One JSON object.")
+@pass_context
+def show(context: Context, *, show_secrets: bool, json_object: bool) -> None:
+    """Show every setting with its value, from .env or by default. Secrets stay hidden unless asked for."""
+    from graasp_local.cli.tables import print_table
+    from graasp_local.settings.rules import read
+    from graasp_local.settings.shown import shown_settings, without_secrets
+
+    settings = list(shown_settings(read(context.site.read_env()).values))
+    if not show_secrets:
+        settings = [without_secrets(shown) for shown in settings]
+    if json_object:
+        print_json({"settings": [{"key": s.key, "from": s.source.value, "value": s.value} for s in settings]})
+        return
+    rows = [(s.key, s.source.value, "(hidden)" if s.value is None else s.value) for s in settings]
+    print_table(["KEY", "FROM", "VALUE"], rows)

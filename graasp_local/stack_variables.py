@@ -1,0 +1,43 @@
+"""What the compose files of a site take from `.env`: which variables, by which services; and which profiles they have.
+
+Read from the files with nothing but a YAML parser, so that it needs no engine. Decides nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from graasp_local.stack import services_in
+from graasp_local.states import ServiceGroup
+
+_VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
+
+
+def variables_used(files: Sequence[Path]) -> frozenset[str]:
+    """Every variable that these compose files mention."""
+    return frozenset(name for file in files for name in _VARIABLE.findall(file.read_text()))
+
+
+def profiles_defined(files: Sequence[Path]) -> frozenset[str]:
+    """Every profile that a person may switch on: the migration's is graasp-local's own. Raises ConfigurationError."""
+    return frozenset(
+        str(profile)
+        for file in files
+        for definition in services_in(file).values()
+        if ServiceGroup.MIGRATION.value not in str(definition.get("labels"))
+        for profile in definition.get("profiles") or ()
+    )
+
+
+def services_using(files: Sequence[Path], keys: Collection[str]) -> tuple[str, ...]:
+    """The services whose definition mentions one of these variables. Raises ConfigurationError."""
+    wanted = {*keys}
+    found = {
+        name
+        for file in files
+        for name, definition in services_in(file).items()
+        if wanted.intersection(_VARIABLE.findall(str(definition)))
+    }
+    return tuple(sorted(found))
