@@ -115,7 +115,7 @@ def test_the_default_of_an_option_is_the_one_of_the_stack(option: Option) -> Non
 
 def test_every_demo_version_is_in_the_list() -> None:
     script = (ROOT / "scripts" / "build-demo-images").read_text()
-    built = set(re.findall(r"^version (\d\S+)", script, flags=re.MULTILINE))
+    built = set(re.findall(r"^ *version (\d\S+)", script, flags=re.MULTILINE))
     listed = set(re.findall(r"^\| `(\d[^`]+)` \|", DEMO_IMAGES.read_text(), flags=re.MULTILINE))
     assert built == listed
 
