@@ -65,6 +65,7 @@ def walk(
     with refusals_as_json(wanted=how.as_json):
         world = context.world(interruption, (lambda _: None) if how.as_json else narrate_command)
         make_plan = planner(world)
+        _say_what_was_left(world)
         shown: Plan | None = None
         if how.dry_run or (how.ask and sys.stdin.isatty() and sys.stderr.isatty()):
             shown = walks.make_plan(make_plan, world.observe())
@@ -84,6 +85,20 @@ def walk(
                 if isinstance(event, WalkEnded):
                     code = event.exit_code
     sys.exit(code)
+
+
+def _say_what_was_left(world: World) -> None:
+    """A walk that was interrupted is named by every command that changes the site, with the two that go on from it."""
+    from graasp_local.lock import current_holder
+    from graasp_local.walk_records import read_walks, unfinished_deployment
+
+    left = unfinished_deployment(read_walks(world.site.journal_directory))
+    if left is not None and current_holder(world.site.lock_file) is None:
+        click.echo(
+            f"The walk {left.walk} was left unfinished: `graasp-local resume` goes on with it, "
+            "`graasp-local rollback` goes back.",
+            err=True,
+        )
 
 
 def _say_who_is_waited_for(world: World, how: How) -> None:
