@@ -123,6 +123,8 @@ def run(world: World, walk: Walk) -> Iterator[Event]:
     world.site.prepare()
     patience = Patience(walk.lock_wait, world.clock, world.interruption)
     with held_lock(world.site.lock_file, walk.command, patience):
+        if _last_walk_was_killed(world):
+            world.engine.wait_for_leftovers()
         before = world.observe()
         plan = make_plan(walk.planner, before)
         if walk.shown is not None and plan != walk.shown:
@@ -148,6 +150,11 @@ def run(world: World, walk: Walk) -> Iterator[Event]:
                 yield event
         finally:
             journal.close()
+
+
+def _last_walk_was_killed(world: World) -> bool:
+    walks = read_walks(world.site.journal_directory)
+    return bool(walks) and walks[-1].outcome is None
 
 
 def _new_journal(world: World, name: str) -> Journal:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from graasp_local.engine import leftovers
 from graasp_local.errors import EngineUnreachable, GraaspLocalError, NeedsYou
 from graasp_local.site import Site
 from graasp_local.version import Version
@@ -122,6 +123,7 @@ class Compose:
         from python_on_whales.exceptions import DockerException
 
         forget_shell_overrides(self._site)
+        os.environ[leftovers.MARK] = str(self._site.directory)
         try:
             return verb(self._client(version).compose)
         except ClientNotFoundError:

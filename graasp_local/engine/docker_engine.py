@@ -11,6 +11,7 @@ from graasp_local.engine import connections, gate_flag, images
 from graasp_local.engine.addresses import engine_host, is_on_this_machine
 from graasp_local.engine.client import connect, engine_errors
 from graasp_local.engine.compose import Compose, compose_version
+from graasp_local.engine.leftovers import wait_for_leftovers
 from graasp_local.engine.listing import containers_of
 from graasp_local.engine.observe import DIRECTORY_LABEL, ONE_OFF_LABEL, SERVICE_LABEL, seen
 from graasp_local.engine.ports_in_use import holder_of_port
@@ -160,6 +161,22 @@ class DockerEngine:
             for container in self.containers()
             if container["Labels"].get(GROUP_LABEL) == "migration" and container["State"] in ("running", "paused")
         )
+
+    def remove_ended_migrations(self) -> tuple[str, ...]:
+        ended = [
+            container
+            for container in self.containers()
+            if container["Labels"].get(GROUP_LABEL) == "migration"
+            and container["Labels"].get(ONE_OFF_LABEL) == "True"
+            and container["State"] in ("created", "exited", "dead")
+        ]
+        runs = [DockerMigrationRun(self.client, container["Id"]) for container in ended]
+        for run in runs:
+            run.remove()
+        return tuple(run.name for run in runs)
+
+    def wait_for_leftovers(self) -> None:
+        wait_for_leftovers(self._site.directory)
 
     def require_compose(self) -> None:
         compose_version()

@@ -90,12 +90,14 @@ def await_migrations(world: World, limit: float) -> Iterator[str]:
 
 
 def end_migrations(world: World) -> Iterator[str]:
-    """End migrate containers that are running; Postgres takes their transactions back."""
+    """End migrate containers that are running; Postgres takes their transactions back. Take away what has ended."""
     for run in world.engine.running_migrations():
         run.kill()
         run.remove()
         world.database.end_other_sessions()
         yield f"ended the migration {run.name}"
+    for name in world.engine.remove_ended_migrations():
+        yield f"removed {name}, which had ended after its walk was killed"
 
 
 def _watch(world: World, run: MigrationRun, step: Migrate) -> Iterator[str]:

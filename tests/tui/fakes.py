@@ -263,6 +263,12 @@ class FakeEngine:
     def running_migrations(self) -> Sequence[MigrationRun]:
         return ()
 
+    def remove_ended_migrations(self) -> tuple[str, ...]:
+        return ()
+
+    def wait_for_leftovers(self) -> None:
+        return
+
     def require_compose(self) -> None:
         self._site.answer()
 

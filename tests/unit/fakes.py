@@ -102,6 +102,7 @@ class FakeEngine:
     failing: dict[str, Exception] = field(default_factory=dict)
     engine_version: str = "28.0.0"
     orphans: list[FakeMigrationRun] = field(default_factory=list)
+    ended_migrations: tuple[str, ...] = ()
     no_compose: bool = False
     other_site: str | None = None
 
@@ -174,6 +175,13 @@ class FakeEngine:
 
     def running_migrations(self) -> Sequence[MigrationRun]:
         return self.orphans
+
+    def remove_ended_migrations(self) -> tuple[str, ...]:
+        names, self.ended_migrations = self.ended_migrations, ()
+        return names
+
+    def wait_for_leftovers(self) -> None:
+        self._call("wait-for-leftovers")
 
     def require_compose(self) -> None:
         if self.no_compose:

@@ -419,6 +419,23 @@ def test_an_interruption_is_rolled_back_too(running: FakeWorld) -> None:
 TOUCHING = [name for name in STEP_NAMES if name not in ("preflight", "pull", "read-migrations")]
 
 
+def test_after_a_kill_the_docker_commands_that_it_left_running_are_waited_for_first(running: FakeWorld) -> None:
+    killed_at(running, "start-graasp")
+    assert "wait-for-leftovers" not in running.state.calls
+    running.state.calls.clear()
+    deploy(running)
+    assert running.state.calls[0] == "wait-for-leftovers"
+
+
+def test_a_migrate_container_that_ended_after_its_walk_was_killed_is_taken_away(running: FakeWorld) -> None:
+    running.engine.ended_migrations = ("graasp-migrate-run-1",)
+    events = events_of(running, deploying(running))
+    assert "removed graasp-migrate-run-1, which had ended after its walk was killed" in [
+        event.text for event in events if isinstance(event, StepOutput)
+    ]
+    assert not running.engine.ended_migrations
+
+
 @pytest.mark.parametrize("name", TOUCHING)
 def test_a_killed_walk_is_resumed_from_any_step(running: FakeWorld, name: str) -> None:
     killed_at(running, name)
