@@ -11,6 +11,7 @@ from typing import Any, assert_never
 
 from graasp_local.errors import ExitCode
 from graasp_local.plan import Plan
+from graasp_local.probing import ProbeReport
 from graasp_local.steps import step_name, title
 
 
@@ -84,8 +85,18 @@ class StepEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class Probed:
+    """What visitors met during the walk, where it was walked with a prober; comes before the last event."""
+
+    report: ProbeReport
+
+
+@dataclass(frozen=True, slots=True)
 class WalkEnded:
-    """The last event. `downtime_seconds` is None where the site was not open before the walk, or is not after it."""
+    """The last event. `downtime_seconds` is None where the site was not open before the walk, or is not after it.
+
+    It is the prober's where there was one, else the time between closing the gate and opening it.
+    """
 
     walk: str
     outcome: Outcome
@@ -98,7 +109,7 @@ class WalkEnded:
     problem: tuple[str, ...] = ()
 
 
-Event = WalkStarted | RollbackStarted | StepStarted | StepOutput | StepEnded | WalkEnded
+Event = WalkStarted | RollbackStarted | StepStarted | StepOutput | StepEnded | Probed | WalkEnded
 
 
 def as_json(event: Event) -> dict[str, Any]:
@@ -125,6 +136,8 @@ def as_json(event: Event) -> dict[str, Any]:
             return {"event": "step-output", "index": index, "text": text}
         case StepEnded():
             return {"event": "step-ended", "index": event.index, **_step_summary(event)}
+        case Probed(report=report):
+            return {"event": "probed", **report.as_json()}
         case WalkEnded():
             return {
                 "event": "walk-ended",
@@ -157,6 +170,8 @@ def as_lines(event: Event) -> tuple[str, ...]:
             return (f"  ✓ {name}  {seconds:.2f} s",)
         case StepEnded(name=name, seconds=seconds):
             return (f"  ✗ {name}  {seconds:.2f} s",)
+        case Probed(report=report):
+            return report.as_lines()
         case WalkEnded():
             return (*event.problem, summary(event)) if event.problem else (summary(event),)
         case _:

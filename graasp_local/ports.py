@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from graasp_local.migrations import AppliedMigration, ImageMigration
     from graasp_local.observation import SeenServices
+    from graasp_local.probing import ProbeReport
     from graasp_local.states import Gate
     from graasp_local.version import Version
 
@@ -148,6 +149,15 @@ class Database(Protocol):
 
     def migration_lock(self) -> AbstractContextManager[None]:
         """Held during a migration. Raises NeedsYou if somebody else, on any host, holds it for this server."""
+        ...
+
+
+class Prober(Protocol):
+    """Asks the site as visitors do while a walk is under way."""
+
+    def start(self) -> None: ...
+    def stop(self, gate: Gate) -> ProbeReport:
+        """End it; where the gate is open, once a visitor was served, for a bounded time."""
         ...
 
 

@@ -54,6 +54,7 @@ TABLE = (
     Verb("versions", "list the versions that can be deployed", "v", "Versions"),
     Verb("history", "list earlier walks, or show one", "h", "History"),
     Verb("logs", "show the logs of services", "l", "Logs"),
+    Verb("probe", "ask the site as visitors do, on both sides of the gate", where=Where.COMMAND_LINE),
     Verb("bypass", "print what passes a closed gate", "b", "Bypass"),
     Verb("config", "check the settings of the site, or show them", where=Where.COMMAND_LINE),
     Verb("compose", "run docker compose with the site's files", where=Where.COMMAND_LINE),

@@ -7,12 +7,12 @@ which it is not certain that it is old. What can be done after a deployment is r
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from graasp_local.errors import NeedsYou, Refused
 from graasp_local.estimate import Estimate, estimate_downtime
-from graasp_local.events import Event, WalkStarted
+from graasp_local.events import Event, Probed, WalkEnded, WalkStarted
 from graasp_local.execute import Circumstances, execute
 from graasp_local.journal import Journal
 from graasp_local.lock import Patience, held_lock
@@ -21,6 +21,7 @@ from graasp_local.perform import Performer
 from graasp_local.perform.migrating import read_pending
 from graasp_local.perform.preflight import check_preflight, check_transition
 from graasp_local.plan import DeployRequest, Plan, plan_deploy, plan_rollback, plan_transition
+from graasp_local.ports import Prober
 from graasp_local.postgres import snapshot_name
 from graasp_local.states import (
     TABLE,
@@ -68,6 +69,8 @@ class Walk:
     on_failure: OnFailure = OnFailure.HOLD
     lock_wait: float = 0.0
     """Seconds to wait for a walk that is under way."""
+    prober: Prober | None = None
+    """Measures the downtime as a visitor would; without one it is the time between closing and opening the gate."""
 
 
 def make_plan(planner: Planner, observed: ObservedState) -> Plan:
@@ -145,7 +148,7 @@ def run(world: World, walk: Walk) -> Iterator[Event]:
 
         circumstances = Circumstances(perform, world.observe, recover, world.clock, world.interruption)
         try:
-            for event in execute(started, before, circumstances):
+            for event in probed(execute(started, before, circumstances), walk.prober):
                 journal.write(event, world.clock.now())
                 yield event
         finally:
@@ -155,6 +158,20 @@ def run(world: World, walk: Walk) -> Iterator[Event]:
 def _last_walk_was_killed(world: World) -> bool:
     walks = read_walks(world.site.journal_directory)
     return bool(walks) and walks[-1].outcome is None
+
+
+def probed(events: Iterator[Event], prober: Prober | None) -> Iterator[Event]:
+    """The same events, with what visitors met before the last one, whose downtime then is the prober's."""
+    if prober is None:
+        yield from events
+        return
+    prober.start()
+    for event in events:
+        if isinstance(event, WalkEnded):
+            report = prober.stop(Gate.OPEN if event.state == InfraState.RUNNING else Gate.CLOSED)
+            yield Probed(report)
+            event = replace(event, downtime_seconds=report.downtime_seconds)
+        yield event
 
 
 def _new_journal(world: World, name: str) -> Journal:

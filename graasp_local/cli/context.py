@@ -13,6 +13,7 @@ import click
 
 if TYPE_CHECKING:
     from graasp_local.engine.docker_engine import DockerEngine
+    from graasp_local.engine.prober import Change, EdgeProber
     from graasp_local.site import Site
     from graasp_local.world import InterruptionFlag, World
 
@@ -49,6 +50,12 @@ class Context:
             clock=SystemClock(),
             interruption=interruption,
         )
+
+    def prober(self, on_change: Callable[[Change], None] = lambda _: None) -> EdgeProber:
+        from graasp_local.engine.http_edge import HttpEdge
+        from graasp_local.engine.prober import EdgeProber
+
+        return EdgeProber(HttpEdge(self.site.settings), on_change)
 
 
 pass_context = click.make_pass_decorator(Context)

@@ -30,6 +30,7 @@ from graasp_local.cli.context import Context, pass_context
     show_default=True,
     help="Seconds after which a migration is ended and taken back.",
 )
+@click.option("--probe", is_flag=True, help="Ask the site as visitors do meanwhile, and record what they met.")
 @pass_context
 def command(
     context: Context,
@@ -43,6 +44,7 @@ def command(
     on_failure: str,
     drain_limit: float,
     migration_limit: float,
+    probe: bool,
 ) -> None:
     """Deploy a version: close the site, migrate the database, start the new version, verify it, open the site.
 
@@ -62,8 +64,8 @@ def command(
     walk(
         context,
         f"deploy-{version}",
-        f"graasp-local deploy --version {version}" + (" --hold" if hold else ""),
-        How(dry_run=dry_run, as_json=json_lines, ask=not yes and not json_lines, lock_wait=lock_wait),
+        f"graasp-local deploy --version {version}" + (" --hold" if hold else "") + (" --probe" if probe else ""),
+        How(dry_run=dry_run, as_json=json_lines, ask=not yes and not json_lines, lock_wait=lock_wait, probe=probe),
         lambda world: lambda observed: walks.deployment_plan(world, observed, request),
         on_failure,
     )

@@ -17,6 +17,7 @@ from graasp_local.errors import ExitCode, GraaspLocalError, Interrupted
 from graasp_local.events import (
     Event,
     Outcome,
+    Probed,
     RollbackStarted,
     StepEnded,
     StepOutcome,
@@ -40,13 +41,14 @@ if TYPE_CHECKING:
 class How:
     """How a person or script wants a walk: `dry_run` shows it only, `ask` asks on a terminal first.
 
-    `lock_wait` is how many seconds to wait for a walk that is under way.
+    `lock_wait` is how many seconds to wait for a walk that is under way; `probe` asks the site as visitors meanwhile.
     """
 
     dry_run: bool
     as_json: bool
     ask: bool
     lock_wait: float = 0.0
+    probe: bool = False
 
 
 def walk(
@@ -78,7 +80,8 @@ def walk(
                 sys.exit(ExitCode.DONE)
         with _interruptible(interruption):
             printer = _Unbreakable(_JsonLines() if how.as_json else _Narration(world, already_shown=shown is not None))
-            wanted = walks.Walk(make_plan, command, name, shown, walks.OnFailure(on_failure), how.lock_wait)
+            prober = context.prober() if how.probe else None
+            wanted = walks.Walk(make_plan, command, name, shown, walks.OnFailure(on_failure), how.lock_wait, prober)
             _say_who_is_waited_for(world, how)
             for event in walks.run(world, wanted):
                 printer.show(event)
@@ -208,6 +211,9 @@ class _Narration:
             case StepEnded():
                 self._stop_spinning()
                 self._console.print(self._ended_line(event))
+            case Probed(report=report):
+                for line in report.as_lines():
+                    self._console.print(f"  probe, {line}", markup=False)
             case WalkEnded():
                 self._stop_spinning()
                 for sentence in event.problem:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from graasp_local.ports import CoreAnswer
 
 GATE_PATH = "/.graasp/gate"
-_LONGEST_BYTES = 10_000_000
 _AS_BROWSER = {"Accept": "text/html"}
 _AS_PROGRAM = {"Accept": "application/json"}
 
@@ -28,11 +27,12 @@ class HttpEdge:
     """The edge of a site with these settings; `timeout` in seconds for each request."""
 
     def __init__(self, settings: Settings, timeout: float = 5.0) -> None:
-        self._settings = settings
         self._timeout = timeout
-        self._bypass = {settings.header_name: settings.header_secret}
+        self.bypass = {settings.header_name: settings.header_secret}
         bound_to_all = settings.bind == "0.0.0.0"  # noqa: S104 - compared, not bound
-        self._host = engine_host() if bound_to_all or engine_host() != "127.0.0.1" else settings.bind
+        machine = engine_host() if bound_to_all or engine_host() != "127.0.0.1" else settings.bind
+        self.address = (machine, settings.port)
+        self.host = f"{machine}:{settings.port}"
 
     def gate(self) -> Gate:
         answer = self.ask(GATE_PATH, {})
@@ -49,7 +49,7 @@ class HttpEdge:
         if self.gate() is not gate:
             return (f"nginx answers that the gate is {self.gate()}.",)
         failures = []
-        with_bypass = self.ask(GATE_PATH, self._bypass)
+        with_bypass = self.ask(GATE_PATH, self.bypass)
         if with_bypass is None or with_bypass.status != 200:
             failures.append("The maintenance header does not pass the gate.")
         if gate is Gate.CLOSED:
@@ -74,9 +74,9 @@ class HttpEdge:
         from graasp_local.version import version_said_by_core
 
         for prefix in ("/api", ""):
-            said = self.ask(f"{prefix}/version", {**_AS_PROGRAM, **self._bypass})
+            said = self.ask(f"{prefix}/version", {**_AS_PROGRAM, **self.bypass})
             if said is not None and said.status == 200:
-                smoke = self.ask(f"{prefix}/maintenance/next", {**_AS_PROGRAM, **self._bypass})
+                smoke = self.ask(f"{prefix}/maintenance/next", {**_AS_PROGRAM, **self.bypass})
                 return CoreAnswer(version_said_by_core(said.body), smoke is not None and smoke.status == 200)
             if said is None or said.status != 404:
                 return None
@@ -84,9 +84,8 @@ class HttpEdge:
 
     def ask(self, path: str, headers: Mapping[str, str]) -> Answer | None:
         """One GET; None if nobody answers in time."""
-        host = f"{self._host}:{self._settings.port}"
         try:
-            with socket.create_connection((self._host, self._settings.port), self._timeout) as connection:
-                return plain_http.get(connection, host, path, headers, _LONGEST_BYTES)
+            with socket.create_connection(self.address, self._timeout) as connection:
+                return plain_http.get(connection, self.host, path, headers, plain_http.LONGEST_BYTES)
         except (OSError, plain_http.NotHttpError):
             return None

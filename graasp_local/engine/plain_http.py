@@ -10,6 +10,9 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+LONGEST_BYTES = 10_000_000
+"""More than any page of a site that is asked for to see whether it answers."""
+
 _PIECE_BYTES = 65536
 
 
