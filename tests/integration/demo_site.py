@@ -53,10 +53,11 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = GIVE_UP_
 
 
 class DemoSite:
-    """One site of its own: project, port and directory are nobody else's."""
+    """One site of its own: project, port and directory are nobody else's. `docker_host` names another engine."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, docker_host: str | None = None) -> None:
         self.directory = directory
+        self.environment = {**os.environ, **({"DOCKER_HOST": docker_host} if docker_host else {})}
         self.port = free_port()
         self.project = f"gltest-{uuid.uuid4().hex[:8]}"
         self.run("init", str(directory), "--demo", "--project", self.project, "--port", str(self.port), on_site=False)
@@ -72,7 +73,7 @@ class DemoSite:
             text=True,
             timeout=300,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, **(env or {})},
+            env={**self.environment, **(env or {})},
         )
         assert done.returncode == code, f"{words} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr
@@ -87,6 +88,7 @@ class DemoSite:
             stdin=subprocess.DEVNULL,
             text=True,
             start_new_session=True,
+            env=self.environment,
         )
 
     def deploy(self, version: str, *words: str, code: int = 0) -> dict[str, Any]:
@@ -103,13 +105,16 @@ class DemoSite:
 
     def containers(self, *, one_offs: bool = False) -> dict[str, dict[str, Any]]:
         """What the engine itself says, by service."""
-        with closing(docker.from_env()) as client:
+        with closing(self.engine()) as client:
             found = client.api.containers(all=True, filters={"label": f"{PROJECT_LABEL}={self.project}"})
             return {
                 c["Labels"][SERVICE_LABEL]: client.api.inspect_container(c["Id"])
                 for c in found
                 if (c["Labels"]["com.docker.compose.oneoff"] == "True") == one_offs
             }
+
+    def engine(self) -> docker.DockerClient:
+        return docker.from_env(environment=self.environment)
 
     def running(self) -> set[str]:
         return {name for name, found in self.containers().items() if found["State"]["Running"]}

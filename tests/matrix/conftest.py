@@ -1,0 +1,70 @@
+"""The matrix of faults: sites to hurt, an engine to hurt, and the record that docs/reliability.md is made from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.matrix.matrix_site import MatrixSite
+from tests.matrix.private_engine import PrivateEngine
+from tests.matrix.record import Record
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--matrix-results", type=Path, help="Append what each case did and saw to this file.")
+
+
+@pytest.fixture(scope="session")
+def private_engine() -> Iterator[PrivateEngine]:
+    engine = PrivateEngine()
+    engine.start()
+    try:
+        engine.load_demo_images()
+        yield engine
+    finally:
+        engine.stop()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MatrixSite]:
+    """On the machine's engine; for faults that hurt this site alone."""
+    site = MatrixSite(tmp_path_factory.mktemp("matrix") / "site")
+    try:
+        site.make_ready()
+        yield site
+    finally:
+        site.down()
+
+
+@pytest.fixture
+def record(request: pytest.FixtureRequest) -> Record:
+    """What a case says of itself, in words for the table."""
+    record = Record(*_family_and_case(request.node))
+    request.node.stash[_RECORD] = record
+    return record
+
+
+_RECORD = pytest.StashKey[Record]()
+
+
+def _family_and_case(node: pytest.Item) -> tuple[str, str]:
+    module = node.getparent(pytest.Module)
+    assert module is not None
+    assert module.obj.__doc__ is not None
+    title = module.obj.__doc__.partition("\n")[0].partition(":")[0].rstrip(".")
+    return title, node.nodeid.partition("::")[2]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    report = yield  # type: ignore[func-returns-value,unused-ignore]
+    file = item.config.getoption("--matrix-results")
+    record = item.stash.get(_RECORD, None)
+    if call.when == "call" and file is not None and record is not None:
+        line = {**record.as_json(), "passed": report.passed, "seconds": round(report.duration, 1)}  # type: ignore[attr-defined]
+        with file.open("a") as results:
+            results.write(json.dumps(line) + "\n")
+    return report

@@ -1,0 +1,127 @@
+"""graasp-local with a fault at one point of one step, for the matrix: `python -m tests.matrix.faulty VERB …`.
+
+GRAASP_LOCAL_FAULT is the point, as JSON (see Point). Nothing of the product knows of it: the one method that does steps
+and the one that records them are wrapped here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from graasp_local.events import Event, StepEnded
+from graasp_local.journal import Journal
+from graasp_local.perform import Performer
+from graasp_local.steps import Step, step_name
+from graasp_local.world import SystemClock
+
+VARIABLE = "GRAASP_LOCAL_FAULT"
+_GIVE_UP_SECONDS = 120
+
+
+class When(StrEnum):
+    BEFORE = "before"
+    """The step is announced in the journal, and nothing of it was done."""
+    DURING = "during"
+    """Its effect is under way, or done and not yet recorded."""
+    AFTER = "after"
+    """It is done and recorded; the next one is not announced."""
+
+
+class What(StrEnum):
+    DIE = "die"
+    """SIGKILL to this process alone: commands that it had started go on without it."""
+    WAIT = "wait"
+    """Say that the point is reached, and wait until the test has done its harm and says to go on."""
+    TURN_CLOCK_BACK = "turn-clock-back"
+    """From here on the machine's clock is a day behind."""
+
+
+A_DAY_BACK = -86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """`seconds` after its beginning is during a step; `meeting` is a directory in which the test is met.
+
+    `clock_offset` is how wrong the machine's clock is from the beginning, in seconds.
+    """
+
+    when: When
+    step: str
+    what: What = What.DIE
+    seconds: float = 0.0
+    meeting: str = ""
+    clock_offset: float = 0.0
+
+    def as_variable(self) -> dict[str, str]:
+        return {VARIABLE: json.dumps(asdict(self))}
+
+    @property
+    def reached(self) -> Path:
+        return Path(self.meeting) / "reached"
+
+    @property
+    def go_on(self) -> Path:
+        return Path(self.meeting) / "go-on"
+
+
+def happen(point: Point) -> None:
+    if point.what is What.DIE:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if point.what is What.TURN_CLOCK_BACK:
+        set_clock(A_DAY_BACK)
+        return
+    if point.reached.exists():
+        return  # once is enough: a rollback has steps of the same name
+    point.reached.touch()
+    deadline = time.monotonic() + _GIVE_UP_SECONDS
+    while not point.go_on.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def set_clock(offset: float) -> None:
+    SystemClock.now = lambda self: time.time() + offset  # type: ignore[method-assign]
+
+
+def install(point: Point) -> None:
+    set_clock(point.clock_offset)
+    perform, write = Performer.perform, Journal.write
+
+    def perform_with_fault(self: Performer, step: Step) -> Iterator[str]:
+        here = step_name(step) == point.step
+        if here and point.when is When.BEFORE:
+            happen(point)
+        if here and point.when is When.DURING:
+            timer = threading.Timer(point.seconds, happen, [point])
+            timer.start()
+            yield from perform(self, step)
+            timer.cancel()
+            happen(point)  # it was quicker than half of what it took before
+        else:
+            yield from perform(self, step)
+
+    def write_with_fault(self: Journal, event: Event, now: float) -> None:
+        write(self, event, now)
+        if point.when is When.AFTER and isinstance(event, StepEnded) and event.name == point.step:
+            happen(point)
+
+    Performer.perform = perform_with_fault  # type: ignore[method-assign]
+    Journal.write = write_with_fault  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    said = json.loads(os.environ.pop(VARIABLE))
+    install(Point(**{**said, "when": When(said["when"]), "what": What(said["what"])}))
+    from graasp_local.cli.main import main
+
+    sys.argv[0] = "graasp-local"
+    main()

@@ -1,0 +1,56 @@
+"""What has to hold after every fault, said in words for the record; each function fails the test if it does not."""
+
+from __future__ import annotations
+
+from tests.integration.demo_site import AS_PROGRAM, wait_for
+from tests.matrix.matrix_site import Data, Ended, MatrixSite, Visitor
+
+
+def nothing_is_lost(site: MatrixSite, before: Data, visitor: Visitor | None = None) -> str:
+    """Every row from before is there, byte for byte, and every write that a visitor was told of."""
+    after = site.data()
+    assert after.restricted_to(before).rows == before.rows
+    if visitor is None:
+        return str(before)
+    lost = [key for key in visitor.confirmed if f"item {key}" not in after.rows]
+    assert not lost, f"{len(lost)} of {len(visitor.confirmed)} confirmed writes are lost"
+    return f"{before}; {len(visitor.confirmed)} writes meanwhile"
+
+
+def serves(site: MatrixSite, version: str) -> str:
+    """Running, open, of one version, with nothing unfinished and nothing left over; a visitor is served."""
+    # After a fault services may still be on their way up by themselves.
+    told = {}
+
+    def runs() -> bool:
+        told.update(site.status())
+        return bool(told["state"] == "running")
+
+    wait_for(runs, "the site runs")
+    assert (told["version"], told["gate"], told["unfinished"], told["drift"]) == (version, "open", None, [])
+    assert site.containers(one_offs=True) == {}
+    assert site.ask("/api/version", AS_PROGRAM).json()["version"] == f"v{version}"
+    return f"running, gate open, {version}"
+
+
+def names_the_two_ways(site: MatrixSite) -> None:
+    """The site says that a walk was cut off, and which two commands go on."""
+    told = site.status()
+    assert told["unfinished"], told
+    assert told["next"] == ["graasp-local resume", "graasp-local rollback"]
+
+
+def ends_well(site: MatrixSite, ended: Ended, allowed: tuple[int, ...]) -> str:
+    """With one of these exit codes, and the site where that code says; where it says so, one command further."""
+    assert ended.code in allowed, ended.said
+    match ended.code:
+        case 0:
+            return f"exit code 0: {serves(site, '1.1.0')}"
+        case 10:
+            return f"refused (exit code 10): {serves(site, '1.0.0')}"
+        case 20:
+            return f"rolled back (exit code 20): {serves(site, '1.0.0')}"
+        case code:
+            names_the_two_ways(site)
+            site.run("rollback")
+            return f"exit code {code}, then rollback (exit code 0): {serves(site, '1.0.0')}"
