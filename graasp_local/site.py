@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,7 @@ from graasp_local.selection import IMAGE_KEY, VERSION_KEY, VOLUME_KEY, Selection
 from graasp_local.server import DatabaseServer, first_volume
 from graasp_local.service_cache import services_of
 from graasp_local.settings import Settings, parse_settings
+from graasp_local.settings.table import SETTLED, UMAMIS_OWN
 from graasp_local.stack import (
     ServiceDefinition,
     copy_stack,
@@ -54,7 +56,22 @@ class Site:
     @property
     def files_with_secrets(self) -> tuple[Path, ...]:
         """What nobody but the owner may read, whether it is there or not."""
-        return (self.env_file, self.own_directory)
+        return (self.env_file, self.old_env_file, self.own_directory)
+
+    @property
+    def old_env_file(self) -> Path:
+        """`.env` as it was before the last rotation of secrets."""
+        return self.directory / ".env.old"
+
+    @property
+    def rotation_file(self) -> Path:
+        """New secrets on their way into the database and `.env`; there only while, or after, that was cut off."""
+        return self.own_directory / "rotation.env"
+
+    @property
+    def rotations_file(self) -> Path:
+        """One JSON object a line for each rotation of secrets: when, and which keys."""
+        return self.own_directory / "rotations.jsonl"
 
     @property
     def journal_directory(self) -> Path:
@@ -120,11 +137,25 @@ class Site:
     @cached_property
     def settings_digest(self) -> str:
         """Changes when `.env`, the override or the stack does; containers carry it, so that a change is noticed."""
-        digest = hashlib.sha256(json.dumps(sorted(self.settings.values.items())).encode())
+        digest = self._digest_of(self.settings.values.keys() - SETTLED)
         if self.override_file.exists():
             digest.update(self.override_file.read_bytes())
         digest.update(stack_digest())
         return digest.hexdigest()[:16]
+
+    @cached_property
+    def umami_digest(self) -> str:
+        """Changes when umami's own secrets do. umami has its own, since it is restarted for nothing else."""
+        return self._digest_of(UMAMIS_OWN).hexdigest()[:16]
+
+    @property
+    def settings_digests(self) -> frozenset[str]:
+        """What the containers of a site carry whose settings are those of now."""
+        return frozenset({self.settings_digest, self.umami_digest})
+
+    def _digest_of(self, keys: Collection[str]) -> hashlib._Hash:
+        told = sorted((key, value) for key, value in self.settings.values.items() if key in keys)
+        return hashlib.sha256(json.dumps(told).encode())
 
     @property
     def stack_files(self) -> tuple[Path, ...]:
@@ -203,6 +234,7 @@ class Site:
         lines = ["# Written by graasp-local. `deploy` changes the version, `upgrade-database` the database server."]
         lines.append(f"GRAASP_STACK={self.stack_copy}")
         lines.append(f"GRAASP_SETTINGS={self.settings_digest}")
+        lines.append(f"GRAASP_UMAMI_SETTINGS={self.umami_digest}")
         lines += selection_lines(selection)
         text = "\n".join(lines) + "\n"
         if not file.exists() or file.read_text() != text:

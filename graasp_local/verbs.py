@@ -57,6 +57,12 @@ TABLE = (
     Verb("probe", "ask the site as visitors do, on both sides of the gate", where=Where.COMMAND_LINE),
     Verb("bypass", "print what passes a closed gate", "b", "Bypass"),
     Verb("config", "check the settings of the site, or show them", where=Where.COMMAND_LINE),
+    Verb(
+        "secrets",
+        "list the secrets of the site, or give some new values",
+        where=Where.COMMAND_LINE,
+        effect=Effect.CHANGES,
+    ),
     Verb("compose", "run docker compose with the site's files", where=Where.COMMAND_LINE),
     Verb("completion", "print a completion script for your shell", where=Where.COMMAND_LINE),
     Verb("tui", "open the terminal UI, or serve it to a browser", where=Where.COMMAND_LINE),

@@ -30,6 +30,10 @@ class Context:
 
         return find_site(self.named_site, Path.cwd())
 
+    def forget_site(self) -> None:
+        """Read the site's settings anew on next use: they have changed."""
+        self.__dict__.pop("site", None)
+
     def engine(self, narrate: Callable[[str], None] = lambda _: None) -> DockerEngine:
         from graasp_local.engine.docker_engine import engine_for
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 import click
 
 from graasp_local.cli.context import Context, narrate_command, print_json, silence_output
+from graasp_local.cli.mending import finish_rotation
 from graasp_local.errors import ExitCode, GraaspLocalError, Interrupted
 from graasp_local.events import (
     Event,
@@ -65,6 +66,7 @@ def walk(
     interruption = InterruptionFlag()
     code = ExitCode.UNEXPECTED
     with refusals_as_json(wanted=how.as_json):
+        finish_rotation(context)
         world = context.world(interruption, (lambda _: None) if how.as_json else narrate_command)
         make_plan = planner(world)
         _say_what_was_left(world)

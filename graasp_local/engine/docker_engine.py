@@ -55,7 +55,7 @@ class DockerEngine:
         return EngineFacts(version["Version"], compose_version(), f"{version['Os']}/{version['Arch']}", free)
 
     def see(self) -> SeenServices:
-        return seen(self.containers(), self._site.services, self._site.settings_digest)
+        return seen(self.containers(), self._site.services, self._site.settings_digests)
 
     def start(self, services: Sequence[str]) -> None:
         """Create, recreate or start these services; does not wait for their health."""

@@ -46,7 +46,7 @@ class DockerLive:
     def listing(self) -> Listing:
         containers = self._containers()
         found = tuple(self._seen(c) for c in containers if c["Labels"].get(ONE_OFF_LABEL) != "True")
-        return Listing(seen(containers, self._site.services, self._site.settings_digest), found)
+        return Listing(seen(containers, self._site.services, self._site.settings_digests), found)
 
     def changes(self) -> _Changes:
         filters = {"type": "container", "event": [*_TELLING_EVENTS], "label": self._project_label}

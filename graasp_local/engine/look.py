@@ -17,6 +17,6 @@ from graasp_local.states import ObservedState
 def look_at(site: Site) -> ObservedState:
     """The site as it is just now. Raises EngineUnreachable."""
     return observe(
-        lambda: seen(containers_of(site.settings.project), site.services, site.settings_digest),
+        lambda: seen(containers_of(site.settings.project), site.services, site.settings_digests),
         HttpEdge(site.settings).gate,
     )

@@ -5,7 +5,7 @@ Pure but for the type of its input: the dictionaries that `GET /containers/json`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from graasp_local.observation import SeenServices
@@ -29,16 +29,16 @@ _WORST_FIRST = (
 
 
 def seen(
-    containers: Iterable[Mapping[str, Any]], defined: Iterable[ServiceDefinition], settings_digest: str
+    containers: Iterable[Mapping[str, Any]], defined: Iterable[ServiceDefinition], settings_digests: Collection[str]
 ) -> SeenServices:
     """Services as defined and as found; a defined one without a container is absent.
 
-    `settings_digest` is that of the settings now; a container that says another one is outdated.
+    `settings_digests` are those of the settings now; a container that says another one is outdated.
     """
     found: dict[str, list[ObservedService]] = {}
     migrations = []
     for container in containers:
-        service = _observed(container, settings_digest)
+        service = _observed(container, settings_digests)
         if service is None:
             continue
         if service.group is ServiceGroup.MIGRATION:
@@ -58,7 +58,7 @@ def seen(
     return SeenServices(tuple(services), tuple(sorted(migrations)))
 
 
-def _observed(container: Mapping[str, Any], settings_digest: str) -> ObservedService | None:
+def _observed(container: Mapping[str, Any], settings_digests: Collection[str]) -> ObservedService | None:
     labels = container["Labels"]
     try:
         group = ServiceGroup(labels.get(GROUP_LABEL, ""))
@@ -71,7 +71,7 @@ def _observed(container: Mapping[str, Any], settings_digest: str) -> ObservedSer
         health=_health(container.get("Status", "")),
         image=container.get("Image", ""),
         version=labels.get(VERSION_LABEL, ""),
-        outdated=container["State"] == "running" and labels.get(SETTINGS_LABEL, settings_digest) != settings_digest,
+        outdated=container["State"] == "running" and labels.get(SETTINGS_LABEL) not in (None, *settings_digests),
     )
 
 

@@ -270,9 +270,16 @@ ALL: tuple[Setting | Option, ...] = (*SETTINGS, *OPTIONS)
 """Every key that means something in a `.env`, in the order in which `init` writes it."""
 
 OWN_VARIABLES = frozenset(
-    {"GRAASP_VERSION", "GRAASP_STACK", "GRAASP_SETTINGS", "GRAASP_DB_IMAGE", "GRAASP_DB_VOLUME", "GRAASP_DB_INSTEAD_OF"}
+    {"GRAASP_VERSION", "GRAASP_STACK", "GRAASP_SETTINGS", "GRAASP_UMAMI_SETTINGS"}
+    | {"GRAASP_DB_IMAGE", "GRAASP_DB_VOLUME", "GRAASP_DB_INSTEAD_OF"}
 )
 """What graasp-local itself tells Compose (.graasp-local/version.env); not to be set by hand."""
+
+UMAMIS_OWN = frozenset({"UMAMI_DB_PASSWORD", "UMAMI_APP_SECRET"})
+"""What umami alone is made anew for: it migrates its own database at every start, so it is left alone otherwise."""
+
+SETTLED = UMAMIS_OWN | {"POSTGRES_PASSWORD"}
+"""Secrets that need no service but umami to be made anew: db reads its passwords once, on an empty directory."""
 
 
 def is_secret(key: str) -> bool:

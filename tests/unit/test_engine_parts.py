@@ -55,32 +55,32 @@ def container(
     ],
 )
 def test_health_is_read_from_the_listing(text: str, health: Health) -> None:
-    (_, core) = seen([container("core", "graasp", status=text)], DEFINED, "now").services
+    (_, core) = seen([container("core", "graasp", status=text)], DEFINED, {"now"}).services
     assert core.health is health
 
 
 def test_a_defined_service_without_a_container_is_absent() -> None:
-    assert [service.status for service in seen([], DEFINED, "now").services] == [Status.ABSENT, Status.ABSENT]
+    assert [service.status for service in seen([], DEFINED, {"now"}).services] == [Status.ABSENT, Status.ABSENT]
 
 
 @pytest.mark.parametrize(("digest", "outdated"), [("now", False), ("before", True)])
 def test_a_container_made_with_other_settings_is_outdated(digest: str, *, outdated: bool) -> None:
     core = container("core", "graasp")
     core["Labels"]["org.graasp.settings"] = digest
-    assert seen([core], DEFINED, "now").services[1].outdated is outdated
+    assert seen([core], DEFINED, {"now"}).services[1].outdated is outdated
 
 
 def test_a_running_migration_is_seen_and_an_ended_one_is_not() -> None:
     one_off = container("migrate", "migration")
     one_off["Labels"]["com.docker.compose.oneoff"] = "True"
-    assert seen([one_off], DEFINED, "now").migrations == ("site-migrate-1",)
-    assert seen([{**one_off, "State": "exited"}], DEFINED, "now").migrations == ()
+    assert seen([one_off], DEFINED, {"now"}).migrations == ("site-migrate-1",)
+    assert seen([{**one_off, "State": "exited"}], DEFINED, {"now"}).migrations == ()
 
 
 def test_one_offs_of_other_services_do_not_count() -> None:
     shell = container("core", "graasp")
     shell["Labels"]["com.docker.compose.oneoff"] = "True"
-    assert seen([shell], DEFINED, "now").services[1].status is Status.ABSENT
+    assert seen([shell], DEFINED, {"now"}).services[1].status is Status.ABSENT
 
 
 def test_of_several_containers_the_worst_speaks() -> None:
@@ -93,7 +93,7 @@ def test_of_several_containers_the_worst_speaks() -> None:
 
 
 def test_a_container_whose_service_is_no_longer_defined_still_counts() -> None:
-    assert [s.name for s in seen([container("old", "graasp")], DEFINED, "now").services] == ["db", "core", "old"]
+    assert [s.name for s in seen([container("old", "graasp")], DEFINED, {"now"}).services] == ["db", "core", "old"]
 
 
 TCP_TABLE = """\

@@ -1,0 +1,60 @@
+"""A rotation of secrets that was cut off, brought to its end before anything else is done with the site."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from graasp_local.cli.context import Context
+from graasp_local.errors import NeedsYou
+
+if TYPE_CHECKING:
+    from graasp_local.rotating import Roles
+
+
+def finish_rotation(context: Context) -> bool:
+    """Whether there was one, and it is finished now. If the database does not answer, says so and goes on."""
+    if not context.site.rotation_file.exists():
+        return False
+    from graasp_local import rotating
+    from graasp_local.lock import held_lock
+    from graasp_local.world import SystemClock
+
+    site = context.site
+    with held_lock(site.lock_file, "finishing a rotation of secrets"), uninterrupted():
+        rotation = rotating.cut_off(site)
+        if rotation is None:
+            return False
+        names = ", ".join(rotation.keys)
+        try:
+            rotating.finish(site, roles_of(context), SystemClock())
+        except NeedsYou as error:
+            click.echo(
+                f"A rotation of secrets was cut off ({names}), and cannot be finished yet: {error.what}", err=True
+            )
+            return False
+    click.echo(f"A rotation of {names} was cut off, and is finished now.", err=True)
+    context.forget_site()
+    return True
+
+
+def roles_of(context: Context) -> Roles:
+    """The roles of the site's own database server."""
+    from graasp_local.postgres_roles import PostgresRoles
+
+    return PostgresRoles(context.engine().database_address, context.site.settings.postgres_password)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """ctrl-C, SIGTERM and a hang-up wait until this short part is done."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)

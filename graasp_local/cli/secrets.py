@@ -1,0 +1,200 @@
+"""`graasp-local secrets list` and `graasp-local secrets rotate`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from graasp_local.cli import options
+from graasp_local.cli.context import Context, pass_context, print_json
+from graasp_local.errors import ExitCode, NeedsYou, Refused, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from graasp_local.settings import Setting
+    from graasp_local.settings.rotation import Rotation
+    from graasp_local.states import InfraState
+    from graasp_local.walks import Planner
+    from graasp_local.world import World
+
+
+@click.group("secrets")
+def command() -> None:
+    """List the secrets of the site, or give some of them new values."""
+
+
+@command.command("list")
+@click.option("--json", "json_object", is_flag=True, help="One JSON object.")
+@pass_context
+def list_secrets(context: Context, *, json_object: bool) -> None:
+    """List the secrets: how long each is, when it was last rotated, what a new one breaks. Never a value."""
+    from graasp_local import rotating
+    from graasp_local.cli.tables import print_table
+    from graasp_local.settings import SETTINGS
+    from graasp_local.settings.rotation import breaks, rotatable
+
+    values = context.site.settings.values
+    ages = rotating.ages(context.site)
+    can_be = {setting.key for setting in rotatable()}
+    told = [
+        {
+            "key": setting.key,
+            "length": len(values[setting.key]),
+            "rotatable": setting.key in can_be,
+            "rotated": ages.get(setting.key),
+            "breaks": breaks(setting),
+        }
+        for setting in SETTINGS
+        if setting.secret is not None
+    ]
+    if json_object:
+        print_json({"secrets": told})
+        return
+    rows = [
+        (
+            str(secret["key"]),
+            str(secret["length"]),
+            str(secret["rotated"] or "not known")[:10],
+            str(secret["breaks"] if secret["rotatable"] else "Cannot be rotated here."),
+        )
+        for secret in told
+    ]
+    print_table(["SECRET", "LENGTH", "ROTATED", "A NEW ONE"], rows)
+
+
+@command.command("rotate")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--all", "every", is_flag=True, help="Rotate every secret that can be.")
+@options.dry_run
+@click.option("--json", "json_lines", is_flag=True, help="JSON lines on stdout, as of a walk; needs --yes.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask. Without a terminal this is needed: it logs people out.")
+@pass_context
+def rotate(
+    context: Context, names: tuple[str, ...], *, every: bool, dry_run: bool, json_lines: bool, yes: bool
+) -> None:
+    """Give the secrets of these NAMEs new values, in the database too, and make the services anew that use them.
+
+    What a new value logs out or breaks is said first. Without a NAME a rotation that was cut off is finished.
+    """
+    from graasp_local.cli.mending import finish_rotation, uninterrupted
+    from graasp_local.cli.walking import How, refusals_as_json, walk
+    from graasp_local.settings.rotation import chosen, new_rotation, rotatable
+
+    with refusals_as_json(wanted=json_lines):
+        finished = finish_rotation(context)
+        if finished and not names and not every:
+            click.echo("`graasp-local status` says what has to be made anew for it.", err=True)
+            sys.exit(ExitCode.DONE)
+        if not names and not every:
+            raise UsageError(
+                "No secret is named.",
+                "Nothing was touched.",
+                "`graasp-local secrets list` lists them; --all takes all.",
+            )
+        settings = rotatable() if every else chosen(names)
+        target, planner = _way_into_effect(context, settings)
+        _say_what_breaks(settings)
+        if target is not None and dry_run:
+            _show_plan(context, planner)
+        if dry_run:
+            sys.exit(ExitCode.DONE)
+        _agree(yes=yes, may_ask=not json_lines and sys.stdin.isatty() and sys.stderr.isatty())
+        with uninterrupted():
+            kept = _rotate(context, new_rotation(settings), names)
+        click.echo(f"New values are in .env. The old file is {kept}: remove it when all is well.", err=True)
+        if json_lines:
+            keys = [setting.key for setting in settings]
+            print_json({"event": "secrets-rotated", "keys": keys, "kept": str(kept)})
+    context.forget_site()
+    if target is None:
+        click.echo("No service that is on has to be made anew for it.", err=True)
+        sys.exit(ExitCode.DONE)
+    what = f"graasp-local secrets rotate {shlex.join(names)}".strip()
+    walk(context, "rotate-secrets", what, How(dry_run=False, as_json=json_lines, ask=False), planner)
+
+
+def _way_into_effect(
+    context: Context, settings: Sequence[Setting]
+) -> tuple[InfraState | None, Callable[[World], Planner]]:
+    """The state to come back to, None where nothing has to be made anew; and the planner of the walk there.
+
+    Raises Refused where the site is in no state that could be come back to.
+    """
+    from graasp_local import walks
+    from graasp_local.recreation import outdated, services_to_recreate
+    from graasp_local.states import Absent, Drifted, InState, classify
+    from graasp_local.world import InterruptionFlag
+
+    world = context.world(InterruptionFlag())
+    observed = world.observe()
+    services = services_to_recreate(context.site, [setting.key for setting in settings])
+
+    def planner_to(target: InfraState) -> Callable[[World], Planner]:
+        return lambda world: lambda seen: walks.transition_plan(world, outdated(seen, services), target)
+
+    match classify(observed):
+        case InState(state):
+            plan = walks.make_plan(planner_to(state)(world), observed)
+            return (state if plan.steps else None), planner_to(state)
+        case Absent():
+            from graasp_local.states import InfraState
+
+            return None, planner_to(InfraState.STOPPED)
+        case Drifted() as drifted:
+            raise Refused(
+                f"The site is in none of its states: {drifted.differences[0]}",
+                "Nothing was touched: new secrets on top of that would hide the cause.",
+                f"Mend it first: {drifted.mending_command}",
+            )
+
+
+def _show_plan(context: Context, planner: Callable[[World], Planner]) -> None:
+    from graasp_local import walks
+    from graasp_local.plan import render
+    from graasp_local.world import InterruptionFlag
+
+    world = context.world(InterruptionFlag())
+    click.echo(render(walks.make_plan(planner(world), world.observe())))
+
+
+def _say_what_breaks(settings: Sequence[Setting]) -> None:
+    from graasp_local.settings.rotation import breaks
+
+    for setting in settings:
+        click.echo(f"{setting.key}: {breaks(setting)}", err=True)
+
+
+def _agree(*, yes: bool, may_ask: bool) -> None:
+    if yes:
+        return
+    if not may_ask:
+        raise UsageError("Rotating secrets has to be agreed to.", "Nothing was touched.", "Add --yes.")
+    if not click.confirm("Go ahead?", default=False, err=True):
+        click.echo("Nothing was touched.", err=True)
+        sys.exit(ExitCode.DONE)
+
+
+def _rotate(context: Context, rotation: Rotation, names: Sequence[str]) -> Path:
+    from graasp_local import rotating
+    from graasp_local.cli.mending import roles_of
+    from graasp_local.lock import held_lock
+    from graasp_local.world import SystemClock
+
+    site = context.site
+    site.prepare()
+    with held_lock(site.lock_file, f"graasp-local secrets rotate {shlex.join(names)}".strip()):
+        try:
+            return rotating.rotate(site, rotation, roles_of(context), SystemClock())
+        except NeedsYou as error:
+            if site.rotation_file.exists():
+                raise
+            raise Refused(
+                error.what,
+                "Nothing was touched: database passwords are changed in the database too, so it has to be on.",
+                "`graasp-local apply db-only` starts it, if it is off.",
+            ) from error

@@ -1,0 +1,91 @@
+"""The passwords of the roles on the database server, asked and changed as its superuser.
+
+Knows that the superuser's own password may have been changed a moment ago, by a rotation that was cut off. Sends
+verifiers, never passwords: what Postgres logs of it is of no use to anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from graasp_local.errors import NeedsYou
+from graasp_local.settings.rotation import Rotation
+
+if TYPE_CHECKING:
+    import psycopg
+
+SUPERUSER = "postgres"
+_CONNECT_SECONDS = 5
+
+
+class PostgresRoles:
+    """`address` is asked for host and port at each connection; `password` is the superuser's, as `.env` has it."""
+
+    def __init__(self, address: Callable[[], tuple[str, int]], password: str) -> None:
+        self._address = address
+        self._password = password
+
+    def check(self) -> None:
+        with self._connection(SUPERUSER, self._password):
+            pass
+
+    def set_passwords(self, rotation: Rotation) -> None:
+        """One transaction: all or none. Then each role is seen to get in with its new password."""
+        with self._as_superuser(rotation.passwords) as connection:
+            _alter(connection, rotation.passwords)
+        for role, password in rotation.passwords.items():
+            with self._connection(role, password):
+                pass
+
+    @contextmanager
+    def _as_superuser(self, passwords: Mapping[str, str]) -> Iterator[psycopg.Connection]:
+        """With the new password if there is one and the server has it already, else with the old one."""
+        new = passwords.get(SUPERUSER)
+        if new is not None and self._gets_in(SUPERUSER, new):
+            with self._connection(SUPERUSER, new) as connection:
+                yield connection
+        else:
+            with self._connection(SUPERUSER, self._password) as connection:
+                yield connection
+
+    def _gets_in(self, role: str, password: str) -> bool:
+        try:
+            with self._connection(role, password):
+                return True
+        except NeedsYou:
+            return False
+
+    @contextmanager
+    def _connection(self, role: str, password: str) -> Iterator[psycopg.Connection]:
+        import psycopg
+
+        host, port = self._address()
+        database = "postgres" if role == SUPERUSER else role
+        try:
+            with psycopg.connect(
+                host=host,
+                port=port,
+                user=role,
+                password=password,
+                dbname=database,
+                connect_timeout=_CONNECT_SECONDS,
+                application_name="graasp-local",
+            ) as connection:
+                yield connection
+        except psycopg.Error as error:
+            reason = error.diag.message_primary or (str(error).strip().splitlines() or [type(error).__name__])[-1]
+            raise NeedsYou(
+                f"The database does not let {role} in: {reason}.",
+                "",
+                "`graasp-local doctor` looks for the cause; `graasp-local logs db` shows what the database says.",
+            ) from error
+
+
+def _alter(connection: psycopg.Connection, passwords: Mapping[str, str]) -> None:
+    from psycopg import sql
+
+    for role, password in passwords.items():
+        verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
+        connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(verifier)))

@@ -1,0 +1,37 @@
+"""Which services have to be made anew when settings change, and a site seen as if they were made too long ago.
+
+Read from the compose files: whoever uses a variable has to have its new value. The database is left out: it reads its
+passwords once, on an empty data directory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from graasp_local.settings.table import SETTLED
+from graasp_local.site import Site
+from graasp_local.stack_variables import services_using
+from graasp_local.states import ObservedState, ServiceGroup, Status
+
+_DIGEST_VARIABLE = "GRAASP_SETTINGS"
+"""Services that use it are made anew whenever the digest of all settings changes."""
+
+
+def services_to_recreate(site: Site, keys: Collection[str]) -> tuple[str, ...]:
+    """The services that a change of these keys makes anew, whether they are on or not. Raises ConfigurationError."""
+    changes_digest = bool({*keys} - SETTLED)
+    variables = {*keys, _DIGEST_VARIABLE} if changes_digest else {*keys}
+    untouched = {
+        service.name for service in site.services if service.group in (ServiceGroup.DATABASE, ServiceGroup.MIGRATION)
+    }
+    return tuple(name for name in services_using(site.stack_files, variables) if name not in untouched)
+
+
+def outdated(observed: ObservedState, services: Collection[str]) -> ObservedState:
+    """The same site with these services, where they run, made with settings from before."""
+    seen = tuple(
+        replace(service, outdated=True) if service.name in services and service.status is Status.RUNNING else service
+        for service in observed.services
+    )
+    return replace(observed, services=seen)

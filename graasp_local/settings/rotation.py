@@ -1,0 +1,93 @@
+"""Which secrets get new values, and how a `.env` is changed to have them. Pure, but for the values that are made.
+
+Refuses what cannot be rotated, and says why. Changes nothing of a `.env` but the values: comments, order and quotes of
+other lines stay.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from graasp_local.errors import UsageError
+from graasp_local.settings.table import SETTINGS, DatabasePassword, FromOutside, Generated, Setting
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """New values by key."""
+
+    values: Mapping[str, str] = field(repr=False)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(self.values)
+
+    @property
+    def passwords(self) -> Mapping[str, str]:
+        """The new passwords of roles in Postgres, by role."""
+        return {
+            setting.secret.role: self.values[setting.key]
+            for setting in SETTINGS
+            if setting.key in self.values and isinstance(setting.secret, DatabasePassword)
+        }
+
+
+def rotatable() -> tuple[Setting, ...]:
+    """The secrets that a new value can be made for, in the order of the table."""
+    return tuple(setting for setting in SETTINGS if isinstance(setting.secret, Generated | DatabasePassword))
+
+
+def chosen(names: Sequence[str]) -> tuple[Setting, ...]:
+    """The settings of these names, in the order of the table. Raises UsageError for one that cannot be rotated."""
+    by_key = {setting.key: setting for setting in SETTINGS}
+    for name in names:
+        setting = by_key.get(name)
+        if setting is None:
+            near = difflib.get_close_matches(name.upper(), [s.key for s in rotatable()], n=1)
+            raise UsageError(
+                f"There is no secret {name[:64]!r}.",
+                "Nothing was touched.",
+                f"Perhaps {near[0]} is meant." if near else "`graasp-local secrets list` lists them.",
+            )
+        match setting.secret:
+            case Generated() | DatabasePassword():
+                pass
+            case FromOutside(why=why):
+                raise UsageError(f"{name} cannot be rotated here.", "Nothing was touched.", why)
+            case None:
+                raise UsageError(
+                    f"{name} is no secret: a new value would not be the same setting.",
+                    "Nothing was touched.",
+                    "`graasp-local secrets list` lists what can be rotated.",
+                )
+            case _:
+                assert_never(setting.secret)
+    return tuple(setting for setting in SETTINGS if setting.key in names)
+
+
+def breaks(setting: Setting) -> str:
+    """What a new value logs out or breaks, as sentences."""
+    match setting.secret:
+        case Generated(breaks=said) | DatabasePassword(breaks=said):
+            return said
+        case _:
+            return ""
+
+
+def new_rotation(settings: Sequence[Setting]) -> Rotation:
+    """A new value for each of these."""
+    return Rotation({setting.key: setting.default() for setting in settings})
+
+
+def with_values(text: str, values: Mapping[str, str]) -> str:
+    """The text of a `.env` with these values in the place of the old ones. Raises KeyError for a key it has not."""
+    for key, value in values.items():
+        line = re.compile(rf"""^([ \t]*(?:export[ \t]+)?{key}[ \t]*=[ \t]*)('[^']*'|"[^"]*"|[^\s#]*)""", re.MULTILINE)
+        text, replaced = line.subn(lambda found, new=value: f"{found[1]}{new}", text, count=1)  # type: ignore[misc]
+        if not replaced:
+            raise KeyError(key)
+    return text
