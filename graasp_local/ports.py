@@ -1,7 +1,7 @@
 """What a walk needs from the world, as small protocols: the engine, the edge as a visitor sees it, the database.
 
-Each has one real implementation (engine/, edge in engine/, postgres.py) and an in-memory fake in tests/unit/fakes.py.
-Nothing here does anything.
+Each has one real implementation (in engine/, postgres.py) and an in-memory fake in
+tests/unit/fakes.py. Nothing here does anything.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from graasp_local.errors import NeedsYou
@@ -35,6 +35,10 @@ FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema', 'dri
 def snapshot_name(walk: str) -> str:
     """The snapshot of a walk, found again by the walk's name alone. Postgres cuts names at 63 bytes."""
     return (SNAPSHOT_PREFIX + re.sub(r"[^a-z0-9]+", "_", walk.lower()))[:_LONGEST_NAME]
+
+
+Address = Callable[[], tuple[str, int]]
+"""Asked for host and port at each connection, since the port changes when the container restarts."""
 
 
 class PostgresDatabase:
@@ -146,34 +150,39 @@ class PostgresDatabase:
                 )
             yield
 
-    @contextmanager
-    def _connection(self, database: str) -> Iterator[psycopg.Connection]:
-        import psycopg
+    def _connection(self, database: str) -> AbstractContextManager[psycopg.Connection]:
+        return connected(self._address, self._password, database)
 
-        host, port = self._address()
-        try:
-            with psycopg.connect(
-                host=host,
-                port=port,
-                user="postgres",
-                password=self._password,
-                dbname=database,
-                connect_timeout=_CONNECT_SECONDS,
-                application_name="graasp-local",
-                autocommit=True,
-            ) as connection:
-                yield connection
-        except psycopg.Error as error:
-            if error.diag.message_primary:
-                detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
-                raise NeedsYou(f"The database refused: {error.diag.message_primary}{detail}.") from error
-            reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-            hint = (
-                "POSTGRES_PASSWORD in .env is not the one that the database was made with; put the old one back."
-                if "password authentication failed" in reason
-                else "Look at `graasp-local logs db`."
-            )
-            raise NeedsYou(f"The database does not answer: {reason}.", "", hint) from error
+
+@contextmanager
+def connected(address: Address, password: str, database: str) -> Iterator[psycopg.Connection]:
+    """A connection as the server's superuser. Raises NeedsYou when it cannot be had, or for what the server refuses."""
+    import psycopg
+
+    host, port = address()
+    try:
+        with psycopg.connect(
+            host=host,
+            port=port,
+            user="postgres",
+            password=password,
+            dbname=database,
+            connect_timeout=_CONNECT_SECONDS,
+            application_name="graasp-local",
+            autocommit=True,
+        ) as connection:
+            yield connection
+    except psycopg.Error as error:
+        if error.diag.message_primary:
+            detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
+            raise NeedsYou(f"The database refused: {error.diag.message_primary}{detail}.") from error
+        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        hint = (
+            "POSTGRES_PASSWORD in .env is not the one that the database was made with; put the old one back."
+            if "password authentication failed" in reason
+            else "Look at `graasp-local logs db`."
+        )
+        raise NeedsYou(f"The database does not answer: {reason}.", "", hint) from error
 
 
 def _databases(connection: psycopg.Connection) -> set[str]:

@@ -39,6 +39,7 @@ class Site:
 
     .env                   the person's settings
     compose.override.yaml  optional: own services, limits
+    backups/               one directory per backup
     journal/               one file per walk
     .graasp-local/         ours: the stack's copy, the selected version, the lock
     """

@@ -101,7 +101,24 @@ def filled_in(text: str, values: Mapping[str, str]) -> str:
     return text
 
 
+def read_backup_volumes(files: Sequence[Path]) -> tuple[str, ...]:
+    """The volumes that belong into a backup: what the compose files list under `x-backup-volumes`, all together.
+
+    Listed there and not by a label on the volume: Compose offers to recreate a volume whose labels have changed.
+    """
+    named = [str(name) for file in files for name in _content_of(file).get("x-backup-volumes") or ()]
+    return tuple(dict.fromkeys(named))
+
+
 def services_in(file: Path) -> dict[str, dict[str, Any]]:
+    content = _content_of(file)
+    services = content.get("services") or {}
+    if not (isinstance(services, dict) and all(isinstance(item, dict | None) for item in services.values())):
+        raise _no_compose_file(file)
+    return {str(name): definition or {} for name, definition in services.items()}
+
+
+def _content_of(file: Path) -> dict[str, Any]:
     import yaml
 
     # libyaml's loader where it is built in: parsing is a third of the start-up of `status`.
@@ -119,16 +136,17 @@ def services_in(file: Path) -> dict[str, dict[str, Any]]:
         ) from error
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be read: {error.strerror}.", "Nothing was touched.") from error
-    services = (content.get("services") or {}) if isinstance(content, dict) else content
-    if content is not None and not (
-        isinstance(services, dict) and all(isinstance(item, dict | None) for item in services.values())
-    ):
-        raise ConfigurationError(
-            f"{file}: this is no compose file: `services` should list services by name.",
-            "Nothing was touched.",
-            "Mend the file and try again.",
-        )
-    return {str(name): definition or {} for name, definition in (services or {}).items()}
+    if content is not None and not isinstance(content, dict):
+        raise _no_compose_file(file)
+    return content or {}
+
+
+def _no_compose_file(file: Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"{file}: this is no compose file: `services` should list services by name.",
+        "Nothing was touched.",
+        "Mend the file and try again.",
+    )
 
 
 def _untagged(loader: Any, node: Any) -> Any:

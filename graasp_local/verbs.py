@@ -51,6 +51,12 @@ TABLE = (
         "Roll back",
         effect=Effect.CHANGES,
     ),
+    Verb(
+        "backup",
+        "back up databases, files and settings; list and verify backups",
+        where=Where.COMMAND_LINE,
+        effect=Effect.CHANGES,
+    ),
     Verb("versions", "list the versions that can be deployed", "v", "Versions"),
     Verb("history", "list earlier walks, or show one", "h", "History"),
     Verb("logs", "show the logs of services", "l", "Logs"),

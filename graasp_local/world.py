@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+from graasp_local.data_ports import Databases, Transfers
 from graasp_local.observation import observe
 from graasp_local.ports import Clock, Database, Edge, Engine, Interruption
 from graasp_local.site import Site
@@ -52,6 +53,8 @@ class World:
     database: Database
     clock: Clock
     interruption: Interruption
+    databases: Databases
+    transfers: Transfers
 
     def observe(self) -> ObservedState:
         """The site as it is just now: one listing of containers, and one request to the gate if nginx is up."""

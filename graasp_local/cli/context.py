@@ -41,7 +41,9 @@ class Context:
 
     def world(self, interruption: InterruptionFlag, narrate: Callable[[str], None] = lambda _: None) -> World:
         from graasp_local.engine.http_edge import HttpEdge
+        from graasp_local.engine.transfers import DockerTransfers
         from graasp_local.postgres import PostgresDatabase
+        from graasp_local.postgres_databases import PostgresDatabases
         from graasp_local.world import SystemClock, World
 
         settings = self.site.settings
@@ -53,6 +55,8 @@ class Context:
             database=PostgresDatabase(engine.database_address, settings.postgres_password),
             clock=SystemClock(),
             interruption=interruption,
+            databases=PostgresDatabases(engine.database_address, settings.postgres_password),
+            transfers=DockerTransfers(self.site, engine, narrate),
         )
 
     def prober(self, on_change: Callable[[Change], None] = lambda _: None) -> EdgeProber:

@@ -80,7 +80,7 @@ def walk(
             if shown.steps and not click.confirm("Go ahead?", default=True, err=True):
                 click.echo("Nothing was touched.", err=True)
                 sys.exit(ExitCode.DONE)
-        with _interruptible(interruption):
+        with interruptible(interruption):
             printer = _Unbreakable(_JsonLines() if how.as_json else _Narration(world, already_shown=shown is not None))
             prober = context.prober() if how.probe else None
             wanted = walks.Walk(make_plan, command, name, shown, walks.OnFailure(on_failure), how.lock_wait, prober)
@@ -244,7 +244,7 @@ class _Narration:
 
 
 @contextmanager
-def _interruptible(interruption: InterruptionFlag) -> Iterator[None]:
+def interruptible(interruption: InterruptionFlag) -> Iterator[None]:
     """The first ctrl-C or SIGTERM asks for an end at the next safe point; a second one leaves things as they are."""
 
     def on_signal(number: int, frame: FrameType | None) -> None:

@@ -52,6 +52,14 @@ class Settings:
         return self.values["POSTGRES_PASSWORD"]
 
     @property
+    def backup_keep_count(self) -> int:
+        return int(self.values["BACKUP_KEEP_COUNT"])
+
+    @property
+    def backup_keep_days(self) -> int:
+        return int(self.values["BACKUP_KEEP_DAYS"])
+
+    @property
     def profiles(self) -> tuple[str, ...]:
         """Compose profiles switched on in `.env`."""
         return tuple(name for name in self.values.get("COMPOSE_PROFILES", "").split(",") if name)

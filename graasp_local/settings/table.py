@@ -225,6 +225,22 @@ SETTINGS: tuple[Setting, ...] = (
         _fixed("smtp://user:password@localhost:1025"),
         secret=FromOutside("Its password belongs to the mail server: set a new one there, then edit .env."),
     ),
+    Setting(
+        "BACKUP_KEEP_COUNT",
+        "The newest so many backups are kept, whatever their age; those that deployments take are counted apart.",
+        r"[1-9]\d{0,3}",
+        "a number from 1 to 9999",
+        _fixed("7"),
+        required=False,
+    ),
+    Setting(
+        "BACKUP_KEEP_DAYS",
+        "Every backup younger than so many days is kept, however many there are.",
+        r"\d{1,4}",
+        "a number of days",
+        _fixed("30"),
+        required=False,
+    ),
 )
 
 OPTIONS: tuple[Option, ...] = (
@@ -278,7 +294,7 @@ OWN_VARIABLES = frozenset(
 UMAMIS_OWN = frozenset({"UMAMI_DB_PASSWORD", "UMAMI_APP_SECRET"})
 """What umami alone is made anew for: it migrates its own database at every start, so it is left alone otherwise."""
 
-SETTLED = UMAMIS_OWN | {"POSTGRES_PASSWORD"}
+SETTLED = UMAMIS_OWN | {"POSTGRES_PASSWORD", "BACKUP_KEEP_COUNT", "BACKUP_KEEP_DAYS"}
 """Secrets that need no service but umami to be made anew: db reads its passwords once, on an empty directory."""
 
 

@@ -19,6 +19,7 @@ from graasp_local.site import Site
 from graasp_local.states import TABLE, Gate, Health, InfraState, ObservedService, ServiceGroup, Status
 from graasp_local.version import Version
 from graasp_local.world import World
+from tests.unit.fake_data import FakeDatabases, FakeTransfers
 
 NOW = 1_767_225_600.0
 """1 January 2026, 00:00 UTC: the fakes' time."""
@@ -371,7 +372,17 @@ class FakeAccess:
 
     def world(self, site: Site, interruption: Interruption, narrate: Callable[[str], None]) -> World:
         engine = FakeEngine(self.fake, site, narrate)
-        return World(site, engine, FakeEdge(self.fake), FakeDatabase(self.fake), FakeClock(), interruption)
+        databases = FakeDatabases()
+        return World(
+            site,
+            engine,
+            FakeEdge(self.fake),
+            FakeDatabase(self.fake),
+            FakeClock(),
+            interruption,
+            databases,
+            FakeTransfers(databases),
+        )
 
     def live(self, site: Site) -> FakeLive:
         return FakeLive(self.fake)

@@ -15,6 +15,7 @@ from graasp_local.ports import CoreAnswer, EngineFacts, ImageFact, MigrationRun
 from graasp_local.states import Gate, Health, ObservedState, ServiceGroup, Status
 from graasp_local.version import Version
 from graasp_local.world import InterruptionFlag, World
+from tests.unit.fake_data import FakeDatabases, FakeTransfers
 from tests.unit.sites import VERSIONED, new_site
 
 MIGRATIONS = {
@@ -288,7 +289,18 @@ class FakeWorld:
         self.database = FakeDatabase(self.state)
         self.clock = FakeClock()
         self.interruption = InterruptionFlag()
-        self.world = World(site, self.engine, self.edge, self.database, self.clock, self.interruption)
+        self.databases = FakeDatabases(self.state.applied, self.state.calls)
+        self.transfers = FakeTransfers(self.databases)
+        self.world = World(
+            site,
+            self.engine,
+            self.edge,
+            self.database,
+            self.clock,
+            self.interruption,
+            self.databases,
+            self.transfers,
+        )
 
     def become(self, observed: ObservedState, applied: str = "1.0.0") -> None:
         """Be a site that looks like this, with the migrations of a version applied and that version selected."""

@@ -1,0 +1,145 @@
+"""Whether the files of a backup are what its manifest says, and can be read to their very end."""
+
+from __future__ import annotations
+
+import contextlib
+import tarfile
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import assert_never
+
+from graasp_local.backup.dumps import Dump, load_dump
+from graasp_local.backup.manifest import DatabasePart, Part, SettingsPart, StoredFile, VolumePart
+from graasp_local.backup.moving import Digest, Moved, Report, follow, stop_if_asked
+from graasp_local.backup.names import trial_name
+from graasp_local.backup.store import StoredBackup, chunks_of
+from graasp_local.errors import GraaspLocalError, NeedsYou, Refused
+from graasp_local.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveContents:
+    """What is in a tar archive: regular files, and the sum of their sizes in bytes."""
+
+    files: int
+    content_bytes: int
+
+
+def check_backup(world: World, backup: StoredBackup, parts: tuple[Part, ...]) -> Generator[Report]:
+    """Read these parts to their end. Raises Refused for the first that is not what the manifest says."""
+    for part in parts:
+        yield from check_part(world, backup.path(part.stored.file), part)
+        yield f"{part.stored.file}: whole, {part.stored.bytes} bytes, sha256 {part.stored.sha256[:16]}…"
+
+
+def check_part(world: World, file: Path, part: Part) -> Generator[Report]:
+    """One file. Raises Refused if it is damaged."""
+    match part:
+        case DatabasePart():
+            yield from check_dump(world, file, part.stored)
+        case VolumePart():
+            contents = yield from check_archive(world, file, part.stored)
+            if contents != ArchiveContents(part.files, part.content_bytes):
+                raise _damaged(file, f"it holds {contents.files} files, and the manifest says {part.files}")
+        case SettingsPart():
+            digest = Digest(_pieces(file, part.stored))
+            for _ in digest:
+                stop_if_asked(world)
+            _compare(file, part.stored, digest, problem="")
+        case _:
+            assert_never(part)
+
+
+def check_dump(world: World, file: Path, stored: StoredFile) -> Generator[Report]:
+    """Size, sha256, and pg_restore reading it to its end. Raises Refused."""
+    digest = Digest(_pieces(file, stored))
+    problem = ""
+    try:
+        yield from follow(world, world.transfers.read_dump(digest), f"reading {file.name}", stored.bytes)
+    except NeedsYou as error:
+        problem = error.what
+    _compare(file, stored, digest, problem)
+
+
+def check_archive(world: World, file: Path, stored: StoredFile) -> Generator[Report, None, ArchiveContents]:
+    """Size, sha256, and every header of the archive. Raises Refused; returns what is in it."""
+    digest = Digest(_pieces(file, stored))
+    files = content_bytes = 0
+    problem = ""
+    try:
+        with tarfile.open(fileobj=_Readable(iter(digest)), mode="r|") as archive:  # type: ignore[call-overload]
+            for member in archive:
+                stop_if_asked(world)
+                files += member.isfile()
+                content_bytes += member.size if member.isfile() else 0
+                yield Moved(f"reading {file.name}", digest.bytes, stored.bytes)
+    except tarfile.TarError as error:
+        problem = f"it is no whole archive ({error})"
+    _compare(file, stored, digest, problem)
+    return ArchiveContents(files, content_bytes)
+
+
+def check_bytes(file: Path, stored: StoredFile) -> bytes:
+    """The content of a small file, if it is what the manifest says. Raises Refused."""
+    digest = Digest(_pieces(file, stored))
+    content = b"".join(digest)
+    _compare(file, stored, digest, problem="")
+    return content
+
+
+def trial_restore(world: World, backup: StoredBackup) -> Generator[Report]:
+    """Load every dump into a database of its own, compare its rows, and remove it. Raises Refused."""
+    for part in backup.manifest.databases:
+        into = trial_name(part.name)
+        dump = Dump(part.stored, part.rows)
+        try:
+            yield from load_dump(world, backup.path(part.stored.file), dump, into, part.name)
+        except NeedsYou as error:
+            raise _damaged(backup.path(part.stored.file), f"it cannot be restored: {error.what}") from error
+        with contextlib.suppress(GraaspLocalError):
+            world.databases.drop(into)
+
+
+def _pieces(file: Path, stored: StoredFile) -> Iterator[bytes]:
+    try:
+        size = file.stat().st_size
+    except FileNotFoundError:
+        raise _damaged(file, "it is missing") from None
+    if size != stored.bytes:
+        raise _damaged(file, f"it has {size} bytes, and the manifest says {stored.bytes}")
+    return chunks_of(file)
+
+
+def _compare(file: Path, stored: StoredFile, digest: Digest, problem: str) -> None:
+    for _ in digest:  # to its end, whatever its reader did
+        pass
+    if digest.sha256 != stored.sha256:
+        raise _damaged(file, "its sha256 is not the one in the manifest")
+    if problem:
+        raise _damaged(file, problem.rstrip("."))
+
+
+def _damaged(file: Path, why: str) -> Refused:
+    return Refused(
+        f"The backup is damaged: {file}: {why}.",
+        "It could not be restored; the site itself is as it was.",
+        "`graasp-local backup list` shows the others; make a new one with `graasp-local backup`.",
+    )
+
+
+class _Readable:
+    """Pieces as the file object that tarfile reads from."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._held = b""
+
+    def read(self, size: int) -> bytes:
+        while len(self._held) < size:
+            piece = next(self._pieces, None)
+            if piece is None:
+                break
+            self._held += piece
+        taken, self._held = self._held[:size], self._held[size:]
+        return taken

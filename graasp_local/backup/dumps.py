@@ -1,0 +1,82 @@
+"""A database to a file of the site and back into a new database, each proven before it counts.
+
+Row counts are those of the very moment that the dump shows, so a restore can be held against them table by table.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from graasp_local.backup.manifest import StoredFile
+from graasp_local.backup.moving import Digest, Report, follow, write_file
+from graasp_local.backup.store import chunks_of
+from graasp_local.errors import GraaspLocalError, NeedsYou
+from graasp_local.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Dump:
+    """A dump in a file: what the file is, and how many rows each table has in it."""
+
+    stored: StoredFile
+    rows: Mapping[str, int]
+
+
+def dump_database(
+    world: World, database: str, file: Path, expected: int | None = None
+) -> Generator[Report, None, Dump]:
+    """Write a dump of a database into a new file. `expected` is about how many bytes it will be.
+
+    Consistent in itself while the site runs. Raises NeedsYou, Interrupted or OSError; the file is then not whole.
+    """
+    with world.databases.view(database) as view:
+        try:
+            stored = yield from write_file(
+                world, file, world.transfers.dump(database, view.snapshot), database, expected
+            )
+        except BaseException:
+            # The tool inside the container does not notice by itself that nobody reads any more.
+            with contextlib.suppress(GraaspLocalError):
+                world.databases.end_dumps()
+            raise
+        return Dump(stored, dict(view.rows))
+
+
+def load_dump(world: World, file: Path, dump: Dump, into: str, owner: str) -> Generator[Report]:
+    """Restore a dump into a new database, and prove it: the file's sha256, and the rows of every table.
+
+    A database that is called `into` is replaced. Raises NeedsYou or Interrupted; the new database is then gone again.
+    """
+    world.databases.create(into, owner)
+    try:
+        digest = Digest(chunks_of(file))
+        yield from follow(world, world.transfers.load(into, digest), f"into {into}", dump.stored.bytes)
+        for _ in digest:  # what pg_restore did not need to read counts as well
+            pass
+        if digest.sha256 != dump.stored.sha256:
+            raise NeedsYou(f"{file} has changed: its sha256 is not the one in the manifest.")
+        with world.databases.view(into) as view:
+            wrong = differing_rows(dump.rows, view.rows)
+        if wrong:
+            raise NeedsYou(f"{into} is not what was backed up: {wrong}")
+        yield f"{into}: {len(dump.rows)} table(s), {sum(dump.rows.values())} row(s), as in the backup"
+    except BaseException:
+        with contextlib.suppress(GraaspLocalError):
+            world.databases.drop(into)
+        raise
+
+
+def differing_rows(expected: Mapping[str, int], found: Mapping[str, int]) -> str:
+    """What tells one set of row counts from another, as a sentence; empty if nothing does. Pure."""
+    for table in sorted({*expected, *found}):
+        if expected.get(table) != found.get(table):
+            counts = (
+                f"{count} row(s)" if count is not None else "missing"
+                for count in (expected.get(table), found.get(table))
+            )
+            was, is_now = counts
+            return f"{table} was {was} in the backup and is {is_now} now."
+    return ""

@@ -1,0 +1,32 @@
+"""Letting old backups go, as retention.py decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from graasp_local.backup.retention import Policy, expired, needed_for_a_way_back
+from graasp_local.backup.store import BackupStore
+from graasp_local.walk_records import read_walks
+from graasp_local.world import World
+
+
+def let_old_ones_go(world: World) -> Iterator[str]:
+    """Remove what the site's policy lets go; what cannot be removed is said, and is no failure."""
+    store = BackupStore.of(world.site)
+    backups = {backup.manifest.name: backup for backup in store.usable()}
+    manifests = [backup.manifest for backup in backups.values()]
+    settings = world.site.settings
+    policy = Policy(settings.backup_keep_count, settings.backup_keep_days)
+    for name in expired(manifests, policy, needed_for_a_way_back(manifests, _ways_back(world)), world.clock.now()):
+        try:
+            store.remove(backups[name])
+        except OSError as error:
+            yield f"the old backup {name} could not be removed: {error.strerror}"
+        else:
+            yield f"removed the old backup {name}"
+
+
+def _ways_back(world: World) -> tuple[str, ...]:
+    """The versions that a way back could lead to: the one that runs, and those that recent deployments came from."""
+    deployments = [walk for walk in read_walks(world.site.journal_directory) if walk.is_deployment and walk.touched]
+    return (str(world.site.selected_version or ""), *(walk.previous_version for walk in deployments[-3:]))

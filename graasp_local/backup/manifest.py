@@ -1,0 +1,157 @@
+"""What a backup says of itself: its parts, with size, sha256 and what is in them, and the versions they belong to.
+
+Decides how that is written and read, and refuses a manifest that is not whole. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+FORMAT = 1
+MANIFEST_FILE = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file of a backup: its name inside it, its size in bytes, and the sha256 of its content."""
+
+    file: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class DatabasePart:
+    """A dump of one database. `rows` counts every table, as of the very moment that the dump shows."""
+
+    name: str
+    stored: StoredFile
+    rows: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class VolumePart:
+    """A tar archive of one volume; `files` counts the regular files in it, `content_bytes` their sizes."""
+
+    name: str
+    stored: StoredFile
+    files: int
+    content_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsPart:
+    """`.env`, encrypted with a passphrase in the format of age."""
+
+    name: str
+    stored: StoredFile
+
+
+Part = DatabasePart | VolumePart | SettingsPart
+
+_KINDS: Mapping[str, type[Part]] = {"database": DatabasePart, "volume": VolumePart, "settings": SettingsPart}
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One backup. `at` is when it was begun, in UTC as ISO 8601; `version` is Graasp's, empty if none was deployed.
+
+    `before` is the version whose deployment it was taken for; empty for one that a person or a timer asked for.
+    """
+
+    name: str
+    at: str
+    project: str
+    made_by: str
+    version: str
+    postgres: int
+    """The major version of the server that the dumps come from."""
+    parts: tuple[Part, ...]
+    before: str = ""
+
+    @property
+    def taken_at(self) -> float:
+        """Seconds since 1970."""
+        return datetime.fromisoformat(self.at).timestamp()
+
+    @property
+    def bytes(self) -> int:
+        return sum(part.stored.bytes for part in self.parts)
+
+    @property
+    def databases(self) -> tuple[DatabasePart, ...]:
+        return tuple(part for part in self.parts if isinstance(part, DatabasePart))
+
+    @property
+    def volumes(self) -> tuple[VolumePart, ...]:
+        return tuple(part for part in self.parts if isinstance(part, VolumePart))
+
+    @property
+    def settings(self) -> SettingsPart | None:
+        return next((part for part in self.parts if isinstance(part, SettingsPart)), None)
+
+    def database(self, name: str) -> DatabasePart | None:
+        return next((part for part in self.databases if part.name == name), None)
+
+
+class ManifestError(ValueError):
+    """Why a text is no manifest, as the end of a sentence."""
+
+
+def as_json(manifest: Manifest) -> dict[str, Any]:
+    """The manifest as one JSON object."""
+    return {
+        "format": FORMAT,
+        **{key: value for key, value in asdict(manifest).items() if key != "parts"},
+        "parts": [_part_as_json(part) for part in manifest.parts],
+    }
+
+
+def from_json(told: object) -> Manifest:
+    """The manifest that a JSON object tells. Raises ManifestError."""
+    if not isinstance(told, dict):
+        raise ManifestError("it is no JSON object")
+    if told.get("format") != FORMAT:
+        raise ManifestError(f"it is of format {told.get('format')}, and this graasp-local reads format {FORMAT}")
+    try:
+        manifest = Manifest(
+            name=str(told["name"]),
+            at=str(told["at"]),
+            project=str(told["project"]),
+            made_by=str(told["made_by"]),
+            version=str(told["version"]),
+            postgres=int(told["postgres"]),
+            parts=tuple(_part_from_json(part) for part in told["parts"]),
+            before=str(told.get("before", "")),
+        )
+        _ = manifest.taken_at
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ManifestError(f"it is not whole ({type(error).__name__}: {error})") from error
+    for part in manifest.parts:
+        # It may come from another machine: a name in it must not lead out of the backup's directory.
+        if "/" in part.stored.file or part.stored.file.startswith("."):
+            raise ManifestError(f"it names a file outside of the backup ({part.stored.file})")
+    return manifest
+
+
+def _part_as_json(part: Part) -> dict[str, Any]:
+    kind = next(kind for kind, cls in _KINDS.items() if isinstance(part, cls))
+    told = asdict(part)
+    return {"kind": kind, **told.pop("stored"), **told}
+
+
+def _part_from_json(told: Mapping[str, Any]) -> Part:
+    stored = StoredFile(str(told["file"]), int(told["bytes"]), str(told["sha256"]))
+    name = str(told["name"])
+    match told["kind"]:
+        case "database":
+            return DatabasePart(name, stored, {str(table): int(rows) for table, rows in told["rows"].items()})
+        case "volume":
+            return VolumePart(name, stored, int(told["files"]), int(told["content_bytes"]))
+        case "settings":
+            return SettingsPart(name, stored)
+        case kind:
+            raise ValueError(f"a part of the unknown kind {kind!r}")

@@ -1,0 +1,76 @@
+"""What databases are called while a restore is under way, and which renames put one in the place of another.
+
+Decides from the names that are on the server, so that a swap that was cut off is gone on with and one that is done is
+left alone. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from graasp_local.errors import NeedsYou
+
+DATABASES = ("graasp", "umami", "etherpad")
+"""What a backup looks for on the server; each belongs to a role of its own name."""
+
+_KINDS = ("restored", "before", "undone")
+
+
+def restored_name(database: str, number: str) -> str:
+    """A database that was loaded from a backup and is not in place yet."""
+    return f"{database}_restored_{number}"
+
+
+def before_name(database: str, number: str) -> str:
+    """The database whose place the restored one has taken."""
+    return f"{database}_before_{number}"
+
+
+def undone_name(database: str, number: str) -> str:
+    """The restored database after the way back: kept for a look."""
+    return f"{database}_undone_{number}"
+
+
+def trial_name(database: str) -> str:
+    """A database that a backup is loaded into only to see whether that works."""
+    return f"{database}_trial"
+
+
+def is_in_place(database: str, number: str, existing: Collection[str]) -> bool:
+    """Whether this restore has put the database in place already."""
+    return before_name(database, number) in existing
+
+
+def renames_in(databases: Sequence[str], number: str, existing: Collection[str]) -> tuple[tuple[str, str], ...]:
+    """The renames that put the restored databases in place; none for those that are. Raises NeedsYou if one is gone."""
+    renames = []
+    for database in databases:
+        if is_in_place(database, number, existing):
+            continue
+        restored = restored_name(database, number)
+        if restored not in existing:
+            raise NeedsYou(f"There is no database {restored} on the server to put in the place of {database}.")
+        renames += [(database, before_name(database, number)), (restored, database)]
+    return tuple(renames)
+
+
+def renames_out(databases: Sequence[str], number: str, existing: Collection[str]) -> tuple[tuple[str, str], ...]:
+    """The renames that put back what was there before; none where nothing had taken its place."""
+    renames = []
+    for database in databases:
+        if is_in_place(database, number, existing):
+            if database in existing:
+                renames.append((database, undone_name(database, number)))
+            renames.append((before_name(database, number), database))
+    return tuple(renames)
+
+
+def left_over(existing: Collection[str], but: str) -> tuple[str, ...]:
+    """Databases that earlier restores left on the server, other than those of this number."""
+    ours = [f"{database}_{kind}_" for database in DATABASES for kind in _KINDS]
+    trials = {trial_name(database) for database in DATABASES}
+    return tuple(
+        name
+        for name in sorted(existing)
+        if name in trials or any(name.startswith(prefix) and name != f"{prefix}{but}" for prefix in ours)
+    )

@@ -1,0 +1,65 @@
+"""Which backups may go, and which is fresh enough for a deployment to rely on.
+
+Decides by count and by age together: a backup goes only when both say so. Refuses to let go of what a way back could
+need, of the newest one, and of anything dated in the future, because then it is the clock that is wrong. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from graasp_local.backup.manifest import Manifest
+
+FRESH_SECONDS = 3600.0
+"""A deployment takes no second backup of a database that was backed up within the last hour."""
+
+_DAY_SECONDS = 86400.0
+GRAASP_DATABASE = "graasp"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Keep the newest `count` backups, and every one that is younger than `days`."""
+
+    count: int
+    days: int
+
+
+def expired(backups: Sequence[Manifest], policy: Policy, needed: Collection[str], now: float) -> tuple[str, ...]:
+    """Names of the backups that may go, oldest first. `needed` are names that stay whatever the policy says.
+
+    Backups that hold everything and those of the database alone, taken by deployments, are counted apart, so that ten
+    deployments in a day do not push out the backups of a month.
+    """
+    ordered = sorted(backups, key=lambda backup: (backup.taken_at, backup.name))
+    kept = set(needed)
+    for group in ([b for b in ordered if b.before], [b for b in ordered if not b.before]):
+        kept |= {backup.name for backup in group[-max(1, policy.count) :]}
+    limit = now - policy.days * _DAY_SECONDS
+    return tuple(backup.name for backup in ordered if backup.name not in kept and backup.taken_at < limit)
+
+
+def needed_for_a_way_back(backups: Sequence[Manifest], versions: Collection[str]) -> frozenset[str]:
+    """The newest backup of the database for each of these versions: those that a way back could lead to."""
+    newest: dict[str, Manifest] = {}
+    for backup in sorted(backups, key=lambda backup: (backup.taken_at, backup.name)):
+        if backup.database(GRAASP_DATABASE) is not None:
+            newest[backup.version] = backup
+    return frozenset(newest[version].name for version in versions if version in newest)
+
+
+def fresh(backups: Sequence[Manifest], project: str, selected: str, now: float) -> Manifest | None:
+    """The newest backup of this site's database that is recent enough, and of the version that is running.
+
+    One of another version shows the database from before a migration: it would not bring back what there is now.
+    """
+    recent = [
+        backup
+        for backup in backups
+        if backup.project == project
+        and backup.version == selected
+        and backup.database(GRAASP_DATABASE) is not None
+        and 0 <= now - backup.taken_at <= FRESH_SECONDS
+    ]
+    return max(recent, key=lambda backup: backup.taken_at, default=None)

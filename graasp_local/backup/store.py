@@ -1,0 +1,180 @@
+"""The directory of a site's backups: each is a directory of its own, that appears under its name only when it is whole.
+
+A backup being written is `.partial-NAME`; it is renamed when every file of it is on disk. What a crash left behind
+under such a name is removed by the next backup. Refuses to guess: a directory without a readable manifest is damaged.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from graasp_local.backup.manifest import MANIFEST_FILE, Manifest, ManifestError, as_json, from_json
+from graasp_local.errors import Refused
+from graasp_local.site import Site
+
+_PARTIAL = ".partial-"
+LATEST = "latest"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBackup:
+    """A backup that is there under its final name."""
+
+    directory: Path
+    manifest: Manifest
+
+    def path(self, file: str) -> Path:
+        return self.directory / file
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedBackup:
+    """A directory among the backups that cannot be used; `damage` says why, as the end of a sentence."""
+
+    directory: Path
+    damage: str
+
+
+@dataclass(frozen=True)
+class BackupStore:
+    """The backups of one site."""
+
+    directory: Path
+
+    @classmethod
+    def of(cls, site: Site) -> BackupStore:
+        return cls(site.directory / "backups")
+
+    def all(self) -> tuple[StoredBackup | DamagedBackup, ...]:
+        """Every backup, oldest first."""
+        try:
+            directories = sorted(d for d in self.directory.iterdir() if d.is_dir() and not d.name.startswith("."))
+        except FileNotFoundError:
+            return ()
+        return tuple(_read(directory) for directory in directories)
+
+    def usable(self) -> tuple[StoredBackup, ...]:
+        """Those whose manifest can be read, oldest first."""
+        return tuple(backup for backup in self.all() if isinstance(backup, StoredBackup))
+
+    def find(self, named: str) -> StoredBackup:
+        """The backup of this name, this beginning of a name, `latest`, or in the directory of this path.
+
+        Raises Refused where there is none, more than one, or one that cannot be read.
+        """
+        found = self._candidates(named)
+        if not found:
+            raise Refused(
+                f"There is no backup {named}.",
+                "Nothing was touched.",
+                "`graasp-local backup list` shows what there is.",
+            )
+        if len(found) > 1:
+            names = ", ".join(candidate.directory.name for candidate in found)
+            raise Refused(
+                f"{named} could be one of several backups: {names}.", "Nothing was touched.", "Name one whole."
+            )
+        match found[0]:
+            case DamagedBackup(directory=directory, damage=damage):
+                raise Refused(
+                    f"The backup in {directory} cannot be used: {damage}.",
+                    "Nothing was touched.",
+                    "Choose another one: `graasp-local backup list`.",
+                )
+            case StoredBackup() as backup:
+                return backup
+
+    def new_name(self, now: float, suffix: str) -> str:
+        """A name that sorts after all others. Numbered, because a clock may jump back."""
+        taken = [entry.name.removeprefix(_PARTIAL) for entry in self.directory.glob("*")] if self._exists else []
+        numbers = [int(number) for name in taken if (number := name.partition("-")[0]).isdecimal()]
+        stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d-%H%M%S")
+        return "-".join(filter(None, [f"{1 + max(numbers, default=0):04d}", stamp, suffix]))
+
+    def begin(self, name: str) -> Path:
+        """The directory to write the files of a new backup into; what earlier ones left half-done is removed."""
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for leftover in self.directory.glob(f"{_PARTIAL}*"):
+            shutil.rmtree(leftover)
+        partial = self.directory / f"{_PARTIAL}{name}"
+        partial.mkdir(mode=0o700)
+        return partial
+
+    def publish(self, partial: Path, manifest: Manifest) -> StoredBackup:
+        """Write the manifest and give the backup its name: it is on disk, whole, when this returns."""
+        file = partial / MANIFEST_FILE
+        with file.open("x") as stream:
+            json.dump(as_json(manifest), stream, indent=2)
+            stream.write("\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        _sync(partial)
+        final = self.directory / manifest.name
+        partial.rename(final)
+        _sync(self.directory)
+        return StoredBackup(final, manifest)
+
+    def discard(self, partial: Path) -> None:
+        """Remove a backup that did not become whole."""
+        shutil.rmtree(partial, ignore_errors=True)
+
+    def remove(self, backup: StoredBackup) -> None:
+        """Remove a backup; a crash meanwhile leaves nothing that looks like one."""
+        doomed = backup.directory.with_name(f"{_PARTIAL}{backup.directory.name}")
+        backup.directory.rename(doomed)
+        shutil.rmtree(doomed)
+
+    def free_bytes(self) -> int:
+        """Room on the disk that backups are written to."""
+        nearest = self.directory if self._exists else self.directory.parent
+        return shutil.disk_usage(nearest).free
+
+    @property
+    def _exists(self) -> bool:
+        return self.directory.is_dir()
+
+    def _candidates(self, named: str) -> list[StoredBackup | DamagedBackup]:
+        if is_path(named):
+            directory = Path(named)
+            return [_read(directory.resolve())] if directory.is_dir() else []
+        every = self.all()
+        if named == LATEST:
+            return [*every[-1:]]
+        exact = [backup for backup in every if backup.directory.name == named]
+        return exact or [backup for backup in every if named and backup.directory.name.startswith(named)]
+
+
+def _read(directory: Path) -> StoredBackup | DamagedBackup:
+    try:
+        return StoredBackup(directory, from_json(json.loads((directory / MANIFEST_FILE).read_text())))
+    except FileNotFoundError:
+        return DamagedBackup(directory, f"it has no {MANIFEST_FILE}")
+    except (OSError, ValueError) as error:
+        reason = str(error) if isinstance(error, ManifestError) else f"its {MANIFEST_FILE} cannot be read"
+        return DamagedBackup(directory, reason)
+
+
+def is_path(named: str) -> bool:
+    """Whether this names a directory, and not a backup of the site."""
+    return os.sep in named
+
+
+def chunks_of(file: Path) -> Iterator[bytes]:
+    """The content of a file, a piece at a time."""
+    with file.open("rb") as stream:
+        while piece := stream.read(1 << 18):
+            yield piece
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

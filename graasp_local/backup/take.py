@@ -1,0 +1,171 @@
+"""Taking a backup: what belongs into it, whether there is room, each part written and read back, then its name.
+
+Each database is consistent in itself; the files are read after the databases, so that whatever a database speaks of was
+written before. Nothing of the site is stopped or changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from graasp_local import __version__
+from graasp_local.backup.check import check_archive, check_dump
+from graasp_local.backup.dumps import dump_database
+from graasp_local.backup.manifest import DatabasePart, Manifest, Part, SettingsPart, VolumePart
+from graasp_local.backup.moving import Report, in_words, write_file
+from graasp_local.backup.names import DATABASES
+from graasp_local.backup.sealing import seal
+from graasp_local.backup.store import BackupStore, StoredBackup
+from graasp_local.errors import GraaspLocalError, NeedsYou, Refused
+from graasp_local.states import ServiceGroup
+from graasp_local.world import World
+
+RESERVE_BYTES = 64 * 1024**2
+"""Room that is left free beside a backup: a full disk would stop the site as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Everything:
+    """Every database that there is, the volumes, and `.env` if there is a passphrase to encrypt it with."""
+
+    passphrase: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class GraaspDatabase:
+    """The database of Graasp alone, before a deployment of `version`: it is what a migration can harm."""
+
+    version: str
+
+
+Extent = Everything | GraaspDatabase
+
+
+def take_backup(world: World, extent: Extent) -> Generator[Report, None, StoredBackup]:
+    """Take and verify a backup; it has its name, and is on disk, when this returns.
+
+    Raises Refused where it cannot be taken, Interrupted if that is asked for: then there is no backup, and the site is
+    as it was.
+    """
+    require_database(world)
+    sizes = world.databases.sizes()
+    databases = ("graasp",) if isinstance(extent, GraaspDatabase) else tuple(d for d in DATABASES if d in sizes)
+    volumes = () if isinstance(extent, GraaspDatabase) else world.transfers.volumes()
+    store = BackupStore.of(world.site)
+    expected = _expected_bytes(world, store, sizes, databases, volumes)
+    _refuse_without_room(store, expected)
+    suffix = f"before-{extent.version}" if isinstance(extent, GraaspDatabase) else ""
+    now = world.clock.now()
+    name = store.new_name(now, suffix)
+    world.databases.end_dumps()  # one that outlived its graasp-local would go on for nobody
+
+    def write(partial: Path) -> Generator[Report, None, StoredBackup]:
+        parts: list[Part] = []
+        for database in databases:
+            parts += [(yield from _database(world, partial, database, expected[database]))]
+        for volume in volumes:
+            parts += [(yield from _volume(world, partial, volume, expected[f"{volume}.tar"]))]
+        if isinstance(extent, Everything) and extent.passphrase is not None:
+            parts += [(yield from _settings(world, partial, extent.passphrase))]
+        manifest = Manifest(
+            name=name,
+            at=datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds"),
+            project=world.site.settings.project,
+            made_by=__version__,
+            version=str(world.site.selected_version or ""),
+            postgres=world.databases.major_version(),
+            parts=tuple(parts),
+            before=extent.version if isinstance(extent, GraaspDatabase) else "",
+        )
+        return store.publish(partial, manifest)
+
+    backup = yield from _whole_or_not_at_all(store, name, write)
+    yield f"backup {name}: {in_words(backup.manifest.bytes)}, verified"
+    return backup
+
+
+def require_database(world: World) -> None:
+    """Raises Refused where the database is off, so that nothing can be read from it."""
+    if not any(s.group is ServiceGroup.DATABASE and s.is_on for s in world.engine.see().services):
+        raise Refused(
+            "The database is off.",
+            "No backup was made, and the site is as it was.",
+            "Bring it up: `graasp-local apply db-only`, or `running`.",
+        )
+
+
+def _whole_or_not_at_all(
+    store: BackupStore, name: str, write: Callable[[Path], Generator[Report, None, StoredBackup]]
+) -> Generator[Report, None, StoredBackup]:
+    try:
+        partial = store.begin(name)
+    except OSError as error:
+        raise _failed(f"{store.directory} cannot be written: {error.strerror}.") from error
+    try:
+        return (yield from write(partial))
+    except OSError as error:
+        store.discard(partial)
+        raise _failed(f"The backup cannot be written to {store.directory}: {error.strerror}.") from error
+    except NeedsYou as error:
+        store.discard(partial)
+        raise _failed(error.what, error.next_step) from error
+    except BaseException:
+        store.discard(partial)
+        raise
+
+
+def _database(world: World, partial: Path, database: str, expected: int) -> Generator[Report, None, Part]:
+    file = partial / f"{database}.dump"
+    dump = yield from dump_database(world, database, file, expected)
+    yield from check_dump(world, file, dump.stored)
+    yield f"{file.name}: {in_words(dump.stored.bytes)}, {len(dump.rows)} table(s), {sum(dump.rows.values())} row(s)"
+    return DatabasePart(database, dump.stored, dump.rows)
+
+
+def _volume(world: World, partial: Path, volume: str, expected: int) -> Generator[Report, None, Part]:
+    file = partial / f"{volume}.tar"
+    stored = yield from write_file(world, file, world.transfers.pack(volume), volume, expected)
+    contents = yield from check_archive(world, file, stored)
+    yield f"{file.name}: {in_words(stored.bytes)}, {contents.files} file(s)"
+    return VolumePart(volume, stored, contents.files, contents.content_bytes)
+
+
+def _settings(world: World, partial: Path, passphrase: str) -> Generator[Report, None, Part]:
+    def pieces() -> Iterator[bytes]:
+        yield seal(world.site.env_file.read_bytes(), passphrase)
+
+    stored = yield from write_file(world, partial / "env.age", pieces(), ".env", None)
+    yield f"{stored.file}: .env, encrypted"
+    return SettingsPart(".env", stored)
+
+
+def _expected_bytes(
+    world: World, store: BackupStore, sizes: Mapping[str, int], databases: tuple[str, ...], volumes: tuple[str, ...]
+) -> dict[str, int]:
+    """About how large each part will be: a dump as the last one and half as much again, else as the database itself."""
+    dumped = {part.name: part.stored.bytes for backup in store.usable() for part in backup.manifest.databases}
+    expected = {
+        database: min(sizes[database], dumped[database] * 3 // 2) if database in dumped else sizes[database]
+        for database in databases
+    }
+    return expected | {f"{volume}.tar": world.transfers.volume_bytes(volume) for volume in volumes}
+
+
+def _refuse_without_room(store: BackupStore, expected: Mapping[str, int]) -> None:
+    try:
+        free = store.free_bytes()
+    except OSError as error:
+        raise _failed(f"{store.directory} cannot be used: {error.strerror}.") from error
+    needed = sum(expected.values()) + RESERVE_BYTES
+    if free < needed:
+        raise _failed(
+            f"The disk of {store.directory} has {in_words(free)} free, and a backup may need {in_words(needed)}.",
+            "Make room, or let `backups` in the site's directory be a symbolic link to a larger disk.",
+        )
+
+
+def _failed(what: str, next_step: str = "") -> GraaspLocalError:
+    return Refused(what, "No backup was kept, and the site is as it was.", next_step or "Mend this, then try again.")

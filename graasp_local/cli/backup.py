@@ -1,0 +1,222 @@
+"""`graasp-local backup`, and what can be done with backups: `list`, `verify`, `settings`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from graasp_local.cli import options
+from graasp_local.cli.context import Context, narrate_command, pass_context, print_json
+from graasp_local.errors import GraaspLocalError, UsageError
+
+if TYPE_CHECKING:
+    from graasp_local.backup.store import DamagedBackup, StoredBackup
+    from graasp_local.world import World
+
+PASSPHRASE_VARIABLE = "GRAASP_LOCAL_BACKUP_PASSPHRASE"  # noqa: S105 - its name, not its value
+
+Result = TypeVar("Result")
+
+_json = click.option("--json", "json_object", is_flag=True, help="One JSON object on stdout.")
+_passphrase_file = click.option(
+    "--passphrase-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help=f"A file whose first line is the passphrase for .env. Default: ${PASSPHRASE_VARIABLE}.",
+)
+
+
+@click.group("backup", invoke_without_command=True)
+@_passphrase_file
+@options.lock_wait
+@_json
+@click.pass_context
+def command(ctx: click.Context, passphrase_file: Path | None, lock_wait: float, *, json_object: bool) -> None:
+    """Back the site up: its databases, its files, and .env if there is a passphrase to encrypt it with.
+
+    The site keeps running. Each database is consistent in itself; files may be newer than the databases. Everything is
+    read back before the backup counts. `graasp-local restore` brings it back, here or on another machine.
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    context = ctx.find_object(Context) or Context(None)
+    with _failures_as_json(wanted=json_object):
+        passphrase = _passphrase(passphrase_file)
+        backup = _with_world(
+            context, json_object, lambda world: _take(world, passphrase, lock_wait, silent=json_object)
+        )
+        if json_object:
+            print_json({"outcome": "done", **_told(backup)})
+        else:
+            click.echo(backup.directory)
+            if passphrase is None:
+                click.echo(
+                    "`.env` is not in it: keep a copy elsewhere, or give a passphrase (--passphrase-file).", err=True
+                )
+
+
+@command.command("list")
+@_json
+@pass_context
+def list_backups(context: Context, *, json_object: bool) -> None:
+    """List the site's backups, newest first."""
+    from graasp_local.backup.store import BackupStore
+
+    _ = context.site.settings
+    every = BackupStore.of(context.site).all()
+    if json_object:
+        print_json([_told(backup) for backup in reversed(every)])
+    elif not every:
+        click.echo("No backups yet. `graasp-local backup` makes one.", err=True)
+    else:
+        _print_list(every)
+
+
+@command.command("verify")
+@click.argument("name", default="latest")
+@click.option("--trial-restore", is_flag=True, help="Also load every dump into a database of its own, and remove it.")
+@options.lock_wait
+@_json
+@pass_context
+def verify(context: Context, name: str, *, trial_restore: bool, lock_wait: float, json_object: bool) -> None:
+    """Read a backup to its end: sizes, sha256, every dump by pg_restore, every archive header.
+
+    NAME is a backup's name, its beginning, `latest`, or a path of another directory.
+    """
+    with _failures_as_json(wanted=json_object):
+        backup = _with_world(
+            context, json_object, lambda world: _verify(world, name, trial_restore, lock_wait, json_object)
+        )
+        if json_object:
+            print_json({"outcome": "done", "trial_restore": trial_restore, **_told(backup)})
+        else:
+            how = "whole, and restored on trial" if trial_restore else "whole"
+            click.echo(f"{backup.manifest.name} is {how}.")
+
+
+@command.command("settings")
+@click.argument("name", default="latest")
+@_passphrase_file
+@pass_context
+def settings(context: Context, name: str, passphrase_file: Path | None) -> None:
+    """Print the .env that is in a backup: it holds every password of the site.
+
+    NAME is a backup's name or path. A path needs no site, so that a new machine can begin with it.
+    """
+    from graasp_local.backup.check import check_bytes
+    from graasp_local.backup.sealing import unseal
+    from graasp_local.backup.store import BackupStore, is_path
+    from graasp_local.errors import Refused
+
+    store = BackupStore(Path.cwd()) if is_path(name) else BackupStore.of(context.site)
+    backup = store.find(name)
+    part = backup.manifest.settings
+    if part is None:
+        raise Refused(
+            f"There is no .env in the backup {backup.manifest.name}: it was taken without a passphrase.",
+            "Nothing was touched.",
+            "Use the copy of .env that you keep elsewhere.",
+        )
+    passphrase = _passphrase(passphrase_file)
+    if passphrase is None and sys.stdin.isatty() and sys.stderr.isatty():
+        passphrase = click.prompt("Passphrase", hide_input=True, err=True)
+    if passphrase is None:
+        raise UsageError("A passphrase is needed.", "", f"Give --passphrase-file, or set {PASSPHRASE_VARIABLE}.")
+    content = check_bytes(backup.path(part.stored.file), part.stored)
+    click.echo(unseal(content, passphrase).decode(), nl=False)
+
+
+def _take(world: World, passphrase: str | None, lock_wait: float, *, silent: bool) -> StoredBackup:
+    from graasp_local.backup.keep import let_old_ones_go
+    from graasp_local.backup.take import Everything, take_backup
+    from graasp_local.cli.reports import followed
+    from graasp_local.lock import Patience, held_lock
+
+    world.site.prepare()
+    patience = Patience(lock_wait, world.clock, world.interruption)
+    with held_lock(world.site.lock_file, "graasp-local backup", patience):
+        backup = followed(take_backup(world, Everything(passphrase)), world.clock, silent=silent)
+        for line in let_old_ones_go(world):
+            if not silent:
+                click.echo(line, err=True)
+    return backup
+
+
+def _verify(world: World, name: str, trial_restore: bool, lock_wait: float, silent: bool) -> StoredBackup:
+    from graasp_local.backup import check
+    from graasp_local.backup.store import BackupStore
+    from graasp_local.backup.take import require_database
+    from graasp_local.cli.reports import followed
+    from graasp_local.lock import Patience, held_lock
+
+    backup = BackupStore.of(world.site).find(name)
+    world.site.prepare()
+    followed(check.check_backup(world, backup, backup.manifest.parts), world.clock, silent=silent)
+    if trial_restore:
+        require_database(world)
+        patience = Patience(lock_wait, world.clock, world.interruption)
+        with held_lock(world.site.lock_file, "graasp-local backup verify --trial-restore", patience):
+            followed(check.trial_restore(world, backup), world.clock, silent=silent)
+    return backup
+
+
+def _with_world(context: Context, json_object: bool, act: Callable[[World], Result]) -> Result:
+    from graasp_local.cli.walking import interruptible
+    from graasp_local.world import InterruptionFlag
+
+    interruption = InterruptionFlag()
+    world = context.world(interruption, (lambda _: None) if json_object else narrate_command)
+    with interruptible(interruption):
+        return act(world)
+
+
+@contextmanager
+def _failures_as_json(*, wanted: bool) -> Iterator[None]:
+    try:
+        yield
+    except GraaspLocalError as error:
+        if not wanted:
+            raise
+        print_json({"outcome": "failed", "exit_code": error.exit_code.value, "problem": list(error.sentences)})
+        sys.exit(error.exit_code)
+
+
+def _passphrase(file: Path | None) -> str | None:
+    """From a file or the environment, never from the command line, where every user of the machine could read it."""
+    if file is None:
+        return os.environ.get(PASSPHRASE_VARIABLE) or None
+    first, _, _ = file.read_text().partition("\n")
+    if not first:
+        raise UsageError(f"{file} holds no passphrase.", "No backup was made.", "Write one into its first line.")
+    return first.rstrip("\r")
+
+
+def _told(backup: StoredBackup | DamagedBackup) -> dict[str, Any]:
+    from graasp_local.backup.manifest import as_json
+    from graasp_local.backup.store import DamagedBackup
+
+    if isinstance(backup, DamagedBackup):
+        return {"name": backup.directory.name, "directory": str(backup.directory), "damage": backup.damage}
+    return {**as_json(backup.manifest), "directory": str(backup.directory), "bytes": backup.manifest.bytes}
+
+
+def _print_list(every: tuple[StoredBackup | DamagedBackup, ...]) -> None:
+    from graasp_local.backup.moving import in_words
+    from graasp_local.backup.store import DamagedBackup
+    from graasp_local.cli.tables import print_table
+
+    rows = []
+    for backup in reversed(every):
+        if isinstance(backup, DamagedBackup):
+            rows.append((backup.directory.name, "", "", "", f"damaged: {backup.damage}"))
+            continue
+        manifest = backup.manifest
+        holds = ", ".join(part.name for part in manifest.parts)
+        at = manifest.at[:16].replace("T", " ")
+        rows.append((manifest.name, at, manifest.version, in_words(manifest.bytes), holds))
+    print_table(("BACKUP", "TAKEN (UTC)", "VERSION", "SIZE", "HOLDS"), rows)

@@ -1,0 +1,57 @@
+"""What is told while a backup is taken or read: a bar with bytes on a terminal, a line once in a while elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator
+from typing import Generic, TypeVar
+
+import click
+
+from graasp_local.backup.moving import Moved, Report, as_lines
+from graasp_local.ports import Clock
+
+Result = TypeVar("Result")
+
+
+def followed(reports: Generator[Report, None, Result], clock: Clock, *, silent: bool = False) -> Result:
+    """Show the reports on stderr, and return what comes of them."""
+    told = _Told(reports)
+    if silent:
+        for _ in told:
+            pass
+    elif sys.stderr.isatty():
+        _show_bars(told)
+    else:
+        for line in as_lines(iter(told), clock):
+            click.echo(line, err=True)
+    return told.result
+
+
+class _Told(Generic[Result]):
+    """A generator whose return value is kept."""
+
+    def __init__(self, reports: Generator[Report, None, Result]) -> None:
+        self._reports = reports
+
+    def __iter__(self) -> Generator[Report]:
+        self.result = yield from self._reports
+
+
+def _show_bars(reports: _Told[Result]) -> None:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn())
+    with Progress(*columns, console=Console(stderr=True, highlight=False), transient=True) as progress:
+        bars: dict[str, TaskID] = {}
+        for report in reports:
+            match report:
+                case str():
+                    progress.console.print(report, markup=False)
+                case Moved(what=what, bytes=done, expected=expected):
+                    if what not in bars:
+                        for bar in bars.values():
+                            progress.update(bar, visible=False)
+                        bars[what] = progress.add_task(what, total=expected)
+                    progress.update(bars[what], completed=done)

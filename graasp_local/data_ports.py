@@ -1,0 +1,101 @@
+"""What backups and restores need of the world, as two protocols: the databases of a server, and bytes in and out.
+
+The real ones are postgres_databases.py and engine/transfers.py, fakes are in tests/unit/fake_data.py. Nothing here does
+anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+DUMP_APPLICATION = "graasp-local-dump"
+"""The name under which the server knows the sessions of dumps and of what loads them."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseView:
+    """A database as it was at one moment: `snapshot` makes pg_dump see the same, `rows` counts every table."""
+
+    snapshot: str
+    rows: Mapping[str, int]
+
+
+class Databases(Protocol):
+    """All databases of the site's server, for backups and restores. Raises NeedsYou when it does not answer."""
+
+    def major_version(self) -> int: ...
+    def sizes(self) -> Mapping[str, int]:
+        """Every database that is no template, with its size in bytes."""
+        ...
+
+    def view(self, database: str) -> AbstractContextManager[DatabaseView]:
+        """Hold one moment of a database in view: for as long as this lasts, a dump of it shows exactly these rows."""
+        ...
+
+    def create(self, database: str, owner: str) -> None:
+        """Make an empty database, in the place of one of this name if there is one."""
+        ...
+
+    def drop(self, database: str) -> None:
+        """Remove a database and whoever is connected to it; does nothing if there is none."""
+        ...
+
+    def rename_together(self, renames: Sequence[tuple[str, str]]) -> None:
+        """Give databases other names, in this order, all or none. Ends the sessions that stand in the way."""
+        ...
+
+    def end_dumps(self) -> int:
+        """End the sessions of dumps that outlived the graasp-local that began them; returns how many."""
+        ...
+
+
+class Transfers(Protocol):
+    """The site's data as bytes, in and out through the engine, never held in memory as a whole.
+
+    What yields, yields an empty piece or 0 while nothing moves, so that the caller can look whether it should end;
+    closing it ends what it started. Raises NeedsYou for a tool that failed, EngineUnreachable without an engine.
+    """
+
+    def dump(self, database: str, snapshot: str) -> Iterator[bytes]:
+        """pg_dump in its custom format, of the moment that a DatabaseView holds in view."""
+        ...
+
+    def load(self, database: str, pieces: Iterable[bytes]) -> Iterator[int]:
+        """Restore a dump into an empty database, all or nothing; yields the bytes taken since the last time."""
+        ...
+
+    def read_dump(self, pieces: Iterable[bytes]) -> Iterator[int]:
+        """Have pg_restore read a dump to its very end, into nothing: a list of contents would not see a missing end."""
+        ...
+
+    def volumes(self) -> tuple[str, ...]:
+        """The volumes that belong into a backup and exist, by the names that the stack gives them."""
+        ...
+
+    def volume_bytes(self, volume: str) -> int: ...
+    def pack(self, volume: str) -> Iterator[bytes]:
+        """A tar archive of a volume, without what graasp-local keeps in it."""
+        ...
+
+    def unpack(self, volume: str, number: str, pieces: Iterable[bytes]) -> Iterator[int]:
+        """Unpack an archive inside the volume, beside what is there, for the restore of this number."""
+        ...
+
+    def files_are_swapped(self, volume: str, number: str) -> bool:
+        """Whether the swap of this restore has begun or is done: then what was unpacked is no longer beside."""
+        ...
+
+    def swap_files_in(self, volume: str, number: str) -> None:
+        """Put what was unpacked in the place of what is there, by renames; goes on with a swap that was cut off."""
+        ...
+
+    def swap_files_out(self, volume: str, number: str) -> None:
+        """Put back what was there before; does nothing if no swap had begun."""
+        ...
+
+    def drop_kept_files(self, volume: str, but: str) -> None:
+        """Remove what restores other than this one keep in the volume; an empty number keeps nothing."""
+        ...

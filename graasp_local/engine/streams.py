@@ -1,0 +1,134 @@
+"""A docker command as a stream of bytes, out of it or into it.
+
+The docker command and not the SDK, because it closes the input of what runs in the container when ours ends, which is
+how pg_restore and tar learn that nothing is missing. Never waits without looking up: an empty piece or 0 says that
+nothing moved, so that the caller can end it. A process group of its own keeps a terminal's ctrl-C away from it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import IO
+
+from graasp_local.engine.addresses import unreachable
+from graasp_local.errors import GraaspLocalError, NeedsYou
+
+_PIECE_BYTES = 1 << 18
+_LOOK_UP_SECONDS = 0.2
+
+
+def output_of(
+    command: Sequence[str],
+    what: str,
+    environment: Mapping[str, str] | None = None,
+    well: Callable[[int, str], bool] = lambda code, _: code == 0,
+) -> Iterator[bytes]:
+    """What the command writes. `well` judges exit code and last words; `what` names it in the error that follows."""
+    with tempfile.TemporaryFile() as errors:
+        process = _started(command, subprocess.DEVNULL, subprocess.PIPE, errors, environment)
+        try:
+            assert process.stdout is not None  # noqa: S101
+            descriptor = process.stdout.fileno()
+            while True:
+                readable, _, _ = select.select([descriptor], [], [], _LOOK_UP_SECONDS)
+                piece = os.read(descriptor, _PIECE_BYTES) if readable else b""
+                if readable and not piece:
+                    break
+                yield piece
+            while process.poll() is None:
+                _wait(process)
+                yield b""
+            _judge(process, errors, what, well)
+        finally:
+            _end(process)
+
+
+def fed_with(
+    command: Sequence[str], what: str, pieces: Iterable[bytes], environment: Mapping[str, str] | None = None
+) -> Iterator[int]:
+    """Write the pieces to the command and wait for its end; yields how many bytes it took since the last time."""
+    with tempfile.TemporaryFile() as errors:
+        process = _started(command, subprocess.PIPE, subprocess.DEVNULL, errors, environment)
+        try:
+            assert process.stdin is not None  # noqa: S101
+            descriptor = process.stdin.fileno()
+            os.set_blocking(descriptor, False)
+            try:
+                for piece in pieces:
+                    yield from _written(descriptor, piece)
+            except BrokenPipeError:
+                pass  # it has ended early, and its exit code says why
+            process.stdin.close()
+            while process.poll() is None:
+                _wait(process)
+                yield 0
+            _judge(process, errors, what, lambda code, _: code == 0)
+        finally:
+            _end(process)
+
+
+def run_to_end(command: Sequence[str], what: str) -> str:
+    """What the command writes, for one that writes little."""
+    return b"".join(output_of(command, what)).decode(errors="replace")
+
+
+def _started(
+    command: Sequence[str],
+    source: int,
+    sink: int,
+    errors: IO[bytes],
+    environment: Mapping[str, str] | None,
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command,
+        bufsize=0,
+        stdin=source,
+        stdout=sink,
+        stderr=errors,
+        start_new_session=True,
+        env={**os.environ, **(environment or {})},
+    )
+
+
+def _written(descriptor: int, piece: bytes) -> Iterator[int]:
+    left = memoryview(piece)
+    while left:
+        _, writable, _ = select.select([], [descriptor], [], _LOOK_UP_SECONDS)
+        written = os.write(descriptor, left[:65536]) if writable else 0
+        left = left[written:]
+        yield written
+
+
+def _wait(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_LOOK_UP_SECONDS)
+
+
+def _judge(process: subprocess.Popen[bytes], errors: IO[bytes], what: str, well: Callable[[int, str], bool]) -> None:
+    errors.seek(0)
+    said = errors.read().decode(errors="replace").strip()
+    if not well(process.returncode, said):
+        raise _failed(what, process.returncode, said)
+
+
+def _failed(what: str, code: int, said: str) -> GraaspLocalError:
+    if "Cannot connect to the Docker daemon" in said or "error during connect" in said:
+        return unreachable(said)
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    telling = [line for line in lines if "rror" in line or "No space" in line] or lines
+    reason = telling[0].removeprefix("pg_dump: ").removeprefix("pg_restore: ") if telling else f"exit code {code}"
+    return NeedsYou(f"{what} failed: {reason}.")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            stream.close()
+    if process.poll() is None:
+        process.kill()
+        process.wait()

@@ -1,0 +1,224 @@
+"""The site's data through the engine, as graasp_local.data_ports.Transfers wants it.
+
+The tools are those of the database's own image, so that they fit the server. A dump runs inside the database's
+container; files are read and written by a helper container of the same image that sees nothing but the volume.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from typing import Any
+
+from graasp_local.data_ports import DUMP_APPLICATION
+from graasp_local.engine import leftovers, volume_files
+from graasp_local.engine.client import engine_errors
+from graasp_local.engine.docker_engine import DockerEngine
+from graasp_local.engine.listing import PROJECT_LABEL
+from graasp_local.engine.observe import ONE_OFF_LABEL
+from graasp_local.engine.streams import fed_with, output_of, run_to_end
+from graasp_local.errors import NeedsYou
+from graasp_local.site import Site
+from graasp_local.stack import GROUP_LABEL, read_backup_volumes
+from graasp_local.states import ServiceGroup
+from graasp_local.version import Version
+
+_VOLUME_LABEL = "com.docker.compose.volume"
+_PURPOSE = {"org.graasp.purpose": "backup"}
+_CHANGED_MEANWHILE = ("file changed as we read it", "File removed before we read it", "file shrank", "socket ignored")
+
+
+class DockerTransfers:
+    """`narrate` is told each command that changes something, before it runs."""
+
+    def __init__(self, site: Site, engine: DockerEngine, narrate: Callable[[str], None]) -> None:
+        self._site = site
+        self._engine = engine
+        self._narrate = narrate
+
+    def dump(self, database: str, snapshot: str) -> Iterator[bytes]:
+        tool = ["pg_dump", "--username=postgres", "--format=custom", f"--snapshot={snapshot}", database]
+        environment = self._for_postgres
+        yield from output_of(self._in_database(tool, environment), f"The dump of {database}", environment)
+
+    def load(self, database: str, pieces: Iterable[bytes]) -> Iterator[int]:
+        tool = ["pg_restore", "--username=postgres", "--exit-on-error", "--single-transaction", f"--dbname={database}"]
+        environment = self._for_postgres
+        self._narrate(shlex.join(["graasp-local", "compose", "--", "exec", "-T", self._database_service, *tool]))
+        yield from fed_with(self._in_database(tool, environment), "pg_restore", pieces, environment)
+
+    def read_dump(self, pieces: Iterable[bytes]) -> Iterator[int]:
+        tool = ["pg_restore", "--file=/dev/null"]
+        if self._database_container() is not None:
+            yield from fed_with(self._in_database(tool, {}), "Reading the dump", pieces)
+        else:
+            yield from self._helper_fed(tool, "Reading the dump", pieces)
+
+    def volumes(self) -> tuple[str, ...]:
+        wanted = read_backup_volumes(self._site.compose_files)
+        return tuple(name for name in wanted if self._exists(name))
+
+    def volume_bytes(self, volume: str) -> int:
+        told = run_to_end(self._helper(["du", "-sk", volume_files.MOUNT], volume), f"Measuring the volume {volume}")
+        return int(told.split()[0]) * 1024
+
+    def pack(self, volume: str) -> Iterator[bytes]:
+        words = ["tar", "--create", "--file", "-", "--numeric-owner", "--exclude=./.graasp-*"]
+        name = _helper_name()
+        command = self._helper([*words, "--directory", volume_files.MOUNT, "."], volume, name=name)
+        with self._taken_away(name):
+            yield from output_of(command, f"Packing the volume {volume}", well=_packed_well)
+
+    def unpack(self, volume: str, number: str, pieces: Iterable[bytes]) -> Iterator[int]:
+        self._make_volume(volume)
+        words = _script(volume_files.UNPACK, number)
+        yield from self._helper_fed(words, f"Unpacking into the volume {volume}", pieces, volume)
+
+    def files_are_swapped(self, volume: str, number: str) -> bool:
+        if not self._exists(volume):
+            return False
+        return self._run_script(volume_files.IS_SWAPPED, volume, number).strip() == "yes"
+
+    def swap_files_in(self, volume: str, number: str) -> None:
+        self._run_script(volume_files.SWAP_IN, volume, number)
+
+    def swap_files_out(self, volume: str, number: str) -> None:
+        if self._exists(volume):
+            self._run_script(volume_files.SWAP_OUT, volume, number)
+
+    def drop_kept_files(self, volume: str, but: str) -> None:
+        if self._exists(volume):
+            self._run_script(volume_files.DROP_KEPT, volume, but)
+
+    def _run_script(self, script: str, volume: str, number: str) -> str:
+        command = self._helper(_script(script, number), volume)
+        return run_to_end(command, f"Work on the files of the volume {volume}")
+
+    def _in_database(self, tool: list[str], environment: dict[str, str]) -> list[str]:
+        container = self._database_container()
+        if container is None:
+            raise NeedsYou(
+                "The database is off.",
+                "It is not known what is in it.",
+                "Bring it up first: `graasp-local apply db-only`, or `running`.",
+            )
+        # Names only: the values reach docker by its environment, so that no secret is in a list of processes.
+        names = [word for name in environment for word in ("--env", name)]
+        return [*self._docker(), "exec", "--interactive", *names, container["Id"], *tool]
+
+    def _docker(self) -> list[str]:
+        os.environ[leftovers.MARK] = str(self._site.directory)
+        return ["docker"]
+
+    def _helper(self, words: list[str], volume: str = "", name: str = "") -> list[str]:
+        program, *arguments = words
+        # Its output must not be kept by the engine as well: it is as large as the data.
+        command = [
+            *self._docker(),
+            "run",
+            "--rm",
+            "--interactive",
+            "--network=none",
+            "--log-driver=none",
+            "--pull=never",
+        ]
+        command += [f"--label={key}={value}" for key, value in _PURPOSE.items()]
+        command += ["--name", name] if name else []
+        command += ["--volume", f"{self._volume_name(volume)}:{volume_files.MOUNT}"] if volume else []
+        return [*command, "--user=0:0", f"--entrypoint={program}", self._database_image, *arguments]
+
+    def _helper_fed(self, words: list[str], what: str, pieces: Iterable[bytes], volume: str = "") -> Iterator[int]:
+        name = _helper_name()
+        with self._taken_away(name):
+            yield from fed_with(self._helper(words, volume, name), what, pieces)
+
+    def _taken_away(self, name: str) -> _TakenAway:
+        return _TakenAway(self._engine, name)
+
+    def _database_container(self) -> dict[str, Any] | None:
+        return next(
+            (
+                container
+                for container in self._engine.containers()
+                if container["Labels"].get(GROUP_LABEL) == ServiceGroup.DATABASE
+                and container["Labels"].get(ONE_OFF_LABEL) != "True"
+                and container["State"] == "running"
+            ),
+            None,
+        )
+
+    @property
+    def _for_postgres(self) -> dict[str, str]:
+        return {"PGAPPNAME": DUMP_APPLICATION, "PGPASSWORD": self._site.settings.postgres_password}
+
+    @cached_property
+    def _database_service(self) -> str:
+        return next(service.name for service in self._site.services if service.group is ServiceGroup.DATABASE)
+
+    @cached_property
+    def _config(self) -> dict[str, Any]:
+        # The version plays no part in what is looked at here, but Compose wants one.
+        self._site.prepare()
+        return self._engine.compose.config(self._site.selected_version or Version(0, 0, 0))
+
+    @cached_property
+    def _database_image(self) -> str:
+        return str(self._config["services"][self._database_service]["image"])
+
+    def _volume_name(self, volume: str) -> str:
+        return str(self._config["volumes"][volume]["name"])
+
+    def _exists(self, volume: str) -> bool:
+        from docker.errors import NotFound
+
+        with engine_errors():
+            try:
+                self._engine.client.api.inspect_volume(self._volume_name(volume))
+            except NotFound:
+                return False
+        return True
+
+    def _make_volume(self, volume: str) -> None:
+        """As Compose would make it, so that Compose takes it for its own afterwards."""
+        labels = {PROJECT_LABEL: self._site.settings.project, _VOLUME_LABEL: volume}
+        if not self._exists(volume):
+            with engine_errors():
+                self._engine.client.api.create_volume(self._volume_name(volume), labels=labels)
+
+
+class _TakenAway:
+    """Sees to it that a helper container is gone when its stream is: one that was left alone would work on."""
+
+    def __init__(self, engine: DockerEngine, name: str) -> None:
+        self._engine = engine
+        self._name = name
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        from docker.errors import APIError
+
+        if kind is None:
+            return  # it has come to its end, and the engine removes it
+        # Gone already, or the engine is: there is nothing more that could be done.
+        with contextlib.suppress(APIError, OSError):
+            self._engine.client.api.remove_container(self._name, force=True)
+
+
+def _helper_name() -> str:
+    return f"graasp-local-{uuid.uuid4().hex[:12]}"
+
+
+def _script(script: str, number: str) -> list[str]:
+    return ["sh", "-c", script, "sh", number]
+
+
+def _packed_well(code: int, said: str) -> bool:
+    """tar ends with 1 where a file changed while it was read: with a running site that is no failure."""
+    lines = [line for line in said.splitlines() if line.strip() and "exit delayed" not in line]
+    return code == 0 or (code == 1 and all(any(words in line for words in _CHANGED_MEANWHILE) for line in lines))

@@ -1,0 +1,89 @@
+"""What is run inside a container to unpack, swap and tidy the files of a volume, for the restore of a number.
+
+A volume cannot be renamed, so the swap happens inside it, by renames of what lies at its top:
+
+    .graasp-restored-N      unpacked, not in place yet
+    .graasp-before-N.part   the swap has begun: some of what was there is in here
+    .graasp-before-N        all of what was there is in here; what was unpacked moves up, or has
+
+Every script looks first which of these there are, so that it goes on where a killed one stopped. The names begin with
+a dot and our own word: nothing of Graasp's does.
+"""
+
+from __future__ import annotations
+
+MOUNT = "/volume"
+
+_NAMES = """\
+set -eu
+cd /volume
+new=.graasp-restored-$1 old=.graasp-before-$1
+like() { chmod "$(stat -c %a "$1")" "$2"; chown "$(stat -c %u:%g "$1")" "$2"; }
+top() { find . -mindepth 1 -maxdepth 1 ! -name '.graasp-*' "$@"; }
+inside() { find "$1" -mindepth 1 -maxdepth 1 -exec mv {} . \\; ; rmdir "$1"; }
+"""
+
+UNPACK = (
+    _NAMES
+    + """\
+rm -rf "$new"
+mkdir "$new"
+tar --extract --file - --directory "$new" --numeric-owner --preserve-permissions
+sync
+"""
+)
+
+IS_SWAPPED = (
+    _NAMES
+    + """\
+if [ -d "$old" ] || [ -d "$old.part" ]; then echo yes; else echo no; fi
+"""
+)
+
+SWAP_IN = (
+    _NAMES
+    + """\
+if [ ! -d "$old" ]; then
+  if [ ! -d "$new" ]; then echo "error: nothing was unpacked for this restore" >&2; exit 3; fi
+  mkdir -p "$old.part"
+  like . "$old.part"
+  top -exec mv {} "$old.part/" \\;
+  if [ -n "$(top)" ]; then echo "error: what was there could not be moved aside" >&2; exit 4; fi
+  mv "$old.part" "$old"
+fi
+if [ -d "$new" ]; then
+  like "$new" .
+  inside "$new"
+fi
+sync
+"""
+)
+
+SWAP_OUT = (
+    _NAMES
+    + """\
+if [ -d "$old" ]; then
+  mkdir -p "$new"
+  like . "$new"
+  top -exec mv {} "$new/" \\;
+  if [ -n "$(top)" ]; then echo "error: what was restored could not be moved aside" >&2; exit 4; fi
+  mv "$old" "$old.part"
+fi
+if [ -d "$old.part" ]; then
+  like "$old.part" .
+  inside "$old.part"
+fi
+sync
+"""
+)
+
+DROP_KEPT = """\
+set -eu
+cd /volume
+for kept in .graasp-restored-* .graasp-before-*; do
+  case $kept in
+  *-"$1" | *-"$1".part | *'*') ;;
+  *) rm -rf "$kept" ;;
+  esac
+done
+"""
