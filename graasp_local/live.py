@@ -21,6 +21,8 @@ class SeenContainer:
     service: str
     started_at: float | None
     restarts: int
+    image: str = ""
+    """What it was made from, as written in the compose file; the listing has a digest where the tag went elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ TABLE = (
     Verb("resume", "go on with a deployment that was left unfinished", "c", "Resume", effect=Effect.CHANGES),
     Verb(
         "rollback",
-        "put the site back to before an unfinished deployment",
+        "put the site back to before its last deployment",
         "z",
         "Roll back",
         effect=Effect.CHANGES,
@@ -72,6 +72,7 @@ TABLE = (
     Verb("compose", "run docker compose with the site's files", where=Where.COMMAND_LINE),
     Verb("completion", "print a completion script for your shell", where=Where.COMMAND_LINE),
     Verb("tui", "open the terminal UI, or serve it to a browser", where=Where.COMMAND_LINE),
+    Verb("open", "open the site in a browser", "o", "Open", Where.SCREEN),
     Verb("shell", "open a shell in the selected service", "e", "Shell", Where.SCREEN, Effect.CHANGES),
     Verb("restart", "restart the selected service", "r", "Restart", Where.SCREEN, Effect.CHANGES),
     Verb("maintenance-page", "see the page that visitors of a closed site see", "m", "Page", Where.SCREEN),

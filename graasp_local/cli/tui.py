@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from graasp_local.ports import Interruption
     from graasp_local.site import Site
     from graasp_local.world import World
+
+
+_OURSELVES = (sys.executable, "-m", "graasp_local.cli.main")
 
 
 @dataclass
@@ -46,6 +49,9 @@ class SiteAccess:
 
     def new_site_directory(self) -> Path:
         return (self.named_site or Path.cwd()).resolve()
+
+    def command(self, verb: str, arguments: Sequence[str]) -> tuple[str, ...]:
+        return (*_OURSELVES, "--site", str(self.site().directory), verb, *arguments)
 
     def init(self) -> Site:
         from graasp_local.init_site import default_project_name, init_site
@@ -93,4 +99,4 @@ def command(
 
 def _served_command(context: Context, *, read_only: bool) -> list[str]:
     site = ["--site", str(context.named_site.resolve())] if context.named_site else []
-    return [sys.executable, "-m", "graasp_local.cli.main", *site, "tui", *(["--read-only"] if read_only else [])]
+    return [*_OURSELVES, *site, "tui", *(["--read-only"] if read_only else [])]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from graasp_local.engine.client import connect, engine_errors
 from graasp_local.engine.listing import PROJECT_LABEL, containers_of
@@ -35,13 +35,19 @@ _TELLING_EVENTS = (
 _SHELL = "exec $(command -v bash || command -v sh)"
 
 
+class _Inspected(NamedTuple):
+    started_at: float | None
+    restarts: int
+    image: str
+
+
 class DockerLive:
     """The live engine of one site; its connection is separate from that of a walk."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
         self._client: DockerClient | None = None
-        self._inspected: dict[tuple[str, str], tuple[float | None, int]] = {}
+        self._inspected: dict[tuple[str, str], _Inspected] = {}
 
     def listing(self) -> Listing:
         containers = self._containers()
@@ -93,7 +99,9 @@ class DockerLive:
         found = find_versions(engine_for(self._site), repository)
         return AvailableVersions(
             tuple(AvailableVersion(entry.version, entry.local, entry.published) for entry in found.versions),
-            f"The registry of {repository} could not be asked ({found.problem})." if found.problem else "",
+            f"The registry of {repository} could not be asked ({found.problem}): this is what the machine has."
+            if found.problem
+            else "",
         )
 
     @property
@@ -117,13 +125,14 @@ class DockerLive:
         ]
 
     def _seen(self, container: dict[str, Any]) -> SeenContainer:
-        started, restarts = self._inspect_once(container)
+        found = self._inspect_once(container)
         running = container["State"] in ("running", "paused", "restarting")
+        service = container["Labels"].get(SERVICE_LABEL, "")
         return SeenContainer(
-            container["Id"], container["Labels"].get(SERVICE_LABEL, ""), started if running else None, restarts
+            container["Id"], service, found.started_at if running else None, found.restarts, found.image
         )
 
-    def _inspect_once(self, container: dict[str, Any]) -> tuple[float | None, int]:
+    def _inspect_once(self, container: dict[str, Any]) -> _Inspected:
         """Asked again when the state changes; the listing's address is new with every start."""
         addresses = [n.get("EndpointID", "") for n in container["NetworkSettings"]["Networks"].values()]
         key = (container["Id"], f"{container['State']} {' '.join(addresses)}")
@@ -134,9 +143,10 @@ class DockerLive:
                 try:
                     said = self._connected.api.inspect_container(container["Id"])
                 except APIError:  # it is gone since the listing
-                    return None, 0
+                    return _Inspected(None, 0, "")
             self._inspected = {k: v for k, v in self._inspected.items() if k[0] != container["Id"]}
-            self._inspected[key] = (_seconds(said["State"]["StartedAt"]), int(said["RestartCount"]))
+            started = _seconds(said["State"]["StartedAt"])
+            self._inspected[key] = _Inspected(started, int(said["RestartCount"]), str(said["Config"]["Image"]))
         return self._inspected[key]
 
 

@@ -30,7 +30,7 @@ from graasp_local.tui.verbs_done import VerbActions
 from graasp_local.tui.walk_run import WalkRun, now
 from graasp_local.tui.walk_view import WalkView, advanced
 from graasp_local.tui.watching import Observer, Trouble, read_usage, watch_files
-from graasp_local.verbs import TABLE
+from graasp_local.verbs import TABLE, shown_key
 
 _THREADS = 64
 
@@ -48,6 +48,8 @@ class GraaspApp(VerbActions, App[None]):
     CSS_PATH = "styles.tcss"
     TITLE = "graasp-local"
     COMMAND_PALETTE_BINDING = "ctrl+p"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012 - Textual's own declaration
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(verb.key, f"verb('{verb.name}')", verb.label, show=False) for verb in TABLE if verb.key),
         Binding("colon", "command_palette", "Palette", show=False),
@@ -196,7 +198,9 @@ class GraaspApp(VerbActions, App[None]):
         """Show the plan for what a person wants, who then decides."""
         from graasp_local.tui.screens.plan import PlanScreen
 
-        if self._may_change():
+        if self.is_walking or self.walks_elsewhere:
+            self.notify("A walk is under way: wait for its end, or watch it with w.", severity="warning")
+        elif self._may_change():
             self.push_screen(PlanScreen(intention))
 
     def start_walk(self, plan_made: messages.PlanMade) -> None:
@@ -221,9 +225,10 @@ class GraaspApp(VerbActions, App[None]):
         self.plan(ChangeState(InfraState(state)))
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """Every verb, for the palette."""
+        """Every verb, for the palette, by the word that the command line has for it, and with its key."""
         for verb in TABLE:
-            yield SystemCommand(verb.label or verb.name, verb.summary, lambda name=verb.name: self.action_verb(name))
+            key = f"   key {shown_key(verb.key)}" if verb.key else ""
+            yield SystemCommand(verb.name, verb.summary + key, lambda name=verb.name: self.action_verb(name))
 
 
 _KILLED = {

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from graasp_local.tui.drawing.keys import KeyHint
 from graasp_local.tui.model import SiteView
 from graasp_local.tui.walk_view import WalkView, what_now
 from graasp_local.tui.watching import Trouble, TroubleKind
 from graasp_local.verbs import Effect, shown_key, verb
 
-Hint = tuple[str, str, str]
-
-LAST: tuple[Hint, ...] = (("?", "Help", "app.verb('help')"), ("q", "Quit", "app.verb('quit')"))
-BACK: Hint = ("esc", "Back", "app.back")
+LAST: tuple[KeyHint, ...] = (("?", "Help", "app.verb('help')"), ("q", "Quit", "app.verb('quit')"))
+BACK: KeyHint = ("esc", "Back", "app.back")
 
 
-def hint(name: str, label: str = "") -> Hint:
+def hint(name: str, label: str = "") -> KeyHint:
     """The hint for a verb."""
     row = verb(name)
     return shown_key(row.key), label or row.label, f"app.verb('{name}')"
@@ -21,7 +20,7 @@ def hint(name: str, label: str = "") -> Hint:
 
 def dashboard_hints(
     view: SiteView | None, trouble: Trouble | None, walk: WalkView | None, selected: str | None, *, read_only: bool
-) -> tuple[Hint, ...]:
+) -> tuple[KeyHint, ...]:
     """On the dashboard: what the site can do now, then what the selected service can."""
     if trouble is not None:
         names = ["init"] if trouble.kind is TroubleKind.NO_SITE else []
@@ -39,7 +38,7 @@ def dashboard_hints(
     return tuple(hint(name) for name in _allowed(names, read_only=read_only))
 
 
-def log_hints(*, alone: bool) -> tuple[Hint, ...]:
+def log_hints(*, alone: bool) -> tuple[KeyHint, ...]:
     """Where logs have the focus."""
     back = (BACK,) if alone else ()
     return (
@@ -52,17 +51,17 @@ def log_hints(*, alone: bool) -> tuple[Hint, ...]:
     )
 
 
-def walk_hints(walk: WalkView | None, *, own: bool) -> tuple[Hint, ...]:
-    """On a walk: while it is under way it can be interrupted where it was begun, afterwards it says what comes next."""
-    if walk is None or not walk.is_over:
-        return (BACK, ("x", "Interrupt", "screen.interrupt")) if own else (BACK,)
-    return (BACK,)
+def walk_hints(walk: WalkView | None, *, own: bool) -> tuple[KeyHint, ...]:
+    """On a walk: while it is under way it can be interrupted where it was begun."""
+    interrupt = (("x", "Interrupt", "screen.interrupt"),) if own and walk is not None and not walk.is_over else ()
+    return (BACK, *interrupt, ("enter", "Read the step", "screen.read"))
 
 
 def _allowed(names: list[str], *, read_only: bool) -> list[str]:
     return [name for name in names if not read_only or verb(name).effect is Effect.LOOKS]
 
 
-def ending_hints(walk: WalkView | None) -> tuple[Hint, ...]:
+def ending_hints(walk: WalkView, *, read_only: bool) -> tuple[KeyHint, ...]:
     """What can be done after a walk that has ended just now."""
-    return tuple(hint(name, words) for name, words in what_now(walk)) if walk is not None else ()
+    possible = dict(what_now(walk))
+    return tuple(hint(name, possible[name]) for name in _allowed([*possible], read_only=read_only))

@@ -89,12 +89,12 @@ class ResumeDeployment:
 
 @dataclass(frozen=True, slots=True)
 class RollBack:
-    """Put the site back to before the deployment that was left unfinished."""
+    """Put the site back to before its last deployment, if that discards nothing."""
 
     command = "graasp-local rollback"
     name = "rollback"
-    headline = "Put the site back to before the unfinished deployment"
-    rolls_back = False
+    headline = "Undo the last deployment"
+    rolls_back = True
 
     def planner(self, world: World) -> Planner:
         from graasp_local import recovery
@@ -102,4 +102,19 @@ class RollBack:
         return lambda observed: recovery.rollback_plan(world, observed)
 
 
-Intention = ChangeState | DeployVersion | ResumeDeployment | RollBack
+@dataclass(frozen=True, slots=True)
+class RollBackAndDiscard:
+    """The same, and what was written since is put away with its database: somebody has typed the site's name for it."""
+
+    command = "graasp-local rollback --discard-written-since"
+    name = "rollback"
+    headline = "Undo the last deployment and discard what was written since"
+    rolls_back = True
+
+    def planner(self, world: World) -> Planner:
+        from graasp_local import recovery
+
+        return lambda observed: recovery.rollback_plan(world, observed, recovery.WrittenSince.DISCARD)
+
+
+Intention = ChangeState | DeployVersion | ResumeDeployment | RollBack | RollBackAndDiscard

@@ -64,6 +64,13 @@ class PlanMade(Message):
 
 
 @dataclass
+class LossFound(Message):
+    """What going back would discard, as the beginning of a sentence."""
+
+    what: str
+
+
+@dataclass
 class PlanRefused(Message):
     """Why there is no plan."""
 

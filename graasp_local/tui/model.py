@@ -50,7 +50,8 @@ class Service:
     @property
     def image_tag(self) -> str:
         """What stands after the last colon of the image, without the service's own name in front."""
-        tag = self.observed.image.rpartition(":")[2] if ":" in self.observed.image else ""
+        image = self.container.image if self.container is not None and self.container.image else self.observed.image
+        tag = image.rpartition(":")[2] if ":" in image else ""
         return tag.removeprefix(f"{self.name}-")
 
     @property

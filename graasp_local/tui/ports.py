@@ -5,7 +5,7 @@ Nothing here does anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +26,10 @@ class Access(Protocol):
     def live(self, site: Site) -> LiveEngine: ...
     def new_site_directory(self) -> Path:
         """Where `init` would make a site."""
+        ...
+
+    def command(self, verb: str, arguments: Sequence[str]) -> tuple[str, ...]:
+        """What to run for a verb of the command line on this site. Raises ConfigurationError where there is none."""
         ...
 
     def init(self) -> Site:

@@ -7,10 +7,11 @@ the screen. So the UI takes copies of the terminal's descriptors and leaves null
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 
@@ -23,8 +24,33 @@ class Terminal:
 
     def run(self, command: Sequence[str]) -> int:
         """Run a command that may have the terminal, while the UI is suspended."""
-        # Through stderr, since that is where the UI is drawn; both are the same terminal.
-        return subprocess.run(command, stdin=self.stdin, stdout=self.stderr, stderr=self.stderr).returncode
+        with _interrupts_are_the_commands():
+            # Through stderr, since that is where the UI is drawn; both are the same terminal.
+            return subprocess.run(command, stdin=self.stdin, stdout=self.stderr, stderr=self.stderr).returncode
+
+    def run_and_wait(self, command: Sequence[str], shown: str) -> int:
+        """The same, with what is run said before, and what it said left on the screen until enter is typed."""
+        with _interrupts_are_the_commands():
+            self._say(f"$ {shown}\n")
+            code = self.run(command)
+            self._say(f"\nIt ended with exit code {code}. Enter goes back to the UI. ")
+            with suppress(OSError):  # the terminal may have been closed meanwhile
+                os.read(self.stdin, 1024)
+        return code
+
+    def _say(self, text: str) -> None:
+        with suppress(OSError):
+            os.write(self.stderr, text.encode())
+
+
+@contextmanager
+def _interrupts_are_the_commands() -> Iterator[None]:
+    """ctrl-C reaches the UI as well, which goes on; a command gets its own meaning of it back when it is started."""
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -1,16 +1,21 @@
 """What each verb does in the UI: a screen that it opens, or a word to a thread.
 
-One method for each row of the table of verbs that has a key; the others say what to type in a terminal.
+One method for each row of the table of verbs that has a key; the others run in the terminal.
 """
 
 from __future__ import annotations
 
+import os
+import shlex
+import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from textual import work
 
 from graasp_local.errors import GraaspLocalError
 from graasp_local.tui import messages
+from graasp_local.tui.browser import has_browser
 from graasp_local.tui.theme import DARK, LIGHT
 from graasp_local.tui.watching import TroubleKind
 from graasp_local.verbs import Effect, verb
@@ -32,10 +37,27 @@ class VerbActions:
         if row.effect is Effect.CHANGES and not self._may_change():
             return
         do = getattr(self, f"do_{name.replace('-', '_')}", None)
-        if do is None:
-            self._ui.notify(f"In a terminal: graasp-local {name} --help", title=row.summary)
-        else:
+        if do is not None:
             do()
+            return
+        from graasp_local.tui.screens.in_terminal import InTerminalScreen
+
+        self._ui.push_screen(InTerminalScreen(row))
+
+    def run_in_terminal(self, name: str, arguments: Sequence[str]) -> None:
+        """Run a verb of the command line on this site, with the terminal to itself."""
+        terminal = self._ui.terminal
+        if terminal is None or self._ui.read_only:
+            return
+        try:
+            command = self._ui.access.command(name, arguments)
+        except GraaspLocalError as error:
+            self._ui.notify(" ".join(error.sentences), severity="warning")
+            return
+        with self._ui.suspend():
+            terminal.run_and_wait(command, shlex.join(["graasp-local", name, *arguments]))
+        self._ui.refresh(layout=True)
+        self._ui.observer.forget_site()
 
     def _may_change(self) -> bool:
         if self._ui.read_only:
@@ -112,6 +134,19 @@ class VerbActions:
 
         if self._seen():
             self._ui.push_screen(PageScreen())
+
+    def do_open(self) -> None:
+        if self._seen() and self._ui.view is not None:
+            self.open_address(self._ui.view.url)
+
+    def open_address(self, address: str) -> None:
+        """Open it in a browser where there is one to be seen; otherwise, over ssh say, copy it."""
+        if has_browser(os.environ, sys.platform):
+            self._ui.open_url(address)
+            self._ui.notify(address, title="Opened in the browser")
+        else:
+            self._ui.copy_to_clipboard(address)
+            self._ui.notify(address, title="Copied: no browser can be seen from here")
 
     def do_shell(self) -> None:
         service = self._ui.selected_service

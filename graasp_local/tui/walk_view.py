@@ -16,6 +16,7 @@ from graasp_local.events import Outcome, WalkEnded, summary
 from graasp_local.states import InfraState
 
 OUTPUT_LINES = 2000
+_DEPLOYING = frozenset({"deploy", "resume", "rollback"})
 KILLED = "killed"
 """The outcome of a walk whose journal has no end, although nobody is at work on it."""
 
@@ -62,6 +63,7 @@ class WalkView:
     command: str = ""
     target: str = ""
     version: str = ""
+    previous_version: str = ""
     began: float = 0.0
     steps: tuple[StepView, ...] = ()
     outcome: str = ""
@@ -70,11 +72,17 @@ class WalkView:
     seconds: float | None = None
     downtime_seconds: float | None = None
     problem: tuple[str, ...] = ()
-    rolls_back: bool = False
+    way_back_from: int | None = None
+    """The index of the first step of the way back, if the walk had to take it."""
 
     @property
     def is_over(self) -> bool:
         return bool(self.outcome)
+
+    @property
+    def is_deployment(self) -> bool:
+        """It was to bring a version, or to take one back; told by what was typed, since it may not have begun."""
+        return not _DEPLOYING.isdisjoint(self.command.split())
 
     @property
     def current(self) -> int | None:
@@ -136,13 +144,14 @@ def advanced(view: WalkView, record: Mapping[str, Any], now: float) -> WalkView:
                 command=record["command"],
                 target=record["target"],
                 version=record["version"] or "",
+                previous_version=record.get("previous_version", ""),
                 began=at,
                 steps=_planned(record["plan"]),
             )
         case "rollback-started":
             # What was not begun is not done any more; the way back takes its place.
             tried = tuple(step for step in view.steps if step.progress is not Progress.WAITING)
-            return replace(view, steps=(*tried, *_planned(record["plan"])), rolls_back=True)
+            return replace(view, steps=(*tried, *_planned(record["plan"])), way_back_from=len(tried))
         case "step-started":
             return _with_step(view, record["index"], lambda step: replace(step, progress=Progress.DOING, began=at))
         case "step-output":
@@ -199,19 +208,28 @@ def _moment(record: Mapping[str, Any], now: float) -> float:
 def what_now(view: WalkView) -> tuple[tuple[str, str], ...]:
     """What can be done after the walk, as name of a verb and words; nothing while it is under way."""
     match view.outcome:
-        case "held":
-            return (("bypass", "test it with the bypass"), ("apply", "open the site"))
-        case "done" if view.version:
-            return (("bypass", "show the bypass"), ("history", "see it in the history"))
+        case "":
+            return ()
         case "failed" | "interrupted" | "killed":
-            again = (("resume", "resume"), ("rollback", "roll back")) if view.version or view.rolls_back else ()
+            again = (("resume", "go on with it"), ("rollback", "go back to before it")) if view.is_deployment else ()
             return (*again, ("logs", "read the logs"))
         case "rolled-back":
-            return (("deploy", "deploy a mended version"), ("logs", "read the logs"))
+            return (("open", "open the site"), ("deploy", "deploy a mended version"), ("logs", "read the logs"))
         case "refused":
-            return (("deploy", "choose another version"),) if view.version else (("logs", "read the logs"),)
+            return (("deploy", "choose another version"),) if view.is_deployment else (("status", "look again"),)
+        case _ if view.state == InfraState.RUNNING:
+            return (("open", "open the site"), *_way_back(view), ("history", "earlier walks"))
+        case _ if view.state == InfraState.RESTRICTED:
+            return (("bypass", "test it with the bypass"), ("apply", "open it to visitors"), *_way_back(view))
         case _:
-            return ()
+            return (("apply", "choose another state"), ("maintenance-page", "what visitors read now"))
+
+
+def _way_back(view: WalkView) -> tuple[tuple[str, str], ...]:
+    """From a deployment that has brought another version."""
+    if "deploy" not in view.command.split() or view.previous_version in ("", view.version):
+        return ()
+    return (("rollback", f"go back to {view.previous_version}"),)
 
 
 def in_words(view: WalkView) -> str:

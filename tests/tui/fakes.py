@@ -390,8 +390,12 @@ class FakeAccess:
     def new_site_directory(self) -> Path:
         return self.directory
 
+    def command(self, verb: str, arguments: Sequence[str]) -> tuple[str, ...]:
+        return ("true", verb, *arguments)
+
     def init(self) -> Site:
-        chosen = {"COMPOSE_PROJECT_NAME": "school", "PUBLIC_URL": "https://graasp.school.example"}
+        host = "graasp.school.example"
+        chosen = {"COMPOSE_PROJECT_NAME": "school", "PUBLIC_URL": f"https://{host}", "COOKIE_DOMAIN": host}
         site = init_site(self.directory, chosen, demo=False)
         site.prepare()
         site.select(Version.parse(self.fake.selected))

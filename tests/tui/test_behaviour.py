@@ -21,7 +21,7 @@ from graasp_local.tui.serve import check_address, is_allowed
 from graasp_local.tui.walk_run import WalkRun
 from graasp_local.tui.watching import TroubleKind
 from graasp_local.tui.widgets.logs import LogView
-from graasp_local.verbs import COMMAND_LINE_VERBS, TABLE, Effect
+from graasp_local.verbs import TABLE, Effect
 from graasp_local.walk_records import read_walks
 from tests.tui.conftest import drive, screen_text, until
 from tests.tui.fakes import FakeAccess, FakeSite
@@ -54,7 +54,9 @@ def test_a_deployment_by_keys_uses_the_same_lock_and_journal_as_the_command_line
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         await agree_to_deployment(pilot, app, "1 . 1")
         await until(pilot, lambda: app.walk is not None and app.walk.is_over)
-        assert "Done in" in screen_text(app)
+        text = screen_text(app)
+        assert "Done in" in text
+        assert "o open the site  z go back to 1.0.0" in text
 
     drive(access, steps)
     (walk,) = read_walks(access.site().journal_directory)
@@ -107,7 +109,7 @@ def test_a_failed_migration_says_what_happened_and_what_can_be_done(access: Fake
         assert "no_such_table" in text
         assert "failed with exit code 1" in text
         assert "● running" in text
-        assert "deploy a mended version" in text
+        assert "d deploy a mended version" in text
 
     drive(access, steps, size=(140, 40))
 
@@ -169,6 +171,69 @@ def test_read_only_refuses_every_verb_that_changes_something(row: object, access
 
     drive(access, steps, read_only=True)
     assert access.fake.done == []
+
+
+def test_going_back_after_a_success_asks_for_the_name_of_the_site_where_it_discards_something(
+    access: FakeAccess,
+) -> None:
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await agree_to_deployment(pilot, app, "1 . 1")
+        await until(pilot, lambda: app.walk is not None and app.walk.is_over and not app.walks_itself)
+        await press(pilot, "z")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmByName))
+        assert "would be discarded" in " ".join(screen_text(app).split())
+        await press(pilot, "escape z")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmByName))
+        await press(pilot, "s c h o o l enter")
+        await until(pilot, lambda: isinstance(app.screen, PlanScreen) and "Go ahead" in screen_text(app))
+        await press(pilot, "y")
+        await until(pilot, lambda: app.walk is not None and app.walk.is_over and "rollback" in app.walk.command)
+
+    drive(access, steps)
+    *_, walk = read_walks(access.site().journal_directory)
+    assert (walk.command, walk.outcome) == ("graasp-local rollback --discard-written-since", "done")
+    assert str(access.site().selected_version) == "1.0.0"
+    assert access.fake.applied == ("0000_init",)
+
+
+def test_nothing_else_is_planned_while_a_walk_is_under_way(access: FakeAccess) -> None:
+    access.fake.held.clear()
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await agree_to_deployment(pilot, app, "1 . 1")
+        await until(pilot, lambda: "applying" in screen_text(app))
+        await press(pilot, "z")
+        assert isinstance(app.screen, WalkScreen)
+        access.fake.held.set()
+        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
+
+    drive(access, steps)
+
+
+def test_a_held_deployment_can_be_tested_opened_or_taken_back(access: FakeAccess) -> None:
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await press(pilot, "d 1 . 1 ctrl+t enter")
+        await until(pilot, lambda: isinstance(app.screen, PlanScreen) and "Go ahead" in screen_text(app))
+        await press(pilot, "y")
+        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
+        assert "b test it with the bypass  s open it to visitors  z go back to 1.0.0" in screen_text(app)
+
+    drive(access, steps)
+
+
+def test_a_step_can_be_read_on_the_whole_screen(access: FakeAccess) -> None:
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await agree_to_deployment(pilot, app, "1 . 2 . 0 - f a i l s")
+        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
+        await press(pilot, "enter")
+        text = screen_text(app)
+        assert "run the migrations of 1.2.0-fails" in text
+        assert "Because pending: 0001_item_lang and 0002_fails." in text
+        assert "applying 0002_fails" in text
+        await press(pilot, "escape")
+        assert isinstance(app.screen, WalkScreen)
+
+    drive(access, steps)
 
 
 def test_restarting_a_service_asks_first(access: FakeAccess) -> None:
@@ -300,20 +365,6 @@ def test_two_hundred_containers_stay_fluid(tmp_path: Path) -> None:
         assert time.process_time() - began < 3
 
     drive(FakeAccess(tmp_path / "school", site), steps)
-
-
-def test_the_palette_has_every_verb(access: FakeAccess) -> None:
-    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
-        offered = {command.help for command in app.get_system_commands(app.screen)}
-        assert offered == {row.summary for row in TABLE}
-
-    drive(access, steps)
-
-
-def test_every_verb_of_the_command_line_is_in_the_table() -> None:
-    from graasp_local.cli.main import VERBS
-
-    assert VERBS == COMMAND_LINE_VERBS
 
 
 def test_an_address_that_others_can_reach_is_refused_unless_somebody_says_so() -> None:

@@ -50,7 +50,7 @@ def strip_lines(view: SiteView | None, walk: WalkView | None, width: int, *, cli
         top.append(
             Piece("" if is_last else _rail(room, _direction(index, here, ahead)), _rail_tone(index, here, ahead))
         )
-        note = padded(f"   {_note(view, walk, state, here, ahead)}", cell - 1) + " "
+        note = padded(f"   {_note(view, walk, state, here, ahead, cell - 4)}", cell - 1) + " "
         below.append(Piece(note, Tone.QUIET))
     return fitted(tuple(top), width), fitted(tuple(below), width)
 
@@ -111,20 +111,20 @@ def notice_lines(view: SiteView | None, walk: WalkView | None, width: int) -> tu
     return tuple(lines)
 
 
-def brief(plan: Plan) -> str:
-    """What a change would do, in a few characters: `closes, stops 3`."""
-    words = []
+def brief(plan: Plan, room: int) -> str:
+    """What a change would do, in a few words: `closes the gate`; shorter ones where there is less room."""
+    gate = ""
     if any(isinstance(step, CloseGate) for step in plan.steps):
-        words.append("closes")
+        gate = "closes"
     if any(isinstance(step, OpenGate) for step in plan.steps):
-        words.append("opens")
+        gate = "opens"
     stops = sum(len(step.services) for step in plan.steps if isinstance(step, StopServices))
     starts = sum(len(step.services) for step in plan.steps if isinstance(step, StartServices))
-    if stops and starts:
-        words.append(f"{stops + starts} change")
-    elif stops or starts:
-        words.append(f"stops {stops}" if stops else f"starts {starts}")
-    return ", ".join(words)
+    moved = [f"{word} {count}" for word, count in (("stops", stops), ("starts", starts)) if count]
+    if not moved:
+        return f"{gate} the gate" if gate else ""
+    said = ", ".join([*([gate] if gate else []), *moved])
+    return said if len(said) <= room else f"{gate}, moves {stops + starts}"
 
 
 def _note(
@@ -133,6 +133,7 @@ def _note(
     state: InfraState,
     here: InfraState | None,
     ahead: InfraState | None,
+    room: int,
 ) -> str:
     if view is None:
         return ""
@@ -140,7 +141,7 @@ def _note(
         return "on its way" if state is ahead else ("here" if state is here else "")
     if state is here:
         return "drifted" if view.drift is not None else ("visitors get in" if _lets_in(state) else "visitors wait")
-    return brief(plan_transition(view.observed, state))
+    return brief(plan_transition(view.observed, state), room)
 
 
 def _lets_in(state: InfraState) -> bool:

@@ -82,14 +82,19 @@ def _percent(reading: Reading | None) -> str:
 
 def versions_table(found: Sequence[AvailableVersion], running: str, selected: Version | None) -> Table:
     """Newest first; the running one is marked in words."""
+    longest = max([12, *(len(str(entry.version)) for entry in found)])
     rows = []
     for entry in found:
         text = str(entry.version)
-        where = " and ".join(
-            w for w, there in (("on this machine", entry.local), ("in the registry", entry.published)) if there
+        is_running, is_selected = text == running, entry.version == selected
+        current = "running now" if is_running else ("selected" if is_selected else "")
+        line = (
+            Piece("● " if current else "  ", Tone.OK),
+            Piece(padded(text, longest + 2), Tone.STRONG),
+            Piece(padded("on this machine" if entry.local else "", 17), Tone.QUIET),
+            Piece(padded("in the registry" if entry.published else "", 17), Tone.QUIET),
+            Piece(current, Tone.OK),
         )
-        current = "  ● running now" if text == running else ("  ● selected" if entry.version == selected else "")
-        line = (Piece(padded(text, 30), Tone.STRONG), Piece(where, Tone.QUIET), Piece(current, Tone.OK))
         rows.append(Row(text, line))
     return Table((), tuple(rows))
 
@@ -105,11 +110,14 @@ _OUTCOMES = {
 
 def history_table(walks: Sequence[WalkRecord], width: int) -> Table:
     """Newest first: what was typed, how it ended, how long it took, how long the site was closed."""
-    columns = (17, max(22, width - 17 - 16 - 10 - 12 - 11), 16, 10, 12, 11)
-    heads = ("WHEN (UTC)", "COMMAND", "OUTCOME", "SECONDS", "CLOSED FOR", "STATE")
+    # Where it is narrow the state is left out, which a walk that is read step by step says as well.
+    state_width = 11 if width >= 96 else 0
+    columns = (14, max(22, width - 14 - 16 - 10 - 12 - state_width), 16, 10, 12, state_width)
+    heads = ("WHEN (UTC)", "COMMAND", "OUTCOME", "TOOK", "CLOSED FOR", "STATE")
     heading = tuple(
-        Piece(right(h, w - 2) + "  " if h in ("SECONDS", "CLOSED FOR") else padded(h, w), Tone.QUIET)
+        Piece(right(h, w - 2) + "  " if h in ("TOOK", "CLOSED FOR") else padded(h, w), Tone.QUIET)
         for h, w in zip(heads, columns, strict=True)
+        if w
     )
     rows = []
     for walk in reversed(walks):
@@ -121,7 +129,7 @@ def history_table(walks: Sequence[WalkRecord], width: int) -> Table:
             Piece(padded(f"{mark} {outcome}", columns[2]), tone),
             Piece(right(_seconds(walk.seconds), columns[3] - 2) + "  "),
             Piece(right(_seconds(walk.downtime_seconds), columns[4] - 2) + "  "),
-            Piece(padded(walk.state, columns[5]), Tone.QUIET),
+            Piece(padded(walk.state, columns[5]) if state_width else "", Tone.QUIET),
         )
         rows.append(Row(walk.walk, line))
     return Table(heading, tuple(rows))

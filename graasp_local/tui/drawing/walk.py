@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from rich.cells import cell_len
+
 from graasp_local.plan import Plan, render
-from graasp_local.steps import title
+from graasp_local.states import Gate
+from graasp_local.steps import OpenGate, title
+from graasp_local.tui.drawing.keys import KeyHint, hint_pieces
 from graasp_local.tui.drawing.tables import Row, Table
 from graasp_local.tui.tones import Line, Piece, Tone, fitted, padded, plain, right, wrapped
 from graasp_local.tui.walk_view import Progress, StepView, WalkView, in_words
@@ -32,19 +38,25 @@ def plan_table(plan: Plan, width: int) -> Table:
                 Row(str(index), (*lead, Piece(padded(text, longest + 2), Tone.STRONG), Piece(step.cause, Tone.QUIET)))
             )
         else:
-            rows.append(Row(str(index), (*lead, Piece(text, Tone.STRONG))))
-            rows.append(Row(f"{index} cause", (lead[0], Piece(f"    because {step.cause}", Tone.QUIET))))
+            # In two tones on as many lines as they need: nothing of a plan may be cut off.
+            below = (lead[0], Piece("    "))
+            told = [(Tone.STRONG, line) for line in textwrap.wrap(text, width - 7)]
+            told += [(Tone.QUIET, line) for line in textwrap.wrap(f"because {step.cause}", width - 7)]
+            for place, (tone, line) in enumerate(told):
+                rows.append(Row(f"{index} {place}", (*(below if place else lead), Piece(line, tone))))
     return Table((), tuple(rows))
 
 
 def steps_table(walk: WalkView, now: float, width: int) -> Table:
-    """The steps of a walk with their seconds."""
+    """The steps of a walk with their seconds, which stand beside the longest title where there is room."""
+    room = max(10, min(width - 15, 1 + max([48, *(cell_len(step.title) for step in walk.steps)])))
     rows = []
     for index, step in enumerate(walk.steps):
+        goes_back = walk.way_back_from is not None and index >= walk.way_back_from
         mark, tone = _MARKS[step.progress]
-        text = padded(step.title, max(10, width - 17))
+        text = padded(step.title, room)
         line = (
-            Piece("┃ " if step.closed else "  ", Tone.BUSY),
+            Piece("↺ " if goes_back else ("┃ " if step.closed else "  "), Tone.BUSY),
             Piece(f"{mark} ", tone),
             Piece(
                 text,
@@ -82,7 +94,7 @@ def _tone_of(line: str) -> Tone:
     return Tone.BAD if "ERROR" in line or "FATAL" in line else Tone.PLAIN
 
 
-def ending_lines(walk: WalkView, width: int) -> tuple[Line, ...]:
+def ending_lines(walk: WalkView, now_possible: Sequence[KeyHint], width: int) -> tuple[Line, ...]:
     """What happened, in words, and what can be done now; nothing while the walk is under way."""
     if not walk.is_over:
         return ()
@@ -93,26 +105,36 @@ def ending_lines(walk: WalkView, width: int) -> tuple[Line, ...]:
     lines = [*wrapped(f"{mark} {in_words(walk)}", width, tone, "  ")]
     for sentence in walk.problem:
         lines += wrapped(f"  {sentence}", width, Tone.PLAIN, "  ")
+    if now_possible:
+        lines.append((Piece("  "), *hint_pieces(now_possible)))
     return tuple(lines)
 
 
-def walk_title(walk: WalkView, width: int) -> Line:
-    """What was typed for the walk, and when it began."""
+def walk_title(walk: WalkView, width: int, *, begun_elsewhere: bool) -> Line:
+    """What was typed for the walk, when it began, and whether it is only watched from here."""
     at = datetime.fromtimestamp(walk.began, UTC)
-    return fitted((Piece(walk.command, Tone.STRONG), Piece(f"   {at.day} {at:%b %H:%M:%S} UTC", Tone.QUIET)), width)
+    when = Piece(f"   {at.day} {at:%b %H:%M:%S} UTC", Tone.QUIET)
+    where = Piece("   begun elsewhere, watched here" if begun_elsewhere else "", Tone.BUSY)
+    return fitted((Piece(walk.command, Tone.STRONG), when, where), width)
 
 
-def plan_head(plan: Plan, estimate: str, width: int) -> tuple[Line, ...]:
+def plan_head(plan: Plan, estimate: str, gate: Gate, width: int) -> tuple[Line, ...]:
     """What the plan comes to: how many steps, and how long visitors are kept out."""
     if not plan.steps:
         return (*wrapped(render(plan), width, Tone.OK),)
     count = f"{len(plan.steps)} steps. " if len(plan.steps) > 1 else "One step. "
-    closed = (
-        f"The site will be closed for {estimate}: the steps marked ┃."
-        if estimate
-        else ("Steps marked ┃ leave the site closed." if len(plan.closed_span) else "Visitors stay served.")
-    )
-    return (*wrapped(count + closed, width), ())
+    return (*wrapped(count + _what_visitors_notice(plan, estimate, gate), width), ())
+
+
+def _what_visitors_notice(plan: Plan, estimate: str, gate: Gate) -> str:
+    opening = [number for number, step in enumerate(plan.steps, start=1) if isinstance(step, OpenGate)]
+    if opening and estimate:
+        return f"The site will be closed for {estimate}: the steps marked ┃."
+    if opening:
+        return f"The site is closed to visitors already; step {opening[-1]} opens it."
+    if len(plan.closed_span):
+        return "From the steps marked ┃ on the site stays closed to visitors."
+    return "Visitors stay served." if gate is Gate.OPEN else "The site stays closed to visitors, as it is."
 
 
 def refusal_lines(sentences: tuple[str, ...], width: int) -> tuple[Line, ...]:

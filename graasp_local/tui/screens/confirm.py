@@ -10,9 +10,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Input
 
+from graasp_local.tui.drawing.keys import key_line
 from graasp_local.tui.screens.base import UiModal
 from graasp_local.tui.tones import Line, Piece, Tone, plain, wrapped
-from graasp_local.tui.widgets.keybar import key_line
 from graasp_local.tui.widgets.lines import Lines
 
 
@@ -65,7 +65,7 @@ class ConfirmByName(UiModal[bool]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="box"):
             yield Lines(self._text)
-            yield Input(placeholder=self._site_name)
+            yield Input(placeholder="type it here")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         if event.value.strip() == self._site_name:

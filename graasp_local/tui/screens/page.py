@@ -9,10 +9,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
 from graasp_local.stack import stack_directory
+from graasp_local.tui.drawing.keys import key_line
 from graasp_local.tui.page_text import page_text
 from graasp_local.tui.screens.base import UiModal
 from graasp_local.tui.tones import Line, Tone, plain, wrapped
-from graasp_local.tui.widgets.keybar import key_line
 from graasp_local.tui.widgets.lines import Lines
 
 
@@ -32,8 +32,7 @@ class PageScreen(UiModal[None]):
             yield Lines(self._keys, classes="keys")
 
     def action_open(self) -> None:
-        self.app.open_url(self._file.as_uri())
-        self.app.notify(f"Opened {self._file}", title="On this machine")
+        self.ui.open_address(self._file.as_uri())
 
     def _text(self, width: int) -> tuple[Line, ...]:
         title, *sentences = self._words

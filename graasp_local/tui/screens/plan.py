@@ -9,10 +9,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from graasp_local.errors import GraaspLocalError
+from graasp_local.states import Gate
 from graasp_local.tui import messages
 from graasp_local.tui.drawing.walk import plan_head, plan_table, refusal_lines
-from graasp_local.tui.intentions import Intention
+from graasp_local.tui.intentions import Intention, RollBack, RollBackAndDiscard
 from graasp_local.tui.screens.base import UiScreen
+from graasp_local.tui.screens.confirm import ConfirmByName
 from graasp_local.tui.tones import Tone, plain
 from graasp_local.tui.widgets.keybar import KeyBar
 from graasp_local.tui.widgets.lines import Lines
@@ -34,7 +36,7 @@ class PlanScreen(UiScreen):
         self._made: messages.PlanMade | None = None
 
     def compose(self) -> ComposeResult:
-        yield Lines(lambda width: (plain(self._intention.headline, Tone.STRONG),), classes="title")
+        yield Lines(lambda width: (plain(self._intention.headline, Tone.STRONG),), id="title", classes="title")
         yield Lines(
             lambda width: (plain("Checking what can be checked before anything is touched …", Tone.QUIET),),
             id="head",
@@ -50,12 +52,28 @@ class PlanScreen(UiScreen):
 
     def on_plan_made(self, message: messages.PlanMade) -> None:
         self._made = message
-        self.query_one("#head", Lines).show(lambda width: plan_head(message.plan, message.estimate, width))
+        gate = self.ui.view.observed.gate if self.ui.view is not None else Gate.UNKNOWN
+        self.query_one("#head", Lines).show(lambda width: plan_head(message.plan, message.estimate, gate, width))
         self.query_one(Rows).show(lambda width: plan_table(message.plan, width))
         self._keys()
 
     def on_plan_refused(self, message: messages.PlanRefused) -> None:
         self.query_one("#head", Lines).show(lambda width: refusal_lines(message.sentences, width))
+
+    def on_loss_found(self, message: messages.LossFound) -> None:
+        """Nothing is discarded without the site's name; after it there is still the plan to agree to."""
+        name = self.ui.view.project if self.ui.view is not None else ""
+        said = (f"{message.what} would be discarded with the database that it is in.", "A backup would keep it.")
+        question = ConfirmByName("Going back discards what was written since", said, name)
+        self.ui.push_screen(question, self._discard_if)
+
+    def _discard_if(self, typed: bool | None) -> None:
+        if not typed:
+            self.ui.pop_screen()
+            return
+        self._intention = RollBackAndDiscard()
+        self.query_one("#title", Lines).refresh(layout=True)
+        self._plan()
 
     def action_go(self) -> None:
         if self._made is not None and self._made.plan.steps:
@@ -64,12 +82,17 @@ class PlanScreen(UiScreen):
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="plan")
     def _plan(self) -> None:
-        from graasp_local import walks
+        from graasp_local import recovery, walks
 
         access = self.ui.access
         try:
             world = access.world(access.site(), InterruptionFlag(), lambda _: None)
-            plan = walks.make_plan(self._intention.planner(world), world.observe())
+            observed = world.observe()
+            lost = recovery.loss(world, observed) if isinstance(self._intention, RollBack) else None
+            if lost is not None:
+                self.post_message(messages.LossFound(lost.described()))
+                return
+            plan = walks.make_plan(self._intention.planner(world), observed)
             estimate = walks.downtime_estimate(world, plan)
             words = estimate.described() if estimate is not None else ""
             self.post_message(messages.PlanMade(self._intention, plan, words))
@@ -80,4 +103,4 @@ class PlanScreen(UiScreen):
         ready = self._made is not None and bool(self._made.plan.steps)
         go = (("y", "Go ahead", "screen.go"),) if ready else ()
         leave = ("n", "Leave it", "app.back") if ready else ("esc", "Back", "app.back")
-        self.query_one(KeyBar).show_keys((*go, leave), ())
+        self.query_one(KeyBar).show_keys((*go, leave, ("j k", "Scroll", "")) if ready else (leave,), ())

@@ -9,12 +9,12 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
 from graasp_local.states import InfraState
+from graasp_local.tui.drawing.keys import key_line
 from graasp_local.tui.drawing.tables import states_table
 from graasp_local.tui.intentions import ChangeState
 from graasp_local.tui.model import change_in_words
 from graasp_local.tui.screens.base import UiModal
 from graasp_local.tui.tones import Line, Tone, plain, wrapped
-from graasp_local.tui.widgets.keybar import key_line
 from graasp_local.tui.widgets.lines import Lines
 from graasp_local.tui.widgets.rows import Rows
 

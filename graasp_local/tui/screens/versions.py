@@ -14,12 +14,12 @@ from graasp_local.errors import GraaspLocalError
 from graasp_local.live import AvailableVersions
 from graasp_local.states import InfraState
 from graasp_local.tui import messages
+from graasp_local.tui.drawing.keys import key_line
 from graasp_local.tui.drawing.tables import versions_table
 from graasp_local.tui.intentions import DeployVersion
 from graasp_local.tui.screens.base import UiModal
 from graasp_local.tui.tones import Line, Tone, plain, wrapped
 from graasp_local.tui.versions import matching, wanted_version
-from graasp_local.tui.widgets.keybar import key_line
 from graasp_local.tui.widgets.lines import Lines
 from graasp_local.tui.widgets.rows import Rows
 

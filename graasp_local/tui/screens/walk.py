@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Container
 
 from graasp_local.tui.drawing.site import downtime_line, strip_lines
 from graasp_local.tui.drawing.walk import ending_lines, output_lines, steps_table, walk_title
@@ -13,7 +14,7 @@ from graasp_local.tui.hints import LAST, ending_hints, walk_hints
 from graasp_local.tui.screens.base import UiScreen
 from graasp_local.tui.screens.confirm import Confirm
 from graasp_local.tui.walk_run import now
-from graasp_local.tui.walk_view import WalkView
+from graasp_local.tui.walk_view import Progress, StepView, WalkView
 from graasp_local.tui.widgets.keybar import KeyBar
 from graasp_local.tui.widgets.lines import Lines
 from graasp_local.tui.widgets.rows import Rows
@@ -42,9 +43,11 @@ class WalkScreen(UiScreen):
         yield Lines(id="title", classes="title")
         yield Lines(id="strip", classes="gap")
         yield Lines(id="clock")
-        yield Rows(id="steps")
-        yield Lines(id="output", classes="gap")
-        yield Lines(id="ending", classes="gap")
+        with Container(id="walking"):
+            yield Rows(id="steps")
+            with Container(id="beside"):
+                yield Lines(id="output")
+                yield Lines(id="ending")
         yield KeyBar()
 
     def on_mount(self) -> None:
@@ -54,6 +57,7 @@ class WalkScreen(UiScreen):
             self.watch(self.app, "walk", self._draw, init=False)
             self.watch(self.app, "view", self._draw, init=False)
             self.set_interval(_TICK_SECONDS, self._tick)
+        self.call_after_refresh(self._draw)
 
     def on_resize(self) -> None:
         self.call_after_refresh(self._draw)
@@ -64,6 +68,11 @@ class WalkScreen(UiScreen):
             self._chosen = None if self.walk is not None and index == self.walk.latest else index
             self._draw()
 
+    def on_rows_chosen(self, message: Rows.Chosen) -> None:
+        from graasp_local.tui.screens.step import StepScreen
+
+        self.ui.push_screen(StepScreen(int(message.key), self._past))
+
     def action_interrupt(self) -> None:
         if self.ui.walks_itself and self._past is None:
             said = (
@@ -71,6 +80,9 @@ class WalkScreen(UiScreen):
                 "Before the gate closes nothing was touched; after that a deployment is rolled back.",
             )
             self.ui.push_screen(Confirm("Interrupt the walk", said, "Interrupt"), self._interrupt)
+
+    def action_read(self) -> None:
+        self.query_one(Rows).action_choose()
 
     def _interrupt(self, yes: bool | None) -> None:
         if yes and self.ui.walk_run is not None:
@@ -85,20 +97,51 @@ class WalkScreen(UiScreen):
         if walk is None:
             return
         live = walk if self._past is None else None
-        self.query_one("#title", Lines).show(lambda width: (walk_title(walk, width),))
+        elsewhere = live is not None and not walk.is_over and not self.ui.walks_itself
+        self.query_one("#title", Lines).show(lambda width: (walk_title(walk, width, begun_elsewhere=elsewhere),))
         strip = self.query_one("#strip", Lines)
         strip.display = self._past is None
         strip.show(lambda width: strip_lines(view, live, width, clickable=False))
         self.query_one("#clock", Lines).show(lambda width: (downtime_line(walk, at),))
-        rows = self.query_one(Rows)
+        possible = ending_hints(walk, read_only=self.ui.read_only) if self._past is None else ()
+        ending = self.query_one("#ending", Lines)
+        ending.display = walk.is_over
+        ending.show(lambda width: ending_lines(walk, possible, width))
+        self._draw_steps(walk, at)
+        own = self.ui.walks_itself and self._past is None
+        self.query_one(KeyBar).show_keys(walk_hints(walk, own=own), LAST)
+
+    def _draw_steps(self, walk: WalkView, at: float) -> None:
+        """The steps, and what the chosen one says: below them, or beside them where the screen is wide."""
+        rows, output = self.query_one(Rows), self.query_one("#output", Lines)
+        step = _told_step(walk, self._chosen)
+        room = self.query_one("#walking").size.height
+        ending = len(ending_lines(walk, (), self.size.width - 2)) + 2 if walk.is_over else 0
+        if self.has_class("-wide"):
+            height = 0 if walk.is_over and (step is None or not step.output) else room - ending
+            rows.styles.max_height = room
+        else:
+            height = _height_below(step, walk, room)
+            below = len(output_lines(step, self.size.width - 2, height)) + 1 if height else 0
+            rows.styles.max_height = max(3, room - below - ending)
+        output.display = height > 0
+        output.show(lambda width: output_lines(step, width, height))
         rows.show(lambda width: steps_table(walk, at, width))
-        chosen = self._chosen if self._chosen is not None else walk.latest
         if self._chosen is None and walk.latest is not None:
             rows.select(str(walk.latest))
-        step = walk.steps[chosen] if chosen is not None and chosen < len(walk.steps) else None
-        height = max(3, self.size.height // (4 if walk.is_over else 3))
-        self.query_one("#output", Lines).show(lambda width: output_lines(step, width, height))
-        self.query_one("#ending", Lines).show(lambda width: ending_lines(walk, width))
-        own = self.ui.walks_itself and self._past is None
-        hints = (*walk_hints(walk, own=own), *(ending_hints(walk) if self._past is None else ()))
-        self.query_one(KeyBar).show_keys(hints, LAST)
+
+
+def _told_step(walk: WalkView, chosen: int | None) -> StepView | None:
+    """The step that was chosen, else the latest one, which has nothing more to tell once all went well. Pure."""
+    index = chosen if chosen is not None else walk.latest
+    step = walk.steps[index] if index is not None and index < len(walk.steps) else None
+    if chosen is None and walk.is_over and step is not None and step.progress is not Progress.FAILED:
+        return None
+    return step
+
+
+def _height_below(step: StepView | None, walk: WalkView, room: int) -> int:
+    """How many lines a step may have below the steps: a third, and none for one that had nothing to say. Pure."""
+    if step is None or (walk.is_over and not step.output):
+        return 0
+    return min(max(3, room // 3), 3 + len(step.output))

@@ -23,14 +23,15 @@ class Toned(Widget):
 
     def strip_of(self, line: Line, width: int, under: Style | None = None) -> Strip:
         """A line as Textual wants it, exactly this wide; `under` is laid over the tones (a cursor)."""
+        shown = fitted(line, width)
         segments = []
-        for piece in fitted(line, width):
+        for piece in shown:
             style = self.get_component_rich_style(f"tone--{piece.tone}")
             if piece.action:
                 style += Style.from_meta({"@click": piece.action})
             segments.append(Segment(piece.text, style + under if under else style))
         rest = self.rich_style + under if under else self.rich_style
-        return Strip(segments, min(width, width_of(line))).adjust_cell_length(width, rest)
+        return Strip(segments, width_of(shown)).adjust_cell_length(width, rest)
 
 
 class Lines(Toned):

@@ -205,7 +205,7 @@ class LogPanel(Vertical):
         needle = f"   only “{logs.model.needle}”" if logs.model.needle else ""
         line = (
             Piece("Log of ", Tone.QUIET),
-            Piece(what or "…", Tone.STRONG),
+            Piece(what or "…", Tone.KEY if logs.has_focus else Tone.STRONG),
             Piece(f"   {logs.status}", Tone.QUIET if logs.following and not logs.model.paused else Tone.BUSY),
             Piece(needle, Tone.ACCENT),
         )

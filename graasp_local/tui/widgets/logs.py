@@ -15,6 +15,7 @@ from graasp_local.tui.tones import Line, Piece, Tone, padded
 from graasp_local.tui.widgets.lines import Toned
 
 _NAME_WIDTH = 10
+_PAN_COLUMNS = 20
 
 
 class LogView(Toned, ScrollView, can_focus=True):
@@ -30,16 +31,19 @@ class LogView(Toned, ScrollView, can_focus=True):
         Binding("f", "follow", "Follow", show=False),
         Binding("space", "pause", "Pause", show=False),
         Binding("y", "copy", "Copy", show=False),
+        Binding("left", "pan(-1)", "Left", show=False),
+        Binding("right", "pan(1)", "Right", show=False),
     ]
 
     class Changed(Message):
         """Following, pausing or the number of lines has changed."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+    def __init__(self, *, id: str | None = None, with_names: bool = True) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self.model = LogModel()
         self.following = True
-        self.with_names = True
+        self.with_names = with_names
+        self._first_column = 0
 
     @property
     def status(self) -> str:
@@ -75,6 +79,10 @@ class LogView(Toned, ScrollView, can_focus=True):
     def on_resize(self) -> None:
         self._resize(0)
 
+    def watch_has_focus(self, value: bool) -> None:
+        super().watch_has_focus(value)
+        self.post_message(self.Changed())
+
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
         at_end = new_value >= self.max_scroll_y - 0.5
@@ -88,6 +96,12 @@ class LogView(Toned, ScrollView, can_focus=True):
 
     def action_page(self, by: int) -> None:
         self.scroll_relative(y=by * max(1, self.content_size.height - 1), animate=False, immediate=True, force=True)
+
+    def action_pan(self, by: int) -> None:
+        """See what of long lines is further to the right."""
+        furthest = max((len(line.text) for line in self._seen_lines), default=0)
+        self._first_column = max(0, min(self._first_column + by * _PAN_COLUMNS, furthest - _PAN_COLUMNS))
+        self.refresh()
 
     def action_top(self) -> None:
         self.scroll_to(y=0, animate=False, immediate=True, force=True)
@@ -109,17 +123,21 @@ class LogView(Toned, ScrollView, can_focus=True):
 
     def action_copy(self) -> None:
         """Copy the lines that can be seen."""
-        top = round(self.scroll_y)
-        lines = self.model.shown[top : top + self.content_size.height]
+        lines = self._seen_lines
         self.app.copy_to_clipboard("\n".join(printable(line.text) for line in lines))
         self.app.notify(f"{len(lines)} lines copied.")
+
+    @property
+    def _seen_lines(self) -> list[LogLine]:
+        top = round(self.scroll_y)
+        return self.model.shown[top : top + self.content_size.height]
 
     def _line(self, line: LogLine) -> Line:
         text = printable(line.text)
         tone = severity(text)
         mark = {Tone.BAD: "✗ ", Tone.BUSY: "! "}.get(tone, "  ")
         name = (Piece(padded(line.service, _NAME_WIDTH), Tone.ACCENT),) if self.with_names else ()
-        return (*name, Piece(mark, tone), Piece(text, tone))
+        return (*name, Piece(mark, tone), Piece(text[self._first_column :], tone))
 
     def _resize(self, gone: int) -> None:
         self.virtual_size = Size(self.content_size.width, len(self.model.shown))

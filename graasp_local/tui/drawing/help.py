@@ -1,0 +1,85 @@
+"""The keys in two columns: what the site is changed with, what it is looked at with, and what moves about. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import zip_longest
+
+from graasp_local.tui.tones import Line, Piece, Tone, padded, plain
+from graasp_local.verbs import TABLE, Effect, shown_key
+
+Entry = tuple[str, str]
+"""Keys as printed, and what they do."""
+
+WORDS = {
+    "init": "make a site here",
+    "status": "look again",
+    "plan": "change the state",
+    "apply": "change the state",
+    "deploy": "deploy a version",
+    "versions": "deploy a version",
+    "resume": "resume an unfinished one",
+    "rollback": "undo the last deployment",
+    "history": "earlier walks",
+    "logs": "logs on the whole screen",
+    "bypass": "what passes a closed gate",
+    "open": "open the site in a browser",
+    "shell": "a shell in the service",
+    "restart": "restart the service",
+    "maintenance-page": "what visitors read then",
+    "watch": "the walk that is under way",
+    "theme": "dark or light",
+    "help": "these keys",
+    "quit": "close the UI",
+}
+"""A few words for each verb with a key: half a line of the narrowest terminal. Keys with the same words do the same."""
+
+MOVING: tuple[Entry, ...] = (
+    ("j k ↑ ↓", "move"),
+    ("g G", "first, last"),
+    ("tab 1 2", "services, log"),
+    ("enter", "choose"),
+    ("esc", "back"),
+    (": ^p", "every verb, by name"),
+)
+IN_A_LOG: tuple[Entry, ...] = (
+    ("/", "filter"),
+    ("space", "pause, go on"),
+    ("f", "follow the end"),
+    ("a", "all services, or one"),
+    ("y", "copy what is seen"),
+    ("← →", "the rest of long lines"),
+)
+
+
+def help_lines(width: int) -> tuple[Line, ...]:
+    """As high as the longer of the columns."""
+    left, right = _verbs(Effect.CHANGES), _verbs(Effect.LOOKS)
+    lines = _columns("Change the site; each asks first", left, "Look", right, width)
+    return (*lines, (), *_columns("Move", MOVING, "In a log", IN_A_LOG, width))
+
+
+def _verbs(effect: Effect) -> list[Entry]:
+    """Keys that do the same stand together, where the one with the greatest effect stands."""
+    keys: dict[str, list[str]] = {}
+    changing = set()
+    for row in TABLE:
+        if row.key:
+            words = WORDS[row.name]
+            keys.setdefault(words, []).append(shown_key(row.key))
+            changing |= {words} if row.effect is Effect.CHANGES else set()
+    wanted = [words for words in keys if (words in changing) is (effect is Effect.CHANGES)]
+    return [(" ".join(keys[words]), words) for words in wanted]
+
+
+def _columns(left_head: str, left: Sequence[Entry], right_head: str, right: Sequence[Entry], width: int) -> list[Line]:
+    half = width // 2
+    lines: list[Line] = [(*plain(padded(left_head, half), Tone.QUIET), *plain(right_head, Tone.QUIET))]
+    for one, other in zip_longest(left, right, fillvalue=("", "")):
+        lines.append((*_entry(one, half), *_entry(other, width - half)))
+    return lines
+
+
+def _entry(entry: Entry, width: int) -> Line:
+    keys, words = entry
+    return (Piece(padded(keys, 9), Tone.KEY), Piece(padded(words, width - 9)))

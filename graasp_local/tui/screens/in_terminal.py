@@ -1,0 +1,77 @@
+"""A verb of the command line that has no screen of its own: what to type, and running it in this terminal.
+
+It asks there whatever it has to ask, so that nothing destructive is agreed to here.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.widgets import Input
+
+from graasp_local.tui.drawing.keys import key_line
+from graasp_local.tui.screens.base import UiModal
+from graasp_local.tui.tones import Line, Piece, Tone, plain, wrapped
+from graasp_local.tui.widgets.lines import Lines
+from graasp_local.verbs import Verb
+
+
+class InTerminalScreen(UiModal[None]):
+    """Where there is no terminal (a browser), and where looking only is allowed, the command can be copied only."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "close", show=False),
+        Binding("ctrl+y", "copy", show=False),
+    ]
+
+    def __init__(self, row: Verb) -> None:
+        super().__init__()
+        self._row = row
+
+    @property
+    def _may_run(self) -> bool:
+        return self.ui.terminal is not None and not self.ui.read_only
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="box"):
+            yield Lines(self._text)
+            yield Input(placeholder="options and arguments, if it needs any; --help lists them", classes="gap")
+            yield Lines(id="words", classes="keys")
+            yield Lines(self._keys, classes="keys")
+
+    def on_input_changed(self) -> None:
+        self.query_one("#words", Lines).show(lambda width: ())
+
+    def on_input_submitted(self) -> None:
+        if not self._may_run:
+            self.action_copy()
+            return
+        try:
+            arguments = shlex.split(self.query_one(Input).value)
+        except ValueError:
+            self.query_one("#words", Lines).show(lambda width: wrapped("A quote is not closed.", width, Tone.BAD))
+            return
+        self.dismiss(None)
+        self.ui.run_in_terminal(self._row.name, arguments)
+
+    def action_copy(self) -> None:
+        command = f"graasp-local {self._row.name} {self.query_one(Input).value}".strip()
+        self.app.copy_to_clipboard(command)
+        self.app.notify(command, title="Copied")
+
+    def _text(self, width: int) -> tuple[Line, ...]:
+        where = (
+            "It runs in this terminal and asks there what it has to ask; afterwards the UI is back."
+            if self._may_run
+            else "Type it in a terminal, in the site's directory."
+        )
+        command = (Piece("graasp-local ", Tone.QUIET), Piece(self._row.name, Tone.STRONG))
+        return (command, plain(self._row.summary, Tone.QUIET), (), *wrapped(where, width))
+
+    def _keys(self, width: int) -> tuple[Line, ...]:
+        run = (("enter", "Run it", ""),) if self._may_run else ()
+        return (key_line((*run, ("^y", "Copy it", "screen.copy"), ("esc", "Leave it", "screen.close")), (), width),)
