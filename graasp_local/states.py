@@ -180,7 +180,7 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Drifted:
-    """The site fits no row; `differences` are sentences that tell it from the nearest one."""
+    """The site fits no row; `differences` tell it, a sentence each, from the state it should be in, or the nearest."""
 
     nearest: InfraState
     differences: tuple[str, ...]
@@ -213,14 +213,19 @@ def differences(observed: ObservedState, state: InfraState) -> tuple[str, ...]:
     return tuple(found)
 
 
-def classify(observed: ObservedState) -> Classification:
-    """Which of the four states the site is in, or how it differs from the nearest one."""
+def classify(observed: ObservedState, left_in: InfraState | None = None) -> Classification:
+    """Which of the four states the site is in, or how it differs from the one that it should be in.
+
+    That is the state in which the last walk left it; where this is not known, the nearest one.
+    """
     by_state = {state: differences(observed, state) for state in InfraState}
     for state, found in by_state.items():
         if not found:
             return InState(state)
     if all(service.status is Status.ABSENT for service in observed.services):
         return Absent()
+    if left_in is not None:
+        return Drifted(left_in, by_state[left_in])
     # On a tie the first in the table wins: the state that serves visitors is the likeliest to be wanted.
     nearest = min(by_state, key=lambda state: len(by_state[state]))
     return Drifted(nearest, by_state[nearest])

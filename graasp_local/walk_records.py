@@ -14,6 +14,7 @@ from typing import Any
 
 from graasp_local.errors import Refused
 from graasp_local.journal import FORMAT, walk_number
+from graasp_local.states import InfraState
 
 _READ_ONLY_NAMES = frozenset({"preflight", "pull", "read-migrations"})
 
@@ -145,6 +146,12 @@ def seconds_by_step(walks: Sequence[WalkRecord]) -> dict[str, list[float]]:
             if step["outcome"] == "done":
                 seen.setdefault(step["name"], []).append(float(step["seconds"]))
     return seen
+
+
+def state_left(walks: Sequence[WalkRecord]) -> InfraState | None:
+    """The state in which the last walk that changed anything left the site; None where it came to none of the four."""
+    lasting = [walk for walk in walks if walk.touched or walk.outcome == "nothing-to-do"]
+    return {state.value: state for state in InfraState}.get(lasting[-1].state) if lasting else None
 
 
 def unfinished_deployment(walks: Sequence[WalkRecord]) -> WalkRecord | None:

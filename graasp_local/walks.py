@@ -41,6 +41,7 @@ from graasp_local.walk_records import (
     WalkRecord,
     read_walks,
     seconds_by_step,
+    state_left,
     trusted_walks,
     uncertain_migration,
     unfinished_deployment,
@@ -200,7 +201,7 @@ def _started(
             snapshot = earlier.snapshot
         return WalkStarted(walk, command, plan, earlier.came_from, earlier.previous_version, snapshot, inherited)
     selected = world.site.selected_version
-    match classify(before):
+    match classify(before, state_left(read_walks(world.site.journal_directory))):
         case InState(state):
             came_from = state.value
         case Drifted(nearest=nearest):

@@ -26,7 +26,7 @@ from graasp_local.states import (
 )
 from graasp_local.steps import title
 from graasp_local.version import Version
-from graasp_local.walk_records import WalkRecord, unfinished_deployment
+from graasp_local.walk_records import WalkRecord, state_left, unfinished_deployment
 
 GROUP_ORDER = (ServiceGroup.DATABASE, ServiceGroup.ADMINISTRATION, ServiceGroup.GRAASP, ServiceGroup.EDGE)
 HISTORY_LENGTH = 24
@@ -91,11 +91,12 @@ class SiteView:
     services: tuple[Service, ...]
     last_deployment: Deployment | None
     unfinished: WalkRecord | None
+    left_in: InfraState | None
     holder: Holder | None = None
 
     @property
     def classification(self) -> Classification:
-        return classify(self.observed)
+        return classify(self.observed, self.left_in)
 
     @property
     def state(self) -> InfraState | None:
@@ -153,6 +154,7 @@ def site_view(
         rows,
         Deployment(last.version or "", last.at, last.downtime_seconds) if last else None,
         unfinished_deployment(walks) if holder is None else None,
+        state_left(walks),
         holder,
     )
 

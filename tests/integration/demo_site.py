@@ -22,7 +22,7 @@ from graasp_local.engine.listing import PROJECT_LABEL
 from graasp_local.engine.observe import SERVICE_LABEL
 
 COMMAND = [sys.executable, "-m", "graasp_local.cli.main"]
-GIVE_UP_SECONDS = 60.0
+GIVE_UP_SECONDS = 180.0
 
 AS_BROWSER = {"Accept": "text/html,application/xhtml+xml"}
 AS_PROGRAM = {"Accept": "application/json"}

@@ -22,6 +22,7 @@ from graasp_local.walk_records import (
     read_journal,
     read_walks,
     seconds_by_step,
+    state_left,
     trusted_walks,
     uncertain_migration,
 )
@@ -208,3 +209,11 @@ def test_output_that_does_not_fit_is_left_out_and_the_next_step_does_not_begin(t
     journal.raise_trouble()  # said once: what puts the site back goes on
     journal.close()
     assert trusted_walks(tmp_path)[-1].output == ()
+
+
+def test_the_state_that_a_site_was_left_in_is_that_of_the_last_walk_that_changed_something(tmp_path: Path) -> None:
+    write_walk(tmp_path, "close-gate", "open-gate", outcome=Outcome.DONE)
+    write_walk(tmp_path, "preflight", outcome=Outcome.REFUSED)
+    assert state_left(read_walks(tmp_path)) is InfraState.RUNNING
+    write_walk(tmp_path, "close-gate", outcome=None)
+    assert state_left(read_walks(tmp_path)) is None

@@ -20,7 +20,7 @@ from graasp_local.states import (
     classify,
     state_name,
 )
-from tests.unit.sites import new_site, site_in
+from tests.unit.sites import SERVICES, new_site, site_in
 
 
 def test_the_table_is_graasps_own() -> None:
@@ -62,6 +62,20 @@ def test_drift_names_each_difference_and_the_command_that_mends_it(
     site = site_in(InfraState.RUNNING).with_services(("core",), status, health)
     assert classify(site) == Drifted(InfraState.RUNNING, (sentence,))
     assert Drifted(InfraState.RUNNING, ()).mending_command == "graasp-local apply running"
+
+
+def test_a_site_that_is_off_altogether_differs_from_the_state_that_it_was_left_in() -> None:
+    off = site_in(InfraState.RUNNING).with_services(tuple(SERVICES), Status.EXITED, Health.NONE)
+    off = replace(off, gate=Gate.UNKNOWN)
+    nearest, left = classify(off), classify(off, InfraState.RUNNING)
+    assert isinstance(nearest, Drifted)
+    assert isinstance(left, Drifted)
+    assert (nearest.nearest, left.nearest) == (InfraState.STOPPED, InfraState.RUNNING)
+    assert "core is stopped, but running needs it on." in left.differences
+
+
+def test_a_site_that_somebody_brought_into_another_state_by_hand_is_in_that_state() -> None:
+    assert classify(site_in(InfraState.DB_ONLY), InfraState.RUNNING) == InState(InfraState.DB_ONLY)
 
 
 def test_an_open_gate_in_db_only_is_drift() -> None:
