@@ -6,12 +6,13 @@ Works on the database `graasp` alone: umami stays connected to its own on the sa
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from graasp_local.errors import NeedsYou
 from graasp_local.migrations import AppliedMigration
+from graasp_local.postgres_address import Address
 
 if TYPE_CHECKING:
     import psycopg
@@ -37,14 +38,10 @@ def snapshot_name(walk: str) -> str:
     return (SNAPSHOT_PREFIX + re.sub(r"[^a-z0-9]+", "_", walk.lower()))[:_LONGEST_NAME]
 
 
-Address = Callable[[], tuple[str, int]]
-"""Asked for host and port at each connection, since the port changes when the container restarts."""
-
-
 class PostgresDatabase:
     """`address` is asked for host and port at each connection, since the port changes when the container restarts."""
 
-    def __init__(self, address: Callable[[], tuple[str, int]], password: str) -> None:
+    def __init__(self, address: Address, password: str) -> None:
         self._address = address
         self._password = password
 

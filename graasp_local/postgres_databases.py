@@ -10,7 +10,8 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from graasp_local.data_ports import DUMP_APPLICATION, DatabaseView
-from graasp_local.postgres import Address, connected
+from graasp_local.postgres import connected
+from graasp_local.postgres_address import Address
 
 if TYPE_CHECKING:
     import psycopg

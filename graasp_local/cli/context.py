@@ -43,19 +43,22 @@ class Context:
         from graasp_local.engine.http_edge import HttpEdge
         from graasp_local.engine.transfers import DockerTransfers
         from graasp_local.postgres import PostgresDatabase
+        from graasp_local.postgres_address import once_it_answers
         from graasp_local.postgres_databases import PostgresDatabases
         from graasp_local.world import SystemClock, World
 
         settings = self.site.settings
         engine = self.engine(narrate)
+        clock = SystemClock()
+        address = once_it_answers(engine.database_address, clock)
         return World(
             site=self.site,
             engine=engine,
             edge=HttpEdge(settings),
-            database=PostgresDatabase(engine.database_address, settings.postgres_password),
-            clock=SystemClock(),
+            database=PostgresDatabase(address, settings.postgres_password),
+            clock=clock,
             interruption=interruption,
-            databases=PostgresDatabases(engine.database_address, settings.postgres_password),
+            databases=PostgresDatabases(address, settings.postgres_password),
             transfers=DockerTransfers(self.site, engine, narrate),
         )
 
