@@ -97,8 +97,9 @@ def plan_transition(
     steps: list[Step] = []
     if _gate_must_close(observed, target, stops):
         steps += closing(observed, f"{target} keeps visitors out" if row.gate is Gate.CLOSED else "not all is up yet")
-        if observed.gate is Gate.OPEN and any(step.group is ServiceGroup.GRAASP for step in stops):
-            steps.append(Drain(drain_limit, "core cuts its requests when it stops"))
+    gate_is_closed = observed.gate is Gate.CLOSED or bool(steps)
+    if gate_is_closed and any(step.group is ServiceGroup.GRAASP for step in stops):
+        steps.append(Drain(drain_limit, "core cuts its requests when it stops"))
     steps += stops
     steps += starts
     if row.gate is Gate.OPEN:
@@ -130,7 +131,7 @@ def plan_deploy(observed: ObservedState, request: DeployRequest, forecast: Forec
         # The verified backup to a dump file has its place here, before the gate closes.
     if observed.gate is not Gate.CLOSED or not edge_is_ready(observed):
         steps += closing(observed, "visitors must not write while the database changes")
-    if observed.gate is Gate.OPEN and not observed.group_is_off(ServiceGroup.GRAASP):
+    if not observed.group_is_off(ServiceGroup.GRAASP):
         steps.append(Drain(request.drain_limit, "core cuts its requests when it stops"))
     steps += stops_for(observed, InfraState.DB_ONLY)
     steps += [
@@ -182,7 +183,7 @@ def plan_rollback(observed: ObservedState, version: Version, snapshot: str | Non
     steps: list[Step] = []
     if observed.gate is not Gate.CLOSED or not edge_is_ready(observed):
         steps += closing(observed, "visitors must not meet a site that is being put back")
-    if observed.gate is Gate.OPEN and not observed.group_is_off(ServiceGroup.GRAASP):
+    if not observed.group_is_off(ServiceGroup.GRAASP):
         steps.append(Drain(DRAIN_SECONDS, "core cuts its requests when it stops"))
     steps += stops_for(observed, InfraState.DB_ONLY)
     steps += [

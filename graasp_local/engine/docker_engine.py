@@ -72,6 +72,12 @@ class DockerEngine:
 
     def set_gate_flag(self, gate: Gate) -> None:
         """Write the flag into nginx's volume; makes nginx's container, without starting it, where there is none."""
+        self._write_gate_files(gate_flag.flag_archive(gate))
+
+    def shut_gate(self) -> None:
+        self._write_gate_files(gate_flag.shut_archive())
+
+    def _write_gate_files(self, archive: bytes) -> None:
         edge = tuple(service.name for service in self._site.services if service.group is ServiceGroup.EDGE)
         found = self._containers_of(edge)
         if not found:
@@ -81,7 +87,7 @@ class DockerEngine:
         with engine_errors():
             for container in found:
                 if any(mount.get("Destination") == gate_flag.GATE_DIRECTORY for mount in container["Mounts"]):
-                    self.client.api.put_archive(container["Id"], gate_flag.GATE_DIRECTORY, gate_flag.flag_archive(gate))
+                    self.client.api.put_archive(container["Id"], gate_flag.GATE_DIRECTORY, archive)
 
     def requests_in_flight(self) -> int:
         containers = self.containers()

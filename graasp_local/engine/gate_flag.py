@@ -1,8 +1,8 @@
-"""The file that opens the gate, written through the engine so that the engine may be on another host.
+"""The files that open and shut the gate, written through the engine so that the engine may be on another host.
 
-A regular file named `open` opens the gate; anything else, or nothing, keeps it closed. Closing puts a dangling
-symbolic link in the file's place, since the engine's API can copy into a container but not delete. Both work on a
-container that is stopped, and on a read-only one.
+A regular file named `open` opens the gate; anything else, or nothing, keeps it closed. One named `shut` shuts it for
+the bypass too. Taking a file away puts a dangling symbolic link in its place, since the engine's API can copy into a
+container but not delete. All of it works on a container that is stopped, and on a read-only one.
 """
 
 from __future__ import annotations
@@ -13,21 +13,36 @@ import tarfile
 from graasp_local.states import Gate
 
 GATE_DIRECTORY = "/var/lib/graasp-gate"
-_FLAG = "open"
+_OPEN = "open"
+_SHUT = "shut"
 
 
 def flag_archive(gate: Gate) -> bytes:
-    """The archive to unpack in GATE_DIRECTORY for a gate that is open or closed."""
-    member = tarfile.TarInfo(_FLAG)
-    content = b""
-    if gate is Gate.OPEN:
-        content = b"open\n"
-        member.mode = 0o644
-        member.size = len(content)
-    else:
-        member.type = tarfile.SYMTYPE
-        member.linkname = "closed"
+    """The archive to unpack in GATE_DIRECTORY for a gate that is open or closed; either way it is not shut."""
+    return _archive(_there(_OPEN) if gate is Gate.OPEN else _away(_OPEN), _away(_SHUT))
+
+
+def shut_archive() -> bytes:
+    """The same for a gate that nobody passes until it is opened or closed again."""
+    return _archive(_there(_SHUT))
+
+
+def _archive(*members: tarfile.TarInfo) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
-        archive.addfile(member, io.BytesIO(content))
+        for member in members:
+            archive.addfile(member)
     return buffer.getvalue()
+
+
+def _there(name: str) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.mode = 0o644
+    return member
+
+
+def _away(name: str) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type = tarfile.SYMTYPE
+    member.linkname = "away"
+    return member

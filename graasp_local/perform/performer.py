@@ -48,6 +48,7 @@ class Performer:
         self._world = world
         self._snapshot = snapshot
         self._newly: tuple[str, ...] = ()
+        self._gate_is_shut = False
 
     def perform(self, step: Step) -> Iterator[str]:
         """Do one step. Yields lines for people; raises GraaspLocalError if it could not be done."""
@@ -70,7 +71,10 @@ class Performer:
             case Drain(limit_seconds=limit):
                 yield from self._drain(limit)
             case StopServices(services=services):
-                world.engine.stop(services)
+                try:
+                    world.engine.stop(services)
+                finally:
+                    self._end_shutting()
             case StartServices(services=services):
                 world.engine.start(services)
                 yield from wait_until_on(world, services)
@@ -124,7 +128,12 @@ class Performer:
         return tuple(failures)
 
     def _drain(self, limit: float) -> Iterator[str]:
-        """A request still running at the limit is cut when core stops; that is said, not hidden."""
+        """A request still running at the limit is cut when core stops; that is said, not hidden.
+
+        Whoever has the bypass goes on asking, so that nobody is let through any more until core has stopped.
+        """
+        self._world.engine.shut_gate()
+        self._gate_is_shut = True
         clock = self._world.clock
         deadline = clock.monotonic() + limit
         while in_flight := self._world.engine.requests_in_flight():
@@ -132,8 +141,14 @@ class Performer:
                 yield f"{in_flight} request(s) still running after {limit:g} s: they will be cut"
                 return
             if self._world.interruption.requested:
+                self._end_shutting()
                 raise Interrupted("Interrupted while requests in flight were finishing.")
             clock.sleep(_POLL_SECONDS)
+
+    def _end_shutting(self) -> None:
+        if self._gate_is_shut:
+            self._world.engine.set_gate_flag(Gate.CLOSED)
+            self._gate_is_shut = False
 
     def _prove_migrations(self, version: Version) -> None:
         world = self._world

@@ -137,6 +137,9 @@ class FakeEngine:
         self._call(f"flag-{gate}")
         self.state.flag = gate
 
+    def shut_gate(self) -> None:
+        self._call("shut")
+
     def requests_in_flight(self) -> int:
         return self.in_flight.pop(0) if self.in_flight else 0
 

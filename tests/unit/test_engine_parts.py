@@ -17,7 +17,7 @@ import pytest
 
 from graasp_local.bypass_token import bypass_link, bypass_token
 from graasp_local.engine.connections import requests_in_flight
-from graasp_local.engine.gate_flag import flag_archive
+from graasp_local.engine.gate_flag import flag_archive, shut_archive
 from graasp_local.engine.images import migrations_in
 from graasp_local.engine.observe import seen
 from graasp_local.engine.registry import RegistryUnreachableError, repository_tags, split_repository
@@ -119,8 +119,12 @@ def test_nothing_is_in_flight_to_a_core_that_is_elsewhere() -> None:
 @pytest.mark.parametrize("gate", [Gate.OPEN, Gate.CLOSED])
 def test_only_a_regular_file_opens_the_gate(gate: Gate) -> None:
     with tarfile.open(fileobj=io.BytesIO(flag_archive(gate))) as archive:
-        (member,) = archive.getmembers()
-    assert (member.name, member.isreg()) == ("open", gate is Gate.OPEN)
+        opening, shutting = archive.getmembers()
+    assert (opening.name, opening.isreg()) == ("open", gate is Gate.OPEN)
+    assert (shutting.name, shutting.isreg()) == ("shut", False)
+    with tarfile.open(fileobj=io.BytesIO(shut_archive())) as archive:
+        (shut,) = archive.getmembers()
+    assert (shut.name, shut.isreg()) == ("shut", True)
 
 
 def test_migrations_are_read_in_the_journals_order_with_the_hash_of_their_sql() -> None:

@@ -33,7 +33,9 @@ def test_a_deployment_does_things_in_this_order(running: FakeWorld) -> None:
     assert (ended.state, ended.version, ended.exit_code) == ("running", "1.1.0", ExitCode.DONE)
     assert running.state.calls == [
         "flag-closed",
+        "shut",
         "stop redis core workers",
+        "flag-closed",
         "end-sessions",
         "snapshot",
         "migrate 1.1.0",
