@@ -118,6 +118,14 @@ def services_in(file: Path) -> dict[str, dict[str, Any]]:
     return {str(name): definition or {} for name, definition in services.items()}
 
 
+def volumes_in(file: Path) -> tuple[str, ...]:
+    """The names of the volumes that a compose file defines. Raises ConfigurationError."""
+    volumes = _content_of(file).get("volumes") or {}
+    if not isinstance(volumes, dict):
+        raise _no_compose_file(file)
+    return tuple(str(name) for name in volumes)
+
+
 def _content_of(file: Path) -> dict[str, Any]:
     import yaml
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from graasp_local.stack import services_in
+from graasp_local.stack import services_in, volumes_in
 from graasp_local.states import ServiceGroup
 
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
@@ -41,3 +41,8 @@ def services_using(files: Sequence[Path], keys: Collection[str]) -> tuple[str, .
         if wanted.intersection(_VARIABLE.findall(str(definition)))
     }
     return tuple(sorted(found))
+
+
+def volumes_defined(files: Sequence[Path]) -> frozenset[str]:
+    """Every volume that these compose files define, by its name there. Raises ConfigurationError."""
+    return frozenset(str(name) for file in files for name in volumes_in(file))

@@ -51,7 +51,7 @@ class DockerEngine:
             free: int | None = None
             if is_on_this_machine():
                 root = Path(self.client.api.info()["DockerRootDir"])
-                free = _free_bytes(root)
+                free = free_bytes(root)
         return EngineFacts(version["Version"], compose_version(), f"{version['Os']}/{version['Arch']}", free)
 
     def see(self) -> SeenServices:
@@ -267,7 +267,7 @@ def _without_terminal_codes(text: str) -> str:
     return re.sub(r"[^\n]*\x1b\[2K\r|\x1b\[[0-9;]*[A-Za-z]", "", text)
 
 
-def _free_bytes(directory: Path) -> int | None:
+def free_bytes(directory: Path) -> int | None:
     import shutil
 
     try:

@@ -62,9 +62,9 @@ def pull_missing(world: World, version: Version) -> Iterator[str]:
 
 
 def _tool_problems(facts: EngineFacts) -> Iterator[str]:
-    if _numbers(facts.version) < OLDEST_ENGINE:
+    if numbers(facts.version) < OLDEST_ENGINE:
         yield f"Docker Engine {facts.version} is too old: {OLDEST_ENGINE[0]} or newer is needed."
-    if _numbers(facts.compose_version) < OLDEST_COMPOSE:
+    if numbers(facts.compose_version) < OLDEST_COMPOSE:
         yield f"Compose {facts.compose_version} is too old: {OLDEST_COMPOSE[0]}.{OLDEST_COMPOSE[1]} or newer is needed."
 
 
@@ -110,6 +110,6 @@ def _port_problems(world: World) -> Iterator[str]:
         yield f"Port {settings.port} is in use by {holder}."
 
 
-def _numbers(version: str) -> tuple[int, int]:
+def numbers(version: str) -> tuple[int, int]:
     parts = [int("".join(filter(str.isdigit, part)) or 0) for part in version.split("-")[0].split(".")[:2]]
     return (parts[0], parts[1] if len(parts) > 1 else 0)

@@ -1,0 +1,64 @@
+"""`graasp-local doctor`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from graasp_local.cli.context import Context, pass_context, print_json
+
+if TYPE_CHECKING:
+    from graasp_local.doctor.findings import Finding
+
+_COLOURS = {"fails": "red", "warning": "yellow", "unknown": "cyan", "ok": "green"}
+
+
+@click.command("doctor")
+@click.option("--version", "version_text", metavar="X", help="Look for the images of X. Default: the deployed version.")
+@click.option("--json", "json_object", is_flag=True, help="One JSON object.")
+@pass_context
+def command(context: Context, version_text: str | None, *, json_object: bool) -> None:
+    """Look for what is wrong with the site and its machine, and say what mends it. Changes nothing.
+
+    Exit code 10 if something would make a deployment fail. What could not be checked is said to be unknown.
+    """
+    from graasp_local.doctor.findings import exit_code
+    from graasp_local.doctor.gather import gather
+    from graasp_local.doctor.judge import judge
+    from graasp_local.version import Version
+    from graasp_local.world import InterruptionFlag
+
+    version = Version.parse(version_text) if version_text is not None else None
+    if sys.stderr.isatty():
+        click.echo("Asking the engine, the registry and the network: some seconds at most.", err=True)
+    findings = judge(gather(context.site, lambda: context.world(InterruptionFlag()), version))
+    code = exit_code(findings)
+    if json_object:
+        print_json(
+            {
+                "exit_code": int(code),
+                "findings": [
+                    {"check": f.check, "verdict": f.verdict.value, "said": f.said, "mend": f.mend} for f in findings
+                ],
+            }
+        )
+    else:
+        _print(findings)
+    sys.exit(code)
+
+
+def _print(findings: Sequence[Finding]) -> None:
+    width = max(len(finding.check) for finding in findings)
+    for finding in findings:
+        verdict = click.style(f"{finding.verdict.value:<7}", fg=_COLOURS[finding.verdict.value])
+        click.echo(f"{verdict}  {finding.check:<{width}}  {finding.said}")
+        if finding.mend:
+            click.echo(f"{'':<7}  {'':<{width}}  → {finding.mend}")
+    counted = {verdict: sum(f.verdict.value == verdict for f in findings) for verdict in _COLOURS}
+    words = {"fails": "to mend", "warning": "to look at", "unknown": "not known", "ok": "well"}
+    said = ", ".join(f"{count} {words[verdict]}" for verdict, count in counted.items() if count)
+    end = "A deployment would fail." if counted["fails"] else "Nothing that was found would make a deployment fail."
+    click.echo(f"{said}. {end}", err=True)

@@ -1,0 +1,91 @@
+"""What the doctor's judgements are made from. A fact that could not be had says why, and is never taken for good.
+
+Nothing here does anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from graasp_local.config_check import Finding as ConfigurationFinding
+from graasp_local.doctor_ports import EngineInfo, PostgresMajors, Registry
+from graasp_local.ports import ImageFact
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Known(Generic[T]):
+    """A fact that could be had."""
+
+    value: T
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A fact that could not be had; `why` goes on from "because"."""
+
+    why: str
+
+
+Fact = Known[T] | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class PortUse:
+    """A port that nginx needs: who else has it, in words; None if it can be had, or nginx has it."""
+
+    port: int
+    holder: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HostName:
+    """A name that visitors use: the addresses that it leads to from here; empty if it leads nowhere."""
+
+    name: str
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What is served for the site's name: days until it ends; `problem` says why browsers refuse it, or is empty."""
+
+    host: str
+    days_left: int | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MailServer:
+    """How the mail server answered: `problem` is the end of a sentence, empty if it said EHLO back."""
+
+    host: str
+    port: int
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that was found out. Seconds and bytes."""
+
+    configuration: tuple[ConfigurationFinding, ...]
+    rotation_cut_off: tuple[str, ...]
+    engine: Fact[EngineInfo]
+    compose: Fact[str]
+    images: Fact[tuple[ImageFact, ...]]
+    registry: Fact[Registry]
+    database_bytes: Fact[int]
+    limits: Fact[Mapping[str, int]]
+    ports: Fact[tuple[PortUse, ...]]
+    names: Fact[tuple[HostName, ...]]
+    certificate: Fact[Certificate | None]
+    """None where the site is not https."""
+    clock_ahead_seconds: Fact[float]
+    mail: Fact[MailServer]
+    leftovers: Fact[tuple[str, ...]]
+    volumes: Fact[tuple[str, ...]]
+    postgres: Fact[PostgresMajors]
+    unfinished: str | None

@@ -1,0 +1,184 @@
+"""Finding out what the doctor judges. Each fact by itself: what one question runs into spoils no other.
+
+Looks at the site, the engine and the network; changes nothing. Judges nothing (judge.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from graasp_local import rotating
+from graasp_local.config_check import check_configuration
+from graasp_local.doctor import network
+from graasp_local.doctor.facts import Fact, Facts, Known, PortUse, T, Unknown
+from graasp_local.errors import ConfigurationError, GraaspLocalError, Refused
+from graasp_local.settings import Settings
+from graasp_local.site import Site
+from graasp_local.stack_limits import memory_limits
+from graasp_local.stack_variables import volumes_defined
+from graasp_local.states import ServiceGroup
+from graasp_local.version import Version
+from graasp_local.walk_records import read_walks, unfinished_deployment
+
+if TYPE_CHECKING:
+    from graasp_local.doctor_ports import Diagnosis
+    from graasp_local.world import World
+
+_THREADS = 8
+
+
+def gather(site: Site, world: Callable[[], World], version: Version | None) -> Facts:
+    """Everything that can be found out. `version` is the one whose images are looked for; None: the selected one.
+
+    Raises ConfigurationError where there is no `.env` at all.
+    """
+    configuration = check_configuration(site)
+    settings = attempt(lambda: site.settings)
+    wanted = version or attempt_or_none(lambda: site.selected_version)
+    with ThreadPoolExecutor(_THREADS) as threads:
+
+        def soon(ask: Callable[[Settings], T]) -> Callable[[], Fact[T]]:
+            """Asked at once, beside the others; known when the result is called for."""
+            if isinstance(settings, Unknown):
+                unknown = Unknown("the settings cannot be used")
+                return lambda: unknown
+            future = threads.submit(attempt, lambda: ask(settings.value))
+            return future.result
+
+        def diagnosed(ask: Callable[[Diagnosis], T]) -> Callable[[], Fact[T]]:
+            return soon(lambda known: ask(_diagnosis(known)))
+
+        def flat(ask: Callable[[Settings], Fact[T]]) -> Callable[[], Fact[T]]:
+            asked = soon(ask)
+
+            def result() -> Fact[T]:
+                answer = asked()
+                return answer.value if isinstance(answer, Known) else answer
+
+            return result
+
+        repository = core_repository(settings)
+        engine = diagnosed(lambda diagnosis: diagnosis.info())
+        compose = threads.submit(attempt, _compose_version)
+        images = soon(lambda _: world().engine.image_facts(_some(wanted)))
+        registry = diagnosed(lambda diagnosis: diagnosis.registry(f"{repository}:core-v{_some(wanted)}"))
+        database_bytes = soon(lambda _: _database_bytes(world()))
+        ports = soon(lambda known: _ports(world(), known))
+        leftovers = diagnosed(lambda d: d.leftovers({service.name for service in site.services}))
+        volumes = diagnosed(lambda d: d.volumes_but(volumes_defined(site.stack_files)))
+        postgres = diagnosed(lambda d: d.postgres_majors(site.database_server.image))
+        names = soon(lambda known: tuple(network.host_name(name) for name in _names(known)))
+        certificate = flat(lambda known: network.certificate(known.public_url))
+        clock = flat(lambda _: network.clock_ahead(_registry_url(repository)))
+        mail = flat(lambda known: network.mail_server(known.values["MAILER_CONNECTION"]))
+        return Facts(
+            configuration=configuration,
+            rotation_cut_off=_rotation(site),
+            engine=engine(),
+            compose=compose.result(),
+            images=images(),
+            registry=registry(),
+            database_bytes=database_bytes(),
+            limits=attempt(lambda: _limits(site)),
+            ports=ports(),
+            names=names(),
+            certificate=certificate(),
+            clock_ahead_seconds=clock(),
+            mail=mail(),
+            leftovers=leftovers(),
+            volumes=volumes(),
+            postgres=postgres(),
+            unfinished=attempt_or_none(lambda: _unfinished(site)),
+        )
+
+
+def attempt(ask: Callable[[], T]) -> Fact[T]:
+    """What was asked for, or why it could not be had."""
+    try:
+        return Known(ask())
+    except GraaspLocalError as error:
+        return Unknown(error.what.rstrip("."))
+    except Exception as error:  # a defect in one question is no reason to keep the other answers back
+        return Unknown(f"{type(error).__name__}: {error}".rstrip("."))
+
+
+def attempt_or_none(ask: Callable[[], T | None]) -> T | None:
+    """For what is looked up in the site's own files, and is simply not there if they are damaged."""
+    answer = attempt(ask)
+    return answer.value if isinstance(answer, Known) else None
+
+
+def core_repository(settings: Fact[Settings]) -> str:
+    """Where the image of core comes from, without its tag."""
+    from graasp_local.settings import OPTIONS
+
+    default = next(option.default for option in OPTIONS if option.key == "GRAASP_REPOSITORY")
+    return (settings.value.values.get("GRAASP_REPOSITORY") if isinstance(settings, Known) else None) or default
+
+
+def _diagnosis(settings: Settings) -> Diagnosis:
+    from graasp_local.engine.diagnosis import DockerDiagnosis
+
+    return DockerDiagnosis(settings.project)
+
+
+def _some(version: Version | None) -> Version:
+    if version is None:
+        raise Refused("no version was deployed here yet; `graasp-local doctor --version X` looks for those of X")
+    return version
+
+
+def _compose_version() -> str:
+    from graasp_local.engine.compose import compose_version
+
+    return compose_version()
+
+
+def _database_bytes(world: World) -> int:
+    """0 for a database that was never made: then there is nothing to copy."""
+    database = [service for service in world.engine.see().services if service.group is ServiceGroup.DATABASE]
+    if all(service.status.value == "absent" for service in database):
+        return 0
+    return world.database.size_bytes()
+
+
+def _ports(world: World, settings: Settings) -> tuple[PortUse, ...]:
+    edge = [service for service in world.engine.see().services if service.group is ServiceGroup.EDGE]
+    is_ours = any(not service.is_off for service in edge)
+    holder = None if is_ours else world.engine.port_holder(settings.bind, settings.port)
+    return (PortUse(settings.port, holder),)
+
+
+def _names(settings: Settings) -> tuple[str, ...]:
+    """Those that a name server is asked for."""
+    hosts = (urlsplit(settings.public_url).hostname or "", settings.umami_host)
+    return tuple(host for host in hosts if not re.fullmatch(r"[\d.]+|.*:.*", host))
+
+
+def _registry_url(repository: str) -> str:
+    from graasp_local.engine.registry import split_repository
+
+    host, _ = split_repository(repository)
+    return f"{'http' if host.partition(':')[0] in ('localhost', '127.0.0.1') else 'https'}://{host}/v2/"
+
+
+def _limits(site: Site) -> dict[str, int]:
+    needed = {service.name for service in site.services if service.group is not ServiceGroup.MIGRATION}
+    return memory_limits(site.stack_files, site.settings.values, needed)
+
+
+def _rotation(site: Site) -> tuple[str, ...]:
+    try:
+        cut_off = rotating.cut_off(site)
+    except ConfigurationError:
+        return ("secrets",)
+    return cut_off.keys if cut_off else ()
+
+
+def _unfinished(site: Site) -> str | None:
+    record = unfinished_deployment(read_walks(site.journal_directory))
+    return record.walk if record else None

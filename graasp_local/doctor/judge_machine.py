@@ -1,0 +1,141 @@
+"""The machine: engine, Compose, images, registry, disk, memory. What a deployment refuses is `fails` here. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from graasp_local.doctor.facts import Fact, Facts, Known, Unknown
+from graasp_local.doctor.findings import Finding, Verdict, not_known, ok
+from graasp_local.doctor_ports import Registry
+from graasp_local.perform.preflight import (
+    FREE_BYTES_FOR_WORK,
+    FREE_BYTES_PER_IMAGE,
+    OLDEST_COMPOSE,
+    OLDEST_ENGINE,
+    numbers,
+)
+from graasp_local.steps import listed
+
+LEAST_MEMORY_BYTES = 710 * 1024**2
+"""Core and workers alone: 545 MiB and 165 MiB, as seen on real images of Graasp 2.13."""
+
+_GIB = 1024**3
+
+
+def engine(facts: Facts) -> Iterator[Finding]:
+    match facts.engine:
+        case Unknown() as unknown:
+            yield Finding(
+                "engine",
+                Verdict.FAILS,
+                f"No Docker engine answers: {unknown.why}.",
+                "`systemctl start docker`, or `scripts/ensure-engine` in a checkout.",
+            )
+        case Known(engine) if numbers(engine.version) < OLDEST_ENGINE:
+            yield Finding(
+                "engine",
+                Verdict.FAILS,
+                f"Docker Engine {engine.version} is too old: {OLDEST_ENGINE[0]} or newer is needed.",
+                "Upgrade the package docker-ce, or docker.io.",
+            )
+        case Known(engine):
+            yield ok("engine", f"Docker Engine {engine.version} on {engine.platform}.")
+
+
+def compose(compose: Fact[str]) -> Iterator[Finding]:
+    oldest = ".".join(map(str, OLDEST_COMPOSE))
+    match compose:
+        case Unknown(why):
+            said = f"There is no Compose {oldest} or newer: {why}."
+            yield Finding("compose", Verdict.FAILS, said, "Install the package docker-compose-plugin.")
+        case Known(version) if numbers(version) < OLDEST_COMPOSE:
+            said = f"Compose {version} is too old: {oldest} or newer is needed."
+            yield Finding("compose", Verdict.FAILS, said, "Upgrade the package docker-compose-plugin.")
+        case Known(version):
+            yield ok("compose", f"Compose {version}.")
+
+
+def images(facts: Facts) -> Iterator[Finding]:
+    if isinstance(facts.images, Unknown):
+        yield not_known("images", "Whether the images can be had", facts.images)
+        return
+    platform = facts.engine.value.platform if isinstance(facts.engine, Known) else ""
+    bad = False
+    for image in facts.images.value:
+        if image.problem:
+            bad = True
+            said = f"{image.image} cannot be had: {image.problem}."
+            yield Finding("images", Verdict.FAILS, said, f"`docker pull {image.image}` says more.")
+        elif image.platforms and not any(name.startswith(platform) for name in image.platforms):
+            bad = True
+            said = f"{image.image} is made for {listed(image.platforms)}, and this engine is {platform}."
+            yield Finding("images", Verdict.FAILS, said, "Build it from Graasp's sources for this platform.")
+    if not bad:
+        missing = sum(not image.local for image in facts.images.value)
+        where = f"{missing} of them have to be pulled" if missing else "all of them are on this machine"
+        yield ok("images", f"{len(facts.images.value)} images for {platform}; {where}.")
+
+
+def registry(registry: Fact[Registry]) -> Iterator[Finding]:
+    match registry:
+        case Unknown() as unknown:
+            yield not_known("registry", "Whether the registry accepts this user's login", unknown)
+        case Known(Registry(host, refuses=True)):
+            said = f"{host} refuses this user (403), as it does for an expired login, also for public images."
+            yield Finding("registry", Verdict.FAILS, said, f"`docker logout {host}`")
+        case Known(Registry(host)):
+            yield ok("registry", f"{host} does not refuse this user.")
+
+
+def disk(facts: Facts) -> Iterator[Finding]:
+    if isinstance(facts.engine, Unknown):
+        yield not_known("disk", "The disk", facts.engine)
+        return
+    free = facts.engine.value.free_bytes
+    if free is None:
+        yield not_known("disk", "The disk", Unknown("the engine is on another machine, or this user may not look"))
+        return
+    pulls = sum(not image.local for image in facts.images.value) if isinstance(facts.images, Known) else 0
+    database = facts.database_bytes.value if isinstance(facts.database_bytes, Known) else 0
+    needed = FREE_BYTES_FOR_WORK + FREE_BYTES_PER_IMAGE * pulls + database
+    said = f"The engine's disk has {free / _GIB:.1f} GiB free"
+    if free < needed:
+        mend = "`docker image prune` removes images that nothing uses; `docker system df` shows what takes room."
+        yield Finding("disk", Verdict.FAILS, f"{said}, and a deployment needs {needed / _GIB:.1f} GiB.", mend)
+    elif isinstance(facts.database_bytes, Unknown):
+        unknown = f"how large the database is could not be asked: {facts.database_bytes.why}"
+        said = f"{said}; a deployment needs at least {needed / _GIB:.1f} GiB; {unknown}."
+        yield Finding("disk", Verdict.UNKNOWN, said)
+    else:
+        yield ok("disk", f"{said}; a deployment needs {needed / _GIB:.1f} GiB.")
+
+
+def memory(facts: Facts) -> Iterator[Finding]:
+    if isinstance(facts.engine, Unknown):
+        yield not_known("memory", "The memory", facts.engine)
+        return
+    there = facts.engine.value.memory_bytes
+    said = f"The engine's machine has {there / _GIB:.1f} GiB of memory"
+    if there < LEAST_MEMORY_BYTES:
+        said = f"{said}: core and workers alone need {LEAST_MEMORY_BYTES / _GIB:.1f} GiB."
+        yield Finding("memory", Verdict.FAILS, said, "Give the machine more memory.")
+        return
+    if isinstance(facts.limits, Unknown):
+        yield not_known("memory", f"{said}; what the stack may take", facts.limits)
+        return
+    limits = facts.limits.value
+    if not limits:
+        yield not_known("memory", f"{said}; whether that is enough", Unknown("no service has a limit (mem_limit)"))
+        return
+    may_take = sum(limits.values())
+    if may_take > there:
+        large = sorted(limits, key=lambda name: -limits[name])[:3]
+        mend = f"Lower `mem_limit` in compose.override.yaml ({listed(tuple(large))} have the largest), or add memory."
+        yield Finding(
+            "memory",
+            Verdict.WARNING,
+            f"{said}, and its services together may take {may_take / _GIB:.1f} GiB: under load some would be killed.",
+            mend,
+        )
+    else:
+        yield ok("memory", f"{said}; the services together may take {may_take / _GIB:.1f} GiB.")

@@ -1,0 +1,78 @@
+"""How the site is reached, and what it reaches: ports, names, certificate, clock, mail. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from graasp_local.doctor.facts import Certificate, Fact, HostName, Known, MailServer, PortUse, Unknown
+from graasp_local.doctor.findings import Finding, Verdict, not_known, ok
+from graasp_local.steps import listed
+
+CLOCK_TOLERANCE_SECONDS = 30.0
+CERTIFICATE_TOLERANCE_DAYS = 14
+
+
+def ports(ports: Fact[tuple[PortUse, ...]]) -> Iterator[Finding]:
+    if isinstance(ports, Unknown):
+        yield not_known("ports", "Whether nginx's ports are free", ports)
+        return
+    for use in ports.value:
+        if use.holder:
+            said = f"Port {use.port}, which nginx needs, is in use by {use.holder}."
+            yield Finding("ports", Verdict.FAILS, said, "Stop that, or set another port in .env.")
+        else:
+            yield ok("ports", f"Port {use.port} is nginx's, or free for it.")
+
+
+def names(names: Fact[tuple[HostName, ...]]) -> Iterator[Finding]:
+    if isinstance(names, Unknown):
+        yield not_known("names", "The host names", names)
+        return
+    for name in names.value:
+        if name.addresses:
+            yield ok("names", f"{name.name} leads to {listed(name.addresses)}.")
+        else:
+            said = f"{name.name} leads nowhere: no name server that this machine asks knows it."
+            mend = f"Make an A record for {name.name} with this machine's public address."
+            yield Finding("names", Verdict.WARNING, said, mend)
+
+
+def certificate(certificate: Fact[Certificate | None]) -> Iterator[Finding]:
+    match certificate:
+        case Unknown() as unknown:
+            yield not_known("certificate", "The certificate", unknown)
+        case Known(None):
+            yield ok("certificate", "None is needed: PUBLIC_URL is http.")
+        case Known(Certificate(host, _, problem)) if problem:
+            said = f"Browsers refuse the certificate of {host}: {problem}."
+            yield Finding("certificate", Verdict.WARNING, said, "Renew it where TLS is ended for the site.")
+        case Known(Certificate(host, int(days))) if days < CERTIFICATE_TOLERANCE_DAYS:
+            said = f"The certificate of {host} ends in {days} days."
+            yield Finding("certificate", Verdict.WARNING, said, "Renew it where TLS is ended for the site.")
+        case Known(Certificate(host, days)):
+            yield ok("certificate", f"The certificate of {host} is good for {days} days.")
+
+
+def clock(ahead: Fact[float]) -> Iterator[Finding]:
+    match ahead:
+        case Unknown() as unknown:
+            yield not_known("clock", "The clock", unknown)
+        case Known(seconds) if abs(seconds) > CLOCK_TOLERANCE_SECONDS:
+            way = "ahead" if seconds > 0 else "behind"
+            said = (
+                f"The clock of this machine is {abs(seconds):.0f} s {way}: links and certificates end at wrong times."
+            )
+            yield Finding("clock", Verdict.WARNING, said, "`timedatectl set-ntp true`")
+        case Known(seconds):
+            yield ok("clock", f"The clock is right to within {max(1.0, abs(seconds)):.0f} s.")
+
+
+def mail(mail: Fact[MailServer]) -> Iterator[Finding]:
+    match mail:
+        case Unknown() as unknown:
+            yield not_known("mail", "The mail server", unknown)
+        case Known(MailServer(host, port, problem)) if problem:
+            said = f"The mail server {host}:{port} {problem}: nobody can register or log in by mail."
+            yield Finding("mail", Verdict.WARNING, said, "Mend MAILER_CONNECTION in .env, or let the port through.")
+        case Known(MailServer(host, port)):
+            yield ok("mail", f"The mail server {host}:{port} answers.")

@@ -1,0 +1,74 @@
+"""The site itself: configuration, secrets, leftovers, data, walks. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from graasp_local.doctor.facts import Fact, Facts, Known, Unknown
+from graasp_local.doctor.findings import Finding, Verdict, not_known, ok
+from graasp_local.doctor_ports import PostgresMajors
+from graasp_local.settings.rules import Severity
+from graasp_local.steps import listed
+
+
+def configuration(facts: Facts) -> Iterator[Finding]:
+    for found in facts.configuration:
+        verdict = Verdict.FAILS if found.severity is Severity.ERROR else Verdict.WARNING
+        yield Finding("configuration", verdict, found.said, found.mend)
+    if not facts.configuration:
+        yield ok("configuration", "Nothing is wrong with .env and the compose files.")
+
+
+def rotation(keys: tuple[str, ...]) -> Iterator[Finding]:
+    if keys:
+        yield Finding(
+            "secrets",
+            Verdict.WARNING,
+            f"A rotation of {listed(keys)} was cut off: .env and the database may not agree.",
+            "`graasp-local secrets rotate` finishes it.",
+        )
+
+
+def leftovers(leftovers: Fact[tuple[str, ...]]) -> Iterator[Finding]:
+    if isinstance(leftovers, Unknown):
+        yield not_known("containers", "Leftover containers", leftovers)
+        return
+    for name in leftovers.value:
+        said = f"The container {name} is left over: it is of none of the site's services."
+        yield Finding("containers", Verdict.WARNING, said, f"`docker rm --force {name}`, once you know what it was.")
+    if not leftovers.value:
+        yield ok("containers", "No container is left over.")
+
+
+def volumes(volumes: Fact[tuple[str, ...]]) -> Iterator[Finding]:
+    if isinstance(volumes, Unknown):
+        yield not_known("volumes", "The volumes", volumes)
+        return
+    for name in volumes.value:
+        said = f"The volume {name} belongs to the site, and none of its services uses it: it is of an older layout."
+        mend = f"`docker run --rm -v {name}:/v:ro IMAGE ls -l /v` looks inside; `docker volume rm {name}` removes it."
+        yield Finding("volumes", Verdict.WARNING, said, mend)
+    if not volumes.value:
+        yield ok("volumes", "Every volume of the site is in use by its services.")
+
+
+def postgres(majors: Fact[PostgresMajors]) -> Iterator[Finding]:
+    match majors:
+        case Unknown() as unknown:
+            yield not_known("postgres", "Whether Postgres fits its data", unknown)
+        case Known(PostgresMajors(data, image)) if data != image:
+            said = (
+                f"The database was written by Postgres {data}, and the image is Postgres {image}: it would not start."
+            )
+            mend = f"Set DB_IMAGE in .env to an image of Postgres {data}."
+            yield Finding("postgres", Verdict.FAILS, said, mend)
+        case Known(PostgresMajors(data)):
+            yield ok("postgres", f"The database was written by Postgres {data}, which is what the image is.")
+
+
+def unfinished(walk: str | None) -> Iterator[Finding]:
+    if walk is not None:
+        said = f"The deployment {walk} neither went through nor was rolled back."
+        yield Finding("walks", Verdict.WARNING, said, "`graasp-local resume` or `graasp-local rollback`")
+    else:
+        yield ok("walks", "No deployment was left unfinished.")

@@ -1,0 +1,92 @@
+"""Questions to the network, each with a bound on the time that it may take: names, certificates, clocks, mail.
+
+Uses the standard library only. What does not answer is not known, which is said; it is never taken for good.
+"""
+
+from __future__ import annotations
+
+import smtplib
+import socket
+import ssl
+import time
+from email.utils import parsedate_to_datetime
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from urllib.parse import urlsplit
+
+from graasp_local.doctor.facts import Certificate, Fact, HostName, Known, MailServer, Unknown
+
+TIMEOUT_SECONDS = 5.0
+
+
+def host_name(name: str) -> HostName:
+    """The IP addresses that a name leads to from here. Names below localhost are this machine, as browsers have it."""
+    if name == "localhost" or name.endswith(".localhost"):
+        return HostName(name, ("127.0.0.1",))
+    try:
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except socket.gaierror:
+        return HostName(name, ())
+    return HostName(name, tuple(dict.fromkeys(str(address[0]) for *_, address in found)))
+
+
+def certificate(url: str, context: ssl.SSLContext | None = None) -> Fact[Certificate | None]:
+    """What is served for an https URL, judged as browsers do; None for an http one."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme != "https":
+        return Known(None)
+    trusted = context or ssl.create_default_context()
+    try:
+        with (
+            socket.create_connection((host, parts.port or 443), timeout=TIMEOUT_SECONDS) as connection,
+            trusted.wrap_socket(connection, server_hostname=host) as secured,
+        ):
+            served = secured.getpeercert() or {}
+    except ssl.SSLCertVerificationError as error:
+        return Known(Certificate(host, None, error.verify_message))
+    except ssl.SSLError as error:
+        return Known(Certificate(host, None, f"no TLS is spoken there ({error.reason})"))
+    except OSError:
+        return Unknown(f"{host}:{parts.port or 443} does not answer from here")
+    ends = ssl.cert_time_to_seconds(str(served["notAfter"]))
+    return Known(Certificate(host, int((ends - time.time()) // 86400)))
+
+
+def clock_ahead(url: str) -> Fact[float]:
+    """By how many seconds this machine's clock is ahead of that of the server of this URL."""
+    parts = urlsplit(url)
+    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)
+    try:
+        asked = time.time()
+        connection.request("HEAD", parts.path or "/", headers={"Connection": "close"})
+        date = connection.getresponse().getheader("Date")
+        now = (asked + time.time()) / 2
+    except (OSError, HTTPException):
+        return Unknown(f"{parts.hostname} does not answer, so there is no clock to compare it with")
+    finally:
+        connection.close()
+    if date is None:
+        return Unknown(f"{parts.hostname} does not say what time it is")
+    return Known(now - parsedate_to_datetime(date).timestamp())
+
+
+def mail_server(connection: str) -> Fact[MailServer]:
+    """Whether the server of an `smtp://user:password@host:port` says EHLO back. Logs nobody in and sends nothing."""
+    parts = urlsplit(connection)
+    host, port = parts.hostname or "", parts.port or 0
+    if host == "localhost" or host.startswith("127."):
+        return Unknown("it would have to be in core's own container")
+    if "." not in host:
+        return Unknown(f"{host} is a name that containers know, and this machine may not")
+    kind = smtplib.SMTP_SSL if parts.scheme == "smtps" else smtplib.SMTP
+    try:
+        with kind(host, port, timeout=TIMEOUT_SECONDS) as server:
+            code, _ = server.ehlo()
+    except socket.gaierror:
+        return Known(MailServer(host, port, "leads nowhere: no name server knows it"))
+    except smtplib.SMTPException as error:
+        return Known(MailServer(host, port, f"answers, but not as a mail server ({type(error).__name__})"))
+    except OSError as error:
+        return Known(MailServer(host, port, f"does not answer from here ({error.strerror or error})"))
+    return Known(MailServer(host, port, "" if code == 250 else f"answers EHLO with {code}"))

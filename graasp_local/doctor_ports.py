@@ -1,0 +1,51 @@
+"""What the doctor asks the engine, as a small protocol; engine/diagnosis.py is the real one. Does nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What the engine says of itself and its machine; bytes. `free_bytes` is None where its disk is not this one's."""
+
+    version: str
+    platform: str
+    memory_bytes: int
+    free_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """How a registry answered to a request for an image as this user would pull it."""
+
+    host: str
+    refuses: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresMajors:
+    """The major that the data directory was written by, and the one that the image would start."""
+
+    data: int
+    image: int
+
+
+class Diagnosis(Protocol):
+    """The engine as one site sees it. Raises a GraaspLocalError whose first sentence says why there is no answer."""
+
+    def info(self) -> EngineInfo: ...
+    def registry(self, image: str) -> Registry: ...
+    def leftovers(self, services: Collection[str]) -> tuple[str, ...]:
+        """Containers of the project that are of none of these services, and those that a walk should have removed."""
+        ...
+
+    def volumes_but(self, defined: Collection[str]) -> tuple[str, ...]:
+        """Volumes that Compose made for the project under other names than these."""
+        ...
+
+    def postgres_majors(self, image: str) -> PostgresMajors:
+        """What wrote the data directory, and what this image would start."""
+        ...

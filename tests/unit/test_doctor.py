@@ -1,0 +1,259 @@
+"""The doctor: each judgement by itself, what is not known is never well, and the network asked on loopback."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import fields, replace
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graasp_local.config_check import Finding as ConfigurationFinding
+from graasp_local.doctor import network
+from graasp_local.doctor.facts import (
+    Certificate,
+    Facts,
+    HostName,
+    Known,
+    MailServer,
+    PortUse,
+    Unknown,
+)
+from graasp_local.doctor.findings import Finding, Verdict, exit_code
+from graasp_local.doctor.gather import gather
+from graasp_local.doctor.judge import judge
+from graasp_local.doctor_ports import EngineInfo, PostgresMajors, Registry
+from graasp_local.errors import ExitCode, GraaspLocalError
+from graasp_local.init_site import init_site
+from graasp_local.ports import ImageFact
+from graasp_local.settings.rules import Severity
+from graasp_local.stack_limits import in_bytes, memory_limits
+from graasp_local.world import World
+
+GIB = 1024**3
+ENGINE = EngineInfo("28.5.2", "linux/amd64", 8 * GIB, 50 * GIB)
+IMAGE = ImageFact("core", "graasp:core-v1.0.0", local=True, platforms=("linux/amd64",))
+
+WELL = Facts(
+    configuration=(),
+    rotation_cut_off=(),
+    engine=Known(ENGINE),
+    compose=Known("2.40.3"),
+    images=Known((IMAGE,)),
+    registry=Known(Registry("public.ecr.aws", refuses=False)),
+    database_bytes=Known(1 * GIB),
+    limits=Known({"core": 2 * GIB, "db": 2 * GIB}),
+    ports=Known((PortUse(80, None),)),
+    names=Known((HostName("graasp.school.example", ("192.0.2.1",)),)),
+    certificate=Known(Certificate("graasp.school.example", 60)),
+    clock_ahead_seconds=Known(0.3),
+    mail=Known(MailServer("mail.school.example", 587)),
+    leftovers=Known(()),
+    volumes=Known(()),
+    postgres=Known(PostgresMajors(16, 16)),
+    unfinished=None,
+)
+
+
+def of(check: str, **facts: Any) -> Finding:
+    """The worst finding of one check, with these facts instead of good ones."""
+    found = [finding for finding in judge(replace(WELL, **facts)) if finding.check == check]
+    return min(found, key=lambda finding: list(Verdict).index(finding.verdict))
+
+
+def test_where_all_is_well_every_check_says_so() -> None:
+    findings = judge(WELL)
+    assert {finding.verdict for finding in findings} == {Verdict.OK}
+    assert not any(finding.mend for finding in findings)
+    assert exit_code(findings) is ExitCode.DONE
+
+
+@pytest.mark.parametrize(
+    "fact", [f.name for f in fields(Facts) if isinstance(getattr(WELL, f.name), Known) and f.name != "limits"]
+)
+def test_what_is_not_known_is_never_well(fact: str) -> None:
+    because = "nobody answers"
+    unknown: dict[str, Any] = {fact: Unknown(because)}
+    findings = judge(replace(WELL, **unknown))
+    told = [finding for finding in findings if because in finding.said]
+    assert told
+    assert all(finding.verdict in (Verdict.UNKNOWN, Verdict.FAILS) for finding in told)
+
+
+@pytest.mark.parametrize(
+    ("check", "facts", "verdict", "said"),
+    [
+        ("engine", {"engine": Unknown("no such file")}, Verdict.FAILS, "No Docker engine answers: no such file"),
+        ("engine", {"engine": Known(replace(ENGINE, version="20.10.24"))}, Verdict.FAILS, "20.10.24 is too old: 25"),
+        ("compose", {"compose": Known("2.20.1")}, Verdict.FAILS, "2.20.1 is too old: 2.24"),
+        ("compose", {"compose": Unknown("not installed")}, Verdict.FAILS, "There is no Compose 2.24"),
+        (
+            "images",
+            {"images": Known((replace(IMAGE, platforms=("linux/arm64",)),))},
+            Verdict.FAILS,
+            "is made for linux/arm64, and this engine is linux/amd64",
+        ),
+        ("images", {"images": Known((replace(IMAGE, problem="it is nowhere"),))}, Verdict.FAILS, "it is nowhere"),
+        (
+            "registry",
+            {"registry": Known(Registry("r.example", refuses=True))},
+            Verdict.FAILS,
+            "refuses this user (403)",
+        ),
+        ("disk", {"engine": Known(replace(ENGINE, free_bytes=GIB))}, Verdict.FAILS, "1.0 GiB free, and a deployment"),
+        ("disk", {"engine": Known(replace(ENGINE, free_bytes=None))}, Verdict.UNKNOWN, "could not be checked"),
+        ("disk", {"database_bytes": Unknown("it is off")}, Verdict.UNKNOWN, "it is off"),
+        ("memory", {"engine": Known(replace(ENGINE, memory_bytes=GIB // 2))}, Verdict.FAILS, "core and workers alone"),
+        ("memory", {"limits": Known({"core": 9 * GIB})}, Verdict.WARNING, "together may take 9.0 GiB"),
+        ("memory", {"limits": Known({})}, Verdict.UNKNOWN, "no service has a limit"),
+        ("ports", {"ports": Known((PortUse(80, "apache2 (process 7)"),))}, Verdict.FAILS, "in use by apache2"),
+        ("names", {"names": Known((HostName("a.example", ()),))}, Verdict.WARNING, "a.example leads nowhere"),
+        ("certificate", {"certificate": Known(Certificate("a", 5))}, Verdict.WARNING, "ends in 5 days"),
+        ("certificate", {"certificate": Known(Certificate("a", None, "expired"))}, Verdict.WARNING, "refuse"),
+        ("certificate", {"certificate": Known(None)}, Verdict.OK, "None is needed"),
+        ("clock", {"clock_ahead_seconds": Known(90.0)}, Verdict.WARNING, "90 s ahead"),
+        ("clock", {"clock_ahead_seconds": Known(-90.0)}, Verdict.WARNING, "90 s behind"),
+        ("mail", {"mail": Known(MailServer("m", 25, "does not answer"))}, Verdict.WARNING, "m:25 does not answer"),
+        ("containers", {"leftovers": Known(("site-old-1",))}, Verdict.WARNING, "site-old-1"),
+        ("volumes", {"volumes": Known(("site_pg",))}, Verdict.WARNING, "site_pg"),
+        ("postgres", {"postgres": Known(PostgresMajors(15, 16))}, Verdict.FAILS, "written by Postgres 15"),
+        ("walks", {"unfinished": "0002-deploy"}, Verdict.WARNING, "0002-deploy neither went through"),
+        ("secrets", {"rotation_cut_off": ("JWT_SECRET",)}, Verdict.WARNING, "JWT_SECRET was cut off"),
+    ],
+)
+def test_a_judgement(check: str, facts: dict[str, Any], verdict: Verdict, said: str) -> None:
+    finding = of(check, **facts)
+    assert finding.verdict is verdict
+    assert said in finding.said
+    assert bool(finding.mend) == (verdict in (Verdict.FAILS, Verdict.WARNING))
+
+
+@pytest.mark.parametrize(("severity", "code"), [(Severity.ERROR, ExitCode.REFUSED), (Severity.WARNING, ExitCode.DONE)])
+def test_the_exit_code_is_10_where_a_deployment_would_fail(severity: Severity, code: ExitCode) -> None:
+    problem = ConfigurationFinding(severity, Path(".env"), "A", 1, "A is wrong.", "Mend A.")
+    assert exit_code(judge(replace(WELL, configuration=(problem,)))) is code
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("512m", 512 * 1024**2), ("1.5g", 3 * GIB // 2), ("1073741824", GIB), ("2GB", 2 * GIB), ("x", None)],
+)
+def test_sizes_are_read_as_compose_reads_them(text: str, size: int | None) -> None:
+    assert in_bytes(text) == size
+
+
+def test_limits_of_later_files_win_and_variables_are_filled_in(tmp_path: Path) -> None:
+    base, override = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    base.write_text("services: {core: {mem_limit: 2g}, db: {mem_limit: '${DB_MEMORY:-1g}'}, off: {mem_limit: 9g}}\n")
+    override.write_text("services: {core: {deploy: {resources: {limits: {memory: 1g}}}}}\n")
+    assert memory_limits([base, override], {"DB_MEMORY": "3g"}, {"core", "db"}) == {"core": GIB, "db": 3 * GIB}
+
+
+def no_engine() -> World:
+    raise GraaspLocalError("No Docker engine answers.")
+
+
+def test_without_an_engine_it_goes_on_with_what_it_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    site = init_site(tmp_path / "site", {"GRAASP_REPOSITORY": "localhost:1/graasp"}, demo=False)
+    assert site.services
+    before = {file: file.read_bytes() for file in site.directory.rglob("*") if file.is_file()}
+    facts = gather(site, no_engine, None)
+    assert isinstance(facts.engine, Unknown)
+    assert isinstance(facts.names, Known)
+    assert any(finding.check == "engine" and finding.verdict is Verdict.FAILS for finding in judge(facts))
+    assert {file: file.read_bytes() for file in site.directory.rglob("*") if file.is_file()} == before
+
+
+def test_settings_that_cannot_be_used_are_told_and_the_rest_is_not_known(tmp_path: Path) -> None:
+    site = init_site(tmp_path / "site", {}, demo=False)
+    site.env_file.write_text(site.env_file.read_text().replace("HTTP_PORT=80", "HTTP_PORT=http"))
+    facts = gather(type(site)(site.directory), no_engine, None)
+    assert isinstance(facts.mail, Unknown)
+    assert exit_code(judge(facts)) is ExitCode.REFUSED
+
+
+@contextmanager
+def server(answer: bytes, *, greets: bool) -> Iterator[int]:
+    """A port on loopback that says this: when somebody connects, or to the first thing that is sent."""
+
+    def serve(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection, suppress(OSError):
+            connection.settimeout(5)
+            if greets:
+                connection.sendall(b"220 mail.school.example ESMTP\r\n")
+            connection.recv(4096)
+            connection.sendall(answer)
+            connection.recv(4096)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve, args=(listening,), daemon=True)
+        thread.start()
+        yield int(listening.getsockname()[1])
+
+
+THIS_MACHINE = "0.0.0.0"
+"""Leads to loopback without looking like it, as the name of a mail server elsewhere would not."""
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (b"250 mail.school.example\r\n", ""),
+        (b"502 no\r\n", "answers EHLO with 502"),
+        (b"\x16\x03nonsense\r\n", "answers"),
+    ],
+)
+def test_a_mail_server_is_asked_for_ehlo(answer: bytes, problem: str) -> None:
+    with server(answer, greets=True) as port:
+        found = network.mail_server(f"smtp://user:secret@{THIS_MACHINE}:{port}")
+    assert isinstance(found, Known)
+    assert found.value.problem.startswith(problem)
+    assert bool(found.value.problem) == bool(problem)
+
+
+def test_a_mail_server_that_nobody_is_at_is_told() -> None:
+    found = network.mail_server(f"smtp://user:secret@{THIS_MACHINE}:1")
+    assert isinstance(found, Known)
+    assert "does not answer" in found.value.problem
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "mailpit"])
+def test_a_mail_server_among_the_containers_is_not_asked_from_here(host: str) -> None:
+    assert isinstance(network.mail_server(f"smtp://{host}:25"), Unknown)
+
+
+def test_the_clock_is_compared_with_the_date_of_an_answer() -> None:
+    date = formatdate(time.time() + 3600, usegmt=True)
+    answer = f"HTTP/1.1 401 no\r\nDate: {date}\r\nContent-Length: 0\r\n\r\n".encode()
+    with server(answer, greets=False) as port:
+        found = network.clock_ahead(f"http://127.0.0.1:{port}/v2/")
+    assert isinstance(found, Known)
+    assert -3610 < found.value < -3590
+
+
+def test_a_clock_that_cannot_be_compared_is_not_known() -> None:
+    assert isinstance(network.clock_ahead("http://127.0.0.1:1/v2/"), Unknown)
+    with server(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", greets=False) as port:
+        assert isinstance(network.clock_ahead(f"http://127.0.0.1:{port}/"), Unknown)
+
+
+def test_a_certificate_is_asked_for_where_the_site_is_https() -> None:
+    assert network.certificate("http://127.0.0.1:1") == Known(None)
+    assert isinstance(network.certificate("https://127.0.0.1:1"), Unknown)
+    with server(b"HTTP/1.1 400 this is plain\r\n\r\n", greets=False) as port:
+        found = network.certificate(f"https://127.0.0.1:{port}")
+    assert isinstance(found, Known)
+    assert found.value is not None
+    assert "no TLS is spoken" in found.value.problem
+
+
+def test_names_below_localhost_are_this_machine() -> None:
+    assert network.host_name("umami.localhost").addresses == ("127.0.0.1",)
