@@ -86,9 +86,15 @@ class GraaspApp(VerbActions, App[None]):
         loop.set_default_executor(Threads(_THREADS))
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGHUP, signal.SIGTERM):
-                loop.add_signal_handler(number, self.exit)
+                loop.add_signal_handler(number, self._leave_at_once)
         # First what can be shown at once, then what has to be imported and asked.
         self.call_after_refresh(self._begin_watching)
+
+    def _leave_at_once(self) -> None:
+        """The terminal was closed, or somebody ended the process: nobody can be asked about a walk any more."""
+        if self.walk_run is not None and not self.walk_run.goes_on_without_ui:
+            self.walk_run.end_soon()
+        self.exit()
 
     def on_unmount(self) -> None:
         self.stop.set()

@@ -21,11 +21,11 @@ def wait_for_walk(run: WalkRun) -> int:
         return run.exit_code
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: run.interruption.request())
+        signal.signal(number, lambda *_: run.end_soon())
     if run.goes_on_without_ui:
         _print(f"The walk goes on here: {run.intention.command}")
     else:
-        run.interruption.request()
+        run.end_soon()
         _print("The UI was closed: ending the walk at the next safe point.")
     run.deliver_to(_say)
     # In short waits, because a signal is only looked at between them.

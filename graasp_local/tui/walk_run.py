@@ -5,13 +5,15 @@ Outlives the screens: when the UI is closed, what it says goes to the terminal a
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from graasp_local.errors import ExitCode, GraaspLocalError, Interrupted
-from graasp_local.events import Event, Outcome, WalkEnded, as_json
+from graasp_local.events import Event, Outcome, RollbackStarted, WalkEnded, as_json
 from graasp_local.plan import Plan
 from graasp_local.tui.intentions import Intention
 from graasp_local.tui.ports import Access
@@ -33,9 +35,23 @@ class WalkRun:
         self._shown = shown
         self._deliver = deliver
         self._step = 0
+        self._is_ending = False
+
+    def end_soon(self) -> None:
+        """Ask for the end at the next safe point.
+
+        Asks once: a walk that goes back is at its end already, and must not be left halfway by a second request.
+        """
+        if not self._is_ending:
+            self._is_ending = True
+            self.interruption.request()
 
     def run(self) -> None:
         """Carry the plan out, if it is still the one that was shown. Raises nothing: failures are told as an end."""
+        with _deaf_to_hangups():
+            self._run()
+
+    def _run(self) -> None:
         from graasp_local import walks
 
         try:
@@ -58,6 +74,7 @@ class WalkRun:
 
     def _tell(self, event: Event) -> None:
         record = as_json(event)
+        self._is_ending = self._is_ending or isinstance(event, RollbackStarted)
         if record["event"] == "step-started":
             self._step = record["index"]
         if isinstance(event, WalkEnded):
@@ -66,6 +83,19 @@ class WalkRun:
 
     def _narrate(self, command: str) -> None:
         self._deliver({"event": "step-output", "index": self._step, "text": f"$ {command}"})
+
+
+@contextmanager
+def _deaf_to_hangups() -> Iterator[None]:
+    """A terminal that is closed sends SIGHUP to Compose as well, which would take the step that it does down with it.
+
+    A process that this thread starts inherits which signals are blocked; the UI itself still hears it.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _ended_before_it_began(error: GraaspLocalError) -> WalkEnded:

@@ -227,7 +227,7 @@ def what_now(view: WalkView) -> tuple[tuple[str, str], ...]:
 
 def _way_back(view: WalkView) -> tuple[tuple[str, str], ...]:
     """From a deployment that has brought another version."""
-    if "deploy" not in view.command.split() or view.previous_version in ("", view.version):
+    if "rollback" in view.command.split() or not view.is_deployment or view.previous_version in ("", view.version):
         return ()
     return (("rollback", f"go back to {view.previous_version}"),)
 

@@ -1,4 +1,4 @@
-"""The terminal UI on a real engine in a real terminal: open, deploy by keys, watch a bad version fail, quit."""
+"""The terminal UI on a real engine in a real terminal: deploy by keys, watch one fail, mend what was killed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,6 +54,7 @@ class Terminal:
             time.sleep(0.1)
 
     def end(self) -> None:
+        """As when somebody closes the window: what runs in it gets SIGHUP."""
         subprocess.run([*self._tmux, "kill-server"], capture_output=True)
 
     def _run(self, *words: str) -> str:
@@ -78,24 +80,12 @@ def site(tmp_path: Path) -> Iterator[Path]:
 def test_open_deploy_by_keys_watch_a_bad_version_fail_and_quit(site: Path) -> None:
     terminal = Terminal([*COMMAND, "--site", str(site)])
     try:
-        terminal.wait_for("● running", "Version 1.0.0", "✓ core", "healthy")
-
-        terminal.keys("d")
-        terminal.wait_for("Deploy a version", "running now")
-        terminal.text("1.1.0")
-        terminal.keys("Enter")
-        terminal.wait_for("check that 1.1.0", "Go ahead")
-        terminal.keys("y")
-        terminal.wait_for("Done in", "version 1.1.0", "The site was closed")
+        deploy_by_keys(terminal, "1.1.0")
+        terminal.wait_for("Done in", "version 1.1.0", "The site was closed", "o open the site", "z go back to 1.0.0")
         terminal.keys("Escape")
         terminal.wait_for("Version 1.1.0", "closed for", "v1.1.0")
 
-        terminal.keys("d")
-        terminal.wait_for("Deploy a version", "running now")
-        terminal.text("1.3.0-migration-fails")
-        terminal.keys("Enter")
-        terminal.wait_for("Go ahead")
-        terminal.keys("y")
+        deploy_by_keys(terminal, "1.3.0-migration-fails")
         terminal.wait_for("✗ run the migrations of 1.3.0-migration-fails", "exit code 1", "↺")
 
         terminal.keys("q")
@@ -104,10 +94,107 @@ def test_open_deploy_by_keys_watch_a_bad_version_fail_and_quit(site: Path) -> No
     finally:
         terminal.end()
 
-    history = subprocess.run(
-        [*COMMAND, "--site", str(site), "history", "--json"], capture_output=True, text=True, check=True
+    newest, before, first = walks_of(site)
+    assert [walk["command"].rpartition(" ")[2] for walk in (newest, before, first)] == [
+        "1.3.0-migration-fails",
+        "1.1.0",
+        "1.0.0",
+    ]
+    assert (before["outcome"], newest["outcome"]) == ("done", "rolled-back")
+
+
+def test_closing_the_terminal_during_a_walk_ends_it_and_puts_the_site_back(site: Path) -> None:
+    terminal = Terminal([*COMMAND, "--site", str(site)])
+    try:
+        deploy_by_keys(terminal, "1.1.0")
+        terminal.wait_for("▶ start redis, core and workers")
+    finally:
+        terminal.end()
+    wait_until(lambda: walks_of(site)[0]["outcome"] != "killed", "the walk did not end")
+    assert walks_of(site)[0]["outcome"] == "rolled-back"
+    told = status_of(site)
+    assert (told["state"], told["version"], told["next"]) == ("running", "1.0.0", [])
+
+
+def test_a_deployment_that_was_killed_is_put_back_and_another_one_resumed_by_keys(site: Path) -> None:
+    kill_deployment_during(site, "start-graasp")
+    terminal = Terminal([*COMMAND, "--site", str(site)])
+    try:
+        terminal.wait_for(
+            "neither went through nor was rolled back", "c graasp-local resume", "z graasp-local rollback"
+        )
+        terminal.keys("z")
+        terminal.wait_for("Undo the last deployment", "Go ahead")
+        terminal.keys("y")
+        terminal.wait_for("Done in", "version 1.0.0")
+        terminal.keys("Escape")
+        terminal.wait_for("● running", "Version 1.0.0")
+
+        # While the UI is open: it shows the walk of the other process, and then that it was killed.
+        kill_deployment_during(site, "start-graasp", watching=lambda: terminal.wait_for("▶", "w watch"))
+        terminal.wait_for("c graasp-local resume")
+        terminal.keys("c")
+        terminal.wait_for("Go on with the unfinished deployment", "Go ahead")
+        terminal.keys("y")
+        terminal.wait_for("Done in", "version 1.1.0", "z go back to 1.0.0")
+        assert "Traceback" not in terminal.screen
+    finally:
+        terminal.end()
+    told = status_of(site)
+    assert (told["state"], told["version"], told["next"]) == ("running", "1.1.0", [])
+
+
+def deploy_by_keys(terminal: Terminal, version: str) -> None:
+    terminal.wait_for("● running", "✓ core", "healthy")
+    terminal.keys("d")
+    terminal.wait_for("Deploy a version", "running now")
+    terminal.text(version)
+    terminal.keys("Enter")
+    terminal.wait_for(f"check that {version}", "Go ahead")
+    terminal.keys("y")
+
+
+def kill_deployment_during(site: Path, step: str, watching: Callable[[], object] = lambda: None) -> None:
+    """SIGKILL to a headless deployment of 1.1.0 once it has begun this step, and has been watched doing it."""
+    before = {*(site / "journal").glob("*.jsonl")}
+    process = subprocess.Popen(
+        [*COMMAND, "--site", str(site), "deploy", "--version", "1.1.0", "-y"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
-    walks = [json.loads(line) for line in history.stdout.splitlines()]
-    assert [walk["command"].rpartition(" ")[2] for walk in walks] == ["1.3.0-migration-fails", "1.1.0", "1.0.0"]
-    assert walks[1]["outcome"] == "done"
-    assert walks[0]["outcome"] == "rolled-back"
+
+    def has_begun() -> bool:
+        new = {*(site / "journal").glob("*.jsonl")} - before
+        lines = [line for file in new for line in file.read_text().splitlines(keepends=True)]
+        records = [json.loads(line) for line in lines if line.endswith("\n")]
+        return any(record["event"] == "step-started" and record["name"] == step for record in records)
+
+    try:
+        watching()
+        wait_until(has_begun, f"{step} was not begun")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_until(condition: Callable[[], bool], otherwise: str) -> None:
+    deadline = time.monotonic() + GIVE_UP_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.02)
+
+
+def walks_of(site: Path) -> list[dict[str, Any]]:
+    """Newest first."""
+    return [json.loads(line) for line in told_by(site, "history").splitlines()]
+
+
+def status_of(site: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(told_by(site, "status"))
+    return found
+
+
+def told_by(site: Path, verb: str) -> str:
+    command = [*COMMAND, "--site", str(site), verb, "--json"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -55,6 +55,8 @@ class FakeSite:
     streams: list[FakeStream] = field(default_factory=list)
     held: threading.Event = field(default_factory=threading.Event)
     """While it is not set, a migration runs and does not end."""
+    on_start: Callable[[], object] = lambda: None
+    """Called whenever services are started."""
 
     def __post_init__(self) -> None:
         self.held.set()
@@ -226,6 +228,7 @@ class FakeEngine:
 
     def start(self, services: Sequence[str]) -> None:
         self._narrate(f"graasp-local compose -- up --detach {' '.join(services)}")
+        self._site.on_start()
         for name in services:
             self._site.turn(name, on=True, version=str(self._place.selected_version or ""))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from pathlib import Path
 
@@ -390,3 +391,32 @@ def test_a_request_needs_the_token_the_host_and_its_own_origin(
     given: tuple[str | None, str | None], host: str, origin: str | None, allowed: bool
 ) -> None:
     assert is_allowed("secret", given, host, origin, "127.0.0.1:1") is allowed
+
+
+def test_a_second_request_to_end_does_not_leave_the_way_back_halfway(access: FakeAccess) -> None:
+    access.fake.held.clear()
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await agree_to_deployment(pilot, app, "1 . 1")
+        await until(pilot, lambda: "applying" in screen_text(app))
+        run_of(app).end_soon()
+        await until(pilot, lambda: app.walk is not None and app.walk.way_back_from is not None)
+        run_of(app).end_soon()
+        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
+
+    drive(access, steps)
+    assert read_walks(access.site().journal_directory)[0].outcome == "rolled-back"
+
+
+def test_what_a_walk_starts_does_not_hear_that_the_terminal_was_closed(access: FakeAccess) -> None:
+    """Compose is a process of the same terminal: a signal that it has not blocked would end it in the middle."""
+    blocked: list[set[int]] = []
+    access.fake.on_start = lambda: blocked.append({*signal.pthread_sigmask(signal.SIG_BLOCK, ())})
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await agree_to_deployment(pilot, app, "1 . 1")
+        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
+
+    drive(access, steps)
+    assert blocked
+    assert all(signal.SIGHUP in signals for signals in blocked)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
@@ -46,6 +47,7 @@ def picture(
     size: tuple[int, int],
     keys: str = "",
     wait: Callable[[GraaspApp], object] | None = None,
+    **how: Any,
 ) -> None:
     """Press the keys, wait, and compare."""
 
@@ -61,7 +63,7 @@ def picture(
         await settled(pilot, app, f"{name}-{size[0]}x{size[1]}")
         compare_picture(app, f"{name}-{size[0]}x{size[1]}")
 
-    drive(access, steps, size=size)
+    drive(access, steps, size=size, **how)
 
 
 def a_site(state: InfraState = InfraState.RUNNING, version: str = "1.0.0") -> FakeSite:
@@ -159,6 +161,51 @@ def test_logs_of_all_services(site_directory: Path, size: tuple[int, int]) -> No
 @pytest.mark.parametrize("key", ["question_mark", "m"])
 def test_the_boxes_that_explain(key: str, site_directory: Path, size: tuple[int, int]) -> None:
     picture(FakeAccess(site_directory, a_site()), {"m": "maintenance-page"}.get(key, "help"), size, key)
+
+
+def test_a_deployment_that_was_left_unfinished(site_directory: Path, size: tuple[int, int]) -> None:
+    site = a_site(InfraState.DB_ONLY)
+    access = FakeAccess(site_directory, site)
+    write_journal(access, "", "step-started")
+    picture(access, "interrupted", size, "j j")
+
+
+def test_a_deployment_that_was_held_behind_the_gate(site_directory: Path, size: tuple[int, int]) -> None:
+    picture(FakeAccess(site_directory, a_site()), "held", size, "d 1 . 1 ctrl+t enter y", _is_over)
+
+
+def test_what_going_back_would_discard(site_directory: Path, size: tuple[int, int]) -> None:
+    keys = "d 1 . 1 enter y z"
+    picture(FakeAccess(site_directory, a_site()), "discard", size, keys, _has("Input", "type it here"))
+
+
+def test_a_step_that_failed_on_the_whole_screen(site_directory: Path, size: tuple[int, int]) -> None:
+    access = FakeAccess(site_directory, a_site())
+    picture(access, "step", size, "d 2 . 0 enter y enter", lambda app: _is_over(app) and _has("#logs", "Because")(app))
+
+
+def test_a_verb_that_has_no_screen(site_directory: Path, size: tuple[int, int]) -> None:
+    picture(
+        FakeAccess(site_directory, a_site()), "in-terminal", size, ": c o m p o s e enter", _has("Input", "compose")
+    )
+
+
+def test_looking_only(site_directory: Path, size: tuple[int, int]) -> None:
+    picture(FakeAccess(site_directory, a_site()), "read-only", size, "2", read_only=True)
+
+
+def test_a_service_of_ones_own_among_two_hundred(site_directory: Path, size: tuple[int, int]) -> None:
+    site = a_site()
+    for number in range(200):
+        site.services[f"own-{number:03}"] = replace(site.services["redis"], name=f"own-{number:03}")
+    picture(FakeAccess(site_directory, site), "two-hundred", size, "j j j")
+
+
+@pytest.mark.parametrize("other", [(100, 30), (220, 50)], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_sizes_between_and_very_wide(site_directory: Path, other: tuple[int, int]) -> None:
+    picture(FakeAccess(site_directory, a_site()), "state-running", other, "j j")
+    site = a_site()
+    picture(FakeAccess(site_directory / "failed", site), "failed", other, "d 2 . 0 enter y", _is_over)
 
 
 def test_the_light_theme(site_directory: Path, size: tuple[int, int]) -> None:

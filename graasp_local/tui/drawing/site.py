@@ -96,7 +96,7 @@ def notice_lines(view: SiteView | None, walk: WalkView | None, width: int) -> tu
     if walk is not None and not walk.is_over:
         return tuple(lines)
     if view.unfinished is not None and view.holder is None:
-        text = f"✗ The deployment {view.unfinished.walk} neither went through nor was rolled back."
+        text = f"✗ The deployment of {view.unfinished.version} neither went through nor was rolled back."
         lines += wrapped(text, width, Tone.BAD, "  ")
     if view.drift is not None and view.holder is None:
         lines += [fitted(plain(f"◐ {sentence}", Tone.BUSY), width) for sentence in view.drift.differences[:3]]
@@ -124,7 +124,8 @@ def brief(plan: Plan, room: int) -> str:
     if not moved:
         return f"{gate} the gate" if gate else ""
     said = ", ".join([*([gate] if gate else []), *moved])
-    return said if len(said) <= room else f"{gate}, moves {stops + starts}"
+    shorter = f"{gate}, moves {stops + starts}"
+    return next((words for words in (said, shorter) if len(words) <= room), f"{gate} and more")
 
 
 def _note(

@@ -86,7 +86,7 @@ class WalkScreen(UiScreen):
 
     def _interrupt(self, yes: bool | None) -> None:
         if yes and self.ui.walk_run is not None:
-            self.ui.walk_run.interruption.request()
+            self.ui.walk_run.end_soon()
 
     def _tick(self) -> None:
         if self.walk is not None and not self.walk.is_over:
