@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from graasp_local.migrations import Forecast, Pending
 from graasp_local.plan_parts import closing, edge_is_ready, opening, starts_for, stops_for
@@ -34,6 +35,7 @@ from graasp_local.steps import (
     PullImages,
     ReadMigrations,
     RecordDeployment,
+    RestoreImages,
     SelectVersion,
     Snapshot,
     StartServices,
@@ -48,6 +50,9 @@ from graasp_local.version import Version
 
 DRAIN_SECONDS = 10.0
 """How long requests in flight may take to finish, unless somebody says otherwise."""
+
+
+MOVED_TAGS = "a tag may have been moved or pushed again since"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,13 @@ class Plan:
         return range(closing[0], opening[-1] + 1 if opening else len(self.steps))
 
 
+class ImagesFrom(StrEnum):
+    """Which images a version is deployed with: those its tags lead to now, or those of its last deployment."""
+
+    TAGS = "tags"
+    LAST_DEPLOYMENT = "last-deployment"
+
+
 @dataclass(frozen=True, slots=True)
 class DeployRequest:
     """What a person asked for; limits in seconds. `end` is `restricted` to stop behind the gate for a test."""
@@ -82,6 +94,7 @@ class DeployRequest:
     end: InfraState = InfraState.RUNNING
     drain_limit: float = DRAIN_SECONDS
     migration_limit: float = 1800.0
+    images: ImagesFrom = ImagesFrom.TAGS
 
 
 def plan_transition(
@@ -124,7 +137,9 @@ def plan_deploy(observed: ObservedState, request: DeployRequest, forecast: Forec
     read_migrations = ReadMigrations(version, forecast, "a migration that cannot work is refused before it starts")
     steps: list[Step] = [
         Preflight(version, "whatever can be found wrong is found while visitors are served"),
-        PullImages(version, "nothing is downloaded while the site is closed"),
+        PullImages(version, "nothing is downloaded while the site is closed")
+        if request.images is ImagesFrom.TAGS
+        else RestoreImages(version, MOVED_TAGS),
     ]
     if database_is_on:
         steps.append(read_migrations)
@@ -165,14 +180,10 @@ def plan_deploy(observed: ObservedState, request: DeployRequest, forecast: Forec
 def plan_undo(observed: ObservedState, version: Version, snapshot: str, end: InfraState) -> Plan:
     """Back from a deployment that went through: what was written since is put away with its database.
 
-    The same way as from a failed one, but visitors are served, so everything is checked and fetched before it begins.
+    The same way as from a failed one, but visitors are served, so everything is checked before it begins.
     """
-    checks = (
-        Preflight(version, "whatever can be found wrong is found while visitors are served"),
-        PullImages(version, "nothing is downloaded while the site is closed"),
-    )
-    back = plan_rollback(observed, version, snapshot, end)
-    return Plan(end, (*checks, *back.steps), version)
+    check = Preflight(version, "whatever can be found wrong is found while visitors are served")
+    return Plan(end, (check, *plan_rollback(observed, version, snapshot, end).steps), version)
 
 
 def plan_rollback(observed: ObservedState, version: Version, snapshot: str | None, end: InfraState) -> Plan:
@@ -180,7 +191,7 @@ def plan_rollback(observed: ObservedState, version: Version, snapshot: str | Non
 
     `snapshot` is the one to put back; None where no migration has begun, so that the database is as it was.
     """
-    steps: list[Step] = []
+    steps: list[Step] = [RestoreImages(version, MOVED_TAGS)]
     if observed.gate is not Gate.CLOSED or not edge_is_ready(observed):
         steps += closing(observed, "visitors must not meet a site that is being put back")
     if not observed.group_is_off(ServiceGroup.GRAASP):

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from graasp_local.errors import NeedsYou, Refused
+from graasp_local.perform.having_images import use_recorded_images
 from graasp_local.perform.preflight import check_preflight
-from graasp_local.plan import DeployRequest, Plan, plan_rollback, plan_undo
+from graasp_local.plan import DeployRequest, ImagesFrom, Plan, plan_rollback, plan_undo
 from graasp_local.states import Gate, InfraState, ObservedState, ServiceGroup
 from graasp_local.version import Version
 from graasp_local.walk_records import WalkRecord, last_success, trusted_walks, unfinished_deployment
@@ -77,8 +78,10 @@ def rollback_plan(world: World, observed: ObservedState, written_since: WrittenS
     previous = Version.parse_or_none(record.previous_version) if record else None
     if record is None or previous is None or (left is None and record.is_way_back):
         raise _no_way_back(record)
+    use_recorded_images(world, previous)
     if left is None and not record.database_is_changed:
-        return deployment_plan(world, observed, DeployRequest(previous, _as_now(observed)))
+        request = DeployRequest(previous, _as_now(observed), images=ImagesFrom.LAST_DEPLOYMENT)
+        return deployment_plan(world, observed, request)
     lost = _loss(world, observed, record)
     if lost is not None and written_since is WrittenSince.KEEP:
         raise Refused(

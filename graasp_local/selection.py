@@ -1,6 +1,6 @@
-"""The small env file that says what a site's services are started with: Graasp's version, and the database server.
+"""The small env file that says what a site's services are started with: a version, its images, the database server.
 
-Compose reads it after `.env`. One file, so that both change by one atomic write. Decides when the image that an upgrade
+Compose reads it after `.env`. One file, so that all change by one atomic write. Decides when the image that an upgrade
 of Postgres has selected gives way to a `DB_IMAGE` that was written into `.env` since. Pure.
 """
 
@@ -16,18 +16,32 @@ VOLUME_KEY = "GRAASP_DB_VOLUME"
 INSTEAD_KEY = "GRAASP_DB_INSTEAD_OF"
 
 
+Images = tuple[tuple[str, str], ...]
+"""Exact images, each after the variable that compose.yaml has for it, such as CORE_IMAGE."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A version of Graasp, with the exact images that it is: a tag may be moved, these stay."""
+
+    version: Version
+    images: Images
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """What is selected; the rest is as `.env` and the stack say.
 
     `version` is None on a site that nothing was deployed to. `volume` is empty on one that was never upgraded. `image`
     is used instead of `instead_of`, the `DB_IMAGE` that `.env` had when it was selected; empty where `.env` counts.
+    `images` is empty where the tags of the version count.
     """
 
     version: Version | None = None
     image: str = ""
     volume: str = ""
     instead_of: str = ""
+    images: Images = ()
 
     def beside(self, db_image: str) -> Selection:
         """The selection that counts beside this `DB_IMAGE` in `.env` (empty: not set).
@@ -45,6 +59,7 @@ def read_selection(text: str) -> Selection:
         values.get(IMAGE_KEY, ""),
         values.get(VOLUME_KEY, ""),
         values.get(INSTEAD_KEY, ""),
+        tuple((key, value) for key, value in values.items() if key.endswith("_IMAGE") and key != IMAGE_KEY),
     )
 
 
@@ -52,6 +67,7 @@ def selection_lines(selection: Selection) -> tuple[str, ...]:
     """The lines of the file for a selection."""
     told = {
         VERSION_KEY: str(selection.version or ""),
+        **dict(selection.images),
         IMAGE_KEY: selection.image,
         VOLUME_KEY: selection.volume,
         INSTEAD_KEY: selection.instead_of if selection.image else "",

@@ -15,7 +15,15 @@ from functools import cached_property
 from pathlib import Path
 
 from graasp_local.errors import ConfigurationError
-from graasp_local.selection import IMAGE_KEY, VERSION_KEY, VOLUME_KEY, Selection, read_selection, selection_lines
+from graasp_local.selection import (
+    IMAGE_KEY,
+    VERSION_KEY,
+    VOLUME_KEY,
+    Release,
+    Selection,
+    read_selection,
+    selection_lines,
+)
 from graasp_local.server import DatabaseServer, first_volume
 from graasp_local.service_cache import services_of
 from graasp_local.settings import Settings, parse_settings
@@ -214,19 +222,21 @@ class Site:
             )
         self._write(self.version_file, selection)
 
-    def write_candidate(self, candidate: Version | DatabaseServer) -> Path:
+    def write_candidate(self, candidate: Version | Release | DatabaseServer) -> Path:
         """Write the env file that Compose is given for work on what is not selected yet."""
         self._write(self.candidate_file, self._with(candidate))
         return self.candidate_file
 
-    def select(self, chosen: Version | DatabaseServer) -> None:
-        """Make this version, or this database server, the one that services are started with."""
+    def select(self, chosen: Version | Release | DatabaseServer) -> None:
+        """Make this version, with these images if it has any, or this database server the one that is started."""
         self._write(self.version_file, self._with(chosen))
 
-    def _with(self, chosen: Version | DatabaseServer) -> Selection:
+    def _with(self, chosen: Version | Release | DatabaseServer) -> Selection:
         match chosen:
             case Version():
-                return replace(self.selection, version=chosen)
+                return replace(self.selection, version=chosen, images=())
+            case Release(version=version, images=images):
+                return replace(self.selection, version=version, images=images)
             case DatabaseServer(image=image, volume=volume):
                 instead_of = self.settings.values.get("DB_IMAGE", "")
                 return replace(self.selection, image=image, volume=volume, instead_of=instead_of)

@@ -24,7 +24,15 @@ class Preflight:
 
 @dataclass(frozen=True, slots=True)
 class PullImages:
-    """Have every image of the version on this machine, and record their digests."""
+    """Have every image of the version on this machine, and pin the version to them."""
+
+    version: Version
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreImages:
+    """Have exactly the images on this machine that the version was deployed with, wherever its tags lead now."""
 
     version: Version
     cause: str
@@ -167,6 +175,7 @@ class RecordDeployment:
 Step = (
     Preflight
     | PullImages
+    | RestoreImages
     | ReadMigrations
     | CloseGate
     | ProveGate
@@ -185,7 +194,7 @@ Step = (
     | RecordDeployment
 )
 
-READ_ONLY = (Preflight, PullImages, ReadMigrations)
+READ_ONLY = (Preflight, PullImages, RestoreImages, ReadMigrations)
 """Steps that leave the site as it is: a failure in one of them, before any other, is a refusal."""
 
 
@@ -202,6 +211,8 @@ def step_name(step: Step) -> str:
             return "preflight"
         case PullImages():
             return "pull"
+        case RestoreImages():
+            return "restore-images"
         case ReadMigrations():
             return "read-migrations"
         case CloseGate():
@@ -245,6 +256,8 @@ def title(step: Step) -> str:
             return f"check that {version} can be deployed here"
         case PullImages(version=version):
             return f"have the images of {version} on this machine"
+        case RestoreImages(version=version):
+            return f"have the images on this machine that {version} was deployed with"
         case ReadMigrations(version=version):
             return f"read which migrations {version} needs"
         case CloseGate():

@@ -21,11 +21,15 @@ def command(context: Context, version_text: str | None, arguments: tuple[str, ..
     It goes past states, gate, lock and journal: meant for looking, and for repeating what a walk has shown.
     """
     from graasp_local.engine.compose import Compose, compose_version, forget_shell_overrides
+    from graasp_local.selection import Release
     from graasp_local.version import Version
 
     version = Version.parse(version_text) if version_text else None
     context.site.prepare()
     compose_version()
     forget_shell_overrides(context.site)
-    words = ["docker", "compose", *Compose(context.site, lambda _: None).arguments(version), *arguments]
+    compose, selection = Compose(context.site, lambda _: None), context.site.selection
+    if version is not None and version == selection.version:
+        compose.use_release(Release(version, selection.images))
+    words = ["docker", "compose", *compose.arguments(version), *arguments]
     os.execvp("docker", words)  # noqa: S606

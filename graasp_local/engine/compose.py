@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from graasp_local.engine import leftovers
 from graasp_local.errors import EngineUnreachable, GraaspLocalError, NeedsYou
+from graasp_local.selection import Release
 from graasp_local.site import Site
 from graasp_local.version import Version
 
@@ -32,6 +33,11 @@ class Compose:
     def __init__(self, site: Site, narrate: Callable[[str], None]) -> None:
         self._site = site
         self._narrate = narrate
+        self._releases: dict[Version, Release] = {}
+
+    def use_release(self, release: Release) -> None:
+        """From here on the images of this release stand for its version, instead of the version's tags."""
+        self._releases[release.version] = release
 
     def arguments(self, version: Version | None = None) -> list[str]:
         """What stands between `docker compose` and the verb; a version other than the selected one can be given."""
@@ -71,17 +77,6 @@ class Compose:
         self._say("stop", *services)
         self._run(lambda compose: compose.stop(list(services)))
 
-    def pull(self, services: Sequence[str], version: Version) -> None:
-        self._refuse_empty(services)
-        self._say("pull", *services, version=version)
-
-        def consume(compose: Any) -> None:
-            # Streamed, because otherwise Compose would draw its own progress on the terminal.
-            for _ in compose.pull(list(services), stream_logs=True):
-                pass
-
-        self._run(consume, version)
-
     def run_detached(self, service: str, version: Version, labels: dict[str, str]) -> str:
         """Start a one-off container and return its id; it keeps running when this process ends."""
         self._say("run", "--detach", "--no-deps", service, version=version)
@@ -98,7 +93,9 @@ class Compose:
         return config
 
     def _env_files(self, version: Version | None) -> list[Path]:
-        return [self._site.env_file, self._site.write_candidate(version) if version else self._site.version_file]
+        if version is None:
+            return [self._site.env_file, self._site.version_file]
+        return [self._site.env_file, self._site.write_candidate(self._releases.get(version, version))]
 
     def _profiles(self, version: Version | None) -> list[str]:
         # --profile on the command line replaces COMPOSE_PROFILES, so both are given. The profile of the migration is

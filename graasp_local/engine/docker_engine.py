@@ -11,16 +11,20 @@ from graasp_local.engine import connections, gate_flag, images
 from graasp_local.engine.addresses import engine_host, is_on_this_machine
 from graasp_local.engine.client import connect, engine_errors
 from graasp_local.engine.compose import Compose, compose_version
+from graasp_local.engine.images import ImageHere
 from graasp_local.engine.leftovers import wait_for_leftovers
 from graasp_local.engine.listing import containers_of
 from graasp_local.engine.observe import DIRECTORY_LABEL, ONE_OFF_LABEL, SERVICE_LABEL, seen
 from graasp_local.engine.ports_in_use import holder_of_port
+from graasp_local.engine.pulling import pull
 from graasp_local.errors import ConfigurationError, NeedsYou
 from graasp_local.migrations import ImageMigration
 from graasp_local.observation import SeenServices
+from graasp_local.pins import Pin, as_images
 from graasp_local.ports import EngineFacts, ImageFact
+from graasp_local.selection import Release
 from graasp_local.site import Site
-from graasp_local.stack import GROUP_LABEL
+from graasp_local.stack import GROUP_LABEL, VERSION_LABEL
 from graasp_local.states import Gate, ServiceGroup
 from graasp_local.version import Version
 
@@ -38,8 +42,10 @@ class DockerEngine:
 
     def __init__(self, site: Site, narrate: Callable[[str], None]) -> None:
         self._site = site
+        self._narrate = narrate
         self.compose = Compose(site, narrate)
         self._images: dict[Version, Mapping[str, str]] = {}
+        self._versioned: dict[Version, tuple[str, ...]] = {}
 
     @cached_property
     def client(self) -> DockerClient:
@@ -135,22 +141,43 @@ class DockerEngine:
             self._images[version] = {
                 name: definition["image"] for name, definition in services.items() if "image" in definition
             }
+            self._versioned[version] = tuple(
+                name for name, definition in services.items() if VERSION_LABEL in definition.get("labels", {})
+            )
         return self._images[version]
 
     def image_facts(self, version: Version) -> tuple[ImageFact, ...]:
         with engine_errors():
             return tuple(images.image_fact(self.client, *item) for item in self.images_of(version).items())
 
-    def pull(self, version: Version, services: Sequence[str]) -> None:
-        self.compose.pull(services, version)
-
-    def digests(self, version: Version) -> Mapping[str, str]:
+    def has_image(self, reference: str) -> bool:
         with engine_errors():
-            return {
-                service: images.image_digest(self.client, image)
-                for service, image in self.images_of(version).items()
-                if service in VERSIONED_SERVICES
-            }
+            return images.has_image(self.client, reference)
+
+    def pull_image(self, reference: str) -> Iterator[str]:
+        self._narrate(f"docker pull {reference}")
+        with engine_errors():
+            yield from pull(self.client, reference)
+
+    def pins(self, version: Version) -> tuple[Pin, ...]:
+        with engine_errors():
+            found = self.images_of(version)
+            return tuple(images.image_pin(self.client, name, found[name]) for name in self._versioned[version])
+
+    def use_pins(self, version: Version, pins: Sequence[Pin]) -> None:
+        self.compose.use_release(Release(version, as_images(pins)))
+        self._images[version] = {**self.images_of(version), **{pin.service: pin.reference for pin in pins}}
+
+    def use_selection(self) -> None:
+        """Let the images that the site's selected version was deployed with stand for it."""
+        selection = self._site.selection
+        if selection.version is not None:
+            self.compose.use_release(Release(selection.version, selection.images))
+
+    def images_here(self, version: Version) -> tuple[ImageHere, ...]:
+        """Every image of a version, and what this machine has of it."""
+        with engine_errors():
+            return tuple(images.image_here(self.client, *item) for item in self.images_of(version).items())
 
     def image_migrations(self, version: Version) -> tuple[ImageMigration, ...]:
         with engine_errors():

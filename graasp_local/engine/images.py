@@ -1,4 +1,4 @@
-"""Images: whether they can be had, for which platforms, their digests, and the migrations inside a migrate image."""
+"""Images: whether they can be had, for which platforms, their pins, and the migrations inside a migrate image."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import hashlib
 import io
 import json
 import tarfile
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from graasp_local.engine.refusals import why_not_had
 from graasp_local.errors import Refused
 from graasp_local.migrations import ImageMigration
+from graasp_local.pins import Pin, pin
 from graasp_local.ports import ImageFact
 
 if TYPE_CHECKING:
@@ -31,7 +34,9 @@ def image_fact(client: DockerClient, service: str, image: str) -> ImageFact:
     try:
         distribution = client.api.inspect_distribution(image)  # type: ignore[no-untyped-call]
     except APIError as error:
-        return ImageFact(service, image, local=False, platforms=(), problem=_why_not(image, error))
+        return ImageFact(
+            service, image, local=False, platforms=(), problem=why_not_had(image, str(error.explanation or error))
+        )
     platforms = tuple(
         f"{platform['os']}/{platform['architecture']}"
         for platform in distribution.get("Platforms", [])
@@ -40,11 +45,46 @@ def image_fact(client: DockerClient, service: str, image: str) -> ImageFact:
     return ImageFact(service, image, local=False, platforms=platforms)
 
 
-def image_digest(client: DockerClient, image: str) -> str:
-    """What identifies the content: the registry's digest where there is one, else the id on this machine."""
-    found: dict[str, Any] = client.api.inspect_image(image)  # type: ignore[no-untyped-call]
-    digests = found.get("RepoDigests") or [found["Id"]]
-    return str(digests[0])
+def has_image(client: DockerClient, reference: str) -> bool:
+    """Whether an image is on this machine, by tag, by digest or by id."""
+    from docker.errors import ImageNotFound
+
+    try:
+        client.api.inspect_image(reference)  # type: ignore[no-untyped-call]
+    except ImageNotFound:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class ImageHere:
+    """An image of a service as this machine has it; `image_id` is empty, and `bytes` None, where it has none."""
+
+    service: str
+    image: str
+    image_id: str
+    bytes: int | None
+
+
+def image_here(client: DockerClient, service: str, image: str) -> ImageHere:
+    from docker.errors import ImageNotFound
+
+    try:
+        found: dict[str, Any] = client.api.inspect_image(image)  # type: ignore[no-untyped-call]
+    except ImageNotFound:
+        return ImageHere(service, image, "", None)
+    return ImageHere(service, image, found["Id"], int(found["Size"]))
+
+
+def image_pin(client: DockerClient, service: str, image: str) -> Pin:
+    """The pin of a service whose image is on this machine. Raises Refused if it is not."""
+    from docker.errors import ImageNotFound
+
+    try:
+        found: dict[str, Any] = client.api.inspect_image(image)  # type: ignore[no-untyped-call]
+    except ImageNotFound:
+        raise Refused(f"The image {image} is not on this machine any more.") from None
+    return pin(service, image, found["Id"], found.get("RepoDigests") or ())
 
 
 def read_migrations(client: DockerClient, image: str) -> tuple[ImageMigration, ...]:
@@ -52,20 +92,27 @@ def read_migrations(client: DockerClient, image: str) -> tuple[ImageMigration, .
 
     Raises Refused if the image holds no readable journal.
     """
-    from docker.errors import NotFound
+    from docker.errors import APIError, NotFound
 
-    container = client.api.create_container(image, labels={"org.graasp.purpose": "read-migrations"})
+    try:
+        container = client.api.create_container(image, labels={"org.graasp.purpose": "read-migrations"})
+    except APIError as error:
+        raise _no_migrations(image, str(error.explanation or error)) from error
     try:
         chunks, _ = client.api.get_archive(container["Id"], MIGRATIONS_DIRECTORY)
         return migrations_in(b"".join(chunks))
     except (NotFound, KeyError, ValueError, tarfile.TarError) as error:
-        raise Refused(
-            f"The image {image} holds no list of migrations that can be read ({error}).",
-            "Nothing was touched: without it there would be no proof that the database was migrated.",
-            "Check that it is a migrate image of Graasp 2 or newer.",
-        ) from error
+        raise _no_migrations(image, str(error)) from error
     finally:
         client.api.remove_container(container["Id"], force=True)
+
+
+def _no_migrations(image: str, reason: str) -> Refused:
+    return Refused(
+        f"The image {image} holds no list of migrations that can be read ({reason}).",
+        "Nothing was touched: without it there would be no proof that the database was migrated.",
+        "Check that it is a migrate image of Graasp 2 or newer.",
+    )
 
 
 def migrations_in(archive: bytes) -> tuple[ImageMigration, ...]:
@@ -81,15 +128,3 @@ def migrations_in(archive: bytes) -> tuple[ImageMigration, ...]:
         ImageMigration(entry["tag"], int(entry["when"]), hashlib.sha256(files[f"{entry['tag']}.sql"]).hexdigest())
         for entry in entries
     )
-
-
-def _why_not(image: str, error: Exception) -> str:
-    text = str(getattr(error, "explanation", None) or error)
-    if "403" in text or "forbidden" in text.lower():
-        registry = image.partition("/")[0]
-        return f"the registry refuses (403), as it does for an expired login; `docker logout {registry}` mends that"
-    if any(word in text.lower() for word in ("no such host", "connection refused", "timeout", "dial tcp")):
-        return "it is not on this machine, and the registry does not answer"
-    if any(word in text.lower() for word in ("not found", "unknown", "denied")):
-        return "it is neither on this machine nor in the registry"
-    return f"it is not on this machine, and the registry says: {text}"

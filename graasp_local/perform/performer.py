@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
 from typing import assert_never
 
+from graasp_local.deployments import record_deployment
 from graasp_local.errors import Interrupted, NeedsYou
 from graasp_local.migrations import proof_failures
+from graasp_local.perform.having_images import pull_missing, restore_images
 from graasp_local.perform.migrating import await_migrations, check_forecast, end_migrations, run_migration
-from graasp_local.perform.preflight import check_preflight, pull_missing
+from graasp_local.perform.preflight import check_preflight
 from graasp_local.perform.starting import wait_until_on
+from graasp_local.pins import as_images
+from graasp_local.selection import Release
 from graasp_local.states import Gate
 from graasp_local.steps import (
     AwaitMigration,
@@ -26,6 +28,7 @@ from graasp_local.steps import (
     PullImages,
     ReadMigrations,
     RecordDeployment,
+    RestoreImages,
     SelectVersion,
     Snapshot,
     StartServices,
@@ -58,6 +61,8 @@ class Performer:
                 yield from check_preflight(world, version)
             case PullImages(version=version):
                 yield from pull_missing(world, version)
+            case RestoreImages(version=version):
+                yield from restore_images(world, version)
             case ReadMigrations():
                 pending = check_forecast(world, step)
                 self._newly = pending.tags
@@ -96,11 +101,11 @@ class Performer:
             case ProveMigrations(version=version):
                 self._prove_migrations(version)
             case SelectVersion(version=version):
-                world.site.select(version)
+                world.site.select(Release(version, as_images(world.engine.pins(version))))
             case VerifyCore(version=expected):
                 self._await(lambda: self._core_failures(expected), "Core is not as it should be")
             case RecordDeployment(version=version):
-                self._record(version, world.engine.digests(version))
+                record_deployment(world.site.deployments_file, version, world.clock.now(), world.engine.pins(version))
                 yield from self._drop_old_snapshots()
             case _:
                 assert_never(step)
@@ -165,9 +170,3 @@ class Performer:
                 yield f"removed {name}"
         except NeedsYou as error:
             yield f"snapshots of earlier walks could not be removed: {error.what}"
-
-    def _record(self, version: Version, digests: Mapping[str, str]) -> None:
-        at = datetime.fromtimestamp(self._world.clock.now(), UTC).isoformat(timespec="seconds")
-        record = {"version": str(version), "at": at, "digests": dict(digests)}
-        with self._world.site.deployments_file.open("a") as file:
-            file.write(json.dumps(record) + "\n")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from graasp_local.errors import Refused
 from graasp_local.ports import EngineFacts, ImageFact
+from graasp_local.sources import SERVICES_TO_BUILD
 from graasp_local.states import ServiceGroup
 from graasp_local.steps import listed
 from graasp_local.version import Version
@@ -37,10 +38,17 @@ def check_preflight(world: World, version: Version) -> Iterator[str]:
         raise Refused(
             " ".join(problems),
             "Nothing was touched: the site is as it was.",
-            "Mend this, then start the deployment again.",
+            _way_out(images, facts, version),
         )
     missing = sum(not image.local for image in images)
     yield f"engine {facts.version}, Compose {facts.compose_version}, {facts.platform}; {missing} image(s) to pull"
+
+
+def check_images(world: World, version: Version) -> None:
+    """Whether every image of a version can be had, for this engine. Raises Refused."""
+    facts, images = world.engine.facts(), world.engine.image_facts(version)
+    if problems := tuple(_image_problems(images, facts)):
+        raise Refused(" ".join(problems), "Nothing was touched.", _way_out(images, facts, version))
 
 
 def check_transition(world: World) -> None:
@@ -49,16 +57,6 @@ def check_transition(world: World) -> None:
     problems = [*_directory_problems(world), *_port_problems(world)]
     if problems:
         raise Refused(" ".join(problems), "Nothing was touched: the site is as it was.", "Mend this, then try again.")
-
-
-def pull_missing(world: World, version: Version) -> Iterator[str]:
-    """Pull what is not on this machine; images that are there stay as they are."""
-    missing = tuple(image.service for image in world.engine.image_facts(version) if not image.local)
-    if missing:
-        world.engine.pull(version, missing)
-        yield f"pulled the images of {listed(missing)}"
-    for service, digest in world.engine.digests(version).items():
-        yield f"{service}: {digest}"
 
 
 def _tool_problems(facts: EngineFacts) -> Iterator[str]:
@@ -78,14 +76,33 @@ def _directory_problems(world: World) -> Iterator[str]:
 
 
 def _image_problems(images: tuple[ImageFact, ...], facts: EngineFacts) -> Iterator[str]:
-    reasons: dict[str, list[str]] = {}
+    """Images with the same problem are named together: the three of a version usually share one."""
+    unavailable: dict[str, list[str]] = {}
+    elsewhere: dict[tuple[str, ...], list[str]] = {}
     for image in images:
         if image.problem:
-            reasons.setdefault(image.problem, []).append(image.image)
-        elif image.platforms and not any(platform.startswith(facts.platform) for platform in image.platforms):
-            yield f"{image.image} is made for {listed(image.platforms)}, and this engine is {facts.platform}."
-    for reason, names in reasons.items():
+            unavailable.setdefault(image.problem, []).append(image.image)
+        elif _is_for_another_platform(image, facts):
+            elsewhere.setdefault(image.platforms, []).append(image.image)
+    for platforms, names in elsewhere.items():
+        yield f"Made for {listed(platforms)}, where this engine is {facts.platform}: {listed(tuple(names))}."
+    for reason, names in unavailable.items():
         yield f"{listed(tuple(names))} cannot be had: {reason}."
+
+
+def _is_for_another_platform(image: ImageFact, facts: EngineFacts) -> bool:
+    return bool(image.platforms) and not any(platform.startswith(facts.platform) for platform in image.platforms)
+
+
+def _way_out(images: tuple[ImageFact, ...], facts: EngineFacts, version: Version) -> str:
+    """What to type next: a build where images of Graasp itself are made for other platforms only."""
+    to_build = [image.service for image in images if _is_for_another_platform(image, facts)]
+    buildable = tuple(service for service in to_build if service in SERVICES_TO_BUILD)
+    if buildable:
+        return (
+            f"`graasp-local build --version {version}` builds {listed(buildable)} for this engine; then deploy again."
+        )
+    return "Mend this, then start the deployment again."
 
 
 def _disk_problems(world: World, images: tuple[ImageFact, ...], facts: EngineFacts) -> Iterator[str]:

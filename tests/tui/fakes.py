@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from graasp_local.init_site import init_site
 from graasp_local.live import AvailableVersion, AvailableVersions, Listing, SeenContainer, Usage
 from graasp_local.migrations import AppliedMigration, ImageMigration
 from graasp_local.observation import SeenServices
+from graasp_local.pins import Pin
 from graasp_local.ports import CoreAnswer, EngineFacts, ImageFact, Interruption, MigrationRun
 from graasp_local.site import Site
 from graasp_local.states import TABLE, Gate, Health, InfraState, ObservedService, ServiceGroup, Status
@@ -257,11 +258,17 @@ class FakeEngine:
         problem = "" if known else f"There is no image core-v{version}."
         return tuple(ImageFact(name, f"graasp:{name}-v{version}", known, (), problem) for name in ("core", "migrate"))
 
-    def pull(self, version: Version, services: Sequence[str]) -> None:
-        return
+    def has_image(self, reference: str) -> bool:
+        return True
 
-    def digests(self, version: Version) -> Mapping[str, str]:
-        return {"core": "sha256:0123"}
+    def pull_image(self, reference: str) -> Iterator[str]:
+        yield f"{reference}: 1 of 2 MB"
+
+    def pins(self, version: Version) -> tuple[Pin, ...]:
+        return (Pin("core", f"graasp:core-v{version}@sha256:0123", "sha256:0123"),)
+
+    def use_pins(self, version: Version, pins: Sequence[Pin]) -> None:
+        return
 
     def image_migrations(self, version: Version) -> tuple[ImageMigration, ...]:
         return tuple(ImageMigration(tag, int(tag[:4]) + 1, tag) for tag in MIGRATIONS[str(version)])

@@ -11,6 +11,7 @@ from graasp_local.errors import EngineUnreachable, NeedsYou
 from graasp_local.init_site import init_site
 from graasp_local.migrations import AppliedMigration, ImageMigration
 from graasp_local.observation import SeenServices
+from graasp_local.pins import Pin
 from graasp_local.ports import CoreAnswer, EngineFacts, ImageFact, MigrationRun
 from graasp_local.states import Gate, Health, ObservedState, ServiceGroup, Status
 from graasp_local.version import Version
@@ -106,6 +107,11 @@ class FakeEngine:
     ended_migrations: tuple[str, ...] = ()
     no_compose: bool = False
     other_site: str | None = None
+    references: set[str] = field(default_factory=set)
+    """What this machine has, by digest or id."""
+    builds: dict[str, str] = field(default_factory=dict)
+    """Tags that lead elsewhere than they did at first."""
+    pinned: dict[Version, tuple[Pin, ...]] = field(default_factory=dict)
 
     def _call(self, name: str, *words: str) -> None:
         self.state.calls.append(" ".join([name, *words]))
@@ -150,22 +156,40 @@ class FakeEngine:
         return 5
 
     def image_facts(self, version: Version) -> tuple[ImageFact, ...]:
+        pinned = {pin.service: pin.reference for pin in self.pinned.get(version, ())}
         return tuple(
             ImageFact(
                 name,
-                f"graasp:{name}-v{version}",
-                not self.missing_images,
+                pinned.get(name, f"graasp:{name}-v{version}"),
+                pinned[name] in self.references if name in pinned else not self.missing_images,
                 self.platforms,
                 self.missing_images.get(name, ""),
             )
             for name in ("core", "workers", "migrate")
         )
 
-    def pull(self, version: Version, services: Sequence[str]) -> None:
-        self._call("pull", *services)
+    def has_image(self, reference: str) -> bool:
+        return reference in self.references
 
-    def digests(self, version: Version) -> Mapping[str, str]:
-        return {"core": f"sha256:core-{version}"}
+    def pull_image(self, reference: str) -> Iterator[str]:
+        self._call("pull", reference)
+        yield f"{reference}: 1 of 2 MB"
+        self.missing_images = {}
+        self.references.add(reference)
+
+    def pins(self, version: Version) -> tuple[Pin, ...]:
+        pinned = {pin.service: pin for pin in self.pinned.get(version, ())}
+        return tuple(
+            pinned.get(name, self._by_tag(name, f"graasp:{name}-v{version}")) for name in ("core", "workers", "migrate")
+        )
+
+    def _by_tag(self, service: str, tag: str) -> Pin:
+        build = self.builds.get(tag, "first")
+        self.references.add(f"{tag}@sha256:{build}")
+        return Pin(service, f"{tag}@sha256:{build}", f"sha256:id-{build}")
+
+    def use_pins(self, version: Version, pins: Sequence[Pin]) -> None:
+        self.pinned[version] = tuple(pins)
 
     def image_migrations(self, version: Version) -> tuple[ImageMigration, ...]:
         return migrations_of(str(version))

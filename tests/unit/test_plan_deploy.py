@@ -100,6 +100,7 @@ def test_a_migration_that_outlived_its_walk_is_waited_for_before_anything_is_rea
 
 
 ROLLBACK_FROM_DB_ONLY = """
+have the images on this machine that 1.0.0 was deployed with
 end what is still connected to the database
 put the snapshot graasp_snapshot_x back in the database's place
 prove that the database is migrated to 1.0.0
@@ -123,7 +124,8 @@ def test_the_way_back_before_a_migration_began_leaves_the_database_alone() -> No
 
 def test_the_way_back_stops_the_new_code_behind_a_closed_gate() -> None:
     plan = plan_rollback(site_in(InfraState.RUNNING), Version(1, 0, 0), "graasp_snapshot_x", InfraState.RUNNING)
-    assert [title(step) for step in plan.steps][:4] == [
+    assert [title(step) for step in plan.steps][:5] == [
+        "have the images on this machine that 1.0.0 was deployed with",
         "close the gate",
         "prove that the gate is closed",
         "let requests in flight finish (at most 10 s)",

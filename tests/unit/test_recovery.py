@@ -81,7 +81,7 @@ WAY_BACK = [
 def test_the_way_back_checks_and_fetches_before_the_gate_closes_and_lets_requests_finish(running: FakeWorld) -> None:
     deploy(running)
     plan = recovery.rollback_plan(running.world, running.world.observe(), DISCARD)
-    assert [step_name(step) for step in plan.steps] == ["preflight", "pull", *WAY_BACK]
+    assert [step_name(step) for step in plan.steps] == ["preflight", "restore-images", *WAY_BACK]
 
 
 @pytest.mark.parametrize("name", WAY_BACK)

@@ -55,6 +55,7 @@ def test_the_same_image_of_another_major(image: str, other: str | None) -> None:
         Selection(Version(1, 0, 0), "postgres:17", "graasp_db-data-17", "postgres:15"),
         Selection(None, "postgres:17", "graasp_db-data-17"),
         Selection(None, "", "graasp_db-data-17"),
+        Selection(Version(1, 0, 0), images=(("CORE_IMAGE", "x:1@sha256:aa"),)),
     ],
 )
 def test_what_is_written_is_read_again(selection: Selection) -> None:

@@ -106,7 +106,7 @@ def other_site(fake: FakeWorld) -> None:
     ("spoil", "sentence"),
     [
         (image_missing, "does not exist"),
-        (wrong_architecture, "is made for linux/arm64, and this engine is linux/amd64"),
+        (wrong_architecture, "Made for linux/arm64, where this engine is linux/amd64"),
         (disk_full, "GiB free"),
         (old_engine, "Docker Engine 20.10.24+dfsg1 is too old"),
         (other_site, "belongs to the site in /srv/other"),

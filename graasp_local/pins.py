@@ -1,0 +1,65 @@
+"""Which image exactly a service of a version is: its pin, and how deployments record it.
+
+A tag can be moved or pushed again; a pin cannot. Decides what Compose is given instead of the tag, and under which
+variable. Refuses to look: the engine says what it has, `deployments.py` keeps the record. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """The image of one service.
+
+    `reference` is `repository:tag@sha256:…` where a registry has it: it can be pulled again. For an image that was
+    built or loaded here it is `image_id`, the engine's own id.
+    """
+
+    service: str
+    reference: str
+    image_id: str
+
+    @property
+    def can_be_pulled(self) -> bool:
+        return "@" in self.reference
+
+
+def pin(service: str, image: str, image_id: str, repository_digests: Collection[str]) -> Pin:
+    """The pin of a service whose image is called `image` and has these `repository@sha256:…` on the engine.
+
+    Only the digest of the image's own repository counts: the same image may have been pushed elsewhere under another.
+    """
+    if "@" in image:
+        return Pin(service, image, image_id)
+    repository = repository_of(image)
+    for known in repository_digests:
+        name, _, digest = known.partition("@")
+        if name == repository:
+            return Pin(service, f"{image}@{digest}", image_id)
+    return Pin(service, image_id, image_id)
+
+
+def repository_of(image: str) -> str:
+    """`127.0.0.1:5000/graasp/graasp:core-v1.0.0` → `127.0.0.1:5000/graasp/graasp`."""
+    name = image.partition("@")[0]
+    head, slash, last = name.rpartition("/")
+    return head + slash + last.partition(":")[0]
+
+
+def registry_of(image: str) -> str:
+    """The registry's host, as `docker login` wants it; empty for Docker Hub."""
+    first, slash, _ = image.partition("/")
+    return first if slash and ("." in first or ":" in first or first == "localhost") else ""
+
+
+def variable_of(service: str) -> str:
+    """The variable by which compose.yaml lets the image of a service be replaced."""
+    return f"{service.upper().replace('-', '_')}_IMAGE"
+
+
+def as_images(pins: Iterable[Pin]) -> tuple[tuple[str, str], ...]:
+    """What an env file says so that Compose starts exactly these images: variable and reference."""
+    return tuple((variable_of(each.service), each.reference) for each in pins)

@@ -1,0 +1,190 @@
+"""Which image exactly a version is: what is pinned, recorded, pulled again, and said when a registry gives nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from graasp_local.deployments import last_deployment_of, record_deployment
+from graasp_local.engine.pulling import progress
+from graasp_local.engine.refusals import why_not_had
+from graasp_local.errors import Interrupted, Refused
+from graasp_local.perform.having_images import pull_missing, restore_images
+from graasp_local.pins import Pin, as_images, pin, registry_of, repository_of
+from graasp_local.version import Version
+from tests.unit.fakes import FakeWorld
+
+ONE = Version(1, 0, 0)
+CORE = "127.0.0.1:5000/graasp/graasp:core-v1.0.0"
+
+
+def test_an_image_of_a_registry_is_pinned_by_tag_and_digest() -> None:
+    found = pin("core", CORE, "sha256:id", ["127.0.0.1:5000/graasp/graasp@sha256:aa"])
+    assert found == Pin("core", f"{CORE}@sha256:aa", "sha256:id")
+    assert found.can_be_pulled
+
+
+def test_the_digest_that_another_repository_has_of_it_does_not_count() -> None:
+    found = pin("core", "localhost/demo/graasp:core-v1.0.0", "sha256:id", ["127.0.0.1:5000/graasp/graasp@sha256:aa"])
+    assert found == Pin("core", "sha256:id", "sha256:id")
+    assert not found.can_be_pulled
+
+
+def test_an_image_that_was_named_by_digest_is_its_own_pin() -> None:
+    assert pin("core", f"{CORE}@sha256:aa", "sha256:id", ()).reference == f"{CORE}@sha256:aa"
+
+
+@pytest.mark.parametrize(
+    ("image", "repository", "registry"),
+    [
+        (CORE, "127.0.0.1:5000/graasp/graasp", "127.0.0.1:5000"),
+        (f"{CORE}@sha256:aa", "127.0.0.1:5000/graasp/graasp", "127.0.0.1:5000"),
+        ("nginx:1.28.0", "nginx", ""),
+        ("graasp/iframely", "graasp/iframely", ""),
+        ("localhost/demo/x:1", "localhost/demo/x", "localhost"),
+    ],
+)
+def test_the_parts_of_an_image_name(image: str, repository: str, registry: str) -> None:
+    assert (repository_of(image), registry_of(image)) == (repository, registry)
+
+
+def test_compose_is_told_by_variables() -> None:
+    assert as_images([Pin("own-service", "x@sha256:aa", "sha256:id")]) == (("OWN_SERVICE_IMAGE", "x@sha256:aa"),)
+
+
+def test_the_newest_record_of_a_version_counts_and_half_a_line_is_passed_over(tmp_path: Path) -> None:
+    file = tmp_path / "deployments.jsonl"
+    assert last_deployment_of(file, ONE) is None
+    for number in ("aa", "bb"):
+        record_deployment(file, ONE, 0.0, [Pin("core", f"{CORE}@sha256:{number}", f"sha256:{number}")])
+    record_deployment(file, Version(1, 1, 0), 0.0, [])
+    with file.open("a") as stream:
+        stream.write('{"version": "1.0.0", "at"')
+    found = last_deployment_of(file, ONE)
+    assert found is not None
+    assert found.pins == (Pin("core", f"{CORE}@sha256:bb", "sha256:bb"),)
+
+
+def test_a_record_without_image_ids_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "deployments.jsonl"
+    file.write_text('{"version": "1.0.0", "at": "2026-01-01T00:00:00+00:00", "digests": {"core": "x@sha256:aa"}}\n')
+    found = last_deployment_of(file, ONE)
+    assert found is not None
+    assert found.pins == (Pin("core", "x@sha256:aa", ""),)
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> FakeWorld:
+    fake = FakeWorld(tmp_path / "site")
+    fake.world.site.prepare()
+    return fake
+
+
+def recorded(fake: FakeWorld, *pins: Pin) -> None:
+    record_deployment(fake.world.site.deployments_file, ONE, 0.0, pins)
+
+
+def restored(fake: FakeWorld) -> tuple[list[str], Pin]:
+    """What is said, and what core is from then on."""
+    lines = list(restore_images(fake.world, ONE))
+    return lines, fake.engine.pins(ONE)[0]
+
+
+BY_DIGEST = Pin("core", "graasp:core-v1.0.0@sha256:aa", "sha256:id-aa")
+BY_ID = Pin("core", "sha256:id-aa", "sha256:id-aa")
+
+
+def test_what_is_here_by_digest_is_used_without_pulling(fake: FakeWorld) -> None:
+    recorded(fake, BY_DIGEST)
+    fake.engine.references = {BY_DIGEST.reference}
+    assert restored(fake)[1] == BY_DIGEST
+    assert fake.state.calls == []
+
+
+def test_what_is_here_by_its_id_only_is_used_by_its_id(fake: FakeWorld) -> None:
+    recorded(fake, BY_DIGEST)
+    fake.engine.references = {BY_DIGEST.image_id}
+    assert restored(fake)[1] == BY_ID
+    assert fake.state.calls == []
+
+
+def test_what_was_pruned_is_pulled_by_digest(fake: FakeWorld) -> None:
+    recorded(fake, BY_DIGEST)
+    assert restored(fake)[1] == BY_DIGEST
+    assert fake.state.calls == [f"pull {BY_DIGEST.reference}"]
+
+
+def test_what_no_registry_has_and_is_gone_falls_back_on_its_tag_and_says_so(fake: FakeWorld) -> None:
+    recorded(fake, BY_ID)
+    lines, core = restored(fake)
+    assert core.reference == "graasp:core-v1.0.0@sha256:first"
+    assert lines[1] == "core: not the image of 1.0.0's last deployment, which is gone"
+
+
+def test_what_the_registry_does_not_give_is_a_refusal(fake: FakeWorld) -> None:
+    recorded(fake, BY_DIGEST)
+    fake.engine.failing["pull"] = Refused("The registry does not answer.")
+    with pytest.raises(Refused, match="does not answer"):
+        restored(fake)
+
+
+def test_a_pull_can_be_interrupted(fake: FakeWorld) -> None:
+    recorded(fake, BY_DIGEST)
+    fake.interruption.request()
+    with pytest.raises(Interrupted, match="was pulled"):
+        restored(fake)
+
+
+def test_without_a_record_the_tags_are_used(fake: FakeWorld) -> None:
+    lines, core = restored(fake)
+    assert lines[0] == "there is no record of the images of 1.0.0: its tags are used"
+    assert core.reference == "graasp:core-v1.0.0@sha256:first"
+
+
+def test_a_tag_that_was_moved_since_the_last_deployment_is_said(fake: FakeWorld) -> None:
+    recorded(fake, *fake.engine.pins(ONE))
+    fake.engine.builds["graasp:core-v1.0.0"] = "second"
+    assert list(pull_missing(fake.world, ONE))[-1].endswith("with other images of core: its tags were moved")
+
+
+@pytest.mark.parametrize(
+    ("said", "meaning"),
+    [
+        ("manifest for x not found: manifest unknown", "neither on this machine nor in the registry"),
+        ("Head http://x: no basic auth credentials", "`docker login 127.0.0.1:5000`"),
+        ("unauthorized: authentication required", "(401)"),
+        ("unexpected status from HEAD request: 403 Forbidden", "`docker logout 127.0.0.1:5000`"),
+        ("denied: Your authorization token has expired. Reauthenticate and try again.", "(403)"),
+        ("denied: requested access to the resource is denied", "(403)"),
+        ("toomanyrequests: You have reached your pull rate limit", "(429)"),
+        ("dial tcp 127.0.0.1:5000: connect: connection refused", "the registry does not answer"),
+        ("unexpected EOF", "the registry does not answer"),
+        ("something else", "the registry says: something else"),
+    ],
+)
+def test_what_a_registry_refuses_is_said_with_what_to_type(said: str, meaning: str) -> None:
+    assert meaning in why_not_had(CORE, said)
+
+
+def test_a_digest_with_the_number_403_in_it_is_no_refused_login() -> None:
+    assert "neither" in why_not_had(CORE, "manifest for x@sha256:ab403cd not found")
+
+
+LAYERS = (
+    {"status": "Downloading", "id": "a", "progressDetail": {"current": 1_000_000, "total": 4_000_000}},
+    {"status": "Downloading", "id": "b", "progressDetail": {"current": 2_000_000, "total": 6_000_000}},
+    {"status": "Download complete", "id": "a"},
+)
+
+
+def test_the_progress_of_a_pull_is_the_sum_of_its_layers() -> None:
+    assert list(progress("x", LAYERS, 0.0)) == ["x: 1 of 4 MB", "x: 3 of 10 MB", "x: 6 of 10 MB"]
+
+
+def test_a_lost_connection_is_said_once_and_the_end_of_it_is_a_refusal() -> None:
+    said = [{"status": f"Retrying in {n} seconds", "id": "a"} for n in (2, 1)] + [{"error": "connection refused"}]
+    lines = progress("x", said, 0.0)
+    assert next(lines) == "x: the connection to the registry is lost; the engine tries again"
+    with pytest.raises(Refused, match="the registry does not answer"):
+        next(lines)
