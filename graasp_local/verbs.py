@@ -58,6 +58,15 @@ TABLE = (
         effect=Effect.CHANGES,
     ),
     Verb("versions", "list the versions that can be deployed", "v", "Versions"),
+    Verb(
+        "images", "list, fetch, save or load the images of a version", where=Where.COMMAND_LINE, effect=Effect.CHANGES
+    ),
+    Verb(
+        "build",
+        "build the images of a version from its sources",
+        where=Where.COMMAND_LINE,
+        effect=Effect.CHANGES,
+    ),
     Verb("history", "list earlier walks, or show one", "h", "History"),
     Verb("logs", "show the logs of services", "l", "Logs"),
     Verb("probe", "ask the site as visitors do, on both sides of the gate", where=Where.COMMAND_LINE),

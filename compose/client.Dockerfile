@@ -1,0 +1,22 @@
+# The web front end, which has no published image: the address of the site is built into it. `graasp-local build` uses
+# this file where the sources have no Dockerfile of their own. The sources are the build's context.
+ARG NODE_IMAGE=node:24-bookworm-slim
+ARG SERVER_IMAGE=joseluisq/static-web-server:2.38
+
+FROM ${NODE_IMAGE} AS build
+WORKDIR /client
+RUN npm install --global pnpm@10
+COPY . .
+RUN pnpm install --frozen-lockfile
+ARG VITE_VERSION
+ARG VITE_GRAASP_API_HOST
+ARG VITE_GRAASP_WS_HOST
+ARG VITE_GRAASP_LIBRARY_HOST
+ARG VITE_GRAASP_H5P_INTEGRATION_URL
+ARG VITE_UMAMI_HOST
+ARG VITE_RECAPTCHA
+# Vite writes to dist unless its configuration names build.
+RUN pnpm build && mv "$(if [ -d build ]; then echo build; else echo dist; fi)" /built
+
+FROM ${SERVER_IMAGE}
+COPY --from=build /built /app

@@ -1,0 +1,111 @@
+"""`graasp-local build --version X`."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from graasp_local.cli.context import Context, narrate_command, pass_context, print_json
+
+if TYPE_CHECKING:
+    from graasp_local.sources import Recipe, Repository
+
+_NAMES = ("core", "workers", "migrate", "client")
+
+
+@click.command("build")
+@click.option("--version", "version_text", required=True, help="The version, such as 2.14.2.")
+@click.option(
+    "--from",
+    "checkout",
+    type=click.Path(path_type=Path),
+    help="A checkout of Graasp's sources, instead of a clone of the version's tag.",
+)
+@click.option("--client-from", type=click.Path(path_type=Path), help="The same for the sources of the client.")
+@click.option("--client-tag", help="The tag of the client's sources. Default: that of the version.")
+@click.option(
+    "--only", "services", multiple=True, type=click.Choice(_NAMES), help="Build this one only; may be given again."
+)
+@click.option("--json", "json_object", is_flag=True, help="One JSON object at the end.")
+@pass_context
+def command(
+    context: Context,
+    version_text: str,
+    *,
+    checkout: Path | None,
+    client_from: Path | None,
+    client_tag: str | None,
+    services: tuple[str, ...],
+    json_object: bool,
+) -> None:
+    """Build the images of a version from its sources, for this engine's platform.
+
+    For machines that the published images are not made for, and for the web client, which has none. The site is not
+    touched: `deploy` uses what was built.
+    """
+    from graasp_local.checkout import clone, require_sources
+    from graasp_local.engine.building import Build, build_image
+    from graasp_local.errors import UsageError
+    from graasp_local.sources import RECIPES, Repository, build_arguments, tag_of
+    from graasp_local.version import Version
+
+    version = Version.parse(version_text)
+    site = context.site
+    images = context.engine().images_of(version)
+    recipes = tuple(r for r in RECIPES if r.service in images and (not services or r.service in services))
+    if not recipes:
+        raise UsageError("The site has no such service.", "Nothing was built.", "See `graasp-local images list`.")
+    given = {Repository.BACKEND: checkout, Repository.CLIENT: client_from}
+    tags = {Repository.BACKEND: tag_of(version), Repository.CLIENT: client_tag or tag_of(version)}
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="graasp-local-build-") as temporary:
+        sources: dict[Repository, Path] = {}
+        for recipe in recipes:
+            repository = recipe.repository
+            if repository in sources:
+                continue
+            named = given[repository]
+            if named is not None:
+                require_sources(named)
+                sources[repository] = named.resolve()
+            else:
+                sources[repository] = Path(temporary) / repository.name.lower()
+                clone(repository.value, tags[repository], sources[repository], narrate_command)
+        for recipe in recipes:
+            build = Build(
+                images[recipe.service],
+                _dockerfile(recipe, sources[recipe.repository]),
+                sources[recipe.repository],
+                build_arguments(recipe, version, site.settings.public_url),
+                site.own_directory / "builds" / f"{version}-{recipe.service}.log",
+            )
+            for line in build_image(build, narrate_command):
+                click.echo(f"      {recipe.service}: {line}", err=True)
+            click.echo(f"  ✓ {recipe.service}: {build.image}", err=True)
+    seconds = round(time.monotonic() - began, 1)
+    built = {recipe.service: images[recipe.service] for recipe in recipes}
+    if json_object:
+        print_json({"version": str(version), "images": built, "seconds": seconds})
+        return
+    click.echo(f"Built {len(built)} image(s) of {version} in {seconds:g} s.")
+    click.echo(f"Next: graasp-local deploy --version {version}", err=True)
+
+
+def _dockerfile(recipe: Recipe, sources: Path) -> Path:
+    """The one in the sources; for the client, whose sources have none, the one of the stack."""
+    from graasp_local.errors import Refused
+    from graasp_local.sources import Repository
+    from graasp_local.stack import stack_directory
+
+    own = sources / recipe.dockerfile
+    if own.is_file():
+        return own
+    if recipe.repository is Repository.CLIENT:
+        return stack_directory() / "compose" / "client.Dockerfile"
+    raise Refused(
+        f"{sources} has no {recipe.dockerfile}.", "Nothing was built.", "Name a checkout of Graasp's sources."
+    )

@@ -1,0 +1,62 @@
+"""Building an image from sources, with `docker build`: what it does step by step, and a log that is kept on failure."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from graasp_local.errors import Refused
+
+# `#7 [builder 3/12] RUN yarn install` from BuildKit, `Step 3/12 : RUN yarn install` from the builder before it.
+_STEP = re.compile(r"#\d+ (\[[^\]]*\d+/\d+\] .*)|(Step \d+/\d+ : .*)")
+_LAST_LINES = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """One image to be built; `dockerfile` may lie outside of `sources`, which are the build's context."""
+
+    image: str
+    dockerfile: Path
+    sources: Path
+    arguments: Mapping[str, str]
+    log: Path
+
+
+def build_image(build: Build, narrate: Callable[[str], None]) -> Iterator[str]:
+    """Build; yields each step as it begins. Raises Refused with the log's last lines; the log is kept then."""
+    words = ["docker", "build", "--tag", build.image, "--file", str(build.dockerfile)]
+    for key, value in build.arguments.items():
+        words += ["--build-arg", f"{key}={value}"]
+    words.append(str(build.sources))
+    narrate(shlex.join(words))
+    build.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    last: deque[str] = deque(maxlen=_LAST_LINES)
+    with build.log.open("w") as log:
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+        assert process.stdout is not None  # noqa: S101
+        try:
+            for line in process.stdout:
+                log.write(line)
+                last.append(line.rstrip())
+                if step := _STEP.fullmatch(line.rstrip()):
+                    yield step.group(1) or step.group(2)
+            code = process.wait()
+        finally:
+            process.stdout.close()
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+    if code != 0:
+        yield from last
+        raise Refused(
+            f"{build.image} could not be built (docker build ended with {code}).",
+            "The site is as it was.",
+            f"The whole output is in {build.log}.",
+        )
+    build.log.unlink()

@@ -1,0 +1,116 @@
+"""A version's images as one file, for machines without a registry: what the file looks like, written and read.
+
+It is a tar archive of two members: `images.tar`, which is what `docker save` writes, and after it `graasp-local.json`,
+which says what is in it and with which sha256. Being last, it is there only if the file is complete. Streams in chunks;
+a file is never in memory as a whole, and never under its name before it is complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tarfile
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from graasp_local.errors import Refused
+
+IMAGES_MEMBER = "images.tar"
+MANIFEST_MEMBER = "graasp-local.json"
+FORMAT = 1
+_BLOCK = 512
+CHUNK_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFileManifest:
+    """What is in the file: images by service, the platform they are for, and the size and sha256 of `images.tar`."""
+
+    version: str
+    platform: str
+    images: Mapping[str, str]
+    bytes: int
+    sha256: str
+
+
+def write_image_file(
+    file: Path, version: str, platform: str, images: Mapping[str, str], chunks: Iterable[bytes]
+) -> Iterator[int]:
+    """Write the file; yields the bytes written so far. Raises OSError; nothing is left behind then."""
+    descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(bytes(_BLOCK))  # the header's place: it holds the size, which is known at the end
+            digest, size = hashlib.sha256(), 0
+            for chunk in chunks:
+                stream.write(chunk)
+                digest.update(chunk)
+                size += len(chunk)
+                yield size
+            stream.write(bytes(-size % _BLOCK))
+            manifest = ImageFileManifest(version, platform, dict(images), size, digest.hexdigest())
+            text = json.dumps({"format": FORMAT, **asdict(manifest)}, indent=2).encode() + b"\n"
+            stream.write(_header(MANIFEST_MEMBER, len(text)) + text + bytes(-len(text) % _BLOCK))
+            stream.write(bytes(2 * _BLOCK))
+            stream.seek(0)
+            stream.write(_header(IMAGES_MEMBER, size))
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).replace(file)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read_manifest(file: Path) -> ImageFileManifest:
+    """What the file says is in it. Raises Refused where it is no such file, or not all of one."""
+    try:
+        with tarfile.open(file, "r:") as archive:
+            member = archive.extractfile(MANIFEST_MEMBER)
+            told = json.load(member) if member is not None else {}
+            if told.pop("format") != FORMAT:
+                raise Refused(f"{file} was made by a newer graasp-local.", "Nothing was loaded.")
+            manifest = ImageFileManifest(**told)
+            if archive.getmember(IMAGES_MEMBER).size != manifest.bytes:
+                raise ValueError("sizes differ")
+    except (tarfile.TarError, KeyError, TypeError, ValueError) as error:
+        raise Refused(
+            f"{file} is no complete file of `graasp-local images save`.",
+            "Nothing was loaded.",
+            "Copy it again, or make it again where the images are.",
+        ) from error
+    return manifest
+
+
+def image_chunks(file: Path) -> Iterator[bytes]:
+    """`images.tar` of the file, piece by piece."""
+    with tarfile.open(file, "r:") as archive:
+        member = archive.extractfile(IMAGES_MEMBER)
+        while member is not None and (chunk := member.read(CHUNK_BYTES)):
+            yield chunk
+
+
+def check_content(file: Path, manifest: ImageFileManifest) -> Iterator[int]:
+    """Read all of it; yields the bytes read so far. Raises Refused where its content is not what was saved."""
+    digest, size = hashlib.sha256(), 0
+    for chunk in image_chunks(file):
+        digest.update(chunk)
+        size += len(chunk)
+        yield size
+    if digest.hexdigest() != manifest.sha256:
+        raise Refused(
+            f"{file} was changed or damaged on its way: its sha256 is not the one it was saved with.",
+            "Nothing was loaded.",
+            "Copy it again.",
+        )
+
+
+def _header(name: str, size: int) -> bytes:
+    member = tarfile.TarInfo(name)
+    member.size = size
+    header = member.tobuf(tarfile.GNU_FORMAT)  # one block, also for more than 8 GB
+    assert len(header) == _BLOCK  # noqa: S101
+    return header
