@@ -15,6 +15,7 @@ from graasp_local.steps import (
     EndSessions,
     OpenGate,
     RecordDeployment,
+    SelectVersion,
     StartServices,
     Step,
     StopServices,
@@ -23,10 +24,15 @@ from graasp_local.steps import (
 
 def simulate(observed: ObservedState, steps: Iterable[Step]) -> ObservedState:
     """What the site would look like after these steps, if each does what it says."""
+    selected = ""
     for step in steps:
         match step:
+            case SelectVersion(version=version):
+                selected = str(version)
             case StartServices(group=group, services=services):
+                versioned = tuple(s.name for s in observed.in_group(group) if s.version and s.name in services)
                 observed = observed.with_services(services, Status.RUNNING, Health.HEALTHY)
+                observed = observed.with_services(versioned, Status.RUNNING, Health.HEALTHY, selected)
                 if group is ServiceGroup.EDGE:
                     observed = replace(observed, gate=Gate.CLOSED)
             case StopServices(services=services):
