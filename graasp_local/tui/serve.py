@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 import secrets
 import shlex
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import ip_address
@@ -38,6 +39,21 @@ def check_address(address: str, *, told_so: bool) -> None:
         )
 
 
+def _refuse_taken(address: str, port: int) -> None:
+    """Before a link is printed that would lead to somebody else."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError as error:
+            raise UsageError(
+                f"Port {port} of {address} cannot be had: {error.strerror}.",
+                "Nothing is served.",
+                "Give another --port.",
+            ) from None
+
+
 def is_allowed(token: str, given: Sequence[str | None], host: str, origin: str | None, served_host: str) -> bool:
     """Whether a request has the token, asks for the host that is served, and comes from its own pages. Pure."""
     if not any(hmac.compare_digest(token.encode(), text.encode()) for text in given if text):
@@ -50,6 +66,7 @@ def serve(command: Sequence[str], address: str, port: int, token: str | None = N
     from aiohttp import web
     from textual_serve.server import Server
 
+    _refuse_taken(address, port)
     token = token or secrets.token_urlsafe(32)
     served_host = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 

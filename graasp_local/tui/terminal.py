@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -34,7 +35,9 @@ class Terminal:
             self._say(f"$ {shown}\n")
             code = self.run(command)
             self._say(f"\nIt ended with exit code {code}. Enter goes back to the UI. ")
-            with suppress(OSError):  # the terminal may have been closed meanwhile
+            with suppress(OSError, termios.error):  # the terminal may have been closed meanwhile
+                # What was typed while the command ran was not meant for this question.
+                termios.tcflush(self.stdin, termios.TCIFLUSH)
                 os.read(self.stdin, 1024)
         return code
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from graasp_local.tui.screens.dashboard import Dashboard
 from graasp_local.tui.screens.leave import LeaveScreen
 from graasp_local.tui.screens.plan import PlanScreen
 from graasp_local.tui.screens.walk import WalkScreen
-from graasp_local.tui.serve import check_address, is_allowed
+from graasp_local.tui.serve import check_address, is_allowed, serve
 from graasp_local.tui.walk_run import WalkRun
 from graasp_local.tui.watching import TroubleKind
 from graasp_local.tui.widgets.logs import LogView
@@ -374,6 +375,15 @@ def test_an_address_that_others_can_reach_is_refused_unless_somebody_says_so() -
     check_address("10.0.0.1", told_so=True)
     with pytest.raises(UsageError, match="other machines"):
         check_address("10.0.0.1", told_so=False)
+
+
+def test_a_port_that_is_taken_is_said_before_a_link_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(UsageError, match="cannot be had"):
+            serve(["true"], "127.0.0.1", taken.getsockname()[1])
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize(

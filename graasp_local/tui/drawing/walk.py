@@ -28,7 +28,7 @@ def plan_table(plan: Plan, width: int) -> Table:
     """Every step with its cause; a bar at the left says during which the site is closed."""
     titles = [title(step) for step in plan.steps]
     longest = max([len(text) for text in titles], default=0)
-    side_by_side = width >= 7 + longest + 30
+    side_by_side = width >= 9 + longest + max([len(step.cause) for step in plan.steps], default=0)
     rows = []
     for index, (step, text) in enumerate(zip(plan.steps, titles, strict=True)):
         closed = index in plan.closed_span
