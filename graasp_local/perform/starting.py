@@ -19,12 +19,14 @@ _LOG_LINES = 12
 def wait_until_on(world: World, services: Sequence[str]) -> Iterator[str]:
     """Yields nothing while all goes well. Raises NeedsYou, after showing the log, for a service that will not start."""
     deadline = world.clock.monotonic() + START_LIMIT_SECONDS
+    # The engine counts over the container's life: what it went through before is no sign of what it will do now.
+    restarts_before = {name: world.engine.restarts(name) for name in services}
     while True:
         waiting = [service for service in world.engine.see().services if service.name in services and not service.is_on]
         if not waiting:
             return
         for service in waiting:
-            problem = _hopeless(world, service)
+            problem = _hopeless(world, service, restarts_before[service.name])
             if problem is None and world.clock.monotonic() >= deadline:
                 problem = f"{service.name} is {service.described()} after {START_LIMIT_SECONDS:g} s"
             if problem is not None:
@@ -36,13 +38,13 @@ def wait_until_on(world: World, services: Sequence[str]) -> Iterator[str]:
         world.clock.sleep(_POLL_SECONDS)
 
 
-def _hopeless(world: World, service: ObservedService) -> str | None:
+def _hopeless(world: World, service: ObservedService, restarts_before: int) -> str | None:
     if service.health is Health.UNHEALTHY:
         return f"{service.name} runs but does not get healthy"
     if service.status in (Status.EXITED, Status.DEAD):
         return f"{service.name} has ended instead of serving"
     if service.status is Status.RESTARTING:
-        crashes = world.engine.restarts(service.name)
+        crashes = world.engine.restarts(service.name) - restarts_before
         if crashes >= _CRASHES_THAT_TELL:
             return f"{service.name} has crashed {crashes} times in a row"
     return None

@@ -105,6 +105,7 @@ class FakeEngine:
     engine_version: str = "28.0.0"
     orphans: list[FakeMigrationRun] = field(default_factory=list)
     ended_migrations: tuple[str, ...] = ()
+    restart_count: int = 0
     no_compose: bool = False
     other_site: str | None = None
     references: set[str] = field(default_factory=set)
@@ -153,7 +154,7 @@ class FakeEngine:
         return ("ERROR:  relation does not exist",) if service == "db" else (f"last words of {service}",)
 
     def restarts(self, service: str) -> int:
-        return 5
+        return self.restart_count
 
     def image_facts(self, version: Version) -> tuple[ImageFact, ...]:
         pinned = {pin.service: pin.reference for pin in self.pinned.get(version, ())}
