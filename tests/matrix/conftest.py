@@ -39,6 +39,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MatrixSite]:
         site.down()
 
 
+@pytest.fixture(autouse=True)
+def as_it_should_be(request: pytest.FixtureRequest) -> None:
+    """What a failed case left behind is no fault of the next one's."""
+    if "site" in request.fixturenames and request.session.stash.get(_LAST_FAILED, False):
+        request.session.stash[_LAST_FAILED] = False
+        request.getfixturevalue("site").mend()
+
+
 @pytest.fixture
 def record(request: pytest.FixtureRequest) -> Record:
     """What a case says of itself, in words for the table."""
@@ -48,6 +56,7 @@ def record(request: pytest.FixtureRequest) -> Record:
 
 
 _RECORD = pytest.StashKey[Record]()
+_LAST_FAILED = pytest.StashKey[bool]()
 
 
 def _family_and_case(node: pytest.Item) -> tuple[str, str]:
@@ -63,6 +72,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield  # type: ignore[func-returns-value,unused-ignore]
     file = item.config.getoption("--matrix-results")
     record = item.stash.get(_RECORD, None)
+    if report.failed:  # type: ignore[attr-defined]
+        item.session.stash[_LAST_FAILED] = True
     if call.when == "call" and file is not None and record is not None:
         line = {**record.as_json(), "passed": report.passed, "seconds": round(report.duration, 1)}  # type: ignore[attr-defined]
         with file.open("a") as results:

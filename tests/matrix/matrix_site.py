@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import docker
+
 from tests.integration.demo_site import COMMAND, DemoSite, wait_for
 from tests.matrix.faulty import VARIABLE, Point, What
 
@@ -102,12 +104,35 @@ class MatrixSite(DemoSite):
     def sql(self, statements: str, database: str = "graasp") -> list[list[str]]:
         """Asked inside the container, so that it works whatever became of the published port."""
         psql = ["psql", "-U", "postgres", "-d", database, "-qAtF", "\t", "-v", "ON_ERROR_STOP=1", "-c", statements]
-        with closing(self.engine()) as client:
-            done = client.containers.get(self.containers()["db"]["Id"]).exec_run(psql)
-        assert isinstance(done.output, bytes)
-        output = done.output.decode()
-        assert done.exit_code == 0, output
-        return [line.split("\t") for line in output.splitlines()]
+        output = b""
+
+        def answered() -> bool:
+            nonlocal output
+            try:
+                with closing(self.engine()) as client:
+                    done = client.containers.get(self.containers()["db"]["Id"]).exec_run(psql)
+            except docker.errors.APIError:  # its container is on its way up
+                return False
+            assert isinstance(done.output, bytes)
+            output = done.output
+            on_its_way_up = (b"Connection refused", b"No such file", b"starting up", b"recovery mode")
+            if any(text in output for text in on_its_way_up):
+                return False
+            assert done.exit_code == 0, output.decode()
+            return True
+
+        wait_for(answered, "Postgres answers inside its container")
+        return [line.split("\t") for line in output.decode().splitlines()]
+
+    def mend(self) -> None:
+        """After a case that failed: whatever state it left behind, 1.0.0 and running again, for the next case."""
+        for verb in ("rollback", "resume"):
+            if self.status()["unfinished"]:
+                self.end(verb)
+        if self.status()["version"] != "1.0.0":
+            self.run("apply", "running")
+            self.back_to_1_0_0()
+        self.run("apply", "running")
 
     def data(self) -> Data:
         items = {f"item {key}": row for key, row in self.sql(_ITEMS)}

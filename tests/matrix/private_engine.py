@@ -35,6 +35,10 @@ class PrivateEngine:
         """SIGKILL to the daemon: its containers go on without it."""
         self._run("kill")
 
+    def cut_power(self) -> None:
+        """SIGKILL to the daemon, its containerd and all containers at once."""
+        self._run("cut")
+
     def stop(self) -> None:
         self._run("stop")
         self.disk.unmount()

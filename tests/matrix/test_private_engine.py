@@ -1,0 +1,32 @@
+"""The engine that is hurt is nobody else's: what the machine's engine runs goes on while it is killed and started."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from tests.matrix.matrix_site import MatrixSite
+from tests.matrix.private_engine import PrivateEngine
+
+
+def bridges() -> set[str]:
+    """The machine's own bridges, docker0 among them, by index: one that was made anew has another."""
+    links = subprocess.run(["ip", "-o", "link", "show", "type", "bridge"], capture_output=True, text=True, check=True)
+    return {link.split(": ")[0] for link in links.stdout.splitlines() if "docker0" in link}
+
+
+@pytest.mark.representative
+def test_the_machine_s_engine_is_not_disturbed(private_engine: PrivateEngine, site: MatrixSite) -> None:
+    harm: list[Callable[[], None]] = [
+        private_engine.kill,
+        private_engine.start,
+        private_engine.cut_power,
+        private_engine.start,
+    ]
+    before = bridges()
+    for each in harm:
+        each()
+        assert site.ask("/api/version").status == 200
+        assert bridges() == before
