@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from graasp_local.plan import Plan
-from graasp_local.steps import step_name
+from graasp_local.steps import Step, step_name
+from graasp_local.upgrade_steps import DumpServer, ProveCopy, RestoreServer
 
 REFERENCE_SECONDS: Mapping[str, float] = {
     # Graasp 2.13 on two cores with little data: stop 0.5 s, migrate 3.1 s, core and workers healthy 9.5 s.
@@ -31,6 +32,20 @@ REFERENCE_SECONDS: Mapping[str, float] = {
     "start-graasp": 10.0,
     "verify-core": 0.2,
     "open-gate": 0.1,
+    "start-new-server": 3.0,
+    "dump-server": 1.0,
+    "restore-server": 2.0,
+    "prove-copy": 0.5,
+    "stop-new-server": 1.0,
+    "select-server": 0.0,
+}
+
+
+BYTES_PER_SECOND: Mapping[str, float] = {
+    # What a copy to a newer server takes per byte of the databases as they lie on the disk.
+    "dump-server": 60e6,
+    "restore-server": 20e6,
+    "prove-copy": 40e6,
 }
 
 
@@ -55,8 +70,16 @@ def estimate_downtime(plan: Plan, seen: Mapping[str, Sequence[float]]) -> Estima
 
     `seen` has, per step name, the seconds it took in earlier walks.
     """
-    names = [step_name(plan.steps[index]) for index in plan.closed_span]
+    closed = [plan.steps[index] for index in plan.closed_span]
+    names = [step_name(step) for step in closed]
     if "open-gate" not in names:
         return None
-    seconds = sum(median(seen[name]) if seen.get(name) else REFERENCE_SECONDS.get(name, 0.5) for name in names)
-    return Estimate(seconds, all(seen.get(name) for name in names))
+    return Estimate(sum(_seconds(step, seen) for step in closed), all(seen.get(name) for name in names))
+
+
+def _seconds(step: Step, seen: Mapping[str, Sequence[float]]) -> float:
+    """How long copying takes is a question of size, whatever it took with less data."""
+    name = step_name(step)
+    if isinstance(step, DumpServer | RestoreServer | ProveCopy) and step.size_bytes is not None:
+        return REFERENCE_SECONDS[name] + step.size_bytes / BYTES_PER_SECOND[name]
+    return median(seen[name]) if seen.get(name) else REFERENCE_SECONDS.get(name, 0.5)

@@ -12,6 +12,7 @@ from typing import Any, assert_never
 from graasp_local.errors import ExitCode
 from graasp_local.plan import Plan
 from graasp_local.probing import ProbeReport
+from graasp_local.server import Upgrade
 from graasp_local.steps import step_name, title
 
 
@@ -122,6 +123,7 @@ def as_json(event: Event) -> dict[str, Any]:
                 "command": command,
                 "target": plan.target.value,
                 "version": str(plan.version) if plan.version else None,
+                "upgrade": _upgrade_summary(plan.upgrade) if plan.upgrade else None,
                 "came_from": event.came_from,
                 "previous_version": event.previous_version,
                 "snapshot": event.snapshot,
@@ -199,6 +201,19 @@ def summary(ended: WalkEnded) -> str:
             return f"Interrupted after {ended.seconds:.1f} s: the site is {ended.state}."
         case _:
             assert_never(ended.outcome)
+
+
+def _upgrade_summary(upgrade: Upgrade) -> dict[str, Any]:
+    return {
+        "way": upgrade.way.value,
+        **{
+            end: {"image": server.image, "volume": server.volume, "major": major}
+            for end, server, major in (
+                ("from", upgrade.source, upgrade.source_major),
+                ("to", upgrade.target, upgrade.target_major),
+            )
+        },
+    }
 
 
 def _plan_summary(plan: Plan) -> list[dict[str, Any]]:

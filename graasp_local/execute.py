@@ -37,6 +37,7 @@ from graasp_local.steps import (
     step_name,
     title,
 )
+from graasp_local.upgrade_steps import RecordUpgrade, SelectServer
 
 Perform = Callable[[Step], Iterator[str]]
 Observe = Callable[[], ObservedState]
@@ -164,7 +165,7 @@ def judge_rollback(
         code,
         (
             first.what,
-            f"The site is {recovery.target} with {recovery.version} as before; nothing in the database is lost.",
+            f"The site is {recovery.target} with {recovery.subject} as before; nothing in the database is lost.",
             "`graasp-local history --last` shows what was tried.",
         ),
     )
@@ -185,10 +186,12 @@ def _touched(tried: tuple[Step, ...]) -> bool:
 def _after_touching(plan: Plan, steps_tried: int, gate: Gate) -> tuple[str, str]:
     """What a failed walk leaves behind, and the command that goes on from there."""
     keeps = _what_visitors_see(gate)
-    if plan.version is None:
+    if not plan.can_be_resumed:
         return keeps, f"See `graasp-local status`, then `graasp-local apply {plan.target}` again."
     if any(isinstance(step, SelectVersion) for step in plan.steps[: steps_tried - 1]):
         keeps = f"{keeps} The database belongs to {plan.version} now."
+    if any(isinstance(step, SelectServer) for step in plan.steps[: steps_tried - 1]):
+        keeps = f"{keeps} The database is on {plan.subject} now."
     return keeps, "`graasp-local resume` tries again from here, `graasp-local rollback` goes back."
 
 
@@ -209,7 +212,9 @@ def _success(plan: Plan) -> Outcome:
 
 def _finishes_anyway(step: Step) -> bool:
     """Once the gate is open the walk is through: what is left takes a moment and is better done than left."""
-    return isinstance(step, RecordDeployment) or (isinstance(step, ProveGate) and step.gate is Gate.OPEN)
+    return isinstance(step, RecordDeployment | RecordUpgrade) or (
+        isinstance(step, ProveGate) and step.gate is Gate.OPEN
+    )
 
 
 def _as_interruption(error: GraaspLocalError, step: Step, interruption: Interruption) -> GraaspLocalError:

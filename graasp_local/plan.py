@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from graasp_local.migrations import Forecast, Pending
 from graasp_local.plan_parts import closing, edge_is_ready, opening, starts_for, stops_for
+from graasp_local.server import Upgrade
 from graasp_local.simulate import simulate
 from graasp_local.states import (
     START_ORDER,
@@ -62,6 +63,19 @@ class Plan:
     target: InfraState
     steps: tuple[Step, ...]
     version: Version | None = None
+    upgrade: Upgrade | None = None
+
+    @property
+    def can_be_resumed(self) -> bool:
+        """A deployment or an upgrade of Postgres: cut off, it waits for `resume` or `rollback`."""
+        return self.version is not None or self.upgrade is not None
+
+    @property
+    def subject(self) -> str:
+        """What the plan is about, for a sentence: a version, or a major of Postgres; empty for a change of state."""
+        if self.upgrade is not None:
+            return f"Postgres {self.upgrade.goal_major}"
+        return str(self.version or "")
 
     @property
     def first_touching(self) -> int:

@@ -15,8 +15,9 @@ from graasp_local.perform.having_images import use_recorded_images
 from graasp_local.perform.preflight import check_preflight
 from graasp_local.plan import DeployRequest, ImagesFrom, Plan, plan_rollback, plan_undo
 from graasp_local.states import Gate, InfraState, ObservedState, ServiceGroup
+from graasp_local.upgrades import upgrade_again_plan, upgrade_back_plan
 from graasp_local.version import Version
-from graasp_local.walk_records import WalkRecord, last_success, trusted_walks, unfinished_deployment
+from graasp_local.walk_records import WalkRecord, last_success, trusted_walks, unfinished_walk
 from graasp_local.walks import deployment_plan
 from graasp_local.world import World
 
@@ -46,11 +47,11 @@ class Loss:
 
 
 def unfinished(world: World) -> WalkRecord:
-    """The deployment that `resume` is about. Raises Refused if there is none."""
-    record = unfinished_deployment(trusted_walks(world.site.journal_directory))
+    """The walk that `resume` is about. Raises Refused if there is none."""
+    record = unfinished_walk(trusted_walks(world.site.journal_directory))
     if record is None:
         raise Refused(
-            "No deployment of this site was left unfinished.",
+            "No deployment of this site was left unfinished, and no upgrade of its database.",
             "Nothing was touched.",
             "`graasp-local rollback` goes back from one that went through.",
         )
@@ -60,6 +61,8 @@ def unfinished(world: World) -> WalkRecord:
 def resume_plan(world: World, observed: ObservedState) -> Plan:
     """The plan for `resume`: the unfinished deployment, or the unfinished way back, once more. Raises Refused."""
     record = unfinished(world)
+    if record.upgrade is not None:
+        return upgrade_again_plan(world, observed, record)
     if record.is_way_back and record.database_is_changed:
         return _back_from_unfinished(observed, record, Version.parse(record.previous_version))
     end = InfraState.RESTRICTED if record.target == InfraState.RESTRICTED else InfraState.RUNNING
@@ -73,7 +76,9 @@ def rollback_plan(world: World, observed: ObservedState, written_since: WrittenS
     before the migration is put back, if what was written since may be discarded.
     """
     walks = trusted_walks(world.site.journal_directory)
-    left = unfinished_deployment(walks)
+    left = unfinished_walk(walks)
+    if left is not None and left.upgrade is not None:
+        return upgrade_back_plan(world, observed, left)
     record = left or last_success(walks)
     previous = Version.parse_or_none(record.previous_version) if record else None
     if record is None or previous is None or (left is None and record.is_way_back):
@@ -100,7 +105,7 @@ def rollback_plan(world: World, observed: ObservedState, written_since: WrittenS
 def loss(world: World, observed: ObservedState) -> Loss | None:
     """What `rollback` would discard; None where it discards nothing, or there is no way back. Raises Refused."""
     walks = trusted_walks(world.site.journal_directory)
-    record = unfinished_deployment(walks) or last_success(walks)
+    record = unfinished_walk(walks) or last_success(walks)
     return _loss(world, observed, record) if record and Version.parse_or_none(record.previous_version) else None
 
 

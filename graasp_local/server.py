@@ -16,9 +16,6 @@ FIRST_VOLUME = "db-data"
 NEWEST_MAJOR = 17
 """The newest major that the stack knows. The official image of 18 keeps its data in another directory."""
 
-OLDEST_MAJOR = 12
-"""The oldest major that a dump is taken from: older ones have types that a newer server does not."""
-
 _TAG_MAJOR = re.compile(r"(?:pg)?(\d{1,2})(?![\d])")
 
 
@@ -28,15 +25,6 @@ class DatabaseServer:
 
     image: str
     volume: str
-
-
-@dataclass(frozen=True, slots=True)
-class ServerFacts:
-    """A server that is there: its major, and how many bytes all its databases take together (None: not known)."""
-
-    server: DatabaseServer
-    major: int
-    size_bytes: int | None = None
 
 
 class Way(StrEnum):

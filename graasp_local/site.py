@@ -115,6 +115,11 @@ class Site:
         return self.own_directory / "services.json"
 
     @property
+    def upgrades_file(self) -> Path:
+        """The same for each upgrade of the database server: from which major, image and volume to which."""
+        return self.own_directory / "upgrades.jsonl"
+
+    @property
     def stack_copy(self) -> Path:
         return self.own_directory / "stack"
 

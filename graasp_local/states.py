@@ -231,6 +231,17 @@ def classify(observed: ObservedState, left_in: InfraState | None = None) -> Clas
     return Drifted(nearest, by_state[nearest])
 
 
+def came_from(observed: ObservedState, left_in: InfraState | None = None) -> str:
+    """The state to return to if a walk from here is taken back; `absent` where there was nothing."""
+    match classify(observed, left_in):
+        case InState(state):
+            return state.value
+        case Drifted(nearest=nearest):
+            return InfraState.RUNNING.value if observed.gate is Gate.OPEN else nearest.value
+        case Absent() as absent:
+            return state_name(absent)
+
+
 def state_name(classification: Classification) -> str:
     """One of the four states, `drifted` or `absent`: what `status --json` says."""
     match classification:

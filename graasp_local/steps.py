@@ -7,10 +7,16 @@ Pure.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import assert_never
 
 from graasp_local.migrations import Forecast
 from graasp_local.states import Gate, ServiceGroup
+from graasp_local.upgrade_steps import (
+    CheckUpgrade,
+    PullServer,
+    UpgradeStep,
+    upgrade_step_name,
+    upgrade_title,
+)
 from graasp_local.version import Version
 
 
@@ -192,9 +198,10 @@ Step = (
     | VerifyCore
     | OpenGate
     | RecordDeployment
+    | UpgradeStep
 )
 
-READ_ONLY = (Preflight, PullImages, RestoreImages, ReadMigrations)
+READ_ONLY = (Preflight, PullImages, RestoreImages, ReadMigrations, CheckUpgrade, PullServer)
 """Steps that leave the site as it is: a failure in one of them, before any other, is a refusal."""
 
 
@@ -245,8 +252,8 @@ def step_name(step: Step) -> str:
             return "open-gate"
         case RecordDeployment():
             return "record"
-        case _:
-            assert_never(step)
+        case _:  # what is left, to the type checker too
+            return upgrade_step_name(step)
 
 
 def title(step: Step) -> str:
@@ -292,8 +299,8 @@ def title(step: Step) -> str:
             return "open the gate"
         case RecordDeployment(version=version):
             return f"record {version} as deployed"
-        case _:
-            assert_never(step)
+        case _:  # what is left, to the type checker too
+            return upgrade_title(step)
 
 
 def listed(names: tuple[str, ...]) -> str:

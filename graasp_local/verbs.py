@@ -52,6 +52,18 @@ TABLE = (
         effect=Effect.CHANGES,
     ),
     Verb(
+        "upgrade-database",
+        "take the database to a newer major of Postgres",
+        where=Where.COMMAND_LINE,
+        effect=Effect.CHANGES,
+    ),
+    Verb(
+        "remove-old-database",
+        "remove what an upgrade of Postgres has kept",
+        where=Where.COMMAND_LINE,
+        effect=Effect.CHANGES,
+    ),
+    Verb(
         "backup",
         "back up databases, files and settings; list and verify backups",
         where=Where.COMMAND_LINE,

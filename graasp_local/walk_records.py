@@ -14,9 +14,10 @@ from typing import Any
 
 from graasp_local.errors import Refused
 from graasp_local.journal import FORMAT, walk_number
+from graasp_local.server import DatabaseServer, Upgrade, Way
 from graasp_local.states import InfraState
 
-_READ_ONLY_NAMES = frozenset({"preflight", "pull", "read-migrations"})
+_READ_ONLY_NAMES = frozenset({"preflight", "pull", "read-migrations", "check-upgrade", "pull-server"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +45,16 @@ class WalkRecord:
     database_is_changed: bool = False
     """It, or an attempt before it, began to migrate, and the snapshot was not put back since."""
 
+    upgrade: Upgrade | None = None
+    """The change of the database server that it made, or undid."""
+
     @property
     def is_deployment(self) -> bool:
         return self.version is not None
+
+    @property
+    def can_be_resumed(self) -> bool:
+        return self.is_deployment or self.upgrade is not None
 
     @property
     def touched(self) -> bool:
@@ -55,8 +63,8 @@ class WalkRecord:
 
     @property
     def is_unfinished(self) -> bool:
-        """A deployment that neither went through nor was put back: it waits for `resume` or `rollback`."""
-        return self.is_deployment and self.touched and self.outcome in (None, "failed", "interrupted")
+        """It neither went through nor was put back: it waits for `resume` or `rollback`."""
+        return self.can_be_resumed and self.touched and self.outcome in (None, "failed", "interrupted")
 
     @property
     def is_way_back(self) -> bool:
@@ -100,8 +108,8 @@ class JournalContents:
 
     @property
     def in_doubt(self) -> tuple[DamagedWalk, ...]:
-        """Damaged files that could tell of a deployment later than any that can be read."""
-        deployments = [walk for walk in self.walks if walk.is_deployment and walk.touched]
+        """Damaged files that could tell of a deployment or an upgrade later than any that can be read."""
+        deployments = [walk for walk in self.walks if walk.can_be_resumed and walk.touched]
         last = walk_number(Path(deployments[-1].walk)) if deployments else 0
         return tuple(damaged for damaged in self.damaged if walk_number(damaged.file) > last)
 
@@ -154,10 +162,10 @@ def state_left(walks: Sequence[WalkRecord]) -> InfraState | None:
     return {state.value: state for state in InfraState}.get(lasting[-1].state) if lasting else None
 
 
-def unfinished_deployment(walks: Sequence[WalkRecord]) -> WalkRecord | None:
-    """The last deployment that touched the site, if it neither went through nor was put back."""
+def unfinished_walk(walks: Sequence[WalkRecord]) -> WalkRecord | None:
+    """The last deployment or upgrade that touched the site, if it neither went through nor was put back."""
     # A later one that found nothing left to do has proven that the site is where it should be.
-    touching = [w for w in walks if w.is_deployment and (w.touched or w.outcome == "nothing-to-do")]
+    touching = [w for w in walks if w.can_be_resumed and (w.touched or w.outcome == "nothing-to-do")]
     return touching[-1] if touching and touching[-1].is_unfinished else None
 
 
@@ -169,7 +177,7 @@ def last_success(walks: Sequence[WalkRecord]) -> WalkRecord | None:
 
 def uncertain_migration(walks: Sequence[WalkRecord]) -> WalkRecord | None:
     """The same, if it moreover left open which version the database belongs to."""
-    unfinished = unfinished_deployment(walks)
+    unfinished = unfinished_walk(walks)
     return unfinished if unfinished and unfinished.version_is_uncertain else None
 
 
@@ -220,6 +228,18 @@ def _as_walk(name: str, records: Sequence[Mapping[str, Any]]) -> WalkRecord:
         database_is_changed=_database_is_changed(records),
         problem=tuple(ended.get("problem", ())),
         output=tuple(r["text"] for r in records if r["event"] == "step-output"),
+        upgrade=_as_upgrade(first["upgrade"]) if first.get("upgrade") else None,
+    )
+
+
+def _as_upgrade(told: Mapping[str, Any]) -> Upgrade:
+    source, target = told["from"], told["to"]
+    return Upgrade(
+        DatabaseServer(source["image"], source["volume"]),
+        int(source["major"]),
+        DatabaseServer(target["image"], target["volume"]),
+        int(target["major"]),
+        Way(told["way"]),
     )
 
 

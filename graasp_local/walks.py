@@ -23,19 +23,17 @@ from graasp_local.perform.preflight import check_preflight, check_transition
 from graasp_local.plan import DeployRequest, Plan, plan_deploy, plan_rollback, plan_transition
 from graasp_local.ports import Prober
 from graasp_local.postgres import snapshot_name
+from graasp_local.server import Way
 from graasp_local.states import (
     TABLE,
-    Absent,
-    Drifted,
     Gate,
     InfraState,
-    InState,
     ObservedState,
     ServiceGroup,
-    classify,
-    state_name,
+    came_from,
 )
 from graasp_local.steps import Migrate, OpenGate, Step, SwapBack, listed
+from graasp_local.upgrades import upgrade_recovery
 from graasp_local.version import Version
 from graasp_local.walk_records import (
     WalkRecord,
@@ -44,7 +42,7 @@ from graasp_local.walk_records import (
     state_left,
     trusted_walks,
     uncertain_migration,
-    unfinished_deployment,
+    unfinished_walk,
 )
 from graasp_local.world import World
 
@@ -90,6 +88,8 @@ def transition_plan(world: World, observed: ObservedState, target: InfraState) -
             "Nothing was touched: what it needs must stay as it is.",
             "`graasp-local resume` waits for it and goes on, `graasp-local rollback` ends it and goes back.",
         )
+    if target is not InfraState.STOPPED:
+        _refuse_unfinished_upgrade(world)
     if ServiceGroup.GRAASP in TABLE[target].groups_on:
         _refuse_uncertain_code(world, target)
     plan = plan_transition(observed, target, world.site.selected_version)
@@ -100,6 +100,7 @@ def transition_plan(world: World, observed: ObservedState, target: InfraState) -
 
 def deployment_plan(world: World, observed: ObservedState, request: DeployRequest) -> Plan:
     """The plan for `deploy`, after the checks that need nothing to be changed. Raises Refused."""
+    _refuse_unfinished_upgrade(world)
     for _ in check_preflight(world, request.version):
         pass
     return plan_deploy(observed, request, forecast(world, observed, request.version))
@@ -135,7 +136,7 @@ def run(world: World, walk: Walk) -> Iterator[Event]:
             raise Refused(
                 "The site has changed since the plan was shown.", "Nothing was touched.", "Start the command again."
             )
-        earlier = unfinished_deployment(trusted_walks(world.site.journal_directory))
+        earlier = unfinished_walk(trusted_walks(world.site.journal_directory))
         journal = _new_journal(world, walk.name)
         started = _started(world, journal.walk, walk.command, plan, before, earlier)
         performer = Performer(world, snapshot_name(journal.walk))
@@ -195,22 +196,16 @@ def _started(
     back = next((step.snapshot for step in plan.steps if isinstance(step, SwapBack)), None)
     if earlier is not None and earlier.is_way_back and back is None and earlier.database_is_changed:
         earlier = None  # somebody changed their mind: the database that was to be discarded is kept after all
-    if earlier is not None and plan.version is not None:
+    if earlier is not None and plan.can_be_resumed:
         inherited = earlier.database_is_changed and _has_snapshot(world, before, earlier.snapshot)
         if inherited:
             snapshot = earlier.snapshot
         return WalkStarted(walk, command, plan, earlier.came_from, earlier.previous_version, snapshot, inherited)
     selected = world.site.selected_version
-    match classify(before, state_left(read_walks(world.site.journal_directory))):
-        case InState(state):
-            came_from = state.value
-        case Drifted(nearest=nearest):
-            came_from = InfraState.RUNNING.value if before.gate is Gate.OPEN else nearest.value
-        case Absent():
-            came_from = state_name(Absent())
+    origin = came_from(before, state_left(read_walks(world.site.journal_directory)))
     if back is not None:
-        return WalkStarted(walk, command, plan, came_from, str(plan.version), back, migrated_before=True)
-    return WalkStarted(walk, command, plan, came_from, str(selected or ""), snapshot)
+        return WalkStarted(walk, command, plan, origin, str(plan.version), back, migrated_before=True)
+    return WalkStarted(walk, command, plan, origin, str(selected or ""), snapshot)
 
 
 def _has_snapshot(world: World, before: ObservedState, name: str) -> bool:
@@ -220,17 +215,35 @@ def _has_snapshot(world: World, before: ObservedState, name: str) -> bool:
 
 def _recovery(world: World, on_failure: OnFailure, started: WalkStarted, tried: tuple[Step, ...]) -> Plan | None:
     """The way back from a deployment that failed after these steps; None where there is none, or none is wanted."""
-    previous = Version.parse_or_none(started.previous_version)
+    previous, upgrade = Version.parse_or_none(started.previous_version), started.plan.upgrade
     opened = any(isinstance(step, OpenGate) for step in tried[:-1])
-    if on_failure is OnFailure.HOLD or previous is None or previous == started.plan.version or opened:
+    if on_failure is OnFailure.HOLD or opened:
         return None
-    came_from = {state.value: state for state in InfraState}.get(started.came_from, InfraState.RESTRICTED)
+    if upgrade is None and (previous is None or previous == started.plan.version):
+        return None
+    if upgrade is not None and upgrade.way is Way.BACK:
+        return None
     try:
         observed = world.observe()
+        if upgrade is not None:
+            return upgrade_recovery(world, observed, upgrade, started.came_from)
     except Exception:  # the engine is away: there is no way back now, and the first error is the one to tell
         return None
+    assert previous is not None  # noqa: S101
+    end = {state.value: state for state in InfraState}.get(started.came_from, InfraState.RESTRICTED)
     migrated = started.migrated_before or any(isinstance(step, Migrate) for step in tried)
-    return plan_rollback(observed, previous, started.snapshot if migrated else None, came_from)
+    return plan_rollback(observed, previous, started.snapshot if migrated else None, end)
+
+
+def _refuse_unfinished_upgrade(world: World) -> None:
+    left = unfinished_walk(trusted_walks(world.site.journal_directory))
+    if left is not None and left.upgrade is not None:
+        raise Refused(
+            f"The walk {left.walk} was left between Postgres {left.upgrade.source_major} and "
+            f"{left.upgrade.target_major}.",
+            "What would be written now could be lost by going on, or by going back; nothing was touched.",
+            "`graasp-local resume` goes on, `graasp-local rollback` goes back.",
+        )
 
 
 def _refuse_uncertain_code(world: World, target: InfraState) -> None:

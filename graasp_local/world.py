@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from graasp_local.data_ports import Databases, Transfers
 from graasp_local.observation import observe
 from graasp_local.ports import Clock, Database, Edge, Engine, Interruption
+from graasp_local.server_ports import Servers
 from graasp_local.site import Site
 from graasp_local.states import ObservedState
 
@@ -55,6 +56,7 @@ class World:
     interruption: Interruption
     databases: Databases
     transfers: Transfers
+    servers: Servers
 
     def observe(self) -> ObservedState:
         """The site as it is just now: one listing of containers, and one request to the gate if nginx is up."""

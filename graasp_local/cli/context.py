@@ -41,14 +41,18 @@ class Context:
 
     def world(self, interruption: InterruptionFlag, narrate: Callable[[str], None] = lambda _: None) -> World:
         from graasp_local.engine.http_edge import HttpEdge
+        from graasp_local.engine.servers import DockerServers
         from graasp_local.engine.transfers import DockerTransfers
         from graasp_local.postgres import PostgresDatabase
         from graasp_local.postgres_address import once_it_answers
         from graasp_local.postgres_databases import PostgresDatabases
+        from graasp_local.postgres_server import PostgresServer
+        from graasp_local.server_ports import Servers
         from graasp_local.world import SystemClock, World
 
         settings = self.site.settings
         engine = self.engine(narrate)
+        containers = DockerServers(self.site, engine)
         clock = SystemClock()
         address = once_it_answers(engine.database_address, clock)
         return World(
@@ -56,6 +60,11 @@ class Context:
             engine=engine,
             edge=HttpEdge(settings),
             database=PostgresDatabase(address, settings.postgres_password),
+            servers=Servers(
+                containers,
+                old=PostgresServer(address, settings.postgres_password),
+                new=PostgresServer(containers.new_address, settings.postgres_password),
+            ),
             clock=clock,
             interruption=interruption,
             databases=PostgresDatabases(address, settings.postgres_password),

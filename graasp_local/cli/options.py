@@ -27,5 +27,5 @@ on_failure = click.option(
     type=click.Choice(["rollback", "hold"]),
     default="rollback",
     show_default=True,
-    help="After a failure behind the closed gate: put the old version and its database back, or leave it for a look.",
+    help="After a failure behind the closed gate: put back what was before, or leave it for a look.",
 )

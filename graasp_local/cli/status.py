@@ -26,7 +26,7 @@ def _look(context: Context) -> dict[str, Any]:
     from graasp_local.lock import current_holder
     from graasp_local.next_steps import Situation, next_steps
     from graasp_local.states import Drifted, classify, state_name
-    from graasp_local.walk_records import read_journal, state_left, unfinished_deployment
+    from graasp_local.walk_records import read_journal, state_left, unfinished_walk
 
     site = context.site
     observed = look_at(site)
@@ -34,7 +34,7 @@ def _look(context: Context) -> dict[str, Any]:
     walks = journal.walks
     classification = classify(observed, state_left(walks))
     holder = current_holder(site.lock_file)
-    unfinished = unfinished_deployment(walks) if holder is None else None
+    unfinished = unfinished_walk(walks) if holder is None else None
     last = next((walk for walk in reversed(walks) if walk.version and walk.outcome in ("done", "held")), None)
     selected = site.selected_version
     versions = sorted(observed.graasp_versions)

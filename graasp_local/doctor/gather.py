@@ -22,7 +22,7 @@ from graasp_local.stack_limits import memory_limits
 from graasp_local.stack_variables import volumes_defined
 from graasp_local.states import ServiceGroup
 from graasp_local.version import Version
-from graasp_local.walk_records import read_walks, unfinished_deployment
+from graasp_local.walk_records import read_walks, unfinished_walk
 
 if TYPE_CHECKING:
     from graasp_local.doctor_ports import Diagnosis
@@ -180,5 +180,5 @@ def _rotation(site: Site) -> tuple[str, ...]:
 
 
 def _unfinished(site: Site) -> str | None:
-    record = unfinished_deployment(read_walks(site.journal_directory))
+    record = unfinished_walk(read_walks(site.journal_directory))
     return record.walk if record else None

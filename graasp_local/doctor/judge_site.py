@@ -60,7 +60,8 @@ def postgres(majors: Fact[PostgresMajors]) -> Iterator[Finding]:
             said = (
                 f"The database was written by Postgres {data}, and the image is Postgres {image}: it would not start."
             )
-            mend = f"Set DB_IMAGE in .env to an image of Postgres {data}."
+            back = f"Set DB_IMAGE in .env to an image of Postgres {data}"
+            mend = f"`graasp-local upgrade-database --to {image}`, or: {back}." if data < image else f"{back} or newer."
             yield Finding("postgres", Verdict.FAILS, said, mend)
         case Known(PostgresMajors(data)):
             yield ok("postgres", f"The database was written by Postgres {data}, which is what the image is.")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from graasp_local.engine import leftovers
 from graasp_local.errors import EngineUnreachable, GraaspLocalError, NeedsYou
 from graasp_local.selection import Release
+from graasp_local.server import DatabaseServer
 from graasp_local.site import Site
 from graasp_local.version import Version
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from python_on_whales.components.container.cli_wrapper import Container
 
 MIGRATION_PROFILE = "migration"
+
+
+Candidate = Version | DatabaseServer | None
+"""What a command is for, if not for what is selected."""
 
 
 class Compose:
@@ -39,15 +44,15 @@ class Compose:
         """From here on the images of this release stand for its version, instead of the version's tags."""
         self._releases[release.version] = release
 
-    def arguments(self, version: Version | None = None) -> list[str]:
-        """What stands between `docker compose` and the verb; a version other than the selected one can be given."""
+    def arguments(self, candidate: Candidate = None) -> list[str]:
+        """What stands between `docker compose` and the verb; what is not selected yet can be given."""
         site = self._site
         words = ["--project-directory", str(site.directory), "--project-name", site.settings.project]
         for file in site.compose_files:
             words += ["--file", str(file)]
-        for file in self._env_files(version):
+        for file in self._env_files(candidate):
             words += ["--env-file", str(file)]
-        for profile in self._profiles(version):
+        for profile in self._profiles(candidate):
             words += ["--profile", profile]
         return words
 
@@ -77,63 +82,83 @@ class Compose:
         self._say("stop", *services)
         self._run(lambda compose: compose.stop(list(services)))
 
-    def run_detached(self, service: str, version: Version, labels: dict[str, str]) -> str:
-        """Start a one-off container and return its id; it keeps running when this process ends."""
-        self._say("run", "--detach", "--no-deps", service, version=version)
+    def run_detached(
+        self,
+        service: str,
+        candidate: Version | DatabaseServer,
+        labels: dict[str, str],
+        publish: Sequence[tuple[str, int]] = (),
+    ) -> str:
+        """Start a one-off container and return its id; it keeps running when this process ends.
+
+        `publish` has an address of this machine, with `:` after it for any free port, for a port of the container.
+        """
+        published = [f"--publish={address}:{port}" for address, port in publish]
+        self._say("run", "--detach", "--no-deps", *published, service, candidate=candidate)
 
         def start(compose: Any) -> Container:
-            container: Container = compose.run(service, detach=True, dependencies=False, tty=False, labels=labels)
+            container: Container = compose.run(
+                service, detach=True, dependencies=False, tty=False, labels=labels, publish=[*publish]
+            )
             return container
 
-        return str(self._run(start, version).id)
+        return str(self._run(start, candidate).id)
 
-    def config(self, version: Version) -> dict[str, Any]:
+    def config(self, candidate: Candidate) -> dict[str, Any]:
         """The compose files as Compose understands them, every variable filled in: it holds secrets."""
-        config: dict[str, Any] = self._run(lambda compose: compose.config(return_json=True), version)
+        config: dict[str, Any] = self._run(lambda compose: compose.config(return_json=True), candidate)
         return config
 
-    def _env_files(self, version: Version | None) -> list[Path]:
-        if version is None:
+    def _env_files(self, candidate: Candidate) -> list[Path]:
+        if candidate is None:
             return [self._site.env_file, self._site.version_file]
-        return [self._site.env_file, self._site.write_candidate(self._releases.get(version, version))]
+        if isinstance(candidate, Version):
+            return [self._site.env_file, self._site.write_candidate(self._releases.get(candidate, candidate))]
+        return [self._site.env_file, self._site.write_candidate(candidate)]
 
-    def _profiles(self, version: Version | None) -> list[str]:
+    def _profiles(self, candidate: Candidate) -> list[str]:
         # --profile on the command line replaces COMPOSE_PROFILES, so both are given. The profile of the migration is
         # on for work on a version, and off for everything that a state change does.
         given = self._site.settings.profiles or tuple(filter(None, os.environ.get("COMPOSE_PROFILES", "").split(",")))
-        return [*given, MIGRATION_PROFILE] if version else [*given]
+        return [*given, MIGRATION_PROFILE] if isinstance(candidate, Version) else [*given]
 
-    def _client(self, version: Version | None) -> DockerClient:
+    def _client(self, candidate: Candidate) -> DockerClient:
         from python_on_whales import DockerClient
 
         site = self._site
         return DockerClient(
             compose_files=[*site.compose_files],
-            compose_env_files=[*self._env_files(version)],
+            compose_env_files=[*self._env_files(candidate)],
             compose_project_directory=site.directory,
             compose_project_name=site.settings.project,
-            compose_profiles=self._profiles(version),
+            compose_profiles=self._profiles(candidate),
         )
 
-    def _run(self, verb: Callable[[Any], Any], version: Version | None = None) -> Any:
+    def _run(self, verb: Callable[[Any], Any], candidate: Candidate = None) -> Any:
         from python_on_whales.client_config import ClientNotFoundError
         from python_on_whales.exceptions import DockerException
 
         forget_shell_overrides(self._site)
         os.environ[leftovers.MARK] = str(self._site.directory)
         try:
-            return verb(self._client(version).compose)
+            return verb(self._client(candidate).compose)
         except ClientNotFoundError:
             compose_version()  # says what is missing
             raise
         except DockerException as error:
             raise compose_failed(error.stderr or str(error)) from error
 
-    def _say(self, *words: str, version: Version | None = None) -> None:
+    def _say(self, *words: str, candidate: Candidate = None) -> None:
         site = self._site.directory
         at_site = [] if Path.cwd().is_relative_to(site) else ["--site", str(site)]
-        for_version = ["--for-version", str(version)] if version else []
-        self._narrate(shlex.join(["graasp-local", *at_site, "compose", *for_version, "--", *words]))
+        match candidate:
+            case Version():
+                given = ["--for-version", str(candidate)]
+            case DatabaseServer(image=image, volume=volume):
+                given = ["--for-database", image, volume]
+            case None:
+                given = []
+        self._narrate(shlex.join(["graasp-local", *at_site, "compose", *given, "--", *words]))
 
     @staticmethod
     def _refuse_empty(services: Sequence[str]) -> None:

@@ -232,7 +232,10 @@ class DockerEngine:
     def database_address(self) -> tuple[str, int]:
         """Where Postgres is reached from here: the engine picks the port anew at each start of the container."""
         for container in self.containers():
-            if container["Labels"].get(GROUP_LABEL) == "database" and container["State"] == "running":
+            labels = container["Labels"]
+            if labels.get(ONE_OFF_LABEL) == "True":
+                continue  # a newer server that is being filled
+            if labels.get(GROUP_LABEL) == "database" and container["State"] == "running":
                 for port in container["Ports"]:
                     if port["PrivatePort"] == 5432 and port.get("PublicPort"):
                         return engine_host(), int(port["PublicPort"])

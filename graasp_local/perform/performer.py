@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import assert_never
 
 from graasp_local.deployments import record_deployment
 from graasp_local.errors import Interrupted, NeedsYou
@@ -12,6 +11,7 @@ from graasp_local.perform.having_images import pull_missing, restore_images
 from graasp_local.perform.migrating import await_migrations, check_forecast, end_migrations, run_migration
 from graasp_local.perform.preflight import check_preflight
 from graasp_local.perform.starting import wait_until_on
+from graasp_local.perform.upgrading import perform_upgrade
 from graasp_local.pins import as_images
 from graasp_local.selection import Release
 from graasp_local.states import Gate
@@ -107,8 +107,8 @@ class Performer:
             case RecordDeployment(version=version):
                 record_deployment(world.site.deployments_file, version, world.clock.now(), world.engine.pins(version))
                 yield from self._drop_old_snapshots()
-            case _:
-                assert_never(step)
+            case _:  # what is left, to the type checker too
+                yield from perform_upgrade(world, step)
 
     def _await(self, failures: Callable[[], tuple[str, ...]], what: str) -> None:
         """Ask until nothing is wrong any more, for a bounded time."""

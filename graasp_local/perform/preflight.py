@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from graasp_local.errors import Refused
 from graasp_local.ports import EngineFacts, ImageFact
@@ -26,13 +26,11 @@ FREE_BYTES_PER_IMAGE = 1 * _GIB
 def check_preflight(world: World, version: Version) -> Iterator[str]:
     """Yields what was found to be well. Raises Refused with everything that was not."""
     facts = world.engine.facts()
+    refuse_other_major(world)
     images = world.engine.image_facts(version)
     problems = [
-        *_tool_problems(facts),
-        *_directory_problems(world),
-        *_image_problems(images, facts),
+        *surroundings_problems(world, facts, images),
         *_disk_problems(world, images, facts),
-        *_port_problems(world),
     ]
     if problems:
         raise Refused(
@@ -51,9 +49,40 @@ def check_images(world: World, version: Version) -> None:
         raise Refused(" ".join(problems), "Nothing was touched.", _way_out(images, facts, version))
 
 
+def surroundings_problems(world: World, facts: EngineFacts, images: Sequence[ImageFact]) -> list[str]:
+    """What is wrong around the site, whatever is to be done on it, a sentence each."""
+    return [
+        *_tool_problems(facts),
+        *_directory_problems(world),
+        *_image_problems(images, facts),
+        *_port_problems(world),
+    ]
+
+
+def refuse_other_major(world: World) -> None:
+    """Raises Refused where the database's image is of another major than its files: Postgres would only crash."""
+    server = world.site.database_server
+    files, image = world.servers.containers.data_major(), world.servers.containers.image_major(server.image)
+    if files is None or image is None or files == image:
+        return
+    raise Refused(
+        other_major(files, image, server.image),
+        "Nothing was touched: Postgres would only end again and again.",
+        f"`graasp-local upgrade-database --to {image}` makes the change; or set DB_IMAGE back to Postgres {files}."
+        if files < image
+        else f"Set DB_IMAGE in .env to Postgres {files} or newer: there is no way from a newer major to an older one.",
+    )
+
+
+def other_major(files: int, image: int, name: str) -> str:
+    """A sentence about files and an image that do not fit."""
+    return f"The database's files are those of Postgres {files}, and its image {name} is Postgres {image}."
+
+
 def check_transition(world: World) -> None:
     """What a change of state needs. Raises Refused, or EngineUnreachable without Compose; nothing is touched then."""
     world.engine.require_compose()
+    refuse_other_major(world)
     problems = [*_directory_problems(world), *_port_problems(world)]
     if problems:
         raise Refused(" ".join(problems), "Nothing was touched: the site is as it was.", "Mend this, then try again.")
@@ -75,7 +104,7 @@ def _directory_problems(world: World) -> Iterator[str]:
         )
 
 
-def _image_problems(images: tuple[ImageFact, ...], facts: EngineFacts) -> Iterator[str]:
+def _image_problems(images: Sequence[ImageFact], facts: EngineFacts) -> Iterator[str]:
     """Images with the same problem are named together: the three of a version usually share one."""
     unavailable: dict[str, list[str]] = {}
     elsewhere: dict[tuple[str, ...], list[str]] = {}

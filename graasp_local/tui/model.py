@@ -26,7 +26,7 @@ from graasp_local.states import (
 )
 from graasp_local.steps import title
 from graasp_local.version import Version
-from graasp_local.walk_records import WalkRecord, state_left, unfinished_deployment
+from graasp_local.walk_records import WalkRecord, state_left, unfinished_walk
 
 GROUP_ORDER = (ServiceGroup.DATABASE, ServiceGroup.ADMINISTRATION, ServiceGroup.GRAASP, ServiceGroup.EDGE)
 HISTORY_LENGTH = 24
@@ -153,7 +153,7 @@ def site_view(
         observed,
         rows,
         Deployment(last.version or "", last.at, last.downtime_seconds) if last else None,
-        unfinished_deployment(walks) if holder is None else None,
+        unfinished_walk(walks) if holder is None else None,
         state_left(walks),
         holder,
     )

@@ -21,6 +21,7 @@ from graasp_local.states import TABLE, Gate, Health, InfraState, ObservedService
 from graasp_local.version import Version
 from graasp_local.world import World
 from tests.unit.fake_data import FakeDatabases, FakeTransfers
+from tests.unit.fake_servers import fake_servers
 
 NOW = 1_767_225_600.0
 """1 January 2026, 00:00 UTC: the fakes' time."""
@@ -394,6 +395,7 @@ class FakeAccess:
             interruption,
             databases,
             FakeTransfers(databases),
+            fake_servers(lambda: site.database_server, []),
         )
 
     def live(self, site: Site) -> FakeLive:

@@ -13,10 +13,12 @@ from graasp_local.migrations import AppliedMigration, ImageMigration
 from graasp_local.observation import SeenServices
 from graasp_local.pins import Pin
 from graasp_local.ports import CoreAnswer, EngineFacts, ImageFact, MigrationRun
+from graasp_local.server_ports import Servers
 from graasp_local.states import Gate, Health, ObservedState, ServiceGroup, Status
 from graasp_local.version import Version
 from graasp_local.world import InterruptionFlag, World
 from tests.unit.fake_data import FakeDatabases, FakeTransfers
+from tests.unit.fake_servers import FakeContents, FakeServers
 from tests.unit.sites import VERSIONED, new_site
 
 MIGRATIONS = {
@@ -317,6 +319,11 @@ class FakeWorld:
         self.database = FakeDatabase(self.state)
         self.clock = FakeClock()
         self.interruption = InterruptionFlag()
+        self.servers = FakeServers(
+            lambda: site.database_server, self.state.calls, "postgres:16.11", {"graasp_db-data": 16}
+        )
+        self.old_server, self.new_server = FakeContents(), FakeContents()
+        servers = Servers(self.servers, self.old_server, self.new_server)
         self.databases = FakeDatabases(self.state.applied, self.state.calls)
         self.transfers = FakeTransfers(self.databases)
         self.world = World(
@@ -328,7 +335,12 @@ class FakeWorld:
             self.interruption,
             self.databases,
             self.transfers,
+            servers,
         )
+
+    def dumps(self) -> list[Path]:
+        """Directories with the dumps of upgrades."""
+        return sorted(self.directory.glob("upgrades/postgres-*"))
 
     def become(self, observed: ObservedState, applied: str = "1.0.0") -> None:
         """Be a site that looks like this, with the migrations of a version applied and that version selected."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from graasp_local.migrations import Forecast, NotKnownYet, Pending
 from graasp_local.plan import DeployRequest, Plan, plan_deploy, plan_rollback, plan_transition
+from graasp_local.plan_upgrade import UpgradeRequest, plan_upgrade, plan_upgrade_back
+from graasp_local.server import DatabaseServer, Upgrade
 from graasp_local.simulate import simulate
 from graasp_local.states import Gate, InfraState, InState, ObservedState, ServiceGroup, classify
 from graasp_local.steps import (
@@ -20,6 +24,15 @@ from graasp_local.steps import (
     StopServices,
     VerifyCore,
 )
+from graasp_local.upgrade_steps import (
+    DiscardNewServer,
+    DumpServer,
+    ProveCopy,
+    RestoreServer,
+    SelectServer,
+    StartNewServer,
+    StopNewServer,
+)
 from graasp_local.version import Version
 from tests.unit.sites import observed_sites
 
@@ -29,10 +42,24 @@ FORECASTS: st.SearchStrategy[Forecast] = st.sampled_from([Pending(()), Pending((
 VERSION = Version(1, 1, 0)
 
 
+UPGRADE = Upgrade(DatabaseServer("postgres:15.8", "db-data"), 15, DatabaseServer("postgres:17", "db-data-17"), 17)
+
+
+@st.composite
+def upgrade_requests(draw: st.DrawFn) -> UpgradeRequest:
+    """From either server, or with DB_IMAGE changed in `.env` already; to any state."""
+    selected = draw(st.sampled_from([UPGRADE.source, UPGRADE.target, DatabaseServer("postgres:17", "db-data")]))
+    return UpgradeRequest(UPGRADE, selected, VERSION, draw(TARGETS), draw(st.sampled_from([None, 10_000_000])))
+
+
 @st.composite
 def plans(draw: st.DrawFn) -> tuple[ObservedState, Plan]:
     site = draw(observed_sites())
-    kind = draw(st.sampled_from(["transition", "deploy", "rollback"]))
+    kind = draw(st.sampled_from(["transition", "deploy", "rollback", "upgrade", "upgrade-back"]))
+    if kind == "upgrade":
+        return site, plan_upgrade(site, draw(upgrade_requests()))
+    if kind == "upgrade-back":
+        return site, plan_upgrade_back(site, draw(upgrade_requests()))
     if kind == "transition":
         return site, plan_transition(site, draw(TARGETS))
     if kind == "rollback":
@@ -72,7 +99,10 @@ def test_the_gate_never_opens_before_the_last_verification(case: tuple[ObservedS
             before, after = plan.steps[:index], plan.steps[index + 1 :]
             assert isinstance(before[-1], VerifyCore)
             assert not any(
-                isinstance(later, StartServices | StopServices | Migrate | ProveMigrations | VerifyCore)
+                isinstance(
+                    later,
+                    StartServices | StopServices | Migrate | ProveMigrations | VerifyCore | ProveCopy | SelectServer,
+                )
                 for later in after
             )
 
@@ -163,3 +193,70 @@ def test_no_step_has_an_empty_list_of_services(kind: type[StartServices | StopSe
 def test_every_step_says_why(case: tuple[ObservedState, Plan]) -> None:
     _, plan = case
     assert all(step.cause for step in plan.steps)
+
+
+@given(observed_sites(), upgrade_requests())
+def test_databases_are_copied_only_while_nothing_but_the_database_works_with_them(
+    site: ObservedState, request: UpgradeRequest
+) -> None:
+    plan = plan_upgrade(site, request)
+    for index, step in enumerate(plan.steps):
+        if isinstance(step, DumpServer | RestoreServer | ProveCopy):
+            at_that_time = simulate(site, plan.steps[:index])
+            assert at_that_time.group_is_off(ServiceGroup.GRAASP)
+            assert at_that_time.group_is_off(ServiceGroup.ADMINISTRATION)
+            assert at_that_time.group_is_on(ServiceGroup.DATABASE)
+            assert at_that_time.gate is Gate.CLOSED
+
+
+@given(observed_sites(), upgrade_requests())
+def test_a_newer_server_is_selected_only_when_proven_and_while_no_server_runs(
+    site: ObservedState, request: UpgradeRequest
+) -> None:
+    plan = plan_upgrade(site, request)
+    for index, step in enumerate(plan.steps):
+        if isinstance(step, SelectServer) and step.server == UPGRADE.target:
+            before = plan.steps[:index]
+            assert simulate(site, before).group_is_off(ServiceGroup.DATABASE)
+            assert [
+                type(s) for s in before if isinstance(s, StartNewServer | RestoreServer | ProveCopy | StopNewServer)
+            ] == [
+                StartNewServer,
+                RestoreServer,
+                ProveCopy,
+                StopNewServer,
+            ]
+
+
+@given(observed_sites(), upgrade_requests())
+def test_the_way_back_selects_the_old_server_before_it_starts_one_and_discards_only_the_new(
+    site: ObservedState, request: UpgradeRequest
+) -> None:
+    plan = plan_upgrade_back(site, request)
+    selected = request.selected
+    for index, step in enumerate(plan.steps):
+        if isinstance(step, SelectServer):
+            assert simulate(site, plan.steps[:index]).group_is_off(ServiceGroup.DATABASE) or (
+                request.selected.volume == UPGRADE.source.volume
+            )
+            selected = step.server
+        if isinstance(step, DiscardNewServer):
+            assert selected == UPGRADE.source
+        if isinstance(step, StartServices) and step.group is ServiceGroup.DATABASE:
+            assert selected == UPGRADE.source
+
+
+@given(observed_sites(), upgrade_requests(), TARGETS, st.data())
+def test_an_upgrade_that_fails_at_any_step_can_be_gone_on_with_and_gone_back_from(
+    site: ObservedState, request: UpgradeRequest, came_from: InfraState, data: st.DataObject
+) -> None:
+    plan = plan_upgrade(site, request)
+    done = plan.steps[: data.draw(st.integers(0, len(plan.steps)))]
+    left_behind = simulate(site, done)
+    selected = next((s.server for s in reversed(done) if isinstance(s, SelectServer)), request.selected)
+    left = replace(request, selected=selected)
+    again = plan_upgrade(left_behind, left)
+    assert len(again.steps) <= len(plan.steps)
+    assert classify(simulate(left_behind, again.steps)) == InState(request.end)
+    back = plan_upgrade_back(left_behind, replace(left, end=came_from))
+    assert classify(simulate(left_behind, back.steps)) == InState(came_from)

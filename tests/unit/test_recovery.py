@@ -12,7 +12,7 @@ from graasp_local.recovery import WrittenSince
 from graasp_local.states import Gate, InfraState
 from graasp_local.steps import step_name
 from graasp_local.version import Version
-from graasp_local.walk_records import read_walks, unfinished_deployment
+from graasp_local.walk_records import read_walks, unfinished_walk
 from graasp_local.walks import OnFailure, deployment_plan
 from tests.unit.fakes import FakeWorld
 from tests.unit.sites import site_in
@@ -93,7 +93,7 @@ def test_a_way_back_that_was_killed_goes_on_by_either_command(running: FakeWorld
     ended = ended_of(events_of(running, lambda seen: planner(running.world, seen)))
     assert ended.exit_code is ExitCode.DONE, ended.problem
     assert (ended.state, ended.version, len(running.state.applied)) == ("running", "1.0.0", 2)
-    assert unfinished_deployment(read_walks(running.world.site.journal_directory)) is None
+    assert unfinished_walk(read_walks(running.world.site.journal_directory)) is None
 
 
 def test_whoever_deploys_instead_of_going_on_back_keeps_what_was_written(running: FakeWorld) -> None:

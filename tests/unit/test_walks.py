@@ -17,7 +17,7 @@ from graasp_local.plan import DeployRequest, plan_deploy, plan_transition
 from graasp_local.states import Gate, Health, InfraState, Status
 from graasp_local.steps import step_name
 from graasp_local.version import Version
-from graasp_local.walk_records import read_walks, uncertain_migration, unfinished_deployment
+from graasp_local.walk_records import read_walks, uncertain_migration, unfinished_walk
 from tests.unit.fakes import FakeMigrationRun, FakeWorld
 from tests.unit.sites import site_in
 from tests.unit.walking import deploy, deploying, ended_of, events_of, killed_at
@@ -372,7 +372,7 @@ def test_a_failed_deployment_costs_downtime_only(running: FakeWorld, spoil: Call
     assert any(isinstance(event, RollbackStarted) for event in events)
     assert ended.downtime_seconds is not None
     assert len(ended.problem) == 3
-    assert unfinished_deployment(read_walks(running.world.site.journal_directory)) is None
+    assert unfinished_walk(read_walks(running.world.site.journal_directory)) is None
 
 
 def test_the_database_of_a_failed_deployment_is_kept_under_another_name(running: FakeWorld) -> None:
@@ -444,7 +444,7 @@ def test_a_killed_walk_is_resumed_from_any_step(running: FakeWorld, name: str) -
     ended = ended_of(events_of(running, lambda seen: recovery.resume_plan(running.world, seen), on_failure=ROLLBACK))
     assert ended.exit_code is ExitCode.DONE
     assert (ended.state, ended.version) == ("running", "1.1.0")
-    assert unfinished_deployment(read_walks(running.world.site.journal_directory)) is None
+    assert unfinished_walk(read_walks(running.world.site.journal_directory)) is None
 
 
 @pytest.mark.parametrize("name", TOUCHING)

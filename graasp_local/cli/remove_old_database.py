@@ -1,0 +1,53 @@
+"""`graasp-local remove-old-database`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from graasp_local.cli.context import Context, pass_context, print_json
+from graasp_local.errors import Refused, UsageError
+
+
+@click.command("remove-old-database")
+@click.option("--volume", help="This one only. Default: every old volume of the site's database.")
+@click.option("--confirm", metavar="SITE", help="The site's name, instead of typing it when asked.")
+@click.option("--json", "json_object", is_flag=True, help="One JSON object: what was removed.")
+@pass_context
+def command(context: Context, volume: str | None, confirm: str | None, *, json_object: bool) -> None:
+    """Remove what an upgrade of Postgres has kept: the volume that the database was on before, and its dump.
+
+    There is no way back to the older major then. The volume that the site works with is never removed.
+    """
+    from graasp_local import upgrades
+    from graasp_local.world import InterruptionFlag
+
+    world = context.world(InterruptionFlag())
+    old = upgrades.old_volumes(world, volume)
+    removed: list[str] = []
+    if old:
+        for name, major in old.items():
+            click.echo(f"{name}: {f'Postgres {major}' if major else 'no database files'}", err=True)
+        _require_the_sites_name(world.site.settings.project, confirm)
+        for line in upgrades.remove_old(world, old, "graasp-local remove-old-database"):
+            removed.append(line)
+            click.echo(line, err=True)
+    if json_object:
+        print_json({"removed": sorted(old)})
+    elif not removed:
+        click.echo("Nothing to remove: the site keeps no old database.")
+
+
+def _require_the_sites_name(name: str, given: str | None) -> None:
+    if given is None:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise UsageError(
+                "Removing data needs the site's name.",
+                "Nothing was removed.",
+                f"Add `--confirm {name}` if you mean it.",
+            )
+        question = f"Type the site's name ({name}) to remove this for good"
+        given = click.prompt(question, default="", show_default=False, err=True)
+    if given != name:
+        raise Refused("That is not the site's name.", "Nothing was removed.")

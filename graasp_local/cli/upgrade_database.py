@@ -1,0 +1,56 @@
+"""`graasp-local upgrade-database --to 17`."""
+
+from __future__ import annotations
+
+import click
+
+from graasp_local.cli import options
+from graasp_local.cli.context import Context, pass_context
+
+
+@click.command("upgrade-database")
+@click.option("--to", "major", type=click.IntRange(10, 99), help="The major of Postgres. Default: that of the image.")
+@click.option("--image", help="The image. Default: DB_IMAGE in .env if it is of that major, else one like the old.")
+@options.dry_run
+@options.json_lines
+@options.yes
+@options.on_failure
+@click.option(
+    "--drain-limit",
+    type=click.FloatRange(0, 3600),
+    default=10.0,
+    show_default=True,
+    help="Seconds for requests in flight.",
+)
+@options.lock_wait
+@pass_context
+def command(
+    context: Context,
+    major: int | None,
+    image: str | None,
+    *,
+    dry_run: bool,
+    json_lines: bool,
+    yes: bool,
+    on_failure: str,
+    drain_limit: float,
+    lock_wait: float,
+) -> None:
+    """Take the database to a newer major of Postgres: 15 to 16 or 17, 16 to 17.
+
+    A newer server is filled beside the old one and proven to hold the same; only then the site starts on it. Visitors
+    see the maintenance page meanwhile, and umami is off too. The old volume is kept as it was.
+    """
+    from graasp_local import upgrades
+    from graasp_local.cli.walking import How, walk
+
+    wanted = upgrades.WantedUpgrade(major, image, drain_limit)
+    words = [*(["--to", str(major)] if major else []), *(["--image", image] if image else [])]
+    walk(
+        context,
+        f"upgrade-database-{major}" if major else "upgrade-database",
+        " ".join(["graasp-local upgrade-database", *words]),
+        How(dry_run=dry_run, as_json=json_lines, ask=not yes and not json_lines, lock_wait=lock_wait),
+        lambda world: lambda observed: upgrades.upgrade_plan(world, observed, wanted),
+        on_failure,
+    )

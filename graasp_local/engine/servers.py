@@ -1,0 +1,311 @@
+"""Containers and volumes of database servers, as graasp_local.server_ports.ServerContainers wants them.
+
+The newer server is a one-off container of the same service, so that it has the settings, limits and networks that the
+site gives to its database; only image and volume differ. Refuses to remove the volume that is selected.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import tarfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+from graasp_local.engine import images
+from graasp_local.engine.addresses import engine_host
+from graasp_local.engine.client import engine_errors
+from graasp_local.engine.docker_engine import DockerEngine
+from graasp_local.engine.listing import PROJECT_LABEL
+from graasp_local.engine.observe import ONE_OFF_LABEL, SERVICE_LABEL
+from graasp_local.errors import NeedsYou
+from graasp_local.ports import ImageFact
+from graasp_local.server import FIRST_VOLUME, DatabaseServer, first_volume, major_of_image
+from graasp_local.site import Site
+from graasp_local.states import Health
+
+NEW_SERVER_LABEL = "org.graasp.new-server"
+DATA_DIRECTORY = "/var/lib/postgresql/data"
+_STOP_SECONDS = 60
+_LOG_LINES = 12
+
+# The password comes out of the container's own environment: it is on no command line, on neither side.
+_AS_SUPERUSER = 'export PGPASSWORD="${POSTGRES_PASSWORD:-$(cat "$POSTGRES_PASSWORD_FILE")}" PGUSER=postgres; '
+_DUMP = _AS_SUPERUSER + 'exec pg_dump --host="$0" --format=custom --compress=1 --lock-wait-timeout=30000 "$1"'
+_DUMP_ROLES = _AS_SUPERUSER + 'exec pg_dumpall --host="$0" --roles-only'
+_RESTORE = "export PGUSER=postgres PGOPTIONS='-c maintenance_work_mem=128MB'; exec pg_restore --exit-on-error "
+_RESTORE_ROLES = (
+    "sed '/^CREATE ROLE postgres;$/d' | exec psql --username=postgres --no-psqlrc --quiet --set=ON_ERROR_STOP=1"
+)
+_ANALYZE = "exec vacuumdb --username=postgres --all --analyze-only --quiet"
+
+
+class DockerServers:
+    """The servers of one site. Works with the engine, and the Compose, that the walk works with."""
+
+    def __init__(self, site: Site, engine: DockerEngine) -> None:
+        self._site = site
+        self._engine = engine
+
+    def data_major(self) -> int | None:
+        return self._major_on(self._site.database_server.volume)
+
+    def image_major(self, image: str) -> int | None:
+        from docker.errors import ImageNotFound
+
+        with engine_errors():
+            try:
+                found = self._engine.client.api.inspect_image(image)  # type: ignore[no-untyped-call]
+            except ImageNotFound:
+                return major_of_image(image)
+        variables = dict(entry.partition("=")[::2] for entry in found["Config"].get("Env") or [])
+        said = str(variables.get("PG_MAJOR", ""))
+        return int(said) if said.isdecimal() else major_of_image(image)
+
+    def running_image(self) -> str | None:
+        container = self._service_container()
+        return None if container is None else str(container["Image"])
+
+    def image_fact(self, image: str) -> ImageFact:
+        with engine_errors():
+            return images.image_fact(self._engine.client, self._service, image)
+
+    def layout_problems(self, target: DatabaseServer) -> tuple[str, ...]:
+        self._site.prepare()
+        return layout_problems(self._engine.compose.config(target), self._service, target)
+
+    def volumes(self) -> Mapping[str, int | None]:
+        first = first_volume(self._site.settings.project)
+        with engine_errors():
+            filters = {"label": f"{PROJECT_LABEL}={self._site.settings.project}"}
+            found = self._engine.client.api.volumes(filters=filters)["Volumes"] or []
+        names = sorted(volume["Name"] for volume in found)
+        return {name: self._major_on(name) for name in names if name == first or name.startswith(f"{first}-")}
+
+    def remove_volume(self, volume: str) -> None:
+        from docker.errors import APIError, NotFound
+
+        if volume == self._site.database_server.volume:
+            raise ValueError(f"{volume} is the volume that the site works with")
+        with engine_errors():
+            try:
+                self._engine.client.api.remove_volume(volume)
+            except NotFound:
+                pass
+            except APIError as error:
+                raise NeedsYou(f"The volume {volume} cannot be removed: {error.explanation}.") from error
+
+    def start_new(self, server: DatabaseServer) -> None:
+        self.discard_new(server)
+        self._site.prepare()
+        labels = {NEW_SERVER_LABEL: server.volume}
+        self._engine.compose.run_detached(self._service, server, labels, publish=[("127.0.0.1:", 5432)])
+
+    def new_health(self) -> Health | None:
+        container = self._new_container()
+        if container is None or container["State"] != "running":
+            return None
+        with engine_errors():
+            state = self._engine.client.api.inspect_container(container["Id"])["State"]
+        return Health(state["Health"]["Status"]) if "Health" in state else Health.NONE
+
+    def new_log(self) -> tuple[str, ...]:
+        container = self._new_container()
+        if container is None:
+            return ()
+        with engine_errors():
+            text = self._engine.client.api.logs(container["Id"], tail=_LOG_LINES, stream=False)
+        return tuple(text.decode(errors="replace").splitlines())
+
+    def new_address(self) -> tuple[str, int]:
+        """Where the newer server is reached from here. Raises NeedsYou."""
+        container = self._new_container()
+        for port in container["Ports"] if container else ():
+            if port["PrivatePort"] == 5432 and port.get("PublicPort"):
+                return engine_host(), int(port["PublicPort"])
+        raise NeedsYou("The newer database server has no port on this machine's loopback address.")
+
+    def stop_new(self) -> None:
+        for container in self._new_containers():
+            with engine_errors():
+                self._engine.client.api.stop(container["Id"], timeout=_STOP_SECONDS)
+                self._engine.client.api.remove_container(container["Id"], v=True)
+
+    def discard_new(self, server: DatabaseServer) -> None:
+        if server.volume == self._site.database_server.volume:
+            raise ValueError(f"{server.volume} is the volume that the site works with")
+        for container in self._new_containers():
+            with engine_errors():
+                self._engine.client.api.remove_container(container["Id"], v=True, force=True)
+        # The service's own container may still be one of a switch that was taken back.
+        used = self._service_container()
+        if used is not None and used["State"] != "running" and _mounts(used, server.volume):
+            with engine_errors():
+                self._engine.client.api.remove_container(used["Id"], v=True)
+        self.remove_volume(server.volume)
+
+    def dump(self, database: str | None, file: Path) -> DockerToolRun:
+        script = _DUMP_ROLES if database is None else _DUMP
+        command = self._exec(script, self._service, *([] if database is None else [database]))
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as output:
+            return DockerToolRun(command, stdin=None, stdout=output)
+
+    def restore(self, database: str | None, file: Path) -> DockerToolRun:
+        if database is None:
+            script = _RESTORE_ROLES
+        elif database == "postgres":
+            script = _RESTORE + "--dbname=postgres"
+        else:
+            script = _RESTORE + "--create --dbname=postgres"
+        with file.open("rb") as source:
+            return DockerToolRun(self._exec(script), stdin=source, stdout=None)
+
+    def learn_statistics(self) -> DockerToolRun:
+        return DockerToolRun(self._exec(_ANALYZE), stdin=None, stdout=None)
+
+    @property
+    def _service(self) -> str:
+        return self._site.database_service.name
+
+    def _exec(self, script: str, *words: str) -> list[str]:
+        container = self._new_container()
+        if container is None:
+            raise NeedsYou("The newer database server is gone.")
+        return ["docker", "exec", "--interactive", container["Id"], "sh", "-c", script, *words]
+
+    def _new_containers(self) -> list[dict[str, Any]]:
+        return [c for c in self._engine.containers() if NEW_SERVER_LABEL in c["Labels"]]
+
+    def _new_container(self) -> dict[str, Any] | None:
+        return next(iter(self._new_containers()), None)
+
+    def _service_container(self) -> dict[str, Any] | None:
+        return next(
+            (
+                container
+                for container in self._engine.containers()
+                if container["Labels"].get(SERVICE_LABEL) == self._service
+                and container["Labels"].get(ONE_OFF_LABEL) != "True"
+            ),
+            None,
+        )
+
+    def _major_on(self, volume: str) -> int | None:
+        """Read out of a container that has the volume, running or not; where there is none, one is made for it."""
+        from docker.errors import NotFound
+
+        with engine_errors():
+            for container in self._engine.containers():
+                for destination in _mounts(container, volume):
+                    return self._major_in(container["Id"], destination)
+            try:
+                self._engine.client.api.inspect_volume(volume)
+            except NotFound:
+                return None
+            with self._container_with(volume) as made:
+                return self._major_in(made, DATA_DIRECTORY) if made else None
+
+    @contextmanager
+    def _container_with(self, volume: str) -> Iterator[str | None]:
+        """A container that is never started, of any image that is here: only its mount is of use."""
+        client = self._engine.client
+        here = client.api.images(quiet=True)
+        if not here:
+            yield None
+            return
+        host = client.api.create_host_config(binds=[f"{volume}:{DATA_DIRECTORY}:ro"])
+        labels = {"org.graasp.purpose": "read-major"}
+        container = client.api.create_container(here[0], command=["true"], host_config=host, labels=labels)
+        try:
+            yield container["Id"]
+        finally:
+            client.api.remove_container(container["Id"], force=True)
+
+    def _major_in(self, container: str, directory: str) -> int | None:
+        from docker.errors import NotFound
+
+        for path in (f"{directory}/PG_VERSION", f"{directory}/pgdata/PG_VERSION"):
+            with suppress(NotFound):
+                chunks, _ = self._engine.client.api.get_archive(container, path)
+                return major_in(b"".join(chunks))
+        return None
+
+
+class DockerToolRun:
+    """A dump or a restore by `docker exec`: what it says on stderr is kept, and read when it has ended."""
+
+    def __init__(self, command: list[str], stdin: IO[bytes] | None, stdout: IO[bytes] | None) -> None:
+        # A descriptor of our own on the same open file: its position is how far the command has come.
+        self._file = os.dup((stdin or stdout).fileno()) if stdin or stdout else None  # type: ignore[union-attr]
+        self._said = io.BytesIO()
+        self._process = subprocess.Popen(
+            command,
+            stdin=stdin or subprocess.DEVNULL,
+            stdout=stdout or subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        if self._process.stderr is not None:
+            os.set_blocking(self._process.stderr.fileno(), False)
+
+    def exit_code(self) -> int | None:
+        self._listen()
+        code = self._process.poll()
+        if code is not None:
+            self._listen()
+        return code
+
+    def bytes_done(self) -> int:
+        return 0 if self._file is None else os.lseek(self._file, 0, os.SEEK_CUR)
+
+    def complaint(self) -> str:
+        lines = [line.strip() for line in self._said.getvalue().decode(errors="replace").splitlines() if line.strip()]
+        telling = [line for line in lines if "rror" in line or "FATAL" in line] or lines
+        return telling[0] if telling else "it gave no reason"
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def _listen(self) -> None:
+        """Read what is there, so that a talkative command never waits for us."""
+        if self._process.stderr is not None:
+            while chunk := self._process.stderr.read(65536):
+                self._said.write(chunk)
+
+
+def major_in(archive: bytes) -> int | None:
+    """The major in a tar archive of a `PG_VERSION` file. Pure."""
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        for member in tar:
+            stream = tar.extractfile(member)
+            text = stream.read(16).decode(errors="replace").strip() if stream else ""
+            # Before 10 a major was two numbers, such as 9.6.
+            return int(text.partition(".")[0]) if text.partition(".")[0].isdecimal() else None
+    return None
+
+
+def layout_problems(config: Mapping[str, Any], service: str, target: DatabaseServer) -> tuple[str, ...]:
+    """Why these compose files would not put a server in the old one's place, a sentence each. Pure.
+
+    `config` is what Compose makes of them when it is told of the server.
+    """
+    definition = config["services"][service]
+    if definition.get("image") != target.image:
+        return (f"compose.override.yaml sets the image of {service}: take it out, and set DB_IMAGE in .env instead.",)
+    mounts: list[dict[str, Any]] = definition.get("volumes", [])
+    mount = next((m for m in mounts if m.get("target") == DATA_DIRECTORY), {})
+    volume = config.get("volumes", {}).get(mount.get("source", ""), {}) if mount.get("type") == "volume" else {}
+    if volume.get("name") != target.volume:
+        return (f"compose.override.yaml gives {service} another volume than {FIRST_VOLUME}, which cannot be changed.",)
+    if volume.get("driver", "local") != "local" or volume.get("driver_opts") or volume.get("external"):
+        return (f"compose.override.yaml says where {FIRST_VOLUME} lies: a new volume would lie in the same place.",)
+    return ()
+
+
+def _mounts(container: Mapping[str, Any], volume: str) -> tuple[str, ...]:
+    """Where a container has the volume."""
+    return tuple(mount["Destination"] for mount in container["Mounts"] if mount.get("Name") == volume)

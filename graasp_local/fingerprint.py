@@ -1,0 +1,78 @@
+"""What a whole database server holds, in a form that can be compared with another server's.
+
+Decides whether one server is a true copy of another, and says how it is not. Never holds a secret: a role's password
+hash and the content of tables are in it as digests only. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+_MOST_SAID = 8
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseFingerprint:
+    """One database: `facts` from what each thing is called ("table public.item") to what is true of it.
+
+    `extensions` from name to version: a newer server brings newer ones, so these alone may differ.
+    """
+
+    facts: Mapping[str, str]
+    extensions: Mapping[str, str]
+    tables: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFingerprint:
+    """All roles of a server and all its databases, by name."""
+
+    roles: Mapping[str, str]
+    databases: Mapping[str, DatabaseFingerprint]
+
+
+def differences(old: ServerFingerprint, new: ServerFingerprint) -> tuple[str, ...]:
+    """In what `new` is no true copy of `old`, a sentence each; empty when it is one."""
+    found = [*_differing("", "role ", old.roles, new.roles), *_missing("database ", old.databases, new.databases)]
+    for name in sorted(old.databases.keys() & new.databases.keys()):
+        before, after = old.databases[name], new.databases[name]
+        found += _differing(f"{name}: ", "", before.facts, after.facts)
+        found += _missing(f"{name}: extension ", before.extensions, after.extensions)
+        found += [
+            f"{name}: extension {extension} is {after.extensions[extension]} and was {version}."
+            for extension, version in sorted(before.extensions.items())
+            if extension in after.extensions and _numbers(after.extensions[extension]) < _numbers(version)
+        ]
+    more = len(found) - _MOST_SAID
+    return (*found[:_MOST_SAID], *((f"And {more} more.",) if more > 0 else ()))
+
+
+def described(old: ServerFingerprint, new: ServerFingerprint) -> Iterator[str]:
+    """What was found to be the same, a line for each database; extensions with the version that they had and have."""
+    for name, database in sorted(new.databases.items()):
+        before = old.databases[name].extensions
+        extensions = ", ".join(
+            f"{extension} {version}" if before[extension] == version else f"{extension} {before[extension]} → {version}"
+            for extension, version in sorted(database.extensions.items())
+        )
+        yield f"{name}: {database.tables} table(s), {database.rows} row(s), {extensions}"
+
+
+def _differing(place: str, kind: str, old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    return _missing(place + kind, old, new) + [
+        f"{place}{kind}{name} is not the same: {old[name]} before, {new[name]} now."
+        for name in sorted(old.keys() & new.keys())
+        if old[name] != new[name]
+    ]
+
+
+def _missing(prefix: str, old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:
+    return [f"{prefix}{name} is missing." for name in sorted(old.keys() - new.keys())] + [
+        f"{prefix}{name} was not there before." for name in sorted(new.keys() - old.keys())
+    ]
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())

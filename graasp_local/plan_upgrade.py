@@ -1,0 +1,145 @@
+"""Which steps lead from one major of Postgres to a newer one, and back.
+
+The newer server is filled beside the old one, proven to hold the same, and only then selected: that one write is what
+makes the change, and the old volume is never written to. This is the one walk that stops umami as well, since its
+database is on the same server. Refuses nothing and asks nobody. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from graasp_local.plan import Plan, plan_transition
+from graasp_local.plan_parts import closing, edge_is_ready, needs_start
+from graasp_local.server import DatabaseServer, Upgrade, Way
+from graasp_local.simulate import simulate
+from graasp_local.states import TABLE, Gate, InfraState, ObservedState, ServiceGroup
+from graasp_local.steps import Drain, EndSessions, StartServices, Step, StopServices, VerifyCore
+from graasp_local.upgrade_steps import (
+    CheckUpgrade,
+    DiscardNewServer,
+    DumpServer,
+    ProveCopy,
+    PullServer,
+    RecordUpgrade,
+    RestoreServer,
+    SelectServer,
+    StartNewServer,
+    StopNewServer,
+)
+from graasp_local.version import Version
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeRequest:
+    """What is wanted, and what an upgrade starts from.
+
+    `selected` is the server that services are started with now. `version` is what core has to say it is; None on a
+    site that nothing was deployed to. `end` is the state to end in. `size_bytes` is that of all databases, None while
+    the server is off. `drain_limit` is in seconds.
+    """
+
+    upgrade: Upgrade
+    selected: DatabaseServer
+    version: Version | None
+    end: InfraState
+    size_bytes: int | None = None
+    drain_limit: float = 10.0
+
+
+def plan_upgrade(observed: ObservedState, request: UpgradeRequest) -> Plan:
+    """The walk: check, start the newer server, close, stop, dump, restore, prove, select, start, verify, open.
+
+    Once the newer server is selected, by this walk or by one that was cut off, only what comes after it is left.
+    """
+    upgrade = request.upgrade
+    steps: list[Step] = []
+    if request.selected != upgrade.target:
+        steps = _copy(observed, request)
+    steps += _to_the_end(simulate(observed, steps), request)
+    steps.append(RecordUpgrade(upgrade, "what is kept of the old server must not be forgotten"))
+    return Plan(request.end, tuple(steps), upgrade=upgrade)
+
+
+def plan_upgrade_back(observed: ObservedState, request: UpgradeRequest) -> Plan:
+    """Back to the old server and to the state `end`, from wherever an upgrade stopped."""
+    upgrade = request.upgrade
+    steps: list[Step] = []
+    if request.selected.volume != upgrade.source.volume:
+        if observed.gate is not Gate.CLOSED or not edge_is_ready(observed):
+            steps += closing(observed, "visitors must not meet a site that is being put back")
+        steps += _stops(observed, f"it is on Postgres {upgrade.target_major}")
+        steps += _stop_database(observed, f"the site goes back to Postgres {upgrade.source_major}")
+    if request.selected != upgrade.source:
+        steps.append(SelectServer(upgrade.source, upgrade.source_major, "its volume is as it was"))
+    steps.append(DiscardNewServer(upgrade, "it is a copy that nobody works with"))
+    steps += _to_the_end(simulate(observed, steps), request)
+    return Plan(request.end, tuple(steps), upgrade=replace(upgrade, way=Way.BACK))
+
+
+def _copy(observed: ObservedState, request: UpgradeRequest) -> list[Step]:
+    upgrade = request.upgrade
+    database_is_on = observed.group_is_on(ServiceGroup.DATABASE)
+    start_new = StartNewServer(upgrade, "what it lacks shows before anything is closed")
+    steps: list[Step] = [
+        CheckUpgrade(upgrade, "whatever can be found wrong is found while visitors are served"),
+        PullServer(upgrade, "nothing is downloaded while the site is closed"),
+    ]
+    if database_is_on:
+        steps.append(start_new)
+    if observed.gate is not Gate.CLOSED or not edge_is_ready(observed):
+        steps += closing(observed, "nobody may write while the databases are copied")
+    if observed.gate is Gate.OPEN and not observed.group_is_off(ServiceGroup.GRAASP):
+        steps.append(Drain(request.drain_limit, "core cuts its requests when it stops"))
+    steps += _stops(observed, "its database is on this server")
+    if not database_is_on:
+        steps += _start_old_server(observed, request)
+        steps.append(start_new)
+    size = request.size_bytes
+    steps += [
+        EndSessions("a statement left over from a migration that was killed may hold locks"),
+        DumpServer(upgrade, size, "the files of one major cannot be read by another"),
+        RestoreServer(upgrade, size, "Postgres fills the new volume itself; the old one is only read"),
+        ProveCopy(upgrade, size, "what is not proven to be the same is not selected"),
+    ]
+    steps += _stop_database(simulate(observed, steps), f"Postgres {upgrade.target_major} takes over")
+    steps += [
+        StopNewServer(upgrade, "two servers must never have one volume"),
+        SelectServer(upgrade.target, upgrade.target_major, "from here on the databases are there"),
+    ]
+    return steps
+
+
+def _start_old_server(observed: ObservedState, request: UpgradeRequest) -> list[Step]:
+    steps: list[Step] = []
+    stuck = tuple(service.name for service in observed.in_group(ServiceGroup.DATABASE) if service.is_stuck)
+    if stuck:
+        steps.append(StopServices(ServiceGroup.DATABASE, stuck, "it runs but does not answer"))
+    if request.selected != request.upgrade.source:
+        steps.append(SelectServer(request.upgrade.source, request.upgrade.source_major, "the data is still on it"))
+    names = tuple(s.name for s in simulate(observed, steps).in_group(ServiceGroup.DATABASE) if needs_start(s))
+    return [*steps, StartServices(ServiceGroup.DATABASE, names, "what is on it can only be read through it")]
+
+
+def _stops(observed: ObservedState, cause: str) -> list[Step]:
+    """Everything that works with the server, umami too."""
+    steps: list[Step] = []
+    for group in (ServiceGroup.GRAASP, ServiceGroup.ADMINISTRATION):
+        names = tuple(service.name for service in observed.in_group(group) if not service.is_off)
+        if names:
+            steps.append(StopServices(group, names, cause))
+    return steps
+
+
+def _stop_database(observed: ObservedState, cause: str) -> list[Step]:
+    names = tuple(service.name for service in observed.in_group(ServiceGroup.DATABASE) if not service.is_off)
+    return [StopServices(ServiceGroup.DATABASE, names, cause)] if names else []
+
+
+def _to_the_end(observed: ObservedState, request: UpgradeRequest) -> list[Step]:
+    """From a selected server to the state that is wanted; core is verified behind a gate that stays closed too."""
+    steps: list[Step] = [*plan_transition(observed, request.end, request.version).steps]
+    starts_core = any(isinstance(step, StartServices) and step.group is ServiceGroup.GRAASP for step in steps)
+    if starts_core and TABLE[request.end].gate is Gate.CLOSED:
+        steps.append(VerifyCore(request.version, "a server that core cannot work with is not kept"))
+    return steps
