@@ -23,7 +23,8 @@ def accepts_connections(host: str, port: int) -> bool:
     from psycopg import pq
 
     conninfo = f"host={host} port={port} dbname=postgres connect_timeout=5"
-    return pq.PGconn.ping(conninfo.encode()) is pq.Ping.OK
+    # Compared by value: the compiled libpq wrapper answers with a plain number.
+    return int(pq.PGconn.ping(conninfo.encode())) == int(pq.Ping.OK)
 
 
 def once_it_answers(
