@@ -15,6 +15,7 @@ from testcontainers.community.postgres import PostgresContainer
 from graasp_local.errors import NeedsYou
 from graasp_local.migrations import AppliedMigration
 from graasp_local.postgres import PostgresDatabase
+from graasp_local.postgres_address import accepts_connections
 
 IMAGE = "localhost/graasp-demo/postgres:15"
 PASSWORD = "a-test-password"
@@ -77,6 +78,11 @@ def test_a_wrong_password_is_said_to_be_one(server: PostgresContainer) -> None:
     with pytest.raises(NeedsYou) as failed:
         wrong.applied_migrations()
     assert "POSTGRES_PASSWORD" in failed.value.next_step
+
+
+def test_a_server_accepts_connections_or_not_whatever_the_password(server: PostgresContainer) -> None:
+    assert accepts_connections(server.get_container_host_ip(), int(server.get_exposed_port(5432))) is True
+    assert accepts_connections("127.0.0.1", 1) is False
 
 
 def test_a_server_that_is_away_is_said_to_be(server: PostgresContainer) -> None:
