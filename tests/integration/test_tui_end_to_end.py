@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 COMMAND = [sys.executable, "-m", "graasp_local.cli.main"]
-GIVE_UP_SECONDS = 90.0
+GIVE_UP_SECONDS = 240.0
 
 
 def free_port() -> int:

@@ -430,3 +430,35 @@ def test_what_a_walk_starts_does_not_hear_that_the_terminal_was_closed(access: F
     drive(access, steps)
     assert blocked
     assert all(signal.SIGHUP in signals for signals in blocked)
+
+
+async def click_on(pilot: Pilot[None], app: GraaspApp, text: str) -> None:
+    """Where this text stands on the screen."""
+    for y, line in enumerate(screen_text(app).splitlines()):
+        if text in line:
+            await pilot.click(offset=(line.index(text), y))
+            await pilot.pause(0.1)
+            return
+    raise AssertionError(f"{text} is not on the screen")
+
+
+def test_everything_can_be_clicked(access: FakeAccess) -> None:
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await click_on(pilot, app, "workers healthy")
+        assert app.selected_service == "workers"
+        await click_on(pilot, app, "restricted")
+        await until(pilot, lambda: isinstance(app.screen, PlanScreen) and "Go ahead" in screen_text(app))
+        await click_on(pilot, app, "Leave it")
+        assert isinstance(app.screen, Dashboard)
+        await click_on(pilot, app, "Deploy  s")
+        await until(pilot, lambda: "running now" in screen_text(app))
+        await click_on(pilot, app, "1.1.0")
+        await click_on(pilot, app, "See the plan")
+        await until(pilot, lambda: isinstance(app.screen, PlanScreen) and "Deploy 1.1.0" in screen_text(app))
+        await until(pilot, lambda: "Go ahead" in screen_text(app))
+        await click_on(pilot, app, "Go ahead")
+        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
+        await click_on(pilot, app, "earlier walks")
+        await until(pilot, lambda: "deploy --version 1.1.0" in screen_text(app))
+
+    drive(access, steps)

@@ -47,6 +47,10 @@ class InTerminalScreen(UiModal[None]):
         self.query_one("#words", Lines).show(lambda width: ())
 
     def on_input_submitted(self) -> None:
+        self.action_run()
+
+    def action_run(self) -> None:
+        """Run it, or copy it where it cannot be run from here."""
         if not self._may_run:
             self.action_copy()
             return
@@ -73,5 +77,5 @@ class InTerminalScreen(UiModal[None]):
         return (command, plain(self._row.summary, Tone.QUIET), (), *wrapped(where, width))
 
     def _keys(self, width: int) -> tuple[Line, ...]:
-        run = (("enter", "Run it", ""),) if self._may_run else ()
+        run = (("enter", "Run it", "screen.run"),) if self._may_run else ()
         return (key_line((*run, ("^y", "Copy it", "screen.copy"), ("esc", "Leave it", "screen.close")), (), width),)

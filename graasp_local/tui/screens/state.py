@@ -48,6 +48,10 @@ class StateScreen(UiModal[None]):
         self.dismiss(None)
         self.ui.plan(ChangeState(InfraState(message.key)))
 
+    def action_choose(self) -> None:
+        """What enter does on a row."""
+        self.query_one(Rows).action_choose()
+
     def _say(self, state: InfraState) -> None:
         view = self.ui.view
         if view is not None:
@@ -55,4 +59,4 @@ class StateScreen(UiModal[None]):
             self.query_one("#words", Lines).show(lambda width: wrapped(words, width, Tone.QUIET, "  ")[:4])
 
     def _keys(self, width: int) -> tuple[Line, ...]:
-        return (key_line((("enter", "See the plan", "app.noop"), ("esc", "Leave it", "screen.close")), (), width),)
+        return (key_line((("enter", "See the plan", "screen.choose"), ("esc", "Leave it", "screen.close")), (), width),)

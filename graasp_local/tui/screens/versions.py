@@ -73,6 +73,10 @@ class VersionsScreen(UiModal[None]):
     def on_rows_chosen(self, message: Rows.Chosen) -> None:
         self._choose("")
 
+    def action_choose(self) -> None:
+        """What enter does in the field."""
+        self._choose(self.query_one(Input).value)
+
     def action_move(self, by: int) -> None:
         self.query_one(Rows).action_move(by)
 
@@ -111,5 +115,9 @@ class VersionsScreen(UiModal[None]):
 
     def _keys(self, width: int) -> tuple[Line, ...]:
         hold = "Hold behind the gate: yes" if self._hold else "Hold behind the gate: no"
-        hints = (("enter", "See the plan", ""), ("^t", hold, "screen.hold"), ("esc", "Leave it", "screen.close"))
+        hints = (
+            ("enter", "See the plan", "screen.choose"),
+            ("^t", hold, "screen.hold"),
+            ("esc", "Leave it", "screen.close"),
+        )
         return (key_line(hints, (), width),)
