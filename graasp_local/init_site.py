@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from graasp_local.errors import ConfigurationError
@@ -54,23 +55,46 @@ def _optional_line(option: Option, chosen: Mapping[str, str]) -> str:
     return f"#{option.key}={option.default}"
 
 
-def init_site(directory: Path, chosen: Mapping[str, str], demo: bool) -> Site:
-    """Make `directory` a site. Raises ConfigurationError if it is one already, or a chosen value is unusable."""
-    site = Site(directory.resolve())
+def refuse_existing(site: Site) -> None:
+    """Raises ConfigurationError where there is a site already."""
     if site.env_file.exists():
         raise ConfigurationError(
             f"{site.env_file} exists already.",
             "It was left as it is: its passwords belong to the site's database.",
             "Edit it by hand, or choose another directory.",
         )
+
+
+def init_site(directory: Path, chosen: Mapping[str, str], demo: bool) -> Site:
+    """Make `directory` a site, or leave nothing behind. Raises ConfigurationError if it is one already, or for a value.
+
+    Interrupted in the middle, it takes away again what it has made.
+    """
+    site = Site(directory.resolve())
+    refuse_existing(site)
     text = environment_text({**DEMO_SETTINGS, **chosen} if demo else chosen)
     parse_settings(text, str(site.env_file))
-    directory.mkdir(parents=True, exist_ok=True)
-    # Exclusive creation with the final mode: never overwritten, never readable by others, not even for a moment.
-    descriptor = os.open(site.env_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as stream:
-        stream.write(text)
-    if demo and not site.override_file.exists():
-        shutil.copy(stack_directory() / "compose" / "demo.override.yaml", site.override_file)
-    site.prepare()
+    missing = [parent for parent in (site.directory, *site.directory.parents) if not parent.exists()]
+    with ExitStack() as undo:
+        for parent in reversed(missing):  # removed last, deepest first, and only if nothing else is in them
+            undo.callback(_remove_empty, parent)
+        site.directory.mkdir(parents=True, exist_ok=True)
+        # Exclusive creation with the final mode: never overwritten, never readable by others, not even for a moment.
+        descriptor = os.open(site.env_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        undo.callback(site.env_file.unlink, missing_ok=True)
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(text)
+        if demo and not site.override_file.exists():
+            undo.callback(site.override_file.unlink, missing_ok=True)
+            shutil.copy(stack_directory() / "compose" / "demo.override.yaml", site.override_file)
+        for made in (site.own_directory, site.journal_directory):
+            if not made.exists():
+                undo.callback(shutil.rmtree, made, ignore_errors=True)
+        site.prepare()
+        undo.pop_all()
     return site
+
+
+def _remove_empty(directory: Path) -> None:
+    with suppress(OSError):
+        directory.rmdir()

@@ -2,54 +2,86 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 import click
 
 from graasp_local.cli.context import Context, pass_context
 
+if TYPE_CHECKING:
+    pass
+
 
 @click.command("init")
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False), required=False)
 @click.option("--url", help="Where visitors will find the site, such as https://graasp.school.example.")
-@click.option("--port", type=click.IntRange(1, 65535), help="The port that nginx listens on. Default: 80.")
-@click.option("--bind", help="The address that nginx listens on. Default: 0.0.0.0, all addresses.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), help="The port that nginx listens on. Default: 80; 8080 for https."
+)
+@click.option("--bind", help="The address that nginx listens on. Default: 0.0.0.0; 127.0.0.1 for https.")
+@click.option(
+    "--mail",
+    envvar="MAILER_CONNECTION",
+    metavar="SMTP-URL",
+    help="The mail server, smtp://host:port. One with a password is read from $MAILER_CONNECTION only.",
+)
+@click.option(
+    "--with", "parts", metavar="PART", multiple=True, help="Switch an optional part on; `none` for none of them."
+)
 @click.option("--project", help="The Compose project's name. Default: the directory's name.")
 @click.option("--demo", is_flag=True, help="Use the demo images (scripts/build-demo-images), on this machine only.")
+@click.option("-y", "--yes", is_flag=True, help="Ask nothing: take the defaults for what is not given.")
+@click.pass_context
 @pass_context
 def command(
     context: Context,
+    click_context: click.Context,
     directory: Path | None,
     url: str | None,
     port: int | None,
     bind: str | None,
+    mail: str | None,
+    parts: tuple[str, ...],
     project: str | None,
     *,
     demo: bool,
+    yes: bool,
 ) -> None:
-    """Make a new site in DIRECTORY (default: --site, else here). Never overwrites one."""
-    from graasp_local.init_site import default_project_name, init_site
+    """Make a new site in DIRECTORY (default: --site, else here). Never overwrites one.
+
+    On a terminal it asks for what the options do not say. Nothing is written before the last answer.
+    """
+    from graasp_local import new_site
+    from graasp_local.cli.asking import Given, ask, without_asking
+    from graasp_local.init_site import default_project_name, init_site, refuse_existing
+    from graasp_local.site import Site
+    from graasp_local.stack import stack_directory
+    from graasp_local.stack_variables import profiles_defined
 
     where = directory or context.named_site or Path.cwd()
+    refuse_existing(Site(where.resolve()))
+    from_command_line = click_context.get_parameter_source("mail") is click.core.ParameterSource.COMMANDLINE
+    if mail and from_command_line and new_site.has_password(mail):
+        raise click.BadParameter(
+            "a password on a command line can be seen by everybody on this machine; set MAILER_CONNECTION instead.",
+            param_hint="--mail",
+        )
+    known = profiles_defined([stack_directory() / "compose" / "compose.yaml"])
+    given = Given(url, port, bind, mail, parts)
     if demo:
-        port, bind = port or 8080, bind or "127.0.0.1"
-    try:
-        host = urlsplit(url).hostname if url else None
-    except ValueError:
-        raise click.BadParameter(f"{url!r} is no address that a browser could open.", param_hint="--url") from None
-    shown_port = "" if port in (None, 80) else f":{port}"
-    chosen = {
-        "COMPOSE_PROJECT_NAME": project or default_project_name(where.resolve()),
-        "PUBLIC_URL": url or f"http://{'127.0.0.1' if demo else 'localhost'}{shown_port}",
-        "COOKIE_DOMAIN": host or ("127.0.0.1" if demo else "localhost"),
-        "UMAMI_HOST": f"umami.{host or 'localhost'}",
-        "HTTP_PORT": str(port) if port else "",
-        "HTTP_BIND": bind or "",
-    }
-    site = init_site(where, {key: value for key, value in chosen.items() if value}, demo)
-    click.echo(
-        f"Made a site in {site.directory}. Its settings and secrets are in .env; keep a copy of that file.", err=True
-    )
+        port = port or 8080
+        given = Given(url or f"http://127.0.0.1:{port}", port, bind or "127.0.0.1", mail, parts or (new_site.NO_PARTS,))
+    may_ask = not (yes or demo) and sys.stdin.isatty() and sys.stderr.isatty()
+    answers = ask(given, known) if may_ask else without_asking(given, known)
+    chosen = {"COMPOSE_PROJECT_NAME": project or default_project_name(where.resolve())}
+    chosen |= new_site.settings_of(answers)
+    if url:
+        chosen["PUBLIC_URL"] = url.rstrip("/")
+    site = init_site(where, chosen, demo)
+    click.echo(f"Made a site in {site.directory}.", err=True)
+    click.echo("Its settings and secrets are in .env; keep a copy of that file.", err=True)
     at = "" if site.directory == Path.cwd() else f" --site {site.directory}"
-    click.echo(f"Next: look through {site.env_file}, then `graasp-local{at} deploy --version X`.", err=True)
+    for step in new_site.next_steps(answers, f"graasp-local{at}"):
+        click.echo(f"Next: {step}", err=True)

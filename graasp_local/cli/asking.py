@@ -1,0 +1,124 @@
+"""The questions of `init`: each answer is judged at once, and asked for again with the reason if it is not usable."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import click
+
+from graasp_local import new_site
+from graasp_local.new_site import WAYS, Answers, Way
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the options said; None, or no parts, where they said nothing."""
+
+    url: str | None
+    port: int | None
+    bind: str | None
+    mail: str | None
+    parts: tuple[str, ...]
+
+
+def without_asking(given: Given, known_parts: Collection[str]) -> Answers:
+    """The options, and the defaults for the rest."""
+    host, way = _from_url(given.url) if given.url else ("localhost", Way.HTTP)
+    port = given.port or new_site.usual_port(way)
+    return Answers(host, way, port, given.mail or "", _parts_given(given, known_parts), given.bind or "")
+
+
+def ask(given: Given, known_parts: Collection[str]) -> Answers:
+    """The options, and what a person answers to the rest. Raises click.Abort on ctrl-C."""
+    if given.url:
+        host, way = _from_url(given.url)
+    else:
+        host = _ask("Domain under which visitors find the site", "localhost", new_site.host_error)
+        way = _ask_way(host)
+    port = given.port or int(_ask("Port that nginx listens on", str(new_site.usual_port(way)), _port_error))
+    mail = given.mail if given.mail is not None else _ask_mail()
+    parts = _parts_given(given, known_parts) if given.parts else _ask_parts(known_parts)
+    return Answers(host, way, port, mail, parts, given.bind or "")
+
+
+def _from_url(url: str) -> tuple[str, Way]:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if not host or new_site.host_error(host):
+        raise click.BadParameter(f"{url!r} is no address that a browser could open.", param_hint="--url")
+    return host, Way.PROXY if parts.scheme == "https" else Way.HTTP
+
+
+def _parts_given(given: Given, known: Collection[str]) -> tuple[str, ...]:
+    if not given.parts:
+        return new_site.usual_parts(known)
+    text = ",".join(given.parts)
+    wrong = new_site.parts_error(text, known)
+    if wrong:
+        raise click.BadParameter(f"it {wrong}.", param_hint="--with")
+    return new_site.parts_of(text)
+
+
+def _ask_way(host: str) -> Way:
+    for way, meaning in WAYS.items():
+        click.echo(f"  {way:<6} {meaning}", err=True)
+    usual = new_site.usual_way(host)
+    return Way(_ask("How they reach it", usual.value, _way_error))
+
+
+def _way_error(text: str) -> str | None:
+    return None if text in list(WAYS) else f"is none of {', '.join(WAYS)}"
+
+
+def _ask_mail() -> str:
+    server = _ask(
+        "Mail server as host:port, or none yet",
+        new_site.NO_PARTS,
+        lambda text: None if text == new_site.NO_PARTS else new_site.mail_host_error(text),
+    )
+    if server == new_site.NO_PARTS:
+        return ""
+    user = click.prompt("User there, empty if it asks for none", default="", show_default=False, err=True)
+    password = click.prompt("Password", hide_input=True, err=True) if user else ""
+    return new_site.mail_address(server, user, password)
+
+
+def _ask_parts(known: Collection[str]) -> tuple[str, ...]:
+    if not known:
+        return ()
+    click.echo(f"  Optional parts: {', '.join(sorted(known))}", err=True)
+    usual = ", ".join(new_site.usual_parts(known)) or new_site.NO_PARTS
+    answer = _ask("Which of them, or none", usual, lambda text: new_site.parts_error(text, known))
+    return new_site.parts_of(answer)
+
+
+def _ask(question: str, default: str, error: Callable[[str], str | None]) -> str:
+    def usable(text: str) -> str:
+        wrong = error(text.strip())
+        if wrong:
+            raise click.UsageError(f"That {wrong}.")
+        return text.strip()
+
+    answer: str = click.prompt(question, default=default, value_proc=usable, err=True)
+    return answer
+
+
+def _port_error(text: str) -> str | None:
+    wrong = new_site.port_error(text)
+    if wrong:
+        return wrong
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", int(text)))
+        except OSError as error:
+            # Where this user may not bind, the engine may.
+            return "port is in use on this machine" if error.errno == errno.EADDRINUSE else None
+    return None

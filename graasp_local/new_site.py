@@ -1,0 +1,145 @@
+"""What a new site is asked about, which answers are usable, and the settings that follow from them. Pure.
+
+Refuses an answer by a reason that ends the sentence "… is not possible: it". How TLS is ended is one `Way`; another one
+is a member of it and a row in WAYS.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import quote, urlsplit
+
+from graasp_local.settings.rules import value_error
+
+USUAL_PARTS = ("client", "etherpad", "files", "iframely")
+"""The optional parts of the stack without which people would miss something."""
+
+NO_PARTS = "none"
+
+
+class Way(StrEnum):
+    """How visitors reach nginx, and who ends TLS."""
+
+    HTTP = "http"
+    PROXY = "proxy"
+
+
+WAYS = {
+    Way.HTTP: "plain HTTP, to try things out or in a closed network",
+    Way.PROXY: "HTTPS, by a TLS proxy of yours in front of nginx",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What was chosen. `mail` is an smtp:// address, empty for none yet; `bind` empty for what fits the way."""
+
+    host: str
+    way: Way
+    port: int
+    mail: str = ""
+    parts: tuple[str, ...] = ()
+    bind: str = ""
+
+
+def usual_way(host: str) -> Way:
+    """Plain HTTP for this machine and for bare addresses; else HTTPS."""
+    return Way.HTTP if _is_local(host) or _is_address(host) else Way.PROXY
+
+
+def usual_port(way: Way) -> int:
+    return 80 if way is Way.HTTP else 8080
+
+
+def usual_parts(known: Collection[str]) -> tuple[str, ...]:
+    return tuple(part for part in USUAL_PARTS if part in known)
+
+
+def host_error(text: str) -> str | None:
+    if "://" in text or "/" in text:
+        return "should be the host alone, without http:// and without a path"
+    if not _is_address(text) and not re.fullmatch(r"[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*", text):
+        return "is no host name"
+    return value_error("COOKIE_DOMAIN", text) or value_error("PUBLIC_URL", f"http://{text}")
+
+
+def port_error(text: str) -> str | None:
+    return value_error("HTTP_PORT", text)
+
+
+def mail_host_error(text: str) -> str | None:
+    """Of `host:port`."""
+    host, _, port = text.rpartition(":")
+    if not host:
+        return "should be host:port, such as mail.school.example:587"
+    return port_error(port) or (None if re.fullmatch(r"[A-Za-z0-9.-]+", host) else "has no host name in front of the :")
+
+
+def parts_error(text: str, known: Collection[str]) -> str | None:
+    for part in parts_of(text):
+        if part not in known:
+            near = difflib.get_close_matches(part, known, n=1)
+            return f"has {part!r}, which there is not" + (f"; perhaps {near[0]} is meant" if near else "")
+    return None
+
+
+def parts_of(text: str) -> tuple[str, ...]:
+    """`client, files` → both; `none` and nothing at all are none."""
+    parts = tuple(dict.fromkeys(part for part in re.split(r"[,\s]+", text.strip().lower()) if part))
+    return () if parts == (NO_PARTS,) else parts
+
+
+def mail_address(server: str, user: str, password: str) -> str:
+    """The setting for a server `host:port`; port 465 speaks TLS from the start."""
+    login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user else ""
+    return f"{'smtps' if server.endswith(':465') else 'smtp'}://{login}{server}"
+
+
+def has_password(mail: str) -> bool:
+    return bool(urlsplit(mail).password)
+
+
+def settings_of(answers: Answers) -> dict[str, str]:
+    """The settings that follow; what is not among them keeps its default."""
+    url_port = "" if answers.port == 80 else f":{answers.port}"
+    local = _is_local(answers.host) or answers.way is Way.PROXY
+    chosen = {
+        "PUBLIC_URL": f"https://{answers.host}" if answers.way is Way.PROXY else f"http://{answers.host}{url_port}",
+        "COOKIE_DOMAIN": answers.host,
+        "UMAMI_HOST": "umami.localhost" if _is_address(answers.host) else f"umami.{answers.host}",
+        "HTTP_PORT": str(answers.port),
+        "HTTP_BIND": answers.bind or ("127.0.0.1" if local else "0.0.0.0"),  # noqa: S104 - a web site is for everybody
+    }
+    if answers.mail:
+        chosen["MAILER_CONNECTION"] = answers.mail
+    if answers.parts:
+        chosen["COMPOSE_PROFILES"] = ",".join(answers.parts)
+    return chosen
+
+
+def next_steps(answers: Answers, command: str) -> tuple[str, ...]:
+    """What to do after `init`, a sentence each; `command` is how graasp-local is called for this site."""
+    steps = []
+    if answers.way is Way.PROXY:
+        bind = settings_of(answers)["HTTP_BIND"]
+        steps.append(
+            f"Have your TLS proxy pass https://{answers.host} on to http://{bind}:{answers.port}, "
+            "with Host as it is and X-Forwarded-Proto: https."
+        )
+    if not answers.mail:
+        steps.append("Set MAILER_CONNECTION in .env: without a mail server nobody can register or log in by mail.")
+    steps.append(f"`{command} doctor --version X` looks for what is missing for version X on this machine.")
+    steps.append(f"`{command} deploy --version X` deploys it; `--dry-run` shows what that does.")
+    return tuple(steps)
+
+
+def _is_address(host: str) -> bool:
+    return re.fullmatch(r"\d+(\.\d+){3}", host) is not None
+
+
+def _is_local(host: str) -> bool:
+    return host == "localhost" or host.endswith(".localhost") or host.startswith("127.")

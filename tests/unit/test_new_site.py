@@ -1,0 +1,284 @@
+"""`init`: what it asks, what it makes of the answers, and that nothing is left of one that was not finished."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from graasp_local.cli.main import cli
+from graasp_local.init_site import environment_text, init_site
+from graasp_local.new_site import (
+    Answers,
+    Way,
+    host_error,
+    mail_address,
+    mail_host_error,
+    next_steps,
+    parts_error,
+    parts_of,
+    settings_of,
+    usual_way,
+)
+from graasp_local.settings import parse_settings
+from graasp_local.settings.rules import Surroundings, read, warnings
+from graasp_local.site import Site
+from graasp_local.stack import stack_directory
+from graasp_local.stack_variables import profiles_defined
+
+GIVE_UP_SECONDS = 60.0
+RUN = [sys.executable, "-m", "graasp_local.cli.main"]
+
+
+@pytest.mark.parametrize(
+    ("host", "error"),
+    [
+        ("graasp.school.example", None),
+        ("localhost", None),
+        ("192.0.2.7", None),
+        ("https://graasp.school.example", "without http://"),
+        ("graasp.school.example/here", "without a path"),
+        ("graasp school", "is no host name"),
+        ("a..b", "is no host name"),
+        ("", "is no host name"),
+    ],
+)
+def test_a_host_is_judged(host: str, error: str | None) -> None:
+    found = host_error(host)
+    assert (found is None) == (error is None)
+    assert (error or "") in (found or "")
+
+
+@pytest.mark.parametrize(
+    ("server", "usable"), [("mail.a.example:587", True), ("mail.a.example", False), (":25", False)]
+)
+def test_a_mail_server_is_judged(server: str, *, usable: bool) -> None:
+    assert (mail_host_error(server) is None) == usable
+
+
+def test_a_mail_password_with_signs_of_its_own_is_one_address_and_port_465_is_tls() -> None:
+    assert mail_address("mail.a.example:465", "me@a.example", "p:/@ß") == (
+        "smtps://me%40a.example:p%3A%2F%40%C3%9F@mail.a.example:465"
+    )
+    assert mail_address("mail.a.example:587", "", "") == "smtp://mail.a.example:587"
+
+
+def test_parts_are_judged_with_the_nearest_one() -> None:
+    assert parts_of("client, files") == ("client", "files")
+    assert parts_of("none") == ()
+    assert parts_error("none", {"client"}) is None
+    assert "perhaps client is meant" in str(parts_error("cleint", {"client"}))
+
+
+@pytest.mark.parametrize(
+    ("host", "way"), [("localhost", Way.HTTP), ("192.0.2.7", Way.HTTP), ("graasp.school.example", Way.PROXY)]
+)
+def test_https_is_usual_for_whatever_has_a_name(host: str, way: Way) -> None:
+    assert usual_way(host) is way
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        Answers("localhost", Way.HTTP, 80),
+        Answers("192.0.2.7", Way.HTTP, 8080),
+        Answers("graasp.school.example", Way.PROXY, 8080, "smtp://mail.school.example:587"),
+    ],
+)
+def test_what_follows_from_answers_is_used_without_an_error(answers: Answers) -> None:
+    settings = parse_settings(environment_text(settings_of(answers)), ".env")
+    assert settings.port == answers.port
+
+
+def test_a_site_behind_a_proxy_has_nothing_that_config_check_would_say() -> None:
+    answers = Answers("graasp.school.example", Way.PROXY, 8080, "smtp://mail.school.example:587")
+    reading = read(environment_text(settings_of(answers)))
+    assert list(warnings(reading, Surroundings(frozenset(), frozenset()))) == []
+
+
+def test_what_to_do_next_is_said_for_what_is_still_missing() -> None:
+    told = " ".join(next_steps(Answers("graasp.school.example", Way.PROXY, 8080), "graasp-local"))
+    assert "http://127.0.0.1:8080" in told
+    assert "MAILER_CONNECTION" in told
+    assert "deploy --version X" in told
+
+
+def call(*words: str, env: dict[str, str] | None = None) -> tuple[int, str]:
+    result = CliRunner(env=env).invoke(cli, ["init", *words])
+    return result.exit_code, result.output
+
+
+def test_without_a_terminal_nothing_is_asked(tmp_path: Path) -> None:
+    code, _ = call(str(tmp_path / "s"), "--url", "https://graasp.school.example")
+    values = Site(tmp_path / "s").settings.values
+    assert code == 0
+    assert values["PUBLIC_URL"] == "https://graasp.school.example"
+    assert (values["HTTP_BIND"], values["HTTP_PORT"]) == ("127.0.0.1", "8080")
+
+
+def test_a_mail_password_comes_by_the_environment_only(tmp_path: Path) -> None:
+    address = "smtp://me:secret-word@mail.school.example:587"
+    code, said = call(str(tmp_path / "s"), "--mail", address)
+    assert code == 2
+    assert "can be seen by everybody" in said
+    assert "secret-word" not in said
+    assert not (tmp_path / "s").exists()
+    assert call(str(tmp_path / "s"), env={"MAILER_CONNECTION": address})[0] == 0
+    assert Site(tmp_path / "s").settings.values["MAILER_CONNECTION"] == address
+
+
+@pytest.mark.parametrize(
+    "words", [["--with", "cleint"], ["--url", "nonsense"], ["--url", "http://[::1"], ["--bind", "everywhere"]]
+)
+def test_a_mistake_in_an_option_makes_nothing(tmp_path: Path, words: list[str]) -> None:
+    code, _ = call(str(tmp_path / "deep" / "s"), *words)
+    assert code != 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("there_already", [False, True])
+def test_an_end_in_the_middle_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, there_already: bool
+) -> None:
+    directory = tmp_path / "deep" / "site"
+    if there_already:
+        directory.mkdir(parents=True)
+        (directory / "notes").write_text("mine")
+
+    def ctrl_c(site: Site) -> None:
+        site.own_directory.mkdir()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Site, "prepare", ctrl_c)
+    with pytest.raises(KeyboardInterrupt):
+        init_site(directory, {}, demo=True)
+    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
+    assert left == (["deep", "deep/site", "deep/site/notes"] if there_already else [])
+
+
+@dataclass
+class Terminal:
+    """A person at a terminal: reads what is asked, types an answer."""
+
+    process: subprocess.Popen[bytes]
+    descriptor: int
+    said: str = ""
+    _seen: int = field(default=0)
+
+    def wait_for(self, text: str) -> None:
+        deadline = time.monotonic() + GIVE_UP_SECONDS
+        while text not in self.said[self._seen :]:
+            assert time.monotonic() < deadline, f"never said {text!r}: {self.said}"
+            self._read()
+        self._seen = self.said.index(text, self._seen) + len(text)
+
+    def type(self, text: str) -> None:
+        os.write(self.descriptor, text.encode())
+
+    def answer(self, question: str, text: str) -> None:
+        self.wait_for(question)
+        self.type(f"{text}\n")
+
+    def end(self) -> int:
+        deadline = time.monotonic() + GIVE_UP_SECONDS
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline, f"does not end: {self.said}"
+            self._read()
+        self._read()
+        return self.process.wait(GIVE_UP_SECONDS)
+
+    def press_ctrl_c(self) -> None:
+        """Again and again: one that comes just before readline begins to wait is heard with the next key only."""
+        deadline = time.monotonic() + GIVE_UP_SECONDS
+        while "Interrupted" not in self.said:
+            assert time.monotonic() < deadline, f"does not hear ctrl-C: {self.said}"
+            self.process.send_signal(signal.SIGINT)
+            self._read()
+
+    def _read(self) -> None:
+        if select.select([self.descriptor], [], [], 0.2)[0]:
+            try:
+                self.said += os.read(self.descriptor, 4096).decode(errors="replace")
+            except OSError:  # the other side is closed
+                self.process.wait(GIVE_UP_SECONDS)
+
+
+@contextmanager
+def at_a_terminal(*words: str) -> Iterator[Terminal]:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*RUN, *words],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        # A job in the background of a shell is made deaf to ctrl-C, and hands that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    os.close(theirs)
+    try:
+        yield Terminal(process, ours)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+def test_a_person_is_asked_and_a_wrong_answer_is_asked_for_again_with_the_reason(tmp_path: Path) -> None:
+    with at_a_terminal("init", str(tmp_path / "s")) as terminal:
+        terminal.answer("Domain under which", "https://graasp.school.example")
+        terminal.wait_for("should be the host alone")
+        terminal.answer("Domain under which", "graasp.school.example")
+        terminal.answer("[proxy]", "carrier pigeon")
+        terminal.wait_for("is none of http, proxy")
+        terminal.answer("[proxy]", "")
+        terminal.answer("[8080]", "99999")
+        terminal.wait_for("between 1 and 65535")
+        terminal.answer("[8080]", "18080")
+        terminal.answer("[none]", "mail.school.example:587")
+        terminal.answer("User there", "graasp")
+        terminal.answer("Password", "s3cret-of-mail")
+        if profiles_defined([stack_directory() / "compose" / "compose.yaml"]):
+            terminal.answer("Which of them", "none")
+        assert terminal.end() == 0, terminal.said
+    values = Site(tmp_path / "s").settings.values
+    assert values["MAILER_CONNECTION"] == "smtp://graasp:s3cret-of-mail@mail.school.example:587"
+    assert values["PUBLIC_URL"] == "https://graasp.school.example"
+    assert "s3cret-of-mail" not in terminal.said
+    assert re.search(r"Next: .*doctor", terminal.said)
+
+
+def test_ctrl_c_at_a_question_leaves_nothing_behind(tmp_path: Path) -> None:
+    with at_a_terminal("init", str(tmp_path / "deep" / "s")) as terminal:
+        terminal.answer("Domain under which", "localhost")
+        terminal.wait_for("[http]")
+        terminal.press_ctrl_c()
+        assert terminal.end() == 130
+    assert "nothing was touched" in terminal.said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_yes_asks_nothing_at_a_terminal_either(tmp_path: Path) -> None:
+    with at_a_terminal("init", str(tmp_path / "s"), "--yes") as terminal:
+        assert terminal.end() == 0, terminal.said
+    assert (tmp_path / "s" / ".env").is_file()
+
+
+def test_a_site_that_is_there_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("mine\n")
+    with at_a_terminal("init", str(tmp_path)) as terminal:
+        assert terminal.end() == 2
+    assert "exists already" in terminal.said
+    assert "Domain under which" not in terminal.said
