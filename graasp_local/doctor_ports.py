@@ -25,14 +25,6 @@ class Registry:
     refuses: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PostgresMajors:
-    """The major that the data directory was written by, and the one that the image would start."""
-
-    data: int
-    image: int
-
-
 class Diagnosis(Protocol):
     """The engine as one site sees it. Raises a GraaspLocalError whose first sentence says why there is no answer."""
 
@@ -44,8 +36,4 @@ class Diagnosis(Protocol):
 
     def volumes_but(self, defined: Collection[str]) -> tuple[str, ...]:
         """Volumes that Compose made for the project under other names than these."""
-        ...
-
-    def postgres_majors(self, image: str) -> PostgresMajors:
-        """What wrote the data directory, and what this image would start."""
         ...

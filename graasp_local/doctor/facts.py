@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from graasp_local.config_check import Finding as ConfigurationFinding
-from graasp_local.doctor_ports import EngineInfo, PostgresMajors, Registry
+from graasp_local.doctor_ports import EngineInfo, Registry
 from graasp_local.ports import ImageFact
 
 T = TypeVar("T")
@@ -65,6 +65,14 @@ class MailServer:
     host: str
     port: int
     problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresMajors:
+    """The major that the data directory was written by, and the one that the image would start."""
+
+    data: int
+    image: int
 
 
 @dataclass(frozen=True, slots=True)

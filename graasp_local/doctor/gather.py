@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from graasp_local import rotating
 from graasp_local.config_check import check_configuration
 from graasp_local.doctor import network
-from graasp_local.doctor.facts import Fact, Facts, Known, PortUse, T, Unknown
+from graasp_local.doctor.facts import Fact, Facts, Known, PortUse, PostgresMajors, T, Unknown
 from graasp_local.errors import ConfigurationError, GraaspLocalError, Refused
 from graasp_local.settings import Settings
 from graasp_local.site import Site
@@ -70,7 +70,7 @@ def gather(site: Site, world: Callable[[], World], version: Version | None) -> F
         ports = soon(lambda known: _ports(world(), known))
         leftovers = diagnosed(lambda d: d.leftovers({service.name for service in site.services}))
         volumes = diagnosed(lambda d: d.volumes_but(volumes_defined(site.stack_files)))
-        postgres = diagnosed(lambda d: d.postgres_majors(site.database_server.image))
+        postgres = soon(lambda _: _majors(world(), site))
         names = soon(lambda known: tuple(network.host_name(name) for name in _names(known)))
         certificate = flat(lambda known: network.certificate(known.public_url))
         clock = flat(lambda _: network.clock_ahead(_registry_url(repository)))
@@ -144,6 +144,16 @@ def _database_bytes(world: World) -> int:
     if all(service.status.value == "absent" for service in database):
         return 0
     return world.database.size_bytes()
+
+
+def _majors(world: World, site: Site) -> PostgresMajors:
+    image = site.database_server.image
+    data, starts = world.servers.containers.data_major(), world.servers.containers.image_major(image)
+    if data is None:
+        raise Refused("there is no database yet")
+    if starts is None:
+        raise Refused(f"which Postgres is in {image} is not known")
+    return PostgresMajors(data, starts)
 
 
 def _ports(world: World, settings: Settings) -> tuple[PortUse, ...]:

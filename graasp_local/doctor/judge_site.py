@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from graasp_local.doctor.facts import Fact, Facts, Known, Unknown
+from graasp_local.doctor.facts import Fact, Facts, Known, PostgresMajors, Unknown
 from graasp_local.doctor.findings import Finding, Verdict, not_known, ok
-from graasp_local.doctor_ports import PostgresMajors
 from graasp_local.settings.rules import Severity
 from graasp_local.steps import listed
 

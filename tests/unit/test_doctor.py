@@ -23,12 +23,13 @@ from graasp_local.doctor.facts import (
     Known,
     MailServer,
     PortUse,
+    PostgresMajors,
     Unknown,
 )
 from graasp_local.doctor.findings import Finding, Verdict, exit_code
 from graasp_local.doctor.gather import gather
 from graasp_local.doctor.judge import judge
-from graasp_local.doctor_ports import EngineInfo, PostgresMajors, Registry
+from graasp_local.doctor_ports import EngineInfo, Registry
 from graasp_local.errors import ExitCode, GraaspLocalError
 from graasp_local.init_site import init_site
 from graasp_local.ports import ImageFact
