@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ClassVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import work
 from textual.app import App, SystemCommand
@@ -18,19 +20,23 @@ from textual.binding import Binding, BindingType
 from textual.reactive import reactive
 from textual.screen import Screen
 
-from graasp_local.states import InfraState
 from graasp_local.tui import messages
-from graasp_local.tui.intentions import ChangeState, Intention
-from graasp_local.tui.model import Reading, SiteView, with_usage
-from graasp_local.tui.ports import Access
+from graasp_local.tui.readings import Reading, with_usage
 from graasp_local.tui.screens.dashboard import Dashboard
-from graasp_local.tui.terminal import Terminal
 from graasp_local.tui.theme import DARK, LIGHT
+from graasp_local.tui.trouble import Trouble
 from graasp_local.tui.verbs_done import VerbActions
-from graasp_local.tui.walk_run import WalkRun, now
 from graasp_local.tui.walk_view import WalkView, advanced
-from graasp_local.tui.watching import Observer, Trouble, read_usage, watch_files
 from graasp_local.verbs import TABLE, shown_key
+
+if TYPE_CHECKING:
+    # What looks, plans and walks is imported when the first thing is on the screen: it takes as long as Textual.
+    from graasp_local.tui.intentions import Intention
+    from graasp_local.tui.model import SiteView
+    from graasp_local.tui.ports import Access
+    from graasp_local.tui.terminal import Terminal
+    from graasp_local.tui.walk_run import WalkRun
+    from graasp_local.tui.watching import Observer
 
 _THREADS = 64
 
@@ -66,7 +72,6 @@ class GraaspApp(VerbActions, App[None]):
         self.access = access
         self.read_only = read_only
         self.terminal = terminal
-        self.observer = Observer(access)
         self.walk_run: WalkRun | None = None
         self.walks_elsewhere = False
         self.selected_service: str | None = None
@@ -74,6 +79,13 @@ class GraaspApp(VerbActions, App[None]):
         self.register_theme(DARK)
         self.register_theme(LIGHT)
         self.theme = DARK.name
+
+    @cached_property
+    def observer(self) -> Observer:
+        """Who looks at the site."""
+        from graasp_local.tui.watching import Observer
+
+        return Observer(self.access)
 
     def get_default_screen(self) -> Screen[Any]:
         return Dashboard()
@@ -112,7 +124,14 @@ class GraaspApp(VerbActions, App[None]):
 
     # --- workers: each runs a loop of watching.py, and posts what it finds ---
 
-    def _begin_watching(self) -> None:
+    @work(exit_on_error=False, group="begin")
+    async def _begin_watching(self) -> None:
+        import asyncio
+        import importlib
+
+        # On a thread, so that keys work meanwhile; the observer is made here, since there must be only one.
+        await asyncio.to_thread(importlib.import_module, "graasp_local.tui.watching")
+        self.observer.look_again()
         self._look()
         self._follow_changes()
         self._watch_files()
@@ -132,6 +151,8 @@ class GraaspApp(VerbActions, App[None]):
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="files")
     def _watch_files(self) -> None:
+        from graasp_local.tui.watching import watch_files
+
         watch_files(
             self.access,
             os.getpid(),
@@ -142,6 +163,8 @@ class GraaspApp(VerbActions, App[None]):
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="usage")
     def _read_usage(self) -> None:
+        from graasp_local.tui.watching import read_usage
+
         read_usage(
             lambda: self.observer.live,
             self._visible_containers,
@@ -183,7 +206,7 @@ class GraaspApp(VerbActions, App[None]):
     def on_walk_told(self, message: messages.WalkTold) -> None:
         view = self.walk or WalkView()
         for record in message.records:
-            view = advanced(view, record, now())
+            view = advanced(view, record, time.time())
         self.walk = view
         if view.is_over:
             self.observer.look_again()
@@ -193,7 +216,7 @@ class GraaspApp(VerbActions, App[None]):
         if message.records:
             self.on_walk_told(messages.WalkTold(message.records))
         if not message.walking and self.walk is not None and not self.walk.is_over and not self.walks_itself:
-            self.walk = advanced(self.walk, _KILLED, now())
+            self.walk = advanced(self.walk, _KILLED, time.time())
 
     def on_said(self, message: messages.Said) -> None:
         self.notify(message.text, severity=message.severity)  # type: ignore[arg-type]
@@ -213,10 +236,12 @@ class GraaspApp(VerbActions, App[None]):
         """Carry out the plan that was shown and agreed to."""
         if not self._may_change():
             return
+        from graasp_local.tui.walk_run import WalkRun
+
         intention, plan = plan_made.intention, plan_made.plan
         run = WalkRun(self.access, intention, plan, lambda record: self.post_message(messages.WalkTold([record])))
         self.walk_run = run
-        self.walk = WalkView(command=intention.command, began=now())
+        self.walk = WalkView(command=intention.command, began=time.time())
         self._walk(run)
         self.action_watch()
 
@@ -228,6 +253,9 @@ class GraaspApp(VerbActions, App[None]):
             panel.do(what)
 
     def action_change_to(self, state: str) -> None:
+        from graasp_local.states import InfraState
+        from graasp_local.tui.intentions import ChangeState
+
         self.plan(ChangeState(InfraState(state)))
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:

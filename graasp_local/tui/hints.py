@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from graasp_local.tui.drawing.keys import KeyHint
-from graasp_local.tui.model import SiteView
+from graasp_local.tui.trouble import Trouble, TroubleKind
 from graasp_local.tui.walk_view import WalkView, what_now
-from graasp_local.tui.watching import Trouble, TroubleKind
 from graasp_local.verbs import Effect, shown_key, verb
+
+if TYPE_CHECKING:
+    from graasp_local.tui.model import SiteView
 
 LAST: tuple[KeyHint, ...] = (("?", "Help", "app.verb('help')"), ("q", "Quit", "app.verb('quit')"))
 BACK: KeyHint = ("esc", "Back", "app.back")

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
 
-from graasp_local.live import AvailableVersions, Usage
-from graasp_local.plan import Plan
-from graasp_local.tui.intentions import Intention
-from graasp_local.tui.model import SiteView
-from graasp_local.tui.watching import Trouble
+if TYPE_CHECKING:
+    from graasp_local.live import AvailableVersions, Usage
+    from graasp_local.plan import Plan
+    from graasp_local.tui.intentions import Intention
+    from graasp_local.tui.model import SiteView
+    from graasp_local.tui.trouble import Trouble
 
 
 @dataclass

@@ -5,10 +5,10 @@ Decides what a person is told about a site, from what was observed and from its 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from graasp_local.live import Listing, SeenContainer, Usage
+from graasp_local.live import Listing, SeenContainer
 from graasp_local.lock import Holder
 from graasp_local.next_steps import NextStep, Situation, next_steps
 from graasp_local.plan import Plan, plan_transition
@@ -24,12 +24,11 @@ from graasp_local.states import (
     Status,
     classify,
 )
-from graasp_local.steps import title
+from graasp_local.steps import CloseGate, OpenGate, StartServices, StopServices, title
 from graasp_local.version import Version
 from graasp_local.walk_records import WalkRecord, state_left, unfinished_walk
 
 GROUP_ORDER = (ServiceGroup.DATABASE, ServiceGroup.ADMINISTRATION, ServiceGroup.GRAASP, ServiceGroup.EDGE)
-HISTORY_LENGTH = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,27 +158,6 @@ def site_view(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """A service's use of the machine: percent of one core, bytes, and the percentages before, oldest first."""
-
-    last: Usage
-    cpu_percent: float | None = None
-    history: tuple[float, ...] = field(default=())
-    memory_history: tuple[float, ...] = field(default=())
-
-
-def with_usage(readings: Mapping[str, Reading], service: str, usage: Usage) -> dict[str, Reading]:
-    """The readings with one more: percent of a core needs two readings of the same container."""
-    before = readings.get(service)
-    memory = (*(before.memory_history if before else ()), float(usage.memory_bytes))[-HISTORY_LENGTH:]
-    reading = Reading(usage, memory_history=memory)
-    if before is not None and usage.at > before.last.at and usage.cpu_seconds >= before.last.cpu_seconds:
-        percent = 100 * (usage.cpu_seconds - before.last.cpu_seconds) / (usage.at - before.last.at)
-        reading = replace(reading, cpu_percent=percent, history=(*before.history, percent)[-HISTORY_LENGTH:])
-    return {**readings, service: reading}
-
-
 def change_in_words(view: SiteView, target: InfraState) -> str:
     """What a change to this state would do, in one line."""
     return plan_in_words(plan_transition(view.observed, target), view.state is target)
@@ -191,3 +169,21 @@ def plan_in_words(plan: Plan, is_here: bool) -> str:
     if not doing:
         return "the site is here" if is_here else "nothing would change"
     return " → ".join(doing).replace(" and wait until healthy", "")
+
+
+def change_in_few_words(view: SiteView, target: InfraState, room: int) -> str:
+    """What a change would do, in a few words: `closes the gate`; shorter ones where there is less room."""
+    plan = plan_transition(view.observed, target)
+    gate = ""
+    if any(isinstance(step, CloseGate) for step in plan.steps):
+        gate = "closes"
+    if any(isinstance(step, OpenGate) for step in plan.steps):
+        gate = "opens"
+    stops = sum(len(step.services) for step in plan.steps if isinstance(step, StopServices))
+    starts = sum(len(step.services) for step in plan.steps if isinstance(step, StartServices))
+    moved = [f"{word} {count}" for word, count in (("stops", stops), ("starts", starts)) if count]
+    if not moved:
+        return f"{gate} the gate" if gate else ""
+    said = ", ".join([*([gate] if gate else []), *moved])
+    shorter = f"{gate}, moves {stops + starts}"
+    return next((words for words in (said, shorter) if len(words) <= room), f"{gate} and more")

@@ -17,7 +17,7 @@ from graasp_local.errors import GraaspLocalError
 from graasp_local.tui import messages
 from graasp_local.tui.browser import has_browser
 from graasp_local.tui.theme import DARK, LIGHT
-from graasp_local.tui.watching import TroubleKind
+from graasp_local.tui.trouble import TroubleKind
 from graasp_local.verbs import Effect, verb
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from graasp_local.events import Outcome, WalkEnded, summary
 from graasp_local.states import InfraState
 
 OUTPUT_LINES = 2000
@@ -238,6 +237,8 @@ def in_words(view: WalkView) -> str:
         return ""
     if view.outcome == KILLED:
         return "Killed: this walk never came to its end."
+    from graasp_local.events import Outcome, WalkEnded, summary
+
     if view.outcome not in {*Outcome}:
         # A journal written by another version of graasp-local.
         return f"{view.outcome.replace('-', ' ').capitalize()}: the site is {view.state}."

@@ -12,8 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ from graasp_local.site import Site
 from graasp_local.states import ObservedState
 from graasp_local.tui.model import SiteView, site_view
 from graasp_local.tui.ports import Access
+from graasp_local.tui.trouble import Trouble, TroubleKind
 from graasp_local.walk_records import read_walks
 from graasp_local.world import InterruptionFlag
 
@@ -33,22 +32,6 @@ _BURST_SECONDS = 0.08
 _USAGE_SECONDS = 5.0
 _USAGE_SHARE = 250
 """A round of readings is followed by a pause of so many times what it cost: under half a percent of a core."""
-
-
-class TroubleKind(StrEnum):
-    """Why there is no dashboard."""
-
-    NO_SITE = "no-site"
-    SETTINGS = "settings"
-    ENGINE = "engine"
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """What stands between a person and the dashboard, in sentences."""
-
-    kind: TroubleKind
-    sentences: tuple[str, ...]
 
 
 class Observer:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -20,8 +22,8 @@ from graasp_local.tui.screens.leave import LeaveScreen
 from graasp_local.tui.screens.plan import PlanScreen
 from graasp_local.tui.screens.walk import WalkScreen
 from graasp_local.tui.serve import check_address, is_allowed, serve
+from graasp_local.tui.trouble import TroubleKind
 from graasp_local.tui.walk_run import WalkRun
-from graasp_local.tui.watching import TroubleKind
 from graasp_local.tui.widgets.logs import LogView
 from graasp_local.verbs import TABLE, Effect
 from graasp_local.walk_records import read_walks
@@ -462,3 +464,10 @@ def test_everything_can_be_clicked(access: FakeAccess) -> None:
         await until(pilot, lambda: "deploy --version 1.1.0" in screen_text(app))
 
     drive(access, steps)
+
+
+def test_the_first_thing_on_the_screen_waits_for_nothing_that_looks_plans_or_walks() -> None:
+    script = "import graasp_local.tui.app, sys; print(*sys.modules)"
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    late = {"graasp_local.plan", "graasp_local.site", "graasp_local.walks", "graasp_local.walk_records"}
+    assert not {*told.stdout.split()} & {*late, "docker", "requests", "psycopg", "yaml", "python_on_whales", "psutil"}

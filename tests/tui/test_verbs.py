@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 from collections import Counter
 from pathlib import Path
 
+import click
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from graasp_local.cli.main import VERBS
+from graasp_local.cli.main import VERBS, cli
 from graasp_local.tui.app import GraaspApp
 from graasp_local.tui.drawing.help import WORDS, help_lines
 from graasp_local.tui.screens.in_terminal import InTerminalScreen
@@ -36,7 +36,9 @@ def test_the_command_line_lists_the_table() -> None:
 
 @pytest.mark.parametrize("name", COMMAND_LINE_VERBS)
 def test_every_verb_of_the_command_line_is_a_command(name: str) -> None:
-    assert importlib.import_module(f"graasp_local.cli.{name}").command.callback is not None
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    assert command.name == name
 
 
 def test_no_key_means_two_things() -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from graasp_local.plan import Plan, plan_transition
+from typing import TYPE_CHECKING
+
 from graasp_local.states import TABLE, Gate, InfraState
-from graasp_local.steps import CloseGate, OpenGate, StartServices, StopServices
 from graasp_local.tui.figures import clock, moment
-from graasp_local.tui.model import SiteView
 from graasp_local.tui.tones import Line, Piece, Tone, fitted, padded, plain, width_of, wrapped
-from graasp_local.tui.walk_view import WalkView
 from graasp_local.verbs import verb
+
+if TYPE_CHECKING:
+    from graasp_local.tui.model import SiteView
+    from graasp_local.tui.walk_view import WalkView
 
 STATES = tuple(InfraState)
 
@@ -111,23 +113,6 @@ def notice_lines(view: SiteView | None, walk: WalkView | None, width: int) -> tu
     return tuple(lines)
 
 
-def brief(plan: Plan, room: int) -> str:
-    """What a change would do, in a few words: `closes the gate`; shorter ones where there is less room."""
-    gate = ""
-    if any(isinstance(step, CloseGate) for step in plan.steps):
-        gate = "closes"
-    if any(isinstance(step, OpenGate) for step in plan.steps):
-        gate = "opens"
-    stops = sum(len(step.services) for step in plan.steps if isinstance(step, StopServices))
-    starts = sum(len(step.services) for step in plan.steps if isinstance(step, StartServices))
-    moved = [f"{word} {count}" for word, count in (("stops", stops), ("starts", starts)) if count]
-    if not moved:
-        return f"{gate} the gate" if gate else ""
-    said = ", ".join([*([gate] if gate else []), *moved])
-    shorter = f"{gate}, moves {stops + starts}"
-    return next((words for words in (said, shorter) if len(words) <= room), f"{gate} and more")
-
-
 def _note(
     view: SiteView | None,
     walk: WalkView | None,
@@ -142,7 +127,10 @@ def _note(
         return "on its way" if state is ahead else ("here" if state is here else "")
     if state is here:
         return "drifted" if view.drift is not None else ("visitors get in" if _lets_in(state) else "visitors wait")
-    return brief(plan_transition(view.observed, state), room)
+    # What plans is imported by whatever has seen the site; before that there is nothing to say here.
+    from graasp_local.tui.model import change_in_few_words
+
+    return change_in_few_words(view, state, room)
 
 
 def _lets_in(state: InfraState) -> bool:

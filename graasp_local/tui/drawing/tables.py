@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from graasp_local.live import AvailableVersion
 from graasp_local.states import InfraState
 from graasp_local.tui.drawing.site import MEANING
 from graasp_local.tui.figures import age, bars, moment, size
-from graasp_local.tui.model import Reading, Service, SiteView, change_in_words
-from graasp_local.tui.tones import Line, Piece, Tone, padded, plain, right
-from graasp_local.version import Version
-from graasp_local.walk_records import WalkRecord
+from graasp_local.tui.tones import Line, Piece, Tone, padded, right
+
+if TYPE_CHECKING:
+    from graasp_local.live import AvailableVersion
+    from graasp_local.tui.model import Service, SiteView
+    from graasp_local.tui.readings import Reading
+    from graasp_local.version import Version
+    from graasp_local.walk_records import WalkRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +152,3 @@ def states_table(view: SiteView) -> Table:
         line = (mark, Piece(padded(state.value, 12), Tone.STRONG), Piece(MEANING[state], Tone.QUIET))
         rows.append(Row(state.value, line))
     return Table((), tuple(rows))
-
-
-def state_words(view: SiteView, state: InfraState) -> Line:
-    """What a change to the state would do."""
-    return plain(change_in_words(view, state))

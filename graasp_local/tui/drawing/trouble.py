@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graasp_local.tui.tones import Line, Piece, Tone, plain, wrapped
-from graasp_local.tui.watching import Trouble, TroubleKind
+from graasp_local.tui.trouble import Trouble, TroubleKind
 
 _HEADLINES = {
     TroubleKind.NO_SITE: "There is no site here yet",

@@ -17,15 +17,15 @@ from textual.widgets import Input
 from textual.worker import get_current_worker
 
 from graasp_local.errors import GraaspLocalError
-from graasp_local.live import LiveEngine, SeenContainer, Stream
 from graasp_local.tui.log_model import Chunks, Funnel, LogLine
-from graasp_local.tui.model import SiteView
 from graasp_local.tui.tones import Line, Piece, Tone, fitted
 from graasp_local.tui.widgets.lines import Lines
 from graasp_local.tui.widgets.logs import LogView
 
 if TYPE_CHECKING:
+    from graasp_local.live import LiveEngine, SeenContainer, Stream
     from graasp_local.tui.app import GraaspApp
+    from graasp_local.tui.model import SiteView
 
 MOST_STREAMS = 40
 _TAIL = 200

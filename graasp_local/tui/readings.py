@@ -1,0 +1,33 @@
+"""What services use of the machine, with a short history. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from graasp_local.live import Usage
+
+HISTORY_LENGTH = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A service's use of the machine: percent of one core, bytes, and the percentages before, oldest first."""
+
+    last: Usage
+    cpu_percent: float | None = None
+    history: tuple[float, ...] = field(default=())
+    memory_history: tuple[float, ...] = field(default=())
+
+
+def with_usage(readings: Mapping[str, Reading], service: str, usage: Usage) -> dict[str, Reading]:
+    """The readings with one more: percent of a core needs two readings of the same container."""
+    before = readings.get(service)
+    memory = (*(before.memory_history if before else ()), float(usage.memory_bytes))[-HISTORY_LENGTH:]
+    reading = Reading(usage, memory_history=memory)
+    if before is not None and usage.at > before.last.at and usage.cpu_seconds >= before.last.cpu_seconds:
+        percent = 100 * (usage.cpu_seconds - before.last.cpu_seconds) / (usage.at - before.last.at)
+        reading = replace(reading, cpu_percent=percent, history=(*before.history, percent)[-HISTORY_LENGTH:])
+    return {**readings, service: reading}
