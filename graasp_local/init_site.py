@@ -23,8 +23,16 @@ DEMO_SETTINGS: Mapping[str, str] = {
     "UMAMI_IMAGE": "localhost/graasp-demo/umami:3",
     "REDIS_IMAGE": "localhost/graasp-demo/redis:7",
     "NGINX_IMAGE": "localhost/graasp-demo/nginx:1.22",
+    "MEILISEARCH_IMAGE": "localhost/graasp-demo/meilisearch:1",
+    "ETHERPAD_IMAGE": "localhost/graasp-demo/etherpad:1",
+    "IFRAMELY_IMAGE": "localhost/graasp-demo/iframely:1",
+    "FILES_IMAGE": "localhost/graasp-demo/static-web-server:1",
+    "MAILPIT_IMAGE": "localhost/graasp-demo/mailpit:1",
 }
-"""What a demo site is set to: the images that scripts/build-demo-images makes."""
+"""What a demo site is set to: the images that scripts/build-demo-images makes, and no more than has to run."""
+
+REAL_SETTINGS: Mapping[str, str] = {"COMPOSE_PROFILES": "etherpad,files,iframely"}
+"""What any other site is set to: what makes a whole Graasp. The client has to be built first."""
 
 
 def default_project_name(directory: Path) -> str:
@@ -72,7 +80,7 @@ def init_site(directory: Path, chosen: Mapping[str, str], demo: bool) -> Site:
     """
     site = Site(directory.resolve())
     refuse_existing(site)
-    text = environment_text({**DEMO_SETTINGS, **chosen} if demo else chosen)
+    text = environment_text({**(DEMO_SETTINGS if demo else REAL_SETTINGS), **chosen})
     parse_settings(text, str(site.env_file))
     missing = [parent for parent in (site.directory, *site.directory.parents) if not parent.exists()]
     with ExitStack() as undo:

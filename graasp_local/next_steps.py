@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from graasp_local.lock import Holder
-from graasp_local.states import Absent, Classification, Drifted
+from graasp_local.states import Absent, Classification, Drifted, InState
 from graasp_local.version import Version
 from graasp_local.walk_records import WalkRecord
 
@@ -48,5 +48,7 @@ def next_steps(situation: Situation) -> tuple[NextStep, ...]:
             return (NextStep("apply", "graasp-local apply running", f"starts {situation.selected} again"),)
         case Drifted(nearest=nearest) as drifted:
             return (NextStep("apply", drifted.mending_command, f"brings the site back to {nearest}"),)
-        case _:
+        case InState(lacking=lacking) as lacks if lacking:
+            return (NextStep("apply", lacks.mending_command, "tries to start it again"),)
+        case InState():
             return ()

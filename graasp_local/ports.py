@@ -155,6 +155,13 @@ class Database(Protocol):
         ...
 
     def has_snapshot(self, name: str) -> bool: ...
+    def make_database(self, name: str, password: str) -> bool:
+        """See to it that there is a database of this name, with an owner of its own of the same name and this password.
+
+        Says whether it was missing. Touches no other database, and nothing of one that is there.
+        """
+        ...
+
     def rows_added_since(self, snapshot: str) -> int | None:
         """How many more rows Graasp's tables have than in the snapshot; None where counting takes too long."""
         ...

@@ -73,6 +73,22 @@ class PostgresDatabase:
         with self._connection("postgres") as connection:
             return name in _databases(connection)
 
+    def make_database(self, name: str, password: str) -> bool:
+        from psycopg import sql
+
+        owner = sql.Identifier(name)
+        with self._connection("postgres") as connection:
+            # A verifier instead of the password: what Postgres logs of it is of no use to anybody.
+            verifier = connection.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
+            known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (name,)).fetchone()
+            verb = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}" if known else "CREATE ROLE {} LOGIN PASSWORD {}")
+            connection.execute(verb.format(owner, sql.Literal(verifier)))
+            if name in _databases(connection):
+                return False
+            connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(owner, owner))
+            connection.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(owner))
+            return True
+
     def take_snapshot(self, name: str) -> None:
         from psycopg import sql
 

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Protocol
 
 from graasp_local.errors import ConfigurationError
+from graasp_local.files import write_atomically
 from graasp_local.ports import Clock
 from graasp_local.settings.rotation import Rotation, with_values
 from graasp_local.settings.rules import read
-from graasp_local.site import Site, write_atomically
+from graasp_local.site import Site
 
 
 class Roles(Protocol):

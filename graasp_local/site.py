@@ -15,6 +15,8 @@ from functools import cached_property
 from pathlib import Path
 
 from graasp_local.errors import ConfigurationError
+from graasp_local.files import write_atomically
+from graasp_local.secret_files import write_secret_files
 from graasp_local.selection import (
     IMAGE_KEY,
     VERSION_KEY,
@@ -120,6 +122,11 @@ class Site:
         return self.own_directory / "upgrades.jsonl"
 
     @property
+    def secrets_directory(self) -> Path:
+        """Secrets as files, for images that read them from files; written from `.env`."""
+        return self.own_directory / "secrets"
+
+    @property
     def stack_copy(self) -> Path:
         return self.own_directory / "stack"
 
@@ -180,8 +187,12 @@ class Site:
     @cached_property
     def services(self) -> tuple[ServiceDefinition, ...]:
         """The services that the site's compose files define. Raises ConfigurationError."""
-        environment_profiles = os.environ.get("COMPOSE_PROFILES", "").split(",")
-        return services_of(self.stack_files, self.settings.profiles or environment_profiles, self.services_file)
+        return services_of(self.stack_files, self.profiles, self.services_file)
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """The parts of the stack that are switched on: as `.env` says, else as the shell does."""
+        return self.settings.profiles or tuple(filter(None, os.environ.get("COMPOSE_PROFILES", "").split(",")))
 
     @property
     def selection(self) -> Selection:
@@ -218,6 +229,7 @@ class Site:
         self.own_directory.mkdir(mode=0o700, exist_ok=True)
         self.journal_directory.mkdir(mode=0o700, exist_ok=True)
         copy_stack(self.stack_copy)
+        write_secret_files(self.secrets_directory, self.settings.values)
         selection = self.selection
         if selection.version is None and VERSION_KEY in _text_of(self.version_file):
             raise ConfigurationError(
@@ -251,6 +263,8 @@ class Site:
         lines.append(f"GRAASP_STACK={self.stack_copy}")
         lines.append(f"GRAASP_SETTINGS={self.settings_digest}")
         lines.append(f"GRAASP_UMAMI_SETTINGS={self.umami_digest}")
+        lines.append(f"GRAASP_SECRETS={self.secrets_directory}")
+        lines.append(f"GRAASP_PROFILES={','.join(self.profiles)}")
         lines += selection_lines(selection)
         text = "\n".join(lines) + "\n"
         if not file.exists() or file.read_text() != text:
@@ -285,25 +299,3 @@ def find_site(named: Path | None, start: Path) -> Site:
         "Nothing was touched.",
         f"Make one with `graasp-local init`, or name one with --site or {SITE_VARIABLE}.",
     )
-
-
-def write_atomically(file: Path, text: str, mode: int) -> None:
-    """Write a file that is there completely or not at all, also after a power cut."""
-    import tempfile
-
-    descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    try:
-        with os.fdopen(descriptor, "w") as stream:
-            os.fchmod(stream.fileno(), mode)
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).replace(file)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    directory = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -19,6 +19,8 @@ from graasp_local.states import ServiceGroup
 GROUP_LABEL = "org.graasp.group"
 VERSION_LABEL = "org.graasp.version"
 SETTINGS_LABEL = "org.graasp.settings"
+OPTIONAL_LABEL = "org.graasp.optional"
+DATABASE_LABEL = "org.graasp.database"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class ServiceDefinition:
     profiles: tuple[str, ...] = ()
     image: str = ""
     """As the file has it, variables and all: see `filled_in`."""
+    database: str = ""
+    """The database, and the owner of it, that the service needs on the site's database server; empty: none."""
 
 
 def stack_directory() -> Path:
@@ -88,7 +92,8 @@ def read_services(files: Sequence[Path], profiles: Iterable[str] = ()) -> tuple[
         group = _group(name, known)
         service_profiles = tuple(known["profiles"])
         if group is ServiceGroup.MIGRATION or not service_profiles or active.intersection(service_profiles):
-            services.append(ServiceDefinition(name, group, service_profiles, known["image"]))
+            database = known["labels"].get(DATABASE_LABEL, "")
+            services.append(ServiceDefinition(name, group, service_profiles, known["image"], database))
     return tuple(services)
 
 

@@ -106,6 +106,8 @@ class ObservedService:
     version: str = ""
     outdated: bool = False
     """Its container was made with other settings than the site has now."""
+    optional: bool = False
+    """Graasp serves without it: that it does not come up is told, and fails nothing."""
 
     @property
     def is_on(self) -> bool:
@@ -168,9 +170,17 @@ class ObservedState:
 
 @dataclass(frozen=True, slots=True)
 class InState:
-    """The site is in this state: every service and the gate fit its row."""
+    """The site is in this state: every service that Graasp needs and the gate fit its row.
+
+    `lacking` are sentences about optional services that should be on and are not; the site serves without them.
+    """
 
     state: InfraState
+    lacking: tuple[str, ...] = ()
+
+    @property
+    def mending_command(self) -> str:
+        return f"graasp-local apply {self.state}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +211,8 @@ def differences(observed: ObservedState, state: InfraState) -> tuple[str, ...]:
         if service.group is ServiceGroup.MIGRATION:
             continue
         if service.group in row.groups_on and not service.is_on:
-            found.append(f"{service.name} is {service.described()}, but {state} needs it on.")
+            if not service.optional:
+                found.append(f"{service.name} is {service.described()}, but {state} needs it on.")
         elif service.group in row.groups_on and service.outdated:
             found.append(f"{service.name} runs with settings from before .env or the stack was changed.")
         if service.group not in row.groups_on and not service.is_off:
@@ -213,6 +224,15 @@ def differences(observed: ObservedState, state: InfraState) -> tuple[str, ...]:
     return tuple(found)
 
 
+def lacking(observed: ObservedState, state: InfraState) -> tuple[str, ...]:
+    """Optional services that the state would have on and that are not, a sentence each."""
+    return tuple(
+        f"{service.name} is {service.described()}; Graasp serves without it."
+        for service in observed.services
+        if service.optional and service.group in TABLE[state].groups_on and not service.is_on
+    )
+
+
 def classify(observed: ObservedState, left_in: InfraState | None = None) -> Classification:
     """Which of the four states the site is in, or how it differs from the one that it should be in.
 
@@ -221,7 +241,7 @@ def classify(observed: ObservedState, left_in: InfraState | None = None) -> Clas
     by_state = {state: differences(observed, state) for state in InfraState}
     for state, found in by_state.items():
         if not found:
-            return InState(state)
+            return InState(state, lacking(observed, state))
     if all(service.status is Status.ABSENT for service in observed.services):
         return Absent()
     if left_in is not None:
@@ -245,7 +265,7 @@ def came_from(observed: ObservedState, left_in: InfraState | None = None) -> str
 def state_name(classification: Classification) -> str:
     """One of the four states, `drifted` or `absent`: what `status --json` says."""
     match classification:
-        case InState(state):
+        case InState(state=state):
             return state.value
         case Absent():
             return "absent"

@@ -25,7 +25,7 @@ def _look(context: Context) -> dict[str, Any]:
     from graasp_local.engine.look import look_at
     from graasp_local.lock import current_holder
     from graasp_local.next_steps import Situation, next_steps
-    from graasp_local.states import Drifted, classify, state_name
+    from graasp_local.states import Drifted, InState, classify, state_name
     from graasp_local.walk_records import read_journal, state_left, unfinished_walk
 
     site = context.site
@@ -55,6 +55,7 @@ def _look(context: Context) -> dict[str, Any]:
             for service in observed.services
         ],
         "drift": list(classification.differences) if isinstance(classification, Drifted) else [],
+        "lacking": list(classification.lacking) if isinstance(classification, InState) else [],
         "walk": holder.described() if holder else None,
         "unfinished": unfinished.walk if unfinished else None,
         "damaged_walks": [f"{damaged.file.name}: {damaged.damage}" for damaged in journal.damaged],
@@ -81,7 +82,7 @@ def _print(told: dict[str, Any]) -> None:
         click.echo(f"The journal is damaged: {damage}")
     for name in told["migrations"]:
         click.echo(f"A migration is running: {name}")
-    for sentence in told["drift"]:
+    for sentence in (*told["drift"], *told["lacking"]):
         click.echo(f"- {sentence}")
     if told["last_deployment"]:
         last = told["last_deployment"]

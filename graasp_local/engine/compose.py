@@ -119,8 +119,8 @@ class Compose:
     def _profiles(self, candidate: Candidate) -> list[str]:
         # --profile on the command line replaces COMPOSE_PROFILES, so both are given. The profile of the migration is
         # on for work on a version, and off for everything that a state change does.
-        given = self._site.settings.profiles or tuple(filter(None, os.environ.get("COMPOSE_PROFILES", "").split(",")))
-        return [*given, MIGRATION_PROFILE] if isinstance(candidate, Version) else [*given]
+        profiles = self._site.profiles
+        return [*profiles, MIGRATION_PROFILE] if isinstance(candidate, Version) else [*profiles]
 
     def _client(self, candidate: Candidate) -> DockerClient:
         from python_on_whales import DockerClient

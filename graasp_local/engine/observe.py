@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from graasp_local.observation import SeenServices
-from graasp_local.stack import GROUP_LABEL, SETTINGS_LABEL, VERSION_LABEL, ServiceDefinition
+from graasp_local.stack import GROUP_LABEL, OPTIONAL_LABEL, SETTINGS_LABEL, VERSION_LABEL, ServiceDefinition
 from graasp_local.states import Health, ObservedService, ServiceGroup, Status
 
 SERVICE_LABEL = "com.docker.compose.service"
@@ -72,6 +72,7 @@ def _observed(container: Mapping[str, Any], settings_digests: Collection[str]) -
         image=container.get("Image", ""),
         version=labels.get(VERSION_LABEL, ""),
         outdated=container["State"] == "running" and labels.get(SETTINGS_LABEL) not in (None, *settings_digests),
+        optional=labels.get(OPTIONAL_LABEL) == "true",
     )
 
 

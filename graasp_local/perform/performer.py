@@ -10,7 +10,7 @@ from graasp_local.migrations import proof_failures
 from graasp_local.perform.having_images import pull_missing, restore_images
 from graasp_local.perform.migrating import await_migrations, check_forecast, end_migrations, run_migration
 from graasp_local.perform.preflight import check_preflight
-from graasp_local.perform.starting import wait_until_on
+from graasp_local.perform.starting import make_missing_databases, wait_until_on
 from graasp_local.perform.upgrading import perform_upgrade
 from graasp_local.pins import as_images
 from graasp_local.selection import Release
@@ -81,6 +81,7 @@ class Performer:
                 finally:
                     self._end_shutting()
             case StartServices(services=services):
+                yield from make_missing_databases(world, services)
                 world.engine.start(services)
                 yield from wait_until_on(world, services)
             case AwaitMigration(limit_seconds=limit):

@@ -4,35 +4,73 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from graasp_local.errors import Interrupted, NeedsYou
+from graasp_local.errors import ConfigurationError, Interrupted, NeedsYou
 from graasp_local.states import Health, ObservedService, Status
 from graasp_local.world import World
 
 START_LIMIT_SECONDS = 300.0
 """Longer than any health check's start period in compose.yaml."""
 
+OPTIONAL_LIMIT_SECONDS = 30.0
+"""How much longer than for what Graasp needs a walk waits for what it serves without."""
+
 _POLL_SECONDS = 0.1
 _CRASHES_THAT_TELL = 3
 _LOG_LINES = 12
 
 
+def make_missing_databases(world: World, services: Sequence[str]) -> Iterator[str]:
+    """See to it that the database server has what these services need of it, on an old data directory as on a new one.
+
+    A service says by its label which database is its own; its password is `NAME_DB_PASSWORD` in `.env`.
+    """
+    for definition in world.site.services:
+        if definition.name in services and definition.database:
+            key = f"{definition.database.upper().replace('-', '_')}_DB_PASSWORD"
+            password = world.site.settings.values.get(key, "")
+            if not password:
+                raise ConfigurationError(
+                    f"{definition.name} has a database, and {world.site.env_file} has no {key}.",
+                    "It was not started.",
+                    f"Set {key} to 16 letters and digits or more.",
+                )
+            if world.database.make_database(definition.database, password):
+                yield f"made the database {definition.database}"
+
+
 def wait_until_on(world: World, services: Sequence[str]) -> Iterator[str]:
-    """Yields nothing while all goes well. Raises NeedsYou, after showing the log, for a service that will not start."""
-    deadline = world.clock.monotonic() + START_LIMIT_SECONDS
+    """Yields nothing while all goes well. Raises NeedsYou, after showing the log, for a service that will not start.
+
+    What is optional fails nothing: a line says that it did not come up, and the walk goes on.
+    """
+    began = world.clock.monotonic()
+    given_up: set[str] = set()
+    optional_deadline: float | None = None
     # The engine counts over the container's life: what it went through before is no sign of what it will do now.
     restarts_before = {name: world.engine.restarts(name) for name in services}
     while True:
-        waiting = [service for service in world.engine.see().services if service.name in services and not service.is_on]
+        seen = [service for service in world.engine.see().services if service.name in services]
+        waiting = [service for service in seen if not service.is_on and service.name not in given_up]
         if not waiting:
             return
+        now = world.clock.monotonic()
+        if optional_deadline is None and all(service.optional for service in waiting):
+            optional_deadline = now + OPTIONAL_LIMIT_SECONDS
         for service in waiting:
+            deadline = began + START_LIMIT_SECONDS
+            if service.optional and optional_deadline is not None:
+                deadline = min(deadline, optional_deadline)
             problem = _hopeless(world, service, restarts_before[service.name])
-            if problem is None and world.clock.monotonic() >= deadline:
-                problem = f"{service.name} is {service.described()} after {START_LIMIT_SECONDS:g} s"
-            if problem is not None:
-                yield f"the end of the log of {service.name}:"
-                yield from (f"  {line}" for line in world.engine.recent_log(service.name, _LOG_LINES))
+            if problem is None and now >= deadline:
+                problem = f"{service.name} is {service.described()} after {now - began:.0f} s"
+            if problem is None:
+                continue
+            yield f"the end of the log of {service.name}:"
+            yield from (f"  {line}" for line in world.engine.recent_log(service.name, _LOG_LINES))
+            if not service.optional:
                 raise NeedsYou(f"{problem}.")
+            yield f"{problem}: Graasp serves without it, so the walk goes on"
+            given_up.add(service.name)
         if world.interruption.requested:
             raise Interrupted(f"Interrupted while {waiting[0].name} was starting.")
         world.clock.sleep(_POLL_SECONDS)

@@ -170,6 +170,11 @@ SETTINGS: tuple[Setting, ...] = (
         DatabasePassword("umami", "umami starts anew: visits meanwhile are not counted."),
     ),
     _word(
+        "ETHERPAD_DB_PASSWORD",
+        "Password of the database owner `etherpad`. Do not edit it, like the one above.",
+        DatabasePassword("etherpad", "Etherpad starts anew: pads that are open connect again."),
+    ),
+    _word(
         "UMAMI_APP_SECRET",
         "What umami signs its sessions with.",
         Generated("Everybody is logged out of umami, which starts anew: visits meanwhile are not counted."),
@@ -210,12 +215,22 @@ SETTINGS: tuple[Setting, ...] = (
     _key(
         "ETHERPAD_API_KEY",
         "Shared between Graasp and Etherpad.",
-        Generated("Etherpad starts anew if it is in the stack: pads that are open connect again."),
+        Generated("Etherpad starts anew: pads that are open connect again."),
     ),
     _word(
         "MEILISEARCH_MASTER_KEY",
         "Shared between Graasp and Meilisearch.",
-        Generated("Meilisearch starts anew if it is in the stack: nothing is found by search meanwhile."),
+        Generated("Meilisearch starts anew: nothing is found by search meanwhile."),
+    ),
+    _word(
+        "MEILISEARCH_REBUILD_SECRET",
+        "Whoever sends it to Graasp has everything indexed anew for search.",
+        Generated("What sends it has to be told the new one."),
+    ),
+    _key(
+        "ADMIN_SECRET_KEY_BASE",
+        "What the admin signs its sessions with, if it is switched on.",
+        Generated("Everybody is logged out of the admin."),
     ),
     Setting(
         "MAILER_CONNECTION",
@@ -256,6 +271,14 @@ OPTIONS: tuple[Option, ...] = (
     Option("UMAMI_IMAGE", "The image of umami.", "ghcr.io/umami-software/umami:3.0.3"),
     Option("REDIS_IMAGE", "The image of Redis.", "redis:7.4-bookworm"),
     Option("NGINX_IMAGE", "The image of nginx.", "nginx:1.28.0"),
+    Option("MEILISEARCH_IMAGE", "The image of Meilisearch.", "getmeili/meilisearch:v1.8.4"),
+    Option("ETHERPAD_IMAGE", "The image of Etherpad.", "etherpad/etherpad:2.2.7"),
+    Option("IFRAMELY_IMAGE", "The image of iframely.", "graasp/iframely:latest"),
+    Option("FILES_IMAGE", "The image that serves uploaded files.", "joseluisq/static-web-server:2.38.1-alpine"),
+    Option("CLIENT_IMAGE", "One image of the client, whatever the version.", ""),
+    Option("NUDENET_IMAGE", "The image of NudeNet.", "public.ecr.aws/graasp/graasp:nudenet-latest"),
+    Option("ADMIN_IMAGE", "The image of the admin.", "public.ecr.aws/graasp/admin:v0.5.0"),
+    Option("MAILPIT_IMAGE", "The image of Mailpit.", "axllent/mailpit:v1.22.3"),
     Option(
         "DB_PORT",
         "A fixed port for Postgres on 127.0.0.1. Left out, the engine picks a free one.",
@@ -265,20 +288,38 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "COMPOSE_PROFILES",
-        "Compose profiles that are switched on, separated by commas.",
+        "Parts of the stack that are switched on, separated by commas: admin, client, etherpad, files, iframely, "
+        "mailpit, nudenet, and what compose.override.yaml has.",
         "",
         r"[A-Za-z0-9_.-]+(,[A-Za-z0-9_.-]+)*",
         "names separated by commas",
     ),
+    Option("ADMIN_HOST", "The host name under which the admin answers.", "admin.localhost", _HOST, "a host name"),
+    Option("MAILPIT_PORT", "A fixed port for Mailpit's pages on 127.0.0.1.", "", r"\d{1,5}", "a port number"),
     Option("MAILER_USE_SSL", "Whether Graasp speaks TLS to the mail server from the start.", "false", _BOOLEAN, _BOTH),
     Option("RECAPTCHA_SECRET_ACCESS_KEY", "Graasp's secret at reCAPTCHA, if it is used.", "unused"),
     Option("BYPASS_RECAPTCHA", "Whether Graasp lets people in without reCAPTCHA.", "true", _BOOLEAN, _BOTH),
     Option("ETHERPAD_URL", "Where core finds Etherpad.", "http://etherpad:9001"),
     Option("MEILISEARCH_URL", "Where core finds Meilisearch.", "http://meilisearch:7700"),
     Option("EMBEDDED_LINK_ITEM_IFRAMELY_HREF_ORIGIN", "Where core finds iframely.", "http://iframely:8061"),
-    Option("FILE_STORAGE_HOST", "Where browsers find files that were uploaded.", "http://localhost"),
-    Option("H5P_FILE_STORAGE_HOST", "Where browsers find H5P content.", "http://localhost"),
-    Option("H5P_PATH_PREFIX", "The path below which H5P content lies.", "h5p"),
+    Option("IMAGE_CLASSIFIER_API", "With the profile nudenet: http://nudenet:8080/infer.", ""),
+    Option("FILE_STORAGE_TYPE", "Where uploaded files are kept.", "local", "local|s3", "local or s3"),
+    Option("FILE_STORAGE_HOST", "Where browsers find them; ends in a slash. Left out: PUBLIC_URL/files/.", ""),
+    Option("S3_FILE_ITEM_HOST", "The address of an S3 server that is not Amazon's.", ""),
+    Option("S3_FILE_ITEM_REGION", "With FILE_STORAGE_TYPE=s3: the region.", ""),
+    Option("S3_FILE_ITEM_BUCKET", "With FILE_STORAGE_TYPE=s3: the bucket.", ""),
+    Option("S3_FILE_ITEM_ACCESS_KEY_ID", "With FILE_STORAGE_TYPE=s3: the name of the key.", ""),
+    Option("S3_FILE_ITEM_SECRET_ACCESS_KEY", "With FILE_STORAGE_TYPE=s3: the key.", ""),
+    Option("H5P_FILE_STORAGE_TYPE", "Where H5P content is kept.", "local", "local|s3", "local or s3"),
+    Option("H5P_FILE_STORAGE_HOST", "Where browsers find H5P content; ends in a slash. Left out: PUBLIC_URL/h5p/.", ""),
+    Option("H5P_PATH_PREFIX", "The path below which H5P content lies.", "h5p-content/"),
+    Option("H5P_CONTENT_REGION", "With H5P_FILE_STORAGE_TYPE=s3: the region.", ""),
+    Option("H5P_CONTENT_BUCKET", "With H5P_FILE_STORAGE_TYPE=s3: the bucket.", ""),
+    Option("H5P_CONTENT_ACCESS_KEY_ID", "With H5P_FILE_STORAGE_TYPE=s3: the name of the key.", ""),
+    Option("H5P_CONTENT_SECRET_ACCESS_KEY_ID", "With H5P_FILE_STORAGE_TYPE=s3: the key.", ""),
+    Option("LIBRARY_CLIENT_HOST", "Where the library is found, if there is one. Left out: PUBLIC_URL.", ""),
+    Option("SHORT_LINK_BASE_URL", "What short links begin with. Left out: PUBLIC_URL/api/short-links.", ""),
+    Option("MAILER_CONFIG_FROM_EMAIL", "The sender of Graasp's mails. Left out: no-reply@COOKIE_DOMAIN.", ""),
     Option("LOG_LEVEL", "How much core and workers log.", "info"),
 )
 
@@ -288,6 +329,7 @@ ALL: tuple[Setting | Option, ...] = (*SETTINGS, *OPTIONS)
 OWN_VARIABLES = frozenset(
     {"GRAASP_VERSION", "GRAASP_STACK", "GRAASP_SETTINGS", "GRAASP_UMAMI_SETTINGS"}
     | {"GRAASP_DB_IMAGE", "GRAASP_DB_VOLUME", "GRAASP_DB_INSTEAD_OF"}
+    | {"GRAASP_PROFILES", "GRAASP_SECRETS"}
 )
 """What graasp-local itself tells Compose (.graasp-local/version.env); not to be set by hand."""
 

@@ -101,7 +101,7 @@ class SiteView:
     def state(self) -> InfraState | None:
         """The state that the site is in, or the nearest one; None for a site without containers."""
         match self.classification:
-            case InState(state) | Drifted(nearest=state):
+            case InState(state=state) | Drifted(nearest=state):
                 return state
             case _:
                 return None

@@ -156,5 +156,33 @@ class DemoSite:
         assert answer.status == 200, answer
         return [item["name"] for item in answer.json()]
 
+    def configure(self, **settings: str) -> None:
+        """Set keys of `.env`, as a person with an editor would."""
+        file = self.directory / ".env"
+        lines = [line for line in file.read_text().splitlines() if line.partition("=")[0] not in settings]
+        file.write_text("\n".join([*lines, *(f"{key}={value}" for key, value in settings.items())]) + "\n")
+
+    def database(self, name: str, statement: str) -> list[tuple[Any, ...]]:
+        """What a database of the site's server answers its superuser."""
+        import psycopg
+
+        found = self.containers()["db"]["NetworkSettings"]["Ports"]["5432/tcp"][0]
+        password = self.setting("POSTGRES_PASSWORD")
+        with psycopg.connect(
+            host="127.0.0.1",
+            port=int(found["HostPort"]),
+            user="postgres",
+            password=password,
+            dbname=name,
+            autocommit=True,
+        ) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def setting(self, key: str) -> str:
+        """The value of a key of `.env`."""
+        lines = (self.directory / ".env").read_text().splitlines()
+        return next(line.partition("=")[2] for line in lines if line.startswith(f"{key}="))
+
     def down(self) -> None:
         self.run("compose", "--", "--profile", "migration", "down", "--volumes", "--remove-orphans", "--timeout", "2")

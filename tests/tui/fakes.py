@@ -335,6 +335,9 @@ class FakeDatabase:
         self._site.applied = self._site.snapshots.pop(snapshot)
         return "graasp_failed"
 
+    def make_database(self, name: str, password: str) -> bool:
+        return False
+
     def has_snapshot(self, name: str) -> bool:
         return name in self._site.snapshots
 

@@ -257,6 +257,7 @@ class FakeDatabase:
     failed: dict[str, list[AppliedMigration]] = field(default_factory=dict)
     snapshot_fails: bool = False
     lock_held_elsewhere: bool = False
+    others: set[str] = field(default_factory=lambda: {"umami"})
     newer_rows: int | None = 3
 
     def applied_migrations(self) -> tuple[AppliedMigration, ...]:
@@ -273,6 +274,12 @@ class FakeDatabase:
 
     def has_snapshot(self, name: str) -> bool:
         return name in self.snapshots
+
+    def make_database(self, name: str, password: str) -> bool:
+        self.state.calls.append(f"make-database {name}")
+        missing = name not in self.others
+        self.others.add(name)
+        return missing
 
     def swap_back(self, snapshot: str) -> str:
         self.state.calls.append("swap-back")

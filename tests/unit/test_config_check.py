@@ -88,7 +88,7 @@ def test_a_variable_of_the_override_is_no_unknown_key(site: Site) -> None:
 
 def test_a_profile_that_does_not_exist_is_told_with_those_that_do(site: Site) -> None:
     site.override_file.write_text(OWN_SERVICE)
-    edit(site, "COMPOSE_PROFILES=report", "REPORTS_VERSION=1.4")
+    edit(site, "REPORTS_VERSION=1.4", COMPOSE_PROFILES="report")
     assert "names 'report', a profile that no service has; perhaps reports is meant" in only(site).said
     edit(site, COMPOSE_PROFILES="reports")
     assert check_configuration(site) == ()

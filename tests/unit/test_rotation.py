@@ -109,6 +109,7 @@ def test_the_database_gets_the_very_passwords_that_are_in_the_file(site: Site) -
         "postgres": values["POSTGRES_PASSWORD"],
         "graasp": values["GRAASP_DB_PASSWORD"],
         "umami": values["UMAMI_DB_PASSWORD"],
+        "etherpad": values["ETHERPAD_DB_PASSWORD"],
     }
 
 

@@ -8,11 +8,13 @@ import pytest
 import yaml
 
 from graasp_local.errors import ConfigurationError
+from graasp_local.settings import SETTINGS
 from graasp_local.stack import copy_stack, read_services, stack_directory
 from graasp_local.states import ServiceGroup
 
 COMPOSE_FILE = stack_directory() / "compose" / "compose.yaml"
 STACK = yaml.safe_load(COMPOSE_FILE.read_text())["services"]
+PUBLISHED_AS_LATEST_ONLY = {"iframely"}
 
 
 def groups(*files: Path, profiles: tuple[str, ...] = ()) -> dict[str, str]:
@@ -26,6 +28,7 @@ def test_the_groups_of_the_stack() -> None:
         "redis": "graasp",
         "core": "graasp",
         "workers": "graasp",
+        "meilisearch": "graasp",
         "migrate": "migration",
         "nginx": "edge",
     }
@@ -78,7 +81,7 @@ def test_every_image_is_overridable_and_pinned(name: str) -> None:
     image = STACK[name]["image"]
     assert "${" + f"{name.upper()}_IMAGE:-" in image
     tag = image.rstrip("}").rpartition(":")[2].removeprefix("-")
-    assert tag not in ("", "latest")
+    assert tag not in ("", "latest") or name in PUBLISHED_AS_LATEST_ONLY
 
 
 @pytest.mark.parametrize("name", [name for name in STACK if name != "migrate"])
@@ -90,6 +93,36 @@ def test_every_service_restarts_is_checked_and_has_a_grace_period(name: str) -> 
     assert service["healthcheck"]["test"]
 
 
+@pytest.mark.parametrize("name", STACK)
+def test_every_service_has_a_limit_for_its_memory(name: str) -> None:
+    assert STACK[name]["mem_limit"]
+
+
+OPTIONAL_PARTS = {"admin", "client", "etherpad", "files", "iframely", "mailpit", "nudenet"}
+
+
+@pytest.mark.parametrize("name", sorted(OPTIONAL_PARTS))
+def test_an_optional_part_is_off_until_its_profile_is_on(name: str) -> None:
+    assert STACK[name]["profiles"] == [name]
+    assert name not in groups(COMPOSE_FILE)
+    assert groups(COMPOSE_FILE, profiles=(name,))[name] == "graasp"
+
+
+def test_all_that_is_no_option_is_always_on() -> None:
+    assert {name for name in STACK if "profiles" not in STACK[name]} == STACK.keys() - OPTIONAL_PARTS - {"migrate"}
+
+
+def test_what_graasp_serves_without_says_so() -> None:
+    optional = {name for name, service in STACK.items() if service["labels"].get("org.graasp.optional") == "true"}
+    assert optional == {"admin", "etherpad", "iframely", "mailpit", "nudenet", "umami"}
+
+
+def test_a_service_with_a_database_of_its_own_has_a_setting_for_its_password() -> None:
+    databases = {service.database for service in read_services([COMPOSE_FILE], OPTIONAL_PARTS) if service.database}
+    assert databases == {"etherpad"}
+    assert {f"{name.upper()}_DB_PASSWORD" for name in databases} <= {setting.key for setting in SETTINGS}
+
+
 def test_migrate_is_started_by_nothing_but_a_walk() -> None:
     assert STACK["migrate"]["profiles"] == ["migration"]
     assert STACK["migrate"]["restart"] == "no"
@@ -99,6 +132,7 @@ def test_only_nginx_is_reached_from_outside() -> None:
     published = {name: service["ports"] for name, service in STACK.items() if "ports" in service}
     assert published == {
         "db": ["127.0.0.1:${DB_PORT:-}:5432"],
+        "mailpit": ["127.0.0.1:${MAILPIT_PORT:-}:8025"],
         "nginx": ["${HTTP_BIND:-0.0.0.0}:${HTTP_PORT:-80}:80"],
     }
 

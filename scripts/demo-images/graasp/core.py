@@ -5,12 +5,14 @@ BEHAVIOUR picks how a bad version misbehaves: slow-boot, never-healthy, crashes-
 
 import asyncio
 import os
+import smtplib
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
+from urllib.parse import urljoin, urlsplit
 
 import psycopg
-from aiohttp import WSMsgType, web
+from aiohttp import ClientError, ClientSession, ClientTimeout, WSMsgType, web
 from psycopg.rows import dict_row
 
 # The real core refuses to boot while any of these is missing or empty.
@@ -54,16 +56,28 @@ async def version(request: web.Request) -> web.Response:
     return web.json_response({"version": said, "buildTimestamp": STARTED})
 
 
+async def answers(url: str) -> bool:
+    try:
+        async with ClientSession(timeout=ClientTimeout(total=2)) as session, session.get(url) as answer:
+            return answer.status < 500
+    except (ClientError, OSError, asyncio.TimeoutError):
+        return False
+
+
 async def status(request: web.Request) -> web.Response:
     try:
         await query(request, "SELECT 1 AS one")
-        database = "healthy"
+        database = True
     except psycopg.Error:
-        database = "unhealthy"
-    return web.json_response({
-        "api": {"status": "healthy"}, "database": {"status": database},
-        "meilisearch": {"status": "unexpected"}, "etherpad": {"status": "unexpected"}, "iframely": {"status": "unexpected"},
-    })
+        database = False
+    told = {
+        "api": True,
+        "database": database,
+        "meilisearch": await answers(f"{os.environ['MEILISEARCH_URL']}/health"),
+        "etherpad": await answers(f"{os.environ['ETHERPAD_URL']}/health"),
+        "iframely": await answers(os.environ["EMBEDDED_LINK_ITEM_IFRAMELY_HREF_ORIGIN"]),
+    }
+    return web.json_response({name: {"status": "healthy" if well else "unexpected"} for name, well in told.items()})
 
 
 def as_json(row: dict) -> dict:
@@ -109,6 +123,44 @@ async def home(request: web.Request) -> web.Response:
     return web.Response(text=text, content_type="text/html")
 
 
+async def upload(request: web.Request) -> web.Response:
+    """Keep a file, and say where a browser finds it: the real core resolves its name against FILE_STORAGE_HOST."""
+    name = request.match_info["name"]
+    target = Path(os.environ["FILE_STORAGE_ROOT_PATH"]) / "files" / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(await request.read())
+    return web.json_response({"url": urljoin(os.environ["FILE_STORAGE_HOST"], f"files/{name}")}, status=201)
+
+
+async def search(request: web.Request) -> web.Response:
+    """Hand everything below /api/search on to Meilisearch, with the key."""
+    url = f"{os.environ['MEILISEARCH_URL']}/{request.match_info['path']}"
+    headers = {"Authorization": f"Bearer {os.environ['MEILISEARCH_MASTER_KEY']}"}
+    async with ClientSession() as session:
+        async with session.request(request.method, url, data=await request.read(), headers=headers) as answer:
+            return web.Response(status=answer.status, body=await answer.read(), content_type="application/json")
+
+
+async def pad(request: web.Request) -> web.Response:
+    """Make a pad by Etherpad's API, and lead to it."""
+    call = f"{os.environ['ETHERPAD_URL']}/api/1/createGroupPad?apikey={os.environ['ETHERPAD_API_KEY']}"
+    async with ClientSession() as session, session.get(call) as answer:
+        told = await answer.json()
+    return web.json_response({"etherpad": told, "url": urljoin(os.environ["ETHERPAD_PUBLIC_URL"], "/p/g.demo$pad")})
+
+
+async def send_mail(request: web.Request) -> web.Response:
+    where = urlsplit(os.environ["MAILER_CONNECTION"])
+
+    def deliver() -> None:
+        with smtplib.SMTP(where.hostname, where.port, timeout=5) as server:
+            server.login(where.username or "", where.password or "")
+            server.sendmail("core@demo", ["somebody@demo"], "Subject: hello from the demo\r\n\r\nhello")
+
+    await asyncio.to_thread(deliver)
+    return web.json_response({"sent": True})
+
+
 async def echo_headers(request: web.Request) -> web.Response:
     """What core received: lets a test see that the bypass header does not reach it."""
     return web.json_response(dict(request.headers))
@@ -148,6 +200,10 @@ async def start(application: web.Application) -> None:
     if BEHAVIOUR == "slow-boot":
         await asyncio.sleep(SLOW_BOOT_SECONDS)
     print(f"core {VERSION}: Server listening at http://0.0.0.0:3000", flush=True)
+    # Set by every stack that has Meilisearch; one from before it had is still served.
+    if os.environ.get("MEILISEARCH_REBUILD_SECRET") and not await answers(f"{os.environ['MEILISEARCH_URL']}/health"):
+        print(f"connect ECONNREFUSED: {os.environ['MEILISEARCH_URL']}", flush=True)
+        os._exit(1)
 
 
 def make_application() -> web.Application:
@@ -164,6 +220,10 @@ def make_application() -> web.Application:
         web.get("/api/maintenance/next", next_maintenance),
         web.get("/api/ws", websocket),
         web.get("/api/echo-headers", echo_headers),
+        web.put("/api/files/{name}", upload),
+        web.route("*", "/api/search/{path:.*}", search),
+        web.post("/api/pads", pad),
+        web.post("/api/mails", send_mail),
     ])
     return application
 

@@ -1,0 +1,1 @@
+fetch('/api/version').then(answer => answer.text()).then(text => { document.querySelector('output').textContent = text; });

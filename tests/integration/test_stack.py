@@ -1,0 +1,233 @@
+"""The whole stack on the demo images: every part on the one origin, the states, what survives, what may be missing."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.demo_site import AS_BROWSER, AS_PROGRAM, COMMAND, Answer, DemoSite
+
+SETTINGS_THAT_CORE_NEEDS = {
+    *("SECURE_SESSION_SECRET_KEY", "JWT_SECRET", "PASSWORD_RESET_JWT_SECRET", "EMAIL_CHANGE_JWT_SECRET"),
+    *("APPS_JWT_SECRET", "DB_CONNECTION", "REDIS_CONNECTION", "MAILER_CONNECTION", "COOKIE_DOMAIN", "ETHERPAD_URL"),
+    *("ETHERPAD_API_KEY", "EMBEDDED_LINK_ITEM_IFRAMELY_HREF_ORIGIN", "APPS_PUBLISHER_ID", "GRAASPER_CREATOR_ID"),
+    *("RECAPTCHA_SECRET_ACCESS_KEY", "H5P_PATH_PREFIX", "H5P_FILE_STORAGE_TYPE", "H5P_STORAGE_ROOT_PATH"),
+    *("FILE_STORAGE_TYPE", "FILE_STORAGE_ROOT_PATH", "FILE_STORAGE_HOST", "MEILISEARCH_URL", "H5P_FILE_STORAGE_HOST"),
+}
+"""What the real core refuses to boot without."""
+
+PARTS = ("client", "etherpad", "files", "iframely", "mailpit")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSite]:
+    """A site with every part for which there is a demo image."""
+    site = DemoSite(tmp_path_factory.mktemp("whole") / "site")
+    try:
+        site.configure(COMPOSE_PROFILES=",".join(PARTS), MAILER_CONNECTION="smtp://user:password@mailpit:1025")
+        site.deploy("1.0.0")
+        yield site
+    finally:
+        site.down()
+
+
+def upload(site: DemoSite, name: str, body: str) -> str:
+    """Give a file to core; returns the path under which a browser is told to find it."""
+    answer = site.ask(f"/api/files/{name}", {**AS_PROGRAM, **site.bypass()}, "PUT", body)
+    assert answer.status == 201, answer
+    url = str(answer.json()["url"])
+    origin = site.setting("PUBLIC_URL")
+    assert url.startswith(f"{origin}/files/")
+    return url.removeprefix(origin)
+
+
+def open_pad(site: DemoSite) -> Answer:
+    return site.ask("/api/pads", {**AS_PROGRAM, **site.bypass()}, "POST")
+
+
+def test_every_part_is_on_and_well(whole: DemoSite) -> None:
+    told = whole.status()
+    assert (told["state"], told["lacking"]) == ("running", [])
+    assert {service["service"] for service in told["services"]} >= set(PARTS) | {"meilisearch"}
+    assert {service["health"] for service in told["services"]} == {"healthy"}
+    core = whole.ask("/api/status").json()
+    assert {name: part["status"] for name, part in core.items()} == dict.fromkeys(core, "healthy")
+
+
+def test_the_client_serves_what_is_nobody_elses_and_core_its_api(whole: DemoSite) -> None:
+    for path in ("/", "/builder/items/1?mode=info", "/account"):
+        assert "Demo client" in whole.ask(path, AS_BROWSER).body, path
+    script = whole.ask("/assets/app.js", AS_BROWSER)
+    assert (script.status, script.headers["content-type"].partition(";")[0]) == (200, "text/javascript")
+    assert whole.ask("/api/version").json()["version"] == "v1.0.0"
+    assert whole.ask("/health").body == "OK"
+
+
+def test_without_the_client_core_answers_for_it(site: DemoSite) -> None:
+    assert "Demo Graasp" in site.ask("/", AS_BROWSER).body
+    assert site.ask("/api/version").status == 200
+
+
+def test_uploaded_files_are_found_where_core_says_they_are(whole: DemoSite) -> None:
+    path = upload(whole, "notes.txt", "about rivers")
+    answer = whole.ask(path)
+    assert (answer.status, answer.body) == (200, "about rivers")
+    assert whole.ask("/files/").status == 404
+    assert whole.ask("/files/../../etc/passwd").status in (400, 404)
+
+
+def test_a_page_that_was_uploaded_has_no_rights_on_the_site(whole: DemoSite) -> None:
+    page = whole.ask(upload(whole, "page.html", "<script>alert(1)</script>"))
+    assert page.headers["content-security-policy"] == "sandbox"
+    assert page.headers["x-content-type-options"] == "nosniff"
+    assert "content-security-policy" not in whole.ask(upload(whole, "notes.txt", "x")).headers
+
+
+def test_a_pad_is_made_with_the_key_and_opened_on_the_origin(whole: DemoSite) -> None:
+    told = open_pad(whole).json()
+    assert told["etherpad"]["code"] == 0
+    path = told["url"].removeprefix(whole.setting("PUBLIC_URL"))
+    led = whole.ask(path, AS_BROWSER)
+    assert (led.status, led.headers["location"]) == (302, f"/etherpad{path}")
+    assert "Etherpad stand-in" in whole.ask(led.headers["location"], AS_BROWSER).body
+    assert whole.ask("/etherpad/static/css/pad.css").status == 200
+
+
+def test_mail_goes_to_mailpit(whole: DemoSite) -> None:
+    assert whole.ask("/api/mails", AS_PROGRAM, "POST").json() == {"sent": True}
+
+
+def test_a_closed_gate_holds_for_all_of_it(whole: DemoSite) -> None:
+    path = upload(whole, "secret.txt", "not for visitors")
+    whole.run("apply", "restricted")
+    for behind in ("/", "/assets/app.js", path, "/h5p/x", "/p/pad", "/etherpad/p/pad", "/api/version", "/health"):
+        assert whole.ask(behind).status == 503, behind
+        assert whole.ask(behind, AS_BROWSER).headers["location"] == "/maintenance", behind
+    assert whole.ask(path, {**AS_PROGRAM, **whole.bypass()}).body == "not for visitors"
+    whole.run("apply", "running")
+
+
+def test_what_was_written_survives_the_states_and_new_containers(whole: DemoSite) -> None:
+    path = upload(whole, "kept.txt", "kept")
+    search = "/api/search/indexes/items/documents"
+    assert whole.ask(search, AS_PROGRAM, "POST", json.dumps([{"id": "kept"}])).status == 202
+    pads = open_pad(whole).json()["etherpad"]["data"]["pads"]
+    whole.run("apply", "stopped")
+    assert whole.running() == {"nginx"}
+    whole.run("compose", "--", "rm", "--force", "core", "files", "meilisearch", "etherpad", "db")
+    whole.run("apply", "running")
+    assert whole.ask(path).body == "kept"
+    assert {"id": "kept"} in whole.ask(search).json()["results"]
+    assert open_pad(whole).json()["etherpad"]["data"]["pads"] == pads + 1
+
+
+def test_db_only_turns_all_of_graasp_off(whole: DemoSite) -> None:
+    whole.run("apply", "db-only")
+    assert whole.running() == {"db", "umami", "nginx"}
+    whole.run("apply", "running")
+
+
+def test_a_deployment_takes_the_client_along(whole: DemoSite) -> None:
+    assert whole.deploy("1.1.0")["outcome"] == "done"
+    assert "v1.1.0" in whole.ask("/", AS_BROWSER).body
+
+
+def test_limits_reach_the_containers(whole: DemoSite) -> None:
+    limits = {name: found["HostConfig"]["Memory"] for name, found in whole.containers().items()}
+    assert all(limits.values()), limits
+    assert limits["core"] == 2 * 1024**3
+
+
+def test_an_optional_part_that_does_not_come_up_fails_no_walk_and_is_told(whole: DemoSite) -> None:
+    key = whole.directory / "compose.override.yaml"
+    before = key.read_text()
+    key.write_text(before.replace("  etherpad:\n", "  etherpad:\n    command: [sh, -c, exit 1]\n"))
+    try:
+        assert "Graasp serves without it" in whole.run("apply", "running").stderr
+        told = whole.status()
+        assert told["state"] == "running"
+        assert told["lacking"][0].startswith("etherpad is ")
+        assert told["next"] == ["graasp-local apply running"]
+        ended = whole.deploy("1.2.0")
+        assert (ended["outcome"], ended["state"]) == ("done", "running")
+        assert whole.ask("/etherpad/p/pad").status == 503
+        assert whole.ask("/api/version").status == 200
+    finally:
+        key.write_text(before)
+    whole.run("apply", "running")
+    assert whole.status()["lacking"] == []
+
+
+def test_core_ends_where_meilisearch_is_not_reached(new_site: DemoSite) -> None:
+    new_site.configure(MEILISEARCH_URL="http://nobody.invalid:7700")
+    assert new_site.deploy("1.0.0", code=21)["outcome"] == "failed"
+    assert "core has crashed" in new_site.run("history", "--last").stdout
+
+
+def test_etherpad_gets_its_database_on_a_site_that_was_made_before_it(site: DemoSite) -> None:
+    databases = "SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY 1"
+    assert ("etherpad",) not in site.database("postgres", databases)
+    before = site.database("postgres", databases)
+    site.create_item("from before")
+    site.configure(COMPOSE_PROFILES="etherpad")
+    assert "made the database etherpad" in site.run("apply", "running").stderr
+    assert site.database("postgres", databases) == sorted([*before, ("etherpad",)])
+    assert site.database("postgres", "SELECT rolname FROM pg_roles WHERE rolname = 'etherpad' AND NOT rolsuper")
+    assert open_pad(site).json()["etherpad"]["code"] == 0
+    assert "from before" in site.item_names()
+    assert "made the database" not in site.run("apply", "restricted").stderr
+    site.run("apply", "running")
+
+
+def test_a_service_of_ones_own_follows_the_states_and_gets_a_database(site: DemoSite) -> None:
+    override = site.directory / "compose.override.yaml"
+    before = override.read_text()
+    reports = """\
+  reports:
+    image: localhost/graasp-demo/iframely:1
+    labels: { org.graasp.group: graasp, org.graasp.database: reports }
+"""
+    override.write_text(before.replace("  workers:\n", "  workers:\n    mem_limit: 300m\n") + reports)
+    site.configure(REPORTS_DB_PASSWORD="0123456789abcdefghij")
+    try:
+        site.run("apply", "running")
+        found = site.containers()
+        assert found["reports"]["State"]["Running"]
+        assert found["workers"]["HostConfig"]["Memory"] == 300 * 1024**2
+        assert site.database("postgres", "SELECT 1 FROM pg_database WHERE datname = 'reports'")
+        site.run("apply", "db-only")
+        assert "reports" not in site.running()
+        site.run("apply", "running")
+        assert "reports" in site.running()
+    finally:
+        site.run("compose", "--", "rm", "--stop", "--force", "reports")
+        override.write_text(before)
+    site.run("apply", "running")
+
+
+def test_compose_understands_the_real_stack_with_every_part_on(tmp_path: Path) -> None:
+    def run(*words: str) -> str:
+        done = subprocess.run([*COMMAND, "--site", str(tmp_path), *words], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    run("init", str(tmp_path), "--url", "https://graasp.school.example")
+    env = tmp_path / ".env"
+    every = "COMPOSE_PROFILES=admin,client,etherpad,files,iframely,mailpit,nudenet"
+    env.write_text(re.sub(r"^COMPOSE_PROFILES=.*$", every, env.read_text(), flags=re.MULTILINE))
+    services = json.loads(run("compose", "--for-version", "2.14.2", "--", "config", "--format", "json"))["services"]
+    images = {name: service["image"] for name, service in services.items()}
+    assert images["core"] == "public.ecr.aws/graasp/graasp:core-v2.14.2"
+    assert images["client"] == "public.ecr.aws/graasp/graasp:client-v2.14.2"
+    assert images["meilisearch"] == "getmeili/meilisearch:v1.8.4"
+    assert images["db"] == "postgres:16.11"
+    settings = services["core"]["environment"]
+    assert settings["PUBLIC_URL"] == settings["CLIENT_HOST"] == "https://graasp.school.example"
+    assert settings["ETHERPAD_PUBLIC_URL"] == "https://graasp.school.example"
+    assert settings["FILE_STORAGE_HOST"] == "https://graasp.school.example/files/"
+    assert {key for key in SETTINGS_THAT_CORE_NEEDS if not settings[key]} == set()
