@@ -5,7 +5,7 @@ The command line, the journal and every screen read these and nothing else. Pure
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, assert_never
 
@@ -128,6 +128,7 @@ def as_json(event: Event) -> dict[str, Any]:
                 "previous_version": event.previous_version,
                 "snapshot": event.snapshot,
                 "migrated_before": event.migrated_before,
+                "restore": asdict(plan.restore) if plan.restore else None,
                 "plan": _plan_summary(plan),
             }
         case RollbackStarted(plan=plan, problem=problem):

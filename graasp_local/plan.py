@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from graasp_local.migrations import Forecast, Pending
 from graasp_local.plan_parts import closing, edge_is_ready, opening, starts_for, stops_for
+from graasp_local.restoring import Restore
 from graasp_local.server import Upgrade
 from graasp_local.simulate import simulate
 from graasp_local.states import (
@@ -26,6 +27,7 @@ from graasp_local.states import (
 from graasp_local.steps import (
     READ_ONLY,
     AwaitMigration,
+    BackUpDatabase,
     CloseGate,
     Drain,
     EndSessions,
@@ -64,6 +66,8 @@ class Plan:
     steps: tuple[Step, ...]
     version: Version | None = None
     upgrade: Upgrade | None = None
+    restore: Restore | None = None
+    """The restore that the plan carries out or undoes."""
 
     @property
     def can_be_resumed(self) -> bool:
@@ -100,6 +104,13 @@ class ImagesFrom(StrEnum):
     LAST_DEPLOYMENT = "last-deployment"
 
 
+class Backup(StrEnum):
+    """Whether a deployment sees to a backup of the database before it changes it."""
+
+    TAKEN = "taken"
+    LEFT_OUT = "left-out"
+
+
 @dataclass(frozen=True, slots=True)
 class DeployRequest:
     """What a person asked for; limits in seconds. `end` is `restricted` to stop behind the gate for a test."""
@@ -109,6 +120,7 @@ class DeployRequest:
     drain_limit: float = DRAIN_SECONDS
     migration_limit: float = 1800.0
     images: ImagesFrom = ImagesFrom.TAGS
+    backup: Backup = Backup.TAKEN
 
 
 def plan_transition(
@@ -155,9 +167,11 @@ def plan_deploy(observed: ObservedState, request: DeployRequest, forecast: Forec
         if request.images is ImagesFrom.TAGS
         else RestoreImages(version, MOVED_TAGS),
     ]
+    looking: list[Step] = [read_migrations]
+    if request.backup is Backup.TAKEN:
+        looking.append(BackUpDatabase(version, "a snapshot lies on the same disk as the database"))
     if database_is_on:
-        steps.append(read_migrations)
-        # The verified backup to a dump file has its place here, before the gate closes.
+        steps += looking
     if observed.gate is not Gate.CLOSED or not edge_is_ready(observed):
         steps += closing(observed, "visitors must not write while the database changes")
     if not observed.group_is_off(ServiceGroup.GRAASP):
@@ -171,7 +185,7 @@ def plan_deploy(observed: ObservedState, request: DeployRequest, forecast: Forec
     if observed.migrations:
         steps.append(AwaitMigration(request.migration_limit, f"{listed(observed.migrations)} outlived its walk"))
     if not database_is_on:
-        steps.append(read_migrations)
+        steps += looking
     steps.append(EndSessions("a statement left over from a migration that was killed may hold locks"))
     if forecast != Pending(()):
         pending = (

@@ -6,14 +6,18 @@ unless that is asked for.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
 from graasp_local.errors import NeedsYou, Refused
 from graasp_local.perform.having_images import use_recorded_images
 from graasp_local.perform.preflight import check_preflight
-from graasp_local.plan import DeployRequest, ImagesFrom, Plan, plan_rollback, plan_undo
+from graasp_local.plan import Backup, DeployRequest, ImagesFrom, Plan, plan_rollback, plan_undo
+from graasp_local.plan_restore import RestoreRequest, plan_unrestore
+from graasp_local.restores import plan_for
+from graasp_local.restoring import Restore
+from graasp_local.server import Way
 from graasp_local.states import Gate, InfraState, ObservedState, ServiceGroup
 from graasp_local.upgrades import upgrade_again_plan, upgrade_back_plan
 from graasp_local.version import Version
@@ -63,10 +67,36 @@ def resume_plan(world: World, observed: ObservedState) -> Plan:
     record = unfinished(world)
     if record.upgrade is not None:
         return upgrade_again_plan(world, observed, record)
+    if record.restore is not None:
+        return _resumed_restore(world, observed, record, record.restore)
     if record.is_way_back and record.database_is_changed:
         return _back_from_unfinished(observed, record, Version.parse(record.previous_version))
     end = InfraState.RESTRICTED if record.target == InfraState.RESTRICTED else InfraState.RUNNING
-    return deployment_plan(world, observed, DeployRequest(Version.parse(record.version or ""), end))
+    # A backup now would show a database that is on its way already.
+    backup = Backup.LEFT_OUT if record.database_is_changed else Backup.TAKEN
+    return deployment_plan(world, observed, DeployRequest(Version.parse(record.version or ""), end, backup=backup))
+
+
+def _resumed_restore(world: World, observed: ObservedState, record: WalkRecord, restore: Restore) -> Plan:
+    version = Version.parse(record.version or "")
+    if restore.way is Way.BACK:
+        there = replace(restore, way=Way.THERE)
+        return plan_unrestore(observed, there, version, _came_from(record), was_begun=record.database_is_changed)
+    end = InfraState.RESTRICTED if record.target == InfraState.RESTRICTED else InfraState.RUNNING
+    return plan_for(world, observed, RestoreRequest(restore, version, end))
+
+
+def _back_from_restore(observed: ObservedState, record: WalkRecord, restore: Restore, previous: Version) -> Plan:
+    """Raises Refused where visitors may have written to what was restored."""
+    if record.outcome in ("done", "held") or record.gate_was_opened:
+        raise Refused(
+            f"The gate was opened onto what was restored from {restore.backup}: going back would discard what was "
+            "written since.",
+            "Nothing was touched; what was there before the restore is kept on the server until the next deployment.",
+            "`graasp-local resume` finishes a restore that was cut off; `graasp-local restore` brings another back.",
+        )
+    there = replace(restore, way=Way.THERE)
+    return plan_unrestore(observed, there, previous, _came_from(record), was_begun=record.database_is_changed)
 
 
 def rollback_plan(world: World, observed: ObservedState, written_since: WrittenSince = WrittenSince.KEEP) -> Plan:
@@ -84,6 +114,8 @@ def rollback_plan(world: World, observed: ObservedState, written_since: WrittenS
     if record is None or previous is None or (left is None and record.is_way_back):
         raise _no_way_back(record)
     use_recorded_images(world, previous)
+    if record.restore is not None:
+        return _back_from_restore(observed, record, record.restore, previous)
     if left is None and not record.database_is_changed:
         request = DeployRequest(previous, _as_now(observed), images=ImagesFrom.LAST_DEPLOYMENT)
         return deployment_plan(world, observed, request)
@@ -115,7 +147,9 @@ def _back_from_unfinished(observed: ObservedState, record: WalkRecord, previous:
 
 
 def _loss(world: World, observed: ObservedState, record: WalkRecord) -> Loss | None:
-    """None where nobody could have written to what would be put away."""
+    """None where nobody could have written to what would be put away; a restore is not gone back from then."""
+    if record.restore is not None:
+        return None
     went_through = record.outcome in ("done", "held")
     if record.is_way_back or not record.database_is_changed or not (went_through or record.gate_was_opened):
         return None

@@ -8,6 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from graasp_local.data_steps import (
+    CheckBackup,
+    DataStep,
+    LoadDatabase,
+    PutInPlace,
+    TakeOut,
+    UnpackFiles,
+    data_step_name,
+    data_step_title,
+)
 from graasp_local.migrations import Forecast
 from graasp_local.states import Gate, ServiceGroup
 from graasp_local.upgrade_steps import (
@@ -50,6 +60,14 @@ class ReadMigrations:
 
     version: Version
     forecast: Forecast
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class BackUpDatabase:
+    """Have a verified backup of Graasp's database that is not older than an hour."""
+
+    version: Version
     cause: str
 
 
@@ -183,6 +201,7 @@ Step = (
     | PullImages
     | RestoreImages
     | ReadMigrations
+    | BackUpDatabase
     | CloseGate
     | ProveGate
     | Drain
@@ -199,9 +218,21 @@ Step = (
     | OpenGate
     | RecordDeployment
     | UpgradeStep
+    | DataStep
 )
 
-READ_ONLY = (Preflight, PullImages, RestoreImages, ReadMigrations, CheckUpgrade, PullServer)
+READ_ONLY = (
+    Preflight,
+    PullImages,
+    RestoreImages,
+    ReadMigrations,
+    BackUpDatabase,
+    CheckBackup,
+    LoadDatabase,
+    UnpackFiles,
+    CheckUpgrade,
+    PullServer,
+)
 """Steps that leave the site as it is: a failure in one of them, before any other, is a refusal."""
 
 
@@ -222,6 +253,8 @@ def step_name(step: Step) -> str:
             return "restore-images"
         case ReadMigrations():
             return "read-migrations"
+        case BackUpDatabase():
+            return "backup"
         case CloseGate():
             return "close-gate"
         case ProveGate(gate=gate):
@@ -252,6 +285,8 @@ def step_name(step: Step) -> str:
             return "open-gate"
         case RecordDeployment():
             return "record"
+        case CheckBackup() | LoadDatabase() | UnpackFiles() | PutInPlace() | TakeOut():
+            return data_step_name(step)
         case _:  # what is left, to the type checker too
             return upgrade_step_name(step)
 
@@ -267,6 +302,8 @@ def title(step: Step) -> str:
             return f"have the images on this machine that {version} was deployed with"
         case ReadMigrations(version=version):
             return f"read which migrations {version} needs"
+        case BackUpDatabase():
+            return "have a backup of the database, not older than an hour"
         case CloseGate():
             return "close the gate"
         case ProveGate(gate=gate):
@@ -299,6 +336,8 @@ def title(step: Step) -> str:
             return "open the gate"
         case RecordDeployment(version=version):
             return f"record {version} as deployed"
+        case CheckBackup() | LoadDatabase() | UnpackFiles() | PutInPlace() | TakeOut():
+            return data_step_title(step)
         case _:  # what is left, to the type checker too
             return upgrade_title(step)
 

@@ -14,10 +14,17 @@ from typing import Any
 
 from graasp_local.errors import Refused
 from graasp_local.journal import FORMAT, walk_number
+from graasp_local.restoring import Restore
 from graasp_local.server import DatabaseServer, Upgrade, Way
 from graasp_local.states import InfraState
 
-_READ_ONLY_NAMES = frozenset({"preflight", "pull", "read-migrations", "check-upgrade", "pull-server"})
+_READ_ONLY_NAMES = frozenset(
+    {"preflight", "pull", "restore-images", "read-migrations"}
+    | {"backup", "check-backup", "load-database", "unpack-files", "check-upgrade", "pull-server"}
+)
+
+_CHANGING = ("migrate", "put-in-place")
+_UNDOING = ("swap-back", "take-out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,8 @@ class WalkRecord:
 
     upgrade: Upgrade | None = None
     """The change of the database server that it made, or undid."""
+    restore: Restore | None = None
+    """The restore that it carried out or undid."""
 
     @property
     def is_deployment(self) -> bool:
@@ -69,6 +78,8 @@ class WalkRecord:
     @property
     def is_way_back(self) -> bool:
         """It went to the version from before a deployment, not to a new one."""
+        if self.restore is not None:
+            return self.restore.way is Way.BACK
         return self.is_deployment and self.version == self.previous_version
 
     @property
@@ -175,6 +186,16 @@ def last_success(walks: Sequence[WalkRecord]) -> WalkRecord | None:
     return touching[-1] if touching and touching[-1].outcome in ("done", "held") else None
 
 
+def was_restored_before(walks: Sequence[WalkRecord]) -> bool:
+    """Whether a restore, since the last deployment that went through, may have left something to tidy up."""
+    for walk in reversed(walks):
+        if walk.restore is not None:
+            return True
+        if walk.is_deployment and walk.outcome in ("done", "held"):
+            return False
+    return False
+
+
 def uncertain_migration(walks: Sequence[WalkRecord]) -> WalkRecord | None:
     """The same, if it moreover left open which version the database belongs to."""
     unfinished = unfinished_walk(walks)
@@ -227,6 +248,7 @@ def _as_walk(name: str, records: Sequence[Mapping[str, Any]]) -> WalkRecord:
         version_is_uncertain=_version_is_uncertain(records),
         database_is_changed=_database_is_changed(records),
         problem=tuple(ended.get("problem", ())),
+        restore=_restore(first.get("restore")),
         output=tuple(r["text"] for r in records if r["event"] == "step-output"),
         upgrade=_as_upgrade(first["upgrade"]) if first.get("upgrade") else None,
     )
@@ -243,10 +265,16 @@ def _as_upgrade(told: Mapping[str, Any]) -> Upgrade:
     )
 
 
+def _restore(told: Mapping[str, Any] | None) -> Restore | None:
+    if told is None:
+        return None
+    return Restore(told["backup"], told["number"], tuple(told["databases"]), tuple(told["volumes"]), Way(told["way"]))
+
+
 def _version_is_uncertain(records: Sequence[Mapping[str, Any]]) -> bool:
     uncertain = bool(records[0].get("migrated_before"))
     for record in records:
-        if record["event"] == "step-started" and record["name"] in ("migrate", "swap-back"):
+        if record["event"] == "step-started" and record["name"] in _CHANGING + _UNDOING:
             uncertain = True
         if record["event"] == "step-ended" and record["name"] == "select-version" and record["outcome"] == "done":
             uncertain = False
@@ -256,9 +284,9 @@ def _version_is_uncertain(records: Sequence[Mapping[str, Any]]) -> bool:
 def _database_is_changed(records: Sequence[Mapping[str, Any]]) -> bool:
     changed = bool(records[0].get("migrated_before"))
     for record in records:
-        if record["event"] == "step-started" and record["name"] == "migrate":
+        if record["event"] == "step-started" and record["name"] in _CHANGING:
             changed = True
-        if record["event"] == "step-ended" and record["name"] == "swap-back" and record["outcome"] == "done":
+        if record["event"] == "step-ended" and record["name"] in _UNDOING and record["outcome"] == "done":
             changed = False
     return changed
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from graasp_local.data_steps import PutInPlace
 from graasp_local.errors import NeedsYou, Refused
 from graasp_local.estimate import Estimate, estimate_downtime
 from graasp_local.events import Event, Probed, WalkEnded, WalkStarted
@@ -21,6 +22,7 @@ from graasp_local.perform import Performer
 from graasp_local.perform.migrating import read_pending
 from graasp_local.perform.preflight import check_preflight, check_transition
 from graasp_local.plan import DeployRequest, Plan, plan_deploy, plan_rollback, plan_transition
+from graasp_local.plan_restore import plan_unrestore
 from graasp_local.ports import Prober
 from graasp_local.postgres import snapshot_name
 from graasp_local.server import Way
@@ -89,7 +91,7 @@ def transition_plan(world: World, observed: ObservedState, target: InfraState) -
             "`graasp-local resume` waits for it and goes on, `graasp-local rollback` ends it and goes back.",
         )
     if target is not InfraState.STOPPED:
-        _refuse_unfinished_upgrade(world)
+        refuse_unfinished_upgrade(world)
     if ServiceGroup.GRAASP in TABLE[target].groups_on:
         _refuse_uncertain_code(world, target)
     plan = plan_transition(observed, target, world.site.selected_version)
@@ -100,7 +102,7 @@ def transition_plan(world: World, observed: ObservedState, target: InfraState) -
 
 def deployment_plan(world: World, observed: ObservedState, request: DeployRequest) -> Plan:
     """The plan for `deploy`, after the checks that need nothing to be changed. Raises Refused."""
-    _refuse_unfinished_upgrade(world)
+    refuse_unfinished_upgrade(world)
     for _ in check_preflight(world, request.version):
         pass
     return plan_deploy(observed, request, forecast(world, observed, request.version))
@@ -137,9 +139,10 @@ def run(world: World, walk: Walk) -> Iterator[Event]:
                 "The site has changed since the plan was shown.", "Nothing was touched.", "Start the command again."
             )
         earlier = unfinished_walk(trusted_walks(world.site.journal_directory))
+        _refuse_over_a_restore(plan, earlier)
         journal = _new_journal(world, walk.name)
         started = _started(world, journal.walk, walk.command, plan, before, earlier)
-        performer = Performer(world, snapshot_name(journal.walk))
+        performer = Performer(world, snapshot_name(journal.walk), plan.restore.number if plan.restore else "")
 
         def perform(step: Step) -> Iterator[str]:
             journal.raise_trouble()
@@ -176,6 +179,17 @@ def probed(events: Iterator[Event], prober: Prober | None) -> Iterator[Event]:
         yield event
 
 
+def _refuse_over_a_restore(plan: Plan, earlier: WalkRecord | None) -> None:
+    if plan.version is None or plan.restore is not None or earlier is None or earlier.restore is None:
+        return
+    if earlier.database_is_changed:
+        raise Refused(
+            f"The restore {earlier.walk} was left unfinished, with the data of the backup partly or all in place.",
+            "A deployment would not know which data it works on; nothing was touched.",
+            "`graasp-local resume` goes on with the restore, `graasp-local rollback` goes back.",
+        )
+
+
 def _new_journal(world: World, name: str) -> Journal:
     """A journal that can be written to its end. Raises Refused."""
     try:
@@ -193,6 +207,11 @@ def _started(
 ) -> WalkStarted:
     """Where the walk comes from; a deployment that goes on from an unfinished one comes from where that one came."""
     snapshot = snapshot_name(walk)
+    if plan.restore is not None and earlier is not None and earlier.database_is_changed:
+        # Only the very same restore knows what it has put aside: any other has nothing certain to go back to.
+        goes_on = earlier.restore is not None and earlier.restore.number == plan.restore.number
+        previous = earlier.previous_version if goes_on else ""
+        return WalkStarted(walk, command, plan, earlier.came_from, previous, snapshot, migrated_before=goes_on)
     back = next((step.snapshot for step in plan.steps if isinstance(step, SwapBack)), None)
     if earlier is not None and earlier.is_way_back and back is None and earlier.database_is_changed:
         earlier = None  # somebody changed their mind: the database that was to be discarded is kept after all
@@ -217,11 +236,14 @@ def _recovery(world: World, on_failure: OnFailure, started: WalkStarted, tried: 
     """The way back from a deployment that failed after these steps; None where there is none, or none is wanted."""
     previous, upgrade = Version.parse_or_none(started.previous_version), started.plan.upgrade
     opened = any(isinstance(step, OpenGate) for step in tried[:-1])
+    restore = started.plan.restore
     if on_failure is OnFailure.HOLD or opened:
         return None
-    if upgrade is None and (previous is None or previous == started.plan.version):
+    if upgrade is None and restore is None and (previous is None or previous == started.plan.version):
         return None
     if upgrade is not None and upgrade.way is Way.BACK:
+        return None
+    if restore is not None and (previous is None or restore.way is Way.BACK):
         return None
     try:
         observed = world.observe()
@@ -231,11 +253,15 @@ def _recovery(world: World, on_failure: OnFailure, started: WalkStarted, tried: 
         return None
     assert previous is not None  # noqa: S101
     end = {state.value: state for state in InfraState}.get(started.came_from, InfraState.RESTRICTED)
+    if restore is not None:
+        begun = started.migrated_before or any(isinstance(step, PutInPlace) for step in tried)
+        return plan_unrestore(observed, restore, previous, end, was_begun=begun)
     migrated = started.migrated_before or any(isinstance(step, Migrate) for step in tried)
     return plan_rollback(observed, previous, started.snapshot if migrated else None, end)
 
 
-def _refuse_unfinished_upgrade(world: World) -> None:
+def refuse_unfinished_upgrade(world: World) -> None:
+    """Raises Refused while it is open which of two database servers is the site's."""
     left = unfinished_walk(trusted_walks(world.site.journal_directory))
     if left is not None and left.upgrade is not None:
         raise Refused(

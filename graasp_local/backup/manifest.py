@@ -25,11 +25,15 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class DatabasePart:
-    """A dump of one database. `rows` counts every table, as of the very moment that the dump shows."""
+    """A dump of one database. `rows` counts every table, as of the very moment that the dump shows.
+
+    `content_bytes` is about what the database takes on its server.
+    """
 
     name: str
     stored: StoredFile
     rows: Mapping[str, int]
+    content_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +152,8 @@ def _part_from_json(told: Mapping[str, Any]) -> Part:
     name = str(told["name"])
     match told["kind"]:
         case "database":
-            return DatabasePart(name, stored, {str(table): int(rows) for table, rows in told["rows"].items()})
+            rows = {str(table): int(count) for table, count in told["rows"].items()}
+            return DatabasePart(name, stored, rows, int(told["content_bytes"]))
         case "volume":
             return VolumePart(name, stored, int(told["files"]), int(told["content_bytes"]))
         case "settings":

@@ -65,6 +65,16 @@ def renames_out(databases: Sequence[str], number: str, existing: Collection[str]
     return tuple(renames)
 
 
+def half_loaded(existing: Collection[str], but: str) -> tuple[str, ...]:
+    """Databases that restores of other numbers had loaded and did not come to put in place."""
+    return tuple(
+        name
+        for name in sorted(existing)
+        for database in DATABASES
+        if name.startswith(f"{database}_restored_") and name != restored_name(database, but)
+    )
+
+
 def left_over(existing: Collection[str], but: str) -> tuple[str, ...]:
     """Databases that earlier restores left on the server, other than those of this number."""
     ours = [f"{database}_{kind}_" for database in DATABASES for kind in _KINDS]

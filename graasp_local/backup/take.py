@@ -65,7 +65,7 @@ def take_backup(world: World, extent: Extent) -> Generator[Report, None, StoredB
     def write(partial: Path) -> Generator[Report, None, StoredBackup]:
         parts: list[Part] = []
         for database in databases:
-            parts += [(yield from _database(world, partial, database, expected[database]))]
+            parts += [(yield from _database(world, partial, database, sizes[database], expected[database]))]
         for volume in volumes:
             parts += [(yield from _volume(world, partial, volume, expected[f"{volume}.tar"]))]
         if isinstance(extent, Everything) and extent.passphrase is not None:
@@ -117,12 +117,12 @@ def _whole_or_not_at_all(
         raise
 
 
-def _database(world: World, partial: Path, database: str, expected: int) -> Generator[Report, None, Part]:
+def _database(world: World, partial: Path, database: str, size: int, expected: int) -> Generator[Report, None, Part]:
     file = partial / f"{database}.dump"
     dump = yield from dump_database(world, database, file, expected)
     yield from check_dump(world, file, dump.stored)
     yield f"{file.name}: {in_words(dump.stored.bytes)}, {len(dump.rows)} table(s), {sum(dump.rows.values())} row(s)"
-    return DatabasePart(database, dump.stored, dump.rows)
+    return DatabasePart(database, dump.stored, dump.rows, size)
 
 
 def _volume(world: World, partial: Path, volume: str, expected: int) -> Generator[Report, None, Part]:

@@ -14,6 +14,11 @@ from graasp_local.cli.context import Context, pass_context
 @options.json_lines
 @options.yes
 @options.lock_wait
+@click.option(
+    "--no-backup",
+    is_flag=True,
+    help="Take no backup of the database in a file first; a snapshot is taken anyway.",
+)
 @click.option("--hold", is_flag=True, help="Stop in restricted with the new version, to test it with the bypass.")
 @options.on_failure
 @click.option(
@@ -40,6 +45,7 @@ def command(
     json_lines: bool,
     yes: bool,
     lock_wait: float,
+    no_backup: bool,
     hold: bool,
     on_failure: str,
     drain_limit: float,
@@ -52,19 +58,25 @@ def command(
     """
     from graasp_local import walks
     from graasp_local.cli.walking import How, refusals_as_json, walk
-    from graasp_local.plan import DeployRequest
+    from graasp_local.plan import Backup, DeployRequest
     from graasp_local.states import InfraState
     from graasp_local.version import Version
 
     with refusals_as_json(wanted=json_lines):
         version = Version.parse(version_text)
     request = DeployRequest(
-        version, InfraState.RESTRICTED if hold else InfraState.RUNNING, drain_limit, migration_limit
+        version,
+        InfraState.RESTRICTED if hold else InfraState.RUNNING,
+        drain_limit,
+        migration_limit,
+        backup=Backup.LEFT_OUT if no_backup else Backup.TAKEN,
     )
+    given = {"--no-backup": no_backup, "--hold": hold, "--probe": probe}
+    words = "".join(f" {option}" for option, is_given in given.items() if is_given)
     walk(
         context,
         f"deploy-{version}",
-        f"graasp-local deploy --version {version}" + (" --hold" if hold else "") + (" --probe" if probe else ""),
+        f"graasp-local deploy --version {version}{words}",
         How(dry_run=dry_run, as_json=json_lines, ask=not yes and not json_lines, lock_wait=lock_wait, probe=probe),
         lambda world: lambda observed: walks.deployment_plan(world, observed, request),
         on_failure,

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from graasp_local.backup.keep import let_old_ones_go
+from graasp_local.data_steps import CheckBackup, LoadDatabase, PutInPlace, TakeOut, UnpackFiles
 from graasp_local.deployments import record_deployment
 from graasp_local.errors import Interrupted, NeedsYou
 from graasp_local.migrations import proof_failures
+from graasp_local.perform.backing_up import see_to_backup
 from graasp_local.perform.having_images import pull_missing, restore_images
 from graasp_local.perform.migrating import await_migrations, check_forecast, end_migrations, run_migration
 from graasp_local.perform.preflight import check_preflight
+from graasp_local.perform.restoring import perform_data_step, tidy_up
 from graasp_local.perform.starting import make_missing_databases, wait_until_on
 from graasp_local.perform.upgrading import perform_upgrade
 from graasp_local.pins import as_images
@@ -17,6 +21,7 @@ from graasp_local.selection import Release
 from graasp_local.states import Gate
 from graasp_local.steps import (
     AwaitMigration,
+    BackUpDatabase,
     CloseGate,
     Drain,
     EndSessions,
@@ -38,6 +43,7 @@ from graasp_local.steps import (
     VerifyCore,
 )
 from graasp_local.version import Version
+from graasp_local.walk_records import read_walks, was_restored_before
 from graasp_local.world import World
 
 _PROOF_SECONDS = 10.0
@@ -45,11 +51,15 @@ _POLL_SECONDS = 0.05
 
 
 class Performer:
-    """Does the steps of one walk, whose snapshot has this name; remembers between them what was pending."""
+    """Does the steps of one walk, whose snapshot has this name; remembers between them what was pending.
 
-    def __init__(self, world: World, snapshot: str) -> None:
+    `restore_number` is that of the restore that it carries out, else empty.
+    """
+
+    def __init__(self, world: World, snapshot: str, restore_number: str = "") -> None:
         self._world = world
         self._snapshot = snapshot
+        self._restore_number = restore_number
         self._newly: tuple[str, ...] = ()
         self._gate_is_shut = False
 
@@ -67,6 +77,10 @@ class Performer:
                 pending = check_forecast(world, step)
                 self._newly = pending.tags
                 yield f"pending: {', '.join(pending.tags) or 'none'}"
+            case BackUpDatabase():
+                yield from see_to_backup(world, step)
+            case CheckBackup() | LoadDatabase() | UnpackFiles() | PutInPlace() | TakeOut():
+                yield from perform_data_step(world, step)
             case CloseGate():
                 world.engine.set_gate_flag(Gate.CLOSED)
             case OpenGate():
@@ -108,6 +122,9 @@ class Performer:
             case RecordDeployment(version=version):
                 record_deployment(world.site.deployments_file, version, world.clock.now(), world.engine.pins(version))
                 yield from self._drop_old_snapshots()
+                yield from let_old_ones_go(world)
+                if self._restore_number or was_restored_before(read_walks(world.site.journal_directory)):
+                    yield from tidy_up(world, self._restore_number)
             case _:  # what is left, to the type checker too
                 yield from perform_upgrade(world, step)
 

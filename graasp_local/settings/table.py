@@ -337,7 +337,7 @@ UMAMIS_OWN = frozenset({"UMAMI_DB_PASSWORD", "UMAMI_APP_SECRET"})
 """What umami alone is made anew for: it migrates its own database at every start, so it is left alone otherwise."""
 
 SETTLED = UMAMIS_OWN | {"POSTGRES_PASSWORD", "BACKUP_KEEP_COUNT", "BACKUP_KEEP_DAYS"}
-"""Secrets that need no service but umami to be made anew: db reads its passwords once, on an empty directory."""
+"""What needs no service but umami to be made anew: db reads its password once, and backups concern no service."""
 
 
 def is_secret(key: str) -> bool:

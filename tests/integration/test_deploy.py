@@ -32,7 +32,17 @@ def test_dry_run_says_what_would_be_done_and_does_nothing(site: DemoSite, writte
     walks = len(list((site.directory / "journal").glob("*.jsonl")))
     told = json.loads(site.run("deploy", "--version", "1.1.0", "--dry-run", "--json").stdout)
     assert [step["name"] for step in told["plan"]] == [
-        *["preflight", "pull", "read-migrations", "close-gate", "prove-closed", "drain", "stop-graasp", "end-sessions"],
+        *[
+            "preflight",
+            "pull",
+            "read-migrations",
+            "backup",
+            "close-gate",
+            "prove-closed",
+            "drain",
+            "stop-graasp",
+            "end-sessions",
+        ],
         *[
             "snapshot",
             "migrate",

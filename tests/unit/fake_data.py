@@ -25,6 +25,7 @@ class FakeDatabases:
     calls: list[str] = field(default_factory=list)
     others: dict[str, Content] = field(default_factory=lambda: {"umami": []})
     major: int = 15
+    size: int = 1000
     has_graasp: bool = True
     rows_off_by: int = 0
     """How many rows a database that was loaded has too many: a restore that lies."""
@@ -33,7 +34,7 @@ class FakeDatabases:
         return self.major
 
     def sizes(self) -> Mapping[str, int]:
-        return dict.fromkeys([*(["graasp"] if self.has_graasp else []), *self.others], 1000)
+        return dict.fromkeys([*(["graasp"] if self.has_graasp else []), *self.others], self.size)
 
     @contextmanager
     def view(self, database: str) -> Iterator[DatabaseView]:

@@ -31,7 +31,7 @@ VERSIONS = ("1.0.0", "1.1.0", "1.2.0")
 
 def backup(number: int, age: float, version: str = "1.0.0", before: str = "", project: str = "graasp") -> Manifest:
     at = datetime.fromtimestamp(NOW - age, UTC).isoformat()
-    part = DatabasePart("graasp", StoredFile("graasp.dump", 10, "0" * 64), {"public.item": 3})
+    part = DatabasePart("graasp", StoredFile("graasp.dump", 10, "0" * 64), {"public.item": 3}, 1000)
     return Manifest(f"{number:04d}", at, project, "0.1.0", version, 16, (part,), before)
 
 
@@ -42,7 +42,7 @@ stored_files = st.builds(
     st.from_regex(r"[0-9a-f]{64}", fullmatch=True),
 )
 parts: st.SearchStrategy[Part] = st.one_of(
-    st.builds(DatabasePart, st.text(), stored_files, st.dictionaries(st.text(), st.integers(0))),
+    st.builds(DatabasePart, st.text(), stored_files, st.dictionaries(st.text(), st.integers(0)), st.integers(0)),
     st.builds(VolumePart, st.text(), stored_files, st.integers(0), st.integers(0)),
     st.builds(SettingsPart, st.text(), stored_files),
 )

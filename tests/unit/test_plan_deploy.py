@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from graasp_local.migrations import NotKnownYet, Pending
-from graasp_local.plan import DeployRequest, plan_deploy, plan_rollback, render
+from graasp_local.plan import Backup, DeployRequest, plan_deploy, plan_rollback, render
 from graasp_local.states import Health, InfraState, ObservedState, Status
-from graasp_local.steps import title
+from graasp_local.steps import step_name, title
 from graasp_local.version import Version
 from tests.unit.sites import new_site, site_in
 
@@ -23,7 +23,7 @@ def titles(observed: ObservedState, forecast: Pending | NotKnownYet = PENDING, *
 
 def test_the_walk_of_an_open_site() -> None:
     assert render(plan_deploy(site_in(InfraState.RUNNING), DeployRequest(V), PENDING)).splitlines() == [
-        f"{number:>2}  {closed:<6}  {what:<52}  because {cause}"
+        f"{number:>2}  {closed:<6}  {what:<53}  because {cause}"
         for number, closed, what, cause in [
             (
                 1,
@@ -33,55 +33,61 @@ def test_the_walk_of_an_open_site() -> None:
             ),
             (2, "", "have the images of 1.1.0 on this machine", "nothing is downloaded while the site is closed"),
             (3, "", "read which migrations 1.1.0 needs", "a migration that cannot work is refused before it starts"),
-            (4, "closed", "close the gate", "visitors must not write while the database changes"),
             (
-                5,
+                4,
+                "",
+                "have a backup of the database, not older than an hour",
+                "a snapshot lies on the same disk as the database",
+            ),
+            (5, "closed", "close the gate", "visitors must not write while the database changes"),
+            (
+                6,
                 "closed",
                 "prove that the gate is closed",
                 "whether visitors are kept out is proven by asking as one",
             ),
             (
-                6,
+                7,
                 "closed",
                 "let requests in flight finish (at most 10 s)",
                 "core cuts its requests when it stops",
             ),
-            (7, "closed", "stop redis, core and workers", "db-only does not need graasp"),
+            (8, "closed", "stop redis, core and workers", "db-only does not need graasp"),
             (
-                8,
+                9,
                 "closed",
                 "end what is still connected to the database",
                 "a statement left over from a migration that was killed may hold locks",
             ),
             (
-                9,
+                10,
                 "closed",
                 "take a snapshot of the database",
                 "a migration that goes wrong is taken back in a second",
             ),
-            (10, "closed", "run the migrations of 1.1.0 (at most 1800 s)", "pending: 0002_item_lang"),
+            (11, "closed", "run the migrations of 1.1.0 (at most 1800 s)", "pending: 0002_item_lang"),
             (
-                11,
+                12,
                 "closed",
                 "prove that the database is migrated to 1.1.0",
                 "neither the exit code nor the output of a migration is proof",
             ),
             (
-                12,
+                13,
                 "closed",
                 "select 1.1.0 for everything started from here on",
                 "from here on the database belongs to this version",
             ),
-            (13, "closed", "start redis, core and workers and wait until healthy", "1.1.0 takes over"),
+            (14, "closed", "start redis, core and workers and wait until healthy", "1.1.0 takes over"),
             (
-                14,
+                15,
                 "closed",
                 "ask core through the gate whether it is 1.1.0",
                 "visitors must not be the first to meet it",
             ),
-            (15, "closed", "open the gate", "the new version is verified"),
-            (16, "", "prove that the gate is open", "whether visitors get in is proven by asking as one"),
-            (17, "", "record 1.1.0 as deployed", "the next deployment starts from here"),
+            (16, "closed", "open the gate", "the new version is verified"),
+            (17, "", "prove that the gate is open", "whether visitors get in is proven by asking as one"),
+            (18, "", "record 1.1.0 as deployed", "the next deployment starts from here"),
         ]
     ]
 
@@ -97,6 +103,23 @@ def test_a_migration_that_outlived_its_walk_is_waited_for_before_anything_is_rea
     steps = titles(site, NotKnownYet())
     waiting = steps.index("wait for the migration that is running (at most 1800 s)")
     assert steps[waiting + 1] == "read which migrations 1.1.0 needs"
+
+
+def test_without_a_backup_the_plan_has_none() -> None:
+    wanted = DeployRequest(V, backup=Backup.LEFT_OUT)
+    steps = plan_deploy(site_in(InfraState.RUNNING), wanted, PENDING).steps
+    assert "backup" not in [step_name(step) for step in steps]
+
+
+def test_on_an_open_site_the_backup_is_taken_before_the_gate_closes() -> None:
+    names = [step_name(step) for step in plan_deploy(site_in(InfraState.RUNNING), DeployRequest(V), PENDING).steps]
+    assert names.index("backup") < names.index("close-gate")
+
+
+@pytest.mark.parametrize("state", InfraState)
+def test_the_backup_is_taken_before_the_database_changes(state: InfraState) -> None:
+    names = [step_name(step) for step in plan_deploy(site_in(state), DeployRequest(V), PENDING).steps]
+    assert names.index("backup") < names.index("snapshot")
 
 
 ROLLBACK_FROM_DB_ONLY = """

@@ -32,6 +32,7 @@ def test_a_deployment_does_things_in_this_order(running: FakeWorld) -> None:
     assert ended.outcome is Outcome.DONE
     assert (ended.state, ended.version, ended.exit_code) == ("running", "1.1.0", ExitCode.DONE)
     assert running.state.calls == [
+        "dump graasp",
         "flag-closed",
         "shut",
         "stop redis core workers",
@@ -418,7 +419,7 @@ def test_an_interruption_is_rolled_back_too(running: FakeWorld) -> None:
     assert as_before(running)
 
 
-TOUCHING = [name for name in STEP_NAMES if name not in ("preflight", "pull", "read-migrations")]
+TOUCHING = [name for name in STEP_NAMES if name not in ("preflight", "pull", "read-migrations", "backup")]
 
 
 def test_after_a_kill_the_docker_commands_that_it_left_running_are_waited_for_first(running: FakeWorld) -> None:

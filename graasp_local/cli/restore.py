@@ -1,0 +1,80 @@
+"""`graasp-local restore NAME`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from graasp_local.cli import options
+from graasp_local.cli.context import Context, pass_context
+
+if TYPE_CHECKING:
+    from graasp_local.restores import Wanted
+
+
+@click.command("restore")
+@click.argument("name")
+@click.option("--only", multiple=True, metavar="PART", help="Bring back this part alone, such as graasp or files.")
+@click.option(
+    "--replace-what-is-there", "replace", is_flag=True, help="Ask nothing: what the site holds now may be replaced."
+)
+@options.dry_run
+@options.json_lines
+@options.lock_wait
+@click.option("--hold", is_flag=True, help="Stop in restricted with what was restored, to test it with the bypass.")
+@options.on_failure
+@pass_context
+def command(
+    context: Context,
+    name: str,
+    only: tuple[str, ...],
+    *,
+    replace: bool,
+    dry_run: bool,
+    json_lines: bool,
+    lock_wait: float,
+    hold: bool,
+    on_failure: str,
+) -> None:
+    """Bring a backup back, onto this site or onto a new one, and run the version that it belongs to.
+
+    NAME is a backup's name, its beginning, `latest`, or the path of its directory. Everything is loaded beside what is
+    there and proven; then it takes its place by renames, and what was there is kept under another name.
+    """
+    from graasp_local import restores
+    from graasp_local.cli.walking import How, refusals_as_json, walk
+    from graasp_local.states import InfraState
+
+    wanted = restores.Wanted(name, only, InfraState.RESTRICTED if hold else InfraState.RUNNING)
+    with refusals_as_json(wanted=json_lines):
+        if not (replace or dry_run):
+            _agree(context, wanted, may_ask=not json_lines)
+    words = " ".join(f" --only {part}" for part in only)
+    walk(
+        context,
+        "restore",
+        f"graasp-local restore {name}{words}" + (" --hold" if hold else ""),
+        How(dry_run=dry_run, as_json=json_lines, ask=not replace and not json_lines, lock_wait=lock_wait),
+        lambda world: lambda observed: restores.restore_plan(world, observed, wanted),
+        on_failure,
+    )
+
+
+def _agree(context: Context, wanted: Wanted, *, may_ask: bool) -> None:
+    """Say what will be replaced and have the site's name typed. Raises Refused where it is not, or cannot be."""
+    from graasp_local import restores
+    from graasp_local.errors import Refused
+    from graasp_local.steps import listed
+
+    project = context.site.settings.project
+    backup, databases, volumes = restores.wanted_parts(context.site, wanted)
+    if context.site.selected_version is None:
+        return  # nothing was deployed here yet: nothing is replaced
+    replaced = f"{listed((*databases, *volumes))} of this site would be replaced by those of {backup.manifest.name}"
+    if not (may_ask and sys.stdin.isatty() and sys.stderr.isatty()):
+        raise Refused(f"{replaced}.", "Nothing was touched.", "If that is what you want, add --replace-what-is-there.")
+    click.echo(f"{replaced}. What is there now is kept under another name until the next deployment.", err=True)
+    if click.prompt(f"Type the site's name ({project}) to go on", default="", show_default=False, err=True) != project:
+        raise Refused("That is not the site's name.", "Nothing was touched.")

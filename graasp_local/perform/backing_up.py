@@ -1,0 +1,34 @@
+"""A deployment's own backup, and what backups are let go when it is through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from graasp_local.backup.moving import as_lines
+from graasp_local.backup.retention import fresh
+from graasp_local.backup.store import BackupStore
+from graasp_local.backup.take import GraaspDatabase, take_backup
+from graasp_local.errors import Refused
+from graasp_local.steps import BackUpDatabase
+from graasp_local.world import World
+
+
+def see_to_backup(world: World, step: BackUpDatabase) -> Iterator[str]:
+    """Take a backup of the database, unless there is a fresh one or nothing to back up. Raises Refused."""
+    if not world.database.applied_migrations():
+        yield "the database is empty: there is nothing to back up yet"
+        return
+    manifests = [backup.manifest for backup in BackupStore.of(world.site).usable()]
+    selected = str(world.site.selected_version or "")
+    recent = fresh(manifests, world.site.settings.project, selected, world.clock.now())
+    if recent is not None:
+        yield f"the backup {recent.name} is fresh"
+        return
+    try:
+        yield from as_lines(take_backup(world, GraaspDatabase(str(step.version))), world.clock)
+    except Refused as error:
+        raise Refused(
+            error.what,
+            error.meaning,
+            f"{error.next_step.rstrip('.')}; or deploy without a backup in a file: --no-backup.",
+        ) from error

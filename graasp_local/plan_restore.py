@@ -1,0 +1,139 @@
+"""Which steps bring a backup back, and which undo that.
+
+What takes long, loading and unpacking, is done beside what is there, while visitors are served if the database is on.
+The site is closed for renames and for the start of the version that the backup belongs to. Nothing is removed. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from graasp_local.data_steps import CheckBackup, LoadDatabase, PutInPlace, TakeOut, UnpackFiles
+from graasp_local.plan import DRAIN_SECONDS, MOVED_TAGS, Plan, plan_transition
+from graasp_local.plan_parts import closing, edge_is_ready, needs_start, opening, starts_for, stops_for
+from graasp_local.restoring import Restore
+from graasp_local.server import Way
+from graasp_local.simulate import simulate
+from graasp_local.states import TABLE, Gate, InfraState, ObservedState, ServiceGroup
+from graasp_local.steps import (
+    Drain,
+    EndSessions,
+    Preflight,
+    ProveMigrations,
+    RecordDeployment,
+    RestoreImages,
+    SelectVersion,
+    StartServices,
+    Step,
+    StopServices,
+    VerifyCore,
+)
+from graasp_local.version import Version
+
+GRAASP = "graasp"
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreRequest:
+    """What a person asked for. `version` is what runs afterwards: the backup's, if it brings Graasp's database back."""
+
+    restore: Restore
+    version: Version
+    end: InfraState = InfraState.RUNNING
+    drain_limit: float = DRAIN_SECONDS
+
+
+def plan_restore(observed: ObservedState, request: RestoreRequest) -> Plan:
+    """From any state, a new site included, to one that runs what the backup holds."""
+    restore, version = request.restore, request.version
+    database_is_on = observed.group_is_on(ServiceGroup.DATABASE) and not observed.migrations
+    steps: list[Step] = [
+        CheckBackup(restore, "what is damaged is found before anything is touched"),
+        Preflight(version, f"{version} is the version that the site will run"),
+        RestoreImages(version, "nothing is downloaded while the site is closed"),
+    ]
+    loading = _loading(restore)
+    if database_is_on:
+        steps += loading
+    if observed.gate is not Gate.CLOSED or not edge_is_ready(observed):
+        steps += closing(observed, "visitors must not write to what is being replaced")
+    if not observed.group_is_off(ServiceGroup.GRAASP):
+        steps.append(Drain(request.drain_limit, "core cuts its requests when it stops"))
+    steps += _down_to_the_database(observed, restore)
+    if observed.migrations:
+        steps.append(EndSessions("the database that a migration works on is put away"))
+    if not database_is_on:
+        steps += loading
+    steps.append(PutInPlace(restore, "the restored is proven, and renames take a moment"))
+    steps += _up_again(observed, steps, restore, version)
+    steps.append(VerifyCore(version, "visitors must not be the first to meet it"))
+    if request.end is InfraState.RUNNING:
+        steps += opening("what was restored is verified")
+    steps.append(RecordDeployment(version, "the next deployment starts from here"))
+    return Plan(request.end, tuple(steps), version, restore=restore)
+
+
+def plan_unrestore(
+    observed: ObservedState, restore: Restore, version: Version, end: InfraState, *, was_begun: bool
+) -> Plan:
+    """Back to `version`, to the state `end` and to what was there before, from wherever a restore stopped.
+
+    `was_begun` says that the restored may have been put in place.
+    """
+    steps: list[Step] = [RestoreImages(version, MOVED_TAGS)]
+    if observed.gate is not Gate.CLOSED or not edge_is_ready(observed):
+        steps += closing(observed, "visitors must not meet a site that is being put back")
+    if not observed.group_is_off(ServiceGroup.GRAASP):
+        steps.append(Drain(DRAIN_SECONDS, "core cuts its requests when it stops"))
+    steps += _down_to_the_database(observed, restore)
+    if was_begun:
+        steps.append(TakeOut(restore, "what was there before is all kept under another name"))
+    if TABLE[end].groups_on & {ServiceGroup.GRAASP}:
+        steps += _up_again(observed, steps, restore, version)
+        steps.append(VerifyCore(version, "visitors must not be the first to meet it"))
+    else:
+        steps.append(SelectVersion(version, "from here on the database belongs to this version again"))
+        steps += plan_transition(simulate(observed, steps), end).steps
+    if TABLE[end].gate is Gate.OPEN:
+        steps += opening("what was there before is verified")
+    return Plan(end, tuple(steps), version, restore=replace(restore, way=Way.BACK))
+
+
+def _loading(restore: Restore) -> list[Step]:
+    loads: list[Step] = [
+        LoadDatabase(restore, database, "it is proven there, and nothing is replaced by what is not proven")
+        for database in restore.databases
+    ]
+    unpacks: list[Step] = [
+        UnpackFiles(restore, volume, "what is there stays in use meanwhile") for volume in restore.volumes
+    ]
+    return loads + unpacks
+
+
+def _down_to_the_database(observed: ObservedState, restore: Restore) -> list[Step]:
+    steps: list[Step] = [*stops_for(observed, InfraState.DB_ONLY)]
+    if _touches_others(restore):
+        after = simulate(observed, steps)
+        names = tuple(s.name for s in after.in_group(ServiceGroup.ADMINISTRATION) if not s.is_off)
+        if names:
+            steps.append(StopServices(ServiceGroup.ADMINISTRATION, names, "a database in use cannot be renamed"))
+    return [*steps, *starts_for(observed, ServiceGroup.DATABASE, InfraState.DB_ONLY)]
+
+
+def _up_again(observed: ObservedState, before: list[Step], restore: Restore, version: Version) -> list[Step]:
+    steps: list[Step] = []
+    if GRAASP in restore.databases:
+        steps.append(ProveMigrations(version, f"{version} runs only on the database that it knows"))
+    steps.append(SelectVersion(version, "from here on the database belongs to this version"))
+    after = simulate(observed, before)
+    down = tuple(s.name for s in after.in_group(ServiceGroup.ADMINISTRATION) if needs_start(s))
+    if down:
+        steps.append(StartServices(ServiceGroup.ADMINISTRATION, down, "it serves again from its own database"))
+    graasp = tuple(service.name for service in observed.in_group(ServiceGroup.GRAASP))
+    if graasp:
+        steps.append(StartServices(ServiceGroup.GRAASP, graasp, f"{version} takes over"))
+    return steps
+
+
+def _touches_others(restore: Restore) -> bool:
+    return any(database != GRAASP for database in restore.databases)

@@ -1,0 +1,22 @@
+"""A restore, as plans, journals and the way back from it know it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from graasp_local.server import Way
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """Which backup is brought back, and what of it; `backup` is its name, or the path of its directory.
+
+    `number` tells one restore from another in the names of what it makes and keeps; attempts that go on from one
+    another share it. `way` is back where the walk undoes it.
+    """
+
+    backup: str
+    number: str
+    databases: tuple[str, ...]
+    volumes: tuple[str, ...]
+    way: Way = Way.THERE

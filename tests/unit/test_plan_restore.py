@@ -1,0 +1,130 @@
+"""Restores, each as the plan that a person would read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from graasp_local.plan import Plan
+from graasp_local.plan_restore import RestoreRequest, plan_restore, plan_unrestore
+from graasp_local.restoring import Restore
+from graasp_local.server import Way
+from graasp_local.states import InfraState, ObservedState
+from graasp_local.steps import title
+from graasp_local.version import Version
+from tests.unit.sites import new_site, site_in
+
+V = Version(1, 0, 0)
+EVERYTHING = Restore("0003-x", "0007", ("graasp", "umami"), ("files",))
+DATABASE_ALONE = Restore("0003-x", "0007", ("graasp",), ())
+
+
+def restored(observed: ObservedState, restore: Restore = EVERYTHING, end: InfraState = InfraState.RUNNING) -> Plan:
+    return plan_restore(observed, RestoreRequest(restore, V, end))
+
+
+def lines(plan: Plan) -> list[str]:
+    """A line a step, with a mark where the gate is closed."""
+    return [f"{'*' if i in plan.closed_span else ' '} {title(step)}" for i, step in enumerate(plan.steps)]
+
+
+FROM_RUNNING = """\
+  check the backup 0003-x
+  check that 1.0.0 can be deployed here
+  have the images on this machine that 1.0.0 was deployed with
+  load graasp into a database of its own, and prove it
+  load umami into a database of its own, and prove it
+  unpack files beside what is there
+* close the gate
+* prove that the gate is closed
+* let requests in flight finish (at most 10 s)
+* stop redis, core and workers
+* stop umami
+* put graasp, umami and files from the backup in place
+* prove that the database is migrated to 1.0.0
+* select 1.0.0 for everything started from here on
+* start umami and wait until healthy
+* start redis, core and workers and wait until healthy
+* ask core through the gate whether it is 1.0.0
+* open the gate
+  prove that the gate is open
+  record 1.0.0 as deployed"""
+
+ONTO_A_NEW_SITE = """\
+  check the backup 0003-x
+  check that 1.0.0 can be deployed here
+  have the images on this machine that 1.0.0 was deployed with
+* close the gate
+* start nginx and wait until healthy
+* prove that the gate is closed
+* start db and wait until healthy
+* load graasp into a database of its own, and prove it
+* load umami into a database of its own, and prove it
+* unpack files beside what is there
+* put graasp, umami and files from the backup in place
+* prove that the database is migrated to 1.0.0
+* select 1.0.0 for everything started from here on
+* start umami and wait until healthy
+* start redis, core and workers and wait until healthy
+* ask core through the gate whether it is 1.0.0
+* open the gate
+  prove that the gate is open
+  record 1.0.0 as deployed"""
+
+
+def test_on_a_running_site_all_that_takes_long_is_done_while_visitors_are_served() -> None:
+    assert lines(restored(site_in(InfraState.RUNNING))) == FROM_RUNNING.splitlines()
+
+
+def test_a_new_site_gets_its_database_first() -> None:
+    assert lines(restored(new_site())) == ONTO_A_NEW_SITE.splitlines()
+
+
+def test_umami_is_left_alone_where_its_database_is() -> None:
+    steps = lines(restored(site_in(InfraState.RUNNING), DATABASE_ALONE))
+    assert not [step for step in steps if "umami" in step]
+
+
+def test_held_it_ends_behind_the_gate() -> None:
+    plan = restored(site_in(InfraState.RUNNING), end=InfraState.RESTRICTED)
+    assert plan.target is InfraState.RESTRICTED
+    assert "* open the gate" not in lines(plan)
+
+
+def test_a_migration_that_runs_is_ended_before_its_database_is_put_away() -> None:
+    steps = lines(restored(replace(site_in(InfraState.DB_ONLY), migrations=("site-migrate-run-1",))))
+    ended = steps.index("  end what is still connected to the database")
+    assert ended < steps.index("  load graasp into a database of its own, and prove it")
+
+
+def undone(observed: ObservedState, end: InfraState, *, was_begun: bool = True) -> Plan:
+    return plan_unrestore(observed, EVERYTHING, V, end, was_begun=was_begun)
+
+
+def test_the_way_back_puts_back_what_was_there() -> None:
+    plan = undone(site_in(InfraState.DB_ONLY), InfraState.RUNNING)
+    assert [line[2:] for line in lines(plan)] == [
+        "have the images on this machine that 1.0.0 was deployed with",
+        "stop umami",
+        "put graasp, umami and files from before the restore back in place",
+        "prove that the database is migrated to 1.0.0",
+        "select 1.0.0 for everything started from here on",
+        "start umami and wait until healthy",
+        "start redis, core and workers and wait until healthy",
+        "ask core through the gate whether it is 1.0.0",
+        "open the gate",
+        "prove that the gate is open",
+    ]
+    assert plan.restore is not None
+    assert plan.restore.way is Way.BACK
+
+
+def test_the_way_back_from_a_restore_that_had_not_begun_puts_nothing_back() -> None:
+    steps = lines(undone(site_in(InfraState.DB_ONLY), InfraState.RUNNING, was_begun=False))
+    assert not [step for step in steps if "before the restore" in step]
+
+
+@pytest.mark.parametrize("end", InfraState)
+def test_the_way_back_ends_where_the_site_came_from(end: InfraState) -> None:
+    assert undone(site_in(InfraState.DB_ONLY), end).target is end

@@ -1,0 +1,276 @@
+"""Restores in a fake world: what ends up in place, what is kept, and that every way of failing loses nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from graasp_local import recovery, restores, walks
+from graasp_local.backup.store import BackupStore
+from graasp_local.backup.take import Everything, take_backup
+from graasp_local.errors import ExitCode, NeedsYou, Refused, UsageError
+from graasp_local.events import Outcome, WalkEnded
+from graasp_local.migrations import AppliedMigration
+from graasp_local.plan import Plan
+from graasp_local.plan_restore import RestoreRequest, plan_restore
+from graasp_local.restoring import Restore
+from graasp_local.states import Gate, Health, InfraState, ObservedState
+from graasp_local.steps import READ_ONLY, step_name
+from graasp_local.version import Version
+from graasp_local.walk_records import read_walks
+from tests.unit.fakes import FakeWorld, migrations_of
+from tests.unit.sites import new_site, site_in
+from tests.unit.walking import deploy, ended_of, events_of, killed_at
+
+PLAN = plan_restore(
+    site_in(InfraState.RUNNING), RestoreRequest(Restore("x", "0001", ("graasp", "umami"), ("files",)), Version(1, 0, 0))
+)
+NAMES = list(dict.fromkeys(step_name(step) for step in PLAN.steps))
+TOUCHING = list(dict.fromkeys(step_name(step) for step in PLAN.steps if not isinstance(step, READ_ONLY)))
+BEFORE_THE_GATE = TOUCHING[: TOUCHING.index("open-gate")]
+OLD, NEW = {"a.txt": b"as backed up"}, {"a.txt": b"newer", "b.txt": b"b"}
+
+
+def rows(version: str) -> list[AppliedMigration]:
+    return [AppliedMigration(m.when, m.sha256) for m in migrations_of(version)]
+
+
+@pytest.fixture
+def moved_on(running: FakeWorld) -> FakeWorld:
+    """A backup of 1.0.0, and a site that has gone on to 1.1.0 since, with other files."""
+    running.transfers.files["files"] = dict(OLD)
+    for _ in take_backup(running.world, Everything(None)):
+        pass
+    running.become(site_in(InfraState.RUNNING, "1.1.0"), "1.1.0")
+    running.transfers.files["files"] = dict(NEW)
+    running.state.calls.clear()
+    return running
+
+
+def restoring(fake: FakeWorld, named: str = "latest", *only: str) -> Callable[[ObservedState], Plan]:
+    return lambda observed: restores.restore_plan(fake.world, observed, restores.Wanted(named, only))
+
+
+def restore(fake: FakeWorld, on_failure: walks.OnFailure = walks.OnFailure.ROLLBACK, *only: str) -> WalkEnded:
+    return ended_of(events_of(fake, restoring(fake, "latest", *only), on_failure=on_failure))
+
+
+def resumed(fake: FakeWorld) -> WalkEnded:
+    return ended_of(events_of(fake, lambda observed: recovery.resume_plan(fake.world, observed)))
+
+
+def rolled_back(fake: FakeWorld) -> WalkEnded:
+    return ended_of(events_of(fake, lambda observed: recovery.rollback_plan(fake.world, observed)))
+
+
+def is_restored(fake: FakeWorld) -> bool:
+    return (
+        fake.state.applied == rows("1.0.0")
+        and fake.transfers.files["files"] == OLD
+        and str(fake.world.site.selected_version) == "1.0.0"
+        and fake.state.gate() is Gate.OPEN
+    )
+
+
+def is_as_before(fake: FakeWorld) -> bool:
+    return (
+        fake.state.applied == rows("1.1.0")
+        and fake.transfers.files["files"] == NEW
+        and str(fake.world.site.selected_version) == "1.1.0"
+        and fake.state.gate() is Gate.OPEN
+    )
+
+
+def test_a_restore_brings_back_data_files_and_version_and_keeps_what_was_there(moved_on: FakeWorld) -> None:
+    ended = restore(moved_on)
+    assert (ended.outcome, ended.state, ended.version) == (Outcome.DONE, "running", "1.0.0")
+    assert is_restored(moved_on)
+    assert moved_on.databases.others["graasp_before_0001"] == rows("1.1.0")
+    assert moved_on.transfers.aside["files", "before-0001"] == NEW
+
+
+def test_a_part_alone_leaves_the_rest_as_it_is(moved_on: FakeWorld) -> None:
+    assert restore(moved_on, walks.OnFailure.ROLLBACK, "files").outcome is Outcome.DONE
+    assert moved_on.transfers.files["files"] == OLD
+    assert moved_on.state.applied == rows("1.1.0")
+    assert str(moved_on.world.site.selected_version) == "1.1.0"
+    assert "stop umami" not in moved_on.state.calls
+
+
+def test_a_new_machine_gets_the_version_of_the_backup(
+    moved_on: FakeWorld, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = FakeWorld(tmp_path_factory.mktemp("other") / "site")
+    other.become(new_site())
+    other.world.site.version_file.unlink()
+    other.state.applied.clear()
+    other.transfers.files.clear()
+    path = str(BackupStore.of(moved_on.world.site).find("latest").directory)
+    ended = ended_of(events_of(other, restoring(other, path)))
+    assert (ended.outcome, ended.state, ended.version) == (Outcome.DONE, "running", "1.0.0")
+    assert is_restored(other)
+
+
+@pytest.mark.parametrize("name", BEFORE_THE_GATE)
+def test_killed_at_any_step_it_is_rolled_back(moved_on: FakeWorld, name: str) -> None:
+    killed_at(moved_on, name, restoring(moved_on))
+    assert rolled_back(moved_on).outcome is Outcome.DONE
+    assert is_as_before(moved_on)
+
+
+@pytest.mark.parametrize("name", TOUCHING)
+def test_killed_at_any_step_it_is_resumed(moved_on: FakeWorld, name: str) -> None:
+    killed_at(moved_on, name, restoring(moved_on))
+    assert resumed(moved_on).outcome in (Outcome.DONE, Outcome.NOTHING_TO_DO)
+    assert is_restored(moved_on)
+    assert moved_on.databases.others["graasp_before_0001"] == rows("1.1.0")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_killed_at_any_step_it_is_repeated_by_the_same_command(moved_on: FakeWorld, name: str) -> None:
+    killed_at(moved_on, name, restoring(moved_on))
+    assert restore(moved_on).outcome is Outcome.DONE
+    assert is_restored(moved_on)
+    kept = [content for key, content in moved_on.databases.others.items() if key.startswith("graasp_before_")]
+    assert kept == [rows("1.1.0")]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in TOUCHING])
+def test_killed_before_the_gate_closed_nothing_is_unfinished(moved_on: FakeWorld, name: str) -> None:
+    killed_at(moved_on, name, restoring(moved_on))
+    assert is_as_before(moved_on)
+    with pytest.raises(Refused, match="left unfinished"):
+        recovery.unfinished(moved_on.world)
+
+
+def test_a_rollback_that_was_killed_is_gone_on_with(moved_on: FakeWorld) -> None:
+    killed_at(moved_on, "verify-core", restoring(moved_on))
+    killed_at(moved_on, "take-out", lambda observed: recovery.rollback_plan(moved_on.world, observed))
+    assert resumed(moved_on).outcome is Outcome.DONE
+    assert is_as_before(moved_on)
+
+
+def test_a_version_that_does_not_serve_is_put_back_with_its_data(moved_on: FakeWorld) -> None:
+    moved_on.engine.never_on_version = "1.0.0"
+    ended = restore(moved_on)
+    assert (ended.outcome, ended.exit_code) == (Outcome.ROLLED_BACK, ExitCode.ROLLED_BACK)
+    assert is_as_before(moved_on)
+    assert moved_on.databases.others["graasp_undone_0001"] == rows("1.0.0")
+
+
+def test_held_after_a_failure_it_can_still_be_rolled_back(moved_on: FakeWorld) -> None:
+    moved_on.engine.never_on_version = "1.0.0"
+    assert restore(moved_on, walks.OnFailure.HOLD).outcome is Outcome.FAILED
+    assert rolled_back(moved_on).outcome is Outcome.DONE
+    assert is_as_before(moved_on)
+
+
+def test_what_does_not_prove_itself_is_refused_while_visitors_are_served(moved_on: FakeWorld) -> None:
+    moved_on.databases.rows_off_by = 1
+    ended = restore(moved_on)
+    assert (ended.outcome, ended.exit_code) == (Outcome.REFUSED, ExitCode.REFUSED)
+    assert is_as_before(moved_on)
+    assert "flag-closed" not in moved_on.state.calls
+    assert "graasp_restored_0001" not in moved_on.databases.others
+
+
+def test_a_damaged_backup_is_refused(moved_on: FakeWorld) -> None:
+    backup = BackupStore.of(moved_on.world.site).find("latest")
+    backup.path("umami.dump").write_bytes(b"x")
+    assert restore(moved_on).outcome is Outcome.REFUSED
+    assert is_as_before(moved_on)
+
+
+def test_a_newer_postgres_is_refused(moved_on: FakeWorld) -> None:
+    moved_on.databases.major = 14
+    ended = restore(moved_on)
+    assert ended.outcome is Outcome.REFUSED
+    assert "Postgres 15" in ended.problem[0]
+    assert is_as_before(moved_on)
+
+
+def test_without_room_it_is_refused(moved_on: FakeWorld) -> None:
+    moved_on.databases.size = 10 * 1024**3
+    for _ in take_backup(moved_on.world, Everything(None)):
+        pass
+    moved_on.engine.free_bytes = 5 * 1024**3
+    ended = restore(moved_on)
+    assert "5.0 GiB free, and the restore needs 21.0 GiB" in ended.problem[0]
+    assert ended.outcome is Outcome.REFUSED
+    assert is_as_before(moved_on)
+
+
+def test_an_unknown_part_is_named_with_those_there_are(moved_on: FakeWorld) -> None:
+    with pytest.raises(UsageError) as error:
+        restoring(moved_on, "latest", "etherpad")(moved_on.world.observe())
+    assert error.value.next_step == "It holds graasp, umami, files."
+
+
+def test_a_deployment_does_not_go_over_a_restore_that_is_half_in_place(moved_on: FakeWorld) -> None:
+    killed_at(moved_on, "prove-migrations", restoring(moved_on))
+    with pytest.raises(Refused, match="with the data of the backup partly or all in place"):
+        deploy(moved_on, "1.1.0")
+
+
+def test_after_a_restore_that_went_through_there_is_no_silent_way_back(moved_on: FakeWorld) -> None:
+    restore(moved_on)
+    with pytest.raises(Refused, match="written since"):
+        rolled_back(moved_on)
+
+
+def test_the_next_deployment_removes_what_the_restore_kept(moved_on: FakeWorld) -> None:
+    restore(moved_on)
+    assert deploy(moved_on, "1.1.0").outcome is Outcome.DONE
+    assert list(moved_on.databases.others) == ["umami"]
+    assert moved_on.transfers.aside == {}
+
+
+def test_a_second_restore_keeps_only_what_it_replaced(moved_on: FakeWorld) -> None:
+    restore(moved_on)
+    restore(moved_on)
+    kept = [name for name in moved_on.databases.others if "_before_" in name]
+    assert sorted(kept) == ["graasp_before_0002", "umami_before_0002"]
+
+
+def test_a_failed_deployment_can_be_left_by_a_restore(moved_on: FakeWorld) -> None:
+    """The last resort: what a stuck deployment made of the database is put away, and nothing is taken for certain."""
+    moved_on.engine.never_on_version = "1.2.0"
+    moved_on.become(site_in(InfraState.RUNNING), "1.0.0")
+    killed_at(moved_on, "verify-core")
+    assert restore(moved_on).outcome is Outcome.DONE
+    assert moved_on.state.applied == rows("1.0.0")
+    record = read_walks(moved_on.world.site.journal_directory)[-1]
+    assert record.previous_version == ""
+
+
+def test_a_deployment_takes_a_backup_once_an_hour(running: FakeWorld) -> None:
+    store = BackupStore.of(running.world.site)
+    running.engine.never_on_version = "1.1.0"
+    deploy(running, on_failure=walks.OnFailure.ROLLBACK)
+    deploy(running, on_failure=walks.OnFailure.ROLLBACK)
+    assert [backup.manifest.before for backup in store.usable()] == ["1.1.0"]
+    running.clock.seconds += 3700
+    deploy(running, on_failure=walks.OnFailure.ROLLBACK)
+    assert len(store.usable()) == 2
+
+
+def test_a_backup_that_fails_refuses_the_deployment(running: FakeWorld) -> None:
+    running.transfers.dump_fails = NeedsYou("The dump of graasp failed: could not write: No space left on device.")
+    ended = deploy(running, on_failure=walks.OnFailure.ROLLBACK)
+    assert (ended.outcome, ended.exit_code) == (Outcome.REFUSED, ExitCode.REFUSED)
+    assert "--no-backup" in ended.problem[2]
+    assert "flag-closed" not in running.state.calls
+
+
+def test_an_empty_database_is_not_backed_up(fake: FakeWorld) -> None:
+    assert deploy(fake, "1.0.0").outcome is Outcome.DONE
+    assert BackupStore.of(fake.world.site).all() == ()
+
+
+def test_core_that_is_unhealthy_does_not_keep_a_restore_from_the_way_there(moved_on: FakeWorld) -> None:
+    moved_on.state.observed = moved_on.state.observed.with_services(
+        ("core",), moved_on.state.observed.services[0].status, Health.UNHEALTHY
+    )
+    assert restore(moved_on).outcome is Outcome.DONE
+    assert is_restored(moved_on)
