@@ -78,7 +78,7 @@ class ResumeDeployment:
 
     command = "graasp-local resume"
     name = "resume"
-    headline = "Go on with the unfinished deployment"
+    headline = "Go on with what was left unfinished"
     rolls_back = True
 
     def planner(self, world: World) -> Planner:

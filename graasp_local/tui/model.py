@@ -5,7 +5,6 @@ Decides what a person is told about a site, from what was observed and from its 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graasp_local.live import Listing, SeenContainer
@@ -26,7 +25,7 @@ from graasp_local.states import (
 )
 from graasp_local.steps import CloseGate, OpenGate, StartServices, StopServices, title
 from graasp_local.version import Version
-from graasp_local.walk_records import WalkRecord, state_left, unfinished_walk
+from graasp_local.walk_records import JournalContents, WalkRecord, state_left, unfinished_walk
 
 GROUP_ORDER = (ServiceGroup.DATABASE, ServiceGroup.ADMINISTRATION, ServiceGroup.GRAASP, ServiceGroup.EDGE)
 
@@ -92,6 +91,8 @@ class SiteView:
     unfinished: WalkRecord | None
     left_in: InfraState | None
     holder: Holder | None = None
+    damaged_walks: tuple[str, ...] = ()
+    """A sentence for each file of the journal that cannot be trusted."""
 
     @property
     def classification(self) -> Classification:
@@ -133,7 +134,7 @@ def site_view(
     selected: Version | None,
     listing: Listing,
     observed: ObservedState,
-    walks: Sequence[WalkRecord],
+    journal: JournalContents,
     holder: Holder | None,
 ) -> SiteView:
     """Put together what was seen: services by group, the last deployment, what an interrupted walk left open."""
@@ -143,6 +144,7 @@ def site_view(
         for group in GROUP_ORDER
         for service in sorted(observed.in_group(group), key=lambda service: service.name)
     )
+    walks = journal.walks
     last = next((walk for walk in reversed(walks) if walk.version and walk.outcome in ("done", "held")), None)
     return SiteView(
         project,
@@ -155,6 +157,7 @@ def site_view(
         unfinished_walk(walks) if holder is None else None,
         state_left(walks),
         holder,
+        tuple(f"{damaged.file.name}: {damaged.damage}" for damaged in journal.damaged),
     )
 
 

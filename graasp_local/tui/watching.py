@@ -24,7 +24,7 @@ from graasp_local.states import ObservedState
 from graasp_local.tui.model import SiteView, site_view
 from graasp_local.tui.ports import Access
 from graasp_local.tui.trouble import Trouble, TroubleKind
-from graasp_local.walk_records import read_walks
+from graasp_local.walk_records import read_journal
 from graasp_local.world import InterruptionFlag
 
 _RETRY_SECONDS = 2.0
@@ -121,7 +121,7 @@ class Observer:
                 selected=site.selected_version,
                 listing=listing,
                 observed=observed,
-                walks=read_walks(site.journal_directory),
+                journal=read_journal(site.journal_directory),
                 holder=current_holder(site.lock_file),
             )
         except ConfigurationError as error:
@@ -130,6 +130,10 @@ class Observer:
         except GraaspLocalError as error:
             self._site = None
             return Trouble(TroubleKind.ENGINE, error.sentences)
+        except OSError as error:
+            self._site = None
+            what = f"{error.filename or 'A file of the site'} cannot be read: {error.strerror or error}."
+            return Trouble(TroubleKind.SETTINGS, (what, "Nothing was touched.", "Mend its permissions or its place."))
 
 
 def read_usage(

@@ -13,6 +13,7 @@ import pytest
 from textual.pilot import Pilot
 
 from graasp_local.errors import UsageError
+from graasp_local.site import Site
 from graasp_local.states import Gate, InfraState
 from graasp_local.tui.app import GraaspApp
 from graasp_local.tui.log_model import LogLine
@@ -28,7 +29,7 @@ from graasp_local.tui.widgets.logs import LogView
 from graasp_local.verbs import TABLE, Effect
 from graasp_local.walk_records import read_walks
 from tests.tui.conftest import drive, screen_text, until
-from tests.tui.fakes import FakeAccess, FakeSite
+from tests.tui.fakes import FakeAccess, FakeLive, FakeSite
 
 
 @pytest.fixture
@@ -442,6 +443,28 @@ async def click_on(pilot: Pilot[None], app: GraaspApp, text: str) -> None:
             await pilot.pause(0.1)
             return
     raise AssertionError(f"{text} is not on the screen")
+
+
+def test_a_file_that_cannot_be_read_is_said(access: FakeAccess) -> None:
+    def cannot_be_read(site: Site) -> FakeLive:
+        raise PermissionError(13, "Permission denied", str(site.env_file))
+
+    access.live = cannot_be_read  # type: ignore[method-assign]
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        assert "The site's settings cannot be used" in screen_text(app)
+        assert "Permission denied" in screen_text(app)
+
+    drive(access, steps)
+
+
+def test_a_journal_that_cannot_be_trusted_is_said(access: FakeAccess) -> None:
+    (access.site().journal_directory / "0001-20260101-000000-deploy-1.1.0.jsonl").write_text("not a journal\nat all\n")
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        assert "✗ The journal is damaged: 0001-20260101" in screen_text(app)
+
+    drive(access, steps)
 
 
 def test_everything_can_be_clicked(access: FakeAccess) -> None:

@@ -98,8 +98,12 @@ def notice_lines(view: SiteView | None, walk: WalkView | None, width: int) -> tu
     if walk is not None and not walk.is_over:
         return tuple(lines)
     if view.unfinished is not None and view.holder is None:
-        text = f"✗ The deployment of {view.unfinished.version} neither went through nor was rolled back."
+        text = f"✗ `{view.unfinished.command}` neither went through nor was rolled back."
         lines += wrapped(text, width, Tone.BAD, "  ")
+    for damage in view.damaged_walks[:2]:
+        lines += wrapped(f"✗ The journal is damaged: {damage}", width, Tone.BAD, "  ")
+    for name in view.observed.migrations:
+        lines += wrapped(f"▶ A migration is running: {name}", width, Tone.BUSY, "  ")
     if view.drift is not None and view.holder is None:
         lines += [fitted(plain(f"◐ {sentence}", Tone.BUSY), width) for sentence in view.drift.differences[:3]]
         more = len(view.drift.differences) - 3
