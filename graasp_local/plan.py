@@ -31,6 +31,7 @@ from graasp_local.steps import (
     CloseGate,
     Drain,
     EndSessions,
+    MakeMigration,
     Migrate,
     OpenGate,
     Preflight,
@@ -160,6 +161,7 @@ def plan_deploy(observed: ObservedState, request: DeployRequest, forecast: Forec
         return Plan(request.end, (), version)
     # What a migration that is still running will have done cannot be known before it has ended.
     database_is_on = observed.group_is_on(ServiceGroup.DATABASE) and not observed.migrations
+    graasp = tuple(service.name for service in observed.in_group(ServiceGroup.GRAASP))
     read_migrations = ReadMigrations(version, forecast, "a migration that cannot work is refused before it starts")
     steps: list[Step] = [
         Preflight(version, "whatever can be found wrong is found while visitors are served"),
@@ -172,6 +174,8 @@ def plan_deploy(observed: ObservedState, request: DeployRequest, forecast: Forec
         looking.append(BackUpDatabase(version, "a snapshot lies on the same disk as the database"))
     if database_is_on:
         steps += looking
+        if forecast != Pending(()):
+            steps.append(MakeMigration(version, "what can be made before is not made while the site is closed"))
     if observed.gate is not Gate.CLOSED or not edge_is_ready(observed):
         steps += closing(observed, "visitors must not write while the database changes")
     if not observed.group_is_off(ServiceGroup.GRAASP):
@@ -192,10 +196,10 @@ def plan_deploy(observed: ObservedState, request: DeployRequest, forecast: Forec
             f"pending: {listed(forecast.tags)}" if isinstance(forecast, Pending) else "what is pending is not known"
         )
         steps.append(Snapshot("a migration that goes wrong is taken back in a second"))
-        steps.append(Migrate(version, request.migration_limit, pending))
+        meanwhile = f"; meanwhile the containers of {listed(graasp)} are made" if graasp else ""
+        steps.append(Migrate(version, request.migration_limit, f"{pending}{meanwhile}", graasp))
     steps.append(ProveMigrations(version, "neither the exit code nor the output of a migration is proof"))
     steps.append(SelectVersion(version, "from here on the database belongs to this version"))
-    graasp = tuple(service.name for service in observed.in_group(ServiceGroup.GRAASP))
     if graasp:
         steps.append(StartServices(ServiceGroup.GRAASP, graasp, f"{version} takes over"))
     steps.append(VerifyCore(version, "visitors must not be the first to meet it"))

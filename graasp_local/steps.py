@@ -149,12 +149,24 @@ class SwapBack:
 
 
 @dataclass(frozen=True, slots=True)
+class MakeMigration:
+    """Make the version's migrate container, without starting it."""
+
+    version: Version
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
 class Migrate:
-    """Run the version's migrate container, once, under a time limit; its exit code must be 0."""
+    """Run the version's migrate container, once, under a time limit; its exit code must be 0.
+
+    Meanwhile the containers of these services are made for the version, without being started.
+    """
 
     version: Version
     limit_seconds: float
     cause: str
+    meanwhile: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +223,7 @@ Step = (
     | EndSessions
     | Snapshot
     | SwapBack
+    | MakeMigration
     | Migrate
     | ProveMigrations
     | SelectVersion
@@ -232,6 +245,7 @@ READ_ONLY = (
     UnpackFiles,
     CheckUpgrade,
     PullServer,
+    MakeMigration,
 )
 """Steps that leave the site as it is: a failure in one of them, before any other, is a refusal."""
 
@@ -273,6 +287,8 @@ def step_name(step: Step) -> str:
             return "snapshot"
         case SwapBack():
             return "swap-back"
+        case MakeMigration():
+            return "make-migration"
         case Migrate():
             return "migrate"
         case ProveMigrations():
@@ -322,6 +338,8 @@ def title(step: Step) -> str:
             return "take a snapshot of the database"
         case SwapBack(snapshot=snapshot):
             return f"put the snapshot {snapshot} back in the database's place"
+        case MakeMigration(version=version):
+            return f"make the container that runs the migrations of {version}"
         case Migrate(version=version, limit_seconds=limit):
             return f"run the migrations of {version} (at most {limit:g} s)"
         case ProveMigrations(version=version):

@@ -7,8 +7,8 @@ A file that no crash could have left like that is damaged, and said to be; one w
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,10 @@ from graasp_local.restoring import Restore
 from graasp_local.server import DatabaseServer, Upgrade, Way
 from graasp_local.states import InfraState
 
+_OUTPUT_MARK = b'"event": "step-output"'
+"""In no other record: quotation marks inside a text are written with a backslash."""
 _READ_ONLY_NAMES = frozenset(
-    {"preflight", "pull", "restore-images", "read-migrations"}
+    {"preflight", "pull", "restore-images", "read-migrations", "make-migration"}
     | {"backup", "check-backup", "load-database", "unpack-files", "check-upgrade", "pull-server"}
 )
 
@@ -46,7 +48,6 @@ class WalkRecord:
     previous_version: str = ""
     snapshot: str = ""
     problem: tuple[str, ...] = ()
-    output: tuple[str, ...] = field(default=(), repr=False)
     version_is_uncertain: bool = False
     """It changed the database and did not come to select the version that the database then belongs to."""
     database_is_changed: bool = False
@@ -211,7 +212,8 @@ def _read_walk(file: Path) -> WalkRecord | DamagedWalk | None:
     if walk_number(file) == 0:
         return None
     try:
-        records = _records(file.read_bytes())
+        with file.open("rb") as lines:
+            records = _records(lines)
         return _as_walk(file.stem, records) if records else None
     except OSError as error:
         return DamagedWalk(file, f"It cannot be read ({error.strerror}).")
@@ -249,7 +251,6 @@ def _as_walk(name: str, records: Sequence[Mapping[str, Any]]) -> WalkRecord:
         database_is_changed=_database_is_changed(records),
         problem=tuple(ended.get("problem", ())),
         restore=_restore(first.get("restore")),
-        output=tuple(r["text"] for r in records if r["event"] == "step-output"),
         upgrade=_as_upgrade(first["upgrade"]) if first.get("upgrade") else None,
     )
 
@@ -291,18 +292,28 @@ def _database_is_changed(records: Sequence[Mapping[str, Any]]) -> bool:
     return changed
 
 
-def _records(content: bytes) -> list[dict[str, Any]]:
-    """The records of a file. Raises _DamageError for a complete line that is none."""
-    *lines, torn = content.split(b"\n")
+def output_of(file: Path) -> Iterator[str]:
+    """What the steps of a walk said, line by line: a migration may have said more than fits into memory."""
+    with file.open("rb") as lines:
+        for line in lines:
+            record = _record(line) if _OUTPUT_MARK in line else None
+            if record is not None:
+                yield str(record["text"])
+
+
+def _records(lines: Iterator[bytes]) -> list[dict[str, Any]]:
+    """The records of a file but those of output. Raises _DamageError for a complete line that is none."""
     records = []
     for number, line in enumerate(lines, start=1):
+        if _OUTPUT_MARK in line and line.endswith(b"}\n"):
+            continue
         record = _record(line)
-        if record is None:
+        if record is not None:
+            records.append(record)
+        elif line.endswith(b"\n"):
             raise _DamageError(f"Line {number} is no record.")
-        records.append(record)
-    # Without its end of line the last one counts only if nothing else of it is missing.
-    last = _record(torn)
-    return records if last is None else [*records, last]
+        # Without its end of line the last one counts only if nothing else of it is missing.
+    return records
 
 
 def _record(line: bytes) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -39,7 +40,7 @@ def command(context: Context, walk: str | None, *, last: bool, json_lines: bool)
         for record in reversed(walks):
             print_json(record.as_json())
     elif walk or last:
-        _print_one(walks[0])
+        _print_one(walks[0], context.site.journal_directory / f"{walks[0].walk}.jsonl")
     else:
         _print_list(walks)
 
@@ -69,7 +70,9 @@ def _seconds(seconds: float | None) -> str:
     return "" if seconds is None else f"{seconds:.1f}"
 
 
-def _print_one(record: WalkRecord) -> None:
+def _print_one(record: WalkRecord, file: Path) -> None:
+    from graasp_local.walk_records import output_of
+
     click.echo(f"{record.walk}: {record.outcome or 'killed'}, {record.state}")
     click.echo(f"{record.at[:19].replace('T', ' ')} UTC, {record.command}")
     for step in record.steps:
@@ -78,7 +81,7 @@ def _print_one(record: WalkRecord) -> None:
         click.echo(f"  in all {_seconds(record.seconds):>18} s")
     if record.downtime_seconds is not None:
         click.echo(f"  closed {_seconds(record.downtime_seconds):>18} s")
-    for line in record.output:
+    for line in output_of(file):
         click.echo(f"      {line}")
     for sentence in record.problem:
         click.echo(sentence)

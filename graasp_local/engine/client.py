@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from graasp_local.engine.addresses import API_VERSION, engine_address, unreachable
+from graasp_local.errors import NeedsYou
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -39,3 +40,15 @@ def engine_errors() -> Iterator[None]:
         yield
     except (requests.exceptions.ConnectionError, requests.exceptions.Timeout, ConnectionError) as error:
         raise unreachable(str(error)) from error
+
+
+@contextmanager
+def engine_refusals() -> Iterator[None]:
+    """The same, and NeedsYou for what the engine would not do."""
+    from docker.errors import APIError
+
+    with engine_errors():
+        try:
+            yield
+        except APIError as error:
+            raise NeedsYou(f"The engine refused: {error.explanation or error}.") from error

@@ -66,21 +66,16 @@ class Compose:
             )
         )
 
-    def create(self, services: Sequence[str]) -> None:
-        """Create these services' containers without starting them."""
+    def create(self, services: Sequence[str], version: Version | None = None) -> None:
+        """Create or recreate these services' containers without starting them."""
         self._refuse_empty(services)
-        self._say("up", "--no-start", "--no-deps", "--no-build", "--pull", "never", *services)
+        self._say("up", "--no-start", "--no-deps", "--no-build", "--pull", "never", *services, candidate=version)
         self._run(
             lambda compose: compose.up(
                 list(services), start=False, dependencies=False, no_build=True, pull="never", quiet=True
-            )
+            ),
+            version,
         )
-
-    def stop(self, services: Sequence[str]) -> None:
-        """Stop these services together, each within its grace period."""
-        self._refuse_empty(services)
-        self._say("stop", *services)
-        self._run(lambda compose: compose.stop(list(services)))
 
     def run_detached(
         self,

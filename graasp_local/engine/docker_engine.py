@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graasp_local.engine import connections, gate_flag, images
 from graasp_local.engine.addresses import engine_host, is_on_this_machine
-from graasp_local.engine.client import connect, engine_errors
+from graasp_local.engine.client import connect, engine_errors, engine_refusals
 from graasp_local.engine.compose import Compose, compose_version
 from graasp_local.engine.images import ImageHere
 from graasp_local.engine.leftovers import wait_for_leftovers
 from graasp_local.engine.listing import containers_of
+from graasp_local.engine.migration_run import DockerMigrationRun
 from graasp_local.engine.observe import DIRECTORY_LABEL, ONE_OFF_LABEL, SERVICE_LABEL, seen
 from graasp_local.engine.ports_in_use import holder_of_port
 from graasp_local.engine.pulling import pull
+from graasp_local.engine.together import together
 from graasp_local.errors import ConfigurationError, NeedsYou
 from graasp_local.migrations import ImageMigration
 from graasp_local.observation import SeenServices
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
 
 VERSIONED_SERVICES = ("core", "workers", "migrate")
 """The services whose images make up a version of Graasp."""
+
+UP = ("running", "paused", "restarting")
+"""What the engine calls a container that has something to stop."""
 
 WALK_LABEL = "org.graasp.migration-of"
 
@@ -68,13 +74,28 @@ class DockerEngine:
         self._site.prepare()
         self.compose.up(services)
 
+    def make(self, services: Sequence[str], version: Version) -> None:
+        """Create or recreate the containers of these services for a version, without starting them."""
+        self._site.prepare()
+        self.compose.create(services, version)
+
+    def start_made(self, services: Sequence[str]) -> None:
+        """Start containers that were made by `make` in this walk."""
+        found = self._containers_of(services)
+        self._narrate(shlex.join(["docker", "start", *(_name(container) for container in found)]))
+        with engine_refusals():
+            together(lambda container: self.client.api.start(container["Id"]), found)
+
     def stop(self, services: Sequence[str]) -> None:
         """Stop these services together; a paused one is let run first, since it could not even hear the signal."""
-        with engine_errors():
-            for container in self._containers_of(services):
+        found = [container for container in self._containers_of(services) if container["State"] in UP]
+        self._narrate(shlex.join(["docker", "stop", *(_name(container) for container in found)]))
+        with engine_refusals():
+            for container in found:
                 if container["State"] == "paused":
                     self.client.api.unpause(container["Id"])
-        self.compose.stop(services)
+            # By the engine itself, since Compose takes longer to begin than most services to stop.
+            together(lambda container: self.client.api.stop(container["Id"]), found)
 
     def set_gate_flag(self, gate: Gate) -> None:
         """Write the flag into nginx's volume; makes nginx's container, without starting it, where there is none."""
@@ -184,24 +205,39 @@ class DockerEngine:
             return images.read_migrations(self.client, self.images_of(version)["migrate"])
 
     def start_migration(self, version: Version) -> DockerMigrationRun:
-        """Start the migrate container, detached; its label says for which version."""
+        """Start the migrate container, detached: the one that was made for this version, else a new one."""
+        for made in self._migrations_in(("created",)):
+            if made["Labels"].get(VERSION_LABEL) == str(version):
+                self._narrate(shlex.join(["docker", "start", _name(made)]))
+                run = DockerMigrationRun(self.client, made["Id"])
+                run.start()
+                return run
         container = self.compose.run_detached("migrate", version, {WALK_LABEL: str(version)})
         return DockerMigrationRun(self.client, container)
 
-    def running_migrations(self) -> tuple[DockerMigrationRun, ...]:
-        return tuple(
-            DockerMigrationRun(self.client, container["Id"])
-            for container in self.containers()
-            if container["Labels"].get(GROUP_LABEL) == "migration" and container["State"] in ("running", "paused")
-        )
+    def make_migration(self, version: Version) -> None:
+        """Make the migrate container of this version, without starting it; what earlier ones left is taken away."""
+        for container in self._migrations_in(("created", "exited", "dead")):
+            DockerMigrationRun(self.client, container["Id"]).remove()
+        self._site.prepare()
+        self.compose.create(("migrate",), version)
 
-    def remove_ended_migrations(self) -> tuple[str, ...]:
-        ended = [
+    def running_migrations(self) -> tuple[DockerMigrationRun, ...]:
+        found = self._migrations_in(("running", "paused"))
+        return tuple(DockerMigrationRun(self.client, container["Id"]) for container in found)
+
+    def _migrations_in(self, states: Collection[str]) -> list[dict[str, Any]]:
+        return [
             container
             for container in self.containers()
-            if container["Labels"].get(GROUP_LABEL) == "migration"
-            and container["Labels"].get(ONE_OFF_LABEL) == "True"
-            and container["State"] in ("created", "exited", "dead")
+            if container["Labels"].get(GROUP_LABEL) == "migration" and container["State"] in states
+        ]
+
+    def remove_ended_migrations(self) -> tuple[str, ...]:
+        # One that was made for this walk and has not run yet is no leftover.
+        ended = [
+            *self._migrations_in(("exited", "dead")),
+            *(c for c in self._migrations_in(("created",)) if c["Labels"].get(ONE_OFF_LABEL) == "True"),
         ]
         runs = [DockerMigrationRun(self.client, container["Id"]) for container in ended]
         for run in runs:
@@ -256,45 +292,8 @@ class DockerEngine:
         ]
 
 
-class DockerMigrationRun:
-    """A migrate container: followed by short looks at its log, so that nothing blocks and nothing is lost."""
-
-    def __init__(self, client: DockerClient, container: str) -> None:
-        self._client = client
-        self._container = container
-        self._lines_seen = 0
-        self.name = client.api.inspect_container(container)["Name"].lstrip("/")
-
-    def output(self) -> Iterator[str]:
-        with engine_errors():
-            text = self._client.api.logs(self._container, stream=False).decode(errors="replace")
-        lines = [line for line in _without_terminal_codes(text).splitlines() if line.strip()]
-        yield from lines[self._lines_seen :]
-        self._lines_seen = len(lines)
-
-    def exit_code(self) -> int | None:
-        with engine_errors():
-            state = self._client.api.inspect_container(self._container)["State"]
-        return None if state["Status"] in ("running", "created", "restarting") else int(state["ExitCode"])
-
-    def kill(self) -> None:
-        from docker.errors import APIError
-
-        try:
-            self._client.api.kill(self._container)
-        except APIError as error:
-            if error.status_code != 409:  # 409: it has ended by itself meanwhile
-                raise
-
-    def remove(self) -> None:
-        self._client.api.remove_container(self._container, force=True)
-
-
-def _without_terminal_codes(text: str) -> str:
-    """drizzle-kit draws a spinner: what it erased is left out."""
-    import re
-
-    return re.sub(r"[^\n]*\x1b\[2K\r|\x1b\[[0-9;]*[A-Za-z]", "", text)
+def _name(container: Mapping[str, Any]) -> str:
+    return str(container["Names"][0]).lstrip("/")
 
 
 def free_bytes(directory: Path) -> int | None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from graasp_local.engine.docker_engine import DockerEngine
 
 _QUEUE_LINES = 10_000
+_LONGEST_LINE_BYTES = 65_536
+"""A line that never ends comes in pieces of about this size."""
 
 
 def log_lines(engine: DockerEngine, service: str | None, *, lines: int, follow: bool) -> Iterator[tuple[str, str]]:
@@ -58,6 +60,8 @@ def _read(stream: Any, name: str, pending: queue.Queue[tuple[str, str] | None]) 
     try:
         for chunk in stream:
             *complete, rest = (rest + chunk).split(b"\n")
+            if len(rest) > _LONGEST_LINE_BYTES:
+                complete, rest = [*complete, rest], b""
             for line in complete:
                 pending.put((name, line.decode(errors="replace")))
     except Exception:  # noqa: S110 - a stream that is closed from the other side raises whatever its socket raises

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from graasp_local.errors import GraaspLocalError, Interrupted, NeedsYou, Refused
 from graasp_local.migrations import DatabaseIsNewer, Pending, WouldBeSkipped, compare
@@ -11,7 +11,7 @@ from graasp_local.steps import Migrate, ReadMigrations, listed
 from graasp_local.version import Version
 from graasp_local.world import World
 
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.03
 _TELLING = ("ERROR:", "FATAL:", "PANIC:", "DETAIL:", "HINT:", "STATEMENT:", "CONTEXT:")
 
 
@@ -42,8 +42,10 @@ def check_forecast(world: World, step: ReadMigrations) -> Pending:
     return pending
 
 
-def run_migration(world: World, step: Migrate) -> Iterator[str]:
+def run_migration(world: World, step: Migrate) -> Generator[str, None, tuple[str, ...]]:
     """Run the container once, show its output, and end it with its database sessions at the limit.
+
+    Returns the services whose containers were made meanwhile.
 
     Raises NeedsYou if it fails or takes too long, Interrupted if somebody asked for the end. Either way nothing of it
     goes on afterwards: all pending migrations are one transaction, which Postgres then takes back.
@@ -58,7 +60,9 @@ def run_migration(world: World, step: Migrate) -> Iterator[str]:
         # Compose may have been cut off after it had made the container.
         yield from end_migrations(world)
         raise
+    made: tuple[str, ...] = ()
     try:
+        made = _made_meanwhile(world, step)
         yield from _watch(world, run, step)
         code = run.exit_code()
     except GraaspLocalError:
@@ -72,6 +76,18 @@ def run_migration(world: World, step: Migrate) -> Iterator[str]:
     if code != 0:
         yield from _postgres_errors(world, began)
         raise NeedsYou(f"The migration to {step.version} failed with exit code {code}.")
+    return made
+
+
+def _made_meanwhile(world: World, step: Migrate) -> tuple[str, ...]:
+    """What could be made of the step's services; what could not is made when it is started, and fails then."""
+    if not step.meanwhile:
+        return ()
+    try:
+        world.engine.make(step.meanwhile, step.version)
+    except GraaspLocalError:
+        return ()
+    return step.meanwhile
 
 
 def await_migrations(world: World, limit: float) -> Iterator[str]:

@@ -25,6 +25,7 @@ from graasp_local.steps import (
     CloseGate,
     Drain,
     EndSessions,
+    MakeMigration,
     Migrate,
     OpenGate,
     Preflight,
@@ -62,6 +63,7 @@ class Performer:
         self._restore_number = restore_number
         self._newly: tuple[str, ...] = ()
         self._gate_is_shut = False
+        self._made: tuple[str, ...] = ()
 
     def perform(self, step: Step) -> Iterator[str]:
         """Do one step. Yields lines for people; raises GraaspLocalError if it could not be done."""
@@ -96,7 +98,10 @@ class Performer:
                     self._end_shutting()
             case StartServices(services=services):
                 yield from make_missing_databases(world, services)
-                world.engine.start(services)
+                if services == self._made:
+                    world.engine.start_made(services)
+                else:
+                    world.engine.start(services)
                 yield from wait_until_on(world, services)
             case AwaitMigration(limit_seconds=limit):
                 yield from await_migrations(world, limit)
@@ -110,9 +115,11 @@ class Performer:
                 yield f"snapshot: {self._snapshot}"
             case SwapBack(snapshot=snapshot):
                 yield f"the database of the failed deployment is kept as {world.database.swap_back(snapshot)}"
+            case MakeMigration(version=version):
+                world.engine.make_migration(version)
             case Migrate():
                 with world.database.migration_lock():
-                    yield from run_migration(world, step)
+                    self._made = yield from run_migration(world, step)
             case ProveMigrations(version=version):
                 self._prove_migrations(version)
             case SelectVersion(version=version):

@@ -14,7 +14,7 @@ START_LIMIT_SECONDS = 300.0
 OPTIONAL_LIMIT_SECONDS = 30.0
 """How much longer than for what Graasp needs a walk waits for what it serves without."""
 
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.03
 _CRASHES_THAT_TELL = 3
 _LOG_LINES = 12
 

@@ -37,6 +37,7 @@ def test_dry_run_says_what_would_be_done_and_does_nothing(site: DemoSite, writte
             "pull",
             "read-migrations",
             "backup",
+            "make-migration",
             "close-gate",
             "prove-closed",
             "drain",

@@ -228,6 +228,13 @@ class FakeEngine:
         self._site.answer()
         return SeenServices(tuple(self._site.services.values()), ())
 
+    def make(self, services: Sequence[str], version: Version) -> None: ...
+
+    def start_made(self, services: Sequence[str]) -> None:
+        self.start(services)
+
+    def make_migration(self, version: Version) -> None: ...
+
     def start(self, services: Sequence[str]) -> None:
         self._narrate(f"graasp-local compose -- up --detach {' '.join(services)}")
         self._site.on_start()

@@ -127,6 +127,15 @@ class FakeEngine:
     def see(self) -> SeenServices:
         return SeenServices(self.state.observed.services, self.state.observed.migrations)
 
+    def make(self, services: Sequence[str], version: Version) -> None:
+        self._call("make", *services)
+
+    def start_made(self, services: Sequence[str]) -> None:
+        self.start(services)
+
+    def make_migration(self, version: Version) -> None:
+        self._call("make-migration")
+
     def start(self, services: Sequence[str]) -> None:
         self._call("start", *services)
         version = str(self.state.selected() or "")

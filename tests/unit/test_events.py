@@ -65,7 +65,7 @@ def test_the_last_json_line_has_what_scripts_read() -> None:
 def test_the_first_json_line_has_the_plan() -> None:
     told = as_json(WalkStarted("w", "graasp-local deploy", PLAN))
     assert [step["name"] for step in told["plan"]] == NAMES
-    assert [step["name"] for step in told["plan"] if step["closed"]] == NAMES[4:16]
+    assert [step["name"] for step in told["plan"] if step["closed"]] == NAMES[5:17]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_every_outcome_is_a_sentence(outcome: Outcome) -> None:
 @pytest.mark.parametrize("count", range(1, len(NAMES) + 1))
 def test_a_failure_is_a_refusal_until_the_gate_closes_and_needs_a_person_after(count: int) -> None:
     outcome, code, problem = judge(PLAN, count, NeedsYou("It broke."), Gate.CLOSED)
-    if NAMES[count - 1] in ("preflight", "pull", "read-migrations", "backup"):
+    if NAMES[count - 1] in ("preflight", "pull", "read-migrations", "backup", "make-migration"):
         assert (outcome, code) == (Outcome.REFUSED, ExitCode.REFUSED)
     else:
         assert (outcome, code) == (Outcome.FAILED, ExitCode.NEEDS_YOU)

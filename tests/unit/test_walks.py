@@ -33,6 +33,7 @@ def test_a_deployment_does_things_in_this_order(running: FakeWorld) -> None:
     assert (ended.state, ended.version, ended.exit_code) == ("running", "1.1.0", ExitCode.DONE)
     assert running.state.calls == [
         "dump graasp",
+        "make-migration",
         "flag-closed",
         "shut",
         "stop redis core workers",
@@ -40,6 +41,7 @@ def test_a_deployment_does_things_in_this_order(running: FakeWorld) -> None:
         "end-sessions",
         "snapshot",
         "migrate 1.1.0",
+        "make redis core workers",
         "start redis core workers",
         "flag-open",
     ]
@@ -172,7 +174,7 @@ def test_a_migration_past_its_limit_is_ended_with_its_sessions(running: FakeWorl
     ended = deploy(running, migration_limit=5.0)
     assert ended.exit_code is ExitCode.NEEDS_YOU
     assert "not done after 5 s" in ended.problem[0]
-    assert running.state.calls[-2:] == ["migrate 1.1.0", "end-sessions"]
+    assert running.state.calls[-2:] == ["make redis core workers", "end-sessions"]
 
 
 def test_a_core_that_never_gets_healthy_is_said_with_its_last_words(running: FakeWorld) -> None:
@@ -419,7 +421,9 @@ def test_an_interruption_is_rolled_back_too(running: FakeWorld) -> None:
     assert as_before(running)
 
 
-TOUCHING = [name for name in STEP_NAMES if name not in ("preflight", "pull", "read-migrations", "backup")]
+TOUCHING = [
+    name for name in STEP_NAMES if name not in ("preflight", "pull", "read-migrations", "backup", "make-migration")
+]
 
 
 def test_after_a_kill_the_docker_commands_that_it_left_running_are_waited_for_first(running: FakeWorld) -> None:

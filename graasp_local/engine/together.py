@@ -1,0 +1,19 @@
+"""One call of the engine for each of several containers, all at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+
+def together(call: Callable[[Item], object], items: Sequence[Item]) -> None:
+    """Return when all have ended; then raises what one of them raised, if any did."""
+    if not items:
+        return
+    with ThreadPoolExecutor(len(items)) as pool:
+        calls = [pool.submit(call, item) for item in items]
+    for done in calls:
+        done.result()
