@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from graasp_local.errors import ConfigurationError
-from graasp_local.settings.rules import Problem, Severity, Surroundings, errors, read, warnings
+from graasp_local.settings.rules import Problem, Severity, errors, read
+from graasp_local.settings.warnings import Surroundings, warnings
 from graasp_local.site import Site
 from graasp_local.stack import read_services
 from graasp_local.stack_variables import profiles_defined, variables_used

@@ -13,8 +13,9 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from graasp_local.errors import ConfigurationError
-from graasp_local.settings import ALL, OPTIONS, SETTINGS, Option, parse_settings
-from graasp_local.site import Site
+from graasp_local.settings import ALL, OPTIONS, SETTINGS, Option, Setting, parse_settings
+from graasp_local.settings.rules import read
+from graasp_local.site import Site, write_atomically
 from graasp_local.stack import stack_directory
 
 DEMO_SETTINGS: Mapping[str, str] = {
@@ -47,14 +48,30 @@ def environment_text(chosen: Mapping[str, str]) -> str:
         "# Settings of this Graasp site, for graasp-local and Docker Compose; every command checks them.\n"
         "# Keep this file: without its passwords the database cannot be opened. Nobody else may read it (mode 0600).\n"
     ]
-    parts += [
-        f"# {setting.comment}\n{setting.key}={chosen.get(setting.key) or setting.default()}\n" for setting in SETTINGS
-    ]
+    parts += [_written(setting, chosen.get(setting.key, "")) for setting in SETTINGS]
     parts.append("# --- optional: take the # in front of a key away to set it ---\n")
     parts += [f"# {option.comment}\n{_optional_line(option, chosen)}\n" for option in OPTIONS]
     known = {item.key for item in ALL}
     parts += [f"{key}={value}\n" for key, value in chosen.items() if key not in known]
     return "\n".join(parts)
+
+
+def _written(setting: Setting, value: str = "") -> str:
+    return f"# {setting.comment}\n{setting.key}={value or setting.default()}\n"
+
+
+def add_missing(site: Site) -> tuple[str, ...]:
+    """Write into `.env` what a newer graasp-local needs and can make by itself. Returns the keys.
+
+    What only a person can know is left out; `config check` names it. Nothing that is there is changed.
+    """
+    text = site.read_env()
+    there = read(text).lines
+    missing = [s for s in SETTINGS if s.required and s.is_generated and s.key not in there]
+    if missing:
+        added = "\n".join(_written(setting) for setting in missing)
+        write_atomically(site.env_file, f"{text.rstrip()}\n\n{added}", mode=0o600)
+    return tuple(setting.key for setting in missing)
 
 
 def _optional_line(option: Option, chosen: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""`graasp-local config check` and `graasp-local config show`."""
+"""`graasp-local config check`, `config show` and `config add-missing`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from graasp_local.errors import ExitCode
 
 @click.group("config")
 def command() -> None:
-    """Check the settings of the site, or show them."""
+    """Check the settings of the site, show them, or add what a newer graasp-local needs."""
 
 
 @command.command("check")
@@ -51,6 +51,18 @@ def check(context: Context, *, json_object: bool) -> None:
             click.echo(f"    {finding.mend}")
         click.echo(_summary(error_count, warning_count), err=True)
     sys.exit(ExitCode.USAGE if error_count else ExitCode.DONE)
+
+
+@command.command("add-missing")
+@pass_context
+def add_missing(context: Context) -> None:
+    """Write into .env what a newer graasp-local needs and can make by itself, such as a new secret."""
+    from graasp_local.init_site import add_missing as add
+
+    added = add(context.site)
+    for key in added:
+        click.echo(key)
+    click.echo("These are in .env now." if added else "Nothing that could be made was missing.", err=True)
 
 
 def _summary(error_count: int, warning_count: int) -> str:

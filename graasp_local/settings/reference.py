@@ -58,8 +58,7 @@ def _secrets() -> Iterator[str]:
 
 
 def _at_init(setting: Setting) -> str:
-    first, second = setting.default(), setting.default()
-    return f"`{first}`" if first == second else "generated"
+    return "generated" if setting.is_generated else f"`{setting.default()}`"
 
 
 def _cell(text: str) -> str:

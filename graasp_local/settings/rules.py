@@ -1,7 +1,7 @@
 """The rules that a `.env` is judged by: one set, for every command and for `config check`. Pure.
 
-`errors` are what no command goes on with; they follow from the text alone. `warnings` are what a person should look
-at: they also need to know what the site's compose files use. Each problem names key and line, never a value.
+`errors` are what no command goes on with; they follow from the text alone. What a person should only look at is in
+warnings.py. Each problem names key and line, never a value.
 """
 
 from __future__ import annotations
@@ -16,10 +16,7 @@ from graasp_local.settings.bindings import parsed_bindings, plain_bindings
 from graasp_local.settings.strength import weakness
 from graasp_local.settings.table import (
     ALL,
-    OWN_VARIABLES,
-    SETTINGS,
     DatabasePassword,
-    FromOutside,
     Generated,
     Setting,
 )
@@ -33,10 +30,24 @@ _TAKEN_HEADERS = frozenset(
 
 _TAKEN_PREFIXES = ("if-", "sec-", "proxy-", "x-forwarded-", "access-control-")
 
-_COMPOSES_OWN = ("COMPOSE_", "DOCKER_")
-"""Variables that Compose or the engine's client read for themselves."""
+S3_KEYS = {
+    "FILE_STORAGE_TYPE": (
+        "S3_FILE_ITEM_REGION",
+        "S3_FILE_ITEM_BUCKET",
+        "S3_FILE_ITEM_ACCESS_KEY_ID",
+        "S3_FILE_ITEM_SECRET_ACCESS_KEY",
+    ),
+    "H5P_FILE_STORAGE_TYPE": (
+        "H5P_CONTENT_REGION",
+        "H5P_CONTENT_BUCKET",
+        "H5P_CONTENT_ACCESS_KEY_ID",
+        "H5P_CONTENT_SECRET_ACCESS_KEY_ID",
+    ),
+}
+"""What each storage needs when it is S3: Graasp's own names."""
 
-_BY_KEY = {item.key: item for item in ALL}
+
+BY_KEY = {item.key: item for item in ALL}
 
 
 class Severity(StrEnum):
@@ -78,14 +89,6 @@ class Reading:
     problems: tuple[Problem, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a `.env` is used together with: variables that the compose files use, profiles that they define."""
-
-    variables: frozenset[str]
-    profiles: frozenset[str]
-
-
 def read(text: str) -> Reading:
     """Take the text of a `.env` apart. Of a key that is set twice the first value counts."""
     values: dict[str, str] = {}
@@ -117,7 +120,10 @@ def errors(reading: Reading) -> Iterator[Problem]:
         if not value:
             if isinstance(setting, Setting) and setting.required:
                 how = "empty" if setting.key in reading.lines else "missing"
-                yield _error(reading, setting.key, f"is {how}")
+                mend = (
+                    "`graasp-local config add-missing` makes one." if how == "missing" and setting.is_generated else ""
+                )
+                yield Problem(Severity.ERROR, setting.key, reading.lines.get(setting.key), f"is {how}", mend)
         elif not re.fullmatch(setting.pattern, value, re.ASCII):
             yield _error(reading, setting.key, f"should be {setting.expected}")
         else:
@@ -126,13 +132,20 @@ def errors(reading: Reading) -> Iterator[Problem]:
         said = value_error(key, value)
         if said:
             yield _error(reading, key, said)
-    for key, said in _contradictions(usable):
+    for key, said in (*_contradictions(usable), *_half_set_storage(reading.values)):
         yield _error(reading, key, said)
+
+
+def _half_set_storage(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """S3 takes all of its keys or none: core refuses to boot with some of them."""
+    for kind, keys in S3_KEYS.items():
+        if values.get(kind) == "s3":
+            yield from ((key, f"is missing, and {kind} is s3") for key in keys if not values.get(key))
 
 
 def value_error(key: str, value: str) -> str | None:
     """Why this value of this key cannot be used, as the end of a sentence; None if it can."""
-    setting = _BY_KEY[key]
+    setting = BY_KEY[key]
     if not re.fullmatch(setting.pattern, value, re.ASCII):
         return f"should be {setting.expected}"
     if isinstance(setting, Setting) and isinstance(setting.secret, Generated | DatabasePassword):
@@ -147,13 +160,13 @@ def value_error(key: str, value: str) -> str | None:
             if header in _TAKEN_HEADERS or header.startswith(_TAKEN_PREFIXES):
                 return "is a header that browsers or nginx already use; choose one of your own"
         case "PUBLIC_URL":
-            return None if _parts(value) else "is no address that a browser could open"
+            return None if parts_of_url(value) else "is no address that a browser could open"
     return None
 
 
 def _contradictions(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Values that are each usable and cannot be meant together: the key to mend, and why."""
-    url = _parts(values.get("PUBLIC_URL", ""))
+    url = parts_of_url(values.get("PUBLIC_URL", ""))
     host = url.hostname if url else None
     if host and host == values.get("UMAMI_HOST", "").lower():
         yield "UMAMI_HOST", "is the host of PUBLIC_URL: the site itself would no longer be reached"
@@ -164,89 +177,7 @@ def _contradictions(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         yield "DB_PORT", "is the port of HTTP_PORT"
 
 
-def warnings(reading: Reading, surroundings: Surroundings) -> Iterator[Problem]:
-    """What works, or might, and should be looked at."""
-    yield from _unknown_keys(reading, surroundings)
-    yield from _secrets_used_twice(reading)
-    values = reading.values
-    for profile in filter(None, values.get("COMPOSE_PROFILES", "").split(",")):
-        if profile not in surroundings.profiles:
-            known = ", ".join(sorted(surroundings.profiles)) or "none"
-            yield _warning(
-                reading,
-                "COMPOSE_PROFILES",
-                f"names {_quoted(profile)}, a profile that no service has{_near(profile, surroundings.profiles)}",
-                f"Profiles of this site: {known}.",
-            )
-    url = _parts(values.get("PUBLIC_URL", ""))
-    if url and url.scheme == "https" and values.get("HTTP_BIND") == "0.0.0.0":  # noqa: S104 - compared, not bound
-        yield _warning(
-            reading,
-            "PUBLIC_URL",
-            "is https, and nginx speaks plain HTTP on every address of this machine",
-            "Put a TLS proxy in front; if it is on this machine, set HTTP_BIND to 127.0.0.1.",
-        )
-    if url and url.scheme == "http" and not _is_local(url.hostname or ""):
-        yield _warning(
-            reading,
-            "PUBLIC_URL",
-            "is http: passwords cross the network in the clear",
-            "Put a TLS proxy in front, and write https.",
-        )
-    if url and url.scheme == "http" and str(url.port or 80) != values.get("HTTP_PORT"):
-        yield _warning(
-            reading,
-            "PUBLIC_URL",
-            f"says port {url.port or 80}, and nginx listens on HTTP_PORT",
-            "Leave it if a proxy stands between; otherwise let the two agree.",
-        )
-    if re.search(r"@(localhost|127\.\d+\.\d+\.\d+)(:|$)", values.get("MAILER_CONNECTION", "")):
-        yield _warning(
-            reading,
-            "MAILER_CONNECTION",
-            "points to core's own container, where no mail server is: nobody can register or log in by mail",
-            "Name the mail server as it is reached from a container.",
-        )
-
-
-def _unknown_keys(reading: Reading, surroundings: Surroundings) -> Iterator[Problem]:
-    known = {*_BY_KEY, *surroundings.variables} - OWN_VARIABLES
-    for key in reading.values:
-        if key in OWN_VARIABLES:
-            yield _warning(reading, key, "is graasp-local's own and set by it", f"Take the line with {key} out.")
-        elif key not in known and not key.startswith(_COMPOSES_OWN):
-            said = f"is no setting, and no compose file uses it{_near(key, known)}"
-            yield _warning(reading, key, said, "Mend its name, or take the line out.")
-
-
-def _secrets_used_twice(reading: Reading) -> Iterator[Problem]:
-    first: dict[str, str] = {}
-    for setting in SETTINGS:
-        value = reading.values.get(setting.key, "")
-        if not value or setting.secret is None or isinstance(setting.secret, FromOutside):
-            continue
-        if value in first:
-            yield _warning(
-                reading,
-                setting.key,
-                f"is the same secret as {first[value]}: who learns one has both",
-                f"`graasp-local secrets rotate {setting.key}` makes a new one.",
-            )
-        first.setdefault(value, setting.key)
-
-
-def _near(name: str, known: set[str] | frozenset[str]) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.7)
-    return f"; perhaps {near[0]} is meant" if near else ""
-
-
-def _quoted(text: str) -> str:
-    return f"{text[:40]!r}"
-
-
-def _parts(url: str) -> SplitResult | None:
+def parts_of_url(url: str) -> SplitResult | None:
     """None for what no browser could open."""
     try:
         parts = urlsplit(url)
@@ -255,13 +186,5 @@ def _parts(url: str) -> SplitResult | None:
         return None
 
 
-def _is_local(host: str) -> bool:
-    return host == "localhost" or host.endswith((".localhost", ".local", ".test")) or host.startswith("127.")
-
-
 def _error(reading: Reading, key: str, said: str) -> Problem:
     return Problem(Severity.ERROR, key, reading.lines.get(key), said)
-
-
-def _warning(reading: Reading, key: str, said: str, mend: str) -> Problem:
-    return Problem(Severity.WARNING, key, reading.lines.get(key), said, mend)

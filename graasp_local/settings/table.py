@@ -50,6 +50,11 @@ class Setting:
     required: bool = True
     secret: Secret | None = None
 
+    @property
+    def is_generated(self) -> bool:
+        """Whether its value is made anew for each site."""
+        return self.default() != self.default()
+
 
 @dataclass(frozen=True, slots=True)
 class Option:

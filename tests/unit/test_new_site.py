@@ -33,7 +33,8 @@ from graasp_local.new_site import (
     usual_way,
 )
 from graasp_local.settings import parse_settings
-from graasp_local.settings.rules import Surroundings, read, warnings
+from graasp_local.settings.rules import read
+from graasp_local.settings.warnings import Surroundings, warnings
 from graasp_local.site import Site
 from graasp_local.stack import stack_directory
 from graasp_local.stack_variables import profiles_defined

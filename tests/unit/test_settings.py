@@ -11,11 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graasp_local.errors import ConfigurationError
-from graasp_local.init_site import default_project_name, environment_text, init_site
+from graasp_local.init_site import add_missing, default_project_name, environment_text, init_site
 from graasp_local.settings import SETTINGS, parse_settings
 from graasp_local.settings.bindings import parsed_bindings, plain_bindings
+from graasp_local.settings.rules import errors, read
 from graasp_local.settings.strength import weakness
 from graasp_local.settings.table import DatabasePassword, Generated
+from graasp_local.settings.warnings import Surroundings, warnings
+from graasp_local.site import Site
 
 GOOD = environment_text({})
 
@@ -173,3 +176,40 @@ def test_the_first_error_says_how_many_more_there_are() -> None:
     with pytest.raises(ConfigurationError) as refused:
         parse_settings(GOOD.replace("HTTP_PORT=80", "HTTP_PORT=http\nPLAIN"), ".env")
     assert "1 more" in refused.value.next_step
+
+
+def test_what_a_newer_program_needs_is_added_and_nothing_else_is_changed(tmp_path: Path) -> None:
+    site = init_site(tmp_path, {}, demo=False)
+    before = changed("JWT_SECRET", None).replace("PUBLIC_URL=http://localhost\n", "")
+    site.env_file.write_text(before)
+    assert add_missing(site) == ("JWT_SECRET",)
+    after = site.env_file.read_text()
+    assert after.startswith(before.rstrip())
+    assert stat.S_IMODE(site.env_file.stat().st_mode) == 0o600
+    with pytest.raises(ConfigurationError, match="PUBLIC_URL is missing"):
+        _ = Site(site.directory).settings
+    assert add_missing(site) == ()
+
+
+def test_a_missing_secret_names_the_command_that_makes_one() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        parse_settings(changed("JWT_SECRET", None), ".env")
+    assert "config add-missing" in refused.value.next_step
+
+
+S3 = {"FILE_STORAGE_TYPE": "s3", "S3_FILE_ITEM_REGION": "zh", "S3_FILE_ITEM_BUCKET": "graasp"}
+
+
+def test_s3_that_is_half_set_is_named_by_what_is_missing() -> None:
+    keys = "\n".join(f"{key}={value}" for key, value in S3.items())
+    found = [(problem.key, problem.said) for problem in errors(read(f"{GOOD}\n{keys}\n"))]
+    assert found == [
+        ("S3_FILE_ITEM_ACCESS_KEY_ID", "is missing, and FILE_STORAGE_TYPE is s3"),
+        ("S3_FILE_ITEM_SECRET_ACCESS_KEY", "is missing, and FILE_STORAGE_TYPE is s3"),
+    ]
+
+
+def test_s3_that_is_set_and_not_chosen_is_a_warning() -> None:
+    surroundings = Surroundings(frozenset({"S3_FILE_ITEM_BUCKET"}), frozenset())
+    said = [problem.said for problem in warnings(read(f"{GOOD}\nS3_FILE_ITEM_BUCKET=graasp\n"), surroundings)]
+    assert "is set, and FILE_STORAGE_TYPE is not s3" in said

@@ -1,0 +1,122 @@
+"""What works, or might, and should be looked at in a `.env`: the rules that keep no command from going on. Pure.
+
+They also need to know what the site's compose files use. Each problem names key and line, never a value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from graasp_local.settings.rules import BY_KEY, S3_KEYS, Problem, Reading, Severity, parts_of_url
+from graasp_local.settings.table import OWN_VARIABLES, SETTINGS, FromOutside
+
+_COMPOSES_OWN = ("COMPOSE_", "DOCKER_")
+"""Variables that Compose or the engine's client read for themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a `.env` is used together with: variables that the compose files use, profiles that they define."""
+
+    variables: frozenset[str]
+    profiles: frozenset[str]
+
+
+def warnings(reading: Reading, surroundings: Surroundings) -> Iterator[Problem]:
+    """What works, or might, and should be looked at."""
+    yield from _unknown_keys(reading, surroundings)
+    yield from _secrets_used_twice(reading)
+    yield from _unused_storage(reading)
+    values = reading.values
+    for profile in filter(None, values.get("COMPOSE_PROFILES", "").split(",")):
+        if profile not in surroundings.profiles:
+            known = ", ".join(sorted(surroundings.profiles)) or "none"
+            yield _warning(
+                reading,
+                "COMPOSE_PROFILES",
+                f"names {_quoted(profile)}, a profile that no service has{_near(profile, surroundings.profiles)}",
+                f"Profiles of this site: {known}.",
+            )
+    url = parts_of_url(values.get("PUBLIC_URL", ""))
+    if url and url.scheme == "https" and values.get("HTTP_BIND") == "0.0.0.0":  # noqa: S104 - compared, not bound
+        yield _warning(
+            reading,
+            "PUBLIC_URL",
+            "is https, and nginx speaks plain HTTP on every address of this machine",
+            "Put a TLS proxy in front; if it is on this machine, set HTTP_BIND to 127.0.0.1.",
+        )
+    if url and url.scheme == "http" and not _is_local(url.hostname or ""):
+        yield _warning(
+            reading,
+            "PUBLIC_URL",
+            "is http: passwords cross the network in the clear",
+            "Put a TLS proxy in front, and write https.",
+        )
+    if url and url.scheme == "http" and str(url.port or 80) != values.get("HTTP_PORT"):
+        yield _warning(
+            reading,
+            "PUBLIC_URL",
+            f"says port {url.port or 80}, and nginx listens on HTTP_PORT",
+            "Leave it if a proxy stands between; otherwise let the two agree.",
+        )
+    if re.search(r"@(localhost|127\.\d+\.\d+\.\d+)(:|$)", values.get("MAILER_CONNECTION", "")):
+        yield _warning(
+            reading,
+            "MAILER_CONNECTION",
+            "points to core's own container, where no mail server is: nobody can register or log in by mail",
+            "Name the mail server as it is reached from a container.",
+        )
+
+
+def _unknown_keys(reading: Reading, surroundings: Surroundings) -> Iterator[Problem]:
+    known = {*BY_KEY, *surroundings.variables} - OWN_VARIABLES
+    for key in reading.values:
+        if key in OWN_VARIABLES:
+            yield _warning(reading, key, "is graasp-local's own and set by it", f"Take the line with {key} out.")
+        elif key not in known and not key.startswith(_COMPOSES_OWN):
+            said = f"is no setting, and no compose file uses it{_near(key, known)}"
+            yield _warning(reading, key, said, "Mend its name, or take the line out.")
+
+
+def _secrets_used_twice(reading: Reading) -> Iterator[Problem]:
+    first: dict[str, str] = {}
+    for setting in SETTINGS:
+        value = reading.values.get(setting.key, "")
+        if not value or setting.secret is None or isinstance(setting.secret, FromOutside):
+            continue
+        if value in first:
+            yield _warning(
+                reading,
+                setting.key,
+                f"is the same secret as {first[value]}: who learns one has both",
+                f"`graasp-local secrets rotate {setting.key}` makes a new one.",
+            )
+        first.setdefault(value, setting.key)
+
+
+def _unused_storage(reading: Reading) -> Iterator[Problem]:
+    for kind, keys in S3_KEYS.items():
+        for key in keys:
+            if reading.values.get(key) and reading.values.get(kind) != "s3":
+                yield _warning(reading, key, f"is set, and {kind} is not s3", f"Set {kind} to s3, or take {key} out.")
+
+
+def _near(name: str, known: set[str] | frozenset[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.7)
+    return f"; perhaps {near[0]} is meant" if near else ""
+
+
+def _quoted(text: str) -> str:
+    return f"{text[:40]!r}"
+
+
+def _is_local(host: str) -> bool:
+    return host == "localhost" or host.endswith((".localhost", ".local", ".test")) or host.startswith("127.")
+
+
+def _warning(reading: Reading, key: str, said: str, mend: str) -> Problem:
+    return Problem(Severity.WARNING, key, reading.lines.get(key), said, mend)
