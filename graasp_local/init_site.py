@@ -13,9 +13,10 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from graasp_local.errors import ConfigurationError
+from graasp_local.files import write_atomically
 from graasp_local.settings import ALL, OPTIONS, SETTINGS, Option, Setting, parse_settings
 from graasp_local.settings.rules import read
-from graasp_local.site import Site, write_atomically
+from graasp_local.site import Site
 from graasp_local.stack import stack_directory
 
 DEMO_SETTINGS: Mapping[str, str] = {
