@@ -6,7 +6,7 @@ hash and the content of tables are in it as digests only. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 _MOST_SAID = 8
@@ -45,8 +45,13 @@ def differences(old: ServerFingerprint, new: ServerFingerprint) -> tuple[str, ..
             for extension, version in sorted(before.extensions.items())
             if extension in after.extensions and _numbers(after.extensions[extension]) < _numbers(version)
         ]
+    return tuple(found)
+
+
+def in_short(found: Sequence[str]) -> str:
+    """Differences as a text that a person still reads."""
     more = len(found) - _MOST_SAID
-    return (*found[:_MOST_SAID], *((f"And {more} more.",) if more > 0 else ()))
+    return " ".join([*found[:_MOST_SAID], *([f"And {more} more."] if more > 0 else [])])
 
 
 def described(old: ServerFingerprint, new: ServerFingerprint) -> Iterator[str]:

@@ -79,6 +79,36 @@ def image_of_major(image: str, major: int) -> str | None:
     return f"{image.removesuffix(tag)}{kept}"
 
 
+@dataclass(frozen=True, slots=True)
+class OtherMajor:
+    """Files of one major of Postgres, and an image of another that could not read them."""
+
+    files: int
+    image: int
+    name: str
+
+    @property
+    def sentence(self) -> str:
+        return f"The database's files are those of Postgres {self.files}, and its image {self.name} is {self.image}."
+
+    @property
+    def mending(self) -> str:
+        """What to type, or to set, as a sentence."""
+        if self.files < self.image:
+            return f"`{self.command}` makes the change; or set DB_IMAGE back to Postgres {self.files}."
+        return f"Set DB_IMAGE in .env to Postgres {self.files} or newer: no way leads back to an older major."
+
+    @property
+    def command(self) -> str | None:
+        return f"graasp-local upgrade-database --to {self.image}" if self.files < self.image else None
+
+
+def other_major(files: int | None, image: int | None, name: str) -> OtherMajor | None:
+    """None where they fit, or one of them is not known."""
+    return None if None in (files, image) or files == image else OtherMajor(files or 0, image or 0, name)
+
+
 def _tag(image: str) -> str:
     name = image.partition("@")[0].rpartition("/")[2]
-    return name.partition(":")[2]
+    # The engine names an image by its id when its tag was given to another one meanwhile.
+    return "" if name.startswith("sha256:") else name.partition(":")[2]

@@ -187,7 +187,7 @@ def _upgrade(world: World, wanted: WantedUpgrade) -> Upgrade:
 def _source_image(world: World, files: int) -> str:
     """The image that the old server runs on; DB_IMAGE may name the new one already."""
     containers = world.servers.containers
-    for image in (containers.running_image(), world.site.database_server.image):
+    for image in (world.site.database_server.image, containers.running_image()):
         if image is not None and containers.image_major(image) == files:
             return image
     raise Refused(

@@ -25,7 +25,8 @@ def _look(context: Context) -> dict[str, Any]:
     from graasp_local.engine.look import look_at
     from graasp_local.lock import current_holder
     from graasp_local.next_steps import Situation, next_steps
-    from graasp_local.states import Drifted, InState, classify, state_name
+    from graasp_local.server import major_of_image, other_major
+    from graasp_local.states import Drifted, InState, ServiceGroup, Status, classify, state_name
     from graasp_local.walk_records import read_journal, state_left, unfinished_walk
 
     site = context.site
@@ -38,6 +39,15 @@ def _look(context: Context) -> dict[str, Any]:
     last = next((walk for walk in reversed(walks) if walk.version and walk.outcome in ("done", "held")), None)
     selected = site.selected_version
     versions = sorted(observed.graasp_versions)
+    steps = [step.command for step in next_steps(Situation(classification, selected, unfinished, holder))]
+    # What the container was made from is what its files are of; reading them would take longer than all of `status`.
+    made_from = [s.image for s in observed.in_group(ServiceGroup.DATABASE) if s.status is not Status.ABSENT]
+    wanted = site.database_server.image
+    wrong = other_major(major_of_image(made_from[0]), major_of_image(wanted), wanted) if made_from else None
+    if unfinished or holder:
+        wrong = None
+    if wrong is not None and wrong.command:
+        steps.insert(0, wrong.command)
     return {
         "state": state_name(classification),
         "gate": observed.gate.value,
@@ -60,10 +70,11 @@ def _look(context: Context) -> dict[str, Any]:
         "unfinished": unfinished.walk if unfinished else None,
         "damaged_walks": [f"{damaged.file.name}: {damaged.damage}" for damaged in journal.damaged],
         "migrations": list(observed.migrations),
+        "database_problem": wrong.sentence if wrong else None,
         "last_deployment": {"at": last.at, "version": last.version, "downtime_seconds": last.downtime_seconds}
         if last
         else None,
-        "next": [step.command for step in next_steps(Situation(classification, selected, unfinished, holder))],
+        "next": steps,
     }
 
 
@@ -77,11 +88,13 @@ def _print(told: dict[str, Any]) -> None:
     if told["walk"]:
         click.echo(f"At work on this site: {told['walk']}")
     if told["unfinished"]:
-        click.echo(f"The deployment {told['unfinished']} neither went through nor was rolled back.")
+        click.echo(f"The walk {told['unfinished']} neither went through nor was rolled back.")
     for damage in told["damaged_walks"]:
         click.echo(f"The journal is damaged: {damage}")
     for name in told["migrations"]:
         click.echo(f"A migration is running: {name}")
+    if told["database_problem"]:
+        click.echo(told["database_problem"])
     for sentence in (*told["drift"], *told["lacking"]):
         click.echo(f"- {sentence}")
     if told["last_deployment"]:

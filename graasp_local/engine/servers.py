@@ -67,7 +67,11 @@ class DockerServers:
 
     def running_image(self) -> str | None:
         container = self._service_container()
-        return None if container is None else str(container["Image"])
+        if container is None:
+            return None
+        with engine_errors():
+            # The listing would have an id here, if the tag was given to another image meanwhile.
+            return str(self._engine.client.api.inspect_container(container["Id"])["Config"]["Image"])
 
     def image_fact(self, image: str) -> ImageFact:
         with engine_errors():

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from graasp_local.errors import Refused
 from graasp_local.ports import EngineFacts, ImageFact
+from graasp_local.server import other_major
 from graasp_local.sources import SERVICES_TO_BUILD
 from graasp_local.states import ServiceGroup
 from graasp_local.steps import listed
@@ -61,22 +62,10 @@ def surroundings_problems(world: World, facts: EngineFacts, images: Sequence[Ima
 
 def refuse_other_major(world: World) -> None:
     """Raises Refused where the database's image is of another major than its files: Postgres would only crash."""
-    server = world.site.database_server
-    files, image = world.servers.containers.data_major(), world.servers.containers.image_major(server.image)
-    if files is None or image is None or files == image:
-        return
-    raise Refused(
-        other_major(files, image, server.image),
-        "Nothing was touched: Postgres would only end again and again.",
-        f"`graasp-local upgrade-database --to {image}` makes the change; or set DB_IMAGE back to Postgres {files}."
-        if files < image
-        else f"Set DB_IMAGE in .env to Postgres {files} or newer: there is no way from a newer major to an older one.",
-    )
-
-
-def other_major(files: int, image: int, name: str) -> str:
-    """A sentence about files and an image that do not fit."""
-    return f"The database's files are those of Postgres {files}, and its image {name} is Postgres {image}."
+    containers, image = world.servers.containers, world.site.database_server.image
+    wrong = other_major(containers.data_major(), containers.image_major(image), image)
+    if wrong is not None:
+        raise Refused(wrong.sentence, "Nothing was touched: Postgres would only end again and again.", wrong.mending)
 
 
 def check_transition(world: World) -> None:

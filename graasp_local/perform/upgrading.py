@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from graasp_local.errors import Interrupted, NeedsYou, Refused
-from graasp_local.fingerprint import described, differences
+from graasp_local.fingerprint import described, differences, in_short
 from graasp_local.perform.preflight import FREE_BYTES_FOR_WORK, FREE_BYTES_PER_IMAGE, surroundings_problems
 from graasp_local.ports import ImageFact
 from graasp_local.server import Upgrade
@@ -190,7 +190,7 @@ def _prove(world: World) -> Iterator[str]:
         before, after = both.map(lambda server: server.fingerprint(), (world.servers.old, world.servers.new))
     found = differences(before, after)
     if found:
-        raise NeedsYou(f"The newer server does not hold the same as the old one. {' '.join(found)}")
+        raise NeedsYou(f"The newer server does not hold the same as the old one. {in_short(found)}")
     yield from described(before, after)
 
 

@@ -54,17 +54,17 @@ def run(server: PostgresContainer, *words: str) -> None:
 @pytest.fixture(scope="module")
 def old() -> Iterator[PostgresContainer]:
     with PostgresContainer(
-        "localhost/graasp-demo/postgres:15", username="postgres", password=PASSWORD, driver=None
+        "localhost/graasp-demo/postgres:15", username="postgres", password=PASSWORD, dbname="postgres", driver=None
     ) as server:
         run(server, "printf '%s' \"$0\" | psql -qX -v ON_ERROR_STOP=1 -U postgres", CONTENTS)
         yield server
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def new(old: PostgresContainer) -> Iterator[PostgresContainer]:
     """A server of 17 that was filled as an upgrade fills it."""
     with PostgresContainer(
-        "localhost/graasp-demo/postgres:17", username="postgres", password=PASSWORD, driver=None
+        "localhost/graasp-demo/postgres:17", username="postgres", password=PASSWORD, dbname="postgres", driver=None
     ) as server:
         contents(server).make_empty()
         old.get_wrapped_container().reload()
@@ -114,26 +114,13 @@ SPOILED = [
 
 
 def test_whatever_is_not_the_same_is_said(old: PostgresContainer, new: PostgresContainer) -> None:
-    before = contents(old).fingerprint()
-    url = new.get_connection_url().replace("/test", "/graasp")
+    before, known = contents(old).fingerprint(), set[str]()
     for statement, said in SPOILED:
-        with psycopg.connect(url, autocommit=True) as connection:
+        with psycopg.connect(new.get_connection_url(), dbname="graasp", autocommit=True) as connection:
             connection.execute(statement.encode())
-        found = differences(before, contents(new).fingerprint())
-        assert any(said in sentence for sentence in found), (statement, found)
-        run(new, "psql -qX -U postgres -c 'DROP DATABASE graasp WITH (FORCE)' -c 'ALTER ROLE graasp PASSWORD NULL'")
-        run(
-            new,
-            'pg_restore --exit-on-error --create -U postgres -d postgres /tmp/dump; psql -qX -U postgres -c "$0"',
-            f"UPDATE pg_authid SET rolpassword = '{_hash(old)}' WHERE rolname = 'graasp'; GRANT reader TO graasp",
-        )
-    assert differences(before, contents(new).fingerprint()) == ()
-
-
-def _hash(server: PostgresContainer) -> str:
-    with psycopg.connect(server.get_connection_url(), autocommit=True) as connection:
-        row = connection.execute("SELECT rolpassword FROM pg_authid WHERE rolname = 'graasp'").fetchone()
-    return str(row[0]) if row else ""
+        found = set(differences(before, contents(new).fingerprint()))
+        assert any(said in sentence for sentence in found - known), (statement, found - known)
+        known = found
 
 
 def test_the_copies_of_deployments_stay_behind_and_that_is_said(old: PostgresContainer) -> None:

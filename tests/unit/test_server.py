@@ -23,6 +23,7 @@ from graasp_local.version import Version
         ("pgvector/pgvector:pg17", 17),
         ("postgres:17@sha256:0123", 17),
         ("postgres", None),
+        ("sha256:15ab0c", None),
         ("postgres:latest", None),
         ("localhost:5000/postgres", None),
         ("postgres:bookworm", None),

@@ -361,7 +361,7 @@ def test_an_image_of_another_major_than_the_files_is_refused_by_apply(running: F
     set_db_image(running, "postgres:17.7")
     with pytest.raises(Refused) as refused:
         walks.transition_plan(running.world, running.world.observe(), state)
-    assert "files are those of Postgres 16, and its image postgres:17.7 is Postgres 17" in refused.value.what
+    assert "files are those of Postgres 16, and its image postgres:17.7 is 17" in refused.value.what
     assert "graasp-local upgrade-database --to 17" in refused.value.next_step
 
 

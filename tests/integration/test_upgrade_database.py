@@ -1,0 +1,235 @@
+"""From Postgres 15 to 17 on the real engine, with data: there, back again, and from wherever it was cut off."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import closing
+
+import docker
+import pytest
+
+from tests.integration.demo_site import DemoSite
+
+OLD_IMAGE = "localhost/graasp-demo/postgres:15"
+NEW_IMAGE = "localhost/graasp-demo/postgres:17"
+ITEMS = "SELECT count(*), md5(string_agg(id::text || name || created_at, ',' ORDER BY id)) FROM item"
+MIGRATIONS = "SELECT count(*), md5(string_agg(hash || created_at, chr(44))) FROM drizzle.__drizzle_migrations"
+EVENTS = "SELECT count(*), max(id), md5(string_agg(id::text || at, ',' ORDER BY id)) FROM website_event"
+FILL = """
+INSERT INTO item (name) SELECT 'item ' || n FROM generate_series(1, 2000) n;
+CREATE EXTENSION IF NOT EXISTS citext;
+CREATE TABLE note (id serial PRIMARY KEY, text citext, path ltree);
+INSERT INTO note (text, path) SELECT 'Note ' || n, ('a.' || n)::ltree FROM generate_series(1, 50) n;
+"""
+UPGRADE = ("upgrade-database", "--to", "17", "--json")
+
+
+def sql(site: DemoSite, database: str, query: str) -> str:
+    words = ("psql", "-U", "postgres", "-d", database, "-v", "ON_ERROR_STOP=1", "-qAtc", query)
+    return site.run("compose", "--", "exec", "-T", "db", *words).stdout.strip()
+
+
+def data(site: DemoSite) -> tuple[str, ...]:
+    """Everything that must survive: Graasp's rows, umami's, and the applied migrations."""
+    return (
+        sql(site, "graasp", ITEMS),
+        sql(site, "graasp", "SELECT count(*), max(text), max(path::text) FROM note"),
+        sql(
+            site,
+            "graasp",
+            "SELECT count(*), md5(string_agg(hash || created_at, ',')) FROM drizzle.__drizzle_migrations",
+        ),
+        sql(site, "umami", EVENTS),
+    )
+
+
+def major(site: DemoSite) -> int:
+    return int(sql(site, "postgres", "SHOW server_version_num")) // 10000
+
+
+def volumes(site: DemoSite) -> set[str]:
+    with closing(docker.from_env()) as client:
+        found = client.api.volumes(filters={"label": f"com.docker.compose.project={site.project}"})["Volumes"] or []
+        return {volume["Name"].removeprefix(f"{site.project}_") for volume in found if "db-data" in volume["Name"]}
+
+
+def remove_volumes(site: DemoSite) -> None:
+    """Those that `down` does not know of: the old one, and that of an attempt that was left unfinished."""
+    with closing(docker.from_env()) as client:
+        for name in volumes(site):
+            client.api.remove_volume(f"{site.project}_{name}")
+
+
+def new_servers(site: DemoSite) -> list[str]:
+    with closing(docker.from_env()) as client:
+        labels = [f"com.docker.compose.project={site.project}", "org.graasp.new-server"]
+        return [str(c["Id"]) for c in client.api.containers(all=True, filters={"label": labels})]
+
+
+def walk(site: DemoSite, *words: str, code: int = 0) -> dict[str, object]:
+    last: dict[str, object] = json.loads(site.run(*words, code=code).stdout.splitlines()[-1])
+    return last
+
+
+def killed(site: DemoSite, at: str, *words: str) -> None:
+    """Start a walk and kill its whole process group when a step begins, before or during its effect."""
+    process = site.start(*words)
+    assert process.stdout is not None
+    for line in process.stdout:
+        event = json.loads(line)
+        if event["event"] == "step-started" and event["name"] == at:
+            os.killpg(process.pid, signal.SIGKILL)
+            break
+    else:
+        pytest.fail(f"the walk ended before {at}")
+    process.communicate(timeout=60)
+
+
+def is_on_15(site: DemoSite, before: tuple[str, ...]) -> None:
+    told = site.status()
+    assert (told["state"], told["gate"], told["unfinished"], told["drift"]) == ("running", "open", None, [])
+    assert site.containers()["db"]["Config"]["Image"] == OLD_IMAGE
+    assert (major(site), volumes(site), new_servers(site)) == (15, {"db-data"}, [])
+    assert data(site) == before
+    assert len(site.item_names()) == 2000
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSite]:
+    """Running 1.0.0 on Postgres 15 with rows of Graasp and of umami; the last test leaves it on 17."""
+    with closing(docker.from_env()) as client:
+        assert client.images.list(NEW_IMAGE), "build it with scripts/build-demo-images --all"
+    site = DemoSite(tmp_path_factory.mktemp("upgrade") / "site")
+    try:
+        site.deploy("1.0.0")
+        sql(site, "graasp", f"SET ROLE graasp; {FILL}")
+        send_events(site, 3)
+        yield site
+    finally:
+        site.down()
+        remove_volumes(site)
+
+
+def send_events(site: DemoSite, count: int) -> None:
+    for _ in range(count):
+        connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=30)
+        with closing(connection):
+            connection.request("POST", "/api/send", body="{}", headers={"Host": "umami.localhost"})
+            assert connection.getresponse().status == 200
+
+
+@pytest.fixture(scope="module")
+def before(site: DemoSite) -> tuple[str, ...]:
+    return data(site)
+
+
+def test_the_plan_is_shown_with_the_time_that_the_site_will_be_closed(site: DemoSite) -> None:
+    told = json.loads(site.run(*UPGRADE, "--dry-run").stdout)
+    names = [step["name"] for step in told["plan"]]
+    assert names.index("start-new-server") < names.index("close-gate") < names.index("stop-administration")
+    assert names.index("prove-copy") < names.index("select-server") < names.index("open-gate")
+    assert told["estimated_downtime_seconds"] > 0
+    assert new_servers(site) == []
+
+
+def test_the_same_major_and_an_older_one_are_refused(site: DemoSite) -> None:
+    assert "on Postgres 15 already" in site.run("upgrade-database", "--to", "15", code=10).stderr
+    assert "no way back to 14" in site.run("upgrade-database", "--to", "14", code=10).stderr
+
+
+def test_an_image_of_another_major_than_the_files_is_refused_before_postgres_crashes_on_them(site: DemoSite) -> None:
+    text = (site.directory / ".env").read_text()
+    started = site.containers()["db"]["State"]["StartedAt"]
+    (site.directory / ".env").write_text(text.replace(OLD_IMAGE, NEW_IMAGE))
+    try:
+        told = site.status()
+        assert "files are those of Postgres 15" in told["database_problem"]
+        assert told["next"][0] == "graasp-local upgrade-database --to 17"
+        for words in (("apply", "stopped"), ("deploy", "--version", "1.1.0")):
+            refused = site.run(*words, code=10).stderr
+            assert "graasp-local upgrade-database --to 17" in refused
+    finally:
+        (site.directory / ".env").write_text(text)
+    assert site.containers()["db"]["State"]["StartedAt"] == started
+
+
+def test_what_the_newer_server_lacks_is_found_while_the_site_is_open(site: DemoSite, before: tuple[str, ...]) -> None:
+    sql(site, "graasp", "CREATE EXTENSION adminpack")  # gone in 17
+    ended = walk(site, *UPGRADE, code=10)
+    assert "lacks extensions that are in use: adminpack (in graasp)" in str(ended["problem"])
+    assert ended["downtime_seconds"] is None
+    sql(site, "graasp", "DROP EXTENSION adminpack")
+    is_on_15(site, before)
+
+
+def test_a_restore_that_fails_ends_on_the_old_server(site: DemoSite, before: tuple[str, ...]) -> None:
+    started = site.containers()["db"]["State"]["StartedAt"]
+    # A view on a column that 17 has no more: only the restore itself can tell.
+    sql(site, "graasp", "CREATE VIEW writes AS SELECT buffers_backend FROM pg_stat_bgwriter")
+    ended = walk(site, *UPGRADE, code=20)
+    assert ended["outcome"] == "rolled-back"
+    assert "The restore of graasp failed" in str(ended["problem"])
+    assert "buffers_backend" in str(ended["problem"])
+    sql(site, "graasp", "DROP VIEW writes")
+    is_on_15(site, before)
+    assert site.containers()["db"]["State"]["StartedAt"] == started
+
+
+@pytest.mark.parametrize("step", ["start-new-server", "restore-server", "select-server", "start-administration"])
+def test_killed_at_a_step_it_is_rolled_back(site: DemoSite, before: tuple[str, ...], step: str) -> None:
+    killed(site, step, *UPGRADE)
+    told = site.status()
+    assert told["next"] == ["graasp-local resume", "graasp-local rollback"]
+    assert "was left between Postgres 15 and 17" in site.run("apply", "running", code=10).stderr
+    assert "was left between Postgres 15 and 17" in site.run("deploy", "--version", "1.1.0", code=10).stderr
+    site.run("rollback")
+    is_on_15(site, before)
+
+
+def test_killed_and_resumed_it_is_on_17_with_all_data(site: DemoSite, before: tuple[str, ...]) -> None:
+    killed(site, "dump-server", *UPGRADE)
+    killed(site, "stop-new-server", "resume", "--json")
+    killed(site, "start-graasp", "resume", "--json")
+    site.run("resume")
+    told = site.status()
+    assert (told["state"], told["gate"], told["version"], told["unfinished"]) == ("running", "open", "1.0.0", None)
+    assert (major(site), volumes(site), new_servers(site)) == (17, {"db-data", "db-data-17"}, [])
+    assert data(site) == before
+    assert len(site.item_names()) == 2000
+
+
+def test_owners_log_in_with_the_passwords_in_env_and_with_no_other(site: DemoSite) -> None:
+    import psycopg
+
+    values = dict(line.partition("=")[::2] for line in (site.directory / ".env").read_text().splitlines())
+    host, port = str(site.run("compose", "--", "port", "db", "5432").stdout.strip()).split(":")
+    for owner in ("graasp", "umami"):
+        password = values[f"{owner.upper()}_DB_PASSWORD"]
+        with psycopg.connect(host=host, port=int(port), user=owner, dbname=owner, password=password) as connection:
+            assert connection.execute("SELECT current_user").fetchone() == (owner,)
+        with pytest.raises(psycopg.OperationalError):
+            psycopg.connect(host=host, port=int(port), user=owner, dbname=owner, password="another")
+
+
+def test_on_the_newer_server_the_site_works_as_before(site: DemoSite) -> None:
+    site.create_item("written on 17")
+    send_events(site, 1)
+    assert sql(site, "umami", "SELECT count(*) FROM website_event") == "4"
+    assert site.deploy("1.1.0")["outcome"] == "done"
+    site.run("apply", "stopped")
+    site.run("apply", "running")
+    assert (major(site), len(site.item_names())) == (17, 2001)
+
+
+def test_the_old_volume_goes_only_by_the_sites_name(site: DemoSite) -> None:
+    assert "needs the site's name" in site.run("remove-old-database", code=2).stderr
+    site.run("remove-old-database", "--confirm", "another", code=10)
+    assert volumes(site) == {"db-data", "db-data-17"}
+    site.run("remove-old-database", "--confirm", site.project)
+    assert volumes(site) == {"db-data-17"}
+    assert not list((site.directory / "upgrades").glob("*"))
+    assert len(site.item_names()) == 2001
