@@ -3,10 +3,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from graasp_local.states import InfraState
 from tests.unit.fakes import FakeWorld
 from tests.unit.sites import site_in
+
+# How long an example takes says something about the machine only.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture
