@@ -20,10 +20,13 @@ from graasp_local.steps import CloseGate, OpenGate, ProveGate, StartServices, St
 
 def closing(observed: ObservedState, cause: str) -> list[Step]:
     steps: list[Step] = [CloseGate(cause)]
-    stuck = tuple(service.name for service in observed.in_group(ServiceGroup.EDGE) if service.is_stuck)
+    edge = observed.in_group(ServiceGroup.EDGE)
+    # One that is healthy inside and silent on its port has lost that port; only a new start gives it back.
+    silent = observed.gate is Gate.UNKNOWN
+    stuck = tuple(service.name for service in edge if service.is_stuck or (service.is_on and silent))
     if stuck:
         steps.append(StopServices(ServiceGroup.EDGE, stuck, "it runs but does not answer"))
-    down = tuple(service.name for service in observed.in_group(ServiceGroup.EDGE) if needs_start(service))
+    down = tuple(service.name for service in edge if needs_start(service) or service.name in stuck)
     if down:
         steps.append(StartServices(ServiceGroup.EDGE, down, "nginx shows the maintenance page"))
     steps.append(ProveGate(Gate.CLOSED, "whether visitors are kept out is proven by asking as one"))

@@ -116,6 +116,15 @@ def test_a_site_whose_nginx_died_is_closed_before_nginx_starts() -> None:
     ]
 
 
+def test_an_nginx_that_is_healthy_and_silent_is_started_anew() -> None:
+    assert titles(replace(site_in(R), gate=Gate.UNKNOWN), R)[:4] == [
+        "close the gate",
+        "stop nginx",
+        "start nginx and wait until healthy",
+        "prove that the gate is closed",
+    ]
+
+
 def test_a_core_with_old_settings_is_made_anew_without_closing_the_site() -> None:
     site = site_in(R)
     outdated = replace(site, services=tuple(replace(s, outdated=s.name == "core") for s in site.services))
