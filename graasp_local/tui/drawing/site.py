@@ -27,7 +27,7 @@ def title_line(view: SiteView | None, width: int, *, read_only: bool) -> Line:
     """Which site this is, and where visitors find it."""
     left: Line = (Piece("graasp-local", Tone.STRONG), Piece(f"  {view.project}" if view else "", Tone.ACCENT))
     if read_only:
-        left = (*left, Piece("  read only: looking, not touching", Tone.BUSY))
+        left = (*left, Piece("  read only", Tone.BUSY))
     url = view.url if view else ""
     gap = width - width_of(left) - len(url)
     return (*left, Piece(" " * gap), Piece(url, Tone.QUIET)) if gap > 1 else fitted(left, width)
