@@ -69,12 +69,7 @@ TABLE = (
         where=Where.COMMAND_LINE,
         effect=Effect.CHANGES,
     ),
-    Verb(
-        "restore",
-        "bring a backup back, here or on another machine",
-        where=Where.COMMAND_LINE,
-        effect=Effect.CHANGES,
-    ),
+    Verb("restore", "bring a backup back, here or on another machine", "R", "Restore", effect=Effect.CHANGES),
     Verb("versions", "list the versions that can be deployed", "v", "Versions"),
     Verb(
         "images", "list, fetch, save or load the images of a version", where=Where.COMMAND_LINE, effect=Effect.CHANGES

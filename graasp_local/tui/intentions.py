@@ -117,4 +117,26 @@ class RollBackAndDiscard:
         return lambda observed: recovery.rollback_plan(world, observed, recovery.WrittenSince.DISCARD)
 
 
-Intention = ChangeState | DeployVersion | ResumeDeployment | RollBack | RollBackAndDiscard
+@dataclass(frozen=True, slots=True)
+class RestoreBackup:
+    """Bring back everything of a backup, by its name: somebody has typed the site's name for it."""
+
+    backup: str
+    name = "restore"
+    rolls_back = True
+
+    @property
+    def command(self) -> str:
+        return f"graasp-local restore {self.backup}"
+
+    @property
+    def headline(self) -> str:
+        return f"Bring back the backup {self.backup}"
+
+    def planner(self, world: World) -> Planner:
+        from graasp_local import restores
+
+        return lambda observed: restores.restore_plan(world, observed, restores.Wanted(self.backup))
+
+
+Intention = ChangeState | DeployVersion | ResumeDeployment | RollBack | RollBackAndDiscard | RestoreBackup

@@ -21,6 +21,7 @@ from graasp_local.tui.trouble import TroubleKind
 from graasp_local.verbs import Effect, verb
 
 if TYPE_CHECKING:
+    from graasp_local.backup.manifest import Manifest
     from graasp_local.tui.app import GraaspApp
 
 
@@ -104,6 +105,33 @@ class VerbActions:
 
         if self._seen():
             self._ui.plan(RollBack())
+
+    def do_restore(self) -> None:
+        from graasp_local.tui.screens.backups import BackupsScreen
+
+        if self._seen():
+            self._ui.push_screen(BackupsScreen(), self._ask_before_restoring)
+
+    def _ask_before_restoring(self, backup: Manifest | None) -> None:
+        """A backup replaces what the site holds: that takes its name, and then there is still the plan to agree to."""
+        if backup is None or self._ui.view is None:
+            return
+        from graasp_local.steps import listed
+        from graasp_local.tui.intentions import RestoreBackup
+        from graasp_local.tui.screens.confirm import ConfirmByName
+
+        databases, volumes = (tuple(part.name for part in parts) for parts in (backup.databases, backup.volumes))
+        said = (
+            f"{listed(databases + volumes)} of this site would be replaced by those of {backup.name}.",
+            "What is there now is kept under another name until the next deployment.",
+        )
+
+        def restore_if(typed: bool | None) -> None:
+            if typed:
+                self._ui.plan(RestoreBackup(backup.name))
+
+        question = ConfirmByName("A backup replaces what the site holds", said, self._ui.view.project)
+        self._ui.push_screen(question, restore_if)
 
     def do_versions(self) -> None:
         from graasp_local.tui.screens.versions import VersionsScreen

@@ -15,7 +15,7 @@ from typing import Any
 from graasp_local.states import InfraState
 
 OUTPUT_LINES = 2000
-_DEPLOYING = frozenset({"deploy", "resume", "rollback"})
+_DEPLOYING = frozenset({"deploy", "resume", "rollback", "restore", "upgrade-database"})
 KILLED = "killed"
 """The outcome of a walk whose journal has no end, although nobody is at work on it."""
 
@@ -226,7 +226,8 @@ def what_now(view: WalkView) -> tuple[tuple[str, str], ...]:
 
 def _way_back(view: WalkView) -> tuple[tuple[str, str], ...]:
     """From a deployment that has brought another version."""
-    if "rollback" in view.command.split() or not view.is_deployment or view.previous_version in ("", view.version):
+    brings_one = not {"deploy", "resume"}.isdisjoint(view.command.split())
+    if not brings_one or view.previous_version in ("", view.version):
         return ()
     return (("rollback", f"go back to {view.previous_version}"),)
 

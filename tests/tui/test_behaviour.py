@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
+from graasp_local.backup.manifest import MANIFEST_FILE, DatabasePart, Manifest, StoredFile, as_json
 from graasp_local.errors import UsageError
 from graasp_local.site import Site
 from graasp_local.states import Gate, InfraState
@@ -199,6 +201,29 @@ def test_going_back_after_a_success_asks_for_the_name_of_the_site_where_it_disca
     assert (walk.command, walk.outcome) == ("graasp-local rollback --discard-written-since", "done")
     assert str(access.site().selected_version) == "1.0.0"
     assert access.fake.applied == ("0000_init",)
+
+
+def test_restoring_asks_for_the_name_of_the_site_before_there_is_a_plan(access: FakeAccess) -> None:
+    stored = StoredFile("graasp.dump", 12_000_000, "0" * 64)
+    parts = (DatabasePart("graasp", stored, {"item": 12}, 30_000_000),)
+    manifest = Manifest("20251231-230000", "2025-12-31T23:00:00+00:00", "school", "0.1.0", "1.0.0", 15, parts)
+    directory = access.directory / "backups" / manifest.name
+    directory.mkdir(parents=True)
+    (directory / MANIFEST_FILE).write_text(json.dumps(as_json(manifest)))
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await press(pilot, "R")
+        await until(pilot, lambda: "31 Dec 23:00" in screen_text(app))
+        await press(pilot, "enter")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmByName))
+        assert "graasp of this site would be replaced by those of 20251231-230000" in " ".join(screen_text(app).split())
+        await press(pilot, "y e s enter")
+        assert isinstance(app.screen, ConfirmByName)
+        await press(pilot, "backspace backspace backspace s c h o o l enter")
+        await until(pilot, lambda: isinstance(app.screen, PlanScreen))
+        assert "Bring back the backup 20251231-230000" in screen_text(app)
+
+    drive(access, steps)
 
 
 def test_nothing_else_is_planned_while_a_walk_is_under_way(access: FakeAccess) -> None:

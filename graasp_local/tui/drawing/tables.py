@@ -12,6 +12,7 @@ from graasp_local.tui.figures import age, bars, moment, size
 from graasp_local.tui.tones import Line, Piece, Tone, padded, right
 
 if TYPE_CHECKING:
+    from graasp_local.backup.manifest import Manifest
     from graasp_local.live import AvailableVersion
     from graasp_local.tui.model import Service, SiteView
     from graasp_local.tui.readings import Reading
@@ -101,6 +102,24 @@ def versions_table(found: Sequence[AvailableVersion], running: str, selected: Ve
         )
         rows.append(Row(text, line))
     return Table((), tuple(rows))
+
+
+def backups_table(found: Sequence[Manifest]) -> Table:
+    """Newest first: when it was taken, of which version, how large it is, and before which deployment."""
+    columns = (14, 14, 10)
+    heads = ("TAKEN (UTC)", "VERSION", "SIZE")
+    heading = (*(Piece(padded(head, w), Tone.QUIET) for head, w in zip(heads, columns, strict=True)),)
+    rows = []
+    for manifest in found:
+        before = f"before the deployment of {manifest.before}" if manifest.before else ""
+        line = (
+            Piece(padded(moment(manifest.at), columns[0]), Tone.STRONG),
+            Piece(padded(manifest.version, columns[1])),
+            Piece(padded(size(manifest.bytes), columns[2])),
+            Piece(before, Tone.QUIET),
+        )
+        rows.append(Row(manifest.name, line))
+    return Table(heading if rows else (), tuple(rows))
 
 
 _OUTCOMES = {
