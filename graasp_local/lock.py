@@ -12,9 +12,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from graasp_local.errors import Interrupted, Locked
-from graasp_local.ports import Clock, Interruption
+
+if TYPE_CHECKING:
+    from graasp_local.ports import Clock, Interruption
 
 _LOOK_SECONDS = 0.2
 

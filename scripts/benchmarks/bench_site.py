@@ -1,0 +1,105 @@
+"""The site that is measured: demo images, a database that can be put back to before a migration."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from graasp_local.engine.compose import Compose
+from graasp_local.engine.docker_engine import engine_for
+from graasp_local.engine.http_edge import HttpEdge
+from graasp_local.engine.prober import EdgeProber
+from graasp_local.site import Site
+from graasp_local.states import Gate
+from graasp_local.version import Version
+
+GRAASP_LOCAL = str(Path(sys.executable).parent / "graasp-local")
+BEFORE, AFTER = Version(1, 0, 0), Version(1, 1, 0)
+_SERVICES = ("redis", "core", "workers")
+
+
+class BenchSite:
+    """`project` is nobody else's."""
+
+    def __init__(self, directory: Path, port: int) -> None:
+        self.project = f"glbench-{uuid.uuid4().hex[:8]}"
+        self.directory = directory
+        self.run("init", str(directory), "--demo", "--project", self.project, "--port", str(port))
+        self.site = Site(directory)
+
+    def run(self, *words: str) -> str:
+        at = [] if words[0] == "init" else ["--site", str(self.directory)]
+        done = subprocess.run([GRAASP_LOCAL, *at, *words], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        if done.returncode:
+            raise SystemExit(f"graasp-local {' '.join(words)} failed:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
+        return done.stdout
+
+    def deploy(self, version: Version) -> dict[str, Any]:
+        """Returns the last JSON line."""
+        last: dict[str, Any] = json.loads(
+            self.run("deploy", "--version", str(version), "--no-backup", "--json").splitlines()[-1]
+        )
+        return last
+
+    def compose_arguments(self, version: Version | None = None) -> list[str]:
+        return Compose(self.site, lambda _: None).arguments(version)
+
+    def compose(self, *words: str) -> None:
+        subprocess.run(["docker", "compose", *self.compose_arguments(), *words], check=True, capture_output=True)
+
+    def sql(self, *statements: str, database: str = "postgres") -> str:
+        words = [word for statement in statements for word in ("-c", statement)]
+        command = ["docker", "exec", "-u", "postgres", f"{self.project}-db-1", "psql", "-qAt", "-v", "ON_ERROR_STOP=1"]
+        return subprocess.run([*command, "-d", database, *words], check=True, capture_output=True, text=True).stdout
+
+    def remember_database(self) -> None:
+        """What `put_back` goes back to; nothing may be connected."""
+        self.sql(*_ENDED, "CREATE DATABASE bench_before TEMPLATE graasp OWNER graasp STRATEGY file_copy")
+
+    def put_back(self) -> None:
+        """Be the site from before the migration again, open, with version BEFORE."""
+        self.site.select(BEFORE)
+        self.compose("up", "--detach", "--wait", "db", "nginx", "umami")
+        self.compose("stop", *_SERVICES)
+        old = self.sql("SELECT datname FROM pg_database WHERE datname ~ '^(graasp_|bench_snapshot)'").split()
+        self.sql(*_ENDED, *(f'DROP DATABASE "{name}" WITH (FORCE)' for name in ["graasp", *old]))
+        self.sql("CREATE DATABASE graasp TEMPLATE bench_before OWNER graasp STRATEGY file_copy")
+        self.compose("up", "--detach", "--no-deps", "--wait", *_SERVICES)
+        engine_for(self.site).set_gate_flag(Gate.OPEN)
+        deadline = time.monotonic() + 30
+        while HttpEdge(self.site.settings).core() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+    @contextmanager
+    def probed(self, downtimes: list[float]) -> Iterator[None]:
+        """Add the downtime of what happens meanwhile, as a visitor has it."""
+        prober = EdgeProber(HttpEdge(self.site.settings))
+        prober.start()
+        time.sleep(0.3)
+        yield
+        downtimes.append(prober.stop(Gate.OPEN).downtime_seconds or float("nan"))
+
+    def down(self) -> None:
+        self.compose("--profile", "migration", "down", "--volumes", "--remove-orphans", "--timeout", "1")
+
+
+_ENDED = ("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'graasp'",)
+
+
+@contextmanager
+def bench_site(port: int) -> Iterator[BenchSite]:
+    with TemporaryDirectory() as directory:
+        site = BenchSite(Path(directory) / "site", port)
+        try:
+            site.deploy(BEFORE)
+            yield site
+        finally:
+            site.down()

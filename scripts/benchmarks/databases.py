@@ -1,0 +1,74 @@
+"""What the size of the database costs: a snapshot beside a dump, swapping back, and a deployment in its parts."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+
+from bench_site import AFTER, BenchSite
+from measuring import Figure, Row, in_turns
+
+from graasp_local.engine.docker_engine import engine_for
+from graasp_local.postgres import PostgresDatabase
+
+_ROW_BYTES = 1000
+_SNAPSHOT = "graasp_snapshot_bench"
+
+
+def grow(site: BenchSite, megabytes: int) -> None:
+    """Text that does not compress to nothing, and an index on it."""
+    rows = megabytes * 1_000_000 // (_ROW_BYTES + 100)
+    text = "string_agg(md5(random()::text || n || m), '')"
+    site.sql(
+        "CREATE TABLE IF NOT EXISTS bench_filler (id bigserial PRIMARY KEY, content text)",
+        f"INSERT INTO bench_filler (content) SELECT (SELECT {text} FROM generate_series(1, {_ROW_BYTES // 32}) m) "
+        f"FROM generate_series(1, {rows}) n",
+        "CHECKPOINT",
+        database="graasp",
+    )
+
+
+def database_rows(site: BenchSite, rounds: int) -> Iterator[Row]:
+    settings = site.site.settings
+    database = PostgresDatabase(engine_for(site.site).database_address, settings.postgres_password)
+    site.run("apply", "db-only")
+    size = f"{database.size_bytes() / 1e9:.1f} GB"
+
+    def snapshot() -> float:
+        database.end_other_sessions()
+        began = time.perf_counter()
+        database.take_snapshot(_SNAPSHOT)
+        return time.perf_counter() - began
+
+    def dump() -> float:
+        words = ["docker", "exec", "-u", "postgres", f"{site.project}-db-1"]
+        began = time.perf_counter()
+        subprocess.run([*words, "pg_dump", "-Fc", "-Z1", "-f", "/dev/null", "graasp"], check=True, capture_output=True)
+        return time.perf_counter() - began
+
+    def swap_back() -> float:
+        began = time.perf_counter()
+        failed = database.swap_back(_SNAPSHOT)
+        took = time.perf_counter() - began
+        # And forth again, so that the next round has both.
+        site.sql(
+            f"ALTER DATABASE graasp RENAME TO {_SNAPSHOT}",
+            f"ALTER DATABASE {failed} RENAME TO graasp",
+        )
+        return took
+
+    figures = in_turns({"snapshot": snapshot, "dump": dump}, rounds)
+    yield Row(f"snapshot of {size}", figures["snapshot"], "pg_dump -Fc -Z1 to nowhere", figures["dump"])
+    swapped = in_turns({"swap": swap_back}, rounds)["swap"]
+    yield Row(f"swapping back {size}", swapped, "one second", Figure((1.0,)), "1")
+    site.sql(f"DROP DATABASE {_SNAPSHOT} WITH (FORCE)")
+    site.run("apply", "running")
+
+
+def deployment_in_parts(site: BenchSite) -> list[tuple[str, float]]:
+    """The closed steps of one deployment as the site is, and their seconds."""
+    ended = site.deploy(AFTER)
+    names = [step["name"] for step in ended["steps"]]
+    first, last = names.index("close-gate"), names.index("open-gate")
+    return [(step["name"], step["seconds"]) for step in ended["steps"][first : last + 1]]

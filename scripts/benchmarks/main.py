@@ -1,0 +1,93 @@
+"""`scripts/bench`: all benchmarks in one run, one table, and the page that says how each was measured."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench_site import bench_site
+from commands import command_rows, observation_rows
+from databases import database_rows, deployment_in_parts, grow
+from deployments import deployment_rows
+from measuring import HEADINGS, Row, as_table, shown
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "benchmarks.md"
+MARK = "<!-- Below this line: written by scripts/bench. -->\n"
+
+
+def say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def main(words: Sequence[str]) -> None:
+    if words not in ([], ["--quick"]):
+        raise SystemExit("Usage: scripts/bench [--quick]")
+    quick = words == ["--quick"]
+    rows: list[Row] = []
+    sections: list[str] = []
+
+    def add(*more: Row) -> None:
+        for row in more:
+            rows.append(row)
+            say(f"  {row.what}: {row.ours.described()}; {row.beside}: {row.theirs.described()}; ratio {row.ratio:.2f}")
+
+    load = os.getloadavg()[0]
+    with bench_site(free_port()) as site:
+        add(*command_rows(site, 5 if quick else 21))
+        add(*observation_rows((5, 50) if quick else (5, 50, 200), 5 if quick else 15))
+        deployed, steps = deployment_rows(site, 2 if quick else 7)
+        add(*deployed)
+        sections.append(_parts("Steps of the deployment above, medians", list(steps.items())))
+        for megabytes in (50,) if quick else (1000, 5000):
+            site.put_back()
+            grow(site, megabytes)
+            add(*database_rows(site, 1 if quick else 3))
+            sections.append(_parts(f"Closed steps of a deployment with {megabytes} MB", deployment_in_parts(site)))
+        if not quick:
+            site.put_back()
+            said = subprocess.run(
+                [sys.executable, str(ROOT / "scripts" / "bench-tui"), str(site.directory)],
+                capture_output=True,
+                text=True,
+            )
+            sections.append(f"### The terminal UI\n\n```\n{said.stdout.strip()}\n```")
+    table = as_table([HEADINGS, *(row.cells() for row in rows)])
+    say("\n" + "\n\n".join([table, *sections]))
+    if not quick:
+        _write_page(table, sections, load)
+        say(f"\nWritten to {PAGE.relative_to(ROOT)}.")
+
+
+def _parts(heading: str, parts: Sequence[tuple[str, float]]) -> str:
+    cells = [("step", "seconds"), *((name, shown(seconds)) for name, seconds in parts)]
+    return f"### {heading}\n\n{as_table(cells)}"
+
+
+def _write_page(table: str, sections: Sequence[str], load: float) -> None:
+    engine = subprocess.run(
+        ["docker", "version", "--format", "{{.Server.Version}}"], capture_output=True, text=True
+    ).stdout.strip()
+    compose = subprocess.run(["docker", "compose", "version", "--short"], capture_output=True, text=True).stdout.strip()
+    where = (
+        f"Measured on {datetime.now(UTC):%Y-%m-%d}: {os.cpu_count()} processors, Python {platform.python_version()}, "
+        f"Docker Engine {engine}, Compose {compose}; load at the start {load:.1f}."
+    )
+    kept = PAGE.read_text().partition(MARK)[0]
+    PAGE.write_text(kept + MARK + "\n" + "\n\n".join([where, table, *sections]) + "\n")
+
+
+main(sys.argv[1:])

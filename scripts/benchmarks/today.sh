@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# What people type today: down, run the migrations, up. `pull` is left out, because the images are on this machine.
+# Arguments as in floor.sh.
+set -euo pipefail
+project=$1
+shift
+compose=(docker compose "$@")
+"${compose[@]}" down >/dev/null 2>&1
+"${compose[@]}" run --rm --quiet-pull migrate >/dev/null 2>&1
+"${compose[@]}" --profile "" up --detach --wait db umami redis core workers nginx >/dev/null 2>&1
