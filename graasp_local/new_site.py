@@ -15,8 +15,12 @@ from urllib.parse import quote, urlsplit
 
 from graasp_local.settings.rules import value_error
 
-USUAL_PARTS = ("client", "etherpad", "files", "iframely")
-"""The optional parts of the stack without which people would miss something."""
+USUAL_PARTS = ("etherpad", "files", "iframely")
+"""The optional parts that make a whole Graasp; the client is none of them, because it has to be built first."""
+
+MAIL_CATCHER = "mailpit"
+MAIL_CATCHER_ADDRESS = "smtp://user:password@mailpit:1025"
+"""Where mails go to be looked at instead of being sent."""
 
 NO_PARTS = "none"
 
@@ -114,10 +118,11 @@ def settings_of(answers: Answers) -> dict[str, str]:
         "HTTP_PORT": str(answers.port),
         "HTTP_BIND": answers.bind or ("127.0.0.1" if local else "0.0.0.0"),  # noqa: S104 - a web site is for everybody
     }
-    if answers.mail:
-        chosen["MAILER_CONNECTION"] = answers.mail
-    if answers.parts:
-        chosen["COMPOSE_PROFILES"] = ",".join(answers.parts)
+    mail = answers.mail or (MAIL_CATCHER_ADDRESS if MAIL_CATCHER in answers.parts else "")
+    if mail:
+        chosen["MAILER_CONNECTION"] = mail
+    # Also where it is empty: none is an answer.
+    chosen["COMPOSE_PROFILES"] = ",".join(answers.parts)
     return chosen
 
 
@@ -130,7 +135,9 @@ def next_steps(answers: Answers, command: str) -> tuple[str, ...]:
             f"Have your TLS proxy pass https://{answers.host} on to http://{bind}:{answers.port}, "
             "with Host as it is and X-Forwarded-Proto: https."
         )
-    if not answers.mail:
+    if MAIL_CATCHER in answers.parts and not answers.mail:
+        steps.append("Mailpit catches all mail and sends none: set MAILER_CONNECTION in .env before people come.")
+    elif not answers.mail:
         steps.append("Set MAILER_CONNECTION in .env: without a mail server nobody can register or log in by mail.")
     steps.append(f"`{command} doctor --version X` looks for what is missing for version X on this machine.")
     steps.append(f"`{command} deploy --version X` deploys it; `--dry-run` shows what that does.")

@@ -34,8 +34,7 @@ class PostgresRoles:
     def set_passwords(self, rotation: Rotation) -> None:
         """One transaction: all or none. Then each role is seen to get in with its new password."""
         with self._as_superuser(rotation.passwords) as connection:
-            # A part of the stack that was never on has no role yet; it is made with the password in `.env`.
-            there = {str(role) for (role,) in connection.execute("SELECT rolname FROM pg_roles")}
+            there = {str(name) for (name,) in connection.execute("SELECT rolname FROM pg_roles WHERE rolcanlogin")}
             passwords = {role: password for role, password in rotation.passwords.items() if role in there}
             _alter(connection, passwords)
         for role, password in passwords.items():

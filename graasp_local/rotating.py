@@ -24,11 +24,11 @@ class Roles(Protocol):
     """The roles of the database server. Every method raises NeedsYou when it does not answer."""
 
     def check(self) -> None:
-        """Whether their passwords could be changed just now; changes nothing."""
+        """Whether passwords could be changed just now; changes nothing."""
         ...
 
     def set_passwords(self, rotation: Rotation) -> None:
-        """Give roles their new passwords: all or none. Those that have them already keep them."""
+        """Give roles their new passwords: all or none. A role that is not there gets its password when it is made."""
         ...
 
 

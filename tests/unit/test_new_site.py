@@ -116,6 +116,12 @@ def test_what_to_do_next_is_said_for_what_is_still_missing() -> None:
     assert "deploy --version X" in told
 
 
+def test_no_parts_is_an_answer_and_mailpit_catches_the_mails() -> None:
+    assert settings_of(Answers("localhost", Way.HTTP, 80))["COMPOSE_PROFILES"] == ""
+    caught = settings_of(Answers("localhost", Way.HTTP, 80, parts=("mailpit",)))
+    assert caught["MAILER_CONNECTION"] == "smtp://user:password@mailpit:1025"
+
+
 def call(*words: str, env: dict[str, str] | None = None) -> tuple[int, str]:
     result = CliRunner(env=env).invoke(cli, ["init", *words])
     return result.exit_code, result.output
