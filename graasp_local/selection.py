@@ -6,12 +6,13 @@ of Postgres has selected gives way to a `DB_IMAGE` that was written into `.env` 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from graasp_local.version import Version
 
 VERSION_KEY = "GRAASP_VERSION"
 IMAGE_KEY = "GRAASP_DB_IMAGE"
+UPGRADED_KEY = "GRAASP_DB_UPGRADED_TO"
 VOLUME_KEY = "GRAASP_DB_VOLUME"
 INSTEAD_KEY = "GRAASP_DB_INSTEAD_OF"
 
@@ -32,8 +33,8 @@ class Release:
 class Selection:
     """What is selected; the rest is as `.env` and the stack say.
 
-    `version` is None on a site that nothing was deployed to. `volume` is empty on one that was never upgraded. `image`
-    is used instead of `instead_of`, the `DB_IMAGE` that `.env` had when it was selected; empty where `.env` counts.
+    `version` is None on a site that nothing was deployed to. `image` and `volume` are empty on one that was never
+    upgraded. `image` counts for as long as `.env` has the `DB_IMAGE` that it had when it was selected: `instead_of`.
     `images` is empty where the tags of the version count.
     """
 
@@ -43,12 +44,13 @@ class Selection:
     instead_of: str = ""
     images: Images = ()
 
-    def beside(self, db_image: str) -> Selection:
-        """The selection that counts beside this `DB_IMAGE` in `.env` (empty: not set).
+    def image_beside(self, db_image: str) -> str:
+        """The image that counts beside this `DB_IMAGE` in `.env` (empty: not set); empty where `.env` counts.
 
-        One that was changed since the server was selected wins: that is how a minor upgrade is made. The volume stays.
+        One that was changed since the server was selected wins: that is how a minor upgrade is made. The volume stays
+        selected, and so does the image, for whoever takes the change back.
         """
-        return self if db_image == self.instead_of else replace(self, image="", instead_of="")
+        return self.image if db_image == self.instead_of else ""
 
 
 def read_selection(text: str) -> Selection:
@@ -56,20 +58,21 @@ def read_selection(text: str) -> Selection:
     values = {key: value for key, _, value in (line.partition("=") for line in text.splitlines())}
     return Selection(
         Version.parse_or_none(values.get(VERSION_KEY, "")),
-        values.get(IMAGE_KEY, ""),
+        values.get(UPGRADED_KEY, ""),
         values.get(VOLUME_KEY, ""),
         values.get(INSTEAD_KEY, ""),
         tuple((key, value) for key, value in values.items() if key.endswith("_IMAGE") and key != IMAGE_KEY),
     )
 
 
-def selection_lines(selection: Selection) -> tuple[str, ...]:
-    """The lines of the file for a selection."""
+def selection_lines(selection: Selection, db_image: str) -> tuple[str, ...]:
+    """The lines of the file for a selection beside a `DB_IMAGE` in `.env`."""
     told = {
         VERSION_KEY: str(selection.version or ""),
         **dict(selection.images),
-        IMAGE_KEY: selection.image,
+        IMAGE_KEY: selection.image_beside(db_image),
+        UPGRADED_KEY: selection.image,
         VOLUME_KEY: selection.volume,
-        INSTEAD_KEY: selection.instead_of if selection.image else "",
+        INSTEAD_KEY: selection.instead_of,
     }
     return tuple(f"{key}={value}" for key, value in told.items() if value)

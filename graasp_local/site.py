@@ -197,7 +197,7 @@ class Site:
     @property
     def selection(self) -> Selection:
         """What services are started with, as far as it is not `.env` that says so."""
-        return read_selection(_text_of(self.version_file)).beside(self.settings.values.get("DB_IMAGE", ""))
+        return read_selection(_text_of(self.version_file))
 
     @property
     def selected_version(self) -> Version | None:
@@ -220,7 +220,8 @@ class Site:
     def database_server(self) -> DatabaseServer:
         """The image and the volume that the database is started with."""
         selection = self.selection
-        values = {**self.settings.values, IMAGE_KEY: selection.image, VOLUME_KEY: selection.volume}
+        selected = selection.image_beside(self._db_image)
+        values = {**self.settings.values, IMAGE_KEY: selected, VOLUME_KEY: selection.volume}
         image = filled_in(self.database_service.image, values)
         return DatabaseServer(image, selection.volume or first_volume(self.settings.project))
 
@@ -255,8 +256,12 @@ class Site:
             case Release(version=version, images=images):
                 return replace(self.selection, version=version, images=images)
             case DatabaseServer(image=image, volume=volume):
-                instead_of = self.settings.values.get("DB_IMAGE", "")
-                return replace(self.selection, image=image, volume=volume, instead_of=instead_of)
+                return replace(self.selection, image=image, volume=volume, instead_of=self._db_image)
+
+    @property
+    def _db_image(self) -> str:
+        """The `DB_IMAGE` that `.env` has now; empty where it has none."""
+        return self.settings.values.get("DB_IMAGE", "")
 
     def _write(self, file: Path, selection: Selection) -> None:
         lines = ["# Written by graasp-local. `deploy` changes the version, `upgrade-database` the database server."]
@@ -265,7 +270,7 @@ class Site:
         lines.append(f"GRAASP_UMAMI_SETTINGS={self.umami_digest}")
         lines.append(f"GRAASP_SECRETS={self.secrets_directory}")
         lines.append(f"GRAASP_PROFILES={','.join(self.profiles)}")
-        lines += selection_lines(selection)
+        lines += selection_lines(selection, self._db_image)
         text = "\n".join(lines) + "\n"
         if not file.exists() or file.read_text() != text:
             write_atomically(file, text, mode=0o600)

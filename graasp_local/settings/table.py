@@ -333,7 +333,7 @@ ALL: tuple[Setting | Option, ...] = (*SETTINGS, *OPTIONS)
 
 OWN_VARIABLES = frozenset(
     {"GRAASP_VERSION", "GRAASP_STACK", "GRAASP_SETTINGS", "GRAASP_UMAMI_SETTINGS"}
-    | {"GRAASP_DB_IMAGE", "GRAASP_DB_VOLUME", "GRAASP_DB_INSTEAD_OF"}
+    | {"GRAASP_DB_IMAGE", "GRAASP_DB_VOLUME", "GRAASP_DB_INSTEAD_OF", "GRAASP_DB_UPGRADED_TO"}
     | {"GRAASP_PROFILES", "GRAASP_SECRETS"}
 )
 """What graasp-local itself tells Compose (.graasp-local/version.env); not to be set by hand."""
