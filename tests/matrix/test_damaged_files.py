@@ -1,0 +1,123 @@
+"""Files of the site are damaged: a journal whose last record is torn, a `.env` that is gone in the middle of a walk."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from graasp_local.walk_records import trusted_walks, unfinished_walk
+from tests.matrix.faulty import Point, When
+from tests.matrix.matrix_site import KILLED, MatrixSite
+from tests.matrix.parts import WORKING
+from tests.matrix.record import Record
+from tests.matrix.verdict import names_the_two_ways, nothing_is_lost, serves
+
+
+def newest_journal(site: MatrixSite) -> Path:
+    return max((site.directory / "journal").glob("*.jsonl"))
+
+
+def last_record_begins(content: bytes) -> int:
+    return content.rstrip(b"\n").rindex(b"\n") + 1
+
+
+def test_a_last_record_torn_at_any_byte_is_no_record(site: MatrixSite, record: Record, tmp_path: Path) -> None:
+    before = site.data()
+    assert site.end(*WORKING, fault=Point(When.AFTER, "migrate")).code == KILLED
+    journal = newest_journal(site)
+    whole = journal.read_bytes()
+    copy = shutil.copytree(journal.parent, tmp_path / "journal") / journal.name
+    beginning = last_record_begins(whole)
+    for end in range(beginning, len(whole) + 1):
+        copy.write_bytes(whole[:end])
+        walk = unfinished_walk(trusted_walks(copy.parent))
+        assert walk is not None, f"cut at byte {end}"
+        assert (walk.walk, walk.database_is_changed) == (journal.stem, True)
+    record.did = f"deploy killed after migrate; its last record cut at each of its {len(whole) - beginning} bytes"
+    journal.write_bytes(whole[: (beginning + len(whole)) // 2])
+    names_the_two_ways(site)
+    site.run("rollback")
+    record.saw = f"read as unfinished each time; cut in the middle, rollback (exit code 0): {serves(site, '1.0.0')}"
+    record.data = nothing_is_lost(site, before)
+
+
+def test_a_walk_whose_end_is_torn_is_finished_again(site: MatrixSite, record: Record, tmp_path: Path) -> None:
+    before = site.data()
+    site.deploy("1.1.0")
+    journal = newest_journal(site)
+    whole = journal.read_bytes()
+    copy = shutil.copytree(journal.parent, tmp_path / "journal") / journal.name
+    beginning = last_record_begins(whole)
+    for end in range(beginning, len(whole) - 1):
+        copy.write_bytes(whole[:end])
+        walk = unfinished_walk(trusted_walks(copy.parent))
+        assert walk is not None, f"cut at byte {end}"
+        assert walk.gate_was_opened
+    record.did = f"deploy; its last record cut at each of its {len(whole) - beginning} bytes"
+    journal.write_bytes(whole[: (beginning + len(whole)) // 2])
+    names_the_two_ways(site)
+    site.run("resume")
+    record.saw = f"read as unfinished each time; cut in the middle, resume (exit code 0): {serves(site, '1.1.0')}"
+    record.data = nothing_is_lost(site, before)
+    site.back_to_1_0_0()
+
+
+def test_a_first_record_that_is_torn_is_a_walk_that_touched_nothing(site: MatrixSite, record: Record) -> None:
+    before = site.data()
+    assert site.end(*WORKING, fault=Point(When.BEFORE, "preflight")).code == KILLED
+    journal = newest_journal(site)
+    record.did = "deploy killed before preflight; its journal cut within the first record"
+    journal.write_bytes(journal.read_bytes()[:40])
+    record.saw = f"as before: {serves(site, '1.0.0')}"
+    site.run("apply", "running")
+    record.data = nothing_is_lost(site, before)
+
+
+def remove(file: Path) -> None:
+    file.unlink()
+
+
+def empty(file: Path) -> None:
+    file.write_text("")
+
+
+def make_a_directory_of(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+@pytest.mark.parametrize(
+    "step", ["close-gate", pytest.param("stop-graasp", marks=pytest.mark.representative), "migrate", "start-graasp"]
+)
+@pytest.mark.parametrize(
+    ("did", "harm"),
+    [("removed", remove), ("emptied", empty), ("made unreadable: a directory in its place", make_a_directory_of)],
+)
+def test_env_is_gone_in_the_middle(
+    site: MatrixSite, record: Record, step: str, did: str, harm: Callable[[Path], None]
+) -> None:
+    record.did = f".env is {did} before {step}"
+    before = site.data()
+    file = site.directory / ".env"
+    kept = file.read_text()
+    with site.visited() as visitor:
+        try:
+            with site.met(Point(When.BEFORE, step), *WORKING) as met:
+                harm(file)
+                ended = met.go_on()
+            said = site.end("status")
+        finally:
+            shutil.rmtree(file) if file.is_dir() else file.unlink(missing_ok=True)
+            file.write_text(kept)
+            file.chmod(0o600)
+        assert ended.code == 21, ended.said
+        assert said.code == 2, said.said
+        names_the_two_ways(site)
+        site.run("rollback")
+        record.saw = (
+            f"exit code 21; status: exit code 2; .env is put back, rollback (exit code 0): {serves(site, '1.0.0')}"
+        )
+    record.data = nothing_is_lost(site, before, visitor)
