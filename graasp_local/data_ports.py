@@ -15,6 +15,10 @@ DUMP_APPLICATION = "graasp-local-dump"
 """The name under which the server knows the sessions of dumps and of what loads them."""
 
 
+LOCK_SECONDS = 60
+"""How long a dump waits for a table that somebody holds, before it fails and says so."""
+
+
 @dataclass(frozen=True, slots=True)
 class DatabaseView:
     """A database as it was at one moment: `snapshot` makes pg_dump see the same, `rows` counts every table."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
-from graasp_local.data_ports import DUMP_APPLICATION, DatabaseView
+from graasp_local.data_ports import DUMP_APPLICATION, LOCK_SECONDS, DatabaseView
 from graasp_local.postgres import connected
 from graasp_local.postgres_address import Address
 
@@ -50,6 +50,8 @@ class PostgresDatabases:
     def view(self, database: str) -> Iterator[DatabaseView]:
         with self._connection(database) as connection:
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            # A table that somebody holds would make a backup wait for ever, and keep others out behind it.
+            connection.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
             row = connection.execute("SELECT pg_export_snapshot()").fetchone()
             yield DatabaseView(str(row[0]) if row else "", _counted(connection))
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import Any
 
-from graasp_local.data_ports import DUMP_APPLICATION
+from graasp_local.data_ports import DUMP_APPLICATION, LOCK_SECONDS
 from graasp_local.engine import leftovers, volume_files
 from graasp_local.engine.client import engine_errors
 from graasp_local.engine.docker_engine import DockerEngine
@@ -41,7 +41,8 @@ class DockerTransfers:
         self._narrate = narrate
 
     def dump(self, database: str, snapshot: str) -> Iterator[bytes]:
-        tool = ["pg_dump", "--username=postgres", "--format=custom", f"--snapshot={snapshot}", database]
+        tool = ["pg_dump", "--username=postgres", "--format=custom", f"--snapshot={snapshot}"]
+        tool += [f"--lock-wait-timeout={LOCK_SECONDS}s", database]
         environment = self._for_postgres
         yield from output_of(self._in_database(tool, environment), f"The dump of {database}", environment)
 

@@ -1,0 +1,236 @@
+"""Backups of a real site: what is in them, that damage is found, that nothing half-done stays, and restores of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graasp_local.plan_restore import RestoreRequest, plan_restore
+from graasp_local.restoring import Restore
+from graasp_local.states import InfraState
+from graasp_local.steps import READ_ONLY, step_name
+from graasp_local.version import Version
+from tests.integration.demo_site import DemoSite, wait_for
+from tests.unit.sites import site_in
+
+CHECKSUM = "SELECT count(*), md5(string_agg(id::text || name || created_at, ',' ORDER BY id)) FROM item"
+PASSPHRASE = "correct horse battery"
+FILE = "/tmp/graasp-files/lesson.txt"
+PLAN = plan_restore(
+    site_in(InfraState.RUNNING), RestoreRequest(Restore("x", "1", ("graasp", "umami"), ("files",)), Version(1, 0, 0))
+)
+TOUCHING = [step_name(step) for step in PLAN.steps if not isinstance(step, READ_ONLY)]
+BEFORE_THE_GATE = TOUCHING[: TOUCHING.index("open-gate")]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSite]:
+    """Running 1.0.0 with fifty items and a file, and a backup of that, `0001`."""
+    site = DemoSite(tmp_path_factory.mktemp("backup") / "site")
+    try:
+        site.deploy("1.0.0")
+        site.database(
+            "graasp", "INSERT INTO item (name) SELECT 'item ' || n FROM generate_series(1, 50) n RETURNING id"
+        )
+        write_file(site, "as backed up")
+        site.run("backup", env={"GRAASP_LOCAL_BACKUP_PASSPHRASE": PASSPHRASE})
+        yield site
+    finally:
+        site.down()
+
+
+def checksum(site: DemoSite) -> tuple[Any, ...]:
+    return site.database("graasp", CHECKSUM)[0]
+
+
+def in_core(site: DemoSite, command: str) -> str:
+    return site.run("compose", "--", "exec", "-T", "core", "sh", "-c", command).stdout
+
+
+def write_file(site: DemoSite, text: str) -> None:
+    in_core(site, f"mkdir -p $(dirname {FILE}) && printf '%s' '{text}' > {FILE}")
+
+
+def listed(site: DemoSite) -> list[dict[str, Any]]:
+    told: list[dict[str, Any]] = json.loads(site.run("backup", "list", "--json").stdout)
+    return told
+
+
+def first(site: DemoSite) -> tuple[Path, dict[str, Any]]:
+    told = listed(site)[-1]
+    return Path(told["directory"]), told
+
+
+def backups_of(site: DemoSite) -> list[str]:
+    """Everything that lies among the backups, hidden names too."""
+    return sorted(entry.name for entry in (site.directory / "backups").iterdir())
+
+
+def test_a_backup_holds_what_the_manifest_says(site: DemoSite) -> None:
+    directory, told = first(site)
+    parts = {part["name"]: part for part in told["parts"]}
+    assert {"graasp", "umami", "files", ".env"} <= parts.keys()
+    assert parts["graasp"]["rows"]["public.item"] == 50
+    assert parts["files"]["files"] >= 1
+    for part in parts.values():
+        content = (directory / part["file"]).read_bytes()
+        assert (len(content), hashlib.sha256(content).hexdigest()) == (part["bytes"], part["sha256"])
+        assert (directory / part["file"]).stat().st_mode & 0o077 == 0
+    assert (told["version"], told["project"]) == ("1.0.0", site.project)
+
+
+def test_its_settings_are_those_of_the_site_and_in_it_only_encrypted(site: DemoSite) -> None:
+    directory, _ = first(site)
+    secret = site.setting("POSTGRES_PASSWORD").encode()
+    assert all(secret not in file.read_bytes() for file in directory.iterdir())
+    told = site.run("backup", "settings", str(directory), env={"GRAASP_LOCAL_BACKUP_PASSPHRASE": PASSPHRASE})
+    assert told.stdout == (site.directory / ".env").read_text()
+    wrong = site.run(
+        "backup", "settings", str(directory), code=10, env={"GRAASP_LOCAL_BACKUP_PASSPHRASE": "another passphrase"}
+    )
+    assert "passphrase" in wrong.stderr
+
+
+def test_a_trial_restore_proves_it_and_leaves_no_database(site: DemoSite) -> None:
+    before = site.database("postgres", "SELECT datname FROM pg_database ORDER BY 1")
+    site.run("backup", "verify", "0001", "--trial-restore")
+    assert site.database("postgres", "SELECT datname FROM pg_database ORDER BY 1") == before
+
+
+@pytest.mark.parametrize("file", ["graasp.dump", "files.tar"])
+def test_one_changed_byte_is_found(site: DemoSite, file: str) -> None:
+    path = first(site)[0] / file
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    path.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
+    try:
+        refused = site.run("backup", "verify", "0001", code=10)
+        assert file in refused.stderr
+        site.run("restore", "0001", "--replace-what-is-there", code=10)
+    finally:
+        path.write_bytes(whole)
+    assert site.status()["state"] == "running"
+
+
+def test_ctrl_c_leaves_no_half_of_a_backup_and_the_site_as_it_was(site: DemoSite) -> None:
+    in_core(site, "head -c 400000000 /dev/zero > /tmp/large")
+    before = backups_of(site)
+    try:
+        backup = site.start("backup")
+        wait_for(lambda: bool(list(site.directory.glob("backups/.partial-*/files.tar"))), "the files are being packed")
+        os.kill(backup.pid, signal.SIGINT)
+        _, narration = backup.communicate(timeout=60)
+        assert backup.returncode == 130
+        assert "nothing half-done was kept" in narration
+    finally:
+        in_core(site, "rm -f /tmp/large")
+    assert backups_of(site) == before
+    assert site.status()["state"] == "running"
+
+
+def test_a_killed_backup_leaves_nothing_under_a_final_name_and_the_next_one_tidies_up(site: DemoSite) -> None:
+    in_core(site, "head -c 400000000 /dev/zero > /tmp/large")
+    before = backups_of(site)
+    try:
+        backup = site.start("backup")
+        wait_for(lambda: bool(list(site.directory.glob("backups/.partial-*/files.tar"))), "the files are being packed")
+        os.killpg(backup.pid, signal.SIGKILL)
+        backup.communicate(timeout=60)
+    finally:
+        in_core(site, "rm -f /tmp/large")
+    assert [name for name in backups_of(site) if not name.startswith(".partial-")] == before
+    site.run("backup")
+    assert not [name for name in backups_of(site) if name.startswith(".partial-")]
+
+
+def test_a_disk_without_room_is_said_before_anything_is_written(site: DemoSite, tmp_path: Path) -> None:
+    """A disk smaller than the room that is kept free is refused before anything is written."""
+    small, backups, aside = tmp_path / "small", site.directory / "backups", site.directory / "backups-aside"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(small)], check=True)
+    try:
+        backups.rename(aside)
+        backups.symlink_to(small)
+        refused = site.run("backup", code=10)
+        assert "free, and a backup may need" in refused.stderr
+        assert list(small.iterdir()) == []
+    finally:
+        backups.unlink()
+        aside.rename(backups)
+        subprocess.run(["umount", str(small)], check=True)
+
+
+def test_a_deployment_backs_up_first_and_relies_on_a_fresh_one(site: DemoSite) -> None:
+    count = len(listed(site))
+    site.deploy("1.3.0-migration-fails", code=20)
+    assert len(listed(site)) == count  # the one that the fixture made is fresh
+    steps = [step["name"] for step in site.deploy("1.3.0-migration-fails", "--no-backup", code=20)["steps"]]
+    assert "backup" not in steps
+
+
+def restored(site: DemoSite, *words: str) -> None:
+    site.run("restore", "0001", "--replace-what-is-there", *words)
+
+
+def test_a_restore_brings_back_every_row_and_file_and_keeps_what_was_there(site: DemoSite) -> None:
+    backed_up = checksum(site)
+    for name in ("written", "since"):
+        site.create_item(name)
+    write_file(site, "newer")
+    site.run("restore", "0001", code=10)  # nobody can be asked here
+    restored(site)
+    assert checksum(site) == backed_up
+    assert in_core(site, f"cat {FILE}") == "as backed up"
+    kept = [name for (name,) in site.database("postgres", "SELECT datname FROM pg_database") if "_before_" in name]
+    graasp = next(name for name in kept if name.startswith("graasp_before_"))
+    assert site.database(graasp, "SELECT count(*) FROM item") == [(52,)]
+    assert [name for name in site.item_names() if name in ("written", "since")] == []
+
+
+@pytest.mark.parametrize(("step", "goes"), [(s, ("back", "on")[n % 2]) for n, s in enumerate(BEFORE_THE_GATE)])
+def test_a_restore_killed_at_any_step_goes_on_or_back_with_all_data(site: DemoSite, step: str, goes: str) -> None:
+    site.create_item(f"before {step}")
+    write_file(site, f"before {step}")
+    before = checksum(site)
+    walk = site.start("restore", "0001", "--replace-what-is-there", "--json")
+    assert walk.stdout is not None
+    for line in walk.stdout:
+        event = json.loads(line)
+        if event["event"] == "step-started" and event["name"] == step:
+            os.killpg(walk.pid, signal.SIGKILL)
+            break
+    else:
+        pytest.fail(f"the walk ended before {step}")
+    walk.communicate(timeout=30)
+    assert site.status()["next"] == ["graasp-local resume", "graasp-local rollback"]
+    site.run("rollback" if goes == "back" else "resume")
+    told = site.status()
+    assert (told["state"], told["version"], told["unfinished"], told["drift"]) == ("running", "1.0.0", None, [])
+    if goes == "back":
+        assert checksum(site) == before
+        assert in_core(site, f"cat {FILE}") == f"before {step}"
+    else:
+        assert checksum(site)[0] == 50
+        assert in_core(site, f"cat {FILE}") == "as backed up"
+
+
+def test_a_site_moves_to_another_machine(site: DemoSite, new_site: DemoSite) -> None:
+    restored(site)
+    directory, _ = first(site)
+    new_site.run("restore", str(directory))
+    told = new_site.status()
+    assert (told["state"], told["version"]) == ("running", "1.0.0")
+    assert checksum(new_site) == checksum(site)
+    assert in_core(new_site, f"cat {FILE}") == "as backed up"
+    new_site.create_item("written on the new machine")
+    in_core(new_site, "touch /tmp/core-can-write")
+    new_site.deploy("1.1.0")
+    assert len(new_site.item_names()) == 51
