@@ -42,11 +42,14 @@ _TONE_OF_MARK = {"✓": Tone.OK, "·": Tone.QUIET, "✗": Tone.BAD, "…": Tone.
 def services_table(services: Sequence[Service], readings: Mapping[str, Reading], now: float, width: int) -> Table:
     """The services by group; with room to spare the history gets longer and the image is shown in full."""
     spare = max(0, width - 78)
-    name_width = max([7, *(len(s.name) for s in services)]) + 1
-    name_width = min(name_width, 11 + spare // 4)
+    longest = max([7, *(len(s.name) for s in services)]) + 1
+    name_width = min(longest, 12 + spare // 4)
     bars_width = min(24, 4 + spare // 8)
     tag_width = 8 + min(18, spare // 4)
-    columns = (15, 2, name_width, 10, tag_width, 8, 3, 6, bars_width + 1, 8, bars_width + 1)
+    # Where a long name leaves too little room, every column gives up the cell that it can spare.
+    given = min(1, max(0, name_width - 8 - spare))
+    up_width, memory_width, memory_bars = 8 - given, 8 - given, bars_width - given
+    columns = (15, 2, name_width, 10, tag_width - given, up_width, 3, 6, bars_width + 1, memory_width, memory_bars + 1)
     heads = ("GROUP", "", "SERVICE", "STATUS", "IMAGE", "UP", "↻", "CPU", "", "MEMORY", "")
     heading = tuple(
         Piece(right(head, w) if head in ("↻", "CPU", "MEMORY") else padded(head, w), Tone.QUIET)
@@ -64,7 +67,7 @@ def services_table(services: Sequence[Service], readings: Mapping[str, Reading],
         line = (
             Piece(padded("" if group is before else group.value, columns[0]), Tone.QUIET),
             Piece(padded(service.mark, columns[1]), tone),
-            Piece(padded(service.name, columns[2]), Tone.STRONG if service.runs else Tone.QUIET),
+            Piece(padded(service.name, columns[2] - 1) + " ", Tone.STRONG if service.runs else Tone.QUIET),
             Piece(padded(service.state_word, columns[3]), tone if tone is not Tone.OK else Tone.PLAIN),
             Piece(padded(service.image_tag, columns[4] - 1) + " "),
             Piece(padded(age(now - started) if started is not None else "", columns[5])),
@@ -72,7 +75,7 @@ def services_table(services: Sequence[Service], readings: Mapping[str, Reading],
             Piece(right(_percent(reading), columns[7])),
             Piece(" " + (bars(reading.history, bars_width, 5) if reading else " " * bars_width), Tone.ACCENT),
             Piece(right(size(reading.last.memory_bytes) if reading else "", columns[9])),
-            Piece(" " + (bars(reading.memory_history, bars_width, memory_top) if reading else ""), Tone.ACCENT),
+            Piece(" " + (bars(reading.memory_history, memory_bars, memory_top) if reading else ""), Tone.ACCENT),
         )
         rows.append(Row(service.name, line))
         before = group
