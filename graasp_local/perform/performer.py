@@ -51,6 +51,10 @@ _PROOF_SECONDS = 10.0
 _POLL_SECONDS = 0.05
 
 
+_NOTHING_MADE: tuple[tuple[str, ...], Version | None] = ((), None)
+"""Services whose containers were made and not started yet, and for which version."""
+
+
 class Performer:
     """Does the steps of one walk, whose snapshot has this name; remembers between them what was pending.
 
@@ -63,7 +67,7 @@ class Performer:
         self._restore_number = restore_number
         self._newly: tuple[str, ...] = ()
         self._gate_is_shut = False
-        self._made: tuple[str, ...] = ()
+        self._made = _NOTHING_MADE
 
     def perform(self, step: Step) -> Iterator[str]:
         """Do one step. Yields lines for people; raises GraaspLocalError if it could not be done."""
@@ -98,7 +102,8 @@ class Performer:
                     self._end_shutting()
             case StartServices(services=services):
                 yield from make_missing_databases(world, services)
-                if services == self._made:
+                made, self._made = self._made, _NOTHING_MADE
+                if made == (services, world.site.selected_version):
                     world.engine.start_made(services)
                 else:
                     world.engine.start(services)
@@ -119,7 +124,7 @@ class Performer:
                 world.engine.make_migration(version)
             case Migrate():
                 with world.database.migration_lock():
-                    self._made = yield from run_migration(world, step)
+                    self._made = (yield from run_migration(world, step)), step.version
             case ProveMigrations(version=version):
                 self._prove_migrations(version)
             case SelectVersion(version=version):

@@ -129,16 +129,19 @@ class FakeEngine:
 
     def make(self, services: Sequence[str], version: Version) -> None:
         self._call("make", *services)
+        self.made_for = str(version)
 
     def start_made(self, services: Sequence[str]) -> None:
-        self.start(services)
+        self._start(services, self.made_for)
 
     def make_migration(self, version: Version) -> None:
         self._call("make-migration")
 
     def start(self, services: Sequence[str]) -> None:
+        self._start(services, str(self.state.selected() or ""))
+
+    def _start(self, services: Sequence[str], version: str) -> None:
         self._call("start", *services)
-        version = str(self.state.selected() or "")
         for name in services:
             health = self.never_on.get(name, Health.HEALTHY)
             if name == "core" and version == self.never_on_version:
