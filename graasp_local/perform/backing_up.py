@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from graasp_local.backup.moving import as_lines
 from graasp_local.backup.retention import fresh
@@ -10,6 +11,7 @@ from graasp_local.backup.store import BackupStore
 from graasp_local.backup.take import GraaspDatabase, take_backup
 from graasp_local.errors import Refused
 from graasp_local.steps import BackUpDatabase
+from graasp_local.walk_records import read_walks
 from graasp_local.world import World
 
 
@@ -18,7 +20,10 @@ def see_to_backup(world: World, step: BackUpDatabase) -> Iterator[str]:
     if not world.database.applied_migrations():
         yield "the database is empty: there is nothing to back up yet"
         return
-    manifests = [backup.manifest for backup in BackupStore.of(world.site).usable()]
+    # One from before a restore shows data that is no longer in place.
+    restored = [walk.at for walk in read_walks(world.site.journal_directory) if walk.restore is not None]
+    since = datetime.fromisoformat(restored[-1]).timestamp() if restored else 0.0
+    manifests = [b.manifest for b in BackupStore.of(world.site).usable() if b.manifest.taken_at >= since]
     selected = str(world.site.selected_version or "")
     recent = fresh(manifests, world.site.settings.project, selected, world.clock.now())
     if recent is not None:

@@ -255,6 +255,14 @@ def test_a_deployment_takes_a_backup_once_an_hour(running: FakeWorld) -> None:
     assert len(store.usable()) == 2
 
 
+def test_a_backup_from_before_a_restore_is_not_fresh_for_what_was_restored(moved_on: FakeWorld) -> None:
+    moved_on.clock.seconds += 60
+    restore(moved_on)
+    moved_on.clock.seconds += 60
+    deploy(moved_on, "1.1.0")
+    assert [backup.manifest.before for backup in BackupStore.of(moved_on.world.site).usable()] == ["", "1.1.0"]
+
+
 def test_a_backup_that_fails_refuses_the_deployment(running: FakeWorld) -> None:
     running.transfers.dump_fails = NeedsYou("The dump of graasp failed: could not write: No space left on device.")
     ended = deploy(running, on_failure=walks.OnFailure.ROLLBACK)
