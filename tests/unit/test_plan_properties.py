@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from graasp_local.migrations import Forecast, NotKnownYet, Pending
 from graasp_local.plan import DeployRequest, Plan, plan_deploy, plan_rollback, plan_transition
+from graasp_local.plan_restore import RestoreRequest, plan_restore, plan_unrestore
 from graasp_local.plan_upgrade import UpgradeRequest, plan_upgrade, plan_upgrade_back
+from graasp_local.restoring import Restore
 from graasp_local.server import DatabaseServer, Upgrade
 from graasp_local.simulate import simulate
 from graasp_local.states import Gate, InfraState, InState, ObservedState, ServiceGroup, classify
@@ -40,6 +42,9 @@ TARGETS = st.sampled_from(InfraState)
 ENDS = st.sampled_from([InfraState.RUNNING, InfraState.RESTRICTED])
 FORECASTS: st.SearchStrategy[Forecast] = st.sampled_from([Pending(()), Pending(("0002_x",)), NotKnownYet()])
 VERSION = Version(1, 1, 0)
+RESTORES = st.sampled_from(
+    [Restore("0003-x", "0007", ("graasp", "umami"), ("files",)), Restore("0003-x", "0007", ("graasp",), ())]
+)
 
 
 UPGRADE = Upgrade(DatabaseServer("postgres:15.8", "db-data"), 15, DatabaseServer("postgres:17", "db-data-17"), 17)
@@ -55,11 +60,17 @@ def upgrade_requests(draw: st.DrawFn) -> UpgradeRequest:
 @st.composite
 def plans(draw: st.DrawFn) -> tuple[ObservedState, Plan]:
     site = draw(observed_sites())
-    kind = draw(st.sampled_from(["transition", "deploy", "rollback", "upgrade", "upgrade-back"]))
+    kind = draw(
+        st.sampled_from(["restore", "unrestore", "transition", "deploy", "rollback", "upgrade", "upgrade-back"])
+    )
     if kind == "upgrade":
         return site, plan_upgrade(site, draw(upgrade_requests()))
     if kind == "upgrade-back":
         return site, plan_upgrade_back(site, draw(upgrade_requests()))
+    if kind == "restore":
+        return site, plan_restore(site, RestoreRequest(draw(RESTORES), VERSION, draw(ENDS)))
+    if kind == "unrestore":
+        return site, plan_unrestore(site, draw(RESTORES), VERSION, draw(TARGETS), was_begun=draw(st.booleans()))
     if kind == "transition":
         return site, plan_transition(site, draw(TARGETS))
     if kind == "rollback":
