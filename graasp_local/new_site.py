@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import assert_never
 from urllib.parse import quote, urlsplit
 
 from graasp_local.settings.rules import value_error
@@ -30,11 +31,13 @@ class Way(StrEnum):
 
     HTTP = "http"
     PROXY = "proxy"
+    ACME = "acme"
 
 
 WAYS = {
     Way.HTTP: "plain HTTP, to try things out or in a closed network",
     Way.PROXY: "HTTPS, by a TLS proxy of yours in front of nginx",
+    Way.ACME: "HTTPS by nginx itself, with certificates from Let's Encrypt: needs ports 80 and 443 open to everybody",
 }
 
 
@@ -56,7 +59,7 @@ def usual_way(host: str) -> Way:
 
 
 def usual_port(way: Way) -> int:
-    return 80 if way is Way.HTTP else 8080
+    return 8080 if way is Way.PROXY else 80
 
 
 def usual_parts(known: Collection[str]) -> tuple[str, ...]:
@@ -112,12 +115,23 @@ def settings_of(answers: Answers) -> dict[str, str]:
     url_port = "" if answers.port == 80 else f":{answers.port}"
     local = _is_local(answers.host) or answers.way is Way.PROXY
     chosen = {
-        "PUBLIC_URL": f"https://{answers.host}" if answers.way is Way.PROXY else f"http://{answers.host}{url_port}",
+        "PUBLIC_URL": f"http://{answers.host}{url_port}" if answers.way is Way.HTTP else f"https://{answers.host}",
         "COOKIE_DOMAIN": answers.host,
         "UMAMI_HOST": "umami.localhost" if _is_address(answers.host) else f"umami.{answers.host}",
         "HTTP_PORT": str(answers.port),
         "HTTP_BIND": answers.bind or ("127.0.0.1" if local else "0.0.0.0"),  # noqa: S104 - a web site is for everybody
     }
+    match answers.way:
+        case Way.HTTP:
+            pass
+        case Way.PROXY:
+            # Where nginx listens on this machine only, whoever comes is the proxy.
+            if chosen["HTTP_BIND"] == "127.0.0.1":
+                chosen["TRUSTED_PROXIES"] = "host"
+        case Way.ACME:
+            chosen["TLS"] = "acme"
+        case _:
+            assert_never(answers.way)
     mail = answers.mail or (MAIL_CATCHER_ADDRESS if MAIL_CATCHER in answers.parts else "")
     if mail:
         chosen["MAILER_CONNECTION"] = mail
@@ -141,6 +155,8 @@ def next_steps(answers: Answers, command: str) -> tuple[str, ...]:
         steps.append("Set MAILER_CONNECTION in .env: without a mail server nobody can register or log in by mail.")
     steps.append(f"`{command} doctor --version X` looks for what is missing for version X on this machine.")
     steps.append(f"`{command} deploy --version X` deploys it; `--dry-run` shows what that does.")
+    if answers.way is Way.ACME:
+        steps.append(f"`{command} certificate renew` then gets the certificate; have a timer call it once a day.")
     return tuple(steps)
 
 

@@ -28,7 +28,7 @@ from graasp_local.selection import (
 )
 from graasp_local.server import DatabaseServer, first_volume
 from graasp_local.service_cache import services_of
-from graasp_local.settings import Settings, parse_settings
+from graasp_local.settings import Settings, Tls, parse_settings
 from graasp_local.settings.table import SETTLED, UMAMIS_OWN
 from graasp_local.stack import (
     ServiceDefinition,
@@ -127,13 +127,28 @@ class Site:
         return self.own_directory / "secrets"
 
     @property
+    def certificate_file(self) -> Path:
+        """Certificate, chain and private key that nginx uses, in one file."""
+        return self.own_directory / "tls" / "site.pem"
+
+    @property
+    def challenge_directory(self) -> Path:
+        """Where nginx finds what an authority asks for before it gives a certificate."""
+        return self.own_directory / "acme-challenges"
+
+    @property
     def stack_copy(self) -> Path:
         return self.own_directory / "stack"
 
     @property
     def compose_files(self) -> tuple[Path, ...]:
-        base = self.stack_copy / "compose" / "compose.yaml"
-        return (base, self.override_file) if self.override_file.exists() else (base,)
+        directory = self.stack_copy / "compose"
+        files = [directory / "compose.yaml"]
+        if self.settings.tls is not Tls.OFF:
+            files.append(directory / "tls.yaml")
+        if self.override_file.exists():
+            files.append(self.override_file)
+        return tuple(files)
 
     @cached_property
     def settings(self) -> Settings:
@@ -231,6 +246,7 @@ class Site:
         self.journal_directory.mkdir(mode=0o700, exist_ok=True)
         copy_stack(self.stack_copy)
         write_secret_files(self.secrets_directory, self.settings.values)
+        self._prepare_tls()
         selection = self.selection
         if selection.version is None and VERSION_KEY in _text_of(self.version_file):
             raise ConfigurationError(
@@ -239,6 +255,16 @@ class Site:
                 f"Write the deployed version into it, as {VERSION_KEY}=X; {self.deployments_file} has it.",
             )
         self._write(self.version_file, selection)
+
+    def _prepare_tls(self) -> None:
+        """What nginx is mounted while TLS is on. Raises ConfigurationError where the settings name no usable files."""
+        if self.settings.tls is Tls.OFF:
+            return
+        from graasp_local.certificates import have_certificate
+
+        # nginx's workers are another user, and read what an authority asks for.
+        self.challenge_directory.mkdir(mode=0o755, exist_ok=True)
+        have_certificate(self.settings, self.certificate_file)
 
     def write_candidate(self, candidate: Version | Release | DatabaseServer) -> Path:
         """Write the env file that Compose is given for work on what is not selected yet."""

@@ -85,6 +85,12 @@ TABLE = (
     Verb("probe", "ask the site as visitors do, on both sides of the gate", where=Where.COMMAND_LINE),
     Verb("bypass", "print what passes a closed gate", "b", "Bypass"),
     Verb("doctor", "look for what is wrong, and say what mends it", where=Where.COMMAND_LINE),
+    Verb(
+        "certificate",
+        "show or renew the certificate of the site",
+        where=Where.COMMAND_LINE,
+        effect=Effect.CHANGES,
+    ),
     Verb("config", "check the settings of the site, or show them", where=Where.COMMAND_LINE),
     Verb(
         "secrets",

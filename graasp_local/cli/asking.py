@@ -23,11 +23,13 @@ class Given:
     bind: str | None
     mail: str | None
     parts: tuple[str, ...]
+    acme: bool = False
+    """Whether nginx ends TLS itself; only where `url` says https."""
 
 
 def without_asking(given: Given, known_parts: Collection[str]) -> Answers:
     """The options, and the defaults for the rest."""
-    host, way = _from_url(given.url) if given.url else ("localhost", Way.HTTP)
+    host, way = _from_url(given) if given.url else ("localhost", Way.HTTP)
     port = given.port or new_site.usual_port(way)
     return Answers(host, way, port, given.mail or "", _parts_given(given, known_parts), given.bind or "")
 
@@ -35,7 +37,7 @@ def without_asking(given: Given, known_parts: Collection[str]) -> Answers:
 def ask(given: Given, known_parts: Collection[str]) -> Answers:
     """The options, and what a person answers to the rest. Raises click.Abort on ctrl-C."""
     if given.url:
-        host, way = _from_url(given.url)
+        host, way = _from_url(given)
     else:
         host = _ask("Domain under which visitors find the site", "localhost", new_site.host_error)
         way = _ask_way(host)
@@ -45,7 +47,8 @@ def ask(given: Given, known_parts: Collection[str]) -> Answers:
     return Answers(host, way, port, mail, parts, given.bind or "")
 
 
-def _from_url(url: str) -> tuple[str, Way]:
+def _from_url(given: Given) -> tuple[str, Way]:
+    url = given.url or ""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -53,6 +56,8 @@ def _from_url(url: str) -> tuple[str, Way]:
         host = None
     if not host or new_site.host_error(host):
         raise click.BadParameter(f"{url!r} is no address that a browser could open.", param_hint="--url")
+    if given.acme:
+        return host, Way.ACME
     return host, Way.PROXY if parts.scheme == "https" else Way.HTTP
 
 

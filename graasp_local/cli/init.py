@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @click.option(
     "--port", type=click.IntRange(1, 65535), help="The port that nginx listens on. Default: 80; 8080 for https."
 )
+@click.option("--acme", is_flag=True, help="nginx speaks TLS itself, with certificates from Let's Encrypt.")
 @click.option("--bind", help="The address that nginx listens on. Default: 0.0.0.0; 127.0.0.1 for https.")
 @click.option(
     "--mail",
@@ -46,6 +47,7 @@ def command(
     parts: tuple[str, ...],
     project: str | None,
     *,
+    acme: bool,
     demo: bool,
     yes: bool,
 ) -> None:
@@ -69,7 +71,9 @@ def command(
             param_hint="--mail",
         )
     known = profiles_defined([stack_directory() / "compose" / "compose.yaml"])
-    given = Given(url, port, bind, mail, parts)
+    if acme and not (url or "").startswith("https://"):
+        raise click.BadParameter("it needs --url https://HOST.", param_hint="--acme")
+    given = Given(url, port, bind, mail, parts, acme)
     if demo:
         port = port or 8080
         given = Given(url or f"http://127.0.0.1:{port}", port, bind or "127.0.0.1", mail, parts or (new_site.NO_PARTS,))

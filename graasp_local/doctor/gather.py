@@ -159,8 +159,9 @@ def _majors(world: World, site: Site) -> PostgresMajors:
 def _ports(world: World, settings: Settings) -> tuple[PortUse, ...]:
     edge = [service for service in world.engine.see().services if service.group is ServiceGroup.EDGE]
     is_ours = any(not service.is_off for service in edge)
-    holder = None if is_ours else world.engine.port_holder(settings.bind, settings.port)
-    return (PortUse(settings.port, holder),)
+    return tuple(
+        PortUse(port, None if is_ours else world.engine.port_holder(settings.bind, port)) for port in settings.ports
+    )
 
 
 def _names(settings: Settings) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from graasp_local.steps import listed
 
 CLOCK_TOLERANCE_SECONDS = 30.0
 CERTIFICATE_TOLERANCE_DAYS = 14
+_RENEWAL = "`graasp-local certificate renew`, or renew it at the proxy in front."
 
 
 def ports(ports: Fact[tuple[PortUse, ...]]) -> Iterator[Finding]:
@@ -45,10 +46,10 @@ def certificate(certificate: Fact[Certificate | None]) -> Iterator[Finding]:
             yield ok("certificate", "None is needed: PUBLIC_URL is http.")
         case Known(Certificate(host, _, problem)) if problem:
             said = f"Browsers refuse the certificate of {host}: {problem}."
-            yield Finding("certificate", Verdict.WARNING, said, "Renew it where TLS is ended for the site.")
+            yield Finding("certificate", Verdict.WARNING, said, _RENEWAL)
         case Known(Certificate(host, int(days))) if days < CERTIFICATE_TOLERANCE_DAYS:
             said = f"The certificate of {host} ends in {days} days."
-            yield Finding("certificate", Verdict.WARNING, said, "Renew it where TLS is ended for the site.")
+            yield Finding("certificate", Verdict.WARNING, said, _RENEWAL)
         case Known(Certificate(host, days)):
             yield ok("certificate", f"The certificate of {host} is good for {days} days.")
 

@@ -6,13 +6,14 @@ Whether the gate is open is what these answers say, not what a flag says.
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from graasp_local.engine import plain_http
 from graasp_local.engine.addresses import engine_host
 from graasp_local.engine.plain_http import Answer
-from graasp_local.settings import Settings
+from graasp_local.settings import Settings, Tls
 from graasp_local.states import Gate
 
 if TYPE_CHECKING:
@@ -31,8 +32,26 @@ class HttpEdge:
         self.bypass = {settings.header_name: settings.header_secret}
         bound_to_all = settings.bind == "0.0.0.0"  # noqa: S104 - compared, not bound
         machine = engine_host() if bound_to_all or engine_host() != "127.0.0.1" else settings.bind
-        self.address = (machine, settings.port)
-        self.host = f"{machine}:{settings.port}"
+        self._tls_name = settings.certificate_names[0] if settings.tls is not Tls.OFF else ""
+        port = settings.https_port if self._tls_name else settings.port
+        self._address = (machine, port)
+        self.host = f"{machine}:{port}"
+
+    @contextmanager
+    def connection(self, timeout: float) -> Iterator[socket.socket]:
+        """A fresh connection to nginx, with TLS where the site has it. Raises OSError.
+
+        The certificate is not verified: it is for the site's name, and this is asked at an address of the machine.
+        """
+        with socket.create_connection(self._address, timeout) as connection:
+            if not self._tls_name:
+                yield connection
+                return
+            import ssl
+
+            context = ssl._create_unverified_context()  # noqa: S323
+            with context.wrap_socket(connection, server_hostname=self._tls_name) as encrypted:
+                yield encrypted
 
     def gate(self) -> Gate:
         answer = self.ask(GATE_PATH, {})
@@ -85,7 +104,7 @@ class HttpEdge:
     def ask(self, path: str, headers: Mapping[str, str]) -> Answer | None:
         """One GET; None if nobody answers in time."""
         try:
-            with socket.create_connection(self.address, self._timeout) as connection:
+            with self.connection(self._timeout) as connection:
                 return plain_http.get(connection, self.host, path, headers, plain_http.LONGEST_BYTES)
         except (OSError, plain_http.NotHttpError):
             return None

@@ -5,7 +5,6 @@ One request after the other on each side, a browser's and a program's in turn, s
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -92,7 +91,7 @@ class EdgeProber:
 def ask(edge: HttpEdge, path: str, headers: Mapping[str, str]) -> Met:
     """What one request meets."""
     try:
-        with socket.create_connection(edge.address, HANG_SECONDS) as connection:
+        with edge.connection(HANG_SECONDS) as connection:
             answer = plain_http.get(connection, edge.host, path, headers, plain_http.LONGEST_BYTES)
     except TimeoutError:
         return Met.HANG

@@ -140,9 +140,10 @@ def _port_problems(world: World) -> Iterator[str]:
     edge = [service for service in world.engine.see().services if service.group is ServiceGroup.EDGE]
     if any(not service.is_off for service in edge):
         return  # it is ours
-    holder = world.engine.port_holder(settings.bind, settings.port)
-    if holder:
-        yield f"Port {settings.port} is in use by {holder}."
+    for port in settings.ports:
+        holder = world.engine.port_holder(settings.bind, port)
+        if holder:
+            yield f"Port {port} is in use by {holder}."
 
 
 def numbers(version: str) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """The settings of a site: the table of what `.env` may hold, the rules it is judged by, and the values once judged."""
 
-from graasp_local.settings.parse import Settings, parse_settings
+from graasp_local.settings.parse import Settings, Tls, parse_settings
 from graasp_local.settings.table import ALL, OPTIONS, SETTINGS, Option, Setting
 
-__all__ = ["ALL", "OPTIONS", "SETTINGS", "Option", "Setting", "Settings", "parse_settings"]
+__all__ = ["ALL", "OPTIONS", "SETTINGS", "Option", "Setting", "Settings", "Tls", "parse_settings"]

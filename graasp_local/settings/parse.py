@@ -7,10 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import urlsplit
 
 from graasp_local.errors import ConfigurationError
 from graasp_local.settings.rules import errors, read
 from graasp_local.settings.table import SETTINGS
+
+
+class Tls(StrEnum):
+    """Who speaks TLS: nobody here, or nginx with files of one's own, or nginx with certificates got by ACME."""
+
+    OFF = "off"
+    FILES = "files"
+    ACME = "acme"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +48,28 @@ class Settings:
     @property
     def port(self) -> int:
         return int(self.values["HTTP_PORT"])
+
+    @property
+    def tls(self) -> Tls:
+        return Tls(self.values.get("TLS") or Tls.OFF)
+
+    @property
+    def https_port(self) -> int:
+        return int(self.values.get("HTTPS_PORT") or 443)
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The ports of this machine that nginx takes."""
+        return (self.port,) if self.tls is Tls.OFF else (self.port, self.https_port)
+
+    @property
+    def certificate_names(self) -> tuple[str, ...]:
+        """The host names that the site's certificate has to be for."""
+        named = self.values.get("TLS_DOMAINS")
+        if named:
+            return tuple(named.lower().split(","))
+        admin = (self.values.get("ADMIN_HOST") or "admin.localhost",) if "admin" in self.profiles else ()
+        return tuple(name.lower() for name in (urlsplit(self.public_url).hostname or "", self.umami_host, *admin))
 
     @property
     def header_name(self) -> str:

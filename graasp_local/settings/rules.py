@@ -151,7 +151,7 @@ def value_error(key: str, value: str) -> str | None:
     if isinstance(setting, Setting) and isinstance(setting.secret, Generated | DatabasePassword):
         return weakness(value)
     match key:
-        case "HTTP_PORT" | "DB_PORT":
+        case "HTTP_PORT" | "HTTPS_PORT" | "DB_PORT":
             return None if 1 <= int(value) <= 65535 else "should be between 1 and 65535"
         case "HTTP_BIND":
             return "is no IPv4 address" if any(int(part) > 255 for part in value.split(".")) else None
@@ -159,8 +159,22 @@ def value_error(key: str, value: str) -> str | None:
             header = value.lower()
             if header in _TAKEN_HEADERS or header.startswith(_TAKEN_PREFIXES):
                 return "is a header that browsers or nginx already use; choose one of your own"
+        case "TRUSTED_PROXIES":
+            return _not_addresses(value)
         case "PUBLIC_URL":
             return None if parts_of_url(value) else "is no address that a browser could open"
+    return None
+
+
+def _not_addresses(value: str) -> str | None:
+    import ipaddress
+
+    for part in value.split(","):
+        if part != "host":
+            try:
+                ipaddress.ip_network(part, strict=False)
+            except ValueError:
+                return f"has {part}, which is no address or network"
     return None
 
 
@@ -173,8 +187,22 @@ def _contradictions(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     cookie_domain = values.get("COOKIE_DOMAIN", "").lower()
     if host and cookie_domain and host != cookie_domain and not host.endswith(f".{cookie_domain}"):
         yield "COOKIE_DOMAIN", f"does not cover {host}, the host of PUBLIC_URL: nobody could log in"
+    if values.get("TLS", "off") != "off":
+        yield from _contradictions_of_tls(values, url)
     if values.get("DB_PORT") and values["DB_PORT"] == values.get("HTTP_PORT"):
         yield "DB_PORT", "is the port of HTTP_PORT"
+
+
+def _contradictions_of_tls(values: Mapping[str, str], url: SplitResult | None) -> Iterator[tuple[str, str]]:
+    port = values.get("HTTPS_PORT", "443")
+    if url and url.scheme != "https":
+        yield "PUBLIC_URL", "does not begin with https://, though TLS is on"
+    if port == values.get("HTTP_PORT"):
+        yield "HTTPS_PORT", "is the port of HTTP_PORT"
+    if values["TLS"] == "files":
+        for key in ("TLS_CERTIFICATE", "TLS_KEY"):
+            if not values.get(key):
+                yield key, "is missing, and TLS is `files`"
 
 
 def parts_of_url(url: str) -> SplitResult | None:

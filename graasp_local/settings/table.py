@@ -292,6 +292,56 @@ OPTIONS: tuple[Option, ...] = (
         "a port number",
     ),
     Option(
+        "TLS",
+        "Who speaks TLS: off (nobody, or a proxy in front), files (nginx, with TLS_CERTIFICATE and TLS_KEY), "
+        "acme (nginx, with certificates that `graasp-local certificate renew` gets by itself).",
+        "off",
+        r"off|files|acme",
+        "off, files or acme",
+    ),
+    Option("HTTPS_PORT", "The port of this machine that nginx speaks TLS on.", "443", r"\d{1,5}", "a port number"),
+    Option(
+        "TLS_CERTIFICATE",
+        "With TLS=files: the certificate and its chain, as one file in PEM. Renewed there, it is taken over by "
+        "`graasp-local certificate renew`.",
+        "",
+        r"/.+",
+        "an absolute path",
+    ),
+    Option("TLS_KEY", "With TLS=files: the private key in PEM, without a passphrase.", "", r"/.+", "an absolute path"),
+    Option(
+        "TLS_DOMAINS",
+        "With TLS=acme: the names that the certificate is for, separated by commas. Left out, the hosts of "
+        "PUBLIC_URL, of umami, and of the admin if it is switched on.",
+        "",
+        rf"{_HOST}(,{_HOST})*",
+        "host names separated by commas",
+    ),
+    Option(
+        "ACME_DIRECTORY",
+        "With TLS=acme: where certificates come from.",
+        "https://acme-v02.api.letsencrypt.org/directory",
+        r"https://\S+",
+        "an https:// address",
+    ),
+    Option("ACME_EMAIL", "With TLS=acme: where the authority may write to.", "", r"[^\s@]+@[^\s@]+", "a mail address"),
+    Option(
+        "HSTS_SECONDS",
+        "For how long browsers that were here once refuse to come without TLS: 31536000 is a year, 0 not at all. It "
+        "cannot be taken back before that.",
+        "0",
+        r"\d{1,9}",
+        "a number of seconds",
+    ),
+    Option(
+        "TRUSTED_PROXIES",
+        "Addresses or networks of proxies in front whose X-Forwarded-For and X-Forwarded-Proto are believed, separated "
+        "by commas; `host` is this machine.",
+        "",
+        r"(host|[0-9a-fA-F.:]+(/\d{1,3})?)(,(host|[0-9a-fA-F.:]+(/\d{1,3})?))*",
+        "addresses, networks or host, separated by commas",
+    ),
+    Option(
         "COMPOSE_PROFILES",
         "Parts of the stack that are switched on, separated by commas: admin, client, etherpad, files, iframely, "
         "mailpit, nudenet, and what compose.override.yaml has.",

@@ -40,7 +40,15 @@ def warnings(reading: Reading, surroundings: Surroundings) -> Iterator[Problem]:
                 f"Profiles of this site: {known}.",
             )
     url = parts_of_url(values.get("PUBLIC_URL", ""))
-    if url and url.scheme == "https" and values.get("HTTP_BIND") == "0.0.0.0":  # noqa: S104 - compared, not bound
+    without_tls = values.get("TLS", "off") in ("", "off")
+    if url and url.scheme == "https" and without_tls and not values.get("TRUSTED_PROXIES"):
+        yield _warning(
+            reading,
+            "TRUSTED_PROXIES",
+            "is empty, so what the TLS proxy in front says of a visitor is not believed: core takes all for plain HTTP",
+            "Set it to host for a proxy on this machine, else to its address.",
+        )
+    if url and url.scheme == "https" and without_tls and values.get("HTTP_BIND") == "0.0.0.0":  # noqa: S104 - compared
         yield _warning(
             reading,
             "PUBLIC_URL",

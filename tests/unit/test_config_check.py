@@ -29,6 +29,7 @@ def site(tmp_path: Path) -> Site:
     """A site in which nothing is wrong."""
     chosen = {
         "PUBLIC_URL": "https://graasp.school.example",
+        "TRUSTED_PROXIES": "host",
         "COOKIE_DOMAIN": "graasp.school.example",
         "HTTP_BIND": "127.0.0.1",
         "MAILER_CONNECTION": "smtp://graasp:Zk3-vT9q@mail.school.example:587",
@@ -104,6 +105,7 @@ def test_the_same_secret_used_twice_is_told_by_both_names(site: Site) -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
+        ({"TRUSTED_PROXIES": ""}, "TRUSTED_PROXIES is empty, so what the TLS proxy in front says"),
         ({"HTTP_BIND": "0.0.0.0"}, "PUBLIC_URL is https, and nginx speaks plain HTTP on every address"),
         ({"PUBLIC_URL": "http://graasp.school.example"}, "PUBLIC_URL is http: passwords cross the network"),
         ({"MAILER_CONNECTION": "smtp://user:password@localhost:1025"}, "MAILER_CONNECTION points to core's own"),

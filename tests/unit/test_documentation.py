@@ -14,6 +14,7 @@ from graasp_local.cli.main import VERBS, cli
 from graasp_local.errors import ExitCode
 from graasp_local.estimate import REFERENCE_SECONDS
 from graasp_local.events import Event, Outcome
+from graasp_local.renewing import DEFAULT_DIRECTORY
 from graasp_local.settings import ALL, OPTIONS, Option
 from graasp_local.settings.reference import with_tables
 from graasp_local.settings.table import OWN_VARIABLES
@@ -99,8 +100,8 @@ def test_the_tables_of_settings_are_made_from_the_table_of_settings() -> None:
 
 
 def stack_defaults() -> dict[str, str]:
-    """Every variable of the compose file, with the default that it has there."""
-    text = (ROOT / "compose" / "compose.yaml").read_text()
+    """Every variable of the compose files, with the default that it has there."""
+    text = "".join((ROOT / "compose" / name).read_text() for name in ("compose.yaml", "tls.yaml"))
     return {key: default or "" for key, default in re.findall(r"\$\{([A-Z0-9_]+)(?::-([^${}]*))?", text)}
 
 
@@ -110,7 +111,7 @@ def test_every_variable_of_the_stack_is_a_setting() -> None:
 
 @pytest.mark.parametrize("option", [option for option in OPTIONS if option.default], ids=lambda option: option.key)
 def test_the_default_of_an_option_is_the_one_of_the_stack(option: Option) -> None:
-    assert stack_defaults()[option.key] == option.default
+    assert {**stack_defaults(), "ACME_DIRECTORY": DEFAULT_DIRECTORY}[option.key] == option.default
 
 
 def test_every_demo_version_is_in_the_list() -> None:

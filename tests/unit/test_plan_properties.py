@@ -176,8 +176,10 @@ def test_replanning_a_deployment_after_a_failure_at_any_step_is_never_longer_and
 ) -> None:
     request = DeployRequest(VERSION, end)
     plan = plan_deploy(site, request, forecast)
-    left_behind = simulate(site, plan.steps[: data.draw(st.integers(0, len(plan.steps)))])
-    again = plan_deploy(left_behind, request, forecast)
+    done = plan.steps[: data.draw(st.integers(0, len(plan.steps)))]
+    left_behind = simulate(site, done)
+    then = Pending(()) if any(isinstance(step, ProveMigrations) for step in done) else forecast
+    again = plan_deploy(left_behind, request, then)
     assert len(again.steps) <= len(plan.steps)
     assert classify(simulate(left_behind, again.steps)) == InState(end)
 

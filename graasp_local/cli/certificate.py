@@ -1,0 +1,74 @@
+"""`graasp-local certificate show` and `renew`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from graasp_local.cli.context import Context, pass_context, print_json
+
+if TYPE_CHECKING:
+    from graasp_local.certificates import Certificate
+
+
+@click.group("certificate")
+def command() -> None:
+    """The certificate of a site that has TLS of its own: see it, or renew it."""
+
+
+@command.command("show")
+@click.option("--json", "json_object", is_flag=True, help="One JSON object.")
+@pass_context
+def show(context: Context, *, json_object: bool) -> None:
+    """Show what the certificate is for, who gave it, and until when it counts."""
+    from graasp_local.errors import Refused
+    from graasp_local.renewing import certificate_of
+
+    found = certificate_of(context.site)
+    if found is None:
+        raise Refused("The site has no certificate.", "", "Set TLS in .env, then apply or deploy.")
+    due = found.due(datetime.now(UTC), context.site.settings.certificate_names)
+    if json_object:
+        print_json({"tls": context.site.settings.tls.value, **_as_json(found), "due": due})
+        return
+    click.echo(f"For {', '.join(found.names)}, from {found.issuer}, until {found.ends:%Y-%m-%d %H:%M} UTC.")
+    if due:
+        click.echo(f"It should be renewed: {due}.")
+
+
+@command.command("renew")
+@click.option("--now", "at_once", is_flag=True, help="Also if it is not due.")
+@click.option("--json", "json_object", is_flag=True, help="One JSON object.")
+@pass_context
+def renew(context: Context, *, at_once: bool, json_object: bool) -> None:
+    """Renew the certificate if it is due, and let nginx take it over; for a timer that runs once a day.
+
+    With TLS=files the files are read anew. No request is dropped: nginx finishes with the old one what it has begun.
+    """
+    from graasp_local.engine.edge_reload import EdgeReload
+    from graasp_local.engine.http_edge import HttpEdge
+    from graasp_local.lock import held_lock
+    from graasp_local.renewing import When
+    from graasp_local.renewing import renew as renewed
+
+    site = context.site
+    site.prepare()
+    nginx = EdgeReload(context.engine(), HttpEdge(site.settings))
+    with held_lock(site.lock_file, "graasp-local certificate renew"):
+        new = renewed(site, nginx, When.NOW if at_once else When.DUE, lambda line: click.echo(f"  {line}", err=True))
+    if json_object:
+        print_json({"renewed": new is not None, **(_as_json(new) if new else {})})
+    elif new is None:
+        click.echo("The certificate need not be renewed yet.")
+    else:
+        click.echo(f"Renewed: nginx shows a certificate from {new.issuer}, until {new.ends:%Y-%m-%d %H:%M} UTC.")
+
+
+def _as_json(certificate: Certificate) -> dict[str, object]:
+    return {
+        "names": list(certificate.names),
+        "issuer": certificate.issuer,
+        "until": certificate.ends.isoformat(timespec="seconds"),
+    }

@@ -1,0 +1,58 @@
+"""Telling nginx to read its files anew, without a request being dropped; and seeing that it did."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from typing import TYPE_CHECKING, Any
+
+from graasp_local.engine.client import engine_errors
+from graasp_local.engine.http_edge import HttpEdge
+from graasp_local.errors import Refused
+from graasp_local.stack import GROUP_LABEL
+from graasp_local.states import ServiceGroup
+
+if TYPE_CHECKING:
+    from graasp_local.engine.docker_engine import DockerEngine
+
+_TIMEOUT_SECONDS = 5.0
+
+
+class EdgeReload:
+    """nginx of one site, in its container."""
+
+    def __init__(self, engine: DockerEngine, edge: HttpEdge) -> None:
+        self._engine = engine
+        self._edge = edge
+
+    def refusal(self) -> str | None:
+        code, said = self._run("nginx", "-t")
+        return None if code == 0 else said.strip().splitlines()[0]
+
+    def reload(self) -> None:
+        self._run("nginx", "-s", "reload")
+
+    def serves(self, pem: str) -> bool:
+        try:
+            with self._edge.connection(_TIMEOUT_SECONDS) as connection:
+                assert isinstance(connection, ssl.SSLSocket)  # noqa: S101 - there is a certificate
+                shown = connection.getpeercert(binary_form=True)
+        except OSError:
+            return False
+        end = "-----END CERTIFICATE-----"
+        return shown == ssl.PEM_cert_to_DER_cert(pem[: pem.index(end)] + end)
+
+    def wait(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def _run(self, *words: str) -> tuple[int, str]:
+        with engine_errors():
+            command = self._engine.client.api.exec_create(self._container()["Id"], list(words))
+            said: bytes = self._engine.client.api.exec_start(command["Id"])
+            return int(self._engine.client.api.exec_inspect(command["Id"])["ExitCode"]), said.decode(errors="replace")
+
+    def _container(self) -> dict[str, Any]:
+        for container in self._engine.containers():
+            if container["Labels"].get(GROUP_LABEL) == ServiceGroup.EDGE and container["State"] == "running":
+                return container
+        raise Refused("nginx is not running.", "Nothing was changed.", "`graasp-local apply restricted` starts it.")

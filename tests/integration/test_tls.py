@@ -1,0 +1,254 @@
+"""TLS of the site's own: the gate works as without, a new certificate drops no request, and who is believed."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import os
+import re
+import socket
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.integration.authority import Files, running_authority, self_signed
+from tests.integration.demo_site import AS_BROWSER, AS_PROGRAM, Answer, DemoSite, free_port
+
+HOST = "graasp.test"
+UMAMI = "umami.graasp.test"
+
+
+class TlsSite(DemoSite):
+    """A site that is asked with TLS."""
+
+    https_port: int
+
+    def set(self, **values: str) -> None:
+        env = self.directory / ".env"
+        text = env.read_text()
+        for key, value in values.items():
+            text = re.sub(rf"^{key}=.*\n", "", text, flags=re.MULTILINE) + f"{key}={value}\n"
+        env.write_text(text)
+
+    def secure(
+        self, path: str, headers: Mapping[str, str] = AS_PROGRAM, context: ssl.SSLContext | None = None
+    ) -> Answer:
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", self.https_port, timeout=70, context=context or ssl._create_unverified_context()
+        )
+        try:
+            connection.request("GET", path, headers=dict(headers))
+            response = connection.getresponse()
+            body = response.read().decode()
+            return Answer(response.status, {key.lower(): value for key, value in response.getheaders()}, body)
+        finally:
+            connection.close()
+
+    def shown(self, name: str = HOST) -> bytes:
+        """The certificate that a new visitor is shown."""
+        context = ssl._create_unverified_context()
+        with (
+            socket.create_connection(("127.0.0.1", self.https_port), 10) as plain,
+            context.wrap_socket(plain, server_hostname=name) as encrypted,
+        ):
+            found = encrypted.getpeercert(binary_form=True)
+            assert found is not None
+            return found
+
+
+def der(files: Files) -> bytes:
+    return ssl.PEM_cert_to_DER_cert(files.certificate.read_text())
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    return self_signed(tmp_path_factory.mktemp("certificate"), HOST, UMAMI)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, files: Files) -> Iterator[TlsSite]:
+    site = TlsSite(tmp_path_factory.mktemp("tls") / "site")
+    site.https_port = free_port()
+    site.set(
+        TLS="files",
+        TLS_CERTIFICATE=str(files.certificate),
+        TLS_KEY=str(files.key),
+        HTTPS_PORT=str(site.https_port),
+        PUBLIC_URL=f"https://{HOST}:{site.https_port}",
+        COOKIE_DOMAIN=HOST,
+        UMAMI_HOST=UMAMI,
+        HSTS_SECONDS="3600",
+    )
+    try:
+        assert site.deploy("1.0.0")["outcome"] == "done"
+        yield site
+    finally:
+        site.down()
+
+
+def test_the_site_is_served_with_the_certificate_that_was_named(site: TlsSite, files: Files) -> None:
+    context = ssl.create_default_context(cafile=str(files.certificate))
+    answer = site.secure("/api/version", context=context)
+    assert answer.status == 200
+    assert site.shown() == site.shown(UMAMI) == der(files)
+    told = site.status()
+    assert (told["state"], told["gate"]) == ("running", "open")
+
+
+def test_who_comes_without_tls_is_sent_to_it(site: TlsSite) -> None:
+    answer = site.ask("/builder?x=1", {**AS_BROWSER, "Host": HOST})
+    assert (answer.status, answer.headers["location"]) == (308, f"https://{HOST}:{site.https_port}/builder?x=1")
+
+
+def test_hsts_is_sent_where_it_was_chosen_and_with_tls_only(site: TlsSite) -> None:
+    assert site.secure("/").headers["strict-transport-security"] == "max-age=3600"
+    assert "strict-transport-security" not in site.ask("/").headers
+
+
+def test_umami_answers_under_its_name(site: TlsSite) -> None:
+    assert site.secure("/api/heartbeat", {"Host": UMAMI}).status == 200
+
+
+def test_the_gate_is_the_same_behind_tls(site: TlsSite) -> None:
+    site.run("apply", "restricted")
+    try:
+        assert site.status()["gate"] == "closed"
+        browser = site.secure("/", AS_BROWSER)
+        assert (browser.status, browser.headers["location"]) == (302, "/maintenance")
+        assert site.secure("/maintenance", AS_BROWSER).status == 503
+        assert site.secure("/api/version").status == 503
+        assert site.secure("/api/version", {**AS_PROGRAM, **site.bypass()}).status == 200
+        link = site.secrets()["link"]
+        assert link.startswith(f"https://{HOST}:{site.https_port}/")
+        cookie = site.secure(link.partition(str(site.https_port))[2]).headers["set-cookie"]
+        assert re.search(r"; Secure\b", cookie)
+        passed = {**AS_PROGRAM, "Cookie": cookie.partition(";")[0]}
+        assert site.secure("/api/version", passed).status == 200
+        assert websocket_status(site, {}) == 503
+        assert websocket_status(site, site.bypass()) == 101
+    finally:
+        site.run("apply", "running")
+
+
+def websocket_status(site: TlsSite, headers: Mapping[str, str]) -> int:
+    """What the upgrade to a websocket is answered."""
+    key = base64.b64encode(os.urandom(16)).decode()
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": key}
+    connection = http.client.HTTPSConnection(
+        "127.0.0.1", site.https_port, timeout=10, context=ssl._create_unverified_context()
+    )
+    try:
+        connection.request("GET", "/api/ws", headers={**upgrade, **headers})
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_the_next_deployment_is_proven_through_tls(site: TlsSite) -> None:
+    assert site.deploy("1.1.0")["outcome"] == "done"
+
+
+def test_a_key_of_another_certificate_is_refused_and_the_old_one_stays(
+    site: TlsSite, files: Files, tmp_path: Path
+) -> None:
+    other, key, shown = self_signed(tmp_path, HOST), files.key.read_text(), site.shown()
+    try:
+        files.key.write_text(other.key.read_text())
+        said = site.run("certificate", "renew", code=2).stderr
+    finally:
+        files.key.write_text(key)
+    assert "the key is not that of the certificate" in said
+    assert site.shown() == shown
+
+
+def test_a_new_certificate_drops_no_request(site: TlsSite, files: Files, tmp_path: Path) -> None:
+    new = self_signed(tmp_path, HOST, UMAMI)
+    before, ended, problems, counts = site.shown(), threading.Event(), [], [0] * 4
+
+    def visit(number: int) -> None:
+        while not ended.is_set():
+            try:
+                answer = site.secure("/api/version")
+            except (OSError, http.client.HTTPException) as error:
+                problems.append(repr(error))
+            else:
+                counts[number] += 1
+                if answer.status != 200:
+                    problems.append(str(answer.status))
+
+    visitors = [threading.Thread(target=visit, args=(number,)) for number in range(len(counts))]
+    for visitor in visitors:
+        visitor.start()
+    try:
+        for _ in range(3):
+            new = self_signed(tmp_path, HOST, UMAMI)
+            files.certificate.write_text(new.certificate.read_text())
+            files.key.write_text(new.key.read_text())
+            assert json.loads(site.run("certificate", "renew", "--json").stdout)["renewed"] is True
+            assert site.shown() == der(new)
+    finally:
+        ended.set()
+        for visitor in visitors:
+            visitor.join()
+    assert site.shown() != before
+    assert problems == []
+    assert min(counts) > 10
+    assert json.loads(site.run("certificate", "renew", "--json").stdout)["renewed"] is False
+
+
+def test_a_certificate_is_got_and_renewed_by_acme(tmp_path: Path) -> None:
+    site = TlsSite(tmp_path / "site")
+    try:
+        site.https_port = free_port()
+        with running_authority(tmp_path / "authority", site.port) as authority:
+            site.set(
+                TLS="acme",
+                ACME_DIRECTORY=authority.directory,
+                HTTPS_PORT=str(site.https_port),
+                PUBLIC_URL=f"https://{HOST}:{site.https_port}",
+                COOKIE_DOMAIN=HOST,
+                UMAMI_HOST=UMAMI,
+            )
+            site.run("apply", "stopped")
+            due = json.loads(site.run("certificate", "show", "--json").stdout)
+            assert due["due"] == "no browser trusts the one that is there"
+            first = site.run("certificate", "renew", "--json", env=authority.environment)
+            told = json.loads(first.stdout)
+            assert sorted(told["names"]) == [HOST, UMAMI]
+            assert told["issuer"].startswith("Pebble Intermediate")
+            shown = site.shown()
+            assert json.loads(site.run("certificate", "renew", "--json").stdout) == {"renewed": False}
+            site.run("certificate", "renew", "--now", env=authority.environment)
+            assert site.shown() != shown
+            assert site.secure("/", AS_BROWSER).status == 302
+            assert list((site.directory / ".graasp-local" / "acme-challenges").iterdir()) == []
+            # nginx away from the port that the authority asks at: refused, and the certificate stays.
+            shown = site.shown()
+        said = site.run("certificate", "renew", "--now", code=10, env=authority.environment).stderr
+        assert "does not answer" in said
+        assert site.shown() == shown
+    finally:
+        site.down()
+
+
+@pytest.mark.parametrize(
+    ("trusted", "scheme", "address"), [("host", "https", "203.0.113.7"), ("192.0.2.1", "http", None)]
+)
+def test_a_proxy_in_front_is_believed_only_if_it_is_trusted(
+    tmp_path: Path, trusted: str, scheme: str, address: str | None
+) -> None:
+    site = TlsSite(tmp_path / "site")
+    try:
+        site.set(TRUSTED_PROXIES=trusted)
+        site.deploy("1.0.0")
+        said = {"X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": "https", **AS_PROGRAM}
+        seen = {key.lower(): value for key, value in site.ask("/api/echo-headers", said).json().items()}
+        assert seen["x-forwarded-proto"] == scheme
+        assert (seen["x-forwarded-for"] == "203.0.113.7") == (address is not None)
+        assert (seen["x-real-ip"] == "203.0.113.7") == (address is not None)
+    finally:
+        site.down()

@@ -1,0 +1,182 @@
+"""The site's certificate: when it is due, what is refused, and that nginx is left with one that it can use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from graasp_local.certificates import PLACEHOLDER, Certificate, key_text, new_key, read_certificate
+from graasp_local.errors import ConfigurationError, NeedsYou, Refused
+from graasp_local.init_site import init_site
+from graasp_local.renewing import When, certificate_of, renew
+from graasp_local.settings import parse_settings
+from graasp_local.site import Site
+from tests.integration.authority import Files, self_signed
+
+NAMES = ("graasp.test", "umami.graasp.test")
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+def certificate(days_left: float, names: tuple[str, ...] = NAMES, issuer: str = "An authority") -> Certificate:
+    return Certificate(names, issuer, NOW - timedelta(days=90 - days_left), NOW + timedelta(days=days_left))
+
+
+@pytest.mark.parametrize(
+    ("found", "due"),
+    [
+        (certificate(60), None),
+        (certificate(31), None),
+        (certificate(29), "the one that is there ends at 2026-06-30 00:00 UTC"),
+        (certificate(-1), "the one that is there ends at 2026-05-31 00:00 UTC"),
+        (certificate(60, ("graasp.test",)), "the one that is there is not for umami.graasp.test"),
+        (certificate(60, ("graasp.test", "*.graasp.test")), None),
+        (certificate(60, issuer=PLACEHOLDER), "no browser trusts the one that is there"),
+    ],
+)
+def test_a_certificate_is_due_with_a_third_of_its_time_left(found: Certificate, due: str | None) -> None:
+    assert found.due(NOW, NAMES) == due
+
+
+@dataclass
+class FakeNginx:
+    """Shows what it has read at its last reload."""
+
+    file: Path
+    refuses: str | None = None
+    deaf: bool = False
+    shown: str = ""
+    waited: float = 0.0
+    reloads: list[str] = field(default_factory=list)
+
+    def refusal(self) -> str | None:
+        return self.refuses
+
+    def reload(self) -> None:
+        self.reloads.append("reload")
+        if not self.deaf:
+            self.shown = self.file.read_text()
+
+    def serves(self, pem: str) -> bool:
+        return self.shown == pem
+
+    def wait(self, seconds: float) -> None:
+        self.waited += seconds
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    return self_signed(tmp_path / "mine", *NAMES)
+
+
+@pytest.fixture
+def site(tmp_path: Path, files: Files) -> Site:
+    chosen = {"PUBLIC_URL": "https://graasp.test", "COOKIE_DOMAIN": "graasp.test", "UMAMI_HOST": "umami.graasp.test"}
+    own = {"TLS": "files", "TLS_CERTIFICATE": str(files.certificate), "TLS_KEY": str(files.key)}
+    return init_site(tmp_path / "site", {**chosen, **own}, demo=False)
+
+
+def say(line: str) -> None:
+    pass
+
+
+def test_a_site_has_its_certificate_before_nginx_starts(site: Site, files: Files) -> None:
+    assert files.certificate.read_text() in site.certificate_file.read_text()
+    assert site.certificate_file.stat().st_mode & 0o777 == 0o600
+    found = certificate_of(site)
+    assert found is not None
+    assert found.names == NAMES
+
+
+def test_with_acme_a_placeholder_lets_nginx_start(tmp_path: Path) -> None:
+    chosen = {"PUBLIC_URL": "https://graasp.test", "COOKIE_DOMAIN": "graasp.test", "TLS": "acme"}
+    found = certificate_of(init_site(tmp_path / "site", chosen, demo=False))
+    assert found is not None
+    assert found.is_placeholder
+
+
+def test_files_that_were_renewed_are_taken_over(site: Site, files: Files, tmp_path: Path) -> None:
+    nginx = FakeNginx(site.certificate_file)
+    assert renew(site, nginx, When.DUE, say) is None
+    new = self_signed(tmp_path / "new", *NAMES, days=365)
+    files.certificate.write_text(new.certificate.read_text())
+    files.key.write_text(new.key.read_text())
+    renewed = renew(site, nginx, When.DUE, say)
+    assert renewed is not None
+    assert nginx.reloads == ["reload"]
+    assert read_certificate(nginx.shown) == renewed
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda files: files.key.write_text(key_text(new_key())), "the key is not that of the certificate"),
+        (lambda files: files.key.unlink(), "no such file or directory"),
+        (lambda files: files.certificate.write_text("nothing\n"), "cannot be used"),
+    ],
+)
+def test_files_that_cannot_be_used_are_refused_and_the_old_certificate_stays(
+    site: Site, files: Files, spoil: Callable[[Files], object], reason: str
+) -> None:
+    before = site.certificate_file.read_text()
+    spoil(files)
+    with pytest.raises(ConfigurationError, match=reason):
+        renew(site, FakeNginx(site.certificate_file), When.DUE, say)
+    assert site.certificate_file.read_text() == before
+
+
+def test_what_nginx_refuses_is_taken_back(site: Site, files: Files, tmp_path: Path) -> None:
+    before = site.certificate_file.read_text()
+    new = self_signed(tmp_path / "new", *NAMES)
+    files.certificate.write_text(new.certificate.read_text())
+    files.key.write_text(new.key.read_text())
+    nginx = FakeNginx(site.certificate_file, refuses="key too small")
+    with pytest.raises(NeedsYou, match="key too small"):
+        renew(site, nginx, When.DUE, say)
+    assert (site.certificate_file.read_text(), nginx.reloads) == (before, [])
+
+
+def test_an_nginx_that_does_not_take_it_over_is_said(site: Site, files: Files, tmp_path: Path) -> None:
+    new = self_signed(tmp_path / "new", *NAMES)
+    files.certificate.write_text(new.certificate.read_text())
+    files.key.write_text(new.key.read_text())
+    with pytest.raises(NeedsYou, match="did not within 15 s"):
+        renew(site, FakeNginx(site.certificate_file, deaf=True), When.DUE, say)
+
+
+def test_without_tls_there_is_nothing_to_renew(tmp_path: Path) -> None:
+    site = init_site(tmp_path / "site", {}, demo=False)
+    assert certificate_of(site) is None
+    with pytest.raises(Refused, match="no TLS of its own"):
+        renew(site, FakeNginx(site.certificate_file), When.DUE, say)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"TLS": "files"}, "TLS_CERTIFICATE is missing, and TLS is `files`"),
+        ({"TLS": "acme", "PUBLIC_URL": "http://graasp.test"}, "PUBLIC_URL does not begin with https://"),
+        ({"TLS": "acme", "HTTPS_PORT": "80"}, "HTTPS_PORT is the port of HTTP_PORT"),
+        ({"TLS": "always"}, "TLS should be off, files or acme"),
+        ({"TRUSTED_PROXIES": "10.0.0.300"}, "TRUSTED_PROXIES has 10.0.0.300, which is no address or network"),
+        ({"TRUSTED_PROXIES": "somewhere"}, "TRUSTED_PROXIES should be addresses, networks or host"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(site: Site, values: dict[str, str], said: str) -> None:
+    text = re.sub(r"^(TLS.*|HTTPS_PORT)=.*\n", "", site.env_file.read_text(), flags=re.MULTILINE)
+    for key, value in values.items():
+        text = re.sub(rf"^{key}=.*\n", "", text, flags=re.MULTILINE) + f"{key}={value}\n"
+    with pytest.raises(ConfigurationError, match=re.escape(said)):
+        parse_settings(text, ".env")
+
+
+@pytest.mark.parametrize("trusted", ["host", "10.0.0.1", "10.0.0.0/8,host,2001:db8::/32"])
+def test_proxies_are_named_by_address_network_or_host(site: Site, trusted: str) -> None:
+    assert (
+        parse_settings(site.env_file.read_text() + f"TRUSTED_PROXIES={trusted}\n", ".env").values["TRUSTED_PROXIES"]
+        == trusted
+    )
