@@ -223,7 +223,7 @@ def _watch(world: World, run: ToolRun, what: str) -> Iterator[str]:
             raise Interrupted(f"Interrupted: {what[0].lower()}{what[1:]} was ended.")
         if world.clock.monotonic() - told >= _TOLD_EVERY_SECONDS:
             told = world.clock.monotonic()
-            yield f"{what}: {_size(run.bytes_done())} so far"
+            yield f"{what} goes on" + (f": {_size(done)} so far" if (done := run.bytes_done()) else "")
         world.clock.sleep(_POLL_SECONDS)
     if code != 0:
         raise NeedsYou(f"{what} failed: {run.complaint()}")
