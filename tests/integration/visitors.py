@@ -154,8 +154,7 @@ async def listen(load: Load) -> None:
     """A websocket that is opened again whenever it ends, and echoes meanwhile."""
     while not load.ended:
         try:
-            async with asyncio.timeout(HANG_SECONDS):
-                what = await _one_websocket(load)
+            what = await _one_websocket(load)
         except TimeoutError:
             what = "hang"
         except OSError as error:
@@ -174,25 +173,25 @@ async def _one_websocket(load: Load) -> str:
             f"GET /api/ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
         )
-        status, headers = await read_head(reader)
+        async with asyncio.timeout(HANG_SECONDS):
+            status, headers = await read_head(reader)
         if status != 101:
             return met("/api/ws", status, headers, (await _read_body(reader, headers)).decode(errors="replace"))
         # From here on the server may end it at any time; what must not be is that nothing comes back.
-        async with asyncio.timeout(None):
-            while not load.ended:
-                mask = os.urandom(4)
-                writer.write(b"\x81\x82" + mask + bytes(a ^ b for a, b in zip(b"hi", mask, strict=False)))
-                try:
-                    async with asyncio.timeout(HANG_SECONDS):
-                        answered = await reader.read(4)
-                except TimeoutError:
-                    return "hang"
-                except OSError:
-                    return "ended"
-                if not answered.startswith(b"\x81"):
-                    return "ended"
-                load.count("websocket", "echo")
-                await asyncio.sleep(0.2)
+        while not load.ended:
+            mask = os.urandom(4)
+            writer.write(b"\x81\x82" + mask + bytes(a ^ b for a, b in zip(b"hi", mask, strict=False)))
+            try:
+                async with asyncio.timeout(HANG_SECONDS):
+                    answered = await reader.read(4)
+            except TimeoutError:
+                return "hang"
+            except OSError:
+                return "ended"
+            if not answered.startswith(b"\x81"):
+                return "ended"
+            load.count("websocket", "echo")
+            await asyncio.sleep(0.2)
         return "ended"
     finally:
         writer.close()
