@@ -13,6 +13,10 @@ from graasp_local.files import write_atomically
 
 SECRET_FILES: Mapping[str, str] = {
     "etherpad-api-key": "ETHERPAD_API_KEY",
+    "graasp-db-password": "GRAASP_DB_PASSWORD",
+    "maintenance-header-secret": "MAINTENANCE_HEADER_SECRET",
+    "postgres-password": "POSTGRES_PASSWORD",
+    "umami-db-password": "UMAMI_DB_PASSWORD",
 }
 """The name of each file in `.graasp-local/secrets/`, which is that of the Compose secret, and the setting in it."""
 

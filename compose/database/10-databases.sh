@@ -10,5 +10,5 @@ REVOKE CONNECT ON DATABASE :"name" FROM PUBLIC;
 SQL
 }
 
-create graasp "$GRAASP_DB_PASSWORD"
-create umami "$UMAMI_DB_PASSWORD"
+create graasp "$(cat "$GRAASP_DB_PASSWORD_FILE")"
+create umami "$(cat "$UMAMI_DB_PASSWORD_FILE")"

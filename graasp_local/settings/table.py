@@ -349,6 +349,9 @@ OPTIONS: tuple[Option, ...] = (
         r"[A-Za-z0-9_.-]+(,[A-Za-z0-9_.-]+)*",
         "names separated by commas",
     ),
+    Option(
+        "FRAME_ANCESTORS", "Other sites that may show this one in a frame, such as https://moodle.school.example.", ""
+    ),
     Option("ADMIN_HOST", "The host name under which the admin answers.", "admin.localhost", _HOST, "a host name"),
     Option("MAILPIT_PORT", "A fixed port for Mailpit's pages on 127.0.0.1.", "", r"\d{1,5}", "a port number"),
     Option("MAILER_USE_SSL", "Whether Graasp speaks TLS to the mail server from the start.", "false", _BOOLEAN, _BOTH),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import http.client
+import ipaddress
 import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -61,6 +63,16 @@ class DemoSite:
         self.port = free_port()
         self.project = f"gltest-{uuid.uuid4().hex[:8]}"
         self.run("init", str(directory), "--demo", "--project", self.project, "--port", str(self.port), on_site=False)
+        self._take_little_room()
+
+    def _take_little_room(self) -> None:
+        """Small networks out of a wide range: the engine's own pool is used up by a few dozen, and tests share it."""
+        override = self.directory / "compose.override.yaml"
+        lines = ["networks:"]
+        for name in ("front", "back", "administration", "data"):
+            subnet = ipaddress.ip_network((0x0A000000 | secrets.randbelow(1 << 20) << 4, 28))
+            lines.append(f"  {name}: {{ ipam: {{ config: [{{ subnet: {subnet} }}] }} }}")
+        override.write_text("\n".join([*lines, override.read_text()]))
 
     def run(
         self, *words: str, code: int = 0, on_site: bool = True, env: Mapping[str, str] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -211,9 +212,11 @@ def test_cores_own_errors_are_passed_on(site: DemoSite) -> None:
 def test_a_missing_secret_means_that_nobody_passes(new_site: DemoSite) -> None:
     """Started by hand, past graasp-local's own checks, with an empty secret."""
     env = (new_site.directory / ".env").read_text()
-    wiped = "\n".join("MAINTENANCE_HEADER_SECRET=" if "HEADER_SECRET" in line else line for line in env.splitlines())
     new_site.run("compose", "--", "config", "--quiet")
-    (new_site.directory / "wiped.env").write_text(wiped)
+    secrets = shutil.copytree(new_site.directory / ".graasp-local" / "secrets", new_site.directory / "wiped")
+    (secrets / "maintenance-header-secret").unlink()
+    (secrets / "maintenance-header-secret").write_text("")
+    (new_site.directory / "wiped.env").write_text(f"{env}\nGRAASP_SECRETS={secrets}\n")
     new_site.run("compose", "--", "--env-file", str(new_site.directory / "wiped.env"), "up", "-d", "--no-deps", "nginx")
     wait_for(lambda: _answers(new_site), "nginx answers")
     for secret in ("", " ", "x"):

@@ -58,7 +58,10 @@ def observed_sites(draw: st.DrawFn) -> ObservedState:
         version = draw(st.sampled_from(["1.0.0", "1.1.0"])) if name in VERSIONED else ""
         outdated = status is Status.RUNNING and draw(st.booleans())
         health = draw(st.sampled_from(healths))
-        services.append(ObservedService(name, group, status, health, version=version, outdated=outdated))
+        optional = name == "umami" and draw(st.booleans())
+        services.append(
+            ObservedService(name, group, status, health, version=version, outdated=outdated, optional=optional)
+        )
     edge_is_on = next(service for service in services if service.group is ServiceGroup.EDGE).is_on
     gate = draw(st.sampled_from(Gate)) if edge_is_on else Gate.UNKNOWN
     return ObservedState(tuple(services), gate)

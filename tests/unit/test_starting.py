@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from graasp_local.errors import NeedsYou
-from graasp_local.perform.starting import wait_until_on
-from graasp_local.states import Health, Status
+from graasp_local.errors import ConfigurationError, NeedsYou
+from graasp_local.perform.starting import OPTIONAL_LIMIT_SECONDS, make_missing_databases, wait_until_on
+from graasp_local.site import Site
+from graasp_local.states import Health, InfraState, InState, Status, classify
 from tests.unit.fakes import FakeWorld
 
 
@@ -35,3 +38,53 @@ def test_one_that_crashes_again_and_again_is_given_up(running: FakeWorld) -> Non
     running.clock.on_sleep = crashes
     with pytest.raises(NeedsYou, match="umami has crashed 3 times in a row"):
         list(wait_until_on(running.world, ("umami",)))
+
+
+def without_umami(fake: FakeWorld, status: Status, health: Health) -> None:
+    """umami, which Graasp serves without, is like this and stays so."""
+    there = fake.state.observed.with_services(("umami",), status, health)
+    services = tuple(replace(service, optional=service.name == "umami") for service in there.services)
+    fake.state.observed = replace(there, services=services)
+
+
+@pytest.mark.parametrize(
+    ("status", "health", "said"),
+    [
+        (Status.RUNNING, Health.UNHEALTHY, "umami runs but does not get healthy"),
+        (Status.EXITED, Health.NONE, "umami has ended instead of serving"),
+        (Status.RUNNING, Health.STARTING, "umami is still starting after 30 s"),
+    ],
+)
+def test_what_graasp_serves_without_is_told_and_holds_up_no_walk(
+    running: FakeWorld, status: Status, health: Health, said: str
+) -> None:
+    without_umami(running, status, health)
+    began = running.clock.monotonic()
+    lines = list(wait_until_on(running.world, ("umami", "core")))
+    assert lines[-1] == f"{said}: Graasp serves without it, so the walk goes on"
+    assert "  last words of umami" in lines
+    assert running.clock.monotonic() - began <= OPTIONAL_LIMIT_SECONDS + 1
+
+
+def test_a_site_that_lacks_only_what_graasp_serves_without_is_in_its_state(running: FakeWorld) -> None:
+    without_umami(running, Status.EXITED, Health.NONE)
+    found = classify(replace(running.state.observed, gate=running.state.flag))
+    assert found == InState(InfraState.RUNNING, ("umami is stopped; Graasp serves without it.",))
+
+
+def test_a_service_with_a_database_gets_it_before_it_starts(running: FakeWorld) -> None:
+    env = running.world.site.env_file
+    env.write_text(env.read_text().replace("COMPOSE_PROFILES=", "COMPOSE_PROFILES=etherpad,"))
+    running.world = replace(running.world, site=Site(running.world.site.directory))
+    assert list(make_missing_databases(running.world, ("core", "etherpad"))) == ["made the database etherpad"]
+    assert list(make_missing_databases(running.world, ("core", "etherpad"))) == []
+    assert list(make_missing_databases(running.world, ("core",))) == []
+
+
+def test_a_database_without_a_password_is_not_made(running: FakeWorld) -> None:
+    override = running.world.site.override_file
+    labels = "{ org.graasp.group: graasp, org.graasp.database: reports }"
+    override.write_text(f"services: {{ reports: {{ image: x, labels: {labels} }} }}")
+    running.world = replace(running.world, site=Site(running.world.site.directory))
+    with pytest.raises(ConfigurationError, match="has no REPORTS_DB_PASSWORD"):
+        list(make_missing_databases(running.world, ("reports",)))

@@ -6,11 +6,12 @@ as_postgres() { if [[ $(id -u) == 0 ]]; then setpriv --reuid=postgres --regid=po
 
 initialise() {
   local user=${POSTGRES_USER:-postgres} database=${POSTGRES_DB:-${POSTGRES_USER:-postgres}} file
+  if [[ -n ${POSTGRES_PASSWORD_FILE:-} ]]; then POSTGRES_PASSWORD=$(cat "$POSTGRES_PASSWORD_FILE"); fi
   if [[ -z ${POSTGRES_PASSWORD:-} ]]; then
     echo "POSTGRES_PASSWORD is not set: refusing to create a database server without one." >&2
     exit 1
   fi
-  local password_file=$PGDATA.password
+  local password_file=/tmp/password
   install --owner=postgres --mode=0600 /dev/null "$password_file"
   printf '%s\n' "$POSTGRES_PASSWORD" >"$password_file"
   as_postgres initdb --username="$user" --pwfile="$password_file" --auth-local=trust --auth-host=scram-sha-256

@@ -1,0 +1,204 @@
+"""What docs/security.md promises, proven on a running stack: who reaches whom, with which rights, what is told."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import stat
+from collections.abc import Iterator
+from contextlib import closing
+
+import docker
+import psycopg
+import pytest
+
+from graasp_local.bypass_token import bypass_token
+from graasp_local.secret_files import SECRET_FILES
+from tests.integration.demo_site import AS_BROWSER, AS_PROGRAM, DemoSite
+
+CAPABILITIES = {"CHOWN": 0, "DAC_OVERRIDE": 1, "FOWNER": 3, "SETGID": 6, "SETUID": 7}
+MAY = {
+    "db": {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"},
+    "nginx": {"CHOWN", "DAC_OVERRIDE", "SETGID", "SETUID"},
+}
+"""What is added for images that start as root and go on as another user; all others have nothing."""
+
+READ_ONLY = {"db", "files", "mailpit", "meilisearch", "nginx", "redis"}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSite]:
+    site = DemoSite(tmp_path_factory.mktemp("hardening") / "site")
+    try:
+        site.configure(COMPOSE_PROFILES="etherpad,files,iframely,mailpit")
+        site.deploy("1.0.0")
+        yield site
+    finally:
+        site.down()
+
+
+def within(site: DemoSite, service: str, *command: str) -> tuple[int, str]:
+    """Exit code and output of a command inside a service's container, as root."""
+    with closing(docker.from_env()) as client:
+        started = client.api.exec_create(site.containers()[service]["Id"], [*command], user="0")
+        output: bytes = client.api.exec_start(started["Id"])
+        return int(client.api.exec_inspect(started["Id"])["ExitCode"]), output.decode(errors="replace")
+
+
+def reaches(site: DemoSite, service: str, target: str, port: int) -> bool:
+    """Whether a connection from one service's container to another's gets through, at any of its addresses."""
+    networks = site.containers()[target]["NetworkSettings"]["Networks"].values()
+    return any(
+        within(site, service, "timeout", "2", "bash", "-c", f"</dev/tcp/{network['IPAddress']}/{port}")[0] == 0
+        for network in networks
+    )
+
+
+HAVE_TO = {
+    ("nginx", "core"): 3000,
+    ("nginx", "umami"): 3000,
+    ("nginx", "files"): 8080,
+    ("core", "db"): 5432,
+    ("core", "meilisearch"): 7700,
+    ("umami", "db"): 5432,
+    ("etherpad", "db"): 5432,
+}
+NEED_NOT = {
+    ("nginx", "db"): 5432,
+    ("nginx", "redis"): 6379,
+    ("nginx", "meilisearch"): 7700,
+    ("umami", "core"): 3000,
+    ("umami", "redis"): 6379,
+    ("umami", "meilisearch"): 7700,
+    ("umami", "files"): 8080,
+    ("files", "db"): 5432,
+    ("files", "redis"): 6379,
+    ("mailpit", "db"): 5432,
+    ("meilisearch", "umami"): 3000,
+}
+
+
+@pytest.mark.parametrize(("service", "target"), HAVE_TO)
+def test_who_has_to_reach_somebody_does(stack: DemoSite, service: str, target: str) -> None:
+    assert reaches(stack, service, target, HAVE_TO[service, target])
+
+
+@pytest.mark.parametrize(("service", "target"), NEED_NOT)
+def test_who_need_not_reach_somebody_cannot(stack: DemoSite, service: str, target: str) -> None:
+    assert not reaches(stack, service, target, NEED_NOT[service, target])
+
+
+def test_only_nginx_is_published_beyond_this_machine(stack: DemoSite) -> None:
+    stack_of_a_server = json.loads(stack.run("compose", "--", "config", "--format", "json").stdout)["services"]
+    published = {
+        name: {port.get("host_ip") for port in service["ports"]}
+        for name, service in stack_of_a_server.items()
+        if service.get("ports")
+    }
+    assert published.keys() == {"db", "mailpit", "nginx"}
+    assert published["db"] == published["mailpit"] == {"127.0.0.1"}
+    for name, found in stack.containers().items():
+        bound = {binding["HostIp"] for ports in found["NetworkSettings"]["Ports"].values() for binding in ports or ()}
+        assert bound <= {"127.0.0.1"}, name  # a demo's nginx is bound to this machine too
+
+
+def test_umami_is_let_into_its_own_database_only(stack: DemoSite) -> None:
+    port = int(stack.containers()["db"]["NetworkSettings"]["Ports"]["5432/tcp"][0]["HostPort"])
+    password = stack.setting("UMAMI_DB_PASSWORD")
+    with psycopg.connect(host="127.0.0.1", port=port, user="umami", password=password, dbname="umami"):
+        pass
+    for database in ("graasp", "etherpad"):
+        with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+            psycopg.connect(host="127.0.0.1", port=port, user="umami", password=password, dbname=database)
+
+
+def test_no_service_has_or_can_get_more_rights_than_it_needs(stack: DemoSite) -> None:
+    for name in stack.containers():
+        code, status = within(stack, name, "cat", "/proc/1/status")
+        assert code == 0, name
+        told = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+        allowed = sum(1 << CAPABILITIES[capability] for capability in MAY.get(name, ()))
+        assert int(told["CapBnd"], 16) == allowed, name
+        assert told["NoNewPrivs"].strip() == "1", name
+
+
+def test_the_servers_themselves_do_not_run_as_root(stack: DemoSite) -> None:
+    for name, program in {"db": "postgres", "redis": "redis-server"}.items():
+        _, uids = within(
+            stack, name, "bash", "-c", f"cat $(grep -lsx {program} /proc/[0-9]*/comm | sed s/comm/status/) | grep ^Uid"
+        )
+        assert uids, name
+        assert all(line.split()[1] != "0" for line in uids.splitlines()), name
+
+
+def test_where_the_image_allows_it_nothing_can_be_written_beside_volumes(stack: DemoSite) -> None:
+    read_only = {name for name, found in stack.containers().items() if found["HostConfig"]["ReadonlyRootfs"]}
+    assert read_only == READ_ONLY
+    for name in read_only:
+        code, said = within(stack, name, "touch", "/usr/left-behind")
+        assert (code, "Read-only file system" in said) == (1, True), name
+    assert within(stack, "files", "touch", "/srv/files/left-behind")[0] != 0
+
+
+def test_secrets_that_an_image_reads_from_a_file_are_in_no_environment(stack: DemoSite) -> None:
+    containers = stack.containers()
+    for name, key in SECRET_FILES.items():
+        holders = {
+            service for service, found in containers.items() if stack.setting(key) in "".join(found["Config"]["Env"])
+        }
+        assert holders.isdisjoint({"db", "nginx"}), name
+    directory = stack.directory / ".graasp-local" / "secrets"
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    assert {file.name for file in directory.iterdir()} == set(SECRET_FILES)
+
+
+def test_the_engines_socket_and_the_hosts_files_are_mounted_nowhere(stack: DemoSite) -> None:
+    ours = str(stack.directory / ".graasp-local")
+    for name, found in stack.containers().items():
+        for mount in found["Mounts"]:
+            assert "docker.sock" not in mount["Source"], name
+            assert mount["Type"] == "volume" or (mount["Source"].startswith(ours) and not mount["RW"]), (name, mount)
+
+
+def test_every_answer_tells_the_browser_what_to_refuse(stack: DemoSite) -> None:
+    def assert_told(path: str, headers: dict[str, str]) -> None:
+        answer = stack.ask(path, headers)
+        assert answer.headers["x-content-type-options"] == "nosniff", path
+        assert "frame-ancestors 'self'" in answer.headers["content-security-policy"], path
+        assert "referrer-policy" in answer.headers, path
+        assert answer.headers["server"] == "nginx", path
+
+    for path in ("/", "/api/version", "/files/missing.txt", "/etherpad/p/x"):
+        assert_told(path, AS_BROWSER)
+    assert_told("/", {**AS_BROWSER, "Host": f"umami.localhost:{stack.port}"})
+    stack.run("apply", "restricted")
+    assert_told("/maintenance", AS_BROWSER)
+    assert_told("/api/version", AS_PROGRAM)
+    assert_told("/", AS_BROWSER)
+    stack.run("apply", "running")
+
+
+def test_who_tries_bypasses_is_cut_short_and_nothing_of_it_is_logged(stack: DemoSite) -> None:
+    stack.run("apply", "restricted")
+    told = stack.secrets()
+    guess = "guessed-guessed-guessed"
+    connection = http.client.HTTPConnection("127.0.0.1", stack.port, timeout=30)
+
+    def attempt(path: str, headers: dict[str, str]) -> int:
+        connection.request("GET", path, headers=headers)
+        response = connection.getresponse()
+        response.read()
+        return response.status
+
+    by_header = [attempt("/api/version", {told["header"]: guess}) for _ in range(300)]
+    assert set(by_header) == {503, 429}
+    forged = bypass_token("another-secret-of-somebody", 4_000_000_000)
+    by_cookie = {attempt("/api/version", {"Cookie": f"graasp_bypass={forged}"}) for _ in range(20)}
+    by_link = {attempt(f"/.graasp/bypass?token={forged}", AS_PROGRAM) for _ in range(20)}
+    assert 429 in by_cookie | by_link
+    assert attempt("/api/version", AS_PROGRAM) == 503, "who brings nothing is told that the site is closed"
+    assert attempt("/api/version", {told["header"]: told["secret"]}) == 200, "who knows the secret is not held up"
+    log = stack.run("logs", "nginx", "-n", "2000").stdout
+    for secret in (told["secret"], guess, forged.partition(".")[0]):
+        assert secret not in log
+    stack.run("apply", "running")
