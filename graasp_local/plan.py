@@ -14,6 +14,7 @@ from enum import StrEnum
 from graasp_local.migrations import Forecast, Pending
 from graasp_local.plan_parts import closing, edge_is_ready, opening, starts_for, stops_for
 from graasp_local.restoring import Restore
+from graasp_local.safety_copy import SafetyCopy
 from graasp_local.server import Upgrade
 from graasp_local.simulate import simulate
 from graasp_local.states import (
@@ -47,6 +48,7 @@ from graasp_local.steps import (
     StopServices,
     SwapBack,
     VerifyCore,
+    WriteSnapshot,
     listed,
     title,
 )
@@ -151,10 +153,13 @@ def plan_transition(
     return Plan(target, tuple(steps))
 
 
-def plan_deploy(observed: ObservedState, request: DeployRequest, forecast: Forecast) -> Plan:
+def plan_deploy(
+    observed: ObservedState, request: DeployRequest, forecast: Forecast, copy: SafetyCopy = SafetyCopy.SNAPSHOT
+) -> Plan:
     """The walk: running → restricted → db-only → migrate → restricted with the new version → running.
 
-    Starts from any state, a new site included; leaves out what is proven not to be needed.
+    Starts from any state, a new site included; leaves out what is proven not to be needed. `copy` is what the disk has
+    room for.
     """
     version = request.version
     if _is_deployed(observed, request, forecast):
@@ -195,7 +200,11 @@ def plan_deploy(observed: ObservedState, request: DeployRequest, forecast: Forec
         pending = (
             f"pending: {listed(forecast.tags)}" if isinstance(forecast, Pending) else "what is pending is not known"
         )
-        steps.append(Snapshot("a migration that goes wrong is taken back in a second"))
+        steps.append(
+            Snapshot("a migration that goes wrong is taken back in a second")
+            if copy is SafetyCopy.SNAPSHOT
+            else WriteSnapshot("the disk has no room for a snapshot; a migration that goes wrong is undone by it")
+        )
         meanwhile = f"; meanwhile the containers of {listed(graasp)} are made" if graasp else ""
         steps.append(Migrate(version, request.migration_limit, f"{pending}{meanwhile}", graasp))
     steps.append(ProveMigrations(version, "neither the exit code nor the output of a migration is proof"))

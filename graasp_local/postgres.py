@@ -38,6 +38,11 @@ def snapshot_name(walk: str) -> str:
     return (SNAPSHOT_PREFIX + re.sub(r"[^a-z0-9]+", "_", walk.lower()))[:_LONGEST_NAME]
 
 
+def failed_name(snapshot: str) -> str:
+    """Under which name the database is kept in whose place this snapshot was put."""
+    return snapshot.replace(SNAPSHOT_PREFIX, FAILED_PREFIX, 1)
+
+
 class PostgresDatabase:
     """`address` is asked for host and port at each connection, since the port changes when the container restarts."""
 
@@ -105,7 +110,7 @@ class PostgresDatabase:
 
     def swap_back(self, snapshot: str) -> str:
 
-        failed = snapshot.replace(SNAPSHOT_PREFIX, FAILED_PREFIX, 1)
+        failed = failed_name(snapshot)
         with self._connection("postgres") as connection:
             names = _databases(connection)
             if snapshot not in names:
@@ -140,7 +145,7 @@ class PostgresDatabase:
     def drop_snapshots_but(self, name: str) -> tuple[str, ...]:
         from psycopg import sql
 
-        kept = {name, name.replace(SNAPSHOT_PREFIX, FAILED_PREFIX, 1)}
+        kept = {name, failed_name(name)}
         with self._connection("postgres") as connection:
             old = [
                 database

@@ -13,6 +13,7 @@ from enum import StrEnum
 from graasp_local.errors import NeedsYou, Refused
 from graasp_local.perform.having_images import use_recorded_images
 from graasp_local.perform.preflight import check_preflight
+from graasp_local.perform.written_snapshot import has_snapshot
 from graasp_local.plan import Backup, DeployRequest, ImagesFrom, Plan, plan_rollback, plan_undo
 from graasp_local.plan_restore import RestoreRequest, plan_unrestore
 from graasp_local.restores import plan_for
@@ -159,7 +160,7 @@ def _loss(world: World, observed: ObservedState, record: WalkRecord) -> Loss | N
             "Nothing was touched.",
             "`graasp-local apply db-only`, then try again.",
         )
-    if not world.database.has_snapshot(record.snapshot):
+    if not has_snapshot(world, record.snapshot):
         raise Refused(
             f"The database from before {record.version} is no longer on the server.",
             "Nothing was touched: without it there is only the way forward, or a backup.",

@@ -141,6 +141,13 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class WriteSnapshot:
+    """Write Graasp's database to a file, under the walk's name: where the server has no room for a snapshot."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
 class SwapBack:
     """Put the named snapshot in the database's place; the database as it was is kept under another name."""
 
@@ -222,6 +229,7 @@ Step = (
     | AwaitMigration
     | EndSessions
     | Snapshot
+    | WriteSnapshot
     | SwapBack
     | MakeMigration
     | Migrate
@@ -285,6 +293,8 @@ def step_name(step: Step) -> str:
             return "end-sessions"
         case Snapshot():
             return "snapshot"
+        case WriteSnapshot():
+            return "write-snapshot"
         case SwapBack():
             return "swap-back"
         case MakeMigration():
@@ -334,6 +344,8 @@ def title(step: Step) -> str:
             return f"wait for the migration that is running (at most {limit:g} s)"
         case EndSessions():
             return "end what is still connected to the database"
+        case WriteSnapshot():
+            return "write the database to a file, and read it back"
         case Snapshot():
             return "take a snapshot of the database"
         case SwapBack(snapshot=snapshot):

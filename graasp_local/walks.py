@@ -20,11 +20,13 @@ from graasp_local.lock import Patience, held_lock
 from graasp_local.migrations import Forecast, NotKnownYet
 from graasp_local.perform import Performer
 from graasp_local.perform.migrating import read_pending
-from graasp_local.perform.preflight import check_preflight, check_transition
+from graasp_local.perform.preflight import check_preflight, check_transition, fitting_copy
+from graasp_local.perform.written_snapshot import has_snapshot
 from graasp_local.plan import DeployRequest, Plan, plan_deploy, plan_rollback, plan_transition
 from graasp_local.plan_restore import plan_unrestore
 from graasp_local.ports import Prober
 from graasp_local.postgres import snapshot_name
+from graasp_local.safety_copy import SafetyCopy
 from graasp_local.server import Way
 from graasp_local.states import (
     TABLE,
@@ -105,7 +107,9 @@ def deployment_plan(world: World, observed: ObservedState, request: DeployReques
     refuse_unfinished_upgrade(world)
     for _ in check_preflight(world, request.version):
         pass
-    return plan_deploy(observed, request, forecast(world, observed, request.version))
+    images = world.engine.image_facts(request.version)
+    copy = fitting_copy(world, images, world.engine.facts()) or SafetyCopy.SNAPSHOT
+    return plan_deploy(observed, request, forecast(world, observed, request.version), copy)
 
 
 def forecast(world: World, observed: ObservedState, version: Version) -> Forecast:
@@ -229,7 +233,7 @@ def _started(
 
 def _has_snapshot(world: World, before: ObservedState, name: str) -> bool:
     """Taken to be there while the database is off and cannot be asked."""
-    return not before.group_is_on(ServiceGroup.DATABASE) or world.database.has_snapshot(name)
+    return not before.group_is_on(ServiceGroup.DATABASE) or has_snapshot(world, name)
 
 
 def _recovery(world: World, on_failure: OnFailure, started: WalkStarted, tried: tuple[Step, ...]) -> Plan | None:

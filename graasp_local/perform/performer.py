@@ -16,6 +16,7 @@ from graasp_local.perform.preflight import check_preflight
 from graasp_local.perform.restoring import perform_data_step, tidy_up
 from graasp_local.perform.starting import make_missing_databases, wait_until_on
 from graasp_local.perform.upgrading import perform_upgrade
+from graasp_local.perform.written_snapshot import drop_written_but, load_snapshot, write_snapshot
 from graasp_local.pins import as_images
 from graasp_local.selection import Release
 from graasp_local.states import Gate
@@ -42,6 +43,7 @@ from graasp_local.steps import (
     StopServices,
     SwapBack,
     VerifyCore,
+    WriteSnapshot,
 )
 from graasp_local.version import Version
 from graasp_local.walk_records import read_walks, was_restored_before
@@ -118,7 +120,10 @@ class Performer:
             case Snapshot():
                 world.database.take_snapshot(self._snapshot)
                 yield f"snapshot: {self._snapshot}"
+            case WriteSnapshot():
+                yield from write_snapshot(world, self._snapshot)
             case SwapBack(snapshot=snapshot):
+                yield from load_snapshot(world, snapshot)
                 yield f"the database of the failed deployment is kept as {world.database.swap_back(snapshot)}"
             case MakeMigration(version=version):
                 world.engine.make_migration(version)
@@ -198,5 +203,6 @@ class Performer:
         try:
             for name in self._world.database.drop_snapshots_but(self._snapshot):
                 yield f"removed {name}"
-        except NeedsYou as error:
-            yield f"snapshots of earlier walks could not be removed: {error.what}"
+            yield from drop_written_but(self._world, self._snapshot)
+        except (NeedsYou, OSError) as error:
+            yield f"snapshots of earlier walks could not be removed: {error}"

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from graasp_local.backup.store import BackupStore
 from graasp_local.errors import Refused
 from graasp_local.ports import EngineFacts, ImageFact
+from graasp_local.postgres import DATABASE
+from graasp_local.safety_copy import SafetyCopy, copy_that_fits
 from graasp_local.server import other_major
 from graasp_local.sources import SERVICES_TO_BUILD
 from graasp_local.states import ServiceGroup
@@ -126,13 +129,38 @@ def _way_out(images: tuple[ImageFact, ...], facts: EngineFacts, version: Version
 def _disk_problems(world: World, images: tuple[ImageFact, ...], facts: EngineFacts) -> Iterator[str]:
     if facts.free_bytes is None:
         return
-    needed = FREE_BYTES_FOR_WORK + FREE_BYTES_PER_IMAGE * sum(not image.local for image in images)
-    database = [s for s in world.engine.see().services if s.group is ServiceGroup.DATABASE]
-    if database and all(service.is_on for service in database):
-        needed += world.database.size_bytes()
-    if facts.free_bytes < needed:
+    if fitting_copy(world, images, facts) is None:
+        needed = _needed_for_work(images) + min(_database_bytes(world), 2 * expected_dump_bytes(world))
         free, want = facts.free_bytes / _GIB, needed / _GIB
         yield f"The engine's disk has {free:.1f} GiB free, and {want:.1f} GiB are needed."
+
+
+def fitting_copy(world: World, images: Sequence[ImageFact], facts: EngineFacts) -> SafetyCopy | None:
+    """Which copy of the database the disk has room for, beside everything else; None for none."""
+    size = _database_bytes(world)
+    return copy_that_fits(facts.free_bytes, _needed_for_work(images), size, expected_dump_bytes(world))
+
+
+def expected_dump_bytes(world: World) -> int:
+    """About how large a dump of Graasp's database will be: as the last one and half as much again, else as itself."""
+    dumped = [
+        part.stored.bytes
+        for backup in BackupStore.of(world.site).usable()
+        for part in backup.manifest.databases
+        if part.name == DATABASE
+    ]
+    size = _database_bytes(world)
+    return min(size, dumped[-1] * 3 // 2) if dumped else size
+
+
+def _needed_for_work(images: Sequence[ImageFact]) -> int:
+    return FREE_BYTES_FOR_WORK + FREE_BYTES_PER_IMAGE * sum(not image.local for image in images)
+
+
+def _database_bytes(world: World) -> int:
+    """0 while it is off and cannot be asked."""
+    database = [s for s in world.engine.see().services if s.group is ServiceGroup.DATABASE]
+    return world.database.size_bytes() if database and all(service.is_on for service in database) else 0
 
 
 def _port_problems(world: World) -> Iterator[str]:

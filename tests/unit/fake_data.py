@@ -24,6 +24,8 @@ class FakeDatabases:
     applied: Content = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     others: dict[str, Content] = field(default_factory=lambda: {"umami": []})
+    snapshots: dict[str, Content] = field(default_factory=dict)
+    """The very ones of the fake Database: what is renamed to a snapshot's name is one."""
     major: int = 15
     size: int = 1000
     has_graasp: bool = True
@@ -60,7 +62,10 @@ class FakeDatabases:
                 del self.others[old]
             if new in self.sizes():
                 raise NeedsYou(f"The database refused: database {new} already exists.")
-            self.put(new, content)
+            if new.startswith("graasp_snapshot_"):
+                self.snapshots[new] = content
+            else:
+                self.put(new, content)
 
     def end_dumps(self) -> int:
         return 0

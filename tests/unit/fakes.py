@@ -343,7 +343,7 @@ class FakeWorld:
         )
         self.old_server, self.new_server = FakeContents(), FakeContents()
         servers = Servers(self.servers, self.old_server, self.new_server)
-        self.databases = FakeDatabases(self.state.applied, self.state.calls)
+        self.databases = FakeDatabases(self.state.applied, self.state.calls, snapshots=self.database.snapshots)
         self.transfers = FakeTransfers(self.databases)
         self.world = World(
             site,

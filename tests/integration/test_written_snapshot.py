@@ -1,0 +1,51 @@
+"""A deployment on a server without room for a snapshot: the database goes to a file, and comes back from it."""
+
+from __future__ import annotations
+
+from graasp_local import walks
+from graasp_local.cli.context import Context
+from graasp_local.events import Outcome, WalkEnded
+from graasp_local.perform.written_snapshot import written_snapshots
+from graasp_local.plan import DeployRequest, Plan, plan_deploy
+from graasp_local.safety_copy import SafetyCopy
+from graasp_local.states import ObservedState
+from graasp_local.version import Version
+from graasp_local.world import InterruptionFlag
+from tests.integration.demo_site import DemoSite
+
+
+def deploy_without_room(site: DemoSite, version: str) -> WalkEnded:
+    """As `deploy` does it where the disk is small; what is on this machine's disk does not matter then."""
+    world = Context(site.directory).world(InterruptionFlag())
+    request = DeployRequest(Version.parse(version))
+
+    def planner(observed: ObservedState) -> Plan:
+        forecast = walks.forecast(world, observed, request.version)
+        return plan_deploy(observed, request, forecast, SafetyCopy.FILE)
+
+    walk = walks.Walk(planner, f"deploy {version}", "deploy", on_failure=walks.OnFailure.ROLLBACK)
+    *_, ended = walks.run(world, walk)
+    assert isinstance(ended, WalkEnded)
+    return ended
+
+
+def test_a_failed_deployment_is_taken_back_from_the_file_and_the_next_one_goes_through(site: DemoSite) -> None:
+    for number in range(50):
+        site.create_item(f"item {number}")
+    before = site.item_names()
+    failed = deploy_without_room(site, "1.3.0-never-healthy")
+    assert failed.outcome is Outcome.ROLLED_BACK, failed.problem
+    assert "swap-back" in [step.name for step in failed.steps]
+    told = site.status()
+    assert (told["state"], told["version"], told["unfinished"]) == ("running", "1.0.0", None)
+    assert site.item_names() == before
+
+    went_through = deploy_without_room(site, "1.1.0")
+    assert went_through.outcome is Outcome.DONE, went_through.problem
+    assert site.item_names() == before
+    # One file is left, which a rollback would need.
+    store = written_snapshots(Context(site.directory).site)
+    assert len(store.usable()) == 1
+    site.run("rollback", "--discard-written-since")
+    assert site.status()["version"] == "1.0.0"
+    assert site.item_names() == before
