@@ -44,6 +44,9 @@ Observe = Callable[[], ObservedState]
 Recover = Callable[[tuple[Step, ...]], Plan | None]
 """Given the steps that were tried, the plan that puts the site back; None where there is none."""
 
+_SETTLE_SECONDS = 5.0
+_SETTLE_POLL_SECONDS = 0.1
+
 _REFUSING_CODES = frozenset({ExitCode.USAGE, ExitCode.ENGINE_UNREACHABLE, ExitCode.LOCKED, ExitCode.INTERRUPTED})
 
 
@@ -66,7 +69,7 @@ def execute(started: WalkStarted, before: ObservedState, circumstances: Circumst
     yield started
     error = yield from loop.carry_out(plan.steps)
     if error is None and plan.steps:
-        error = _missed_target(plan, circumstances.observe)
+        error = _missed_target(plan, circumstances)
     outcome, code = _success(plan), ExitCode.DONE
     problem: tuple[str, ...] = ()
     if error is not None:
@@ -171,12 +174,19 @@ def judge_rollback(
     )
 
 
-def _missed_target(plan: Plan, observe: Observe) -> GraaspLocalError | None:
-    """Every step may say that it is done and the site still not be where it should."""
-    state, _, _ = _look(observe)
-    if state == plan.target.value:
-        return None
-    return NeedsYou(f"Every step went through, but the site is {state} instead of {plan.target}.")
+def _missed_target(plan: Plan, circumstances: Circumstances) -> GraaspLocalError | None:
+    """Every step may say that it is done and the site still not be where it should.
+
+    Asked for a while: a stop returns a moment before the engine lists the container as stopped.
+    """
+    deadline = circumstances.clock.monotonic() + _SETTLE_SECONDS
+    while True:
+        state, _, _ = _look(circumstances.observe)
+        if state == plan.target.value:
+            return None
+        if circumstances.clock.monotonic() >= deadline:
+            return NeedsYou(f"Every step went through, but the site is {state} instead of {plan.target}.")
+        circumstances.clock.sleep(_SETTLE_POLL_SECONDS)
 
 
 def _touched(tried: tuple[Step, ...]) -> bool:
