@@ -65,9 +65,11 @@ def test_what_is_left_over_is_found(site: DemoSite) -> None:
         "localhost/graasp-demo/redis:7", name=f"{site.project}-search-1", labels=labels
     )
     try:
-        told = findings(site)
-        assert f"{site.project}-search-1" in told["containers"]["said"]
-        assert f"{site.project}_pg" in told["volumes"]["said"]
+        told = json.loads(site.run("doctor", "--json").stdout)["findings"]
+        # What others left on this engine may be named beside it.
+        said = {check: [f["said"] for f in told if f["check"] == check] for check in ("containers", "volumes")}
+        assert any(f"{site.project}-search-1" in sentence for sentence in said["containers"])
+        assert any(f"{site.project}_pg" in sentence for sentence in said["volumes"])
     finally:
         container.remove(force=True)
         volume.remove()
