@@ -11,7 +11,7 @@ from graasp_local.states import InfraState
 from tests.integration.demo_site import DemoSite
 from tests.unit.sites import site_in
 
-ALL = {"db", "umami", "redis", "core", "workers", "nginx"}
+ALL = {"db", "umami", "redis", "meilisearch", "core", "workers", "nginx"}
 ON = {
     "running": ALL,
     "restricted": ALL,
