@@ -22,6 +22,8 @@ import docker
 
 from graasp_local.engine.listing import PROJECT_LABEL
 from graasp_local.engine.observe import SERVICE_LABEL
+from graasp_local.stack import GROUP_LABEL
+from graasp_local.states import ServiceGroup
 
 COMMAND = [sys.executable, "-m", "graasp_local.cli.main"]
 GIVE_UP_SECONDS = 180.0
@@ -116,13 +118,13 @@ class DemoSite:
         return told
 
     def containers(self, *, one_offs: bool = False) -> dict[str, dict[str, Any]]:
-        """What the engine itself says, by service."""
+        """What the engine itself says, by service; what runs once and goes, such as migrate, is a one-off."""
         with closing(self.engine()) as client:
             found = client.api.containers(all=True, filters={"label": f"{PROJECT_LABEL}={self.project}"})
             return {
                 c["Labels"][SERVICE_LABEL]: client.api.inspect_container(c["Id"])
                 for c in found
-                if (c["Labels"]["com.docker.compose.oneoff"] == "True") == one_offs
+                if _is_one_off(c["Labels"]) == one_offs
             }
 
     def engine(self) -> docker.DockerClient:
@@ -198,3 +200,7 @@ class DemoSite:
 
     def down(self) -> None:
         self.run("compose", "--", "--profile", "migration", "down", "--volumes", "--remove-orphans", "--timeout", "2")
+
+
+def _is_one_off(labels: Mapping[str, str]) -> bool:
+    return labels["com.docker.compose.oneoff"] == "True" or labels.get(GROUP_LABEL) == ServiceGroup.MIGRATION
