@@ -127,6 +127,10 @@ class DemoSite:
                 if _is_one_off(c["Labels"]) == one_offs
             }
 
+    def migration_runs(self) -> bool:
+        """Its container is made before the gate closes, and runs only when its time has come."""
+        return any(found["State"]["Running"] for found in self.containers(one_offs=True).values())
+
     def engine(self) -> docker.DockerClient:
         return docker.from_env(environment=self.environment)
 

@@ -61,7 +61,7 @@ def test_an_interruption_during_a_migration_ends_it_and_puts_the_site_back(
 ) -> None:
     walk = open_site.start(*HANGING)
     until_step(walk, "migrate")
-    wait_for(lambda: open_site.containers(one_offs=True) != {}, "the migration runs")
+    wait_for(open_site.migration_runs, "the migration runs")
     os.killpg(walk.pid, number)
     ended, errors = rest_of(walk)
     assert walk.returncode == 130
@@ -115,7 +115,7 @@ def killed_during_a_migration(site: DemoSite, version: str) -> str:
     """Kill a walk with SIGKILL while its migration runs; returns the container that goes on without it."""
     walk = site.start("deploy", "--version", version, "--json")
     until_step(walk, "migrate")
-    wait_for(lambda: site.containers(one_offs=True) != {}, "the migration runs")
+    wait_for(site.migration_runs, "the migration runs")
     os.killpg(walk.pid, signal.SIGKILL)
     rest_of(walk)
     return str(site.containers(one_offs=True)["migrate"]["Name"]).lstrip("/")

@@ -35,5 +35,5 @@ def deploying(site: MatrixSite, part: Part) -> Iterator[Met]:
     words = HANGING if part is Part.MIGRATING else WORKING
     with site.met(POINTS[part], *words) as met:
         if part is Part.MIGRATING:
-            wait_for(lambda: site.containers(one_offs=True) != {}, "the migration runs")
+            wait_for(site.migration_runs, "the migration runs")
         yield met

@@ -45,7 +45,7 @@ def test_by_what_is_done_to_it(site: MatrixSite, record: Record, did: str, harm:
     record.did = did
     before = site.data()
     with site.visited() as visitor, site.met(Point(When.DURING, "migrate"), *HANGING) as met:
-        wait_for(lambda: site.containers(one_offs=True) != {}, "the migration runs")
+        wait_for(site.migration_runs, "the migration runs")
         harm(site)
         record.saw = ends_well(site, met.go_on(), (20,))
     record.data = nothing_is_lost(site, before, visitor)
