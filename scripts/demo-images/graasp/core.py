@@ -201,7 +201,7 @@ async def start(application: web.Application) -> None:
         await asyncio.sleep(SLOW_BOOT_SECONDS)
     print(f"core {VERSION}: Server listening at http://0.0.0.0:3000", flush=True)
     # Set by every stack that has Meilisearch; one from before it had is still served.
-    if os.environ.get("MEILISEARCH_REBUILD_SECRET") and not await answers(f"{os.environ['MEILISEARCH_URL']}/health"):
+    if not await answers(f"{os.environ['MEILISEARCH_URL']}/health"):
         print(f"connect ECONNREFUSED: {os.environ['MEILISEARCH_URL']}", flush=True)
         os._exit(1)
 
