@@ -47,9 +47,12 @@ class Service:
 
     @property
     def image_tag(self) -> str:
-        """What stands after the last colon of the image, without the service's own name in front."""
+        """The image's tag without the service's own name in front; the version, where it is pinned by its id alone."""
         image = self.container.image if self.container is not None and self.container.image else self.observed.image
-        tag = image.rpartition(":")[2] if ":" in image else ""
+        name = image.partition("@")[0]
+        if name.startswith("sha256:") and self.observed.version:
+            return f"v{self.observed.version}"
+        tag = name.rpartition(":")[2] if ":" in name else ""
         return tag.removeprefix(f"{self.name}-")
 
     @property
