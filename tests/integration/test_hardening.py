@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import stat
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -158,6 +159,15 @@ def test_the_engines_socket_and_the_hosts_files_are_mounted_nowhere(stack: DemoS
         for mount in found["Mounts"]:
             assert "docker.sock" not in mount["Source"], name
             assert mount["Type"] == "volume" or (mount["Source"].startswith(ours) and not mount["RW"]), (name, mount)
+
+
+def test_nginx_asks_no_name_server_but_the_engine(stack: DemoSite) -> None:
+    """The names of services that are off are nobody else's business, and waiting for an answer would hold up visitors."""
+    nginx = stack.containers()["nginx"]["Id"]
+    told = subprocess.run(
+        ["docker", "exec", nginx, "cat", "/etc/resolv.conf"], capture_output=True, text=True, check=True
+    ).stdout
+    assert "ExtServers: [127.0.0.1]" in told
 
 
 def test_every_answer_tells_the_browser_what_to_refuse(stack: DemoSite) -> None:

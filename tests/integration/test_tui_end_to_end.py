@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
 import socket
 import subprocess
 import sys
@@ -120,9 +121,7 @@ def test_a_deployment_that_was_killed_is_put_back_and_another_one_resumed_by_key
     kill_deployment_during(site, "start-graasp")
     terminal = Terminal([*COMMAND, "--site", str(site)])
     try:
-        terminal.wait_for(
-            "neither went through nor was rolled back", "c graasp-local resume", "z graasp-local rollback"
-        )
+        terminal.wait_for("neither went through nor was rolled", "c graasp-local resume", "z graasp-local rollback")
         terminal.keys("z")
         terminal.wait_for("Undo the last deployment", "Go ahead")
         terminal.keys("y")
@@ -155,7 +154,7 @@ def deploy_by_keys(terminal: Terminal, version: str) -> None:
 
 
 def kill_deployment_during(site: Path, step: str, watching: Callable[[], object] = lambda: None) -> None:
-    """SIGKILL to a headless deployment of 1.1.0 once it has begun this step, and has been watched doing it."""
+    """SIGKILL to a headless deployment of 1.1.0 that has begun this step, and is held there while it is watched."""
     before = {*(site / "journal").glob("*.jsonl")}
     process = subprocess.Popen(
         [*COMMAND, "--site", str(site), "deploy", "--version", "1.1.0", "-y"],
@@ -171,8 +170,9 @@ def kill_deployment_during(site: Path, step: str, watching: Callable[[], object]
         return any(record["event"] == "step-started" and record["name"] == step for record in records)
 
     try:
-        watching()
         wait_until(has_begun, f"{step} was not begun")
+        process.send_signal(signal.SIGSTOP)
+        watching()
     finally:
         process.kill()
         process.wait()

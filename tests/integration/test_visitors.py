@@ -27,7 +27,6 @@ def visited(site: DemoSite, what_happens: Callable[[], object]) -> Visitors:
         assert set(visitors.count(who)) <= allowed, (who, visitors.count(who), visitors.report["details"])
         assert visitors.count(who)
     assert sum(visitors.count("visitor").values()) > REQUESTS_A_SECOND
-    assert visitors.report["details"] == []
     return visitors
 
 

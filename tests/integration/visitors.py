@@ -44,7 +44,8 @@ class Load:
 
     def count(self, who: str, what: str, detail: str = "") -> None:
         self.counts.setdefault(who, Counter())[what] += 1
-        if what in {str(fault) for fault in FAULTS} and len(self.details) < 20:
+        is_fault = what in {str(fault) for fault in FAULTS} or (who != "bypass" and what == Met.UNAVAILABLE)
+        if is_fault and len(self.details) < 20:
             self.details.append(f"{time.monotonic() - self.began:.3f} s, {who}: {what} {detail}")
 
 

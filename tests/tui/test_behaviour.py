@@ -29,7 +29,7 @@ from graasp_local.tui.trouble import TroubleKind
 from graasp_local.tui.walk_run import WalkRun
 from graasp_local.tui.widgets.logs import LogView
 from graasp_local.verbs import TABLE, Effect
-from graasp_local.walk_records import read_walks
+from graasp_local.walk_records import read_walks, unfinished_walk
 from tests.tui.conftest import drive, screen_text, until
 from tests.tui.fakes import FakeAccess, FakeLive, FakeSite
 
@@ -93,6 +93,26 @@ def test_enter_does_not_agree_to_a_plan(access: FakeAccess) -> None:
 
     drive(access, steps)
     assert access.fake.gate is Gate.OPEN
+
+
+def test_a_deployment_that_was_killed_after_its_last_step_can_be_closed(access: FakeAccess) -> None:
+    async def deploy(pilot: Pilot[None], app: GraaspApp) -> None:
+        await agree_to_deployment(pilot, app, "1 . 1")
+        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
+
+    async def resume(pilot: Pilot[None], app: GraaspApp) -> None:
+        await until(pilot, lambda: "c graasp-local resume" in screen_text(app))
+        await press(pilot, "c")
+        await until(pilot, lambda: "Nothing to do" in screen_text(app) and "Go ahead" in screen_text(app))
+        await press(pilot, "y")
+        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
+
+    drive(access, deploy)
+    (journal,) = access.site().journal_directory.glob("*.jsonl")
+    journal.write_text("".join(journal.read_text().splitlines(keepends=True)[:-1]))
+    assert unfinished_walk(read_walks(access.site().journal_directory)) is not None
+    drive(access, resume)
+    assert unfinished_walk(read_walks(access.site().journal_directory)) is None
 
 
 def test_a_change_of_state_moves_the_strip(access: FakeAccess) -> None:

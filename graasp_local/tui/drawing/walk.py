@@ -118,10 +118,13 @@ def walk_title(walk: WalkView, width: int, *, begun_elsewhere: bool) -> Line:
     return fitted((Piece(walk.command, Tone.STRONG), when, where), width)
 
 
-def plan_head(plan: Plan, estimate: str, gate: Gate, width: int) -> tuple[Line, ...]:
+def plan_head(
+    plan: Plan, estimate: str, gate: Gate, width: int, *, closes_what_was_left: bool = False
+) -> tuple[Line, ...]:
     """What the plan comes to: how many steps, and how long visitors are kept out."""
     if not plan.steps:
-        return (*wrapped(render(plan), width, Tone.OK),)
+        ahead = " Going ahead writes down that it was finished." if closes_what_was_left else ""
+        return (*wrapped(render(plan) + ahead, width, Tone.OK),)
     count = f"{len(plan.steps)} steps. " if len(plan.steps) > 1 else "One step. "
     return (*wrapped(count + _what_visitors_notice(plan, estimate, gate), width), ())
 

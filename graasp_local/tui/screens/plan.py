@@ -53,7 +53,10 @@ class PlanScreen(UiScreen):
     def on_plan_made(self, message: messages.PlanMade) -> None:
         self._made = message
         gate = self.ui.view.observed.gate if self.ui.view is not None else Gate.UNKNOWN
-        self.query_one("#head", Lines).show(lambda width: plan_head(message.plan, message.estimate, gate, width))
+        closes = self._only_closes_what_was_left
+        self.query_one("#head", Lines).show(
+            lambda width: plan_head(message.plan, message.estimate, gate, width, closes_what_was_left=closes)
+        )
         self.query_one(Rows).show(lambda width: plan_table(message.plan, width))
         self._keys()
 
@@ -76,9 +79,20 @@ class PlanScreen(UiScreen):
         self._plan()
 
     def action_go(self) -> None:
-        if self._made is not None and self._made.plan.steps:
+        if self._made is not None and self._is_ready:
             self.ui.pop_screen()
             self.ui.start_walk(self._made)
+
+    @property
+    def _is_ready(self) -> bool:
+        return self._made is not None and (bool(self._made.plan.steps) or self._only_closes_what_was_left)
+
+    @property
+    def _only_closes_what_was_left(self) -> bool:
+        """A deployment that was killed after its last step is done, but its journal does not say so yet."""
+        if self._made is None or self._made.plan.steps or self._made.plan.version is None:
+            return False
+        return self.ui.view is not None and self.ui.view.unfinished is not None
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="plan")
     def _plan(self) -> None:
@@ -100,7 +114,7 @@ class PlanScreen(UiScreen):
             self.post_message(messages.PlanRefused(self._intention, error.sentences))
 
     def _keys(self) -> None:
-        ready = self._made is not None and bool(self._made.plan.steps)
+        ready = self._is_ready
         go = (("y", "Go ahead", "screen.go"),) if ready else ()
         leave = ("n", "Leave it", "app.back") if ready else ("esc", "Back", "app.back")
         self.query_one(KeyBar).show_keys((*go, leave, ("j k", "Scroll", "")) if ready else (leave,), ())
