@@ -24,7 +24,7 @@ from graasp_local.version import Version
 GRAASP_LOCAL = str(Path(sys.executable).parent / "graasp-local")
 BEFORE, AFTER = Version(1, 0, 0), Version(1, 1, 0)
 _READY_SECONDS = 120
-_SERVICES = ("redis", "core", "workers")
+_SERVICES = ("redis", "meilisearch", "core", "workers")
 
 
 class BenchSite:

@@ -7,4 +7,4 @@ shift
 compose=(docker compose "$@")
 "${compose[@]}" down >/dev/null 2>&1
 "${compose[@]}" run --rm --quiet-pull migrate >/dev/null 2>&1
-"${compose[@]}" --profile "" up --detach --wait db umami redis core workers nginx >/dev/null 2>&1
+"${compose[@]}" --profile "" up --detach --wait db umami redis meilisearch core workers nginx >/dev/null 2>&1

@@ -162,7 +162,7 @@ def test_the_engines_socket_and_the_hosts_files_are_mounted_nowhere(stack: DemoS
 
 
 def test_nginx_asks_no_name_server_but_the_engine(stack: DemoSite) -> None:
-    """The names of services that are off are nobody else's business, and waiting for an answer would hold up visitors."""
+    """The names of services that are off are nobody else's business; waiting for an answer would hold visitors up."""
     nginx = stack.containers()["nginx"]["Id"]
     told = subprocess.run(
         ["docker", "exec", nginx, "cat", "/etc/resolv.conf"], capture_output=True, text=True, check=True
