@@ -42,9 +42,9 @@ def database_rows(site: BenchSite, rounds: int) -> Iterator[Row]:
         return time.perf_counter() - began
 
     def dump() -> float:
-        words = ["docker", "exec", "-u", "postgres", f"{site.project}-db-1"]
+        in_server = ["docker", "exec", "-u", "postgres", f"{site.project}-db-1", "sh", "-c"]
         began = time.perf_counter()
-        subprocess.run([*words, "pg_dump", "-Fc", "-Z1", "-f", "/dev/null", "graasp"], check=True, capture_output=True)
+        subprocess.run([*in_server, "pg_dump -Fc -Z1 graasp >/dev/null"], check=True, capture_output=True)
         return time.perf_counter() - began
 
     def swap_back() -> float:
