@@ -15,7 +15,10 @@ from graasp_local.version import Version
 
 @dataclass(frozen=True, slots=True)
 class SeenContainer:
-    """What the listing and one inspection tell of a service's container; `started_at` in seconds since 1970."""
+    """What the listing and one inspection tell of a service's container; `started_at` in seconds since 1970.
+
+    None as well while it has not been inspected yet.
+    """
 
     id: str
     service: str
@@ -31,6 +34,8 @@ class Listing:
 
     seen: SeenServices
     containers: tuple[SeenContainer, ...]
+    is_complete: bool = True
+    """Whether every container was inspected. Where there are many, the next looks bring the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,7 @@ class LiveEngine(Protocol):
     """The engine as a screen needs it. Every method raises EngineUnreachable when the engine does not answer."""
 
     def listing(self) -> Listing:
-        """One listing call; containers that are new or were started again are inspected once."""
+        """One listing call; containers that are new or were started again are inspected once, for a short time."""
         ...
 
     def changes(self) -> Stream[str]:

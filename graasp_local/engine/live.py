@@ -32,6 +32,8 @@ _TELLING_EVENTS = (
     # Writing the gate's flag shows as this one.
     "extract-to-dir",
 )
+_INSPECTING_SECONDS = 0.15
+"""Of one look: hundreds of containers take seconds, and what the listing has is worth showing before."""
 _SHELL = "exec $(command -v bash || command -v sh)"
 
 
@@ -39,6 +41,9 @@ class _Inspected(NamedTuple):
     started_at: float | None
     restarts: int
     image: str
+
+
+_NOT_INSPECTED = _Inspected(None, 0, "")
 
 
 class DockerLive:
@@ -51,8 +56,17 @@ class DockerLive:
 
     def listing(self) -> Listing:
         containers = self._containers()
-        found = tuple(self._seen(c) for c in containers if c["Labels"].get(ONE_OFF_LABEL) != "True")
-        return Listing(seen(containers, self._site.services, self._site.settings_digests), found)
+        until = time.monotonic() + _INSPECTING_SECONDS
+        shown, is_complete = [], True
+        for container in containers:
+            if container["Labels"].get(ONE_OFF_LABEL) == "True":
+                continue
+            found = self._inspected_before(container)
+            if found is None and time.monotonic() < until:
+                found = self._inspect(container)
+            is_complete = is_complete and found is not None
+            shown.append(_as_seen(container, found or _NOT_INSPECTED))
+        return Listing(seen(containers, self._site.services, self._site.settings_digests), tuple(shown), is_complete)
 
     def changes(self) -> _Changes:
         filters = {"type": "container", "event": [*_TELLING_EVENTS], "label": self._project_label}
@@ -124,30 +138,34 @@ class DockerLive:
             if c["Labels"].get(SERVICE_LABEL) == service and c["Labels"].get(ONE_OFF_LABEL) != "True"
         ]
 
-    def _seen(self, container: dict[str, Any]) -> SeenContainer:
-        found = self._inspect_once(container)
-        running = container["State"] in ("running", "paused", "restarting")
-        service = container["Labels"].get(SERVICE_LABEL, "")
-        return SeenContainer(
-            container["Id"], service, found.started_at if running else None, found.restarts, found.image
-        )
+    def _inspected_before(self, container: dict[str, Any]) -> _Inspected | None:
+        return self._inspected.get(_start_of(container))
 
-    def _inspect_once(self, container: dict[str, Any]) -> _Inspected:
-        """Asked again when the state changes; the listing's address is new with every start."""
-        addresses = [n.get("EndpointID", "") for n in container["NetworkSettings"]["Networks"].values()]
-        key = (container["Id"], f"{container['State']} {' '.join(addresses)}")
-        if key not in self._inspected:
-            from docker.errors import APIError
+    def _inspect(self, container: dict[str, Any]) -> _Inspected:
+        from docker.errors import APIError
 
-            with engine_errors():
-                try:
-                    said = self._connected.api.inspect_container(container["Id"])
-                except APIError:  # it is gone since the listing
-                    return _Inspected(None, 0, "")
-            self._inspected = {k: v for k, v in self._inspected.items() if k[0] != container["Id"]}
-            started = _seconds(said["State"]["StartedAt"])
-            self._inspected[key] = _Inspected(started, int(said["RestartCount"]), str(said["Config"]["Image"]))
-        return self._inspected[key]
+        with engine_errors():
+            try:
+                said = self._connected.api.inspect_container(container["Id"])
+            except APIError:  # it is gone since the listing
+                return _NOT_INSPECTED
+        self._inspected = {k: v for k, v in self._inspected.items() if k[0] != container["Id"]}
+        started = _seconds(said["State"]["StartedAt"])
+        found = _Inspected(started, int(said["RestartCount"]), str(said["Config"]["Image"]))
+        self._inspected[_start_of(container)] = found
+        return found
+
+
+def _start_of(container: dict[str, Any]) -> tuple[str, str]:
+    """Another one when the state changes; the listing's address is new with every start."""
+    addresses = [network.get("EndpointID", "") for network in container["NetworkSettings"]["Networks"].values()]
+    return container["Id"], f"{container['State']} {' '.join(addresses)}"
+
+
+def _as_seen(container: dict[str, Any], found: _Inspected) -> SeenContainer:
+    running = container["State"] in ("running", "paused", "restarting")
+    service = container["Labels"].get(SERVICE_LABEL, "")
+    return SeenContainer(container["Id"], service, found.started_at if running else None, found.restarts, found.image)
 
 
 class _Changes:

@@ -46,6 +46,7 @@ class Observer:
         self.live: LiveEngine | None = None
         self._observe: Callable[[ObservedState], ObservedState] | None = None
         self._changes: Stream[str] | None = None
+        self._is_complete = True
 
     def look_again(self) -> None:
         self._dirty.set()
@@ -75,6 +76,8 @@ class Observer:
                 self._dirty.wait(_RETRY_SECONDS)
             else:
                 self._connected.set()
+                if not self._is_complete:
+                    continue
                 self._dirty.wait()
                 # A burst of changes is one look.
                 self.stop.wait(_BURST_SECONDS)
@@ -113,6 +116,7 @@ class Observer:
                 self._edge = self._access.world(site, InterruptionFlag(), lambda _: None).edge
                 self._site = site
             listing = self.live.listing()
+            self._is_complete = listing.is_complete
             observed = ObservedState(listing.seen.services, self._edge.gate(), listing.seen.migrations)
             return site_view(
                 project=settings.project,

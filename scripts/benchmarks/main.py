@@ -60,7 +60,7 @@ def main(words: Sequence[str]) -> None:
         if not quick:
             site.put_back()
             said = subprocess.run(
-                [sys.executable, str(ROOT / "scripts" / "bench-tui"), str(site.directory)],
+                [sys.executable, str(ROOT / "scripts" / "bench-tui"), str(site.directory), "--flood", "--many"],
                 capture_output=True,
                 text=True,
             )

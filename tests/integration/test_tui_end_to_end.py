@@ -130,7 +130,9 @@ def test_a_deployment_that_was_killed_is_put_back_and_another_one_resumed_by_key
         terminal.wait_for("● running", "Version 1.0.0")
 
         # While the UI is open: it shows the walk of the other process, and then that it was killed.
-        kill_deployment_during(site, "start-graasp", watching=lambda: terminal.wait_for("▶ graasp-local deploy", "w Walk"))
+        kill_deployment_during(
+            site, "start-graasp", watching=lambda: terminal.wait_for("▶ graasp-local deploy", "w Walk")
+        )
         terminal.wait_for("c graasp-local resume")
         terminal.keys("c")
         terminal.wait_for("Go on with what was left unfinished", "Go ahead")

@@ -399,7 +399,7 @@ def test_the_filter_narrows_the_log_and_pause_holds_it(access: FakeAccess) -> No
     drive(access, steps)
 
 
-def test_two_hundred_containers_stay_fluid(tmp_path: Path) -> None:
+def test_each_of_two_hundred_containers_can_be_selected(tmp_path: Path) -> None:
     from dataclasses import replace
 
     site = FakeSite().put_into(InfraState.RUNNING)
@@ -407,12 +407,14 @@ def test_two_hundred_containers_stay_fluid(tmp_path: Path) -> None:
         site.services[f"own-{number:03}"] = replace(site.services["redis"], name=f"own-{number:03}")
 
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
-        # Processor time, because the pilot itself waits between keys.
-        began = time.process_time()
-        await pilot.press(*["j"] * 100)
+        seen = {app.selected_service}
+        for _ in range(205):
+            await pilot.press("j")
+            seen.add(app.selected_service)
+        assert seen >= {f"own-{number:03}" for number in range(200)}
+        await press(pilot, "g")
         await press(pilot, "G")
         assert app.selected_service == "nginx"
-        assert time.process_time() - began < 3
 
     drive(FakeAccess(tmp_path / "school", site), steps)
 
