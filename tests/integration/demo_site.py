@@ -57,7 +57,10 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = GIVE_UP_
 
 
 class DemoSite:
-    """One site of its own: project, port and directory are nobody else's. `docker_host` names another engine."""
+    """One site of its own: project, port and directory are nobody else's. `docker_host` names another engine.
+
+    On another engine its networks are out of that engine's pool: scripts/private-engine lets nothing else through.
+    """
 
     def __init__(self, directory: Path, docker_host: str | None = None) -> None:
         self.directory = directory
@@ -65,7 +68,8 @@ class DemoSite:
         self.port = free_port()
         self.project = f"gltest-{uuid.uuid4().hex[:8]}"
         self.run("init", str(directory), "--demo", "--project", self.project, "--port", str(self.port), on_site=False)
-        self._take_little_room()
+        if docker_host is None:
+            self._take_little_room()
 
     def _take_little_room(self) -> None:
         """Small networks out of a wide range: the engine's own pool is used up by a few dozen, and tests share it."""

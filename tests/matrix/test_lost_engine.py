@@ -110,7 +110,9 @@ def test_the_engine_is_killed_while_closed_and_does_not_start_anything(
     record.data = nothing_is_lost(site, before, visitor)
 
 
-@pytest.mark.parametrize("part", CLOSED)
+@pytest.mark.parametrize(
+    "part", [pytest.param(part, marks=[pytest.mark.representative] * (part is Part.MIGRATING)) for part in CLOSED]
+)
 def test_power_is_cut_while_closed(private_engine: PrivateEngine, site: MatrixSite, record: Record, part: Part) -> None:
     record.did = f"power cut, graasp-local included: {part}"
     before = site.data()

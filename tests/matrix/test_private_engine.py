@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable
 
+import pytest
+
 from tests.matrix.matrix_site import MatrixSite
 from tests.matrix.private_engine import PrivateEngine
 
@@ -15,6 +17,7 @@ def bridges() -> set[str]:
     return {link.split(": ")[0] for link in links.stdout.splitlines() if "docker0" in link}
 
 
+@pytest.mark.representative
 def test_the_machine_s_engine_is_not_disturbed(private_engine: PrivateEngine, site: MatrixSite) -> None:
     harm: list[Callable[[], None]] = [
         private_engine.kill,
