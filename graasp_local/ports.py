@@ -63,6 +63,10 @@ class Engine(Protocol):
         """Make the migrate container that `start_migration` will start."""
         ...
 
+    def remove_made_migrations(self) -> None:
+        """Take away what `make_migration` has made and nobody has started."""
+        ...
+
     def set_gate_flag(self, gate: Gate) -> None: ...
     def shut_gate(self) -> None:
         """Let nobody pass, the bypass included, until the flag is set again."""

@@ -222,6 +222,10 @@ class DockerEngine:
         self._site.prepare()
         self.compose.create(("migrate",), version)
 
+    def remove_made_migrations(self) -> None:
+        for container in self._migrations_in(("created",)):
+            DockerMigrationRun(self.client, container["Id"]).remove()
+
     def running_migrations(self) -> tuple[DockerMigrationRun, ...]:
         found = self._migrations_in(("running", "paused"))
         return tuple(DockerMigrationRun(self.client, container["Id"]) for container in found)

@@ -78,8 +78,10 @@ class Performer:
             case Preflight(version=version):
                 yield from check_preflight(world, version)
             case PullImages(version=version):
+                world.engine.remove_made_migrations()  # of other images or settings, by a walk that was cut off
                 yield from pull_missing(world, version)
             case RestoreImages(version=version):
+                world.engine.remove_made_migrations()
                 yield from restore_images(world, version)
             case ReadMigrations():
                 pending = check_forecast(world, step)

@@ -17,7 +17,7 @@ from graasp_local.version import Version
 from tests.matrix.faulty import Point, When
 from tests.matrix.matrix_site import KILLED, MatrixSite
 from tests.matrix.record import Record
-from tests.matrix.verdict import names_the_two_ways, nothing_is_lost, serves
+from tests.matrix.verdict import names_the_two_ways, nothing_is_lost, serves, serves_with_a_migration_made
 from tests.unit.sites import site_in
 
 PLAN = plan_deploy(site_in(InfraState.RUNNING), DeployRequest(Version(1, 1, 0)), Pending(("0002_item_lang",))).steps
@@ -62,7 +62,7 @@ def test_killed_while_open_nothing_was_touched(
     before = site.data()
     with site.visited() as visitor:
         killed(site, record, when, step, halves[step])
-        record.saw = f"as before: {serves(site, '1.0.0')}"
+        record.saw = f"as before: {serves_with_a_migration_made(site, '1.0.0')}"
         site.run("rollback", code=10)
     record.data = nothing_is_lost(site, before, visitor)
 

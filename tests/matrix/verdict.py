@@ -19,6 +19,13 @@ def nothing_is_lost(site: MatrixSite, before: Data, visitor: Visitor | None = No
 
 def serves(site: MatrixSite, version: str) -> str:
     """Running, open, of one version, with nothing unfinished and nothing left over; a visitor is served."""
+    said = serves_with_a_migration_made(site, version)
+    assert site.containers(one_offs=True) == {}
+    return said
+
+
+def serves_with_a_migration_made(site: MatrixSite, version: str) -> str:
+    """The same, but a migrate container that was made and not started may be there: no later walk uses it."""
     # After a fault services may still be on their way up by themselves.
     told = {}
 
@@ -28,7 +35,7 @@ def serves(site: MatrixSite, version: str) -> str:
 
     wait_for(runs, "the site runs")
     assert (told["version"], told["gate"], told["unfinished"], told["drift"]) == (version, "open", None, [])
-    assert site.containers(one_offs=True) == {}
+    assert {found["State"]["Status"] for found in site.containers(one_offs=True).values()} <= {"created"}
     assert site.ask("/api/version", AS_PROGRAM).json()["version"] == f"v{version}"
     return f"running, gate open, {version}"
 

@@ -235,6 +235,8 @@ class FakeEngine:
 
     def make_migration(self, version: Version) -> None: ...
 
+    def remove_made_migrations(self) -> None: ...
+
     def start(self, services: Sequence[str]) -> None:
         self._narrate(f"graasp-local compose -- up --detach {' '.join(services)}")
         self._site.on_start()

@@ -107,6 +107,7 @@ class FakeEngine:
     engine_version: str = "28.0.0"
     orphans: list[FakeMigrationRun] = field(default_factory=list)
     ended_migrations: tuple[str, ...] = ()
+    made_migration: bool = False
     restart_count: int = 0
     no_compose: bool = False
     other_site: str | None = None
@@ -136,6 +137,10 @@ class FakeEngine:
 
     def make_migration(self, version: Version) -> None:
         self._call("make-migration")
+        self.made_migration = True
+
+    def remove_made_migrations(self) -> None:
+        self.made_migration = False
 
     def start(self, services: Sequence[str]) -> None:
         self._start(services, str(self.state.selected() or ""))
@@ -214,6 +219,7 @@ class FakeEngine:
         if self.migration_applies and self.migration_code == 0:
             self.state.applied[:] = [AppliedMigration(m.when, m.sha256) for m in migrations_of(str(version))]
         self.run = FakeMigrationRun(self.migration_code)
+        self.made_migration = False
         return self.run
 
     def running_migrations(self) -> Sequence[MigrationRun]:

@@ -443,6 +443,13 @@ def test_a_migrate_container_that_ended_after_its_walk_was_killed_is_taken_away(
     assert not running.engine.ended_migrations
 
 
+def test_a_migrate_container_that_a_cut_off_walk_made_is_not_used(running: FakeWorld) -> None:
+    running.engine.made_migration = True
+    running.engine.failing["make-migration"] = NeedsYou("The engine refuses.")
+    assert deploy(running).outcome is Outcome.REFUSED
+    assert not running.engine.made_migration
+
+
 @pytest.mark.parametrize("name", TOUCHING)
 def test_a_killed_walk_is_resumed_from_any_step(running: FakeWorld, name: str) -> None:
     killed_at(running, name)
@@ -462,6 +469,7 @@ def test_a_killed_walk_is_rolled_back_from_any_step_before_the_gate_opened(runni
     ended = ended_of(events_of(running, lambda seen: recovery.rollback_plan(running.world, seen)))
     assert ended.exit_code is ExitCode.DONE
     assert as_before(running)
+    assert not running.engine.made_migration
 
 
 @pytest.mark.parametrize("name", TOUCHING)
