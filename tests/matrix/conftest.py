@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -75,7 +78,21 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if report.failed:  # type: ignore[attr-defined]
         item.session.stash[_LAST_FAILED] = True
     if call.when == "call" and file is not None and record is not None:
-        line = {**record.as_json(), "passed": report.passed, "seconds": round(report.duration, 1)}  # type: ignore[attr-defined]
+        line = {
+            **record.as_json(),
+            "passed": report.passed,  # type: ignore[attr-defined]
+            "seconds": round(report.duration, 1),  # type: ignore[attr-defined]
+            "at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),
+            "commit": _commit(),
+        }
         with file.open("a") as results:
             results.write(json.dumps(line) + "\n")
     return report
+
+
+@cache
+def _commit() -> str:
+    """What the cases of this run were seen on, with a `+` where something was changed and not committed."""
+    repository = Path(__file__).parents[2]
+    named = ["git", "-C", str(repository), "describe", "--always", "--exclude=*", "--dirty=+"]
+    return subprocess.run(named, capture_output=True, text=True, check=True).stdout.strip()
