@@ -12,7 +12,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.integration.demo_site import wait_for
+from tests.integration.demo_site import AS_PROGRAM, wait_for
 from tests.matrix.matrix_site import MatrixSite
 from tests.matrix.parts import Part, deploying
 from tests.matrix.private_engine import PrivateEngine
@@ -39,6 +39,15 @@ def stop_all_as_without_live_restore(site: MatrixSite) -> None:
             if container["State"]["Running"]:
                 client.api.kill(container["Id"])
     wait_for(lambda: not site.running(), "the engine has seen that they are off")
+
+
+def wait_until_core_is_found(site: MatrixSite) -> None:
+    """The daemon is nginx's name server: each process of nginx loses one question to it, and asks again after 2 s."""
+    wait_for(
+        lambda: all(site.ask("/api/version", AS_PROGRAM).status == 200 for _ in range(10)),
+        "every process of nginx finds core by its name",
+        20,
+    )
 
 
 def test_power_is_cut_while_open(private_engine: PrivateEngine, site: MatrixSite, record: Record) -> None:
@@ -87,6 +96,7 @@ def test_the_engine_is_killed_while_closed(
         private_engine.start()
         names_the_two_ways(site)
         site.run("rollback")
+        wait_until_core_is_found(site)
         record.saw = f"exit code 21; the engine is started, rollback (exit code 0): {serves(site, '1.0.0')}"
     record.data = nothing_is_lost(site, before, visitor)
 
