@@ -60,6 +60,7 @@ def _look(context: Context) -> dict[str, Any]:
                 "group": service.group.value,
                 "status": service.status.value,
                 "health": service.health.value,
+                "version": service.version or None,
                 "image": service.image,
             }
             for service in observed.services
@@ -83,8 +84,9 @@ def _print(told: dict[str, Any]) -> None:
 
     version = f"version {told['version']}" if told["version"] else "no version deployed yet"
     click.echo(f"{emphasised(told['state'])} · gate {told['gate']} · {version} · {told['url']}")
-    keys = ("service", "group", "status", "health", "image")
-    print_table([key.upper() for key in keys], [[s[key] for key in keys] for s in told["services"]])
+    keys = ("service", "group", "status", "health")
+    rows = [[*(service[key] for key in keys), _image(service)] for service in told["services"]]
+    print_table([key.upper() for key in (*keys, "image")], rows)
     if told["walk"]:
         click.echo(f"At work on this site: {told['walk']}")
     if told["unfinished"]:
@@ -103,3 +105,11 @@ def _print(told: dict[str, Any]) -> None:
         click.echo(f"Last deployment: {last['version']} at {last['at'][:16].replace('T', ' ')} UTC{downtime}.")
     for step in told["next"]:
         click.echo(f"Next: {step}")
+
+
+def _image(service: dict[str, Any]) -> str:
+    """An image that is known by its id alone is told by the version in it, and enough of the id to find it."""
+    image = str(service["image"])
+    if not image.startswith("sha256:"):
+        return image
+    return " ".join(filter(None, (service["version"], f"({image[:19]})")))
