@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.integration.demo_site import DemoSite
-from tests.integration.visitors import REQUESTS_A_SECOND, Visitors
+from tests.integration.visitors import LEAST_REQUESTS_A_SECOND, Visitors
 
 ALLOWED = {
     "visitor": {"app", "redirect", "page", "json"},
@@ -26,7 +26,8 @@ def visited(site: DemoSite, what_happens: Callable[[], object]) -> Visitors:
     for who, allowed in ALLOWED.items():
         assert set(visitors.count(who)) <= allowed, (who, visitors.count(who), visitors.report["details"])
         assert visitors.count(who)
-    assert sum(visitors.count("visitor").values()) > REQUESTS_A_SECOND
+    # A load that was not there proves nothing: about twice as much was begun, and a slow machine may fall behind.
+    assert visitors.requests_a_second() >= LEAST_REQUESTS_A_SECOND
     return visitors
 
 
