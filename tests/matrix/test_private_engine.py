@@ -9,6 +9,7 @@ import pytest
 
 from tests.matrix.matrix_site import MatrixSite
 from tests.matrix.private_engine import PrivateEngine
+from tests.matrix.record import Record
 
 
 def bridges() -> set[str]:
@@ -18,7 +19,8 @@ def bridges() -> set[str]:
 
 
 @pytest.mark.representative
-def test_the_machine_s_engine_is_not_disturbed(private_engine: PrivateEngine, site: MatrixSite) -> None:
+def test_the_machine_s_engine_is_not_disturbed(private_engine: PrivateEngine, site: MatrixSite, record: Record) -> None:
+    record.did = "the private engine is killed, started, cut off as by the power, and started"
     harm: list[Callable[[], None]] = [
         private_engine.kill,
         private_engine.start,
@@ -30,3 +32,4 @@ def test_the_machine_s_engine_is_not_disturbed(private_engine: PrivateEngine, si
         each()
         assert site.ask("/api/version").status == 200
         assert bridges() == before
+    record.saw = "a site on the machine's engine is served after each, and docker0 is the same"
