@@ -214,5 +214,5 @@ class Interruption(Protocol):
     @property
     def requested(self) -> bool: ...
     def acknowledge(self) -> None:
-        """The walk is ending because of it: what is done to end well is not interrupted by the same request."""
+        """The walk is on its way to its end: what is done to end well is not interrupted by any request."""
         ...

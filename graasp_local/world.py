@@ -29,19 +29,25 @@ class SystemClock:
 
 @dataclass
 class InterruptionFlag:
-    """Set by a signal handler, looked at by the walk."""
+    """Set by a signal handler, looked at by the walk. What is done to end well is not interrupted any more."""
 
-    _event: threading.Event = field(default_factory=threading.Event)
+    _asked: threading.Event = field(default_factory=threading.Event)
+    _ending: threading.Event = field(default_factory=threading.Event)
 
     @property
     def requested(self) -> bool:
-        return self._event.is_set()
+        return self._asked.is_set() and not self.is_ending
+
+    @property
+    def is_ending(self) -> bool:
+        """The walk puts the site back, because of a request or because something failed."""
+        return self._ending.is_set()
 
     def request(self) -> None:
-        self._event.set()
+        self._asked.set()
 
     def acknowledge(self) -> None:
-        self._event.clear()
+        self._ending.set()
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, Protocol
@@ -245,21 +245,28 @@ class _Narration:
 
 @contextmanager
 def interruptible(interruption: InterruptionFlag) -> Iterator[None]:
-    """The first ctrl-C or SIGTERM asks for an end at the next safe point; a second one leaves things as they are."""
+    """The first ctrl-C or SIGTERM asks for an end at the next safe point; a second one leaves things as they are.
+
+    A way back that is under way goes on after the first. SIGHUP is what the end of an ssh session sends, often twice,
+    and nobody's impatience: it never leaves things as they are.
+    """
+    presses = 0
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        if interruption.requested:
-            click.echo(
-                "\nLeft as it is. `graasp-local status` says where the site stands, and what to type next.", err=True
-            )
+        nonlocal presses
+        presses += number != signal.SIGHUP
+        if presses > 1 and number != signal.SIGHUP:
+            _say("Left as it is. `graasp-local status` says where the site stands, and what to type next.")
             # At once, without unwinding: what is under way is not waited for.
             import os
 
             os._exit(ExitCode.INTERRUPTED)
+        if interruption.is_ending:
+            _say("The site is being put back, and that is finished. Once more to leave things as they are.")
+            return
         interruption.request()
-        click.echo("\nInterrupted: ending at the next safe point. Once more to leave things as they are.", err=True)
+        _say("Interrupted: ending at the next safe point. Once more to leave things as they are.")
 
-    # A hang-up is what the end of an ssh session sends.
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     previous = {number: signal.signal(number, on_signal) for number in numbers}
     try:
@@ -267,3 +274,9 @@ def interruptible(interruption: InterruptionFlag) -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _say(sentence: str) -> None:
+    # A terminal that was closed cannot be written to; what was under way must not end with that.
+    with suppress(OSError):
+        click.echo(f"\n{sentence}", err=True)

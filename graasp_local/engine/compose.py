@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -122,6 +123,7 @@ class Compose:
 
         site = self._site
         return DockerClient(
+            client_call=_client_call(),
             compose_files=[*site.compose_files],
             compose_env_files=[*self._env_files(candidate)],
             compose_project_directory=site.directory,
@@ -159,6 +161,16 @@ class Compose:
     def _refuse_empty(services: Sequence[str]) -> None:
         if not services:
             raise ValueError("a Compose verb needs at least one service")
+
+
+def _client_call() -> list[str]:
+    """Docker in a session of its own, where the machine can do that (util-linux).
+
+    A terminal sends ctrl-C and its end to every process in its session. They are for graasp-local, which ends at a safe
+    point; a Compose that hears them too would break off in the middle of a step, or of the way back.
+    """
+    own_session = ["setsid"] if shutil.which("setsid") and shutil.which("docker") else []
+    return [*own_session, "docker"]
 
 
 def forget_shell_overrides(site: Site) -> None:

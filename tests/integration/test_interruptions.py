@@ -24,14 +24,18 @@ def open_site(site: DemoSite) -> DemoSite:
     return site
 
 
-def until_step(process: subprocess.Popen[str], name: str) -> None:
-    """Read JSON lines until a step starts."""
+def until_event(process: subprocess.Popen[str], kind: str, name: str | None = None) -> None:
+    """Read JSON lines until there is such an event, of a step of this name."""
     assert process.stdout is not None
     for line in process.stdout:
         event = json.loads(line)
-        if event["event"] == "step-started" and event["name"] == name:
+        if event["event"] == kind and event.get("name") == name:
             return
-    pytest.fail(f"the walk ended before {name}")
+    pytest.fail(f"the walk ended before {kind} {name or ''}")
+
+
+def until_step(process: subprocess.Popen[str], name: str) -> None:
+    until_event(process, "step-started", name)
 
 
 def rest_of(process: subprocess.Popen[str]) -> tuple[dict[str, object], str]:
@@ -81,6 +85,21 @@ def test_a_ctrl_c_while_docker_commands_run_is_an_interruption(open_site: DemoSi
     assert (walk.returncode, ended["outcome"]) == (130, "rolled-back")
     assert open_site.status()["state"] == "running"
     assert open_site.deploy(target)["outcome"] == "done"
+    assert open_site.item_names() == ["kept"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_way_back_goes_on_when_the_terminal_asks_for_the_end(open_site: DemoSite, number: signal.Signals) -> None:
+    """ctrl-C, or the end of an ssh session, is heard by every process of the terminal."""
+    before = open_site.status()["version"]
+    walk = open_site.start("deploy", "--version", "1.3.0-migration-fails", "--json")
+    until_event(walk, "rollback-started")
+    until_step(walk, "start-graasp")
+    os.killpg(walk.pid, number)
+    ended, errors = rest_of(walk)
+    assert "The site is being put back, and that is finished." in errors
+    assert (ended["outcome"], ended["state"], ended["version"]) == ("rolled-back", "running", before)
+    assert walk.returncode == 20
     assert open_site.item_names() == ["kept"]
 
 
