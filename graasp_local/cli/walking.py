@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib import import_module
+from threading import Thread
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
@@ -65,6 +67,7 @@ def walk(
 
     interruption = InterruptionFlag()
     code = ExitCode.UNEXPECTED
+    Thread(target=_load_meanwhile, daemon=True).start()
     with refusals_as_json(wanted=how.as_json):
         finish_rotation(context)
         world = context.world(interruption, (lambda _: None) if how.as_json else narrate_command)
@@ -90,6 +93,15 @@ def walk(
                 if isinstance(event, WalkEnded):
                     code = event.exit_code
     sys.exit(code)
+
+
+def _load_meanwhile() -> None:
+    """Load what every walk needs while the first looks wait for the engine."""
+    # What is missing or broken is told where it is needed.
+    with suppress(Exception):
+        import_module("docker")
+        import_module("python_on_whales")
+        import_module("psycopg")
 
 
 def _say_what_was_left(world: World) -> None:

@@ -57,6 +57,10 @@ class DockerEngine:
     def client(self) -> DockerClient:
         return connect()
 
+    @cached_property
+    def _compose_version(self) -> str:
+        return compose_version()
+
     def facts(self) -> EngineFacts:
         with engine_errors():
             version = self.client.api.version(api_version=False)
@@ -64,7 +68,7 @@ class DockerEngine:
             if is_on_this_machine():
                 root = Path(self.client.api.info()["DockerRootDir"])
                 free = free_bytes(root)
-        return EngineFacts(version["Version"], compose_version(), f"{version['Os']}/{version['Arch']}", free)
+        return EngineFacts(version["Version"], self._compose_version, f"{version['Os']}/{version['Arch']}", free)
 
     def see(self) -> SeenServices:
         return seen(self.containers(), self._site.services, self._site.settings_digests)
@@ -252,7 +256,7 @@ class DockerEngine:
         wait_for_leftovers(self._site.directory)
 
     def require_compose(self) -> None:
-        compose_version()
+        _ = self._compose_version
 
     def other_directory(self) -> str | None:
         """Compose writes the directory into a label; two sites of one project name would share containers."""
