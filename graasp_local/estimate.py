@@ -58,6 +58,7 @@ class Estimate:
     measured: bool
 
     def described(self) -> str:
+        """The end of a sentence that begins with what is closed; for a time that is not zero."""
         basis = (
             "from earlier walks on this site"
             if self.measured
@@ -67,10 +68,13 @@ class Estimate:
 
 
 def estimate_downtime(plan: Plan, seen: Mapping[str, Sequence[float]]) -> Estimate | None:
-    """Seconds between gate closed and gate open; None where the plan does not close and open it again.
+    """Seconds between gate closed and gate open; None where the plan does not close and open it again; 0.0 where it
+    replaces what serves visitors without closing it.
 
     `seen` has, per step name, the seconds it took in earlier walks.
     """
+    if plan.keeps_open:
+        return Estimate(0.0, measured=True)
     closed = [plan.steps[index] for index in plan.closed_span]
     names = [step_name(step) for step in closed]
     if "open-gate" not in names:

@@ -94,7 +94,8 @@ class Probed:
 
 @dataclass(frozen=True, slots=True)
 class WalkEnded:
-    """The last event. `downtime_seconds` is None where the site was not open before the walk, or is not after it.
+    """The last event. `downtime_seconds` is None where the site was not open before the walk, or is not after it; 0.0
+    where it stayed open while what serves visitors was replaced.
 
     It is the prober's where there was one, else the time between closing the gate and opening it.
     """
@@ -183,7 +184,7 @@ def as_lines(event: Event) -> tuple[str, ...]:
 
 def summary(ended: WalkEnded) -> str:
     """One sentence about how a walk ended."""
-    downtime = "" if ended.downtime_seconds is None else f" The site was closed for {ended.downtime_seconds:.1f} s."
+    downtime = _closed_for(ended.downtime_seconds)
     version = f" with version {ended.version}" if ended.version else ""
     match ended.outcome:
         case Outcome.DONE:
@@ -202,6 +203,16 @@ def summary(ended: WalkEnded) -> str:
             return f"Interrupted after {ended.seconds:.1f} s: the site is {ended.state}."
         case _:
             assert_never(ended.outcome)
+
+
+def _closed_for(seconds: float | None) -> str:
+    match seconds:
+        case None:
+            return ""
+        case 0.0:
+            return " Visitors were served all the time."
+        case _:
+            return f" The site was closed for {seconds:.1f} s."
 
 
 def _upgrade_summary(upgrade: Upgrade) -> dict[str, Any]:

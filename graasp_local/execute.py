@@ -83,9 +83,12 @@ def execute(started: WalkStarted, before: ObservedState, circumstances: Circumst
             second = yield from loop.carry_out(recovery.steps)
             state, version, gate = _look(circumstances.observe)
             outcome, code, problem = judge_rollback(recovery, error, second, gate)
-    state, version, _ = _look(circumstances.observe)
+    state, version, gate = _look(circumstances.observe)
     seconds = circumstances.clock.monotonic() - began
-    yield WalkEnded(started.walk, outcome, state, version, loop.downtime, seconds, tuple(loop.ended), code, problem)
+    downtime = loop.downtime
+    if plan.keeps_open and loop.was_never_closed and gate is Gate.OPEN and outcome is not Outcome.REFUSED:
+        downtime = 0.0
+    yield WalkEnded(started.walk, outcome, state, version, downtime, seconds, tuple(loop.ended), code, problem)
 
 
 @dataclass
@@ -97,6 +100,10 @@ class _Loop:
     ended: list[StepEnded] = field(default_factory=list)
     downtime: float | None = None
     _closed_at: float | None = None
+
+    @property
+    def was_never_closed(self) -> bool:
+        return self.site_was_open and self._closed_at is None
 
     def carry_out(self, steps: tuple[Step, ...]) -> Generator[Event, None, GraaspLocalError | None]:
         """Returns the error that ended it, or None."""

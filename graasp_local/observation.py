@@ -10,10 +10,13 @@ from graasp_local.states import Gate, ObservedService, ObservedState, ServiceGro
 
 @dataclass(frozen=True, slots=True)
 class SeenServices:
-    """Containers of a site at one moment: its services, and the names of migration containers that are running."""
+    """Containers of a site at one moment: its services, the names of migration containers that are running, and what
+    stands in for a service.
+    """
 
     services: tuple[ObservedService, ...]
     migrations: tuple[str, ...]
+    handovers: tuple[ObservedService, ...] = ()
 
 
 def observe(see: Callable[[], SeenServices], ask_gate: Callable[[], Gate]) -> ObservedState:
@@ -23,4 +26,4 @@ def observe(see: Callable[[], SeenServices], ask_gate: Callable[[], Gate]) -> Ob
     nginx_is_up = any(
         service.group is ServiceGroup.EDGE and service.status is Status.RUNNING for service in seen.services
     )
-    return ObservedState(seen.services, ask_gate() if nginx_is_up else Gate.UNKNOWN, seen.migrations)
+    return ObservedState(seen.services, ask_gate() if nginx_is_up else Gate.UNKNOWN, seen.migrations, seen.handovers)

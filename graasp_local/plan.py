@@ -12,8 +12,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from graasp_local.migrations import Forecast, Pending
-from graasp_local.plan_parts import closing, edge_is_ready, opening, starts_for, stops_for
+from graasp_local.plan_parts import (
+    closing,
+    edge_is_ready,
+    emptying,
+    handing_back,
+    opening,
+    starts_for,
+    stops_for,
+    without_handover,
+)
 from graasp_local.restoring import Restore
+from graasp_local.rolling_steps import LeadVisitors
 from graasp_local.safety_copy import SafetyCopy
 from graasp_local.server import Upgrade
 from graasp_local.simulate import simulate
@@ -71,6 +81,8 @@ class Plan:
     upgrade: Upgrade | None = None
     restore: Restore | None = None
     """The restore that the plan carries out or undoes."""
+    hint: str = ""
+    """A sentence about another way to the same end; empty where there is none to tell of."""
 
     @property
     def can_be_resumed(self) -> bool:
@@ -83,6 +95,11 @@ class Plan:
         if self.upgrade is not None:
             return f"Postgres {self.upgrade.goal_major}"
         return str(self.version or "")
+
+    @property
+    def keeps_open(self) -> bool:
+        """Whether it replaces what serves visitors while they are served."""
+        return not self.closed_span and any(isinstance(step, LeadVisitors) for step in self.steps)
 
     @property
     def first_touching(self) -> int:
@@ -114,6 +131,14 @@ class Backup(StrEnum):
     LEFT_OUT = "left-out"
 
 
+class Strategy(StrEnum):
+    """How a version takes over: behind a closed gate, or under visitors, which needs that nothing is migrated."""
+
+    WALK = "walk"
+    ROLLING = "rolling"
+    ROLLING_IF_POSSIBLE = "rolling-if-possible"
+
+
 @dataclass(frozen=True, slots=True)
 class DeployRequest:
     """What a person asked for; limits in seconds. `end` is `restricted` to stop behind the gate for a test."""
@@ -124,6 +149,7 @@ class DeployRequest:
     migration_limit: float = 1800.0
     images: ImagesFrom = ImagesFrom.TAGS
     backup: Backup = Backup.TAKEN
+    strategy: Strategy = Strategy.WALK
 
 
 def plan_transition(
@@ -140,13 +166,16 @@ def plan_transition(
     if _gate_must_close(observed, target, stops):
         steps += closing(observed, f"{target} keeps visitors out" if row.gate is Gate.CLOSED else "not all is up yet")
     gate_is_closed = observed.gate is Gate.CLOSED or bool(steps)
-    if gate_is_closed and any(step.group is ServiceGroup.GRAASP for step in stops):
+    if gate_is_closed and (observed.handovers or any(step.group is ServiceGroup.GRAASP for step in stops)):
         steps.append(Drain(drain_limit, "core cuts its requests when it stops"))
+        steps += without_handover(observed)
     steps += stops
     steps += starts
     if row.gate is Gate.OPEN:
         gate_closes = any(isinstance(step, CloseGate) for step in steps)
-        if steps or observed.gate is not Gate.OPEN:
+        if observed.handovers and not gate_is_closed:
+            steps += handing_back(version, drain_limit)
+        elif steps or observed.gate is not Gate.OPEN:
             steps.append(VerifyCore(version, "the gate opens only onto a core that answers"))
         if gate_closes or observed.gate is not Gate.OPEN:
             steps += opening(f"{target} lets visitors in")
@@ -183,8 +212,7 @@ def plan_deploy(
             steps.append(MakeMigration(version, "what can be made before is not made while the site is closed"))
     if observed.gate is not Gate.CLOSED or not edge_is_ready(observed):
         steps += closing(observed, "visitors must not write while the database changes")
-    if not observed.group_is_off(ServiceGroup.GRAASP):
-        steps.append(Drain(request.drain_limit, "core cuts its requests when it stops"))
+    steps += emptying(observed, request.drain_limit)
     steps += stops_for(observed, InfraState.DB_ONLY)
     steps += [
         step
@@ -235,8 +263,7 @@ def plan_rollback(observed: ObservedState, version: Version, snapshot: str | Non
     steps: list[Step] = [RestoreImages(version, MOVED_TAGS)]
     if observed.gate is not Gate.CLOSED or not edge_is_ready(observed):
         steps += closing(observed, "visitors must not meet a site that is being put back")
-    if not observed.group_is_off(ServiceGroup.GRAASP):
-        steps.append(Drain(DRAIN_SECONDS, "core cuts its requests when it stops"))
+    steps += emptying(observed, DRAIN_SECONDS)
     steps += stops_for(observed, InfraState.DB_ONLY)
     steps += [
         step
@@ -271,6 +298,8 @@ def render(plan: Plan) -> str:
     for number, step in enumerate(plan.steps, start=1):
         mark = "closed" if number - 1 in plan.closed_span else ""
         lines.append(f"{number:>2}  {mark:<6}  {title(step):<{width}}  because {step.cause}")
+    if plan.hint:
+        lines.append(plan.hint)
     return "\n".join(lines)
 
 

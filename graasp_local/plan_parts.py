@@ -1,10 +1,12 @@
-"""The parts that plans are put together from: closing and opening the gate, what has to stop, what has to start.
+"""The parts that plans are put together from: closing and opening the gate, what has to stop, what has to start, and
+what becomes of a second container that stands in for a service.
 
 Decides nothing about their order: that is each plan's. Pure.
 """
 
 from __future__ import annotations
 
+from graasp_local.rolling_steps import DrainSide, LeadVisitors, ProveSide, RemoveHandover, Side
 from graasp_local.simulate import simulate
 from graasp_local.states import (
     STOP_ORDER,
@@ -15,7 +17,8 @@ from graasp_local.states import (
     ObservedState,
     ServiceGroup,
 )
-from graasp_local.steps import CloseGate, OpenGate, ProveGate, StartServices, Step, StopServices
+from graasp_local.steps import CloseGate, Drain, OpenGate, ProveGate, StartServices, Step, StopServices, VerifyCore
+from graasp_local.version import Version
 
 
 def closing(observed: ObservedState, cause: str) -> list[Step]:
@@ -35,6 +38,30 @@ def closing(observed: ObservedState, cause: str) -> list[Step]:
 
 def opening(cause: str) -> list[Step]:
     return [OpenGate(cause), ProveGate(Gate.OPEN, "whether visitors get in is proven by asking as one")]
+
+
+def emptying(observed: ObservedState, limit_seconds: float) -> list[Step]:
+    """Behind a closed gate: what is in flight comes to its end, and what stood in for a service goes."""
+    steps: list[Step] = []
+    if observed.handovers or not observed.group_is_off(ServiceGroup.GRAASP):
+        steps.append(Drain(limit_seconds, "core cuts its requests when it stops"))
+    return steps + without_handover(observed)
+
+
+def without_handover(observed: ObservedState) -> list[Step]:
+    """Behind a closed gate, where nobody is led to it."""
+    return [RemoveHandover("it was left while a service was replaced")] if observed.handovers else []
+
+
+def handing_back(version: Version | None, limit_seconds: float) -> list[Step]:
+    """Behind an open gate: visitors are led to the services again before what stood in for them goes."""
+    return [
+        ProveSide(Side.SERVICES, version, "visitors are led only to a core that answers"),
+        LeadVisitors(Side.SERVICES, "the second one was there for the time of the change only"),
+        VerifyCore(version, "what visitors get is proven by asking as they do"),
+        DrainSide(Side.HANDOVER, limit_seconds, "core cuts its requests when it stops"),
+        RemoveHandover("nobody is led to it any more"),
+    ]
 
 
 def needs_start(service: ObservedService) -> bool:

@@ -10,13 +10,12 @@ from dataclasses import dataclass, replace
 
 from graasp_local.data_steps import CheckBackup, LoadDatabase, PutInPlace, TakeOut, UnpackFiles
 from graasp_local.plan import DRAIN_SECONDS, MOVED_TAGS, Plan, plan_transition
-from graasp_local.plan_parts import closing, edge_is_ready, needs_start, opening, starts_for, stops_for
+from graasp_local.plan_parts import closing, edge_is_ready, emptying, needs_start, opening, starts_for, stops_for
 from graasp_local.restoring import Restore
 from graasp_local.server import Way
 from graasp_local.simulate import simulate
 from graasp_local.states import TABLE, Gate, InfraState, ObservedState, ServiceGroup
 from graasp_local.steps import (
-    Drain,
     EndSessions,
     Preflight,
     ProveMigrations,
@@ -57,8 +56,7 @@ def plan_restore(observed: ObservedState, request: RestoreRequest) -> Plan:
         steps += loading
     if observed.gate is not Gate.CLOSED or not edge_is_ready(observed):
         steps += closing(observed, "visitors must not write to what is being replaced")
-    if not observed.group_is_off(ServiceGroup.GRAASP):
-        steps.append(Drain(request.drain_limit, "core cuts its requests when it stops"))
+    steps += emptying(observed, request.drain_limit)
     steps += _down_to_the_database(observed, restore)
     if observed.migrations:
         steps.append(EndSessions("the database that a migration works on is put away"))
@@ -83,8 +81,7 @@ def plan_unrestore(
     steps: list[Step] = [RestoreImages(version, MOVED_TAGS)]
     if observed.gate is not Gate.CLOSED or not edge_is_ready(observed):
         steps += closing(observed, "visitors must not meet a site that is being put back")
-    if not observed.group_is_off(ServiceGroup.GRAASP):
-        steps.append(Drain(DRAIN_SECONDS, "core cuts its requests when it stops"))
+    steps += emptying(observed, DRAIN_SECONDS)
     steps += _down_to_the_database(observed, restore)
     if was_begun:
         steps.append(TakeOut(restore, "what was there before is all kept under another name"))

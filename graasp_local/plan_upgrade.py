@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from graasp_local.plan import Plan, plan_transition
-from graasp_local.plan_parts import closing, edge_is_ready, needs_start
+from graasp_local.plan_parts import closing, edge_is_ready, needs_start, without_handover
 from graasp_local.server import DatabaseServer, Upgrade, Way
 from graasp_local.simulate import simulate
 from graasp_local.states import TABLE, Gate, InfraState, ObservedState, ServiceGroup
@@ -68,6 +68,7 @@ def plan_upgrade_back(observed: ObservedState, request: UpgradeRequest) -> Plan:
     if request.selected.volume != upgrade.source.volume:
         if observed.gate is not Gate.CLOSED or not edge_is_ready(observed):
             steps += closing(observed, "visitors must not meet a site that is being put back")
+        steps += without_handover(observed)
         steps += _stops(observed, f"it is on Postgres {upgrade.target_major}")
         steps += _stop_database(observed, f"the site goes back to Postgres {upgrade.source_major}")
     if request.selected != upgrade.source:
@@ -91,6 +92,7 @@ def _copy(observed: ObservedState, request: UpgradeRequest) -> list[Step]:
         steps += closing(observed, "nobody may write while the databases are copied")
     if observed.gate is Gate.OPEN and not observed.group_is_off(ServiceGroup.GRAASP):
         steps.append(Drain(request.drain_limit, "core cuts its requests when it stops"))
+    steps += without_handover(observed)
     steps += _stops(observed, "its database is on this server")
     if not database_is_on:
         steps += _start_old_server(observed, request)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from graasp_local.states import Gate, Health, ObservedState, ServiceGroup, Status
+from graasp_local.rolling_steps import RemoveHandover, StartHandover
+from graasp_local.states import Gate, Health, ObservedService, ObservedState, ServiceGroup, Status
 from graasp_local.steps import (
     AwaitMigration,
     CloseGate,
@@ -43,6 +44,12 @@ def simulate(observed: ObservedState, steps: Iterable[Step]) -> ObservedState:
                 observed = replace(observed, gate=Gate.OPEN)
             case AwaitMigration() | EndSessions():
                 observed = replace(observed, migrations=())
+            case StartHandover(version=version, services=services):
+                on = (Status.RUNNING, Health.HEALTHY)
+                seconds = (ObservedService(s, ServiceGroup.GRAASP, *on, version=str(version)) for s in services)
+                observed = replace(observed, handovers=tuple(seconds))
+            case RemoveHandover():
+                observed = replace(observed, handovers=())
             case RecordDeployment(version=version):
                 names = tuple(service.name for service in observed.in_group(ServiceGroup.GRAASP) if service.version)
                 observed = observed.with_services(names, Status.RUNNING, Health.HEALTHY, str(version))

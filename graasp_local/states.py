@@ -140,6 +140,8 @@ class ObservedState:
     services: tuple[ObservedService, ...]
     gate: Gate
     migrations: tuple[str, ...] = ()
+    handovers: tuple[ObservedService, ...] = ()
+    """Second containers that stand in for services while these are replaced: they belong to a walk, and to no state."""
 
     def in_group(self, group: ServiceGroup) -> tuple[ObservedService, ...]:
         return tuple(service for service in self.services if service.group is group)
@@ -219,6 +221,10 @@ def differences(observed: ObservedState, state: InfraState) -> tuple[str, ...]:
             found.append(f"{service.name} is {service.described()}, but {state} needs it off.")
     if observed.gate is not row.gate:
         found.append(f"The gate is {observed.gate}, but {state} needs it {row.gate}.")
+    found += [
+        f"A second {second.name} of {second.version} is {second.described()}, left while it was replaced."
+        for second in observed.handovers
+    ]
     if observed.migrations and state is not InfraState.DB_ONLY:
         found.append(f"A migration is running ({', '.join(observed.migrations)}), which belongs to db-only.")
     return tuple(found)
@@ -242,7 +248,7 @@ def classify(observed: ObservedState, left_in: InfraState | None = None) -> Clas
     for state, found in by_state.items():
         if not found:
             return InState(state, lacking(observed, state))
-    if all(service.status is Status.ABSENT for service in observed.services):
+    if all(service.status is Status.ABSENT for service in observed.services) and not observed.handovers:
         return Absent()
     if left_in is not None:
         return Drifted(left_in, by_state[left_in])

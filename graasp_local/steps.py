@@ -19,6 +19,16 @@ from graasp_local.data_steps import (
     data_step_title,
 )
 from graasp_local.migrations import Forecast
+from graasp_local.rolling_steps import (
+    DrainSide,
+    LeadVisitors,
+    ProveSide,
+    RemoveHandover,
+    RollingStep,
+    StartHandover,
+    rolling_step_name,
+    rolling_step_title,
+)
 from graasp_local.states import Gate, ServiceGroup
 from graasp_local.upgrade_steps import (
     CheckUpgrade,
@@ -240,6 +250,7 @@ Step = (
     | RecordDeployment
     | UpgradeStep
     | DataStep
+    | RollingStep
 )
 
 READ_ONLY = (
@@ -313,6 +324,8 @@ def step_name(step: Step) -> str:
             return "record"
         case CheckBackup() | LoadDatabase() | UnpackFiles() | PutInPlace() | TakeOut():
             return data_step_name(step)
+        case StartHandover() | ProveSide() | LeadVisitors() | DrainSide() | RemoveHandover():
+            return rolling_step_name(step)
         case _:  # what is left, to the type checker too
             return upgrade_step_name(step)
 
@@ -368,6 +381,8 @@ def title(step: Step) -> str:
             return f"record {version} as deployed"
         case CheckBackup() | LoadDatabase() | UnpackFiles() | PutInPlace() | TakeOut():
             return data_step_title(step)
+        case StartHandover() | ProveSide() | LeadVisitors() | DrainSide() | RemoveHandover():
+            return rolling_step_title(step)
         case _:  # what is left, to the type checker too
             return upgrade_title(step)
 

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 
 from graasp_local.data_ports import Databases, Transfers
+from graasp_local.handover_ports import Handovers
 from graasp_local.observation import observe
 from graasp_local.ports import Clock, Database, Edge, Engine, Interruption
 from graasp_local.server_ports import Servers
@@ -63,6 +64,7 @@ class World:
     databases: Databases
     transfers: Transfers
     servers: Servers
+    handovers: Handovers
 
     def observe(self) -> ObservedState:
         """The site as it is just now: one listing of containers, and one request to the gate if nginx is up."""

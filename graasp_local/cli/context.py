@@ -40,6 +40,7 @@ class Context:
         return engine_for(self.site, narrate)
 
     def world(self, interruption: InterruptionFlag, narrate: Callable[[str], None] = lambda _: None) -> World:
+        from graasp_local.engine.handover import DockerHandovers
         from graasp_local.engine.http_edge import HttpEdge
         from graasp_local.engine.servers import DockerServers
         from graasp_local.engine.transfers import DockerTransfers
@@ -69,6 +70,7 @@ class Context:
             interruption=interruption,
             databases=PostgresDatabases(address, settings.postgres_password),
             transfers=DockerTransfers(self.site, engine, narrate),
+            handovers=DockerHandovers(self.site, engine),
         )
 
     def prober(self, on_change: Callable[[Change], None] = lambda _: None) -> EdgeProber:

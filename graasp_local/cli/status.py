@@ -101,7 +101,8 @@ def _print(told: dict[str, Any]) -> None:
         click.echo(f"- {sentence}")
     if told["last_deployment"]:
         last = told["last_deployment"]
-        downtime = "" if last["downtime_seconds"] is None else f", closed for {last['downtime_seconds']:.1f} s"
+        seconds = last["downtime_seconds"]
+        downtime = "" if seconds is None else f", closed for {seconds:.1f} s" if seconds else ", without closing"
         click.echo(f"Last deployment: {last['version']} at {last['at'][:16].replace('T', ' ')} UTC{downtime}.")
     for step in told["next"]:
         click.echo(f"Next: {step}")

@@ -158,6 +158,7 @@ def _show_dry_run(world: World, plan: Plan, how: How) -> None:
             "event": "plan",
             **{key: started[key] for key in ("target", "version", "plan")},
             "estimated_downtime_seconds": round(estimate.seconds, 1) if estimate else None,
+            "hint": plan.hint,
         }
     )
 
@@ -167,7 +168,9 @@ def _show_plan(world: World, plan: Plan, *, err: bool = True) -> None:
 
     click.echo(render(plan), err=err)
     estimate = walks.downtime_estimate(world, plan)
-    if estimate is not None:
+    if plan.keeps_open:
+        click.echo("Visitors stay served: the site is not closed.", err=err)
+    elif estimate is not None:
         click.echo(f"The site will be closed for {estimate.described()}.", err=err)
 
 

@@ -84,17 +84,27 @@ class Compose:
         candidate: Version | DatabaseServer,
         labels: dict[str, str],
         publish: Sequence[tuple[str, int]] = (),
+        name: str = "",
     ) -> str:
         """Start a one-off container and return its id; it keeps running when this process ends.
+
+        Without a `name` it gets one from Compose.
 
         `publish` has an address of this machine, with `:` after it for any free port, for a port of the container.
         """
         published = [f"--publish={address}:{port}" for address, port in publish]
-        self._say("run", "--detach", "--no-deps", *published, service, candidate=candidate)
+        named = ["--name", name] if name else []
+        self._say("run", "--detach", "--no-deps", *published, *named, service, candidate=candidate)
 
         def start(compose: Any) -> Container:
             container: Container = compose.run(
-                service, detach=True, dependencies=False, tty=False, labels=labels, publish=[*publish]
+                service,
+                detach=True,
+                dependencies=False,
+                tty=False,
+                labels=labels,
+                publish=[*publish],
+                name=name or None,
             )
             return container
 

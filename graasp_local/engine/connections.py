@@ -1,7 +1,8 @@
 """How many requests nginx is working on, read from its table of TCP connections.
 
 nginx opens one connection to core for each request or websocket. Websockets take one hop more, over the loopback
-port WEBSOCKET_PORT (nginx/templates), so that they can be told apart and are not waited for. Pure.
+port (nginx/templates), so that they can be told apart and are not waited for; a second core that stands in for core has
+such a port of its own. Pure.
 """
 
 from __future__ import annotations
@@ -11,21 +12,27 @@ from collections.abc import Collection
 
 CORE_PORT = 3000
 WEBSOCKET_PORT = 8081
+HANDOVER_WEBSOCKET_PORT = 8082
 _ESTABLISHED = "01"
 
 
-def requests_in_flight(tcp_table: str, core_addresses: Collection[str]) -> int:
-    """Count from the text of /proc/net/tcp, as nginx's container sees it."""
-    core = {_as_in_table(address, CORE_PORT) for address in core_addresses}
-    websocket_hop = _as_in_table("127.0.0.1", WEBSOCKET_PORT)
-    to_core = websockets = 0
+def requests_in_flight(
+    tcp_table: str, backends: Collection[tuple[str, int]], websocket_ports: Collection[int] = (WEBSOCKET_PORT,)
+) -> int:
+    """Count from the text of /proc/net/tcp, as nginx's container sees it: requests to these addresses and ports.
+
+    `websocket_ports` are those of the hops by which websockets get there.
+    """
+    served = {_as_in_table(address, port) for address, port in backends}
+    hops = {_as_in_table("127.0.0.1", port) for port in websocket_ports}
+    connected = websockets = 0
     for line in tcp_table.splitlines()[1:]:
         fields = line.split()
         if len(fields) < 4 or fields[3] != _ESTABLISHED:
             continue
-        to_core += fields[2] in core
-        websockets += fields[2] == websocket_hop
-    return max(0, to_core - websockets)
+        connected += fields[2] in served
+        websockets += fields[2] in hops
+    return max(0, connected - websockets)
 
 
 def _as_in_table(address: str, port: int) -> str:

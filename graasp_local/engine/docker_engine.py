@@ -48,7 +48,7 @@ class DockerEngine:
 
     def __init__(self, site: Site, narrate: Callable[[str], None]) -> None:
         self._site = site
-        self._narrate = narrate
+        self.narrate = narrate
         self.compose = Compose(site, narrate)
         self._images: dict[Version, Mapping[str, str]] = {}
         self._versioned: dict[Version, tuple[str, ...]] = {}
@@ -86,14 +86,14 @@ class DockerEngine:
     def start_made(self, services: Sequence[str]) -> None:
         """Start containers that were made by `make` in this walk."""
         found = self._containers_of(services)
-        self._narrate(shlex.join(["docker", "start", *(_name(container) for container in found)]))
+        self.narrate(shlex.join(["docker", "start", *(_name(container) for container in found)]))
         with engine_refusals():
             together(lambda container: self.client.api.start(container["Id"]), found)
 
     def stop(self, services: Sequence[str]) -> None:
         """Stop these services together; a paused one is let run first, since it could not even hear the signal."""
         found = [container for container in self._containers_of(services) if container["State"] in UP]
-        self._narrate(shlex.join(["docker", "stop", *(_name(container) for container in found)]))
+        self.narrate(shlex.join(["docker", "stop", *(_name(container) for container in found)]))
         with engine_refusals():
             for container in found:
                 if container["State"] == "paused":
@@ -103,12 +103,12 @@ class DockerEngine:
 
     def set_gate_flag(self, gate: Gate) -> None:
         """Write the flag into nginx's volume; makes nginx's container, without starting it, where there is none."""
-        self._write_gate_files(gate_flag.flag_archive(gate))
+        self.write_gate_files(gate_flag.flag_archive(gate))
 
     def shut_gate(self) -> None:
-        self._write_gate_files(gate_flag.shut_archive())
+        self.write_gate_files(gate_flag.shut_archive())
 
-    def _write_gate_files(self, archive: bytes) -> None:
+    def write_gate_files(self, archive: bytes) -> None:
         edge = tuple(service.name for service in self._site.services if service.group is ServiceGroup.EDGE)
         found = self._containers_of(edge)
         if not found:
@@ -121,21 +121,27 @@ class DockerEngine:
                     self.client.api.put_archive(container["Id"], gate_flag.GATE_DIRECTORY, archive)
 
     def requests_in_flight(self) -> int:
-        containers = self.containers()
-        core = [container for container in containers if container["Labels"].get(SERVICE_LABEL) == "core"]
+        """Of core, and of a second core that stands in for it."""
         addresses = [
-            network["IPAddress"]
-            for container in core
+            (network["IPAddress"], connections.CORE_PORT)
+            for container in self.containers()
+            if container["Labels"].get(SERVICE_LABEL) == "core"
             for network in container["NetworkSettings"]["Networks"].values()
             if network["IPAddress"]
         ]
-        edge = [c for c in containers if c["Labels"].get(GROUP_LABEL) == "edge" and c["State"] == "running"]
-        if not edge or not addresses:
-            return 0
+        table = self.nginx_connections() if addresses else ""
+        hops = (connections.WEBSOCKET_PORT, connections.HANDOVER_WEBSOCKET_PORT)
+        return connections.requests_in_flight(table, addresses, hops) if table else 0
+
+    def nginx_connections(self) -> str:
+        """The table of TCP connections of nginx's container; empty while it is not running."""
+        edge = [c for c in self.containers() if c["Labels"].get(GROUP_LABEL) == "edge" and c["State"] == "running"]
+        if not edge:
+            return ""
         with engine_errors():
             command = self.client.api.exec_create(edge[0]["Id"], ["cat", "/proc/net/tcp"])
-            table = self.client.api.exec_start(command["Id"])
-        return connections.requests_in_flight(table.decode(), addresses)
+            table: bytes = self.client.api.exec_start(command["Id"])
+        return table.decode()
 
     def recent_log(self, service: str, lines: int, since: float | None = None) -> tuple[str, ...]:
         found = self._containers_of((service,))
@@ -180,7 +186,7 @@ class DockerEngine:
             return images.has_image(self.client, reference)
 
     def pull_image(self, reference: str) -> Iterator[str]:
-        self._narrate(f"docker pull {reference}")
+        self.narrate(f"docker pull {reference}")
         with engine_errors():
             yield from pull(self.client, reference)
 
@@ -212,7 +218,7 @@ class DockerEngine:
         """Start the migrate container, detached: the one that was made for this version, else a new one."""
         for made in self._migrations_in(("created",)):
             if made["Labels"].get(VERSION_LABEL) == str(version):
-                self._narrate(shlex.join(["docker", "start", _name(made)]))
+                self.narrate(shlex.join(["docker", "start", _name(made)]))
                 run = DockerMigrationRun(self.client, made["Id"])
                 run.start()
                 return run

@@ -1,7 +1,10 @@
-"""The files that open and shut the gate, written through the engine so that the engine may be on another host.
+"""The files that open and shut the gate and say whom visitors are led to.
+
+They are written through the engine, so that the engine may be on another host.
 
 A regular file named `open` opens the gate; anything else, or nothing, keeps it closed. One named `shut` shuts it for
-the bypass too. Taking a file away puts a dangling symbolic link in its place, since the engine's API can copy into a
+the bypass too. One named `handover` leads visitors to the second core that stands in for core; without it they are led
+to core. Taking a file away puts a dangling symbolic link in its place, since the engine's API can copy into a
 container but not delete. All of it works on a container that is stopped, and on a read-only one.
 """
 
@@ -10,21 +13,31 @@ from __future__ import annotations
 import io
 import tarfile
 
+from graasp_local.rolling_steps import Side
 from graasp_local.states import Gate
 
 GATE_DIRECTORY = "/var/lib/graasp-gate"
 _OPEN = "open"
 _SHUT = "shut"
+_HANDOVER = "handover"
 
 
 def flag_archive(gate: Gate) -> bytes:
-    """The archive to unpack in GATE_DIRECTORY for a gate that is open or closed; either way it is not shut."""
-    return _archive(_there(_OPEN) if gate is Gate.OPEN else _away(_OPEN), _away(_SHUT))
+    """The archive to unpack in GATE_DIRECTORY for a gate that is open or closed.
+
+    Either way it is not shut, and leads to core itself.
+    """
+    return _archive(_there(_OPEN) if gate is Gate.OPEN else _away(_OPEN), _away(_SHUT), _away(_HANDOVER))
 
 
 def shut_archive() -> bytes:
     """The same for a gate that nobody passes until it is opened or closed again."""
     return _archive(_there(_SHUT))
+
+
+def leading_archive(to: Side) -> bytes:
+    """The same for whom visitors are led to; the gate stays as it is."""
+    return _archive(_there(_HANDOVER) if to is Side.HANDOVER else _away(_HANDOVER))
 
 
 def _archive(*members: tarfile.TarInfo) -> bytes:

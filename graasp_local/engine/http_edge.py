@@ -6,7 +6,7 @@ Whether the gate is open is what these answers say, not what a flag says.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -88,18 +88,11 @@ class HttpEdge:
         return tuple(failures)
 
     def core(self) -> CoreAnswer | None:
-        """Before Graasp 2.10.4 the routes have no /api; `maintenance/next` is 500 on an unmigrated database."""
-        from graasp_local.ports import CoreAnswer
-        from graasp_local.version import version_said_by_core
+        def ask(path: str) -> tuple[int, str] | None:
+            answer = self.ask(path, {**_AS_PROGRAM, **self.bypass})
+            return None if answer is None else (answer.status, answer.body)
 
-        for prefix in ("/api", ""):
-            said = self.ask(f"{prefix}/version", {**_AS_PROGRAM, **self.bypass})
-            if said is not None and said.status == 200:
-                smoke = self.ask(f"{prefix}/maintenance/next", {**_AS_PROGRAM, **self.bypass})
-                return CoreAnswer(version_said_by_core(said.body), smoke is not None and smoke.status == 200)
-            if said is None or said.status != 404:
-                return None
-        return None
+        return core_answer(ask)
 
     def ask(self, path: str, headers: Mapping[str, str]) -> Answer | None:
         """One GET; None if nobody answers in time."""
@@ -108,3 +101,23 @@ class HttpEdge:
                 return plain_http.get(connection, self.host, path, headers, plain_http.LONGEST_BYTES)
         except (OSError, plain_http.NotHttpError):
             return None
+
+
+def core_answer(ask: Callable[[str], tuple[int, str] | None]) -> CoreAnswer | None:
+    """What core says of itself, wherever it is asked: `ask` gets a path, and returns status and body, or None.
+
+    Before Graasp 2.10.4 the routes have no /api; `maintenance/next` is 500 on an unmigrated database.
+    """
+    from graasp_local.ports import CoreAnswer
+    from graasp_local.version import version_said_by_core
+
+    for prefix in ("/api", ""):
+        match ask(f"{prefix}/version"):
+            case (200, said):
+                smoke = ask(f"{prefix}/maintenance/next")
+                return CoreAnswer(version_said_by_core(said), smoke is not None and smoke[0] == 200)
+            case (404, _):
+                continue
+            case _:
+                return None
+    return None

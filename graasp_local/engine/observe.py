@@ -15,6 +15,8 @@ from graasp_local.states import Health, ObservedService, ServiceGroup, Status
 SERVICE_LABEL = "com.docker.compose.service"
 DIRECTORY_LABEL = "com.docker.compose.project.working_dir"
 ONE_OFF_LABEL = "com.docker.compose.oneoff"
+HANDOVER_LABEL = "org.graasp.handover"
+"""On a second container that stands in for a service while it is replaced."""
 
 # With several containers of one service the one that is worst off speaks for it.
 _WORST_FIRST = (
@@ -37,6 +39,7 @@ def seen(
     """
     found: dict[str, list[ObservedService]] = {}
     migrations = []
+    handovers = []
     for container in containers:
         service = _observed(container, settings_digests)
         if service is None:
@@ -44,6 +47,8 @@ def seen(
         if service.group is ServiceGroup.MIGRATION:
             if service.status in (Status.RUNNING, Status.PAUSED):
                 migrations.append(container["Names"][0].lstrip("/"))
+        elif HANDOVER_LABEL in container["Labels"]:
+            handovers.append(service)
         elif container["Labels"].get(ONE_OFF_LABEL) != "True":
             found.setdefault(service.name, []).append(service)
     services = []
@@ -55,7 +60,8 @@ def seen(
         services.append(_worst(present) if present else absent)
     # What runs under the project's name without being defined any more still counts for its group.
     services += [_worst(left) for left in found.values()]
-    return SeenServices(tuple(services), tuple(sorted(migrations)))
+    seconds = sorted(handovers, key=lambda second: second.name)
+    return SeenServices(tuple(services), tuple(sorted(migrations)), tuple(seconds))
 
 
 def _observed(container: Mapping[str, Any], settings_digests: Collection[str]) -> ObservedService | None:

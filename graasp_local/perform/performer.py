@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from graasp_local.backup.keep import let_old_ones_go
 from graasp_local.data_steps import CheckBackup, LoadDatabase, PutInPlace, TakeOut, UnpackFiles
@@ -13,11 +13,14 @@ from graasp_local.perform.backing_up import see_to_backup
 from graasp_local.perform.having_images import pull_missing, restore_images
 from graasp_local.perform.migrating import await_migrations, check_forecast, end_migrations, run_migration
 from graasp_local.perform.preflight import check_preflight
+from graasp_local.perform.proving import POLL_SECONDS, core_failures, prove
 from graasp_local.perform.restoring import perform_data_step, tidy_up
+from graasp_local.perform.rolling import perform_rolling
 from graasp_local.perform.starting import make_missing_databases, wait_until_on
 from graasp_local.perform.upgrading import perform_upgrade
 from graasp_local.perform.written_snapshot import drop_written_but, load_snapshot, write_snapshot
 from graasp_local.pins import as_images
+from graasp_local.rolling_steps import DrainSide, LeadVisitors, ProveSide, RemoveHandover, StartHandover
 from graasp_local.selection import Release
 from graasp_local.states import Gate
 from graasp_local.steps import (
@@ -48,10 +51,6 @@ from graasp_local.steps import (
 from graasp_local.version import Version
 from graasp_local.walk_records import read_walks, was_restored_before
 from graasp_local.world import World
-
-_PROOF_SECONDS = 10.0
-_POLL_SECONDS = 0.05
-
 
 _NOTHING_MADE: tuple[tuple[str, ...], Version | None] = ((), None)
 """Services whose containers were made and not started yet, and for which version."""
@@ -91,12 +90,17 @@ class Performer:
                 yield from see_to_backup(world, step)
             case CheckBackup() | LoadDatabase() | UnpackFiles() | PutInPlace() | TakeOut():
                 yield from perform_data_step(world, step)
+            case RemoveHandover():
+                yield from perform_rolling(world, step)
+                self._end_shutting()
+            case StartHandover() | ProveSide() | LeadVisitors() | DrainSide():
+                yield from perform_rolling(world, step)
             case CloseGate():
                 world.engine.set_gate_flag(Gate.CLOSED)
             case OpenGate():
                 world.engine.set_gate_flag(Gate.OPEN)
             case ProveGate(gate=gate):
-                self._await(lambda: world.edge.gate_failures(gate), f"The gate is not proven to be {gate}")
+                prove(world, lambda: world.edge.gate_failures(gate), f"The gate is not proven to be {gate}")
             case Drain(limit_seconds=limit):
                 yield from self._drain(limit)
             case StopServices(services=services):
@@ -137,7 +141,11 @@ class Performer:
             case SelectVersion(version=version):
                 world.site.select(Release(version, as_images(world.engine.pins(version))))
             case VerifyCore(version=expected):
-                self._await(lambda: self._core_failures(expected), "Core is not as it should be")
+                prove(
+                    world,
+                    lambda: core_failures(world.edge.core(), expected, "through nginx"),
+                    "Core is not as it should be",
+                )
             case RecordDeployment(version=version):
                 record_deployment(world.site.deployments_file, version, world.clock.now(), world.engine.pins(version))
                 yield from self._drop_old_snapshots()
@@ -146,28 +154,6 @@ class Performer:
                     yield from tidy_up(world, self._restore_number)
             case _:  # what is left, to the type checker too
                 yield from perform_upgrade(world, step)
-
-    def _await(self, failures: Callable[[], tuple[str, ...]], what: str) -> None:
-        """Ask until nothing is wrong any more, for a bounded time."""
-        clock = self._world.clock
-        deadline = clock.monotonic() + _PROOF_SECONDS
-        while found := failures():
-            if clock.monotonic() >= deadline:
-                raise NeedsYou(f"{what}: {' '.join(found)}")
-            if self._world.interruption.requested:
-                raise Interrupted(f"Interrupted while waiting: {' '.join(found)}")
-            clock.sleep(_POLL_SECONDS)
-
-    def _core_failures(self, expected: Version | None) -> tuple[str, ...]:
-        answer = self._world.edge.core()
-        if answer is None:
-            return ("Core does not answer through nginx.",)
-        failures = []
-        if expected is not None and answer.version != str(expected):
-            failures.append(f"Core says that it is version {answer.version or '(nothing)'}, not {expected}.")
-        if not answer.database_is_usable:
-            failures.append("Core does not find its tables in the database: was a version ever deployed here?")
-        return tuple(failures)
 
     def _drain(self, limit: float) -> Iterator[str]:
         """A request still running at the limit is cut when core stops; that is said, not hidden.
@@ -185,7 +171,7 @@ class Performer:
             if self._world.interruption.requested:
                 self._end_shutting()
                 raise Interrupted("Interrupted while requests in flight were finishing.")
-            clock.sleep(_POLL_SECONDS)
+            clock.sleep(POLL_SECONDS)
 
     def _end_shutting(self) -> None:
         if self._gate_is_shut:

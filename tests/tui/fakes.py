@@ -10,12 +10,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from graasp_local.errors import ConfigurationError, EngineUnreachable, Refused
+from graasp_local.handover_ports import Memory
 from graasp_local.init_site import init_site
 from graasp_local.live import AvailableVersion, AvailableVersions, Listing, SeenContainer, Usage
 from graasp_local.migrations import AppliedMigration, ImageMigration
 from graasp_local.observation import SeenServices
 from graasp_local.pins import Pin
 from graasp_local.ports import CoreAnswer, EngineFacts, ImageFact, Interruption, MigrationRun
+from graasp_local.rolling_steps import Side
 from graasp_local.site import Site
 from graasp_local.states import TABLE, Gate, Health, InfraState, ObservedService, ServiceGroup, Status
 from graasp_local.version import Version
@@ -381,6 +383,35 @@ class FakeClock:
         threading.Event().wait(0.002)
 
 
+class FakeHandovers:
+    """No second core is ever started here."""
+
+    def visited(self) -> tuple[str, ...]:
+        return ("core",)
+
+    def edge_can_lead(self) -> bool:
+        return False
+
+    def memory(self) -> Memory:
+        return Memory(0, None)
+
+    def start(self, version: Version, services: Sequence[str]) -> None:
+        raise NotImplementedError
+
+    def core(self, side: Side) -> CoreAnswer | None:
+        return None
+
+    def lead_visitors(self, to: Side) -> None: ...
+
+    def requests_in_flight(self, side: Side) -> int:
+        return 0
+
+    def recent_log(self, service: str, lines: int) -> tuple[str, ...]:
+        return ()
+
+    def remove(self) -> None: ...
+
+
 class FakeAccess:
     """Reaches a fake site whose files are in a directory of the test's own."""
 
@@ -408,6 +439,7 @@ class FakeAccess:
             databases,
             FakeTransfers(databases),
             fake_servers(lambda: site.database_server, []),
+            FakeHandovers(),
         )
 
     def live(self, site: Site) -> FakeLive:

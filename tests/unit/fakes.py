@@ -13,11 +13,13 @@ from graasp_local.migrations import AppliedMigration, ImageMigration
 from graasp_local.observation import SeenServices
 from graasp_local.pins import Pin
 from graasp_local.ports import CoreAnswer, EngineFacts, ImageFact, MigrationRun
+from graasp_local.rolling_steps import Side
 from graasp_local.server_ports import Servers
 from graasp_local.states import Gate, Health, ObservedState, ServiceGroup, Status
 from graasp_local.version import Version
 from graasp_local.world import InterruptionFlag, World
 from tests.unit.fake_data import FakeDatabases, FakeTransfers
+from tests.unit.fake_handovers import FakeHandovers
 from tests.unit.fake_servers import FakeContents, FakeServers
 from tests.unit.sites import VERSIONED, new_site
 
@@ -59,6 +61,8 @@ class FakeSiteState:
     applied: list[AppliedMigration] = field(default_factory=list)
     selected: Callable[[], Version | None] = lambda: None
     calls: list[str] = field(default_factory=list)
+    leads_to: Side = Side.SERVICES
+    """Whom nginx leads visitors to."""
 
     def gate(self) -> Gate:
         edge = self.observed.in_group(ServiceGroup.EDGE)
@@ -126,7 +130,8 @@ class FakeEngine:
         return EngineFacts(self.engine_version, "2.40.0", "linux/amd64", self.free_bytes)
 
     def see(self) -> SeenServices:
-        return SeenServices(self.state.observed.services, self.state.observed.migrations)
+        observed = self.state.observed
+        return SeenServices(observed.services, observed.migrations, observed.handovers)
 
     def make(self, services: Sequence[str], version: Version) -> None:
         self._call("make", *services)
@@ -162,6 +167,7 @@ class FakeEngine:
     def set_gate_flag(self, gate: Gate) -> None:
         self._call(f"flag-{gate}")
         self.state.flag = gate
+        self.state.leads_to = Side.SERVICES
 
     def shut_gate(self) -> None:
         self._call("shut")
@@ -262,7 +268,9 @@ class FakeEdge:
         return () if self.gate() is gate else (f"nginx answers that the gate is {self.gate()}.",)
 
     def core(self) -> CoreAnswer | None:
-        core = next(service for service in self.state.observed.services if service.name == "core")
+        behind = self.state.leads_to is Side.HANDOVER
+        there = self.state.observed.handovers if behind else self.state.observed.services
+        core = next(service for service in there if service.name == "core")
         said = self.says or self.says_instead.get(core.version, core.version)
         return CoreAnswer(said, self.database_is_usable) if core.is_on else None
 
@@ -341,6 +349,7 @@ class FakeWorld:
         self.state.selected = lambda: site.selected_version
         self.engine = FakeEngine(self.state)
         self.edge = FakeEdge(self.state)
+        self.handovers = FakeHandovers(self.state)
         self.database = FakeDatabase(self.state)
         self.clock = FakeClock()
         self.interruption = InterruptionFlag()
@@ -361,6 +370,7 @@ class FakeWorld:
             self.databases,
             self.transfers,
             servers,
+            self.handovers,
         )
 
     def dumps(self) -> list[Path]:

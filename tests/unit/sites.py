@@ -64,4 +64,13 @@ def observed_sites(draw: st.DrawFn) -> ObservedState:
         )
     edge_is_on = next(service for service in services if service.group is ServiceGroup.EDGE).is_on
     gate = draw(st.sampled_from(Gate)) if edge_is_on else Gate.UNKNOWN
-    return ObservedState(tuple(services), gate)
+    handovers = draw(st.sampled_from([(), (), second_cores()[0:1], second_cores()[1:2]]))
+    return ObservedState(tuple(services), gate, handovers=handovers)
+
+
+def second_cores() -> tuple[ObservedService, ...]:
+    """What may be left besides core while it was replaced: one that serves, one that never will."""
+    healths = (Health.HEALTHY, Health.UNHEALTHY)
+    return tuple(
+        ObservedService("core", ServiceGroup.GRAASP, Status.RUNNING, health, version="1.2.0") for health in healths
+    )

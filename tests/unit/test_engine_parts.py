@@ -109,19 +109,20 @@ TCP_TABLE = """\
 
 def test_requests_are_connections_to_core_less_the_websockets() -> None:
     # Two established to core at 172.18.0.5, one of them a websocket; one is closing; one goes to umami.
-    assert requests_in_flight(TCP_TABLE, ["172.18.0.5"]) == 1
+    assert requests_in_flight(TCP_TABLE, [("172.18.0.5", 3000)]) == 1
 
 
 def test_nothing_is_in_flight_to_a_core_that_is_elsewhere() -> None:
-    assert requests_in_flight(TCP_TABLE, ["172.18.0.9"]) == 0
+    assert requests_in_flight(TCP_TABLE, [("172.18.0.9", 3000)]) == 0
 
 
 @pytest.mark.parametrize("gate", [Gate.OPEN, Gate.CLOSED])
 def test_only_a_regular_file_opens_the_gate(gate: Gate) -> None:
     with tarfile.open(fileobj=io.BytesIO(flag_archive(gate))) as archive:
-        opening, shutting = archive.getmembers()
+        opening, shutting, leading = archive.getmembers()
     assert (opening.name, opening.isreg()) == ("open", gate is Gate.OPEN)
     assert (shutting.name, shutting.isreg()) == ("shut", False)
+    assert (leading.name, leading.isreg()) == ("handover", False)
     with tarfile.open(fileobj=io.BytesIO(shut_archive())) as archive:
         (shut,) = archive.getmembers()
     assert (shut.name, shut.isreg()) == ("shut", True)

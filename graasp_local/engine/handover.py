@@ -1,0 +1,164 @@
+"""Second containers that stand in for services while these are replaced, as handover_ports.Handovers wants them.
+
+Each is a one-off container of the same service, so that it has the settings, limits and networks that the site gives
+to it. It does not have the service's name in the network: nginx finds it by its own, and only while a flag beside the
+gate's says so.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from graasp_local.engine import connections, gate_flag
+from graasp_local.engine.addresses import is_on_this_machine
+from graasp_local.engine.client import engine_errors, engine_refusals
+from graasp_local.engine.docker_engine import DockerEngine
+from graasp_local.engine.http_edge import core_answer
+from graasp_local.engine.observe import HANDOVER_LABEL, ONE_OFF_LABEL, SERVICE_LABEL
+from graasp_local.engine.together import together
+from graasp_local.handover_ports import Memory
+from graasp_local.ports import CoreAnswer
+from graasp_local.rolling_steps import Side
+from graasp_local.site import Site
+from graasp_local.stack import GROUP_LABEL, VERSION_LABEL
+from graasp_local.states import ServiceGroup
+from graasp_local.version import Version
+
+VISITED_PORTS = {"core": 3000, "client": 8080}
+"""What changes with the version and nginx's templates lead visitors to, and on which port."""
+
+_WEBSOCKET_PORTS = {
+    Side.SERVICES: connections.WEBSOCKET_PORT,
+    Side.HANDOVER: connections.HANDOVER_WEBSOCKET_PORT,
+}
+_ASK = 'exec curl --silent --max-time 5 --write-out "\\n%{http_code}" "$0"'
+_KNOWS = f"exec curl --silent --fail --output /dev/null http://127.0.0.1:{connections.HANDOVER_WEBSOCKET_PORT}/alive"
+
+
+class DockerHandovers:
+    """The second containers of one site. Works with the engine, and the Compose, that the walk works with."""
+
+    def __init__(self, site: Site, engine: DockerEngine) -> None:
+        self._site = site
+        self._engine = engine
+
+    def visited(self) -> tuple[str, ...]:
+        return tuple(service.name for service in self._site.services if service.name in VISITED_PORTS)
+
+    def edge_can_lead(self) -> bool:
+        code, _ = self._in_nginx(_KNOWS)
+        return code == 0
+
+    def memory(self) -> Memory:
+        in_use = 0
+        with engine_errors():
+            for container in self._containers(Side.SERVICES):
+                if container["State"] == "running":
+                    stats = self._engine.client.api.stats(container["Id"], stream=False, one_shot=True)
+                    used = stats.get("memory_stats", {})
+                    in_use += used.get("usage", 0) - used.get("stats", {}).get("inactive_file", 0)
+        return Memory(in_use, available_bytes(Path("/proc/meminfo")) if is_on_this_machine() else None)
+
+    def start(self, version: Version, services: Sequence[str]) -> None:
+        there = set()
+        for container in self._containers(Side.HANDOVER):
+            labels = container["Labels"]
+            if container["State"] == "running" and labels.get(VERSION_LABEL) == str(version):
+                there.add(labels[SERVICE_LABEL])
+            else:
+                self._remove(container)
+        self._site.prepare()
+        for service in services:
+            if service not in there:
+                name = f"{self._site.settings.project}-{service}-handover"
+                self._engine.compose.run_detached(service, version, {HANDOVER_LABEL: str(version)}, name=name)
+
+    def core(self, side: Side) -> CoreAnswer | None:
+        host = "core" if side is Side.SERVICES else f"{self._site.settings.project}-core-handover"
+
+        def ask(path: str) -> tuple[int, str] | None:
+            # By nginx's own container, since nobody else reaches core from here.
+            code, text = self._in_nginx(_ASK, f"http://{host}:{VISITED_PORTS['core']}{path}")
+            body, _, status = text.rpartition("\n")
+            return (int(status), body) if code == 0 and status.isdigit() else None
+
+        return core_answer(ask)
+
+    def lead_visitors(self, to: Side) -> None:
+        if to is Side.HANDOVER:
+            self._outlive_the_engine()
+        self._engine.write_gate_files(gate_flag.leading_archive(to))
+
+    def requests_in_flight(self, side: Side) -> int:
+        backends = [
+            (network["IPAddress"], VISITED_PORTS[container["Labels"][SERVICE_LABEL]])
+            for container in self._containers(side)
+            for network in container["NetworkSettings"]["Networks"].values()
+            if network["IPAddress"]
+        ]
+        table = self._engine.nginx_connections()
+        return connections.requests_in_flight(table, backends, [_WEBSOCKET_PORTS[side]]) if table and backends else 0
+
+    def recent_log(self, service: str, lines: int) -> tuple[str, ...]:
+        for container in self._containers(Side.HANDOVER):
+            if container["Labels"][SERVICE_LABEL] == service:
+                with engine_errors():
+                    text = self._engine.client.api.logs(container["Id"], tail=lines, stream=False)
+                return tuple(text.decode(errors="replace").splitlines())
+        return ()
+
+    def remove(self) -> None:
+        # Last the containers: until then they are what says that something is left to do.
+        self._engine.write_gate_files(gate_flag.leading_archive(Side.SERVICES))
+        together(self._remove, self._containers(Side.HANDOVER))
+
+    def _outlive_the_engine(self) -> None:
+        """While visitors are led to them they come back after a power cut, as the services do."""
+        policy: Any = {"Name": "unless-stopped"}
+        with engine_errors():
+            for container in self._containers(Side.HANDOVER):
+                self._engine.client.api.update_container(container["Id"], restart_policy=policy)
+
+    def _remove(self, container: dict[str, Any]) -> None:
+        from docker.errors import NotFound
+
+        name = container["Names"][0].lstrip("/")
+        self._engine.narrate(shlex.join(["docker", "stop", name]))
+        self._engine.narrate(shlex.join(["docker", "rm", "--volumes", name]))
+        with engine_refusals(), suppress(NotFound):
+            self._engine.client.api.stop(container["Id"])
+            self._engine.client.api.remove_container(container["Id"], v=True, force=True)
+
+    def _containers(self, side: Side) -> list[dict[str, Any]]:
+        return [
+            container
+            for container in self._engine.containers()
+            if container["Labels"].get(SERVICE_LABEL) in VISITED_PORTS
+            and (HANDOVER_LABEL in container["Labels"]) == (side is Side.HANDOVER)
+            and (side is Side.HANDOVER or container["Labels"].get(ONE_OFF_LABEL) != "True")
+        ]
+
+    def _in_nginx(self, command: str, *words: str) -> tuple[int, str]:
+        """The exit code and the output of a command in nginx's container."""
+        for container in self._engine.containers():
+            if container["Labels"].get(GROUP_LABEL) == ServiceGroup.EDGE and container["State"] == "running":
+                with engine_errors():
+                    api = self._engine.client.api
+                    made = api.exec_create(container["Id"], ["sh", "-c", command, *words])
+                    output = api.exec_start(made["Id"])
+                    return int(api.exec_inspect(made["Id"])["ExitCode"]), output.decode(errors="replace")
+        return 1, ""
+
+
+def available_bytes(file: Path) -> int | None:
+    """What Linux says is available for new programs without swapping."""
+    try:
+        lines = file.read_text().splitlines()
+    except OSError:
+        return None
+    found = next((line.split() for line in lines if line.startswith("MemAvailable:")), None)
+    return int(found[1]) * 1024 if found else None

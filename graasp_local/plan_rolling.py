@@ -1,0 +1,182 @@
+"""Which steps replace core while visitors are served, where nothing has to be migrated; and the way back from them.
+
+A second core of the new version, proven before anybody is led to it, serves while the service itself is made anew, so
+that what runs in the end is what Compose would have made. `why_not_rolling` decides where this cannot be done. Refuses
+nothing and asks nobody. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from graasp_local.migrations import Forecast, Pending
+from graasp_local.plan import DRAIN_SECONDS, MOVED_TAGS, Backup, DeployRequest, ImagesFrom, Plan, plan_rollback
+from graasp_local.plan_parts import edge_is_ready, handing_back
+from graasp_local.rolling_steps import DrainSide, LeadVisitors, ProveSide, Side, StartHandover
+from graasp_local.simulate import simulate
+from graasp_local.states import Gate, InfraState, ObservedService, ObservedState, ServiceGroup
+from graasp_local.steps import (
+    BackUpDatabase,
+    Preflight,
+    PullImages,
+    ReadMigrations,
+    RecordDeployment,
+    RestoreImages,
+    SelectVersion,
+    StartServices,
+    Step,
+    StopServices,
+    VerifyCore,
+    listed,
+)
+from graasp_local.version import Version
+
+NOTHING_PENDING = Pending(())
+
+
+def why_not_rolling(
+    observed: ObservedState, request: DeployRequest, forecast: Forecast, visited: tuple[str, ...]
+) -> str | None:
+    """Why the version cannot take over under visitors, as a sentence; None if it can.
+
+    `visited` are the services that nginx leads visitors to and that change with the version.
+    """
+    if request.end is not InfraState.RUNNING:
+        return f"It would end in {request.end}, with the gate closed."
+    if observed.gate is not Gate.OPEN:
+        return f"The gate is {observed.gate}, so there is nobody to keep serving."
+    if observed.migrations:
+        return f"A migration is running ({listed(observed.migrations)})."
+    replaced = _replaced(observed, visited)
+    serving = {second.name for second in observed.handovers if second.is_on}
+    for service in observed.services:
+        if service.name in replaced:
+            if service.name in visited and not service.is_on and service.name not in serving:
+                return f"{service.name} is {service.described()}, so visitors are not served."
+        elif not service.is_on and not service.optional:
+            return f"{service.name} is {service.described()}."
+        elif service.is_on and service.outdated:
+            return f"{service.name} runs with settings from before .env or the stack was changed."
+    for second in observed.handovers:
+        if second.version != str(request.version):
+            return f"A second {second.name} of {second.version} is left of another deployment."
+    match forecast:
+        case Pending(tags=()):
+            return None
+        case Pending(tags=tags):
+            return f"{request.version} has to migrate the database (pending: {listed(tags)})."
+        case _:
+            return f"Which migrations {request.version} needs is not known before its images are on this machine."
+
+
+def plan_rolling(observed: ObservedState, request: DeployRequest, visited: tuple[str, ...]) -> Plan:
+    """From an open site to the same with another version, without closing the gate.
+
+    Goes on from wherever an earlier one was cut off. Only for sites that `why_not_rolling` has nothing against.
+    """
+    version = request.version
+    steps: list[Step] = [
+        Preflight(version, "whatever can be found wrong is found before anything is touched"),
+        PullImages(version, "nothing is downloaded while two cores run")
+        if request.images is ImagesFrom.TAGS
+        else RestoreImages(version, MOVED_TAGS),
+        ReadMigrations(version, NOTHING_PENDING, "two versions share the database only where nothing is migrated"),
+    ]
+    if request.backup is Backup.TAKEN:
+        steps.append(BackUpDatabase(version, "the new version will write to the database"))
+    if not (_all_on(observed, visited, version) and _are_current(observed, visited)):
+        steps += [
+            StartHandover(version, visited, "it serves while the service itself is made anew; both take memory then"),
+            ProveSide(Side.HANDOVER, version, "visitors must not be the first to meet it"),
+        ]
+        # Every deployment leaves jobs of the old version in the queue, so that its workers know those; the workers of
+        # the old version never met a job of the new one.
+        behind = _not_off(observed, _replaced(observed, visited), but=visited)
+        if behind:
+            cause = f"jobs of {version} are for its own workers, and wait in the queue until those are up"
+            steps.append(StopServices(ServiceGroup.GRAASP, behind, cause))
+        steps += [
+            LeadVisitors(Side.HANDOVER, f"it is proven to be {version}"),
+            VerifyCore(version, "what visitors get is proven by asking as they do"),
+        ]
+        steps += _drained_stop(observed, visited, request.drain_limit, "nobody is led to it any more")
+    steps += _started(observed, steps, version, visited, f"{version} takes over")
+    steps += handing_back(version, request.drain_limit)
+    steps.append(RecordDeployment(version, "the next deployment starts from here"))
+    return Plan(InfraState.RUNNING, tuple(steps), version)
+
+
+def plan_rolling_back(observed: ObservedState, version: Version, visited: tuple[str, ...]) -> Plan:
+    """Back to `version` from wherever a rolling deployment stopped, the same way where somebody serves meanwhile.
+
+    Where nobody does, behind a closed gate.
+    """
+    old_serves = _all_on(observed, visited, version)
+    serving = {second.name for second in observed.handovers if second.is_on}
+    if observed.gate is not Gate.OPEN or not edge_is_ready(observed) or not (old_serves or serving >= {*visited}):
+        return plan_rollback(observed, version, None, InfraState.RUNNING)
+    steps: list[Step] = [RestoreImages(version, MOVED_TAGS)]
+    if not old_serves:
+        steps.append(LeadVisitors(Side.HANDOVER, f"it serves until {version} does again"))
+        steps += _drained_stop(observed, visited, DRAIN_SECONDS, f"{version} takes its place again")
+        behind = _not_off(observed, _replaced(observed, visited), but=visited)
+        if behind:
+            steps.append(StopServices(ServiceGroup.GRAASP, behind, f"{version} takes their place again"))
+    steps += _started(observed, steps, version, visited, f"{version} serves again")
+    steps += handing_back(version, DRAIN_SECONDS)
+    return Plan(InfraState.RUNNING, tuple(steps), version)
+
+
+def _drained_stop(observed: ObservedState, visited: tuple[str, ...], limit: float, cause: str) -> list[Step]:
+    running = _not_off(observed, visited)
+    if not running:
+        return []
+    return [
+        DrainSide(Side.SERVICES, limit, "core cuts its requests when it stops"),
+        StopServices(ServiceGroup.GRAASP, running, f"{cause}; its websockets end, and open again on the second one"),
+    ]
+
+
+def _started(
+    observed: ObservedState, before: list[Step], version: Version, visited: tuple[str, ...], cause: str
+) -> list[Step]:
+    """Whatever of Graasp is not on, or not of the version, once what came before is done.
+
+    What only has other settings by now is left alone: making it anew is not what was asked for.
+    """
+    steps: list[Step] = [SelectVersion(version, "everything that is started from here on is of this version")]
+    after = simulate(observed, before)
+    names = tuple(
+        service.name
+        for service in after.in_group(ServiceGroup.GRAASP)
+        if not service.is_on or (service.name in _replaced(observed, visited) and not _is(service, version))
+    )
+    if names:
+        steps.append(StartServices(ServiceGroup.GRAASP, names, cause))
+    return steps
+
+
+def _replaced(observed: ObservedState, visited: tuple[str, ...]) -> tuple[str, ...]:
+    """What changes with the version."""
+    return tuple(s.name for s in observed.in_group(ServiceGroup.GRAASP) if s.version or s.name in visited)
+
+
+def _not_off(observed: ObservedState, names: tuple[str, ...], but: tuple[str, ...] = ()) -> tuple[str, ...]:
+    return tuple(s.name for s in observed.services if s.name in names and s.name not in but and not s.is_off)
+
+
+def _all_on(observed: ObservedState, names: tuple[str, ...], version: Version) -> bool:
+    return all(s.is_on and _is(s, version) for s in observed.services if s.name in names)
+
+
+def _are_current(observed: ObservedState, names: tuple[str, ...]) -> bool:
+    return not any(service.outdated for service in observed.services if service.name in names)
+
+
+def _is(service: ObservedService, version: Version) -> bool:
+    return service.version == str(version)
+
+
+def with_hint(plan: Plan, hint: str) -> Plan:
+    """The same plan, telling of another way."""
+    return replace(plan, hint=hint)

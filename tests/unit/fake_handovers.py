@@ -1,0 +1,74 @@
+"""A second core in memory: starts, answers, and goes, in the state that the other fakes share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from graasp_local.handover_ports import Memory
+from graasp_local.ports import CoreAnswer
+from graasp_local.rolling_steps import Side
+from graasp_local.states import Health, ObservedService, ServiceGroup, Status
+from graasp_local.version import Version
+
+if TYPE_CHECKING:
+    from tests.unit.fakes import FakeSiteState
+
+_MIB = 1024**2
+
+
+@dataclass
+class FakeHandovers:
+    """`health` is what a second core gets to; `says` is what it claims to be, else its version."""
+
+    state: FakeSiteState
+    health: Health = Health.HEALTHY
+    says: str | None = None
+    knows: bool = True
+    room: Memory = field(default_factory=lambda: Memory(500 * _MIB, 4000 * _MIB))
+    in_flight: list[int] = field(default_factory=list)
+    failing: dict[str, Exception] = field(default_factory=dict)
+
+    def _call(self, name: str) -> None:
+        self.state.calls.append(name)
+        if name in self.failing:
+            raise self.failing[name]
+
+    def visited(self) -> tuple[str, ...]:
+        return ("core",)
+
+    def edge_can_lead(self) -> bool:
+        return self.knows
+
+    def memory(self) -> Memory:
+        return self.room
+
+    def start(self, version: Version, services: Sequence[str]) -> None:
+        self._call("start-second")
+        seconds = tuple(
+            ObservedService(name, ServiceGroup.GRAASP, Status.RUNNING, self.health, version=str(version))
+            for name in services
+        )
+        self.state.observed = replace(self.state.observed, handovers=seconds)
+
+    def core(self, side: Side) -> CoreAnswer | None:
+        there = self.state.observed.handovers if side is Side.HANDOVER else self.state.observed.services
+        core = next(service for service in there if service.name == "core")
+        said = self.says if self.says is not None and side is Side.HANDOVER else core.version
+        return CoreAnswer(said, database_is_usable=True) if core.is_on else None
+
+    def lead_visitors(self, to: Side) -> None:
+        self._call(f"lead-to-{to}")
+        self.state.leads_to = to
+
+    def requests_in_flight(self, side: Side) -> int:
+        return self.in_flight.pop(0) if self.in_flight else 0
+
+    def recent_log(self, service: str, lines: int) -> tuple[str, ...]:
+        return (f"last words of the second {service}",)
+
+    def remove(self) -> None:
+        self._call("remove-second")
+        self.state.leads_to = Side.SERVICES
+        self.state.observed = replace(self.state.observed, handovers=())
