@@ -14,8 +14,9 @@ from graasp_local.errors import NeedsYou, Refused
 from graasp_local.perform.having_images import use_recorded_images
 from graasp_local.perform.preflight import check_preflight
 from graasp_local.perform.written_snapshot import has_snapshot
-from graasp_local.plan import Backup, DeployRequest, ImagesFrom, Plan, plan_rollback, plan_undo
+from graasp_local.plan import Backup, DeployRequest, ImagesFrom, Plan, Strategy, plan_rollback, plan_undo
 from graasp_local.plan_restore import RestoreRequest, plan_unrestore
+from graasp_local.plan_rolling import plan_rolling_back
 from graasp_local.restores import plan_for
 from graasp_local.restoring import Restore
 from graasp_local.server import Way
@@ -75,7 +76,9 @@ def resume_plan(world: World, observed: ObservedState) -> Plan:
     end = InfraState.RESTRICTED if record.target == InfraState.RESTRICTED else InfraState.RUNNING
     # A backup now would show a database that is on its way already.
     backup = Backup.LEFT_OUT if record.database_is_changed else Backup.TAKEN
-    return deployment_plan(world, observed, DeployRequest(Version.parse(record.version or ""), end, backup=backup))
+    strategy = Strategy.ROLLING_IF_POSSIBLE if record.is_rolling else Strategy.WALK
+    request = DeployRequest(Version.parse(record.version or ""), end, backup=backup, strategy=strategy)
+    return deployment_plan(world, observed, request)
 
 
 def _resumed_restore(world: World, observed: ObservedState, record: WalkRecord, restore: Restore) -> Plan:
@@ -118,7 +121,8 @@ def rollback_plan(world: World, observed: ObservedState, written_since: WrittenS
     if record.restore is not None:
         return _back_from_restore(observed, record, record.restore, previous)
     if left is None and not record.database_is_changed:
-        request = DeployRequest(previous, _as_now(observed), images=ImagesFrom.LAST_DEPLOYMENT)
+        strategy = Strategy(world.site.settings.deploy_strategy)
+        request = DeployRequest(previous, _as_now(observed), images=ImagesFrom.LAST_DEPLOYMENT, strategy=strategy)
         return deployment_plan(world, observed, request)
     lost = _loss(world, observed, record)
     if lost is not None and written_since is WrittenSince.KEEP:
@@ -128,6 +132,8 @@ def rollback_plan(world: World, observed: ObservedState, written_since: WrittenS
             "Nothing was touched.",
             "`graasp-local rollback --discard-written-since` goes back all the same.",
         )
+    if left is not None and left.is_rolling:
+        return plan_rolling_back(observed, previous, world.handovers.visited())
     if left is not None:
         return _back_from_unfinished(observed, record, previous)
     for _ in check_preflight(world, previous):

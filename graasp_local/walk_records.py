@@ -84,6 +84,11 @@ class WalkRecord:
         return self.is_deployment and self.version == self.previous_version
 
     @property
+    def is_rolling(self) -> bool:
+        """It replaced what serves visitors while they were served."""
+        return any(name == "start-handover" or name.startswith("lead-to-") for name in self.started_steps)
+
+    @property
     def gate_was_opened(self) -> bool:
         """Visitors may have written since; there is no silent way back from that."""
         return "open-gate" in self.started_steps

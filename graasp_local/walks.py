@@ -26,6 +26,7 @@ from graasp_local.plan import DeployRequest, Plan, plan_deploy, plan_rollback, p
 from graasp_local.plan_restore import plan_unrestore
 from graasp_local.ports import Prober
 from graasp_local.postgres import snapshot_name
+from graasp_local.rollouts import by_strategy, rolling_recovery
 from graasp_local.safety_copy import SafetyCopy
 from graasp_local.server import Way
 from graasp_local.states import (
@@ -109,7 +110,8 @@ def deployment_plan(world: World, observed: ObservedState, request: DeployReques
         pass
     images = world.engine.image_facts(request.version)
     copy = fitting_copy(world, images, world.engine.facts()) or SafetyCopy.SNAPSHOT
-    return plan_deploy(observed, request, forecast(world, observed, request.version), copy)
+    pending = forecast(world, observed, request.version)
+    return by_strategy(world, observed, request, pending, plan_deploy(observed, request, pending, copy))
 
 
 def forecast(world: World, observed: ObservedState, version: Version) -> Forecast:
@@ -257,6 +259,8 @@ def _recovery(world: World, on_failure: OnFailure, started: WalkStarted, tried: 
         return None
     assert previous is not None  # noqa: S101
     end = {state.value: state for state in InfraState}.get(started.came_from, InfraState.RESTRICTED)
+    if started.plan.keeps_open and started.plan.version is not None:
+        return rolling_recovery(world, observed, tried, previous)
     if restore is not None:
         begun = started.migrated_before or any(isinstance(step, PutInPlace) for step in tried)
         return plan_unrestore(observed, restore, previous, end, was_begun=begun)

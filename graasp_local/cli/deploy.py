@@ -19,6 +19,12 @@ from graasp_local.cli.context import Context, pass_context
     is_flag=True,
     help="Take no backup of the database in a file first; a snapshot is taken anyway.",
 )
+@click.option(
+    "--strategy",
+    type=click.Choice(["walk", "rolling", "rolling-if-possible"]),
+    help="walk closes the site; rolling replaces core while visitors are served, and is refused where something has to "
+    "be migrated; rolling-if-possible is walk then. Left out: DEPLOY_STRATEGY of .env, which is walk.",
+)
 @click.option("--hold", is_flag=True, help="Stop in restricted with the new version, to test it with the bypass.")
 @options.on_failure
 @click.option(
@@ -46,6 +52,7 @@ def command(
     yes: bool,
     lock_wait: float,
     no_backup: bool,
+    strategy: str | None,
     hold: bool,
     on_failure: str,
     drain_limit: float,
@@ -54,25 +61,37 @@ def command(
 ) -> None:
     """Deploy a version: close the site, migrate the database, start the new version, verify it, open the site.
 
+    Where nothing has to be migrated, --strategy rolling does it without closing.
+
     Everything that can be checked is checked while the site is still open; then nothing was touched.
     """
     from graasp_local import walks
     from graasp_local.cli.walking import How, refusals_as_json, walk
-    from graasp_local.plan import Backup, DeployRequest
+    from graasp_local.errors import UsageError
+    from graasp_local.plan import Backup, DeployRequest, Strategy
     from graasp_local.states import InfraState
     from graasp_local.version import Version
 
     with refusals_as_json(wanted=json_lines):
         version = Version.parse(version_text)
+        if hold and strategy == Strategy.ROLLING:
+            raise UsageError(
+                "--hold stops behind the closed gate, and --strategy rolling never closes it.",
+                "Nothing was touched.",
+                "Leave one of the two out.",
+            )
+        wanted = Strategy(strategy or context.site.settings.deploy_strategy)
     request = DeployRequest(
         version,
         InfraState.RESTRICTED if hold else InfraState.RUNNING,
         drain_limit,
         migration_limit,
         backup=Backup.LEFT_OUT if no_backup else Backup.TAKEN,
+        strategy=wanted,
     )
     given = {"--no-backup": no_backup, "--hold": hold, "--probe": probe}
     words = "".join(f" {option}" for option, is_given in given.items() if is_given)
+    words += f" --strategy {strategy}" if strategy else ""
     walk(
         context,
         f"deploy-{version}",

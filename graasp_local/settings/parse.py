@@ -92,6 +92,11 @@ class Settings:
         return int(self.values["BACKUP_KEEP_DAYS"])
 
     @property
+    def deploy_strategy(self) -> str:
+        """A `plan.Strategy`: how a version takes over where nobody says otherwise."""
+        return self.values["DEPLOY_STRATEGY"]
+
+    @property
     def profiles(self) -> tuple[str, ...]:
         """Compose profiles switched on in `.env`."""
         return tuple(name for name in self.values.get("COMPOSE_PROFILES", "").split(",") if name)

@@ -261,6 +261,15 @@ SETTINGS: tuple[Setting, ...] = (
         _fixed("30"),
         required=False,
     ),
+    Setting(
+        "DEPLOY_STRATEGY",
+        "How a version takes over: walk closes the site meanwhile; rolling-if-possible replaces core while visitors "
+        "are served, where nothing has to be migrated, and else is the same as walk.",
+        r"walk|rolling-if-possible",
+        "walk or rolling-if-possible",
+        _fixed("walk"),
+        required=False,
+    ),
 )
 
 OPTIONS: tuple[Option, ...] = (
@@ -394,8 +403,8 @@ OWN_VARIABLES = frozenset(
 UMAMIS_OWN = frozenset({"UMAMI_DB_PASSWORD", "UMAMI_APP_SECRET"})
 """What umami alone is made anew for: it migrates its own database at every start, so it is left alone otherwise."""
 
-SETTLED = UMAMIS_OWN | {"POSTGRES_PASSWORD", "BACKUP_KEEP_COUNT", "BACKUP_KEEP_DAYS"}
-"""What needs no service but umami to be made anew: db reads its password once, and backups concern no service."""
+SETTLED = UMAMIS_OWN | {"POSTGRES_PASSWORD", "BACKUP_KEEP_COUNT", "BACKUP_KEEP_DAYS", "DEPLOY_STRATEGY"}
+"""What needs no service but umami to be made anew: db reads its password once, the rest concerns no service."""
 
 
 def is_secret(key: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from graasp_local.plan import DeployRequest
+from graasp_local.plan import DeployRequest, Strategy
 from graasp_local.states import InfraState
 from graasp_local.version import Version
 
@@ -68,7 +68,8 @@ class DeployVersion:
     def planner(self, world: World) -> Planner:
         from graasp_local import walks
 
-        request = DeployRequest(self.version, self.end)
+        strategy = Strategy(world.site.settings.deploy_strategy)
+        request = DeployRequest(self.version, self.end, strategy=strategy)
         return lambda observed: walks.deployment_plan(world, observed, request)
 
 

@@ -117,7 +117,8 @@ class Observer:
                 self._site = site
             listing = self.live.listing()
             self._is_complete = listing.is_complete
-            observed = ObservedState(listing.seen.services, self._edge.gate(), listing.seen.migrations)
+            seen = listing.seen
+            observed = ObservedState(seen.services, self._edge.gate(), seen.migrations, seen.handovers)
             return site_view(
                 project=settings.project,
                 directory=str(site.directory),

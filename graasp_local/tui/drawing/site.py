@@ -69,7 +69,9 @@ def fact_lines(view: SiteView | None, width: int) -> tuple[Line, ...]:
     if last is not None:
         which = "" if last.version == view.version else f"{last.version}, "
         line += [Piece("   Deployed ", Tone.QUIET), Piece(f"{which}{moment(last.at)} UTC")]
-        if last.downtime_seconds is not None:
+        if last.downtime_seconds == 0:
+            line.append(Piece(", without closing", Tone.QUIET))
+        elif last.downtime_seconds is not None:
             line += [Piece(", closed for ", Tone.QUIET), Piece(f"{last.downtime_seconds:.1f} s")]
     return (fitted(tuple(line), width),)
 
@@ -177,7 +179,7 @@ def _rail_tone(index: int, here: InfraState | None, ahead: InfraState | None) ->
 def downtime_line(walk: WalkView, now: float) -> Line:
     """The clock of downtime, in words."""
     seconds = walk.downtime(now)
-    if seconds is None:
+    if not seconds:
         return plain("The site has not been closed by this walk.", Tone.QUIET)
     running = walk.closed_since is not None and not walk.is_over
     words = "Closed to visitors for " if running else "Was closed to visitors for "
