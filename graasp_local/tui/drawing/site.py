@@ -179,7 +179,7 @@ def _rail_tone(index: int, here: InfraState | None, ahead: InfraState | None) ->
 def downtime_line(walk: WalkView, now: float) -> Line:
     """The clock of downtime, in words."""
     seconds = walk.downtime(now)
-    if not seconds:
+    if seconds is None or (walk.is_over and seconds == 0):
         return plain("The site has not been closed by this walk.", Tone.QUIET)
     running = walk.closed_since is not None and not walk.is_over
     words = "Closed to visitors for " if running else "Was closed to visitors for "
