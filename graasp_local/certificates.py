@@ -76,8 +76,8 @@ def own_files(settings: Settings) -> str:
     except (OSError, ValueError) as error:
         raise ConfigurationError(
             f"TLS_CERTIFICATE ({certificate}) and TLS_KEY ({key}) cannot be used: {_reason(error)}.",
-            "nginx goes on with the certificate that it has, if it has one.",
-            "Mend the files, then `graasp-local certificate renew`.",
+            "Nothing was changed: nginx goes on with the certificate that it has, if it has one.",
+            "Mend the files, then start the command again.",
         ) from error
     return pem
 

@@ -32,18 +32,23 @@ class Way(StrEnum):
     HTTP = "http"
     PROXY = "proxy"
     ACME = "acme"
+    FILES = "files"
 
 
 WAYS = {
     Way.HTTP: "plain HTTP, to try things out or in a closed network",
     Way.PROXY: "HTTPS, by a TLS proxy of yours in front of nginx",
     Way.ACME: "HTTPS by nginx itself, with certificates from Let's Encrypt: needs ports 80 and 443 open to everybody",
+    Way.FILES: "HTTPS by nginx itself, with certificate files of your own",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What was chosen. `mail` is an smtp:// address, empty for none yet; `bind` empty for what fits the way."""
+    """What was chosen. `mail` is an smtp:// address, empty for none yet; `bind` empty for what fits the way.
+
+    `certificate` and `key` are absolute paths, where the way is by files.
+    """
 
     host: str
     way: Way
@@ -51,6 +56,8 @@ class Answers:
     mail: str = ""
     parts: tuple[str, ...] = ()
     bind: str = ""
+    certificate: str = ""
+    key: str = ""
 
 
 def usual_way(host: str) -> Way:
@@ -130,6 +137,8 @@ def settings_of(answers: Answers) -> dict[str, str]:
                 chosen["TRUSTED_PROXIES"] = "host"
         case Way.ACME:
             chosen["TLS"] = "acme"
+        case Way.FILES:
+            chosen |= {"TLS": "files", "TLS_CERTIFICATE": answers.certificate, "TLS_KEY": answers.key}
         case _:
             assert_never(answers.way)
     mail = answers.mail or (MAIL_CATCHER_ADDRESS if MAIL_CATCHER in answers.parts else "")
@@ -157,6 +166,8 @@ def next_steps(answers: Answers, command: str) -> tuple[str, ...]:
     steps.append(f"`{command} deploy --version X` deploys it; `--dry-run` shows what that does.")
     if answers.way is Way.ACME:
         steps.append(f"`{command} certificate renew` then gets the certificate; have a timer call it once a day.")
+    if answers.way is Way.FILES:
+        steps.append(f"When the certificate was renewed, `{command} certificate renew` takes it over.")
     return tuple(steps)
 
 

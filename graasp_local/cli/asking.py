@@ -5,13 +5,22 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
 
 from graasp_local import new_site
 from graasp_local.new_site import WAYS, Answers, Way
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFiles:
+    """Absolute paths of a certificate with its chain and of its key."""
+
+    certificate: str
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +33,17 @@ class Given:
     mail: str | None
     parts: tuple[str, ...]
     acme: bool = False
-    """Whether nginx ends TLS itself; only where `url` says https."""
+    """Whether nginx ends TLS itself, with certificates that it gets; only where `url` says https."""
+    files: CertificateFiles | None = None
+    """What nginx ends TLS with; only where `url` says https."""
 
 
 def without_asking(given: Given, known_parts: Collection[str]) -> Answers:
     """The options, and the defaults for the rest."""
     host, way = _from_url(given) if given.url else ("localhost", Way.HTTP)
     port = given.port or new_site.usual_port(way)
-    return Answers(host, way, port, given.mail or "", _parts_given(given, known_parts), given.bind or "")
+    parts = _parts_given(given, known_parts)
+    return _answers(Answers(host, way, port, given.mail or "", parts, given.bind or ""), given.files)
 
 
 def ask(given: Given, known_parts: Collection[str]) -> Answers:
@@ -41,10 +53,15 @@ def ask(given: Given, known_parts: Collection[str]) -> Answers:
     else:
         host = _ask("Domain under which visitors find the site", "localhost", new_site.host_error)
         way = _ask_way(host)
+    files = given.files or (_ask_files() if way is Way.FILES else None)
     port = given.port or int(_ask("Port that nginx listens on", str(new_site.usual_port(way)), _port_error))
     mail = given.mail if given.mail is not None else _ask_mail()
     parts = _parts_given(given, known_parts) if given.parts else _ask_parts(known_parts)
-    return Answers(host, way, port, mail, parts, given.bind or "")
+    return _answers(Answers(host, way, port, mail, parts, given.bind or ""), files)
+
+
+def _answers(answers: Answers, files: CertificateFiles | None) -> Answers:
+    return replace(answers, certificate=files.certificate, key=files.key) if files else answers
 
 
 def _from_url(given: Given) -> tuple[str, Way]:
@@ -58,6 +75,8 @@ def _from_url(given: Given) -> tuple[str, Way]:
         raise click.BadParameter(f"{url!r} is no address that a browser could open.", param_hint="--url")
     if given.acme:
         return host, Way.ACME
+    if given.files:
+        return host, Way.FILES
     return host, Way.PROXY if parts.scheme == "https" else Way.HTTP
 
 
@@ -82,6 +101,19 @@ def _way_error(text: str) -> str | None:
     return None if text in list(WAYS) else f"is none of {', '.join(WAYS)}"
 
 
+def _ask_files() -> CertificateFiles:
+    return CertificateFiles(
+        _ask("File of the certificate with its chain, in PEM", None, _file_error),
+        _ask("File of its key", None, _file_error),
+    )
+
+
+def _file_error(text: str) -> str | None:
+    if not Path(text).is_absolute():
+        return "should be an absolute path"
+    return None if Path(text).is_file() else "is no file on this machine"
+
+
 def _ask_mail() -> str:
     server = _ask(
         "Mail server as host:port, or none yet",
@@ -104,7 +136,7 @@ def _ask_parts(known: Collection[str]) -> tuple[str, ...]:
     return new_site.parts_of(answer)
 
 
-def _ask(question: str, default: str, error: Callable[[str], str | None]) -> str:
+def _ask(question: str, default: str | None, error: Callable[[str], str | None]) -> str:
     def usable(text: str) -> str:
         wrong = error(text.strip())
         if wrong:

@@ -11,7 +11,10 @@ import click
 from graasp_local.cli.context import Context, pass_context
 
 if TYPE_CHECKING:
-    pass
+    from graasp_local.cli.asking import CertificateFiles
+
+
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=True)
 
 
 @click.command("init")
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     "--port", type=click.IntRange(1, 65535), help="The port that nginx listens on. Default: 80; 8080 for https."
 )
 @click.option("--acme", is_flag=True, help="nginx speaks TLS itself, with certificates from Let's Encrypt.")
+@click.option("--certificate", type=_FILE, help="nginx speaks TLS itself, with this certificate and its chain, in PEM.")
+@click.option("--certificate-key", type=_FILE, help="The key of --certificate.")
 @click.option("--bind", help="The address that nginx listens on. Default: 0.0.0.0; 127.0.0.1 for https.")
 @click.option(
     "--mail",
@@ -42,6 +47,8 @@ def command(
     directory: Path | None,
     url: str | None,
     port: int | None,
+    certificate: Path | None,
+    certificate_key: Path | None,
     bind: str | None,
     mail: str | None,
     parts: tuple[str, ...],
@@ -71,9 +78,12 @@ def command(
             param_hint="--mail",
         )
     known = profiles_defined([stack_directory() / "compose" / "compose.yaml"])
-    if acme and not (url or "").startswith("https://"):
-        raise click.BadParameter("it needs --url https://HOST.", param_hint="--acme")
-    given = Given(url, port, bind, mail, parts, acme)
+    files = _certificate_files(certificate, certificate_key)
+    if (acme or files) and not (url or "").startswith("https://"):
+        raise click.BadParameter("it needs --url https://HOST.", param_hint="--acme" if acme else "--certificate")
+    if acme and files:
+        raise click.BadParameter("it gets certificates by itself: leave --certificate out.", param_hint="--acme")
+    given = Given(url, port, bind, mail, parts, acme, files)
     if demo:
         port = port or 8080
         given = Given(url or f"http://127.0.0.1:{port}", port, bind or "127.0.0.1", mail, parts or (new_site.NO_PARTS,))
@@ -89,3 +99,11 @@ def command(
     at = "" if site.directory == Path.cwd() else f" --site {site.directory}"
     for step in new_site.next_steps(answers, f"graasp-local{at}"):
         click.echo(f"Next: {step}", err=True)
+
+
+def _certificate_files(certificate: Path | None, key: Path | None) -> CertificateFiles | None:
+    from graasp_local.cli.asking import CertificateFiles
+
+    if (certificate is None) != (key is None):
+        raise click.BadParameter("a certificate and its key are needed both.", param_hint="--certificate")
+    return CertificateFiles(str(certificate), str(key)) if certificate else None

@@ -38,6 +38,7 @@ from graasp_local.settings.warnings import Surroundings, warnings
 from graasp_local.site import Site
 from graasp_local.stack import stack_directory
 from graasp_local.stack_variables import profiles_defined
+from tests.integration.authority import self_signed
 
 GIVE_UP_SECONDS = 60.0
 RUN = [sys.executable, "-m", "graasp_local.cli.main"]
@@ -96,6 +97,8 @@ def test_https_is_usual_for_whatever_has_a_name(host: str, way: Way) -> None:
         Answers("localhost", Way.HTTP, 80),
         Answers("192.0.2.7", Way.HTTP, 8080),
         Answers("graasp.school.example", Way.PROXY, 8080, "smtp://mail.school.example:587"),
+        Answers("graasp.school.example", Way.ACME, 80),
+        Answers("graasp.school.example", Way.FILES, 80, certificate="/etc/tls/site.pem", key="/etc/tls/site.key"),
     ],
 )
 def test_what_follows_from_answers_is_used_without_an_error(answers: Answers) -> None:
@@ -133,6 +136,50 @@ def test_without_a_terminal_nothing_is_asked(tmp_path: Path) -> None:
     assert code == 0
     assert values["PUBLIC_URL"] == "https://graasp.school.example"
     assert (values["HTTP_BIND"], values["HTTP_PORT"]) == ("127.0.0.1", "8080")
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[str, str]:
+    """A certificate's file and its key's."""
+    made = self_signed(tmp_path / "mine", "graasp.school.example")
+    return str(made.certificate), str(made.key)
+
+
+def test_certificate_files_are_given_both_and_for_https(tmp_path: Path, files: tuple[str, str]) -> None:
+    certificate, key = files
+    site, url = str(tmp_path / "s"), ("--url", "https://graasp.school.example")
+    assert call(site, *url, "--certificate", certificate)[0] == 2
+    assert call(site, *url, "--certificate", certificate, "--certificate-key", key, "--acme")[0] == 2
+    assert call(site, "--certificate", certificate, "--certificate-key", key)[0] == 2
+    assert call(site, *url, "--certificate", certificate, "--certificate-key", "/no/such.key")[0] == 2
+    assert not (tmp_path / "s").exists()
+    assert call(site, *url, "--certificate", key, "--certificate-key", key)[0] != 0, "two keys are no certificate"
+    assert not (tmp_path / "s").exists()
+    code, said = call(site, *url, "--certificate", certificate, "--certificate-key", key)
+    assert code == 0
+    assert "certificate renew` takes it over" in said
+    values = Site(tmp_path / "s").settings.values
+    assert (values["TLS"], values["TLS_CERTIFICATE"], values["TLS_KEY"]) == ("files", certificate, key)
+    assert (values["HTTP_BIND"], values["HTTP_PORT"]) == ("0.0.0.0", "80")
+
+
+def test_a_person_is_asked_for_certificate_files(tmp_path: Path, files: tuple[str, str]) -> None:
+    certificate, key = files
+    with at_a_terminal(
+        "init", str(tmp_path / "s"), "--mail", "smtp://mail.school.example:587", "--with", "none"
+    ) as asked:
+        asked.answer("Domain under which", "graasp.school.example")
+        asked.answer("[proxy]", "files")
+        asked.answer("with its chain", "fullchain.pem")
+        asked.wait_for("should be an absolute path")
+        asked.answer("with its chain", certificate)
+        asked.answer("of its key", "/no/such.key")
+        asked.wait_for("is no file on this machine")
+        asked.answer("of its key", key)
+        asked.answer("Port that nginx listens on", "18080")
+        assert asked.end() == 0, asked.said
+    values = Site(tmp_path / "s").settings.values
+    assert (values["TLS"], values["TLS_CERTIFICATE"], values["TLS_KEY"]) == ("files", certificate, key)
 
 
 def test_a_mail_password_comes_by_the_environment_only(tmp_path: Path) -> None:
