@@ -8,22 +8,19 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graasp_local.doctor_ports import EngineInfo, Registry
 from graasp_local.engine.addresses import is_on_this_machine
 from graasp_local.engine.client import connect, engine_errors
 from graasp_local.engine.docker_engine import free_bytes
+from graasp_local.engine.lent_container import PURPOSE_LABEL
 from graasp_local.engine.listing import PROJECT_LABEL, containers_of
 from graasp_local.engine.observe import ONE_OFF_LABEL, SERVICE_LABEL
 from graasp_local.engine.registry import split_repository
 from graasp_local.errors import NeedsYou
 
-if TYPE_CHECKING:
-    pass
-
 _VOLUME_LABEL = "com.docker.compose.volume"
-_PURPOSE_LABEL = "org.graasp.purpose"
 _YOUNG_SECONDS = 600.0
 
 
@@ -66,7 +63,7 @@ class DockerDiagnosis:
             if ended_one_off or labels.get(SERVICE_LABEL) not in services:
                 names.append(container["Names"][0].lstrip("/"))
         with engine_errors():
-            made_to_read = connect().api.containers(all=True, filters={"label": _PURPOSE_LABEL, "status": "created"})
+            made_to_read = connect().api.containers(all=True, filters={"label": PURPOSE_LABEL, "status": "created"})
         # Without the label of a project, since they are never started: a young one may be another site's, at work.
         old = time.time() - _YOUNG_SECONDS
         names += [container["Names"][0].lstrip("/") for container in made_to_read if container["Created"] < old]

@@ -9,6 +9,7 @@ import tarfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from graasp_local.engine.lent_container import lent_container
 from graasp_local.engine.refusals import why_not_had
 from graasp_local.errors import Refused
 from graasp_local.migrations import ImageMigration
@@ -92,19 +93,16 @@ def read_migrations(client: DockerClient, image: str) -> tuple[ImageMigration, .
 
     Raises Refused if the image holds no readable journal.
     """
-    from docker.errors import APIError, NotFound
+    from docker.errors import APIError
 
     try:
-        container = client.api.create_container(image, labels={"org.graasp.purpose": "read-migrations"})
+        with lent_container(client, image, "read-migrations") as container:
+            chunks, _ = client.api.get_archive(container, MIGRATIONS_DIRECTORY)
+            return migrations_in(b"".join(chunks))
     except APIError as error:
         raise _no_migrations(image, str(error.explanation or error)) from error
-    try:
-        chunks, _ = client.api.get_archive(container["Id"], MIGRATIONS_DIRECTORY)
-        return migrations_in(b"".join(chunks))
-    except (NotFound, KeyError, ValueError, tarfile.TarError) as error:
+    except (KeyError, ValueError, tarfile.TarError) as error:
         raise _no_migrations(image, str(error)) from error
-    finally:
-        client.api.remove_container(container["Id"], force=True)
 
 
 def _no_migrations(image: str, reason: str) -> Refused:

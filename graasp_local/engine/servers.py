@@ -19,6 +19,7 @@ from graasp_local.engine import images
 from graasp_local.engine.addresses import engine_host
 from graasp_local.engine.client import engine_errors
 from graasp_local.engine.docker_engine import DockerEngine
+from graasp_local.engine.lent_container import lent_container
 from graasp_local.engine.listing import PROJECT_LABEL
 from graasp_local.engine.observe import ONE_OFF_LABEL, SERVICE_LABEL
 from graasp_local.errors import NeedsYou
@@ -222,12 +223,8 @@ class DockerServers:
             yield None
             return
         host = client.api.create_host_config(binds=[f"{volume}:{DATA_DIRECTORY}:ro"])
-        labels = {"org.graasp.purpose": "read-major"}
-        container = client.api.create_container(here[0], command=["true"], host_config=host, labels=labels)
-        try:
-            yield container["Id"]
-        finally:
-            client.api.remove_container(container["Id"], force=True)
+        with lent_container(client, here[0], "read-major", command=["true"], host_config=host) as container:
+            yield container
 
     def _major_in(self, container: str, directory: str) -> int | None:
         from docker.errors import NotFound

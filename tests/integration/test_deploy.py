@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
 import threading
 import time
 from contextlib import ExitStack
 
 import pytest
 
+from graasp_local.engine.lent_container import BORROWER_LABEL
 from tests.integration.demo_site import AS_BROWSER, DemoSite, wait_for
 
 
@@ -25,7 +29,29 @@ def test_a_new_site_is_open_after_its_first_deployment(site: DemoSite) -> None:
     assert (told["state"], told["gate"], told["version"], told["drift"]) == ("running", "open", "1.0.0", [])
     assert site.ask("/api/version").json()["version"] == "v1.0.0"
     assert {service["service"] for service in told["services"]} == set(site.containers())
-    assert set(told["services"][0]) == {"service", "group", "status", "health", "image"}
+    assert set(told["services"][0]) == {"service", "group", "status", "health", "version", "image"}
+
+
+def test_what_a_killed_one_had_made_to_read_from_is_taken_away_by_the_next_one(site: DemoSite) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    image = str(site.containers()["core"]["Image"])
+
+    def made_by(process: int) -> str:
+        borrower = f"{BORROWER_LABEL}={socket.gethostname()}:{process}"
+        made = subprocess.run(
+            ["docker", "create", "--label", borrower, image], capture_output=True, text=True, check=True
+        )
+        return made.stdout.strip()
+
+    left, in_use = made_by(ended.pid), made_by(os.getpid())
+    try:
+        site.run("deploy", "--version", "1.1.0", "--dry-run")
+        there = subprocess.run(["docker", "ps", "-aq", "--no-trunc"], capture_output=True, text=True, check=True).stdout
+        assert left not in there
+        assert in_use in there
+    finally:
+        subprocess.run(["docker", "rm", "--force", left, in_use], capture_output=True)
 
 
 def test_dry_run_says_what_would_be_done_and_does_nothing(site: DemoSite, written: list[str]) -> None:
