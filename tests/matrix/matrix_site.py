@@ -61,10 +61,11 @@ class Ended:
 
 @dataclass
 class Visitor:
-    """Somebody who writes all the time, through the gate like everybody, and notes what core confirmed."""
+    """Somebody who writes all the time, through the gate like everybody, and notes what core confirmed and what not."""
 
     site: MatrixSite
     confirmed: list[str] = field(default_factory=list)
+    turned_away: list[str] = field(default_factory=list)
     _left: threading.Event = field(default_factory=threading.Event)
 
     def stay(self) -> None:
@@ -76,8 +77,10 @@ class Visitor:
                 answer = self.site.ask("/api/items", headers, "POST", json.dumps({"name": f"visitor {number}"}), 10)
                 if answer.status == 201:
                     self.confirmed.append(str(answer.json()["id"]))
-            except (OSError, ValueError, ArithmeticError):
-                continue  # cut off: nothing was confirmed
+                else:
+                    self.turned_away.append(str(answer.status))
+            except (OSError, ValueError, ArithmeticError) as error:
+                self.turned_away.append(repr(error))  # cut off: nothing was confirmed
 
     def leave(self) -> None:
         self._left.set()
