@@ -103,8 +103,7 @@ def test_what_needs_a_migration_is_refused_and_named(open_site: DemoSite) -> Non
 KILLS = [
     ("lead-to-handover", ("apply", "running"), "1.1.0"),
     ("stop-graasp", ("rollback", "--yes"), "1.1.0"),
-    ("start-graasp", ("resume",), "1.2.0"),
-    ("drain-handover", ("rollback", "--yes"), "1.1.0"),
+    ("lead-to-services", ("resume",), "1.2.0"),
 ]
 
 
