@@ -6,6 +6,7 @@ unless that is asked for.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -114,6 +115,7 @@ def rollback_plan(world: World, observed: ObservedState, written_since: WrittenS
     if left is not None and left.upgrade is not None:
         return upgrade_back_plan(world, observed, left)
     record = left or last_success(walks)
+    _refuse_after_nothing(walks, record)
     previous = Version.parse_or_none(record.previous_version) if record else None
     if record is None or previous is None or (left is None and record.is_way_back):
         raise _no_way_back(record)
@@ -139,6 +141,22 @@ def rollback_plan(world: World, observed: ObservedState, written_since: WrittenS
     for _ in check_preflight(world, previous):
         pass
     return plan_undo(observed, previous, record.snapshot, _as_now(observed))
+
+
+def _refuse_after_nothing(walks: Sequence[WalkRecord], record: WalkRecord | None) -> None:
+    """Raises Refused where the newest deployment touched nothing: it is taken for the one that is meant.
+
+    The one before it went through, and nobody has said that it should be undone.
+    """
+    newest = walks[-1] if walks else None
+    if newest is None or record is None or newest.walk == record.walk or newest.touched:
+        return
+    if newest.asks_for_a_version and newest.outcome in (None, "refused", "interrupted"):
+        raise Refused(
+            f"{newest.walk} touched nothing, so there is nothing of it to take back.",
+            f"The site is as it was before it, with {record.version}.",
+            f"If {record.version} is to be undone: `graasp-local apply {record.state}`, then `graasp-local rollback`.",
+        )
 
 
 def loss(world: World, observed: ObservedState) -> Loss | None:

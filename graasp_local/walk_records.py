@@ -77,6 +77,11 @@ class WalkRecord:
         return self.can_be_resumed and self.touched and self.outcome in (None, "failed", "interrupted")
 
     @property
+    def asks_for_a_version(self) -> bool:
+        """It was begun as a deployment: it does not go on with one, and does not go back from one."""
+        return "deploy" in self.command.split()
+
+    @property
     def is_way_back(self) -> bool:
         """It went to the version from before a deployment, not to a new one."""
         if self.restore is not None:

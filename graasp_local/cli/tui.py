@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING
 import click
 
 from graasp_local.cli.context import Context, pass_context
-from graasp_local.errors import UsageError
+from graasp_local.cli.mending import finish_rotation
+from graasp_local.errors import GraaspLocalError, UsageError
 
 if TYPE_CHECKING:
     from graasp_local.live import LiveEngine
@@ -70,7 +72,15 @@ def open_tui(named_site: Path | None, *, read_only: bool) -> None:
     """Open the UI in this terminal, and leave with the exit code of what was done in it."""
     from graasp_local.tui.app import run_app
 
+    if not read_only:
+        finish_what_was_cut_off(named_site)
     sys.exit(run_app(SiteAccess(named_site), read_only=read_only))
+
+
+def finish_what_was_cut_off(named_site: Path | None) -> None:
+    """As every command that changes something does first; what stands in its way, the UI has a screen for."""
+    with suppress(GraaspLocalError):
+        finish_rotation(Context(named_site))
 
 
 @click.command("tui")

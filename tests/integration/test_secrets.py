@@ -7,6 +7,7 @@ import json
 import psycopg
 import pytest
 
+from graasp_local.cli.tui import finish_what_was_cut_off
 from tests.integration.demo_site import DemoSite
 
 
@@ -78,6 +79,17 @@ def test_a_rotation_that_was_cut_off_is_finished_by_the_next_command(site: DemoS
     assert not note.exists()
     assert site.status()["state"] == "running"
     assert site.item_names() == ["written before"]
+
+
+def test_the_terminal_ui_finishes_one_too(site: DemoSite, capsys: pytest.CaptureFixture[str]) -> None:
+    new = f"{values(site)['GRAASP_DB_PASSWORD'][::-1]}-by-the-ui"
+    note = site.directory / ".graasp-local" / "rotation.env"
+    note.write_text(f"GRAASP_DB_PASSWORD={new}\n")
+    finish_what_was_cut_off(site.directory)
+    assert "was cut off, and is finished now" in capsys.readouterr().err
+    assert gets_in(site, "graasp", new)
+    assert not note.exists()
+    site.run("apply", "running")
 
 
 def test_a_database_that_is_off_is_a_refusal_and_nothing_is_touched(site: DemoSite) -> None:

@@ -13,7 +13,7 @@ from graasp_local.states import Gate, InfraState
 from graasp_local.steps import step_name
 from graasp_local.version import Version
 from graasp_local.walk_records import read_walks, unfinished_walk
-from graasp_local.walks import OnFailure, deployment_plan
+from graasp_local.walks import OnFailure, deployment_plan, transition_plan
 from tests.unit.fakes import FakeWorld
 from tests.unit.sites import site_in
 from tests.unit.walking import deploy, ended_of, events_of, killed_at
@@ -114,6 +114,16 @@ def test_a_second_rollback_is_refused(running: FakeWorld) -> None:
     roll_back(running, DISCARD)
     with pytest.raises(Refused, match=r"went back to 1\.0\.0 already"):
         roll_back(running, DISCARD)
+
+
+def test_a_deployment_that_touched_nothing_is_not_taken_for_the_one_before_it(running: FakeWorld) -> None:
+    deploy(running)
+    request = DeployRequest(Version(1, 2, 0))
+    killed_at(running, "pull", lambda seen: deployment_plan(running.world, seen, request))
+    with pytest.raises(Refused, match="touched nothing, so there is nothing of it to take back"):
+        roll_back(running, DISCARD)
+    events_of(running, lambda seen: transition_plan(running.world, seen, InfraState.RUNNING))
+    assert roll_back(running, DISCARD).version == "1.0.0"
 
 
 def test_a_snapshot_that_is_gone_is_a_refusal(running: FakeWorld) -> None:
