@@ -23,27 +23,35 @@ _MARKS = {
     Progress.FAILED: ("✗", Tone.BAD),
 }
 
+_LEAST_CAUSE_ROOM = 40
+"""Columns: a cause in fewer is a tower of words."""
+
 
 def plan_table(plan: Plan, width: int) -> Table:
-    """Every step with its cause; a bar at the left says during which the site is closed."""
+    """Every step with its cause; a bar at the left says during which the site is closed.
+
+    Side by side where there is room, else one below the other: on as many lines as they need, nothing is cut off.
+    """
     titles = [title(step) for step in plan.steps]
     longest = max([len(text) for text in titles], default=0)
-    side_by_side = width >= 9 + longest + max([len(step.cause) for step in plan.steps], default=0)
+    cause_room = width - longest - 9
     rows = []
     for index, (step, text) in enumerate(zip(plan.steps, titles, strict=True)):
-        closed = index in plan.closed_span
-        lead = (Piece("┃ " if closed else "  ", Tone.BUSY), Piece(f"{index + 1:>2}  ", Tone.QUIET))
-        if side_by_side:
-            rows.append(
-                Row(str(index), (*lead, Piece(padded(text, longest + 2), Tone.STRONG), Piece(step.cause, Tone.QUIET)))
-            )
+        bar = Piece("┃ " if index in plan.closed_span else "  ", Tone.BUSY)
+        number, below = Piece(f"{index + 1:>2}  ", Tone.QUIET), Piece("    ")
+        told: list[Line]
+        if cause_room >= _LEAST_CAUSE_ROOM:
+            causes = textwrap.wrap(step.cause, cause_room) or [""]
+            beside = [text, *[""] * (len(causes) - 1)]
+            told = [
+                (Piece(padded(left, longest + 2), Tone.STRONG), Piece(cause, Tone.QUIET))
+                for left, cause in zip(beside, causes, strict=True)
+            ]
         else:
-            # In two tones on as many lines as they need: nothing of a plan may be cut off.
-            below = (lead[0], Piece("    "))
-            told = [(Tone.STRONG, line) for line in textwrap.wrap(text, width - 7)]
-            told += [(Tone.QUIET, line) for line in textwrap.wrap(f"because {step.cause}", width - 7)]
-            for place, (tone, line) in enumerate(told):
-                rows.append(Row(f"{index} {place}", (*(below if place else lead), Piece(line, tone))))
+            told = [plain(line, Tone.STRONG) for line in textwrap.wrap(text, width - 7)]
+            told += [plain(line, Tone.QUIET) for line in textwrap.wrap(f"because {step.cause}", width - 7)]
+        for place, line in enumerate(told):
+            rows.append(Row(f"{index} {place}", (bar, below if place else number, *line)))
     return Table((), tuple(rows))
 
 
