@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from graasp_local.tui.app import GraaspApp
 from tests.tui.fakes import NOW, FakeAccess
@@ -29,8 +30,9 @@ Drive = Callable[[Pilot[None]], Awaitable[None]]
 
 @pytest.fixture(autouse=True)
 def still_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wall-clock time stands still, so that ages and clocks on pictures are always the same."""
+    """Wall-clock time stands still, and no cursor blinks, so that pictures are always the same."""
     monkeypatch.setattr(time, "time", lambda: NOW)
+    monkeypatch.setattr(Input, "_toggle_cursor", lambda _: None)
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("NO_COLOR", raising=False)
 
