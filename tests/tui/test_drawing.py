@@ -5,11 +5,15 @@ from __future__ import annotations
 import pytest
 
 from graasp_local.live import SeenContainer, Usage
-from graasp_local.states import Health, ObservedService, ServiceGroup, Status
+from graasp_local.plan import Plan
+from graasp_local.states import Gate, Health, InfraState, ObservedService, ServiceGroup, Status
+from graasp_local.steps import CloseGate, OpenGate, title
 from graasp_local.tui.drawing.tables import services_table
+from graasp_local.tui.drawing.walk import plan_head, plan_table
 from graasp_local.tui.model import Service
 from graasp_local.tui.readings import Reading
 from graasp_local.tui.tones import text_of, width_of
+from graasp_local.version import Version
 
 READING = Reading(Usage(1.0, 117_000_000, 0.0), 5.2, (1.0, 2.0, 3.0, 4.0), (1.0, 1.0, 1.0, 1.0))
 
@@ -32,3 +36,28 @@ def test_a_row_of_services_fits_and_keeps_its_columns_apart(name: str, width: in
     assert "< 1 min" in text_of([table.rows[0].line])
     assert "5.2 %" in text_of([table.rows[0].line])
     assert "117 MB" in text_of([table.rows[0].line])
+
+
+PENDING = Plan(
+    InfraState.RUNNING,
+    (CloseGate("visitors must not write while the database changes"), OpenGate("the new version is verified")),
+    Version(1, 1, 0),
+    hint="It could be done without closing the site.",
+)
+
+
+@pytest.mark.parametrize("width", [40, 80, 140, 220])
+def test_nothing_of_a_plan_is_cut_off(width: int) -> None:
+    drawn = [row.line for row in plan_table(PENDING, width).rows]
+    assert all(width_of(line) <= width for line in drawn)
+    told = " ".join(text_of(drawn).replace("┃", "").split())
+    for step in PENDING.steps:
+        assert title(step) in told
+        assert step.cause in told or width < 100, "causes stand beside the steps where there is room"
+        assert all(word in told for word in step.cause.split())
+
+
+def test_another_way_to_deploy_is_said_above_the_plan() -> None:
+    head = " ".join(text_of(plan_head(PENDING, "about 4 s", Gate.OPEN, 80)).split())
+    assert "closed for about 4 s" in head
+    assert PENDING.hint in head

@@ -134,7 +134,8 @@ def plan_head(
         ahead = " Going ahead writes down that it was finished." if closes_what_was_left else ""
         return (*wrapped(render(plan) + ahead, width, Tone.OK),)
     count = f"{len(plan.steps)} steps. " if len(plan.steps) > 1 else "One step. "
-    return (*wrapped(count + _what_visitors_notice(plan, estimate, gate), width), ())
+    hint = wrapped(plan.hint, width, Tone.QUIET) if plan.hint else ()
+    return (*wrapped(count + _what_visitors_notice(plan, estimate, gate), width), *hint, ())
 
 
 def _what_visitors_notice(plan: Plan, estimate: str, gate: Gate) -> str:
