@@ -10,7 +10,7 @@ import pytest
 
 from graasp_local.walk_records import trusted_walks, unfinished_walk
 from tests.matrix.faulty import Point, When
-from tests.matrix.matrix_site import KILLED, MatrixSite
+from tests.matrix.matrix_site import KILLED, Ended, MatrixSite
 from tests.matrix.parts import WORKING
 from tests.matrix.record import Record
 from tests.matrix.verdict import names_the_two_ways, nothing_is_lost, serves
@@ -89,30 +89,35 @@ def make_a_directory_of(file: Path) -> None:
     file.mkdir()
 
 
+HARMS = [("removed", remove), ("emptied", empty), ("made unreadable: a directory in its place", make_a_directory_of)]
+
+
+def site_without_env(site: MatrixSite, step: str, harm: Callable[[Path], None]) -> tuple[Ended, Ended]:
+    """A deployment that loses `.env` before a step, and `status` after it; then the file is put back."""
+    file = site.directory / ".env"
+    kept = file.read_text()
+    try:
+        with site.met(Point(When.BEFORE, step), *WORKING) as met:
+            harm(file)
+            ended = met.go_on()
+        return ended, site.end("status")
+    finally:
+        shutil.rmtree(file) if file.is_dir() else file.unlink(missing_ok=True)
+        file.write_text(kept)
+        file.chmod(0o600)
+
+
 @pytest.mark.parametrize(
-    "step", ["close-gate", pytest.param("stop-graasp", marks=pytest.mark.representative), "migrate", "start-graasp"]
+    "step", ["close-gate", pytest.param("stop-graasp", marks=pytest.mark.representative), "migrate"]
 )
-@pytest.mark.parametrize(
-    ("did", "harm"),
-    [("removed", remove), ("emptied", empty), ("made unreadable: a directory in its place", make_a_directory_of)],
-)
+@pytest.mark.parametrize(("did", "harm"), HARMS)
 def test_env_is_gone_in_the_middle(
     site: MatrixSite, record: Record, step: str, did: str, harm: Callable[[Path], None]
 ) -> None:
     record.did = f".env is {did} before {step}"
     before = site.data()
-    file = site.directory / ".env"
-    kept = file.read_text()
     with site.visited() as visitor:
-        try:
-            with site.met(Point(When.BEFORE, step), *WORKING) as met:
-                harm(file)
-                ended = met.go_on()
-            said = site.end("status")
-        finally:
-            shutil.rmtree(file) if file.is_dir() else file.unlink(missing_ok=True)
-            file.write_text(kept)
-            file.chmod(0o600)
+        ended, said = site_without_env(site, step, harm)
         assert ended.code == 21, ended.said
         assert said.code == 2, said.said
         names_the_two_ways(site)
@@ -121,3 +126,19 @@ def test_env_is_gone_in_the_middle(
             f"exit code 21; status: exit code 2; .env is put back, rollback (exit code 0): {serves(site, '1.0.0')}"
         )
     record.data = nothing_is_lost(site, before, visitor)
+
+
+@pytest.mark.parametrize(("did", "harm"), HARMS)
+def test_env_is_gone_once_all_containers_are_made(
+    site: MatrixSite, record: Record, did: str, harm: Callable[[Path], None]
+) -> None:
+    """Nothing needs it any more: what was made while the database was migrated is only started."""
+    record.did = f".env is {did} before start-graasp"
+    before = site.data()
+    with site.visited() as visitor:
+        ended, said = site_without_env(site, "start-graasp", harm)
+        assert ended.code == 0, ended.said
+        assert said.code == 2, said.said
+        record.saw = f"exit code 0; status: exit code 2; .env is put back: {serves(site, '1.1.0')}"
+    record.data = nothing_is_lost(site, before, visitor)
+    site.back_to_1_0_0()
