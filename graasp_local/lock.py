@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,7 +65,9 @@ def held_lock(file: Path, command: str, patience: Patience | None = None) -> Ite
         now = datetime.now(UTC).isoformat(timespec="seconds")
         holder = Holder(command, os.getpid(), socket.gethostname(), now)
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(asdict(holder)).encode(), 0)
+        # On a full disk nobody is told who has the lock, but a command that makes room must be able to have it.
+        with suppress(OSError):
+            os.pwrite(descriptor, json.dumps(asdict(holder)).encode(), 0)
         yield
         os.ftruncate(descriptor, 0)
     finally:

@@ -83,6 +83,12 @@ def make_plan(planner: Planner, observed: ObservedState) -> Plan:
         return planner(observed)
     except NeedsYou as error:
         raise Refused(error.what, "Nothing was touched.", error.next_step) from error
+    except OSError as error:  # a full disk, permissions: Compose is given files that are written for it
+        raise Refused(
+            f"{error.filename or 'A file of the site'} cannot be used: {error.strerror or error}.",
+            "Nothing was touched.",
+            "Make room, or mend its permissions, then try again.",
+        ) from error
 
 
 def transition_plan(world: World, observed: ObservedState, target: InfraState) -> Plan:

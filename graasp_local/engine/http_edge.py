@@ -54,7 +54,8 @@ class HttpEdge:
                 yield encrypted
 
     def gate(self) -> Gate:
-        answer = self.ask(GATE_PATH, {})
+        # An nginx that does not answer is started anew, which breaks connections: one lost answer is not enough for it.
+        answer = self.ask(GATE_PATH, {}) or self.ask(GATE_PATH, {})
         match answer:
             case Answer(status=200, body=body) if body.strip() == "open":
                 return Gate.OPEN
