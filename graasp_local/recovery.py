@@ -138,8 +138,7 @@ def rollback_plan(world: World, observed: ObservedState, written_since: WrittenS
         return plan_rolling_back(observed, previous, world.handovers.visited())
     if left is not None:
         return _back_from_unfinished(observed, record, previous)
-    for _ in check_preflight(world, previous):
-        pass
+    check_preflight(world, previous)
     return plan_undo(observed, previous, record.snapshot, _as_now(observed))
 
 

@@ -55,8 +55,7 @@ def wanted_parts(site: Site, wanted: Wanted) -> tuple[StoredBackup, tuple[str, .
 def plan_for(world: World, observed: ObservedState, request: RestoreRequest) -> Plan:
     """The plan for a restore that is known in full, after the checks that change nothing. Raises Refused."""
     use_recorded_images(world, request.version)
-    for _ in check_preflight(world, request.version):
-        pass
+    check_preflight(world, request.version)
     return plan_restore(observed, request)
 
 

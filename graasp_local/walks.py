@@ -6,7 +6,7 @@ which it is not certain that it is old. What can be done after a deployment is r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -20,14 +20,13 @@ from graasp_local.lock import Patience, held_lock
 from graasp_local.migrations import Forecast, NotKnownYet
 from graasp_local.perform import Performer
 from graasp_local.perform.migrating import read_pending
-from graasp_local.perform.preflight import check_preflight, check_transition, fitting_copy
+from graasp_local.perform.preflight import check_preflight, check_transition
 from graasp_local.perform.written_snapshot import has_snapshot
 from graasp_local.plan import DeployRequest, Plan, plan_deploy, plan_rollback, plan_transition
 from graasp_local.plan_restore import plan_unrestore
-from graasp_local.ports import Prober
+from graasp_local.ports import ImageFact, Prober
 from graasp_local.postgres import snapshot_name
 from graasp_local.rollouts import by_strategy, rolling_recovery
-from graasp_local.safety_copy import SafetyCopy
 from graasp_local.server import Way
 from graasp_local.states import (
     TABLE,
@@ -112,20 +111,16 @@ def transition_plan(world: World, observed: ObservedState, target: InfraState) -
 def deployment_plan(world: World, observed: ObservedState, request: DeployRequest) -> Plan:
     """The plan for `deploy`, after the checks that need nothing to be changed. Raises Refused."""
     refuse_unfinished_upgrade(world)
-    for _ in check_preflight(world, request.version):
-        pass
-    images = world.engine.image_facts(request.version)
-    copy = fitting_copy(world, images, world.engine.facts()) or SafetyCopy.SNAPSHOT
-    pending = forecast(world, observed, request.version)
-    return by_strategy(world, observed, request, pending, plan_deploy(observed, request, pending, copy))
+    found = check_preflight(world, request.version)
+    pending = forecast(world, observed, request.version, found.images)
+    return by_strategy(world, observed, request, pending, plan_deploy(observed, request, pending, found.copy))
 
 
-def forecast(world: World, observed: ObservedState, version: Version) -> Forecast:
+def forecast(world: World, observed: ObservedState, version: Version, images: Sequence[ImageFact]) -> Forecast:
     """What is pending, if the database is on and the migrate image is on this machine already. Raises Refused."""
     if observed.migrations or not observed.group_is_on(ServiceGroup.DATABASE):
         return NotKnownYet()
-    here = {fact.service for fact in world.engine.image_facts(version) if fact.local}
-    if "migrate" not in here:
+    if not any(image.service == "migrate" and image.local for image in images):
         return NotKnownYet()
     return read_pending(world, version)
 

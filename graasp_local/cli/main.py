@@ -7,7 +7,9 @@ import importlib
 import os
 import select
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -95,8 +97,20 @@ def cli(ctx: click.Context, site: Path | None) -> None:
     click.echo(ctx.get_help())
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Run the command line and leave with the documented exit code."""
+    code = run()
+    if _reader_has_left():
+        silence_output()  # what is still buffered must not raise
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    # At once: taking the interpreter apart takes as long as many a command, for what the system takes back anyway.
+    os._exit(code)
+
+
+def run() -> ExitCode:
+    """Run the command line and say with which documented exit code the process should end."""
     try:
         cli.main(prog_name="graasp-local", standalone_mode=False)
         code = ExitCode.DONE
@@ -125,9 +139,7 @@ def main() -> None:
             "`graasp-local status` says where the site stands; GRAASP_LOCAL_DEBUG=1 shows the details.", err=True
         )
         code = ExitCode.UNEXPECTED
-    if _reader_has_left():
-        silence_output()  # what is still buffered must not raise when the interpreter flushes it
-    sys.exit(code)
+    return code
 
 
 def _reader_has_left() -> bool:

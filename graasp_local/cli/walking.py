@@ -100,8 +100,8 @@ def _load_meanwhile() -> None:
     # What is missing or broken is told where it is needed.
     with suppress(Exception):
         import_module("docker")
-        import_module("python_on_whales")
         import_module("psycopg")
+        import_module("python_on_whales")
 
 
 def _say_what_was_left(world: World) -> None:

@@ -12,6 +12,7 @@ from graasp_local.engine import connections, gate_flag, images
 from graasp_local.engine.addresses import engine_host, is_on_this_machine
 from graasp_local.engine.client import connect, engine_errors, engine_refusals
 from graasp_local.engine.compose import Compose, compose_version
+from graasp_local.engine.image_migrations import ImageMigrations
 from graasp_local.engine.images import ImageHere
 from graasp_local.engine.leftovers import wait_for_leftovers
 from graasp_local.engine.listing import containers_of
@@ -52,6 +53,7 @@ class DockerEngine:
         self.compose = Compose(site, narrate)
         self._images: dict[Version, Mapping[str, str]] = {}
         self._versioned: dict[Version, tuple[str, ...]] = {}
+        self._image_migrations = ImageMigrations()
 
     @cached_property
     def client(self) -> DockerClient:
@@ -212,7 +214,7 @@ class DockerEngine:
 
     def image_migrations(self, version: Version) -> tuple[ImageMigration, ...]:
         with engine_errors():
-            return images.read_migrations(self.client, self.images_of(version)["migrate"])
+            return self._image_migrations.of(self.client, self.images_of(version)["migrate"])
 
     def start_migration(self, version: Version) -> DockerMigrationRun:
         """Start the migrate container, detached: the one that was made for this version, else a new one."""

@@ -1,26 +1,17 @@
-"""Images: whether they can be had, for which platforms, their pins, and the migrations inside a migrate image."""
+"""Images: whether they can be had, for which platforms, and their pins."""
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
-import tarfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from graasp_local.engine.lent_container import lent_container
 from graasp_local.engine.refusals import why_not_had
 from graasp_local.errors import Refused
-from graasp_local.migrations import ImageMigration
 from graasp_local.pins import Pin, pin
 from graasp_local.ports import ImageFact
 
 if TYPE_CHECKING:
     from docker import DockerClient
-
-MIGRATIONS_DIRECTORY = "/usr/src/app/src/drizzle"
-"""Where Graasp's migrate image keeps its SQL files and `meta/_journal.json`."""
 
 
 def image_fact(client: DockerClient, service: str, image: str) -> ImageFact:
@@ -86,43 +77,3 @@ def image_pin(client: DockerClient, service: str, image: str) -> Pin:
     except ImageNotFound:
         raise Refused(f"The image {image} is not on this machine any more.") from None
     return pin(service, image, found["Id"], found.get("RepoDigests") or ())
-
-
-def read_migrations(client: DockerClient, image: str) -> tuple[ImageMigration, ...]:
-    """Copy the migrations out of a container that is created for it and never started.
-
-    Raises Refused if the image holds no readable journal.
-    """
-    from docker.errors import APIError
-
-    try:
-        with lent_container(client, image, "read-migrations") as container:
-            chunks, _ = client.api.get_archive(container, MIGRATIONS_DIRECTORY)
-            return migrations_in(b"".join(chunks))
-    except APIError as error:
-        raise _no_migrations(image, str(error.explanation or error)) from error
-    except (KeyError, ValueError, tarfile.TarError) as error:
-        raise _no_migrations(image, str(error)) from error
-
-
-def _no_migrations(image: str, reason: str) -> Refused:
-    return Refused(
-        f"The image {image} holds no list of migrations that can be read ({reason}).",
-        "Nothing was touched: without it there would be no proof that the database was migrated.",
-        "Check that it is a migrate image of Graasp 2 or newer.",
-    )
-
-
-def migrations_in(archive: bytes) -> tuple[ImageMigration, ...]:
-    """The migrations in a tar archive of the drizzle directory, in the journal's order. Pure."""
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        files = {
-            member.name.partition("/")[2]: stream.read()
-            for member in tar
-            if member.isfile() and (stream := tar.extractfile(member)) is not None
-        }
-    entries = json.loads(files["meta/_journal.json"])["entries"]
-    return tuple(
-        ImageMigration(entry["tag"], int(entry["when"]), hashlib.sha256(files[f"{entry['tag']}.sql"]).hexdigest())
-        for entry in entries
-    )

@@ -75,7 +75,7 @@ class Performer:
         world = self._world
         match step:
             case Preflight(version=version):
-                yield from check_preflight(world, version)
+                yield check_preflight(world, version).described()
             case PullImages(version=version):
                 world.engine.remove_made_migrations()  # of other images or settings, by a walk that was cut off
                 yield from pull_missing(world, version)

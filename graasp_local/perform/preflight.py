@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from graasp_local.backup.store import BackupStore
 from graasp_local.errors import Refused
@@ -27,23 +28,40 @@ FREE_BYTES_PER_IMAGE = 1 * _GIB
 """Graasp's images are between 0.3 and 1 GiB unpacked."""
 
 
-def check_preflight(world: World, version: Version) -> Iterator[str]:
-    """Yields what was found to be well. Raises Refused with everything that was not."""
-    facts = world.engine.facts()
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the checks of a version met and found to be well."""
+
+    engine: EngineFacts
+    images: tuple[ImageFact, ...]
+    copy: SafetyCopy
+    """Which copy of the database the disk has room for, beside everything else."""
+
+    def described(self) -> str:
+        missing = sum(not image.local for image in self.images)
+        engine = self.engine
+        return (
+            f"engine {engine.version}, Compose {engine.compose_version}, {engine.platform}; {missing} image(s) to pull"
+        )
+
+
+def check_preflight(world: World, version: Version) -> Found:
+    """Raises Refused with everything that is not well."""
+    engine = world.engine.facts()
     refuse_other_major(world)
     images = world.engine.image_facts(version)
-    problems = [
-        *surroundings_problems(world, facts, images),
-        *_disk_problems(world, images, facts),
-    ]
-    if problems:
+    problems = surroundings_problems(world, engine, images)
+    database = _database_bytes(world)
+    dump = _expected_dump_bytes(world, database)
+    copy = copy_that_fits(engine.free_bytes, _needed_for_work(images), database, dump)
+    if copy is None:
+        free, want = (engine.free_bytes or 0) / _GIB, (_needed_for_work(images) + min(database, 2 * dump)) / _GIB
+        problems.append(f"The engine's disk has {free:.1f} GiB free, and {want:.1f} GiB are needed.")
+    if problems or copy is None:
         raise Refused(
-            " ".join(problems),
-            "Nothing was touched: the site is as it was.",
-            _way_out(images, facts, version),
+            " ".join(problems), "Nothing was touched: the site is as it was.", _way_out(images, engine, version)
         )
-    missing = sum(not image.local for image in images)
-    yield f"engine {facts.version}, Compose {facts.compose_version}, {facts.platform}; {missing} image(s) to pull"
+    return Found(engine, images, copy)
 
 
 def check_images(world: World, version: Version) -> None:
@@ -126,31 +144,15 @@ def _way_out(images: tuple[ImageFact, ...], facts: EngineFacts, version: Version
     return "Mend this, then start the deployment again."
 
 
-def _disk_problems(world: World, images: tuple[ImageFact, ...], facts: EngineFacts) -> Iterator[str]:
-    if facts.free_bytes is None:
-        return
-    if fitting_copy(world, images, facts) is None:
-        needed = _needed_for_work(images) + min(_database_bytes(world), 2 * expected_dump_bytes(world))
-        free, want = facts.free_bytes / _GIB, needed / _GIB
-        yield f"The engine's disk has {free:.1f} GiB free, and {want:.1f} GiB are needed."
-
-
-def fitting_copy(world: World, images: Sequence[ImageFact], facts: EngineFacts) -> SafetyCopy | None:
-    """Which copy of the database the disk has room for, beside everything else; None for none."""
-    size = _database_bytes(world)
-    return copy_that_fits(facts.free_bytes, _needed_for_work(images), size, expected_dump_bytes(world))
-
-
-def expected_dump_bytes(world: World) -> int:
-    """About how large a dump of Graasp's database will be: as the last one and half as much again, else as itself."""
+def _expected_dump_bytes(world: World, database: int) -> int:
+    """About how large a dump of a database of so many bytes will be: as the last and half as much again, else as it."""
     dumped = [
         part.stored.bytes
         for backup in BackupStore.of(world.site).usable()
         for part in backup.manifest.databases
         if part.name == DATABASE
     ]
-    size = _database_bytes(world)
-    return min(size, dumped[-1] * 3 // 2) if dumped else size
+    return min(database, dumped[-1] * 3 // 2) if dumped else database
 
 
 def _needed_for_work(images: Sequence[ImageFact]) -> int:

@@ -20,7 +20,7 @@ def deploy_without_room(site: DemoSite, version: str) -> WalkEnded:
     request = DeployRequest(Version.parse(version))
 
     def planner(observed: ObservedState) -> Plan:
-        forecast = walks.forecast(world, observed, request.version)
+        forecast = walks.forecast(world, observed, request.version, world.engine.image_facts(request.version))
         return plan_deploy(observed, request, forecast, SafetyCopy.FILE)
 
     walk = walks.Walk(planner, f"deploy {version}", "deploy", on_failure=walks.OnFailure.ROLLBACK)

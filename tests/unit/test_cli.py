@@ -164,11 +164,8 @@ def test_an_unexpected_error_is_exit_1_by_its_class() -> None:
 IMPORTS = """
 import sys
 sys.argv = ["graasp-local", *{words!r}]
-from graasp_local.cli.main import main
-try:
-    main()
-except SystemExit:
-    pass
+from graasp_local.cli.main import run
+run()
 heavy = {{"textual", "python_on_whales", "pydantic", "psycopg", "docker", "requests", "rich", "psutil"}}
 heavy |= {{"yaml", "dotenv"}}
 print(sorted(heavy & set(sys.modules)), file=sys.stderr)

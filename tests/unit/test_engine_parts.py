@@ -18,7 +18,7 @@ import pytest
 from graasp_local.bypass_token import bypass_link, bypass_token
 from graasp_local.engine.connections import requests_in_flight
 from graasp_local.engine.gate_flag import flag_archive, shut_archive
-from graasp_local.engine.images import migrations_in
+from graasp_local.engine.image_migrations import migrations_in
 from graasp_local.engine.observe import seen
 from graasp_local.engine.registry import RegistryUnreachableError, repository_tags, split_repository
 from graasp_local.engine.versions import complete_versions

@@ -69,8 +69,8 @@ def look(site: Path, engine: Path) -> tuple[dict[str, Any], set[str]]:
     """What `status --json` says, and which modules it has loaded by then."""
     code = (
         f"import sys; sys.argv = ['graasp-local', '--site', {str(site)!r}, 'status', '--json']\n"
-        "from graasp_local.cli.main import main\n"
-        "try: main()\nexcept SystemExit: pass\n"
+        "from graasp_local.cli.main import run\n"
+        "run()\n"
         "print(*sys.modules)"
     )
     done = subprocess.run(
