@@ -132,6 +132,11 @@ class Site:
         return self.own_directory / "tls" / "site.pem"
 
     @property
+    def renewals_file(self) -> Path:
+        """What the last attempts to renew the certificate came to."""
+        return self.own_directory / "renewals.json"
+
+    @property
     def challenge_directory(self) -> Path:
         """Where nginx finds what an authority asks for before it gives a certificate."""
         return self.own_directory / "acme-challenges"

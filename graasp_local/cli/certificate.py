@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -46,17 +47,23 @@ def renew(context: Context, *, at_once: bool, json_object: bool) -> None:
     """Renew the certificate if it is due, and let nginx take it over; for a timer that runs once a day.
 
     With TLS=files the files are read anew. No request is dropped: nginx finishes with the old one what it has begun.
+    `doctor` warns when no run without a terminal was made for days.
     """
     from graasp_local.engine.edge_reload import EdgeReload
     from graasp_local.engine.http_edge import HttpEdge
     from graasp_local.lock import held_lock
+    from graasp_local.renewal_record import StartedBy, recorded
     from graasp_local.renewing import When
     from graasp_local.renewing import renew as renewed
 
     site = context.site
     site.prepare()
     nginx = EdgeReload(context.engine(), HttpEdge(site.settings))
-    with held_lock(site.lock_file, "graasp-local certificate renew"):
+    started_by = StartedBy.PERSON if sys.stdin.isatty() else StartedBy.TIMER
+    with (
+        held_lock(site.lock_file, "graasp-local certificate renew"),
+        recorded(site.renewals_file, started_by, lambda: datetime.now(UTC)),
+    ):
         new = renewed(site, nginx, When.NOW if at_once else When.DUE, lambda line: click.echo(f"  {line}", err=True))
     if json_object:
         print_json({"renewed": new is not None, **(_as_json(new) if new else {})})

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Generic, TypeVar
 
 from graasp_local.config_check import Finding as ConfigurationFinding
@@ -59,6 +60,26 @@ class Certificate:
 
 
 @dataclass(frozen=True, slots=True)
+class AcmeRenewal:
+    """How the certificate of an authority is kept from ending.
+
+    `due` says why it has to be renewed, None while it need not; `problem` is what the last attempt ran into, as a
+    sentence; `timer_days_ago` is None where it was never renewed but by a person at a terminal.
+    """
+
+    due: str | None
+    problem: str
+    timer_days_ago: float | None
+
+
+class OwnFiles(StrEnum):
+    """Certificate files of one's own, against the copy that nginx has."""
+
+    TAKEN_OVER = "taken over"
+    CHANGED = "changed"
+
+
+@dataclass(frozen=True, slots=True)
 class MailServer:
     """How the mail server answered: `problem` is the end of a sentence, empty if it said EHLO back."""
 
@@ -83,6 +104,8 @@ class Facts:
     rotation_cut_off: tuple[str, ...]
     engine: Fact[EngineInfo]
     compose: Fact[str]
+    version: str
+    """The one whose images were looked for; empty where none was named and none was deployed."""
     images: Fact[tuple[ImageFact, ...]]
     registry: Fact[Registry]
     database_bytes: Fact[int]
@@ -91,6 +114,8 @@ class Facts:
     names: Fact[tuple[HostName, ...]]
     certificate: Fact[Certificate | None]
     """None where the site is not https."""
+    renewal: Fact[AcmeRenewal | OwnFiles | None]
+    """None where the site has no TLS of its own."""
     clock_ahead_seconds: Fact[float]
     mail: Fact[MailServer]
     leftovers: Fact[tuple[str, ...]]

@@ -8,15 +8,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from graasp_local import rotating
 from graasp_local.config_check import check_configuration
 from graasp_local.doctor import network
-from graasp_local.doctor.facts import Fact, Facts, Known, PortUse, PostgresMajors, T, Unknown
+from graasp_local.doctor.facts import AcmeRenewal, Fact, Facts, Known, OwnFiles, PortUse, PostgresMajors, T, Unknown
 from graasp_local.errors import ConfigurationError, GraaspLocalError, Refused
-from graasp_local.settings import Settings
+from graasp_local.renewal_record import read_renewals
+from graasp_local.settings import Settings, Tls
 from graasp_local.site import Site
 from graasp_local.stack_limits import memory_limits
 from graasp_local.stack_variables import volumes_defined
@@ -73,6 +75,7 @@ def gather(site: Site, world: Callable[[], World], version: Version | None) -> F
         postgres = soon(lambda _: _majors(world(), site))
         names = soon(lambda known: tuple(network.host_name(name) for name in _names(known)))
         certificate = flat(lambda known: network.certificate(known.public_url))
+        renewal = soon(lambda known: _renewal(site, known))
         clock = flat(lambda _: network.clock_ahead(_registry_url(repository)))
         mail = flat(lambda known: network.mail_server(known.values["MAILER_CONNECTION"]))
         return Facts(
@@ -80,6 +83,7 @@ def gather(site: Site, world: Callable[[], World], version: Version | None) -> F
             rotation_cut_off=_rotation(site),
             engine=engine(),
             compose=compose.result(),
+            version=str(wanted or ""),
             images=images(),
             registry=registry(),
             database_bytes=database_bytes(),
@@ -87,6 +91,7 @@ def gather(site: Site, world: Callable[[], World], version: Version | None) -> F
             ports=ports(),
             names=names(),
             certificate=certificate(),
+            renewal=renewal(),
             clock_ahead_seconds=clock(),
             mail=mail(),
             leftovers=leftovers(),
@@ -154,6 +159,25 @@ def _majors(world: World, site: Site) -> PostgresMajors:
     if starts is None:
         raise Refused(f"which Postgres is in {image} is not known")
     return PostgresMajors(data, starts)
+
+
+def _renewal(site: Site, settings: Settings) -> AcmeRenewal | OwnFiles | None:
+    from graasp_local.certificates import own_files, read_certificate
+
+    if settings.tls is Tls.OFF:
+        return None
+    if not site.certificate_file.exists():
+        raise Refused("there is no certificate yet; `graasp-local apply running` or a deployment makes one")
+    pem = site.certificate_file.read_text()
+    if settings.tls is Tls.FILES:
+        return OwnFiles.TAKEN_OVER if own_files(settings) == pem else OwnFiles.CHANGED
+    now, found, record = datetime.now(UTC), read_certificate(pem), read_renewals(site.renewals_file)
+    by_timer = record.by_timer if record else None
+    return AcmeRenewal(
+        due=found.due(now, settings.certificate_names),
+        problem=record.problem if record else "",
+        timer_days_ago=(now - by_timer) / timedelta(days=1) if by_timer else None,
+    )
 
 
 def _ports(world: World, settings: Settings) -> tuple[PortUse, ...]:

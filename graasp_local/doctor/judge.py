@@ -21,6 +21,7 @@ def judge(facts: Facts) -> tuple[Finding, ...]:
         *judge_reach.ports(facts.ports),
         *judge_reach.names(facts.names),
         *judge_reach.certificate(facts.certificate),
+        *judge_reach.renewal(facts.renewal),
         *judge_reach.clock(facts.clock_ahead_seconds),
         *judge_reach.mail(facts.mail),
         *judge_site.leftovers(facts.leftovers),

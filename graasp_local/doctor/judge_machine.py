@@ -14,6 +14,7 @@ from graasp_local.perform.preflight import (
     OLDEST_ENGINE,
     numbers,
 )
+from graasp_local.sources import SERVICES_TO_BUILD
 from graasp_local.steps import listed
 
 LEAST_MEMORY_BYTES = 710 * 1024**2
@@ -69,11 +70,17 @@ def images(facts: Facts) -> Iterator[Finding]:
         elif image.platforms and not any(name.startswith(platform) for name in image.platforms):
             bad = True
             said = f"{image.image} is made for {listed(image.platforms)}, and this engine is {platform}."
-            yield Finding("images", Verdict.FAILS, said, "Build it from Graasp's sources for this platform.")
+            yield Finding("images", Verdict.FAILS, said, _other_platform(image.service, facts.version))
     if not bad:
         missing = sum(not image.local for image in facts.images.value)
         where = f"{missing} of them have to be pulled" if missing else "all of them are on this machine"
         yield ok("images", f"{len(facts.images.value)} images for {platform}; {where}.")
+
+
+def _other_platform(service: str, version: str) -> str:
+    if service not in SERVICES_TO_BUILD:
+        return f"Set {service.upper()}_IMAGE in .env to one that is made for this platform."
+    return f"`graasp-local build --version {version} --only {service}` builds it from Graasp's sources."
 
 
 def registry(registry: Fact[Registry]) -> Iterator[Finding]:

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from graasp_local.doctor.facts import Certificate, Fact, HostName, Known, MailServer, PortUse, Unknown
+from graasp_local.doctor.facts import (
+    AcmeRenewal,
+    Certificate,
+    Fact,
+    HostName,
+    Known,
+    MailServer,
+    OwnFiles,
+    PortUse,
+    Unknown,
+)
 from graasp_local.doctor.findings import Finding, Verdict, not_known, ok
 from graasp_local.steps import listed
 
 CLOCK_TOLERANCE_SECONDS = 30.0
 CERTIFICATE_TOLERANCE_DAYS = 14
+TIMER_TOLERANCE_DAYS = 3.0
+"""A timer of once a day may miss a day or two: a machine that is off, a deployment that holds the lock."""
 _RENEWAL = "`graasp-local certificate renew`, or renew it at the proxy in front."
 
 
@@ -52,6 +64,51 @@ def certificate(certificate: Fact[Certificate | None]) -> Iterator[Finding]:
             yield Finding("certificate", Verdict.WARNING, said, _RENEWAL)
         case Known(Certificate(host, days)):
             yield ok("certificate", f"The certificate of {host} is good for {days} days.")
+
+
+def renewal(renewal: Fact[AcmeRenewal | OwnFiles | None]) -> Iterator[Finding]:
+    match renewal:
+        case Unknown() as unknown:
+            yield not_known("renewal", "Whether the certificate is renewed", unknown)
+        case Known(None):
+            yield ok("renewal", "There is none to renew here: TLS is off.")
+        case Known(OwnFiles.CHANGED):
+            said = "The files of TLS_CERTIFICATE and TLS_KEY have changed, and nginx goes on with those from before."
+            mend = "`graasp-local certificate renew`; let whatever renews them call it."
+            yield Finding("renewal", Verdict.WARNING, said, mend)
+        case Known(OwnFiles.TAKEN_OVER):
+            yield ok("renewal", "nginx has the certificate that TLS_CERTIFICATE names.")
+        case Known(AcmeRenewal() as acme):
+            if acme.problem:
+                said = f"The last attempt to renew the certificate failed: {acme.problem}"
+                yield Finding("renewal", Verdict.WARNING, said, "Mend that, then `graasp-local certificate renew`.")
+            elif acme.due is not None:
+                said = f"The certificate has to be renewed: {acme.due}."
+                yield Finding("renewal", Verdict.WARNING, said, "`graasp-local certificate renew`")
+            yield _timer(acme)
+
+
+def _timer(acme: AcmeRenewal) -> Finding:
+    days = acme.timer_days_ago
+    if days is None:
+        said = (
+            "Nothing renews the certificate by itself: `graasp-local certificate renew` was never run without a person."
+        )
+        mend = (
+            "Set up the timer of docs/how-to.md, From a fresh server to HTTPS; "
+            "then `systemctl start graasp-certificate.service` runs it once."
+        )
+        return Finding("renewal", Verdict.WARNING, said, mend)
+    if days > TIMER_TOLERANCE_DAYS:
+        said = f"No timer has run `graasp-local certificate renew` for {days:.0f} days: it should run every day."
+        mend = "`systemctl enable --now graasp-certificate.timer`, or see why cron no longer runs it."
+        return Finding("renewal", Verdict.WARNING, said, mend)
+    return ok("renewal", f"A timer looks whether the certificate is due, last {_ago(days)}.")
+
+
+def _ago(days: float) -> str:
+    hours = round(days * 24)
+    return f"{hours} hours ago" if hours > 1 else "within the last hour or two"
 
 
 def clock(ahead: Fact[float]) -> Iterator[Finding]:

@@ -188,6 +188,7 @@ def test_a_new_certificate_drops_no_request(site: TlsSite, files: Files, tmp_pat
             new = self_signed(tmp_path, HOST, UMAMI)
             files.certificate.write_text(new.certificate.read_text())
             files.key.write_text(new.key.read_text())
+            assert renewal_findings(site) == [("warning", "have changed")]
             assert json.loads(site.run("certificate", "renew", "--json").stdout)["renewed"] is True
             assert site.shown() == der(new)
     finally:
@@ -216,10 +217,12 @@ def test_a_certificate_is_got_and_renewed_by_acme(tmp_path: Path) -> None:
             site.run("apply", "stopped")
             due = json.loads(site.run("certificate", "show", "--json").stdout)
             assert due["due"] == "no browser trusts the one that is there"
+            assert renewal_findings(site) == [("warning", "has to be renewed"), ("warning", "was never run")]
             first = site.run("certificate", "renew", "--json", env=authority.environment)
             told = json.loads(first.stdout)
             assert sorted(told["names"]) == [HOST, UMAMI]
             assert told["issuer"].startswith("Pebble Intermediate")
+            assert renewal_findings(site) == [("ok", "A timer looks")]
             shown = site.shown()
             assert json.loads(site.run("certificate", "renew", "--json").stdout) == {"renewed": False}
             site.run("certificate", "renew", "--now", env=authority.environment)
@@ -231,8 +234,19 @@ def test_a_certificate_is_got_and_renewed_by_acme(tmp_path: Path) -> None:
         said = site.run("certificate", "renew", "--now", code=10, env=authority.environment).stderr
         assert "does not answer" in said
         assert site.shown() == shown
+        assert renewal_findings(site) == [("warning", "The last attempt to renew"), ("ok", "A timer looks")]
     finally:
         site.down()
+
+
+RENEWAL_SENTENCES = ("has to be renewed", "was never run", "A timer looks", "The last attempt to renew", "have changed")
+
+
+def renewal_findings(site: TlsSite) -> list[tuple[str, str]]:
+    """What the doctor says of renewal: each verdict, with the sentence that it is known by."""
+    told = json.loads(site.run("doctor", "--json").stdout)["findings"]
+    found = [finding for finding in told if finding["check"] == "renewal"]
+    return [(f["verdict"], next((s for s in RENEWAL_SENTENCES if s in f["said"]), f["said"])) for f in found]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 from graasp_local.certificates import PLACEHOLDER, Certificate, key_text, new_key, read_certificate
 from graasp_local.errors import ConfigurationError, NeedsYou, Refused
 from graasp_local.init_site import init_site
+from graasp_local.renewal_record import RenewalRecord, StartedBy, read_renewals, recorded
 from graasp_local.renewing import When, certificate_of, renew
 from graasp_local.settings import parse_settings
 from graasp_local.site import Site
@@ -180,3 +181,25 @@ def test_proxies_are_named_by_address_network_or_host(site: Site, trusted: str) 
         parse_settings(site.env_file.read_text() + f"TRUSTED_PROXIES={trusted}\n", ".env").values["TRUSTED_PROXIES"]
         == trusted
     )
+
+
+def test_an_attempt_is_remembered_with_what_it_ran_into_and_who_started_it(tmp_path: Path) -> None:
+    file = tmp_path / "renewals.json"
+    assert read_renewals(file) is None
+    with recorded(file, StartedBy.PERSON, lambda: NOW):
+        pass
+    assert read_renewals(file) == RenewalRecord(NOW)
+    with recorded(file, StartedBy.TIMER, lambda: NOW):
+        pass
+    later = NOW + timedelta(days=1)
+    with pytest.raises(Refused), recorded(file, StartedBy.PERSON, lambda: later):
+        raise Refused("The authority is away.")
+    assert read_renewals(file) == RenewalRecord(later, "The authority is away.", by_timer=NOW)
+
+
+def test_a_damaged_record_of_attempts_is_replaced(tmp_path: Path) -> None:
+    file = tmp_path / "renewals.json"
+    file.write_text("{")
+    with recorded(file, StartedBy.TIMER, lambda: NOW):
+        pass
+    assert read_renewals(file) == RenewalRecord(NOW, by_timer=NOW)

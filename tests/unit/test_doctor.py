@@ -17,11 +17,13 @@ import pytest
 from graasp_local.config_check import Finding as ConfigurationFinding
 from graasp_local.doctor import network
 from graasp_local.doctor.facts import (
+    AcmeRenewal,
     Certificate,
     Facts,
     HostName,
     Known,
     MailServer,
+    OwnFiles,
     PortUse,
     PostgresMajors,
     Unknown,
@@ -40,12 +42,14 @@ from graasp_local.world import World
 GIB = 1024**3
 ENGINE = EngineInfo("28.5.2", "linux/amd64", 8 * GIB, 50 * GIB)
 IMAGE = ImageFact("core", "graasp:core-v1.0.0", local=True, platforms=("linux/amd64",))
+ACME = AcmeRenewal(due=None, problem="", timer_days_ago=0.5)
 
 WELL = Facts(
     configuration=(),
     rotation_cut_off=(),
     engine=Known(ENGINE),
     compose=Known("2.40.3"),
+    version="1.0.0",
     images=Known((IMAGE,)),
     registry=Known(Registry("public.ecr.aws", refuses=False)),
     database_bytes=Known(1 * GIB),
@@ -53,6 +57,7 @@ WELL = Facts(
     ports=Known((PortUse(80, None),)),
     names=Known((HostName("graasp.school.example", ("192.0.2.1",)),)),
     certificate=Known(Certificate("graasp.school.example", 60)),
+    renewal=Known(ACME),
     clock_ahead_seconds=Known(0.3),
     mail=Known(MailServer("mail.school.example", 587)),
     leftovers=Known(()),
@@ -118,6 +123,19 @@ def test_what_is_not_known_is_never_well(fact: str) -> None:
         ("certificate", {"certificate": Known(Certificate("a", 5))}, Verdict.WARNING, "ends in 5 days"),
         ("certificate", {"certificate": Known(Certificate("a", None, "expired"))}, Verdict.WARNING, "refuse"),
         ("certificate", {"certificate": Known(None)}, Verdict.OK, "None is needed"),
+        ("renewal", {"renewal": Known(None)}, Verdict.OK, "TLS is off"),
+        ("renewal", {"renewal": Known(OwnFiles.TAKEN_OVER)}, Verdict.OK, "TLS_CERTIFICATE names"),
+        ("renewal", {"renewal": Known(OwnFiles.CHANGED)}, Verdict.WARNING, "nginx goes on with those from before"),
+        (
+            "renewal",
+            {"renewal": Known(replace(ACME, timer_days_ago=None))},
+            Verdict.WARNING,
+            "never run without a person",
+        ),
+        ("renewal", {"renewal": Known(replace(ACME, timer_days_ago=2.9))}, Verdict.OK, "70 hours ago"),
+        ("renewal", {"renewal": Known(replace(ACME, timer_days_ago=8.0))}, Verdict.WARNING, "for 8 days"),
+        ("renewal", {"renewal": Known(replace(ACME, due="it ends"))}, Verdict.WARNING, "has to be renewed: it ends."),
+        ("renewal", {"renewal": Known(replace(ACME, problem="It is away."))}, Verdict.WARNING, "failed: It is away."),
         ("clock", {"clock_ahead_seconds": Known(90.0)}, Verdict.WARNING, "90 s ahead"),
         ("clock", {"clock_ahead_seconds": Known(-90.0)}, Verdict.WARNING, "90 s behind"),
         ("mail", {"mail": Known(MailServer("m", 25, "does not answer"))}, Verdict.WARNING, "m:25 does not answer"),
@@ -133,6 +151,15 @@ def test_a_judgement(check: str, facts: dict[str, Any], verdict: Verdict, said: 
     assert finding.verdict is verdict
     assert said in finding.said
     assert bool(finding.mend) == (verdict in (Verdict.FAILS, Verdict.WARNING))
+
+
+@pytest.mark.parametrize(
+    ("service", "mend"),
+    [("core", "`graasp-local build --version 1.0.0 --only core`"), ("umami", "Set UMAMI_IMAGE in .env")],
+)
+def test_for_an_image_of_another_platform_there_is_a_way_out(service: str, mend: str) -> None:
+    image = replace(IMAGE, service=service, platforms=("linux/arm64",))
+    assert mend in of("images", images=Known((image,))).mend
 
 
 @pytest.mark.parametrize(("severity", "code"), [(Severity.ERROR, ExitCode.REFUSED), (Severity.WARNING, ExitCode.DONE)])

@@ -1,0 +1,81 @@
+"""What a site remembers of the attempts to renew its certificate: when, what came of it, whether a person typed it.
+
+However renewal is scheduled, by systemd, by cron or from elsewhere, an attempt without a terminal is the proof that it
+is. Decides nothing and renews nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from graasp_local.errors import GraaspLocalError
+from graasp_local.files import write_atomically
+
+
+class StartedBy(StrEnum):
+    """Who started an attempt: a person at a terminal, or something without one."""
+
+    PERSON = "person"
+    TIMER = "timer"
+
+
+@dataclass(frozen=True, slots=True)
+class RenewalRecord:
+    """`problem` is what the last attempt ran into, as a sentence, empty if nothing; `by_timer` is the last one's time.
+
+    Times are in UTC; an attempt that found nothing due counts like any other.
+    """
+
+    last: datetime
+    problem: str = ""
+    by_timer: datetime | None = None
+
+
+def read_renewals(file: Path) -> RenewalRecord | None:
+    """The record; None where there was no attempt yet. Raises ValueError for a damaged one."""
+    try:
+        told = json.loads(file.read_text())
+    except FileNotFoundError:
+        return None
+    by_timer = told.get("by_timer")
+    return RenewalRecord(
+        datetime.fromisoformat(told["last"]),
+        str(told.get("problem", "")),
+        datetime.fromisoformat(by_timer) if by_timer else None,
+    )
+
+
+@contextmanager
+def recorded(file: Path, started_by: StartedBy, now: Callable[[], datetime]) -> Iterator[None]:
+    """Record the attempt that is made inside, whether it succeeds or raises a GraaspLocalError."""
+    problem = ""
+    try:
+        yield
+    except GraaspLocalError as error:
+        problem = error.what
+        raise
+    finally:
+        _write(file, started_by, RenewalRecord(now(), problem))
+
+
+def _write(file: Path, started_by: StartedBy, attempt: RenewalRecord) -> None:
+    earlier = None
+    with suppress(ValueError, KeyError):  # a damaged record is replaced
+        earlier = read_renewals(file)
+    if started_by is StartedBy.TIMER:
+        attempt = replace(attempt, by_timer=attempt.last)
+    elif earlier is not None:
+        attempt = replace(attempt, by_timer=earlier.by_timer)
+    told = {
+        "last": attempt.last.isoformat(timespec="seconds"),
+        "problem": attempt.problem,
+        "by_timer": attempt.by_timer.isoformat(timespec="seconds") if attempt.by_timer else None,
+    }
+    with suppress(OSError):  # the certificate matters more than the record of it
+        write_atomically(file, json.dumps(told) + "\n", mode=0o600)
