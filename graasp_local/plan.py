@@ -102,6 +102,11 @@ class Plan:
         return not self.closed_span and any(isinstance(step, LeadVisitors) for step in self.steps)
 
     @property
+    def services_started(self) -> tuple[str, ...]:
+        """What its steps start, in their order."""
+        return tuple(name for step in self.steps if isinstance(step, StartServices) for name in step.services)
+
+    @property
     def first_touching(self) -> int:
         """The index of the first step that changes the site; the number of steps if none does."""
         indexes = (index for index, step in enumerate(self.steps) if not isinstance(step, READ_ONLY))

@@ -6,7 +6,7 @@ tests/unit/fakes.py. Nothing here does anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -77,6 +77,10 @@ class Engine(Protocol):
     def restarts(self, service: str) -> int: ...
     def image_facts(self, version: Version) -> tuple[ImageFact, ...]: ...
     def has_image(self, reference: str) -> bool: ...
+    def absent_images(self, services: Sequence[str]) -> Mapping[str, str]:
+        """By service the images that `start` would need for these, as the site is now, and that are not here."""
+        ...
+
     def pull_image(self, reference: str) -> Iterator[str]:
         """Yields how far it is. Raises Refused if the registry does not give it."""
         ...

@@ -104,7 +104,7 @@ def transition_plan(world: World, observed: ObservedState, target: InfraState) -
         _refuse_uncertain_code(world, target)
     plan = plan_transition(observed, target, world.site.selected_version)
     if plan.steps:
-        check_transition(world)
+        check_transition(world, plan.services_started)
     return plan
 
 

@@ -187,6 +187,12 @@ class DockerEngine:
         with engine_errors():
             return images.has_image(self.client, reference)
 
+    def absent_images(self, services: Sequence[str]) -> Mapping[str, str]:
+        self._site.prepare()
+        defined = self.compose.config(None)["services"]
+        found = {name: str(defined[name]["image"]) for name in services if "image" in defined.get(name, {})}
+        return {name: image for name, image in found.items() if not self.has_image(image)}
+
     def pull_image(self, reference: str) -> Iterator[str]:
         self.narrate(f"docker pull {reference}")
         with engine_errors():

@@ -89,13 +89,36 @@ def refuse_other_major(world: World) -> None:
         raise Refused(wrong.sentence, "Nothing was touched: Postgres would only end again and again.", wrong.mending)
 
 
-def check_transition(world: World) -> None:
-    """What a change of state needs. Raises Refused, or EngineUnreachable without Compose; nothing is touched then."""
+def check_transition(world: World, services: Sequence[str]) -> None:
+    """What a change of state that starts these services needs; nothing is touched.
+
+    Raises Refused, or EngineUnreachable without Compose.
+    """
     world.engine.require_compose()
     refuse_other_major(world)
+    _refuse_absent_images(world, services)
     problems = [*_directory_problems(world), *_port_problems(world)]
     if problems:
         raise Refused(" ".join(problems), "Nothing was touched: the site is as it was.", "Mend this, then try again.")
+
+
+def _refuse_absent_images(world: World, services: Sequence[str]) -> None:
+    """A change of state pulls nothing, and Compose starts nothing without its image, an old container neither."""
+    absent = world.engine.absent_images(services) if services else {}
+    if not absent:
+        return
+    made_here = tuple(name for name, image in absent.items() if image.startswith("sha256:"))
+    version = world.site.selected_version
+    if made_here:
+        way = f"Build or load {listed(made_here)} again, as before; then `graasp-local deploy --version {version}`."
+    else:
+        way = f"`graasp-local compose -- pull {' '.join(absent)}` fetches what is missing; then try again."
+    raise Refused(
+        f"Not on this machine any more, or not yet: the image of {listed(tuple(absent))} "
+        f"({listed(tuple(dict.fromkeys(absent.values())))}).",
+        "Nothing was touched: the site is as it was.",
+        way,
+    )
 
 
 def _tool_problems(facts: EngineFacts) -> Iterator[str]:

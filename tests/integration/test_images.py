@@ -143,6 +143,22 @@ def test_going_back_pulls_by_digest_what_was_pruned(site: DemoSite, registry: Re
     assert site.status()["state"] == "running"
 
 
+def test_a_change_of_state_names_the_images_that_were_pruned_before_it_touches_anything(
+    site: DemoSite, registry: Registry
+) -> None:
+    site.run("apply", "stopped")
+    site.run("compose", "--", "--profile", "migration", "rm", "--force", "core", "workers", "migrate")
+    registry.forget_on_this_machine()
+    before = identities(site), site.running()
+    said = site.run("apply", "running", code=10).stderr
+    assert "the image of core and workers" in said
+    assert (identities(site), site.running()) == before
+    assert "`graasp-local compose -- pull core workers`" in said
+    site.run("compose", "--", "pull", "core", "workers")
+    site.run("apply", "running")
+    assert site.status()["state"] == "running"
+
+
 @pytest.fixture
 def private(tmp_path: Path) -> Iterator[Registry]:
     (tmp_path / "registry").mkdir()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -272,6 +272,9 @@ class FakeEngine:
 
     def has_image(self, reference: str) -> bool:
         return True
+
+    def absent_images(self, services: Sequence[str]) -> Mapping[str, str]:
+        return {}
 
     def pull_image(self, reference: str) -> Iterator[str]:
         yield f"{reference}: 1 of 2 MB"

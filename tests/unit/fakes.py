@@ -117,6 +117,8 @@ class FakeEngine:
     other_site: str | None = None
     references: set[str] = field(default_factory=set)
     """What this machine has, by digest or id."""
+    pruned: dict[str, str] = field(default_factory=dict)
+    """Images that the site's services need and this machine has not, by service."""
     builds: dict[str, str] = field(default_factory=dict)
     """Tags that lead elsewhere than they did at first."""
     pinned: dict[Version, tuple[Pin, ...]] = field(default_factory=dict)
@@ -196,6 +198,9 @@ class FakeEngine:
 
     def has_image(self, reference: str) -> bool:
         return reference in self.references
+
+    def absent_images(self, services: Sequence[str]) -> Mapping[str, str]:
+        return {name: image for name, image in self.pruned.items() if name in services}
 
     def pull_image(self, reference: str) -> Iterator[str]:
         self._call("pull", reference)

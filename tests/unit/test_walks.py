@@ -522,6 +522,29 @@ def test_a_change_of_state_without_compose_touches_nothing(running: FakeWorld, s
     assert running.state.calls == []
 
 
+@pytest.mark.parametrize(
+    ("image", "way"),
+    [
+        ("redis:7.4", "`graasp-local compose -- pull redis` fetches"),
+        ("sha256:0123", "Build or load redis again, as before; then `graasp-local deploy --version 1.0.0`"),
+    ],
+)
+def test_an_image_that_is_gone_is_missed_before_anything_is_touched(running: FakeWorld, image: str, way: str) -> None:
+    apply(running, InfraState.DB_ONLY)
+    running.state.calls.clear()
+    running.engine.pruned = {"redis": image}
+    with pytest.raises(Refused) as refused:
+        apply(running, InfraState.RUNNING)
+    assert f"the image of redis ({image})" in refused.value.what
+    assert way in refused.value.next_step
+    assert running.state.calls == []
+
+
+def test_an_image_that_is_gone_matters_only_where_it_is_to_be_started(running: FakeWorld) -> None:
+    running.engine.pruned = {"redis": "redis:7.4"}
+    assert apply(running, InfraState.STOPPED).outcome is Outcome.DONE
+
+
 def test_a_walk_that_does_not_end_in_its_target_has_failed(running: FakeWorld) -> None:
     def pretend(services: Sequence[str]) -> None:
         """Say that it is done and do nothing."""
