@@ -22,16 +22,21 @@ BORROWER_LABEL = "org.graasp.borrower"
 @contextmanager
 def lent_container(client: DockerClient, image: str, purpose: str, **options: Any) -> Iterator[str]:
     """The id of a container of the image; `options` as for the docker SDK. Raises what the SDK raises."""
-    _take_back(client)
-    labels = {PURPOSE_LABEL: purpose, BORROWER_LABEL: f"{socket.gethostname()}:{os.getpid()}"}
-    container = client.api.create_container(image, labels=labels, **options)
+    take_back(client)
+    container = client.api.create_container(image, labels=labels_for(purpose), **options)
     try:
         yield container["Id"]
     finally:
         client.api.remove_container(container["Id"], force=True)
 
 
-def _take_back(client: DockerClient) -> None:
+def labels_for(purpose: str) -> dict[str, str]:
+    """What says of a container whose it is, so that `take_back` knows when nobody needs it any more."""
+    return {PURPOSE_LABEL: purpose, BORROWER_LABEL: f"{socket.gethostname()}:{os.getpid()}"}
+
+
+def take_back(client: DockerClient) -> None:
+    """Remove containers that were made and never started by processes of this machine that are no more."""
     from docker.errors import APIError
 
     for container in client.api.containers(all=True, filters={"label": BORROWER_LABEL, "status": "created"}):

@@ -18,6 +18,7 @@ from graasp_local.data_ports import DUMP_APPLICATION, LOCK_SECONDS
 from graasp_local.engine import leftovers, volume_files
 from graasp_local.engine.client import engine_errors
 from graasp_local.engine.docker_engine import DockerEngine
+from graasp_local.engine.lent_container import labels_for, take_back
 from graasp_local.engine.listing import PROJECT_LABEL
 from graasp_local.engine.observe import ONE_OFF_LABEL
 from graasp_local.engine.streams import fed_with, output_of, run_to_end
@@ -28,7 +29,6 @@ from graasp_local.states import ServiceGroup
 from graasp_local.version import Version
 
 _VOLUME_LABEL = "com.docker.compose.volume"
-_PURPOSE = {"org.graasp.purpose": "backup"}
 _CHANGED_MEANWHILE = ("file changed as we read it", "File removed before we read it", "file shrank", "socket ignored")
 
 
@@ -116,6 +116,8 @@ class DockerTransfers:
         return ["docker"]
 
     def _helper(self, words: list[str], volume: str = "", name: str = "") -> list[str]:
+        with engine_errors():
+            take_back(self._engine.client)
         program, *arguments = words
         # Its output must not be kept by the engine as well: it is as large as the data.
         command = [
@@ -127,7 +129,7 @@ class DockerTransfers:
             "--log-driver=none",
             "--pull=never",
         ]
-        command += [f"--label={key}={value}" for key, value in _PURPOSE.items()]
+        command += [f"--label={key}={value}" for key, value in labels_for("backup").items()]
         command += ["--name", name] if name else []
         command += ["--volume", f"{self._volume_name(volume)}:{volume_files.MOUNT}"] if volume else []
         return [*command, "--user=0:0", f"--entrypoint={program}", self._database_image, *arguments]

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +14,14 @@ from typing import Any
 
 import pytest
 
+from graasp_local.engine.lent_container import BORROWER_LABEL
 from graasp_local.plan_restore import RestoreRequest, plan_restore
 from graasp_local.restoring import Restore
 from graasp_local.states import InfraState
 from graasp_local.steps import READ_ONLY, step_name
 from graasp_local.version import Version
 from tests.integration.demo_site import DemoSite, wait_for
+from tests.integration.docker_command import docker
 from tests.unit.sites import site_in
 
 CHECKSUM = "SELECT count(*), md5(string_agg(id::text || name || created_at, ',' ORDER BY id)) FROM item"
@@ -147,7 +150,11 @@ def test_a_killed_backup_leaves_nothing_under_a_final_name_and_the_next_one_tidi
     finally:
         in_core(site, "rm -f /tmp/large")
     assert [name for name in backups_of(site) if not name.startswith(".partial-")] == before
+    # What it leaves where it is killed between making its helper container and starting it.
+    label, image = f"{BORROWER_LABEL}={socket.gethostname()}:{backup.pid}", str(site.containers()["db"]["Image"])
+    made = docker("create", "--label", label, image)
     site.run("backup")
+    assert docker("ps", "--all", "--quiet", "--no-trunc", "--filter", f"id={made}") == ""
     assert not [name for name in backups_of(site) if name.startswith(".partial-")]
 
 
