@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,6 +53,62 @@ def test_a_version_is_built_from_a_checkout_and_deployed(new_site: DemoSite, rep
     assert new_site.deploy("7.0.0")["outcome"] == "done"
     image = docker("image", "inspect", "--format", "{{.Id}}", f"{repository}:core-v7.0.0")
     assert new_site.containers()["core"]["Config"]["Image"] == image
+
+
+def commit(sources: Path, message: str, tag: str) -> None:
+    """Commit everything in a repository, made at the first time, and tag it."""
+    who = ("-c", "user.name=Test", "-c", "user.email=test@school.example")
+    for words in (("init", "--quiet"), ("add", "--all"), (*who, "commit", "--quiet", "-m", message), ("tag", tag)):
+        subprocess.run(["git", *words], cwd=sources, check=True, capture_output=True, timeout=60)
+
+
+@pytest.fixture
+def github(checkout: Path, tmp_path: Path) -> dict[str, str]:
+    """An environment in which git finds Graasp's repositories in a directory: core and the client, tagged v7.0.0.
+
+    v7.1.0 is a version that cannot be built.
+    """
+    client = tmp_path / "client-sources"
+    (client / "docker").mkdir(parents=True)
+    dockerfile = (
+        "FROM localhost/graasp-demo/graasp:client-v1.2.0\nARG VITE_GRAASP_API_HOST\nLABEL api=$VITE_GRAASP_API_HOST\n"
+    )
+    (client / "docker" / "client.Dockerfile").write_text(dockerfile)
+    commit(client, "The client", "v7.0.0")
+    commit(checkout, "A version", "v7.0.0")
+    (checkout / "docker" / "Dockerfile").write_text(
+        "FROM localhost/graasp-demo/graasp:core-v1.2.0\nRUN echo no luck; false\n"
+    )
+    commit(checkout, "One that cannot be built", "v7.1.0")
+    hub = tmp_path / "hub"
+    for name, sources in (("graasp", checkout), ("client", client)):
+        words = ["git", "clone", "--quiet", "--bare", str(sources), str(hub / name)]
+        subprocess.run(words, check=True, capture_output=True, timeout=60)
+    instead = {"GIT_CONFIG_KEY_0": f"url.file://{hub}/.insteadOf", "GIT_CONFIG_VALUE_0": "https://github.com/graasp/"}
+    return {"GIT_CONFIG_COUNT": "1", **instead}
+
+
+def test_a_version_is_built_from_the_tag_of_its_sources(
+    new_site: DemoSite, repository: str, github: dict[str, str]
+) -> None:
+    set_in_env(new_site, GRAASP_REPOSITORY=repository, COMPOSE_PROFILES="client")
+    built = new_site.run("build", "--version", "7.0.0", "--json", env=github)
+    assert set(json.loads(built.stdout)["images"]) == {"core", "workers", "migrate", "client"}
+    assert "git clone --quiet --depth 1 --branch v7.0.0 -- https://github.com/graasp/graasp" in built.stderr
+    told = docker("image", "inspect", "--format", "{{.Config.Env}}", f"{repository}:core-v7.0.0")
+    assert "APP_VERSION=v7.0.0" in told
+    address = docker("image", "inspect", "--format", '{{index .Config.Labels "api"}}', f"{repository}:client-v7.0.0")
+    assert address == f"{new_site.setting('PUBLIC_URL')}/api"
+    assert new_site.deploy("7.0.0")["outcome"] == "done"
+
+    said = new_site.run("build", "--version", "7.0.1", "--only", "core", code=10, env=github).stderr
+    assert "https://github.com/graasp/graasp has no tag v7.0.1" in said
+    said = new_site.run("build", "--version", "7.1.0", "--only", "core", code=10, env=github).stderr
+    log = new_site.directory / ".graasp-local" / "builds" / "7.1.0-core.log"
+    assert "no luck" in said
+    assert str(log) in said
+    assert "no luck" in log.read_text()
+    assert new_site.status()["state"] == "running"
 
 
 def test_a_build_that_fails_shows_why_and_keeps_its_log(new_site: DemoSite, repository: str, checkout: Path) -> None:
