@@ -125,13 +125,13 @@ def errors(reading: Reading) -> Iterator[Problem]:
                 )
                 yield Problem(Severity.ERROR, setting.key, reading.lines.get(setting.key), f"is {how}", mend)
         elif not re.fullmatch(setting.pattern, value, re.ASCII):
-            yield _error(reading, setting.key, f"should be {setting.expected}")
+            yield _error(reading, setting.key, f"should be {setting.expected}", _new_one(setting.key))
         else:
             usable[setting.key] = value
     for key, value in usable.items():
         said = value_error(key, value)
         if said:
-            yield _error(reading, key, said)
+            yield _error(reading, key, said, _new_one(key))
     for key, said in (*_contradictions(usable), *_half_set_storage(reading.values)):
         yield _error(reading, key, said)
 
@@ -214,5 +214,13 @@ def parts_of_url(url: str) -> SplitResult | None:
         return None
 
 
-def _error(reading: Reading, key: str, said: str) -> Problem:
-    return Problem(Severity.ERROR, key, reading.lines.get(key), said)
+def _new_one(key: str) -> str:
+    """How to get a good value for a secret that can be generated; empty for others. The database knows its own."""
+    setting = BY_KEY[key]
+    if isinstance(setting, Setting) and isinstance(setting.secret, Generated):
+        return f"Take the line with {key} out, then `graasp-local config add-missing` makes one."
+    return ""
+
+
+def _error(reading: Reading, key: str, said: str, mend: str = "") -> Problem:
+    return Problem(Severity.ERROR, key, reading.lines.get(key), said, mend)

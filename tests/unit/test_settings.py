@@ -191,10 +191,17 @@ def test_what_a_newer_program_needs_is_added_and_nothing_else_is_changed(tmp_pat
     assert add_missing(site) == ()
 
 
-def test_a_missing_secret_names_the_command_that_makes_one() -> None:
+@pytest.mark.parametrize("value", [None, "short", "changeme-changeme"])
+def test_a_secret_that_is_missing_or_weak_names_the_command_that_makes_one(value: str | None) -> None:
     with pytest.raises(ConfigurationError) as refused:
-        parse_settings(changed("JWT_SECRET", None), ".env")
+        parse_settings(changed("JWT_SECRET", value), ".env")
     assert "config add-missing" in refused.value.next_step
+
+
+def test_a_weak_password_of_the_database_is_not_made_anew_behind_its_back() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        parse_settings(changed("POSTGRES_PASSWORD", "short"), ".env")
+    assert "add-missing" not in refused.value.next_step
 
 
 S3 = {"FILE_STORAGE_TYPE": "s3", "S3_FILE_ITEM_REGION": "zh", "S3_FILE_ITEM_BUCKET": "graasp"}
