@@ -216,6 +216,7 @@ def _what_visitors_see(gate: Gate) -> str:
     return {
         Gate.OPEN: "The gate is open.",
         Gate.CLOSED: "Visitors see the maintenance page; nothing in the database is lost.",
+        Gate.SHUT: "Visitors see the maintenance page; nothing in the database is lost.",
         Gate.UNKNOWN: "nginx does not answer, so visitors reach nothing; nothing in the database is lost.",
     }[gate]
 

@@ -318,7 +318,7 @@ def _is_deployed(observed: ObservedState, request: DeployRequest, forecast: Fore
 
 def _gate_must_close(observed: ObservedState, target: InfraState, stops: Sequence[StopServices]) -> bool:
     """For `running`, a gate that is open stays open while a service is mended, unless the database or nginx is down."""
-    if not edge_is_ready(observed) or observed.gate is Gate.UNKNOWN:
+    if not edge_is_ready(observed) or observed.gate in (Gate.SHUT, Gate.UNKNOWN):
         return True
     if observed.gate is Gate.CLOSED:
         return False

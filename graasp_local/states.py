@@ -32,10 +32,14 @@ class ServiceGroup(StrEnum):
 
 
 class Gate(StrEnum):
-    """Whether visitors are let through, as nginx answers it; unknown when nginx does not answer."""
+    """Whether visitors are let through, as nginx answers it; unknown when nginx does not answer.
+
+    `shut` is a gate that is closed to the bypass too: for the moment in which core stops, and after a kill in it.
+    """
 
     OPEN = "open"
     CLOSED = "closed"
+    SHUT = "shut"
     UNKNOWN = "unknown"
 
 

@@ -7,11 +7,12 @@ which it is not certain that it is old. What can be done after a deployment is r
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from graasp_local.data_steps import PutInPlace
-from graasp_local.errors import NeedsYou, Refused
+from graasp_local.errors import GraaspLocalError, NeedsYou, Refused
 from graasp_local.estimate import Estimate, estimate_downtime
 from graasp_local.events import Event, Probed, WalkEnded, WalkStarted
 from graasp_local.execute import Circumstances, execute
@@ -156,6 +157,8 @@ def run(world: World, walk: Walk) -> Iterator[Event]:
             yield from performer.perform(step)
 
         def recover(tried: tuple[Step, ...]) -> Plan | None:
+            with suppress(GraaspLocalError):  # the engine is away; whatever comes next sees that the gate is shut
+                performer.end_shutting()
             return _recovery(world, walk.on_failure, started, tried)
 
         circumstances = Circumstances(perform, world.observe, recover, world.clock, world.interruption)

@@ -61,6 +61,8 @@ class HttpEdge:
                 return Gate.OPEN
             case Answer(status=503, headers=headers) if headers.get("graasp-gate") == "closed":
                 return Gate.CLOSED
+            case Answer(status=503, headers=headers) if headers.get("graasp-gate") == "shut":
+                return Gate.SHUT
             case _:
                 return Gate.UNKNOWN
 

@@ -92,7 +92,7 @@ class Performer:
                 yield from perform_data_step(world, step)
             case RemoveHandover():
                 yield from perform_rolling(world, step)
-                self._end_shutting()
+                self.end_shutting()
             case StartHandover() | ProveSide() | LeadVisitors() | DrainSide():
                 yield from perform_rolling(world, step)
             case CloseGate():
@@ -107,7 +107,7 @@ class Performer:
                 try:
                     world.engine.stop(services)
                 finally:
-                    self._end_shutting()
+                    self.end_shutting()
             case StartServices(services=services):
                 yield from make_missing_databases(world, services)
                 made, self._made = self._made, _NOTHING_MADE
@@ -169,11 +169,12 @@ class Performer:
                 yield f"{in_flight} request(s) still running after {limit:g} s: they will be cut"
                 return
             if self._world.interruption.requested:
-                self._end_shutting()
+                self.end_shutting()
                 raise Interrupted("Interrupted while requests in flight were finishing.")
             clock.sleep(POLL_SECONDS)
 
-    def _end_shutting(self) -> None:
+    def end_shutting(self) -> None:
+        """Let the bypass pass again, if nobody passes: core has stopped, or it is not going to be stopped after all."""
         if self._gate_is_shut:
             self._world.engine.set_gate_flag(Gate.CLOSED)
             self._gate_is_shut = False

@@ -24,7 +24,7 @@ from graasp_local.version import Version
 GRAASP_LOCAL = str(Path(sys.executable).parent / "graasp-local")
 BEFORE, AFTER = Version(1, 0, 0), Version(1, 1, 0)
 _READY_SECONDS = 120
-_SERVICES = ("redis", "meilisearch", "core", "workers")
+SERVICES = ("redis", "meilisearch", "core", "workers")
 
 
 class BenchSite:
@@ -53,8 +53,8 @@ class BenchSite:
     def compose_arguments(self, version: Version | None = None) -> list[str]:
         return Compose(self.site, lambda _: None).arguments(version)
 
-    def compose(self, *words: str) -> None:
-        subprocess.run(["docker", "compose", *self.compose_arguments(), *words], check=True, capture_output=True)
+    def compose(self, *words: str, version: Version | None = None) -> None:
+        subprocess.run(["docker", "compose", *self.compose_arguments(version), *words], check=True, capture_output=True)
 
     def sql(self, *statements: str, database: str = "postgres") -> str:
         words = [word for statement in statements for word in ("-c", statement)]
@@ -69,11 +69,11 @@ class BenchSite:
         """Be the site from before the migration again, open, with version BEFORE."""
         self.site.select(BEFORE)
         self.compose("up", "--detach", "--wait", "db", "nginx", "umami")
-        self.compose("stop", *_SERVICES)
+        self.compose("stop", *SERVICES)
         old = self.sql("SELECT datname FROM pg_database WHERE datname ~ '^(graasp_|bench_snapshot)'").split()
         self.sql(*_ENDED, *(f'DROP DATABASE "{name}" WITH (FORCE)' for name in ["graasp", *old]))
         self.sql("CREATE DATABASE graasp TEMPLATE bench_before OWNER graasp STRATEGY file_copy")
-        self.compose("up", "--detach", "--no-deps", *_SERVICES)
+        self.compose("up", "--detach", "--no-deps", *SERVICES)
         engine_for(self.site).set_gate_flag(Gate.OPEN)
         deadline = time.monotonic() + _READY_SECONDS
         # A busy machine may call core unhealthy before it is ready; it is not what is measured here.

@@ -16,6 +16,7 @@ from commands import command_rows, observation_rows
 from databases import database_rows, deployment_in_parts, grow
 from deployments import deployment_rows
 from measuring import HEADINGS, Row, as_table, shown
+from shortcuts import shortcut_rows
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -52,6 +53,8 @@ def main(words: Sequence[str]) -> None:
         deployed, steps = deployment_rows(site, 2 if quick else 7)
         add(*deployed)
         sections.append(_parts("Steps of the deployment above, medians", list(steps.items())))
+        if not quick:
+            add(*shortcut_rows(site, 7))
         for megabytes in (50,) if quick else (1000, 5000):
             site.put_back()
             grow(site, megabytes)

@@ -121,11 +121,16 @@ def test_the_next_deployment_goes_on_after_a_kill(open_site: DemoSite, step: str
     target = "1.2.0" if open_site.status()["version"] == "1.1.0" else "1.1.0"
     walk = open_site.start("deploy", "--version", target, "--json")
     until_step(walk, step)
+    nginx = open_site.containers()["nginx"]["State"]["StartedAt"]
     os.killpg(walk.pid, signal.SIGKILL)
     rest_of(walk)
-    assert open_site.status()["walk"] is None
+    told = open_site.status()
+    assert told["walk"] is None
+    if step == "stop-graasp":
+        assert (told["state"], told["gate"]) == ("drifted", "shut")
     assert open_site.deploy(target)["outcome"] == "done"
     assert (open_site.status()["state"], open_site.item_names()) == ("running", ["kept"])
+    assert open_site.containers()["nginx"]["State"]["StartedAt"] == nginx, "what was under way in nginx was cut off"
     killed = [json.loads(line) for line in open_site.run("history", "--json").stdout.splitlines()]
     assert killed[1]["outcome"] == "killed"
 

@@ -173,6 +173,7 @@ class FakeEngine:
 
     def shut_gate(self) -> None:
         self._call("shut")
+        self.state.flag = Gate.SHUT
 
     def requests_in_flight(self) -> int:
         return self.in_flight.pop(0) if self.in_flight else 0

@@ -125,6 +125,13 @@ def test_an_nginx_that_is_healthy_and_silent_is_started_anew() -> None:
     ]
 
 
+@pytest.mark.parametrize("target", InfraState)
+def test_a_gate_that_was_left_shut_is_closed_and_nginx_goes_on(target: InfraState) -> None:
+    planned = titles(replace(site_in(R), gate=Gate.SHUT), target)
+    assert planned[:2] == ["close the gate", "prove that the gate is closed"]
+    assert "stop nginx" not in planned
+
+
 def test_a_core_with_old_settings_is_made_anew_without_closing_the_site() -> None:
     site = site_in(R)
     outdated = replace(site, services=tuple(replace(s, outdated=s.name == "core") for s in site.services))

@@ -61,7 +61,7 @@ def fact_lines(view: SiteView | None, width: int) -> tuple[Line, ...]:
     """Gate, version and the last deployment."""
     if view is None:
         return (plain("Looking at the site …", Tone.QUIET), ())
-    gate_tone = {Gate.OPEN: Tone.OK, Gate.CLOSED: Tone.BUSY, Gate.UNKNOWN: Tone.BAD}[view.observed.gate]
+    gate_tone = {Gate.OPEN: Tone.OK, Gate.UNKNOWN: Tone.BAD}.get(view.observed.gate, Tone.BUSY)
     gate = "not answering" if view.observed.gate is Gate.UNKNOWN else view.observed.gate.value
     line: list[Piece] = [Piece("Gate ", Tone.QUIET), Piece(gate, gate_tone)]
     line += [Piece("   Version ", Tone.QUIET), Piece(view.version or "none deployed yet", Tone.STRONG)]

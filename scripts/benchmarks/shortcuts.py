@@ -1,0 +1,105 @@
+"""What each way of keeping the closed time short saves: the same done by Compose behind the closed gate, in turns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+from bench_site import AFTER, SERVICES, BenchSite
+from measuring import Row, in_turns
+
+from graasp_local.engine.docker_engine import DockerEngine, engine_for
+from graasp_local.engine.image_migrations import ImageMigrations
+
+_POLL_SECONDS = 0.03
+"""As a walk asks whether services are on, and whether a migration has ended."""
+_AS_BEFORE = ("--detach", "--no-deps", "--force-recreate")
+
+
+def shortcut_rows(site: BenchSite, rounds: int) -> Iterator[Row]:
+    site.put_back()
+    engine = engine_for(site.site)
+    yield from _stops(site, engine, rounds)
+    yield from _starts(site, engine, rounds)
+    site.run("apply", "db-only")
+    yield from _migrations(site, engine, rounds)
+    yield from _proofs(engine, rounds)
+
+
+def _stops(site: BenchSite, engine: DockerEngine, rounds: int) -> Iterator[Row]:
+    def stop(by: Callable[[], None]) -> Callable[[], float]:
+        def measured() -> float:
+            engine.start_made(SERVICES)
+            _wait_until_on(engine)
+            return _seconds(by)
+
+        return measured
+
+    sides = {"api": stop(lambda: engine.stop(SERVICES)), "compose": stop(lambda: site.compose("stop", *SERVICES))}
+    figures = in_turns(sides, rounds)
+    yield Row("stopping the services", figures["api"], "docker compose stop", figures["compose"])
+
+
+def _starts(site: BenchSite, engine: DockerEngine, rounds: int) -> Iterator[Row]:
+    def made_before() -> float:
+        engine.stop(SERVICES)
+        site.compose("up", "--no-start", "--no-deps", "--force-recreate", *SERVICES)
+        return _seconds(lambda: engine.start_made(SERVICES), lambda: _wait_until_on(engine))
+
+    def made_then() -> float:
+        engine.stop(SERVICES)
+        return _seconds(lambda: site.compose("up", *_AS_BEFORE, *SERVICES), lambda: _wait_until_on(engine))
+
+    def by_compose() -> float:
+        engine.stop(SERVICES)
+        return _seconds(lambda: site.compose("up", *_AS_BEFORE, "--wait", *SERVICES))
+
+    figures = in_turns({"made": made_before, "then": made_then, "compose": by_compose}, rounds)
+    yield Row("starting containers made before", figures["made"], "docker compose up", figures["then"])
+    yield Row("seeing that they are on every 30 ms", figures["then"], "docker compose up --wait", figures["compose"])
+
+
+def _migrations(site: BenchSite, engine: DockerEngine, rounds: int) -> Iterator[Row]:
+    def made_before() -> float:
+        engine.make_migration(AFTER)
+        return _seconds(lambda: _migrate(engine))
+
+    def by_compose() -> float:
+        run = ("run", "--rm", "--no-deps", "migrate")
+        return _seconds(lambda: site.compose(*run, version=AFTER))
+
+    made_before()  # what is pending is migrated once; from here on both sides find nothing to do
+    figures = in_turns({"made": made_before, "compose": by_compose}, rounds)
+    yield Row("a migrate container made before", figures["made"], "docker compose run migrate", figures["compose"])
+
+
+def _proofs(engine: DockerEngine, rounds: int) -> Iterator[Row]:
+    image, known = engine.images_of(AFTER)["migrate"], ImageMigrations()
+    known.of(engine.client, image)
+    sides = {
+        "kept": lambda: _seconds(lambda: known.of(engine.client, image)),
+        "again": lambda: _seconds(lambda: ImageMigrations().of(engine.client, image)),
+    }
+    figures = in_turns(sides, rounds)
+    yield Row("an image's migrations, kept", figures["kept"], "read out of the image again", figures["again"])
+
+
+def _seconds(*doings: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    for do in doings:
+        do()
+    return time.perf_counter() - began
+
+
+def _wait_until_on(engine: DockerEngine) -> None:
+    while not all(service.is_on for service in engine.see().services if service.name in SERVICES):
+        time.sleep(_POLL_SECONDS)
+
+
+def _migrate(engine: DockerEngine) -> None:
+    run = engine.start_migration(AFTER)
+    while (code := run.exit_code()) is None:
+        time.sleep(_POLL_SECONDS)
+    if code:
+        raise SystemExit(f"The migrate container ended with {code}:\n" + "\n".join(run.output()))
+    run.remove()
