@@ -6,9 +6,10 @@ Apart from steps.py, which knows them as steps like all others, because they are
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import assert_never
+from typing import ClassVar
 
 from graasp_local.restoring import Restore
+from graasp_local.wording import listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,11 @@ class CheckBackup:
 
     restore: Restore
     cause: str
+    name: ClassVar[str] = "check-backup"
+
+    @property
+    def title(self) -> str:
+        return f"check the backup {self.restore.backup}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,11 @@ class LoadDatabase:
     restore: Restore
     database: str
     cause: str
+    name: ClassVar[str] = "load-database"
+
+    @property
+    def title(self) -> str:
+        return f"load {self.database} into a database of its own, and prove it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +46,11 @@ class UnpackFiles:
     restore: Restore
     volume: str
     cause: str
+    name: ClassVar[str] = "unpack-files"
+
+    @property
+    def title(self) -> str:
+        return f"unpack {self.volume} beside what is there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +59,11 @@ class PutInPlace:
 
     restore: Restore
     cause: str
+    name: ClassVar[str] = "put-in-place"
+
+    @property
+    def title(self) -> str:
+        return f"put {_what(self.restore)} from the backup in place"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,45 +72,15 @@ class TakeOut:
 
     restore: Restore
     cause: str
+    name: ClassVar[str] = "take-out"
+
+    @property
+    def title(self) -> str:
+        return f"put {_what(self.restore)} from before the restore back in place"
 
 
 DataStep = CheckBackup | LoadDatabase | UnpackFiles | PutInPlace | TakeOut
 
 
-def data_step_name(step: DataStep) -> str:
-    """A short name that stays the same across versions."""
-    match step:
-        case CheckBackup():
-            return "check-backup"
-        case LoadDatabase():
-            return "load-database"
-        case UnpackFiles():
-            return "unpack-files"
-        case PutInPlace():
-            return "put-in-place"
-        case TakeOut():
-            return "take-out"
-        case _:
-            assert_never(step)
-
-
-def data_step_title(step: DataStep) -> str:
-    """What the step does, as a phrase in the imperative."""
-    match step:
-        case CheckBackup(restore=restore):
-            return f"check the backup {restore.backup}"
-        case LoadDatabase(database=database):
-            return f"load {database} into a database of its own, and prove it"
-        case UnpackFiles(volume=volume):
-            return f"unpack {volume} beside what is there"
-        case PutInPlace(restore=restore):
-            return f"put {_what(restore)} from the backup in place"
-        case TakeOut(restore=restore):
-            return f"put {_what(restore)} from before the restore back in place"
-        case _:
-            assert_never(step)
-
-
 def _what(restore: Restore) -> str:
-    names = (*restore.databases, *restore.volumes)
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return listed((*restore.databases, *restore.volumes))

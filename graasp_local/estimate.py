@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from graasp_local.plan import Plan
-from graasp_local.steps import Step, step_name
+from graasp_local.steps import Step
 from graasp_local.upgrade_steps import DumpServer, ProveCopy, RestoreServer
 
 REFERENCE_SECONDS: Mapping[str, float] = {
@@ -76,7 +76,7 @@ def estimate_downtime(plan: Plan, seen: Mapping[str, Sequence[float]]) -> Estima
     if plan.keeps_open:
         return Estimate(0.0, measured=True)
     closed = [plan.steps[index] for index in plan.closed_span]
-    names = [step_name(step) for step in closed]
+    names = [step.name for step in closed]
     if "open-gate" not in names:
         return None
     return Estimate(sum(_seconds(step, seen) for step in closed), all(seen.get(name) for name in names))
@@ -84,7 +84,7 @@ def estimate_downtime(plan: Plan, seen: Mapping[str, Sequence[float]]) -> Estima
 
 def _seconds(step: Step, seen: Mapping[str, Sequence[float]]) -> float:
     """How long copying takes is a question of size, whatever it took with less data."""
-    name = step_name(step)
+    name = step.name
     if isinstance(step, DumpServer | RestoreServer | ProveCopy) and step.size_bytes is not None:
         return REFERENCE_SECONDS[name] + step.size_bytes / BYTES_PER_SECOND[name]
     return median(seen[name]) if seen.get(name) else REFERENCE_SECONDS.get(name, 0.5)

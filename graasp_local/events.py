@@ -13,7 +13,6 @@ from graasp_local.errors import ExitCode
 from graasp_local.plan import Plan
 from graasp_local.probing import ProbeReport
 from graasp_local.server import Upgrade
-from graasp_local.steps import step_name, title
 
 
 class Outcome(StrEnum):
@@ -230,7 +229,7 @@ def _upgrade_summary(upgrade: Upgrade) -> dict[str, Any]:
 
 def _plan_summary(plan: Plan) -> list[dict[str, Any]]:
     return [
-        {"name": step_name(step), "title": title(step), "cause": step.cause, "closed": index in plan.closed_span}
+        {"name": step.name, "title": step.title, "cause": step.cause, "closed": index in plan.closed_span}
         for index, step in enumerate(plan.steps)
     ]
 

@@ -26,17 +26,7 @@ from graasp_local.events import (
 from graasp_local.plan import Plan
 from graasp_local.ports import Clock, Interruption
 from graasp_local.states import Gate, InfraState, ObservedState, classify, state_name
-from graasp_local.steps import (
-    READ_ONLY,
-    CloseGate,
-    OpenGate,
-    ProveGate,
-    RecordDeployment,
-    SelectVersion,
-    Step,
-    step_name,
-    title,
-)
+from graasp_local.steps import READ_ONLY, CloseGate, OpenGate, ProveGate, RecordDeployment, SelectVersion, Step
 from graasp_local.upgrade_steps import RecordUpgrade, SelectServer
 
 Perform = Callable[[Step], Iterator[str]]
@@ -110,9 +100,9 @@ class _Loop:
         clock, interruption = self.circumstances.clock, self.circumstances.interruption
         for step in steps:
             if interruption.requested and not _finishes_anyway(step):
-                return Interrupted(f"Interrupted before the step: {title(step)}.")
+                return Interrupted(f"Interrupted before the step: {step.title}.")
             index = len(self.ended)
-            yield StepStarted(index, step_name(step), title(step), step.cause)
+            yield StepStarted(index, step.name, step.title, step.cause)
             step_began = clock.monotonic()
             if isinstance(step, CloseGate) and self.site_was_open and self._closed_at is None:
                 self._closed_at = step_began
@@ -130,7 +120,7 @@ class _Loop:
                 self.downtime = clock.monotonic() - self._closed_at
             outcome = StepOutcome.FAILED if error else StepOutcome.DONE
             seconds = clock.monotonic() - step_began
-            done = StepEnded(index, step_name(step), outcome, seconds, error.sentences if error else ())
+            done = StepEnded(index, step.name, outcome, seconds, error.sentences if error else ())
             self.ended.append(done)
             yield done
             if error is not None:
@@ -238,7 +228,7 @@ def _finishes_anyway(step: Step) -> bool:
 def _as_interruption(error: GraaspLocalError, step: Step, interruption: Interruption) -> GraaspLocalError:
     """A ctrl-C reaches the docker commands that are running too: their failure then is no failure of the site."""
     if interruption.requested and not isinstance(error, Interrupted):
-        return Interrupted(f"Interrupted during the step: {title(step)}.")
+        return Interrupted(f"Interrupted during the step: {step.title}.")
     return error
 
 

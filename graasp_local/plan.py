@@ -59,10 +59,9 @@ from graasp_local.steps import (
     SwapBack,
     VerifyCore,
     WriteSnapshot,
-    listed,
-    title,
 )
 from graasp_local.version import Version
+from graasp_local.wording import listed
 
 DRAIN_SECONDS = 10.0
 """How long requests in flight may take to finish, unless somebody says otherwise."""
@@ -298,11 +297,11 @@ def render(plan: Plan) -> str:
     if not plan.steps:
         what = f"{plan.version} is deployed and the site is {plan.target}" if plan.version else f"already {plan.target}"
         return f"Nothing to do: {what}."
-    width = max(len(title(step)) for step in plan.steps)
+    width = max(len(step.title) for step in plan.steps)
     lines = []
     for number, step in enumerate(plan.steps, start=1):
         mark = "closed" if number - 1 in plan.closed_span else ""
-        lines.append(f"{number:>2}  {mark:<6}  {title(step):<{width}}  because {step.cause}")
+        lines.append(f"{number:>2}  {mark:<6}  {step.title:<{width}}  because {step.cause}")
     if plan.hint:
         lines.append(plan.hint)
     return "\n".join(lines)

@@ -27,9 +27,9 @@ from graasp_local.steps import (
     Step,
     StopServices,
     VerifyCore,
-    listed,
 )
 from graasp_local.version import Version
+from graasp_local.wording import listed
 
 NOTHING_PENDING = Pending(())
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
 
 from graasp_local.version import Version
 
@@ -29,6 +30,11 @@ class StartHandover:
     version: Version
     services: tuple[str, ...]
     cause: str
+    name: ClassVar[str] = "start-handover"
+
+    @property
+    def title(self) -> str:
+        return f"start a second {' and a second '.join(self.services)} of {self.version} and wait until healthy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,16 @@ class ProveSide:
     version: Version | None
     cause: str
 
+    @property
+    def name(self) -> str:
+        return f"prove-{self.side}"
+
+    @property
+    def title(self) -> str:
+        if self.version is None:
+            return f"ask {_CORE_OF[self.side]} itself for its version and its database"
+        return f"ask {_CORE_OF[self.side]} itself whether it is {self.version}"
+
 
 @dataclass(frozen=True, slots=True)
 class LeadVisitors:
@@ -46,6 +62,14 @@ class LeadVisitors:
 
     to: Side
     cause: str
+
+    @property
+    def name(self) -> str:
+        return f"lead-to-{self.to}"
+
+    @property
+    def title(self) -> str:
+        return f"lead visitors to the {'second one' if self.to is Side.HANDOVER else 'service itself'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,51 +80,29 @@ class DrainSide:
     limit_seconds: float
     cause: str
 
+    @property
+    def name(self) -> str:
+        return f"drain-{self.side}"
+
+    @property
+    def title(self) -> str:
+        which = "second" if self.side is Side.HANDOVER else "old"
+        return f"let the {which} one finish its requests (at most {self.limit_seconds:g} s)"
+
 
 @dataclass(frozen=True, slots=True)
 class RemoveHandover:
     """Stop the handover and take it away; whoever nginx still led to it is led to the services first."""
 
     cause: str
+    name: ClassVar[str] = "remove-handover"
+
+    @property
+    def title(self) -> str:
+        return "take the second one away"
 
 
 RollingStep = StartHandover | ProveSide | LeadVisitors | DrainSide | RemoveHandover
-
-
-def rolling_step_name(step: RollingStep) -> str:
-    """See `steps.step_name`."""
-    match step:
-        case StartHandover():
-            return "start-handover"
-        case ProveSide(side=side):
-            return f"prove-{side}"
-        case LeadVisitors(to=side):
-            return f"lead-to-{side}"
-        case DrainSide(side=side):
-            return f"drain-{side}"
-        case RemoveHandover():
-            return "remove-handover"
-
-
-def rolling_step_title(step: RollingStep) -> str:
-    """See `steps.title`."""
-    match step:
-        case StartHandover(version=version, services=services):
-            return f"start a second {' and a second '.join(services)} of {version} and wait until healthy"
-        case ProveSide(side=side, version=None):
-            return f"ask {_CORE_OF[side]} itself for its version and its database"
-        case ProveSide(side=side, version=version):
-            return f"ask {_CORE_OF[side]} itself whether it is {version}"
-        case LeadVisitors(to=Side.HANDOVER):
-            return "lead visitors to the second one"
-        case LeadVisitors():
-            return "lead visitors to the service itself"
-        case DrainSide(side=Side.HANDOVER, limit_seconds=limit):
-            return f"let the second one finish its requests (at most {limit:g} s)"
-        case DrainSide(limit_seconds=limit):
-            return f"let the old one finish its requests (at most {limit:g} s)"
-        case RemoveHandover():
-            return "take the second one away"
 
 
 _CORE_OF = {Side.SERVICES: "core", Side.HANDOVER: "the second core"}

@@ -13,8 +13,9 @@ from graasp_local.plan_rolling import plan_rolling, plan_rolling_back, why_not_r
 from graasp_local.rolling_steps import DrainSide, RemoveHandover, Side
 from graasp_local.stack_limits import memory_limits
 from graasp_local.states import ObservedState
-from graasp_local.steps import RecordDeployment, Step, listed
+from graasp_local.steps import RecordDeployment, Step
 from graasp_local.version import Version
+from graasp_local.wording import listed
 from graasp_local.world import World
 
 _GIB = 1024**3

@@ -1,43 +1,33 @@
 """The kinds of step that a plan is made of: what each is called and what it says of itself.
 
-Decides nothing about when a step is needed (plan.py) or how it is done (perform.py). Every step carries its cause.
-Pure.
+Each has a `name`, short, which stays the same across versions, because scripts, journals and estimates key on it; a
+`title`, what it does as a phrase in the imperative; and the `cause` that it is in this plan for. Decides nothing about
+when a step is needed (plan.py) or how it is done (perform/). Pure.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from graasp_local.data_steps import (
     CheckBackup,
     DataStep,
     LoadDatabase,
-    PutInPlace,
-    TakeOut,
     UnpackFiles,
-    data_step_name,
-    data_step_title,
 )
 from graasp_local.migrations import Forecast
 from graasp_local.rolling_steps import (
-    DrainSide,
-    LeadVisitors,
-    ProveSide,
-    RemoveHandover,
     RollingStep,
-    StartHandover,
-    rolling_step_name,
-    rolling_step_title,
 )
 from graasp_local.states import Gate, ServiceGroup
 from graasp_local.upgrade_steps import (
     CheckUpgrade,
     PullServer,
     UpgradeStep,
-    upgrade_step_name,
-    upgrade_title,
 )
 from graasp_local.version import Version
+from graasp_local.wording import listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +36,11 @@ class Preflight:
 
     version: Version
     cause: str
+    name: ClassVar[str] = "preflight"
+
+    @property
+    def title(self) -> str:
+        return f"check that {self.version} can be deployed here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +49,11 @@ class PullImages:
 
     version: Version
     cause: str
+    name: ClassVar[str] = "pull"
+
+    @property
+    def title(self) -> str:
+        return f"have the images of {self.version} on this machine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,11 @@ class RestoreImages:
 
     version: Version
     cause: str
+    name: ClassVar[str] = "restore-images"
+
+    @property
+    def title(self) -> str:
+        return f"have the images on this machine that {self.version} was deployed with"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,11 @@ class ReadMigrations:
     version: Version
     forecast: Forecast
     cause: str
+    name: ClassVar[str] = "read-migrations"
+
+    @property
+    def title(self) -> str:
+        return f"read which migrations {self.version} needs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +89,11 @@ class BackUpDatabase:
 
     version: Version
     cause: str
+    name: ClassVar[str] = "backup"
+
+    @property
+    def title(self) -> str:
+        return "have a backup of the database, not older than an hour"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +101,11 @@ class CloseGate:
     """Take the flag away that lets visitors through; needs no running nginx."""
 
     cause: str
+    name: ClassVar[str] = "close-gate"
+
+    @property
+    def title(self) -> str:
+        return "close the gate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +115,14 @@ class ProveGate:
     gate: Gate
     cause: str
 
+    @property
+    def name(self) -> str:
+        return f"prove-{self.gate}"
+
+    @property
+    def title(self) -> str:
+        return f"prove that the gate is {self.gate}"
+
 
 @dataclass(frozen=True, slots=True)
 class Drain:
@@ -102,6 +130,11 @@ class Drain:
 
     limit_seconds: float
     cause: str
+    name: ClassVar[str] = "drain"
+
+    @property
+    def title(self) -> str:
+        return f"let requests in flight finish (at most {self.limit_seconds:g} s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +144,14 @@ class StopServices:
     group: ServiceGroup
     services: tuple[str, ...]
     cause: str
+
+    @property
+    def name(self) -> str:
+        return f"stop-{self.group}"
+
+    @property
+    def title(self) -> str:
+        return f"stop {listed(self.services)}"
 
     def __post_init__(self) -> None:
         _refuse_empty(self.services)
@@ -124,6 +165,14 @@ class StartServices:
     services: tuple[str, ...]
     cause: str
 
+    @property
+    def name(self) -> str:
+        return f"start-{self.group}"
+
+    @property
+    def title(self) -> str:
+        return f"start {listed(self.services)} and wait until healthy"
+
     def __post_init__(self) -> None:
         _refuse_empty(self.services)
 
@@ -134,6 +183,11 @@ class AwaitMigration:
 
     limit_seconds: float
     cause: str
+    name: ClassVar[str] = "await-migration"
+
+    @property
+    def title(self) -> str:
+        return f"wait for the migration that is running (at most {self.limit_seconds:g} s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +195,11 @@ class EndSessions:
     """End migrate containers and whatever else is still connected to Graasp's database."""
 
     cause: str
+    name: ClassVar[str] = "end-sessions"
+
+    @property
+    def title(self) -> str:
+        return "end what is still connected to the database"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +207,11 @@ class Snapshot:
     """Copy Graasp's database inside its server, under the walk's name."""
 
     cause: str
+    name: ClassVar[str] = "snapshot"
+
+    @property
+    def title(self) -> str:
+        return "take a snapshot of the database"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +219,11 @@ class WriteSnapshot:
     """Write Graasp's database to a file, under the walk's name: where the server has no room for a snapshot."""
 
     cause: str
+    name: ClassVar[str] = "write-snapshot"
+
+    @property
+    def title(self) -> str:
+        return "write the database to a file, and read it back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +232,11 @@ class SwapBack:
 
     snapshot: str
     cause: str
+    name: ClassVar[str] = "swap-back"
+
+    @property
+    def title(self) -> str:
+        return f"put the snapshot {self.snapshot} back in the database's place"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +245,11 @@ class MakeMigration:
 
     version: Version
     cause: str
+    name: ClassVar[str] = "make-migration"
+
+    @property
+    def title(self) -> str:
+        return f"make the container that runs the migrations of {self.version}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +263,11 @@ class Migrate:
     limit_seconds: float
     cause: str
     meanwhile: tuple[str, ...] = ()
+    name: ClassVar[str] = "migrate"
+
+    @property
+    def title(self) -> str:
+        return f"run the migrations of {self.version} (at most {self.limit_seconds:g} s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +276,11 @@ class ProveMigrations:
 
     version: Version
     cause: str
+    name: ClassVar[str] = "prove-migrations"
+
+    @property
+    def title(self) -> str:
+        return f"prove that the database is migrated to {self.version}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +289,11 @@ class SelectVersion:
 
     version: Version
     cause: str
+    name: ClassVar[str] = "select-version"
+
+    @property
+    def title(self) -> str:
+        return f"select {self.version} for everything started from here on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +302,13 @@ class VerifyCore:
 
     version: Version | None
     cause: str
+    name: ClassVar[str] = "verify-core"
+
+    @property
+    def title(self) -> str:
+        if self.version is None:
+            return "ask core for its version and its database, through the gate"
+        return f"ask core through the gate whether it is {self.version}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +316,11 @@ class OpenGate:
     """Put the flag in place that lets visitors through."""
 
     cause: str
+    name: ClassVar[str] = "open-gate"
+
+    @property
+    def title(self) -> str:
+        return "open the gate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +329,11 @@ class RecordDeployment:
 
     version: Version
     cause: str
+    name: ClassVar[str] = "record"
+
+    @property
+    def title(self) -> str:
+        return f"record {self.version} as deployed"
 
 
 Step = (
@@ -273,120 +384,3 @@ def _refuse_empty(services: tuple[str, ...]) -> None:
     # To Compose an empty list of services can mean all of them.
     if not services:
         raise ValueError("a step needs at least one service")
-
-
-def step_name(step: Step) -> str:
-    """A short name that stays the same across versions: scripts, journals and estimates key on it."""
-    match step:
-        case Preflight():
-            return "preflight"
-        case PullImages():
-            return "pull"
-        case RestoreImages():
-            return "restore-images"
-        case ReadMigrations():
-            return "read-migrations"
-        case BackUpDatabase():
-            return "backup"
-        case CloseGate():
-            return "close-gate"
-        case ProveGate(gate=gate):
-            return f"prove-{gate}"
-        case Drain():
-            return "drain"
-        case StopServices(group=group):
-            return f"stop-{group}"
-        case StartServices(group=group):
-            return f"start-{group}"
-        case AwaitMigration():
-            return "await-migration"
-        case EndSessions():
-            return "end-sessions"
-        case Snapshot():
-            return "snapshot"
-        case WriteSnapshot():
-            return "write-snapshot"
-        case SwapBack():
-            return "swap-back"
-        case MakeMigration():
-            return "make-migration"
-        case Migrate():
-            return "migrate"
-        case ProveMigrations():
-            return "prove-migrations"
-        case SelectVersion():
-            return "select-version"
-        case VerifyCore():
-            return "verify-core"
-        case OpenGate():
-            return "open-gate"
-        case RecordDeployment():
-            return "record"
-        case CheckBackup() | LoadDatabase() | UnpackFiles() | PutInPlace() | TakeOut():
-            return data_step_name(step)
-        case StartHandover() | ProveSide() | LeadVisitors() | DrainSide() | RemoveHandover():
-            return rolling_step_name(step)
-        case _:  # what is left, to the type checker too
-            return upgrade_step_name(step)
-
-
-def title(step: Step) -> str:
-    """What the step does, as a phrase in the imperative."""
-    match step:
-        case Preflight(version=version):
-            return f"check that {version} can be deployed here"
-        case PullImages(version=version):
-            return f"have the images of {version} on this machine"
-        case RestoreImages(version=version):
-            return f"have the images on this machine that {version} was deployed with"
-        case ReadMigrations(version=version):
-            return f"read which migrations {version} needs"
-        case BackUpDatabase():
-            return "have a backup of the database, not older than an hour"
-        case CloseGate():
-            return "close the gate"
-        case ProveGate(gate=gate):
-            return f"prove that the gate is {gate}"
-        case Drain(limit_seconds=limit):
-            return f"let requests in flight finish (at most {limit:g} s)"
-        case StopServices(services=services):
-            return f"stop {listed(services)}"
-        case StartServices(services=services):
-            return f"start {listed(services)} and wait until healthy"
-        case AwaitMigration(limit_seconds=limit):
-            return f"wait for the migration that is running (at most {limit:g} s)"
-        case EndSessions():
-            return "end what is still connected to the database"
-        case WriteSnapshot():
-            return "write the database to a file, and read it back"
-        case Snapshot():
-            return "take a snapshot of the database"
-        case SwapBack(snapshot=snapshot):
-            return f"put the snapshot {snapshot} back in the database's place"
-        case MakeMigration(version=version):
-            return f"make the container that runs the migrations of {version}"
-        case Migrate(version=version, limit_seconds=limit):
-            return f"run the migrations of {version} (at most {limit:g} s)"
-        case ProveMigrations(version=version):
-            return f"prove that the database is migrated to {version}"
-        case SelectVersion(version=version):
-            return f"select {version} for everything started from here on"
-        case VerifyCore(version=None):
-            return "ask core for its version and its database, through the gate"
-        case VerifyCore(version=version):
-            return f"ask core through the gate whether it is {version}"
-        case OpenGate():
-            return "open the gate"
-        case RecordDeployment(version=version):
-            return f"record {version} as deployed"
-        case CheckBackup() | LoadDatabase() | UnpackFiles() | PutInPlace() | TakeOut():
-            return data_step_title(step)
-        case StartHandover() | ProveSide() | LeadVisitors() | DrainSide() | RemoveHandover():
-            return rolling_step_title(step)
-        case _:  # what is left, to the type checker too
-            return upgrade_title(step)
-
-
-def listed(names: tuple[str, ...]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -7,7 +7,7 @@ They are part of the union in steps.py. Decides nothing about when one is needed
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import assert_never
+from typing import ClassVar
 
 from graasp_local.server import DatabaseServer, Upgrade
 
@@ -18,6 +18,11 @@ class CheckUpgrade:
 
     upgrade: Upgrade
     cause: str
+    name: ClassVar[str] = "check-upgrade"
+
+    @property
+    def title(self) -> str:
+        return f"check that Postgres {self.upgrade.target_major} can take over from {self.upgrade.source_major} here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,11 @@ class PullServer:
 
     upgrade: Upgrade
     cause: str
+    name: ClassVar[str] = "pull-server"
+
+    @property
+    def title(self) -> str:
+        return f"have the image {self.upgrade.target.image} on this machine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +44,11 @@ class StartNewServer:
 
     upgrade: Upgrade
     cause: str
+    name: ClassVar[str] = "start-new-server"
+
+    @property
+    def title(self) -> str:
+        return f"start Postgres {self.upgrade.target_major} beside it, on the new volume {self.upgrade.target.volume}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +58,11 @@ class DumpServer:
     upgrade: Upgrade
     size_bytes: int | None
     cause: str
+    name: ClassVar[str] = "dump-server"
+
+    @property
+    def title(self) -> str:
+        return f"dump all databases and roles with the tools of Postgres {self.upgrade.target_major}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +72,11 @@ class RestoreServer:
     upgrade: Upgrade
     size_bytes: int | None
     cause: str
+    name: ClassVar[str] = "restore-server"
+
+    @property
+    def title(self) -> str:
+        return f"restore them into Postgres {self.upgrade.target_major}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +86,11 @@ class ProveCopy:
     upgrade: Upgrade
     size_bytes: int | None
     cause: str
+    name: ClassVar[str] = "prove-copy"
+
+    @property
+    def title(self) -> str:
+        return "prove that both servers hold the same"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +99,11 @@ class StopNewServer:
 
     upgrade: Upgrade
     cause: str
+    name: ClassVar[str] = "stop-new-server"
+
+    @property
+    def title(self) -> str:
+        return f"stop Postgres {self.upgrade.target_major} and keep its volume"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +113,11 @@ class SelectServer:
     server: DatabaseServer
     major: int
     cause: str
+    name: ClassVar[str] = "select-server"
+
+    @property
+    def title(self) -> str:
+        return f"select Postgres {self.major} on {self.server.volume} for everything started from here on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +126,11 @@ class DiscardNewServer:
 
     upgrade: Upgrade
     cause: str
+    name: ClassVar[str] = "discard-new-server"
+
+    @property
+    def title(self) -> str:
+        return f"remove Postgres {self.upgrade.target_major} and its volume {self.upgrade.target.volume}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +139,11 @@ class RecordUpgrade:
 
     upgrade: Upgrade
     cause: str
+    name: ClassVar[str] = "record-upgrade"
+
+    @property
+    def title(self) -> str:
+        return f"record the upgrade to Postgres {self.upgrade.target_major}"
 
 
 UpgradeStep = (
@@ -108,57 +158,3 @@ UpgradeStep = (
     | DiscardNewServer
     | RecordUpgrade
 )
-
-
-def upgrade_step_name(step: UpgradeStep) -> str:
-    """As `steps.step_name`."""
-    match step:
-        case CheckUpgrade():
-            return "check-upgrade"
-        case PullServer():
-            return "pull-server"
-        case StartNewServer():
-            return "start-new-server"
-        case DumpServer():
-            return "dump-server"
-        case RestoreServer():
-            return "restore-server"
-        case ProveCopy():
-            return "prove-copy"
-        case StopNewServer():
-            return "stop-new-server"
-        case SelectServer():
-            return "select-server"
-        case DiscardNewServer():
-            return "discard-new-server"
-        case RecordUpgrade():
-            return "record-upgrade"
-        case _:
-            assert_never(step)
-
-
-def upgrade_title(step: UpgradeStep) -> str:
-    """As `steps.title`."""
-    match step:
-        case CheckUpgrade(upgrade=upgrade):
-            return f"check that Postgres {upgrade.target_major} can take over from {upgrade.source_major} here"
-        case PullServer(upgrade=upgrade):
-            return f"have the image {upgrade.target.image} on this machine"
-        case StartNewServer(upgrade=upgrade):
-            return f"start Postgres {upgrade.target_major} beside it, on the new volume {upgrade.target.volume}"
-        case DumpServer(upgrade=upgrade):
-            return f"dump all databases and roles with the tools of Postgres {upgrade.target_major}"
-        case RestoreServer(upgrade=upgrade):
-            return f"restore them into Postgres {upgrade.target_major}"
-        case ProveCopy():
-            return "prove that both servers hold the same"
-        case StopNewServer(upgrade=upgrade):
-            return f"stop Postgres {upgrade.target_major} and keep its volume"
-        case SelectServer(server=server, major=major):
-            return f"select Postgres {major} on {server.volume} for everything started from here on"
-        case DiscardNewServer(upgrade=upgrade):
-            return f"remove Postgres {upgrade.target_major} and its volume {upgrade.target.volume}"
-        case RecordUpgrade(upgrade=upgrade):
-            return f"record the upgrade to Postgres {upgrade.target_major}"
-        case _:
-            assert_never(step)

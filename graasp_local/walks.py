@@ -37,7 +37,7 @@ from graasp_local.states import (
     ServiceGroup,
     came_from,
 )
-from graasp_local.steps import Migrate, OpenGate, Step, SwapBack, listed
+from graasp_local.steps import Migrate, OpenGate, Step, SwapBack
 from graasp_local.upgrades import upgrade_recovery
 from graasp_local.version import Version
 from graasp_local.walk_records import (
@@ -49,6 +49,7 @@ from graasp_local.walk_records import (
     uncertain_migration,
     unfinished_walk,
 )
+from graasp_local.wording import listed
 from graasp_local.world import World
 
 Planner = Callable[[ObservedState], Plan]

@@ -82,7 +82,7 @@ def save(context: Context, version_text: str, file: Path) -> None:
     from graasp_local.engine.archive import saved
     from graasp_local.errors import Refused, UsageError
     from graasp_local.image_file import write_image_file
-    from graasp_local.steps import listed
+    from graasp_local.wording import listed
 
     version = _version(context, version_text)
     if file.exists():

@@ -66,7 +66,7 @@ def _agree(context: Context, wanted: Wanted, *, may_ask: bool) -> None:
     """Say what will be replaced and have the site's name typed. Raises Refused where it is not, or cannot be."""
     from graasp_local import restores
     from graasp_local.errors import Refused
-    from graasp_local.steps import listed
+    from graasp_local.wording import listed
 
     project = context.site.settings.project
     backup, databases, volumes = restores.wanted_parts(context.site, wanted)

@@ -15,7 +15,7 @@ from graasp_local.perform.preflight import (
     numbers,
 )
 from graasp_local.sources import SERVICES_TO_BUILD
-from graasp_local.steps import listed
+from graasp_local.wording import listed
 
 LEAST_MEMORY_BYTES = 710 * 1024**2
 """Core and workers alone: 545 MiB and 165 MiB, as seen on real images of Graasp 2.13."""

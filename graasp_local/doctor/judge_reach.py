@@ -16,7 +16,7 @@ from graasp_local.doctor.facts import (
     Unknown,
 )
 from graasp_local.doctor.findings import Finding, Verdict, not_known, ok
-from graasp_local.steps import listed
+from graasp_local.wording import listed
 
 CLOCK_TOLERANCE_SECONDS = 30.0
 CERTIFICATE_TOLERANCE_DAYS = 14

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from graasp_local.doctor.facts import Fact, Facts, Known, PostgresMajors, Unknown
 from graasp_local.doctor.findings import Finding, Verdict, not_known, ok
 from graasp_local.settings.rules import Severity
-from graasp_local.steps import listed
+from graasp_local.wording import listed
 
 
 def configuration(facts: Facts) -> Iterator[Finding]:

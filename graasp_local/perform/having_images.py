@@ -8,8 +8,8 @@ from dataclasses import replace
 from graasp_local.deployments import last_deployment_of
 from graasp_local.errors import Interrupted
 from graasp_local.pins import Pin
-from graasp_local.steps import listed
 from graasp_local.version import Version
+from graasp_local.wording import listed
 from graasp_local.world import World
 
 

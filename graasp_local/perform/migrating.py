@@ -7,8 +7,9 @@ from collections.abc import Generator, Iterator
 from graasp_local.errors import GraaspLocalError, Interrupted, NeedsYou, Refused
 from graasp_local.migrations import DatabaseIsNewer, Pending, WouldBeSkipped, compare
 from graasp_local.ports import MigrationRun
-from graasp_local.steps import Migrate, ReadMigrations, listed
+from graasp_local.steps import Migrate, ReadMigrations
 from graasp_local.version import Version
+from graasp_local.wording import listed
 from graasp_local.world import World
 
 _POLL_SECONDS = 0.03

@@ -13,8 +13,8 @@ from graasp_local.safety_copy import SafetyCopy, copy_that_fits
 from graasp_local.server import other_major
 from graasp_local.sources import SERVICES_TO_BUILD
 from graasp_local.states import ServiceGroup
-from graasp_local.steps import listed
 from graasp_local.version import Version
+from graasp_local.wording import listed
 from graasp_local.world import World
 
 OLDEST_ENGINE = (25, 0)

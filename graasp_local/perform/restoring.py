@@ -21,7 +21,7 @@ from graasp_local.backup.store import BackupStore, StoredBackup, chunks_of
 from graasp_local.data_steps import CheckBackup, DataStep, LoadDatabase, PutInPlace, TakeOut, UnpackFiles
 from graasp_local.errors import NeedsYou, Refused
 from graasp_local.restoring import Restore
-from graasp_local.steps import listed
+from graasp_local.wording import listed
 from graasp_local.world import World
 
 _RESERVE_BYTES = 1024**3

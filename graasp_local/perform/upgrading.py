@@ -20,7 +20,6 @@ from graasp_local.ports import ImageFact
 from graasp_local.server import Upgrade
 from graasp_local.server_ports import ToolRun
 from graasp_local.states import Health, ServiceGroup
-from graasp_local.steps import listed
 from graasp_local.upgrade_steps import (
     CheckUpgrade,
     DiscardNewServer,
@@ -34,6 +33,7 @@ from graasp_local.upgrade_steps import (
     StopNewServer,
     UpgradeStep,
 )
+from graasp_local.wording import listed
 from graasp_local.world import World
 
 _POLL_SECONDS = 0.1

@@ -23,7 +23,7 @@ from graasp_local.states import (
     Status,
     classify,
 )
-from graasp_local.steps import CloseGate, OpenGate, StartServices, StopServices, title
+from graasp_local.steps import CloseGate, OpenGate, StartServices, StopServices
 from graasp_local.version import Version
 from graasp_local.walk_records import JournalContents, WalkRecord, state_left, unfinished_walk
 
@@ -171,7 +171,7 @@ def change_in_words(view: SiteView, target: InfraState) -> str:
 
 def plan_in_words(plan: Plan, is_here: bool) -> str:
     """A plan in one line; the proofs are left out."""
-    doing = [title(step) for step in plan.steps if not title(step).startswith(("prove", "ask"))]
+    doing = [step.title for step in plan.steps if not step.title.startswith(("prove", "ask"))]
     if not doing:
         return "the site is here" if is_here else "nothing would change"
     return " → ".join(doing).replace(" and wait until healthy", "")

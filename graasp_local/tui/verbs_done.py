@@ -116,9 +116,9 @@ class VerbActions:
         """A backup replaces what the site holds: that takes its name, and then there is still the plan to agree to."""
         if backup is None or self._ui.view is None:
             return
-        from graasp_local.steps import listed
         from graasp_local.tui.intentions import RestoreBackup
         from graasp_local.tui.screens.confirm import ConfirmByName
+        from graasp_local.wording import listed
 
         databases, volumes = (tuple(part.name for part in parts) for parts in (backup.databases, backup.volumes))
         said = (

@@ -18,7 +18,7 @@ from graasp_local.engine.lent_container import BORROWER_LABEL
 from graasp_local.plan_restore import RestoreRequest, plan_restore
 from graasp_local.restoring import Restore
 from graasp_local.states import InfraState
-from graasp_local.steps import READ_ONLY, step_name
+from graasp_local.steps import READ_ONLY
 from graasp_local.version import Version
 from tests.integration.demo_site import DemoSite, wait_for
 from tests.integration.docker_command import docker
@@ -30,7 +30,7 @@ FILE = "/tmp/graasp-files/lesson.txt"
 PLAN = plan_restore(
     site_in(InfraState.RUNNING), RestoreRequest(Restore("x", "1", ("graasp", "umami"), ("files",)), Version(1, 0, 0))
 )
-TOUCHING = [step_name(step) for step in PLAN.steps if not isinstance(step, READ_ONLY)]
+TOUCHING = [step.name for step in PLAN.steps if not isinstance(step, READ_ONLY)]
 BEFORE_THE_GATE = TOUCHING[: TOUCHING.index("open-gate")]
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from graasp_local.events import Event, StepEnded
 from graasp_local.journal import Journal
 from graasp_local.perform import Performer
-from graasp_local.steps import Step, step_name
+from graasp_local.steps import Step
 from graasp_local.world import SystemClock
 
 VARIABLE = "GRAASP_LOCAL_FAULT"
@@ -97,7 +97,7 @@ def install(point: Point) -> None:
     perform, write = Performer.perform, Journal.write
 
     def perform_with_fault(self: Performer, step: Step) -> Iterator[str]:
-        here = step_name(step) == point.step
+        here = step.name == point.step
         if here and point.when is When.BEFORE:
             happen(point)
         if here and point.when is When.DURING:

@@ -12,7 +12,7 @@ from _pytest.mark import ParameterSet
 from graasp_local.migrations import Pending
 from graasp_local.plan import DeployRequest, plan_deploy
 from graasp_local.states import InfraState
-from graasp_local.steps import READ_ONLY, CloseGate, OpenGate, step_name
+from graasp_local.steps import READ_ONLY, CloseGate, OpenGate
 from graasp_local.version import Version
 from tests.matrix.faulty import Point, When
 from tests.matrix.matrix_site import KILLED, MatrixSite
@@ -26,7 +26,7 @@ OPENING = next(index for index, step in enumerate(PLAN) if isinstance(step, Open
 DEPLOY = ("deploy", "--version", "1.1.0", "--json")
 
 OPEN_BEFORE, CLOSED, OPEN_AFTER = (
-    [step_name(step) for step in part] for part in (PLAN[:CLOSING], PLAN[CLOSING:OPENING], PLAN[OPENING:])
+    [step.name for step in part] for part in (PLAN[:CLOSING], PLAN[CLOSING:OPENING], PLAN[OPENING:])
 )
 
 
@@ -45,7 +45,7 @@ def points(names: list[str]) -> list[ParameterSet]:
 def halves(site: MatrixSite) -> dict[str, float]:
     """Half of what each step took in a deployment that nothing happened to, which walked the steps of the plan."""
     steps = site.deploy("1.1.0")["steps"]
-    assert [step["name"] for step in steps] == [step_name(step) for step in PLAN]
+    assert [step["name"] for step in steps] == [step.name for step in PLAN]
     assert all(isinstance(step, READ_ONLY) for step in PLAN[:CLOSING])
     site.back_to_1_0_0()
     return {step["name"]: step["seconds"] / 2 for step in steps}

@@ -11,7 +11,7 @@ import pytest
 from graasp_local.plan_restore import RestoreRequest, plan_restore
 from graasp_local.restoring import Restore
 from graasp_local.states import InfraState
-from graasp_local.steps import CloseGate, OpenGate, step_name
+from graasp_local.steps import CloseGate, OpenGate
 from graasp_local.version import Version
 from tests.matrix.faulty import Point, When
 from tests.matrix.matrix_site import KILLED, Data, MatrixSite
@@ -26,7 +26,7 @@ OPENING = next(index for index, step in enumerate(PLAN) if isinstance(step, Open
 RESTORE = ("restore", "latest", "--replace-what-is-there", "--json")
 
 OPEN_BEFORE, CLOSED, OPEN_AFTER = (
-    list(dict.fromkeys(map(step_name, part))) for part in (PLAN[:CLOSING], PLAN[CLOSING:OPENING], PLAN[OPENING:])
+    list(dict.fromkeys(step.name for step in part)) for part in (PLAN[:CLOSING], PLAN[CLOSING:OPENING], PLAN[OPENING:])
 )
 
 
@@ -40,7 +40,7 @@ def backed_up(site: MatrixSite) -> Data:
 def halves(site: MatrixSite, backed_up: Data) -> dict[str, float]:
     """Half of what each step took in a restore that nothing happened to, which walked the steps of the plan."""
     steps = site.end(*RESTORE).last["steps"]
-    assert [step["name"] for step in steps] == list(map(step_name, PLAN))
+    assert [step["name"] for step in steps] == [step.name for step in PLAN]
     return {step["name"]: step["seconds"] / 2 for step in steps}
 
 

@@ -13,7 +13,7 @@ from graasp_local.plan import DeployRequest
 from graasp_local.plan_rolling import plan_rolling
 from graasp_local.rolling_steps import RemoveHandover
 from graasp_local.states import InfraState
-from graasp_local.steps import READ_ONLY, step_name
+from graasp_local.steps import READ_ONLY
 from graasp_local.version import Version
 from tests.matrix.faulty import Point, When
 from tests.matrix.matrix_site import KILLED, MatrixSite, Visitor
@@ -42,7 +42,7 @@ def halves(site: MatrixSite) -> dict[str, float]:
     """Half of what each step took in a deployment that nothing happened to, which walked the steps of the plan."""
     site.deploy("1.1.0")
     steps = site.deploy("1.2.0", "--strategy", "rolling")["steps"]
-    assert [step["name"] for step in steps] == [step_name(step) for step in PLAN]
+    assert [step["name"] for step in steps] == [step.name for step in PLAN]
     return {step["name"]: step["seconds"] / 2 for step in reversed(steps)}
 
 
@@ -59,7 +59,7 @@ def nobody_was_turned_away(visitor: Visitor) -> str:
     return "nobody turned away"
 
 
-@pytest.mark.parametrize("step", points([step_name(step) for step in TOUCHING]))
+@pytest.mark.parametrize("step", points([step.name for step in TOUCHING]))
 def test_killed_during_a_step_it_is_resumed(
     on_1_1_0: MatrixSite, halves: dict[str, float], record: Record, step: str
 ) -> None:
@@ -74,7 +74,7 @@ def test_killed_during_a_step_it_is_resumed(
     record.data = nothing_is_lost(site, before, visitor)
 
 
-@pytest.mark.parametrize("step", points([step_name(step) for step in TOUCHING[:REMOVED]]))
+@pytest.mark.parametrize("step", points([step.name for step in TOUCHING[:REMOVED]]))
 def test_killed_after_a_step_it_is_rolled_back(on_1_1_0: MatrixSite, record: Record, step: str) -> None:
     site, before = on_1_1_0, on_1_1_0.data()
     record.did = f"deploy 1.2.0 --strategy rolling, SIGKILL after {step}"

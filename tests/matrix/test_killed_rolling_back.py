@@ -6,7 +6,6 @@ import pytest
 
 from graasp_local.plan import plan_rollback
 from graasp_local.states import InfraState
-from graasp_local.steps import step_name
 from graasp_local.version import Version
 from tests.matrix.faulty import Point, When
 from tests.matrix.matrix_site import KILLED, MatrixSite
@@ -18,7 +17,7 @@ FAILED = "1.3.0-wrong-version"
 """Its migration goes through and its core does not verify: the way back is the longest that there is."""
 
 STEPS = [
-    step_name(step)
+    step.name
     for step in plan_rollback(
         site_in(InfraState.RESTRICTED), Version(1, 0, 0), "graasp_snapshot_x", InfraState.RUNNING
     ).steps

@@ -7,7 +7,7 @@ import pytest
 from graasp_local.live import SeenContainer, Usage
 from graasp_local.plan import Plan
 from graasp_local.states import Gate, Health, InfraState, ObservedService, ServiceGroup, Status
-from graasp_local.steps import CloseGate, OpenGate, title
+from graasp_local.steps import CloseGate, OpenGate
 from graasp_local.tui.drawing.tables import services_table
 from graasp_local.tui.drawing.walk import plan_head, plan_table
 from graasp_local.tui.model import Service
@@ -52,7 +52,7 @@ def test_nothing_of_a_plan_is_cut_off(width: int) -> None:
     assert all(width_of(line) <= width for line in drawn)
     told = " ".join(text_of(drawn).replace("┃", "").split())
     for step in PENDING.steps:
-        assert title(step) in told
+        assert step.title in told
         assert step.cause in told or width < 100, "causes stand beside the steps where there is room"
         assert all(word in told for word in step.cause.split())
 

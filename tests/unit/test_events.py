@@ -35,12 +35,11 @@ from graasp_local.execute import judge
 from graasp_local.migrations import Pending
 from graasp_local.plan import DeployRequest, plan_deploy, plan_transition
 from graasp_local.states import Gate, InfraState
-from graasp_local.steps import step_name
 from graasp_local.version import Version
 from tests.unit.sites import site_in
 
 PLAN = plan_deploy(site_in(InfraState.RUNNING), DeployRequest(Version(1, 1, 0)), Pending(("0002_x",)))
-NAMES = [step_name(step) for step in PLAN.steps]
+NAMES = [step.name for step in PLAN.steps]
 ENDED = WalkEnded(
     "w", Outcome.DONE, "running", "1.1.0", 2.34567, 3.0, (StepEnded(0, "preflight", StepOutcome.DONE, 0.12345),)
 )

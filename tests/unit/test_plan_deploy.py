@@ -9,7 +9,6 @@ import pytest
 from graasp_local.migrations import NotKnownYet, Pending
 from graasp_local.plan import Backup, DeployRequest, plan_deploy, plan_rollback, render
 from graasp_local.states import Health, InfraState, ObservedState, Status
-from graasp_local.steps import step_name, title
 from graasp_local.version import Version
 from tests.unit.sites import new_site, site_in
 
@@ -18,7 +17,7 @@ PENDING = Pending(("0002_item_lang",))
 
 
 def titles(observed: ObservedState, forecast: Pending | NotKnownYet = PENDING, **request: object) -> list[str]:
-    return [title(step) for step in plan_deploy(observed, DeployRequest(V, **request), forecast).steps]  # type: ignore[arg-type]
+    return [step.title for step in plan_deploy(observed, DeployRequest(V, **request), forecast).steps]  # type: ignore[arg-type]
 
 
 def test_the_walk_of_an_open_site() -> None:
@@ -119,17 +118,17 @@ def test_a_migration_that_outlived_its_walk_is_waited_for_before_anything_is_rea
 def test_without_a_backup_the_plan_has_none() -> None:
     wanted = DeployRequest(V, backup=Backup.LEFT_OUT)
     steps = plan_deploy(site_in(InfraState.RUNNING), wanted, PENDING).steps
-    assert "backup" not in [step_name(step) for step in steps]
+    assert "backup" not in [step.name for step in steps]
 
 
 def test_on_an_open_site_the_backup_is_taken_before_the_gate_closes() -> None:
-    names = [step_name(step) for step in plan_deploy(site_in(InfraState.RUNNING), DeployRequest(V), PENDING).steps]
+    names = [step.name for step in plan_deploy(site_in(InfraState.RUNNING), DeployRequest(V), PENDING).steps]
     assert names.index("backup") < names.index("close-gate")
 
 
 @pytest.mark.parametrize("state", InfraState)
 def test_the_backup_is_taken_before_the_database_changes(state: InfraState) -> None:
-    names = [step_name(step) for step in plan_deploy(site_in(state), DeployRequest(V), PENDING).steps]
+    names = [step.name for step in plan_deploy(site_in(state), DeployRequest(V), PENDING).steps]
     assert names.index("backup") < names.index("snapshot")
 
 
@@ -148,17 +147,17 @@ prove that the gate is open
 
 def test_the_way_back_after_a_migration_began() -> None:
     plan = plan_rollback(site_in(InfraState.DB_ONLY), Version(1, 0, 0), "graasp_snapshot_x", InfraState.RUNNING)
-    assert [title(step) for step in plan.steps] == ROLLBACK_FROM_DB_ONLY.strip().splitlines()
+    assert [step.title for step in plan.steps] == ROLLBACK_FROM_DB_ONLY.strip().splitlines()
 
 
 def test_the_way_back_before_a_migration_began_leaves_the_database_alone() -> None:
     plan = plan_rollback(site_in(InfraState.DB_ONLY), Version(1, 0, 0), None, InfraState.RUNNING)
-    assert not any("snapshot" in title(step) for step in plan.steps)
+    assert not any("snapshot" in step.title for step in plan.steps)
 
 
 def test_the_way_back_stops_the_new_code_behind_a_closed_gate() -> None:
     plan = plan_rollback(site_in(InfraState.RUNNING), Version(1, 0, 0), "graasp_snapshot_x", InfraState.RUNNING)
-    assert [title(step) for step in plan.steps][:5] == [
+    assert [step.title for step in plan.steps][:5] == [
         "have the images on this machine that 1.0.0 was deployed with",
         "close the gate",
         "prove that the gate is closed",
@@ -210,7 +209,7 @@ def test_half_deployed_is_not_deployed() -> None:
 
 def test_the_gate_is_closed_from_the_closing_to_the_opening_step() -> None:
     plan = plan_deploy(site_in(InfraState.RUNNING), DeployRequest(V), PENDING)
-    assert [title(plan.steps[index]) for index in (plan.closed_span[0], plan.closed_span[-1])] == [
+    assert [plan.steps[index].title for index in (plan.closed_span[0], plan.closed_span[-1])] == [
         "close the gate",
         "open the gate",
     ]

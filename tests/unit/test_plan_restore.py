@@ -11,7 +11,6 @@ from graasp_local.plan_restore import RestoreRequest, plan_restore, plan_unresto
 from graasp_local.restoring import Restore
 from graasp_local.server import Way
 from graasp_local.states import InfraState, ObservedState
-from graasp_local.steps import title
 from graasp_local.version import Version
 from tests.unit.sites import new_site, site_in
 
@@ -26,7 +25,7 @@ def restored(observed: ObservedState, restore: Restore = EVERYTHING, end: InfraS
 
 def lines(plan: Plan) -> list[str]:
     """A line a step, with a mark where the gate is closed."""
-    return [f"{'*' if i in plan.closed_span else ' '} {title(step)}" for i, step in enumerate(plan.steps)]
+    return [f"{'*' if i in plan.closed_span else ' '} {step.title}" for i, step in enumerate(plan.steps)]
 
 
 FROM_RUNNING = """\

@@ -25,7 +25,7 @@ from graasp_local.states import (
     Status,
     classify,
 )
-from graasp_local.steps import CloseGate, SelectVersion, StartServices, Step, StopServices, VerifyCore, title
+from graasp_local.steps import CloseGate, SelectVersion, StartServices, Step, StopServices, VerifyCore
 from graasp_local.version import Version
 from tests.unit.sites import observed_sites, site_in
 
@@ -43,7 +43,7 @@ def open_site(version: Version = OLD, *handovers: ObservedService) -> ObservedSt
 
 
 def titles(steps: tuple[Step, ...]) -> list[str]:
-    return [title(step) for step in steps]
+    return [step.title for step in steps]
 
 
 PLAN = """

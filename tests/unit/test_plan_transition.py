@@ -8,7 +8,6 @@ import pytest
 
 from graasp_local.plan import plan_transition, render
 from graasp_local.states import Gate, Health, InfraState, ObservedState, Status
-from graasp_local.steps import title
 from graasp_local.version import Version
 from tests.unit.sites import new_site, site_in
 
@@ -44,7 +43,7 @@ PLANS = {
 
 
 def titles(observed: ObservedState, target: InfraState) -> list[str]:
-    return [title(step) for step in plan_transition(observed, target).steps]
+    return [step.title for step in plan_transition(observed, target).steps]
 
 
 @pytest.mark.parametrize(("before", "after"), PLANS)
@@ -150,7 +149,7 @@ def test_an_nginx_with_old_settings_is_made_anew_behind_a_closed_gate() -> None:
 
 def test_the_gate_opens_only_onto_the_selected_version() -> None:
     plan = plan_transition(site_in(S), R, Version(1, 1, 0))
-    assert title(plan.steps[0]) == "ask core through the gate whether it is 1.1.0"
+    assert plan.steps[0].title == "ask core through the gate whether it is 1.1.0"
 
 
 def test_nothing_to_do_is_said() -> None:

@@ -11,7 +11,6 @@ from graasp_local.plan import render
 from graasp_local.plan_upgrade import UpgradeRequest, plan_upgrade, plan_upgrade_back
 from graasp_local.server import DatabaseServer, Upgrade
 from graasp_local.states import Health, InfraState, ObservedState, Status
-from graasp_local.steps import title
 from graasp_local.version import Version
 from tests.unit.sites import new_site, site_in
 
@@ -21,11 +20,11 @@ REQUEST = UpgradeRequest(Upgrade(OLD, 15, NEW, 17), OLD, Version(1, 0, 0), Infra
 
 
 def titles(observed: ObservedState, request: UpgradeRequest = REQUEST) -> list[str]:
-    return [title(step) for step in plan_upgrade(observed, request).steps]
+    return [step.title for step in plan_upgrade(observed, request).steps]
 
 
 def titles_back(observed: ObservedState, request: UpgradeRequest = REQUEST) -> list[str]:
-    return [title(step) for step in plan_upgrade_back(observed, request).steps]
+    return [step.title for step in plan_upgrade_back(observed, request).steps]
 
 
 WALK_OF_AN_OPEN_SITE = """

@@ -10,7 +10,6 @@ from graasp_local.events import Outcome, WalkEnded
 from graasp_local.plan import DeployRequest
 from graasp_local.recovery import WrittenSince
 from graasp_local.states import Gate, InfraState
-from graasp_local.steps import step_name
 from graasp_local.version import Version
 from graasp_local.walk_records import read_walks, unfinished_walk
 from graasp_local.walks import OnFailure, deployment_plan, transition_plan
@@ -81,7 +80,7 @@ WAY_BACK = [
 def test_the_way_back_checks_and_fetches_before_the_gate_closes_and_lets_requests_finish(running: FakeWorld) -> None:
     deploy(running)
     plan = recovery.rollback_plan(running.world, running.world.observe(), DISCARD)
-    assert [step_name(step) for step in plan.steps] == ["preflight", "restore-images", *WAY_BACK]
+    assert [step.name for step in plan.steps] == ["preflight", "restore-images", *WAY_BACK]
 
 
 @pytest.mark.parametrize("name", WAY_BACK)

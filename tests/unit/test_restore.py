@@ -16,7 +16,7 @@ from graasp_local.plan import Plan
 from graasp_local.plan_restore import RestoreRequest, plan_restore
 from graasp_local.restoring import Restore
 from graasp_local.states import Gate, Health, InfraState, ObservedState
-from graasp_local.steps import READ_ONLY, step_name
+from graasp_local.steps import READ_ONLY
 from graasp_local.version import Version
 from graasp_local.walk_records import read_walks
 from tests.unit.fakes import FakeWorld, migrations_of
@@ -26,8 +26,8 @@ from tests.unit.walking import deploy, ended_of, events_of, killed_at
 PLAN = plan_restore(
     site_in(InfraState.RUNNING), RestoreRequest(Restore("x", "0001", ("graasp", "umami"), ("files",)), Version(1, 0, 0))
 )
-NAMES = list(dict.fromkeys(step_name(step) for step in PLAN.steps))
-TOUCHING = list(dict.fromkeys(step_name(step) for step in PLAN.steps if not isinstance(step, READ_ONLY)))
+NAMES = list(dict.fromkeys(step.name for step in PLAN.steps))
+TOUCHING = list(dict.fromkeys(step.name for step in PLAN.steps if not isinstance(step, READ_ONLY)))
 BEFORE_THE_GATE = TOUCHING[: TOUCHING.index("open-gate")]
 OLD, NEW = {"a.txt": b"as backed up"}, {"a.txt": b"newer", "b.txt": b"b"}
 

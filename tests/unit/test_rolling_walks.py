@@ -13,7 +13,6 @@ from graasp_local.handover_ports import Memory
 from graasp_local.plan import Plan, Strategy, render
 from graasp_local.rolling_steps import Side
 from graasp_local.states import Gate, Health, InfraState, InState, ObservedState, Status, classify
-from graasp_local.steps import step_name
 from graasp_local.version import Version
 from graasp_local.walk_records import read_walks
 from tests.unit.fakes import FakeWorld
@@ -206,7 +205,7 @@ def test_the_plan_says_what_memory_a_second_core_may_take(open_site: FakeWorld) 
 
 def test_the_walk_says_where_closing_could_be_spared(open_site: FakeWorld) -> None:
     plan = deploying(open_site, "1.2.0")(open_site.world.observe())
-    assert "close-gate" in [step_name(step) for step in plan.steps]
+    assert "close-gate" in [step.name for step in plan.steps]
     assert "`graasp-local deploy --version 1.2.0 --strategy rolling`" in render(plan)
 
 
@@ -216,7 +215,7 @@ def test_the_walk_says_nothing_where_it_could_not(running: FakeWorld) -> None:
 
 def test_if_possible_is_the_walk_where_it_is_not_and_says_why(running: FakeWorld) -> None:
     plan = rolling(running, "1.1.0", Strategy.ROLLING_IF_POSSIBLE)(running.world.observe())
-    assert "close-gate" in [step_name(step) for step in plan.steps]
+    assert "close-gate" in [step.name for step in plan.steps]
     assert "0002_item_lang" in plan.hint
 
 

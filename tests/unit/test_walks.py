@@ -15,7 +15,6 @@ from graasp_local.lock import held_lock
 from graasp_local.migrations import AppliedMigration, NotKnownYet
 from graasp_local.plan import DeployRequest, plan_deploy, plan_transition
 from graasp_local.states import Gate, Health, InfraState, Status
-from graasp_local.steps import step_name
 from graasp_local.version import Version
 from graasp_local.walk_records import read_walks, uncertain_migration, unfinished_walk
 from tests.unit.fakes import FakeMigrationRun, FakeWorld
@@ -195,8 +194,7 @@ def test_a_core_that_is_another_version_is_not_shown_to_visitors(running: FakeWo
 
 
 STEP_NAMES = [
-    step_name(step)
-    for step in plan_deploy(site_in(InfraState.RUNNING), DeployRequest(Version(1, 1, 0)), NotKnownYet()).steps
+    step.name for step in plan_deploy(site_in(InfraState.RUNNING), DeployRequest(Version(1, 1, 0)), NotKnownYet()).steps
 ]
 
 

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 
 from graasp_local.plan import Plan, render
 from graasp_local.states import Gate
-from graasp_local.steps import OpenGate, title
+from graasp_local.steps import OpenGate
 from graasp_local.tui.drawing.keys import KeyHint, hint_pieces
 from graasp_local.tui.drawing.tables import Row, Table
 from graasp_local.tui.tones import Line, Piece, Tone, fitted, padded, plain, right, wrapped
@@ -32,7 +32,7 @@ def plan_table(plan: Plan, width: int) -> Table:
 
     Side by side where there is room, else one below the other: on as many lines as they need, nothing is cut off.
     """
-    titles = [title(step) for step in plan.steps]
+    titles = [step.title for step in plan.steps]
     longest = max([len(text) for text in titles], default=0)
     cause_room = width - longest - 9
     rows = []
