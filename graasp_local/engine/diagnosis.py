@@ -17,6 +17,7 @@ from graasp_local.engine.docker_engine import free_bytes
 from graasp_local.engine.lent_container import PURPOSE_LABEL
 from graasp_local.engine.listing import PROJECT_LABEL, containers_of
 from graasp_local.engine.observe import ONE_OFF_LABEL, SERVICE_LABEL
+from graasp_local.engine.refusals import Refusal, refusal
 from graasp_local.engine.registry import split_repository
 from graasp_local.errors import NeedsYou
 
@@ -47,11 +48,13 @@ class DockerDiagnosis:
             with engine_errors():
                 connect().api.inspect_distribution(image)  # type: ignore[no-untyped-call]
         except APIError as error:
-            text = str(error.explanation or error).lower()
-            if "403" in text or "forbidden" in text:
-                return Registry(host, refuses=True)
-            if not any(word in text for word in ("not found", "unknown", "denied", "unauthorized")):
-                raise NeedsYou(f"{host} does not answer.") from error
+            match refusal(str(error.explanation or error)):
+                case Refusal.FORBIDDEN:
+                    return Registry(host, refuses=True)
+                case Refusal.NO_ANSWER | Refusal.OTHER:
+                    raise NeedsYou(f"{host} does not answer.") from error
+                case Refusal.WANTS_LOGIN | Refusal.TOO_MANY | Refusal.MISSING:
+                    pass  # it knows this user, or takes him for nobody: what that means for images is said there
         return Registry(host, refuses=False)
 
     def leftovers(self, services: Collection[str]) -> tuple[str, ...]:

@@ -3,27 +3,55 @@
 from __future__ import annotations
 
 import re
+from enum import Enum, auto
 
 from graasp_local.pins import registry_of
 
 
+class Refusal(Enum):
+    """Why a registry did not give an image."""
+
+    WANTS_LOGIN = auto()
+    TOO_MANY = auto()
+    NO_ANSWER = auto()
+    FORBIDDEN = auto()
+    MISSING = auto()
+    OTHER = auto()
+
+
+_SIGNS = (
+    (Refusal.WANTS_LOGIN, r"no basic auth credentials|unauthorized|authentication required|\b401\b"),
+    (Refusal.TOO_MANY, r"toomanyrequests|too many requests|\b429\b"),
+    (Refusal.NO_ANSWER, r"no such host|connection refused|timeout|dial tcp|\beof\b|connection reset"),
+    (Refusal.FORBIDDEN, r"\b403\b|forbidden|denied|token has expired"),
+    (Refusal.MISSING, r"not found|unknown"),
+)
+"""The first that fits counts: registries and engines say these things in many words."""
+
+
+def refusal(said: str) -> Refusal:
+    """What the engine's words mean, when it asked a registry for an image and did not get it."""
+    text = said.lower()
+    return next((meaning for meaning, sign in _SIGNS if re.search(sign, text)), Refusal.OTHER)
+
+
 def why_not_had(image: str, said: str) -> str:
     """The end of a sentence about `image`, from what the engine said when it asked the registry."""
-    text = said.lower()
     registry = registry_of(image)
-    login = f"docker login {registry}".strip()
-    if re.search(r"no basic auth credentials|unauthorized|authentication required|\b401\b", text):
-        return f"the registry wants a login (401), which `{login}` gives the engine"
-    if re.search(r"toomanyrequests|too many requests|\b429\b", text):
-        return f"the registry allows no more pulls just now (429), and more of them after `{login}`"
-    if re.search(r"no such host|connection refused|timeout|dial tcp|\beof\b|connection reset", text):
-        return "it is not on this machine, and the registry does not answer"
-    if re.search(r"\b403\b|forbidden|denied|token has expired", text):
-        logout = f"docker logout {registry}".strip()
-        return (
-            "the registry refuses (403), as for a login that has expired or an image that is not for everybody; "
-            f"`{logout}`, or `{login}` once more, mends that"
-        )
-    if "not found" in text or "unknown" in text:
-        return "it is neither on this machine nor in the registry"
-    return f"it is not on this machine, and the registry says: {said.strip()}"
+    login, logout = f"docker login {registry}".strip(), f"docker logout {registry}".strip()
+    match refusal(said):
+        case Refusal.WANTS_LOGIN:
+            return f"the registry wants a login (401), which `{login}` gives the engine"
+        case Refusal.TOO_MANY:
+            return f"the registry allows no more pulls just now (429), and more of them after `{login}`"
+        case Refusal.NO_ANSWER:
+            return "it is not on this machine, and the registry does not answer"
+        case Refusal.FORBIDDEN:
+            return (
+                "the registry refuses (403), as for a login that has expired or an image that is not for everybody; "
+                f"`{logout}`, or `{login}` once more, mends that"
+            )
+        case Refusal.MISSING:
+            return "it is neither on this machine nor in the registry"
+        case Refusal.OTHER:
+            return f"it is not on this machine, and the registry says: {said.strip()}"
