@@ -115,6 +115,7 @@ def rollback_plan(world: World, observed: ObservedState, written_since: WrittenS
     if left is not None and left.upgrade is not None:
         return upgrade_back_plan(world, observed, left)
     record = left or last_success(walks)
+    _refuse_after_upgrade(world, walks, record)
     _refuse_after_nothing(walks, record)
     previous = Version.parse_or_none(record.previous_version) if record else None
     if record is None or previous is None or (left is None and record.is_way_back):
@@ -142,6 +143,31 @@ def rollback_plan(world: World, observed: ObservedState, written_since: WrittenS
     return plan_undo(observed, previous, record.snapshot, _as_now(observed))
 
 
+def _refuse_after_upgrade(world: World, walks: Sequence[WalkRecord], record: WalkRecord | None) -> None:
+    """Raises Refused where the newest walk is an upgrade of Postgres that went through: it is taken for what is meant.
+
+    A switch to the old server would leave everything behind that was written since, so nobody is led to it by habit.
+    """
+    upgrade = walks[-1].upgrade if walks else None
+    if upgrade is None or upgrade.way is Way.BACK or walks[-1].outcome != "done":
+        return
+    volume = upgrade.source.volume
+    kept = volume in world.servers.containers.volumes()
+    advice = []
+    if kept:
+        advice.append("How to go back to it by hand is in docs/how-to.md, under Upgrade Postgres.")
+    if record is not None and not record.is_way_back and Version.parse_or_none(record.previous_version):
+        advice.append(
+            f"To undo {record.version}: `graasp-local apply {walks[-1].state}`, then `graasp-local rollback`."
+        )
+    raise Refused(
+        f"The upgrade to Postgres {upgrade.target_major} went through, and what was written since is there only.",
+        f"Nothing was touched; the volume {volume} of Postgres {upgrade.source_major} "
+        f"{'is kept as it was' if kept else 'was removed since'}.",
+        " ".join(advice),
+    )
+
+
 def _refuse_after_nothing(walks: Sequence[WalkRecord], record: WalkRecord | None) -> None:
     """Raises Refused where the newest deployment touched nothing: it is taken for the one that is meant.
 
@@ -162,6 +188,7 @@ def loss(world: World, observed: ObservedState) -> Loss | None:
     """What `rollback` would discard; None where it discards nothing, or there is no way back. Raises Refused."""
     walks = trusted_walks(world.site.journal_directory)
     record = unfinished_walk(walks) or last_success(walks)
+    _refuse_after_upgrade(world, walks, record)
     return _loss(world, observed, record) if record and Version.parse_or_none(record.previous_version) else None
 
 

@@ -317,6 +317,32 @@ def test_nobody_goes_back_once_visitors_could_write_to_the_new_server(running: F
         rollback(running)
 
 
+def test_nobody_goes_back_from_an_upgrade_that_went_through_but_is_told_what_is_kept(running: FakeWorld) -> None:
+    upgrade(running)
+    with pytest.raises(Refused) as refused:
+        rollback(running)
+    assert "The upgrade to Postgres 17 went through" in refused.value.what
+    assert "the volume graasp_db-data of Postgres 16 is kept as it was" in refused.value.meaning
+    assert "docs/how-to.md" in refused.value.next_step
+    list(upgrades.remove_old(running.world, upgrades.old_volumes(running.world), "graasp-local remove-old-database"))
+    with pytest.raises(Refused) as refused:
+        rollback(running)
+    assert "was removed since" in refused.value.meaning
+    assert "docs/how-to.md" not in refused.value.next_step
+
+
+def test_rollback_is_about_an_upgrade_only_for_as_long_as_it_is_the_newest_walk(running: FakeWorld) -> None:
+    upgrade(running)
+    apply = walks.Walk(
+        lambda observed: walks.transition_plan(running.world, observed, InfraState.RUNNING),
+        "graasp-local apply",
+        "apply",
+    )
+    list(walks.run(running.world, apply))
+    with pytest.raises(Refused, match="Nothing was deployed"):
+        rollback(running)
+
+
 def test_a_way_back_that_is_killed_is_gone_on_with(running: FakeWorld) -> None:
     killed_after(running, "start-graasp")
     planner = lambda observed: recovery.rollback_plan(running.world, observed)  # noqa: E731
