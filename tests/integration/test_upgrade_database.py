@@ -2,91 +2,30 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import os
-import signal
 from collections.abc import Iterator
 from contextlib import closing
 
 import docker
 import pytest
 
+from tests.integration.database_data import (
+    FILL,
+    data,
+    killed,
+    major,
+    new_servers,
+    remove_volumes,
+    send_events,
+    sql,
+    volumes,
+    walk,
+)
 from tests.integration.demo_site import DemoSite
 
 OLD_IMAGE = "localhost/graasp-demo/postgres:15"
 NEW_IMAGE = "localhost/graasp-demo/postgres:17"
-ITEMS = "SELECT count(*), md5(string_agg(id::text || name || created_at, ',' ORDER BY id)) FROM item"
-MIGRATIONS = "SELECT count(*), md5(string_agg(hash || created_at, chr(44))) FROM drizzle.__drizzle_migrations"
-EVENTS = "SELECT count(*), max(id), md5(string_agg(id::text || at, ',' ORDER BY id)) FROM website_event"
-FILL = """
-INSERT INTO item (name) SELECT 'item ' || n FROM generate_series(1, 2000) n;
-CREATE EXTENSION IF NOT EXISTS citext;
-CREATE TABLE note (id serial PRIMARY KEY, text citext, path ltree);
-INSERT INTO note (text, path) SELECT 'Note ' || n, ('a.' || n)::ltree FROM generate_series(1, 50) n;
-"""
 UPGRADE = ("upgrade-database", "--to", "17", "--json")
-
-
-def sql(site: DemoSite, database: str, query: str) -> str:
-    words = ("psql", "-U", "postgres", "-d", database, "-v", "ON_ERROR_STOP=1", "-qAtc", query)
-    return site.run("compose", "--", "exec", "-T", "db", *words).stdout.strip()
-
-
-def data(site: DemoSite) -> tuple[str, ...]:
-    """Everything that must survive: Graasp's rows, umami's, and the applied migrations."""
-    return (
-        sql(site, "graasp", ITEMS),
-        sql(site, "graasp", "SELECT count(*), max(text), max(path::text) FROM note"),
-        sql(
-            site,
-            "graasp",
-            "SELECT count(*), md5(string_agg(hash || created_at, ',')) FROM drizzle.__drizzle_migrations",
-        ),
-        sql(site, "umami", EVENTS),
-    )
-
-
-def major(site: DemoSite) -> int:
-    return int(sql(site, "postgres", "SHOW server_version_num")) // 10000
-
-
-def volumes(site: DemoSite) -> set[str]:
-    with closing(docker.from_env()) as client:
-        found = client.api.volumes(filters={"label": f"com.docker.compose.project={site.project}"})["Volumes"] or []
-        return {volume["Name"].removeprefix(f"{site.project}_") for volume in found if "db-data" in volume["Name"]}
-
-
-def remove_volumes(site: DemoSite) -> None:
-    """Those that `down` does not know of: the old one, and that of an attempt that was left unfinished."""
-    with closing(docker.from_env()) as client:
-        for name in volumes(site):
-            client.api.remove_volume(f"{site.project}_{name}")
-
-
-def new_servers(site: DemoSite) -> list[str]:
-    with closing(docker.from_env()) as client:
-        labels = [f"com.docker.compose.project={site.project}", "org.graasp.new-server"]
-        return [str(c["Id"]) for c in client.api.containers(all=True, filters={"label": labels})]
-
-
-def walk(site: DemoSite, *words: str, code: int = 0) -> dict[str, object]:
-    last: dict[str, object] = json.loads(site.run(*words, code=code).stdout.splitlines()[-1])
-    return last
-
-
-def killed(site: DemoSite, at: str, *words: str) -> None:
-    """Start a walk and kill its whole process group when a step begins, before or during its effect."""
-    process = site.start(*words)
-    assert process.stdout is not None
-    for line in process.stdout:
-        event = json.loads(line)
-        if event["event"] == "step-started" and event["name"] == at:
-            os.killpg(process.pid, signal.SIGKILL)
-            break
-    else:
-        pytest.fail(f"the walk ended before {at}")
-    process.communicate(timeout=60)
 
 
 def is_on_15(site: DemoSite, before: tuple[str, ...]) -> None:
@@ -112,14 +51,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSite]:
     finally:
         site.down()
         remove_volumes(site)
-
-
-def send_events(site: DemoSite, count: int) -> None:
-    for _ in range(count):
-        connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=30)
-        with closing(connection):
-            connection.request("POST", "/api/send", body="{}", headers={"Host": "umami.localhost"})
-            assert connection.getresponse().status == 200
 
 
 @pytest.fixture(scope="module")
