@@ -82,6 +82,8 @@ class Plan:
     """The restore that the plan carries out or undoes."""
     hint: str = ""
     """A sentence about another way to the same end; empty where there is none to tell of."""
+    alternative: Strategy | None = None
+    """The strategy of that other way, where it can be chosen instead."""
 
     @property
     def can_be_resumed(self) -> bool:

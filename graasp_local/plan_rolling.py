@@ -7,8 +7,6 @@ nothing and asks nobody. Pure.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from graasp_local.migrations import Forecast, Pending
 from graasp_local.plan import DRAIN_SECONDS, MOVED_TAGS, Backup, DeployRequest, ImagesFrom, Plan, plan_rollback
 from graasp_local.plan_parts import edge_is_ready, handing_back
@@ -175,8 +173,3 @@ def _are_current(observed: ObservedState, names: tuple[str, ...]) -> bool:
 
 def _is(service: ObservedService, version: Version) -> bool:
     return service.version == str(version)
-
-
-def with_hint(plan: Plan, hint: str) -> Plan:
-    """The same plan, telling of another way."""
-    return replace(plan, hint=hint)

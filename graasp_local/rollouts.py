@@ -6,10 +6,12 @@ visitors stay served; where it is only wished for, the walk behind the closed ga
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from graasp_local.errors import Refused
 from graasp_local.migrations import Forecast, NotKnownYet, Pending
 from graasp_local.plan import DeployRequest, Plan, Strategy
-from graasp_local.plan_rolling import plan_rolling, plan_rolling_back, why_not_rolling, with_hint
+from graasp_local.plan_rolling import plan_rolling, plan_rolling_back, why_not_rolling
 from graasp_local.rolling_steps import DrainSide, RemoveHandover, Side
 from graasp_local.stack_limits import memory_limits
 from graasp_local.states import ObservedState
@@ -29,17 +31,18 @@ def by_strategy(world: World, observed: ObservedState, request: DeployRequest, f
     reason = why_not_rolling(observed, request, forecast, world.handovers.visited())
     match request.strategy:
         case Strategy.WALK:
-            return walk if reason else with_hint(walk, _could_be_rolling(request.version))
+            hint = _could_be_rolling(request.version)
+            return walk if reason else replace(walk, hint=hint, alternative=Strategy.ROLLING)
         case Strategy.ROLLING_IF_POSSIBLE:
             reason = reason or _why_not_here(world)
             if reason:
-                return with_hint(walk, f"It cannot be done without closing the site: {reason}")
+                return replace(walk, hint=f"It cannot be done without closing the site: {reason}")
         case Strategy.ROLLING:
             reason = reason or _why_not_here(world)
             if reason:
                 raise Refused(reason, "Nothing was touched: visitors are as they were.", _other_way(request, forecast))
     visited = world.handovers.visited()
-    return with_hint(plan_rolling(observed, request, visited), _memory_meanwhile(world, visited))
+    return replace(plan_rolling(observed, request, visited), hint=_memory_meanwhile(world, visited))
 
 
 def rolling_recovery(world: World, observed: ObservedState, tried: tuple[Step, ...], previous: Version) -> Plan | None:

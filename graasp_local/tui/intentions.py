@@ -44,17 +44,22 @@ class ChangeState:
 
 @dataclass(frozen=True, slots=True)
 class DeployVersion:
-    """Deploy a version; with `end` restricted it stops behind the gate, to be tested with the bypass."""
+    """Deploy a version; with `end` restricted it stops behind the gate, to be tested with the bypass.
+
+    `strategy` is None for the one that the site's settings say.
+    """
 
     version: Version
     end: InfraState = InfraState.RUNNING
+    strategy: Strategy | None = None
     rolls_back = True
     """What fails behind the closed gate is put back, as the command line does where nothing else is asked."""
 
     @property
     def command(self) -> str:
         hold = " --hold" if self.end is InfraState.RESTRICTED else ""
-        return f"graasp-local deploy --version {self.version}{hold}"
+        strategy = f" --strategy {self.strategy}" if self.strategy else ""
+        return f"graasp-local deploy --version {self.version}{hold}{strategy}"
 
     @property
     def name(self) -> str:
@@ -63,12 +68,13 @@ class DeployVersion:
     @property
     def headline(self) -> str:
         held = " and hold it behind the gate" if self.end is InfraState.RESTRICTED else ""
-        return f"Deploy {self.version}{held}"
+        how = " without closing the site" if self.strategy is Strategy.ROLLING else ""
+        return f"Deploy {self.version}{held}{how}"
 
     def planner(self, world: World) -> Planner:
         from graasp_local import walks
 
-        strategy = Strategy(world.site.settings.deploy_strategy)
+        strategy = self.strategy or Strategy(world.site.settings.deploy_strategy)
         request = DeployRequest(self.version, self.end, strategy=strategy)
         return lambda observed: walks.deployment_plan(world, observed, request)
 

@@ -393,7 +393,7 @@ class FakeHandovers:
         return ("core",)
 
     def edge_can_lead(self) -> bool:
-        return False
+        return True
 
     def memory(self) -> Memory:
         return Memory(0, None)

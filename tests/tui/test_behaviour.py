@@ -31,7 +31,7 @@ from graasp_local.tui.widgets.logs import LogView
 from graasp_local.verbs import TABLE, Effect
 from graasp_local.walk_records import read_walks, unfinished_walk
 from tests.tui.conftest import drive, screen_text, until
-from tests.tui.fakes import FakeAccess, FakeLive, FakeSite
+from tests.tui.fakes import MIGRATIONS, FakeAccess, FakeLive, FakeSite
 
 
 @pytest.fixture
@@ -82,6 +82,27 @@ def test_nothing_happens_before_the_plan_was_agreed_to(access: FakeAccess) -> No
     drive(access, steps)
     assert read_walks(access.site().journal_directory) == ()
     assert access.fake.gate is Gate.OPEN
+
+
+def test_what_needs_no_migration_can_be_planned_without_closing_the_site(
+    access: FakeAccess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MIGRATIONS, "1.0.1", MIGRATIONS["1.0.0"])
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await press(pilot, "d 1 . 0 . 1 enter")
+        await until(pilot, lambda: "a Without closing the site" in screen_text(app))
+        assert "close the gate" in screen_text(app)
+        await press(pilot, "a")
+        await until(pilot, lambda: "lead visitors to the second one" in screen_text(app))
+        text = screen_text(app)
+        assert "Deploy 1.0.1 without closing the site" in text
+        assert "Visitors stay served." in text
+        assert "close the gate" not in text
+        await press(pilot, "n")
+
+    drive(access, steps)
+    assert read_walks(access.site().journal_directory) == ()
 
 
 def test_enter_does_not_agree_to_a_plan(access: FakeAccess) -> None:
@@ -213,6 +234,7 @@ def test_going_back_after_a_success_asks_for_the_name_of_the_site_where_it_disca
         await until(pilot, lambda: isinstance(app.screen, ConfirmByName))
         await press(pilot, "s c h o o l enter")
         await until(pilot, lambda: isinstance(app.screen, PlanScreen) and "Go ahead" in screen_text(app))
+        assert "and discard what was written since" in screen_text(app)
         await press(pilot, "y")
         await until(pilot, lambda: app.walk is not None and app.walk.is_over and "rollback" in app.walk.command)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 from textual import work
@@ -9,13 +10,14 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from graasp_local.errors import GraaspLocalError
+from graasp_local.plan import Strategy
 from graasp_local.states import Gate
 from graasp_local.tui import messages
 from graasp_local.tui.drawing.walk import plan_head, plan_table, refusal_lines
-from graasp_local.tui.intentions import Intention, RollBack, RollBackAndDiscard
+from graasp_local.tui.intentions import DeployVersion, Intention, RollBack, RollBackAndDiscard
 from graasp_local.tui.screens.base import UiScreen
 from graasp_local.tui.screens.confirm import ConfirmByName
-from graasp_local.tui.tones import Tone, plain
+from graasp_local.tui.tones import Line, Tone, plain
 from graasp_local.tui.widgets.keybar import KeyBar
 from graasp_local.tui.widgets.lines import Lines
 from graasp_local.tui.widgets.rows import Rows
@@ -27,6 +29,7 @@ class PlanScreen(UiScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "go", show=False),
+        Binding("a", "other_way", show=False),
         Binding("n,escape", "app.back", show=False),
     ]
 
@@ -36,7 +39,7 @@ class PlanScreen(UiScreen):
         self._made: messages.PlanMade | None = None
 
     def compose(self) -> ComposeResult:
-        yield Lines(lambda width: (plain(self._intention.headline, Tone.STRONG),), id="title", classes="title")
+        yield Lines(self._title, id="title", classes="title")
         yield Lines(
             lambda width: (plain("Checking what can be checked before anything is touched …", Tone.QUIET),),
             id="head",
@@ -74,14 +77,33 @@ class PlanScreen(UiScreen):
         if not typed:
             self.ui.pop_screen()
             return
-        self._intention = RollBackAndDiscard()
-        self.query_one("#title", Lines).refresh(layout=True)
-        self._plan()
+        self._intend(RollBackAndDiscard())
 
     def action_go(self) -> None:
         if self._made is not None and self._is_ready:
             self.ui.pop_screen()
             self.ui.start_walk(self._made)
+
+    def action_other_way(self) -> None:
+        """Plan the same by the strategy that the plan tells of; what it takes is shown before anything happens."""
+        alternative = self._alternative
+        if alternative is None or not isinstance(self._intention, DeployVersion):
+            return
+        self._intend(replace(self._intention, strategy=alternative))
+
+    def _intend(self, intention: Intention) -> None:
+        """Plan this instead."""
+        self._intention, self._made = intention, None
+        self.query_one("#title", Lines).show(self._title)
+        self._keys()
+        self._plan()
+
+    def _title(self, width: int) -> tuple[Line, ...]:
+        return (plain(self._intention.headline, Tone.STRONG),)
+
+    @property
+    def _alternative(self) -> Strategy | None:
+        return self._made.plan.alternative if self._made is not None else None
 
     @property
     def _is_ready(self) -> bool:
@@ -116,5 +138,6 @@ class PlanScreen(UiScreen):
     def _keys(self) -> None:
         ready = self._is_ready
         go = (("y", "Go ahead", "screen.go"),) if ready else ()
+        other = (("a", "Without closing the site", "screen.other_way"),) if self._alternative is not None else ()
         leave = ("n", "Leave it", "app.back") if ready else ("esc", "Back", "app.back")
-        self.query_one(KeyBar).show_keys((*go, leave, ("j k", "Scroll", "")) if ready else (leave,), ())
+        self.query_one(KeyBar).show_keys((*go, *other, leave, ("j k", "Scroll", "")) if ready else (leave,), ())
