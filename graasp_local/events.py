@@ -10,9 +10,9 @@ from enum import StrEnum
 from typing import Any, assert_never
 
 from graasp_local.errors import ExitCode
-from graasp_local.plan import Plan
+from graasp_local.planning.plan import Plan
+from graasp_local.planning.server import Upgrade
 from graasp_local.probing import ProbeReport
-from graasp_local.server import Upgrade
 
 
 class Outcome(StrEnum):

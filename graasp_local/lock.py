@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from graasp_local.errors import Interrupted, Locked
 
 if TYPE_CHECKING:
-    from graasp_local.ports import Clock, Interruption
+    from graasp_local.ports.walk import Clock, Interruption
 
 _LOOK_SECONDS = 0.2
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from graasp_local.lock import Holder
-from graasp_local.states import Absent, Classification, Drifted, InState
+from graasp_local.planning.states import Absent, Classification, Drifted, InState
 from graasp_local.version import Version
 from graasp_local.walk_records import WalkRecord
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from graasp_local.states import Gate, ObservedService, ObservedState, ServiceGroup, Status
+from graasp_local.planning.states import Gate, ObservedService, ObservedState, ServiceGroup, Status
 
 
 @dataclass(frozen=True, slots=True)

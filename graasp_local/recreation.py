@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
+from graasp_local.planning.states import ObservedState, ServiceGroup, Status
 from graasp_local.settings.table import SETTLED
 from graasp_local.site import Site
 from graasp_local.stack_variables import services_using
-from graasp_local.states import ObservedState, ServiceGroup, Status
 
 _DIGEST_VARIABLE = "GRAASP_SETTINGS"
 """Services that use it are made anew whenever the digest of all settings changes."""

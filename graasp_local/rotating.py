@@ -14,7 +14,7 @@ from typing import Protocol
 
 from graasp_local.errors import ConfigurationError
 from graasp_local.files import write_atomically
-from graasp_local.ports import Clock
+from graasp_local.ports.walk import Clock
 from graasp_local.settings.rotation import Rotation, with_values
 from graasp_local.settings.rules import read
 from graasp_local.site import Site

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from graasp_local import __version__
+from graasp_local.planning.states import ServiceGroup
 from graasp_local.stack import ServiceDefinition, read_services
-from graasp_local.states import ServiceGroup
 
 
 def services_of(files: Sequence[Path], profiles: Iterable[str], cache: Path) -> tuple[ServiceDefinition, ...]:

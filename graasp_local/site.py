@@ -16,6 +16,8 @@ from pathlib import Path
 
 from graasp_local.errors import ConfigurationError
 from graasp_local.files import write_atomically
+from graasp_local.planning.server import DatabaseServer, first_volume
+from graasp_local.planning.states import ServiceGroup
 from graasp_local.secret_files import write_secret_files
 from graasp_local.selection import (
     IMAGE_KEY,
@@ -26,7 +28,6 @@ from graasp_local.selection import (
     read_selection,
     selection_lines,
 )
-from graasp_local.server import DatabaseServer, first_volume
 from graasp_local.service_cache import services_of
 from graasp_local.settings import Settings, Tls, parse_settings
 from graasp_local.settings.table import SETTLED, UMAMIS_OWN
@@ -37,7 +38,6 @@ from graasp_local.stack import (
     stack_digest,
     stack_directory,
 )
-from graasp_local.states import ServiceGroup
 from graasp_local.version import Version
 
 SITE_VARIABLE = "GRAASP_LOCAL_SITE"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from graasp_local.errors import ConfigurationError
-from graasp_local.states import ServiceGroup
+from graasp_local.planning.states import ServiceGroup
 
 GROUP_LABEL = "org.graasp.group"
 VERSION_LABEL = "org.graasp.version"

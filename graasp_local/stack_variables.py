@@ -9,8 +9,8 @@ import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from graasp_local.planning.states import ServiceGroup
 from graasp_local.stack import services_in, volumes_in
-from graasp_local.states import ServiceGroup
 
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from graasp_local.errors import Refused
 from graasp_local.journal import FORMAT, walk_number
-from graasp_local.restoring import Restore
-from graasp_local.server import DatabaseServer, Upgrade, Way
-from graasp_local.states import InfraState
+from graasp_local.planning.restoring import Restore
+from graasp_local.planning.server import DatabaseServer, Upgrade, Way
+from graasp_local.planning.states import InfraState
 
 _OUTPUT_MARK = b'"event": "step-output"'
 """In no other record: quotation marks inside a text are written with a backslash."""

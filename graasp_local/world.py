@@ -6,13 +6,13 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from graasp_local.data_ports import Databases, Transfers
-from graasp_local.handover_ports import Handovers
 from graasp_local.observation import observe
-from graasp_local.ports import Clock, Database, Edge, Engine, Interruption
-from graasp_local.server_ports import Servers
+from graasp_local.planning.states import ObservedState
+from graasp_local.ports.data import Databases, Transfers
+from graasp_local.ports.handovers import Handovers
+from graasp_local.ports.servers import Servers
+from graasp_local.ports.walk import Clock, Database, Edge, Engine, Interruption
 from graasp_local.site import Site
-from graasp_local.states import ObservedState
 
 
 class SystemClock:

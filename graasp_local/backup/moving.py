@@ -11,7 +11,7 @@ from pathlib import Path
 
 from graasp_local.backup.manifest import StoredFile
 from graasp_local.errors import Interrupted
-from graasp_local.ports import Clock
+from graasp_local.ports.walk import Clock
 from graasp_local.world import World
 
 _LINE_SECONDS = 5.0

@@ -20,7 +20,7 @@ from graasp_local.backup.names import DATABASES
 from graasp_local.backup.sealing import seal
 from graasp_local.backup.store import BackupStore, StoredBackup
 from graasp_local.errors import GraaspLocalError, NeedsYou, Refused
-from graasp_local.states import ServiceGroup
+from graasp_local.planning.states import ServiceGroup
 from graasp_local.world import World
 
 RESERVE_BYTES = 64 * 1024**2

@@ -6,7 +6,7 @@ import click
 
 from graasp_local.cli import options
 from graasp_local.cli.context import Context, pass_context
-from graasp_local.states import InfraState
+from graasp_local.planning.states import InfraState
 
 STATE = click.Choice([state.value for state in InfraState])
 
@@ -19,8 +19,8 @@ STATE = click.Choice([state.value for state in InfraState])
 @pass_context
 def command(context: Context, state: str, *, dry_run: bool, json_lines: bool, lock_wait: float) -> None:
     """Bring the site into one of the four states, from whichever it is in."""
-    from graasp_local import walks
     from graasp_local.cli.walking import How, walk
+    from graasp_local.walking import walks
 
     target = InfraState(state)
     walk(

@@ -30,8 +30,8 @@ def command(
     It goes past states, gate, lock and journal: meant for looking, and for repeating what a walk has shown.
     """
     from graasp_local.engine.compose import Compose, compose_version, forget_shell_overrides
+    from graasp_local.planning.server import DatabaseServer
     from graasp_local.selection import Release
-    from graasp_local.server import DatabaseServer
     from graasp_local.version import Version
 
     if version_text and server:

@@ -44,11 +44,11 @@ class Context:
         from graasp_local.engine.http_edge import HttpEdge
         from graasp_local.engine.servers import DockerServers
         from graasp_local.engine.transfers import DockerTransfers
-        from graasp_local.postgres import PostgresDatabase
-        from graasp_local.postgres_address import once_it_answers
-        from graasp_local.postgres_databases import PostgresDatabases
-        from graasp_local.postgres_server import PostgresServer
-        from graasp_local.server_ports import Servers
+        from graasp_local.ports.servers import Servers
+        from graasp_local.postgres.address import once_it_answers
+        from graasp_local.postgres.database import PostgresDatabase
+        from graasp_local.postgres.databases import PostgresDatabases
+        from graasp_local.postgres.server import PostgresServer
         from graasp_local.world import SystemClock, World
 
         settings = self.site.settings

@@ -65,12 +65,12 @@ def command(
 
     Everything that can be checked is checked while the site is still open; then nothing was touched.
     """
-    from graasp_local import walks
     from graasp_local.cli.walking import How, refusals_as_json, walk
     from graasp_local.errors import UsageError
-    from graasp_local.plan import Backup, DeployRequest, Strategy
-    from graasp_local.states import InfraState
+    from graasp_local.planning.plan import Backup, DeployRequest, Strategy
+    from graasp_local.planning.states import InfraState
     from graasp_local.version import Version
+    from graasp_local.walking import walks
 
     with refusals_as_json(wanted=json_lines):
         version = Version.parse(version_text)

@@ -44,7 +44,7 @@ def finish_rotation(context: Context) -> bool:
 
 def roles_of(context: Context) -> Roles:
     """The roles of the site's own database server."""
-    from graasp_local.postgres_roles import PostgresRoles
+    from graasp_local.postgres.roles import PostgresRoles
 
     return PostgresRoles(context.engine().database_address, context.site.settings.postgres_password)
 

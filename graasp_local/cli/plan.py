@@ -6,7 +6,7 @@ import click
 
 from graasp_local.cli.apply import STATE
 from graasp_local.cli.context import Context, pass_context, print_json
-from graasp_local.states import TABLE, Health, InfraState, ObservedService, ObservedState, Status
+from graasp_local.planning.states import TABLE, Health, InfraState, ObservedService, ObservedState, Status
 
 
 @click.command("plan")
@@ -19,13 +19,13 @@ from graasp_local.states import TABLE, Health, InfraState, ObservedService, Obse
 def command(context: Context, state: str, from_state: str | None, *, json_object: bool) -> None:
     """Show what `apply STATE` would do, step by step, and why. Changes nothing."""
     from graasp_local.events import WalkStarted, as_json
-    from graasp_local.plan import plan_transition, render
+    from graasp_local.planning.plan import plan_transition, render
 
     target = InfraState(state)
     if from_state:
         plan = plan_transition(_as_if_in(context, InfraState(from_state)), target)
     else:
-        from graasp_local import walks
+        from graasp_local.walking import walks
         from graasp_local.world import InterruptionFlag
 
         world = context.world(InterruptionFlag())

@@ -24,7 +24,7 @@ def command(context: Context, seconds: float | None, *, json_lines: bool) -> Non
     """
     import threading
 
-    from graasp_local.states import Gate
+    from graasp_local.planning.states import Gate
 
     def show(change: Change) -> None:
         at = datetime.fromtimestamp(change.at, UTC)

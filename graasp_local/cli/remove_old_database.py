@@ -20,7 +20,7 @@ def command(context: Context, volume: str | None, confirm: str | None, *, json_o
 
     There is no way back to the older major then. The volume that the site works with is never removed.
     """
-    from graasp_local import upgrades
+    from graasp_local.walking import upgrades
     from graasp_local.world import InterruptionFlag
 
     world = context.world(InterruptionFlag())

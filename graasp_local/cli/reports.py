@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import click
 
 from graasp_local.backup.moving import Moved, Report, as_lines
-from graasp_local.ports import Clock
+from graasp_local.ports.walk import Clock
 
 Result = TypeVar("Result")
 

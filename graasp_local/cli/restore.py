@@ -11,7 +11,7 @@ from graasp_local.cli import options
 from graasp_local.cli.context import Context, pass_context
 
 if TYPE_CHECKING:
-    from graasp_local.restores import Wanted
+    from graasp_local.walking.restores import Wanted
 
 
 @click.command("restore")
@@ -43,9 +43,9 @@ def command(
     NAME is a backup's name, its beginning, `latest`, or the path of its directory. Everything is loaded beside what is
     there and proven; then it takes its place by renames, and what was there is kept under another name.
     """
-    from graasp_local import restores
     from graasp_local.cli.walking import How, refusals_as_json, walk
-    from graasp_local.states import InfraState
+    from graasp_local.planning.states import InfraState
+    from graasp_local.walking import restores
 
     wanted = restores.Wanted(name, only, InfraState.RESTRICTED if hold else InfraState.RUNNING)
     with refusals_as_json(wanted=json_lines):
@@ -64,8 +64,8 @@ def command(
 
 def _agree(context: Context, wanted: Wanted, *, may_ask: bool) -> None:
     """Say what will be replaced and have the site's name typed. Raises Refused where it is not, or cannot be."""
-    from graasp_local import restores
     from graasp_local.errors import Refused
+    from graasp_local.walking import restores
     from graasp_local.wording import listed
 
     project = context.site.settings.project

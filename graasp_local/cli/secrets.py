@@ -16,10 +16,10 @@ from graasp_local.errors import ExitCode, NeedsYou, Refused, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from graasp_local.planning.states import InfraState
     from graasp_local.settings import Setting
     from graasp_local.settings.rotation import Rotation
-    from graasp_local.states import InfraState
-    from graasp_local.walks import Planner
+    from graasp_local.walking.walks import Planner
     from graasp_local.world import World
 
 
@@ -125,9 +125,9 @@ def _way_into_effect(
 
     Raises Refused where the site is in no state that could be come back to.
     """
-    from graasp_local import walks
+    from graasp_local.planning.states import Absent, Drifted, InState, classify
     from graasp_local.recreation import outdated, services_to_recreate
-    from graasp_local.states import Absent, Drifted, InState, classify
+    from graasp_local.walking import walks
     from graasp_local.world import InterruptionFlag
 
     world = context.world(InterruptionFlag())
@@ -142,7 +142,7 @@ def _way_into_effect(
             plan = walks.make_plan(planner_to(state)(world), observed)
             return (state if plan.steps else None), planner_to(state)
         case Absent():
-            from graasp_local.states import InfraState
+            from graasp_local.planning.states import InfraState
 
             return None, planner_to(InfraState.STOPPED)
         case Drifted() as drifted:
@@ -154,8 +154,8 @@ def _way_into_effect(
 
 
 def _show_plan(context: Context, planner: Callable[[World], Planner]) -> None:
-    from graasp_local import walks
-    from graasp_local.plan import render
+    from graasp_local.planning.plan import render
+    from graasp_local.walking import walks
     from graasp_local.world import InterruptionFlag
 
     world = context.world(InterruptionFlag())

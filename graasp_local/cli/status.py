@@ -25,8 +25,8 @@ def _look(context: Context) -> dict[str, Any]:
     from graasp_local.engine.look import look_at
     from graasp_local.lock import current_holder
     from graasp_local.next_steps import Situation, next_steps
-    from graasp_local.server import major_of_image, other_major
-    from graasp_local.states import Drifted, InState, ServiceGroup, Status, classify, state_name
+    from graasp_local.planning.server import major_of_image, other_major
+    from graasp_local.planning.states import Drifted, InState, ServiceGroup, Status, classify, state_name
     from graasp_local.walk_records import read_journal, state_left, unfinished_walk
 
     site = context.site

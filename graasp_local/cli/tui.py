@@ -18,7 +18,7 @@ from graasp_local.errors import GraaspLocalError, UsageError
 
 if TYPE_CHECKING:
     from graasp_local.live import LiveEngine
-    from graasp_local.ports import Interruption
+    from graasp_local.ports.walk import Interruption
     from graasp_local.site import Site
     from graasp_local.world import World
 

@@ -41,8 +41,8 @@ def command(
     A newer server is filled beside the old one and proven to hold the same; only then the site starts on it. Visitors
     see the maintenance page meanwhile, and umami is off too. The old volume is kept as it was.
     """
-    from graasp_local import upgrades
     from graasp_local.cli.walking import How, walk
+    from graasp_local.walking import upgrades
 
     wanted = upgrades.WantedUpgrade(major, image, drain_limit)
     words = [*(["--to", str(major)] if major else []), *(["--image", image] if image else [])]

@@ -31,13 +31,13 @@ from graasp_local.events import (
     as_json,
     summary,
 )
-from graasp_local.plan import Plan, render
+from graasp_local.planning.plan import Plan, render
 from graasp_local.world import InterruptionFlag, World
 
 if TYPE_CHECKING:
     from rich.status import Status
 
-    from graasp_local.walks import Planner
+    from graasp_local.walking.walks import Planner
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def walk(
     on_failure: str = "hold",
 ) -> NoReturn:
     """Plan, show, ask, carry out; leaves the process with the documented exit code."""
-    from graasp_local import walks
+    from graasp_local.walking import walks
 
     interruption = InterruptionFlag()
     code = ExitCode.UNEXPECTED
@@ -146,7 +146,7 @@ def _ended_before_it_began(error: GraaspLocalError) -> WalkEnded:
 
 
 def _show_dry_run(world: World, plan: Plan, how: How) -> None:
-    from graasp_local import walks
+    from graasp_local.walking import walks
 
     if not how.as_json:
         _show_plan(world, plan, err=False)
@@ -164,7 +164,7 @@ def _show_dry_run(world: World, plan: Plan, how: How) -> None:
 
 
 def _show_plan(world: World, plan: Plan, *, err: bool = True) -> None:
-    from graasp_local import walks
+    from graasp_local.walking import walks
 
     click.echo(render(plan), err=err)
     estimate = walks.downtime_estimate(world, plan)

@@ -11,8 +11,8 @@ from enum import StrEnum
 from typing import Generic, TypeVar
 
 from graasp_local.config_check import Finding as ConfigurationFinding
-from graasp_local.doctor_ports import EngineInfo, Registry
-from graasp_local.ports import ImageFact
+from graasp_local.ports.doctor import EngineInfo, Registry
+from graasp_local.ports.walk import ImageFact
 
 T = TypeVar("T")
 

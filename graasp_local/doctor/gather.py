@@ -17,17 +17,17 @@ from graasp_local.config_check import check_configuration
 from graasp_local.doctor import network
 from graasp_local.doctor.facts import AcmeRenewal, Fact, Facts, Known, OwnFiles, PortUse, PostgresMajors, T, Unknown
 from graasp_local.errors import ConfigurationError, GraaspLocalError, Refused
+from graasp_local.planning.states import ServiceGroup
 from graasp_local.renewal_record import read_renewals
 from graasp_local.settings import Settings, Tls
 from graasp_local.site import Site
 from graasp_local.stack_limits import memory_limits
 from graasp_local.stack_variables import volumes_defined
-from graasp_local.states import ServiceGroup
 from graasp_local.version import Version
 from graasp_local.walk_records import read_walks, unfinished_walk
 
 if TYPE_CHECKING:
-    from graasp_local.doctor_ports import Diagnosis
+    from graasp_local.ports.doctor import Diagnosis
     from graasp_local.world import World
 
 _THREADS = 8

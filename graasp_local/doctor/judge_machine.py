@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from graasp_local.doctor.facts import Fact, Facts, Known, Unknown
 from graasp_local.doctor.findings import Finding, Verdict, not_known, ok
-from graasp_local.doctor_ports import Registry
 from graasp_local.perform.preflight import (
     FREE_BYTES_FOR_WORK,
     FREE_BYTES_PER_IMAGE,
@@ -14,6 +13,7 @@ from graasp_local.perform.preflight import (
     OLDEST_ENGINE,
     numbers,
 )
+from graasp_local.ports.doctor import Registry
 from graasp_local.sources import SERVICES_TO_BUILD
 from graasp_local.wording import listed
 

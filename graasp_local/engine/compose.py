@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from graasp_local.engine import leftovers
 from graasp_local.errors import EngineUnreachable, GraaspLocalError, NeedsYou
+from graasp_local.planning.server import DatabaseServer
 from graasp_local.selection import Release
-from graasp_local.server import DatabaseServer
 from graasp_local.site import Site
 from graasp_local.version import Version
 

@@ -10,7 +10,6 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from graasp_local.doctor_ports import EngineInfo, Registry
 from graasp_local.engine.addresses import is_on_this_machine
 from graasp_local.engine.client import connect, engine_errors
 from graasp_local.engine.docker_engine import free_bytes
@@ -20,6 +19,7 @@ from graasp_local.engine.observe import ONE_OFF_LABEL, SERVICE_LABEL
 from graasp_local.engine.refusals import Refusal, refusal
 from graasp_local.engine.registry import split_repository
 from graasp_local.errors import NeedsYou
+from graasp_local.ports.doctor import EngineInfo, Registry
 
 _VOLUME_LABEL = "com.docker.compose.volume"
 _YOUNG_SECONDS = 600.0

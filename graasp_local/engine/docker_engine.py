@@ -1,4 +1,4 @@
-"""The site's containers, as graasp_local.ports.Engine wants them: looking by the API, doing by Compose."""
+"""The site's containers, as graasp_local.ports.walk.Engine wants them: looking by the API, doing by Compose."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from graasp_local.engine.ports_in_use import holder_of_port
 from graasp_local.engine.pulling import pull
 from graasp_local.engine.together import together
 from graasp_local.errors import ConfigurationError, NeedsYou
-from graasp_local.migrations import ImageMigration
 from graasp_local.observation import SeenServices
 from graasp_local.pins import Pin, as_images
-from graasp_local.ports import EngineFacts, ImageFact
+from graasp_local.planning.migrations import ImageMigration
+from graasp_local.planning.states import Gate, ServiceGroup
+from graasp_local.ports.walk import EngineFacts, ImageFact
 from graasp_local.selection import Release
 from graasp_local.site import Site
 from graasp_local.stack import GROUP_LABEL, VERSION_LABEL
-from graasp_local.states import Gate, ServiceGroup
 from graasp_local.version import Version
 
 if TYPE_CHECKING:

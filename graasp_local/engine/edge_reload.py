@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from graasp_local.engine.client import engine_errors
 from graasp_local.engine.http_edge import HttpEdge
 from graasp_local.errors import Refused
+from graasp_local.planning.states import ServiceGroup
 from graasp_local.stack import GROUP_LABEL
-from graasp_local.states import ServiceGroup
 
 if TYPE_CHECKING:
     from graasp_local.engine.docker_engine import DockerEngine

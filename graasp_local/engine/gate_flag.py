@@ -13,8 +13,8 @@ from __future__ import annotations
 import io
 import tarfile
 
-from graasp_local.rolling_steps import Side
-from graasp_local.states import Gate
+from graasp_local.planning.rolling_steps import Side
+from graasp_local.planning.states import Gate
 
 GATE_DIRECTORY = "/var/lib/graasp-gate"
 _OPEN = "open"

@@ -20,12 +20,12 @@ from graasp_local.engine.docker_engine import DockerEngine
 from graasp_local.engine.http_edge import core_answer
 from graasp_local.engine.observe import HANDOVER_LABEL, ONE_OFF_LABEL, SERVICE_LABEL
 from graasp_local.engine.together import together
-from graasp_local.handover_ports import Memory
-from graasp_local.ports import CoreAnswer
-from graasp_local.rolling_steps import Side
+from graasp_local.planning.rolling_steps import Side
+from graasp_local.planning.states import ServiceGroup
+from graasp_local.ports.handovers import Memory
+from graasp_local.ports.walk import CoreAnswer
 from graasp_local.site import Site
 from graasp_local.stack import GROUP_LABEL, VERSION_LABEL
-from graasp_local.states import ServiceGroup
 from graasp_local.version import Version
 
 VISITED_PORTS = {"core": 3000, "client": 8080}

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from graasp_local.engine import plain_http
 from graasp_local.engine.addresses import engine_host
 from graasp_local.engine.plain_http import Answer
+from graasp_local.planning.states import Gate
 from graasp_local.settings import Settings, Tls
-from graasp_local.states import Gate
 
 if TYPE_CHECKING:
-    from graasp_local.ports import CoreAnswer
+    from graasp_local.ports.walk import CoreAnswer
 
 GATE_PATH = "/.graasp/gate"
 _AS_BROWSER = {"Accept": "text/html"}
@@ -111,7 +111,7 @@ def core_answer(ask: Callable[[str], tuple[int, str] | None]) -> CoreAnswer | No
 
     Before Graasp 2.10.4 the routes have no /api; `maintenance/next` is 500 on an unmigrated database.
     """
-    from graasp_local.ports import CoreAnswer
+    from graasp_local.ports.walk import CoreAnswer
     from graasp_local.version import version_said_by_core
 
     for prefix in ("/api", ""):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from graasp_local.engine.lent_container import lent_container
 from graasp_local.errors import Refused
-from graasp_local.migrations import ImageMigration
+from graasp_local.planning.migrations import ImageMigration
 
 if TYPE_CHECKING:
     from docker import DockerClient

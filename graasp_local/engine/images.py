@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from graasp_local.engine.refusals import why_not_had
 from graasp_local.errors import Refused
 from graasp_local.pins import Pin, pin
-from graasp_local.ports import ImageFact
+from graasp_local.ports.walk import ImageFact
 
 if TYPE_CHECKING:
     from docker import DockerClient

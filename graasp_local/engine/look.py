@@ -10,8 +10,8 @@ from graasp_local.engine.http_edge import HttpEdge
 from graasp_local.engine.listing import containers_of
 from graasp_local.engine.observe import seen
 from graasp_local.observation import observe
+from graasp_local.planning.states import ObservedState
 from graasp_local.site import Site
-from graasp_local.states import ObservedState
 
 
 def look_at(site: Site) -> ObservedState:

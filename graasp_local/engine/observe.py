@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from graasp_local.observation import SeenServices
+from graasp_local.planning.states import Health, ObservedService, ServiceGroup, Status
 from graasp_local.stack import GROUP_LABEL, OPTIONAL_LABEL, SETTINGS_LABEL, VERSION_LABEL, ServiceDefinition
-from graasp_local.states import Health, ObservedService, ServiceGroup, Status
 
 SERVICE_LABEL = "com.docker.compose.service"
 DIRECTORY_LABEL = "com.docker.compose.project.working_dir"

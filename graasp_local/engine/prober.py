@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from graasp_local.engine import plain_http
 from graasp_local.engine.http_edge import HttpEdge
+from graasp_local.planning.states import Gate
 from graasp_local.probing import Met, ProbeReport, Side, Tally, met, report
-from graasp_local.states import Gate
 
 PAUSE_SECONDS = 0.025
 """Between two requests of one side."""

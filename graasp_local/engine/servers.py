@@ -1,4 +1,4 @@
-"""Containers and volumes of database servers, as graasp_local.server_ports.ServerContainers wants them.
+"""Containers and volumes of database servers, as graasp_local.ports.servers.ServerContainers wants them.
 
 The newer server is a one-off container of the same service, so that it has the settings, limits and networks that the
 site gives to its database; only image and volume differ. Refuses to remove the volume that is selected.
@@ -23,10 +23,10 @@ from graasp_local.engine.lent_container import lent_container
 from graasp_local.engine.listing import PROJECT_LABEL
 from graasp_local.engine.observe import ONE_OFF_LABEL, SERVICE_LABEL
 from graasp_local.errors import NeedsYou
-from graasp_local.ports import ImageFact
-from graasp_local.server import FIRST_VOLUME, DatabaseServer, first_volume, major_of_image
+from graasp_local.planning.server import FIRST_VOLUME, DatabaseServer, first_volume, major_of_image
+from graasp_local.planning.states import Health
+from graasp_local.ports.walk import ImageFact
 from graasp_local.site import Site
-from graasp_local.states import Health
 
 NEW_SERVER_LABEL = "org.graasp.new-server"
 DATA_DIRECTORY = "/var/lib/postgresql/data"

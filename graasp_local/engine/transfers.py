@@ -1,4 +1,4 @@
-"""The site's data through the engine, as graasp_local.data_ports.Transfers wants it.
+"""The site's data through the engine, as graasp_local.ports.data.Transfers wants it.
 
 The tools are those of the database's own image, so that they fit the server. A dump runs inside the database's
 container; files are read and written by a helper container of the same image that sees nothing but the volume.
@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import Any
 
-from graasp_local.data_ports import DUMP_APPLICATION, LOCK_SECONDS
 from graasp_local.engine import leftovers, volume_files
 from graasp_local.engine.client import engine_errors
 from graasp_local.engine.docker_engine import DockerEngine
@@ -23,9 +22,10 @@ from graasp_local.engine.listing import PROJECT_LABEL
 from graasp_local.engine.observe import ONE_OFF_LABEL
 from graasp_local.engine.streams import fed_with, output_of, run_to_end
 from graasp_local.errors import NeedsYou
+from graasp_local.planning.states import ServiceGroup
+from graasp_local.ports.data import DUMP_APPLICATION, LOCK_SECONDS
 from graasp_local.site import Site
 from graasp_local.stack import GROUP_LABEL, read_backup_volumes
-from graasp_local.states import ServiceGroup
 from graasp_local.version import Version
 
 _VOLUME_LABEL = "com.docker.compose.volume"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 
 from graasp_local.errors import GraaspLocalError, Interrupted, NeedsYou, Refused
-from graasp_local.migrations import DatabaseIsNewer, Pending, WouldBeSkipped, compare
-from graasp_local.ports import MigrationRun
-from graasp_local.steps import Migrate, ReadMigrations
+from graasp_local.planning.migrations import DatabaseIsNewer, Pending, WouldBeSkipped, compare
+from graasp_local.planning.steps import Migrate, ReadMigrations
+from graasp_local.ports.walk import MigrationRun
 from graasp_local.version import Version
 from graasp_local.wording import listed
 from graasp_local.world import World

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from graasp_local.backup.keep import let_old_ones_go
-from graasp_local.data_steps import CheckBackup, LoadDatabase, PutInPlace, TakeOut, UnpackFiles
 from graasp_local.deployments import record_deployment
 from graasp_local.errors import Interrupted, NeedsYou
-from graasp_local.migrations import proof_failures
 from graasp_local.perform.backing_up import see_to_backup
 from graasp_local.perform.having_images import pull_missing, restore_images
 from graasp_local.perform.migrating import await_migrations, check_forecast, end_migrations, run_migration
@@ -20,10 +18,11 @@ from graasp_local.perform.starting import make_missing_databases, wait_until_on
 from graasp_local.perform.upgrading import perform_upgrade
 from graasp_local.perform.written_snapshot import drop_written_but, load_snapshot, write_snapshot
 from graasp_local.pins import as_images
-from graasp_local.rolling_steps import DrainSide, LeadVisitors, ProveSide, RemoveHandover, StartHandover
-from graasp_local.selection import Release
-from graasp_local.states import Gate
-from graasp_local.steps import (
+from graasp_local.planning.data_steps import CheckBackup, LoadDatabase, PutInPlace, TakeOut, UnpackFiles
+from graasp_local.planning.migrations import proof_failures
+from graasp_local.planning.rolling_steps import DrainSide, LeadVisitors, ProveSide, RemoveHandover, StartHandover
+from graasp_local.planning.states import Gate
+from graasp_local.planning.steps import (
     AwaitMigration,
     BackUpDatabase,
     CloseGate,
@@ -48,6 +47,7 @@ from graasp_local.steps import (
     VerifyCore,
     WriteSnapshot,
 )
+from graasp_local.selection import Release
 from graasp_local.version import Version
 from graasp_local.walk_records import read_walks, was_restored_before
 from graasp_local.world import World

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from graasp_local.backup.store import BackupStore
 from graasp_local.errors import Refused
-from graasp_local.ports import EngineFacts, ImageFact
-from graasp_local.postgres import DATABASE
-from graasp_local.safety_copy import SafetyCopy, copy_that_fits
-from graasp_local.server import other_major
+from graasp_local.planning.safety_copy import SafetyCopy, copy_that_fits
+from graasp_local.planning.server import other_major
+from graasp_local.planning.states import ServiceGroup
+from graasp_local.ports.walk import EngineFacts, ImageFact
+from graasp_local.postgres.database import DATABASE
 from graasp_local.sources import SERVICES_TO_BUILD
-from graasp_local.states import ServiceGroup
 from graasp_local.version import Version
 from graasp_local.wording import listed
 from graasp_local.world import World

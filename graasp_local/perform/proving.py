@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from graasp_local.errors import Interrupted, NeedsYou
-from graasp_local.ports import CoreAnswer
+from graasp_local.ports.walk import CoreAnswer
 from graasp_local.version import Version
 from graasp_local.world import World
 

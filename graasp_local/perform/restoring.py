@@ -18,9 +18,9 @@ from graasp_local.backup.names import (
     undone_name,
 )
 from graasp_local.backup.store import BackupStore, StoredBackup, chunks_of
-from graasp_local.data_steps import CheckBackup, DataStep, LoadDatabase, PutInPlace, TakeOut, UnpackFiles
 from graasp_local.errors import NeedsYou, Refused
-from graasp_local.restoring import Restore
+from graasp_local.planning.data_steps import CheckBackup, DataStep, LoadDatabase, PutInPlace, TakeOut, UnpackFiles
+from graasp_local.planning.restoring import Restore
 from graasp_local.wording import listed
 from graasp_local.world import World
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from graasp_local.errors import Interrupted, NeedsYou
 from graasp_local.perform.proving import POLL_SECONDS, core_failures, prove
 from graasp_local.perform.starting import START_LIMIT_SECONDS
-from graasp_local.rolling_steps import (
+from graasp_local.planning.rolling_steps import (
     DrainSide,
     LeadVisitors,
     ProveSide,
@@ -16,7 +16,7 @@ from graasp_local.rolling_steps import (
     Side,
     StartHandover,
 )
-from graasp_local.states import Health, ObservedService, Status
+from graasp_local.planning.states import Health, ObservedService, Status
 from graasp_local.world import World
 
 REMEMBERED_SECONDS = 3.0

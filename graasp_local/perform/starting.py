@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from graasp_local.errors import ConfigurationError, Interrupted, NeedsYou
-from graasp_local.states import Health, ObservedService, Status
+from graasp_local.planning.states import Health, ObservedService, Status
 from graasp_local.world import World
 
 START_LIMIT_SECONDS = 300.0

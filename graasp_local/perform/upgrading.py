@@ -14,13 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from graasp_local.errors import Interrupted, NeedsYou, Refused
-from graasp_local.fingerprint import described, differences, in_short
 from graasp_local.perform.preflight import FREE_BYTES_FOR_WORK, FREE_BYTES_PER_IMAGE, surroundings_problems
-from graasp_local.ports import ImageFact
-from graasp_local.server import Upgrade
-from graasp_local.server_ports import ToolRun
-from graasp_local.states import Health, ServiceGroup
-from graasp_local.upgrade_steps import (
+from graasp_local.planning.fingerprint import described, differences, in_short
+from graasp_local.planning.server import Upgrade
+from graasp_local.planning.states import Health, ServiceGroup
+from graasp_local.planning.upgrade_steps import (
     CheckUpgrade,
     DiscardNewServer,
     DumpServer,
@@ -33,6 +31,8 @@ from graasp_local.upgrade_steps import (
     StopNewServer,
     UpgradeStep,
 )
+from graasp_local.ports.servers import ToolRun
+from graasp_local.ports.walk import ImageFact
 from graasp_local.wording import listed
 from graasp_local.world import World
 

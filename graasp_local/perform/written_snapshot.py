@@ -15,7 +15,7 @@ from graasp_local.backup.manifest import DatabasePart, Manifest
 from graasp_local.backup.moving import Report, as_lines, in_words
 from graasp_local.backup.store import BackupStore, StoredBackup
 from graasp_local.errors import NeedsYou
-from graasp_local.postgres import DATABASE, failed_name
+from graasp_local.postgres.database import DATABASE, failed_name
 from graasp_local.site import Site
 from graasp_local.world import World
 

@@ -253,7 +253,7 @@ class GraaspApp(VerbActions, App[None]):
             panel.do(what)
 
     def action_change_to(self, state: str) -> None:
-        from graasp_local.states import InfraState
+        from graasp_local.planning.states import InfraState
         from graasp_local.tui.intentions import ChangeState
 
         self.plan(ChangeState(InfraState(state)))

@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from graasp_local.plan import DeployRequest, Strategy
-from graasp_local.states import InfraState
+from graasp_local.planning.plan import DeployRequest, Strategy
+from graasp_local.planning.states import InfraState
 from graasp_local.version import Version
 
 if TYPE_CHECKING:
-    from graasp_local.walks import Planner
+    from graasp_local.walking.walks import Planner
     from graasp_local.world import World
 
 
@@ -37,7 +37,7 @@ class ChangeState:
         return f"Bring the site to {self.target}"
 
     def planner(self, world: World) -> Planner:
-        from graasp_local import walks
+        from graasp_local.walking import walks
 
         return lambda observed: walks.transition_plan(world, observed, self.target)
 
@@ -72,7 +72,7 @@ class DeployVersion:
         return f"Deploy {self.version}{held}{how}"
 
     def planner(self, world: World) -> Planner:
-        from graasp_local import walks
+        from graasp_local.walking import walks
 
         strategy = self.strategy or Strategy(world.site.settings.deploy_strategy)
         request = DeployRequest(self.version, self.end, strategy=strategy)
@@ -89,7 +89,7 @@ class ResumeDeployment:
     rolls_back = True
 
     def planner(self, world: World) -> Planner:
-        from graasp_local import recovery
+        from graasp_local.walking import recovery
 
         return lambda observed: recovery.resume_plan(world, observed)
 
@@ -104,7 +104,7 @@ class RollBack:
     rolls_back = True
 
     def planner(self, world: World) -> Planner:
-        from graasp_local import recovery
+        from graasp_local.walking import recovery
 
         return lambda observed: recovery.rollback_plan(world, observed)
 
@@ -119,7 +119,7 @@ class RollBackAndDiscard:
     rolls_back = True
 
     def planner(self, world: World) -> Planner:
-        from graasp_local import recovery
+        from graasp_local.walking import recovery
 
         return lambda observed: recovery.rollback_plan(world, observed, recovery.WrittenSince.DISCARD)
 
@@ -141,7 +141,7 @@ class RestoreBackup:
         return f"Bring back the backup {self.backup}"
 
     def planner(self, world: World) -> Planner:
-        from graasp_local import restores
+        from graasp_local.walking import restores
 
         return lambda observed: restores.restore_plan(world, observed, restores.Wanted(self.backup))
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from graasp_local.live import Listing, SeenContainer
 from graasp_local.lock import Holder
 from graasp_local.next_steps import NextStep, Situation, next_steps
-from graasp_local.plan import Plan, plan_transition
-from graasp_local.states import (
+from graasp_local.planning.plan import Plan, plan_transition
+from graasp_local.planning.states import (
     Classification,
     Drifted,
     Health,
@@ -23,7 +23,7 @@ from graasp_local.states import (
     Status,
     classify,
 )
-from graasp_local.steps import CloseGate, OpenGate, StartServices, StopServices
+from graasp_local.planning.steps import CloseGate, OpenGate, StartServices, StopServices
 from graasp_local.version import Version
 from graasp_local.walk_records import JournalContents, WalkRecord, state_left, unfinished_walk
 

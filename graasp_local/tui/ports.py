@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from graasp_local.live import LiveEngine
-from graasp_local.ports import Interruption
+from graasp_local.ports.walk import Interruption
 from graasp_local.site import Site
 from graasp_local.world import World
 

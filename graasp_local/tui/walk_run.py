@@ -14,7 +14,7 @@ from typing import Any
 
 from graasp_local.errors import ExitCode, GraaspLocalError, Interrupted
 from graasp_local.events import Event, Outcome, RollbackStarted, WalkEnded, as_json
-from graasp_local.plan import Plan
+from graasp_local.planning.plan import Plan
 from graasp_local.tui.intentions import Intention
 from graasp_local.tui.ports import Access
 from graasp_local.world import InterruptionFlag
@@ -52,7 +52,7 @@ class WalkRun:
             self._run()
 
     def _run(self) -> None:
-        from graasp_local import walks
+        from graasp_local.walking import walks
 
         try:
             world = self._access.world(self._access.site(), self.interruption, self._narrate)

@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from graasp_local.states import InfraState
+from graasp_local.planning.states import InfraState
 
 OUTPUT_LINES = 2000
 _DEPLOYING = frozenset({"deploy", "resume", "rollback", "restore", "upgrade-database"})

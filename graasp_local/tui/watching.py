@@ -19,8 +19,8 @@ from graasp_local.errors import ConfigurationError, GraaspLocalError
 from graasp_local.journal import walk_number
 from graasp_local.live import LiveEngine, Stream, Usage
 from graasp_local.lock import Holder, current_holder
+from graasp_local.planning.states import ObservedState
 from graasp_local.site import Site
-from graasp_local.states import ObservedState
 from graasp_local.tui.model import SiteView, site_view
 from graasp_local.tui.ports import Access
 from graasp_local.tui.trouble import Trouble, TroubleKind

@@ -17,8 +17,8 @@ from graasp_local.engine.compose import Compose
 from graasp_local.engine.docker_engine import engine_for
 from graasp_local.engine.http_edge import HttpEdge
 from graasp_local.engine.prober import EdgeProber
+from graasp_local.planning.states import Gate
 from graasp_local.site import Site
-from graasp_local.states import Gate
 from graasp_local.version import Version
 
 GRAASP_LOCAL = str(Path(sys.executable).parent / "graasp-local")

@@ -10,7 +10,7 @@ from bench_site import AFTER, BenchSite
 from measuring import Figure, Row, in_turns
 
 from graasp_local.engine.docker_engine import engine_for
-from graasp_local.postgres import PostgresDatabase
+from graasp_local.postgres.database import PostgresDatabase
 
 _ROW_BYTES = 1000
 _SNAPSHOT = "graasp_snapshot_bench"

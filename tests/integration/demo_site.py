@@ -22,8 +22,8 @@ import docker
 
 from graasp_local.engine.listing import PROJECT_LABEL
 from graasp_local.engine.observe import SERVICE_LABEL
+from graasp_local.planning.states import ServiceGroup
 from graasp_local.stack import GROUP_LABEL
-from graasp_local.states import ServiceGroup
 
 COMMAND = [sys.executable, "-m", "graasp_local.cli.main"]
 GIVE_UP_SECONDS = 180.0

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from graasp_local.engine.lent_container import BORROWER_LABEL
-from graasp_local.plan_restore import RestoreRequest, plan_restore
-from graasp_local.restoring import Restore
-from graasp_local.states import InfraState
-from graasp_local.steps import READ_ONLY
+from graasp_local.planning.plan_restore import RestoreRequest, plan_restore
+from graasp_local.planning.restoring import Restore
+from graasp_local.planning.states import InfraState
+from graasp_local.planning.steps import READ_ONLY
 from graasp_local.version import Version
 from tests.integration.demo_site import DemoSite, wait_for
 from tests.integration.docker_command import docker

@@ -13,9 +13,9 @@ os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")  # its image is in
 from testcontainers.community.postgres import PostgresContainer
 
 from graasp_local.errors import NeedsYou
-from graasp_local.migrations import AppliedMigration
-from graasp_local.postgres import PostgresDatabase
-from graasp_local.postgres_address import accepts_connections
+from graasp_local.planning.migrations import AppliedMigration
+from graasp_local.postgres.address import accepts_connections
+from graasp_local.postgres.database import PostgresDatabase
 
 IMAGE = "localhost/graasp-demo/postgres:15"
 PASSWORD = "a-test-password"

@@ -12,8 +12,8 @@ os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")  # its image is in
 
 from testcontainers.community.postgres import PostgresContainer
 
-from graasp_local.fingerprint import differences
-from graasp_local.postgres_server import PostgresServer
+from graasp_local.planning.fingerprint import differences
+from graasp_local.postgres.server import PostgresServer
 
 PASSWORD = "a-test-password"
 CONTENTS = """

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from graasp_local import walks
 from graasp_local.cli.context import Context
 from graasp_local.events import Outcome, WalkEnded
 from graasp_local.perform.written_snapshot import written_snapshots
-from graasp_local.plan import DeployRequest, Plan, plan_deploy
-from graasp_local.safety_copy import SafetyCopy
-from graasp_local.states import ObservedState
+from graasp_local.planning.plan import DeployRequest, Plan, plan_deploy
+from graasp_local.planning.safety_copy import SafetyCopy
+from graasp_local.planning.states import ObservedState
 from graasp_local.version import Version
+from graasp_local.walking import walks
 from graasp_local.world import InterruptionFlag
 from tests.integration.demo_site import DemoSite
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from graasp_local.events import Event, StepEnded
 from graasp_local.journal import Journal
 from graasp_local.perform import Performer
-from graasp_local.steps import Step
+from graasp_local.planning.steps import Step
 from graasp_local.world import SystemClock
 
 VARIABLE = "GRAASP_LOCAL_FAULT"

@@ -9,10 +9,10 @@ from __future__ import annotations
 import pytest
 from _pytest.mark import ParameterSet
 
-from graasp_local.migrations import Pending
-from graasp_local.plan import DeployRequest, plan_deploy
-from graasp_local.states import InfraState
-from graasp_local.steps import READ_ONLY, CloseGate, OpenGate
+from graasp_local.planning.migrations import Pending
+from graasp_local.planning.plan import DeployRequest, plan_deploy
+from graasp_local.planning.states import InfraState
+from graasp_local.planning.steps import READ_ONLY, CloseGate, OpenGate
 from graasp_local.version import Version
 from tests.matrix.faulty import Point, When
 from tests.matrix.matrix_site import KILLED, MatrixSite

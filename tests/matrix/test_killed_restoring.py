@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import pytest
 
-from graasp_local.plan_restore import RestoreRequest, plan_restore
-from graasp_local.restoring import Restore
-from graasp_local.states import InfraState
-from graasp_local.steps import CloseGate, OpenGate
+from graasp_local.planning.plan_restore import RestoreRequest, plan_restore
+from graasp_local.planning.restoring import Restore
+from graasp_local.planning.states import InfraState
+from graasp_local.planning.steps import CloseGate, OpenGate
 from graasp_local.version import Version
 from tests.matrix.faulty import Point, When
 from tests.matrix.matrix_site import KILLED, Data, MatrixSite

@@ -9,11 +9,11 @@ from __future__ import annotations
 import pytest
 from _pytest.mark import ParameterSet
 
-from graasp_local.plan import DeployRequest
-from graasp_local.plan_rolling import plan_rolling
-from graasp_local.rolling_steps import RemoveHandover
-from graasp_local.states import InfraState
-from graasp_local.steps import READ_ONLY
+from graasp_local.planning.plan import DeployRequest
+from graasp_local.planning.plan_rolling import plan_rolling
+from graasp_local.planning.rolling_steps import RemoveHandover
+from graasp_local.planning.states import InfraState
+from graasp_local.planning.steps import READ_ONLY
 from graasp_local.version import Version
 from tests.matrix.faulty import Point, When
 from tests.matrix.matrix_site import KILLED, MatrixSite, Visitor

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from graasp_local.plan import plan_rollback
-from graasp_local.states import InfraState
+from graasp_local.planning.plan import plan_rollback
+from graasp_local.planning.states import InfraState
 from graasp_local.version import Version
 from tests.matrix.faulty import Point, When
 from tests.matrix.matrix_site import KILLED, MatrixSite

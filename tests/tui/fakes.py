@@ -10,16 +10,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from graasp_local.errors import ConfigurationError, EngineUnreachable, Refused
-from graasp_local.handover_ports import Memory
 from graasp_local.init_site import init_site
 from graasp_local.live import AvailableVersion, AvailableVersions, Listing, SeenContainer, Usage
-from graasp_local.migrations import AppliedMigration, ImageMigration
 from graasp_local.observation import SeenServices
 from graasp_local.pins import Pin
-from graasp_local.ports import CoreAnswer, EngineFacts, ImageFact, Interruption, MigrationRun
-from graasp_local.rolling_steps import Side
+from graasp_local.planning.migrations import AppliedMigration, ImageMigration
+from graasp_local.planning.rolling_steps import Side
+from graasp_local.planning.states import TABLE, Gate, Health, InfraState, ObservedService, ServiceGroup, Status
+from graasp_local.ports.handovers import Memory
+from graasp_local.ports.walk import CoreAnswer, EngineFacts, ImageFact, Interruption, MigrationRun
 from graasp_local.site import Site
-from graasp_local.states import TABLE, Gate, Health, InfraState, ObservedService, ServiceGroup, Status
 from graasp_local.version import Version
 from graasp_local.world import World
 from tests.unit.fake_data import FakeDatabases, FakeTransfers

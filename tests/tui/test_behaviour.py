@@ -15,8 +15,8 @@ from textual.pilot import Pilot
 
 from graasp_local.backup.manifest import MANIFEST_FILE, DatabasePart, Manifest, StoredFile, as_json
 from graasp_local.errors import UsageError
+from graasp_local.planning.states import Gate, InfraState
 from graasp_local.site import Site
-from graasp_local.states import Gate, InfraState
 from graasp_local.tui.app import GraaspApp
 from graasp_local.tui.log_model import LogLine
 from graasp_local.tui.screens.confirm import Confirm, ConfirmByName
@@ -561,5 +561,10 @@ def test_everything_can_be_clicked(access: FakeAccess) -> None:
 def test_the_first_thing_on_the_screen_waits_for_nothing_that_looks_plans_or_walks() -> None:
     script = "import graasp_local.tui.app, sys; print(*sys.modules)"
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    late = {"graasp_local.plan", "graasp_local.site", "graasp_local.walks", "graasp_local.walk_records"}
+    late = {
+        "graasp_local.planning.plan",
+        "graasp_local.site",
+        "graasp_local.walking.walks",
+        "graasp_local.walk_records",
+    }
     assert not {*told.stdout.split()} & {*late, "docker", "requests", "psycopg", "yaml", "python_on_whales", "psutil"}

@@ -12,7 +12,7 @@ import pytest
 from textual.pilot import Pilot
 
 from graasp_local.lock import held_lock
-from graasp_local.states import Health, InfraState, Status
+from graasp_local.planning.states import Health, InfraState, Status
 from graasp_local.tui.app import GraaspApp
 from graasp_local.tui.messages import UsageRead
 from tests.tui.conftest import compare_picture, drive, settled, until

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from graasp_local.states import InfraState
+from graasp_local.planning.states import InfraState
 from tests.unit.fakes import FakeWorld
 from tests.unit.sites import site_in
 

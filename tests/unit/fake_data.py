@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from graasp_local.data_ports import DatabaseView
 from graasp_local.errors import NeedsYou
-from graasp_local.migrations import AppliedMigration
+from graasp_local.planning.migrations import AppliedMigration
+from graasp_local.ports.data import DatabaseView
 
 Content = list[AppliedMigration]
 PIECE = 16

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from graasp_local.handover_ports import Memory
-from graasp_local.ports import CoreAnswer
-from graasp_local.rolling_steps import Side
-from graasp_local.states import Health, ObservedService, ServiceGroup, Status
+from graasp_local.planning.rolling_steps import Side
+from graasp_local.planning.states import Health, ObservedService, ServiceGroup, Status
+from graasp_local.ports.handovers import Memory
+from graasp_local.ports.walk import CoreAnswer
 from graasp_local.version import Version
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from graasp_local.fingerprint import DatabaseFingerprint, ServerFingerprint
-from graasp_local.ports import ImageFact
-from graasp_local.server import DatabaseServer, major_of_image
-from graasp_local.server_ports import Servers
-from graasp_local.states import Health
+from graasp_local.planning.fingerprint import DatabaseFingerprint, ServerFingerprint
+from graasp_local.planning.server import DatabaseServer, major_of_image
+from graasp_local.planning.states import Health
+from graasp_local.ports.servers import Servers
+from graasp_local.ports.walk import ImageFact
 
 
 @dataclass

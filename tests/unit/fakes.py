@@ -9,13 +9,13 @@ from pathlib import Path
 
 from graasp_local.errors import EngineUnreachable, NeedsYou
 from graasp_local.init_site import init_site
-from graasp_local.migrations import AppliedMigration, ImageMigration
 from graasp_local.observation import SeenServices
 from graasp_local.pins import Pin
-from graasp_local.ports import CoreAnswer, EngineFacts, ImageFact, MigrationRun
-from graasp_local.rolling_steps import Side
-from graasp_local.server_ports import Servers
-from graasp_local.states import Gate, Health, ObservedState, ServiceGroup, Status
+from graasp_local.planning.migrations import AppliedMigration, ImageMigration
+from graasp_local.planning.rolling_steps import Side
+from graasp_local.planning.states import Gate, Health, ObservedState, ServiceGroup, Status
+from graasp_local.ports.servers import Servers
+from graasp_local.ports.walk import CoreAnswer, EngineFacts, ImageFact, MigrationRun
 from graasp_local.version import Version
 from graasp_local.world import InterruptionFlag, World
 from tests.unit.fake_data import FakeDatabases, FakeTransfers

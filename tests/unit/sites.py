@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from graasp_local.states import (
+from graasp_local.planning.states import (
     TABLE,
     Gate,
     Health,

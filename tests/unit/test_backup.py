@@ -19,7 +19,7 @@ from graasp_local.backup.sealing import seal, unseal
 from graasp_local.backup.store import BackupStore, StoredBackup
 from graasp_local.backup.take import Everything, Extent, GraaspDatabase, take_backup
 from graasp_local.errors import EngineUnreachable, Interrupted, NeedsYou, Refused, UsageError
-from graasp_local.states import InfraState
+from graasp_local.planning.states import InfraState
 from tests.unit.fakes import FakeClock, FakeWorld
 from tests.unit.sites import site_in
 

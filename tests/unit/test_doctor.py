@@ -31,10 +31,10 @@ from graasp_local.doctor.facts import (
 from graasp_local.doctor.findings import Finding, Verdict, exit_code
 from graasp_local.doctor.gather import gather
 from graasp_local.doctor.judge import judge
-from graasp_local.doctor_ports import EngineInfo, Registry
 from graasp_local.errors import ExitCode, GraaspLocalError
 from graasp_local.init_site import init_site
-from graasp_local.ports import ImageFact
+from graasp_local.ports.doctor import EngineInfo, Registry
+from graasp_local.ports.walk import ImageFact
 from graasp_local.settings.rules import Severity
 from graasp_local.stack_limits import in_bytes, memory_limits
 from graasp_local.world import World

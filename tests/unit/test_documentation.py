@@ -12,13 +12,13 @@ import pytest
 
 from graasp_local.cli.main import VERBS, cli
 from graasp_local.errors import ExitCode
-from graasp_local.estimate import REFERENCE_SECONDS
 from graasp_local.events import Event, Outcome
+from graasp_local.planning.estimate import REFERENCE_SECONDS
+from graasp_local.planning.states import Gate, Health, InfraState, ServiceGroup, Status
 from graasp_local.renewing import DEFAULT_DIRECTORY
 from graasp_local.settings import ALL, OPTIONS, Option
 from graasp_local.settings.reference import with_tables
 from graasp_local.settings.table import OWN_VARIABLES
-from graasp_local.states import Gate, Health, InfraState, ServiceGroup, Status
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"

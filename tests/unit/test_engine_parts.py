@@ -22,8 +22,8 @@ from graasp_local.engine.image_migrations import migrations_in
 from graasp_local.engine.observe import seen
 from graasp_local.engine.registry import RegistryUnreachableError, repository_tags, split_repository
 from graasp_local.engine.versions import complete_versions
+from graasp_local.planning.states import Gate, Health, ServiceGroup, Status
 from graasp_local.stack import ServiceDefinition
-from graasp_local.states import Gate, Health, ServiceGroup, Status
 from graasp_local.version import Version
 
 DEFINED = (

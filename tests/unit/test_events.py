@@ -18,7 +18,6 @@ from graasp_local.errors import (
     RolledBack,
     UsageError,
 )
-from graasp_local.estimate import estimate_downtime
 from graasp_local.events import (
     Outcome,
     StepEnded,
@@ -31,11 +30,12 @@ from graasp_local.events import (
     as_lines,
     summary,
 )
-from graasp_local.execute import judge
-from graasp_local.migrations import Pending
-from graasp_local.plan import DeployRequest, plan_deploy, plan_transition
-from graasp_local.states import Gate, InfraState
+from graasp_local.planning.estimate import estimate_downtime
+from graasp_local.planning.migrations import Pending
+from graasp_local.planning.plan import DeployRequest, plan_deploy, plan_transition
+from graasp_local.planning.states import Gate, InfraState
 from graasp_local.version import Version
+from graasp_local.walking.execute import judge
 from tests.unit.sites import site_in
 
 PLAN = plan_deploy(site_in(InfraState.RUNNING), DeployRequest(Version(1, 1, 0)), Pending(("0002_x",)))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from graasp_local.fingerprint import DatabaseFingerprint, ServerFingerprint, described, differences, in_short
+from graasp_local.planning.fingerprint import DatabaseFingerprint, ServerFingerprint, described, differences, in_short
 
 GRAASP = DatabaseFingerprint({"table public.item": "owner graasp"}, {"ltree": "1.2"}, 1, 100)
 SERVER = ServerFingerprint({"graasp": "login"}, {"graasp": GRAASP})

@@ -12,9 +12,9 @@ import pytest
 from graasp_local.errors import ExitCode, NeedsYou, Refused
 from graasp_local.events import Outcome, StepEnded, StepOutcome, StepOutput, StepStarted, WalkEnded, WalkStarted
 from graasp_local.journal import Journal
-from graasp_local.migrations import Pending
-from graasp_local.plan import DeployRequest, plan_deploy
-from graasp_local.states import InfraState
+from graasp_local.planning.migrations import Pending
+from graasp_local.planning.plan import DeployRequest, plan_deploy
+from graasp_local.planning.states import InfraState
 from graasp_local.version import Version
 from graasp_local.walk_records import (
     DamagedWalk,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graasp_local.migrations import (
+from graasp_local.planning.migrations import (
     AppliedMigration,
     DatabaseIsNewer,
     ImageMigration,

@@ -6,7 +6,7 @@ import pytest
 
 from graasp_local.lock import Holder
 from graasp_local.next_steps import Situation, next_steps
-from graasp_local.states import Absent, Classification, Drifted, InfraState, InState
+from graasp_local.planning.states import Absent, Classification, Drifted, InfraState, InState
 from graasp_local.version import Version
 from graasp_local.walk_records import WalkRecord
 

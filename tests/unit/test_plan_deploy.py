@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from graasp_local.migrations import NotKnownYet, Pending
-from graasp_local.plan import Backup, DeployRequest, plan_deploy, plan_rollback, render
-from graasp_local.states import Health, InfraState, ObservedState, Status
+from graasp_local.planning.migrations import NotKnownYet, Pending
+from graasp_local.planning.plan import Backup, DeployRequest, plan_deploy, plan_rollback, render
+from graasp_local.planning.states import Health, InfraState, ObservedState, Status
 from graasp_local.version import Version
 from tests.unit.sites import new_site, site_in
 

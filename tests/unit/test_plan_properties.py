@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graasp_local.migrations import Forecast, NotKnownYet, Pending
-from graasp_local.plan import DeployRequest, Plan, plan_deploy, plan_rollback, plan_transition
-from graasp_local.plan_restore import RestoreRequest, plan_restore, plan_unrestore
-from graasp_local.plan_upgrade import UpgradeRequest, plan_upgrade, plan_upgrade_back
-from graasp_local.restoring import Restore
-from graasp_local.server import DatabaseServer, Upgrade
-from graasp_local.simulate import simulate
-from graasp_local.states import Gate, InfraState, InState, ObservedState, ServiceGroup, classify
-from graasp_local.steps import (
+from graasp_local.planning.migrations import Forecast, NotKnownYet, Pending
+from graasp_local.planning.plan import DeployRequest, Plan, plan_deploy, plan_rollback, plan_transition
+from graasp_local.planning.plan_restore import RestoreRequest, plan_restore, plan_unrestore
+from graasp_local.planning.plan_upgrade import UpgradeRequest, plan_upgrade, plan_upgrade_back
+from graasp_local.planning.restoring import Restore
+from graasp_local.planning.server import DatabaseServer, Upgrade
+from graasp_local.planning.simulate import simulate
+from graasp_local.planning.states import Gate, InfraState, InState, ObservedState, ServiceGroup, classify
+from graasp_local.planning.steps import (
     CloseGate,
     Migrate,
     OpenGate,
@@ -26,7 +26,7 @@ from graasp_local.steps import (
     StopServices,
     VerifyCore,
 )
-from graasp_local.upgrade_steps import (
+from graasp_local.planning.upgrade_steps import (
     DiscardNewServer,
     DumpServer,
     ProveCopy,

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from graasp_local.plan import Plan
-from graasp_local.plan_restore import RestoreRequest, plan_restore, plan_unrestore
-from graasp_local.restoring import Restore
-from graasp_local.server import Way
-from graasp_local.states import InfraState, ObservedState
+from graasp_local.planning.plan import Plan
+from graasp_local.planning.plan_restore import RestoreRequest, plan_restore, plan_unrestore
+from graasp_local.planning.restoring import Restore
+from graasp_local.planning.server import Way
+from graasp_local.planning.states import InfraState, ObservedState
 from graasp_local.version import Version
 from tests.unit.sites import new_site, site_in
 

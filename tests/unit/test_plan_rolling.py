@@ -9,12 +9,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from graasp_local.migrations import Forecast, NotKnownYet, Pending
-from graasp_local.plan import Backup, DeployRequest, plan_deploy, plan_transition, render
-from graasp_local.plan_rolling import NOTHING_PENDING, plan_rolling, plan_rolling_back, why_not_rolling
-from graasp_local.rolling_steps import DrainSide, LeadVisitors, ProveSide, RemoveHandover, Side, StartHandover
-from graasp_local.simulate import simulate
-from graasp_local.states import (
+from graasp_local.planning.migrations import Forecast, NotKnownYet, Pending
+from graasp_local.planning.plan import Backup, DeployRequest, plan_deploy, plan_transition, render
+from graasp_local.planning.plan_rolling import NOTHING_PENDING, plan_rolling, plan_rolling_back, why_not_rolling
+from graasp_local.planning.rolling_steps import DrainSide, LeadVisitors, ProveSide, RemoveHandover, Side, StartHandover
+from graasp_local.planning.simulate import simulate
+from graasp_local.planning.states import (
     Gate,
     Health,
     InfraState,
@@ -25,7 +25,7 @@ from graasp_local.states import (
     Status,
     classify,
 )
-from graasp_local.steps import CloseGate, SelectVersion, StartServices, Step, StopServices, VerifyCore
+from graasp_local.planning.steps import CloseGate, SelectVersion, StartServices, Step, StopServices, VerifyCore
 from graasp_local.version import Version
 from tests.unit.sites import observed_sites, site_in
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from graasp_local.plan import plan_transition, render
-from graasp_local.states import Gate, Health, InfraState, ObservedState, Status
+from graasp_local.planning.plan import plan_transition, render
+from graasp_local.planning.states import Gate, Health, InfraState, ObservedState, Status
 from graasp_local.version import Version
 from tests.unit.sites import new_site, site_in
 

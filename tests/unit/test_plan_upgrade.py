@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from graasp_local.estimate import BYTES_PER_SECOND, REFERENCE_SECONDS, estimate_downtime
-from graasp_local.plan import render
-from graasp_local.plan_upgrade import UpgradeRequest, plan_upgrade, plan_upgrade_back
-from graasp_local.server import DatabaseServer, Upgrade
-from graasp_local.states import Health, InfraState, ObservedState, Status
+from graasp_local.planning.estimate import BYTES_PER_SECOND, REFERENCE_SECONDS, estimate_downtime
+from graasp_local.planning.plan import render
+from graasp_local.planning.plan_upgrade import UpgradeRequest, plan_upgrade, plan_upgrade_back
+from graasp_local.planning.server import DatabaseServer, Upgrade
+from graasp_local.planning.states import Health, InfraState, ObservedState, Status
 from graasp_local.version import Version
 from tests.unit.sites import new_site, site_in
 

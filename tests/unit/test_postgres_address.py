@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from graasp_local.errors import NeedsYou
-from graasp_local.postgres_address import PATIENCE_SECONDS, once_it_answers
+from graasp_local.postgres.address import PATIENCE_SECONDS, once_it_answers
 from tests.unit.fakes import FakeClock
 
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graasp_local.events import Probed, WalkEnded, as_json
+from graasp_local.planning.states import Gate, InfraState
 from graasp_local.probing import FAULTS, Met, ProbeReport, Side, Tally, met, report
-from graasp_local.states import Gate, InfraState
-from graasp_local.walks import Walk, probed, run, transition_plan
+from graasp_local.walking.walks import Walk, probed, run, transition_plan
 from tests.unit.fakes import FakeWorld
 
 CLOSED = {"graasp-gate": "closed", "retry-after": "60", "cache-control": "no-store"}

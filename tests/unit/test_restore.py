@@ -6,19 +6,19 @@ from collections.abc import Callable
 
 import pytest
 
-from graasp_local import recovery, restores, walks
 from graasp_local.backup.store import BackupStore
 from graasp_local.backup.take import Everything, take_backup
 from graasp_local.errors import ExitCode, NeedsYou, Refused, UsageError
 from graasp_local.events import Outcome, WalkEnded
-from graasp_local.migrations import AppliedMigration
-from graasp_local.plan import Plan
-from graasp_local.plan_restore import RestoreRequest, plan_restore
-from graasp_local.restoring import Restore
-from graasp_local.states import Gate, Health, InfraState, ObservedState
-from graasp_local.steps import READ_ONLY
+from graasp_local.planning.migrations import AppliedMigration
+from graasp_local.planning.plan import Plan
+from graasp_local.planning.plan_restore import RestoreRequest, plan_restore
+from graasp_local.planning.restoring import Restore
+from graasp_local.planning.states import Gate, Health, InfraState, ObservedState
+from graasp_local.planning.steps import READ_ONLY
 from graasp_local.version import Version
 from graasp_local.walk_records import read_walks
+from graasp_local.walking import recovery, restores, walks
 from tests.unit.fakes import FakeWorld, migrations_of
 from tests.unit.sites import new_site, site_in
 from tests.unit.walking import deploy, ended_of, events_of, killed_at

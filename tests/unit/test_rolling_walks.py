@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 import pytest
 
-from graasp_local import recovery, walks
 from graasp_local.errors import ExitCode, NeedsYou, Refused
 from graasp_local.events import Event, Outcome, StepOutput, StepStarted, WalkEnded, summary
-from graasp_local.handover_ports import Memory
-from graasp_local.plan import Plan, Strategy, render
-from graasp_local.rolling_steps import Side
-from graasp_local.states import Gate, Health, InfraState, InState, ObservedState, Status, classify
+from graasp_local.planning.plan import Plan, Strategy, render
+from graasp_local.planning.rolling_steps import Side
+from graasp_local.planning.states import Gate, Health, InfraState, InState, ObservedState, Status, classify
+from graasp_local.ports.handovers import Memory
 from graasp_local.version import Version
 from graasp_local.walk_records import read_walks
+from graasp_local.walking import recovery, walks
 from tests.unit.fakes import FakeWorld
 from tests.unit.sites import site_in
 from tests.unit.walking import deploying, ended_of, events_of

@@ -12,13 +12,13 @@ import pytest
 from graasp_local import rotating
 from graasp_local.errors import ConfigurationError, NeedsYou, UsageError
 from graasp_local.init_site import init_site
+from graasp_local.planning.states import InfraState
 from graasp_local.recreation import outdated, services_to_recreate
 from graasp_local.settings import SETTINGS
 from graasp_local.settings.rotation import Rotation, breaks, chosen, new_rotation, rotatable, with_values
 from graasp_local.settings.table import SETTLED, UMAMIS_OWN
 from graasp_local.site import Site
 from graasp_local.stack_variables import services_using
-from graasp_local.states import InfraState
 from tests.unit.fakes import FakeClock
 from tests.unit.sites import site_in
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from graasp_local.init_site import init_site
+from graasp_local.planning.server import DatabaseServer, image_of_major, major_of_image
 from graasp_local.selection import Selection, read_selection, selection_lines
-from graasp_local.server import DatabaseServer, image_of_major, major_of_image
 from graasp_local.site import Site
 from graasp_local.stack import filled_in
 from graasp_local.version import Version

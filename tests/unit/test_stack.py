@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from graasp_local.errors import ConfigurationError
+from graasp_local.planning.states import ServiceGroup
 from graasp_local.settings import SETTINGS
 from graasp_local.stack import copy_stack, read_services, stack_directory
-from graasp_local.states import ServiceGroup
 
 COMPOSE_FILE = stack_directory() / "compose" / "compose.yaml"
 STACK = yaml.safe_load(COMPOSE_FILE.read_text())["services"]

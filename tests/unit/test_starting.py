@@ -8,8 +8,8 @@ import pytest
 
 from graasp_local.errors import ConfigurationError, NeedsYou
 from graasp_local.perform.starting import OPTIONAL_LIMIT_SECONDS, make_missing_databases, wait_until_on
+from graasp_local.planning.states import Health, InfraState, InState, Status, classify
 from graasp_local.site import Site
-from graasp_local.states import Health, InfraState, InState, Status, classify
 from tests.unit.fakes import FakeWorld
 
 

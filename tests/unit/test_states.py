@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from graasp_local.states import (
+from graasp_local.planning.states import (
     TABLE,
     Absent,
     Drifted,

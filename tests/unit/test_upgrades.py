@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from graasp_local import recovery, upgrades, walks
 from graasp_local.errors import ExitCode, NeedsYou, Refused
 from graasp_local.events import Event, Outcome, StepOutput, WalkEnded
-from graasp_local.plan import DeployRequest, Plan
-from graasp_local.ports import ImageFact
-from graasp_local.server import DatabaseServer
-from graasp_local.states import Gate, Health, InfraState, ObservedState
+from graasp_local.planning.plan import DeployRequest, Plan
+from graasp_local.planning.server import DatabaseServer
+from graasp_local.planning.states import Gate, Health, InfraState, ObservedState
+from graasp_local.ports.walk import ImageFact
 from graasp_local.version import Version
 from graasp_local.walk_records import read_walks, unfinished_walk
+from graasp_local.walking import recovery, upgrades, walks
 from tests.unit.fake_servers import FakeToolRun, contents
 from tests.unit.fakes import FakeWorld
 from tests.unit.sites import site_in

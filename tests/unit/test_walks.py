@@ -8,15 +8,15 @@ from dataclasses import replace
 
 import pytest
 
-from graasp_local import recovery, walks
 from graasp_local.errors import EngineUnreachable, ExitCode, Locked, NeedsYou, Refused
 from graasp_local.events import Event, Outcome, RollbackStarted, StepOutput, WalkEnded, WalkStarted
 from graasp_local.lock import held_lock
-from graasp_local.migrations import AppliedMigration, NotKnownYet
-from graasp_local.plan import DeployRequest, plan_deploy, plan_transition
-from graasp_local.states import Gate, Health, InfraState, Status
+from graasp_local.planning.migrations import AppliedMigration, NotKnownYet
+from graasp_local.planning.plan import DeployRequest, plan_deploy, plan_transition
+from graasp_local.planning.states import Gate, Health, InfraState, Status
 from graasp_local.version import Version
 from graasp_local.walk_records import read_walks, uncertain_migration, unfinished_walk
+from graasp_local.walking import recovery, walks
 from tests.unit.fakes import FakeMigrationRun, FakeWorld
 from tests.unit.sites import site_in
 from tests.unit.walking import deploy, deploying, ended_of, events_of, killed_at

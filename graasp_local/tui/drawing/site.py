@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graasp_local.states import TABLE, Gate, InfraState
+from graasp_local.planning.states import TABLE, Gate, InfraState
 from graasp_local.tui.figures import clock, moment
 from graasp_local.tui.tones import Line, Piece, Tone, fitted, padded, plain, width_of, wrapped
 from graasp_local.verbs import verb

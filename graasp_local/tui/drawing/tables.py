@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from graasp_local.states import InfraState
+from graasp_local.planning.states import InfraState
 from graasp_local.tui.drawing.site import MEANING
 from graasp_local.tui.figures import age, bars, moment, size
 from graasp_local.tui.tones import Line, Piece, Tone, padded, right

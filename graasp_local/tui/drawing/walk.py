@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 from rich.cells import cell_len
 
-from graasp_local.plan import Plan, render
-from graasp_local.states import Gate
-from graasp_local.steps import OpenGate
+from graasp_local.planning.plan import Plan, render
+from graasp_local.planning.states import Gate
+from graasp_local.planning.steps import OpenGate
 from graasp_local.tui.drawing.keys import KeyHint, hint_pieces
 from graasp_local.tui.drawing.tables import Row, Table
 from graasp_local.tui.tones import Line, Piece, Tone, fitted, padded, plain, right, wrapped

@@ -10,8 +10,8 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from graasp_local.errors import GraaspLocalError
-from graasp_local.plan import Strategy
-from graasp_local.states import Gate
+from graasp_local.planning.plan import Strategy
+from graasp_local.planning.states import Gate
 from graasp_local.tui import messages
 from graasp_local.tui.drawing.walk import plan_head, plan_table, refusal_lines
 from graasp_local.tui.intentions import DeployVersion, Intention, RollBack, RollBackAndDiscard
@@ -118,7 +118,7 @@ class PlanScreen(UiScreen):
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="plan")
     def _plan(self) -> None:
-        from graasp_local import recovery, walks
+        from graasp_local.walking import recovery, walks
 
         access = self.ui.access
         try:

@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
-from graasp_local.states import InfraState
+from graasp_local.planning.states import InfraState
 from graasp_local.tui.drawing.keys import key_line
 from graasp_local.tui.drawing.tables import states_table
 from graasp_local.tui.intentions import ChangeState

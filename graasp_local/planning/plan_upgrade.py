@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from graasp_local.plan import Plan, plan_transition
-from graasp_local.plan_parts import closing, edge_is_ready, needs_start, without_handover
-from graasp_local.server import DatabaseServer, Upgrade, Way
-from graasp_local.simulate import simulate
-from graasp_local.states import TABLE, Gate, InfraState, ObservedState, ServiceGroup
-from graasp_local.steps import Drain, EndSessions, StartServices, Step, StopServices, VerifyCore
-from graasp_local.upgrade_steps import (
+from graasp_local.planning.parts import closing, edge_is_ready, needs_start, without_handover
+from graasp_local.planning.plan import Plan, plan_transition
+from graasp_local.planning.server import DatabaseServer, Upgrade, Way
+from graasp_local.planning.simulate import simulate
+from graasp_local.planning.states import TABLE, Gate, InfraState, ObservedState, ServiceGroup
+from graasp_local.planning.steps import Drain, EndSessions, StartServices, Step, StopServices, VerifyCore
+from graasp_local.planning.upgrade_steps import (
     CheckUpgrade,
     DiscardNewServer,
     DumpServer,

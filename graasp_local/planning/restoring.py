@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from graasp_local.server import Way
+from graasp_local.planning.server import Way
 
 
 @dataclass(frozen=True, slots=True)

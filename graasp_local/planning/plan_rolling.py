@@ -7,13 +7,13 @@ nothing and asks nobody. Pure.
 
 from __future__ import annotations
 
-from graasp_local.migrations import Forecast, Pending
-from graasp_local.plan import DRAIN_SECONDS, MOVED_TAGS, Backup, DeployRequest, ImagesFrom, Plan, plan_rollback
-from graasp_local.plan_parts import edge_is_ready, handing_back
-from graasp_local.rolling_steps import DrainSide, LeadVisitors, ProveSide, Side, StartHandover
-from graasp_local.simulate import simulate
-from graasp_local.states import Gate, InfraState, ObservedService, ObservedState, ServiceGroup
-from graasp_local.steps import (
+from graasp_local.planning.migrations import Forecast, Pending
+from graasp_local.planning.parts import edge_is_ready, handing_back
+from graasp_local.planning.plan import DRAIN_SECONDS, MOVED_TAGS, Backup, DeployRequest, ImagesFrom, Plan, plan_rollback
+from graasp_local.planning.rolling_steps import DrainSide, LeadVisitors, ProveSide, Side, StartHandover
+from graasp_local.planning.simulate import simulate
+from graasp_local.planning.states import Gate, InfraState, ObservedService, ObservedState, ServiceGroup
+from graasp_local.planning.steps import (
     BackUpDatabase,
     Preflight,
     PullImages,

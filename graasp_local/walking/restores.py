@@ -15,15 +15,15 @@ from graasp_local.errors import Refused, UsageError
 from graasp_local.journal import walk_number
 from graasp_local.perform.having_images import use_recorded_images
 from graasp_local.perform.preflight import check_preflight
-from graasp_local.plan import Plan
-from graasp_local.plan_restore import GRAASP, RestoreRequest, plan_restore
-from graasp_local.restoring import Restore
-from graasp_local.server import Way
+from graasp_local.planning.plan import Plan
+from graasp_local.planning.plan_restore import GRAASP, RestoreRequest, plan_restore
+from graasp_local.planning.restoring import Restore
+from graasp_local.planning.server import Way
+from graasp_local.planning.states import InfraState, ObservedState
 from graasp_local.site import Site
-from graasp_local.states import InfraState, ObservedState
 from graasp_local.version import Version
 from graasp_local.walk_records import trusted_walks, unfinished_walk
-from graasp_local.walks import refuse_unfinished_upgrade
+from graasp_local.walking.walks import refuse_unfinished_upgrade
 from graasp_local.world import World
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from graasp_local.server import DatabaseServer, Upgrade
+from graasp_local.planning.server import DatabaseServer, Upgrade
 
 
 @dataclass(frozen=True, slots=True)

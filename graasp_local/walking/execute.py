@@ -23,11 +23,11 @@ from graasp_local.events import (
     WalkEnded,
     WalkStarted,
 )
-from graasp_local.plan import Plan
-from graasp_local.ports import Clock, Interruption
-from graasp_local.states import Gate, InfraState, ObservedState, classify, state_name
-from graasp_local.steps import READ_ONLY, CloseGate, OpenGate, ProveGate, RecordDeployment, SelectVersion, Step
-from graasp_local.upgrade_steps import RecordUpgrade, SelectServer
+from graasp_local.planning.plan import Plan
+from graasp_local.planning.states import Gate, InfraState, ObservedState, classify, state_name
+from graasp_local.planning.steps import READ_ONLY, CloseGate, OpenGate, ProveGate, RecordDeployment, SelectVersion, Step
+from graasp_local.planning.upgrade_steps import RecordUpgrade, SelectServer
+from graasp_local.ports.walk import Clock, Interruption
 
 Perform = Callable[[Step], Iterator[str]]
 Observe = Callable[[], ObservedState]

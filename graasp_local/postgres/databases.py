@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
-from graasp_local.data_ports import DUMP_APPLICATION, LOCK_SECONDS, DatabaseView
-from graasp_local.postgres import connected
-from graasp_local.postgres_address import Address
+from graasp_local.ports.data import DUMP_APPLICATION, LOCK_SECONDS, DatabaseView
+from graasp_local.postgres.address import Address
+from graasp_local.postgres.database import connected
 
 if TYPE_CHECKING:
     import psycopg

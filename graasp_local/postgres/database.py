@@ -11,8 +11,8 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from graasp_local.errors import NeedsYou
-from graasp_local.migrations import AppliedMigration
-from graasp_local.postgres_address import Address
+from graasp_local.planning.migrations import AppliedMigration
+from graasp_local.postgres.address import Address
 
 if TYPE_CHECKING:
     import psycopg

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from graasp_local.rolling_steps import RemoveHandover, StartHandover
-from graasp_local.states import Gate, Health, ObservedService, ObservedState, ServiceGroup, Status
-from graasp_local.steps import (
+from graasp_local.planning.rolling_steps import RemoveHandover, StartHandover
+from graasp_local.planning.states import Gate, Health, ObservedService, ObservedState, ServiceGroup, Status
+from graasp_local.planning.steps import (
     AwaitMigration,
     CloseGate,
     EndSessions,

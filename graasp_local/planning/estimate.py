@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from graasp_local.plan import Plan
-from graasp_local.steps import Step
-from graasp_local.upgrade_steps import DumpServer, ProveCopy, RestoreServer
+from graasp_local.planning.plan import Plan
+from graasp_local.planning.steps import Step
+from graasp_local.planning.upgrade_steps import DumpServer, ProveCopy, RestoreServer
 
 REFERENCE_SECONDS: Mapping[str, float] = {
     # Graasp 2.13 on two cores with little data: stop 0.5 s, migrate 3.1 s, core and workers healthy 9.5 s.

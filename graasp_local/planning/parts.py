@@ -6,9 +6,9 @@ Decides nothing about their order: that is each plan's. Pure.
 
 from __future__ import annotations
 
-from graasp_local.rolling_steps import DrainSide, LeadVisitors, ProveSide, RemoveHandover, Side
-from graasp_local.simulate import simulate
-from graasp_local.states import (
+from graasp_local.planning.rolling_steps import DrainSide, LeadVisitors, ProveSide, RemoveHandover, Side
+from graasp_local.planning.simulate import simulate
+from graasp_local.planning.states import (
     STOP_ORDER,
     TABLE,
     Gate,
@@ -17,7 +17,16 @@ from graasp_local.states import (
     ObservedState,
     ServiceGroup,
 )
-from graasp_local.steps import CloseGate, Drain, OpenGate, ProveGate, StartServices, Step, StopServices, VerifyCore
+from graasp_local.planning.steps import (
+    CloseGate,
+    Drain,
+    OpenGate,
+    ProveGate,
+    StartServices,
+    Step,
+    StopServices,
+    VerifyCore,
+)
 from graasp_local.version import Version
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from graasp_local.restoring import Restore
+from graasp_local.planning.restoring import Restore
 from graasp_local.wording import listed
 
 

@@ -11,25 +11,21 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from graasp_local.data_steps import PutInPlace
 from graasp_local.errors import GraaspLocalError, NeedsYou, Refused
-from graasp_local.estimate import Estimate, estimate_downtime
 from graasp_local.events import Event, Probed, WalkEnded, WalkStarted
-from graasp_local.execute import Circumstances, execute
 from graasp_local.journal import Journal
 from graasp_local.lock import Patience, held_lock
-from graasp_local.migrations import Forecast, NotKnownYet
 from graasp_local.perform import Performer
 from graasp_local.perform.migrating import read_pending
 from graasp_local.perform.preflight import check_preflight, check_transition
 from graasp_local.perform.written_snapshot import has_snapshot
-from graasp_local.plan import DeployRequest, Plan, plan_deploy, plan_rollback, plan_transition
-from graasp_local.plan_restore import plan_unrestore
-from graasp_local.ports import ImageFact, Prober
-from graasp_local.postgres import snapshot_name
-from graasp_local.rollouts import by_strategy, rolling_recovery
-from graasp_local.server import Way
-from graasp_local.states import (
+from graasp_local.planning.data_steps import PutInPlace
+from graasp_local.planning.estimate import Estimate, estimate_downtime
+from graasp_local.planning.migrations import Forecast, NotKnownYet
+from graasp_local.planning.plan import DeployRequest, Plan, plan_deploy, plan_rollback, plan_transition
+from graasp_local.planning.plan_restore import plan_unrestore
+from graasp_local.planning.server import Way
+from graasp_local.planning.states import (
     TABLE,
     Gate,
     InfraState,
@@ -37,8 +33,9 @@ from graasp_local.states import (
     ServiceGroup,
     came_from,
 )
-from graasp_local.steps import Migrate, OpenGate, Step, SwapBack
-from graasp_local.upgrades import upgrade_recovery
+from graasp_local.planning.steps import Migrate, OpenGate, Step, SwapBack
+from graasp_local.ports.walk import ImageFact, Prober
+from graasp_local.postgres.database import snapshot_name
 from graasp_local.version import Version
 from graasp_local.walk_records import (
     WalkRecord,
@@ -49,6 +46,9 @@ from graasp_local.walk_records import (
     uncertain_migration,
     unfinished_walk,
 )
+from graasp_local.walking.execute import Circumstances, execute
+from graasp_local.walking.rollouts import by_strategy, rolling_recovery
+from graasp_local.walking.upgrades import upgrade_recovery
 from graasp_local.wording import listed
 from graasp_local.world import World
 

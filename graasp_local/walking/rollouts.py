@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from graasp_local.errors import Refused
-from graasp_local.migrations import Forecast, NotKnownYet, Pending
-from graasp_local.plan import DeployRequest, Plan, Strategy
-from graasp_local.plan_rolling import plan_rolling, plan_rolling_back, why_not_rolling
-from graasp_local.rolling_steps import DrainSide, RemoveHandover, Side
+from graasp_local.planning.migrations import Forecast, NotKnownYet, Pending
+from graasp_local.planning.plan import DeployRequest, Plan, Strategy
+from graasp_local.planning.plan_rolling import plan_rolling, plan_rolling_back, why_not_rolling
+from graasp_local.planning.rolling_steps import DrainSide, RemoveHandover, Side
+from graasp_local.planning.states import ObservedState
+from graasp_local.planning.steps import RecordDeployment, Step
 from graasp_local.stack_limits import memory_limits
-from graasp_local.states import ObservedState
-from graasp_local.steps import RecordDeployment, Step
 from graasp_local.version import Version
 from graasp_local.wording import listed
 from graasp_local.world import World

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from graasp_local.migrations import AppliedMigration, ImageMigration
     from graasp_local.observation import SeenServices
     from graasp_local.pins import Pin
+    from graasp_local.planning.migrations import AppliedMigration, ImageMigration
+    from graasp_local.planning.states import Gate
     from graasp_local.probing import ProbeReport
-    from graasp_local.states import Gate
     from graasp_local.version import Version
 
 

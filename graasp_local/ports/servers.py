@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from graasp_local.fingerprint import ServerFingerprint
-from graasp_local.ports import ImageFact
-from graasp_local.server import DatabaseServer
-from graasp_local.states import Health
+from graasp_local.planning.fingerprint import ServerFingerprint
+from graasp_local.planning.server import DatabaseServer
+from graasp_local.planning.states import Health
+from graasp_local.ports.walk import ImageFact
 
 
 class ToolRun(Protocol):

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from graasp_local.data_steps import CheckBackup, LoadDatabase, PutInPlace, TakeOut, UnpackFiles
-from graasp_local.plan import DRAIN_SECONDS, MOVED_TAGS, Plan, plan_transition
-from graasp_local.plan_parts import closing, edge_is_ready, emptying, needs_start, opening, starts_for, stops_for
-from graasp_local.restoring import Restore
-from graasp_local.server import Way
-from graasp_local.simulate import simulate
-from graasp_local.states import TABLE, Gate, InfraState, ObservedState, ServiceGroup
-from graasp_local.steps import (
+from graasp_local.planning.data_steps import CheckBackup, LoadDatabase, PutInPlace, TakeOut, UnpackFiles
+from graasp_local.planning.parts import closing, edge_is_ready, emptying, needs_start, opening, starts_for, stops_for
+from graasp_local.planning.plan import DRAIN_SECONDS, MOVED_TAGS, Plan, plan_transition
+from graasp_local.planning.restoring import Restore
+from graasp_local.planning.server import Way
+from graasp_local.planning.simulate import simulate
+from graasp_local.planning.states import TABLE, Gate, InfraState, ObservedState, ServiceGroup
+from graasp_local.planning.steps import (
     EndSessions,
     Preflight,
     ProveMigrations,

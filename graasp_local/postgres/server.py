@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from graasp_local.fingerprint import DatabaseFingerprint, ServerFingerprint
-from graasp_local.postgres import FAILED_PREFIX, SNAPSHOT_PREFIX, connected
+from graasp_local.planning.fingerprint import DatabaseFingerprint, ServerFingerprint
+from graasp_local.postgres.database import FAILED_PREFIX, SNAPSHOT_PREFIX, connected
 
 if TYPE_CHECKING:
     import psycopg

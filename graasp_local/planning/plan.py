@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from graasp_local.migrations import Forecast, Pending
-from graasp_local.plan_parts import (
+from graasp_local.planning.migrations import Forecast, Pending
+from graasp_local.planning.parts import (
     closing,
     edge_is_ready,
     emptying,
@@ -22,12 +22,12 @@ from graasp_local.plan_parts import (
     stops_for,
     without_handover,
 )
-from graasp_local.restoring import Restore
-from graasp_local.rolling_steps import LeadVisitors
-from graasp_local.safety_copy import SafetyCopy
-from graasp_local.server import Upgrade
-from graasp_local.simulate import simulate
-from graasp_local.states import (
+from graasp_local.planning.restoring import Restore
+from graasp_local.planning.rolling_steps import LeadVisitors
+from graasp_local.planning.safety_copy import SafetyCopy
+from graasp_local.planning.server import Upgrade
+from graasp_local.planning.simulate import simulate
+from graasp_local.planning.states import (
     START_ORDER,
     TABLE,
     Gate,
@@ -35,7 +35,7 @@ from graasp_local.states import (
     ObservedState,
     ServiceGroup,
 )
-from graasp_local.steps import (
+from graasp_local.planning.steps import (
     READ_ONLY,
     AwaitMigration,
     BackUpDatabase,

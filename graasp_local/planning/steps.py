@@ -10,18 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from graasp_local.data_steps import (
+from graasp_local.planning.data_steps import (
     CheckBackup,
     DataStep,
     LoadDatabase,
     UnpackFiles,
 )
-from graasp_local.migrations import Forecast
-from graasp_local.rolling_steps import (
+from graasp_local.planning.migrations import Forecast
+from graasp_local.planning.rolling_steps import (
     RollingStep,
 )
-from graasp_local.states import Gate, ServiceGroup
-from graasp_local.upgrade_steps import (
+from graasp_local.planning.states import Gate, ServiceGroup
+from graasp_local.planning.upgrade_steps import (
     CheckUpgrade,
     PullServer,
     UpgradeStep,

@@ -15,17 +15,17 @@ from graasp_local.errors import NeedsYou, Refused
 from graasp_local.perform.having_images import use_recorded_images
 from graasp_local.perform.preflight import check_preflight
 from graasp_local.perform.written_snapshot import has_snapshot
-from graasp_local.plan import Backup, DeployRequest, ImagesFrom, Plan, Strategy, plan_rollback, plan_undo
-from graasp_local.plan_restore import RestoreRequest, plan_unrestore
-from graasp_local.plan_rolling import plan_rolling_back
-from graasp_local.restores import plan_for
-from graasp_local.restoring import Restore
-from graasp_local.server import Way
-from graasp_local.states import Gate, InfraState, ObservedState, ServiceGroup
-from graasp_local.upgrades import upgrade_again_plan, upgrade_back_plan
+from graasp_local.planning.plan import Backup, DeployRequest, ImagesFrom, Plan, Strategy, plan_rollback, plan_undo
+from graasp_local.planning.plan_restore import RestoreRequest, plan_unrestore
+from graasp_local.planning.plan_rolling import plan_rolling_back
+from graasp_local.planning.restoring import Restore
+from graasp_local.planning.server import Way
+from graasp_local.planning.states import Gate, InfraState, ObservedState, ServiceGroup
 from graasp_local.version import Version
 from graasp_local.walk_records import WalkRecord, last_success, trusted_walks, unfinished_walk
-from graasp_local.walks import deployment_plan
+from graasp_local.walking.restores import plan_for
+from graasp_local.walking.upgrades import upgrade_again_plan, upgrade_back_plan
+from graasp_local.walking.walks import deployment_plan
 from graasp_local.world import World
 
 

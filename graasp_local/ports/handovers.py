@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graasp_local.ports import CoreAnswer
-    from graasp_local.rolling_steps import Side
+    from graasp_local.planning.rolling_steps import Side
+    from graasp_local.ports.walk import CoreAnswer
     from graasp_local.version import Version
 
 

@@ -1,0 +1,1 @@
+"""What the walks need of the world, as protocols; the tests have fakes of them."""
