@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from graasp_local.backup.retention import Policy, expired, needed_for_a_way_back
 from graasp_local.backup.store import BackupStore
-from graasp_local.walk_records import read_walks
+from graasp_local.walk_files import read_walks
 from graasp_local.world import World
 
 

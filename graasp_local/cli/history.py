@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @pass_context
 def command(context: Context, walk: str | None, *, last: bool, json_lines: bool) -> None:
     """List the site's walks, newest first; or show one with its steps and output."""
-    from graasp_local.walk_records import read_journal
+    from graasp_local.walk_files import read_journal
 
     _ = context.site.settings
     journal = read_journal(context.site.journal_directory)
@@ -71,7 +71,7 @@ def _seconds(seconds: float | None) -> str:
 
 
 def _print_one(record: WalkRecord, file: Path) -> None:
-    from graasp_local.walk_records import output_of
+    from graasp_local.walk_files import output_of
 
     click.echo(f"{record.walk}: {record.outcome or 'killed'}, {record.state}")
     click.echo(f"{record.at[:19].replace('T', ' ')} UTC, {record.command}")

@@ -27,11 +27,12 @@ def _look(context: Context) -> dict[str, Any]:
     from graasp_local.next_steps import Situation, next_steps
     from graasp_local.planning.server import major_of_image, other_major
     from graasp_local.planning.states import Drifted, InState, ServiceGroup, Status, classify, state_name
-    from graasp_local.walk_records import read_journal, state_left, unfinished_walk
+    from graasp_local.walk_files import read_recent
+    from graasp_local.walk_records import state_left, unfinished_walk
 
     site = context.site
     observed = look_at(site)
-    journal = read_journal(site.journal_directory)
+    journal = read_recent(site.journal_directory)
     walks = journal.walks
     classification = classify(observed, state_left(walks))
     holder = current_holder(site.lock_file)

@@ -107,9 +107,10 @@ def _load_meanwhile() -> None:
 def _say_what_was_left(world: World) -> None:
     """A walk that was interrupted is named by every command that changes the site, with the two that go on from it."""
     from graasp_local.lock import current_holder
-    from graasp_local.walk_records import read_walks, unfinished_walk
+    from graasp_local.walk_files import read_recent
+    from graasp_local.walk_records import unfinished_walk
 
-    left = unfinished_walk(read_walks(world.site.journal_directory))
+    left = unfinished_walk(read_recent(world.site.journal_directory).walks)
     if left is not None and current_holder(world.site.lock_file) is None:
         click.echo(
             f"The walk {left.walk} was left unfinished: `graasp-local resume` goes on with it, "

@@ -24,7 +24,8 @@ from graasp_local.site import Site
 from graasp_local.stack_limits import memory_limits
 from graasp_local.stack_variables import volumes_defined
 from graasp_local.version import Version
-from graasp_local.walk_records import read_walks, unfinished_walk
+from graasp_local.walk_files import read_recent
+from graasp_local.walk_records import unfinished_walk
 
 if TYPE_CHECKING:
     from graasp_local.ports.doctor import Diagnosis
@@ -215,5 +216,5 @@ def _rotation(site: Site) -> tuple[str, ...]:
 
 
 def _unfinished(site: Site) -> str | None:
-    record = unfinished_walk(read_walks(site.journal_directory))
+    record = unfinished_walk(read_recent(site.journal_directory).walks)
     return record.walk if record else None

@@ -43,7 +43,7 @@ class HttpEdge:
 
         The certificate is not verified: it is for the site's name, and this is asked at an address of the machine.
         """
-        with socket.create_connection(self._address, timeout) as connection:
+        with _connected(*self._address, timeout) as connection:
             if not self._tls_name:
                 yield connection
                 return
@@ -104,6 +104,21 @@ class HttpEdge:
                 return plain_http.get(connection, self.host, path, headers, plain_http.LONGEST_BYTES)
         except (OSError, plain_http.NotHttpError):
             return None
+
+
+def _connected(host: str, port: int, timeout: float) -> socket.socket:
+    """A connection to an address or a name. Raises OSError."""
+    if not host.replace(".", "").isdecimal():
+        return socket.create_connection((host, port), timeout)
+    # Without a look-up: Python first loads tables of international names for one, even of an address.
+    connection = socket.socket()
+    try:
+        connection.settimeout(timeout)
+        connection.connect((host, port))
+    except OSError:
+        connection.close()
+        raise
+    return connection
 
 
 def core_answer(ask: Callable[[str], tuple[int, str] | None]) -> CoreAnswer | None:

@@ -11,7 +11,7 @@ from graasp_local.backup.store import BackupStore
 from graasp_local.backup.take import GraaspDatabase, take_backup
 from graasp_local.errors import Refused
 from graasp_local.planning.steps import BackUpDatabase
-from graasp_local.walk_records import read_walks
+from graasp_local.walk_files import read_walks
 from graasp_local.world import World
 
 

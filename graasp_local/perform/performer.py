@@ -49,7 +49,8 @@ from graasp_local.planning.steps import (
 )
 from graasp_local.selection import Release
 from graasp_local.version import Version
-from graasp_local.walk_records import read_walks, was_restored_before
+from graasp_local.walk_files import read_recent
+from graasp_local.walk_records import was_restored_before
 from graasp_local.world import World
 
 _NOTHING_MADE: tuple[tuple[str, ...], Version | None] = ((), None)
@@ -150,7 +151,7 @@ class Performer:
                 record_deployment(world.site.deployments_file, version, world.clock.now(), world.engine.pins(version))
                 yield from self._drop_old_snapshots()
                 yield from let_old_ones_go(world)
-                if self._restore_number or was_restored_before(read_walks(world.site.journal_directory)):
+                if self._restore_number or was_restored_before(read_recent(world.site.journal_directory).walks):
                     yield from tidy_up(world, self._restore_number)
             case _:  # what is left, to the type checker too
                 yield from perform_upgrade(world, step)

@@ -24,7 +24,7 @@ from graasp_local.site import Site
 from graasp_local.tui.model import SiteView, site_view
 from graasp_local.tui.ports import Access
 from graasp_local.tui.trouble import Trouble, TroubleKind
-from graasp_local.walk_records import read_journal
+from graasp_local.walk_files import read_recent
 from graasp_local.world import InterruptionFlag
 
 _RETRY_SECONDS = 2.0
@@ -126,7 +126,7 @@ class Observer:
                 selected=site.selected_version,
                 listing=listing,
                 observed=observed,
-                journal=read_journal(site.journal_directory),
+                journal=read_recent(site.journal_directory),
                 holder=current_holder(site.lock_file),
             )
         except ConfigurationError as error:

@@ -22,7 +22,8 @@ from graasp_local.planning.restoring import Restore
 from graasp_local.planning.server import Way
 from graasp_local.planning.states import Gate, InfraState, ObservedState, ServiceGroup
 from graasp_local.version import Version
-from graasp_local.walk_records import WalkRecord, last_success, trusted_walks, unfinished_walk
+from graasp_local.walk_files import trusted_walks
+from graasp_local.walk_records import WalkRecord, last_success, unfinished_walk
 from graasp_local.walking.restores import plan_for
 from graasp_local.walking.upgrades import upgrade_again_plan, upgrade_back_plan
 from graasp_local.walking.walks import deployment_plan

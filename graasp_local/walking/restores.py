@@ -22,7 +22,8 @@ from graasp_local.planning.server import Way
 from graasp_local.planning.states import InfraState, ObservedState
 from graasp_local.site import Site
 from graasp_local.version import Version
-from graasp_local.walk_records import trusted_walks, unfinished_walk
+from graasp_local.walk_files import trusted_walks
+from graasp_local.walk_records import unfinished_walk
 from graasp_local.walking.walks import refuse_unfinished_upgrade
 from graasp_local.world import World
 

@@ -17,7 +17,8 @@ from graasp_local.planning.plan import Plan
 from graasp_local.planning.plan_upgrade import UpgradeRequest, plan_upgrade, plan_upgrade_back
 from graasp_local.planning.server import NEWEST_MAJOR, DatabaseServer, Upgrade, Way, image_of_major, upgrade_volume
 from graasp_local.planning.states import InfraState, ObservedState, ServiceGroup, came_from
-from graasp_local.walk_records import WalkRecord, state_left, trusted_walks, unfinished_walk
+from graasp_local.walk_files import trusted_walks
+from graasp_local.walk_records import WalkRecord, state_left, unfinished_walk
 from graasp_local.wording import listed
 from graasp_local.world import World
 

@@ -37,15 +37,8 @@ from graasp_local.planning.steps import Migrate, OpenGate, Step, SwapBack
 from graasp_local.ports.walk import ImageFact, Prober
 from graasp_local.postgres.database import snapshot_name
 from graasp_local.version import Version
-from graasp_local.walk_records import (
-    WalkRecord,
-    read_walks,
-    seconds_by_step,
-    state_left,
-    trusted_walks,
-    uncertain_migration,
-    unfinished_walk,
-)
+from graasp_local.walk_files import read_recent, read_walks, trusted_walks
+from graasp_local.walk_records import WalkRecord, seconds_by_step, state_left, uncertain_migration, unfinished_walk
 from graasp_local.walking.execute import Circumstances, execute
 from graasp_local.walking.rollouts import by_strategy, rolling_recovery
 from graasp_local.walking.upgrades import upgrade_recovery
@@ -53,6 +46,9 @@ from graasp_local.wording import listed
 from graasp_local.world import World
 
 Planner = Callable[[ObservedState], Plan]
+
+_WALKS_FOR_ESTIMATES = 10
+"""So many walks say how long the steps of the next one take."""
 
 
 class OnFailure(StrEnum):
@@ -131,7 +127,9 @@ def downtime_estimate(world: World, plan: Plan) -> Estimate | None:
     """How long the plan will keep the site closed, from its own history where it has one; None if it is not open."""
     if world.edge.gate() is not Gate.OPEN:
         return None
-    return estimate_downtime(plan, seconds_by_step(read_walks(world.site.journal_directory)))
+    return estimate_downtime(
+        plan, seconds_by_step(read_walks(world.site.journal_directory, newest=_WALKS_FOR_ESTIMATES))
+    )
 
 
 def run(world: World, walk: Walk) -> Iterator[Event]:
@@ -172,8 +170,8 @@ def run(world: World, walk: Walk) -> Iterator[Event]:
 
 
 def _last_walk_was_killed(world: World) -> bool:
-    walks = read_walks(world.site.journal_directory)
-    return bool(walks) and walks[-1].outcome is None
+    newest = read_walks(world.site.journal_directory, newest=1)
+    return bool(newest) and newest[0].outcome is None
 
 
 def probed(events: Iterator[Event], prober: Prober | None) -> Iterator[Event]:
@@ -232,7 +230,7 @@ def _started(
             snapshot = earlier.snapshot
         return WalkStarted(walk, command, plan, earlier.came_from, earlier.previous_version, snapshot, inherited)
     selected = world.site.selected_version
-    origin = came_from(before, state_left(read_walks(world.site.journal_directory)))
+    origin = came_from(before, state_left(read_recent(world.site.journal_directory).walks))
     if back is not None:
         return WalkStarted(walk, command, plan, origin, str(plan.version), back, migrated_before=True)
     return WalkStarted(walk, command, plan, origin, str(selected or ""), snapshot)

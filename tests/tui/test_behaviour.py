@@ -29,7 +29,8 @@ from graasp_local.tui.trouble import TroubleKind
 from graasp_local.tui.walk_run import WalkRun
 from graasp_local.tui.widgets.logs import LogView
 from graasp_local.verbs import TABLE, Effect
-from graasp_local.walk_records import read_walks, unfinished_walk
+from graasp_local.walk_files import read_walks
+from graasp_local.walk_records import unfinished_walk
 from tests.tui.conftest import drive, screen_text, until
 from tests.tui.fakes import MIGRATIONS, FakeAccess, FakeLive, FakeSite
 

@@ -6,8 +6,11 @@ import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from graasp_local.errors import ExitCode, NeedsYou, Refused
 from graasp_local.events import Outcome, StepEnded, StepOutcome, StepOutput, StepStarted, WalkEnded, WalkStarted
@@ -16,16 +19,15 @@ from graasp_local.planning.migrations import Pending
 from graasp_local.planning.plan import DeployRequest, plan_deploy
 from graasp_local.planning.states import InfraState
 from graasp_local.version import Version
+from graasp_local.walk_files import output_of, read_journal, read_recent, read_walks, trusted_walks
 from graasp_local.walk_records import (
     DamagedWalk,
     JournalContents,
-    output_of,
-    read_journal,
-    read_walks,
+    last_success,
     seconds_by_step,
     state_left,
-    trusted_walks,
     uncertain_migration,
+    unfinished_walk,
 )
 from tests.unit.sites import site_in
 
@@ -149,6 +151,40 @@ def test_an_old_damaged_walk_is_no_obstacle_once_a_later_deployment_can_be_read(
     write_walk(tmp_path, "migrate", outcome=Outcome.DONE)
     assert len(trusted_walks(tmp_path)) == 1
     assert [damaged.file for damaged in read_journal(tmp_path).damaged] == [file]
+
+
+WALKS = st.tuples(
+    st.lists(st.sampled_from(["pull", "migrate", "select-version", "swap-back", "open-gate"]), max_size=3, unique=True),
+    st.sampled_from([Outcome.DONE, Outcome.HELD, Outcome.FAILED, Outcome.ROLLED_BACK, Outcome.REFUSED, None]),
+    st.booleans(),
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(WALKS, max_size=5))
+def test_no_decision_depends_on_what_was_before_the_last_deployment_that_went_through(
+    walks: list[tuple[list[str], Outcome | None, bool]],
+) -> None:
+    with TemporaryDirectory() as name:
+        directory = Path(name)
+        for steps, outcome, is_damaged in walks:
+            file = write_walk(directory, *steps, outcome=outcome)
+            if is_damaged and outcome is not None:
+                file.write_bytes(changed_line(file.read_bytes()))
+        whole, recent = read_journal(directory), read_recent(directory)
+    for decide in (unfinished_walk, last_success, state_left, uncertain_migration):
+        assert decide(recent.walks) == decide(whole.walks)
+    assert recent.walks[-1:] == whole.walks[-1:]
+    assert recent.in_doubt == whole.in_doubt
+
+
+def test_a_long_history_is_not_read_for_a_decision(tmp_path: Path) -> None:
+    for _ in range(3):
+        write_walk(tmp_path, "migrate", outcome=Outcome.DONE)
+    last = write_walk(tmp_path, "pull", outcome=Outcome.REFUSED)
+    assert [walk.outcome for walk in trusted_walks(tmp_path)] == ["done", "refused"]
+    assert [walk.walk for walk in read_walks(tmp_path, newest=1)] == [last.stem]
+    assert len(read_walks(tmp_path)) == 4
 
 
 @pytest.mark.parametrize(

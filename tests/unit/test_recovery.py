@@ -9,7 +9,8 @@ from graasp_local.events import Outcome, WalkEnded
 from graasp_local.planning.plan import DeployRequest
 from graasp_local.planning.states import Gate, InfraState
 from graasp_local.version import Version
-from graasp_local.walk_records import read_walks, unfinished_walk
+from graasp_local.walk_files import read_walks
+from graasp_local.walk_records import unfinished_walk
 from graasp_local.walking import recovery
 from graasp_local.walking.recovery import WrittenSince
 from graasp_local.walking.walks import OnFailure, deployment_plan, transition_plan

@@ -17,7 +17,7 @@ from graasp_local.planning.restoring import Restore
 from graasp_local.planning.states import Gate, Health, InfraState, ObservedState
 from graasp_local.planning.steps import READ_ONLY
 from graasp_local.version import Version
-from graasp_local.walk_records import read_walks
+from graasp_local.walk_files import read_walks
 from graasp_local.walking import recovery, restores, walks
 from tests.unit.fakes import FakeWorld, migrations_of
 from tests.unit.sites import new_site, site_in

@@ -13,7 +13,7 @@ from graasp_local.planning.rolling_steps import Side
 from graasp_local.planning.states import Gate, Health, InfraState, InState, ObservedState, Status, classify
 from graasp_local.ports.handovers import Memory
 from graasp_local.version import Version
-from graasp_local.walk_records import read_walks
+from graasp_local.walk_files import read_walks
 from graasp_local.walking import recovery, walks
 from tests.unit.fakes import FakeWorld
 from tests.unit.sites import site_in

@@ -15,7 +15,8 @@ from graasp_local.planning.server import DatabaseServer
 from graasp_local.planning.states import Gate, Health, InfraState, ObservedState
 from graasp_local.ports.walk import ImageFact
 from graasp_local.version import Version
-from graasp_local.walk_records import read_walks, unfinished_walk
+from graasp_local.walk_files import read_walks
+from graasp_local.walk_records import unfinished_walk
 from graasp_local.walking import recovery, upgrades, walks
 from tests.unit.fake_servers import FakeToolRun, contents
 from tests.unit.fakes import FakeWorld

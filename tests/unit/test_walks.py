@@ -15,7 +15,8 @@ from graasp_local.planning.migrations import AppliedMigration, NotKnownYet
 from graasp_local.planning.plan import DeployRequest, plan_deploy, plan_transition
 from graasp_local.planning.states import Gate, Health, InfraState, Status
 from graasp_local.version import Version
-from graasp_local.walk_records import read_walks, uncertain_migration, unfinished_walk
+from graasp_local.walk_files import read_walks
+from graasp_local.walk_records import uncertain_migration, unfinished_walk
 from graasp_local.walking import recovery, walks
 from tests.unit.fakes import FakeMigrationRun, FakeWorld
 from tests.unit.sites import site_in

@@ -19,7 +19,8 @@ from graasp_local.tui.watching import JournalFollower
 from graasp_local.tui.widgets.keybar import KeyBar
 from graasp_local.tui.widgets.lines import Lines
 from graasp_local.tui.widgets.rows import Rows
-from graasp_local.walk_records import WalkRecord, read_walks
+from graasp_local.walk_files import read_walks
+from graasp_local.walk_records import WalkRecord
 
 
 class HistoryScreen(UiScreen):
