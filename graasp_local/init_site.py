@@ -30,6 +30,8 @@ DEMO_SETTINGS: Mapping[str, str] = {
     "IFRAMELY_IMAGE": "localhost/graasp-demo/iframely:1",
     "FILES_IMAGE": "localhost/graasp-demo/static-web-server:1",
     "MAILPIT_IMAGE": "localhost/graasp-demo/mailpit:1",
+    "NUDENET_IMAGE": "localhost/graasp-demo/nudenet:1",
+    "ADMIN_IMAGE": "localhost/graasp-demo/admin:1",
 }
 """What a demo site is set to: the images that scripts/build-demo-images makes, and no more than has to run."""
 

@@ -21,12 +21,12 @@ SETTINGS_THAT_CORE_NEEDS = {
 }
 """What the real core refuses to boot without."""
 
-PARTS = ("client", "etherpad", "files", "iframely", "mailpit")
+PARTS = ("admin", "client", "etherpad", "files", "iframely", "mailpit", "nudenet")
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSite]:
-    """A site with every part for which there is a demo image."""
+    """A site with every part of the stack."""
     site = DemoSite(tmp_path_factory.mktemp("whole") / "site")
     try:
         site.configure(COMPOSE_PROFILES=",".join(PARTS), MAILER_CONNECTION="smtp://user:password@mailpit:1025")
@@ -102,6 +102,22 @@ def test_mail_goes_to_mailpit(whole: DemoSite) -> None:
     assert whole.ask("/api/mails", AS_PROGRAM, "POST").json() == {"sent": True}
 
 
+def test_the_admin_has_a_host_of_its_own_and_stays_reachable_behind_a_closed_gate(whole: DemoSite) -> None:
+    admin = {"Host": f"admin.localhost:{whole.port}"}
+    page = whole.ask("/", {**AS_BROWSER, **admin}).body
+    assert "Admin stand-in" in page
+    assert "on admin.localhost" in page
+    whole.run("apply", "restricted")
+    assert "Admin stand-in" in whole.ask("/", {**AS_BROWSER, **admin}).body
+    whole.run("apply", "running")
+    assert "Admin stand-in" not in whole.ask("/", AS_BROWSER).body
+
+
+def test_core_finds_the_classifier_of_images(whole: DemoSite) -> None:
+    ask = ("curl", "-fsS", "-d", "an image", "http://nudenet:8080/infer")
+    assert json.loads(whole.run("compose", "--", "exec", "-T", "core", *ask).stdout)["success"] is True
+
+
 def test_a_closed_gate_holds_for_all_of_it(whole: DemoSite) -> None:
     path = upload(whole, "secret.txt", "not for visitors")
     whole.run("apply", "restricted")
@@ -135,6 +151,8 @@ def test_db_only_turns_all_of_graasp_off(whole: DemoSite) -> None:
 def test_a_deployment_takes_the_client_along(whole: DemoSite) -> None:
     assert whole.deploy("1.1.0")["outcome"] == "done"
     assert "v1.1.0" in whole.ask("/", AS_BROWSER).body
+    # It had held a connection to the database that was copied and migrated, and is back on it.
+    assert "Admin stand-in" in whole.ask("/", {**AS_BROWSER, "Host": f"admin.localhost:{whole.port}"}).body
 
 
 def test_limits_reach_the_containers(whole: DemoSite) -> None:
