@@ -63,13 +63,14 @@ class DockerEngine:
     def _compose_version(self) -> str:
         return compose_version()
 
+    @cached_property
+    def _root(self) -> Path:
+        return Path(self.client.api.info()["DockerRootDir"])
+
     def facts(self) -> EngineFacts:
         with engine_errors():
             version = self.client.api.version(api_version=False)
-            free: int | None = None
-            if is_on_this_machine():
-                root = Path(self.client.api.info()["DockerRootDir"])
-                free = free_bytes(root)
+            free = free_bytes(self._root) if is_on_this_machine() else None
         return EngineFacts(version["Version"], self._compose_version, f"{version['Os']}/{version['Arch']}", free)
 
     def see(self) -> SeenServices:
