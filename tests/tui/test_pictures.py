@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from graasp_local.planning.states import Health, InfraState, Status
 from graasp_local.tui.app import GraaspApp
 from graasp_local.tui.messages import UsageRead
 from tests.tui.conftest import compare_picture, drive, settled, until
-from tests.tui.fakes import FakeAccess, FakeSite, readings
+from tests.tui.fakes import MIGRATIONS, FakeAccess, FakeSite, readings
 
 SIZES = [(80, 24), (140, 40)]
 LOG = [
@@ -104,6 +105,25 @@ def test_settings_that_cannot_be_used(site_directory: Path, size: tuple[int, int
 
 def test_the_plan_of_a_deployment(site_directory: Path, size: tuple[int, int]) -> None:
     picture(FakeAccess(site_directory, a_site()), "plan", size, "d 1 . 1 enter", _has("#head", "steps"))
+
+
+def test_the_plan_of_a_deployment_that_need_not_close_the_site(
+    site_directory: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MIGRATIONS, "1.0.1", MIGRATIONS["1.0.0"])
+
+    async def choose(pilot: Pilot[None], app: GraaspApp) -> None:
+        for name, keys, shown in (
+            ("plan-with-choice", "d 1 . 0 . 1 enter", _has("#head", "Without closing the site")),
+            ("plan-rolling", "a", _has("#head", "Visitors stay served")),
+        ):
+            for key in keys.split():
+                await pilot.press(key)
+            await until(pilot, partial(shown, app))
+            await settled(pilot, app, f"{name}-{size[0]}x{size[1]}")
+            compare_picture(app, f"{name}-{size[0]}x{size[1]}")
+
+    drive(FakeAccess(site_directory, a_site()), choose, size=size)
 
 
 def test_choosing_a_version(site_directory: Path, size: tuple[int, int]) -> None:
