@@ -8,10 +8,11 @@ one's own.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from graasp_local.certificates import key_text, names_extension, new_key
 from graasp_local.errors import Refused
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
 _DEADLINE_SECONDS = 120
 
 
-@dataclass(frozen=True, slots=True)
-class Authority:
+class Authority(Struct, frozen=True):
     """Where certificates come from: its directory's address, whom it may write to, and the key of the account there."""
 
     directory: str

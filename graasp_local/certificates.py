@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from graasp_local.errors import ConfigurationError, Refused
 from graasp_local.files import write_atomically
@@ -29,8 +30,7 @@ _DUE_AT = 1 / 3
 """The share of its lifetime that is left when a certificate is renewed: 30 days of 90."""
 
 
-@dataclass(frozen=True, slots=True)
-class Certificate:
+class Certificate(Struct, frozen=True):
     """What a certificate says of itself; times are in UTC."""
 
     names: tuple[str, ...]

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from graasp_local.errors import ConfigurationError
 from graasp_local.settings.rules import Problem, Severity, errors, read
@@ -18,8 +19,7 @@ from graasp_local.stack import read_services
 from graasp_local.stack_variables import profiles_defined, variables_used
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """Something wrong with the configuration. `said` and `mend` are sentences; `line` is None where there is none."""
 
     severity: Severity

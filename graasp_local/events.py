@@ -5,9 +5,11 @@ The command line, the journal and every screen read these and nothing else. Pure
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, assert_never
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from graasp_local.errors import ExitCode
 from graasp_local.planning.plan import Plan
@@ -32,8 +34,7 @@ class StepOutcome(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class WalkStarted:
+class WalkStarted(Struct, frozen=True):
     """The first event; `command` is what was typed, without secrets (none are ever typed)."""
 
     walk: str
@@ -49,32 +50,28 @@ class WalkStarted:
     """An attempt before this one had begun to migrate already."""
 
 
-@dataclass(frozen=True, slots=True)
-class RollbackStarted:
+class RollbackStarted(Struct, frozen=True):
     """The deployment has failed, and `plan` puts the site back; `problem` says what failed."""
 
     plan: Plan
     problem: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class StepStarted:
+class StepStarted(Struct, frozen=True):
     index: int
     name: str
     title: str
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
-class StepOutput:
+class StepOutput(Struct, frozen=True):
     """A line from inside a step: a command that is run, a container's output, a finding."""
 
     index: int
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class StepEnded:
+class StepEnded(Struct, frozen=True):
     """`seconds` is how long the step took; `problem` holds the error's sentences if it failed."""
 
     index: int
@@ -84,15 +81,13 @@ class StepEnded:
     problem: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Probed:
+class Probed(Struct, frozen=True):
     """What visitors met during the walk, where it was walked with a prober; comes before the last event."""
 
     report: ProbeReport
 
 
-@dataclass(frozen=True, slots=True)
-class WalkEnded:
+class WalkEnded(Struct, frozen=True):
     """The last event. `downtime_seconds` is None where the site was not open before the walk, or is not after it; 0.0
     where it stayed open while what serves visitors was replaced.
 

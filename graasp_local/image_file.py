@@ -13,8 +13,10 @@ import os
 import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from graasp_local.errors import Refused
 
@@ -25,8 +27,7 @@ _BLOCK = 512
 CHUNK_BYTES = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class ImageFileManifest:
+class ImageFileManifest(Struct, frozen=True):
     """What is in the file: images by service, the platform they are for, and the size and sha256 of `images.tar`."""
 
     version: str

@@ -6,15 +6,15 @@ The real one is engine/live.py, a fake is in tests/tui/fakes.py. Nothing here do
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Protocol, TypeVar
+
+from msgspec import Struct
 
 from graasp_local.observation import SeenServices
 from graasp_local.version import Version
 
 
-@dataclass(frozen=True, slots=True)
-class SeenContainer:
+class SeenContainer(Struct, frozen=True):
     """What the listing and one inspection tell of a service's container; `started_at` in seconds since 1970.
 
     None as well while it has not been inspected yet.
@@ -28,8 +28,7 @@ class SeenContainer:
     """What it was made from, as written in the compose file; the listing has a digest where the tag went elsewhere."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(Struct, frozen=True):
     """One look at the engine: services as states.py knows them, and their containers."""
 
     seen: SeenServices
@@ -38,8 +37,7 @@ class Listing:
     """Whether every container was inspected. Where there are many, the next looks bring the rest."""
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """One reading: CPU time spent so far in seconds, memory in bytes, and when it was read (monotonic seconds)."""
 
     cpu_seconds: float
@@ -47,8 +45,7 @@ class Usage:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class AvailableVersion:
+class AvailableVersion(Struct, frozen=True):
     """A version that can be deployed: on this machine, or in the registry."""
 
     version: Version
@@ -56,8 +53,7 @@ class AvailableVersion:
     published: bool
 
 
-@dataclass(frozen=True, slots=True)
-class AvailableVersions:
+class AvailableVersions(Struct, frozen=True):
     """Newest first; `problem` says why the registry could not be asked."""
 
     versions: tuple[AvailableVersion, ...]

@@ -9,10 +9,12 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from graasp_local.errors import Interrupted, Locked
 
@@ -22,8 +24,7 @@ if TYPE_CHECKING:
 _LOOK_SECONDS = 0.2
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(Struct, frozen=True):
     """Who holds the lock: what was typed, which process on which host, since when."""
 
     command: str
@@ -35,8 +36,7 @@ class Holder:
         return f"`{self.command}` (process {self.pid} on {self.host}, since {self.since})"
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(Struct, frozen=True):
     """How long to wait for the lock, in seconds, by which clock, and what ends the wait before that."""
 
     seconds: float

@@ -9,10 +9,11 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 from urllib.parse import quote, urlsplit
+
+from msgspec import Struct
 
 from graasp_local.settings.rules import value_error
 
@@ -43,8 +44,7 @@ WAYS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Answers:
+class Answers(Struct, frozen=True):
     """What was chosen. `mail` is an smtp:// address, empty for none yet; `bind` empty for what fits the way.
 
     `certificate` and `key` are absolute paths, where the way is by files.

@@ -5,7 +5,7 @@ Refuses to say anything while somebody is at work on the site, since that may be
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from graasp_local.lock import Holder
 from graasp_local.planning.states import Absent, Classification, Drifted, InState
@@ -13,8 +13,7 @@ from graasp_local.version import Version
 from graasp_local.walk_records import WalkRecord
 
 
-@dataclass(frozen=True, slots=True)
-class NextStep:
+class NextStep(Struct, frozen=True):
     """A command, which `verb` of the table it is, and what it does, as the end of a sentence."""
 
     verb: str
@@ -22,8 +21,7 @@ class NextStep:
     does: str
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
+class Situation(Struct, frozen=True):
     """What the answer depends on: what was observed, the version selected, what was left unfinished, who is at work."""
 
     classification: Classification

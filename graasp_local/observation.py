@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from graasp_local.planning.states import Gate, ObservedService, ObservedState, ServiceGroup, Status
 
 
-@dataclass(frozen=True, slots=True)
-class SeenServices:
+class SeenServices(Struct, frozen=True):
     """Containers of a site at one moment: its services, the names of migration containers that are running, and what
     stands in for a service.
     """

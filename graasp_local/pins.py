@@ -7,11 +7,11 @@ variable. Refuses to look: the engine says what it has, `deployments.py` keeps t
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Pin:
+class Pin(Struct, frozen=True):
     """The image of one service.
 
     `reference` is `repository:tag@sha256:…` where a registry has it: it can be pulled again. For an image that was

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 
 class Side(StrEnum):
@@ -71,8 +72,7 @@ def _met_in_json(body: str) -> Met:
     return Met.APP if maintenance is None else Met.JSON if maintenance else Met.UNAVAILABLE
 
 
-@dataclass
-class Tally:
+class Tally(Struct):
     """The answers of one side, added up. Times are in seconds of one clock that never goes back."""
 
     counts: dict[Met, int] = field(default_factory=dict)
@@ -109,8 +109,7 @@ class Tally:
         return sum(number for what, number in self.counts.items() if what in FAULTS)
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeReport:
+class ProbeReport(Struct, frozen=True):
     """What was met on both sides of the gate; `downtime_seconds` is the visitor's (see Tally.away_seconds)."""
 
     seconds: float

@@ -7,7 +7,8 @@ passwords once, on an empty data directory.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from graasp_local.planning.states import ObservedState, ServiceGroup, Status
 from graasp_local.settings.table import SETTLED

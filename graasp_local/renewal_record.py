@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from graasp_local.errors import GraaspLocalError
 from graasp_local.files import write_atomically
@@ -25,8 +27,7 @@ class StartedBy(StrEnum):
     TIMER = "timer"
 
 
-@dataclass(frozen=True, slots=True)
-class RenewalRecord:
+class RenewalRecord(Struct, frozen=True):
     """`problem` is what the last attempt ran into, as a sentence, empty if nothing; `by_timer` is the last one's time.
 
     Times are in UTC; an attempt that found nothing due counts like any other.

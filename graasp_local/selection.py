@@ -6,7 +6,7 @@ of Postgres has selected gives way to a `DB_IMAGE` that was written into `.env` 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from graasp_local.version import Version
 
@@ -21,16 +21,14 @@ Images = tuple[tuple[str, str], ...]
 """Exact images, each after the variable that compose.yaml has for it, such as CORE_IMAGE."""
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(Struct, frozen=True):
     """A version of Graasp, with the exact images that it is: a tag may be moved, these stay."""
 
     version: Version
     images: Images
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """What is selected; the rest is as `.env` and the stack say.
 
     `version` is None on a site that nothing was deployed to. `image` and `volume` are empty on one that was never

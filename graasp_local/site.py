@@ -10,9 +10,11 @@ import hashlib
 import json
 import os
 from collections.abc import Collection
-from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from graasp_local.errors import ConfigurationError
 from graasp_local.files import write_atomically
@@ -43,8 +45,7 @@ from graasp_local.version import Version
 SITE_VARIABLE = "GRAASP_LOCAL_SITE"
 
 
-@dataclass(frozen=True)
-class Site:
+class Site(Struct, frozen=True, dict=True):
     """The paths and settings of one installation. Directory layout:
 
     .env                   the person's settings

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from graasp_local.version import Version
 
@@ -17,8 +18,7 @@ class Repository(StrEnum):
     CLIENT = "https://github.com/graasp/client"
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
+class Recipe(Struct, frozen=True):
     """How one image is built: its Dockerfile, below the top of the sources, which are the build's context."""
 
     service: str

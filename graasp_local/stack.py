@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from graasp_local.errors import ConfigurationError
 from graasp_local.planning.states import ServiceGroup
@@ -23,8 +24,7 @@ OPTIONAL_LABEL = "org.graasp.optional"
 DATABASE_LABEL = "org.graasp.database"
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceDefinition:
+class ServiceDefinition(Struct, frozen=True):
     """A service of the compose files: its group, and the profiles that switch it on (none: it is always there)."""
 
     name: str

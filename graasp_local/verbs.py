@@ -6,8 +6,8 @@ of it in its palette. Refuses to know how anything is done. Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Where(StrEnum):
@@ -25,8 +25,7 @@ class Effect(StrEnum):
     CHANGES = "changes"
 
 
-@dataclass(frozen=True, slots=True)
-class Verb:
+class Verb(NamedTuple):
     """One row: `name` as typed, `key` and `label` as shown at the foot of the screen (the key without one is not)."""
 
     name: str

@@ -7,8 +7,9 @@ Pure.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import total_ordering
+
+from msgspec import Struct
 
 from graasp_local.errors import UsageError
 
@@ -20,8 +21,7 @@ _LONGEST = 64
 
 
 @total_ordering
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(Struct, frozen=True):
     """`major.minor.patch`, with an optional pre-release; ordered as semantic versions are."""
 
     major: int

@@ -6,9 +6,10 @@ Decides nothing about the site as it is.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from graasp_local.journal import walk_number
 from graasp_local.planning.restoring import Restore
@@ -24,8 +25,7 @@ _CHANGING = ("migrate", "put-in-place")
 _UNDOING = ("swap-back", "take-out")
 
 
-@dataclass(frozen=True, slots=True)
-class WalkRecord:
+class WalkRecord(Struct, frozen=True):
     """A walk as its file tells it. `outcome` is None where the walk never came to an end: it was killed."""
 
     walk: str
@@ -113,16 +113,14 @@ class WalkRecord:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class DamagedWalk:
+class DamagedWalk(Struct, frozen=True):
     """A walk's file that cannot be trusted; `damage` says why, as a sentence."""
 
     file: Path
     damage: str
 
 
-@dataclass(frozen=True, slots=True)
-class JournalContents:
+class JournalContents(Struct, frozen=True):
     """Walks of a site, oldest first, and the files that should be walks but cannot be read as such."""
 
     walks: tuple[WalkRecord, ...]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from graasp_local.observation import observe
 from graasp_local.planning.states import ObservedState
@@ -28,8 +29,7 @@ class SystemClock:
         time.sleep(seconds)
 
 
-@dataclass
-class InterruptionFlag:
+class InterruptionFlag(Struct):
     """Set by a signal handler, looked at by the walk. What is done to end well is not interrupted any more."""
 
     _asked: threading.Event = field(default_factory=threading.Event)
@@ -51,8 +51,7 @@ class InterruptionFlag:
         self._ending.set()
 
 
-@dataclass(frozen=True)
-class World:
+class World(Struct, frozen=True, dict=True):
     """What effects are done with; in unit tests each part is a fake."""
 
     site: Site

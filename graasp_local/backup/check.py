@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import tarfile
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
+
+from msgspec import Struct
 
 from graasp_local.backup.dumps import Dump, load_dump
 from graasp_local.backup.manifest import DatabasePart, Part, SettingsPart, StoredFile, VolumePart
@@ -18,8 +19,7 @@ from graasp_local.errors import GraaspLocalError, NeedsYou, Refused
 from graasp_local.world import World
 
 
-@dataclass(frozen=True, slots=True)
-class ArchiveContents:
+class ArchiveContents(Struct, frozen=True):
     """What is in a tar archive: regular files, and the sum of their sizes in bytes."""
 
     files: int

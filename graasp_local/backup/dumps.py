@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from graasp_local.backup.manifest import StoredFile
 from graasp_local.backup.moving import Digest, Report, follow, write_file
@@ -17,8 +18,7 @@ from graasp_local.errors import GraaspLocalError, NeedsYou
 from graasp_local.world import World
 
 
-@dataclass(frozen=True, slots=True)
-class Dump:
+class Dump(Struct, frozen=True):
     """A dump in a file: what the file is, and how many rows each table has in it."""
 
     stored: StoredFile

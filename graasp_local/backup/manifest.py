@@ -6,16 +6,17 @@ Decides how that is written and read, and refuses a manifest that is not whole. 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 FORMAT = 1
 MANIFEST_FILE = "manifest.json"
 
 
-@dataclass(frozen=True, slots=True)
-class StoredFile:
+class StoredFile(Struct, frozen=True):
     """A file of a backup: its name inside it, its size in bytes, and the sha256 of its content."""
 
     file: str
@@ -23,8 +24,7 @@ class StoredFile:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class DatabasePart:
+class DatabasePart(Struct, frozen=True):
     """A dump of one database. `rows` counts every table, as of the very moment that the dump shows.
 
     `content_bytes` is about what the database takes on its server.
@@ -36,8 +36,7 @@ class DatabasePart:
     content_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class VolumePart:
+class VolumePart(Struct, frozen=True):
     """A tar archive of one volume; `files` counts the regular files in it, `content_bytes` their sizes."""
 
     name: str
@@ -46,8 +45,7 @@ class VolumePart:
     content_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class SettingsPart:
+class SettingsPart(Struct, frozen=True):
     """`.env`, encrypted with a passphrase in the format of age."""
 
     name: str
@@ -59,8 +57,7 @@ Part = DatabasePart | VolumePart | SettingsPart
 _KINDS: Mapping[str, type[Part]] = {"database": DatabasePart, "volume": VolumePart, "settings": SettingsPart}
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(Struct, frozen=True):
     """One backup. `at` is when it was begun, in UTC as ISO 8601; `version` is Graasp's, empty if none was deployed.
 
     `before` is the version whose deployment it was taken for; empty for one that a person or a timer asked for.
@@ -144,7 +141,7 @@ def from_json(told: object) -> Manifest:
 def _part_as_json(part: Part) -> dict[str, Any]:
     kind = next(kind for kind, cls in _KINDS.items() if isinstance(part, cls))
     told = asdict(part)
-    return {"kind": kind, **told.pop("stored"), **told}
+    return {"kind": kind, **asdict(told.pop("stored")), **told}
 
 
 def _part_from_json(told: Mapping[str, Any]) -> Part:

@@ -6,8 +6,9 @@ import hashlib
 import os
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from graasp_local.backup.manifest import StoredFile
 from graasp_local.errors import Interrupted
@@ -18,8 +19,7 @@ _LINE_SECONDS = 5.0
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(Struct, frozen=True):
     """So many bytes of `what` are done; `expected` is about how many there will be, None where nobody knows."""
 
     what: str

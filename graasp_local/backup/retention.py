@@ -7,7 +7,8 @@ need, of the newest one, and of anything dated in the future, because then it is
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from graasp_local.backup.manifest import Manifest
 
@@ -18,8 +19,7 @@ _DAY_SECONDS = 86400.0
 GRAASP_DATABASE = "graasp"
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """Keep the newest `count` backups, and every one that is younger than `days`."""
 
     count: int

@@ -10,9 +10,10 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from msgspec import Struct
 
 from graasp_local.backup.manifest import MANIFEST_FILE, Manifest, ManifestError, as_json, from_json
 from graasp_local.errors import Refused
@@ -22,8 +23,7 @@ _PARTIAL = ".partial-"
 LATEST = "latest"
 
 
-@dataclass(frozen=True, slots=True)
-class StoredBackup:
+class StoredBackup(Struct, frozen=True):
     """A backup that is there under its final name."""
 
     directory: Path
@@ -33,16 +33,14 @@ class StoredBackup:
         return self.directory / file
 
 
-@dataclass(frozen=True, slots=True)
-class DamagedBackup:
+class DamagedBackup(Struct, frozen=True):
     """A directory among the backups that cannot be used; `damage` says why, as the end of a sentence."""
 
     directory: Path
     damage: str
 
 
-@dataclass(frozen=True)
-class BackupStore:
+class BackupStore(Struct, frozen=True, dict=True):
     """The backups of one site."""
 
     directory: Path

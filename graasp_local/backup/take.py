@@ -7,9 +7,10 @@ written before. Nothing of the site is stopped or changed.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from msgspec import Struct
 
 from graasp_local import __version__
 from graasp_local.backup.check import check_archive, check_dump
@@ -27,15 +28,13 @@ RESERVE_BYTES = 64 * 1024**2
 """Room that is left free beside a backup: a full disk would stop the site as well."""
 
 
-@dataclass(frozen=True, slots=True)
-class Everything:
+class Everything(Struct, frozen=True):
     """Every database that there is, the volumes, and `.env` if there is a passphrase to encrypt it with."""
 
     passphrase: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class GraaspDatabase:
+class GraaspDatabase(Struct, frozen=True):
     """The database of Graasp alone, before a deployment of `version`: it is what a migration can harm."""
 
     version: str

@@ -5,26 +5,25 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
+from msgspec import Struct
+from msgspec.structs import replace
 
 from graasp_local import new_site
 from graasp_local.new_site import WAYS, Answers, Way
 
 
-@dataclass(frozen=True, slots=True)
-class CertificateFiles:
+class CertificateFiles(Struct, frozen=True):
     """Absolute paths of a certificate with its chain and of its key."""
 
     certificate: str
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(Struct, frozen=True):
     """What the options said; None, or no parts, where they said nothing."""
 
     url: str | None

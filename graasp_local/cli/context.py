@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,11 +17,11 @@ if TYPE_CHECKING:
     from graasp_local.world import InterruptionFlag, World
 
 
-@dataclass
 class Context:
     """Built once for a call; everything in it is made on first use, so that a verb pays for what it touches."""
 
-    named_site: Path | None
+    def __init__(self, named_site: Path | None) -> None:
+        self.named_site = named_site
 
     @cached_property
     def site(self) -> Site:

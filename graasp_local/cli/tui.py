@@ -6,11 +6,11 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from msgspec import Struct
 
 from graasp_local.cli.context import Context, pass_context
 from graasp_local.cli.mending import finish_rotation
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 _OURSELVES = (sys.executable, "-m", "graasp_local.cli.main")
 
 
-@dataclass
-class SiteAccess:
+class SiteAccess(Struct, frozen=True):
     """How the UI reaches the site that was named or is found from here; see graasp_local.tui.ports.Access."""
 
     named_site: Path | None

@@ -6,13 +6,13 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from importlib import import_module
 from threading import Thread
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import click
+from msgspec import Struct
 
 from graasp_local.cli.context import Context, narrate_command, print_json, silence_output
 from graasp_local.cli.mending import finish_rotation
@@ -40,8 +40,7 @@ if TYPE_CHECKING:
     from graasp_local.walking.walks import Planner
 
 
-@dataclass(frozen=True, slots=True)
-class How:
+class How(Struct, frozen=True):
     """How a person or script wants a walk: `dry_run` shows it only, `ask` asks on a terminal first.
 
     `lock_wait` is how many seconds to wait for a walk that is under way; `probe` asks the site as visitors meanwhile.

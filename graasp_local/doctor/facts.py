@@ -6,9 +6,10 @@ Nothing here does anything.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from graasp_local.config_check import Finding as ConfigurationFinding
 from graasp_local.ports.doctor import EngineInfo, Registry
@@ -17,15 +18,13 @@ from graasp_local.ports.walk import ImageFact
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Known(Generic[T]):
+class Known(Struct, Generic[T], frozen=True):
     """A fact that could be had."""
 
     value: T
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(Struct, frozen=True):
     """A fact that could not be had; `why` goes on from "because"."""
 
     why: str
@@ -34,24 +33,21 @@ class Unknown:
 Fact = Known[T] | Unknown
 
 
-@dataclass(frozen=True, slots=True)
-class PortUse:
+class PortUse(Struct, frozen=True):
     """A port that nginx needs: who else has it, in words; None if it can be had, or nginx has it."""
 
     port: int
     holder: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class HostName:
+class HostName(Struct, frozen=True):
     """A name that visitors use: the addresses that it leads to from here; empty if it leads nowhere."""
 
     name: str
     addresses: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Certificate:
+class Certificate(Struct, frozen=True):
     """What is served for the site's name: days until it ends; `problem` says why browsers refuse it, or is empty."""
 
     host: str
@@ -59,8 +55,7 @@ class Certificate:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class AcmeRenewal:
+class AcmeRenewal(Struct, frozen=True):
     """How the certificate of an authority is kept from ending.
 
     `due` says why it has to be renewed, None while it need not; `problem` is what the last attempt ran into, as a
@@ -79,8 +74,7 @@ class OwnFiles(StrEnum):
     CHANGED = "changed"
 
 
-@dataclass(frozen=True, slots=True)
-class MailServer:
+class MailServer(Struct, frozen=True):
     """How the mail server answered: `problem` is the end of a sentence, empty if it said EHLO back."""
 
     host: str
@@ -88,16 +82,14 @@ class MailServer:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class PostgresMajors:
+class PostgresMajors(Struct, frozen=True):
     """The major that the data directory was written by, and the one that the image would start."""
 
     data: int
     image: int
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """Everything that was found out. Seconds and bytes."""
 
     configuration: tuple[ConfigurationFinding, ...]

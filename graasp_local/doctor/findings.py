@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from graasp_local.doctor.facts import Unknown
 from graasp_local.errors import ExitCode
@@ -19,8 +20,7 @@ class Verdict(StrEnum):
     OK = "ok"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One thing that was looked at: `said` is a sentence, `mend` what to do about it, empty if it is well."""
 
     check: str

@@ -7,8 +7,9 @@ import shlex
 import subprocess
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from graasp_local.errors import Refused
 
@@ -17,8 +18,7 @@ _STEP = re.compile(r"#\d+ (\[[^\]]*\d+/\d+\] .*)|(Step \d+/\d+ : .*)")
 _LAST_LINES = 15
 
 
-@dataclass(frozen=True, slots=True)
-class Build:
+class Build(Struct, frozen=True):
     """One image to be built; `dockerfile` may lie outside of `sources`, which are the build's context."""
 
     image: str

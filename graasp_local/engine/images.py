@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from graasp_local.engine.refusals import why_not_had
 from graasp_local.errors import Refused
@@ -48,8 +49,7 @@ def has_image(client: DockerClient, reference: str) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class ImageHere:
+class ImageHere(Struct, frozen=True):
     """An image of a service as this machine has it; `image_id` is empty, and `bytes` None, where it has none."""
 
     service: str

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 LONGEST_BYTES = 10_000_000
 """More than any page of a site that is asked for to see whether it answers."""
@@ -20,8 +21,7 @@ class NotHttpError(Exception):
     """What came back is no answer in HTTP, or was cut off in its midst."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """`headers` by lower-case name."""
 
     status: int

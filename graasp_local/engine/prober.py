@@ -8,7 +8,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from graasp_local.engine import plain_http
 from graasp_local.engine.http_edge import HttpEdge
@@ -25,8 +26,7 @@ _BROWSER = {"Accept": "text/html,application/xhtml+xml"}
 _PROGRAM = {"Accept": "application/json"}
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """A side meets something else than before; `at` in seconds since 1970."""
 
     at: float

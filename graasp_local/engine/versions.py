@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from graasp_local.engine.client import engine_errors
 from graasp_local.engine.docker_engine import VERSIONED_SERVICES, DockerEngine
@@ -13,8 +14,7 @@ from graasp_local.version import Version
 DEFAULT_REPOSITORY = "public.ecr.aws/graasp/graasp"
 
 
-@dataclass(frozen=True, slots=True)
-class FoundVersion:
+class FoundVersion(Struct, frozen=True):
     """A version of which core, workers and migrate all exist, here (`local`) or in the registry."""
 
     version: Version
@@ -22,8 +22,7 @@ class FoundVersion:
     published: bool
 
 
-@dataclass(frozen=True, slots=True)
-class FoundVersions:
+class FoundVersions(Struct, frozen=True):
     """Newest first; `problem` says why the registry could not be asked."""
 
     versions: tuple[FoundVersion, ...]

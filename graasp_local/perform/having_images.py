@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from graasp_local.deployments import last_deployment_of
 from graasp_local.errors import Interrupted

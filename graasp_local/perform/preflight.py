@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from graasp_local.backup.store import BackupStore
 from graasp_local.errors import Refused
@@ -28,8 +29,7 @@ FREE_BYTES_PER_IMAGE = 1 * _GIB
 """Graasp's images are between 0.3 and 1 GiB unpacked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """What the checks of a version met and found to be well."""
 
     engine: EngineFacts

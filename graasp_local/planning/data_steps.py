@@ -5,15 +5,15 @@ Apart from steps.py, which knows them as steps like all others, because they are
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
+
+from msgspec import Struct
 
 from graasp_local.planning.restoring import Restore
 from graasp_local.wording import listed
 
 
-@dataclass(frozen=True, slots=True)
-class CheckBackup:
+class CheckBackup(Struct, frozen=True):
     """Read the backup to its end, and see whether there is room for it."""
 
     restore: Restore
@@ -25,8 +25,7 @@ class CheckBackup:
         return f"check the backup {self.restore.backup}"
 
 
-@dataclass(frozen=True, slots=True)
-class LoadDatabase:
+class LoadDatabase(Struct, frozen=True):
     """Load a dump into a new database beside the one there is, and compare the rows of every table."""
 
     restore: Restore
@@ -39,8 +38,7 @@ class LoadDatabase:
         return f"load {self.database} into a database of its own, and prove it"
 
 
-@dataclass(frozen=True, slots=True)
-class UnpackFiles:
+class UnpackFiles(Struct, frozen=True):
     """Unpack an archive inside its volume, beside what is there."""
 
     restore: Restore
@@ -53,8 +51,7 @@ class UnpackFiles:
         return f"unpack {self.volume} beside what is there"
 
 
-@dataclass(frozen=True, slots=True)
-class PutInPlace:
+class PutInPlace(Struct, frozen=True):
     """Give what was loaded and unpacked the place of what is there, which is kept under another name."""
 
     restore: Restore
@@ -66,8 +63,7 @@ class PutInPlace:
         return f"put {_what(self.restore)} from the backup in place"
 
 
-@dataclass(frozen=True, slots=True)
-class TakeOut:
+class TakeOut(Struct, frozen=True):
     """Give back its place to what was there before; what was restored is kept under another name."""
 
     restore: Restore

@@ -7,8 +7,9 @@ falls back to a reference figure and says so. Pure.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from statistics import median
+
+from msgspec import Struct
 
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.steps import Step
@@ -50,8 +51,7 @@ BYTES_PER_SECOND: Mapping[str, float] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(Struct, frozen=True):
     """`seconds` closed; `measured` is True when every closed step has been timed on this site before."""
 
     seconds: float

@@ -7,13 +7,13 @@ hash and the content of tables are in it as digests only. Pure.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _MOST_SAID = 8
 
 
-@dataclass(frozen=True, slots=True)
-class DatabaseFingerprint:
+class DatabaseFingerprint(Struct, frozen=True):
     """One database: `facts` from what each thing is called ("table public.item") to what is true of it.
 
     `extensions` from name to version: a newer server brings newer ones, so these alone may differ.
@@ -25,8 +25,7 @@ class DatabaseFingerprint:
     rows: int
 
 
-@dataclass(frozen=True, slots=True)
-class ServerFingerprint:
+class ServerFingerprint(Struct, frozen=True):
     """All roles of a server and all its databases, by name."""
 
     roles: Mapping[str, str]

@@ -8,11 +8,11 @@ older version's migrate on a newer database exits 0. Pure.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class ImageMigration:
+class ImageMigration(Struct, frozen=True):
     """One entry of `meta/_journal.json` in the migrate image; `when` in milliseconds, `sha256` of the SQL file."""
 
     tag: str
@@ -20,35 +20,30 @@ class ImageMigration:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class AppliedMigration:
+class AppliedMigration(Struct, frozen=True):
     """One row of `drizzle.__drizzle_migrations`: `when` is its created_at (milliseconds), `sha256` its hash."""
 
     when: int
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(Struct, frozen=True):
     """The version can be deployed; these are still to be applied, oldest first. None of them: nothing to migrate."""
 
     tags: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class NotKnownYet:
+class NotKnownYet(Struct, frozen=True):
     """The database or the migrate image could not be read yet; the walk reads them before it migrates."""
 
 
-@dataclass(frozen=True, slots=True)
-class DatabaseIsNewer:
+class DatabaseIsNewer(Struct, frozen=True):
     """The database has migrations that this version does not know: deploying it would be a downgrade."""
 
     unknown: int
 
 
-@dataclass(frozen=True, slots=True)
-class WouldBeSkipped:
+class WouldBeSkipped(Struct, frozen=True):
     """drizzle skips an entry that is older than the newest applied one, silently: these would never be applied."""
 
     tags: tuple[str, ...]

@@ -8,8 +8,9 @@ no clock, no I/O, no prompts. Pure.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from graasp_local.planning.migrations import Forecast, Pending
 from graasp_local.planning.parts import (
@@ -70,8 +71,7 @@ DRAIN_SECONDS = 10.0
 MOVED_TAGS = "a tag may have been moved or pushed again since"
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """Steps in order, and the state they end in. Empty: the site is there already."""
 
     target: InfraState
@@ -145,8 +145,7 @@ class Strategy(StrEnum):
     ROLLING_IF_POSSIBLE = "rolling-if-possible"
 
 
-@dataclass(frozen=True, slots=True)
-class DeployRequest:
+class DeployRequest(Struct, frozen=True):
     """What a person asked for; limits in seconds. `end` is `restricted` to stop behind the gate for a test."""
 
     version: Version

@@ -6,7 +6,8 @@ The site is closed for renames and for the start of the version that the backup 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from graasp_local.planning.data_steps import CheckBackup, LoadDatabase, PutInPlace, TakeOut, UnpackFiles
 from graasp_local.planning.parts import closing, edge_is_ready, emptying, needs_start, opening, starts_for, stops_for
@@ -32,8 +33,7 @@ from graasp_local.version import Version
 GRAASP = "graasp"
 
 
-@dataclass(frozen=True, slots=True)
-class RestoreRequest:
+class RestoreRequest(Struct, frozen=True):
     """What a person asked for. `version` is what runs afterwards: the backup's, if it brings Graasp's database back."""
 
     restore: Restore

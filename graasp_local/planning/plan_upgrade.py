@@ -7,7 +7,8 @@ database is on the same server. Refuses nothing and asks nobody. Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from graasp_local.planning.parts import closing, edge_is_ready, needs_start, without_handover
 from graasp_local.planning.plan import Plan, plan_transition
@@ -30,8 +31,7 @@ from graasp_local.planning.upgrade_steps import (
 from graasp_local.version import Version
 
 
-@dataclass(frozen=True, slots=True)
-class UpgradeRequest:
+class UpgradeRequest(Struct, frozen=True):
     """What is wanted, and what an upgrade starts from.
 
     `selected` is the server that services are started with now. `version` is what core has to say it is; None on a

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from graasp_local.planning.server import Way
 
 
-@dataclass(frozen=True, slots=True)
-class Restore:
+class Restore(Struct, frozen=True):
     """Which backup is brought back, and what of it; `backup` is its name, or the path of its directory.
 
     `number` tells one restore from another in the names of what it makes and keeps; attempts that go on from one

@@ -6,9 +6,10 @@ about when that is done (plan_rolling.py) or how (perform/rolling.py). Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
+
+from msgspec import Struct
 
 from graasp_local.version import Version
 
@@ -20,8 +21,7 @@ class Side(StrEnum):
     HANDOVER = "handover"
 
 
-@dataclass(frozen=True, slots=True)
-class StartHandover:
+class StartHandover(Struct, frozen=True):
     """Start a second container of each of these services, of the version, and wait until it is healthy.
 
     No visitor is led to it yet. One of this version that runs already is kept.
@@ -37,8 +37,7 @@ class StartHandover:
         return f"start a second {' and a second '.join(self.services)} of {self.version} and wait until healthy"
 
 
-@dataclass(frozen=True, slots=True)
-class ProveSide:
+class ProveSide(Struct, frozen=True):
     """Ask core itself on one side, past nginx's choice, for its version and its database; None accepts any version."""
 
     side: Side
@@ -56,8 +55,7 @@ class ProveSide:
         return f"ask {_CORE_OF[self.side]} itself whether it is {self.version}"
 
 
-@dataclass(frozen=True, slots=True)
-class LeadVisitors:
+class LeadVisitors(Struct, frozen=True):
     """Have nginx lead every request that begins from here on to this side; those under way stay where they are."""
 
     to: Side
@@ -72,8 +70,7 @@ class LeadVisitors:
         return f"lead visitors to the {'second one' if self.to is Side.HANDOVER else 'service itself'}"
 
 
-@dataclass(frozen=True, slots=True)
-class DrainSide:
+class DrainSide(Struct, frozen=True):
     """Let the requests that a side is working on come to their end; websockets are not waited for."""
 
     side: Side
@@ -90,8 +87,7 @@ class DrainSide:
         return f"let the {which} one finish its requests (at most {self.limit_seconds:g} s)"
 
 
-@dataclass(frozen=True, slots=True)
-class RemoveHandover:
+class RemoveHandover(Struct, frozen=True):
     """Stop the handover and take it away; whoever nginx still led to it is led to the services first."""
 
     cause: str

@@ -7,8 +7,9 @@ a server is reached or started. Pure.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 FIRST_VOLUME = "db-data"
 """What Compose calls the volume of a site that was never upgraded, after the project's name and a `_`."""
@@ -19,8 +20,7 @@ NEWEST_MAJOR = 17
 _TAG_MAJOR = re.compile(r"(?:pg)?(\d{1,2})(?![\d])")
 
 
-@dataclass(frozen=True, slots=True)
-class DatabaseServer:
+class DatabaseServer(Struct, frozen=True):
     """What the service of the group `database` is made from; `volume` is the engine's own name of it."""
 
     image: str
@@ -34,8 +34,7 @@ class Way(StrEnum):
     BACK = "back"
 
 
-@dataclass(frozen=True, slots=True)
-class Upgrade:
+class Upgrade(Struct, frozen=True):
     """A change of the database server from one major of Postgres to a newer one, or the way back from it."""
 
     source: DatabaseServer
@@ -79,8 +78,7 @@ def image_of_major(image: str, major: int) -> str | None:
     return f"{image.removesuffix(tag)}{kept}"
 
 
-@dataclass(frozen=True, slots=True)
-class OtherMajor:
+class OtherMajor(Struct, frozen=True):
     """Files of one major of Postgres, and an image of another that could not read them."""
 
     files: int

@@ -6,7 +6,8 @@ Pure.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from graasp_local.planning.rolling_steps import RemoveHandover, StartHandover
 from graasp_local.planning.states import Gate, Health, ObservedService, ObservedState, ServiceGroup, Status

@@ -7,9 +7,11 @@ containers and the gate. Knows groups, never the names of services. Pure.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 
 class InfraState(StrEnum):
@@ -43,8 +45,7 @@ class Gate(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class StateRow:
+class StateRow(Struct, frozen=True):
     """One row of the table: where the gate is, and which groups are on."""
 
     gate: Gate
@@ -98,8 +99,7 @@ class Health(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class ObservedService:
+class ObservedService(Struct, frozen=True):
     """One service as it was seen: `version` is Graasp's version for services that carry one, else empty."""
 
     name: str
@@ -137,8 +137,7 @@ class ObservedService:
         return {Status.EXITED: "stopped", Status.CREATED: "created but not started"}.get(self.status, self.status.value)
 
 
-@dataclass(frozen=True, slots=True)
-class ObservedState:
+class ObservedState(Struct, frozen=True):
     """A site as it was seen at one moment: every service that its files define, the gate, running migrations."""
 
     services: tuple[ObservedService, ...]
@@ -174,8 +173,7 @@ class ObservedState:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class InState:
+class InState(Struct, frozen=True):
     """The site is in this state: every service that Graasp needs and the gate fit its row.
 
     `lacking` are sentences about optional services that should be on and are not; the site serves without them.
@@ -189,13 +187,11 @@ class InState:
         return f"graasp-local apply {self.state}"
 
 
-@dataclass(frozen=True, slots=True)
-class Absent:
+class Absent(Struct, frozen=True):
     """The site has no containers at all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Drifted:
+class Drifted(Struct, frozen=True):
     """The site fits no row; `differences` tell it, a sentence each, from the state it should be in, or the nearest."""
 
     nearest: InfraState

@@ -7,8 +7,9 @@ when a step is needed (plan.py) or how it is done (perform/). Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
+
+from msgspec import Struct
 
 from graasp_local.planning.data_steps import (
     CheckBackup,
@@ -30,8 +31,7 @@ from graasp_local.version import Version
 from graasp_local.wording import listed
 
 
-@dataclass(frozen=True, slots=True)
-class Preflight:
+class Preflight(Struct, frozen=True):
     """Check everything that can be checked while visitors are served."""
 
     version: Version
@@ -43,8 +43,7 @@ class Preflight:
         return f"check that {self.version} can be deployed here"
 
 
-@dataclass(frozen=True, slots=True)
-class PullImages:
+class PullImages(Struct, frozen=True):
     """Have every image of the version on this machine, and pin the version to them."""
 
     version: Version
@@ -56,8 +55,7 @@ class PullImages:
         return f"have the images of {self.version} on this machine"
 
 
-@dataclass(frozen=True, slots=True)
-class RestoreImages:
+class RestoreImages(Struct, frozen=True):
     """Have exactly the images on this machine that the version was deployed with, wherever its tags lead now."""
 
     version: Version
@@ -69,8 +67,7 @@ class RestoreImages:
         return f"have the images on this machine that {self.version} was deployed with"
 
 
-@dataclass(frozen=True, slots=True)
-class ReadMigrations:
+class ReadMigrations(Struct, frozen=True):
     """Compare the version's migrations with the database's; refuse what cannot work, or differs from the forecast."""
 
     version: Version
@@ -83,8 +80,7 @@ class ReadMigrations:
         return f"read which migrations {self.version} needs"
 
 
-@dataclass(frozen=True, slots=True)
-class BackUpDatabase:
+class BackUpDatabase(Struct, frozen=True):
     """Have a verified backup of Graasp's database that is not older than an hour."""
 
     version: Version
@@ -96,8 +92,7 @@ class BackUpDatabase:
         return "have a backup of the database, not older than an hour"
 
 
-@dataclass(frozen=True, slots=True)
-class CloseGate:
+class CloseGate(Struct, frozen=True):
     """Take the flag away that lets visitors through; needs no running nginx."""
 
     cause: str
@@ -108,8 +103,7 @@ class CloseGate:
         return "close the gate"
 
 
-@dataclass(frozen=True, slots=True)
-class ProveGate:
+class ProveGate(Struct, frozen=True):
     """Ask nginx, as a visitor and with the bypass, whether the gate is as it should be."""
 
     gate: Gate
@@ -124,8 +118,7 @@ class ProveGate:
         return f"prove that the gate is {self.gate}"
 
 
-@dataclass(frozen=True, slots=True)
-class Drain:
+class Drain(Struct, frozen=True):
     """Let the requests that were in flight when the gate closed come to their end; websockets are not waited for."""
 
     limit_seconds: float
@@ -137,8 +130,7 @@ class Drain:
         return f"let requests in flight finish (at most {self.limit_seconds:g} s)"
 
 
-@dataclass(frozen=True, slots=True)
-class StopServices:
+class StopServices(Struct, frozen=True):
     """Stop services of one group together."""
 
     group: ServiceGroup
@@ -157,8 +149,7 @@ class StopServices:
         _refuse_empty(self.services)
 
 
-@dataclass(frozen=True, slots=True)
-class StartServices:
+class StartServices(Struct, frozen=True):
     """Start services of one group together and wait until they are healthy."""
 
     group: ServiceGroup
@@ -177,8 +168,7 @@ class StartServices:
         _refuse_empty(self.services)
 
 
-@dataclass(frozen=True, slots=True)
-class AwaitMigration:
+class AwaitMigration(Struct, frozen=True):
     """Wait for a migrate container that an earlier walk left running."""
 
     limit_seconds: float
@@ -190,8 +180,7 @@ class AwaitMigration:
         return f"wait for the migration that is running (at most {self.limit_seconds:g} s)"
 
 
-@dataclass(frozen=True, slots=True)
-class EndSessions:
+class EndSessions(Struct, frozen=True):
     """End migrate containers and whatever else is still connected to Graasp's database."""
 
     cause: str
@@ -202,8 +191,7 @@ class EndSessions:
         return "end what is still connected to the database"
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """Copy Graasp's database inside its server, under the walk's name."""
 
     cause: str
@@ -214,8 +202,7 @@ class Snapshot:
         return "take a snapshot of the database"
 
 
-@dataclass(frozen=True, slots=True)
-class WriteSnapshot:
+class WriteSnapshot(Struct, frozen=True):
     """Write Graasp's database to a file, under the walk's name: where the server has no room for a snapshot."""
 
     cause: str
@@ -226,8 +213,7 @@ class WriteSnapshot:
         return "write the database to a file, and read it back"
 
 
-@dataclass(frozen=True, slots=True)
-class SwapBack:
+class SwapBack(Struct, frozen=True):
     """Put the named snapshot in the database's place; the database as it was is kept under another name."""
 
     snapshot: str
@@ -239,8 +225,7 @@ class SwapBack:
         return f"put the snapshot {self.snapshot} back in the database's place"
 
 
-@dataclass(frozen=True, slots=True)
-class MakeMigration:
+class MakeMigration(Struct, frozen=True):
     """Make the version's migrate container, without starting it."""
 
     version: Version
@@ -252,8 +237,7 @@ class MakeMigration:
         return f"make the container that runs the migrations of {self.version}"
 
 
-@dataclass(frozen=True, slots=True)
-class Migrate:
+class Migrate(Struct, frozen=True):
     """Run the version's migrate container, once, under a time limit; its exit code must be 0.
 
     Meanwhile the containers of these services are made for the version, without being started.
@@ -270,8 +254,7 @@ class Migrate:
         return f"run the migrations of {self.version} (at most {self.limit_seconds:g} s)"
 
 
-@dataclass(frozen=True, slots=True)
-class ProveMigrations:
+class ProveMigrations(Struct, frozen=True):
     """Read the applied migrations from the database: they must be exactly the version's."""
 
     version: Version
@@ -283,8 +266,7 @@ class ProveMigrations:
         return f"prove that the database is migrated to {self.version}"
 
 
-@dataclass(frozen=True, slots=True)
-class SelectVersion:
+class SelectVersion(Struct, frozen=True):
     """Make the version the one that the site's services are started with from here on."""
 
     version: Version
@@ -296,8 +278,7 @@ class SelectVersion:
         return f"select {self.version} for everything started from here on"
 
 
-@dataclass(frozen=True, slots=True)
-class VerifyCore:
+class VerifyCore(Struct, frozen=True):
     """Ask core through nginx, with the bypass, for its version and its database; None accepts any version."""
 
     version: Version | None
@@ -311,8 +292,7 @@ class VerifyCore:
         return f"ask core through the gate whether it is {self.version}"
 
 
-@dataclass(frozen=True, slots=True)
-class OpenGate:
+class OpenGate(Struct, frozen=True):
     """Put the flag in place that lets visitors through."""
 
     cause: str
@@ -323,8 +303,7 @@ class OpenGate:
         return "open the gate"
 
 
-@dataclass(frozen=True, slots=True)
-class RecordDeployment:
+class RecordDeployment(Struct, frozen=True):
     """Write down that the version is deployed, with its digests."""
 
     version: Version

@@ -6,14 +6,14 @@ They are part of the union in steps.py. Decides nothing about when one is needed
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
+
+from msgspec import Struct
 
 from graasp_local.planning.server import DatabaseServer, Upgrade
 
 
-@dataclass(frozen=True, slots=True)
-class CheckUpgrade:
+class CheckUpgrade(Struct, frozen=True):
     """Check everything that can be checked before a second server is started."""
 
     upgrade: Upgrade
@@ -25,8 +25,7 @@ class CheckUpgrade:
         return f"check that Postgres {self.upgrade.target_major} can take over from {self.upgrade.source_major} here"
 
 
-@dataclass(frozen=True, slots=True)
-class PullServer:
+class PullServer(Struct, frozen=True):
     """Have the image of the newer server on this machine, and see that it is of the major it should be."""
 
     upgrade: Upgrade
@@ -38,8 +37,7 @@ class PullServer:
         return f"have the image {self.upgrade.target.image} on this machine"
 
 
-@dataclass(frozen=True, slots=True)
-class StartNewServer:
+class StartNewServer(Struct, frozen=True):
     """Start the newer server on its new, empty volume beside the old one; it must have every extension in use."""
 
     upgrade: Upgrade
@@ -51,8 +49,7 @@ class StartNewServer:
         return f"start Postgres {self.upgrade.target_major} beside it, on the new volume {self.upgrade.target.volume}"
 
 
-@dataclass(frozen=True, slots=True)
-class DumpServer:
+class DumpServer(Struct, frozen=True):
     """Dump all databases and roles of the old server into files of the site, with the tools of the newer one."""
 
     upgrade: Upgrade
@@ -65,8 +62,7 @@ class DumpServer:
         return f"dump all databases and roles with the tools of Postgres {self.upgrade.target_major}"
 
 
-@dataclass(frozen=True, slots=True)
-class RestoreServer:
+class RestoreServer(Struct, frozen=True):
     """Restore them into the newer server, and have it learn its statistics anew."""
 
     upgrade: Upgrade
@@ -79,8 +75,7 @@ class RestoreServer:
         return f"restore them into Postgres {self.upgrade.target_major}"
 
 
-@dataclass(frozen=True, slots=True)
-class ProveCopy:
+class ProveCopy(Struct, frozen=True):
     """Read both servers whole and compare: roles, databases, tables, rows, sequences, owners, privileges."""
 
     upgrade: Upgrade
@@ -93,8 +88,7 @@ class ProveCopy:
         return "prove that both servers hold the same"
 
 
-@dataclass(frozen=True, slots=True)
-class StopNewServer:
+class StopNewServer(Struct, frozen=True):
     """End the container that filled the new volume: two servers must never have one volume."""
 
     upgrade: Upgrade
@@ -106,8 +100,7 @@ class StopNewServer:
         return f"stop Postgres {self.upgrade.target_major} and keep its volume"
 
 
-@dataclass(frozen=True, slots=True)
-class SelectServer:
+class SelectServer(Struct, frozen=True):
     """Make this image and this volume what the database is started from; one atomic write."""
 
     server: DatabaseServer
@@ -120,8 +113,7 @@ class SelectServer:
         return f"select Postgres {self.major} on {self.server.volume} for everything started from here on"
 
 
-@dataclass(frozen=True, slots=True)
-class DiscardNewServer:
+class DiscardNewServer(Struct, frozen=True):
     """Remove the container, the volume and the dump of an attempt; never a volume that is selected."""
 
     upgrade: Upgrade
@@ -133,8 +125,7 @@ class DiscardNewServer:
         return f"remove Postgres {self.upgrade.target_major} and its volume {self.upgrade.target.volume}"
 
 
-@dataclass(frozen=True, slots=True)
-class RecordUpgrade:
+class RecordUpgrade(Struct, frozen=True):
     """Write down that the site is on the newer server, and say what is kept of the old one."""
 
     upgrade: Upgrade

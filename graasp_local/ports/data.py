@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 DUMP_APPLICATION = "graasp-local-dump"
 """The name under which the server knows the sessions of dumps and of what loads them."""
@@ -19,8 +20,7 @@ LOCK_SECONDS = 60
 """How long a dump waits for a table that somebody holds, before it fails and says so."""
 
 
-@dataclass(frozen=True, slots=True)
-class DatabaseView:
+class DatabaseView(Struct, frozen=True):
     """A database as it was at one moment: `snapshot` makes pg_dump see the same, `rows` counts every table."""
 
     snapshot: str

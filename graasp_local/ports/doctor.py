@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class EngineInfo:
+
+class EngineInfo(Struct, frozen=True):
     """What the engine says of itself and its machine; bytes. `free_bytes` is None where its disk is not this one's."""
 
     version: str
@@ -17,8 +17,7 @@ class EngineInfo:
     free_bytes: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Registry:
+class Registry(Struct, frozen=True):
     """How a registry answered to a request for an image as this user would pull it."""
 
     host: str

@@ -5,8 +5,9 @@ Implemented by engine/handover.py, and in memory by tests/unit/fakes.py. Nothing
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
     from graasp_local.version import Version
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(Struct, frozen=True):
     """Bytes: what the services use that a second container is wanted of, and what the engine's machine has left.
 
     `free` is None where the engine is on another machine.

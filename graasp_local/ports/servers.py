@@ -8,9 +8,10 @@ Nothing here does anything.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from msgspec import Struct
 
 from graasp_local.planning.fingerprint import ServerFingerprint
 from graasp_local.planning.server import DatabaseServer
@@ -112,8 +113,7 @@ class ServerContents(Protocol):
     def fingerprint(self) -> ServerFingerprint: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Servers:
+class Servers(Struct, frozen=True):
     """The old server and the new one: their containers, and what is in each."""
 
     containers: ServerContainers

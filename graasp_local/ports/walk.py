@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from graasp_local.observation import SeenServices
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     from graasp_local.version import Version
 
 
-@dataclass(frozen=True, slots=True)
-class ImageFact:
+class ImageFact(Struct, frozen=True):
     """Whether an image can be had: `local` it is on the machine; `platforms` it is published for ("linux/amd64").
 
     `problem` says why it cannot be had, as the end of a sentence; empty if it can.
@@ -34,8 +34,7 @@ class ImageFact:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class EngineFacts:
+class EngineFacts(Struct, frozen=True):
     """What the engine says of itself; `free_bytes` is None where its disk is not this machine's."""
 
     version: str
@@ -133,8 +132,7 @@ class MigrationRun(Protocol):
     def remove(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class CoreAnswer:
+class CoreAnswer(Struct, frozen=True):
     """What core said through the gate: its version without `v`, and whether its database has the tables it needs."""
 
     version: str

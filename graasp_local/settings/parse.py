@@ -6,9 +6,10 @@ Reads nothing itself: `site.py` hands in the text.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from graasp_local.errors import ConfigurationError
 from graasp_local.settings.rules import errors, read
@@ -23,8 +24,7 @@ class Tls(StrEnum):
     ACME = "acme"
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """A checked `.env`: every key in `values`, and the few that graasp-local itself works with by name."""
 
     values: Mapping[str, str]

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import SplitResult, urlsplit
+
+from msgspec import Struct
 
 from graasp_local.settings.bindings import parsed_bindings, plain_bindings
 from graasp_local.settings.strength import weakness
@@ -57,8 +58,7 @@ class Severity(StrEnum):
     WARNING = "warning"
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """Something wrong with a key: `said` goes on from it ("is missing"), `mend` is what to do, as a sentence.
 
     `line` is None for what is not in the file; `key` is empty for a line that holds no key.
@@ -80,8 +80,7 @@ class Problem:
         return self.mend or f"Set {self.key} in {where}."
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """A `.env` taken apart: values by key, the line of each, and what could not even be read."""
 
     values: Mapping[str, str]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from graasp_local.settings.table import ALL, Option, Setting, is_secret
 
@@ -17,8 +18,7 @@ class Source(StrEnum):
     MISSING = "missing"
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(Struct, frozen=True):
     """One setting as it is shown; `value` is None for a secret that was not asked for."""
 
     key: str

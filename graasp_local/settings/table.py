@@ -7,26 +7,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Generated:
+class Generated(Struct, frozen=True):
     """A secret that graasp-local makes by itself; `breaks` says what a new one logs out or breaks, as a sentence."""
 
     breaks: str
 
 
-@dataclass(frozen=True, slots=True)
-class DatabasePassword:
+class DatabasePassword(Struct, frozen=True):
     """The password of a role in Postgres: a new one is set there and in `.env` together."""
 
     role: str
     breaks: str
 
 
-@dataclass(frozen=True, slots=True)
-class FromOutside:
+class FromOutside(Struct, frozen=True):
     """A secret that is agreed with somebody else; `why` says where a new one comes from, as a sentence."""
 
     why: str
@@ -35,8 +33,7 @@ class FromOutside:
 Secret = Generated | DatabasePassword | FromOutside
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """One key of `.env`, written by `init`. `pattern` is what a usable value looks like, `expected` says it in words.
 
     `secret` says what kind of secret the value is; None: it may be shown.
@@ -56,8 +53,7 @@ class Setting:
         return self.default() != self.default()
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(Struct, frozen=True):
     """A key of `.env` that may be left out; `init` writes it as a comment. `default` is the compose files' own."""
 
     key: str

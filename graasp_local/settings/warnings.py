@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from graasp_local.settings.rules import BY_KEY, S3_KEYS, Problem, Reading, Severity, parts_of_url
 from graasp_local.settings.table import OWN_VARIABLES, SETTINGS, FromOutside
@@ -16,8 +17,7 @@ _COMPOSES_OWN = ("COMPOSE_", "DOCKER_")
 """Variables that Compose or the engine's client read for themselves."""
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What a `.env` is used together with: variables that the compose files use, profiles that they define."""
 
     variables: frozenset[str]

@@ -5,8 +5,9 @@ Says the same command as the command line would take, and makes its plan with th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from graasp_local.planning.plan import DeployRequest, Strategy
 from graasp_local.planning.states import InfraState
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     from graasp_local.world import World
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeState:
+class ChangeState(Struct, frozen=True):
     """Bring the site into a state."""
 
     target: InfraState
@@ -42,8 +42,7 @@ class ChangeState:
         return lambda observed: walks.transition_plan(world, observed, self.target)
 
 
-@dataclass(frozen=True, slots=True)
-class DeployVersion:
+class DeployVersion(Struct, frozen=True):
     """Deploy a version; with `end` restricted it stops behind the gate, to be tested with the bypass.
 
     `strategy` is None for the one that the site's settings say.
@@ -79,8 +78,7 @@ class DeployVersion:
         return lambda observed: walks.deployment_plan(world, observed, request)
 
 
-@dataclass(frozen=True, slots=True)
-class ResumeDeployment:
+class ResumeDeployment(Struct, frozen=True):
     """Go on with the deployment that was left unfinished."""
 
     command = "graasp-local resume"
@@ -94,8 +92,7 @@ class ResumeDeployment:
         return lambda observed: recovery.resume_plan(world, observed)
 
 
-@dataclass(frozen=True, slots=True)
-class RollBack:
+class RollBack(Struct, frozen=True):
     """Put the site back to before its last deployment, if that discards nothing."""
 
     command = "graasp-local rollback"
@@ -109,8 +106,7 @@ class RollBack:
         return lambda observed: recovery.rollback_plan(world, observed)
 
 
-@dataclass(frozen=True, slots=True)
-class RollBackAndDiscard:
+class RollBackAndDiscard(Struct, frozen=True):
     """The same, and what was written since is put away with its database: somebody has typed the site's name for it."""
 
     command = "graasp-local rollback --discard-written-since"
@@ -124,8 +120,7 @@ class RollBackAndDiscard:
         return lambda observed: recovery.rollback_plan(world, observed, recovery.WrittenSince.DISCARD)
 
 
-@dataclass(frozen=True, slots=True)
-class RestoreBackup:
+class RestoreBackup(Struct, frozen=True):
     """Bring back everything of a backup, by its name: somebody has typed the site's name for it."""
 
     backup: str

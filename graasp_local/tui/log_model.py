@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from graasp_local.tui.tones import Tone
 
@@ -32,8 +33,7 @@ def printable(text: str) -> str:
     return _TERMINAL_CODES.sub("", text.replace("\t", "    "))
 
 
-@dataclass(frozen=True, slots=True)
-class LogLine:
+class LogLine(Struct, frozen=True):
     """A line, and the service that said it."""
 
     service: str
@@ -73,8 +73,7 @@ class Chunks:
         return [LogLine(self._service, line.decode(errors="replace").rstrip("\r")) for line in complete]
 
 
-@dataclass
-class LogModel:
+class LogModel(Struct):
     """What a log widget shows: `shown` is what passes the filter."""
 
     needle: str = ""

@@ -5,7 +5,7 @@ Decides what a person is told about a site, from what was observed and from its 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from graasp_local.live import Listing, SeenContainer
 from graasp_local.lock import Holder
@@ -30,8 +30,7 @@ from graasp_local.walk_records import JournalContents, WalkRecord, state_left, u
 GROUP_ORDER = (ServiceGroup.DATABASE, ServiceGroup.ADMINISTRATION, ServiceGroup.GRAASP, ServiceGroup.EDGE)
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(Struct, frozen=True):
     """One service as a row: what was observed, and its container if it has one."""
 
     observed: ObservedService
@@ -71,8 +70,7 @@ class Service:
         return "stopped" if self.observed.status is Status.EXITED else self.observed.status.value
 
 
-@dataclass(frozen=True, slots=True)
-class Deployment:
+class Deployment(Struct, frozen=True):
     """The last deployment that went through."""
 
     version: str
@@ -80,8 +78,7 @@ class Deployment:
     downtime_seconds: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class SiteView:
+class SiteView(Struct, frozen=True):
     """A site at one moment."""
 
     project: str

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
     from graasp_local.live import Usage
@@ -12,8 +14,7 @@ if TYPE_CHECKING:
 HISTORY_LENGTH = 24
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """A service's use of the machine: percent of one core, bytes, and the percentages before, oldest first."""
 
     last: Usage

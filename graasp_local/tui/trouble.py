@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class TroubleKind(StrEnum):
@@ -14,8 +15,7 @@ class TroubleKind(StrEnum):
     ENGINE = "engine"
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(Struct, frozen=True):
     """What stands between a person and the dashboard, in sentences."""
 
     kind: TroubleKind

@@ -7,10 +7,12 @@ walk; keeps at most OUTPUT_LINES lines of a step, the newest. Pure.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from graasp_local.planning.states import InfraState
 
@@ -40,8 +42,7 @@ class Progress(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class StepView:
+class StepView(Struct, frozen=True):
     """One step: what the plan said of it, and what has become of it."""
 
     name: str
@@ -54,8 +55,7 @@ class StepView:
     output: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class WalkView:
+class WalkView(Struct, frozen=True):
     """A walk so far. `outcome` is empty while it is under way; times in seconds since 1970."""
 
     walk: str = ""

@@ -9,7 +9,8 @@ it is, the gate stays as it is, and the last event says what is known and what t
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from graasp_local.errors import ExitCode, GraaspLocalError, Interrupted, NeedsYou, Refused
 from graasp_local.events import (
@@ -40,8 +41,7 @@ _SETTLE_POLL_SECONDS = 0.1
 _REFUSING_CODES = frozenset({ExitCode.USAGE, ExitCode.ENGINE_UNREACHABLE, ExitCode.LOCKED, ExitCode.INTERRUPTED})
 
 
-@dataclass(frozen=True, slots=True)
-class Circumstances:
+class Circumstances(Struct, frozen=True):
     """What a walk works with besides its plan."""
 
     perform: Perform
@@ -81,8 +81,7 @@ def execute(started: WalkStarted, before: ObservedState, circumstances: Circumst
     yield WalkEnded(started.walk, outcome, state, version, downtime, seconds, tuple(loop.ended), code, problem)
 
 
-@dataclass
-class _Loop:
+class _Loop(Struct):
     """Does one step after the other, and keeps the clock of downtime."""
 
     circumstances: Circumstances

@@ -7,9 +7,11 @@ unless that is asked for.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from graasp_local.errors import NeedsYou, Refused
 from graasp_local.perform.having_images import use_recorded_images
@@ -37,8 +39,7 @@ class WrittenSince(StrEnum):
     DISCARD = "discard"
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
+class Loss(Struct, frozen=True):
     """What a way back would discard: everything written `since`, among it at least `rows` new rows.
 
     `rows` is None where they could not be counted in a short time. `seconds` is how long ago that was.

@@ -6,8 +6,10 @@ number. Refuses what could not be run afterwards.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from graasp_local.backup.manifest import Manifest
 from graasp_local.backup.store import BackupStore, StoredBackup, is_path
@@ -28,8 +30,7 @@ from graasp_local.walking.walks import refuse_unfinished_upgrade
 from graasp_local.world import World
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """As typed: a backup's name or path, the parts to bring back (none: all of them), and where the walk ends."""
 
     named: str

@@ -6,7 +6,7 @@ visitors stay served; where it is only wished for, the walk behind the closed ga
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from graasp_local.errors import Refused
 from graasp_local.planning.migrations import Forecast, NotKnownYet, Pending

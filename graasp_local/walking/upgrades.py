@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from graasp_local.errors import Refused
 from graasp_local.lock import held_lock
@@ -23,8 +25,7 @@ from graasp_local.wording import listed
 from graasp_local.world import World
 
 
-@dataclass(frozen=True, slots=True)
-class WantedUpgrade:
+class WantedUpgrade(Struct, frozen=True):
     """What a person asked for: a major (None: that of the image), an image (None: DB_IMAGE, or one like the old)."""
 
     major: int | None

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from graasp_local.errors import GraaspLocalError, NeedsYou, Refused
 from graasp_local.events import Event, Probed, WalkEnded, WalkStarted
@@ -58,8 +60,7 @@ class OnFailure(StrEnum):
     HOLD = "hold"
 
 
-@dataclass(frozen=True, slots=True)
-class Walk:
+class Walk(Struct, frozen=True):
     """What is to be walked: how it is planned, what was typed, what its journal file is called after."""
 
     planner: Planner

@@ -6,8 +6,10 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from graasp_local.errors import ConfigurationError, EngineUnreachable, Refused
 from graasp_local.init_site import init_site

@@ -423,7 +423,7 @@ def test_the_filter_narrows_the_log_and_pause_holds_it(access: FakeAccess) -> No
 
 
 def test_each_of_two_hundred_containers_can_be_selected(tmp_path: Path) -> None:
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     site = FakeSite().put_into(InfraState.RUNNING)
     for number in range(200):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from graasp_local.planning.rolling_steps import Side
 from graasp_local.planning.states import Health, ObservedService, ServiceGroup, Status

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from graasp_local.planning.fingerprint import DatabaseFingerprint, ServerFingerprint, described, differences, in_short
 
@@ -13,7 +12,7 @@ SERVER = ServerFingerprint({"graasp": "login"}, {"graasp": GRAASP})
 
 
 def with_graasp(**changed: object) -> ServerFingerprint:
-    return replace(SERVER, databases={"graasp": replace(GRAASP, **changed)})  # type: ignore[arg-type]
+    return replace(SERVER, databases={"graasp": replace(GRAASP, **changed)})
 
 
 def test_a_copy_is_one() -> None:

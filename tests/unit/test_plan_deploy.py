@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from graasp_local.planning.migrations import NotKnownYet, Pending
 from graasp_local.planning.plan import Backup, DeployRequest, plan_deploy, plan_rollback, render

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from graasp_local.planning.migrations import Forecast, NotKnownYet, Pending
 from graasp_local.planning.plan import DeployRequest, Plan, plan_deploy, plan_rollback, plan_transition

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from graasp_local.planning.migrations import Forecast, NotKnownYet, Pending
 from graasp_local.planning.plan import Backup, DeployRequest, plan_deploy, plan_transition, render

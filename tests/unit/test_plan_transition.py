@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from graasp_local.planning.plan import plan_transition, render
 from graasp_local.planning.states import Gate, Health, InfraState, ObservedState, Status

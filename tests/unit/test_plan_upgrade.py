@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from graasp_local.planning.estimate import BYTES_PER_SECOND, REFERENCE_SECONDS, estimate_downtime
 from graasp_local.planning.plan import render

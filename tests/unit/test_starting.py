@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from graasp_local.errors import ConfigurationError, NeedsYou
 from graasp_local.perform.starting import OPTIONAL_LIMIT_SECONDS, make_missing_databases, wait_until_on

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from graasp_local.errors import ExitCode, NeedsYou, Refused
 from graasp_local.events import Event, Outcome, StepOutput, WalkEnded

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from graasp_local.planning.states import InfraState
 from graasp_local.tui.drawing.site import MEANING
@@ -20,16 +21,14 @@ if TYPE_CHECKING:
     from graasp_local.walk_records import WalkRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """A line of a list, and the key by which it is chosen."""
 
     key: str
     line: Line
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(Struct, frozen=True):
     """Rows below a heading; an empty heading takes no line."""
 
     heading: Line
