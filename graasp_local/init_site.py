@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from graasp_local import site_files
 from graasp_local.errors import ConfigurationError
 from graasp_local.files import write_atomically
 from graasp_local.settings import ALL, OPTIONS, SETTINGS, Option, Setting, parse_settings
@@ -118,7 +119,7 @@ def init_site(directory: Path, chosen: Mapping[str, str], demo: bool) -> Site:
         for made in (site.own_directory, site.journal_directory):
             if not made.exists():
                 undo.callback(shutil.rmtree, made, ignore_errors=True)
-        site.prepare()
+        site_files.prepare(site)
         undo.pop_all()
     return site
 

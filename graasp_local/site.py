@@ -1,6 +1,6 @@
 """A site: one installation of Graasp in one directory.
 
-Knows where everything of a site lies, reads its settings, and writes the small files that hold the selected version.
+Knows where everything of a site lies, and reads its settings and what is selected; site_files.py writes.
 Refuses to guess: a directory without `.env` is no site.
 """
 
@@ -14,28 +14,21 @@ from functools import cached_property
 from pathlib import Path
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from graasp_local.errors import ConfigurationError
-from graasp_local.files import write_atomically
 from graasp_local.planning.server import DatabaseServer, first_volume
 from graasp_local.planning.states import ServiceGroup
-from graasp_local.secret_files import write_secret_files
 from graasp_local.selection import (
     IMAGE_KEY,
-    VERSION_KEY,
     VOLUME_KEY,
-    Release,
     Selection,
     read_selection,
-    selection_lines,
 )
 from graasp_local.service_cache import services_of
 from graasp_local.settings import Settings, Tls, parse_settings
 from graasp_local.settings.table import SETTLED, UMAMIS_OWN
 from graasp_local.stack import (
     ServiceDefinition,
-    copy_stack,
     filled_in,
     stack_digest,
     stack_directory,
@@ -101,11 +94,6 @@ class Site(Struct, frozen=True, dict=True):
     def version_file(self) -> Path:
         """The env file that names the selected version and database server; read by Compose after `.env`."""
         return self.own_directory / "version.env"
-
-    @property
-    def candidate_file(self) -> Path:
-        """The same for the version, or the database server, that a walk is about to select."""
-        return self.own_directory / "candidate.env"
 
     @property
     def deployments_file(self) -> Path:
@@ -241,71 +229,15 @@ class Site(Struct, frozen=True, dict=True):
     def database_server(self) -> DatabaseServer:
         """The image and the volume that the database is started with."""
         selection = self.selection
-        selected = selection.image_beside(self._db_image)
+        selected = selection.image_beside(self.db_image)
         values = {**self.settings.values, IMAGE_KEY: selected, VOLUME_KEY: selection.volume}
         image = filled_in(self.database_service.image, values)
         return DatabaseServer(image, selection.volume or first_volume(self.settings.project))
 
-    def prepare(self) -> None:
-        """Bring what graasp-local keeps in the site up to date: the copy of the stack, the selection."""
-        self.own_directory.mkdir(mode=0o700, exist_ok=True)
-        self.journal_directory.mkdir(mode=0o700, exist_ok=True)
-        copy_stack(self.stack_copy)
-        write_secret_files(self.secrets_directory, self.settings.values)
-        self._prepare_tls()
-        selection = self.selection
-        if selection.version is None and VERSION_KEY in _text_of(self.version_file):
-            raise ConfigurationError(
-                f"{self.version_file} names no version that can be read.",
-                "Nothing was touched.",
-                f"Write the deployed version into it, as {VERSION_KEY}=X; {self.deployments_file} has it.",
-            )
-        self._write(self.version_file, selection)
-
-    def _prepare_tls(self) -> None:
-        """What nginx is mounted while TLS is on. Raises ConfigurationError where the settings name no usable files."""
-        if self.settings.tls is Tls.OFF:
-            return
-        from graasp_local.certificates import have_certificate
-
-        # nginx's workers are another user, and read what an authority asks for.
-        self.challenge_directory.mkdir(mode=0o755, exist_ok=True)
-        have_certificate(self.settings, self.certificate_file)
-
-    def write_candidate(self, candidate: Version | Release | DatabaseServer) -> Path:
-        """Write the env file that Compose is given for work on what is not selected yet."""
-        self._write(self.candidate_file, self._with(candidate))
-        return self.candidate_file
-
-    def select(self, chosen: Version | Release | DatabaseServer) -> None:
-        """Make this version, with these images if it has any, or this database server the one that is started."""
-        self._write(self.version_file, self._with(chosen))
-
-    def _with(self, chosen: Version | Release | DatabaseServer) -> Selection:
-        match chosen:
-            case Version():
-                return replace(self.selection, version=chosen, images=())
-            case Release(version=version, images=images):
-                return replace(self.selection, version=version, images=images)
-            case DatabaseServer(image=image, volume=volume):
-                return replace(self.selection, image=image, volume=volume, instead_of=self._db_image)
-
     @property
-    def _db_image(self) -> str:
+    def db_image(self) -> str:
         """The `DB_IMAGE` that `.env` has now; empty where it has none."""
         return self.settings.values.get("DB_IMAGE", "")
-
-    def _write(self, file: Path, selection: Selection) -> None:
-        lines = ["# Written by graasp-local. `deploy` changes the version, `upgrade-database` the database server."]
-        lines.append(f"GRAASP_STACK={self.stack_copy}")
-        lines.append(f"GRAASP_SETTINGS={self.settings_digest}")
-        lines.append(f"GRAASP_UMAMI_SETTINGS={self.umami_digest}")
-        lines.append(f"GRAASP_SECRETS={self.secrets_directory}")
-        lines.append(f"GRAASP_PROFILES={','.join(self.profiles)}")
-        lines += selection_lines(selection, self._db_image)
-        text = "\n".join(lines) + "\n"
-        if not file.exists() or file.read_text() != text:
-            write_atomically(file, text, mode=0o600)
 
 
 def _text_of(file: Path) -> str:

@@ -132,12 +132,13 @@ def settings(context: Context, name: str, passphrase_file: Path | None) -> None:
 
 
 def _take(world: World, passphrase: str | None, lock_wait: float, *, silent: bool) -> StoredBackup:
+    from graasp_local import site_files
     from graasp_local.backup.keep import let_old_ones_go
     from graasp_local.backup.take import Everything, take_backup
     from graasp_local.cli.reports import followed
     from graasp_local.lock import Patience, held_lock
 
-    world.site.prepare()
+    site_files.prepare(world.site)
     patience = Patience(lock_wait, world.clock, world.interruption)
     with held_lock(world.site.lock_file, "graasp-local backup", patience):
         backup = followed(take_backup(world, Everything(passphrase)), world.clock, silent=silent)
@@ -148,6 +149,7 @@ def _take(world: World, passphrase: str | None, lock_wait: float, *, silent: boo
 
 
 def _verify(world: World, name: str, trial_restore: bool, lock_wait: float, silent: bool) -> StoredBackup:
+    from graasp_local import site_files
     from graasp_local.backup import check
     from graasp_local.backup.store import BackupStore
     from graasp_local.backup.take import require_database
@@ -155,7 +157,7 @@ def _verify(world: World, name: str, trial_restore: bool, lock_wait: float, sile
     from graasp_local.lock import Patience, held_lock
 
     backup = BackupStore.of(world.site).find(name)
-    world.site.prepare()
+    site_files.prepare(world.site)
     followed(check.check_backup(world, backup, backup.manifest.parts), world.clock, silent=silent)
     if trial_restore:
         require_database(world)

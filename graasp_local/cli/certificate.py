@@ -49,6 +49,7 @@ def renew(context: Context, *, at_once: bool, json_object: bool) -> None:
     With TLS=files the files are read anew. No request is dropped: nginx finishes with the old one what it has begun.
     `doctor` warns when no run without a terminal was made for days.
     """
+    from graasp_local import site_files
     from graasp_local.engine.edge_reload import EdgeReload
     from graasp_local.engine.http_edge import HttpEdge
     from graasp_local.lock import held_lock
@@ -57,7 +58,7 @@ def renew(context: Context, *, at_once: bool, json_object: bool) -> None:
     from graasp_local.renewing import renew as renewed
 
     site = context.site
-    site.prepare()
+    site_files.prepare(site)
     nginx = EdgeReload(context.engine(), HttpEdge(site.settings))
     started_by = StartedBy.PERSON if sys.stdin.isatty() else StartedBy.TIMER
     with (

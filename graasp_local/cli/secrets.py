@@ -180,13 +180,13 @@ def _agree(*, yes: bool, may_ask: bool) -> None:
 
 
 def _rotate(context: Context, rotation: Rotation, names: Sequence[str]) -> Path:
-    from graasp_local import rotating
+    from graasp_local import rotating, site_files
     from graasp_local.cli.mending import roles_of
     from graasp_local.lock import held_lock
     from graasp_local.world import SystemClock
 
     site = context.site
-    site.prepare()
+    site_files.prepare(site)
     with held_lock(site.lock_file, f"graasp-local secrets rotate {shlex.join(names)}".strip()):
         try:
             return rotating.rotate(site, rotation, roles_of(context), SystemClock())

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from graasp_local import site_files
 from graasp_local.engine import leftovers
 from graasp_local.errors import EngineUnreachable, GraaspLocalError, NeedsYou
 from graasp_local.planning.server import DatabaseServer
@@ -115,12 +116,12 @@ class Compose:
         config: dict[str, Any] = self._run(lambda compose: compose.config(return_json=True), candidate)
         return config
 
-    def _env_files(self, candidate: Candidate) -> list[Path]:
+    def _env_files(self, candidate: Candidate | Release) -> list[Path]:
         if candidate is None:
             return [self._site.env_file, self._site.version_file]
         if isinstance(candidate, Version):
-            return [self._site.env_file, self._site.write_candidate(self._releases.get(candidate, candidate))]
-        return [self._site.env_file, self._site.write_candidate(candidate)]
+            candidate = self._releases.get(candidate, candidate)
+        return [self._site.env_file, site_files.candidate_file(self._site, candidate)]
 
     def _profiles(self, candidate: Candidate) -> list[str]:
         # --profile on the command line replaces COMPOSE_PROFILES, so both are given. The profile of the migration is

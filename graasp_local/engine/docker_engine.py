@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from graasp_local import site_files
 from graasp_local.engine import connections, gate_flag, images
 from graasp_local.engine.addresses import engine_host, is_on_this_machine
 from graasp_local.engine.client import connect, engine_errors, engine_refusals
@@ -78,12 +79,12 @@ class DockerEngine:
 
     def start(self, services: Sequence[str]) -> None:
         """Create, recreate or start these services; does not wait for their health."""
-        self._site.prepare()
+        site_files.prepare(self._site)
         self.compose.up(services)
 
     def make(self, services: Sequence[str], version: Version) -> None:
         """Create or recreate the containers of these services for a version, without starting them."""
-        self._site.prepare()
+        site_files.prepare(self._site)
         self.compose.create(services, version)
 
     def start_made(self, services: Sequence[str]) -> None:
@@ -115,7 +116,7 @@ class DockerEngine:
         edge = tuple(service.name for service in self._site.services if service.group is ServiceGroup.EDGE)
         found = self._containers_of(edge)
         if not found:
-            self._site.prepare()
+            site_files.prepare(self._site)
             self.compose.create(edge)
             found = self._containers_of(edge)
         with engine_errors():
@@ -163,7 +164,7 @@ class DockerEngine:
     def images_of(self, version: Version) -> Mapping[str, str]:
         """The image of every service for a version, as Compose resolves it."""
         if version not in self._images:
-            self._site.prepare()
+            site_files.prepare(self._site)
             try:
                 services = self.compose.config(version)["services"]
             except NeedsYou as error:
@@ -189,7 +190,7 @@ class DockerEngine:
             return images.has_image(self.client, reference)
 
     def absent_images(self, services: Sequence[str]) -> Mapping[str, str]:
-        self._site.prepare()
+        site_files.prepare(self._site)
         defined = self.compose.config(None)["services"]
         found = {name: str(defined[name]["image"]) for name in services if "image" in defined.get(name, {})}
         return {name: image for name, image in found.items() if not self.has_image(image)}
@@ -238,7 +239,7 @@ class DockerEngine:
         """Make the migrate container of this version, without starting it; what earlier ones left is taken away."""
         for container in self._migrations_in(("created", "exited", "dead")):
             DockerMigrationRun(self.client, container["Id"]).remove()
-        self._site.prepare()
+        site_files.prepare(self._site)
         self.compose.create(("migrate",), version)
 
     def remove_made_migrations(self) -> None:

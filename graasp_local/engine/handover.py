@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from graasp_local import site_files
 from graasp_local.engine import connections, gate_flag
 from graasp_local.engine.addresses import is_on_this_machine
 from graasp_local.engine.client import engine_errors, engine_refusals
@@ -71,7 +72,7 @@ class DockerHandovers:
                 there.add(labels[SERVICE_LABEL])
             else:
                 self._remove(container)
-        self._site.prepare()
+        site_files.prepare(self._site)
         for service in services:
             if service not in there:
                 name = f"{self._site.settings.project}-{service}-handover"

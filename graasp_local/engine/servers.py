@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from graasp_local import site_files
 from graasp_local.engine import images
 from graasp_local.engine.addresses import engine_host
 from graasp_local.engine.client import engine_errors
@@ -79,7 +80,7 @@ class DockerServers:
             return images.image_fact(self._engine.client, self._service, image)
 
     def layout_problems(self, target: DatabaseServer) -> tuple[str, ...]:
-        self._site.prepare()
+        site_files.prepare(self._site)
         return layout_problems(self._engine.compose.config(target), self._service, target)
 
     def volumes(self) -> Mapping[str, int | None]:
@@ -105,7 +106,7 @@ class DockerServers:
 
     def start_new(self, server: DatabaseServer) -> None:
         self.discard_new(server)
-        self._site.prepare()
+        site_files.prepare(self._site)
         labels = {NEW_SERVER_LABEL: server.volume}
         self._engine.compose.run_detached(self._service, server, labels, publish=[("127.0.0.1:", 5432)])
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import Any
 
+from graasp_local import site_files
 from graasp_local.engine import leftovers, volume_files
 from graasp_local.engine.client import engine_errors
 from graasp_local.engine.docker_engine import DockerEngine
@@ -165,7 +166,7 @@ class DockerTransfers:
     @cached_property
     def _config(self) -> dict[str, Any]:
         # The version plays no part in what is looked at here, but Compose wants one.
-        self._site.prepare()
+        site_files.prepare(self._site)
         return self._engine.compose.config(self._site.selected_version or Version(0, 0, 0))
 
     @cached_property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from graasp_local import site_files
 from graasp_local.backup.keep import let_old_ones_go
 from graasp_local.deployments import record_deployment
 from graasp_local.errors import Interrupted, NeedsYou
@@ -140,7 +141,7 @@ class Performer:
             case ProveMigrations(version=version):
                 self._prove_migrations(version)
             case SelectVersion(version=version):
-                world.site.select(Release(version, as_images(world.engine.pins(version))))
+                site_files.select(world.site, Release(version, as_images(world.engine.pins(version))))
             case VerifyCore(version=expected):
                 prove(
                     world,

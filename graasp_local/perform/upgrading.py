@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
+from graasp_local import site_files
 from graasp_local.errors import Interrupted, NeedsYou, Refused
 from graasp_local.perform.preflight import FREE_BYTES_FOR_WORK, FREE_BYTES_PER_IMAGE, surroundings_problems
 from graasp_local.planning.fingerprint import described, differences, in_short
@@ -66,7 +67,7 @@ def perform_upgrade(world: World, step: UpgradeStep) -> Iterator[str]:
                 raise NeedsYou(
                     "The newer server still runs beside the old one: two servers must never have one volume."
                 )
-            world.site.select(server)
+            site_files.select(world.site, server)
         case DiscardNewServer(upgrade=upgrade):
             yield from _discard(world, upgrade)
         case RecordUpgrade(upgrade=upgrade):

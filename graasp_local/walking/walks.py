@@ -13,6 +13,7 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
+from graasp_local import site_files
 from graasp_local.errors import GraaspLocalError, NeedsYou, Refused
 from graasp_local.events import Event, Probed, WalkEnded, WalkStarted
 from graasp_local.journal import Journal
@@ -135,7 +136,7 @@ def downtime_estimate(world: World, plan: Plan) -> Estimate | None:
 
 def run(world: World, walk: Walk) -> Iterator[Event]:
     """Plan and carry out under the site's lock, writing the journal. Raises Locked if another walk is under way."""
-    world.site.prepare()
+    site_files.prepare(world.site)
     patience = Patience(walk.lock_wait, world.clock, world.interruption)
     with held_lock(world.site.lock_file, walk.command, patience):
         if _last_walk_was_killed(world):

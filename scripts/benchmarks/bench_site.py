@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from graasp_local import site_files
 from graasp_local.engine.compose import Compose
 from graasp_local.engine.docker_engine import engine_for
 from graasp_local.engine.http_edge import HttpEdge
@@ -67,7 +68,7 @@ class BenchSite:
 
     def put_back(self) -> None:
         """Be the site from before the migration again, open, with version BEFORE."""
-        self.site.select(BEFORE)
+        site_files.select(self.site, BEFORE)
         self.compose("up", "--detach", "--wait", "db", "nginx", "umami")
         self.compose("stop", *SERVICES)
         old = self.sql("SELECT datname FROM pg_database WHERE datname ~ '^(graasp_|bench_snapshot)'").split()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from graasp_local import site_files
 from graasp_local.errors import ConfigurationError, EngineUnreachable, Refused
 from graasp_local.init_site import init_site
 from graasp_local.live import AvailableVersion, AvailableVersions, Listing, SeenContainer, Usage
@@ -460,6 +461,6 @@ class FakeAccess:
         host = "graasp.school.example"
         chosen = {"COMPOSE_PROJECT_NAME": "school", "PUBLIC_URL": f"https://{host}", "COOKIE_DOMAIN": host}
         site = init_site(self.directory, chosen, demo=False)
-        site.prepare()
-        site.select(Version.parse(self.fake.selected))
+        site_files.prepare(site)
+        site_files.select(site, Version.parse(self.fake.selected))
         return site

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from graasp_local import site_files
 from graasp_local.errors import EngineUnreachable, NeedsYou
 from graasp_local.init_site import init_site
 from graasp_local.observation import SeenServices
@@ -390,4 +391,4 @@ class FakeWorld:
         self.state.observed = replace(observed, gate=Gate.UNKNOWN)
         self.state.flag = observed.gate if observed.gate is not Gate.UNKNOWN else Gate.CLOSED
         self.state.applied[:] = [AppliedMigration(m.when, m.sha256) for m in migrations_of(applied)]
-        self.world.site.select(Version.parse(applied))
+        site_files.select(self.world.site, Version.parse(applied))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from graasp_local import site_files
 from graasp_local.deployments import last_deployment_of, record_deployment
 from graasp_local.engine.pulling import progress
 from graasp_local.engine.refusals import why_not_had
@@ -77,7 +78,7 @@ def test_a_record_without_image_ids_is_read(tmp_path: Path) -> None:
 @pytest.fixture
 def fake(tmp_path: Path) -> FakeWorld:
     fake = FakeWorld(tmp_path / "site")
-    fake.world.site.prepare()
+    site_files.prepare(fake.world.site)
     return fake
 
 

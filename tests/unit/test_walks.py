@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import pytest
 from msgspec.structs import replace
 
+from graasp_local import site_files
 from graasp_local.errors import EngineUnreachable, ExitCode, Locked, NeedsYou, Refused
 from graasp_local.events import Event, Outcome, RollbackStarted, StepOutput, WalkEnded, WalkStarted
 from graasp_local.lock import held_lock
@@ -223,7 +224,7 @@ def test_a_defect_ends_the_walk_like_any_failure(running: FakeWorld) -> None:
 def test_an_engine_that_goes_away_while_the_site_is_open_is_a_refusal(running: FakeWorld) -> None:
     running.engine.failing["pull"] = EngineUnreachable("No Docker engine answers.")
     running.engine.missing_images = {"none": ""}
-    running.world.site.select(Version(1, 0, 0))
+    site_files.select(running.world.site, Version(1, 0, 0))
     ended = deploy(running)
     assert (ended.outcome, ended.exit_code) == (Outcome.REFUSED, ExitCode.ENGINE_UNREACHABLE)
     assert running.state.gate() is Gate.OPEN

@@ -1,0 +1,118 @@
+"""What graasp-local writes into a site for Compose: the copy of the stack, secrets as files, what is selected.
+
+Who only looks (a plan, the terminal UI) writes these too, beside a walk that is under way and must not notice it. So a
+selection is never written over by one that was read before it, and each candidate has a file of its own.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from graasp_local.errors import ConfigurationError
+from graasp_local.files import write_atomically
+from graasp_local.planning.server import DatabaseServer
+from graasp_local.secret_files import write_secret_files
+from graasp_local.selection import VERSION_KEY, Release, Selection, selection_lines
+from graasp_local.settings import Tls
+from graasp_local.site import Site
+from graasp_local.stack import copy_stack
+from graasp_local.version import Version
+
+_CANDIDATES_KEPT_SECONDS = 24 * 3600
+"""Longer than any command of Compose reads the file that it was given."""
+
+
+def prepare(site: Site) -> None:
+    """Bring what graasp-local keeps in the site up to date. Raises ConfigurationError where it cannot be trusted."""
+    site.own_directory.mkdir(mode=0o700, exist_ok=True)
+    site.journal_directory.mkdir(mode=0o700, exist_ok=True)
+    copy_stack(site.stack_copy)
+    write_secret_files(site.secrets_directory, site.settings.values)
+    _prepare_tls(site)
+    with _selecting(site):
+        selection = site.selection
+        if selection.version is None and site.version_file.exists() and VERSION_KEY in site.version_file.read_text():
+            raise ConfigurationError(
+                f"{site.version_file} names no version that can be read.",
+                "Nothing was touched.",
+                f"Write the deployed version into it, as {VERSION_KEY}=X; {site.deployments_file} has it.",
+            )
+        _write(site.version_file, _text(site, selection))
+
+
+def select(site: Site, chosen: Version | Release | DatabaseServer) -> None:
+    """Make this version, with these images if it has any, or this database server the one that is started."""
+    with _selecting(site):
+        _write(site.version_file, _text(site, _with(site, chosen)))
+
+
+def candidate_file(site: Site, candidate: Version | Release | DatabaseServer) -> Path:
+    """The env file that Compose is given for work on what is not selected yet; written if it is not there."""
+    text = _text(site, _with(site, candidate))
+    file = site.own_directory / f"candidate-{hashlib.sha256(text.encode()).hexdigest()[:12]}.env"
+    if not file.exists():
+        _remove_old_candidates(site)
+    _write(file, text)
+    return file
+
+
+@contextmanager
+def _selecting(site: Site) -> Iterator[None]:
+    """Nobody else changes what is selected between reading and writing it. Held for a moment, so it is waited for."""
+    descriptor = os.open(site.own_directory / "selection.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _prepare_tls(site: Site) -> None:
+    """What nginx is mounted while TLS is on. Raises ConfigurationError where the settings name no usable files."""
+    if site.settings.tls is Tls.OFF:
+        return
+    from graasp_local.certificates import have_certificate
+
+    # nginx's workers are another user, and read what an authority asks for.
+    site.challenge_directory.mkdir(mode=0o755, exist_ok=True)
+    have_certificate(site.settings, site.certificate_file)
+
+
+def _with(site: Site, chosen: Version | Release | DatabaseServer) -> Selection:
+    match chosen:
+        case Version():
+            return replace(site.selection, version=chosen, images=())
+        case Release(version=version, images=images):
+            return replace(site.selection, version=version, images=images)
+        case DatabaseServer(image=image, volume=volume):
+            return replace(site.selection, image=image, volume=volume, instead_of=site.db_image)
+
+
+def _text(site: Site, selection: Selection) -> str:
+    lines = ["# Written by graasp-local. `deploy` changes the version, `upgrade-database` the database server."]
+    lines.append(f"GRAASP_STACK={site.stack_copy}")
+    lines.append(f"GRAASP_SETTINGS={site.settings_digest}")
+    lines.append(f"GRAASP_UMAMI_SETTINGS={site.umami_digest}")
+    lines.append(f"GRAASP_SECRETS={site.secrets_directory}")
+    lines.append(f"GRAASP_PROFILES={','.join(site.profiles)}")
+    lines += selection_lines(selection, site.db_image)
+    return "\n".join(lines) + "\n"
+
+
+def _write(file: Path, text: str) -> None:
+    if not file.exists() or file.read_text() != text:
+        write_atomically(file, text, mode=0o600)
+
+
+def _remove_old_candidates(site: Site) -> None:
+    for old in site.own_directory.glob("candidate*.env"):
+        if old.stat().st_mtime < time.time() - _CANDIDATES_KEPT_SECONDS:
+            old.unlink(missing_ok=True)

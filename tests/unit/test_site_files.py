@@ -1,0 +1,56 @@
+"""What is written into a site beside a walk that is under way must not change what that walk works with."""
+
+import fcntl
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from graasp_local import site_files
+from graasp_local.init_site import init_site
+from graasp_local.planning.server import DatabaseServer
+from graasp_local.selection import Release
+from graasp_local.site import Site
+from graasp_local.version import Version
+
+DAY = 24 * 3600
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return init_site(tmp_path / "graasp", {}, demo=False)
+
+
+def test_a_candidate_stays_what_it_is_while_others_are_looked_at(site: Site) -> None:
+    version = Version(1, 1, 0)
+    pinned = Release(version, (("CORE_IMAGE", "sha256:1"),))
+    others = (Version(2, 0, 0), pinned, DatabaseServer("postgres:17.7", "other"))
+    file = site_files.candidate_file(site, version)
+    before = file.read_text()
+    files = {site_files.candidate_file(Site(site.directory), other) for other in others}
+    assert (file.read_text(), len(files | {file})) == (before, 4)
+    assert site_files.candidate_file(Site(site.directory), version) == file
+
+
+def test_candidates_are_kept_for_a_day(site: Site) -> None:
+    old, young = (site_files.candidate_file(site, Version(1, minor, 0)) for minor in (0, 1))
+    written = old.stat().st_mtime - DAY - 60
+    os.utime(old, (written, written))
+    site_files.candidate_file(site, Version(1, 2, 0))
+    assert (old.exists(), young.exists()) == (False, True)
+
+
+def test_a_look_does_not_write_back_what_was_selected_before_a_walk_selected_anew(site: Site) -> None:
+    site_files.select(site, Version(1, 0, 0))
+    other = init_site(site.directory.parent / "other", {}, demo=False)
+    site_files.select(other, Version(1, 1, 0))
+    look = threading.Thread(target=site_files.prepare, args=(Site(site.directory),))
+    with (site.own_directory / "selection.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        look.start()
+        look.join(0.2)
+        assert look.is_alive()  # it has not read yet
+        site.version_file.write_text(other.version_file.read_text())
+    look.join(10)
+    assert site.selected_version == Version(1, 1, 0)
