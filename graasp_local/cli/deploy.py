@@ -71,6 +71,7 @@ def command(
     from graasp_local.planning.states import InfraState
     from graasp_local.version import Version
     from graasp_local.walking import walks
+    from graasp_local.world import World
 
     with refusals_as_json(wanted=json_lines):
         version = Version.parse(version_text)
@@ -89,6 +90,11 @@ def command(
         backup=Backup.LEFT_OUT if no_backup else Backup.TAKEN,
         strategy=wanted,
     )
+
+    def planner(world: World) -> walks.Planner:
+        world.engine.expect(version)
+        return lambda observed: walks.deployment_plan(world, observed, request)
+
     given = {"--no-backup": no_backup, "--hold": hold, "--probe": probe}
     words = "".join(f" {option}" for option, is_given in given.items() if is_given)
     words += f" --strategy {strategy}" if strategy else ""
@@ -97,6 +103,6 @@ def command(
         f"deploy-{version}",
         f"graasp-local deploy --version {version}{words}",
         How(dry_run=dry_run, as_json=json_lines, ask=not yes and not json_lines, lock_wait=lock_wait, probe=probe),
-        lambda world: lambda observed: walks.deployment_plan(world, observed, request),
+        planner,
         on_failure,
     )

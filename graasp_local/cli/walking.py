@@ -98,6 +98,7 @@ def _load_meanwhile() -> None:
     """Load what every walk needs while the first looks wait for the engine."""
     # What is missing or broken is told where it is needed.
     with suppress(Exception):
+        # In the order in which they are wanted.
         import_module("docker")
         import_module("psycopg")
         import_module("python_on_whales")

@@ -6,6 +6,7 @@ which to Compose can mean all of them.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -113,7 +114,17 @@ class Compose:
 
     def config(self, candidate: Candidate) -> dict[str, Any]:
         """The compose files as Compose understands them, every variable filled in: it holds secrets."""
-        config: dict[str, Any] = self._run(lambda compose: compose.config(return_json=True), candidate)
+        self._see_to_environment()
+        # Without python-on-whales: a plan asks this first of all, and importing that takes longer than the answer.
+        words = [*_client_call(), "compose", *self.arguments(candidate), "config", "--format", "json"]
+        try:
+            answer = subprocess.run(words, capture_output=True, text=True)
+        except FileNotFoundError:
+            compose_version()  # says what is missing
+            raise
+        if answer.returncode:
+            raise compose_failed(answer.stderr)
+        config: dict[str, Any] = json.loads(answer.stdout)
         return config
 
     def _env_files(self, candidate: Candidate | Release) -> list[Path]:
@@ -146,8 +157,7 @@ class Compose:
         from python_on_whales.client_config import ClientNotFoundError
         from python_on_whales.exceptions import DockerException
 
-        forget_shell_overrides(self._site)
-        os.environ[leftovers.MARK] = str(self._site.directory)
+        self._see_to_environment()
         try:
             return verb(self._client(candidate).compose)
         except ClientNotFoundError:
@@ -155,6 +165,10 @@ class Compose:
             raise
         except DockerException as error:
             raise compose_failed(error.stderr or str(error)) from error
+
+    def _see_to_environment(self) -> None:
+        forget_shell_overrides(self._site)
+        os.environ[leftovers.MARK] = str(self._site.directory)
 
     def _say(self, *words: str, candidate: Candidate = None) -> None:
         site = self._site.directory

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
+from threading import RLock, Thread
 from typing import TYPE_CHECKING, Any
 
 from graasp_local import site_files
@@ -21,6 +23,7 @@ from graasp_local.engine.migration_run import DockerMigrationRun
 from graasp_local.engine.observe import DIRECTORY_LABEL, ONE_OFF_LABEL, SERVICE_LABEL, seen
 from graasp_local.engine.ports_in_use import holder_of_port
 from graasp_local.engine.pulling import pull
+from graasp_local.engine.tcp_table import tcp_table
 from graasp_local.engine.together import together
 from graasp_local.errors import ConfigurationError, NeedsYou
 from graasp_local.observation import SeenServices
@@ -55,6 +58,7 @@ class DockerEngine:
         self._images: dict[Version, Mapping[str, str]] = {}
         self._versioned: dict[Version, tuple[str, ...]] = {}
         self._image_migrations = ImageMigrations()
+        self._reading = RLock()
 
     @cached_property
     def client(self) -> DockerClient:
@@ -143,9 +147,7 @@ class DockerEngine:
         if not edge:
             return ""
         with engine_errors():
-            command = self.client.api.exec_create(edge[0]["Id"], ["cat", "/proc/net/tcp"])
-            table: bytes = self.client.api.exec_start(command["Id"])
-        return table.decode()
+            return tcp_table(self.client, edge[0]["Id"])
 
     def recent_log(self, service: str, lines: int, since: float | None = None) -> tuple[str, ...]:
         found = self._containers_of((service,))
@@ -163,23 +165,38 @@ class DockerEngine:
 
     def images_of(self, version: Version) -> Mapping[str, str]:
         """The image of every service for a version, as Compose resolves it."""
-        if version not in self._images:
-            site_files.prepare(self._site)
-            try:
-                services = self.compose.config(version)["services"]
-            except NeedsYou as error:
-                raise ConfigurationError(
-                    f"Compose cannot use the site's files: {error.what.removeprefix('Compose failed: ')}",
-                    "Nothing was touched.",
-                    "Mend .env or compose.override.yaml; `graasp-local compose -- config` shows what is made of them.",
-                ) from error
-            self._images[version] = {
-                name: definition["image"] for name, definition in services.items() if "image" in definition
-            }
-            self._versioned[version] = tuple(
-                name for name, definition in services.items() if VERSION_LABEL in definition.get("labels", {})
-            )
-        return self._images[version]
+        with self._reading:
+            if version not in self._images:
+                self._read_images(version)
+            return self._images[version]
+
+    def _read_images(self, version: Version) -> None:
+        site_files.prepare(self._site)
+        try:
+            services = self.compose.config(version)["services"]
+        except NeedsYou as error:
+            raise ConfigurationError(
+                f"Compose cannot use the site's files: {error.what.removeprefix('Compose failed: ')}",
+                "Nothing was touched.",
+                "Mend .env or compose.override.yaml; `graasp-local compose -- config` shows what is made of them.",
+            ) from error
+        self._images[version] = {
+            name: definition["image"] for name, definition in services.items() if "image" in definition
+        }
+        self._versioned[version] = tuple(
+            name for name, definition in services.items() if VERSION_LABEL in definition.get("labels", {})
+        )
+
+    def expect(self, version: Version) -> None:
+        """Begin to ask Compose what a deployment of this version will want to know, beside whatever comes first."""
+
+        def ask() -> None:
+            # What is wrong is told where it is wanted.
+            with suppress(Exception):
+                self.require_compose()
+                self.images_of(version)
+
+        Thread(target=ask, daemon=True).start()
 
     def image_facts(self, version: Version) -> tuple[ImageFact, ...]:
         with engine_errors():

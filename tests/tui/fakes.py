@@ -300,6 +300,9 @@ class FakeEngine:
     def wait_for_leftovers(self) -> None:
         return
 
+    def expect(self, version: Version) -> None:
+        pass
+
     def require_compose(self) -> None:
         self._site.answer()
 

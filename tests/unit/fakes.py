@@ -247,6 +247,9 @@ class FakeEngine:
     def wait_for_leftovers(self) -> None:
         self._call("wait-for-leftovers")
 
+    def expect(self, version: Version) -> None:
+        pass
+
     def require_compose(self) -> None:
         if self.no_compose:
             raise EngineUnreachable("Docker has no Compose plugin.")
