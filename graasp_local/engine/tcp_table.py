@@ -19,10 +19,13 @@ def tcp_table(client: DockerClient, container: str) -> str:
     """The text of /proc/net/tcp as a running container sees it, known by its whole id."""
     process = int(client.api.inspect_container(container)["State"]["Pid"])
     table = table_of_process(process, container)
-    if table is None:
-        command = client.api.exec_create(container, ["cat", "/proc/net/tcp"])
-        table = client.api.exec_start(command["Id"]).decode()
-    return table
+    return table_by_command(client, container) if table is None else table
+
+
+def table_by_command(client: DockerClient, container: str) -> str:
+    command = client.api.exec_create(container, ["cat", "/proc/net/tcp"])
+    table: bytes = client.api.exec_start(command["Id"])
+    return table.decode()
 
 
 def table_of_process(process: int, container: str, proc: Path = PROC) -> str | None:

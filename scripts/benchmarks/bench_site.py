@@ -13,6 +13,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import yaml
+
 from graasp_local import site_files
 from graasp_local.engine.compose import Compose
 from graasp_local.engine.docker_engine import engine_for
@@ -65,6 +67,18 @@ class BenchSite:
     def remember_database(self) -> None:
         """What `put_back` goes back to; nothing may be connected."""
         self.sql(*_ENDED, "CREATE DATABASE bench_before TEMPLATE graasp OWNER graasp STRATEGY file_copy")
+
+    @contextmanager
+    def core_checked_by(self, check: dict[str, Any]) -> Iterator[None]:
+        """Containers of core that are made meanwhile have another health check."""
+        before = self.site.override_file.read_text()
+        override = yaml.safe_load(before)
+        override["services"]["core"]["healthcheck"].update(check)
+        self.site.override_file.write_text(yaml.safe_dump(override))
+        try:
+            yield
+        finally:
+            self.site.override_file.write_text(before)
 
     def put_back(self) -> None:
         """Be the site from before the migration again, open, with version BEFORE."""

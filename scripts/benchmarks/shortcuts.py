@@ -10,10 +10,16 @@ from measuring import Row, in_turns
 
 from graasp_local.engine.docker_engine import DockerEngine, engine_for
 from graasp_local.engine.image_migrations import ImageMigrations
+from graasp_local.engine.observe import SERVICE_LABEL
+from graasp_local.engine.tcp_table import table_by_command
 
 _POLL_SECONDS = 0.03
 """As a walk asks whether services are on, and whether a migration has ended."""
 _AS_BEFORE = ("--detach", "--no-deps", "--force-recreate")
+_ASKS_EACH_SECOND = {
+    "test": ["CMD", "curl", "-fsS", "-o", "/dev/null", "http://127.0.0.1:3000/health"],
+    "start_interval": "1s",
+}
 
 
 def shortcut_rows(site: BenchSite, rounds: int) -> Iterator[Row]:
@@ -21,6 +27,7 @@ def shortcut_rows(site: BenchSite, rounds: int) -> Iterator[Row]:
     engine = engine_for(site.site)
     yield from _stops(site, engine, rounds)
     yield from _starts(site, engine, rounds)
+    yield from _drains(engine, rounds)
     site.run("apply", "db-only")
     yield from _migrations(site, engine, rounds)
     yield from _proofs(engine, rounds)
@@ -54,9 +61,25 @@ def _starts(site: BenchSite, engine: DockerEngine, rounds: int) -> Iterator[Row]
         engine.stop(SERVICES)
         return _seconds(lambda: site.compose("up", *_AS_BEFORE, "--wait", *SERVICES))
 
-    figures = in_turns({"made": made_before, "then": made_then, "compose": by_compose}, rounds)
+    def asked_each_second() -> float:
+        with site.core_checked_by(_ASKS_EACH_SECOND):
+            return made_before()
+
+    sides = {"made": made_before, "then": made_then, "compose": by_compose, "asked": asked_each_second}
+    figures = in_turns(sides, rounds)
     yield Row("starting containers made before", figures["made"], "docker compose up", figures["then"])
+    yield Row("core's health check waits for core", figures["made"], "it asks once a second", figures["asked"])
     yield Row("seeing that they are on every 30 ms", figures["then"], "docker compose up --wait", figures["compose"])
+
+
+def _drains(engine: DockerEngine, rounds: int) -> Iterator[Row]:
+    nginx = next(c["Id"] for c in engine.containers() if c["Labels"].get(SERVICE_LABEL) == "nginx")
+
+    def by_command() -> float:
+        return _seconds(lambda: table_by_command(engine.client, nginx))
+
+    figures = in_turns({"proc": lambda: _seconds(engine.nginx_connections), "command": by_command}, rounds)
+    yield Row("nginx's connections, from /proc", figures["proc"], "by a command in the container", figures["command"])
 
 
 def _migrations(site: BenchSite, engine: DockerEngine, rounds: int) -> Iterator[Row]:
