@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from graasp_local import site_files
 from graasp_local.cli.main import cli
 from graasp_local.init_site import environment_text, init_site
 from graasp_local.new_site import (
@@ -215,7 +216,7 @@ def test_an_end_in_the_middle_leaves_nothing_behind(
         site.own_directory.mkdir()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Site, "prepare", ctrl_c)
+    monkeypatch.setattr(site_files, "prepare", ctrl_c)
     with pytest.raises(KeyboardInterrupt):
         init_site(directory, {}, demo=True)
     left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
