@@ -67,7 +67,8 @@ def command(
     """
     from graasp_local.cli.walking import How, refusals_as_json, walk
     from graasp_local.errors import UsageError
-    from graasp_local.planning.plan import Backup, DeployRequest, Strategy
+    from graasp_local.planning.plan import Strategy
+    from graasp_local.planning.plan_deploy import Backup, DeployRequest
     from graasp_local.planning.states import InfraState
     from graasp_local.version import Version
     from graasp_local.walking import walks
@@ -92,7 +93,8 @@ def command(
     )
 
     def planner(world: World) -> walks.Planner:
-        world.engine.expect(version)
+        if not lock_wait:  # what is read before the lock is had may change while it is waited for
+            world.engine.expect(version)
         return lambda observed: walks.deployment_plan(world, observed, request)
 
     given = {"--no-backup": no_backup, "--hold": hold, "--probe": probe}

@@ -19,7 +19,8 @@ from graasp_local.planning.states import TABLE, Health, InfraState, ObservedServ
 def command(context: Context, state: str, from_state: str | None, *, json_object: bool) -> None:
     """Show what `apply STATE` would do, step by step, and why. Changes nothing."""
     from graasp_local.events import WalkStarted, as_json
-    from graasp_local.planning.plan import plan_transition, render
+    from graasp_local.planning.plan import render
+    from graasp_local.planning.plan_transition import plan_transition
 
     target = InfraState(state)
     if from_state:

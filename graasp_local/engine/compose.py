@@ -1,4 +1,4 @@
-"""Compose's verbs, through python-on-whales, for one site.
+"""Compose's verbs for one site: through python-on-whales, but for the one that only reads.
 
 Shows every command before it runs, so that a person can repeat it by hand. Never passes an empty list of services,
 which to Compose can mean all of them.
@@ -13,6 +13,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,11 @@ class Compose:
         self._site = site
         self._narrate = narrate
         self._releases: dict[Version, Release] = {}
+
+    @cached_property
+    def version(self) -> str:
+        """The version of the Compose plugin. Raises EngineUnreachable as `compose_version` does."""
+        return compose_version()
 
     def use_release(self, release: Release) -> None:
         """From here on the images of this release stand for its version, instead of the version's tags."""

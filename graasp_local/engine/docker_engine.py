@@ -3,41 +3,30 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from threading import RLock, Thread
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graasp_local import site_files
-from graasp_local.engine import connections, gate_flag, images
+from graasp_local.engine import connections, gate_flag
 from graasp_local.engine.addresses import engine_host, is_on_this_machine
-from graasp_local.engine.client import connect, engine_errors, engine_refusals
-from graasp_local.engine.compose import Compose, compose_version
-from graasp_local.engine.image_migrations import ImageMigrations
-from graasp_local.engine.images import ImageHere
+from graasp_local.engine.client import engine_errors, engine_refusals
 from graasp_local.engine.leftovers import wait_for_leftovers
 from graasp_local.engine.listing import containers_of
 from graasp_local.engine.migration_run import DockerMigrationRun
 from graasp_local.engine.observe import DIRECTORY_LABEL, ONE_OFF_LABEL, SERVICE_LABEL, seen
 from graasp_local.engine.ports_in_use import holder_of_port
-from graasp_local.engine.pulling import pull
+from graasp_local.engine.site_images import SiteImages
 from graasp_local.engine.tcp_table import tcp_table
 from graasp_local.engine.together import together
-from graasp_local.errors import ConfigurationError, NeedsYou
+from graasp_local.errors import NeedsYou
 from graasp_local.observation import SeenServices
-from graasp_local.pins import Pin, as_images
-from graasp_local.planning.migrations import ImageMigration
 from graasp_local.planning.states import Gate, ServiceGroup
-from graasp_local.ports.walk import EngineFacts, ImageFact
-from graasp_local.selection import Release
+from graasp_local.ports.walk import EngineFacts
 from graasp_local.site import Site
 from graasp_local.stack import GROUP_LABEL, VERSION_LABEL
 from graasp_local.version import Version
-
-if TYPE_CHECKING:
-    from docker import DockerClient
 
 VERSIONED_SERVICES = ("core", "workers", "migrate")
 """The services whose images make up a version of Graasp."""
@@ -48,25 +37,8 @@ UP = ("running", "paused", "restarting")
 WALK_LABEL = "org.graasp.migration-of"
 
 
-class DockerEngine:
+class DockerEngine(SiteImages):
     """The engine for one site. `narrate` is told each command that changes something, before it runs."""
-
-    def __init__(self, site: Site, narrate: Callable[[str], None]) -> None:
-        self._site = site
-        self.narrate = narrate
-        self.compose = Compose(site, narrate)
-        self._images: dict[Version, Mapping[str, str]] = {}
-        self._versioned: dict[Version, tuple[str, ...]] = {}
-        self._image_migrations = ImageMigrations()
-        self._reading = RLock()
-
-    @cached_property
-    def client(self) -> DockerClient:
-        return connect()
-
-    @cached_property
-    def _compose_version(self) -> str:
-        return compose_version()
 
     @cached_property
     def _root(self) -> Path:
@@ -76,7 +48,7 @@ class DockerEngine:
         with engine_errors():
             version = self.client.api.version(api_version=False)
             free = free_bytes(self._root) if is_on_this_machine() else None
-        return EngineFacts(version["Version"], self._compose_version, f"{version['Os']}/{version['Arch']}", free)
+        return EngineFacts(version["Version"], self.compose.version, f"{version['Os']}/{version['Arch']}", free)
 
     def see(self) -> SeenServices:
         return seen(self.containers(), self._site.services, self._site.settings_digests)
@@ -163,84 +135,6 @@ class DockerEngine:
         with engine_errors():
             return sum(int(self.client.api.inspect_container(c["Id"])["RestartCount"]) for c in found)
 
-    def images_of(self, version: Version) -> Mapping[str, str]:
-        """The image of every service for a version, as Compose resolves it."""
-        with self._reading:
-            if version not in self._images:
-                self._read_images(version)
-            return self._images[version]
-
-    def _read_images(self, version: Version) -> None:
-        site_files.prepare(self._site)
-        try:
-            services = self.compose.config(version)["services"]
-        except NeedsYou as error:
-            raise ConfigurationError(
-                f"Compose cannot use the site's files: {error.what.removeprefix('Compose failed: ')}",
-                "Nothing was touched.",
-                "Mend .env or compose.override.yaml; `graasp-local compose -- config` shows what is made of them.",
-            ) from error
-        self._images[version] = {
-            name: definition["image"] for name, definition in services.items() if "image" in definition
-        }
-        self._versioned[version] = tuple(
-            name for name, definition in services.items() if VERSION_LABEL in definition.get("labels", {})
-        )
-
-    def expect(self, version: Version) -> None:
-        """Begin to ask Compose what a deployment of this version will want to know, beside whatever comes first."""
-
-        def ask() -> None:
-            # What is wrong is told where it is wanted.
-            with suppress(Exception):
-                self.require_compose()
-                self.images_of(version)
-
-        Thread(target=ask, daemon=True).start()
-
-    def image_facts(self, version: Version) -> tuple[ImageFact, ...]:
-        with engine_errors():
-            return tuple(images.image_fact(self.client, *item) for item in self.images_of(version).items())
-
-    def has_image(self, reference: str) -> bool:
-        with engine_errors():
-            return images.has_image(self.client, reference)
-
-    def absent_images(self, services: Sequence[str]) -> Mapping[str, str]:
-        site_files.prepare(self._site)
-        defined = self.compose.config(None)["services"]
-        found = {name: str(defined[name]["image"]) for name in services if "image" in defined.get(name, {})}
-        return {name: image for name, image in found.items() if not self.has_image(image)}
-
-    def pull_image(self, reference: str) -> Iterator[str]:
-        self.narrate(f"docker pull {reference}")
-        with engine_errors():
-            yield from pull(self.client, reference)
-
-    def pins(self, version: Version) -> tuple[Pin, ...]:
-        with engine_errors():
-            found = self.images_of(version)
-            return tuple(images.image_pin(self.client, name, found[name]) for name in self._versioned[version])
-
-    def use_pins(self, version: Version, pins: Sequence[Pin]) -> None:
-        self.compose.use_release(Release(version, as_images(pins)))
-        self._images[version] = {**self.images_of(version), **{pin.service: pin.reference for pin in pins}}
-
-    def use_selection(self) -> None:
-        """Let the images that the site's selected version was deployed with stand for it."""
-        selection = self._site.selection
-        if selection.version is not None:
-            self.compose.use_release(Release(selection.version, selection.images))
-
-    def images_here(self, version: Version) -> tuple[ImageHere, ...]:
-        """Every image of a version, and what this machine has of it."""
-        with engine_errors():
-            return tuple(images.image_here(self.client, *item) for item in self.images_of(version).items())
-
-    def image_migrations(self, version: Version) -> tuple[ImageMigration, ...]:
-        with engine_errors():
-            return self._image_migrations.of(self.client, self.images_of(version)["migrate"])
-
     def start_migration(self, version: Version) -> DockerMigrationRun:
         """Start the migrate container, detached: the one that was made for this version, else a new one."""
         for made in self._migrations_in(("created",)):
@@ -289,7 +183,7 @@ class DockerEngine:
         wait_for_leftovers(self._site.directory)
 
     def require_compose(self) -> None:
-        _ = self._compose_version
+        _ = self.compose.version
 
     def other_directory(self) -> str | None:
         """Compose writes the directory into a label; two sites of one project name would share containers."""

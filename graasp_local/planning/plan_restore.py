@@ -11,7 +11,9 @@ from msgspec.structs import replace
 
 from graasp_local.planning.data_steps import CheckBackup, LoadDatabase, PutInPlace, TakeOut, UnpackFiles
 from graasp_local.planning.parts import closing, edge_is_ready, emptying, needs_start, opening, starts_for, stops_for
-from graasp_local.planning.plan import DRAIN_SECONDS, MOVED_TAGS, Plan, plan_transition
+from graasp_local.planning.plan import DRAIN_SECONDS, Plan
+from graasp_local.planning.plan_deploy import MOVED_TAGS
+from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.restoring import Restore
 from graasp_local.planning.server import Way
 from graasp_local.planning.simulate import simulate

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from graasp_local.planning.migrations import Forecast, Pending
 from graasp_local.planning.parts import edge_is_ready, handing_back
-from graasp_local.planning.plan import DRAIN_SECONDS, MOVED_TAGS, Backup, DeployRequest, ImagesFrom, Plan, plan_rollback
+from graasp_local.planning.plan import DRAIN_SECONDS, Plan
+from graasp_local.planning.plan_deploy import MOVED_TAGS, Backup, DeployRequest, ImagesFrom, plan_rollback
 from graasp_local.planning.rolling_steps import DrainSide, LeadVisitors, ProveSide, Side, StartHandover
 from graasp_local.planning.simulate import simulate
 from graasp_local.planning.states import Gate, InfraState, ObservedService, ObservedState, ServiceGroup

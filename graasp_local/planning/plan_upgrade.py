@@ -11,7 +11,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from graasp_local.planning.parts import closing, edge_is_ready, needs_start, without_handover
-from graasp_local.planning.plan import Plan, plan_transition
+from graasp_local.planning.plan import Plan
+from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.server import DatabaseServer, Upgrade, Way
 from graasp_local.planning.simulate import simulate
 from graasp_local.planning.states import TABLE, Gate, InfraState, ObservedState, ServiceGroup

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from graasp_local.planning.plan import DeployRequest, Strategy
+from graasp_local.planning.plan import Strategy
+from graasp_local.planning.plan_deploy import DeployRequest
 from graasp_local.planning.states import InfraState
 from graasp_local.version import Version
 

@@ -10,7 +10,8 @@ from msgspec import Struct
 from graasp_local.live import Listing, SeenContainer
 from graasp_local.lock import Holder
 from graasp_local.next_steps import NextStep, Situation, next_steps
-from graasp_local.planning.plan import Plan, plan_transition
+from graasp_local.planning.plan import Plan
+from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.states import (
     Classification,
     Drifted,

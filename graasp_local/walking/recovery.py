@@ -17,7 +17,8 @@ from graasp_local.errors import NeedsYou, Refused
 from graasp_local.perform.having_images import use_recorded_images
 from graasp_local.perform.preflight import check_preflight
 from graasp_local.perform.written_snapshot import has_snapshot
-from graasp_local.planning.plan import Backup, DeployRequest, ImagesFrom, Plan, Strategy, plan_rollback, plan_undo
+from graasp_local.planning.plan import Plan, Strategy
+from graasp_local.planning.plan_deploy import Backup, DeployRequest, ImagesFrom, plan_rollback, plan_undo
 from graasp_local.planning.plan_restore import RestoreRequest, plan_unrestore
 from graasp_local.planning.plan_rolling import plan_rolling_back
 from graasp_local.planning.restoring import Restore

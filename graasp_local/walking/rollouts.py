@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from graasp_local.errors import Refused
 from graasp_local.planning.migrations import Forecast, NotKnownYet, Pending
-from graasp_local.planning.plan import DeployRequest, Plan, Strategy
+from graasp_local.planning.plan import Plan, Strategy
+from graasp_local.planning.plan_deploy import DeployRequest
 from graasp_local.planning.plan_rolling import plan_rolling, plan_rolling_back, why_not_rolling
 from graasp_local.planning.rolling_steps import DrainSide, RemoveHandover, Side
 from graasp_local.planning.states import ObservedState

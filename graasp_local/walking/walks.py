@@ -25,8 +25,10 @@ from graasp_local.perform.written_snapshot import has_snapshot
 from graasp_local.planning.data_steps import PutInPlace
 from graasp_local.planning.estimate import Estimate, estimate_downtime
 from graasp_local.planning.migrations import Forecast, NotKnownYet
-from graasp_local.planning.plan import DeployRequest, Plan, plan_deploy, plan_rollback, plan_transition
+from graasp_local.planning.plan import Plan
+from graasp_local.planning.plan_deploy import DeployRequest, plan_deploy, plan_rollback
 from graasp_local.planning.plan_restore import plan_unrestore
+from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.server import Way
 from graasp_local.planning.states import (
     TABLE,

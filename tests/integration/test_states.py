@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from graasp_local.planning.plan import plan_transition
+from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.states import InfraState
 from tests.integration.demo_site import DemoSite
 from tests.unit.sites import site_in

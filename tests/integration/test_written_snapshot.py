@@ -5,7 +5,8 @@ from __future__ import annotations
 from graasp_local.cli.context import Context
 from graasp_local.events import Outcome, WalkEnded
 from graasp_local.perform.written_snapshot import written_snapshots
-from graasp_local.planning.plan import DeployRequest, Plan, plan_deploy
+from graasp_local.planning.plan import Plan
+from graasp_local.planning.plan_deploy import DeployRequest, plan_deploy
 from graasp_local.planning.safety_copy import SafetyCopy
 from graasp_local.planning.states import ObservedState
 from graasp_local.version import Version

@@ -10,7 +10,7 @@ import pytest
 from _pytest.mark import ParameterSet
 
 from graasp_local.planning.migrations import Pending
-from graasp_local.planning.plan import DeployRequest, plan_deploy
+from graasp_local.planning.plan_deploy import DeployRequest, plan_deploy
 from graasp_local.planning.states import InfraState
 from graasp_local.planning.steps import READ_ONLY, CloseGate, OpenGate
 from graasp_local.version import Version

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 from _pytest.mark import ParameterSet
 
-from graasp_local.planning.plan import DeployRequest
+from graasp_local.planning.plan_deploy import DeployRequest
 from graasp_local.planning.plan_rolling import plan_rolling
 from graasp_local.planning.rolling_steps import RemoveHandover
 from graasp_local.planning.states import InfraState

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from graasp_local.planning.plan import plan_rollback
+from graasp_local.planning.plan_deploy import plan_rollback
 from graasp_local.planning.states import InfraState
 from graasp_local.version import Version
 from tests.matrix.faulty import Point, When

@@ -32,7 +32,8 @@ from graasp_local.events import (
 )
 from graasp_local.planning.estimate import estimate_downtime
 from graasp_local.planning.migrations import Pending
-from graasp_local.planning.plan import DeployRequest, plan_deploy, plan_transition
+from graasp_local.planning.plan_deploy import DeployRequest, plan_deploy
+from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.states import Gate, InfraState
 from graasp_local.version import Version
 from graasp_local.walking.execute import judge

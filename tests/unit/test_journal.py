@@ -16,7 +16,7 @@ from graasp_local.errors import ExitCode, NeedsYou, Refused
 from graasp_local.events import Outcome, StepEnded, StepOutcome, StepOutput, StepStarted, WalkEnded, WalkStarted
 from graasp_local.journal import Journal
 from graasp_local.planning.migrations import Pending
-from graasp_local.planning.plan import DeployRequest, plan_deploy
+from graasp_local.planning.plan_deploy import DeployRequest, plan_deploy
 from graasp_local.planning.states import InfraState
 from graasp_local.version import Version
 from graasp_local.walk_files import output_of, read_journal, read_recent, read_walks, trusted_walks

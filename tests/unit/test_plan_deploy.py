@@ -6,7 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from graasp_local.planning.migrations import NotKnownYet, Pending
-from graasp_local.planning.plan import Backup, DeployRequest, plan_deploy, plan_rollback, render
+from graasp_local.planning.plan import render
+from graasp_local.planning.plan_deploy import Backup, DeployRequest, plan_deploy, plan_rollback
 from graasp_local.planning.states import Health, InfraState, ObservedState, Status
 from graasp_local.version import Version
 from tests.unit.sites import new_site, site_in

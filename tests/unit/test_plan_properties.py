@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from graasp_local.planning.migrations import Forecast, NotKnownYet, Pending
-from graasp_local.planning.plan import DeployRequest, Plan, plan_deploy, plan_rollback, plan_transition
+from graasp_local.planning.plan import Plan
+from graasp_local.planning.plan_deploy import DeployRequest, plan_deploy, plan_rollback
 from graasp_local.planning.plan_restore import RestoreRequest, plan_restore, plan_unrestore
+from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.plan_upgrade import UpgradeRequest, plan_upgrade, plan_upgrade_back
 from graasp_local.planning.restoring import Restore
 from graasp_local.planning.server import DatabaseServer, Upgrade

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from graasp_local.planning.migrations import Forecast, NotKnownYet, Pending
-from graasp_local.planning.plan import Backup, DeployRequest, plan_deploy, plan_transition, render
+from graasp_local.planning.plan import render
+from graasp_local.planning.plan_deploy import Backup, DeployRequest, plan_deploy
 from graasp_local.planning.plan_rolling import NOTHING_PENDING, plan_rolling, plan_rolling_back, why_not_rolling
+from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.rolling_steps import DrainSide, LeadVisitors, ProveSide, RemoveHandover, Side, StartHandover
 from graasp_local.planning.simulate import simulate
 from graasp_local.planning.states import (

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from graasp_local.planning.plan import plan_transition, render
+from graasp_local.planning.plan import render
+from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.states import Gate, Health, InfraState, ObservedState, Status
 from graasp_local.version import Version
 from tests.unit.sites import new_site, site_in

@@ -6,7 +6,7 @@ import pytest
 
 from graasp_local.errors import ExitCode, Refused
 from graasp_local.events import Outcome, WalkEnded
-from graasp_local.planning.plan import DeployRequest
+from graasp_local.planning.plan_deploy import DeployRequest
 from graasp_local.planning.states import Gate, InfraState
 from graasp_local.version import Version
 from graasp_local.walk_files import read_walks

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from graasp_local.errors import ExitCode, NeedsYou, Refused
 from graasp_local.events import Event, Outcome, StepOutput, WalkEnded
-from graasp_local.planning.plan import DeployRequest, Plan
+from graasp_local.planning.plan import Plan
+from graasp_local.planning.plan_deploy import DeployRequest
 from graasp_local.planning.server import DatabaseServer
 from graasp_local.planning.states import Gate, Health, InfraState, ObservedState
 from graasp_local.ports.walk import ImageFact

@@ -13,7 +13,8 @@ from graasp_local.errors import EngineUnreachable, ExitCode, Locked, NeedsYou, R
 from graasp_local.events import Event, Outcome, RollbackStarted, StepOutput, WalkEnded, WalkStarted
 from graasp_local.lock import held_lock
 from graasp_local.planning.migrations import AppliedMigration, NotKnownYet
-from graasp_local.planning.plan import DeployRequest, plan_deploy, plan_transition
+from graasp_local.planning.plan_deploy import DeployRequest, plan_deploy
+from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.states import Gate, Health, InfraState, Status
 from graasp_local.version import Version
 from graasp_local.walk_files import read_walks

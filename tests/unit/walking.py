@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from graasp_local.events import Event, StepStarted, WalkEnded
-from graasp_local.planning.plan import DeployRequest, Plan
+from graasp_local.planning.plan import Plan
+from graasp_local.planning.plan_deploy import DeployRequest
 from graasp_local.planning.states import ObservedState
 from graasp_local.version import Version
 from graasp_local.walking import walks

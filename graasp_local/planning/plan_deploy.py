@@ -1,0 +1,196 @@
+"""Which steps a deployment is made of, and the ways back from one.
+
+`plan_rollback` is the way back from a deployment that failed, `plan_undo` from one that went through. Refuses nothing
+and asks nobody: no clock, no I/O, no prompts. Pure.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from graasp_local.planning.migrations import Forecast, Pending
+from graasp_local.planning.parts import (
+    closing,
+    edge_is_ready,
+    emptying,
+    opening,
+    starts_for,
+    stops_for,
+)
+from graasp_local.planning.plan import DRAIN_SECONDS, Plan, Strategy
+from graasp_local.planning.plan_transition import plan_transition
+from graasp_local.planning.safety_copy import SafetyCopy
+from graasp_local.planning.simulate import simulate
+from graasp_local.planning.states import (
+    TABLE,
+    Gate,
+    InfraState,
+    ObservedState,
+    ServiceGroup,
+)
+from graasp_local.planning.steps import (
+    AwaitMigration,
+    BackUpDatabase,
+    EndSessions,
+    MakeMigration,
+    Migrate,
+    Preflight,
+    ProveMigrations,
+    PullImages,
+    ReadMigrations,
+    RecordDeployment,
+    RestoreImages,
+    SelectVersion,
+    Snapshot,
+    StartServices,
+    Step,
+    SwapBack,
+    VerifyCore,
+    WriteSnapshot,
+)
+from graasp_local.version import Version
+from graasp_local.wording import listed
+
+MOVED_TAGS = "a tag may have been moved or pushed again since"
+
+
+class ImagesFrom(StrEnum):
+    """Which images a version is deployed with: those its tags lead to now, or those of its last deployment."""
+
+    TAGS = "tags"
+    LAST_DEPLOYMENT = "last-deployment"
+
+
+class Backup(StrEnum):
+    """Whether a deployment sees to a backup of the database before it changes it."""
+
+    TAKEN = "taken"
+    LEFT_OUT = "left-out"
+
+
+class DeployRequest(Struct, frozen=True):
+    """What a person asked for; limits in seconds. `end` is `restricted` to stop behind the gate for a test."""
+
+    version: Version
+    end: InfraState = InfraState.RUNNING
+    drain_limit: float = DRAIN_SECONDS
+    migration_limit: float = 1800.0
+    images: ImagesFrom = ImagesFrom.TAGS
+    backup: Backup = Backup.TAKEN
+    strategy: Strategy = Strategy.WALK
+
+
+def plan_deploy(
+    observed: ObservedState, request: DeployRequest, forecast: Forecast, copy: SafetyCopy = SafetyCopy.SNAPSHOT
+) -> Plan:
+    """The walk: running → restricted → db-only → migrate → restricted with the new version → running.
+
+    Starts from any state, a new site included; leaves out what is proven not to be needed. `copy` is what the disk has
+    room for.
+    """
+    version = request.version
+    if _is_deployed(observed, request, forecast):
+        return Plan(request.end, (), version)
+    # What a migration that is still running will have done cannot be known before it has ended.
+    database_is_on = observed.group_is_on(ServiceGroup.DATABASE) and not observed.migrations
+    graasp = tuple(service.name for service in observed.in_group(ServiceGroup.GRAASP))
+    read_migrations = ReadMigrations(version, forecast, "a migration that cannot work is refused before it starts")
+    steps: list[Step] = [
+        Preflight(version, "whatever can be found wrong is found while visitors are served"),
+        PullImages(version, "nothing is downloaded while the site is closed")
+        if request.images is ImagesFrom.TAGS
+        else RestoreImages(version, MOVED_TAGS),
+    ]
+    looking: list[Step] = [read_migrations]
+    if request.backup is Backup.TAKEN:
+        looking.append(BackUpDatabase(version, "a snapshot lies on the same disk as the database"))
+    if database_is_on:
+        steps += looking
+        if forecast != Pending(()):
+            steps.append(MakeMigration(version, "what can be made before is not made while the site is closed"))
+    if observed.gate is not Gate.CLOSED or not edge_is_ready(observed):
+        steps += closing(observed, "visitors must not write while the database changes")
+    steps += emptying(observed, request.drain_limit)
+    steps += stops_for(observed, InfraState.DB_ONLY)
+    steps += [
+        step
+        for group in (ServiceGroup.DATABASE, ServiceGroup.ADMINISTRATION)
+        for step in starts_for(observed, group, InfraState.DB_ONLY)
+    ]
+    if observed.migrations:
+        steps.append(AwaitMigration(request.migration_limit, f"{listed(observed.migrations)} outlived its walk"))
+    if not database_is_on:
+        steps += looking
+    steps.append(EndSessions("a statement left over from a migration that was killed may hold locks"))
+    if forecast != Pending(()):
+        pending = (
+            f"pending: {listed(forecast.tags)}" if isinstance(forecast, Pending) else "what is pending is not known"
+        )
+        steps.append(
+            Snapshot("a migration that goes wrong is taken back in a second")
+            if copy is SafetyCopy.SNAPSHOT
+            else WriteSnapshot("the disk has no room for a snapshot; a migration that goes wrong is undone by it")
+        )
+        meanwhile = f"; meanwhile the containers of {listed(graasp)} are made" if graasp else ""
+        steps.append(Migrate(version, request.migration_limit, f"{pending}{meanwhile}", graasp))
+    steps.append(ProveMigrations(version, "neither the exit code nor the output of a migration is proof"))
+    steps.append(SelectVersion(version, "from here on the database belongs to this version"))
+    if graasp:
+        steps.append(StartServices(ServiceGroup.GRAASP, graasp, f"{version} takes over"))
+    steps.append(VerifyCore(version, "visitors must not be the first to meet it"))
+    if request.end is InfraState.RUNNING:
+        steps += opening("the new version is verified")
+    steps.append(RecordDeployment(version, "the next deployment starts from here"))
+    return Plan(request.end, tuple(steps), version)
+
+
+def plan_undo(observed: ObservedState, version: Version, snapshot: str, end: InfraState) -> Plan:
+    """Back from a deployment that went through: what was written since is put away with its database.
+
+    The same way as from a failed one, but visitors are served, so everything is checked before it begins.
+    """
+    check = Preflight(version, "whatever can be found wrong is found while visitors are served")
+    return Plan(end, (check, *plan_rollback(observed, version, snapshot, end).steps), version)
+
+
+def plan_rollback(observed: ObservedState, version: Version, snapshot: str | None, end: InfraState) -> Plan:
+    """Back to `version` and to the state `end`, from wherever a deployment stopped.
+
+    `snapshot` is the one to put back; None where no migration has begun, so that the database is as it was.
+    """
+    steps: list[Step] = [RestoreImages(version, MOVED_TAGS)]
+    if observed.gate is not Gate.CLOSED or not edge_is_ready(observed):
+        steps += closing(observed, "visitors must not meet a site that is being put back")
+    steps += emptying(observed, DRAIN_SECONDS)
+    steps += stops_for(observed, InfraState.DB_ONLY)
+    steps += [
+        step
+        for group in (ServiceGroup.DATABASE, ServiceGroup.ADMINISTRATION)
+        for step in starts_for(observed, group, InfraState.DB_ONLY)
+    ]
+    if snapshot is not None or observed.migrations:
+        steps.append(EndSessions("nothing may go on with the database, and one in use cannot be renamed"))
+    if snapshot is not None:
+        steps.append(SwapBack(snapshot, "it is the database from before the migration"))
+    steps.append(ProveMigrations(version, f"{version} runs only on the database that it knows"))
+    steps.append(SelectVersion(version, "from here on the database belongs to this version again"))
+    after = simulate(observed, steps)
+    graasp = tuple(service.name for service in observed.in_group(ServiceGroup.GRAASP))
+    if ServiceGroup.GRAASP in TABLE[end].groups_on and graasp:
+        steps.append(StartServices(ServiceGroup.GRAASP, graasp, f"{version} serves again"))
+        steps.append(VerifyCore(version, "visitors must not be the first to meet it"))
+    else:
+        steps += plan_transition(after, end).steps
+    if TABLE[end].gate is Gate.OPEN:
+        steps += opening("the old version is verified")
+    return Plan(end, tuple(steps), version)
+
+
+def _is_deployed(observed: ObservedState, request: DeployRequest, forecast: Forecast) -> bool:
+    return (
+        forecast == Pending(())
+        and not plan_transition(observed, request.end).steps
+        and observed.graasp_versions == {str(request.version)}
+    )

@@ -1,0 +1,77 @@
+"""Which steps lead from the site as it was seen to one of the four states.
+
+Refuses nothing and asks nobody: no clock, no I/O, no prompts. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from graasp_local.planning.parts import (
+    closing,
+    edge_is_ready,
+    handing_back,
+    opening,
+    starts_for,
+    stops_for,
+    without_handover,
+)
+from graasp_local.planning.plan import DRAIN_SECONDS, Plan
+from graasp_local.planning.states import (
+    START_ORDER,
+    TABLE,
+    Gate,
+    InfraState,
+    ObservedState,
+    ServiceGroup,
+)
+from graasp_local.planning.steps import (
+    CloseGate,
+    Drain,
+    Step,
+    StopServices,
+    VerifyCore,
+)
+from graasp_local.version import Version
+
+
+def plan_transition(
+    observed: ObservedState, target: InfraState, version: Version | None = None, drain_limit: float = DRAIN_SECONDS
+) -> Plan:
+    """The steps from what was observed to one of the four states.
+
+    `version` is what core has to say it is before the gate opens; None accepts any. `drain_limit` is in seconds.
+    """
+    row = TABLE[target]
+    stops = stops_for(observed, target)
+    starts = [step for group in START_ORDER if group in row.groups_on for step in starts_for(observed, group, target)]
+    steps: list[Step] = []
+    if _gate_must_close(observed, target, stops):
+        steps += closing(observed, f"{target} keeps visitors out" if row.gate is Gate.CLOSED else "not all is up yet")
+    gate_is_closed = observed.gate is Gate.CLOSED or bool(steps)
+    if gate_is_closed and (observed.handovers or any(step.group is ServiceGroup.GRAASP for step in stops)):
+        steps.append(Drain(drain_limit, "core cuts its requests when it stops"))
+        steps += without_handover(observed)
+    steps += stops
+    steps += starts
+    if row.gate is Gate.OPEN:
+        gate_closes = any(isinstance(step, CloseGate) for step in steps)
+        if observed.handovers and not gate_is_closed:
+            steps += handing_back(version, drain_limit)
+        elif steps or observed.gate is not Gate.OPEN:
+            steps.append(VerifyCore(version, "the gate opens only onto a core that answers"))
+        if gate_closes or observed.gate is not Gate.OPEN:
+            steps += opening(f"{target} lets visitors in")
+    return Plan(target, tuple(steps))
+
+
+def _gate_must_close(observed: ObservedState, target: InfraState, stops: Sequence[StopServices]) -> bool:
+    """For `running`, a gate that is open stays open while a service is mended, unless the database or nginx is down."""
+    if not edge_is_ready(observed) or observed.gate in (Gate.SHUT, Gate.UNKNOWN):
+        return True
+    if observed.gate is Gate.CLOSED:
+        return False
+    database_comes_up = not observed.group_is_on(ServiceGroup.DATABASE)
+    return (
+        TABLE[target].gate is Gate.CLOSED or database_comes_up or any(s.group is ServiceGroup.DATABASE for s in stops)
+    )
