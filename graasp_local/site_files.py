@@ -9,9 +9,10 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -27,25 +28,34 @@ from graasp_local.stack import copy_stack
 from graasp_local.version import Version
 
 _CANDIDATES_KEPT_SECONDS = 24 * 3600
-"""Longer than any command of Compose reads the file that it was given."""
+"""Since they were last used: longer than any command of Compose reads the file that it was given."""
+
+_PREPARING = threading.Lock()
+"""A deployment has Compose asked by a second thread, which prepares the site too."""
 
 
 def prepare(site: Site) -> None:
     """Bring what graasp-local keeps in the site up to date. Raises ConfigurationError where it cannot be trusted."""
     site.own_directory.mkdir(mode=0o700, exist_ok=True)
     site.journal_directory.mkdir(mode=0o700, exist_ok=True)
-    copy_stack(site.stack_copy)
-    write_secret_files(site.secrets_directory, site.settings.values)
-    _prepare_tls(site)
-    with _selecting(site):
-        selection = site.selection
-        if selection.version is None and site.version_file.exists() and VERSION_KEY in site.version_file.read_text():
-            raise ConfigurationError(
-                f"{site.version_file} names no version that can be read.",
-                "Nothing was touched.",
-                f"Write the deployed version into it, as {VERSION_KEY}=X; {site.deployments_file} has it.",
-            )
-        _write(site.version_file, _text(site, selection))
+    with _PREPARING:
+        copy_stack(site.stack_copy)
+        write_secret_files(site.secrets_directory, site.settings.values)
+        _prepare_tls(site)
+        if _text_of(site.version_file) != _text(site, site.selection):
+            with _selecting(site):
+                _bring_up_to_date(site)
+
+
+def _bring_up_to_date(site: Site) -> None:
+    selection = site.selection
+    if selection.version is None and VERSION_KEY in _text_of(site.version_file):
+        raise ConfigurationError(
+            f"{site.version_file} names no version that can be read.",
+            "Nothing was touched.",
+            f"Write the deployed version into it, as {VERSION_KEY}=X; {site.deployments_file} has it.",
+        )
+    _write(site.version_file, _text(site, selection))
 
 
 def select(site: Site, chosen: Version | Release | DatabaseServer) -> None:
@@ -58,7 +68,10 @@ def candidate_file(site: Site, candidate: Version | Release | DatabaseServer) ->
     """The env file that Compose is given for work on what is not selected yet; written if it is not there."""
     text = _text(site, _with(site, candidate))
     file = site.own_directory / f"candidate-{hashlib.sha256(text.encode()).hexdigest()[:12]}.env"
-    if not file.exists():
+    if file.exists():
+        with suppress(OSError):
+            os.utime(file)  # it counts from its last use
+    else:
         _remove_old_candidates(site)
     _write(file, text)
     return file
@@ -108,11 +121,21 @@ def _text(site: Site, selection: Selection) -> str:
 
 
 def _write(file: Path, text: str) -> None:
-    if not file.exists() or file.read_text() != text:
+    if _text_of(file) != text:
         write_atomically(file, text, mode=0o600)
 
 
+def _text_of(file: Path) -> str:
+    """Empty where there is none, or none any more."""
+    try:
+        return file.read_text()
+    except FileNotFoundError:
+        return ""
+
+
 def _remove_old_candidates(site: Site) -> None:
-    for old in site.own_directory.glob("candidate*.env"):
-        if old.stat().st_mtime < time.time() - _CANDIDATES_KEPT_SECONDS:
-            old.unlink(missing_ok=True)
+    """Those too that a kill left half-written."""
+    for old in (*site.own_directory.glob("candidate*.env"), *site.own_directory.glob(".candidate*")):
+        with suppress(FileNotFoundError):  # somebody else was quicker
+            if old.stat().st_mtime < time.time() - _CANDIDATES_KEPT_SECONDS:
+                old.unlink()

@@ -62,7 +62,7 @@ def copy_stack(target: Path) -> None:
         # A template of an earlier version that is there no more would still be read by nginx.
         for copy in (target / part).rglob("*"):
             if copy.is_file() and not (source / copy.relative_to(target / part)).exists():
-                copy.unlink()
+                copy.unlink(missing_ok=True)
 
 
 def stack_digest() -> bytes:

@@ -7,7 +7,6 @@ Pure.
 from __future__ import annotations
 
 import re
-from functools import total_ordering
 
 from msgspec import Struct
 
@@ -20,7 +19,6 @@ _VERSION = re.compile(
 _LONGEST = 64
 
 
-@total_ordering
 class Version(Struct, frozen=True):
     """`major.minor.patch`, with an optional pre-release; ordered as semantic versions are."""
 
@@ -58,6 +56,16 @@ class Version(Struct, frozen=True):
         if not isinstance(other, Version):
             return NotImplemented
         return self._sort_key() < other._sort_key()
+
+    # By hand: a Struct has all comparisons already, so that total_ordering would add none.
+    def __le__(self, other: object) -> bool:
+        return self == other or self < other
+
+    def __gt__(self, other: object) -> bool:
+        return not self <= other
+
+    def __ge__(self, other: object) -> bool:
+        return not self < other
 
     def _sort_key(self) -> tuple[int, int, int, bool, list[tuple[bool, int, str]]]:
         identifiers = [

@@ -66,9 +66,9 @@ def walk(
 
     interruption = InterruptionFlag()
     code = ExitCode.UNEXPECTED
-    Thread(target=_load_meanwhile, daemon=True).start()
     with refusals_as_json(wanted=how.as_json):
-        finish_rotation(context)
+        finish_rotation(context)  # before there is a second thread, which would hear the signals that it keeps away
+        Thread(target=_load_meanwhile, daemon=True).start()
         world = context.world(interruption, (lambda _: None) if how.as_json else narrate_command)
         make_plan = planner(world)
         _say_what_was_left(world)

@@ -1,7 +1,8 @@
-"""The table of TCP connections of a container: from this machine's /proc where that shows it, else by a command inside.
+"""The table of TCP connections of a container: from this machine's /proc where that has it, else by a command in it.
 
 The command takes several times as long, and this is asked behind the closed gate. A process of the same number that is
 not the container's, as on an engine elsewhere, is never believed: the kernel says to which container a process belongs.
+Neither is a table without a listener, as of a sandbox whose network is not the kernel's: nginx listens.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 PROC = Path("/proc")
+_LISTENING = "0A"
 
 
 def tcp_table(client: DockerClient, container: str) -> str:
@@ -34,6 +36,7 @@ def table_of_process(process: int, container: str, proc: Path = PROC) -> str | N
     try:
         if container not in (directory / "cgroup").read_text():
             return None
-        return (directory / "net" / "tcp").read_text()
+        table = (directory / "net" / "tcp").read_text()
     except OSError:
         return None
+    return table if any(line.split()[3:4] == [_LISTENING] for line in table.splitlines()) else None

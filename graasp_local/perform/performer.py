@@ -54,6 +54,9 @@ from graasp_local.walk_files import read_recent
 from graasp_local.walk_records import was_restored_before
 from graasp_local.world import World
 
+_QUIET_LOOKS = 2
+"""A request that nginx has just let through has no connection to core yet, and is seen at the next look."""
+
 _NOTHING_MADE: tuple[tuple[str, ...], Version | None] = ((), None)
 """Services whose containers were made and not started yet, and for which version."""
 
@@ -166,11 +169,16 @@ class Performer:
         self._gate_is_shut = True
         clock = self._world.clock
         deadline = clock.monotonic() + limit
-        while in_flight := self._world.engine.requests_in_flight():
-            if clock.monotonic() >= deadline:
+        quiet_looks = 0
+        while True:
+            in_flight = self._world.engine.requests_in_flight()
+            quiet_looks = 0 if in_flight else quiet_looks + 1
+            if quiet_looks == _QUIET_LOOKS:
+                return
+            if in_flight and clock.monotonic() >= deadline:
                 yield f"{in_flight} request(s) still running after {limit:g} s: they will be cut"
                 return
-            if self._world.interruption.requested:
+            if in_flight and self._world.interruption.requested:
                 self.end_shutting()
                 raise Interrupted("Interrupted while requests in flight were finishing.")
             clock.sleep(POLL_SECONDS)

@@ -41,16 +41,32 @@ def test_candidates_are_kept_for_a_day(site: Site) -> None:
     assert (old.exists(), young.exists()) == (False, True)
 
 
+def test_a_candidate_that_is_used_again_is_kept_for_another_day(site: Site) -> None:
+    file = site_files.candidate_file(site, Version(1, 0, 0))
+    written = file.stat().st_mtime - DAY - 60
+    os.utime(file, (written, written))
+    site_files.candidate_file(site, Version(1, 0, 0))
+    site_files.candidate_file(site, Version(1, 1, 0))
+    assert file.exists()
+
+
+def test_a_site_that_is_up_to_date_is_prepared_without_writing(site: Site) -> None:
+    site_files.select(site, Version(1, 0, 0))
+    (site.own_directory / "selection.lock").unlink()
+    site_files.prepare(Site(site.directory))
+    assert not (site.own_directory / "selection.lock").exists()
+
+
 def test_a_look_does_not_write_back_what_was_selected_before_a_walk_selected_anew(site: Site) -> None:
     site_files.select(site, Version(1, 0, 0))
-    other = init_site(site.directory.parent / "other", {}, demo=False)
-    site_files.select(other, Version(1, 1, 0))
+    selected = site.version_file.read_text()
+    site.version_file.write_text(selected + "# as an older graasp-local wrote it\n")
     look = threading.Thread(target=site_files.prepare, args=(Site(site.directory),))
     with (site.own_directory / "selection.lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         look.start()
         look.join(0.2)
         assert look.is_alive()  # it has not read yet
-        site.version_file.write_text(other.version_file.read_text())
+        site.version_file.write_text(selected.replace("1.0.0", "1.1.0"))
     look.join(10)
     assert site.selected_version == Version(1, 1, 0)

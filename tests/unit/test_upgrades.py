@@ -367,7 +367,9 @@ def test_an_unfinished_walk_comes_first(running: FakeWorld) -> None:
 
 def test_a_ctrl_c_during_the_copy_ends_it_and_the_site_is_as_before(running: FakeWorld) -> None:
     running.servers.runs["restore"] = hanging = FakeToolRun(None)
-    running.clock.on_sleep = running.interruption.request
+    running.clock.on_sleep = lambda: (
+        running.interruption.request() if "restore roles" in running.servers.calls else None
+    )
     ended = upgrade(running)
     assert (ended.outcome, ended.exit_code) == (Outcome.ROLLED_BACK, ExitCode.INTERRUPTED)
     assert hanging.killed

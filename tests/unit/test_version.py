@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from graasp_local.errors import ExitCode, UsageError
@@ -38,7 +40,15 @@ def test_the_order_is_that_of_semantic_versions() -> None:
         "1.2.0",
         "1.10.0",
     ]
-    assert sorted(map(Version.parse, reversed(ordered))) == [Version.parse(text) for text in ordered]
+    versions = [Version.parse(text) for text in ordered]
+    assert sorted(map(Version.parse, reversed(ordered))) == versions
+    for older, newer in pairwise(versions):
+        assert older < newer
+        assert older <= newer
+        assert older <= Version.parse(str(older))
+        assert newer > older
+        assert newer >= older
+        assert not older >= newer
 
 
 @pytest.mark.parametrize(
