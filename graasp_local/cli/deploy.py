@@ -63,7 +63,7 @@ def command(
 
     Where nothing has to be migrated, --strategy rolling does it without closing.
 
-    Everything that can be checked is checked while the site is still open; then nothing was touched.
+    What can be checked is checked while the site is still open. A failure there touches nothing.
     """
     from graasp_local.cli.walking import How, refusals_as_json, walk
     from graasp_local.errors import UsageError

@@ -13,7 +13,6 @@ from graasp_local.cli.context import Context, pass_context
 if TYPE_CHECKING:
     from graasp_local.cli.asking import CertificateFiles
 
-
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=True)
 
 
@@ -21,12 +20,17 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=Tru
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False), required=False)
 @click.option("--url", help="Where visitors will find the site, such as https://graasp.school.example.")
 @click.option(
-    "--port", type=click.IntRange(1, 65535), help="The port that nginx listens on. Default: 80; 8080 for https."
+    "--port",
+    type=click.IntRange(1, 65535),
+    help="nginx's port. Default: 80; 8080 behind a TLS proxy and with --demo.",
 )
 @click.option("--acme", is_flag=True, help="nginx speaks TLS itself, with certificates from Let's Encrypt.")
 @click.option("--certificate", type=_FILE, help="nginx speaks TLS itself, with this certificate and its chain, in PEM.")
 @click.option("--certificate-key", type=_FILE, help="The key of --certificate.")
-@click.option("--bind", help="The address that nginx listens on. Default: 0.0.0.0; 127.0.0.1 for https.")
+@click.option(
+    "--bind",
+    help="nginx's address. Default: 0.0.0.0; 127.0.0.1 behind a TLS proxy, for localhost and with --demo.",
+)
 @click.option(
     "--mail",
     envvar="MAILER_CONNECTION",

@@ -67,7 +67,8 @@ def main(words: Sequence[str]) -> None:
                 capture_output=True,
                 text=True,
             )
-            sections.append(f"### The terminal UI\n\n```\n{said.stdout.strip()}\n```")
+            lines = said.stdout.strip("\n")
+            sections.append(f"### The terminal UI\n\n```\n{lines}\n```")
     table = as_table([HEADINGS, *(row.cells() for row in rows)])
     say("\n" + "\n\n".join([table, *sections]))
     if not quick:

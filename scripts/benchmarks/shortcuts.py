@@ -68,8 +68,8 @@ def _starts(site: BenchSite, engine: DockerEngine, rounds: int) -> Iterator[Row]
     sides = {"made": made_before, "then": made_then, "compose": by_compose, "asked": asked_each_second}
     figures = in_turns(sides, rounds)
     yield Row("starting containers made before", figures["made"], "docker compose up", figures["then"])
-    yield Row("core's health check waits for core", figures["made"], "it asks once a second", figures["asked"])
-    yield Row("seeing that they are on every 30 ms", figures["then"], "docker compose up --wait", figures["compose"])
+    yield Row("starting, core's check waits for core", figures["made"], "it asks once a second", figures["asked"])
+    yield Row("docker compose up, asking every 30 ms", figures["then"], "docker compose up --wait", figures["compose"])
 
 
 def _drains(engine: DockerEngine, rounds: int) -> Iterator[Row]:

@@ -10,15 +10,17 @@ from typing import get_args
 import click
 import pytest
 
-from graasp_local.cli.main import VERBS, cli
+from graasp_local.cli.main import cli
 from graasp_local.errors import ExitCode
 from graasp_local.events import Event, Outcome
 from graasp_local.planning.estimate import REFERENCE_SECONDS
 from graasp_local.planning.states import Gate, Health, InfraState, ServiceGroup, Status
+from graasp_local.planning.steps import Step
 from graasp_local.renewing import DEFAULT_DIRECTORY
 from graasp_local.settings import ALL, OPTIONS, Option
 from graasp_local.settings.reference import with_tables
 from graasp_local.settings.table import OWN_VARIABLES
+from graasp_local.verbs import COMMAND_LINE_VERBS
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -50,7 +52,7 @@ def about_verb(verb: str) -> str:
 def commands() -> Iterator[tuple[str, click.Command]]:
     """Every command with what is typed for it; those below a verb too (`config check`)."""
     context = click.Context(cli)
-    for verb in VERBS:
+    for verb in COMMAND_LINE_VERBS:
         command = cli.get_command(context, verb)
         assert command is not None
         yield verb, command
@@ -132,6 +134,7 @@ def test_every_demo_version_is_in_the_list() -> None:
         *Status,
         *Health,
         *REFERENCE_SECONDS,
+        *(kind.name for kind in get_args(Step) if isinstance(kind.name, str)),
     ],
 )
 def test_every_word_that_programs_read_is_in_the_reference(word: str) -> None:
