@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -34,7 +35,7 @@ VERSIONED_SERVICES = ("core", "workers", "migrate")
 UP = ("running", "paused", "restarting")
 """What the engine calls a container that has something to stop."""
 
-WALK_LABEL = "org.graasp.migration-of"
+_MIGRATION_LABEL = "org.graasp.migration-of"
 
 
 class DockerEngine(SiteImages):
@@ -95,7 +96,7 @@ class DockerEngine(SiteImages):
             site_files.prepare(self._site)
             self.compose.create(edge)
             found = self._containers_of(edge)
-        with engine_errors():
+        with engine_refusals():
             for container in found:
                 if any(mount.get("Destination") == gate_flag.GATE_DIRECTORY for mount in container["Mounts"]):
                     self.client.api.put_archive(container["Id"], gate_flag.GATE_DIRECTORY, archive)
@@ -143,7 +144,7 @@ class DockerEngine(SiteImages):
                 run = DockerMigrationRun(self.client, made["Id"])
                 run.start()
                 return run
-        container = self.compose.run_detached("migrate", version, {WALK_LABEL: str(version)})
+        container = self.compose.run_detached("migrate", version, {_MIGRATION_LABEL: str(version)})
         return DockerMigrationRun(self.client, container)
 
     def make_migration(self, version: Version) -> None:
@@ -232,8 +233,6 @@ def _name(container: Mapping[str, Any]) -> str:
 
 
 def free_bytes(directory: Path) -> int | None:
-    import shutil
-
     try:
         return shutil.disk_usage(directory).free
     except OSError:

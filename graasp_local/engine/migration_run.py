@@ -24,7 +24,8 @@ class DockerMigrationRun:
         self._client = client
         self._container = container
         self._seen_until = ""
-        self.name = client.api.inspect_container(container)["Name"].lstrip("/")
+        with engine_errors():
+            self.name = client.api.inspect_container(container)["Name"].lstrip("/")
 
     def start(self) -> None:
         with engine_refusals():
@@ -50,14 +51,16 @@ class DockerMigrationRun:
     def kill(self) -> None:
         from docker.errors import APIError
 
-        try:
-            self._client.api.kill(self._container)
-        except APIError as error:
-            if error.status_code != 409:  # 409: it has ended by itself meanwhile
-                raise
+        with engine_errors():
+            try:
+                self._client.api.kill(self._container)
+            except APIError as error:
+                if error.status_code != 409:  # 409: it has ended by itself meanwhile
+                    raise
 
     def remove(self) -> None:
-        self._client.api.remove_container(self._container, force=True)
+        with engine_refusals():
+            self._client.api.remove_container(self._container, force=True)
 
 
 def stamped_lines(frames: Iterator[bytes]) -> Iterator[tuple[str, str]]:
