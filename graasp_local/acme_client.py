@@ -112,12 +112,7 @@ def _signing_request(key: object, names: Sequence[str]) -> bytes:
 def _account_key(file: Path) -> JWKRSA:
     """The key of the account, made at the first time. It is kept, because the authority counts by accounts."""
     from cryptography.hazmat.primitives.asymmetric import rsa
-    from cryptography.hazmat.primitives.serialization import (
-        Encoding,
-        NoEncryption,
-        PrivateFormat,
-        load_pem_private_key,
-    )
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
     from josepy.jwk import JWKRSA
 
     if not file.exists():

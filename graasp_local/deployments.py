@@ -12,6 +12,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from graasp_local.files import text_if_there
 from graasp_local.pins import Pin
 from graasp_local.version import Version
 
@@ -38,11 +39,7 @@ def record_deployment(file: Path, version: Version, now: float, pins: Sequence[P
 
 def last_deployment_of(file: Path, version: Version) -> Deployment | None:
     """The newest deployment of this version; None if there was none, or its line cannot be read."""
-    try:
-        lines = file.read_text().splitlines()
-    except OSError:
-        return None
-    for line in reversed(lines):
+    for line in reversed(text_if_there(file).splitlines()):
         found = _deployment(line)
         if found is not None and found.version == version:
             return found

@@ -6,8 +6,7 @@
     ├── EngineUnreachable       3   no Docker engine, or no Compose v2, answers
     ├── Refused                10   a check before the gate closes failed: nothing was touched
     ├── Locked                 11   another walk is under way
-    ├── RolledBack             20   the walk failed and the old version serves again
-    ├── NeedsYou               21   the walk failed after the gate closed: the site stays closed
+    ├── NeedsYou               21   the walk failed after it had touched the site, and was not put back
     └── Interrupted           130   ended by ctrl-C or SIGTERM
 
 Every error is three short sentences: what happened, what it means for the site, what to type next.
@@ -69,10 +68,6 @@ class Refused(GraaspLocalError):
 
 class Locked(GraaspLocalError):
     exit_code = ExitCode.LOCKED
-
-
-class RolledBack(GraaspLocalError):
-    exit_code = ExitCode.ROLLED_BACK
 
 
 class NeedsYou(GraaspLocalError):

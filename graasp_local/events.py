@@ -11,7 +11,7 @@ from typing import Any, assert_never
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from graasp_local.errors import ExitCode
+from graasp_local.errors import ExitCode, GraaspLocalError, Interrupted
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.server import Upgrade
 from graasp_local.probing import ProbeReport
@@ -106,6 +106,14 @@ class WalkEnded(Struct, frozen=True):
 
 
 Event = WalkStarted | RollbackStarted | StepStarted | StepOutput | StepEnded | Probed | WalkEnded
+
+
+def ended_before_it_began(error: GraaspLocalError) -> WalkEnded:
+    """What is told of a walk that was refused, or that broke, before its first event."""
+    outcome = Outcome.INTERRUPTED if isinstance(error, Interrupted) else Outcome.REFUSED
+    if error.exit_code is ExitCode.UNEXPECTED:
+        outcome = Outcome.FAILED
+    return WalkEnded("", outcome, "unknown", "", None, 0.0, (), error.exit_code, error.sentences)
 
 
 def as_json(event: Event) -> dict[str, Any]:

@@ -1,9 +1,17 @@
-"""Writing files so that they are there completely or not at all."""
+"""Small files: read if they are there, written so that they are there completely or not at all."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+
+def text_if_there(file: Path) -> str:
+    """The text of a file; empty where there is none. Raises OSError for one that may not be read."""
+    try:
+        return file.read_text()
+    except FileNotFoundError:
+        return ""
 
 
 def write_atomically(file: Path, text: str, mode: int) -> None:

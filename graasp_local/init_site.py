@@ -1,4 +1,5 @@
-"""Making a new site: its directory, and a `.env` with generated secrets and a comment for every key.
+"""Making a new site: its directory, and a `.env` with generated secrets and a comment for every key; and adding what a
+newer graasp-local wants to the `.env` of one that is there.
 
 Refuses to overwrite: a site that is there keeps its secrets.
 """

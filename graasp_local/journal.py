@@ -1,6 +1,6 @@
 """The durable record of walks: one file a walk, one JSON object a line, on disk before the effect that it announces.
 
-Writes only; what the files tell is read in walk_records.py. Holds what was done, never a secret.
+Writes only; what the files tell is read by walk_files.py. Holds what was done, never a secret.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from enum import StrEnum
 from msgspec import Struct, field
 
 
-class Side(StrEnum):
+class Asker(StrEnum):
     """Which side of the gate is asked from: as any visitor, or with the bypass."""
 
     VISITOR = "visitor"
@@ -114,7 +114,7 @@ class ProbeReport(Struct, frozen=True):
 
     seconds: float
     downtime_seconds: float | None
-    counts: Mapping[Side, Mapping[Met, int]]
+    counts: Mapping[Asker, Mapping[Met, int]]
     faults: int
 
     def as_json(self) -> dict[str, object]:
@@ -136,11 +136,11 @@ class ProbeReport(Struct, frozen=True):
         return tuple(lines)
 
 
-def report(tallies: Mapping[Side, Tally], seconds: float) -> ProbeReport:
+def report(tallies: Mapping[Asker, Tally], seconds: float) -> ProbeReport:
     """The tallies of `seconds` of asking, as they stand."""
     counts = {side: dict(tally.counts) for side, tally in tallies.items()}
     faults = sum(tally.faults for tally in tallies.values())
-    return ProbeReport(seconds, tallies[Side.VISITOR].away_seconds, counts, faults)
+    return ProbeReport(seconds, tallies[Asker.VISITOR].away_seconds, counts, faults)
 
 
 def _listed(numbers: Mapping[Met, int]) -> str:

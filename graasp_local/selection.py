@@ -16,7 +16,6 @@ UPGRADED_KEY = "GRAASP_DB_UPGRADED_TO"
 VOLUME_KEY = "GRAASP_DB_VOLUME"
 INSTEAD_KEY = "GRAASP_DB_INSTEAD_OF"
 
-
 Images = tuple[tuple[str, str], ...]
 """Exact images, each after the variable that compose.yaml has for it, such as CORE_IMAGE."""
 

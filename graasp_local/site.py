@@ -16,23 +16,14 @@ from pathlib import Path
 from msgspec import Struct
 
 from graasp_local.errors import ConfigurationError
+from graasp_local.files import text_if_there
 from graasp_local.planning.server import DatabaseServer, first_volume
 from graasp_local.planning.states import ServiceGroup
-from graasp_local.selection import (
-    IMAGE_KEY,
-    VOLUME_KEY,
-    Selection,
-    read_selection,
-)
+from graasp_local.selection import IMAGE_KEY, VOLUME_KEY, Selection, read_selection
 from graasp_local.service_cache import services_of
 from graasp_local.settings import Settings, Tls, parse_settings
 from graasp_local.settings.table import SETTLED, UMAMIS_OWN
-from graasp_local.stack import (
-    ServiceDefinition,
-    filled_in,
-    stack_digest,
-    stack_directory,
-)
+from graasp_local.stack import ServiceDefinition, filled_in, stack_digest, stack_directory
 from graasp_local.version import Version
 
 SITE_VARIABLE = "GRAASP_LOCAL_SITE"
@@ -206,12 +197,12 @@ class Site(Struct, frozen=True, dict=True):
     @property
     def selection(self) -> Selection:
         """What services are started with, as far as it is not `.env` that says so."""
-        return read_selection(_text_of(self.version_file))
+        return read_selection(text_if_there(self.version_file))
 
     @property
     def selected_version(self) -> Version | None:
         """The version that services are started with; None on a site that nothing was deployed to."""
-        return read_selection(_text_of(self.version_file)).version
+        return self.selection.version
 
     @property
     def database_service(self) -> ServiceDefinition:
@@ -238,13 +229,6 @@ class Site(Struct, frozen=True, dict=True):
     def db_image(self) -> str:
         """The `DB_IMAGE` that `.env` has now; empty where it has none."""
         return self.settings.values.get("DB_IMAGE", "")
-
-
-def _text_of(file: Path) -> str:
-    try:
-        return file.read_text()
-    except OSError:
-        return ""
 
 
 def find_site(named: Path | None, start: Path) -> Site:

@@ -18,7 +18,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from graasp_local.errors import ConfigurationError
-from graasp_local.files import write_atomically
+from graasp_local.files import text_if_there, write_atomically
 from graasp_local.planning.server import DatabaseServer
 from graasp_local.secret_files import write_secret_files
 from graasp_local.selection import VERSION_KEY, Release, Selection, selection_lines
@@ -42,14 +42,14 @@ def prepare(site: Site) -> None:
         copy_stack(site.stack_copy)
         write_secret_files(site.secrets_directory, site.settings.values)
         _prepare_tls(site)
-        if _text_of(site.version_file) != _text(site, site.selection):
+        if text_if_there(site.version_file) != _text(site, site.selection):
             with _selecting(site):
                 _bring_up_to_date(site)
 
 
 def _bring_up_to_date(site: Site) -> None:
     selection = site.selection
-    if selection.version is None and VERSION_KEY in _text_of(site.version_file):
+    if selection.version is None and VERSION_KEY in text_if_there(site.version_file):
         raise ConfigurationError(
             f"{site.version_file} names no version that can be read.",
             "Nothing was touched.",
@@ -121,16 +121,8 @@ def _text(site: Site, selection: Selection) -> str:
 
 
 def _write(file: Path, text: str) -> None:
-    if _text_of(file) != text:
+    if text_if_there(file) != text:
         write_atomically(file, text, mode=0o600)
-
-
-def _text_of(file: Path) -> str:
-    """Empty where there is none, or none any more."""
-    try:
-        return file.read_text()
-    except FileNotFoundError:
-        return ""
 
 
 def _remove_old_candidates(site: Site) -> None:

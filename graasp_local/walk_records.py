@@ -14,9 +14,9 @@ from msgspec import Struct
 from graasp_local.journal import walk_number
 from graasp_local.planning.restoring import Restore
 from graasp_local.planning.server import Upgrade, Way
-from graasp_local.planning.states import InfraState
+from graasp_local.planning.states import InfraState, state_named
 
-_READ_ONLY_NAMES = frozenset(
+READ_ONLY_NAMES = frozenset(
     {"preflight", "pull", "restore-images", "read-migrations", "make-migration"}
     | {"backup", "check-backup", "load-database", "unpack-files", "check-upgrade", "pull-server"}
 )
@@ -64,7 +64,7 @@ class WalkRecord(Struct, frozen=True):
     @property
     def touched(self) -> bool:
         """It did more than look and fetch."""
-        return any(name not in _READ_ONLY_NAMES for name in self.started_steps)
+        return any(name not in READ_ONLY_NAMES for name in self.started_steps)
 
     @property
     def went_through(self) -> bool:
@@ -147,7 +147,7 @@ def seconds_by_step(walks: Sequence[WalkRecord]) -> dict[str, list[float]]:
 def state_left(walks: Sequence[WalkRecord]) -> InfraState | None:
     """The state in which the last walk that changed anything left the site; None where it came to none of the four."""
     lasting = [walk for walk in walks if walk.touched or walk.outcome == "nothing-to-do"]
-    return {state.value: state for state in InfraState}.get(lasting[-1].state) if lasting else None
+    return state_named(lasting[-1].state) if lasting else None
 
 
 def unfinished_walk(walks: Sequence[WalkRecord]) -> WalkRecord | None:

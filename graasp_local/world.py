@@ -51,7 +51,7 @@ class InterruptionFlag(Struct):
         self._ending.set()
 
 
-class World(Struct, frozen=True, dict=True):
+class World(Struct, frozen=True):
     """What effects are done with; in unit tests each part is a fake."""
 
     site: Site

@@ -11,12 +11,12 @@ from collections.abc import Collection, Sequence
 from msgspec import Struct
 
 from graasp_local.backup.manifest import Manifest
+from graasp_local.planning.server import GRAASP_DATABASE
 
 FRESH_SECONDS = 3600.0
 """A deployment takes no second backup of a database that was backed up within the last hour."""
 
 _DAY_SECONDS = 86400.0
-GRAASP_DATABASE = "graasp"
 
 
 class Policy(Struct, frozen=True):

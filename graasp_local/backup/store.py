@@ -40,7 +40,7 @@ class DamagedBackup(Struct, frozen=True):
     damage: str
 
 
-class BackupStore(Struct, frozen=True, dict=True):
+class BackupStore(Struct, frozen=True):
     """The backups of one site."""
 
     directory: Path

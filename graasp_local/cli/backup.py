@@ -13,7 +13,7 @@ import click
 
 from graasp_local.cli import options
 from graasp_local.cli.context import Context, narrate_command, pass_context, print_json
-from graasp_local.errors import GraaspLocalError, UsageError
+from graasp_local.errors import GraaspLocalError, Refused, UsageError
 
 if TYPE_CHECKING:
     from graasp_local.backup.store import DamagedBackup, StoredBackup
@@ -90,7 +90,9 @@ def verify(context: Context, name: str, *, trial_restore: bool, lock_wait: float
     """
     with _failures_as_json(wanted=json_object):
         backup = _with_world(
-            context, json_object, lambda world: _verify(world, name, trial_restore, lock_wait, json_object)
+            context,
+            json_object,
+            lambda world: _verify(world, name, lock_wait, trial_restore=trial_restore, silent=json_object),
         )
         if json_object:
             print_json({"outcome": "done", "trial_restore": trial_restore, **_told(backup)})
@@ -111,7 +113,6 @@ def settings(context: Context, name: str, passphrase_file: Path | None) -> None:
     from graasp_local.backup.check import check_bytes
     from graasp_local.backup.sealing import unseal
     from graasp_local.backup.store import BackupStore, is_path
-    from graasp_local.errors import Refused
 
     store = BackupStore(Path.cwd()) if is_path(name) else BackupStore.of(context.site)
     backup = store.find(name)
@@ -148,7 +149,7 @@ def _take(world: World, passphrase: str | None, lock_wait: float, *, silent: boo
     return backup
 
 
-def _verify(world: World, name: str, trial_restore: bool, lock_wait: float, silent: bool) -> StoredBackup:
+def _verify(world: World, name: str, lock_wait: float, *, trial_restore: bool, silent: bool) -> StoredBackup:
     from graasp_local import site_files
     from graasp_local.backup import check
     from graasp_local.backup.store import BackupStore

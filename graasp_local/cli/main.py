@@ -18,8 +18,6 @@ from graasp_local.cli.context import Context, silence_output
 from graasp_local.errors import ExitCode, GraaspLocalError
 from graasp_local.verbs import COMMAND_LINE_VERBS
 
-VERBS = COMMAND_LINE_VERBS
-
 # What is imported stays: looking through it for garbage at every 700 objects is a tenth of the time of a `status`.
 gc.set_threshold(50_000, 20, 20)
 
@@ -33,7 +31,7 @@ Exit codes:
   10  refused: a check failed before anything was touched
   11  locked: another command is at work on this site
   20  failed and rolled back: the old version serves again
-  21  failed, needs you: the gate stays closed
+  21  failed, needs you: the last lines say what to type
  130  interrupted
 """
 
@@ -42,26 +40,26 @@ class _Verbs(click.Group):
     """Imports a verb's module only when it is called: `--help` needs none of them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(VERBS)
+        return list(COMMAND_LINE_VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in VERBS:
+        if cmd_name not in COMMAND_LINE_VERBS:
             return None
         command: click.Command = importlib.import_module(f"graasp_local.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):
-            formatter.write_dl(list(VERBS.items()))
+            formatter.write_dl(list(COMMAND_LINE_VERBS.items()))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0] if args else ""
-        if name and not name.startswith("-") and name not in VERBS:
+        if name and not name.startswith("-") and name not in COMMAND_LINE_VERBS:
             import difflib
 
-            near = difflib.get_close_matches(name, VERBS, n=1)
+            near = difflib.get_close_matches(name, COMMAND_LINE_VERBS, n=1)
             hint = f" Did you mean `{near[0]}`?" if near else ""
             ctx.fail(f"There is no verb `{name[:64]}`.{hint}")
         return super().resolve_command(ctx, args)

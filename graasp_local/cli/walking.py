@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -16,10 +17,9 @@ from msgspec import Struct
 
 from graasp_local.cli.context import Context, narrate_command, print_json, silence_output
 from graasp_local.cli.mending import finish_rotation
-from graasp_local.errors import ExitCode, GraaspLocalError, Interrupted
+from graasp_local.errors import ExitCode, GraaspLocalError
 from graasp_local.events import (
     Event,
-    Outcome,
     Probed,
     RollbackStarted,
     StepEnded,
@@ -29,6 +29,7 @@ from graasp_local.events import (
     WalkEnded,
     WalkStarted,
     as_json,
+    ended_before_it_began,
     summary,
 )
 from graasp_local.planning.plan import Plan, render
@@ -135,15 +136,8 @@ def refusals_as_json(*, wanted: bool) -> Iterator[None]:
     except GraaspLocalError as error:
         if not wanted:
             raise
-        print_json(as_json(_ended_before_it_began(error)))
+        print_json(as_json(ended_before_it_began(error)))
         sys.exit(error.exit_code)
-
-
-def _ended_before_it_began(error: GraaspLocalError) -> WalkEnded:
-    outcome = Outcome.INTERRUPTED if isinstance(error, Interrupted) else Outcome.REFUSED
-    if error.exit_code is ExitCode.UNEXPECTED:
-        outcome = Outcome.FAILED
-    return WalkEnded("", outcome, "unknown", "", None, 0.0, (), error.exit_code, error.sentences)
 
 
 def _show_dry_run(world: World, plan: Plan, how: How) -> None:
@@ -274,8 +268,6 @@ def interruptible(interruption: InterruptionFlag) -> Iterator[None]:
         if presses > 1 and number != signal.SIGHUP:
             _say("Left as it is. `graasp-local status` says where the site stands, and what to type next.")
             # At once, without unwinding: what is under way is not waited for.
-            import os
-
             os._exit(ExitCode.INTERRUPTED)
         if interruption.is_ending:
             _say("The site is being put back, and that is finished. Once more to leave things as they are.")

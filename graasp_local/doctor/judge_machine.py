@@ -6,14 +6,9 @@ from collections.abc import Iterator
 
 from graasp_local.doctor.facts import Fact, Facts, Known, Unknown
 from graasp_local.doctor.findings import Finding, Verdict, not_known, ok
-from graasp_local.perform.preflight import (
-    FREE_BYTES_FOR_WORK,
-    FREE_BYTES_PER_IMAGE,
-    OLDEST_COMPOSE,
-    OLDEST_ENGINE,
-    numbers,
-)
+from graasp_local.perform.preflight import FREE_BYTES_FOR_WORK, FREE_BYTES_PER_IMAGE, numbers
 from graasp_local.ports.doctor import Registry
+from graasp_local.ports.walk import OLDEST_COMPOSE, OLDEST_ENGINE
 from graasp_local.sources import SERVICES_TO_BUILD
 from graasp_local.wording import listed
 

@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from graasp_local import site_files
 from graasp_local.engine import leftovers
+from graasp_local.engine.addresses import unreachable
 from graasp_local.errors import EngineUnreachable, GraaspLocalError, NeedsYou
 from graasp_local.planning.server import DatabaseServer
+from graasp_local.ports.walk import OLDEST_COMPOSE
 from graasp_local.selection import Release
 from graasp_local.site import Site
 from graasp_local.version import Version
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from python_on_whales.components.container.cli_wrapper import Container
 
 MIGRATION_PROFILE = "migration"
-
 
 Candidate = Version | DatabaseServer | None
 """What a command is for, if not for what is selected."""
@@ -231,7 +232,7 @@ def compose_version() -> str:
             f"Compose {version} is too old" if version and answer.returncode == 0 else "Docker has no Compose plugin"
         )
         raise EngineUnreachable(
-            f"{found}: Compose 2 or newer is needed.",
+            f"{found}: Compose {OLDEST_COMPOSE[0]}.{OLDEST_COMPOSE[1]} or newer is needed.",
             "Nothing was changed.",
             "Install the package docker-compose-plugin, or run scripts/ensure-engine in a checkout.",
         )
@@ -244,7 +245,5 @@ def compose_failed(stderr: str) -> GraaspLocalError:
     telling = [line for line in lines if "rror" in line or "failed" in line or "cannot" in line.lower()] or lines
     reason = telling[-1] if telling else "no reason given"
     if "Cannot connect to the Docker daemon" in stderr:
-        from graasp_local.engine.addresses import unreachable
-
         return unreachable(stderr)
     return NeedsYou(f"Compose failed: {reason}")

@@ -1,4 +1,4 @@
-"""Second containers that stand in for services while these are replaced, as handover_ports.Handovers wants them.
+"""Second containers that stand in for services while these are replaced, as ports.handovers.Handovers wants them.
 
 Each is a one-off container of the same service, so that it has the settings, limits and networks that the site gives
 to it. It does not have the service's name in the network: nginx finds it by its own, and only while a flag beside the

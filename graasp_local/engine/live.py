@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from graasp_local.engine.client import connect, engine_errors
@@ -208,9 +210,7 @@ class _Log:
 
 
 def _close(stream: Any) -> None:
-    import contextlib
-
-    with contextlib.suppress(Exception):
+    with suppress(Exception):
         stream.close()
 
 
@@ -224,8 +224,6 @@ def _gone() -> EngineUnreachable:
 
 def _seconds(stamp: str) -> float | None:
     """`2026-01-02T03:04:05.123456789Z` in seconds since 1970; None for a container that never started."""
-    from datetime import UTC, datetime
-
     if stamp.startswith("0001-"):
         return None
     try:

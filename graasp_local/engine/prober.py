@@ -14,7 +14,7 @@ from msgspec import Struct
 from graasp_local.engine import plain_http
 from graasp_local.engine.http_edge import HttpEdge
 from graasp_local.planning.states import Gate
-from graasp_local.probing import Met, ProbeReport, Side, Tally, met, report
+from graasp_local.probing import Asker, Met, ProbeReport, Tally, met, report
 
 PAUSE_SECONDS = 0.025
 """Between two requests of one side."""
@@ -30,7 +30,7 @@ class Change(Struct, frozen=True):
     """A side meets something else than before; `at` in seconds since 1970."""
 
     at: float
-    side: Side
+    side: Asker
     met: Met
 
 
@@ -41,10 +41,10 @@ class EdgeProber:
         self._edge = edge
         self._on_change = on_change
         self._ended = threading.Event()
-        self._tallies = {side: Tally() for side in Side}
+        self._tallies = {side: Tally() for side in Asker}
         self._lock = threading.Lock()
         self._began = 0.0
-        self._threads = [threading.Thread(target=self._ask_on, args=(side,), daemon=True) for side in Side]
+        self._threads = [threading.Thread(target=self._ask_on, args=(side,), daemon=True) for side in Asker]
 
     def start(self) -> None:
         self._began = time.monotonic()
@@ -59,15 +59,15 @@ class EdgeProber:
     def stop(self, gate: Gate) -> ProbeReport:
         """End the asking. Where the gate is open the answer that says so is waited for, for a bounded time."""
         deadline = time.monotonic() + _SETTLE_SECONDS
-        while gate is Gate.OPEN and time.monotonic() < deadline and self._tallies[Side.VISITOR].latest is not Met.APP:
+        while gate is Gate.OPEN and time.monotonic() < deadline and self._tallies[Asker.VISITOR].latest is not Met.APP:
             time.sleep(PAUSE_SECONDS)
         self._ended.set()
         for thread in self._threads:
             thread.join(HANG_SECONDS)
         return self.report()
 
-    def _ask_on(self, side: Side) -> None:
-        bypass = self._edge.bypass if side is Side.BYPASS else {}
+    def _ask_on(self, side: Asker) -> None:
+        bypass = self._edge.bypass if side is Asker.BYPASS else {}
         turns = (("/", {**_BROWSER, **bypass}), ("/api/version", {**_PROGRAM, **bypass}))
         turn = 0
         while not self._ended.is_set():
@@ -78,7 +78,7 @@ class EdgeProber:
             turn += 1
             self._ended.wait(PAUSE_SECONDS)
 
-    def _count(self, side: Side, path: str, headers: Mapping[str, str]) -> Met:
+    def _count(self, side: Asker, path: str, headers: Mapping[str, str]) -> Met:
         asked = time.monotonic()
         what = ask(self._edge, path, headers)
         with self._lock:

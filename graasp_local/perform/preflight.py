@@ -1,4 +1,4 @@
-"""What is checked, and fetched, while visitors are still served. Everything wrong is said at once, not one by one."""
+"""What is checked while visitors are still served. Everything wrong is said at once, not one by one."""
 
 from __future__ import annotations
 
@@ -9,18 +9,13 @@ from msgspec import Struct
 from graasp_local.backup.store import BackupStore
 from graasp_local.errors import Refused
 from graasp_local.planning.safety_copy import SafetyCopy, copy_that_fits
-from graasp_local.planning.server import other_major
+from graasp_local.planning.server import GRAASP_DATABASE, other_major
 from graasp_local.planning.states import ServiceGroup
-from graasp_local.ports.walk import EngineFacts, ImageFact
-from graasp_local.postgres.database import DATABASE
+from graasp_local.ports.walk import OLDEST_COMPOSE, OLDEST_ENGINE, EngineFacts, ImageFact
 from graasp_local.sources import SERVICES_TO_BUILD
 from graasp_local.version import Version
 from graasp_local.wording import listed
 from graasp_local.world import World
-
-OLDEST_ENGINE = (25, 0)
-"""Docker Engine 25 is the first with start_interval in health checks."""
-OLDEST_COMPOSE = (2, 24)
 
 _GIB = 1024**3
 FREE_BYTES_FOR_WORK = 1 * _GIB
@@ -173,7 +168,7 @@ def _expected_dump_bytes(world: World, database: int) -> int:
         part.stored.bytes
         for backup in BackupStore.of(world.site).usable()
         for part in backup.manifest.databases
-        if part.name == DATABASE
+        if part.name == GRAASP_DATABASE
     ]
     return min(database, dumped[-1] * 3 // 2) if dumped else database
 

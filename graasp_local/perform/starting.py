@@ -9,7 +9,7 @@ from graasp_local.planning.states import Health, ObservedService, Status
 from graasp_local.world import World
 
 START_LIMIT_SECONDS = 300.0
-"""Longer than any health check's start period in compose.yaml."""
+"""As long as the longest start period of a health check in compose.yaml."""
 
 OPTIONAL_LIMIT_SECONDS = 30.0
 """How much longer than for what Graasp needs a walk waits for what it serves without."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from graasp_local import site_files
 from graasp_local.errors import Interrupted, NeedsYou, Refused
 from graasp_local.perform.preflight import FREE_BYTES_FOR_WORK, FREE_BYTES_PER_IMAGE, surroundings_problems
+from graasp_local.perform.starting import START_LIMIT_SECONDS
 from graasp_local.planning.fingerprint import described, differences, in_short
 from graasp_local.planning.server import Upgrade
 from graasp_local.planning.states import Health, ServiceGroup
@@ -39,7 +40,6 @@ from graasp_local.world import World
 
 _POLL_SECONDS = 0.1
 _TOLD_EVERY_SECONDS = 10.0
-_START_LIMIT_SECONDS = 300.0
 _SAME_DISK_BYTES = 64 * 1024**2
 _GIB = 1024**3
 _ROLES_FILE = "roles.sql"
@@ -140,7 +140,7 @@ def _pull(world: World, upgrade: Upgrade) -> Iterator[str]:
 def _start_new(world: World, upgrade: Upgrade) -> Iterator[str]:
     containers = world.servers.containers
     containers.start_new(upgrade.target)
-    deadline = world.clock.monotonic() + _START_LIMIT_SECONDS
+    deadline = world.clock.monotonic() + START_LIMIT_SECONDS
     while (health := containers.new_health()) not in (Health.HEALTHY, Health.NONE):
         if health in (None, Health.UNHEALTHY) or world.clock.monotonic() >= deadline:
             yield "the end of its log:"

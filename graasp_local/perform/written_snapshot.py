@@ -15,7 +15,8 @@ from graasp_local.backup.manifest import DatabasePart, Manifest
 from graasp_local.backup.moving import Report, as_lines, in_words
 from graasp_local.backup.store import BackupStore, StoredBackup
 from graasp_local.errors import NeedsYou
-from graasp_local.postgres.database import DATABASE, failed_name
+from graasp_local.planning.server import GRAASP_DATABASE
+from graasp_local.postgres.database import failed_name
 from graasp_local.site import Site
 from graasp_local.world import World
 
@@ -46,7 +47,7 @@ def load_snapshot(world: World, name: str) -> Iterator[str]:
     dump = Dump(part.stored, part.rows)
     half_loaded = f"{name}_half"[-63:]
     file = written.path(part.stored.file)
-    yield from as_lines(load_dump(world, file, dump, half_loaded, DATABASE), world.clock)
+    yield from as_lines(load_dump(world, file, dump, half_loaded, GRAASP_DATABASE), world.clock)
     # Only a proven one has the name that is swapped in.
     world.databases.rename_together([(half_loaded, name)])
 
@@ -71,11 +72,11 @@ def _write(world: World, store: BackupStore, name: str) -> Generator[Report]:
         return
     partial = store.begin(name)
     try:
-        size = world.databases.sizes().get(DATABASE, 0)
-        file = partial / f"{DATABASE}.dump"
-        dump = yield from dump_database(world, DATABASE, file, size)
+        size = world.databases.sizes().get(GRAASP_DATABASE, 0)
+        file = partial / f"{GRAASP_DATABASE}.dump"
+        dump = yield from dump_database(world, GRAASP_DATABASE, file, size)
         yield from check_dump(world, file, dump.stored)
-        store.publish(partial, _manifest(world, name, DatabasePart(DATABASE, dump.stored, dump.rows, size)))
+        store.publish(partial, _manifest(world, name, DatabasePart(GRAASP_DATABASE, dump.stored, dump.rows, size)))
     finally:
         store.discard(partial)
     yield f"{name}: {in_words(dump.stored.bytes)} in {store.directory}"

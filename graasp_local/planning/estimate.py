@@ -16,7 +16,8 @@ from graasp_local.planning.steps import Step
 from graasp_local.planning.upgrade_steps import DumpServer, ProveCopy, RestoreServer
 
 REFERENCE_SECONDS: Mapping[str, float] = {
-    # Graasp 2.13 on two cores with little data: stop 0.5 s, migrate 3.1 s, core and workers healthy 9.5 s.
+    # As reported of Graasp 2.13 on two processors with little data, and not measured here: stop 0.5 s, migrate 3.1 s,
+    # core and workers healthy 9.5 s.
     "close-gate": 0.1,
     "prove-closed": 0.1,
     "drain": 0.2,
@@ -41,6 +42,8 @@ REFERENCE_SECONDS: Mapping[str, float] = {
     "select-server": 0.0,
 }
 
+_UNKNOWN_SECONDS = 0.5
+"""For a step that has no figure at all."""
 
 BYTES_PER_SECOND: Mapping[str, float] = {
     # Per byte of the databases as they lie on the disk. 652 MB on two cores were dumped at 93 MB/s, and restored at
@@ -87,4 +90,4 @@ def _seconds(step: Step, seen: Mapping[str, Sequence[float]]) -> float:
     name = step.name
     if isinstance(step, DumpServer | RestoreServer | ProveCopy) and step.size_bytes is not None:
         return REFERENCE_SECONDS[name] + step.size_bytes / BYTES_PER_SECOND[name]
-    return median(seen[name]) if seen.get(name) else REFERENCE_SECONDS.get(name, 0.5)
+    return median(seen[name]) if seen.get(name) else REFERENCE_SECONDS.get(name, _UNKNOWN_SECONDS)

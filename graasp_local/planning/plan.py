@@ -12,16 +12,8 @@ from msgspec import Struct
 from graasp_local.planning.restoring import Restore
 from graasp_local.planning.rolling_steps import LeadVisitors
 from graasp_local.planning.server import Upgrade
-from graasp_local.planning.states import (
-    InfraState,
-)
-from graasp_local.planning.steps import (
-    READ_ONLY,
-    CloseGate,
-    OpenGate,
-    StartServices,
-    Step,
-)
+from graasp_local.planning.states import InfraState
+from graasp_local.planning.steps import CloseGate, OpenGate, StartServices, Step
 from graasp_local.version import Version
 
 DRAIN_SECONDS = 10.0
@@ -71,12 +63,6 @@ class Plan(Struct, frozen=True):
     def services_started(self) -> tuple[str, ...]:
         """What its steps start, in their order."""
         return tuple(name for step in self.steps if isinstance(step, StartServices) for name in step.services)
-
-    @property
-    def first_touching(self) -> int:
-        """The index of the first step that changes the site; the number of steps if none does."""
-        indexes = (index for index, step in enumerate(self.steps) if not isinstance(step, READ_ONLY))
-        return next(indexes, len(self.steps))
 
     @property
     def closed_span(self) -> range:

@@ -11,25 +11,12 @@ from enum import StrEnum
 from msgspec import Struct
 
 from graasp_local.planning.migrations import Forecast, Pending
-from graasp_local.planning.parts import (
-    closing,
-    edge_is_ready,
-    emptying,
-    opening,
-    starts_for,
-    stops_for,
-)
+from graasp_local.planning.parts import closing, edge_is_ready, emptying, opening, starts_for, stops_for
 from graasp_local.planning.plan import DRAIN_SECONDS, Plan, Strategy
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.safety_copy import SafetyCopy
 from graasp_local.planning.simulate import simulate
-from graasp_local.planning.states import (
-    TABLE,
-    Gate,
-    InfraState,
-    ObservedState,
-    ServiceGroup,
-)
+from graasp_local.planning.states import TABLE, Gate, InfraState, ObservedState, ServiceGroup
 from graasp_local.planning.steps import (
     AwaitMigration,
     BackUpDatabase,
@@ -56,6 +43,10 @@ from graasp_local.wording import listed
 MOVED_TAGS = "a tag may have been moved or pushed again since"
 
 
+MIGRATION_SECONDS = 1800.0
+"""How long all pending migrations together may take, unless somebody says otherwise."""
+
+
 class ImagesFrom(StrEnum):
     """Which images a version is deployed with: those its tags lead to now, or those of its last deployment."""
 
@@ -76,7 +67,7 @@ class DeployRequest(Struct, frozen=True):
     version: Version
     end: InfraState = InfraState.RUNNING
     drain_limit: float = DRAIN_SECONDS
-    migration_limit: float = 1800.0
+    migration_limit: float = MIGRATION_SECONDS
     images: ImagesFrom = ImagesFrom.TAGS
     backup: Backup = Backup.TAKEN
     strategy: Strategy = Strategy.WALK

@@ -15,7 +15,7 @@ from graasp_local.planning.plan import DRAIN_SECONDS, Plan
 from graasp_local.planning.plan_deploy import MOVED_TAGS
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.restoring import Restore
-from graasp_local.planning.server import Way
+from graasp_local.planning.server import GRAASP_DATABASE, Way
 from graasp_local.planning.simulate import simulate
 from graasp_local.planning.states import TABLE, Gate, InfraState, ObservedState, ServiceGroup
 from graasp_local.planning.steps import (
@@ -31,8 +31,6 @@ from graasp_local.planning.steps import (
     VerifyCore,
 )
 from graasp_local.version import Version
-
-GRAASP = "graasp"
 
 
 class RestoreRequest(Struct, frozen=True):
@@ -121,7 +119,7 @@ def _down_to_the_database(observed: ObservedState, restore: Restore) -> list[Ste
 
 def _up_again(observed: ObservedState, before: list[Step], restore: Restore, version: Version) -> list[Step]:
     steps: list[Step] = []
-    if GRAASP in restore.databases:
+    if GRAASP_DATABASE in restore.databases:
         steps.append(ProveMigrations(version, f"{version} runs only on the database that it knows"))
     steps.append(SelectVersion(version, "from here on the database belongs to this version"))
     after = simulate(observed, before)
@@ -135,4 +133,4 @@ def _up_again(observed: ObservedState, before: list[Step], restore: Restore, ver
 
 
 def _touches_others(restore: Restore) -> bool:
-    return any(database != GRAASP for database in restore.databases)
+    return any(database != GRAASP_DATABASE for database in restore.databases)

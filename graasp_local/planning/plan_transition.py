@@ -17,21 +17,8 @@ from graasp_local.planning.parts import (
     without_handover,
 )
 from graasp_local.planning.plan import DRAIN_SECONDS, Plan
-from graasp_local.planning.states import (
-    START_ORDER,
-    TABLE,
-    Gate,
-    InfraState,
-    ObservedState,
-    ServiceGroup,
-)
-from graasp_local.planning.steps import (
-    CloseGate,
-    Drain,
-    Step,
-    StopServices,
-    VerifyCore,
-)
+from graasp_local.planning.states import START_ORDER, TABLE, Gate, InfraState, ObservedState, ServiceGroup
+from graasp_local.planning.steps import CloseGate, Drain, Step, StopServices, VerifyCore
 from graasp_local.version import Version
 
 

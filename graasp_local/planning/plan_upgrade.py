@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from graasp_local.planning.parts import closing, edge_is_ready, needs_start, without_handover
-from graasp_local.planning.plan import Plan
+from graasp_local.planning.plan import DRAIN_SECONDS, Plan
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.server import DatabaseServer, Upgrade, Way
 from graasp_local.planning.simulate import simulate
@@ -45,7 +45,7 @@ class UpgradeRequest(Struct, frozen=True):
     version: Version | None
     end: InfraState
     size_bytes: int | None = None
-    drain_limit: float = 10.0
+    drain_limit: float = DRAIN_SECONDS
 
 
 def plan_upgrade(observed: ObservedState, request: UpgradeRequest) -> Plan:

@@ -100,5 +100,4 @@ class RemoveHandover(Struct, frozen=True):
 
 RollingStep = StartHandover | ProveSide | LeadVisitors | DrainSide | RemoveHandover
 
-
 _CORE_OF = {Side.SERVICES: "core", Side.HANDOVER: "the second core"}

@@ -11,13 +11,16 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+GRAASP_DATABASE = "graasp"
+"""Graasp's database on the server; umami and Etherpad have others there."""
+
 FIRST_VOLUME = "db-data"
 """What Compose calls the volume of a site that was never upgraded, after the project's name and a `_`."""
 
 NEWEST_MAJOR = 17
 """The newest major that the stack knows. The official image of 18 keeps its data in another directory."""
 
-_TAG_MAJOR = re.compile(r"(?:pg)?(\d{1,2})(?![\d])")
+_TAG_MAJOR = re.compile(r"(?:pg)?(\d{1,2})(?!\d)")
 
 
 class DatabaseServer(Struct, frozen=True):
@@ -28,7 +31,7 @@ class DatabaseServer(Struct, frozen=True):
 
 
 class Way(StrEnum):
-    """Whether a walk goes to the newer server, or back to the one from before."""
+    """Whether a walk goes to what is new (a newer server, the data of a backup), or back to what was before."""
 
     THERE = "there"
     BACK = "back"
@@ -103,7 +106,9 @@ class OtherMajor(Struct, frozen=True):
 
 def other_major(files: int | None, image: int | None, name: str) -> OtherMajor | None:
     """None where they fit, or one of them is not known."""
-    return None if None in (files, image) or files == image else OtherMajor(files or 0, image or 0, name)
+    if files is None or image is None or files == image:
+        return None
+    return OtherMajor(files, image, name)
 
 
 def _tag(image: str) -> str:

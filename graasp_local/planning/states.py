@@ -70,6 +70,12 @@ TABLE: Mapping[InfraState, StateRow] = MappingProxyType(
     }
 )
 
+
+def state_named(text: str) -> InfraState | None:
+    """The state that a text from a journal or a person names; None for any other text."""
+    return next((state for state in InfraState if state.value == text), None)
+
+
 START_ORDER = (ServiceGroup.DATABASE, ServiceGroup.ADMINISTRATION, ServiceGroup.GRAASP)
 """The database is first up. The edge is no part of this order: it comes before, behind a closed gate."""
 

@@ -2,7 +2,7 @@
 
 Each has a `name`, short, which stays the same across versions, because scripts, journals and estimates key on it; a
 `title`, what it does as a phrase in the imperative; and the `cause` that it is in this plan for. Decides nothing about
-when a step is needed (plan.py) or how it is done (perform/). Pure.
+when a step is needed (the plan_*.py) or how it is done (perform/). Pure.
 """
 
 from __future__ import annotations
@@ -11,22 +11,11 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from graasp_local.planning.data_steps import (
-    CheckBackup,
-    DataStep,
-    LoadDatabase,
-    UnpackFiles,
-)
+from graasp_local.planning.data_steps import CheckBackup, DataStep, LoadDatabase, UnpackFiles
 from graasp_local.planning.migrations import Forecast
-from graasp_local.planning.rolling_steps import (
-    RollingStep,
-)
+from graasp_local.planning.rolling_steps import RollingStep
 from graasp_local.planning.states import Gate, ServiceGroup
-from graasp_local.planning.upgrade_steps import (
-    CheckUpgrade,
-    PullServer,
-    UpgradeStep,
-)
+from graasp_local.planning.upgrade_steps import CheckUpgrade, PullServer, UpgradeStep
 from graasp_local.version import Version
 from graasp_local.wording import listed
 

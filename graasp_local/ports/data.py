@@ -1,6 +1,6 @@
 """What backups and restores need of the world, as two protocols: the databases of a server, and bytes in and out.
 
-The real ones are postgres_databases.py and engine/transfers.py, fakes are in tests/unit/fake_data.py. Nothing here does
+The real ones are postgres/databases.py and engine/transfers.py, fakes are in tests/unit/fake_data.py. Nothing here does
 anything.
 """
 
@@ -14,7 +14,6 @@ from msgspec import Struct
 
 DUMP_APPLICATION = "graasp-local-dump"
 """The name under which the server knows the sessions of dumps and of what loads them."""
-
 
 LOCK_SECONDS = 60
 """How long a dump waits for a table that somebody holds, before it fails and says so."""

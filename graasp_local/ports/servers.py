@@ -1,7 +1,7 @@
 """What an upgrade of the database server needs from the world, as small protocols: containers and volumes of servers,
 and the contents of one.
 
-Their real implementations are engine/servers.py and postgres_server.py, the fakes are in tests/unit/fake_servers.py.
+Their real implementations are engine/servers.py and postgres/server.py, the fakes are in tests/unit/fake_servers.py.
 Nothing here does anything.
 """
 
@@ -28,7 +28,7 @@ class ToolRun(Protocol):
 
     def bytes_done(self) -> int: ...
     def complaint(self) -> str:
-        """The last thing it said on stderr."""
+        """What it said on stderr, as far as it tells what went wrong."""
         ...
 
     def kill(self) -> None: ...

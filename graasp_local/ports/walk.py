@@ -1,7 +1,7 @@
 """What a walk needs from the world, as small protocols: the engine, the edge as a visitor sees it, the database.
 
-Each has one real implementation (in engine/, postgres.py) and an in-memory fake in
-tests/unit/fakes.py. Nothing here does anything.
+Each has one real implementation (in engine/ and postgres/database.py) and an in-memory fake in tests/unit/fakes.py.
+Nothing here does anything.
 """
 
 from __future__ import annotations
@@ -32,6 +32,12 @@ class ImageFact(Struct, frozen=True):
     local: bool
     platforms: tuple[str, ...]
     problem: str = ""
+
+
+OLDEST_ENGINE = (25, 0)
+"""Docker Engine 25 is the first with start_interval in health checks."""
+
+OLDEST_COMPOSE = (2, 24)
 
 
 class EngineFacts(Struct, frozen=True):
@@ -137,7 +143,7 @@ class MigrationRun(Protocol):
 
 
 class CoreAnswer(Struct, frozen=True):
-    """What core said through the gate: its version without `v`, and whether its database has the tables it needs."""
+    """What core said: its version without `v`, and whether its database has the tables it needs."""
 
     version: str
     database_is_usable: bool

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from graasp_local.errors import NeedsYou
 from graasp_local.planning.migrations import AppliedMigration
+from graasp_local.planning.server import GRAASP_DATABASE
 from graasp_local.postgres.address import Address
 
 if TYPE_CHECKING:
     import psycopg
 
-DATABASE = "graasp"
 SNAPSHOT_PREFIX = "graasp_snapshot_"
 FAILED_PREFIX = "graasp_failed_"
 _CONNECT_SECONDS = 5
@@ -52,7 +52,7 @@ class PostgresDatabase:
 
     def applied_migrations(self) -> tuple[AppliedMigration, ...]:
         """The rows of `drizzle.__drizzle_migrations`, oldest first; none where the table does not exist."""
-        with self._connection(DATABASE) as connection:
+        with self._connection(GRAASP_DATABASE) as connection:
             # Asked first, because a query on a missing table leaves an ERROR in Postgres's log.
             exists = connection.execute("SELECT to_regclass('drizzle.__drizzle_migrations')").fetchone()
             if exists is None or exists[0] is None:
@@ -64,13 +64,13 @@ class PostgresDatabase:
 
     def size_bytes(self) -> int:
         with self._connection("postgres") as connection:
-            row = connection.execute("SELECT pg_database_size(%s)", (DATABASE,)).fetchone()
+            row = connection.execute("SELECT pg_database_size(%s)", (GRAASP_DATABASE,)).fetchone()
             return int(row[0]) if row else 0
 
     def end_other_sessions(self) -> int:
         with self._connection("postgres") as connection:
             rows = connection.execute(
-                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", (DATABASE,)
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", (GRAASP_DATABASE,)
             ).fetchall()
             return len(rows)
 
@@ -98,7 +98,7 @@ class PostgresDatabase:
         from psycopg import sql
 
         with self._connection("postgres") as connection:
-            copy, graasp = sql.Identifier(name), sql.Identifier(DATABASE)
+            copy, graasp = sql.Identifier(name), sql.Identifier(GRAASP_DATABASE)
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(copy))
             # Copying files is several times quicker than the default through the write-ahead log; new in Postgres 15.
             strategy = "STRATEGY file_copy" if connection.info.server_version >= 150000 else ""
@@ -109,23 +109,22 @@ class PostgresDatabase:
             connection.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(copy))
 
     def swap_back(self, snapshot: str) -> str:
-
         failed = failed_name(snapshot)
         with self._connection("postgres") as connection:
             names = _databases(connection)
             if snapshot not in names:
-                if failed in names and DATABASE in names:
+                if failed in names and GRAASP_DATABASE in names:
                     return failed
                 raise NeedsYou(f"There is no snapshot {snapshot} on the database server.")
             # Both renames or neither: renaming is transactional.
             with connection.transaction():
-                if DATABASE in names:
-                    _rename(connection, DATABASE, failed)
-                _rename(connection, snapshot, DATABASE)
+                if GRAASP_DATABASE in names:
+                    _rename(connection, GRAASP_DATABASE, failed)
+                _rename(connection, snapshot, GRAASP_DATABASE)
         return failed
 
     def rows_added_since(self, snapshot: str) -> int | None:
-        now, then = self._row_counts(DATABASE), self._row_counts(snapshot)
+        now, then = self._row_counts(GRAASP_DATABASE), self._row_counts(snapshot)
         if now is None or then is None:
             return None
         return sum(max(0, count - then.get(table, 0)) for table, count in now.items())

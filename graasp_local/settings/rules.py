@@ -15,12 +15,7 @@ from msgspec import Struct
 
 from graasp_local.settings.bindings import parsed_bindings, plain_bindings
 from graasp_local.settings.strength import weakness
-from graasp_local.settings.table import (
-    ALL,
-    DatabasePassword,
-    Generated,
-    Setting,
-)
+from graasp_local.settings.table import ALL, DatabasePassword, Generated, Setting
 
 # Headers that nginx or the browser already gives a meaning to cannot carry the bypass.
 _TAKEN_HEADERS = frozenset(

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 COOKIE = "graasp_local_token"
-DEFAULT_PORT = 8470
 
 
 def check_address(address: str, *, told_so: bool) -> None:

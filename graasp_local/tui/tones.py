@@ -48,7 +48,7 @@ def width_of(line: Line) -> int:
 
 
 def text_of(lines: Iterable[Line]) -> str:
-    """The text alone, for tests and for the clipboard."""
+    """The text alone, for tests."""
     return "\n".join("".join(piece.text for piece in line).rstrip() for line in lines)
 
 

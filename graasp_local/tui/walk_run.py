@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from graasp_local.errors import ExitCode, GraaspLocalError, Interrupted
-from graasp_local.events import Event, Outcome, RollbackStarted, WalkEnded, as_json
+from graasp_local.errors import ExitCode, GraaspLocalError
+from graasp_local.events import Event, RollbackStarted, WalkEnded, as_json, ended_before_it_began
 from graasp_local.planning.plan import Plan
 from graasp_local.tui.intentions import Intention
 from graasp_local.tui.ports import Access
@@ -62,9 +62,9 @@ class WalkRun:
             for event in walks.run(world, walk):
                 self._tell(event)
         except GraaspLocalError as error:
-            self._tell(_ended_before_it_began(error))
+            self._tell(ended_before_it_began(error))
         except Exception as error:
-            self._tell(_ended_before_it_began(GraaspLocalError(f"Unexpected: {type(error).__name__}: {error}")))
+            self._tell(ended_before_it_began(GraaspLocalError(f"Unexpected: {type(error).__name__}: {error}")))
         finally:
             self.ended.set()
 
@@ -96,13 +96,6 @@ def _deaf_to_hangups() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _ended_before_it_began(error: GraaspLocalError) -> WalkEnded:
-    outcome = Outcome.INTERRUPTED if isinstance(error, Interrupted) else Outcome.REFUSED
-    if error.exit_code is ExitCode.UNEXPECTED:
-        outcome = Outcome.FAILED
-    return WalkEnded("", outcome, "unknown", "", None, 0.0, (), error.exit_code, error.sentences)
 
 
 def now() -> float:

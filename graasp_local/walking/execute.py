@@ -64,14 +64,19 @@ def execute(started: WalkStarted, before: ObservedState, circumstances: Circumst
     problem: tuple[str, ...] = ()
     if error is not None:
         tried = plan.steps[: len(loop.ended)]
-        state, version, gate = _look(circumstances.observe)
+        _, _, gate = _look(circumstances.observe)
         outcome, code, problem = judge(plan, len(tried), error, gate)
-        recovery = None if outcome is Outcome.REFUSED or not _touched(tried) else circumstances.recover(tried)
+        recovery = None
+        if outcome is not Outcome.REFUSED and _touched(tried):
+            try:
+                recovery = circumstances.recover(tried)
+            except Exception as raised:  # the first error must be told, whatever is wrong with the way back
+                problem = (*problem, f"The way back could not be planned: {type(raised).__name__}: {raised}")
         if recovery is not None:
             circumstances.interruption.acknowledge()
             yield RollbackStarted(recovery, problem)
             second = yield from loop.carry_out(recovery.steps)
-            state, version, gate = _look(circumstances.observe)
+            _, _, gate = _look(circumstances.observe)
             outcome, code, problem = judge_rollback(recovery, error, second, gate)
     state, version, gate = _look(circumstances.observe)
     seconds = circumstances.clock.monotonic() - began
@@ -131,7 +136,7 @@ def judge(
     plan: Plan, steps_tried: int, error: GraaspLocalError, gate: Gate
 ) -> tuple[Outcome, ExitCode, tuple[str, ...]]:
     """What an error after so many steps means if nothing is put back: outcome, exit code, three sentences. Pure."""
-    if steps_tried <= plan.first_touching and not _touched(plan.steps[:steps_tried]):
+    if not _touched(plan.steps[:steps_tried]):
         if isinstance(error, Interrupted):
             return Outcome.INTERRUPTED, ExitCode.INTERRUPTED, (error.what, "Nothing was touched.")
         code = error.exit_code if error.exit_code in _REFUSING_CODES else ExitCode.REFUSED

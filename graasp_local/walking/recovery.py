@@ -23,7 +23,7 @@ from graasp_local.planning.plan_restore import RestoreRequest, plan_unrestore
 from graasp_local.planning.plan_rolling import plan_rolling_back
 from graasp_local.planning.restoring import Restore
 from graasp_local.planning.server import Way
-from graasp_local.planning.states import Gate, InfraState, ObservedState, ServiceGroup
+from graasp_local.planning.states import Gate, InfraState, ObservedState, ServiceGroup, state_named
 from graasp_local.version import Version
 from graasp_local.walk_files import trusted_walks
 from graasp_local.walk_records import WalkRecord, last_success, unfinished_walk
@@ -77,11 +77,10 @@ def resume_plan(world: World, observed: ObservedState) -> Plan:
         return _resumed_restore(world, observed, record, record.restore)
     if record.is_way_back and record.database_is_changed:
         return _back_from_unfinished(observed, record, Version.parse(record.previous_version))
-    end = InfraState.RESTRICTED if record.target == InfraState.RESTRICTED else InfraState.RUNNING
     # A backup now would show a database that is on its way already.
     backup = Backup.LEFT_OUT if record.database_is_changed else Backup.TAKEN
     strategy = Strategy.ROLLING_IF_POSSIBLE if record.is_rolling else Strategy.WALK
-    request = DeployRequest(Version.parse(record.version or ""), end, backup=backup, strategy=strategy)
+    request = DeployRequest(Version.parse(record.version or ""), _end_of(record), backup=backup, strategy=strategy)
     return deployment_plan(world, observed, request)
 
 
@@ -90,8 +89,7 @@ def _resumed_restore(world: World, observed: ObservedState, record: WalkRecord, 
     if restore.way is Way.BACK:
         there = replace(restore, way=Way.THERE)
         return plan_unrestore(observed, there, version, _came_from(record), was_begun=record.database_is_changed)
-    end = InfraState.RESTRICTED if record.target == InfraState.RESTRICTED else InfraState.RUNNING
-    return plan_for(world, observed, RestoreRequest(restore, version, end))
+    return plan_for(world, observed, RestoreRequest(restore, version, _end_of(record)))
 
 
 def _back_from_restore(observed: ObservedState, record: WalkRecord, restore: Restore, previous: Version) -> Plan:
@@ -228,8 +226,13 @@ def _loss(world: World, observed: ObservedState, record: WalkRecord) -> Loss | N
     return Loss(record.version or "", since, max(0.0, world.clock.now() - began), rows)
 
 
+def _end_of(record: WalkRecord) -> InfraState:
+    """Where it was to end: a deployment and a restore end in one of these two."""
+    return InfraState.RESTRICTED if record.target == InfraState.RESTRICTED else InfraState.RUNNING
+
+
 def _came_from(record: WalkRecord) -> InfraState:
-    return {state.value: state for state in InfraState}.get(record.came_from, InfraState.RESTRICTED)
+    return state_named(record.came_from) or InfraState.RESTRICTED
 
 
 def _as_now(observed: ObservedState) -> InfraState:

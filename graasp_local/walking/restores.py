@@ -18,9 +18,9 @@ from graasp_local.journal import walk_number
 from graasp_local.perform.having_images import use_recorded_images
 from graasp_local.perform.preflight import check_preflight
 from graasp_local.planning.plan import Plan
-from graasp_local.planning.plan_restore import GRAASP, RestoreRequest, plan_restore
+from graasp_local.planning.plan_restore import RestoreRequest, plan_restore
 from graasp_local.planning.restoring import Restore
-from graasp_local.planning.server import Way
+from graasp_local.planning.server import GRAASP_DATABASE, Way
 from graasp_local.planning.states import InfraState, ObservedState
 from graasp_local.site import Site
 from graasp_local.version import Version
@@ -91,7 +91,7 @@ def _next_walk(journal: Path) -> int:
 
 
 def _version_afterwards(world: World, backup: StoredBackup, restore: Restore) -> Version:
-    brings_graasp = GRAASP in restore.databases
+    brings_graasp = GRAASP_DATABASE in restore.databases
     version = Version.parse_or_none(backup.manifest.version) if brings_graasp else world.site.selected_version
     if version is not None:
         return version

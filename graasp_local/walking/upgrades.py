@@ -15,10 +15,10 @@ from msgspec.structs import replace
 from graasp_local.errors import Refused
 from graasp_local.lock import held_lock
 from graasp_local.perform.upgrading import check_upgrade
-from graasp_local.planning.plan import Plan
+from graasp_local.planning.plan import DRAIN_SECONDS, Plan
 from graasp_local.planning.plan_upgrade import UpgradeRequest, plan_upgrade, plan_upgrade_back
 from graasp_local.planning.server import NEWEST_MAJOR, DatabaseServer, Upgrade, Way, image_of_major, upgrade_volume
-from graasp_local.planning.states import InfraState, ObservedState, ServiceGroup, came_from
+from graasp_local.planning.states import InfraState, ObservedState, ServiceGroup, came_from, state_named
 from graasp_local.walk_files import trusted_walks
 from graasp_local.walk_records import WalkRecord, state_left, unfinished_walk
 from graasp_local.wording import listed
@@ -30,7 +30,7 @@ class WantedUpgrade(Struct, frozen=True):
 
     major: int | None
     image: str | None
-    drain_limit: float = 10.0
+    drain_limit: float = DRAIN_SECONDS
 
 
 def upgrade_plan(world: World, observed: ObservedState, wanted: WantedUpgrade) -> Plan:
@@ -105,25 +105,29 @@ def old_volumes(world: World, named: str | None = None) -> Mapping[str, int | No
 
 
 def remove_old(world: World, volumes: Mapping[str, int | None], command: str) -> Iterator[str]:
-    """Remove volumes, under the site's lock, and the dumps of the upgrades that they were left by."""
+    """Remove volumes, under the site's lock, and every dump that an upgrade has left; a line for what was done."""
     with held_lock(world.site.lock_file, command):
-        for volume in old_volumes(world).keys() & volumes.keys():
+        for volume in sorted(old_volumes(world).keys() & volumes.keys()):
             world.servers.containers.remove_volume(volume)
             yield f"removed the volume {volume}"
         for directory in sorted(world.site.directory.glob("upgrades/postgres-*-to-*")):
-            shutil.rmtree(directory, ignore_errors=True)
-            yield f"removed the dump in {directory}"
+            try:
+                shutil.rmtree(directory)
+            except OSError as error:
+                yield f"the dump in {directory} could not be removed: {error.strerror or error}"
+            else:
+                yield f"removed the dump in {directory}"
 
 
 def state_of(came_from_state: str) -> InfraState:
     """The state that a walk came from, as its journal has it; a site without containers is left stopped."""
-    return {"absent": InfraState.STOPPED, **{s.value: s for s in InfraState}}.get(
-        came_from_state, InfraState.RESTRICTED
-    )
+    if came_from_state == "absent":
+        return InfraState.STOPPED
+    return state_named(came_from_state) or InfraState.RESTRICTED
 
 
 def _forward(
-    world: World, observed: ObservedState, upgrade: Upgrade, end: InfraState, drain_limit: float = 10.0
+    world: World, observed: ObservedState, upgrade: Upgrade, end: InfraState, drain_limit: float = DRAIN_SECONDS
 ) -> Plan:
     request = _request(world, upgrade, end, drain_limit)
     if request.selected == upgrade.target:
@@ -139,7 +143,7 @@ def _back(world: World, observed: ObservedState, record: WalkRecord) -> Plan:
     return plan_upgrade_back(observed, _request(world, _of(record), state_of(record.came_from)))
 
 
-def _request(world: World, upgrade: Upgrade, end: InfraState, drain_limit: float = 10.0) -> UpgradeRequest:
+def _request(world: World, upgrade: Upgrade, end: InfraState, drain_limit: float = DRAIN_SECONDS) -> UpgradeRequest:
     site = world.site
     return UpgradeRequest(
         replace(upgrade, way=Way.THERE),

@@ -30,14 +30,7 @@ from graasp_local.planning.plan_deploy import DeployRequest, plan_deploy, plan_r
 from graasp_local.planning.plan_restore import plan_unrestore
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.server import Way
-from graasp_local.planning.states import (
-    TABLE,
-    Gate,
-    InfraState,
-    ObservedState,
-    ServiceGroup,
-    came_from,
-)
+from graasp_local.planning.states import TABLE, Gate, InfraState, ObservedState, ServiceGroup, came_from, state_named
 from graasp_local.planning.steps import Migrate, OpenGate, Step, SwapBack
 from graasp_local.ports.walk import ImageFact, Prober
 from graasp_local.postgres.database import snapshot_name
@@ -246,33 +239,35 @@ def _has_snapshot(world: World, before: ObservedState, name: str) -> bool:
 
 
 def _recovery(world: World, on_failure: OnFailure, started: WalkStarted, tried: tuple[Step, ...]) -> Plan | None:
-    """The way back from a deployment that failed after these steps; None where there is none, or none is wanted."""
-    previous, upgrade = Version.parse_or_none(started.previous_version), started.plan.upgrade
+    """The way back from a walk that failed after these steps; None where there is none, or none is wanted."""
     opened = any(isinstance(step, OpenGate) for step in tried[:-1])
-    restore = started.plan.restore
     if on_failure is OnFailure.HOLD or opened:
         return None
-    if upgrade is None and restore is None and (previous is None or previous == started.plan.version):
-        return None
-    if upgrade is not None and upgrade.way is Way.BACK:
-        return None
-    if restore is not None and (previous is None or restore.way is Way.BACK):
-        return None
     try:
-        observed = world.observe()
-        if upgrade is not None:
-            return upgrade_recovery(world, observed, upgrade, started.came_from)
-    except Exception:  # the engine is away: there is no way back now, and the first error is the one to tell
+        return _way_back(world, started, tried)
+    except (GraaspLocalError, OSError):  # the engine is away: the first error is the one to tell
         return None
-    assert previous is not None  # noqa: S101
-    end = {state.value: state for state in InfraState}.get(started.came_from, InfraState.RESTRICTED)
-    if started.plan.keeps_open and started.plan.version is not None:
-        return rolling_recovery(world, observed, tried, previous)
-    if restore is not None:
+
+
+def _way_back(world: World, started: WalkStarted, tried: tuple[Step, ...]) -> Plan | None:
+    plan, previous = started.plan, Version.parse_or_none(started.previous_version)
+    if plan.upgrade is not None:
+        goes_there = plan.upgrade.way is Way.THERE
+        return upgrade_recovery(world, world.observe(), plan.upgrade, started.came_from) if goes_there else None
+    if previous is None:
+        return None
+    end = state_named(started.came_from) or InfraState.RESTRICTED
+    if plan.restore is not None:
+        if plan.restore.way is Way.BACK:
+            return None
         begun = started.migrated_before or any(isinstance(step, PutInPlace) for step in tried)
-        return plan_unrestore(observed, restore, previous, end, was_begun=begun)
+        return plan_unrestore(world.observe(), plan.restore, previous, end, was_begun=begun)
+    if previous == plan.version:
+        return None
+    if plan.keeps_open and plan.version is not None:
+        return rolling_recovery(world, world.observe(), tried, previous)
     migrated = started.migrated_before or any(isinstance(step, Migrate) for step in tried)
-    return plan_rollback(observed, previous, started.snapshot if migrated else None, end)
+    return plan_rollback(world.observe(), previous, started.snapshot if migrated else None, end)
 
 
 def refuse_unfinished_upgrade(world: World) -> None:

@@ -10,8 +10,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from graasp_local.cli.main import VERBS, cli
+from graasp_local.cli import deploy
+from graasp_local.cli.main import cli
 from graasp_local.errors import GraaspLocalError
+from graasp_local.planning.plan_deploy import DeployRequest
+from graasp_local.verbs import COMMAND_LINE_VERBS
+from graasp_local.version import Version
 
 RUN = [sys.executable, "-m", "graasp_local.cli.main"]
 NO_ENGINE = {
@@ -31,7 +35,7 @@ def site(tmp_path: Path) -> Path:
     return tmp_path / "site"
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", COMMAND_LINE_VERBS)
 def test_every_verb_explains_itself(verb: str) -> None:
     result = CliRunner().invoke(cli, [verb, "--help"])
     assert result.exit_code == 0
@@ -40,7 +44,7 @@ def test_every_verb_explains_itself(verb: str) -> None:
 
 def test_help_lists_every_verb_and_exit_code() -> None:
     output = CliRunner().invoke(cli, ["--help"]).output
-    assert all(f"  {verb} " in output for verb in VERBS)
+    assert all(f"  {verb} " in output for verb in COMMAND_LINE_VERBS)
     assert all(f" {code}  " in output for code in (0, 1, 2, 3, 10, 11, 20, 21, 130))
 
 
@@ -187,3 +191,9 @@ def test_a_verb_imports_only_what_it_needs(site: Path, words: list[str], allowed
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=NO_ENGINE)
     imported = set(json.loads(result.stderr.splitlines()[-1].replace("'", '"')))
     assert imported <= allowed
+
+
+def test_the_defaults_of_limits_are_those_of_a_plan() -> None:
+    usual = DeployRequest(Version(1, 0, 0))
+    defaults = {option.name: option.default for option in deploy.command.params}
+    assert (defaults["drain_limit"], defaults["migration_limit"]) == (usual.drain_limit, usual.migration_limit)

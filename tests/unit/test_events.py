@@ -15,7 +15,6 @@ from graasp_local.errors import (
     Locked,
     NeedsYou,
     Refused,
-    RolledBack,
     UsageError,
 )
 from graasp_local.events import (
@@ -124,7 +123,6 @@ def test_a_change_of_state_that_failed_says_what_to_type() -> None:
         (EngineUnreachable, 3),
         (Refused, 10),
         (Locked, 11),
-        (RolledBack, 20),
         (NeedsYou, 21),
         (Interrupted, 130),
     ],

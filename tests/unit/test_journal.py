@@ -18,9 +18,11 @@ from graasp_local.journal import Journal
 from graasp_local.planning.migrations import Pending
 from graasp_local.planning.plan_deploy import DeployRequest, plan_deploy
 from graasp_local.planning.states import InfraState
+from graasp_local.planning.steps import READ_ONLY
 from graasp_local.version import Version
 from graasp_local.walk_files import output_of, read_journal, read_recent, read_walks, trusted_walks
 from graasp_local.walk_records import (
+    READ_ONLY_NAMES,
     DamagedWalk,
     JournalContents,
     last_success,
@@ -255,3 +257,7 @@ def test_the_state_that_a_site_was_left_in_is_that_of_the_last_walk_that_changed
     assert state_left(read_walks(tmp_path)) is InfraState.RUNNING
     write_walk(tmp_path, "close-gate", outcome=None)
     assert state_left(read_walks(tmp_path)) is None
+
+
+def test_the_journal_and_a_plan_agree_on_what_leaves_a_site_as_it_is() -> None:
+    assert {kind.name for kind in READ_ONLY} == READ_ONLY_NAMES

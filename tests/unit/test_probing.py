@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from graasp_local.events import Probed, WalkEnded, as_json
 from graasp_local.planning.states import Gate, InfraState
-from graasp_local.probing import FAULTS, Met, ProbeReport, Side, Tally, met, report
+from graasp_local.probing import FAULTS, Asker, Met, ProbeReport, Tally, met, report
 from graasp_local.walking.walks import Walk, probed, run, transition_plan
 from tests.unit.fakes import FakeWorld
 
@@ -61,11 +61,11 @@ def test_there_is_no_downtime_of_a_site_that_was_not_open_before_and_after(met_i
 
 @given(st.lists(st.sampled_from(Met)))
 def test_nothing_is_lost_from_the_counts_and_every_fault_is_counted(met_in_turn: list[Met]) -> None:
-    tallies = {side: Tally() for side in Side}
+    tallies = {side: Tally() for side in Asker}
     for at, what in enumerate(met_in_turn):
-        tallies[Side.VISITOR].add(what, at, at + 0.5)
+        tallies[Asker.VISITOR].add(what, at, at + 0.5)
     told = report(tallies, 1.0)
-    assert sum(told.counts[Side.VISITOR].values()) == len(met_in_turn)
+    assert sum(told.counts[Asker.VISITOR].values()) == len(met_in_turn)
     assert told.faults == sum(what in FAULTS for what in met_in_turn)
     assert ("no visitor should meet" in " ".join(told.as_lines())) == bool(told.faults)
     json.dumps(told.as_json())
@@ -82,7 +82,7 @@ class FakeProber:
 
     def stop(self, gate: Gate) -> ProbeReport:
         self.calls.append(f"stop {gate}")
-        return ProbeReport(4.0, 1.25, {Side.VISITOR: {Met.APP: 3, Met.JSON: 2}, Side.BYPASS: {Met.APP: 5}}, 0)
+        return ProbeReport(4.0, 1.25, {Asker.VISITOR: {Met.APP: 3, Met.JSON: 2}, Asker.BYPASS: {Met.APP: 5}}, 0)
 
 
 def test_the_downtime_in_the_record_is_the_probers_when_it_ran(running: FakeWorld) -> None:

@@ -12,14 +12,18 @@ from graasp_local import site_files
 from graasp_local.errors import EngineUnreachable, ExitCode, Locked, NeedsYou, Refused
 from graasp_local.events import Event, Outcome, RollbackStarted, StepOutput, WalkEnded, WalkStarted
 from graasp_local.lock import held_lock
+from graasp_local.perform import Performer
 from graasp_local.planning.migrations import AppliedMigration, NotKnownYet
+from graasp_local.planning.plan import Plan
 from graasp_local.planning.plan_deploy import DeployRequest, plan_deploy
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.states import Gate, Health, InfraState, Status
+from graasp_local.planning.steps import CloseGate, MakeMigration, Step
 from graasp_local.version import Version
 from graasp_local.walk_files import read_walks
 from graasp_local.walk_records import uncertain_migration, unfinished_walk
 from graasp_local.walking import recovery, walks
+from graasp_local.walking.execute import Circumstances, execute
 from tests.unit.fakes import FakeMigrationRun, FakeWorld
 from tests.unit.sites import site_in
 from tests.unit.walking import deploy, deploying, ended_of, events_of, killed_at
@@ -161,6 +165,21 @@ def test_a_failed_migration_leaves_the_gate_closed_and_shows_what_postgres_said(
     assert running.engine.run is not None
     assert running.engine.run.removed
     assert running.world.site.selected_version == Version(1, 0, 0)
+
+
+def test_a_defect_in_the_way_back_does_not_hide_what_failed(running: FakeWorld) -> None:
+    def no_way_back(tried: tuple[Step, ...]) -> Plan | None:
+        raise KeyError("a defect")
+
+    plan = Plan(InfraState.RESTRICTED, (CloseGate("to try"), MakeMigration(Version(1, 1, 0), "to fail")))
+    running.engine.failing["make-migration"] = NeedsYou("The disk is full.")
+    performer = Performer(running.world, "graasp_snapshot_x")
+    world = running.world
+    circumstances = Circumstances(performer.perform, world.observe, no_way_back, world.clock, world.interruption)
+    ended = ended_of(list(execute(WalkStarted("0001", "apply", plan), world.observe(), circumstances)))
+    assert (ended.outcome, ended.exit_code) == (Outcome.FAILED, ExitCode.NEEDS_YOU)
+    assert ended.problem[0] == "The disk is full."
+    assert "could not be planned: KeyError" in ended.problem[-1]
 
 
 def test_a_migration_that_lies_is_caught(running: FakeWorld) -> None:

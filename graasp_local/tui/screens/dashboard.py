@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from graasp_local.tui.widgets.log_panel import LogPanel
 
 _REPAINT_SECONDS = 10.0
-_WALKING_REPAINT_SECONDS = 0.5
 
 
 class Dashboard(UiScreen):
