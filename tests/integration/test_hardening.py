@@ -228,7 +228,7 @@ def test_who_brings_the_right_secret_is_not_held_up_at_the_pace_of_a_page(stack:
 
     def answers(headers: dict[str, str]) -> set[int]:
         found = set()
-        for _ in range(300):
+        for _ in range(150):  # all three together fit into what may come at once, however fast the machine is
             connection.request("GET", "/api/version", headers=headers)
             response = connection.getresponse()
             response.read()
