@@ -29,11 +29,17 @@ def grow(site: BenchSite, megabytes: int) -> None:
     )
 
 
+def size_of(site: BenchSite) -> str:
+    """Graasp's database as the tables call it, such as `1.1 GB`."""
+    address, password = engine_for(site.site).database_address, site.site.settings.postgres_password
+    return f"{PostgresDatabase(address, password).size_bytes() / 1e9:.1f} GB"
+
+
 def database_rows(site: BenchSite, rounds: int) -> Iterator[Row]:
     settings = site.site.settings
     database = PostgresDatabase(engine_for(site.site).database_address, settings.postgres_password)
+    size = size_of(site)
     site.run("apply", "db-only")
-    size = f"{database.size_bytes() / 1e9:.1f} GB"
 
     def snapshot() -> float:
         database.end_other_sessions()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench_site import bench_site
 from commands import command_rows, observation_rows
-from databases import database_rows, deployment_in_parts, grow
+from databases import database_rows, deployment_in_parts, grow, size_of
 from deployments import deployment_rows
 from measuring import HEADINGS, Row, as_table, shown
 from shortcuts import shortcut_rows
@@ -59,7 +59,8 @@ def main(words: Sequence[str]) -> None:
             site.put_back()
             grow(site, megabytes)
             add(*database_rows(site, 1 if quick else 3))
-            sections.append(_parts(f"Closed steps of a deployment with {megabytes} MB", deployment_in_parts(site)))
+            heading = f"Closed steps of a deployment with a database of {size_of(site)}, measured once"
+            sections.append(_parts(heading, deployment_in_parts(site)))
         if not quick:
             site.put_back()
             said = subprocess.run(
