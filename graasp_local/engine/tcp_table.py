@@ -25,6 +25,7 @@ def tcp_table(client: DockerClient, container: str) -> str:
 
 
 def table_by_command(client: DockerClient, container: str) -> str:
+    """The same, read by a command inside: the container must have `cat`."""
     command = client.api.exec_create(container, ["cat", "/proc/net/tcp"])
     table: bytes = client.api.exec_start(command["Id"])
     return table.decode()
