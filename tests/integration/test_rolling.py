@@ -16,6 +16,8 @@ from tests.integration.demo_site import DemoSite
 from tests.integration.test_interruptions import rest_of, until_step
 from tests.integration.visitors import REQUESTS_A_SECOND, Visitors
 
+pytestmark = pytest.mark.alone
+
 ALLOWED = {"visitor": {"app"}, "slow": {"app"}, "bypass": {"app"}, "websocket": {"echo", "ended"}}
 
 

@@ -10,6 +10,8 @@ import pytest
 from tests.integration.demo_site import DemoSite
 from tests.integration.visitors import LEAST_REQUESTS_A_SECOND, Visitors
 
+pytestmark = pytest.mark.alone
+
 ALLOWED = {
     "visitor": {"app", "redirect", "page", "json"},
     "slow": {"app", "json"},

@@ -20,6 +20,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--matrix-results", type=Path, help="Append what each case did and saw to this file.")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("matrix")
+
+
 @pytest.fixture(scope="session")
 def private_engine() -> Iterator[PrivateEngine]:
     engine = PrivateEngine()
