@@ -115,6 +115,18 @@ def read_backup_volumes(files: Sequence[Path]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(named))
 
 
+def read_backup_contents(files: Sequence[Path]) -> Mapping[str, tuple[str, ...]]:
+    """The directories at the top of a volume that a backup keeps, by volume, as `x-backup-only` lists them.
+
+    Of a volume that is not listed there everything is kept.
+    """
+    only: dict[str, tuple[str, ...]] = {}
+    for file in files:
+        listed = _content_of(file).get("x-backup-only") or {}
+        only |= {str(volume): tuple(map(str, names)) for volume, names in listed.items()}
+    return only
+
+
 def services_in(file: Path) -> dict[str, dict[str, Any]]:
     content = _content_of(file)
     services = content.get("services") or {}

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 _LONGEST_LINE_BYTES = 65_536
+_LONGEST_PIECE = 16_000
+_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z ")
+_NEW_FRAME = re.compile(r"\r|\x1b\[[0-9;]*[ABEFGHJKdf]|\x1b[78]")
+_OTHER_CODE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_SPINNER = re.compile("[\u2800-\u28ff\u25d0-\u25d3]")
+"""What turns: the dots of Braille, or a circle that is half full."""
 _BACK_SECONDS = 0.001
 """The engine takes the moment from which it is asked for a log as a rounded number; what was seen is left out here."""
 
@@ -24,6 +30,7 @@ class DockerMigrationRun:
         self._client = client
         self._container = container
         self._seen_until = ""
+        self._last_line = ""
         with engine_errors():
             self.name = client.api.inspect_container(container)["Name"].lstrip("/")
 
@@ -39,8 +46,9 @@ class DockerMigrationRun:
             for stamp, text in stamped_lines(frames):
                 if stamp > self._seen_until:
                     self._seen_until = stamp
-                    line = without_terminal_codes(text)
-                    if line.strip():
+                    line = last_frame(text)
+                    if line.strip() and not _is_same_but_for_the_spinner(line, self._last_line):
+                        self._last_line = line
                         yield line
 
     def exit_code(self) -> int | None:
@@ -76,9 +84,20 @@ def stamped_lines(frames: Iterator[bytes]) -> Iterator[tuple[str, str]]:
         yield _apart(rest)
 
 
-def without_terminal_codes(line: str) -> str:
-    """drizzle-kit draws a spinner: what it erased is left out."""
-    return re.sub(r"[^\n]*\x1b\[2K\r|\x1b\[[0-9;]*[A-Za-z]", "", line)
+def last_frame(line: str) -> str:
+    """What a terminal would show of a line in the end: a spinner draws frame over frame. Pure.
+
+    Whatever takes the cursor back or erases begins a new frame; of one that was erased nothing is shown. A line of
+    more than 16 KiB comes in pieces, each with a stamp of its own in the middle of the line.
+    """
+    if len(line) > _LONGEST_PIECE:
+        line = _STAMP.sub("", line)
+    frames = [_OTHER_CODE.sub("", frame) for frame in _NEW_FRAME.split(line)]
+    return next((frame for frame in reversed(frames) if frame.strip()), "")
+
+
+def _is_same_but_for_the_spinner(line: str, other: str) -> bool:
+    return _SPINNER.sub("", line) == _SPINNER.sub("", other) and _SPINNER.search(line) is not None
 
 
 def _apart(line: bytes) -> tuple[str, str]:

@@ -26,7 +26,7 @@ from graasp_local.errors import NeedsYou
 from graasp_local.planning.states import ServiceGroup
 from graasp_local.ports.data import DUMP_APPLICATION, LOCK_SECONDS
 from graasp_local.site import Site
-from graasp_local.stack import GROUP_LABEL, read_backup_volumes
+from graasp_local.stack import GROUP_LABEL, read_backup_contents, read_backup_volumes
 from graasp_local.version import Version
 
 _VOLUME_LABEL = "com.docker.compose.volume"
@@ -65,13 +65,13 @@ class DockerTransfers:
         return tuple(name for name in wanted if self._exists(name))
 
     def volume_bytes(self, volume: str) -> int:
-        told = run_to_end(self._helper(["du", "-sk", volume_files.MOUNT], volume), f"Measuring the volume {volume}")
+        words = _script(volume_files.MEASURE, *self._content_of(volume))
+        told = run_to_end(self._helper(words, volume), f"Measuring the volume {volume}")
         return int(told.split()[0]) * 1024
 
     def pack(self, volume: str) -> Iterator[bytes]:
-        words = ["tar", "--create", "--file", "-", "--numeric-owner", "--exclude=./.graasp-*"]
         name = _helper_name()
-        command = self._helper([*words, "--directory", volume_files.MOUNT, "."], volume, name=name)
+        command = self._helper(_script(volume_files.PACK, *self._content_of(volume)), volume, name=name)
         with self._taken_away(name):
             yield from output_of(command, f"Packing the volume {volume}", well=_packed_well)
 
@@ -95,6 +95,9 @@ class DockerTransfers:
     def drop_kept_files(self, volume: str, but: str) -> None:
         if self._exists(volume):
             self._run_script(volume_files.DROP_KEPT, volume, but)
+
+    def _content_of(self, volume: str) -> tuple[str, ...]:
+        return read_backup_contents(self._site.compose_files).get(volume, ())
 
     def _run_script(self, script: str, volume: str, number: str) -> str:
         command = self._helper(_script(script, number), volume)
@@ -218,8 +221,8 @@ def _helper_name() -> str:
     return f"graasp-local-{uuid.uuid4().hex[:12]}"
 
 
-def _script(script: str, number: str) -> list[str]:
-    return ["sh", "-c", script, "sh", number]
+def _script(script: str, *arguments: str) -> list[str]:
+    return ["sh", "-c", script, "sh", *arguments]
 
 
 def _packed_well(code: int, said: str) -> bool:

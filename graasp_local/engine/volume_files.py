@@ -14,6 +14,33 @@ from __future__ import annotations
 
 MOUNT = "/volume"
 
+_LEFT_OUT = """\
+set -eu
+cd /volume
+left_out() {
+  all=$(find . -mindepth 1 -maxdepth 1)
+  if [ $# = 0 ]; then printf '%s\\n' "$all" | grep '^\\./\\.graasp-' || true; return; fi
+  for name in "$@"; do all=$(printf '%s\\n' "$all" | grep -v -x -F "./$name" || true); done
+  printf '%s\\n' "$all"
+}
+left_out "$@" | sed '/^$/d; s/[][*?\\\\]/\\\\&/g' >/tmp/left-out
+"""
+"""What a backup leaves out of a volume: all but the names that are given; without names, what a restore put there."""
+
+PACK = (
+    _LEFT_OUT
+    + """\
+exec tar --create --file - --numeric-owner --exclude-from=/tmp/left-out .
+"""
+)
+
+MEASURE = (
+    _LEFT_OUT
+    + """\
+exec du -sk -X /tmp/left-out .
+"""
+)
+
 _NAMES = """\
 set -eu
 cd /volume

@@ -13,7 +13,11 @@ from graasp_local.wording import listed
 from graasp_local.world import World
 
 _POLL_SECONDS = 0.03
-_TELLING = ("ERROR:", "FATAL:", "PANIC:", "DETAIL:", "HINT:", "STATEMENT:", "CONTEXT:")
+_ERRORS = ("ERROR:", "FATAL:", "PANIC:")
+_TELLING = ("DETAIL:", "HINT:", "STATEMENT:", "CONTEXT:")
+_LOG_LINES = 1000
+"""Of Postgres's log: the statement that failed may be long."""
+_LINES_SHOWN = 8
 
 
 def read_pending(world: World, version: Version) -> Pending:
@@ -75,8 +79,9 @@ def run_migration(world: World, step: Migrate) -> Generator[str, None, tuple[str
             world.database.end_other_sessions()
         run.remove()
     if code != 0:
-        yield from _postgres_errors(world, began)
-        raise NeedsYou(f"The migration to {step.version} failed with exit code {code}.")
+        cause = yield from _postgres_errors(world, began)
+        said = f": {cause.rstrip('.')}" if cause else ""
+        raise NeedsYou(f"The migration to {step.version} failed with exit code {code}{said}.")
     return made
 
 
@@ -129,13 +134,22 @@ def _watch(world: World, run: MigrationRun, step: Migrate) -> Iterator[str]:
     yield from run.output()
 
 
-def _postgres_errors(world: World, since: float) -> Iterator[str]:
-    """drizzle-kit may hide the cause; Postgres's own log of the time in question has it."""
+def _postgres_errors(world: World, since: float) -> Generator[str, None, str]:
+    """drizzle-kit may hide the cause; Postgres's own log of the time in question has it. Returns its last error.
+
+    The error comes first, however long the statement is that it names.
+    """
     lines: list[str] = []
-    for line in world.engine.recent_log("db", 200, since):
-        goes_on = line.startswith("\t") and bool(lines)
-        if goes_on or any(word in line for word in _TELLING):
+    for line in world.engine.recent_log("db", _LOG_LINES, since):
+        if any(word in line for word in _ERRORS):
+            lines = [line]
+        elif lines and (line.startswith("\t") or any(word in line for word in _TELLING)):
             lines.append(line.expandtabs(2))
-    if lines:
-        yield "Postgres said meanwhile:"
-        yield from (f"  {line}" for line in lines[-8:])
+    if not lines:
+        return ""
+    yield "Postgres said meanwhile:"
+    yield from (f"  {line}" for line in lines[:_LINES_SHOWN])
+    if len(lines) > _LINES_SHOWN:
+        yield f"  … {len(lines) - _LINES_SHOWN} more line(s): `graasp-local logs db`"
+    word = next(word for word in _ERRORS if word in lines[0])
+    return lines[0].partition(word)[2].strip()

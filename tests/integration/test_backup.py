@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from tests.unit.sites import site_in
 
 CHECKSUM = "SELECT count(*), md5(string_agg(id::text || name || created_at, ',' ORDER BY id)) FROM item"
 PASSPHRASE = "correct horse battery"
-FILE = "/tmp/graasp-files/lesson.txt"
+FILE = "/var/tmp/graasp-files/lesson.txt"
 PLAN = plan_restore(
     site_in(InfraState.RUNNING), RestoreRequest(Restore("x", "1", ("graasp", "umami"), ("files",)), Version(1, 0, 0))
 )
@@ -44,6 +45,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSite]:
             "graasp", "INSERT INTO item (name) SELECT 'item ' || n FROM generate_series(1, 50) n RETURNING id"
         )
         write_file(site, "as backed up")
+        # What core's /tmp left on sites whose volume it was: in the volume, and no content.
+        in_core(site, "echo half an upload > /var/tmp/tmp-1")
         site.run("backup", env={"GRAASP_LOCAL_BACKUP_PASSPHRASE": PASSPHRASE})
         yield site
     finally:
@@ -90,6 +93,15 @@ def test_a_backup_holds_what_the_manifest_says(site: DemoSite) -> None:
     assert (told["version"], told["project"]) == ("1.0.0", site.project)
 
 
+def test_what_is_half_uploaded_is_in_no_backup_and_not_in_the_volume(site: DemoSite) -> None:
+    with tarfile.open(first(site)[0] / "files.tar") as archive:
+        names = archive.getnames()
+    assert "./graasp-files/lesson.txt" in names
+    assert {name.split("/")[1] for name in names if "/" in name} <= {"graasp-files", "graasp-h5p"}
+    in_core(site, "echo half an upload > /tmp/tmp-2")
+    assert "tmp-2" not in in_core(site, "find /var/tmp")
+
+
 def test_its_settings_are_those_of_the_site_and_in_it_only_encrypted(site: DemoSite) -> None:
     directory, _ = first(site)
     secret = site.setting("POSTGRES_PASSWORD").encode()
@@ -124,7 +136,7 @@ def test_one_changed_byte_is_found(site: DemoSite, file: str) -> None:
 
 
 def test_ctrl_c_leaves_no_half_of_a_backup_and_the_site_as_it_was(site: DemoSite) -> None:
-    in_core(site, "head -c 400000000 /dev/zero > /tmp/large")
+    in_core(site, "head -c 400000000 /dev/zero > /var/tmp/graasp-files/large")
     before = backups_of(site)
     try:
         backup = site.start("backup")
@@ -134,13 +146,13 @@ def test_ctrl_c_leaves_no_half_of_a_backup_and_the_site_as_it_was(site: DemoSite
         assert backup.returncode == 130
         assert "nothing half-done was kept" in narration
     finally:
-        in_core(site, "rm -f /tmp/large")
+        in_core(site, "rm -f /var/tmp/graasp-files/large")
     assert backups_of(site) == before
     assert site.status()["state"] == "running"
 
 
 def test_a_killed_backup_leaves_nothing_under_a_final_name_and_the_next_one_tidies_up(site: DemoSite) -> None:
-    in_core(site, "head -c 400000000 /dev/zero > /tmp/large")
+    in_core(site, "head -c 400000000 /dev/zero > /var/tmp/graasp-files/large")
     before = backups_of(site)
     try:
         backup = site.start("backup")
@@ -148,7 +160,7 @@ def test_a_killed_backup_leaves_nothing_under_a_final_name_and_the_next_one_tidi
         os.killpg(backup.pid, signal.SIGKILL)
         backup.communicate(timeout=60)
     finally:
-        in_core(site, "rm -f /tmp/large")
+        in_core(site, "rm -f /var/tmp/graasp-files/large")
     assert [name for name in backups_of(site) if not name.startswith(".partial-")] == before
     # What it leaves where it is killed between making its helper container and starting it.
     label, image = f"{BORROWER_LABEL}={socket.gethostname()}:{backup.pid}", str(site.containers()["db"]["Image"])
@@ -238,6 +250,6 @@ def test_a_site_moves_to_another_machine(site: DemoSite, new_site: DemoSite) -> 
     assert checksum(new_site) == checksum(site)
     assert in_core(new_site, f"cat {FILE}") == "as backed up"
     new_site.create_item("written on the new machine")
-    in_core(new_site, "touch /tmp/core-can-write")
+    in_core(new_site, "touch /var/tmp/graasp-files/core-can-write")
     new_site.deploy("1.1.0")
     assert len(new_site.item_names()) == 51

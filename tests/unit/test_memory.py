@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from graasp_local.engine import logs
-from graasp_local.engine.migration_run import DockerMigrationRun, stamped_lines, without_terminal_codes
+from graasp_local.engine.migration_run import DockerMigrationRun, last_frame, stamped_lines
 from graasp_local.walk_files import output_of, read_journal
 
 MEGABYTE = 1024 * 1024
@@ -101,8 +101,41 @@ def test_a_frame_is_not_a_line() -> None:
     assert list(stamped_lines(iter(frames))) == expected
 
 
-def test_what_a_spinner_erased_is_left_out() -> None:
-    assert without_terminal_codes("\x1b[2K\r[1] applying...\x1b[2K\r[ok] \x1b[1mdone\x1b[0m") == "[ok] done"
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("\x1b[2K\r[1] applying...\x1b[2K\r[ok] \x1b[1mdone\x1b[0m", "[ok] done"),
+        ("[⣷] applying...\r[⣯] applying...\r[✓] applied\r", "[✓] applied"),
+        ("[⣷] applying...\x1b[2K\x1b[G[⣯] applying...\x1b[2K\x1b[1A\x1b[2K\x1b[G[✓] applied", "[✓] applied"),
+        ("\x1b[?25l[⣷] applying...\x1b[2K\x1b[G[⣯] applying...", "[⣯] applying..."),
+        ("[⣷] applying\r" * 2000 + "[⣷] app2026-01-02T03:04:05.123456789Z lying", "[⣷] applying"),
+        ("no spinner", "no spinner"),
+    ],
+)
+def test_of_a_spinner_the_last_frame_is_shown(line: str, shown: str) -> None:
+    assert last_frame(line) == shown
+
+
+class SpinningContainer:
+    """As much of docker's client as a run asks: a log that has grown at each look, none of it a whole line."""
+
+    def __init__(self, looks: list[list[str]]) -> None:
+        self.api = self
+        self._looks = iter(looks)
+
+    def inspect_container(self, _: str) -> dict[str, str]:
+        return {"Name": "/migrate"}
+
+    def logs(self, _: str, **__: object) -> Iterator[bytes]:
+        return iter([line.encode() for line in next(self._looks)])
+
+
+def test_a_spinner_that_goes_on_for_minutes_is_one_line_that_ends() -> None:
+    stamp = "2026-01-02T03:04:{:02}.000000000Z "
+    looks = [[stamp.format(n) + f"\x1b[2K\r[{glyph}] applying migrations..."] for n, glyph in enumerate("⣷⣯⣟⡿")]
+    looks.append([stamp.format(9) + "\x1b[2K\r[⣷] applying migrations...\x1b[2K\r[✓] applied!\n"])
+    run = DockerMigrationRun(SpinningContainer(looks), "id")  # type: ignore[arg-type]
+    assert [line for _ in looks for line in run.output()] == ["[⣷] applying migrations...", "[✓] applied!"]
 
 
 @pytest.mark.parametrize("lines", [10, 100_000])

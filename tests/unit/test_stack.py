@@ -10,7 +10,7 @@ import yaml
 from graasp_local.errors import ConfigurationError
 from graasp_local.planning.states import ServiceGroup
 from graasp_local.settings import SETTINGS
-from graasp_local.stack import copy_stack, read_services, stack_directory
+from graasp_local.stack import copy_stack, read_backup_contents, read_services, stack_directory
 
 COMPOSE_FILE = stack_directory() / "compose" / "compose.yaml"
 STACK = yaml.safe_load(COMPOSE_FILE.read_text())["services"]
@@ -32,6 +32,17 @@ def test_the_groups_of_the_stack() -> None:
         "migrate": "migration",
         "nginx": "edge",
     }
+
+
+def test_core_keeps_nothing_in_a_volume_but_what_backups_keep(tmp_path: Path) -> None:
+    kept = {f"/var/tmp/{name}" for name in read_backup_contents([COMPOSE_FILE])["files"]}
+    for name in ("core", "workers"):
+        told = STACK[name]["environment"]
+        assert {told["FILE_STORAGE_ROOT_PATH"], told["H5P_STORAGE_ROOT_PATH"]} == kept
+        assert STACK[name]["volumes"] == ["files:/var/tmp"]
+    override = tmp_path / "compose.override.yaml"
+    override.write_text("x-backup-only: {wiki: [pages]}\n")
+    assert read_backup_contents([COMPOSE_FILE, override])["wiki"] == ("pages",)
 
 
 def test_a_service_of_ones_own_joins_a_group_by_its_label(tmp_path: Path) -> None:
