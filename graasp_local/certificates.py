@@ -30,6 +30,14 @@ _DUE_AT = 1 / 3
 """The share of its lifetime that is left when a certificate is renewed: 30 days of 90."""
 
 
+class TlsPaths(Struct, frozen=True):
+    """Where a site has its certificate, the key of its account with an authority, and what nginx answers one with."""
+
+    certificate_file: Path
+    account_file: Path
+    challenge_directory: Path
+
+
 class Certificate(Struct, frozen=True):
     """What a certificate says of itself; times are in UTC."""
 

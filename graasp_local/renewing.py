@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Protocol
 
 from graasp_local.acme_client import Authority, obtain
-from graasp_local.certificates import Certificate, have_certificate, own_files, read_certificate
+from graasp_local.certificates import Certificate, TlsPaths, have_certificate, own_files, read_certificate
 from graasp_local.errors import NeedsYou, Refused
 from graasp_local.files import write_atomically
-from graasp_local.settings import Tls
-from graasp_local.site import Site
+from graasp_local.settings import Settings, Tls
 
 _PROOF_SECONDS = 15.0
 _POLL_SECONDS = 0.1
@@ -46,20 +45,21 @@ class Reloading(Protocol):
     def wait(self, seconds: float) -> None: ...
 
 
-def certificate_of(site: Site) -> Certificate | None:
+def certificate_of(settings: Settings, paths: TlsPaths) -> Certificate | None:
     """The certificate that is in place; None where TLS is off, or there is none yet."""
-    if site.settings.tls is Tls.OFF or not site.certificate_file.exists():
+    if settings.tls is Tls.OFF or not paths.certificate_file.exists():
         return None
-    return read_certificate(site.certificate_file.read_text())
+    return read_certificate(paths.certificate_file.read_text())
 
 
-def renew(site: Site, nginx: Reloading, when: When, say: Callable[[str], None]) -> Certificate | None:
+def renew(
+    settings: Settings, paths: TlsPaths, nginx: Reloading, when: When, say: Callable[[str], None]
+) -> Certificate | None:
     """Renew; returns the new certificate, None if it was not due. Raises Refused, ConfigurationError, NeedsYou."""
-    settings = site.settings
     if settings.tls is Tls.OFF:
         raise Refused("The site has no TLS of its own.", "Nothing was changed.", "Set TLS in .env, then apply.")
-    have_certificate(settings, site.certificate_file)
-    before = site.certificate_file.read_text()
+    have_certificate(settings, paths.certificate_file)
+    before = paths.certificate_file.read_text()
     if settings.tls is Tls.FILES:
         new = own_files(settings)
         if new == before:
@@ -72,10 +72,10 @@ def renew(site: Site, nginx: Reloading, when: When, say: Callable[[str], None]) 
         authority = Authority(
             settings.values.get("ACME_DIRECTORY") or DEFAULT_DIRECTORY,
             settings.values.get("ACME_EMAIL", ""),
-            site.own_directory / "acme-account.pem",
+            paths.account_file,
         )
-        new = obtain(authority, settings.certificate_names, site.challenge_directory, say)
-    _put_in_place(site.certificate_file, before, new, nginx)
+        new = obtain(authority, settings.certificate_names, paths.challenge_directory, say)
+    _put_in_place(paths.certificate_file, before, new, nginx)
     return read_certificate(new)
 
 

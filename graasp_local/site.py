@@ -12,6 +12,7 @@ import os
 from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -25,6 +26,9 @@ from graasp_local.settings import Settings, Tls, parse_settings
 from graasp_local.settings.table import SETTLED, UMAMIS_OWN
 from graasp_local.stack import ServiceDefinition, filled_in, stack_digest, stack_directory
 from graasp_local.version import Version
+
+if TYPE_CHECKING:
+    from graasp_local.certificates import TlsPaths
 
 SITE_VARIABLE = "GRAASP_LOCAL_SITE"
 
@@ -110,6 +114,12 @@ class Site(Struct, frozen=True, dict=True):
     def certificate_file(self) -> Path:
         """Certificate, chain and private key that nginx uses, in one file."""
         return self.own_directory / "tls" / "site.pem"
+
+    @property
+    def tls_paths(self) -> TlsPaths:
+        from graasp_local.certificates import TlsPaths  # loads ssl
+
+        return TlsPaths(self.certificate_file, self.own_directory / "acme-account.pem", self.challenge_directory)
 
     @property
     def renewals_file(self) -> Path:

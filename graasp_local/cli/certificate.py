@@ -27,7 +27,7 @@ def show(context: Context, *, json_object: bool) -> None:
     from graasp_local.errors import Refused
     from graasp_local.renewing import certificate_of
 
-    found = certificate_of(context.site)
+    found = certificate_of(context.site.settings, context.site.tls_paths)
     if found is None:
         raise Refused("The site has no certificate.", "", "Set TLS in .env, then apply or deploy.")
     due = found.due(datetime.now(UTC), context.site.settings.certificate_names)
@@ -65,7 +65,8 @@ def renew(context: Context, *, at_once: bool, json_object: bool) -> None:
         held_lock(site.lock_file, "graasp-local certificate renew"),
         recorded(site.renewals_file, started_by, lambda: datetime.now(UTC)),
     ):
-        new = renewed(site, nginx, When.NOW if at_once else When.DUE, lambda line: click.echo(f"  {line}", err=True))
+        when = When.NOW if at_once else When.DUE
+        new = renewed(site.settings, site.tls_paths, nginx, when, lambda line: click.echo(f"  {line}", err=True))
     if json_object:
         print_json({"renewed": new is not None, **(_as_json(new) if new else {})})
     elif new is None:

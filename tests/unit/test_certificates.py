@@ -88,25 +88,26 @@ def say(line: str) -> None:
 def test_a_site_has_its_certificate_before_nginx_starts(site: Site, files: Files) -> None:
     assert files.certificate.read_text() in site.certificate_file.read_text()
     assert site.certificate_file.stat().st_mode & 0o777 == 0o600
-    found = certificate_of(site)
+    found = certificate_of(site.settings, site.tls_paths)
     assert found is not None
     assert found.names == NAMES
 
 
 def test_with_acme_a_placeholder_lets_nginx_start(tmp_path: Path) -> None:
     chosen = {"PUBLIC_URL": "https://graasp.test", "COOKIE_DOMAIN": "graasp.test", "TLS": "acme"}
-    found = certificate_of(init_site(tmp_path / "site", chosen, demo=False))
+    site = init_site(tmp_path / "site", chosen, demo=False)
+    found = certificate_of(site.settings, site.tls_paths)
     assert found is not None
     assert found.is_placeholder
 
 
 def test_files_that_were_renewed_are_taken_over(site: Site, files: Files, tmp_path: Path) -> None:
     nginx = FakeNginx(site.certificate_file)
-    assert renew(site, nginx, When.DUE, say) is None
+    assert renew(site.settings, site.tls_paths, nginx, When.DUE, say) is None
     new = self_signed(tmp_path / "new", *NAMES, days=365)
     files.certificate.write_text(new.certificate.read_text())
     files.key.write_text(new.key.read_text())
-    renewed = renew(site, nginx, When.DUE, say)
+    renewed = renew(site.settings, site.tls_paths, nginx, When.DUE, say)
     assert renewed is not None
     assert nginx.reloads == ["reload"]
     assert read_certificate(nginx.shown) == renewed
@@ -126,7 +127,7 @@ def test_files_that_cannot_be_used_are_refused_and_the_old_certificate_stays(
     before = site.certificate_file.read_text()
     spoil(files)
     with pytest.raises(ConfigurationError, match=reason):
-        renew(site, FakeNginx(site.certificate_file), When.DUE, say)
+        renew(site.settings, site.tls_paths, FakeNginx(site.certificate_file), When.DUE, say)
     assert site.certificate_file.read_text() == before
 
 
@@ -137,7 +138,7 @@ def test_what_nginx_refuses_is_taken_back(site: Site, files: Files, tmp_path: Pa
     files.key.write_text(new.key.read_text())
     nginx = FakeNginx(site.certificate_file, refuses="key too small")
     with pytest.raises(NeedsYou, match="key too small"):
-        renew(site, nginx, When.DUE, say)
+        renew(site.settings, site.tls_paths, nginx, When.DUE, say)
     assert (site.certificate_file.read_text(), nginx.reloads) == (before, [])
 
 
@@ -146,14 +147,14 @@ def test_an_nginx_that_does_not_take_it_over_is_said(site: Site, files: Files, t
     files.certificate.write_text(new.certificate.read_text())
     files.key.write_text(new.key.read_text())
     with pytest.raises(NeedsYou, match="did not within 15 s"):
-        renew(site, FakeNginx(site.certificate_file, deaf=True), When.DUE, say)
+        renew(site.settings, site.tls_paths, FakeNginx(site.certificate_file, deaf=True), When.DUE, say)
 
 
 def test_without_tls_there_is_nothing_to_renew(tmp_path: Path) -> None:
     site = init_site(tmp_path / "site", {}, demo=False)
-    assert certificate_of(site) is None
+    assert certificate_of(site.settings, site.tls_paths) is None
     with pytest.raises(Refused, match="no TLS of its own"):
-        renew(site, FakeNginx(site.certificate_file), When.DUE, say)
+        renew(site.settings, site.tls_paths, FakeNginx(site.certificate_file), When.DUE, say)
 
 
 @pytest.mark.parametrize(
