@@ -14,6 +14,7 @@ from msgspec.structs import asdict
 from graasp_local.errors import ExitCode, GraaspLocalError, Interrupted
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.server import Upgrade
+from graasp_local.planning.states import Gate
 from graasp_local.probing import ProbeReport
 
 
@@ -48,13 +49,19 @@ class WalkStarted(Struct, frozen=True):
     """The snapshot that a rollback would put back, if a migration has begun."""
     migrated_before: bool = False
     """An attempt before this one had begun to migrate already."""
+    written_before: bool = False
+    """Visitors may have written to the database since then: putting the snapshot back would discard that."""
 
 
 class RollbackStarted(Struct, frozen=True):
-    """The deployment has failed, and `plan` puts the site back; `problem` says what failed."""
+    """The deployment has failed, and `plan` puts the site back; `problem` says what failed.
+
+    `gate` is what nginx answered before it began: where it kept visitors out, an opening that failed had no effect.
+    """
 
     plan: Plan
     problem: tuple[str, ...]
+    gate: Gate = Gate.UNKNOWN
 
 
 class StepStarted(Struct, frozen=True):
@@ -131,11 +138,17 @@ def as_json(event: Event) -> dict[str, Any]:
                 "previous_version": event.previous_version,
                 "snapshot": event.snapshot,
                 "migrated_before": event.migrated_before,
+                "written_before": event.written_before,
                 "restore": asdict(plan.restore) if plan.restore else None,
                 "plan": _plan_summary(plan),
             }
-        case RollbackStarted(plan=plan, problem=problem):
-            return {"event": "rollback-started", "plan": _plan_summary(plan), "problem": list(problem)}
+        case RollbackStarted(plan=plan, problem=problem, gate=gate):
+            return {
+                "event": "rollback-started",
+                "gate": gate.value,
+                "plan": _plan_summary(plan),
+                "problem": list(problem),
+            }
         case StepStarted(index=index, name=name, title=text, cause=cause):
             return {"event": "step-started", "index": index, "name": name, "title": text, "cause": cause}
         case StepOutput(index=index, text=text):

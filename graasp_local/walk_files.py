@@ -21,6 +21,7 @@ from graasp_local.walk_records import (
     JournalContents,
     WalkRecord,
     database_is_changed,
+    gate_moves,
     version_is_uncertain,
 )
 
@@ -106,6 +107,8 @@ def _as_walk(name: str, records: Sequence[Mapping[str, Any]]) -> WalkRecord:
         snapshot=first.get("snapshot", ""),
         version_is_uncertain=version_is_uncertain(records),
         database_is_changed=database_is_changed(records),
+        written_before=bool(first.get("written_before")),
+        gate_moves=gate_moves(records),
         problem=tuple(ended.get("problem", ())),
         restore=_restore(first.get("restore")),
         upgrade=_as_upgrade(first["upgrade"]) if first.get("upgrade") else None,

@@ -5,7 +5,8 @@ Decides nothing about the site as it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from msgspec import Struct
 from graasp_local.journal import walk_number
 from graasp_local.planning.restoring import Restore
 from graasp_local.planning.server import Upgrade, Way
-from graasp_local.planning.states import InfraState, state_named
+from graasp_local.planning.states import Gate, InfraState, state_named
 
 READ_ONLY_NAMES = frozenset(
     {"preflight", "pull", "restore-images", "read-migrations", "make-migration"}
@@ -23,6 +24,16 @@ READ_ONLY_NAMES = frozenset(
 
 _CHANGING = ("migrate", "put-in-place")
 _UNDOING = ("swap-back", "take-out")
+
+
+class GateMove(StrEnum):
+    """What the journal knows of the gate, in its order. What was begun and not seen to end may have had its effect."""
+
+    OPENING = "opening"
+    OPENED = "opened"
+    CLOSING = "closing"
+    FOUND_CLOSED = "found-closed"
+    """nginx answered that it lets nobody in."""
 
 
 class WalkRecord(Struct, frozen=True):
@@ -47,6 +58,10 @@ class WalkRecord(Struct, frozen=True):
     """It changed the database and did not come to select the version that the database then belongs to."""
     database_is_changed: bool = False
     """It, or an attempt before it, began to migrate, and the snapshot was not put back since."""
+
+    written_before: bool = False
+    """Visitors may have written to the database that it changed, or found changed, before it began."""
+    gate_moves: tuple[GateMove, ...] = ()
 
     upgrade: Upgrade | None = None
     """The change of the database server that it made, or undid."""
@@ -93,11 +108,6 @@ class WalkRecord(Struct, frozen=True):
         """It replaced what serves visitors while they were served."""
         return any(name == "start-handover" or name.startswith("lead-to-") for name in self.started_steps)
 
-    @property
-    def gate_was_opened(self) -> bool:
-        """Visitors may have written since; there is no silent way back from that."""
-        return "open-gate" in self.started_steps
-
     def as_json(self) -> dict[str, Any]:
         return {
             "walk": self.walk,
@@ -132,6 +142,60 @@ class JournalContents(Struct, frozen=True):
         deployments = [walk for walk in self.walks if walk.can_be_resumed and walk.touched]
         last = walk_number(Path(deployments[-1].walk)) if deployments else 0
         return tuple(damaged for damaged in self.damaged if walk_number(damaged.file) > last)
+
+
+def visitors_were_let_in(walks: Sequence[WalkRecord], record: WalkRecord, gate: Gate) -> bool:
+    """Whether visitors may have been let in since a walk began, by it or by a later one: then they may have written.
+
+    An opening that nobody saw the end of counts as done, unless nginx answered afterwards, or answers now as `gate`
+    says, that nobody is let in, and nobody had closed the gate in between.
+    """
+    since = walks[walks.index(record) :] if record in walks else (record,)
+    if any(walk.written_before for walk in since):
+        return True
+    match gate_after(move for walk in since for move in walk.gate_moves):
+        case GateMove.OPENED:
+            return True
+        case GateMove.OPENING:
+            return gate not in (Gate.CLOSED, Gate.SHUT)
+        case _:
+            return False
+
+
+def gate_after(moves: Iterable[GateMove]) -> GateMove | None:
+    """OPENED if the gate was or may have been open during these moves; OPENING if only asking it now can tell."""
+    known: GateMove | None = None
+    for move in moves:
+        match (known, move):
+            case (GateMove.OPENED, _):
+                break
+            case (_, GateMove.OPENED) | (GateMove.OPENING, GateMove.CLOSING):
+                known = GateMove.OPENED
+            case (_, GateMove.OPENING):
+                known = GateMove.OPENING
+            case (_, GateMove.FOUND_CLOSED):
+                known = None
+            case _:
+                pass
+    return known
+
+
+def gate_moves(records: Sequence[Mapping[str, Any]]) -> tuple[GateMove, ...]:
+    """What the records of one walk tell of the gate."""
+    moves = []
+    for record in records:
+        match record:
+            case {"event": "step-started", "name": "open-gate"}:
+                moves.append(GateMove.OPENING)
+            case {"event": "step-ended", "name": "open-gate", "outcome": "done"}:
+                moves.append(GateMove.OPENED)
+            case {"event": "step-started", "name": "close-gate"}:
+                moves.append(GateMove.CLOSING)
+            case {"event": "rollback-started", "gate": Gate.CLOSED.value | Gate.SHUT.value}:
+                moves.append(GateMove.FOUND_CLOSED)
+            case _:
+                pass
+    return tuple(moves)
 
 
 def seconds_by_step(walks: Sequence[WalkRecord]) -> dict[str, list[float]]:

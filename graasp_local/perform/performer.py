@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from graasp_local import site_files
 from graasp_local.backup.keep import let_old_ones_go
 from graasp_local.deployments import record_deployment
-from graasp_local.errors import Interrupted, NeedsYou
+from graasp_local.errors import GraaspLocalError, Interrupted, NeedsYou
 from graasp_local.perform.backing_up import see_to_backup
 from graasp_local.perform.having_images import pull_missing, restore_images
 from graasp_local.perform.migrating import await_migrations, check_forecast, end_migrations, run_migration
@@ -17,7 +17,7 @@ from graasp_local.perform.restoring import perform_data_step, tidy_up
 from graasp_local.perform.rolling import perform_rolling
 from graasp_local.perform.starting import make_missing_databases, wait_until_on
 from graasp_local.perform.upgrading import perform_upgrade
-from graasp_local.perform.written_snapshot import drop_written_but, load_snapshot, write_snapshot
+from graasp_local.perform.written_snapshot import drop_written_but, has_snapshot, load_snapshot, write_snapshot
 from graasp_local.pins import as_images
 from graasp_local.planning.data_steps import CheckBackup, LoadDatabase, PutInPlace, TakeOut, UnpackFiles
 from graasp_local.planning.migrations import proof_failures
@@ -64,12 +64,14 @@ _NOTHING_MADE: tuple[tuple[str, ...], Version | None] = ((), None)
 class Performer:
     """Does the steps of one walk, whose snapshot has this name; remembers between them what was pending.
 
-    `restore_number` is that of the restore that it carries out, else empty.
+    `restore_number` is that of the restore that it carries out, else empty. Where an attempt before this walk may have
+    begun to migrate, `migrated_before` says that the snapshot is from before that.
     """
 
-    def __init__(self, world: World, snapshot: str, restore_number: str = "") -> None:
+    def __init__(self, world: World, snapshot: str, restore_number: str = "", *, migrated_before: bool = False) -> None:
         self._world = world
         self._snapshot = snapshot
+        self._snapshot_is_from_before = migrated_before
         self._restore_number = restore_number
         self._newly: tuple[str, ...] = ()
         self._gate_is_shut = False
@@ -101,9 +103,9 @@ class Performer:
             case StartHandover() | ProveSide() | LeadVisitors() | DrainSide():
                 yield from perform_rolling(world, step)
             case CloseGate():
-                world.engine.set_gate_flag(Gate.CLOSED)
+                yield from self._set_gate(Gate.CLOSED)
             case OpenGate():
-                world.engine.set_gate_flag(Gate.OPEN)
+                yield from self._set_gate(Gate.OPEN)
             case ProveGate(gate=gate):
                 prove(world, lambda: world.edge.gate_failures(gate), f"The gate is not proven to be {gate}")
             case Drain(limit_seconds=limit):
@@ -129,8 +131,12 @@ class Performer:
                 if ended:
                     yield f"ended {ended} session(s)"
             case Snapshot():
-                world.database.take_snapshot(self._snapshot)
-                yield f"snapshot: {self._snapshot}"
+                # What an earlier attempt may have begun to migrate is not the database from before any more.
+                if self._snapshot_is_from_before and has_snapshot(world, self._snapshot):
+                    yield f"{self._snapshot} is from before the first attempt, and is kept"
+                else:
+                    world.database.take_snapshot(self._snapshot)
+                    yield f"snapshot: {self._snapshot}"
             case WriteSnapshot():
                 yield from write_snapshot(world, self._snapshot)
             case SwapBack(snapshot=snapshot):
@@ -160,13 +166,23 @@ class Performer:
             case _:  # what is left, to the type checker too
                 yield from perform_upgrade(world, step)
 
+    def _set_gate(self, gate: Gate) -> Iterator[str]:
+        """Whether it took effect is what nginx answers, where the engine's answer is lost. Raises GraaspLocalError."""
+        self._gate_is_shut = False
+        try:
+            self._world.engine.set_gate_flag(gate)
+        except GraaspLocalError as error:
+            if self._world.edge.gate() is not gate:
+                raise
+            yield f"{error.what} nginx answers all the same that the gate is {gate}"
+
     def _drain(self, limit: float) -> Iterator[str]:
         """A request still running at the limit is cut when core stops; that is said, not hidden.
 
         Whoever has the bypass goes on asking, so that nobody is let through any more until core has stopped.
         """
-        self._world.engine.shut_gate()
         self._gate_is_shut = True
+        self._world.engine.shut_gate()
         clock = self._world.clock
         deadline = clock.monotonic() + limit
         quiet_looks = 0

@@ -74,7 +74,7 @@ def execute(started: WalkStarted, before: ObservedState, circumstances: Circumst
                 problem = (*problem, f"The way back could not be planned: {type(raised).__name__}: {raised}")
         if recovery is not None:
             circumstances.interruption.acknowledge()
-            yield RollbackStarted(recovery, problem)
+            yield RollbackStarted(recovery, problem, gate)
             second = yield from loop.carry_out(recovery.steps)
             _, _, gate = _look(circumstances.observe)
             outcome, code, problem = judge_rollback(recovery, error, second, gate)
@@ -169,7 +169,7 @@ def judge_rollback(
         code,
         (
             first.what,
-            f"The site is {recovery.target} with {recovery.subject} as before; nothing in the database is lost.",
+            f"The site is {recovery.target} with {recovery.subject} as before.",
             "`graasp-local history --last` shows what was tried.",
         ),
     )
@@ -209,9 +209,9 @@ def _after_touching(plan: Plan, steps_tried: int, gate: Gate) -> tuple[str, str]
 def _what_visitors_see(gate: Gate) -> str:
     return {
         Gate.OPEN: "The gate is open.",
-        Gate.CLOSED: "Visitors see the maintenance page; nothing in the database is lost.",
-        Gate.SHUT: "Visitors see the maintenance page; nothing in the database is lost.",
-        Gate.UNKNOWN: "nginx does not answer, so visitors reach nothing; nothing in the database is lost.",
+        Gate.CLOSED: "Visitors see the maintenance page.",
+        Gate.SHUT: "Visitors see the maintenance page.",
+        Gate.UNKNOWN: "nginx does not answer, so visitors reach nothing.",
     }[gate]
 
 

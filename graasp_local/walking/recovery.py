@@ -26,7 +26,7 @@ from graasp_local.planning.server import Way
 from graasp_local.planning.states import Gate, InfraState, ObservedState, ServiceGroup, state_named
 from graasp_local.version import Version
 from graasp_local.walk_files import trusted_walks
-from graasp_local.walk_records import WalkRecord, last_success, unfinished_walk
+from graasp_local.walk_records import WalkRecord, last_success, unfinished_walk, visitors_were_let_in
 from graasp_local.walking.restores import plan_for
 from graasp_local.walking.upgrades import upgrade_again_plan, upgrade_back_plan
 from graasp_local.walking.walks import deployment_plan
@@ -92,9 +92,12 @@ def _resumed_restore(world: World, observed: ObservedState, record: WalkRecord, 
     return plan_for(world, observed, RestoreRequest(restore, version, _end_of(record)))
 
 
-def _back_from_restore(observed: ObservedState, record: WalkRecord, restore: Restore, previous: Version) -> Plan:
+def _back_from_restore(
+    observed: ObservedState, walks: Sequence[WalkRecord], record: WalkRecord, restore: Restore, previous: Version
+) -> Plan:
     """Raises Refused where visitors may have written to what was restored."""
-    if record.outcome in ("done", "held") or record.gate_was_opened:
+    let_in = record.database_is_changed and visitors_were_let_in(walks, record, observed.gate)
+    if record.outcome in ("done", "held") or let_in:
         raise Refused(
             f"The gate was opened onto what was restored from {restore.backup}: going back would discard what was "
             "written since.",
@@ -123,12 +126,12 @@ def rollback_plan(world: World, observed: ObservedState, written_since: WrittenS
         raise _no_way_back(record)
     use_recorded_images(world, previous)
     if record.restore is not None:
-        return _back_from_restore(observed, record, record.restore, previous)
+        return _back_from_restore(observed, walks, record, record.restore, previous)
     if left is None and not record.database_is_changed:
         strategy = Strategy(world.site.settings.deploy_strategy)
         request = DeployRequest(previous, _as_now(observed), images=ImagesFrom.LAST_DEPLOYMENT, strategy=strategy)
         return deployment_plan(world, observed, request)
-    lost = _loss(world, observed, record)
+    lost = _loss(world, observed, walks, record)
     if lost is not None and written_since is WrittenSince.KEEP:
         raise Refused(
             f"{lost.described()} would be discarded: {record.version} has changed the database, and the one from "
@@ -190,7 +193,7 @@ def loss(world: World, observed: ObservedState) -> Loss | None:
     walks = trusted_walks(world.site.journal_directory)
     record = unfinished_walk(walks) or last_success(walks)
     _refuse_after_upgrade(world, walks, record)
-    return _loss(world, observed, record) if record and Version.parse_or_none(record.previous_version) else None
+    return _loss(world, observed, walks, record) if record and Version.parse_or_none(record.previous_version) else None
 
 
 def _back_from_unfinished(observed: ObservedState, record: WalkRecord, previous: Version) -> Plan:
@@ -198,12 +201,14 @@ def _back_from_unfinished(observed: ObservedState, record: WalkRecord, previous:
     return plan_rollback(observed, previous, snapshot, _came_from(record))
 
 
-def _loss(world: World, observed: ObservedState, record: WalkRecord) -> Loss | None:
+def _loss(world: World, observed: ObservedState, walks: Sequence[WalkRecord], record: WalkRecord) -> Loss | None:
     """None where nobody could have written to what would be put away; a restore is not gone back from then."""
     if record.restore is not None:
         return None
     went_through = record.outcome in ("done", "held")
-    if record.is_way_back or not record.database_is_changed or not (went_through or record.gate_was_opened):
+    if record.is_way_back or not record.database_is_changed:
+        return None
+    if not went_through and not visitors_were_let_in(walks, record, observed.gate):
         return None
     if not observed.group_is_on(ServiceGroup.DATABASE):
         raise Refused(

@@ -20,7 +20,7 @@ from graasp_local.planning.plan_upgrade import UpgradeRequest, plan_upgrade, pla
 from graasp_local.planning.server import NEWEST_MAJOR, DatabaseServer, Upgrade, Way, image_of_major, upgrade_volume
 from graasp_local.planning.states import InfraState, ObservedState, ServiceGroup, came_from, state_named
 from graasp_local.walk_files import trusted_walks
-from graasp_local.walk_records import WalkRecord, state_left, unfinished_walk
+from graasp_local.walk_records import WalkRecord, state_left, unfinished_walk, visitors_were_let_in
 from graasp_local.wording import listed
 from graasp_local.world import World
 
@@ -70,7 +70,9 @@ def upgrade_again_plan(world: World, observed: ObservedState, record: WalkRecord
 def upgrade_back_plan(world: World, observed: ObservedState, record: WalkRecord) -> Plan:
     """The plan for `rollback` from an upgrade that was left unfinished. Raises Refused."""
     upgrade = _of(record)
-    if record.gate_was_opened and upgrade.way is Way.THERE:
+    walks = trusted_walks(world.site.journal_directory)
+    serves_from_new = world.site.database_server == upgrade.target
+    if upgrade.way is Way.THERE and serves_from_new and visitors_were_let_in(walks, record, observed.gate):
         raise Refused(
             f"The gate had been opened on Postgres {upgrade.target_major} already: going back would discard what was "
             "written since.",

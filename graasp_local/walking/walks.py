@@ -31,12 +31,19 @@ from graasp_local.planning.plan_restore import plan_unrestore
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.server import Way
 from graasp_local.planning.states import TABLE, Gate, InfraState, ObservedState, ServiceGroup, came_from, state_named
-from graasp_local.planning.steps import Migrate, OpenGate, Step, SwapBack
+from graasp_local.planning.steps import Migrate, OpenGate, RecordDeployment, Step, SwapBack
 from graasp_local.ports.walk import ImageFact, Prober
 from graasp_local.postgres.database import snapshot_name
 from graasp_local.version import Version
-from graasp_local.walk_files import read_recent, read_walks, trusted_walks
-from graasp_local.walk_records import WalkRecord, seconds_by_step, state_left, uncertain_migration, unfinished_walk
+from graasp_local.walk_files import read_walks, trusted_walks
+from graasp_local.walk_records import (
+    WalkRecord,
+    seconds_by_step,
+    state_left,
+    uncertain_migration,
+    unfinished_walk,
+    visitors_were_let_in,
+)
 from graasp_local.walking.execute import Circumstances, execute
 from graasp_local.walking.rollouts import by_strategy, rolling_recovery
 from graasp_local.walking.upgrades import upgrade_recovery
@@ -108,7 +115,15 @@ def deployment_plan(world: World, observed: ObservedState, request: DeployReques
     refuse_unfinished_upgrade(world)
     found = check_preflight(world, request.version)
     pending = forecast(world, observed, request.version, found.images)
+    if not plan_deploy(observed, request, pending, found.copy).steps and _is_unrecorded(world, request.version):
+        record = RecordDeployment(request.version, "it was cut off before it was recorded")
+        return Plan(request.end, (record,), request.version)
     return by_strategy(world, observed, request, pending, plan_deploy(observed, request, pending, found.copy))
+
+
+def _is_unrecorded(world: World, version: Version) -> bool:
+    left = unfinished_walk(trusted_walks(world.site.journal_directory))
+    return left is not None and left.restore is None and left.version == str(version) and not left.is_way_back
 
 
 def forecast(world: World, observed: ObservedState, version: Version, images: Sequence[ImageFact]) -> Forecast:
@@ -142,20 +157,23 @@ def run(world: World, walk: Walk) -> Iterator[Event]:
             raise Refused(
                 "The site has changed since the plan was shown.", "Nothing was touched.", "Start the command again."
             )
-        earlier = unfinished_walk(trusted_walks(world.site.journal_directory))
-        _refuse_over_a_restore(plan, earlier)
+        earlier = trusted_walks(world.site.journal_directory)
+        _refuse_over_a_restore(plan, unfinished_walk(earlier))
         journal = _new_journal(world, walk.name)
         started = _started(world, journal.walk, walk.command, plan, before, earlier)
-        performer = Performer(world, snapshot_name(journal.walk), plan.restore.number if plan.restore else "")
+        number = plan.restore.number if plan.restore else ""
+        performer = Performer(world, started.snapshot, number, migrated_before=started.migrated_before)
 
         def perform(step: Step) -> Iterator[str]:
             journal.raise_trouble()
             yield from performer.perform(step)
 
         def recover(tried: tuple[Step, ...]) -> Plan | None:
+            # Before anything is done to it: it says whether visitors were let in.
+            gate = world.edge.gate() if _tells_to_open(tried) else Gate.UNKNOWN
             with suppress(GraaspLocalError):  # the engine is away; whatever comes next sees that the gate is shut
                 performer.end_shutting()
-            return _recovery(world, walk.on_failure, started, tried)
+            return _recovery(world, walk.on_failure, started, tried, gate)
 
         circumstances = Circumstances(perform, world.observe, recover, world.clock, world.interruption)
         try:
@@ -209,25 +227,30 @@ def _new_journal(world: World, name: str) -> Journal:
 
 
 def _started(
-    world: World, walk: str, command: str, plan: Plan, before: ObservedState, earlier: WalkRecord | None
+    world: World, walk: str, command: str, plan: Plan, before: ObservedState, walks: Sequence[WalkRecord]
 ) -> WalkStarted:
     """Where the walk comes from; a deployment that goes on from an unfinished one comes from where that one came."""
-    snapshot = snapshot_name(walk)
+    earlier, snapshot = unfinished_walk(walks), snapshot_name(walk)
+    written = earlier is not None and earlier.database_is_changed and visitors_were_let_in(walks, earlier, before.gate)
     if plan.restore is not None and earlier is not None and earlier.database_is_changed:
         # Only the very same restore knows what it has put aside: any other has nothing certain to go back to.
         goes_on = earlier.restore is not None and earlier.restore.number == plan.restore.number
         previous = earlier.previous_version if goes_on else ""
-        return WalkStarted(walk, command, plan, earlier.came_from, previous, snapshot, migrated_before=goes_on)
+        return WalkStarted(walk, command, plan, earlier.came_from, previous, snapshot, goes_on, goes_on and written)
     back = next((step.snapshot for step in plan.steps if isinstance(step, SwapBack)), None)
     if earlier is not None and earlier.is_way_back and back is None and earlier.database_is_changed:
         earlier = None  # somebody changed their mind: the database that was to be discarded is kept after all
+    if earlier is not None and written and back is None and earlier.version != str(plan.version):
+        earlier = None  # what visitors wrote with its version is what this one must not lose
     if earlier is not None and plan.can_be_resumed:
         inherited = earlier.database_is_changed and _has_snapshot(world, before, earlier.snapshot)
         if inherited:
             snapshot = earlier.snapshot
-        return WalkStarted(walk, command, plan, earlier.came_from, earlier.previous_version, snapshot, inherited)
+        return WalkStarted(
+            walk, command, plan, earlier.came_from, earlier.previous_version, snapshot, inherited, inherited and written
+        )
     selected = world.site.selected_version
-    origin = came_from(before, state_left(read_recent(world.site.journal_directory).walks))
+    origin = came_from(before, state_left(walks))
     if back is not None:
         return WalkStarted(walk, command, plan, origin, str(plan.version), back, migrated_before=True)
     return WalkStarted(walk, command, plan, origin, str(selected or ""), snapshot)
@@ -238,22 +261,37 @@ def _has_snapshot(world: World, before: ObservedState, name: str) -> bool:
     return not before.group_is_on(ServiceGroup.DATABASE) or has_snapshot(world, name)
 
 
-def _recovery(world: World, on_failure: OnFailure, started: WalkStarted, tried: tuple[Step, ...]) -> Plan | None:
-    """The way back from a walk that failed after these steps; None where there is none, or none is wanted."""
-    opened = any(isinstance(step, OpenGate) for step in tried[:-1])
-    if on_failure is OnFailure.HOLD or opened:
+def _recovery(
+    world: World, on_failure: OnFailure, started: WalkStarted, tried: tuple[Step, ...], gate: Gate
+) -> Plan | None:
+    """The way back from a walk that failed after these steps; None where there is none, or none is wanted.
+
+    The last of them may have had its effect and only its answer be lost: the database counts as changed by it, and
+    visitors as let in, unless nginx answers (`gate`) that they are not.
+    """
+    told_to_open = _tells_to_open(tried)
+    if _tells_to_open(tried[:-1]) or (told_to_open and gate not in (Gate.CLOSED, Gate.SHUT)):
+        return None
+    if on_failure is OnFailure.HOLD or started.written_before:
         return None
     try:
-        return _way_back(world, started, tried)
+        observed = world.observe()
+        if told_to_open:
+            observed = replace(observed, gate=Gate.OPEN)  # an answer that came late may open it yet: it is closed again
+        return _way_back(world, observed, started, tried)
     except (GraaspLocalError, OSError):  # the engine is away: the first error is the one to tell
         return None
 
 
-def _way_back(world: World, started: WalkStarted, tried: tuple[Step, ...]) -> Plan | None:
+def _tells_to_open(tried: tuple[Step, ...]) -> bool:
+    return any(isinstance(step, OpenGate) for step in tried)
+
+
+def _way_back(world: World, observed: ObservedState, started: WalkStarted, tried: tuple[Step, ...]) -> Plan | None:
     plan, previous = started.plan, Version.parse_or_none(started.previous_version)
     if plan.upgrade is not None:
         goes_there = plan.upgrade.way is Way.THERE
-        return upgrade_recovery(world, world.observe(), plan.upgrade, started.came_from) if goes_there else None
+        return upgrade_recovery(world, observed, plan.upgrade, started.came_from) if goes_there else None
     if previous is None:
         return None
     end = state_named(started.came_from) or InfraState.RESTRICTED
@@ -261,13 +299,13 @@ def _way_back(world: World, started: WalkStarted, tried: tuple[Step, ...]) -> Pl
         if plan.restore.way is Way.BACK:
             return None
         begun = started.migrated_before or any(isinstance(step, PutInPlace) for step in tried)
-        return plan_unrestore(world.observe(), plan.restore, previous, end, was_begun=begun)
+        return plan_unrestore(observed, plan.restore, previous, end, was_begun=begun)
     if previous == plan.version:
         return None
     if plan.keeps_open and plan.version is not None:
-        return rolling_recovery(world, world.observe(), tried, previous)
+        return rolling_recovery(world, observed, tried, previous)
     migrated = started.migrated_before or any(isinstance(step, Migrate) for step in tried)
-    return plan_rollback(world.observe(), previous, started.snapshot if migrated else None, end)
+    return plan_rollback(observed, previous, started.snapshot if migrated else None, end)
 
 
 def refuse_unfinished_upgrade(world: World) -> None:

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from graasp_local.errors import EngineUnreachable
 from graasp_local.events import Event, StepEnded
 from graasp_local.journal import Journal
 from graasp_local.perform import Performer
@@ -41,6 +42,8 @@ class What(StrEnum):
     """SIGKILL to this process alone: commands that it had started go on without it."""
     WAIT = "wait"
     """Say that the point is reached, and wait until the test has done its harm and says to go on."""
+    LOSE_ANSWER = "lose-answer"
+    """The step had its effect, and then an error is raised as for an engine that did not answer in time."""
     TURN_CLOCK_BACK = "turn-clock-back"
     """From here on the machine's clock is a day behind."""
 
@@ -95,9 +98,16 @@ def set_clock(offset: float) -> None:
 def install(point: Point) -> None:
     set_clock(point.clock_offset)
     perform, write = Performer.perform, Journal.write
+    lost: set[str] = set()
 
     def perform_with_fault(self: Performer, step: Step) -> Iterator[str]:
         here = step.name == point.step
+        if here and point.what is What.LOSE_ANSWER:
+            yield from perform(self, step)
+            if not lost:  # once is enough: a rollback has steps of the same name
+                lost.add(step.name)
+                raise EngineUnreachable("The engine has not answered in time.")
+            return
         if here and point.when is When.BEFORE:
             happen(point)
         if here and point.when is When.DURING:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from graasp_local.walk_files import trusted_walks
-from graasp_local.walk_records import unfinished_walk
+from graasp_local.walk_records import GateMove, unfinished_walk
 from tests.matrix.faulty import Point, When
 from tests.matrix.matrix_site import KILLED, Ended, MatrixSite
 from tests.matrix.parts import WORKING
@@ -56,7 +56,7 @@ def test_a_walk_whose_end_is_torn_is_finished_again(site: MatrixSite, record: Re
         copy.write_bytes(whole[:end])
         walk = unfinished_walk(trusted_walks(copy.parent))
         assert walk is not None, f"cut at byte {end}"
-        assert walk.gate_was_opened
+        assert GateMove.OPENING in walk.gate_moves
     record.did = f"deploy; its last record cut at each of its {len(whole) - beginning} bytes"
     journal.write_bytes(whole[: (beginning + len(whole)) // 2])
     names_the_two_ways(site)

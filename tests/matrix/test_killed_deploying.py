@@ -15,7 +15,7 @@ from graasp_local.planning.states import InfraState
 from graasp_local.planning.steps import READ_ONLY, CloseGate, OpenGate
 from graasp_local.version import Version
 from tests.matrix.faulty import Point, When
-from tests.matrix.matrix_site import KILLED, MatrixSite
+from tests.matrix.matrix_site import KILLED, Data, MatrixSite
 from tests.matrix.record import Record
 from tests.matrix.verdict import names_the_two_ways, nothing_is_lost, serves, serves_with_a_migration_made
 from tests.unit.sites import site_in
@@ -56,6 +56,15 @@ def killed(site: MatrixSite, record: Record, when: When, step: str, seconds: flo
     assert site.end(*DEPLOY, fault=Point(when, step, seconds=seconds)).code == KILLED
 
 
+def brings_back_what_was_before(site: MatrixSite, before: Data, record: Record) -> None:
+    """One rollback, after the kill and the resume; what was written meanwhile is agreed to be put away."""
+    site.run("rollback", code=10)
+    site.run("rollback", "--discard-written-since")
+    record.saw = f"{record.saw}; rollback --discard-written-since: {serves(site, '1.0.0')}"
+    after = site.data()
+    assert after.rows == before.rows, "not the data from before"
+
+
 @pytest.mark.parametrize(("when", "step"), points(OPEN_BEFORE))
 def test_killed_while_open_nothing_was_touched(
     site: MatrixSite, halves: dict[str, float], record: Record, when: When, step: str
@@ -92,7 +101,7 @@ def test_killed_while_closed_it_is_resumed(
         site.run("resume")
         record.saw = f"resume (exit code 0): {serves(site, '1.1.0')}"
     record.data = nothing_is_lost(site, before, visitor)
-    site.back_to_1_0_0()
+    brings_back_what_was_before(site, before, record)
 
 
 @pytest.mark.parametrize(("when", "step"), points(OPEN_AFTER))
@@ -105,4 +114,4 @@ def test_killed_once_it_opens_it_is_finished(
         site.run("resume")
         record.saw = f"resume (exit code 0): {serves(site, '1.1.0')}"
     record.data = nothing_is_lost(site, before, visitor)
-    site.back_to_1_0_0()
+    brings_back_what_was_before(site, before, record)

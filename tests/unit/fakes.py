@@ -111,6 +111,8 @@ class FakeEngine:
     migration_applies: bool = True
     run: FakeMigrationRun | None = None
     failing: dict[str, Exception] = field(default_factory=dict)
+    losing_answers_of: set[str] = field(default_factory=set)
+    """Calls that have their effect once more and are then not answered."""
     engine_version: str = "28.0.0"
     orphans: list[FakeMigrationRun] = field(default_factory=list)
     ended_migrations: tuple[str, ...] = ()
@@ -130,6 +132,11 @@ class FakeEngine:
         self.state.calls.append(" ".join([name, *words]))
         if name in self.failing:
             raise self.failing[name]
+
+    def _answer(self, name: str) -> None:
+        if name in self.losing_answers_of:
+            self.losing_answers_of.remove(name)
+            raise EngineUnreachable("The engine has not answered in time.")
 
     def facts(self) -> EngineFacts:
         return EngineFacts(self.engine_version, "2.40.0", "linux/amd64", self.free_bytes)
@@ -164,19 +171,23 @@ class FakeEngine:
             self.state.observed = self.state.observed.with_services(
                 (name,), Status.RUNNING, health, version if name in VERSIONED else ""
             )
+        self._answer("start")
 
     def stop(self, services: Sequence[str]) -> None:
         self._call("stop", *services)
         self.state.observed = self.state.observed.with_services(tuple(services), Status.EXITED, Health.NONE)
+        self._answer("stop")
 
     def set_gate_flag(self, gate: Gate) -> None:
         self._call(f"flag-{gate}")
         self.state.flag = gate
         self.state.leads_to = Side.SERVICES
+        self._answer(f"flag-{gate}")
 
     def shut_gate(self) -> None:
         self._call("shut")
         self.state.flag = Gate.SHUT
+        self._answer("shut")
 
     def requests_in_flight(self) -> int:
         return self.in_flight.pop(0) if self.in_flight else 0
@@ -235,6 +246,7 @@ class FakeEngine:
             self.state.applied[:] = [AppliedMigration(m.when, m.sha256) for m in migrations_of(str(version))]
         self.run = FakeMigrationRun(self.migration_code)
         self.made_migration = False
+        self._answer("migrate")
         return self.run
 
     def running_migrations(self) -> Sequence[MigrationRun]:

@@ -1,0 +1,107 @@
+"""An answer is lost after the effect: each step of each kind of walk, with an error as of an engine that timed out.
+
+Somebody writes all the time. Whatever was confirmed to them is there afterwards, or a way back asks before it is put
+away: it is never put away by itself.
+"""
+
+from __future__ import annotations
+
+import pytest
+from _pytest.mark import ParameterSet
+
+from tests.matrix import test_killed_deploying, test_killed_restoring, test_killed_rolling, test_killed_rolling_back
+from tests.matrix.faulty import Point, What, When
+from tests.matrix.matrix_site import Data, Ended, MatrixSite
+from tests.matrix.record import Record
+from tests.matrix.verdict import names_the_two_ways, nothing_is_lost, serves_with_a_migration_made
+
+DEPLOYING = [step.name for step in test_killed_deploying.PLAN]
+ROLLING_BACK = test_killed_rolling_back.STEPS
+RESTORING = list(dict.fromkeys(step.name for step in test_killed_restoring.PLAN))
+ROLLING = list(dict.fromkeys(step.name for step in test_killed_rolling.TOUCHING))
+
+OPENED = ("open-gate", "prove-open", "record")
+"""From here on visitors are served by what was deployed."""
+
+
+def points(names: list[str], *representative: str) -> list[ParameterSet]:
+    return [pytest.param(n, marks=[pytest.mark.representative] * (n in representative)) for n in names]
+
+
+def losing(step: str) -> Point:
+    return Point(When.AFTER, step, What.LOSE_ANSWER)
+
+
+def settled(site: MatrixSite, ended: Ended, record: Record, *, goes_on: bool) -> None:
+    """What is left to do after the failure is done, by one command."""
+    record.saw = f"exit code {ended.code}"
+    if site.status()["unfinished"]:
+        names_the_two_ways(site)
+        verb = "resume" if goes_on else "rollback"
+        site.run(verb)
+        record.saw = f"{record.saw}, then {verb} (exit code 0)"
+
+
+@pytest.mark.parametrize("step", points(DEPLOYING, "open-gate", "migrate"))
+def test_deploying(site: MatrixSite, record: Record, step: str) -> None:
+    record.did = f"deploy 1.1.0, the answer of {step} is lost"
+    before = site.data()
+    with site.visited() as visitor:
+        ended = site.end(*test_killed_deploying.DEPLOY, fault=losing(step))
+        opened = step in OPENED
+        assert ended.code == (21 if opened else 3 if step in test_killed_deploying.OPEN_BEFORE else 20), ended.said
+        if opened:
+            site.run("rollback", code=10)  # it would put away what was written
+        settled(site, ended, record, goes_on=opened)
+    version = "1.1.0" if opened else "1.0.0"
+    record.saw = f"{record.saw}: {serves_with_a_migration_made(site, version)}"
+    record.data = nothing_is_lost(site, before, visitor)
+    if opened:
+        site.back_to_1_0_0()
+
+
+@pytest.mark.parametrize("step", points(ROLLING_BACK, "swap-back"))
+def test_rolling_back(site: MatrixSite, record: Record, step: str) -> None:
+    record.did = f"rollback from a failed deployment, the answer of {step} is lost"
+    before = site.data()
+    with site.visited() as visitor:
+        site.deploy(test_killed_rolling_back.FAILED, "--on-failure", "hold", code=21)
+        ended = site.end("rollback", fault=losing(step))
+        settled(site, ended, record, goes_on=False)
+    record.saw = f"{record.saw}: {serves_with_a_migration_made(site, '1.0.0')}"
+    record.data = nothing_is_lost(site, before, visitor)
+
+
+@pytest.fixture(scope="module")
+def backed_up(site: MatrixSite) -> Data:
+    site.run("backup")
+    return site.data()
+
+
+@pytest.mark.parametrize("step", points(RESTORING))
+def test_restoring(site: MatrixSite, backed_up: Data, record: Record, step: str) -> None:
+    record.did = f"restore, the answer of {step} is lost"
+    before = site.data()
+    with site.visited() as visitor:
+        ended = site.end(*test_killed_restoring.RESTORE, fault=losing(step))
+        opened = step in test_killed_restoring.OPEN_AFTER
+        settled(site, ended, record, goes_on=opened)
+    record.saw = f"{record.saw}: {serves_with_a_migration_made(site, '1.0.0')}"
+    record.data = (
+        f"as in the backup: {nothing_is_lost(site, backed_up)}" if opened else nothing_is_lost(site, before, visitor)
+    )
+
+
+@pytest.mark.parametrize("step", points(ROLLING, "lead-to-services"))
+def test_rolling(site: MatrixSite, record: Record, step: str) -> None:
+    if site.status()["version"] != "1.1.0":
+        site.deploy("1.1.0")
+    record.did = f"deploy 1.2.0 --strategy rolling, the answer of {step} is lost"
+    before = site.data()
+    with site.visited() as visitor:
+        ended = site.end(*test_killed_rolling.ROLLING, fault=losing(step))
+        settled(site, ended, record, goes_on=True)
+    version = str(site.status()["version"])
+    record.saw = f"{record.saw}: {serves_with_a_migration_made(site, version)}"
+    record.saw = f"{record.saw}, {test_killed_rolling.nobody_was_turned_away(visitor)}"
+    record.data = nothing_is_lost(site, before, visitor)

@@ -1,0 +1,262 @@
+"""A step that had its effect and whose answer was lost; and what a way back may discard after it.
+
+What cannot be known counts as done where that is the safe side; whether visitors were let in is what nginx answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from graasp_local.errors import EngineUnreachable, ExitCode, NeedsYou, Refused
+from graasp_local.events import Event, Outcome, RollbackStarted, StepEnded, StepStarted
+from graasp_local.perform import Performer
+from graasp_local.planning.plan import Plan
+from graasp_local.planning.states import Gate, Health, InfraState, ObservedState, Status
+from graasp_local.planning.steps import OpenGate, Step
+from graasp_local.version import Version
+from graasp_local.walk_files import read_walks
+from graasp_local.walk_records import GateMove, gate_after
+from graasp_local.walking import recovery, walks
+from graasp_local.walking.walks import OnFailure
+from tests.unit.fakes import FakeWorld
+from tests.unit.walking import deploy, deploying, ended_of, events_of, killed_at
+
+ROLLBACK = OnFailure.ROLLBACK
+
+
+@pytest.fixture
+def losing(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Has the answer of the first step of a name lost, after its effect."""
+
+    def lose(name: str) -> None:
+        perform, told = Performer.perform, [name]
+
+        def without_an_answer(self: Performer, step: Step) -> Iterator[str]:
+            yield from perform(self, step)
+            if step.name in told:
+                told.remove(step.name)
+                raise EngineUnreachable("The engine has not answered in time.")
+
+        monkeypatch.setattr(Performer, "perform", without_an_answer)
+
+    return lose
+
+
+def started(events: list[Event]) -> list[str]:
+    return [event.name for event in events if isinstance(event, StepStarted)]
+
+
+def rolling_back(fake: FakeWorld, written_since: recovery.WrittenSince = recovery.WrittenSince.KEEP) -> list[Event]:
+    return events_of(fake, lambda seen: recovery.rollback_plan(fake.world, seen, written_since))
+
+
+def resuming(fake: FakeWorld) -> Callable[[ObservedState], Plan]:
+    return lambda seen: recovery.resume_plan(fake.world, seen)
+
+
+def apply(fake: FakeWorld, state: InfraState) -> None:
+    events_of(fake, lambda seen: walks.transition_plan(fake.world, seen, state))
+
+
+def test_an_opening_whose_answer_is_lost_is_what_nginx_says_it_is(running: FakeWorld) -> None:
+    running.engine.losing_answers_of = {"flag-open"}
+    assert deploy(running, on_failure=ROLLBACK).outcome is Outcome.DONE
+    assert "swap-back" not in running.state.calls
+
+
+def test_a_closing_whose_answer_is_lost_is_what_nginx_says_it_is(running: FakeWorld) -> None:
+    running.engine.losing_answers_of = {"flag-closed"}
+    assert deploy(running, on_failure=ROLLBACK).outcome is Outcome.DONE
+
+
+def test_once_visitors_were_let_in_nothing_is_put_back_without_a_word(
+    running: FakeWorld, losing: Callable[[str], None]
+) -> None:
+    losing("open-gate")
+    ended = deploy(running, on_failure=ROLLBACK)
+    assert (ended.outcome, ended.exit_code) == (Outcome.FAILED, ExitCode.NEEDS_YOU)
+    assert "swap-back" not in running.state.calls
+    assert running.state.gate() is Gate.OPEN
+    with pytest.raises(Refused, match=r"What was written since .* would be discarded"):
+        rolling_back(running)
+    assert ended_of(events_of(running, resuming(running))).outcome is Outcome.DONE
+
+
+def test_where_nginx_does_not_answer_visitors_may_have_been_let_in(
+    running: FakeWorld, losing: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losing("open-gate")
+    perform = Performer.perform
+
+    def and_nginx_dies(self: Performer, step: Step) -> Iterator[str]:
+        try:
+            yield from perform(self, step)
+        finally:
+            if isinstance(step, OpenGate):
+                running.engine.stop(("nginx",))
+
+    monkeypatch.setattr(Performer, "perform", and_nginx_dies)
+    assert deploy(running, on_failure=ROLLBACK).outcome is Outcome.FAILED
+    assert "swap-back" not in running.state.calls
+    with pytest.raises(Refused, match=r"What was written since .* would be discarded"):
+        rolling_back(running)
+
+
+def test_an_opening_that_had_no_effect_is_rolled_back_behind_a_gate_that_is_closed_once_more(
+    running: FakeWorld,
+) -> None:
+    running.engine.failing["flag-open"] = NeedsYou("The engine refused: no space left on device.")
+    events = events_of(running, deploying(running), on_failure=ROLLBACK)
+    back = next(event.plan for event in events if isinstance(event, RollbackStarted))
+    assert [step.name for step in back.steps][:3] == ["restore-images", "close-gate", "prove-closed"]
+    assert len(running.state.applied) == 2
+
+
+def test_after_an_opening_that_had_no_effect_a_rollback_asks_for_no_consent(running: FakeWorld) -> None:
+    running.engine.failing["flag-open"] = NeedsYou("The engine refused: no space left on device.")
+    assert deploy(running).outcome is Outcome.FAILED
+    running.engine.failing.clear()
+    assert ended_of(rolling_back(running)).version == "1.0.0"
+
+
+def test_nor_where_the_rollback_of_the_same_walk_did_not_come_to_its_end(running: FakeWorld) -> None:
+    running.engine.failing["flag-open"] = NeedsYou("The engine refused: no space left on device.")
+    running.engine.failing["stop"] = NeedsYou("The engine refused.")
+    fails_later = running.engine.failing.pop("stop")
+
+    def on_start(event: Event) -> None:
+        if isinstance(event, RollbackStarted):
+            running.engine.failing["stop"] = fails_later
+
+    for event in walks.run(running.world, walks.Walk(deploying(running), "deploy", "deploy", on_failure=ROLLBACK)):
+        on_start(event)
+    assert ended_of([event]).outcome is Outcome.FAILED
+    running.engine.failing.clear()
+    assert ended_of(rolling_back(running)).version == "1.0.0"
+
+
+def test_a_gate_that_somebody_closed_since_may_have_been_open_before(running: FakeWorld) -> None:
+    killed_at(running, "open-gate")
+    running.state.flag = Gate.OPEN
+    apply(running, InfraState.RESTRICTED)
+    assert running.state.gate() is Gate.CLOSED
+    with pytest.raises(Refused, match=r"What was written since .* would be discarded"):
+        rolling_back(running)
+
+
+def test_visitors_whom_another_command_let_in_are_counted_too(running: FakeWorld) -> None:
+    killed_at(running, "verify-core")
+    apply(running, InfraState.RUNNING)
+    with pytest.raises(Refused, match=r"What was written since .* would be discarded"):
+        rolling_back(running)
+
+
+def test_what_visitors_wrote_before_a_resume_is_not_put_away_by_its_failing(running: FakeWorld) -> None:
+    killed_at(running, "prove-open")
+    running.state.observed = running.state.observed.with_services(("core",), Status.EXITED, Health.NONE)
+    running.edge.says = "0.0.1"
+    running.state.calls.clear()
+    ended = ended_of(events_of(running, resuming(running), on_failure=ROLLBACK))
+    assert ended.outcome is Outcome.FAILED
+    assert "swap-back" not in running.state.calls
+    with pytest.raises(Refused, match=r"What was written since .* would be discarded"):
+        rolling_back(running)
+
+
+def test_what_visitors_wrote_is_not_put_away_by_the_next_version_failing(running: FakeWorld) -> None:
+    killed_at(running, "prove-open")
+    running.engine.never_on_version = "1.2.0"
+    ended = deploy(running, "1.2.0", on_failure=ROLLBACK)
+    assert (ended.outcome, ended.version) == (Outcome.ROLLED_BACK, "1.1.0")
+    assert "swap-back" not in running.state.calls
+
+
+STEPS = [
+    "close-gate", "prove-closed", "drain", "stop-graasp", "end-sessions", "snapshot", "migrate", "prove-migrations",
+    "select-version", "start-graasp", "verify-core",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_any_other_answer_that_is_lost_is_rolled_back(
+    running: FakeWorld, losing: Callable[[str], None], name: str
+) -> None:
+    losing(name)
+    ended = deploy(running, on_failure=ROLLBACK)
+    assert (ended.outcome, ended.state, ended.version) == (Outcome.ROLLED_BACK, "running", "1.0.0")
+    assert len(running.state.applied) == 2
+    assert running.world.site.selected_version == Version(1, 0, 0)
+
+
+BACK = [
+    "drain", "stop-graasp", "end-sessions", "swap-back", "prove-migrations", "select-version", "start-graasp",
+    "verify-core", "open-gate", "prove-open",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BACK)
+def test_a_rollback_that_loses_an_answer_is_done_by_the_next_one(
+    running: FakeWorld, losing: Callable[[str], None], name: str
+) -> None:
+    running.edge.says_instead = {"1.1.0": "0.0.1"}
+    deploy(running)
+    losing(name)
+    assert name in started(rolling_back(running))
+    assert ended_of(rolling_back(running)).exit_code is ExitCode.DONE
+    assert (len(running.state.applied), running.state.gate()) == (2, Gate.OPEN)
+
+
+@pytest.mark.parametrize("name", ["prove-open", "record"])
+def test_a_deployment_that_was_cut_off_at_its_end_is_recorded_by_a_resume(running: FakeWorld, name: str) -> None:
+    killed_at(running, name)
+    events = events_of(running, resuming(running))
+    assert ended_of(events).outcome is Outcome.DONE
+    assert [event.name for event in events if isinstance(event, StepEnded)] == ["record"]
+    assert ended_of(rolling_back(running, recovery.WrittenSince.DISCARD)).version == "1.0.0"
+    assert len(running.state.applied) == 2
+
+
+AFTER_MIGRATING = [
+    "migrate", "prove-migrations", "select-version", "start-graasp", "verify-core", "open-gate", "prove-open", "record",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", AFTER_MIGRATING)
+def test_after_a_resume_one_rollback_brings_the_data_from_before(running: FakeWorld, name: str) -> None:
+    killed_at(running, name)
+    assert ended_of(events_of(running, resuming(running))).outcome is Outcome.DONE
+    ended = ended_of(rolling_back(running, recovery.WrittenSince.DISCARD))
+    assert (ended.outcome, ended.version, len(running.state.applied)) == (Outcome.DONE, "1.0.0", 2)
+
+
+def test_a_snapshot_from_before_the_first_attempt_is_not_taken_again_by_the_second(running: FakeWorld) -> None:
+    running.engine.migration_code = 1
+    deploy(running)
+    running.engine.migration_code = 0
+    running.state.calls.clear()
+    assert ended_of(events_of(running, resuming(running))).outcome is Outcome.DONE
+    assert "snapshot" not in running.state.calls
+    first, second = read_walks(running.world.site.journal_directory)
+    assert first.snapshot == second.snapshot
+
+
+OPENING, OPENED, CLOSING, FOUND_CLOSED = GateMove
+
+
+@pytest.mark.parametrize(
+    ("moves", "known"),
+    [
+        ((), None),
+        ((CLOSING,), None),
+        ((OPENING,), OPENING),
+        ((OPENING, OPENED), OPENED),
+        ((OPENING, OPENED, CLOSING, FOUND_CLOSED), OPENED),
+        ((OPENING, FOUND_CLOSED), None),
+        ((OPENING, FOUND_CLOSED, CLOSING, OPENING), OPENING),
+        ((OPENING, CLOSING), OPENED),
+    ],
+)
+def test_what_the_journal_knows_of_the_gate(moves: tuple[GateMove, ...], known: GateMove | None) -> None:
+    assert gate_after(moves) is known
