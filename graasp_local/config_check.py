@@ -39,7 +39,7 @@ def check_configuration(site: Site) -> tuple[Finding, ...]:
         surroundings = Surroundings(variables_used(site.stack_files), profiles_defined(site.stack_files))
         problems += warnings(reading, surroundings)
     findings += [_about_env(site, problem) for problem in problems]
-    findings += _readable_by_others(site)
+    findings += [*_writable_by_others(site), *_readable_by_others(site)]
     return tuple(sorted(findings, key=lambda found: (found.severity is not Severity.ERROR, found.line or 0)))
 
 
@@ -54,6 +54,11 @@ def _compose_problems(site: Site) -> Iterator[Finding]:
         read_services(site.stack_files)
     except ConfigurationError as error:
         yield Finding(Severity.ERROR, site.override_file, "", None, error.what, error.next_step)
+
+
+def _writable_by_others(site: Site) -> Iterator[Finding]:
+    for stranger in site.strangers():
+        yield Finding(Severity.ERROR, stranger.path, "", None, stranger.said, stranger.mend)
 
 
 def _readable_by_others(site: Site) -> Iterator[Finding]:

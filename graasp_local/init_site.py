@@ -16,6 +16,7 @@ from pathlib import Path
 from graasp_local import site_files
 from graasp_local.errors import ConfigurationError
 from graasp_local.files import write_atomically
+from graasp_local.ownership import refuse_strangers
 from graasp_local.settings import ALL, OPTIONS, SETTINGS, Option, Setting, parse_settings
 from graasp_local.settings.rules import read
 from graasp_local.site import Site
@@ -102,13 +103,15 @@ def init_site(directory: Path, chosen: Mapping[str, str], demo: bool) -> Site:
     """
     site = Site(directory.resolve())
     refuse_existing(site)
+    refuse_strangers(site.strangers())
     text = environment_text({**(DEMO_SETTINGS if demo else REAL_SETTINGS), **chosen})
     parse_settings(text, str(site.env_file))
     missing = [parent for parent in (site.directory, *site.directory.parents) if not parent.exists()]
     with ExitStack() as undo:
         for parent in reversed(missing):  # removed last, deepest first, and only if nothing else is in them
             undo.callback(_remove_empty, parent)
-        site.directory.mkdir(parents=True, exist_ok=True)
+        for parent in reversed(missing):
+            parent.mkdir(mode=0o755, exist_ok=True)  # for nobody else to write to, whatever the umask
         # Exclusive creation with the final mode: never overwritten, never readable by others, not even for a moment.
         descriptor = os.open(site.env_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         undo.callback(site.env_file.unlink, missing_ok=True)
@@ -116,7 +119,8 @@ def init_site(directory: Path, chosen: Mapping[str, str], demo: bool) -> Site:
             stream.write(text)
         if demo and not site.override_file.exists():
             undo.callback(site.override_file.unlink, missing_ok=True)
-            shutil.copy(stack_directory() / "compose" / "demo.override.yaml", site.override_file)
+            content = (stack_directory() / "compose" / "demo.override.yaml").read_text()
+            write_atomically(site.override_file, content, mode=0o644)
         for made in (site.own_directory, site.journal_directory):
             if not made.exists():
                 undo.callback(shutil.rmtree, made, ignore_errors=True)

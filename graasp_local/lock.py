@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from graasp_local.errors import Interrupted, Locked
+from graasp_local.errors import ConfigurationError, Interrupted, Locked
+from graasp_local.ownership import open_own_file
 
 if TYPE_CHECKING:
     from graasp_local.ports.walk import Clock, Interruption
@@ -49,10 +50,10 @@ def held_lock(file: Path, command: str, patience: Patience | None = None) -> Ite
     """Hold the site's lock. Raises Locked, naming the holder, if somebody else does and goes on holding it.
 
     Raises Interrupted if that is asked for meanwhile. The kernel's own lock on the open file is what counts, so nothing
-    has to be cleaned up after a kill; the text in the file only tells who it is.
+    has to be cleaned up after a kill; the text in the file only tells who it is. Raises ConfigurationError for a link.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = open_own_file(file, os.O_RDWR | os.O_CREAT)
     try:
         if not _locked(descriptor) and not (patience and _locked_in_time(descriptor, patience)):
             holder = _read(descriptor)
@@ -77,8 +78,8 @@ def held_lock(file: Path, command: str, patience: Patience | None = None) -> Ite
 def current_holder(file: Path) -> Holder | None:
     """Who holds the lock just now; None if nobody does."""
     try:
-        descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
+        descriptor = open_own_file(file, os.O_RDWR)
+    except (OSError, ConfigurationError):
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -57,7 +57,9 @@ def _keep(cache: Path, digest: str, services: tuple[ServiceDefinition, ...]) -> 
     # Another command may be reading or writing it just now: it is replaced as a whole.
     written = cache.with_name(f".{cache.name}.{os.getpid()}")
     try:
-        written.write_text(json.dumps({"digest": digest, "services": rows}))
+        written.unlink(missing_ok=True)
+        with os.fdopen(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+            stream.write(json.dumps({"digest": digest, "services": rows}))
         written.replace(cache)
     except OSError:
         return

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from graasp_local.errors import ConfigurationError
 from graasp_local.files import text_if_there
+from graasp_local.ownership import Stranger, owner_among_others, strangers
 from graasp_local.planning.server import DatabaseServer, first_volume
 from graasp_local.planning.states import ServiceGroup
 from graasp_local.selection import IMAGE_KEY, VOLUME_KEY, Selection, read_selection
@@ -57,6 +58,20 @@ class Site(Struct, frozen=True, dict=True):
     def files_with_secrets(self) -> tuple[Path, ...]:
         """What nobody but the owner may read, whether it is there or not."""
         return (self.env_file, self.old_env_file, self.own_directory)
+
+    @property
+    def trusted_parts(self) -> tuple[Path, ...]:
+        """What nobody but the owner may change, whether it is there or not: it says what is run, and what was."""
+        own = (self.own_directory, self.journal_directory, self.directory / "backups", self.directory / "upgrades")
+        return (self.env_file, self.old_env_file, self.override_file, *own)
+
+    def strangers(self) -> tuple[Stranger, ...]:
+        """What of the site, or above it, somebody else than we or root owns or could change."""
+        return strangers(self.directory, self.trusted_parts)
+
+    def foreign_owner(self, trusted: frozenset[int] | None = None) -> str | None:
+        """Whose the site is, where it is neither ours nor root's; else None. `trusted`: other user ids for those."""
+        return owner_among_others((self.directory, self.env_file, self.own_directory), trusted)
 
     @property
     def old_env_file(self) -> Path:
@@ -241,10 +256,11 @@ class Site(Struct, frozen=True, dict=True):
         return self.settings.values.get("DB_IMAGE", "")
 
 
-def find_site(named: Path | None, start: Path) -> Site:
+def find_site(named: Path | None, start: Path, trusted: frozenset[int] | None = None) -> Site:
     """The site that was named, else the nearest directory from `start` upwards that looks like one.
 
-    Raises ConfigurationError where there is none.
+    Raises ConfigurationError where there is none, or where the one that was not named is somebody else's: whoever works
+    below a directory of others would carry out what they have written there.
     """
     if named is not None:
         if not named.is_dir():
@@ -256,9 +272,20 @@ def find_site(named: Path | None, start: Path) -> Site:
         return Site(named.resolve())
     for directory in (start, *start.parents):
         if (directory / ".env").is_file() and (directory / ".graasp-local").is_dir():
-            return Site(directory.resolve())
+            site = Site(directory.resolve())
+            _refuse_foreign(site, site.foreign_owner(trusted))
+            return site
     raise ConfigurationError(
         f"There is no site in {start} or above it.",
         "Nothing was touched.",
         f"Make one with `graasp-local init`, or name one with --site or {SITE_VARIABLE}.",
     )
+
+
+def _refuse_foreign(site: Site, owner: str | None) -> None:
+    if owner is not None:
+        raise ConfigurationError(
+            f"The site in {site.directory} belongs to {owner}, and is used only by those who name it.",
+            "Nothing was read from it, and nothing was touched.",
+            f"If that is the site you mean, add --site {site.directory}.",
+        )

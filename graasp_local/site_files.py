@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from graasp_local.errors import ConfigurationError
 from graasp_local.files import text_if_there, write_atomically
+from graasp_local.ownership import open_own_file, refuse_strangers
 from graasp_local.planning.server import DatabaseServer
 from graasp_local.secret_files import write_secret_files
 from graasp_local.selection import VERSION_KEY, Release, Selection, selection_lines
@@ -30,12 +31,26 @@ from graasp_local.version import Version
 _CANDIDATES_KEPT_SECONDS = 24 * 3600
 """Since they were last used: longer than any command of Compose reads the file that it was given."""
 
+_FOUND_OURS: set[Path] = set()
+"""Sites that nobody else could change when this process began with them: a walk under way is not refused half-way."""
+
 _PREPARING = threading.Lock()
 """A deployment has Compose asked by a second thread, which prepares the site too."""
 
 
+def refuse_if_not_ours(site: Site) -> None:
+    """Raises Refused if somebody else than we or root could change the site: what would be run might be theirs."""
+    refuse_strangers(site.strangers())
+    _FOUND_OURS.add(site.directory)
+
+
 def prepare(site: Site) -> None:
-    """Bring what graasp-local keeps in the site up to date. Raises ConfigurationError where it cannot be trusted."""
+    """Bring what graasp-local keeps in the site up to date. Raises ConfigurationError where it cannot be trusted.
+
+    Raises Refused, at the first time in a process, where somebody else could change the site.
+    """
+    if site.directory not in _FOUND_OURS:
+        refuse_if_not_ours(site)
     site.own_directory.mkdir(mode=0o700, exist_ok=True)
     site.journal_directory.mkdir(mode=0o700, exist_ok=True)
     with _PREPARING:
@@ -80,7 +95,7 @@ def candidate_file(site: Site, candidate: Version | Release | DatabaseServer) ->
 @contextmanager
 def _selecting(site: Site) -> Iterator[None]:
     """Nobody else changes what is selected between reading and writing it. Held for a moment, so it is waited for."""
-    descriptor = os.open(site.own_directory / "selection.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = open_own_file(site.own_directory / "selection.lock", os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -7,6 +7,7 @@ can be made without an engine. Refuses services without a group: what no state g
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -58,7 +59,12 @@ def copy_stack(target: Path) -> None:
             copy = target / part / file.relative_to(source)
             if not copy.exists() or not filecmp.cmp(file, copy, shallow=False):
                 copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(file, copy)
+                if copy.is_symlink():
+                    copy.unlink()
+                shutil.copyfile(file, copy)
+                # For the users of the images too, and for nobody else to write to: whatever the umask is here, and
+                # was where graasp-local was installed.
+                copy.chmod(0o755 if os.access(file, os.X_OK) else 0o644)
         # A template of an earlier version that is there no more would still be read by nginx.
         for copy in (target / part).rglob("*"):
             if copy.is_file() and not (source / copy.relative_to(target / part)).exists():

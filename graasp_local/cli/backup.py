@@ -139,6 +139,7 @@ def _take(world: World, passphrase: str | None, lock_wait: float, *, silent: boo
     from graasp_local.cli.reports import followed
     from graasp_local.lock import Patience, held_lock
 
+    site_files.refuse_if_not_ours(world.site)
     site_files.prepare(world.site)
     patience = Patience(lock_wait, world.clock, world.interruption)
     with held_lock(world.site.lock_file, "graasp-local backup", patience):
@@ -157,6 +158,7 @@ def _verify(world: World, name: str, lock_wait: float, *, trial_restore: bool, s
     from graasp_local.cli.reports import followed
     from graasp_local.lock import Patience, held_lock
 
+    site_files.refuse_if_not_ours(world.site)
     backup = BackupStore.of(world.site).find(name)
     site_files.prepare(world.site)
     followed(check.check_backup(world, backup, backup.manifest.parts), world.clock, silent=silent)

@@ -54,6 +54,7 @@ def command(
     from graasp_local.version import Version
 
     version = Version.parse(version_text)
+    context.refuse_if_not_ours()
     site = context.site
     images = context.engine().images_of(version)
     recipes = tuple(r for r in RECIPES if r.service in images and (not services or r.service in services))

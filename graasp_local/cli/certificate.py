@@ -58,6 +58,7 @@ def renew(context: Context, *, at_once: bool, json_object: bool) -> None:
     from graasp_local.renewing import renew as renewed
 
     site = context.site
+    site_files.refuse_if_not_ours(site)
     site_files.prepare(site)
     nginx = EdgeReload(context.engine(), HttpEdge(site.settings))
     started_by = StartedBy.PERSON if sys.stdin.isatty() else StartedBy.TIMER

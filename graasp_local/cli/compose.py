@@ -38,6 +38,7 @@ def command(
     if version_text and server:
         raise click.UsageError("Only one of --for-version and --for-database can be given.")
     candidate = Version.parse(version_text) if version_text else DatabaseServer(*server) if server else None
+    site_files.refuse_if_not_ours(context.site)
     site_files.prepare(context.site)
     compose_version()
     forget_shell_overrides(context.site)

@@ -59,6 +59,7 @@ def add_missing(context: Context) -> None:
     """Write into .env what a newer graasp-local needs and can make by itself, such as a new secret."""
     from graasp_local.init_site import add_missing as add
 
+    context.refuse_if_not_ours()
     added = add(context.site)
     for key in added:
         click.echo(key)

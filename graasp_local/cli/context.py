@@ -25,9 +25,20 @@ class Context:
 
     @cached_property
     def site(self) -> Site:
+        """Raises ConfigurationError where there is none. Says so, once, if it is somebody else's."""
         from graasp_local.site import find_site
 
-        return find_site(self.named_site, Path.cwd())
+        site = find_site(self.named_site, Path.cwd())
+        owner = site.foreign_owner()
+        if owner is not None:
+            _warn_of_owner(site, owner)
+        return site
+
+    def refuse_if_not_ours(self) -> None:
+        """Before anything is changed. Raises Refused if somebody else than we or root could change the site."""
+        from graasp_local.site_files import refuse_if_not_ours
+
+        refuse_if_not_ours(self.site)
 
     def forget_site(self) -> None:
         """Read the site's settings anew on next use: they have changed."""
@@ -77,6 +88,15 @@ class Context:
         from graasp_local.engine.prober import EdgeProber
 
         return EdgeProber(HttpEdge(self.site.settings), on_change)
+
+
+_WARNED_OF: set[Path] = set()
+
+
+def _warn_of_owner(site: Site, owner: str) -> None:
+    if site.directory not in _WARNED_OF:
+        _WARNED_OF.add(site.directory)
+        click.echo(f"The site in {site.directory} belongs to {owner}: what it says is {owner}'s word.", err=True)
 
 
 pass_context = click.make_pass_decorator(Context)

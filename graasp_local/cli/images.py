@@ -65,6 +65,7 @@ def pull(context: Context, version_text: str) -> None:
     from graasp_local.perform.preflight import check_images
     from graasp_local.world import InterruptionFlag
 
+    context.refuse_if_not_ours()
     version = _version(context, version_text)
     world = context.world(InterruptionFlag(), narrate_command)
     check_images(world, version)

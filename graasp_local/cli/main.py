@@ -85,6 +85,7 @@ def cli(ctx: click.Context, site: Path | None) -> None:
     A site is in one of four states: running, restricted (a maintenance page, unless the maintenance header is sent),
     db-only (only the database and umami) or stopped.
     """
+    os.umask(os.umask(0o022) | 0o022)  # what is made in a site is for nobody else to write to
     ctx.obj = Context(site)
     if ctx.invoked_subcommand is not None:
         return

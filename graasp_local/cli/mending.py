@@ -20,6 +20,7 @@ def finish_rotation(context: Context) -> bool:
     """Whether there was one, and it is finished now. If the database does not answer, says so and goes on."""
     if not context.site.rotation_file.exists():
         return False
+    context.refuse_if_not_ours()
     from graasp_local import rotating
     from graasp_local.lock import held_lock
     from graasp_local.world import SystemClock

@@ -23,6 +23,7 @@ def command(context: Context, volume: str | None, confirm: str | None, *, json_o
     from graasp_local.walking import upgrades
     from graasp_local.world import InterruptionFlag
 
+    context.refuse_if_not_ours()
     world = context.world(InterruptionFlag())
     old = upgrades.old_volumes(world, volume)
     removed: list[str] = []

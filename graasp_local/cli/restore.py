@@ -49,6 +49,7 @@ def command(
 
     wanted = restores.Wanted(name, only, InfraState.RESTRICTED if hold else InfraState.RUNNING)
     with refusals_as_json(wanted=json_lines):
+        context.refuse_if_not_ours()
         if not (replace or dry_run):
             _agree(context, wanted, may_ask=not json_lines)
     words = " ".join(f" --only {part}" for part in only)

@@ -86,6 +86,7 @@ def rotate(
     from graasp_local.settings.rotation import chosen, new_rotation, rotatable
 
     with refusals_as_json(wanted=json_lines):
+        context.refuse_if_not_ours()
         finished = finish_rotation(context)
         if finished and not names and not every:
             click.echo("`graasp-local status` says what has to be made anew for it.", err=True)
@@ -186,6 +187,7 @@ def _rotate(context: Context, rotation: Rotation, names: Sequence[str]) -> Path:
     from graasp_local.world import SystemClock
 
     site = context.site
+    site_files.refuse_if_not_ours(site)
     site_files.prepare(site)
     with held_lock(site.lock_file, f"graasp-local secrets rotate {shlex.join(names)}".strip()):
         try:

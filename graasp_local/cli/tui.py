@@ -71,6 +71,8 @@ def open_tui(named_site: Path | None, *, read_only: bool) -> None:
     """Open the UI in this terminal, and leave with the exit code of what was done in it."""
     from graasp_local.tui.app import run_app
 
+    with suppress(GraaspLocalError):
+        _ = Context(named_site).site  # says whose it is while lines can still be read
     if not read_only:
         finish_what_was_cut_off(named_site)
     sys.exit(run_app(SiteAccess(named_site), read_only=read_only))

@@ -68,6 +68,7 @@ def walk(
     interruption = InterruptionFlag()
     code = ExitCode.UNEXPECTED
     with refusals_as_json(wanted=how.as_json):
+        context.refuse_if_not_ours()
         finish_rotation(context)  # before there is a second thread, which would hear the signals that it keeps away
         Thread(target=_load_meanwhile, daemon=True).start()
         world = context.world(interruption, (lambda _: None) if how.as_json else narrate_command)

@@ -262,9 +262,11 @@ class VerbActions:
     @work(thread=True, exclusive=True, exit_on_error=False, group="restart")
     def _restart(self, service: str) -> None:
         from graasp_local.lock import held_lock
+        from graasp_local.site_files import refuse_if_not_ours
 
         live = self._ui.observer.live
         try:
+            refuse_if_not_ours(self._ui.access.site())
             # Under the site's lock, so that no walk begins meanwhile.
             with held_lock(self._ui.access.site().lock_file, f"graasp-local compose -- restart {service}"):
                 if live is not None:

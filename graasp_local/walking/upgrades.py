@@ -19,6 +19,7 @@ from graasp_local.planning.plan import DRAIN_SECONDS, Plan
 from graasp_local.planning.plan_upgrade import UpgradeRequest, plan_upgrade, plan_upgrade_back
 from graasp_local.planning.server import NEWEST_MAJOR, DatabaseServer, Upgrade, Way, image_of_major, upgrade_volume
 from graasp_local.planning.states import InfraState, ObservedState, ServiceGroup, came_from, state_named
+from graasp_local.site_files import refuse_if_not_ours
 from graasp_local.walk_files import trusted_walks
 from graasp_local.walk_records import WalkRecord, state_left, unfinished_walk, visitors_were_let_in
 from graasp_local.wording import listed
@@ -108,6 +109,7 @@ def old_volumes(world: World, named: str | None = None) -> Mapping[str, int | No
 
 def remove_old(world: World, volumes: Mapping[str, int | None], command: str) -> Iterator[str]:
     """Remove volumes, under the site's lock, and every dump that an upgrade has left; a line for what was done."""
+    refuse_if_not_ours(world.site)
     with held_lock(world.site.lock_file, command):
         for volume in sorted(old_volumes(world).keys() & volumes.keys()):
             world.servers.containers.remove_volume(volume)

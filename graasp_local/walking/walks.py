@@ -146,6 +146,7 @@ def downtime_estimate(world: World, plan: Plan) -> Estimate | None:
 
 def run(world: World, walk: Walk) -> Iterator[Event]:
     """Plan and carry out under the site's lock, writing the journal. Raises Locked if another walk is under way."""
+    site_files.refuse_if_not_ours(world.site)
     site_files.prepare(world.site)
     patience = Patience(walk.lock_wait, world.clock, world.interruption)
     with held_lock(world.site.lock_file, walk.command, patience):

@@ -1,0 +1,231 @@
+"""Who besides us could change files: what somebody else owns or may write to, directories above and links included.
+
+What stands in a site is run by the engine, which is root on the machine: whoever can write there is root, too. Reads
+owners, modes and access lists; changes nothing.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import shlex
+import stat
+import struct
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from msgspec import Struct
+
+from graasp_local.errors import ConfigurationError, Refused
+
+_ROOT = 0
+_GROUP_WRITES, _ALL_WRITE = stat.S_IWGRP, stat.S_IWOTH
+_ACCESS_LIST = "system.posix_acl_access"
+_ACL_USER, _ACL_GROUP, _ACL_WRITE = 0x02, 0x08, 0x02
+
+
+class Stranger(Struct, frozen=True):
+    """A file, directory or link that somebody else could change: in what way, and the command that ends it."""
+
+    path: Path
+    said: str
+    mend: str
+
+
+def trusted_owners() -> frozenset[int]:
+    """The user ids whose files are taken for ours: our own, root's, and under sudo those of whoever called it."""
+    trusted = {os.geteuid(), _ROOT}
+    caller = os.environ.get("SUDO_UID", "")
+    if os.geteuid() == _ROOT and caller.isascii() and caller.isdecimal():
+        trusted.add(int(caller))  # may be root anyway: git holds it the same way
+    return frozenset(trusted)
+
+
+def strangers(
+    directory: Path, parts: Iterable[Path] = (), trusted: frozenset[int] | None = None
+) -> tuple[Stranger, ...]:
+    """What could be changed by others: `directory`, what leads to it, and these parts of it with all that is in them.
+
+    What is not there is passed over. Links are judged by their own owner and by what they lead to.
+    """
+    known = trusted_owners() if trusted is None else trusted
+    found = [*_leading_to(directory, known), *_itself(directory, known)]
+    for part in parts:
+        found += _with_content(part, known)
+        if part.is_symlink():
+            target = part.resolve()
+            found += [*_leading_to(target, known), *_with_content(target, known)]
+    return tuple({stranger.path: stranger for stranger in found}.values())
+
+
+def refuse_strangers(found: tuple[Stranger, ...]) -> None:
+    """Raises Refused if somebody else could change what is about to be run."""
+    if not found:
+        return
+    more = f" So it is with {len(found) - 1} more; `graasp-local config check` lists them." if found[1:] else ""
+    mends = tuple(dict.fromkeys(stranger.mend for stranger in found))[:3]
+    raise Refused(
+        f"{found[0].said}{more}",
+        "Whoever can change a site can have anything run as root by the engine; nothing was touched.",
+        f"Make sure that nobody has put anything there, then {', then '.join(mends)}.",
+    )
+
+
+def owner_among_others(paths: Iterable[Path], trusted: frozenset[int] | None = None) -> str | None:
+    """The name of the first owner who is neither we nor root; None if there is none. What is missing is passed over."""
+    known = trusted_owners() if trusted is None else trusted
+    for path in paths:
+        with suppress(OSError):
+            for uid in (path.lstat().st_uid, path.stat().st_uid):
+                if uid not in known:
+                    return user_name(uid)
+    return None
+
+
+def user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"the user with the id {uid}"
+
+
+def open_own_file(file: Path, flags: int) -> int:
+    """Open a file of ours, made with mode 0600 if it is not there, and never what a link of that name leads to.
+
+    Returns the descriptor. Raises ConfigurationError for a link, a second name of another file, or no plain file.
+    """
+    try:
+        descriptor = os.open(file, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+    except OSError as error:
+        if file.is_symlink() or file.is_dir():
+            raise _no_own_file(file) from error
+        raise
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        os.close(descriptor)
+        raise _no_own_file(file)
+    return descriptor
+
+
+def _no_own_file(file: Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"{file} is a link, or another file's second name, and not the file that graasp-local makes there.",
+        "It was not followed, and nothing was touched.",
+        f"Find out who put it there, then `rm {shlex.quote(str(file))}`.",
+    )
+
+
+def _leading_to(path: Path, trusted: frozenset[int]) -> Iterator[Stranger]:
+    """Directories above in which an entry could be exchanged by others; a sticky one lets owners do that only."""
+    for above in path.parents:
+        with suppress(OSError):
+            found = above.stat()
+            writer = "" if found.st_mode & stat.S_ISVTX else _other_writer(above, found, trusted)
+            if found.st_uid not in trusted:
+                said = f"{above}, above the site, belongs to {user_name(found.st_uid)}, who can exchange what is in it."
+                yield Stranger(above, said, _other_place(above, found.st_uid))
+            elif writer:
+                mode = stat.S_IMODE(found.st_mode)
+                said = f"{above}, above the site, can be written to by {writer} (mode {mode:04o})."
+                yield Stranger(above, said, _closing(above, found.st_mode))
+
+
+def _other_place(above: Path, uid: int) -> str:
+    if os.geteuid() == _ROOT:
+        return f"run graasp-local as {user_name(uid)}, or have the site where only root can write, such as /srv"
+    return f"move the site below your home directory (`sudo chown {_own_name()} {_quoted(above)}`, if it is yours)"
+
+
+def _with_content(path: Path, trusted: frozenset[int]) -> Iterator[Stranger]:
+    yield from _itself(path, trusted)
+    if path.is_symlink() or not path.is_dir():
+        return
+    try:
+        entries = sorted(os.scandir(path), key=lambda entry: entry.name)
+    except OSError:
+        return
+    for entry in entries:
+        yield from _with_content(Path(entry.path), trusted)
+
+
+def _itself(path: Path, trusted: frozenset[int]) -> Iterator[Stranger]:
+    try:
+        found = path.lstat()
+    except OSError:
+        return
+    is_link = stat.S_ISLNK(found.st_mode)
+    if found.st_uid not in trusted:
+        said = f"{path} belongs to {user_name(found.st_uid)}, neither to you nor to root."
+        sudo, option = ("" if os.geteuid() == _ROOT else "sudo "), ("-h " if is_link else "")
+        yield Stranger(path, said, f"`{sudo}chown {option}{_own_name()} {_quoted(path)}`")
+    elif not is_link and (writer := _other_writer(path, found, trusted)):
+        said = f"{path} can be written to by {writer} (mode {stat.S_IMODE(found.st_mode):04o})."
+        yield Stranger(path, said, _closing(path, found.st_mode))
+
+
+def _closing(path: Path, mode: int) -> str:
+    who = "g" * bool(mode & _GROUP_WRITES) + "o" * bool(mode & _ALL_WRITE)
+    return f"`chmod {who}-w {_quoted(path)}`"
+
+
+def _other_writer(path: Path, found: os.stat_result, trusted: frozenset[int]) -> str:
+    """Who else may write, in words; empty if nobody. A group that nobody but its owner is in is nobody else."""
+    if found.st_mode & _ALL_WRITE:
+        return "everybody"
+    if not found.st_mode & _GROUP_WRITES:
+        return ""
+    if not is_private_group(found.st_gid, trusted):
+        return f"the group {_group_name(found.st_gid)}"
+    # Where there is an access list, the group's bits are the most that anybody named in it may do.
+    return _named_in_access_list(path, trusted)
+
+
+def is_private_group(gid: int, trusted: frozenset[int]) -> bool:
+    """Whether the group has no members but us and root, as a user's own group has (umask 002 relies on it)."""
+    try:
+        group = grp.getgrgid(gid)
+    except KeyError:
+        return False
+    users = pwd.getpwall()
+    names = {user.pw_name for user in users if user.pw_uid in trusted}
+    members = {*group.gr_mem, *(user.pw_name for user in users if user.pw_gid == gid)}
+    # A directory service does not list its users: its groups count as shared unless they are called after their one.
+    return members <= names and group.gr_name in names
+
+
+def _named_in_access_list(path: Path, trusted: frozenset[int]) -> str:
+    try:
+        entries = os.getxattr(path, _ACCESS_LIST)[4:]
+    except OSError:
+        return ""
+    for tag, rights, identity in struct.iter_unpack("<HHI", entries):
+        if rights & _ACL_WRITE and tag == _ACL_USER and identity not in trusted:
+            return f"{user_name(identity)}, by an access list,"
+        if rights & _ACL_WRITE and tag == _ACL_GROUP and not is_private_group(identity, trusted):
+            return f"the group {_group_name(identity)}, by an access list,"
+    return ""
+
+
+def _group_name(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return f"with the id {gid}"
+
+
+def _own_name() -> str:
+    return user_name(os.geteuid()) if _is_known(os.geteuid()) else str(os.geteuid())
+
+
+def _is_known(uid: int) -> bool:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))
