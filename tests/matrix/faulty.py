@@ -121,7 +121,8 @@ def install(point: Point) -> None:
 
     def write_with_fault(self: Journal, event: Event, now: float) -> None:
         write(self, event, now)
-        if point.when is When.AFTER and isinstance(event, StepEnded) and event.name == point.step:
+        ended = isinstance(event, StepEnded) and event.name == point.step
+        if ended and point.when is When.AFTER and point.what is not What.LOSE_ANSWER:
             happen(point)
 
     Performer.perform = perform_with_fault  # type: ignore[method-assign]
