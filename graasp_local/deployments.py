@@ -32,6 +32,7 @@ def record_deployment(file: Path, version: Version, now: float, pins: Sequence[P
         "at": datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds"),
         "digests": {pin.service: pin.reference for pin in pins},
         "image_ids": {pin.service: pin.image_id for pin in pins},
+        "by_digest": {pin.service: pin.by_digest for pin in pins if pin.by_digest},
     }
     with file.open("a") as stream:
         stream.write(json.dumps(record) + "\n")
@@ -50,9 +51,10 @@ def _deployment(line: str) -> Deployment | None:
     try:
         told = json.loads(line)
         version = Version.parse_or_none(told["version"])
-        ids = told.get("image_ids", {})
+        ids, by_digest = told.get("image_ids", {}), told.get("by_digest", {})
         pins = tuple(
-            Pin(service, str(reference), str(ids.get(service, ""))) for service, reference in told["digests"].items()
+            Pin(service, str(reference), str(ids.get(service, "")), str(by_digest.get(service, "")))
+            for service, reference in told["digests"].items()
         )
         at = str(told["at"])
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -14,29 +14,37 @@ from msgspec import Struct
 class Pin(Struct, frozen=True):
     """The image of one service.
 
-    `reference` is `repository:tag@sha256:…` where a registry has it: it can be pulled again. For an image that was
-    built or loaded here it is `image_id`, the engine's own id.
+    `reference` is what Compose is given: `repository:tag@sha256:…`, or `image_id`, the engine's own id, for an image
+    that was built or loaded here.
     """
 
     service: str
     reference: str
     image_id: str
+    by_digest: str = ""
+    """The `repository:tag@sha256:…` that a registry may have, where `reference` does not say it."""
 
     @property
-    def can_be_pulled(self) -> bool:
-        return "@" in self.reference
+    def perhaps_in_registry(self) -> str:
+        """What could be pulled if a registry has it, which only the registry can say; empty where none can."""
+        return self.by_digest or (self.reference if "@" in self.reference else "")
 
 
 def pin(service: str, image: str, image_id: str, repository_digests: Collection[str]) -> Pin:
     """The pin of a service whose image is called `image` and has these `repository@sha256:…` on the engine.
 
     Only the digest of the image's own repository counts: the same image may have been pushed elsewhere under another.
+
+    The image store of containerd has such a digest for every image, those that were built here too, and it is the id
+    there. So it proves no registry, and the id is what is certain.
     """
     if "@" in image:
         return Pin(service, image, image_id)
     repository = repository_of(image)
     for known in repository_digests:
         name, _, digest = known.partition("@")
+        if name == repository and digest == image_id:
+            return Pin(service, image_id, image_id, f"{image}@{digest}")
         if name == repository:
             return Pin(service, f"{image}@{digest}", image_id)
     return Pin(service, image_id, image_id)
@@ -63,3 +71,9 @@ def variable_of(service: str) -> str:
 def as_images(pins: Iterable[Pin]) -> tuple[tuple[str, str], ...]:
     """What an env file says so that Compose starts exactly these images: variable and reference."""
     return tuple((variable_of(each.service), each.reference) for each in pins)
+
+
+def shortened(image: str) -> str:
+    """An image as a person reads it: of a digest or an id no more than the twelve digits that find it."""
+    head, mark, digest = image.rpartition("sha256:")
+    return f"{head}{mark}{digest[:12]}" if mark else image

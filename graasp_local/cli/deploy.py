@@ -72,6 +72,7 @@ def command(
     from graasp_local.planning.states import InfraState
     from graasp_local.version import Version
     from graasp_local.walking import walks
+    from graasp_local.walking.walks import OnFailure
     from graasp_local.world import World
 
     with refusals_as_json(wanted=json_lines):
@@ -90,6 +91,7 @@ def command(
         migration_limit,
         backup=Backup.LEFT_OUT if no_backup else Backup.TAKEN,
         strategy=wanted,
+        needs_way_back=on_failure == OnFailure.ROLLBACK,
     )
 
     def planner(world: World) -> walks.Planner:

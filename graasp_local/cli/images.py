@@ -30,6 +30,7 @@ def command() -> None:
 def list_images(context: Context, version_text: str | None, *, json_object: bool) -> None:
     """List the images of a version, else of the selected one: whether each is on this machine, and which it is."""
     from graasp_local.cli.tables import print_table
+    from graasp_local.pins import shortened
 
     version = _version(context, version_text)
     engine = context.engine()
@@ -47,7 +48,7 @@ def list_images(context: Context, version_text: str | None, *, json_object: bool
         [
             (
                 image.service,
-                image.image,
+                shortened(image.image),
                 image.image_id.removeprefix("sha256:")[:12] or "not on this machine",
                 f"{image.bytes / _MB:.0f} MB" if image.bytes is not None else "",
             )

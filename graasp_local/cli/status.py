@@ -111,7 +111,9 @@ def _print(told: dict[str, Any]) -> None:
 
 def _image(service: dict[str, Any]) -> str:
     """An image that is known by its id alone is told by the version in it, and enough of the id to find it."""
-    image = str(service["image"])
+    from graasp_local.pins import shortened
+
+    image = shortened(str(service["image"]))
     if not image.startswith("sha256:"):
         return image
-    return " ".join(filter(None, (service["version"], f"({image[:19]})")))
+    return " ".join(filter(None, (service["version"], f"({image})")))

@@ -29,9 +29,6 @@ from graasp_local.site import Site
 from graasp_local.stack import GROUP_LABEL, VERSION_LABEL
 from graasp_local.version import Version
 
-VERSIONED_SERVICES = ("core", "workers", "migrate")
-"""The services whose images make up a version of Graasp."""
-
 UP = ("running", "paused", "restarting")
 """What the engine calls a container that has something to stop."""
 
@@ -57,6 +54,7 @@ class DockerEngine(SiteImages):
     def start(self, services: Sequence[str]) -> None:
         """Create, recreate or start these services; does not wait for their health."""
         site_files.prepare(self._site)
+        self.give_names_back()
         self.compose.up(services)
 
     def make(self, services: Sequence[str], version: Version) -> None:

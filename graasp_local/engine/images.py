@@ -49,6 +49,17 @@ def has_image(client: DockerClient, reference: str) -> bool:
     return True
 
 
+def registry_has(client: DockerClient, reference: str) -> bool:
+    """Whether a registry gives this image. False where it does not answer: then it cannot be had just now."""
+    from docker.errors import APIError
+
+    try:
+        client.api.inspect_distribution(reference)  # type: ignore[no-untyped-call]
+    except APIError:
+        return False
+    return True
+
+
 class ImageHere(Struct, frozen=True):
     """An image of a service as this machine has it; `image_id` is empty, and `bytes` None, where it has none."""
 

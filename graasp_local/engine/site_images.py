@@ -12,23 +12,29 @@ from threading import RLock, Thread
 from typing import TYPE_CHECKING
 
 from graasp_local import site_files
-from graasp_local.engine import images
+from graasp_local.deployments import last_deployment_of
+from graasp_local.engine import images, kept_images
 from graasp_local.engine.client import connect, engine_errors
 from graasp_local.engine.compose import Compose
 from graasp_local.engine.image_migrations import ImageMigrations
 from graasp_local.engine.images import ImageHere
+from graasp_local.engine.listing import containers_of
+from graasp_local.engine.observe import SERVICE_LABEL
 from graasp_local.engine.pulling import pull
 from graasp_local.errors import ConfigurationError, NeedsYou
-from graasp_local.pins import Pin, as_images
+from graasp_local.pins import Pin, as_images, shortened
 from graasp_local.planning.migrations import ImageMigration
 from graasp_local.ports.walk import ImageFact
-from graasp_local.selection import Release
+from graasp_local.selection import Images, Release
 from graasp_local.site import Site
 from graasp_local.stack import VERSION_LABEL
 from graasp_local.version import Version
 
 if TYPE_CHECKING:
     from docker import DockerClient
+
+VERSIONED_SERVICES = ("core", "workers", "migrate")
+"""The services whose images make up a version of Graasp."""
 
 
 class SiteImages:
@@ -42,6 +48,7 @@ class SiteImages:
         self._versioned: dict[Version, tuple[str, ...]] = {}
         self._image_migrations = ImageMigrations()
         self._reading = RLock()
+        self._stand_ins: dict[str, str] = {}
 
     @cached_property
     def client(self) -> DockerClient:
@@ -84,7 +91,18 @@ class SiteImages:
 
     def image_facts(self, version: Version) -> tuple[ImageFact, ...]:
         with engine_errors():
-            return tuple(images.image_fact(self.client, *item) for item in self.images_of(version).items())
+            return tuple(self._image_fact(*item) for item in self.images_of(version).items())
+
+    def _image_fact(self, service: str, image: str) -> ImageFact:
+        found = images.image_fact(self.client, service, image)
+        if found.problem and (stand_in := self._stand_in(service, image)):
+            self._stand_ins[image] = stand_in
+            return ImageFact(service, image, local=True, platforms=())
+        return found
+
+    def registry_has(self, reference: str) -> bool:
+        with engine_errors():
+            return images.registry_has(self.client, reference)
 
     def has_image(self, reference: str) -> bool:
         with engine_errors():
@@ -94,7 +112,67 @@ class SiteImages:
         site_files.prepare(self._site)
         defined = self.compose.config(None)["services"]
         found = {name: str(defined[name]["image"]) for name in services if "image" in defined.get(name, {})}
-        return {name: image for name, image in found.items() if not self.has_image(image)}
+        absent = {name: image for name, image in found.items() if not self.has_image(image)}
+        with engine_errors():
+            stand_ins = {image: self._stand_in(name, image) for name, image in absent.items()}
+        self._stand_ins.update({image: stand_in for image, stand_in in stand_ins.items() if stand_in})
+        return {name: image for name, image in absent.items() if not stand_ins[image]}
+
+    def _stand_in(self, service: str, image: str) -> str:
+        """The id of the image that had this name here and has lost it; empty where the engine has it no more."""
+        if image.startswith("sha256:"):
+            return ""
+        if "@" in image:
+            version = self._site.selected_version
+            recorded = last_deployment_of(self._site.deployments_file, version) if version else None
+            ids = {pin.reference: pin.image_id for pin in recorded.pins} if recorded else {}
+            found = ids.get(image, "")
+        else:
+            containers = [c for c in containers_of(self._project) if c["Labels"].get(SERVICE_LABEL) == service]
+            found = kept_images.id_behind(self.client, containers, image)
+            if not containers and service not in self._versioned_services():
+                found = kept_images.kept_id(self.client, self._project, service)
+        return found if found and images.has_image(self.client, found) else ""
+
+    def _versioned_services(self) -> tuple[str, ...]:
+        return tuple(name for names in self._versioned.values() for name in names) or VERSIONED_SERVICES
+
+    def give_names_back(self) -> None:
+        """Let images that were found here without the name that Compose knows them by have that name again.
+
+        A name with a digest cannot be given: the selected version has the image by its id from then on.
+        """
+        taken, self._stand_ins = self._stand_ins, {}
+        by_digest = {image: image_id for image, image_id in taken.items() if "@" in image}
+        for image, image_id in taken.items():
+            if image in by_digest:
+                continue
+            self.narrate(f"docker tag {shortened(image_id)} {image}")
+            repository, _, tag = image.rpartition(":") if ":" in image.rpartition("/")[2] else (image, "", "latest")
+            with engine_errors():
+                self.client.api.tag(image_id, repository, tag)
+        version = self._site.selected_version
+        if by_digest and version is not None:
+            selected: Images = tuple((key, by_digest.get(image, image)) for key, image in self._site.selection.images)
+            site_files.select(self._site, Release(version, selected))
+
+    def keep_images(self, version: Version) -> None:
+        with engine_errors():
+            kept_images.keep(self.client, self._project, self.images_of(version), self.narrate)
+
+    def keep_pins(self, pins: Sequence[Pin]) -> None:
+        wanted = {pin.service: pin.image_id for pin in pins if pin.image_id}
+        with engine_errors():
+            kept_images.keep(self.client, self._project, wanted, self.narrate)
+
+    def let_images_go(self, version: Version, but: Sequence[Pin]) -> tuple[str, ...]:
+        with engine_errors():
+            needed = {image.image_id for image in self.images_here(version)} | {pin.image_id for pin in but}
+            return kept_images.let_go(self.client, self._project, needed)
+
+    @property
+    def _project(self) -> str:
+        return self._site.settings.project
 
     def pull_image(self, reference: str) -> Iterator[str]:
         self.narrate(f"docker pull {reference}")

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from graasp_local.engine.client import engine_errors
-from graasp_local.engine.docker_engine import VERSIONED_SERVICES, DockerEngine
+from graasp_local.engine.docker_engine import DockerEngine
 from graasp_local.engine.registry import RegistryUnreachableError, repository_tags
+from graasp_local.engine.site_images import VERSIONED_SERVICES
 from graasp_local.version import Version
 
 DEFAULT_REPOSITORY = "public.ecr.aws/graasp/graasp"

@@ -9,7 +9,7 @@ from graasp_local.backup.keep import let_old_ones_go
 from graasp_local.deployments import record_deployment
 from graasp_local.errors import GraaspLocalError, Interrupted, NeedsYou
 from graasp_local.perform.backing_up import see_to_backup
-from graasp_local.perform.having_images import pull_missing, restore_images
+from graasp_local.perform.having_images import let_unneeded_go, pull_missing, restore_images
 from graasp_local.perform.migrating import await_migrations, check_forecast, end_migrations, run_migration
 from graasp_local.perform.preflight import check_preflight
 from graasp_local.perform.proving import POLL_SECONDS, core_failures, prove
@@ -159,6 +159,7 @@ class Performer:
                 )
             case RecordDeployment(version=version):
                 record_deployment(world.site.deployments_file, version, world.clock.now(), world.engine.pins(version))
+                yield from self._let_images_go(version)
                 yield from self._drop_old_snapshots()
                 yield from let_old_ones_go(world)
                 if self._restore_number or was_restored_before(read_recent(world.site.journal_directory).walks):
@@ -212,6 +213,15 @@ class Performer:
         )
         if failures:
             raise NeedsYou(f"The database is not what {version} makes of it. {' '.join(failures)}")
+
+    def _let_images_go(self, version: Version) -> Iterator[str]:
+        """What is kept for longer than it has to be is no reason to call a deployment failed."""
+        walks = read_recent(self._world.site.journal_directory).walks
+        previous = Version.parse_or_none(walks[-1].previous_version) if walks else None
+        try:
+            yield from let_unneeded_go(self._world, version, previous)
+        except NeedsYou as error:
+            yield f"images of earlier deployments are still kept: {error}"
 
     def _drop_old_snapshots(self) -> Iterator[str]:
         """Only this walk's snapshot is needed from here on. What cannot be removed is no reason to call it failed."""

@@ -71,6 +71,8 @@ class DeployRequest(Struct, frozen=True):
     images: ImagesFrom = ImagesFrom.TAGS
     backup: Backup = Backup.TAKEN
     strategy: Strategy = Strategy.WALK
+    needs_way_back: bool = False
+    """It is to be rolled back if it fails, so that it is refused where that could not work."""
 
 
 def plan_deploy(

@@ -86,8 +86,31 @@ class Engine(Protocol):
     def restarts(self, service: str) -> int: ...
     def image_facts(self, version: Version) -> tuple[ImageFact, ...]: ...
     def has_image(self, reference: str) -> bool: ...
+    def registry_has(self, reference: str) -> bool:
+        """Whether a registry has this image, which is named by its digest; False where it does not answer."""
+        ...
+
     def absent_images(self, services: Sequence[str]) -> Mapping[str, str]:
-        """By service the images that `start` would need for these, as the site is now, and that are not here."""
+        """By service the images that `start` would need for these, as the site is now, and that are not here.
+
+        One that has only lost its name is here: `start` gives it back.
+        """
+        ...
+
+    def give_names_back(self) -> None:
+        """Give images that were found to have lost their names those names again."""
+        ...
+
+    def keep_images(self, version: Version) -> None:
+        """Keep the images of a version, of Graasp and of everything beside it, under tags of the site's own."""
+        ...
+
+    def keep_pins(self, pins: Sequence[Pin]) -> None:
+        """The same for exactly these; those that are not here are passed over."""
+        ...
+
+    def let_images_go(self, version: Version, but: Sequence[Pin]) -> tuple[str, ...]:
+        """Remove the site's own tags of what neither the version nor these pins need; returns the tags."""
         ...
 
     def pull_image(self, reference: str) -> Iterator[str]:

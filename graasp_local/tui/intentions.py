@@ -75,7 +75,7 @@ class DeployVersion(Struct, frozen=True):
         from graasp_local.walking import walks
 
         strategy = self.strategy or Strategy(world.site.settings.deploy_strategy)
-        request = DeployRequest(self.version, self.end, strategy=strategy)
+        request = DeployRequest(self.version, self.end, strategy=strategy, needs_way_back=True)
         return lambda observed: walks.deployment_plan(world, observed, request)
 
 

@@ -19,6 +19,7 @@ from graasp_local.events import Event, Probed, WalkEnded, WalkStarted
 from graasp_local.journal import Journal
 from graasp_local.lock import Patience, held_lock
 from graasp_local.perform import Performer
+from graasp_local.perform.having_images import way_back
 from graasp_local.perform.migrating import read_pending
 from graasp_local.perform.preflight import check_preflight, check_transition
 from graasp_local.perform.written_snapshot import has_snapshot
@@ -114,6 +115,8 @@ def deployment_plan(world: World, observed: ObservedState, request: DeployReques
     """The plan for `deploy`, after the checks that need nothing to be changed. Raises Refused."""
     refuse_unfinished_upgrade(world)
     found = check_preflight(world, request.version)
+    if request.needs_way_back:
+        _refuse_without_way_back(world, request.version)
     pending = forecast(world, observed, request.version, found.images)
     if not plan_deploy(observed, request, pending, found.copy).steps and _is_unrecorded(world, request.version):
         record = RecordDeployment(request.version, "it was cut off before it was recorded")
@@ -124,6 +127,24 @@ def deployment_plan(world: World, observed: ObservedState, request: DeployReques
 def _is_unrecorded(world: World, version: Version) -> bool:
     left = unfinished_walk(trusted_walks(world.site.journal_directory))
     return left is not None and left.restore is None and left.version == str(version) and not left.is_way_back
+
+
+def _refuse_without_way_back(world: World, version: Version) -> None:
+    """Raises Refused where the version that is served could not be brought back if this one fails.
+
+    Nothing is asked of a site that was left in the midst of a deployment: it needs a way on.
+    """
+    served = world.site.selected_version
+    if served in (None, version) or unfinished_walk(trusted_walks(world.site.journal_directory)) is not None:
+        return
+    lost = way_back(world, served).lost
+    if lost:
+        raise Refused(
+            f"If {version} fails, {served} cannot be brought back: the image of {listed(lost)} is neither on this "
+            "machine nor in the registry any more.",
+            "Nothing was touched.",
+            f"Build or load the images of {served} again, or pass `--on-failure hold` to deploy without a way back.",
+        )
 
 
 def forecast(world: World, observed: ObservedState, version: Version, images: Sequence[ImageFact]) -> Forecast:

@@ -20,6 +20,7 @@ from typing import Any
 
 import docker
 
+from graasp_local.engine.kept_images import let_go
 from graasp_local.engine.listing import PROJECT_LABEL
 from graasp_local.engine.observe import SERVICE_LABEL
 from graasp_local.planning.states import ServiceGroup
@@ -208,6 +209,8 @@ class DemoSite:
 
     def down(self) -> None:
         self.run("compose", "--", "--profile", "migration", "down", "--volumes", "--remove-orphans", "--timeout", "2")
+        with closing(self.engine()) as client:
+            let_go(client, self.project, ())
 
 
 def _is_one_off(labels: Mapping[str, str]) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from graasp_local.engine.kept_images import NAMESPACE
 from tests.integration.demo_site import free_port, wait_for
 from tests.integration.docker_command import docker
 
@@ -89,7 +90,17 @@ class Registry:
         for line in filter(None, found.splitlines()):
             name, _, digest = line.partition("@")
             references = [f"{self.repository}@{digest}"] + ([] if name.endswith("<none>") else [name])
-            subprocess.run(["docker", "rmi", *references], capture_output=True, timeout=60)
+            image = docker("images", "--no-trunc", "--format", "{{.ID}}", references[0]).split()
+            # What a site keeps of it goes as well, as it does with all images that no container uses.
+            held = [kept for kept, its_id in _kept_by_sites() if its_id in image]
+            subprocess.run(["docker", "rmi", *references, *held], capture_output=True, timeout=60)
+
+
+def _kept_by_sites() -> list[list[str]]:
+    """Tag and id of each image that any site keeps."""
+    shown = "{{.Repository}}:{{.Tag}} {{.ID}}"
+    listed = docker("images", "--no-trunc", "--filter", f"reference={NAMESPACE}/*", "--format", shown)
+    return [line.split() for line in listed.splitlines()]
 
 
 @contextmanager

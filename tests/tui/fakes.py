@@ -279,6 +279,18 @@ class FakeEngine:
     def absent_images(self, services: Sequence[str]) -> Mapping[str, str]:
         return {}
 
+    def registry_has(self, reference: str) -> bool:
+        return True
+
+    def give_names_back(self) -> None: ...
+
+    def keep_images(self, version: Version) -> None: ...
+
+    def keep_pins(self, pins: Sequence[Pin]) -> None: ...
+
+    def let_images_go(self, version: Version, but: Sequence[Pin]) -> tuple[str, ...]:
+        return ()
+
     def pull_image(self, reference: str) -> Iterator[str]:
         yield f"{reference}: 1 of 2 MB"
 

@@ -128,6 +128,10 @@ class FakeEngine:
     builds: dict[str, str] = field(default_factory=dict)
     """Tags that lead elsewhere than they did at first."""
     pinned: dict[Version, tuple[Pin, ...]] = field(default_factory=dict)
+    in_no_registry: set[str] = field(default_factory=set)
+    """What has a digest, and is in no registry: the image store of containerd has such images."""
+    kept: dict[str, str] = field(default_factory=dict)
+    """Ids of images that are kept under tags of the site's own, and the service of each."""
 
     def _call(self, name: str, *words: str) -> None:
         self.state.calls.append(" ".join([name, *words]))
@@ -214,6 +218,25 @@ class FakeEngine:
 
     def has_image(self, reference: str) -> bool:
         return reference in self.references
+
+    def registry_has(self, reference: str) -> bool:
+        return reference not in self.in_no_registry
+
+    def give_names_back(self) -> None:
+        pass
+
+    def keep_images(self, version: Version) -> None:
+        self.keep_pins(self.pins(version))
+
+    def keep_pins(self, pins: Sequence[Pin]) -> None:
+        self.kept.update({pin.image_id: pin.service for pin in pins})
+
+    def let_images_go(self, version: Version, but: Sequence[Pin]) -> tuple[str, ...]:
+        needed = {pin.image_id for pin in (*but, *self.pins(version))}
+        gone = tuple(image_id for image_id in self.kept if image_id not in needed)
+        for image_id in gone:
+            del self.kept[image_id]
+        return gone
 
     def absent_images(self, services: Sequence[str]) -> Mapping[str, str]:
         return {name: image for name, image in self.pruned.items() if name in services}

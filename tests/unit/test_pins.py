@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from graasp_local import site_files
 from graasp_local.deployments import last_deployment_of, record_deployment
+from graasp_local.engine.kept_images import kept_repository
 from graasp_local.engine.pulling import progress
 from graasp_local.engine.refusals import why_not_had
 from graasp_local.errors import Interrupted, Refused
-from graasp_local.perform.having_images import pull_missing, restore_images
-from graasp_local.pins import Pin, as_images, pin, registry_of, repository_of
+from graasp_local.perform.having_images import WayBack, pull_missing, restore_images, way_back
+from graasp_local.pins import Pin, as_images, pin, registry_of, repository_of, shortened
 from graasp_local.version import Version
 from tests.unit.fakes import FakeWorld
 
@@ -23,13 +25,42 @@ CORE = "127.0.0.1:5000/graasp/graasp:core-v1.0.0"
 def test_an_image_of_a_registry_is_pinned_by_tag_and_digest() -> None:
     found = pin("core", CORE, "sha256:id", ["127.0.0.1:5000/graasp/graasp@sha256:aa"])
     assert found == Pin("core", f"{CORE}@sha256:aa", "sha256:id")
-    assert found.can_be_pulled
+    assert found.perhaps_in_registry == found.reference
 
 
 def test_the_digest_that_another_repository_has_of_it_does_not_count() -> None:
     found = pin("core", "localhost/demo/graasp:core-v1.0.0", "sha256:id", ["127.0.0.1:5000/graasp/graasp@sha256:aa"])
     assert found == Pin("core", "sha256:id", "sha256:id")
-    assert not found.can_be_pulled
+    assert not found.perhaps_in_registry
+
+
+def test_a_digest_that_is_the_id_proves_no_registry() -> None:
+    found = pin("core", CORE, "sha256:aa", ["127.0.0.1:5000/graasp/graasp@sha256:aa"])
+    assert found == Pin("core", "sha256:aa", "sha256:aa", f"{CORE}@sha256:aa")
+    assert found.perhaps_in_registry == f"{CORE}@sha256:aa"
+
+
+@pytest.mark.parametrize(
+    ("image", "shown"),
+    [
+        (f"{CORE}@sha256:{'a' * 64}", f"{CORE}@sha256:{'a' * 12}"),
+        (f"sha256:{'b' * 64}", f"sha256:{'b' * 12}"),
+        (CORE, CORE),
+    ],
+)
+def test_a_person_reads_twelve_digits_of_an_id(image: str, shown: str) -> None:
+    assert shortened(image) == shown
+
+
+@pytest.mark.parametrize(("project", "repository"), [("graasp", "graasp-local/graasp"), ("a-1", "graasp-local/a-1")])
+def test_what_is_kept_is_tagged_after_the_project(project: str, repository: str) -> None:
+    assert kept_repository(project) == repository
+
+
+def test_a_project_that_no_repository_can_be_called_after_is_told_apart_all_the_same() -> None:
+    names = {kept_repository(project) for project in ("a__b", "a_b", "a-b", "a-b-")}
+    assert len(names) == 4
+    assert all(re.fullmatch(r"graasp-local/a-b(\.[0-9a-f]{8})?", name) for name in names)
 
 
 def test_an_image_that_was_named_by_digest_is_its_own_pin() -> None:
@@ -114,6 +145,36 @@ def test_what_was_pruned_is_pulled_by_digest(fake: FakeWorld) -> None:
     recorded(fake, BY_DIGEST)
     assert restored(fake)[1] == BY_DIGEST
     assert fake.state.calls == [f"pull {BY_DIGEST.reference}"]
+
+
+def test_a_digest_that_no_registry_has_falls_back_on_the_id_and_then_on_the_tag(fake: FakeWorld) -> None:
+    recorded(fake, BY_DIGEST)
+    fake.engine.in_no_registry = {BY_DIGEST.reference}
+    lines, core = restored(fake)
+    assert core.reference == "graasp:core-v1.0.0@sha256:first"
+    assert "core: not the image of 1.0.0's last deployment, which is gone" in lines
+    fake.engine.references = {BY_DIGEST.image_id}
+    assert restored(fake)[1] == BY_ID
+
+
+def test_what_only_a_registry_may_have_is_asked_for_there(fake: FakeWorld) -> None:
+    recorded(fake, Pin("core", "sha256:aa", "sha256:aa", BY_DIGEST.reference))
+    assert restored(fake)[1].reference == BY_DIGEST.reference
+    assert fake.state.calls == [f"pull {BY_DIGEST.reference}"]
+
+
+@pytest.mark.parametrize(
+    ("missing", "expected"),
+    [({}, WayBack(other_builds=("core",))), ({"core": "it is gone"}, WayBack(lost=("core",)))],
+)
+def test_what_could_not_be_gone_back_to_is_found_beforehand(
+    fake: FakeWorld, missing: dict[str, str], expected: WayBack
+) -> None:
+    recorded(fake, BY_ID)
+    fake.engine.missing_images = missing
+    assert way_back(fake.world, ONE) == expected
+    fake.engine.references = {BY_ID.image_id}
+    assert way_back(fake.world, ONE) == WayBack()
 
 
 def test_what_no_registry_has_and_is_gone_falls_back_on_its_tag_and_says_so(fake: FakeWorld) -> None:

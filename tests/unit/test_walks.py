@@ -9,16 +9,19 @@ import pytest
 from msgspec.structs import replace
 
 from graasp_local import site_files
+from graasp_local.deployments import record_deployment
 from graasp_local.errors import EngineUnreachable, ExitCode, Locked, NeedsYou, Refused
 from graasp_local.events import Event, Outcome, RollbackStarted, StepOutput, WalkEnded, WalkStarted
 from graasp_local.lock import held_lock
 from graasp_local.perform import Performer
+from graasp_local.pins import Pin
 from graasp_local.planning.migrations import AppliedMigration, NotKnownYet
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.plan_deploy import DeployRequest, plan_deploy
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.states import Gate, Health, InfraState, Status
 from graasp_local.planning.steps import CloseGate, MakeMigration, Step
+from graasp_local.ports.walk import ImageFact
 from graasp_local.version import Version
 from graasp_local.walk_files import read_walks
 from graasp_local.walk_records import uncertain_migration, unfinished_walk
@@ -557,6 +560,30 @@ def test_an_image_that_is_gone_is_missed_before_anything_is_touched(running: Fak
     assert f"the image of redis ({image})" in refused.value.what
     assert way in refused.value.next_step
     assert running.state.calls == []
+
+
+def test_a_version_that_could_not_be_brought_back_is_missed_while_visitors_are_served(running: FakeWorld) -> None:
+    gone = Pin("core", "sha256:gone", "sha256:gone")
+    record_deployment(running.world.site.deployments_file, Version(1, 0, 0), 0.0, [gone])
+
+    def facts(version: Version) -> tuple[ImageFact, ...]:
+        problem = "it is gone" if version == Version(1, 0, 0) else ""
+        return (ImageFact("core", f"graasp:core-v{version}", local=not problem, platforms=(), problem=problem),)
+
+    running.engine.image_facts = facts  # type: ignore[method-assign]
+    with pytest.raises(Refused, match="cannot be brought back: the image of core is neither"):
+        deploy(running, needs_way_back=True)
+    assert running.state.calls == []
+    assert deploy(running).outcome is Outcome.DONE
+
+
+def test_the_images_of_what_is_served_and_of_what_was_before_are_kept_and_no_others(running: FakeWorld) -> None:
+    for version, build in (("1.0.0", "a"), ("1.1.0", "b"), ("1.2.0", "c")):
+        running.engine.builds.update({f"graasp:{name}-v{version}": build for name in ("core", "workers", "migrate")})
+    deploy(running, "1.1.0")
+    running.engine.builds["graasp:core-v1.1.0"] = "moved"
+    deploy(running, "1.2.0")
+    assert set(running.engine.kept) == {"sha256:id-b", "sha256:id-c"}
 
 
 def test_an_image_that_is_gone_matters_only_where_it_is_to_be_started(running: FakeWorld) -> None:
