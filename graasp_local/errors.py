@@ -18,6 +18,8 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import ClassVar
 
+from graasp_local.plain_text import plain_text
+
 
 class ExitCode(IntEnum):
     """What the process answers; scripts rely on these numbers."""
@@ -40,9 +42,10 @@ class GraaspLocalError(Exception):
 
     def __init__(self, what: str, meaning: str = "", next_step: str = "") -> None:
         super().__init__(what)
-        self.what = what
-        self.meaning = meaning
-        self.next_step = next_step
+        # Registries, databases and containers have a say in them.
+        self.what = plain_text(what)
+        self.meaning = plain_text(meaning)
+        self.next_step = plain_text(next_step)
 
     @property
     def sentences(self) -> tuple[str, ...]:

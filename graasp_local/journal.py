@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graasp_local.errors import NeedsYou
+from graasp_local.plain_text import plain_values
 
 if TYPE_CHECKING:
     from graasp_local.events import Event
@@ -52,7 +53,10 @@ class Journal:
         from graasp_local.events import StepOutput, as_json
 
         at = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
-        line = json.dumps({"at": at, "format": FORMAT, "pid": os.getpid(), **as_json(event)}).encode() + b"\n"
+        line = (
+            json.dumps({"at": at, "format": FORMAT, "pid": os.getpid(), **plain_values(as_json(event))}).encode()
+            + b"\n"
+        )
         is_output = isinstance(event, StepOutput)
         try:
             self._append(line, durable=not is_output)

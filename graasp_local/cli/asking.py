@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from graasp_local import new_site
+from graasp_local.cli.speaking import say
 from graasp_local.new_site import WAYS, Answers, Way
 
 
@@ -91,7 +92,7 @@ def _parts_given(given: Given, known: Collection[str]) -> tuple[str, ...]:
 
 def _ask_way(host: str) -> Way:
     for way, meaning in WAYS.items():
-        click.echo(f"  {way:<6} {meaning}", err=True)
+        say(f"  {way:<6} {meaning}", err=True)
     usual = new_site.usual_way(host)
     return Way(_ask("How they reach it", usual.value, _way_error))
 
@@ -129,7 +130,7 @@ def _ask_mail() -> str:
 def _ask_parts(known: Collection[str]) -> tuple[str, ...]:
     if not known:
         return ()
-    click.echo(f"  Optional parts: {', '.join(sorted(known))}", err=True)
+    say(f"  Optional parts: {', '.join(sorted(known))}", err=True)
     usual = ", ".join(new_site.usual_parts(known)) or new_site.NO_PARTS
     answer = _ask("Which of them, or none", usual, lambda text: new_site.parts_error(text, known))
     return new_site.parts_of(answer)

@@ -13,6 +13,7 @@ import click
 
 from graasp_local.cli import options
 from graasp_local.cli.context import Context, narrate_command, pass_context, print_json
+from graasp_local.cli.speaking import say
 from graasp_local.errors import GraaspLocalError, Refused, UsageError
 
 if TYPE_CHECKING:
@@ -53,11 +54,9 @@ def command(ctx: click.Context, passphrase_file: Path | None, lock_wait: float, 
         if json_object:
             print_json({"outcome": "done", **_told(backup)})
         else:
-            click.echo(backup.directory)
+            say(backup.directory)
             if passphrase is None:
-                click.echo(
-                    "`.env` is not in it: keep a copy elsewhere, or give a passphrase (--passphrase-file).", err=True
-                )
+                say("`.env` is not in it: keep a copy elsewhere, or give a passphrase (--passphrase-file).", err=True)
 
 
 @command.command("list")
@@ -72,7 +71,7 @@ def list_backups(context: Context, *, json_object: bool) -> None:
     if json_object:
         print_json([_told(backup) for backup in reversed(every)])
     elif not every:
-        click.echo("No backups yet. `graasp-local backup` makes one.", err=True)
+        say("No backups yet. `graasp-local backup` makes one.", err=True)
     else:
         _print_list(every)
 
@@ -98,7 +97,7 @@ def verify(context: Context, name: str, *, trial_restore: bool, lock_wait: float
             print_json({"outcome": "done", "trial_restore": trial_restore, **_told(backup)})
         else:
             how = "whole, and restored on trial" if trial_restore else "whole"
-            click.echo(f"{backup.manifest.name} is {how}.")
+            say(f"{backup.manifest.name} is {how}.")
 
 
 @command.command("settings")
@@ -129,7 +128,11 @@ def settings(context: Context, name: str, passphrase_file: Path | None) -> None:
     if passphrase is None:
         raise UsageError("A passphrase is needed.", "", f"Give --passphrase-file, or set {PASSPHRASE_VARIABLE}.")
     content = check_bytes(backup.path(part.stored.file), part.stored)
-    click.echo(unseal(content, passphrase).decode(), nl=False)
+    text = unseal(content, passphrase).decode()
+    if sys.stdout.isatty():
+        say(text, nl=False)
+    else:
+        click.echo(text, nl=False)  # into a file as it is
 
 
 def _take(world: World, passphrase: str | None, lock_wait: float, *, silent: bool) -> StoredBackup:
@@ -146,7 +149,7 @@ def _take(world: World, passphrase: str | None, lock_wait: float, *, silent: boo
         backup = followed(take_backup(world, Everything(passphrase)), world.clock, silent=silent)
         for line in let_old_ones_go(world):
             if not silent:
-                click.echo(line, err=True)
+                say(line, err=True)
     return backup
 
 

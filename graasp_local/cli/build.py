@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from graasp_local.cli.context import Context, narrate_command, pass_context, print_json
+from graasp_local.cli.speaking import say
 
 if TYPE_CHECKING:
     from graasp_local.sources import Recipe, Repository
@@ -85,15 +86,15 @@ def command(
                 site.own_directory / "builds" / f"{version}-{recipe.service}.log",
             )
             for line in build_image(build, narrate_command):
-                click.echo(f"      {recipe.service}: {line}", err=True)
-            click.echo(f"  ✓ {recipe.service}: {build.image}", err=True)
+                say(f"      {recipe.service}: {line}", err=True)
+            say(f"  ✓ {recipe.service}: {build.image}", err=True)
     seconds = round(time.monotonic() - began, 1)
     built = {recipe.service: images[recipe.service] for recipe in recipes}
     if json_object:
         print_json({"version": str(version), "images": built, "seconds": seconds})
         return
-    click.echo(f"Built {len(built)} image(s) of {version} in {seconds:g} s.")
-    click.echo(f"Next: graasp-local deploy --version {version}", err=True)
+    say(f"Built {len(built)} image(s) of {version} in {seconds:g} s.")
+    say(f"Next: graasp-local deploy --version {version}", err=True)
 
 
 def _dockerfile(recipe: Recipe, sources: Path) -> Path:

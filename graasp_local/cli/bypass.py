@@ -7,6 +7,7 @@ import time
 import click
 
 from graasp_local.cli.context import Context, pass_context, print_json
+from graasp_local.cli.speaking import say
 
 
 @click.command("bypass")
@@ -22,6 +23,6 @@ def command(context: Context, hours: int, *, json_object: bool) -> None:
     if json_object:
         print_json({"header": settings.header_name, "secret": settings.header_secret, "link": link, "hours": hours})
         return
-    click.echo("These open the site to whoever has them; send them to nobody else.", err=True)
-    click.echo(f"Header: {settings.header_name}: {settings.header_secret}")
-    click.echo(f"Link, for {hours} hours: {link}")
+    say("These open the site to whoever has them; send them to nobody else.", err=True)
+    say(f"Header: {settings.header_name}: {settings.header_secret}")
+    say(f"Link, for {hours} hours: {link}")

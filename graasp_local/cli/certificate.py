@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from graasp_local.cli.context import Context, pass_context, print_json
+from graasp_local.cli.speaking import say
 
 if TYPE_CHECKING:
     from graasp_local.certificates import Certificate
@@ -34,9 +35,9 @@ def show(context: Context, *, json_object: bool) -> None:
     if json_object:
         print_json({"tls": context.site.settings.tls.value, **_as_json(found), "due": due})
         return
-    click.echo(f"For {', '.join(found.names)}, from {found.issuer}, until {found.ends:%Y-%m-%d %H:%M} UTC.")
+    say(f"For {', '.join(found.names)}, from {found.issuer}, until {found.ends:%Y-%m-%d %H:%M} UTC.")
     if due:
-        click.echo(f"It should be renewed: {due}.")
+        say(f"It should be renewed: {due}.")
 
 
 @command.command("renew")
@@ -67,13 +68,13 @@ def renew(context: Context, *, at_once: bool, json_object: bool) -> None:
         recorded(site.renewals_file, started_by, lambda: datetime.now(UTC)),
     ):
         when = When.NOW if at_once else When.DUE
-        new = renewed(site.settings, site.tls_paths, nginx, when, lambda line: click.echo(f"  {line}", err=True))
+        new = renewed(site.settings, site.tls_paths, nginx, when, lambda line: say(f"  {line}", err=True))
     if json_object:
         print_json({"renewed": new is not None, **(_as_json(new) if new else {})})
     elif new is None:
-        click.echo("The certificate need not be renewed yet.")
+        say("The certificate need not be renewed yet.")
     else:
-        click.echo(f"Renewed: nginx shows a certificate from {new.issuer}, until {new.ends:%Y-%m-%d %H:%M} UTC.")
+        say(f"Renewed: nginx shows a certificate from {new.issuer}, until {new.ends:%Y-%m-%d %H:%M} UTC.")
 
 
 def _as_json(certificate: Certificate) -> dict[str, object]:

@@ -7,6 +7,7 @@ import sys
 import click
 
 from graasp_local.cli.context import Context, pass_context, print_json
+from graasp_local.cli.speaking import say
 from graasp_local.errors import ExitCode
 
 
@@ -47,9 +48,9 @@ def check(context: Context, *, json_object: bool) -> None:
         )
     else:
         for finding in found:
-            click.echo(f"{finding.severity}: {finding.said}")
-            click.echo(f"    {finding.mend}")
-        click.echo(_summary(error_count, warning_count), err=True)
+            say(f"{finding.severity}: {finding.said}")
+            say(f"    {finding.mend}")
+        say(_summary(error_count, warning_count), err=True)
     sys.exit(ExitCode.USAGE if error_count else ExitCode.DONE)
 
 
@@ -62,8 +63,8 @@ def add_missing(context: Context) -> None:
     context.refuse_if_not_ours()
     added = add(context.site)
     for key in added:
-        click.echo(key)
-    click.echo("These are in .env now." if added else "Nothing that could be made was missing.", err=True)
+        say(key)
+    say("These are in .env now." if added else "Nothing that could be made was missing.", err=True)
 
 
 def _summary(error_count: int, warning_count: int) -> str:

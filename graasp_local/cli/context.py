@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from graasp_local.cli.speaking import say
+
 if TYPE_CHECKING:
     from graasp_local.engine.docker_engine import DockerEngine
     from graasp_local.engine.prober import Change, EdgeProber
@@ -96,7 +98,7 @@ _WARNED_OF: set[Path] = set()
 def _warn_of_owner(site: Site, owner: str) -> None:
     if site.directory not in _WARNED_OF:
         _WARNED_OF.add(site.directory)
-        click.echo(f"The site in {site.directory} belongs to {owner}: what it says is {owner}'s word.", err=True)
+        say(f"The site in {site.directory} belongs to {owner}: what it says is {owner}'s word.", err=True)
 
 
 pass_context = click.make_pass_decorator(Context)
@@ -105,7 +107,7 @@ pass_context = click.make_pass_decorator(Context)
 def narrate_command(command: str) -> None:
     """Show a command before it runs, so that a person can repeat it; nobody reading is no reason not to run it."""
     try:
-        click.echo(click.style(f"      $ {command}", dim=True), err=True)
+        say(f"      $ {command}", err=True, dim=True)
     except OSError:
         silence_output()
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from graasp_local.cli.context import Context, pass_context, print_json
+from graasp_local.cli.speaking import say
 
 if TYPE_CHECKING:
     from graasp_local.doctor.findings import Finding
@@ -33,7 +34,7 @@ def command(context: Context, version_text: str | None, *, json_object: bool) ->
 
     version = Version.parse(version_text) if version_text is not None else None
     if sys.stderr.isatty():
-        click.echo("Asking the engine, the registry and the network: some seconds at most.", err=True)
+        say("Asking the engine, the registry and the network: some seconds at most.", err=True)
     findings = judge(gather(context.site, lambda: context.world(InterruptionFlag()), version))
     code = exit_code(findings)
     if json_object:
@@ -53,12 +54,12 @@ def command(context: Context, version_text: str | None, *, json_object: bool) ->
 def _print(findings: Sequence[Finding]) -> None:
     width = max(len(finding.check) for finding in findings)
     for finding in findings:
-        verdict = click.style(f"{finding.verdict.value:<7}", fg=_COLOURS[finding.verdict.value])
-        click.echo(f"{verdict}  {finding.check:<{width}}  {finding.said}")
+        say(f"{finding.verdict.value:<7}", nl=False, fg=_COLOURS[finding.verdict.value])
+        say(f"  {finding.check:<{width}}  {finding.said}")
         if finding.mend:
-            click.echo(f"{'':<7}  {'':<{width}}  → {finding.mend}")
+            say(f"{'':<7}  {'':<{width}}  → {finding.mend}")
     counted = {verdict: sum(f.verdict.value == verdict for f in findings) for verdict in _COLOURS}
     words = {"fails": "to mend", "warning": "to look at", "unknown": "not known", "ok": "well"}
     said = ", ".join(f"{count} {words[verdict]}" for verdict, count in counted.items() if count)
     end = "A deployment would fail." if counted["fails"] else "Nothing that was found would make a deployment fail."
-    click.echo(f"{said}. {end}", err=True)
+    say(f"{said}. {end}", err=True)

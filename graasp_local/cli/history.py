@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from graasp_local.cli.context import Context, pass_context, print_json
+from graasp_local.cli.speaking import say
 from graasp_local.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def command(context: Context, walk: str | None, *, last: bool, json_lines: bool)
     journal = read_journal(context.site.journal_directory)
     walks = journal.walks
     for damaged in journal.damaged:
-        click.echo(f"Left out, because it is damaged: {damaged.file.name}: {damaged.damage}", err=True)
+        say(f"Left out, because it is damaged: {damaged.file.name}: {damaged.damage}", err=True)
     if walk or last:
         chosen: WalkRecord | None = next((record for record in walks if record.walk == walk), None)
         if last and walks:
@@ -49,7 +50,7 @@ def _print_list(walks: tuple[WalkRecord, ...]) -> None:
     from graasp_local.cli.tables import print_table
 
     if not walks:
-        click.echo("No walks yet.", err=True)
+        say("No walks yet.", err=True)
         return
     print_table(
         ("WALK", "OUTCOME", "SECONDS", "DOWNTIME", "STATE"),
@@ -73,15 +74,15 @@ def _seconds(seconds: float | None) -> str:
 def _print_one(record: WalkRecord, file: Path) -> None:
     from graasp_local.walk_files import output_of
 
-    click.echo(f"{record.walk}: {record.outcome or 'killed'}, {record.state}")
-    click.echo(f"{record.at[:19].replace('T', ' ')} UTC, {record.command}")
+    say(f"{record.walk}: {record.outcome or 'killed'}, {record.state}")
+    say(f"{record.at[:19].replace('T', ' ')} UTC, {record.command}")
     for step in record.steps:
-        click.echo(f"  {'✓' if step['outcome'] == 'done' else '✗'} {step['name']:<20} {step['seconds']:>8.2f} s")
+        say(f"  {'✓' if step['outcome'] == 'done' else '✗'} {step['name']:<20} {step['seconds']:>8.2f} s")
     if record.seconds is not None:
-        click.echo(f"  in all {_seconds(record.seconds):>18} s")
+        say(f"  in all {_seconds(record.seconds):>18} s")
     if record.downtime_seconds is not None:
-        click.echo(f"  closed {_seconds(record.downtime_seconds):>18} s")
+        say(f"  closed {_seconds(record.downtime_seconds):>18} s")
     for line in output_of(file):
-        click.echo(f"      {line}")
+        say(f"      {line}")
     for sentence in record.problem:
-        click.echo(sentence)
+        say(sentence)

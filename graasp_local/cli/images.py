@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from graasp_local.cli.context import Context, narrate_command, pass_context, print_json
+from graasp_local.cli.speaking import say
 
 if TYPE_CHECKING:
     from graasp_local.version import Version
@@ -71,8 +72,8 @@ def pull(context: Context, version_text: str) -> None:
     world = context.world(InterruptionFlag(), narrate_command)
     check_images(world, version)
     for line in pull_missing(world, version):
-        click.echo(line, err=True)
-    click.echo(f"All images of {version} are on this machine.")
+        say(line, err=True)
+    say(f"All images of {version} are on this machine.")
 
 
 @command.command("save")
@@ -104,8 +105,8 @@ def save(context: Context, version_text: str, file: Path) -> None:
     chunks = saved(tuple(dict.fromkeys(images.values())), narrate_command)
     written = write_image_file(file, str(version), engine.facts().platform, images, chunks)
     for size in _now_and_then(written):
-        click.echo(f"      {size / _MB:.0f} MB written", err=True)
-    click.echo(f"Saved {len(images)} images of {version} in {file} ({file.stat().st_size / _MB:.0f} MB).")
+        say(f"      {size / _MB:.0f} MB written", err=True)
+    say(f"Saved {len(images)} images of {version} in {file} ({file.stat().st_size / _MB:.0f} MB).")
 
 
 @command.command("load")
@@ -131,11 +132,11 @@ def load(context: Context, file: Path) -> None:
             "Save them on a machine like this one.",
         )
     for size in _now_and_then(check_content(file, manifest)):
-        click.echo(f"      checked {size / _MB:.0f} of {manifest.bytes / _MB:.0f} MB", err=True)
+        say(f"      checked {size / _MB:.0f} of {manifest.bytes / _MB:.0f} MB", err=True)
     for line in archive.load(client, _counted(image_chunks(file), manifest.bytes)):
-        click.echo(f"      {line}", err=True)
-    click.echo(f"Loaded {len(manifest.images)} images of {manifest.version}.")
-    click.echo(f"Next: graasp-local deploy --version {manifest.version}", err=True)
+        say(f"      {line}", err=True)
+    say(f"Loaded {len(manifest.images)} images of {manifest.version}.")
+    say(f"Next: graasp-local deploy --version {manifest.version}", err=True)
 
 
 def _counted(chunks: Iterable[bytes], total: int) -> Iterator[bytes]:
@@ -144,7 +145,7 @@ def _counted(chunks: Iterable[bytes], total: int) -> Iterator[bytes]:
         size += len(chunk)
         if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
             last = time.monotonic()
-            click.echo(f"      loaded {size / _MB:.0f} of {total / _MB:.0f} MB", err=True)
+            say(f"      loaded {size / _MB:.0f} of {total / _MB:.0f} MB", err=True)
         yield chunk
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from graasp_local.cli.context import Context, pass_context
+from graasp_local.cli.speaking import say
 
 if TYPE_CHECKING:
     from graasp_local.cli.asking import CertificateFiles
@@ -98,11 +99,11 @@ def command(
     if url:
         chosen["PUBLIC_URL"] = url.rstrip("/")
     site = init_site(where, chosen, demo)
-    click.echo(f"Made a site in {site.directory}.", err=True)
-    click.echo("Its settings and secrets are in .env; keep a copy of that file.", err=True)
+    say(f"Made a site in {site.directory}.", err=True)
+    say("Its settings and secrets are in .env; keep a copy of that file.", err=True)
     at = "" if site.directory == Path.cwd() else f" --site {site.directory}"
     for step in new_site.next_steps(answers, f"graasp-local{at}"):
-        click.echo(f"Next: {step}", err=True)
+        say(f"Next: {step}", err=True)
 
 
 def _certificate_files(certificate: Path | None, key: Path | None) -> CertificateFiles | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from graasp_local.cli.context import Context, pass_context
+from graasp_local.cli.speaking import say
 from graasp_local.errors import UsageError
 
 
@@ -24,6 +25,6 @@ def command(context: Context, service: str | None, *, follow: bool, lines: int) 
         raise UsageError(f"There is no service {service[:64]!r}.", "", f"The services are: {', '.join(names)}.")
     try:
         for name, line in log_lines(context.engine(), service, lines=lines, follow=follow):
-            click.echo(line if service else f"{name:<10} {line}")
+            say(line if service else f"{name:<10} {line}")
     except KeyboardInterrupt:
         return

@@ -15,6 +15,7 @@ import click
 
 from graasp_local import __version__
 from graasp_local.cli.context import Context, silence_output
+from graasp_local.cli.speaking import say
 from graasp_local.errors import ExitCode, GraaspLocalError
 from graasp_local.verbs import COMMAND_LINE_VERBS
 
@@ -93,7 +94,7 @@ def cli(ctx: click.Context, site: Path | None) -> None:
         from graasp_local.cli.tui import open_tui
 
         open_tui(site, read_only=False)
-    click.echo(ctx.get_help())
+    say(ctx.get_help())
 
 
 def main() -> NoReturn:
@@ -117,15 +118,15 @@ def run() -> ExitCode:
         error.show()
         code = ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted: nothing was touched.", err=True)
+        say("Interrupted: nothing was touched.", err=True)
         code = ExitCode.INTERRUPTED
     except GraaspLocalError as error:
         for sentence in error.sentences:
-            click.echo(sentence, err=True)
+            say(sentence, err=True)
         code = error.exit_code
     except OSError as error:
-        click.echo(f"{error.filename or 'A file'} cannot be used: {error.strerror or error}.", err=True)
-        click.echo("Mend its permissions or its place, then try again.", err=True)
+        say(f"{error.filename or 'A file'} cannot be used: {error.strerror or error}.", err=True)
+        say("Mend its permissions or its place, then try again.", err=True)
         code = ExitCode.USAGE
     except SystemExit as error:
         # click and rich leave with 1 when the reader of the output has left (`| head`): that is no error of ours.
@@ -133,10 +134,8 @@ def run() -> ExitCode:
     except Exception as error:  # the last resort: a sentence, not a traceback
         if os.environ.get("GRAASP_LOCAL_DEBUG"):
             raise
-        click.echo(f"Unexpected: {type(error).__name__}: {error}", err=True)
-        click.echo(
-            "`graasp-local status` says where the site stands; GRAASP_LOCAL_DEBUG=1 shows the details.", err=True
-        )
+        say(f"Unexpected: {type(error).__name__}: {error}", err=True)
+        say("`graasp-local status` says where the site stands; GRAASP_LOCAL_DEBUG=1 shows the details.", err=True)
         code = ExitCode.UNEXPECTED
     return code
 

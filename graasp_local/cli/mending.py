@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import click
-
 from graasp_local.cli.context import Context
+from graasp_local.cli.speaking import say
 from graasp_local.errors import NeedsYou
 
 if TYPE_CHECKING:
@@ -34,11 +33,9 @@ def finish_rotation(context: Context) -> bool:
         try:
             rotating.finish(site, roles_of(context), SystemClock())
         except NeedsYou as error:
-            click.echo(
-                f"A rotation of secrets was cut off ({names}), and cannot be finished yet: {error.what}", err=True
-            )
+            say(f"A rotation of secrets was cut off ({names}), and cannot be finished yet: {error.what}", err=True)
             return False
-    click.echo(f"A rotation of {names} was cut off, and is finished now.", err=True)
+    say(f"A rotation of {names} was cut off, and is finished now.", err=True)
     context.forget_site()
     return True
 

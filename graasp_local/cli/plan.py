@@ -6,6 +6,7 @@ import click
 
 from graasp_local.cli.apply import STATE
 from graasp_local.cli.context import Context, pass_context, print_json
+from graasp_local.cli.speaking import say
 from graasp_local.planning.states import TABLE, Health, InfraState, ObservedService, ObservedState, Status
 
 
@@ -35,7 +36,7 @@ def command(context: Context, state: str, from_state: str | None, *, json_object
         told = as_json(WalkStarted("", "", plan))
         print_json({"target": told["target"], "plan": told["plan"]})
     else:
-        click.echo(render(plan))
+        say(render(plan))
 
 
 def _as_if_in(context: Context, state: InfraState) -> ObservedState:

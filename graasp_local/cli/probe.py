@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from graasp_local.cli.context import Context, pass_context, print_json
+from graasp_local.cli.speaking import say
 
 if TYPE_CHECKING:
     from graasp_local.engine.prober import Change
@@ -32,21 +33,21 @@ def command(context: Context, seconds: float | None, *, json_lines: bool) -> Non
             stamp = at.isoformat(timespec="milliseconds")
             print_json({"event": "met", "at": stamp, "side": change.side.value, "met": change.met.value})
         else:
-            click.echo(f"{at.strftime('%H:%M:%S.%f')[:-3]} UTC  {change.side:<8} {change.met}")
+            say(f"{at.strftime('%H:%M:%S.%f')[:-3]} UTC  {change.side:<8} {change.met}")
 
     prober = context.prober(show)
     if seconds is None:
-        click.echo("Asking until ctrl-C.", err=True)
+        say("Asking until ctrl-C.", err=True)
     prober.start()
     try:
         threading.Event().wait(seconds)
     except KeyboardInterrupt:
-        click.echo(err=True)
+        say(err=True)
     report = prober.stop(Gate.UNKNOWN)
     if json_lines:
         print_json({"event": "probed", **report.as_json()})
         return
     for line in report.as_lines():
-        click.echo(line)
+        say(line)
     if report.downtime_seconds is not None:
-        click.echo(f"Not served for {report.downtime_seconds:.2f} of {report.seconds:.1f} s.")
+        say(f"Not served for {report.downtime_seconds:.2f} of {report.seconds:.1f} s.")

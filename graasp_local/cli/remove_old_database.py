@@ -7,6 +7,7 @@ import sys
 import click
 
 from graasp_local.cli.context import Context, pass_context, print_json
+from graasp_local.cli.speaking import say
 from graasp_local.errors import Refused, UsageError
 
 
@@ -29,15 +30,15 @@ def command(context: Context, volume: str | None, confirm: str | None, *, json_o
     removed: list[str] = []
     if old:
         for name, major in old.items():
-            click.echo(f"{name}: {f'Postgres {major}' if major else 'no database files'}", err=True)
+            say(f"{name}: {f'Postgres {major}' if major else 'no database files'}", err=True)
         _require_the_sites_name(world.site.settings.project, confirm)
         for line in upgrades.remove_old(world, old, "graasp-local remove-old-database"):
             removed.append(line)
-            click.echo(line, err=True)
+            say(line, err=True)
     if json_object:
         print_json({"removed": sorted(old)})
     elif not removed:
-        click.echo("Nothing to remove: the site keeps no old database.")
+        say("Nothing to remove: the site keeps no old database.")
 
 
 def _require_the_sites_name(name: str, given: str | None) -> None:

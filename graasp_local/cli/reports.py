@@ -6,9 +6,9 @@ import sys
 from collections.abc import Generator
 from typing import Generic, TypeVar
 
-import click
-
 from graasp_local.backup.moving import Moved, Report, as_lines
+from graasp_local.cli.speaking import say
+from graasp_local.plain_text import plain_text
 from graasp_local.ports.walk import Clock
 
 Result = TypeVar("Result")
@@ -24,7 +24,7 @@ def followed(reports: Generator[Report, None, Result], clock: Clock, *, silent: 
         _show_bars(told)
     else:
         for line in as_lines(iter(told), clock):
-            click.echo(line, err=True)
+            say(line, err=True)
     return told.result
 
 
@@ -40,6 +40,7 @@ class _Told(Generic[Result]):
 
 def _show_bars(reports: _Told[Result]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn())
@@ -48,10 +49,10 @@ def _show_bars(reports: _Told[Result]) -> None:
         for report in reports:
             match report:
                 case str():
-                    progress.console.print(report, markup=False)
+                    progress.console.print(plain_text(report), markup=False)
                 case Moved(what=what, bytes=done, expected=expected):
                     if what not in bars:
                         for bar in bars.values():
                             progress.update(bar, visible=False)
-                        bars[what] = progress.add_task(what, total=expected)
+                        bars[what] = progress.add_task(escape(plain_text(what)), total=expected)
                     progress.update(bars[what], completed=done)

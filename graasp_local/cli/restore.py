@@ -9,6 +9,7 @@ import click
 
 from graasp_local.cli import options
 from graasp_local.cli.context import Context, pass_context
+from graasp_local.cli.speaking import say
 
 if TYPE_CHECKING:
     from graasp_local.walking.restores import Wanted
@@ -76,6 +77,6 @@ def _agree(context: Context, wanted: Wanted, *, may_ask: bool) -> None:
     replaced = f"{listed((*databases, *volumes))} of this site would be replaced by those of {backup.manifest.name}"
     if not (may_ask and sys.stdin.isatty() and sys.stderr.isatty()):
         raise Refused(f"{replaced}.", "Nothing was touched.", "If that is what you want, add --replace-what-is-there.")
-    click.echo(f"{replaced}. What is there now is kept under another name until the next deployment.", err=True)
+    say(f"{replaced}. What is there now is kept under another name until the next deployment.", err=True)
     if click.prompt(f"Type the site's name ({project}) to go on", default="", show_default=False, err=True) != project:
         raise Refused("That is not the site's name.", "Nothing was touched.")

@@ -8,6 +8,7 @@ import click
 
 from graasp_local.cli import options
 from graasp_local.cli.context import Context, pass_context
+from graasp_local.cli.speaking import say
 
 
 @click.command("rollback")
@@ -55,7 +56,7 @@ def _agrees_to_a_loss(context: Context) -> bool:
     lost = recovery.loss(world, world.observe())
     if lost is None:
         return False
-    click.echo(f"{lost.described()} would be discarded with the database that it is in.", err=True)
+    say(f"{lost.described()} would be discarded with the database that it is in.", err=True)
     name = world.site.settings.project
     if click.prompt(f"Type the site's name ({name}) to discard it", default="", show_default=False, err=True) != name:
         raise Refused("That is not the site's name.", "Nothing was touched.")

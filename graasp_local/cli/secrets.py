@@ -11,6 +11,7 @@ import click
 
 from graasp_local.cli import options
 from graasp_local.cli.context import Context, pass_context, print_json
+from graasp_local.cli.speaking import say
 from graasp_local.errors import ExitCode, NeedsYou, Refused, UsageError
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def rotate(
         context.refuse_if_not_ours()
         finished = finish_rotation(context)
         if finished and not names and not every:
-            click.echo("`graasp-local status` says what has to be made anew for it.", err=True)
+            say("`graasp-local status` says what has to be made anew for it.", err=True)
             sys.exit(ExitCode.DONE)
         if not names and not every:
             raise UsageError(
@@ -107,13 +108,13 @@ def rotate(
         _agree(yes=yes, may_ask=not json_lines and sys.stdin.isatty() and sys.stderr.isatty())
         with uninterrupted():
             kept = _rotate(context, new_rotation(settings), names)
-        click.echo(f"New values are in .env. The old file is {kept}: remove it when all is well.", err=True)
+        say(f"New values are in .env. The old file is {kept}: remove it when all is well.", err=True)
         if json_lines:
             keys = [setting.key for setting in settings]
             print_json({"event": "secrets-rotated", "keys": keys, "kept": str(kept)})
     context.forget_site()
     if target is None:
-        click.echo("No service that is on has to be made anew for it.", err=True)
+        say("No service that is on has to be made anew for it.", err=True)
         sys.exit(ExitCode.DONE)
     what = f"graasp-local secrets rotate {shlex.join(names)}".strip()
     walk(context, "rotate-secrets", what, How(dry_run=False, as_json=json_lines, ask=False), planner)
@@ -160,14 +161,14 @@ def _show_plan(context: Context, planner: Callable[[World], Planner]) -> None:
     from graasp_local.world import InterruptionFlag
 
     world = context.world(InterruptionFlag())
-    click.echo(render(walks.make_plan(planner(world), world.observe())))
+    say(render(walks.make_plan(planner(world), world.observe())))
 
 
 def _say_what_breaks(settings: Sequence[Setting]) -> None:
     from graasp_local.settings.rotation import breaks
 
     for setting in settings:
-        click.echo(f"{setting.key}: {breaks(setting)}", err=True)
+        say(f"{setting.key}: {breaks(setting)}", err=True)
 
 
 def _agree(*, yes: bool, may_ask: bool) -> None:
@@ -176,7 +177,7 @@ def _agree(*, yes: bool, may_ask: bool) -> None:
     if not may_ask:
         raise UsageError("Rotating secrets has to be agreed to.", "Nothing was touched.", "Add --yes.")
     if not click.confirm("Go ahead?", default=False, err=True):
-        click.echo("Nothing was touched.", err=True)
+        say("Nothing was touched.", err=True)
         sys.exit(ExitCode.DONE)
 
 

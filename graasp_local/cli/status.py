@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from graasp_local.cli.context import Context, pass_context, print_json
+from graasp_local.cli.speaking import say
 
 
 @click.command("status")
@@ -81,32 +82,33 @@ def _look(context: Context) -> dict[str, Any]:
 
 
 def _print(told: dict[str, Any]) -> None:
-    from graasp_local.cli.tables import emphasised, print_table
+    from graasp_local.cli.tables import print_table
 
     version = f"version {told['version']}" if told["version"] else "no version deployed yet"
-    click.echo(f"{emphasised(told['state'])} · gate {told['gate']} · {version} · {told['url']}")
+    say(told["state"], nl=False, bold=True)
+    say(f" · gate {told['gate']} · {version} · {told['url']}")
     keys = ("service", "group", "status", "health")
     rows = [[*(service[key] for key in keys), _image(service)] for service in told["services"]]
     print_table([key.upper() for key in (*keys, "image")], rows)
     if told["walk"]:
-        click.echo(f"At work on this site: {told['walk']}")
+        say(f"At work on this site: {told['walk']}")
     if told["unfinished"]:
-        click.echo(f"The walk {told['unfinished']} neither went through nor was rolled back.")
+        say(f"The walk {told['unfinished']} neither went through nor was rolled back.")
     for damage in told["damaged_walks"]:
-        click.echo(f"The journal is damaged: {damage}")
+        say(f"The journal is damaged: {damage}")
     for name in told["migrations"]:
-        click.echo(f"A migration is running: {name}")
+        say(f"A migration is running: {name}")
     if told["database_problem"]:
-        click.echo(told["database_problem"])
+        say(told["database_problem"])
     for sentence in (*told["drift"], *told["lacking"]):
-        click.echo(f"- {sentence}")
+        say(f"- {sentence}")
     if told["last_deployment"]:
         last = told["last_deployment"]
         seconds = last["downtime_seconds"]
         downtime = "" if seconds is None else f", closed for {seconds:.1f} s" if seconds else ", without closing"
-        click.echo(f"Last deployment: {last['version']} at {last['at'][:16].replace('T', ' ')} UTC{downtime}.")
+        say(f"Last deployment: {last['version']} at {last['at'][:16].replace('T', ' ')} UTC{downtime}.")
     for step in told["next"]:
-        click.echo(f"Next: {step}")
+        say(f"Next: {step}")
 
 
 def _image(service: dict[str, Any]) -> str:

@@ -6,27 +6,23 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 
-import click
+from graasp_local.cli.speaking import say
+from graasp_local.plain_text import plain_line
 
 _BETWEEN = "  "
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """On stdout. Only the last column gives way where the terminal is too narrow."""
-    cells = [tuple(row) for row in rows]
+    cells = [tuple(map(plain_line, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
     terminal = _terminal_width()
     if terminal is not None:
         before_last = sum(widths[:-1]) + len(_BETWEEN) * (len(widths) - 1)
         widths[-1] = max(1, min(widths[-1], terminal - before_last))
-    click.echo(emphasised(_line(headings, widths)))
+    say(_line(headings, widths), bold=True)
     for row in cells:
-        click.echo(_line(row, widths))
-
-
-def emphasised(text: str) -> str:
-    """In bold on a terminal; as it is in a pipe, or where NO_COLOR is set."""
-    return text if os.environ.get("NO_COLOR") else click.style(text, bold=True)
+        say(_line(row, widths))
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from graasp_local.cli.context import Context, pass_context, print_json
+from graasp_local.cli.speaking import say
 
 
 @click.command("versions")
@@ -38,8 +39,8 @@ def command(context: Context, *, json_object: bool) -> None:
         where = ", ".join(
             word for word, there in (("on this machine", entry.local), ("in the registry", entry.published)) if there
         )
-        click.echo(f"{'*' if entry.version == selected else ' '} {entry.version!s:<28} {where}")
+        say(f"{'*' if entry.version == selected else ' '} {entry.version!s:<28} {where}")
     if found.problem:
-        click.echo(f"The registry of {found.repository} could not be asked ({found.problem}).", err=True)
+        say(f"The registry of {found.repository} could not be asked ({found.problem}).", err=True)
     elif not found.versions:
-        click.echo(f"No version of {found.repository} was found.", err=True)
+        say(f"No version of {found.repository} was found.", err=True)

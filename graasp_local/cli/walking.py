@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from graasp_local.cli.context import Context, narrate_command, print_json, silence_output
 from graasp_local.cli.mending import finish_rotation
+from graasp_local.cli.speaking import say
 from graasp_local.errors import ExitCode, GraaspLocalError
 from graasp_local.events import (
     Event,
@@ -32,6 +33,7 @@ from graasp_local.events import (
     ended_before_it_began,
     summary,
 )
+from graasp_local.plain_text import plain_text
 from graasp_local.planning.plan import Plan, render
 from graasp_local.world import InterruptionFlag, World
 
@@ -82,7 +84,7 @@ def walk(
                 sys.exit(ExitCode.DONE)
             _show_plan(world, shown)
             if shown.steps and not click.confirm("Go ahead?", default=True, err=True):
-                click.echo("Nothing was touched.", err=True)
+                say("Nothing was touched.", err=True)
                 sys.exit(ExitCode.DONE)
         with interruptible(interruption):
             printer = _Unbreakable(_JsonLines() if how.as_json else _Narration(world, already_shown=shown is not None))
@@ -114,7 +116,7 @@ def _say_what_was_left(world: World) -> None:
 
     left = unfinished_walk(read_recent(world.site.journal_directory).walks)
     if left is not None and current_holder(world.site.lock_file) is None:
-        click.echo(
+        say(
             f"The walk {left.walk} was left unfinished: `graasp-local resume` goes on with it, "
             "`graasp-local rollback` goes back.",
             err=True,
@@ -126,7 +128,7 @@ def _say_who_is_waited_for(world: World, how: How) -> None:
 
     holder = current_holder(world.site.lock_file) if how.lock_wait else None
     if holder is not None:
-        click.echo(f"Waiting at most {how.lock_wait:g} s for {holder.described()}.", err=True)
+        say(f"Waiting at most {how.lock_wait:g} s for {holder.described()}.", err=True)
 
 
 @contextmanager
@@ -162,12 +164,12 @@ def _show_dry_run(world: World, plan: Plan, how: How) -> None:
 def _show_plan(world: World, plan: Plan, *, err: bool = True) -> None:
     from graasp_local.walking import walks
 
-    click.echo(render(plan), err=err)
+    say(render(plan), err=err)
     estimate = walks.downtime_estimate(world, plan)
     if plan.keeps_open:
-        click.echo("Visitors stay served: the site is not closed.", err=err)
+        say("Visitors stay served: the site is not closed.", err=err)
     elif estimate is not None:
-        click.echo(f"The site will be closed for {estimate.described()}.", err=err)
+        say(f"The site will be closed for {estimate.described()}.", err=err)
 
 
 class _Printer(Protocol):
@@ -214,13 +216,13 @@ class _Narration:
                 if not self._already_shown and plan.steps:
                     _show_plan(self._world, plan)
             case RollbackStarted(plan=plan, problem=problem):
-                self._console.print(f"{problem[0]} Rolling back:", markup=False, style="bold")
-                click.echo(render(plan), err=True)
+                self._console.print(plain_text(f"{problem[0]} Rolling back:"), markup=False, style="bold")
+                say(render(plan), err=True)
             case StepStarted(index=index, title=title):
                 self._titles[index] = title
                 self._spin(title)
             case StepOutput(text=text):
-                self._console.print(f"      {text}", markup=False)
+                self._console.print(plain_text(f"      {text}"), markup=False)
             case StepEnded():
                 self._stop_spinning()
                 self._console.print(self._ended_line(event))
@@ -231,22 +233,24 @@ class _Narration:
                 self._stop_spinning()
                 for sentence in event.problem:
                     if sentence:
-                        self._console.print(sentence, markup=False, style="bold")
-                click.echo(summary(event))
+                        self._console.print(plain_text(sentence), markup=False, style="bold")
+                say(summary(event))
 
     def _ended_line(self, event: StepEnded) -> str:
         from rich.markup import escape
 
         done = event.outcome is StepOutcome.DONE
         mark = "[green]✓[/green]" if done else "[red]✗[/red]"
-        return f"  {mark} {escape(self._titles[event.index])}  [dim]{event.seconds:.2f} s[/dim]"
+        return f"  {mark} {escape(plain_text(self._titles[event.index]))}  [dim]{event.seconds:.2f} s[/dim]"
 
     def _spin(self, title: str) -> None:
         if self._console.is_terminal:
-            self._spinner = self._console.status(f"{title} …")
+            from rich.text import Text
+
+            self._spinner = self._console.status(Text(f"{plain_text(title)} …"))
             self._spinner.start()
         else:
-            self._console.print(f"  · {title}", markup=False)
+            self._console.print(plain_text(f"  · {title}"), markup=False)
 
     def _stop_spinning(self) -> None:
         if self._spinner is not None:
@@ -288,4 +292,4 @@ def interruptible(interruption: InterruptionFlag) -> Iterator[None]:
 def _say(sentence: str) -> None:
     # A terminal that was closed cannot be written to; what was under way must not end with that.
     with suppress(OSError):
-        click.echo(f"\n{sentence}", err=True)
+        say(f"\n{sentence}", err=True)

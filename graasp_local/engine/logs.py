@@ -26,8 +26,9 @@ def log_lines(engine: DockerEngine, service: str | None, *, lines: int, follow: 
         for container in containers:
             with engine_errors():
                 text = engine.client.api.logs(container["Id"], tail=lines, stream=False)
-            for line in text.decode(errors="replace").splitlines():
-                yield str(container["Labels"].get(SERVICE_LABEL)), line
+            # At line feeds only: what else Python takes for the end of a line would make one line look like two.
+            for line in text.removesuffix(b"\n").split(b"\n") if text else ():
+                yield str(container["Labels"].get(SERVICE_LABEL)), line.decode(errors="replace")
         return
     yield from _followed(engine, containers, lines)
 

@@ -20,6 +20,7 @@ from textual.binding import Binding, BindingType
 from textual.reactive import reactive
 from textual.screen import Screen
 
+from graasp_local.plain_text import plain_text
 from graasp_local.tui import messages
 from graasp_local.tui.readings import Reading, with_usage
 from graasp_local.tui.screens.dashboard import Dashboard
@@ -218,8 +219,12 @@ class GraaspApp(VerbActions, App[None]):
         if not message.walking and self.walk is not None and not self.walk.is_over and not self.walks_itself:
             self.walk = advanced(self.walk, _KILLED, time.time())
 
+    def notify(self, message: str, **how: Any) -> None:
+        """As Textual's, but a text is only a text: it may be a registry's or a database's."""
+        super().notify(plain_text(message), **{"markup": False, **how})
+
     def on_said(self, message: messages.Said) -> None:
-        self.notify(message.text, severity=message.severity)  # type: ignore[arg-type]
+        self.notify(message.text, severity=message.severity)
 
     # --- walks ---
 

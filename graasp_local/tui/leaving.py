@@ -7,6 +7,7 @@ import sys
 from contextlib import suppress
 from typing import Any
 
+from graasp_local.plain_text import plain_text
 from graasp_local.tui.walk_run import WalkRun, now
 from graasp_local.tui.walk_view import WalkView, advanced, in_words
 
@@ -60,4 +61,4 @@ def told_lines(record: dict[str, Any]) -> tuple[str, ...]:
 
 def _print(line: str) -> None:
     with suppress(OSError):  # the terminal may be gone; the walk is not
-        print(line, file=sys.stderr, flush=True)  # noqa: T201
+        print(plain_text(line), file=sys.stderr, flush=True)  # noqa: T201

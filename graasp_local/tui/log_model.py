@@ -10,6 +10,7 @@ from collections import deque
 
 from msgspec import Struct, field
 
+from graasp_local.plain_text import plain_text
 from graasp_local.tui.tones import Tone
 
 KEPT_LINES = 10_000
@@ -17,7 +18,6 @@ _SLACK = 2_000
 
 _BAD = re.compile(r"\b(error|fatal|panic|critical|exception|traceback|emerg|alert|crit)\b|\"level\":(5|6)0|✗", re.I)
 _WARN = re.compile(r"\bwarn(ing)?\b|\"level\":40", re.I)
-_TERMINAL_CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|[\x00-\x08\x0b-\x1f\x7f]")
 
 
 def severity(text: str) -> Tone:
@@ -29,8 +29,8 @@ def severity(text: str) -> Tone:
 
 
 def printable(text: str) -> str:
-    """Without the codes that would move a terminal's cursor or colour it."""
-    return _TERMINAL_CODES.sub("", text.replace("\t", "    "))
+    """Without anything that a terminal obeys, tabs as blanks."""
+    return plain_text(text.replace("\t", "    "))
 
 
 class LogLine(Struct, frozen=True):

@@ -24,6 +24,7 @@ from graasp_local.events import (
     WalkEnded,
     WalkStarted,
 )
+from graasp_local.plain_text import plain_text
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.states import Gate, InfraState, ObservedState, classify, state_name
 from graasp_local.planning.steps import READ_ONLY, CloseGate, OpenGate, ProveGate, RecordDeployment, SelectVersion, Step
@@ -113,7 +114,7 @@ class _Loop(Struct):
             error: GraaspLocalError | None = None
             try:
                 for line in self.circumstances.perform(step):
-                    yield StepOutput(index, line)
+                    yield StepOutput(index, plain_text(line))
             except GraaspLocalError as raised:
                 error = _as_interruption(raised, step, interruption)
             except OSError as raised:  # a full disk, permissions: the machine's doing, not a defect

@@ -15,7 +15,7 @@ import pytest
 
 from graasp_local.bypass_token import bypass_token
 from graasp_local.secret_files import SECRET_FILES
-from tests.integration.demo_site import AS_BROWSER, AS_PROGRAM, DemoSite
+from tests.integration.demo_site import AS_BROWSER, AS_PROGRAM, DemoSite, wait_for
 
 CAPABILITIES = {"CHOWN": 0, "DAC_OVERRIDE": 1, "FOWNER": 3, "SETGID": 6, "SETUID": 7}
 MAY = {
@@ -239,3 +239,15 @@ def test_who_brings_the_right_secret_is_not_held_up_at_the_pace_of_a_page(stack:
     assert answers({"Cookie": f"graasp_bypass={token}"}) == {200}
     stack.run("apply", "running")
     assert answers({told["header"]: "of a closed gate that is no more"}) == {200}, "an open gate counts no attempts"
+
+
+def test_a_log_reaches_a_terminal_without_what_it_would_obey(stack: DemoSite) -> None:
+    """Postgres writes a statement that failed into its log as it is."""
+    hostile = "heard \x1b]52;c;cm0gLXJmIC8=\x07\x1bP+q\x1b\\\x9b2J\x1b[1A\r\b\u202ewhat was said"
+    with pytest.raises(psycopg.errors.InvalidTextRepresentation):
+        stack.database("graasp", f"SELECT '{hostile}'::integer")
+    wait_for(lambda: "what was said" in stack.run("logs", "db").stdout, "the statement in the log")
+    for words in (["logs", "db"], ["logs"]):
+        told = stack.run(*words).stdout
+        assert "heard what was said" in told
+        assert all(char == "\n" or char.isprintable() for char in told.replace("\t", " "))

@@ -11,6 +11,7 @@ from textual.geometry import Size
 from textual.strip import Strip
 from textual.widget import Widget
 
+from graasp_local.plain_text import plain_line
 from graasp_local.tui.tones import Line, Tone, fitted, width_of
 
 Drawing = Callable[[int], tuple[Line, ...]]
@@ -23,7 +24,7 @@ class Toned(Widget):
 
     def strip_of(self, line: Line, width: int, under: Style | None = None) -> Strip:
         """A line as Textual wants it, exactly this wide; `under` is laid over the tones (a cursor)."""
-        shown = fitted(line, width)
+        shown = fitted(tuple(piece._replace(text=plain_line(piece.text)) for piece in line), width)
         segments = []
         for piece in shown:
             style = self.get_component_rich_style(f"tone--{piece.tone}")
