@@ -130,6 +130,7 @@ def _text(site: Site, selection: Selection) -> str:
     lines.append(f"GRAASP_SETTINGS={site.settings_digest}")
     lines.append(f"GRAASP_UMAMI_SETTINGS={site.umami_digest}")
     lines.append(f"GRAASP_SECRETS={site.secrets_directory}")
+    lines.append(f"GRAASP_BIND={site.settings.published_on}")
     lines.append(f"GRAASP_PROFILES={','.join(site.profiles)}")
     lines += selection_lines(selection, site.db_image)
     return "\n".join(lines) + "\n"

@@ -41,10 +41,14 @@ class PortUse(Struct, frozen=True):
 
 
 class HostName(Struct, frozen=True):
-    """A name that visitors use: the addresses that it leads to from here; empty if it leads nowhere."""
+    """A name that visitors use: the addresses that it leads to from here; empty if it leads nowhere.
+
+    `silent` are IPv6 addresses among them at which nobody answers, though one of IPv4 does or none can be reached.
+    """
 
     name: str
     addresses: tuple[str, ...]
+    silent: tuple[str, ...] = ()
 
 
 class Certificate(Struct, frozen=True):

@@ -74,7 +74,7 @@ def gather(site: Site, world: Callable[[], World], version: Version | None) -> F
         leftovers = diagnosed(lambda d: d.leftovers({service.name for service in site.services}))
         volumes = diagnosed(lambda d: d.volumes_but(volumes_defined(site.stack_files)))
         postgres = soon(lambda _: _majors(world(), site))
-        names = soon(lambda known: tuple(network.host_name(name) for name in _names(known)))
+        names = soon(lambda known: tuple(network.host_name(name, _port(known)) for name in _names(known)))
         certificate = flat(lambda known: network.certificate(known.public_url))
         renewal = soon(lambda known: _renewal(site, known))
         clock = flat(lambda _: network.clock_ahead(_registry_url(repository)))
@@ -193,6 +193,12 @@ def _names(settings: Settings) -> tuple[str, ...]:
     """Those that a name server is asked for."""
     hosts = (urlsplit(settings.public_url).hostname or "", settings.umami_host)
     return tuple(host for host in hosts if not re.fullmatch(r"[\d.]+|.*:.*", host))
+
+
+def _port(settings: Settings) -> int:
+    """The one that visitors use."""
+    parts = urlsplit(settings.public_url)
+    return parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def _registry_url(repository: str) -> str:

@@ -42,7 +42,14 @@ def names(names: Fact[tuple[HostName, ...]]) -> Iterator[Finding]:
         yield not_known("names", "The host names", names)
         return
     for name in names.value:
-        if name.addresses:
+        if name.silent:
+            said = (
+                f"{name.name} leads to {listed(name.silent)}, where nobody answers: visitors with IPv6, and "
+                "authorities that give out certificates, try that first."
+            )
+            mend = "Remove that AAAA record, or set HTTP_BIND=:: and let IPv6 through to this machine."
+            yield Finding("names", Verdict.WARNING, said, mend)
+        elif name.addresses:
             yield ok("names", f"{name.name} leads to {listed(name.addresses)}.")
         else:
             said = f"{name.name} leads nowhere: no name server that this machine asks knows it."

@@ -5,10 +5,12 @@ Uses the standard library only. What does not answer is not known, which is said
 
 from __future__ import annotations
 
+import errno
 import smtplib
 import socket
 import ssl
 import time
+from collections.abc import Sequence
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
@@ -18,15 +20,45 @@ from graasp_local.doctor.facts import Certificate, Fact, HostName, Known, MailSe
 TIMEOUT_SECONDS = 5.0
 
 
-def host_name(name: str) -> HostName:
-    """The IP addresses that a name leads to from here. Names below localhost are this machine, as browsers have it."""
+def host_name(name: str, port: int) -> HostName:
+    """The IP addresses that a name leads to from here, and which of IPv6 do not answer at the port that visitors use.
+
+    Names below localhost are this machine, as browsers have it.
+    """
     if name == "localhost" or name.endswith(".localhost"):
         return HostName(name, ("127.0.0.1",))
     try:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except socket.gaierror:
         return HostName(name, ())
-    return HostName(name, tuple(dict.fromkeys(str(address[0]) for *_, address in found)))
+    addresses = tuple(dict.fromkeys(str(address[0]) for *_, address in found))
+    return HostName(name, addresses, silent_addresses(addresses, port))
+
+
+def silent_addresses(addresses: Sequence[str], port: int) -> tuple[str, ...]:
+    """Those of IPv6 at which nobody answers, though visitors and authorities try them first.
+
+    While no address answers at all the site may just be off: then only what has no route counts.
+    """
+    of_ipv6 = [address for address in addresses if ":" in address]
+    if not of_ipv6:
+        return ()
+    troubles = {address: _trouble(address, port) for address in of_ipv6}
+    site_answers = any(_trouble(address, port) is None for address in addresses if address not in troubles)
+    return tuple(
+        address
+        for address, trouble in troubles.items()
+        if trouble is not None and (site_answers or trouble in (errno.ENETUNREACH, errno.EADDRNOTAVAIL))
+    )
+
+
+def _trouble(address: str, port: int) -> int | None:
+    """None where a connection is accepted, else the number of the error."""
+    try:
+        socket.create_connection((address, port), timeout=TIMEOUT_SECONDS).close()
+    except OSError as error:
+        return error.errno or errno.ETIMEDOUT
+    return None
 
 
 def certificate(url: str, context: ssl.SSLContext | None = None) -> Fact[Certificate | None]:

@@ -30,12 +30,12 @@ class HttpEdge:
     def __init__(self, settings: Settings, timeout: float = 5.0) -> None:
         self._timeout = timeout
         self.bypass = {settings.header_name: settings.header_secret}
-        bound_to_all = settings.bind == "0.0.0.0"  # noqa: S104 - compared, not bound
-        machine = engine_host() if bound_to_all or engine_host() != "127.0.0.1" else settings.bind
+        elsewhere = settings.is_bound_to_all or engine_host() != "127.0.0.1"
+        machine = engine_host() if elsewhere else settings.bind
         self._tls_name = settings.certificate_names[0] if settings.tls is not Tls.OFF else ""
         port = settings.https_port if self._tls_name else settings.port
         self._address = (machine, port)
-        self.host = f"{machine}:{port}"
+        self.host = f"[{machine}]:{port}" if ":" in machine else f"{machine}:{port}"
 
     @contextmanager
     def connection(self, timeout: float) -> Iterator[socket.socket]:

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 def holder_of_port(client: DockerClient, address: str, port: int) -> str | None:
     """In words, or None if the port can be had. Found out by trying to bind it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))

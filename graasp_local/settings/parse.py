@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from graasp_local.errors import ConfigurationError
-from graasp_local.settings.rules import errors, read
+from graasp_local.settings.rules import ALL_ADDRESSES, errors, read
 from graasp_local.settings.table import SETTINGS
 
 
@@ -44,6 +44,18 @@ class Settings(Struct, frozen=True):
     @property
     def bind(self) -> str:
         return self.values["HTTP_BIND"]
+
+    @property
+    def is_bound_to_all(self) -> bool:
+        """Whether nginx listens on every address of the machine."""
+        return self.bind in ALL_ADDRESSES
+
+    @property
+    def published_on(self) -> str:
+        """`bind` as it stands before a port in a compose file: empty for all addresses of both families."""
+        if self.bind == "::":
+            return ""
+        return f"[{self.bind}]" if ":" in self.bind else self.bind
 
     @property
     def port(self) -> int:

@@ -43,6 +43,9 @@ S3_KEYS = {
 """What each storage needs when it is S3: Graasp's own names."""
 
 
+ALL_ADDRESSES = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+"""What stands for every address of the machine: of IPv4, and of both families."""
+
 BY_KEY = {item.key: item for item in ALL}
 
 
@@ -148,7 +151,7 @@ def value_error(key: str, value: str) -> str | None:
         case "HTTP_PORT" | "HTTPS_PORT" | "DB_PORT":
             return None if 1 <= int(value) <= 65535 else "should be between 1 and 65535"
         case "HTTP_BIND":
-            return "is no IPv4 address" if any(int(part) > 255 for part in value.split(".")) else None
+            return _not_an_address(value)
         case "MAINTENANCE_HEADER_NAME":
             header = value.lower()
             if header in _TAKEN_HEADERS or header.startswith(_TAKEN_PREFIXES):
@@ -160,15 +163,31 @@ def value_error(key: str, value: str) -> str | None:
     return None
 
 
+_WIDEST_PREFIX = {4: 8, 6: 16}
+"""A network of proxies is not larger than this: the private networks are not."""
+
+
 def _not_addresses(value: str) -> str | None:
     import ipaddress
 
     for part in value.split(","):
         if part != "host":
             try:
-                ipaddress.ip_network(part, strict=False)
+                network = ipaddress.ip_network(part, strict=False)
             except ValueError:
                 return f"has {part}, which is no address or network"
+            if network.prefixlen < _WIDEST_PREFIX[network.version]:
+                return f"has {part}, which is most of the internet: every visitor could pretend to be another one"
+    return None
+
+
+def _not_an_address(value: str) -> str | None:
+    import ipaddress
+
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        return "is not an IP address"
     return None
 
 
@@ -176,8 +195,7 @@ def _contradictions(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Values that are each usable and cannot be meant together: the key to mend, and why."""
     url = parts_of_url(values.get("PUBLIC_URL", ""))
     host = url.hostname if url else None
-    if host and host == values.get("UMAMI_HOST", "").lower():
-        yield "UMAMI_HOST", "is the host of PUBLIC_URL: the site itself would no longer be reached"
+    yield from _names_that_lead_elsewhere(values, host)
     cookie_domain = values.get("COOKIE_DOMAIN", "").lower()
     if host and cookie_domain and host != cookie_domain and not host.endswith(f".{cookie_domain}"):
         yield "COOKIE_DOMAIN", f"does not cover {host}, the host of PUBLIC_URL: nobody could log in"
@@ -185,6 +203,20 @@ def _contradictions(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         yield from _contradictions_of_tls(values, url)
     if values.get("DB_PORT") and values["DB_PORT"] == values.get("HTTP_PORT"):
         yield "DB_PORT", "is the port of HTTP_PORT"
+
+
+def _names_that_lead_elsewhere(values: Mapping[str, str], host: str | None) -> Iterator[tuple[str, str]]:
+    """nginx tells the site, umami and the admin apart by the name that a visitor asked for."""
+    names = {
+        key: (values.get(key) or f"{key.partition('_')[0]}.localhost").lower() for key in ("UMAMI_HOST", "ADMIN_HOST")
+    }
+    for key, name in names.items():
+        if host and host == name:
+            yield key, "is the host of PUBLIC_URL: the site itself would no longer be reached"
+        elif not _not_an_address(name):
+            yield key, "is an address; a name is needed, since the site itself is asked by its addresses too"
+    if names["UMAMI_HOST"] == names["ADMIN_HOST"]:
+        yield "ADMIN_HOST", "is UMAMI_HOST too: the admin would not be reached"
 
 
 def _contradictions_of_tls(values: Mapping[str, str], url: SplitResult | None) -> Iterator[tuple[str, str]]:

@@ -88,6 +88,8 @@ _HEX64 = r"[0-9a-fA-F]{64}"
 _BOOLEAN = r"true|false"
 _BOTH = "true or false"
 _HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
+_URL_HOST = r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]"
+_FRAMING_SITE = rf"(https?:|(https?://)?(\*|(\*\.)?{_HOST}|\[[0-9A-Fa-f:.]+\])(:(\d{{1,5}}|\*))?/?)"
 
 
 def _word(key: str, comment: str, secret: Secret) -> Setting:
@@ -109,7 +111,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "PUBLIC_URL",
         "Where visitors find the site.",
-        r"https?://[^\s/]+",
+        rf"https?://({_URL_HOST})(:\d{{1,5}})?",
         "http:// or https:// and a host, without a path",
         _fixed("http://localhost"),
     ),
@@ -129,9 +131,10 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "HTTP_BIND",
-        "The address of this machine that nginx listens on: 0.0.0.0 for all, 127.0.0.1 for this machine only.",
-        r"\d{1,3}(\.\d{1,3}){3}",
-        "an IPv4 address",
+        "The address of this machine that nginx listens on: 0.0.0.0 for all of IPv4, :: for all of IPv4 and IPv6, "
+        "127.0.0.1 for this machine only.",
+        r"[0-9A-Fa-f.:]+",
+        "an IP address",
         _fixed("0.0.0.0"),  # noqa: S104 - a web site is for everybody
     ),
     Setting("HTTP_PORT", "The port of this machine that nginx listens on.", r"\d{1,5}", "a port number", _fixed("80")),
@@ -355,7 +358,11 @@ OPTIONS: tuple[Option, ...] = (
         "names separated by commas",
     ),
     Option(
-        "FRAME_ANCESTORS", "Other sites that may show this one in a frame, such as https://moodle.school.example.", ""
+        "FRAME_ANCESTORS",
+        "Other sites that may show this one in a frame, such as https://moodle.school.example, separated by spaces.",
+        "",
+        rf"{_FRAMING_SITE}( +{_FRAMING_SITE})*",
+        "addresses such as https://moodle.school.example, separated by spaces",
     ),
     Option("ADMIN_HOST", "The host name under which the admin answers.", "admin.localhost", _HOST, "a host name"),
     Option("MAILPIT_PORT", "A fixed port for Mailpit's pages on 127.0.0.1.", "", r"\d{1,5}", "a port number"),
@@ -392,7 +399,7 @@ ALL: tuple[Setting | Option, ...] = (*SETTINGS, *OPTIONS)
 OWN_VARIABLES = frozenset(
     {"GRAASP_VERSION", "GRAASP_STACK", "GRAASP_SETTINGS", "GRAASP_UMAMI_SETTINGS"}
     | {"GRAASP_DB_IMAGE", "GRAASP_DB_VOLUME", "GRAASP_DB_INSTEAD_OF", "GRAASP_DB_UPGRADED_TO"}
-    | {"GRAASP_PROFILES", "GRAASP_SECRETS"}
+    | {"GRAASP_PROFILES", "GRAASP_SECRETS", "GRAASP_BIND"}
 )
 """What graasp-local itself tells Compose (.graasp-local/version.env); not to be set by hand."""
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from graasp_local.settings.rules import BY_KEY, S3_KEYS, Problem, Reading, Severity, parts_of_url
+from graasp_local.settings.rules import ALL_ADDRESSES, BY_KEY, S3_KEYS, Problem, Reading, Severity, parts_of_url
 from graasp_local.settings.table import OWN_VARIABLES, SETTINGS, FromOutside
 
 _COMPOSES_OWN = ("COMPOSE_", "DOCKER_")
@@ -48,7 +48,7 @@ def warnings(reading: Reading, surroundings: Surroundings) -> Iterator[Problem]:
             "is empty, so what the TLS proxy in front says of a visitor is not believed: core takes all for plain HTTP",
             "Set it to host for a proxy on this machine, else to its address.",
         )
-    if url and url.scheme == "https" and without_tls and values.get("HTTP_BIND") == "0.0.0.0":  # noqa: S104 - compared
+    if url and url.scheme == "https" and without_tls and values.get("HTTP_BIND") in ALL_ADDRESSES:
         yield _warning(
             reading,
             "PUBLIC_URL",
@@ -68,6 +68,13 @@ def warnings(reading: Reading, surroundings: Surroundings) -> Iterator[Problem]:
             "PUBLIC_URL",
             f"says port {url.port or 80}, and nginx listens on HTTP_PORT",
             "Leave it if a proxy stands between; otherwise let the two agree.",
+        )
+    if any(re.fullmatch(r"(https?://)?\*(:.*)?/?|https?:", site) for site in values.get("FRAME_ANCESTORS", "").split()):
+        yield _warning(
+            reading,
+            "FRAME_ANCESTORS",
+            "lets every site show this one in a frame, where visitors can be led to press what they do not see",
+            "Name the sites that may.",
         )
     if re.search(r"@(localhost|127\.\d+\.\d+\.\d+)(:|$)", values.get("MAILER_CONNECTION", "")):
         yield _warning(

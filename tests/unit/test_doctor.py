@@ -120,6 +120,12 @@ def test_what_is_not_known_is_never_well(fact: str) -> None:
         ("memory", {"limits": Known({})}, Verdict.UNKNOWN, "no service has a limit"),
         ("ports", {"ports": Known((PortUse(80, "apache2 (process 7)"),))}, Verdict.FAILS, "in use by apache2"),
         ("names", {"names": Known((HostName("a.example", ()),))}, Verdict.WARNING, "a.example leads nowhere"),
+        (
+            "names",
+            {"names": Known((HostName("a.example", ("192.0.2.1", "2001:db8::1"), ("2001:db8::1",)),))},
+            Verdict.WARNING,
+            "a.example leads to 2001:db8::1, where nobody answers",
+        ),
         ("certificate", {"certificate": Known(Certificate("a", 5))}, Verdict.WARNING, "ends in 5 days"),
         ("certificate", {"certificate": Known(Certificate("a", None, "expired"))}, Verdict.WARNING, "refuse"),
         ("certificate", {"certificate": Known(None)}, Verdict.OK, "None is needed"),
@@ -284,4 +290,12 @@ def test_a_certificate_is_asked_for_where_the_site_is_https() -> None:
 
 
 def test_names_below_localhost_are_this_machine() -> None:
-    assert network.host_name("umami.localhost").addresses == ("127.0.0.1",)
+    assert network.host_name("umami.localhost", 80).addresses == ("127.0.0.1",)
+
+
+def test_an_address_of_ipv6_where_nobody_answers_is_told_where_the_site_answers_otherwise() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = int(listening.getsockname()[1])
+        assert network.silent_addresses(("127.0.0.1", "::1"), port) == ("::1",)
+        assert network.silent_addresses(("127.0.0.1",), port) == ()
+    assert network.silent_addresses(("127.0.0.1", "::1"), 1) == (), "a site that is off is no fault of a record"

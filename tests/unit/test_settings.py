@@ -87,9 +87,15 @@ def test_a_required_key_that_is_missing_or_empty_is_named(setting) -> None:  # t
         ("MAINTENANCE_HEADER_SECRET", "a" * 32, "too easy to guess"),
         ("HTTP_PORT", "99999", "between 1 and 65535"),
         ("HTTP_PORT", "http", "a port number"),
-        ("HTTP_BIND", "1.2.3.400", "no IPv4 address"),
+        ("HTTP_BIND", "1.2.3.400", "not an IP address"),
         ("PUBLIC_URL", "localhost", "http://"),
+        ("HTTP_BIND", "1::2::3", "not an IP address"),
         ("PUBLIC_URL", "http://umami.localhost", "UMAMI_HOST"),
+        ("PUBLIC_URL", "'https://x.example\";'", "without a path"),
+        ("PUBLIC_URL", "https://x.example?y", "without a path"),
+        ("UMAMI_HOST", "localhost", "UMAMI_HOST is the host of PUBLIC_URL"),
+        ("UMAMI_HOST", "127.0.0.1", "a name is needed"),
+        ("UMAMI_HOST", "*.localhost", "a host name"),
         ("COMPOSE_PROJECT_NAME", "Big Name", "lower-case"),
     ],
 )
@@ -98,6 +104,64 @@ def test_a_value_that_cannot_be_used_is_named(key: str, value: str, why: str) ->
         parse_settings(changed(key, value), ".env")
     assert why in refused.value.what
     assert re.search(r"line \d+", refused.value.what)
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("TRUSTED_PROXIES=0.0.0.0/0", "most of the internet"),
+        ("TRUSTED_PROXIES=host,::/0", "most of the internet"),
+        ("TRUSTED_PROXIES=0.0.0.0/1,128.0.0.0/1", "most of the internet"),
+        ("ADMIN_HOST=localhost", "ADMIN_HOST is the host of PUBLIC_URL"),
+        ("ADMIN_HOST=umami.localhost", "ADMIN_HOST is UMAMI_HOST too"),
+        ("ADMIN_HOST=192.0.2.7", "a name is needed"),
+        ("FRAME_ANCESTORS='https://a.example \"x\"'", "separated by spaces"),
+        ("FRAME_ANCESTORS='https://a.example; default-src *'", "separated by spaces"),
+        ("FRAME_ANCESTORS=https://a.example,https://b.example", "separated by spaces"),
+        ("FRAME_ANCESTORS='{$host}'", "separated by spaces"),
+        ("FRAME_ANCESTORS=\"'none'\"", "separated by spaces"),
+    ],
+)
+def test_what_would_change_the_meaning_of_nginxs_configuration_is_refused(line: str, why: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        parse_settings(f"{GOOD}\n{line}\n", ".env")
+    assert why in refused.value.what
+    assert line.partition("=")[0] in refused.value.what
+
+
+def test_a_name_that_is_left_out_is_the_one_that_the_stack_has() -> None:
+    for key, value in (("PUBLIC_URL", "http://ADMIN.localhost:8080"), ("UMAMI_HOST", "Admin.LOCALHOST")):
+        with pytest.raises(ConfigurationError, match="ADMIN_HOST is"):
+            parse_settings(changed(key, value), ".env")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "TRUSTED_PROXIES=host,10.0.0.0/8,192.0.2.7,fd00::/16",
+        "ADMIN_HOST=admin.school.example",
+        "FRAME_ANCESTORS='https://moodle.school.example *.school.example:8443 http://[::1]:8080'",
+    ],
+)
+def test_what_is_meant_is_taken(line: str) -> None:
+    parse_settings(f"{GOOD}\n{line}\n", ".env")
+
+
+@pytest.mark.parametrize(
+    ("bind", "published"),
+    [("0.0.0.0", "0.0.0.0"), ("127.0.0.1", "127.0.0.1"), ("::", ""), ("2001:db8::7", "[2001:db8::7]")],
+)
+def test_an_address_is_published_in_the_words_of_a_compose_file(bind: str, published: str) -> None:
+    assert parse_settings(changed("HTTP_BIND", bind), ".env").published_on == published
+
+
+def test_letting_every_site_show_this_one_in_a_frame_is_a_warning() -> None:
+    for sites in ("*", "https:", "https://*"):
+        said = [
+            found.said
+            for found in warnings(read(f"{GOOD}\nFRAME_ANCESTORS={sites}\n"), Surroundings(frozenset(), frozenset()))
+        ]
+        assert any("lets every site" in text for text in said), sites
 
 
 def test_a_line_that_is_no_setting_is_named() -> None:

@@ -145,7 +145,7 @@ def test_only_nginx_is_reached_from_outside() -> None:
     assert published == {
         "db": ["127.0.0.1:${DB_PORT:-}:5432"],
         "mailpit": ["127.0.0.1:${MAILPIT_PORT:-}:8025"],
-        "nginx": ["${HTTP_BIND:-0.0.0.0}:${HTTP_PORT:-80}:80"],
+        "nginx": ["${GRAASP_BIND-${HTTP_BIND:-0.0.0.0}}:${HTTP_PORT:-80}:80"],
     }
 
 

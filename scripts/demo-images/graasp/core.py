@@ -29,6 +29,7 @@ STARTED = datetime.now(timezone.utc).isoformat()
 ITEM_COLUMNS = "id, name, created_at" if VERSION == "v1.0.0" else "id, name, created_at, lang"
 CRASH_AFTER_SECONDS = 8
 SLOW_BOOT_SECONDS = 10
+NODES_LIMITS = {"max_line_size": 16_384, "max_field_size": 16_384}
 
 
 async def query(request: web.Request, statement: str, *parameters: object) -> list[dict]:
@@ -166,6 +167,21 @@ async def echo_headers(request: web.Request) -> web.Response:
     return web.json_response(dict(request.headers))
 
 
+async def add_helmet(request: web.Request, response: web.StreamResponse) -> None:
+    """What the real core says of security on every answer; nginx says it in its place."""
+    response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["X-Frame-Options"] = "SAMEORIGIN"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["Content-Security-Policy"] = "default-src 'self';frame-ancestors 'self';object-src 'none'"
+
+
+async def long_headers(request: web.Request) -> web.Response:
+    """An answer with headers of so many bytes, as sessions and policies can make them."""
+    size = min(int(request.query.get("bytes", "1000")), 60_000)
+    return web.json_response({}, headers={f"X-Long-{i}": "x" * min(1000, size - i * 1000) for i in range(-(-size // 1000))})
+
+
 async def watch_database(connection_string: str) -> None:
     """End the process as soon as the database goes away: the real core never reconnects."""
     connection = await psycopg.AsyncConnection.connect(connection_string, autocommit=True)
@@ -207,8 +223,9 @@ async def start(application: web.Application) -> None:
 
 
 def make_application() -> web.Application:
-    application = web.Application(middlewares=[errors_as_json])
+    application = web.Application(middlewares=[errors_as_json], handler_args=NODES_LIMITS)
     application.on_startup.append(start)
+    application.on_response_prepare.append(add_helmet)
     application.add_routes([
         web.get("/", home),
         web.get("/health", health),
@@ -220,6 +237,7 @@ def make_application() -> web.Application:
         web.get("/api/maintenance/next", next_maintenance),
         web.get("/api/ws", websocket),
         web.get("/api/echo-headers", echo_headers),
+        web.get("/api/long-headers", long_headers),
         web.put("/api/files/{name}", upload),
         web.route("*", "/api/search/{path:.*}", search),
         web.post("/api/pads", pad),
