@@ -214,6 +214,13 @@ def state_left(walks: Sequence[WalkRecord]) -> InfraState | None:
     return state_named(lasting[-1].state) if lasting else None
 
 
+def left_connections_open(walk: WalkRecord) -> bool:
+    """Whether it closed the gate for a state in which core goes on, and did not come to end what was open before."""
+    ended = any(step["name"] == "end-connections" and step["outcome"] == "done" for step in walk.steps)
+    stopped = any(name in ("stop-graasp", "start-edge", "open-gate") for name in walk.started_steps)
+    return "close-gate" in walk.started_steps and walk.outcome != "done" and not ended and not stopped
+
+
 def unfinished_walk(walks: Sequence[WalkRecord]) -> WalkRecord | None:
     """The last deployment or upgrade that touched the site, if it neither went through nor was put back."""
     # A later one that found nothing left to do has proven that the site is where it should be.

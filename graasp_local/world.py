@@ -11,6 +11,7 @@ from graasp_local.observation import observe
 from graasp_local.planning.states import ObservedState
 from graasp_local.ports.data import Databases, Transfers
 from graasp_local.ports.handovers import Handovers
+from graasp_local.ports.old_connections import OldConnections
 from graasp_local.ports.servers import Servers
 from graasp_local.ports.walk import Clock, Database, Edge, Engine, Interruption
 from graasp_local.site import Site
@@ -64,6 +65,7 @@ class World(Struct, frozen=True):
     transfers: Transfers
     servers: Servers
     handovers: Handovers
+    old_connections: OldConnections
 
     def observe(self) -> ObservedState:
         """The site as it is just now: one listing of containers, and one request to the gate if nginx is up."""

@@ -54,6 +54,7 @@ class Context:
     def world(self, interruption: InterruptionFlag, narrate: Callable[[str], None] = lambda _: None) -> World:
         from graasp_local.engine.handover import DockerHandovers
         from graasp_local.engine.http_edge import HttpEdge
+        from graasp_local.engine.old_connections import DockerOldConnections
         from graasp_local.engine.servers import DockerServers
         from graasp_local.engine.transfers import DockerTransfers
         from graasp_local.ports.servers import Servers
@@ -83,6 +84,7 @@ class Context:
             databases=PostgresDatabases(address, settings.postgres_password),
             transfers=DockerTransfers(self.site, engine, narrate),
             handovers=DockerHandovers(self.site, engine),
+            old_connections=DockerOldConnections(engine),
         )
 
     def prober(self, on_change: Callable[[Change], None] = lambda _: None) -> EdgeProber:

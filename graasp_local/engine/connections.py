@@ -10,10 +10,27 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Collection
 
+from msgspec import Struct
+
 CORE_PORT = 3000
 WEBSOCKET_PORT = 8081
 HANDOVER_WEBSOCKET_PORT = 8082
 _ESTABLISHED = "01"
+
+
+class Connection(Struct, frozen=True):
+    """One that is established: address and port on either side, as numbers that people read."""
+
+    local: tuple[str, int]
+    remote: tuple[str, int]
+
+
+def established(tcp_table: str) -> frozenset[Connection]:
+    """All of them, from the text of /proc/net/tcp."""
+    rows = (line.split() for line in tcp_table.splitlines()[1:])
+    return frozenset(
+        Connection(_from_table(row[1]), _from_table(row[2])) for row in rows if len(row) > 3 and row[3] == _ESTABLISHED
+    )
 
 
 def requests_in_flight(
@@ -33,6 +50,11 @@ def requests_in_flight(
         connected += fields[2] in served
         websockets += fields[2] in hops
     return max(0, connected - websockets)
+
+
+def _from_table(text: str) -> tuple[str, int]:
+    address, _, port = text.partition(":")
+    return str(ipaddress.IPv4Address(int(address, 16).to_bytes(4, "little"))), int(port, 16)
 
 
 def _as_in_table(address: str, port: int) -> str:

@@ -9,6 +9,7 @@ from graasp_local.backup.keep import let_old_ones_go
 from graasp_local.deployments import record_deployment
 from graasp_local.errors import GraaspLocalError, Interrupted, NeedsYou
 from graasp_local.perform.backing_up import see_to_backup
+from graasp_local.perform.ending_connections import end_connections
 from graasp_local.perform.having_images import let_unneeded_go, pull_missing, restore_images
 from graasp_local.perform.migrating import await_migrations, check_forecast, end_migrations, run_migration
 from graasp_local.perform.preflight import check_preflight
@@ -28,6 +29,7 @@ from graasp_local.planning.steps import (
     BackUpDatabase,
     CloseGate,
     Drain,
+    EndConnections,
     EndSessions,
     MakeMigration,
     Migrate,
@@ -110,6 +112,8 @@ class Performer:
                 prove(world, lambda: world.edge.gate_failures(gate), f"The gate is not proven to be {gate}")
             case Drain(limit_seconds=limit):
                 yield from self._drain(limit)
+            case EndConnections(limit_seconds=limit):
+                yield from end_connections(world, limit)
             case StopServices(services=services):
                 try:
                     world.engine.stop(services)
@@ -191,6 +195,9 @@ class Performer:
             in_flight = self._world.engine.requests_in_flight()
             quiet_looks = 0 if in_flight else quiet_looks + 1
             if quiet_looks == _QUIET_LOOKS:
+                held_open = self._world.old_connections.open()
+                if held_open:
+                    yield f"{held_open} connection(s) still open, such as websockets, end with core"
                 return
             if in_flight and clock.monotonic() >= deadline:
                 yield f"{in_flight} request(s) still running after {limit:g} s: they will be cut"

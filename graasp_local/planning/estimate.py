@@ -21,6 +21,7 @@ REFERENCE_SECONDS: Mapping[str, float] = {
     "close-gate": 0.1,
     "prove-closed": 0.1,
     "drain": 0.2,
+    "end-connections": 0.3,
     "stop-graasp": 0.6,
     "stop-administration": 0.6,
     "stop-database": 1.0,

@@ -18,16 +18,30 @@ from graasp_local.planning.parts import (
 )
 from graasp_local.planning.plan import DRAIN_SECONDS, Plan
 from graasp_local.planning.states import START_ORDER, TABLE, Gate, InfraState, ObservedState, ServiceGroup
-from graasp_local.planning.steps import CloseGate, Drain, Step, StopServices, VerifyCore
+from graasp_local.planning.steps import (
+    CloseGate,
+    Drain,
+    EndConnections,
+    StartServices,
+    Step,
+    StopServices,
+    VerifyCore,
+)
 from graasp_local.version import Version
 
 
 def plan_transition(
-    observed: ObservedState, target: InfraState, version: Version | None = None, drain_limit: float = DRAIN_SECONDS
+    observed: ObservedState,
+    target: InfraState,
+    version: Version | None = None,
+    drain_limit: float = DRAIN_SECONDS,
+    *,
+    left_open: bool = False,
 ) -> Plan:
     """The steps from what was observed to one of the four states.
 
     `version` is what core has to say it is before the gate opens; None accepts any. `drain_limit` is in seconds.
+    `left_open`: the gate was closed by a command that did not come to end what was open before.
     """
     row = TABLE[target]
     stops = stops_for(observed, target)
@@ -36,6 +50,11 @@ def plan_transition(
     if _gate_must_close(observed, target, stops):
         steps += closing(observed, f"{target} keeps visitors out" if row.gate is Gate.CLOSED else "not all is up yet")
     gate_is_closed = observed.gate is Gate.CLOSED or bool(steps)
+    edge_goes_on = not any(isinstance(step, StartServices) for step in steps)
+    graasp_stops = any(step.group is ServiceGroup.GRAASP for step in stops)
+    stays_up = not (graasp_stops or observed.group_is_off(ServiceGroup.GRAASP))
+    if row.gate is Gate.CLOSED and (steps or left_open) and edge_goes_on and stays_up:
+        steps.append(EndConnections(drain_limit, "whoever was let in before could still write through them"))
     if gate_is_closed and (observed.handovers or any(step.group is ServiceGroup.GRAASP for step in stops)):
         steps.append(Drain(drain_limit, "core cuts its requests when it stops"))
         steps += without_handover(observed)

@@ -119,6 +119,18 @@ class Drain(Struct, frozen=True):
         return f"let requests in flight finish (at most {self.limit_seconds:g} s)"
 
 
+class EndConnections(Struct, frozen=True):
+    """End what was open before the gate closed: requests may finish, websockets and pads are ended at once."""
+
+    limit_seconds: float
+    cause: str
+    name: ClassVar[str] = "end-connections"
+
+    @property
+    def title(self) -> str:
+        return f"end connections from before the gate closed (requests may finish within {self.limit_seconds:g} s)"
+
+
 class StopServices(Struct, frozen=True):
     """Stop services of one group together."""
 
@@ -313,6 +325,7 @@ Step = (
     | CloseGate
     | ProveGate
     | Drain
+    | EndConnections
     | StopServices
     | StartServices
     | AwaitMigration

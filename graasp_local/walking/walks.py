@@ -39,6 +39,7 @@ from graasp_local.version import Version
 from graasp_local.walk_files import read_walks, trusted_walks
 from graasp_local.walk_records import (
     WalkRecord,
+    left_connections_open,
     seconds_by_step,
     state_left,
     uncertain_migration,
@@ -105,7 +106,9 @@ def transition_plan(world: World, observed: ObservedState, target: InfraState) -
         refuse_unfinished_upgrade(world)
     if ServiceGroup.GRAASP in TABLE[target].groups_on:
         _refuse_uncertain_code(world, target)
-    plan = plan_transition(observed, target, world.site.selected_version)
+    newest = read_walks(world.site.journal_directory, newest=1)
+    left_open = bool(newest) and left_connections_open(newest[0])
+    plan = plan_transition(observed, target, world.site.selected_version, left_open=left_open)
     if plan.steps:
         check_transition(world, plan.services_started)
     return plan

@@ -6,10 +6,13 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from socket import create_connection
 from urllib.parse import urlsplit
 
 import pytest
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from graasp_local.bypass_token import bypass_token
@@ -207,6 +210,42 @@ def test_cores_own_errors_are_passed_on(site: DemoSite) -> None:
     site.run("apply", "running")
     assert site.ask("/api/items", {"Content-Type": "application/json"}, "POST", "{}").status == 400
     assert site.ask("/no/such/route").status == 404
+
+
+def test_what_was_open_before_the_gate_closed_cannot_write_afterwards(site: DemoSite) -> None:
+    """A websocket and an upload that was begun: both would go on for as long as their owners like."""
+    site.run("apply", "running")
+    address = f"ws://127.0.0.1:{site.port}/api/ws"
+    before = site.item_names()
+    body = b'{"name": "written behind a closed gate"}'
+    head = (
+        f"POST /api/items HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    with (
+        connect(address) as socket,
+        create_connection(("127.0.0.1", site.port), 70) as upload,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        socket.send("before")
+        assert socket.recv(timeout=30) == "before"
+        upload.sendall(head.encode() + body[:5])
+        slow = threads.submit(site.ask, "/api/slow?seconds=3")
+        told = site.run("apply", "restricted").stderr
+        assert slow.result().status == 200, "a request that ends within the limit is answered"
+        assert "connection(s) from before the gate closed" in told
+        with suppress(ConnectionClosed):
+            socket.send("afterwards")
+        with pytest.raises(ConnectionClosed):
+            socket.recv(timeout=30)
+        with suppress(OSError):
+            upload.sendall(body[5:])
+            assert b" 201 " not in upload.recv(4096)
+    assert site.item_names() == before
+    with connect(address, additional_headers=site.bypass()) as socket:
+        for state in ("restricted", "running"):
+            site.run("apply", state)
+            socket.send(state)
+            assert socket.recv(timeout=30) == state, "who came with the bypass stays"
 
 
 def test_a_missing_secret_means_that_nobody_passes(new_site: DemoSite) -> None:

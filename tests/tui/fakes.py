@@ -404,6 +404,22 @@ class FakeClock:
         threading.Event().wait(0.002)
 
 
+class FakeOldConnections:
+    """Nothing is ever open here."""
+
+    def open(self) -> int:
+        return 0
+
+    def set_apart(self) -> bool:
+        return True
+
+    def requests(self) -> int:
+        return 0
+
+    def end(self) -> int:
+        return 0
+
+
 class FakeHandovers:
     """No second core is ever started here."""
 
@@ -461,6 +477,7 @@ class FakeAccess:
             FakeTransfers(databases),
             fake_servers(lambda: site.database_server, []),
             FakeHandovers(),
+            FakeOldConnections(),
         )
 
     def live(self, site: Site) -> FakeLive:

@@ -301,6 +301,31 @@ class FakeEngine:
 
 
 @dataclass
+class FakeOldConnections:
+    """`requests_left` are the answers to one look after the other; `held_open` is what does not end by itself."""
+
+    state: FakeSiteState
+    held_open: int = 0
+    requests_left: list[int] = field(default_factory=list)
+    obeys: bool = True
+
+    def open(self) -> int:
+        return self.held_open + (self.requests_left[0] if self.requests_left else 0)
+
+    def set_apart(self) -> bool:
+        self.state.calls.append("set-apart")
+        return self.obeys
+
+    def requests(self) -> int:
+        return self.requests_left.pop(0) if self.requests_left else 0
+
+    def end(self) -> int:
+        self.state.calls.append("end-connections")
+        ended, self.held_open = self.held_open + sum(self.requests_left[:1]), 0
+        return ended
+
+
+@dataclass
 class FakeEdge:
     """Answers from the shared state. `says` is what core claims to be; None: what is selected."""
 
@@ -398,6 +423,7 @@ class FakeWorld:
         self.engine = FakeEngine(self.state)
         self.edge = FakeEdge(self.state)
         self.handovers = FakeHandovers(self.state)
+        self.old_connections = FakeOldConnections(self.state)
         self.database = FakeDatabase(self.state)
         self.clock = FakeClock()
         self.interruption = InterruptionFlag()
@@ -419,6 +445,7 @@ class FakeWorld:
             self.transfers,
             servers,
             self.handovers,
+            self.old_connections,
         )
 
     def dumps(self) -> list[Path]:

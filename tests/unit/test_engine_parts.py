@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from graasp_local.bypass_token import bypass_link, bypass_token
-from graasp_local.engine.connections import requests_in_flight
+from graasp_local.engine.connections import Connection, established, requests_in_flight
 from graasp_local.engine.gate_flag import flag_archive, shut_archive
 from graasp_local.engine.image_migrations import migrations_in
 from graasp_local.engine.observe import seen
@@ -105,6 +105,18 @@ TCP_TABLE = """\
    4: 060012AC:C004 070012AC:0BB8 01 00000000:00000000 00:00000000 00000000    33        0 4 1
    5: 0100007F:C005 0100007F:1F91 01 00000000:00000000 00:00000000 00000000    33        0 5 1
 """
+
+
+def test_connections_are_read_with_both_ends() -> None:
+    rows = [
+        "0: 0200A8C0:A1B2 050012AC:0BB8 01 0:0",
+        "1: 0100007F:1F91 0100007F:C001 01 0:0",
+        "2: 00000000:0050 00000000:0000 0A 0:0",
+    ]
+    assert established("\n".join(["header", *rows])) == {
+        Connection(("192.168.0.2", 0xA1B2), ("172.18.0.5", 3000)),
+        Connection(("127.0.0.1", 8081), ("127.0.0.1", 0xC001)),
+    }
 
 
 def test_requests_are_connections_to_core_less_the_websockets() -> None:

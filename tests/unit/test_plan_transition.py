@@ -22,12 +22,13 @@ ask core for its version and its database, through the gate
 open the gate
 prove that the gate is open
 """
+END = "end connections from before the gate closed (requests may finish within 10 s)\n"
 START_GRAASP = "start redis, core and workers and wait until healthy\n"
 DRAIN = "let requests in flight finish (at most 10 s)\n"
 STOP_GRAASP = "stop redis, core and workers\n"
 
 PLANS = {
-    (R, S): CLOSE,
+    (R, S): CLOSE + END,
     (R, D): CLOSE + DRAIN + STOP_GRAASP,
     (R, X): CLOSE + DRAIN + STOP_GRAASP + "stop umami\nstop db\n",
     (S, R): OPEN,
@@ -54,6 +55,19 @@ def test_every_change_between_two_states(before: InfraState, after: InfraState) 
 @pytest.mark.parametrize("state", InfraState)
 def test_a_site_that_is_there_already_needs_no_step(state: InfraState) -> None:
     assert plan_transition(site_in(state), state).steps == ()
+
+
+def test_what_a_closing_that_was_cut_off_left_open_is_ended() -> None:
+    site = site_in(S)
+    assert [step.name for step in plan_transition(site, S, left_open=True).steps] == ["end-connections"]
+    assert "end-connections" not in [step.name for step in plan_transition(site, D, left_open=True).steps]
+    assert plan_transition(site_in(D), D, left_open=True).steps == ()
+
+
+def test_an_nginx_that_starts_anew_has_no_connections_from_before() -> None:
+    site = site_in(R)
+    outdated = replace(site, services=tuple(replace(s, outdated=s.name == "nginx") for s in site.services))
+    assert "end-connections" not in [step.name for step in plan_transition(outdated, S).steps]
 
 
 def test_a_new_site_comes_up_behind_a_closed_gate() -> None:

@@ -1,0 +1,120 @@
+"""Connections from before the gate closed, told apart from later ones and ended, as ports.old_connections has it.
+
+nginx decides about the gate when a request comes, and about nothing afterwards: a websocket, or a body that is still
+being sent, goes on. A reload gives everything that comes later to new workers; the old ones keep what they have, and
+end at a signal. In the container nobody but their own user may send it, since root there has no right to (CAP_KILL).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from graasp_local.engine import connections
+from graasp_local.engine.client import engine_errors
+from graasp_local.engine.docker_engine import DockerEngine
+from graasp_local.engine.observe import SERVICE_LABEL
+from graasp_local.planning.states import ServiceGroup
+from graasp_local.stack import GROUP_LABEL
+
+_NOT_BEHIND_THE_GATE = ("umami", "admin")
+_KEPT_OPEN = ("etherpad", "admin")
+"""Their connections are there to stay, as websockets are."""
+
+_HOPS = (connections.WEBSOCKET_PORT, connections.HANDOVER_WEBSOCKET_PORT)
+
+_NAMES = 'for p in /proc/[0-9]*; do n=$(tr "\\0" " " <"$p/cmdline" 2>/dev/null) || continue'
+_RELOAD = f"""
+master= workers= user=
+{_NAMES}
+  case $n in
+  "nginx: master process"*) master=${{p#/proc/}} ;;
+  "nginx: worker process is shutting down"*) ;;
+  "nginx: worker process"*) workers="$workers ${{p#/proc/}}"; user=$(stat -c %u "$p") ;;
+  esac
+done
+[ -n "$master" ] && [ -n "$workers" ] && kill -HUP "$master" || exit 1
+tries=0
+while [ $tries -lt 100 ]; do
+  left=
+  for w in $workers; do
+    case $(tr "\\0" " " <"/proc/$w/cmdline" 2>/dev/null) in
+    "nginx: worker process is shutting down"*) ;;
+    "nginx: worker process"*) left=1 ;;
+    esac
+  done
+  [ -n "$left" ] || {{ echo "$user"; exit 0; }}
+  tries=$((tries + 1)); sleep 0.05
+done
+exit 1
+"""
+_END = f"""
+old() {{
+  {_NAMES}
+    case $n in "nginx: worker process is shutting down"*) echo "${{p#/proc/}}" ;; esac
+  done
+}}
+signal=TERM tries=0
+while [ $tries -lt 100 ]; do
+  workers=$(old)
+  [ -n "$workers" ] || exit 0
+  [ $tries -lt 50 ] || signal=KILL
+  kill -$signal $workers 2>/dev/null
+  tries=$((tries + 1)); sleep 0.05
+done
+exit 1
+"""
+
+
+class DockerOldConnections:
+    """Those of one site's nginx; remembers between the calls what was open when they were set apart."""
+
+    def __init__(self, engine: DockerEngine) -> None:
+        self._engine = engine
+        self._user = ""
+        self._before: frozenset[connections.Connection] = frozenset()
+
+    def open(self) -> int:
+        return len(self._to_services_but(_NOT_BEHIND_THE_GATE, self._now()))
+
+    def set_apart(self) -> bool:
+        code, said = self._in_nginx(_RELOAD)
+        if code != 0 or not said.strip().isdigit():
+            return False
+        self._user, self._before = said.strip(), self._now()
+        return True
+
+    def requests(self) -> int:
+        left = self._now() & self._before
+        waited_for = self._to_services_but(_KEPT_OPEN, left)
+        hops = sum(each.remote[0] == "127.0.0.1" and each.remote[1] in _HOPS for each in left)
+        return max(0, len(waited_for) - hops)
+
+    def end(self) -> int:
+        left = self._to_services_but(_NOT_BEHIND_THE_GATE, self._now() & self._before)
+        self._in_nginx(_END, user=self._user)
+        return len(left)
+
+    def _now(self) -> frozenset[connections.Connection]:
+        return connections.established(self._engine.nginx_connections())
+
+    def _to_services_but(
+        self, excepted: Collection[str], among: frozenset[connections.Connection]
+    ) -> list[connections.Connection]:
+        addresses = {
+            network["IPAddress"]
+            for container in self._engine.containers()
+            if container["Labels"].get(GROUP_LABEL) in (ServiceGroup.GRAASP, ServiceGroup.ADMINISTRATION)
+            and container["Labels"].get(SERVICE_LABEL) not in excepted
+            for network in container["NetworkSettings"]["Networks"].values()
+        }
+        return [each for each in among if each.remote[0] in addresses]
+
+    def _in_nginx(self, script: str, user: str = "") -> tuple[int, str]:
+        for container in self._engine.containers():
+            if container["Labels"].get(GROUP_LABEL) == ServiceGroup.EDGE and container["State"] == "running":
+                with engine_errors():
+                    api = self._engine.client.api
+                    made = api.exec_create(container["Id"], ["sh", "-c", script], user=user)
+                    said: bytes = api.exec_start(made["Id"])
+                    return int(api.exec_inspect(made["Id"])["ExitCode"]), said.decode(errors="replace")
+        return 1, ""

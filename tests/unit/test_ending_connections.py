@@ -1,0 +1,91 @@
+"""What was open before the gate closed: requests are waited for within a limit, the rest is ended."""
+
+from __future__ import annotations
+
+import pytest
+
+from graasp_local.errors import Interrupted, NeedsYou
+from graasp_local.perform.ending_connections import end_connections
+from graasp_local.planning.states import InfraState
+from graasp_local.walk_records import WalkRecord, left_connections_open
+from graasp_local.walking import walks
+from tests.unit.fakes import FakeWorld
+from tests.unit.sites import site_in
+
+DONE = {"outcome": "done", "seconds": 0.1}
+
+
+def told(fake: FakeWorld, limit: float = 10.0) -> list[str]:
+    return [*end_connections(fake.world, limit)]
+
+
+def test_where_nothing_is_open_nginx_is_left_alone(fake: FakeWorld) -> None:
+    assert told(fake) == []
+    assert fake.state.calls == []
+
+
+def test_websockets_are_ended_at_once_and_counted(fake: FakeWorld) -> None:
+    fake.old_connections.held_open = 3
+    began = fake.clock.seconds
+    assert told(fake) == ["ended 3 connection(s) from before the gate closed, such as websockets"]
+    assert fake.state.calls == ["set-apart", "end-connections"]
+    assert fake.clock.seconds == began
+
+
+def test_requests_are_waited_for_and_cut_at_the_limit(fake: FakeWorld) -> None:
+    fake.old_connections.requests_left = [2, 1, 0]
+    assert told(fake) == []
+    fake.old_connections.requests_left = [1] * 1000
+    assert told(fake, limit=1.0)[0] == "1 request(s) still running after 1 s: they are cut"
+
+
+def test_an_nginx_that_does_not_obey_is_told_with_what_still_helps(fake: FakeWorld) -> None:
+    fake.old_connections.held_open, fake.old_connections.obeys = 1, False
+    with pytest.raises(NeedsYou, match="still open"):
+        told(fake)
+
+
+def test_who_interrupts_ends_the_waiting_and_not_the_closing(fake: FakeWorld) -> None:
+    fake.old_connections.requests_left = [1] * 1000
+    fake.interruption.request()
+    with pytest.raises(Interrupted):
+        told(fake)
+    assert fake.state.calls[-1] == "end-connections"
+
+
+def record(*started: str, outcome: str | None = None, ended: tuple[str, ...] = ()) -> WalkRecord:
+    return WalkRecord(
+        "0001-apply-restricted",
+        "graasp-local apply restricted",
+        "",
+        None,
+        outcome,
+        "",
+        None,
+        None,
+        started,
+        tuple({"name": name, **DONE} for name in ended),
+    )
+
+
+def test_a_closing_that_was_cut_off_left_open_what_was() -> None:
+    assert left_connections_open(record("close-gate"))
+    assert left_connections_open(record("close-gate", "prove-closed", "end-connections", outcome="failed"))
+    assert not left_connections_open(record("close-gate", "end-connections", ended=("end-connections",)))
+    assert not left_connections_open(record("close-gate", outcome="done"))
+    assert not left_connections_open(record("close-gate", "drain", "stop-graasp"))
+    assert not left_connections_open(record("start-graasp"))
+
+
+def test_restricted_that_was_killed_while_closing_is_ended_by_the_next_one(fake: FakeWorld) -> None:
+    fake.become(site_in(InfraState.RUNNING))
+    fake.old_connections.held_open, fake.old_connections.obeys = 1, False
+    walk = walks.Walk(lambda seen: walks.transition_plan(fake.world, seen, InfraState.RESTRICTED), "apply", "apply")
+    for _ in walks.run(fake.world, walk):
+        pass
+    assert walks.transition_plan(fake.world, fake.world.observe(), InfraState.RESTRICTED).steps != ()
+    fake.old_connections.obeys = True
+    for _ in walks.run(fake.world, walk):
+        pass
+    assert fake.old_connections.held_open == 0
+    assert walks.transition_plan(fake.world, fake.world.observe(), InfraState.RESTRICTED).steps == ()
