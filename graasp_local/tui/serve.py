@@ -8,11 +8,15 @@ refused as well, since a browser sends cookies wherever a page asks it to.
 from __future__ import annotations
 
 import hmac
+import os
 import secrets
 import shlex
 import socket
 import sys
+import threading
+import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +26,10 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 COOKIE = "graasp_local_token"
+
+_TABS_END_SECONDS = 1.0
+_LONGEST_END_SECONDS = 1.7
+"""From the signal to the end of the server, whatever its tabs do."""
 
 
 def check_address(address: str, *, told_so: bool) -> None:
@@ -55,7 +63,8 @@ def _refuse_taken(address: str, port: int) -> None:
 
 def is_allowed(token: str, given: Sequence[str | None], host: str, origin: str | None, served_host: str) -> bool:
     """Whether a request has the token, asks for the host that is served, and comes from its own pages. Pure."""
-    if not any(hmac.compare_digest(token.encode(), text.encode()) for text in given if text):
+    # Bytes of a cookie that are no text come as surrogates, which only this way of encoding can take.
+    if not any(hmac.compare_digest(token.encode(), text.encode(errors="surrogatepass")) for text in given if text):
         return False
     return host == served_host and origin in (None, f"http://{served_host}")
 
@@ -73,7 +82,7 @@ def serve(command: Sequence[str], address: str, port: int, token: str | None = N
     async def guarded(
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        given = (request.query.get("token"), request.cookies.get(COOKIE))
+        given = (_told(lambda: request.query.get("token")), _told(lambda: request.cookies.get(COOKIE)))
         if not is_allowed(token, given, request.host, request.headers.get("Origin"), served_host):
             return web.Response(status=403, text="This needs the link that graasp-local tui --serve printed.\n")
         if "token" in request.query:
@@ -95,9 +104,52 @@ def serve(command: Sequence[str], address: str, port: int, token: str | None = N
             print(f"http://{served_host}/?token={token}", flush=True)  # noqa: T201
             print("This link opens the UI for whoever has it. ctrl-C ends it.", file=sys.stderr, flush=True)  # noqa: T201
 
+        async def on_shutdown(self, app: Any) -> None:
+            await _end_tabs()
+
+        def request_exit(self) -> None:
+            """ctrl-C, or SIGTERM: whatever a tab is in the middle of, this process does not wait for it for long."""
+            timer = threading.Timer(_LONGEST_END_SECONDS, os._exit, (0,))
+            timer.daemon = True
+            timer.start()
+            super().request_exit()
+
         def initialize_logging(self) -> None:
             """None: a log of requests would have the token in it."""
 
     Guarded(
-        shlex.join(command), host=address, port=port, title="graasp-local", public_url=f"http://{served_host}"
+        # In the shell's own place, so that there is no shell left when the tab's process ends.
+        f"exec {shlex.join(command)}",
+        host=address,
+        port=port,
+        title="graasp-local",
+        public_url=f"http://{served_host}",
     ).serve()
+
+
+def _told(ask: Callable[[], str | None]) -> str | None:
+    """What a request says, or None where it cannot be read at all: whatever is sent, the answer is 403."""
+    try:
+        return ask()
+    except Exception:  # the libraries' own, of many kinds
+        return None
+
+
+async def _end_tabs() -> None:
+    """SIGTERM for the process of each tab, which ends its walk at the next safe point; then SIGKILL for idle ones.
+
+    One that is putting the site back is left to finish that by itself, as when its terminal is closed.
+    """
+    import asyncio
+
+    import psutil
+
+    tabs = psutil.Process().children()
+    for tab in tabs:
+        with suppress(psutil.Error):
+            tab.terminate()
+    deadline = time.monotonic() + _TABS_END_SECONDS
+    while any(tab.is_running() and tab.status() != psutil.STATUS_ZOMBIE for tab in tabs):
+        if time.monotonic() > deadline:
+            break
+        await asyncio.sleep(0.05)
