@@ -5,15 +5,19 @@ ARG SERVER_IMAGE=joseluisq/static-web-server:2.38
 
 FROM ${NODE_IMAGE} AS build
 WORKDIR /client
-RUN npm install --global pnpm@10
 COPY . .
+# The very pnpm that the sources name, without the checksum that may follow.
+RUN npm install --global "$(node -p "(require('./package.json').packageManager || 'pnpm@10').split('+')[0]")"
 RUN pnpm install --frozen-lockfile
 ARG VITE_VERSION
 ARG VITE_GRAASP_API_HOST
 ARG VITE_GRAASP_WS_HOST
 ARG VITE_GRAASP_LIBRARY_HOST
+ARG VITE_GRAASP_REDIRECTION_HOST
 ARG VITE_GRAASP_H5P_INTEGRATION_URL
+ARG VITE_BUILD_TIMESTAMP
 ARG VITE_UMAMI_HOST
+ARG VITE_UMAMI_WEBSITE_ID
 ARG VITE_RECAPTCHA
 # Vite writes to dist unless its configuration names build.
 RUN pnpm build && mv "$(if [ -d build ]; then echo build; else echo dist; fi)" /built

@@ -36,7 +36,9 @@ def check_configuration(site: Site) -> tuple[Finding, ...]:
     problems = [*errors(reading)]
     findings = [*_compose_problems(site)]
     if not findings:
-        surroundings = Surroundings(variables_used(site.stack_files), profiles_defined(site.stack_files))
+        surroundings = Surroundings(
+            variables_used(site.stack_files), profiles_defined(site.stack_files), site.selected_version
+        )
         problems += warnings(reading, surroundings)
     findings += [_about_env(site, problem) for problem in problems]
     findings += [*_writable_by_others(site), *_readable_by_others(site)]

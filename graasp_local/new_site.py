@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 
 from msgspec import Struct
 
-from graasp_local.settings.rules import value_error
+from graasp_local.settings.rules import keeps_logins, value_error
 
 USUAL_PARTS = ("etherpad", "files", "iframely")
 """The optional parts that make a whole Graasp; the client is none of them, because it has to be built first."""
@@ -37,7 +37,7 @@ class Way(StrEnum):
 
 
 WAYS = {
-    Way.HTTP: "plain HTTP, to try things out or in a closed network",
+    Way.HTTP: "plain HTTP, for this machine alone: under another name than localhost nobody stays logged in",
     Way.PROXY: "HTTPS, by a TLS proxy of yours in front of nginx",
     Way.ACME: "HTTPS by nginx itself, with certificates from Let's Encrypt: needs ports 80 and 443 open to everybody",
     Way.FILES: "HTTPS by nginx itself, with certificate files of your own",
@@ -63,6 +63,14 @@ class Answers(Struct, frozen=True):
 def usual_way(host: str) -> Way:
     """Plain HTTP for this machine and for bare addresses; else HTTPS."""
     return Way.HTTP if _is_local(host) or _is_address(host) else Way.PROXY
+
+
+def ways_for(host: str) -> tuple[str, ...]:
+    """What a person may choose between for this host, a line each."""
+    lines = {way.value: meaning for way, meaning in WAYS.items()}
+    if not keeps_logins(host):
+        lines[Way.HTTP.value] = f"plain HTTP: nobody stays logged in on http://{host}, so that it is for a look only"
+    return tuple(f"  {way:<6} {meaning}" for way, meaning in lines.items())
 
 
 def usual_port(way: Way) -> int:
@@ -157,6 +165,16 @@ def next_steps(answers: Answers, command: str) -> tuple[str, ...]:
         steps.append(
             f"Have your TLS proxy pass https://{answers.host} on to http://{bind}:{answers.port}, "
             "with Host as it is and X-Forwarded-Proto: https."
+        )
+    if answers.way is Way.HTTP and not keeps_logins(answers.host):
+        steps.append(
+            f"Nobody will stay logged in on http://{answers.host}: browsers keep Graasp's session over HTTPS or on "
+            "localhost only. Make the site reachable by HTTPS before people come."
+        )
+    if "nudenet" not in answers.parts:
+        steps.append(
+            "Nothing that has an image can be published without something that looks at images: add nudenet to "
+            "COMPOSE_PROFILES (it takes up to 2 GB of memory), or set IMAGE_CLASSIFIER_API."
         )
     if MAIL_CATCHER in answers.parts and not answers.mail:
         steps.append("Mailpit catches all mail and sends none: set MAILER_CONNECTION in .env before people come.")

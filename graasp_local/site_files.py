@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from graasp_local.errors import ConfigurationError
 from graasp_local.files import text_if_there, write_atomically
+from graasp_local.inside import inside_variables, write_inside_certificate
 from graasp_local.ownership import open_own_file, refuse_strangers
 from graasp_local.planning.server import DatabaseServer
 from graasp_local.secret_files import write_secret_files
@@ -56,6 +57,7 @@ def prepare(site: Site) -> None:
     with _PREPARING:
         copy_stack(site.stack_copy)
         write_secret_files(site.secrets_directory, site.settings.values)
+        write_inside_certificate(site.secrets_directory, site.settings.public_url)
         _prepare_tls(site)
         if text_if_there(site.version_file) != _text(site, site.selection):
             with _selecting(site):
@@ -132,6 +134,7 @@ def _text(site: Site, selection: Selection) -> str:
     lines.append(f"GRAASP_SECRETS={site.secrets_directory}")
     lines.append(f"GRAASP_BIND={site.settings.published_on}")
     lines.append(f"GRAASP_PROFILES={','.join(site.profiles)}")
+    lines += [f"{key}={value}" for key, value in inside_variables(site.settings.public_url, site.profiles).items()]
     lines += selection_lines(selection, site.db_image)
     return "\n".join(lines) + "\n"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from urllib.parse import urlsplit
 
@@ -33,6 +33,12 @@ RECIPES = (
     Recipe("client", Repository.CLIENT, "docker/client.Dockerfile"),
 )
 
+PROGRAMS: Mapping[str, Mapping[str, str]] = {
+    service: {"gm": "graphicsmagick", "gs": "ghostscript"} for service in ("core", "workers")
+}
+"""The programs that a service calls besides its own code, and Debian's package of each. Both draw the thumbnail of a
+PDF: without them core ends when one is uploaded."""
+
 SERVICES_TO_BUILD = tuple(recipe.service for recipe in RECIPES)
 
 
@@ -41,16 +47,72 @@ def tag_of(version: Version) -> str:
     return f"v{version}"
 
 
-def build_arguments(recipe: Recipe, version: Version, public_url: str) -> Mapping[str, str]:
-    """What is built into an image: the version, and into the client the address of the site."""
+CLIENT_VERSIONS: tuple[tuple[Version, Version], ...] = tuple(
+    (Version.parse(core), Version.parse(client))
+    for core, client in (
+        ("2.9.0", "2.31.2"),
+        ("2.10.0", "2.32.0"),
+        ("2.10.4", "2.34.2"),
+        ("2.11.0", "2.35.0"),
+        ("2.12.0", "2.36.0"),
+        ("2.13.0", "2.37.0"),
+        ("2.13.2", "2.38.0"),
+        ("2.13.9", "2.38.2"),
+    )
+)
+"""The client has versions of its own: from each version of core on, the client that was released with it. By the dates
+of both repositories; the pairs from 2.12.0 on were seen to work."""
+
+NEWEST_KNOWN = (2, 14)
+"""The newest major and minor of core that the table is for: whether a later one wants a newer client is not known."""
+
+
+def client_version(version: Version) -> Version | None:
+    """The version of the client that goes with a version of core; None where that is not known."""
+    known = [client for core, client in CLIENT_VERSIONS if core <= version]
+    return known[-1] if known and (version.major, version.minor) <= NEWEST_KNOWN else None
+
+
+class BuildSettings(Struct, frozen=True):
+    """What is built into images besides versions: the site's address, Google's key, umami's, and when that was."""
+
+    public_url: str
+    timestamp: str
+    short_links: str = ""
+    recaptcha_site_key: str = ""
+    umami_host: str = ""
+    umami_website: str = ""
+
+
+def what_is_lacking(lacking: Mapping[str, Sequence[str]], version: str) -> tuple[str, str]:
+    """About images that have not the programs that their services call: what that means, and what adds them."""
+    programs = sorted({program for names in lacking.values() for program in names})
+    return (
+        f"The image of {' and '.join(sorted(lacking))} has no {' and no '.join(programs)}: a PDF that somebody uploads "
+        "ends core, and everybody sees the maintenance page until it is back.",
+        f"`graasp-local images complete {version}` adds what is missing.",
+    )
+
+
+def build_arguments(recipe: Recipe, tag: str, settings: BuildSettings) -> Mapping[str, str]:
+    """What is built into an image: the tag of its sources, and into the client what its production build wants."""
     if recipe.repository is Repository.BACKEND:
-        return {"APP_VERSION": tag_of(version)}
-    parts = urlsplit(public_url)
+        return {"APP_VERSION": tag, "BUILD_TIMESTAMP": settings.timestamp}
+    url = settings.public_url
+    parts = urlsplit(url)
     websocket_scheme = "wss" if parts.scheme == "https" else "ws"
-    return {
-        "VITE_VERSION": tag_of(version),
-        "VITE_GRAASP_API_HOST": f"{public_url}/api",
+    told = {
+        "VITE_VERSION": tag,
+        "VITE_BUILD_TIMESTAMP": settings.timestamp,
+        "VITE_GRAASP_API_HOST": f"{url}/api",
+        # Newer clients make it of the one above.
         "VITE_GRAASP_WS_HOST": f"{websocket_scheme}://{parts.netloc}/api/ws",
-        "VITE_GRAASP_LIBRARY_HOST": public_url,
-        "VITE_GRAASP_H5P_INTEGRATION_URL": f"{public_url}/api/items/h5p-assets/integration.html",
+        "VITE_GRAASP_LIBRARY_HOST": url,
+        "VITE_GRAASP_REDIRECTION_HOST": settings.short_links or f"{url}/api/items/short-links",
+        # Newer clients take it from the item.
+        "VITE_GRAASP_H5P_INTEGRATION_URL": f"{url}/h5p-integration.html",
+        "VITE_RECAPTCHA": settings.recaptcha_site_key,
+        "VITE_UMAMI_HOST": settings.umami_host,
+        "VITE_UMAMI_WEBSITE_ID": settings.umami_website,
     }
+    return {key: value for key, value in told.items() if value}

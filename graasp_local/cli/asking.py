@@ -91,8 +91,8 @@ def _parts_given(given: Given, known: Collection[str]) -> tuple[str, ...]:
 
 
 def _ask_way(host: str) -> Way:
-    for way, meaning in WAYS.items():
-        say(f"  {way:<6} {meaning}", err=True)
+    for line in new_site.ways_for(host):
+        say(line, err=True)
     usual = new_site.usual_way(host)
     return Way(_ask("How they reach it", usual.value, _way_error))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,9 @@ from graasp_local.cli.context import Context, narrate_command, pass_context, pri
 from graasp_local.cli.speaking import say
 
 if TYPE_CHECKING:
-    from graasp_local.sources import Recipe, Repository
+    from graasp_local.settings import Settings
+    from graasp_local.sources import BuildSettings, Recipe, Repository
+    from graasp_local.version import Version
 
 _NAMES = ("core", "workers", "migrate", "client")
 
@@ -27,7 +30,7 @@ _NAMES = ("core", "workers", "migrate", "client")
     help="A checkout of Graasp's sources, instead of a clone of the version's tag.",
 )
 @click.option("--client-from", type=click.Path(path_type=Path), help="The same for the sources of the client.")
-@click.option("--client-tag", help="The tag of the client's sources. Default: that of the version.")
+@click.option("--client-tag", help="The tag of the client's sources. Default: the one that goes with the version.")
 @click.option(
     "--only", "services", multiple=True, type=click.Choice(_NAMES), help="Build this one only; may be given again."
 )
@@ -50,9 +53,11 @@ def command(
     """
     from graasp_local.checkout import clone, require_sources
     from graasp_local.engine.building import Build, build_image
+    from graasp_local.engine.completing import complete_image
     from graasp_local.errors import UsageError
     from graasp_local.sources import RECIPES, Repository, build_arguments, tag_of
     from graasp_local.version import Version
+    from graasp_local.wording import listed
 
     version = Version.parse(version_text)
     context.refuse_if_not_ours()
@@ -60,9 +65,16 @@ def command(
     images = context.engine().images_of(version)
     recipes = tuple(r for r in RECIPES if r.service in images and (not services or r.service in services))
     if not recipes:
-        raise UsageError("The site has no such service.", "Nothing was built.", "See `graasp-local images list`.")
+        raise UsageError(
+            f"The site has no {listed(services) or 'image to build'}: its profile is off.",
+            "Nothing was built.",
+            "Add it to COMPOSE_PROFILES in .env, then build again.",
+        )
     given = {Repository.BACKEND: checkout, Repository.CLIENT: client_from}
-    tags = {Repository.BACKEND: tag_of(version), Repository.CLIENT: client_tag or tag_of(version)}
+    tags = {Repository.BACKEND: tag_of(version)}
+    if any(recipe.repository is Repository.CLIENT for recipe in recipes):
+        tags[Repository.CLIENT] = client_tag or _client_tag(version, client_from)
+    told = _settings(site.settings, datetime.now(UTC).isoformat(timespec="seconds"))
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="graasp-local-build-") as temporary:
         sources: dict[Repository, Path] = {}
@@ -82,10 +94,12 @@ def command(
                 images[recipe.service],
                 _dockerfile(recipe, sources[recipe.repository]),
                 sources[recipe.repository],
-                build_arguments(recipe, version, site.settings.public_url),
+                build_arguments(recipe, tags[recipe.repository], told),
                 site.own_directory / "builds" / f"{version}-{recipe.service}.log",
             )
             for line in build_image(build, narrate_command):
+                say(f"      {recipe.service}: {line}", err=True)
+            for line in complete_image(context.engine(), recipe.service, build.image, build.log, narrate_command):
                 say(f"      {recipe.service}: {line}", err=True)
             say(f"  ✓ {recipe.service}: {build.image}", err=True)
     seconds = round(time.monotonic() - began, 1)
@@ -95,6 +109,40 @@ def command(
         return
     say(f"Built {len(built)} image(s) of {version} in {seconds:g} s.")
     say(f"Next: graasp-local deploy --version {version}", err=True)
+
+
+def _client_tag(version: Version, checkout: Path | None) -> str:
+    """The tag of the client that goes with a version of core. Raises Refused where that is not known."""
+    from graasp_local.errors import Refused
+    from graasp_local.sources import client_version, tag_of
+
+    known = client_version(version)
+    if known is None and checkout is None:
+        raise Refused(
+            f"Which version of the client goes with {version} is not known to this graasp-local.",
+            "Nothing was built. The client has versions of its own, and a tag of the same name may be years old.",
+            "Name one with --client-tag vX.Y.Z, from the client's releases; or leave the client out with --only.",
+        )
+    return tag_of(known or version)
+
+
+def _settings(settings: Settings, timestamp: str) -> BuildSettings:
+    from urllib.parse import urlsplit
+
+    from graasp_local.sources import BuildSettings
+
+    values = settings.values
+    url = urlsplit(settings.public_url)
+    port = f":{url.port}" if url.port else ""
+    counts = values.get("UMAMI_WEBSITE_ID", "")
+    return BuildSettings(
+        settings.public_url,
+        timestamp,
+        values.get("SHORT_LINK_BASE_URL", ""),
+        values.get("RECAPTCHA_SITE_KEY", ""),
+        f"{url.scheme}://{values['UMAMI_HOST']}{port}" if counts else "",
+        counts,
+    )
 
 
 def _dockerfile(recipe: Recipe, sources: Path) -> Path:

@@ -76,6 +76,43 @@ def pull(context: Context, version_text: str) -> None:
     say(f"All images of {version} are on this machine.")
 
 
+@command.command("complete")
+@click.argument("version_text", metavar="[VERSION]", required=False)
+@pass_context
+def complete(context: Context, version_text: str | None) -> None:
+    """Add the programs that Graasp calls and published images lack, to the images of a version on this machine.
+
+    Published images of core and workers cannot draw the thumbnail of a PDF, and core ends when one is uploaded. The
+    image with what was missing takes the name of the other; the next deployment of the version uses it.
+    """
+    from graasp_local.engine.completing import complete_image
+    from graasp_local.errors import Refused
+    from graasp_local.sources import PROGRAMS
+
+    version = _version(context, version_text)
+    site, engine = context.site, context.engine(narrate_command)
+    images = {name: image for name, image in engine.images_of(version).items() if name in PROGRAMS}
+    for image in images.values():
+        if not engine.has_image(image):
+            raise Refused(
+                f"Not on this machine: {image}.",
+                "Nothing was changed.",
+                f"`graasp-local images pull {version}` fetches it; then complete it.",
+            )
+    changed = False
+    for service, image in images.items():
+        log = site.own_directory / "builds" / f"{version}-{service}-complete.log"
+        for line in complete_image(engine, service, image, log, narrate_command):
+            changed = True
+            say(f"      {service}: {line}", err=True)
+        say(f"  ✓ {service}: {image}", err=True)
+    if not changed:
+        say(f"The images of {version} lack nothing.")
+        return
+    say(f"The images of {version} are complete.")
+    say(f"Next: graasp-local deploy --version {version}", err=True)
+
+
 @command.command("save")
 @click.argument("version_text", metavar="VERSION")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))

@@ -91,7 +91,7 @@ def command(
     given = Given(url, port, bind, mail, parts, acme, files)
     if demo:
         port = port or 8080
-        given = Given(url or f"http://127.0.0.1:{port}", port, bind or "127.0.0.1", mail, parts or (new_site.NO_PARTS,))
+        given = Given(url or f"http://localhost:{port}", port, bind or "127.0.0.1", mail, parts or (new_site.NO_PARTS,))
     may_ask = not (yes or demo) and sys.stdin.isatty() and sys.stderr.isatty()
     answers = ask(given, known) if may_ask else without_asking(given, known)
     chosen = {"COMPOSE_PROJECT_NAME": project or default_project_name(where.resolve())}

@@ -9,7 +9,7 @@ from graasp_local.doctor.findings import Finding, Verdict, not_known, ok
 from graasp_local.perform.preflight import FREE_BYTES_FOR_WORK, FREE_BYTES_PER_IMAGE, numbers
 from graasp_local.ports.doctor import Registry
 from graasp_local.ports.walk import OLDEST_COMPOSE, OLDEST_ENGINE
-from graasp_local.sources import SERVICES_TO_BUILD
+from graasp_local.sources import SERVICES_TO_BUILD, what_is_lacking
 from graasp_local.wording import listed
 
 LEAST_MEMORY_BYTES = 710 * 1024**2
@@ -66,6 +66,10 @@ def images(facts: Facts) -> Iterator[Finding]:
             bad = True
             said = f"{image.image} is made for {listed(image.platforms)}, and this engine is {platform}."
             yield Finding("images", Verdict.FAILS, said, _other_platform(image.service, facts.version))
+    lacking = {image.service: image.lacks for image in facts.images.value if image.lacks}
+    if lacking:
+        said, mend = what_is_lacking(lacking, facts.version)
+        yield Finding("images", Verdict.WARNING, said, mend)
     if not bad:
         missing = sum(not image.local for image in facts.images.value)
         where = f"{missing} of them have to be pulled" if missing else "all of them are on this machine"

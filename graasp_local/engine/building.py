@@ -37,7 +37,7 @@ def build_image(build: Build, narrate: Callable[[str], None]) -> Iterator[str]:
     narrate(shlex.join(words))
     build.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     last: deque[str] = deque(maxlen=_LAST_LINES)
-    with build.log.open("w") as log:
+    with build.log.open("w", buffering=1) as log:  # line by line, for whoever follows it
         process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
         assert process.stdout is not None  # noqa: S101
         try:

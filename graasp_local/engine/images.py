@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from graasp_local.engine.image_programs import lacking_programs
 from graasp_local.engine.refusals import why_not_had
 from graasp_local.errors import Refused
 from graasp_local.pins import Pin, pin
@@ -21,7 +22,10 @@ def image_fact(client: DockerClient, service: str, image: str) -> ImageFact:
 
     try:
         local = client.api.inspect_image(image)  # type: ignore[no-untyped-call]
-        return ImageFact(service, image, local=True, platforms=(f"{local['Os']}/{local['Architecture']}",))
+        made_for = (f"{local['Os']}/{local['Architecture']}",)
+        return ImageFact(
+            service, image, local=True, platforms=made_for, lacks=lacking_programs(client, service, local["Id"])
+        )
     except ImageNotFound:
         pass
     try:

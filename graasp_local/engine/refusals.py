@@ -6,6 +6,7 @@ import re
 from enum import Enum, auto
 
 from graasp_local.pins import registry_of
+from graasp_local.ports.walk import IS_NOWHERE
 
 
 class Refusal(Enum):
@@ -52,6 +53,6 @@ def why_not_had(image: str, said: str) -> str:
                 f"`{logout}`, or `{login}` once more, mends that"
             )
         case Refusal.MISSING:
-            return "it is neither on this machine nor in the registry"
+            return IS_NOWHERE
         case Refusal.OTHER:
             return f"it is not on this machine, and the registry says: {said.strip()}"

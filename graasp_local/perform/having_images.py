@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from graasp_local.deployments import last_deployment_of
 from graasp_local.errors import Interrupted
+from graasp_local.perform.preflight import image_warnings
 from graasp_local.pins import Pin
 from graasp_local.version import Version
 from graasp_local.wording import listed
@@ -21,7 +22,9 @@ def pull_missing(world: World, version: Version) -> Iterator[str]:
     Images that are there stay as they are. From here on they are kept, and those of the version that is served now,
     so that there is a way back whatever becomes of tags. Raises Refused if one cannot be had.
     """
-    yield from _pull_absent(world, version)
+    pulled = yield from _pull_absent(world, version)
+    if pulled:  # of the others the check has told
+        yield from image_warnings(world.engine.image_facts(version), version)
     pins = world.engine.pins(version)
     world.engine.use_pins(version, pins)
     served = world.site.selected_version
@@ -111,11 +114,14 @@ def _as_it_can_be_had(world: World, pin: Pin) -> Pin | None:
     return None
 
 
-def _pull_absent(world: World, version: Version) -> Iterator[str]:
+def _pull_absent(world: World, version: Version) -> Generator[str, None, bool]:
+    """Returns whether there was anything to pull."""
     world.engine.give_names_back()
-    for image in dict.fromkeys(fact.image for fact in world.engine.image_facts(version) if not fact.local):
+    absent = dict.fromkeys(fact.image for fact in world.engine.image_facts(version) if not fact.local)
+    for image in absent:
         for line in world.engine.pull_image(image):
             yield line
             if world.interruption.requested:
                 raise Interrupted(f"Interrupted while {image} was pulled.")
         yield f"pulled {image}"
+    return bool(absent)

@@ -84,7 +84,9 @@ class Performer:
         world = self._world
         match step:
             case Preflight(version=version):
-                yield check_preflight(world, version).described()
+                found = check_preflight(world, version)
+                yield found.described()
+                yield from found.warnings(version, world.site.settings.values)
             case PullImages(version=version):
                 world.engine.remove_made_migrations()  # of other images or settings, by a walk that was cut off
                 yield from pull_missing(world, version)

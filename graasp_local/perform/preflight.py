@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -11,8 +11,9 @@ from graasp_local.errors import Refused
 from graasp_local.planning.safety_copy import SafetyCopy, copy_that_fits
 from graasp_local.planning.server import GRAASP_DATABASE, other_major
 from graasp_local.planning.states import ServiceGroup
-from graasp_local.ports.walk import OLDEST_COMPOSE, OLDEST_ENGINE, EngineFacts, ImageFact
-from graasp_local.sources import SERVICES_TO_BUILD
+from graasp_local.ports.walk import IS_NOWHERE, OLDEST_COMPOSE, OLDEST_ENGINE, EngineFacts, ImageFact
+from graasp_local.settings.warnings import NO_RECAPTCHA, WITH_RECAPTCHA, needs_recaptcha
+from graasp_local.sources import SERVICES_TO_BUILD, what_is_lacking
 from graasp_local.version import Version
 from graasp_local.wording import listed
 from graasp_local.world import World
@@ -38,6 +39,19 @@ class Found(Struct, frozen=True):
         return (
             f"engine {engine.version}, Compose {engine.compose_version}, {engine.platform}; {missing} image(s) to pull"
         )
+
+    def warnings(self, version: Version, settings: Mapping[str, str]) -> Iterator[str]:
+        """What keeps no deployment from going on, and should be known, a sentence each."""
+        yield from image_warnings(self.images, version)
+        if needs_recaptcha(version, settings):
+            yield f"RECAPTCHA_SECRET_ACCESS_KEY {NO_RECAPTCHA}. {WITH_RECAPTCHA}"
+
+
+def image_warnings(images: Sequence[ImageFact], version: Version) -> Iterator[str]:
+    """What images on this machine lack, a sentence."""
+    lacking = {image.service: image.lacks for image in images if image.lacks}
+    if lacking:
+        yield " ".join(what_is_lacking(lacking, str(version)))
 
 
 def check_preflight(world: World, version: Version) -> Found:
@@ -104,7 +118,9 @@ def _refuse_absent_images(world: World, services: Sequence[str]) -> None:
         return
     made_here = tuple(name for name, image in absent.items() if image.startswith("sha256:"))
     version = world.site.selected_version
-    if made_here:
+    if "client" in absent:
+        way = f"`graasp-local build --version {version} --only client` builds it; then try again."
+    elif made_here:
         way = f"Build or load {listed(made_here)} again, as before; then `graasp-local deploy --version {version}`."
     else:
         way = f"`graasp-local compose -- pull {' '.join(absent)}` fetches what is missing; then try again."
@@ -151,9 +167,14 @@ def _is_for_another_platform(image: ImageFact, facts: EngineFacts) -> bool:
     return bool(image.platforms) and not any(platform.startswith(facts.platform) for platform in image.platforms)
 
 
+def _is_nowhere(image: ImageFact) -> bool:
+    """The client is published by nobody; of the others some versions are not."""
+    return bool(image.problem) and (image.service == "client" or IS_NOWHERE in image.problem)
+
+
 def _way_out(images: tuple[ImageFact, ...], facts: EngineFacts, version: Version) -> str:
-    """What to type next: a build where images of Graasp itself are made for other platforms only."""
-    to_build = [image.service for image in images if _is_for_another_platform(image, facts)]
+    """What to type next: a build where images of Graasp itself are made for other platforms only, or for none."""
+    to_build = [image.service for image in images if _is_for_another_platform(image, facts) or _is_nowhere(image)]
     buildable = tuple(service for service in to_build if service in SERVICES_TO_BUILD)
     if buildable:
         return (

@@ -32,7 +32,12 @@ class ImageFact(Struct, frozen=True):
     local: bool
     platforms: tuple[str, ...]
     problem: str = ""
+    lacks: tuple[str, ...] = ()
+    """Programs that the service calls and an image on this machine does not have."""
 
+
+IS_NOWHERE = "it is neither on this machine nor in the registry"
+"""How a problem ends where an image would have to be built."""
 
 OLDEST_ENGINE = (25, 0)
 """Docker Engine 25 is the first with start_interval in health checks."""

@@ -240,6 +240,22 @@ def parts_of_url(url: str) -> SplitResult | None:
         return None
 
 
+def keeps_logins(host: str) -> bool:
+    """Whether browsers keep the cookie of Graasp's session, which is Secure, on http://HOST."""
+    return host == "localhost" or host.endswith(".localhost") or host.startswith("127.")
+
+
+def is_address(host: str) -> bool:
+    """Whether a host is an address and not a name."""
+    import ipaddress
+
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def _new_one(key: str) -> str:
     """How to get a good value for a secret that can be generated; empty for others. The database knows its own."""
     setting = BY_KEY[key]

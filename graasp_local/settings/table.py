@@ -367,12 +367,24 @@ OPTIONS: tuple[Option, ...] = (
     Option("ADMIN_HOST", "The host name under which the admin answers.", "admin.localhost", _HOST, "a host name"),
     Option("MAILPIT_PORT", "A fixed port for Mailpit's pages on 127.0.0.1.", "", r"\d{1,5}", "a port number"),
     Option("MAILER_USE_SSL", "Whether Graasp speaks TLS to the mail server from the start.", "false", _BOOLEAN, _BOTH),
-    Option("RECAPTCHA_SECRET_ACCESS_KEY", "Graasp's secret at reCAPTCHA, if it is used.", "unused"),
+    Option(
+        "RECAPTCHA_SECRET_ACCESS_KEY",
+        "Graasp's secret at Google's reCAPTCHA. Before Graasp 2.13.9 nobody logs in or registers without it and the "
+        "key below; from then on BYPASS_RECAPTCHA does without.",
+        "unused",
+    ),
+    Option("RECAPTCHA_SITE_KEY", "The key of the same for browsers, which `build` puts into the client.", ""),
+    Option("UMAMI_WEBSITE_ID", "The site's id in umami, which `build` puts into the client so that visits count.", ""),
     Option("BYPASS_RECAPTCHA", "Whether Graasp lets people in without reCAPTCHA.", "true", _BOOLEAN, _BOTH),
     Option("ETHERPAD_URL", "Where core finds Etherpad.", "http://etherpad:9001"),
     Option("MEILISEARCH_URL", "Where core finds Meilisearch.", "http://meilisearch:7700"),
     Option("EMBEDDED_LINK_ITEM_IFRAMELY_HREF_ORIGIN", "Where core finds iframely.", "http://iframely:8061"),
-    Option("IMAGE_CLASSIFIER_API", "With the profile nudenet: http://nudenet:8080/infer.", ""),
+    Option(
+        "IMAGE_CLASSIFIER_API",
+        "What looks at images before something is published; without it nothing that has an image can be. Left out, "
+        "NudeNet where the profile nudenet is on: http://nudenet:8080/infer.",
+        "",
+    ),
     Option("FILE_STORAGE_TYPE", "Where uploaded files are kept.", "local", "local|s3", "local or s3"),
     Option("FILE_STORAGE_HOST", "Where browsers find them; ends in a slash. Left out: PUBLIC_URL/files/.", ""),
     Option("S3_FILE_ITEM_HOST", "The address of an S3 server that is not Amazon's.", ""),
@@ -382,15 +394,36 @@ OPTIONS: tuple[Option, ...] = (
     Option("S3_FILE_ITEM_SECRET_ACCESS_KEY", "With FILE_STORAGE_TYPE=s3: the key.", ""),
     Option("H5P_FILE_STORAGE_TYPE", "Where H5P content is kept.", "local", "local|s3", "local or s3"),
     Option("H5P_FILE_STORAGE_HOST", "Where browsers find H5P content; ends in a slash. Left out: PUBLIC_URL/h5p/.", ""),
+    Option(
+        "H5P_INTEGRATION_URL",
+        "The page in whose frame H5P content is shown. Left out: PUBLIC_URL/h5p-integration.html, which nginx has.",
+        "",
+        r"https?://\S+",
+        "an address",
+    ),
     Option("H5P_PATH_PREFIX", "The path below which H5P content lies.", "h5p-content/"),
     Option("H5P_CONTENT_REGION", "With H5P_FILE_STORAGE_TYPE=s3: the region.", ""),
     Option("H5P_CONTENT_BUCKET", "With H5P_FILE_STORAGE_TYPE=s3: the bucket.", ""),
     Option("H5P_CONTENT_ACCESS_KEY_ID", "With H5P_FILE_STORAGE_TYPE=s3: the name of the key.", ""),
     Option("H5P_CONTENT_SECRET_ACCESS_KEY_ID", "With H5P_FILE_STORAGE_TYPE=s3: the key.", ""),
     Option("LIBRARY_CLIENT_HOST", "Where the library is found, if there is one. Left out: PUBLIC_URL.", ""),
-    Option("SHORT_LINK_BASE_URL", "What short links begin with. Left out: PUBLIC_URL/api/short-links.", ""),
+    Option("SHORT_LINK_BASE_URL", "What short links begin with. Left out: PUBLIC_URL/api/items/short-links.", ""),
     Option("MAILER_CONFIG_FROM_EMAIL", "The sender of Graasp's mails. Left out: no-reply@COOKIE_DOMAIN.", ""),
     Option("LOG_LEVEL", "How much core and workers log.", "info"),
+    Option("DB_CONNECTION_POOL_SIZE", "Connections to the database that core keeps.", "", r"[1-9]\d{0,3}", "a number"),
+    Option(
+        "CORS_ORIGIN_REGEX",
+        "Other origins whose pages may call the API, as a regular expression in single quotes.",
+        "",
+    ),
+    Option("GEOLOCATION_API_HOST", "Where core looks up addresses on the map, such as an API of Geoapify.", ""),
+    Option("GEOLOCATION_API_KEY", "The key for it.", ""),
+    Option("OPENAI_API_KEY", "The key of OpenAI, for chat bots in apps.", ""),
+    Option("OPENAI_ORG_ID", "The organisation at OpenAI.", ""),
+    Option("OPENAI_GPT_VERSION", "The model of OpenAI that chat bots use unless they name one.", ""),
+    Option("ADMIN_SHARED_SECRET", "What core and the admin know each other by, from Graasp 2.14.", ""),
+    Option("SENTRY_DSN", "Where core reports errors to.", ""),
+    Option("SENTRY_ENV", "The name of this site among the errors reported.", ""),
 )
 
 ALL: tuple[Setting | Option, ...] = (*SETTINGS, *OPTIONS)
@@ -399,7 +432,8 @@ ALL: tuple[Setting | Option, ...] = (*SETTINGS, *OPTIONS)
 OWN_VARIABLES = frozenset(
     {"GRAASP_VERSION", "GRAASP_STACK", "GRAASP_SETTINGS", "GRAASP_UMAMI_SETTINGS"}
     | {"GRAASP_DB_IMAGE", "GRAASP_DB_VOLUME", "GRAASP_DB_INSTEAD_OF", "GRAASP_DB_UPGRADED_TO"}
-    | {"GRAASP_PROFILES", "GRAASP_SECRETS", "GRAASP_BIND"}
+    | {"GRAASP_PROFILES", "GRAASP_SECRETS", "GRAASP_BIND", "GRAASP_PUBLIC_HOST", "GRAASP_NAMES"}
+    | {"GRAASP_INSIDE_AUTHORITY", "GRAASP_IMAGE_CLASSIFIER"}
 )
 """What graasp-local itself tells Compose (.graasp-local/version.env); not to be set by hand."""
 

@@ -6,22 +6,37 @@ They also need to know what the site's compose files use. Each problem names key
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
-from graasp_local.settings.rules import ALL_ADDRESSES, BY_KEY, S3_KEYS, Problem, Reading, Severity, parts_of_url
+from graasp_local.settings.rules import (
+    ALL_ADDRESSES,
+    BY_KEY,
+    S3_KEYS,
+    Problem,
+    Reading,
+    Severity,
+    is_address,
+    keeps_logins,
+    parts_of_url,
+)
 from graasp_local.settings.table import OWN_VARIABLES, SETTINGS, FromOutside
+from graasp_local.version import Version
 
 _COMPOSES_OWN = ("COMPOSE_", "DOCKER_")
 """Variables that Compose or the engine's client read for themselves."""
 
 
 class Surroundings(Struct, frozen=True):
-    """What a `.env` is used together with: variables that the compose files use, profiles that they define."""
+    """What a `.env` is used together with: variables that the compose files use, profiles that they define.
+
+    `version` is the one that is deployed, None before the first.
+    """
 
     variables: frozenset[str]
     profiles: frozenset[str]
+    version: Version | None = None
 
 
 def warnings(reading: Reading, surroundings: Surroundings) -> Iterator[Problem]:
@@ -39,6 +54,8 @@ def warnings(reading: Reading, surroundings: Surroundings) -> Iterator[Problem]:
                 f"names {_quoted(profile)}, a profile that no service has{_near(profile, surroundings.profiles)}",
                 f"Profiles of this site: {known}.",
             )
+    if surroundings.version is not None and needs_recaptcha(surroundings.version, values):
+        yield _warning(reading, "RECAPTCHA_SECRET_ACCESS_KEY", NO_RECAPTCHA, WITH_RECAPTCHA)
     url = parts_of_url(values.get("PUBLIC_URL", ""))
     without_tls = values.get("TLS", "off") in ("", "off")
     if url and url.scheme == "https" and without_tls and not values.get("TRUSTED_PROXIES"):
@@ -55,12 +72,28 @@ def warnings(reading: Reading, surroundings: Surroundings) -> Iterator[Problem]:
             "is https, and nginx speaks plain HTTP on every address of this machine",
             "Put a TLS proxy in front; if it is on this machine, set HTTP_BIND to 127.0.0.1.",
         )
-    if url and url.scheme == "http" and not _is_local(url.hostname or ""):
+    if url and url.scheme == "http" and not keeps_logins(url.hostname or ""):
         yield _warning(
             reading,
             "PUBLIC_URL",
-            "is http: passwords cross the network in the clear",
-            "Put a TLS proxy in front, and write https.",
+            "is http: nobody stays logged in, since browsers keep Graasp's session over HTTPS or on localhost only, "
+            "and passwords cross the network in the clear",
+            "Let nginx speak TLS, or put a TLS proxy in front, and write https.",
+        )
+    if url and is_address(url.hostname or "") and _files_are_here(values):
+        yield _warning(
+            reading,
+            "PUBLIC_URL",
+            "has an address for a host, where core and workers do not find uploaded files while the gate is closed, "
+            "and on an address of this machine alone never: exports and looking at images fail",
+            "Write a name; for this machine alone, localhost.",
+        )
+    if not values.get("IMAGE_CLASSIFIER_API") and "nudenet" not in values.get("COMPOSE_PROFILES", "").split(","):
+        yield _warning(
+            reading,
+            "IMAGE_CLASSIFIER_API",
+            "is not set and the profile nudenet is off: nothing that has an image can be published",
+            "Add nudenet to COMPOSE_PROFILES, or name another classifier.",
         )
     if url and url.scheme == "http" and str(url.port or 80) != values.get("HTTP_PORT"):
         yield _warning(
@@ -83,6 +116,20 @@ def warnings(reading: Reading, surroundings: Surroundings) -> Iterator[Problem]:
             "points to core's own container, where no mail server is: nobody can register or log in by mail",
             "Name the mail server as it is reached from a container.",
         )
+
+
+_REAL = Version(2, 0, 0)
+_WITHOUT_RECAPTCHA = Version(2, 13, 9)
+NO_RECAPTCHA = "is not set: before Graasp 2.13.9 nobody logs in or registers without keys of Google's reCAPTCHA"
+WITH_RECAPTCHA = (
+    "Set it and RECAPTCHA_SITE_KEY, then build the client again (`graasp-local build`); or deploy 2.13.9 or newer."
+)
+
+
+def needs_recaptcha(version: Version, values: Mapping[str, str]) -> bool:
+    """Whether this version of Graasp lets nobody in with these settings."""
+    has_key = values.get("RECAPTCHA_SECRET_ACCESS_KEY", "") not in ("", "unused")
+    return _REAL <= version < _WITHOUT_RECAPTCHA and not has_key
 
 
 def _unknown_keys(reading: Reading, surroundings: Surroundings) -> Iterator[Problem]:
@@ -129,8 +176,8 @@ def _quoted(text: str) -> str:
     return f"{text[:40]!r}"
 
 
-def _is_local(host: str) -> bool:
-    return host == "localhost" or host.endswith((".localhost", ".local", ".test")) or host.startswith("127.")
+def _files_are_here(values: Mapping[str, str]) -> bool:
+    return any(values.get(key, "local") in ("", "local") for key in S3_KEYS)
 
 
 def _warning(reading: Reading, key: str, said: str, mend: str) -> Problem:

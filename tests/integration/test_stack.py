@@ -128,6 +128,52 @@ def test_a_closed_gate_holds_for_all_of_it(whole: DemoSite) -> None:
     whole.run("apply", "running")
 
 
+def test_core_gets_files_from_inside_whatever_the_gate_says_and_nobody_else_does(whole: DemoSite) -> None:
+    path = upload(whole, "lesson.txt", "about lakes")
+    assert whole.ask("/api/exports/lesson.txt").body == "about lakes"
+    whole.run("apply", "restricted")
+    try:
+        assert whole.ask("/api/exports/lesson.txt", {**AS_PROGRAM, **whole.bypass()}).body == "about lakes"
+        assert whole.ask(path).status == 503
+        inside = whole.containers()["nginx"]["NetworkSettings"]["Networks"][f"{whole.project}_inside"]["IPAddress"]
+        url = f"http://{inside}:{whole.port}{path}"
+        # Only uploaded files, only to core and workers.
+        asked = {"core": ("/api/version", "/files/../api/version"), "files": ("",), "etherpad": ("",)}
+        for service, paths in asked.items():
+            for other in paths:
+                asked_for = url.replace(path, other) if other else url
+                asks = f"curl --silent --path-as-is --max-time 3 -o /dev/null -w '%{{http_code}}' {asked_for} || true"
+                told = whole.run("compose", "--", "exec", "-T", service, "sh", "-c", asks).stdout
+                assert told in ("503", "000"), (service, other)
+    finally:
+        whole.run("apply", "running")
+
+
+def test_h5p_is_shown_by_a_page_of_the_sites_own(whole: DemoSite) -> None:
+    content = "2d5f0a8e-8d0c-4c1e-9c80-1f2f0a8e8d0c"
+    shown = whole.ask(f"/api/items/h5p/{content}").json()["extra"]["h5p"]["integrationUrl"]
+    page = whole.ask(shown.removeprefix(whole.setting("PUBLIC_URL")) + f"&content={content}", AS_BROWSER)
+    assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert "frame-ancestors 'self'" in page.headers["content-security-policy"]
+    assert "'/h5p/h5p-content/' + id + '/content'" in page.body
+    for asset in re.findall(r"/api/items/h5p-assets/[\w./]+", page.body):
+        assert whole.ask(asset).status == 200, asset
+
+
+def test_short_links_lead_where_core_answers_them(whole: DemoSite) -> None:
+    url = whole.ask("/api/items/short-links/lakes", AS_PROGRAM, "POST").json()["url"]
+    led = whole.ask(url.removeprefix(whole.setting("PUBLIC_URL")), AS_BROWSER)
+    assert (led.status, led.headers["location"]) == (302, f"{whole.setting('PUBLIC_URL')}/player/lakes")
+
+
+def test_with_nudenet_on_something_with_an_image_is_published_and_without_it_that_is_said(
+    whole: DemoSite, site: DemoSite
+) -> None:
+    assert whole.ask("/api/publish", AS_PROGRAM, "POST").json()["success"] is True
+    assert site.ask("/api/publish", AS_PROGRAM, "POST").status == 400
+    assert "nothing that has an image can be published" in site.run("config", "check").stdout
+
+
 def test_what_was_written_survives_the_states_and_new_containers(whole: DemoSite) -> None:
     path = upload(whole, "kept.txt", "kept")
     search = "/api/search/indexes/items/documents"
@@ -248,4 +294,6 @@ def test_compose_understands_the_real_stack_with_every_part_on(tmp_path: Path) -
     assert settings["PUBLIC_URL"] == settings["CLIENT_HOST"] == "https://graasp.school.example"
     assert settings["ETHERPAD_PUBLIC_URL"] == "https://graasp.school.example"
     assert settings["FILE_STORAGE_HOST"] == "https://graasp.school.example/files/"
+    assert settings["H5P_INTEGRATION_URL"] == "https://graasp.school.example/h5p-integration.html"
+    assert settings["IMAGE_CLASSIFIER_API"] == "http://nudenet:8080/infer"
     assert {key for key in SETTINGS_THAT_CORE_NEEDS if not settings[key]} == set()

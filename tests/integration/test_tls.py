@@ -82,6 +82,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, files: Files) -> Iterator[Tls
         COOKIE_DOMAIN=HOST,
         UMAMI_HOST=UMAMI,
         HSTS_SECONDS="3600",
+        COMPOSE_PROFILES="files",
     )
     try:
         assert site.deploy("1.0.0")["outcome"] == "done"
@@ -199,6 +200,24 @@ def test_a_new_certificate_drops_no_request(site: TlsSite, files: Files, tmp_pat
     assert problems == []
     assert min(counts) > 10
     assert json.loads(site.run("certificate", "renew", "--json").stdout)["renewed"] is False
+
+
+def test_core_gets_files_from_inside_under_a_name_that_leads_nowhere_else(site: TlsSite) -> None:
+    put = (
+        "exec",
+        "-T",
+        "core",
+        "sh",
+        "-c",
+        "mkdir -p $FILE_STORAGE_ROOT_PATH/files; echo lakes >$FILE_STORAGE_ROOT_PATH/files/a",
+    )
+    site.run("compose", "--", *put)
+    site.run("apply", "restricted")
+    try:
+        assert site.secure("/api/exports/a", {**AS_PROGRAM, **site.bypass()}).body == "lakes\n"
+        assert site.secure("/files/files/a").status == 503
+    finally:
+        site.run("apply", "running")
 
 
 def test_a_certificate_is_got_and_renewed_by_acme(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def test_bypass_prints_the_header_and_a_link(site: Path) -> None:
     told = json.loads(call("--site", str(site), "bypass", "--json").stdout)
     assert told["header"] == "X-Graasp-Maintenance"
     assert told["secret"] in (site / ".env").read_text()
-    assert told["link"].startswith("http://127.0.0.1:8080/.graasp/bypass?token=")
+    assert told["link"].startswith("http://localhost:8080/.graasp/bypass?token=")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

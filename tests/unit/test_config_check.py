@@ -33,6 +33,7 @@ def site(tmp_path: Path) -> Site:
         "COOKIE_DOMAIN": "graasp.school.example",
         "HTTP_BIND": "127.0.0.1",
         "MAILER_CONNECTION": "smtp://graasp:Zk3-vT9q@mail.school.example:587",
+        "COMPOSE_PROFILES": "etherpad,files,iframely,nudenet",
     }
     return init_site(tmp_path / "site", chosen, demo=False)
 
@@ -89,9 +90,9 @@ def test_a_variable_of_the_override_is_no_unknown_key(site: Site) -> None:
 
 def test_a_profile_that_does_not_exist_is_told_with_those_that_do(site: Site) -> None:
     site.override_file.write_text(OWN_SERVICE)
-    edit(site, "REPORTS_VERSION=1.4", COMPOSE_PROFILES="report")
+    edit(site, "REPORTS_VERSION=1.4", COMPOSE_PROFILES="report,nudenet")
     assert "names 'report', a profile that no service has; perhaps reports is meant" in only(site).said
-    edit(site, COMPOSE_PROFILES="reports")
+    edit(site, COMPOSE_PROFILES="reports,nudenet")
     assert check_configuration(site) == ()
 
 
@@ -107,7 +108,9 @@ def test_the_same_secret_used_twice_is_told_by_both_names(site: Site) -> None:
     [
         ({"TRUSTED_PROXIES": ""}, "TRUSTED_PROXIES is empty, so what the TLS proxy in front says"),
         ({"HTTP_BIND": "0.0.0.0"}, "PUBLIC_URL is https, and nginx speaks plain HTTP on every address"),
-        ({"PUBLIC_URL": "http://graasp.school.example"}, "PUBLIC_URL is http: passwords cross the network"),
+        ({"PUBLIC_URL": "http://graasp.school.example"}, "PUBLIC_URL is http: nobody stays logged in"),
+        ({"PUBLIC_URL": "https://192.0.2.7", "COOKIE_DOMAIN": "192.0.2.7"}, "PUBLIC_URL has an address for a host"),
+        ({"COMPOSE_PROFILES": "files"}, "the profile nudenet is off: nothing that has an image can be published"),
         ({"MAILER_CONNECTION": "smtp://user:password@localhost:1025"}, "MAILER_CONNECTION points to core's own"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 
 from graasp_local.errors import Refused
 from graasp_local.image_file import check_content, image_chunks, read_manifest, write_image_file
-from graasp_local.sources import RECIPES, SERVICES_TO_BUILD, build_arguments
+from graasp_local.sources import RECIPES, SERVICES_TO_BUILD, BuildSettings, build_arguments, client_version
 from graasp_local.version import Version
 
 IMAGES = {"core": "graasp:core-v1.0.0"}
@@ -73,9 +73,28 @@ def test_a_damaged_byte_is_found_before_anything_is_loaded(file: Path) -> None:
 
 
 def test_what_is_built_into_an_image() -> None:
-    arguments = {
-        recipe.service: build_arguments(recipe, Version(2, 14, 2), "https://graasp.test") for recipe in RECIPES
-    }
-    assert arguments["core"] == arguments["migrate"] == {"APP_VERSION": "v2.14.2"}
+    settings = BuildSettings("https://graasp.test", "2026-01-02T03:04:05+00:00", recaptcha_site_key="6Lc-site")
+    arguments = {recipe.service: build_arguments(recipe, "v2.14.2", settings) for recipe in RECIPES}
+    told = {"APP_VERSION": "v2.14.2", "BUILD_TIMESTAMP": "2026-01-02T03:04:05+00:00"}
+    assert arguments["core"] == arguments["migrate"] == told
+    assert arguments["client"]["VITE_GRAASP_REDIRECTION_HOST"] == "https://graasp.test/api/items/short-links"
+    assert arguments["client"]["VITE_RECAPTCHA"] == "6Lc-site"
     assert arguments["client"]["VITE_GRAASP_WS_HOST"] == "wss://graasp.test/api/ws"
     assert SERVICES_TO_BUILD == ("core", "workers", "migrate", "client")
+
+
+@pytest.mark.parametrize(
+    ("core", "client"),
+    [
+        ("2.9.3", "2.31.2"),
+        ("2.12.0", "2.36.0"),
+        ("2.13.7", "2.38.0"),
+        ("2.14.2", "2.38.2"),
+        ("2.14.9", "2.38.2"),
+        ("2.15.0", None),
+        ("2.8.1", None),
+        ("3.0.0", None),
+    ],
+)
+def test_the_client_that_goes_with_a_version_of_core_and_none_where_that_is_not_known(core: str, client: str) -> None:
+    assert client_version(Version.parse(core)) == (Version.parse(client) if client else None)

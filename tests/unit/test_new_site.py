@@ -108,9 +108,9 @@ def test_what_follows_from_answers_is_used_without_an_error(answers: Answers) ->
 
 
 def test_a_site_behind_a_proxy_has_nothing_that_config_check_would_say() -> None:
-    answers = Answers("graasp.school.example", Way.PROXY, 8080, "smtp://mail.school.example:587")
+    answers = Answers("graasp.school.example", Way.PROXY, 8080, "smtp://mail.school.example:587", ("nudenet",))
     reading = read(environment_text(settings_of(answers)))
-    assert list(warnings(reading, Surroundings(frozenset(), frozenset()))) == []
+    assert list(warnings(reading, Surroundings(frozenset(), frozenset({"nudenet"})))) == []
 
 
 def test_what_to_do_next_is_said_for_what_is_still_missing() -> None:

@@ -6,6 +6,7 @@ BEHAVIOUR picks how a bad version misbehaves: slow-boot, never-healthy, crashes-
 import asyncio
 import os
 import smtplib
+import ssl
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
@@ -133,6 +134,52 @@ async def upload(request: web.Request) -> web.Response:
     return web.json_response({"url": urljoin(os.environ["FILE_STORAGE_HOST"], f"files/{name}")}, status=201)
 
 
+async def export(request: web.Request) -> web.Response:
+    """A file as core puts it into an export: fetched from its public address, whatever the answer's status is."""
+    url = urljoin(os.environ["FILE_STORAGE_HOST"], f"files/{request.match_info['name']}")
+    trusted = ssl.create_default_context()
+    if authority := os.environ.get("NODE_EXTRA_CA_CERTS"):
+        trusted.load_verify_locations(authority)
+    async with ClientSession() as session, session.get(url, ssl=trusted) as answer:
+        return web.Response(body=await answer.read())
+
+
+async def short_link(request: web.Request) -> web.Response:
+    raise web.HTTPFound(f"{os.environ['PUBLIC_URL']}/player/{request.match_info['alias']}")
+
+
+async def new_short_link(request: web.Request) -> web.Response:
+    return web.json_response({"url": f"{os.environ['SHORT_LINK_BASE_URL']}/{request.match_info['alias']}"})
+
+
+async def h5p_item(request: web.Request) -> web.Response:
+    """An item of H5P as the client gets it; it adds `&content=` to the address of the page."""
+    content = request.match_info["content"]
+    page = f"{os.environ['H5P_INTEGRATION_URL']}?contentId={content}"
+    return web.json_response({"type": "h5p", "extra": {"h5p": {"contentId": content, "integrationUrl": page}}})
+
+
+async def h5p_asset(request: web.Request) -> web.Response:
+    kind = {"js": "text/javascript", "css": "text/css"}.get(request.match_info["path"].rpartition(".")[2])
+    return web.Response(text="/* an asset */", content_type=kind) if kind else web.Response(status=404)
+
+
+async def log_in(request: web.Request) -> web.Response:
+    """The session's cookie is Secure in production: over plain http only browsers on localhost keep it."""
+    answer = web.Response(status=204)
+    answer.set_cookie("session", "demo", domain=os.environ["COOKIE_DOMAIN"], secure=True, httponly=True)
+    return answer
+
+
+async def publish(request: web.Request) -> web.Response:
+    """Something with an image: nobody publishes it unless a classifier says that it may be seen."""
+    classifier = os.environ.get("IMAGE_CLASSIFIER_API")
+    if not classifier:
+        return web.json_response({"statusCode": 400, "message": "image-classification failure"}, status=400)
+    async with ClientSession() as session, session.post(classifier, data=b"an image") as answer:
+        return web.json_response(await answer.json(content_type=None), status=answer.status)
+
+
 async def search(request: web.Request) -> web.Response:
     """Hand everything below /api/search on to Meilisearch, with the key."""
     url = f"{os.environ['MEILISEARCH_URL']}/{request.match_info['path']}"
@@ -199,6 +246,16 @@ async def crash_later() -> None:
     os._exit(1)
 
 
+async def lists_indexes() -> bool:
+    headers = {"Authorization": f"Bearer {os.environ.get('MEILISEARCH_MASTER_KEY', '')}"}
+    url = f"{os.environ['MEILISEARCH_URL']}/indexes"
+    try:
+        async with ClientSession(timeout=ClientTimeout(total=2)) as session, session.get(url, headers=headers) as answer:
+            return answer.status == 200
+    except (ClientError, OSError, asyncio.TimeoutError):
+        return False
+
+
 async def start(application: web.Application) -> None:
     connection_string = os.environ["DB_CONNECTION"]
     try:
@@ -217,7 +274,7 @@ async def start(application: web.Application) -> None:
         await asyncio.sleep(SLOW_BOOT_SECONDS)
     print(f"core {VERSION}: Server listening at http://0.0.0.0:3000", flush=True)
     # Set by every stack that has Meilisearch; one from before it had is still served.
-    if not await answers(f"{os.environ['MEILISEARCH_URL']}/health"):
+    if not await lists_indexes():
         print(f"connect ECONNREFUSED: {os.environ['MEILISEARCH_URL']}", flush=True)
         os._exit(1)
 
@@ -239,6 +296,13 @@ def make_application() -> web.Application:
         web.get("/api/echo-headers", echo_headers),
         web.get("/api/long-headers", long_headers),
         web.put("/api/files/{name}", upload),
+        web.get("/api/exports/{name}", export),
+        web.get("/api/items/short-links/{alias}", short_link),
+        web.post("/api/items/short-links/{alias}", new_short_link),
+        web.get("/api/items/h5p/{content}", h5p_item),
+        web.get("/api/items/h5p-assets/{path:.+}", h5p_asset),
+        web.post("/api/login", log_in),
+        web.post("/api/publish", publish),
         web.route("*", "/api/search/{path:.*}", search),
         web.post("/api/pads", pad),
         web.post("/api/mails", send_mail),

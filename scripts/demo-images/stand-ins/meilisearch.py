@@ -23,6 +23,8 @@ def answer(request: Handler, method: str, path: str, body: bytes) -> Answer:
         return 401, {"code": "missing_authorization_header"}
     if path == "/version":
         return 200, {"pkgVersion": "1.8.4"}
+    if path.partition("?")[0] == "/indexes" and method == "GET":
+        return 200, {"results": [{"uid": name} for name in documents()], "offset": 0, "limit": 20}
     found = re.fullmatch(r"/indexes/(\w+)/documents", path)
     if found and method == "POST":
         kept = documents()

@@ -1,0 +1,43 @@
+"""An image derived from another, with the programs that its service calls and it lacks. It takes the other's name."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from graasp_local.engine.building import Build, build_image
+from graasp_local.engine.client import engine_errors
+from graasp_local.engine.image_programs import lacking_programs
+from graasp_local.errors import Refused
+from graasp_local.sources import PROGRAMS
+from graasp_local.stack import stack_directory
+
+if TYPE_CHECKING:
+    from graasp_local.engine.docker_engine import DockerEngine
+
+
+def complete_image(
+    engine: DockerEngine, service: str, image: str, log: Path, narrate: Callable[[str], None]
+) -> Iterator[str]:
+    """Add what is missing, if anything is; yields what is done. Raises Refused where that fails, or has no effect.
+
+    The image has to be on this machine. On failure its name stays with the image that it was of.
+    """
+    with engine_errors():
+        before = engine.client.api.inspect_image(image)  # type: ignore[no-untyped-call]
+        lacking = lacking_programs(engine.client, service, before["Id"])
+    if not lacking:
+        return
+    packages = " ".join(PROGRAMS[service][program] for program in lacking)
+    yield f"adding {packages}"
+    arguments = {"IMAGE": image, "PACKAGES": packages, "RUN_AS": before["Config"].get("User") or "root"}
+    with tempfile.TemporaryDirectory(prefix="graasp-local-complete-") as nothing:
+        dockerfile = stack_directory() / "compose" / "complete.Dockerfile"
+        yield from build_image(Build(image, dockerfile, Path(nothing), arguments, log), narrate)
+    with engine_errors():
+        after = engine.client.api.inspect_image(image)["Id"]  # type: ignore[no-untyped-call]
+        still = lacking_programs(engine.client, service, after)
+    if still:
+        raise Refused(f"{image} still has no {' and no '.join(still)}.", "The site is as it was.")
