@@ -56,3 +56,15 @@ def complete_versions(tags: Iterable[str]) -> frozenset[Version]:
         if service in by_service and version is not None:
             by_service[service].add(version)
     return frozenset.intersection(*(frozenset(versions) for versions in by_service.values()))
+
+
+def newest_here(repository: str) -> Version | None:
+    """The newest release of which all images are on the engine, pre-releases left out. Raises EngineUnreachable."""
+    from contextlib import closing
+
+    from graasp_local.engine.client import connect
+
+    with closing(connect()) as client, engine_errors():
+        images = client.api.images(name=repository)
+    here = complete_versions(tag.rpartition(":")[2] for image in images for tag in image.get("RepoTags") or ())
+    return max((version for version in here if not version.prerelease), default=None)

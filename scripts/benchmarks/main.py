@@ -17,6 +17,7 @@ from databases import database_rows, deployment_in_parts, grow, size_of
 from deployments import deployment_rows
 from measuring import HEADINGS, Row, as_table, shown
 from shortcuts import shortcut_rows
+from stacks import stack_rows
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -47,6 +48,7 @@ def main(words: Sequence[str]) -> None:
             say(f"  {row.what}: {row.ours.described()}; {row.beside}: {row.theirs.described()}; ratio {row.ratio:.2f}")
 
     load = os.getloadavg()[0]
+    add(*stack_rows(free_port(), 1 if quick else 7))
     with bench_site(free_port()) as site:
         add(*command_rows(site, 5 if quick else 21))
         add(*observation_rows((5, 50) if quick else (5, 50, 200), 5 if quick else 15))

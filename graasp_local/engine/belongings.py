@@ -1,0 +1,176 @@
+"""What belongs to a Compose project on the engine, found by its labels and removed; and a port that the engine picks.
+
+For stacks that are thrown away as a whole (graasp_local.testing). Refuses nothing: who calls it owns the project.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from graasp_local.engine.addresses import is_on_this_machine
+from graasp_local.engine.client import connect, engine_errors
+from graasp_local.engine.listing import PROJECT_LABEL
+from graasp_local.engine.together import together
+from graasp_local.errors import NeedsYou, Refused
+
+if TYPE_CHECKING:
+    from docker import APIClient
+    from docker.models.containers import Container
+
+_ROUNDS = 5
+"""A command that was killed may have had the engine make one more thing after the list was read."""
+
+
+class Belonging(Struct, frozen=True):
+    """A container, volume or network: its `kind`, its id (a volume's is its name), its labels."""
+
+    kind: str
+    id: str
+    labels: Mapping[str, str]
+
+
+def belongings(label: str) -> tuple[Belonging, ...]:
+    """Everything on the engine that has this label (`name` or `name=value`). Raises EngineUnreachable."""
+    with closing(connect()) as client, engine_errors():
+        return _found(client.api, label)
+
+
+def remove_project(project: str) -> None:
+    """Remove a project's containers, running or not, its volumes and its networks; does nothing where there are none.
+
+    Raises EngineUnreachable, and NeedsYou for what the engine does not let go.
+    """
+    problem = ""
+    with closing(connect()) as client, engine_errors():
+        for _ in range(_ROUNDS):
+            found = _found(client.api, f"{PROJECT_LABEL}={project}")
+            if not found:
+                return
+            # In this order: a volume or a network is not let go while a container has it.
+            for kind in ("container", "volume", "network"):
+                problem = _removed(client.api, [item for item in found if item.kind == kind]) or problem
+    raise NeedsYou(
+        f"The engine did not remove all of the project {project}: {problem}.",
+        "",
+        f"`docker ps --all --filter label={PROJECT_LABEL}={project}` shows what is left.",
+    )
+
+
+def remove_containers(ids: Sequence[str]) -> None:
+    """Remove these containers, running or not, as far as the engine lets them go. Raises EngineUnreachable."""
+    with closing(connect()) as client, engine_errors():
+        _removed(client.api, [Belonging("container", each, {}) for each in ids])
+
+
+def free_port(images: Sequence[str], labels: Mapping[str, str]) -> int | None:
+    """A port of the engine's loopback address that the engine picks, and will not pick again soon.
+
+    None where none of the images is on the engine: a container is needed for it. Raises Refused if no port is free.
+    """
+    from docker.errors import APIError, ImageNotFound
+
+    with closing(connect()) as client, engine_errors():
+        api = client.api
+        bindings = api.create_host_config(port_bindings={80: ("127.0.0.1" if is_on_this_machine() else "", None)})
+        for image in images:
+            try:
+                made = api.create_container(
+                    image, entrypoint=["sleep", "60"], ports=[80], host_config=bindings, labels=dict(labels)
+                )
+            except ImageNotFound:
+                continue
+            try:
+                api.start(made["Id"])
+                published = api.inspect_container(made["Id"])["NetworkSettings"]["Ports"]["80/tcp"]
+                return int(published[0]["HostPort"])
+            except APIError as error:
+                raise Refused(
+                    f"The engine has no free port: {error.explanation or error}.",
+                    "Nothing was started.",
+                    "Stop what holds its ports, then try again.",
+                ) from error
+            finally:
+                with suppress(APIError):
+                    api.remove_container(made["Id"], force=True)
+    return None
+
+
+def image_ids(references: Sequence[str]) -> dict[str, str]:
+    """The id of each image that is on the engine. Raises EngineUnreachable."""
+    from docker.errors import APIError
+
+    ids = {}
+    with closing(connect()) as client, engine_errors():
+        for reference in references:
+            with suppress(APIError):
+                ids[reference] = str(client.images.get(reference).id)
+    return ids
+
+
+def network_labels(name: str) -> tuple[Mapping[str, str], ...] | None:
+    """The labels of the containers in a network; None where the engine has no such network."""
+    from docker.errors import NotFound
+
+    with closing(connect()) as client, engine_errors():
+        try:
+            client.api.inspect_network(name)
+        except NotFound:
+            return None
+        return tuple(c["Labels"] for c in client.api.containers(all=True, filters={"network": name}))
+
+
+def sdk_container(container: str) -> Container:
+    """A container as the docker SDK has it. Raises EngineUnreachable."""
+    with engine_errors():
+        return connect().containers.get(container)
+
+
+def run_in(container: str, command: str | Sequence[str]) -> tuple[int, bytes]:
+    """Exit code and output (both streams together) of a command in a running container. Raises NeedsYou."""
+    from docker.errors import APIError
+
+    with closing(connect()) as client, engine_errors():
+        try:
+            words = command if isinstance(command, str) else [*command]
+            made = client.api.exec_create(container, words)
+            output: bytes = client.api.exec_start(made["Id"])
+            return int(client.api.exec_inspect(made["Id"])["ExitCode"]), output
+        except APIError as error:
+            raise NeedsYou(f"The engine refused to run {command!r}: {error.explanation or error}.") from error
+
+
+def _found(api: APIClient, label: str) -> tuple[Belonging, ...]:
+    filters = {"label": label}
+    listed: list[tuple[str, str, list[dict[str, Any]]]] = [
+        ("container", "Id", api.containers(all=True, filters=filters)),
+        ("volume", "Name", api.volumes(filters=filters)["Volumes"] or []),
+        ("network", "Id", api.networks(filters=filters)),
+    ]
+    return tuple(Belonging(kind, str(item[key]), item["Labels"] or {}) for kind, key, items in listed for item in items)
+
+
+def _removed(api: APIClient, items: Sequence[Belonging]) -> str:
+    """Remove these, all of one kind; returns why the last one that is left was not removed."""
+    from docker.errors import APIError, NotFound
+
+    problems = []
+
+    def remove(item: Belonging) -> None:
+        calls: Mapping[str, Callable[[], object]] = {
+            "container": lambda: api.remove_container(item.id, force=True, v=True),
+            "volume": lambda: api.remove_volume(item.id, force=True),
+            "network": lambda: api.remove_network(item.id),
+        }
+        try:
+            calls[item.kind]()
+        except NotFound:
+            pass  # somebody else was quicker
+        except APIError as error:
+            problems.append(str(error.explanation or error))
+
+    together(remove, items)
+    return problems[-1] if problems else ""

@@ -1,0 +1,35 @@
+"""`python -m graasp_local.testing`: list the stacks that test runs have left; with --clean, remove them."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from graasp_local.errors import GraaspLocalError
+
+
+@click.command()
+@click.option("--clean", is_flag=True, help="Remove every stack that no test run is using, kept and idle ones too.")
+def command(*, clean: bool) -> None:
+    """List the stacks of tests that no test run is using any more: kept after a failure, or idle for the next run."""
+    from graasp_local.testing.claims import Claims
+    from graasp_local.testing.cleaning import remove_left
+
+    claims = Claims()
+    if clean:
+        for project in remove_left(claims):
+            click.echo(f"removed {project}")
+        return
+    for claim in claims.left():
+        record = claim.record
+        click.echo(f"{record.project}  {record.left}  graasp-local --site {record.site} status")
+        claim.release()
+
+
+if __name__ == "__main__":
+    try:
+        command()
+    except GraaspLocalError as error:
+        click.echo("\n".join(error.sentences), err=True)
+        sys.exit(error.exit_code)

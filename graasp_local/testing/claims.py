@@ -1,0 +1,196 @@
+"""Who a stack belongs to: a directory with a lock that the kernel lets go when its process ends, however it ends.
+
+A stack whose lock is free and that was not left on purpose is an orphan of a killed test run. A claim is made before
+anything on the engine, and given up when nothing of the stack is left there. Knows nothing of Docker.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from graasp_local.errors import ConfigurationError, Refused
+from graasp_local.files import write_atomically
+
+IDLE_SECONDS = 12 * 3600.0
+"""So long a stack that was left for the next run is kept for one."""
+
+
+class Left(StrEnum):
+    """What its owner means to become of a stack once its lock is free."""
+
+    IN_USE = "in-use"
+    IDLE = "idle"
+    KEPT = "kept"
+
+
+class Record(Struct, frozen=True):
+    """What is known of a stack without the engine. `site` is its directory; `left_at` is seconds since 1970."""
+
+    project: str
+    engine: str
+    site: str
+    run: str = ""
+    left: Left = Left.IN_USE
+    left_at: float = 0.0
+    fingerprint: str = ""
+    images: dict[str, str] = {}
+    """The images that it was made of, name and id: a rebuilt one makes another stack."""
+    snapshot: str = ""
+    """What a reset puts back, as JSON; empty where no snapshot was taken."""
+
+
+class Claim:
+    """A stack that is this process's alone, until it is released or given up."""
+
+    def __init__(self, directory: Path, descriptor: int, record: Record) -> None:
+        self.directory = directory
+        self.record = record
+        self._descriptor = descriptor
+
+    def note(self, record: Record) -> None:
+        """Write down what is known of the stack from now on."""
+        write_atomically(_record_file(self.directory), msgspec.json.encode(record).decode(), mode=0o600)
+        self.record = record
+
+    def release(self) -> None:
+        """Let the stack be, for whoever claims it next."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def give_up(self) -> None:
+        """Remove the directory: nothing of the stack is left on the engine."""
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self.release()
+
+
+class Claims:
+    """The claims of this user on this machine, in one directory. Raises Refused where it cannot be written."""
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = root or Path(tempfile.gettempdir()) / f"graasp-local-testing-{os.getuid()}"
+
+    def make(self, record: Record) -> Claim:
+        """Claim a stack that does not exist yet. Raises Refused for a full or write-protected disk."""
+        directory = self.directory_of(record.project)
+        try:
+            with self._alone():
+                directory.mkdir(mode=0o700)
+                descriptor = _locked(directory)
+                if descriptor is None:
+                    raise FileExistsError(f"{directory} is claimed by another process")
+                claim = Claim(directory, descriptor, record)
+            claim.note(record)
+        except OSError as error:
+            shutil.rmtree(directory, ignore_errors=True)
+            raise Refused(
+                f"{self.root} cannot be written: {error.strerror or error}.",
+                "Nothing was started.",
+                "Make room, or set TMPDIR to a directory that can be written.",
+            ) from error
+        return claim
+
+    def directory_of(self, project: str) -> Path:
+        return self.root / project
+
+    def orphans(self, engine: str, now: float) -> Iterator[Claim]:
+        """Stacks of killed runs on this engine, and idle ones that nobody came for; each is claimed when yielded."""
+        for directory in self._directories():
+            claim = self._claimed(directory)
+            if claim is None:
+                continue
+            record = claim.record
+            expired = record.left is Left.IDLE and record.left_at < now - IDLE_SECONDS
+            if record.engine == engine and (record.left is Left.IN_USE or expired):
+                yield claim
+            else:
+                claim.release()
+
+    def idle(self, engine: str, fingerprint: str) -> Iterator[Claim]:
+        """Idle stacks of these settings, each claimed; release what is not taken."""
+        for directory in self._directories():
+            record = _read(directory)
+            if record is None or (record.engine, record.left, record.fingerprint) != (engine, Left.IDLE, fingerprint):
+                continue
+            claim = self._claimed(directory)
+            if claim is None:
+                continue
+            if claim.record.left is Left.IDLE and claim.record.fingerprint == fingerprint:
+                yield claim
+            else:
+                claim.release()
+
+    def left(self) -> Iterator[Claim]:
+        """Every stack that no process has, whatever it was left for, claimed."""
+        for directory in self._directories():
+            claim = self._claimed(directory)
+            if claim is not None:
+                yield claim
+
+    def _directories(self) -> list[Path]:
+        if not self.root.is_dir():
+            return []
+        return sorted(path for path in self.root.iterdir() if path.is_dir())
+
+    def _claimed(self, directory: Path) -> Claim | None:
+        """The stack of a directory, if no process has it."""
+        with suppress(OSError), self._alone():
+            descriptor = _locked(directory)
+            if descriptor is not None:
+                # Killed before it could write anything down: then there is nothing on the engine either.
+                record = _read(directory) or Record(directory.name, "", str(directory / "site"))
+                if not record.engine:
+                    shutil.rmtree(directory, ignore_errors=True)
+                    os.close(descriptor)
+                    return None
+                return Claim(directory, descriptor, record)
+        return None
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """No other process makes or takes a claim meanwhile. Raises OSError."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self.root.stat().st_uid != os.getuid():
+            raise ConfigurationError(
+                f"{self.root} belongs to another user.",
+                "Nothing was started: passwords would be written into it.",
+                "Remove it, or set TMPDIR to another directory.",
+            )
+        descriptor = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _locked(directory: Path) -> int | None:
+    """The lock of a stack; None while a process has it."""
+    descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _record_file(directory: Path) -> Path:
+    return directory / "stack.json"
+
+
+def _read(directory: Path) -> Record | None:
+    try:
+        return msgspec.json.decode(_record_file(directory).read_bytes(), type=Record)
+    except (OSError, msgspec.DecodeError):
+        return None

@@ -1,0 +1,71 @@
+"""Taking stacks away: those of killed test runs, those that nobody came back for, and all of them when asked to."""
+
+from __future__ import annotations
+
+import socket
+import time
+from pathlib import Path
+
+from graasp_local.engine.addresses import engine_address
+from graasp_local.engine.belongings import belongings, remove_containers, remove_project
+from graasp_local.engine.leftovers import wait_for_leftovers
+from graasp_local.engine.listing import PROJECT_LABEL
+from graasp_local.testing.claims import Claim, Claims
+from graasp_local.testing.recipe import CLAIM_LABEL, HOST_LABEL
+
+
+def remove_stack(claim: Claim) -> None:
+    """Remove everything of a stack from the engine, and then its claim. Raises EngineUnreachable, NeedsYou.
+
+    A site that a test wanted in a directory of its own stays there, without its containers.
+    """
+    # A Compose that a killed run left would go on making what is being removed.
+    wait_for_leftovers(Path(claim.record.site), patience_seconds=0.0)
+    remove_project(claim.record.project)
+    _remove_unbelonging(claim.directory)
+    claim.give_up()
+
+
+def _remove_unbelonging(directory: Path) -> None:
+    """What carries the claim's label and no project: a container that only held a port."""
+    strays = [item.id for item in belongings(f"{CLAIM_LABEL}={directory}") if PROJECT_LABEL not in item.labels]
+    if strays:
+        remove_containers(strays)
+
+
+def remove_orphans(claims: Claims) -> tuple[str, ...]:
+    """Remove what killed test runs of this machine have left on the engine; returns the names of the projects.
+
+    Raises EngineUnreachable.
+    """
+    removed = []
+    for claim in claims.orphans(engine_address(), time.time()):
+        removed.append(claim.record.project)
+        remove_stack(claim)
+    for directory, project in _without_claim():
+        removed.append(project)
+        if project:
+            remove_project(project)
+        _remove_unbelonging(Path(directory))
+    return tuple(removed)
+
+
+def _without_claim() -> set[tuple[str, str]]:
+    """Directory and project of stacks whose claim is gone, with the machine's temporary files for example."""
+    return {
+        (item.labels[CLAIM_LABEL], item.labels.get(PROJECT_LABEL, ""))
+        for item in belongings(f"{HOST_LABEL}={socket.gethostname()}")
+        if CLAIM_LABEL in item.labels and not Path(item.labels[CLAIM_LABEL]).exists()
+    }
+
+
+def remove_left(claims: Claims) -> tuple[str, ...]:
+    """Remove every stack on this engine that no process has, those too that were left on purpose."""
+    removed = list(remove_orphans(claims))
+    for claim in claims.left():
+        if claim.record.engine != engine_address():
+            claim.release()
+            continue
+        removed.append(claim.record.project)
+        remove_stack(claim)
+    return tuple(removed)

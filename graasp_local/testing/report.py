@@ -1,0 +1,48 @@
+"""What a person needs to see of a stack whose test failed: its state, its last operation, the logs that matter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+from graasp_local.errors import GraaspLocalError
+from graasp_local.planning.states import ServiceGroup, classify, state_name
+from graasp_local.walk_files import read_recent
+from graasp_local.walk_records import WalkRecord
+from graasp_local.world import World
+
+_LOG_LINES = 15
+
+
+def described(world: World) -> str:
+    """The report; of a stack that cannot be asked, as much as can be said. Raises nothing."""
+    lines: list[str] = []
+    try:
+        lines += _observed(world)
+    except GraaspLocalError as error:
+        lines += error.sentences
+    return "\n".join(lines)
+
+
+def _observed(world: World) -> Iterator[str]:
+    observed = world.observe()
+    version = world.site.selected_version
+    yield f"state {state_name(classify(observed))}, gate {observed.gate}, version {version or 'none deployed yet'}"
+    for record in read_recent(world.site.journal_directory).walks[-1:]:
+        yield f"last operation: {_operation(record)}"
+    services = [service for service in observed.services if service.group is not ServiceGroup.MIGRATION]
+    off = [service for service in services if not service.is_on]
+    for service in off:
+        yield f"{service.name} is {service.described()}"
+    telling = {service.name for service in off} | {"core"}
+    for service in services:
+        if service.name in telling:
+            with suppress(GraaspLocalError):
+                log = world.engine.recent_log(service.name, _LOG_LINES)
+                yield f"the end of the log of {service.name}:" if log else f"{service.name} has logged nothing"
+                yield from (f"  {line}" for line in log)
+
+
+def _operation(record: WalkRecord) -> str:
+    failed = [f"{step['name']} failed" for step in record.steps if step["outcome"] == "failed"]
+    return " ".join((f"{record.walk}: {', '.join((record.outcome or 'cut off', *failed))}.", *record.problem))

@@ -1,0 +1,103 @@
+"""What a stack is put back to between two tests: its rows at once, its tables and version by way of a dump.
+
+As long as the tables are the same, rows are put back while core stays connected. Before anything that may change the
+tables (a deployment, a rollback) Graasp's database is dumped; then putting back takes as long as a deployment.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+from msgspec import Struct
+
+from graasp_local.errors import NeedsYou, UsageError
+from graasp_local.planning.server import GRAASP_DATABASE
+from graasp_local.planning.states import InfraState, ServiceGroup
+from graasp_local.postgres.data_snapshot import DataSnapshot
+from graasp_local.testing.operations import Operation
+from graasp_local.world import World
+
+_CHUNK = 1 << 20
+
+
+class Taken(Struct, frozen=True):
+    """What a snapshot says of the stack besides its data."""
+
+    state: str
+    version: str
+
+
+class Stack(Protocol):
+    """What a snapshot needs of a stack."""
+
+    @property
+    def state(self) -> str: ...
+    def apply(self, state: str) -> Operation: ...
+    def deploy(self, version: str, *, hold: bool = False) -> Operation: ...
+
+
+def take(world: World, state: str, version: str, dump: Path) -> str:
+    """Remember the stack as it is now; returns what to write down. Raises UsageError where its database is off."""
+    if state not in (InfraState.RUNNING, InfraState.RESTRICTED, InfraState.DB_ONLY):
+        raise UsageError(
+            f"The stack is {state}: a snapshot is of its database.", "", "`apply` one of running, restricted, db-only."
+        )
+    _data(world).take()
+    dump.unlink(missing_ok=True)
+    return msgspec.json.encode(Taken(state, version)).decode()
+
+
+def before_tables_change(world: World, dump: Path) -> None:
+    """Dump Graasp's database, if that was not done since the snapshot; a migration then meets nothing but its own."""
+    if dump.exists() or not _database_is_on(world):
+        return
+    partly = dump.with_suffix(".part")
+    with world.databases.view(GRAASP_DATABASE) as view, partly.open("wb") as file:
+        for piece in world.transfers.dump(GRAASP_DATABASE, view.snapshot):
+            file.write(piece)
+    partly.replace(dump)
+    _data(world).forget(GRAASP_DATABASE)
+
+
+def put_back(world: World, stack: Stack, noted: str, dump: Path) -> None:
+    """Make the stack what it was. Raises UsageError without a snapshot, NeedsYou where it cannot be put back."""
+    if not noted:
+        raise UsageError("There is no snapshot to reset the stack to.", "", "Call snapshot() first.")
+    taken = msgspec.json.decode(noted, type=Taken)
+    if dump.exists():
+        _tables_back(world, stack, taken, dump)
+    elif not _database_is_on(world):
+        stack.apply(taken.state)
+    changed = _data(world).put_back()
+    if changed:
+        raise NeedsYou(
+            f"The tables of {', '.join(changed)} are not those of the snapshot.",
+            "",
+            "Change them by deploy() and rollback() only, or call snapshot() again.",
+        )
+    if stack.state != taken.state:
+        stack.apply(taken.state)
+
+
+def _tables_back(world: World, stack: Stack, taken: Taken, dump: Path) -> None:
+    stack.apply(InfraState.DB_ONLY)
+    world.databases.create(GRAASP_DATABASE, GRAASP_DATABASE)
+
+    def pieces() -> list[bytes]:
+        with dump.open("rb") as file:
+            return list(iter(lambda: file.read(_CHUNK), b""))
+
+    for _ in world.transfers.load(GRAASP_DATABASE, pieces()):
+        pass
+    stack.deploy(taken.version, hold=taken.state != InfraState.RUNNING)
+    dump.unlink()
+
+
+def _database_is_on(world: World) -> bool:
+    return world.observe().group_is_on(ServiceGroup.DATABASE)
+
+
+def _data(world: World) -> DataSnapshot:
+    return DataSnapshot(world.engine.database_address, world.site.settings.postgres_password)

@@ -1,0 +1,719 @@
+"""A whole Graasp for a test: a site of its own, made, migrated and gated, and taken away afterwards.
+
+    with GraaspStack().with_version("1.1.0") as stack:
+        requests.get(f"{stack.get_url()}/api/items")
+
+Used as testcontainers' containers are. What it does on a site are graasp-local's own operations; nothing here decides
+how. Refuses what makes no sense before anything is started, and leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import socket
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self, TypeVar
+
+from msgspec.structs import replace
+
+from graasp_local import __version__
+from graasp_local.engine.addresses import engine_address, engine_host, is_on_this_machine
+from graasp_local.engine.belongings import free_port, image_ids, network_labels, run_in, sdk_container
+from graasp_local.errors import ConfigurationError, GraaspLocalError, Refused, UsageError
+from graasp_local.init_site import DEMO_SETTINGS, REAL_SETTINGS, init_site
+from graasp_local.new_site import MAIL_CATCHER, MAIL_CATCHER_ADDRESS
+from graasp_local.planning.plan import DRAIN_SECONDS, Strategy
+from graasp_local.planning.plan_deploy import MIGRATION_SECONDS, Backup, DeployRequest
+from graasp_local.planning.states import InfraState, ObservedService, classify, state_name
+from graasp_local.site import Site
+from graasp_local.stack import read_services, stack_digest, stack_directory
+from graasp_local.stack_variables import profiles_defined
+from graasp_local.testing import report, session, snapshots
+from graasp_local.testing.claims import Claim, Claims, Left, Record
+from graasp_local.testing.cleaning import remove_orphans, remove_stack
+from graasp_local.testing.operations import Operation, carry_out, environment_kept, explained, world_of
+from graasp_local.testing.recipe import (
+    CLAIM_LABEL,
+    Recipe,
+    Source,
+    as_yaml,
+    image_variable,
+    override_of,
+    read_override,
+    refuse_names,
+    refuse_settings,
+)
+from graasp_local.version import Version
+from graasp_local.walking import recovery, walks
+from graasp_local.wording import listed
+from graasp_local.world import World
+
+PROJECT_PREFIX = "gltest-"
+_OWNERS = {"graasp": "GRAASP_DB_PASSWORD", "umami": "UMAMI_DB_PASSWORD", "etherpad": "ETHERPAD_DB_PASSWORD"}
+"""The databases whose owner has the same name, and the setting with the password."""
+
+
+class ExecResult(NamedTuple):
+    """How a command in a container ended: as testcontainers' `exec` tells it."""
+
+    exit_code: int
+    output: bytes
+
+
+class GraaspStack:
+    """A stack in testcontainers' manner: configured by `with_…`, then started by `start()` or a `with` block."""
+
+    def __init__(self) -> None:
+        self._recipe = Recipe()
+        self._directory: Path | None = None
+        self._reuses = False
+        self._is_as_made = True
+        self._may_be_kept = False
+        self._claims = Claims()
+        self._claim: Claim | None = None
+        self._site: Site | None = None
+        self._looking: World | None = None
+        self._waiting: list[Any] = []
+
+    # What it is made of.
+
+    def with_version(self, version: str) -> Self:
+        """Deploy this version of Graasp. Left out: the newest release of which the images are on the engine."""
+        with explained():
+            return self._with(version=str(Version.parse(version)))
+
+    def with_state(self, state: str) -> Self:
+        """End the start in this state: running, restricted, db-only or stopped; the database is migrated before."""
+        with explained():
+            return self._with(state=_state(state))
+
+    def with_env(self, key: str, value: str) -> Self:
+        """Set a key of the site's `.env`."""
+        return self._with(settings={**self._recipe.settings, key: str(value)})
+
+    def with_envs(self, **settings: str) -> Self:
+        """The same for several keys."""
+        return self._with(settings={**self._recipe.settings, **{key: str(value) for key, value in settings.items()}})
+
+    def with_override(self, override: Mapping[str, Any] | str | Path) -> Self:
+        """Lay a compose file, or a mapping like one, over the stack's own files; may be called again for more."""
+        with explained():
+            return self._with(overrides=(*self._recipe.overrides, read_override(override)))
+
+    def with_images(self, source: str | None = None, *, repository: str = "", **images: str) -> Self:
+        """Take images from `demo` (the default) or `registry`; and these images for the services that are named.
+
+        `repository` is where core, workers and migrate come from instead, with tags such as `core-v1.1.0`.
+        """
+        with explained():
+            chosen = self._recipe.source if source is None else _source(source)
+            return self._with(
+                source=chosen,
+                repository=repository or self._recipe.repository,
+                images={**self._recipe.images, **images},
+            )
+
+    def with_profiles(self, *profiles: str) -> Self:
+        """Switch on optional parts: admin, client, etherpad, files, iframely, mailpit, nudenet."""
+        return self._with(profiles=tuple(dict.fromkeys((*self._recipe.profiles, *profiles))))
+
+    def with_site(self, directory: str | Path) -> Self:
+        """Make the site in this directory and leave it there when the stack has gone, with its journal."""
+        self._refuse_started()
+        self._directory = Path(directory).resolve()
+        return self
+
+    def with_network(self, network: Any) -> Self:
+        """Join nginx, core and workers to a network of testcontainers, where others find the stack as `graasp`."""
+        return self._with(network=str(getattr(network, "name", network)))
+
+    def with_reuse(self) -> Self:
+        """Take over an idle stack of an earlier run with the same version, settings and images; and leave one, idle.
+
+        It is reset first. One that nobody comes back for is removed by the first run after twelve hours.
+        """
+        self._refuse_started()
+        self._reuses = True
+        return self
+
+    def with_keeping(self) -> Self:
+        """Make a stack that can be left standing by `keep`: testcontainers' reaper leaves it alone."""
+        self._refuse_started()
+        self._may_be_kept = True
+        return self
+
+    def waiting_for(self, strategy: Any) -> Self:
+        """Wait for one of testcontainers' strategies besides, once the stack is ready."""
+        self._refuse_started()
+        self._waiting.append(strategy)
+        return self
+
+    def with_recipe(self, recipe: Recipe) -> Self:
+        """Everything at once, as one value."""
+        self._refuse_started()
+        self._recipe = recipe
+        return self
+
+    def _with(self, **changes: Any) -> Self:
+        self._refuse_started()
+        self._recipe = replace(self._recipe, **changes)
+        return self
+
+    def _refuse_started(self) -> None:
+        if self._claim is not None:
+            raise UsageError("The stack is started already: what it is made of cannot be changed any more.")
+
+    # From beginning to end.
+
+    def start(self) -> Self:
+        """Make the site and deploy to it. Raises GraaspLocalError; then nothing is left behind."""
+        self._refuse_started()
+        with explained(), environment_kept():
+            try:
+                self._start()
+            except BaseException as error:
+                if self._site is not None and self._all_containers_or_none():
+                    error.add_note(self.describe())
+                with suppress(GraaspLocalError):
+                    self._remove()
+                raise
+        atexit.register(self.stop)
+        for strategy in self._waiting:
+            try:
+                strategy.wait_until_ready(self)
+            except BaseException:
+                self.stop()
+                raise
+        return self
+
+    def _start(self) -> None:
+        session.require_testcontainers()
+        remove_orphans(self._claims)  # raises EngineUnreachable first of all
+        recipe = self._checked()
+        fingerprint = recipe.fingerprint(stack_digest(), __version__)
+        if self._reuses and self._taken_over(fingerprint):
+            return
+        project = f"{PROJECT_PREFIX}{uuid.uuid4().hex[:12]}"
+        site_directory = self._directory or self._claims.directory_of(project) / "site"
+        _make_room(site_directory, self._claims)
+        session.start_reaper()
+        record = Record(project, engine_address(), str(site_directory), session.session_id(), fingerprint=fingerprint)
+        self._claim = self._claims.make(record)
+        self._site = self._made_site(recipe, project, site_directory)
+        version = Version.parse(recipe.version)
+        end = recipe.state if recipe.state is InfraState.RUNNING else InfraState.RESTRICTED
+        self.deploy(str(version), hold=end is InfraState.RESTRICTED)
+        if recipe.state is not end:
+            self.apply(recipe.state)
+        if self._reuses and recipe.state is not InfraState.STOPPED:
+            self.snapshot()
+            self._claim.note(replace(self._claim.record, images=self._images(version)))
+
+    def _taken_over(self, fingerprint: str) -> bool:
+        """Whether an idle stack could be taken over; one that cannot be used any more is removed."""
+        for claim in self._claims.idle(engine_address(), fingerprint):
+            claim.note(replace(claim.record, left=Left.IN_USE))  # killed from here on, it is an orphan
+            self._claim, self._site = claim, Site(Path(claim.record.site))
+            images = claim.record.images
+            try:
+                if image_ids(list(images)) == images:
+                    self.reset()
+                    return True
+            except GraaspLocalError:
+                pass
+            self._remove()
+        return False
+
+    def _images(self, version: Version) -> dict[str, str]:
+        """The images that the stack is made of, with their ids."""
+        from graasp_local.engine.docker_engine import engine_for
+
+        return image_ids(sorted({*engine_for(self.site).images_of(version).values()}))
+
+    def _checked(self) -> Recipe:
+        """The recipe with its version known. Raises UsageError for what the compose files do not have."""
+        recipe = self._recipe
+        files = (stack_directory() / "compose" / "compose.yaml",)
+        refuse_settings(recipe.settings, recipe.overrides)
+        theirs = {str(name) for override in recipe.overrides for name in override.get("services") or {}}
+        services = {service.name for service in read_services(files, profiles_defined(files))} | theirs
+        refuse_names("service", recipe.images, services)
+        own_profiles = {
+            str(profile)
+            for override in recipe.overrides
+            for definition in (override.get("services") or {}).values()
+            for profile in (definition or {}).get("profiles") or ()
+        }
+        refuse_names("profile", recipe.profiles, profiles_defined(files) | own_profiles)
+        _refuse_network(recipe.network)
+        if recipe.version:
+            return recipe
+        from graasp_local.engine.versions import DEFAULT_REPOSITORY, newest_here
+
+        named = recipe.repository or (DEMO_SETTINGS["GRAASP_REPOSITORY"] if recipe.source is Source.DEMO else "")
+        newest = newest_here(named or DEFAULT_REPOSITORY)
+        if newest is None:
+            raise UsageError(
+                f"No version of {named or DEFAULT_REPOSITORY} is on the engine, and none was asked for.",
+                "Nothing was started.",
+                "Name one with with_version, or build the demo images: scripts/build-demo-images in a checkout.",
+            )
+        return replace(recipe, version=str(newest))
+
+    def _made_site(self, recipe: Recipe, project: str, directory: Path) -> Site:
+        claim = self._claims.directory_of(project)
+        labels = session.labels_of(claim, outlives=self._reuses or self._may_be_kept)
+        defaults = DEMO_SETTINGS if recipe.source is Source.DEMO else {}
+        images = {image_variable(name): image for name, image in recipe.images.items()}
+        host = engine_host()
+        given = recipe.settings.get("HTTP_PORT")
+        port = given or str(_free_port([images.get("NGINX_IMAGE") or defaults.get("NGINX_IMAGE", "")], labels))
+        profiles = recipe.profiles or _usual_profiles(recipe.source)
+        chosen = {
+            "COMPOSE_PROJECT_NAME": project,
+            "HTTP_BIND": "127.0.0.1" if is_on_this_machine() else "0.0.0.0",  # noqa: S104 - else nobody reaches it
+            "HTTP_PORT": port,
+            "PUBLIC_URL": f"http://{host}:{port}",
+            "COOKIE_DOMAIN": host,
+            **images,
+            **({"GRAASP_REPOSITORY": recipe.repository} if recipe.repository else {}),
+            **({"COMPOSE_PROFILES": ",".join(profiles)} if profiles else {}),
+            **({"MAILER_CONNECTION": MAIL_CATCHER_ADDRESS} if MAIL_CATCHER in profiles else {}),
+            **recipe.settings,
+        }
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (directory / "compose.override.yaml").write_text(as_yaml(_override(recipe, labels)))
+            return init_site(directory, chosen, demo=recipe.source is Source.DEMO)
+        except OSError as error:
+            raise Refused(
+                f"{directory} cannot be written: {error.strerror or error}.",
+                "Nothing was started.",
+                "Make room, or set TMPDIR to a directory that can be written.",
+            ) from error
+
+    def stop(self) -> None:
+        """Take everything away: containers, volumes, networks, and the site unless with_site keeps it.
+
+        A stack with_reuse is left for the next run instead, unless a test took a snapshot of its own.
+        """
+        if self._claim is not None and self._reuses and self._is_as_made and self._claim.record.snapshot:
+            self._leave(Left.IDLE)
+        elif self._claim is not None:
+            with explained(), environment_kept():
+                self._remove()
+
+    def keep(self) -> str:
+        """Leave the stack standing for a look, whatever comes; returns what to type to look at it.
+
+        `python -m graasp_local.testing --clean` removes it.
+        """
+        directory = self.site.directory
+        self._leave(Left.KEPT)
+        return f"graasp-local --site {directory} status"
+
+    def _leave(self, left: Left) -> None:
+        atexit.unregister(self.stop)
+        if self._claim is not None:
+            self._claim.note(replace(self._claim.record, left=left, left_at=time.time()))
+            self._claim.release()
+        self._claim = self._looking = None
+
+    def _remove(self) -> None:
+        atexit.unregister(self.stop)
+        claim, self._claim, self._looking = self._claim, None, None
+        if claim is not None:
+            try:
+                remove_stack(claim)
+            finally:
+                claim.release()  # where the engine is away, the next run takes it for an orphan's
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    # What it answers.
+
+    @property
+    def site(self) -> Site:
+        """The site, for whatever else graasp-local can do with it. Raises UsageError before the start."""
+        if self._claim is None or self._site is None:
+            raise _not_started()
+        return self._site
+
+    @property
+    def has_snapshot(self) -> bool:
+        """Whether there is something to reset to."""
+        return self._claim is not None and bool(self._claim.record.snapshot)
+
+    @property
+    def is_started(self) -> bool:
+        """Whether it is there, and this process's."""
+        return self._claim is not None and self._site is not None
+
+    def get_url(self) -> str:
+        """Where visitors find Graasp, through the gate, without a slash at the end."""
+        return f"http://{engine_host()}:{self.site.settings.port}"
+
+    def get_bypass_headers(self) -> dict[str, str]:
+        """The header that passes a closed gate."""
+        settings = self.site.settings
+        return {settings.header_name: settings.header_secret}
+
+    def get_database_url(self, name: str = "graasp") -> str:
+        """A postgresql:// address of a database of the stack: as its owner, or as superuser where it has no own one.
+
+        The port is another one after the database has been stopped and started. Raises NeedsYou while it is off.
+        """
+        with explained():
+            host, port = self._world.engine.database_address()
+            values = self.site.settings.values
+            user, key = (name, _OWNERS[name]) if name in _OWNERS else ("postgres", "POSTGRES_PASSWORD")
+            return f"postgresql://{user}:{values[key]}@{host}:{port}/{name}"
+
+    def get_service_url(self, service: str) -> str:
+        """Where a service is asked directly, past nginx: umami, etherpad, mailpit and others that publish a port.
+
+        Raises UsageError for one that does not.
+        """
+        with explained():
+            for container in self._containers(service):
+                for port in container["Ports"]:
+                    if port.get("PublicPort"):
+                        return f"http://{engine_host()}:{port['PublicPort']}"
+            reachable = tuple(
+                sorted({str(c["Labels"][_SERVICE]) for c in self._all_containers() if _published(c)} - {"db", "nginx"})
+            )
+            raise UsageError(
+                f"{service} has no port outside of the stack.",
+                "",
+                f"There is {listed(reachable)}." if reachable else "No service has one while it is off.",
+            )
+
+    @property
+    def state(self) -> str:
+        """One of the four states, `drifted` or `absent`, as it is observed just now."""
+        return state_name(classify(self._world.observe()))
+
+    @property
+    def version(self) -> str:
+        """The version of Graasp that is deployed."""
+        return str(self.site.selected_version or "")
+
+    @property
+    def services(self) -> Mapping[str, ObservedService]:
+        """Every service by its name, as it is observed just now."""
+        return {service.name: service for service in self._world.observe().services}
+
+    def describe(self) -> str:
+        """State, last operation and the end of the logs that matter, for the report of a test that failed."""
+        with environment_kept():
+            return report.described(self._world)
+
+    # What can be done with it.
+
+    def apply(self, state: str) -> Operation:
+        """Bring the stack into a state. Raises OperationFailed, Refused."""
+        with self._working():
+            target = _state(state)
+
+            def planner(world: World) -> walks.Planner:
+                return lambda observed: walks.transition_plan(world, observed, target)
+
+            return carry_out(self.site, f"apply-{target}", f"graasp-local apply {target}", planner)
+
+    def deploy(
+        self,
+        version: str,
+        *,
+        hold: bool = False,
+        backup: bool = False,
+        strategy: str = "walk",
+        on_failure: str = "rollback",
+        drain_limit: float = DRAIN_SECONDS,
+        migration_limit: float = MIGRATION_SECONDS,
+    ) -> Operation:
+        """Deploy a version, with the options of `graasp-local deploy`; limits in seconds.
+
+        Returns its events and its outcome. Raises OperationFailed, with the last lines of the journal, and Refused.
+        """
+        with self._working():
+            self._dump_tables()
+            return self._deployed(
+                version,
+                hold=hold,
+                backup=backup,
+                strategy=strategy,
+                on_failure=on_failure,
+                drain_limit=drain_limit,
+                migration_limit=migration_limit,
+            )
+
+    def _deployed(
+        self,
+        version: str,
+        *,
+        hold: bool = False,
+        backup: bool = False,
+        strategy: str = "walk",
+        on_failure: str = "rollback",
+        drain_limit: float = DRAIN_SECONDS,
+        migration_limit: float = MIGRATION_SECONDS,
+    ) -> Operation:
+        with self._working():
+            request = DeployRequest(
+                Version.parse(version),
+                InfraState.RESTRICTED if hold else InfraState.RUNNING,
+                drain_limit,
+                migration_limit,
+                backup=Backup.TAKEN if backup else Backup.LEFT_OUT,
+                strategy=_choice(Strategy, strategy, "strategy"),
+            )
+            failing = _choice(walks.OnFailure, on_failure, "on_failure")
+
+            def planner(world: World) -> walks.Planner:
+                world.engine.expect(request.version)
+                return lambda observed: walks.deployment_plan(world, observed, request)
+
+            name, command = f"deploy-{request.version}", f"graasp-local deploy --version {request.version}"
+            return carry_out(self.site, name, command, planner, failing)
+
+    def rollback(self, *, discard_written_since: bool = True) -> Operation:
+        """Go back from the last deployment; what was written since is discarded unless that is refused here."""
+        with self._working():
+            self._dump_tables()
+            since = recovery.WrittenSince.DISCARD if discard_written_since else recovery.WrittenSince.KEEP
+
+            def planner(world: World) -> walks.Planner:
+                return lambda observed: recovery.rollback_plan(world, observed, since)
+
+            return carry_out(self.site, "rollback", "graasp-local rollback", planner, walks.OnFailure.ROLLBACK)
+
+    def snapshot(self) -> None:
+        """Remember the stack's data, state and version, for `reset`. What was uploaded and indexed is not part of it.
+
+        Raises UsageError while the database is off.
+        """
+        with self._working() as claim:
+            self._is_as_made = not claim.record.snapshot
+            noted = snapshots.take(self._world, self.state, self.version, _dump(claim))
+            claim.note(replace(claim.record, snapshot=noted))
+
+    def reset(self) -> None:
+        """Make data, state and version what they were at the snapshot: at once where no version was deployed since.
+
+        Raises UsageError where there is no snapshot, NeedsYou where somebody else changed the tables.
+        """
+        with self._working() as claim:
+            snapshots.put_back(self._world, _Unwatched(self), claim.record.snapshot, _dump(claim))
+
+    def logs(self, service: str, lines: int = 200) -> str:
+        """The last lines of a service's log. Raises UsageError for one that the stack does not have."""
+        with explained():
+            self._refuse_unknown(service)
+            return "\n".join(self._world.engine.recent_log(service, lines))
+
+    def exec(self, service: str, command: str | Sequence[str]) -> ExecResult:
+        """Run a command in a service's container. Raises UsageError where it is not running, NeedsYou if refused."""
+        with explained():
+            self._refuse_unknown(service)
+            for container in self._containers(service):
+                if container["State"] == "running":
+                    return ExecResult(*run_in(container["Id"], command))
+            raise UsageError(f"{service} is not running.", "", "`apply` brings the stack into a state that has it on.")
+
+    # What testcontainers' waiting strategies ask.
+
+    def get_container_host_ip(self) -> str:
+        return engine_host()
+
+    def get_exposed_port(self, port: int) -> int:
+        """The port outside for one inside, whichever service has it; nginx has 80."""
+        if port == 80:
+            return self.site.settings.port
+        for container in self._all_containers():
+            for published in container["Ports"]:
+                if published["PrivatePort"] == port and published.get("PublicPort"):
+                    return int(published["PublicPort"])
+        raise UsageError(f"No service of the stack publishes its port {port}.")
+
+    def get_wrapped_container(self) -> Any:
+        """core's container, as the docker SDK has it."""
+        return sdk_container(self._containers("core")[0]["Id"])
+
+    def get_logs(self) -> tuple[bytes, bytes]:
+        """core's log: output and errors together."""
+        return self.logs("core", 10_000).encode(), b""
+
+    def reload(self) -> None:
+        """Nothing is remembered that could be out of date."""
+
+    @property
+    def status(self) -> str:
+        """As the engine says of core's container."""
+        return str(self.services["core"].status)
+
+    # Inside.
+
+    @contextmanager
+    def _working(self) -> Iterator[Claim]:
+        with explained(), environment_kept():
+            if self._claim is None or self._site is None:
+                raise _not_started()
+            yield self._claim
+
+    def _dump_tables(self) -> None:
+        if self._claim is not None and self._claim.record.snapshot:
+            snapshots.before_tables_change(self._world, _dump(self._claim))
+
+    @property
+    def _world(self) -> World:
+        site = self.site
+        if self._looking is None:
+            self._looking = world_of(site)
+        return self._looking
+
+    def _all_containers(self) -> list[dict[str, Any]]:
+        from graasp_local.engine.listing import containers_of
+
+        return containers_of(self.site.settings.project)
+
+    def _all_containers_or_none(self) -> list[dict[str, Any]]:
+        try:
+            return self._all_containers()
+        except GraaspLocalError:
+            return []
+
+    def _containers(self, service: str) -> list[dict[str, Any]]:
+        return [c for c in self._all_containers() if c["Labels"].get(_SERVICE) == service]
+
+    def _refuse_unknown(self, service: str) -> None:
+        refuse_names("service", [service], [definition.name for definition in self.site.services])
+
+
+class _Unwatched:
+    """The stack while it is put back: nothing is dumped before it is deployed to."""
+
+    def __init__(self, stack: GraaspStack) -> None:
+        self._stack = stack
+
+    @property
+    def state(self) -> str:
+        return self._stack.state
+
+    def apply(self, state: str) -> Operation:
+        return self._stack.apply(state)
+
+    def deploy(self, version: str, *, hold: bool = False) -> Operation:
+        return self._stack._deployed(version, hold=hold)
+
+
+_SERVICE = "com.docker.compose.service"
+
+
+def _not_started() -> UsageError:
+    return UsageError("The stack is not started.", "", "Call start(), or use it in a `with` block.")
+
+
+def _dump(claim: Claim) -> Path:
+    """Graasp's database as it was at the snapshot, once a deployment came after it."""
+    return claim.directory / "graasp.dump"
+
+
+def _published(container: Mapping[str, Any]) -> bool:
+    return any(port.get("PublicPort") for port in container["Ports"])
+
+
+def _state(text: str) -> InfraState:
+    return _choice(InfraState, str(text), "state")
+
+
+def _source(text: str) -> Source:
+    return _choice(Source, text, "source of images")
+
+
+Chosen = TypeVar("Chosen", bound=StrEnum)
+
+
+def _choice(kind: type[Chosen], text: str, what: str) -> Chosen:
+    """Raises UsageError for a word that is none of the kind's."""
+    try:
+        return kind(text)
+    except ValueError:
+        raise UsageError(
+            f"{text!r} is not a {what}.", "Nothing was started.", f"There is {listed(tuple(map(str, kind)))}."
+        ) from None
+
+
+def _override(recipe: Recipe, labels: Mapping[str, str]) -> dict[str, Any]:
+    base = stack_directory() / "compose"
+    files = read_override(base / "compose.yaml")
+    demo = read_override(base / "demo.override.yaml")
+    return override_of(recipe, demo, labels, files["services"], files["volumes"], files["networks"])
+
+
+def _usual_profiles(source: Source) -> tuple[str, ...]:
+    usual = {} if source is Source.DEMO else REAL_SETTINGS
+    return tuple(filter(None, usual.get("COMPOSE_PROFILES", "").split(",")))
+
+
+def _free_port(images: Sequence[str], labels: Mapping[str, str]) -> int:
+    """By the engine; where no image is there for it to try with, by this machine."""
+    picked = free_port([image for image in images if image], labels)
+    if picked is not None:
+        return picked
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _refuse_network(name: str) -> None:
+    """Raises UsageError for a network that the engine does not have, or that another stack is in.
+
+    nginx would ask either core for what is one stack's: both are called the same there.
+    """
+    if not name:
+        return
+    labels = network_labels(name)
+    if labels is None:
+        raise UsageError(
+            f"The engine has no network {name}.", "Nothing was started.", "Enter the network's `with` block first."
+        )
+    if any(CLAIM_LABEL in label for label in labels):
+        raise UsageError(
+            f"Another stack is in the network {name}.",
+            "Nothing was started: each would take the other's core for its own.",
+            "Give each stack a network of its own.",
+        )
+
+
+def _make_room(directory: Path, claims: Claims) -> None:
+    """Remove the site that an earlier stack has left in this directory. Raises ConfigurationError for any other one."""
+    from dotenv import dotenv_values
+
+    site = Site(directory)
+    if not site.env_file.exists():
+        return
+    project = dotenv_values(site.env_file).get("COMPOSE_PROJECT_NAME") or ""
+    ours = project.startswith(PROJECT_PREFIX) and CLAIM_LABEL in site.override_file.read_text()
+    if not ours or claims.directory_of(project).exists():
+        raise ConfigurationError(
+            f"{directory} is a site already{', of a stack that is standing' if ours else ''}.",
+            "It was left as it is, and nothing was started.",
+            "Name another directory, or one that does not exist.",
+        )
+    for left in (site.env_file, site.old_env_file, site.override_file):
+        left.unlink(missing_ok=True)
+    for left in (site.own_directory, site.journal_directory, directory / "backups"):
+        shutil.rmtree(left, ignore_errors=True)

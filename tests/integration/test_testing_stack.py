@@ -1,0 +1,307 @@
+"""graasp_local.testing's stack: one from beginning to end, and what is left when it goes wrong or is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import requests
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.labels import SESSION_ID
+from testcontainers.core.network import Network
+from testcontainers.core.wait_strategies import HttpWaitStrategy
+
+from graasp_local.engine.belongings import belongings
+from graasp_local.errors import ConfigurationError, EngineUnreachable, GraaspLocalError, Refused, UsageError
+from graasp_local.events import Outcome, StepStarted
+from graasp_local.testing import GraaspStack, OperationFailed
+from graasp_local.testing.claims import Claims
+from graasp_local.testing.cleaning import remove_orphans
+from graasp_local.testing.recipe import CLAIM_LABEL
+from tests.integration.demo_site import COMMAND, wait_for
+
+OWN = {
+    "services": {
+        "core": {"environment": {"MY_VARIABLE": "mine"}},
+        "own": {
+            "image": "localhost/graasp-demo/redis:7",
+            "labels": {"org.graasp.group": "graasp"},
+            "networks": ["back"],
+        },
+    }
+}
+
+
+def on_engine(claims: Claims) -> set[tuple[str, str]]:
+    """Kind and id of what the engine has of stacks whose claims are in this directory."""
+    return {
+        (item.kind, item.id)
+        for item in belongings(CLAIM_LABEL)
+        if item.labels[CLAIM_LABEL].startswith(str(claims.root))
+    }
+
+
+def nothing_is_left(claims: Claims) -> bool:
+    return on_engine(claims) == set() and [path for path in claims.root.glob("*") if path.is_dir()] == []
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Claims]:
+    """Claims of this module alone."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("TMPDIR", str(tmp_path_factory.mktemp("stacks")))
+        patched.setattr("tempfile.tempdir", None)
+        yield Claims()
+
+
+@pytest.fixture(scope="module")
+def network(place: Claims) -> Iterator[Network]:
+    with Network() as network:
+        yield network
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("kept") / "site"
+
+
+@pytest.fixture(scope="module")
+def stack(place: Claims, network: Network, site: Path) -> Iterator[GraaspStack]:
+    stack = (
+        GraaspStack()
+        .with_version("1.0.0")
+        .with_env("LOG_LEVEL", "debug")
+        .with_override(OWN)
+        .with_images(umami="localhost/graasp-demo/umami:3")
+        .with_profiles("mailpit")
+        .with_network(network)
+        .with_site(site)
+        .waiting_for(HttpWaitStrategy(80, "/health").for_status_code(200))
+    )
+    with stack:
+        yield stack
+
+
+def test_it_is_running_and_answers(stack: GraaspStack) -> None:
+    assert (stack.state, stack.version) == ("running", "1.0.0")
+    assert requests.get(f"{stack.get_url()}/api/items", timeout=10).json() == []
+    assert {"core", "own", "mailpit"} <= {name for name, service in stack.services.items() if service.is_on}
+    assert requests.get(f"{stack.get_service_url('umami')}/api/heartbeat", timeout=10).status_code == 200
+    assert requests.get(f"{stack.get_service_url('mailpit')}/readyz", timeout=10).status_code == 200
+    with pytest.raises(UsageError, match="redis has no port"):
+        stack.get_service_url("redis")
+
+
+@pytest.mark.parametrize(("name", "user"), [("graasp", "graasp"), ("umami", "umami"), ("postgres", "postgres")])
+def test_its_databases_are_reached_as_their_owners(stack: GraaspStack, name: str, user: str) -> None:
+    with psycopg.connect(stack.get_database_url(name)) as connection:
+        assert connection.execute("SELECT current_database(), current_user").fetchone() == (name, user)
+
+
+def test_settings_and_override_are_in_the_containers(stack: GraaspStack) -> None:
+    output = stack.exec("core", ["sh", "-c", "echo $MY_VARIABLE $LOG_LEVEL; exit 3"])
+    assert (output.exit_code, output.output.split()) == (3, [b"mine", b"debug"])
+    assert "Server listening" in stack.logs("core")
+    with pytest.raises(UsageError, match="no service cor; did you mean core"):
+        stack.logs("cor")
+
+
+def test_everything_of_it_has_testcontainers_session(stack: GraaspStack, place: Claims) -> None:
+    project = stack.site.settings.project
+    found = belongings(f"com.docker.compose.project={project}")
+    assert {item.kind for item in found} == {"container", "volume", "network"}
+    assert {item.labels["org.testcontainers.session-id"] for item in found} == {SESSION_ID}
+    assert {(item.kind, item.id) for item in found} == on_engine(place)
+
+
+def test_others_in_its_network_find_it(stack: GraaspStack, network: Network) -> None:
+    ask = ["curl", "-fsS", "http://graasp/api/items"]
+    asking = DockerContainer("localhost/graasp-demo/base:bookworm").with_network(network)
+    with asking.with_kwargs(entrypoint=["sleep", "60"]) as other:
+        exit_code, output = other.exec(ask)
+    assert (exit_code, output) == (0, b"[]")
+    with pytest.raises(UsageError, match="Another stack is in the network"):
+        GraaspStack().with_network(network).start()
+
+
+def test_it_changes_its_state(stack: GraaspStack) -> None:
+    closed = stack.apply("restricted")
+    assert (closed.outcome, closed.state, stack.state) == (Outcome.DONE, "restricted", "restricted")
+    url = f"{stack.get_url()}/api/items"
+    assert requests.get(url, timeout=10).status_code == 503
+    assert requests.get(url, headers=stack.get_bypass_headers(), timeout=10).status_code == 200
+    assert stack.apply("running").state == stack.state == "running"
+
+
+def test_a_reset_puts_rows_and_state_back(stack: GraaspStack) -> None:
+    with pytest.raises(UsageError, match="no snapshot"):
+        stack.reset()
+    url, umami = f"{stack.get_url()}/api/items", stack.get_database_url("umami")
+    kept = requests.post(url, json={"name": "kept"}, timeout=10).json()
+    stack.snapshot()
+    core = stack.get_wrapped_container().attrs["State"]["StartedAt"]
+    requests.post(url, json={"name": "more"}, timeout=10)
+    with psycopg.connect(stack.get_database_url(), autocommit=True) as connection:
+        connection.execute("UPDATE item SET name = 'changed' WHERE name = 'kept'")
+    with psycopg.connect(umami, autocommit=True) as connection:
+        connection.execute("INSERT INTO website_event (at) VALUES (now())")
+    stack.apply("restricted")
+    stack.reset()
+    assert stack.state == "running"
+    assert requests.get(url, timeout=10).json() == [kept]
+    with psycopg.connect(umami) as connection:
+        assert connection.execute("SELECT count(*) FROM website_event").fetchone() == (0,)
+    assert stack.get_wrapped_container().attrs["State"]["StartedAt"] == core  # it stayed connected
+
+
+def test_a_reset_puts_the_version_back(stack: GraaspStack) -> None:
+    url = f"{stack.get_url()}/api/items"
+    before = requests.get(url, timeout=10).json()
+    stack.deploy("1.1.0")
+    requests.post(url, json={"name": "with 1.1.0"}, timeout=10)
+    stack.apply("stopped")
+    stack.reset()
+    assert (stack.state, stack.version) == ("running", "1.0.0")
+    assert requests.get(url, timeout=10).json() == before
+
+
+def test_what_is_said_of_it_when_a_test_fails(stack: GraaspStack) -> None:
+    said = stack.describe()
+    assert said.startswith("state running, gate open, version 1.0.0\nlast operation: ")
+    assert "Server listening" in said
+
+
+def test_a_deployment_that_fails_says_why_and_one_that_does_not_can_be_taken_back(stack: GraaspStack) -> None:
+    with pytest.raises(OperationFailed) as caught:
+        stack.deploy("1.3.0-migration-fails")
+    assert caught.value.operation.outcome is Outcome.ROLLED_BACK
+    assert "The last lines of the journal:" in str(caught.value)
+    assert "  ✗ migrate" in str(caught.value)
+    assert (stack.state, stack.version) == ("running", "1.0.0")
+    done = stack.deploy("1.1.0", drain_limit=1.0)
+    assert (done.outcome, done.version, stack.version) == (Outcome.DONE, "1.1.0", "1.1.0")
+    assert any(isinstance(event, StepStarted) and event.name.startswith("open") for event in done.events)
+    assert (stack.rollback().version, stack.version) == ("1.0.0", "1.0.0")
+
+
+def test_the_process_keeps_its_environment(stack: GraaspStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOG_LEVEL", "mine")  # Compose would take it for the stack's
+    before = dict(os.environ)
+    stack.apply("running")
+    assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        (GraaspStack().with_version("9.9.9"), "cannot be had"),
+        (GraaspStack().with_override({"services": {"core": {"imagee": "x"}}}), "imagee"),
+        (GraaspStack().with_override({"servicess": {}}), "servicess"),
+        (GraaspStack().with_override({"services": {"own": {"image": "x"}}}), "has no group"),
+        (GraaspStack().with_env("LOGLEVEL", "debug"), "did you mean LOG_LEVEL"),
+        (GraaspStack().with_env("PUBLIC_URL", "nowhere"), "PUBLIC_URL"),
+        (GraaspStack().with_images(cor="mine"), "did you mean core"),
+        (GraaspStack().with_images(core="localhost/not-there:1"), "cannot be had"),
+        (GraaspStack().with_profiles("mailpitt"), "did you mean mailpit"),
+        (GraaspStack().with_network("not-there"), "no network not-there"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_cannot_work_is_refused_before_anything_is_started(broken: GraaspStack, said: str, place: Claims) -> None:
+    before = on_engine(place)
+    stacks = {path for path in place.root.glob("*") if path.is_dir()}
+    with pytest.raises((Refused, ConfigurationError, UsageError), match=said):
+        broken.start()
+    assert on_engine(place) == before
+    assert {path for path in place.root.glob("*") if path.is_dir()} == stacks
+
+
+def test_without_an_engine_nothing_is_made(place: Claims, monkeypatch: pytest.MonkeyPatch) -> None:
+    directories = {path for path in place.root.glob("*") if path.is_dir()}
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nobody/listens.sock")
+    with pytest.raises(EngineUnreachable):
+        GraaspStack().with_version("1.0.0").start()
+    assert {path for path in place.root.glob("*") if path.is_dir()} == directories
+
+
+def test_a_site_that_is_somebody_elses_is_left_alone(stack: GraaspStack, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("COMPOSE_PROJECT_NAME=theirs\n")
+    for directory in (tmp_path, stack.site.directory):
+        with pytest.raises(ConfigurationError, match="is a site already"):
+            GraaspStack().with_site(directory).start()
+    assert (tmp_path / ".env").read_text() == "COMPOSE_PROJECT_NAME=theirs\n"
+
+
+def test_stopping_takes_everything_but_the_site_that_was_to_be_kept(
+    stack: GraaspStack, site: Path, place: Claims
+) -> None:
+    stack.stop()
+    assert nothing_is_left(place)
+    assert list((site / "journal").glob("*deploy-1.0.0*"))
+    stack.stop()
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next(place: Claims, tmp_path: Path) -> None:
+    script = "from graasp_local.testing import GraaspStack; GraaspStack().with_version('1.0.0').start()"
+    killed = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
+    try:
+        # In the middle: some of it is there, and a Compose is on its way to make more.
+        wait_for(lambda: "volume" in dict(on_engine(place)), "the stack is being made")
+    finally:
+        killed.send_signal(signal.SIGKILL)
+        killed.communicate()
+    assert on_engine(place) != set()
+    assert len(remove_orphans(place)) == 1
+    assert nothing_is_left(place)
+
+
+def test_an_idle_stack_is_taken_over_as_it_was(place: Claims) -> None:
+    def made(version: str = "1.0.0") -> GraaspStack:
+        return GraaspStack().with_version(version).with_reuse()
+
+    with made() as first:
+        project, url = first.site.settings.project, f"{first.get_url()}/api/items"
+        requests.post(url, json={"name": "left over"}, timeout=10)
+    with made() as second:
+        assert second.site.settings.project == project
+        assert requests.get(url, timeout=10).json() == []
+        assert [claim.record.project for claim in place.left()] == []  # it is in use
+        second.snapshot()  # of its own: the next run would not find what was made
+    assert nothing_is_left(place)
+
+
+def test_a_kept_stack_is_there_until_it_is_cleaned_up(place: Claims) -> None:
+    stack = GraaspStack().with_version("1.0.0").with_state("db-only").with_keeping().start()
+    site = stack.site.directory
+    assert stack.keep() == f"graasp-local --site {site} status"
+    remove_orphans(place)
+    told = subprocess.run([*COMMAND, "--site", str(site), "status", "--json"], capture_output=True, text=True)
+    assert json.loads(told.stdout)["state"] == "db-only"
+    left = [sys.executable, "-m", "graasp_local.testing"]
+    assert "kept" in subprocess.run(left, capture_output=True, text=True).stdout
+    assert "removed gltest-" in subprocess.run([*left, "--clean"], capture_output=True, text=True).stdout
+    assert nothing_is_left(place)
+
+
+def test_a_stack_whose_claim_was_deleted_is_removed_too(place: Claims) -> None:
+    from graasp_local.engine.client import connect
+
+    client = connect()
+    labels = {CLAIM_LABEL: str(place.root / "gone"), "org.graasp.testing.host": os.uname().nodename}
+    client.api.create_volume("gltest-gone", labels={**labels, "com.docker.compose.project": "gltest-gone"})
+    client.api.create_container("localhost/graasp-demo/nginx:1.22", labels=labels)
+    remove_orphans(place)
+    assert nothing_is_left(place)
+
+
+def test_an_error_tells_the_whole_of_it() -> None:
+    with pytest.raises(GraaspLocalError) as caught:
+        GraaspStack().with_env("COMPOSE_PROJECT_NAME", "mine").start()
+    assert any("with_profiles" in note for note in caught.value.__notes__)
