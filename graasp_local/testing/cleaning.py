@@ -19,11 +19,14 @@ def remove_stack(claim: Claim) -> None:
 
     A site that a test wanted in a directory of its own stays there, without its containers.
     """
-    # A Compose that a killed run left would go on making what is being removed.
-    wait_for_leftovers(Path(claim.record.site), patience_seconds=0.0)
-    remove_project(claim.record.project)
-    _remove_unbelonging(claim.directory)
-    claim.give_up()
+    try:
+        # A Compose that a killed run left would go on making what is being removed.
+        wait_for_leftovers(Path(claim.record.site), patience_seconds=0.0)
+        remove_project(claim.record.project)
+        _remove_unbelonging(claim.directory)
+        claim.give_up()
+    finally:
+        claim.release()  # where the engine is away, the next run takes it for an orphan's
 
 
 def _remove_unbelonging(directory: Path) -> None:

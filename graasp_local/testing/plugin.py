@@ -87,7 +87,7 @@ def graasp_stack(request: pytest.FixtureRequest, _graasp_new: Callable[[], Graas
 def graasp_session(pytestconfig: pytest.Config, _graasp_new: Callable[[], GraaspStack]) -> Iterator[GraaspStack]:
     """One stack for the whole session, and for each worker of pytest-xdist."""
     with _graasp_new() as stack:
-        if not stack.has_snapshot:
+        if not stack.has_snapshot and stack.state != "stopped":
             stack.snapshot()
         yield stack
         _end(stack, pytestconfig, failed=pytestconfig.stash.get(_FAILED, False))

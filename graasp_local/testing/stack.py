@@ -330,10 +330,7 @@ class GraaspStack:
         atexit.unregister(self.stop)
         claim, self._claim, self._looking = self._claim, None, None
         if claim is not None:
-            try:
-                remove_stack(claim)
-            finally:
-                claim.release()  # where the engine is away, the next run takes it for an orphan's
+            remove_stack(claim)
 
     def __enter__(self) -> Self:
         return self.start()

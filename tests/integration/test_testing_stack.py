@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -221,6 +222,17 @@ def test_what_cannot_work_is_refused_before_anything_is_started(broken: GraaspSt
         broken.start()
     assert on_engine(place) == before
     assert {path for path in place.root.glob("*") if path.is_dir()} == stacks
+
+
+def test_a_port_that_is_taken_is_refused_before_anything_is_started(place: Claims) -> None:
+    before = on_engine(place)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        with pytest.raises(Refused, match=f"Port {port} is in use"):
+            GraaspStack().with_version("1.0.0").with_env("HTTP_PORT", port).start()
+    assert on_engine(place) == before
 
 
 def test_without_an_engine_nothing_is_made(place: Claims, monkeypatch: pytest.MonkeyPatch) -> None:
