@@ -117,7 +117,7 @@ def read_backup_volumes(files: Sequence[Path]) -> tuple[str, ...]:
 
     Listed there and not by a label on the volume: Compose offers to recreate a volume whose labels have changed.
     """
-    named = [str(name) for file in files for name in _content_of(file).get("x-backup-volumes") or ()]
+    named = [str(name) for file in files for name in content_of(file).get("x-backup-volumes") or ()]
     return tuple(dict.fromkeys(named))
 
 
@@ -128,13 +128,13 @@ def read_backup_contents(files: Sequence[Path]) -> Mapping[str, tuple[str, ...]]
     """
     only: dict[str, tuple[str, ...]] = {}
     for file in files:
-        listed = _content_of(file).get("x-backup-only") or {}
+        listed = content_of(file).get("x-backup-only") or {}
         only |= {str(volume): tuple(map(str, names)) for volume, names in listed.items()}
     return only
 
 
 def services_in(file: Path) -> dict[str, dict[str, Any]]:
-    content = _content_of(file)
+    content = content_of(file)
     services = content.get("services") or {}
     if not (isinstance(services, dict) and all(isinstance(item, dict | None) for item in services.values())):
         raise _no_compose_file(file)
@@ -143,13 +143,14 @@ def services_in(file: Path) -> dict[str, dict[str, Any]]:
 
 def volumes_in(file: Path) -> tuple[str, ...]:
     """The names of the volumes that a compose file defines. Raises ConfigurationError."""
-    volumes = _content_of(file).get("volumes") or {}
+    volumes = content_of(file).get("volumes") or {}
     if not isinstance(volumes, dict):
         raise _no_compose_file(file)
     return tuple(str(name) for name in volumes)
 
 
-def _content_of(file: Path) -> dict[str, Any]:
+def content_of(file: Path) -> dict[str, Any]:
+    """What a compose file holds, Compose's own tags left away. Raises ConfigurationError."""
     import yaml
 
     # libyaml's loader where it is built in: parsing is a third of the start-up of `status`.

@@ -19,6 +19,7 @@ from graasp_local.planning.states import TABLE, Health, InfraState, ObservedServ
 @pass_context
 def command(context: Context, state: str, from_state: str | None, *, json_object: bool) -> None:
     """Show what `apply STATE` would do, step by step, and why. Changes nothing."""
+    from graasp_local.config_check import told_powers
     from graasp_local.events import WalkStarted, as_json
     from graasp_local.planning.plan import render
     from graasp_local.planning.plan_transition import plan_transition
@@ -34,9 +35,11 @@ def command(context: Context, state: str, from_state: str | None, *, json_object
         plan = walks.make_plan(lambda observed: walks.transition_plan(world, observed, target), world.observe())
     if json_object:
         told = as_json(WalkStarted("", "", plan))
-        print_json({"target": told["target"], "plan": told["plan"]})
+        print_json({"target": told["target"], "plan": told["plan"], "powers": list(told_powers(context.site))})
     else:
         say(render(plan))
+        for sentence in told_powers(context.site) if plan.steps else ():
+            say(sentence, fg="yellow")
 
 
 def _as_if_in(context: Context, state: InfraState) -> ObservedState:

@@ -144,6 +144,7 @@ def refusals_as_json(*, wanted: bool) -> Iterator[None]:
 
 
 def _show_dry_run(world: World, plan: Plan, how: How) -> None:
+    from graasp_local.config_check import told_powers
     from graasp_local.walking import walks
 
     if not how.as_json:
@@ -157,14 +158,18 @@ def _show_dry_run(world: World, plan: Plan, how: How) -> None:
             **{key: started[key] for key in ("target", "version", "plan")},
             "estimated_downtime_seconds": round(estimate.seconds, 1) if estimate else None,
             "hint": plan.hint,
+            "powers": list(told_powers(world.site)),
         }
     )
 
 
 def _show_plan(world: World, plan: Plan, *, err: bool = True) -> None:
+    from graasp_local.config_check import told_powers
     from graasp_local.walking import walks
 
     say(render(plan), err=err)
+    for sentence in told_powers(world.site) if plan.steps else ():
+        say(sentence, err=err, fg="yellow")
     estimate = walks.downtime_estimate(world, plan)
     if plan.keeps_open:
         say("Visitors stay served: the site is not closed.", err=err)

@@ -62,6 +62,8 @@ class PlanMade(Message):
     intention: Intention
     plan: Plan
     estimate: str
+    powers: tuple[str, ...] = ()
+    """What the site's own compose file asks of the machine, in sentences."""
 
 
 @dataclass

@@ -61,3 +61,9 @@ def test_another_way_to_deploy_is_said_above_the_plan() -> None:
     head = " ".join(text_of(plan_head(PENDING, "about 4 s", Gate.OPEN, 80)).split())
     assert "closed for about 4 s" in head
     assert PENDING.hint in head
+
+
+def test_a_plan_says_what_the_sites_own_file_asks_of_the_machine() -> None:
+    asked = ("compose.override.yaml gives core the engine's socket (/var/run/docker.sock).",)
+    head = text_of(plan_head(PENDING, "about 4 s", Gate.OPEN, 100, powers=asked))
+    assert "! compose.override.yaml gives core the engine's socket (/var/run/docker.sock)." in head

@@ -127,7 +127,13 @@ def walk_title(walk: WalkView, width: int, *, begun_elsewhere: bool) -> Line:
 
 
 def plan_head(
-    plan: Plan, estimate: str, gate: Gate, width: int, *, closes_what_was_left: bool = False
+    plan: Plan,
+    estimate: str,
+    gate: Gate,
+    width: int,
+    *,
+    closes_what_was_left: bool = False,
+    powers: tuple[str, ...] = (),
 ) -> tuple[Line, ...]:
     """What the plan comes to: how many steps, and how long visitors are kept out."""
     if not plan.steps:
@@ -135,7 +141,8 @@ def plan_head(
         return (*wrapped(render(plan) + ahead, width, Tone.OK),)
     count = f"{len(plan.steps)} steps. " if len(plan.steps) > 1 else "One step. "
     hint = wrapped(plan.hint, width, Tone.QUIET) if plan.hint else ()
-    return (*wrapped(count + _what_visitors_notice(plan, estimate, gate), width), *hint, ())
+    asked = tuple(line for sentence in powers for line in wrapped(f"! {sentence}", width, Tone.BUSY))
+    return (*wrapped(count + _what_visitors_notice(plan, estimate, gate), width), *asked, *hint, ())
 
 
 def _what_visitors_notice(plan: Plan, estimate: str, gate: Gate) -> str:

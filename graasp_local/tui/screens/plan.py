@@ -58,7 +58,9 @@ class PlanScreen(UiScreen):
         gate = self.ui.view.observed.gate if self.ui.view is not None else Gate.UNKNOWN
         closes = self._only_closes_what_was_left
         self.query_one("#head", Lines).show(
-            lambda width: plan_head(message.plan, message.estimate, gate, width, closes_what_was_left=closes)
+            lambda width: plan_head(
+                message.plan, message.estimate, gate, width, closes_what_was_left=closes, powers=message.powers
+            )
         )
         self.query_one(Rows).show(lambda width: plan_table(message.plan, width))
         self._keys()
@@ -118,6 +120,7 @@ class PlanScreen(UiScreen):
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="plan")
     def _plan(self) -> None:
+        from graasp_local.config_check import told_powers
         from graasp_local.walking import recovery, walks
 
         access = self.ui.access
@@ -131,7 +134,7 @@ class PlanScreen(UiScreen):
             plan = walks.make_plan(self._intention.planner(world), observed)
             estimate = walks.downtime_estimate(world, plan)
             words = estimate.described() if estimate is not None else ""
-            self.post_message(messages.PlanMade(self._intention, plan, words))
+            self.post_message(messages.PlanMade(self._intention, plan, words, told_powers(world.site)))
         except GraaspLocalError as error:
             self.post_message(messages.PlanRefused(self._intention, error.sentences))
 
