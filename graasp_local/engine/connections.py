@@ -16,6 +16,15 @@ CORE_PORT = 3000
 WEBSOCKET_PORT = 8081
 HANDOVER_WEBSOCKET_PORT = 8082
 _ESTABLISHED = "01"
+_CONNECTING = "02"
+_LISTENING = "0A"
+_NO_TIMER = "00"
+_KEEPALIVE_TIMER = "02"
+
+
+def is_of_nginx(tcp_table: str) -> bool:
+    """Whether it can be the table of an nginx that runs, which listens; an empty one says nothing about requests."""
+    return any(line.split()[3:4] == [_LISTENING] for line in tcp_table.splitlines())
 
 
 class Connection(Struct, frozen=True):
@@ -38,18 +47,28 @@ def requests_in_flight(
 ) -> int:
     """Count from the text of /proc/net/tcp, as nginx's container sees it: requests to these addresses and ports.
 
-    `websocket_ports` are those of the hops by which websockets get there.
+    `websocket_ports` are those of the hops by which websockets get there. A hop alone takes nothing from the count: it
+    may be the health check's, or have nobody behind it. A websocket's connection to the service has the kernel's timer
+    for keep-alive, or for what it has just sent; one without a timer is a request that waits for its answer.
     """
     served = {_as_in_table(address, port) for address, port in backends}
     hops = {_as_in_table("127.0.0.1", port) for port in websocket_ports}
-    connected = websockets = 0
+    requests = kept_alive = unclear = websockets = 0
     for line in tcp_table.splitlines()[1:]:
         fields = line.split()
-        if len(fields) < 4 or fields[3] != _ESTABLISHED:
+        if len(fields) < 6:
             continue
-        connected += fields[2] in served
-        websockets += fields[2] in hops
-    return max(0, connected - websockets)
+        remote, state, timer = fields[2], fields[3], fields[5].partition(":")[0]
+        if remote in hops:
+            websockets += state == _ESTABLISHED
+        elif remote in served and state in (_ESTABLISHED, _CONNECTING):
+            if timer == _NO_TIMER:
+                requests += 1
+            elif timer == _KEEPALIVE_TIMER:
+                kept_alive += 1
+            else:
+                unclear += 1
+    return requests + max(0, kept_alive + unclear - websockets)
 
 
 def _from_table(text: str) -> tuple[str, int]:

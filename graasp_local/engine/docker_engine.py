@@ -99,7 +99,7 @@ class DockerEngine(SiteImages):
                 if any(mount.get("Destination") == gate_flag.GATE_DIRECTORY for mount in container["Mounts"]):
                     self.client.api.put_archive(container["Id"], gate_flag.GATE_DIRECTORY, archive)
 
-    def requests_in_flight(self) -> int:
+    def requests_in_flight(self) -> int | None:
         """Of core, and of a second core that stands in for it."""
         addresses = [
             (network["IPAddress"], connections.CORE_PORT)
@@ -110,15 +110,20 @@ class DockerEngine(SiteImages):
         ]
         table = self.nginx_connections() if addresses else ""
         hops = (connections.WEBSOCKET_PORT, connections.HANDOVER_WEBSOCKET_PORT)
-        return connections.requests_in_flight(table, addresses, hops) if table else 0
+        if not table:
+            return 0
+        return connections.requests_in_flight(table, addresses, hops) if connections.is_of_nginx(table) else None
 
     def nginx_connections(self) -> str:
-        """The table of TCP connections of nginx's container; empty while it is not running."""
+        """The table of TCP connections of nginx's container; empty while it is not running.
+
+        What is not `connections.is_of_nginx` is a table that could not be read.
+        """
         edge = [c for c in self.containers() if c["Labels"].get(GROUP_LABEL) == "edge" and c["State"] == "running"]
         if not edge:
             return ""
         with engine_errors():
-            return tcp_table(self.client, edge[0]["Id"])
+            return tcp_table(self.client, edge[0]["Id"]) or "not read"
 
     def recent_log(self, service: str, lines: int, since: float | None = None) -> tuple[str, ...]:
         found = self._containers_of((service,))

@@ -94,7 +94,7 @@ class DockerHandovers:
             self._outlive_the_engine()
         self._engine.write_gate_files(gate_flag.leading_archive(to))
 
-    def requests_in_flight(self, side: Side) -> int:
+    def requests_in_flight(self, side: Side) -> int | None:
         backends = [
             (network["IPAddress"], VISITED_PORTS[container["Labels"][SERVICE_LABEL]])
             for container in self._containers(side)
@@ -102,7 +102,11 @@ class DockerHandovers:
             if network["IPAddress"]
         ]
         table = self._engine.nginx_connections()
-        return connections.requests_in_flight(table, backends, [_WEBSOCKET_PORTS[side]]) if table and backends else 0
+        if not table or not backends:
+            return 0
+        if not connections.is_of_nginx(table):
+            return None
+        return connections.requests_in_flight(table, backends, [_WEBSOCKET_PORTS[side]])
 
     def recent_log(self, service: str, lines: int) -> tuple[str, ...]:
         for container in self._containers(Side.HANDOVER):

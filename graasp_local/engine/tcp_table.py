@@ -10,11 +10,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graasp_local.engine.connections import is_of_nginx
+
 if TYPE_CHECKING:
     from docker import DockerClient
 
 PROC = Path("/proc")
-_LISTENING = "0A"
 
 
 def tcp_table(client: DockerClient, container: str) -> str:
@@ -40,4 +41,4 @@ def table_of_process(process: int, container: str, proc: Path = PROC) -> str | N
         table = (directory / "net" / "tcp").read_text()
     except OSError:
         return None
-    return table if any(line.split()[3:4] == [_LISTENING] for line in table.splitlines()) else None
+    return table if is_of_nginx(table) else None

@@ -15,7 +15,7 @@ from graasp_local.perform.migrating import await_migrations, check_forecast, end
 from graasp_local.perform.preflight import check_preflight
 from graasp_local.perform.proving import POLL_SECONDS, core_failures, prove
 from graasp_local.perform.restoring import perform_data_step, tidy_up
-from graasp_local.perform.rolling import perform_rolling
+from graasp_local.perform.rolling import perform_rolling, still_running
 from graasp_local.perform.starting import make_missing_databases, wait_until_on
 from graasp_local.perform.upgrading import perform_upgrade
 from graasp_local.perform.written_snapshot import drop_written_but, has_snapshot, load_snapshot, write_snapshot
@@ -195,16 +195,16 @@ class Performer:
         quiet_looks = 0
         while True:
             in_flight = self._world.engine.requests_in_flight()
-            quiet_looks = 0 if in_flight else quiet_looks + 1
+            quiet_looks = quiet_looks + 1 if in_flight == 0 else 0
             if quiet_looks == _QUIET_LOOKS:
                 held_open = self._world.old_connections.open()
                 if held_open:
                     yield f"{held_open} connection(s) still open, such as websockets, end with core"
                 return
-            if in_flight and clock.monotonic() >= deadline:
-                yield f"{in_flight} request(s) still running after {limit:g} s: they will be cut"
+            if in_flight != 0 and clock.monotonic() >= deadline:
+                yield still_running(in_flight, limit)
                 return
-            if in_flight and self._world.interruption.requested:
+            if in_flight != 0 and self._world.interruption.requested:
                 self.end_shutting()
                 raise Interrupted("Interrupted while requests in flight were finishing.")
             clock.sleep(POLL_SECONDS)

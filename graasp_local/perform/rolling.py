@@ -89,18 +89,25 @@ def _drain(world: World, side: Side, limit: float) -> Iterator[str]:
     quiet_since: float | None = None
     while True:
         in_flight, now = world.handovers.requests_in_flight(side), clock.monotonic()
-        if in_flight:
+        if in_flight != 0:
             quiet_since = None
         elif quiet_since is None:
             quiet_since = now
         elif now - quiet_since >= QUIET_SECONDS:
             return
-        if in_flight and now >= deadline:
-            yield f"{in_flight} request(s) still running after {limit:g} s: they will be cut"
+        if in_flight != 0 and now >= deadline:
+            yield still_running(in_flight, limit)
             return
         if world.interruption.requested:
             raise Interrupted("Interrupted while requests in flight were finishing.")
         clock.sleep(POLL_SECONDS)
+
+
+def still_running(in_flight: int | None, limit: float) -> str:
+    """What is said of requests that are not waited for any longer; None: how many there are could not be told."""
+    if in_flight is None:
+        return f"after {limit:g} s nginx's connections still cannot be read: requests that are running will be cut"
+    return f"{in_flight} request(s) still running after {limit:g} s: they will be cut"
 
 
 def _pass_time(world: World, seconds: float) -> None:

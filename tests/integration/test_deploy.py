@@ -8,12 +8,14 @@ import socket
 import subprocess
 import threading
 import time
-from contextlib import ExitStack
+import uuid
+from contextlib import ExitStack, suppress
 
 import pytest
 
 from graasp_local.engine.lent_container import BORROWER_LABEL
 from tests.integration.demo_site import AS_BROWSER, DemoSite, wait_for
+from tests.integration.test_interruptions import rest_of, until_step
 
 
 @pytest.fixture(scope="module")
@@ -198,8 +200,9 @@ def test_open_websockets_are_not_waited_for(site: DemoSite) -> None:
 
     target = "1.2.0" if site.status()["version"] == "1.1.0" else "1.1.0"
     with ExitStack() as sockets:
-        for _ in range(5):
-            sockets.enter_context(connect(f"ws://127.0.0.1:{site.port}/api/ws"))
+        page = f"/api/items/pages/{uuid.uuid4()}/ws"
+        for path in ("/api/ws", page, f"{page}/read") * 2:
+            sockets.enter_context(connect(f"ws://127.0.0.1:{site.port}{path}"))
         assert _in_flight(site) == 0
         ended = site.deploy(target)
     drained = next(step for step in ended["steps"] if step["name"] == "drain")
@@ -207,7 +210,39 @@ def test_open_websockets_are_not_waited_for(site: DemoSite) -> None:
     assert not [line for line in site.run("history", "--last").stdout.splitlines() if "will be cut" in line]
 
 
-def _in_flight(site: DemoSite) -> int:
+@pytest.mark.parametrize("limit", [2, 60])
+def test_a_slow_upload_has_as_long_as_the_drain_limit_says_and_then_gets_the_gates_answer(
+    site: DemoSite, limit: int
+) -> None:
+    target = "1.2.0" if site.status()["version"] == "1.1.0" else "1.1.0"
+    with socket.create_connection(("127.0.0.1", site.port), timeout=60) as upload:
+        upload.sendall(
+            b"PUT /api/files/slow HTTP/1.1\r\nHost: x\r\nAccept: application/json\r\nContent-Length: 120\r\n\r\n"
+        )
+        wait_for(lambda: _in_flight(site) == 1, "the upload has reached core")
+        deploying = site.start("deploy", "--version", target, "--json", "--drain-limit", str(limit))
+        until_step(deploying, "drain")
+        upload.settimeout(0.1)
+        answer = b""
+        for _ in range(120):
+            with suppress(TimeoutError):
+                answer = upload.recv(65536)
+            if answer:
+                break
+            upload.sendall(b"x")
+        upload.settimeout(60)
+        answer = answer or upload.recv(65536)
+        ended, _ = rest_of(deploying)
+    assert ended["outcome"] == "done"
+    if limit == 60:
+        assert answer.startswith(b"HTTP/1.1 201 ")
+    else:
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"\r\nRetry-After: " in answer
+        assert b'"maintenance":true' in answer
+
+
+def _in_flight(site: DemoSite) -> int | None:
     from graasp_local.engine.docker_engine import engine_for
     from graasp_local.site import Site
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from graasp_local.engine.observe import HANDOVER_LABEL
-from tests.integration.demo_site import DemoSite
+from tests.integration.demo_site import Answer, DemoSite
 from tests.integration.test_interruptions import rest_of, until_step
 from tests.integration.visitors import REQUESTS_A_SECOND, Visitors
 
@@ -100,6 +101,25 @@ def test_what_needs_a_migration_is_refused_and_named(open_site: DemoSite) -> Non
     assert {name: found["Id"] for name, found in open_site.containers().items()} == {
         name: found["Id"] for name, found in before.items()
     }
+
+
+def test_a_page_that_takes_longer_than_the_drain_limit_is_answered_by_the_core_that_serves_now(
+    open_site: DemoSite,
+) -> None:
+    answers: list[Answer] = []
+
+    def ask() -> None:
+        answers.append(open_site.ask("/api/slow?seconds=12"))
+
+    walk = open_site.start("deploy", "--version", "1.2.0", "--strategy", "rolling", "--drain-limit", "1", "--json")
+    until_step(walk, "prove-handover")
+    asked = threading.Thread(target=ask)
+    asked.start()
+    until_step(walk, "drain-services")
+    ended, _ = rest_of(walk)
+    asked.join()
+    assert ended["outcome"] == "done"
+    assert [(answer.status, answer.json()) for answer in answers] == [(200, {"slept": 12.0})]
 
 
 KILLS = [

@@ -29,7 +29,7 @@ class FakeHandovers:
     says: str | None = None
     knows: bool = True
     room: Memory = field(default_factory=lambda: Memory(500 * _MIB, 4000 * _MIB))
-    in_flight: list[int] = field(default_factory=list)
+    in_flight: list[int | None] = field(default_factory=list)
     failing: dict[str, Exception] = field(default_factory=dict)
 
     def _call(self, name: str) -> None:
@@ -64,7 +64,7 @@ class FakeHandovers:
         self._call(f"lead-to-{to}")
         self.state.leads_to = to
 
-    def requests_in_flight(self, side: Side) -> int:
+    def requests_in_flight(self, side: Side) -> int | None:
         return self.in_flight.pop(0) if self.in_flight else 0
 
     def recent_log(self, service: str, lines: int) -> tuple[str, ...]:

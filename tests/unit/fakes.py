@@ -105,7 +105,7 @@ class FakeEngine:
     platforms: tuple[str, ...] = ("linux/amd64",)
     free_bytes: int | None = 100 * 1024**3
     port: str | None = None
-    in_flight: list[int] = field(default_factory=list)
+    in_flight: list[int | None] = field(default_factory=list)
     never_on: Mapping[str, Health] = field(default_factory=dict)
     never_on_version: str = ""
     migration_code: int | None = 0
@@ -194,7 +194,7 @@ class FakeEngine:
         self.state.flag = Gate.SHUT
         self._answer("shut")
 
-    def requests_in_flight(self) -> int:
+    def requests_in_flight(self) -> int | None:
         return self.in_flight.pop(0) if self.in_flight else 0
 
     def recent_log(self, service: str, lines: int, since: float | None = None) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from graasp_local.bypass_token import bypass_link, bypass_token
-from graasp_local.engine.connections import Connection, established, requests_in_flight
+from graasp_local.engine.connections import Connection, established, is_of_nginx, requests_in_flight
 from graasp_local.engine.gate_flag import flag_archive, shut_archive
 from graasp_local.engine.image_migrations import migrations_in
 from graasp_local.engine.observe import seen
@@ -100,11 +100,12 @@ TCP_TABLE = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 00000000:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1
    1: 060012AC:C001 050012AC:0BB8 01 00000000:00000000 00:00000000 00000000    33        0 2 1
-   2: 060012AC:C002 050012AC:0BB8 01 00000000:00000000 00:00000000 00000000    33        0 3 1
-   3: 060012AC:C003 050012AC:0BB8 06 00000000:00000000 00:00000000 00000000     0        0 0 1
+   2: 060012AC:C002 050012AC:0BB8 01 00000000:00000000 02:000AFC80 00000000    33        0 3 1
+   3: 060012AC:C003 050012AC:0BB8 06 00000000:00000000 03:00000000 00000000     0        0 0 1
    4: 060012AC:C004 070012AC:0BB8 01 00000000:00000000 00:00000000 00000000    33        0 4 1
    5: 0100007F:C005 0100007F:1F91 01 00000000:00000000 00:00000000 00000000    33        0 5 1
 """
+CORE = [("172.18.0.5", 3000)]
 
 
 def test_connections_are_read_with_both_ends() -> None:
@@ -121,7 +122,31 @@ def test_connections_are_read_with_both_ends() -> None:
 
 def test_requests_are_connections_to_core_less_the_websockets() -> None:
     # Two established to core at 172.18.0.5, one of them a websocket; one is closing; one goes to umami.
-    assert requests_in_flight(TCP_TABLE, [("172.18.0.5", 3000)]) == 1
+    assert requests_in_flight(TCP_TABLE, CORE) == 1
+
+
+def test_a_hop_without_a_websocket_behind_it_hides_no_request() -> None:
+    health_checks = "".join(
+        f"   {n}: 0100007F:D00{n} 0100007F:1F91 01 00000000:00000000 00:00000000 00000000    33        0 6 1\n"
+        for n in range(6, 10)
+    )
+    assert requests_in_flight(TCP_TABLE + health_checks, CORE) == 1
+
+
+def test_a_request_on_its_way_to_core_is_in_flight() -> None:
+    connecting = "   6: 060012AC:C006 050012AC:0BB8 02 00000000:00000000 01:00000064 00000000    33        0 6 1\n"
+    assert requests_in_flight(TCP_TABLE + connecting, CORE) == 2
+
+
+def test_a_websocket_that_has_just_sent_something_is_none() -> None:
+    sending = TCP_TABLE.replace("02:000AFC80", "01:00000014")
+    assert requests_in_flight(sending, CORE) == 1
+
+
+def test_a_table_without_a_listener_says_nothing() -> None:
+    assert is_of_nginx(TCP_TABLE)
+    assert not is_of_nginx("")
+    assert not is_of_nginx("OCI runtime exec failed: exec failed: unable to start container process")
 
 
 def test_nothing_is_in_flight_to_a_core_that_is_elsewhere() -> None:

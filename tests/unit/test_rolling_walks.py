@@ -113,7 +113,7 @@ def test_once_the_new_core_itself_serves_a_failure_goes_back_no_more(open_site: 
 
 
 def test_requests_are_waited_for_until_it_has_been_quiet_for_a_moment(open_site: FakeWorld) -> None:
-    open_site.handovers.in_flight = [2, 0, 1, 0]
+    open_site.handovers.in_flight = [2, 0, None, 1, 0]
     assert ended_of(walked(open_site, rolling(open_site))).outcome is Outcome.DONE
     assert open_site.handovers.in_flight == []
 

@@ -78,6 +78,13 @@ def test_requests_that_outlast_the_limit_are_said_to_be_cut(running: FakeWorld) 
     assert "1 request(s) still running after 1 s: they will be cut" in lines
 
 
+def test_what_cannot_be_told_is_waited_for_as_requests_are(running: FakeWorld) -> None:
+    running.engine.in_flight = [None] * 1000
+    events = events_of(running, deploying(running, drain_limit=1.0))
+    lines = [event.text for event in events if isinstance(event, StepOutput)]
+    assert "after 1 s nginx's connections still cannot be read: requests that are running will be cut" in lines
+
+
 def test_a_second_deployment_of_the_same_version_touches_nothing(running: FakeWorld) -> None:
     deploy(running)
     running.state.calls.clear()

@@ -293,6 +293,8 @@ def make_application() -> web.Application:
         web.get("/api/slow", slow),
         web.get("/api/maintenance/next", next_maintenance),
         web.get("/api/ws", websocket),
+        web.get("/api/items/pages/{id}/ws", websocket),
+        web.get("/api/items/pages/{id}/ws/read", websocket),
         web.get("/api/echo-headers", echo_headers),
         web.get("/api/long-headers", long_headers),
         web.put("/api/files/{name}", upload),
