@@ -125,6 +125,8 @@ def run() -> ExitCode:
             say(sentence, err=True)
         code = error.exit_code
     except OSError as error:
+        if error.errno is None:  # no file's: the docker SDK and requests raise such for what an engine or a site says
+            return _unexpected(error)
         say(f"{error.filename or 'A file'} cannot be used: {error.strerror or error}.", err=True)
         say("Mend its permissions or its place, then try again.", err=True)
         code = ExitCode.USAGE
@@ -134,10 +136,14 @@ def run() -> ExitCode:
     except Exception as error:  # the last resort: a sentence, not a traceback
         if os.environ.get("GRAASP_LOCAL_DEBUG"):
             raise
-        say(f"Unexpected: {type(error).__name__}: {error}", err=True)
-        say("`graasp-local status` says where the site stands; GRAASP_LOCAL_DEBUG=1 shows the details.", err=True)
-        code = ExitCode.UNEXPECTED
+        code = _unexpected(error)
     return code
+
+
+def _unexpected(error: Exception) -> ExitCode:
+    say(f"Unexpected: {type(error).__name__}: {error}", err=True)
+    say("`graasp-local status` says where the site stands; GRAASP_LOCAL_DEBUG=1 shows the details.", err=True)
+    return ExitCode.UNEXPECTED
 
 
 def _reader_has_left() -> bool:

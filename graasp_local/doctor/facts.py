@@ -34,10 +34,14 @@ Fact = Known[T] | Unknown
 
 
 class PortUse(Struct, frozen=True):
-    """A port that nginx needs: who else has it, in words; None if it can be had, or nginx has it."""
+    """A port that nginx needs: who else has it, in words; None if it can be had, or nginx has it.
+
+    `lowest` is the lowest that the engine may publish.
+    """
 
     port: int
     holder: str | None
+    lowest: int = 0
 
 
 class HostName(Struct, frozen=True):

@@ -184,8 +184,10 @@ def _renewal(site: Site, settings: Settings) -> AcmeRenewal | OwnFiles | None:
 def _ports(world: World, settings: Settings) -> tuple[PortUse, ...]:
     edge = [service for service in world.engine.see().services if service.group is ServiceGroup.EDGE]
     is_ours = any(not service.is_off for service in edge)
+    lowest = 0 if is_ours else world.engine.lowest_port()
     return tuple(
-        PortUse(port, None if is_ours else world.engine.port_holder(settings.bind, port)) for port in settings.ports
+        PortUse(port, None if is_ours else world.engine.port_holder(settings.bind, port), lowest)
+        for port in settings.ports
     )
 
 

@@ -18,15 +18,22 @@ LEAST_MEMORY_BYTES = 710 * 1024**2
 _GIB = 1024**3
 
 
+def _way_to_an_engine(why: str) -> str:
+    if "permission denied" in why:
+        return "Add this user to the group of the engine's socket, as a rule docker, and log in again."
+    if "graasp-local needs" in why:
+        return "Install Docker Engine (docs.docker.com/engine/install), or set DOCKER_HOST to one."
+    if "refuses" in why:
+        return "Its log says more (`journalctl --unit docker`); so does that of a proxy in front of its socket."
+    return "`systemctl start docker`, or `scripts/ensure-engine` in a checkout."
+
+
 def engine(facts: Facts) -> Iterator[Finding]:
     match facts.engine:
         case Unknown() as unknown:
-            yield Finding(
-                "engine",
-                Verdict.FAILS,
-                f"No Docker engine answers: {unknown.why}.",
-                "`systemctl start docker`, or `scripts/ensure-engine` in a checkout.",
-            )
+            told = any(word in unknown.why for word in ("Docker engine", "graasp-local needs"))
+            said = f"{unknown.why}." if told else f"No Docker engine answers: {unknown.why}."
+            yield Finding("engine", Verdict.FAILS, said, _way_to_an_engine(unknown.why))
         case Known(engine) if numbers(engine.version) < OLDEST_ENGINE:
             yield Finding(
                 "engine",
@@ -36,6 +43,8 @@ def engine(facts: Facts) -> Iterator[Finding]:
             )
         case Known(engine):
             yield ok("engine", f"Docker Engine {engine.version} on {engine.platform}.")
+            if engine.lowest_port:
+                yield ok("engine", f"It is rootless: it may publish ports from {engine.lowest_port} on.")
 
 
 def compose(compose: Fact[str]) -> Iterator[Finding]:
@@ -130,6 +139,11 @@ def memory(facts: Facts) -> Iterator[Finding]:
         yield not_known("memory", f"{said}; what the stack may take", facts.limits)
         return
     limits = facts.limits.value
+    if limits and not facts.engine.value.limits_memory:
+        said = f"{said}; the engine enforces no memory limits (`mem_limit`): one service can take all of it."
+        mend = "A rootless engine needs cgroup v2 with the memory controller delegated to its user, and systemd."
+        yield Finding("memory", Verdict.WARNING, said, mend)
+        return
     if not limits:
         yield not_known("memory", f"{said}; whether that is enough", Unknown("no service has a limit (mem_limit)"))
         return

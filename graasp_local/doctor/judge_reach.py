@@ -30,7 +30,11 @@ def ports(ports: Fact[tuple[PortUse, ...]]) -> Iterator[Finding]:
         yield not_known("ports", "Whether nginx's ports are free", ports)
         return
     for use in ports.value:
-        if use.holder:
+        if use.port < use.lowest:
+            said = f"Port {use.port} is below {use.lowest}, and a rootless engine may not publish it."
+            mend = f"`sysctl net.ipv4.ip_unprivileged_port_start={use.port}`, or set another port in .env."
+            yield Finding("ports", Verdict.FAILS, said, mend)
+        elif use.holder:
             said = f"Port {use.port}, which nginx needs, is in use by {use.holder}."
             yield Finding("ports", Verdict.FAILS, said, "Stop that, or set another port in .env.")
         else:

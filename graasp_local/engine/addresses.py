@@ -9,13 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pwd
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from graasp_local.errors import EngineUnreachable
+from graasp_local.errors import EngineUnreachable, Refused
 
-API_VERSION = "1.43"
+API_VERSION = "1.44"
+"""What is asked for by choice: Engine 25 has it as its newest, and 29.0 as its oldest."""
+_LONGEST_QUOTE = 300
 DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
 
 
@@ -36,15 +40,79 @@ def is_on_this_machine() -> bool:
 
 
 def unreachable(reason: str) -> EngineUnreachable:
-    """The error for an engine that does not answer."""
-    context = os.environ.get("DOCKER_CONTEXT")
-    where = os.environ.get("DOCKER_HOST") or (f"the docker context {context}" if context else "the default socket")
-    detail = next((text for text in ("No such file", "Permission denied", "Connection refused") if text in reason), "")
+    """The error for an engine that does not answer, or that this user may not ask."""
+    where = _where()
+    if "permission denied" in reason.lower():
+        return EngineUnreachable(
+            f"This user may not use the Docker engine at {where} (permission denied).",
+            "Nothing is known about the site just now, and nothing was changed.",
+            _how_to_be_let_in(),
+        )
+    detail = next((text for text in ("No such file", "Connection refused") if text in reason), "")
     return EngineUnreachable(
         f"No Docker engine answers at {where}{f' ({detail.lower()})' if detail else ''}.",
         "Nothing is known about the site just now, and nothing was changed.",
         "Start the engine (systemctl start docker, or scripts/ensure-engine in a checkout), or set DOCKER_HOST.",
     )
+
+
+def refused(status: int, said: str) -> EngineUnreachable:
+    """The error for an engine, or what stands in front of it, that answers and does not do what it is asked.
+
+    `said` is the body of its answer, or what the docker SDK made of it.
+    """
+    try:
+        told = json.loads(said)
+        words = str(told["message"]) if isinstance(told, dict) else said
+    except (ValueError, KeyError):
+        words = said
+    words = " ".join(words.split())[:_LONGEST_QUOTE].rstrip(".") or "it gives no reason"
+    way = "Its log says more (`journalctl --unit docker`)."
+    if status in (401, 403):
+        way = "A proxy in front of its socket has to allow what Compose and `docker exec` need, or set DOCKER_HOST."
+    return EngineUnreachable(
+        f"The Docker engine at {_where()} refuses ({status}): {words}.",
+        "",
+        way,
+    )
+
+
+def not_podman(headers: Mapping[str, str]) -> None:
+    """Raises Refused where the answer with these headers, by lower-case name, comes from podman."""
+    server = headers.get("server", "")
+    if "libpod-api-version" in headers or server.lower().startswith("libpod"):
+        name = server.partition(" ")[0].replace("Libpod/", "Podman ") or "Podman"
+        raise Refused(
+            f"{name} answers at {_where()}, and graasp-local needs Docker Engine: under podman its checks do not hold.",
+            "Nothing was touched.",
+            "Install Docker Engine (docs.docker.com/engine/install), or set DOCKER_HOST to one.",
+        )
+
+
+def _where() -> str:
+    context = os.environ.get("DOCKER_CONTEXT")
+    return os.environ.get("DOCKER_HOST") or (f"the docker context {context}" if context else "the default socket")
+
+
+def _how_to_be_let_in() -> str:
+    """Who may use the socket is its group's; root of a machine always may."""
+    user = pwd.getpwuid(os.getuid()).pw_name if _has_name(os.getuid()) else str(os.getuid())
+    path = engine_address().removeprefix("unix://")
+    try:
+        group = Path(path).group()
+    except (OSError, KeyError):
+        group = "docker"
+    if group == "root":
+        return "The socket is root's alone: run this as root, or set DOCKER_HOST to an engine of this user's."
+    return f"`sudo usermod --append --groups {group} {user}`, then log in again; or run this as root."
+
+
+def _has_name(user: int) -> bool:
+    try:
+        pwd.getpwuid(user)
+    except KeyError:
+        return False
+    return True
 
 
 def _address_of_context() -> str:

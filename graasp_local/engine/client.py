@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from graasp_local.engine.addresses import API_VERSION, engine_address, unreachable
+from graasp_local.engine.addresses import engine_address, refused, unreachable
+from graasp_local.engine.api_version import wanted_version
 from graasp_local.errors import NeedsYou
 
 if TYPE_CHECKING:
@@ -23,23 +24,35 @@ def connect() -> DockerClient:
 
     with engine_errors():
         try:
+            address = engine_address()
+            # By TCP and ssh the SDK itself asks the engine for its version, when the client is made.
+            version = wanted_version(address, _TIMEOUT_SECONDS) if address.startswith("unix://") else "auto"
             if os.environ.get("DOCKER_HOST"):
                 # It comes with DOCKER_TLS_VERIFY and DOCKER_CERT_PATH.
-                return docker.from_env(version=API_VERSION, timeout=_TIMEOUT_SECONDS)
-            return docker.DockerClient(base_url=engine_address(), version=API_VERSION, timeout=_TIMEOUT_SECONDS)
+                return docker.from_env(version=version, timeout=_TIMEOUT_SECONDS)
+            return docker.DockerClient(base_url=address, version=version, timeout=_TIMEOUT_SECONDS)
         except (DockerException, ValueError) as error:
             raise unreachable(str(error)) from error
 
 
 @contextmanager
 def engine_errors() -> Iterator[None]:
-    """Turn a lost or refused connection to the engine into EngineUnreachable; other errors pass."""
+    """Turn a lost or refused connection to the engine, and what it refuses, into EngineUnreachable with its words."""
     import requests
+    from docker.errors import APIError
 
     try:
         yield
+    except APIError as error:  # an OSError too, which it must not be taken for
+        raise refused(error.status_code or 0, str(error.explanation or error)) from error
     except (requests.exceptions.ConnectionError, requests.exceptions.Timeout, ConnectionError) as error:
         raise unreachable(str(error)) from error
+
+
+def headers_of(client: DockerClient) -> dict[str, str]:
+    """What the engine says of itself with every answer, by lower-case name."""
+    answer = client.api.get(f"{client.api.base_url}/_ping", timeout=_TIMEOUT_SECONDS)
+    return {name.lower(): value for name, value in answer.headers.items()}
 
 
 @contextmanager

@@ -10,14 +10,15 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from graasp_local.engine.addresses import is_on_this_machine
-from graasp_local.engine.client import connect, engine_errors
+from graasp_local.engine.addresses import is_on_this_machine, not_podman
+from graasp_local.engine.client import connect, engine_errors, headers_of
 from graasp_local.engine.docker_engine import free_bytes
 from graasp_local.engine.lent_container import PURPOSE_LABEL
 from graasp_local.engine.listing import PROJECT_LABEL, containers_of
 from graasp_local.engine.observe import ONE_OFF_LABEL, SERVICE_LABEL
 from graasp_local.engine.refusals import Refusal, refusal
 from graasp_local.engine.registry import split_repository
+from graasp_local.engine.rootless import limits_memory, lowest_port
 from graasp_local.errors import NeedsYou
 from graasp_local.ports.doctor import EngineInfo, Registry
 
@@ -34,25 +35,31 @@ class DockerDiagnosis:
     def info(self) -> EngineInfo:
         with engine_errors():
             client = connect()
+            not_podman(headers_of(client))
             version = client.api.version(api_version=False)
             told: dict[str, Any] = client.api.info()
         free = free_bytes(Path(told["DockerRootDir"])) if is_on_this_machine() else None
-        return EngineInfo(version["Version"], f"{version['Os']}/{version['Arch']}", int(told["MemTotal"]), free)
+        platform = f"{version['Os']}/{version['Arch']}"
+        lowest = lowest_port(told) if is_on_this_machine() else 0
+        return EngineInfo(version["Version"], platform, int(told["MemTotal"]), free, lowest, limits_memory(told))
 
     def registry(self, image: str) -> Registry:
         """How the registry answers for an image, asked with the login of this user, as a pull would be."""
         from docker.errors import APIError
 
         host, _ = split_repository(image)
-        try:
-            with engine_errors():
+        said = ""
+        with engine_errors():
+            try:
                 connect().api.inspect_distribution(image)  # type: ignore[no-untyped-call]
-        except APIError as error:
-            match refusal(str(error.explanation or error)):
+            except APIError as error:
+                said = str(error.explanation or error)
+        if said:
+            match refusal(said):
                 case Refusal.FORBIDDEN:
                     return Registry(host, refuses=True)
                 case Refusal.NO_ANSWER | Refusal.OTHER:
-                    raise NeedsYou(f"{host} does not answer.") from error
+                    raise NeedsYou(f"{host} does not answer.")
                 case Refusal.WANTS_LOGIN | Refusal.TOO_MANY | Refusal.MISSING:
                     pass  # it knows this user, or takes him for nobody: what that means for images is said there
         return Registry(host, refuses=False)

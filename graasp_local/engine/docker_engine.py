@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from graasp_local import site_files
-from graasp_local.engine import connections, gate_flag
+from graasp_local.engine import connections, gate_flag, rootless
 from graasp_local.engine.addresses import engine_host, is_on_this_machine
 from graasp_local.engine.client import engine_errors, engine_refusals
 from graasp_local.engine.leftovers import wait_for_leftovers
@@ -196,6 +196,12 @@ class DockerEngine(SiteImages):
             if directory and Path(directory).resolve() != self._site.directory:
                 return str(directory)
         return None
+
+    def lowest_port(self) -> int:
+        if not is_on_this_machine():
+            return 0
+        with engine_errors():
+            return rootless.lowest_port(self.client.api.info())
 
     def port_holder(self, address: str, port: int) -> str | None:
         """Who listens on a port that nginx needs, in words; None if it is free or not knowable from here."""

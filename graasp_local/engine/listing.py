@@ -7,12 +7,12 @@ takes four times as long to import as all of `status` may, where it is reached b
 from __future__ import annotations
 
 import json
-import socket
 from typing import Any
 from urllib.parse import quote
 
 from graasp_local.engine import plain_http
-from graasp_local.engine.addresses import API_VERSION, engine_address, unreachable
+from graasp_local.engine.addresses import engine_address, not_podman, refused, unreachable
+from graasp_local.engine.api_version import ask
 
 PROJECT_LABEL = "com.docker.compose.project"
 _TIMEOUT_SECONDS = 120
@@ -20,31 +20,37 @@ _LONGEST_BYTES = 64 * 1024 * 1024
 """A container takes about 3 kB of the list."""
 
 
-def containers_of(project: str) -> list[dict[str, Any]]:
-    """What `GET /containers/json` says of every container of the project. Raises EngineUnreachable."""
+def containers_of(project: str, *, to_look_only: bool = False) -> list[dict[str, Any]]:
+    """What `GET /containers/json` says of every container of the project.
+
+    Raises EngineUnreachable; Refused where podman answers, unless it is to look only.
+    """
     address = engine_address()
     label = f"{PROJECT_LABEL}={project}"
     if address.startswith("unix://"):
-        return _asked_on(address.removeprefix("unix://"), label)
-    from graasp_local.engine.client import connect, engine_errors
+        return _asked_on(address, label, to_look_only=to_look_only)
+    from graasp_local.engine.client import connect, engine_errors, headers_of
 
     with engine_errors():
-        found: list[dict[str, Any]] = connect().api.containers(all=True, filters={"label": label})
+        client = connect()
+        if not to_look_only:
+            not_podman(headers_of(client))
+        found: list[dict[str, Any]] = client.api.containers(all=True, filters={"label": label})
     return found
 
 
-def _asked_on(path: str, label: str) -> list[dict[str, Any]]:
-    filters = quote(json.dumps({"label": [label]}))
+def _asked_on(address: str, label: str, *, to_look_only: bool) -> list[dict[str, Any]]:
+    path = f"/containers/json?all=1&filters={quote(json.dumps({'label': [label]}))}"
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(_TIMEOUT_SECONDS)
-            connection.connect(path)
-            answer = plain_http.get(
-                connection, "docker", f"/v{API_VERSION}/containers/json?all=1&filters={filters}", {}, _LONGEST_BYTES
-            )
+        answer = ask(address, path, _TIMEOUT_SECONDS, _LONGEST_BYTES)
     except (OSError, plain_http.NotHttpError) as error:
         raise unreachable(str(error)) from error
+    if not to_look_only:
+        not_podman(answer.headers)
     if answer.status != 200:
-        raise unreachable(answer.body)
-    found: list[dict[str, Any]] = json.loads(answer.content)
+        raise refused(answer.status, answer.body)
+    try:
+        found: list[dict[str, Any]] = json.loads(answer.content)
+    except ValueError as error:
+        raise refused(answer.status, "its list of containers cannot be read") from error
     return found

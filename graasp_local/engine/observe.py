@@ -73,13 +73,21 @@ def _observed(container: Mapping[str, Any], settings_digests: Collection[str]) -
     return ObservedService(
         name=labels.get(SERVICE_LABEL, ""),
         group=group,
-        status=Status(container["State"]),
+        status=_status(container["State"]),
         health=_health(container.get("Status", "")),
         image=container.get("Image", ""),
         version=labels.get(VERSION_LABEL, ""),
         outdated=container["State"] == "running" and labels.get(SETTINGS_LABEL) not in (None, *settings_digests),
         optional=labels.get(OPTIONAL_LABEL) == "true",
     )
+
+
+def _status(state: str) -> Status:
+    """An engine that calls it something else does not run it as Docker would."""
+    try:
+        return Status(state)
+    except ValueError:
+        return Status.DEAD
 
 
 def _health(status_text: str) -> Health:

@@ -209,10 +209,21 @@ def _port_problems(world: World) -> Iterator[str]:
     edge = [service for service in world.engine.see().services if service.group is ServiceGroup.EDGE]
     if any(not service.is_off for service in edge):
         return  # it is ours
+    lowest = world.engine.lowest_port()
     for port in settings.ports:
+        if port < lowest:
+            yield too_low(port, lowest)
         holder = world.engine.port_holder(settings.bind, port)
         if holder:
             yield f"Port {port} is in use by {holder}."
+
+
+def too_low(port: int, lowest: int) -> str:
+    """The sentence about a port that a rootless engine may not publish. Pure."""
+    return (
+        f"Port {port} is below {lowest}, and a rootless engine may not publish it: "
+        f"`sysctl net.ipv4.ip_unprivileged_port_start={port}` lets it, or set another port in .env."
+    )
 
 
 def numbers(version: str) -> tuple[int, int]:

@@ -15,6 +15,10 @@ class EngineInfo(Struct, frozen=True):
     platform: str
     memory_bytes: int
     free_bytes: int | None
+    lowest_port: int = 0
+    """The lowest port that may be published; above 0 where the engine is rootless."""
+    limits_memory: bool = True
+    """Whether `mem_limit` is enforced."""
 
 
 class Registry(Struct, frozen=True):

@@ -118,7 +118,8 @@ class _Loop(Struct):
             except GraaspLocalError as raised:
                 error = _as_interruption(raised, step, interruption)
             except OSError as raised:  # a full disk, permissions: the machine's doing, not a defect
-                error = NeedsYou(f"{raised.filename or 'A file'} cannot be used: {raised.strerror or raised}.")
+                about = f"{raised.filename or 'A file'} cannot be used: " if raised.errno is not None else ""
+                error = NeedsYou(f"{about}{raised.strerror or raised}.")
             except Exception as raised:  # the journal and the person must hear of a defect as well
                 error = GraaspLocalError(f"Unexpected: {type(raised).__name__}: {raised}")
             if error is None and isinstance(step, OpenGate) and self._closed_at is not None:

@@ -87,6 +87,8 @@ def make_plan(planner: Planner, observed: ObservedState) -> Plan:
     except NeedsYou as error:
         raise Refused(error.what, "Nothing was touched.", error.next_step) from error
     except OSError as error:  # a full disk, permissions: Compose is given files that are written for it
+        if error.errno is None:
+            raise Refused(f"{type(error).__name__}: {error}.", "Nothing was touched.") from error
         raise Refused(
             f"{error.filename or 'A file of the site'} cannot be used: {error.strerror or error}.",
             "Nothing was touched.",

@@ -282,6 +282,9 @@ class FakeEngine:
     def registry_has(self, reference: str) -> bool:
         return True
 
+    def lowest_port(self) -> int:
+        return 0
+
     def give_names_back(self) -> None: ...
 
     def keep_images(self, version: Version) -> None: ...

@@ -128,6 +128,7 @@ class FakeEngine:
     builds: dict[str, str] = field(default_factory=dict)
     """Tags that lead elsewhere than they did at first."""
     pinned: dict[Version, tuple[Pin, ...]] = field(default_factory=dict)
+    lowest: int = 0
     in_no_registry: set[str] = field(default_factory=set)
     """What has a digest, and is in no registry: the image store of containerd has such images."""
     kept: dict[str, str] = field(default_factory=dict)
@@ -224,6 +225,9 @@ class FakeEngine:
 
     def give_names_back(self) -> None:
         pass
+
+    def lowest_port(self) -> int:
+        return self.lowest
 
     def keep_images(self, version: Version) -> None:
         self.keep_pins(self.pins(version))

@@ -97,6 +97,20 @@ def test_what_is_not_known_is_never_well(fact: str) -> None:
     [
         ("engine", {"engine": Unknown("no such file")}, Verdict.FAILS, "No Docker engine answers: no such file"),
         ("engine", {"engine": Known(replace(ENGINE, version="20.10.24"))}, Verdict.FAILS, "20.10.24 is too old: 25"),
+        (
+            "engine",
+            {"engine": Unknown("This user may not use the Docker engine at x (permission denied)")},
+            Verdict.FAILS,
+            "This user may not use",
+        ),
+        (
+            "engine",
+            {"engine": Unknown("Podman 5.8.6 answers at x, and graasp-local needs Docker Engine")},
+            Verdict.FAILS,
+            "Podman 5.8.6 answers",
+        ),
+        ("memory", {"engine": Known(replace(ENGINE, limits_memory=False))}, Verdict.WARNING, "no memory limits"),
+        ("ports", {"ports": Known((PortUse(999, None, 1024),))}, Verdict.FAILS, "999 is below 1024"),
         ("compose", {"compose": Known("2.20.1")}, Verdict.FAILS, "2.20.1 is too old: 2.24"),
         ("compose", {"compose": Unknown("not installed")}, Verdict.FAILS, "There is no Compose 2.24"),
         (

@@ -90,7 +90,7 @@ def test_a_look_is_one_listing_call_whatever_the_number_of_containers(site: Path
     with engine_that_lists([container(n) for n in range(number)], tmp_path / "socket") as asked:
         told, _ = look(site, tmp_path / "socket")
     assert len([service for service in told["services"] if service["service"].startswith("own")]) == number
-    assert [line.partition("?")[0] for line in asked] == ["GET /v1.43/containers/json"]
+    assert [line.partition("?")[0] for line in asked] == ["GET /v1.44/containers/json"]
 
 
 def test_a_whole_status_loads_nothing_heavy(site: Path, tmp_path: Path) -> None:

@@ -1,0 +1,43 @@
+"""What an engine that does not run as root cannot do: low ports, and memory limits where cgroups are not its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+_UNPRIVILEGED_START = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+_CAPABILITIES = "security.capability"
+
+
+def is_rootless(info: Mapping[str, Any]) -> bool:
+    """By what `GET /info` answers. Pure."""
+    return any("name=rootless" in option for option in info.get("SecurityOptions") or ())
+
+
+def lowest_port(info: Mapping[str, Any]) -> int:
+    """The lowest port that the engine may publish on this machine; 0 for any.
+
+    Rootlesskit publishes them, which may be given the capability for low ones.
+    """
+    if not is_rootless(info) or _may_bind_low_ports():
+        return 0
+    try:
+        return int(_UNPRIVILEGED_START.read_text())
+    except (OSError, ValueError):
+        return 1024
+
+
+def limits_memory(info: Mapping[str, Any]) -> bool:
+    """Whether `mem_limit` is enforced. Pure."""
+    return bool(info.get("MemoryLimit", True)) and info.get("CgroupDriver") != "none"
+
+
+def _may_bind_low_ports() -> bool:
+    program = shutil.which("rootlesskit")
+    try:
+        return program is not None and bool(os.getxattr(program, _CAPABILITIES))
+    except OSError:
+        return False

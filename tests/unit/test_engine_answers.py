@@ -1,0 +1,169 @@
+"""What an engine answers: versions of its API, refusals, podman, a socket that is not for this user."""
+
+from __future__ import annotations
+
+import json
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+from docker.errors import APIError
+
+from graasp_local.engine import rootless
+from graasp_local.engine.addresses import refused, unreachable
+from graasp_local.engine.client import connect, engine_errors
+from graasp_local.engine.listing import containers_of
+from graasp_local.engine.observe import seen
+from graasp_local.errors import EngineUnreachable, ExitCode, Refused
+from graasp_local.planning.states import ServiceGroup, Status
+from graasp_local.stack import GROUP_LABEL, ServiceDefinition
+
+Reply = tuple[int, dict[str, str], str]
+Engine = Callable[[str], Reply]
+
+CONTAINER = {"Id": "c1", "Names": ["/x"], "State": "running", "Labels": {}}
+
+
+@pytest.fixture
+def asked() -> list[str]:
+    """The paths that the engine was asked for."""
+    return []
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: list[str]) -> Iterator[Callable[[Engine], None]]:
+    """Something that answers on DOCKER_HOST as it is told to."""
+    running: list[socketserver.ThreadingUnixStreamServer] = []
+
+    def start(answer: Engine) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                asked.append(self.path)
+                status, headers, body = answer(self.path)
+                self.send_response_only(status)
+                for name, value in {**headers, "Content-Length": str(len(body.encode()))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body.encode())
+
+            def log_message(self, *_: object) -> None: ...
+
+        path = tmp_path / f"engine-{len(running)}.sock"
+        server = socketserver.ThreadingUnixStreamServer(str(path), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        running.append(server)
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+
+    yield start
+    for server in running:
+        server.shutdown()
+        server.server_close()
+
+
+def docker_with(newest: str, oldest: str) -> Engine:
+    """Answers by the rules of Docker Engine with these versions of its API."""
+
+    def number(version: str) -> tuple[int, ...]:
+        return tuple(int(part) for part in version.split("."))
+
+    def answer(path: str) -> Reply:
+        version, headers = path.split("/")[1].removeprefix("v"), {"Api-Version": newest}
+        if number(version) > number(newest):
+            said = f"client version {version} is too new. Maximum supported API version is {newest}"
+            return 400, headers, json.dumps({"message": said})
+        if number(version) < number(oldest):
+            said = f"client version {version} is too old. Minimum supported API version is {oldest}"
+            return 400, headers, json.dumps({"message": said})
+        return 200, headers, json.dumps([CONTAINER]) if "containers" in path else "OK"
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("newest", "oldest", "spoken"),
+    [("1.44", "1.24", "1.44"), ("1.52", "1.44", "1.44"), ("1.43", "1.12", "1.43"), ("1.54", "1.46", "1.54")],
+)
+def test_a_version_is_spoken_that_the_engine_takes(
+    engine: Callable[[Engine], None], newest: str, oldest: str, spoken: str, asked: list[str]
+) -> None:
+    engine(docker_with(newest, oldest))
+    assert containers_of("x") == [CONTAINER]
+    assert connect().api.api_version == spoken
+    assert len([path for path in asked if "containers" in path]) == (1 if spoken == "1.44" else 2)
+    asked.clear()
+    assert containers_of("x") == [CONTAINER]
+    assert len(asked) == 1  # it is known from then on
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said", "way"),
+    [
+        (403, "<html><body>Request forbidden by administrative rules.</body></html>", "administrative rules", "proxy"),
+        (500, '{"message":"layer does not exist"}', "refuses (500): layer does not exist.", "log"),
+        (503, "", "it gives no reason", "log"),
+        (400, '{"message":"invalid filter"}', "invalid filter", "log"),
+        (200, "no list", "cannot be read", "log"),
+    ],
+)
+def test_what_an_engine_refuses_is_told_in_its_own_words(
+    engine: Callable[[Engine], None], status: int, body: str, said: str, way: str
+) -> None:
+    engine(lambda _: (status, {"Api-Version": "1.45"}, body))
+    with pytest.raises(EngineUnreachable) as error:
+        containers_of("x")
+    assert said in error.value.what
+    assert way in error.value.next_step
+    assert "No Docker engine answers" not in error.value.what
+
+
+def test_what_the_sdk_raises_is_the_engines_refusal_and_no_files(engine: Callable[[Engine], None]) -> None:
+    engine(lambda path: (200, {}, "OK") if "_ping" in path else (500, {}, '{"message":"no space left"}'))
+    with pytest.raises(EngineUnreachable, match="no space left") as error, engine_errors():
+        connect().api.info()
+    assert error.value.exit_code is ExitCode.ENGINE_UNREACHABLE
+    assert issubclass(APIError, OSError)  # why it has to be told apart
+
+
+PODMAN = {"Api-Version": "1.41", "Libpod-Api-Version": "5.8.6", "Server": "Libpod/5.8.6 (linux)"}
+
+
+def test_podman_is_refused_by_its_name_and_can_be_looked_at(engine: Callable[[Engine], None]) -> None:
+    engine(lambda path: (200, PODMAN, json.dumps([CONTAINER]) if "containers" in path else "OK"))
+    with pytest.raises(Refused, match=r"^Podman 5\.8\.6 answers at .*needs Docker Engine"):
+        containers_of("x")
+    assert containers_of("x", to_look_only=True) == [CONTAINER]
+
+
+def test_a_status_that_docker_does_not_have_is_no_defect_of_ours() -> None:
+    labels = {GROUP_LABEL: "graasp", "com.docker.compose.service": "core"}
+    container = {**CONTAINER, "State": "stopping", "Labels": labels}
+    found = seen([container], [ServiceDefinition("core", ServiceGroup.GRAASP)], ())
+    assert [service.status for service in found.services] == [Status.DEAD]
+
+
+def test_a_socket_that_is_not_for_this_user_is_no_engine_that_is_off() -> None:
+    error = unreachable("[Errno 13] Permission denied")
+    assert "may not use" in error.what
+    assert "systemctl start" not in error.next_step
+    assert "group" in error.next_step or "root" in error.next_step
+
+
+def test_an_answer_that_is_long_is_quoted_in_part() -> None:
+    assert len(refused(500, "x " * 5000).what) < 500
+
+
+@pytest.mark.parametrize(
+    ("info", "is_rootless", "limits"),
+    [
+        ({"SecurityOptions": ["name=seccomp,profile=builtin", "name=rootless"], "CgroupDriver": "none"}, True, False),
+        ({"SecurityOptions": ["name=seccomp"], "CgroupDriver": "systemd", "MemoryLimit": True}, False, True),
+        ({"SecurityOptions": None, "MemoryLimit": False}, False, False),
+    ],
+)
+def test_what_a_rootless_engine_says_of_itself(info: dict[str, object], is_rootless: bool, limits: bool) -> None:
+    assert (rootless.is_rootless(info), rootless.limits_memory(info)) == (is_rootless, limits)
+    if not is_rootless:
+        assert rootless.lowest_port(info) == 0
