@@ -92,7 +92,7 @@ def trial_restore(world: World, backup: StoredBackup) -> Generator[Report]:
     """Load every dump into a database of its own, compare its rows, and remove it. Raises Refused."""
     for part in backup.manifest.databases:
         into = trial_name(part.name)
-        dump = Dump(part.stored, part.rows)
+        dump = Dump(part.stored, part.rows, part.properties)
         try:
             yield from load_dump(world, backup.path(part.stored.file), dump, into, part.name)
         except NeedsYou as error:

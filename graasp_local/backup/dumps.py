@@ -15,14 +15,17 @@ from graasp_local.backup.manifest import StoredFile
 from graasp_local.backup.moving import Digest, Report, follow, write_file
 from graasp_local.backup.store import chunks_of
 from graasp_local.errors import GraaspLocalError, NeedsYou
+from graasp_local.planning.dump_entries import extensions_in, to_load
+from graasp_local.ports.data import DatabaseProperties
 from graasp_local.world import World
 
 
 class Dump(Struct, frozen=True):
-    """A dump in a file: what the file is, and how many rows each table has in it."""
+    """A dump in a file: what the file is, how many rows each table has in it, and what belongs to the database."""
 
     stored: StoredFile
     rows: Mapping[str, int]
+    properties: DatabaseProperties | None = None
 
 
 def dump_database(
@@ -42,18 +45,28 @@ def dump_database(
             with contextlib.suppress(GraaspLocalError):
                 world.databases.end_dumps()
             raise
-        return Dump(stored, dict(view.rows))
+        return Dump(stored, dict(view.rows), world.databases.properties(database))
 
 
 def load_dump(world: World, file: Path, dump: Dump, into: str, owner: str) -> Generator[Report]:
     """Restore a dump into a new database, and prove it: the file's sha256, and the rows of every table.
 
+    What is in the file is loaded with the rights of `owner`, never with the superuser's: it is whatever its owner made.
     A database that is called `into` is replaced. Raises NeedsYou or Interrupted; the new database is then gone again.
     """
-    world.databases.create(into, owner)
+    listing = world.transfers.contents(chunks_of(file))
+    in_place = owner in world.databases.sizes()
+    there = world.databases.superuser_extensions(owner) if in_place else {}
+    made = {name: schema for name, schema in there.items() if name in extensions_in(listing)}
+    loading = to_load(listing, owner, made, {*made.values()} - {"public", "pg_catalog"})
+    trusted = world.databases.properties(owner) if in_place else None
+    properties = dump.properties or trusted
+    world.databases.create(into, owner, made, properties.locale if properties else None)
     try:
         digest = Digest(chunks_of(file))
-        yield from follow(world, world.transfers.load(into, digest), f"into {into}", dump.stored.bytes)
+        with world.databases.loader(into, owner) as loader:
+            counts = world.transfers.load(into, loader, loading.entries, digest)
+            yield from follow(world, counts, f"into {into}", dump.stored.bytes)
         for _ in digest:  # what pg_restore did not need to read counts as well
             pass
         if digest.sha256 != dump.stored.sha256:
@@ -62,6 +75,10 @@ def load_dump(world: World, file: Path, dump: Dump, into: str, owner: str) -> Ge
             wrong = differing_rows(dump.rows, view.rows)
         if wrong:
             raise NeedsYou(f"{into} is not what was backed up: {wrong}")
+        for phrase in world.databases.give(into, properties, trusted) if properties else ():
+            yield f"{into}: left out: {phrase}"
+        for told in loading.left_out:
+            yield f"{into}: left out, because only the server's superuser can make it: {told}"
         yield f"{into}: {len(dump.rows)} table(s), {sum(dump.rows.values())} row(s), as in the backup"
     except BaseException:
         with contextlib.suppress(GraaspLocalError):

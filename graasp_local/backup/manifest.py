@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, convert, to_builtins
 from msgspec.structs import asdict
+
+from graasp_local.ports.data import DatabaseProperties
 
 FORMAT = 1
 MANIFEST_FILE = "manifest.json"
@@ -34,6 +36,8 @@ class DatabasePart(Struct, frozen=True):
     stored: StoredFile
     rows: Mapping[str, int]
     content_bytes: int
+    properties: DatabaseProperties | None = None
+    """What belongs to the database and is in no dump; None in a backup from before this was kept."""
 
 
 class VolumePart(Struct, frozen=True):
@@ -141,6 +145,8 @@ def from_json(told: object) -> Manifest:
 def _part_as_json(part: Part) -> dict[str, Any]:
     kind = next(kind for kind, cls in _KINDS.items() if isinstance(part, cls))
     told = asdict(part)
+    if isinstance(part, DatabasePart):
+        told["properties"] = to_builtins(part.properties)
     return {"kind": kind, **asdict(told.pop("stored")), **told}
 
 
@@ -150,7 +156,8 @@ def _part_from_json(told: Mapping[str, Any]) -> Part:
     match told["kind"]:
         case "database":
             rows = {str(table): int(count) for table, count in told["rows"].items()}
-            return DatabasePart(name, stored, rows, int(told["content_bytes"]))
+            properties = convert(told.get("properties"), DatabaseProperties | None)
+            return DatabasePart(name, stored, rows, int(told["content_bytes"]), properties)
         case "volume":
             return VolumePart(name, stored, int(told["files"]), int(told["content_bytes"]))
         case "settings":

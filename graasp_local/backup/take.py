@@ -121,7 +121,7 @@ def _database(world: World, partial: Path, database: str, size: int, expected: i
     dump = yield from dump_database(world, database, file, expected)
     yield from check_dump(world, file, dump.stored)
     yield f"{file.name}: {in_words(dump.stored.bytes)}, {len(dump.rows)} table(s), {sum(dump.rows.values())} row(s)"
-    return DatabasePart(database, dump.stored, dump.rows, size)
+    return DatabasePart(database, dump.stored, dump.rows, size, dump.properties)
 
 
 def _volume(world: World, partial: Path, volume: str, expected: int) -> Generator[Report, None, Part]:

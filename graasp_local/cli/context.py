@@ -78,6 +78,7 @@ class Context:
                 containers,
                 old=PostgresServer(address, settings.postgres_password),
                 new=PostgresServer(containers.new_address, settings.postgres_password),
+                filling=PostgresDatabases(containers.new_address, settings.postgres_password),
             ),
             clock=clock,
             interruption=interruption,

@@ -9,7 +9,8 @@ from __future__ import annotations
 import io
 import os
 import tarfile
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,12 @@ from graasp_local.engine.docker_engine import DockerEngine
 from graasp_local.engine.lent_container import lent_container
 from graasp_local.engine.listing import PROJECT_LABEL
 from graasp_local.engine.observe import ONE_OFF_LABEL, SERVICE_LABEL
+from graasp_local.engine.streams import answer_of, chunks_of, fed_with
 from graasp_local.engine.tool_run import DockerToolRun
 from graasp_local.errors import NeedsYou
 from graasp_local.planning.server import FIRST_VOLUME, DatabaseServer, first_volume, major_of_image
 from graasp_local.planning.states import Health
+from graasp_local.ports.data import EMPTY, OWN_SESSION, Loader
 from graasp_local.ports.walk import ImageFact
 from graasp_local.site import Site
 
@@ -38,11 +41,12 @@ _LOG_LINES = 12
 _AS_SUPERUSER = 'export PGPASSWORD="${POSTGRES_PASSWORD:-$(cat "$POSTGRES_PASSWORD_FILE")}" PGUSER=postgres; '
 _DUMP = _AS_SUPERUSER + 'exec pg_dump --host="$0" --format=custom --compress=1 --lock-wait-timeout=30000 "$1"'
 _DUMP_ROLES = _AS_SUPERUSER + 'exec pg_dumpall --host="$0" --roles-only'
-_RESTORE = "export PGUSER=postgres PGOPTIONS='-c maintenance_work_mem=128MB'; exec pg_restore --exit-on-error "
+_RESTORE = 'list=$0; "$@"; code=$?; rm -f "$list"; exit $code'
 _RESTORE_ROLES = (
     "sed '/^CREATE ROLE postgres;$/d' | exec psql --username=postgres --no-psqlrc --quiet --set=ON_ERROR_STOP=1"
 )
 _ANALYZE = "exec vacuumdb --username=postgres --all --analyze-only --quiet"
+_LOADING_OPTIONS = f"{OWN_SESSION} -c maintenance_work_mem=128MB"
 
 
 class DockerServers:
@@ -155,33 +159,53 @@ class DockerServers:
 
     def dump(self, database: str | None, file: Path) -> DockerToolRun:
         script = _DUMP_ROLES if database is None else _DUMP
-        command = self._exec(script, self._service, *([] if database is None else [database]))
+        environment = {"PGOPTIONS": OWN_SESSION}
+        words = [self._service, *([] if database is None else [database])]
+        command = self._exec(script, *words, environment=environment)
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as output:
-            return DockerToolRun(command, stdin=None, stdout=output)
+            return DockerToolRun(command, stdin=None, stdout=output, environment=environment)
 
-    def restore(self, database: str | None, file: Path) -> DockerToolRun:
-        if database is None:
-            script = _RESTORE_ROLES
-        elif database == "postgres":
-            script = _RESTORE + "--dbname=postgres"
-        else:
-            script = _RESTORE + "--create --dbname=postgres"
+    def contents(self, file: Path) -> tuple[str, ...]:
+        told = answer_of(self._exec("exec pg_restore --list"), "Reading what the dump holds", chunks_of(file))
+        return tuple(line for line in told.splitlines() if line and not line.startswith(";"))
+
+    def restore_roles(self, file: Path) -> DockerToolRun:
         with file.open("rb") as source:
-            return DockerToolRun(self._exec(script), stdin=source, stdout=None)
+            return DockerToolRun(self._exec(_RESTORE_ROLES), stdin=source, stdout=None)
+
+    def restore(self, database: str, file: Path, entries: Sequence[str], loader: Loader | None) -> DockerToolRun:
+        listed = f"/tmp/graasp-local-{uuid.uuid4().hex[:12]}"  # noqa: S108 - inside the container, and new
+        keep = self._exec('umask 077; set -C; cat > "$0"', listed)
+        for _ in fed_with(keep, "Handing over what is to be loaded", ["\n".join([*entries, ""]).encode()]):
+            pass
+        tool = ["pg_restore", "--exit-on-error", f"--use-list={listed}", f"--dbname={database}"]
+        if loader is None:
+            tool.append("--username=postgres")
+        else:
+            tool += [f"--username={loader.role}", f"--role={loader.owner}", "--no-owner"]
+        environment = {"PGOPTIONS": _LOADING_OPTIONS, **({"PGPASSWORD": loader.password} if loader else {})}
+        with file.open("rb") as source:
+            command = self._exec(_RESTORE, listed, *tool, environment=environment)
+            return DockerToolRun(command, stdin=source, stdout=None, environment=environment)
 
     def learn_statistics(self) -> DockerToolRun:
-        return DockerToolRun(self._exec(_ANALYZE), stdin=None, stdout=None)
+        environment = {"PGOPTIONS": OWN_SESSION}
+        return DockerToolRun(
+            self._exec(_ANALYZE, environment=environment), stdin=None, stdout=None, environment=environment
+        )
 
     @property
     def _service(self) -> str:
         return self._site.database_service.name
 
-    def _exec(self, script: str, *words: str) -> list[str]:
+    def _exec(self, script: str, *words: str, environment: Mapping[str, str] = EMPTY) -> list[str]:
         container = self._new_container()
         if container is None:
             raise NeedsYou("The newer database server is gone.")
-        return ["docker", "exec", "--interactive", container["Id"], "sh", "-c", script, *words]
+        # Names only: the values reach docker by its environment, so that no secret is in a list of processes.
+        names = [word for name in environment for word in ("--env", name)]
+        return ["docker", "exec", "--interactive", *names, container["Id"], "sh", "-c", script, *words]
 
     def _new_containers(self) -> list[dict[str, Any]]:
         return [c for c in self._engine.containers() if NEW_SERVER_LABEL in c["Labels"]]

@@ -13,6 +13,7 @@ import select
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import IO
 
 from graasp_local.engine.addresses import unreachable
@@ -49,11 +50,18 @@ def output_of(
 
 
 def fed_with(
-    command: Sequence[str], what: str, pieces: Iterable[bytes], environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    what: str,
+    pieces: Iterable[bytes],
+    environment: Mapping[str, str] | None = None,
+    sink: IO[bytes] | None = None,
 ) -> Iterator[int]:
-    """Write the pieces to the command and wait for its end; yields how many bytes it took since the last time."""
+    """Write the pieces to the command and wait for its end; yields how many bytes it took since the last time.
+
+    What it writes goes into `sink`, or nowhere.
+    """
     with tempfile.TemporaryFile() as errors:
-        process = _started(command, subprocess.PIPE, subprocess.DEVNULL, errors, environment)
+        process = _started(command, subprocess.PIPE, sink or subprocess.DEVNULL, errors, environment)
         try:
             assert process.stdin is not None  # noqa: S101
             descriptor = process.stdin.fileno()
@@ -72,6 +80,22 @@ def fed_with(
             _end(process)
 
 
+def answer_of(command: Sequence[str], what: str, pieces: Iterable[bytes]) -> str:
+    """What the command writes when it is fed with the pieces, or with as many of them as it wants."""
+    with tempfile.TemporaryFile() as answer:
+        for _ in fed_with(command, what, pieces, sink=answer):
+            pass
+        answer.seek(0)
+        return answer.read().decode(errors="replace")
+
+
+def chunks_of(file: Path) -> Iterator[bytes]:
+    """The content of a file, a piece at a time."""
+    with file.open("rb") as stream:
+        while piece := stream.read(_PIECE_BYTES):
+            yield piece
+
+
 def run_to_end(command: Sequence[str], what: str) -> str:
     """What the command writes, for one that writes little."""
     return b"".join(output_of(command, what)).decode(errors="replace")
@@ -80,7 +104,7 @@ def run_to_end(command: Sequence[str], what: str) -> str:
 def _started(
     command: Sequence[str],
     source: int,
-    sink: int,
+    sink: int | IO[bytes],
     errors: IO[bytes],
     environment: Mapping[str, str] | None,
 ) -> subprocess.Popen[bytes]:

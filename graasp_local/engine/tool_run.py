@@ -5,13 +5,20 @@ from __future__ import annotations
 import io
 import os
 import subprocess
+from collections.abc import Mapping
 from typing import IO
 
 
 class DockerToolRun:
     """A dump or a restore by `docker exec`: what it says on stderr is kept, and read when it has ended."""
 
-    def __init__(self, command: list[str], stdin: IO[bytes] | None, stdout: IO[bytes] | None) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        stdin: IO[bytes] | None,
+        stdout: IO[bytes] | None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         # A descriptor of our own on the same open file: its position is how far the command has come.
         self._file = os.dup((stdin or stdout).fileno()) if stdin or stdout else None  # type: ignore[union-attr]
         self._said = io.BytesIO()
@@ -20,6 +27,7 @@ class DockerToolRun:
             stdin=stdin or subprocess.DEVNULL,
             stdout=stdout or subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            env={**os.environ, **(environment or {})},
         )
         if self._process.stderr is not None:
             os.set_blocking(self._process.stderr.fileno(), False)

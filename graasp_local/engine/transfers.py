@@ -10,7 +10,7 @@ import contextlib
 import os
 import shlex
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -21,10 +21,10 @@ from graasp_local.engine.docker_engine import DockerEngine
 from graasp_local.engine.lent_container import labels_for, take_back
 from graasp_local.engine.listing import PROJECT_LABEL
 from graasp_local.engine.observe import ONE_OFF_LABEL
-from graasp_local.engine.streams import fed_with, output_of, run_to_end
+from graasp_local.engine.streams import answer_of, fed_with, output_of, run_to_end
 from graasp_local.errors import NeedsYou
 from graasp_local.planning.states import ServiceGroup
-from graasp_local.ports.data import DUMP_APPLICATION, LOCK_SECONDS
+from graasp_local.ports.data import DUMP_APPLICATION, LOCK_SECONDS, OWN_SESSION, Loader
 from graasp_local.site import Site
 from graasp_local.stack import GROUP_LABEL, read_backup_contents, read_backup_volumes
 from graasp_local.version import Version
@@ -47,11 +47,22 @@ class DockerTransfers:
         environment = self._for_postgres
         yield from output_of(self._in_database(tool, environment), f"The dump of {database}", environment)
 
-    def load(self, database: str, pieces: Iterable[bytes]) -> Iterator[int]:
-        tool = ["pg_restore", "--username=postgres", "--exit-on-error", "--single-transaction", f"--dbname={database}"]
-        environment = self._for_postgres
+    def contents(self, pieces: Iterable[bytes]) -> tuple[str, ...]:
+        told = answer_of(self._in_database(["pg_restore", "--list"], {}), "Reading what the dump holds", pieces)
+        return tuple(line for line in told.splitlines() if line and not line.startswith(";"))
+
+    def load(self, database: str, loader: Loader, entries: Sequence[str], pieces: Iterable[bytes]) -> Iterator[int]:
+        listed = f"/tmp/{_helper_name()}"  # noqa: S108 - inside the container, and new
+        keep = self._in_database(["sh", "-c", 'umask 077; set -C; cat > "$0"', listed], {})
+        for _ in fed_with(keep, "Handing over what is to be loaded", ["\n".join([*entries, ""]).encode()]):
+            pass
+        tool = ["pg_restore", f"--username={loader.role}", f"--role={loader.owner}", "--no-owner", "--exit-on-error"]
+        tool += ["--single-transaction", f"--use-list={listed}", f"--dbname={database}"]
+        environment = {"PGAPPNAME": DUMP_APPLICATION, "PGPASSWORD": loader.password, "PGOPTIONS": OWN_SESSION}
         self._narrate(shlex.join(["graasp-local", "compose", "--", "exec", "-T", self._database_service, *tool]))
-        yield from fed_with(self._in_database(tool, environment), "pg_restore", pieces, environment)
+        script = 'list=$0; "$@"; code=$?; rm -f "$list"; exit $code'
+        words = ["sh", "-c", script, listed, *tool]
+        yield from fed_with(self._in_database(words, environment), "pg_restore", pieces, environment)
 
     def read_dump(self, pieces: Iterable[bytes]) -> Iterator[int]:
         tool = ["pg_restore", "--file=/dev/null"]
@@ -160,7 +171,11 @@ class DockerTransfers:
 
     @property
     def _for_postgres(self) -> dict[str, str]:
-        return {"PGAPPNAME": DUMP_APPLICATION, "PGPASSWORD": self._site.settings.postgres_password}
+        return {
+            "PGAPPNAME": DUMP_APPLICATION,
+            "PGPASSWORD": self._site.settings.postgres_password,
+            "PGOPTIONS": OWN_SESSION,
+        }
 
     @cached_property
     def _database_service(self) -> str:

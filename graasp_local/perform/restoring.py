@@ -89,7 +89,7 @@ def _load(world: World, restore: Restore, database: str) -> Iterator[str]:
         )
     if database not in existing:
         world.databases.create(database, database)  # so that there is something whose place it takes
-    dump = Dump(part.stored, part.rows)
+    dump = Dump(part.stored, part.rows, part.properties)
     file = backup.path(part.stored.file)
     yield from as_lines(load_dump(world, file, dump, restored_name(database, restore.number), database), world.clock)
 

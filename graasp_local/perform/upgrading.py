@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from graasp_local import site_files
 from graasp_local.errors import Interrupted, NeedsYou, Refused
 from graasp_local.perform.preflight import FREE_BYTES_FOR_WORK, FREE_BYTES_PER_IMAGE, surroundings_problems
 from graasp_local.perform.starting import START_LIMIT_SECONDS
+from graasp_local.planning.dump_entries import by_owner
 from graasp_local.planning.fingerprint import described, differences, in_short
 from graasp_local.planning.server import Upgrade
 from graasp_local.planning.states import Health, ServiceGroup
@@ -43,6 +44,8 @@ _TOLD_EVERY_SECONDS = 10.0
 _SAME_DISK_BYTES = 64 * 1024**2
 _GIB = 1024**3
 _ROLES_FILE = "roles.sql"
+_SUPERUSERS_OWN = "postgres"
+"""The database that every server has from its beginning."""
 
 
 def perform_upgrade(world: World, step: UpgradeStep) -> Iterator[str]:
@@ -180,10 +183,36 @@ def _dump(world: World, upgrade: Upgrade) -> Iterator[str]:
 
 def _restore(world: World, upgrade: Upgrade) -> Iterator[str]:
     directory = dump_directory(world, upgrade)
-    for database in (None, *world.servers.old.sizes()):
-        run = world.servers.containers.restore(database, _file(directory, database))
-        yield from _watch(world, run, f"The restore of {database or 'the roles'}")
+    yield from _watch(world, world.servers.containers.restore_roles(_file(directory, None)), "The restore of the roles")
+    roles = world.servers.old.roles()
+    for database in world.servers.old.sizes():
+        yield from _fill(world, database, _file(directory, database), roles)
     yield from _watch(world, world.servers.containers.learn_statistics(), "ANALYZE")
+
+
+def _fill(world: World, database: str, file: Path, roles: Mapping[str, bool]) -> Iterator[str]:
+    """Load one database, each thing in it with the rights of the role that it belongs to.
+
+    Code of a role may run meanwhile, in a constraint or an index: it must not run as anybody else.
+    """
+    containers, filling = world.servers.containers, world.servers.filling
+    listing = containers.contents(file)
+    properties = world.databases.properties(database)
+    made: Mapping[str, str] = {}
+    if database != _SUPERUSERS_OWN:
+        made = world.databases.superuser_extensions(database)
+        filling.create(database, properties.owner, made, properties.locale)
+    schemas = {*made.values()} - {"public", "pg_catalog"}
+    for owner, entries in by_owner(listing, properties.owner, roles, made, schemas):
+        if roles.get(owner):
+            run = containers.restore(database, file, entries, None)
+            yield from _watch(world, run, f"The restore of {database}")
+        else:
+            with filling.loader(database, owner) as loader:
+                run = containers.restore(database, file, entries, loader)
+                yield from _watch(world, run, f"The restore of {database}")
+    for phrase in filling.give(database, properties, trusted=properties):
+        yield f"{database}: left out: {phrase}"
 
 
 def _prove(world: World) -> Iterator[str]:

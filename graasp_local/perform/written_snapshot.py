@@ -44,7 +44,7 @@ def load_snapshot(world: World, name: str) -> Iterator[str]:
     if written is None or world.database.has_snapshot(name) or failed_name(name) in world.databases.sizes():
         return
     part = written.manifest.databases[0]
-    dump = Dump(part.stored, part.rows)
+    dump = Dump(part.stored, part.rows, part.properties)
     half_loaded = f"{name}_half"[-63:]
     file = written.path(part.stored.file)
     yield from as_lines(load_dump(world, file, dump, half_loaded, GRAASP_DATABASE), world.clock)
@@ -76,7 +76,8 @@ def _write(world: World, store: BackupStore, name: str) -> Generator[Report]:
         file = partial / f"{GRAASP_DATABASE}.dump"
         dump = yield from dump_database(world, GRAASP_DATABASE, file, size)
         yield from check_dump(world, file, dump.stored)
-        store.publish(partial, _manifest(world, name, DatabasePart(GRAASP_DATABASE, dump.stored, dump.rows, size)))
+        part = DatabasePart(GRAASP_DATABASE, dump.stored, dump.rows, size, dump.properties)
+        store.publish(partial, _manifest(world, name, part))
     finally:
         store.discard(partial)
     yield f"{name}: {in_words(dump.stored.bytes)} in {store.directory}"

@@ -8,12 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from types import MappingProxyType
 from typing import Protocol
 
 from msgspec import Struct
 
 DUMP_APPLICATION = "graasp-local-dump"
 """The name under which the server knows the sessions of dumps and of what loads them."""
+
+OWN_SESSION = " ".join(
+    f"-c {parameter}={value}"
+    for parameter, value in {
+        "search_path": "pg_catalog",
+        "role": "none",
+        "default_transaction_read_only": "off",
+        "row_security": "off",
+        "statement_timeout": "0",
+        "lock_timeout": "0",
+        "idle_in_transaction_session_timeout": "0",
+    }.items()
+)
+"""What sessions of ours begin with, so that nothing counts that a database's owner, or the server, sets for them."""
+
+EMPTY: Mapping[str, str] = MappingProxyType({})
 
 LOCK_SECONDS = 60
 """How long a dump waits for a table that somebody holds, before it fails and says so."""
@@ -24,6 +41,39 @@ class DatabaseView(Struct, frozen=True):
 
     snapshot: str
     rows: Mapping[str, int]
+
+
+class Locale(Struct, frozen=True):
+    """How a database compares and writes text. `provider` is `c` (the system's), `i` (ICU) or `b` (Postgres's own)."""
+
+    encoding: str
+    collate: str
+    ctype: str
+    provider: str = "c"
+    name: str = ""
+    """What ICU or Postgres itself calls it."""
+    rules: str = ""
+
+
+class DatabaseProperties(Struct, frozen=True):
+    """What belongs to a database and is in no template and no dump of it."""
+
+    owner: str
+    locale: Locale
+    connection_limit: int = -1
+    comment: str = ""
+    privileges: tuple[tuple[str, str, bool], ...] = ()
+    """Role (empty for everybody), privilege, and whether the role may grant it to others."""
+    settings: tuple[tuple[str, str, str], ...] = ()
+    """Role (empty for everybody), parameter, value: what `ALTER DATABASE` or `ALTER ROLE … IN DATABASE` has set."""
+
+
+class Loader(Struct, frozen=True):
+    """A login that lasts for one load: a role of no rights of its own, that may be `owner` and nobody else."""
+
+    role: str
+    password: str
+    owner: str
 
 
 class Databases(Protocol):
@@ -38,8 +88,32 @@ class Databases(Protocol):
         """Hold one moment of a database in view: for as long as this lasts, a dump of it shows exactly these rows."""
         ...
 
-    def create(self, database: str, owner: str) -> None:
-        """Make an empty database, in the place of one of this name if there is one."""
+    def create(
+        self, database: str, owner: str, extensions: Mapping[str, str] = EMPTY, locale: Locale | None = None
+    ) -> None:
+        """Make an empty database, in the place of one of this name if there is one.
+
+        A locale that this server does not have is the server's own instead. `extensions`, each with the schema that it
+        belongs into, are made in it before its owner can come in.
+        """
+        ...
+
+    def superuser_extensions(self, database: str) -> Mapping[str, str]:
+        """The extensions of a database that only the superuser could have made, each with its schema."""
+        ...
+
+    def properties(self, database: str) -> DatabaseProperties: ...
+    def give(
+        self, database: str, properties: DatabaseProperties, trusted: DatabaseProperties | None
+    ) -> tuple[str, ...]:
+        """Give a database these properties, but for owner and locale; returns what it was not given, as phrases.
+
+        Settings that only the superuser may make are made only where `trusted` has them too.
+        """
+        ...
+
+    def loader(self, database: str, owner: str) -> AbstractContextManager[Loader]:
+        """A login to load into the database with: as its owner, and by no `RESET` as anybody who may do more."""
         ...
 
     def drop(self, database: str) -> None:
@@ -66,8 +140,15 @@ class Transfers(Protocol):
         """pg_dump in its custom format, of the moment that a DatabaseView holds in view."""
         ...
 
-    def load(self, database: str, pieces: Iterable[bytes]) -> Iterator[int]:
-        """Restore a dump into an empty database, all or nothing; yields the bytes taken since the last time."""
+    def contents(self, pieces: Iterable[bytes]) -> tuple[str, ...]:
+        """What a dump holds, a line for each thing, as pg_restore lists it."""
+        ...
+
+    def load(self, database: str, loader: Loader, entries: Sequence[str], pieces: Iterable[bytes]) -> Iterator[int]:
+        """Restore these entries of a dump into an empty database, all or nothing, as the loader's owner.
+
+        Yields the bytes taken since the last time.
+        """
         ...
 
     def read_dump(self, pieces: Iterable[bytes]) -> Iterator[int]:

@@ -16,6 +16,7 @@ from msgspec import Struct
 from graasp_local.planning.fingerprint import ServerFingerprint
 from graasp_local.planning.server import DatabaseServer
 from graasp_local.planning.states import Health
+from graasp_local.ports.data import Databases, Loader
 from graasp_local.ports.walk import ImageFact
 
 
@@ -80,7 +81,15 @@ class ServerContainers(Protocol):
         """One database of the old server, or None for the roles, into a file, by the tools of the new one."""
         ...
 
-    def restore(self, database: str | None, file: Path) -> ToolRun: ...
+    def contents(self, file: Path) -> tuple[str, ...]:
+        """What a dump holds, a line for each thing, as pg_restore lists it."""
+        ...
+
+    def restore_roles(self, file: Path) -> ToolRun: ...
+    def restore(self, database: str, file: Path, entries: Sequence[str], loader: Loader | None) -> ToolRun:
+        """Load these entries of a dump as the loader's owner, or as the superuser what is the superuser's own."""
+        ...
+
     def learn_statistics(self) -> ToolRun:
         """ANALYZE of every database of the new server: statistics are in no dump."""
         ...
@@ -110,12 +119,17 @@ class ServerContents(Protocol):
         """Remove every database and role but the superuser's own: what an initialisation has made."""
         ...
 
+    def roles(self) -> Mapping[str, bool]:
+        """Every role of this server, and whether it is a superuser."""
+        ...
+
     def fingerprint(self) -> ServerFingerprint: ...
 
 
 class Servers(Struct, frozen=True):
-    """The old server and the new one: their containers, and what is in each."""
+    """The old server and the new one: their containers, what is in each, and the new one's databases to be filled."""
 
     containers: ServerContainers
     old: ServerContents
     new: ServerContents
+    filling: Databases

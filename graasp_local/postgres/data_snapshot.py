@@ -41,6 +41,9 @@ SELECT format('%I.%I', schemaname, sequencename) AS place, start_value, last_val
 FROM pg_sequences WHERE schemaname <> '{SCHEMA}' ORDER BY 1
 """
 
+_OPERATORS = "SET LOCAL search_path = public"
+"""Rows are told apart by the operators of their own types, ltree's for one; a stack for tests trusts its databases."""
+
 
 class DataSnapshot:
     """One snapshot of all databases of a site; `password` is the superuser's."""
@@ -87,6 +90,7 @@ class DataSnapshot:
 def _take(connection: psycopg.Connection) -> None:
     from psycopg import sql
 
+    connection.execute(_OPERATORS)
     connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE".encode())
     connection.execute(f"CREATE SCHEMA {SCHEMA}".encode())
     tables = _tables(connection)
@@ -110,6 +114,7 @@ def _take(connection: psycopg.Connection) -> None:
 
 def _put_back(connection: psycopg.Connection) -> bool:
     """Says whether it could be done: False leaves everything as it is."""
+    connection.execute(_OPERATORS)
     there = connection.execute("SELECT to_regclass(%s)", (f"{SCHEMA}.remembered",)).fetchone()
     if there is None or there[0] is None:
         return False

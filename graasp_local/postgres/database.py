@@ -6,14 +6,18 @@ Works on the database `graasp` alone: umami stays connected to its own on the sa
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from graasp_local.errors import NeedsYou
 from graasp_local.planning.migrations import AppliedMigration
 from graasp_local.planning.server import GRAASP_DATABASE
+from graasp_local.ports.data import OWN_SESSION
 from graasp_local.postgres.address import Address
+from graasp_local.postgres.properties import give_properties, read_properties
+from graasp_local.postgres.session import make_ours, whole_table
 
 if TYPE_CHECKING:
     import psycopg
@@ -24,12 +28,10 @@ _CONNECT_SECONDS = 5
 _MIGRATION_LOCK = 0x6772_6161_7370  # "graasp"
 _LONGEST_NAME = 63
 _COUNT_SECONDS = 10
-# One statement for tables that are known only when it runs.
-_COUNT_ROWS = """
-SELECT format('%I.%I', schemaname, tablename),
-       (xpath('/row/count/text()', query_to_xml(
-           format('SELECT count(*) FROM %I.%I', schemaname, tablename), false, true, '')))[1]::text
-FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema', 'drizzle')
+_TABLES = """
+SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+WHERE relkind = 'r' AND relpersistence <> 't' AND n.nspname !~ '^pg_'
+  AND n.nspname NOT IN ('information_schema', 'drizzle')
 """
 
 
@@ -57,10 +59,9 @@ class PostgresDatabase:
             exists = connection.execute("SELECT to_regclass('drizzle.__drizzle_migrations')").fetchone()
             if exists is None or exists[0] is None:
                 return ()
-            rows = connection.execute(
-                "SELECT created_at, hash FROM drizzle.__drizzle_migrations ORDER BY created_at, id"
-            )
-            return tuple(AppliedMigration(int(when), str(sha256)) for when, sha256 in rows)
+            # Not by a query, which would run what the owner put into a view or an index of this name.
+            with connection.cursor().copy("COPY drizzle.__drizzle_migrations (created_at, id, hash) TO STDOUT") as rows:
+                return _migrations(rows.rows())
 
     def size_bytes(self) -> int:
         with self._connection("postgres") as connection:
@@ -101,12 +102,21 @@ class PostgresDatabase:
             copy, graasp = sql.Identifier(name), sql.Identifier(GRAASP_DATABASE)
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(copy))
             # Copying files is several times quicker than the default through the write-ahead log; new in Postgres 15.
-            strategy = "STRATEGY file_copy" if connection.info.server_version >= 150000 else ""
-            connection.execute(
-                sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {} {}").format(copy, graasp, graasp, sql.SQL(strategy))
+            words: list[sql.Composable] = (
+                [sql.SQL("STRATEGY file_copy")] if connection.info.server_version >= 150000 else []
             )
-            # Privileges on a database are not copied with it.
-            connection.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(copy))
+            version = _collation_version(connection)
+            if version:
+                # Else Postgres refuses to copy where the operating system's collations have changed under the data.
+                words.append(sql.SQL("COLLATION_VERSION {}").format(sql.Literal(version)))
+            connection.execute(
+                sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {} {}").format(
+                    copy, graasp, graasp, sql.SQL(" ").join(words)
+                )
+            )
+            # Neither privileges on a database nor settings for it are copied with it.
+            properties = read_properties(connection, GRAASP_DATABASE)
+            give_properties(connection, name, properties, trusted=properties)
 
     def swap_back(self, snapshot: str) -> str:
         failed = failed_name(snapshot)
@@ -134,12 +144,17 @@ class PostgresDatabase:
         import psycopg
 
         with self._connection(database) as connection:
+            patience = threading.Timer(_COUNT_SECONDS, connection.cancel)
+            patience.start()
             try:
-                connection.execute("SELECT set_config('statement_timeout', %s, false)", (f"{_COUNT_SECONDS}s",))
-                rows = connection.execute(_COUNT_ROWS).fetchall()
+                return {
+                    f"{schema}.{table}": whole_table(connection, schema, table)
+                    for schema, table in connection.execute(_TABLES).fetchall()
+                }
             except psycopg.errors.QueryCanceled:
                 return None
-        return {str(table): int(count) for table, count in rows}
+            finally:
+                patience.cancel()
 
     def drop_snapshots_but(self, name: str) -> tuple[str, ...]:
         from psycopg import sql
@@ -186,8 +201,10 @@ def connected(address: Address, password: str, database: str) -> Iterator[psycop
             dbname=database,
             connect_timeout=_CONNECT_SECONDS,
             application_name="graasp-local",
+            options=OWN_SESSION,
             autocommit=True,
         ) as connection:
+            make_ours(connection)
             yield connection
     except psycopg.Error as error:
         if error.diag.message_primary:
@@ -200,6 +217,26 @@ def connected(address: Address, password: str, database: str) -> Iterator[psycop
             else "Look at `graasp-local logs db`."
         )
         raise NeedsYou(f"The database does not answer: {reason}.", "", hint) from error
+
+
+def _collation_version(connection: psycopg.Connection) -> str | None:
+    """The version of the collations that Graasp's database was made with; None where Postgres keeps none."""
+    told = connection.execute("SELECT to_jsonb(d) FROM pg_database d WHERE datname = %s", (GRAASP_DATABASE,)).fetchone()
+    version = told[0].get("datcollversion") if told else None
+    return str(version) if version else None
+
+
+def _migrations(rows: Iterable[tuple[str | None, ...]]) -> tuple[AppliedMigration, ...]:
+    """Rows of drizzle's table, oldest first. Raises NeedsYou for what drizzle does not write."""
+    try:
+        ordered = sorted((int(when or ""), int(number or ""), str(sha256)) for when, number, sha256 in rows)
+    except ValueError:
+        raise NeedsYou(
+            "drizzle.__drizzle_migrations holds what drizzle does not write there.",
+            "Which migrations are applied is not known.",
+            "Look at it: `graasp-local compose -- exec db psql -U postgres -d graasp`.",
+        ) from None
+    return tuple(AppliedMigration(when, sha256) for when, _, sha256 in ordered)
 
 
 def _databases(connection: psycopg.Connection) -> set[str]:

@@ -5,16 +5,30 @@ Does what it is told with names that it is given; which database takes whose pla
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from graasp_local.ports.data import DUMP_APPLICATION, LOCK_SECONDS, DatabaseView
+from graasp_local.errors import NeedsYou
+from graasp_local.ports.data import (
+    DUMP_APPLICATION,
+    EMPTY,
+    LOCK_SECONDS,
+    DatabaseProperties,
+    DatabaseView,
+    Loader,
+    Locale,
+)
 from graasp_local.postgres.address import Address
 from graasp_local.postgres.database import connected
+from graasp_local.postgres.loader import LOADER, end_loader, leave_to_owner, make_loader, remove_loader
+from graasp_local.postgres.properties import give_properties, locale_clause, read_properties
+from graasp_local.postgres.session import whole_table
 
 if TYPE_CHECKING:
     import psycopg
+    from psycopg.sql import Composed
 
 _TABLES = """
 SELECT n.nspname, c.relname
@@ -26,6 +40,13 @@ WHERE c.relkind = 'r' AND n.nspname <> 'information_schema' AND n.nspname NOT LI
 ORDER BY 1, 2
 """
 # Tables of extensions are left out of dumps, so they are not counted.
+
+_SUPERUSER_EXTENSIONS = """
+SELECT e.extname, n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+WHERE e.extname <> 'plpgsql' AND NOT EXISTS (
+  SELECT FROM pg_available_extension_versions v WHERE v.name = e.extname AND v.version = e.extversion AND v.trusted)
+ORDER BY 1
+"""
 
 
 class PostgresDatabases:
@@ -55,16 +76,61 @@ class PostgresDatabases:
             row = connection.execute("SELECT pg_export_snapshot()").fetchone()
             yield DatabaseView(str(row[0]) if row else "", _counted(connection))
 
-    def create(self, database: str, owner: str) -> None:
+    def create(
+        self, database: str, owner: str, extensions: Mapping[str, str] = EMPTY, locale: Locale | None = None
+    ) -> None:
         from psycopg import sql
 
         self.drop(database)
+        names = {"name": sql.Identifier(database), "owner": sql.Identifier(owner)}
         with self._connection() as connection:
-            names = {"name": sql.Identifier(database), "owner": sql.Identifier(owner)}
-            # From template0, because a dump brings everything that is not in it.
-            connection.execute(sql.SQL("CREATE DATABASE {name} OWNER {owner} TEMPLATE template0").format(**names))
+            # From template0, because a dump brings everything that is not in it. Nobody but the superuser gets in yet.
+            statement = sql.SQL("CREATE DATABASE {name} TEMPLATE template0 CONNECTION LIMIT 0").format(**names)
+            _execute_with(connection, statement, locale)
             # A dump does not bring the privileges on the database itself: as compose/database makes them.
             connection.execute(sql.SQL("REVOKE CONNECT ON DATABASE {name} FROM PUBLIC").format(**names))
+        if extensions:
+            with self._connection(database) as connection:
+                _make_extensions(connection, owner, extensions)
+        with self._connection() as connection:
+            connection.execute(sql.SQL("ALTER DATABASE {name} OWNER TO {owner}").format(**names))
+            connection.execute(sql.SQL("ALTER DATABASE {name} CONNECTION LIMIT -1").format(**names))
+
+    def superuser_extensions(self, database: str) -> Mapping[str, str]:
+        with self._connection(database) as connection:
+            return {str(name): str(schema) for name, schema in connection.execute(_SUPERUSER_EXTENSIONS)}
+
+    def properties(self, database: str) -> DatabaseProperties:
+        with self._connection() as connection:
+            return read_properties(connection, database)
+
+    def give(
+        self, database: str, properties: DatabaseProperties, trusted: DatabaseProperties | None
+    ) -> tuple[str, ...]:
+        with self._connection() as connection:
+            return give_properties(connection, database, properties, trusted)
+
+    @contextmanager
+    def loader(self, database: str, owner: str) -> Iterator[Loader]:
+        password = secrets.token_urlsafe(24)
+        with self._connection() as connection:
+            make_loader(connection, database, owner, password)
+        try:
+            yield Loader(LOADER, password, owner)
+        finally:
+            # The next load takes over what is left, if the server does not answer any more.
+            with suppress(NeedsYou):
+                self._remove_loader(database, owner)
+
+    def _remove_loader(self, database: str, owner: str) -> None:
+        with self._connection() as connection:
+            end_loader(connection)
+            exists = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,)).fetchone()
+        if exists:
+            with self._connection(database) as connection:
+                leave_to_owner(connection, owner)
+        with self._connection() as connection:
+            remove_loader(connection)
 
     def drop(self, database: str) -> None:
         from psycopg import sql
@@ -97,12 +163,35 @@ class PostgresDatabases:
         return connected(self._address, self._password, database)
 
 
-def _counted(connection: psycopg.Connection) -> dict[str, int]:
-    """Every table with its number of rows, counted one by one: the server's own estimate would prove nothing."""
+def _execute_with(connection: psycopg.Connection, statement: Composed, locale: Locale | None) -> None:
+    """Make a database of this locale, or of the server's own if it does not have that."""
+    import psycopg
     from psycopg import sql
 
-    counts = {}
-    for schema, table in connection.execute(_TABLES).fetchall():
-        row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(schema, table))).fetchone()
-        counts[f"{schema}.{table}"] = int(row[0]) if row else 0
-    return counts
+    if locale is not None:
+        clause = locale_clause(locale, connection.info.server_version // 10000)
+        # Whatever a server calls it: a locale that it does not know, or cannot have in this encoding.
+        with suppress(psycopg.DataError, psycopg.ProgrammingError, psycopg.NotSupportedError, psycopg.InternalError):
+            connection.execute(sql.SQL("{} {}").format(statement, clause))
+            return
+    connection.execute(statement)
+
+
+def _make_extensions(connection: psycopg.Connection, owner: str, extensions: Mapping[str, str]) -> None:
+    from psycopg import sql
+
+    for name, schema in extensions.items():
+        names = {"name": sql.Identifier(name), "schema": sql.Identifier(schema), "owner": sql.Identifier(owner)}
+        if schema not in ("public", "pg_catalog"):
+            connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {owner}").format(**names))
+        connection.execute(
+            sql.SQL("CREATE EXTENSION IF NOT EXISTS {name} WITH SCHEMA {schema} CASCADE").format(**names)
+        )
+
+
+def _counted(connection: psycopg.Connection) -> dict[str, int]:
+    """Every table with its number of rows, counted one by one: the server's own estimate would prove nothing."""
+    return {
+        f"{schema}.{table}": whole_table(connection, schema, table)
+        for schema, table in connection.execute(_TABLES).fetchall()
+    }

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from graasp_local.errors import NeedsYou
+from graasp_local.ports.data import OWN_SESSION
 from graasp_local.settings.rotation import Rotation
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class PostgresRoles:
                 dbname=database,
                 connect_timeout=_CONNECT_SECONDS,
                 application_name="graasp-local",
+                options=OWN_SESSION,
             ) as connection:
                 yield connection
         except psycopg.Error as error:

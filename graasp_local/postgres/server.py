@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from graasp_local.planning.fingerprint import DatabaseFingerprint, ServerFingerprint
 from graasp_local.postgres.database import FAILED_PREFIX, SNAPSHOT_PREFIX, connected
+from graasp_local.postgres.loader import LOADER
+from graasp_local.postgres.session import content_of
 
 if TYPE_CHECKING:
     import psycopg
@@ -26,7 +28,7 @@ _DATABASES = """
 SELECT datname, pg_database_size(oid) FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY datname
 """
 
-_ROLES = r"""
+_ROLES = rf"""
 SELECT r.rolname, concat_ws(' ',
     CASE WHEN r.rolsuper THEN 'superuser' END, CASE WHEN r.rolinherit THEN 'inherit' END,
     CASE WHEN r.rolcreaterole THEN 'createrole' END, CASE WHEN r.rolcreatedb THEN 'createdb' END,
@@ -37,7 +39,7 @@ SELECT r.rolname, concat_ws(' ',
        FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid),
     (SELECT 'set ' || string_agg(unnested, ',' ORDER BY unnested)
        FROM pg_db_role_setting s, unnest(s.setconfig) unnested WHERE s.setrole = r.oid AND s.setdatabase = 0))
-FROM pg_authid r WHERE r.rolname !~ '^pg_'
+FROM pg_authid r WHERE r.rolname !~ '^pg_' AND r.rolname <> '{LOADER}'
 """
 
 # MAINTAIN is new in 17; an owner's privileges that nobody changed are the same whether they are written down or not.
@@ -114,12 +116,6 @@ WHERE relkind = 'r' AND relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspn
 ORDER BY 1, 2
 """
 
-_CONTENT = """
-SELECT count(*), coalesce(sum(('x' || left(md5((graasp_row.*)::text), 15))::bit(60)::bigint), 0)
-FROM ONLY {}.{} AS graasp_row
-"""
-"""Whatever the order of rows; two rows that are alike count twice."""
-
 
 class PostgresServer:
     """`address` is asked for host and port at each connection, since the port changes when a container restarts."""
@@ -181,6 +177,13 @@ class PostgresServer:
             for (role,) in roles.fetchall():
                 connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
 
+    def roles(self) -> Mapping[str, bool]:
+        with self._connection("postgres") as connection:
+            return {
+                str(name): bool(is_super)
+                for name, is_super in connection.execute("SELECT rolname, rolsuper FROM pg_roles")
+            }
+
     def fingerprint(self) -> ServerFingerprint:
         databases = {name: self._database(name) for name in self.sizes()}
         with self._connection("postgres") as connection:
@@ -188,8 +191,6 @@ class PostgresServer:
         return ServerFingerprint(roles, databases)
 
     def _database(self, name: str) -> DatabaseFingerprint:
-        from psycopg import sql
-
         with self._connection(name) as connection:
             connection.execute(_STABLE_TEXT)
             facts = {
@@ -200,10 +201,9 @@ class PostgresServer:
             tables = connection.execute(_TABLES).fetchall()
             rows = 0
             for schema, table in tables:
-                query = sql.SQL(_CONTENT).format(sql.Identifier(schema), sql.Identifier(table))
-                count, checksum = connection.execute(query).fetchone() or (0, 0)
+                count, checksum = content_of(connection, schema, table)
                 facts[f"content of {schema}.{table}"] = f"{count} row(s), checksum {checksum}"
-                rows += int(count)
+                rows += count
             extensions = {str(e): str(v) for e, v in connection.execute("SELECT extname, extversion FROM pg_extension")}
         return DatabaseFingerprint(facts, extensions, len(tables), rows)
 

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from graasp_local.errors import NeedsYou, UsageError
+from graasp_local.planning.dump_entries import to_load
 from graasp_local.planning.server import GRAASP_DATABASE
 from graasp_local.planning.states import InfraState, ServiceGroup
 from graasp_local.postgres.data_snapshot import DataSnapshot
@@ -89,8 +90,10 @@ def _tables_back(world: World, stack: Stack, taken: Taken, dump: Path) -> None:
         with dump.open("rb") as file:
             return list(iter(lambda: file.read(_CHUNK), b""))
 
-    for _ in world.transfers.load(GRAASP_DATABASE, pieces()):
-        pass
+    loading = to_load(world.transfers.contents(pieces()), GRAASP_DATABASE, (), ())
+    with world.databases.loader(GRAASP_DATABASE, GRAASP_DATABASE) as loader:
+        for _ in world.transfers.load(GRAASP_DATABASE, loader, loading.entries, pieces()):
+            pass
     stack.deploy(taken.version, hold=taken.state != InfraState.RUNNING)
     dump.unlink()
 

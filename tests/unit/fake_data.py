@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from graasp_local.errors import NeedsYou
 from graasp_local.planning.migrations import AppliedMigration
-from graasp_local.ports.data import DatabaseView
+from graasp_local.ports.data import EMPTY, DatabaseProperties, DatabaseView, Loader, Locale
 
 Content = list[AppliedMigration]
 PIECE = 16
@@ -29,6 +29,9 @@ class FakeDatabases:
     major: int = 15
     size: int = 1000
     has_graasp: bool = True
+    untrusted: dict[str, str] = field(default_factory=dict)
+    made_extensions: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    given: dict[str, DatabaseProperties] = field(default_factory=dict)
     rows_off_by: int = 0
     """How many rows a database that was loaded has too many: a restore that lies."""
 
@@ -43,7 +46,26 @@ class FakeDatabases:
         wrong = self.rows_off_by if database not in ("graasp", "umami") else 0
         yield DatabaseView("00000003-1", {"drizzle.__drizzle_migrations": len(self.content(database)) + wrong})
 
-    def create(self, database: str, owner: str) -> None:
+    def superuser_extensions(self, database: str) -> Mapping[str, str]:
+        return self.untrusted
+
+    @contextmanager
+    def loader(self, database: str, owner: str) -> Iterator[Loader]:
+        yield Loader("loader", "a password", owner)
+
+    def properties(self, database: str) -> DatabaseProperties:
+        return self.given.get(database) or DatabaseProperties(database.split("_")[0], Locale("UTF8", "C", "C"))
+
+    def give(
+        self, database: str, properties: DatabaseProperties, trusted: DatabaseProperties | None
+    ) -> tuple[str, ...]:
+        self.given[database] = properties
+        return ()
+
+    def create(
+        self, database: str, owner: str, extensions: Mapping[str, str] = EMPTY, locale: Locale | None = None
+    ) -> None:
+        self.made_extensions[database] = extensions
         self.calls.append(f"create {database}")
         self.put(database, [])
 
@@ -89,6 +111,9 @@ class FakeTransfers:
     files: dict[str, dict[str, bytes]] = field(default_factory=lambda: {"files": {"a.txt": b"a", "b/c.txt": b"cc"}})
     aside: dict[tuple[str, str], dict[str, bytes]] = field(default_factory=dict)
     dump_fails: Exception | None = None
+    listing: tuple[str, ...] = ("219; 1259 16603 TABLE public item graasp",)
+    loaded: tuple[str, Sequence[str]] = ("", ())
+    """As whom the last dump was loaded, and what of it."""
     claimed_bytes: int = 0
     """What volumes claim to hold, if that is not what they hold."""
 
@@ -100,8 +125,12 @@ class FakeTransfers:
             if self.dump_fails is not None:
                 raise self.dump_fails
 
-    def load(self, database: str, pieces: Iterable[bytes]) -> Iterator[int]:
+    def contents(self, pieces: Iterable[bytes]) -> tuple[str, ...]:
+        return self.listing
+
+    def load(self, database: str, loader: Loader, entries: Sequence[str], pieces: Iterable[bytes]) -> Iterator[int]:
         self.databases.calls.append(f"load {database}")
+        self.loaded = (loader.owner, entries)
         text = b""
         for piece in pieces:
             text += piece

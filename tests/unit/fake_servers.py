@@ -9,8 +9,10 @@ from pathlib import Path
 from graasp_local.planning.fingerprint import DatabaseFingerprint, ServerFingerprint
 from graasp_local.planning.server import DatabaseServer, major_of_image
 from graasp_local.planning.states import Health
+from graasp_local.ports.data import Loader
 from graasp_local.ports.servers import Servers
 from graasp_local.ports.walk import ImageFact
+from tests.unit.fake_data import FakeDatabases
 
 
 @dataclass
@@ -104,8 +106,15 @@ class FakeServers:
         file.write_text("a dump")
         return self._run("dump")
 
-    def restore(self, database: str | None, file: Path) -> FakeToolRun:
-        self._call("restore", database or "roles")
+    def contents(self, file: Path) -> tuple[str, ...]:
+        return ("219; 1259 16603 TABLE public item graasp",)
+
+    def restore_roles(self, file: Path) -> FakeToolRun:
+        self._call("restore", "roles")
+        return self._run("restore")
+
+    def restore(self, database: str, file: Path, entries: Sequence[str], loader: Loader | None) -> FakeToolRun:
+        self._call("restore", database)
         return self._run("restore")
 
     def learn_statistics(self) -> FakeToolRun:
@@ -150,6 +159,9 @@ class FakeContents:
 
     def make_empty(self) -> None: ...
 
+    def roles(self) -> Mapping[str, bool]:
+        return {"graasp": False, "umami": False, "postgres": True}
+
     def fingerprint(self) -> ServerFingerprint:
         return self.holds
 
@@ -161,4 +173,5 @@ def fake_servers(selected: Callable[[], DatabaseServer], calls: list[str]) -> Se
         FakeServers(selected, calls, server.image, {server.volume: major_of_image(server.image)}),
         FakeContents(),
         FakeContents(),
+        FakeDatabases(),
     )

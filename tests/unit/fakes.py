@@ -435,7 +435,7 @@ class FakeWorld:
             lambda: site.database_server, self.state.calls, "postgres:16.11", {"graasp_db-data": 16}
         )
         self.old_server, self.new_server = FakeContents(), FakeContents()
-        servers = Servers(self.servers, self.old_server, self.new_server)
+        servers = Servers(self.servers, self.old_server, self.new_server, FakeDatabases())
         self.databases = FakeDatabases(self.state.applied, self.state.calls, snapshots=self.database.snapshots)
         self.transfers = FakeTransfers(self.databases)
         self.world = World(

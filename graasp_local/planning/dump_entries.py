@@ -1,0 +1,87 @@
+"""What a dump holds, read from the list that pg_restore makes of it, and what of that its owner can load.
+
+A dump is somebody else's text, so all of it is loaded with the rights of the owner. Decides what is made by the
+superuser beforehand or left out, so that the rest can be. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+
+from msgspec import Struct
+
+_LINE = re.compile(r"\d+; \d+ \d+ (?P<told>.+)")
+_SUPERUSERS = ("EVENT TRIGGER", "SUBSCRIPTION", "ACCESS METHOD")
+"""What nobody but the superuser may make. A restored database must not subscribe to anything by itself, either."""
+_PRIVILEGES = ("ACL", "DEFAULT ACL")
+
+
+class Loading(Struct, frozen=True):
+    """`entries` are loaded by the owner, `left_out` is told, each as pg_restore calls it."""
+
+    entries: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+def extensions_in(listing: Sequence[str]) -> tuple[str, ...]:
+    """The extensions that a dump makes."""
+    told = (_told(line) for line in listing)
+    return tuple(entry.removeprefix("EXTENSION - ").strip() for entry in told if entry.startswith("EXTENSION - "))
+
+
+def to_load(listing: Sequence[str], owner: str, made: Collection[str], schemas: Collection[str]) -> Loading:
+    """What of a dump its owner loads, when these extensions and schemas are made already."""
+    entries: list[str] = []
+    left_out: list[str] = []
+    for line in listing:
+        told = _told(line)
+        if not told or _is_made(told, made, schemas):
+            continue
+        if _is_superusers(told, owner):
+            left_out.append(told)
+        else:
+            entries.append(line)
+    return Loading(tuple(entries), tuple(left_out))
+
+
+def by_owner(
+    listing: Sequence[str], owner: str, roles: Collection[str], made: Collection[str], schemas: Collection[str]
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Everything in a dump of a database of this owner, in order, cut where what follows belongs to another role.
+
+    What belongs to nobody, such as an extension, goes with the database's owner.
+    """
+    runs: list[tuple[str, list[str]]] = []
+    for line in listing:
+        told = _told(line)
+        if not told or _is_made(told, made, schemas):
+            continue
+        whose = max((role for role in roles if told.endswith(f" {role}")), key=len, default=owner)
+        if not runs or runs[-1][0] != whose:
+            runs.append((whose, []))
+        runs[-1][1].append(line)
+    return tuple((whose, tuple(lines)) for whose, lines in runs)
+
+
+def _told(line: str) -> str:
+    """Kind, schema, name and owner; empty for a comment."""
+    found = _LINE.fullmatch(line.rstrip("\n"))
+    return found["told"] if found else ""
+
+
+def _is_made(told: str, made: Collection[str], schemas: Collection[str]) -> bool:
+    if any(told.strip() in (f"EXTENSION - {name}", f"COMMENT - EXTENSION {_quoted(name)}") for name in made):
+        return True
+    return any(told.startswith(f"SCHEMA - {schema} ") for schema in schemas)
+
+
+def _is_superusers(told: str, owner: str) -> bool:
+    if told.startswith(tuple(f"{kind} " for kind in _SUPERUSERS)):
+        return True
+    # Whoever gave a privilege is the only one who can give it again.
+    return told.startswith(tuple(f"{kind} " for kind in _PRIVILEGES)) and not told.endswith(f" {owner}")
+
+
+def _quoted(name: str) -> str:
+    return name if re.fullmatch("[a-z_][a-z0-9_]*", name) else f'"{name}"'
