@@ -12,7 +12,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from graasp_local.files import text_if_there
+from graasp_local.files import json_in, text_if_there
 from graasp_local.pins import Pin
 from graasp_local.version import Version
 
@@ -49,7 +49,7 @@ def last_deployment_of(file: Path, version: Version) -> Deployment | None:
 
 def _deployment(line: str) -> Deployment | None:
     try:
-        told = json.loads(line)
+        told = json_in(line)
         version = Version.parse_or_none(told["version"])
         ids, by_digest = told.get("image_ids", {}), told.get("by_digest", {})
         pins = tuple(
@@ -57,6 +57,8 @@ def _deployment(line: str) -> Deployment | None:
             for service, reference in told["digests"].items()
         )
         at = str(told["at"])
+        if "\\u0000" in json.dumps(told):
+            return None
     except (ValueError, KeyError, TypeError, AttributeError):
         return None  # half a line, from a machine that lost power
     return None if version is None else Deployment(version, at, pins)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 
 def text_if_there(file: Path) -> str:
@@ -12,6 +14,14 @@ def text_if_there(file: Path) -> str:
         return file.read_text()
     except FileNotFoundError:
         return ""
+
+
+def json_in(text: str | bytes) -> Any:
+    """What a JSON text says. Raises ValueError for one that is damaged, be it by nesting without end."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def write_atomically(file: Path, text: str, mode: int) -> None:

@@ -17,6 +17,7 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from graasp_local.errors import ConfigurationError, Interrupted, Locked
+from graasp_local.files import json_in
 from graasp_local.ownership import open_own_file
 
 if TYPE_CHECKING:
@@ -116,6 +117,6 @@ def _locked_in_time(descriptor: int, patience: Patience) -> bool:
 
 def _read(descriptor: int) -> Holder | None:
     try:
-        return Holder(**json.loads(os.pread(descriptor, 4096, 0)))
+        return Holder(**json_in(os.pread(descriptor, 4096, 0)))
     except (ValueError, TypeError):
         return None

@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from graasp_local.errors import GraaspLocalError
-from graasp_local.files import write_atomically
+from graasp_local.files import json_in, write_atomically
 
 
 class StartedBy(StrEnum):
@@ -41,7 +41,7 @@ class RenewalRecord(Struct, frozen=True):
 def read_renewals(file: Path) -> RenewalRecord | None:
     """The record; None where there was no attempt yet. Raises ValueError for a damaged one."""
     try:
-        told = json.loads(file.read_text())
+        told = json_in(file.read_text())
     except FileNotFoundError:
         return None
     by_timer = told.get("by_timer")

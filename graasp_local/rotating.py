@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from graasp_local.errors import ConfigurationError
-from graasp_local.files import write_atomically
+from graasp_local.files import json_in, write_atomically
 from graasp_local.ports.walk import Clock
 from graasp_local.settings.rotation import Rotation, with_values
 from graasp_local.settings.rules import read
@@ -74,7 +74,7 @@ def ages(site: Site) -> dict[str, str]:
         lines = site.rotations_file.read_text().splitlines()
     except FileNotFoundError:
         return {}
-    return {key: record["at"] for record in map(json.loads, lines) for key in record["keys"]}
+    return {key: record["at"] for record in map(json_in, lines) for key in record["keys"]}
 
 
 def _carry_out(site: Site, rotation: Rotation, roles: Roles, clock: Clock) -> Path:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from graasp_local import __version__
+from graasp_local.files import json_in
 from graasp_local.planning.states import ServiceGroup
 from graasp_local.stack import ServiceDefinition, read_services
 
@@ -40,8 +41,9 @@ def _digest(files: Sequence[Path], profiles: Sequence[str]) -> str:
 
 def _kept(cache: Path, digest: str) -> tuple[ServiceDefinition, ...] | None:
     try:
-        content = json.loads(cache.read_text())
-        if content["digest"] != digest:
+        text = cache.read_text()
+        content = json_in(text)
+        if content["digest"] != digest or "\\u0000" in text:
             return None
         rows = content["services"]
         return tuple(
@@ -49,7 +51,7 @@ def _kept(cache: Path, digest: str) -> tuple[ServiceDefinition, ...] | None:
             for name, group, profiles, image, database in rows
         )
     except (OSError, ValueError, KeyError, TypeError):
-        return None
+        return None  # what cannot be believed is read again
 
 
 def _keep(cache: Path, digest: str, services: tuple[ServiceDefinition, ...]) -> None:

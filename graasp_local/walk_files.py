@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from graasp_local.errors import Refused
+from graasp_local.files import json_in
 from graasp_local.journal import FORMAT, walk_number
 from graasp_local.planning.restoring import Restore
 from graasp_local.planning.server import DatabaseServer, Upgrade, Way
@@ -77,7 +78,7 @@ def _read_walk(file: Path) -> WalkRecord | DamagedWalk | None:
         return DamagedWalk(file, f"It cannot be read ({error.strerror}).")
     except _DamageError as error:
         return DamagedWalk(file, str(error))
-    except (KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         return DamagedWalk(file, f"A record is not as it was written ({type(error).__name__}: {error}).")
 
 
@@ -85,6 +86,8 @@ def _as_walk(name: str, records: Sequence[Mapping[str, Any]]) -> WalkRecord:
     first, last = records[0], records[-1]
     if first["event"] != "walk-started":
         raise _DamageError("It does not begin as a walk does.")
+    if "\\u0000" in json.dumps(first):
+        raise _DamageError("A name in its first line holds a NUL.")
     if first.get("format") != FORMAT:
         raise _DamageError(f"It is of format {first.get('format')}; this graasp-local reads format {FORMAT}.")
     ended = last if last["event"] == "walk-ended" else {}
@@ -158,7 +161,7 @@ def _records(lines: Iterator[bytes]) -> list[dict[str, Any]]:
 
 def _record(line: bytes) -> dict[str, Any] | None:
     try:
-        record = json.loads(line)
+        record = json_in(line)
     except ValueError:
         return None
     return record if isinstance(record, dict) and "event" in record else None

@@ -10,13 +10,19 @@ from typing import assert_never
 
 from msgspec import Struct
 
+from graasp_local.backup.archive_members import inside, problem_of
 from graasp_local.backup.dumps import Dump, load_dump
-from graasp_local.backup.manifest import DatabasePart, Part, SettingsPart, StoredFile, VolumePart
+from graasp_local.backup.manifest import DatabasePart, Manifest, Part, SettingsPart, StoredFile, VolumePart
 from graasp_local.backup.moving import Digest, Moved, Report, follow, stop_if_asked
 from graasp_local.backup.names import trial_name
 from graasp_local.backup.store import StoredBackup, chunks_of
 from graasp_local.errors import GraaspLocalError, NeedsYou, Refused
+from graasp_local.planning.server import GRAASP_DATABASE
+from graasp_local.version import Version
 from graasp_local.world import World
+
+_MOST_UNWANTED = 500
+"""Names that fit on a command line."""
 
 
 class ArchiveContents(Struct, frozen=True):
@@ -24,6 +30,27 @@ class ArchiveContents(Struct, frozen=True):
 
     files: int
     content_bytes: int
+
+
+def refuse_newer_postgres(world: World, manifest: Manifest) -> None:
+    """Raises Refused where the dumps come from a newer Postgres than the site's server, which could not load them."""
+    major = world.databases.major_version()
+    if manifest.databases and major < manifest.postgres:
+        raise Refused(
+            f"The backup comes from Postgres {manifest.postgres}, and this server is {major}.",
+            "An older server cannot read it; nothing was touched.",
+            f"Set DB_IMAGE to Postgres {manifest.postgres} on a new site, then try again.",
+        )
+
+
+def refuse_without_version(manifest: Manifest) -> None:
+    """Raises Refused where Graasp's database is in the backup, and no version that could run on it."""
+    if manifest.database(GRAASP_DATABASE) is not None and Version.parse_or_none(manifest.version) is None:
+        raise Refused(
+            f"When the backup {manifest.name} was taken, no version was deployed: nothing could run on it.",
+            "Nothing was touched.",
+            "Choose another backup: `graasp-local backup list`.",
+        )
 
 
 def check_backup(world: World, backup: StoredBackup, parts: tuple[Part, ...]) -> Generator[Report]:
@@ -63,21 +90,52 @@ def check_dump(world: World, file: Path, stored: StoredFile) -> Generator[Report
 
 
 def check_archive(world: World, file: Path, stored: StoredFile) -> Generator[Report, None, ArchiveContents]:
-    """Size, sha256, and every header of the archive. Raises Refused; returns what is in it."""
+    """Size, sha256, and every header of the archive, which has to be of a kind that is restored.
+
+    Raises Refused; returns what is in it.
+    """
+    contents, unwanted = yield from read_archive(world, file, stored)
+    if unwanted:
+        raise Refused(
+            f"The backup cannot be restored: {file}: {unwanted[0].why}.",
+            "Nothing of it was unpacked; the site itself is as it was.",
+            "Find out who made this archive. Other parts of the backup can be restored: `graasp-local restore --only`.",
+        )
+    return contents
+
+
+class Unwanted(Struct, frozen=True):
+    """What is in an archive and is not restored: its name there, and why, as the end of a sentence."""
+
+    name: str
+    why: str
+
+
+def read_archive(
+    world: World, file: Path, stored: StoredFile
+) -> Generator[Report, None, tuple[ArchiveContents, tuple[Unwanted, ...]]]:
+    """Size, sha256, and every header of the archive. Raises Refused where it is damaged."""
     digest = Digest(_pieces(file, stored))
     files = content_bytes = 0
     problem = ""
+    links: set[str] = set()
+    unwanted: list[Unwanted] = []
     try:
         with tarfile.open(fileobj=_Readable(iter(digest)), mode="r|") as archive:  # type: ignore[call-overload]
             for member in archive:
                 stop_if_asked(world)
+                why = problem_of(member, links)
+                if why and len(unwanted) < _MOST_UNWANTED:
+                    unwanted.append(Unwanted(member.name, why))
+                if member.issym():
+                    links.add(inside(member.name) or "")
                 files += member.isfile()
                 content_bytes += member.size if member.isfile() else 0
                 yield Moved(f"reading {file.name}", digest.bytes, stored.bytes)
-    except tarfile.TarError as error:
+    except (tarfile.TarError, ArithmeticError, ValueError, RecursionError) as error:
         problem = f"it is no whole archive ({error})"
     _compare(file, stored, digest, problem)
-    return ArchiveContents(files, content_bytes)
+    return ArchiveContents(files, content_bytes), tuple(unwanted)
 
 
 def check_bytes(file: Path, stored: StoredFile) -> bytes:
@@ -93,12 +151,16 @@ def trial_restore(world: World, backup: StoredBackup) -> Generator[Report]:
     for part in backup.manifest.databases:
         into = trial_name(part.name)
         dump = Dump(part.stored, part.rows, part.properties)
+        roles: list[str] = []
         try:
-            yield from load_dump(world, backup.path(part.stored.file), dump, into, part.name)
+            yield from load_dump(world, backup.path(part.stored.file), dump, into, part.name, roles)
         except NeedsYou as error:
             raise _damaged(backup.path(part.stored.file), f"it cannot be restored: {error.what}") from error
-        with contextlib.suppress(GraaspLocalError):
-            world.databases.drop(into)
+        finally:
+            with contextlib.suppress(GraaspLocalError):
+                world.databases.drop(into)
+                for role in roles:
+                    world.databases.drop_role(role)
 
 
 def _pieces(file: Path, stored: StoredFile) -> Iterator[bytes]:

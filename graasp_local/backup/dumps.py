@@ -6,7 +6,7 @@ Row counts are those of the very moment that the dump shows, so a restore can be
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 
 from msgspec import Struct
@@ -15,8 +15,8 @@ from graasp_local.backup.manifest import StoredFile
 from graasp_local.backup.moving import Digest, Report, follow, write_file
 from graasp_local.backup.store import chunks_of
 from graasp_local.errors import GraaspLocalError, NeedsYou
-from graasp_local.planning.dump_entries import extensions_in, to_load
-from graasp_local.ports.data import DatabaseProperties
+from graasp_local.planning.dump_entries import extensions_in, missing_role, to_load, without_data
+from graasp_local.ports.data import DatabaseProperties, Locale
 from graasp_local.world import World
 
 
@@ -48,27 +48,27 @@ def dump_database(
         return Dump(stored, dict(view.rows), world.databases.properties(database))
 
 
-def load_dump(world: World, file: Path, dump: Dump, into: str, owner: str) -> Generator[Report]:
+def load_dump(
+    world: World, file: Path, dump: Dump, into: str, owner: str, made_roles: list[str] | None = None
+) -> Generator[Report]:
     """Restore a dump into a new database, and prove it: the file's sha256, and the rows of every table.
 
     What is in the file is loaded with the rights of `owner`, never with the superuser's: it is whatever its owner made.
+    Roles that it names and the server does not have are made, without rights and logins, and added to `made_roles`.
     A database that is called `into` is replaced. Raises NeedsYou or Interrupted; the new database is then gone again.
     """
+    made_roles = [] if made_roles is None else made_roles
+    yield from _have_role(world, owner, into, made_roles)
     listing = world.transfers.contents(chunks_of(file))
     in_place = owner in world.databases.sizes()
     there = world.databases.superuser_extensions(owner) if in_place else {}
-    made = {name: schema for name, schema in there.items() if name in extensions_in(listing)}
-    loading = to_load(listing, owner, made, {*made.values()} - {"public", "pg_catalog"})
+    extensions = {name: schema for name, schema in there.items() if name in extensions_in(listing)}
+    loading = to_load(listing, owner, extensions, {*extensions.values()} - {"public", "pg_catalog"})
     trusted = world.databases.properties(owner) if in_place else None
     properties = dump.properties or trusted
-    world.databases.create(into, owner, made, properties.locale if properties else None)
+    new = _NewDatabase(into, owner, extensions, properties.locale if properties else None)
     try:
-        digest = Digest(chunks_of(file))
-        with world.databases.loader(into, owner) as loader:
-            counts = world.transfers.load(into, loader, loading.entries, digest)
-            yield from follow(world, counts, f"into {into}", dump.stored.bytes)
-        for _ in digest:  # what pg_restore did not need to read counts as well
-            pass
+        digest = yield from _load_all(world, file, dump, new, loading.entries, made_roles)
         if digest.sha256 != dump.stored.sha256:
             raise NeedsYou(f"{file} has changed: its sha256 is not the one in the manifest.")
         with world.databases.view(into) as view:
@@ -84,6 +84,49 @@ def load_dump(world: World, file: Path, dump: Dump, into: str, owner: str) -> Ge
         with contextlib.suppress(GraaspLocalError):
             world.databases.drop(into)
         raise
+
+
+class _NewDatabase(Struct, frozen=True):
+    name: str
+    owner: str
+    extensions: Mapping[str, str]
+    locale: Locale | None
+
+
+def _load_all(
+    world: World, file: Path, dump: Dump, new: _NewDatabase, entries: tuple[str, ...], made_roles: list[str]
+) -> Generator[Report, None, Digest]:
+    """Load these entries. Where a role is missing, all but the rows is tried until none is: rows may take hours."""
+    wanted = entries
+    while True:
+        digest = Digest(chunks_of(file))
+        world.databases.create(new.name, new.owner, new.extensions, new.locale)
+        try:
+            with world.databases.loader(new.name, new.owner) as loader:
+                counts = world.transfers.load(new.name, loader, wanted, digest)
+                yield from follow(world, counts, f"into {new.name}", dump.stored.bytes)
+        except NeedsYou as error:
+            role = missing_role(error.what)
+            if "permission denied to create extension" in error.what:
+                database = f"graasp-local compose -- exec db psql -U postgres -d {new.owner}"
+                step = f"Make it in {new.owner} as the superuser, then try again: `{database}`."
+                raise NeedsYou(error.what, "Only the server's superuser can make this extension.", step) from error
+            if not role or role in made_roles:
+                raise
+            yield from _have_role(world, role, new.name, made_roles)
+            wanted = without_data(entries)
+            continue
+        if len(wanted) == len(entries):
+            for _ in digest:  # what pg_restore did not need to read counts as well
+                pass
+            return digest
+        wanted = entries
+
+
+def _have_role(world: World, role: str, into: str, made_roles: list[str]) -> Iterator[str]:
+    if world.databases.ensure_role(role):
+        made_roles.append(role)
+        yield f"{into}: the role {role} is not on this server; made without a login"
 
 
 def differing_rows(expected: Mapping[str, int], found: Mapping[str, int]) -> str:

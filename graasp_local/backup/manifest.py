@@ -5,6 +5,7 @@ Decides how that is written and read, and refuses a manifest that is not whole. 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from msgspec import Struct, convert, to_builtins
 from msgspec.structs import asdict
 
+from graasp_local.backup.names import DATABASES
 from graasp_local.ports.data import DatabaseProperties
 
 FORMAT = 1
@@ -102,6 +104,24 @@ class Manifest(Struct, frozen=True):
         return next((part for part in self.databases if part.name == name), None)
 
 
+def unknown_name(manifest: Manifest) -> str:
+    """A name that no backup of ours has, so that it is not led by one that was written by others; empty if all are."""
+    seen: set[str] = set()
+    for part in manifest.parts:
+        match part:
+            case DatabasePart():
+                expected = f"{part.name}.dump" if part.name in DATABASES else ""
+            case VolumePart():
+                expected = f"{part.name}.tar" if re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*", part.name) else ""
+            case SettingsPart():
+                expected = "env.age" if part.name == ".env" else ""
+        if part.stored.file != expected or expected in seen:
+            return f"{part.name} in {part.stored.file}"
+        seen.add(expected)
+    told = {"name": manifest.name, "project": manifest.project, "version": manifest.version, "before": manifest.before}
+    return next((f"{what} {text}" for what, text in told.items() if not re.fullmatch(r"[\w.+-]*", text, re.A)), "")
+
+
 class ManifestError(ValueError):
     """Why a text is no manifest, as the end of a sentence."""
 
@@ -133,7 +153,7 @@ def from_json(told: object) -> Manifest:
             before=str(told.get("before", "")),
         )
         _ = manifest.taken_at
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, OSError) as error:
         raise ManifestError(f"it is not whole ({type(error).__name__}: {error})") from error
     for part in manifest.parts:
         # It may come from another machine: a name in it must not lead out of the backup's directory.

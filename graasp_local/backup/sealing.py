@@ -2,9 +2,36 @@
 
 from __future__ import annotations
 
+import codecs
+from contextlib import suppress
+from pathlib import Path
+
 from graasp_local.errors import Refused, UsageError
 
+BYTE_ORDER_MARK = "\ufeff"
+"""What some editors write before a text: nobody types it, so it is no part of a passphrase."""
+
 SHORTEST_PASSPHRASE = 12
+
+
+def passphrase_in(file: Path) -> str:
+    """The passphrase in the first line of a file, as a person would type it: without end of line or byte order mark.
+
+    Raises UsageError for a file without one, or in an encoding that is not known.
+    """
+    content = file.read_bytes()
+    marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    try:
+        text = content.decode("utf-16" if content.startswith(marks) else "utf-8-sig")
+        known = "\0" not in text
+    except UnicodeDecodeError:
+        text, known = "", False
+    if not known:
+        raise UsageError(f"{file} is not a text in UTF-8 or UTF-16.", "", "Save it as UTF-8.")
+    first = text.partition("\n")[0].rstrip("\r")
+    if not first:
+        raise UsageError(f"{file} holds no passphrase.", "", "Write one into its first line.")
+    return first
 
 
 def seal(content: bytes, passphrase: str) -> bytes:
@@ -24,11 +51,12 @@ def unseal(content: bytes, passphrase: str) -> bytes:
     """Decrypt. Raises Refused for another passphrase, or content that was changed."""
     import pyrage
 
-    try:
-        return bytes(pyrage.passphrase.decrypt(content, passphrase))
-    except pyrage.DecryptError as error:
-        raise Refused(
-            "The settings in this backup cannot be opened with this passphrase.",
-            "Nothing was touched.",
-            "Check the passphrase, or `graasp-local backup verify` the backup.",
-        ) from error
+    # Earlier versions took a byte order mark in the file for a part of the passphrase.
+    for phrase in (passphrase, f"{BYTE_ORDER_MARK}{passphrase}"):
+        with suppress(pyrage.DecryptError):
+            return bytes(pyrage.passphrase.decrypt(content, phrase))
+    raise Refused(
+        "The settings in this backup cannot be opened with this passphrase.",
+        "Nothing was touched.",
+        "Check the passphrase, or `graasp-local backup verify` the backup.",
+    )

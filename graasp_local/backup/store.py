@@ -15,11 +15,20 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from graasp_local.backup.manifest import MANIFEST_FILE, Manifest, ManifestError, as_json, from_json
+from graasp_local.backup.manifest import (
+    MANIFEST_FILE,
+    Manifest,
+    ManifestError,
+    as_json,
+    from_json,
+    unknown_name,
+)
 from graasp_local.errors import Refused
+from graasp_local.files import json_in
 from graasp_local.site import Site
 
 _PARTIAL = ".partial-"
+_LARGEST_MANIFEST = 64 * 1024**2
 LATEST = "latest"
 
 
@@ -51,6 +60,7 @@ class BackupStore(Struct, frozen=True):
 
     def all(self) -> tuple[StoredBackup | DamagedBackup, ...]:
         """Every backup, oldest first."""
+        self._require_reachable()
         try:
             directories = sorted(d for d in self.directory.iterdir() if d.is_dir() and not d.name.startswith("."))
         except FileNotFoundError:
@@ -97,6 +107,7 @@ class BackupStore(Struct, frozen=True):
 
     def begin(self, name: str) -> Path:
         """The directory to write the files of a new backup into; what earlier ones left half-done is removed."""
+        self._require_reachable()
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for leftover in self.directory.glob(f"{_PARTIAL}*"):
             shutil.rmtree(leftover)
@@ -130,8 +141,24 @@ class BackupStore(Struct, frozen=True):
 
     def free_bytes(self) -> int:
         """Room on the disk that backups are written to."""
+        self._require_reachable()
         nearest = self.directory if self._exists else self.directory.parent
         return shutil.disk_usage(nearest).free
+
+    def _require_reachable(self) -> None:
+        """Raises Refused where the directory is a link to what is not there: that is no directory without backups."""
+        if self.directory.is_symlink() and not self.directory.exists():
+            raise Refused(
+                f"{self.directory} is a link to {self.directory.readlink()}, which does not exist.",
+                "Its disk may not be mounted. Backups can be neither read nor written.",
+                "Mount the disk, or let the link lead to a directory that exists.",
+            )
+        if self.directory.exists() and not self.directory.is_dir():
+            raise Refused(
+                f"{self.directory} is not a directory.",
+                "Backups can be neither read nor written.",
+                "Move it away, or let it be a link to a directory.",
+            )
 
     @property
     def _exists(self) -> bool:
@@ -149,11 +176,21 @@ class BackupStore(Struct, frozen=True):
 
 
 def _read(directory: Path) -> StoredBackup | DamagedBackup:
+    file = directory / MANIFEST_FILE
     try:
-        return StoredBackup(directory, from_json(json.loads((directory / MANIFEST_FILE).read_text())))
+        if file.stat().st_size > _LARGEST_MANIFEST:
+            return DamagedBackup(directory, f"its {MANIFEST_FILE} is larger than any that was written")
+        told = json_in(file.read_text(encoding="utf-8"))
+        # What cannot be written out again, half a character, is in no text that was written by us.
+        json.dumps(told, ensure_ascii=False).encode()
+        manifest = from_json(told)
+        unknown = unknown_name(manifest)
+        if unknown:
+            return DamagedBackup(directory, f"its {MANIFEST_FILE} names what no backup has ({unknown!a})")
+        return StoredBackup(directory, manifest)
     except FileNotFoundError:
         return DamagedBackup(directory, f"it has no {MANIFEST_FILE}")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         reason = str(error) if isinstance(error, ManifestError) else f"its {MANIFEST_FILE} cannot be read"
         return DamagedBackup(directory, reason)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from graasp_local import __version__
-from graasp_local.backup.check import check_archive, check_dump
+from graasp_local.backup.check import check_archive, check_dump, read_archive
 from graasp_local.backup.dumps import dump_database
 from graasp_local.backup.manifest import DatabasePart, Manifest, Part, SettingsPart, VolumePart
 from graasp_local.backup.moving import Report, in_words, write_file
@@ -88,12 +88,17 @@ def take_backup(world: World, extent: Extent) -> Generator[Report, None, StoredB
 
 def require_database(world: World) -> None:
     """Raises Refused where the database is off, so that nothing can be read from it."""
-    if not any(s.group is ServiceGroup.DATABASE and s.is_on for s in world.engine.see().services):
+    if not database_is_on(world):
         raise Refused(
             "The database is off.",
             "No backup was made, and the site is as it was.",
             "Bring it up: `graasp-local apply db-only`, or `running`.",
         )
+
+
+def database_is_on(world: World) -> bool:
+    """Whether the site's database server runs."""
+    return any(s.group is ServiceGroup.DATABASE and s.is_on for s in world.engine.see().services)
 
 
 def _whole_or_not_at_all(
@@ -127,7 +132,15 @@ def _database(world: World, partial: Path, database: str, size: int, expected: i
 def _volume(world: World, partial: Path, volume: str, expected: int) -> Generator[Report, None, Part]:
     file = partial / f"{volume}.tar"
     stored = yield from write_file(world, file, world.transfers.pack(volume), volume, expected)
-    contents = yield from check_archive(world, file, stored)
+    contents, unwanted = yield from read_archive(world, file, stored)
+    if unwanted:
+        # Whoever writes into the volume could plant it; that must not keep the rest from being backed up.
+        for found in unwanted:
+            yield f"{file.name}: left out, because no restore would unpack it: {found.why}"
+        file.unlink()
+        pieces = world.transfers.pack(volume, tuple(found.name for found in unwanted))
+        stored = yield from write_file(world, file, pieces, volume, expected)
+        contents = yield from check_archive(world, file, stored)
     yield f"{file.name}: {in_words(stored.bytes)}, {contents.files} file(s)"
     return VolumePart(volume, stored, contents.files, contents.content_bytes)
 

@@ -157,7 +157,7 @@ def _verify(world: World, name: str, lock_wait: float, *, trial_restore: bool, s
     from graasp_local import site_files
     from graasp_local.backup import check
     from graasp_local.backup.store import BackupStore
-    from graasp_local.backup.take import require_database
+    from graasp_local.backup.take import database_is_on, require_database
     from graasp_local.cli.reports import followed
     from graasp_local.lock import Patience, held_lock
 
@@ -165,6 +165,9 @@ def _verify(world: World, name: str, lock_wait: float, *, trial_restore: bool, s
     backup = BackupStore.of(world.site).find(name)
     site_files.prepare(world.site)
     followed(check.check_backup(world, backup, backup.manifest.parts), world.clock, silent=silent)
+    check.refuse_without_version(backup.manifest)
+    if database_is_on(world):
+        check.refuse_newer_postgres(world, backup.manifest)
     if trial_restore:
         require_database(world)
         patience = Patience(lock_wait, world.clock, world.interruption)
@@ -196,12 +199,11 @@ def _failures_as_json(*, wanted: bool) -> Iterator[None]:
 
 def _passphrase(file: Path | None) -> str | None:
     """From a file or the environment, never from the command line, where every user of the machine could read it."""
+    from graasp_local.backup.sealing import BYTE_ORDER_MARK, passphrase_in
+
     if file is None:
-        return os.environ.get(PASSPHRASE_VARIABLE) or None
-    first, _, _ = file.read_text().partition("\n")
-    if not first:
-        raise UsageError(f"{file} holds no passphrase.", "No backup was made.", "Write one into its first line.")
-    return first.rstrip("\r")
+        return os.environ.get(PASSPHRASE_VARIABLE, "").removeprefix(BYTE_ORDER_MARK) or None
+    return passphrase_in(file)
 
 
 def _told(backup: StoredBackup | DamagedBackup) -> dict[str, Any]:

@@ -7,7 +7,6 @@ Imports nothing heavy: `status` waits for it.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import pwd
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from graasp_local.errors import EngineUnreachable, Refused
+from graasp_local.files import json_in
 
 API_VERSION = "1.44"
 """What is asked for by choice: Engine 25 has it as its newest, and 29.0 as its oldest."""
@@ -62,7 +62,7 @@ def refused(status: int, said: str) -> EngineUnreachable:
     `said` is the body of its answer, or what the docker SDK made of it.
     """
     try:
-        told = json.loads(said)
+        told = json_in(said)
         words = str(told["message"]) if isinstance(told, dict) else said
     except (ValueError, KeyError):
         words = said
@@ -131,7 +131,7 @@ def _address_of_context() -> str:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        content = json.loads(file.read_text())
+        content = json_in(file.read_text())
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

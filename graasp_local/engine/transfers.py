@@ -80,9 +80,10 @@ class DockerTransfers:
         told = run_to_end(self._helper(words, volume), f"Measuring the volume {volume}")
         return int(told.split()[0]) * 1024
 
-    def pack(self, volume: str) -> Iterator[bytes]:
+    def pack(self, volume: str, without: Sequence[str] = ()) -> Iterator[bytes]:
+        words = _script(volume_files.pack(without), *self._content_of(volume))
         name = _helper_name()
-        command = self._helper(_script(volume_files.PACK, *self._content_of(volume)), volume, name=name)
+        command = self._helper(words, volume, name=name)
         with self._taken_away(name):
             yield from output_of(command, f"Packing the volume {volume}", well=_packed_well)
 

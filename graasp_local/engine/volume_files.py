@@ -12,6 +12,9 @@ a dot and our own word: nothing of Graasp's does.
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
+
 MOUNT = "/volume"
 
 _LEFT_OUT = """\
@@ -27,19 +30,21 @@ left_out "$@" | sed '/^$/d; s/[][*?\\\\]/\\\\&/g' >/tmp/left-out
 """
 """What a backup leaves out of a volume: all but the names that are given; without names, what a restore put there."""
 
-PACK = (
-    _LEFT_OUT
-    + """\
-exec tar --create --file - --numeric-owner --exclude-from=/tmp/left-out .
-"""
-)
-
 MEASURE = (
     _LEFT_OUT
     + """\
 exec du -sk -X /tmp/left-out .
 """
 )
+
+
+def pack(without: Sequence[str]) -> str:
+    """A script that writes a tar archive of a volume, without what has one of these names in such an archive."""
+    exactly = ["--anchored", "--no-wildcards", *(f"--exclude={name}" for name in without)] if without else []
+    return (
+        f"{_LEFT_OUT}exec tar --create --file - --numeric-owner --exclude-from=/tmp/left-out {shlex.join(exactly)} .\n"
+    )
+
 
 _NAMES = """\
 set -eu

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from graasp_local.backup.check import check_backup
+from graasp_local.backup.check import check_backup, refuse_newer_postgres
 from graasp_local.backup.dumps import Dump, load_dump
 from graasp_local.backup.manifest import DatabasePart, Part, VolumePart
 from graasp_local.backup.moving import as_lines, follow, in_words
@@ -80,14 +80,9 @@ def _load(world: World, restore: Restore, database: str) -> Iterator[str]:
     part = backup.manifest.database(database)
     if part is None:
         raise Refused(f"There is no {database} in the backup {restore.backup}.", "Nothing was touched.")
-    major = world.databases.major_version()
-    if major < backup.manifest.postgres:
-        raise Refused(
-            f"The backup comes from Postgres {backup.manifest.postgres}, and this server is {major}.",
-            "An older server cannot read it; nothing was touched.",
-            f"Set DB_IMAGE to Postgres {backup.manifest.postgres} on a new site, then try again.",
-        )
+    refuse_newer_postgres(world, backup.manifest)
     if database not in existing:
+        world.databases.ensure_role(database)  # whose service gives it a login when it starts
         world.databases.create(database, database)  # so that there is something whose place it takes
     dump = Dump(part.stored, part.rows, part.properties)
     file = backup.path(part.stored.file)

@@ -45,6 +45,19 @@ def to_load(listing: Sequence[str], owner: str, made: Collection[str], schemas: 
     return Loading(tuple(entries), tuple(left_out))
 
 
+def without_data(entries: Sequence[str]) -> tuple[str, ...]:
+    """Everything but rows: loading that is over in a moment, and asks for every role and type that all of it needs."""
+    return tuple(
+        line for line in entries if not re.match(r"\d+; \d+ \d+ (TABLE DATA|BLOBS|MATERIALIZED VIEW DATA) ", line)
+    )
+
+
+def missing_role(complaint: str) -> str:
+    """The role that Postgres did not find, if that is what it complains of; else nothing."""
+    found = re.search(r'role "((?:[^"]|"")+)" does not exist', complaint)
+    return found[1].replace('""', '"') if found else ""
+
+
 def by_owner(
     listing: Sequence[str], owner: str, roles: Collection[str], made: Collection[str], schemas: Collection[str]
 ) -> tuple[tuple[str, tuple[str, ...]], ...]:

@@ -98,6 +98,14 @@ class Databases(Protocol):
         """
         ...
 
+    def ensure_role(self, role: str) -> bool:
+        """Have a role of this name on the server; returns whether it had to be made, with no right and no login."""
+        ...
+
+    def drop_role(self, role: str) -> None:
+        """Remove a role that nothing belongs to; leaves any other."""
+        ...
+
     def superuser_extensions(self, database: str) -> Mapping[str, str]:
         """The extensions of a database that only the superuser could have made, each with its schema."""
         ...
@@ -160,8 +168,8 @@ class Transfers(Protocol):
         ...
 
     def volume_bytes(self, volume: str) -> int: ...
-    def pack(self, volume: str) -> Iterator[bytes]:
-        """A tar archive of a volume, without what graasp-local keeps in it."""
+    def pack(self, volume: str, without: Sequence[str] = ()) -> Iterator[bytes]:
+        """A tar archive of a volume, without what graasp-local keeps in it, and without these names in the archive."""
         ...
 
     def unpack(self, volume: str, number: str, pieces: Iterable[bytes]) -> Iterator[int]:

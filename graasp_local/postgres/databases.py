@@ -96,6 +96,22 @@ class PostgresDatabases:
             connection.execute(sql.SQL("ALTER DATABASE {name} OWNER TO {owner}").format(**names))
             connection.execute(sql.SQL("ALTER DATABASE {name} CONNECTION LIMIT -1").format(**names))
 
+    def ensure_role(self, role: str) -> bool:
+        from psycopg import sql
+
+        with self._connection() as connection:
+            if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone():
+                return False
+            connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
+            return True
+
+    def drop_role(self, role: str) -> None:
+        import psycopg
+        from psycopg import sql
+
+        with self._connection() as connection, suppress(psycopg.errors.DependentObjectsStillExist):
+            connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
+
     def superuser_extensions(self, database: str) -> Mapping[str, str]:
         with self._connection(database) as connection:
             return {str(name): str(schema) for name, schema in connection.execute(_SUPERUSER_EXTENSIONS)}

@@ -7,7 +7,6 @@ and, after a failure, every few seconds.
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from graasp_local.errors import ConfigurationError, GraaspLocalError
+from graasp_local.files import json_in
 from graasp_local.journal import walk_number
 from graasp_local.live import LiveEngine, Stream, Usage
 from graasp_local.lock import Holder, current_holder
@@ -187,7 +187,7 @@ class JournalFollower:
         records = []
         for line in complete:
             with suppress(ValueError):
-                record = json.loads(line)
+                record = json_in(line)
                 if isinstance(record, dict) and "event" in record:
                     records.append(record)
         return records

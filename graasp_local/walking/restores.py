@@ -11,6 +11,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
+from graasp_local.backup.check import refuse_without_version
 from graasp_local.backup.manifest import Manifest
 from graasp_local.backup.store import BackupStore, StoredBackup, is_path
 from graasp_local.errors import Refused, UsageError
@@ -96,11 +97,7 @@ def _version_afterwards(world: World, backup: StoredBackup, restore: Restore) ->
     if version is not None:
         return version
     if brings_graasp:
-        raise Refused(
-            f"When the backup {backup.manifest.name} was taken, no version was deployed: nothing could run on it.",
-            "Nothing was touched.",
-            "Choose another backup: `graasp-local backup list`.",
-        )
+        refuse_without_version(backup.manifest)
     raise Refused(
         "No version was deployed to this site yet, so what is restored could not be served.",
         "Nothing was touched.",

@@ -117,26 +117,30 @@ def as_graasp(site: DemoSite, statements: str) -> None:
         connection.execute(statements.encode())
 
 
+def ask(site: DemoSite, database: str, query: str) -> str:
+    """As the superuser, whose limits of time are none of this question's."""
+    return sql(site, f"dbname={database} options='-c statement_timeout=0 -c search_path=pg_catalog'", query)
+
+
 def climbed(site: DemoSite) -> str:
     """Where the owner's code ran as superuser, and whether its role is one now; empty if nowhere."""
     ran = site.run(
         "compose", "--", "exec", "-T", "db", "sh", "-c", "cat /var/lib/postgresql/data/climbed 2>/dev/null || true"
     ).stdout
-    return ran + sql(site, "postgres", "SELECT 'superuser' FROM pg_roles WHERE rolname = 'graasp' AND rolsuper")
+    return ran + ask(site, "postgres", "SELECT 'superuser' FROM pg_roles WHERE rolname = 'graasp' AND rolsuper")
 
 
 def roles(site: DemoSite) -> str:
-    return sql(
+    return ask(
         site, "postgres", "SELECT string_agg(rolname, ',' ORDER BY rolname) FROM pg_roles WHERE rolname !~ '^pg_'"
     )
 
 
 def properties(site: DemoSite) -> list[str]:
     """What belongs to Graasp's database, a line for each thing."""
-    return sql(
+    return ask(
         site,
         "postgres",
-        "SET statement_timeout = 0; "
         "SELECT 'limit ' || datconnlimit || ', ' || shobj_description(oid, 'pg_database') FROM pg_database "
         "WHERE datname = 'graasp' UNION ALL "
         "SELECT string_agg(split_part(entry::text, '/', 1), ' ' ORDER BY entry::text) "
@@ -162,7 +166,7 @@ def test_a_restore_does_not_either_and_brings_everything_back(hostile: DemoSite)
     hostile.run("restore", "latest", "--replace-what-is-there")
     assert sorted(properties(hostile)) == sorted(PROPERTIES)
     assert climbed(hostile) == ""
-    assert sql(hostile, "graasp", "SELECT pg_catalog.count(*) FROM public.checked") == "3"
+    assert ask(hostile, "graasp", "SELECT pg_catalog.count(*) FROM public.checked") == "3"
     assert roles(hostile) == before
 
 
@@ -181,7 +185,7 @@ def test_an_upgrade_of_postgres_does_not_either(hostile: DemoSite) -> None:
         hostile.run("upgrade-database", "--to", "17", "--image", "localhost/graasp-demo/postgres:17")
         assert climbed(hostile) == ""
         assert sorted(properties(hostile)) == sorted(PROPERTIES)
-        assert sql(hostile, "graasp", "SELECT tableowner FROM pg_tables WHERE tablename = 'audit'") == "postgres"
+        assert ask(hostile, "graasp", "SELECT tableowner FROM pg_tables WHERE tablename = 'audit'") == "postgres"
     finally:
         hostile.run("remove-old-database", "--confirm", hostile.project)
 

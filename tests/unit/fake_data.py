@@ -29,6 +29,9 @@ class FakeDatabases:
     major: int = 15
     size: int = 1000
     has_graasp: bool = True
+    roles: set[str] = field(default_factory=lambda: {"postgres", "graasp", "umami"})
+    needed_roles: set[str] = field(default_factory=set)
+    """Roles that a dump gives privileges to."""
     untrusted: dict[str, str] = field(default_factory=dict)
     made_extensions: dict[str, Mapping[str, str]] = field(default_factory=dict)
     given: dict[str, DatabaseProperties] = field(default_factory=dict)
@@ -45,6 +48,15 @@ class FakeDatabases:
     def view(self, database: str) -> Iterator[DatabaseView]:
         wrong = self.rows_off_by if database not in ("graasp", "umami") else 0
         yield DatabaseView("00000003-1", {"drizzle.__drizzle_migrations": len(self.content(database)) + wrong})
+
+    def ensure_role(self, role: str) -> bool:
+        if role in self.roles:
+            return False
+        self.roles.add(role)
+        return True
+
+    def drop_role(self, role: str) -> None:
+        self.roles.discard(role)
 
     def superuser_extensions(self, database: str) -> Mapping[str, str]:
         return self.untrusted
@@ -114,6 +126,8 @@ class FakeTransfers:
     listing: tuple[str, ...] = ("219; 1259 16603 TABLE public item graasp",)
     loaded: tuple[str, Sequence[str]] = ("", ())
     """As whom the last dump was loaded, and what of it."""
+    planted: list[tarfile.TarInfo] = field(default_factory=list)
+    """What somebody who can write to a volume put there beside its files."""
     claimed_bytes: int = 0
     """What volumes claim to hold, if that is not what they hold."""
 
@@ -131,6 +145,8 @@ class FakeTransfers:
     def load(self, database: str, loader: Loader, entries: Sequence[str], pieces: Iterable[bytes]) -> Iterator[int]:
         self.databases.calls.append(f"load {database}")
         self.loaded = (loader.owner, entries)
+        for role in sorted(self.databases.needed_roles - self.databases.roles):
+            raise NeedsYou(f'pg_restore failed: error: could not execute query: ERROR:  role "{role}" does not exist.')
         text = b""
         for piece in pieces:
             text += piece
@@ -150,13 +166,16 @@ class FakeTransfers:
     def volume_bytes(self, volume: str) -> int:
         return self.claimed_bytes or sum(map(len, self.files[volume].values()))
 
-    def pack(self, volume: str) -> Iterator[bytes]:
+    def pack(self, volume: str, without: Sequence[str] = ()) -> Iterator[bytes]:
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w") as archive:
             for name, content in self.files[volume].items():
                 member = tarfile.TarInfo(name)
                 member.size = len(content)
                 archive.addfile(member, io.BytesIO(content))
+            for member in self.planted:
+                if member.name not in without:
+                    archive.addfile(member)
         yield buffer.getvalue()
 
     def unpack(self, volume: str, number: str, pieces: Iterable[bytes]) -> Iterator[int]:

@@ -20,6 +20,7 @@ from graasp_local.backup.store import BackupStore, StoredBackup
 from graasp_local.backup.take import Everything, Extent, GraaspDatabase, take_backup
 from graasp_local.errors import EngineUnreachable, Interrupted, NeedsYou, Refused, UsageError
 from graasp_local.planning.states import InfraState
+from graasp_local.ports.data import DatabaseProperties, Locale
 from tests.unit.fakes import FakeClock, FakeWorld
 from tests.unit.sites import site_in
 
@@ -182,6 +183,45 @@ def test_a_trial_restore_leaves_nothing_behind(running: FakeWorld) -> None:
     list(trial_restore(running.world, backup))
     assert running.databases.others == before
     assert "create graasp_trial" in running.state.calls
+
+
+def test_roles_that_are_missing_where_it_is_restored_are_no_damage(running: FakeWorld) -> None:
+    backup = taken(running)
+    running.databases.roles -= {"umami"}
+    running.databases.needed_roles = {"reader", "writer"}
+    there = set(running.databases.roles)
+    lines = [report for report in trial_restore(running.world, backup) if isinstance(report, str)]
+    assert "umami_trial: the role umami is not on this server; made without a login" in lines
+    assert running.databases.roles == there
+    part = backup.manifest.databases[0]
+    file = backup.path("graasp.dump")
+    list(load_dump(running.world, file, Dump(part.stored, part.rows), "graasp_new", "graasp"))
+    assert running.databases.roles == there | {"reader", "writer"}
+    assert running.databases.others["graasp_new"] == running.state.applied
+
+
+def test_a_dump_is_loaded_as_its_owner_with_what_only_the_superuser_can_make_there_before(running: FakeWorld) -> None:
+    backup = taken(running)
+    entries = ("2; 3079 16407 EXTENSION - dblink ", "219; 1259 16603 TABLE public item graasp")
+    running.transfers.listing = entries
+    running.databases.untrusted = {"dblink": "tools", "pageinspect": "public"}
+    part = backup.manifest.databases[0]
+    list(load_dump(running.world, backup.path("graasp.dump"), Dump(part.stored, part.rows), "graasp_new", "graasp"))
+    assert running.transfers.loaded == ("graasp", entries[1:])
+    assert running.databases.made_extensions["graasp_new"] == {"dblink": "tools"}
+
+
+def test_what_belongs_to_a_database_is_in_the_backup_and_given_back(running: FakeWorld) -> None:
+    locale = Locale("UTF8", "de_CH.UTF-8", "de_CH.UTF-8", "i", "de-CH")
+    running.databases.given["graasp"] = properties = DatabaseProperties(
+        "graasp", locale, 7, "ours", (("graasp", "CONNECT", True),), (("", "timezone", "Europe/Zurich"),)
+    )
+    backup = BackupStore.of(running.world.site).find(taken(running).manifest.name)
+    part = backup.manifest.databases[0]
+    assert part.properties == properties
+    dump = Dump(part.stored, part.rows, part.properties)
+    list(load_dump(running.world, backup.path("graasp.dump"), dump, "graasp_new", "graasp"))
+    assert running.databases.given["graasp_new"] == properties
 
 
 def test_a_restore_that_lies_is_caught_by_its_rows(running: FakeWorld, tmp_path: Path) -> None:
