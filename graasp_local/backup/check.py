@@ -155,7 +155,11 @@ def trial_restore(world: World, backup: StoredBackup) -> Generator[Report]:
         try:
             yield from load_dump(world, backup.path(part.stored.file), dump, into, part.name, roles)
         except NeedsYou as error:
-            raise _damaged(backup.path(part.stored.file), f"it cannot be restored: {error.what}") from error
+            raise Refused(
+                f"The backup cannot be restored on this server: {backup.path(part.stored.file)}: {error.what}",
+                "Its files are as they were written; the site itself is as it was.",
+                error.next_step or "`graasp-local logs db` shows what the database says.",
+            ) from error
         finally:
             with contextlib.suppress(GraaspLocalError):
                 world.databases.drop(into)

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from graasp_local.config_check import Finding as ConfigurationFinding
 from graasp_local.ports.doctor import EngineInfo, Registry
-from graasp_local.ports.walk import ImageFact
+from graasp_local.ports.walk import CollationChange, ImageFact
 
 T = TypeVar("T")
 
@@ -122,3 +122,4 @@ class Facts(Struct, frozen=True):
     volumes: Fact[tuple[str, ...]]
     postgres: Fact[PostgresMajors]
     unfinished: str | None
+    collations: Fact[tuple[CollationChange, ...]] = Known(())

@@ -74,6 +74,7 @@ def gather(site: Site, world: Callable[[], World], version: Version | None) -> F
         leftovers = diagnosed(lambda d: d.leftovers({service.name for service in site.services}))
         volumes = diagnosed(lambda d: d.volumes_but(volumes_defined(site.stack_files)))
         postgres = soon(lambda _: _majors(world(), site))
+        collations = soon(lambda _: world().database.collation_changes())
         names = soon(lambda known: tuple(network.host_name(name, _port(known)) for name in _names(known)))
         certificate = flat(lambda known: network.certificate(known.public_url))
         renewal = soon(lambda known: _renewal(site, known))
@@ -98,6 +99,7 @@ def gather(site: Site, world: Callable[[], World], version: Version | None) -> F
             leftovers=leftovers(),
             volumes=volumes(),
             postgres=postgres(),
+            collations=collations(),
             unfinished=attempt_or_none(lambda: _unfinished(site)),
         )
 

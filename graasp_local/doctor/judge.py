@@ -27,5 +27,6 @@ def judge(facts: Facts) -> tuple[Finding, ...]:
         *judge_site.leftovers(facts.leftovers),
         *judge_site.volumes(facts.volumes),
         *judge_site.postgres(facts.postgres),
+        *judge_site.collations(facts.collations),
         *judge_site.unfinished(facts.unfinished),
     )

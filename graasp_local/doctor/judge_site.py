@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from graasp_local.backup.names import DATABASES
 from graasp_local.doctor.facts import Fact, Facts, Known, PostgresMajors, Unknown
 from graasp_local.doctor.findings import Finding, Verdict, not_known, ok
+from graasp_local.ports.walk import CollationChange
 from graasp_local.settings.rules import Severity
 from graasp_local.wording import listed
 
@@ -64,6 +66,26 @@ def postgres(majors: Fact[PostgresMajors]) -> Iterator[Finding]:
             yield Finding("postgres", Verdict.FAILS, said, mend)
         case Known(PostgresMajors(data)):
             yield ok("postgres", f"The database was written by Postgres {data}, which is what the image is.")
+
+
+def collations(changes: Fact[tuple[CollationChange, ...]]) -> Iterator[Finding]:
+    if isinstance(changes, Unknown):
+        yield not_known("collations", "Whether text is still sorted as when the database was made", changes)
+        return
+    for change in changes.value:
+        name = change.database
+        said = (
+            f"The operating system's collations have changed under {name} (version {change.was} when it was made, now "
+            f"{change.is_now}): its indexes over text may be out of order, so that rows are not found."
+        )
+        role = name if name in DATABASES else "postgres"
+        mend = (
+            f"With the site in the state db-only: `graasp-local compose -- exec db psql -U {role} -d {name} "
+            f"-c 'REINDEX DATABASE \"{name}\"' -c 'ALTER DATABASE \"{name}\" REFRESH COLLATION VERSION'`"
+        )
+        yield Finding("collations", Verdict.WARNING, said, mend)
+    if not changes.value:
+        yield ok("collations", "Text is sorted as when the databases were made.")
 
 
 def unfinished(walk: str | None) -> Iterator[Finding]:

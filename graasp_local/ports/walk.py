@@ -197,11 +197,23 @@ class Edge(Protocol):
         ...
 
 
+class CollationChange(Struct, frozen=True):
+    """A database whose text was sorted by another version of the operating system's collations than there is now."""
+
+    database: str
+    was: str
+    is_now: str
+
+
 class Database(Protocol):
     """Graasp's database. Every method raises NeedsYou when it does not answer."""
 
     def applied_migrations(self) -> tuple[AppliedMigration, ...]: ...
     def size_bytes(self) -> int: ...
+    def collation_changes(self) -> tuple[CollationChange, ...]:
+        """Databases of the server whose indexes over text may be out of order; none where Postgres keeps no version."""
+        ...
+
     def end_other_sessions(self) -> int:
         """End what is still connected to Graasp's database; returns how many there were. umami's is left alone."""
         ...

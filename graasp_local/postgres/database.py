@@ -15,6 +15,7 @@ from graasp_local.errors import NeedsYou
 from graasp_local.planning.migrations import AppliedMigration
 from graasp_local.planning.server import GRAASP_DATABASE
 from graasp_local.ports.data import OWN_SESSION
+from graasp_local.ports.walk import CollationChange
 from graasp_local.postgres.address import Address
 from graasp_local.postgres.properties import give_properties, read_properties
 from graasp_local.postgres.session import make_ours, whole_table
@@ -32,6 +33,10 @@ _TABLES = """
 SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
 WHERE relkind = 'r' AND relpersistence <> 't' AND n.nspname !~ '^pg_'
   AND n.nspname NOT IN ('information_schema', 'drizzle')
+"""
+_COLLATIONS = """
+SELECT datname, datcollversion, pg_database_collation_actual_version(oid) FROM pg_database
+WHERE datallowconn AND datcollversion <> pg_database_collation_actual_version(oid) ORDER BY 1
 """
 
 
@@ -68,6 +73,13 @@ class PostgresDatabase:
             row = connection.execute("SELECT pg_database_size(%s)", (GRAASP_DATABASE,)).fetchone()
             return int(row[0]) if row else 0
 
+    def collation_changes(self) -> tuple[CollationChange, ...]:
+        with self._connection("postgres") as connection:
+            if connection.info.server_version < 150000:
+                return ()
+            rows = connection.execute(_COLLATIONS)
+            return tuple(CollationChange(str(name), str(was), str(is_now)) for name, was, is_now in rows)
+
     def end_other_sessions(self) -> int:
         with self._connection("postgres") as connection:
             rows = connection.execute(
@@ -91,7 +103,8 @@ class PostgresDatabase:
             connection.execute(verb.format(owner, sql.Literal(verifier)))
             if name in _databases(connection):
                 return False
-            connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(owner, owner))
+            # template1 cannot be copied where the operating system's collations have changed since it was made.
+            connection.execute(sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(owner, owner))
             connection.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(owner))
             return True
 

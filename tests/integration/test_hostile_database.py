@@ -170,6 +170,28 @@ def test_a_restore_does_not_either_and_brings_everything_back(hostile: DemoSite)
     assert roles(hostile) == before
 
 
+def test_roles_that_are_missing_where_a_backup_is_restored_are_made(hostile: DemoSite) -> None:
+    ask(hostile, "postgres", "CREATE ROLE reader; CREATE ROLE etherpad LOGIN")
+    ask(hostile, "postgres", "CREATE DATABASE etherpad OWNER etherpad")
+    ask(hostile, "etherpad", "CREATE TABLE public.store (a int); ALTER TABLE public.store OWNER TO etherpad")
+    ask(hostile, "etherpad", "GRANT SELECT ON public.store TO reader")
+    hostile.run("backup")
+    # As on a new site.
+    ask(hostile, "postgres", "DROP DATABASE etherpad")
+    ask(hostile, "postgres", "DROP ROLE etherpad, reader")
+    before = roles(hostile)
+    hostile.run("backup", "verify", "latest", "--trial-restore")
+    assert roles(hostile) == before
+    hostile.run("restore", "latest", "--only", "etherpad", "--replace-what-is-there")
+    owner = ask(
+        hostile,
+        "etherpad",
+        "SELECT tableowner, has_table_privilege('reader', 'public.store', 'SELECT') FROM pg_tables "
+        "WHERE tablename = 'store'",
+    )
+    assert owner == "etherpad|t"
+
+
 def test_a_deployment_that_is_rolled_back_does_not_either(hostile: DemoSite) -> None:
     hostile.deploy("1.3.0-migration-fails", code=20)
     assert sorted(properties(hostile)) == sorted(PROPERTIES)

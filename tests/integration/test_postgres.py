@@ -203,3 +203,29 @@ def test_rows_that_came_after_a_snapshot_are_counted_by_table(
     with connect(server) as connection:
         connection.execute('DROP TABLE item, "Odd name", later')
     database.drop_snapshots_but("none")
+
+
+def test_a_snapshot_of_a_database_whose_collations_have_changed_is_taken_and_the_change_is_told(
+    server: PostgresContainer, database: PostgresDatabase
+) -> None:
+    url = server.get_connection_url().replace("/graasp", "/postgres")
+    with psycopg.connect(url, autocommit=True) as connection:
+        if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = 'graasp'").fetchone():
+            connection.execute("CREATE ROLE graasp LOGIN")
+        connection.execute("DROP DATABASE graasp WITH (FORCE)")
+        connection.execute(
+            "CREATE DATABASE graasp OWNER graasp TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'de-CH'"
+        )
+        assert database.collation_changes() == ()
+        # As after an image with a newer ICU.
+        connection.execute("UPDATE pg_database SET datcollversion = '1.1' WHERE datname IN ('graasp', 'template1')")
+        assert [(change.database, change.was) for change in database.collation_changes()][:1] == [("graasp", "1.1")]
+        database.take_snapshot(NAME)
+        database.swap_back(NAME)
+        kept = connection.execute("SELECT datcollversion, daticulocale FROM pg_database WHERE datname = 'graasp'")
+        assert kept.fetchone() == ("1.1", "de-CH")
+        assert database.make_database("etherpad", "a password")
+        connection.execute("ALTER DATABASE graasp REFRESH COLLATION VERSION")
+        assert "graasp" not in [change.database for change in database.collation_changes()]
+        connection.execute("DROP DATABASE etherpad")
+        connection.execute("DROP ROLE etherpad")

@@ -21,7 +21,7 @@ from graasp_local.planning.migrations import AppliedMigration, ImageMigration
 from graasp_local.planning.rolling_steps import Side
 from graasp_local.planning.states import TABLE, Gate, Health, InfraState, ObservedService, ServiceGroup, Status
 from graasp_local.ports.handovers import Memory
-from graasp_local.ports.walk import CoreAnswer, EngineFacts, ImageFact, Interruption, MigrationRun
+from graasp_local.ports.walk import CollationChange, CoreAnswer, EngineFacts, ImageFact, Interruption, MigrationRun
 from graasp_local.site import Site
 from graasp_local.version import Version
 from graasp_local.world import World
@@ -359,6 +359,9 @@ class FakeDatabase:
 
     def applied_migrations(self) -> tuple[AppliedMigration, ...]:
         return tuple(AppliedMigration(int(tag[:4]) + 1, tag) for tag in self._site.applied)
+
+    def collation_changes(self) -> tuple[CollationChange, ...]:
+        return ()
 
     def size_bytes(self) -> int:
         return 1_000_000

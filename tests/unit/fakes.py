@@ -18,7 +18,7 @@ from graasp_local.planning.migrations import AppliedMigration, ImageMigration
 from graasp_local.planning.rolling_steps import Side
 from graasp_local.planning.states import Gate, Health, ObservedState, ServiceGroup, Status
 from graasp_local.ports.servers import Servers
-from graasp_local.ports.walk import CoreAnswer, EngineFacts, ImageFact, MigrationRun
+from graasp_local.ports.walk import CollationChange, CoreAnswer, EngineFacts, ImageFact, MigrationRun
 from graasp_local.version import Version
 from graasp_local.world import InterruptionFlag, World
 from tests.unit.fake_data import FakeDatabases, FakeTransfers
@@ -368,6 +368,9 @@ class FakeDatabase:
 
     def size_bytes(self) -> int:
         return self.bytes
+
+    def collation_changes(self) -> tuple[CollationChange, ...]:
+        return ()
 
     def take_snapshot(self, name: str) -> None:
         self.state.calls.append("snapshot")

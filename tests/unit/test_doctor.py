@@ -34,7 +34,7 @@ from graasp_local.doctor.judge import judge
 from graasp_local.errors import ExitCode, GraaspLocalError
 from graasp_local.init_site import init_site
 from graasp_local.ports.doctor import EngineInfo, Registry
-from graasp_local.ports.walk import ImageFact
+from graasp_local.ports.walk import CollationChange, ImageFact
 from graasp_local.settings.rules import Severity
 from graasp_local.stack_limits import in_bytes, memory_limits
 from graasp_local.world import World
@@ -162,6 +162,12 @@ def test_what_is_not_known_is_never_well(fact: str) -> None:
         ("containers", {"leftovers": Known(("site-old-1",))}, Verdict.WARNING, "site-old-1"),
         ("volumes", {"volumes": Known(("site_pg",))}, Verdict.WARNING, "site_pg"),
         ("postgres", {"postgres": Known(PostgresMajors(15, 16))}, Verdict.FAILS, "written by Postgres 15"),
+        (
+            "collations",
+            {"collations": Known((CollationChange("graasp", "2.31", "2.36"),))},
+            Verdict.WARNING,
+            "may be out of order",
+        ),
         ("walks", {"unfinished": "0002-deploy"}, Verdict.WARNING, "0002-deploy neither went through"),
         ("secrets", {"rotation_cut_off": ("JWT_SECRET",)}, Verdict.WARNING, "JWT_SECRET was cut off"),
     ],
