@@ -125,7 +125,7 @@ def test_a_deployment_that_was_killed_after_its_last_step_can_be_closed(access: 
     async def resume(pilot: Pilot[None], app: GraaspApp) -> None:
         await until(pilot, lambda: "c graasp-local resume" in screen_text(app))
         await press(pilot, "c")
-        await until(pilot, lambda: "Nothing to do" in screen_text(app) and "Go ahead" in screen_text(app))
+        await until(pilot, lambda: "record 1.1.0 as deployed" in screen_text(app) and "Go ahead" in screen_text(app))
         await press(pilot, "y")
         await until(pilot, lambda: app.walk is not None and app.walk.is_over)
 
