@@ -27,6 +27,7 @@ from graasp_local.selection import VERSION_KEY, Release, Selection, selection_li
 from graasp_local.settings import Tls
 from graasp_local.site import Site
 from graasp_local.stack import copy_stack
+from graasp_local.surroundings import names_past_proxies
 from graasp_local.version import Version
 
 _CANDIDATES_KEPT_SECONDS = 24 * 3600
@@ -112,7 +113,8 @@ def _prepare_tls(site: Site) -> None:
     from graasp_local.certificates import have_certificate
 
     # nginx's workers are another user, and read what an authority asks for.
-    site.challenge_directory.mkdir(mode=0o755, exist_ok=True)
+    site.challenge_directory.mkdir(exist_ok=True)
+    site.challenge_directory.chmod(0o755)
     have_certificate(site.settings, site.certificate_file)
 
 
@@ -135,6 +137,7 @@ def _text(site: Site, selection: Selection) -> str:
     lines.append(f"GRAASP_BIND={site.settings.published_on}")
     lines.append(f"GRAASP_PROFILES={','.join(site.profiles)}")
     lines += [f"{key}={value}" for key, value in inside_variables(site.settings.public_url, site.profiles).items()]
+    lines.append(f"GRAASP_NO_PROXY={names_past_proxies(os.environ)}")
     lines += selection_lines(selection, site.db_image)
     return "\n".join(lines) + "\n"
 

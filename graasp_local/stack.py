@@ -62,13 +62,22 @@ def copy_stack(target: Path) -> None:
                 if copy.is_symlink():
                     copy.unlink()
                 shutil.copyfile(file, copy)
-                # For the users of the images too, and for nobody else to write to: whatever the umask is here, and
-                # was where graasp-local was installed.
-                copy.chmod(0o755 if os.access(file, os.X_OK) else 0o644)
+            _let_read(copy, executable=os.access(file, os.X_OK))
+            _let_read(copy.parent, executable=True)
         # A template of an earlier version that is there no more would still be read by nginx.
         for copy in (target / part).rglob("*"):
             if copy.is_file() and not (source / copy.relative_to(target / part)).exists():
                 copy.unlink(missing_ok=True)
+
+
+def _let_read(path: Path, executable: bool) -> None:
+    """nginx's workers and Postgres are other users: whatever umask it is written under, they read what is mounted.
+
+    Nobody else gets to it, since only its owner may enter `.graasp-local`.
+    """
+    mode = 0o755 if executable else 0o644
+    if path.stat().st_mode & 0o777 != mode:
+        path.chmod(mode)
 
 
 def stack_digest() -> bytes:

@@ -28,9 +28,18 @@ class Context:
     @cached_property
     def site(self) -> Site:
         """Raises ConfigurationError where there is none. Says so, once, if it is somebody else's."""
+        from graasp_local.errors import ConfigurationError
         from graasp_local.site import find_site
+        from graasp_local.surroundings import current_directory
 
-        site = find_site(self.named_site, Path.cwd())
+        here = current_directory()
+        if here is None and self.named_site is None:
+            raise ConfigurationError(
+                "The directory that this command was started in was removed.",
+                "Nothing was changed.",
+                "Go to the site's directory, or name it with --site.",
+            )
+        site = find_site(self.named_site, here or Path("/"))
         owner = site.foreign_owner()
         if owner is not None:
             _warn_of_owner(site, owner)

@@ -25,6 +25,7 @@ from graasp_local.planning.server import DatabaseServer
 from graasp_local.ports.walk import OLDEST_COMPOSE
 from graasp_local.selection import Release
 from graasp_local.site import Site
+from graasp_local.surroundings import current_directory, leave_removed_directory
 from graasp_local.version import Version
 
 if TYPE_CHECKING:
@@ -174,12 +175,14 @@ class Compose:
             raise compose_failed(error.stderr or str(error)) from error
 
     def _see_to_environment(self) -> None:
+        leave_removed_directory(self._site.directory)
         forget_shell_overrides(self._site)
         os.environ[leftovers.MARK] = str(self._site.directory)
 
     def _say(self, *words: str, candidate: Candidate = None) -> None:
         site = self._site.directory
-        at_site = [] if Path.cwd().is_relative_to(site) else ["--site", str(site)]
+        here = current_directory()
+        at_site = [] if here is not None and here.is_relative_to(site) else ["--site", str(site)]
         match candidate:
             case Version():
                 given = ["--for-version", str(candidate)]

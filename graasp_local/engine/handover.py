@@ -36,8 +36,9 @@ _WEBSOCKET_PORTS = {
     Side.SERVICES: connections.WEBSOCKET_PORT,
     Side.HANDOVER: connections.HANDOVER_WEBSOCKET_PORT,
 }
-_ASK = 'exec curl --silent --max-time 5 --write-out "\\n%{http_code}" "$0"'
-_KNOWS = f"exec curl --silent --fail --output /dev/null http://127.0.0.1:{connections.HANDOVER_WEBSOCKET_PORT}/alive"
+_CURL = "exec curl --noproxy '*' --silent "
+_ASK = _CURL + '--max-time 5 --write-out "\\n%{http_code}" "$0"'
+_KNOWS = f"{_CURL}--fail --output /dev/null http://127.0.0.1:{connections.HANDOVER_WEBSOCKET_PORT}/alive"
 
 
 class DockerHandovers:

@@ -14,6 +14,7 @@ from graasp_local.engine import plain_http
 from graasp_local.engine.addresses import engine_host
 from graasp_local.engine.plain_http import Answer
 from graasp_local.planning.states import Gate
+from graasp_local.probing import Met, met
 from graasp_local.settings import Settings, Tls
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class HttpEdge:
             if browser is None or browser.status != 302 or browser.headers.get("location") != "/maintenance":
                 failures.append("A browser is not sent to the maintenance page.")
             page = self.ask("/maintenance", _AS_BROWSER)
-            if page is None or page.status != 503 or "retry-after" not in page.headers:
+            if page is None or met("/maintenance", page.status, page.headers, page.body) is not Met.PAGE:
                 failures.append("The maintenance page does not answer.")
             program = self.ask("/api/version", _AS_PROGRAM)
             if program is None or program.status != 503 or "retry-after" not in program.headers:

@@ -1,0 +1,72 @@
+"""What the shell that a command is started from must not decide: descriptors, directory, variables for Docker.
+
+A command is started from terminals, timers, CI jobs and scripts that end in `2>&-`; what it does to a site is the same.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+
+FOR_DOCKER = (
+    "DOCKER_DEFAULT_PLATFORM",
+    "COMPOSE_FILE",
+    "COMPOSE_ENV_FILES",
+    "COMPOSE_DISABLE_ENV_FILE",
+    "COMPOSE_PATH_SEPARATOR",
+    "COMPOSE_REMOVE_ORPHANS",
+    "COMPOSE_PARALLEL_LIMIT",
+)
+"""Variables that make Docker do something else than what the site's files say: a site runs on its engine's platform."""
+
+
+def open_missing_descriptors() -> None:
+    """See to it that 0, 1 and 2 are open: else the next file or socket takes their place, and is written to."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # The lowest free number, which is this one.
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdin is None:
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115 - for as long as the process lives
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+
+
+def current_directory() -> Path | None:
+    """None where it was removed, as of a CI job whose workspace was cleaned."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return None
+
+
+def leave_removed_directory(instead: Path) -> None:
+    """Go to `instead` where the current directory was removed: programs that are started there would refuse to run."""
+    if current_directory() is None:
+        os.chdir(instead)
+
+
+def forget_docker_variables(environment: MutableMapping[str, str]) -> None:
+    for name in FOR_DOCKER:
+        environment.pop(name, None)
+
+
+def names_past_proxies(environment: Mapping[str, str]) -> str:
+    """What the docker client's configuration excepts from its proxies, each with a comma before it; empty for nothing.
+
+    Compose hands those proxies to containers, with these exceptions unless a service has some of its own.
+    """
+    directory = Path(environment.get("DOCKER_CONFIG") or Path(environment.get("HOME", "/root")) / ".docker")
+    try:
+        excepted = json.loads((directory / "config.json").read_text())["proxies"]["default"]["noProxy"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""  # an unreadable one is Docker's to complain of
+    names = (name.strip() for name in excepted.split(",")) if isinstance(excepted, str) else ()
+    return "".join(f",{name}" for name in names if name and name.isprintable() and not set(name) & set(" #$'\"\\"))
