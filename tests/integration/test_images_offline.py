@@ -92,7 +92,9 @@ def test_a_version_is_built_from_the_tag_of_its_sources(
     new_site: DemoSite, repository: str, github: dict[str, str]
 ) -> None:
     set_in_env(new_site, GRAASP_REPOSITORY=repository, COMPOSE_PROFILES="client")
-    built = new_site.run("build", "--version", "7.0.0", "--json", env=github)
+    unknown = new_site.run("build", "--version", "7.0.0", "--only", "client", code=10, env=github).stderr
+    assert "Which version of the client goes with 7.0.0 is not known" in unknown
+    built = new_site.run("build", "--version", "7.0.0", "--client-tag", "v7.0.0", "--json", env=github)
     assert set(json.loads(built.stdout)["images"]) == {"core", "workers", "migrate", "client"}
     assert "git clone --quiet --depth 1 --branch v7.0.0 -- https://github.com/graasp/graasp" in built.stderr
     told = docker("image", "inspect", "--format", "{{.Config.Env}}", f"{repository}:core-v7.0.0")
@@ -109,6 +111,33 @@ def test_a_version_is_built_from_the_tag_of_its_sources(
     assert str(log) in said
     assert "no luck" in log.read_text()
     assert new_site.status()["state"] == "running"
+
+
+def test_images_that_cannot_draw_a_pdf_are_told_of_and_completed(new_site: DemoSite, repository: str) -> None:
+    """As published ones are; what apt-get would fetch from the network, one of the image's own makes."""
+    apt = "#!/bin/sh\\n[ $1 = install ] || exit 0\\nfor name in gm gs; do echo >/usr/bin/$name; done\\n"
+    for service in SERVICES:
+        text = (
+            f"FROM localhost/graasp-demo/graasp:{service}-v1.0.0\nUSER root\n"
+            f"RUN rm -f /usr/local/bin/gm /usr/local/bin/gs; printf '{apt}' >/usr/bin/apt-get\nUSER node\n"
+        )
+        docker("build", "--quiet", "--tag", f"{repository}:{service}-v1.0.0", "-", text=text)
+    set_in_env(new_site, GRAASP_REPOSITORY=repository)
+    image = f"{repository}:core-v1.0.0"
+    before = docker("image", "inspect", "--format", "{{.Id}}", image)
+
+    def told() -> list[dict[str, str]]:
+        findings = json.loads(new_site.run("doctor", "--json", "--version", "1.0.0").stdout)["findings"]
+        return [found for found in findings if "a PDF that somebody uploads ends core" in found["said"]]
+
+    assert told()[0]["mend"].startswith("`graasp-local images complete 1.0.0`")
+    new_site.run("images", "complete", "1.0.0")
+    assert told() == []
+    completed, user = docker("image", "inspect", "--format", "{{.Id}} {{.Config.User}}", image).split()
+    assert (completed != before, user) == (True, "node")
+    assert "lack nothing" in new_site.run("images", "complete", "1.0.0").stdout
+    assert new_site.deploy("1.0.0")["outcome"] == "done"
+    assert new_site.containers()["core"]["Image"] == completed
 
 
 def test_a_build_that_fails_shows_why_and_keeps_its_log(new_site: DemoSite, repository: str, checkout: Path) -> None:
