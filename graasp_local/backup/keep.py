@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from graasp_local.backup.retention import Policy, expired, needed_for_a_way_back
 from graasp_local.backup.store import BackupStore
+from graasp_local.errors import Refused
 from graasp_local.walk_files import read_walks
 from graasp_local.world import World
 
@@ -13,7 +14,12 @@ from graasp_local.world import World
 def let_old_ones_go(world: World) -> Iterator[str]:
     """Remove what the site's policy lets go; what cannot be removed is said, and is no failure."""
     store = BackupStore.of(world.site)
-    backups = {backup.manifest.name: backup for backup in store.usable()}
+    try:
+        usable = store.usable()
+    except Refused as error:
+        yield f"old backups stay: {error.what}"
+        return
+    backups = {backup.manifest.name: backup for backup in usable}
     manifests = [backup.manifest for backup in backups.values()]
     settings = world.site.settings
     policy = Policy(settings.backup_keep_count, settings.backup_keep_days)

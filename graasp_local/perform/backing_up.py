@@ -23,13 +23,13 @@ def see_to_backup(world: World, step: BackUpDatabase) -> Iterator[str]:
     # One from before a restore shows data that is no longer in place.
     restored = [walk.at for walk in read_walks(world.site.journal_directory) if walk.restore is not None]
     since = datetime.fromisoformat(restored[-1]).timestamp() if restored else 0.0
-    manifests = [b.manifest for b in BackupStore.of(world.site).usable() if b.manifest.taken_at >= since]
     selected = str(world.site.selected_version or "")
-    recent = fresh(manifests, world.site.settings.project, selected, world.clock.now())
-    if recent is not None:
-        yield f"the backup {recent.name} is fresh"
-        return
     try:
+        manifests = [b.manifest for b in BackupStore.of(world.site).usable() if b.manifest.taken_at >= since]
+        recent = fresh(manifests, world.site.settings.project, selected, world.clock.now())
+        if recent is not None:
+            yield f"the backup {recent.name} is fresh"
+            return
         yield from as_lines(take_backup(world, GraaspDatabase(str(step.version))), world.clock)
     except Refused as error:
         raise Refused(

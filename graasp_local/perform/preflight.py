@@ -185,11 +185,12 @@ def _way_out(images: tuple[ImageFact, ...], facts: EngineFacts, version: Version
 
 def _expected_dump_bytes(world: World, database: int) -> int:
     """About how large a dump of a database of so many bytes will be: as the last and half as much again, else as it."""
+    try:
+        usable = BackupStore.of(world.site).usable()
+    except Refused:
+        usable = ()  # whoever wants a backup is told; a deployment without one goes on
     dumped = [
-        part.stored.bytes
-        for backup in BackupStore.of(world.site).usable()
-        for part in backup.manifest.databases
-        if part.name == GRAASP_DATABASE
+        part.stored.bytes for backup in usable for part in backup.manifest.databases if part.name == GRAASP_DATABASE
     ]
     return min(database, dumped[-1] * 3 // 2) if dumped else database
 

@@ -14,11 +14,15 @@ import pytest
 
 from graasp_local.backup.archive_members import link_stays_inside
 from graasp_local.backup.check import check_backup
+from graasp_local.backup.keep import let_old_ones_go
 from graasp_local.backup.sealing import passphrase_in, seal, unseal
 from graasp_local.backup.store import BackupStore, DamagedBackup, StoredBackup
 from graasp_local.backup.take import Everything, take_backup
 from graasp_local.deployments import last_deployment_of
 from graasp_local.errors import Refused, UsageError
+from graasp_local.perform.backing_up import see_to_backup
+from graasp_local.perform.preflight import check_preflight
+from graasp_local.planning.steps import BackUpDatabase
 from graasp_local.service_cache import services_of
 from graasp_local.version import Version
 from graasp_local.walk_files import read_journal
@@ -201,6 +205,17 @@ def test_a_link_to_a_disk_that_is_not_mounted_is_said_to_be_one(running: FakeWor
             act()
     (tmp_path / "disk" / "backups").mkdir(parents=True)
     assert taken(running).directory.exists()
+
+
+def test_a_disk_that_is_not_mounted_keeps_nothing_from_being_deployed_without_a_backup(
+    running: FakeWorld, tmp_path: Path
+) -> None:
+    BackupStore.of(running.world.site).directory.symlink_to(tmp_path / "disk")
+    check_preflight(running.world, Version(1, 1, 0))
+    assert [line.partition(":")[0] for line in let_old_ones_go(running.world)] == ["old backups stay"]
+    with pytest.raises(Refused, match="which does not exist") as refused:
+        list(see_to_backup(running.world, BackUpDatabase(Version(1, 1, 0), "because")))
+    assert "--no-backup" in refused.value.next_step
 
 
 def test_a_file_in_the_place_of_the_backups_is_said_to_be_one(running: FakeWorld) -> None:

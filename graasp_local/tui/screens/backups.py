@@ -27,11 +27,12 @@ class BackupsScreen(UiModal["Manifest"]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "close", show=False)]
 
     class Found(Message):
-        """The backups that can be brought back, newest first."""
+        """The backups that can be brought back, newest first; `problem` is why none could be looked for."""
 
-        def __init__(self, found: tuple[Manifest, ...]) -> None:
+        def __init__(self, found: tuple[Manifest, ...], problem: str = "") -> None:
             super().__init__()
             self.found = found
+            self.problem = problem
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,7 +53,7 @@ class BackupsScreen(UiModal["Manifest"]):
         self._found = message.found
         self.query_one(Rows).show(lambda width: backups_table(message.found))
         if not message.found:
-            none = "There is no backup yet. `graasp-local backup` makes one; it is in the palette."
+            none = message.problem or "There is no backup yet. `graasp-local backup` makes one; it is in the palette."
             self.query_one("#words", Lines).show(lambda width: wrapped(none, width, Tone.QUIET))
 
     def on_rows_chosen(self, message: Rows.Chosen) -> None:
@@ -65,8 +66,13 @@ class BackupsScreen(UiModal["Manifest"]):
     @work(thread=True, exclusive=True, exit_on_error=False, group="backups")
     def _find(self) -> None:
         from graasp_local.backup.store import BackupStore
+        from graasp_local.errors import Refused
 
-        usable = BackupStore.of(self.ui.access.site()).usable()
+        try:
+            usable = BackupStore.of(self.ui.access.site()).usable()
+        except Refused as error:
+            self.post_message(self.Found((), f"{error.what} {error.next_step}"))
+            return
         self.post_message(self.Found(tuple(backup.manifest for backup in reversed(usable))))
 
     def _keys(self, width: int) -> tuple[Line, ...]:
