@@ -120,6 +120,20 @@ class Compose:
 
         return str(self._run(start, candidate).id)
 
+    def run_once(self, service: str, command: Sequence[str], environment: Sequence[str]) -> tuple[int, str]:
+        """Run a command in a container like the service's, which goes with it: its exit code and what it said.
+
+        Publishes no port. Raises NeedsYou if it cannot be run at all.
+        """
+        self._see_to_environment()
+        words = [*_client_call(), "compose", *self.arguments(), "run", "--rm", "--no-deps", "--no-TTY"]
+        words += [*(f"--env={value}" for value in environment), service, *command]
+        answer = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        said = answer.stdout + answer.stderr
+        if answer.returncode in (125, 126, 127):
+            raise compose_failed(said)
+        return answer.returncode, said
+
     def config(self, candidate: Candidate) -> dict[str, Any]:
         """The compose files as Compose understands them, every variable filled in: it holds secrets."""
         self._see_to_environment()

@@ -42,6 +42,13 @@ def established(tcp_table: str) -> frozenset[Connection]:
     )
 
 
+def only(tcp_table: str, wanted: Collection[Connection]) -> str:
+    """The same table without the connections that are not wanted."""
+    head, *lines = tcp_table.splitlines() or [""]
+    kept = (line for line in lines if not established(f"{head}\n{line}").isdisjoint(wanted))
+    return "\n".join([head, *kept])
+
+
 def requests_in_flight(
     tcp_table: str, backends: Collection[tuple[str, int]], websocket_ports: Collection[int] = (WEBSOCKET_PORT,)
 ) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -13,6 +14,7 @@ from graasp_local import site_files
 from graasp_local.engine import connections, gate_flag, rootless
 from graasp_local.engine.addresses import engine_host, is_on_this_machine
 from graasp_local.engine.client import engine_errors, engine_refusals
+from graasp_local.engine.compose import compose_failed
 from graasp_local.engine.leftovers import wait_for_leftovers
 from graasp_local.engine.listing import containers_of
 from graasp_local.engine.migration_run import DockerMigrationRun
@@ -79,6 +81,16 @@ class DockerEngine(SiteImages):
                     self.client.api.unpause(container["Id"])
             # By the engine itself, since Compose takes longer to begin than most services to stop.
             together(lambda container: self.client.api.stop(container["Id"]), found)
+
+    def edge_refusal(self) -> str | None:
+        for service in self._site.services:
+            if service.group is ServiceGroup.EDGE and service.name == "nginx":
+                site_files.prepare(self._site)
+                code, said = self.compose.run_once("nginx", ("nginx", "-t"), ["GRAASP_INSIDE_ADDRESS=127.0.0.1"])
+                if code and "[emerg]" not in said:
+                    raise compose_failed(said)
+                return refusal_of_nginx(said) if code else None
+        return None
 
     def set_gate_flag(self, gate: Gate) -> None:
         """Write the flag into nginx's volume; makes nginx's container, without starting it, where there is none."""
@@ -252,3 +264,9 @@ def engine_for(site: Site, narrate: Callable[[str], None] = lambda _: None) -> D
     """The engine for a site. Raises GraaspLocalError if the site's settings are unusable."""
     _ = site.settings
     return DockerEngine(site, narrate)
+
+
+def refusal_of_nginx(said: str) -> str:
+    """The line of nginx's own that says why, without its time and process."""
+    lines = [line for line in said.splitlines() if "[emerg]" in line] or said.splitlines() or ["it gave no reason"]
+    return re.sub(r"^.*\[emerg\]\s*(\d+#\d+:\s*)?", "", lines[0]).strip()

@@ -16,9 +16,12 @@ from graasp_local.engine.observe import SERVICE_LABEL
 from graasp_local.planning.states import ServiceGroup
 from graasp_local.stack import GROUP_LABEL
 
-_NOT_BEHIND_THE_GATE = ("umami", "admin")
+_NOT_BEHIND_THE_GATE = ("umami", "admin", "iframely")
 _KEPT_OPEN = ("etherpad", "admin")
 """Their connections are there to stay, as websockets are."""
+
+_ANSWERING_PORTS = (connections.CORE_PORT, 8080)
+"""Of core and umami, and of the servers of files and of the client."""
 
 _HOPS = (connections.WEBSOCKET_PORT, connections.HANDOVER_WEBSOCKET_PORT)
 
@@ -74,40 +77,46 @@ class DockerOldConnections:
         self._before: frozenset[connections.Connection] = frozenset()
 
     def open(self) -> int:
-        return len(self._to_services_but(_NOT_BEHIND_THE_GATE, self._now()))
+        table = self._engine.nginx_connections()
+        if _cannot_be_read(table):
+            return 1  # or more, or none: what is not known to be closed is ended
+        return len(self._to_services_but(_NOT_BEHIND_THE_GATE, connections.established(table)))
 
     def set_apart(self) -> bool:
         code, said = self._in_nginx(_RELOAD)
         if code != 0 or not said.strip().isdigit():
             return False
-        self._user, self._before = said.strip(), self._now()
+        self._user, self._before = said.strip(), connections.established(self._engine.nginx_connections())
         return True
 
     def requests(self) -> int:
-        left = self._now() & self._before
-        waited_for = self._to_services_but(_KEPT_OPEN, left)
-        hops = sum(each.remote[0] == "127.0.0.1" and each.remote[1] in _HOPS for each in left)
-        return max(0, len(waited_for) - hops)
+        table = self._engine.nginx_connections()
+        if _cannot_be_read(table):
+            return 1
+        backends = [(address, port) for address in self._addresses_but(_KEPT_OPEN) for port in _ANSWERING_PORTS]
+        return connections.requests_in_flight(connections.only(table, self._before), backends, _HOPS)
 
     def end(self) -> int:
-        left = self._to_services_but(_NOT_BEHIND_THE_GATE, self._now() & self._before)
+        now = connections.established(self._engine.nginx_connections())
+        left = self._to_services_but(_NOT_BEHIND_THE_GATE, now & self._before)
         self._in_nginx(_END, user=self._user)
         return len(left)
-
-    def _now(self) -> frozenset[connections.Connection]:
-        return connections.established(self._engine.nginx_connections())
 
     def _to_services_but(
         self, excepted: Collection[str], among: frozenset[connections.Connection]
     ) -> list[connections.Connection]:
-        addresses = {
+        addresses = self._addresses_but(excepted)
+        return [each for each in among if each.remote[0] in addresses]
+
+    def _addresses_but(self, excepted: Collection[str]) -> set[str]:
+        return {
             network["IPAddress"]
             for container in self._engine.containers()
             if container["Labels"].get(GROUP_LABEL) in (ServiceGroup.GRAASP, ServiceGroup.ADMINISTRATION)
             and container["Labels"].get(SERVICE_LABEL) not in excepted
             for network in container["NetworkSettings"]["Networks"].values()
+            if network["IPAddress"]
         }
-        return [each for each in among if each.remote[0] in addresses]
 
     def _in_nginx(self, script: str, user: str = "") -> tuple[int, str]:
         for container in self._engine.containers():
@@ -118,3 +127,7 @@ class DockerOldConnections:
                     said: bytes = api.exec_start(made["Id"])
                     return int(api.exec_inspect(made["Id"])["ExitCode"]), said.decode(errors="replace")
         return 1, ""
+
+
+def _cannot_be_read(table: str) -> bool:
+    return bool(table) and not connections.is_of_nginx(table)

@@ -12,7 +12,7 @@ from graasp_local.perform.backing_up import see_to_backup
 from graasp_local.perform.ending_connections import end_connections
 from graasp_local.perform.having_images import let_unneeded_go, pull_missing, restore_images
 from graasp_local.perform.migrating import await_migrations, check_forecast, end_migrations, run_migration
-from graasp_local.perform.preflight import check_preflight
+from graasp_local.perform.preflight import check_edge, check_preflight
 from graasp_local.perform.proving import POLL_SECONDS, core_failures, prove
 from graasp_local.perform.restoring import perform_data_step, tidy_up
 from graasp_local.perform.rolling import perform_rolling, still_running
@@ -27,6 +27,7 @@ from graasp_local.planning.states import Gate
 from graasp_local.planning.steps import (
     AwaitMigration,
     BackUpDatabase,
+    CheckEdge,
     CloseGate,
     Drain,
     EndConnections,
@@ -106,6 +107,8 @@ class Performer:
                 self.end_shutting()
             case StartHandover() | ProveSide() | LeadVisitors() | DrainSide():
                 yield from perform_rolling(world, step)
+            case CheckEdge():
+                yield from check_edge(world)
             case CloseGate():
                 yield from self._set_gate(Gate.CLOSED)
             case OpenGate():

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from msgspec import Struct
 
 from graasp_local.backup.store import BackupStore
-from graasp_local.errors import Refused
+from graasp_local.errors import NeedsYou, Refused
 from graasp_local.planning.safety_copy import SafetyCopy, copy_that_fits
 from graasp_local.planning.server import GRAASP_DATABASE, other_major
 from graasp_local.planning.states import ServiceGroup
@@ -109,6 +109,24 @@ def check_transition(world: World, services: Sequence[str]) -> None:
     problems = [*_directory_problems(world), *_port_problems(world)]
     if problems:
         raise Refused(" ".join(problems), "Nothing was touched: the site is as it was.", "Mend this, then try again.")
+
+
+def check_edge(world: World) -> Iterator[str]:
+    """Raises Refused with nginx's own words where it would not start with what `.env` makes of its configuration.
+
+    That it cannot be asked is only told: starting it will show.
+    """
+    try:
+        refusal = world.engine.edge_refusal()
+    except NeedsYou as error:
+        yield f"could not be checked: {error.what}"
+        return
+    if refusal is not None:
+        raise Refused(
+            f"nginx refuses its configuration: {refusal}",
+            "Nothing was touched: the nginx that runs, if one does, goes on as it is.",
+            "Change what it names in .env; `graasp-local config check` says what else is wrong there.",
+        )
 
 
 def _refuse_absent_images(world: World, services: Sequence[str]) -> None:

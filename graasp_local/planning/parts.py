@@ -18,6 +18,7 @@ from graasp_local.planning.states import (
     ServiceGroup,
 )
 from graasp_local.planning.steps import (
+    CheckEdge,
     CloseGate,
     Drain,
     OpenGate,
@@ -31,14 +32,15 @@ from graasp_local.version import Version
 
 
 def closing(observed: ObservedState, cause: str) -> list[Step]:
-    steps: list[Step] = [CloseGate(cause)]
     edge = observed.in_group(ServiceGroup.EDGE)
     # One that is healthy inside and silent on its port has lost that port; only a new start gives it back.
     silent = observed.gate is Gate.UNKNOWN
     stuck = tuple(service.name for service in edge if service.is_stuck or (service.is_on and silent))
+    down = tuple(service.name for service in edge if needs_start(service) or service.name in stuck)
+    steps: list[Step] = [CheckEdge("one that it refuses would take the site down")] if down else []
+    steps.append(CloseGate(cause))
     if stuck:
         steps.append(StopServices(ServiceGroup.EDGE, stuck, "it runs but does not answer"))
-    down = tuple(service.name for service in edge if needs_start(service) or service.name in stuck)
     if down:
         steps.append(StartServices(ServiceGroup.EDGE, down, "nginx shows the maintenance page"))
     steps.append(ProveGate(Gate.CLOSED, "whether visitors are kept out is proven by asking as one"))

@@ -81,6 +81,17 @@ class BackUpDatabase(Struct, frozen=True):
         return "have a backup of the database, not older than an hour"
 
 
+class CheckEdge(Struct, frozen=True):
+    """Have the nginx of this site's image judge the configuration that it will be started with."""
+
+    cause: str
+    name: ClassVar[str] = "check-edge"
+
+    @property
+    def title(self) -> str:
+        return "check the configuration of nginx"
+
+
 class CloseGate(Struct, frozen=True):
     """Take the flag away that lets visitors through; needs no running nginx."""
 
@@ -322,6 +333,7 @@ Step = (
     | RestoreImages
     | ReadMigrations
     | BackUpDatabase
+    | CheckEdge
     | CloseGate
     | ProveGate
     | Drain
@@ -357,6 +369,7 @@ READ_ONLY = (
     CheckUpgrade,
     PullServer,
     MakeMigration,
+    CheckEdge,
 )
 """Steps that leave the site as it is: a failure in one of them, before any other, is a refusal."""
 

@@ -81,6 +81,13 @@ class Engine(Protocol):
         """Take away what `make_migration` has made and nobody has started."""
         ...
 
+    def edge_refusal(self) -> str | None:
+        """What nginx says against the configuration that it would be started with, as one line; None if nothing.
+
+        It is asked in a container that is made for that and taken away again. Raises NeedsYou.
+        """
+        ...
+
     def set_gate_flag(self, gate: Gate) -> None: ...
     def shut_gate(self) -> None:
         """Let nobody pass, the bypass included, until the flag is set again."""

@@ -76,7 +76,7 @@ class DemoSite:
         """Small networks out of a wide range: the engine's own pool is used up by a few dozen, and tests share it."""
         override = self.directory / "compose.override.yaml"
         lines = ["networks:"]
-        for name in ("front", "back", "inside", "administration", "data"):
+        for name in ("front", "back", "inside", "administration", "data", "embeds"):
             subnet = ipaddress.ip_network((0x0A000000 | secrets.randbelow(1 << 20) << 4, 28))
             lines.append(f"  {name}: {{ ipam: {{ config: [{{ subnet: {subnet} }}] }} }}")
         override.write_text("\n".join([*lines, override.read_text()]))

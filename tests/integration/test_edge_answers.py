@@ -174,3 +174,22 @@ def test_umami_takes_more_than_a_little_and_says_when_it_is_too_much(site: DemoS
 def test_a_challenge_is_nobodys_but_nginxs_in_every_state(site: DemoSite, gate: str) -> None:
     answer = site.ask("/.well-known/acme-challenge/none", AS_BROWSER)
     assert (answer.status, answer.json()["statusCode"]) == (404, 404)
+
+
+def test_an_nginx_that_would_not_start_is_refused_in_its_own_words_while_visitors_are_served(site: DemoSite) -> None:
+    site.run("apply", "running")
+    override, env = site.directory / "compose.override.yaml", site.directory / ".env"
+    before = override.read_text(), env.read_text()
+    override.write_text(
+        before[0].replace("  nginx:\n", "  nginx:\n    environment: { FRAME_ANCESTORS: 'https://a.example \"x\"' }\n")
+    )
+    site.configure(MAINTENANCE_RETRY_AFTER="61")
+    try:
+        said = site.run("apply", "running", code=10).stderr
+        assert "nginx refuses its configuration" in said
+        assert 'unexpected "x"' in said
+        assert site.ask("/", AS_BROWSER).status == 200
+        assert [name for name in site.containers(one_offs=True) if name == "nginx"] == []
+    finally:
+        override.write_text(before[0])
+        env.write_text(before[1])

@@ -31,7 +31,7 @@ READ_ONLY = {"db", "files", "mailpit", "meilisearch", "nginx", "redis"}
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSite]:
     site = DemoSite(tmp_path_factory.mktemp("hardening") / "site")
     try:
-        site.configure(COMPOSE_PROFILES="etherpad,files,iframely,mailpit")
+        site.configure(COMPOSE_PROFILES="admin,etherpad,files,iframely,mailpit")
         site.deploy("1.0.0")
         yield site
     finally:
@@ -59,6 +59,9 @@ HAVE_TO = {
     ("nginx", "core"): 3000,
     ("nginx", "umami"): 3000,
     ("nginx", "files"): 8080,
+    ("nginx", "admin"): 4000,
+    ("nginx", "iframely"): 8061,
+    ("core", "nginx"): 8061,
     ("core", "db"): 5432,
     ("core", "meilisearch"): 7700,
     ("umami", "db"): 5432,
@@ -72,6 +75,7 @@ NEED_NOT = {
     ("umami", "redis"): 6379,
     ("umami", "meilisearch"): 7700,
     ("umami", "files"): 8080,
+    ("umami", "admin"): 4000,
     ("files", "db"): 5432,
     ("files", "redis"): 6379,
     ("mailpit", "db"): 5432,
@@ -81,6 +85,11 @@ NEED_NOT = {
     ("iframely", "redis"): 6379,
     ("iframely", "meilisearch"): 7700,
     ("iframely", "umami"): 3000,
+    ("iframely", "core"): 3000,
+    ("iframely", "admin"): 4000,
+    ("iframely", "files"): 8080,
+    ("iframely", "etherpad"): 9001,
+    ("admin", "umami"): 3000,
 }
 
 
@@ -92,6 +101,15 @@ def test_who_has_to_reach_somebody_does(stack: DemoSite, service: str, target: s
 @pytest.mark.parametrize(("service", "target"), NEED_NOT)
 def test_who_need_not_reach_somebody_cannot(stack: DemoSite, service: str, target: str) -> None:
     assert not reaches(stack, service, target, NEED_NOT[service, target])
+
+
+def test_core_gets_to_iframely_by_its_name_and_iframely_to_core_by_the_gate_only(stack: DemoSite) -> None:
+    ask = ["curl", "--silent", "--max-time", "10", "--output", "/dev/null", "--write-out", "%{http_code}"]
+    assert within(stack, "core", *ask, "http://iframely:8061/") in ((0, "200"), (0, "404"))
+    stack.run("apply", "restricted")
+    code, said = within(stack, "iframely", *ask, "http://nginx/api/items")
+    assert (code, said) == (0, "503")
+    stack.run("apply", "running")
 
 
 def test_only_nginx_is_published_beyond_this_machine(stack: DemoSite) -> None:

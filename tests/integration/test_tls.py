@@ -105,6 +105,40 @@ def test_who_comes_without_tls_is_sent_to_it(site: TlsSite) -> None:
     assert (answer.status, answer.headers["location"]) == (308, f"https://{HOST}:{site.https_port}/builder?x=1")
 
 
+def test_who_asks_for_a_name_that_is_not_the_sites_is_redirected_to_one_that_is(site: TlsSite) -> None:
+    for asked, led_to in ((HOST, HOST), (UMAMI.upper(), UMAMI), ("evil.example", HOST), ("127.0.0.1", HOST)):
+        answer = site.ask("/builder?x=1", {**AS_BROWSER, "Host": asked})
+        assert answer.headers["location"] == f"https://{led_to}:{site.https_port}/builder?x=1", asked
+        assert answer.headers["cache-control"] == "no-store", asked
+
+
+def test_a_challenge_is_answered_on_both_ports_for_every_name_whatever_the_gate(site: TlsSite) -> None:
+    site.run("apply", "restricted")
+    directory = site.directory / ".graasp-local" / "acme-challenges"
+    (directory / "token").write_text("what the authority wants to see")
+    (directory / "token").chmod(0o644)
+    try:
+        for name in (HOST, UMAMI, "other.example"):
+            path, headers = "/.well-known/acme-challenge/token", {"Host": name}
+            for answer in (site.ask(path, headers), site.secure(path, headers)):
+                assert (answer.status, answer.body) == (200, "what the authority wants to see"), name
+    finally:
+        (directory / "token").unlink()
+        site.run("apply", "running")
+
+
+def test_cores_own_word_on_hsts_is_not_passed_on(site: TlsSite) -> None:
+    """Core says a year and all subdomains; that of the site is the only one, on answers of every kind."""
+    for path, headers in (("/api/version", {}), ("/files/none", {}), ("/api/heartbeat", {"Host": UMAMI})):
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", site.https_port, timeout=70, context=ssl._create_unverified_context()
+        )
+        connection.request("GET", path, headers=headers)
+        told = connection.getresponse().headers.get_all("Strict-Transport-Security")
+        connection.close()
+        assert told == ["max-age=3600"], path
+
+
 def test_hsts_is_sent_where_it_was_chosen_and_with_tls_only(site: TlsSite) -> None:
     assert site.secure("/").headers["strict-transport-security"] == "max-age=3600"
     assert "strict-transport-security" not in site.ask("/").headers

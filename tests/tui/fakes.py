@@ -253,6 +253,9 @@ class FakeEngine:
         for name in services:
             self._site.turn(name, on=False)
 
+    def edge_refusal(self) -> str | None:
+        return None
+
     def set_gate_flag(self, gate: Gate) -> None:
         self._site.gate = gate
 

@@ -125,6 +125,7 @@ class FakeEngine:
     """What this machine has, by digest or id."""
     pruned: dict[str, str] = field(default_factory=dict)
     """Images that the site's services need and this machine has not, by service."""
+    refuses_edge: str | None = None
     builds: dict[str, str] = field(default_factory=dict)
     """Tags that lead elsewhere than they did at first."""
     pinned: dict[Version, tuple[Pin, ...]] = field(default_factory=dict)
@@ -183,6 +184,9 @@ class FakeEngine:
         self._call("stop", *services)
         self.state.observed = self.state.observed.with_services(tuple(services), Status.EXITED, Health.NONE)
         self._answer("stop")
+
+    def edge_refusal(self) -> str | None:
+        return self.refuses_edge
 
     def set_gate_flag(self, gate: Gate) -> None:
         self._call(f"flag-{gate}")

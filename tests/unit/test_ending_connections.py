@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from graasp_local.errors import Interrupted, NeedsYou
+from graasp_local.events import Outcome, WalkEnded
 from graasp_local.perform.ending_connections import end_connections
 from graasp_local.planning.states import InfraState
 from graasp_local.walk_records import WalkRecord, left_connections_open
@@ -89,3 +91,16 @@ def test_restricted_that_was_killed_while_closing_is_ended_by_the_next_one(fake:
         pass
     assert fake.old_connections.held_open == 0
     assert walks.transition_plan(fake.world, fake.world.observe(), InfraState.RESTRICTED).steps == ()
+
+
+def test_an_nginx_that_would_not_start_is_refused_before_the_gate_closes(fake: FakeWorld) -> None:
+    seen = site_in(InfraState.RUNNING)
+    services = tuple(replace(service, outdated=service.name == "nginx") for service in seen.services)
+    fake.become(replace(seen, services=services))
+    fake.engine.refuses_edge = 'unknown directive "x" in /etc/nginx/conf.d/15-addresses.conf:3'
+    walk = walks.Walk(lambda seen: walks.transition_plan(fake.world, seen, InfraState.RUNNING), "apply", "apply")
+    ended = [*walks.run(fake.world, walk)][-1]
+    assert isinstance(ended, WalkEnded)
+    assert ended.outcome is Outcome.REFUSED
+    assert 'nginx refuses its configuration: unknown directive "x"' in " ".join(ended.problem)
+    assert fake.state.calls == []

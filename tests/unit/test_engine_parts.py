@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from graasp_local.bypass_token import bypass_link, bypass_token
-from graasp_local.engine.connections import Connection, established, is_of_nginx, requests_in_flight
+from graasp_local.engine.connections import Connection, established, is_of_nginx, only, requests_in_flight
+from graasp_local.engine.docker_engine import refusal_of_nginx
 from graasp_local.engine.gate_flag import flag_archive, shut_archive
 from graasp_local.engine.image_migrations import migrations_in
 from graasp_local.engine.observe import seen
@@ -118,6 +119,14 @@ def test_connections_are_read_with_both_ends() -> None:
         Connection(("192.168.0.2", 0xA1B2), ("172.18.0.5", 3000)),
         Connection(("127.0.0.1", 8081), ("127.0.0.1", 0xC001)),
     }
+
+
+def test_a_table_may_be_cut_down_to_the_connections_from_before() -> None:
+    rows = [f"{number}: 0200A8C0:A1B{number} 050012AC:0BB8 01 0:0 00:0" for number in range(3)]
+    table = "\n".join(["header", *rows])
+    before = {Connection(("192.168.0.2", 0xA1B1), ("172.18.0.5", 3000))}
+    assert established(only(table, before)) == before
+    assert requests_in_flight(only(table, before), [("172.18.0.5", 3000)]) == 1
 
 
 def test_requests_are_connections_to_core_less_the_websockets() -> None:
@@ -248,3 +257,14 @@ def test_the_token_is_what_nginx_computes() -> None:
 
 def test_the_link_belongs_to_the_site(tmp_path: Path) -> None:
     assert bypass_link("https://graasp.example/", "s", 9).startswith("https://graasp.example/.graasp/bypass?token=")
+
+
+def test_what_nginx_refuses_is_told_in_its_own_words() -> None:
+    said = (
+        "/docker-entrypoint.sh: Configuration complete; ready for start up\n"
+        '2026/11/28 20:00:00 [emerg] 1#1: invalid number of arguments in "add_header" directive '
+        "in /etc/nginx/conf.d/x:3\n"
+        "nginx: [emerg] the same once more\nnginx: configuration file /etc/nginx/nginx.conf test failed\n"
+    )
+    assert refusal_of_nginx(said) == 'invalid number of arguments in "add_header" directive in /etc/nginx/conf.d/x:3'
+    assert refusal_of_nginx("") == "it gave no reason"

@@ -169,7 +169,8 @@ def test_the_way_back_stops_the_new_code_behind_a_closed_gate() -> None:
 
 def test_a_new_site_reads_its_migrations_once_the_database_is_up() -> None:
     steps = titles(new_site(), NotKnownYet())
-    assert steps[2:8] == [
+    assert steps[2:9] == [
+        "check the configuration of nginx",
         "close the gate",
         "start nginx and wait until healthy",
         "prove that the gate is closed",

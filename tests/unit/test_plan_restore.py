@@ -53,6 +53,7 @@ ONTO_A_NEW_SITE = """\
   check the backup 0003-x
   check that 1.0.0 can be deployed here
   have the images on this machine that 1.0.0 was deployed with
+  check the configuration of nginx
 * close the gate
 * start nginx and wait until healthy
 * prove that the gate is closed

@@ -72,19 +72,21 @@ def test_an_nginx_that_starts_anew_has_no_connections_from_before() -> None:
 
 def test_a_new_site_comes_up_behind_a_closed_gate() -> None:
     assert render(plan_transition(new_site(), R)) == (
-        " 1  closed  close the gate                                               because not all is up yet\n"
-        " 2  closed  start nginx and wait until healthy                           "
+        " 1          check the configuration of nginx                             "
+        "because one that it refuses would take the site down\n"
+        " 2  closed  close the gate                                               because not all is up yet\n"
+        " 3  closed  start nginx and wait until healthy                           "
         "because nginx shows the maintenance page\n"
-        " 3  closed  prove that the gate is closed                                "
+        " 4  closed  prove that the gate is closed                                "
         "because whether visitors are kept out is proven by asking as one\n"
-        " 4  closed  start db and wait until healthy                              because running needs database\n"
-        " 5  closed  start umami and wait until healthy                           "
+        " 5  closed  start db and wait until healthy                              because running needs database\n"
+        " 6  closed  start umami and wait until healthy                           "
         "because running needs administration\n"
-        " 6  closed  start redis, core and workers and wait until healthy         because running needs graasp\n"
-        " 7  closed  ask core for its version and its database, through the gate  "
+        " 7  closed  start redis, core and workers and wait until healthy         because running needs graasp\n"
+        " 8  closed  ask core for its version and its database, through the gate  "
         "because the gate opens only onto a core that answers\n"
-        " 8  closed  open the gate                                                because running lets visitors in\n"
-        " 9          prove that the gate is open                                  "
+        " 9  closed  open the gate                                                because running lets visitors in\n"
+        "10          prove that the gate is open                                  "
         "because whether visitors get in is proven by asking as one"
     )
 
@@ -122,7 +124,8 @@ def test_an_unhealthy_database_restarts_with_everything_that_needs_it_behind_a_c
 
 def test_a_site_whose_nginx_died_is_closed_before_nginx_starts() -> None:
     site = replace(site_in(R).with_services(("nginx",), Status.EXITED, Health.NONE), gate=Gate.UNKNOWN)
-    assert titles(site, R)[:3] == [
+    assert titles(site, R)[:4] == [
+        "check the configuration of nginx",
         "close the gate",
         "start nginx and wait until healthy",
         "prove that the gate is closed",
@@ -130,7 +133,8 @@ def test_a_site_whose_nginx_died_is_closed_before_nginx_starts() -> None:
 
 
 def test_an_nginx_that_is_healthy_and_silent_is_started_anew() -> None:
-    assert titles(replace(site_in(R), gate=Gate.UNKNOWN), R)[:4] == [
+    assert titles(replace(site_in(R), gate=Gate.UNKNOWN), R)[:5] == [
+        "check the configuration of nginx",
         "close the gate",
         "stop nginx",
         "start nginx and wait until healthy",
@@ -154,7 +158,8 @@ def test_a_core_with_old_settings_is_made_anew_without_closing_the_site() -> Non
 def test_an_nginx_with_old_settings_is_made_anew_behind_a_closed_gate() -> None:
     site = site_in(R)
     outdated = replace(site, services=tuple(replace(s, outdated=s.name == "nginx") for s in site.services))
-    assert titles(outdated, R)[:3] == [
+    assert titles(outdated, R)[:4] == [
+        "check the configuration of nginx",
         "close the gate",
         "start nginx and wait until healthy",
         "prove that the gate is closed",

@@ -152,3 +152,18 @@ def test_only_nginx_is_reached_from_outside() -> None:
 
 def test_the_groups_are_those_of_the_table() -> None:
     assert {service.group for service in read_services([COMPOSE_FILE])} == set(ServiceGroup)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("umami", "admin"), ("umami", "core"), ("nginx", "db"), ("nginx", "redis")]
+    + [("iframely", name) for name in ("core", "workers", "files", "client", "etherpad", "admin", "umami", "db")],
+)
+def test_who_has_nothing_to_do_with_each_other_shares_no_network(one: str, other: str) -> None:
+    assert not set(STACK[one]["networks"]) & set(STACK[other]["networks"])
+
+
+def test_core_finds_iframely_at_nginx() -> None:
+    assert "iframely" in STACK["nginx"]["networks"]["inside"]["aliases"]
+    assert "inside" in STACK["core"]["networks"]
+    assert set(STACK["nginx"]["networks"]) & set(STACK["iframely"]["networks"]) == {"embeds"}
