@@ -15,6 +15,8 @@ _LINE = re.compile(r"\d+; \d+ \d+ (?P<told>.+)")
 _SUPERUSERS = ("EVENT TRIGGER", "SUBSCRIPTION", "ACCESS METHOD")
 """What nobody but the superuser may make. A restored database must not subscribe to anything by itself, either."""
 _PRIVILEGES = ("ACL", "DEFAULT ACL")
+_DATABASE_OWNER = "pg_database_owner"
+"""The role that whoever owns a database is in, since Postgres 14."""
 
 
 class Loading(Struct, frozen=True):
@@ -71,6 +73,8 @@ def by_owner(
         if not told or _is_made(told, made, schemas):
             continue
         whose = max((role for role in roles if told.endswith(f" {role}")), key=len, default=owner)
+        if whose.startswith("pg_"):
+            whose = owner  # Postgres's own word for whoever owns the database
         if not runs or runs[-1][0] != whose:
             runs.append((whose, []))
         runs[-1][1].append(line)
@@ -92,8 +96,11 @@ def _is_made(told: str, made: Collection[str], schemas: Collection[str]) -> bool
 def _is_superusers(told: str, owner: str) -> bool:
     if told.startswith(tuple(f"{kind} " for kind in _SUPERUSERS)):
         return True
-    # Whoever gave a privilege is the only one who can give it again.
-    return told.startswith(tuple(f"{kind} " for kind in _PRIVILEGES)) and not told.endswith(f" {owner}")
+    # Whoever gave a privilege is the only one who can give it again; in a new database `public` is its owner's.
+    if told.startswith("ACL - SCHEMA public "):
+        return False
+    theirs = not told.endswith((f" {owner}", f" {_DATABASE_OWNER}"))
+    return theirs and told.startswith(tuple(f"{kind} " for kind in _PRIVILEGES))
 
 
 def _quoted(name: str) -> str:

@@ -95,8 +95,9 @@ PROPERTIES = [
 def hostile(site: DemoSite) -> DemoSite:
     """A running site in whose database its owner has set traps, and one in the place of drizzle's table."""
     as_graasp(site, TRAPS)
-    # The superuser's own in the owner's database, and an extension that only the superuser can make.
-    sql(site, "graasp", "CREATE TABLE public.audit (id int); CREATE EXTENSION pageinspect SCHEMA public")
+    # What only the superuser can make.
+    sql(site, "graasp", "CREATE EXTENSION pageinspect SCHEMA public")
+    sql(site, "graasp", "REVOKE ALL ON SCHEMA public FROM PUBLIC; GRANT USAGE ON SCHEMA public TO umami")
     sql(site, "postgres", OF_THE_DATABASE)
     assert sorted(properties(site)) == sorted(PROPERTIES)
     assert climbed(site) == ""
@@ -203,6 +204,8 @@ def test_a_deployment_that_is_rolled_back_does_not_either(hostile: DemoSite) -> 
 
 
 def test_an_upgrade_of_postgres_does_not_either(hostile: DemoSite) -> None:
+    # The superuser's own in the owner's database stays the superuser's: the old server itself says whose it is.
+    ask(hostile, "graasp", "CREATE TABLE public.audit (id int)")
     try:
         hostile.run("upgrade-database", "--to", "17", "--image", "localhost/graasp-demo/postgres:17")
         assert climbed(hostile) == ""

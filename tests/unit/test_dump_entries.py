@@ -53,6 +53,13 @@ def test_a_whole_server_is_loaded_by_each_things_own_role_in_the_order_of_the_du
     ]
 
 
+def test_the_schema_that_every_database_has_is_its_owners() -> None:
+    lines = ("3540; 0 0 ACL - SCHEMA public pg_database_owner", "3541; 0 0 ACL - SCHEMA public postgres")
+    assert to_load(lines, "graasp", (), ()).entries == lines
+    roles = ("graasp", "postgres", "pg_database_owner")
+    assert by_owner(lines, "graasp", roles, (), ()) == (("graasp", lines[:1]), ("postgres", lines[1:]))
+
+
 def test_the_longest_role_that_fits_is_the_owner() -> None:
     line = "219; 1259 16603 TABLE public item of graasp"
     assert by_owner([line], "graasp", ("graasp", "of graasp"), (), ()) == (("of graasp", (line,)),)
