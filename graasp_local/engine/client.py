@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from graasp_local.engine.addresses import engine_address, refused, unreachable
 from graasp_local.engine.api_version import wanted_version
+from graasp_local.engine.login import refuse_odd_file, unusable_file
 from graasp_local.errors import NeedsYou
 
 if TYPE_CHECKING:
@@ -20,8 +21,9 @@ _TIMEOUT_SECONDS = 120
 def connect() -> DockerClient:
     """A client that has not been used yet. Raises EngineUnreachable for an address that makes no sense."""
     import docker
-    from docker.errors import DockerException
+    from docker.errors import DockerException, InvalidConfigFile
 
+    refuse_odd_file()
     with engine_errors():
         try:
             address = engine_address()
@@ -31,6 +33,8 @@ def connect() -> DockerClient:
                 # It comes with DOCKER_TLS_VERIFY and DOCKER_CERT_PATH.
                 return docker.from_env(version=version, timeout=_TIMEOUT_SECONDS)
             return docker.DockerClient(base_url=address, version=version, timeout=_TIMEOUT_SECONDS)
+        except InvalidConfigFile as error:
+            raise unusable_file(str(error)) from error
         except (DockerException, ValueError) as error:
             raise unreachable(str(error)) from error
 

@@ -15,6 +15,7 @@ from graasp_local.engine.client import connect, engine_errors, headers_of
 from graasp_local.engine.docker_engine import free_bytes
 from graasp_local.engine.lent_container import PURPOSE_LABEL
 from graasp_local.engine.listing import PROJECT_LABEL, containers_of
+from graasp_local.engine.login import login_for
 from graasp_local.engine.observe import ONE_OFF_LABEL, SERVICE_LABEL
 from graasp_local.engine.refusals import Refusal, refusal
 from graasp_local.engine.registry import split_repository
@@ -51,7 +52,8 @@ class DockerDiagnosis:
         said = ""
         with engine_errors():
             try:
-                connect().api.inspect_distribution(image)  # type: ignore[no-untyped-call]
+                with login_for(image):
+                    connect().api.inspect_distribution(image)  # type: ignore[no-untyped-call]
             except APIError as error:
                 said = str(error.explanation or error)
         if said:

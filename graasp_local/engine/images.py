@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from graasp_local.engine.image_programs import lacking_programs
+from graasp_local.engine.login import login_for
 from graasp_local.engine.refusals import why_not_had
 from graasp_local.errors import Refused
 from graasp_local.pins import Pin, pin
@@ -29,7 +30,11 @@ def image_fact(client: DockerClient, service: str, image: str) -> ImageFact:
     except ImageNotFound:
         pass
     try:
-        distribution = client.api.inspect_distribution(image)  # type: ignore[no-untyped-call]
+        with login_for(image):
+            distribution = client.api.inspect_distribution(image)  # type: ignore[no-untyped-call]
+    except Refused as error:
+        why = error.what.partition(": ")[2].rstrip(".")
+        return ImageFact(service, image, local=False, platforms=(), problem=f"its registry cannot be asked: {why}")
     except APIError as error:
         return ImageFact(
             service, image, local=False, platforms=(), problem=why_not_had(image, str(error.explanation or error))
@@ -58,8 +63,9 @@ def registry_has(client: DockerClient, reference: str) -> bool:
     from docker.errors import APIError
 
     try:
-        client.api.inspect_distribution(reference)  # type: ignore[no-untyped-call]
-    except APIError:
+        with login_for(reference):
+            client.api.inspect_distribution(reference)  # type: ignore[no-untyped-call]
+    except (APIError, Refused):
         return False
     return True
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from graasp_local.engine.login import login_for
 from graasp_local.engine.refusals import why_not_had
 from graasp_local.errors import Refused
 
@@ -26,7 +27,8 @@ def pull(client: DockerClient, image: str) -> Iterator[str]:
 
     repository, tag = _for_engine(image)
     try:
-        said = client.api.pull(repository, tag=tag, stream=True, decode=True)
+        with login_for(image):
+            said = client.api.pull(repository, tag=tag, stream=True, decode=True)
         yield from progress(image, said, SECONDS_BETWEEN_LINES)
     except APIError as error:
         raise _refusal(image, str(error.explanation or error)) from error

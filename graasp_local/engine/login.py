@@ -1,0 +1,100 @@
+"""The login with which registries are asked: the docker client's own configuration, and the helpers that it names.
+
+The SDK takes a file that it cannot read for no login at all, and a helper that is missing for a defect. Both are said
+here before it is asked, with the file's name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from graasp_local.errors import Refused
+from graasp_local.pins import registry_of
+
+_DOCKER_HUB = ("https://index.docker.io/v1/", "index.docker.io", "docker.io")
+
+
+def configuration_file() -> Path:
+    """Where the docker client keeps logins, whether it is there or not."""
+    directory = os.environ.get("DOCKER_CONFIG")
+    return (Path(directory) if directory else Path("~/.docker").expanduser()) / "config.json"
+
+
+def why_unusable(image: str) -> str:
+    """Why this image's registry cannot be asked with this user's login, as the end of a sentence; empty if it can."""
+    file = configuration_file()
+    try:
+        content = json.loads(file.read_text())
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return f"{file}, which has the logins, cannot be read ({error.strerror})"
+    except ValueError:
+        return f"{file}, which has the logins, is not valid JSON"
+    helper, key = _helper(content, registry_of(image))
+    program = f"docker-credential-{helper}"
+    if helper and not shutil.which(program):
+        return f"{file} names {program} ({key}) to give the login, which is not installed"
+    return ""
+
+
+@contextmanager
+def login_for(image: str) -> Iterator[None]:
+    """Ask the image's registry within. Raises Refused, naming file and helper, if the login cannot be used."""
+    from docker.errors import APIError, DockerException
+
+    why = why_unusable(image)
+    if why:
+        raise _refusal(image, why)
+    try:
+        yield
+    except APIError:
+        raise
+    except DockerException as error:  # the helper ran, and failed
+        raise _refusal(image, f"the helper that {configuration_file()} names gave no login ({error})") from error
+
+
+def refuse_odd_file() -> None:
+    """Raises Refused for a configuration that the SDK would break on: valid JSON, and not what belongs there."""
+    try:
+        content = json.loads(configuration_file().read_text())
+    except (OSError, ValueError):
+        return  # the SDK goes on without it; who needs a login is told
+    if not isinstance(content, dict):
+        raise unusable_file("it is not the docker client's configuration")
+    for key, kind in (("auths", dict), ("credHelpers", dict), ("credsStore", str)):
+        if not isinstance(content.get(key) or kind(), kind):
+            raise unusable_file(f"{key} in it is not what belongs there")
+
+
+def unusable_file(said: str) -> Refused:
+    """For a configuration that the SDK refuses as a whole."""
+    return Refused(
+        f"{configuration_file()}, which has the logins, cannot be used: {said}.",
+        "Nothing was touched.",
+        "Mend it, or move it away and log in again with `docker login`.",
+    )
+
+
+def _helper(content: dict[str, Any], registry: str) -> tuple[str, str]:
+    """The helper that is asked for a registry's login, and the key that names it; empty where none is."""
+    helpers = content.get("credHelpers")
+    for name in (registry,) if registry not in ("", *_DOCKER_HUB) else _DOCKER_HUB:
+        if isinstance(helpers, dict) and helpers.get(name):
+            return str(helpers[name]), f"credHelpers, {name}"
+    return (str(content["credsStore"]), "credsStore") if content.get("credsStore") else ("", "")
+
+
+def _refusal(image: str, why: str) -> Refused:
+    login = f"docker login {registry_of(image)}".strip()
+    return Refused(
+        f"The registry of {image} cannot be asked: {why}.",
+        "",
+        f"Install that helper, or take its name out of {configuration_file()} and `{login}`; then try again.",
+    )
