@@ -17,9 +17,9 @@ from graasp_local.bypass_token import bypass_token
 from graasp_local.secret_files import SECRET_FILES
 from tests.integration.demo_site import AS_BROWSER, AS_PROGRAM, DemoSite, wait_for
 
-CAPABILITIES = {"CHOWN": 0, "DAC_OVERRIDE": 1, "FOWNER": 3, "SETGID": 6, "SETUID": 7}
+CAPABILITIES = {"CHOWN": 0, "DAC_OVERRIDE": 1, "FOWNER": 3, "KILL": 5, "SETGID": 6, "SETUID": 7}
 MAY = {
-    "db": {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"},
+    "db": {"CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID"},
     "nginx": {"CHOWN", "DAC_OVERRIDE", "SETGID", "SETUID"},
 }
 """What is added for images that start as root and go on as another user; all others have nothing."""
@@ -110,6 +110,24 @@ def test_core_gets_to_iframely_by_its_name_and_iframely_to_core_by_the_gate_only
     code, said = within(stack, "iframely", *ask, "http://nginx/api/items")
     assert (code, said) == (0, "503")
     stack.run("apply", "running")
+
+
+def test_an_orphan_that_ends_badly_in_the_databases_container_ends_no_session(stack: DemoSite) -> None:
+    found = stack.containers()["db"]["NetworkSettings"]["Ports"]["5432/tcp"][0]
+    with psycopg.connect(
+        host="127.0.0.1",
+        port=int(found["HostPort"]),
+        user="postgres",
+        password=stack.setting("POSTGRES_PASSWORD"),
+        dbname="postgres",
+        autocommit=True,
+    ) as session:
+        marker = "/tmp/orphan-ended"
+        within(stack, "db", "bash", "-c", f"(sleep 0.5; touch {marker}; exit 2) & exit 0")
+        wait_for(lambda: within(stack, "db", "test", "-e", marker)[0] == 0, "the orphan has ended")
+        for _ in range(20):
+            within(stack, "db", "sleep", "0.05")
+            assert session.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_only_nginx_is_published_beyond_this_machine(stack: DemoSite) -> None:

@@ -99,8 +99,14 @@ def test_every_image_is_overridable_and_pinned(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in STACK if name != "migrate"])
 def test_every_service_restarts_is_checked_and_has_a_grace_period(name: str) -> None:
     service = STACK[name]
+    assert service["init"] is True
     # As root and without CAP_KILL an init could not tell Postgres, which is another user, to stop.
-    assert service["init"] is (name != "db")
+    assert ("KILL" in service.get("cap_add", ())) is (name == "db")
+    # Other drivers refuse these options.
+    assert (service["logging"]["driver"], service["logging"]["options"].keys()) == (
+        "json-file",
+        {"max-size", "max-file"},
+    )
     assert service["restart"] == "unless-stopped"
     assert service["stop_grace_period"]
     assert service["healthcheck"]["test"]
