@@ -51,6 +51,8 @@ class WalkStarted(Struct, frozen=True):
     """An attempt before this one had begun to migrate already."""
     written_before: bool = False
     """Visitors may have written to the database since then: putting the snapshot back would discard that."""
+    may_be_written: bool = False
+    """Something else may have, behind the gate: workers, or whoever had the bypass."""
 
 
 class RollbackStarted(Struct, frozen=True):
@@ -139,6 +141,7 @@ def as_json(event: Event) -> dict[str, Any]:
                 "snapshot": event.snapshot,
                 "migrated_before": event.migrated_before,
                 "written_before": event.written_before,
+                "may_be_written": event.may_be_written,
                 "restore": asdict(plan.restore) if plan.restore else None,
                 "plan": _plan_summary(plan),
             }

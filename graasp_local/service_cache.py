@@ -47,15 +47,17 @@ def _kept(cache: Path, digest: str) -> tuple[ServiceDefinition, ...] | None:
             return None
         rows = content["services"]
         return tuple(
-            ServiceDefinition(name, ServiceGroup(group), tuple(profiles), image, database)
-            for name, group, profiles, image, database in rows
+            ServiceDefinition(name, ServiceGroup(group), tuple(profiles), image, database, writes)
+            for name, group, profiles, image, database, writes in rows
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None  # what cannot be believed is read again
 
 
 def _keep(cache: Path, digest: str, services: tuple[ServiceDefinition, ...]) -> None:
-    rows = [[item.name, item.group.value, [*item.profiles], item.image, item.database] for item in services]
+    rows = [
+        [item.name, item.group.value, [*item.profiles], item.image, item.database, item.writes] for item in services
+    ]
     # Another command may be reading or writing it just now: it is replaced as a whole.
     written = cache.with_name(f".{cache.name}.{os.getpid()}")
     try:

@@ -23,6 +23,8 @@ VERSION_LABEL = "org.graasp.version"
 SETTINGS_LABEL = "org.graasp.settings"
 OPTIONAL_LABEL = "org.graasp.optional"
 DATABASE_LABEL = "org.graasp.database"
+WRITES_LABEL = "org.graasp.writes"
+"""`true` on what writes to Graasp's database by itself, beside core: it is started once core is verified."""
 
 
 class ServiceDefinition(Struct, frozen=True):
@@ -35,6 +37,8 @@ class ServiceDefinition(Struct, frozen=True):
     """As the file has it, variables and all: see `filled_in`."""
     database: str = ""
     """The database, and the owner of it, that the service needs on the site's database server; empty: none."""
+    writes: bool = False
+    """It writes to Graasp's database by itself, without being asked through core."""
 
 
 def stack_directory() -> Path:
@@ -108,7 +112,8 @@ def read_services(files: Sequence[Path], profiles: Iterable[str] = ()) -> tuple[
         service_profiles = tuple(known["profiles"])
         if group is ServiceGroup.MIGRATION or not service_profiles or active.intersection(service_profiles):
             database = known["labels"].get(DATABASE_LABEL, "")
-            services.append(ServiceDefinition(name, group, service_profiles, known["image"], database))
+            writes = known["labels"].get(WRITES_LABEL) == "true"
+            services.append(ServiceDefinition(name, group, service_profiles, known["image"], database, writes))
     return tuple(services)
 
 

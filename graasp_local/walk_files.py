@@ -111,6 +111,7 @@ def _as_walk(name: str, records: Sequence[Mapping[str, Any]]) -> WalkRecord:
         version_is_uncertain=version_is_uncertain(records),
         database_is_changed=database_is_changed(records),
         written_before=bool(first.get("written_before")),
+        may_be_written=bool(first.get("may_be_written")),
         gate_moves=gate_moves(records),
         problem=tuple(ended.get("problem", ())),
         restore=_restore(first.get("restore")),

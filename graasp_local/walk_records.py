@@ -22,6 +22,9 @@ READ_ONLY_NAMES = frozenset(
     | {"backup", "check-backup", "load-database", "unpack-files", "check-upgrade", "pull-server", "check-edge"}
 )
 
+WRITING_NAMES = frozenset({"start-writers", "unseal-gate", "open-gate"})
+"""Steps from which on somebody or something may write to the database of what was deployed."""
+
 _CHANGING = ("migrate", "put-in-place")
 _UNDOING = ("swap-back", "take-out")
 
@@ -61,6 +64,8 @@ class WalkRecord(Struct, frozen=True):
 
     written_before: bool = False
     """Visitors may have written to the database that it changed, or found changed, before it began."""
+    may_be_written: bool = False
+    """Something may have been written behind the gate before it began."""
     gate_moves: tuple[GateMove, ...] = ()
 
     upgrade: Upgrade | None = None
@@ -160,6 +165,16 @@ def visitors_were_let_in(walks: Sequence[WalkRecord], record: WalkRecord, gate: 
             return gate not in (Gate.CLOSED, Gate.SHUT)
         case _:
             return False
+
+
+def may_be_written(walks: Sequence[WalkRecord], record: WalkRecord) -> bool:
+    """Whether anything may have been written since a walk began to change the database, behind the gate too.
+
+    By what writes by itself, by whoever has the bypass, or because a later command started Graasp.
+    """
+    later = walks[walks.index(record) + 1 :] if record in walks else ()
+    started_since = any(walk.touched and walk.target in (InfraState.RUNNING, InfraState.RESTRICTED) for walk in later)
+    return record.may_be_written or started_since or not WRITING_NAMES.isdisjoint(record.started_steps)
 
 
 def gate_after(moves: Iterable[GateMove]) -> GateMove | None:

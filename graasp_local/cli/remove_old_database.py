@@ -17,9 +17,11 @@ from graasp_local.errors import Refused, UsageError
 @click.option("--json", "json_object", is_flag=True, help="One JSON object: what was removed.")
 @pass_context
 def command(context: Context, volume: str | None, confirm: str | None, *, json_object: bool) -> None:
-    """Remove what an upgrade of Postgres has kept: the volume that the database was on before, and its dump.
+    """Remove old data: the volume and the dump that an upgrade of Postgres has kept, and databases of failed
+    deployments that something may have been written to.
 
-    There is no way back to the older major then. The volume that the site works with is never removed.
+    There is no way back to the older major then. The volume and the databases that the site works with are never
+    removed. With --volume nothing but that volume, and the dumps.
     """
     from graasp_local.walking import upgrades
     from graasp_local.world import InterruptionFlag
@@ -27,16 +29,19 @@ def command(context: Context, volume: str | None, confirm: str | None, *, json_o
     context.refuse_if_not_ours()
     world = context.world(InterruptionFlag())
     old = upgrades.old_volumes(world, volume)
+    databases = () if volume else upgrades.kept_databases(world)
     removed: list[str] = []
-    if old:
+    if old or databases:
         for name, major in old.items():
             say(f"{name}: {f'Postgres {major}' if major else 'no database files'}", err=True)
+        for name in databases:
+            say(f"{name}: a database of a failed deployment", err=True)
         _require_the_sites_name(world.site.settings.project, confirm)
-        for line in upgrades.remove_old(world, old, "graasp-local remove-old-database"):
+        for line in upgrades.remove_old(world, old, "graasp-local remove-old-database", databases):
             removed.append(line)
             say(line, err=True)
     if json_object:
-        print_json({"removed": sorted(old)})
+        print_json({"removed": sorted([*old, *databases])})
     elif not removed:
         say("Nothing to remove: the site keeps no old database.")
 

@@ -36,8 +36,9 @@ _WEBSOCKET_PORTS = {
     Side.SERVICES: connections.WEBSOCKET_PORT,
     Side.HANDOVER: connections.HANDOVER_WEBSOCKET_PORT,
 }
+_BETWEEN = "\n--between-answers--\n"
 _CURL = "exec curl --noproxy '*' --silent "
-_ASK = _CURL + '--max-time 5 --write-out "\\n%{http_code}" "$0"'
+_ASK = _CURL + '--max-time 5 --write-out "\\n%{http_code}\\n--between-answers--\\n" "$0" "$1"'
 _KNOWS = f"{_CURL}--fail --output /dev/null http://127.0.0.1:{connections.HANDOVER_WEBSOCKET_PORT}/alive"
 
 
@@ -82,11 +83,20 @@ class DockerHandovers:
     def core(self, side: Side) -> CoreAnswer | None:
         host = "core" if side is Side.SERVICES else f"{self._site.settings.project}-core-handover"
 
+        answers: dict[str, tuple[int, str]] = {}
+
         def ask(path: str) -> tuple[int, str] | None:
-            # By nginx's own container, since nobody else reaches core from here.
-            code, text = self._in_nginx(_ASK, f"http://{host}:{VISITED_PORTS['core']}{path}")
-            body, _, status = text.rpartition("\n")
-            return (int(status), body) if code == 0 and status.isdigit() else None
+            if path not in answers:
+                # By nginx's own container, since nobody else reaches core from here; whatever is asked next, by the
+                # same command, since a command in a container takes longer than the answers.
+                prefix = path.removesuffix("/version")
+                paths = [f"{prefix}/version", f"{prefix}/maintenance/next"]
+                _, text = self._in_nginx(_ASK, *(f"http://{host}:{VISITED_PORTS['core']}{path}" for path in paths))
+                for asked, answer in zip(paths, text.split(_BETWEEN), strict=False):
+                    body, _, status = answer.rpartition("\n")
+                    if status.isdigit() and int(status):
+                        answers[asked] = (int(status), body)
+            return answers.get(path)
 
         return core_answer(ask)
 

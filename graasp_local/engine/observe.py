@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from graasp_local.observation import SeenServices
 from graasp_local.planning.states import Health, ObservedService, ServiceGroup, Status
 from graasp_local.stack import GROUP_LABEL, OPTIONAL_LABEL, SETTINGS_LABEL, VERSION_LABEL, ServiceDefinition
@@ -56,8 +58,9 @@ def seen(
         if definition.group is ServiceGroup.MIGRATION:
             continue
         present = found.pop(definition.name, None)
-        absent = ObservedService(definition.name, definition.group, Status.ABSENT)
-        services.append(_worst(present) if present else absent)
+        there = _worst(present) if present else ObservedService(definition.name, definition.group, Status.ABSENT)
+        # By what is started next, not by a container that an older graasp-local may have made.
+        services.append(replace(there, writes=True) if definition.writes else there)
     # What runs under the project's name without being defined any more still counts for its group.
     services += [_worst(left) for left in found.values()]
     seconds = sorted(handovers, key=lambda second: second.name)

@@ -13,12 +13,18 @@ from graasp_local.perform.ending_connections import end_connections
 from graasp_local.perform.having_images import let_unneeded_go, pull_missing, restore_images
 from graasp_local.perform.migrating import await_migrations, check_forecast, end_migrations, run_migration
 from graasp_local.perform.preflight import check_edge, check_preflight
-from graasp_local.perform.proving import POLL_SECONDS, core_failures, prove
+from graasp_local.perform.proving import POLL_SECONDS, prove, verify_core
 from graasp_local.perform.restoring import perform_data_step, tidy_up
 from graasp_local.perform.rolling import perform_rolling, still_running
-from graasp_local.perform.starting import make_missing_databases, wait_until_on
+from graasp_local.perform.starting import make_missing_databases, needed, wait_until_on
 from graasp_local.perform.upgrading import perform_upgrade
-from graasp_local.perform.written_snapshot import drop_written_but, has_snapshot, load_snapshot, write_snapshot
+from graasp_local.perform.written_snapshot import (
+    drop_written_but,
+    has_snapshot,
+    load_snapshot,
+    said_to_be_written,
+    write_snapshot,
+)
 from graasp_local.pins import as_images
 from graasp_local.planning.data_steps import CheckBackup, LoadDatabase, PutInPlace, TakeOut, UnpackFiles
 from graasp_local.planning.migrations import proof_failures
@@ -42,12 +48,14 @@ from graasp_local.planning.steps import (
     ReadMigrations,
     RecordDeployment,
     RestoreImages,
+    SealGate,
     SelectVersion,
     Snapshot,
     StartServices,
     Step,
     StopServices,
     SwapBack,
+    UnsealGate,
     VerifyCore,
     WriteSnapshot,
 )
@@ -113,6 +121,10 @@ class Performer:
                 yield from self._set_gate(Gate.CLOSED)
             case OpenGate():
                 yield from self._set_gate(Gate.OPEN)
+            case SealGate():
+                world.engine.shut_gate()
+            case UnsealGate():
+                yield from self._set_gate(Gate.CLOSED)
             case ProveGate(gate=gate):
                 prove(world, lambda: world.edge.gate_failures(gate), f"The gate is not proven to be {gate}")
             case Drain(limit_seconds=limit):
@@ -124,14 +136,10 @@ class Performer:
                     world.engine.stop(services)
                 finally:
                     self.end_shutting()
-            case StartServices(services=services):
+            case StartServices(services=services, writers=writers):
                 yield from make_missing_databases(world, services)
-                made, self._made = self._made, _NOTHING_MADE
-                if made == (services, world.site.selected_version):
-                    world.engine.start_made(services)
-                else:
-                    world.engine.start(services)
-                yield from wait_until_on(world, services)
+                self._start(step)
+                yield from wait_until_on(world, needed(world, services) if writers else services)
             case AwaitMigration(limit_seconds=limit):
                 yield from await_migrations(world, limit)
             case EndSessions():
@@ -150,7 +158,10 @@ class Performer:
                 yield from write_snapshot(world, self._snapshot)
             case SwapBack(snapshot=snapshot):
                 yield from load_snapshot(world, snapshot)
-                yield f"the database of the failed deployment is kept as {world.database.swap_back(snapshot)}"
+                if step.written:
+                    yield from said_to_be_written(world, snapshot)
+                kept = world.database.swap_back(snapshot, until_removed=step.written)
+                yield f"the database of the failed deployment is kept as {kept}"
             case MakeMigration(version=version):
                 world.engine.make_migration(version)
             case Migrate():
@@ -161,11 +172,7 @@ class Performer:
             case SelectVersion(version=version):
                 site_files.select(world.site, Release(version, as_images(world.engine.pins(version))))
             case VerifyCore(version=expected):
-                prove(
-                    world,
-                    lambda: core_failures(world.edge.core(), expected, "through nginx"),
-                    "Core is not as it should be",
-                )
+                verify_core(world, expected)
             case RecordDeployment(version=version):
                 record_deployment(world.site.deployments_file, version, world.clock.now(), world.engine.pins(version))
                 yield from self._let_images_go(version)
@@ -175,6 +182,19 @@ class Performer:
                     yield from tidy_up(world, self._restore_number)
             case _:  # what is left, to the type checker too
                 yield from perform_upgrade(world, step)
+
+    def _start(self, step: StartServices) -> None:
+        engine, selected = self._world.engine, self._world.site.selected_version
+        made, version = self._made
+        if selected is not None and step.made_too and version != selected:
+            # By one command for all of them: Compose takes longer to begin than most containers to start.
+            made, version = (*step.services, *step.made_too), selected
+            engine.make(made, selected)
+        if selected is not None and version == selected and {*step.services} <= {*made}:
+            engine.start_made(step.services)
+            self._made = tuple(name for name in made if name not in step.services), version
+        else:
+            engine.start(step.services)
 
     def _set_gate(self, gate: Gate) -> Iterator[str]:
         """Whether it took effect is what nginx answers, where the engine's answer is lost. Raises GraaspLocalError."""
@@ -191,8 +211,9 @@ class Performer:
 
         Whoever has the bypass goes on asking, so that nobody is let through any more until core has stopped.
         """
-        self._gate_is_shut = True
-        self._world.engine.shut_gate()
+        if self._world.edge.gate() is not Gate.SHUT:  # else it was sealed for longer than for this
+            self._gate_is_shut = True
+            self._world.engine.shut_gate()
         clock = self._world.clock
         deadline = clock.monotonic() + limit
         quiet_looks = 0

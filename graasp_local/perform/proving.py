@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from graasp_local.errors import Interrupted, NeedsYou
+from graasp_local.planning.rolling_steps import Side
+from graasp_local.planning.states import Gate
 from graasp_local.ports.walk import CoreAnswer
 from graasp_local.version import Version
 from graasp_local.world import World
@@ -23,6 +25,21 @@ def prove(world: World, failures: Callable[[], tuple[str, ...]], what: str) -> N
         if world.interruption.requested:
             raise Interrupted(f"Interrupted while waiting: {' '.join(found)}")
         clock.sleep(POLL_SECONDS)
+
+
+def verify_core(world: World, expected: Version | None) -> None:
+    """Ask core itself as it can be asked now: while the gate is sealed nobody passes it, graasp-local either.
+
+    Raises NeedsYou or Interrupted as `prove`.
+    """
+    sealed = world.edge.gate() is Gate.SHUT
+    where = "inside the site" if sealed else "through nginx"
+
+    def failures() -> tuple[str, ...]:
+        answer = world.handovers.core(Side.SERVICES) if sealed else world.edge.core()
+        return core_failures(answer, expected, where)
+
+    prove(world, failures, "Core is not as it should be")
 
 
 def core_failures(answer: CoreAnswer | None, expected: Version | None, where: str) -> tuple[str, ...]:

@@ -38,6 +38,12 @@ def make_missing_databases(world: World, services: Sequence[str]) -> Iterator[st
                 yield f"made the database {definition.database}"
 
 
+def needed(world: World, services: Sequence[str]) -> tuple[str, ...]:
+    """Those of the services without which Graasp does not serve."""
+    optional = {service.name for service in world.engine.see().services if service.optional}
+    return tuple(name for name in services if name not in optional)
+
+
 def wait_until_on(world: World, services: Sequence[str]) -> Iterator[str]:
     """Yields nothing while all goes well. Raises NeedsYou, after showing the log, for a service that will not start.
 

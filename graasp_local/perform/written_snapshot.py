@@ -57,6 +57,15 @@ def has_snapshot(world: World, name: str) -> bool:
     return world.database.has_snapshot(name) or _find(world.site, name) is not None
 
 
+def said_to_be_written(world: World, snapshot: str) -> Iterator[str]:
+    """Say what the database has more than its snapshot, before that takes its place; nothing where it has already."""
+    if not world.database.has_snapshot(snapshot):
+        return
+    rows = world.database.rows_added_since(snapshot)
+    counted = "it takes too long to count it" if rows is None else f"{rows} new row(s) among it"
+    yield f"something may have been written since the snapshot ({counted}): it is kept until somebody removes it"
+
+
 def drop_written_but(world: World, name: str) -> Iterator[str]:
     """Remove the files of other walks; yields what was removed."""
     store = written_snapshots(world.site)

@@ -20,6 +20,7 @@ REFERENCE_SECONDS: Mapping[str, float] = {
     # core and workers healthy 9.5 s.
     "close-gate": 0.1,
     "prove-closed": 0.1,
+    "seal-gate": 0.1,
     "drain": 0.2,
     "end-connections": 0.3,
     "stop-graasp": 0.6,
@@ -33,7 +34,8 @@ REFERENCE_SECONDS: Mapping[str, float] = {
     "prove-migrations": 0.1,
     "select-version": 0.0,
     "start-graasp": 10.0,
-    "verify-core": 0.2,
+    "verify-core": 0.3,
+    "start-writers": 1.0,
     "open-gate": 0.1,
     "start-new-server": 3.0,
     "dump-server": 1.0,

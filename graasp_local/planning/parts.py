@@ -23,9 +23,11 @@ from graasp_local.planning.steps import (
     Drain,
     OpenGate,
     ProveGate,
+    SealGate,
     StartServices,
     Step,
     StopServices,
+    UnsealGate,
     VerifyCore,
 )
 from graasp_local.version import Version
@@ -49,6 +51,37 @@ def closing(observed: ObservedState, cause: str) -> list[Step]:
 
 def opening(cause: str) -> list[Step]:
     return [OpenGate(cause), ProveGate(Gate.OPEN, "whether visitors get in is proven by asking as one")]
+
+
+def is_kept_closed(observed: ObservedState) -> bool:
+    """Whether the gate is closed, or sealed, and nginx is there to keep it so."""
+    return observed.gate in (Gate.CLOSED, Gate.SHUT) and edge_is_ready(observed)
+
+
+def sealing(what: str) -> list[Step]:
+    """Behind a closed gate: what was written before `what` is verified could be put away by a way back."""
+    return [SealGate(f"nobody may write before {what} is verified, with the bypass neither")]
+
+
+def unsealing(cause: str) -> list[Step]:
+    return [UnsealGate(cause), ProveGate(Gate.CLOSED, "whether visitors are kept out is proven by asking as one")]
+
+
+def taking_over(observed: ObservedState, version: Version, cause: str) -> list[Step]:
+    """Core and all that only serves first; what writes by itself once core is verified."""
+    graasp = observed.in_group(ServiceGroup.GRAASP)
+    serving = tuple(service.name for service in graasp if not service.writes)
+    writing = tuple(service.name for service in graasp if service.writes)
+    steps: list[Step] = []
+    if serving:
+        steps.append(StartServices(ServiceGroup.GRAASP, serving, cause, made_too=writing))
+    steps.append(VerifyCore(version, "visitors must not be the first to meet it"))
+    return steps + starting_writers(writing)
+
+
+def starting_writers(names: tuple[str, ...]) -> list[Step]:
+    cause = "what writes by itself waits until core is verified"
+    return [StartServices(ServiceGroup.GRAASP, names, cause, writers=True)] if names else []
 
 
 def emptying(observed: ObservedState, limit_seconds: float) -> list[Step]:

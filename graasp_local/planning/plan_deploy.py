@@ -11,7 +11,17 @@ from enum import StrEnum
 from msgspec import Struct
 
 from graasp_local.planning.migrations import Forecast, Pending
-from graasp_local.planning.parts import closing, edge_is_ready, emptying, opening, starts_for, stops_for
+from graasp_local.planning.parts import (
+    closing,
+    emptying,
+    is_kept_closed,
+    opening,
+    sealing,
+    starts_for,
+    stops_for,
+    taking_over,
+    unsealing,
+)
 from graasp_local.planning.plan import DRAIN_SECONDS, Plan, Strategy
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.safety_copy import SafetyCopy
@@ -31,10 +41,8 @@ from graasp_local.planning.steps import (
     RestoreImages,
     SelectVersion,
     Snapshot,
-    StartServices,
     Step,
     SwapBack,
-    VerifyCore,
     WriteSnapshot,
 )
 from graasp_local.version import Version
@@ -103,8 +111,9 @@ def plan_deploy(
         steps += looking
         if forecast != Pending(()):
             steps.append(MakeMigration(version, "what can be made before is not made while the site is closed"))
-    if observed.gate is not Gate.CLOSED or not edge_is_ready(observed):
+    if not is_kept_closed(observed):
         steps += closing(observed, "visitors must not write while the database changes")
+    steps += sealing(str(version))
     steps += emptying(observed, request.drain_limit)
     steps += stops_for(observed, InfraState.DB_ONLY)
     steps += [
@@ -130,11 +139,11 @@ def plan_deploy(
         steps.append(Migrate(version, request.migration_limit, f"{pending}{meanwhile}", graasp))
     steps.append(ProveMigrations(version, "neither the exit code nor the output of a migration is proof"))
     steps.append(SelectVersion(version, "from here on the database belongs to this version"))
-    if graasp:
-        steps.append(StartServices(ServiceGroup.GRAASP, graasp, f"{version} takes over"))
-    steps.append(VerifyCore(version, "visitors must not be the first to meet it"))
+    steps += taking_over(observed, version, f"{version} takes over")
     if request.end is InfraState.RUNNING:
         steps += opening("the new version is verified")
+    else:
+        steps += unsealing("whoever has the bypass may test the new version, which is verified")
     steps.append(RecordDeployment(version, "the next deployment starts from here"))
     return Plan(request.end, tuple(steps), version)
 
@@ -148,13 +157,16 @@ def plan_undo(observed: ObservedState, version: Version, snapshot: str, end: Inf
     return Plan(end, (check, *plan_rollback(observed, version, snapshot, end).steps), version)
 
 
-def plan_rollback(observed: ObservedState, version: Version, snapshot: str | None, end: InfraState) -> Plan:
+def plan_rollback(
+    observed: ObservedState, version: Version, snapshot: str | None, end: InfraState, *, written: bool = False
+) -> Plan:
     """Back to `version` and to the state `end`, from wherever a deployment stopped.
 
-    `snapshot` is the one to put back; None where no migration has begun, so that the database is as it was.
+    `snapshot` is the one to put back; None where no migration has begun, so that the database is as it was. `written`
+    says that something may have been written since it began.
     """
     steps: list[Step] = [RestoreImages(version, MOVED_TAGS)]
-    if observed.gate is not Gate.CLOSED or not edge_is_ready(observed):
+    if not is_kept_closed(observed):
         steps += closing(observed, "visitors must not meet a site that is being put back")
     steps += emptying(observed, DRAIN_SECONDS)
     steps += stops_for(observed, InfraState.DB_ONLY)
@@ -166,14 +178,14 @@ def plan_rollback(observed: ObservedState, version: Version, snapshot: str | Non
     if snapshot is not None or observed.migrations:
         steps.append(EndSessions("nothing may go on with the database, and one in use cannot be renamed"))
     if snapshot is not None:
-        steps.append(SwapBack(snapshot, "it is the database from before the migration"))
+        steps.append(SwapBack(snapshot, "it is the database from before the migration", written))
     steps.append(ProveMigrations(version, f"{version} runs only on the database that it knows"))
     steps.append(SelectVersion(version, "from here on the database belongs to this version again"))
     after = simulate(observed, steps)
-    graasp = tuple(service.name for service in observed.in_group(ServiceGroup.GRAASP))
-    if ServiceGroup.GRAASP in TABLE[end].groups_on and graasp:
-        steps.append(StartServices(ServiceGroup.GRAASP, graasp, f"{version} serves again"))
-        steps.append(VerifyCore(version, "visitors must not be the first to meet it"))
+    if ServiceGroup.GRAASP in TABLE[end].groups_on and observed.in_group(ServiceGroup.GRAASP):
+        steps += taking_over(observed, version, f"{version} serves again")
+        if after.gate is Gate.SHUT and TABLE[end].gate is Gate.CLOSED:
+            steps += unsealing("the old version is verified")
     else:
         steps += plan_transition(after, end).steps
     if TABLE[end].gate is Gate.OPEN:

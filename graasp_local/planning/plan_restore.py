@@ -10,7 +10,18 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from graasp_local.planning.data_steps import CheckBackup, LoadDatabase, PutInPlace, TakeOut, UnpackFiles
-from graasp_local.planning.parts import closing, edge_is_ready, emptying, needs_start, opening, starts_for, stops_for
+from graasp_local.planning.parts import (
+    closing,
+    emptying,
+    is_kept_closed,
+    needs_start,
+    opening,
+    sealing,
+    starts_for,
+    stops_for,
+    taking_over,
+    unsealing,
+)
 from graasp_local.planning.plan import DRAIN_SECONDS, Plan
 from graasp_local.planning.plan_deploy import MOVED_TAGS
 from graasp_local.planning.plan_transition import plan_transition
@@ -28,7 +39,6 @@ from graasp_local.planning.steps import (
     StartServices,
     Step,
     StopServices,
-    VerifyCore,
 )
 from graasp_local.version import Version
 
@@ -54,8 +64,9 @@ def plan_restore(observed: ObservedState, request: RestoreRequest) -> Plan:
     loading = _loading(restore)
     if database_is_on:
         steps += loading
-    if observed.gate is not Gate.CLOSED or not edge_is_ready(observed):
+    if not is_kept_closed(observed):
         steps += closing(observed, "visitors must not write to what is being replaced")
+    steps += sealing(str(version))
     steps += emptying(observed, request.drain_limit)
     steps += _down_to_the_database(observed, restore)
     if observed.migrations:
@@ -64,9 +75,10 @@ def plan_restore(observed: ObservedState, request: RestoreRequest) -> Plan:
         steps += loading
     steps.append(PutInPlace(restore, "the restored is proven, and renames take a moment"))
     steps += _up_again(observed, steps, restore, version)
-    steps.append(VerifyCore(version, "visitors must not be the first to meet it"))
     if request.end is InfraState.RUNNING:
         steps += opening("what was restored is verified")
+    else:
+        steps += unsealing("what was restored is verified")
     steps.append(RecordDeployment(version, "the next deployment starts from here"))
     return Plan(request.end, tuple(steps), version, restore=restore)
 
@@ -79,7 +91,7 @@ def plan_unrestore(
     `was_begun` says that the restored may have been put in place.
     """
     steps: list[Step] = [RestoreImages(version, MOVED_TAGS)]
-    if observed.gate is not Gate.CLOSED or not edge_is_ready(observed):
+    if not is_kept_closed(observed):
         steps += closing(observed, "visitors must not meet a site that is being put back")
     steps += emptying(observed, DRAIN_SECONDS)
     steps += _down_to_the_database(observed, restore)
@@ -87,7 +99,8 @@ def plan_unrestore(
         steps.append(TakeOut(restore, "what was there before is all kept under another name"))
     if TABLE[end].groups_on & {ServiceGroup.GRAASP}:
         steps += _up_again(observed, steps, restore, version)
-        steps.append(VerifyCore(version, "visitors must not be the first to meet it"))
+        if TABLE[end].gate is Gate.CLOSED and simulate(observed, steps).gate is Gate.SHUT:
+            steps += unsealing("what was there before is verified")
     else:
         steps.append(SelectVersion(version, "from here on the database belongs to this version again"))
         steps += plan_transition(simulate(observed, steps), end).steps
@@ -126,10 +139,7 @@ def _up_again(observed: ObservedState, before: list[Step], restore: Restore, ver
     down = tuple(s.name for s in after.in_group(ServiceGroup.ADMINISTRATION) if needs_start(s))
     if down:
         steps.append(StartServices(ServiceGroup.ADMINISTRATION, down, "it serves again from its own database"))
-    graasp = tuple(service.name for service in observed.in_group(ServiceGroup.GRAASP))
-    if graasp:
-        steps.append(StartServices(ServiceGroup.GRAASP, graasp, f"{version} takes over"))
-    return steps
+    return steps + taking_over(observed, version, f"{version} takes over")
 
 
 def _touches_others(restore: Restore) -> bool:

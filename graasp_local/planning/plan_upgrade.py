@@ -10,7 +10,16 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from graasp_local.planning.parts import closing, edge_is_ready, needs_start, without_handover
+from graasp_local.planning.parts import (
+    closing,
+    edge_is_ready,
+    is_kept_closed,
+    needs_start,
+    sealing,
+    starting_writers,
+    unsealing,
+    without_handover,
+)
 from graasp_local.planning.plan import DRAIN_SECONDS, Plan
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.server import DatabaseServer, Upgrade, Way
@@ -67,7 +76,7 @@ def plan_upgrade_back(observed: ObservedState, request: UpgradeRequest) -> Plan:
     upgrade = request.upgrade
     steps: list[Step] = []
     if request.selected.volume != upgrade.source.volume:
-        if observed.gate is not Gate.CLOSED or not edge_is_ready(observed):
+        if not is_kept_closed(observed):
             steps += closing(observed, "visitors must not meet a site that is being put back")
         steps += without_handover(observed)
         steps += _stops(observed, f"it is on Postgres {upgrade.target_major}")
@@ -89,8 +98,10 @@ def _copy(observed: ObservedState, request: UpgradeRequest) -> list[Step]:
     ]
     if database_is_on:
         steps.append(start_new)
-    if observed.gate is not Gate.CLOSED or not edge_is_ready(observed):
+    if not is_kept_closed(observed):
         steps += closing(observed, "nobody may write while the databases are copied")
+    if ServiceGroup.GRAASP in TABLE[request.end].groups_on:
+        steps += sealing(f"Postgres {upgrade.target_major}")
     if observed.gate is Gate.OPEN and not observed.group_is_off(ServiceGroup.GRAASP):
         steps.append(Drain(request.drain_limit, "core cuts its requests when it stops"))
     steps += without_handover(observed)
@@ -140,9 +151,31 @@ def _stop_database(observed: ObservedState, cause: str) -> list[Step]:
 
 
 def _to_the_end(observed: ObservedState, request: UpgradeRequest) -> list[Step]:
-    """From a selected server to the state that is wanted; core is verified behind a gate that stays closed too."""
-    steps: list[Step] = [*plan_transition(observed, request.end, request.version).steps]
-    starts_core = any(isinstance(step, StartServices) and step.group is ServiceGroup.GRAASP for step in steps)
-    if starts_core and TABLE[request.end].gate is Gate.CLOSED:
-        steps.append(VerifyCore(request.version, "a server that core cannot work with is not kept"))
+    """From a selected server to the state that is wanted; core is verified behind a gate that stays closed too.
+
+    What writes by itself is started after that.
+    """
+    sealed = observed.gate is Gate.SHUT and edge_is_ready(observed)
+    as_closed = replace(observed, gate=Gate.CLOSED) if sealed else observed
+    steps: list[Step] = []
+    writing: tuple[str, ...] = ()
+    starts_core = False
+    for step in plan_transition(as_closed, request.end, request.version).steps:
+        if isinstance(step, StartServices) and step.group is ServiceGroup.GRAASP:
+            starts_core = True
+            writes = {service.name for service in observed.in_group(ServiceGroup.GRAASP) if service.writes}
+            writing = tuple(name for name in step.services if name in writes)
+            serving = tuple(name for name in step.services if name not in writes)
+            if serving:
+                steps.append(replace(step, services=serving))
+            continue
+        steps.append(step)
+        if isinstance(step, VerifyCore):
+            steps += starting_writers(writing)
+    if TABLE[request.end].gate is Gate.CLOSED:
+        if starts_core:
+            steps.append(VerifyCore(request.version, "a server that core cannot work with is not kept"))
+            steps += starting_writers(writing)
+        if sealed:
+            steps += unsealing("the server is verified")
     return steps

@@ -17,10 +17,12 @@ from graasp_local.planning.steps import (
     EndSessions,
     OpenGate,
     RecordDeployment,
+    SealGate,
     SelectVersion,
     StartServices,
     Step,
     StopServices,
+    UnsealGate,
 )
 
 
@@ -41,6 +43,10 @@ def simulate(observed: ObservedState, steps: Iterable[Step]) -> ObservedState:
                 observed = observed.with_services(services, Status.EXITED, Health.NONE)
             case CloseGate():
                 observed = replace(observed, gate=Gate.CLOSED if _edge_answers(observed) else Gate.UNKNOWN)
+            case SealGate():
+                observed = replace(observed, gate=Gate.SHUT)
+            case UnsealGate():
+                observed = replace(observed, gate=Gate.CLOSED)
             case OpenGate():
                 observed = replace(observed, gate=Gate.OPEN)
             case AwaitMigration() | EndSessions():

@@ -36,7 +36,7 @@ class ServiceGroup(StrEnum):
 class Gate(StrEnum):
     """Whether visitors are let through, as nginx answers it; unknown when nginx does not answer.
 
-    `shut` is a gate that is closed to the bypass too: for the moment in which core stops, and after a kill in it.
+    `shut` is a gate that is closed to the bypass too: while core stops, and until what was deployed is verified.
     """
 
     OPEN = "open"
@@ -118,6 +118,8 @@ class ObservedService(Struct, frozen=True):
     """Its container was made with other settings than the site has now."""
     optional: bool = False
     """Graasp serves without it: that it does not come up is told, and fails nothing."""
+    writes: bool = False
+    """It writes to Graasp's database by itself, so that it is started only once core is verified."""
 
     @property
     def is_on(self) -> bool:
@@ -225,7 +227,9 @@ def differences(observed: ObservedState, state: InfraState) -> tuple[str, ...]:
             found.append(f"{service.name} runs with settings from before .env or the stack was changed.")
         if service.group not in row.groups_on and not service.is_off:
             found.append(f"{service.name} is {service.described()}, but {state} needs it off.")
-    if observed.gate is not row.gate:
+    # Where nothing is behind the gate, a gate that is closed to the bypass too keeps nobody out of anything.
+    sealed_off = observed.gate is Gate.SHUT and ServiceGroup.GRAASP not in row.groups_on
+    if observed.gate is not row.gate and not sealed_off:
         found.append(f"The gate is {observed.gate}, but {state} needs it {row.gate}.")
     found += [
         f"A second {second.name} of {second.version} is {second.described()}, left while it was replaced."

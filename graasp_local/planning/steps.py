@@ -103,6 +103,28 @@ class CloseGate(Struct, frozen=True):
         return "close the gate"
 
 
+class SealGate(Struct, frozen=True):
+    """Let nobody pass the closed gate, not by the bypass either, until it is unsealed or opened."""
+
+    cause: str
+    name: ClassVar[str] = "seal-gate"
+
+    @property
+    def title(self) -> str:
+        return "seal the gate, for the bypass too"
+
+
+class UnsealGate(Struct, frozen=True):
+    """Let whoever has the bypass pass the closed gate again."""
+
+    cause: str
+    name: ClassVar[str] = "unseal-gate"
+
+    @property
+    def title(self) -> str:
+        return "let the bypass through the closed gate again"
+
+
 class ProveGate(Struct, frozen=True):
     """Ask nginx, as a visitor and with the bypass, whether the gate is as it should be."""
 
@@ -162,15 +184,21 @@ class StopServices(Struct, frozen=True):
 
 
 class StartServices(Struct, frozen=True):
-    """Start services of one group together and wait until they are healthy."""
+    """Start services of one group together and wait until they are healthy.
+
+    `writers` are those that write to Graasp's database by themselves; of these none is waited for that Graasp serves
+    without. `made_too` are services whose containers are made at the same time, for a later step to start.
+    """
 
     group: ServiceGroup
     services: tuple[str, ...]
     cause: str
+    writers: bool = False
+    made_too: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        return f"start-{self.group}"
+        return "start-writers" if self.writers else f"start-{self.group}"
 
     @property
     def title(self) -> str:
@@ -226,10 +254,14 @@ class WriteSnapshot(Struct, frozen=True):
 
 
 class SwapBack(Struct, frozen=True):
-    """Put the named snapshot in the database's place; the database as it was is kept under another name."""
+    """Put the named snapshot in the database's place; the database as it was is kept under another name.
+
+    Where something may have been `written` to it, that is counted, and it is kept until a person removes it.
+    """
 
     snapshot: str
     cause: str
+    written: bool = False
     name: ClassVar[str] = "swap-back"
 
     @property
@@ -291,7 +323,10 @@ class SelectVersion(Struct, frozen=True):
 
 
 class VerifyCore(Struct, frozen=True):
-    """Ask core through nginx, with the bypass, for its version and its database; None accepts any version."""
+    """Ask core for its version and its database; None accepts any version.
+
+    Through nginx, with the bypass; while the gate is sealed from inside nginx's container.
+    """
 
     version: Version | None
     cause: str
@@ -300,8 +335,8 @@ class VerifyCore(Struct, frozen=True):
     @property
     def title(self) -> str:
         if self.version is None:
-            return "ask core for its version and its database, through the gate"
-        return f"ask core through the gate whether it is {self.version}"
+            return "ask core for its version and its database"
+        return f"ask core whether it is {self.version}"
 
 
 class OpenGate(Struct, frozen=True):
@@ -335,6 +370,8 @@ Step = (
     | BackUpDatabase
     | CheckEdge
     | CloseGate
+    | SealGate
+    | UnsealGate
     | ProveGate
     | Drain
     | EndConnections

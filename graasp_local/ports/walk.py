@@ -229,12 +229,19 @@ class Database(Protocol):
         """Copy Graasp's database under this name; a copy of that name from before is replaced."""
         ...
 
-    def swap_back(self, snapshot: str) -> str:
+    def swap_back(self, snapshot: str, *, until_removed: bool = False) -> str:
         """Put the snapshot in the database's place; returns the name under which the other one is kept.
 
-        Does nothing if that has happened already.
+        That is until a deployment went through, or `until_removed` by a person. Does nothing if it has happened
+        already.
         """
         ...
+
+    def kept_until_removed(self) -> tuple[str, ...]:
+        """Databases that only a person removes."""
+        ...
+
+    def remove_kept(self, name: str) -> None: ...
 
     def has_snapshot(self, name: str) -> bool: ...
     def make_database(self, name: str, password: str) -> bool:
@@ -249,7 +256,10 @@ class Database(Protocol):
         ...
 
     def drop_snapshots_but(self, name: str) -> tuple[str, ...]:
-        """Remove snapshots and failed databases of other walks than the named one; returns what was removed."""
+        """Remove snapshots and failed databases of other walks than the named one; returns what was removed.
+
+        Leaves what is kept until a person removes it.
+        """
         ...
 
     def migration_lock(self) -> AbstractContextManager[None]:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 SNAPSHOT_PREFIX = "graasp_snapshot_"
 FAILED_PREFIX = "graasp_failed_"
+_KEPT_MARK = "graasp-local: kept until somebody removes it"
+"""As a comment on the database, which renaming does not take away."""
+
 _CONNECT_SECONDS = 5
 _MIGRATION_LOCK = 0x6772_6161_7370  # "graasp"
 _LONGEST_NAME = 63
@@ -131,7 +134,9 @@ class PostgresDatabase:
             properties = read_properties(connection, GRAASP_DATABASE)
             give_properties(connection, name, properties, trusted=properties)
 
-    def swap_back(self, snapshot: str) -> str:
+    def swap_back(self, snapshot: str, *, until_removed: bool = False) -> str:
+        from psycopg import sql
+
         failed = failed_name(snapshot)
         with self._connection("postgres") as connection:
             names = _databases(connection)
@@ -142,9 +147,23 @@ class PostgresDatabase:
             # Both renames or neither: renaming is transactional.
             with connection.transaction():
                 if GRAASP_DATABASE in names:
+                    if until_removed:
+                        mark = sql.SQL("COMMENT ON DATABASE {} IS {}")
+                        connection.execute(mark.format(sql.Identifier(GRAASP_DATABASE), sql.Literal(_KEPT_MARK)))
                     _rename(connection, GRAASP_DATABASE, failed)
                 _rename(connection, snapshot, GRAASP_DATABASE)
         return failed
+
+    def kept_until_removed(self) -> tuple[str, ...]:
+        with self._connection("postgres") as connection:
+            return tuple(sorted(_kept(connection)))
+
+    def remove_kept(self, name: str) -> None:
+        from psycopg import sql
+
+        with self._connection("postgres") as connection:
+            if name in _kept(connection):
+                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def rows_added_since(self, snapshot: str) -> int | None:
         now, then = self._row_counts(GRAASP_DATABASE), self._row_counts(snapshot)
@@ -172,8 +191,8 @@ class PostgresDatabase:
     def drop_snapshots_but(self, name: str) -> tuple[str, ...]:
         from psycopg import sql
 
-        kept = {name, failed_name(name)}
         with self._connection("postgres") as connection:
+            kept = {name, failed_name(name), *_kept(connection)}
             old = [
                 database
                 for database in sorted(_databases(connection))
@@ -254,6 +273,14 @@ def _migrations(rows: Iterable[tuple[str | None, ...]]) -> tuple[AppliedMigratio
 
 def _databases(connection: psycopg.Connection) -> set[str]:
     return {str(name) for (name,) in connection.execute("SELECT datname FROM pg_database")}
+
+
+def _kept(connection: psycopg.Connection) -> set[str]:
+    rows = connection.execute(
+        "SELECT datname FROM pg_database WHERE starts_with(datname, %s) AND shobj_description(oid, 'pg_database') = %s",
+        (FAILED_PREFIX, _KEPT_MARK),
+    )
+    return {str(name) for (name,) in rows}
 
 
 def _rename(connection: psycopg.Connection, old: str, new: str) -> None:

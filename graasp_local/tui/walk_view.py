@@ -28,6 +28,7 @@ _LEADS_TO = {
     "stop-database": InfraState.STOPPED,
     "start-database": InfraState.DB_ONLY,
     "start-graasp": InfraState.RESTRICTED,
+    "start-writers": InfraState.RESTRICTED,
     "open-gate": InfraState.RUNNING,
 }
 """The state that a step leads to, by its name, for the strip: a journal has names, not steps."""

@@ -27,7 +27,16 @@ from graasp_local.events import (
 from graasp_local.plain_text import plain_text
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.states import Gate, InfraState, ObservedState, classify, state_name
-from graasp_local.planning.steps import READ_ONLY, CloseGate, OpenGate, ProveGate, RecordDeployment, SelectVersion, Step
+from graasp_local.planning.steps import (
+    READ_ONLY,
+    CloseGate,
+    OpenGate,
+    ProveGate,
+    RecordDeployment,
+    SelectVersion,
+    Step,
+    SwapBack,
+)
 from graasp_local.planning.upgrade_steps import RecordUpgrade, SelectServer
 from graasp_local.ports.walk import Clock, Interruption
 
@@ -171,9 +180,19 @@ def judge_rollback(
         code,
         (
             first.what,
-            f"The site is {recovery.target} with {recovery.subject} as before.",
+            f"The site is {recovery.target} with {recovery.subject} as before.{_kept(recovery)}",
             "`graasp-local history --last` shows what was tried.",
         ),
+    )
+
+
+def _kept(recovery: Plan) -> str:
+    """What becomes of what may have been written to a database that was put away."""
+    if not any(isinstance(step, SwapBack) and step.written for step in recovery.steps):
+        return ""
+    return (
+        " Something may have been written to the database that was put away: how much the history says, and it is kept "
+        "until `graasp-local remove-old-database`."
     )
 
 

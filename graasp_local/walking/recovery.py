@@ -24,9 +24,16 @@ from graasp_local.planning.plan_rolling import plan_rolling_back
 from graasp_local.planning.restoring import Restore
 from graasp_local.planning.server import Way
 from graasp_local.planning.states import Gate, InfraState, ObservedState, ServiceGroup, state_named
+from graasp_local.postgres.database import failed_name
 from graasp_local.version import Version
 from graasp_local.walk_files import trusted_walks
-from graasp_local.walk_records import WalkRecord, last_success, unfinished_walk, visitors_were_let_in
+from graasp_local.walk_records import (
+    WalkRecord,
+    last_success,
+    may_be_written,
+    unfinished_walk,
+    visitors_were_let_in,
+)
 from graasp_local.walking.restores import plan_for
 from graasp_local.walking.upgrades import upgrade_again_plan, upgrade_back_plan
 from graasp_local.walking.walks import deployment_plan
@@ -76,7 +83,8 @@ def resume_plan(world: World, observed: ObservedState) -> Plan:
     if record.restore is not None:
         return _resumed_restore(world, observed, record, record.restore)
     if record.is_way_back and record.database_is_changed:
-        return _back_from_unfinished(observed, record, Version.parse(record.previous_version))
+        walks = trusted_walks(world.site.journal_directory)
+        return _back_from_unfinished(observed, walks, record, Version.parse(record.previous_version))
     # A backup now would show a database that is on its way already.
     backup = Backup.LEFT_OUT if record.database_is_changed else Backup.TAKEN
     strategy = Strategy.ROLLING_IF_POSSIBLE if record.is_rolling else Strategy.WALK
@@ -142,7 +150,7 @@ def rollback_plan(world: World, observed: ObservedState, written_since: WrittenS
     if left is not None and left.is_rolling:
         return plan_rolling_back(observed, previous, world.handovers.visited())
     if left is not None:
-        return _back_from_unfinished(observed, record, previous)
+        return _back_from_unfinished(observed, walks, record, previous)
     check_preflight(world, previous)
     return plan_undo(observed, previous, record.snapshot, _as_now(observed))
 
@@ -196,9 +204,13 @@ def loss(world: World, observed: ObservedState) -> Loss | None:
     return _loss(world, observed, walks, record) if record and Version.parse_or_none(record.previous_version) else None
 
 
-def _back_from_unfinished(observed: ObservedState, record: WalkRecord, previous: Version) -> Plan:
+def _back_from_unfinished(
+    observed: ObservedState, walks: Sequence[WalkRecord], record: WalkRecord, previous: Version
+) -> Plan:
     snapshot = record.snapshot if record.database_is_changed else None
-    return plan_rollback(observed, previous, snapshot, _came_from(record))
+    # What a way back starts itself, it starts on the database that was put back.
+    written = record.may_be_written if record.is_way_back else may_be_written(walks, record)
+    return plan_rollback(observed, previous, snapshot, _came_from(record), written=written)
 
 
 def _loss(world: World, observed: ObservedState, walks: Sequence[WalkRecord], record: WalkRecord) -> Loss | None:
@@ -217,6 +229,8 @@ def _loss(world: World, observed: ObservedState, walks: Sequence[WalkRecord], re
             "`graasp-local apply db-only`, then try again.",
         )
     if not has_snapshot(world, record.snapshot):
+        if failed_name(record.snapshot) in world.databases.sizes():
+            return None  # it has been put back already, and only the record of that was lost
         raise Refused(
             f"The database from before {record.version} is no longer on the server.",
             "Nothing was touched: without it there is only the way forward, or a backup.",

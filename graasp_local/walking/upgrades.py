@@ -107,10 +107,25 @@ def old_volumes(world: World, named: str | None = None) -> Mapping[str, int | No
     return {named: found[named]}
 
 
-def remove_old(world: World, volumes: Mapping[str, int | None], command: str) -> Iterator[str]:
-    """Remove volumes, under the site's lock, and every dump that an upgrade has left; a line for what was done."""
+def kept_databases(world: World) -> tuple[str, ...]:
+    """Databases of failed deployments that only a person removes; none are seen while the database is off."""
+    if not world.observe().group_is_on(ServiceGroup.DATABASE):
+        return ()
+    return world.database.kept_until_removed()
+
+
+def remove_old(
+    world: World, volumes: Mapping[str, int | None], command: str, databases: tuple[str, ...] = ()
+) -> Iterator[str]:
+    """Remove volumes and kept databases, under the site's lock, and every dump that an upgrade has left.
+
+    Yields a line for what was done.
+    """
     refuse_if_not_ours(world.site)
     with held_lock(world.site.lock_file, command):
+        for name in databases:
+            world.database.remove_kept(name)
+            yield f"removed the database {name}"
         for volume in sorted(old_volumes(world).keys() & volumes.keys()):
             world.servers.containers.remove_volume(volume)
             yield f"removed the volume {volume}"

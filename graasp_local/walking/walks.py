@@ -38,8 +38,10 @@ from graasp_local.postgres.database import snapshot_name
 from graasp_local.version import Version
 from graasp_local.walk_files import read_walks, trusted_walks
 from graasp_local.walk_records import (
+    WRITING_NAMES,
     WalkRecord,
     left_connections_open,
+    may_be_written,
     seconds_by_step,
     state_left,
     uncertain_migration,
@@ -273,13 +275,16 @@ def _started(
         inherited = earlier.database_is_changed and _has_snapshot(world, before, earlier.snapshot)
         if inherited:
             snapshot = earlier.snapshot
-        return WalkStarted(
-            walk, command, plan, earlier.came_from, earlier.previous_version, snapshot, inherited, inherited and written
-        )
+        previous, let_in = earlier.previous_version, inherited and written
+        by_itself = inherited and may_be_written(walks, earlier)
+        return WalkStarted(walk, command, plan, earlier.came_from, previous, snapshot, inherited, let_in, by_itself)
     selected = world.site.selected_version
     origin = came_from(before, state_left(walks))
     if back is not None:
-        return WalkStarted(walk, command, plan, origin, str(plan.version), back, migrated_before=True)
+        written = any(isinstance(step, SwapBack) and step.written for step in plan.steps)
+        return WalkStarted(
+            walk, command, plan, origin, str(plan.version), back, migrated_before=True, may_be_written=written
+        )
     return WalkStarted(walk, command, plan, origin, str(selected or ""), snapshot)
 
 
@@ -332,7 +337,9 @@ def _way_back(world: World, observed: ObservedState, started: WalkStarted, tried
     if plan.keeps_open and plan.version is not None:
         return rolling_recovery(world, observed, tried, previous)
     migrated = started.migrated_before or any(isinstance(step, Migrate) for step in tried)
-    return plan_rollback(observed, previous, started.snapshot if migrated else None, end)
+    names = {step.name for step in tried}
+    written = started.may_be_written or not names.isdisjoint(WRITING_NAMES)
+    return plan_rollback(observed, previous, started.snapshot if migrated else None, end, written=written)
 
 
 def refuse_unfinished_upgrade(world: World) -> None:

@@ -23,7 +23,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSite]:
 
 def assert_closed(site: DemoSite, state: str) -> None:
     told = site.status()
-    assert (told["state"], told["gate"]) == (state, "closed")
+    assert (told["state"], told["gate"]) == (state, "shut")
     assert site.ask("/", AS_BROWSER).status == 302
 
 
@@ -100,7 +100,7 @@ def test_held_after_a_failure_the_site_stays_closed_and_can_be_rolled_back(site:
     ended = site.deploy(version, "--on-failure", "hold", code=21)
     assert ended["outcome"] == "failed"
     told = site.status()
-    assert (told["gate"], told["next"]) == ("closed", ["graasp-local resume", "graasp-local rollback"])
+    assert (told["gate"], told["next"]) == ("shut", ["graasp-local resume", "graasp-local rollback"])
     assert site.ask("/", AS_BROWSER).status == 302
     if "migration" in version:
         assert site.run("apply", "running", code=10).stderr.startswith("The walk ")

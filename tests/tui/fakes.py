@@ -372,7 +372,7 @@ class FakeDatabase:
     def take_snapshot(self, name: str) -> None:
         self._site.snapshots[name] = self._site.applied
 
-    def swap_back(self, snapshot: str) -> str:
+    def swap_back(self, snapshot: str, *, until_removed: bool = False) -> str:
         self._site.applied = self._site.snapshots.pop(snapshot)
         return "graasp_failed"
 
@@ -384,6 +384,11 @@ class FakeDatabase:
 
     def rows_added_since(self, snapshot: str) -> int | None:
         return 12
+
+    def kept_until_removed(self) -> tuple[str, ...]:
+        return ()
+
+    def remove_kept(self, name: str) -> None: ...
 
     def drop_snapshots_but(self, name: str) -> tuple[str, ...]:
         return ()
@@ -430,7 +435,10 @@ class FakeOldConnections:
 
 
 class FakeHandovers:
-    """No second core is ever started here."""
+    """No second core is ever started here; core itself is asked while the gate is sealed."""
+
+    def __init__(self, site: FakeSite) -> None:
+        self._site = site
 
     def visited(self) -> tuple[str, ...]:
         return ("core",)
@@ -445,7 +453,7 @@ class FakeHandovers:
         raise NotImplementedError
 
     def core(self, side: Side) -> CoreAnswer | None:
-        return None
+        return FakeEdge(self._site).core()
 
     def lead_visitors(self, to: Side) -> None: ...
 
@@ -485,7 +493,7 @@ class FakeAccess:
             databases,
             FakeTransfers(databases),
             fake_servers(lambda: site.database_server, []),
-            FakeHandovers(),
+            FakeHandovers(self.fake),
             FakeOldConnections(),
         )
 

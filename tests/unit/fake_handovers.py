@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,8 @@ class FakeHandovers:
     room: Memory = field(default_factory=lambda: Memory(500 * _MIB, 4000 * _MIB))
     in_flight: list[int | None] = field(default_factory=list)
     failing: dict[str, Exception] = field(default_factory=dict)
+    core_itself: Callable[[ObservedService], CoreAnswer | None] = lambda core: None
+    """What core says, wherever it is asked."""
 
     def _call(self, name: str) -> None:
         self.state.calls.append(name)
@@ -57,7 +59,9 @@ class FakeHandovers:
     def core(self, side: Side) -> CoreAnswer | None:
         there = self.state.observed.handovers if side is Side.HANDOVER else self.state.observed.services
         core = next(service for service in there if service.name == "core")
-        said = self.says if self.says is not None and side is Side.HANDOVER else core.version
+        if side is Side.SERVICES:
+            return self.core_itself(core)
+        said = self.says if self.says is not None else core.version
         return CoreAnswer(said, database_is_usable=True) if core.is_on else None
 
     def lead_visitors(self, to: Side) -> None:

@@ -16,7 +16,7 @@ from graasp_local.observation import SeenServices
 from graasp_local.pins import Pin
 from graasp_local.planning.migrations import AppliedMigration, ImageMigration
 from graasp_local.planning.rolling_steps import Side
-from graasp_local.planning.states import Gate, Health, ObservedState, ServiceGroup, Status
+from graasp_local.planning.states import Gate, Health, ObservedService, ObservedState, ServiceGroup, Status
 from graasp_local.ports.servers import Servers
 from graasp_local.ports.walk import CollationChange, CoreAnswer, EngineFacts, ImageFact, MigrationRun
 from graasp_local.version import Version
@@ -351,7 +351,9 @@ class FakeEdge:
     def core(self) -> CoreAnswer | None:
         behind = self.state.leads_to is Side.HANDOVER
         there = self.state.observed.handovers if behind else self.state.observed.services
-        core = next(service for service in there if service.name == "core")
+        return self.said_by(next(service for service in there if service.name == "core"))
+
+    def said_by(self, core: ObservedService) -> CoreAnswer | None:
         said = self.says or self.says_instead.get(core.version, core.version)
         return CoreAnswer(said, self.database_is_usable) if core.is_on else None
 
@@ -362,6 +364,8 @@ class FakeDatabase:
     bytes: int = 10_000_000
     snapshots: dict[str, list[AppliedMigration]] = field(default_factory=dict)
     failed: dict[str, list[AppliedMigration]] = field(default_factory=dict)
+    kept: list[str] = field(default_factory=list)
+    """Names of failed databases that only a person removes."""
     snapshot_fails: bool = False
     lock_held_elsewhere: bool = False
     others: set[str] = field(default_factory=lambda: {"umami"})
@@ -391,15 +395,23 @@ class FakeDatabase:
         self.others.add(name)
         return missing
 
-    def swap_back(self, snapshot: str) -> str:
+    def swap_back(self, snapshot: str, *, until_removed: bool = False) -> str:
         self.state.calls.append("swap-back")
         failed = snapshot.replace("snapshot", "failed")
         if snapshot in self.snapshots:
             self.failed[failed] = list(self.state.applied)
+            if until_removed:
+                self.kept.append(failed)
             self.state.applied[:] = self.snapshots.pop(snapshot)
         elif failed not in self.failed:
             raise NeedsYou(f"There is no snapshot {snapshot} on the database server.")
         return failed
+
+    def kept_until_removed(self) -> tuple[str, ...]:
+        return tuple(self.kept)
+
+    def remove_kept(self, name: str) -> None:
+        self.kept.remove(name)
 
     def rows_added_since(self, snapshot: str) -> int | None:
         return self.newer_rows
@@ -433,7 +445,7 @@ class FakeWorld:
         self.state.selected = lambda: site.selected_version
         self.engine = FakeEngine(self.state)
         self.edge = FakeEdge(self.state)
-        self.handovers = FakeHandovers(self.state)
+        self.handovers = FakeHandovers(self.state, core_itself=self.edge.said_by)
         self.old_connections = FakeOldConnections(self.state)
         self.database = FakeDatabase(self.state)
         self.clock = FakeClock()

@@ -24,6 +24,8 @@ SERVICES = {
     "nginx": ServiceGroup.EDGE,
 }
 VERSIONED = ("core", "workers")
+WRITING = ("workers",)
+"""What writes to Graasp's database by itself."""
 
 
 def site_in(state: InfraState, version: str = "1.0.0") -> ObservedState:
@@ -36,6 +38,7 @@ def site_in(state: InfraState, version: str = "1.0.0") -> ObservedState:
             Status.RUNNING if group in row.groups_on else Status.EXITED,
             Health.HEALTHY if group in row.groups_on else Health.NONE,
             version=version if name in VERSIONED else "",
+            writes=name in WRITING,
         )
         for name, group in SERVICES.items()
     )
@@ -44,7 +47,9 @@ def site_in(state: InfraState, version: str = "1.0.0") -> ObservedState:
 
 def new_site() -> ObservedState:
     """No containers yet."""
-    services = tuple(ObservedService(name, group, Status.ABSENT) for name, group in SERVICES.items())
+    services = tuple(
+        ObservedService(name, group, Status.ABSENT, writes=name in WRITING) for name, group in SERVICES.items()
+    )
     return ObservedState(services, Gate.UNKNOWN)
 
 
@@ -60,7 +65,16 @@ def observed_sites(draw: st.DrawFn) -> ObservedState:
         health = draw(st.sampled_from(healths))
         optional = name == "umami" and draw(st.booleans())
         services.append(
-            ObservedService(name, group, status, health, version=version, outdated=outdated, optional=optional)
+            ObservedService(
+                name,
+                group,
+                status,
+                health,
+                version=version,
+                outdated=outdated,
+                optional=optional,
+                writes=name in WRITING,
+            )
         )
     edge_is_on = next(service for service in services if service.group is ServiceGroup.EDGE).is_on
     gate = draw(st.sampled_from(Gate)) if edge_is_on else Gate.UNKNOWN

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from graasp_local.errors import EngineUnreachable, ExitCode, NeedsYou, Refused
-from graasp_local.events import Event, Outcome, RollbackStarted, StepEnded, StepStarted
+from graasp_local.events import Event, Outcome, RollbackStarted, StepEnded, StepOutput, StepStarted
 from graasp_local.perform import Performer
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.states import Gate, Health, InfraState, ObservedState, Status
@@ -112,6 +112,7 @@ def test_an_opening_that_had_no_effect_is_rolled_back_behind_a_gate_that_is_clos
     back = next(event.plan for event in events if isinstance(event, RollbackStarted))
     assert [step.name for step in back.steps][:3] == ["restore-images", "close-gate", "prove-closed"]
     assert len(running.state.applied) == 2
+    assert len(running.database.kept) == 1  # its workers ran already
 
 
 def test_after_an_opening_that_had_no_effect_a_rollback_asks_for_no_consent(running: FakeWorld) -> None:
@@ -135,6 +136,52 @@ def test_nor_where_the_rollback_of_the_same_walk_did_not_come_to_its_end(running
     assert ended_of([event]).outcome is Outcome.FAILED
     running.engine.failing.clear()
     assert ended_of(rolling_back(running)).version == "1.0.0"
+
+
+def test_what_workers_may_have_written_is_counted_said_and_kept_until_somebody_removes_it(running: FakeWorld) -> None:
+    running.engine.never_on = {"workers": Health.UNHEALTHY}
+    events = []
+    for event in walks.run(running.world, walks.Walk(deploying(running), "deploy", "deploy", on_failure=ROLLBACK)):
+        events.append(event)
+        if isinstance(event, RollbackStarted):
+            running.engine.never_on = {}
+    ended = ended_of(events)
+    assert ended.outcome is Outcome.ROLLED_BACK
+    assert "it is kept until `graasp-local remove-old-database`" in ended.problem[1]
+    lines = [event.text for event in events if isinstance(event, StepOutput)]
+    assert any(line.startswith("something may have been written since the snapshot (3 new row(s)") for line in lines)
+    assert running.database.kept == [*running.database.failed]
+
+
+def test_what_nobody_could_have_written_is_not_kept_for_ever(running: FakeWorld) -> None:
+    running.edge.says_instead = {"1.1.0": "0.0.1"}
+    ended = deploy(running, on_failure=ROLLBACK)
+    assert (ended.outcome, running.database.kept) == (Outcome.ROLLED_BACK, [])
+
+
+@pytest.mark.parametrize("name", ["start-writers", "open-gate"])
+def test_a_rollback_after_a_kill_keeps_what_workers_may_have_written(running: FakeWorld, name: str) -> None:
+    killed_at(running, name)
+    killed_at(running, "end-sessions", lambda seen: recovery.rollback_plan(running.world, seen))
+    assert ended_of(rolling_back(running)).version == "1.0.0"
+    assert len(running.database.kept) == 1
+
+
+def test_a_rollback_keeps_what_was_written_behind_the_gate_that_somebody_unsealed(running: FakeWorld) -> None:
+    killed_at(running, "verify-core")
+    apply(running, InfraState.RESTRICTED)
+    assert ended_of(rolling_back(running)).version == "1.0.0"
+    assert len(running.database.kept) == 1
+
+
+def test_nobody_passes_the_gate_while_core_is_not_verified(running: FakeWorld) -> None:
+    unverified = ("stop-graasp", "start-graasp", "verify-core")
+    gates = [
+        running.state.gate()
+        for event in walks.run(running.world, walks.Walk(deploying(running), "deploy", "deploy"))
+        if isinstance(event, StepEnded) and event.name in unverified
+    ]
+    assert gates == [Gate.SHUT] * 3
 
 
 def test_a_gate_that_somebody_closed_since_may_have_been_open_before(running: FakeWorld) -> None:
@@ -174,8 +221,8 @@ def test_what_visitors_wrote_is_not_put_away_by_the_next_version_failing(running
 
 
 STEPS = [
-    "close-gate", "prove-closed", "drain", "stop-graasp", "end-sessions", "snapshot", "migrate", "prove-migrations",
-    "select-version", "start-graasp", "verify-core",
+    "close-gate", "prove-closed", "seal-gate", "drain", "stop-graasp", "end-sessions", "snapshot", "migrate",
+    "prove-migrations", "select-version", "start-graasp", "verify-core", "start-writers",
 ]  # fmt: skip
 
 
@@ -192,7 +239,7 @@ def test_any_other_answer_that_is_lost_is_rolled_back(
 
 BACK = [
     "drain", "stop-graasp", "end-sessions", "swap-back", "prove-migrations", "select-version", "start-graasp",
-    "verify-core", "open-gate", "prove-open",
+    "verify-core", "start-writers", "open-gate", "prove-open",
 ]  # fmt: skip
 
 

@@ -55,50 +55,62 @@ def test_the_walk_of_an_open_site() -> None:
             (
                 8,
                 "closed",
+                "seal the gate, for the bypass too",
+                "nobody may write before 1.1.0 is verified, with the bypass neither",
+            ),
+            (
+                9,
+                "closed",
                 "let requests in flight finish (at most 10 s)",
                 "core cuts its requests when it stops",
             ),
-            (9, "closed", "stop redis, core and workers", "db-only does not need graasp"),
+            (10, "closed", "stop redis, core and workers", "db-only does not need graasp"),
             (
-                10,
+                11,
                 "closed",
                 "end what is still connected to the database",
                 "a statement left over from a migration that was killed may hold locks",
             ),
             (
-                11,
+                12,
                 "closed",
                 "take a snapshot of the database",
                 "a migration that goes wrong is taken back in a second",
             ),
             (
-                12,
+                13,
                 "closed",
                 "run the migrations of 1.1.0 (at most 1800 s)",
                 "pending: 0002_item_lang; meanwhile the containers of redis, core and workers are made",
             ),
             (
-                13,
+                14,
                 "closed",
                 "prove that the database is migrated to 1.1.0",
                 "neither the exit code nor the output of a migration is proof",
             ),
             (
-                14,
+                15,
                 "closed",
                 "select 1.1.0 for everything started from here on",
                 "from here on the database belongs to this version",
             ),
-            (15, "closed", "start redis, core and workers and wait until healthy", "1.1.0 takes over"),
+            (16, "closed", "start redis and core and wait until healthy", "1.1.0 takes over"),
             (
-                16,
+                17,
                 "closed",
-                "ask core through the gate whether it is 1.1.0",
+                "ask core whether it is 1.1.0",
                 "visitors must not be the first to meet it",
             ),
-            (17, "closed", "open the gate", "the new version is verified"),
-            (18, "", "prove that the gate is open", "whether visitors get in is proven by asking as one"),
-            (19, "", "record 1.1.0 as deployed", "the next deployment starts from here"),
+            (
+                18,
+                "closed",
+                "start workers and wait until healthy",
+                "what writes by itself waits until core is verified",
+            ),
+            (19, "closed", "open the gate", "the new version is verified"),
+            (20, "", "prove that the gate is open", "whether visitors get in is proven by asking as one"),
+            (21, "", "record 1.1.0 as deployed", "the next deployment starts from here"),
         ]
     ]
 
@@ -139,8 +151,9 @@ end what is still connected to the database
 put the snapshot graasp_snapshot_x back in the database's place
 prove that the database is migrated to 1.0.0
 select 1.0.0 for everything started from here on
-start redis, core and workers and wait until healthy
-ask core through the gate whether it is 1.0.0
+start redis and core and wait until healthy
+ask core whether it is 1.0.0
+start workers and wait until healthy
 open the gate
 prove that the gate is open
 """
@@ -169,11 +182,12 @@ def test_the_way_back_stops_the_new_code_behind_a_closed_gate() -> None:
 
 def test_a_new_site_reads_its_migrations_once_the_database_is_up() -> None:
     steps = titles(new_site(), NotKnownYet())
-    assert steps[2:9] == [
+    assert steps[2:10] == [
         "check the configuration of nginx",
         "close the gate",
         "start nginx and wait until healthy",
         "prove that the gate is closed",
+        "seal the gate, for the bypass too",
         "start db and wait until healthy",
         "start umami and wait until healthy",
         "read which migrations 1.1.0 needs",
@@ -191,7 +205,13 @@ def test_a_closed_site_is_not_closed_again_and_who_has_the_bypass_is_waited_for(
 
 def test_hold_stops_behind_the_gate() -> None:
     steps = titles(site_in(InfraState.RUNNING), end=InfraState.RESTRICTED)
-    assert steps[-2:] == ["ask core through the gate whether it is 1.1.0", "record 1.1.0 as deployed"]
+    assert steps[-5:] == [
+        "ask core whether it is 1.1.0",
+        "start workers and wait until healthy",
+        "let the bypass through the closed gate again",
+        "prove that the gate is closed",
+        "record 1.1.0 as deployed",
+    ]
 
 
 def test_umami_is_not_touched_while_it_is_on() -> None:

@@ -36,6 +36,7 @@ FROM_RUNNING = """\
   unpack files beside what is there
 * close the gate
 * prove that the gate is closed
+* seal the gate, for the bypass too
 * let requests in flight finish (at most 10 s)
 * stop redis, core and workers
 * stop umami
@@ -43,8 +44,9 @@ FROM_RUNNING = """\
 * prove that the database is migrated to 1.0.0
 * select 1.0.0 for everything started from here on
 * start umami and wait until healthy
-* start redis, core and workers and wait until healthy
-* ask core through the gate whether it is 1.0.0
+* start redis and core and wait until healthy
+* ask core whether it is 1.0.0
+* start workers and wait until healthy
 * open the gate
   prove that the gate is open
   record 1.0.0 as deployed"""
@@ -57,6 +59,7 @@ ONTO_A_NEW_SITE = """\
 * close the gate
 * start nginx and wait until healthy
 * prove that the gate is closed
+* seal the gate, for the bypass too
 * start db and wait until healthy
 * load graasp into a database of its own, and prove it
 * load umami into a database of its own, and prove it
@@ -65,8 +68,9 @@ ONTO_A_NEW_SITE = """\
 * prove that the database is migrated to 1.0.0
 * select 1.0.0 for everything started from here on
 * start umami and wait until healthy
-* start redis, core and workers and wait until healthy
-* ask core through the gate whether it is 1.0.0
+* start redis and core and wait until healthy
+* ask core whether it is 1.0.0
+* start workers and wait until healthy
 * open the gate
   prove that the gate is open
   record 1.0.0 as deployed"""
@@ -110,8 +114,9 @@ def test_the_way_back_puts_back_what_was_there() -> None:
         "prove that the database is migrated to 1.0.0",
         "select 1.0.0 for everything started from here on",
         "start umami and wait until healthy",
-        "start redis, core and workers and wait until healthy",
-        "ask core through the gate whether it is 1.0.0",
+        "start redis and core and wait until healthy",
+        "ask core whether it is 1.0.0",
+        "start workers and wait until healthy",
         "open the gate",
         "prove that the gate is open",
     ]

@@ -65,7 +65,7 @@ PLAN = """
     because jobs of 1.2.0 are for its own workers, and wait in the queue until those are up
  8  lead visitors to the second one
     because it is proven to be 1.2.0
- 9  ask core through the gate whether it is 1.2.0
+ 9  ask core whether it is 1.2.0
     because what visitors get is proven by asking as they do
 10  let the old one finish its requests (at most 10 s)
     because core cuts its requests when it stops
@@ -79,7 +79,7 @@ PLAN = """
     because visitors are led only to a core that answers
 15  lead visitors to the service itself
     because the second one was there for the time of the change only
-16  ask core through the gate whether it is 1.2.0
+16  ask core whether it is 1.2.0
     because what visitors get is proven by asking as they do
 17  let the second one finish its requests (at most 10 s)
     because core cuts its requests when it stops
@@ -161,7 +161,7 @@ def test_a_core_that_is_off_can_be_replaced_while_a_second_one_serves() -> None:
         "start a second core of 1.2.0 and wait until healthy",
         "ask the second core itself whether it is 1.2.0",
         "lead visitors to the second one",
-        "ask core through the gate whether it is 1.2.0",
+        "ask core whether it is 1.2.0",
         "select 1.2.0 for everything started from here on",
         "start core and workers and wait until healthy",
     ]
@@ -174,7 +174,7 @@ def test_going_back_from_a_second_core_that_never_got_healthy_touches_only_that(
         "select 1.1.0 for everything started from here on",
         "ask core itself whether it is 1.1.0",
         "lead visitors to the service itself",
-        "ask core through the gate whether it is 1.1.0",
+        "ask core whether it is 1.1.0",
         "let the second one finish its requests (at most 10 s)",
         "take the second one away",
     ]
@@ -200,7 +200,7 @@ def test_apply_running_leads_visitors_back_before_the_second_core_goes() -> None
     assert titles(plan_transition(left, InfraState.RUNNING, OLD).steps) == [
         "ask core itself whether it is 1.1.0",
         "lead visitors to the service itself",
-        "ask core through the gate whether it is 1.1.0",
+        "ask core whether it is 1.1.0",
         "let the second one finish its requests (at most 10 s)",
         "take the second one away",
     ]

@@ -37,39 +37,43 @@ WALK_OF_AN_OPEN_SITE = """
             because nobody may write while the databases are copied
  5  closed  prove that the gate is closed
             because whether visitors are kept out is proven by asking as one
- 6  closed  let requests in flight finish (at most 10 s)
+ 6  closed  seal the gate, for the bypass too
+            because nobody may write before Postgres 17 is verified, with the bypass neither
+ 7  closed  let requests in flight finish (at most 10 s)
             because core cuts its requests when it stops
- 7  closed  stop redis, core and workers
+ 8  closed  stop redis, core and workers
             because its database is on this server
- 8  closed  stop umami
+ 9  closed  stop umami
             because its database is on this server
- 9  closed  end what is still connected to the database
+10  closed  end what is still connected to the database
             because a statement left over from a migration that was killed may hold locks
-10  closed  dump all databases and roles with the tools of Postgres 17
+11  closed  dump all databases and roles with the tools of Postgres 17
             because the files of one major cannot be read by another
-11  closed  restore them into Postgres 17
+12  closed  restore them into Postgres 17
             because Postgres fills the new volume itself; the old one is only read
-12  closed  prove that both servers hold the same
+13  closed  prove that both servers hold the same
             because what is not proven to be the same is not selected
-13  closed  stop db
+14  closed  stop db
             because Postgres 17 takes over
-14  closed  stop Postgres 17 and keep its volume
+15  closed  stop Postgres 17 and keep its volume
             because two servers must never have one volume
-15  closed  select Postgres 17 on graasp_db-data-17 for everything started from here on
+16  closed  select Postgres 17 on graasp_db-data-17 for everything started from here on
             because from here on the databases are there
-16  closed  start db and wait until healthy
+17  closed  start db and wait until healthy
             because running needs database
-17  closed  start umami and wait until healthy
+18  closed  start umami and wait until healthy
             because running needs administration
-18  closed  start redis, core and workers and wait until healthy
+19  closed  start redis and core and wait until healthy
             because running needs graasp
-19  closed  ask core through the gate whether it is 1.0.0
+20  closed  ask core whether it is 1.0.0
             because the gate opens only onto a core that answers
-20  closed  open the gate
+21  closed  start workers and wait until healthy
+            because what writes by itself waits until core is verified
+22  closed  open the gate
             because running lets visitors in
-21          prove that the gate is open
+23          prove that the gate is open
             because whether visitors get in is proven by asking as one
-22          record the upgrade to Postgres 17
+24          record the upgrade to Postgres 17
             because what is kept of the old server must not be forgotten
 """
 
@@ -86,7 +90,7 @@ def test_a_site_ends_where_it_was(state: InfraState) -> None:
     steps = titles(site_in(state), replace(REQUEST, end=state))
     assert "close the gate" not in steps
     assert "open the gate" not in steps
-    assert ("ask core through the gate whether it is 1.0.0" in steps) == (state is InfraState.RESTRICTED)
+    assert ("ask core whether it is 1.0.0" in steps) == (state is InfraState.RESTRICTED)
 
 
 def test_a_stopped_site_starts_its_old_server_to_read_it_and_is_stopped_again() -> None:
@@ -125,8 +129,9 @@ def test_the_way_back_from_a_copy_leaves_the_old_server_alone() -> None:
     assert titles_back(copying) == [
         "remove Postgres 17 and its volume graasp_db-data-17",
         "start umami and wait until healthy",
-        "start redis, core and workers and wait until healthy",
-        "ask core through the gate whether it is 1.0.0",
+        "start redis and core and wait until healthy",
+        "ask core whether it is 1.0.0",
+        "start workers and wait until healthy",
         "open the gate",
         "prove that the gate is open",
     ]

@@ -74,7 +74,7 @@ def test_behind_the_gate_it_stays_behind_the_gate(running: FakeWorld) -> None:
 
 WAY_BACK = [
     "close-gate", "prove-closed", "drain", "stop-graasp", "end-sessions", "swap-back", "prove-migrations",
-    "select-version", "start-graasp", "verify-core", "open-gate", "prove-open",
+    "select-version", "start-graasp", "verify-core", "start-writers", "open-gate", "prove-open",
 ]  # fmt: skip
 
 

@@ -81,7 +81,6 @@ def test_an_upgrade_does_things_in_this_order(running: FakeWorld) -> None:
         "flag-closed",
         "shut",
         "stop redis core workers",
-        "flag-closed",
         "stop umami",
         "end-sessions",
         "dump roles",
@@ -95,7 +94,8 @@ def test_an_upgrade_does_things_in_this_order(running: FakeWorld) -> None:
         "stop-new",
         "start db",
         "start umami",
-        "start redis core workers",
+        "start redis core",
+        "start workers",
         "flag-open",
     ]
     assert running.world.site.database_server == NEW

@@ -46,12 +46,12 @@ def test_a_deployment_does_things_in_this_order(running: FakeWorld) -> None:
         "flag-closed",
         "shut",
         "stop redis core workers",
-        "flag-closed",
         "end-sessions",
         "snapshot",
         "migrate 1.1.0",
         "make redis core workers",
-        "start redis core workers",
+        "start redis core",
+        "start workers",
         "flag-open",
     ]
     assert running.world.site.selected_version == Version(1, 1, 0)
@@ -60,7 +60,7 @@ def test_a_deployment_does_things_in_this_order(running: FakeWorld) -> None:
 def test_a_new_site_is_deployed_to(fake: FakeWorld) -> None:
     ended = deploy(fake, "1.0.0")
     assert (ended.outcome, ended.state, ended.downtime_seconds) == (Outcome.DONE, "running", None)
-    assert fake.state.calls[:4] == ["flag-closed", "start nginx", "start db", "start umami"]
+    assert fake.state.calls[:4] == ["flag-closed", "start nginx", "shut", "start db"]
 
 
 def test_downtime_runs_from_closing_the_gate_to_its_opening(running: FakeWorld) -> None:
@@ -170,7 +170,7 @@ def test_a_failed_migration_leaves_the_gate_closed_and_shows_what_postgres_said(
     events = events_of(running, deploying(running))
     ended = ended_of(events)
     assert (ended.outcome, ended.exit_code, ended.state) == (Outcome.FAILED, ExitCode.NEEDS_YOU, "db-only")
-    assert running.state.gate() is Gate.CLOSED
+    assert running.state.gate() is Gate.SHUT
     assert any("relation does not exist" in event.text for event in events if isinstance(event, StepOutput))
     assert running.engine.run is not None
     assert running.engine.run.removed
@@ -214,7 +214,7 @@ def test_a_core_that_never_gets_healthy_is_said_with_its_last_words(running: Fak
     assert (ended.outcome, ended.exit_code) == (Outcome.FAILED, ExitCode.NEEDS_YOU)
     assert ended.problem[0] == "core runs but does not get healthy."
     assert "The database belongs to 1.1.0 now." in ended.problem[1]
-    assert running.state.gate() is Gate.CLOSED
+    assert running.state.gate() is Gate.SHUT
 
 
 def test_a_core_that_is_another_version_is_not_shown_to_visitors(running: FakeWorld) -> None:
@@ -222,7 +222,7 @@ def test_a_core_that_is_another_version_is_not_shown_to_visitors(running: FakeWo
     ended = deploy(running)
     assert ended.exit_code is ExitCode.NEEDS_YOU
     assert "Core says that it is version 0.0.1, not 1.1.0." in ended.problem[0]
-    assert running.state.gate() is Gate.CLOSED
+    assert running.state.gate() is Gate.SHUT
 
 
 STEP_NAMES = [
@@ -238,7 +238,7 @@ def test_whatever_fails_after_the_gate_closed_fails_closed_and_can_be_repeated(r
     assert len(ended.problem) == 3
     assert all(ended.problem)
     if broken != "flag-closed":
-        assert running.state.gate() is Gate.CLOSED
+        assert running.state.gate() is Gate.SHUT
     running.engine.failing.clear()
     assert deploy(running).outcome is Outcome.DONE
     assert running.state.gate() is Gate.OPEN
@@ -279,7 +279,8 @@ def test_an_interruption_before_any_step_stops_there(running: FakeWorld, name: s
         assert (ended.outcome, ended.exit_code) == (Outcome.INTERRUPTED, ExitCode.INTERRUPTED)
         assert ended.problem[0]
     touched = "flag-closed" in running.state.calls
-    assert running.state.gate() is (Gate.CLOSED if touched and ended.outcome is not Outcome.DONE else Gate.OPEN)
+    left = Gate.SHUT if "shut" in running.state.calls else Gate.CLOSED
+    assert running.state.gate() is (left if touched and ended.outcome is not Outcome.DONE else Gate.OPEN)
 
 
 def test_an_interruption_during_a_migration_ends_it(running: FakeWorld) -> None:
@@ -427,7 +428,7 @@ def test_a_first_deployment_has_nothing_to_go_back_to(fake: FakeWorld) -> None:
     migration_fails(fake)
     ended = deploy(fake, "1.0.0", on_failure=ROLLBACK)
     assert (ended.outcome, ended.exit_code) == (Outcome.FAILED, ExitCode.NEEDS_YOU)
-    assert fake.state.gate() is Gate.CLOSED
+    assert fake.state.gate() is Gate.SHUT
 
 
 def test_a_rollback_that_fails_stops_there_and_can_be_tried_again(running: FakeWorld) -> None:
@@ -435,7 +436,7 @@ def test_a_rollback_that_fails_stops_there_and_can_be_tried_again(running: FakeW
     ended = deploy(running, on_failure=ROLLBACK)
     assert (ended.outcome, ended.exit_code) == (Outcome.FAILED, ExitCode.NEEDS_YOU)
     assert "The rollback failed too" in ended.problem[0]
-    assert running.state.gate() is Gate.CLOSED
+    assert running.state.gate() is Gate.SHUT
     running.engine.failing.clear()
     again = ended_of(events_of(running, lambda seen: recovery.rollback_plan(running.world, seen)))
     assert again.outcome is Outcome.DONE
