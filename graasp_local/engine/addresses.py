@@ -117,7 +117,7 @@ def _has_name(user: int) -> bool:
 
 def _address_of_context() -> str:
     """The address of the chosen context; empty for the default one."""
-    directory = Path(os.environ.get("DOCKER_CONFIG") or Path("~/.docker").expanduser())
+    directory = Path(os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker"))  # noqa: PTH111 - a user may have no home
     name = os.environ.get("DOCKER_CONTEXT") or str(_read(directory / "config.json").get("currentContext", ""))
     if name in ("", "default"):
         return ""

@@ -17,6 +17,7 @@ from graasp_local.engine.client import engine_errors, engine_refusals
 from graasp_local.engine.compose import compose_failed
 from graasp_local.engine.leftovers import wait_for_leftovers
 from graasp_local.engine.listing import containers_of
+from graasp_local.engine.lost_networks import without_their_network
 from graasp_local.engine.migration_run import DockerMigrationRun
 from graasp_local.engine.observe import DIRECTORY_LABEL, ONE_OFF_LABEL, SERVICE_LABEL, seen
 from graasp_local.engine.ports_in_use import holder_of_port
@@ -57,7 +58,19 @@ class DockerEngine(SiteImages):
         """Create, recreate or start these services; does not wait for their health."""
         site_files.prepare(self._site)
         self.give_names_back()
+        self._remove_cut_off(services)
         self.compose.up(services)
+
+    def _remove_cut_off(self, services: Sequence[str]) -> None:
+        """Take stopped containers away whose network is gone: Compose then makes them again, with all their volumes."""
+        stopped = [container for container in self._containers_of(services) if container["State"] not in UP]
+        if not stopped:
+            return
+        with engine_refusals():
+            networks = {network["Id"] for network in self.client.api.networks()}
+            for container in without_their_network(stopped, networks):
+                self.narrate(shlex.join(["docker", "rm", _name(container)]))
+                self.client.api.remove_container(container["Id"])
 
     def make(self, services: Sequence[str], version: Version) -> None:
         """Create or recreate the containers of these services for a version, without starting them."""

@@ -22,7 +22,8 @@ def accepts_connections(host: str, port: int) -> bool:
     """Whether a server accepts connections just now; a wrong password is no reason that it does not."""
     from psycopg import pq
 
-    conninfo = f"host={host} port={port} dbname=postgres connect_timeout=5"
+    # With a name, since libpq does not even try where this process's user has none in the system's list of users.
+    conninfo = f"host={host} port={port} user=postgres dbname=postgres connect_timeout=5"
     # Compared by value: the compiled libpq wrapper answers with a plain number.
     return int(pq.PGconn.ping(conninfo.encode())) == int(pq.Ping.OK)
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,8 +63,9 @@ class DemoSite:
     On another engine its networks are out of that engine's pool: scripts/private-engine lets nothing else through.
     """
 
-    def __init__(self, directory: Path, docker_host: str | None = None) -> None:
+    def __init__(self, directory: Path, docker_host: str | None = None, command: Sequence[str] = COMMAND) -> None:
         self.directory = directory
+        self.command = command
         self.environment = {**os.environ, **({"DOCKER_HOST": docker_host} if docker_host else {})}
         self.port = free_port()
         self.project = f"gltest-{uuid.uuid4().hex[:8]}"
@@ -87,7 +88,7 @@ class DemoSite:
         """One command; fails the test unless it ends with this exit code."""
         site = ["--site", str(self.directory)] if on_site else []
         done = subprocess.run(
-            [*COMMAND, *site, *words],
+            [*self.command, *site, *words],
             capture_output=True,
             text=True,
             timeout=300,
@@ -101,7 +102,7 @@ class DemoSite:
     def start(self, *words: str) -> subprocess.Popen[str]:
         """A command in a process group of its own, as a terminal would start it."""
         return subprocess.Popen(
-            [*COMMAND, "--site", str(self.directory), *words],
+            [*self.command, "--site", str(self.directory), *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from itertools import pairwise
 
+import docker.errors
 import pytest
 
+from graasp_local.engine.listing import PROJECT_LABEL
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.states import InfraState
 from tests.integration.demo_site import DemoSite
@@ -89,6 +92,22 @@ def test_containers_that_were_taken_away_come_back_behind_a_closed_gate(site: De
     assert (told["state"], told["gate"]) == ("restricted", "closed")
     site.run("apply", "running")
     assert site.item_names() == ["written before the round"]
+
+
+def test_networks_that_were_removed_while_the_site_was_stopped_are_made_again(site: DemoSite) -> None:
+    site.run("apply", "stopped")
+    removed = []
+    with closing(site.engine()) as client:
+        for network in client.networks.list(filters={"label": f"{PROJECT_LABEL}={site.project}"}):
+            try:
+                network.remove()
+            except docker.errors.APIError:
+                continue  # nginx is on it, which shows the maintenance page
+            removed.append(network.name)
+    assert removed
+    site.run("apply", "running")
+    assert site.status()["state"] == "running"
+    assert site.ask("/api/items").status == 200
 
 
 def test_settings_that_changed_are_drift_and_come_into_effect(site: DemoSite) -> None:

@@ -16,6 +16,7 @@ from graasp_local.engine import rootless
 from graasp_local.engine.addresses import refused, unreachable
 from graasp_local.engine.client import connect, engine_errors
 from graasp_local.engine.listing import containers_of
+from graasp_local.engine.lost_networks import without_their_network
 from graasp_local.engine.observe import seen
 from graasp_local.errors import EngineUnreachable, ExitCode, Refused
 from graasp_local.planning.states import ServiceGroup, Status
@@ -142,6 +143,16 @@ def test_a_status_that_docker_does_not_have_is_no_defect_of_ours() -> None:
     container = {**CONTAINER, "State": "stopping", "Labels": labels}
     found = seen([container], [ServiceDefinition("core", ServiceGroup.GRAASP)], ())
     assert [service.status for service in found.services] == [Status.DEAD]
+
+
+def test_a_stopped_container_whose_network_is_gone_is_told_from_the_others() -> None:
+    def container(state: str, *networks: str) -> dict[str, object]:
+        attached = {network: {"NetworkID": network} for network in networks}
+        return {"Id": state, "State": state, "NetworkSettings": {"Networks": attached}}
+
+    cut_off, whole = container("exited", "here", "gone"), container("exited", "here", "")
+    found = without_their_network([cut_off, whole, container("running", "gone"), {"State": "exited"}], {"here"})
+    assert found == (cut_off,)
 
 
 def test_a_socket_that_is_not_for_this_user_is_no_engine_that_is_off() -> None:
