@@ -103,6 +103,7 @@ def init_site(directory: Path, chosen: Mapping[str, str], demo: bool) -> Site:
     """
     site = Site(directory.resolve())
     refuse_existing(site)
+    site_files.refuse_unusable_name(site.directory)
     refuse_strangers(site.strangers())
     text = environment_text({**(DEMO_SETTINGS if demo else REAL_SETTINGS), **chosen})
     parse_settings(text, str(site.env_file))

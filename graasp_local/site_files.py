@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from graasp_local.errors import ConfigurationError
 from graasp_local.files import text_if_there, write_atomically
 from graasp_local.inside import inside_variables, write_inside_certificate
 from graasp_local.ownership import open_own_file, refuse_strangers
+from graasp_local.plain_text import plain_line
 from graasp_local.planning.server import DatabaseServer
 from graasp_local.secret_files import write_secret_files
 from graasp_local.selection import VERSION_KEY, Release, Selection, selection_lines
@@ -46,11 +48,32 @@ def refuse_if_not_ours(site: Site) -> None:
     _FOUND_OURS.add(site.directory)
 
 
+def refuse_unusable_name(directory: Path) -> None:
+    """Raises ConfigurationError for a directory whose name Compose would read as something else, or not at all.
+
+    The name is written into an env file and into mounts: `$` begins a variable there, `#` after a blank a comment, and
+    `:` ends a path.
+    """
+    name = str(directory)
+    odd = [sign for sign in ("$", ":") if sign in name]
+    odd += ["# after a blank"] if re.search(r"\s#", name) else []
+    odd += ["a line's end, a tab or a control character"] if plain_line(name) != name else []
+    if any(0xD800 <= ord(char) <= 0xDFFF for char in name):
+        odd = ["bytes that are no UTF-8"]
+    if odd:
+        raise ConfigurationError(
+            f"The directory {name!r} cannot be a site: its name has {' and '.join(odd)}.",
+            "Compose would look elsewhere than there, so nothing was touched.",
+            "Give it another name: letters, digits, -, _, . and blanks always work.",
+        )
+
+
 def prepare(site: Site) -> None:
     """Bring what graasp-local keeps in the site up to date. Raises ConfigurationError where it cannot be trusted.
 
     Raises Refused, at the first time in a process, where somebody else could change the site.
     """
+    refuse_unusable_name(site.directory)
     if site.directory not in _FOUND_OURS:
         refuse_if_not_ours(site)
     site.own_directory.mkdir(mode=0o700, exist_ok=True)

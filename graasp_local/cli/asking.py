@@ -80,6 +80,15 @@ def _from_url(given: Given) -> tuple[str, Way]:
     return host, Way.PROXY if parts.scheme == "https" else Way.HTTP
 
 
+def port_of(url: str | None) -> int | None:
+    """The port that is written in an http URL: nginx's own, since nothing else stands before it."""
+    try:
+        parts = urlsplit(url or "")
+        return parts.port if parts.scheme == "http" else None
+    except ValueError:
+        return None  # that the URL makes no sense is said where it is read
+
+
 def _parts_given(given: Given, known: Collection[str]) -> tuple[str, ...]:
     if not given.parts:
         return new_site.usual_parts(known)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 
@@ -23,7 +24,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=Tru
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),
-    help="nginx's port. Default: 80; 8080 behind a TLS proxy and with --demo.",
+    help="nginx's port. Default: that of an http URL, else 80; 8080 behind a TLS proxy and with --demo.",
 )
 @click.option("--acme", is_flag=True, help="nginx speaks TLS itself, with certificates from Let's Encrypt.")
 @click.option("--certificate", type=_FILE, help="nginx speaks TLS itself, with this certificate and its chain, in PEM.")
@@ -68,14 +69,16 @@ def command(
     On a terminal it asks for what the options do not say. Nothing is written before the last answer.
     """
     from graasp_local import new_site
-    from graasp_local.cli.asking import Given, ask, without_asking
+    from graasp_local.cli.asking import Given, ask, port_of, without_asking
     from graasp_local.init_site import default_project_name, init_site, refuse_existing
     from graasp_local.site import Site
+    from graasp_local.site_files import refuse_unusable_name
     from graasp_local.stack import stack_directory
     from graasp_local.stack_variables import profiles_defined
 
     where = directory or context.named_site or Path.cwd()
     refuse_existing(Site(where.resolve()))
+    refuse_unusable_name(where.resolve())
     from_command_line = click_context.get_parameter_source("mail") is click.core.ParameterSource.COMMANDLINE
     if mail and from_command_line and new_site.has_password(mail):
         raise click.BadParameter(
@@ -88,6 +91,12 @@ def command(
         raise click.BadParameter("it needs --url https://HOST.", param_hint="--acme" if acme else "--certificate")
     if acme and files:
         raise click.BadParameter("it gets certificates by itself: leave --certificate out.", param_hint="--acme")
+    if demo and (acme or files):
+        raise click.BadParameter(
+            "a demo site speaks plain HTTP: leave it out, or leave --demo out.",
+            param_hint="--acme" if acme else "--certificate",
+        )
+    port = port or port_of(url)
     given = Given(url, port, bind, mail, parts, acme, files)
     if demo:
         port = port or 8080
@@ -98,6 +107,8 @@ def command(
     chosen |= new_site.settings_of(answers)
     if url:
         chosen["PUBLIC_URL"] = url.rstrip("/")
+    if url and (acme or files) and (https_port := urlsplit(url).port):
+        chosen["HTTPS_PORT"] = str(https_port)
     site = init_site(where, chosen, demo)
     say(f"Made a site in {site.directory}.", err=True)
     say("Its settings and secrets are in .env; keep a copy of that file.", err=True)

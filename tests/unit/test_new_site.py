@@ -20,6 +20,7 @@ from click.testing import CliRunner
 
 from graasp_local import site_files
 from graasp_local.cli.main import cli
+from graasp_local.errors import ConfigurationError
 from graasp_local.init_site import environment_text, init_site
 from graasp_local.new_site import (
     Answers,
@@ -337,3 +338,72 @@ def test_a_site_that_is_there_is_refused_before_anything_is_asked(tmp_path: Path
         assert terminal.end() == 2
     assert "exists already" in terminal.said
     assert "Domain under which" not in terminal.said
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--url", "http://192.0.2.10:18108"], {"HTTP_PORT": "18108", "PUBLIC_URL": "http://192.0.2.10:18108"}),
+        (["--url", "http://192.0.2.10"], {"HTTP_PORT": "80"}),
+        (["--url", "http://graasp.example:8080", "--port", "9090"], {"HTTP_PORT": "9090"}),
+        (["--url", "https://graasp.example:8443"], {"HTTP_PORT": "8080", "PUBLIC_URL": "https://graasp.example:8443"}),
+        (["--url", "https://graasp.example:8443", "--acme"], {"HTTP_PORT": "80", "HTTPS_PORT": "8443"}),
+        (["--demo", "--url", "http://127.0.0.1:18108"], {"HTTP_PORT": "18108", "HTTP_BIND": "127.0.0.1"}),
+        (["--demo"], {"HTTP_PORT": "8080"}),
+    ],
+)
+def test_the_port_of_the_url_is_the_one_that_is_listened_on(
+    tmp_path: Path, words: list[str], expected: dict[str, str]
+) -> None:
+    result = CliRunner().invoke(cli, ["init", str(tmp_path / "site"), "-y", *words])
+    assert result.exit_code == 0, result.output
+    values = Site(tmp_path / "site").settings.values
+    assert {key: values[key] for key in expected} == expected
+
+
+@pytest.mark.parametrize("words", [["--acme"], ["--certificate", "x.pem", "--certificate-key", "x.key"]])
+def test_what_a_demo_site_would_ignore_is_refused(tmp_path: Path, words: list[str]) -> None:
+    for name in ("x.pem", "x.key"):
+        (tmp_path / name).touch()
+    words = [str(tmp_path / word) if word.startswith("x.") else word for word in words]
+    url = ["--url", "https://graasp.example"]
+    result = CliRunner().invoke(cli, ["init", str(tmp_path / "site"), "--demo", *url, *words])
+    assert result.exit_code == 2
+    assert "a demo site speaks plain HTTP" in result.output
+    assert not (tmp_path / "site").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("a #b", "# after a blank"),
+        ("a\t#b", "# after a blank"),
+        ("$HOME", "has $"),
+        ("a${X}b", "has $"),
+        ("a:b", "has :"),
+        ("a\nb", "a line's end"),
+        ("a\rb", "a line's end, a tab or a control character"),
+        ("a\x1b[2Jb", "a control character"),
+        ("a\u2028b", "a line's end"),
+        ("a\udcffb", "bytes that are no UTF-8"),
+    ],
+)
+def test_a_name_that_compose_would_misread_is_refused_and_nothing_is_made(tmp_path: Path, name: str, said: str) -> None:
+    result = CliRunner().invoke(cli, ["init", str(tmp_path / name / "site"), "--demo"])
+    assert isinstance(result.exception, ConfigurationError)
+    assert said in result.exception.what
+    assert result.exception.what.isprintable()
+    assert list(tmp_path.iterdir()) == []
+    # A site that was moved there says the same instead of working somewhere else.
+    init_site(tmp_path / "site", {"COMPOSE_PROJECT_NAME": "moved"}, demo=True)
+    moved = (tmp_path / "site").rename(tmp_path / name)
+    with pytest.raises(ConfigurationError, match="cannot be a site"):
+        site_files.prepare(Site(moved))
+
+
+@pytest.mark.parametrize(
+    "name", ["a b", "a'b", 'a"b', "a\\b", "a`b", "a#b", "#a", "a;b", "a,b", "a%b", "é", "a*b", "(a)"]
+)
+def test_other_names_are_left_alone(tmp_path: Path, name: str) -> None:
+    site = init_site(tmp_path / name, {"COMPOSE_PROJECT_NAME": "named"}, demo=True)
+    assert f"GRAASP_STACK={site.stack_copy}" in site.version_file.read_text().splitlines()
