@@ -61,10 +61,10 @@ def copy_stack(target: Path) -> None:
         source = stack_directory() / part
         for file in sorted(path for path in source.rglob("*") if path.is_file()):
             copy = target / part / file.relative_to(source)
+            if copy.is_symlink():
+                copy.unlink()
             if not copy.exists() or not filecmp.cmp(file, copy, shallow=False):
                 copy.parent.mkdir(parents=True, exist_ok=True)
-                if copy.is_symlink():
-                    copy.unlink()
                 shutil.copyfile(file, copy)
             _let_read(copy, executable=os.access(file, os.X_OK))
             _let_read(copy.parent, executable=True)

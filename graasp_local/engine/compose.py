@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 MIGRATION_PROFILE = "migration"
 
+_UP = ("--no-deps", "--no-build", "--pull", "never")
+
 Candidate = Version | DatabaseServer | None
 """What a command is for, if not for what is selected."""
 
@@ -67,23 +69,38 @@ class Compose:
             words += ["--profile", profile]
         return words
 
-    def up(self, services: Sequence[str]) -> None:
-        """Create or recreate and start exactly these services, without their dependencies and without pulling."""
+    def up(self, services: Sequence[str], *, recreate: bool = False) -> None:
+        """Create or recreate and start exactly these services, without their dependencies and without pulling.
+
+        `recreate` makes them anew even where Compose sees no difference.
+        """
         self._refuse_empty(services)
-        self._say("up", "--detach", "--no-deps", "--no-build", "--pull", "never", *services)
+        self._say("up", "--detach", *_UP, *_recreating(recreate), *services)
         self._run(
             lambda compose: compose.up(
-                list(services), detach=True, dependencies=False, no_build=True, pull="never", quiet=True
+                list(services),
+                detach=True,
+                dependencies=False,
+                no_build=True,
+                pull="never",
+                quiet=True,
+                force_recreate=recreate,
             )
         )
 
-    def create(self, services: Sequence[str], version: Version | None = None) -> None:
-        """Create or recreate these services' containers without starting them."""
+    def create(self, services: Sequence[str], version: Version | None = None, *, recreate: bool = False) -> None:
+        """Create or recreate these services' containers without starting them; `recreate` as in `up`."""
         self._refuse_empty(services)
-        self._say("up", "--no-start", "--no-deps", "--no-build", "--pull", "never", *services, candidate=version)
+        self._say("up", "--no-start", *_UP, *_recreating(recreate), *services, candidate=version)
         self._run(
             lambda compose: compose.up(
-                list(services), start=False, dependencies=False, no_build=True, pull="never", quiet=True
+                list(services),
+                start=False,
+                dependencies=False,
+                no_build=True,
+                pull="never",
+                quiet=True,
+                force_recreate=recreate,
             ),
             version,
         )
@@ -210,6 +227,10 @@ class Compose:
     def _refuse_empty(services: Sequence[str]) -> None:
         if not services:
             raise ValueError("a Compose verb needs at least one service")
+
+
+def _recreating(wanted: bool) -> tuple[str, ...]:
+    return ("--force-recreate",) if wanted else ()
 
 
 def _client_call() -> list[str]:

@@ -52,14 +52,16 @@ class DockerEngine(SiteImages):
         return EngineFacts(version["Version"], self.compose.version, f"{version['Os']}/{version['Arch']}", free)
 
     def see(self) -> SeenServices:
-        return seen(self.containers(), self._site.services, self._site.settings_digests)
+        site = self._site
+        return seen(self.containers(), site.services, site.settings_digests, str(site.directory))
 
     def start(self, services: Sequence[str]) -> None:
         """Create, recreate or start these services; does not wait for their health."""
         site_files.prepare(self._site)
         self.give_names_back()
         self._remove_cut_off(services)
-        self.compose.up(services)
+        self._remove_half_made(services)
+        self.compose.up(services, recreate=self._any_made_elsewhere(services))
 
     def _remove_cut_off(self, services: Sequence[str]) -> None:
         """Take stopped containers away whose network is gone: Compose then makes them again, with all their volumes."""
@@ -75,7 +77,8 @@ class DockerEngine(SiteImages):
     def make(self, services: Sequence[str], version: Version) -> None:
         """Create or recreate the containers of these services for a version, without starting them."""
         site_files.prepare(self._site)
-        self.compose.create(services, version)
+        self._remove_half_made(services)
+        self.compose.create(services, version, recreate=self._any_made_elsewhere(services))
 
     def start_made(self, services: Sequence[str]) -> None:
         """Start containers that were made by `make` in this walk."""
@@ -83,6 +86,23 @@ class DockerEngine(SiteImages):
         self.narrate(shlex.join(["docker", "start", *(_name(container) for container in found)]))
         with engine_refusals():
             together(lambda container: self.client.api.start(container["Id"]), found)
+
+    def _remove_half_made(self, services: Sequence[str]) -> None:
+        """Take away what a Compose that was broken off made to take a container's place: the name is in its way.
+
+        Such a container has never run: Compose gives it its name before it starts it.
+        """
+        half_made = re.compile(rf"/[0-9a-f]{{12}}_{re.escape(self._site.settings.project)}-")
+        for container in self._containers_of(services):
+            if container["State"] == "created" and half_made.match(container["Names"][0]):
+                self.narrate(shlex.join(["docker", "rm", _name(container)]))
+                with engine_refusals():
+                    self.client.api.remove_container(container["Id"])
+
+    def _any_made_elsewhere(self, services: Sequence[str]) -> bool:
+        """Compose itself would keep a container whose files lie in a directory that the site was moved from."""
+        here = str(self._site.directory)
+        return any(c["Labels"].get(DIRECTORY_LABEL, here) != here for c in self._containers_of(services))
 
     def stop(self, services: Sequence[str]) -> None:
         """Stop these services together; a paused one is let run first, since it could not even hear the signal."""
@@ -122,7 +142,21 @@ class DockerEngine(SiteImages):
         with engine_refusals():
             for container in found:
                 if any(mount.get("Destination") == gate_flag.GATE_DIRECTORY for mount in container["Mounts"]):
-                    self.client.api.put_archive(container["Id"], gate_flag.GATE_DIRECTORY, archive)
+                    self._unpack_in_gate(container, archive)
+
+    def _unpack_in_gate(self, container: dict[str, Any], archive: bytes) -> None:
+        from docker.errors import APIError
+
+        try:
+            self.client.api.put_archive(container["Id"], gate_flag.GATE_DIRECTORY, archive)
+        except APIError:
+            # The engine looks for everything that is mounted, and that is elsewhere once the site was moved.
+            if container["State"] != "running":
+                raise
+            made = self.client.api.exec_create(container["Id"], ["sh", "-c", gate_flag.as_command(archive)])
+            said = self.client.api.exec_start(made["Id"])
+            if self.client.api.exec_inspect(made["Id"])["ExitCode"] != 0:
+                raise NeedsYou(f"nginx's container cannot write its gate: {said.decode(errors='replace')}") from None
 
     def requests_in_flight(self) -> int | None:
         """Of core, and of a second core that stands in for it."""
@@ -219,6 +253,8 @@ class DockerEngine(SiteImages):
         for container in self.containers():
             directory = container["Labels"].get(DIRECTORY_LABEL)
             if directory and Path(directory).resolve() != self._site.directory:
+                if is_on_this_machine() and not (Path(directory) / ".env").exists():
+                    continue  # this site, before it was moved
                 return str(directory)
         return None
 

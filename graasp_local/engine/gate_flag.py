@@ -40,6 +40,16 @@ def leading_archive(to: Side) -> bytes:
     return _archive(_there(_HANDOVER) if to is Side.HANDOVER else _away(_HANDOVER))
 
 
+def as_command(archive: bytes) -> str:
+    """The same as unpacking the archive in GATE_DIRECTORY, for a shell in a container that runs."""
+    with tarfile.open(fileobj=io.BytesIO(archive)) as members:
+        done = [
+            f"ln -sfn away {member.name}" if member.issym() else f"rm -f {member.name} && : >{member.name}"
+            for member in members
+        ]
+    return " && ".join([f"cd {GATE_DIRECTORY}", *done])
+
+
 def _archive(*members: tarfile.TarInfo) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:

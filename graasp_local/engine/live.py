@@ -68,7 +68,10 @@ class DockerLive:
                 found = self._inspect(container)
             is_complete = is_complete and found is not None
             shown.append(_as_seen(container, found or _NOT_INSPECTED))
-        return Listing(seen(containers, self._site.services, self._site.settings_digests), tuple(shown), is_complete)
+        site = self._site
+        return Listing(
+            seen(containers, site.services, site.settings_digests, str(site.directory)), tuple(shown), is_complete
+        )
 
     def changes(self) -> _Changes:
         filters = {"type": "container", "event": [*_TELLING_EVENTS], "label": self._project_label}

@@ -17,6 +17,11 @@ from graasp_local.site import Site
 def look_at(site: Site) -> ObservedState:
     """The site as it is just now. Raises EngineUnreachable."""
     return observe(
-        lambda: seen(containers_of(site.settings.project, to_look_only=True), site.services, site.settings_digests),
+        lambda: seen(
+            containers_of(site.settings.project, to_look_only=True),
+            site.services,
+            site.settings_digests,
+            str(site.directory),
+        ),
         HttpEdge(site.settings).gate,
     )

@@ -33,17 +33,21 @@ _WORST_FIRST = (
 
 
 def seen(
-    containers: Iterable[Mapping[str, Any]], defined: Iterable[ServiceDefinition], settings_digests: Collection[str]
+    containers: Iterable[Mapping[str, Any]],
+    defined: Iterable[ServiceDefinition],
+    settings_digests: Collection[str],
+    directory: str = "",
 ) -> SeenServices:
     """Services as defined and as found; a defined one without a container is absent.
 
-    `settings_digests` are those of the settings now; a container that says another one is outdated.
+    `settings_digests` are those of the settings now; a container that says another one is outdated. So is one whose
+    files lie in another `directory` than the site's, if one is given.
     """
     found: dict[str, list[ObservedService]] = {}
     migrations = []
     handovers = []
     for container in containers:
-        service = _observed(container, settings_digests)
+        service = _observed(container, settings_digests, directory)
         if service is None:
             continue
         if service.group is ServiceGroup.MIGRATION:
@@ -67,8 +71,12 @@ def seen(
     return SeenServices(tuple(services), tuple(sorted(migrations)), tuple(seconds))
 
 
-def _observed(container: Mapping[str, Any], settings_digests: Collection[str]) -> ObservedService | None:
+def _observed(
+    container: Mapping[str, Any], settings_digests: Collection[str], directory: str
+) -> ObservedService | None:
     labels = container["Labels"]
+    running = container["State"] == "running"
+    elsewhere = bool(directory) and labels.get(DIRECTORY_LABEL, directory) != directory
     try:
         group = ServiceGroup(labels.get(GROUP_LABEL, ""))
     except ValueError:
@@ -80,7 +88,8 @@ def _observed(container: Mapping[str, Any], settings_digests: Collection[str]) -
         health=_health(container.get("Status", "")),
         image=container.get("Image", ""),
         version=labels.get(VERSION_LABEL, ""),
-        outdated=container["State"] == "running" and labels.get(SETTINGS_LABEL) not in (None, *settings_digests),
+        outdated=running and (elsewhere or labels.get(SETTINGS_LABEL) not in (None, *settings_digests)),
+        made_elsewhere=running and elsewhere,
         optional=labels.get(OPTIONAL_LABEL) == "true",
     )
 

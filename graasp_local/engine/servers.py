@@ -22,7 +22,7 @@ from graasp_local.engine.client import engine_errors
 from graasp_local.engine.docker_engine import DockerEngine
 from graasp_local.engine.lent_container import lent_container
 from graasp_local.engine.listing import PROJECT_LABEL
-from graasp_local.engine.observe import ONE_OFF_LABEL, SERVICE_LABEL
+from graasp_local.engine.observe import DIRECTORY_LABEL, ONE_OFF_LABEL, SERVICE_LABEL
 from graasp_local.engine.streams import answer_of, chunks_of, fed_with
 from graasp_local.engine.tool_run import DockerToolRun
 from graasp_local.errors import NeedsYou
@@ -231,7 +231,9 @@ class DockerServers:
         with engine_errors():
             for container in self._engine.containers():
                 for destination in _mounts(container, volume):
-                    return self._major_in(container["Id"], destination)
+                    # The engine looks for all that is mounted, and that of a site that was moved is elsewhere.
+                    if container["Labels"].get(DIRECTORY_LABEL) == str(self._site.directory):
+                        return self._major_in(container["Id"], destination)
             try:
                 self._engine.client.api.inspect_volume(volume)
             except NotFound:

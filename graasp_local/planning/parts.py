@@ -119,7 +119,8 @@ def edge_is_ready(observed: ObservedState) -> bool:
 def stops_for(observed: ObservedState, target: InfraState) -> list[StopServices]:
     """What has to stop, last of all the database: what the state does not need, and what is stuck."""
     needed = TABLE[target].groups_on
-    database_restarts = any(service.is_stuck for service in observed.in_group(ServiceGroup.DATABASE))
+    database = observed.in_group(ServiceGroup.DATABASE)
+    database_restarts = any(service.is_stuck or service.outdated for service in database)
 
     def must_stop(service: ObservedService) -> bool:
         if service.is_off:

@@ -116,6 +116,8 @@ class ObservedService(Struct, frozen=True):
     version: str = ""
     outdated: bool = False
     """Its container was made with other settings than the site has now."""
+    made_elsewhere: bool = False
+    """Its files lie where the site was before it was moved: once it has ended, it cannot be started again."""
     optional: bool = False
     """Graasp serves without it: that it does not come up is told, and fails nothing."""
     writes: bool = False
@@ -173,7 +175,14 @@ class ObservedState(Struct, frozen=True):
         return replace(
             self,
             services=tuple(
-                replace(service, status=status, health=health, version=version or service.version, outdated=False)
+                replace(
+                    service,
+                    status=status,
+                    health=health,
+                    version=version or service.version,
+                    outdated=False,
+                    made_elsewhere=False,
+                )
                 if service.name in names
                 else service
                 for service in self.services
@@ -223,6 +232,8 @@ def differences(observed: ObservedState, state: InfraState) -> tuple[str, ...]:
         if service.group in row.groups_on and not service.is_on:
             if not service.optional:
                 found.append(f"{service.name} is {service.described()}, but {state} needs it on.")
+        elif service.group in row.groups_on and service.made_elsewhere:
+            found.append(f"{service.name} uses files of the directory that the site was moved from.")
         elif service.group in row.groups_on and service.outdated:
             found.append(f"{service.name} runs with settings from before .env or the stack was changed.")
         if service.group not in row.groups_on and not service.is_off:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import json
+import subprocess
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ import pytest
 from graasp_local.bypass_token import bypass_link, bypass_token
 from graasp_local.engine.connections import Connection, established, is_of_nginx, only, requests_in_flight
 from graasp_local.engine.docker_engine import refusal_of_nginx
-from graasp_local.engine.gate_flag import flag_archive, shut_archive
+from graasp_local.engine.gate_flag import GATE_DIRECTORY, as_command, flag_archive, shut_archive
 from graasp_local.engine.image_migrations import migrations_in
 from graasp_local.engine.observe import seen
 from graasp_local.engine.registry import RegistryUnreachableError, repository_tags, split_repository
@@ -69,6 +70,14 @@ def test_a_container_made_with_other_settings_is_outdated(digest: str, *, outdat
     core = container("core", "graasp")
     core["Labels"]["org.graasp.settings"] = digest
     assert seen([core], DEFINED, {"now"}).services[1].outdated is outdated
+
+
+@pytest.mark.parametrize(("made_in", "elsewhere"), [("/srv/site", False), ("/srv/before", True)])
+def test_a_container_made_from_another_directory_is_outdated(made_in: str, *, elsewhere: bool) -> None:
+    core = container("core", "graasp")
+    core["Labels"]["com.docker.compose.project.working_dir"] = made_in
+    found = seen([core], DEFINED, {"now"}, "/srv/site").services[1]
+    assert (found.outdated, found.made_elsewhere) == (elsewhere, elsewhere)
 
 
 def test_a_running_migration_is_seen_and_an_ended_one_is_not() -> None:
@@ -172,6 +181,25 @@ def test_only_a_regular_file_opens_the_gate(gate: Gate) -> None:
     with tarfile.open(fileobj=io.BytesIO(shut_archive())) as archive:
         (shut,) = archive.getmembers()
     assert (shut.name, shut.isreg()) == ("shut", True)
+
+
+@pytest.mark.parametrize("archive", [flag_archive(Gate.OPEN), flag_archive(Gate.CLOSED), shut_archive()])
+def test_the_gates_files_can_be_written_by_a_shell_too(tmp_path: Path, archive: bytes) -> None:
+    for directory in ("unpacked", "written"):
+        (tmp_path / directory).mkdir()
+        (tmp_path / directory / "open").touch()
+        (tmp_path / directory / "shut").symlink_to("away")
+    with tarfile.open(fileobj=io.BytesIO(archive)) as members:
+        for member in members:
+            (tmp_path / "unpacked" / member.name).unlink(missing_ok=True)
+        members.extractall(tmp_path / "unpacked", filter="data")
+    command = as_command(archive).replace(GATE_DIRECTORY, str(tmp_path / "written"))
+    subprocess.run(["sh", "-c", command], check=True)
+
+    def flags(directory: str) -> dict[str, bool]:
+        return {file.name: file.is_symlink() for file in (tmp_path / directory).iterdir()}
+
+    assert flags("written") == flags("unpacked")
 
 
 def test_migrations_are_read_in_the_journals_order_with_the_hash_of_their_sql() -> None:
