@@ -21,6 +21,7 @@ from graasp_local.engine.lost_networks import without_their_network
 from graasp_local.engine.migration_run import DockerMigrationRun
 from graasp_local.engine.observe import DIRECTORY_LABEL, ONE_OFF_LABEL, SERVICE_LABEL, seen
 from graasp_local.engine.ports_in_use import holder_of_port
+from graasp_local.engine.recovery import progress_of_recovery
 from graasp_local.engine.site_images import SiteImages
 from graasp_local.engine.tcp_table import tcp_table
 from graasp_local.engine.together import together
@@ -34,6 +35,9 @@ from graasp_local.version import Version
 
 UP = ("running", "paused", "restarting")
 """What the engine calls a container that has something to stop."""
+
+_LONGEST_HEALTH_CHECK = 300
+_RECOVERY_LINES = 50
 
 _MIGRATION_LABEL = "org.graasp.migration-of"
 
@@ -191,6 +195,29 @@ class DockerEngine(SiteImages):
         with engine_errors():
             text = self.client.api.logs(found[0]["Id"], tail=lines, since=since, stream=False)
         return tuple(text.decode(errors="replace").splitlines())
+
+    def last_health_check(self, service: str) -> str:
+        for container in self._containers_of((service,)):
+            with engine_errors():
+                state = self.client.api.inspect_container(container["Id"])["State"]
+            looks = (state.get("Health") or {}).get("Log") or []
+            if looks:
+                return " ".join(str(looks[-1].get("Output", "")).split())[:_LONGEST_HEALTH_CHECK]
+        return ""
+
+    def recovery_progress(self, service: str) -> str:
+        from docker.errors import APIError
+
+        for container in self._containers_of((service,)):
+            try:
+                with engine_errors():
+                    table = self.client.api.top(container["Id"])
+                    text = self.client.api.logs(container["Id"], tail=_RECOVERY_LINES, stream=False)
+            except APIError:
+                return ""  # it has ended meanwhile
+            processes = [" ".join(row[-1].split()) for row in table["Processes"] or ()]
+            return progress_of_recovery(processes, text.decode(errors="replace").splitlines())
+        return ""
 
     def restarts(self, service: str) -> int:
         """How often the engine has restarted the service's container since it was made."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from graasp_local import site_files
 from graasp_local.backup.keep import let_old_ones_go
@@ -16,7 +17,7 @@ from graasp_local.perform.preflight import check_edge, check_preflight
 from graasp_local.perform.proving import POLL_SECONDS, prove, verify_core
 from graasp_local.perform.restoring import perform_data_step, tidy_up
 from graasp_local.perform.rolling import perform_rolling, still_running
-from graasp_local.perform.starting import make_missing_databases, needed, wait_until_on
+from graasp_local.perform.starting import make_missing_databases, needed, start_with_last_words, wait_until_on
 from graasp_local.perform.upgrading import perform_upgrade
 from graasp_local.perform.written_snapshot import (
     drop_written_but,
@@ -138,7 +139,7 @@ class Performer:
                     self.end_shutting()
             case StartServices(services=services, writers=writers):
                 yield from make_missing_databases(world, services)
-                self._start(step)
+                yield from start_with_last_words(world, services, partial(self._start, step))
                 yield from wait_until_on(world, needed(world, services) if writers else services)
             case AwaitMigration(limit_seconds=limit):
                 yield from await_migrations(world, limit)

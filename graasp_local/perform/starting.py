@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from graasp_local.errors import ConfigurationError, Interrupted, NeedsYou
-from graasp_local.planning.states import Health, ObservedService, Status
+from graasp_local.planning.states import Health, ObservedService, ServiceGroup, Status
 from graasp_local.world import World
 
 START_LIMIT_SECONDS = 300.0
@@ -17,6 +17,8 @@ OPTIONAL_LIMIT_SECONDS = 30.0
 _POLL_SECONDS = 0.03
 _CRASHES_THAT_TELL = 3
 _LOG_LINES = 12
+_RECOVERY_LOOK_SECONDS = 2.0
+_NOT_SERVING = (Status.EXITED, Status.DEAD, Status.RESTARTING)
 
 
 def make_missing_databases(world: World, services: Sequence[str]) -> Iterator[str]:
@@ -50,6 +52,7 @@ def wait_until_on(world: World, services: Sequence[str]) -> Iterator[str]:
     What is optional fails nothing: a line says that it did not come up, and the walk goes on.
     """
     began = world.clock.monotonic()
+    recovery = _Recovery(world, began)
     given_up: set[str] = set()
     optional_deadline: float | None = None
     # The engine counts over the container's life: what it went through before is no sign of what it will do now.
@@ -63,16 +66,19 @@ def wait_until_on(world: World, services: Sequence[str]) -> Iterator[str]:
         if optional_deadline is None and all(service.optional for service in waiting):
             optional_deadline = now + OPTIONAL_LIMIT_SECONDS
         for service in waiting:
-            deadline = began + START_LIMIT_SECONDS
+            if service.group is ServiceGroup.DATABASE:
+                yield from recovery.look(service.name)
+            deadline = (recovery.got_on if service.group is ServiceGroup.DATABASE else began) + START_LIMIT_SECONDS
             if service.optional and optional_deadline is not None:
                 deadline = min(deadline, optional_deadline)
             problem = _hopeless(world, service, restarts_before[service.name])
+            if service.health is Health.UNHEALTHY and recovery.is_under_way and now < deadline:
+                problem = None
             if problem is None and now >= deadline:
                 problem = f"{service.name} is {service.described()} after {now - began:.0f} s"
             if problem is None:
                 continue
-            yield f"the end of the log of {service.name}:"
-            yield from (f"  {line}" for line in world.engine.recent_log(service.name, _LOG_LINES))
+            yield from last_words(world, service.name)
             if not service.optional:
                 raise NeedsYou(f"{problem}.")
             yield f"{problem}: Graasp serves without it, so the walk goes on"
@@ -80,6 +86,59 @@ def wait_until_on(world: World, services: Sequence[str]) -> Iterator[str]:
         if world.interruption.requested:
             raise Interrupted(f"Interrupted while {waiting[0].name} was starting.")
         world.clock.sleep(_POLL_SECONDS)
+
+
+def start_with_last_words(world: World, services: Sequence[str], start: Callable[[], None]) -> Iterator[str]:
+    """Have the engine start services. Where it gives up since one of them is not well, that one's last words are shown.
+
+    Compose waits for those that others depend on, and says no more than that they are unhealthy.
+    """
+    try:
+        start()
+    except NeedsYou as error:
+        seen = [service for service in world.engine.see().services if service.name in services]
+        unwell = [service for service in seen if service.health is Health.UNHEALTHY or service.status in _NOT_SERVING]
+        for service in unwell:
+            yield from last_words(world, service.name)
+        if not unwell:
+            raise
+        told = " and ".join(f"{service.name} is {service.described()}" for service in unwell)
+        raise NeedsYou(f"{told}. {error.what}", error.meaning, error.next_step) from error
+
+
+def last_words(world: World, service: str) -> Iterator[str]:
+    """What a service that does not come up said last, a line each: its health check, and the end of its log."""
+    said = world.engine.last_health_check(service)
+    if said:
+        yield f"the health check of {service} says: {said}"
+    yield f"the end of the log of {service} (`graasp-local logs {service}` has all of it):"
+    yield from (f"  {line}" for line in world.engine.recent_log(service, _LOG_LINES))
+
+
+class _Recovery:
+    """A database server that recovers is waited for as long as it gets on, however long that is; and it is said."""
+
+    def __init__(self, world: World, began: float) -> None:
+        self._world = world
+        self._next_look = began
+        self._progress = ""
+        self.got_on = began
+
+    @property
+    def is_under_way(self) -> bool:
+        return bool(self._progress)
+
+    def look(self, service: str) -> Iterator[str]:
+        now = self._world.clock.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + _RECOVERY_LOOK_SECONDS
+        progress = self._world.engine.recovery_progress(service)
+        if progress and progress != self._progress:
+            if self._progress or now - self.got_on >= _RECOVERY_LOOK_SECONDS:
+                yield f"{service} recovers what it was doing when it was cut off: {progress}"
+            self.got_on = now
+        self._progress = progress
 
 
 def _hopeless(world: World, service: ObservedService, restarts_before: int) -> str | None:

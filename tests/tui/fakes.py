@@ -267,6 +267,12 @@ class FakeEngine:
     def recent_log(self, service: str, lines: int, since: float | None = None) -> tuple[str, ...]:
         return ('ERROR:  relation "no_such_table" does not exist',) if service == "db" else ()
 
+    def last_health_check(self, service: str) -> str:
+        return f"health check of {service}: no"
+
+    def recovery_progress(self, service: str) -> str:
+        return ""
+
     def restarts(self, service: str) -> int:
         return 0
 

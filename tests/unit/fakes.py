@@ -119,6 +119,8 @@ class FakeEngine:
     ended_migrations: tuple[str, ...] = ()
     made_migration: bool = False
     restart_count: int = 0
+    recovery: list[str] = field(default_factory=list)
+    """How far its database server says it is, look by look."""
     no_compose: bool = False
     other_site: str | None = None
     references: set[str] = field(default_factory=set)
@@ -204,6 +206,12 @@ class FakeEngine:
 
     def recent_log(self, service: str, lines: int, since: float | None = None) -> tuple[str, ...]:
         return ("ERROR:  relation does not exist",) if service == "db" else (f"last words of {service}",)
+
+    def last_health_check(self, service: str) -> str:
+        return f"health check of {service}: no"
+
+    def recovery_progress(self, service: str) -> str:
+        return self.recovery.pop(0) if self.recovery else ""
 
     def restarts(self, service: str) -> int:
         return self.restart_count

@@ -5,8 +5,15 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from graasp_local.engine.recovery import progress_of_recovery
 from graasp_local.errors import ConfigurationError, NeedsYou
-from graasp_local.perform.starting import OPTIONAL_LIMIT_SECONDS, make_missing_databases, wait_until_on
+from graasp_local.perform.starting import (
+    OPTIONAL_LIMIT_SECONDS,
+    START_LIMIT_SECONDS,
+    make_missing_databases,
+    start_with_last_words,
+    wait_until_on,
+)
 from graasp_local.planning.states import Health, InfraState, InState, Status, classify
 from graasp_local.site import Site
 from tests.unit.fakes import FakeWorld
@@ -87,3 +94,74 @@ def test_a_database_without_a_password_is_not_made(running: FakeWorld) -> None:
     running.world = replace(running.world, site=Site(running.world.site.directory))
     with pytest.raises(ConfigurationError, match="has no REPORTS_DB_PASSWORD"):
         list(make_missing_databases(running.world, ("reports",)))
+
+
+def waiting_for_db(fake: FakeWorld, health: Health) -> None:
+    fake.state.observed = fake.state.observed.with_services(("db",), Status.RUNNING, health)
+
+
+@pytest.mark.parametrize("health", [Health.STARTING, Health.UNHEALTHY])
+def test_a_database_that_recovers_is_waited_for_as_long_as_it_gets_on(running: FakeWorld, health: Health) -> None:
+    waiting_for_db(running, health)
+    running.engine.recovery = [f"redo in progress, elapsed time: {number}0.00 s" for number in range(1000)]
+    began = running.clock.monotonic()
+
+    def comes_up_after_half_an_hour() -> None:
+        if running.clock.monotonic() - began > 1800:
+            waiting_for_db(running, Health.HEALTHY)
+
+    running.clock.on_sleep = comes_up_after_half_an_hour
+    lines = list(wait_until_on(running.world, ("db",)))
+    assert lines[0].startswith("db recovers what it was doing when it was cut off: redo in progress")
+    assert running.clock.monotonic() - began > 1800
+
+
+def test_a_database_that_gets_no_further_is_given_up(running: FakeWorld) -> None:
+    waiting_for_db(running, Health.STARTING)
+    running.engine.recovery = ["redo in progress, elapsed time: 10.00 s"] * 1000
+    with pytest.raises(NeedsYou, match=f"db is still starting after {START_LIMIT_SECONDS:.0f} s"):
+        list(wait_until_on(running.world, ("db",)))
+
+
+def test_an_unhealthy_database_that_does_not_recover_is_given_up_at_once(running: FakeWorld) -> None:
+    waiting_for_db(running, Health.UNHEALTHY)
+    began = running.clock.monotonic()
+    with pytest.raises(NeedsYou, match="db runs but does not get healthy"):
+        list(wait_until_on(running.world, ("db",)))
+    assert running.clock.monotonic() == began
+
+
+@pytest.mark.parametrize(
+    ("processes", "log", "progress"),
+    [
+        (
+            ["postgres", "postgres: startup"],
+            ["LOG:  redo starts at 0/1549F48", "LOG:  redo in progress, elapsed time: 10.01 s", "FATAL:  starting up"],
+            "LOG:  redo in progress, elapsed time: 10.01 s, postgres: startup",
+        ),
+        (
+            ["postgres: startup recovering 00000001000000000000002A"],
+            [],
+            "postgres: startup recovering 00000001000000000000002A",
+        ),
+        (["postgres", "postgres: checkpointer"], ["LOG:  redo starts at 0/1549F48"], ""),
+        (["postgres: startup"], ["LOG:  redo done at 0/2", "LOG:  database system is ready to accept connections"], ""),
+    ],
+)
+def test_how_far_a_recovery_is(processes: list[str], log: list[str], progress: str) -> None:
+    assert progress_of_recovery(processes, log) == progress
+
+
+def test_one_that_others_wait_for_in_vain_has_its_last_words_shown(running: FakeWorld) -> None:
+    """Compose waits for what others depend on, and says nothing but that it is unhealthy."""
+    running.state.observed = running.state.observed.with_services(("redis",), Status.RUNNING, Health.UNHEALTHY)
+
+    def start() -> None:
+        raise NeedsYou("Compose failed: dependency failed to start: container site-redis-1 is unhealthy.")
+
+    told = start_with_last_words(running.world, ("redis", "core"), start)
+    assert next(told) == "the health check of redis says: health check of redis: no"
+    assert next(told).startswith("the end of the log of redis")
+    assert next(told) == "  last words of redis"
+    with pytest.raises(NeedsYou, match=r"redis is running but unhealthy\. Compose failed"):
+        list(told)
