@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 
 import psycopg
@@ -12,7 +13,11 @@ os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")  # its image is in
 
 from testcontainers.community.postgres import PostgresContainer
 
+from graasp_local.errors import NeedsYou
 from graasp_local.planning.fingerprint import differences
+from graasp_local.ports.data import OWN_SESSION
+from graasp_local.postgres.database import PostgresDatabase
+from graasp_local.postgres.databases import PostgresDatabases
 from graasp_local.postgres.server import PostgresServer
 
 PASSWORD = "a-test-password"
@@ -149,3 +154,44 @@ def test_extensions_in_use_are_told_with_their_databases(old: PostgresContainer)
     used = contents(old).extensions_in_use()
     assert list(used["ltree"]) == ["graasp"]
     assert set(used) <= contents(old).extensions_available()
+
+
+LIMITS = (
+    "transaction_timeout",
+    "idle_session_timeout",
+    "idle_in_transaction_session_timeout",
+    "statement_timeout",
+    "lock_timeout",
+)
+
+
+def test_limits_of_time_for_a_role_a_database_and_the_server_end_no_session_of_ours(new: PostgresContainer) -> None:
+    """Of 17, which knows all of them; milliseconds stand for a large database."""
+
+    def address() -> tuple[str, int]:
+        return new.get_container_host_ip(), int(new.get_exposed_port(5432))
+
+    database, databases = PostgresDatabase(address, PASSWORD), PostgresDatabases(address, PASSWORD)
+    without_limits = " ".join(f"-c {limit}=0" for limit in LIMITS)
+    with psycopg.connect(new.get_connection_url(), autocommit=True, options=without_limits) as connection:
+        places = ("ROLE postgres", "DATABASE graasp", "DATABASE postgres", "SYSTEM")
+        try:
+            for place in places:
+                for limit in LIMITS:
+                    connection.execute(f"ALTER {place} SET {limit} = '300ms'".encode())
+            connection.execute("SELECT pg_reload_conf()")
+            with databases.view("graasp") as view:
+                time.sleep(1)  # a session that is idle in its transaction, as while pg_dump works
+                run(
+                    new,
+                    f"PGOPTIONS='{OWN_SESSION}' pg_dump -U postgres -Fc --snapshot={view.snapshot} graasp >/dev/null",
+                )
+            with database.migration_lock():
+                time.sleep(1)  # one that is idle outside of any
+                with pytest.raises(NeedsYou, match="Another graasp-local"), database.migration_lock():
+                    pass
+            assert [limit for _, limit, _ in databases.properties("graasp").settings] == sorted(LIMITS)
+        finally:
+            for place in places:
+                connection.execute(f"ALTER {place} RESET ALL".encode())
+            connection.execute("SELECT pg_reload_conf()")
