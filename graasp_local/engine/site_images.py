@@ -134,6 +134,13 @@ class SiteImages:
                 found = kept_images.kept_id(self.client, self._project, service)
         return found if found and images.has_image(self.client, found) else ""
 
+    def image_or_stand_in(self, service: str, image: str) -> str:
+        """A name for the image of a service that is run beside Compose: its id, where it has lost its own."""
+        if self.has_image(image):
+            return image
+        with engine_errors():
+            return self._stand_in(service, image) or image
+
     def _versioned_services(self) -> tuple[str, ...]:
         return tuple(name for names in self._versioned.values() for name in names) or VERSIONED_SERVICES
 

@@ -190,7 +190,8 @@ class DockerTransfers:
 
     @cached_property
     def _database_image(self) -> str:
-        return str(self._config["services"][self._database_service]["image"])
+        service = self._database_service
+        return self._engine.image_or_stand_in(service, str(self._config["services"][service]["image"]))
 
     def _volume_name(self, volume: str) -> str:
         return str(self._config["volumes"][volume]["name"])

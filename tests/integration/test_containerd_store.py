@@ -93,8 +93,9 @@ def test_a_failed_deployment_comes_back_to_a_build_whose_tag_was_moved(
 def test_what_runs_can_be_stopped_and_started_though_its_tags_were_removed(site: DemoSite) -> None:
     before = images(site)
     with closing(site.engine()) as client:
-        for name in ("graasp:core-v1.4.0", "redis:7"):
+        for name in ("graasp:core-v1.4.0", "redis:7", "postgres:15"):
             client.api.remove_image(f"localhost/graasp-demo/{name}", force=True)
+    site.run("backup")
     site.run("apply", "stopped")
     started = site.run("apply", "running")
     assert "docker tag sha256:" in started.stderr
