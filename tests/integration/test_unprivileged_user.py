@@ -1,0 +1,74 @@
+"""A user who is not root, and whom the engine's socket lets in by its group: everything is his to do, and his own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from graasp_local.engine.addresses import engine_address
+from tests.integration.demo_site import DemoSite
+
+REPOSITORY = Path(__file__).parents[2]
+USER = 61234
+"""Nobody's, on the machines that this runs on."""
+
+
+def _may_be_run_by_all(program: Path) -> bool:
+    real = program.resolve()
+    return all(place.stat().st_mode & 0o001 for place in (real, *real.parents))
+
+
+def _python() -> str:
+    """This interpreter, else the machine's own of the same version: one in root's home is closed to others."""
+    name = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    found = (Path(sys.executable), *(Path(place) / name for place in ("/usr/bin", "/usr/local/bin")))
+    return str(next(program for program in found if program.exists() and _may_be_run_by_all(program)))
+
+
+def _as_user(home: Path) -> list[str]:
+    group = Path(engine_address().removeprefix("unix://")).stat().st_gid
+    packages = os.pathsep.join([str(REPOSITORY), *(path for path in sys.path if path.endswith("site-packages"))])
+    setpriv = str(shutil.which("setpriv"))
+    words = [setpriv, f"--reuid={USER}", f"--regid={USER}", f"--groups={group}", "--inh-caps=-all"]
+    return [*words, "env", f"HOME={home}", "PYTHONDONTWRITEBYTECODE=1", f"PYTHONPATH={packages}", _python()]
+
+
+@pytest.fixture
+def theirs() -> Iterator[DemoSite]:
+    with tempfile.TemporaryDirectory(prefix="graasp-local-user-", dir="/var/tmp") as temporary:
+        place = Path(temporary)
+        os.chown(place, USER, USER)
+        site = DemoSite(place / "site", command=[*_as_user(place), "-m", "graasp_local.cli.main"])
+        try:
+            yield site
+        finally:
+            site.down()
+
+
+def test_a_user_in_the_sockets_group_does_everything(theirs: DemoSite) -> None:
+    site = theirs
+    site.deploy("1.0.0")
+    site.create_item("before")
+    site.run("backup")
+    backup = next(path.name for path in (site.directory / "backups").iterdir() if path.name[0].isdigit())
+    assert site.deploy("1.1.0")["outcome"] == "done"
+    site.create_item("after")
+    site.run("rollback", "--yes", "--discard-written-since")
+    site.run("apply", "restricted")
+    found = site.containers()["db"]["NetworkSettings"]["Ports"]["5432/tcp"][0]["HostPort"]
+    asked = f"from graasp_local.postgres.address import accepts_connections as a; print(a('127.0.0.1', {found}))"
+    told = subprocess.run([*_as_user(site.directory), "-c", asked], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "True"  # though nobody knows the user by name
+    site.run("restore", backup, "--replace-what-is-there")
+    site.run("apply", "running")
+    assert site.item_names() == ["before"]
+    assert site.run("logs", "core", "--lines", "5").stdout
+    assert "fails" not in site.run("doctor").stdout
+    assert {path.lstat().st_uid for path in site.directory.rglob("*")} == {USER}
