@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from graasp_local.bypass_token import bypass_token
-from tests.integration.demo_site import AS_BROWSER, AS_PROGRAM, DemoSite
+from tests.integration.demo_site import AS_BROWSER, AS_PROGRAM, DemoSite, wait_for
 
 ECHO = "/api/echo-headers"
 
@@ -193,3 +193,22 @@ def test_an_nginx_that_would_not_start_is_refused_in_its_own_words_while_visitor
     finally:
         override.write_text(before[0])
         env.write_text(before[1])
+
+
+def test_the_site_is_reached_by_ipv6_and_ipv4_alike(new_site: DemoSite) -> None:
+    new_site.configure(HTTP_BIND="::")
+    new_site.run("compose", "--", "config", "--quiet")  # writes what Compose is given
+    new_site.run("compose", "--", "up", "-d", "--no-deps", "nginx")
+
+    def status(address: str) -> int:
+        connection = http.client.HTTPConnection(address, new_site.port, timeout=30)
+        try:
+            connection.request("GET", "/maintenance", headers=AS_BROWSER)
+            return connection.getresponse().status
+        except OSError:
+            return 0
+        finally:
+            connection.close()
+
+    wait_for(lambda: status("127.0.0.1") == 503, "nginx answers")
+    assert status("::1") == 503
