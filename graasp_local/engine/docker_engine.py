@@ -19,6 +19,7 @@ from graasp_local.engine.leftovers import wait_for_leftovers
 from graasp_local.engine.listing import containers_of
 from graasp_local.engine.lost_networks import without_their_network
 from graasp_local.engine.migration_run import DockerMigrationRun
+from graasp_local.engine.networks import missing_networks, network_refusal
 from graasp_local.engine.observe import DIRECTORY_LABEL, ONE_OFF_LABEL, SERVICE_LABEL, seen
 from graasp_local.engine.ports_in_use import holder_of_port
 from graasp_local.engine.recovery import progress_of_recovery
@@ -297,6 +298,13 @@ class DockerEngine(SiteImages):
             return None
         with engine_errors():
             return holder_of_port(self.client, address, port)
+
+    def network_problem(self) -> str | None:
+        """Why the engine would not make a network that the site lacks, as a sentence; None if it lacks none."""
+        wanted = self.compose.config(None).get("networks") or {}
+        project = self._site.settings.project
+        missing = missing_networks(self.client, project, wanted)
+        return network_refusal(self.client, project, missing) if missing else None
 
     def database_address(self) -> tuple[str, int]:
         """Where Postgres is reached from here: the engine picks the port anew at each start of the container."""

@@ -10,7 +10,7 @@ from graasp_local.backup.store import BackupStore
 from graasp_local.errors import NeedsYou, Refused
 from graasp_local.planning.safety_copy import SafetyCopy, copy_that_fits
 from graasp_local.planning.server import GRAASP_DATABASE, other_major
-from graasp_local.planning.states import ServiceGroup
+from graasp_local.planning.states import ServiceGroup, Status
 from graasp_local.ports.walk import IS_NOWHERE, OLDEST_COMPOSE, OLDEST_ENGINE, EngineFacts, ImageFact
 from graasp_local.settings.warnings import NO_RECAPTCHA, WITH_RECAPTCHA, needs_recaptcha
 from graasp_local.sources import SERVICES_TO_BUILD, what_is_lacking
@@ -87,6 +87,7 @@ def surroundings_problems(world: World, facts: EngineFacts, images: Sequence[Ima
         *_directory_problems(world),
         *_image_problems(images, facts),
         *_port_problems(world),
+        *_network_problems(world),
     ]
 
 
@@ -106,7 +107,7 @@ def check_transition(world: World, services: Sequence[str]) -> None:
     world.engine.require_compose()
     refuse_other_major(world)
     _refuse_absent_images(world, services)
-    problems = [*_directory_problems(world), *_port_problems(world)]
+    problems = [*_directory_problems(world), *_port_problems(world), *_network_problems(world)]
     if problems:
         raise Refused(" ".join(problems), "Nothing was touched: the site is as it was.", "Mend this, then try again.")
 
@@ -221,6 +222,13 @@ def _database_bytes(world: World) -> int:
     """0 while it is off and cannot be asked."""
     database = [s for s in world.engine.see().services if s.group is ServiceGroup.DATABASE]
     return world.database.size_bytes() if database and all(service.is_on for service in database) else 0
+
+
+def _network_problems(world: World) -> Iterator[str]:
+    if any(service.status is Status.ABSENT for service in world.engine.see().services):
+        problem = world.engine.network_problem()
+        if problem:
+            yield f"{problem} `docker network prune` removes unused networks; daemon.json can name more address pools."
 
 
 def _port_problems(world: World) -> Iterator[str]:

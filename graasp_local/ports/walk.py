@@ -171,6 +171,13 @@ class Engine(Protocol):
         """The lowest port that the engine may publish; 0 for any. A rootless one has a lowest."""
         ...
 
+    def network_problem(self) -> str | None:
+        """Why the engine would not make a network that the site lacks, as a sentence; None if it would, or lacks none.
+
+        Asked where containers are missing only: those that are there have their networks.
+        """
+        ...
+
     def port_holder(self, address: str, port: int) -> str | None: ...
     def database_address(self) -> tuple[str, int]: ...
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,20 @@ def test_a_port_in_use_by_a_container_is_refused_by_name(site: DemoSite, tmp_pat
     ended = other.deploy("1.0.0", code=10)
     assert f"in use by the container {site.project}-nginx-1" in ended["problem"][0]
     assert other.containers() == {}
+
+
+def test_a_network_that_the_engine_has_no_room_for_is_refused_in_its_words(site: DemoSite, tmp_path: Path) -> None:
+    other = DemoSite(tmp_path / "other")
+    with closing(site.engine()) as client:
+        (front,) = client.api.networks(names=[f"{site.project}_front"])
+        taken = front["IPAM"]["Config"][0]["Subnet"]
+        override = other.directory / "compose.override.yaml"
+        text = re.sub(r"( data: .* subnet: )[0-9./]+", rf"\g<1>{taken}", override.read_text())
+        override.write_text(text)
+        ended = other.deploy("1.0.0", code=10)
+        assert "no room for the network data: Pool overlaps with other one" in ended["problem"][0]
+        assert other.containers() == {}
+        assert client.api.networks(names=[other.project]) == []
 
 
 def test_a_docker_command_without_compose_is_exit_3(new_site: DemoSite, tmp_path: Path) -> None:

@@ -336,6 +336,9 @@ class FakeEngine:
     def start_migration(self, version: Version) -> FakeMigration:
         return FakeMigration(self._site, version)
 
+    def network_problem(self) -> str | None:
+        return None
+
     def port_holder(self, address: str, port: int) -> str | None:
         return None
 

@@ -119,6 +119,7 @@ class FakeEngine:
     ended_migrations: tuple[str, ...] = ()
     made_migration: bool = False
     restart_count: int = 0
+    no_network: str | None = None
     recovery: list[str] = field(default_factory=list)
     """How far its database server says it is, look by look."""
     no_compose: bool = False
@@ -308,6 +309,9 @@ class FakeEngine:
 
     def other_directory(self) -> str | None:
         return self.other_site
+
+    def network_problem(self) -> str | None:
+        return self.no_network
 
     def port_holder(self, address: str, port: int) -> str | None:
         return self.port

@@ -121,6 +121,13 @@ def other_site(fake: FakeWorld) -> None:
     fake.engine.other_site = "/srv/other"
 
 
+def no_network(fake: FakeWorld) -> None:
+    fake.state.observed = fake.state.observed.with_services(("workers",), Status.ABSENT, Health.NONE)
+    fake.engine.no_network = (
+        "The engine has no room for the network front: all predefined address pools have been fully subnetted."
+    )
+
+
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
@@ -129,6 +136,7 @@ def other_site(fake: FakeWorld) -> None:
         (disk_full, "GiB free"),
         (old_engine, "Docker Engine 20.10.24+dfsg1 is too old"),
         (other_site, "belongs to the site in /srv/other"),
+        (no_network, "all predefined address pools have been fully subnetted. `docker network prune`"),
     ],
 )
 def test_what_preflight_finds_is_refused_with_nothing_touched(
