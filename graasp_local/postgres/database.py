@@ -266,7 +266,7 @@ def _migrations(rows: Iterable[tuple[str | None, ...]]) -> tuple[AppliedMigratio
         raise NeedsYou(
             "drizzle.__drizzle_migrations holds what drizzle does not write there.",
             "Which migrations are applied is not known.",
-            "Look at it: `graasp-local compose -- exec db psql -U postgres -d graasp`.",
+            "Look at it: `graasp-local compose -- exec db psql -U graasp -d graasp`.",
         ) from None
     return tuple(AppliedMigration(when, sha256) for when, _, sha256 in ordered)
 
