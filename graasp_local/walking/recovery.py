@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from graasp_local.errors import NeedsYou, Refused
+from graasp_local.events import Outcome
 from graasp_local.perform.having_images import use_recorded_images
 from graasp_local.perform.preflight import check_preflight
 from graasp_local.perform.written_snapshot import has_snapshot
@@ -131,7 +132,7 @@ def rollback_plan(world: World, observed: ObservedState, written_since: WrittenS
     _refuse_after_nothing(walks, record)
     previous = Version.parse_or_none(record.previous_version) if record else None
     if record is None or previous is None or (left is None and record.is_way_back):
-        raise _no_way_back(record)
+        raise _rolled_back_already(walks) if record is None else _no_way_back(record)
     use_recorded_images(world, previous)
     if record.restore is not None:
         return _back_from_restore(observed, walks, record, record.restore, previous)
@@ -257,6 +258,18 @@ def _came_from(record: WalkRecord) -> InfraState:
 def _as_now(observed: ObservedState) -> InfraState:
     """After a deployment that went through, going back leaves the gate as people have it now."""
     return InfraState.RUNNING if observed.gate is Gate.OPEN else InfraState.RESTRICTED
+
+
+def _rolled_back_already(walks: Sequence[WalkRecord]) -> Refused:
+    """Nothing is left to go back from: the last deployment was rolled back, or there was none."""
+    last = next((walk for walk in reversed(walks) if walk.is_deployment and walk.touched), None)
+    if last is None or last.outcome != Outcome.ROLLED_BACK:
+        return _no_way_back(None)
+    return Refused(
+        f"The last deployment, of {last.version}, was rolled back already.",
+        f"Nothing was touched: the site has {last.previous_version} as before it.",
+        "`graasp-local history` shows earlier deployments; `graasp-local deploy --version X` deploys another version.",
+    )
 
 
 def _no_way_back(record: WalkRecord | None) -> Refused:

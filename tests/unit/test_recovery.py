@@ -145,6 +145,14 @@ def test_a_site_without_a_deployment_has_nothing_to_go_back_from(running: FakeWo
         roll_back(running)
 
 
+def test_after_a_deployment_that_was_rolled_back_it_says_so(running: FakeWorld) -> None:
+    deploy(running)
+    running.engine.never_on_version = "1.2.0"
+    assert deploy(running, "1.2.0", on_failure=OnFailure.ROLLBACK).outcome is Outcome.ROLLED_BACK
+    with pytest.raises(Refused, match=r"The last deployment, of 1\.2\.0, was rolled back already"):
+        roll_back(running)
+
+
 def test_a_first_deployment_has_nothing_to_go_back_to(fake: FakeWorld) -> None:
     deploy(fake, "1.0.0")
     with pytest.raises(Refused, match="was the first deployment of this site"):
