@@ -5,6 +5,8 @@ For stacks that are thrown away as a whole (graasp_local.testing). Refuses nothi
 
 from __future__ import annotations
 
+import ipaddress
+import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,7 @@ from msgspec import Struct
 
 from graasp_local.engine.addresses import is_on_this_machine
 from graasp_local.engine.client import connect, engine_errors
+from graasp_local.engine.kept_images import let_go
 from graasp_local.engine.listing import PROJECT_LABEL
 from graasp_local.engine.together import together
 from graasp_local.errors import NeedsYou, Refused
@@ -20,6 +23,10 @@ from graasp_local.errors import NeedsYou, Refused
 if TYPE_CHECKING:
     from docker import APIClient
     from docker.models.containers import Container
+
+_SUBNETS = ipaddress.IPv4Network("198.18.0.0/15")
+_SUBNET_PREFIX = 27
+"""Room for 29 containers."""
 
 _ROUNDS = 5
 """A command that was killed may have had the engine make one more thing after the list was read."""
@@ -40,7 +47,9 @@ def belongings(label: str) -> tuple[Belonging, ...]:
 
 
 def remove_project(project: str) -> None:
-    """Remove a project's containers, running or not, its volumes and its networks; does nothing where there are none.
+    """Remove a project's containers, running or not, its volumes, its networks and its own tags of images.
+
+    Does nothing where there are none.
 
     Raises EngineUnreachable, and NeedsYou for what the engine does not let go.
     """
@@ -49,6 +58,7 @@ def remove_project(project: str) -> None:
         for _ in range(_ROUNDS):
             found = _found(client.api, f"{PROJECT_LABEL}={project}")
             if not found:
+                let_go(client, project, ())
                 return
             # In this order: a volume or a network is not let go while a container has it.
             for kind in ("container", "volume", "network"):
@@ -97,6 +107,32 @@ def free_port(images: Sequence[str], labels: Mapping[str, str]) -> int | None:
                 with suppress(APIError):
                     api.remove_container(made["Id"], force=True)
     return None
+
+
+def free_subnets(count: int) -> tuple[str, ...]:
+    """So many small networks that no network of the engine overlaps, such as `198.18.4.32/27`.
+
+    The engine's own pool has room for some thirty networks, which a few stacks use up. These are out of a range that is
+    set aside for measuring networks and routed nowhere. Raises EngineUnreachable, and Refused if none is free.
+    """
+    with closing(connect()) as client, engine_errors():
+        networks = client.api.networks()
+    taken = [
+        ipaddress.ip_network(part["Subnet"])
+        for network in networks
+        for part in network["IPAM"].get("Config") or ()
+        if part.get("Subnet")
+    ]
+    taken = [subnet for subnet in taken if subnet.version == _SUBNETS.version]
+    free = [
+        subnet
+        for subnet in _SUBNETS.subnets(new_prefix=_SUBNET_PREFIX)
+        if not any(subnet.overlaps(other) for other in taken)
+    ]
+    if len(free) < count:
+        raise Refused(f"The engine has no room for {count} networks more in {_SUBNETS}.", "Nothing was started.")
+    # By chance, since somebody else may be choosing just now.
+    return tuple(str(subnet) for subnet in random.SystemRandom().sample(free, count))
 
 
 def image_ids(references: Sequence[str]) -> dict[str, str]:

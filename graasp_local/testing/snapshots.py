@@ -6,6 +6,7 @@ tables (a deployment, a rollback) Graasp's database is dumped; then putting back
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -86,9 +87,9 @@ def _tables_back(world: World, stack: Stack, taken: Taken, dump: Path) -> None:
     stack.apply(InfraState.DB_ONLY)
     world.databases.create(GRAASP_DATABASE, GRAASP_DATABASE)
 
-    def pieces() -> list[bytes]:
+    def pieces() -> Iterator[bytes]:
         with dump.open("rb") as file:
-            return list(iter(lambda: file.read(_CHUNK), b""))
+            yield from iter(lambda: file.read(_CHUNK), b"")
 
     loading = to_load(world.transfers.contents(pieces()), GRAASP_DATABASE, (), ())
     with world.databases.loader(GRAASP_DATABASE, GRAASP_DATABASE) as loader:

@@ -25,7 +25,7 @@ from msgspec.structs import replace
 
 from graasp_local import __version__
 from graasp_local.engine.addresses import engine_address, engine_host, is_on_this_machine
-from graasp_local.engine.belongings import free_port, image_ids, network_labels, run_in, sdk_container
+from graasp_local.engine.belongings import free_port, free_subnets, image_ids, network_labels, run_in, sdk_container
 from graasp_local.errors import ConfigurationError, GraaspLocalError, Refused, UsageError
 from graasp_local.init_site import DEMO_SETTINGS, REAL_SETTINGS, init_site
 from graasp_local.new_site import MAIL_CATCHER, MAIL_CATCHER_ADDRESS
@@ -194,12 +194,12 @@ class GraaspStack:
         return self
 
     def _start(self) -> None:
-        session.require_testcontainers()
         remove_orphans(self._claims)  # raises EngineUnreachable first of all
         recipe = self._checked()
         fingerprint = recipe.fingerprint(stack_digest(), __version__)
         if self._reuses and self._taken_over(fingerprint):
             return
+        session.require_testcontainers()
         project = f"{PROJECT_PREFIX}{uuid.uuid4().hex[:12]}"
         site_directory = self._directory or self._claims.directory_of(project) / "site"
         _make_room(site_directory, self._claims)
@@ -657,7 +657,8 @@ def _override(recipe: Recipe, labels: Mapping[str, str]) -> dict[str, Any]:
     base = stack_directory() / "compose"
     files = read_override(base / "compose.yaml")
     demo = read_override(base / "demo.override.yaml")
-    return override_of(recipe, demo, labels, files["services"], files["volumes"], files["networks"])
+    networks = dict(zip(files["networks"], free_subnets(len(files["networks"])), strict=True))
+    return override_of(recipe, demo, labels, files["services"], files["volumes"], networks)
 
 
 def _usual_profiles(source: Source) -> tuple[str, ...]:

@@ -20,11 +20,14 @@ from typing import Any
 
 import docker
 
+from graasp_local.engine.addresses import engine_address
 from graasp_local.engine.kept_images import let_go
 from graasp_local.engine.listing import PROJECT_LABEL
 from graasp_local.engine.observe import SERVICE_LABEL
 from graasp_local.planning.states import ServiceGroup
 from graasp_local.stack import GROUP_LABEL
+from graasp_local.testing.claims import Claim, Claims, Record
+from graasp_local.testing.cleaning import remove_orphans, remove_stack
 
 COMMAND = [sys.executable, "-m", "graasp_local.cli.main"]
 GIVE_UP_SECONDS = 180.0
@@ -69,6 +72,7 @@ class DemoSite:
         self.environment = {**os.environ, **({"DOCKER_HOST": docker_host} if docker_host else {})}
         self.port = free_port()
         self.project = f"gltest-{uuid.uuid4().hex[:8]}"
+        self.claim = None if docker_host else _claimed(self.project, directory)
         self.run("init", str(directory), "--demo", "--project", self.project, "--port", str(self.port), on_site=False)
         if docker_host is None:
             self._take_little_room()
@@ -209,9 +213,19 @@ class DemoSite:
         return next(line.partition("=")[2] for line in lines if line.startswith(f"{key}="))
 
     def down(self) -> None:
+        if self.claim is not None:
+            remove_stack(self.claim)
+            return
         self.run("compose", "--", "--profile", "migration", "down", "--volumes", "--remove-orphans", "--timeout", "2")
         with closing(self.engine()) as client:
             let_go(client, self.project, ())
+
+
+def _claimed(project: str, directory: Path) -> Claim:
+    """Killed with this process, the site is removed by the next one, as graasp_local.testing's stacks are."""
+    claims = Claims()
+    remove_orphans(claims)
+    return claims.make(Record(project, engine_address(), str(directory)))
 
 
 def _is_one_off(labels: Mapping[str, str]) -> bool:

@@ -20,7 +20,15 @@ from testcontainers.core.network import Network
 from testcontainers.core.wait_strategies import HttpWaitStrategy
 
 from graasp_local.engine.belongings import belongings
-from graasp_local.errors import ConfigurationError, EngineUnreachable, GraaspLocalError, Refused, UsageError
+from graasp_local.engine.client import connect
+from graasp_local.errors import (
+    ConfigurationError,
+    EngineUnreachable,
+    GraaspLocalError,
+    NeedsYou,
+    Refused,
+    UsageError,
+)
 from graasp_local.events import Outcome, StepStarted
 from graasp_local.testing import GraaspStack, OperationFailed
 from graasp_local.testing.claims import Claims
@@ -162,6 +170,59 @@ def test_a_reset_puts_rows_and_state_back(stack: GraaspStack) -> None:
     assert stack.get_wrapped_container().attrs["State"]["StartedAt"] == core  # it stayed connected
 
 
+_TABLES = """
+CREATE TYPE colour AS ENUM ('red', 'blue');
+CREATE TABLE parent (
+  id uuid PRIMARY KEY DEFAULT gen_random_uuid(), name text, colour colour DEFAULT 'red',
+  loud text GENERATED ALWAYS AS (upper(name)) STORED
+);
+CREATE TABLE child (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, parent uuid REFERENCES parent ON DELETE CASCADE);
+CREATE TABLE keyless (number int);
+INSERT INTO parent (name) SELECT 'name ' || n FROM generate_series(1, 50) n;
+INSERT INTO child (parent) SELECT id FROM parent;
+INSERT INTO keyless VALUES (1), (1), (2);
+"""
+_CHANGES = """
+DELETE FROM parent WHERE name < 'name 3'
+UPDATE parent SET name = name || '!', colour = 'blue' WHERE name > 'name 4'
+DELETE FROM child; UPDATE parent SET id = gen_random_uuid() WHERE name = 'name 1'
+INSERT INTO child (parent) SELECT id FROM parent LIMIT 3
+TRUNCATE parent CASCADE
+INSERT INTO keyless VALUES (1)
+DELETE FROM keyless WHERE number = 2
+UPDATE keyless SET number = number
+SELECT 1
+""".strip().splitlines()
+
+
+def test_a_reset_undoes_whatever_a_test_does_to_rows(stack: GraaspStack) -> None:
+    url = stack.get_database_url("postgres").removesuffix("postgres") + "graasp"
+    with psycopg.connect(url, autocommit=True) as connection:
+
+        def rows() -> list[list[str]]:
+            tables = ("parent", "child", "keyless")
+            asked = [f"SELECT {name}::text FROM {name} ORDER BY 1" for name in tables]
+            asked.append("SELECT last_value::text FROM child_id_seq")
+            return [[row for (row,) in connection.execute(text.encode()).fetchall()] for text in asked]
+
+        try:
+            connection.execute(_TABLES)
+            stack.snapshot()
+            before = rows()
+            for change in _CHANGES:
+                connection.execute(change.encode())
+                stack.reset()
+                assert rows() == before, change
+            connection.execute("ALTER TABLE parent ADD COLUMN more text")
+            with pytest.raises(NeedsYou, match="not those of the snapshot"):
+                stack.reset()
+        finally:
+            connection.execute(
+                "DROP SCHEMA graasp_testing CASCADE; DROP TABLE child, parent, keyless; DROP TYPE colour"
+            )
+    stack.snapshot()
+
+
 def test_a_reset_puts_the_version_back(stack: GraaspStack) -> None:
     url = f"{stack.get_url()}/api/items"
     before = requests.get(url, timeout=10).json()
@@ -254,8 +315,10 @@ def test_a_site_that_is_somebody_elses_is_left_alone(stack: GraaspStack, tmp_pat
 def test_stopping_takes_everything_but_the_site_that_was_to_be_kept(
     stack: GraaspStack, site: Path, place: Claims
 ) -> None:
+    project = stack.site.settings.project
     stack.stop()
     assert nothing_is_left(place)
+    assert connect().images.list(name=f"graasp-local/{project}") == []
     assert list((site / "journal").glob("*deploy-1.0.0*"))
     stack.stop()
 
@@ -303,8 +366,6 @@ def test_a_kept_stack_is_there_until_it_is_cleaned_up(place: Claims) -> None:
 
 
 def test_a_stack_whose_claim_was_deleted_is_removed_too(place: Claims) -> None:
-    from graasp_local.engine.client import connect
-
     client = connect()
     labels = {CLAIM_LABEL: str(place.root / "gone"), "org.graasp.testing.host": os.uname().nodename}
     client.api.create_volume("gltest-gone", labels={**labels, "com.docker.compose.project": "gltest-gone"})

@@ -33,7 +33,8 @@ DEMO = read_override(stack_directory() / "compose" / "demo.override.yaml")
 
 def override(recipe: Recipe) -> dict[str, Any]:
     files = read_override(BASE)
-    return override_of(recipe, DEMO, LABELS, files["services"], files["volumes"], files["networks"])
+    networks = {name: f"198.18.{number}.0/27" for number, name in enumerate(files["networks"])}
+    return override_of(recipe, DEMO, LABELS, files["services"], files["volumes"], networks)
 
 
 def test_everything_of_a_stack_says_which_test_run_it_is() -> None:
@@ -53,6 +54,15 @@ def test_the_override_is_a_compose_file_that_graasp_local_reads(tmp_path: Path) 
     file.write_text(as_yaml(override(Recipe())))
     assert read_services([BASE, file]) != ()
     assert {service.name for service in read_services([BASE, file])} == {s.name for s in read_services([BASE])}
+
+
+def test_every_network_has_addresses_outside_of_the_engines_pool_unless_the_test_gives_some() -> None:
+    theirs = {"networks": {"back": {"ipam": {"config": [{"subnet": "10.9.8.0/24"}]}}}}
+    networks = override(Recipe(overrides=(theirs,)))["networks"]
+    subnets = {name: definition["ipam"]["config"][0]["subnet"] for name, definition in networks.items()}
+    assert subnets.pop("back") == "10.9.8.0/24"
+    assert len({*subnets.values()}) == len(read_override(BASE)["networks"]) - 1
+    assert all(subnet.startswith("198.18.") for subnet in subnets.values())
 
 
 def test_an_image_of_ones_own_has_the_health_check_of_the_real_one() -> None:
