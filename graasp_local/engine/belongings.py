@@ -6,9 +6,10 @@ For stacks that are thrown away as a whole (graasp_local.testing). Refuses nothi
 from __future__ import annotations
 
 import ipaddress
-import random
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
     from docker import APIClient
     from docker.models.containers import Container
 
-_SUBNETS = ipaddress.IPv4Network("198.18.0.0/15")
+_SUBNETS = ipaddress.IPv4Network("10.0.0.0/8")
 _SUBNET_PREFIX = 27
 """Room for 29 containers."""
 
+_TRIES = 1000
 _ROUNDS = 5
 """A command that was killed may have had the engine make one more thing after the list was read."""
 
@@ -110,29 +112,37 @@ def free_port(images: Sequence[str], labels: Mapping[str, str]) -> int | None:
 
 
 def free_subnets(count: int) -> tuple[str, ...]:
-    """So many small networks that no network of the engine overlaps, such as `198.18.4.32/27`.
+    """So many small networks that neither a network of the engine nor a route of this machine overlaps.
 
-    The engine's own pool has room for some thirty networks, which a few stacks use up. These are out of a range that is
-    set aside for measuring networks and routed nowhere. Raises EngineUnreachable, and Refused if none is free.
+    The engine's own pool has room for some thirty networks, which a few stacks use up. Empty where this machine has
+    routes to nearly all of the range, by a VPN for example: then the engine chooses. Raises EngineUnreachable.
     """
     with closing(connect()) as client, engine_errors():
         networks = client.api.networks()
-    taken = [
-        ipaddress.ip_network(part["Subnet"])
-        for network in networks
-        for part in network["IPAM"].get("Config") or ()
-        if part.get("Subnet")
-    ]
-    taken = [subnet for subnet in taken if subnet.version == _SUBNETS.version]
-    free = [
-        subnet
-        for subnet in _SUBNETS.subnets(new_prefix=_SUBNET_PREFIX)
-        if not any(subnet.overlaps(other) for other in taken)
-    ]
-    if len(free) < count:
-        raise Refused(f"The engine has no room for {count} networks more in {_SUBNETS}.", "Nothing was started.")
-    # By chance, since somebody else may be choosing just now.
-    return tuple(str(subnet) for subnet in random.SystemRandom().sample(free, count))
+    parts = [part for network in networks for part in network["IPAM"].get("Config") or ()]
+    used = [ipaddress.ip_network(part["Subnet"]) for part in parts if part.get("Subnet")]
+    taken = [*(subnet for subnet in used if isinstance(subnet, ipaddress.IPv4Network)), *_routes()]
+    found: list[str] = []
+    for _ in range(_TRIES):
+        if len(found) == count:
+            return tuple(found)
+        # By chance, since somebody else may be choosing just now.
+        first = int(_SUBNETS.network_address) | secrets.randbelow(1 << 19) << 5
+        subnet = ipaddress.IPv4Network((first, _SUBNET_PREFIX))
+        if not any(subnet.overlaps(other) for other in taken):
+            taken.append(subnet)
+            found.append(str(subnet))
+    return ()
+
+
+def _routes() -> list[ipaddress.IPv4Network]:
+    """What this machine has a way to besides the default one; nothing where it does not say."""
+    try:
+        lines = Path("/proc/net/route").read_text().splitlines()[1:]
+    except OSError:
+        return []
+    ends = [(bytes.fromhex(line.split()[1])[::-1], bytes.fromhex(line.split()[7])[::-1]) for line in lines]
+    return [ipaddress.IPv4Network((start, bin(int.from_bytes(mask)).count("1"))) for start, mask in ends if any(mask)]
 
 
 def image_ids(references: Sequence[str]) -> dict[str, str]:

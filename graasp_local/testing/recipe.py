@@ -164,8 +164,8 @@ def override_of(
 ) -> dict[str, Any]:
     """The compose.override.yaml of a stack. `services`, `volumes` and `networks` are those of graasp-local's own files.
 
-    Each of its networks has a subnet; one that the test gives addresses keeps them. `demo` is the override of the demo
-    images, which an image of one's own does without.
+    `networks` has a subnet for each, empty where the engine chooses; one that the test defines is left alone. `demo` is
+    the override of the demo images, which an image of one's own does without.
     """
     content: dict[str, Any] = {"services": {}}
     if recipe.source is Source.DEMO:
@@ -186,7 +186,7 @@ def override_of(
             definition = (content.get(kind) or {}).get(name) or {}
             if not (isinstance(definition, Mapping) and definition.get("external")):
                 content = merged(content, {kind: {name: {"labels": dict(labels)}}})
-            if kind == "networks" and name in networks and not definition:
+            if kind == "networks" and networks.get(name) and not definition:
                 content = merged(content, {kind: {name: {"ipam": {"config": [{"subnet": networks[name]}]}}}})
     if recipe.network:
         content = merged(content, {"networks": {"shared": {"external": True, "name": recipe.network}}})

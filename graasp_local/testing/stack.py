@@ -657,7 +657,8 @@ def _override(recipe: Recipe, labels: Mapping[str, str]) -> dict[str, Any]:
     base = stack_directory() / "compose"
     files = read_override(base / "compose.yaml")
     demo = read_override(base / "demo.override.yaml")
-    networks = dict(zip(files["networks"], free_subnets(len(files["networks"])), strict=True))
+    names = tuple(files["networks"])
+    networks = dict(zip(names, free_subnets(len(names)) or [""] * len(names), strict=True))
     return override_of(recipe, demo, labels, files["services"], files["volumes"], networks)
 
 
