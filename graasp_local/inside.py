@@ -32,6 +32,8 @@ def inside_variables(public_url: str, profiles: tuple[str, ...]) -> Mapping[str,
         # Every container has `localhost` in its own table of names, which usually comes first.
         "GRAASP_NAMES": "network-first" if host == "localhost" else "files-first",
         "GRAASP_INSIDE_AUTHORITY": f"/run/secrets/{AUTHORITY_FILE}" if url.scheme == "https" else "",
+        # Whether the client serves what is not core's, or core all of it.
+        "GRAASP_CLIENT": "on" if "client" in profiles else "",
         "GRAASP_IMAGE_CLASSIFIER": CLASSIFIER if "nudenet" in profiles else "",
     }
     return {key: value for key, value in told.items() if value}

@@ -57,6 +57,11 @@ def repository_of(image: str) -> str:
     return head + slash + last.partition(":")[0]
 
 
+def is_image_id(reference: str) -> bool:
+    """Whether this is the engine's own id of an image, which no registry knows."""
+    return reference.startswith("sha256:")
+
+
 def registry_of(image: str) -> str:
     """The registry's host, as `docker login` wants it; empty for Docker Hub."""
     first, slash, _ = image.partition("/")

@@ -7,26 +7,26 @@ passwords once, on an empty data directory.
 from __future__ import annotations
 
 from collections.abc import Collection
+from operator import attrgetter
 
 from msgspec.structs import replace
 
 from graasp_local.planning.states import ObservedState, ServiceGroup, Status
-from graasp_local.settings.table import SETTLED
 from graasp_local.site import Site
-from graasp_local.stack_variables import services_using
-
-_DIGEST_VARIABLE = "GRAASP_SETTINGS"
-"""Services that use it are made anew whenever the digest of all settings changes."""
+from graasp_local.stack import read_services
+from graasp_local.stack_variables import profiles_defined
 
 
 def services_to_recreate(site: Site, keys: Collection[str]) -> tuple[str, ...]:
     """The services that a change of these keys makes anew, whether they are on or not. Raises ConfigurationError."""
-    changes_digest = bool({*keys} - SETTLED)
-    variables = {*keys, _DIGEST_VARIABLE} if changes_digest else {*keys}
-    untouched = {
-        service.name for service in site.services if service.group in (ServiceGroup.DATABASE, ServiceGroup.MIGRATION)
-    }
-    return tuple(name for name in services_using(site.stack_files, variables) if name not in untouched)
+    untouched = (ServiceGroup.DATABASE, ServiceGroup.MIGRATION)
+    return tuple(
+        service.name
+        for service in sorted(
+            read_services(site.stack_files, profiles_defined(site.stack_files)), key=attrgetter("name")
+        )
+        if service.group not in untouched and {*keys} & {*service.variables}
+    )
 
 
 def outdated(observed: ObservedState, services: Collection[str]) -> ObservedState:

@@ -6,6 +6,8 @@ of Postgres has selected gives way to a `DB_IMAGE` that was written into `.env` 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
 from graasp_local.version import Version
@@ -15,6 +17,8 @@ IMAGE_KEY = "GRAASP_DB_IMAGE"
 UPGRADED_KEY = "GRAASP_DB_UPGRADED_TO"
 VOLUME_KEY = "GRAASP_DB_VOLUME"
 INSTEAD_KEY = "GRAASP_DB_INSTEAD_OF"
+NAMED = "GRAASP_NAMED_"
+"""Before the variable of an image: what that was called when it was selected. No variable of a compose file."""
 
 Images = tuple[tuple[str, str], ...]
 """Exact images, each after the variable that compose.yaml has for it, such as CORE_IMAGE."""
@@ -40,6 +44,13 @@ class Selection(Struct, frozen=True):
     volume: str = ""
     instead_of: str = ""
     images: Images = ()
+    named: Images = ()
+    """What `.env` and the compose files called those images when they were selected."""
+
+    def images_beside(self, named: Mapping[str, str]) -> Images:
+        """The images that count beside what `.env` calls them now: whoever names another one there gets that."""
+        then = dict(self.named)
+        return tuple((key, image) for key, image in self.images if then.get(key) in (None, named.get(key)))
 
     def image_beside(self, db_image: str) -> str:
         """The image that counts beside this `DB_IMAGE` in `.env` (empty: not set); empty where `.env` counts.
@@ -58,7 +69,12 @@ def read_selection(text: str) -> Selection:
         values.get(UPGRADED_KEY, ""),
         values.get(VOLUME_KEY, ""),
         values.get(INSTEAD_KEY, ""),
-        tuple((key, value) for key, value in values.items() if key.endswith("_IMAGE") and key != IMAGE_KEY),
+        tuple(
+            (key, value)
+            for key, value in values.items()
+            if key.endswith("_IMAGE") and key != IMAGE_KEY and NAMED not in key
+        ),
+        tuple((key.removeprefix(NAMED), value) for key, value in values.items() if key.startswith(NAMED)),
     )
 
 
@@ -71,5 +87,6 @@ def selection_lines(selection: Selection, db_image: str) -> tuple[str, ...]:
         UPGRADED_KEY: selection.image,
         VOLUME_KEY: selection.volume,
         INSTEAD_KEY: selection.instead_of,
+        **{f"{NAMED}{key}": name for key, name in selection.named},
     }
     return tuple(f"{key}={value}" for key, value in told.items() if value)

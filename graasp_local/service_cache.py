@@ -47,8 +47,18 @@ def _kept(cache: Path, digest: str) -> tuple[ServiceDefinition, ...] | None:
             return None
         rows = content["services"]
         return tuple(
-            ServiceDefinition(name, ServiceGroup(group), tuple(profiles), image, database, writes)
-            for name, group, profiles, image, database, writes in rows
+            ServiceDefinition(
+                name,
+                ServiceGroup(group),
+                tuple(profiles),
+                image,
+                database,
+                writes,
+                tuple(variables),
+                tuple(mounts),
+                own,
+            )
+            for name, group, profiles, image, database, writes, variables, mounts, own in rows
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None  # what cannot be believed is read again
@@ -56,7 +66,18 @@ def _kept(cache: Path, digest: str) -> tuple[ServiceDefinition, ...] | None:
 
 def _keep(cache: Path, digest: str, services: tuple[ServiceDefinition, ...]) -> None:
     rows = [
-        [item.name, item.group.value, [*item.profiles], item.image, item.database, item.writes] for item in services
+        [
+            item.name,
+            item.group.value,
+            [*item.profiles],
+            item.image,
+            item.database,
+            item.writes,
+            [*item.variables],
+            [*item.mounts],
+            item.digest,
+        ]
+        for item in services
     ]
     # Another command may be reading or writing it just now: it is replaced as a whole.
     written = cache.with_name(f".{cache.name}.{os.getpid()}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,14 +18,16 @@ from msgspec import Struct
 
 from graasp_local.errors import ConfigurationError
 from graasp_local.files import text_if_there
+from graasp_local.inside import inside_variables
 from graasp_local.ownership import Stranger, owner_among_others, strangers
+from graasp_local.pins import is_image_id, variable_of
 from graasp_local.planning.server import DatabaseServer, first_volume
 from graasp_local.planning.states import ServiceGroup
-from graasp_local.selection import IMAGE_KEY, VOLUME_KEY, Selection, read_selection
+from graasp_local.selection import IMAGE_KEY, VERSION_KEY, VOLUME_KEY, Selection, read_selection
 from graasp_local.service_cache import services_of
 from graasp_local.settings import Settings, Tls, parse_settings
-from graasp_local.settings.table import SETTLED, UMAMIS_OWN
-from graasp_local.stack import ServiceDefinition, filled_in, stack_digest, stack_directory
+from graasp_local.settings.table import UMAMIS_OWN
+from graasp_local.stack import ServiceDefinition, filled_in, mounts_digest, stack_directory
 from graasp_local.version import Version
 
 if TYPE_CHECKING:
@@ -121,6 +123,11 @@ class Site(Struct, frozen=True, dict=True):
         return self.own_directory / "upgrades.jsonl"
 
     @property
+    def addresses_file(self) -> Path:
+        """The addresses of files that core was last started with: where it finds those that it keeps in Redis."""
+        return self.own_directory / "addresses"
+
+    @property
     def secrets_directory(self) -> Path:
         """Secrets as files, for images that read them from files; written from `.env`."""
         return self.own_directory / "secrets"
@@ -181,33 +188,61 @@ class Site(Struct, frozen=True, dict=True):
             ) from error
 
     @cached_property
-    def settings_digest(self) -> str:
-        """Changes when `.env`, the override or the stack does; containers carry it, so that a change is noticed."""
-        digest = self._digest_of(self.settings.values.keys() - SETTLED)
-        if self.override_file.exists():
-            digest.update(self.override_file.read_bytes())
-        digest.update(stack_digest())
+    def settings_digests(self) -> Mapping[str, str]:
+        """By service, what changes when its definition, a setting that it uses or a file that it is given does.
+
+        Containers carry it, so that a change is noticed, and only those are made again that it concerns. umami's is of
+        its own secrets alone, since it is restarted for nothing else.
+        """
+        values = {**self.settings.values, **self.told_to_stack}
+        return {service.name: self._digest_of(service, values) for service in self.services}
+
+    def _digest_of(self, service: ServiceDefinition, values: Mapping[str, str]) -> str:
+        own = service.group is ServiceGroup.ADMINISTRATION and "UMAMI_APP_SECRET" in service.variables
+        used = [(key, values[key]) for key in sorted(UMAMIS_OWN if own else service.variables) if key in values]
+        digest = hashlib.sha256(json.dumps(used).encode())
+        if not own:
+            digest.update(service.digest.encode() + mounts_digest(service.mounts))
         return digest.hexdigest()[:16]
 
-    @cached_property
-    def umami_digest(self) -> str:
-        """Changes when umami's own secrets do. umami has its own, since it is restarted for nothing else."""
-        return self._digest_of(UMAMIS_OWN).hexdigest()[:16]
+    @property
+    def told_to_stack(self) -> Mapping[str, str]:
+        """What follows from `.env` and the compose files use beside it, by variable."""
+        return inside_variables(self.settings.public_url, self.profiles)
 
     @property
-    def settings_digests(self) -> frozenset[str]:
-        """What the containers of a site carry whose settings are those of now."""
-        return frozenset({self.settings_digest, self.umami_digest})
+    def built_images(self) -> Mapping[str, str]:
+        """By service, the id of the image that was built or loaded here and counts; others are known by digests."""
+        pins = {key: image for key, image in self.selection.images_beside(self.named_images) if is_image_id(image)}
+        variables = {variable_of(service.name): service.name for service in self.services}
+        return {variables[key]: image for key, image in pins.items() if key in variables}
 
-    def _digest_of(self, keys: Collection[str]) -> hashlib._Hash:
-        told = sorted((key, value) for key, value in self.settings.values.items() if key in keys)
-        return hashlib.sha256(json.dumps(told).encode())
+    @property
+    def named_images(self) -> Mapping[str, str]:
+        """By variable, what `.env` and the compose files call the image of each service in the selected version."""
+        return self.images_named_for(self.selection.version)
+
+    def images_named_for(self, version: Version | None) -> Mapping[str, str]:
+        values = {**self.settings.values, VERSION_KEY: str(version or "")}
+        return {variable_of(service.name): filled_in(service.image, values) for service in self.services}
 
     @property
     def stack_files(self) -> tuple[Path, ...]:
         """The compose files as graasp-local has them now; `compose_files` is what Compose was given last."""
-        base = stack_directory() / "compose" / "compose.yaml"
-        return (base, self.override_file) if self.override_file.exists() else (base,)
+        directory = stack_directory() / "compose"
+        files = [directory / "compose.yaml"]
+        if self._has_tls:
+            files.append(directory / "tls.yaml")
+        if self.override_file.exists():
+            files.append(self.override_file)
+        return tuple(files)
+
+    @property
+    def _has_tls(self) -> bool:
+        try:
+            return self.settings.tls is not Tls.OFF
+        except ConfigurationError:  # the files can be looked at all the same
+            return False
 
     @cached_property
     def services(self) -> tuple[ServiceDefinition, ...]:

@@ -12,7 +12,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from graasp_local.errors import ConfigurationError
 from graasp_local.files import text_if_there, write_atomically
-from graasp_local.inside import inside_variables, write_inside_certificate
+from graasp_local.inside import write_inside_certificate
 from graasp_local.ownership import open_own_file, refuse_strangers
 from graasp_local.plain_text import plain_line
 from graasp_local.planning.server import DatabaseServer
@@ -28,7 +28,7 @@ from graasp_local.secret_files import write_secret_files
 from graasp_local.selection import VERSION_KEY, Release, Selection, selection_lines
 from graasp_local.settings import Tls
 from graasp_local.site import Site
-from graasp_local.stack import copy_stack
+from graasp_local.stack import copy_stack, settings_variable
 from graasp_local.surroundings import names_past_proxies
 from graasp_local.version import Version
 
@@ -83,6 +83,7 @@ def prepare(site: Site) -> None:
         write_secret_files(site.secrets_directory, site.settings.values)
         write_inside_certificate(site.secrets_directory, site.settings.public_url)
         _prepare_tls(site)
+        _remove_old_candidates(site)
         if text_if_there(site.version_file) != _text(site, site.selection):
             with _selecting(site):
                 _bring_up_to_date(site)
@@ -103,6 +104,18 @@ def select(site: Site, chosen: Version | Release | DatabaseServer) -> None:
     """Make this version, with these images if it has any, or this database server the one that is started."""
     with _selecting(site):
         _write(site.version_file, _text(site, _with(site, chosen)))
+
+
+def use_built(site: Site, images: Mapping[str, str]) -> bool:
+    """Let images that were built again stand for the selected version, by variable and id; whether any changed."""
+    with _selecting(site):
+        selection, called = site.selection, site.named_images
+        now = tuple({**dict(selection.images), **images}.items())
+        if now == selection.images:
+            return False
+        named = {**dict(selection.named), **{key: called[key] for key in images if key in called}}
+        _write(site.version_file, _text(site, replace(selection, images=now, named=tuple(named.items()))))
+        return True
 
 
 def candidate_file(site: Site, candidate: Version | Release | DatabaseServer) -> Path:
@@ -144,9 +157,11 @@ def _prepare_tls(site: Site) -> None:
 def _with(site: Site, chosen: Version | Release | DatabaseServer) -> Selection:
     match chosen:
         case Version():
-            return replace(site.selection, version=chosen, images=())
+            return replace(site.selection, version=chosen, images=(), named=())
         case Release(version=version, images=images):
-            return replace(site.selection, version=version, images=images)
+            called = site.images_named_for(version)
+            named = tuple((key, called[key]) for key, _ in images if key in called)
+            return replace(site.selection, version=version, images=images, named=named)
         case DatabaseServer(image=image, volume=volume):
             return replace(site.selection, image=image, volume=volume, instead_of=site.db_image)
 
@@ -154,14 +169,13 @@ def _with(site: Site, chosen: Version | Release | DatabaseServer) -> Selection:
 def _text(site: Site, selection: Selection) -> str:
     lines = ["# Written by graasp-local. `deploy` changes the version, `upgrade-database` the database server."]
     lines.append(f"GRAASP_STACK={site.stack_copy}")
-    lines.append(f"GRAASP_SETTINGS={site.settings_digest}")
-    lines.append(f"GRAASP_UMAMI_SETTINGS={site.umami_digest}")
     lines.append(f"GRAASP_SECRETS={site.secrets_directory}")
     lines.append(f"GRAASP_BIND={site.settings.published_on}")
-    lines.append(f"GRAASP_PROFILES={','.join(site.profiles)}")
-    lines += [f"{key}={value}" for key, value in inside_variables(site.settings.public_url, site.profiles).items()]
+    lines += [f"{settings_variable(name)}={digest}" for name, digest in site.settings_digests.items()]
+    lines += [f"{key}={value}" for key, value in site.told_to_stack.items()]
     lines.append(f"GRAASP_NO_PROXY={names_past_proxies(os.environ)}")
-    lines += selection_lines(selection, site.db_image)
+    counting = selection.images_beside(site.images_named_for(selection.version))
+    lines += selection_lines(replace(selection, images=counting), site.db_image)
     return "\n".join(lines) + "\n"
 
 

@@ -7,9 +7,10 @@ can be made without an engine. Refuses services without a group: what no state g
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from msgspec import Struct
 
 from graasp_local.errors import ConfigurationError
 from graasp_local.planning.states import ServiceGroup
+from graasp_local.secret_files import SECRET_FILES
+from graasp_local.settings.table import SETTINGS_PREFIX
 
 GROUP_LABEL = "org.graasp.group"
 VERSION_LABEL = "org.graasp.version"
@@ -25,6 +28,10 @@ OPTIONAL_LABEL = "org.graasp.optional"
 DATABASE_LABEL = "org.graasp.database"
 WRITES_LABEL = "org.graasp.writes"
 """`true` on what writes to Graasp's database by itself, beside core: it is started once core is verified."""
+
+
+_VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
+_MOUNT = re.compile(r"\$\{GRAASP_STACK:-\.\.\}/((?:compose|nginx)/[\w./-]+)")
 
 
 class ServiceDefinition(Struct, frozen=True):
@@ -39,6 +46,12 @@ class ServiceDefinition(Struct, frozen=True):
     """The database, and the owner of it, that the service needs on the site's database server; empty: none."""
     writes: bool = False
     """It writes to Graasp's database by itself, without being asked through core."""
+    variables: tuple[str, ...] = ()
+    """The variables that its definition mentions, and those whose values are in the secret files that it is given."""
+    mounts: tuple[str, ...] = ()
+    """Files and directories of the stack that are mounted into it, below the stack's directory."""
+    digest: str = ""
+    """Changes when its definition does."""
 
 
 def stack_directory() -> Path:
@@ -84,13 +97,35 @@ def _let_read(path: Path, executable: bool) -> None:
         path.chmod(mode)
 
 
-def stack_digest() -> bytes:
-    """Changes when any file of the stack does."""
+def mounts_digest(mounts: Iterable[str]) -> bytes:
+    """Changes when any of these files of the stack does, or any file in these directories."""
     digest = hashlib.sha256()
-    for part in ("compose", "nginx"):
-        for file in sorted(path for path in (stack_directory() / part).rglob("*") if path.is_file()):
+    for mount in mounts:
+        top = stack_directory() / mount
+        files = [top] if top.is_file() else sorted(path for path in top.rglob("*") if path.is_file())
+        for file in files:
             digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.digest()
+
+
+def stack_digest() -> bytes:
+    """Changes when any file of the stack does."""
+    return mounts_digest(("compose", "nginx"))
+
+
+def settings_variable(service: str) -> str:
+    """The variable by which Compose is told the digest that the container of a service carries."""
+    return f"{SETTINGS_PREFIX}{service.upper().replace('-', '_')}"
+
+
+def settings_in(secrets: Iterable[str]) -> frozenset[str]:
+    """The settings whose values are in these secret files."""
+    return frozenset(SECRET_FILES[name] for name in secrets if name in SECRET_FILES)
+
+
+def _secret_names(secrets: object) -> Iterator[str]:
+    for item in secrets if isinstance(secrets, list) else ():
+        yield str(item.get("source", "")) if isinstance(item, dict) else str(item)
 
 
 def read_services(files: Sequence[Path], profiles: Iterable[str] = ()) -> tuple[ServiceDefinition, ...]:
@@ -105,6 +140,8 @@ def read_services(files: Sequence[Path], profiles: Iterable[str] = ()) -> tuple[
             known["labels"] |= _as_mapping(definition.get("labels"))
             known["profiles"] = definition.get("profiles") or known["profiles"]
             known["image"] = str(definition.get("image") or known["image"])
+            known["text"] = known.get("text", "") + json.dumps(definition, sort_keys=True, default=str)
+            known["secrets"] = (*known.get("secrets", ()), *_secret_names(definition.get("secrets")))
     active = {*profiles}
     services = []
     for name, known in merged.items():
@@ -112,8 +149,20 @@ def read_services(files: Sequence[Path], profiles: Iterable[str] = ()) -> tuple[
         service_profiles = tuple(known["profiles"])
         if group is ServiceGroup.MIGRATION or not service_profiles or active.intersection(service_profiles):
             database = known["labels"].get(DATABASE_LABEL, "")
-            writes = known["labels"].get(WRITES_LABEL) == "true"
-            services.append(ServiceDefinition(name, group, service_profiles, known["image"], database, writes))
+            text = known["text"]
+            services.append(
+                ServiceDefinition(
+                    name,
+                    group,
+                    service_profiles,
+                    known["image"],
+                    database,
+                    known["labels"].get(WRITES_LABEL) == "true",
+                    tuple(sorted({*_VARIABLE.findall(text), *settings_in(known["secrets"])})),
+                    tuple(sorted({*_MOUNT.findall(text)})),
+                    hashlib.sha256(text.encode()).hexdigest()[:16],
+                )
+            )
     return tuple(services)
 
 

@@ -1,4 +1,4 @@
-"""What the compose files of a site take from `.env`: which variables, by which services; and which profiles they have.
+"""What the compose files of a site take from `.env`: which variables; and which profiles and volumes they have.
 
 Read from the files with nothing but a YAML parser, so that it needs no engine. Decides nothing.
 """
@@ -6,7 +6,7 @@ Read from the files with nothing but a YAML parser, so that it needs no engine. 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from graasp_local.planning.states import ServiceGroup
@@ -29,18 +29,6 @@ def profiles_defined(files: Sequence[Path]) -> frozenset[str]:
         if ServiceGroup.MIGRATION.value not in str(definition.get("labels"))
         for profile in definition.get("profiles") or ()
     )
-
-
-def services_using(files: Sequence[Path], keys: Collection[str]) -> tuple[str, ...]:
-    """The services whose definition mentions one of these variables. Raises ConfigurationError."""
-    wanted = {*keys}
-    found = {
-        name
-        for file in files
-        for name, definition in services_in(file).items()
-        if wanted.intersection(_VARIABLE.findall(str(definition)))
-    }
-    return tuple(sorted(found))
 
 
 def volumes_defined(files: Sequence[Path]) -> frozenset[str]:

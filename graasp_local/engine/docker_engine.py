@@ -20,7 +20,7 @@ from graasp_local.engine.listing import containers_of
 from graasp_local.engine.lost_networks import without_their_network
 from graasp_local.engine.migration_run import DockerMigrationRun
 from graasp_local.engine.networks import missing_networks, network_refusal
-from graasp_local.engine.observe import DIRECTORY_LABEL, ONE_OFF_LABEL, SERVICE_LABEL, seen
+from graasp_local.engine.observe import DIRECTORY_LABEL, ONE_OFF_LABEL, SERVICE_LABEL, seen_on
 from graasp_local.engine.ports_in_use import holder_of_port
 from graasp_local.engine.recovery import progress_of_recovery
 from graasp_local.engine.site_images import SiteImages
@@ -42,6 +42,9 @@ _RECOVERY_LINES = 50
 
 _MIGRATION_LABEL = "org.graasp.migration-of"
 
+_FORGET_ADDRESSES = "redis-cli --scan --pattern 'file_service_url_caching:*' | xargs -r redis-cli del >/dev/null"
+"""Under this name core keeps the addresses of files that it has told, for an hour."""
+
 
 class DockerEngine(SiteImages):
     """The engine for one site. `narrate` is told each command that changes something, before it runs."""
@@ -57,8 +60,7 @@ class DockerEngine(SiteImages):
         return EngineFacts(version["Version"], self.compose.version, f"{version['Os']}/{version['Arch']}", free)
 
     def see(self) -> SeenServices:
-        site = self._site
-        return seen(self.containers(), site.services, site.settings_digests, str(site.directory))
+        return seen_on(self._site, self.containers())
 
     def start(self, services: Sequence[str]) -> None:
         """Create, recreate or start these services; does not wait for their health."""
@@ -188,6 +190,15 @@ class DockerEngine(SiteImages):
             return ""
         with engine_errors():
             return tcp_table(self.client, edge[0]["Id"]) or "not read"
+
+    def forget_addresses(self) -> bool:
+        for container in self._containers_of(("redis",)):
+            if container["State"] == "running":
+                with engine_errors():
+                    made = self.client.api.exec_create(container["Id"], ["sh", "-c", _FORGET_ADDRESSES])
+                    self.client.api.exec_start(made["Id"])
+                    return int(self.client.api.exec_inspect(made["Id"])["ExitCode"]) == 0
+        return False
 
     def recent_log(self, service: str, lines: int, since: float | None = None) -> tuple[str, ...]:
         found = self._containers_of((service,))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from graasp_local.engine.client import connect, engine_errors
 from graasp_local.engine.listing import PROJECT_LABEL, containers_of
-from graasp_local.engine.observe import ONE_OFF_LABEL, SERVICE_LABEL, seen
+from graasp_local.engine.observe import ONE_OFF_LABEL, SERVICE_LABEL, seen_on
 from graasp_local.errors import EngineUnreachable, Refused
 from graasp_local.live import AvailableVersion, AvailableVersions, Listing, SeenContainer, Usage
 from graasp_local.site import Site
@@ -68,10 +68,7 @@ class DockerLive:
                 found = self._inspect(container)
             is_complete = is_complete and found is not None
             shown.append(_as_seen(container, found or _NOT_INSPECTED))
-        site = self._site
-        return Listing(
-            seen(containers, site.services, site.settings_digests, str(site.directory)), tuple(shown), is_complete
-        )
+        return Listing(seen_on(self._site, containers), tuple(shown), is_complete)
 
     def changes(self) -> _Changes:
         filters = {"type": "container", "event": [*_TELLING_EVENTS], "label": self._project_label}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from graasp_local.engine.http_edge import HttpEdge
 from graasp_local.engine.listing import containers_of
-from graasp_local.engine.observe import seen
+from graasp_local.engine.observe import seen_on
 from graasp_local.observation import observe
 from graasp_local.planning.states import ObservedState
 from graasp_local.site import Site
@@ -17,11 +17,6 @@ from graasp_local.site import Site
 def look_at(site: Site) -> ObservedState:
     """The site as it is just now. Raises EngineUnreachable."""
     return observe(
-        lambda: seen(
-            containers_of(site.settings.project, to_look_only=True),
-            site.services,
-            site.settings_digests,
-            str(site.directory),
-        ),
+        lambda: seen_on(site, containers_of(site.settings.project, to_look_only=True)),
         HttpEdge(site.settings).gate,
     )

@@ -5,13 +5,15 @@ Pure but for the type of its input: the dictionaries that `GET /containers/json`
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from msgspec.structs import replace
 
 from graasp_local.observation import SeenServices
 from graasp_local.planning.states import Health, ObservedService, ServiceGroup, Status
+from graasp_local.site import Site
 from graasp_local.stack import GROUP_LABEL, OPTIONAL_LABEL, SETTINGS_LABEL, VERSION_LABEL, ServiceDefinition
 
 SERVICE_LABEL = "com.docker.compose.service"
@@ -32,22 +34,34 @@ _WORST_FIRST = (
 )
 
 
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+
+def seen_on(site: Site, containers: Iterable[Mapping[str, Any]]) -> SeenServices:
+    """The services of a site, by the engine's list of its containers. Raises ConfigurationError."""
+    version = str(site.selected_version or "")
+    return seen(containers, site.services, site.settings_digests, str(site.directory), site.built_images, version)
+
+
 def seen(
     containers: Iterable[Mapping[str, Any]],
     defined: Iterable[ServiceDefinition],
-    settings_digests: Collection[str],
+    settings_digests: Mapping[str, str],
     directory: str = "",
+    built_images: Mapping[str, str] = _NONE,
+    version: str = "",
 ) -> SeenServices:
     """Services as defined and as found; a defined one without a container is absent.
 
-    `settings_digests` are those of the settings now; a container that says another one is outdated. So is one whose
-    files lie in another `directory` than the site's, if one is given.
+    `settings_digests` are those of the settings now, by service; a container that says another one is outdated. So is
+    one whose files lie in another `directory` than the site's, if one is given, and one of the selected `version` that
+    was made from another image than that of `built_images`.
     """
     found: dict[str, list[ObservedService]] = {}
     migrations = []
     handovers = []
     for container in containers:
-        service = _observed(container, settings_digests, directory)
+        service = _observed(container, settings_digests, directory, built_images, version)
         if service is None:
             continue
         if service.group is ServiceGroup.MIGRATION:
@@ -72,23 +86,32 @@ def seen(
 
 
 def _observed(
-    container: Mapping[str, Any], settings_digests: Collection[str], directory: str
+    container: Mapping[str, Any],
+    settings_digests: Mapping[str, str],
+    directory: str,
+    built_images: Mapping[str, str],
+    version: str,
 ) -> ObservedService | None:
     labels = container["Labels"]
+    name = labels.get(SERVICE_LABEL, "")
     running = container["State"] == "running"
     elsewhere = bool(directory) and labels.get(DIRECTORY_LABEL, directory) != directory
+    image = built_images.get(name) if labels.get(VERSION_LABEL) == version else None
+    is_outdated = labels.get(SETTINGS_LABEL) not in (None, settings_digests.get(name)) or (
+        image is not None and container.get("ImageID") not in (None, image)
+    )
     try:
         group = ServiceGroup(labels.get(GROUP_LABEL, ""))
     except ValueError:
         return None
     return ObservedService(
-        name=labels.get(SERVICE_LABEL, ""),
+        name=name,
         group=group,
         status=_status(container["State"]),
         health=_health(container.get("Status", "")),
         image=container.get("Image", ""),
         version=labels.get(VERSION_LABEL, ""),
-        outdated=running and (elsewhere or labels.get(SETTINGS_LABEL) not in (None, *settings_digests)),
+        outdated=running and (elsewhere or is_outdated),
         made_elsewhere=running and elsewhere,
         optional=labels.get(OPTIONAL_LABEL) == "true",
     )

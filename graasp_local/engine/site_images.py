@@ -108,6 +108,11 @@ class SiteImages:
         with engine_errors():
             return images.has_image(self.client, reference)
 
+    def image_id(self, reference: str) -> str:
+        """The engine's id of an image that is on this machine."""
+        with engine_errors():
+            return str(self.client.api.inspect_image(reference)["Id"])  # type: ignore[no-untyped-call]
+
     def absent_images(self, services: Sequence[str]) -> Mapping[str, str]:
         site_files.prepare(self._site)
         defined = self.compose.config(None)["services"]

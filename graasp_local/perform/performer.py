@@ -17,7 +17,13 @@ from graasp_local.perform.preflight import check_edge, check_preflight
 from graasp_local.perform.proving import POLL_SECONDS, prove, verify_core
 from graasp_local.perform.restoring import perform_data_step, tidy_up
 from graasp_local.perform.rolling import perform_rolling, still_running
-from graasp_local.perform.starting import make_missing_databases, needed, start_with_last_words, wait_until_on
+from graasp_local.perform.starting import (
+    forget_old_addresses,
+    make_missing_databases,
+    needed,
+    start_with_last_words,
+    wait_until_on,
+)
 from graasp_local.perform.upgrading import perform_upgrade
 from graasp_local.perform.written_snapshot import (
     drop_written_but,
@@ -141,6 +147,7 @@ class Performer:
                 yield from make_missing_databases(world, services)
                 yield from start_with_last_words(world, services, partial(self._start, step))
                 yield from wait_until_on(world, needed(world, services) if writers else services)
+                yield from forget_old_addresses(world, services)
             case AwaitMigration(limit_seconds=limit):
                 yield from await_migrations(world, limit)
             case EndSessions():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from graasp_local.errors import ConfigurationError, Interrupted, NeedsYou
+from graasp_local.files import text_if_there, write_atomically
 from graasp_local.planning.states import Health, ObservedService, ServiceGroup, Status
 from graasp_local.world import World
 
@@ -19,6 +20,22 @@ _CRASHES_THAT_TELL = 3
 _LOG_LINES = 12
 _RECOVERY_LOOK_SECONDS = 2.0
 _NOT_SERVING = (Status.EXITED, Status.DEAD, Status.RESTARTING)
+
+
+def forget_old_addresses(world: World, services: Sequence[str]) -> Iterator[str]:
+    """After core was started under another address than before: have the old addresses of files forgotten.
+
+    core keeps those that it has told in Redis for an hour, and would go on telling them.
+    """
+    if "core" not in services:
+        return
+    values = world.site.settings.values
+    now = f"{values.get('FILE_STORAGE_HOST') or world.site.settings.public_url}\n"
+    before = text_if_there(world.site.addresses_file)
+    if before != now and world.engine.forget_addresses():
+        write_atomically(world.site.addresses_file, now, mode=0o600)
+        if before:
+            yield "forgot the addresses of files that core had kept from before"
 
 
 def make_missing_databases(world: World, services: Sequence[str]) -> Iterator[str]:

@@ -32,6 +32,8 @@ from graasp_local.planning.steps import (
 )
 from graasp_local.version import Version
 
+_SHOWS_THE_PAGE = "nginx shows the maintenance page"
+
 
 def closing(observed: ObservedState, cause: str) -> list[Step]:
     edge = observed.in_group(ServiceGroup.EDGE)
@@ -44,7 +46,9 @@ def closing(observed: ObservedState, cause: str) -> list[Step]:
     if stuck:
         steps.append(StopServices(ServiceGroup.EDGE, stuck, "it runs but does not answer"))
     if down:
-        steps.append(StartServices(ServiceGroup.EDGE, down, "nginx shows the maintenance page"))
+        anew = any(service.outdated and service.is_on for service in edge)
+        cause = "its settings have changed: for a second or two connections are refused" if anew else _SHOWS_THE_PAGE
+        steps.append(StartServices(ServiceGroup.EDGE, down, cause))
     steps.append(ProveGate(Gate.CLOSED, "whether visitors are kept out is proven by asking as one"))
     return steps
 

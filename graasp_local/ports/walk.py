@@ -97,6 +97,10 @@ class Engine(Protocol):
         """Websockets are none. None where it cannot be told just now."""
         ...
 
+    def forget_addresses(self) -> bool:
+        """Have Redis forget the addresses of files that core keeps there for an hour; False where Redis is off."""
+        ...
+
     def recent_log(self, service: str, lines: int, since: float | None = None) -> tuple[str, ...]: ...
     def last_health_check(self, service: str) -> str:
         """The last thing that the service's health check said, on one line; empty where it said nothing."""

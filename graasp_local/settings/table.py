@@ -430,18 +430,23 @@ ALL: tuple[Setting | Option, ...] = (*SETTINGS, *OPTIONS)
 """Every key that means something in a `.env`, in the order in which `init` writes it."""
 
 OWN_VARIABLES = frozenset(
-    {"GRAASP_VERSION", "GRAASP_STACK", "GRAASP_SETTINGS", "GRAASP_UMAMI_SETTINGS"}
+    {"GRAASP_VERSION", "GRAASP_STACK"}
     | {"GRAASP_DB_IMAGE", "GRAASP_DB_VOLUME", "GRAASP_DB_INSTEAD_OF", "GRAASP_DB_UPGRADED_TO"}
-    | {"GRAASP_PROFILES", "GRAASP_SECRETS", "GRAASP_BIND", "GRAASP_PUBLIC_HOST", "GRAASP_NAMES"}
+    | {"GRAASP_CLIENT", "GRAASP_SECRETS", "GRAASP_BIND", "GRAASP_PUBLIC_HOST", "GRAASP_NAMES"}
     | {"GRAASP_INSIDE_AUTHORITY", "GRAASP_IMAGE_CLASSIFIER", "GRAASP_NO_PROXY"}
 )
 """What graasp-local itself tells Compose (.graasp-local/version.env); not to be set by hand."""
 
+SETTINGS_PREFIX = "GRAASP_SETTINGS_"
+"""Before a service's name: the variable with the digest of its settings, which is graasp-local's own too."""
+
 UMAMIS_OWN = frozenset({"UMAMI_DB_PASSWORD", "UMAMI_APP_SECRET"})
 """What umami alone is made anew for: it migrates its own database at every start, so it is left alone otherwise."""
 
-SETTLED = UMAMIS_OWN | {"POSTGRES_PASSWORD", "BACKUP_KEEP_COUNT", "BACKUP_KEEP_DAYS", "DEPLOY_STRATEGY"}
-"""What needs no service but umami to be made anew: db reads its password once, the rest concerns no service."""
+
+def is_own(key: str) -> bool:
+    """Whether graasp-local sets this variable itself."""
+    return key in OWN_VARIABLES or key.startswith(SETTINGS_PREFIX)
 
 
 def is_secret(key: str) -> bool:

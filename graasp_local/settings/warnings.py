@@ -21,7 +21,7 @@ from graasp_local.settings.rules import (
     keeps_logins,
     parts_of_url,
 )
-from graasp_local.settings.table import OWN_VARIABLES, SETTINGS, FromOutside
+from graasp_local.settings.table import SETTINGS, FromOutside, is_own
 from graasp_local.version import Version
 
 _COMPOSES_OWN = ("COMPOSE_", "DOCKER_")
@@ -133,9 +133,9 @@ def needs_recaptcha(version: Version, values: Mapping[str, str]) -> bool:
 
 
 def _unknown_keys(reading: Reading, surroundings: Surroundings) -> Iterator[Problem]:
-    known = {*BY_KEY, *surroundings.variables} - OWN_VARIABLES
+    known = {key for key in (*BY_KEY, *surroundings.variables) if not is_own(key)}
     for key in reading.values:
-        if key in OWN_VARIABLES:
+        if is_own(key):
             yield _warning(reading, key, "is graasp-local's own and set by it", f"Take the line with {key} out.")
         elif key not in known and not key.startswith(_COMPOSES_OWN):
             said = f"is no setting, and no compose file uses it{_near(key, known)}"

@@ -174,6 +174,19 @@ def test_with_nudenet_on_something_with_an_image_is_published_and_without_it_tha
     assert "nothing that has an image can be published" in site.run("config", "check").stdout
 
 
+def test_the_session_is_secure_and_config_check_says_where_that_keeps_nobody_logged_in(site: DemoSite) -> None:
+    cookie = site.ask("/api/login", AS_PROGRAM, "POST").headers["set-cookie"]
+    assert "secure" in cookie.lower()
+    told = site.run("config", "check").stdout
+    assert "nobody stays logged in" not in told  # on localhost
+    before = (site.directory / ".env").read_text()
+    try:
+        site.configure(PUBLIC_URL="http://graasp.school.example", COOKIE_DOMAIN="graasp.school.example")
+        assert "nobody stays logged in" in site.run("config", "check").stdout
+    finally:
+        (site.directory / ".env").write_text(before)
+
+
 def test_what_was_written_survives_the_states_and_new_containers(whole: DemoSite) -> None:
     path = upload(whole, "kept.txt", "kept")
     search = "/api/search/indexes/items/documents"

@@ -264,6 +264,9 @@ class FakeEngine:
     def requests_in_flight(self) -> int:
         return 0
 
+    def forget_addresses(self) -> bool:
+        return True
+
     def recent_log(self, service: str, lines: int, since: float | None = None) -> tuple[str, ...]:
         return ('ERROR:  relation "no_such_table" does not exist',) if service == "db" else ()
 

@@ -130,6 +130,7 @@ class FakeEngine:
     """Images that the site's services need and this machine has not, by service."""
     refuses_edge: str | None = None
     builds: dict[str, str] = field(default_factory=dict)
+    forgotten: int = 0
     """Tags that lead elsewhere than they did at first."""
     pinned: dict[Version, tuple[Pin, ...]] = field(default_factory=dict)
     lowest: int = 0
@@ -204,6 +205,10 @@ class FakeEngine:
 
     def requests_in_flight(self) -> int | None:
         return self.in_flight.pop(0) if self.in_flight else 0
+
+    def forget_addresses(self) -> bool:
+        self.forgotten += 1
+        return True
 
     def recent_log(self, service: str, lines: int, since: float | None = None) -> tuple[str, ...]:
         return ("ERROR:  relation does not exist",) if service == "db" else (f"last words of {service}",)

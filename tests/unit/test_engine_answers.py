@@ -141,7 +141,7 @@ def test_podman_is_refused_by_its_name_and_can_be_looked_at(engine: Callable[[En
 def test_a_status_that_docker_does_not_have_is_no_defect_of_ours() -> None:
     labels = {GROUP_LABEL: "graasp", "com.docker.compose.service": "core"}
     container = {**CONTAINER, "State": "stopping", "Labels": labels}
-    found = seen([container], [ServiceDefinition("core", ServiceGroup.GRAASP)], ())
+    found = seen([container], [ServiceDefinition("core", ServiceGroup.GRAASP)], {})
     assert [service.status for service in found.services] == [Status.DEAD]
 
 

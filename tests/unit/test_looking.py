@@ -105,6 +105,7 @@ def test_a_whole_status_loads_nothing_heavy(site: Path, tmp_path: Path) -> None:
         "psutil",
         "http.client",
     }
+    (site / ".graasp-local" / "services.json").unlink()  # what `init` kept of them
     with engine_that_lists([container(1)], tmp_path / "socket"):
         _, first = look(site, tmp_path / "socket")
         _, second = look(site, tmp_path / "socket")

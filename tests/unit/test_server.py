@@ -58,6 +58,7 @@ def test_the_same_image_of_another_major(image: str, other: str | None) -> None:
         Selection(None, "postgres:17", "graasp_db-data-17"),
         Selection(None, "", "graasp_db-data-17"),
         Selection(Version(1, 0, 0), images=(("CORE_IMAGE", "x:1@sha256:aa"),)),
+        Selection(Version(1, 0, 0), images=(("CORE_IMAGE", "sha256:aa"),), named=(("CORE_IMAGE", "x:core-v1.0.0"),)),
     ],
 )
 def test_what_is_written_is_read_again(selection: Selection) -> None:
@@ -132,3 +133,12 @@ def test_a_db_image_that_is_changed_in_env_afterwards_counts_and_the_volume_stay
     site_files.prepare(changed)
     back = set_db_image(changed, "postgres:15.8")
     assert back.database_server == NEW
+
+
+def test_an_image_that_was_named_since_counts_instead_of_the_one_that_was_selected() -> None:
+    images = (("CORE_IMAGE", "sha256:aa"), ("WORKERS_IMAGE", "sha256:bb"))
+    named = {"CORE_IMAGE": "x:core-v1.0.0", "WORKERS_IMAGE": "x:workers-v1.0.0"}
+    selection = Selection(Version(1, 0, 0), images=images, named=tuple(named.items()))
+    assert selection.images_beside(named) == images
+    assert selection.images_beside({**named, "CORE_IMAGE": "mine:1"}) == images[1:]
+    assert Selection(Version(1, 0, 0), images=images).images_beside(named) == images
