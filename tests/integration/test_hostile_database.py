@@ -6,6 +6,9 @@ kept, or does not hinder, in every way back.
 
 from __future__ import annotations
 
+import tarfile
+from pathlib import Path
+
 import psycopg
 import pytest
 
@@ -154,8 +157,16 @@ def properties(site: DemoSite) -> list[str]:
 
 def test_a_backup_and_its_trial_restore_run_nothing_of_it_as_superuser(hostile: DemoSite) -> None:
     before = roles(hostile)
+    plant = 'mkdir -p $0; echo x >$0/good; ln -s good $0/in; ln -s /etc/passwd $0/out; mkfifo "$0/pi*pe"; '
+    plant += "cp /bin/true $0/suid; chmod 4755 $0/suid"
+    hostile.run("compose", "--", "exec", "-T", "core", "sh", "-c", plant, "/var/tmp/graasp-files")
     hostile.run("backup")
     assert climbed(hostile) == ""
+    # What was planted among the files keeps nothing else from being backed up.
+    with tarfile.open(next(hostile.directory.glob("backups/0001-*/files.tar"))) as archive:
+        names = {Path(member.name).name for member in archive}
+    assert {"good", "in"} <= names
+    assert not names & {"out", "pi*pe", "suid"}
     hostile.run("backup", "verify", "latest", "--trial-restore")
     assert climbed(hostile) == ""
     assert roles(hostile) == before
