@@ -32,12 +32,13 @@ def answers_to(site: DemoSite, path: str, headers: dict[str, str]) -> list[tuple
 
 
 def raw(site: DemoSite, request: bytes) -> tuple[int, str]:
-    """Status and the whole text of the answer to a request that no library would send."""
-    with socket.create_connection(("127.0.0.1", site.port), 30) as connection:
+    """Status, and headers and body as one text, of the answer to a request that no library would send."""
+    with socket.create_connection(("127.0.0.1", site.port), 70) as connection:
         connection.sendall(request)
-        connection.shutdown(socket.SHUT_WR)
-        text = b"".join(iter(lambda: connection.recv(65536), b"")).decode(errors="replace")
-    return int(text.split(" ", 2)[1]), text
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        headers = "".join(f"{name}: {value}\r\n" for name, value in response.getheaders())
+        return response.status, f"{headers}\r\n{response.read().decode(errors='replace')}"
 
 
 @pytest.fixture(params=["open", "closed"])
