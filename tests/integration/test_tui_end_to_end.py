@@ -124,7 +124,7 @@ def test_a_deployment_that_was_killed_is_put_back_and_another_one_resumed_by_key
         terminal.wait_for("neither went through nor was rolled", "c graasp-local resume", "z graasp-local rollback")
         terminal.keys("z")
         terminal.wait_for("Undo the last deployment", "Go ahead")
-        terminal.keys("y")
+        terminal.keys("G", "y")
         terminal.wait_for("Done in", "version 1.0.0")
         terminal.keys("Escape")
         terminal.wait_for("● running", "Version 1.0.0")
@@ -136,7 +136,7 @@ def test_a_deployment_that_was_killed_is_put_back_and_another_one_resumed_by_key
         terminal.wait_for("c graasp-local resume")
         terminal.keys("c")
         terminal.wait_for("Go on with what was left unfinished", "Go ahead")
-        terminal.keys("y")
+        terminal.keys("G", "y")
         terminal.wait_for("Done in", "version 1.1.0", "z go back to 1.0.0")
         assert "Traceback" not in terminal.screen
     finally:
@@ -152,7 +152,7 @@ def deploy_by_keys(terminal: Terminal, version: str) -> None:
     terminal.text(version)
     terminal.keys("Enter")
     terminal.wait_for(f"check that {version}", "Go ahead")
-    terminal.keys("y")
+    terminal.keys("G", "y")
 
 
 def kill_deployment_during(site: Path, step: str, watching: Callable[[], object] = lambda: None) -> None:

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from textual import events
 from textual.pilot import Pilot
 
 from graasp_local.backup.manifest import MANIFEST_FILE, DatabasePart, Manifest, StoredFile, as_json
@@ -28,6 +29,7 @@ from graasp_local.tui.serve import check_address, is_allowed, serve
 from graasp_local.tui.trouble import TroubleKind
 from graasp_local.tui.walk_run import WalkRun
 from graasp_local.tui.widgets.logs import LogView
+from graasp_local.tui.widgets.rows import Rows
 from graasp_local.verbs import TABLE, Effect
 from graasp_local.walk_files import read_walks
 from graasp_local.walk_records import unfinished_walk
@@ -50,7 +52,7 @@ async def agree_to_deployment(pilot: Pilot[None], app: GraaspApp, typed: str) ->
     """Choose a version by typing, see the plan, and go ahead."""
     await press(pilot, f"d {typed} enter")
     await until(pilot, lambda: isinstance(app.screen, PlanScreen) and "Go ahead" in screen_text(app))
-    await press(pilot, "y")
+    await press(pilot, "G y")
 
 
 def run_of(app: GraaspApp) -> WalkRun:
@@ -126,7 +128,7 @@ def test_a_deployment_that_was_killed_after_its_last_step_can_be_closed(access: 
         await until(pilot, lambda: "c graasp-local resume" in screen_text(app))
         await press(pilot, "c")
         await until(pilot, lambda: "record 1.1.0 as deployed" in screen_text(app) and "Go ahead" in screen_text(app))
-        await press(pilot, "y")
+        await press(pilot, "G y")
         await until(pilot, lambda: app.walk is not None and app.walk.is_over)
 
     drive(access, deploy)
@@ -141,7 +143,7 @@ def test_a_change_of_state_moves_the_strip(access: FakeAccess) -> None:
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         await press(pilot, "s j enter")
         await until(pilot, lambda: isinstance(app.screen, PlanScreen) and "Go ahead" in screen_text(app))
-        await press(pilot, "y")
+        await press(pilot, "G y")
         await until(pilot, lambda: app.view is not None and app.view.state is InfraState.RESTRICTED)
         assert "● restricted" in screen_text(app)
 
@@ -199,7 +201,7 @@ def test_an_interruption_asks_first_and_puts_the_site_back(access: FakeAccess) -
         await until(pilot, lambda: "applying" in screen_text(app))
         await press(pilot, "x")
         assert isinstance(app.screen, Confirm)
-        await press(pilot, "y")
+        await press(pilot, "G y")
         await until(pilot, lambda: app.walk is not None and app.walk.is_over)
         assert app.walk is not None
         assert app.walk.outcome == "rolled-back"
@@ -236,7 +238,7 @@ def test_going_back_after_a_success_asks_for_the_name_of_the_site_where_it_disca
         await press(pilot, "s c h o o l enter")
         await until(pilot, lambda: isinstance(app.screen, PlanScreen) and "Go ahead" in screen_text(app))
         assert "and discard what was written since" in screen_text(app)
-        await press(pilot, "y")
+        await press(pilot, "G y")
         await until(pilot, lambda: app.walk is not None and app.walk.is_over and "rollback" in app.walk.command)
 
     drive(access, steps)
@@ -287,7 +289,7 @@ def test_a_held_deployment_can_be_tested_opened_or_taken_back(access: FakeAccess
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         await press(pilot, "d 1 . 1 ctrl+t enter")
         await until(pilot, lambda: isinstance(app.screen, PlanScreen) and "Go ahead" in screen_text(app))
-        await press(pilot, "y")
+        await press(pilot, "G y")
         await until(pilot, lambda: app.walk is not None and app.walk.is_over)
         assert "b test it with the bypass  s open it to visitors  z go back to 1.0.0" in screen_text(app)
 
@@ -370,7 +372,7 @@ def test_a_missing_site_is_made_where_somebody_says_yes(tmp_path: Path) -> None:
         assert app.trouble.kind is TroubleKind.NO_SITE
         await press(pilot, "i")
         assert not (tmp_path / "new" / ".env").exists()
-        await press(pilot, "y")
+        await press(pilot, "G y")
         await until(pilot, lambda: app.view is not None)
 
     drive(access, steps)
@@ -551,6 +553,7 @@ def test_everything_can_be_clicked(access: FakeAccess) -> None:
         await click_on(pilot, app, "See the plan")
         await until(pilot, lambda: isinstance(app.screen, PlanScreen) and "Deploy 1.1.0" in screen_text(app))
         await until(pilot, lambda: "Go ahead" in screen_text(app))
+        await press(pilot, "G")
         await click_on(pilot, app, "Go ahead")
         await until(pilot, lambda: app.walk is not None and app.walk.is_over)
         await click_on(pilot, app, "earlier walks")
@@ -569,3 +572,74 @@ def test_the_first_thing_on_the_screen_waits_for_nothing_that_looks_plans_or_wal
         "graasp_local.walk_records",
     }
     assert not {*told.stdout.split()} & {*late, "docker", "requests", "psycopg", "yaml", "python_on_whales", "psutil"}
+
+
+LONG = (80, 16)
+
+
+async def show_plan(pilot: Pilot[None], app: GraaspApp) -> Rows:
+    await press(pilot, "d 1 . 1 enter")
+    await until(pilot, lambda: isinstance(app.screen, PlanScreen) and "Go ahead" in screen_text(app))
+    rows = app.screen.query_one(Rows)
+    await until(pilot, lambda: rows.max_scroll_y > 0 and rows.show_vertical_scrollbar)
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("down", "up"),
+    [("j", "k"), ("down", "up"), ("pagedown", "pageup"), ("ctrl+d", "ctrl+u"), ("G", "g"), ("end", "home")],
+)
+def test_a_plan_that_is_longer_than_the_screen_scrolls(access: FakeAccess, down: str, up: str) -> None:
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        rows = await show_plan(pilot, app)
+        last = rows._table.rows[-1].key
+        assert last not in rows.visible_keys
+        for _ in range(40):
+            await pilot.press(down)
+        await until(pilot, lambda: last in rows.visible_keys)
+        assert " open the gate" in screen_text(app)
+        for _ in range(40):
+            await pilot.press(up)
+        await until(pilot, lambda: rows._table.rows[0].key in rows.visible_keys)
+
+    drive(access, steps, size=LONG)
+
+
+def test_a_plan_scrolls_by_the_wheel(access: FakeAccess) -> None:
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        rows = await show_plan(pilot, app)
+        for _ in range(40):
+            region = rows.region
+            rows.post_message(
+                events.MouseScrollDown(rows, 1, 1, 0, 1, 0, False, False, False, region.x + 1, region.y + 1)
+            )
+        await until(pilot, lambda: rows._table.rows[-1].key in rows.visible_keys)
+
+    drive(access, steps, size=LONG)
+
+
+def test_agreeing_to_a_plan_that_was_not_seen_to_its_end_says_how_much_is_below(access: FakeAccess) -> None:
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        rows = await show_plan(pilot, app)
+        unseen = [row.key for row in rows._table.rows if row.key not in rows.visible_keys]
+        below = sum(key.endswith(" 0") for key in unseen)
+        assert below > 1
+        await press(pilot, "y")
+        await until(pilot, lambda: any("steps are below" in said.message for said in app._notifications))
+        assert [said.message.partition(" more")[0] for said in app._notifications] == [str(below)]
+        assert isinstance(app.screen, PlanScreen)
+        await press(pilot, "y")
+        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
+
+    drive(access, steps, size=LONG)
+
+
+def test_a_plan_that_was_seen_to_its_end_is_agreed_to_at_once(access: FakeAccess) -> None:
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        rows = await show_plan(pilot, app)
+        await press(pilot, "G g")
+        assert rows.keys_never_seen == ()
+        await press(pilot, "y")
+        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
+
+    drive(access, steps, size=LONG)

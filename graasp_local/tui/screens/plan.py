@@ -37,6 +37,7 @@ class PlanScreen(UiScreen):
         super().__init__()
         self._intention = intention
         self._made: messages.PlanMade | None = None
+        self._was_told_of_more = False
 
     def compose(self) -> ComposeResult:
         yield Lines(self._title, id="title", classes="title")
@@ -83,6 +84,13 @@ class PlanScreen(UiScreen):
 
     def action_go(self) -> None:
         if self._made is not None and self._is_ready:
+            # The first line of each step; the rest of one whose title was seen is its cause.
+            below = sum(key.endswith(" 0") for key in self.query_one(Rows).keys_never_seen)
+            if below and not self._was_told_of_more:
+                self._was_told_of_more = True
+                count = "One more step is" if below == 1 else f"{below} more steps are"
+                self.ui.notify(f"{count} below: j or G shows the rest. y once more goes ahead.", severity="warning")
+                return
             self.ui.pop_screen()
             self.ui.start_walk(self._made)
 
@@ -95,7 +103,7 @@ class PlanScreen(UiScreen):
 
     def _intend(self, intention: Intention) -> None:
         """Plan this instead."""
-        self._intention, self._made = intention, None
+        self._intention, self._made, self._was_told_of_more = intention, None, False
         self.query_one("#title", Lines).show(self._title)
         self._keys()
         self._plan()

@@ -49,8 +49,10 @@ class Rows(Toned, ScrollView, can_focus=True):
         """Enter, or a second click."""
 
     def __init__(self, *, id: str | None = None, cursor: bool = True) -> None:  # noqa: A002 - Textual's name
-        super().__init__(id=id)
+        # Without a cursor that shows where it is, a bar says that there is more.
+        super().__init__(id=id, classes="" if cursor else "with-bar")
         self._with_cursor = cursor
+        self._lowest_seen = 0
         self._drawing: TableDrawing = lambda width: Table((), ())
         self._table = Table((), ())
         self._drawn_width = 0
@@ -68,6 +70,17 @@ class Rows(Toned, ScrollView, can_focus=True):
         """The rows that can be seen just now."""
         top = round(self.scroll_y)
         return tuple(row.key for row in self._table.rows[top : top + max(1, self._height)])
+
+    @property
+    def keys_never_seen(self) -> tuple[str, ...]:
+        """The rows at the end that were below the screen all the time."""
+        seen = max(self._lowest_seen, round(self.scroll_y) + max(0, self._height))
+        return tuple(row.key for row in self._table.rows[seen:])
+
+    @property
+    def allow_vertical_scroll(self) -> bool:
+        """By the wheel too, with a bar or without."""
+        return super().allow_vertical_scroll or self.max_scroll_y > 0
 
     def show(self, drawing: TableDrawing) -> None:
         """Draw this table from now on; the cursor stays on the row that it was on."""
@@ -115,21 +128,25 @@ class Rows(Toned, ScrollView, can_focus=True):
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
+        self._lowest_seen = max(self._lowest_seen, round(new_value) + max(0, self._height))
         self.refresh()
 
     def action_move(self, by: int) -> None:
         if self._with_cursor:
             self._go(self._cursor + by)
         else:
-            self.scroll_relative(y=by, animate=False)
+            self._bring_to_top(round(self.scroll_y) + by)
 
     def action_page(self, by: int) -> None:
         if self._with_cursor:
             self._go(self._cursor + by * max(1, self._height - 1))
         else:
-            self.scroll_relative(y=by * max(1, self._height - 1), animate=False)
+            self._bring_to_top(round(self.scroll_y) + by * max(1, self._height - 1))
 
     def action_end(self, which: int) -> None:
+        if not self._with_cursor:
+            self._bring_to_top(0 if which < 0 else len(self._table.rows))
+            return
         self._go(0 if which < 0 else len(self._table.rows) - 1)
 
     def action_choose(self) -> None:
@@ -144,6 +161,9 @@ class Rows(Toned, ScrollView, can_focus=True):
         self._go(index)
         if again:
             self.action_choose()
+
+    def _bring_to_top(self, y: int) -> None:
+        self.scroll_to(y=max(0, min(y, self.max_scroll_y)), animate=False, immediate=True, force=True)
 
     @property
     def _height(self) -> int:
