@@ -141,17 +141,17 @@ def test_a_walk_in_its_middle(site_directory: Path, size: tuple[int, int]) -> No
         FakeAccess(site_directory, site),
         "mid-walk",
         size,
-        "d 1 . 1 enter y",
+        "d 1 . 1 enter G y",
         lambda app: app.walk is not None and any(s.name == "migrate" and s.output for s in app.walk.steps),
     )
 
 
 def test_a_migration_that_failed(site_directory: Path, size: tuple[int, int]) -> None:
-    picture(FakeAccess(site_directory, a_site()), "failed", size, "d 2 . 0 enter y", _is_over)
+    picture(FakeAccess(site_directory, a_site()), "failed", size, "d 2 . 0 enter G y", _is_over)
 
 
 def test_a_deployment_that_went_through(site_directory: Path, size: tuple[int, int]) -> None:
-    picture(FakeAccess(site_directory, a_site()), "done", size, "d 1 . 1 enter y", _is_over)
+    picture(FakeAccess(site_directory, a_site()), "done", size, "d 1 . 1 enter G y", _is_over)
 
 
 def test_a_walk_that_was_rolled_back(site_directory: Path, size: tuple[int, int]) -> None:
@@ -191,17 +191,18 @@ def test_a_deployment_that_was_left_unfinished(site_directory: Path, size: tuple
 
 
 def test_a_deployment_that_was_held_behind_the_gate(site_directory: Path, size: tuple[int, int]) -> None:
-    picture(FakeAccess(site_directory, a_site()), "held", size, "d 1 . 1 ctrl+t enter y", _is_over)
+    picture(FakeAccess(site_directory, a_site()), "held", size, "d 1 . 1 ctrl+t enter G y", _is_over)
 
 
 def test_what_going_back_would_discard(site_directory: Path, size: tuple[int, int]) -> None:
-    keys = "d 1 . 1 enter y z"
+    keys = "d 1 . 1 enter G y z"
     picture(FakeAccess(site_directory, a_site()), "discard", size, keys, _has("Input", "type it here"))
 
 
 def test_a_step_that_failed_on_the_whole_screen(site_directory: Path, size: tuple[int, int]) -> None:
     access = FakeAccess(site_directory, a_site())
-    picture(access, "step", size, "d 2 . 0 enter y enter", lambda app: _is_over(app) and _has("#logs", "Because")(app))
+    keys = "d 2 . 0 enter G y enter"
+    picture(access, "step", size, keys, lambda app: _is_over(app) and _has("#logs", "Because")(app))
 
 
 def test_a_verb_that_has_no_screen(site_directory: Path, size: tuple[int, int]) -> None:
@@ -225,7 +226,7 @@ def test_a_service_of_ones_own_among_two_hundred(site_directory: Path, size: tup
 def test_sizes_between_and_very_wide(site_directory: Path, other: tuple[int, int]) -> None:
     picture(FakeAccess(site_directory, a_site()), "state-running", other, "j j")
     site = a_site()
-    picture(FakeAccess(site_directory / "failed", site), "failed", other, "d 2 . 0 enter y", _is_over)
+    picture(FakeAccess(site_directory / "failed", site), "failed", other, "d 2 . 0 enter G y", _is_over)
 
 
 def test_the_light_theme(site_directory: Path, size: tuple[int, int]) -> None:
