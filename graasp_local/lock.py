@@ -21,7 +21,7 @@ from graasp_local.files import json_in
 from graasp_local.ownership import open_own_file
 
 if TYPE_CHECKING:
-    from graasp_local.ports.walk import Clock, Interruption
+    from graasp_local.clock import Clock, Interruption
 
 _LOOK_SECONDS = 0.2
 

@@ -18,8 +18,8 @@ from graasp_local.backup.names import trial_name
 from graasp_local.backup.store import StoredBackup, chunks_of
 from graasp_local.errors import GraaspLocalError, NeedsYou, Refused
 from graasp_local.planning.server import GRAASP_DATABASE
+from graasp_local.ports.world import World
 from graasp_local.version import Version
-from graasp_local.world import World
 
 _MOST_UNWANTED = 500
 """Names that fit on a command line."""

@@ -17,7 +17,7 @@ from graasp_local.backup.store import chunks_of
 from graasp_local.errors import GraaspLocalError, NeedsYou
 from graasp_local.planning.dump_entries import extensions_in, missing_role, to_load, without_data
 from graasp_local.ports.data import DatabaseProperties, Locale
-from graasp_local.world import World
+from graasp_local.ports.world import World
 
 
 class Dump(Struct, frozen=True):

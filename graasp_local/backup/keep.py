@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from graasp_local.backup.retention import Policy, expired, needed_for_a_way_back
 from graasp_local.backup.store import BackupStore
 from graasp_local.errors import Refused
-from graasp_local.walk_files import read_walks
-from graasp_local.world import World
+from graasp_local.journal.read import read_walks
+from graasp_local.ports.world import World
 
 
 def let_old_ones_go(world: World) -> Iterator[str]:

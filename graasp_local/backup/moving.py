@@ -11,9 +11,9 @@ from pathlib import Path
 from msgspec import Struct
 
 from graasp_local.backup.manifest import StoredFile
+from graasp_local.clock import Clock
 from graasp_local.errors import Interrupted
-from graasp_local.ports.walk import Clock
-from graasp_local.world import World
+from graasp_local.ports.world import World
 
 _LINE_SECONDS = 5.0
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")

@@ -25,7 +25,7 @@ from graasp_local.backup.manifest import (
 )
 from graasp_local.errors import Refused
 from graasp_local.files import json_in
-from graasp_local.site import Site
+from graasp_local.site.site import Site
 
 _PARTIAL = ".partial-"
 _LARGEST_MANIFEST = 64 * 1024**2

@@ -22,7 +22,7 @@ from graasp_local.backup.sealing import seal
 from graasp_local.backup.store import BackupStore, StoredBackup
 from graasp_local.errors import GraaspLocalError, NeedsYou, Refused
 from graasp_local.planning.states import ServiceGroup
-from graasp_local.world import World
+from graasp_local.ports.world import World
 
 RESERVE_BYTES = 64 * 1024**2
 """Room that is left free beside a backup: a full disk would stop the site as well."""

@@ -20,7 +20,7 @@ STATE = click.Choice([state.value for state in InfraState])
 def command(context: Context, state: str, *, dry_run: bool, json_lines: bool, lock_wait: float) -> None:
     """Bring the site into one of the four states, from whichever it is in."""
     from graasp_local.cli.walking import How, walk
-    from graasp_local.walking import walks
+    from graasp_local.operations import run
 
     target = InfraState(state)
     walk(
@@ -28,5 +28,5 @@ def command(context: Context, state: str, *, dry_run: bool, json_lines: bool, lo
         f"apply-{target}",
         f"graasp-local apply {target}",
         How(dry_run=dry_run, as_json=json_lines, ask=False, lock_wait=lock_wait),
-        lambda world: lambda observed: walks.transition_plan(world, observed, target),
+        lambda world: lambda observed: run.transition_plan(world, observed, target),
     )

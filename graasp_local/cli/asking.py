@@ -12,9 +12,9 @@ import click
 from msgspec import Struct
 from msgspec.structs import replace
 
-from graasp_local import new_site
 from graasp_local.cli.speaking import say
-from graasp_local.new_site import WAYS, Answers, Way
+from graasp_local.site import answers as new_site
+from graasp_local.site.answers import WAYS, Answers, Way
 
 
 class CertificateFiles(Struct, frozen=True):

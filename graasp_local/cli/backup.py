@@ -18,7 +18,7 @@ from graasp_local.errors import GraaspLocalError, Refused, UsageError
 
 if TYPE_CHECKING:
     from graasp_local.backup.store import DamagedBackup, StoredBackup
-    from graasp_local.world import World
+    from graasp_local.ports.world import World
 
 PASSPHRASE_VARIABLE = "GRAASP_LOCAL_BACKUP_PASSPHRASE"  # noqa: S105 - its name, not its value
 
@@ -136,14 +136,14 @@ def settings(context: Context, name: str, passphrase_file: Path | None) -> None:
 
 
 def _take(world: World, passphrase: str | None, lock_wait: float, *, silent: bool) -> StoredBackup:
-    from graasp_local import site_files
     from graasp_local.backup.keep import let_old_ones_go
     from graasp_local.backup.take import Everything, take_backup
     from graasp_local.cli.reports import followed
     from graasp_local.lock import Patience, held_lock
+    from graasp_local.site import prepare
 
-    site_files.refuse_if_not_ours(world.site)
-    site_files.prepare(world.site)
+    prepare.refuse_if_not_ours(world.site)
+    prepare.prepare(world.site)
     patience = Patience(lock_wait, world.clock, world.interruption)
     with held_lock(world.site.lock_file, "graasp-local backup", patience):
         backup = followed(take_backup(world, Everything(passphrase)), world.clock, silent=silent)
@@ -154,16 +154,16 @@ def _take(world: World, passphrase: str | None, lock_wait: float, *, silent: boo
 
 
 def _verify(world: World, name: str, lock_wait: float, *, trial_restore: bool, silent: bool) -> StoredBackup:
-    from graasp_local import site_files
     from graasp_local.backup import check
     from graasp_local.backup.store import BackupStore
     from graasp_local.backup.take import database_is_on, require_database
     from graasp_local.cli.reports import followed
     from graasp_local.lock import Patience, held_lock
+    from graasp_local.site import prepare
 
-    site_files.refuse_if_not_ours(world.site)
+    prepare.refuse_if_not_ours(world.site)
     backup = BackupStore.of(world.site).find(name)
-    site_files.prepare(world.site)
+    prepare.prepare(world.site)
     followed(check.check_backup(world, backup, backup.manifest.parts), world.clock, silent=silent)
     check.refuse_without_version(backup.manifest)
     if database_is_on(world):
@@ -178,7 +178,7 @@ def _verify(world: World, name: str, lock_wait: float, *, trial_restore: bool, s
 
 def _with_world(context: Context, json_object: bool, act: Callable[[World], Result]) -> Result:
     from graasp_local.cli.walking import interruptible
-    from graasp_local.world import InterruptionFlag
+    from graasp_local.clock import InterruptionFlag
 
     interruption = InterruptionFlag()
     world = context.world(interruption, (lambda _: None) if json_object else narrate_command)

@@ -14,8 +14,8 @@ from graasp_local.cli.context import Context, narrate_command, pass_context, pri
 from graasp_local.cli.speaking import say
 
 if TYPE_CHECKING:
+    from graasp_local.images.recipes import BuildSettings, Recipe, Repository
     from graasp_local.settings import Settings
-    from graasp_local.sources import BuildSettings, Recipe, Repository
     from graasp_local.version import Version
 
 _NAMES = ("core", "workers", "migrate", "client")
@@ -51,13 +51,13 @@ def command(
     For machines that the published images are not made for, and for the web client, which has none. The site is not
     touched: `deploy` uses what was built.
     """
-    from graasp_local.checkout import clone, require_sources
     from graasp_local.engine.building import Build, build_image
     from graasp_local.engine.completing import complete_image
     from graasp_local.errors import UsageError
-    from graasp_local.pins import variable_of
-    from graasp_local.site_files import use_built
-    from graasp_local.sources import RECIPES, Repository, build_arguments, tag_of
+    from graasp_local.images.checkout import clone, require_sources
+    from graasp_local.images.pins import variable_of
+    from graasp_local.images.recipes import RECIPES, Repository, build_arguments, tag_of
+    from graasp_local.site.prepare import use_built
     from graasp_local.version import Version
     from graasp_local.wording import listed
 
@@ -122,7 +122,7 @@ def command(
 def _client_tag(version: Version, checkout: Path | None) -> str:
     """The tag of the client that goes with a version of core. Raises Refused where that is not known."""
     from graasp_local.errors import Refused
-    from graasp_local.sources import client_version, tag_of
+    from graasp_local.images.recipes import client_version, tag_of
 
     known = client_version(version)
     if known is None and checkout is None:
@@ -137,7 +137,7 @@ def _client_tag(version: Version, checkout: Path | None) -> str:
 def _settings(settings: Settings, timestamp: str) -> BuildSettings:
     from urllib.parse import urlsplit
 
-    from graasp_local.sources import BuildSettings
+    from graasp_local.images.recipes import BuildSettings
 
     values = settings.values
     url = urlsplit(settings.public_url)
@@ -156,8 +156,8 @@ def _settings(settings: Settings, timestamp: str) -> BuildSettings:
 def _dockerfile(recipe: Recipe, sources: Path) -> Path:
     """The one in the sources; for the client, whose sources have none, the one of the stack."""
     from graasp_local.errors import Refused
-    from graasp_local.sources import Repository
-    from graasp_local.stack import stack_directory
+    from graasp_local.images.recipes import Repository
+    from graasp_local.stack.services import stack_directory
 
     own = sources / recipe.dockerfile
     if own.is_file():

@@ -16,7 +16,7 @@ from graasp_local.cli.speaking import say
 @pass_context
 def command(context: Context, hours: int, *, json_object: bool) -> None:
     """Print what passes a closed gate: the maintenance header, and a link that sets a cookie doing the same."""
-    from graasp_local.bypass_token import bypass_link
+    from graasp_local.site.bypass import bypass_link
 
     settings = context.site.settings
     link = bypass_link(settings.public_url, settings.header_secret, int(time.time()) + hours * 3600)

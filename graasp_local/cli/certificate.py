@@ -12,7 +12,7 @@ from graasp_local.cli.context import Context, pass_context, print_json
 from graasp_local.cli.speaking import say
 
 if TYPE_CHECKING:
-    from graasp_local.certificates import Certificate
+    from graasp_local.tls.certificate import Certificate
 
 
 @click.group("certificate")
@@ -26,7 +26,7 @@ def command() -> None:
 def show(context: Context, *, json_object: bool) -> None:
     """Show what the certificate is for, who gave it, and until when it counts."""
     from graasp_local.errors import Refused
-    from graasp_local.renewing import certificate_of
+    from graasp_local.tls.renew import certificate_of
 
     found = certificate_of(context.site.settings, context.site.tls_paths)
     if found is None:
@@ -50,17 +50,17 @@ def renew(context: Context, *, at_once: bool, json_object: bool) -> None:
     With TLS=files the files are read anew. No request is dropped: nginx finishes with the old one what it has begun.
     `doctor` warns when no run without a terminal was made for days.
     """
-    from graasp_local import site_files
     from graasp_local.engine.edge_reload import EdgeReload
     from graasp_local.engine.http_edge import HttpEdge
     from graasp_local.lock import held_lock
-    from graasp_local.renewal_record import StartedBy, recorded
-    from graasp_local.renewing import When
-    from graasp_local.renewing import renew as renewed
+    from graasp_local.site import prepare
+    from graasp_local.tls.attempts import StartedBy, recorded
+    from graasp_local.tls.renew import When
+    from graasp_local.tls.renew import renew as renewed
 
     site = context.site
-    site_files.refuse_if_not_ours(site)
-    site_files.prepare(site)
+    prepare.refuse_if_not_ours(site)
+    prepare.prepare(site)
     nginx = EdgeReload(context.engine(), HttpEdge(site.settings))
     started_by = StartedBy.PERSON if sys.stdin.isatty() else StartedBy.TIMER
     with (

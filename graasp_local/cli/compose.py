@@ -29,17 +29,17 @@ def command(
 
     It goes past states, gate, lock and journal: meant for looking, and for repeating what a walk has shown.
     """
-    from graasp_local import site_files
     from graasp_local.engine.compose import Compose, compose_version, forget_shell_overrides
     from graasp_local.planning.server import DatabaseServer
-    from graasp_local.selection import Release
+    from graasp_local.site import prepare
+    from graasp_local.site.selection import Release
     from graasp_local.version import Version
 
     if version_text and server:
         raise click.UsageError("Only one of --for-version and --for-database can be given.")
     candidate = Version.parse(version_text) if version_text else DatabaseServer(*server) if server else None
-    site_files.refuse_if_not_ours(context.site)
-    site_files.prepare(context.site)
+    prepare.refuse_if_not_ours(context.site)
+    prepare.prepare(context.site)
     compose_version()
     forget_shell_overrides(context.site)
     compose, selection = Compose(context.site, lambda _: None), context.site.selection

@@ -21,8 +21,8 @@ def command() -> None:
 @pass_context
 def check(context: Context, *, json_object: bool) -> None:
     """Judge .env and the compose files: exit code 2 if something keeps commands from going on, 0 otherwise."""
-    from graasp_local.config_check import check_configuration
     from graasp_local.settings.rules import Severity
+    from graasp_local.site.check import check_configuration
 
     found = check_configuration(context.site)
     error_count = sum(finding.severity is Severity.ERROR for finding in found)
@@ -58,7 +58,7 @@ def check(context: Context, *, json_object: bool) -> None:
 @pass_context
 def add_missing(context: Context) -> None:
     """Write into .env what a newer graasp-local needs and can make by itself, such as a new secret."""
-    from graasp_local.init_site import add_missing as add
+    from graasp_local.site.create import add_missing as add
 
     context.refuse_if_not_ours()
     added = add(context.site)

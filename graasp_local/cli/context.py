@@ -13,10 +13,11 @@ import click
 from graasp_local.cli.speaking import say
 
 if TYPE_CHECKING:
+    from graasp_local.clock import InterruptionFlag
     from graasp_local.engine.docker_engine import DockerEngine
     from graasp_local.engine.prober import Change, EdgeProber
-    from graasp_local.site import Site
-    from graasp_local.world import InterruptionFlag, World
+    from graasp_local.ports.world import World
+    from graasp_local.site.site import Site
 
 
 class Context:
@@ -29,7 +30,7 @@ class Context:
     def site(self) -> Site:
         """Raises ConfigurationError where there is none. Says so, once, if it is somebody else's."""
         from graasp_local.errors import ConfigurationError
-        from graasp_local.site import find_site
+        from graasp_local.site.site import find_site
         from graasp_local.surroundings import current_directory
 
         here = current_directory()
@@ -47,7 +48,7 @@ class Context:
 
     def refuse_if_not_ours(self) -> None:
         """Before anything is changed. Raises Refused if somebody else than we or root could change the site."""
-        from graasp_local.site_files import refuse_if_not_ours
+        from graasp_local.site.prepare import refuse_if_not_ours
 
         refuse_if_not_ours(self.site)
 
@@ -61,17 +62,18 @@ class Context:
         return engine_for(self.site, narrate)
 
     def world(self, interruption: InterruptionFlag, narrate: Callable[[str], None] = lambda _: None) -> World:
+        from graasp_local.clock import SystemClock
         from graasp_local.engine.handover import DockerHandovers
         from graasp_local.engine.http_edge import HttpEdge
         from graasp_local.engine.old_connections import DockerOldConnections
         from graasp_local.engine.servers import DockerServers
         from graasp_local.engine.transfers import DockerTransfers
         from graasp_local.ports.servers import Servers
+        from graasp_local.ports.world import World
         from graasp_local.postgres.address import once_it_answers
         from graasp_local.postgres.database import PostgresDatabase
         from graasp_local.postgres.databases import PostgresDatabases
         from graasp_local.postgres.server import PostgresServer
-        from graasp_local.world import SystemClock, World
 
         settings = self.site.settings
         engine = self.engine(narrate)

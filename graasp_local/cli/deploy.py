@@ -67,13 +67,13 @@ def command(
     """
     from graasp_local.cli.walking import How, refusals_as_json, walk
     from graasp_local.errors import UsageError
+    from graasp_local.operations import run
+    from graasp_local.operations.run import OnFailure
     from graasp_local.planning.plan import Strategy
     from graasp_local.planning.plan_deploy import Backup, DeployRequest
     from graasp_local.planning.states import InfraState
+    from graasp_local.ports.world import World
     from graasp_local.version import Version
-    from graasp_local.walking import walks
-    from graasp_local.walking.walks import OnFailure
-    from graasp_local.world import World
 
     with refusals_as_json(wanted=json_lines):
         version = Version.parse(version_text)
@@ -94,10 +94,10 @@ def command(
         needs_way_back=on_failure == OnFailure.ROLLBACK,
     )
 
-    def planner(world: World) -> walks.Planner:
+    def planner(world: World) -> run.Planner:
         if not lock_wait:  # what is read before the lock is had may change while it is waited for
             world.engine.expect(version)
-        return lambda observed: walks.deployment_plan(world, observed, request)
+        return lambda observed: run.deployment_plan(world, observed, request)
 
     given = {"--no-backup": no_backup, "--hold": hold, "--probe": probe}
     words = "".join(f" {option}" for option, is_given in given.items() if is_given)

@@ -26,11 +26,11 @@ def command(context: Context, version_text: str | None, *, json_object: bool) ->
 
     Exit code 10 if something would make a deployment fail. What could not be checked is said to be unknown.
     """
+    from graasp_local.clock import InterruptionFlag
     from graasp_local.doctor.findings import exit_code
     from graasp_local.doctor.gather import gather
     from graasp_local.doctor.judge import judge
     from graasp_local.version import Version
-    from graasp_local.world import InterruptionFlag
 
     version = Version.parse(version_text) if version_text is not None else None
     if sys.stderr.isatty():

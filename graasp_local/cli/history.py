@@ -12,7 +12,7 @@ from graasp_local.cli.speaking import say
 from graasp_local.errors import UsageError
 
 if TYPE_CHECKING:
-    from graasp_local.walk_records import WalkRecord
+    from graasp_local.journal.records import WalkRecord
 
 
 @click.command("history")
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @pass_context
 def command(context: Context, walk: str | None, *, last: bool, json_lines: bool) -> None:
     """List the site's walks, newest first; or show one with its steps and output."""
-    from graasp_local.walk_files import read_journal
+    from graasp_local.journal.read import read_journal
 
     _ = context.site.settings
     journal = read_journal(context.site.journal_directory)
@@ -72,7 +72,7 @@ def _seconds(seconds: float | None) -> str:
 
 
 def _print_one(record: WalkRecord, file: Path) -> None:
-    from graasp_local.walk_files import output_of
+    from graasp_local.journal.read import output_of
 
     say(f"{record.walk}: {record.outcome or 'killed'}, {record.state}")
     say(f"{record.at[:19].replace('T', ' ')} UTC, {record.command}")

@@ -31,7 +31,7 @@ def command() -> None:
 def list_images(context: Context, version_text: str | None, *, json_object: bool) -> None:
     """List the images of a version, else of the selected one: whether each is on this machine, and which it is."""
     from graasp_local.cli.tables import print_table
-    from graasp_local.pins import shortened
+    from graasp_local.images.pins import shortened
 
     version = _version(context, version_text)
     engine = context.engine()
@@ -63,9 +63,9 @@ def list_images(context: Context, version_text: str | None, *, json_object: bool
 @pass_context
 def pull(context: Context, version_text: str) -> None:
     """Have the images of a version on this machine, for a deployment later on."""
-    from graasp_local.perform.having_images import pull_missing
-    from graasp_local.perform.preflight import check_images
-    from graasp_local.world import InterruptionFlag
+    from graasp_local.clock import InterruptionFlag
+    from graasp_local.operations.steps.having_images import pull_missing
+    from graasp_local.operations.steps.preflight import check_images
 
     context.refuse_if_not_ours()
     version = _version(context, version_text)
@@ -87,7 +87,7 @@ def complete(context: Context, version_text: str | None) -> None:
     """
     from graasp_local.engine.completing import complete_image
     from graasp_local.errors import Refused
-    from graasp_local.sources import PROGRAMS
+    from graasp_local.images.recipes import PROGRAMS
 
     version = _version(context, version_text)
     site, engine = context.site, context.engine(narrate_command)
@@ -121,7 +121,7 @@ def save(context: Context, version_text: str, file: Path) -> None:
     """Write the images of a version, of Graasp and of everything beside it, into one FILE."""
     from graasp_local.engine.archive import saved
     from graasp_local.errors import Refused, UsageError
-    from graasp_local.image_file import write_image_file
+    from graasp_local.images.archive import write_image_file
     from graasp_local.wording import listed
 
     version = _version(context, version_text)
@@ -154,7 +154,7 @@ def load(context: Context, file: Path) -> None:
     from graasp_local.engine import archive
     from graasp_local.engine.client import connect, engine_errors
     from graasp_local.errors import Refused, UsageError
-    from graasp_local.image_file import check_content, image_chunks, read_manifest
+    from graasp_local.images.archive import check_content, image_chunks, read_manifest
 
     if not file.is_file():
         raise UsageError(f"There is no file {file}.", "Nothing was loaded.")

@@ -68,13 +68,13 @@ def command(
 
     On a terminal it asks for what the options do not say. Nothing is written before the last answer.
     """
-    from graasp_local import new_site
     from graasp_local.cli.asking import Given, ask, port_of, without_asking
-    from graasp_local.init_site import default_project_name, init_site, refuse_existing
-    from graasp_local.site import Site
-    from graasp_local.site_files import refuse_unusable_name
-    from graasp_local.stack import stack_directory
-    from graasp_local.stack_variables import profiles_defined
+    from graasp_local.site import answers as new_site
+    from graasp_local.site.create import default_project_name, init_site, refuse_existing
+    from graasp_local.site.prepare import refuse_unusable_name
+    from graasp_local.site.site import Site
+    from graasp_local.stack.services import stack_directory
+    from graasp_local.stack.variables import profiles_defined
 
     where = directory or context.named_site or Path.cwd()
     refuse_existing(Site(where.resolve()))

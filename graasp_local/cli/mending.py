@@ -12,7 +12,7 @@ from graasp_local.cli.speaking import say
 from graasp_local.errors import NeedsYou
 
 if TYPE_CHECKING:
-    from graasp_local.rotating import Roles
+    from graasp_local.site.rotate import Roles
 
 
 def finish_rotation(context: Context) -> bool:
@@ -20,18 +20,18 @@ def finish_rotation(context: Context) -> bool:
     if not context.site.rotation_file.exists():
         return False
     context.refuse_if_not_ours()
-    from graasp_local import rotating
+    from graasp_local.clock import SystemClock
     from graasp_local.lock import held_lock
-    from graasp_local.world import SystemClock
+    from graasp_local.site import rotate
 
     site = context.site
     with held_lock(site.lock_file, "finishing a rotation of secrets"), uninterrupted():
-        rotation = rotating.cut_off(site)
+        rotation = rotate.cut_off(site)
         if rotation is None:
             return False
         names = ", ".join(rotation.keys)
         try:
-            rotating.finish(site, roles_of(context), SystemClock())
+            rotate.finish(site, roles_of(context), SystemClock())
         except NeedsYou as error:
             say(f"A rotation of secrets was cut off ({names}), and cannot be finished yet: {error.what}", err=True)
             return False

@@ -19,20 +19,20 @@ from graasp_local.planning.states import TABLE, Health, InfraState, ObservedServ
 @pass_context
 def command(context: Context, state: str, from_state: str | None, *, json_object: bool) -> None:
     """Show what `apply STATE` would do, step by step, and why. Changes nothing."""
-    from graasp_local.config_check import told_powers
-    from graasp_local.events import WalkStarted, as_json
+    from graasp_local.journal.events import WalkStarted, as_json
     from graasp_local.planning.plan import render
     from graasp_local.planning.plan_transition import plan_transition
+    from graasp_local.site.check import told_powers
 
     target = InfraState(state)
     if from_state:
         plan = plan_transition(_as_if_in(context, InfraState(from_state)), target)
     else:
-        from graasp_local.walking import walks
-        from graasp_local.world import InterruptionFlag
+        from graasp_local.clock import InterruptionFlag
+        from graasp_local.operations import run
 
         world = context.world(InterruptionFlag())
-        plan = walks.make_plan(lambda observed: walks.transition_plan(world, observed, target), world.observe())
+        plan = run.make_plan(lambda observed: run.transition_plan(world, observed, target), world.observe())
     if json_object:
         told = as_json(WalkStarted("", "", plan))
         print_json({"target": told["target"], "plan": told["plan"], "powers": list(told_powers(context.site))})

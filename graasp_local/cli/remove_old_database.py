@@ -23,8 +23,8 @@ def command(context: Context, volume: str | None, confirm: str | None, *, json_o
     There is no way back to the older major then. The volume and the databases that the site works with are never
     removed. With --volume nothing but that volume, and the dumps.
     """
-    from graasp_local.walking import upgrades
-    from graasp_local.world import InterruptionFlag
+    from graasp_local.clock import InterruptionFlag
+    from graasp_local.operations import upgrades
 
     context.refuse_if_not_ours()
     world = context.world(InterruptionFlag())

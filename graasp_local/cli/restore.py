@@ -12,7 +12,7 @@ from graasp_local.cli.context import Context, pass_context
 from graasp_local.cli.speaking import say
 
 if TYPE_CHECKING:
-    from graasp_local.walking.restores import Wanted
+    from graasp_local.operations.restores import Wanted
 
 
 @click.command("restore")
@@ -45,8 +45,8 @@ def command(
     there and proven; then it takes its place by renames, and what was there is kept under another name.
     """
     from graasp_local.cli.walking import How, refusals_as_json, walk
+    from graasp_local.operations import restores
     from graasp_local.planning.states import InfraState
-    from graasp_local.walking import restores
 
     wanted = restores.Wanted(name, only, InfraState.RESTRICTED if hold else InfraState.RUNNING)
     with refusals_as_json(wanted=json_lines):
@@ -67,7 +67,7 @@ def command(
 def _agree(context: Context, wanted: Wanted, *, may_ask: bool) -> None:
     """Say what will be replaced and have the site's name typed. Raises Refused where it is not, or cannot be."""
     from graasp_local.errors import Refused
-    from graasp_local.walking import restores
+    from graasp_local.operations import restores
     from graasp_local.wording import listed
 
     project = context.site.settings.project

@@ -20,7 +20,7 @@ def command(context: Context, *, json_lines: bool, yes: bool, lock_wait: float, 
     Every step looks first and does only what is missing, so this is the same walk once more.
     """
     from graasp_local.cli.walking import How, walk
-    from graasp_local.walking import recovery
+    from graasp_local.operations import recovery
 
     how = How(dry_run=False, as_json=json_lines, ask=not yes and not json_lines, lock_wait=lock_wait)
     walk(

@@ -30,7 +30,7 @@ def command(context: Context, *, dry_run: bool, json_lines: bool, yes: bool, dis
     next one. Where visitors could have written since, that is said, and has to be agreed to in words.
     """
     from graasp_local.cli.walking import How, walk
-    from graasp_local.walking import recovery
+    from graasp_local.operations import recovery
 
     may_ask = not (yes or json_lines or dry_run) and sys.stdin.isatty() and sys.stderr.isatty()
     written_since = recovery.WrittenSince.DISCARD if discard else recovery.WrittenSince.KEEP
@@ -48,9 +48,9 @@ def command(context: Context, *, dry_run: bool, json_lines: bool, yes: bool, dis
 
 def _agrees_to_a_loss(context: Context) -> bool:
     """Say what would be put away and ask for the site's name; False where nothing would. Raises Refused."""
+    from graasp_local.clock import InterruptionFlag
     from graasp_local.errors import Refused
-    from graasp_local.walking import recovery
-    from graasp_local.world import InterruptionFlag
+    from graasp_local.operations import recovery
 
     world = context.world(InterruptionFlag())
     lost = recovery.loss(world, world.observe())

@@ -17,11 +17,11 @@ from graasp_local.errors import ExitCode, NeedsYou, Refused, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from graasp_local.operations.run import Planner
     from graasp_local.planning.states import InfraState
+    from graasp_local.ports.world import World
     from graasp_local.settings import Setting
     from graasp_local.settings.rotation import Rotation
-    from graasp_local.walking.walks import Planner
-    from graasp_local.world import World
 
 
 @click.group("secrets")
@@ -34,10 +34,10 @@ def command() -> None:
 @pass_context
 def list_secrets(context: Context, *, json_object: bool) -> None:
     """List the secrets: how long each is, when it was last rotated, what a new one breaks. Never a value."""
-    from graasp_local import rotating
     from graasp_local.cli.tables import print_table
     from graasp_local.settings import SETTINGS
     from graasp_local.settings.rotation import breaks, rotatable
+    from graasp_local.site import rotate as rotating
 
     values = context.site.settings.values
     ages = rotating.ages(context.site)
@@ -127,21 +127,21 @@ def _way_into_effect(
 
     Raises Refused where the site is in no state that could be come back to.
     """
+    from graasp_local.clock import InterruptionFlag
+    from graasp_local.operations import run
     from graasp_local.planning.states import Absent, Drifted, InState, classify
-    from graasp_local.recreation import outdated, services_to_recreate
-    from graasp_local.walking import walks
-    from graasp_local.world import InterruptionFlag
+    from graasp_local.site.affected import outdated, services_to_recreate
 
     world = context.world(InterruptionFlag())
     observed = world.observe()
     services = services_to_recreate(context.site, [setting.key for setting in settings])
 
     def planner_to(target: InfraState) -> Callable[[World], Planner]:
-        return lambda world: lambda seen: walks.transition_plan(world, outdated(seen, services), target)
+        return lambda world: lambda seen: run.transition_plan(world, outdated(seen, services), target)
 
     match classify(observed):
         case InState(state):
-            plan = walks.make_plan(planner_to(state)(world), observed)
+            plan = run.make_plan(planner_to(state)(world), observed)
             return (state if plan.steps else None), planner_to(state)
         case Absent():
             from graasp_local.planning.states import InfraState
@@ -156,12 +156,12 @@ def _way_into_effect(
 
 
 def _show_plan(context: Context, planner: Callable[[World], Planner]) -> None:
+    from graasp_local.clock import InterruptionFlag
+    from graasp_local.operations import run
     from graasp_local.planning.plan import render
-    from graasp_local.walking import walks
-    from graasp_local.world import InterruptionFlag
 
     world = context.world(InterruptionFlag())
-    say(render(walks.make_plan(planner(world), world.observe())))
+    say(render(run.make_plan(planner(world), world.observe())))
 
 
 def _say_what_breaks(settings: Sequence[Setting]) -> None:
@@ -182,14 +182,15 @@ def _agree(*, yes: bool, may_ask: bool) -> None:
 
 
 def _rotate(context: Context, rotation: Rotation, names: Sequence[str]) -> Path:
-    from graasp_local import rotating, site_files
     from graasp_local.cli.mending import roles_of
+    from graasp_local.clock import SystemClock
     from graasp_local.lock import held_lock
-    from graasp_local.world import SystemClock
+    from graasp_local.site import prepare
+    from graasp_local.site import rotate as rotating
 
     site = context.site
-    site_files.refuse_if_not_ours(site)
-    site_files.prepare(site)
+    prepare.refuse_if_not_ours(site)
+    prepare.prepare(site)
     with held_lock(site.lock_file, f"graasp-local secrets rotate {shlex.join(names)}".strip()):
         try:
             return rotating.rotate(site, rotation, roles_of(context), SystemClock())

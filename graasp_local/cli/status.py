@@ -24,12 +24,12 @@ def command(context: Context, *, json_object: bool) -> None:
 
 def _look(context: Context) -> dict[str, Any]:
     from graasp_local.engine.look import look_at
+    from graasp_local.journal.read import read_recent
+    from graasp_local.journal.records import state_left, unfinished_walk
+    from graasp_local.journal.status import Situation, next_steps
     from graasp_local.lock import current_holder
-    from graasp_local.next_steps import Situation, next_steps
     from graasp_local.planning.server import major_of_image, other_major
     from graasp_local.planning.states import Drifted, InState, ServiceGroup, Status, classify, state_name
-    from graasp_local.walk_files import read_recent
-    from graasp_local.walk_records import state_left, unfinished_walk
 
     site = context.site
     observed = look_at(site)
@@ -113,7 +113,7 @@ def _print(told: dict[str, Any]) -> None:
 
 def _image(service: dict[str, Any]) -> str:
     """An image that is known by its id alone is told by the version in it, and enough of the id to find it."""
-    from graasp_local.pins import shortened
+    from graasp_local.images.pins import shortened
 
     image = shortened(str(service["image"]))
     if not image.startswith("sha256:"):

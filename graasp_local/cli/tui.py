@@ -17,10 +17,10 @@ from graasp_local.cli.mending import finish_rotation
 from graasp_local.errors import GraaspLocalError, UsageError
 
 if TYPE_CHECKING:
-    from graasp_local.live import LiveEngine
-    from graasp_local.ports.walk import Interruption
-    from graasp_local.site import Site
-    from graasp_local.world import World
+    from graasp_local.clock import Interruption
+    from graasp_local.ports.live import LiveEngine
+    from graasp_local.ports.world import World
+    from graasp_local.site.site import Site
 
 
 _OURSELVES = (sys.executable, "-m", "graasp_local.cli.main")
@@ -36,7 +36,7 @@ class SiteAccess(Struct, frozen=True):
         return Context(self.named_site).site
 
     def world(self, site: Site, interruption: Interruption, narrate: Callable[[str], None]) -> World:
-        from graasp_local.world import InterruptionFlag
+        from graasp_local.clock import InterruptionFlag
 
         flag = interruption if isinstance(interruption, InterruptionFlag) else InterruptionFlag()
         context = Context(self.named_site)
@@ -55,7 +55,7 @@ class SiteAccess(Struct, frozen=True):
         return (*_OURSELVES, "--site", str(self.site().directory), verb, *arguments)
 
     def init(self) -> Site:
-        from graasp_local.init_site import default_project_name, init_site
+        from graasp_local.site.create import default_project_name, init_site
 
         directory = self.new_site_directory()
         chosen = {

@@ -42,7 +42,7 @@ def command(
     see the maintenance page meanwhile, and umami is off too. The old volume is kept as it was.
     """
     from graasp_local.cli.walking import How, walk
-    from graasp_local.walking import upgrades
+    from graasp_local.operations import upgrades
 
     wanted = upgrades.WantedUpgrade(major, image, drain_limit)
     words = [*(["--to", str(major)] if major else []), *(["--image", image] if image else [])]

@@ -18,8 +18,9 @@ from msgspec import Struct
 from graasp_local.cli.context import Context, narrate_command, print_json, silence_output
 from graasp_local.cli.mending import finish_rotation
 from graasp_local.cli.speaking import say
+from graasp_local.clock import InterruptionFlag
 from graasp_local.errors import ExitCode, GraaspLocalError
-from graasp_local.events import (
+from graasp_local.journal.events import (
     Event,
     Probed,
     RollbackStarted,
@@ -35,12 +36,12 @@ from graasp_local.events import (
 )
 from graasp_local.plain_text import plain_text
 from graasp_local.planning.plan import Plan, render
-from graasp_local.world import InterruptionFlag, World
+from graasp_local.ports.world import World
 
 if TYPE_CHECKING:
     from rich.status import Status
 
-    from graasp_local.walking.walks import Planner
+    from graasp_local.operations.run import Planner
 
 
 class How(Struct, frozen=True):
@@ -65,7 +66,7 @@ def walk(
     on_failure: str = "hold",
 ) -> NoReturn:
     """Plan, show, ask, carry out; leaves the process with the documented exit code."""
-    from graasp_local.walking import walks
+    from graasp_local.operations import run
 
     interruption = InterruptionFlag()
     code = ExitCode.UNEXPECTED
@@ -78,7 +79,7 @@ def walk(
         _say_what_was_left(world)
         shown: Plan | None = None
         if how.dry_run or (how.ask and sys.stdin.isatty() and sys.stderr.isatty()):
-            shown = walks.make_plan(make_plan, world.observe())
+            shown = run.make_plan(make_plan, world.observe())
             if how.dry_run:
                 _show_dry_run(world, shown, how)
                 sys.exit(ExitCode.DONE)
@@ -89,9 +90,9 @@ def walk(
         with interruptible(interruption):
             printer = _Unbreakable(_JsonLines() if how.as_json else _Narration(world, already_shown=shown is not None))
             prober = context.prober() if how.probe else None
-            wanted = walks.Walk(make_plan, command, name, shown, walks.OnFailure(on_failure), how.lock_wait, prober)
+            wanted = run.Walk(make_plan, command, name, shown, run.OnFailure(on_failure), how.lock_wait, prober)
             _say_who_is_waited_for(world, how)
-            for event in walks.run(world, wanted):
+            for event in run.run(world, wanted):
                 printer.show(event)
                 if isinstance(event, WalkEnded):
                     code = event.exit_code
@@ -110,9 +111,9 @@ def _load_meanwhile() -> None:
 
 def _say_what_was_left(world: World) -> None:
     """A walk that was interrupted is named by every command that changes the site, with the two that go on from it."""
+    from graasp_local.journal.read import read_recent
+    from graasp_local.journal.records import unfinished_walk
     from graasp_local.lock import current_holder
-    from graasp_local.walk_files import read_recent
-    from graasp_local.walk_records import unfinished_walk
 
     left = unfinished_walk(read_recent(world.site.journal_directory).walks)
     if left is not None and current_holder(world.site.lock_file) is None:
@@ -144,13 +145,13 @@ def refusals_as_json(*, wanted: bool) -> Iterator[None]:
 
 
 def _show_dry_run(world: World, plan: Plan, how: How) -> None:
-    from graasp_local.config_check import told_powers
-    from graasp_local.walking import walks
+    from graasp_local.operations import run
+    from graasp_local.site.check import told_powers
 
     if not how.as_json:
         _show_plan(world, plan, err=False)
         return
-    estimate = walks.downtime_estimate(world, plan)
+    estimate = run.downtime_estimate(world, plan)
     started = as_json(WalkStarted("", "", plan))
     print_json(
         {
@@ -164,13 +165,13 @@ def _show_dry_run(world: World, plan: Plan, how: How) -> None:
 
 
 def _show_plan(world: World, plan: Plan, *, err: bool = True) -> None:
-    from graasp_local.config_check import told_powers
-    from graasp_local.walking import walks
+    from graasp_local.operations import run
+    from graasp_local.site.check import told_powers
 
     say(render(plan), err=err)
     for sentence in told_powers(world.site) if plan.steps else ():
         say(sentence, err=err, fg="yellow")
-    estimate = walks.downtime_estimate(world, plan)
+    estimate = run.downtime_estimate(world, plan)
     if plan.keeps_open:
         say("Visitors stay served: the site is not closed.", err=err)
     elif estimate is not None:

@@ -11,9 +11,9 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct
 
-from graasp_local.config_check import Finding as ConfigurationFinding
 from graasp_local.ports.doctor import EngineInfo, Registry
 from graasp_local.ports.walk import CollationChange, ImageFact
+from graasp_local.site.check import Finding as ConfigurationFinding
 
 T = TypeVar("T")
 

@@ -12,24 +12,24 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from graasp_local import rotating
-from graasp_local.config_check import check_configuration
 from graasp_local.doctor import network
 from graasp_local.doctor.facts import AcmeRenewal, Fact, Facts, Known, OwnFiles, PortUse, PostgresMajors, T, Unknown
 from graasp_local.errors import ConfigurationError, GraaspLocalError, Refused
+from graasp_local.journal.read import read_recent
+from graasp_local.journal.records import unfinished_walk
 from graasp_local.planning.states import ServiceGroup
-from graasp_local.renewal_record import read_renewals
 from graasp_local.settings import Settings, Tls
-from graasp_local.site import Site
-from graasp_local.stack_limits import memory_limits
-from graasp_local.stack_variables import volumes_defined
+from graasp_local.site import rotate
+from graasp_local.site.check import check_configuration
+from graasp_local.site.site import Site
+from graasp_local.stack.memory import memory_limits
+from graasp_local.stack.variables import volumes_defined
+from graasp_local.tls.attempts import read_renewals
 from graasp_local.version import Version
-from graasp_local.walk_files import read_recent
-from graasp_local.walk_records import unfinished_walk
 
 if TYPE_CHECKING:
     from graasp_local.ports.doctor import Diagnosis
-    from graasp_local.world import World
+    from graasp_local.ports.world import World
 
 _THREADS = 8
 
@@ -165,7 +165,7 @@ def _majors(world: World, site: Site) -> PostgresMajors:
 
 
 def _renewal(site: Site, settings: Settings) -> AcmeRenewal | OwnFiles | None:
-    from graasp_local.certificates import own_files, read_certificate
+    from graasp_local.tls.certificate import own_files, read_certificate
 
     if settings.tls is Tls.OFF:
         return None
@@ -219,7 +219,7 @@ def _limits(site: Site) -> dict[str, int]:
 
 def _rotation(site: Site) -> tuple[str, ...]:
     try:
-        cut_off = rotating.cut_off(site)
+        cut_off = rotate.cut_off(site)
     except ConfigurationError:
         return ("secrets",)
     return cut_off.keys if cut_off else ()

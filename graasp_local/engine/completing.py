@@ -11,8 +11,8 @@ from graasp_local.engine.building import Build, build_image
 from graasp_local.engine.client import engine_errors
 from graasp_local.engine.image_programs import lacking_programs
 from graasp_local.errors import Refused
-from graasp_local.sources import PROGRAMS
-from graasp_local.stack import stack_directory
+from graasp_local.images.recipes import PROGRAMS
+from graasp_local.stack.services import stack_directory
 
 if TYPE_CHECKING:
     from graasp_local.engine.docker_engine import DockerEngine

@@ -17,14 +17,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graasp_local import site_files
 from graasp_local.engine import leftovers
 from graasp_local.engine.addresses import unreachable
 from graasp_local.errors import EngineUnreachable, GraaspLocalError, NeedsYou
 from graasp_local.planning.server import DatabaseServer
 from graasp_local.ports.walk import OLDEST_COMPOSE
-from graasp_local.selection import Release
-from graasp_local.site import Site
+from graasp_local.site import prepare
+from graasp_local.site.selection import Release
+from graasp_local.site.site import Site
 from graasp_local.surroundings import current_directory, leave_removed_directory
 from graasp_local.version import Version
 
@@ -171,7 +171,7 @@ class Compose:
             return [self._site.env_file, self._site.version_file]
         if isinstance(candidate, Version):
             candidate = self._releases.get(candidate, candidate)
-        return [self._site.env_file, site_files.candidate_file(self._site, candidate)]
+        return [self._site.env_file, prepare.candidate_file(self._site, candidate)]
 
     def _profiles(self, candidate: Candidate) -> list[str]:
         # --profile on the command line replaces COMPOSE_PROFILES, so both are given. The profile of the migration is

@@ -10,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from graasp_local import site_files
 from graasp_local.engine import connections, gate_flag, rootless
 from graasp_local.engine.addresses import engine_host, is_on_this_machine
 from graasp_local.engine.client import engine_errors, engine_refusals
@@ -27,11 +26,12 @@ from graasp_local.engine.site_images import SiteImages
 from graasp_local.engine.tcp_table import tcp_table
 from graasp_local.engine.together import together
 from graasp_local.errors import NeedsYou
-from graasp_local.observation import SeenServices
 from graasp_local.planning.states import Gate, ServiceGroup
+from graasp_local.ports.observation import SeenServices
 from graasp_local.ports.walk import EngineFacts
-from graasp_local.site import Site
-from graasp_local.stack import GROUP_LABEL, VERSION_LABEL
+from graasp_local.site import prepare
+from graasp_local.site.site import Site
+from graasp_local.stack.services import GROUP_LABEL, VERSION_LABEL
 from graasp_local.version import Version
 
 UP = ("running", "paused", "restarting")
@@ -64,7 +64,7 @@ class DockerEngine(SiteImages):
 
     def start(self, services: Sequence[str]) -> None:
         """Create, recreate or start these services; does not wait for their health."""
-        site_files.prepare(self._site)
+        prepare.prepare(self._site)
         self.give_names_back()
         self._remove_cut_off(services)
         self._remove_half_made(services)
@@ -83,7 +83,7 @@ class DockerEngine(SiteImages):
 
     def make(self, services: Sequence[str], version: Version) -> None:
         """Create or recreate the containers of these services for a version, without starting them."""
-        site_files.prepare(self._site)
+        prepare.prepare(self._site)
         self._remove_half_made(services)
         self.compose.create(services, version, recreate=self._any_made_elsewhere(services))
 
@@ -125,7 +125,7 @@ class DockerEngine(SiteImages):
     def edge_refusal(self) -> str | None:
         for service in self._site.services:
             if service.group is ServiceGroup.EDGE and service.name == "nginx":
-                site_files.prepare(self._site)
+                prepare.prepare(self._site)
                 code, said = self.compose.run_once("nginx", ("nginx", "-t"), ["GRAASP_INSIDE_ADDRESS=127.0.0.1"])
                 if code and "[emerg]" not in said:
                     raise compose_failed(said)
@@ -143,7 +143,7 @@ class DockerEngine(SiteImages):
         edge = tuple(service.name for service in self._site.services if service.group is ServiceGroup.EDGE)
         found = self._containers_of(edge)
         if not found:
-            site_files.prepare(self._site)
+            prepare.prepare(self._site)
             self.compose.create(edge)
             found = self._containers_of(edge)
         with engine_refusals():
@@ -252,7 +252,7 @@ class DockerEngine(SiteImages):
         """Make the migrate container of this version, without starting it; what earlier ones left is taken away."""
         for container in self._migrations_in(("created", "exited", "dead")):
             DockerMigrationRun(self.client, container["Id"]).remove()
-        site_files.prepare(self._site)
+        prepare.prepare(self._site)
         self.compose.create(("migrate",), version)
 
     def remove_made_migrations(self) -> None:

@@ -10,7 +10,7 @@ from graasp_local.engine.client import engine_errors
 from graasp_local.engine.http_edge import HttpEdge
 from graasp_local.errors import Refused
 from graasp_local.planning.states import ServiceGroup
-from graasp_local.stack import GROUP_LABEL
+from graasp_local.stack.services import GROUP_LABEL
 
 if TYPE_CHECKING:
     from graasp_local.engine.docker_engine import DockerEngine

@@ -13,7 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from graasp_local import site_files
 from graasp_local.engine import connections, gate_flag
 from graasp_local.engine.addresses import is_on_this_machine
 from graasp_local.engine.client import engine_errors, engine_refusals
@@ -25,8 +24,9 @@ from graasp_local.planning.rolling_steps import Side
 from graasp_local.planning.states import ServiceGroup
 from graasp_local.ports.handovers import Memory
 from graasp_local.ports.walk import CoreAnswer
-from graasp_local.site import Site
-from graasp_local.stack import GROUP_LABEL, VERSION_LABEL
+from graasp_local.site import prepare
+from graasp_local.site.site import Site
+from graasp_local.stack.services import GROUP_LABEL, VERSION_LABEL
 from graasp_local.version import Version
 
 VISITED_PORTS = {"core": 3000, "client": 8080}
@@ -74,7 +74,7 @@ class DockerHandovers:
                 there.add(labels[SERVICE_LABEL])
             else:
                 self._remove(container)
-        site_files.prepare(self._site)
+        prepare.prepare(self._site)
         for service in services:
             if service not in there:
                 name = f"{self._site.settings.project}-{service}-handover"

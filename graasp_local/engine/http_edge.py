@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from graasp_local.engine import plain_http
 from graasp_local.engine.addresses import engine_host
 from graasp_local.engine.plain_http import Answer
+from graasp_local.journal.visits import Met, met
 from graasp_local.planning.states import Gate
-from graasp_local.probing import Met, met
 from graasp_local.settings import Settings, Tls
 
 if TYPE_CHECKING:

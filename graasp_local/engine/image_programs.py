@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graasp_local.engine.lent_container import lent_container
-from graasp_local.sources import PROGRAMS
+from graasp_local.images.recipes import PROGRAMS
 
 if TYPE_CHECKING:
     from docker import DockerClient

@@ -10,7 +10,7 @@ from graasp_local.engine.image_programs import lacking_programs
 from graasp_local.engine.login import login_for
 from graasp_local.engine.refusals import why_not_had
 from graasp_local.errors import Refused
-from graasp_local.pins import Pin, pin
+from graasp_local.images.pins import Pin, pin
 from graasp_local.ports.walk import ImageFact
 
 if TYPE_CHECKING:

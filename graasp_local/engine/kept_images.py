@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from graasp_local.pins import shortened
+from graasp_local.images.pins import shortened
 
 if TYPE_CHECKING:
     from docker import DockerClient

@@ -16,8 +16,8 @@ from graasp_local.engine.client import connect, engine_errors
 from graasp_local.engine.listing import PROJECT_LABEL, containers_of
 from graasp_local.engine.observe import ONE_OFF_LABEL, SERVICE_LABEL, seen_on
 from graasp_local.errors import EngineUnreachable, Refused
-from graasp_local.live import AvailableVersion, AvailableVersions, Listing, SeenContainer, Usage
-from graasp_local.site import Site
+from graasp_local.ports.live import AvailableVersion, AvailableVersions, Listing, SeenContainer, Usage
+from graasp_local.site.site import Site
 
 if TYPE_CHECKING:
     from docker import DockerClient

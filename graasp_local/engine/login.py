@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from graasp_local.errors import Refused
-from graasp_local.pins import registry_of
+from graasp_local.images.pins import registry_of
 
 _DOCKER_HUB = ("https://index.docker.io/v1/", "index.docker.io", "docker.io")
 

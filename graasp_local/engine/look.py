@@ -9,9 +9,9 @@ from __future__ import annotations
 from graasp_local.engine.http_edge import HttpEdge
 from graasp_local.engine.listing import containers_of
 from graasp_local.engine.observe import seen_on
-from graasp_local.observation import observe
 from graasp_local.planning.states import ObservedState
-from graasp_local.site import Site
+from graasp_local.ports.observation import observe
+from graasp_local.site.site import Site
 
 
 def look_at(site: Site) -> ObservedState:

@@ -11,10 +11,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from graasp_local.observation import SeenServices
 from graasp_local.planning.states import Health, ObservedService, ServiceGroup, Status
-from graasp_local.site import Site
-from graasp_local.stack import GROUP_LABEL, OPTIONAL_LABEL, SETTINGS_LABEL, VERSION_LABEL, ServiceDefinition
+from graasp_local.ports.observation import SeenServices
+from graasp_local.site.site import Site
+from graasp_local.stack.services import GROUP_LABEL, OPTIONAL_LABEL, SETTINGS_LABEL, VERSION_LABEL, ServiceDefinition
 
 SERVICE_LABEL = "com.docker.compose.service"
 DIRECTORY_LABEL = "com.docker.compose.project.working_dir"

@@ -14,7 +14,7 @@ from graasp_local.engine.client import engine_errors
 from graasp_local.engine.docker_engine import DockerEngine
 from graasp_local.engine.observe import SERVICE_LABEL
 from graasp_local.planning.states import ServiceGroup
-from graasp_local.stack import GROUP_LABEL
+from graasp_local.stack.services import GROUP_LABEL
 
 _NOT_BEHIND_THE_GATE = ("umami", "admin", "iframely")
 _KEPT_OPEN = ("etherpad", "admin")

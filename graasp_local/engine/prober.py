@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from graasp_local.engine import plain_http
 from graasp_local.engine.http_edge import HttpEdge
+from graasp_local.journal.visits import Asker, Met, ProbeReport, Tally, met, report
 from graasp_local.planning.states import Gate
-from graasp_local.probing import Asker, Met, ProbeReport, Tally, met, report
 
 PAUSE_SECONDS = 0.025
 """Between two requests of one side."""

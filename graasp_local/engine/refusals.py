@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from enum import Enum, auto
 
-from graasp_local.pins import registry_of
+from graasp_local.images.pins import registry_of
 from graasp_local.ports.walk import IS_NOWHERE
 
 

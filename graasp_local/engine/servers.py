@@ -15,7 +15,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from graasp_local import site_files
 from graasp_local.engine import images
 from graasp_local.engine.addresses import engine_host
 from graasp_local.engine.client import engine_errors
@@ -30,7 +29,8 @@ from graasp_local.planning.server import FIRST_VOLUME, DatabaseServer, first_vol
 from graasp_local.planning.states import Health
 from graasp_local.ports.data import EMPTY, OWN_SESSION, Loader
 from graasp_local.ports.walk import ImageFact
-from graasp_local.site import Site
+from graasp_local.site import prepare
+from graasp_local.site.site import Site
 
 NEW_SERVER_LABEL = "org.graasp.new-server"
 DATA_DIRECTORY = "/var/lib/postgresql/data"
@@ -84,7 +84,7 @@ class DockerServers:
             return images.image_fact(self._engine.client, self._service, image)
 
     def layout_problems(self, target: DatabaseServer) -> tuple[str, ...]:
-        site_files.prepare(self._site)
+        prepare.prepare(self._site)
         return layout_problems(self._engine.compose.config(target), self._service, target)
 
     def volumes(self) -> Mapping[str, int | None]:
@@ -110,7 +110,7 @@ class DockerServers:
 
     def start_new(self, server: DatabaseServer) -> None:
         self.discard_new(server)
-        site_files.prepare(self._site)
+        prepare.prepare(self._site)
         labels = {NEW_SERVER_LABEL: server.volume}
         self._engine.compose.run_detached(self._service, server, labels, publish=[("127.0.0.1:", 5432)])
 

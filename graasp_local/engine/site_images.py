@@ -11,8 +11,6 @@ from functools import cached_property
 from threading import RLock, Thread
 from typing import TYPE_CHECKING
 
-from graasp_local import site_files
-from graasp_local.deployments import last_deployment_of
 from graasp_local.engine import images, kept_images
 from graasp_local.engine.client import connect, engine_errors
 from graasp_local.engine.compose import Compose
@@ -22,12 +20,14 @@ from graasp_local.engine.listing import containers_of
 from graasp_local.engine.observe import SERVICE_LABEL
 from graasp_local.engine.pulling import pull
 from graasp_local.errors import ConfigurationError, NeedsYou
-from graasp_local.pins import Pin, as_images, shortened
+from graasp_local.images.deployed import last_deployment_of
+from graasp_local.images.pins import Pin, as_images, shortened
 from graasp_local.planning.migrations import ImageMigration
 from graasp_local.ports.walk import ImageFact
-from graasp_local.selection import Images, Release
-from graasp_local.site import Site
-from graasp_local.stack import VERSION_LABEL
+from graasp_local.site import prepare
+from graasp_local.site.selection import Images, Release
+from graasp_local.site.site import Site
+from graasp_local.stack.services import VERSION_LABEL
 from graasp_local.version import Version
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class SiteImages:
             return self._images[version]
 
     def _read_images(self, version: Version) -> None:
-        site_files.prepare(self._site)
+        prepare.prepare(self._site)
         try:
             services = self.compose.config(version)["services"]
         except NeedsYou as error:
@@ -114,7 +114,7 @@ class SiteImages:
             return str(self.client.api.inspect_image(reference)["Id"])  # type: ignore[no-untyped-call]
 
     def absent_images(self, services: Sequence[str]) -> Mapping[str, str]:
-        site_files.prepare(self._site)
+        prepare.prepare(self._site)
         defined = self.compose.config(None)["services"]
         found = {name: str(defined[name]["image"]) for name in services if "image" in defined.get(name, {})}
         absent = {name: image for name, image in found.items() if not self.has_image(image)}
@@ -166,7 +166,7 @@ class SiteImages:
         version = self._site.selected_version
         if by_digest and version is not None:
             selected: Images = tuple((key, by_digest.get(image, image)) for key, image in self._site.selection.images)
-            site_files.select(self._site, Release(version, selected))
+            prepare.select(self._site, Release(version, selected))
 
     def keep_images(self, version: Version) -> None:
         with engine_errors():

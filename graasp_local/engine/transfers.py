@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
-from graasp_local import site_files
 from graasp_local.engine import leftovers, volume_files
 from graasp_local.engine.client import engine_errors
 from graasp_local.engine.docker_engine import DockerEngine
@@ -25,8 +24,9 @@ from graasp_local.engine.streams import answer_of, fed_with, output_of, run_to_e
 from graasp_local.errors import NeedsYou
 from graasp_local.planning.states import ServiceGroup
 from graasp_local.ports.data import DUMP_APPLICATION, LOCK_SECONDS, OWN_SESSION, Loader
-from graasp_local.site import Site
-from graasp_local.stack import GROUP_LABEL, read_backup_contents, read_backup_volumes
+from graasp_local.site import prepare
+from graasp_local.site.site import Site
+from graasp_local.stack.services import GROUP_LABEL, read_backup_contents, read_backup_volumes
 from graasp_local.version import Version
 
 _VOLUME_LABEL = "com.docker.compose.volume"
@@ -185,7 +185,7 @@ class DockerTransfers:
     @cached_property
     def _config(self) -> dict[str, Any]:
         # The version plays no part in what is looked at here, but Compose wants one.
-        site_files.prepare(self._site)
+        prepare.prepare(self._site)
         return self._engine.compose.config(self._site.selected_version or Version(0, 0, 0))
 
     @cached_property

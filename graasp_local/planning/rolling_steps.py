@@ -1,7 +1,7 @@
 """The kinds of step that replace what serves visitors without closing the gate.
 
 A second container of each such service, the handover, serves while the service itself is made anew. Decides nothing
-about when that is done (plan_rolling.py) or how (perform/rolling.py). Pure.
+about when that is done (plan_rolling.py) or how (operations/steps/rolling.py). Pure.
 """
 
 from __future__ import annotations

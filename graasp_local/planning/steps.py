@@ -2,7 +2,7 @@
 
 Each has a `name`, short, which stays the same across versions, because scripts, journals and estimates key on it; a
 `title`, what it does as a phrase in the imperative; and the `cause` that it is in this plan for. Decides nothing about
-when a step is needed (the plan_*.py) or how it is done (perform/). Pure.
+when a step is needed (the plan_*.py) or how it is done (operations/steps/). Pure.
 """
 
 from __future__ import annotations

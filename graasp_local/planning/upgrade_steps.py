@@ -1,7 +1,7 @@
 """The kinds of step that only an upgrade of the database server has: what each is called and says of itself.
 
 They are part of the union in steps.py. Decides nothing about when one is needed (plan_upgrade.py) or how it is done
-(perform/upgrading.py). Sizes are in bytes; None where the server was off when the plan was made. Pure.
+(operations/steps/upgrading.py). Sizes are in bytes; None where the server was off when the plan was made. Pure.
 """
 
 from __future__ import annotations

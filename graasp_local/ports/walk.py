@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from graasp_local.observation import SeenServices
-    from graasp_local.pins import Pin
+    from graasp_local.images.pins import Pin
+    from graasp_local.journal.visits import ProbeReport
     from graasp_local.planning.migrations import AppliedMigration, ImageMigration
     from graasp_local.planning.states import Gate
-    from graasp_local.probing import ProbeReport
+    from graasp_local.ports.observation import SeenServices
     from graasp_local.version import Version
 
 
@@ -292,22 +292,4 @@ class Prober(Protocol):
     def start(self) -> None: ...
     def stop(self, gate: Gate) -> ProbeReport:
         """End it; where the gate is open, once a visitor was served, for a bounded time."""
-        ...
-
-
-class Clock(Protocol):
-    """Time, handed in so that tests need not wait. Seconds."""
-
-    def now(self) -> float: ...
-    def monotonic(self) -> float: ...
-    def sleep(self, seconds: float) -> None: ...
-
-
-class Interruption(Protocol):
-    """Whether somebody asked the walk to end (ctrl-C, SIGTERM)."""
-
-    @property
-    def requested(self) -> bool: ...
-    def acknowledge(self) -> None:
-        """The walk is on its way to its end: what is done to end well is not interrupted by any request."""
         ...

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from graasp_local.clock import Clock
 from graasp_local.errors import NeedsYou
-from graasp_local.ports.walk import Clock
 
 Address = Callable[[], tuple[str, int]]
 """Asked for host and port at each connection, since the port changes when the container restarts."""

@@ -13,11 +13,12 @@ from contextlib import contextmanager
 
 from msgspec import Struct
 
+from graasp_local.clock import InterruptionFlag
 from graasp_local.errors import ExitCode, GraaspLocalError
-from graasp_local.events import Event, Outcome, WalkEnded, as_lines
-from graasp_local.site import Site
-from graasp_local.walking import walks
-from graasp_local.world import InterruptionFlag, World
+from graasp_local.journal.events import Event, Outcome, WalkEnded, as_lines
+from graasp_local.operations import run
+from graasp_local.ports.world import World
+from graasp_local.site.site import Site
 
 LAST_LINES = 25
 """So many lines of the journal an error shows."""
@@ -85,12 +86,12 @@ def carry_out(
     site: Site,
     name: str,
     command: str,
-    planner: Callable[[World], walks.Planner],
-    on_failure: walks.OnFailure = walks.OnFailure.HOLD,
+    planner: Callable[[World], run.Planner],
+    on_failure: run.OnFailure = run.OnFailure.HOLD,
 ) -> Operation:
     """Plan and carry out. Raises OperationFailed, and what is raised before anything is changed (Refused, Locked …)."""
     world = world_of(site)
-    events = tuple(walks.run(world, walks.Walk(planner(world), command, name, on_failure=on_failure)))
+    events = tuple(run.run(world, run.Walk(planner(world), command, name, on_failure=on_failure)))
     ended = next(event for event in reversed(events) if isinstance(event, WalkEnded))
     operation = Operation(events, ended)
     if ended.exit_code is not ExitCode.DONE:

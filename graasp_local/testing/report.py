@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from graasp_local.errors import GraaspLocalError
+from graasp_local.journal.read import read_recent
+from graasp_local.journal.records import WalkRecord
 from graasp_local.planning.states import ServiceGroup, classify, state_name
-from graasp_local.walk_files import read_recent
-from graasp_local.walk_records import WalkRecord
-from graasp_local.world import World
+from graasp_local.ports.world import World
 
 _LOG_LINES = 15
 

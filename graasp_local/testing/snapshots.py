@@ -17,9 +17,9 @@ from graasp_local.errors import NeedsYou, UsageError
 from graasp_local.planning.dump_entries import to_load
 from graasp_local.planning.server import GRAASP_DATABASE
 from graasp_local.planning.states import InfraState, ServiceGroup
+from graasp_local.ports.world import World
 from graasp_local.postgres.data_snapshot import DataSnapshot
 from graasp_local.testing.operations import Operation
-from graasp_local.world import World
 
 _CHUNK = 1 << 20
 

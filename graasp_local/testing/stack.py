@@ -27,14 +27,16 @@ from graasp_local import __version__
 from graasp_local.engine.addresses import engine_address, engine_host, is_on_this_machine
 from graasp_local.engine.belongings import free_port, free_subnets, image_ids, network_labels, run_in, sdk_container
 from graasp_local.errors import ConfigurationError, GraaspLocalError, Refused, UsageError
-from graasp_local.init_site import DEMO_SETTINGS, REAL_SETTINGS, init_site
-from graasp_local.new_site import MAIL_CATCHER, MAIL_CATCHER_ADDRESS
+from graasp_local.operations import recovery, run
 from graasp_local.planning.plan import DRAIN_SECONDS, Strategy
 from graasp_local.planning.plan_deploy import MIGRATION_SECONDS, Backup, DeployRequest
 from graasp_local.planning.states import InfraState, ObservedService, classify, state_name
-from graasp_local.site import Site
-from graasp_local.stack import read_services, stack_digest, stack_directory
-from graasp_local.stack_variables import profiles_defined
+from graasp_local.ports.world import World
+from graasp_local.site.answers import MAIL_CATCHER, MAIL_CATCHER_ADDRESS
+from graasp_local.site.create import DEMO_SETTINGS, REAL_SETTINGS, init_site
+from graasp_local.site.site import Site
+from graasp_local.stack.services import read_services, stack_digest, stack_directory
+from graasp_local.stack.variables import profiles_defined
 from graasp_local.testing import report, session, snapshots
 from graasp_local.testing.claims import Claim, Claims, Left, Record
 from graasp_local.testing.cleaning import remove_orphans, remove_stack
@@ -51,9 +53,7 @@ from graasp_local.testing.recipe import (
     refuse_settings,
 )
 from graasp_local.version import Version
-from graasp_local.walking import recovery, walks
 from graasp_local.wording import listed
-from graasp_local.world import World
 
 PROJECT_PREFIX = "gltest-"
 _OWNERS = {"graasp": "GRAASP_DB_PASSWORD", "umami": "UMAMI_DB_PASSWORD", "etherpad": "ETHERPAD_DB_PASSWORD"}
@@ -425,8 +425,8 @@ class GraaspStack:
         with self._working():
             target = _state(state)
 
-            def planner(world: World) -> walks.Planner:
-                return lambda observed: walks.transition_plan(world, observed, target)
+            def planner(world: World) -> run.Planner:
+                return lambda observed: run.transition_plan(world, observed, target)
 
             return carry_out(self.site, f"apply-{target}", f"graasp-local apply {target}", planner)
 
@@ -477,11 +477,11 @@ class GraaspStack:
                 backup=Backup.TAKEN if backup else Backup.LEFT_OUT,
                 strategy=_choice(Strategy, strategy, "strategy"),
             )
-            failing = _choice(walks.OnFailure, on_failure, "on_failure")
+            failing = _choice(run.OnFailure, on_failure, "on_failure")
 
-            def planner(world: World) -> walks.Planner:
+            def planner(world: World) -> run.Planner:
                 world.engine.expect(request.version)
-                return lambda observed: walks.deployment_plan(world, observed, request)
+                return lambda observed: run.deployment_plan(world, observed, request)
 
             name, command = f"deploy-{request.version}", f"graasp-local deploy --version {request.version}"
             return carry_out(self.site, name, command, planner, failing)
@@ -492,10 +492,10 @@ class GraaspStack:
             self._dump_tables()
             since = recovery.WrittenSince.DISCARD if discard_written_since else recovery.WrittenSince.KEEP
 
-            def planner(world: World) -> walks.Planner:
+            def planner(world: World) -> run.Planner:
                 return lambda observed: recovery.rollback_plan(world, observed, since)
 
-            return carry_out(self.site, "rollback", "graasp-local rollback", planner, walks.OnFailure.ROLLBACK)
+            return carry_out(self.site, "rollback", "graasp-local rollback", planner, run.OnFailure.ROLLBACK)
 
     def snapshot(self) -> None:
         """Remember the stack's data, state and version, for `reset`. What was uploaded and indexed is not part of it.

@@ -15,8 +15,8 @@ from graasp_local.planning.states import InfraState
 from graasp_local.version import Version
 
 if TYPE_CHECKING:
-    from graasp_local.walking.walks import Planner
-    from graasp_local.world import World
+    from graasp_local.operations.run import Planner
+    from graasp_local.ports.world import World
 
 
 class ChangeState(Struct, frozen=True):
@@ -38,9 +38,9 @@ class ChangeState(Struct, frozen=True):
         return f"Bring the site to {self.target}"
 
     def planner(self, world: World) -> Planner:
-        from graasp_local.walking import walks
+        from graasp_local.operations import run
 
-        return lambda observed: walks.transition_plan(world, observed, self.target)
+        return lambda observed: run.transition_plan(world, observed, self.target)
 
 
 class DeployVersion(Struct, frozen=True):
@@ -72,11 +72,11 @@ class DeployVersion(Struct, frozen=True):
         return f"Deploy {self.version}{held}{how}"
 
     def planner(self, world: World) -> Planner:
-        from graasp_local.walking import walks
+        from graasp_local.operations import run
 
         strategy = self.strategy or Strategy(world.site.settings.deploy_strategy)
         request = DeployRequest(self.version, self.end, strategy=strategy, needs_way_back=True)
-        return lambda observed: walks.deployment_plan(world, observed, request)
+        return lambda observed: run.deployment_plan(world, observed, request)
 
 
 class ResumeDeployment(Struct, frozen=True):
@@ -88,7 +88,7 @@ class ResumeDeployment(Struct, frozen=True):
     rolls_back = True
 
     def planner(self, world: World) -> Planner:
-        from graasp_local.walking import recovery
+        from graasp_local.operations import recovery
 
         return lambda observed: recovery.resume_plan(world, observed)
 
@@ -102,7 +102,7 @@ class RollBack(Struct, frozen=True):
     rolls_back = True
 
     def planner(self, world: World) -> Planner:
-        from graasp_local.walking import recovery
+        from graasp_local.operations import recovery
 
         return lambda observed: recovery.rollback_plan(world, observed)
 
@@ -116,7 +116,7 @@ class RollBackAndDiscard(Struct, frozen=True):
     rolls_back = True
 
     def planner(self, world: World) -> Planner:
-        from graasp_local.walking import recovery
+        from graasp_local.operations import recovery
 
         return lambda observed: recovery.rollback_plan(world, observed, recovery.WrittenSince.DISCARD)
 
@@ -137,7 +137,7 @@ class RestoreBackup(Struct, frozen=True):
         return f"Bring back the backup {self.backup}"
 
     def planner(self, world: World) -> Planner:
-        from graasp_local.walking import restores
+        from graasp_local.operations import restores
 
         return lambda observed: restores.restore_plan(world, observed, restores.Wanted(self.backup))
 

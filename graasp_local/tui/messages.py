@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from textual.message import Message
 
 if TYPE_CHECKING:
-    from graasp_local.live import AvailableVersions, Usage
     from graasp_local.planning.plan import Plan
+    from graasp_local.ports.live import AvailableVersions, Usage
     from graasp_local.tui.intentions import Intention
     from graasp_local.tui.model import SiteView
     from graasp_local.tui.trouble import Trouble

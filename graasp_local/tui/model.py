@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from graasp_local.live import Listing, SeenContainer
+from graasp_local.journal.records import JournalContents, WalkRecord, state_left, unfinished_walk
+from graasp_local.journal.status import NextStep, Situation, next_steps
 from graasp_local.lock import Holder
-from graasp_local.next_steps import NextStep, Situation, next_steps
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.states import (
@@ -25,8 +25,8 @@ from graasp_local.planning.states import (
     classify,
 )
 from graasp_local.planning.steps import CloseGate, OpenGate, StartServices, StopServices
+from graasp_local.ports.live import Listing, SeenContainer
 from graasp_local.version import Version
-from graasp_local.walk_records import JournalContents, WalkRecord, state_left, unfinished_walk
 
 GROUP_ORDER = (ServiceGroup.DATABASE, ServiceGroup.ADMINISTRATION, ServiceGroup.GRAASP, ServiceGroup.EDGE)
 

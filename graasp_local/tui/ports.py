@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from graasp_local.live import LiveEngine
-from graasp_local.ports.walk import Interruption
-from graasp_local.site import Site
-from graasp_local.world import World
+from graasp_local.clock import Interruption
+from graasp_local.ports.live import LiveEngine
+from graasp_local.ports.world import World
+from graasp_local.site.site import Site
 
 
 class Access(Protocol):

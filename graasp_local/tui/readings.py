@@ -9,7 +9,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 if TYPE_CHECKING:
-    from graasp_local.live import Usage
+    from graasp_local.ports.live import Usage
 
 HISTORY_LENGTH = 24
 

@@ -262,7 +262,7 @@ class VerbActions:
     @work(thread=True, exclusive=True, exit_on_error=False, group="restart")
     def _restart(self, service: str) -> None:
         from graasp_local.lock import held_lock
-        from graasp_local.site_files import refuse_if_not_ours
+        from graasp_local.site.prepare import refuse_if_not_ours
 
         live = self._ui.observer.live
         try:

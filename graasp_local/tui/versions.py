@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graasp_local.live import AvailableVersion
+from graasp_local.ports.live import AvailableVersion
 from graasp_local.version import Version
 
 

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from graasp_local.clock import InterruptionFlag
 from graasp_local.errors import ExitCode, GraaspLocalError
-from graasp_local.events import Event, RollbackStarted, WalkEnded, as_json, ended_before_it_began
+from graasp_local.journal.events import Event, RollbackStarted, WalkEnded, as_json, ended_before_it_began
 from graasp_local.planning.plan import Plan
 from graasp_local.tui.intentions import Intention
 from graasp_local.tui.ports import Access
-from graasp_local.world import InterruptionFlag
 
 Deliver = Callable[[dict[str, Any]], object]
 
@@ -52,7 +52,7 @@ class WalkRun:
             self._run()
 
     def _run(self) -> None:
-        from graasp_local.walking import walks
+        from graasp_local.operations import run as walks
 
         try:
             world = self._access.world(self._access.site(), self.interruption, self._narrate)

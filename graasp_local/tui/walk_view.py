@@ -239,7 +239,7 @@ def in_words(view: WalkView) -> str:
         return ""
     if view.outcome == KILLED:
         return "Killed: this walk never came to its end."
-    from graasp_local.events import Outcome, WalkEnded, summary
+    from graasp_local.journal.events import Outcome, WalkEnded, summary
 
     if view.outcome not in {*Outcome}:
         # A journal written by another version of graasp-local.

@@ -14,18 +14,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from graasp_local.clock import InterruptionFlag
 from graasp_local.errors import ConfigurationError, GraaspLocalError
 from graasp_local.files import json_in
-from graasp_local.journal import walk_number
-from graasp_local.live import LiveEngine, Stream, Usage
+from graasp_local.journal.read import read_recent
+from graasp_local.journal.write import walk_number
 from graasp_local.lock import Holder, current_holder
 from graasp_local.planning.states import ObservedState
-from graasp_local.site import Site
+from graasp_local.ports.live import LiveEngine, Stream, Usage
+from graasp_local.site.site import Site
 from graasp_local.tui.model import SiteView, site_view
 from graasp_local.tui.ports import Access
 from graasp_local.tui.trouble import Trouble, TroubleKind
-from graasp_local.walk_files import read_recent
-from graasp_local.world import InterruptionFlag
 
 _RETRY_SECONDS = 2.0
 _BURST_SECONDS = 0.08

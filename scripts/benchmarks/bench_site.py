@@ -15,13 +15,13 @@ from typing import Any
 
 import yaml
 
-from graasp_local import site_files
 from graasp_local.engine.compose import Compose
 from graasp_local.engine.docker_engine import engine_for
 from graasp_local.engine.http_edge import HttpEdge
 from graasp_local.engine.prober import EdgeProber
 from graasp_local.planning.states import Gate
-from graasp_local.site import Site
+from graasp_local.site import prepare
+from graasp_local.site.site import Site
 from graasp_local.version import Version
 
 GRAASP_LOCAL = str(Path(sys.executable).parent / "graasp-local")
@@ -82,7 +82,7 @@ class BenchSite:
 
     def put_back(self) -> None:
         """Be the site from before the migration again, open, with version BEFORE."""
-        site_files.select(self.site, BEFORE)
+        prepare.select(self.site, BEFORE)
         self.compose("up", "--detach", "--wait", "db", "nginx", "umami")
         self.compose("stop", *SERVICES)
         old = self.sql("SELECT datname FROM pg_database WHERE datname ~ '^(graasp_|bench_snapshot)'").split()

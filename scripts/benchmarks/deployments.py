@@ -10,7 +10,7 @@ from statistics import median
 from bench_site import AFTER, BenchSite
 from measuring import Figure, Row, in_turns, timed
 
-from graasp_local import site_files
+from graasp_local.site import prepare
 
 HERE = Path(__file__).parent
 Parts = dict[str, float]
@@ -37,7 +37,7 @@ def deployment_rows(site: BenchSite, rounds: int) -> tuple[list[Row], Parts]:
     def script(name: str) -> float:
         site.put_back()
         # The file that names the version for Compose is written anew by each command of graasp-local.
-        site_files.candidate_file(site.site, AFTER)
+        prepare.candidate_file(site.site, AFTER)
         with site.probed(downtimes[name]):
             return timed([str(HERE / f"{name}.sh"), *arguments])
 

@@ -17,7 +17,7 @@ import requests
 from bench_site import BEFORE, BenchSite
 from measuring import Figure, Row, in_turns
 
-from graasp_local import site_files
+from graasp_local.site import prepare
 from graasp_local.testing import GraaspStack
 
 _MEGABYTES = 100
@@ -82,7 +82,7 @@ def _two_at_once() -> float:
 def _compose_up(port: int) -> float:
     with TemporaryDirectory() as directory:
         site = BenchSite(Path(directory) / "site", port)
-        site_files.select(site.site, BEFORE)
+        prepare.select(site.site, BEFORE)
         began = time.perf_counter()
         try:
             site.compose("up", "--detach", "--wait")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from graasp_local.certificates import key_text, new_key
+from graasp_local.tls.certificate import key_text, new_key
 from tests.integration.demo_site import free_port, wait_for
 
 

@@ -25,7 +25,7 @@ from graasp_local.engine.kept_images import let_go
 from graasp_local.engine.listing import PROJECT_LABEL
 from graasp_local.engine.observe import SERVICE_LABEL
 from graasp_local.planning.states import ServiceGroup
-from graasp_local.stack import GROUP_LABEL
+from graasp_local.stack.services import GROUP_LABEL
 from graasp_local.testing.claims import Claim, Claims, Record
 from graasp_local.testing.cleaning import remove_orphans, remove_stack
 

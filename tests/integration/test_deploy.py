@@ -246,7 +246,7 @@ def test_a_slow_upload_has_as_long_as_the_drain_limit_says_and_then_gets_the_gat
 
 def _in_flight(site: DemoSite) -> int | None:
     from graasp_local.engine.docker_engine import engine_for
-    from graasp_local.site import Site
+    from graasp_local.site.site import Site
 
     return engine_for(Site(site.directory)).requests_in_flight()
 

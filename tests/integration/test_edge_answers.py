@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from graasp_local.bypass_token import bypass_token
+from graasp_local.site.bypass import bypass_token
 from tests.integration.demo_site import AS_BROWSER, AS_PROGRAM, DemoSite, wait_for
 
 ECHO = "/api/echo-headers"

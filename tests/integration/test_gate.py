@@ -15,7 +15,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from graasp_local.bypass_token import bypass_token
+from graasp_local.site.bypass import bypass_token
 from tests.integration.demo_site import AS_BROWSER, AS_PROGRAM, DemoSite, wait_for
 
 

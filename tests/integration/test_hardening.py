@@ -13,8 +13,8 @@ import docker
 import psycopg
 import pytest
 
-from graasp_local.bypass_token import bypass_token
-from graasp_local.secret_files import SECRET_FILES
+from graasp_local.site.bypass import bypass_token
+from graasp_local.stack.secret_files import SECRET_FILES
 from tests.integration.demo_site import AS_BROWSER, AS_PROGRAM, DemoSite, wait_for
 
 CAPABILITIES = {"CHOWN": 0, "DAC_OVERRIDE": 1, "FOWNER": 3, "KILL": 5, "SETGID": 6, "SETUID": 7}

@@ -29,7 +29,7 @@ from graasp_local.errors import (
     Refused,
     UsageError,
 )
-from graasp_local.events import Outcome, StepStarted
+from graasp_local.journal.events import Outcome, StepStarted
 from graasp_local.testing import GraaspStack, OperationFailed
 from graasp_local.testing.claims import Claims
 from graasp_local.testing.cleaning import remove_orphans

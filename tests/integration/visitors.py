@@ -17,7 +17,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from graasp_local.probing import FAULTS, Met, met
+from graasp_local.journal.visits import FAULTS, Met, met
 
 REQUESTS_A_SECOND = 110
 """On each side of the gate: as any visitor, and with the bypass."""

@@ -17,12 +17,12 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from graasp_local.clock import SystemClock
 from graasp_local.errors import EngineUnreachable
-from graasp_local.events import Event, StepEnded
-from graasp_local.journal import Journal
-from graasp_local.perform import Performer
+from graasp_local.journal.events import Event, StepEnded
+from graasp_local.journal.write import Journal
+from graasp_local.operations.steps import Performer
 from graasp_local.planning.steps import Step
-from graasp_local.world import SystemClock
 
 VARIABLE = "GRAASP_LOCAL_FAULT"
 _GIVE_UP_SECONDS = 120

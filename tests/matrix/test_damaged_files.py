@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from graasp_local.walk_files import trusted_walks
-from graasp_local.walk_records import GateMove, unfinished_walk
+from graasp_local.journal.read import trusted_walks
+from graasp_local.journal.records import GateMove, unfinished_walk
 from tests.matrix.faulty import Point, When
 from tests.matrix.matrix_site import KILLED, Ended, MatrixSite
 from tests.matrix.parts import WORKING

@@ -11,20 +11,21 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from graasp_local import site_files
+from graasp_local.clock import Interruption
 from graasp_local.errors import ConfigurationError, EngineUnreachable, Refused
-from graasp_local.init_site import init_site
-from graasp_local.live import AvailableVersion, AvailableVersions, Listing, SeenContainer, Usage
-from graasp_local.observation import SeenServices
-from graasp_local.pins import Pin
+from graasp_local.images.pins import Pin
 from graasp_local.planning.migrations import AppliedMigration, ImageMigration
 from graasp_local.planning.rolling_steps import Side
 from graasp_local.planning.states import TABLE, Gate, Health, InfraState, ObservedService, ServiceGroup, Status
 from graasp_local.ports.handovers import Memory
-from graasp_local.ports.walk import CollationChange, CoreAnswer, EngineFacts, ImageFact, Interruption, MigrationRun
-from graasp_local.site import Site
+from graasp_local.ports.live import AvailableVersion, AvailableVersions, Listing, SeenContainer, Usage
+from graasp_local.ports.observation import SeenServices
+from graasp_local.ports.walk import CollationChange, CoreAnswer, EngineFacts, ImageFact, MigrationRun
+from graasp_local.ports.world import World
+from graasp_local.site import prepare
+from graasp_local.site.create import init_site
+from graasp_local.site.site import Site
 from graasp_local.version import Version
-from graasp_local.world import World
 from tests.unit.fake_data import FakeDatabases, FakeTransfers
 from tests.unit.fake_servers import fake_servers
 
@@ -522,6 +523,6 @@ class FakeAccess:
         host = "graasp.school.example"
         chosen = {"COMPOSE_PROJECT_NAME": "school", "PUBLIC_URL": f"https://{host}", "COOKIE_DOMAIN": host}
         site = init_site(self.directory, chosen, demo=False)
-        site_files.prepare(site)
-        site_files.select(site, Version.parse(self.fake.selected))
+        prepare.prepare(site)
+        prepare.select(site, Version.parse(self.fake.selected))
         return site

@@ -16,8 +16,10 @@ from textual.pilot import Pilot
 
 from graasp_local.backup.manifest import MANIFEST_FILE, DatabasePart, Manifest, StoredFile, as_json
 from graasp_local.errors import UsageError
+from graasp_local.journal.read import read_walks
+from graasp_local.journal.records import unfinished_walk
 from graasp_local.planning.states import Gate, InfraState
-from graasp_local.site import Site
+from graasp_local.site.site import Site
 from graasp_local.tui.app import GraaspApp
 from graasp_local.tui.log_model import LogLine
 from graasp_local.tui.screens.confirm import Confirm, ConfirmByName
@@ -31,8 +33,6 @@ from graasp_local.tui.walk_run import WalkRun
 from graasp_local.tui.widgets.logs import LogView
 from graasp_local.tui.widgets.rows import Rows
 from graasp_local.verbs import TABLE, Effect
-from graasp_local.walk_files import read_walks
-from graasp_local.walk_records import unfinished_walk
 from tests.tui.conftest import drive, screen_text, until
 from tests.tui.fakes import MIGRATIONS, FakeAccess, FakeLive, FakeSite
 
@@ -567,9 +567,9 @@ def test_the_first_thing_on_the_screen_waits_for_nothing_that_looks_plans_or_wal
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     late = {
         "graasp_local.planning.plan",
-        "graasp_local.site",
-        "graasp_local.walking.walks",
-        "graasp_local.walk_records",
+        "graasp_local.site.site",
+        "graasp_local.operations.run",
+        "graasp_local.journal.records",
     }
     assert not {*told.stdout.split()} & {*late, "docker", "requests", "psycopg", "yaml", "python_on_whales", "psutil"}
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from graasp_local.live import SeenContainer, Usage
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.states import Gate, Health, InfraState, ObservedService, ServiceGroup, Status
 from graasp_local.planning.steps import CloseGate, OpenGate
+from graasp_local.ports.live import SeenContainer, Usage
 from graasp_local.tui.drawing.tables import services_table
 from graasp_local.tui.drawing.walk import plan_head, plan_table
 from graasp_local.tui.model import Service

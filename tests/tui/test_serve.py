@@ -18,7 +18,7 @@ import psutil
 import pytest
 from websockets.sync.client import connect
 
-from graasp_local.init_site import init_site
+from graasp_local.site.create import init_site
 from tests.integration.demo_site import free_port, wait_for
 
 COMMAND = [sys.executable, "-m", "graasp_local.cli.main"]

@@ -9,18 +9,19 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from graasp_local import site_files
+from graasp_local.clock import InterruptionFlag
 from graasp_local.errors import EngineUnreachable, NeedsYou
-from graasp_local.init_site import init_site
-from graasp_local.observation import SeenServices
-from graasp_local.pins import Pin
+from graasp_local.images.pins import Pin
 from graasp_local.planning.migrations import AppliedMigration, ImageMigration
 from graasp_local.planning.rolling_steps import Side
 from graasp_local.planning.states import Gate, Health, ObservedService, ObservedState, ServiceGroup, Status
+from graasp_local.ports.observation import SeenServices
 from graasp_local.ports.servers import Servers
 from graasp_local.ports.walk import CollationChange, CoreAnswer, EngineFacts, ImageFact, MigrationRun
+from graasp_local.ports.world import World
+from graasp_local.site import prepare
+from graasp_local.site.create import init_site
 from graasp_local.version import Version
-from graasp_local.world import InterruptionFlag, World
 from tests.unit.fake_data import FakeDatabases, FakeTransfers
 from tests.unit.fake_handovers import FakeHandovers
 from tests.unit.fake_servers import FakeContents, FakeServers
@@ -497,4 +498,4 @@ class FakeWorld:
         self.state.observed = replace(observed, gate=Gate.UNKNOWN)
         self.state.flag = observed.gate if observed.gate is not Gate.UNKNOWN else Gate.CLOSED
         self.state.applied[:] = [AppliedMigration(m.when, m.sha256) for m in migrations_of(applied)]
-        site_files.select(self.world.site, Version.parse(applied))
+        prepare.select(self.world.site, Version.parse(applied))

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from graasp_local.certificates import PLACEHOLDER, Certificate, key_text, new_key, read_certificate
 from graasp_local.errors import ConfigurationError, NeedsYou, Refused
-from graasp_local.init_site import init_site
-from graasp_local.renewal_record import RenewalRecord, StartedBy, read_renewals, recorded
-from graasp_local.renewing import When, certificate_of, renew
 from graasp_local.settings import parse_settings
-from graasp_local.site import Site
+from graasp_local.site.create import init_site
+from graasp_local.site.site import Site
+from graasp_local.tls.attempts import RenewalRecord, StartedBy, read_renewals, recorded
+from graasp_local.tls.certificate import PLACEHOLDER, Certificate, key_text, new_key, read_certificate
+from graasp_local.tls.renew import When, certificate_of, renew
 from tests.integration.authority import Files, self_signed
 
 NAMES = ("graasp.test", "umami.graasp.test")

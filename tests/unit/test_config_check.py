@@ -9,11 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 from graasp_local.cli.main import cli
-from graasp_local.config_check import Finding, check_configuration
 from graasp_local.errors import ConfigurationError
-from graasp_local.init_site import init_site
 from graasp_local.settings.rules import Severity
-from graasp_local.site import Site
+from graasp_local.site.check import Finding, check_configuration
+from graasp_local.site.create import init_site
+from graasp_local.site.site import Site
 
 OWN_SERVICE = """\
 services:

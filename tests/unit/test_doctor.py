@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from msgspec.structs import fields, replace
 
-from graasp_local.config_check import Finding as ConfigurationFinding
 from graasp_local.doctor import network
 from graasp_local.doctor.facts import (
     AcmeRenewal,
@@ -32,12 +31,13 @@ from graasp_local.doctor.findings import Finding, Verdict, exit_code
 from graasp_local.doctor.gather import gather
 from graasp_local.doctor.judge import judge
 from graasp_local.errors import ExitCode, GraaspLocalError
-from graasp_local.init_site import init_site
 from graasp_local.ports.doctor import EngineInfo, Registry
 from graasp_local.ports.walk import CollationChange, ImageFact
+from graasp_local.ports.world import World
 from graasp_local.settings.rules import Severity
-from graasp_local.stack_limits import in_bytes, memory_limits
-from graasp_local.world import World
+from graasp_local.site.check import Finding as ConfigurationFinding
+from graasp_local.site.create import init_site
+from graasp_local.stack.memory import in_bytes, memory_limits
 
 GIB = 1024**3
 ENGINE = EngineInfo("28.5.2", "linux/amd64", 8 * GIB, 50 * GIB)

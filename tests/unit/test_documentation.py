@@ -12,14 +12,14 @@ import pytest
 
 from graasp_local.cli.main import cli
 from graasp_local.errors import ExitCode
-from graasp_local.events import Event, Outcome
+from graasp_local.journal.events import Event, Outcome
 from graasp_local.planning.estimate import REFERENCE_SECONDS
 from graasp_local.planning.states import Gate, Health, InfraState, ServiceGroup, Status
 from graasp_local.planning.steps import Step
-from graasp_local.renewing import DEFAULT_DIRECTORY
 from graasp_local.settings import ALL, OPTIONS, Option
 from graasp_local.settings.reference import with_tables
 from graasp_local.settings.table import is_own
+from graasp_local.tls.renew import DEFAULT_DIRECTORY
 from graasp_local.verbs import COMMAND_LINE_VERBS
 
 ROOT = Path(__file__).parents[2]

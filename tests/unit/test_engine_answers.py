@@ -20,7 +20,7 @@ from graasp_local.engine.lost_networks import without_their_network
 from graasp_local.engine.observe import seen
 from graasp_local.errors import EngineUnreachable, ExitCode, Refused
 from graasp_local.planning.states import ServiceGroup, Status
-from graasp_local.stack import GROUP_LABEL, ServiceDefinition
+from graasp_local.stack.services import GROUP_LABEL, ServiceDefinition
 
 Reply = tuple[int, dict[str, str], str]
 Engine = Callable[[str], Reply]

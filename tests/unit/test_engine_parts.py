@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-from graasp_local.bypass_token import bypass_link, bypass_token
 from graasp_local.engine.connections import Connection, established, is_of_nginx, only, requests_in_flight
 from graasp_local.engine.docker_engine import refusal_of_nginx
 from graasp_local.engine.gate_flag import GATE_DIRECTORY, as_command, flag_archive, shut_archive
@@ -25,7 +24,8 @@ from graasp_local.engine.observe import seen
 from graasp_local.engine.registry import RegistryUnreachableError, repository_tags, split_repository
 from graasp_local.engine.versions import complete_versions
 from graasp_local.planning.states import Gate, Health, ServiceGroup, Status
-from graasp_local.stack import ServiceDefinition
+from graasp_local.site.bypass import bypass_link, bypass_token
+from graasp_local.stack.services import ServiceDefinition
 from graasp_local.version import Version
 
 DEFINED = (

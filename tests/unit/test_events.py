@@ -17,7 +17,7 @@ from graasp_local.errors import (
     Refused,
     UsageError,
 )
-from graasp_local.events import (
+from graasp_local.journal.events import (
     Outcome,
     StepEnded,
     StepOutcome,
@@ -29,13 +29,13 @@ from graasp_local.events import (
     as_lines,
     summary,
 )
+from graasp_local.operations.execute import judge
 from graasp_local.planning.estimate import estimate_downtime
 from graasp_local.planning.migrations import Pending
 from graasp_local.planning.plan_deploy import DeployRequest, plan_deploy
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.states import Gate, InfraState
 from graasp_local.version import Version
-from graasp_local.walking.execute import judge
 from tests.unit.sites import site_in
 
 PLAN = plan_deploy(site_in(InfraState.RUNNING), DeployRequest(Version(1, 1, 0)), Pending(("0002_x",)))

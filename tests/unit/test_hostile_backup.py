@@ -18,14 +18,14 @@ from graasp_local.backup.keep import let_old_ones_go
 from graasp_local.backup.sealing import passphrase_in, seal, unseal
 from graasp_local.backup.store import BackupStore, DamagedBackup, StoredBackup
 from graasp_local.backup.take import Everything, take_backup
-from graasp_local.deployments import last_deployment_of
 from graasp_local.errors import Refused, UsageError
-from graasp_local.perform.backing_up import see_to_backup
-from graasp_local.perform.preflight import check_preflight
+from graasp_local.images.deployed import last_deployment_of
+from graasp_local.journal.read import read_journal
+from graasp_local.operations.steps.backing_up import see_to_backup
+from graasp_local.operations.steps.preflight import check_preflight
 from graasp_local.planning.steps import BackUpDatabase
-from graasp_local.service_cache import services_of
+from graasp_local.stack.cache import services_of
 from graasp_local.version import Version
-from graasp_local.walk_files import read_journal
 from tests.unit.fakes import FakeWorld
 from tests.unit.test_backup import taken
 

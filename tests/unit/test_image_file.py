@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from graasp_local.errors import Refused
-from graasp_local.image_file import check_content, image_chunks, read_manifest, write_image_file
-from graasp_local.sources import RECIPES, SERVICES_TO_BUILD, BuildSettings, build_arguments, client_version
+from graasp_local.images.archive import check_content, image_chunks, read_manifest, write_image_file
+from graasp_local.images.recipes import RECIPES, SERVICES_TO_BUILD, BuildSettings, build_arguments, client_version
 from graasp_local.version import Version
 
 IMAGES = {"core": "graasp:core-v1.0.0"}

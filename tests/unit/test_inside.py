@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from graasp_local.inside import AUTHORITY_FILE, CERTIFICATE_FILE, inside_variables, write_inside_certificate
+from graasp_local.stack.inside import AUTHORITY_FILE, CERTIFICATE_FILE, inside_variables, write_inside_certificate
 
 
 @pytest.mark.parametrize(

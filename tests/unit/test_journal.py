@@ -13,15 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graasp_local.errors import ExitCode, NeedsYou, Refused
-from graasp_local.events import Outcome, StepEnded, StepOutcome, StepOutput, StepStarted, WalkEnded, WalkStarted
-from graasp_local.journal import Journal
-from graasp_local.planning.migrations import Pending
-from graasp_local.planning.plan_deploy import DeployRequest, plan_deploy
-from graasp_local.planning.states import InfraState
-from graasp_local.planning.steps import READ_ONLY
-from graasp_local.version import Version
-from graasp_local.walk_files import output_of, read_journal, read_recent, read_walks, trusted_walks
-from graasp_local.walk_records import (
+from graasp_local.journal.events import Outcome, StepEnded, StepOutcome, StepOutput, StepStarted, WalkEnded, WalkStarted
+from graasp_local.journal.read import output_of, read_journal, read_recent, read_walks, trusted_walks
+from graasp_local.journal.records import (
     READ_ONLY_NAMES,
     DamagedWalk,
     JournalContents,
@@ -31,6 +25,12 @@ from graasp_local.walk_records import (
     uncertain_migration,
     unfinished_walk,
 )
+from graasp_local.journal.write import Journal
+from graasp_local.planning.migrations import Pending
+from graasp_local.planning.plan_deploy import DeployRequest, plan_deploy
+from graasp_local.planning.states import InfraState
+from graasp_local.planning.steps import READ_ONLY
+from graasp_local.version import Version
 from tests.unit.sites import site_in
 
 PLAN = plan_deploy(site_in(InfraState.RUNNING), DeployRequest(Version(1, 1, 0)), Pending(("0002_x",)))

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from graasp_local.clock import InterruptionFlag
 from graasp_local.errors import Interrupted, Locked
 from graasp_local.lock import Patience, current_holder, held_lock
-from graasp_local.world import InterruptionFlag
 from tests.unit.fakes import FakeClock
 
 

@@ -17,8 +17,8 @@ from click.testing import CliRunner
 
 from graasp_local.cli.main import cli
 from graasp_local.engine.plain_http import NotHttpError, parse
-from graasp_local.service_cache import services_of
-from graasp_local.stack import read_services, stack_directory
+from graasp_local.stack.cache import services_of
+from graasp_local.stack.services import read_services, stack_directory
 
 COMPOSE_FILE = stack_directory() / "compose" / "compose.yaml"
 

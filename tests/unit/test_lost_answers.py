@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from graasp_local.errors import EngineUnreachable, ExitCode, NeedsYou, Refused
-from graasp_local.events import Event, Outcome, RollbackStarted, StepEnded, StepOutput, StepStarted
-from graasp_local.perform import Performer
+from graasp_local.journal.events import Event, Outcome, RollbackStarted, StepEnded, StepOutput, StepStarted
+from graasp_local.journal.read import read_walks
+from graasp_local.journal.records import GateMove, gate_after
+from graasp_local.operations import recovery, run
+from graasp_local.operations.run import OnFailure
+from graasp_local.operations.steps import Performer
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.states import Gate, Health, InfraState, ObservedState, Status
 from graasp_local.planning.steps import OpenGate, Step
 from graasp_local.version import Version
-from graasp_local.walk_files import read_walks
-from graasp_local.walk_records import GateMove, gate_after
-from graasp_local.walking import recovery, walks
-from graasp_local.walking.walks import OnFailure
 from tests.unit.fakes import FakeWorld
 from tests.unit.walking import deploy, deploying, ended_of, events_of, killed_at
 
@@ -57,7 +57,7 @@ def resuming(fake: FakeWorld) -> Callable[[ObservedState], Plan]:
 
 
 def apply(fake: FakeWorld, state: InfraState) -> None:
-    events_of(fake, lambda seen: walks.transition_plan(fake.world, seen, state))
+    events_of(fake, lambda seen: run.transition_plan(fake.world, seen, state))
 
 
 def test_an_opening_whose_answer_is_lost_is_what_nginx_says_it_is(running: FakeWorld) -> None:
@@ -131,7 +131,7 @@ def test_nor_where_the_rollback_of_the_same_walk_did_not_come_to_its_end(running
         if isinstance(event, RollbackStarted):
             running.engine.failing["stop"] = fails_later
 
-    for event in walks.run(running.world, walks.Walk(deploying(running), "deploy", "deploy", on_failure=ROLLBACK)):
+    for event in run.run(running.world, run.Walk(deploying(running), "deploy", "deploy", on_failure=ROLLBACK)):
         on_start(event)
     assert ended_of([event]).outcome is Outcome.FAILED
     running.engine.failing.clear()
@@ -141,7 +141,7 @@ def test_nor_where_the_rollback_of_the_same_walk_did_not_come_to_its_end(running
 def test_what_workers_may_have_written_is_counted_said_and_kept_until_somebody_removes_it(running: FakeWorld) -> None:
     running.engine.never_on = {"workers": Health.UNHEALTHY}
     events = []
-    for event in walks.run(running.world, walks.Walk(deploying(running), "deploy", "deploy", on_failure=ROLLBACK)):
+    for event in run.run(running.world, run.Walk(deploying(running), "deploy", "deploy", on_failure=ROLLBACK)):
         events.append(event)
         if isinstance(event, RollbackStarted):
             running.engine.never_on = {}
@@ -178,7 +178,7 @@ def test_nobody_passes_the_gate_while_core_is_not_verified(running: FakeWorld) -
     unverified = ("stop-graasp", "start-graasp", "verify-core")
     gates = [
         running.state.gate()
-        for event in walks.run(running.world, walks.Walk(deploying(running), "deploy", "deploy"))
+        for event in run.run(running.world, run.Walk(deploying(running), "deploy", "deploy"))
         if isinstance(event, StepEnded) and event.name in unverified
     ]
     assert gates == [Gate.SHUT] * 3

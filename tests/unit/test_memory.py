@@ -14,7 +14,7 @@ import pytest
 
 from graasp_local.engine import logs
 from graasp_local.engine.migration_run import DockerMigrationRun, last_frame, stamped_lines
-from graasp_local.walk_files import output_of, read_journal
+from graasp_local.journal.read import output_of, read_journal
 
 MEGABYTE = 1024 * 1024
 

@@ -18,11 +18,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from graasp_local import site_files
 from graasp_local.cli.main import cli
 from graasp_local.errors import ConfigurationError
-from graasp_local.init_site import environment_text, init_site
-from graasp_local.new_site import (
+from graasp_local.settings import parse_settings
+from graasp_local.settings.rules import read
+from graasp_local.settings.warnings import Surroundings, warnings
+from graasp_local.site import prepare
+from graasp_local.site.answers import (
     Answers,
     Way,
     host_error,
@@ -34,12 +36,10 @@ from graasp_local.new_site import (
     settings_of,
     usual_way,
 )
-from graasp_local.settings import parse_settings
-from graasp_local.settings.rules import read
-from graasp_local.settings.warnings import Surroundings, warnings
-from graasp_local.site import Site
-from graasp_local.stack import stack_directory
-from graasp_local.stack_variables import profiles_defined
+from graasp_local.site.create import environment_text, init_site
+from graasp_local.site.site import Site
+from graasp_local.stack.services import stack_directory
+from graasp_local.stack.variables import profiles_defined
 from tests.integration.authority import self_signed
 
 GIVE_UP_SECONDS = 60.0
@@ -217,7 +217,7 @@ def test_an_end_in_the_middle_leaves_nothing_behind(
         site.own_directory.mkdir()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(site_files, "prepare", ctrl_c)
+    monkeypatch.setattr(prepare, "prepare", ctrl_c)
     with pytest.raises(KeyboardInterrupt):
         init_site(directory, {}, demo=True)
     left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
@@ -398,7 +398,7 @@ def test_a_name_that_compose_would_misread_is_refused_and_nothing_is_made(tmp_pa
     init_site(tmp_path / "site", {"COMPOSE_PROJECT_NAME": "moved"}, demo=True)
     moved = (tmp_path / "site").rename(tmp_path / name)
     with pytest.raises(ConfigurationError, match="cannot be a site"):
-        site_files.prepare(Site(moved))
+        prepare.prepare(Site(moved))
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from graasp_local.journal.records import WalkRecord
+from graasp_local.journal.status import Situation, next_steps
 from graasp_local.lock import Holder
-from graasp_local.next_steps import Situation, next_steps
 from graasp_local.planning.states import Absent, Classification, Drifted, InfraState, InState
 from graasp_local.version import Version
-from graasp_local.walk_records import WalkRecord
 
 DRIFTED = Drifted(InfraState.RESTRICTED, ("core is stopped, but restricted needs it on.",))
 UNFINISHED = WalkRecord("0002", "", "", "1.1.0", None, "unknown", None, None, ("close-gate",), ())

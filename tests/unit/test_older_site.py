@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from graasp_local.deployments import last_deployment_of
+from graasp_local.images.deployed import last_deployment_of
+from graasp_local.journal.read import read_walks, trusted_walks
+from graasp_local.journal.records import unfinished_walk
+from graasp_local.operations import recovery
+from graasp_local.operations.run import OnFailure
 from graasp_local.planning.states import InfraState
-from graasp_local.selection import read_selection
+from graasp_local.site.selection import read_selection
 from graasp_local.version import Version
-from graasp_local.walk_files import read_walks, trusted_walks
-from graasp_local.walk_records import unfinished_walk
-from graasp_local.walking import recovery
-from graasp_local.walking.walks import OnFailure
 from tests.unit.fakes import FakeWorld, migrations_of
 from tests.unit.sites import site_in
 from tests.unit.walking import ended_of, events_of

@@ -10,13 +10,13 @@ import yaml
 from click.testing import CliRunner
 
 from graasp_local.cli.main import cli
-from graasp_local.config_check import Finding, check_configuration, told_powers
 from graasp_local.errors import ConfigurationError
-from graasp_local.init_site import init_site
-from graasp_local.override_powers import powers
 from graasp_local.settings.rules import Severity
-from graasp_local.site import Site
-from graasp_local.site_files import select
+from graasp_local.site.check import Finding, check_configuration, told_powers
+from graasp_local.site.create import init_site
+from graasp_local.site.prepare import select
+from graasp_local.site.site import Site
+from graasp_local.stack.powers import powers
 from graasp_local.version import Version
 
 SITE = "/srv/graasp"

@@ -16,11 +16,11 @@ from click.testing import CliRunner
 
 from graasp_local.cli.main import cli
 from graasp_local.errors import ConfigurationError, Refused
-from graasp_local.init_site import init_site
 from graasp_local.lock import current_holder, held_lock
+from graasp_local.operations import run
 from graasp_local.ownership import is_private_group, refuse_strangers, strangers, trusted_owners
-from graasp_local.site import Site, find_site
-from graasp_local.walking import walks
+from graasp_local.site.create import init_site
+from graasp_local.site.site import Site, find_site
 from tests.unit.fakes import FakeWorld
 
 RUN = [sys.executable, "-m", "graasp_local.cli.main"]
@@ -190,9 +190,9 @@ def test_a_walk_refuses_too_however_it_was_started(fake: FakeWorld) -> None:
     world = fake.world
     world.site.override_file.touch()
     world.site.override_file.chmod(0o666)
-    walk = walks.Walk(lambda observed: pytest.fail("it was planned"), "graasp-local apply stopped", "apply-stopped")
+    walk = run.Walk(lambda observed: pytest.fail("it was planned"), "graasp-local apply stopped", "apply-stopped")
     with pytest.raises(Refused, match=r"compose\.override\.yaml can be written to by everybody"):
-        list(walks.run(world, walk))
+        list(run.run(world, walk))
 
 
 def test_it_is_an_error_of_the_configuration_and_of_the_doctor(site: Site) -> None:
@@ -230,7 +230,7 @@ def test_a_lock_is_never_what_somebody_put_in_its_place(site: Site, tmp_path: Pa
             pass
         assert current_holder(lock) is None
     else:
-        from graasp_local.site_files import select
+        from graasp_local.site.prepare import select
         from graasp_local.version import Version
 
         with pytest.raises(ConfigurationError, match="is a link"):
@@ -240,7 +240,7 @@ def test_a_lock_is_never_what_somebody_put_in_its_place(site: Site, tmp_path: Pa
 
 
 def test_what_is_written_for_compose_goes_through_no_link(site: Site, tmp_path: Path) -> None:
-    from graasp_local.stack import copy_stack
+    from graasp_local.stack.services import copy_stack
 
     precious = tmp_path / "precious"
     precious.write_text("all of it")

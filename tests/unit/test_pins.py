@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from graasp_local import site_files
-from graasp_local.deployments import last_deployment_of, record_deployment
 from graasp_local.engine.kept_images import kept_repository
 from graasp_local.engine.pulling import progress
 from graasp_local.engine.refusals import why_not_had
 from graasp_local.errors import Interrupted, Refused
-from graasp_local.perform.having_images import WayBack, pull_missing, restore_images, way_back
-from graasp_local.pins import Pin, as_images, pin, registry_of, repository_of, shortened
+from graasp_local.images.deployed import last_deployment_of, record_deployment
+from graasp_local.images.pins import Pin, as_images, pin, registry_of, repository_of, shortened
+from graasp_local.operations.steps.having_images import WayBack, pull_missing, restore_images, way_back
+from graasp_local.site import prepare
 from graasp_local.version import Version
 from tests.unit.fakes import FakeWorld
 
@@ -109,7 +109,7 @@ def test_a_record_without_image_ids_is_read(tmp_path: Path) -> None:
 @pytest.fixture
 def fake(tmp_path: Path) -> FakeWorld:
     fake = FakeWorld(tmp_path / "site")
-    site_files.prepare(fake.world.site)
+    prepare.prepare(fake.world.site)
     return fake
 
 

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 
 from graasp_local.cli.main import cli
 from graasp_local.errors import Refused
-from graasp_local.events import StepOutput
-from graasp_local.init_site import init_site
-from graasp_local.journal import Journal
+from graasp_local.journal.events import StepOutput
+from graasp_local.journal.read import output_of
+from graasp_local.journal.write import Journal
 from graasp_local.plain_text import plain_line, plain_text, plain_values
+from graasp_local.site.create import init_site
 from graasp_local.tui.log_model import printable
-from graasp_local.walk_files import output_of
 
 HOSTILE = {
     "colour": "a\x1b[31mb",

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graasp_local.events import Probed, WalkEnded, as_json
+from graasp_local.journal.events import Probed, WalkEnded, as_json
+from graasp_local.journal.visits import FAULTS, Asker, Met, ProbeReport, Tally, met, report
+from graasp_local.operations.run import Walk, probed, run, transition_plan
 from graasp_local.planning.states import Gate, InfraState
-from graasp_local.probing import FAULTS, Asker, Met, ProbeReport, Tally, met, report
-from graasp_local.walking.walks import Walk, probed, run, transition_plan
 from tests.unit.fakes import FakeWorld
 
 CLOSED = {"graasp-gate": "closed", "retry-after": "60", "cache-control": "no-store"}

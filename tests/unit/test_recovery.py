@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 
 from graasp_local.errors import ExitCode, Refused
-from graasp_local.events import Outcome, WalkEnded
+from graasp_local.journal.events import Outcome, WalkEnded
+from graasp_local.journal.read import read_walks
+from graasp_local.journal.records import unfinished_walk
+from graasp_local.operations import recovery
+from graasp_local.operations.recovery import WrittenSince
+from graasp_local.operations.run import OnFailure, deployment_plan, transition_plan
 from graasp_local.planning.plan_deploy import DeployRequest
 from graasp_local.planning.states import Gate, InfraState
 from graasp_local.version import Version
-from graasp_local.walk_files import read_walks
-from graasp_local.walk_records import unfinished_walk
-from graasp_local.walking import recovery
-from graasp_local.walking.recovery import WrittenSince
-from graasp_local.walking.walks import OnFailure, deployment_plan, transition_plan
 from tests.unit.fakes import FakeWorld
 from tests.unit.sites import site_in
 from tests.unit.walking import deploy, ended_of, events_of, killed_at

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from graasp_local import rotating
 from graasp_local.errors import ConfigurationError, NeedsYou, UsageError
-from graasp_local.init_site import init_site
 from graasp_local.planning.states import InfraState
-from graasp_local.recreation import outdated, services_to_recreate
 from graasp_local.settings.rotation import Rotation, breaks, chosen, new_rotation, rotatable, with_values
-from graasp_local.site import Site
+from graasp_local.site import rotate
+from graasp_local.site.affected import outdated, services_to_recreate
+from graasp_local.site.create import init_site
+from graasp_local.site.site import Site
 from tests.unit.fakes import FakeClock
 from tests.unit.sites import site_in
 
@@ -88,7 +88,7 @@ def test_a_key_that_the_file_has_not_is_an_error() -> None:
 @pytest.mark.parametrize("setting", rotatable(), ids=lambda setting: setting.key)
 def test_rotating_gives_a_usable_new_value_and_keeps_comments_order_and_the_old_file(site: Site, setting) -> None:  # type: ignore[no-untyped-def]
     before = site.env_file.read_text()
-    kept = rotating.rotate(site, new_rotation([setting]), FakeRoles(), FakeClock())
+    kept = rotate.rotate(site, new_rotation([setting]), FakeRoles(), FakeClock())
     after = site.env_file.read_text()
     assert kept.read_text() == before
     assert {stat.S_IMODE(file.stat().st_mode) for file in (kept, site.env_file)} == {0o600}
@@ -100,7 +100,7 @@ def test_rotating_gives_a_usable_new_value_and_keeps_comments_order_and_the_old_
 
 def test_the_database_gets_the_very_passwords_that_are_in_the_file(site: Site) -> None:
     roles = FakeRoles()
-    rotating.rotate(site, new_rotation(rotatable()), roles, FakeClock())
+    rotate.rotate(site, new_rotation(rotatable()), roles, FakeClock())
     values = reread(site).settings.values
     assert roles.passwords == {
         "postgres": values["POSTGRES_PASSWORD"],
@@ -113,13 +113,13 @@ def test_the_database_gets_the_very_passwords_that_are_in_the_file(site: Site) -
 def test_nothing_is_touched_while_the_database_does_not_answer(site: Site) -> None:
     before = site.env_file.read_text()
     with pytest.raises(NeedsYou):
-        rotating.rotate(site, new_rotation(chosen(["GRAASP_DB_PASSWORD"])), FakeRoles(answers=False), FakeClock())
+        rotate.rotate(site, new_rotation(chosen(["GRAASP_DB_PASSWORD"])), FakeRoles(answers=False), FakeClock())
     assert site.env_file.read_text() == before
     assert not site.rotation_file.exists()
 
 
 def test_a_secret_that_is_no_password_needs_no_database(site: Site) -> None:
-    rotating.rotate(site, new_rotation(chosen(["JWT_SECRET"])), FakeRoles(answers=False), FakeClock())
+    rotate.rotate(site, new_rotation(chosen(["JWT_SECRET"])), FakeRoles(answers=False), FakeClock())
     assert reread(site).settings.values["JWT_SECRET"] != site.settings.values["JWT_SECRET"]
 
 
@@ -128,28 +128,28 @@ def test_after_a_crash_on_either_side_of_the_database_file_and_database_agree_ag
     old = site.settings.values["GRAASP_DB_PASSWORD"]
     roles = FakeRoles({"graasp": old}, crash=moment)
     with pytest.raises(Crash):
-        rotating.rotate(site, new_rotation(chosen(["GRAASP_DB_PASSWORD"])), roles, FakeClock())
+        rotate.rotate(site, new_rotation(chosen(["GRAASP_DB_PASSWORD"])), roles, FakeClock())
     assert stat.S_IMODE(site.rotation_file.stat().st_mode) == 0o600
     roles.crash = ""
-    assert rotating.finish(site, roles, FakeClock()) == site.old_env_file
+    assert rotate.finish(site, roles, FakeClock()) == site.old_env_file
     assert roles.passwords["graasp"] == reread(site).settings.values["GRAASP_DB_PASSWORD"] != old
     assert f"GRAASP_DB_PASSWORD={old}" in site.old_env_file.read_text()
-    assert rotating.finish(site, roles, FakeClock()) is None
+    assert rotate.finish(site, roles, FakeClock()) is None
 
 
 def test_after_a_crash_before_the_note_is_removed_the_old_file_is_still_the_old_one(site: Site) -> None:
     rotation = new_rotation(chosen(["JWT_SECRET"]))
     old = site.env_file.read_text()
-    rotating.rotate(site, rotation, FakeRoles(), FakeClock())
+    rotate.rotate(site, rotation, FakeRoles(), FakeClock())
     site.rotation_file.write_text(f"JWT_SECRET={rotation.values['JWT_SECRET']}\n")
-    rotating.finish(site, FakeRoles(), FakeClock())
+    rotate.finish(site, FakeRoles(), FakeClock())
     assert site.old_env_file.read_text() == old
 
 
 def test_what_was_edited_since_the_crash_is_kept(site: Site) -> None:
     site.rotation_file.write_text(f"JWT_SECRET={NEW}\n")
     site.env_file.write_text(site.env_file.read_text().replace("HTTP_PORT=80", "HTTP_PORT=81"))
-    rotating.finish(site, FakeRoles(), FakeClock())
+    rotate.finish(site, FakeRoles(), FakeClock())
     assert reread(site).settings.port == 81
     assert reread(site).settings.values["JWT_SECRET"] == NEW
 
@@ -157,13 +157,13 @@ def test_what_was_edited_since_the_crash_is_kept(site: Site) -> None:
 def test_a_damaged_note_is_said_not_guessed_over(site: Site) -> None:
     site.rotation_file.write_text("JWT_SEC")
     with pytest.raises(ConfigurationError, match=re.escape(str(site.rotation_file))):
-        rotating.finish(site, FakeRoles(), FakeClock())
+        rotate.finish(site, FakeRoles(), FakeClock())
 
 
 def test_when_a_secret_was_rotated_is_remembered(site: Site) -> None:
-    assert rotating.ages(site) == {}
-    rotating.rotate(site, new_rotation(chosen(["JWT_SECRET"])), FakeRoles(), FakeClock())
-    assert rotating.ages(site) == {"JWT_SECRET": "1970-01-12T13:46:40+00:00"}
+    assert rotate.ages(site) == {}
+    rotate.rotate(site, new_rotation(chosen(["JWT_SECRET"])), FakeRoles(), FakeClock())
+    assert rotate.ages(site) == {"JWT_SECRET": "1970-01-12T13:46:40+00:00"}
 
 
 def test_new_values_are_not_in_what_is_printed_of_a_rotation() -> None:
@@ -186,7 +186,7 @@ def test_new_values_are_not_in_what_is_printed_of_a_rotation() -> None:
 def test_a_new_secret_makes_only_those_anew_that_have_it(site: Site, key: str, services: tuple[str, ...]) -> None:
     assert services_to_recreate(site, [key]) == services
     before = site.settings_digests
-    rotating.rotate(site, new_rotation(chosen([key])), FakeRoles(), FakeClock())
+    rotate.rotate(site, new_rotation(chosen([key])), FakeRoles(), FakeClock())
     changed = {name for name, digest in reread(site).settings_digests.items() if before[name] != digest}
     # Both are never made again for it: what they carry is looked at by nobody.
     assert changed - {"db", "migrate"} == {*services} & before.keys()

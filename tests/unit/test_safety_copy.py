@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from graasp_local.errors import Refused
-from graasp_local.events import Outcome
-from graasp_local.perform.preflight import FREE_BYTES_FOR_WORK
-from graasp_local.perform.written_snapshot import written_snapshots
+from graasp_local.journal.events import Outcome
+from graasp_local.operations import recovery
+from graasp_local.operations.run import OnFailure
+from graasp_local.operations.steps.preflight import FREE_BYTES_FOR_WORK
+from graasp_local.operations.steps.written_snapshot import written_snapshots
 from graasp_local.planning.safety_copy import SafetyCopy, copy_that_fits
-from graasp_local.walking import recovery
-from graasp_local.walking.walks import OnFailure
 from tests.unit.fakes import FakeWorld
 from tests.unit.walking import deploy, ended_of, events_of, killed_at
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from graasp_local import site_files
-from graasp_local.init_site import init_site
 from graasp_local.planning.server import DatabaseServer, image_of_major, major_of_image
-from graasp_local.selection import Selection, read_selection, selection_lines
-from graasp_local.site import Site
-from graasp_local.stack import filled_in
+from graasp_local.site import prepare
+from graasp_local.site.create import init_site
+from graasp_local.site.selection import Selection, read_selection, selection_lines
+from graasp_local.site.site import Site
+from graasp_local.stack.services import filled_in
 from graasp_local.version import Version
 
 
@@ -110,27 +110,27 @@ def test_the_image_is_that_of_env_or_of_the_override(tmp_path: Path) -> None:
 
 def test_a_selected_server_is_what_every_command_then_sees(tmp_path: Path) -> None:
     site = a_site(tmp_path / "graasp", "postgres:15.8")
-    site_files.select(site, Version(1, 0, 0))
-    site_files.select(site, NEW)
+    prepare.select(site, Version(1, 0, 0))
+    prepare.select(site, NEW)
     again = Site(site.directory)
-    site_files.prepare(again)
+    prepare.prepare(again)
     assert (again.database_server, again.selected_version) == (NEW, Version(1, 0, 0))
-    assert "GRAASP_DB_IMAGE=postgres:17.7" in site_files.candidate_file(again, Version(1, 1, 0)).read_text()
+    assert "GRAASP_DB_IMAGE=postgres:17.7" in prepare.candidate_file(again, Version(1, 1, 0)).read_text()
 
 
 def test_a_new_version_keeps_the_selected_server(tmp_path: Path) -> None:
     site = a_site(tmp_path / "graasp")
-    site_files.select(site, NEW)
-    site_files.select(site, Version(1, 1, 0))
+    prepare.select(site, NEW)
+    prepare.select(site, Version(1, 1, 0))
     assert (site.database_server, site.selected_version) == (NEW, Version(1, 1, 0))
 
 
 def test_a_db_image_that_is_changed_in_env_afterwards_counts_and_the_volume_stays(tmp_path: Path) -> None:
     site = a_site(tmp_path / "graasp", "postgres:15.8")
-    site_files.select(site, NEW)
+    prepare.select(site, NEW)
     changed = set_db_image(site, "postgres:17.8")
     assert changed.database_server == DatabaseServer("postgres:17.8", NEW.volume)
-    site_files.prepare(changed)
+    prepare.prepare(changed)
     back = set_db_image(changed, "postgres:15.8")
     assert back.database_server == NEW
 

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graasp_local.errors import ConfigurationError
-from graasp_local.init_site import add_missing, default_project_name, environment_text, init_site
 from graasp_local.settings import SETTINGS, parse_settings
 from graasp_local.settings.bindings import parsed_bindings, plain_bindings
 from graasp_local.settings.rules import errors, read
 from graasp_local.settings.strength import weakness
 from graasp_local.settings.table import DatabasePassword, Generated
 from graasp_local.settings.warnings import Surroundings, warnings
-from graasp_local.site import Site
+from graasp_local.site.create import add_missing, default_project_name, environment_text, init_site
+from graasp_local.site.site import Site
 
 GOOD = environment_text({})
 

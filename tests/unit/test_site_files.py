@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from graasp_local import site_files
-from graasp_local.init_site import init_site
 from graasp_local.planning.server import DatabaseServer
-from graasp_local.selection import Release
-from graasp_local.site import Site
+from graasp_local.site import prepare
+from graasp_local.site.create import init_site
+from graasp_local.site.selection import Release
+from graasp_local.site.site import Site
 from graasp_local.version import Version
 
 DAY = 24 * 3600
@@ -26,42 +26,42 @@ def test_a_candidate_stays_what_it_is_while_others_are_looked_at(site: Site) -> 
     version = Version(1, 1, 0)
     pinned = Release(version, (("CORE_IMAGE", "sha256:1"),))
     others = (Version(2, 0, 0), pinned, DatabaseServer("postgres:17.7", "other"))
-    file = site_files.candidate_file(site, version)
+    file = prepare.candidate_file(site, version)
     before = file.read_text()
-    files = {site_files.candidate_file(Site(site.directory), other) for other in others}
+    files = {prepare.candidate_file(Site(site.directory), other) for other in others}
     assert (file.read_text(), len(files | {file})) == (before, 4)
-    assert site_files.candidate_file(Site(site.directory), version) == file
+    assert prepare.candidate_file(Site(site.directory), version) == file
 
 
 def test_candidates_are_kept_for_a_day(site: Site) -> None:
-    old, young = (site_files.candidate_file(site, Version(1, minor, 0)) for minor in (0, 1))
+    old, young = (prepare.candidate_file(site, Version(1, minor, 0)) for minor in (0, 1))
     written = old.stat().st_mtime - DAY - 60
     os.utime(old, (written, written))
-    site_files.candidate_file(site, Version(1, 2, 0))
+    prepare.candidate_file(site, Version(1, 2, 0))
     assert (old.exists(), young.exists()) == (False, True)
 
 
 def test_a_candidate_that_is_used_again_is_kept_for_another_day(site: Site) -> None:
-    file = site_files.candidate_file(site, Version(1, 0, 0))
+    file = prepare.candidate_file(site, Version(1, 0, 0))
     written = file.stat().st_mtime - DAY - 60
     os.utime(file, (written, written))
-    site_files.candidate_file(site, Version(1, 0, 0))
-    site_files.candidate_file(site, Version(1, 1, 0))
+    prepare.candidate_file(site, Version(1, 0, 0))
+    prepare.candidate_file(site, Version(1, 1, 0))
     assert file.exists()
 
 
 def test_a_site_that_is_up_to_date_is_prepared_without_writing(site: Site) -> None:
-    site_files.select(site, Version(1, 0, 0))
+    prepare.select(site, Version(1, 0, 0))
     (site.own_directory / "selection.lock").unlink()
-    site_files.prepare(Site(site.directory))
+    prepare.prepare(Site(site.directory))
     assert not (site.own_directory / "selection.lock").exists()
 
 
 def test_a_look_does_not_write_back_what_was_selected_before_a_walk_selected_anew(site: Site) -> None:
-    site_files.select(site, Version(1, 0, 0))
+    prepare.select(site, Version(1, 0, 0))
     selected = site.version_file.read_text()
     site.version_file.write_text(selected + "# as an older graasp-local wrote it\n")
-    look = threading.Thread(target=site_files.prepare, args=(Site(site.directory),))
+    look = threading.Thread(target=prepare.prepare, args=(Site(site.directory),))
     with (site.own_directory / "selection.lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         look.start()

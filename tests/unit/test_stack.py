@@ -10,7 +10,7 @@ import yaml
 from graasp_local.errors import ConfigurationError
 from graasp_local.planning.states import ServiceGroup
 from graasp_local.settings import SETTINGS
-from graasp_local.stack import copy_stack, read_backup_contents, read_services, stack_directory
+from graasp_local.stack.services import copy_stack, read_backup_contents, read_services, stack_directory
 
 COMPOSE_FILE = stack_directory() / "compose" / "compose.yaml"
 STACK = yaml.safe_load(COMPOSE_FILE.read_text())["services"]

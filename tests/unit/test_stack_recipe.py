@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from graasp_local.errors import UsageError
-from graasp_local.stack import read_services, stack_directory
+from graasp_local.stack.services import read_services, stack_directory
 from graasp_local.testing import GraaspStack
 from graasp_local.testing.operations import environment_kept
 from graasp_local.testing.recipe import (

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from graasp_local.engine.recovery import progress_of_recovery
 from graasp_local.errors import ConfigurationError, NeedsYou
-from graasp_local.perform.starting import (
+from graasp_local.operations.steps.starting import (
     OPTIONAL_LIMIT_SECONDS,
     START_LIMIT_SECONDS,
     make_missing_databases,
@@ -15,7 +15,7 @@ from graasp_local.perform.starting import (
     wait_until_on,
 )
 from graasp_local.planning.states import Health, InfraState, InState, Status, classify
-from graasp_local.site import Site
+from graasp_local.site.site import Site
 from tests.unit.fakes import FakeWorld
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from graasp_local import site_files
-from graasp_local.init_site import init_site
+from graasp_local.site import prepare
+from graasp_local.site.create import init_site
 from graasp_local.surroundings import forget_docker_variables, names_past_proxies
 
 COMMAND = f"{sys.executable} -m graasp_local.cli.main"
@@ -62,7 +62,7 @@ def test_a_copy_that_an_earlier_command_made_unreadable_is_readable_again(tmp_pa
     page = site.stack_copy / "nginx" / "html" / "maintenance.html"
     page.chmod(0o640)
     page.parent.chmod(0o750)
-    site_files.prepare(site)
+    prepare.prepare(site)
     assert (page.stat().st_mode & 0o777, page.parent.stat().st_mode & 0o777) == (0o644, 0o755)
 
 

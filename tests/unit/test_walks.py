@@ -8,13 +8,16 @@ from collections.abc import Callable, Sequence
 import pytest
 from msgspec.structs import replace
 
-from graasp_local import site_files
-from graasp_local.deployments import record_deployment
 from graasp_local.errors import EngineUnreachable, ExitCode, Locked, NeedsYou, Refused
-from graasp_local.events import Event, Outcome, RollbackStarted, StepOutput, WalkEnded, WalkStarted
+from graasp_local.images.deployed import record_deployment
+from graasp_local.images.pins import Pin
+from graasp_local.journal.events import Event, Outcome, RollbackStarted, StepOutput, WalkEnded, WalkStarted
+from graasp_local.journal.read import read_walks
+from graasp_local.journal.records import uncertain_migration, unfinished_walk
 from graasp_local.lock import held_lock
-from graasp_local.perform import Performer
-from graasp_local.pins import Pin
+from graasp_local.operations import recovery, run
+from graasp_local.operations.execute import Circumstances, execute
+from graasp_local.operations.steps import Performer
 from graasp_local.planning.migrations import AppliedMigration, NotKnownYet
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.plan_deploy import DeployRequest, plan_deploy
@@ -22,18 +25,15 @@ from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.states import Gate, Health, InfraState, Status
 from graasp_local.planning.steps import CloseGate, MakeMigration, Step
 from graasp_local.ports.walk import ImageFact
+from graasp_local.site import prepare
 from graasp_local.version import Version
-from graasp_local.walk_files import read_walks
-from graasp_local.walk_records import uncertain_migration, unfinished_walk
-from graasp_local.walking import recovery, walks
-from graasp_local.walking.execute import Circumstances, execute
 from tests.unit.fakes import FakeMigrationRun, FakeWorld
 from tests.unit.sites import site_in
 from tests.unit.walking import deploy, deploying, ended_of, events_of, killed_at
 
 
 def apply(fake: FakeWorld, state: InfraState) -> WalkEnded:
-    return ended_of(events_of(fake, lambda observed: walks.transition_plan(fake.world, observed, state)))
+    return ended_of(events_of(fake, lambda observed: run.transition_plan(fake.world, observed, state)))
 
 
 def test_a_deployment_does_things_in_this_order(running: FakeWorld) -> None:
@@ -262,7 +262,7 @@ def test_a_defect_ends_the_walk_like_any_failure(running: FakeWorld) -> None:
 def test_an_engine_that_goes_away_while_the_site_is_open_is_a_refusal(running: FakeWorld) -> None:
     running.engine.failing["pull"] = EngineUnreachable("No Docker engine answers.")
     running.engine.missing_images = {"none": ""}
-    site_files.select(running.world.site, Version(1, 0, 0))
+    prepare.select(running.world.site, Version(1, 0, 0))
     ended = deploy(running)
     assert (ended.outcome, ended.exit_code) == (Outcome.REFUSED, ExitCode.ENGINE_UNREACHABLE)
     assert running.state.gate() is Gate.OPEN
@@ -271,7 +271,7 @@ def test_an_engine_that_goes_away_while_the_site_is_open_is_a_refusal(running: F
 @pytest.mark.parametrize("name", STEP_NAMES)
 def test_an_interruption_before_any_step_stops_there(running: FakeWorld, name: str) -> None:
     events: list[Event] = []
-    for event in walks.run(running.world, walks.Walk(deploying(running), "deploy", "deploy")):
+    for event in run.run(running.world, run.Walk(deploying(running), "deploy", "deploy")):
         events.append(event)
         step = getattr(event, "name", "")
         position = STEP_NAMES.index(name)
@@ -363,7 +363,7 @@ def test_a_step_is_in_the_journal_before_it_has_an_effect(running: FakeWorld) ->
     assert deploy(running).problem[0] == "seen"
 
 
-ROLLBACK = walks.OnFailure.ROLLBACK
+ROLLBACK = run.OnFailure.ROLLBACK
 
 
 def as_before(fake: FakeWorld) -> bool:

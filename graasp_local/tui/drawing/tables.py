@@ -14,11 +14,11 @@ from graasp_local.tui.tones import Line, Piece, Tone, padded, right
 
 if TYPE_CHECKING:
     from graasp_local.backup.manifest import Manifest
-    from graasp_local.live import AvailableVersion
+    from graasp_local.journal.records import WalkRecord
+    from graasp_local.ports.live import AvailableVersion
     from graasp_local.tui.model import Service, SiteView
     from graasp_local.tui.readings import Reading
     from graasp_local.version import Version
-    from graasp_local.walk_records import WalkRecord
 
 
 class Row(Struct, frozen=True):

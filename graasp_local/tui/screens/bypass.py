@@ -12,7 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
-from graasp_local.bypass_token import bypass_link
+from graasp_local.site.bypass import bypass_link
 from graasp_local.tui.drawing.keys import key_line
 from graasp_local.tui.screens.base import UiModal
 from graasp_local.tui.tones import Line, Piece, Tone, plain

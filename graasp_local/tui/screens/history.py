@@ -9,6 +9,8 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
+from graasp_local.journal.read import read_walks
+from graasp_local.journal.records import WalkRecord
 from graasp_local.tui.drawing.tables import history_table
 from graasp_local.tui.hints import BACK, LAST
 from graasp_local.tui.screens.base import UiScreen
@@ -19,8 +21,6 @@ from graasp_local.tui.watching import JournalFollower
 from graasp_local.tui.widgets.keybar import KeyBar
 from graasp_local.tui.widgets.lines import Lines
 from graasp_local.tui.widgets.rows import Rows
-from graasp_local.walk_files import read_walks
-from graasp_local.walk_records import WalkRecord
 
 
 class HistoryScreen(UiScreen):

@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
-from graasp_local.stack import stack_directory
+from graasp_local.stack.services import stack_directory
 from graasp_local.tui.drawing.keys import key_line
 from graasp_local.tui.page_text import page_text
 from graasp_local.tui.screens.base import UiModal

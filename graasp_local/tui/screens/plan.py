@@ -9,6 +9,7 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
+from graasp_local.clock import InterruptionFlag
 from graasp_local.errors import GraaspLocalError
 from graasp_local.planning.plan import Strategy
 from graasp_local.planning.states import Gate
@@ -21,7 +22,6 @@ from graasp_local.tui.tones import Line, Tone, plain
 from graasp_local.tui.widgets.keybar import KeyBar
 from graasp_local.tui.widgets.lines import Lines
 from graasp_local.tui.widgets.rows import Rows
-from graasp_local.world import InterruptionFlag
 
 
 class PlanScreen(UiScreen):
@@ -128,8 +128,8 @@ class PlanScreen(UiScreen):
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="plan")
     def _plan(self) -> None:
-        from graasp_local.config_check import told_powers
-        from graasp_local.walking import recovery, walks
+        from graasp_local.operations import recovery, run
+        from graasp_local.site.check import told_powers
 
         access = self.ui.access
         try:
@@ -139,8 +139,8 @@ class PlanScreen(UiScreen):
             if lost is not None:
                 self.post_message(messages.LossFound(lost.described()))
                 return
-            plan = walks.make_plan(self._intention.planner(world), observed)
-            estimate = walks.downtime_estimate(world, plan)
+            plan = run.make_plan(self._intention.planner(world), observed)
+            estimate = run.downtime_estimate(world, plan)
             words = estimate.described() if estimate is not None else ""
             self.post_message(messages.PlanMade(self._intention, plan, words, told_powers(world.site)))
         except GraaspLocalError as error:

@@ -11,8 +11,8 @@ from textual.containers import Vertical
 from textual.widgets import Input
 
 from graasp_local.errors import GraaspLocalError
-from graasp_local.live import AvailableVersions
 from graasp_local.planning.states import InfraState
+from graasp_local.ports.live import AvailableVersions
 from graasp_local.tui import messages
 from graasp_local.tui.drawing.keys import key_line
 from graasp_local.tui.drawing.tables import versions_table

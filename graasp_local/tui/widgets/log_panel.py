@@ -23,7 +23,7 @@ from graasp_local.tui.widgets.lines import Lines
 from graasp_local.tui.widgets.logs import LogView
 
 if TYPE_CHECKING:
-    from graasp_local.live import LiveEngine, SeenContainer, Stream
+    from graasp_local.ports.live import LiveEngine, SeenContainer, Stream
     from graasp_local.tui.app import GraaspApp
     from graasp_local.tui.model import SiteView
 

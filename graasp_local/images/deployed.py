@@ -1,0 +1,64 @@
+"""The record of deployments that went through: version, time, and the exact images, one JSON object a line.
+
+Reads and appends. Decides nothing: which of the recorded images are still to be had is the engine's to say.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from msgspec import Struct
+
+from graasp_local.files import json_in, text_if_there
+from graasp_local.images.pins import Pin
+from graasp_local.version import Version
+
+
+class Deployment(Struct, frozen=True):
+    """One deployment that went through; `at` is a time in ISO 8601."""
+
+    version: Version
+    at: str
+    pins: tuple[Pin, ...]
+
+
+def record_deployment(file: Path, version: Version, now: float, pins: Sequence[Pin]) -> None:
+    """Append a deployment that went through at `now`, in seconds since the epoch."""
+    record = {
+        "version": str(version),
+        "at": datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds"),
+        "digests": {pin.service: pin.reference for pin in pins},
+        "image_ids": {pin.service: pin.image_id for pin in pins},
+        "by_digest": {pin.service: pin.by_digest for pin in pins if pin.by_digest},
+    }
+    with file.open("a") as stream:
+        stream.write(json.dumps(record) + "\n")
+
+
+def last_deployment_of(file: Path, version: Version) -> Deployment | None:
+    """The newest deployment of this version; None if there was none, or its line cannot be read."""
+    for line in reversed(text_if_there(file).splitlines()):
+        found = _deployment(line)
+        if found is not None and found.version == version:
+            return found
+    return None
+
+
+def _deployment(line: str) -> Deployment | None:
+    try:
+        told = json_in(line)
+        version = Version.parse_or_none(told["version"])
+        ids, by_digest = told.get("image_ids", {}), told.get("by_digest", {})
+        pins = tuple(
+            Pin(service, str(reference), str(ids.get(service, "")), str(by_digest.get(service, "")))
+            for service, reference in told["digests"].items()
+        )
+        at = str(told["at"])
+        if "\\u0000" in json.dumps(told):
+            return None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None  # half a line, from a machine that lost power
+    return None if version is None else Deployment(version, at, pins)

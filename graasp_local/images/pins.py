@@ -1,0 +1,84 @@
+"""Which image exactly a service of a version is: its pin, and how deployments record it.
+
+A tag can be moved or pushed again; a pin cannot. Decides what Compose is given instead of the tag, and under which
+variable. Refuses to look: the engine says what it has, `deployed.py` keeps the record. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from msgspec import Struct
+
+
+class Pin(Struct, frozen=True):
+    """The image of one service.
+
+    `reference` is what Compose is given: `repository:tag@sha256:…`, or `image_id`, the engine's own id, for an image
+    that was built or loaded here.
+    """
+
+    service: str
+    reference: str
+    image_id: str
+    by_digest: str = ""
+    """The `repository:tag@sha256:…` that a registry may have, where `reference` does not say it."""
+
+    @property
+    def perhaps_in_registry(self) -> str:
+        """What could be pulled if a registry has it, which only the registry can say; empty where none can."""
+        return self.by_digest or (self.reference if "@" in self.reference else "")
+
+
+def pin(service: str, image: str, image_id: str, repository_digests: Collection[str]) -> Pin:
+    """The pin of a service whose image is called `image` and has these `repository@sha256:…` on the engine.
+
+    Only the digest of the image's own repository counts: the same image may have been pushed elsewhere under another.
+
+    The image store of containerd has such a digest for every image, those that were built here too, and it is the id
+    there. So it proves no registry, and the id is what is certain.
+    """
+    if "@" in image:
+        return Pin(service, image, image_id)
+    repository = repository_of(image)
+    for known in repository_digests:
+        name, _, digest = known.partition("@")
+        if name == repository and digest == image_id:
+            return Pin(service, image_id, image_id, f"{image}@{digest}")
+        if name == repository:
+            return Pin(service, f"{image}@{digest}", image_id)
+    return Pin(service, image_id, image_id)
+
+
+def repository_of(image: str) -> str:
+    """`127.0.0.1:5000/graasp/graasp:core-v1.0.0` → `127.0.0.1:5000/graasp/graasp`."""
+    name = image.partition("@")[0]
+    head, slash, last = name.rpartition("/")
+    return head + slash + last.partition(":")[0]
+
+
+def is_image_id(reference: str) -> bool:
+    """Whether this is the engine's own id of an image, which no registry knows."""
+    return reference.startswith("sha256:")
+
+
+def registry_of(image: str) -> str:
+    """The registry's host, as `docker login` wants it; empty for Docker Hub."""
+    first, slash, _ = image.partition("/")
+    return first if slash and ("." in first or ":" in first or first == "localhost") else ""
+
+
+def variable_of(service: str) -> str:
+    """The variable by which compose.yaml lets the image of a service be replaced."""
+    return f"{service.upper().replace('-', '_')}_IMAGE"
+
+
+def as_images(pins: Iterable[Pin]) -> tuple[tuple[str, str], ...]:
+    """What an env file says so that Compose starts exactly these images: variable and reference."""
+    return tuple((variable_of(each.service), each.reference) for each in pins)
+
+
+def shortened(image: str) -> str:
+    """An image as a person reads it: of a digest or an id no more than the twelve digits that find it."""
+    head, mark, digest = image.rpartition("sha256:")
+    return f"{head}{mark}{digest[:12]}" if mark else image

@@ -1,0 +1,264 @@
+"""What a walk says while it happens, for people as lines and for programs as JSON objects.
+
+The command line, the journal and every screen read these and nothing else. Pure.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, assert_never
+
+from msgspec import Struct
+from msgspec.structs import asdict
+
+from graasp_local.errors import ExitCode, GraaspLocalError, Interrupted
+from graasp_local.journal.visits import ProbeReport
+from graasp_local.planning.plan import Plan
+from graasp_local.planning.server import Upgrade
+from graasp_local.planning.states import Gate
+
+
+class Outcome(StrEnum):
+    """How a walk ended."""
+
+    DONE = "done"
+    NOTHING_TO_DO = "nothing-to-do"
+    HELD = "held"
+    ROLLED_BACK = "rolled-back"
+    REFUSED = "refused"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+class StepOutcome(StrEnum):
+    DONE = "done"
+    FAILED = "failed"
+
+
+class WalkStarted(Struct, frozen=True):
+    """The first event; `command` is what was typed, without secrets (none are ever typed)."""
+
+    walk: str
+    command: str
+    plan: Plan
+    came_from: str = ""
+    """The state before the first of the attempts that this walk belongs to; a rollback ends there."""
+    previous_version: str = ""
+    """The version before them."""
+    snapshot: str = ""
+    """The snapshot that a rollback would put back, if a migration has begun."""
+    migrated_before: bool = False
+    """An attempt before this one had begun to migrate already."""
+    written_before: bool = False
+    """Visitors may have written to the database since then: putting the snapshot back would discard that."""
+    may_be_written: bool = False
+    """Something else may have, behind the gate: workers, or whoever had the bypass."""
+
+
+class RollbackStarted(Struct, frozen=True):
+    """The deployment has failed, and `plan` puts the site back; `problem` says what failed.
+
+    `gate` is what nginx answered before it began: where it kept visitors out, an opening that failed had no effect.
+    """
+
+    plan: Plan
+    problem: tuple[str, ...]
+    gate: Gate = Gate.UNKNOWN
+
+
+class StepStarted(Struct, frozen=True):
+    index: int
+    name: str
+    title: str
+    cause: str
+
+
+class StepOutput(Struct, frozen=True):
+    """A line from inside a step: a command that is run, a container's output, a finding."""
+
+    index: int
+    text: str
+
+
+class StepEnded(Struct, frozen=True):
+    """`seconds` is how long the step took; `problem` holds the error's sentences if it failed."""
+
+    index: int
+    name: str
+    outcome: StepOutcome
+    seconds: float
+    problem: tuple[str, ...] = ()
+
+
+class Probed(Struct, frozen=True):
+    """What visitors met during the walk, where it was walked with a prober; comes before the last event."""
+
+    report: ProbeReport
+
+
+class WalkEnded(Struct, frozen=True):
+    """The last event. `downtime_seconds` is None where the site was not open before the walk, or is not after it; 0.0
+    where it stayed open while what serves visitors was replaced.
+
+    It is the prober's where there was one, else the time between closing the gate and opening it.
+    """
+
+    walk: str
+    outcome: Outcome
+    state: str
+    version: str
+    downtime_seconds: float | None
+    seconds: float
+    steps: tuple[StepEnded, ...]
+    exit_code: ExitCode = ExitCode.DONE
+    problem: tuple[str, ...] = ()
+
+
+Event = WalkStarted | RollbackStarted | StepStarted | StepOutput | StepEnded | Probed | WalkEnded
+
+
+def ended_before_it_began(error: GraaspLocalError) -> WalkEnded:
+    """What is told of a walk that was refused, or that broke, before its first event."""
+    outcome = Outcome.INTERRUPTED if isinstance(error, Interrupted) else Outcome.REFUSED
+    if error.exit_code is ExitCode.UNEXPECTED:
+        outcome = Outcome.FAILED
+    return WalkEnded("", outcome, "unknown", "", None, 0.0, (), error.exit_code, error.sentences)
+
+
+def as_json(event: Event) -> dict[str, Any]:
+    """One JSON object for one event; its `event` says which kind it is."""
+    match event:
+        case WalkStarted(walk=walk, command=command, plan=plan):
+            return {
+                "event": "walk-started",
+                "walk": walk,
+                "command": command,
+                "target": plan.target.value,
+                "version": str(plan.version) if plan.version else None,
+                "upgrade": _upgrade_summary(plan.upgrade) if plan.upgrade else None,
+                "came_from": event.came_from,
+                "previous_version": event.previous_version,
+                "snapshot": event.snapshot,
+                "migrated_before": event.migrated_before,
+                "written_before": event.written_before,
+                "may_be_written": event.may_be_written,
+                "restore": asdict(plan.restore) if plan.restore else None,
+                "plan": _plan_summary(plan),
+            }
+        case RollbackStarted(plan=plan, problem=problem, gate=gate):
+            return {
+                "event": "rollback-started",
+                "gate": gate.value,
+                "plan": _plan_summary(plan),
+                "problem": list(problem),
+            }
+        case StepStarted(index=index, name=name, title=text, cause=cause):
+            return {"event": "step-started", "index": index, "name": name, "title": text, "cause": cause}
+        case StepOutput(index=index, text=text):
+            return {"event": "step-output", "index": index, "text": text}
+        case StepEnded():
+            return {"event": "step-ended", "index": event.index, **_step_summary(event)}
+        case Probed(report=report):
+            return {"event": "probed", **report.as_json()}
+        case WalkEnded():
+            return {
+                "event": "walk-ended",
+                "walk": event.walk,
+                "outcome": event.outcome.value,
+                "state": event.state,
+                "version": event.version,
+                "downtime_seconds": _rounded(event.downtime_seconds),
+                "seconds": _rounded(event.seconds),
+                "steps": [_step_summary(step) for step in event.steps],
+                "exit_code": event.exit_code.value,
+                "problem": list(event.problem),
+            }
+        case _:
+            assert_never(event)
+
+
+def as_lines(event: Event) -> tuple[str, ...]:
+    """The same for a person, without colour: a tick or a cross says what colour would."""
+    match event:
+        case WalkStarted(walk=walk):
+            return (f"Walk {walk}",)
+        case RollbackStarted(problem=problem):
+            return (*problem[:1], "Rolling back.")
+        case StepStarted(title=text):
+            return (f"  · {text}",)
+        case StepOutput(text=text):
+            return (f"      {text}",)
+        case StepEnded(outcome=StepOutcome.DONE, name=name, seconds=seconds):
+            return (f"  ✓ {name}  {seconds:.2f} s",)
+        case StepEnded(name=name, seconds=seconds):
+            return (f"  ✗ {name}  {seconds:.2f} s",)
+        case Probed(report=report):
+            return report.as_lines()
+        case WalkEnded():
+            return (*event.problem, summary(event)) if event.problem else (summary(event),)
+        case _:
+            assert_never(event)
+
+
+def summary(ended: WalkEnded) -> str:
+    """One sentence about how a walk ended."""
+    downtime = _closed_for(ended.downtime_seconds)
+    version = f" with version {ended.version}" if ended.version else ""
+    match ended.outcome:
+        case Outcome.DONE:
+            return f"Done in {ended.seconds:.1f} s: the site is {ended.state}{version}.{downtime}"
+        case Outcome.HELD:
+            return f"Held after {ended.seconds:.1f} s: the site is {ended.state}{version}, ready to be tested."
+        case Outcome.NOTHING_TO_DO:
+            return f"Nothing to do: the site is {ended.state}{version}."
+        case Outcome.ROLLED_BACK:
+            return f"Rolled back after {ended.seconds:.1f} s: the site is {ended.state}{version}.{downtime}"
+        case Outcome.REFUSED:
+            return "Refused: nothing was touched."
+        case Outcome.FAILED:
+            return f"Failed after {ended.seconds:.1f} s: the site is {ended.state}."
+        case Outcome.INTERRUPTED:
+            return f"Interrupted after {ended.seconds:.1f} s: the site is {ended.state}."
+        case _:
+            assert_never(ended.outcome)
+
+
+def _closed_for(seconds: float | None) -> str:
+    match seconds:
+        case None:
+            return ""
+        case 0.0:
+            return " Visitors were served all the time."
+        case _:
+            return f" The site was closed for {seconds:.1f} s."
+
+
+def _upgrade_summary(upgrade: Upgrade) -> dict[str, Any]:
+    return {
+        "way": upgrade.way.value,
+        **{
+            end: {"image": server.image, "volume": server.volume, "major": major}
+            for end, server, major in (
+                ("from", upgrade.source, upgrade.source_major),
+                ("to", upgrade.target, upgrade.target_major),
+            )
+        },
+    }
+
+
+def _plan_summary(plan: Plan) -> list[dict[str, Any]]:
+    return [
+        {"name": step.name, "title": step.title, "cause": step.cause, "closed": index in plan.closed_span}
+        for index, step in enumerate(plan.steps)
+    ]
+
+
+def _step_summary(step: StepEnded) -> dict[str, Any]:
+    told: dict[str, Any] = {"name": step.name, "outcome": step.outcome.value, "seconds": _rounded(step.seconds)}
+    if step.problem:
+        told["problem"] = list(step.problem)
+    return told
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)

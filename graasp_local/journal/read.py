@@ -1,0 +1,190 @@
+"""The files of the journal, read back.
+
+Reads what is there and guesses nothing. A last line that was cut off by a crash is no record: nothing came after it.
+A file that no crash could have left like that is damaged, and said to be; one without a walk's number is not ours.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from graasp_local.errors import Refused
+from graasp_local.files import json_in
+from graasp_local.journal.records import (
+    DamagedWalk,
+    JournalContents,
+    WalkRecord,
+    database_is_changed,
+    gate_moves,
+    version_is_uncertain,
+)
+from graasp_local.journal.write import FORMAT, walk_number
+from graasp_local.planning.restoring import Restore
+from graasp_local.planning.server import DatabaseServer, Upgrade, Way
+
+_OUTPUT_MARK = b'"event": "step-output"'
+"""In no other record: quotation marks inside a text are written with a backslash."""
+
+
+def read_journal(directory: Path) -> JournalContents:
+    """Everything that the journal holds. Raises OSError if the directory cannot be read."""
+    return _in_order(_newest_first(directory))
+
+
+def read_recent(directory: Path) -> JournalContents:
+    """What the journal holds since the last deployment that went through, and that: all that a decision depends on.
+
+    A site that was deployed a thousand times is looked at as quickly as a new one. Raises OSError as `read_journal`.
+    """
+    return _in_order(_until_went_through(_newest_first(directory)))
+
+
+def read_walks(directory: Path, newest: int | None = None) -> tuple[WalkRecord, ...]:
+    """The walks that can be read, oldest first, or the newest so many: for showing them, not for deciding on them."""
+    readable = (read for read in _newest_first(directory) if isinstance(read, WalkRecord))
+    return tuple(islice(readable, newest))[::-1]
+
+
+def trusted_walks(directory: Path) -> tuple[WalkRecord, ...]:
+    """The recent walks, oldest first, for a decision. Raises Refused where a damaged file could change it."""
+    contents = read_recent(directory)
+    if contents.in_doubt:
+        first = contents.in_doubt[0]
+        raise Refused(
+            f"The journal is damaged: {first.file.name}: {first.damage}",
+            "What that walk did to the database is not known, so nothing was decided and nothing was touched.",
+            f"If `graasp-local status` shows the site as it should be, move {first.file} away and try again.",
+        )
+    return contents.walks
+
+
+class _DamageError(Exception):
+    """Says why a file cannot be trusted."""
+
+
+def _read_walk(file: Path) -> WalkRecord | DamagedWalk | None:
+    """None for a file that is not ours, or whose walk was killed before its first record was written."""
+    if walk_number(file) == 0:
+        return None
+    try:
+        with file.open("rb") as lines:
+            records = _records(lines)
+        return _as_walk(file.stem, records) if records else None
+    except OSError as error:
+        return DamagedWalk(file, f"It cannot be read ({error.strerror}).")
+    except _DamageError as error:
+        return DamagedWalk(file, str(error))
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+        return DamagedWalk(file, f"A record is not as it was written ({type(error).__name__}: {error}).")
+
+
+def _as_walk(name: str, records: Sequence[Mapping[str, Any]]) -> WalkRecord:
+    first, last = records[0], records[-1]
+    if first["event"] != "walk-started":
+        raise _DamageError("It does not begin as a walk does.")
+    if "\\u0000" in json.dumps(first):
+        raise _DamageError("A name in its first line holds a NUL.")
+    if first.get("format") != FORMAT:
+        raise _DamageError(f"It is of format {first.get('format')}; this graasp-local reads format {FORMAT}.")
+    ended = last if last["event"] == "walk-ended" else {}
+    return WalkRecord(
+        walk=name,
+        command=first["command"],
+        at=first["at"],
+        version=first["version"],
+        outcome=ended.get("outcome"),
+        state=ended.get("state", "unknown"),
+        downtime_seconds=ended.get("downtime_seconds"),
+        seconds=ended.get("seconds"),
+        started_steps=tuple(r["name"] for r in records if r["event"] == "step-started"),
+        steps=tuple(
+            {key: r[key] for key in ("name", "outcome", "seconds")} for r in records if r["event"] == "step-ended"
+        ),
+        target=first["target"],
+        came_from=first.get("came_from", ""),
+        previous_version=first.get("previous_version", ""),
+        snapshot=first.get("snapshot", ""),
+        version_is_uncertain=version_is_uncertain(records),
+        database_is_changed=database_is_changed(records),
+        written_before=bool(first.get("written_before")),
+        may_be_written=bool(first.get("may_be_written")),
+        gate_moves=gate_moves(records),
+        problem=tuple(ended.get("problem", ())),
+        restore=_restore(first.get("restore")),
+        upgrade=_as_upgrade(first["upgrade"]) if first.get("upgrade") else None,
+    )
+
+
+def _as_upgrade(told: Mapping[str, Any]) -> Upgrade:
+    source, target = told["from"], told["to"]
+    return Upgrade(
+        DatabaseServer(source["image"], source["volume"]),
+        int(source["major"]),
+        DatabaseServer(target["image"], target["volume"]),
+        int(target["major"]),
+        Way(told["way"]),
+    )
+
+
+def _restore(told: Mapping[str, Any] | None) -> Restore | None:
+    if told is None:
+        return None
+    return Restore(told["backup"], told["number"], tuple(told["databases"]), tuple(told["volumes"]), Way(told["way"]))
+
+
+def output_of(file: Path) -> Iterator[str]:
+    """What the steps of a walk said, line by line: a migration may have said more than fits into memory."""
+    with file.open("rb") as lines:
+        for line in lines:
+            record = _record(line) if _OUTPUT_MARK in line else None
+            if record is not None:
+                yield str(record["text"])
+
+
+def _records(lines: Iterator[bytes]) -> list[dict[str, Any]]:
+    """The records of a file but those of output. Raises _DamageError for a complete line that is none."""
+    records = []
+    for number, line in enumerate(lines, start=1):
+        if _OUTPUT_MARK in line and line.endswith(b"}\n"):
+            continue
+        record = _record(line)
+        if record is not None:
+            records.append(record)
+        elif line.endswith(b"\n"):
+            raise _DamageError(f"Line {number} is no record.")
+        # Without its end of line the last one counts only if nothing else of it is missing.
+    return records
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    try:
+        record = json_in(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and "event" in record else None
+
+
+def _newest_first(directory: Path) -> Iterator[WalkRecord | DamagedWalk]:
+    for file in sorted(directory.glob("*.jsonl"), key=walk_number, reverse=True):
+        read = _read_walk(file)
+        if read is not None:
+            yield read
+
+
+def _until_went_through(newest_first: Iterable[WalkRecord | DamagedWalk]) -> Iterator[WalkRecord | DamagedWalk]:
+    for read in newest_first:
+        yield read
+        if isinstance(read, WalkRecord) and read.went_through:
+            return
+
+
+def _in_order(newest_first: Iterable[WalkRecord | DamagedWalk]) -> JournalContents:
+    read = [*newest_first][::-1]
+    return JournalContents(
+        tuple(walk for walk in read if isinstance(walk, WalkRecord)),
+        tuple(damage for damage in read if isinstance(damage, DamagedWalk)),
+    )

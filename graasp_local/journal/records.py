@@ -1,0 +1,287 @@
+"""What the journal tells of earlier walks, and what follows from it for the next command. read.py reads it.
+
+Decides nothing about the site as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from graasp_local.journal.write import walk_number
+from graasp_local.planning.restoring import Restore
+from graasp_local.planning.server import Upgrade, Way
+from graasp_local.planning.states import Gate, InfraState, state_named
+
+READ_ONLY_NAMES = frozenset(
+    {"preflight", "pull", "restore-images", "read-migrations", "make-migration"}
+    | {"backup", "check-backup", "load-database", "unpack-files", "check-upgrade", "pull-server", "check-edge"}
+)
+
+WRITING_NAMES = frozenset({"start-writers", "unseal-gate", "open-gate"})
+"""Steps from which on somebody or something may write to the database of what was deployed."""
+
+_CHANGING = ("migrate", "put-in-place")
+_UNDOING = ("swap-back", "take-out")
+
+
+class GateMove(StrEnum):
+    """What the journal knows of the gate, in its order. What was begun and not seen to end may have had its effect."""
+
+    OPENING = "opening"
+    OPENED = "opened"
+    CLOSING = "closing"
+    FOUND_CLOSED = "found-closed"
+    """nginx answered that it lets nobody in."""
+
+
+class WalkRecord(Struct, frozen=True):
+    """A walk as its file tells it. `outcome` is None where the walk never came to an end: it was killed."""
+
+    walk: str
+    command: str
+    at: str
+    version: str | None
+    outcome: str | None
+    state: str
+    downtime_seconds: float | None
+    seconds: float | None
+    started_steps: tuple[str, ...]
+    steps: tuple[Mapping[str, Any], ...]
+    target: str = ""
+    came_from: str = ""
+    previous_version: str = ""
+    snapshot: str = ""
+    problem: tuple[str, ...] = ()
+    version_is_uncertain: bool = False
+    """It changed the database and did not come to select the version that the database then belongs to."""
+    database_is_changed: bool = False
+    """It, or an attempt before it, began to migrate, and the snapshot was not put back since."""
+
+    written_before: bool = False
+    """Visitors may have written to the database that it changed, or found changed, before it began."""
+    may_be_written: bool = False
+    """Something may have been written behind the gate before it began."""
+    gate_moves: tuple[GateMove, ...] = ()
+
+    upgrade: Upgrade | None = None
+    """The change of the database server that it made, or undid."""
+    restore: Restore | None = None
+    """The restore that it carried out or undid."""
+
+    @property
+    def is_deployment(self) -> bool:
+        return self.version is not None
+
+    @property
+    def can_be_resumed(self) -> bool:
+        return self.is_deployment or self.upgrade is not None
+
+    @property
+    def touched(self) -> bool:
+        """It did more than look and fetch."""
+        return any(name not in READ_ONLY_NAMES for name in self.started_steps)
+
+    @property
+    def went_through(self) -> bool:
+        """A deployment that touched the site and came to its end: no decision reaches back behind it."""
+        return self.is_deployment and self.touched and self.outcome in ("done", "held")
+
+    @property
+    def is_unfinished(self) -> bool:
+        """It neither went through nor was put back: it waits for `resume` or `rollback`."""
+        return self.can_be_resumed and self.touched and self.outcome in (None, "failed", "interrupted")
+
+    @property
+    def asks_for_a_version(self) -> bool:
+        """It was begun as a deployment: it does not go on with one, and does not go back from one."""
+        return "deploy" in self.command.split()
+
+    @property
+    def is_way_back(self) -> bool:
+        """It went to the version from before a deployment, not to a new one."""
+        if self.restore is not None:
+            return self.restore.way is Way.BACK
+        return self.is_deployment and self.version == self.previous_version
+
+    @property
+    def is_rolling(self) -> bool:
+        """It replaced what serves visitors while they were served."""
+        return any(name == "start-handover" or name.startswith("lead-to-") for name in self.started_steps)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "walk": self.walk,
+            "at": self.at,
+            "command": self.command,
+            "version": self.version,
+            "outcome": self.outcome or "killed",
+            "state": self.state,
+            "downtime_seconds": self.downtime_seconds,
+            "seconds": self.seconds,
+            "steps": list(self.steps),
+            "problem": list(self.problem),
+        }
+
+
+class DamagedWalk(Struct, frozen=True):
+    """A walk's file that cannot be trusted; `damage` says why, as a sentence."""
+
+    file: Path
+    damage: str
+
+
+class JournalContents(Struct, frozen=True):
+    """Walks of a site, oldest first, and the files that should be walks but cannot be read as such."""
+
+    walks: tuple[WalkRecord, ...]
+    damaged: tuple[DamagedWalk, ...]
+
+    @property
+    def in_doubt(self) -> tuple[DamagedWalk, ...]:
+        """Damaged files that could tell of a deployment or an upgrade later than any that can be read."""
+        deployments = [walk for walk in self.walks if walk.can_be_resumed and walk.touched]
+        last = walk_number(Path(deployments[-1].walk)) if deployments else 0
+        return tuple(damaged for damaged in self.damaged if walk_number(damaged.file) > last)
+
+
+def visitors_were_let_in(walks: Sequence[WalkRecord], record: WalkRecord, gate: Gate) -> bool:
+    """Whether visitors may have been let in since a walk began, by it or by a later one: then they may have written.
+
+    An opening that nobody saw the end of counts as done, unless nginx answered afterwards, or answers now as `gate`
+    says, that nobody is let in, and nobody had closed the gate in between.
+    """
+    since = walks[walks.index(record) :] if record in walks else (record,)
+    if any(walk.written_before for walk in since):
+        return True
+    match gate_after(move for walk in since for move in walk.gate_moves):
+        case GateMove.OPENED:
+            return True
+        case GateMove.OPENING:
+            return gate not in (Gate.CLOSED, Gate.SHUT)
+        case _:
+            return False
+
+
+def may_be_written(walks: Sequence[WalkRecord], record: WalkRecord) -> bool:
+    """Whether anything may have been written since a walk began to change the database, behind the gate too.
+
+    By what writes by itself, by whoever has the bypass, or because a later command started Graasp.
+    """
+    later = walks[walks.index(record) + 1 :] if record in walks else ()
+    started_since = any(walk.touched and walk.target in (InfraState.RUNNING, InfraState.RESTRICTED) for walk in later)
+    return record.may_be_written or started_since or not WRITING_NAMES.isdisjoint(record.started_steps)
+
+
+def gate_after(moves: Iterable[GateMove]) -> GateMove | None:
+    """OPENED if the gate was or may have been open during these moves; OPENING if only asking it now can tell."""
+    known: GateMove | None = None
+    for move in moves:
+        match (known, move):
+            case (GateMove.OPENED, _):
+                break
+            case (_, GateMove.OPENED) | (GateMove.OPENING, GateMove.CLOSING):
+                known = GateMove.OPENED
+            case (_, GateMove.OPENING):
+                known = GateMove.OPENING
+            case (_, GateMove.FOUND_CLOSED):
+                known = None
+            case _:
+                pass
+    return known
+
+
+def gate_moves(records: Sequence[Mapping[str, Any]]) -> tuple[GateMove, ...]:
+    """What the records of one walk tell of the gate."""
+    moves = []
+    for record in records:
+        match record:
+            case {"event": "step-started", "name": "open-gate"}:
+                moves.append(GateMove.OPENING)
+            case {"event": "step-ended", "name": "open-gate", "outcome": "done"}:
+                moves.append(GateMove.OPENED)
+            case {"event": "step-started", "name": "close-gate"}:
+                moves.append(GateMove.CLOSING)
+            case {"event": "rollback-started", "gate": Gate.CLOSED.value | Gate.SHUT.value}:
+                moves.append(GateMove.FOUND_CLOSED)
+            case _:
+                pass
+    return tuple(moves)
+
+
+def seconds_by_step(walks: Sequence[WalkRecord]) -> dict[str, list[float]]:
+    """How long each kind of step took when it succeeded, for estimates."""
+    seen: dict[str, list[float]] = {}
+    for walk in walks:
+        for step in walk.steps:
+            if step["outcome"] == "done":
+                seen.setdefault(step["name"], []).append(float(step["seconds"]))
+    return seen
+
+
+def state_left(walks: Sequence[WalkRecord]) -> InfraState | None:
+    """The state in which the last walk that changed anything left the site; None where it came to none of the four."""
+    lasting = [walk for walk in walks if walk.touched or walk.outcome == "nothing-to-do"]
+    return state_named(lasting[-1].state) if lasting else None
+
+
+def left_connections_open(walk: WalkRecord) -> bool:
+    """Whether it closed the gate for a state in which core goes on, and did not come to end what was open before."""
+    ended = any(step["name"] == "end-connections" and step["outcome"] == "done" for step in walk.steps)
+    stopped = any(name in ("stop-graasp", "start-edge", "open-gate") for name in walk.started_steps)
+    return "close-gate" in walk.started_steps and walk.outcome != "done" and not ended and not stopped
+
+
+def unfinished_walk(walks: Sequence[WalkRecord]) -> WalkRecord | None:
+    """The last deployment or upgrade that touched the site, if it neither went through nor was put back."""
+    # A later one that found nothing left to do has proven that the site is where it should be.
+    touching = [w for w in walks if w.can_be_resumed and (w.touched or w.outcome == "nothing-to-do")]
+    return touching[-1] if touching and touching[-1].is_unfinished else None
+
+
+def last_success(walks: Sequence[WalkRecord]) -> WalkRecord | None:
+    """The last deployment that touched the site, if it went through."""
+    touching = [walk for walk in walks if walk.is_deployment and walk.touched]
+    return touching[-1] if touching and touching[-1].went_through else None
+
+
+def was_restored_before(walks: Sequence[WalkRecord]) -> bool:
+    """Whether a restore, since the last deployment that went through, may have left something to tidy up."""
+    for walk in reversed(walks):
+        if walk.restore is not None:
+            return True
+        if walk.is_deployment and walk.outcome in ("done", "held"):
+            return False
+    return False
+
+
+def uncertain_migration(walks: Sequence[WalkRecord]) -> WalkRecord | None:
+    """The same, if it moreover left open which version the database belongs to."""
+    unfinished = unfinished_walk(walks)
+    return unfinished if unfinished and unfinished.version_is_uncertain else None
+
+
+def version_is_uncertain(records: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a walk with these records changed the database and never selected the version that it belongs to."""
+    uncertain = bool(records[0].get("migrated_before"))
+    for record in records:
+        if record["event"] == "step-started" and record["name"] in _CHANGING + _UNDOING:
+            uncertain = True
+        if record["event"] == "step-ended" and record["name"] == "select-version" and record["outcome"] == "done":
+            uncertain = False
+    return uncertain
+
+
+def database_is_changed(records: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether such a walk, or an attempt before it, began to migrate, and did not put the snapshot back since."""
+    changed = bool(records[0].get("migrated_before"))
+    for record in records:
+        if record["event"] == "step-started" and record["name"] in _CHANGING:
+            changed = True
+        if record["event"] == "step-ended" and record["name"] in _UNDOING and record["outcome"] == "done":
+            changed = False
+    return changed

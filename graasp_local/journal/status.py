@@ -1,0 +1,52 @@
+"""What to type next on a site that is not as it should be: one answer, for `status` and for every screen.
+
+Refuses to say anything while somebody is at work on the site, since that may be what mends it. Pure.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from graasp_local.journal.records import WalkRecord
+from graasp_local.lock import Holder
+from graasp_local.planning.states import Absent, Classification, Drifted, InState
+from graasp_local.version import Version
+
+
+class NextStep(Struct, frozen=True):
+    """A command, which `verb` of the table it is, and what it does, as the end of a sentence."""
+
+    verb: str
+    command: str
+    does: str
+
+
+class Situation(Struct, frozen=True):
+    """What the answer depends on: what was observed, the version selected, what was left unfinished, who is at work."""
+
+    classification: Classification
+    selected: Version | None
+    unfinished: WalkRecord | None
+    holder: Holder | None
+
+
+def next_steps(situation: Situation) -> tuple[NextStep, ...]:
+    """Nothing on a good day. What was left unfinished comes before what differs, since it is why it differs."""
+    if situation.holder is not None:
+        return ()
+    if situation.unfinished is not None:
+        return (
+            NextStep("resume", "graasp-local resume", "goes on with it"),
+            NextStep("rollback", "graasp-local rollback", "puts the site back to before it"),
+        )
+    match situation.classification:
+        case Absent() if situation.selected is None:
+            return (NextStep("deploy", "graasp-local deploy --version X", "starts the site with its first version"),)
+        case Absent():
+            return (NextStep("apply", "graasp-local apply running", f"starts {situation.selected} again"),)
+        case Drifted(nearest=nearest) as drifted:
+            return (NextStep("apply", drifted.mending_command, f"brings the site back to {nearest}"),)
+        case InState(lacking=lacking) as lacks if lacking:
+            return (NextStep("apply", lacks.mending_command, "tries to start it again"),)
+        case InState():
+            return ()

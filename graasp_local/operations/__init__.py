@@ -1,0 +1,1 @@
+"""What every interface calls: a plan made, carried out, resumed, rolled back. Steps are done in steps/."""

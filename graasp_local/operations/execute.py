@@ -1,0 +1,265 @@
+"""The one loop that carries a plan out, and the policy for what a failure means.
+
+Yields an event for everything that happens; decides nothing about what to do, which is the plan's, nor about how,
+which is the performer's. Before the first step that touches the site a failure is a refusal. After it a deployment is
+rolled back where there is something to go back to; where there is not, or the rollback fails too, the walk stops where
+it is, the gate stays as it is, and the last event says what is known and what to type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+
+from msgspec import Struct, field
+
+from graasp_local.clock import Clock, Interruption
+from graasp_local.errors import ExitCode, GraaspLocalError, Interrupted, NeedsYou, Refused
+from graasp_local.journal.events import (
+    Event,
+    Outcome,
+    RollbackStarted,
+    StepEnded,
+    StepOutcome,
+    StepOutput,
+    StepStarted,
+    WalkEnded,
+    WalkStarted,
+)
+from graasp_local.plain_text import plain_text
+from graasp_local.planning.plan import Plan
+from graasp_local.planning.states import Gate, InfraState, ObservedState, classify, state_name
+from graasp_local.planning.steps import (
+    READ_ONLY,
+    CloseGate,
+    OpenGate,
+    ProveGate,
+    RecordDeployment,
+    SelectVersion,
+    Step,
+    SwapBack,
+)
+from graasp_local.planning.upgrade_steps import RecordUpgrade, SelectServer
+
+Perform = Callable[[Step], Iterator[str]]
+Observe = Callable[[], ObservedState]
+Recover = Callable[[tuple[Step, ...]], Plan | None]
+"""Given the steps that were tried, the plan that puts the site back; None where there is none."""
+
+_SETTLE_SECONDS = 5.0
+_SETTLE_POLL_SECONDS = 0.1
+
+_REFUSING_CODES = frozenset({ExitCode.USAGE, ExitCode.ENGINE_UNREACHABLE, ExitCode.LOCKED, ExitCode.INTERRUPTED})
+
+
+class Circumstances(Struct, frozen=True):
+    """What a walk works with besides its plan."""
+
+    perform: Perform
+    observe: Observe
+    recover: Recover
+    clock: Clock
+    interruption: Interruption
+
+
+def execute(started: WalkStarted, before: ObservedState, circumstances: Circumstances) -> Iterator[Event]:
+    """Carry a plan out, from a site that looked like `before`. The last event is always a WalkEnded."""
+    plan = started.plan
+    loop = _Loop(circumstances, site_was_open=before.gate is Gate.OPEN)
+    began = circumstances.clock.monotonic()
+    yield started
+    error = yield from loop.carry_out(plan.steps)
+    if error is None and plan.steps:
+        error = _missed_target(plan, circumstances)
+    outcome, code = _success(plan), ExitCode.DONE
+    problem: tuple[str, ...] = ()
+    if error is not None:
+        tried = plan.steps[: len(loop.ended)]
+        _, _, gate = _look(circumstances.observe)
+        outcome, code, problem = judge(plan, len(tried), error, gate)
+        recovery = None
+        if outcome is not Outcome.REFUSED and _touched(tried):
+            try:
+                recovery = circumstances.recover(tried)
+            except Exception as raised:  # the first error must be told, whatever is wrong with the way back
+                problem = (*problem, f"The way back could not be planned: {type(raised).__name__}: {raised}")
+        if recovery is not None:
+            circumstances.interruption.acknowledge()
+            yield RollbackStarted(recovery, problem, gate)
+            second = yield from loop.carry_out(recovery.steps)
+            _, _, gate = _look(circumstances.observe)
+            outcome, code, problem = judge_rollback(recovery, error, second, gate)
+    state, version, gate = _look(circumstances.observe)
+    seconds = circumstances.clock.monotonic() - began
+    downtime = loop.downtime
+    if plan.keeps_open and loop.was_never_closed and gate is Gate.OPEN and outcome is not Outcome.REFUSED:
+        downtime = 0.0
+    yield WalkEnded(started.walk, outcome, state, version, downtime, seconds, tuple(loop.ended), code, problem)
+
+
+class _Loop(Struct):
+    """Does one step after the other, and keeps the clock of downtime."""
+
+    circumstances: Circumstances
+    site_was_open: bool
+    ended: list[StepEnded] = field(default_factory=list)
+    downtime: float | None = None
+    _closed_at: float | None = None
+
+    @property
+    def was_never_closed(self) -> bool:
+        return self.site_was_open and self._closed_at is None
+
+    def carry_out(self, steps: tuple[Step, ...]) -> Generator[Event, None, GraaspLocalError | None]:
+        """Returns the error that ended it, or None."""
+        clock, interruption = self.circumstances.clock, self.circumstances.interruption
+        for step in steps:
+            if interruption.requested and not _finishes_anyway(step):
+                return Interrupted(f"Interrupted before the step: {step.title}.")
+            index = len(self.ended)
+            yield StepStarted(index, step.name, step.title, step.cause)
+            step_began = clock.monotonic()
+            if isinstance(step, CloseGate) and self.site_was_open and self._closed_at is None:
+                self._closed_at = step_began
+            error: GraaspLocalError | None = None
+            try:
+                for line in self.circumstances.perform(step):
+                    yield StepOutput(index, plain_text(line))
+            except GraaspLocalError as raised:
+                error = _as_interruption(raised, step, interruption)
+            except OSError as raised:  # a full disk, permissions: the machine's doing, not a defect
+                about = f"{raised.filename or 'A file'} cannot be used: " if raised.errno is not None else ""
+                error = NeedsYou(f"{about}{raised.strerror or raised}.")
+            except Exception as raised:  # the journal and the person must hear of a defect as well
+                error = GraaspLocalError(f"Unexpected: {type(raised).__name__}: {raised}")
+            if error is None and isinstance(step, OpenGate) and self._closed_at is not None:
+                self.downtime = clock.monotonic() - self._closed_at
+            outcome = StepOutcome.FAILED if error else StepOutcome.DONE
+            seconds = clock.monotonic() - step_began
+            done = StepEnded(index, step.name, outcome, seconds, error.sentences if error else ())
+            self.ended.append(done)
+            yield done
+            if error is not None:
+                return error
+        return None
+
+
+def judge(
+    plan: Plan, steps_tried: int, error: GraaspLocalError, gate: Gate
+) -> tuple[Outcome, ExitCode, tuple[str, ...]]:
+    """What an error after so many steps means if nothing is put back: outcome, exit code, three sentences. Pure."""
+    if not _touched(plan.steps[:steps_tried]):
+        if isinstance(error, Interrupted):
+            return Outcome.INTERRUPTED, ExitCode.INTERRUPTED, (error.what, "Nothing was touched.")
+        code = error.exit_code if error.exit_code in _REFUSING_CODES else ExitCode.REFUSED
+        return Outcome.REFUSED, code, (error.what, error.meaning or "Nothing was touched.", error.next_step)
+    meaning, next_step = _after_touching(plan, steps_tried, gate)
+    if isinstance(error, Interrupted):
+        return Outcome.INTERRUPTED, ExitCode.INTERRUPTED, (error.what, meaning, next_step)
+    return Outcome.FAILED, ExitCode.NEEDS_YOU, (error.what, error.meaning or meaning, error.next_step or next_step)
+
+
+def judge_rollback(
+    recovery: Plan, first: GraaspLocalError, second: GraaspLocalError | None, gate: Gate
+) -> tuple[Outcome, ExitCode, tuple[str, ...]]:
+    """What it means that a deployment failed with `first`, and its rollback with `second` or not at all. Pure."""
+    if second is not None:
+        return (
+            Outcome.FAILED,
+            ExitCode.NEEDS_YOU,
+            (
+                f"{first.what} The rollback failed too: {second.what}",
+                _what_visitors_see(gate),
+                "Mend the cause, then `graasp-local rollback` tries again. See `graasp-local history --last`.",
+            ),
+        )
+    # A refusal that could only be found with the database up is still one, now that the site is as it was.
+    by_kind = {Interrupted: ExitCode.INTERRUPTED, Refused: ExitCode.REFUSED}
+    code = by_kind.get(type(first), ExitCode.ROLLED_BACK)
+    return (
+        Outcome.ROLLED_BACK,
+        code,
+        (
+            first.what,
+            f"The site is {recovery.target} with {recovery.subject} as before.{_kept(recovery)}",
+            "`graasp-local history --last` shows what was tried.",
+        ),
+    )
+
+
+def _kept(recovery: Plan) -> str:
+    """What becomes of what may have been written to a database that was put away."""
+    if not any(isinstance(step, SwapBack) and step.written for step in recovery.steps):
+        return ""
+    return (
+        " Something may have been written to the database that was put away: how much the history says, and it is kept "
+        "until `graasp-local remove-old-database`."
+    )
+
+
+def _missed_target(plan: Plan, circumstances: Circumstances) -> GraaspLocalError | None:
+    """Every step may say that it is done and the site still not be where it should.
+
+    Asked for a while: a stop returns a moment before the engine lists the container as stopped.
+    """
+    deadline = circumstances.clock.monotonic() + _SETTLE_SECONDS
+    while True:
+        state, _, _ = _look(circumstances.observe)
+        if state == plan.target.value:
+            return None
+        if circumstances.clock.monotonic() >= deadline:
+            return NeedsYou(f"Every step went through, but the site is {state} instead of {plan.target}.")
+        circumstances.clock.sleep(_SETTLE_POLL_SECONDS)
+
+
+def _touched(tried: tuple[Step, ...]) -> bool:
+    return any(not isinstance(step, READ_ONLY) for step in tried)
+
+
+def _after_touching(plan: Plan, steps_tried: int, gate: Gate) -> tuple[str, str]:
+    """What a failed walk leaves behind, and the command that goes on from there."""
+    keeps = _what_visitors_see(gate)
+    if not plan.can_be_resumed:
+        return keeps, f"See `graasp-local status`, then `graasp-local apply {plan.target}` again."
+    if any(isinstance(step, SelectVersion) for step in plan.steps[: steps_tried - 1]):
+        keeps = f"{keeps} The database belongs to {plan.version} now."
+    if any(isinstance(step, SelectServer) for step in plan.steps[: steps_tried - 1]):
+        keeps = f"{keeps} The database is on {plan.subject} now."
+    return keeps, "`graasp-local resume` tries again from here, `graasp-local rollback` goes back."
+
+
+def _what_visitors_see(gate: Gate) -> str:
+    return {
+        Gate.OPEN: "The gate is open.",
+        Gate.CLOSED: "Visitors see the maintenance page.",
+        Gate.SHUT: "Visitors see the maintenance page.",
+        Gate.UNKNOWN: "nginx does not answer, so visitors reach nothing.",
+    }[gate]
+
+
+def _success(plan: Plan) -> Outcome:
+    if not plan.steps:
+        return Outcome.NOTHING_TO_DO
+    is_deployment = any(isinstance(step, RecordDeployment) for step in plan.steps)
+    return Outcome.HELD if is_deployment and plan.target is InfraState.RESTRICTED else Outcome.DONE
+
+
+def _finishes_anyway(step: Step) -> bool:
+    """Once the gate is open the walk is through: what is left takes a moment and is better done than left."""
+    return isinstance(step, RecordDeployment | RecordUpgrade) or (
+        isinstance(step, ProveGate) and step.gate is Gate.OPEN
+    )
+
+
+def _as_interruption(error: GraaspLocalError, step: Step, interruption: Interruption) -> GraaspLocalError:
+    """A ctrl-C reaches the docker commands that are running too: their failure then is no failure of the site."""
+    if interruption.requested and not isinstance(error, Interrupted):
+        return Interrupted(f"Interrupted during the step: {step.title}.")
+    return error
+
+
+def _look(observe: Observe) -> tuple[str, str, Gate]:
+    try:
+        observed = observe()
+    except GraaspLocalError:
+        return "unknown", "", Gate.UNKNOWN
+    return state_name(classify(observed)), " and ".join(sorted(observed.graasp_versions)), observed.gate

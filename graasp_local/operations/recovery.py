@@ -1,0 +1,290 @@
+"""What can be done after a deployment: go on with it, or go back from it.
+
+Decides by the journal and by what the database holds. Refuses to discard what was written since the gate was opened,
+unless that is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from graasp_local.errors import NeedsYou, Refused
+from graasp_local.journal.events import Outcome
+from graasp_local.journal.read import trusted_walks
+from graasp_local.journal.records import WalkRecord, last_success, may_be_written, unfinished_walk, visitors_were_let_in
+from graasp_local.operations.restores import plan_for
+from graasp_local.operations.run import deployment_plan
+from graasp_local.operations.steps.having_images import use_recorded_images
+from graasp_local.operations.steps.preflight import check_preflight
+from graasp_local.operations.steps.written_snapshot import has_snapshot
+from graasp_local.operations.upgrades import upgrade_again_plan, upgrade_back_plan
+from graasp_local.planning.plan import Plan, Strategy
+from graasp_local.planning.plan_deploy import Backup, DeployRequest, ImagesFrom, plan_rollback, plan_undo
+from graasp_local.planning.plan_restore import RestoreRequest, plan_unrestore
+from graasp_local.planning.plan_rolling import plan_rolling_back
+from graasp_local.planning.restoring import Restore
+from graasp_local.planning.server import Way
+from graasp_local.planning.states import Gate, InfraState, ObservedState, ServiceGroup, state_named
+from graasp_local.ports.world import World
+from graasp_local.postgres.database import failed_name
+from graasp_local.version import Version
+
+
+class WrittenSince(StrEnum):
+    """What a way back may do with what was written to the database since the new version was deployed."""
+
+    KEEP = "keep"
+    DISCARD = "discard"
+
+
+class Loss(Struct, frozen=True):
+    """What a way back would discard: everything written `since`, among it at least `rows` new rows.
+
+    `rows` is None where they could not be counted in a short time. `seconds` is how long ago that was.
+    """
+
+    version: str
+    since: str
+    seconds: float
+    rows: int | None
+
+    def described(self) -> str:
+        counted = "" if self.rows is None else f", among it {self.rows} new row(s),"
+        return f"What was written since {self.since} ({_ago(self.seconds)} with {self.version}){counted}"
+
+
+def unfinished(world: World) -> WalkRecord:
+    """The walk that `resume` is about. Raises Refused if there is none."""
+    record = unfinished_walk(trusted_walks(world.site.journal_directory))
+    if record is None:
+        raise Refused(
+            "No deployment of this site was left unfinished, and no upgrade of its database.",
+            "Nothing was touched.",
+            "`graasp-local rollback` goes back from one that went through.",
+        )
+    return record
+
+
+def resume_plan(world: World, observed: ObservedState) -> Plan:
+    """The plan for `resume`: the unfinished deployment, or the unfinished way back, once more. Raises Refused."""
+    record = unfinished(world)
+    if record.upgrade is not None:
+        return upgrade_again_plan(world, observed, record)
+    if record.restore is not None:
+        return _resumed_restore(world, observed, record, record.restore)
+    if record.is_way_back and record.database_is_changed:
+        walks = trusted_walks(world.site.journal_directory)
+        return _back_from_unfinished(observed, walks, record, Version.parse(record.previous_version))
+    # A backup now would show a database that is on its way already.
+    backup = Backup.LEFT_OUT if record.database_is_changed else Backup.TAKEN
+    strategy = Strategy.ROLLING_IF_POSSIBLE if record.is_rolling else Strategy.WALK
+    request = DeployRequest(Version.parse(record.version or ""), _end_of(record), backup=backup, strategy=strategy)
+    return deployment_plan(world, observed, request)
+
+
+def _resumed_restore(world: World, observed: ObservedState, record: WalkRecord, restore: Restore) -> Plan:
+    version = Version.parse(record.version or "")
+    if restore.way is Way.BACK:
+        there = replace(restore, way=Way.THERE)
+        return plan_unrestore(observed, there, version, _came_from(record), was_begun=record.database_is_changed)
+    return plan_for(world, observed, RestoreRequest(restore, version, _end_of(record)))
+
+
+def _back_from_restore(
+    observed: ObservedState, walks: Sequence[WalkRecord], record: WalkRecord, restore: Restore, previous: Version
+) -> Plan:
+    """Raises Refused where visitors may have written to what was restored."""
+    let_in = record.database_is_changed and visitors_were_let_in(walks, record, observed.gate)
+    if record.outcome in ("done", "held") or let_in:
+        raise Refused(
+            f"The gate was opened onto what was restored from {restore.backup}: going back would discard what was "
+            "written since.",
+            "Nothing was touched; what was there before the restore is kept on the server until the next deployment.",
+            "`graasp-local resume` finishes a restore that was cut off; `graasp-local restore` brings another back.",
+        )
+    there = replace(restore, way=Way.THERE)
+    return plan_unrestore(observed, there, previous, _came_from(record), was_begun=record.database_is_changed)
+
+
+def rollback_plan(world: World, observed: ObservedState, written_since: WrittenSince = WrittenSince.KEEP) -> Plan:
+    """The plan for `rollback`: back to where the site was before its last deployment. Raises Refused.
+
+    From one that went through, code alone goes back where no migration lies between; otherwise the database from
+    before the migration is put back, if what was written since may be discarded.
+    """
+    walks = trusted_walks(world.site.journal_directory)
+    left = unfinished_walk(walks)
+    if left is not None and left.upgrade is not None:
+        return upgrade_back_plan(world, observed, left)
+    record = left or last_success(walks)
+    _refuse_after_upgrade(world, walks, record)
+    _refuse_after_nothing(walks, record)
+    previous = Version.parse_or_none(record.previous_version) if record else None
+    if record is None or previous is None or (left is None and record.is_way_back):
+        raise _rolled_back_already(walks) if record is None else _no_way_back(record)
+    use_recorded_images(world, previous)
+    if record.restore is not None:
+        return _back_from_restore(observed, walks, record, record.restore, previous)
+    if left is None and not record.database_is_changed:
+        strategy = Strategy(world.site.settings.deploy_strategy)
+        request = DeployRequest(previous, _as_now(observed), images=ImagesFrom.LAST_DEPLOYMENT, strategy=strategy)
+        return deployment_plan(world, observed, request)
+    lost = _loss(world, observed, walks, record)
+    if lost is not None and written_since is WrittenSince.KEEP:
+        raise Refused(
+            f"{lost.described()} would be discarded: {record.version} has changed the database, and the one from "
+            "before it would be put back.",
+            "Nothing was touched.",
+            "`graasp-local rollback --discard-written-since` goes back all the same.",
+        )
+    if left is not None and left.is_rolling:
+        return plan_rolling_back(observed, previous, world.handovers.visited())
+    if left is not None:
+        return _back_from_unfinished(observed, walks, record, previous)
+    check_preflight(world, previous)
+    return plan_undo(observed, previous, record.snapshot, _as_now(observed))
+
+
+def _refuse_after_upgrade(world: World, walks: Sequence[WalkRecord], record: WalkRecord | None) -> None:
+    """Raises Refused where the newest walk is an upgrade of Postgres that went through: it is taken for what is meant.
+
+    A switch to the old server would leave everything behind that was written since, so nobody is led to it by habit.
+    """
+    upgrade = walks[-1].upgrade if walks else None
+    if upgrade is None or upgrade.way is Way.BACK or walks[-1].outcome != "done":
+        return
+    volume = upgrade.source.volume
+    kept = volume in world.servers.containers.volumes()
+    advice = []
+    if kept:
+        advice.append("How to go back to it by hand is in docs/how-to.md, under Upgrade Postgres.")
+    if record is not None and not record.is_way_back and Version.parse_or_none(record.previous_version):
+        advice.append(
+            f"To undo {record.version}: `graasp-local apply {walks[-1].state}`, then `graasp-local rollback`."
+        )
+    raise Refused(
+        f"The upgrade to Postgres {upgrade.target_major} went through, and what was written since is there only.",
+        f"Nothing was touched; the volume {volume} of Postgres {upgrade.source_major} "
+        f"{'is kept as it was' if kept else 'was removed since'}.",
+        " ".join(advice),
+    )
+
+
+def _refuse_after_nothing(walks: Sequence[WalkRecord], record: WalkRecord | None) -> None:
+    """Raises Refused where the newest deployment touched nothing: it is taken for the one that is meant.
+
+    The one before it went through, and nobody has said that it should be undone.
+    """
+    newest = walks[-1] if walks else None
+    if newest is None or record is None or newest.walk == record.walk or newest.touched:
+        return
+    if newest.asks_for_a_version and newest.outcome in (None, "refused", "interrupted"):
+        raise Refused(
+            f"{newest.walk} touched nothing, so there is nothing of it to take back.",
+            f"The site is as it was before it, with {record.version}.",
+            f"If {record.version} is to be undone: `graasp-local apply {record.state}`, then `graasp-local rollback`.",
+        )
+
+
+def loss(world: World, observed: ObservedState) -> Loss | None:
+    """What `rollback` would discard; None where it discards nothing, or there is no way back. Raises Refused."""
+    walks = trusted_walks(world.site.journal_directory)
+    record = unfinished_walk(walks) or last_success(walks)
+    _refuse_after_upgrade(world, walks, record)
+    return _loss(world, observed, walks, record) if record and Version.parse_or_none(record.previous_version) else None
+
+
+def _back_from_unfinished(
+    observed: ObservedState, walks: Sequence[WalkRecord], record: WalkRecord, previous: Version
+) -> Plan:
+    snapshot = record.snapshot if record.database_is_changed else None
+    # What a way back starts itself, it starts on the database that was put back.
+    written = record.may_be_written if record.is_way_back else may_be_written(walks, record)
+    return plan_rollback(observed, previous, snapshot, _came_from(record), written=written)
+
+
+def _loss(world: World, observed: ObservedState, walks: Sequence[WalkRecord], record: WalkRecord) -> Loss | None:
+    """None where nobody could have written to what would be put away; a restore is not gone back from then."""
+    if record.restore is not None:
+        return None
+    went_through = record.outcome in ("done", "held")
+    if record.is_way_back or not record.database_is_changed:
+        return None
+    if not went_through and not visitors_were_let_in(walks, record, observed.gate):
+        return None
+    if not observed.group_is_on(ServiceGroup.DATABASE):
+        raise Refused(
+            "The database is off, so what going back would discard cannot be counted.",
+            "Nothing was touched.",
+            "`graasp-local apply db-only`, then try again.",
+        )
+    if not has_snapshot(world, record.snapshot):
+        if failed_name(record.snapshot) in world.databases.sizes():
+            return None  # it has been put back already, and only the record of that was lost
+        raise Refused(
+            f"The database from before {record.version} is no longer on the server.",
+            "Nothing was touched: without it there is only the way forward, or a backup.",
+            "`graasp-local backup list` shows what can be restored.",
+        )
+    began = datetime.fromisoformat(record.at).timestamp() + (record.seconds or 0.0)
+    since = datetime.fromtimestamp(began, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    try:
+        rows = world.database.rows_added_since(record.snapshot)
+    except NeedsYou:
+        rows = None
+    return Loss(record.version or "", since, max(0.0, world.clock.now() - began), rows)
+
+
+def _end_of(record: WalkRecord) -> InfraState:
+    """Where it was to end: a deployment and a restore end in one of these two."""
+    return InfraState.RESTRICTED if record.target == InfraState.RESTRICTED else InfraState.RUNNING
+
+
+def _came_from(record: WalkRecord) -> InfraState:
+    return state_named(record.came_from) or InfraState.RESTRICTED
+
+
+def _as_now(observed: ObservedState) -> InfraState:
+    """After a deployment that went through, going back leaves the gate as people have it now."""
+    return InfraState.RUNNING if observed.gate is Gate.OPEN else InfraState.RESTRICTED
+
+
+def _rolled_back_already(walks: Sequence[WalkRecord]) -> Refused:
+    """Nothing is left to go back from: the last deployment was rolled back, or there was none."""
+    last = next((walk for walk in reversed(walks) if walk.is_deployment and walk.touched), None)
+    if last is None or last.outcome != Outcome.ROLLED_BACK:
+        return _no_way_back(None)
+    return Refused(
+        f"The last deployment, of {last.version}, was rolled back already.",
+        f"Nothing was touched: the site has {last.previous_version} as before it.",
+        "`graasp-local history` shows earlier deployments; `graasp-local deploy --version X` deploys another version.",
+    )
+
+
+def _no_way_back(record: WalkRecord | None) -> Refused:
+    if record is None:
+        return Refused("Nothing was deployed to this site yet.", "Nothing was touched.", "")
+    if record.is_way_back:
+        return Refused(
+            f"The last walk went back to {record.version} already.",
+            "Nothing was touched.",
+            "Deploy the version that you want: `graasp-local deploy --version X`.",
+        )
+    return Refused(
+        f"{record.version} was the first deployment of this site, so there is nothing to go back to.",
+        "Nothing was touched.",
+        "`graasp-local resume` tries again, `graasp-local deploy --version X` tries another version.",
+    )
+
+
+def _ago(seconds: float) -> str:
+    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = round(seconds / size)
+            return f"{count} {unit}{'s' if count > 1 else ''}"
+    return "less than a minute"

@@ -1,0 +1,105 @@
+"""What a person asks for when restoring, made into a plan: which backup, what of it, which version runs afterwards.
+
+Decides by the backup's manifest and by the journal, so that a restore that was cut off is gone on with under its
+number. Refuses what could not be run afterwards.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from graasp_local.backup.check import refuse_without_version
+from graasp_local.backup.manifest import Manifest
+from graasp_local.backup.store import BackupStore, StoredBackup, is_path
+from graasp_local.errors import Refused, UsageError
+from graasp_local.journal.read import trusted_walks
+from graasp_local.journal.records import unfinished_walk
+from graasp_local.journal.write import walk_number
+from graasp_local.operations.run import refuse_unfinished_upgrade
+from graasp_local.operations.steps.having_images import use_recorded_images
+from graasp_local.operations.steps.preflight import check_preflight
+from graasp_local.planning.plan import Plan
+from graasp_local.planning.plan_restore import RestoreRequest, plan_restore
+from graasp_local.planning.restoring import Restore
+from graasp_local.planning.server import GRAASP_DATABASE, Way
+from graasp_local.planning.states import InfraState, ObservedState
+from graasp_local.ports.world import World
+from graasp_local.site.site import Site
+from graasp_local.version import Version
+
+
+class Wanted(Struct, frozen=True):
+    """As typed: a backup's name or path, the parts to bring back (none: all of them), and where the walk ends."""
+
+    named: str
+    only: tuple[str, ...] = ()
+    end: InfraState = InfraState.RUNNING
+
+
+def restore_plan(world: World, observed: ObservedState, wanted: Wanted) -> Plan:
+    """The plan for `restore`. Raises Refused, or UsageError for a part that the backup does not have."""
+    refuse_unfinished_upgrade(world)
+    backup, databases, volumes = wanted_parts(world.site, wanted)
+    named = str(backup.directory) if is_path(wanted.named) else backup.manifest.name
+    restore = _numbered(world, Restore(named, "", databases, volumes))
+    version = _version_afterwards(world, backup, restore)
+    return plan_for(world, observed, RestoreRequest(restore, version, wanted.end))
+
+
+def wanted_parts(site: Site, wanted: Wanted) -> tuple[StoredBackup, tuple[str, ...], tuple[str, ...]]:
+    """The backup, and which of its databases and volumes are to be brought back. Raises Refused or UsageError."""
+    backup = BackupStore.of(site).find(wanted.named)
+    return backup, *_parts(backup.manifest, wanted.only)
+
+
+def plan_for(world: World, observed: ObservedState, request: RestoreRequest) -> Plan:
+    """The plan for a restore that is known in full, after the checks that change nothing. Raises Refused."""
+    use_recorded_images(world, request.version)
+    check_preflight(world, request.version)
+    return plan_restore(observed, request)
+
+
+def _parts(manifest: Manifest, only: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    databases = tuple(part.name for part in manifest.databases)
+    volumes = tuple(part.name for part in manifest.volumes)
+    unknown = [name for name in only if name not in databases + volumes]
+    if unknown:
+        raise UsageError(
+            f"There is no {unknown[0]} in the backup {manifest.name}.",
+            "Nothing was touched.",
+            f"It holds {', '.join(databases + volumes)}.",
+        )
+    if not only:
+        return databases, volumes
+    return tuple(name for name in databases if name in only), tuple(name for name in volumes if name in only)
+
+
+def _numbered(world: World, restore: Restore) -> Restore:
+    """The number of the unfinished restore of the very same, else the one that this walk will have."""
+    left = unfinished_walk(trusted_walks(world.site.journal_directory))
+    if left is not None and left.restore is not None and left.restore.way is Way.THERE:
+        same = replace(restore, number=left.restore.number)
+        if left.restore == same:
+            return same
+    return replace(restore, number=f"{_next_walk(world.site.journal_directory):04d}")
+
+
+def _next_walk(journal: Path) -> int:
+    return 1 + max(map(walk_number, journal.glob("*.jsonl")), default=0)
+
+
+def _version_afterwards(world: World, backup: StoredBackup, restore: Restore) -> Version:
+    brings_graasp = GRAASP_DATABASE in restore.databases
+    version = Version.parse_or_none(backup.manifest.version) if brings_graasp else world.site.selected_version
+    if version is not None:
+        return version
+    if brings_graasp:
+        refuse_without_version(backup.manifest)
+    raise Refused(
+        "No version was deployed to this site yet, so what is restored could not be served.",
+        "Nothing was touched.",
+        "Restore the database graasp as well, or deploy a version first.",
+    )

@@ -1,0 +1,102 @@
+"""Whether a deployment is done behind the closed gate or under visitors, and what is done when the latter fails.
+
+Decides by what was asked for, by the site, and by what is pending. Refuses `rolling` where it is not proven that
+visitors stay served; where it is only wished for, the walk behind the closed gate is what is left.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from graasp_local.errors import Refused
+from graasp_local.planning.migrations import Forecast, NotKnownYet, Pending
+from graasp_local.planning.plan import Plan, Strategy
+from graasp_local.planning.plan_deploy import DeployRequest
+from graasp_local.planning.plan_rolling import plan_rolling, plan_rolling_back, why_not_rolling
+from graasp_local.planning.rolling_steps import DrainSide, RemoveHandover, Side
+from graasp_local.planning.states import ObservedState
+from graasp_local.planning.steps import RecordDeployment, Step
+from graasp_local.ports.world import World
+from graasp_local.stack.memory import memory_limits
+from graasp_local.version import Version
+from graasp_local.wording import listed
+
+_GIB = 1024**3
+_MIB = 1024**2
+
+
+def by_strategy(world: World, observed: ObservedState, request: DeployRequest, forecast: Forecast, walk: Plan) -> Plan:
+    """The plan by the strategy that was asked for, given the walk behind the closed gate. Raises Refused."""
+    if not walk.steps:
+        return walk
+    reason = why_not_rolling(observed, request, forecast, world.handovers.visited())
+    match request.strategy:
+        case Strategy.WALK:
+            hint = _could_be_rolling(request.version)
+            return walk if reason else replace(walk, hint=hint, alternative=Strategy.ROLLING)
+        case Strategy.ROLLING_IF_POSSIBLE:
+            reason = reason or _why_not_here(world)
+            if reason:
+                return replace(walk, hint=f"It cannot be done without closing the site: {reason}")
+        case Strategy.ROLLING:
+            reason = reason or _why_not_here(world)
+            if reason:
+                raise Refused(reason, "Nothing was touched: visitors are as they were.", _other_way(request, forecast))
+    visited = world.handovers.visited()
+    return replace(plan_rolling(observed, request, visited), hint=_memory_meanwhile(world, visited))
+
+
+def rolling_recovery(world: World, observed: ObservedState, tried: tuple[Step, ...], previous: Version) -> Plan | None:
+    """The way back from a rolling deployment that failed after these steps.
+
+    None once visitors are served by the new core itself: from there on only the end of it is missing.
+    """
+    for step in tried:
+        match step:
+            case DrainSide(side=Side.HANDOVER) | RemoveHandover() | RecordDeployment():
+                return None
+            case _:
+                pass
+    return plan_rolling_back(observed, previous, world.handovers.visited())
+
+
+def _why_not_here(world: World) -> str | None:
+    """What only the engine can tell, as a sentence."""
+    if not world.handovers.edge_can_lead():
+        return (
+            "The nginx that runs was started by an older graasp-local, and cannot lead visitors to a second core; "
+            "any deployment behind the closed gate starts it anew."
+        )
+    memory = world.handovers.memory()
+    if memory.free is not None and memory.free < memory.in_use:
+        return (
+            f"A second core would need about {memory.in_use / _MIB:.0f} MiB of memory, as the first one uses, and "
+            f"{memory.free / _MIB:.0f} MiB are left on this machine."
+        )
+    return None
+
+
+def _could_be_rolling(version: Version) -> str:
+    return (
+        "Nothing has to be migrated, so it could be done without closing the site: "
+        f"`graasp-local deploy --version {version} --strategy rolling`."
+    )
+
+
+def _other_way(request: DeployRequest, forecast: Forecast) -> str:
+    version = request.version
+    if isinstance(forecast, NotKnownYet):
+        return (
+            f"`graasp-local images pull {version}` has them here; "
+            f"`graasp-local deploy --version {version} --strategy walk` closes the site."
+        )
+    pending = " and migrates" if isinstance(forecast, Pending) and forecast.tags else ""
+    return f"`graasp-local deploy --version {version} --strategy walk` closes the site{pending}."
+
+
+def _memory_meanwhile(world: World, visited: tuple[str, ...]) -> str:
+    site = world.site
+    limits = memory_limits(site.compose_files, site.settings.values, visited)
+    if not limits:
+        return f"Meanwhile a second {listed(visited)} takes memory; none of them has a limit."
+    return f"Meanwhile a second {listed(visited)} may take up to {sum(limits.values()) / _GIB:.1f} GiB of memory."

@@ -1,0 +1,48 @@
+"""What was open before the gate closed comes to its end: requests are waited for, everything else is ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from graasp_local.errors import Interrupted, NeedsYou
+from graasp_local.operations.steps.proving import POLL_SECONDS
+from graasp_local.ports.world import World
+
+_QUIET_LOOKS = 2
+"""A request that nginx has just let through has no connection to a service yet, and is seen at the next look."""
+
+
+def end_connections(world: World, limit_seconds: float) -> Iterator[str]:
+    """Yields lines for people. Raises NeedsYou if nginx does not let go, and Interrupted.
+
+    Where nothing is open nginx is left alone.
+    """
+    clock, connections = world.clock, world.old_connections
+    if _all_quiet(world):
+        return
+    if not connections.set_apart():
+        raise NeedsYou(
+            "nginx did not start new workers, so that connections from before the gate closed are still open.",
+            "Nobody new is let in; a websocket or an upload from before may still write.",
+            "`graasp-local logs nginx` says why; `graasp-local apply db-only` ends them with core.",
+        )
+    deadline = clock.monotonic() + limit_seconds
+    while (in_flight := connections.requests()) and clock.monotonic() < deadline:
+        if world.interruption.requested:
+            connections.end()
+            raise Interrupted("Interrupted while requests in flight were finishing; they were cut.")
+        clock.sleep(POLL_SECONDS)
+    if in_flight:
+        yield f"{in_flight} request(s) still running after {limit_seconds:g} s: they are cut"
+    ended = connections.end()
+    if ended:
+        yield f"ended {ended} connection(s) from before the gate closed, such as websockets"
+
+
+def _all_quiet(world: World) -> bool:
+    for look in range(_QUIET_LOOKS):
+        if look:
+            world.clock.sleep(POLL_SECONDS)
+        if world.old_connections.open():
+            return False
+    return True

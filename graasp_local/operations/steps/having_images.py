@@ -1,0 +1,127 @@
+"""Having the images of a version on this machine: those its tags lead to, or exactly those it was deployed with."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from graasp_local.errors import Interrupted
+from graasp_local.images.deployed import last_deployment_of
+from graasp_local.images.pins import Pin
+from graasp_local.operations.steps.preflight import image_warnings
+from graasp_local.ports.world import World
+from graasp_local.version import Version
+from graasp_local.wording import listed
+
+
+def pull_missing(world: World, version: Version) -> Iterator[str]:
+    """Pull what is not on this machine, and pin the version to what its tags lead to now.
+
+    Images that are there stay as they are. From here on they are kept, and those of the version that is served now,
+    so that there is a way back whatever becomes of tags. Raises Refused if one cannot be had.
+    """
+    pulled = yield from _pull_absent(world, version)
+    if pulled:  # of the others the check has told
+        yield from image_warnings(world.engine.image_facts(version), version)
+    pins = world.engine.pins(version)
+    world.engine.use_pins(version, pins)
+    served = world.site.selected_version
+    recorded = last_deployment_of(world.site.deployments_file, served) if served is not None else None
+    if recorded is not None:
+        world.engine.keep_pins(recorded.pins)
+    world.engine.keep_images(version)
+    yield from (f"{pin.service}: {pin.reference}" for pin in pins)
+    earlier = last_deployment_of(world.site.deployments_file, version)
+    if earlier is not None:
+        before = {pin.service: pin.image_id for pin in earlier.pins}
+        changed = tuple(pin.service for pin in pins if before.get(pin.service, "") not in ("", pin.image_id))
+        if changed:
+            yield f"{version} was deployed at {earlier.at} with other images of {listed(changed)}: its tags were moved"
+
+
+def use_recorded_images(world: World, version: Version) -> bool:
+    """Let the images of the version's last deployment stand for it, those of its tags where they are gone for good.
+
+    Looks at what is here and fetches nothing. False where no deployment of the version is on record.
+    """
+    recorded = last_deployment_of(world.site.deployments_file, version)
+    if recorded is None:
+        return False
+    found = (_as_it_can_be_had(world, pin) for pin in recorded.pins)
+    world.engine.use_pins(version, tuple(pin for pin in found if pin is not None))
+    return True
+
+
+def restore_images(world: World, version: Version) -> Iterator[str]:
+    """Have exactly the images here that the version was deployed with, pulling by digest what is gone.
+
+    Falls back on a tag, and says so, where neither this machine nor a registry has the image any more. Raises Refused
+    if there is not even that.
+    """
+    if not use_recorded_images(world, version):
+        yield f"there is no record of the images of {version}: its tags are used"
+    yield from _pull_absent(world, version)
+    recorded = last_deployment_of(world.site.deployments_file, version)
+    before = {pin.service: pin for pin in recorded.pins} if recorded else {}
+    for pin in world.engine.pins(version):
+        yield f"{pin.service}: {pin.reference}"
+        if pin.service in before and before[pin.service].image_id not in ("", pin.image_id):
+            yield f"{pin.service}: not the image of {version}'s last deployment, which is gone"
+    world.engine.keep_images(version)
+
+
+class WayBack(Struct, frozen=True):
+    """What a failed deployment could not bring back as it is now; services, none where all is well."""
+
+    lost: tuple[str, ...] = ()
+    """There is no image for these, not even of another build."""
+    other_builds: tuple[str, ...] = ()
+    """Their tags lead to another image than the one that is served now."""
+
+
+def way_back(world: World, version: Version) -> WayBack:
+    """Whether the images that the version was deployed with can still be had. Looks, and fetches nothing."""
+    recorded = last_deployment_of(world.site.deployments_file, version)
+    pins = recorded.pins if recorded else ()
+    exact = {pin.service for pin in pins if _as_it_can_be_had(world, pin) is not None}
+    if pins and len(exact) == len(pins):
+        return WayBack()
+    by_tag = [fact for fact in world.engine.image_facts(version) if fact.service not in exact]
+    return WayBack(
+        tuple(fact.service for fact in by_tag if fact.problem),
+        tuple(fact.service for fact in by_tag if not fact.problem and fact.service in {pin.service for pin in pins}),
+    )
+
+
+def let_unneeded_go(world: World, version: Version, previous: Version | None) -> Iterator[str]:
+    """Keep the images of a version that was just deployed and of the one before it, and of no others."""
+    wanted = dict.fromkeys(each for each in (version, previous) if each is not None)
+    recorded = (last_deployment_of(world.site.deployments_file, each) for each in wanted)
+    pins = tuple(pin for deployment in recorded if deployment is not None for pin in deployment.pins)
+    for tag in world.engine.let_images_go(version, pins):
+        yield f"no longer kept: {tag}"
+
+
+def _as_it_can_be_had(world: World, pin: Pin) -> Pin | None:
+    if world.engine.has_image(pin.reference):
+        return pin
+    if pin.image_id and world.engine.has_image(pin.image_id):
+        return replace(pin, reference=pin.image_id)
+    if pin.perhaps_in_registry and world.engine.registry_has(pin.perhaps_in_registry):
+        return replace(pin, reference=pin.perhaps_in_registry)
+    return None
+
+
+def _pull_absent(world: World, version: Version) -> Generator[str, None, bool]:
+    """Returns whether there was anything to pull."""
+    world.engine.give_names_back()
+    absent = dict.fromkeys(fact.image for fact in world.engine.image_facts(version) if not fact.local)
+    for image in absent:
+        for line in world.engine.pull_image(image):
+            yield line
+            if world.interruption.requested:
+                raise Interrupted(f"Interrupted while {image} was pulled.")
+        yield f"pulled {image}"
+    return bool(absent)

@@ -1,0 +1,155 @@
+"""The migration: what is refused before it, how the one container is run and watched, what is shown when it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+
+from graasp_local.errors import GraaspLocalError, Interrupted, NeedsYou, Refused
+from graasp_local.planning.migrations import DatabaseIsNewer, Pending, WouldBeSkipped, compare
+from graasp_local.planning.steps import Migrate, ReadMigrations
+from graasp_local.ports.walk import MigrationRun
+from graasp_local.ports.world import World
+from graasp_local.version import Version
+from graasp_local.wording import listed
+
+_POLL_SECONDS = 0.03
+_ERRORS = ("ERROR:", "FATAL:", "PANIC:")
+_TELLING = ("DETAIL:", "HINT:", "STATEMENT:", "CONTEXT:")
+_LOG_LINES = 1000
+"""Of Postgres's log: the statement that failed may be long."""
+_LINES_SHOWN = 8
+
+
+def read_pending(world: World, version: Version) -> Pending:
+    """What deploying the version would apply. Raises Refused where that cannot work."""
+    match compare(world.engine.image_migrations(version), world.database.applied_migrations()):
+        case Pending() as pending:
+            return pending
+        case DatabaseIsNewer(unknown=unknown):
+            raise Refused(
+                f"The database is newer than {version}: it has {unknown} migration(s) that this version does not know.",
+                "Its migrate would say success and do nothing, and its code would run on the wrong tables.",
+                "Deploy the version that the database belongs to, or a newer one (graasp-local history).",
+            )
+        case WouldBeSkipped(tags=tags):
+            raise Refused(
+                f"{version} has migrations that are older than the newest applied one: {listed(tags)}.",
+                "drizzle would skip them silently and say success.",
+                "Deploy a version whose migrations follow on those in the database.",
+            )
+
+
+def check_forecast(world: World, step: ReadMigrations) -> Pending:
+    """What is pending now, which has to be what the plan was made for. Raises Refused."""
+    pending = read_pending(world, step.version)
+    if isinstance(step.forecast, Pending) and pending != step.forecast:
+        raise Refused("The database has changed since the plan was made.", "", "Start the deployment again.")
+    return pending
+
+
+def run_migration(world: World, step: Migrate) -> Generator[str, None, tuple[str, ...]]:
+    """Run the container once, show its output, and end it with its database sessions at the limit.
+
+    Returns the services whose containers were made meanwhile.
+
+    Raises NeedsYou if it fails or takes too long, Interrupted if somebody asked for the end. Either way nothing of it
+    goes on afterwards: all pending migrations are one transaction, which Postgres then takes back.
+    """
+    running = world.engine.see().migrations
+    if running:
+        raise NeedsYou(f"A migration is running already ({listed(running)}): a second one would collide with it.")
+    began = world.clock.now()
+    try:
+        run = world.engine.start_migration(step.version)
+    except GraaspLocalError:
+        # Compose may have been cut off after it had made the container.
+        yield from end_migrations(world)
+        raise
+    made: tuple[str, ...] = ()
+    try:
+        made = _made_meanwhile(world, step)
+        yield from _watch(world, run, step)
+        code = run.exit_code()
+    except GraaspLocalError:
+        yield from _postgres_errors(world, began)
+        raise
+    finally:
+        if run.exit_code() is None:
+            run.kill()
+            world.database.end_other_sessions()
+        run.remove()
+    if code != 0:
+        cause = yield from _postgres_errors(world, began)
+        said = f": {cause.rstrip('.')}" if cause else ""
+        raise NeedsYou(f"The migration to {step.version} failed with exit code {code}{said}.")
+    return made
+
+
+def _made_meanwhile(world: World, step: Migrate) -> tuple[str, ...]:
+    """What could be made of the step's services; what could not is made when it is started, and fails then."""
+    if not step.meanwhile:
+        return ()
+    try:
+        world.engine.make(step.meanwhile, step.version)
+    except GraaspLocalError:
+        return ()
+    return step.meanwhile
+
+
+def await_migrations(world: World, limit: float) -> Iterator[str]:
+    """Wait for migrations that outlived their walk; what is still running at the limit is ended by the next step."""
+    deadline = world.clock.monotonic() + limit
+    for run in world.engine.running_migrations():
+        while run.exit_code() is None and world.clock.monotonic() < deadline:
+            yield from run.output()
+            if world.interruption.requested:
+                raise Interrupted(f"Interrupted while {run.name} was running.")
+            world.clock.sleep(_POLL_SECONDS)
+        yield from run.output()
+        if run.exit_code() is not None:
+            yield f"{run.name} ended with exit code {run.exit_code()}"
+            run.remove()
+
+
+def end_migrations(world: World) -> Iterator[str]:
+    """End migrate containers that are running; Postgres takes their transactions back. Take away what has ended."""
+    for run in world.engine.running_migrations():
+        run.kill()
+        run.remove()
+        world.database.end_other_sessions()
+        yield f"ended the migration {run.name}"
+    for name in world.engine.remove_ended_migrations():
+        yield f"removed {name}, which had ended after its walk was killed"
+
+
+def _watch(world: World, run: MigrationRun, step: Migrate) -> Iterator[str]:
+    deadline = world.clock.monotonic() + step.limit_seconds
+    while run.exit_code() is None:
+        yield from run.output()
+        if world.interruption.requested:
+            raise Interrupted("Interrupted during the migration, which was ended and taken back.")
+        if world.clock.monotonic() >= deadline:
+            raise NeedsYou(f"The migration was not done after {step.limit_seconds:g} s: it was ended and taken back.")
+        world.clock.sleep(_POLL_SECONDS)
+    yield from run.output()
+
+
+def _postgres_errors(world: World, since: float) -> Generator[str, None, str]:
+    """drizzle-kit may hide the cause; Postgres's own log of the time in question has it. Returns its last error.
+
+    The error comes first, however long the statement is that it names.
+    """
+    lines: list[str] = []
+    for line in world.engine.recent_log("db", _LOG_LINES, since):
+        if any(word in line for word in _ERRORS):
+            lines = [line]
+        elif lines and (line.startswith("\t") or any(word in line for word in _TELLING)):
+            lines.append(line.expandtabs(2))
+    if not lines:
+        return ""
+    yield "Postgres said meanwhile:"
+    yield from (f"  {line}" for line in lines[:_LINES_SHOWN])
+    if len(lines) > _LINES_SHOWN:
+        yield f"  … {len(lines) - _LINES_SHOWN} more line(s): `graasp-local logs db`"
+    word = next(word for word in _ERRORS if word in lines[0])
+    return lines[0].partition(word)[2].strip()

@@ -1,0 +1,274 @@
+"""From a step to its effects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from graasp_local.backup.keep import let_old_ones_go
+from graasp_local.errors import GraaspLocalError, Interrupted, NeedsYou
+from graasp_local.images.deployed import record_deployment
+from graasp_local.images.pins import as_images
+from graasp_local.journal.read import read_recent
+from graasp_local.journal.records import was_restored_before
+from graasp_local.operations.steps.backing_up import see_to_backup
+from graasp_local.operations.steps.ending_connections import end_connections
+from graasp_local.operations.steps.having_images import let_unneeded_go, pull_missing, restore_images
+from graasp_local.operations.steps.migrating import await_migrations, check_forecast, end_migrations, run_migration
+from graasp_local.operations.steps.preflight import check_edge, check_preflight
+from graasp_local.operations.steps.proving import POLL_SECONDS, prove, verify_core
+from graasp_local.operations.steps.restoring import perform_data_step, tidy_up
+from graasp_local.operations.steps.rolling import perform_rolling, still_running
+from graasp_local.operations.steps.starting import (
+    forget_old_addresses,
+    make_missing_databases,
+    needed,
+    start_with_last_words,
+    wait_until_on,
+)
+from graasp_local.operations.steps.upgrading import perform_upgrade
+from graasp_local.operations.steps.written_snapshot import (
+    drop_written_but,
+    has_snapshot,
+    load_snapshot,
+    said_to_be_written,
+    write_snapshot,
+)
+from graasp_local.planning.data_steps import CheckBackup, LoadDatabase, PutInPlace, TakeOut, UnpackFiles
+from graasp_local.planning.migrations import proof_failures
+from graasp_local.planning.rolling_steps import DrainSide, LeadVisitors, ProveSide, RemoveHandover, StartHandover
+from graasp_local.planning.states import Gate
+from graasp_local.planning.steps import (
+    AwaitMigration,
+    BackUpDatabase,
+    CheckEdge,
+    CloseGate,
+    Drain,
+    EndConnections,
+    EndSessions,
+    MakeMigration,
+    Migrate,
+    OpenGate,
+    Preflight,
+    ProveGate,
+    ProveMigrations,
+    PullImages,
+    ReadMigrations,
+    RecordDeployment,
+    RestoreImages,
+    SealGate,
+    SelectVersion,
+    Snapshot,
+    StartServices,
+    Step,
+    StopServices,
+    SwapBack,
+    UnsealGate,
+    VerifyCore,
+    WriteSnapshot,
+)
+from graasp_local.ports.world import World
+from graasp_local.site import prepare
+from graasp_local.site.selection import Release
+from graasp_local.version import Version
+
+_QUIET_LOOKS = 2
+"""A request that nginx has just let through has no connection to core yet, and is seen at the next look."""
+
+_NOTHING_MADE: tuple[tuple[str, ...], Version | None] = ((), None)
+"""Services whose containers were made and not started yet, and for which version."""
+
+
+class Performer:
+    """Does the steps of one walk, whose snapshot has this name; remembers between them what was pending.
+
+    `restore_number` is that of the restore that it carries out, else empty. Where an attempt before this walk may have
+    begun to migrate, `migrated_before` says that the snapshot is from before that.
+    """
+
+    def __init__(self, world: World, snapshot: str, restore_number: str = "", *, migrated_before: bool = False) -> None:
+        self._world = world
+        self._snapshot = snapshot
+        self._snapshot_is_from_before = migrated_before
+        self._restore_number = restore_number
+        self._newly: tuple[str, ...] = ()
+        self._gate_is_shut = False
+        self._made = _NOTHING_MADE
+
+    def perform(self, step: Step) -> Iterator[str]:
+        """Do one step. Yields lines for people; raises GraaspLocalError if it could not be done."""
+        world = self._world
+        match step:
+            case Preflight(version=version):
+                found = check_preflight(world, version)
+                yield found.described()
+                yield from found.warnings(version, world.site.settings.values)
+            case PullImages(version=version):
+                world.engine.remove_made_migrations()  # of other images or settings, by a walk that was cut off
+                yield from pull_missing(world, version)
+            case RestoreImages(version=version):
+                world.engine.remove_made_migrations()
+                yield from restore_images(world, version)
+            case ReadMigrations():
+                pending = check_forecast(world, step)
+                self._newly = pending.tags
+                yield f"pending: {', '.join(pending.tags) or 'none'}"
+            case BackUpDatabase():
+                yield from see_to_backup(world, step)
+            case CheckBackup() | LoadDatabase() | UnpackFiles() | PutInPlace() | TakeOut():
+                yield from perform_data_step(world, step)
+            case RemoveHandover():
+                yield from perform_rolling(world, step)
+                self.end_shutting()
+            case StartHandover() | ProveSide() | LeadVisitors() | DrainSide():
+                yield from perform_rolling(world, step)
+            case CheckEdge():
+                yield from check_edge(world)
+            case CloseGate():
+                yield from self._set_gate(Gate.CLOSED)
+            case OpenGate():
+                yield from self._set_gate(Gate.OPEN)
+            case SealGate():
+                world.engine.shut_gate()
+            case UnsealGate():
+                yield from self._set_gate(Gate.CLOSED)
+            case ProveGate(gate=gate):
+                prove(world, lambda: world.edge.gate_failures(gate), f"The gate is not proven to be {gate}")
+            case Drain(limit_seconds=limit):
+                yield from self._drain(limit)
+            case EndConnections(limit_seconds=limit):
+                yield from end_connections(world, limit)
+            case StopServices(services=services):
+                try:
+                    world.engine.stop(services)
+                finally:
+                    self.end_shutting()
+            case StartServices(services=services, writers=writers):
+                yield from make_missing_databases(world, services)
+                yield from start_with_last_words(world, services, partial(self._start, step))
+                yield from wait_until_on(world, needed(world, services) if writers else services)
+                yield from forget_old_addresses(world, services)
+            case AwaitMigration(limit_seconds=limit):
+                yield from await_migrations(world, limit)
+            case EndSessions():
+                yield from end_migrations(world)
+                ended = world.database.end_other_sessions()
+                if ended:
+                    yield f"ended {ended} session(s)"
+            case Snapshot():
+                # What an earlier attempt may have begun to migrate is not the database from before any more.
+                if self._snapshot_is_from_before and has_snapshot(world, self._snapshot):
+                    yield f"{self._snapshot} is from before the first attempt, and is kept"
+                else:
+                    world.database.take_snapshot(self._snapshot)
+                    yield f"snapshot: {self._snapshot}"
+            case WriteSnapshot():
+                yield from write_snapshot(world, self._snapshot)
+            case SwapBack(snapshot=snapshot):
+                yield from load_snapshot(world, snapshot)
+                if step.written:
+                    yield from said_to_be_written(world, snapshot)
+                kept = world.database.swap_back(snapshot, until_removed=step.written)
+                yield f"the database of the failed deployment is kept as {kept}"
+            case MakeMigration(version=version):
+                world.engine.make_migration(version)
+            case Migrate():
+                with world.database.migration_lock():
+                    self._made = (yield from run_migration(world, step)), step.version
+            case ProveMigrations(version=version):
+                self._prove_migrations(version)
+            case SelectVersion(version=version):
+                prepare.select(world.site, Release(version, as_images(world.engine.pins(version))))
+            case VerifyCore(version=expected):
+                verify_core(world, expected)
+            case RecordDeployment(version=version):
+                record_deployment(world.site.deployments_file, version, world.clock.now(), world.engine.pins(version))
+                yield from self._let_images_go(version)
+                yield from self._drop_old_snapshots()
+                yield from let_old_ones_go(world)
+                if self._restore_number or was_restored_before(read_recent(world.site.journal_directory).walks):
+                    yield from tidy_up(world, self._restore_number)
+            case _:  # what is left, to the type checker too
+                yield from perform_upgrade(world, step)
+
+    def _start(self, step: StartServices) -> None:
+        engine, selected = self._world.engine, self._world.site.selected_version
+        made, version = self._made
+        if selected is not None and step.made_too and version != selected:
+            # By one command for all of them: Compose takes longer to begin than most containers to start.
+            made, version = (*step.services, *step.made_too), selected
+            engine.make(made, selected)
+        if selected is not None and version == selected and {*step.services} <= {*made}:
+            engine.start_made(step.services)
+            self._made = tuple(name for name in made if name not in step.services), version
+        else:
+            engine.start(step.services)
+
+    def _set_gate(self, gate: Gate) -> Iterator[str]:
+        """Whether it took effect is what nginx answers, where the engine's answer is lost. Raises GraaspLocalError."""
+        self._gate_is_shut = False
+        try:
+            self._world.engine.set_gate_flag(gate)
+        except GraaspLocalError as error:
+            if self._world.edge.gate() is not gate:
+                raise
+            yield f"{error.what} nginx answers all the same that the gate is {gate}"
+
+    def _drain(self, limit: float) -> Iterator[str]:
+        """A request still running at the limit is cut when core stops; that is said, not hidden.
+
+        Whoever has the bypass goes on asking, so that nobody is let through any more until core has stopped.
+        """
+        if self._world.edge.gate() is not Gate.SHUT:  # else it was sealed for longer than for this
+            self._gate_is_shut = True
+            self._world.engine.shut_gate()
+        clock = self._world.clock
+        deadline = clock.monotonic() + limit
+        quiet_looks = 0
+        while True:
+            in_flight = self._world.engine.requests_in_flight()
+            quiet_looks = quiet_looks + 1 if in_flight == 0 else 0
+            if quiet_looks == _QUIET_LOOKS:
+                held_open = self._world.old_connections.open()
+                if held_open:
+                    yield f"{held_open} connection(s) still open, such as websockets, end with core"
+                return
+            if in_flight != 0 and clock.monotonic() >= deadline:
+                yield still_running(in_flight, limit)
+                return
+            if in_flight != 0 and self._world.interruption.requested:
+                self.end_shutting()
+                raise Interrupted("Interrupted while requests in flight were finishing.")
+            clock.sleep(POLL_SECONDS)
+
+    def end_shutting(self) -> None:
+        """Let the bypass pass again, if nobody passes: core has stopped, or it is not going to be stopped after all."""
+        if self._gate_is_shut:
+            self._world.engine.set_gate_flag(Gate.CLOSED)
+            self._gate_is_shut = False
+
+    def _prove_migrations(self, version: Version) -> None:
+        world = self._world
+        failures = proof_failures(
+            world.engine.image_migrations(version), world.database.applied_migrations(), self._newly
+        )
+        if failures:
+            raise NeedsYou(f"The database is not what {version} makes of it. {' '.join(failures)}")
+
+    def _let_images_go(self, version: Version) -> Iterator[str]:
+        """What is kept for longer than it has to be is no reason to call a deployment failed."""
+        walks = read_recent(self._world.site.journal_directory).walks
+        previous = Version.parse_or_none(walks[-1].previous_version) if walks else None
+        try:
+            yield from let_unneeded_go(self._world, version, previous)
+        except NeedsYou as error:
+            yield f"images of earlier deployments are still kept: {error}"
+
+    def _drop_old_snapshots(self) -> Iterator[str]:
+        """Only this walk's snapshot is needed from here on. What cannot be removed is no reason to call it failed."""
+        try:
+            for name in self._world.database.drop_snapshots_but(self._snapshot):
+                yield f"removed {name}"
+            yield from drop_written_but(self._world, self._snapshot)
+        except (NeedsYou, OSError) as error:
+            yield f"snapshots of earlier walks could not be removed: {error}"

@@ -1,0 +1,258 @@
+"""What is checked while visitors are still served. Everything wrong is said at once, not one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from msgspec import Struct
+
+from graasp_local.backup.store import BackupStore
+from graasp_local.errors import NeedsYou, Refused
+from graasp_local.images.recipes import SERVICES_TO_BUILD, what_is_lacking
+from graasp_local.planning.safety_copy import SafetyCopy, copy_that_fits
+from graasp_local.planning.server import GRAASP_DATABASE, other_major
+from graasp_local.planning.states import ServiceGroup, Status
+from graasp_local.ports.walk import IS_NOWHERE, OLDEST_COMPOSE, OLDEST_ENGINE, EngineFacts, ImageFact
+from graasp_local.ports.world import World
+from graasp_local.settings.warnings import NO_RECAPTCHA, WITH_RECAPTCHA, needs_recaptcha
+from graasp_local.version import Version
+from graasp_local.wording import listed
+
+_GIB = 1024**3
+FREE_BYTES_FOR_WORK = 1 * _GIB
+"""What a walk needs besides images: journal, logs, and the room that Postgres takes while it migrates."""
+FREE_BYTES_PER_IMAGE = 1 * _GIB
+"""Graasp's images are between 0.3 and 1 GiB unpacked."""
+
+
+class Found(Struct, frozen=True):
+    """What the checks of a version met and found to be well."""
+
+    engine: EngineFacts
+    images: tuple[ImageFact, ...]
+    copy: SafetyCopy
+    """Which copy of the database the disk has room for, beside everything else."""
+
+    def described(self) -> str:
+        missing = sum(not image.local for image in self.images)
+        engine = self.engine
+        return (
+            f"engine {engine.version}, Compose {engine.compose_version}, {engine.platform}; {missing} image(s) to pull"
+        )
+
+    def warnings(self, version: Version, settings: Mapping[str, str]) -> Iterator[str]:
+        """What keeps no deployment from going on, and should be known, a sentence each."""
+        yield from image_warnings(self.images, version)
+        if needs_recaptcha(version, settings):
+            yield f"RECAPTCHA_SECRET_ACCESS_KEY {NO_RECAPTCHA}. {WITH_RECAPTCHA}"
+
+
+def image_warnings(images: Sequence[ImageFact], version: Version) -> Iterator[str]:
+    """What images on this machine lack, a sentence."""
+    lacking = {image.service: image.lacks for image in images if image.lacks}
+    if lacking:
+        yield " ".join(what_is_lacking(lacking, str(version)))
+
+
+def check_preflight(world: World, version: Version) -> Found:
+    """Raises Refused with everything that is not well."""
+    engine = world.engine.facts()
+    refuse_other_major(world)
+    images = world.engine.image_facts(version)
+    problems = surroundings_problems(world, engine, images)
+    database = _database_bytes(world)
+    dump = _expected_dump_bytes(world, database)
+    copy = copy_that_fits(engine.free_bytes, _needed_for_work(images), database, dump)
+    if copy is None:
+        free, want = (engine.free_bytes or 0) / _GIB, (_needed_for_work(images) + min(database, 2 * dump)) / _GIB
+        problems.append(f"The engine's disk has {free:.1f} GiB free, and {want:.1f} GiB are needed.")
+    if problems or copy is None:
+        raise Refused(
+            " ".join(problems), "Nothing was touched: the site is as it was.", _way_out(images, engine, version)
+        )
+    return Found(engine, images, copy)
+
+
+def check_images(world: World, version: Version) -> None:
+    """Whether every image of a version can be had, for this engine. Raises Refused."""
+    facts, images = world.engine.facts(), world.engine.image_facts(version)
+    if problems := tuple(_image_problems(images, facts)):
+        raise Refused(" ".join(problems), "Nothing was touched.", _way_out(images, facts, version))
+
+
+def surroundings_problems(world: World, facts: EngineFacts, images: Sequence[ImageFact]) -> list[str]:
+    """What is wrong around the site, whatever is to be done on it, a sentence each."""
+    return [
+        *_tool_problems(facts),
+        *_directory_problems(world),
+        *_image_problems(images, facts),
+        *_port_problems(world),
+        *_network_problems(world),
+    ]
+
+
+def refuse_other_major(world: World) -> None:
+    """Raises Refused where the database's image is of another major than its files: Postgres would only crash."""
+    containers, image = world.servers.containers, world.site.database_server.image
+    wrong = other_major(containers.data_major(), containers.image_major(image), image)
+    if wrong is not None:
+        raise Refused(wrong.sentence, "Nothing was touched: Postgres would only end again and again.", wrong.mending)
+
+
+def check_transition(world: World, services: Sequence[str]) -> None:
+    """What a change of state that starts these services needs; nothing is touched.
+
+    Raises Refused, or EngineUnreachable without Compose.
+    """
+    world.engine.require_compose()
+    refuse_other_major(world)
+    _refuse_absent_images(world, services)
+    problems = [*_directory_problems(world), *_port_problems(world), *_network_problems(world)]
+    if problems:
+        raise Refused(" ".join(problems), "Nothing was touched: the site is as it was.", "Mend this, then try again.")
+
+
+def check_edge(world: World) -> Iterator[str]:
+    """Raises Refused with nginx's own words where it would not start with what `.env` makes of its configuration.
+
+    That it cannot be asked is only told: starting it will show.
+    """
+    try:
+        refusal = world.engine.edge_refusal()
+    except NeedsYou as error:
+        yield f"could not be checked: {error.what}"
+        return
+    if refusal is not None:
+        raise Refused(
+            f"nginx refuses its configuration: {refusal}",
+            "Nothing was touched: the nginx that runs, if one does, goes on as it is.",
+            "Change what it names in .env; `graasp-local config check` says what else is wrong there.",
+        )
+
+
+def _refuse_absent_images(world: World, services: Sequence[str]) -> None:
+    """A change of state pulls nothing, and Compose starts nothing without its image, an old container neither."""
+    absent = world.engine.absent_images(services) if services else {}
+    if not absent:
+        return
+    made_here = tuple(name for name, image in absent.items() if image.startswith("sha256:"))
+    version = world.site.selected_version
+    if "client" in absent:
+        way = f"`graasp-local build --version {version} --only client` builds it; then try again."
+    elif made_here:
+        way = f"Build or load {listed(made_here)} again, as before; then `graasp-local deploy --version {version}`."
+    else:
+        way = f"`graasp-local compose -- pull {' '.join(absent)}` fetches what is missing; then try again."
+    raise Refused(
+        f"Not on this machine any more, or not yet: the image of {listed(tuple(absent))} "
+        f"({listed(tuple(dict.fromkeys(absent.values())))}).",
+        "Nothing was touched: the site is as it was.",
+        way,
+    )
+
+
+def _tool_problems(facts: EngineFacts) -> Iterator[str]:
+    if numbers(facts.version) < OLDEST_ENGINE:
+        yield f"Docker Engine {facts.version} is too old: {OLDEST_ENGINE[0]} or newer is needed."
+    if numbers(facts.compose_version) < OLDEST_COMPOSE:
+        yield f"Compose {facts.compose_version} is too old: {OLDEST_COMPOSE[0]}.{OLDEST_COMPOSE[1]} or newer is needed."
+
+
+def _directory_problems(world: World) -> Iterator[str]:
+    other = world.engine.other_directory()
+    if other is not None:
+        yield (
+            f"The project name {world.site.settings.project} belongs to the site in {other}: "
+            "set another COMPOSE_PROJECT_NAME."
+        )
+
+
+def _image_problems(images: Sequence[ImageFact], facts: EngineFacts) -> Iterator[str]:
+    """Images with the same problem are named together: the three of a version usually share one."""
+    unavailable: dict[str, list[str]] = {}
+    elsewhere: dict[tuple[str, ...], list[str]] = {}
+    for image in images:
+        if image.problem:
+            unavailable.setdefault(image.problem, []).append(image.image)
+        elif _is_for_another_platform(image, facts):
+            elsewhere.setdefault(image.platforms, []).append(image.image)
+    for platforms, names in elsewhere.items():
+        yield f"Made for {listed(platforms)}, where this engine is {facts.platform}: {listed(tuple(names))}."
+    for reason, names in unavailable.items():
+        yield f"{listed(tuple(names))} cannot be had: {reason}."
+
+
+def _is_for_another_platform(image: ImageFact, facts: EngineFacts) -> bool:
+    return bool(image.platforms) and not any(platform.startswith(facts.platform) for platform in image.platforms)
+
+
+def _is_nowhere(image: ImageFact) -> bool:
+    """The client is published by nobody; of the others some versions are not."""
+    return bool(image.problem) and (image.service == "client" or IS_NOWHERE in image.problem)
+
+
+def _way_out(images: tuple[ImageFact, ...], facts: EngineFacts, version: Version) -> str:
+    """What to type next: a build where images of Graasp itself are made for other platforms only, or for none."""
+    to_build = [image.service for image in images if _is_for_another_platform(image, facts) or _is_nowhere(image)]
+    buildable = tuple(service for service in to_build if service in SERVICES_TO_BUILD)
+    if buildable:
+        return (
+            f"`graasp-local build --version {version}` builds {listed(buildable)} for this engine; then deploy again."
+        )
+    return "Mend this, then start the deployment again."
+
+
+def _expected_dump_bytes(world: World, database: int) -> int:
+    """About how large a dump of a database of so many bytes will be: as the last and half as much again, else as it."""
+    try:
+        usable = BackupStore.of(world.site).usable()
+    except Refused:
+        usable = ()  # whoever wants a backup is told; a deployment without one goes on
+    dumped = [
+        part.stored.bytes for backup in usable for part in backup.manifest.databases if part.name == GRAASP_DATABASE
+    ]
+    return min(database, dumped[-1] * 3 // 2) if dumped else database
+
+
+def _needed_for_work(images: Sequence[ImageFact]) -> int:
+    return FREE_BYTES_FOR_WORK + FREE_BYTES_PER_IMAGE * sum(not image.local for image in images)
+
+
+def _database_bytes(world: World) -> int:
+    """0 while it is off and cannot be asked."""
+    database = [s for s in world.engine.see().services if s.group is ServiceGroup.DATABASE]
+    return world.database.size_bytes() if database and all(service.is_on for service in database) else 0
+
+
+def _network_problems(world: World) -> Iterator[str]:
+    if any(service.status is Status.ABSENT for service in world.engine.see().services):
+        problem = world.engine.network_problem()
+        if problem:
+            yield f"{problem} `docker network prune` removes unused networks; daemon.json can name more address pools."
+
+
+def _port_problems(world: World) -> Iterator[str]:
+    settings = world.site.settings
+    edge = [service for service in world.engine.see().services if service.group is ServiceGroup.EDGE]
+    if any(not service.is_off for service in edge):
+        return  # it is ours
+    lowest = world.engine.lowest_port()
+    for port in settings.ports:
+        if port < lowest:
+            yield too_low(port, lowest)
+        holder = world.engine.port_holder(settings.bind, port)
+        if holder:
+            yield f"Port {port} is in use by {holder}."
+
+
+def too_low(port: int, lowest: int) -> str:
+    """The sentence about a port that a rootless engine may not publish. Pure."""
+    return (
+        f"Port {port} is below {lowest}, and a rootless engine may not publish it: "
+        f"`sysctl net.ipv4.ip_unprivileged_port_start={port}` lets it, or set another port in .env."
+    )
+
+
+def numbers(version: str) -> tuple[int, int]:
+    parts = [int("".join(filter(str.isdigit, part)) or 0) for part in version.split("-")[0].split(".")[:2]]
+    return (parts[0], parts[1] if len(parts) > 1 else 0)

@@ -1,0 +1,118 @@
+"""How core is replaced under visitors: the second container, whom nginx leads them to, what is still being answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from graasp_local.errors import Interrupted, NeedsYou
+from graasp_local.operations.steps.proving import POLL_SECONDS, core_failures, prove
+from graasp_local.operations.steps.starting import START_LIMIT_SECONDS
+from graasp_local.planning.rolling_steps import (
+    DrainSide,
+    LeadVisitors,
+    ProveSide,
+    RemoveHandover,
+    RollingStep,
+    Side,
+    StartHandover,
+)
+from graasp_local.planning.states import Health, ObservedService, Status
+from graasp_local.ports.world import World
+
+REMEMBERED_SECONDS = 3.0
+"""nginx keeps the address of a name for one second by its clock of whole seconds: for less than two."""
+
+QUIET_SECONDS = 0.5
+"""A request that nginx had decided on before visitors were moved, and had not passed on yet, has arrived by then."""
+
+_LOG_LINES = 12
+_GONE = (Status.EXITED, Status.DEAD, Status.RESTARTING, Status.ABSENT)
+
+
+def perform_rolling(world: World, step: RollingStep) -> Iterator[str]:
+    """Yields lines for people; raises GraaspLocalError if it could not be done."""
+    match step:
+        case StartHandover():
+            world.handovers.start(step.version, step.services)
+            yield from _wait_until_on(world, step.services)
+        case ProveSide(side=side, version=version):
+            prove(
+                world,
+                lambda: core_failures(world.handovers.core(side), version, "by itself"),
+                "Core is not as it should be",
+            )
+        case LeadVisitors(to=to):
+            yield "nginx is given time to forget where this name led before"
+            _pass_time(world, REMEMBERED_SECONDS)
+            world.handovers.lead_visitors(to)
+        case DrainSide(side=side, limit_seconds=limit):
+            yield from _drain(world, side, limit)
+        case RemoveHandover():
+            world.handovers.remove()
+
+
+def _wait_until_on(world: World, services: tuple[str, ...]) -> Iterator[str]:
+    began = world.clock.monotonic()
+    while True:
+        there = {second.name: second for second in world.engine.see().handovers}
+        waiting = [name for name in services if name not in there or not there[name].is_on]
+        if not waiting:
+            return
+        seconds = world.clock.monotonic() - began
+        for name in waiting:
+            problem = _hopeless(name, there.get(name), seconds)
+            if problem is not None:
+                yield f"the end of the log of the second {name}:"
+                yield from (f"  {line}" for line in world.handovers.recent_log(name, _LOG_LINES))
+                raise NeedsYou(problem)
+        if world.interruption.requested:
+            raise Interrupted(f"Interrupted while the second {waiting[0]} was starting.")
+        world.clock.sleep(POLL_SECONDS)
+
+
+def _hopeless(name: str, second: ObservedService | None, seconds: float) -> str | None:
+    if second is None:
+        return f"The second {name} is gone."
+    if second.health is Health.UNHEALTHY:
+        return f"The second {name} runs but does not get healthy."
+    if second.status in _GONE:
+        return f"The second {name} has ended instead of serving."
+    if seconds >= START_LIMIT_SECONDS:
+        return f"The second {name} is {second.described()} after {seconds:.0f} s."
+    return None
+
+
+def _drain(world: World, side: Side, limit: float) -> Iterator[str]:
+    """A request still running at the limit is cut when its core stops; that is said, not hidden."""
+    clock = world.clock
+    deadline = clock.monotonic() + limit
+    quiet_since: float | None = None
+    while True:
+        in_flight, now = world.handovers.requests_in_flight(side), clock.monotonic()
+        if in_flight != 0:
+            quiet_since = None
+        elif quiet_since is None:
+            quiet_since = now
+        elif now - quiet_since >= QUIET_SECONDS:
+            return
+        if in_flight != 0 and now >= deadline:
+            yield still_running(in_flight, limit)
+            return
+        if world.interruption.requested:
+            raise Interrupted("Interrupted while requests in flight were finishing.")
+        clock.sleep(POLL_SECONDS)
+
+
+def still_running(in_flight: int | None, limit: float) -> str:
+    """What is said of requests that are not waited for any longer; None: how many there are could not be told."""
+    if in_flight is None:
+        return f"after {limit:g} s nginx's connections still cannot be read: requests that are running will be cut"
+    return f"{in_flight} request(s) still running after {limit:g} s: they will be cut"
+
+
+def _pass_time(world: World, seconds: float) -> None:
+    deadline = world.clock.monotonic() + seconds
+    while world.clock.monotonic() < deadline:
+        if world.interruption.requested:
+            raise Interrupted("Interrupted before visitors were led elsewhere.")
+        world.clock.sleep(POLL_SECONDS)

@@ -1,0 +1,170 @@
+"""Waiting until services that were started are on, and saying early when they never will be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from graasp_local.errors import ConfigurationError, Interrupted, NeedsYou
+from graasp_local.files import text_if_there, write_atomically
+from graasp_local.planning.states import Health, ObservedService, ServiceGroup, Status
+from graasp_local.ports.world import World
+
+START_LIMIT_SECONDS = 300.0
+"""As long as the longest start period of a health check in compose.yaml."""
+
+OPTIONAL_LIMIT_SECONDS = 30.0
+"""How much longer than for what Graasp needs a walk waits for what it serves without."""
+
+_POLL_SECONDS = 0.03
+_CRASHES_THAT_TELL = 3
+_LOG_LINES = 12
+_RECOVERY_LOOK_SECONDS = 2.0
+_NOT_SERVING = (Status.EXITED, Status.DEAD, Status.RESTARTING)
+
+
+def forget_old_addresses(world: World, services: Sequence[str]) -> Iterator[str]:
+    """After core was started under another address than before: have the old addresses of files forgotten.
+
+    core keeps those that it has told in Redis for an hour, and would go on telling them.
+    """
+    if "core" not in services:
+        return
+    values = world.site.settings.values
+    now = f"{values.get('FILE_STORAGE_HOST') or world.site.settings.public_url}\n"
+    before = text_if_there(world.site.addresses_file)
+    if before != now and world.engine.forget_addresses():
+        write_atomically(world.site.addresses_file, now, mode=0o600)
+        if before:
+            yield "forgot the addresses of files that core had kept from before"
+
+
+def make_missing_databases(world: World, services: Sequence[str]) -> Iterator[str]:
+    """See to it that the database server has what these services need of it, on an old data directory as on a new one.
+
+    A service says by its label which database is its own; its password is `NAME_DB_PASSWORD` in `.env`.
+    """
+    for definition in world.site.services:
+        if definition.name in services and definition.database:
+            key = f"{definition.database.upper().replace('-', '_')}_DB_PASSWORD"
+            password = world.site.settings.values.get(key, "")
+            if not password:
+                raise ConfigurationError(
+                    f"{definition.name} has a database, and {world.site.env_file} has no {key}.",
+                    "It was not started.",
+                    f"Set {key} to 16 letters and digits or more.",
+                )
+            if world.database.make_database(definition.database, password):
+                yield f"made the database {definition.database}"
+
+
+def needed(world: World, services: Sequence[str]) -> tuple[str, ...]:
+    """Those of the services without which Graasp does not serve."""
+    optional = {service.name for service in world.engine.see().services if service.optional}
+    return tuple(name for name in services if name not in optional)
+
+
+def wait_until_on(world: World, services: Sequence[str]) -> Iterator[str]:
+    """Yields nothing while all goes well. Raises NeedsYou, after showing the log, for a service that will not start.
+
+    What is optional fails nothing: a line says that it did not come up, and the walk goes on.
+    """
+    began = world.clock.monotonic()
+    recovery = _Recovery(world, began)
+    given_up: set[str] = set()
+    optional_deadline: float | None = None
+    # The engine counts over the container's life: what it went through before is no sign of what it will do now.
+    restarts_before = {name: world.engine.restarts(name) for name in services}
+    while True:
+        seen = [service for service in world.engine.see().services if service.name in services]
+        waiting = [service for service in seen if not service.is_on and service.name not in given_up]
+        if not waiting:
+            return
+        now = world.clock.monotonic()
+        if optional_deadline is None and all(service.optional for service in waiting):
+            optional_deadline = now + OPTIONAL_LIMIT_SECONDS
+        for service in waiting:
+            if service.group is ServiceGroup.DATABASE:
+                yield from recovery.look(service.name)
+            deadline = (recovery.got_on if service.group is ServiceGroup.DATABASE else began) + START_LIMIT_SECONDS
+            if service.optional and optional_deadline is not None:
+                deadline = min(deadline, optional_deadline)
+            problem = _hopeless(world, service, restarts_before[service.name])
+            if service.health is Health.UNHEALTHY and recovery.is_under_way and now < deadline:
+                problem = None
+            if problem is None and now >= deadline:
+                problem = f"{service.name} is {service.described()} after {now - began:.0f} s"
+            if problem is None:
+                continue
+            yield from last_words(world, service.name)
+            if not service.optional:
+                raise NeedsYou(f"{problem}.")
+            yield f"{problem}: Graasp serves without it, so the walk goes on"
+            given_up.add(service.name)
+        if world.interruption.requested:
+            raise Interrupted(f"Interrupted while {waiting[0].name} was starting.")
+        world.clock.sleep(_POLL_SECONDS)
+
+
+def start_with_last_words(world: World, services: Sequence[str], start: Callable[[], None]) -> Iterator[str]:
+    """Have the engine start services. Where it gives up since one of them is not well, that one's last words are shown.
+
+    Compose waits for those that others depend on, and says no more than that they are unhealthy.
+    """
+    try:
+        start()
+    except NeedsYou as error:
+        seen = [service for service in world.engine.see().services if service.name in services]
+        unwell = [service for service in seen if service.health is Health.UNHEALTHY or service.status in _NOT_SERVING]
+        for service in unwell:
+            yield from last_words(world, service.name)
+        if not unwell:
+            raise
+        told = " and ".join(f"{service.name} is {service.described()}" for service in unwell)
+        raise NeedsYou(f"{told}. {error.what}", error.meaning, error.next_step) from error
+
+
+def last_words(world: World, service: str) -> Iterator[str]:
+    """What a service that does not come up said last, a line each: its health check, and the end of its log."""
+    said = world.engine.last_health_check(service)
+    if said:
+        yield f"the health check of {service} says: {said}"
+    yield f"the end of the log of {service} (`graasp-local logs {service}` has all of it):"
+    yield from (f"  {line}" for line in world.engine.recent_log(service, _LOG_LINES))
+
+
+class _Recovery:
+    """A database server that recovers is waited for as long as it gets on, however long that is; and it is said."""
+
+    def __init__(self, world: World, began: float) -> None:
+        self._world = world
+        self._next_look = began
+        self._progress = ""
+        self.got_on = began
+
+    @property
+    def is_under_way(self) -> bool:
+        return bool(self._progress)
+
+    def look(self, service: str) -> Iterator[str]:
+        now = self._world.clock.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + _RECOVERY_LOOK_SECONDS
+        progress = self._world.engine.recovery_progress(service)
+        if progress and progress != self._progress:
+            if self._progress or now - self.got_on >= _RECOVERY_LOOK_SECONDS:
+                yield f"{service} recovers what it was doing when it was cut off: {progress}"
+            self.got_on = now
+        self._progress = progress
+
+
+def _hopeless(world: World, service: ObservedService, restarts_before: int) -> str | None:
+    if service.health is Health.UNHEALTHY:
+        return f"{service.name} runs but does not get healthy"
+    if service.status in (Status.EXITED, Status.DEAD):
+        return f"{service.name} has ended instead of serving"
+    if service.status is Status.RESTARTING:
+        crashes = world.engine.restarts(service.name) - restarts_before
+        if crashes >= _CRASHES_THAT_TELL:
+            return f"{service.name} has crashed {crashes} times in a row"
+    return None

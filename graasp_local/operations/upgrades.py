@@ -1,0 +1,242 @@
+"""An upgrade of the database server: from which server to which, and the way back from one that was left unfinished.
+
+Decides which image and volume are meant. Refuses a way to the same or an older major, one on top of a walk that was
+left unfinished, and a way back that would discard what visitors wrote. The order of the steps is plan_upgrade.py's.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from graasp_local.errors import Refused
+from graasp_local.journal.read import trusted_walks
+from graasp_local.journal.records import WalkRecord, state_left, unfinished_walk, visitors_were_let_in
+from graasp_local.lock import held_lock
+from graasp_local.operations.steps.upgrading import check_upgrade
+from graasp_local.planning.plan import DRAIN_SECONDS, Plan
+from graasp_local.planning.plan_upgrade import UpgradeRequest, plan_upgrade, plan_upgrade_back
+from graasp_local.planning.server import NEWEST_MAJOR, DatabaseServer, Upgrade, Way, image_of_major, upgrade_volume
+from graasp_local.planning.states import InfraState, ObservedState, ServiceGroup, came_from, state_named
+from graasp_local.ports.world import World
+from graasp_local.site.prepare import refuse_if_not_ours
+from graasp_local.wording import listed
+
+
+class WantedUpgrade(Struct, frozen=True):
+    """What a person asked for: a major (None: that of the image), an image (None: DB_IMAGE, or one like the old)."""
+
+    major: int | None
+    image: str | None
+    drain_limit: float = DRAIN_SECONDS
+
+
+def upgrade_plan(world: World, observed: ObservedState, wanted: WantedUpgrade) -> Plan:
+    """The plan for `upgrade-database`, after the checks that need nothing to be changed. Raises Refused."""
+    walks = trusted_walks(world.site.journal_directory)
+    left = unfinished_walk(walks)
+    if left is not None:
+        raise Refused(
+            f"The walk {left.walk} was left unfinished.",
+            "Nothing was touched: the database is copied only when it is known what it belongs to.",
+            "`graasp-local resume` goes on with it, `graasp-local rollback` goes back.",
+        )
+    if observed.migrations:
+        raise Refused(
+            f"A migration is running ({listed(observed.migrations)}).",
+            "Nothing was touched.",
+            "Wait until it has ended, then start the upgrade again.",
+        )
+    upgrade = _upgrade(world, wanted)
+    if upgrade.target.volume in world.servers.containers.volumes():
+        raise Refused(
+            f"The volume {upgrade.target.volume} exists already, and may hold data.",
+            "Nothing was touched: an upgrade fills a new volume only.",
+            f"If nobody needs it: `graasp-local remove-old-database --volume {upgrade.target.volume}`.",
+        )
+    return _forward(world, observed, upgrade, state_of(came_from(observed, state_left(walks))), wanted.drain_limit)
+
+
+def upgrade_again_plan(world: World, observed: ObservedState, record: WalkRecord) -> Plan:
+    """The plan for `resume` of an upgrade, or of the way back from one. Raises Refused."""
+    upgrade = _of(record)
+    if upgrade.way is Way.BACK:
+        return _back(world, observed, record)
+    return _forward(world, observed, upgrade, state_of(record.came_from))
+
+
+def upgrade_back_plan(world: World, observed: ObservedState, record: WalkRecord) -> Plan:
+    """The plan for `rollback` from an upgrade that was left unfinished. Raises Refused."""
+    upgrade = _of(record)
+    walks = trusted_walks(world.site.journal_directory)
+    serves_from_new = world.site.database_server == upgrade.target
+    if upgrade.way is Way.THERE and serves_from_new and visitors_were_let_in(walks, record, observed.gate):
+        raise Refused(
+            f"The gate had been opened on Postgres {upgrade.target_major} already: going back would discard what was "
+            "written since.",
+            "Nothing was touched.",
+            "`graasp-local resume` finishes the upgrade.",
+        )
+    return _back(world, observed, record)
+
+
+def upgrade_recovery(world: World, observed: ObservedState, upgrade: Upgrade, came_from_state: str) -> Plan:
+    """The way back from an upgrade that failed in this walk."""
+    return plan_upgrade_back(observed, _request(world, upgrade, state_of(came_from_state)))
+
+
+def old_volumes(world: World, named: str | None = None) -> Mapping[str, int | None]:
+    """Volumes of database servers that the site does not work with, with the major of their files. Raises Refused."""
+    left = unfinished_walk(trusted_walks(world.site.journal_directory))
+    if left is not None and left.upgrade is not None:
+        raise Refused(
+            f"The walk {left.walk} was left unfinished, and going back from it needs the old volume.",
+            "Nothing was removed.",
+            "`graasp-local resume` goes on with it, `graasp-local rollback` goes back.",
+        )
+    selected = world.site.database_server.volume
+    found = {name: major for name, major in world.servers.containers.volumes().items() if name != selected}
+    if named is None:
+        return found
+    if named not in found:
+        why = "is the one that the site works with" if named == selected else "is no old volume of this site"
+        raise Refused(f"{named} {why}.", "Nothing was removed.", "Without --volume all old ones are shown.")
+    return {named: found[named]}
+
+
+def kept_databases(world: World) -> tuple[str, ...]:
+    """Databases of failed deployments that only a person removes; none are seen while the database is off."""
+    if not world.observe().group_is_on(ServiceGroup.DATABASE):
+        return ()
+    return world.database.kept_until_removed()
+
+
+def remove_old(
+    world: World, volumes: Mapping[str, int | None], command: str, databases: tuple[str, ...] = ()
+) -> Iterator[str]:
+    """Remove volumes and kept databases, under the site's lock, and every dump that an upgrade has left.
+
+    Yields a line for what was done.
+    """
+    refuse_if_not_ours(world.site)
+    with held_lock(world.site.lock_file, command):
+        for name in databases:
+            world.database.remove_kept(name)
+            yield f"removed the database {name}"
+        for volume in sorted(old_volumes(world).keys() & volumes.keys()):
+            world.servers.containers.remove_volume(volume)
+            yield f"removed the volume {volume}"
+        for directory in sorted(world.site.directory.glob("upgrades/postgres-*-to-*")):
+            try:
+                shutil.rmtree(directory)
+            except OSError as error:
+                yield f"the dump in {directory} could not be removed: {error.strerror or error}"
+            else:
+                yield f"removed the dump in {directory}"
+
+
+def state_of(came_from_state: str) -> InfraState:
+    """The state that a walk came from, as its journal has it; a site without containers is left stopped."""
+    if came_from_state == "absent":
+        return InfraState.STOPPED
+    return state_named(came_from_state) or InfraState.RESTRICTED
+
+
+def _forward(
+    world: World, observed: ObservedState, upgrade: Upgrade, end: InfraState, drain_limit: float = DRAIN_SECONDS
+) -> Plan:
+    request = _request(world, upgrade, end, drain_limit)
+    if request.selected == upgrade.target:
+        return plan_upgrade(observed, request)
+    for _ in check_upgrade(world, upgrade):
+        pass
+    if observed.group_is_on(ServiceGroup.DATABASE):
+        request = replace(request, size_bytes=sum(world.servers.old.sizes().values()))
+    return plan_upgrade(observed, request)
+
+
+def _back(world: World, observed: ObservedState, record: WalkRecord) -> Plan:
+    return plan_upgrade_back(observed, _request(world, _of(record), state_of(record.came_from)))
+
+
+def _request(world: World, upgrade: Upgrade, end: InfraState, drain_limit: float = DRAIN_SECONDS) -> UpgradeRequest:
+    site = world.site
+    return UpgradeRequest(
+        replace(upgrade, way=Way.THERE),
+        site.database_server,
+        site.selected_version,
+        end,
+        drain_limit=drain_limit,
+    )
+
+
+def _upgrade(world: World, wanted: WantedUpgrade) -> Upgrade:
+    containers = world.servers.containers
+    selected = world.site.database_server
+    files = containers.data_major()
+    if files is None:
+        raise Refused(
+            "This site has no database yet, so there is nothing to upgrade.",
+            "Nothing was touched.",
+            "Set DB_IMAGE in .env to the Postgres that you want, then deploy.",
+        )
+    source = _source_image(world, files)
+    image = wanted.image or _image_for(world, source, wanted.major)
+    major = wanted.major or containers.image_major(image)
+    if major is None:
+        raise Refused(
+            f"Which major of Postgres {image} is cannot be told from its tag.",
+            "Nothing was touched.",
+            "Say it with --to.",
+        )
+    if major <= files:
+        what = f"The database is on Postgres {files}"
+        raise Refused(
+            f"{what} already." if major == files else f"{what}, and there is no way back to {major}.",
+            "Nothing was touched.",
+            f"The newest major is {NEWEST_MAJOR}; for a minor version set DB_IMAGE in .env, then `graasp-local apply`.",
+        )
+    if major > NEWEST_MAJOR:
+        raise Refused(
+            f"Postgres {major} is newer than this graasp-local knows: {NEWEST_MAJOR} is the newest.",
+            "Nothing was touched.",
+            f"`graasp-local upgrade-database --to {NEWEST_MAJOR}`, or a newer graasp-local.",
+        )
+    target = DatabaseServer(image, upgrade_volume(world.site.settings.project, major))
+    return Upgrade(DatabaseServer(source, selected.volume), files, target, major)
+
+
+def _source_image(world: World, files: int) -> str:
+    """The image that the old server runs on; DB_IMAGE may name the new one already."""
+    containers = world.servers.containers
+    for image in (world.site.database_server.image, containers.running_image()):
+        if image is not None and containers.image_major(image) == files:
+            return image
+    raise Refused(
+        f"The database's files are those of Postgres {files}, and no image of that major is known to this site.",
+        "Nothing was touched: only Postgres itself can read its files.",
+        f"Set DB_IMAGE in .env to Postgres {files}, `graasp-local apply db-only`, then start the upgrade again.",
+    )
+
+
+def _image_for(world: World, source: str, major: int | None) -> str:
+    configured = world.site.database_server.image
+    if configured != source and major in (None, world.servers.containers.image_major(configured)):
+        return configured
+    like_the_old = None if major is None else image_of_major(source, major)
+    if like_the_old is None:
+        raise Refused(
+            f"No image is named for Postgres {major}." if major else "No newer Postgres is named.",
+            "Nothing was touched.",
+            f"`graasp-local upgrade-database --to {major or NEWEST_MAJOR}`, with --image, or with DB_IMAGE in .env.",
+        )
+    return like_the_old
+
+
+def _of(record: WalkRecord) -> Upgrade:
+    if record.upgrade is None:
+        raise ValueError("no upgrade")
+    return record.upgrade

@@ -1,0 +1,97 @@
+"""The engine as a screen needs it, as a protocol: containers, their changes, their logs, their use of the machine.
+
+The real one is engine/live.py, a fake is in tests/tui/fakes.py. Nothing here does anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol, TypeVar
+
+from msgspec import Struct
+
+from graasp_local.ports.observation import SeenServices
+from graasp_local.version import Version
+
+
+class SeenContainer(Struct, frozen=True):
+    """What the listing and one inspection tell of a service's container; `started_at` in seconds since 1970.
+
+    None as well while it has not been inspected yet.
+    """
+
+    id: str
+    service: str
+    started_at: float | None
+    restarts: int
+    image: str = ""
+    """What it was made from, as written in the compose file; the listing has a digest where the tag went elsewhere."""
+
+
+class Listing(Struct, frozen=True):
+    """One look at the engine: services as states.py knows them, and their containers."""
+
+    seen: SeenServices
+    containers: tuple[SeenContainer, ...]
+    is_complete: bool = True
+    """Whether every container was inspected. Where there are many, the next looks bring the rest."""
+
+
+class Usage(Struct, frozen=True):
+    """One reading: CPU time spent so far in seconds, memory in bytes, and when it was read (monotonic seconds)."""
+
+    cpu_seconds: float
+    memory_bytes: int
+    at: float
+
+
+class AvailableVersion(Struct, frozen=True):
+    """A version that can be deployed: on this machine, or in the registry."""
+
+    version: Version
+    local: bool
+    published: bool
+
+
+class AvailableVersions(Struct, frozen=True):
+    """Newest first; `problem` says why the registry could not be asked."""
+
+    versions: tuple[AvailableVersion, ...]
+    problem: str = ""
+
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Stream(Protocol[T_co]):
+    """Items that come when they come; `close` ends the waiting, from any thread."""
+
+    def __iter__(self) -> Iterator[T_co]: ...
+    def close(self) -> None: ...
+
+
+class LiveEngine(Protocol):
+    """The engine as a screen needs it. Every method raises EngineUnreachable when the engine does not answer."""
+
+    def listing(self) -> Listing:
+        """One listing call; containers that are new or were started again are inspected once, for a short time."""
+        ...
+
+    def changes(self) -> Stream[str]:
+        """A word whenever something happened to the site's containers: never for the asking, only when it happens."""
+        ...
+
+    def usage(self, container: str) -> Usage | None:
+        """One reading; None for a container that does not run."""
+        ...
+
+    def log(self, container: str, lines: int, since: float | None) -> Stream[bytes]:
+        """Pieces of a container's log as they come, newlines included, until the container ends."""
+        ...
+
+    def restart(self, service: str) -> None: ...
+    def shell_command(self, service: str) -> tuple[str, ...]:
+        """What to run in a terminal for a shell in the service. Raises Refused where it does not run."""
+        ...
+
+    def versions(self) -> AvailableVersions: ...

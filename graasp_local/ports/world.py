@@ -1,0 +1,35 @@
+"""Everything that a walk works with, handed in as one value: the site, the engine, the edge, the database, time."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from graasp_local.clock import Clock, Interruption
+from graasp_local.planning.states import ObservedState
+from graasp_local.ports.data import Databases, Transfers
+from graasp_local.ports.handovers import Handovers
+from graasp_local.ports.observation import observe
+from graasp_local.ports.old_connections import OldConnections
+from graasp_local.ports.servers import Servers
+from graasp_local.ports.walk import Database, Edge, Engine
+from graasp_local.site.site import Site
+
+
+class World(Struct, frozen=True):
+    """What effects are done with; in unit tests each part is a fake."""
+
+    site: Site
+    engine: Engine
+    edge: Edge
+    database: Database
+    clock: Clock
+    interruption: Interruption
+    databases: Databases
+    transfers: Transfers
+    servers: Servers
+    handovers: Handovers
+    old_connections: OldConnections
+
+    def observe(self) -> ObservedState:
+        """The site as it is just now: one listing of containers, and one request to the gate if nginx is up."""
+        return observe(self.engine.see, self.edge.gate)

@@ -1,0 +1,38 @@
+"""Which services have to be made anew when settings change, and a site seen as if they were made too long ago.
+
+Read from the compose files: whoever uses a variable has to have its new value. The database is left out: it reads its
+passwords once, on an empty data directory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from operator import attrgetter
+
+from msgspec.structs import replace
+
+from graasp_local.planning.states import ObservedState, ServiceGroup, Status
+from graasp_local.site.site import Site
+from graasp_local.stack.services import read_services
+from graasp_local.stack.variables import profiles_defined
+
+
+def services_to_recreate(site: Site, keys: Collection[str]) -> tuple[str, ...]:
+    """The services that a change of these keys makes anew, whether they are on or not. Raises ConfigurationError."""
+    untouched = (ServiceGroup.DATABASE, ServiceGroup.MIGRATION)
+    return tuple(
+        service.name
+        for service in sorted(
+            read_services(site.stack_files, profiles_defined(site.stack_files)), key=attrgetter("name")
+        )
+        if service.group not in untouched and {*keys} & {*service.variables}
+    )
+
+
+def outdated(observed: ObservedState, services: Collection[str]) -> ObservedState:
+    """The same site with these services, where they run, made with settings from before."""
+    seen = tuple(
+        replace(service, outdated=True) if service.name in services and service.status is Status.RUNNING else service
+        for service in observed.services
+    )
+    return replace(observed, services=seen)

@@ -1,0 +1,171 @@
+"""The configuration of a site judged as a whole: `.env`, the compose files it is used with, who can read it,
+who could change it.
+
+The rules for `.env` are settings/rules.py, the same that every command goes by. Reads files and changes nothing.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+from graasp_local.errors import ConfigurationError
+from graasp_local.settings.rules import Problem, Reading, Severity, errors, read
+from graasp_local.settings.warnings import Surroundings, warnings
+from graasp_local.site.site import Site
+from graasp_local.stack.powers import Power, powers
+from graasp_local.stack.services import content_of, read_services, services_in, volumes_in
+from graasp_local.stack.variables import profiles_defined, variables_used
+
+
+class Finding(Struct, frozen=True):
+    """Something wrong with the configuration. `said` and `mend` are sentences; `line` is None where there is none."""
+
+    severity: Severity
+    file: Path
+    key: str
+    line: int | None
+    said: str
+    mend: str
+
+
+def check_configuration(site: Site) -> tuple[Finding, ...]:
+    """Everything that is wrong, errors first, then by line. Raises ConfigurationError where there is no `.env`."""
+    reading = read(site.read_env())
+    problems = [*errors(reading)]
+    findings = [*_compose_problems(site)]
+    if not findings:
+        findings += [*_powers(site, reading.values), *_limits_said_twice(site), *_volume_options(site)]
+        surroundings = Surroundings(
+            variables_used(site.stack_files), profiles_defined(site.stack_files), site.selected_version
+        )
+        problems += warnings(reading, surroundings)
+    findings += _files_not_read(site, reading)
+    findings += [_about_env(site, problem) for problem in problems]
+    findings += [*_writable_by_others(site), *_readable_by_others(site)]
+    return tuple(sorted(findings, key=lambda found: (found.severity is not Severity.ERROR, found.line or 0)))
+
+
+def powers_of(site: Site, values: Mapping[str, str]) -> tuple[Power, ...]:
+    """What the site's override asks of the machine beyond what the stack does. Raises ConfigurationError."""
+    if not site.override_file.exists():
+        return ()
+    return powers(content_of(site.override_file), values, str(site.directory))
+
+
+def told_powers(site: Site) -> tuple[str, ...]:
+    """The same in sentences, for whoever is shown a plan. Raises ConfigurationError."""
+    name = site.override_file.name
+    return tuple(f"{name} {power.said}." for power in powers_of(site, site.settings.values))
+
+
+def _powers(site: Site, values: Mapping[str, str]) -> Iterator[Finding]:
+    for power in powers_of(site, values):
+        said = f"{site.override_file} {power.said}."
+        yield Finding(Severity.WARNING, site.override_file, power.service, None, said, power.mend)
+
+
+def _files_not_read(site: Site, reading: Reading) -> Iterator[Finding]:
+    """What Compose would take by itself, and does not here, where it is told which files to take."""
+    stems = ("compose", "docker-compose", "compose.override", "docker-compose.override")
+    for file in (site.directory / f"{stem}{ending}" for stem in stems for ending in (".yaml", ".yml")):
+        if file != site.override_file and file.exists():
+            said = f"{file} is not read: only {site.override_file.name} is."
+            mend = f"Put what it holds into {site.override_file}, or remove it."
+            yield Finding(Severity.WARNING, file, "", None, said, mend)
+    if reading.values.get("COMPOSE_FILE"):
+        line = reading.lines.get("COMPOSE_FILE")
+        said = f"COMPOSE_FILE in {site.env_file} is not used: the stack's files and {site.override_file.name} are."
+        mend = f"Take it out, and put what the files hold into {site.override_file}."
+        yield Finding(Severity.WARNING, site.env_file, "COMPOSE_FILE", line, said, mend)
+
+
+_LIMITS = {"mem_limit": "memory", "pids_limit": "pids", "cpus": "cpus"}
+
+
+def _limits_said_twice(site: Site) -> Iterator[Finding]:
+    """Compose takes no project in which a service's limits are said in both ways, unless they are all the same."""
+    if not site.override_file.exists():
+        return
+    stack, own = services_in(site.stack_files[0]), services_in(site.override_file)
+    for name, definition in own.items():
+        found: object = definition
+        for key in ("deploy", "resources", "limits"):
+            found = found.get(key) if isinstance(found, Mapping) else None
+        if not isinstance(found, Mapping) or not found:
+            continue
+        merged = {**stack.get(name, {}), **definition}
+        said = [key for key in _LIMITS if key in merged]
+        if any(str(merged[key]) != str(found.get(_LIMITS[key])) for key in said):
+            wanted = ", ".join(f"{key}: {found[theirs]}" for key, theirs in _LIMITS.items() if theirs in found)
+            yield Finding(
+                Severity.ERROR,
+                site.override_file,
+                name,
+                None,
+                f"{site.override_file} limits {name} by deploy.resources.limits, and the stack by "
+                f"{' and '.join(said)}: Compose refuses both together.",
+                f"Write {wanted} for {name} instead.",
+            )
+
+
+def _volume_options(site: Site) -> Iterator[Finding]:
+    """Options of the stack's volumes count when a volume is made, and graasp-local finds its volumes by their names."""
+    if not site.override_file.exists():
+        return
+    own, stack = content_of(site.override_file).get("volumes") or {}, volumes_in(site.stack_files[0])
+    for name, options in own.items() if isinstance(own, Mapping) else ():
+        if name not in stack or not isinstance(options, Mapping):
+            continue
+        elsewhere = [key for key in ("name", "external") if options.get(key)]
+        made_once = [key for key in ("driver", "driver_opts", "labels") if options.get(key)]
+        if elsewhere:
+            said = f"{site.override_file} gives the volume {name} another {elsewhere[0]}."
+            mend = "Take that out: backups, restores and upgrades look for the volume under its own name."
+            yield Finding(Severity.WARNING, site.override_file, str(name), None, said, mend)
+        elif made_once and site.selected_version is not None:
+            said = (
+                f"{site.override_file} sets {' and '.join(made_once)} of the volume {name}, which counts only when "
+                "the volume is made; if it is there already, it stays as it is."
+            )
+            mend = (
+                "To have it made anew: back the site up, remove the volume while the site is stopped "
+                f"(`docker volume rm {site.settings.project}_{name}`), deploy, and restore the backup."
+            )
+            yield Finding(Severity.WARNING, site.override_file, str(name), None, said, mend)
+
+
+def _about_env(site: Site, problem: Problem) -> Finding:
+    where = str(site.env_file)
+    said, mend = problem.sentence(where), problem.remedy(where)
+    return Finding(problem.severity, site.env_file, problem.key, problem.line, said, mend)
+
+
+def _compose_problems(site: Site) -> Iterator[Finding]:
+    try:
+        read_services(site.stack_files)
+    except ConfigurationError as error:
+        yield Finding(Severity.ERROR, site.override_file, "", None, error.what, error.next_step)
+
+
+def _writable_by_others(site: Site) -> Iterator[Finding]:
+    for stranger in site.strangers():
+        yield Finding(Severity.ERROR, stranger.path, "", None, stranger.said, stranger.mend)
+
+
+def _readable_by_others(site: Site) -> Iterator[Finding]:
+    for file in site.files_with_secrets:
+        mode = stat.S_IMODE(file.stat().st_mode) if file.exists() else 0
+        if mode & (stat.S_IRWXG | stat.S_IRWXO):
+            wanted = 0o700 if file.is_dir() else 0o600
+            yield Finding(
+                Severity.WARNING,
+                file,
+                "",
+                None,
+                f"{file} holds secrets and is open to other users of this machine (mode {mode:04o}).",
+                f"`chmod {wanted:o} {file}`",
+            )

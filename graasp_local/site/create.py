@@ -1,0 +1,135 @@
+"""Making a new site: its directory, and a `.env` with generated secrets and a comment for every key; and adding what a
+newer graasp-local wants to the `.env` of one that is there.
+
+Refuses to overwrite: a site that is there keeps its secrets.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from graasp_local.errors import ConfigurationError
+from graasp_local.files import write_atomically
+from graasp_local.ownership import refuse_strangers
+from graasp_local.settings import ALL, OPTIONS, SETTINGS, Option, Setting, parse_settings
+from graasp_local.settings.rules import read
+from graasp_local.site import prepare
+from graasp_local.site.site import Site
+from graasp_local.stack.services import stack_directory
+
+DEMO_SETTINGS: Mapping[str, str] = {
+    "GRAASP_REPOSITORY": "localhost/graasp-demo/graasp",
+    "DB_IMAGE": "localhost/graasp-demo/postgres:15",
+    "UMAMI_IMAGE": "localhost/graasp-demo/umami:3",
+    "REDIS_IMAGE": "localhost/graasp-demo/redis:7",
+    "NGINX_IMAGE": "localhost/graasp-demo/nginx:1.22",
+    "MEILISEARCH_IMAGE": "localhost/graasp-demo/meilisearch:1",
+    "ETHERPAD_IMAGE": "localhost/graasp-demo/etherpad:1",
+    "IFRAMELY_IMAGE": "localhost/graasp-demo/iframely:1",
+    "FILES_IMAGE": "localhost/graasp-demo/static-web-server:1",
+    "MAILPIT_IMAGE": "localhost/graasp-demo/mailpit:1",
+    "NUDENET_IMAGE": "localhost/graasp-demo/nudenet:1",
+    "ADMIN_IMAGE": "localhost/graasp-demo/admin:1",
+}
+"""What a demo site is set to: the images that scripts/build-demo-images makes, and no more than has to run."""
+
+REAL_SETTINGS: Mapping[str, str] = {"COMPOSE_PROFILES": "etherpad,files,iframely"}
+"""What any other site is set to: what makes a whole Graasp. The client has to be built first."""
+
+
+def default_project_name(directory: Path) -> str:
+    """A Compose project name made of the directory's name."""
+    name = re.sub(r"[^a-z0-9_-]+", "-", directory.name.lower()).strip("-_")
+    return name[:41] or "graasp"
+
+
+def environment_text(chosen: Mapping[str, str]) -> str:
+    """The text of a new `.env`: every setting with its comment, generated secrets, and what was chosen."""
+    parts = [
+        "# Settings of this Graasp site, for graasp-local and Docker Compose; every command checks them.\n"
+        "# Keep this file: without its passwords the database cannot be opened. Nobody else may read it (mode 0600).\n"
+    ]
+    parts += [_written(setting, chosen.get(setting.key, "")) for setting in SETTINGS]
+    parts.append("# --- optional: take the # in front of a key away to set it ---\n")
+    parts += [f"# {option.comment}\n{_optional_line(option, chosen)}\n" for option in OPTIONS]
+    known = {item.key for item in ALL}
+    parts += [f"{key}={value}\n" for key, value in chosen.items() if key not in known]
+    return "\n".join(parts)
+
+
+def _written(setting: Setting, value: str = "") -> str:
+    return f"# {setting.comment}\n{setting.key}={value or setting.default()}\n"
+
+
+def add_missing(site: Site) -> tuple[str, ...]:
+    """Write into `.env` what a newer graasp-local needs and can make by itself. Returns the keys.
+
+    What only a person can know is left out; `config check` names it. Nothing that is there is changed.
+    """
+    text = site.read_env()
+    there = read(text).lines
+    missing = [s for s in SETTINGS if s.required and s.is_generated and s.key not in there]
+    if missing:
+        added = "\n".join(_written(setting) for setting in missing)
+        write_atomically(site.env_file, f"{text.rstrip()}\n\n{added}", mode=0o600)
+    return tuple(setting.key for setting in missing)
+
+
+def _optional_line(option: Option, chosen: Mapping[str, str]) -> str:
+    if option.key in chosen:
+        return f"{option.key}={chosen[option.key]}"
+    return f"#{option.key}={option.default}"
+
+
+def refuse_existing(site: Site) -> None:
+    """Raises ConfigurationError where there is a site already."""
+    if site.env_file.exists():
+        raise ConfigurationError(
+            f"{site.env_file} exists already.",
+            "It was left as it is: its passwords belong to the site's database.",
+            "Edit it by hand, or choose another directory.",
+        )
+
+
+def init_site(directory: Path, chosen: Mapping[str, str], demo: bool) -> Site:
+    """Make `directory` a site, or leave nothing behind. Raises ConfigurationError if it is one already, or for a value.
+
+    Interrupted in the middle, it takes away again what it has made.
+    """
+    site = Site(directory.resolve())
+    refuse_existing(site)
+    prepare.refuse_unusable_name(site.directory)
+    refuse_strangers(site.strangers())
+    text = environment_text({**(DEMO_SETTINGS if demo else REAL_SETTINGS), **chosen})
+    parse_settings(text, str(site.env_file))
+    missing = [parent for parent in (site.directory, *site.directory.parents) if not parent.exists()]
+    with ExitStack() as undo:
+        for parent in reversed(missing):  # removed last, deepest first, and only if nothing else is in them
+            undo.callback(_remove_empty, parent)
+        for parent in reversed(missing):
+            parent.mkdir(mode=0o755, exist_ok=True)  # for nobody else to write to, whatever the umask
+        # Exclusive creation with the final mode: never overwritten, never readable by others, not even for a moment.
+        descriptor = os.open(site.env_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        undo.callback(site.env_file.unlink, missing_ok=True)
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(text)
+        if demo and not site.override_file.exists():
+            undo.callback(site.override_file.unlink, missing_ok=True)
+            content = (stack_directory() / "compose" / "demo.override.yaml").read_text()
+            write_atomically(site.override_file, content, mode=0o644)
+        for made in (site.own_directory, site.journal_directory):
+            if not made.exists():
+                undo.callback(shutil.rmtree, made, ignore_errors=True)
+        prepare.prepare(site)
+        undo.pop_all()
+    return site
+
+
+def _remove_empty(directory: Path) -> None:
+    with suppress(OSError):
+        directory.rmdir()

@@ -1,0 +1,192 @@
+"""What graasp-local writes into a site for Compose: the copy of the stack, secrets as files, what is selected.
+
+Who only looks (a plan, the terminal UI) writes these too, beside a walk that is under way and must not notice it. So a
+selection is never written over by one that was read before it, and each candidate has a file of its own.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from graasp_local.errors import ConfigurationError
+from graasp_local.files import text_if_there, write_atomically
+from graasp_local.ownership import open_own_file, refuse_strangers
+from graasp_local.plain_text import plain_line
+from graasp_local.planning.server import DatabaseServer
+from graasp_local.settings import Tls
+from graasp_local.site.selection import VERSION_KEY, Release, Selection, selection_lines
+from graasp_local.site.site import Site
+from graasp_local.stack.inside import write_inside_certificate
+from graasp_local.stack.secret_files import write_secret_files
+from graasp_local.stack.services import copy_stack, settings_variable
+from graasp_local.surroundings import names_past_proxies
+from graasp_local.version import Version
+
+_CANDIDATES_KEPT_SECONDS = 24 * 3600
+"""Since they were last used: longer than any command of Compose reads the file that it was given."""
+
+_FOUND_OURS: set[Path] = set()
+"""Sites that nobody else could change when this process began with them: a walk under way is not refused half-way."""
+
+_PREPARING = threading.Lock()
+"""A deployment has Compose asked by a second thread, which prepares the site too."""
+
+
+def refuse_if_not_ours(site: Site) -> None:
+    """Raises Refused if somebody else than we or root could change the site: what would be run might be theirs."""
+    refuse_strangers(site.strangers())
+    _FOUND_OURS.add(site.directory)
+
+
+def refuse_unusable_name(directory: Path) -> None:
+    """Raises ConfigurationError for a directory whose name Compose would read as something else, or not at all.
+
+    The name is written into an env file and into mounts: `$` begins a variable there, `#` after a blank a comment, and
+    `:` ends a path.
+    """
+    name = str(directory)
+    odd = [sign for sign in ("$", ":") if sign in name]
+    odd += ["# after a blank"] if re.search(r"\s#", name) else []
+    odd += ["a line's end, a tab or a control character"] if plain_line(name) != name else []
+    if any(0xD800 <= ord(char) <= 0xDFFF for char in name):
+        odd = ["bytes that are no UTF-8"]
+    if odd:
+        raise ConfigurationError(
+            f"The directory {name!r} cannot be a site: its name has {' and '.join(odd)}.",
+            "Compose would look elsewhere than there, so nothing was touched.",
+            "Give it another name: letters, digits, -, _, . and blanks always work.",
+        )
+
+
+def prepare(site: Site) -> None:
+    """Bring what graasp-local keeps in the site up to date. Raises ConfigurationError where it cannot be trusted.
+
+    Raises Refused, at the first time in a process, where somebody else could change the site.
+    """
+    refuse_unusable_name(site.directory)
+    if site.directory not in _FOUND_OURS:
+        refuse_if_not_ours(site)
+    site.own_directory.mkdir(mode=0o700, exist_ok=True)
+    site.journal_directory.mkdir(mode=0o700, exist_ok=True)
+    with _PREPARING:
+        copy_stack(site.stack_copy)
+        write_secret_files(site.secrets_directory, site.settings.values)
+        write_inside_certificate(site.secrets_directory, site.settings.public_url)
+        _prepare_tls(site)
+        _remove_old_candidates(site)
+        if text_if_there(site.version_file) != _text(site, site.selection):
+            with _selecting(site):
+                _bring_up_to_date(site)
+
+
+def _bring_up_to_date(site: Site) -> None:
+    selection = site.selection
+    if selection.version is None and VERSION_KEY in text_if_there(site.version_file):
+        raise ConfigurationError(
+            f"{site.version_file} names no version that can be read.",
+            "Nothing was touched.",
+            f"Write the deployed version into it, as {VERSION_KEY}=X; {site.deployments_file} has it.",
+        )
+    _write(site.version_file, _text(site, selection))
+
+
+def select(site: Site, chosen: Version | Release | DatabaseServer) -> None:
+    """Make this version, with these images if it has any, or this database server the one that is started."""
+    with _selecting(site):
+        _write(site.version_file, _text(site, _with(site, chosen)))
+
+
+def use_built(site: Site, images: Mapping[str, str]) -> bool:
+    """Let images that were built again stand for the selected version, by variable and id; whether any changed."""
+    with _selecting(site):
+        selection, called = site.selection, site.named_images
+        now = tuple({**dict(selection.images), **images}.items())
+        if now == selection.images:
+            return False
+        named = {**dict(selection.named), **{key: called[key] for key in images if key in called}}
+        _write(site.version_file, _text(site, replace(selection, images=now, named=tuple(named.items()))))
+        return True
+
+
+def candidate_file(site: Site, candidate: Version | Release | DatabaseServer) -> Path:
+    """The env file that Compose is given for work on what is not selected yet; written if it is not there."""
+    text = _text(site, _with(site, candidate))
+    file = site.own_directory / f"candidate-{hashlib.sha256(text.encode()).hexdigest()[:12]}.env"
+    if file.exists():
+        with suppress(OSError):
+            os.utime(file)  # it counts from its last use
+    else:
+        _remove_old_candidates(site)
+    _write(file, text)
+    return file
+
+
+@contextmanager
+def _selecting(site: Site) -> Iterator[None]:
+    """Nobody else changes what is selected between reading and writing it. Held for a moment, so it is waited for."""
+    descriptor = open_own_file(site.own_directory / "selection.lock", os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _prepare_tls(site: Site) -> None:
+    """What nginx is mounted while TLS is on. Raises ConfigurationError where the settings name no usable files."""
+    if site.settings.tls is Tls.OFF:
+        return
+    from graasp_local.tls.certificate import have_certificate
+
+    # nginx's workers are another user, and read what an authority asks for.
+    site.challenge_directory.mkdir(exist_ok=True)
+    site.challenge_directory.chmod(0o755)
+    have_certificate(site.settings, site.certificate_file)
+
+
+def _with(site: Site, chosen: Version | Release | DatabaseServer) -> Selection:
+    match chosen:
+        case Version():
+            return replace(site.selection, version=chosen, images=(), named=())
+        case Release(version=version, images=images):
+            called = site.images_named_for(version)
+            named = tuple((key, called[key]) for key, _ in images if key in called)
+            return replace(site.selection, version=version, images=images, named=named)
+        case DatabaseServer(image=image, volume=volume):
+            return replace(site.selection, image=image, volume=volume, instead_of=site.db_image)
+
+
+def _text(site: Site, selection: Selection) -> str:
+    lines = ["# Written by graasp-local. `deploy` changes the version, `upgrade-database` the database server."]
+    lines.append(f"GRAASP_STACK={site.stack_copy}")
+    lines.append(f"GRAASP_SECRETS={site.secrets_directory}")
+    lines.append(f"GRAASP_BIND={site.settings.published_on}")
+    lines += [f"{settings_variable(name)}={digest}" for name, digest in site.settings_digests.items()]
+    lines += [f"{key}={value}" for key, value in site.told_to_stack.items()]
+    lines.append(f"GRAASP_NO_PROXY={names_past_proxies(os.environ)}")
+    counting = selection.images_beside(site.images_named_for(selection.version))
+    lines += selection_lines(replace(selection, images=counting), site.db_image)
+    return "\n".join(lines) + "\n"
+
+
+def _write(file: Path, text: str) -> None:
+    if text_if_there(file) != text:
+        write_atomically(file, text, mode=0o600)
+
+
+def _remove_old_candidates(site: Site) -> None:
+    """Those too that a kill left half-written."""
+    for old in (*site.own_directory.glob("candidate*.env"), *site.own_directory.glob(".candidate*")):
+        with suppress(FileNotFoundError):  # somebody else was quicker
+            if old.stat().st_mtime < time.time() - _CANDIDATES_KEPT_SECONDS:
+                old.unlink()

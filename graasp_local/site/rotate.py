@@ -1,0 +1,92 @@
+"""Giving secrets their new values: in the database and in `.env`, so that a crash between the two can be mended.
+
+The order: the new values are written down in the site, the database gets its new passwords in one transaction, the old
+`.env` is kept, the new one takes its place, the note of the new values is removed. Whoever finds the note goes on from
+there: every part may be done twice. Decides nothing about which secrets (settings/rotation.py) and restarts nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from graasp_local.clock import Clock
+from graasp_local.errors import ConfigurationError
+from graasp_local.files import json_in, write_atomically
+from graasp_local.settings.rotation import Rotation, with_values
+from graasp_local.settings.rules import read
+from graasp_local.site.site import Site
+
+
+class Roles(Protocol):
+    """The roles of the database server. Every method raises NeedsYou when it does not answer."""
+
+    def check(self) -> None:
+        """Whether passwords could be changed just now; changes nothing."""
+        ...
+
+    def set_passwords(self, rotation: Rotation) -> None:
+        """Give roles their new passwords: all or none. A role that is not there gets its password when it is made."""
+        ...
+
+
+def rotate(site: Site, rotation: Rotation, roles: Roles, clock: Clock) -> Path:
+    """Give secrets these new values. Returns where the old `.env` is kept.
+
+    Call with the site's lock held. Raises NeedsYou if the database does not answer; nothing is touched then, unless it
+    went away in the middle, which `finish` mends.
+    """
+    if rotation.passwords:
+        roles.check()
+    with_values(site.read_env(), rotation.values)  # raises before anything is touched
+    note = "".join(f"{key}={value}\n" for key, value in rotation.values.items())
+    write_atomically(site.rotation_file, note, mode=0o600)
+    return _carry_out(site, rotation, roles, clock)
+
+
+def cut_off(site: Site) -> Rotation | None:
+    """The rotation that did not come to its end, or None. Raises ConfigurationError for a note that is damaged."""
+    try:
+        text = site.rotation_file.read_text()
+    except FileNotFoundError:
+        return None
+    reading = read(text)
+    if reading.problems or not reading.values:
+        raise ConfigurationError(
+            f"{site.rotation_file}, the note of a rotation of secrets that was cut off, cannot be read.",
+            "The database may have new passwords that .env has not.",
+            'See "a database password is lost" in the documentation, then remove the file.',
+        )
+    return Rotation(reading.values)
+
+
+def finish(site: Site, roles: Roles, clock: Clock) -> Path | None:
+    """Bring a rotation that was cut off to its end; None if there was none. Call with the site's lock held."""
+    rotation = cut_off(site)
+    return _carry_out(site, rotation, roles, clock) if rotation else None
+
+
+def ages(site: Site) -> dict[str, str]:
+    """When each secret was last rotated here, as ISO 8601 by key; none for those that never were."""
+    try:
+        lines = site.rotations_file.read_text().splitlines()
+    except FileNotFoundError:
+        return {}
+    return {key: record["at"] for record in map(json_in, lines) for key in record["keys"]}
+
+
+def _carry_out(site: Site, rotation: Rotation, roles: Roles, clock: Clock) -> Path:
+    if rotation.passwords:
+        roles.set_passwords(rotation)
+    old = site.read_env()
+    new = with_values(old, rotation.values)
+    if new != old:
+        write_atomically(site.old_env_file, old, mode=0o600)
+        write_atomically(site.env_file, new, mode=0o600)
+    at = datetime.fromtimestamp(clock.now(), UTC).isoformat(timespec="seconds")
+    with site.rotations_file.open("a") as file:
+        file.write(json.dumps({"at": at, "keys": list(rotation.keys)}) + "\n")
+    site.rotation_file.unlink()
+    return site.old_env_file

@@ -1,0 +1,326 @@
+"""A site: one installation of Graasp in one directory.
+
+Knows where everything of a site lies, and reads its settings and what is selected; prepare.py writes.
+Refuses to guess: a directory without `.env` is no site.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from graasp_local.errors import ConfigurationError
+from graasp_local.files import text_if_there
+from graasp_local.images.pins import is_image_id, variable_of
+from graasp_local.ownership import Stranger, owner_among_others, strangers
+from graasp_local.planning.server import DatabaseServer, first_volume
+from graasp_local.planning.states import ServiceGroup
+from graasp_local.settings import Settings, Tls, parse_settings
+from graasp_local.settings.table import UMAMIS_OWN
+from graasp_local.site.selection import IMAGE_KEY, VERSION_KEY, VOLUME_KEY, Selection, read_selection
+from graasp_local.stack.cache import services_of
+from graasp_local.stack.inside import inside_variables
+from graasp_local.stack.services import ServiceDefinition, filled_in, mounts_digest, stack_directory
+from graasp_local.version import Version
+
+if TYPE_CHECKING:
+    from graasp_local.tls.certificate import TlsPaths
+
+SITE_VARIABLE = "GRAASP_LOCAL_SITE"
+
+
+class Site(Struct, frozen=True, dict=True):
+    """The paths and settings of one installation. Directory layout:
+
+    .env                   the person's settings
+    compose.override.yaml  optional: own services, limits
+    backups/               one directory per backup
+    journal/               one file per walk
+    .graasp-local/         ours: the stack's copy, the selected version, the lock
+    """
+
+    directory: Path
+
+    @property
+    def env_file(self) -> Path:
+        return self.directory / ".env"
+
+    @property
+    def override_file(self) -> Path:
+        return self.directory / "compose.override.yaml"
+
+    @property
+    def files_with_secrets(self) -> tuple[Path, ...]:
+        """What nobody but the owner may read, whether it is there or not."""
+        return (self.env_file, self.old_env_file, self.own_directory)
+
+    @property
+    def trusted_parts(self) -> tuple[Path, ...]:
+        """What nobody but the owner may change, whether it is there or not: it says what is run, and what was."""
+        own = (self.own_directory, self.journal_directory, self.directory / "backups", self.directory / "upgrades")
+        return (self.env_file, self.old_env_file, self.override_file, *own)
+
+    def strangers(self) -> tuple[Stranger, ...]:
+        """What of the site, or above it, somebody else than we or root owns or could change."""
+        return strangers(self.directory, self.trusted_parts)
+
+    def foreign_owner(self, trusted: frozenset[int] | None = None) -> str | None:
+        """Whose the site is, where it is neither ours nor root's; else None. `trusted`: other user ids for those."""
+        return owner_among_others((self.directory, self.env_file, self.own_directory), trusted)
+
+    @property
+    def old_env_file(self) -> Path:
+        """`.env` as it was before the last rotation of secrets."""
+        return self.directory / ".env.old"
+
+    @property
+    def rotation_file(self) -> Path:
+        """New secrets on their way into the database and `.env`; there only while, or after, that was cut off."""
+        return self.own_directory / "rotation.env"
+
+    @property
+    def rotations_file(self) -> Path:
+        """One JSON object a line for each rotation of secrets: when, and which keys."""
+        return self.own_directory / "rotations.jsonl"
+
+    @property
+    def journal_directory(self) -> Path:
+        return self.directory / "journal"
+
+    @property
+    def own_directory(self) -> Path:
+        return self.directory / ".graasp-local"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.own_directory / "lock"
+
+    @property
+    def version_file(self) -> Path:
+        """The env file that names the selected version and database server; read by Compose after `.env`."""
+        return self.own_directory / "version.env"
+
+    @property
+    def deployments_file(self) -> Path:
+        """One JSON object a line for each deployment that went through: version, digests, time."""
+        return self.own_directory / "deployments.jsonl"
+
+    @property
+    def services_file(self) -> Path:
+        """What the compose files said when they were last read."""
+        return self.own_directory / "services.json"
+
+    @property
+    def upgrades_file(self) -> Path:
+        """The same for each upgrade of the database server: from which major, image and volume to which."""
+        return self.own_directory / "upgrades.jsonl"
+
+    @property
+    def addresses_file(self) -> Path:
+        """The addresses of files that core was last started with: where it finds those that it keeps in Redis."""
+        return self.own_directory / "addresses"
+
+    @property
+    def secrets_directory(self) -> Path:
+        """Secrets as files, for images that read them from files; written from `.env`."""
+        return self.own_directory / "secrets"
+
+    @property
+    def certificate_file(self) -> Path:
+        """Certificate, chain and private key that nginx uses, in one file."""
+        return self.own_directory / "tls" / "site.pem"
+
+    @property
+    def tls_paths(self) -> TlsPaths:
+        from graasp_local.tls.certificate import TlsPaths
+
+        return TlsPaths(self.certificate_file, self.own_directory / "acme-account.pem", self.challenge_directory)
+
+    @property
+    def renewals_file(self) -> Path:
+        """What the last attempts to renew the certificate came to."""
+        return self.own_directory / "renewals.json"
+
+    @property
+    def challenge_directory(self) -> Path:
+        """Where nginx finds what an authority asks for before it gives a certificate."""
+        return self.own_directory / "acme-challenges"
+
+    @property
+    def stack_copy(self) -> Path:
+        return self.own_directory / "stack"
+
+    @property
+    def compose_files(self) -> tuple[Path, ...]:
+        directory = self.stack_copy / "compose"
+        files = [directory / "compose.yaml"]
+        if self.settings.tls is not Tls.OFF:
+            files.append(directory / "tls.yaml")
+        if self.override_file.exists():
+            files.append(self.override_file)
+        return tuple(files)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The checked `.env`. Raises ConfigurationError, naming line and key."""
+        return parse_settings(self.read_env(), str(self.env_file))
+
+    def read_env(self) -> str:
+        """The text of `.env`. Raises ConfigurationError where there is none, or none that can be read."""
+        try:
+            return self.env_file.read_text()
+        except FileNotFoundError:
+            raise ConfigurationError(
+                f"{self.directory} is no site: it has no .env.",
+                "Nothing was touched.",
+                "Make one with `graasp-local init`, or name another directory with --site.",
+            ) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(
+                f"{self.env_file} cannot be read: {error}.", "Nothing was touched.", "Mend the file and try again."
+            ) from error
+
+    @cached_property
+    def settings_digests(self) -> Mapping[str, str]:
+        """By service, what changes when its definition, a setting that it uses or a file that it is given does.
+
+        Containers carry it, so that a change is noticed, and only those are made again that it concerns. umami's is of
+        its own secrets alone, since it is restarted for nothing else.
+        """
+        values = {**self.settings.values, **self.told_to_stack}
+        return {service.name: self._digest_of(service, values) for service in self.services}
+
+    def _digest_of(self, service: ServiceDefinition, values: Mapping[str, str]) -> str:
+        own = service.group is ServiceGroup.ADMINISTRATION and "UMAMI_APP_SECRET" in service.variables
+        used = [(key, values[key]) for key in sorted(UMAMIS_OWN if own else service.variables) if key in values]
+        digest = hashlib.sha256(json.dumps(used).encode())
+        if not own:
+            digest.update(service.digest.encode() + mounts_digest(service.mounts))
+        return digest.hexdigest()[:16]
+
+    @property
+    def told_to_stack(self) -> Mapping[str, str]:
+        """What follows from `.env` and the compose files use beside it, by variable."""
+        return inside_variables(self.settings.public_url, self.profiles)
+
+    @property
+    def built_images(self) -> Mapping[str, str]:
+        """By service, the id of the image that was built or loaded here and counts; others are known by digests."""
+        pins = {key: image for key, image in self.selection.images_beside(self.named_images) if is_image_id(image)}
+        variables = {variable_of(service.name): service.name for service in self.services}
+        return {variables[key]: image for key, image in pins.items() if key in variables}
+
+    @property
+    def named_images(self) -> Mapping[str, str]:
+        """By variable, what `.env` and the compose files call the image of each service in the selected version."""
+        return self.images_named_for(self.selection.version)
+
+    def images_named_for(self, version: Version | None) -> Mapping[str, str]:
+        values = {**self.settings.values, VERSION_KEY: str(version or "")}
+        return {variable_of(service.name): filled_in(service.image, values) for service in self.services}
+
+    @property
+    def stack_files(self) -> tuple[Path, ...]:
+        """The compose files as graasp-local has them now; `compose_files` is what Compose was given last."""
+        directory = stack_directory() / "compose"
+        files = [directory / "compose.yaml"]
+        if self._has_tls:
+            files.append(directory / "tls.yaml")
+        if self.override_file.exists():
+            files.append(self.override_file)
+        return tuple(files)
+
+    @property
+    def _has_tls(self) -> bool:
+        try:
+            return self.settings.tls is not Tls.OFF
+        except ConfigurationError:  # the files can be looked at all the same
+            return False
+
+    @cached_property
+    def services(self) -> tuple[ServiceDefinition, ...]:
+        """The services that the site's compose files define. Raises ConfigurationError."""
+        return services_of(self.stack_files, self.profiles, self.services_file)
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """The parts of the stack that are switched on: as `.env` says, else as the shell does."""
+        return self.settings.profiles or tuple(filter(None, os.environ.get("COMPOSE_PROFILES", "").split(",")))
+
+    @property
+    def selection(self) -> Selection:
+        """What services are started with, as far as it is not `.env` that says so."""
+        return read_selection(text_if_there(self.version_file))
+
+    @property
+    def selected_version(self) -> Version | None:
+        """The version that services are started with; None on a site that nothing was deployed to."""
+        return self.selection.version
+
+    @property
+    def database_service(self) -> ServiceDefinition:
+        """The service that is the database server. Raises ConfigurationError where an override took it away."""
+        for service in self.services:
+            if service.group is ServiceGroup.DATABASE:
+                return service
+        raise ConfigurationError(
+            "The site's compose files define no service of the group database.",
+            "Nothing was touched.",
+            "Mend compose.override.yaml.",
+        )
+
+    @property
+    def database_server(self) -> DatabaseServer:
+        """The image and the volume that the database is started with."""
+        selection = self.selection
+        selected = selection.image_beside(self.db_image)
+        values = {**self.settings.values, IMAGE_KEY: selected, VOLUME_KEY: selection.volume}
+        image = filled_in(self.database_service.image, values)
+        return DatabaseServer(image, selection.volume or first_volume(self.settings.project))
+
+    @property
+    def db_image(self) -> str:
+        """The `DB_IMAGE` that `.env` has now; empty where it has none."""
+        return self.settings.values.get("DB_IMAGE", "")
+
+
+def find_site(named: Path | None, start: Path, trusted: frozenset[int] | None = None) -> Site:
+    """The site that was named, else the nearest directory from `start` upwards that looks like one.
+
+    Raises ConfigurationError where there is none, or where the one that was not named is somebody else's: whoever works
+    below a directory of others would carry out what they have written there.
+    """
+    if named is not None:
+        if not named.is_dir():
+            raise ConfigurationError(
+                f"{named} is no directory.",
+                "Nothing was touched.",
+                f"Make a site there with `graasp-local init {named}`.",
+            )
+        return Site(named.resolve())
+    for directory in (start, *start.parents):
+        if (directory / ".env").is_file() and (directory / ".graasp-local").is_dir():
+            site = Site(directory.resolve())
+            _refuse_foreign(site, site.foreign_owner(trusted))
+            return site
+    raise ConfigurationError(
+        f"There is no site in {start} or above it.",
+        "Nothing was touched.",
+        f"Make one with `graasp-local init`, or name one with --site or {SITE_VARIABLE}.",
+    )
+
+
+def _refuse_foreign(site: Site, owner: str | None) -> None:
+    if owner is not None:
+        raise ConfigurationError(
+            f"The site in {site.directory} belongs to {owner}, and is used only by those who name it.",
+            "Nothing was read from it, and nothing was touched.",
+            f"If that is the site you mean, add --site {site.directory}.",
+        )

@@ -1,0 +1,85 @@
+"""How core and workers reach the site under its own address: what the stack is told about it, and the certificate.
+
+They fetch uploaded files from PUBLIC_URL. In a network of their own that name is nginx, on the same port; where it is
+https, nginx shows them a certificate of the site's own making, which nobody else trusts or sees.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from graasp_local.files import text_if_there, write_atomically
+from graasp_local.settings.rules import is_address
+
+AUTHORITY_FILE = "inside-authority"
+"""What core and workers trust: the certificate alone."""
+
+CERTIFICATE_FILE = "inside-certificate"
+"""What nginx shows: the certificate and its key."""
+
+CLASSIFIER = "http://nudenet:8080/infer"
+
+
+def inside_variables(public_url: str, profiles: tuple[str, ...]) -> Mapping[str, str]:
+    """What Compose is told besides `.env`, by variable. Pure."""
+    url = urlsplit(public_url)
+    host = url.hostname or "localhost"
+    told = {
+        "GRAASP_PUBLIC_HOST": host,
+        # Every container has `localhost` in its own table of names, which usually comes first.
+        "GRAASP_NAMES": "network-first" if host == "localhost" else "files-first",
+        "GRAASP_INSIDE_AUTHORITY": f"/run/secrets/{AUTHORITY_FILE}" if url.scheme == "https" else "",
+        # Whether the client serves what is not core's, or core all of it.
+        "GRAASP_CLIENT": "on" if "client" in profiles else "",
+        "GRAASP_IMAGE_CLASSIFIER": CLASSIFIER if "nudenet" in profiles else "",
+    }
+    return {key: value for key, value in told.items() if value}
+
+
+def write_inside_certificate(directory: Path, public_url: str) -> None:
+    """Make `directory` hold both files for this address, empty ones for plain http; writes only what differs."""
+    url = urlsplit(public_url)
+    mark = f"# for {url.hostname}\n" if url.scheme == "https" else ""
+    authority, certificate = directory / AUTHORITY_FILE, directory / CERTIFICATE_FILE
+    there = text_if_there(authority), text_if_there(certificate)
+    if all(file.exists() for file in (authority, certificate)) and (
+        all(text.startswith(mark) for text in there) if mark else not any(there)
+    ):
+        return
+    shown, key = _made(url.hostname or "") if mark else ("", "")
+    write_atomically(authority, mark + shown, mode=0o444)
+    write_atomically(certificate, mark + shown + key, mode=0o400)
+
+
+def _made(host: str) -> tuple[str, str]:
+    from datetime import UTC, datetime, timedelta
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.serialization import Encoding
+    from cryptography.x509.oid import NameOID
+
+    from graasp_local.tls.certificate import key_text, new_key
+
+    key, now = new_key(), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "graasp-local inside")])
+    alternative: x509.GeneralName = (
+        x509.IPAddress(ipaddress.ip_address(host)) if is_address(host) else x509.DNSName(host)
+    )
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=20 * 365))
+        .add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
+        # Trusted for this one name: it can vouch for no other.
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .sign(key, SHA256())
+    )
+    return made.public_bytes(Encoding.PEM).decode(), key_text(key)

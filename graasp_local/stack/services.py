@@ -1,0 +1,276 @@
+"""The stack that travels with graasp-local, and which service of it is in which group.
+
+Finds the files, copies them into a site, and reads services and groups with nothing but a YAML parser, so that a plan
+can be made without an engine. Refuses services without a group: what no state governs would be forgotten.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from graasp_local.errors import ConfigurationError
+from graasp_local.planning.states import ServiceGroup
+from graasp_local.settings.table import SETTINGS_PREFIX
+from graasp_local.stack.secret_files import SECRET_FILES
+
+GROUP_LABEL = "org.graasp.group"
+VERSION_LABEL = "org.graasp.version"
+SETTINGS_LABEL = "org.graasp.settings"
+OPTIONAL_LABEL = "org.graasp.optional"
+DATABASE_LABEL = "org.graasp.database"
+WRITES_LABEL = "org.graasp.writes"
+"""`true` on what writes to Graasp's database by itself, beside core: it is started once core is verified."""
+
+
+_VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
+_MOUNT = re.compile(r"\$\{GRAASP_STACK:-\.\.\}/((?:compose|nginx)/[\w./-]+)")
+
+
+class ServiceDefinition(Struct, frozen=True):
+    """A service of the compose files: its group, and the profiles that switch it on (none: it is always there)."""
+
+    name: str
+    group: ServiceGroup
+    profiles: tuple[str, ...] = ()
+    image: str = ""
+    """As the file has it, variables and all: see `filled_in`."""
+    database: str = ""
+    """The database, and the owner of it, that the service needs on the site's database server; empty: none."""
+    writes: bool = False
+    """It writes to Graasp's database by itself, without being asked through core."""
+    variables: tuple[str, ...] = ()
+    """The variables that its definition mentions, and those whose values are in the secret files that it is given."""
+    mounts: tuple[str, ...] = ()
+    """Files and directories of the stack that are mounted into it, below the stack's directory."""
+    digest: str = ""
+    """Changes when its definition does."""
+
+
+def stack_directory() -> Path:
+    """The directory that holds `compose/` and `nginx/`: inside an installed package, else the checkout."""
+    package = Path(__file__).parent.parent
+    packaged = package / "_stack"
+    return packaged if packaged.is_dir() else package.parent
+
+
+def copy_stack(target: Path) -> None:
+    """Make `target` hold the same `compose/` and `nginx/` as graasp-local itself, and nothing else; writes only what
+    differs.
+
+    A site has a copy of its own because the engine mounts these files into containers for as long as those live,
+    also after graasp-local was upgraded or removed.
+    """
+    import filecmp
+    import shutil
+
+    for part in ("compose", "nginx"):
+        source = stack_directory() / part
+        for file in sorted(path for path in source.rglob("*") if path.is_file()):
+            copy = target / part / file.relative_to(source)
+            if copy.is_symlink():
+                copy.unlink()
+            if not copy.exists() or not filecmp.cmp(file, copy, shallow=False):
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, copy)
+            _let_read(copy, executable=os.access(file, os.X_OK))
+            _let_read(copy.parent, executable=True)
+        # A template of an earlier version that is there no more would still be read by nginx.
+        for copy in (target / part).rglob("*"):
+            if copy.is_file() and not (source / copy.relative_to(target / part)).exists():
+                copy.unlink(missing_ok=True)
+
+
+def _let_read(path: Path, executable: bool) -> None:
+    """nginx's workers and Postgres are other users: whatever umask it is written under, they read what is mounted.
+
+    Nobody else gets to it, since only its owner may enter `.graasp-local`.
+    """
+    mode = 0o755 if executable else 0o644
+    if path.stat().st_mode & 0o777 != mode:
+        path.chmod(mode)
+
+
+def mounts_digest(mounts: Iterable[str]) -> bytes:
+    """Changes when any of these files of the stack does, or any file in these directories."""
+    digest = hashlib.sha256()
+    for mount in mounts:
+        top = stack_directory() / mount
+        files = [top] if top.is_file() else sorted(path for path in top.rglob("*") if path.is_file())
+        for file in files:
+            digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.digest()
+
+
+def stack_digest() -> bytes:
+    """Changes when any file of the stack does."""
+    return mounts_digest(("compose", "nginx"))
+
+
+def settings_variable(service: str) -> str:
+    """The variable by which Compose is told the digest that the container of a service carries."""
+    return f"{SETTINGS_PREFIX}{service.upper().replace('-', '_')}"
+
+
+def settings_in(secrets: Iterable[str]) -> frozenset[str]:
+    """The settings whose values are in these secret files."""
+    return frozenset(SECRET_FILES[name] for name in secrets if name in SECRET_FILES)
+
+
+def _secret_names(secrets: object) -> Iterator[str]:
+    for item in secrets if isinstance(secrets, list) else ():
+        yield str(item.get("source", "")) if isinstance(item, dict) else str(item)
+
+
+def read_services(files: Sequence[Path], profiles: Iterable[str] = ()) -> tuple[ServiceDefinition, ...]:
+    """The services of these compose files, later ones overriding earlier, without those of inactive profiles.
+
+    Raises ConfigurationError for a file that is no YAML, or a service without a known group.
+    """
+    merged: dict[str, dict[str, Any]] = {}
+    for file in files:
+        for name, definition in services_in(file).items():
+            known = merged.setdefault(name, {"labels": {}, "profiles": [], "image": "", "file": file})
+            known["labels"] |= _as_mapping(definition.get("labels"))
+            known["profiles"] = definition.get("profiles") or known["profiles"]
+            known["image"] = str(definition.get("image") or known["image"])
+            known["text"] = known.get("text", "") + json.dumps(definition, sort_keys=True, default=str)
+            known["secrets"] = (*known.get("secrets", ()), *_secret_names(definition.get("secrets")))
+    active = {*profiles}
+    services = []
+    for name, known in merged.items():
+        group = _group(name, known)
+        service_profiles = tuple(known["profiles"])
+        if group is ServiceGroup.MIGRATION or not service_profiles or active.intersection(service_profiles):
+            database = known["labels"].get(DATABASE_LABEL, "")
+            text = known["text"]
+            services.append(
+                ServiceDefinition(
+                    name,
+                    group,
+                    service_profiles,
+                    known["image"],
+                    database,
+                    known["labels"].get(WRITES_LABEL) == "true",
+                    tuple(sorted({*_VARIABLE.findall(text), *settings_in(known["secrets"])})),
+                    tuple(sorted({*_MOUNT.findall(text)})),
+                    hashlib.sha256(text.encode()).hexdigest()[:16],
+                )
+            )
+    return tuple(services)
+
+
+def filled_in(text: str, values: Mapping[str, str]) -> str:
+    """A text of a compose file with its `${NAME}` and `${NAME:-default}` filled in, as Compose does it."""
+    # Innermost first, since a default may hold a variable of its own.
+    variable = re.compile(r"\$\{([A-Za-z0-9_]+)(?::?-([^${}]*))?\}")
+    while variable.search(text):
+        text = variable.sub(lambda found: values.get(found[1]) or found[2] or "", text)
+    return text
+
+
+def read_backup_volumes(files: Sequence[Path]) -> tuple[str, ...]:
+    """The volumes that belong into a backup: what the compose files list under `x-backup-volumes`, all together.
+
+    Listed there and not by a label on the volume: Compose offers to recreate a volume whose labels have changed.
+    """
+    named = [str(name) for file in files for name in content_of(file).get("x-backup-volumes") or ()]
+    return tuple(dict.fromkeys(named))
+
+
+def read_backup_contents(files: Sequence[Path]) -> Mapping[str, tuple[str, ...]]:
+    """The directories at the top of a volume that a backup keeps, by volume, as `x-backup-only` lists them.
+
+    Of a volume that is not listed there everything is kept.
+    """
+    only: dict[str, tuple[str, ...]] = {}
+    for file in files:
+        listed = content_of(file).get("x-backup-only") or {}
+        only |= {str(volume): tuple(map(str, names)) for volume, names in listed.items()}
+    return only
+
+
+def services_in(file: Path) -> dict[str, dict[str, Any]]:
+    content = content_of(file)
+    services = content.get("services") or {}
+    if not (isinstance(services, dict) and all(isinstance(item, dict | None) for item in services.values())):
+        raise _no_compose_file(file)
+    return {str(name): definition or {} for name, definition in services.items()}
+
+
+def volumes_in(file: Path) -> tuple[str, ...]:
+    """The names of the volumes that a compose file defines. Raises ConfigurationError."""
+    volumes = content_of(file).get("volumes") or {}
+    if not isinstance(volumes, dict):
+        raise _no_compose_file(file)
+    return tuple(str(name) for name in volumes)
+
+
+def content_of(file: Path) -> dict[str, Any]:
+    """What a compose file holds, Compose's own tags left away. Raises ConfigurationError."""
+    import yaml
+
+    # libyaml's loader where it is built in: parsing is a third of the start-up of `status`.
+    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+        """Understands Compose's own tags (!reset, !override) as far as services and groups go."""
+
+    Loader.add_multi_constructor("!", lambda loader, _, node: _untagged(loader, node))
+    try:
+        content = yaml.load(file.read_text(), Loader=Loader)  # noqa: S506
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = getattr(getattr(error, "problem_mark", None), "line", None)
+        line = f", line {where + 1}" if where is not None else ""
+        raise ConfigurationError(
+            f"{file}{line}: this is not valid YAML.", "Nothing was touched.", "Mend the file and try again."
+        ) from error
+    except OSError as error:
+        raise ConfigurationError(f"{file} cannot be read: {error.strerror}.", "Nothing was touched.") from error
+    if content is not None and not isinstance(content, dict):
+        raise _no_compose_file(file)
+    return content or {}
+
+
+def _no_compose_file(file: Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"{file}: this is no compose file: `services` should list services by name.",
+        "Nothing was touched.",
+        "Mend the file and try again.",
+    )
+
+
+def _untagged(loader: Any, node: Any) -> Any:
+    import yaml
+
+    if isinstance(node, yaml.MappingNode):
+        return loader.construct_mapping(node, deep=True)
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node, deep=True)
+    return None
+
+
+def _as_mapping(labels: object) -> dict[str, str]:
+    if isinstance(labels, dict):
+        return {str(key): str(value) for key, value in labels.items()}
+    if isinstance(labels, list):
+        return {key: value for key, _, value in (str(label).partition("=") for label in labels)}
+    return {}
+
+
+def _group(name: str, known: dict[str, Any]) -> ServiceGroup:
+    said = known["labels"].get(GROUP_LABEL)
+    try:
+        return ServiceGroup(said)
+    except ValueError:
+        groups = ", ".join(ServiceGroup)
+        raise ConfigurationError(
+            f"{known['file']}: the service {name} has {f'the unknown group {said!r}' if said else 'no group'}.",
+            "No state would govern it.",
+            f"Give it the label {GROUP_LABEL} with one of: {groups}.",
+        ) from None

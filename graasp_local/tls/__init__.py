@@ -1,0 +1,1 @@
+"""Certificates: whether one can be used, got from an authority by ACME, put in place under visitors."""

@@ -1,0 +1,136 @@
+"""A certificate from an authority that speaks ACME (RFC 8555), by the `acme` library: certbot's own.
+
+The authority asks for a text under `http://NAME/.well-known/acme-challenge/`, for every name; nginx serves what is put
+into a directory. Decides nothing about when: see certificate.py. REQUESTS_CA_BUNDLE is honoured, for an authority of
+one's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from graasp_local.errors import Refused
+from graasp_local.files import write_atomically
+from graasp_local.tls.certificate import key_text, names_extension, new_key
+
+if TYPE_CHECKING:
+    from acme.client import ClientV2
+    from acme.errors import ValidationError
+    from josepy.jwk import JWKRSA
+
+_DEADLINE_SECONDS = 120
+
+
+class Authority(Struct, frozen=True):
+    """Where certificates come from: its directory's address, whom it may write to, and the key of the account there."""
+
+    directory: str
+    email: str
+    account_key_file: Path
+
+
+def obtain(authority: Authority, names: Sequence[str], challenges: Path, say: Callable[[str], None]) -> str:
+    """A new certificate with its chain and a new private key, as one text in PEM. Takes seconds; raises Refused."""
+    import requests
+    from acme import errors, messages
+
+    try:
+        key = _account_key(authority.account_key_file)
+        client = _client(authority, key)
+        private_key = new_key()
+        say(f"asking {authority.directory} for a certificate for {', '.join(names)}")
+        order = client.new_order(_signing_request(private_key, names))
+        for authorization in order.authorizations:
+            if authorization.body.status != messages.STATUS_VALID:
+                _answer(client, key, authorization, challenges)
+        deadline = datetime.now() + timedelta(seconds=_DEADLINE_SECONDS)
+        done = client.poll_and_finalize(order, deadline)
+    except errors.ValidationError as error:
+        raise _refused(
+            _what_failed(error), "Its name has to lead to this machine, and port 80 has to be open."
+        ) from error
+    except errors.TimeoutError as error:
+        raise _refused(f"The authority did not decide within {_DEADLINE_SECONDS} s.", "Try again later.") from error
+    except (messages.Error, errors.Error, ValueError) as error:
+        raise _refused(
+            f"The authority refuses: {getattr(error, 'detail', None) or error}.", "See its answer."
+        ) from error
+    except requests.RequestException as error:
+        raise _refused(
+            f"The authority at {authority.directory} does not answer ({type(error).__name__}).", "Try again later."
+        ) from error
+    finally:
+        for left in challenges.glob("*"):
+            left.unlink()
+    return f"{done.fullchain_pem.strip()}\n{key_text(private_key)}"
+
+
+def _client(authority: Authority, key: JWKRSA) -> ClientV2:
+    from acme import errors
+    from acme.client import ClientNetwork, ClientV2
+    from acme.messages import NewRegistration, RegistrationResource
+
+    network = ClientNetwork(key, user_agent="graasp-local")
+    client = ClientV2(ClientV2.get_directory(authority.directory, network), network)
+    wanted = NewRegistration.from_data(email=authority.email or None, terms_of_service_agreed=True)
+    try:
+        client.new_account(wanted)
+    except errors.ConflictError as known:
+        network.account = RegistrationResource(uri=known.location, body=wanted)
+    return client
+
+
+def _answer(client: ClientV2, key: JWKRSA, authorization: object, directory: Path) -> None:
+    from acme.challenges import HTTP01
+    from acme.messages import AuthorizationResource
+
+    assert isinstance(authorization, AuthorizationResource)  # noqa: S101 - for the type checker: the import is lazy
+    for challenge in authorization.body.challenges:
+        if isinstance(challenge.chall, HTTP01):
+            response, validation = challenge.response_and_validation(key)
+            # For nginx's workers, which are another user.
+            write_atomically(directory / challenge.chall.encode("token"), validation, mode=0o644)
+            client.answer_challenge(challenge, response)
+
+
+def _signing_request(key: object, names: Sequence[str]) -> bytes:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    assert isinstance(key, EllipticCurvePrivateKey)  # noqa: S101 - for the type checker: the import is lazy
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    return builder.add_extension(names_extension(names), critical=False).sign(key, SHA256()).public_bytes(Encoding.PEM)
+
+
+def _account_key(file: Path) -> JWKRSA:
+    """The key of the account, made at the first time. It is kept, because the authority counts by accounts."""
+    from cryptography.hazmat.primitives.asymmetric import rsa
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+    from josepy.jwk import JWKRSA
+
+    if not file.exists():
+        made = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        text = made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+        write_atomically(file, text, mode=0o600)
+    return JWKRSA(key=load_pem_private_key(file.read_bytes(), password=None))
+
+
+def _what_failed(error: ValidationError) -> str:
+    reasons = [
+        f"{authorization.body.identifier.value}: {challenge.error.detail}"
+        for authorization in error.failed_authzrs
+        for challenge in authorization.body.challenges
+        if challenge.error is not None
+    ]
+    return f"The authority could not reach the site by its name. {' '.join(reasons)}"
+
+
+def _refused(what: str, next_step: str) -> Refused:
+    return Refused(what, "nginx goes on with the certificate that it has.", next_step)
