@@ -174,7 +174,7 @@ def test_a_disk_without_room_is_said_before_anything_is_written(site: DemoSite, 
     """A disk smaller than the room that is kept free is refused before anything is written."""
     small, backups, aside = tmp_path / "small", site.directory / "backups", site.directory / "backups-aside"
     small.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(small)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m,mode=0755", "tmpfs", str(small)], check=True)
     try:
         backups.rename(aside)
         backups.symlink_to(small)

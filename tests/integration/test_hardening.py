@@ -182,6 +182,10 @@ def test_where_the_image_allows_it_nothing_can_be_written_beside_volumes(stack: 
     assert within(stack, "files", "touch", "/srv/files/left-behind")[0] != 0
 
 
+CERTIFICATE_INSIDE = {"inside-authority", "inside-certificate"}
+"""What nginx shows to core and workers, and what these know it by."""
+
+
 def test_secrets_that_an_image_reads_from_a_file_are_in_no_environment(stack: DemoSite) -> None:
     containers = stack.containers()
     for name, key in SECRET_FILES.items():
@@ -191,7 +195,7 @@ def test_secrets_that_an_image_reads_from_a_file_are_in_no_environment(stack: De
         assert holders.isdisjoint({"db", "nginx"}), name
     directory = stack.directory / ".graasp-local" / "secrets"
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
-    assert {file.name for file in directory.iterdir()} == set(SECRET_FILES)
+    assert {file.name for file in directory.iterdir()} == set(SECRET_FILES) | CERTIFICATE_INSIDE
 
 
 def test_the_engines_socket_and_the_hosts_files_are_mounted_nowhere(stack: DemoSite) -> None:

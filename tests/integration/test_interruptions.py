@@ -126,8 +126,9 @@ def test_the_next_deployment_goes_on_after_a_kill(open_site: DemoSite, step: str
     rest_of(walk)
     told = open_site.status()
     assert told["walk"] is None
-    if step == "stop-graasp":
-        assert (told["state"], told["gate"]) == ("drifted", "shut")
+    if step == "stop-graasp":  # how many have ended is the engine's to say
+        assert told["state"] in ("drifted", "db-only")
+        assert told["gate"] == "shut"
     assert open_site.deploy(target)["outcome"] == "done"
     assert (open_site.status()["state"], open_site.item_names()) == ("running", ["kept"])
     assert open_site.containers()["nginx"]["State"]["StartedAt"] == nginx, "what was under way in nginx was cut off"
