@@ -7,6 +7,7 @@ end at a signal. In the container nobody but their own user may send it, since r
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 
 from graasp_local.engine import connections
@@ -27,6 +28,7 @@ _HOPS = (connections.WEBSOCKET_PORT, connections.HANDOVER_WEBSOCKET_PORT)
 
 _NAMES = 'for p in /proc/[0-9]*; do n=$(tr "\\0" " " <"$p/cmdline" 2>/dev/null) || continue'
 _RELOAD = f"""
+exec 2>/dev/null
 master= workers= user=
 {_NAMES}
   case $n in
@@ -68,6 +70,11 @@ exit 1
 """
 
 
+_SETTLING_SECONDS = 0.1
+_LOOKS_WHILE_SETTLING = 4
+"""What an old worker had accepted just before it was set apart reaches core a moment later, and is from before too."""
+
+
 class DockerOldConnections:
     """Those of one site's nginx; remembers between the calls what was open when they were set apart."""
 
@@ -87,6 +94,9 @@ class DockerOldConnections:
         if code != 0 or not said.strip().isdigit():
             return False
         self._user, self._before = said.strip(), connections.established(self._engine.nginx_connections())
+        for _ in range(_LOOKS_WHILE_SETTLING):
+            time.sleep(_SETTLING_SECONDS)
+            self._before |= connections.established(self._engine.nginx_connections())
         return True
 
     def requests(self) -> int:

@@ -61,7 +61,7 @@ class Connection:
     async def ask(self, who: str, method: str, path: str, headers: dict[str, str], body: bytes = b"") -> Met:
         try:
             async with asyncio.timeout(HANG_SECONDS):
-                status, said, content = await self._exchange(method, path, headers, body)
+                status, said, content = await self._as_a_browser(method, path, headers, body)
         except TimeoutError:
             what, detail = Met.HANG, path
         except ConnectionRefusedError:
@@ -76,6 +76,23 @@ class Connection:
             self.close()
         self._load.count(who, what, detail)
         return what
+
+    async def _as_a_browser(
+        self, method: str, path: str, headers: dict[str, str], body: bytes
+    ) -> tuple[int, dict[str, str], bytes]:
+        """A server may end a connection that nothing is asked on: then another one is used, and what only reads is
+        asked again if the end crossed with the question."""
+        if self._streams is not None and self._streams[0].at_eof():
+            self.close()
+        is_used = self._streams is not None
+        try:
+            return await self._exchange(method, path, headers, body)
+        except (ConnectionResetError, BrokenPipeError, asyncio.IncompleteReadError) as error:
+            was_answered = isinstance(error, asyncio.IncompleteReadError) and error.partial
+            if not is_used or was_answered or method != "GET":
+                raise
+            self.close()
+            return await self._exchange(method, path, headers, body)
 
     async def _exchange(
         self, method: str, path: str, headers: dict[str, str], body: bytes
