@@ -270,5 +270,7 @@ def test_visitors_get_the_site_or_the_maintenance_answer_and_nothing_else(site: 
     finally:
         done.set()
         visitor.join()
-    # Shut, while core stops, is closed to everybody; few visitors come just then.
-    assert set(seen) - {"302 shut"} == {"200 open", "302 closed"}
+    # Closed before core stops, shut until the new version is verified: few visitors come in the moments between them.
+    assert set(seen) <= {"200 open", "302 closed", "302 shut"}
+    assert "200 open" in seen
+    assert seen.keys() & {"302 closed", "302 shut"}
