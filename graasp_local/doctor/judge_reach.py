@@ -106,7 +106,7 @@ def _timer(acme: AcmeRenewal) -> Finding:
             "Nothing renews the certificate by itself: `graasp-local certificate renew` was never run without a person."
         )
         mend = (
-            "Set up the timer of docs/how-to.md, From a fresh server to HTTPS; "
+            "Set up the timer in docs/install.md, step 6 of From a fresh server to HTTPS; "
             "then `systemctl start graasp-certificate.service` runs it once."
         )
         return Finding("renewal", Verdict.WARNING, said, mend)

@@ -162,7 +162,7 @@ def _refuse_after_upgrade(world: World, walks: Sequence[WalkRecord], record: Wal
     kept = volume in world.servers.containers.volumes()
     advice = []
     if kept:
-        advice.append("How to go back to it by hand is in docs/how-to.md, under Upgrade Postgres.")
+        advice.append("docs/operate.md, under Upgrade Postgres, says how to go back to it by hand.")
     if record is not None and not record.is_way_back and Version.parse_or_none(record.previous_version):
         advice.append(
             f"To undo {record.version}: `graasp-local apply {walks[-1].state}`, then `graasp-local rollback`."

@@ -24,7 +24,7 @@ from graasp_local.verbs import COMMAND_LINE_VERBS
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-HOW_TO = ROOT / "docs" / "how-to.md"
+RECOVER = ROOT / "docs" / "recover.md"
 REFERENCE = ROOT / "docs" / "reference.md"
 DEMO_IMAGES = ROOT / "scripts" / "demo-images" / "README.md"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), DEMO_IMAGES])
@@ -91,7 +91,7 @@ def test_every_option_before_the_verb_is_in_the_reference(option: str) -> None:
     assert f"`{option}`" in dict(sections(REFERENCE))["Verbs"]
 
 
-@pytest.mark.parametrize("page", [README, HOW_TO, REFERENCE], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [README, RECOVER, REFERENCE], ids=lambda page: page.name)
 @pytest.mark.parametrize("code", ExitCode)
 def test_every_exit_code_has_a_row(code: ExitCode, page: Path) -> None:
     assert f"\n| {code.value} | " in prose(page)

@@ -325,12 +325,12 @@ def test_nobody_goes_back_from_an_upgrade_that_went_through_but_is_told_what_is_
         rollback(running)
     assert "The upgrade to Postgres 17 went through" in refused.value.what
     assert "the volume graasp_db-data of Postgres 16 is kept as it was" in refused.value.meaning
-    assert "docs/how-to.md" in refused.value.next_step
+    assert "docs/operate.md" in refused.value.next_step
     list(upgrades.remove_old(running.world, upgrades.old_volumes(running.world), "graasp-local remove-old-database"))
     with pytest.raises(Refused) as refused:
         rollback(running)
     assert "was removed since" in refused.value.meaning
-    assert "docs/how-to.md" not in refused.value.next_step
+    assert "docs/operate.md" not in refused.value.next_step
 
 
 def test_rollback_is_about_an_upgrade_only_for_as_long_as_it_is_the_newest_walk(running: FakeWorld) -> None:
