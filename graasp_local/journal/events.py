@@ -81,13 +81,17 @@ class StepOutput(Struct, frozen=True):
 
 
 class StepEnded(Struct, frozen=True):
-    """`seconds` is how long the step took; `problem` holds the error's sentences if it failed."""
+    """`seconds` is how long the step took; `problem` holds the error's sentences if it failed.
+
+    `was_needed` is False where it found that there was nothing to do, and did nothing.
+    """
 
     index: int
     name: str
     outcome: StepOutcome
     seconds: float
     problem: tuple[str, ...] = ()
+    was_needed: bool = True
 
 
 class Probed(Struct, frozen=True):
@@ -257,6 +261,8 @@ def _step_summary(step: StepEnded) -> dict[str, Any]:
     told: dict[str, Any] = {"name": step.name, "outcome": step.outcome.value, "seconds": _rounded(step.seconds)}
     if step.problem:
         told["problem"] = list(step.problem)
+    if not step.was_needed:
+        told["needed"] = False
     return told
 
 

@@ -102,7 +102,9 @@ def _as_walk(name: str, records: Sequence[Mapping[str, Any]]) -> WalkRecord:
         seconds=ended.get("seconds"),
         started_steps=tuple(r["name"] for r in records if r["event"] == "step-started"),
         steps=tuple(
-            {key: r[key] for key in ("name", "outcome", "seconds")} for r in records if r["event"] == "step-ended"
+            {key: r[key] for key in ("name", "outcome", "seconds", *(("needed",) if "needed" in r else ()))}
+            for r in records
+            if r["event"] == "step-ended"
         ),
         target=first["target"],
         came_from=first.get("came_from", ""),

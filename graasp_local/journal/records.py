@@ -214,11 +214,11 @@ def gate_moves(records: Sequence[Mapping[str, Any]]) -> tuple[GateMove, ...]:
 
 
 def seconds_by_step(walks: Sequence[WalkRecord]) -> dict[str, list[float]]:
-    """How long each kind of step took when it succeeded, for estimates."""
+    """How long each kind of step took when it succeeded and was not for nothing, for estimates."""
     seen: dict[str, list[float]] = {}
     for walk in walks:
         for step in walk.steps:
-            if step["outcome"] == "done":
+            if step["outcome"] == "done" and step.get("needed", True):
                 seen.setdefault(step["name"], []).append(float(step["seconds"]))
     return seen
 
@@ -267,10 +267,12 @@ def uncertain_migration(walks: Sequence[WalkRecord]) -> WalkRecord | None:
 
 def version_is_uncertain(records: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a walk with these records changed the database and never selected the version that it belongs to."""
-    uncertain = bool(records[0].get("migrated_before"))
+    before = uncertain = bool(records[0].get("migrated_before"))
     for record in records:
         if record["event"] == "step-started" and record["name"] in _CHANGING + _UNDOING:
-            uncertain = True
+            before, uncertain = uncertain, True
+        if record["event"] == "step-ended" and not record.get("needed", True):
+            uncertain = before
         if record["event"] == "step-ended" and record["name"] == "select-version" and record["outcome"] == "done":
             uncertain = False
     return uncertain
@@ -278,10 +280,12 @@ def version_is_uncertain(records: Sequence[Mapping[str, Any]]) -> bool:
 
 def database_is_changed(records: Sequence[Mapping[str, Any]]) -> bool:
     """Whether such a walk, or an attempt before it, began to migrate, and did not put the snapshot back since."""
-    changed = bool(records[0].get("migrated_before"))
+    before = changed = bool(records[0].get("migrated_before"))
     for record in records:
         if record["event"] == "step-started" and record["name"] in _CHANGING:
-            changed = True
+            before, changed = changed, True
+        if record["event"] == "step-ended" and not record.get("needed", True):
+            changed = before
         if record["event"] == "step-ended" and record["name"] in _UNDOING and record["outcome"] == "done":
             changed = False
     return changed

@@ -45,6 +45,8 @@ Observe = Callable[[], ObservedState]
 Recover = Callable[[tuple[Step, ...]], Plan | None]
 """Given the steps that were tried, the plan that puts the site back; None where there is none."""
 
+_NOTHING_TO_DO = ("there is nothing to do",)
+
 _SETTLE_SECONDS = 5.0
 _SETTLE_POLL_SECONDS = 0.1
 
@@ -59,6 +61,8 @@ class Circumstances(Struct, frozen=True):
     recover: Recover
     clock: Clock
     interruption: Interruption
+    is_needed: Callable[[Step], bool] = lambda _: True
+    """Asked before a step, with what those before it have found: what there is nothing to do in is passed over."""
 
 
 def execute(started: WalkStarted, before: ObservedState, circumstances: Circumstances) -> Iterator[Event]:
@@ -73,9 +77,9 @@ def execute(started: WalkStarted, before: ObservedState, circumstances: Circumst
     outcome, code = _success(plan), ExitCode.DONE
     problem: tuple[str, ...] = ()
     if error is not None:
-        tried = plan.steps[: len(loop.ended)]
         _, _, gate = _look(circumstances.observe)
-        outcome, code, problem = judge(plan, len(tried), error, gate)
+        outcome, code, problem = judge(plan, len(loop.ended), error, gate)
+        tried = tuple(step for step, ended in zip(plan.steps, loop.ended, strict=False) if ended.was_needed)
         recovery = None
         if outcome is not Outcome.REFUSED and _touched(tried):
             try:
@@ -86,6 +90,8 @@ def execute(started: WalkStarted, before: ObservedState, circumstances: Circumst
             circumstances.interruption.acknowledge()
             yield RollbackStarted(recovery, problem, gate)
             second = yield from loop.carry_out(recovery.steps)
+            if second is None:
+                second = _missed_target(recovery, circumstances)
             _, _, gate = _look(circumstances.observe)
             outcome, code, problem = judge_rollback(recovery, error, second, gate)
     state, version, gate = _look(circumstances.observe)
@@ -121,8 +127,9 @@ class _Loop(Struct):
             if isinstance(step, CloseGate) and self.site_was_open and self._closed_at is None:
                 self._closed_at = step_began
             error: GraaspLocalError | None = None
+            needed = self.circumstances.is_needed(step)
             try:
-                for line in self.circumstances.perform(step):
+                for line in self.circumstances.perform(step) if needed else _NOTHING_TO_DO:
                     yield StepOutput(index, plain_text(line))
             except GraaspLocalError as raised:
                 error = _as_interruption(raised, step, interruption)
@@ -135,7 +142,7 @@ class _Loop(Struct):
                 self.downtime = clock.monotonic() - self._closed_at
             outcome = StepOutcome.FAILED if error else StepOutcome.DONE
             seconds = clock.monotonic() - step_began
-            done = StepEnded(index, step.name, outcome, seconds, error.sentences if error else ())
+            done = StepEnded(index, step.name, outcome, seconds, error.sentences if error else (), needed)
             self.ended.append(done)
             yield done
             if error is not None:

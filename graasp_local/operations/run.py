@@ -204,7 +204,9 @@ def run(world: World, walk: Walk) -> Iterator[Event]:
                 performer.end_shutting()
             return _recovery(world, walk.on_failure, started, tried, gate)
 
-        circumstances = Circumstances(perform, world.observe, recover, world.clock, world.interruption)
+        circumstances = Circumstances(
+            perform, world.observe, recover, world.clock, world.interruption, performer.is_needed
+        )
         try:
             for event in probed(execute(started, before, circumstances), walk.prober):
                 journal.write(event, world.clock.now())

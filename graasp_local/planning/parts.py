@@ -21,6 +21,7 @@ from graasp_local.planning.steps import (
     CheckEdge,
     CloseGate,
     Drain,
+    MakeServices,
     OpenGate,
     ProveGate,
     SealGate,
@@ -81,6 +82,13 @@ def taking_over(observed: ObservedState, version: Version, cause: str) -> list[S
         steps.append(StartServices(ServiceGroup.GRAASP, serving, cause, made_too=writing))
     steps.append(VerifyCore(version, "visitors must not be the first to meet it"))
     return steps + starting_writers(writing)
+
+
+def left_off(observed: ObservedState, version: Version) -> list[Step]:
+    """Where Graasp stays off: what is left of another version would speak for the site."""
+    graasp = observed.in_group(ServiceGroup.GRAASP)
+    others = tuple(service.name for service in graasp if service.version not in ("", str(version)))
+    return [MakeServices(others, version, "containers of another version were left")] if others else []
 
 
 def starting_writers(names: tuple[str, ...]) -> list[Step]:

@@ -15,6 +15,7 @@ from graasp_local.planning.parts import (
     closing,
     emptying,
     is_kept_closed,
+    left_off,
     opening,
     sealing,
     starts_for,
@@ -187,6 +188,7 @@ def plan_rollback(
         if after.gate is Gate.SHUT and TABLE[end].gate is Gate.CLOSED:
             steps += unsealing("the old version is verified")
     else:
+        steps += left_off(observed, version)
         steps += plan_transition(after, end).steps
     if TABLE[end].gate is Gate.OPEN:
         steps += opening("the old version is verified")

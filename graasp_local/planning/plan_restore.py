@@ -14,6 +14,7 @@ from graasp_local.planning.parts import (
     closing,
     emptying,
     is_kept_closed,
+    left_off,
     needs_start,
     opening,
     sealing,
@@ -103,6 +104,7 @@ def plan_unrestore(
             steps += unsealing("what was there before is verified")
     else:
         steps.append(SelectVersion(version, "from here on the database belongs to this version again"))
+        steps += left_off(observed, version)
         steps += plan_transition(simulate(observed, steps), end).steps
     if TABLE[end].gate is Gate.OPEN:
         steps += opening("what was there before is verified")

@@ -15,6 +15,7 @@ from graasp_local.planning.steps import (
     AwaitMigration,
     CloseGate,
     EndSessions,
+    MakeServices,
     OpenGate,
     RecordDeployment,
     SealGate,
@@ -41,6 +42,8 @@ def simulate(observed: ObservedState, steps: Iterable[Step]) -> ObservedState:
                     observed = replace(observed, gate=Gate.CLOSED)
             case StopServices(services=services):
                 observed = observed.with_services(services, Status.EXITED, Health.NONE)
+            case MakeServices(services=services, version=version):
+                observed = observed.with_services(services, Status.CREATED, Health.NONE, str(version))
             case CloseGate():
                 observed = replace(observed, gate=Gate.CLOSED if _edge_answers(observed) else Gate.UNKNOWN)
             case SealGate():

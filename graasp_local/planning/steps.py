@@ -208,6 +208,22 @@ class StartServices(Struct, frozen=True):
         _refuse_empty(self.services)
 
 
+class MakeServices(Struct, frozen=True):
+    """Make services' containers for the version, in the place of those of another one, without starting them."""
+
+    services: tuple[str, ...]
+    version: Version
+    cause: str
+    name: ClassVar[str] = "make-services"
+
+    @property
+    def title(self) -> str:
+        return f"make {listed(self.services)} of {self.version} without starting them"
+
+    def __post_init__(self) -> None:
+        _refuse_empty(self.services)
+
+
 class AwaitMigration(Struct, frozen=True):
     """Wait for a migrate container that an earlier walk left running."""
 
@@ -377,6 +393,7 @@ Step = (
     | EndConnections
     | StopServices
     | StartServices
+    | MakeServices
     | AwaitMigration
     | EndSessions
     | Snapshot

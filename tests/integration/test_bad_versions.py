@@ -80,6 +80,23 @@ def test_a_failed_deployment_costs_downtime_only(
     assert_open_with_data(site, "1.1.0")
 
 
+def test_a_site_that_was_stopped_is_stopped_again_with_nothing_of_the_failed_version(site: DemoSite) -> None:
+    site.run("apply", "stopped")
+    ended = site.deploy("1.3.0-migration-fails", "--no-backup", code=20)
+    assert (ended["outcome"], ended["state"], ended["version"]) == ("rolled-back", "stopped", "1.1.0")
+    assert ended["problem"][1] == "The site is stopped with 1.1.0 as before."
+    assert site.running() == {"nginx"}
+    versions = {found["Config"]["Labels"].get("org.graasp.version") for found in site.containers().values()}
+    assert versions == {None, "1.1.0"}
+
+
+def test_a_stopped_site_with_nothing_to_migrate_is_gone_back_from_without_consent(site: DemoSite) -> None:
+    ended = site.deploy("1.2.0", "--no-backup")
+    assert next(step for step in ended["steps"] if step["name"] == "migrate")["needed"] is False
+    site.run("rollback")
+    assert_open_with_data(site, "1.1.0")
+
+
 def test_the_cause_of_a_failed_migration_is_shown_from_postgres_log(site: DemoSite) -> None:
     site.deploy("1.3.0-migration-fails", code=20)
     shown = site.run("history", "--last").stdout

@@ -160,6 +160,9 @@ class FakeEngine:
     def make(self, services: Sequence[str], version: Version) -> None:
         self._call("make", *services)
         self.made_for = str(version)
+        for name in services:
+            label = str(version) if name in VERSIONED else ""
+            self.state.observed = self.state.observed.with_services((name,), Status.CREATED, Health.NONE, label)
 
     def start_made(self, services: Sequence[str]) -> None:
         self._start(services, self.made_for)

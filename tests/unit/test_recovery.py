@@ -48,6 +48,26 @@ def test_behind_a_migration_it_says_what_would_be_discarded_and_does_nothing(run
     assert running.state.calls == []
 
 
+def test_a_deployment_that_began_with_the_database_off_and_migrated_nothing_is_gone_back_from_without_consent(
+    fake: FakeWorld,
+) -> None:
+    fake.become(site_in(InfraState.STOPPED, "1.1.0"), applied="1.1.0")
+    deploy(fake, "1.2.0")
+    assert recovery.loss(fake.world, fake.world.observe()) is None
+    fake.state.calls.clear()
+    ended = roll_back(fake)
+    assert (ended.outcome, ended.state, ended.version) == (Outcome.DONE, "running", "1.1.0")
+    assert "swap-back" not in fake.state.calls
+
+
+@pytest.mark.parametrize("step", ["migrate", "prove-migrations", "start-graasp", "open-gate", "record"])
+def test_nor_is_it_once_it_was_cut_off(fake: FakeWorld, step: str) -> None:
+    fake.become(site_in(InfraState.STOPPED, "1.1.0"), applied="1.1.0")
+    killed_at(fake, step, lambda seen: deployment_plan(fake.world, seen, DeployRequest(Version(1, 2, 0))))
+    ended = roll_back(fake)
+    assert (ended.outcome, ended.version, len(fake.state.applied)) == (Outcome.DONE, "1.1.0", 3)
+
+
 def test_rows_that_take_too_long_to_count_are_not_guessed(running: FakeWorld) -> None:
     deploy(running)
     running.database.newer_rows = None

@@ -633,3 +633,51 @@ def test_a_version_older_than_the_database_of_a_stopped_site_is_refused_and_the_
     ended = deploy(fake, "1.0.0", on_failure=ROLLBACK)
     assert (ended.exit_code, ended.state) == (ExitCode.REFUSED, "stopped")
     assert "The database is newer than 1.0.0" in ended.problem[0]
+
+
+@pytest.mark.parametrize("state", [InfraState.STOPPED, InfraState.DB_ONLY])
+@pytest.mark.parametrize("spoil", [migration_fails, migration_lies, core_never_healthy])
+def test_a_failed_deployment_to_a_site_that_was_off_leaves_nothing_of_its_version(
+    fake: FakeWorld, state: InfraState, spoil: Callable[[FakeWorld], None]
+) -> None:
+    fake.become(site_in(state, "1.0.0"), applied="1.0.0")
+    spoil(fake)
+    ended = ended_of(events_of(fake, deploying(fake), on_failure=ROLLBACK))
+    assert (ended.outcome, ended.state, ended.version) == (Outcome.ROLLED_BACK, state.value, "1.0.0")
+    assert ended.problem[1] == f"The site is {state} with 1.0.0 as before."
+
+
+def test_containers_that_cannot_be_made_yet_keep_no_rollback_from_its_end(fake: FakeWorld) -> None:
+    fake.become(site_in(InfraState.STOPPED, "1.0.0"), applied="1.0.0")
+    core_never_healthy(fake)
+    fake.engine.failing["make"] = NeedsYou("Compose failed: no space left on device")
+    events = events_of(fake, deploying(fake), on_failure=ROLLBACK)
+    assert (ended_of(events).outcome, ended_of(events).state) == (Outcome.ROLLED_BACK, "stopped")
+    lines = [event.text for event in events if isinstance(event, StepOutput)]
+    assert any(line.startswith("core could not be made yet: Compose failed") for line in lines)
+
+
+def test_a_rollback_that_does_not_end_where_it_should_has_failed_too(running: FakeWorld) -> None:
+    migration_fails(running)
+    really = running.engine.set_gate_flag
+
+    def pretend(gate: Gate) -> None:
+        if gate is Gate.CLOSED:
+            really(gate)
+
+    running.engine.set_gate_flag = pretend  # type: ignore[method-assign]
+    running.edge.gate_failures = lambda gate: ()  # type: ignore[method-assign]
+    ended = deploy(running, on_failure=ROLLBACK)
+    assert (ended.outcome, ended.exit_code) == (Outcome.FAILED, ExitCode.NEEDS_YOU)
+    assert "The rollback failed too: Every step went through, but the site is drifted" in ended.problem[0]
+
+
+def test_what_turns_out_to_need_no_migration_runs_none(fake: FakeWorld) -> None:
+    fake.become(site_in(InfraState.STOPPED, "1.1.0"), applied="1.1.0")
+    ended = deploy(fake, "1.2.0")
+    assert (ended.outcome, ended.state) == (Outcome.DONE, "running")
+    assert "migrate 1.2.0" not in fake.state.calls
+    (record,) = read_walks(fake.world.site.journal_directory)
+    assert [step for step in record.steps if "needed" in step] == [
+        {"name": "migrate", "outcome": "done", "seconds": 0.0, "needed": False}
+    ]

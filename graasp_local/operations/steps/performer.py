@@ -47,6 +47,7 @@ from graasp_local.planning.steps import (
     EndConnections,
     EndSessions,
     MakeMigration,
+    MakeServices,
     Migrate,
     OpenGate,
     Preflight,
@@ -71,6 +72,7 @@ from graasp_local.ports.world import World
 from graasp_local.site import prepare
 from graasp_local.site.selection import Release
 from graasp_local.version import Version
+from graasp_local.wording import listed
 
 _QUIET_LOOKS = 2
 """A request that nginx has just let through has no connection to core yet, and is seen at the next look."""
@@ -91,9 +93,14 @@ class Performer:
         self._snapshot = snapshot
         self._snapshot_is_from_before = migrated_before
         self._restore_number = restore_number
-        self._newly: tuple[str, ...] = ()
+        self._newly: tuple[str, ...] | None = None
+        """What is pending; None until that was read."""
         self._gate_is_shut = False
         self._made = _NOTHING_MADE
+
+    def is_needed(self, step: Step) -> bool:
+        """A plan has a migration where nobody could know yet that nothing is pending."""
+        return not (isinstance(step, Migrate) and self._newly == () and not self._snapshot_is_from_before)
 
     def perform(self, step: Step) -> Iterator[str]:
         """Do one step. Yields lines for people; raises GraaspLocalError if it could not be done."""
@@ -148,6 +155,11 @@ class Performer:
                 yield from start_with_last_words(world, services, partial(self._start, step))
                 yield from wait_until_on(world, needed(world, services) if writers else services)
                 yield from forget_old_addresses(world, services)
+            case MakeServices(services=services, version=version):
+                try:
+                    world.engine.make(services, version)
+                except NeedsYou as error:  # nothing needs them before they are started, which makes them then
+                    yield f"{listed(services)} could not be made yet: {error.what}"
             case AwaitMigration(limit_seconds=limit):
                 yield from await_migrations(world, limit)
             case EndSessions():
@@ -250,7 +262,7 @@ class Performer:
     def _prove_migrations(self, version: Version) -> None:
         world = self._world
         failures = proof_failures(
-            world.engine.image_migrations(version), world.database.applied_migrations(), self._newly
+            world.engine.image_migrations(version), world.database.applied_migrations(), self._newly or ()
         )
         if failures:
             raise NeedsYou(f"The database is not what {version} makes of it. {' '.join(failures)}")
