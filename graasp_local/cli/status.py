@@ -8,6 +8,7 @@ import click
 
 from graasp_local.cli.context import Context, pass_context, print_json
 from graasp_local.cli.speaking import say
+from graasp_local.wording import seconds_in_words
 
 
 @click.command("status")
@@ -23,7 +24,10 @@ def command(context: Context, *, json_object: bool) -> None:
 
 
 def _look(context: Context) -> dict[str, Any]:
+    import time
+
     from graasp_local.engine.look import look_at
+    from graasp_local.journal.closings import closings, ongoing
     from graasp_local.journal.read import read_recent
     from graasp_local.journal.records import state_left, unfinished_walk
     from graasp_local.journal.status import Situation, next_steps
@@ -39,6 +43,10 @@ def _look(context: Context) -> dict[str, Any]:
     holder = current_holder(site.lock_file)
     unfinished = unfinished_walk(walks) if holder is None else None
     last = next((walk for walk in reversed(walks) if walk.version and walk.outcome in ("done", "held")), None)
+    now = time.time()
+    closed = closings(walks, observed.gate, now)
+    lasting = ongoing(closed)
+    over = [closing for closing in closed if closing.until is not None]
     selected = site.selected_version
     versions = sorted(observed.graasp_versions)
     steps = [step.command for step in next_steps(Situation(classification, selected, unfinished, holder))]
@@ -77,6 +85,8 @@ def _look(context: Context) -> dict[str, Any]:
         "last_deployment": {"at": last.at, "version": last.version, "downtime_seconds": last.downtime_seconds}
         if last
         else None,
+        "closing": lasting.as_json(now) if lasting else None,
+        "last_closing": over[-1].as_json(now) if over else None,
         "next": steps,
     }
 
@@ -102,13 +112,23 @@ def _print(told: dict[str, Any]) -> None:
         say(told["database_problem"])
     for sentence in (*told["drift"], *told["lacking"]):
         say(f"- {sentence}")
+    if told["closing"]:
+        say(_closed_sentence(told["closing"]))
     if told["last_deployment"]:
         last = told["last_deployment"]
         seconds = last["downtime_seconds"]
-        downtime = "" if seconds is None else f", closed for {seconds:.1f} s" if seconds else ", without closing"
+        downtime = (
+            ", without closing" if seconds == 0 else f", closed for {seconds_in_words(seconds)}" if seconds else ""
+        )
         say(f"Last deployment: {last['version']} at {last['at'][:16].replace('T', ' ')} UTC{downtime}.")
     for step in told["next"]:
         say(f"Next: {step}")
+
+
+def _closed_sentence(closing: dict[str, Any]) -> str:
+    by = f" by `{closing['command']}`" if closing["command"] else ""
+    since = closing["since"][:19].replace("T", " ")
+    return f"Closed for {seconds_in_words(closing['seconds'])}{by}, since {since} UTC."
 
 
 def _image(service: dict[str, Any]) -> str:

@@ -12,10 +12,12 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from graasp_local.errors import ExitCode, GraaspLocalError, Interrupted
+from graasp_local.journal.closings import Closing
 from graasp_local.journal.visits import ProbeReport
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.server import Upgrade
 from graasp_local.planning.states import Gate
+from graasp_local.wording import seconds_in_words
 
 
 class Outcome(StrEnum):
@@ -53,6 +55,8 @@ class WalkStarted(Struct, frozen=True):
     """Visitors may have written to the database since then: putting the snapshot back would discard that."""
     may_be_written: bool = False
     """Something else may have, behind the gate: workers, or whoever had the bypass."""
+    gate: Gate = Gate.UNKNOWN
+    """What nginx answered before the walk began."""
 
 
 class RollbackStarted(Struct, frozen=True):
@@ -101,10 +105,8 @@ class Probed(Struct, frozen=True):
 
 
 class WalkEnded(Struct, frozen=True):
-    """The last event. `downtime_seconds` is None where the site was not open before the walk, or is not after it; 0.0
-    where it stayed open while what serves visitors was replaced.
-
-    It is the prober's where there was one, else the time between closing the gate and opening it.
+    """The last event. `downtime_seconds` is how long this walk kept visitors out (closings.py); None where it did not
+    close the site, or the site is closed still; 0.0 where it stayed open while what serves visitors was replaced.
     """
 
     walk: str
@@ -116,6 +118,10 @@ class WalkEnded(Struct, frozen=True):
     steps: tuple[StepEnded, ...]
     exit_code: ExitCode = ExitCode.DONE
     problem: tuple[str, ...] = ()
+    gate: Gate = Gate.UNKNOWN
+    """What nginx answers after the walk."""
+    closing: Closing | None = None
+    """The closing that came to its end with this walk, whatever had begun it."""
 
 
 Event = WalkStarted | RollbackStarted | StepStarted | StepOutput | StepEnded | Probed | WalkEnded
@@ -146,6 +152,7 @@ def as_json(event: Event) -> dict[str, Any]:
                 "migrated_before": event.migrated_before,
                 "written_before": event.written_before,
                 "may_be_written": event.may_be_written,
+                "gate": event.gate.value,
                 "restore": asdict(plan.restore) if plan.restore else None,
                 "plan": _plan_summary(plan),
             }
@@ -170,8 +177,10 @@ def as_json(event: Event) -> dict[str, Any]:
                 "walk": event.walk,
                 "outcome": event.outcome.value,
                 "state": event.state,
+                "gate": event.gate.value,
                 "version": event.version,
                 "downtime_seconds": _rounded(event.downtime_seconds),
+                "closing": event.closing.as_json(event.closing.since) if event.closing else None,
                 "seconds": _rounded(event.seconds),
                 "steps": [_step_summary(step) for step in event.steps],
                 "exit_code": event.exit_code.value,
@@ -206,7 +215,7 @@ def as_lines(event: Event) -> tuple[str, ...]:
 
 def summary(ended: WalkEnded) -> str:
     """One sentence about how a walk ended."""
-    downtime = _closed_for(ended.downtime_seconds)
+    downtime = _closed_for(ended)
     version = f" with version {ended.version}" if ended.version else ""
     match ended.outcome:
         case Outcome.DONE:
@@ -227,14 +236,16 @@ def summary(ended: WalkEnded) -> str:
             assert_never(ended.outcome)
 
 
-def _closed_for(seconds: float | None) -> str:
-    match seconds:
-        case None:
-            return ""
-        case 0.0:
-            return " Visitors were served all the time."
-        case _:
-            return f" The site was closed for {seconds:.1f} s."
+def _closed_for(ended: WalkEnded) -> str:
+    closing = ended.closing
+    if ended.downtime_seconds == 0.0 and closing is None:
+        return " Visitors were served all the time."
+    if ended.downtime_seconds is not None:
+        return f" The site was closed for {seconds_in_words(ended.downtime_seconds)}."
+    if closing is not None:
+        since = f", since `{closing.command}`" if closing.command else ""
+        return f" The site was closed for {seconds_in_words(closing.seconds(closing.since))}{since}."
+    return ""
 
 
 def _upgrade_summary(upgrade: Upgrade) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from graasp_local.errors import Refused
 from graasp_local.files import json_in
+from graasp_local.journal.closings import begins_open, gate_moment
 from graasp_local.journal.records import (
     DamagedWalk,
     JournalContents,
@@ -21,6 +22,7 @@ from graasp_local.journal.records import (
     database_is_changed,
     gate_moves,
     version_is_uncertain,
+    with_seconds_closed,
 )
 from graasp_local.journal.write import FORMAT, walk_number
 from graasp_local.planning.restoring import Restore
@@ -38,7 +40,8 @@ def read_journal(directory: Path) -> JournalContents:
 def read_recent(directory: Path) -> JournalContents:
     """What the journal holds since the last deployment that went through, and that: all that a decision depends on.
 
-    A site that was deployed a thousand times is looked at as quickly as a new one. Raises OSError as `read_journal`.
+    And what came before where the site was closed then already, so that a closing is read from its beginning. A site
+    that was deployed a thousand times is looked at as quickly as a new one. Raises OSError as `read_journal`.
     """
     return _in_order(_until_went_through(_newest_first(directory)))
 
@@ -46,7 +49,7 @@ def read_recent(directory: Path) -> JournalContents:
 def read_walks(directory: Path, newest: int | None = None) -> tuple[WalkRecord, ...]:
     """The walks that can be read, oldest first, or the newest so many: for showing them, not for deciding on them."""
     readable = (read for read in _newest_first(directory) if isinstance(read, WalkRecord))
-    return tuple(islice(readable, newest))[::-1]
+    return with_seconds_closed(tuple(islice(readable, newest))[::-1])
 
 
 def trusted_walks(directory: Path) -> tuple[WalkRecord, ...]:
@@ -115,6 +118,7 @@ def _as_walk(name: str, records: Sequence[Mapping[str, Any]]) -> WalkRecord:
         written_before=bool(first.get("written_before")),
         may_be_written=bool(first.get("may_be_written")),
         gate_moves=gate_moves(records),
+        gate_moments=tuple(moment for moment in map(gate_moment, records) if moment is not None),
         problem=tuple(ended.get("problem", ())),
         restore=_restore(first.get("restore")),
         upgrade=_as_upgrade(first["upgrade"]) if first.get("upgrade") else None,
@@ -178,15 +182,18 @@ def _newest_first(directory: Path) -> Iterator[WalkRecord | DamagedWalk]:
 
 
 def _until_went_through(newest_first: Iterable[WalkRecord | DamagedWalk]) -> Iterator[WalkRecord | DamagedWalk]:
+    went_through = False
     for read in newest_first:
         yield read
-        if isinstance(read, WalkRecord) and read.went_through:
-            return
+        if isinstance(read, WalkRecord):
+            went_through = went_through or read.went_through
+            if went_through and begins_open(read):
+                return
 
 
 def _in_order(newest_first: Iterable[WalkRecord | DamagedWalk]) -> JournalContents:
     read = [*newest_first][::-1]
     return JournalContents(
-        tuple(walk for walk in read if isinstance(walk, WalkRecord)),
+        with_seconds_closed(tuple(walk for walk in read if isinstance(walk, WalkRecord))),
         tuple(damage for damage in read if isinstance(damage, DamagedWalk)),
     )

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from graasp_local.journal.closings import GateMoment, closings
 from graasp_local.journal.write import walk_number
 from graasp_local.planning.restoring import Restore
 from graasp_local.planning.server import Upgrade, Way
@@ -49,6 +51,7 @@ class WalkRecord(Struct, frozen=True):
     outcome: str | None
     state: str
     downtime_seconds: float | None
+    """Of the closings that it began, whatever ended them (closings.py); None where there is none, or it lasts."""
     seconds: float | None
     started_steps: tuple[str, ...]
     steps: tuple[Mapping[str, Any], ...]
@@ -67,6 +70,7 @@ class WalkRecord(Struct, frozen=True):
     may_be_written: bool = False
     """Something may have been written behind the gate before it began."""
     gate_moves: tuple[GateMove, ...] = ()
+    gate_moments: tuple[GateMoment, ...] = ()
 
     upgrade: Upgrade | None = None
     """The change of the database server that it made, or undid."""
@@ -221,6 +225,20 @@ def seconds_by_step(walks: Sequence[WalkRecord]) -> dict[str, list[float]]:
             if step["outcome"] == "done" and step.get("needed", True):
                 seen.setdefault(step["name"], []).append(float(step["seconds"]))
     return seen
+
+
+def with_seconds_closed(walks: Sequence[WalkRecord]) -> tuple[WalkRecord, ...]:
+    """The same walks, each with the seconds of the closings that it began, whatever ended them.
+
+    What was recorded stays where there are none: 0.0 of a walk that replaced what serves visitors without closing.
+    """
+    seconds: dict[str, float] = {}
+    for closing in closings(walks):
+        if closing.until is not None:
+            seconds[closing.walk] = seconds.get(closing.walk, 0.0) + closing.seconds(closing.until)
+    return tuple(
+        replace(walk, downtime_seconds=round(seconds[walk.walk], 3)) if walk.walk in seconds else walk for walk in walks
+    )
 
 
 def state_left(walks: Sequence[WalkRecord]) -> InfraState | None:

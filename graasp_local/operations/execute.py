@@ -31,7 +31,6 @@ from graasp_local.planning.states import Gate, InfraState, ObservedState, classi
 from graasp_local.planning.steps import (
     READ_ONLY,
     CloseGate,
-    OpenGate,
     ProveGate,
     RecordDeployment,
     SelectVersion,
@@ -66,7 +65,10 @@ class Circumstances(Struct, frozen=True):
 
 
 def execute(started: WalkStarted, before: ObservedState, circumstances: Circumstances) -> Iterator[Event]:
-    """Carry a plan out, from a site that looked like `before`. The last event is always a WalkEnded."""
+    """Carry a plan out, from a site that looked like `before`. The last event is always a WalkEnded.
+
+    How long the site was closed is not counted here, since it may have been closed before.
+    """
     plan = started.plan
     loop = _Loop(circumstances, site_was_open=before.gate is Gate.OPEN)
     began = circumstances.clock.monotonic()
@@ -96,24 +98,22 @@ def execute(started: WalkStarted, before: ObservedState, circumstances: Circumst
             outcome, code, problem = judge_rollback(recovery, error, second, gate)
     state, version, gate = _look(circumstances.observe)
     seconds = circumstances.clock.monotonic() - began
-    downtime = loop.downtime
-    if plan.keeps_open and loop.was_never_closed and gate is Gate.OPEN and outcome is not Outcome.REFUSED:
-        downtime = 0.0
-    yield WalkEnded(started.walk, outcome, state, version, downtime, seconds, tuple(loop.ended), code, problem)
+    kept_open = plan.keeps_open and loop.was_never_closed and gate is Gate.OPEN and outcome is not Outcome.REFUSED
+    downtime, ended = 0.0 if kept_open else None, tuple(loop.ended)
+    yield WalkEnded(started.walk, outcome, state, version, downtime, seconds, ended, code, problem, gate)
 
 
 class _Loop(Struct):
-    """Does one step after the other, and keeps the clock of downtime."""
+    """Does one step after the other."""
 
     circumstances: Circumstances
     site_was_open: bool
     ended: list[StepEnded] = field(default_factory=list)
-    downtime: float | None = None
-    _closed_at: float | None = None
+    _told_to_close: bool = False
 
     @property
     def was_never_closed(self) -> bool:
-        return self.site_was_open and self._closed_at is None
+        return self.site_was_open and not self._told_to_close
 
     def carry_out(self, steps: tuple[Step, ...]) -> Generator[Event, None, GraaspLocalError | None]:
         """Returns the error that ended it, or None."""
@@ -124,8 +124,7 @@ class _Loop(Struct):
             index = len(self.ended)
             yield StepStarted(index, step.name, step.title, step.cause)
             step_began = clock.monotonic()
-            if isinstance(step, CloseGate) and self.site_was_open and self._closed_at is None:
-                self._closed_at = step_began
+            self._told_to_close = self._told_to_close or isinstance(step, CloseGate)
             error: GraaspLocalError | None = None
             needed = self.circumstances.is_needed(step)
             try:
@@ -138,8 +137,6 @@ class _Loop(Struct):
                 error = NeedsYou(f"{about}{raised.strerror or raised}.")
             except Exception as raised:  # the journal and the person must hear of a defect as well
                 error = GraaspLocalError(f"Unexpected: {type(raised).__name__}: {raised}")
-            if error is None and isinstance(step, OpenGate) and self._closed_at is not None:
-                self.downtime = clock.monotonic() - self._closed_at
             outcome = StepOutcome.FAILED if error else StepOutcome.DONE
             seconds = clock.monotonic() - step_began
             done = StepEnded(index, step.name, outcome, seconds, error.sentences if error else (), needed)

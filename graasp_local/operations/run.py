@@ -29,6 +29,7 @@ from graasp_local.journal.records import (
 )
 from graasp_local.journal.write import Journal
 from graasp_local.lock import Patience, held_lock
+from graasp_local.operations.closed_time import timed, with_closing
 from graasp_local.operations.execute import Circumstances, execute
 from graasp_local.operations.rollouts import by_strategy, rolling_recovery
 from graasp_local.operations.steps import Performer
@@ -79,7 +80,7 @@ class Walk(Struct, frozen=True):
     lock_wait: float = 0.0
     """Seconds to wait for a walk that is under way."""
     prober: Prober | None = None
-    """Measures the downtime as a visitor would; without one it is the time between closing and opening the gate."""
+    """Says what visitors met meanwhile."""
 
 
 def make_plan(planner: Planner, observed: ObservedState) -> Plan:
@@ -189,7 +190,7 @@ def run(world: World, walk: Walk) -> Iterator[Event]:
         earlier = trusted_walks(world.site.journal_directory)
         _refuse_over_a_restore(plan, unfinished_walk(earlier))
         journal = _new_journal(world, walk.name)
-        started = _started(world, journal.walk, walk.command, plan, before, earlier)
+        started = replace(_started(world, journal.walk, walk.command, plan, before, earlier), gate=before.gate)
         number = plan.restore.number if plan.restore else ""
         performer = Performer(world, started.snapshot, number, migrated_before=started.migrated_before)
 
@@ -208,8 +209,9 @@ def run(world: World, walk: Walk) -> Iterator[Event]:
             perform, world.observe, recover, world.clock, world.interruption, performer.is_needed
         )
         try:
-            for event in probed(execute(started, before, circumstances), walk.prober):
-                journal.write(event, world.clock.now())
+            events = probed(execute(started, before, circumstances), walk.prober)
+            for event, at in with_closing(timed(events, world.clock), earlier):
+                journal.write(event, at)
                 yield event
         finally:
             journal.close()
@@ -221,16 +223,14 @@ def _last_walk_was_killed(world: World) -> bool:
 
 
 def probed(events: Iterator[Event], prober: Prober | None) -> Iterator[Event]:
-    """The same events, with what visitors met before the last one, whose downtime then is the prober's."""
+    """The same events, with what visitors met before the last one."""
     if prober is None:
         yield from events
         return
     prober.start()
     for event in events:
         if isinstance(event, WalkEnded):
-            report = prober.stop(Gate.OPEN if event.state == InfraState.RUNNING else Gate.CLOSED)
-            yield Probed(report)
-            event = replace(event, downtime_seconds=report.downtime_seconds)
+            yield Probed(prober.stop(Gate.OPEN if event.state == InfraState.RUNNING else Gate.CLOSED))
         yield event
 
 

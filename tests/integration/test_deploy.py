@@ -180,6 +180,9 @@ def test_from_any_state(site: DemoSite, written: list[str], state: str, version:
     site.run("apply", state)
     ended = site.deploy(version)
     assert (ended["outcome"], ended["state"], ended["downtime_seconds"]) == ("done", "running", None)
+    closing = site.status()["last_closing"]
+    assert closing == ended["closing"]
+    assert closing["command"] == f"graasp-local apply {state}"
     assert site.item_names() == written
 
 

@@ -58,12 +58,13 @@ def test_through_a_deployment_and_no_write_that_was_confirmed_is_lost(
     assert set(visitors.report["written"]) <= there
 
 
-def test_the_downtime_in_history_is_the_probers(site: DemoSite) -> None:
+def test_seconds_closed_are_the_gates_and_what_visitors_met_stands_beside(site: DemoSite) -> None:
     ended = site.deploy("1.2.0", "--probe")
     (walk, *_) = [json.loads(line) for line in site.run("history", "--json").stdout.splitlines()]
     lines = (site.directory / "journal" / f"{walk['walk']}.jsonl").read_text().splitlines()
     probed = next(record for record in map(json.loads, lines) if record["event"] == "probed")
-    assert walk["downtime_seconds"] == ended["downtime_seconds"] == probed["downtime_seconds"] > 0
+    assert walk["downtime_seconds"] == ended["downtime_seconds"] > 0
+    assert probed["downtime_seconds"] > 0
     assert probed["faults"] == 0
     assert {"app", "redirect", "page", "json"} == set(probed["visitor"])
 

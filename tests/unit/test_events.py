@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -17,6 +18,7 @@ from graasp_local.errors import (
     Refused,
     UsageError,
 )
+from graasp_local.journal.closings import Closing
 from graasp_local.journal.events import (
     Outcome,
     StepEnded,
@@ -40,8 +42,17 @@ from tests.unit.sites import site_in
 
 PLAN = plan_deploy(site_in(InfraState.RUNNING), DeployRequest(Version(1, 1, 0)), Pending(("0002_x",)))
 NAMES = [step.name for step in PLAN.steps]
+BEGAN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC).timestamp()
 ENDED = WalkEnded(
-    "w", Outcome.DONE, "running", "1.1.0", 2.34567, 3.0, (StepEnded(0, "preflight", StepOutcome.DONE, 0.12345),)
+    "w",
+    Outcome.DONE,
+    "running",
+    "1.1.0",
+    2.34567,
+    3.0,
+    (StepEnded(0, "preflight", StepOutcome.DONE, 0.12345),),
+    gate=Gate.OPEN,
+    closing=Closing(BEGAN, BEGAN + 2.346, "w", "graasp-local deploy", "w"),
 )
 
 
@@ -52,8 +63,17 @@ def test_the_last_json_line_has_what_scripts_read() -> None:
         "walk": "w",
         "outcome": "done",
         "state": "running",
+        "gate": "open",
         "version": "1.1.0",
         "downtime_seconds": 2.346,
+        "closing": {
+            "since": "2026-01-02T03:04:05.000+00:00",
+            "until": "2026-01-02T03:04:07.346+00:00",
+            "seconds": 2.346,
+            "walk": "w",
+            "command": "graasp-local deploy",
+            "opened_by": "w",
+        },
         "seconds": 3.0,
         "steps": [{"name": "preflight", "outcome": "done", "seconds": 0.123}],
         "exit_code": 0,

@@ -1,0 +1,224 @@
+"""When the site was closed to visitors, and by what: one answer for everything that tells seconds closed.
+
+Decides by what each operation did to the gate and found of it, in the order of the operations, and by what is observed
+now. A closing lasts until the gate is opened, by whatever, or found open: an operation that was killed does not end
+it. Counts nothing that nobody has seen. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from graasp_local.planning.states import Gate, InfraState
+
+
+class GateNote(StrEnum):
+    """What is known of the gate at one moment."""
+
+    CLOSING = "closing"
+    """Its closing was begun; whether it had its effect is not known yet."""
+    CLOSED = "closed"
+    OPENING = "opening"
+    OPENED = "opened"
+    FOUND_OPEN = "found-open"
+
+
+class GateMoment(Struct, frozen=True):
+    """A note and when it was made, in seconds since 1970."""
+
+    at: float
+    note: GateNote
+
+
+class AtGate(Protocol):
+    """An operation, as far as the gate is concerned."""
+
+    @property
+    def walk(self) -> str: ...
+    @property
+    def command(self) -> str: ...
+    @property
+    def gate_moments(self) -> tuple[GateMoment, ...]: ...
+
+
+class OperationAtGate(Struct, frozen=True):
+    """An operation that is under way: its journal is not read yet."""
+
+    walk: str
+    command: str
+    gate_moments: tuple[GateMoment, ...]
+
+
+class Closing(Struct, frozen=True):
+    """A time during which visitors were kept out, in seconds since 1970; `until` is None while it lasts.
+
+    `walk` and `command` are what closed the gate; empty where it was found closed and nothing here had closed it.
+    `opened_by` is the walk that opened it or found it open; empty while it lasts, or where only now it is seen open.
+    """
+
+    since: float
+    until: float | None
+    walk: str
+    command: str
+    opened_by: str = ""
+
+    def seconds(self, now: float) -> float:
+        """How long it was, or has been so far. Never negative, though a clock may go back."""
+        return max(0.0, (now if self.until is None else self.until) - self.since)
+
+    def as_json(self, now: float) -> dict[str, Any]:
+        return {
+            "since": _stamp(self.since),
+            "until": None if self.until is None else _stamp(self.until),
+            "seconds": round(self.seconds(now), 3),
+            "walk": self.walk or None,
+            "command": self.command or None,
+            "opened_by": self.opened_by or None,
+        }
+
+
+class Month(Struct, frozen=True):
+    """A month of UTC, or what of it the journal knows: of `seconds` the site was closed for `closed_seconds`."""
+
+    month: str
+    seconds: float
+    closed_seconds: float
+    closings: int
+    """How many began in it or lasted into it."""
+
+    @property
+    def availability(self) -> float:
+        """The share of the time in which the site was not closed, from 0 to 1."""
+        return 1.0 - self.closed_seconds / self.seconds if self.seconds else 1.0
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "month": self.month,
+            "seconds": round(self.seconds, 3),
+            "closed_seconds": round(self.closed_seconds, 3),
+            "closings": self.closings,
+            "availability": round(self.availability, 6),
+        }
+
+
+def gate_moment(record: Mapping[str, Any]) -> GateMoment | None:
+    """What one record of a journal says of the gate; None if nothing."""
+    note = _note(record)
+    return None if note is None else GateMoment(datetime.fromisoformat(record["at"]).timestamp(), note)
+
+
+def closings(walks: Iterable[AtGate], gate: Gate = Gate.UNKNOWN, now: float | None = None) -> tuple[Closing, ...]:
+    """Every closing that these operations, oldest first, tell of, oldest first.
+
+    `gate` is what nginx answers `now`: where it is open, a closing that nothing in the journal ended is over.
+    """
+    count = _Count()
+    for walk in walks:
+        for moment in walk.gate_moments:
+            count.add(moment, walk.walk, walk.command)
+    if gate is Gate.OPEN and now is not None:
+        count.add(GateMoment(now, GateNote.FOUND_OPEN), "", "")
+    return count.all
+
+
+def ongoing(found: Sequence[Closing]) -> Closing | None:
+    """The closing that lasts, if one does."""
+    return found[-1] if found and found[-1].until is None else None
+
+
+def begins_open(walk: AtGate) -> bool:
+    """Whether no closing from before this walk can have lasted into it."""
+    first = walk.gate_moments[0].note if walk.gate_moments else None
+    return first in (GateNote.FOUND_OPEN, GateNote.CLOSING)
+
+
+def by_month(found: Sequence[Closing], began: float, now: float) -> tuple[Month, ...]:
+    """Every month from `began`, when the site is first heard of, until `now`, oldest first."""
+    months = []
+    start = began
+    while start < now:
+        at = datetime.fromtimestamp(start, UTC)
+        following = datetime(at.year + at.month // 12, at.month % 12 + 1, 1, tzinfo=UTC).timestamp()
+        end = min(following, now)
+        shares = [min(end, now if c.until is None else c.until) - max(start, c.since) for c in found]
+        within = [share for share in shares if share > 0]
+        months.append(Month(f"{at:%Y-%m}", end - start, min(sum(within), end - start), len(within)))
+        start = following
+    return tuple(months)
+
+
+class _Count:
+    """Takes in one moment after the other."""
+
+    def __init__(self) -> None:
+        self._over: list[Closing] = []
+        self._current: Closing | None = None
+        self._is_certain = False
+        self._opening_since: float | None = None
+
+    @property
+    def all(self) -> tuple[Closing, ...]:
+        return (*self._over, *([self._current] if self._current else ()))
+
+    def add(self, moment: GateMoment, walk: str, command: str) -> None:
+        match moment.note:
+            case GateNote.CLOSING:
+                if self._current is None:
+                    self._current, self._is_certain = Closing(moment.at, None, walk, command), False
+                self._opening_since = None
+            case GateNote.CLOSED:
+                if self._current is None:
+                    self._current = Closing(moment.at, None, "", "")
+                self._is_certain, self._opening_since = True, None
+            case GateNote.OPENING:
+                self._opening_since = moment.at
+            case GateNote.OPENED:
+                self._end(moment.at, walk)
+            case GateNote.FOUND_OPEN if self._current is not None:
+                if self._opening_since is not None:
+                    self._end(self._opening_since, walk)
+                elif self._is_certain:
+                    self._end(moment.at, walk)
+                self._current = None  # where it was not certain, the closing had no effect
+
+    def _end(self, at: float, walk: str) -> None:
+        if self._current is not None:
+            # A clock may have gone back since.
+            self._over.append(replace(self._current, until=max(at, self._current.since), opened_by=walk))
+        self._current, self._opening_since = None, None
+
+
+def _note(record: Mapping[str, Any]) -> GateNote | None:
+    match record:
+        case {"event": "step-started", "name": "close-gate"}:
+            return GateNote.CLOSING
+        case {"event": "step-ended", "name": "close-gate", "outcome": "done"}:
+            return GateNote.CLOSED
+        case {"event": "step-started", "name": "open-gate"}:
+            return GateNote.OPENING
+        case {"event": "step-ended", "name": "open-gate", "outcome": "done"}:
+            return GateNote.OPENED
+        case {"event": "walk-started" | "rollback-started", "gate": str(gate)}:
+            return _found(gate)
+        case {"event": "walk-ended", "state": str(state)}:
+            # A state has its gate: 0.1.0 wrote the state only.
+            by_state = Gate.OPEN if state == InfraState.RUNNING else Gate.CLOSED if state in {*InfraState} else ""
+            return _found(str(record.get("gate", ""))) or _found(by_state)
+        case _:
+            return None
+
+
+def _found(gate: str) -> GateNote | None:
+    if gate in (Gate.UNKNOWN, ""):
+        return None
+    return GateNote.FOUND_OPEN if gate == Gate.OPEN else GateNote.CLOSED
+
+
+def _stamp(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,42 @@
+"""What the last event of an operation says of how long the site was closed.
+
+Counted as the journal will be read later (journal/closings.py), so that the figure is the same then. Does nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+
+from msgspec.structs import replace
+
+from graasp_local.clock import Clock
+from graasp_local.journal.closings import GateMoment, OperationAtGate, closings, gate_moment
+from graasp_local.journal.events import Event, StepOutput, WalkEnded, WalkStarted, as_json
+from graasp_local.journal.records import WalkRecord
+
+
+def timed(events: Iterable[Event], clock: Clock) -> Iterator[tuple[Event, float]]:
+    """Each event and when it happened, in seconds since 1970, however the machine's clock is set meanwhile."""
+    began, began_at = clock.monotonic(), clock.now()
+    for event in events:
+        yield event, round(began_at + clock.monotonic() - began, 3)
+
+
+def with_closing(events: Iterable[tuple[Event, float]], earlier: Sequence[WalkRecord]) -> Iterator[tuple[Event, float]]:
+    """The same events, with the seconds closed in the last one."""
+    moments: list[GateMoment] = []
+    command = ""
+    for event, at in events:
+        if isinstance(event, WalkStarted):
+            command = event.command
+        if not isinstance(event, StepOutput):
+            moment = gate_moment({**as_json(event), "at": datetime.fromtimestamp(at, UTC).isoformat()})
+            moments += [moment] if moment else []
+        if isinstance(event, WalkEnded):
+            found = closings((*earlier, OperationAtGate(event.walk, command, tuple(moments))))
+            over = [closing for closing in found if closing.opened_by == event.walk]
+            own = [c.seconds(at) for c in over if c.walk == event.walk]
+            seconds = sum(own) if own else event.downtime_seconds
+            event = replace(event, downtime_seconds=seconds, closing=over[-1] if over else None)
+        yield event, at
