@@ -12,7 +12,7 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -165,6 +165,22 @@ class Compose:
             raise compose_failed(answer.stderr)
         config: dict[str, Any] = json.loads(answer.stdout)
         return config
+
+    def refusal_of(self, project: Mapping[str, Any]) -> str | None:
+        """Start a project that is rendered already and named, and say what was said against it; None if nothing.
+
+        Raises NeedsYou where Compose does not read what it has rendered itself, which says nothing of the services.
+        """
+        self._see_to_environment()
+        words = [*_client_call(), "compose", "--project-directory", str(self._site.directory), "--file", "-"]
+        words += ["--project-name", str(project["name"]), "--env-file", os.devnull, "up", "--detach", *_UP]
+        answer = subprocess.run(words, capture_output=True, text=True, input=json.dumps(project))
+        if answer.returncode == 0:
+            return None
+        error = compose_failed(answer.stderr)
+        if isinstance(error, EngineUnreachable) or "validating -" in answer.stderr:
+            raise error
+        return error.what.removeprefix("Compose failed: ").removeprefix("Error response from daemon: ")
 
     def _env_files(self, candidate: Candidate | Release) -> list[Path]:
         if candidate is None:

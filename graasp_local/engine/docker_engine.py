@@ -23,6 +23,7 @@ from graasp_local.engine.observe import DIRECTORY_LABEL, ONE_OFF_LABEL, SERVICE_
 from graasp_local.engine.ports_in_use import holder_of_port
 from graasp_local.engine.recovery import progress_of_recovery
 from graasp_local.engine.site_images import SiteImages
+from graasp_local.engine.stack_trial import stack_refusal
 from graasp_local.engine.tcp_table import tcp_table
 from graasp_local.engine.together import together
 from graasp_local.errors import NeedsYou
@@ -131,6 +132,11 @@ class DockerEngine(SiteImages):
                     raise compose_failed(said)
                 return refusal_of_nginx(said) if code else None
         return None
+
+    def stack_refusal(self, services: Sequence[str], version: Version | None) -> str | None:
+        prepare.prepare(self._site)
+        self.give_names_back()
+        return stack_refusal(self.client, self.compose, self._site, services, version)
 
     def set_gate_flag(self, gate: Gate) -> None:
         """Write the flag into nginx's volume; makes nginx's container, without starting it, where there is none."""

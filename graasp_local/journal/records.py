@@ -22,6 +22,7 @@ from graasp_local.planning.states import Gate, InfraState, state_named
 READ_ONLY_NAMES = frozenset(
     {"preflight", "pull", "restore-images", "read-migrations", "make-migration"}
     | {"backup", "check-backup", "load-database", "unpack-files", "check-upgrade", "pull-server", "check-edge"}
+    | {"check-stack"}
 )
 
 WRITING_NAMES = frozenset({"start-writers", "unseal-gate", "open-gate"})

@@ -22,6 +22,7 @@ from graasp_local.operations.run import deployment_plan
 from graasp_local.operations.steps.having_images import use_recorded_images
 from graasp_local.operations.steps.preflight import check_preflight
 from graasp_local.operations.steps.written_snapshot import has_snapshot
+from graasp_local.operations.trying import tried_first
 from graasp_local.operations.upgrades import upgrade_again_plan, upgrade_back_plan
 from graasp_local.planning.plan import Plan, Strategy
 from graasp_local.planning.plan_deploy import Backup, DeployRequest, ImagesFrom, plan_rollback, plan_undo
@@ -147,7 +148,7 @@ def rollback_plan(world: World, observed: ObservedState, written_since: WrittenS
     if left is not None:
         return _back_from_unfinished(observed, walks, record, previous)
     check_preflight(world, previous)
-    return plan_undo(observed, previous, record.snapshot, _as_now(observed))
+    return tried_first(world, plan_undo(observed, previous, record.snapshot, _as_now(observed)))
 
 
 def _refuse_after_upgrade(world: World, walks: Sequence[WalkRecord], record: WalkRecord | None) -> None:

@@ -21,6 +21,7 @@ from graasp_local.journal.write import walk_number
 from graasp_local.operations.run import refuse_unfinished_upgrade
 from graasp_local.operations.steps.having_images import use_recorded_images
 from graasp_local.operations.steps.preflight import check_preflight
+from graasp_local.operations.trying import tried_first
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.plan_restore import RestoreRequest, plan_restore
 from graasp_local.planning.restoring import Restore
@@ -59,7 +60,7 @@ def plan_for(world: World, observed: ObservedState, request: RestoreRequest) -> 
     """The plan for a restore that is known in full, after the checks that change nothing. Raises Refused."""
     use_recorded_images(world, request.version)
     check_preflight(world, request.version)
-    return plan_restore(observed, request)
+    return tried_first(world, plan_restore(observed, request))
 
 
 def _parts(manifest: Manifest, only: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:

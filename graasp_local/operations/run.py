@@ -37,6 +37,7 @@ from graasp_local.operations.steps.having_images import way_back
 from graasp_local.operations.steps.migrating import read_pending
 from graasp_local.operations.steps.preflight import check_preflight, check_transition
 from graasp_local.operations.steps.written_snapshot import has_snapshot
+from graasp_local.operations.trying import tried_first
 from graasp_local.operations.upgrades import upgrade_recovery
 from graasp_local.planning.data_steps import PutInPlace
 from graasp_local.planning.estimate import Estimate, estimate_downtime
@@ -116,7 +117,7 @@ def transition_plan(world: World, observed: ObservedState, target: InfraState) -
     plan = plan_transition(observed, target, world.site.selected_version, left_open=left_open)
     if plan.steps:
         check_transition(world, plan.services_started)
-    return plan
+    return tried_first(world, plan)
 
 
 def deployment_plan(world: World, observed: ObservedState, request: DeployRequest) -> Plan:
@@ -129,7 +130,8 @@ def deployment_plan(world: World, observed: ObservedState, request: DeployReques
     if not plan_deploy(observed, request, pending, found.copy).steps and _is_unrecorded(world, request.version):
         record = RecordDeployment(request.version, "it was cut off before it was recorded")
         return Plan(request.end, (record,), request.version)
-    return by_strategy(world, observed, request, pending, plan_deploy(observed, request, pending, found.copy))
+    walk = plan_deploy(observed, request, pending, found.copy)
+    return tried_first(world, by_strategy(world, observed, request, pending, walk))
 
 
 def _is_unrecorded(world: World, version: Version) -> bool:

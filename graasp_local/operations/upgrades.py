@@ -17,6 +17,7 @@ from graasp_local.journal.read import trusted_walks
 from graasp_local.journal.records import WalkRecord, state_left, unfinished_walk, visitors_were_let_in
 from graasp_local.lock import held_lock
 from graasp_local.operations.steps.upgrading import check_upgrade
+from graasp_local.operations.trying import tried_first
 from graasp_local.planning.plan import DRAIN_SECONDS, Plan
 from graasp_local.planning.plan_upgrade import UpgradeRequest, plan_upgrade, plan_upgrade_back
 from graasp_local.planning.server import NEWEST_MAJOR, DatabaseServer, Upgrade, Way, image_of_major, upgrade_volume
@@ -150,12 +151,12 @@ def _forward(
 ) -> Plan:
     request = _request(world, upgrade, end, drain_limit)
     if request.selected == upgrade.target:
-        return plan_upgrade(observed, request)
+        return tried_first(world, plan_upgrade(observed, request))
     for _ in check_upgrade(world, upgrade):
         pass
     if observed.group_is_on(ServiceGroup.DATABASE):
         request = replace(request, size_bytes=sum(world.servers.old.sizes().values()))
-    return plan_upgrade(observed, request)
+    return tried_first(world, plan_upgrade(observed, request))
 
 
 def _back(world: World, observed: ObservedState, record: WalkRecord) -> Plan:

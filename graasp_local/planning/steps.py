@@ -92,6 +92,22 @@ class CheckEdge(Struct, frozen=True):
         return "check the configuration of nginx"
 
 
+class CheckStack(Struct, frozen=True):
+    """Have this very engine start what it could refuse to start, beside the site, and take it away again."""
+
+    services: tuple[str, ...]
+    version: Version | None
+    cause: str
+    name: ClassVar[str] = "check-stack"
+
+    @property
+    def title(self) -> str:
+        return f"try whether the engine starts {listed(self.services)}"
+
+    def __post_init__(self) -> None:
+        _refuse_empty(self.services)
+
+
 class CloseGate(Struct, frozen=True):
     """Take the flag away that lets visitors through; needs no running nginx."""
 
@@ -385,6 +401,7 @@ Step = (
     | ReadMigrations
     | BackUpDatabase
     | CheckEdge
+    | CheckStack
     | CloseGate
     | SealGate
     | UnsealGate
@@ -424,6 +441,7 @@ READ_ONLY = (
     PullServer,
     MakeMigration,
     CheckEdge,
+    CheckStack,
 )
 """Steps that leave the site as it is: a failure in one of them, before any other, is a refusal."""
 

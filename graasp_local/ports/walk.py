@@ -88,6 +88,14 @@ class Engine(Protocol):
         """
         ...
 
+    def stack_refusal(self, services: Sequence[str], version: Version | None) -> str | None:
+        """Why the engine would not start these services of the version, None for the selected one, as a sentence.
+
+        They are tried beside the site, without what runs in them, and taken away again; None if it would start them.
+        Raises NeedsYou if it cannot be tried.
+        """
+        ...
+
     def set_gate_flag(self, gate: Gate) -> None: ...
     def shut_gate(self) -> None:
         """Let nobody pass, the bypass included, until the flag is set again."""

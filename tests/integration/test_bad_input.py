@@ -45,6 +45,35 @@ def test_a_network_that_the_engine_has_no_room_for_is_refused_in_its_words(site:
         assert client.api.networks(names=[other.project]) == []
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("mem_limit: 1m", "The engine refuses workers as compose.override.yaml has it: Minimum memory limit allowed"),
+        ("user: no-such-user", "unable to find user no-such-user"),
+        ("networks: { proxy: {} }", "workers is to be in the network no-such-network, which this engine does not have"),
+    ],
+)
+def test_what_this_engine_refuses_of_an_override_is_found_before_the_gate_closes(
+    site: DemoSite, asked: str, said: str
+) -> None:
+    override = site.directory / "compose.override.yaml"
+    original = override.read_text()
+    external = "  proxy: { external: true, name: no-such-network }\n" if "proxy" in asked else ""
+    override.write_text(
+        original.replace("networks:\n", f"networks:\n{external}", 1).replace(
+            "  workers:\n", f"  workers:\n    {asked}\n", 1
+        )
+    )
+    try:
+        ended = site.deploy("1.1.0", "--no-backup", code=10)
+    finally:
+        override.write_text(original)
+    assert said in ended["problem"][0]
+    assert "close-gate" not in {step["name"] for step in ended["steps"]}
+    with closing(site.engine()) as client:
+        assert client.api.containers(all=True, filters={"name": f"{site.project}-graasp-local-trial"}) == []
+
+
 def test_a_docker_command_without_compose_is_exit_3(new_site: DemoSite, tmp_path: Path) -> None:
     """A docker client that knows no compose command, as on a machine without the plugin."""
     client = tmp_path / "bin" / "docker"

@@ -257,6 +257,9 @@ class FakeEngine:
     def edge_refusal(self) -> str | None:
         return None
 
+    def stack_refusal(self, services: Sequence[str], version: Version | None) -> str | None:
+        return None
+
     def set_gate_flag(self, gate: Gate) -> None:
         self._site.gate = gate
 

@@ -130,6 +130,8 @@ class FakeEngine:
     pruned: dict[str, str] = field(default_factory=dict)
     """Images that the site's services need and this machine has not, by service."""
     refuses_edge: str | None = None
+    refuses_stack: str | None = None
+    tried: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
     builds: dict[str, str] = field(default_factory=dict)
     forgotten: int = 0
     """Tags that lead elsewhere than they did at first."""
@@ -195,6 +197,10 @@ class FakeEngine:
 
     def edge_refusal(self) -> str | None:
         return self.refuses_edge
+
+    def stack_refusal(self, services: Sequence[str], version: Version | None) -> str | None:
+        self.tried.append((tuple(services), str(version or "")))
+        return self.refuses_stack
 
     def set_gate_flag(self, gate: Gate) -> None:
         self._call(f"flag-{gate}")

@@ -15,7 +15,7 @@ from graasp_local.operations.steps.backing_up import see_to_backup
 from graasp_local.operations.steps.ending_connections import end_connections
 from graasp_local.operations.steps.having_images import let_unneeded_go, pull_missing, restore_images
 from graasp_local.operations.steps.migrating import await_migrations, check_forecast, end_migrations, run_migration
-from graasp_local.operations.steps.preflight import check_edge, check_preflight
+from graasp_local.operations.steps.preflight import check_edge, check_preflight, check_stack
 from graasp_local.operations.steps.proving import POLL_SECONDS, prove, verify_core
 from graasp_local.operations.steps.restoring import perform_data_step, tidy_up
 from graasp_local.operations.steps.rolling import perform_rolling, still_running
@@ -42,6 +42,7 @@ from graasp_local.planning.steps import (
     AwaitMigration,
     BackUpDatabase,
     CheckEdge,
+    CheckStack,
     CloseGate,
     Drain,
     EndConnections,
@@ -131,6 +132,8 @@ class Performer:
                 yield from perform_rolling(world, step)
             case CheckEdge():
                 yield from check_edge(world)
+            case CheckStack(services=services, version=version):
+                yield from check_stack(world, services, version)
             case CloseGate():
                 yield from self._set_gate(Gate.CLOSED)
             case OpenGate():

@@ -130,6 +130,24 @@ def check_edge(world: World) -> Iterator[str]:
         )
 
 
+def check_stack(world: World, services: Sequence[str], version: Version | None) -> Iterator[str]:
+    """Raises Refused with the engine's own words where it would not start these services as they are configured.
+
+    That they cannot be tried is only told: starting them will show.
+    """
+    try:
+        refusal = world.engine.stack_refusal(services, version)
+    except NeedsYou as error:
+        yield f"could not be tried: {error.what}"
+        return
+    if refusal is not None:
+        raise Refused(
+            refusal,
+            "Nothing was touched: the site is as it was.",
+            f"Change it in {world.site.override_file}, then try again.",
+        )
+
+
 def _refuse_absent_images(world: World, services: Sequence[str]) -> None:
     """A change of state pulls nothing, and Compose starts nothing without its image, an old container neither."""
     absent = world.engine.absent_images(services) if services else {}

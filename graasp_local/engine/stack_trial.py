@@ -1,0 +1,106 @@
+"""Services tried on this very engine as graasp_local.stack.trial makes them: started once, and removed.
+
+What a trial that was killed left behind is removed by the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from graasp_local.engine.client import engine_errors
+from graasp_local.engine.compose import Compose
+from graasp_local.engine.lent_container import PURPOSE_LABEL, labels_for
+from graasp_local.engine.listing import PROJECT_LABEL, containers_of
+from graasp_local.engine.networks import NETWORK_LABEL
+from graasp_local.engine.ports_in_use import holder_of_port
+from graasp_local.site.site import Site
+from graasp_local.stack.trial import addresses_out_of_range, published, trial_project
+from graasp_local.version import Version
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+
+def stack_refusal(
+    client: DockerClient, compose: Compose, site: Site, services: Sequence[str], version: Version | None
+) -> str | None:
+    """Why these services could not be started as they are configured, as a sentence; None if they could."""
+    config = compose.config(version)
+    tried = [name for name in services if name in config["services"]]
+    with engine_errors():
+        return (
+            _network_refusal(client, site, config, tried)
+            or _port_refusal(client, site, config, tried)
+            or _name_refusal(client, site, config, tried)
+            or _container_refusal(client, compose, site, config, tried)
+        )
+
+
+def _network_refusal(client: DockerClient, site: Site, config: Mapping[str, Any], tried: Sequence[str]) -> str | None:
+    networks = config.get("networks") or {}
+    there = {network["Name"]: network for network in client.api.networks()}
+    for name in tried:
+        for key in config["services"][name].get("networks") or ():
+            wanted = networks.get(key) or {}
+            if wanted.get("external") and wanted.get("name", key) not in there:
+                return f"{name} is to be in the network {wanted.get('name', key)}, which this engine does not have."
+    ours = {
+        str((network.get("Labels") or {}).get(NETWORK_LABEL)): network
+        for network in there.values()
+        if (network.get("Labels") or {}).get(PROJECT_LABEL) == site.settings.project
+    }
+    subnets = {
+        key: [pool["Subnet"] for pool in (network.get("IPAM") or {}).get("Config") or () if pool.get("Subnet")]
+        for key, network in ours.items()
+    }
+    return next(addresses_out_of_range(config, tried, subnets), None)
+
+
+def _port_refusal(client: DockerClient, site: Site, config: Mapping[str, Any], tried: Sequence[str]) -> str | None:
+    ours = {port.get("PublicPort") for container in containers_of(site.settings.project) for port in container["Ports"]}
+    for wanted in published(config, tried):
+        holder = None if wanted.port in ours else holder_of_port(client, wanted.address, wanted.port)
+        if holder:
+            return f"{wanted.service} is to publish port {wanted.port}, which is in use by {holder}."
+    return None
+
+
+def _name_refusal(client: DockerClient, site: Site, config: Mapping[str, Any], tried: Sequence[str]) -> str | None:
+    for name in tried:
+        wanted = config["services"][name].get("container_name")
+        for container in client.api.containers(all=True, filters={"name": f"^/{wanted}$"}) if wanted else ():
+            if container["Labels"].get(PROJECT_LABEL) != site.settings.project:
+                return f"{name} is to be called {wanted}, as another container is."
+    return None
+
+
+def _container_refusal(
+    client: DockerClient, compose: Compose, site: Site, config: Mapping[str, Any], tried: Sequence[str]
+) -> str | None:
+    name = f"{site.settings.project}-graasp-local-trial"
+    # All at once first, which takes no longer than one; then one by one, for the name of the one that is refused.
+    for services in (tried, *((each,) for each in tried)) if tried else ():
+        _remove(client, name)
+        try:
+            said = compose.refusal_of(trial_project(config, services, name, labels_for("trial")))
+        finally:
+            _remove(client, name)
+        if said is None and services == tried:
+            return None
+        if said is not None and len(services) == 1:
+            return f"The engine refuses {services[0]} as {site.override_file.name} has it: {said}"
+    return None
+
+
+def _remove(client: DockerClient, project: str) -> None:
+    from docker.errors import APIError
+
+    filters = {"label": [f"{PROJECT_LABEL}={project}", PURPOSE_LABEL]}
+    for container in client.api.containers(all=True, filters=filters):
+        with suppress(APIError):
+            client.api.remove_container(container["Id"], force=True, v=True)
+    for volume in client.api.volumes(filters=filters)["Volumes"] or ():
+        with suppress(APIError):
+            client.api.remove_volume(volume["Name"])

@@ -1,0 +1,27 @@
+"""A plan with the trial of what its engine could refuse before its first step that touches the site.
+
+Of a site without an override, or with one that asks an engine for nothing, the plan stays as it is.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from graasp_local.planning.plan import Plan
+from graasp_local.planning.steps import READ_ONLY, CheckStack
+from graasp_local.ports.world import World
+from graasp_local.stack.services import content_of
+from graasp_local.stack.trial import services_to_try
+
+
+def tried_first(world: World, plan: Plan) -> Plan:
+    """Raises ConfigurationError for an override that cannot be read."""
+    override = world.site.override_file
+    if not plan.services_started or not override.exists():
+        return plan
+    names = tuple(name for name in services_to_try(content_of(override)) if name in plan.services_started)
+    if not names:
+        return plan
+    trial = CheckStack(names, plan.version, f"what {override.name} asks for could be refused behind the closed gate")
+    at = next(index for index, step in enumerate(plan.steps) if not isinstance(step, READ_ONLY))
+    return replace(plan, steps=(*plan.steps[:at], trial, *plan.steps[at:]))

@@ -1,0 +1,118 @@
+"""A trial of services on this very engine before anything is touched: which need one, and what is tried of them.
+
+Limits, mounts, devices, users, log drivers and much else are judged by the engine only when it makes or starts a
+container. What the stack asks for, every engine grants: tried are the services of which the site's override says
+something that could be refused. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from msgspec import Struct
+
+_NEVER_REFUSED = frozenset(
+    {"command", "depends_on", "environment", "healthcheck", "image", "labels", "profiles", "restart"}
+    | {"stop_grace_period"}
+)
+"""What Compose itself judges, or nobody before the program in the container."""
+
+_LEFT_OUT = frozenset(
+    {"networks", "network_mode", "ports", "expose", "links", "external_links", "mac_address"}
+    | {"entrypoint", "command", "healthcheck", "post_start", "pre_stop", "restart", "pull_policy", "build"}
+    | {"depends_on", "profiles", "container_name", "scale", "volumes_from", "labels", "provider", "develop"}
+)
+"""A trial is in nobody's network, publishes nothing and runs nothing of the service."""
+
+
+class Published(Struct, frozen=True):
+    """A port that a service wants of this machine."""
+
+    service: str
+    address: str
+    port: int
+
+
+def services_to_try(override: Mapping[str, Any]) -> tuple[str, ...]:
+    """Those of which this override says something that an engine could refuse."""
+    services = override.get("services") or {}
+    return tuple(
+        str(name)
+        for name, definition in services.items()
+        if isinstance(definition, Mapping) and not {*definition} <= _NEVER_REFUSED
+    )
+
+
+def trial_project(
+    config: Mapping[str, Any], services: Sequence[str], name: str, labels: Mapping[str, str]
+) -> dict[str, Any]:
+    """A project of this name for Compose: the services as they are in `config`, which is rendered, but for what runs.
+
+    Volumes are new ones of its own, so that nothing of the site is mounted; only those of somebody else's are the same.
+    """
+    volumes = {
+        key: definition
+        if definition.get("external")
+        else {
+            **{part: definition[part] for part in ("driver", "driver_opts") if part in definition},
+            "name": f"{name}_{key}",
+            "labels": {**labels},
+        }
+        for key, given in (config.get("volumes") or {}).items()
+        for definition in (given or {},)
+    }
+    tried = {service: _tried(config["services"][service], labels) for service in services}
+    used = {mount.get("source") for definition in tried.values() for mount in definition.get("volumes") or ()}
+    return {
+        "name": name,
+        "services": tried,
+        "volumes": {key: definition for key, definition in volumes.items() if key in used},
+        **{part: config[part] for part in ("configs", "secrets") if config.get(part)},
+    }
+
+
+def _tried(definition: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
+    kept = {key: value for key, value in definition.items() if key not in _LEFT_OUT}
+    for key in ("pid", "ipc"):
+        if str(kept.get(key, "")).startswith("service:"):
+            del kept[key]
+    if "volumes" in kept:
+        # What is below a directory of a volume is not in a new one.
+        kept["volumes"] = [{key: mount[key] for key in mount if key != "volume"} for mount in kept["volumes"]]
+    if "deploy" in kept:
+        kept["deploy"] = {key: value for key, value in kept["deploy"].items() if key == "resources"}
+    # An init is there in every image, and ends by itself where the program is not: that is not what is tried.
+    return {
+        **kept,
+        "init": True,
+        "entrypoint": ["true"],
+        "command": [],
+        "network_mode": "none",
+        "restart": "no",
+        "labels": {**labels},
+        "stop_grace_period": "1s",
+    }
+
+
+def published(config: Mapping[str, Any], services: Sequence[str]) -> Iterator[Published]:
+    """Ports of this machine that the services want; those that the engine is to choose are left out."""
+    for service in services:
+        for port in config["services"][service].get("ports") or ():
+            told = str(port.get("published") or "")
+            if told.isdigit() and port.get("protocol", "tcp") == "tcp":
+                yield Published(service, port.get("host_ip") or "0.0.0.0", int(told))  # noqa: S104
+
+
+def addresses_out_of_range(
+    config: Mapping[str, Any], services: Sequence[str], subnets: Mapping[str, Sequence[str]]
+) -> Iterator[str]:
+    """A sentence for each fixed address that lies in none of its network's subnets, which are given by its key."""
+    for service in services:
+        for network, given in (config["services"][service].get("networks") or {}).items():
+            for key in ("ipv4_address", "ipv6_address"):
+                address = (given or {}).get(key)
+                ranges = [ip_network(subnet, strict=False) for subnet in subnets.get(network, ())]
+                if address and ranges and not any(ip_address(address) in each for each in ranges):
+                    yield f"{service} wants {address}, and the network {network} has {' and '.join(map(str, ranges))}."

@@ -1,0 +1,157 @@
+"""What of a site's override is tried on the engine, and what is made of it for that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from graasp_local.errors import ExitCode
+from graasp_local.journal.events import Outcome, StepStarted
+from graasp_local.operations import run
+from graasp_local.planning.states import InfraState
+from graasp_local.stack.trial import addresses_out_of_range, published, services_to_try, trial_project
+from tests.unit.fakes import FakeWorld
+from tests.unit.sites import site_in
+from tests.unit.walking import deploying, ended_of, events_of
+
+LABELS = {"org.graasp.purpose": "trial"}
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        {"healthcheck": {"interval": "2s"}},
+        {"environment": {"A": "b"}, "labels": {"c": "d"}, "image": "x:1", "restart": "always"},
+        {},
+    ],
+)
+def test_what_no_engine_refuses_is_not_tried(harmless: dict[str, Any]) -> None:
+    assert services_to_try({"services": {"core": harmless}}) == ()
+
+
+@pytest.mark.parametrize(
+    "risky",
+    ["mem_limit", "cpus", "logging", "volumes", "devices", "sysctls", "user", "ports", "networks", "deploy", "tmpfs"],
+)
+def test_what_one_could_refuse_is(risky: str) -> None:
+    override = {"services": {"core": {"healthcheck": {}, risky: "x"}, "workers": {"environment": {}}}}
+    assert services_to_try(override) == ("core",)
+
+
+def test_an_override_without_services_is_fine() -> None:
+    assert services_to_try({}) == ()
+    assert services_to_try({"services": None, "networks": {"front": {}}}) == ()
+
+
+CONFIG: dict[str, Any] = {
+    "services": {
+        "core": {
+            "image": "graasp:core-v1.0.0",
+            "mem_limit": "1048576",
+            "environment": {"SECRET": "a$$b"},
+            "networks": {"back": {"ipv4_address": "10.9.9.9"}},
+            "ports": [{"target": 80, "published": "8080", "protocol": "tcp", "host_ip": "127.0.0.1"}, {"target": 81}],
+            "depends_on": {"db": {"condition": "service_healthy"}},
+            "entrypoint": ["node"],
+            "healthcheck": {"test": ["CMD", "true"]},
+            "container_name": "core",
+            "profiles": ["x"],
+            "deploy": {"replicas": 2, "resources": {"limits": {"cpus": "64"}}},
+            "volumes": [
+                {"type": "volume", "source": "files", "target": "/files", "volume": {"subpath": "a"}},
+                {"type": "volume", "source": "nas", "target": "/nas"},
+                {"type": "bind", "source": "/nonexistent", "target": "/x"},
+            ],
+        },
+        "db": {"image": "postgres:16", "volumes": [{"type": "volume", "source": "db-data", "target": "/d"}]},
+    },
+    "volumes": {
+        "files": {"name": "site_files"},
+        "nas": {"name": "nas", "external": True},
+        "db-data": {"name": "site_db-data", "driver": "nfs", "driver_opts": {"a": "b"}},
+    },
+    "networks": {"back": {"name": "site_back"}},
+}
+
+
+def test_a_trial_keeps_what_an_engine_judges_and_nothing_that_touches_the_site_or_runs() -> None:
+    project = trial_project(CONFIG, ["core"], "trial", LABELS)
+    assert project == {
+        "name": "trial",
+        "services": {
+            "core": {
+                "image": "graasp:core-v1.0.0",
+                "mem_limit": "1048576",
+                "environment": {"SECRET": "a$$b"},
+                "deploy": {"resources": {"limits": {"cpus": "64"}}},
+                "volumes": [
+                    {"type": "volume", "source": "files", "target": "/files"},
+                    {"type": "volume", "source": "nas", "target": "/nas"},
+                    {"type": "bind", "source": "/nonexistent", "target": "/x"},
+                ],
+                "init": True,
+                "entrypoint": ["true"],
+                "command": [],
+                "network_mode": "none",
+                "restart": "no",
+                "labels": LABELS,
+                "stop_grace_period": "1s",
+            }
+        },
+        "volumes": {
+            "files": {"name": "trial_files", "labels": LABELS},
+            "nas": {"name": "nas", "external": True},
+        },
+    }
+
+
+def test_a_volume_of_another_driver_is_tried_with_it() -> None:
+    made = trial_project(CONFIG, ["db"], "trial", LABELS)["volumes"]
+    assert made == {"db-data": {"driver": "nfs", "driver_opts": {"a": "b"}, "name": "trial_db-data", "labels": LABELS}}
+
+
+def test_ports_are_those_that_somebody_has_named() -> None:
+    assert [(wanted.service, wanted.address, wanted.port) for wanted in published(CONFIG, ["core", "db"])] == [
+        ("core", "127.0.0.1", 8080)
+    ]
+
+
+def test_an_address_outside_its_network_is_told() -> None:
+    assert [*addresses_out_of_range(CONFIG, ["core"], {"back": ["10.1.0.0/16"]})] == [
+        "core wants 10.9.9.9, and the network back has 10.1.0.0/16."
+    ]
+    assert [*addresses_out_of_range(CONFIG, ["core"], {"back": ["10.1.0.0/16", "10.9.0.0/16"]})] == []
+    assert [*addresses_out_of_range(CONFIG, ["core"], {})] == []
+
+
+def ask_for(fake: FakeWorld, text: str) -> None:
+    fake.world.site.override_file.write_text(text)
+
+
+MUCH = "services: {workers: {mem_limit: 1m}, umami: {mem_limit: 1m}}\n"
+
+
+def test_what_the_engine_refuses_is_a_refusal_before_the_gate_closes(running: FakeWorld) -> None:
+    ask_for(running, MUCH)
+    running.engine.refuses_stack = "The engine refuses workers: Minimum memory limit allowed is 6MB"
+    ended = ended_of(events_of(running, deploying(running), on_failure=run.OnFailure.ROLLBACK))
+    assert (ended.outcome, ended.exit_code) == (Outcome.REFUSED, ExitCode.REFUSED)
+    assert ended.problem[0] == running.engine.refuses_stack
+    assert running.engine.tried == [(("workers",), "1.1.0")]
+    assert not {"flag-closed", "shut"} & {*running.state.calls}
+
+
+def test_so_is_it_for_a_change_of_state(running: FakeWorld) -> None:
+    running.become(site_in(InfraState.DB_ONLY), applied="1.0.0")
+    ask_for(running, MUCH)
+    running.engine.refuses_stack = "The engine refuses workers."
+    planner = lambda observed: run.transition_plan(running.world, observed, InfraState.RUNNING)  # noqa: E731
+    assert ended_of(events_of(running, planner)).outcome is Outcome.REFUSED
+
+
+def test_without_anything_to_try_there_is_no_step_for_it(running: FakeWorld) -> None:
+    ask_for(running, "services: {core: {environment: {A: b}}, nginx: {mem_limit: 1m}}\n")
+    events = events_of(running, deploying(running))
+    assert ended_of(events).outcome is Outcome.DONE
+    assert "check-stack" not in [event.name for event in events if isinstance(event, StepStarted)]
