@@ -11,16 +11,12 @@ import sys
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
-FOR_DOCKER = (
-    "DOCKER_DEFAULT_PLATFORM",
-    "COMPOSE_FILE",
-    "COMPOSE_ENV_FILES",
-    "COMPOSE_DISABLE_ENV_FILE",
-    "COMPOSE_PATH_SEPARATOR",
-    "COMPOSE_REMOVE_ORPHANS",
-    "COMPOSE_PARALLEL_LIMIT",
-)
-"""Variables that make Docker do something else than what the site's files say: a site runs on its engine's platform."""
+_OF_DOCKER = frozenset({"DOCKER_DEFAULT_PLATFORM", "DOCKER_API_VERSION"})
+_OF_COMPOSE_KEPT = frozenset({"COMPOSE_PROFILES"})
+"""Others of Compose make it do something else than what the site's files say, or speak in a way that is not understood.
+
+A site runs on its engine's platform, and the version of the API is agreed on. Which engine it is stays with the shell.
+"""
 
 
 def open_missing_descriptors() -> None:
@@ -53,9 +49,12 @@ def leave_removed_directory(instead: Path) -> None:
         os.chdir(instead)
 
 
-def forget_docker_variables(environment: MutableMapping[str, str]) -> None:
-    for name in FOR_DOCKER:
-        environment.pop(name, None)
+def forget_variables(environment: MutableMapping[str, str]) -> None:
+    """Leave which engine is meant and which parts of the stack, and nothing else that Compose and libpq would obey."""
+    for name in [*environment]:
+        of_compose = name.startswith("COMPOSE_") and name not in _OF_COMPOSE_KEPT
+        if name in _OF_DOCKER or of_compose or name.startswith("PG"):
+            del environment[name]
 
 
 def names_past_proxies(environment: Mapping[str, str]) -> str:

@@ -17,7 +17,7 @@ from graasp_local import __version__
 from graasp_local.cli.context import Context, silence_output
 from graasp_local.cli.speaking import say
 from graasp_local.errors import ExitCode, GraaspLocalError
-from graasp_local.surroundings import forget_docker_variables, open_missing_descriptors
+from graasp_local.surroundings import forget_variables, open_missing_descriptors
 from graasp_local.verbs import COMMAND_LINE_VERBS
 
 # What is imported stays: looking through it for garbage at every 700 objects is a tenth of the time of a `status`.
@@ -101,7 +101,7 @@ def cli(ctx: click.Context, site: Path | None) -> None:
 def main() -> NoReturn:
     """Run the command line and leave with the documented exit code."""
     open_missing_descriptors()
-    forget_docker_variables(os.environ)
+    forget_variables(os.environ)
     code = run()
     if _reader_has_left():
         silence_output()  # what is still buffered must not raise

@@ -97,6 +97,16 @@ class PostgresMajors(Struct, frozen=True):
     image: int
 
 
+class Return(Struct, frozen=True):
+    """Whether a failed deployment could bring back the version that is served now: services, none where all is well."""
+
+    version: str
+    lost: tuple[str, ...] = ()
+    """There is no image for these."""
+    other_builds: tuple[str, ...] = ()
+    """There is another image for these than they were deployed with."""
+
+
 class Facts(Struct, frozen=True):
     """Everything that was found out. Seconds and bytes."""
 
@@ -123,3 +133,5 @@ class Facts(Struct, frozen=True):
     postgres: Fact[PostgresMajors]
     unfinished: str | None
     collations: Fact[tuple[CollationChange, ...]] = Known(())
+    way_back: Fact[Return | None] = Known(None)
+    """None where nothing was deployed yet."""

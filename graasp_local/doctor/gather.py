@@ -13,10 +13,22 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from graasp_local.doctor import network
-from graasp_local.doctor.facts import AcmeRenewal, Fact, Facts, Known, OwnFiles, PortUse, PostgresMajors, T, Unknown
+from graasp_local.doctor.facts import (
+    AcmeRenewal,
+    Fact,
+    Facts,
+    Known,
+    OwnFiles,
+    PortUse,
+    PostgresMajors,
+    Return,
+    T,
+    Unknown,
+)
 from graasp_local.errors import ConfigurationError, GraaspLocalError, Refused
 from graasp_local.journal.read import read_recent
 from graasp_local.journal.records import unfinished_walk
+from graasp_local.operations.steps.having_images import way_back
 from graasp_local.planning.states import ServiceGroup
 from graasp_local.settings import Settings, Tls
 from graasp_local.site import rotate
@@ -75,6 +87,7 @@ def gather(site: Site, world: Callable[[], World], version: Version | None) -> F
         volumes = diagnosed(lambda d: d.volumes_but(volumes_defined(site.stack_files)))
         postgres = soon(lambda _: _majors(world(), site))
         collations = soon(lambda _: world().database.collation_changes())
+        returning = soon(lambda _: _way_back(world(), site))
         names = soon(lambda known: tuple(network.host_name(name, _port(known)) for name in _names(known)))
         certificate = flat(lambda known: network.certificate(known.public_url))
         renewal = soon(lambda known: _renewal(site, known))
@@ -100,6 +113,7 @@ def gather(site: Site, world: Callable[[], World], version: Version | None) -> F
             volumes=volumes(),
             postgres=postgres(),
             collations=collations(),
+            way_back=returning(),
             unfinished=attempt_or_none(lambda: _unfinished(site)),
         )
 
@@ -152,6 +166,14 @@ def _database_bytes(world: World) -> int:
     if all(service.status.value == "absent" for service in database):
         return 0
     return world.database.size_bytes()
+
+
+def _way_back(world: World, site: Site) -> Return | None:
+    served = site.selected_version
+    if served is None:
+        return None
+    found = way_back(world, served)
+    return Return(str(served), found.lost, found.other_builds)
 
 
 def _majors(world: World, site: Site) -> PostgresMajors:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from graasp_local.doctor.facts import Fact, Facts, Known, Unknown
+from graasp_local.doctor.facts import Fact, Facts, Known, Return, Unknown
 from graasp_local.doctor.findings import Finding, Verdict, not_known, ok
 from graasp_local.images.recipes import SERVICES_TO_BUILD, what_is_lacking
 from graasp_local.operations.steps.preflight import FREE_BYTES_FOR_WORK, FREE_BYTES_PER_IMAGE, numbers
@@ -89,6 +89,32 @@ def _other_platform(service: str, version: str) -> str:
     if service not in SERVICES_TO_BUILD:
         return f"Set {service.upper()}_IMAGE in .env to one that is made for this platform."
     return f"`graasp-local build --version {version} --only {service}` builds it from Graasp's sources."
+
+
+def way_back(found: Fact[Return | None]) -> Iterator[Finding]:
+    match found:
+        case Unknown() as unknown:
+            yield not_known("way-back", "Whether a failed deployment could be rolled back", unknown)
+        case Known(Return(version, lost=lost)) if lost:
+            yield Finding(
+                "way-back",
+                Verdict.FAILS,
+                f"If the next deployment fails, {version} cannot be brought back: the image of {listed(lost)} is "
+                "neither on this machine nor in the registry any more.",
+                f"Build or load the images of {version} again; `deploy --on-failure hold` goes without a way back.",
+            )
+        case Known(Return(version, other_builds=others)) if others:
+            yield Finding(
+                "way-back",
+                Verdict.WARNING,
+                f"If the next deployment fails, {version} comes back with another build of {listed(others)} than is "
+                "served now: that one is neither on this machine nor in the registry any more.",
+                f"`graasp-local deploy --version {version}` deploys the build that its tags lead to.",
+            )
+        case Known(Return(version)):
+            yield ok("way-back", f"The images of {version} are there, should the next deployment fail.")
+        case _:
+            yield ok("way-back", "Nothing was deployed here yet, so there is nothing to go back to.")
 
 
 def registry(registry: Fact[Registry]) -> Iterator[Finding]:

@@ -25,6 +25,7 @@ from graasp_local.doctor.facts import (
     OwnFiles,
     PortUse,
     PostgresMajors,
+    Return,
     Unknown,
 )
 from graasp_local.doctor.findings import Finding, Verdict, exit_code
@@ -167,6 +168,20 @@ def test_what_is_not_known_is_never_well(fact: str) -> None:
             {"collations": Known((CollationChange("graasp", "2.31", "2.36"),))},
             Verdict.WARNING,
             "may be out of order",
+        ),
+        ("way-back", {"way_back": Known(None)}, Verdict.OK, "Nothing was deployed here yet"),
+        ("way-back", {"way_back": Known(Return("1.0.0"))}, Verdict.OK, "The images of 1.0.0 are there"),
+        (
+            "way-back",
+            {"way_back": Known(Return("1.0.0", lost=("core",)))},
+            Verdict.FAILS,
+            "1.0.0 cannot be brought back: the image of core is neither on this machine nor",
+        ),
+        (
+            "way-back",
+            {"way_back": Known(Return("1.0.0", other_builds=("core", "workers")))},
+            Verdict.WARNING,
+            "1.0.0 comes back with another build of core and workers",
         ),
         ("walks", {"unfinished": "0002-deploy"}, Verdict.WARNING, "0002-deploy neither went through"),
         ("secrets", {"rotation_cut_off": ("JWT_SECRET",)}, Verdict.WARNING, "JWT_SECRET was cut off"),

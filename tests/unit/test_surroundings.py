@@ -13,7 +13,7 @@ import pytest
 
 from graasp_local.site import prepare
 from graasp_local.site.create import init_site
-from graasp_local.surroundings import forget_docker_variables, names_past_proxies
+from graasp_local.surroundings import forget_variables, names_past_proxies
 
 COMMAND = f"{sys.executable} -m graasp_local.cli.main"
 
@@ -39,10 +39,15 @@ def test_a_directory_that_was_removed_is_no_hindrance_where_the_site_is_named(tm
     assert "The directory that this command was started in was removed." in done.stderr
 
 
-def test_variables_for_docker_are_forgotten() -> None:
-    environment = {"DOCKER_DEFAULT_PLATFORM": "linux/arm64", "COMPOSE_REMOVE_ORPHANS": "1", "DOCKER_HOST": "unix:///x"}
-    forget_docker_variables(environment)
-    assert environment == {"DOCKER_HOST": "unix:///x"}
+@pytest.mark.parametrize(
+    "name",
+    ["DOCKER_DEFAULT_PLATFORM", "DOCKER_API_VERSION", "PGOPTIONS", "PGSSLMODE", "PGSERVICE"]
+    + [f"COMPOSE_{what}" for what in ("FILE", "PROJECT_NAME", "PROGRESS", "ANSI", "COMPATIBILITY", "STATUS_STDOUT")],
+)
+def test_variables_for_docker_are_forgotten(name: str) -> None:
+    environment = {name: "x", "DOCKER_HOST": "unix:///x", "DOCKER_CONTEXT": "y", "COMPOSE_PROFILES": "files"}
+    forget_variables(environment)
+    assert environment == {"DOCKER_HOST": "unix:///x", "DOCKER_CONTEXT": "y", "COMPOSE_PROFILES": "files"}
 
 
 @pytest.mark.parametrize("umask", [0o027, 0o077, 0o000])
