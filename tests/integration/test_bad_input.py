@@ -50,7 +50,6 @@ def test_a_network_that_the_engine_has_no_room_for_is_refused_in_its_words(site:
     [
         ("mem_limit: 1m", "The engine refuses workers as compose.override.yaml has it: Minimum memory limit allowed"),
         ("user: no-such-user", "unable to find user no-such-user"),
-        ("networks: { proxy: {} }", "workers is to be in the network no-such-network, which this engine does not have"),
     ],
 )
 def test_what_this_engine_refuses_of_an_override_is_found_before_the_gate_closes(
@@ -58,12 +57,7 @@ def test_what_this_engine_refuses_of_an_override_is_found_before_the_gate_closes
 ) -> None:
     override = site.directory / "compose.override.yaml"
     original = override.read_text()
-    external = "  proxy: { external: true, name: no-such-network }\n" if "proxy" in asked else ""
-    override.write_text(
-        original.replace("networks:\n", f"networks:\n{external}", 1).replace(
-            "  workers:\n", f"  workers:\n    {asked}\n", 1
-        )
-    )
+    override.write_text(original.replace("  workers:\n", f"  workers:\n    {asked}\n", 1))
     try:
         ended = site.deploy("1.1.0", "--no-backup", code=10)
     finally:
