@@ -18,17 +18,27 @@ if TYPE_CHECKING:
 @click.command("history")
 @click.argument("walk", required=False)
 @click.option("--last", is_flag=True, help="Show the last walk, with its steps and output.")
-@click.option("--json", "json_lines", is_flag=True, help="JSON lines on stdout, one a walk.")
+@click.option("--downtime", is_flag=True, help="Show by month for how long the site was closed, and by what.")
+@click.option(
+    "--json", "json_lines", is_flag=True, help="JSON lines on stdout, one a walk; with --downtime one JSON object."
+)
 @pass_context
-def command(context: Context, walk: str | None, *, last: bool, json_lines: bool) -> None:
+def command(context: Context, walk: str | None, *, last: bool, downtime: bool, json_lines: bool) -> None:
     """List the site's walks, newest first; or show one with its steps and output."""
     from graasp_local.journal.read import read_journal
 
     _ = context.site.settings
     journal = read_journal(context.site.journal_directory)
     walks = journal.walks
+    if downtime and (walk or last):
+        raise UsageError("--downtime is about all walks, not about one.", "", "Leave one of the two out.")
     for damaged in journal.damaged:
         say(f"Left out, because it is damaged: {damaged.file.name}: {damaged.damage}", err=True)
+    if downtime:
+        from graasp_local.cli.downtime import show_downtime
+
+        show_downtime(context, walks, as_json=json_lines)
+        return
     if walk or last:
         chosen: WalkRecord | None = next((record for record in walks if record.walk == walk), None)
         if last and walks:

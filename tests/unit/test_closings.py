@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import socket
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graasp_local.cli.main import cli
 from graasp_local.journal.closings import (
     Closing,
     GateMoment,
@@ -208,3 +213,39 @@ def test_a_journal_of_0_1_0_is_read() -> None:
         round(closing.seconds(0), 1) for closing in found[:3]
     ]
     assert walks[1].downtime_seconds == pytest.approx(30.172, abs=0.1)  # as it had counted itself
+
+
+@pytest.fixture
+def old_site(tmp_path: Path) -> Path:
+    """A site with the journal that 0.1.0 has left, at a port where nobody listens."""
+    with socket.socket() as kept:
+        kept.bind(("127.0.0.1", 0))
+        words = ["init", str(tmp_path / "site"), "--demo", "--port", str(kept.getsockname()[1])]
+        assert CliRunner().invoke(cli, words).exit_code == 0
+        shutil.copytree(OLD_SITE, tmp_path / "site" / "journal", dirs_exist_ok=True)
+    return tmp_path / "site"
+
+
+def test_history_tells_downtime_by_month(old_site: Path) -> None:
+    shown = CliRunner().invoke(cli, ["--site", str(old_site), "history", "--downtime"])
+    assert shown.exit_code == 0, shown.output
+    heading, newest, *_ = shown.stdout.splitlines()
+    assert heading.split() == ["MONTH", "AVAILABLE", "TIMES", "CLOSED", "FOR"]
+    assert "█" in newest
+    assert "so far" in next(line for line in shown.stdout.splitlines() if "0004-" in line)
+    assert "0002-20261128-210340-deploy-1.1.0" in shown.stdout
+
+
+def test_the_same_as_json_adds_up(old_site: Path) -> None:
+    told = json.loads(CliRunner().invoke(cli, ["--site", str(old_site), "history", "--downtime", "--json"]).stdout)
+    assert told["closing"] == told["closings"][-1]
+    assert sum(closing["seconds"] for closing in told["closings"]) == pytest.approx(told["seconds_closed"], abs=0.01)
+    assert sum(month["closed_seconds"] for month in told["months"]) == pytest.approx(told["seconds_closed"], abs=0.01)
+    listed = CliRunner().invoke(cli, ["--site", str(old_site), "history", "--json"]).stdout.splitlines()
+    by_walk = {walk["walk"]: walk["downtime_seconds"] for walk in map(json.loads, listed)}
+    ended = {c["walk"]: c["seconds"] for c in told["closings"] if c["until"]}
+    assert {name: seconds for name, seconds in by_walk.items() if seconds is not None} == ended
+
+
+def test_downtime_is_not_about_one_walk(old_site: Path) -> None:
+    assert CliRunner().invoke(cli, ["--site", str(old_site), "history", "--downtime", "--last"]).exception is not None
