@@ -27,7 +27,7 @@ from graasp_local.tui.screens.dashboard import Dashboard
 from graasp_local.tui.theme import DARK, LIGHT
 from graasp_local.tui.trouble import Trouble
 from graasp_local.tui.verbs_done import VerbActions
-from graasp_local.tui.walk_view import WalkView, advanced
+from graasp_local.tui.walk_view import WalkView, advanced, killed
 from graasp_local.verbs import TABLE, shown_key
 
 if TYPE_CHECKING:
@@ -59,14 +59,19 @@ class GraaspApp(VerbActions, App[None]):
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(verb.key, f"verb('{verb.name}')", verb.label, show=False) for verb in TABLE if verb.key),
-        Binding("colon", "command_palette", "Palette", show=False),
+        Binding("colon,ctrl+p", "command_palette", "Palette", show=False),
         Binding("escape", "back", "Back", show=False),
     ]
 
     view: reactive[SiteView | None] = reactive(None)
     trouble: reactive[Trouble | None] = reactive(None)
     readings: reactive[dict[str, Reading]] = reactive(dict)
+    own_walk: reactive[WalkView | None] = reactive(None)
+    """The last walk that was begun here."""
+    other_walk: reactive[WalkView | None] = reactive(None)
+    """The last one of another process, seen by its journal."""
     walk: reactive[WalkView | None] = reactive(None)
+    """Of these two the one that is under way, else the one that was heard of last."""
 
     def __init__(self, access: Access, *, read_only: bool = False, terminal: Terminal | None = None) -> None:
         super().__init__()
@@ -205,19 +210,30 @@ class GraaspApp(VerbActions, App[None]):
         self.readings = readings
 
     def on_walk_told(self, message: messages.WalkTold) -> None:
-        view = self.walk or WalkView()
-        for record in message.records:
+        self.own_walk = self._told(self.own_walk, message.records)
+        self._choose_walk(self.own_walk)
+
+    def _told(self, view: WalkView | None, records: Sequence[dict[str, Any]]) -> WalkView:
+        view = view or WalkView()
+        for record in records:
             view = advanced(view, record, time.time())
-        self.walk = view
-        if view.is_over:
+        if any(record["event"] in ("step-ended", "walk-ended") for record in records):
+            # What a step has changed is seen, not concluded.
             self.observer.look_again()
+        return view
+
+    def _choose_walk(self, latest: WalkView) -> None:
+        under_way = [walk for walk in (self.own_walk, self.other_walk) if walk is not None and not walk.is_over]
+        self.walk = under_way[0] if under_way else latest
 
     def on_walk_elsewhere(self, message: messages.WalkElsewhere) -> None:
         self.walks_elsewhere = message.walking
         if message.records:
-            self.on_walk_told(messages.WalkTold(message.records))
-        if not message.walking and self.walk is not None and not self.walk.is_over and not self.walks_itself:
-            self.walk = advanced(self.walk, _KILLED, time.time())
+            self.other_walk = self._told(self.other_walk, message.records)
+        if not message.walking and self.other_walk is not None and not self.other_walk.is_over:
+            self.other_walk = killed(self.other_walk)
+        if self.other_walk is not None:
+            self._choose_walk(self.other_walk)
 
     def notify(self, message: str, **how: Any) -> None:
         """As Textual's, but a text is only a text: it may be a registry's or a database's."""
@@ -241,14 +257,16 @@ class GraaspApp(VerbActions, App[None]):
         """Carry out the plan that was shown and agreed to."""
         if not self._may_change():
             return
+        from graasp_local.tui.screens.walk import WalkScreen
         from graasp_local.tui.walk_run import WalkRun
 
         intention, plan = plan_made.intention, plan_made.plan
         run = WalkRun(self.access, intention, plan, lambda record: self.post_message(messages.WalkTold([record])))
         self.walk_run = run
-        self.walk = WalkView(command=intention.command, began=time.time())
+        self.own_walk = WalkView(command=intention.command, began=time.time())
+        self._choose_walk(self.own_walk)
         self._walk(run)
-        self.action_watch()
+        self.push_screen(WalkScreen("own_walk"))
 
     def action_log_action(self, what: str) -> None:
         """What a key or a click on the foot asks of the log that is on the screen."""
@@ -268,18 +286,6 @@ class GraaspApp(VerbActions, App[None]):
         for verb in TABLE:
             key = f"   key {shown_key(verb.key)}" if verb.key else ""
             yield SystemCommand(verb.name, verb.summary + key, lambda name=verb.name: self.action_verb(name))
-
-
-_KILLED = {
-    "event": "walk-ended",
-    "outcome": "killed",
-    "state": "unknown",
-    "version": "",
-    "exit_code": 1,
-    "seconds": None,
-    "downtime_seconds": None,
-    "problem": ["The process that walked is gone.", "graasp-local status says where the site stands."],
-}
 
 
 def run_app(access: Access, *, read_only: bool) -> int:

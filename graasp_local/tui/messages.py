@@ -42,7 +42,7 @@ class UsageRead(Message):
 
 @dataclass
 class WalkTold(Message):
-    """Records of a walk, in the order in which they were written."""
+    """Records of the walk that was begun here, in the order in which they were written."""
 
     records: list[dict[str, Any]]
 
@@ -62,6 +62,8 @@ class PlanMade(Message):
     intention: Intention
     plan: Plan
     estimate: str
+    visited: tuple[str, ...] = ()
+    """The services that visitors are led to."""
     powers: tuple[str, ...] = ()
     """What the site's own compose file asks of the machine, in sentences."""
 

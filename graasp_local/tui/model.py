@@ -5,6 +5,8 @@ Decides what a person is told about a site, from what was observed and from its 
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from msgspec import Struct
 
 from graasp_local.journal.records import JournalContents, WalkRecord, state_left, unfinished_walk
@@ -13,8 +15,10 @@ from graasp_local.lock import Holder
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.states import (
+    Absent,
     Classification,
     Drifted,
+    Gate,
     Health,
     InfraState,
     InState,
@@ -79,6 +83,15 @@ class Deployment(Struct, frozen=True):
     downtime_seconds: float | None
 
 
+class Reception(StrEnum):
+    """What whoever visits the site just now meets."""
+
+    SERVED = "visitors get in"
+    PAGE = "visitors wait"
+    ERRORS = "visitors get errors"
+    NOTHING = "nobody answers"
+
+
 class SiteView(Struct, frozen=True):
     """A site at one moment."""
 
@@ -94,6 +107,8 @@ class SiteView(Struct, frozen=True):
     holder: Holder | None = None
     damaged_walks: tuple[str, ...] = ()
     """A sentence for each file of the journal that cannot be trusted."""
+    core_answers: bool | None = None
+    """What core said when it was asked through the open gate; None where it was not asked."""
 
     @property
     def classification(self) -> Classification:
@@ -107,6 +122,21 @@ class SiteView(Struct, frozen=True):
                 return state
             case _:
                 return None
+
+    @property
+    def observed_now(self) -> InState | Absent | Drifted:
+        """The same by what is seen alone, whatever an operation that is under way is to end in."""
+        return classify(self.observed)
+
+    @property
+    def reception(self) -> Reception:
+        match self.observed.gate:
+            case Gate.UNKNOWN:
+                return Reception.NOTHING
+            case Gate.OPEN:
+                return Reception.ERRORS if self.core_answers is False else Reception.SERVED
+            case _:
+                return Reception.PAGE
 
     @property
     def drift(self) -> Drifted | None:

@@ -23,6 +23,7 @@ class Tone(StrEnum):
     BAD = "bad"
     ACCENT = "accent"
     HERE = "here"
+    ALARM = "alarm"
     KEY = "key"
 
 

@@ -23,6 +23,7 @@ from graasp_local.verbs import Effect, verb
 if TYPE_CHECKING:
     from graasp_local.backup.manifest import Manifest
     from graasp_local.tui.app import GraaspApp
+    from graasp_local.tui.intentions import Intention
 
 
 class VerbActions:
@@ -139,6 +140,22 @@ class VerbActions:
         if self._seen():
             self._ui.push_screen(VersionsScreen())
 
+    def choose_again(self, refused: Intention) -> None:
+        """Open the list that a thing was chosen from which was refused, where it was chosen from one."""
+        from graasp_local.planning.states import InfraState
+        from graasp_local.tui.intentions import ChangeState, DeployVersion, RestoreBackup
+        from graasp_local.tui.screens.versions import VersionsScreen
+
+        match refused:
+            case DeployVersion(version=version, end=end):
+                self._ui.push_screen(VersionsScreen(str(version), hold=end is InfraState.RESTRICTED))
+            case ChangeState():
+                self.do_apply()
+            case RestoreBackup():
+                self.do_restore()
+            case _:
+                return
+
     def do_history(self) -> None:
         from graasp_local.tui.screens.history import HistoryScreen
 
@@ -209,12 +226,16 @@ class VerbActions:
         self.action_watch()
 
     def action_watch(self) -> None:
-        from graasp_local.tui.screens.walk import WalkScreen
+        from graasp_local.tui.screens.walk import WalkScreen, WalkSource
 
         if self._ui.walk is None:
             self._ui.notify("No walk is under way; the history has the earlier ones.")
-        elif not isinstance(self._ui.screen, WalkScreen):
-            self._ui.push_screen(WalkScreen())
+            return
+        source: WalkSource = "own_walk" if self._ui.walk is self._ui.own_walk else "other_walk"
+        if isinstance(self._ui.screen, WalkScreen):
+            self._ui.screen.show_walk(source)
+        else:
+            self._ui.push_screen(WalkScreen(source))
 
     def do_theme(self) -> None:
         self._ui.theme = LIGHT.name if self._ui.theme == DARK.name else DARK.name

@@ -1,4 +1,7 @@
-"""Which of the versions a person means by what was typed and where the cursor is. Pure."""
+"""Which versions are offered for what was typed, the best first: enter takes the first, or the one that was moved to.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,17 @@ from graasp_local.ports.live import AvailableVersion
 from graasp_local.version import Version
 
 
-def matching(found: Sequence[AvailableVersion], text: str) -> tuple[AvailableVersion, ...]:
-    """Those whose name contains the text."""
-    needle = text.strip().removeprefix("v").casefold()
-    return tuple(entry for entry in found if needle in str(entry.version).casefold())
+def offered(found: Sequence[AvailableVersion], text: str) -> tuple[AvailableVersion, ...]:
+    """Those whose name contains the text, the one that is exactly it in front.
 
-
-def wanted_version(typed: str, under_cursor: str | None) -> Version:
-    """What was typed if it is a version by itself, else the one under the cursor. Raises UsageError."""
-    exact = Version.parse_or_none(typed.strip())
-    if exact is not None:
-        return exact
-    return Version.parse(under_cursor if under_cursor is not None else typed.strip())
+    A whole version that is not among them is offered as well: neither this machine nor the registry has it.
+    """
+    typed = text.strip()
+    needle = typed.removeprefix("v").casefold()
+    matching = tuple(entry for entry in found if needle in str(entry.version).casefold())
+    exact = Version.parse_or_none(typed)
+    if exact is None:
+        return matching
+    same = tuple(entry for entry in matching if entry.version == exact)
+    others = tuple(entry for entry in matching if entry.version != exact)
+    return (*(same or (AvailableVersion(exact, local=False, published=False),)), *others)

@@ -14,6 +14,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from graasp_local.errors import ExitCode
 from graasp_local.planning.states import InfraState
 
 OUTPUT_LINES = 2000
@@ -31,7 +32,7 @@ _LEADS_TO = {
     "start-writers": InfraState.RESTRICTED,
     "open-gate": InfraState.RUNNING,
 }
-"""The state that a step leads to, by its name, for the strip: a journal has names, not steps."""
+"""The state that a step leads to, by its name: a journal has names, not steps. Where the site is, is only observed."""
 
 
 class Progress(StrEnum):
@@ -41,6 +42,8 @@ class Progress(StrEnum):
     DOING = "doing"
     DONE = "done"
     FAILED = "failed"
+    CUT = "cut"
+    """It was under way when the operation was killed."""
 
 
 class StepView(Struct, frozen=True):
@@ -74,6 +77,8 @@ class WalkView(Struct, frozen=True):
     problem: tuple[str, ...] = ()
     way_back_from: int | None = None
     """The index of the first step of the way back, if the walk had to take it."""
+    last_at: float = 0.0
+    """When the last record was written."""
 
     @property
     def is_over(self) -> bool:
@@ -92,7 +97,7 @@ class WalkView(Struct, frozen=True):
     @property
     def latest(self) -> int | None:
         """The index of the step that was begun last; once the walk is over, of the one that failed if one did."""
-        failed = [index for index, step in enumerate(self.steps) if step.progress is Progress.FAILED]
+        failed = [i for i, step in enumerate(self.steps) if step.progress in (Progress.FAILED, Progress.CUT)]
         if self.is_over and failed:
             return failed[0]
         begun = [index for index, step in enumerate(self.steps) if step.progress is not Progress.WAITING]
@@ -120,23 +125,25 @@ class WalkView(Struct, frozen=True):
             return self.began + self.seconds - since
         return max(0.0, now - since)
 
-    def position(self) -> tuple[InfraState | None, InfraState | None]:
-        """Where the walk has brought the site (None: no step has moved it yet), and which state is next."""
-        here = ahead = None
-        for step in self.steps:
-            leads_to = _LEADS_TO.get(step.name)
-            if leads_to is None:
-                continue
-            if step.progress is Progress.DONE:
-                here = leads_to
-            elif ahead is None and leads_to is not here:
-                ahead = leads_to
-        return here, None if self.is_over else ahead
+    def heads_for(self, here: InfraState | None) -> InfraState | None:
+        """The state to which what is still to be done leads first, from where the site is; None if it stays there.
+
+        Services that are replaced while the gate stays open lead nowhere.
+        """
+        ahead = [step.name for step in self.steps if step.progress in (Progress.WAITING, Progress.DOING)]
+        if self.is_over or (here is InfraState.RUNNING and "close-gate" not in ahead):
+            return None
+        states = (_LEADS_TO.get(name) for name in ahead)
+        return next((state for state in states if state not in (None, here)), None)
 
 
 def advanced(view: WalkView, record: Mapping[str, Any], now: float) -> WalkView:
     """The walk after one more record; `now` is when it happened, unless the record says so itself."""
     at = _moment(record, now)
+    return replace(_with_record(view, record, at), last_at=at)
+
+
+def _with_record(view: WalkView, record: Mapping[str, Any], at: float) -> WalkView:
     match record["event"]:
         case "walk-started":
             return WalkView(
@@ -215,6 +222,8 @@ def what_now(view: WalkView) -> tuple[tuple[str, str], ...]:
             return (*again, ("logs", "read the logs"))
         case "rolled-back":
             return (("open", "open the site"), ("deploy", "deploy a mended version"), ("logs", "read the logs"))
+        case "refused" if view.exit_code == ExitCode.LOCKED:
+            return (("watch", "watch what is under way"),)
         case "refused":
             return (("deploy", "choose another version"),) if view.is_deployment else (("status", "look again"),)
         case _ if view.state == InfraState.RUNNING:
@@ -238,7 +247,7 @@ def in_words(view: WalkView) -> str:
     if not view.outcome:
         return ""
     if view.outcome == KILLED:
-        return "Killed: this walk never came to its end."
+        return f"Killed after {view.seconds or 0.0:.1f} s: it never came to its end."
     from graasp_local.journal.events import Outcome, WalkEnded, summary
 
     if view.outcome not in {*Outcome}:
@@ -257,6 +266,26 @@ def in_words(view: WalkView) -> str:
     )
 
 
+def killed(view: WalkView) -> WalkView:
+    """What becomes of a walk whose process is gone: its clocks stop at the last thing that was heard of it."""
+
+    def cut(step: StepView) -> StepView:
+        if step.progress is not Progress.DOING:
+            return step
+        seconds = max(0.0, view.last_at - step.began) if step.began is not None else None
+        return replace(step, progress=Progress.CUT, seconds=seconds)
+
+    steps = tuple(cut(step) for step in view.steps)
+    return replace(
+        view,
+        steps=steps,
+        outcome=KILLED,
+        state=view.state or "unknown",
+        seconds=max(0.0, view.last_at - view.began),
+        problem=("The process that did this is gone.", "graasp-local status says where the site stands."),
+    )
+
+
 def ended_view(view: WalkView) -> WalkView:
     """An earlier walk: one whose journal has no end was killed."""
-    return view if view.is_over else replace(view, outcome=KILLED, state=view.state or "unknown")
+    return view if view.is_over else killed(view)

@@ -14,16 +14,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from graasp_local.clock import InterruptionFlag
 from graasp_local.errors import ConfigurationError, GraaspLocalError
 from graasp_local.files import json_in
 from graasp_local.journal.read import read_recent
 from graasp_local.journal.write import walk_number
 from graasp_local.lock import Holder, current_holder
-from graasp_local.planning.states import ObservedState
+from graasp_local.planning.states import Gate, ObservedState
 from graasp_local.ports.live import LiveEngine, Stream, Usage
 from graasp_local.site.site import Site
-from graasp_local.tui.model import SiteView, site_view
+from graasp_local.tui.model import Reception, SiteView, site_view
 from graasp_local.tui.ports import Access
 from graasp_local.tui.trouble import Trouble, TroubleKind
 
@@ -47,6 +49,7 @@ class Observer:
         self._observe: Callable[[ObservedState], ObservedState] | None = None
         self._changes: Stream[str] | None = None
         self._is_complete = True
+        self._core_answers: bool | None = None
 
     def look_again(self) -> None:
         self._dirty.set()
@@ -76,9 +79,13 @@ class Observer:
                 self._dirty.wait(_RETRY_SECONDS)
             else:
                 self._connected.set()
+                asked = self._with_answer_of_core(found)
+                if asked != found:
+                    deliver(asked)
                 if not self._is_complete:
                     continue
-                self._dirty.wait()
+                # The engine does not tell when a core that did not answer answers again.
+                self._dirty.wait(_RETRY_SECONDS if asked.reception is Reception.ERRORS else None)
                 # A burst of changes is one look.
                 self.stop.wait(_BURST_SECONDS)
 
@@ -98,6 +105,14 @@ class Observer:
                 return
             self._connected.clear()
             self._dirty.set()
+
+    def _with_answer_of_core(self, view: SiteView) -> SiteView:
+        """Core is asked after the rest is shown: one that hangs is waited for."""
+        if view.observed.gate is not Gate.OPEN or view.state is None:
+            self._core_answers = None
+        else:
+            self._core_answers = self._edge.core() is not None
+        return replace(view, core_answers=self._core_answers)
 
     def _look_once(self) -> SiteView | Trouble:
         try:
@@ -119,7 +134,7 @@ class Observer:
             self._is_complete = listing.is_complete
             seen = listing.seen
             observed = ObservedState(seen.services, self._edge.gate(), seen.migrations, seen.handovers)
-            return site_view(
+            view = site_view(
                 project=settings.project,
                 directory=str(site.directory),
                 url=settings.public_url,
@@ -129,6 +144,7 @@ class Observer:
                 journal=read_recent(site.journal_directory),
                 holder=current_holder(site.lock_file),
             )
+            return replace(view, core_answers=self._core_answers if observed.gate is Gate.OPEN else None)
         except ConfigurationError as error:
             self._site = None
             return Trouble(TroubleKind.SETTINGS, error.sentences)

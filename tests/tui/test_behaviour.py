@@ -18,10 +18,12 @@ from graasp_local.backup.manifest import MANIFEST_FILE, DatabasePart, Manifest, 
 from graasp_local.errors import UsageError
 from graasp_local.journal.read import read_walks
 from graasp_local.journal.records import unfinished_walk
+from graasp_local.lock import held_lock
 from graasp_local.planning.states import Gate, InfraState
 from graasp_local.site.site import Site
 from graasp_local.tui.app import GraaspApp
 from graasp_local.tui.log_model import LogLine
+from graasp_local.tui.messages import WalkElsewhere
 from graasp_local.tui.screens.confirm import Confirm, ConfirmByName
 from graasp_local.tui.screens.dashboard import Dashboard
 from graasp_local.tui.screens.leave import LeaveScreen
@@ -34,7 +36,8 @@ from graasp_local.tui.widgets.logs import LogView
 from graasp_local.tui.widgets.rows import Rows
 from graasp_local.verbs import TABLE, Effect
 from tests.tui.conftest import drive, screen_text, until
-from tests.tui.fakes import MIGRATIONS, FakeAccess, FakeLive, FakeSite
+from tests.tui.fakes import MIGRATIONS, NOW, FakeAccess, FakeEdge, FakeLive, FakeSite
+from tests.tui.test_pictures import pretend_another_process, write_journal
 
 
 @pytest.fixture
@@ -545,7 +548,7 @@ def test_everything_can_be_clicked(access: FakeAccess) -> None:
         assert app.selected_service == "workers"
         await click_on(pilot, app, "restricted")
         await until(pilot, lambda: isinstance(app.screen, PlanScreen) and "Go ahead" in screen_text(app))
-        await click_on(pilot, app, "Leave it")
+        await click_on(pilot, app, "Cancel")
         assert isinstance(app.screen, Dashboard)
         await click_on(pilot, app, "Deploy  s")
         await until(pilot, lambda: "running now" in screen_text(app))
@@ -643,3 +646,152 @@ def test_a_plan_that_was_seen_to_its_end_is_agreed_to_at_once(access: FakeAccess
         await until(pilot, lambda: app.walk is not None and app.walk.is_over)
 
     drive(access, steps, size=LONG)
+
+
+def strip_of(app: GraaspApp) -> str:
+    """The line of the four states and the one below it."""
+    lines = screen_text(app).splitlines()
+    top = next(number for number, line in enumerate(lines) if " db-only " in line and " stopped" in line)
+    return "\n".join(lines[top : top + 2])
+
+
+def test_the_strip_shows_what_is_seen_while_a_version_is_replaced_under_visitors(
+    access: FakeAccess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The steps of such a deployment stop and start core by the names that lead to other states elsewhere."""
+    monkeypatch.setitem(MIGRATIONS, "1.0.1", MIGRATIONS["1.0.0"])
+    names = ["start-handover", "lead-to-handover", "stop-graasp", "start-graasp", "lead-to-services"]
+    plan = [{"name": name, "title": name, "cause": "c", "closed": False} for name in names]
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        records = [{"event": "step-started", "index": number, **step} for number, step in enumerate(plan[:4])]
+        ends = [{"event": "step-ended", "index": number, "outcome": "done", "seconds": 1.0} for number in range(3)]
+        started = {"event": "walk-started", "walk": "w", "command": "graasp-local deploy", "target": "running"}
+        app.on_walk_elsewhere(
+            WalkElsewhere(True, [{**started, "version": "1.0.1", "plan": plan}, *records[:3], *ends, records[3]])
+        )
+        await press(pilot, "w")
+        assert "● running" in strip_of(app)
+        assert "visitors get in" in strip_of(app)
+        assert "▶" not in strip_of(app)
+        assert "◀" not in strip_of(app)
+        await press(pilot, "escape")
+        assert "● running" in strip_of(app)
+
+    drive(access, steps)
+
+
+def test_the_strip_of_a_first_deployment_shows_what_is_there(tmp_path: Path) -> None:
+    access = FakeAccess(tmp_path / "school", FakeSite(gate=Gate.UNKNOWN))
+    access.fake.held.clear()
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        assert "●" not in strip_of(app)
+        await agree_to_deployment(pilot, app, "1 . 0")
+        await until(pilot, lambda: "applying" in screen_text(app))
+        await until(pilot, lambda: "● db-only" in strip_of(app) or "◐ db-only" in strip_of(app))
+        access.fake.held.set()
+        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
+        await until(pilot, lambda: "● running" in strip_of(app))
+
+    drive(access, steps)
+
+
+def test_a_closed_gate_is_seen_before_the_step_that_closed_it_has_ended(access: FakeAccess) -> None:
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await until(pilot, lambda: access.fake.streams)
+        access.fake.gate = Gate.CLOSED
+        access.fake.changed()
+        await until(pilot, lambda: app.view is not None and app.view.observed.gate is Gate.CLOSED)
+        assert "visitors wait" in strip_of(app)
+
+    drive(access, steps)
+
+
+def test_an_operation_that_was_killed_stops_its_clocks_at_the_last_record(
+    access: FakeAccess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        with held_lock(access.site().lock_file, "graasp-local deploy --version 1.1.0"):
+            pretend_another_process(access)
+            write_journal(access, "", "step-started")
+            await until(pilot, lambda: app.is_walking)
+            await press(pilot, "w")
+            assert "Closed to visitors for" in screen_text(app)
+        await until(pilot, lambda: not app.is_walking)
+        monkeypatch.setattr(time, "time", lambda: NOW + 900)
+        await pilot.pause(0.5)
+        text = screen_text(app)
+        assert "✗ Killed after 8.0 s" in text
+        assert "When it was killed, the site had been closed to visitors for 5.0 s" in text
+        assert "15:" not in text
+        await press(pilot, "escape h enter")
+        assert "Killed after" in screen_text(app)
+        assert "15:" not in screen_text(app)
+
+    drive(access, steps, size=(140, 40))
+
+
+def test_a_running_site_whose_core_does_not_answer_is_the_loudest_thing(
+    access: FakeAccess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its container may well be healthy."""
+    answers = [False]
+    core = FakeEdge.core
+    monkeypatch.setattr(FakeEdge, "core", lambda edge: core(edge) if answers[0] else None)
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await until(
+            pilot, lambda: "✗ Visitors get errors: the gate is open, but core does not answer." in screen_text(app)
+        )
+        assert "Gate open, core does not answer" in screen_text(app)
+        assert "visitors get errors" in strip_of(app)
+        assert "visitors get in" not in screen_text(app)
+        answers[0] = True
+        await until(pilot, lambda: "visitors get in" in strip_of(app))
+        assert "Visitors get errors" not in screen_text(app)
+
+    drive(access, steps, size=(140, 40))
+
+
+def test_a_plan_for_a_site_without_core_says_what_visitors_get(access: FakeAccess) -> None:
+    access.fake.turn("core", on=False)
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await until(pilot, lambda: "Visitors get errors" in screen_text(app))
+        await press(pilot, "s enter")
+        await until(pilot, lambda: isinstance(app.screen, PlanScreen) and "Go ahead" in screen_text(app))
+        assert "Visitors get errors now, since core does not answer until step 1 is done." in screen_text(app)
+
+    drive(access, steps, size=(140, 40))
+
+
+def test_a_refused_operation_keeps_its_refusal_beside_somebody_elses(access: FakeAccess) -> None:
+    """Two terminals: a plan was agreed to here while another process had begun."""
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await press(pilot, "s j enter")
+        await until(pilot, lambda: isinstance(app.screen, PlanScreen) and "Go ahead" in screen_text(app))
+        with held_lock(access.site().lock_file, "graasp-local deploy --version 1.1.0"):
+            pretend_another_process(access)
+            await press(pilot, "y")
+            write_journal(access, "", "step-started")
+            await until(pilot, lambda: app.other_walk is not None)
+            await pilot.pause(0.5)
+            text = screen_text(app)
+            assert "graasp-local apply restricted" in text
+            assert "✗ Refused: nothing was touched." in text
+            assert "Another command is at work on this site" in " ".join(text.split())
+            assert "run the migrations" not in text
+            assert "w watch what is under way" in text
+            await press(pilot, "w")
+            text = screen_text(app)
+            assert "graasp-local deploy --version 1.1.0" in text
+            assert "begun elsewhere" in text
+            assert "▶ run the migrations of 1.1.0" in text
+            assert "x Interrupt" not in text
+            await press(pilot, "escape")
+            assert "▶ graasp-local deploy --version 1.1.0" in screen_text(app)
+
+    drive(access, steps)
+    assert access.fake.gate is Gate.OPEN

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from graasp_local.planning.plan import Plan
-from graasp_local.planning.states import Gate, Health, InfraState, ObservedService, ServiceGroup, Status
-from graasp_local.planning.steps import CloseGate, OpenGate
+from graasp_local.planning.states import Health, InfraState, ObservedService, ServiceGroup, Status
+from graasp_local.planning.steps import CloseGate, OpenGate, StartServices, StopServices
 from graasp_local.ports.live import SeenContainer, Usage
 from graasp_local.tui.drawing.tables import services_table
 from graasp_local.tui.drawing.walk import plan_head, plan_table
-from graasp_local.tui.model import Service
+from graasp_local.tui.model import Reception, Service
 from graasp_local.tui.readings import Reading
 from graasp_local.tui.tones import text_of, width_of
 from graasp_local.version import Version
@@ -58,12 +58,37 @@ def test_nothing_of_a_plan_is_cut_off(width: int) -> None:
 
 
 def test_another_way_to_deploy_is_said_above_the_plan() -> None:
-    head = " ".join(text_of(plan_head(PENDING, "about 4 s", Gate.OPEN, 80)).split())
+    head = " ".join(text_of(plan_head(PENDING, "about 4 s", Reception.SERVED, 80)).split())
     assert "closed for about 4 s" in head
     assert PENDING.hint in head
 
 
 def test_a_plan_says_what_the_sites_own_file_asks_of_the_machine() -> None:
     asked = ("compose.override.yaml gives core the engine's socket (/var/run/docker.sock).",)
-    head = text_of(plan_head(PENDING, "about 4 s", Gate.OPEN, 100, powers=asked))
+    head = text_of(plan_head(PENDING, "about 4 s", Reception.SERVED, 100, powers=asked))
     assert "! compose.override.yaml gives core the engine's socket (/var/run/docker.sock)." in head
+
+
+STOP_CORE = StopServices(ServiceGroup.GRAASP, ("core",), "it is unhealthy")
+START_CORE = StartServices(ServiceGroup.GRAASP, ("core",), "running needs it on")
+START_WORKERS = StartServices(ServiceGroup.GRAASP, ("workers",), "running needs it on")
+
+
+@pytest.mark.parametrize(
+    ("steps", "reception", "said"),
+    [
+        ((START_WORKERS,), Reception.SERVED, "Visitors stay served."),
+        ((STOP_CORE, START_CORE), Reception.SERVED, "From step 1 to step 2 visitors get errors: core is away"),
+        ((START_WORKERS, START_CORE), Reception.ERRORS, "visitors get errors now, since core does not answer until"),
+        ((START_WORKERS,), Reception.ERRORS, "Visitors get errors now, since core does not answer."),
+        ((START_WORKERS,), Reception.PAGE, "The site stays closed to visitors, as it is."),
+        ((START_WORKERS,), Reception.NOTHING, "nginx does not answer visitors now."),
+    ],
+)
+def test_a_plan_that_leaves_the_gate_says_what_visitors_get(
+    steps: tuple[StopServices | StartServices, ...], reception: Reception, said: str
+) -> None:
+    plan = Plan(InfraState.RUNNING, steps)
+    head = " ".join(text_of(plan_head(plan, "", reception, 100, visited=("core",))).split())
+    assert said.casefold() in head.casefold()
+    assert ("stay served" in head) is (said == "Visitors stay served.")

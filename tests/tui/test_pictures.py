@@ -163,7 +163,7 @@ def test_a_walk_that_was_rolled_back(site_directory: Path, size: tuple[int, int]
 def test_a_walk_that_another_process_has_begun(site_directory: Path, size: tuple[int, int]) -> None:
     access = FakeAccess(site_directory, a_site())
     with held_lock(access.site().lock_file, "graasp-local deploy --version 1.1.0"):
-        _pretend_another_process(access)
+        pretend_another_process(access)
         write_journal(access, "", "step-started")
         picture(access, "walk-elsewhere", size, "", lambda app: app.walk is not None)
 
@@ -292,7 +292,8 @@ def write_journal(access: FakeAccess, outcome: str, until_event: str) -> None:
     file.write_text("\n".join(lines) + "\n")
 
 
-def _pretend_another_process(access: FakeAccess) -> None:
+def pretend_another_process(access: FakeAccess) -> None:
+    """The lock is held by the test; what it says of its holder is somebody else."""
     holder = {"command": "graasp-local deploy --version 1.1.0", "pid": 1, "host": "graasp", "since": "2025-12-31"}
     access.site().lock_file.write_text(json.dumps(holder))
 

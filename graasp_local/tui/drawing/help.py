@@ -20,7 +20,7 @@ WORDS = {
     "versions": "deploy a version",
     "resume": "resume an unfinished one",
     "rollback": "undo the last deployment",
-    "restore": "bring a backup back",
+    "restore": "restore a backup",
     "history": "earlier walks",
     "logs": "logs on the whole screen",
     "bypass": "what passes a closed gate",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graasp_local.planning.states import TABLE, Gate, InfraState
+from graasp_local.planning.states import Drifted, Gate, InfraState, InState
 from graasp_local.tui.figures import clock, moment
 from graasp_local.tui.tones import Line, Piece, Tone, fitted, padded, plain, width_of, wrapped
+from graasp_local.tui.walk_view import KILLED
 from graasp_local.verbs import verb
 
 if TYPE_CHECKING:
@@ -34,15 +35,14 @@ def title_line(view: SiteView | None, width: int, *, read_only: bool) -> Line:
 
 
 def strip_lines(view: SiteView | None, walk: WalkView | None, width: int, *, clickable: bool) -> tuple[Line, ...]:
-    """The four states; a filled circle is where the site is, an arrow shows which way a walk goes."""
+    """The four states; a filled circle is where the site is seen to be, an arrow shows which way a walk goes."""
     cell = max(12, width // len(STATES))
-    here, ahead = _position(view, walk)
+    here, is_between, ahead = _position(view, walk)
     top: list[Piece] = []
     below: list[Piece] = []
     for index, state in enumerate(STATES):
         target = walk is not None and not walk.is_over and walk.target == state.value
-        drifted = view is not None and view.drift is not None and walk is None
-        mark = ("◐" if drifted else "●") if state is here else ("◎" if target else "○")
+        mark = ("◐" if is_between else "●") if state is here else ("◎" if target else "○")
         action = f"app.change_to('{state.value}')" if clickable and view is not None else ""
         label = f" {mark} {state.value} "
         tone = Tone.HERE if state is here else (Tone.ACCENT if state is ahead else Tone.PLAIN)
@@ -63,6 +63,8 @@ def fact_lines(view: SiteView | None, width: int) -> tuple[Line, ...]:
         return (plain("Looking at the site …", Tone.QUIET), ())
     gate_tone = {Gate.OPEN: Tone.OK, Gate.UNKNOWN: Tone.BAD}.get(view.observed.gate, Tone.BUSY)
     gate = "not answering" if view.observed.gate is Gate.UNKNOWN else view.observed.gate.value
+    if view.core_answers is False:
+        gate, gate_tone = "open, core does not answer", Tone.BAD
     line: list[Piece] = [Piece("Gate ", Tone.QUIET), Piece(gate, gate_tone)]
     line += [Piece("   Version ", Tone.QUIET), Piece(view.version or "none deployed yet", Tone.STRONG)]
     last = view.last_deployment
@@ -76,11 +78,19 @@ def fact_lines(view: SiteView | None, width: int) -> tuple[Line, ...]:
     return (fitted(tuple(line), width),)
 
 
+def alarm_lines(view: SiteView, width: int) -> tuple[Line, ...]:
+    """What is louder than all else on the screen: visitors who are let in, and get errors."""
+    if view.core_answers is not False:
+        return ()
+    text = "✗ Visitors get errors: the gate is open, but core does not answer."
+    return (plain(padded(f" {text}", width), Tone.ALARM),)
+
+
 def notice_lines(view: SiteView | None, walk: WalkView | None, width: int) -> tuple[Line, ...]:
     """What is under way or wrong, and what to do about it; no line on a good day."""
     if view is None:
         return ()
-    lines: list[Line] = []
+    lines: list[Line] = [*alarm_lines(view, width)]
     if walk is not None and not walk.is_over:
         current = walk.current
         doing = walk.steps[current].title if current is not None else "beginning"
@@ -129,26 +139,25 @@ def _note(
 ) -> str:
     if view is None:
         return ""
-    if walk is not None and not walk.is_over:
-        return "on its way" if state is ahead else ("here" if state is here else "")
     if state is here:
-        return "drifted" if view.drift is not None else ("visitors get in" if _lets_in(state) else "visitors wait")
+        return view.reception.value
+    if walk is not None and not walk.is_over:
+        return "next" if state is ahead else ""
     # What plans is imported by whatever has seen the site; before that there is nothing to say here.
     from graasp_local.tui.model import change_in_few_words
 
     return change_in_few_words(view, state, room)
 
 
-def _lets_in(state: InfraState) -> bool:
-    return TABLE[state].gate is Gate.OPEN
-
-
-def _position(view: SiteView | None, walk: WalkView | None) -> tuple[InfraState | None, InfraState | None]:
-    observed = view.state if view is not None else None
-    if walk is None or walk.is_over:
-        return observed, None
-    here, ahead = walk.position()
-    return here or observed, ahead
+def _position(view: SiteView | None, walk: WalkView | None) -> tuple[InfraState | None, bool, InfraState | None]:
+    """Where the site is seen to be, whether it is so only nearly, and where a walk that is under way heads for."""
+    if view is None:
+        return None, False, None
+    under_way = walk is not None and not walk.is_over
+    found = view.observed_now if under_way else view.classification
+    here = found.state if isinstance(found, InState) else (found.nearest if isinstance(found, Drifted) else None)
+    ahead = walk.heads_for(here) if walk is not None else None
+    return here, isinstance(found, Drifted), ahead
 
 
 def _direction(index: int, here: InfraState | None, ahead: InfraState | None) -> str:
@@ -184,5 +193,9 @@ def downtime_line(walk: WalkView, now: float) -> Line:
     running = walk.closed_since is not None and not walk.is_over
     words = "Closed to visitors for " if running else "Was closed to visitors for "
     if walk.is_over and walk.closed_since is not None and walk.downtime_seconds is None:
-        words = "Closed to visitors, so far for "
+        until = "was killed" if walk.outcome == KILLED else "ended"
+        return (
+            Piece(f"When it {until}, the site had been closed to visitors for ", Tone.QUIET),
+            Piece(clock(seconds), Tone.STRONG),
+        )
     return (Piece(words, Tone.QUIET), Piece(clock(seconds), Tone.BUSY if running else Tone.STRONG))

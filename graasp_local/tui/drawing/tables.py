@@ -95,6 +95,9 @@ def versions_table(found: Sequence[AvailableVersion], running: str, selected: Ve
         text = str(entry.version)
         is_running, is_selected = text == running, entry.version == selected
         current = "running now" if is_running else ("selected" if is_selected else "")
+        if not (entry.local or entry.published or current):
+            rows.append(Row(text, (Piece(f"  deploy exactly {text}", Tone.STRONG),)))
+            continue
         line = (
             Piece("● " if current else "  ", Tone.OK),
             Piece(padded(text, longest + 2), Tone.STRONG),

@@ -9,18 +9,20 @@ from datetime import UTC, datetime
 from rich.cells import cell_len
 
 from graasp_local.planning.plan import Plan, render
-from graasp_local.planning.states import Gate
-from graasp_local.planning.steps import OpenGate
+from graasp_local.planning.steps import OpenGate, StartServices, Step, StopServices
 from graasp_local.tui.drawing.keys import KeyHint, hint_pieces
 from graasp_local.tui.drawing.tables import Row, Table
+from graasp_local.tui.model import Reception
 from graasp_local.tui.tones import Line, Piece, Tone, fitted, padded, plain, right, wrapped
 from graasp_local.tui.walk_view import Progress, StepView, WalkView, in_words
+from graasp_local.wording import listed
 
 _MARKS = {
     Progress.WAITING: ("·", Tone.QUIET),
     Progress.DOING: ("▶", Tone.BUSY),
     Progress.DONE: ("✓", Tone.OK),
     Progress.FAILED: ("✗", Tone.BAD),
+    Progress.CUT: ("✗", Tone.BAD),
 }
 
 _LEAST_CAUSE_ROOM = 40
@@ -69,7 +71,7 @@ def steps_table(walk: WalkView, now: float, width: int) -> Table:
             Piece(
                 text,
                 Tone.STRONG
-                if step.progress in (Progress.DOING, Progress.FAILED)
+                if step.progress in (Progress.DOING, Progress.FAILED, Progress.CUT)
                 else (Tone.QUIET if step.progress is Progress.WAITING else Tone.PLAIN),
             ),
             Piece(right(_step_seconds(step, now), 11), tone if step.progress is Progress.DOING else Tone.QUIET),
@@ -122,16 +124,17 @@ def walk_title(walk: WalkView, width: int, *, begun_elsewhere: bool) -> Line:
     """What was typed for the walk, when it began, and whether it is only watched from here."""
     at = datetime.fromtimestamp(walk.began, UTC)
     when = Piece(f"   {at.day} {at:%b %H:%M:%S} UTC", Tone.QUIET)
-    where = Piece("   begun elsewhere, watched here" if begun_elsewhere else "", Tone.BUSY)
+    where = Piece("   begun elsewhere" if begun_elsewhere else "", Tone.BUSY)
     return fitted((Piece(walk.command, Tone.STRONG), when, where), width)
 
 
 def plan_head(
     plan: Plan,
     estimate: str,
-    gate: Gate,
+    reception: Reception,
     width: int,
     *,
+    visited: tuple[str, ...] = (),
     closes_what_was_left: bool = False,
     powers: tuple[str, ...] = (),
 ) -> tuple[Line, ...]:
@@ -142,18 +145,45 @@ def plan_head(
     count = f"{len(plan.steps)} steps. " if len(plan.steps) > 1 else "One step. "
     hint = wrapped(plan.hint, width, Tone.QUIET) if plan.hint else ()
     asked = tuple(line for sentence in powers for line in wrapped(f"! {sentence}", width, Tone.BUSY))
-    return (*wrapped(count + _what_visitors_notice(plan, estimate, gate), width), *asked, *hint, ())
+    return (*wrapped(count + _what_visitors_notice(plan, estimate, reception, visited), width), *asked, *hint, ())
 
 
-def _what_visitors_notice(plan: Plan, estimate: str, gate: Gate) -> str:
+def _what_visitors_notice(plan: Plan, estimate: str, reception: Reception, visited: tuple[str, ...]) -> str:
     opening = [number for number, step in enumerate(plan.steps, start=1) if isinstance(step, OpenGate)]
     if opening and estimate:
         return f"The site will be closed for {estimate}: the steps marked ┃."
+    if opening and reception is Reception.NOTHING:
+        return f"nginx does not answer visitors now; step {opening[-1]} lets them in."
     if opening:
         return f"The site is closed to visitors already; step {opening[-1]} opens it."
     if len(plan.closed_span):
         return "From the steps marked ┃ on the site stays closed to visitors."
-    return "Visitors stay served." if gate is Gate.OPEN else "The site stays closed to visitors, as it is."
+    return _while_the_gate_stays(plan, reception, visited)
+
+
+def _while_the_gate_stays(plan: Plan, reception: Reception, visited: tuple[str, ...]) -> str:
+    """What visitors get from a plan that neither closes nor opens the gate."""
+    stops, starts = (
+        [number for number, step in enumerate(plan.steps, start=1) if _moves(step, kind, visited)]
+        for kind in (StopServices, StartServices)
+    )
+    match reception:
+        case Reception.PAGE:
+            return "The site stays closed to visitors, as it is."
+        case Reception.NOTHING:
+            return "nginx does not answer visitors now."
+        case Reception.ERRORS:
+            until = f" until step {starts[-1]} is done" if starts else ""
+            return f"Visitors get errors now, since {listed(visited)} does not answer{until}."
+    if plan.keeps_open or not (stops or starts):
+        return "Visitors stay served."
+    first, last = min(stops + starts), max(stops + starts)
+    when = f"During step {first}" if first == last else f"From step {first} to step {last}"
+    return f"{when} visitors get errors: {listed(visited)} is away, and the gate stays open."
+
+
+def _moves(step: Step, kind: type[StopServices | StartServices], visited: tuple[str, ...]) -> bool:
+    return isinstance(step, kind) and not {*step.services}.isdisjoint(visited)
 
 
 def refusal_lines(sentences: tuple[str, ...], width: int) -> tuple[Line, ...]:

@@ -40,7 +40,7 @@ class BackupsScreen(UiModal["Manifest"]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="box"):
-            yield Lines(lambda width: (plain("Bring a backup back", Tone.STRONG),))
+            yield Lines(lambda width: (plain("Restore a backup", Tone.STRONG),))
             yield Rows()
             yield Lines(id="words", classes="keys")
             yield Lines(self._keys, classes="keys")
@@ -76,4 +76,4 @@ class BackupsScreen(UiModal["Manifest"]):
         self.post_message(self.Found(tuple(backup.manifest for backup in reversed(usable))))
 
     def _keys(self, width: int) -> tuple[Line, ...]:
-        return (key_line((("enter", "Choose", "screen.choose"), ("esc", "Leave it", "screen.close")), (), width),)
+        return (key_line((("enter", "Choose", "screen.choose"), ("esc", "Cancel", "screen.close")), (), width),)

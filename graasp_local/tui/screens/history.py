@@ -60,7 +60,7 @@ class HistoryScreen(UiScreen):
     def _open(self, walk: str) -> None:
         file = self.ui.access.site().journal_directory / f"{walk}.jsonl"
         view = ended_view(walk_view(JournalFollower(file).new_records()))
-        self.ui.push_screen(WalkScreen(view))
+        self.ui.push_screen(WalkScreen("other_walk", view))
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="history")
     def _read(self) -> None:

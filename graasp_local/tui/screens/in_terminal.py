@@ -78,4 +78,4 @@ class InTerminalScreen(UiModal[None]):
 
     def _keys(self, width: int) -> tuple[Line, ...]:
         run = (("enter", "Run it", "screen.run"),) if self._may_run else ()
-        return (key_line((*run, ("^y", "Copy it", "screen.copy"), ("esc", "Leave it", "screen.close")), (), width),)
+        return (key_line((*run, ("^y", "Copy it", "screen.copy"), ("esc", "Cancel", "screen.close")), (), width),)

@@ -12,10 +12,10 @@ from textual.binding import Binding, BindingType
 from graasp_local.clock import InterruptionFlag
 from graasp_local.errors import GraaspLocalError
 from graasp_local.planning.plan import Strategy
-from graasp_local.planning.states import Gate
 from graasp_local.tui import messages
 from graasp_local.tui.drawing.walk import plan_head, plan_table, refusal_lines
 from graasp_local.tui.intentions import DeployVersion, Intention, RollBack, RollBackAndDiscard
+from graasp_local.tui.model import Reception
 from graasp_local.tui.screens.base import UiScreen
 from graasp_local.tui.screens.confirm import ConfirmByName
 from graasp_local.tui.tones import Line, Tone, plain
@@ -30,7 +30,7 @@ class PlanScreen(UiScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "go", show=False),
         Binding("a", "other_way", show=False),
-        Binding("n,escape", "app.back", show=False),
+        Binding("n,escape", "leave", show=False),
     ]
 
     def __init__(self, intention: Intention) -> None:
@@ -38,6 +38,7 @@ class PlanScreen(UiScreen):
         self._intention = intention
         self._made: messages.PlanMade | None = None
         self._was_told_of_more = False
+        self._is_refused = False
 
     def compose(self) -> ComposeResult:
         yield Lines(self._title, id="title", classes="title")
@@ -56,17 +57,31 @@ class PlanScreen(UiScreen):
 
     def on_plan_made(self, message: messages.PlanMade) -> None:
         self._made = message
-        gate = self.ui.view.observed.gate if self.ui.view is not None else Gate.UNKNOWN
+        reception = self.ui.view.reception if self.ui.view is not None else Reception.NOTHING
         closes = self._only_closes_what_was_left
         self.query_one("#head", Lines).show(
             lambda width: plan_head(
-                message.plan, message.estimate, gate, width, closes_what_was_left=closes, powers=message.powers
+                message.plan,
+                message.estimate,
+                reception,
+                width,
+                visited=message.visited,
+                closes_what_was_left=closes,
+                powers=message.powers,
             )
         )
         self.query_one(Rows).show(lambda width: plan_table(message.plan, width))
         self._keys()
 
+    def action_leave(self) -> None:
+        """Back, after a refusal to the list that what was refused had been chosen from."""
+        self.ui.pop_screen()
+        if self._is_refused:
+            self.ui.choose_again(self._intention)
+
     def on_plan_refused(self, message: messages.PlanRefused) -> None:
+        self._is_refused = True
+        self._keys()
         self.query_one("#head", Lines).show(lambda width: refusal_lines(message.sentences, width))
 
     def on_loss_found(self, message: messages.LossFound) -> None:
@@ -103,7 +118,7 @@ class PlanScreen(UiScreen):
 
     def _intend(self, intention: Intention) -> None:
         """Plan this instead."""
-        self._intention, self._made, self._was_told_of_more = intention, None, False
+        self._intention, self._made, self._was_told_of_more, self._is_refused = intention, None, False, False
         self.query_one("#title", Lines).show(self._title)
         self._keys()
         self._plan()
@@ -142,7 +157,8 @@ class PlanScreen(UiScreen):
             plan = run.make_plan(self._intention.planner(world), observed)
             estimate = run.downtime_estimate(world, plan)
             words = estimate.described() if estimate is not None else ""
-            self.post_message(messages.PlanMade(self._intention, plan, words, told_powers(world.site)))
+            visited, powers = world.handovers.visited(), told_powers(world.site)
+            self.post_message(messages.PlanMade(self._intention, plan, words, visited, powers))
         except GraaspLocalError as error:
             self.post_message(messages.PlanRefused(self._intention, error.sentences))
 
@@ -150,5 +166,5 @@ class PlanScreen(UiScreen):
         ready = self._is_ready
         go = (("y", "Go ahead", "screen.go"),) if ready else ()
         other = (("a", "Without closing the site", "screen.other_way"),) if self._alternative is not None else ()
-        leave = ("n", "Leave it", "app.back") if ready else ("esc", "Back", "app.back")
+        leave = ("n", "Cancel", "screen.leave") if ready else ("esc", "Back", "screen.leave")
         self.query_one(KeyBar).show_keys((*go, *other, leave, ("j k", "Scroll", "")) if ready else (leave,), ())

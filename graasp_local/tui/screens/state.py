@@ -59,4 +59,4 @@ class StateScreen(UiModal[None]):
             self.query_one("#words", Lines).show(lambda width: wrapped(words, width, Tone.QUIET, "  ")[:4])
 
     def _keys(self, width: int) -> tuple[Line, ...]:
-        return (key_line((("enter", "See the plan", "screen.choose"), ("esc", "Leave it", "screen.close")), (), width),)
+        return (key_line((("enter", "See the plan", "screen.choose"), ("esc", "Cancel", "screen.close")), (), width),)

@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from graasp_local.tui.hints import BACK, LAST
 from graasp_local.tui.log_model import LogLine
 from graasp_local.tui.screens.base import UiScreen
+from graasp_local.tui.screens.walk import WalkSource
 from graasp_local.tui.tones import Line, Tone, plain, wrapped
 from graasp_local.tui.walk_view import StepView, WalkView
 from graasp_local.tui.widgets.keybar import KeyBar
@@ -22,9 +23,10 @@ class StepScreen(UiScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,enter", "app.back", show=False)]
 
-    def __init__(self, index: int, past: WalkView | None) -> None:
+    def __init__(self, index: int, source: WalkSource, past: WalkView | None) -> None:
         super().__init__()
         self._index = index
+        self._source = source
         self._past = past
         self._shown: tuple[str, ...] = ()
 
@@ -39,7 +41,7 @@ class StepScreen(UiScreen):
         copy = ("y", "Copy what is seen", "screen.copy")
         self.query_one(KeyBar).show_keys((BACK, ("j k g G", "Move", ""), copy), LAST)
         if self._past is None:
-            self.watch(self.app, "walk", self._draw, init=False)
+            self.watch(self.app, self._source, self._draw, init=False)
         self._draw()
 
     def action_copy(self) -> None:
@@ -47,7 +49,7 @@ class StepScreen(UiScreen):
 
     @property
     def _step(self) -> StepView | None:
-        walk = self._past or self.ui.walk
+        walk = self._past or getattr(self.ui, self._source)
         return walk.steps[self._index] if walk is not None and self._index < len(walk.steps) else None
 
     def _draw(self) -> None:

@@ -19,9 +19,10 @@ from graasp_local.tui.drawing.tables import versions_table
 from graasp_local.tui.intentions import DeployVersion
 from graasp_local.tui.screens.base import UiModal
 from graasp_local.tui.tones import Line, Tone, plain, wrapped
-from graasp_local.tui.versions import matching, wanted_version
+from graasp_local.tui.versions import offered
 from graasp_local.tui.widgets.lines import Lines
 from graasp_local.tui.widgets.rows import Rows
+from graasp_local.version import Version
 
 
 class VersionsScreen(UiModal[None]):
@@ -34,15 +35,16 @@ class VersionsScreen(UiModal[None]):
         Binding("ctrl+t", "hold", show=False),
     ]
 
-    def __init__(self) -> None:
+    def __init__(self, typed: str = "", *, hold: bool = False) -> None:
         super().__init__()
-        self._found: AvailableVersions | None = None
-        self._hold = False
+        self._typed = typed
+        self._found = AvailableVersions(())
+        self._hold = hold
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="box"):
             yield Lines(lambda width: (plain("Deploy a version", Tone.STRONG),))
-            yield Input(placeholder="type a version, or choose one below", classes="gap")
+            yield Input(self._typed, placeholder="type a version, or choose one below", classes="gap")
             yield Rows()
             yield Lines(id="words", classes="keys")
             yield Lines(self._keys, id="keys", classes="keys")
@@ -56,26 +58,33 @@ class VersionsScreen(UiModal[None]):
         self._found = message.found
         view = self.ui.view
         self._say(message.found.problem)
-        self._narrow("")
-        if view is not None:
+        self._narrow()
+        if view is not None and not self.query_one(Input).value:
             self.query_one(Rows).select(view.version)
 
     def on_said(self, message: messages.Said) -> None:
         message.stop()
         self._say(message.text)
 
-    def on_input_changed(self, event: Input.Changed) -> None:
-        self._narrow(event.value)
+    def on_input_changed(self) -> None:
+        self._narrow()
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        self._choose(event.value)
+    def on_input_submitted(self) -> None:
+        self.action_choose()
 
     def on_rows_chosen(self, message: Rows.Chosen) -> None:
-        self._choose("")
+        version = Version.parse(message.key)
+        self.dismiss(None)
+        self.ui.plan(DeployVersion(version, InfraState.RESTRICTED if self._hold else InfraState.RUNNING))
 
     def action_choose(self) -> None:
-        """What enter does in the field."""
-        self._choose(self.query_one(Input).value)
+        """What enter does in the field: it takes the row that is marked."""
+        rows = self.query_one(Rows)
+        if rows.cursor_key is not None:
+            rows.action_choose()
+        else:
+            typed = self.query_one(Input).value.strip()
+            self._say(f"“{typed}” is not a version: it needs three numbers, such as 2.13.1." if typed else "")
 
     def action_move(self, by: int) -> None:
         self.query_one(Rows).action_move(by)
@@ -86,20 +95,14 @@ class VersionsScreen(UiModal[None]):
         self.query_one("#keys", Lines).show(self._keys)
         self.query_one("#keys", Lines).refresh()
 
-    def _narrow(self, text: str) -> None:
-        view, found = self.ui.view, self._found
-        if view is not None and found is not None:
-            shown = matching(found.versions, text)
-            self.query_one(Rows).show(lambda width: versions_table(shown, view.version, view.selected))
-
-    def _choose(self, typed: str) -> None:
-        try:
-            version = wanted_version(typed, self.query_one(Rows).cursor_key)
-        except GraaspLocalError as error:
-            self._say(" ".join(error.sentences))
+    def _narrow(self) -> None:
+        """Offer what fits what is typed, the mark on the first of it."""
+        view = self.ui.view
+        if view is None:
             return
-        self.dismiss(None)
-        self.ui.plan(DeployVersion(version, InfraState.RESTRICTED if self._hold else InfraState.RUNNING))
+        rows, shown = self.query_one(Rows), offered(self._found.versions, self.query_one(Input).value)
+        rows.show(lambda width: versions_table(shown, view.version, view.selected))
+        rows.action_end(-1)
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="versions")
     def _find(self) -> None:
@@ -118,6 +121,6 @@ class VersionsScreen(UiModal[None]):
         hints = (
             ("enter", "See the plan", "screen.choose"),
             ("^t", hold, "screen.hold"),
-            ("esc", "Leave it", "screen.close"),
+            ("esc", "Cancel", "screen.close"),
         )
         return (key_line(hints, (), width),)

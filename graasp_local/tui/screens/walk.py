@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -21,23 +21,37 @@ from graasp_local.tui.widgets.rows import Rows
 
 _TICK_SECONDS = 0.2
 
+WalkSource = Literal["own_walk", "other_walk"]
+"""Which of the app's two live walks."""
+
 
 class WalkScreen(UiScreen):
-    """Shows the walk that the app knows of, live; or one from the history, which does not change any more."""
+    """Shows a walk live, one that was begun here or somebody else's; or an earlier one, which does not change."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "app.back", show=False),
         Binding("x", "interrupt", show=False),
     ]
 
-    def __init__(self, past: WalkView | None = None) -> None:
+    def __init__(self, source: WalkSource, past: WalkView | None = None) -> None:
         super().__init__()
+        self._source: WalkSource = source
         self._past = past
         self._chosen: int | None = None
 
     @property
     def walk(self) -> WalkView | None:
-        return self._past or self.ui.walk
+        return self._past or getattr(self.ui, self._source)
+
+    @property
+    def _is_own(self) -> bool:
+        return self._past is None and self._source == "own_walk"
+
+    def show_walk(self, source: WalkSource) -> None:
+        """Show the other one, if this one is over."""
+        if self._past is not None or self._source != source:
+            self.ui.pop_screen()
+            self.ui.push_screen(WalkScreen(source))
 
     def compose(self) -> ComposeResult:
         yield Lines(id="title", classes="title")
@@ -54,7 +68,7 @@ class WalkScreen(UiScreen):
         self.query_one(Rows).focus()
         self._draw()
         if self._past is None:
-            self.watch(self.app, "walk", self._draw, init=False)
+            self.watch(self.app, self._source, self._draw, init=False)
             self.watch(self.app, "view", self._draw, init=False)
             self.set_interval(_TICK_SECONDS, self._tick)
         self.call_after_refresh(self._draw)
@@ -71,10 +85,10 @@ class WalkScreen(UiScreen):
     def on_rows_chosen(self, message: Rows.Chosen) -> None:
         from graasp_local.tui.screens.step import StepScreen
 
-        self.ui.push_screen(StepScreen(int(message.key), self._past))
+        self.ui.push_screen(StepScreen(int(message.key), self._source, self._past))
 
     def action_interrupt(self) -> None:
-        if self.ui.walks_itself and self._past is None:
+        if self.ui.walks_itself and self._is_own:
             said = (
                 "The walk ends at the next safe point.",
                 "Before the gate closes nothing was touched; after that a deployment is rolled back.",
@@ -97,7 +111,7 @@ class WalkScreen(UiScreen):
         if walk is None:
             return
         live = walk if self._past is None else None
-        elsewhere = live is not None and not walk.is_over and not self.ui.walks_itself
+        elsewhere = live is not None and not self._is_own
         self.query_one("#title", Lines).show(lambda width: (walk_title(walk, width, begun_elsewhere=elsewhere),))
         strip = self.query_one("#strip", Lines)
         strip.display = self._past is None
@@ -108,7 +122,7 @@ class WalkScreen(UiScreen):
         ending.display = walk.is_over
         ending.show(lambda width: ending_lines(walk, possible, width))
         self._draw_steps(walk, at)
-        own = self.ui.walks_itself and self._past is None
+        own = self.ui.walks_itself and self._is_own
         self.query_one(KeyBar).show_keys(walk_hints(walk, own=own), LAST)
 
     def _draw_steps(self, walk: WalkView, at: float) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
+from rich.segment import Segment
+from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
@@ -17,11 +19,14 @@ from graasp_local.tui.widgets.lines import Toned
 
 TableDrawing = Callable[[int], Table]
 
+_MARK, _MARK_BLURRED = "❯", "›"  # noqa: RUF001 - they are meant to look like what they are
+"""In the first column of the row that the cursor is on: it is seen where there are no colours, or only sixteen."""
+
 
 class Rows(Toned, ScrollView, can_focus=True):
     """Shows a table; says which row the cursor is on, and which was chosen."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--cursor", "rows--cursor-blurred"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--cursor", "rows--cursor-blurred", "rows--mark"}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down,j", "move(1)", "Down", show=False),
         Binding("up,k", "move(-1)", "Up", show=False),
@@ -102,25 +107,24 @@ class Rows(Toned, ScrollView, can_focus=True):
                 self._go(index, by_person=False)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        table = self._drawing(width)
+        table = self._drawing(width - len(_MARK))
         return len(table.rows) + bool(table.heading)
 
     def render_line(self, y: int) -> Strip:
-        width = self.content_size.width
+        width = self._line_width
         if self._table.heading:
             if y == 0:
-                return self.strip_of(self._table.heading, width)
+                return self._marked(" ", self.strip_of(self._table.heading, width))
             y -= 1
         index = y + round(self.scroll_y)
         rows: tuple[Row, ...] = self._table.rows
         if index >= len(rows):
-            return self.strip_of((), width)
-        under = None
-        if self._with_cursor and index == min(self._cursor, len(rows) - 1):
-            under = self.get_component_rich_style(
-                "rows--cursor" if self.has_focus else "rows--cursor-blurred", partial=True
-            )
-        return self.strip_of(rows[index].line, width, under)
+            return self._marked(" ", self.strip_of((), width))
+        if not self._with_cursor or index != min(self._cursor, len(rows) - 1):
+            return self._marked(" ", self.strip_of(rows[index].line, width))
+        name, mark = ("rows--cursor", _MARK) if self.has_focus else ("rows--cursor-blurred", _MARK_BLURRED)
+        under = self.get_component_rich_style(name, partial=True)
+        return self._marked(mark, self.strip_of(rows[index].line, width, under), under)
 
     def on_resize(self) -> None:
         self._draw()
@@ -166,6 +170,15 @@ class Rows(Toned, ScrollView, can_focus=True):
         self.scroll_to(y=max(0, min(y, self.max_scroll_y)), animate=False, immediate=True, force=True)
 
     @property
+    def _line_width(self) -> int:
+        """What is left beside the column of the mark."""
+        return max(0, self.content_size.width - len(_MARK))
+
+    def _marked(self, mark: str, strip: Strip, under: Style | None = None) -> Strip:
+        style = self.get_component_rich_style("rows--mark")
+        return Strip([Segment(mark, style + under if under else style), *strip], strip.cell_length + len(_MARK))
+
+    @property
     def _height(self) -> int:
         return self.content_size.height - bool(self._table.heading)
 
@@ -193,11 +206,11 @@ class Rows(Toned, ScrollView, can_focus=True):
             self.scroll_to(y=y, animate=False, immediate=True, force=True)
 
     def _draw(self) -> None:
-        width = self.content_size.width
+        width = self._line_width
         before, self._table = self._table, self._drawing(width or 80)
         if self._table == before and width == self._drawn_width:
             return
         self._drawn_width = width
         heading = bool(self._table.heading)
-        self.virtual_size = Size(width, len(self._table.rows) + heading)
+        self.virtual_size = Size(self.content_size.width, len(self._table.rows) + heading)
         self.refresh(layout=len(before.rows) != len(self._table.rows))
