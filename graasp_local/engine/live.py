@@ -92,7 +92,9 @@ class DockerLive:
 
     def log(self, container: str, lines: int, since: float | None) -> _Log:
         with engine_errors():
-            stream = self._connected.api.logs(container, tail=lines, since=since, stream=True, follow=True)
+            stream = self._connected.api.logs(
+                container, tail=lines, since=since, stream=True, follow=True, timestamps=True
+            )
         return _Log(cast(Any, stream))
 
     def restart(self, service: str) -> None:

@@ -86,7 +86,10 @@ class LiveEngine(Protocol):
         ...
 
     def log(self, container: str, lines: int, since: float | None) -> Stream[bytes]:
-        """Pieces of a container's log as they come, newlines included, until the container ends."""
+        """Pieces of a container's log as they come, newlines included, until the container ends.
+
+        Each line has its time in front, in UTC to the nanosecond, and a space. `since` in seconds since 1970.
+        """
         ...
 
     def restart(self, service: str) -> None: ...

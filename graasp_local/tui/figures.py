@@ -55,3 +55,11 @@ def clock(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
     return f"{int(seconds // 60)}:{int(seconds % 60):02d} min"
+
+
+def local_clock(stamp: str) -> str:
+    """`2026-01-02T03:04:05.123456789Z` as `03:04:05`, in the time of this machine."""
+    try:
+        return f"{datetime.fromisoformat(stamp[:19] + '+00:00').astimezone():%H:%M:%S}"
+    except ValueError:
+        return ""

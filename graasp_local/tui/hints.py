@@ -52,6 +52,9 @@ def log_hints(*, alone: bool) -> tuple[KeyHint, ...]:
         ("f", "Follow", "app.log_action('follow')"),
         ("a", "All/one", "app.log_action('all')"),
         ("y", "Copy", "app.log_action('copy')"),
+        ("w", "Wrap", "app.log_action('wrap')"),
+        ("T", "Times", "app.log_action('times')"),
+        ("]", "Further back", "app.log_action('longer')"),
     )
 
 

@@ -1,4 +1,4 @@
-"""Lines of logs on their way to a screen: bounded memory, a filter, severities, a pause.
+"""Lines of logs on their way to a screen: in order of time, bounded memory, a filter, severities, a pause.
 
 Keeps the newest KEPT_LINES lines and says how many it let go: a flood costs no more than that. Pure.
 """
@@ -6,9 +6,11 @@ Keeps the newest KEPT_LINES lines and says how many it let go: a flood costs no 
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import deque
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from graasp_local.plain_text import plain_text
 from graasp_local.tui.tones import Tone
@@ -34,10 +36,11 @@ def printable(text: str) -> str:
 
 
 class LogLine(Struct, frozen=True):
-    """A line, and the service that said it."""
+    """A line, and the service that said it; `at` is when, in UTC as a text that sorts, empty where it is not known."""
 
     service: str
     text: str
+    at: str = ""
 
 
 class Funnel:
@@ -70,13 +73,18 @@ class Chunks:
 
     def lines(self, chunk: bytes) -> list[LogLine]:
         *complete, self._rest = (self._rest + chunk).split(b"\n")
-        return [LogLine(self._service, line.decode(errors="replace").rstrip("\r")) for line in complete]
+        return [self._line(line.decode(errors="replace").rstrip("\r")) for line in complete]
+
+    def _line(self, said: str) -> LogLine:
+        stamp, _, text = said.partition(" ")
+        return LogLine(self._service, text, stamp) if stamp.endswith("Z") else LogLine(self._service, said)
 
 
 class LogModel(Struct):
-    """What a log widget shows: `shown` is what passes the filter."""
+    """What a log widget shows: `shown` is what passes the filter, all of it while the filter does not narrow."""
 
     needle: str = ""
+    narrows: bool = True
     paused: bool = False
     lines: list[LogLine] = field(default_factory=list)
     shown: list[LogLine] = field(default_factory=list)
@@ -87,8 +95,8 @@ class LogModel(Struct):
         if self.paused:
             self.waiting = (self.waiting + lines)[-KEPT_LINES:]
             return 0
-        self.lines += lines
-        self.shown += [line for line in lines if self._passes(line)]
+        _merge(self.lines, lines)
+        _merge(self.shown, [line for line in lines if self._passes(line)])
         if len(self.lines) > KEPT_LINES + _SLACK:
             del self.lines[: len(self.lines) - KEPT_LINES]
         excess = len(self.shown) - KEPT_LINES
@@ -107,13 +115,53 @@ class LogModel(Struct):
         waiting, self.waiting = self.waiting, []
         return self.add(waiting)
 
+    @property
+    def waiting_to_be_shown(self) -> int:
+        """How many of the lines that came during the pause will be shown."""
+        return sum(1 for line in self.waiting if self._passes(line))
+
     def filter(self, needle: str) -> None:
         """Show only lines with this text, whatever its case; an empty text shows all."""
-        self.needle = needle.casefold()
-        self.shown = [line for line in self.lines if self._passes(line)]
+        self.needle, self.narrows = needle.casefold(), True
+        self._choose()
+
+    def widen(self) -> None:
+        """Show all lines, with those that match marked among them; or only those again."""
+        self.narrows = not self.narrows
+        self._choose()
+
+    def matches(self, line: LogLine) -> bool:
+        """Whether it has what is looked for, of which there is something."""
+        needle = self.needle
+        return bool(needle) and (needle in line.text.casefold() or needle in line.service.casefold())
+
+    def next_match(self, place: int, step: int) -> int | None:
+        """The next one of the shown lines that matches, after (1) or before (-1) a place; None where there is none."""
+        places = range(place + step, len(self.shown) if step > 0 else -1, step)
+        return next((index for index in places if self.matches(self.shown[index])), None)
 
     def clear(self) -> None:
         self.lines, self.shown, self.waiting = [], [], []
 
+    def _choose(self) -> None:
+        self.shown = [line for line in self.lines if self._passes(line)]
+
     def _passes(self, line: LogLine) -> bool:
-        return not self.needle or self.needle in line.text.casefold() or self.needle in line.service.casefold()
+        return not self.needle or not self.narrows or self.matches(line)
+
+
+def _merge(kept: list[LogLine], added: list[LogLine]) -> None:
+    """Put lines in by their time; those of the same time stay as they came. One without a time belongs to the end."""
+    if not added:
+        return
+    latest = kept[-1].at if kept else ""
+    dated = sorted((line if line.at else replace(line, at=latest) for line in added), key=_time_of)
+    if dated[0].at >= latest:
+        kept += dated
+        return
+    place = bisect_right(kept, dated[0].at, key=_time_of)
+    kept[place:] = sorted([*kept[place:], *dated], key=_time_of)
+
+
+def _time_of(line: LogLine) -> str:
+    return line.at

@@ -25,6 +25,7 @@ class Tone(StrEnum):
     HERE = "here"
     ALARM = "alarm"
     KEY = "key"
+    FOUND = "found"
 
 
 class Piece(NamedTuple):

@@ -61,6 +61,7 @@ class FakeSite:
     done: list[str] = field(default_factory=list)
     snapshots: dict[str, tuple[str, ...]] = field(default_factory=dict)
     streams: list[FakeStream] = field(default_factory=list)
+    asked_of_logs: list[tuple[str, int, float | None]] = field(default_factory=list)
     held: threading.Event = field(default_factory=threading.Event)
     """While it is not set, a migration runs and does not end."""
     on_start: Callable[[], object] = lambda: None
@@ -178,8 +179,14 @@ class FakeLive:
         return None
 
     def log(self, container: str, lines: int, since: float | None) -> FakeLog:
+        """Lines that say their own time in front keep it."""
+        self._site.asked_of_logs.append((container.removeprefix("id-"), lines, since))
         name = container.removeprefix("id-")
-        return FakeLog([f"{line}\n".encode() for line in self._site.logs.get(name, [f"{name} is ready"])])
+        said = self._site.logs.get(name, [f"{name} is ready"])
+        stamped = [
+            line if line.startswith("2026-01-01T") else f"2026-01-01T00:00:00.000000000Z {line}" for line in said
+        ]
+        return FakeLog([f"{line}\n".encode() for line in stamped])
 
     def restart(self, service: str) -> None:
         self._site.done.append(f"restart {service}")

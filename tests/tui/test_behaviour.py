@@ -795,3 +795,44 @@ def test_a_refused_operation_keeps_its_refusal_beside_somebody_elses(access: Fak
 
     drive(access, steps)
     assert access.fake.gate is Gate.OPEN
+
+
+def test_logs_of_all_services_are_in_order_of_time(access: FakeAccess) -> None:
+    access.fake.logs = {name: [] for name in access.fake.services}
+    access.fake.logs["db"] = [f"2026-01-01T00:00:0{n}.000000000Z db {n}" for n in (1, 4)]
+    access.fake.logs["core"] = [f"2026-01-01T00:00:0{n}.000000000Z core {n}" for n in (2, 3, 5)]
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await press(pilot, "l a")
+        logs = app.screen.query_one(LogView)
+        await until(pilot, lambda: len(logs.model.shown) == 5)
+        assert [line.text[-1] for line in logs.model.shown] == ["1", "2", "3", "4", "5"]
+        await press(pilot, "T")
+        assert "00:00:03 core" in screen_text(app)
+
+    drive(access, steps)
+
+
+def test_the_counter_of_a_pause_counts_what_matches_the_filter(access: FakeAccess) -> None:
+    access.fake.logs["db"] = ["one apple"]
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        logs = app.screen.query_one(LogView)
+        await until(pilot, lambda: len(logs.model.shown) == 1)
+        await press(pilot, "slash a p p l e enter space")
+        logs.add([LogLine("db", "a pear"), LogLine("db", "two apples")])
+        await until(pilot, lambda: "paused, 1 new" in screen_text(app))
+
+    drive(access, steps)
+
+
+def test_a_longer_range_asks_the_engine_for_what_is_further_back(access: FakeAccess) -> None:
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await press(pilot, "l")
+        await until(pilot, lambda: access.fake.asked_of_logs)
+        for seconds in (60, 300, 3600, None):
+            await press(pilot, "right_square_bracket")
+            since = NOW - seconds if seconds is not None else None
+            await until(pilot, lambda since=since: ("db", 10_000, since) in access.fake.asked_of_logs)  # type: ignore[misc]
+
+    drive(access, steps)

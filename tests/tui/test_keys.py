@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.app import App
 from textual.command import CommandPalette
 from textual.pilot import Pilot
+from textual.screen import Screen
 from textual.widgets import Input
 
 from graasp_local.planning.states import InfraState
@@ -41,7 +44,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 Press = Callable[..., Awaitable[None]]
 PRESSED = {
     "dashboard": "u p s d v h l b m o e r t ? q : ^p j k ↑ ↓ g G tab 1 2 enter esc i w c z R",
-    "log": "/ space f a y ← →",
+    "log": "/ space f a y ← → T w n N & [ ]",
     "plan": "y a n ctrl-d ctrl-u PageUp PageDown",
     "walk": "x enter",
     "boxes": "^t ^y c h o s g x y n",
@@ -77,6 +80,18 @@ def presser(pilot: Pilot[None], app: GraaspApp) -> Callable[[str, Callable[[], o
     return press_until
 
 
+def is_on(app: GraaspApp, screen: type[Screen[Any]]) -> bool:
+    return isinstance(app.screen, screen)
+
+
+def is_said(app: GraaspApp, text: str) -> bool:
+    return text in screen_text(app)
+
+
+def is_marked(rows: Rows, key: str) -> bool:
+    return rows.cursor_key == key
+
+
 @pytest.fixture
 def access(tmp_path: Path) -> FakeAccess:
     site = FakeSite().put_into(InfraState.RUNNING)
@@ -93,7 +108,7 @@ def test_the_keys_of_the_dashboard(access: FakeAccess, monkeypatch: pytest.Monke
 
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         press = presser(pilot, app)
-        screens = {
+        screens: dict[str, type[Screen[Any]]] = {
             "p": StateScreen,
             "s": StateScreen,
             "d": VersionsScreen,
@@ -111,7 +126,7 @@ def test_the_keys_of_the_dashboard(access: FakeAccess, monkeypatch: pytest.Monke
             "z": PlanScreen,
         }
         for key, screen in screens.items():
-            await press(key, lambda screen=screen: isinstance(app.screen, screen))
+            await press(key, partial(is_on, app, screen))
             await press("escape", lambda: isinstance(app.screen, Dashboard))
         await press("R", lambda: "Restore a backup" in screen_text(app))
         await press("escape", lambda: isinstance(app.screen, Dashboard))
@@ -124,7 +139,7 @@ def test_the_keys_of_the_dashboard(access: FakeAccess, monkeypatch: pytest.Monke
             ("G", "nginx"),
             ("g", "db"),
         ):
-            await press(keys, lambda service=service: rows.cursor_key == service)
+            await press(keys, partial(is_marked, rows, service))
         logs = app.screen.query_one("#logs")
         await press("tab", lambda: logs.has_focus)
         await press("1", lambda: rows.has_focus)
@@ -153,7 +168,22 @@ def test_the_keys_of_a_log(access: FakeAccess, monkeypatch: pytest.MonkeyPatch) 
         logs = app.screen.query_one(LogView)
         await until(pilot, lambda: len(logs.model.shown) == 100)
         await press("slash 9 9 enter", lambda: len(logs.model.shown) == 1)
+        await press("ampersand", lambda: len(logs.model.shown) == 100)
+        await press("g n", lambda: logs.found == 99)
         await press("slash escape", lambda: len(logs.model.shown) == 100)
+        await press("slash 9 enter ampersand g n", lambda: logs.found == 9)
+        await press("n", lambda: logs.found == 19)
+        await press("N", lambda: logs.found == 9)
+        assert "❯" in next(line for line in screen_text(app).splitlines() if "line 9 " in line)  # noqa: RUF001
+        await press("slash escape G T", lambda: "00:00:00 " in screen_text(app))
+        await press("T", lambda: "00:00:00 " not in screen_text(app))
+        await press("w", lambda: screen_text(app).count("x" * 60) > screen_text(app).count("line"))
+        assert "line 99" in screen_text(app)
+        await press("w", lambda: "line 90" in screen_text(app))
+        for shown in ("last 1 min", "last 5 min", "last 1 h", "all there is"):
+            await press("right_square_bracket", partial(is_said, app, shown))
+        await press("left_square_bracket", lambda: "last 1 h" in screen_text(app))
+        await until(pilot, lambda: len(logs.model.shown) == 100)
         await press("space", lambda: logs.model.paused)
         await press("space g", lambda: not logs.model.paused and not logs.following)
         await press("f", lambda: logs.following)

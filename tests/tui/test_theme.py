@@ -56,7 +56,7 @@ def test_every_text_can_be_read_on_every_ground(theme: Theme, text: str, ground:
 
 
 @pytest.mark.parametrize("theme", [DARK, LIGHT], ids=lambda theme: theme.name)
-@pytest.mark.parametrize("ground", ["accent", "error"])
+@pytest.mark.parametrize("ground", ["accent", "error", "warning"])
 def test_text_on_what_is_filled_can_be_read(theme: Theme, ground: str) -> None:
     assert contrast(color(theme, "here-text"), color(theme, ground)) >= TEXT
 

@@ -49,7 +49,9 @@ IN_A_LOG: tuple[Entry, ...] = (
     ("f", "follow the end"),
     ("a", "all services, or one"),
     ("y", "copy what is seen"),
-    ("← →", "the rest of long lines"),
+    ("← → w", "the rest of long lines; wrap"),
+    ("n N &", "next match, all lines"),
+    ("T [ ]", "times; how far back"),
 )
 
 

@@ -17,7 +17,7 @@ from textual.widgets import Input
 from textual.worker import get_current_worker
 
 from graasp_local.errors import GraaspLocalError
-from graasp_local.tui.log_model import Chunks, Funnel, LogLine
+from graasp_local.tui.log_model import KEPT_LINES, Chunks, Funnel, LogLine
 from graasp_local.tui.tones import Line, Piece, Tone, fitted
 from graasp_local.tui.widgets.lines import Lines
 from graasp_local.tui.widgets.logs import LogView
@@ -29,6 +29,14 @@ if TYPE_CHECKING:
 
 MOST_STREAMS = 40
 _TAIL = 200
+_RANGES: tuple[tuple[str, float | None], ...] = (
+    ("", None),
+    ("last 1 min", 60.0),
+    ("last 5 min", 300.0),
+    ("last 1 h", 3600.0),
+    ("all there is", None),
+)
+"""How far back a log is read: the newest lines, so many seconds, or as many lines as are kept."""
 _TAKE_SECONDS = 0.1
 _SETTLE_SECONDS = 0.12
 
@@ -36,7 +44,11 @@ _SETTLE_SECONDS = 0.12
 class LogPanel(Vertical):
     """`follow_service` chooses; `keep_following` is told when the site has changed."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close_filter", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "close_filter", show=False),
+        Binding("left_square_bracket", "range(-1)", show=False),
+        Binding("right_square_bracket", "range(1)", show=False),
+    ]
 
     @dataclass
     class Arrived(Message):
@@ -46,6 +58,7 @@ class LogPanel(Vertical):
         super().__init__(id=id)
         self._service: str | None = None
         self._all = False
+        self._range = 0
         self._view: SiteView | None = None
         self._streams: dict[tuple[str, float | None], Stream[bytes] | None] = {}
         self._funnel = Funnel()
@@ -90,16 +103,23 @@ class LogPanel(Vertical):
         self._is_lost = self._has_begun
 
     def do(self, what: str) -> None:
-        """What the keys say: filter, pause, follow, all, copy."""
+        """What the foot says: filter, pause, follow, all, copy, times, wrap, longer."""
         logs = self.query_one(LogView)
         match what:
             case "filter":
                 self._open_filter()
+            case "longer":
+                self.action_range(1)
             case "all":
                 self._all = not self._all
                 self._begin_anew()
             case _:
                 getattr(logs, f"action_{what}")()
+
+    def action_range(self, step: int) -> None:
+        """Read further back, or less far."""
+        self._range = max(0, min(self._range + step, len(_RANGES) - 1))
+        self._begin_anew()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         self.query_one(LogView).filter(event.value)
@@ -160,7 +180,7 @@ class LogPanel(Vertical):
             if container is None or (container.id, container.started_at) in self._streams:
                 continue
             self._streams[container.id, container.started_at] = None
-            since = None if fresh else container.started_at
+            since = self._fresh_since if fresh else container.started_at
             self.run_worker(
                 partial(self._read, live, service.name, container, since, self._funnel),
                 thread=True,
@@ -169,13 +189,18 @@ class LogPanel(Vertical):
                 group=f"log {container.id}",
             )
 
+    @property
+    def _fresh_since(self) -> float | None:
+        seconds = _RANGES[self._range][1]
+        return None if seconds is None else time.time() - seconds
+
     def _read(
         self, live: LiveEngine, service: str, container: SeenContainer, since: float | None, funnel: Funnel
     ) -> None:
         """On a thread: from the engine into the funnel, ringing once for however much there is."""
         worker = get_current_worker()
         try:
-            stream = live.log(container.id, _TAIL, since)
+            stream = live.log(container.id, KEPT_LINES if self._range else _TAIL, since)
         except (GraaspLocalError, OSError):
             return
         self._streams[container.id, container.started_at] = stream
@@ -202,11 +227,14 @@ class LogPanel(Vertical):
     def _heading(self, width: int) -> Line:
         logs = cast(Any, self.query_one(LogView))
         what = "all services" if self._all else (self._service or "")
-        needle = f"   only “{logs.model.needle}”" if logs.model.needle else ""
+        model = logs.model
+        how = "only" if model.narrows else "with"
+        needle = f"   {how} “{model.needle}”" if model.needle else ""
         line = (
             Piece("Log of ", Tone.QUIET),
             Piece(what or "…", Tone.KEY if logs.has_focus else Tone.STRONG),
             Piece(f"   {logs.status}", Tone.QUIET if logs.following and not logs.model.paused else Tone.BUSY),
             Piece(needle, Tone.ACCENT),
+            Piece(f"   {_RANGES[self._range][0]}" if self._range else "", Tone.QUIET),
         )
         return fitted(line, width)

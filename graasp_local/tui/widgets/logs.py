@@ -10,11 +10,12 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from graasp_local.tui.figures import local_clock
 from graasp_local.tui.log_model import LogLine, LogModel, printable, severity
 from graasp_local.tui.tones import Line, Piece, Tone, padded
 from graasp_local.tui.widgets.lines import Toned
 
-_NAME_WIDTH = 10
+_NAME_WIDTH, _TIME_WIDTH, _MARK_WIDTH = 10, 9, 2
 _PAN_COLUMNS = 20
 
 
@@ -33,6 +34,11 @@ class LogView(Toned, ScrollView, can_focus=True):
         Binding("y", "copy", "Copy", show=False),
         Binding("left", "pan(-1)", "Left", show=False),
         Binding("right", "pan(1)", "Right", show=False),
+        Binding("T", "times", "Times", show=False),
+        Binding("w", "wrap", "Wrap", show=False),
+        Binding("n", "find(1)", "Next match", show=False),
+        Binding("N", "find(-1)", "Match before", show=False),
+        Binding("ampersand", "widen", "All lines", show=False),
     ]
 
     class Changed(Message):
@@ -43,13 +49,19 @@ class LogView(Toned, ScrollView, can_focus=True):
         self.model = LogModel()
         self.following = True
         self.with_names = with_names
+        self.found: int | None = None
+        """The shown line that was jumped to."""
+        self.wraps = False
+        self.shows_times = False
         self._first_column = 0
+        self._rows: list[tuple[int, int]] = []
+        """While lines are wrapped: the line and the column that each row of the screen begins with."""
 
     @property
     def status(self) -> str:
         """How it stands, in words."""
         if self.model.paused:
-            return f"paused, {len(self.model.waiting):,} new"
+            return f"paused, {self.model.waiting_to_be_shown:,} new"
         return "following" if self.following else "scrolled up"
 
     def add(self, lines: list[LogLine]) -> None:
@@ -66,15 +78,15 @@ class LogView(Toned, ScrollView, can_focus=True):
 
     def filter(self, needle: str) -> None:
         self.model.filter(needle)
+        self.found = None
         self._resize(0)
 
     def render_line(self, y: int) -> Strip:
         width = self.content_size.width
-        index = y + round(self.scroll_y)
-        shown = self.model.shown
-        if index >= len(shown):
-            return self.strip_of((), width)
-        return self.strip_of(self._line(shown[index]), width)
+        row = y + round(self.scroll_y)
+        if self.wraps:
+            return self.strip_of(self._line(*self._rows[row]) if row < len(self._rows) else (), width)
+        return self.strip_of(self._line(row, self._first_column) if row < len(self.model.shown) else (), width)
 
     def on_resize(self) -> None:
         self._resize(0)
@@ -121,6 +133,41 @@ class LogView(Toned, ScrollView, can_focus=True):
             self.model.pause()
         self.post_message(self.Changed())
 
+    def action_times(self) -> None:
+        """Show when each line was said, or do not."""
+        self.shows_times = not self.shows_times
+        self._resize(0)
+
+    def action_wrap(self) -> None:
+        """Show the whole of long lines, on as many rows as they need; or one row for each."""
+        top = self._first_shown
+        self.wraps, self._first_column = not self.wraps, 0
+        self._resize(0)
+        if not self.following:
+            self._bring_to_top(top)
+
+    def action_widen(self) -> None:
+        """Only what matches the filter, or all lines with that marked."""
+        if self.model.needle:
+            self.model.widen()
+            self.found = None
+            self._resize(0)
+
+    def action_find(self, step: int) -> None:
+        """Go to the next line that matches the filter, or to the one before."""
+        if not self.model.needle:
+            self.app.notify("There is no filter: / asks for what is looked for.")
+            return
+        begin = self.found if self.found is not None else self._first_shown - step
+        place = self.model.next_match(begin, step)
+        if place is None:
+            self.app.notify("No further match." if step > 0 else "No match before this one.")
+            return
+        self.found, self.following = place, False
+        self._bring_to_top(max(0, place - self.content_size.height // 2))
+        self.refresh()
+        self.post_message(self.Changed())
+
     def action_copy(self) -> None:
         """Copy the lines that can be seen."""
         lines = self._seen_lines
@@ -128,22 +175,77 @@ class LogView(Toned, ScrollView, can_focus=True):
         self.app.notify(f"{len(lines)} lines copied.")
 
     @property
-    def _seen_lines(self) -> list[LogLine]:
+    def _first_shown(self) -> int:
+        """The shown line at the top of the screen."""
         top = round(self.scroll_y)
-        return self.model.shown[top : top + self.content_size.height]
+        return self._rows[top][0] if self.wraps and top < len(self._rows) else top
 
-    def _line(self, line: LogLine) -> Line:
+    @property
+    def _seen_lines(self) -> list[LogLine]:
+        top, height = round(self.scroll_y), self.content_size.height
+        if self.wraps:
+            seen = dict.fromkeys(index for index, _ in self._rows[top : top + height])
+            return [self.model.shown[index] for index in seen]
+        return self.model.shown[top : top + height]
+
+    @property
+    def _text_width(self) -> int:
+        """What is left for the text itself."""
+        beside = (_NAME_WIDTH if self.with_names else 0) + (_TIME_WIDTH if self.shows_times else 0) + _MARK_WIDTH
+        return max(10, self.content_size.width - beside)
+
+    def _line(self, index: int, column: int) -> Line:
+        line = self.model.shown[index]
         text = printable(line.text)
         tone = severity(text)
+        goes_on = self.wraps and column > 0
         mark = {Tone.BAD: "✗ ", Tone.BUSY: "! "}.get(tone, "  ")
-        name = (Piece(padded(line.service, _NAME_WIDTH), Tone.ACCENT),) if self.with_names else ()
-        return (*name, Piece(mark, tone), Piece(text[self._first_column :], tone))
+        if index == self.found:
+            mark = "❯ "  # noqa: RUF001 - the same as in a list
+        at = local_clock(line.at) if line.at and not goes_on else ""
+        head = (
+            *((Piece(padded(at, _TIME_WIDTH), Tone.QUIET),) if self.shows_times else ()),
+            *((Piece(padded("" if goes_on else line.service, _NAME_WIDTH), Tone.ACCENT),) if self.with_names else ()),
+            Piece("  " if goes_on else mark, tone),
+        )
+        end = column + self._text_width if self.wraps else None
+        return (*head, *_with_matches(text[column:end], tone, self.model.needle))
+
+    def _bring_to_top(self, index: int) -> None:
+        row = next((r for r, (line, _) in enumerate(self._rows) if line >= index), 0) if self.wraps else index
+        self.scroll_to(y=min(row, self.max_scroll_y), animate=False, immediate=True, force=True)
 
     def _resize(self, gone: int) -> None:
-        self.virtual_size = Size(self.content_size.width, len(self.model.shown))
+        if gone and self.found is not None:
+            self.found = self.found - gone if self.found >= gone else None
+        rows = len(self.model.shown)
+        if self.wraps:
+            width = self._text_width
+            self._rows = [
+                (index, column)
+                for index, line in enumerate(self.model.shown)
+                for column in range(0, max(1, len(printable(line.text))), width)
+            ]
+            rows = len(self._rows)
+        self.virtual_size = Size(self.content_size.width, rows)
         if self.following:
             self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True, force=True)
         elif gone:
             self.scroll_relative(y=-gone, animate=False, immediate=True, force=True)
         self.refresh()
         self.post_message(self.Changed())
+
+
+def _with_matches(text: str, tone: Tone, needle: str) -> Line:
+    """The text with what is looked for standing out in it. Pure."""
+    folded = text.casefold()
+    # A text that changes its length by that has no places to mark.
+    if not needle or len(folded) != len(text):
+        return (Piece(text, tone),)
+    pieces: list[Piece] = []
+    begin = 0
+    while (place := folded.find(needle, begin)) >= 0:
+        end = place + len(needle)
+        pieces += [Piece(text[begin:place], tone), Piece(text[place:end], Tone.FOUND)]
+        begin = end
+    return (*pieces, Piece(text[begin:], tone))
