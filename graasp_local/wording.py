@@ -1,6 +1,13 @@
-"""How several things are named in one sentence, and how a time is. Pure."""
+"""Sentences that more than one interface says, how several things are named in one, and how a time is. Pure."""
 
 from __future__ import annotations
+
+STOPPING = "Stopping at the next safe point. Press Ctrl-C again to quit now and leave the site half-changed."
+PUTTING_BACK = (
+    "The site is being put back, and that is finished. Press Ctrl-C again to quit now and leave the site half-changed."
+)
+LEFT_AS_IT_IS = "Left as it is. `graasp-local status` says where the site stands, and what to type next."
+"""What is answered to a first Ctrl-C, to one during the way back, and to a second one."""
 
 
 def listed(names: tuple[str, ...]) -> str:

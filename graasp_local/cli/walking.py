@@ -37,6 +37,7 @@ from graasp_local.journal.events import (
 from graasp_local.plain_text import plain_text
 from graasp_local.planning.plan import Plan, render
 from graasp_local.ports.world import World
+from graasp_local.wording import LEFT_AS_IT_IS, PUTTING_BACK, STOPPING
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -277,14 +278,14 @@ def interruptible(interruption: InterruptionFlag) -> Iterator[None]:
         nonlocal presses
         presses += number != signal.SIGHUP
         if presses > 1 and number != signal.SIGHUP:
-            _say("Left as it is. `graasp-local status` says where the site stands, and what to type next.")
+            _say(LEFT_AS_IT_IS)
             # At once, without unwinding: what is under way is not waited for.
             os._exit(ExitCode.INTERRUPTED)
         if interruption.is_ending:
-            _say("The site is being put back, and that is finished. Once more to leave things as they are.")
+            _say(PUTTING_BACK)
             return
         interruption.request()
-        _say("Interrupted: ending at the next safe point. Once more to leave things as they are.")
+        _say(STOPPING)
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     previous = {number: signal.signal(number, on_signal) for number in numbers}

@@ -24,6 +24,11 @@ def age(seconds: float) -> str:
     return "< 1 min" if seconds < 60 else duration(seconds)
 
 
+def ago(seconds: float) -> str:
+    """How long ago something was, in a text that is not repainted each second."""
+    return "just now" if seconds < 60 else f"{duration(seconds)} ago"
+
+
 def size(count: float) -> str:
     """`25 MB`, `1.2 GB`, in powers of 1000."""
     for unit in ("B", "kB", "MB"):

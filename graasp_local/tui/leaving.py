@@ -1,57 +1,70 @@
-"""What happens to a walk that was begun in the UI when the UI is closed."""
+"""What happens to a walk that was begun in the UI when the UI is closed: it is told as the command line tells it."""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from contextlib import suppress
 from typing import Any
 
+from graasp_local.errors import ExitCode
 from graasp_local.plain_text import plain_text
 from graasp_local.tui.walk_run import WalkRun, now
 from graasp_local.tui.walk_view import WalkView, advanced, in_words
+from graasp_local.wording import LEFT_AS_IT_IS, PUTTING_BACK, STOPPING
 
 
 def wait_for_walk(run: WalkRun) -> int:
     """Stay until the walk has ended, saying in plain lines what it does; returns its exit code.
 
     It goes on only where somebody asked for that; otherwise it is ended at the next safe point. A terminal that is
-    closed meanwhile changes nothing about either; ctrl-C asks for the end.
+    closed meanwhile changes nothing about either. A first ctrl-C asks for the end, a second one does not wait for it.
     """
     if run.ended.is_set():
         return run.exit_code
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    presses = 0
+
+    def on_signal(*_: object) -> None:
+        nonlocal presses
+        presses += 1
+        if presses > 1:
+            _print(f"\n{LEFT_AS_IT_IS}")
+            os._exit(ExitCode.INTERRUPTED)
+        _print(f"\n{PUTTING_BACK if run.interruption.is_ending else STOPPING}")
+        run.end_soon()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: run.end_soon())
+        signal.signal(number, on_signal)
     if run.goes_on_without_ui:
-        _print(f"The walk goes on here: {run.intention.command}")
+        _print(f"It goes on here: {run.intention.command}")
     else:
         run.end_soon()
-        _print("The UI was closed: ending the walk at the next safe point.")
-    run.deliver_to(_say)
+        _print("The UI was closed: stopping at the next safe point.")
+    titles = run.titles
+    under_way = titles.get(run.step)
+    if under_way is not None:
+        _print(f"  · {under_way}")
+    run.deliver_to(lambda record: [_print(line) for line in told_lines(record, titles)])
     # In short waits, because a signal is only looked at between them.
     while not run.ended.wait(0.2):
         pass
     return run.exit_code
 
 
-def _say(record: dict[str, Any]) -> None:
-    for line in told_lines(record):
-        _print(line)
-
-
-def told_lines(record: dict[str, Any]) -> tuple[str, ...]:
+def told_lines(record: dict[str, Any], titles: dict[int, str]) -> tuple[str, ...]:
     """One record of a walk for a terminal, without colour. Pure but for the time of the last one."""
     match record["event"]:
         case "step-started":
             return (f"  · {record['title']}",)
         case "rollback-started":
-            return (*record["problem"], "Putting the site back:")
+            return (" ".join((*record["problem"][:1], "Rolling back:")),)
         case "step-output":
             return (f"      {record['text']}",)
         case "step-ended":
             mark = "✓" if record["outcome"] == "done" else "✗"
-            return (f"  {mark} {record['name']}  {record['seconds']:.2f} s",)
+            return (f"  {mark} {titles.get(record['index'], record['name'])}  {record['seconds']:.2f} s",)
         case "walk-ended":
             problem = tuple(text for text in record["problem"] if text)
             return (*problem, in_words(advanced(WalkView(), record, now())))

@@ -107,6 +107,8 @@ class SiteView(Struct, frozen=True):
     holder: Holder | None = None
     damaged_walks: tuple[str, ...] = ()
     """A sentence for each file of the journal that cannot be trusted."""
+    walks: tuple[WalkRecord, ...] = ()
+    """The last deployment that went through, and what came after it, oldest first."""
     core_answers: bool | None = None
     """What core said when it was asked through the open gate; None where it was not asked."""
 
@@ -189,6 +191,7 @@ def site_view(
         state_left(walks),
         holder,
         tuple(f"{damaged.file.name}: {damaged.damage}" for damaged in journal.damaged),
+        tuple(walks),
     )
 
 

@@ -34,7 +34,10 @@ class WalkRun:
         self._access = access
         self._shown = shown
         self._deliver = deliver
-        self._step = 0
+        self.step = 0
+        """The index of the step that was begun last."""
+        self.titles: dict[int, str] = {}
+        """What each step that was begun is called."""
         self._is_ending = False
 
     def end_soon(self) -> None:
@@ -76,13 +79,14 @@ class WalkRun:
         record = as_json(event)
         self._is_ending = self._is_ending or isinstance(event, RollbackStarted)
         if record["event"] == "step-started":
-            self._step = record["index"]
+            self.titles[record["index"]] = record["title"]
+            self.step = record["index"]
         if isinstance(event, WalkEnded):
             self.exit_code = event.exit_code
         self._deliver(record)
 
     def _narrate(self, command: str) -> None:
-        self._deliver({"event": "step-output", "index": self._step, "text": f"$ {command}"})
+        self._deliver({"event": "step-output", "index": self.step, "text": f"$ {command}"})
 
 
 @contextmanager

@@ -69,7 +69,7 @@ def test_an_interruption_during_a_migration_ends_it_and_puts_the_site_back(
     os.killpg(walk.pid, number)
     ended, errors = rest_of(walk)
     assert walk.returncode == 130
-    assert "Interrupted: ending at the next safe point" in errors
+    assert "Stopping at the next safe point" in errors
     assert (ended["outcome"], ended["state"], ended["version"]) == ("rolled-back", "running", "1.1.0")
     assert open_site.containers(one_offs=True) == {}
     assert open_site.item_names() == ["kept"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -15,12 +16,13 @@ from textual import events
 from textual.pilot import Pilot
 
 from graasp_local.backup.manifest import MANIFEST_FILE, DatabasePart, Manifest, StoredFile, as_json
-from graasp_local.errors import UsageError
+from graasp_local.errors import ExitCode, UsageError
 from graasp_local.journal.read import read_walks
 from graasp_local.journal.records import unfinished_walk
 from graasp_local.lock import held_lock
 from graasp_local.planning.states import Gate, InfraState
 from graasp_local.site.site import Site
+from graasp_local.tui import leaving
 from graasp_local.tui.app import GraaspApp
 from graasp_local.tui.log_model import LogLine
 from graasp_local.tui.messages import WalkElsewhere
@@ -35,6 +37,7 @@ from graasp_local.tui.walk_run import WalkRun
 from graasp_local.tui.widgets.logs import LogView
 from graasp_local.tui.widgets.rows import Rows
 from graasp_local.verbs import TABLE, Effect
+from graasp_local.wording import STOPPING
 from tests.tui.conftest import drive, screen_text, until
 from tests.tui.fakes import MIGRATIONS, NOW, FakeAccess, FakeEdge, FakeLive, FakeSite
 from tests.tui.test_pictures import pretend_another_process, write_journal
@@ -834,5 +837,97 @@ def test_a_longer_range_asks_the_engine_for_what_is_further_back(access: FakeAcc
             await press(pilot, "right_square_bracket")
             since = NOW - seconds if seconds is not None else None
             await until(pilot, lambda since=since: ("db", 10_000, since) in access.fake.asked_of_logs)  # type: ignore[misc]
+
+    drive(access, steps)
+
+
+def test_what_is_said_after_the_ui_was_left_is_what_the_command_line_says(
+    access: FakeAccess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    access.fake.held.clear()
+    lines: list[str] = []
+
+    def print_line(line: str) -> None:
+        lines.append(line)
+        if line.startswith("  · run the migrations of 1.1.0"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await agree_to_deployment(pilot, app, "1 . 1")
+        await until(pilot, lambda: "applying" in screen_text(app))
+        await press(pilot, "q g")
+
+    app = drive(access, steps)
+    monkeypatch.setattr(leaving, "_print", print_line)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    try:
+        code = leaving.wait_for_walk(run_of(app))
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+    assert code == ExitCode.INTERRUPTED
+    assert lines[0] == "It goes on here: graasp-local deploy --version 1.1.0"
+    assert lines[1].startswith("  · run the migrations of 1.1.0")
+    assert f"\n{STOPPING}" in lines
+    assert any(line.endswith(" Rolling back:") for line in lines)
+    ended = [line for line in lines if line.startswith(("  ✓", "  ✗"))]
+    assert any(line.startswith("  ✓ open the gate  ") for line in ended)
+    assert not any("open-gate" in line for line in lines)
+    assert lines[-1].startswith("Rolled back after")
+
+
+def notices(app: GraaspApp) -> str:
+    return " ".join(screen_text(app).split())
+
+
+def test_the_dashboard_says_what_keeps_a_closed_site_closed_and_since_when(
+    access: FakeAccess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await press(pilot, "s j enter")
+        await until(pilot, lambda: isinstance(app.screen, PlanScreen) and "Go ahead" in screen_text(app))
+        await press(pilot, "G y")
+        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
+        monkeypatch.setattr(time, "time", lambda: NOW + 12.5 * 60)
+        await press(pilot, "escape u")
+        await until(pilot, lambda: "Closed for 12 min by `apply restricted`" in notices(app))
+
+    drive(access, steps)
+
+
+def test_the_dashboard_says_that_a_version_is_held_and_what_to_press(access: FakeAccess) -> None:
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await press(pilot, "d 1 . 1 ctrl+t enter")
+        await until(pilot, lambda: isinstance(app.screen, PlanScreen) and "Go ahead" in screen_text(app))
+        await press(pilot, "G y")
+        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
+        await press(pilot, "escape")
+        await until(pilot, lambda: "1.1.0 is held behind the gate, for < 1 min: b to test, s to open" in notices(app))
+        assert "Closed for" not in notices(app)
+
+    drive(access, steps)
+
+
+def test_the_dashboard_says_how_the_last_operation_ended(access: FakeAccess, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await agree_to_deployment(pilot, app, "2 . 0")
+        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
+        monkeypatch.setattr(time, "time", lambda: NOW + 150)
+        await press(pilot, "escape u")
+        await until(pilot, lambda: "↺ 1.2.0-fails rolled back 2 min ago, closed for" in notices(app))
+        assert "Closed for" not in notices(app)
+
+    drive(access, steps)
+
+
+def test_the_dashboard_says_that_an_operation_was_killed_and_that_the_site_is_closed_since(access: FakeAccess) -> None:
+    access.fake.put_into(InfraState.DB_ONLY)
+    write_journal(access, "", "step-started")
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await until(pilot, lambda: "Closed for < 1 min by `deploy --version 1.1.0`" in notices(app))
+        assert "✗ 1.1.0 killed just now h" in notices(app)
+        assert "c graasp-local resume" in notices(app)
 
     drive(access, steps)

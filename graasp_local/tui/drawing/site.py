@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graasp_local.planning.states import Drifted, Gate, InfraState, InState
+from graasp_local.tui.drawing.standing import standing_lines
 from graasp_local.tui.figures import clock, moment
 from graasp_local.tui.tones import Line, Piece, Tone, fitted, padded, plain, width_of, wrapped
 from graasp_local.tui.walk_view import KILLED
@@ -86,7 +87,7 @@ def alarm_lines(view: SiteView, width: int) -> tuple[Line, ...]:
     return (plain(padded(f" {text}", width), Tone.ALARM),)
 
 
-def notice_lines(view: SiteView | None, walk: WalkView | None, width: int) -> tuple[Line, ...]:
+def notice_lines(view: SiteView | None, walk: WalkView | None, now: float, width: int) -> tuple[Line, ...]:
     """What is under way or wrong, and what to do about it; no line on a good day."""
     if view is None:
         return ()
@@ -109,9 +110,7 @@ def notice_lines(view: SiteView | None, walk: WalkView | None, width: int) -> tu
         lines += wrapped(f"▶ At work on this site: {view.holder.described()}", width, Tone.BUSY, "  ")
     if walk is not None and not walk.is_over:
         return tuple(lines)
-    if view.unfinished is not None and view.holder is None:
-        text = f"✗ `{view.unfinished.command}` neither went through nor was rolled back."
-        lines += wrapped(text, width, Tone.BAD, "  ")
+    lines += standing_lines(view, now, width)
     for damage in view.damaged_walks[:2]:
         lines += wrapped(f"✗ The journal is damaged: {damage}", width, Tone.BAD, "  ")
     for name in view.observed.migrations:

@@ -108,7 +108,7 @@ class Dashboard(UiScreen):
         self.query_one("#strip", Lines).show(lambda width: draw.strip_lines(view, walk, width, clickable=clickable))
         self.query_one("#facts", Lines).show(lambda width: draw.fact_lines(view, width))
         notices = self.query_one("#notices", Lines)
-        notices.show(lambda width: draw.notice_lines(view, walk, width))
+        notices.show(lambda width: draw.notice_lines(view, walk, now, width))
         if view is not None:
             self.query_one(Rows).show(lambda width: services_table(view.services, readings, now, width))
             self._panel.keep_following(view)

@@ -1,0 +1,96 @@
+"""Where a site stands that is not as it was, and how it came there: a line about now, one about last. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from graasp_local.planning.states import Gate
+from graasp_local.tui.figures import age, ago
+from graasp_local.tui.tones import Line, Piece, Tone, fitted
+from graasp_local.verbs import shown_key, verb
+
+if TYPE_CHECKING:
+    from graasp_local.journal.records import WalkRecord
+    from graasp_local.tui.model import SiteView
+
+_ENDED_WELL = ("done", "held", "nothing-to-do", "refused")
+_HOW = {"rolled-back": "rolled back", "failed": "failed", "interrupted": "interrupted", "killed": "killed"}
+
+
+def standing_lines(view: SiteView, now: float, width: int) -> tuple[Line, ...]:
+    """Nothing while something is under way: then what it does is told."""
+    if view.holder is not None:
+        return ()
+    return tuple(fitted(line, width) for line in (_now(view, now), _last(view, now)) if line)
+
+
+def _now(view: SiteView, now: float) -> Line:
+    """What keeps visitors out, and since when."""
+    if view.observed.gate not in (Gate.CLOSED, Gate.SHUT):
+        return ()
+    closing = next((walk for walk in reversed(view.walks) if "close-gate" in walk.started_steps), None)
+    newest = view.walks[-1] if view.walks else None
+    if newest is not None and newest.outcome == "held":
+        return (
+            Piece("● ", Tone.BUSY),
+            Piece(f"{newest.version} is held behind the gate", Tone.STRONG),
+            Piece(f", for {age(now - _ended(newest))}: "),
+            *_key("bypass", "to test"),
+            Piece(", "),
+            *_key("apply", "to open"),
+        )
+    if closing is None:
+        return ()
+    command = closing.command.removeprefix("graasp-local ")
+    return (
+        Piece("● ", Tone.BUSY),
+        Piece(f"Closed for {age(now - _closed_at(closing))}", Tone.STRONG),
+        Piece(f" by `{command}`"),
+    )
+
+
+def _last(view: SiteView, now: float) -> Line:
+    """The last operation, where it did not end as it was meant to."""
+    last = next((walk for walk in reversed(view.walks) if walk.outcome != "nothing-to-do"), None)
+    if last is None or last.outcome in _ENDED_WELL:
+        return ()
+    outcome = last.outcome or "killed"
+    closed = f", closed for {last.downtime_seconds:.1f} s" if last.downtime_seconds else ""
+    where = "" if last.touched else ", nothing was touched"
+    return (
+        Piece("↺ " if outcome == "rolled-back" else "✗ ", Tone.BUSY if outcome == "rolled-back" else Tone.BAD),
+        Piece(_subject(last), Tone.STRONG),
+        Piece(f" {_HOW.get(outcome, outcome)} {ago(now - _ended(last))}{closed}{where}  "),
+        *_key("history", ""),
+    )
+
+
+def _subject(walk: WalkRecord) -> str:
+    if walk.asks_for_a_version and walk.version:
+        return walk.version
+    return f"`{walk.command.removeprefix('graasp-local ')}`"
+
+
+def _key(name: str, words: str) -> Line:
+    row = verb(name)
+    action = f"app.verb('{name}')"
+    return (Piece(shown_key(row.key), Tone.KEY, action), Piece(f" {words}" if words else "", Tone.PLAIN, action))
+
+
+def _began(walk: WalkRecord) -> float:
+    try:
+        return datetime.fromisoformat(walk.at).timestamp()
+    except ValueError:
+        return 0.0
+
+
+def _ended(walk: WalkRecord) -> float:
+    """When it came to its end; of one that was killed when its last step that ended had ended."""
+    seconds = walk.seconds if walk.seconds is not None else sum(float(step["seconds"]) for step in walk.steps)
+    return _began(walk) + seconds
+
+
+def _closed_at(walk: WalkRecord) -> float:
+    before = walk.steps[: walk.started_steps.index("close-gate")]
+    return _began(walk) + sum(float(step["seconds"]) for step in before)
