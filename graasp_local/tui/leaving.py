@@ -46,7 +46,12 @@ def wait_for_walk(run: WalkRun) -> int:
     under_way = titles.get(run.step)
     if under_way is not None:
         _print(f"  · {under_way}")
-    run.deliver_to(lambda record: [_print(line) for line in told_lines(record, titles)])
+
+    def say(record: dict[str, Any]) -> None:
+        for line in told_lines(record, titles):
+            _print(line)
+
+    run.deliver_to(say)
     # In short waits, because a signal is only looked at between them.
     while not run.ended.wait(0.2):
         pass
