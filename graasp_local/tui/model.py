@@ -88,7 +88,7 @@ class Reception(StrEnum):
 
     SERVED = "visitors get in"
     PAGE = "visitors wait"
-    ERRORS = "visitors get errors"
+    ERRORS = "only errors"
     NOTHING = "nobody answers"
 
 

@@ -49,7 +49,7 @@ IN_A_LOG: tuple[Entry, ...] = (
     ("f", "follow the end"),
     ("a", "all services, or one"),
     ("y", "copy what is seen"),
-    ("← → w", "the rest of long lines; wrap"),
+    ("← → w", "pan or wrap long lines"),
     ("n N &", "next match, all lines"),
     ("T [ ]", "times; how far back"),
 )
