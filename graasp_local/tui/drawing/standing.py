@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from graasp_local.journal.closings import closings, ongoing
 from graasp_local.planning.states import Gate
 from graasp_local.tui.figures import age, ago
 from graasp_local.tui.tones import Line, Piece, Tone, fitted
 from graasp_local.verbs import shown_key, verb
+from graasp_local.wording import seconds_in_words
 
 if TYPE_CHECKING:
     from graasp_local.journal.records import WalkRecord
@@ -29,7 +31,7 @@ def _now(view: SiteView, now: float) -> Line:
     """What keeps visitors out, and since when."""
     if view.observed.gate not in (Gate.CLOSED, Gate.SHUT):
         return ()
-    closing = next((walk for walk in reversed(view.walks) if "close-gate" in walk.started_steps), None)
+    closing = ongoing(closings(view.walks, view.observed.gate, now))
     newest = view.walks[-1] if view.walks else None
     if newest is not None and newest.outcome == "held":
         return (
@@ -45,8 +47,8 @@ def _now(view: SiteView, now: float) -> Line:
     command = closing.command.removeprefix("graasp-local ")
     return (
         Piece("● ", Tone.BUSY),
-        Piece(f"Closed for {age(now - _closed_at(closing))}", Tone.STRONG),
-        Piece(f" by `{command}`"),
+        Piece(f"Closed for {age(closing.seconds(now))}", Tone.STRONG),
+        Piece(f" by `{command}`" if command else ", and nothing here had closed it"),
     )
 
 
@@ -56,7 +58,7 @@ def _last(view: SiteView, now: float) -> Line:
     if last is None or last.outcome in _ENDED_WELL:
         return ()
     outcome = last.outcome or "killed"
-    closed = f", closed for {last.downtime_seconds:.1f} s" if last.downtime_seconds else ""
+    closed = f", closed for {seconds_in_words(last.downtime_seconds)}" if last.downtime_seconds else ""
     where = "" if last.touched else ", nothing was touched"
     return (
         Piece("↺ " if outcome == "rolled-back" else "✗ ", Tone.BUSY if outcome == "rolled-back" else Tone.BAD),
@@ -89,8 +91,3 @@ def _ended(walk: WalkRecord) -> float:
     """When it came to its end; of one that was killed when its last step that ended had ended."""
     seconds = walk.seconds if walk.seconds is not None else sum(float(step["seconds"]) for step in walk.steps)
     return _began(walk) + seconds
-
-
-def _closed_at(walk: WalkRecord) -> float:
-    before = walk.steps[: walk.started_steps.index("close-gate")]
-    return _began(walk) + sum(float(step["seconds"]) for step in before)
