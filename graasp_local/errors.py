@@ -4,7 +4,7 @@
     ├── UsageError              2   the command does not make sense as typed
     ├── ConfigurationError      2   .env or an override file is missing, malformed or contradictory
     ├── EngineUnreachable       3   no Docker engine, or no Compose v2, answers
-    ├── Refused                10   a check before the gate closes failed: nothing was touched
+    ├── Refused                10   a check before the gate closes failed: nothing was changed
     ├── Locked                 11   another walk is under way
     ├── NeedsYou               21   the walk failed after it had touched the site, and was not put back
     └── Interrupted           130   ended by ctrl-C or SIGTERM

@@ -58,11 +58,11 @@ def held_lock(file: Path, command: str, patience: Patience | None = None) -> Ite
     try:
         if not _locked(descriptor) and not (patience and _locked_in_time(descriptor, patience)):
             holder = _read(descriptor)
-            who = holder.described() if holder else "it has not said which"
+            who = holder.described() if holder else "it did not say which"
             raise Locked(
-                f"Another command is at work on this site: {who}.",
-                "Nothing was touched by this one.",
-                "Wait until it has ended (--lock-wait SECONDS does); `graasp-local history` shows how.",
+                f"Another graasp-local command is running on this site: {who}.",
+                "This command changed nothing.",
+                "Wait for it, or pass --lock-wait SECONDS.",
             )
         now = datetime.now(UTC).isoformat(timespec="seconds")
         holder = Holder(command, os.getpid(), socket.gethostname(), now)
@@ -108,7 +108,7 @@ def _locked_in_time(descriptor: int, patience: Patience) -> bool:
     deadline = patience.clock.monotonic() + patience.seconds
     while patience.clock.monotonic() < deadline:
         if patience.interruption.requested:
-            raise Interrupted("Interrupted while waiting for another command.", "Nothing was touched by this one.")
+            raise Interrupted("Interrupted while waiting for another command.", "This command changed nothing.")
         patience.clock.sleep(_LOOK_SECONDS)
         if _locked(descriptor):
             return True

@@ -64,12 +64,12 @@ def refuse_strangers(found: tuple[Stranger, ...]) -> None:
     """Raises Refused if somebody else could change what is about to be run."""
     if not found:
         return
-    more = f" So it is with {len(found) - 1} more; `graasp-local config check` lists them." if found[1:] else ""
+    more = f" {len(found) - 1} more like this: `graasp-local config check` lists them." if found[1:] else ""
     mends = tuple(dict.fromkeys(stranger.mend for stranger in found))[:3]
     raise Refused(
         f"{found[0].said}{more}",
-        "Whoever can change a site can have anything run as root by the engine; nothing was touched.",
-        f"Make sure that nobody has put anything there, then {', then '.join(mends)}.",
+        "Whoever can change a site's files can run anything as root through the engine.",
+        f"Make sure that nothing there was tampered with, then {', then '.join(mends)}.",
     )
 
 
@@ -88,7 +88,7 @@ def user_name(uid: int) -> str:
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
-        return f"the user with the id {uid}"
+        return f"user id {uid}"
 
 
 def open_own_file(file: Path, flags: int) -> int:
@@ -111,8 +111,8 @@ def open_own_file(file: Path, flags: int) -> int:
 
 def _no_own_file(file: Path) -> ConfigurationError:
     return ConfigurationError(
-        f"{file} is a link, or another file's second name, and not the file that graasp-local makes there.",
-        "It was not followed, and nothing was touched.",
+        f"{file} is a symbolic or hard link, not the file that graasp-local creates there.",
+        "It was not followed. Nothing was changed.",
         f"Find out who put it there, then `rm {shlex.quote(str(file))}`.",
     )
 
@@ -124,7 +124,7 @@ def _leading_to(path: Path, trusted: frozenset[int]) -> Iterator[Stranger]:
             found = above.stat()
             writer = "" if found.st_mode & stat.S_ISVTX else _other_writer(above, found, trusted)
             if found.st_uid not in trusted:
-                said = f"{above}, above the site, belongs to {user_name(found.st_uid)}, who can exchange what is in it."
+                said = f"{above}, above the site, belongs to {user_name(found.st_uid)}, who can replace what is in it."
                 yield Stranger(above, said, _other_place(above, found.st_uid))
             elif writer:
                 mode = stat.S_IMODE(found.st_mode)
@@ -134,7 +134,7 @@ def _leading_to(path: Path, trusted: frozenset[int]) -> Iterator[Stranger]:
 
 def _other_place(above: Path, uid: int) -> str:
     if os.geteuid() == _ROOT:
-        return f"run graasp-local as {user_name(uid)}, or have the site where only root can write, such as /srv"
+        return f"run graasp-local as {user_name(uid)}, or move the site to where only root can write, such as /srv"
     return f"move the site below your home directory (`sudo chown {_own_name()} {_quoted(above)}`, if it is yours)"
 
 
@@ -202,9 +202,9 @@ def _named_in_access_list(path: Path, trusted: frozenset[int]) -> str:
         return ""
     for tag, rights, identity in struct.iter_unpack("<HHI", entries):
         if rights & _ACL_WRITE and tag == _ACL_USER and identity not in trusted:
-            return f"{user_name(identity)}, by an access list,"
+            return f"{user_name(identity)}, through an access list,"
         if rights & _ACL_WRITE and tag == _ACL_GROUP and not is_private_group(identity, trusted):
-            return f"the group {_group_name(identity)}, by an access list,"
+            return f"the group {_group_name(identity)}, through an access list,"
     return ""
 
 

@@ -37,12 +37,12 @@ class Verb(NamedTuple):
 
 
 TABLE = (
-    Verb("init", "make a new site: .env with generated secrets", "i", "Init", effect=Effect.CHANGES),
-    Verb("status", "which state the site is in, and what differs", "u", "Look again"),
-    Verb("plan", "show what a change of state would do, and why", "p", "Plan"),
+    Verb("init", "create a site: .env with generated secrets", "i", "Init", effect=Effect.CHANGES),
+    Verb("status", "show the state of the site, and what differs", "u", "Refresh"),
+    Verb("plan", "show what `apply` would do, and why", "p", "Plan"),
     Verb("apply", "bring the site into one of the four states", "s", "State", effect=Effect.CHANGES),
     Verb("deploy", "deploy a version of Graasp", "d", "Deploy", effect=Effect.CHANGES),
-    Verb("resume", "go on with a deployment that was left unfinished", "c", "Resume", effect=Effect.CHANGES),
+    Verb("resume", "finish a deployment that was interrupted", "c", "Resume", effect=Effect.CHANGES),
     Verb(
         "rollback",
         "put the site back to before its last deployment",
@@ -52,13 +52,13 @@ TABLE = (
     ),
     Verb(
         "upgrade-database",
-        "take the database to a newer major of Postgres",
+        "upgrade the database to a newer major version of Postgres",
         where=Where.COMMAND_LINE,
         effect=Effect.CHANGES,
     ),
     Verb(
         "remove-old-database",
-        "remove what an upgrade of Postgres has kept",
+        "remove what an upgrade of Postgres kept",
         where=Where.COMMAND_LINE,
         effect=Effect.CHANGES,
     ),
@@ -68,22 +68,22 @@ TABLE = (
         where=Where.COMMAND_LINE,
         effect=Effect.CHANGES,
     ),
-    Verb("restore", "bring a backup back, here or on another machine", "R", "Restore", effect=Effect.CHANGES),
+    Verb("restore", "restore a backup, here or on another machine", "R", "Restore", effect=Effect.CHANGES),
     Verb("versions", "list the versions that can be deployed", "v", "Versions"),
     Verb(
         "images", "list, fetch, save or load the images of a version", where=Where.COMMAND_LINE, effect=Effect.CHANGES
     ),
     Verb(
         "build",
-        "build the images of a version from its sources",
+        "build the images of a version from source",
         where=Where.COMMAND_LINE,
         effect=Effect.CHANGES,
     ),
-    Verb("history", "list earlier walks, or show one", "h", "History"),
+    Verb("history", "list earlier operations, or show one", "h", "History"),
     Verb("logs", "show the logs of services", "l", "Logs"),
-    Verb("probe", "ask the site as visitors do, on both sides of the gate", where=Where.COMMAND_LINE),
-    Verb("bypass", "print what passes a closed gate", "b", "Bypass"),
-    Verb("doctor", "look for what is wrong, and say what mends it", where=Where.COMMAND_LINE),
+    Verb("probe", "request the site as visitors do, with and without the bypass", where=Where.COMMAND_LINE),
+    Verb("bypass", "print the header and link that pass a closed gate", "b", "Bypass"),
+    Verb("doctor", "check site and machine, and say how to fix what is wrong", where=Where.COMMAND_LINE),
     Verb(
         "certificate",
         "show or renew the certificate of the site",
@@ -93,7 +93,7 @@ TABLE = (
     Verb("config", "check the settings of the site, or show them", where=Where.COMMAND_LINE),
     Verb(
         "secrets",
-        "list the secrets of the site, or give some new values",
+        "list the secrets of the site, or rotate them",
         where=Where.COMMAND_LINE,
         effect=Effect.CHANGES,
     ),
@@ -103,9 +103,9 @@ TABLE = (
     Verb("open", "open the site in a browser", "o", "Open", Where.SCREEN),
     Verb("shell", "open a shell in the selected service", "e", "Shell", Where.SCREEN, Effect.CHANGES),
     Verb("restart", "restart the selected service", "r", "Restart", Where.SCREEN, Effect.CHANGES),
-    Verb("maintenance-page", "see the page that visitors of a closed site see", "m", "Page", Where.SCREEN),
-    Verb("watch", "see the walk that is under way", "w", "Walk", Where.SCREEN),
-    Verb("theme", "change between dark and light", "t", "Theme", Where.SCREEN),
+    Verb("maintenance-page", "show the maintenance page", "m", "Page", Where.SCREEN),
+    Verb("watch", "show the running operation", "w", "Walk", Where.SCREEN),
+    Verb("theme", "switch between dark and light", "t", "Theme", Where.SCREEN),
     Verb("help", "show the keys", "question_mark", "Help", Where.SCREEN),
     Verb("quit", "close the terminal UI", "q", "Quit", Where.SCREEN),
 )

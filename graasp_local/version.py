@@ -35,7 +35,7 @@ class Version(Struct, frozen=True):
             shown = text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
             raise UsageError(
                 f"{shown!r} is not a version." if text else "The version is empty.",
-                "Nothing was touched.",
+                "Nothing was changed.",
                 "A version looks like 2.14.2 or v2.14.2; `graasp-local versions` lists those that can be deployed.",
             )
         major, minor, patch, prerelease = match.groups()

@@ -19,9 +19,9 @@ def problem_of(member: tarfile.TarInfo, links: Collection[str]) -> str:
     """Why this is not unpacked, as the end of a sentence; empty if it may be. `links` are the symbolic links before."""
     name = inside(member.name)
     if name is None:
-        return f"{member.name!r} leads out of the volume"
+        return f"{member.name!r} points outside the volume"
     if name.partition("/")[0].startswith(OWN_PREFIX):
-        return f"{member.name!r} has a name that graasp-local keeps for itself"
+        return f"{member.name!r} has a name that is reserved for graasp-local"
     if any(name.startswith(f"{link}/") for link in links):
         return f"{member.name!r} goes through a link"
     if member.isdir():
@@ -30,16 +30,16 @@ def problem_of(member: tarfile.TarInfo, links: Collection[str]) -> str:
         return (
             ""
             if link_stays_inside(name, member.linkname)
-            else f"{member.name!r} is a link that leads out of the volume"
+            else f"{member.name!r} is a link that points outside the volume"
         )
     if member.islnk():
         target = inside(member.linkname)
         if target is None or any(target.startswith(f"{link}/") for link in links):
-            return f"{member.name!r} is a link that leads out of the volume"
+            return f"{member.name!r} is a link that points outside the volume"
     elif not member.isreg():
         return f"{member.name!r} is neither a file, nor a directory, nor a link"
     if member.mode & (stat.S_ISUID | stat.S_ISGID):
-        return f"{member.name!r} is a program with the rights of its owner (set-uid or set-gid)"
+        return f"{member.name!r} is a set-uid or set-gid program"
     return ""
 
 

@@ -37,8 +37,8 @@ def refuse_newer_postgres(world: World, manifest: Manifest) -> None:
     major = world.databases.major_version()
     if manifest.databases and major < manifest.postgres:
         raise Refused(
-            f"The backup comes from Postgres {manifest.postgres}, and this server is {major}.",
-            "An older server cannot read it; nothing was touched.",
+            f"The backup was taken from Postgres {manifest.postgres}, but this server is Postgres {major}.",
+            "An older server cannot read it. Nothing was changed.",
             f"Set DB_IMAGE to Postgres {manifest.postgres} on a new site, then try again.",
         )
 
@@ -47,8 +47,8 @@ def refuse_without_version(manifest: Manifest) -> None:
     """Raises Refused where Graasp's database is in the backup, and no version that could run on it."""
     if manifest.database(GRAASP_DATABASE) is not None and Version.parse_or_none(manifest.version) is None:
         raise Refused(
-            f"When the backup {manifest.name} was taken, no version was deployed: nothing could run on it.",
-            "Nothing was touched.",
+            f"When the backup {manifest.name} was taken, no version was deployed, so no version could run on it.",
+            "Nothing was changed.",
             "Choose another backup: `graasp-local backup list`.",
         )
 
@@ -68,7 +68,7 @@ def check_part(world: World, file: Path, part: Part) -> Generator[Report]:
         case VolumePart():
             contents = yield from check_archive(world, file, part.stored)
             if contents != ArchiveContents(part.files, part.content_bytes):
-                raise _damaged(file, f"it holds {contents.files} files, and the manifest says {part.files}")
+                raise _damaged(file, f"it contains {contents.files} files, but the manifest says {part.files}")
         case SettingsPart():
             digest = Digest(_pieces(file, part.stored))
             for _ in digest:
@@ -98,8 +98,8 @@ def check_archive(world: World, file: Path, stored: StoredFile) -> Generator[Rep
     if unwanted:
         raise Refused(
             f"The backup cannot be restored: {file}: {unwanted[0].why}.",
-            "Nothing of it was unpacked; the site itself is as it was.",
-            "Find out who made this archive. Other parts of the backup can be restored: `graasp-local restore --only`.",
+            "Nothing was unpacked. The site is unchanged.",
+            "Find out where this archive comes from. `graasp-local restore --only` restores other parts of the backup.",
         )
     return contents
 
@@ -133,7 +133,7 @@ def read_archive(
                 content_bytes += member.size if member.isfile() else 0
                 yield Moved(f"reading {file.name}", digest.bytes, stored.bytes)
     except (tarfile.TarError, ArithmeticError, ValueError, RecursionError) as error:
-        problem = f"it is no whole archive ({error})"
+        problem = f"the archive is incomplete ({error})"
     _compare(file, stored, digest, problem)
     return ArchiveContents(files, content_bytes), tuple(unwanted)
 
@@ -157,7 +157,7 @@ def trial_restore(world: World, backup: StoredBackup) -> Generator[Report]:
         except NeedsYou as error:
             raise Refused(
                 f"The backup cannot be restored on this server: {backup.path(part.stored.file)}: {error.what}",
-                "Its files are as they were written; the site itself is as it was.",
+                "Its files are undamaged. The site is unchanged.",
                 error.next_step or "`graasp-local logs db` shows what the database says.",
             ) from error
         finally:
@@ -173,7 +173,7 @@ def _pieces(file: Path, stored: StoredFile) -> Iterator[bytes]:
     except FileNotFoundError:
         raise _damaged(file, "it is missing") from None
     if size != stored.bytes:
-        raise _damaged(file, f"it has {size} bytes, and the manifest says {stored.bytes}")
+        raise _damaged(file, f"it has {size} bytes, but the manifest says {stored.bytes}")
     return chunks_of(file)
 
 
@@ -181,7 +181,7 @@ def _compare(file: Path, stored: StoredFile, digest: Digest, problem: str) -> No
     for _ in digest:  # to its end, whatever its reader did
         pass
     if digest.sha256 != stored.sha256:
-        raise _damaged(file, "its sha256 is not the one in the manifest")
+        raise _damaged(file, "its sha256 differs from the manifest")
     if problem:
         raise _damaged(file, problem.rstrip("."))
 
@@ -189,7 +189,7 @@ def _compare(file: Path, stored: StoredFile, digest: Digest, problem: str) -> No
 def _damaged(file: Path, why: str) -> Refused:
     return Refused(
         f"The backup is damaged: {file}: {why}.",
-        "It could not be restored; the site itself is as it was.",
+        "It cannot be restored. The site is unchanged.",
         "`graasp-local backup list` shows the others; make a new one with `graasp-local backup`.",
     )
 

@@ -70,15 +70,15 @@ def load_dump(
     try:
         digest = yield from _load_all(world, file, dump, new, loading.entries, made_roles)
         if digest.sha256 != dump.stored.sha256:
-            raise NeedsYou(f"{file} has changed: its sha256 is not the one in the manifest.")
+            raise NeedsYou(f"{file} has changed: its sha256 differs from the manifest.")
         with world.databases.view(into) as view:
             wrong = differing_rows(dump.rows, view.rows)
         if wrong:
-            raise NeedsYou(f"{into} is not what was backed up: {wrong}")
+            raise NeedsYou(f"{into} differs from what was backed up: {wrong}")
         for phrase in world.databases.give(into, properties, trusted) if properties else ():
             yield f"{into}: left out: {phrase}"
         for told in loading.left_out:
-            yield f"{into}: left out, because only the server's superuser can make it: {told}"
+            yield f"{into}: left out, because only the server's superuser can set it: {told}"
         yield f"{into}: {len(dump.rows)} table(s), {sum(dump.rows.values())} row(s), as in the backup"
     except BaseException:
         with contextlib.suppress(GraaspLocalError):
@@ -109,8 +109,8 @@ def _load_all(
             role = missing_role(error.what)
             if "permission denied to create extension" in error.what:
                 database = f"graasp-local compose -- exec db psql -U postgres -d {new.owner}"
-                step = f"Make it in {new.owner} as the superuser, then try again: `{database}`."
-                raise NeedsYou(error.what, "Only the server's superuser can make this extension.", step) from error
+                step = f"Create it in {new.owner} as the superuser, then try again: `{database}`."
+                raise NeedsYou(error.what, "Only the server's superuser can create this extension.", step) from error
             if not role or role in made_roles:
                 raise
             yield from _have_role(world, role, new.name, made_roles)
@@ -126,7 +126,7 @@ def _load_all(
 def _have_role(world: World, role: str, into: str, made_roles: list[str]) -> Iterator[str]:
     if world.databases.ensure_role(role):
         made_roles.append(role)
-        yield f"{into}: the role {role} is not on this server; made without a login"
+        yield f"{into}: created the role {role} without a login, because this server did not have it"
 
 
 def differing_rows(expected: Mapping[str, int], found: Mapping[str, int]) -> str:
@@ -138,5 +138,5 @@ def differing_rows(expected: Mapping[str, int], found: Mapping[str, int]) -> str
                 for count in (expected.get(table), found.get(table))
             )
             was, is_now = counts
-            return f"{table} was {was} in the backup and is {is_now} now."
+            return f"{table}: {was} in the backup, {is_now} now."
     return ""

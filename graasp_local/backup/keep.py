@@ -17,7 +17,7 @@ def let_old_ones_go(world: World) -> Iterator[str]:
     try:
         usable = store.usable()
     except Refused as error:
-        yield f"old backups stay: {error.what}"
+        yield f"old backups were kept: {error.what}"
         return
     backups = {backup.manifest.name: backup for backup in usable}
     manifests = [backup.manifest for backup in backups.values()]

@@ -138,7 +138,7 @@ def as_json(manifest: Manifest) -> dict[str, Any]:
 def from_json(told: object) -> Manifest:
     """The manifest that a JSON object tells. Raises ManifestError."""
     if not isinstance(told, dict):
-        raise ManifestError("it is no JSON object")
+        raise ManifestError("it is not a JSON object")
     if told.get("format") != FORMAT:
         raise ManifestError(f"it is of format {told.get('format')}, and this graasp-local reads format {FORMAT}")
     try:
@@ -154,11 +154,11 @@ def from_json(told: object) -> Manifest:
         )
         _ = manifest.taken_at
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, OSError) as error:
-        raise ManifestError(f"it is not whole ({type(error).__name__}: {error})") from error
+        raise ManifestError(f"it is incomplete ({type(error).__name__}: {error})") from error
     for part in manifest.parts:
         # It may come from another machine: a name in it must not lead out of the backup's directory.
         if "/" in part.stored.file or part.stored.file.startswith("."):
-            raise ManifestError(f"it names a file outside of the backup ({part.stored.file})")
+            raise ManifestError(f"it names a file outside the backup ({part.stored.file})")
     return manifest
 
 

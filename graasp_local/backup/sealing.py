@@ -27,10 +27,10 @@ def passphrase_in(file: Path) -> str:
     except UnicodeDecodeError:
         text, known = "", False
     if not known:
-        raise UsageError(f"{file} is not a text in UTF-8 or UTF-16.", "", "Save it as UTF-8.")
+        raise UsageError(f"{file} is not UTF-8 or UTF-16 text.", "", "Save it as UTF-8.")
     first = text.partition("\n")[0].rstrip("\r")
     if not first:
-        raise UsageError(f"{file} holds no passphrase.", "", "Write one into its first line.")
+        raise UsageError(f"{file} does not contain a passphrase.", "", "Write a passphrase into its first line.")
     return first
 
 
@@ -41,7 +41,7 @@ def seal(content: bytes, passphrase: str) -> bytes:
     if len(passphrase) < SHORTEST_PASSPHRASE:
         raise UsageError(
             f"The passphrase is too short: at least {SHORTEST_PASSPHRASE} characters are needed.",
-            "No backup was made.",
+            "No backup was taken.",
             "Use a longer one; it protects every password of the site.",
         )
     return bytes(age.encrypt(content, passphrase))
@@ -56,7 +56,7 @@ def unseal(content: bytes, passphrase: str) -> bytes:
         with suppress(pyrage.DecryptError):
             return bytes(pyrage.passphrase.decrypt(content, phrase))
     raise Refused(
-        "The settings in this backup cannot be opened with this passphrase.",
-        "Nothing was touched.",
+        "This passphrase does not decrypt the settings in this backup.",
+        "Nothing was changed.",
         "Check the passphrase, or `graasp-local backup verify` the backup.",
     )

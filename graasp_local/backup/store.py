@@ -80,20 +80,18 @@ class BackupStore(Struct, frozen=True):
         if not found:
             raise Refused(
                 f"There is no backup {named}.",
-                "Nothing was touched.",
+                "Nothing was changed.",
                 "`graasp-local backup list` shows what there is.",
             )
         if len(found) > 1:
             names = ", ".join(candidate.directory.name for candidate in found)
-            raise Refused(
-                f"{named} could be one of several backups: {names}.", "Nothing was touched.", "Name one whole."
-            )
+            raise Refused(f"{named} matches several backups: {names}.", "Nothing was changed.", "Type the full name.")
         match found[0]:
             case DamagedBackup(directory=directory, damage=damage):
                 raise Refused(
                     f"The backup in {directory} cannot be used: {damage}.",
-                    "Nothing was touched.",
-                    "Choose another one: `graasp-local backup list`.",
+                    "Nothing was changed.",
+                    "Choose another backup: `graasp-local backup list`.",
                 )
             case StoredBackup() as backup:
                 return backup
@@ -150,14 +148,14 @@ class BackupStore(Struct, frozen=True):
         if self.directory.is_symlink() and not self.directory.exists():
             raise Refused(
                 f"{self.directory} is a link to {self.directory.readlink()}, which does not exist.",
-                "Its disk may not be mounted. Backups can be neither read nor written.",
-                "Mount the disk, or let the link lead to a directory that exists.",
+                "Its disk may not be mounted. Until then backups can be neither read nor written.",
+                "Mount the disk, or point the link to a directory that exists.",
             )
         if self.directory.exists() and not self.directory.is_dir():
             raise Refused(
                 f"{self.directory} is not a directory.",
                 "Backups can be neither read nor written.",
-                "Move it away, or let it be a link to a directory.",
+                "Remove it, or replace it with a directory or a link to one.",
             )
 
     @property
@@ -179,14 +177,14 @@ def _read(directory: Path) -> StoredBackup | DamagedBackup:
     file = directory / MANIFEST_FILE
     try:
         if file.stat().st_size > _LARGEST_MANIFEST:
-            return DamagedBackup(directory, f"its {MANIFEST_FILE} is larger than any that was written")
+            return DamagedBackup(directory, f"its {MANIFEST_FILE} is too large")
         told = json_in(file.read_text(encoding="utf-8"))
         # What cannot be written out again, half a character, is in no text that was written by us.
         json.dumps(told, ensure_ascii=False).encode()
         manifest = from_json(told)
         unknown = unknown_name(manifest)
         if unknown:
-            return DamagedBackup(directory, f"its {MANIFEST_FILE} names what no backup has ({unknown!a})")
+            return DamagedBackup(directory, f"its {MANIFEST_FILE} lists an unknown part ({unknown!a})")
         return StoredBackup(directory, manifest)
     except FileNotFoundError:
         return DamagedBackup(directory, f"it has no {MANIFEST_FILE}")

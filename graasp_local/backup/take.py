@@ -91,8 +91,8 @@ def require_database(world: World) -> None:
     if not database_is_on(world):
         raise Refused(
             "The database is off.",
-            "No backup was made, and the site is as it was.",
-            "Bring it up: `graasp-local apply db-only`, or `running`.",
+            "No backup was taken. The site is unchanged.",
+            "Start it: `graasp-local apply db-only`, or `running`.",
         )
 
 
@@ -136,7 +136,7 @@ def _volume(world: World, partial: Path, volume: str, expected: int) -> Generato
     if unwanted:
         # Whoever writes into the volume could plant it; that must not keep the rest from being backed up.
         for found in unwanted:
-            yield f"{file.name}: left out, because no restore would unpack it: {found.why}"
+            yield f"{file.name}: left out, because a restore would refuse it: {found.why}"
         file.unlink()
         pieces = world.transfers.pack(volume, tuple(found.name for found in unwanted))
         stored = yield from write_file(world, file, pieces, volume, expected)
@@ -174,10 +174,10 @@ def _refuse_without_room(store: BackupStore, expected: Mapping[str, int]) -> Non
     needed = sum(expected.values()) + RESERVE_BYTES
     if free < needed:
         raise _failed(
-            f"The disk of {store.directory} has {in_words(free)} free, and a backup may need {in_words(needed)}.",
-            "Make room, or let `backups` in the site's directory be a symbolic link to a larger disk.",
+            f"The disk of {store.directory} has {in_words(free)} free, but a backup may need {in_words(needed)}.",
+            "Free some space, or make `backups` in the site's directory a symbolic link to a larger disk.",
         )
 
 
 def _failed(what: str, next_step: str = "") -> GraaspLocalError:
-    return Refused(what, "No backup was kept, and the site is as it was.", next_step or "Mend this, then try again.")
+    return Refused(what, "No backup was kept. The site is unchanged.", next_step or "Fix this, then try again.")

@@ -119,7 +119,7 @@ def settings(context: Context, name: str, passphrase_file: Path | None) -> None:
     if part is None:
         raise Refused(
             f"There is no .env in the backup {backup.manifest.name}: it was taken without a passphrase.",
-            "Nothing was touched.",
+            "Nothing was changed.",
             "Use the copy of .env that you keep elsewhere.",
         )
     passphrase = _passphrase(passphrase_file)

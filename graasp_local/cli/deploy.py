@@ -80,7 +80,7 @@ def command(
         if hold and strategy == Strategy.ROLLING:
             raise UsageError(
                 "--hold stops behind the closed gate, and --strategy rolling never closes it.",
-                "Nothing was touched.",
+                "Nothing was changed.",
                 "Leave one of the two out.",
             )
         wanted = Strategy(strategy or context.site.settings.deploy_strategy)

@@ -121,7 +121,7 @@ def run() -> ExitCode:
         error.show()
         code = ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt):
-        say("Interrupted: nothing was touched.", err=True)
+        say("Interrupted: nothing was changed.", err=True)
         code = ExitCode.INTERRUPTED
     except GraaspLocalError as error:
         for sentence in error.sentences:

@@ -76,7 +76,7 @@ def _agree(context: Context, wanted: Wanted, *, may_ask: bool) -> None:
         return  # nothing was deployed here yet: nothing is replaced
     replaced = f"{listed((*databases, *volumes))} of this site would be replaced by those of {backup.manifest.name}"
     if not (may_ask and sys.stdin.isatty() and sys.stderr.isatty()):
-        raise Refused(f"{replaced}.", "Nothing was touched.", "If that is what you want, add --replace-what-is-there.")
+        raise Refused(f"{replaced}.", "Nothing was changed.", "If that is what you want, add --replace-what-is-there.")
     say(f"{replaced}. What is there now is kept under another name until the next deployment.", err=True)
     if click.prompt(f"Type the site's name ({project}) to go on", default="", show_default=False, err=True) != project:
-        raise Refused("That is not the site's name.", "Nothing was touched.")
+        raise Refused("That is not the site's name.", "Nothing was changed.")

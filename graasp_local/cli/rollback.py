@@ -59,5 +59,5 @@ def _agrees_to_a_loss(context: Context) -> bool:
     say(f"{lost.described()} would be discarded with the database that it is in.", err=True)
     name = world.site.settings.project
     if click.prompt(f"Type the site's name ({name}) to discard it", default="", show_default=False, err=True) != name:
-        raise Refused("That is not the site's name.", "Nothing was touched.")
+        raise Refused("That is not the site's name.", "Nothing was changed.")
     return True

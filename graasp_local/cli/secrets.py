@@ -95,7 +95,7 @@ def rotate(
         if not names and not every:
             raise UsageError(
                 "No secret is named.",
-                "Nothing was touched.",
+                "Nothing was changed.",
                 "`graasp-local secrets list` lists them; --all takes all.",
             )
         settings = rotatable() if every else chosen(names)
@@ -150,7 +150,7 @@ def _way_into_effect(
         case Drifted() as drifted:
             raise Refused(
                 f"The site is in none of its states: {drifted.differences[0]}",
-                "Nothing was touched: new secrets on top of that would hide the cause.",
+                "Nothing was changed: new secrets on top of that would hide the cause.",
                 f"Mend it first: {drifted.mending_command}",
             )
 
@@ -175,9 +175,9 @@ def _agree(*, yes: bool, may_ask: bool) -> None:
     if yes:
         return
     if not may_ask:
-        raise UsageError("Rotating secrets has to be agreed to.", "Nothing was touched.", "Add --yes.")
+        raise UsageError("Rotating secrets has to be agreed to.", "Nothing was changed.", "Add --yes.")
     if not click.confirm("Go ahead?", default=False, err=True):
-        say("Nothing was touched.", err=True)
+        say("Nothing was changed.", err=True)
         sys.exit(ExitCode.DONE)
 
 
@@ -199,6 +199,6 @@ def _rotate(context: Context, rotation: Rotation, names: Sequence[str]) -> Path:
                 raise
             raise Refused(
                 error.what,
-                "Nothing was touched: database passwords are changed in the database too, so it has to be on.",
+                "Nothing was changed: database passwords are changed in the database too, so it has to be on.",
                 "`graasp-local apply db-only` starts it, if it is off.",
             ) from error

@@ -86,7 +86,7 @@ def walk(
                 sys.exit(ExitCode.DONE)
             _show_plan(world, shown)
             if shown.steps and not click.confirm("Go ahead?", default=True, err=True):
-                say("Nothing was touched.", err=True)
+                say("Nothing was changed.", err=True)
                 sys.exit(ExitCode.DONE)
         with interruptible(interruption):
             printer = _Unbreakable(_JsonLines() if how.as_json else _Narration(world, already_shown=shown is not None))

@@ -150,7 +150,7 @@ def _diagnosis(settings: Settings) -> Diagnosis:
 
 def _some(version: Version | None) -> Version:
     if version is None:
-        raise Refused("no version was deployed here yet; `graasp-local doctor --version X` looks for those of X")
+        raise Refused("no version has been deployed here yet; `graasp-local doctor --version X` checks those of X")
     return version
 
 
@@ -182,7 +182,7 @@ def _majors(world: World, site: Site) -> PostgresMajors:
     if data is None:
         raise Refused("there is no database yet")
     if starts is None:
-        raise Refused(f"which Postgres is in {image} is not known")
+        raise Refused(f"the Postgres version of {image} is unknown")
     return PostgresMajors(data, starts)
 
 
@@ -192,7 +192,7 @@ def _renewal(site: Site, settings: Settings) -> AcmeRenewal | OwnFiles | None:
     if settings.tls is Tls.OFF:
         return None
     if not site.certificate_file.exists():
-        raise Refused("there is no certificate yet; `graasp-local apply running` or a deployment makes one")
+        raise Refused("there is no certificate yet; `graasp-local apply running` or a deployment creates one")
     pem = site.certificate_file.read_text()
     if settings.tls is Tls.FILES:
         return OwnFiles.TAKEN_OVER if own_files(settings) == pem else OwnFiles.CHANGED

@@ -20,11 +20,11 @@ _GIB = 1024**3
 
 def _way_to_an_engine(why: str) -> str:
     if "permission denied" in why:
-        return "Add this user to the group of the engine's socket, as a rule docker, and log in again."
+        return "Add this user to the group of the engine's socket, usually docker, and log in again."
     if "graasp-local needs" in why:
         return "Install Docker Engine (docs.docker.com/engine/install), or set DOCKER_HOST to one."
     if "refuses" in why:
-        return "Its log says more (`journalctl --unit docker`); so does that of a proxy in front of its socket."
+        return "Check its log (`journalctl --unit docker`), or that of a proxy in front of its socket."
     return "`systemctl start docker`, or `scripts/ensure-engine` in a checkout."
 
 
@@ -44,14 +44,14 @@ def engine(facts: Facts) -> Iterator[Finding]:
         case Known(engine):
             yield ok("engine", f"Docker Engine {engine.version} on {engine.platform}.")
             if engine.lowest_port:
-                yield ok("engine", f"It is rootless: it may publish ports from {engine.lowest_port} on.")
+                yield ok("engine", f"It is rootless and can publish ports from {engine.lowest_port} upwards.")
 
 
 def compose(compose: Fact[str]) -> Iterator[Finding]:
     oldest = ".".join(map(str, OLDEST_COMPOSE))
     match compose:
         case Unknown(why):
-            said = f"There is no Compose {oldest} or newer: {why}."
+            said = f"Compose {oldest} or newer is not available: {why}."
             yield Finding("compose", Verdict.FAILS, said, "Install the package docker-compose-plugin.")
         case Known(version) if numbers(version) < OLDEST_COMPOSE:
             said = f"Compose {version} is too old: {oldest} or newer is needed."
@@ -62,18 +62,18 @@ def compose(compose: Fact[str]) -> Iterator[Finding]:
 
 def images(facts: Facts) -> Iterator[Finding]:
     if isinstance(facts.images, Unknown):
-        yield not_known("images", "Whether the images can be had", facts.images)
+        yield not_known("images", "The images", facts.images)
         return
     platform = facts.engine.value.platform if isinstance(facts.engine, Known) else ""
     bad = False
     for image in facts.images.value:
         if image.problem:
             bad = True
-            said = f"{image.image} cannot be had: {image.problem}."
-            yield Finding("images", Verdict.FAILS, said, f"`docker pull {image.image}` says more.")
+            said = f"{image.image} is not available: {image.problem}."
+            yield Finding("images", Verdict.FAILS, said, f"`docker pull {image.image}` shows more.")
         elif image.platforms and not any(name.startswith(platform) for name in image.platforms):
             bad = True
-            said = f"{image.image} is made for {listed(image.platforms)}, and this engine is {platform}."
+            said = f"{image.image} is made for {listed(image.platforms)}, but this engine is {platform}."
             yield Finding("images", Verdict.FAILS, said, _other_platform(image.service, facts.version))
     lacking = {image.service: image.lacks for image in facts.images.value if image.lacks}
     if lacking:
@@ -81,13 +81,13 @@ def images(facts: Facts) -> Iterator[Finding]:
         yield Finding("images", Verdict.WARNING, said, mend)
     if not bad:
         missing = sum(not image.local for image in facts.images.value)
-        where = f"{missing} of them have to be pulled" if missing else "all of them are on this machine"
+        where = f"{missing} of them still have to be pulled" if missing else "all of them are on this machine"
         yield ok("images", f"{len(facts.images.value)} images for {platform}; {where}.")
 
 
 def _other_platform(service: str, version: str) -> str:
     if service not in SERVICES_TO_BUILD:
-        return f"Set {service.upper()}_IMAGE in .env to one that is made for this platform."
+        return f"Set {service.upper()}_IMAGE in .env to an image for this platform."
     return f"`graasp-local build --version {version} --only {service}` builds it from Graasp's sources."
 
 
@@ -99,7 +99,7 @@ def way_back(found: Fact[Return | None]) -> Iterator[Finding]:
             yield Finding(
                 "way-back",
                 Verdict.FAILS,
-                f"If the next deployment fails, {version} cannot be brought back: the image of {listed(lost)} is "
+                f"If the next deployment fails, {version} cannot be restored: the image of {listed(lost)} is "
                 "neither on this machine nor in the registry any more.",
                 f"Build or load the images of {version} again; `deploy --on-failure hold` goes without a way back.",
             )
@@ -120,9 +120,9 @@ def way_back(found: Fact[Return | None]) -> Iterator[Finding]:
 def registry(registry: Fact[Registry]) -> Iterator[Finding]:
     match registry:
         case Unknown() as unknown:
-            yield not_known("registry", "Whether the registry accepts this user's login", unknown)
+            yield not_known("registry", "The registry login", unknown)
         case Known(Registry(host, refuses=True)):
-            said = f"{host} refuses this user (403), as it does for an expired login, also for public images."
+            said = f"{host} refuses this user (403). Registries do that for an expired login, even for public images."
             yield Finding("registry", Verdict.FAILS, said, f"`docker logout {host}`")
         case Known(Registry(host)):
             yield ok("registry", f"{host} does not refuse this user.")
@@ -134,17 +134,17 @@ def disk(facts: Facts) -> Iterator[Finding]:
         return
     free = facts.engine.value.free_bytes
     if free is None:
-        yield not_known("disk", "The disk", Unknown("the engine is on another machine, or this user may not look"))
+        yield not_known("disk", "The disk", Unknown("the engine is on another machine, or this user has no access"))
         return
     pulls = sum(not image.local for image in facts.images.value) if isinstance(facts.images, Known) else 0
     database = facts.database_bytes.value if isinstance(facts.database_bytes, Known) else 0
     needed = FREE_BYTES_FOR_WORK + FREE_BYTES_PER_IMAGE * pulls + database
     said = f"The engine's disk has {free / _GIB:.1f} GiB free"
     if free < needed:
-        mend = "`docker image prune` removes images that nothing uses; `docker system df` shows what takes room."
+        mend = "`docker image prune` removes images that nothing uses; `docker system df` shows what takes up space."
         yield Finding("disk", Verdict.FAILS, f"{said}, and a deployment needs {needed / _GIB:.1f} GiB.", mend)
     elif isinstance(facts.database_bytes, Unknown):
-        unknown = f"how large the database is could not be asked: {facts.database_bytes.why}"
+        unknown = f"the size of the database is unknown: {facts.database_bytes.why}"
         said = f"{said}; a deployment needs at least {needed / _GIB:.1f} GiB; {unknown}."
         yield Finding("disk", Verdict.UNKNOWN, said)
     else:
@@ -162,16 +162,16 @@ def memory(facts: Facts) -> Iterator[Finding]:
         yield Finding("memory", Verdict.FAILS, said, "Give the machine more memory.")
         return
     if isinstance(facts.limits, Unknown):
-        yield not_known("memory", f"{said}; what the stack may take", facts.limits)
+        yield not_known("memory", f"{said}. What the stack may use", facts.limits)
         return
     limits = facts.limits.value
     if limits and not facts.engine.value.limits_memory:
-        said = f"{said}; the engine enforces no memory limits (`mem_limit`): one service can take all of it."
+        said = f"{said}, but the engine does not enforce memory limits (`mem_limit`): one service can use all of it."
         mend = "A rootless engine needs cgroup v2 with the memory controller delegated to its user, and systemd."
         yield Finding("memory", Verdict.WARNING, said, mend)
         return
     if not limits:
-        yield not_known("memory", f"{said}; whether that is enough", Unknown("no service has a limit (mem_limit)"))
+        yield not_known("memory", f"{said}. Whether that is enough", Unknown("no service has a limit (mem_limit)"))
         return
     may_take = sum(limits.values())
     if may_take > there:
@@ -180,8 +180,9 @@ def memory(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "memory",
             Verdict.WARNING,
-            f"{said}, and its services together may take {may_take / _GIB:.1f} GiB: under load some would be killed.",
+            f"{said}, but its services together may use {may_take / _GIB:.1f} GiB: under load some of them would "
+            "be killed.",
             mend,
         )
     else:
-        yield ok("memory", f"{said}; the services together may take {may_take / _GIB:.1f} GiB.")
+        yield ok("memory", f"{said}; the services together may use {may_take / _GIB:.1f} GiB.")

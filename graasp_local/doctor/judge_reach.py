@@ -27,18 +27,18 @@ _RENEWAL = "`graasp-local certificate renew`, or renew it at the proxy in front.
 
 def ports(ports: Fact[tuple[PortUse, ...]]) -> Iterator[Finding]:
     if isinstance(ports, Unknown):
-        yield not_known("ports", "Whether nginx's ports are free", ports)
+        yield not_known("ports", "nginx's ports", ports)
         return
     for use in ports.value:
         if use.port < use.lowest:
-            said = f"Port {use.port} is below {use.lowest}, and a rootless engine may not publish it."
+            said = f"Port {use.port} is below {use.lowest}, so a rootless engine cannot publish it."
             mend = f"`sysctl net.ipv4.ip_unprivileged_port_start={use.port}`, or set another port in .env."
             yield Finding("ports", Verdict.FAILS, said, mend)
         elif use.holder:
             said = f"Port {use.port}, which nginx needs, is in use by {use.holder}."
-            yield Finding("ports", Verdict.FAILS, said, "Stop that, or set another port in .env.")
+            yield Finding("ports", Verdict.FAILS, said, "Stop it, or set another port in .env.")
         else:
-            yield ok("ports", f"Port {use.port} is nginx's, or free for it.")
+            yield ok("ports", f"Port {use.port} is free, or used by nginx.")
 
 
 def names(names: Fact[tuple[HostName, ...]]) -> Iterator[Finding]:
@@ -48,16 +48,16 @@ def names(names: Fact[tuple[HostName, ...]]) -> Iterator[Finding]:
     for name in names.value:
         if name.silent:
             said = (
-                f"{name.name} leads to {listed(name.silent)}, where nobody answers: visitors with IPv6, and "
-                "authorities that give out certificates, try that first."
+                f"{name.name} resolves to {listed(name.silent)}, which does not answer: visitors with IPv6 and "
+                "certificate authorities try that first."
             )
             mend = "Remove that AAAA record, or set HTTP_BIND=:: and let IPv6 through to this machine."
             yield Finding("names", Verdict.WARNING, said, mend)
         elif name.addresses:
-            yield ok("names", f"{name.name} leads to {listed(name.addresses)}.")
+            yield ok("names", f"{name.name} resolves to {listed(name.addresses)}.")
         else:
-            said = f"{name.name} leads nowhere: no name server that this machine asks knows it."
-            mend = f"Make an A record for {name.name} with this machine's public address."
+            said = f"{name.name} does not resolve: this machine's name servers do not know it."
+            mend = f"Create an A record for {name.name} with this machine's public address."
             yield Finding("names", Verdict.WARNING, said, mend)
 
 
@@ -66,35 +66,35 @@ def certificate(certificate: Fact[Certificate | None]) -> Iterator[Finding]:
         case Unknown() as unknown:
             yield not_known("certificate", "The certificate", unknown)
         case Known(None):
-            yield ok("certificate", "None is needed: PUBLIC_URL is http.")
+            yield ok("certificate", "No certificate is needed: PUBLIC_URL is http.")
         case Known(Certificate(host, _, problem)) if problem:
-            said = f"Browsers refuse the certificate of {host}: {problem}."
+            said = f"Browsers reject the certificate of {host}: {problem}."
             yield Finding("certificate", Verdict.WARNING, said, _RENEWAL)
         case Known(Certificate(host, int(days))) if days < CERTIFICATE_TOLERANCE_DAYS:
-            said = f"The certificate of {host} ends in {days} days."
+            said = f"The certificate of {host} expires in {days} days."
             yield Finding("certificate", Verdict.WARNING, said, _RENEWAL)
         case Known(Certificate(host, days)):
-            yield ok("certificate", f"The certificate of {host} is good for {days} days.")
+            yield ok("certificate", f"The certificate of {host} is valid for another {days} days.")
 
 
 def renewal(renewal: Fact[AcmeRenewal | OwnFiles | None]) -> Iterator[Finding]:
     match renewal:
         case Unknown() as unknown:
-            yield not_known("renewal", "Whether the certificate is renewed", unknown)
+            yield not_known("renewal", "Renewal of the certificate", unknown)
         case Known(None):
-            yield ok("renewal", "There is none to renew here: TLS is off.")
+            yield ok("renewal", "There is nothing to renew: TLS is off.")
         case Known(OwnFiles.CHANGED):
-            said = "The files of TLS_CERTIFICATE and TLS_KEY have changed, and nginx goes on with those from before."
-            mend = "`graasp-local certificate renew`; let whatever renews them call it."
+            said = "The files of TLS_CERTIFICATE and TLS_KEY have changed, but nginx still uses the old ones."
+            mend = "Run `graasp-local certificate renew`, and have your renewal hook run it too."
             yield Finding("renewal", Verdict.WARNING, said, mend)
         case Known(OwnFiles.TAKEN_OVER):
-            yield ok("renewal", "nginx has the certificate that TLS_CERTIFICATE names.")
+            yield ok("renewal", "nginx uses the current TLS_CERTIFICATE.")
         case Known(AcmeRenewal() as acme):
             if acme.problem:
                 said = f"The last attempt to renew the certificate failed: {acme.problem}"
-                yield Finding("renewal", Verdict.WARNING, said, "Mend that, then `graasp-local certificate renew`.")
+                yield Finding("renewal", Verdict.WARNING, said, "Fix that, then run `graasp-local certificate renew`.")
             elif acme.due is not None:
-                said = f"The certificate has to be renewed: {acme.due}."
+                said = f"The certificate is due for renewal: {acme.due}."
                 yield Finding("renewal", Verdict.WARNING, said, "`graasp-local certificate renew`")
             yield _timer(acme)
 
@@ -102,19 +102,17 @@ def renewal(renewal: Fact[AcmeRenewal | OwnFiles | None]) -> Iterator[Finding]:
 def _timer(acme: AcmeRenewal) -> Finding:
     days = acme.timer_days_ago
     if days is None:
-        said = (
-            "Nothing renews the certificate by itself: `graasp-local certificate renew` was never run without a person."
-        )
+        said = "The certificate is not renewed automatically: no timer has ever run `graasp-local certificate renew`."
         mend = (
             "Set up the timer in docs/install.md, step 6 of From a fresh server to HTTPS; "
             "then `systemctl start graasp-certificate.service` runs it once."
         )
         return Finding("renewal", Verdict.WARNING, said, mend)
     if days > TIMER_TOLERANCE_DAYS:
-        said = f"No timer has run `graasp-local certificate renew` for {days:.0f} days: it should run every day."
-        mend = "`systemctl enable --now graasp-certificate.timer`, or see why cron no longer runs it."
+        said = f"No timer has run `graasp-local certificate renew` for {days:.0f} days; it should run every day."
+        mend = "`systemctl enable --now graasp-certificate.timer`, or find out why cron no longer runs it."
         return Finding("renewal", Verdict.WARNING, said, mend)
-    return ok("renewal", f"A timer looks whether the certificate is due, last {_ago(days)}.")
+    return ok("renewal", f"A timer checks the certificate, last {_ago(days)}.")
 
 
 def _ago(days: float) -> str:
@@ -129,7 +127,8 @@ def clock(ahead: Fact[float]) -> Iterator[Finding]:
         case Known(seconds) if abs(seconds) > CLOCK_TOLERANCE_SECONDS:
             way = "ahead" if seconds > 0 else "behind"
             said = (
-                f"The clock of this machine is {abs(seconds):.0f} s {way}: links and certificates end at wrong times."
+                f"The clock of this machine is {abs(seconds):.0f} s {way}: links and certificates expire at the "
+                "wrong time."
             )
             yield Finding("clock", Verdict.WARNING, said, "`timedatectl set-ntp true`")
         case Known(seconds):
@@ -141,7 +140,9 @@ def mail(mail: Fact[MailServer]) -> Iterator[Finding]:
         case Unknown() as unknown:
             yield not_known("mail", "The mail server", unknown)
         case Known(MailServer(host, port, problem)) if problem:
-            said = f"The mail server {host}:{port} {problem}: nobody can register or log in by mail."
-            yield Finding("mail", Verdict.WARNING, said, "Mend MAILER_CONNECTION in .env, or let the port through.")
+            said = f"The mail server {host}:{port} {problem}: users cannot register or log in by mail."
+            yield Finding(
+                "mail", Verdict.WARNING, said, "Correct MAILER_CONNECTION in .env, or open the port in the firewall."
+            )
         case Known(MailServer(host, port)):
             yield ok("mail", f"The mail server {host}:{port} answers.")

@@ -77,7 +77,7 @@ def certificate(url: str, context: ssl.SSLContext | None = None) -> Fact[Certifi
     except ssl.SSLCertVerificationError as error:
         return Known(Certificate(host, None, error.verify_message))
     except ssl.SSLError as error:
-        return Known(Certificate(host, None, f"no TLS is spoken there ({error.reason})"))
+        return Known(Certificate(host, None, f"the TLS handshake failed ({error.reason})"))
     except OSError:
         return Unknown(f"{host}:{parts.port or 443} does not answer from here")
     ends = ssl.cert_time_to_seconds(str(served["notAfter"]))
@@ -95,11 +95,11 @@ def clock_ahead(url: str) -> Fact[float]:
         date = connection.getresponse().getheader("Date")
         now = (asked + time.time()) / 2
     except (OSError, HTTPException):
-        return Unknown(f"{parts.hostname} does not answer, so there is no clock to compare it with")
+        return Unknown(f"{parts.hostname} does not answer, so there is no clock to compare with")
     finally:
         connection.close()
     if date is None:
-        return Unknown(f"{parts.hostname} does not say what time it is")
+        return Unknown(f"{parts.hostname} does not send the time")
     return Known(now - parsedate_to_datetime(date).timestamp())
 
 
@@ -108,17 +108,17 @@ def mail_server(connection: str) -> Fact[MailServer]:
     parts = urlsplit(connection)
     host, port = parts.hostname or "", parts.port or 0
     if host == "localhost" or host.startswith("127."):
-        return Unknown("it would have to be in core's own container")
+        return Unknown("it would have to run in core's own container")
     if "." not in host:
-        return Unknown(f"{host} is a name that containers know, and this machine may not")
+        return Unknown(f"{host} is a name that only containers can resolve")
     kind = smtplib.SMTP_SSL if parts.scheme == "smtps" else smtplib.SMTP
     try:
         with kind(host, port, timeout=TIMEOUT_SECONDS) as server:
             code, _ = server.ehlo()
     except socket.gaierror:
-        return Known(MailServer(host, port, "leads nowhere: no name server knows it"))
+        return Known(MailServer(host, port, "does not resolve"))
     except smtplib.SMTPException as error:
-        return Known(MailServer(host, port, f"answers, but not as a mail server ({type(error).__name__})"))
+        return Known(MailServer(host, port, f"answers, but is not a mail server ({type(error).__name__})"))
     except OSError as error:
         return Known(MailServer(host, port, f"does not answer from here ({error.strerror or error})"))
     return Known(MailServer(host, port, "" if code == 250 else f"answers EHLO with {code}"))

@@ -84,7 +84,7 @@ def not_podman(headers: Mapping[str, str]) -> None:
         name = server.partition(" ")[0].replace("Libpod/", "Podman ") or "Podman"
         raise Refused(
             f"{name} answers at {_where()}, and graasp-local needs Docker Engine: under podman its checks do not hold.",
-            "Nothing was touched.",
+            "Nothing was changed.",
             "Install Docker Engine (docs.docker.com/engine/install), or set DOCKER_HOST to one.",
         )
 

@@ -77,7 +77,7 @@ def unusable_file(said: str) -> Refused:
     """For a configuration that the SDK refuses as a whole."""
     return Refused(
         f"{configuration_file()}, which has the logins, cannot be used: {said}.",
-        "Nothing was touched.",
+        "Nothing was changed.",
         "Mend it, or move it away and log in again with `docker login`.",
     )
 

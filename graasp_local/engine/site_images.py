@@ -68,7 +68,7 @@ class SiteImages:
         except NeedsYou as error:
             raise ConfigurationError(
                 f"Compose cannot use the site's files: {error.what.removeprefix('Compose failed: ')}",
-                "Nothing was touched.",
+                "Nothing was changed.",
                 "Mend .env or compose.override.yaml; `graasp-local compose -- config` shows what is made of them.",
             ) from error
         self._versioned[version] = tuple(

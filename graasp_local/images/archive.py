@@ -79,9 +79,9 @@ def read_manifest(file: Path) -> ImageFileManifest:
                 raise ValueError("sizes differ")
     except (tarfile.TarError, KeyError, TypeError, ValueError) as error:
         raise Refused(
-            f"{file} is no complete file of `graasp-local images save`.",
+            f"{file} is not a complete file of `graasp-local images save`.",
             "Nothing was loaded.",
-            "Copy it again, or make it again where the images are.",
+            "Copy it again, or save it again on the machine that has the images.",
         ) from error
     return manifest
 
@@ -103,7 +103,7 @@ def check_content(file: Path, manifest: ImageFileManifest) -> Iterator[int]:
         yield size
     if digest.hexdigest() != manifest.sha256:
         raise Refused(
-            f"{file} was changed or damaged on its way: its sha256 is not the one it was saved with.",
+            f"{file} was changed or damaged in transit: its sha256 is not the one it was saved with.",
             "Nothing was loaded.",
             "Copy it again.",
         )

@@ -20,9 +20,9 @@ def clone(repository: str, tag: str, directory: Path, narrate: Callable[[str], N
         done = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=environment)
     except FileNotFoundError:
         raise Refused(
-            "git is not on this machine.",
+            "git is not installed.",
             "Nothing was built.",
-            "Install it, or name a checkout of the sources with --from.",
+            "Install it, or pass a checkout of the sources with --from.",
         ) from None
     if done.returncode != 0:
         raise _not_cloned(repository, tag, done.stderr.strip())
@@ -31,7 +31,7 @@ def clone(repository: str, tag: str, directory: Path, narrate: Callable[[str], N
 def require_sources(directory: Path) -> None:
     """Raises Refused where there is no directory of sources."""
     if not directory.is_dir():
-        raise Refused(f"There is no directory {directory}.", "Nothing was built.", "Name a checkout of the sources.")
+        raise Refused(f"There is no directory {directory}.", "Nothing was built.", "Pass a checkout of the sources.")
 
 
 def _not_cloned(repository: str, tag: str, said: str) -> Refused:
@@ -39,11 +39,11 @@ def _not_cloned(repository: str, tag: str, said: str) -> Refused:
         return Refused(
             f"{repository} has no tag {tag}.",
             "Nothing was built.",
-            "See the repository's list of tags; --client-tag names another one for the client.",
+            "Check the repository's tags; --client-tag picks another one for the client.",
         )
-    reason = said.splitlines()[-1] if said else "git says nothing"
+    reason = said.splitlines()[-1] if said else "no message from git"
     return Refused(
         f"{repository} could not be cloned: {reason}",
         "Nothing was built.",
-        "Try again with a network, or name a checkout of the sources with --from.",
+        "Check the network and try again, or pass a checkout of the sources with --from.",
     )

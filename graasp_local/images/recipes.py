@@ -88,8 +88,8 @@ def what_is_lacking(lacking: Mapping[str, Sequence[str]], version: str) -> tuple
     """About images that have not the programs that their services call: what that means, and what adds them."""
     programs = sorted({program for names in lacking.values() for program in names})
     return (
-        f"The image of {' and '.join(sorted(lacking))} has no {' and no '.join(programs)}: a PDF that somebody uploads "
-        "ends core, and everybody sees the maintenance page until it is back.",
+        f"The image of {' and '.join(sorted(lacking))} has no {' and no '.join(programs)}: core crashes when a "
+        "user uploads a PDF, and visitors see the maintenance page until it is back.",
         f"`graasp-local images complete {version}` adds what is missing.",
     )
 

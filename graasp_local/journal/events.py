@@ -227,7 +227,7 @@ def summary(ended: WalkEnded) -> str:
         case Outcome.ROLLED_BACK:
             return f"Rolled back after {ended.seconds:.1f} s: the site is {ended.state}{version}.{downtime}"
         case Outcome.REFUSED:
-            return "Refused: nothing was touched."
+            return "Refused: nothing was changed."
         case Outcome.FAILED:
             return f"Failed after {ended.seconds:.1f} s: the site is {ended.state}."
         case Outcome.INTERRUPTED:

@@ -59,7 +59,7 @@ def trusted_walks(directory: Path) -> tuple[WalkRecord, ...]:
         first = contents.in_doubt[0]
         raise Refused(
             f"The journal is damaged: {first.file.name}: {first.damage}",
-            "What that walk did to the database is not known, so nothing was decided and nothing was touched.",
+            "What that walk did to the database is not known, so nothing was decided and nothing was changed.",
             f"If `graasp-local status` shows the site as it should be, move {first.file} away and try again.",
         )
     return contents.walks

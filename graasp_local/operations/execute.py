@@ -153,9 +153,9 @@ def judge(
     """What an error after so many steps means if nothing is put back: outcome, exit code, three sentences. Pure."""
     if not _touched(plan.steps[:steps_tried]):
         if isinstance(error, Interrupted):
-            return Outcome.INTERRUPTED, ExitCode.INTERRUPTED, (error.what, "Nothing was touched.")
+            return Outcome.INTERRUPTED, ExitCode.INTERRUPTED, (error.what, "Nothing was changed.")
         code = error.exit_code if error.exit_code in _REFUSING_CODES else ExitCode.REFUSED
-        return Outcome.REFUSED, code, (error.what, error.meaning or "Nothing was touched.", error.next_step)
+        return Outcome.REFUSED, code, (error.what, error.meaning or "Nothing was changed.", error.next_step)
     meaning, next_step = _after_touching(plan, steps_tried, gate)
     if isinstance(error, Interrupted):
         return Outcome.INTERRUPTED, ExitCode.INTERRUPTED, (error.what, meaning, next_step)

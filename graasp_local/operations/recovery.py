@@ -65,7 +65,7 @@ def unfinished(world: World) -> WalkRecord:
     if record is None:
         raise Refused(
             "No deployment of this site was left unfinished, and no upgrade of its database.",
-            "Nothing was touched.",
+            "Nothing was changed.",
             "`graasp-local rollback` goes back from one that went through.",
         )
     return record
@@ -105,7 +105,7 @@ def _back_from_restore(
         raise Refused(
             f"The gate was opened onto what was restored from {restore.backup}: going back would discard what was "
             "written since.",
-            "Nothing was touched; what was there before the restore is kept on the server until the next deployment.",
+            "Nothing was changed; what was there before the restore is kept on the server until the next deployment.",
             "`graasp-local resume` finishes a restore that was cut off; `graasp-local restore` brings another back.",
         )
     there = replace(restore, way=Way.THERE)
@@ -140,7 +140,7 @@ def rollback_plan(world: World, observed: ObservedState, written_since: WrittenS
         raise Refused(
             f"{lost.described()} would be discarded: {record.version} has changed the database, and the one from "
             "before it would be put back.",
-            "Nothing was touched.",
+            "Nothing was changed.",
             "`graasp-local rollback --discard-written-since` goes back all the same.",
         )
     if left is not None and left.is_rolling:
@@ -170,7 +170,7 @@ def _refuse_after_upgrade(world: World, walks: Sequence[WalkRecord], record: Wal
         )
     raise Refused(
         f"The upgrade to Postgres {upgrade.target_major} went through, and what was written since is there only.",
-        f"Nothing was touched; the volume {volume} of Postgres {upgrade.source_major} "
+        f"Nothing was changed; the volume {volume} of Postgres {upgrade.source_major} "
         f"{'is kept as it was' if kept else 'was removed since'}.",
         " ".join(advice),
     )
@@ -221,7 +221,7 @@ def _loss(world: World, observed: ObservedState, walks: Sequence[WalkRecord], re
     if not observed.group_is_on(ServiceGroup.DATABASE):
         raise Refused(
             "The database is off, so what going back would discard cannot be counted.",
-            "Nothing was touched.",
+            "Nothing was changed.",
             "`graasp-local apply db-only`, then try again.",
         )
     if not has_snapshot(world, record.snapshot):
@@ -229,7 +229,7 @@ def _loss(world: World, observed: ObservedState, walks: Sequence[WalkRecord], re
             return None  # it has been put back already, and only the record of that was lost
         raise Refused(
             f"The database from before {record.version} is no longer on the server.",
-            "Nothing was touched: without it there is only the way forward, or a backup.",
+            "Nothing was changed: without it there is only the way forward, or a backup.",
             "`graasp-local backup list` shows what can be restored.",
         )
     began = datetime.fromisoformat(record.at).timestamp() + (record.seconds or 0.0)
@@ -262,23 +262,23 @@ def _rolled_back_already(walks: Sequence[WalkRecord]) -> Refused:
         return _no_way_back(None)
     return Refused(
         f"The last deployment, of {last.version}, was rolled back already.",
-        f"Nothing was touched: the site has {last.previous_version} as before it.",
+        f"Nothing was changed: the site has {last.previous_version} as before it.",
         "`graasp-local history` shows earlier deployments; `graasp-local deploy --version X` deploys another version.",
     )
 
 
 def _no_way_back(record: WalkRecord | None) -> Refused:
     if record is None:
-        return Refused("Nothing was deployed to this site yet.", "Nothing was touched.", "")
+        return Refused("Nothing was deployed to this site yet.", "Nothing was changed.", "")
     if record.is_way_back:
         return Refused(
             f"The last walk went back to {record.version} already.",
-            "Nothing was touched.",
+            "Nothing was changed.",
             "Deploy the version that you want: `graasp-local deploy --version X`.",
         )
     return Refused(
         f"{record.version} was the first deployment of this site, so there is nothing to go back to.",
-        "Nothing was touched.",
+        "Nothing was changed.",
         "`graasp-local resume` tries again, `graasp-local deploy --version X` tries another version.",
     )
 

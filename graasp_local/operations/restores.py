@@ -70,7 +70,7 @@ def _parts(manifest: Manifest, only: tuple[str, ...]) -> tuple[tuple[str, ...], 
     if unknown:
         raise UsageError(
             f"There is no {unknown[0]} in the backup {manifest.name}.",
-            "Nothing was touched.",
+            "Nothing was changed.",
             f"It holds {', '.join(databases + volumes)}.",
         )
     if not only:
@@ -101,6 +101,6 @@ def _version_afterwards(world: World, backup: StoredBackup, restore: Restore) ->
         refuse_without_version(backup.manifest)
     raise Refused(
         "No version was deployed to this site yet, so what is restored could not be served.",
-        "Nothing was touched.",
+        "Nothing was changed.",
         "Restore the database graasp as well, or deploy a version first.",
     )

@@ -41,7 +41,7 @@ def by_strategy(world: World, observed: ObservedState, request: DeployRequest, f
         case Strategy.ROLLING:
             reason = reason or _why_not_here(world)
             if reason:
-                raise Refused(reason, "Nothing was touched: visitors are as they were.", _other_way(request, forecast))
+                raise Refused(reason, "Nothing was changed: visitors are as they were.", _other_way(request, forecast))
     visited = world.handovers.visited()
     return replace(plan_rolling(observed, request, visited), hint=_memory_meanwhile(world, visited))
 

@@ -85,17 +85,17 @@ class Walk(Struct, frozen=True):
 
 
 def make_plan(planner: Planner, observed: ObservedState) -> Plan:
-    """Plan; whatever fails while nothing was touched yet is a refusal."""
+    """Plan; whatever fails while nothing was changed yet is a refusal."""
     try:
         return planner(observed)
     except NeedsYou as error:
-        raise Refused(error.what, "Nothing was touched.", error.next_step) from error
+        raise Refused(error.what, "Nothing was changed.", error.next_step) from error
     except OSError as error:  # a full disk, permissions: Compose is given files that are written for it
         if error.errno is None:
-            raise Refused(f"{type(error).__name__}: {error}.", "Nothing was touched.") from error
+            raise Refused(f"{type(error).__name__}: {error}.", "Nothing was changed.") from error
         raise Refused(
             f"{error.filename or 'A file of the site'} cannot be used: {error.strerror or error}.",
-            "Nothing was touched.",
+            "Nothing was changed.",
             "Make room, or mend its permissions, then try again.",
         ) from error
 
@@ -105,7 +105,7 @@ def transition_plan(world: World, observed: ObservedState, target: InfraState) -
     if observed.migrations:
         raise Refused(
             f"A migration is running ({listed(observed.migrations)}).",
-            "Nothing was touched: what it needs must stay as it is.",
+            "Nothing was changed: what it needs must stay as it is.",
             "`graasp-local resume` waits for it and goes on, `graasp-local rollback` ends it and goes back.",
         )
     if target is not InfraState.STOPPED:
@@ -150,9 +150,9 @@ def _refuse_without_way_back(world: World, version: Version) -> None:
     lost = way_back(world, served).lost
     if lost:
         raise Refused(
-            f"If {version} fails, {served} cannot be brought back: the image of {listed(lost)} is neither on this "
+            f"If {version} fails, {served} cannot be restored: the image of {listed(lost)} is neither on this "
             "machine nor in the registry any more.",
-            "Nothing was touched.",
+            "Nothing was changed.",
             f"Build or load the images of {served} again, or pass `--on-failure hold` to deploy without a way back.",
         )
 
@@ -187,7 +187,7 @@ def run(world: World, walk: Walk) -> Iterator[Event]:
         plan = make_plan(walk.planner, before)
         if walk.shown is not None and plan != walk.shown:
             raise Refused(
-                "The site has changed since the plan was shown.", "Nothing was touched.", "Start the command again."
+                "The site has changed since the plan was shown.", "Nothing was changed.", "Start the command again."
             )
         earlier = trusted_walks(world.site.journal_directory)
         _refuse_over_a_restore(plan, unfinished_walk(earlier))
@@ -242,7 +242,7 @@ def _refuse_over_a_restore(plan: Plan, earlier: WalkRecord | None) -> None:
     if earlier.database_is_changed:
         raise Refused(
             f"The restore {earlier.walk} was left unfinished, with the data of the backup partly or all in place.",
-            "A deployment would not know which data it works on; nothing was touched.",
+            "A deployment would not know which data it works on; nothing was changed.",
             "`graasp-local resume` goes on with the restore, `graasp-local rollback` goes back.",
         )
 
@@ -254,7 +254,7 @@ def _new_journal(world: World, name: str) -> Journal:
     except OSError as error:
         raise Refused(
             f"The journal in {world.site.journal_directory} cannot be written: {error.strerror}.",
-            "Nothing was touched: a walk without a journal could not be gone on with after a crash.",
+            "Nothing was changed: a walk without a journal could not be gone on with after a crash.",
             "Make room, or mend the directory's permissions, then try again.",
         ) from error
 
@@ -353,7 +353,7 @@ def refuse_unfinished_upgrade(world: World) -> None:
         raise Refused(
             f"The walk {left.walk} was left between Postgres {left.upgrade.source_major} and "
             f"{left.upgrade.target_major}.",
-            "What would be written now could be lost by going on, or by going back; nothing was touched.",
+            "What would be written now could be lost by going on, or by going back; nothing was changed.",
             "`graasp-local resume` goes on, `graasp-local rollback` goes back.",
         )
 
@@ -363,13 +363,13 @@ def _refuse_uncertain_code(world: World, target: InfraState) -> None:
     if selected is None:
         raise Refused(
             f"No version was deployed to this site yet, so there is nothing that {target} could start.",
-            "Nothing was touched.",
+            "Nothing was changed.",
             "Deploy one: `graasp-local deploy --version X`.",
         )
     uncertain = uncertain_migration(trusted_walks(world.site.journal_directory))
     if uncertain is not None:
         raise Refused(
             f"The walk {uncertain.walk} ended during a migration to {uncertain.version}.",
-            f"Starting {selected} now could put old code onto a migrated database; nothing was touched.",
+            f"Starting {selected} now could put old code onto a migrated database; nothing was changed.",
             "`graasp-local resume` goes on, `graasp-local rollback` goes back.",
         )

@@ -42,20 +42,20 @@ def upgrade_plan(world: World, observed: ObservedState, wanted: WantedUpgrade) -
     if left is not None:
         raise Refused(
             f"The walk {left.walk} was left unfinished.",
-            "Nothing was touched: the database is copied only when it is known what it belongs to.",
+            "Nothing was changed: the database is copied only when it is known what it belongs to.",
             "`graasp-local resume` goes on with it, `graasp-local rollback` goes back.",
         )
     if observed.migrations:
         raise Refused(
             f"A migration is running ({listed(observed.migrations)}).",
-            "Nothing was touched.",
+            "Nothing was changed.",
             "Wait until it has ended, then start the upgrade again.",
         )
     upgrade = _upgrade(world, wanted)
     if upgrade.target.volume in world.servers.containers.volumes():
         raise Refused(
             f"The volume {upgrade.target.volume} exists already, and may hold data.",
-            "Nothing was touched: an upgrade fills a new volume only.",
+            "Nothing was changed: an upgrade fills a new volume only.",
             f"If nobody needs it: `graasp-local remove-old-database --volume {upgrade.target.volume}`.",
         )
     return _forward(world, observed, upgrade, state_of(came_from(observed, state_left(walks))), wanted.drain_limit)
@@ -78,7 +78,7 @@ def upgrade_back_plan(world: World, observed: ObservedState, record: WalkRecord)
         raise Refused(
             f"The gate had been opened on Postgres {upgrade.target_major} already: going back would discard what was "
             "written since.",
-            "Nothing was touched.",
+            "Nothing was changed.",
             "`graasp-local resume` finishes the upgrade.",
         )
     return _back(world, observed, record)
@@ -181,7 +181,7 @@ def _upgrade(world: World, wanted: WantedUpgrade) -> Upgrade:
     if files is None:
         raise Refused(
             "This site has no database yet, so there is nothing to upgrade.",
-            "Nothing was touched.",
+            "Nothing was changed.",
             "Set DB_IMAGE in .env to the Postgres that you want, then deploy.",
         )
     source = _source_image(world, files)
@@ -190,20 +190,20 @@ def _upgrade(world: World, wanted: WantedUpgrade) -> Upgrade:
     if major is None:
         raise Refused(
             f"Which major of Postgres {image} is cannot be told from its tag.",
-            "Nothing was touched.",
+            "Nothing was changed.",
             "Say it with --to.",
         )
     if major <= files:
         what = f"The database is on Postgres {files}"
         raise Refused(
             f"{what} already." if major == files else f"{what}, and there is no way back to {major}.",
-            "Nothing was touched.",
+            "Nothing was changed.",
             f"The newest major is {NEWEST_MAJOR}; for a minor version set DB_IMAGE in .env, then `graasp-local apply`.",
         )
     if major > NEWEST_MAJOR:
         raise Refused(
             f"Postgres {major} is newer than this graasp-local knows: {NEWEST_MAJOR} is the newest.",
-            "Nothing was touched.",
+            "Nothing was changed.",
             f"`graasp-local upgrade-database --to {NEWEST_MAJOR}`, or a newer graasp-local.",
         )
     target = DatabaseServer(image, upgrade_volume(world.site.settings.project, major))
@@ -218,7 +218,7 @@ def _source_image(world: World, files: int) -> str:
             return image
     raise Refused(
         f"The database's files are those of Postgres {files}, and no image of that major is known to this site.",
-        "Nothing was touched: only Postgres itself can read its files.",
+        "Nothing was changed: only Postgres itself can read its files.",
         f"Set DB_IMAGE in .env to Postgres {files}, `graasp-local apply db-only`, then start the upgrade again.",
     )
 
@@ -231,7 +231,7 @@ def _image_for(world: World, source: str, major: int | None) -> str:
     if like_the_old is None:
         raise Refused(
             f"No image is named for Postgres {major}." if major else "No newer Postgres is named.",
-            "Nothing was touched.",
+            "Nothing was changed.",
             f"`graasp-local upgrade-database --to {major or NEWEST_MAJOR}`, with --image, or with DB_IMAGE in .env.",
         )
     return like_the_old

@@ -36,7 +36,7 @@ class ImageFact(Struct, frozen=True):
     """Programs that the service calls and an image on this machine does not have."""
 
 
-IS_NOWHERE = "it is neither on this machine nor in the registry"
+IS_NOWHERE = "neither on this machine nor in the registry"
 """How a problem ends where an image would have to be built."""
 
 OLDEST_ENGINE = (25, 0)

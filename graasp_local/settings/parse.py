@@ -127,7 +127,7 @@ def parse_settings(text: str, where: str) -> Settings:
     if found:
         first, more = found[0], len(found) - 1
         hint = f" {more} more: `graasp-local config check` lists them." if more else ""
-        raise ConfigurationError(first.sentence(where), "Nothing was touched.", first.remedy(where) + hint)
+        raise ConfigurationError(first.sentence(where), "Nothing was changed.", first.remedy(where) + hint)
     values = dict(reading.values)
     for setting in SETTINGS:
         values[setting.key] = values.get(setting.key) or setting.default()

@@ -49,19 +49,19 @@ def chosen(names: Sequence[str]) -> tuple[Setting, ...]:
         if setting is None:
             near = difflib.get_close_matches(name.upper(), [s.key for s in rotatable()], n=1)
             raise UsageError(
-                f"There is no secret {name[:64]!r}.",
-                "Nothing was touched.",
-                f"Perhaps {near[0]} is meant." if near else "`graasp-local secrets list` lists them.",
+                f"There is no secret called {name[:64]!r}.",
+                "Nothing was changed.",
+                f"Did you mean {near[0]}?" if near else "`graasp-local secrets list` lists them.",
             )
         match setting.secret:
             case Generated() | DatabasePassword():
                 pass
             case FromOutside(why=why):
-                raise UsageError(f"{name} cannot be rotated here.", "Nothing was touched.", why)
+                raise UsageError(f"{name} cannot be rotated here.", "Nothing was changed.", why)
             case None:
                 raise UsageError(
-                    f"{name} is no secret: a new value would not be the same setting.",
-                    "Nothing was touched.",
+                    f"{name} is not a secret.",
+                    "Nothing was changed.",
                     "`graasp-local secrets list` lists what can be rotated.",
                 )
             case _:

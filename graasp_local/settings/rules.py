@@ -98,13 +98,13 @@ def read(text: str) -> Reading:
     for line, original, key, value in plain_bindings(text) or parsed_bindings(text):
         if key is not None and value is not None:
             if "$" in value and f"'{value}'" not in original:
-                wrong(key, line, "has a $ that Compose would replace; put it in single quotes")
+                wrong(key, line, "contains a $, which Compose would expand; put the value in single quotes")
             if key in lines:
-                wrong(key, line, f"is set a second time; line {lines[key]} sets it already")
+                wrong(key, line, f"is set twice; line {lines[key]} sets it already")
             else:
                 values[key], lines[key] = value, line
         else:
-            wrong("", line, "this is not KEY=value", "Mend the line; a value with spaces or a # stands in quotes.")
+            wrong("", line, "this line is not KEY=value", "Fix the line; a value with spaces or a # needs quotes.")
     return Reading(values, lines, tuple(problems))
 
 
@@ -118,7 +118,9 @@ def errors(reading: Reading) -> Iterator[Problem]:
             if isinstance(setting, Setting) and setting.required:
                 how = "empty" if setting.key in reading.lines else "missing"
                 mend = (
-                    "`graasp-local config add-missing` makes one." if how == "missing" and setting.is_generated else ""
+                    "`graasp-local config add-missing` generates one."
+                    if how == "missing" and setting.is_generated
+                    else ""
                 )
                 yield Problem(Severity.ERROR, setting.key, reading.lines.get(setting.key), f"is {how}", mend)
         elif not re.fullmatch(setting.pattern, value, re.ASCII):
@@ -137,7 +139,7 @@ def _half_set_storage(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """S3 takes all of its keys or none: core refuses to boot with some of them."""
     for kind, keys in S3_KEYS.items():
         if values.get(kind) == "s3":
-            yield from ((key, f"is missing, and {kind} is s3") for key in keys if not values.get(key))
+            yield from ((key, f"is missing, but {kind} is s3") for key in keys if not values.get(key))
 
 
 def value_error(key: str, value: str) -> str | None:
@@ -155,11 +157,11 @@ def value_error(key: str, value: str) -> str | None:
         case "MAINTENANCE_HEADER_NAME":
             header = value.lower()
             if header in _TAKEN_HEADERS or header.startswith(_TAKEN_PREFIXES):
-                return "is a header that browsers or nginx already use; choose one of your own"
+                return "is a header that browsers or nginx use already; choose another one"
         case "TRUSTED_PROXIES":
             return _not_addresses(value)
         case "PUBLIC_URL":
-            return None if parts_of_url(value) else "is no address that a browser could open"
+            return None if parts_of_url(value) else "is not an address that a browser can open"
     return None
 
 
@@ -175,9 +177,9 @@ def _not_addresses(value: str) -> str | None:
             try:
                 network = ipaddress.ip_network(part, strict=False)
             except ValueError:
-                return f"has {part}, which is no address or network"
+                return f"contains {part}, which is not an address or a network"
             if network.prefixlen < _WIDEST_PREFIX[network.version]:
-                return f"has {part}, which is most of the internet: every visitor could pretend to be another one"
+                return f"contains {part}, which covers most of the internet: any visitor could fake their address"
     return None
 
 
@@ -198,11 +200,11 @@ def _contradictions(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     yield from _names_that_lead_elsewhere(values, host)
     cookie_domain = values.get("COOKIE_DOMAIN", "").lower()
     if host and cookie_domain and host != cookie_domain and not host.endswith(f".{cookie_domain}"):
-        yield "COOKIE_DOMAIN", f"does not cover {host}, the host of PUBLIC_URL: nobody could log in"
+        yield "COOKIE_DOMAIN", f"does not cover {host}, the host of PUBLIC_URL: users could not log in"
     if values.get("TLS", "off") != "off":
         yield from _contradictions_of_tls(values, url)
     if values.get("DB_PORT") and values["DB_PORT"] == values.get("HTTP_PORT"):
-        yield "DB_PORT", "is the port of HTTP_PORT"
+        yield "DB_PORT", "is the same as HTTP_PORT"
 
 
 def _names_that_lead_elsewhere(values: Mapping[str, str], host: str | None) -> Iterator[tuple[str, str]]:
@@ -212,23 +214,26 @@ def _names_that_lead_elsewhere(values: Mapping[str, str], host: str | None) -> I
     }
     for key, name in names.items():
         if host and host == name:
-            yield key, "is the host of PUBLIC_URL: the site itself would no longer be reached"
+            yield key, "is the host of PUBLIC_URL: the site itself could not be reached any more"
         elif not _not_an_address(name):
-            yield key, "is an address; a name is needed, since the site itself is asked by its addresses too"
+            yield (
+                key,
+                ("is an IP address; it has to be a host name, because the site itself answers under its IP addresses"),
+            )
     if names["UMAMI_HOST"] == names["ADMIN_HOST"]:
-        yield "ADMIN_HOST", "is UMAMI_HOST too: the admin would not be reached"
+        yield "ADMIN_HOST", "is the same as UMAMI_HOST: the admin could not be reached"
 
 
 def _contradictions_of_tls(values: Mapping[str, str], url: SplitResult | None) -> Iterator[tuple[str, str]]:
     port = values.get("HTTPS_PORT", "443")
     if url and url.scheme != "https":
-        yield "PUBLIC_URL", "does not begin with https://, though TLS is on"
+        yield "PUBLIC_URL", "should begin with https://, because TLS is on"
     if port == values.get("HTTP_PORT"):
-        yield "HTTPS_PORT", "is the port of HTTP_PORT"
+        yield "HTTPS_PORT", "is the same as HTTP_PORT"
     if values["TLS"] == "files":
         for key in ("TLS_CERTIFICATE", "TLS_KEY"):
             if not values.get(key):
-                yield key, "is missing, and TLS is `files`"
+                yield key, "is missing, but TLS is `files`"
 
 
 def parts_of_url(url: str) -> SplitResult | None:
@@ -260,7 +265,7 @@ def _new_one(key: str) -> str:
     """How to get a good value for a secret that can be generated; empty for others. The database knows its own."""
     setting = BY_KEY[key]
     if isinstance(setting, Setting) and isinstance(setting.secret, Generated):
-        return f"Take the line with {key} out, then `graasp-local config add-missing` makes one."
+        return f"Remove the line with {key}, then `graasp-local config add-missing` generates one."
     return ""
 
 

@@ -24,7 +24,7 @@ def weakness(value: str) -> str | None:
     """Why this value can be guessed, as the end of a sentence that begins with its key; None if it looks random."""
     letters = re.sub(r"[^a-z]", "", value.lower())
     if letters and _PLACEHOLDER.fullmatch(letters):
-        return "is a placeholder that anybody would try"
+        return "is a placeholder that an attacker would try first"
     repeated = re.fullmatch(r"(.+?)\1+", value)
     unit = repeated.group(1) if repeated else value
     if _is_sequence(unit) or _bits(unit) < LEAST_BITS:

@@ -51,7 +51,7 @@ def warnings(reading: Reading, surroundings: Surroundings) -> Iterator[Problem]:
             yield _warning(
                 reading,
                 "COMPOSE_PROFILES",
-                f"names {_quoted(profile)}, a profile that no service has{_near(profile, surroundings.profiles)}",
+                f"contains {_quoted(profile)}, which is no service's profile{_near(profile, surroundings.profiles)}",
                 f"Profiles of this site: {known}.",
             )
     if surroundings.version is not None and needs_recaptcha(surroundings.version, values):
@@ -62,65 +62,66 @@ def warnings(reading: Reading, surroundings: Surroundings) -> Iterator[Problem]:
         yield _warning(
             reading,
             "TRUSTED_PROXIES",
-            "is empty, so what the TLS proxy in front says of a visitor is not believed: core takes all for plain HTTP",
-            "Set it to host for a proxy on this machine, else to its address.",
+            "is empty, so the headers of the TLS proxy in front are not trusted, and core treats every request "
+            "as plain HTTP",
+            "Set it to host for a proxy on this machine, otherwise to its address.",
         )
     if url and url.scheme == "https" and without_tls and values.get("HTTP_BIND") in ALL_ADDRESSES:
         yield _warning(
             reading,
             "PUBLIC_URL",
-            "is https, and nginx speaks plain HTTP on every address of this machine",
+            "is https, but nginx serves plain HTTP on every address of this machine",
             "Put a TLS proxy in front; if it is on this machine, set HTTP_BIND to 127.0.0.1.",
         )
     if url and url.scheme == "http" and not keeps_logins(url.hostname or ""):
         yield _warning(
             reading,
             "PUBLIC_URL",
-            "is http: nobody stays logged in, since browsers keep Graasp's session over HTTPS or on localhost only, "
-            "and passwords cross the network in the clear",
-            "Let nginx speak TLS, or put a TLS proxy in front, and write https.",
+            "is http: users are logged out at once, because browsers keep Graasp's session over HTTPS or on "
+            "localhost only, and passwords cross the network unencrypted",
+            "Switch TLS on or put a TLS proxy in front, and change it to https.",
         )
     if url and is_address(url.hostname or "") and _files_are_here(values):
         yield _warning(
             reading,
             "PUBLIC_URL",
-            "has an address for a host, where core and workers do not find uploaded files while the gate is closed, "
-            "and on an address of this machine alone never: exports and looking at images fail",
-            "Write a name; for this machine alone, localhost.",
+            "has an IP address as its host: core and workers cannot fetch uploaded files while the gate is "
+            "closed (never, on a loopback address), so exports and image checks fail",
+            "Use a host name; localhost for this machine alone.",
         )
     if not values.get("IMAGE_CLASSIFIER_API") and "nudenet" not in values.get("COMPOSE_PROFILES", "").split(","):
         yield _warning(
             reading,
             "IMAGE_CLASSIFIER_API",
-            "is not set and the profile nudenet is off: nothing that has an image can be published",
-            "Add nudenet to COMPOSE_PROFILES, or name another classifier.",
+            "is not set and the profile nudenet is off: items with an image cannot be published",
+            "Add nudenet to COMPOSE_PROFILES, or set another classifier.",
         )
     if url and url.scheme == "http" and str(url.port or 80) != values.get("HTTP_PORT"):
         yield _warning(
             reading,
             "PUBLIC_URL",
-            f"says port {url.port or 80}, and nginx listens on HTTP_PORT",
-            "Leave it if a proxy stands between; otherwise let the two agree.",
+            f"has port {url.port or 80}, but nginx listens on HTTP_PORT",
+            "This is fine behind a proxy; otherwise set both to the same port.",
         )
     if any(re.fullmatch(r"(https?://)?\*(:.*)?/?|https?:", site) for site in values.get("FRAME_ANCESTORS", "").split()):
         yield _warning(
             reading,
             "FRAME_ANCESTORS",
-            "lets every site show this one in a frame, where visitors can be led to press what they do not see",
-            "Name the sites that may.",
+            "lets any site show this one in a frame, which makes clickjacking possible",
+            "List the sites that may.",
         )
     if re.search(r"@(localhost|127\.\d+\.\d+\.\d+)(:|$)", values.get("MAILER_CONNECTION", "")):
         yield _warning(
             reading,
             "MAILER_CONNECTION",
-            "points to core's own container, where no mail server is: nobody can register or log in by mail",
-            "Name the mail server as it is reached from a container.",
+            "points to core's own container, where there is no mail server: users cannot register or log in by mail",
+            "Use a host name that containers can reach.",
         )
 
 
 _REAL = Version(2, 0, 0)
 _WITHOUT_RECAPTCHA = Version(2, 13, 9)
-NO_RECAPTCHA = "is not set: before Graasp 2.13.9 nobody logs in or registers without keys of Google's reCAPTCHA"
+NO_RECAPTCHA = "is not set: before Graasp 2.13.9, users cannot log in or register without keys of Google's reCAPTCHA"
 WITH_RECAPTCHA = (
     "Set it and RECAPTCHA_SITE_KEY, then build the client again (`graasp-local build`); or deploy 2.13.9 or newer."
 )
@@ -136,10 +137,10 @@ def _unknown_keys(reading: Reading, surroundings: Surroundings) -> Iterator[Prob
     known = {key for key in (*BY_KEY, *surroundings.variables) if not is_own(key)}
     for key in reading.values:
         if is_own(key):
-            yield _warning(reading, key, "is graasp-local's own and set by it", f"Take the line with {key} out.")
+            yield _warning(reading, key, "is set by graasp-local itself", f"Remove the line with {key}.")
         elif key not in known and not key.startswith(_COMPOSES_OWN):
-            said = f"is no setting, and no compose file uses it{_near(key, known)}"
-            yield _warning(reading, key, said, "Mend its name, or take the line out.")
+            said = f"is not a setting, and no compose file uses it{_near(key, known)}"
+            yield _warning(reading, key, said, "Correct its name, or remove the line.")
 
 
 def _secrets_used_twice(reading: Reading) -> Iterator[Problem]:
@@ -152,7 +153,7 @@ def _secrets_used_twice(reading: Reading) -> Iterator[Problem]:
             yield _warning(
                 reading,
                 setting.key,
-                f"is the same secret as {first[value]}: who learns one has both",
+                f"is the same secret as {first[value]}: whoever learns one has both",
                 f"`graasp-local secrets rotate {setting.key}` makes a new one.",
             )
         first.setdefault(value, setting.key)
@@ -162,14 +163,14 @@ def _unused_storage(reading: Reading) -> Iterator[Problem]:
     for kind, keys in S3_KEYS.items():
         for key in keys:
             if reading.values.get(key) and reading.values.get(kind) != "s3":
-                yield _warning(reading, key, f"is set, and {kind} is not s3", f"Set {kind} to s3, or take {key} out.")
+                yield _warning(reading, key, f"is set, but {kind} is not s3", f"Set {kind} to s3, or remove {key}.")
 
 
 def _near(name: str, known: set[str] | frozenset[str]) -> str:
     import difflib
 
     near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.7)
-    return f"; perhaps {near[0]} is meant" if near else ""
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _quoted(text: str) -> str:

@@ -37,10 +37,10 @@ class Way(StrEnum):
 
 
 WAYS = {
-    Way.HTTP: "plain HTTP, for this machine alone: under another name than localhost nobody stays logged in",
-    Way.PROXY: "HTTPS, by a TLS proxy of yours in front of nginx",
-    Way.ACME: "HTTPS by nginx itself, with certificates from Let's Encrypt: needs ports 80 and 443 open to everybody",
-    Way.FILES: "HTTPS by nginx itself, with certificate files of your own",
+    Way.HTTP: "plain HTTP, for this machine only: browsers stay logged in on localhost alone",
+    Way.PROXY: "HTTPS through your own TLS proxy in front of nginx",
+    Way.ACME: "HTTPS by nginx itself, with certificates from Let's Encrypt: ports 80 and 443 must be open to all",
+    Way.FILES: "HTTPS by nginx itself, with your own certificate files",
 }
 
 
@@ -69,7 +69,9 @@ def ways_for(host: str) -> tuple[str, ...]:
     """What a person may choose between for this host, a line each."""
     lines = {way.value: meaning for way, meaning in WAYS.items()}
     if not keeps_logins(host):
-        lines[Way.HTTP.value] = f"plain HTTP: nobody stays logged in on http://{host}, so that it is for a look only"
+        lines[Way.HTTP.value] = (
+            f"plain HTTP: users cannot stay logged in on http://{host}, so it is only good for a look"
+        )
     return tuple(f"  {way:<6} {meaning}" for way, meaning in lines.items())
 
 
@@ -83,9 +85,9 @@ def usual_parts(known: Collection[str]) -> tuple[str, ...]:
 
 def host_error(text: str) -> str | None:
     if "://" in text or "/" in text:
-        return "should be the host alone, without http:// and without a path"
+        return "should be the host name alone, without http:// and without a path"
     if not _is_address(text) and not re.fullmatch(r"[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*", text):
-        return "is no host name"
+        return "is not a host name"
     return value_error("COOKIE_DOMAIN", text) or value_error("PUBLIC_URL", f"http://{text}")
 
 
@@ -98,14 +100,14 @@ def mail_host_error(text: str) -> str | None:
     host, _, port = text.rpartition(":")
     if not host:
         return "should be host:port, such as mail.school.example:587"
-    return port_error(port) or (None if re.fullmatch(r"[A-Za-z0-9.-]+", host) else "has no host name in front of the :")
+    return port_error(port) or (None if re.fullmatch(r"[A-Za-z0-9.-]+", host) else "has no host name before the :")
 
 
 def parts_error(text: str, known: Collection[str]) -> str | None:
     for part in parts_of(text):
         if part not in known:
             near = difflib.get_close_matches(part, known, n=1)
-            return f"has {part!r}, which there is not" + (f"; perhaps {near[0]} is meant" if near else "")
+            return f"has {part!r}, which is not an optional part" + (f"; did you mean {near[0]}?" if near else "")
     return None
 
 
@@ -163,29 +165,32 @@ def next_steps(answers: Answers, command: str) -> tuple[str, ...]:
     if answers.way is Way.PROXY:
         bind = settings_of(answers)["HTTP_BIND"]
         steps.append(
-            f"Have your TLS proxy pass https://{answers.host} on to http://{bind}:{answers.port}, "
-            "with Host as it is and X-Forwarded-Proto: https."
+            f"Make your TLS proxy forward https://{answers.host} to http://{bind}:{answers.port}, with the "
+            "original Host header and X-Forwarded-Proto: https."
         )
     if answers.way is Way.HTTP and not keeps_logins(answers.host):
         steps.append(
-            f"Nobody will stay logged in on http://{answers.host}: browsers keep Graasp's session over HTTPS or on "
-            "localhost only. Make the site reachable by HTTPS before people come."
+            f"Users cannot stay logged in on http://{answers.host}: browsers keep Graasp's session over HTTPS or "
+            "on localhost only. Set up HTTPS before you open the site to users."
         )
     if "nudenet" not in answers.parts:
         steps.append(
-            "Nothing that has an image can be published without something that looks at images: add nudenet to "
-            "COMPOSE_PROFILES (it takes up to 2 GB of memory), or set IMAGE_CLASSIFIER_API."
+            "Items with an image cannot be published without a service that checks images: add nudenet to "
+            "COMPOSE_PROFILES (it uses up to 2 GB of memory), or set IMAGE_CLASSIFIER_API."
         )
     if MAIL_CATCHER in answers.parts and not answers.mail:
-        steps.append("Mailpit catches all mail and sends none: set MAILER_CONNECTION in .env before people come.")
+        steps.append(
+            "Mailpit catches all mail and delivers none: set MAILER_CONNECTION in .env before you open the site "
+            "to users."
+        )
     elif not answers.mail:
-        steps.append("Set MAILER_CONNECTION in .env: without a mail server nobody can register or log in by mail.")
-    steps.append(f"`{command} doctor --version X` looks for what is missing for version X on this machine.")
-    steps.append(f"`{command} deploy --version X` deploys it; `--dry-run` shows what that does.")
+        steps.append("Set MAILER_CONNECTION in .env: without a mail server, users cannot register or log in by mail.")
+    steps.append(f"`{command} doctor --version X` checks whether this machine has everything that version X needs.")
+    steps.append(f"`{command} deploy --version X` deploys it; `--dry-run` shows the plan first.")
     if answers.way is Way.ACME:
-        steps.append(f"`{command} certificate renew` then gets the certificate; have a timer call it once a day.")
+        steps.append(f"`{command} certificate renew` then gets the certificate; have a timer run it once a day.")
     if answers.way is Way.FILES:
-        steps.append(f"When the certificate was renewed, `{command} certificate renew` takes it over.")
+        steps.append(f"After the certificate files were renewed, run `{command} certificate renew`.")
     return tuple(steps)
 
 

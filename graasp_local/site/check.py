@@ -73,13 +73,16 @@ def _files_not_read(site: Site, reading: Reading) -> Iterator[Finding]:
     stems = ("compose", "docker-compose", "compose.override", "docker-compose.override")
     for file in (site.directory / f"{stem}{ending}" for stem in stems for ending in (".yaml", ".yml")):
         if file != site.override_file and file.exists():
-            said = f"{file} is not read: only {site.override_file.name} is."
-            mend = f"Put what it holds into {site.override_file}, or remove it."
+            said = f"{file} is ignored: only {site.override_file.name} is read."
+            mend = f"Move its content to {site.override_file}, or remove it."
             yield Finding(Severity.WARNING, file, "", None, said, mend)
     if reading.values.get("COMPOSE_FILE"):
         line = reading.lines.get("COMPOSE_FILE")
-        said = f"COMPOSE_FILE in {site.env_file} is not used: the stack's files and {site.override_file.name} are."
-        mend = f"Take it out, and put what the files hold into {site.override_file}."
+        said = (
+            f"COMPOSE_FILE in {site.env_file} is ignored: only the stack's files and {site.override_file.name} "
+            "are used."
+        )
+        mend = f"Remove it, and move the content of those files to {site.override_file}."
         yield Finding(Severity.WARNING, site.env_file, "COMPOSE_FILE", line, said, mend)
 
 
@@ -106,9 +109,9 @@ def _limits_said_twice(site: Site) -> Iterator[Finding]:
                 site.override_file,
                 name,
                 None,
-                f"{site.override_file} limits {name} by deploy.resources.limits, and the stack by "
-                f"{' and '.join(said)}: Compose refuses both together.",
-                f"Write {wanted} for {name} instead.",
+                f"{site.override_file} limits {name} with deploy.resources.limits, but the stack with "
+                f"{' and '.join(said)}: Compose refuses the combination.",
+                f"Use {wanted} for {name} instead.",
             )
 
 
@@ -123,17 +126,17 @@ def _volume_options(site: Site) -> Iterator[Finding]:
         elsewhere = [key for key in ("name", "external") if options.get(key)]
         made_once = [key for key in ("driver", "driver_opts", "labels") if options.get(key)]
         if elsewhere:
-            said = f"{site.override_file} gives the volume {name} another {elsewhere[0]}."
-            mend = "Take that out: backups, restores and upgrades look for the volume under its own name."
+            said = f"{site.override_file} changes the {elsewhere[0]} of the volume {name}."
+            mend = "Remove that: backups, restores and upgrades look for the volume under its own name."
             yield Finding(Severity.WARNING, site.override_file, str(name), None, said, mend)
         elif made_once and site.selected_version is not None:
             said = (
-                f"{site.override_file} sets {' and '.join(made_once)} of the volume {name}, which counts only when "
-                "the volume is made; if it is there already, it stays as it is."
+                f"{site.override_file} sets {' and '.join(made_once)} of the volume {name}, which only has an "
+                "effect when the volume is created; an existing one stays as it is."
             )
             mend = (
-                "To have it made anew: back the site up, remove the volume while the site is stopped "
-                f"(`docker volume rm {site.settings.project}_{name}`), deploy, and restore the backup."
+                "To recreate it: back up the site, remove the volume while the site is stopped (`docker volume "
+                f"rm {site.settings.project}_{name}`), deploy, and restore the backup."
             )
             yield Finding(Severity.WARNING, site.override_file, str(name), None, said, mend)
 
@@ -166,6 +169,6 @@ def _readable_by_others(site: Site) -> Iterator[Finding]:
                 file,
                 "",
                 None,
-                f"{file} holds secrets and is open to other users of this machine (mode {mode:04o}).",
+                f"{file} contains secrets and is accessible to other users of this machine (mode {mode:04o}).",
                 f"`chmod {wanted:o} {file}`",
             )

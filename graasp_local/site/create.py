@@ -51,11 +51,11 @@ def default_project_name(directory: Path) -> str:
 def environment_text(chosen: Mapping[str, str]) -> str:
     """The text of a new `.env`: every setting with its comment, generated secrets, and what was chosen."""
     parts = [
-        "# Settings of this Graasp site, for graasp-local and Docker Compose; every command checks them.\n"
-        "# Keep this file: without its passwords the database cannot be opened. Nobody else may read it (mode 0600).\n"
+        "# Settings of this Graasp site, for graasp-local and Docker Compose; every command checks them.\n# Keep "
+        "a copy of this file: without its passwords the database cannot be opened. Keep it private (mode 0600).\n"
     ]
     parts += [_written(setting, chosen.get(setting.key, "")) for setting in SETTINGS]
-    parts.append("# --- optional: take the # in front of a key away to set it ---\n")
+    parts.append("# --- optional: remove the # before a key to set it ---\n")
     parts += [f"# {option.comment}\n{_optional_line(option, chosen)}\n" for option in OPTIONS]
     known = {item.key for item in ALL}
     parts += [f"{key}={value}\n" for key, value in chosen.items() if key not in known]
@@ -91,7 +91,7 @@ def refuse_existing(site: Site) -> None:
     if site.env_file.exists():
         raise ConfigurationError(
             f"{site.env_file} exists already.",
-            "It was left as it is: its passwords belong to the site's database.",
+            "It was not changed: its passwords belong to the site's database.",
             "Edit it by hand, or choose another directory.",
         )
 

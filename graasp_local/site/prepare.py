@@ -56,15 +56,15 @@ def refuse_unusable_name(directory: Path) -> None:
     """
     name = str(directory)
     odd = [sign for sign in ("$", ":") if sign in name]
-    odd += ["# after a blank"] if re.search(r"\s#", name) else []
-    odd += ["a line's end, a tab or a control character"] if plain_line(name) != name else []
+    odd += ["# after a space"] if re.search(r"\s#", name) else []
+    odd += ["a line break, a tab or a control character"] if plain_line(name) != name else []
     if any(0xD800 <= ord(char) <= 0xDFFF for char in name):
-        odd = ["bytes that are no UTF-8"]
+        odd = ["bytes that are not UTF-8"]
     if odd:
         raise ConfigurationError(
-            f"The directory {name!r} cannot be a site: its name has {' and '.join(odd)}.",
-            "Compose would look elsewhere than there, so nothing was touched.",
-            "Give it another name: letters, digits, -, _, . and blanks always work.",
+            f"The directory {name!r} cannot be a site: its name contains {' and '.join(odd)}.",
+            "Compose would look in the wrong place. Nothing was changed.",
+            "Choose another name: letters, digits, -, _, . and spaces always work.",
         )
 
 
@@ -93,9 +93,9 @@ def _bring_up_to_date(site: Site) -> None:
     selection = site.selection
     if selection.version is None and VERSION_KEY in text_if_there(site.version_file):
         raise ConfigurationError(
-            f"{site.version_file} names no version that can be read.",
-            "Nothing was touched.",
-            f"Write the deployed version into it, as {VERSION_KEY}=X; {site.deployments_file} has it.",
+            f"{site.version_file} does not contain a readable version.",
+            "Nothing was changed.",
+            f"Write the deployed version into it as {VERSION_KEY}=X; {site.deployments_file} lists it.",
         )
     _write(site.version_file, _text(site, selection))
 

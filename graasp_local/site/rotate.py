@@ -55,9 +55,9 @@ def cut_off(site: Site) -> Rotation | None:
     reading = read(text)
     if reading.problems or not reading.values:
         raise ConfigurationError(
-            f"{site.rotation_file}, the note of a rotation of secrets that was cut off, cannot be read.",
-            "The database may have new passwords that .env has not.",
-            'See "a database password is lost" in the documentation, then remove the file.',
+            f"{site.rotation_file}, which records an interrupted rotation of secrets, cannot be read.",
+            "The database may have new passwords that are not in .env.",
+            'Follow "A database password is lost" in docs/operate.md, then remove the file.',
         )
     return Rotation(reading.values)
 

@@ -178,13 +178,13 @@ class Site(Struct, frozen=True, dict=True):
             return self.env_file.read_text()
         except FileNotFoundError:
             raise ConfigurationError(
-                f"{self.directory} is no site: it has no .env.",
-                "Nothing was touched.",
-                "Make one with `graasp-local init`, or name another directory with --site.",
+                f"{self.directory} is not a site: it has no .env.",
+                "Nothing was changed.",
+                "Create one with `graasp-local init`, or pass another directory with --site.",
             ) from None
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigurationError(
-                f"{self.env_file} cannot be read: {error}.", "Nothing was touched.", "Mend the file and try again."
+                f"{self.env_file} cannot be read: {error}.", "Nothing was changed.", "Fix the file and try again."
             ) from error
 
     @cached_property
@@ -271,9 +271,9 @@ class Site(Struct, frozen=True, dict=True):
             if service.group is ServiceGroup.DATABASE:
                 return service
         raise ConfigurationError(
-            "The site's compose files define no service of the group database.",
-            "Nothing was touched.",
-            "Mend compose.override.yaml.",
+            "The site's compose files have no service in the group database.",
+            "Nothing was changed.",
+            "Fix compose.override.yaml.",
         )
 
     @property
@@ -300,9 +300,9 @@ def find_site(named: Path | None, start: Path, trusted: frozenset[int] | None = 
     if named is not None:
         if not named.is_dir():
             raise ConfigurationError(
-                f"{named} is no directory.",
-                "Nothing was touched.",
-                f"Make a site there with `graasp-local init {named}`.",
+                f"{named} is not a directory.",
+                "Nothing was changed.",
+                f"Create a site there with `graasp-local init {named}`.",
             )
         return Site(named.resolve())
     for directory in (start, *start.parents):
@@ -311,16 +311,16 @@ def find_site(named: Path | None, start: Path, trusted: frozenset[int] | None = 
             _refuse_foreign(site, site.foreign_owner(trusted))
             return site
     raise ConfigurationError(
-        f"There is no site in {start} or above it.",
-        "Nothing was touched.",
-        f"Make one with `graasp-local init`, or name one with --site or {SITE_VARIABLE}.",
+        f"There is no site in {start} or its parent directories.",
+        "Nothing was changed.",
+        f"Create one with `graasp-local init`, or pass one with --site or {SITE_VARIABLE}.",
     )
 
 
 def _refuse_foreign(site: Site, owner: str | None) -> None:
     if owner is not None:
         raise ConfigurationError(
-            f"The site in {site.directory} belongs to {owner}, and is used only by those who name it.",
-            "Nothing was read from it, and nothing was touched.",
-            f"If that is the site you mean, add --site {site.directory}.",
+            f"The site in {site.directory} belongs to {owner}, so it is only used if you name it explicitly.",
+            "Nothing was read from it, and nothing was changed.",
+            f"If it is the site you mean, add --site {site.directory}.",
         )

@@ -71,13 +71,14 @@ def powers(content: Mapping[str, Any], values: Mapping[str, str], site: str) -> 
     found = [*looked.other_files()]
     for name, definition in _mapping(content.get("services")).items():
         said = dict.fromkeys(looked.of_service(_mapping(definition)))
-        mend = f"Take that out, unless {name} is to be trusted like root on this machine."
+        mend = f"Remove it, unless you trust {name} like root on this machine."
         found += [Power(str(name), f"gives {name} {what}", mend) for what in said]
         for port in looked.open_ports(_mapping(definition)):
             mend = (
-                f"Write 127.0.0.1:{port.rpartition(':')[2]} for this machine only, and let nginx lead visitors there."
+                f"Write 127.0.0.1:{port.rpartition(':')[2]} for this machine only, and let nginx forward visitors "
+                "to it."
             )
-            found.append(Power(str(name), f"opens a port of {name} to everybody ({port})", mend))
+            found.append(Power(str(name), f"publishes a port of {name} to the network ({port})", mend))
     return tuple(found)
 
 
@@ -114,7 +115,7 @@ class _Looked(Struct, frozen=True):
             if str(other).startswith("container:"):
                 yield f"the volumes of another container ({other})"
         if definition.get("provider"):
-            yield "to a program on this machine that Compose runs (provider)"
+            yield "a program on this machine that Compose runs (provider)"
         for key in ("post_start", "pre_stop"):
             if any(_is_true(_mapping(hook).get("privileged")) for hook in _sequence(definition.get(key))):
                 yield f"a command with all rights of the host ({key}: privileged)"
@@ -194,12 +195,12 @@ class _Looked(Struct, frozen=True):
                 yield f"{address or '0.0.0.0'}:{published or 'any'}:{target}"  # noqa: S104 - what is told, not bound
 
     def other_files(self) -> Iterator[Power]:
-        mend = "Write what they hold into compose.override.yaml itself."
+        mend = "Copy their content into compose.override.yaml itself."
         if self.content.get("include"):
-            yield Power("", "takes in other files (include), and what they ask for is not looked at", mend)
+            yield Power("", "includes other files (include), which are not checked", mend)
         for name, definition in _mapping(self.content.get("services")).items():
             if _mapping(_mapping(definition).get("extends")).get("file"):
-                said = f"takes {name} out of another file (extends), and what that asks for is not looked at"
+                said = f"takes {name} from another file (extends), which is not checked"
                 yield Power(str(name), said, mend)
 
     def _filled(self, value: object) -> str:

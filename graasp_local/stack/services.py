@@ -228,10 +228,10 @@ def content_of(file: Path) -> dict[str, Any]:
         where = getattr(getattr(error, "problem_mark", None), "line", None)
         line = f", line {where + 1}" if where is not None else ""
         raise ConfigurationError(
-            f"{file}{line}: this is not valid YAML.", "Nothing was touched.", "Mend the file and try again."
+            f"{file}{line}: this is not valid YAML.", "Nothing was changed.", "Fix the file and try again."
         ) from error
     except OSError as error:
-        raise ConfigurationError(f"{file} cannot be read: {error.strerror}.", "Nothing was touched.") from error
+        raise ConfigurationError(f"{file} cannot be read: {error.strerror}.", "Nothing was changed.") from error
     if content is not None and not isinstance(content, dict):
         raise _no_compose_file(file)
     return content or {}
@@ -239,9 +239,9 @@ def content_of(file: Path) -> dict[str, Any]:
 
 def _no_compose_file(file: Path) -> ConfigurationError:
     return ConfigurationError(
-        f"{file}: this is no compose file: `services` should list services by name.",
-        "Nothing was touched.",
-        "Mend the file and try again.",
+        f"{file} is not a compose file: `services` should be a mapping of service names.",
+        "Nothing was changed.",
+        "Fix the file and try again.",
     )
 
 
@@ -271,6 +271,6 @@ def _group(name: str, known: dict[str, Any]) -> ServiceGroup:
         groups = ", ".join(ServiceGroup)
         raise ConfigurationError(
             f"{known['file']}: the service {name} has {f'the unknown group {said!r}' if said else 'no group'}.",
-            "No state would govern it.",
-            f"Give it the label {GROUP_LABEL} with one of: {groups}.",
+            "No state would start or stop it.",
+            f"Set its label {GROUP_LABEL} to one of: {groups}.",
         ) from None

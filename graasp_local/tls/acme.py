@@ -52,13 +52,13 @@ def obtain(authority: Authority, names: Sequence[str], challenges: Path, say: Ca
         done = client.poll_and_finalize(order, deadline)
     except errors.ValidationError as error:
         raise _refused(
-            _what_failed(error), "Its name has to lead to this machine, and port 80 has to be open."
+            _what_failed(error), "The host name has to resolve to this machine, and port 80 has to be open."
         ) from error
     except errors.TimeoutError as error:
         raise _refused(f"The authority did not decide within {_DEADLINE_SECONDS} s.", "Try again later.") from error
     except (messages.Error, errors.Error, ValueError) as error:
         raise _refused(
-            f"The authority refuses: {getattr(error, 'detail', None) or error}.", "See its answer."
+            f"The authority refuses: {getattr(error, 'detail', None) or error}.", "See the answer above."
         ) from error
     except requests.RequestException as error:
         raise _refused(
@@ -133,4 +133,4 @@ def _what_failed(error: ValidationError) -> str:
 
 
 def _refused(what: str, next_step: str) -> Refused:
-    return Refused(what, "nginx goes on with the certificate that it has.", next_step)
+    return Refused(what, "nginx keeps its current certificate.", next_step)

@@ -53,11 +53,11 @@ class Certificate(Struct, frozen=True):
     def due(self, now: datetime, names: Sequence[str]) -> str | None:
         """Why it has to be renewed, as the end of a sentence; None while it need not."""
         if self.is_placeholder:
-            return "no browser trusts the one that is there"
+            return "browsers do not trust the current one"
         if missing := [name for name in names if not self.covers(name)]:
-            return f"the one that is there is not for {' and '.join(missing)}"
+            return f"the current one does not cover {' and '.join(missing)}"
         if self.ends - now < (self.ends - self.begins) * _DUE_AT:
-            return f"the one that is there ends at {self.ends:%Y-%m-%d %H:%M} UTC"
+            return f"the current one expires at {self.ends:%Y-%m-%d %H:%M} UTC"
         return None
 
     def covers(self, name: str) -> bool:
@@ -84,8 +84,8 @@ def own_files(settings: Settings) -> str:
     except (OSError, ValueError) as error:
         raise ConfigurationError(
             f"TLS_CERTIFICATE ({certificate}) and TLS_KEY ({key}) cannot be used: {_reason(error)}.",
-            "Nothing was changed: nginx goes on with the certificate that it has, if it has one.",
-            "Mend the files, then start the command again.",
+            "Nothing was changed: nginx keeps its current certificate, if it has one.",
+            "Fix the files, then run the command again.",
         ) from error
     return pem
 
@@ -102,7 +102,7 @@ def read_certificate(pem: str) -> Certificate:
     except x509.ExtensionNotFound:
         names = ()
     except ValueError as error:
-        raise Refused("There is no certificate in PEM to be read.", "Nothing was changed.") from error
+        raise Refused("There is no readable PEM certificate.", "Nothing was changed.") from error
     by_name = found.issuer.get_attributes_for_oid(NameOID.COMMON_NAME)
     issuer = str(by_name[0].value) if by_name else found.issuer.rfc4514_string()
     return Certificate(names, issuer, found.not_valid_before_utc, found.not_valid_after_utc)
@@ -151,7 +151,7 @@ def _placeholder(names: Sequence[str]) -> str:
 def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
         said = (error.reason or "").replace("_", " ").lower()
-        return {"key values mismatch": "the key is not that of the certificate"}.get(said, said or "not in PEM")
+        return {"key values mismatch": "the key does not belong to the certificate"}.get(said, said or "not in PEM")
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror.lower()}"
     return "not in PEM"

@@ -57,7 +57,11 @@ def renew(
 ) -> Certificate | None:
     """Renew; returns the new certificate, None if it was not due. Raises Refused, ConfigurationError, NeedsYou."""
     if settings.tls is Tls.OFF:
-        raise Refused("The site has no TLS of its own.", "Nothing was changed.", "Set TLS in .env, then apply.")
+        raise Refused(
+            "The site has no TLS of its own.",
+            "Nothing was changed.",
+            "Set TLS in .env, then run `graasp-local apply running`.",
+        )
     have_certificate(settings, paths.certificate_file)
     before = paths.certificate_file.read_text()
     if settings.tls is Tls.FILES:
@@ -84,15 +88,15 @@ def _put_in_place(file: Path, before: str, new: str, nginx: Reloading) -> None:
     refusal = nginx.refusal()
     if refusal is not None:
         write_atomically(file, before, mode=0o600)
-        raise NeedsYou(f"nginx refuses the new certificate: {refusal}", "It goes on with the one that it has.")
+        raise NeedsYou(f"nginx refuses the new certificate: {refusal}", "It keeps its current one.")
     nginx.reload()
     waited = 0.0
     while not nginx.serves(new):
         if waited >= _PROOF_SECONDS:
             raise NeedsYou(
-                f"nginx was told to take the new certificate over, and did not within {_PROOF_SECONDS:g} s.",
-                "Visitors are still shown the old one.",
-                "See `graasp-local logs nginx`.",
+                f"nginx was told to load the new certificate, but did not within {_PROOF_SECONDS:g} s.",
+                "Visitors still get the old one.",
+                "Check `graasp-local logs nginx`.",
             )
         nginx.wait(_POLL_SECONDS)
         waited += _POLL_SECONDS

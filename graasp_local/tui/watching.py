@@ -122,7 +122,7 @@ class Observer:
         if not site.env_file.exists():
             self._site = None
             return Trouble(
-                TroubleKind.NO_SITE, (f"There is no site in {site.directory}: it has no .env.", "Nothing was touched.")
+                TroubleKind.NO_SITE, (f"There is no site in {site.directory}: it has no .env.", "Nothing was changed.")
             )
         try:
             settings = site.settings
@@ -154,7 +154,7 @@ class Observer:
         except OSError as error:
             self._site = None
             what = f"{error.filename or 'A file of the site'} cannot be read: {error.strerror or error}."
-            return Trouble(TroubleKind.SETTINGS, (what, "Nothing was touched.", "Mend its permissions or its place."))
+            return Trouble(TroubleKind.SETTINGS, (what, "Nothing was changed.", "Mend its permissions or its place."))
 
 
 def read_usage(

@@ -144,7 +144,7 @@ def test_ctrl_c_leaves_no_half_of_a_backup_and_the_site_as_it_was(site: DemoSite
         os.kill(backup.pid, signal.SIGINT)
         _, narration = backup.communicate(timeout=60)
         assert backup.returncode == 130
-        assert "nothing half-done was kept" in narration
+        assert "No incomplete backup was kept" in narration
     finally:
         in_core(site, "rm -f /var/tmp/graasp-files/large")
     assert backups_of(site) == before
@@ -179,7 +179,7 @@ def test_a_disk_without_room_is_said_before_anything_is_written(site: DemoSite, 
         backups.rename(aside)
         backups.symlink_to(small)
         refused = site.run("backup", code=10)
-        assert "free, and a backup may need" in refused.stderr
+        assert "free, but a backup may need" in refused.stderr
         assert list(small.iterdir()) == []
     finally:
         backups.unlink()

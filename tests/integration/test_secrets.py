@@ -109,7 +109,7 @@ def test_without_a_terminal_it_has_to_be_agreed_to_and_a_dry_run_changes_nothing
     env = (site.directory / ".env").read_text()
     assert "--yes" in site.run("secrets", "rotate", "JWT_SECRET", code=2).stderr
     shown = site.run("secrets", "rotate", "JWT_SECRET", "--dry-run")
-    assert "Everybody is logged out" in shown.stderr
+    assert "All users are logged out" in shown.stderr
     assert "core" in shown.stdout
     assert "workers" in shown.stdout
     assert (site.directory / ".env").read_text() == env

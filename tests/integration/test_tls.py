@@ -196,7 +196,7 @@ def test_a_key_of_another_certificate_is_refused_and_the_old_one_stays(
         said = site.run("certificate", "renew", code=2).stderr
     finally:
         files.key.write_text(key)
-    assert "the key is not that of the certificate" in said
+    assert "the key does not belong to the certificate" in said
     assert site.shown() == shown
 
 
@@ -269,13 +269,13 @@ def test_a_certificate_is_got_and_renewed_by_acme(tmp_path: Path) -> None:
             )
             site.run("apply", "stopped")
             due = json.loads(site.run("certificate", "show", "--json").stdout)
-            assert due["due"] == "no browser trusts the one that is there"
-            assert renewal_findings(site) == [("warning", "has to be renewed"), ("warning", "was never run")]
+            assert due["due"] == "browsers do not trust the current one"
+            assert renewal_findings(site) == [("warning", "is due for renewal"), ("warning", "no timer has ever run")]
             first = site.run("certificate", "renew", "--json", env=authority.environment)
             told = json.loads(first.stdout)
             assert sorted(told["names"]) == [HOST, UMAMI]
             assert told["issuer"].startswith("Pebble Intermediate")
-            assert renewal_findings(site) == [("ok", "A timer looks")]
+            assert renewal_findings(site) == [("ok", "A timer checks")]
             shown = site.shown()
             assert json.loads(site.run("certificate", "renew", "--json").stdout) == {"renewed": False}
             site.run("certificate", "renew", "--now", env=authority.environment)
@@ -287,12 +287,18 @@ def test_a_certificate_is_got_and_renewed_by_acme(tmp_path: Path) -> None:
         said = site.run("certificate", "renew", "--now", code=10, env=authority.environment).stderr
         assert "does not answer" in said
         assert site.shown() == shown
-        assert renewal_findings(site) == [("warning", "The last attempt to renew"), ("ok", "A timer looks")]
+        assert renewal_findings(site) == [("warning", "The last attempt to renew"), ("ok", "A timer checks")]
     finally:
         site.down()
 
 
-RENEWAL_SENTENCES = ("has to be renewed", "was never run", "A timer looks", "The last attempt to renew", "have changed")
+RENEWAL_SENTENCES = (
+    "is due for renewal",
+    "no timer has ever run",
+    "A timer checks",
+    "The last attempt to renew",
+    "have changed",
+)
 
 
 def renewal_findings(site: TlsSite) -> list[tuple[str, str]]:

@@ -500,7 +500,7 @@ class FakeAccess:
 
     def site(self) -> Site:
         if not self.directory.is_dir():
-            raise ConfigurationError(f"There is no site in {self.directory}.", "Nothing was touched.", "Make one.")
+            raise ConfigurationError(f"There is no site in {self.directory}.", "Nothing was changed.", "Make one.")
         return Site(self.directory)
 
     def world(self, site: Site, interruption: Interruption, narrate: Callable[[str], None]) -> World:

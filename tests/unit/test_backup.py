@@ -112,7 +112,7 @@ def test_ctrl_c_in_the_middle_leaves_no_file(running: FakeWorld) -> None:
     reports = take_backup(running.world, Everything(None))
     next(reports)
     running.interruption.request()
-    with pytest.raises(Interrupted, match="nothing half-done"):
+    with pytest.raises(Interrupted, match="No incomplete backup"):
         result(reports)
     assert names(running) == []
 
@@ -130,7 +130,7 @@ def test_a_disk_without_room_is_refused_before_anything_is_written(
     running: FakeWorld,
 ) -> None:
     running.transfers.claimed_bytes = 2**70
-    with pytest.raises(Refused, match=r"free, and a backup may need 1073741824\.0 TiB"):
+    with pytest.raises(Refused, match=r"free, but a backup may need 1073741824\.0 TiB"):
         taken(running)
     assert running.state.calls == []
     assert names(running) == []
@@ -191,7 +191,7 @@ def test_roles_that_are_missing_where_it_is_restored_are_no_damage(running: Fake
     running.databases.needed_roles = {"reader", "writer"}
     there = set(running.databases.roles)
     lines = [report for report in trial_restore(running.world, backup) if isinstance(report, str)]
-    assert "umami_trial: the role umami is not on this server; made without a login" in lines
+    assert "umami_trial: created the role umami without a login, because this server did not have it" in lines
     assert running.databases.roles == there
     part = backup.manifest.databases[0]
     file = backup.path("graasp.dump")
@@ -228,7 +228,7 @@ def test_a_restore_that_lies_is_caught_by_its_rows(running: FakeWorld, tmp_path:
     backup = taken(running)
     part = backup.manifest.databases[0]
     running.databases.rows_off_by = 1
-    with pytest.raises(NeedsYou, match="was 2 row"):
+    with pytest.raises(NeedsYou, match=": 2 row"):
         list(load_dump(running.world, backup.path("graasp.dump"), Dump(part.stored, part.rows), "graasp_new", "graasp"))
     assert "graasp_new" not in running.databases.others
 
@@ -252,9 +252,9 @@ def test_a_file_that_changed_since_is_not_loaded_for_good(running: FakeWorld, tm
     ("found", "says"),
     [
         ({"a": 1, "b": 2}, ""),
-        ({"a": 1, "b": 3}, "b was 2 row(s) in the backup and is 3 row(s) now."),
-        ({"a": 1}, "b was 2 row(s) in the backup and is missing now."),
-        ({"a": 1, "b": 2, "c": 0}, "c was missing in the backup and is 0 row(s) now."),
+        ({"a": 1, "b": 3}, "b: 2 row(s) in the backup, 3 row(s) now."),
+        ({"a": 1}, "b: 2 row(s) in the backup, missing now."),
+        ({"a": 1, "b": 2, "c": 0}, "c: missing in the backup, 0 row(s) now."),
     ],
 )
 def test_rows_that_differ_are_named(found: dict[str, int], says: str) -> None:
@@ -268,7 +268,7 @@ def test_backups_are_found_by_name_beginning_latest_and_path(running: FakeWorld)
     assert store.find(second.manifest.name) == second
     assert store.find("latest") == second
     assert store.find(str(first.directory)) == first
-    for wrong, says in [("0009", "no backup 0009"), ("000", "one of several")]:
+    for wrong, says in [("0009", "no backup 0009"), ("000", "matches several")]:
         with pytest.raises(Refused, match=says):
             store.find(wrong)
 

@@ -32,11 +32,11 @@ def certificate(days_left: float, names: tuple[str, ...] = NAMES, issuer: str = 
     [
         (certificate(60), None),
         (certificate(31), None),
-        (certificate(29), "the one that is there ends at 2026-06-30 00:00 UTC"),
-        (certificate(-1), "the one that is there ends at 2026-05-31 00:00 UTC"),
-        (certificate(60, ("graasp.test",)), "the one that is there is not for umami.graasp.test"),
+        (certificate(29), "the current one expires at 2026-06-30 00:00 UTC"),
+        (certificate(-1), "the current one expires at 2026-05-31 00:00 UTC"),
+        (certificate(60, ("graasp.test",)), "the current one does not cover umami.graasp.test"),
         (certificate(60, ("graasp.test", "*.graasp.test")), None),
-        (certificate(60, issuer=PLACEHOLDER), "no browser trusts the one that is there"),
+        (certificate(60, issuer=PLACEHOLDER), "browsers do not trust the current one"),
     ],
 )
 def test_a_certificate_is_due_with_a_third_of_its_time_left(found: Certificate, due: str | None) -> None:
@@ -116,7 +116,7 @@ def test_files_that_were_renewed_are_taken_over(site: Site, files: Files, tmp_pa
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (lambda files: files.key.write_text(key_text(new_key())), "the key is not that of the certificate"),
+        (lambda files: files.key.write_text(key_text(new_key())), "the key does not belong to the certificate"),
         (lambda files: files.key.unlink(), "no such file or directory"),
         (lambda files: files.certificate.write_text("nothing\n"), "cannot be used"),
     ],
@@ -160,11 +160,14 @@ def test_without_tls_there_is_nothing_to_renew(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"TLS": "files"}, "TLS_CERTIFICATE is missing, and TLS is `files`"),
-        ({"TLS": "acme", "PUBLIC_URL": "http://graasp.test"}, "PUBLIC_URL does not begin with https://"),
-        ({"TLS": "acme", "HTTPS_PORT": "80"}, "HTTPS_PORT is the port of HTTP_PORT"),
+        ({"TLS": "files"}, "TLS_CERTIFICATE is missing, but TLS is `files`"),
+        ({"TLS": "acme", "PUBLIC_URL": "http://graasp.test"}, "PUBLIC_URL should begin with https://"),
+        ({"TLS": "acme", "HTTPS_PORT": "80"}, "HTTPS_PORT is the same as HTTP_PORT"),
         ({"TLS": "always"}, "TLS should be off, files or acme"),
-        ({"TRUSTED_PROXIES": "10.0.0.300"}, "TRUSTED_PROXIES has 10.0.0.300, which is no address or network"),
+        (
+            {"TRUSTED_PROXIES": "10.0.0.300"},
+            "TRUSTED_PROXIES contains 10.0.0.300, which is not an address or a network",
+        ),
         ({"TRUSTED_PROXIES": "somewhere"}, "TRUSTED_PROXIES should be addresses, networks or host"),
     ],
 )

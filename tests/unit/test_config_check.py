@@ -77,8 +77,8 @@ def test_every_command_refuses_what_is_an_error_and_only_that(site: Site) -> Non
 
 def test_an_unknown_key_is_told_with_the_nearest_known_one(site: Site) -> None:
     edit(site, "HTTP_PROT=81")
-    assert "HTTP_PROT is no setting" in only(site).said
-    assert "perhaps HTTP_PORT is meant" in only(site).said
+    assert "HTTP_PROT is not a setting" in only(site).said
+    assert "did you mean HTTP_PORT" in only(site).said
 
 
 def test_a_variable_of_the_override_is_no_unknown_key(site: Site) -> None:
@@ -91,7 +91,7 @@ def test_a_variable_of_the_override_is_no_unknown_key(site: Site) -> None:
 def test_a_profile_that_does_not_exist_is_told_with_those_that_do(site: Site) -> None:
     site.override_file.write_text(OWN_SERVICE)
     edit(site, "REPORTS_VERSION=1.4", COMPOSE_PROFILES="report,nudenet")
-    assert "names 'report', a profile that no service has; perhaps reports is meant" in only(site).said
+    assert "contains 'report', which is no service's profile; did you mean reports?" in only(site).said
     edit(site, COMPOSE_PROFILES="reports,nudenet")
     assert check_configuration(site) == ()
 
@@ -106,11 +106,11 @@ def test_the_same_secret_used_twice_is_told_by_both_names(site: Site) -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"TRUSTED_PROXIES": ""}, "TRUSTED_PROXIES is empty, so what the TLS proxy in front says"),
-        ({"HTTP_BIND": "0.0.0.0"}, "PUBLIC_URL is https, and nginx speaks plain HTTP on every address"),
-        ({"PUBLIC_URL": "http://graasp.school.example"}, "PUBLIC_URL is http: nobody stays logged in"),
-        ({"PUBLIC_URL": "https://192.0.2.7", "COOKIE_DOMAIN": "192.0.2.7"}, "PUBLIC_URL has an address for a host"),
-        ({"COMPOSE_PROFILES": "files"}, "the profile nudenet is off: nothing that has an image can be published"),
+        ({"TRUSTED_PROXIES": ""}, "TRUSTED_PROXIES is empty, so the headers of the TLS proxy in front are not trusted"),
+        ({"HTTP_BIND": "0.0.0.0"}, "PUBLIC_URL is https, but nginx serves plain HTTP on every address"),
+        ({"PUBLIC_URL": "http://graasp.school.example"}, "PUBLIC_URL is http: users are logged out at once"),
+        ({"PUBLIC_URL": "https://192.0.2.7", "COOKIE_DOMAIN": "192.0.2.7"}, "PUBLIC_URL has an IP address as its host"),
+        ({"COMPOSE_PROFILES": "files"}, "the profile nudenet is off: items with an image cannot be published"),
         ({"MAILER_CONNECTION": "smtp://user:password@localhost:1025"}, "MAILER_CONNECTION points to core's own"),
     ],
 )
@@ -122,7 +122,7 @@ def test_what_works_but_should_be_looked_at_is_a_warning(site: Site, changed: di
 
 def test_a_file_that_others_may_read_is_told_with_the_command_that_mends_it(site: Site) -> None:
     site.env_file.chmod(0o644)
-    assert "is open to other users of this machine (mode 0644)" in only(site).said
+    assert "is accessible to other users of this machine (mode 0644)" in only(site).said
     assert only(site).mend == f"`chmod 600 {site.env_file}`"
 
 

@@ -110,15 +110,20 @@ def test_what_is_not_known_is_never_well(fact: str) -> None:
             Verdict.FAILS,
             "Podman 5.8.6 answers",
         ),
-        ("memory", {"engine": Known(replace(ENGINE, limits_memory=False))}, Verdict.WARNING, "no memory limits"),
+        (
+            "memory",
+            {"engine": Known(replace(ENGINE, limits_memory=False))},
+            Verdict.WARNING,
+            "does not enforce memory limits",
+        ),
         ("ports", {"ports": Known((PortUse(999, None, 1024),))}, Verdict.FAILS, "999 is below 1024"),
         ("compose", {"compose": Known("2.20.1")}, Verdict.FAILS, "2.20.1 is too old: 2.24"),
-        ("compose", {"compose": Unknown("not installed")}, Verdict.FAILS, "There is no Compose 2.24"),
+        ("compose", {"compose": Unknown("not installed")}, Verdict.FAILS, "Compose 2.24 or newer is not available"),
         (
             "images",
             {"images": Known((replace(IMAGE, platforms=("linux/arm64",)),))},
             Verdict.FAILS,
-            "is made for linux/arm64, and this engine is linux/amd64",
+            "is made for linux/arm64, but this engine is linux/amd64",
         ),
         ("images", {"images": Known((replace(IMAGE, problem="it is nowhere"),))}, Verdict.FAILS, "it is nowhere"),
         (
@@ -131,31 +136,31 @@ def test_what_is_not_known_is_never_well(fact: str) -> None:
         ("disk", {"engine": Known(replace(ENGINE, free_bytes=None))}, Verdict.UNKNOWN, "could not be checked"),
         ("disk", {"database_bytes": Unknown("it is off")}, Verdict.UNKNOWN, "it is off"),
         ("memory", {"engine": Known(replace(ENGINE, memory_bytes=GIB // 2))}, Verdict.FAILS, "core and workers alone"),
-        ("memory", {"limits": Known({"core": 9 * GIB})}, Verdict.WARNING, "together may take 9.0 GiB"),
+        ("memory", {"limits": Known({"core": 9 * GIB})}, Verdict.WARNING, "together may use 9.0 GiB"),
         ("memory", {"limits": Known({})}, Verdict.UNKNOWN, "no service has a limit"),
         ("ports", {"ports": Known((PortUse(80, "apache2 (process 7)"),))}, Verdict.FAILS, "in use by apache2"),
-        ("names", {"names": Known((HostName("a.example", ()),))}, Verdict.WARNING, "a.example leads nowhere"),
+        ("names", {"names": Known((HostName("a.example", ()),))}, Verdict.WARNING, "a.example does not resolve"),
         (
             "names",
             {"names": Known((HostName("a.example", ("192.0.2.1", "2001:db8::1"), ("2001:db8::1",)),))},
             Verdict.WARNING,
-            "a.example leads to 2001:db8::1, where nobody answers",
+            "a.example resolves to 2001:db8::1, which does not answer",
         ),
-        ("certificate", {"certificate": Known(Certificate("a", 5))}, Verdict.WARNING, "ends in 5 days"),
-        ("certificate", {"certificate": Known(Certificate("a", None, "expired"))}, Verdict.WARNING, "refuse"),
-        ("certificate", {"certificate": Known(None)}, Verdict.OK, "None is needed"),
+        ("certificate", {"certificate": Known(Certificate("a", 5))}, Verdict.WARNING, "expires in 5 days"),
+        ("certificate", {"certificate": Known(Certificate("a", None, "expired"))}, Verdict.WARNING, "Browsers reject"),
+        ("certificate", {"certificate": Known(None)}, Verdict.OK, "No certificate is needed"),
         ("renewal", {"renewal": Known(None)}, Verdict.OK, "TLS is off"),
-        ("renewal", {"renewal": Known(OwnFiles.TAKEN_OVER)}, Verdict.OK, "TLS_CERTIFICATE names"),
-        ("renewal", {"renewal": Known(OwnFiles.CHANGED)}, Verdict.WARNING, "nginx goes on with those from before"),
+        ("renewal", {"renewal": Known(OwnFiles.TAKEN_OVER)}, Verdict.OK, "nginx uses the current TLS_CERTIFICATE"),
+        ("renewal", {"renewal": Known(OwnFiles.CHANGED)}, Verdict.WARNING, "nginx still uses the old ones"),
         (
             "renewal",
             {"renewal": Known(replace(ACME, timer_days_ago=None))},
             Verdict.WARNING,
-            "never run without a person",
+            "no timer has ever run",
         ),
         ("renewal", {"renewal": Known(replace(ACME, timer_days_ago=2.9))}, Verdict.OK, "70 hours ago"),
         ("renewal", {"renewal": Known(replace(ACME, timer_days_ago=8.0))}, Verdict.WARNING, "for 8 days"),
-        ("renewal", {"renewal": Known(replace(ACME, due="it ends"))}, Verdict.WARNING, "has to be renewed: it ends."),
+        ("renewal", {"renewal": Known(replace(ACME, due="it ends"))}, Verdict.WARNING, "is due for renewal: it ends."),
         ("renewal", {"renewal": Known(replace(ACME, problem="It is away."))}, Verdict.WARNING, "failed: It is away."),
         ("clock", {"clock_ahead_seconds": Known(90.0)}, Verdict.WARNING, "90 s ahead"),
         ("clock", {"clock_ahead_seconds": Known(-90.0)}, Verdict.WARNING, "90 s behind"),
@@ -175,7 +180,7 @@ def test_what_is_not_known_is_never_well(fact: str) -> None:
             "way-back",
             {"way_back": Known(Return("1.0.0", lost=("core",)))},
             Verdict.FAILS,
-            "1.0.0 cannot be brought back: the image of core is neither on this machine nor",
+            "1.0.0 cannot be restored: the image of core is neither on this machine nor",
         ),
         (
             "way-back",
@@ -183,8 +188,8 @@ def test_what_is_not_known_is_never_well(fact: str) -> None:
             Verdict.WARNING,
             "1.0.0 comes back with another build of core and workers",
         ),
-        ("walks", {"unfinished": "0002-deploy"}, Verdict.WARNING, "0002-deploy neither went through"),
-        ("secrets", {"rotation_cut_off": ("JWT_SECRET",)}, Verdict.WARNING, "JWT_SECRET was cut off"),
+        ("walks", {"unfinished": "0002-deploy"}, Verdict.WARNING, "0002-deploy was left unfinished"),
+        ("secrets", {"rotation_cut_off": ("JWT_SECRET",)}, Verdict.WARNING, "JWT_SECRET was interrupted"),
     ],
 )
 def test_a_judgement(check: str, facts: dict[str, Any], verdict: Verdict, said: str) -> None:
@@ -321,7 +326,7 @@ def test_a_certificate_is_asked_for_where_the_site_is_https() -> None:
         found = network.certificate(f"https://127.0.0.1:{port}")
     assert isinstance(found, Known)
     assert found.value is not None
-    assert "no TLS is spoken" in found.value.problem
+    assert "the TLS handshake failed" in found.value.problem
 
 
 def test_names_below_localhost_are_this_machine() -> None:

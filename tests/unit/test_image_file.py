@@ -54,13 +54,13 @@ def test_nothing_is_left_behind_when_it_is_cut_short(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kept", [0, 100, 1500, 2100])
 def test_half_a_file_is_refused(file: Path, kept: int) -> None:
     file.write_bytes(file.read_bytes()[:kept])
-    with pytest.raises(Refused, match="is no complete file"):
+    with pytest.raises(Refused, match="is not a complete file"):
         read_manifest(file)
 
 
 def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("something else\n" * 100)
-    with pytest.raises(Refused, match="is no complete file"):
+    with pytest.raises(Refused, match="is not a complete file"):
         read_manifest(tmp_path / "x")
 
 

@@ -44,7 +44,7 @@ GIVEN = {
     "cap_drop: []": "gives x less confinement (an empty cap_drop)",
     "use_api_socket: true": "gives x the engine's socket (use_api_socket)",
     "volumes_from: ['container:other']": "gives x the volumes of another container (container:other)",
-    "provider: {type: anything}": "gives x to a program on this machine that Compose runs (provider)",
+    "provider: {type: anything}": "gives x a program on this machine that Compose runs (provider)",
     "post_start: [{command: id, privileged: true}]": (
         "gives x a command with all rights of the host (post_start: privileged)"
     ),
@@ -73,16 +73,14 @@ GIVEN = {
     "volumes: ['bound:/h']": "gives x the host's /etc",
     "secrets: [shadow]": "gives x the host's /etc/shadow",
     "configs: [{source: shadow, target: /s}]": "gives x the host's /etc/shadow",
-    "ports: ['8080:80']": "opens a port of x to everybody (0.0.0.0:8080:80)",
-    "ports: ['80']": "opens a port of x to everybody (0.0.0.0:any:80)",
-    "ports: [80]": "opens a port of x to everybody (0.0.0.0:any:80)",
-    "ports: ['0.0.0.0:8080:80/udp']": "opens a port of x to everybody (0.0.0.0:8080:80)",
-    "ports: ['[::]:8080:80']": "opens a port of x to everybody (:::8080:80)",
-    "ports: ['8000-8010:8000-8010']": "opens a port of x to everybody (0.0.0.0:8000-8010:8000-8010)",
-    "ports: [{target: 80, published: '8080'}]": "opens a port of x to everybody (0.0.0.0:8080:80)",
-    "extends: {file: other.yaml, service: y}": (
-        "takes x out of another file (extends), and what that asks for is not looked at"
-    ),
+    "ports: ['8080:80']": "publishes a port of x to the network (0.0.0.0:8080:80)",
+    "ports: ['80']": "publishes a port of x to the network (0.0.0.0:any:80)",
+    "ports: [80]": "publishes a port of x to the network (0.0.0.0:any:80)",
+    "ports: ['0.0.0.0:8080:80/udp']": "publishes a port of x to the network (0.0.0.0:8080:80)",
+    "ports: ['[::]:8080:80']": "publishes a port of x to the network (:::8080:80)",
+    "ports: ['8000-8010:8000-8010']": "publishes a port of x to the network (0.0.0.0:8000-8010:8000-8010)",
+    "ports: [{target: 80, published: '8080'}]": "publishes a port of x to the network (0.0.0.0:8080:80)",
+    "extends: {file: other.yaml, service: y}": ("takes x from another file (extends), which is not checked"),
 }
 USUAL = [
     "image: nginx",
@@ -166,7 +164,7 @@ def test_a_file_that_compose_would_read_and_we_do_not_is_named(site: Site, name:
     (site.directory / name).write_text("services: {}\n")
     (finding,) = check_configuration(site)
     assert finding.severity is Severity.WARNING
-    assert finding.said == f"{site.directory / name} is not read: only compose.override.yaml is."
+    assert finding.said == f"{site.directory / name} is ignored: only compose.override.yaml is read."
 
 
 def test_compose_file_in_the_settings_is_not_used(site: Site) -> None:
@@ -191,7 +189,7 @@ def test_limits_that_compose_refuses_beside_the_stacks_are_an_error(
     told = found(site, f"services: {{ core: {{ deploy: {{ resources: {{ limits: {limits} }} }} }} }}\n")
     assert [finding.severity for finding in told] == [Severity.ERROR] * is_refused
     if is_refused:
-        assert "limits core by deploy.resources.limits, and the stack by mem_limit and pids_limit" in told[0].said
+        assert "limits core with deploy.resources.limits, but the stack with mem_limit and pids_limit" in told[0].said
     assert found(site, "services: { core: { mem_limit: 3g, pids_limit: 200 } }\n") == ()
     limits = "deploy: { resources: { limits: { memory: 1g } } }"
     own = f"services: {{ own: {{ image: x, labels: {{ org.graasp.group: graasp }}, {limits} }} }}\n"
@@ -203,10 +201,10 @@ def test_options_of_a_volume_that_is_there_already_are_told(site: Site) -> None:
     assert found(site, options) == ()
     select(site, Version.parse("1.0.0"))
     (finding,) = found(site, options)
-    assert "sets driver_opts of the volume db-data, which counts only when the volume is made" in finding.said
+    assert "sets driver_opts of the volume db-data, which only has an effect when the volume is created" in finding.said
     for moved in ("{ name: elsewhere }", "{ external: true }"):
         (finding,) = found(site, f"volumes: {{ files: {moved} }}\n")
-        assert "gives the volume files another" in finding.said
+        assert "changes the" in finding.said
     assert found(site, "volumes: { own: { name: elsewhere } }\n") == ()
 
 

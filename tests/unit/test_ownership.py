@@ -226,14 +226,14 @@ def test_a_lock_is_never_what_somebody_put_in_its_place(site: Site, tmp_path: Pa
         case "directory":
             lock.mkdir()
     if name == "lock":
-        with pytest.raises(ConfigurationError, match="is a link"), held_lock(lock, "x"):
+        with pytest.raises(ConfigurationError, match="hard link"), held_lock(lock, "x"):
             pass
         assert current_holder(lock) is None
     else:
         from graasp_local.site.prepare import select
         from graasp_local.version import Version
 
-        with pytest.raises(ConfigurationError, match="is a link"):
+        with pytest.raises(ConfigurationError, match="hard link"):
             select(site, Version.parse("1.0.0"))
     assert precious.read_text() == "all of it"
     assert not (tmp_path / "nothing yet").exists()
@@ -255,7 +255,7 @@ def test_what_is_written_for_compose_goes_through_no_link(site: Site, tmp_path: 
 def test_a_site_that_was_not_named_is_taken_only_if_it_is_ours(site: Site) -> None:
     inside = site.directory / "journal"
     assert find_site(None, inside).directory == site.directory
-    with pytest.raises(ConfigurationError, match="used only by those who name it") as refused:
+    with pytest.raises(ConfigurationError, match="only used if you name it") as refused:
         find_site(None, inside, SOMEBODY_ELSE)
     assert f"--site {site.directory}" in refused.value.next_step
     assert find_site(site.directory, inside, SOMEBODY_ELSE).directory == site.directory

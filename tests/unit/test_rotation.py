@@ -63,9 +63,9 @@ def test_every_secret_says_what_a_new_one_breaks() -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("JWT_SECRT", "Perhaps JWT_SECRET is meant"),
-        ("jwt_secret", "Perhaps JWT_SECRET is meant"),
-        ("MAILER_CONNECTION", "set a new one there"),
+        ("JWT_SECRT", "Did you mean JWT_SECRET"),
+        ("jwt_secret", "Did you mean JWT_SECRET"),
+        ("MAILER_CONNECTION", "change it there"),
         ("APPS_PUBLISHER_ID", "what can be rotated"),
     ],
 )

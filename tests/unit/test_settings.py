@@ -80,8 +80,8 @@ def test_a_required_key_that_is_missing_or_empty_is_named(setting) -> None:  # t
     [
         ("MAINTENANCE_HEADER_NAME", "X_Graasp", "letters, digits and -"),
         ("MAINTENANCE_HEADER_NAME", "'X Graasp'", "letters, digits and -"),
-        ("MAINTENANCE_HEADER_NAME", "Cookie", "already use"),
-        ("MAINTENANCE_HEADER_NAME", "HOST", "already use"),
+        ("MAINTENANCE_HEADER_NAME", "Cookie", "use already"),
+        ("MAINTENANCE_HEADER_NAME", "HOST", "use already"),
         ("MAINTENANCE_HEADER_SECRET", "short", "16 to 256"),
         ("MAINTENANCE_HEADER_SECRET", "'with \"quotes\" and $dollars'", "16 to 256"),
         ("MAINTENANCE_HEADER_SECRET", "a" * 32, "too easy to guess"),
@@ -94,7 +94,7 @@ def test_a_required_key_that_is_missing_or_empty_is_named(setting) -> None:  # t
         ("PUBLIC_URL", "'https://x.example\";'", "without a path"),
         ("PUBLIC_URL", "https://x.example?y", "without a path"),
         ("UMAMI_HOST", "localhost", "UMAMI_HOST is the host of PUBLIC_URL"),
-        ("UMAMI_HOST", "127.0.0.1", "a name is needed"),
+        ("UMAMI_HOST", "127.0.0.1", "it has to be a host name"),
         ("UMAMI_HOST", "*.localhost", "a host name"),
         ("COMPOSE_PROJECT_NAME", "Big Name", "lower-case"),
     ],
@@ -113,8 +113,8 @@ def test_a_value_that_cannot_be_used_is_named(key: str, value: str, why: str) ->
         ("TRUSTED_PROXIES=host,::/0", "most of the internet"),
         ("TRUSTED_PROXIES=0.0.0.0/1,128.0.0.0/1", "most of the internet"),
         ("ADMIN_HOST=localhost", "ADMIN_HOST is the host of PUBLIC_URL"),
-        ("ADMIN_HOST=umami.localhost", "ADMIN_HOST is UMAMI_HOST too"),
-        ("ADMIN_HOST=192.0.2.7", "a name is needed"),
+        ("ADMIN_HOST=umami.localhost", "ADMIN_HOST is the same as UMAMI_HOST"),
+        ("ADMIN_HOST=192.0.2.7", "it has to be a host name"),
         ("FRAME_ANCESTORS='https://a.example \"x\"'", "separated by spaces"),
         ("FRAME_ANCESTORS='https://a.example; default-src *'", "separated by spaces"),
         ("FRAME_ANCESTORS=https://a.example,https://b.example", "separated by spaces"),
@@ -161,22 +161,22 @@ def test_letting_every_site_show_this_one_in_a_frame_is_a_warning() -> None:
             found.said
             for found in warnings(read(f"{GOOD}\nFRAME_ANCESTORS={sites}\n"), Surroundings(frozenset(), frozenset()))
         ]
-        assert any("lets every site" in text for text in said), sites
+        assert any("lets any site" in text for text in said), sites
 
 
 def test_a_line_that_is_no_setting_is_named() -> None:
-    with pytest.raises(ConfigurationError, match="line 3: this is not KEY=value"):
+    with pytest.raises(ConfigurationError, match="line 3: this line is not KEY=value"):
         parse_settings("# one\n\nthis is no setting\n" + GOOD, ".env")
 
 
 def test_a_quote_that_is_never_closed_is_named() -> None:
-    with pytest.raises(ConfigurationError, match="this is not KEY=value"):
+    with pytest.raises(ConfigurationError, match="this line is not KEY=value"):
         parse_settings('A="never closed\n' + GOOD, ".env")
 
 
 def test_a_key_that_is_set_twice_is_named_with_both_lines() -> None:
     text = GOOD + "\nHTTP_PORT=81\n"
-    with pytest.raises(ConfigurationError, match=rf"HTTP_PORT is set a second time; line {line_of('HTTP_PORT')}"):
+    with pytest.raises(ConfigurationError, match=rf"HTTP_PORT is set twice; line {line_of('HTTP_PORT')}"):
         parse_settings(text, ".env")
 
 
@@ -275,12 +275,12 @@ def test_s3_that_is_half_set_is_named_by_what_is_missing() -> None:
     keys = "\n".join(f"{key}={value}" for key, value in S3.items())
     found = [(problem.key, problem.said) for problem in errors(read(f"{GOOD}\n{keys}\n"))]
     assert found == [
-        ("S3_FILE_ITEM_ACCESS_KEY_ID", "is missing, and FILE_STORAGE_TYPE is s3"),
-        ("S3_FILE_ITEM_SECRET_ACCESS_KEY", "is missing, and FILE_STORAGE_TYPE is s3"),
+        ("S3_FILE_ITEM_ACCESS_KEY_ID", "is missing, but FILE_STORAGE_TYPE is s3"),
+        ("S3_FILE_ITEM_SECRET_ACCESS_KEY", "is missing, but FILE_STORAGE_TYPE is s3"),
     ]
 
 
 def test_s3_that_is_set_and_not_chosen_is_a_warning() -> None:
     surroundings = Surroundings(frozenset({"S3_FILE_ITEM_BUCKET"}), frozenset())
     said = [problem.said for problem in warnings(read(f"{GOOD}\nS3_FILE_ITEM_BUCKET=graasp\n"), surroundings)]
-    assert "is set, and FILE_STORAGE_TYPE is not s3" in said
+    assert "is set, but FILE_STORAGE_TYPE is not s3" in said

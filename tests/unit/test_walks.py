@@ -588,7 +588,7 @@ def test_a_version_that_could_not_be_brought_back_is_missed_while_visitors_are_s
         return (ImageFact("core", f"graasp:core-v{version}", local=not problem, platforms=(), problem=problem),)
 
     running.engine.image_facts = facts  # type: ignore[method-assign]
-    with pytest.raises(Refused, match="cannot be brought back: the image of core is neither"):
+    with pytest.raises(Refused, match="cannot be restored: the image of core is neither"):
         deploy(running, needs_way_back=True)
     assert running.state.calls == []
     assert deploy(running).outcome is Outcome.DONE

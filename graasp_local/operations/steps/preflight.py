@@ -68,7 +68,7 @@ def check_preflight(world: World, version: Version) -> Found:
         problems.append(f"The engine's disk has {free:.1f} GiB free, and {want:.1f} GiB are needed.")
     if problems or copy is None:
         raise Refused(
-            " ".join(problems), "Nothing was touched: the site is as it was.", _way_out(images, engine, version)
+            " ".join(problems), "Nothing was changed: the site is as it was.", _way_out(images, engine, version)
         )
     return Found(engine, images, copy)
 
@@ -77,7 +77,7 @@ def check_images(world: World, version: Version) -> None:
     """Whether every image of a version can be had, for this engine. Raises Refused."""
     facts, images = world.engine.facts(), world.engine.image_facts(version)
     if problems := tuple(_image_problems(images, facts)):
-        raise Refused(" ".join(problems), "Nothing was touched.", _way_out(images, facts, version))
+        raise Refused(" ".join(problems), "Nothing was changed.", _way_out(images, facts, version))
 
 
 def surroundings_problems(world: World, facts: EngineFacts, images: Sequence[ImageFact]) -> list[str]:
@@ -96,7 +96,7 @@ def refuse_other_major(world: World) -> None:
     containers, image = world.servers.containers, world.site.database_server.image
     wrong = other_major(containers.data_major(), containers.image_major(image), image)
     if wrong is not None:
-        raise Refused(wrong.sentence, "Nothing was touched: Postgres would only end again and again.", wrong.mending)
+        raise Refused(wrong.sentence, "Nothing was changed: Postgres would only end again and again.", wrong.mending)
 
 
 def check_transition(world: World, services: Sequence[str]) -> None:
@@ -109,7 +109,7 @@ def check_transition(world: World, services: Sequence[str]) -> None:
     _refuse_absent_images(world, services)
     problems = [*_directory_problems(world), *_port_problems(world), *_network_problems(world)]
     if problems:
-        raise Refused(" ".join(problems), "Nothing was touched: the site is as it was.", "Mend this, then try again.")
+        raise Refused(" ".join(problems), "Nothing was changed: the site is as it was.", "Mend this, then try again.")
 
 
 def check_edge(world: World) -> Iterator[str]:
@@ -125,7 +125,7 @@ def check_edge(world: World) -> Iterator[str]:
     if refusal is not None:
         raise Refused(
             f"nginx refuses its configuration: {refusal}",
-            "Nothing was touched: the nginx that runs, if one does, goes on as it is.",
+            "Nothing was changed: the nginx that runs, if one does, goes on as it is.",
             "Change what it names in .env; `graasp-local config check` says what else is wrong there.",
         )
 
@@ -164,7 +164,7 @@ def _refuse_absent_images(world: World, services: Sequence[str]) -> None:
     raise Refused(
         f"Not on this machine any more, or not yet: the image of {listed(tuple(absent))} "
         f"({listed(tuple(dict.fromkeys(absent.values())))}).",
-        "Nothing was touched: the site is as it was.",
+        "Nothing was changed: the site is as it was.",
         way,
     )
 

@@ -63,7 +63,7 @@ def _check(world: World, restore: Restore) -> Iterator[str]:
     if free is not None and free < needed:
         raise Refused(
             f"The engine's disk has {in_words(free)} free, and the restore needs {in_words(needed)}.",
-            "Nothing was touched.",
+            "Nothing was changed.",
             "Make room, or restore less (--only).",
         )
     yield from as_lines(check_backup(world, backup, parts), world.clock)
@@ -79,7 +79,7 @@ def _load(world: World, restore: Restore, database: str) -> Iterator[str]:
     backup = BackupStore.of(world.site).find(restore.backup)
     part = backup.manifest.database(database)
     if part is None:
-        raise Refused(f"There is no {database} in the backup {restore.backup}.", "Nothing was touched.")
+        raise Refused(f"There is no {database} in the backup {restore.backup}.", "Nothing was changed.")
     refuse_newer_postgres(world, backup.manifest)
     if database not in existing:
         world.databases.ensure_role(database)  # whose service gives it a login when it starts
@@ -96,7 +96,7 @@ def _unpack(world: World, restore: Restore, volume: str) -> Iterator[str]:
     backup = BackupStore.of(world.site).find(restore.backup)
     part = next((part for part in backup.manifest.volumes if part.name == volume), None)
     if part is None:
-        raise Refused(f"There is no {volume} in the backup {restore.backup}.", "Nothing was touched.")
+        raise Refused(f"There is no {volume} in the backup {restore.backup}.", "Nothing was changed.")
     counts = world.transfers.unpack(volume, restore.number, chunks_of(backup.path(part.stored.file)))
     yield from as_lines(follow(world, counts, f"into {volume}", part.stored.bytes), world.clock)
     yield f"{volume}: {part.files} file(s), {in_words(part.content_bytes)}"

@@ -97,7 +97,7 @@ def check_upgrade(world: World, upgrade: Upgrade) -> Iterator[str]:
     if problems:
         raise Refused(
             " ".join(problems),
-            "Nothing was touched: the site is as it was.",
+            "Nothing was changed: the site is as it was.",
             "Mend this, then start the upgrade again.",
         )
 
@@ -137,7 +137,7 @@ def _pull(world: World, upgrade: Upgrade) -> Iterator[str]:
         yield f"pulled {upgrade.target.image}"
     problems = _wrong_major(world, upgrade)
     if problems:
-        raise Refused(problems[0], "Nothing was touched.", "Name another image with --image.")
+        raise Refused(problems[0], "Nothing was changed.", "Name another image with --image.")
 
 
 def _start_new(world: World, upgrade: Upgrade) -> Iterator[str]:

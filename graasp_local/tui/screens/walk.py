@@ -91,7 +91,7 @@ class WalkScreen(UiScreen):
         if self.ui.walks_itself and self._is_own:
             said = (
                 "The walk ends at the next safe point.",
-                "Before the gate closes nothing was touched; after that a deployment is rolled back.",
+                "Before the gate closes nothing was changed; after that a deployment is rolled back.",
             )
             self.ui.push_screen(Confirm("Interrupt the walk", said, "Interrupt"), self._interrupt)
 
