@@ -19,6 +19,15 @@ A site runs on its engine's platform, and the version of the API is agreed on. W
 """
 
 
+def speak_utf8() -> None:
+    """Begin once more in Python's UTF-8 mode where the locale is of another encoding.
+
+    Names of files and what Docker says are UTF-8 wherever they come from, whatever a shell's locale makes of them.
+    """
+    if sys.getfilesystemencoding() != "utf-8" and sys.executable:
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606
+
+
 def open_missing_descriptors() -> None:
     """See to it that 0, 1 and 2 are open: else the next file or socket takes their place, and is written to."""
     for descriptor in (0, 1, 2):

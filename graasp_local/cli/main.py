@@ -17,7 +17,7 @@ from graasp_local import __version__
 from graasp_local.cli.context import Context, silence_output
 from graasp_local.cli.speaking import say
 from graasp_local.errors import ExitCode, GraaspLocalError
-from graasp_local.surroundings import forget_variables, open_missing_descriptors
+from graasp_local.surroundings import forget_variables, open_missing_descriptors, speak_utf8
 from graasp_local.verbs import COMMAND_LINE_VERBS
 
 # What is imported stays: looking through it for garbage at every 700 objects is a tenth of the time of a `status`.
@@ -100,6 +100,7 @@ def cli(ctx: click.Context, site: Path | None) -> None:
 
 def main() -> NoReturn:
     """Run the command line and leave with the documented exit code."""
+    speak_utf8()
     open_missing_descriptors()
     forget_variables(os.environ)
     code = run()

@@ -22,11 +22,13 @@ from graasp_local.engine.networks import missing_networks, network_refusal
 from graasp_local.engine.observe import DIRECTORY_LABEL, ONE_OFF_LABEL, SERVICE_LABEL, seen_on
 from graasp_local.engine.ports_in_use import holder_of_port
 from graasp_local.engine.recovery import progress_of_recovery
+from graasp_local.engine.search_data import search_volume, written_by
 from graasp_local.engine.site_images import SiteImages
 from graasp_local.engine.stack_trial import stack_refusal
 from graasp_local.engine.tcp_table import tcp_table
 from graasp_local.engine.together import together
 from graasp_local.errors import NeedsYou
+from graasp_local.planning.search_data import SEARCH_SERVICE
 from graasp_local.planning.states import Gate, ServiceGroup
 from graasp_local.ports.observation import SeenServices
 from graasp_local.ports.walk import EngineFacts
@@ -315,6 +317,13 @@ class DockerEngine(SiteImages):
             return None
         with engine_errors():
             return holder_of_port(self.client, address, port)
+
+    def search_data(self, image: str) -> tuple[str, str] | None:
+        for container in self._containers_of((SEARCH_SERVICE,)):
+            volume = search_volume(container)
+            written = written_by(self.client, container["Id"]) if volume and container["Image"] != image else ""
+            return (written, volume) if written else None
+        return None
 
     def network_problem(self) -> str | None:
         """Why the engine would not make a network that the site lacks, as a sentence; None if it lacks none."""

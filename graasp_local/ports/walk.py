@@ -190,6 +190,13 @@ class Engine(Protocol):
         """
         ...
 
+    def search_data(self, image: str) -> tuple[str, str] | None:
+        """Which version of Meilisearch has written its data, and the name of their volume.
+
+        None where there are none, or this image is the one that they were opened with last.
+        """
+        ...
+
     def port_holder(self, address: str, port: int) -> str | None: ...
     def database_address(self) -> tuple[str, int]: ...
 

@@ -264,6 +264,9 @@ class FakeEngine:
     def edge_refusal(self) -> str | None:
         return None
 
+    def search_data(self, image: str) -> tuple[str, str] | None:
+        return None
+
     def stack_refusal(self, services: Sequence[str], version: Version | None) -> str | None:
         return None
 

@@ -131,6 +131,8 @@ class FakeEngine:
     """Images that the site's services need and this machine has not, by service."""
     refuses_edge: str | None = None
     refuses_stack: str | None = None
+    search: tuple[str, str] | None = None
+    """Which Meilisearch has written its data, and the volume."""
     tried: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
     builds: dict[str, str] = field(default_factory=dict)
     forgotten: int = 0
@@ -197,6 +199,9 @@ class FakeEngine:
 
     def edge_refusal(self) -> str | None:
         return self.refuses_edge
+
+    def search_data(self, image: str) -> tuple[str, str] | None:
+        return self.search
 
     def stack_refusal(self, services: Sequence[str], version: Version | None) -> str | None:
         self.tried.append((tuple(services), str(version or "")))

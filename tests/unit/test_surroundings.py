@@ -39,6 +39,15 @@ def test_a_directory_that_was_removed_is_no_hindrance_where_the_site_is_named(tm
     assert "The directory that this command was started in was removed." in done.stderr
 
 
+def test_whatever_the_locale_names_are_utf8(tmp_path: Path) -> None:
+    init_site(tmp_path / "école", {}, demo=True)
+    ascii_only = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    words = [sys.executable, "-m", "graasp_local.cli.main", "--site", str(tmp_path / "école"), "config", "check"]
+    done = subprocess.run(words, capture_output=True, env=ascii_only)
+    assert done.returncode == 0, done.stderr
+    assert "école" in (done.stdout + done.stderr).decode()
+
+
 @pytest.mark.parametrize(
     "name",
     ["DOCKER_DEFAULT_PLATFORM", "DOCKER_API_VERSION", "PGOPTIONS", "PGSSLMODE", "PGSERVICE"]

@@ -8,8 +8,10 @@ from msgspec import Struct
 
 from graasp_local.backup.store import BackupStore
 from graasp_local.errors import NeedsYou, Refused
+from graasp_local.images.pins import variable_of
 from graasp_local.images.recipes import SERVICES_TO_BUILD, what_is_lacking
 from graasp_local.planning.safety_copy import SafetyCopy, copy_that_fits
+from graasp_local.planning.search_data import SEARCH_SERVICE, other_search_version
 from graasp_local.planning.server import GRAASP_DATABASE, other_major
 from graasp_local.planning.states import ServiceGroup, Status
 from graasp_local.ports.walk import IS_NOWHERE, OLDEST_COMPOSE, OLDEST_ENGINE, EngineFacts, ImageFact
@@ -59,6 +61,7 @@ def check_preflight(world: World, version: Version) -> Found:
     engine = world.engine.facts()
     refuse_other_major(world)
     images = world.engine.image_facts(version)
+    _refuse_other_search_data(world, next((fact.image for fact in images if fact.service == SEARCH_SERVICE), ""))
     problems = surroundings_problems(world, engine, images)
     database = _database_bytes(world)
     dump = _expected_dump_bytes(world, database)
@@ -99,6 +102,20 @@ def refuse_other_major(world: World) -> None:
         raise Refused(wrong.sentence, "Nothing was changed: Postgres would only end again and again.", wrong.mending)
 
 
+def _refuse_other_search_data(world: World, image: str) -> None:
+    """Raises Refused where Meilisearch would only end again and again, and core with it."""
+    found = world.engine.search_data(image)
+    said = other_search_version(found[0], image) if found else None
+    if found and said:
+        raise Refused(
+            said,
+            "Nothing was touched: Meilisearch would only end again and again.",
+            f"Set MEILISEARCH_IMAGE in .env back, or let it begin with an empty index: `graasp-local apply stopped`, "
+            f"`graasp-local compose -- rm --force {SEARCH_SERVICE}`, `docker volume rm {found[1]}`, then this again. "
+            "docs/operate.md says how Graasp fills it, under Another version of Meilisearch.",
+        )
+
+
 def check_transition(world: World, services: Sequence[str]) -> None:
     """What a change of state that starts these services needs; nothing is touched.
 
@@ -107,6 +124,8 @@ def check_transition(world: World, services: Sequence[str]) -> None:
     world.engine.require_compose()
     refuse_other_major(world)
     _refuse_absent_images(world, services)
+    if SEARCH_SERVICE in services:
+        _refuse_other_search_data(world, world.site.named_images.get(variable_of(SEARCH_SERVICE), ""))
     problems = [*_directory_problems(world), *_port_problems(world), *_network_problems(world)]
     if problems:
         raise Refused(" ".join(problems), "Nothing was changed: the site is as it was.", "Mend this, then try again.")

@@ -1,0 +1,38 @@
+"""Which version of Meilisearch has written the data that a container of it has mounted, running or not."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from graasp_local.engine.client import engine_errors
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+_DIRECTORY = "/meili_data"
+
+
+def search_volume(container: Mapping[str, Any]) -> str:
+    """The volume that its data is in; empty where it is in none."""
+    mounts = (mount for mount in container["Mounts"] if mount.get("Destination") == _DIRECTORY)
+    return next((str(mount.get("Name", "")) for mount in mounts), "")
+
+
+def written_by(client: DockerClient, container: str) -> str:
+    """Such as `1.8.4`; empty where there is no data yet."""
+    from docker.errors import NotFound
+
+    with engine_errors():
+        try:
+            chunks, _ = client.api.get_archive(container, f"{_DIRECTORY}/data.ms/VERSION")
+        except NotFound:
+            return ""
+        archive = b"".join(chunks)
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        for member in tar:
+            stream = tar.extractfile(member)
+            return stream.read(64).decode(errors="replace").strip() if stream else ""
+    return ""

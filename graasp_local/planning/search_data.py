@@ -1,0 +1,19 @@
+"""Whether Meilisearch can open its data: it opens what its own minor has written, and nothing else. Pure."""
+
+from __future__ import annotations
+
+import re
+
+SEARCH_SERVICE = "meilisearch"
+
+_VERSION = re.compile(r"v?(\d+)\.(\d+)(?:[.-]|$)")
+
+
+def other_search_version(data: str, image: str) -> str | None:
+    """A sentence where data of this version cannot be opened by the image; None where it can, or that is not known."""
+    written = _VERSION.match(data.strip())
+    tag = image.partition("@")[0].rpartition("/")[2].partition(":")[2]
+    opened = _VERSION.match(tag)
+    if not written or not opened or written.groups() == opened.groups():
+        return None
+    return f"Meilisearch's data was written by {data.strip()}, and its image {image} opens only data of its own minor."
