@@ -18,6 +18,9 @@ _VERSION = re.compile(
 )
 _LONGEST = 64
 
+Images = tuple[tuple[str, str], ...]
+"""The exact images of a version, each after the variable that compose.yaml has for it, such as CORE_IMAGE."""
+
 
 class Version(Struct, frozen=True):
     """`major.minor.patch`, with an optional pre-release; ordered as semantic versions are."""

@@ -55,9 +55,7 @@ def command(
     from graasp_local.engine.completing import complete_image
     from graasp_local.errors import UsageError
     from graasp_local.images.checkout import clone, require_sources
-    from graasp_local.images.pins import variable_of
     from graasp_local.images.recipes import RECIPES, Repository, build_arguments, tag_of
-    from graasp_local.site.prepare import use_built
     from graasp_local.version import Version
     from graasp_local.wording import listed
 
@@ -104,19 +102,13 @@ def command(
             for line in complete_image(context.engine(), recipe.service, build.image, build.log, narrate_command):
                 say(f"      {recipe.service}: {line}", err=True)
             say(f"  ✓ {recipe.service}: {build.image}", err=True)
-    is_selected = site.selected_version == version and use_built(
-        site, {variable_of(r.service): context.engine().image_id(images[r.service]) for r in recipes}
-    )
     seconds = round(time.monotonic() - began, 1)
     built = {recipe.service: images[recipe.service] for recipe in recipes}
     if json_object:
         print_json({"version": str(version), "images": built, "seconds": seconds})
         return
     say(f"Built {len(built)} image(s) of {version} in {seconds:g} s.")
-    if is_selected:
-        say("Next: graasp-local apply running, which makes what runs again from what was built", err=True)
-    else:
-        say(f"Next: graasp-local deploy --version {version}", err=True)
+    say(f"Next: graasp-local deploy --version {version}", err=True)
 
 
 def _client_tag(version: Version, checkout: Path | None) -> str:

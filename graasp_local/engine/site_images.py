@@ -20,15 +20,15 @@ from graasp_local.engine.listing import containers_of
 from graasp_local.engine.observe import SERVICE_LABEL
 from graasp_local.engine.pulling import pull
 from graasp_local.errors import ConfigurationError, NeedsYou
-from graasp_local.images.deployed import last_deployment_of
+from graasp_local.images.deployed import deployment_with
 from graasp_local.images.pins import Pin, as_images, shortened
 from graasp_local.planning.migrations import ImageMigration
 from graasp_local.ports.walk import ImageFact
 from graasp_local.site import prepare
-from graasp_local.site.selection import Images, Release
+from graasp_local.site.selection import Release
 from graasp_local.site.site import Site
 from graasp_local.stack.services import VERSION_LABEL
-from graasp_local.version import Version
+from graasp_local.version import Images, Version
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -108,11 +108,6 @@ class SiteImages:
         with engine_errors():
             return images.has_image(self.client, reference)
 
-    def image_id(self, reference: str) -> str:
-        """The engine's id of an image that is on this machine."""
-        with engine_errors():
-            return str(self.client.api.inspect_image(reference)["Id"])  # type: ignore[no-untyped-call]
-
     def absent_images(self, services: Sequence[str]) -> Mapping[str, str]:
         prepare.prepare(self._site)
         defined = self.compose.config(None)["services"]
@@ -128,8 +123,12 @@ class SiteImages:
         if image.startswith("sha256:"):
             return ""
         if "@" in image:
-            version = self._site.selected_version
-            recorded = last_deployment_of(self._site.deployments_file, version) if version else None
+            selected = self._site.selection
+            recorded = (
+                deployment_with(self._site.deployments_file, selected.version, selected.images)
+                if selected.version
+                else None
+            )
             ids = {pin.reference: pin.image_id for pin in recorded.pins} if recorded else {}
             found = ids.get(image, "")
         else:

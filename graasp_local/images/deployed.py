@@ -6,19 +6,19 @@ Reads and appends. Decides nothing: which of the recorded images are still to be
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from msgspec import Struct
 
 from graasp_local.files import json_in, text_if_there
-from graasp_local.images.pins import Pin
-from graasp_local.version import Version
+from graasp_local.images.pins import Pin, is_image_id, variable_of
+from graasp_local.version import Images, Version
 
 
 class Deployment(Struct, frozen=True):
-    """One deployment that went through; `at` is a time in ISO 8601."""
+    """One deployment that went through; `at` is a time in ISO 8601, empty where no record says it."""
 
     version: Version
     at: str
@@ -40,11 +40,38 @@ def record_deployment(file: Path, version: Version, now: float, pins: Sequence[P
 
 def last_deployment_of(file: Path, version: Version) -> Deployment | None:
     """The newest deployment of this version; None if there was none, or its line cannot be read."""
+    return next(_newest_first(file, version), None)
+
+
+def deployment_with(file: Path, version: Version, images: Images) -> Deployment | None:
+    """The newest deployment of this version with exactly these images, the newest of all where none are given.
+
+    Where no record has them, as for a deployment that was cut off before it was recorded, what they say of themselves.
+    """
+    wanted = dict(images)
+    if not wanted:
+        return last_deployment_of(file, version)
+    for found in _newest_first(file, version):
+        if found.pins and all(
+            wanted.get(variable_of(pin.service)) in (pin.reference, pin.image_id, pin.by_digest) for pin in found.pins
+        ):
+            return found
+    pins = (
+        Pin(_service_of(variable), reference, reference if is_image_id(reference) else "")
+        for variable, reference in images
+    )
+    return Deployment(version, "", tuple(pins))
+
+
+def _newest_first(file: Path, version: Version) -> Iterator[Deployment]:
     for line in reversed(text_if_there(file).splitlines()):
         found = _deployment(line)
         if found is not None and found.version == version:
-            return found
-    return None
+            yield found
+
+
+def _service_of(variable: str) -> str:
+    return variable.removesuffix("_IMAGE").lower().replace("_", "-")
 
 
 def _deployment(line: str) -> Deployment | None:

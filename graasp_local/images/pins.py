@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterable
 
 from msgspec import Struct
 
+from graasp_local.version import Images
+
 
 class Pin(Struct, frozen=True):
     """The image of one service.
@@ -23,6 +25,10 @@ class Pin(Struct, frozen=True):
     image_id: str
     by_digest: str = ""
     """The `repository:tag@sha256:…` that a registry may have, where `reference` does not say it."""
+
+    def is_same_image(self, other: Pin) -> bool:
+        """By whichever name: an image that was built here gets a digest once it is pushed."""
+        return self.reference == other.reference or "" != self.image_id == other.image_id
 
     @property
     def perhaps_in_registry(self) -> str:
@@ -73,7 +79,7 @@ def variable_of(service: str) -> str:
     return f"{service.upper().replace('-', '_')}_IMAGE"
 
 
-def as_images(pins: Iterable[Pin]) -> tuple[tuple[str, str], ...]:
+def as_images(pins: Iterable[Pin]) -> Images:
     """What an env file says so that Compose starts exactly these images: variable and reference."""
     return tuple((variable_of(each.service), each.reference) for each in pins)
 

@@ -17,6 +17,7 @@ from graasp_local.journal.visits import ProbeReport
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.server import Upgrade
 from graasp_local.planning.states import Gate
+from graasp_local.version import Images
 from graasp_local.wording import seconds_in_words
 
 
@@ -47,6 +48,8 @@ class WalkStarted(Struct, frozen=True):
     """The state before the first of the attempts that this walk belongs to; a rollback ends there."""
     previous_version: str = ""
     """The version before them."""
+    previous_images: Images = ()
+    """The exact images that it had then."""
     snapshot: str = ""
     """The snapshot that a rollback would put back, if a migration has begun."""
     migrated_before: bool = False
@@ -122,6 +125,8 @@ class WalkEnded(Struct, frozen=True):
     """What nginx answers after the walk."""
     closing: Closing | None = None
     """The closing that came to its end with this walk, whatever had begun it."""
+    changed: bool = True
+    """Whether version, images or database are others than before, where it came to its end."""
 
 
 Event = WalkStarted | RollbackStarted | StepStarted | StepOutput | StepEnded | Probed | WalkEnded
@@ -148,6 +153,8 @@ def as_json(event: Event) -> dict[str, Any]:
                 "upgrade": _upgrade_summary(plan.upgrade) if plan.upgrade else None,
                 "came_from": event.came_from,
                 "previous_version": event.previous_version,
+                "previous_images": dict(event.previous_images),
+                "goes_back": plan.goes_back,
                 "snapshot": event.snapshot,
                 "migrated_before": event.migrated_before,
                 "written_before": event.written_before,
@@ -185,6 +192,7 @@ def as_json(event: Event) -> dict[str, Any]:
                 "steps": [_step_summary(step) for step in event.steps],
                 "exit_code": event.exit_code.value,
                 "problem": list(event.problem),
+                "changed": event.changed,
             }
         case _:
             assert_never(event)

@@ -38,7 +38,7 @@ def read_journal(directory: Path) -> JournalContents:
 
 
 def read_recent(directory: Path) -> JournalContents:
-    """What the journal holds since the last deployment that went through, and that: all that a decision depends on.
+    """What the journal holds since the last deployment that changed it, and that: all that a decision depends on.
 
     And what came before where the site was closed then already, so that a closing is read from its beginning. A site
     that was deployed a thousand times is looked at as quickly as a new one. Raises OSError as `read_journal`.
@@ -112,6 +112,9 @@ def _as_walk(name: str, records: Sequence[Mapping[str, Any]]) -> WalkRecord:
         target=first["target"],
         came_from=first.get("came_from", ""),
         previous_version=first.get("previous_version", ""),
+        previous_images=tuple(first.get("previous_images", {}).items()),
+        is_way_back=_is_way_back(first),
+        changed=bool(ended.get("changed", not _is_repair(first) or database_is_changed(records))),
         snapshot=first.get("snapshot", ""),
         version_is_uncertain=version_is_uncertain(records),
         database_is_changed=database_is_changed(records),
@@ -134,6 +137,21 @@ def _as_upgrade(told: Mapping[str, Any]) -> Upgrade:
         int(target["major"]),
         Way(told["way"]),
     )
+
+
+def _is_way_back(first: Mapping[str, Any]) -> bool:
+    """graasp-local 0.1.0 did not say it: its ways back end with the version that they began with."""
+    if "goes_back" in first:
+        return bool(first["goes_back"])
+    if first.get("restore"):
+        return bool(first["restore"]["way"] == Way.BACK)
+    return first["version"] is not None and first["version"] == first.get("previous_version") and not _is_repair(first)
+
+
+def _is_repair(first: Mapping[str, Any]) -> bool:
+    """What 0.1.0 did where the version that was deployed already was asked for."""
+    is_asked_for = "deploy" in first["command"].split() and not first.get("migrated_before")
+    return is_asked_for and first["version"] == first.get("previous_version")
 
 
 def _restore(told: Mapping[str, Any] | None) -> Restore | None:
@@ -186,7 +204,7 @@ def _until_went_through(newest_first: Iterable[WalkRecord | DamagedWalk]) -> Ite
     for read in newest_first:
         yield read
         if isinstance(read, WalkRecord):
-            went_through = went_through or read.went_through
+            went_through = went_through or (read.went_through and not read.went_through_unchanged)
             if went_through and begins_open(read):
                 return
 

@@ -16,8 +16,9 @@ from msgspec.structs import replace
 from graasp_local.journal.closings import GateMoment, closings
 from graasp_local.journal.write import walk_number
 from graasp_local.planning.restoring import Restore
-from graasp_local.planning.server import Upgrade, Way
+from graasp_local.planning.server import Upgrade
 from graasp_local.planning.states import Gate, InfraState, state_named
+from graasp_local.version import Images
 
 READ_ONLY_NAMES = frozenset(
     {"preflight", "pull", "restore-images", "read-migrations", "make-migration"}
@@ -59,6 +60,7 @@ class WalkRecord(Struct, frozen=True):
     target: str = ""
     came_from: str = ""
     previous_version: str = ""
+    previous_images: Images = ()
     snapshot: str = ""
     problem: tuple[str, ...] = ()
     version_is_uncertain: bool = False
@@ -72,6 +74,11 @@ class WalkRecord(Struct, frozen=True):
     """Something may have been written behind the gate before it began."""
     gate_moves: tuple[GateMove, ...] = ()
     gate_moments: tuple[GateMoment, ...] = ()
+
+    is_way_back: bool = False
+    """It put back what was before a deployment or a restore."""
+    changed: bool = True
+    """Where it came to its end: version, images or database are others than before it."""
 
     upgrade: Upgrade | None = None
     """The change of the database server that it made, or undid."""
@@ -93,8 +100,13 @@ class WalkRecord(Struct, frozen=True):
 
     @property
     def went_through(self) -> bool:
-        """A deployment that touched the site and came to its end: no decision reaches back behind it."""
+        """A deployment that touched the site and came to its end."""
         return self.is_deployment and self.touched and self.outcome in ("done", "held")
+
+    @property
+    def went_through_unchanged(self) -> bool:
+        """The site then is what it was before, repaired: a way back leads to before what came before it."""
+        return self.went_through and not (self.changed or self.is_way_back)
 
     @property
     def is_unfinished(self) -> bool:
@@ -105,13 +117,6 @@ class WalkRecord(Struct, frozen=True):
     def asks_for_a_version(self) -> bool:
         """It was begun as a deployment: it does not go on with one, and does not go back from one."""
         return "deploy" in self.command.split()
-
-    @property
-    def is_way_back(self) -> bool:
-        """It went to the version from before a deployment, not to a new one."""
-        if self.restore is not None:
-            return self.restore.way is Way.BACK
-        return self.is_deployment and self.version == self.previous_version
 
     @property
     def is_rolling(self) -> bool:
@@ -263,9 +268,14 @@ def unfinished_walk(walks: Sequence[WalkRecord]) -> WalkRecord | None:
 
 
 def last_success(walks: Sequence[WalkRecord]) -> WalkRecord | None:
-    """The last deployment that touched the site, if it went through."""
+    """What `rollback` goes back from if the last deployment that touched the site went through: see `last_change`."""
     touching = [walk for walk in walks if walk.is_deployment and walk.touched]
-    return touching[-1] if touching and touching[-1].went_through else None
+    return last_change(walks) if touching and touching[-1].went_through else None
+
+
+def last_change(walks: Sequence[WalkRecord]) -> WalkRecord | None:
+    """The last deployment that went through and changed anything: one that only repaired the site is passed over."""
+    return next((walk for walk in reversed(walks) if walk.went_through and not walk.went_through_unchanged), None)
 
 
 def was_restored_before(walks: Sequence[WalkRecord]) -> bool:

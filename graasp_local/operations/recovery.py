@@ -92,7 +92,8 @@ def _resumed_restore(world: World, observed: ObservedState, record: WalkRecord, 
     version = Version.parse(record.version or "")
     if restore.way is Way.BACK:
         there = replace(restore, way=Way.THERE)
-        return plan_unrestore(observed, there, version, _came_from(record), was_begun=record.database_is_changed)
+        begun, images = record.database_is_changed, record.previous_images
+        return plan_unrestore(observed, there, version, _came_from(record), was_begun=begun, images=images)
     return plan_for(world, observed, RestoreRequest(restore, version, _end_of(record)))
 
 
@@ -109,7 +110,8 @@ def _back_from_restore(
             "`graasp-local resume` finishes a restore that was cut off; `graasp-local restore` brings another back.",
         )
     there = replace(restore, way=Way.THERE)
-    return plan_unrestore(observed, there, previous, _came_from(record), was_begun=record.database_is_changed)
+    begun, images = record.database_is_changed, record.previous_images
+    return plan_unrestore(observed, there, previous, _came_from(record), was_begun=begun, images=images)
 
 
 def rollback_plan(world: World, observed: ObservedState, written_since: WrittenSince = WrittenSince.KEEP) -> Plan:
@@ -128,12 +130,15 @@ def rollback_plan(world: World, observed: ObservedState, written_since: WrittenS
     previous = Version.parse_or_none(record.previous_version) if record else None
     if record is None or previous is None or (left is None and record.is_way_back):
         raise _rolled_back_already(walks) if record is None else _no_way_back(record)
-    use_recorded_images(world, previous)
+    images = record.previous_images
+    use_recorded_images(world, previous, images)
     if record.restore is not None:
         return _back_from_restore(observed, walks, record, record.restore, previous)
     if left is None and not record.database_is_changed:
         strategy = Strategy(world.site.settings.deploy_strategy)
-        request = DeployRequest(previous, _as_now(observed), images=ImagesFrom.LAST_DEPLOYMENT, strategy=strategy)
+        request = DeployRequest(
+            previous, _as_now(observed), images=ImagesFrom.LAST_DEPLOYMENT, exact=images, strategy=strategy
+        )
         return deployment_plan(world, observed, request)
     lost = _loss(world, observed, walks, record)
     if lost is not None and written_since is WrittenSince.KEEP:
@@ -144,11 +149,11 @@ def rollback_plan(world: World, observed: ObservedState, written_since: WrittenS
             "`graasp-local rollback --discard-written-since` goes back all the same.",
         )
     if left is not None and left.is_rolling:
-        return plan_rolling_back(observed, previous, world.handovers.visited())
+        return plan_rolling_back(observed, previous, world.handovers.visited(), images)
     if left is not None:
         return _back_from_unfinished(observed, walks, record, previous)
     check_preflight(world, previous)
-    return tried_first(world, plan_undo(observed, previous, record.snapshot, _as_now(observed)))
+    return tried_first(world, plan_undo(observed, previous, record.snapshot, _as_now(observed), images))
 
 
 def _refuse_after_upgrade(world: World, walks: Sequence[WalkRecord], record: WalkRecord | None) -> None:
@@ -206,7 +211,8 @@ def _back_from_unfinished(
     snapshot = record.snapshot if record.database_is_changed else None
     # What a way back starts itself, it starts on the database that was put back.
     written = record.may_be_written if record.is_way_back else may_be_written(walks, record)
-    return plan_rollback(observed, previous, snapshot, _came_from(record), written=written)
+    images = record.previous_images
+    return plan_rollback(observed, previous, snapshot, _came_from(record), written=written, images=images)
 
 
 def _loss(world: World, observed: ObservedState, walks: Sequence[WalkRecord], record: WalkRecord) -> Loss | None:

@@ -18,7 +18,7 @@ from graasp_local.planning.states import ObservedState
 from graasp_local.planning.steps import RecordDeployment, Step
 from graasp_local.ports.world import World
 from graasp_local.stack.memory import memory_limits
-from graasp_local.version import Version
+from graasp_local.version import Images, Version
 from graasp_local.wording import listed
 
 _GIB = 1024**3
@@ -46,7 +46,9 @@ def by_strategy(world: World, observed: ObservedState, request: DeployRequest, f
     return replace(plan_rolling(observed, request, visited), hint=_memory_meanwhile(world, visited))
 
 
-def rolling_recovery(world: World, observed: ObservedState, tried: tuple[Step, ...], previous: Version) -> Plan | None:
+def rolling_recovery(
+    world: World, observed: ObservedState, tried: tuple[Step, ...], previous: Version, images: Images
+) -> Plan | None:
     """The way back from a rolling deployment that failed after these steps.
 
     None once visitors are served by the new core itself: from there on only the end of it is missing.
@@ -57,7 +59,7 @@ def rolling_recovery(world: World, observed: ObservedState, tried: tuple[Step, .
                 return None
             case _:
                 pass
-    return plan_rolling_back(observed, previous, world.handovers.visited())
+    return plan_rolling_back(observed, previous, world.handovers.visited(), images)
 
 
 def _why_not_here(world: World) -> str | None:

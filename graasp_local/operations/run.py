@@ -19,6 +19,7 @@ from graasp_local.journal.read import read_walks, trusted_walks
 from graasp_local.journal.records import (
     WRITING_NAMES,
     WalkRecord,
+    last_change,
     left_connections_open,
     may_be_written,
     seconds_by_step,
@@ -33,7 +34,7 @@ from graasp_local.operations.closed_time import timed, with_closing
 from graasp_local.operations.execute import Circumstances, execute
 from graasp_local.operations.rollouts import by_strategy, rolling_recovery
 from graasp_local.operations.steps import Performer
-from graasp_local.operations.steps.having_images import way_back
+from graasp_local.operations.steps.having_images import other_images, way_back
 from graasp_local.operations.steps.migrating import read_pending
 from graasp_local.operations.steps.preflight import check_preflight, check_transition
 from graasp_local.operations.steps.written_snapshot import has_snapshot
@@ -48,7 +49,7 @@ from graasp_local.planning.plan_restore import plan_unrestore
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.server import Way
 from graasp_local.planning.states import TABLE, Gate, InfraState, ObservedState, ServiceGroup, came_from, state_named
-from graasp_local.planning.steps import Migrate, OpenGate, RecordDeployment, Step, SwapBack
+from graasp_local.planning.steps import Migrate, OpenGate, RecordDeployment, RestoreImages, Step, SwapBack
 from graasp_local.ports.walk import ImageFact, Prober
 from graasp_local.ports.world import World
 from graasp_local.postgres.database import snapshot_name
@@ -124,6 +125,7 @@ def deployment_plan(world: World, observed: ObservedState, request: DeployReques
     """The plan for `deploy`, after the checks that need nothing to be changed. Raises Refused."""
     refuse_unfinished_upgrade(world)
     found = check_preflight(world, request.version)
+    request = replace(request, other_images=other_images(world, request.version))
     if request.needs_way_back:
         _refuse_without_way_back(world, request.version)
     pending = forecast(world, observed, request.version, found.images)
@@ -145,13 +147,13 @@ def _refuse_without_way_back(world: World, version: Version) -> None:
     Nothing is asked of a site that was left in the midst of a deployment: it needs a way on.
     """
     served = world.site.selected_version
-    if served in (None, version) or unfinished_walk(trusted_walks(world.site.journal_directory)) is not None:
+    if served is None or unfinished_walk(trusted_walks(world.site.journal_directory)) is not None:
         return
     lost = way_back(world, served).lost
     if lost:
         raise Refused(
-            f"If {version} fails, {served} cannot be restored: the image of {listed(lost)} is neither on this "
-            "machine nor in the registry any more.",
+            f"If {version} fails, {'what runs now' if served == version else served} cannot be restored: the image of "
+            f"{listed(lost)} is neither on this machine nor in the registry any more.",
             "Nothing was changed.",
             f"Build or load the images of {served} again, or pass `--on-failure hold` to deploy without a way back.",
         )
@@ -193,8 +195,7 @@ def run(world: World, walk: Walk) -> Iterator[Event]:
         _refuse_over_a_restore(plan, unfinished_walk(earlier))
         journal = _new_journal(world, walk.name)
         started = replace(_started(world, journal.walk, walk.command, plan, before, earlier), gate=before.gate)
-        number = plan.restore.number if plan.restore else ""
-        performer = Performer(world, started.snapshot, number, migrated_before=started.migrated_before)
+        performer = Performer(world, started, last_change(earlier))
 
         def perform(step: Step) -> Iterator[str]:
             journal.raise_trouble()
@@ -213,6 +214,8 @@ def run(world: World, walk: Walk) -> Iterator[Event]:
         try:
             events = probed(execute(started, before, circumstances), walk.prober)
             for event, at in with_closing(timed(events, world.clock), earlier):
+                if isinstance(event, WalkEnded) and plan.version is not None and plan.restore is None:
+                    event = replace(event, changed=performer.has_changed)
                 journal.write(event, at)
                 yield event
         finally:
@@ -268,8 +271,17 @@ def _started(
     if plan.restore is not None and earlier is not None and earlier.database_is_changed:
         # Only the very same restore knows what it has put aside: any other has nothing certain to go back to.
         goes_on = earlier.restore is not None and earlier.restore.number == plan.restore.number
-        previous = earlier.previous_version if goes_on else ""
-        return WalkStarted(walk, command, plan, earlier.came_from, previous, snapshot, goes_on, goes_on and written)
+        return WalkStarted(
+            walk,
+            command,
+            plan,
+            earlier.came_from,
+            earlier.previous_version if goes_on else "",
+            earlier.previous_images if goes_on else (),
+            snapshot,
+            goes_on,
+            goes_on and written,
+        )
     back = next((step.snapshot for step in plan.steps if isinstance(step, SwapBack)), None)
     if earlier is not None and earlier.is_way_back and back is None and earlier.database_is_changed:
         earlier = None  # somebody changed their mind: the database that was to be discarded is kept after all
@@ -279,17 +291,27 @@ def _started(
         inherited = earlier.database_is_changed and _has_snapshot(world, before, earlier.snapshot)
         if inherited:
             snapshot = earlier.snapshot
-        previous, let_in = earlier.previous_version, inherited and written
-        by_itself = inherited and may_be_written(walks, earlier)
-        return WalkStarted(walk, command, plan, earlier.came_from, previous, snapshot, inherited, let_in, by_itself)
-    selected = world.site.selected_version
+        return WalkStarted(
+            walk,
+            command,
+            plan,
+            earlier.came_from,
+            earlier.previous_version,
+            earlier.previous_images,
+            snapshot,
+            inherited,
+            inherited and written,
+            inherited and may_be_written(walks, earlier),
+        )
+    selected = world.site.selection
     origin = came_from(before, state_left(walks))
     if back is not None:
         written = any(isinstance(step, SwapBack) and step.written for step in plan.steps)
+        images = next((step.images for step in plan.steps if isinstance(step, RestoreImages)), ())
         return WalkStarted(
-            walk, command, plan, origin, str(plan.version), back, migrated_before=True, may_be_written=written
+            walk, command, plan, origin, str(plan.version), images, back, migrated_before=True, may_be_written=written
         )
-    return WalkStarted(walk, command, plan, origin, str(selected or ""), snapshot)
+    return WalkStarted(walk, command, plan, origin, str(selected.version or ""), selected.images, snapshot)
 
 
 def _has_snapshot(world: World, before: ObservedState, name: str) -> bool:
@@ -335,15 +357,18 @@ def _way_back(world: World, observed: ObservedState, started: WalkStarted, tried
         if plan.restore.way is Way.BACK:
             return None
         begun = started.migrated_before or any(isinstance(step, PutInPlace) for step in tried)
-        return plan_unrestore(observed, plan.restore, previous, end, was_begun=begun)
-    if previous == plan.version:
+        images = started.previous_images
+        return plan_unrestore(observed, plan.restore, previous, end, was_begun=begun, images=images)
+    if plan.goes_back:
         return None
+    images = started.previous_images
     if plan.keeps_open and plan.version is not None:
-        return rolling_recovery(world, observed, tried, previous)
+        return rolling_recovery(world, observed, tried, previous, images)
     migrated = started.migrated_before or any(isinstance(step, Migrate) for step in tried)
     names = {step.name for step in tried}
     written = started.may_be_written or not names.isdisjoint(WRITING_NAMES)
-    return plan_rollback(observed, previous, started.snapshot if migrated else None, end, written=written)
+    snapshot = started.snapshot if migrated else None
+    return plan_rollback(observed, previous, snapshot, end, written=written, images=images)
 
 
 def refuse_unfinished_upgrade(world: World) -> None:

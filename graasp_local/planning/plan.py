@@ -37,6 +37,8 @@ class Plan(Struct, frozen=True):
     upgrade: Upgrade | None = None
     restore: Restore | None = None
     """The restore that the plan carries out or undoes."""
+    goes_back: bool = False
+    """It puts back what was before a deployment, so that there is no going back from it in turn."""
     hint: str = ""
     """A sentence about another way to the same end; empty where there is none to tell of."""
     alternative: Strategy | None = None

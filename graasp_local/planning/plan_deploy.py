@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from graasp_local.planning.migrations import Forecast, Pending
 from graasp_local.planning.parts import (
@@ -46,11 +47,13 @@ from graasp_local.planning.steps import (
     SwapBack,
     WriteSnapshot,
 )
-from graasp_local.version import Version
+from graasp_local.version import Images, Version
 from graasp_local.wording import listed
 
 MOVED_TAGS = "a tag may have been moved or pushed again since"
 
+
+_OTHER_IMAGES = "{} runs already, and has other images of {} now"
 
 MIGRATION_SECONDS = 1800.0
 """How long all pending migrations together may take, unless somebody says otherwise."""
@@ -80,6 +83,10 @@ class DeployRequest(Struct, frozen=True):
     images: ImagesFrom = ImagesFrom.TAGS
     backup: Backup = Backup.TAKEN
     strategy: Strategy = Strategy.WALK
+    exact: Images = ()
+    """Which images of its last deployments, where it is not those of the tags; empty: the newest."""
+    other_images: tuple[str, ...] = ()
+    """Services of this very version that run with other images than it is to be deployed with."""
     needs_way_back: bool = False
     """It is to be rolled back if it fails, so that it is refused where that could not work."""
 
@@ -101,9 +108,11 @@ def plan_deploy(
     read_migrations = ReadMigrations(version, forecast, "a migration that cannot work is refused before it starts")
     steps: list[Step] = [
         Preflight(version, "whatever can be found wrong is found while visitors are served"),
-        PullImages(version, "nothing is downloaded while the site is closed")
+        PullImages(version, _OTHER_IMAGES.format(version, listed(request.other_images)))
+        if request.images is ImagesFrom.TAGS and request.other_images
+        else PullImages(version, "nothing is downloaded while the site is closed")
         if request.images is ImagesFrom.TAGS
-        else RestoreImages(version, MOVED_TAGS),
+        else RestoreImages(version, MOVED_TAGS, request.exact),
     ]
     looking: list[Step] = [read_migrations]
     if request.backup is Backup.TAKEN:
@@ -140,7 +149,8 @@ def plan_deploy(
         steps.append(Migrate(version, request.migration_limit, f"{pending}{meanwhile}", graasp))
     steps.append(ProveMigrations(version, "neither the exit code nor the output of a migration is proof"))
     steps.append(SelectVersion(version, "from here on the database belongs to this version"))
-    steps += taking_over(observed, version, f"{version} takes over")
+    what = f"{version} with its other images" if request.other_images else str(version)
+    steps += taking_over(observed, version, f"{what} takes over")
     if request.end is InfraState.RUNNING:
         steps += opening("the new version is verified")
     else:
@@ -149,24 +159,31 @@ def plan_deploy(
     return Plan(request.end, tuple(steps), version)
 
 
-def plan_undo(observed: ObservedState, version: Version, snapshot: str, end: InfraState) -> Plan:
+def plan_undo(observed: ObservedState, version: Version, snapshot: str, end: InfraState, images: Images = ()) -> Plan:
     """Back from a deployment that went through: what was written since is put away with its database.
 
     The same way as from a failed one, but visitors are served, so everything is checked before it begins.
     """
     check = Preflight(version, "whatever can be found wrong is found while visitors are served")
-    return Plan(end, (check, *plan_rollback(observed, version, snapshot, end).steps), version)
+    back = plan_rollback(observed, version, snapshot, end, images=images)
+    return replace(back, steps=(check, *back.steps))
 
 
 def plan_rollback(
-    observed: ObservedState, version: Version, snapshot: str | None, end: InfraState, *, written: bool = False
+    observed: ObservedState,
+    version: Version,
+    snapshot: str | None,
+    end: InfraState,
+    *,
+    written: bool = False,
+    images: Images = (),
 ) -> Plan:
     """Back to `version` and to the state `end`, from wherever a deployment stopped.
 
     `snapshot` is the one to put back; None where no migration has begun, so that the database is as it was. `written`
-    says that something may have been written since it began.
+    says that something may have been written since it began. `images` are those that the version then had.
     """
-    steps: list[Step] = [RestoreImages(version, MOVED_TAGS)]
+    steps: list[Step] = [RestoreImages(version, MOVED_TAGS, images)]
     if not is_kept_closed(observed):
         steps += closing(observed, "visitors must not meet a site that is being put back")
     steps += emptying(observed, DRAIN_SECONDS)
@@ -192,7 +209,7 @@ def plan_rollback(
         steps += plan_transition(after, end).steps
     if TABLE[end].gate is Gate.OPEN:
         steps += opening("the old version is verified")
-    return Plan(end, tuple(steps), version)
+    return Plan(end, tuple(steps), version, goes_back=True)
 
 
 def _is_deployed(observed: ObservedState, request: DeployRequest, forecast: Forecast) -> bool:
@@ -200,4 +217,5 @@ def _is_deployed(observed: ObservedState, request: DeployRequest, forecast: Fore
         forecast == Pending(())
         and not plan_transition(observed, request.end).steps
         and observed.graasp_versions == {str(request.version)}
+        and not request.other_images
     )

@@ -41,7 +41,7 @@ from graasp_local.planning.steps import (
     Step,
     StopServices,
 )
-from graasp_local.version import Version
+from graasp_local.version import Images, Version
 
 
 class RestoreRequest(Struct, frozen=True):
@@ -85,13 +85,19 @@ def plan_restore(observed: ObservedState, request: RestoreRequest) -> Plan:
 
 
 def plan_unrestore(
-    observed: ObservedState, restore: Restore, version: Version, end: InfraState, *, was_begun: bool
+    observed: ObservedState,
+    restore: Restore,
+    version: Version,
+    end: InfraState,
+    *,
+    was_begun: bool,
+    images: Images = (),
 ) -> Plan:
     """Back to `version`, to the state `end` and to what was there before, from wherever a restore stopped.
 
-    `was_begun` says that the restored may have been put in place.
+    `was_begun` says that the restored may have been put in place; `images` are those that the version then had.
     """
-    steps: list[Step] = [RestoreImages(version, MOVED_TAGS)]
+    steps: list[Step] = [RestoreImages(version, MOVED_TAGS, images)]
     if not is_kept_closed(observed):
         steps += closing(observed, "visitors must not meet a site that is being put back")
     steps += emptying(observed, DRAIN_SECONDS)
@@ -108,7 +114,7 @@ def plan_unrestore(
         steps += plan_transition(simulate(observed, steps), end).steps
     if TABLE[end].gate is Gate.OPEN:
         steps += opening("what was there before is verified")
-    return Plan(end, tuple(steps), version, restore=replace(restore, way=Way.BACK))
+    return Plan(end, tuple(steps), version, restore=replace(restore, way=Way.BACK), goes_back=True)
 
 
 def _loading(restore: Restore) -> list[Step]:

@@ -27,7 +27,7 @@ from graasp_local.planning.steps import (
     StopServices,
     VerifyCore,
 )
-from graasp_local.version import Version
+from graasp_local.version import Images, Version
 from graasp_local.wording import listed
 
 NOTHING_PENDING = Pending(())
@@ -44,6 +44,8 @@ def why_not_rolling(
         return f"It would end in {request.end}, with the gate closed."
     if observed.gate is not Gate.OPEN:
         return f"The gate is {observed.gate}, so there is nobody to keep serving."
+    if request.other_images:
+        return f"{request.version} runs already with other images: visitors cannot be led from one build to the other."
     if observed.migrations:
         return f"A migration is running ({listed(observed.migrations)})."
     replaced = _replaced(observed, visited)
@@ -78,7 +80,7 @@ def plan_rolling(observed: ObservedState, request: DeployRequest, visited: tuple
         Preflight(version, "whatever can be found wrong is found before anything is touched"),
         PullImages(version, "nothing is downloaded while two cores run")
         if request.images is ImagesFrom.TAGS
-        else RestoreImages(version, MOVED_TAGS),
+        else RestoreImages(version, MOVED_TAGS, request.exact),
         ReadMigrations(version, NOTHING_PENDING, "two versions share the database only where nothing is migrated"),
     ]
     if request.backup is Backup.TAKEN:
@@ -105,16 +107,16 @@ def plan_rolling(observed: ObservedState, request: DeployRequest, visited: tuple
     return Plan(InfraState.RUNNING, tuple(steps), version)
 
 
-def plan_rolling_back(observed: ObservedState, version: Version, visited: tuple[str, ...]) -> Plan:
-    """Back to `version` from wherever a rolling deployment stopped, the same way where somebody serves meanwhile.
+def plan_rolling_back(observed: ObservedState, version: Version, visited: tuple[str, ...], images: Images = ()) -> Plan:
+    """Back to `version`, with the images that it had, from wherever a rolling deployment stopped.
 
-    Where nobody does, behind a closed gate.
+    The same way where somebody serves meanwhile; where nobody does, behind a closed gate.
     """
     old_serves = _all_on(observed, visited, version)
     serving = {second.name for second in observed.handovers if second.is_on}
     if observed.gate is not Gate.OPEN or not edge_is_ready(observed) or not (old_serves or serving >= {*visited}):
-        return plan_rollback(observed, version, None, InfraState.RUNNING)
-    steps: list[Step] = [RestoreImages(version, MOVED_TAGS)]
+        return plan_rollback(observed, version, None, InfraState.RUNNING, images=images)
+    steps: list[Step] = [RestoreImages(version, MOVED_TAGS, images)]
     if not old_serves:
         steps.append(LeadVisitors(Side.HANDOVER, f"it serves until {version} does again"))
         steps += _drained_stop(observed, visited, DRAIN_SECONDS, f"{version} takes its place again")
@@ -123,7 +125,7 @@ def plan_rolling_back(observed: ObservedState, version: Version, visited: tuple[
             steps.append(StopServices(ServiceGroup.GRAASP, behind, f"{version} takes their place again"))
     steps += _started(observed, steps, version, visited, f"{version} serves again")
     steps += handing_back(version, DRAIN_SECONDS)
-    return Plan(InfraState.RUNNING, tuple(steps), version)
+    return Plan(InfraState.RUNNING, tuple(steps), version, goes_back=True)
 
 
 def _drained_stop(observed: ObservedState, visited: tuple[str, ...], limit: float, cause: str) -> list[Step]:

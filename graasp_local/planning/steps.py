@@ -16,7 +16,7 @@ from graasp_local.planning.migrations import Forecast
 from graasp_local.planning.rolling_steps import RollingStep
 from graasp_local.planning.states import Gate, ServiceGroup
 from graasp_local.planning.upgrade_steps import CheckUpgrade, PullServer, UpgradeStep
-from graasp_local.version import Version
+from graasp_local.version import Images, Version
 from graasp_local.wording import listed
 
 
@@ -45,10 +45,14 @@ class PullImages(Struct, frozen=True):
 
 
 class RestoreImages(Struct, frozen=True):
-    """Have exactly the images on this machine that the version was deployed with, wherever its tags lead now."""
+    """Have exactly the images on this machine that the version was deployed with, wherever its tags lead now.
+
+    `images` says with which, by variable; empty: those that are selected, or those of its last deployment.
+    """
 
     version: Version
     cause: str
+    images: Images = ()
     name: ClassVar[str] = "restore-images"
 
     @property

@@ -12,7 +12,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -104,18 +104,6 @@ def select(site: Site, chosen: Version | Release | DatabaseServer) -> None:
     """Make this version, with these images if it has any, or this database server the one that is started."""
     with _selecting(site):
         _write(site.version_file, _text(site, _with(site, chosen)))
-
-
-def use_built(site: Site, images: Mapping[str, str]) -> bool:
-    """Let images that were built again stand for the selected version, by variable and id; whether any changed."""
-    with _selecting(site):
-        selection, called = site.selection, site.named_images
-        now = tuple({**dict(selection.images), **images}.items())
-        if now == selection.images:
-            return False
-        named = {**dict(selection.named), **{key: called[key] for key in images if key in called}}
-        _write(site.version_file, _text(site, replace(selection, images=now, named=tuple(named.items()))))
-        return True
 
 
 def candidate_file(site: Site, candidate: Version | Release | DatabaseServer) -> Path:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from graasp_local.version import Version
+from graasp_local.version import Images, Version
 
 VERSION_KEY = "GRAASP_VERSION"
 IMAGE_KEY = "GRAASP_DB_IMAGE"
@@ -19,9 +19,6 @@ VOLUME_KEY = "GRAASP_DB_VOLUME"
 INSTEAD_KEY = "GRAASP_DB_INSTEAD_OF"
 NAMED = "GRAASP_NAMED_"
 """Before the variable of an image: what that was called when it was selected. No variable of a compose file."""
-
-Images = tuple[tuple[str, str], ...]
-"""Exact images, each after the variable that compose.yaml has for it, such as CORE_IMAGE."""
 
 
 class Release(Struct, frozen=True):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -61,25 +60,6 @@ def test_core_is_made_anew_from_the_image_that_env_names(site: DemoSite, another
     site.configure(CORE_IMAGE="")
     site.run("apply", "running")
     assert site.containers()["core"]["Image"] == docker("image", "inspect", "--format", "{{.Id}}", CORE)
-
-
-def test_what_was_built_again_is_taken_by_the_next_apply(site: DemoSite, tmp_path: Path) -> None:
-    original = docker("image", "inspect", "--format", "{{.Id}}", CORE)
-    (tmp_path / "docker").mkdir()
-    (tmp_path / "docker" / "Dockerfile").write_text(f"FROM {CORE}\nLABEL built=again\n")
-    before = ids(site)
-    try:
-        told = site.run("build", "--version", "1.0.0", "--from", str(tmp_path), "--only", "core")
-        assert "graasp-local apply running" in told.stderr
-        built = docker("image", "inspect", "--format", "{{.Id}}", CORE)
-        assert built != original
-        assert site.status()["state"] == "drifted"
-        site.run("apply", "running")
-        assert made_anew(site, before) == {"core"}
-        assert site.containers()["core"]["Image"] == built
-        assert site.status()["state"] == "running"
-    finally:
-        docker("tag", original, CORE)
 
 
 def test_addresses_that_core_has_kept_are_forgotten_when_the_site_has_another(site: DemoSite) -> None:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from graasp_local.clock import InterruptionFlag
 from graasp_local.errors import EngineUnreachable, NeedsYou
-from graasp_local.images.pins import Pin
+from graasp_local.images.pins import Pin, as_images
 from graasp_local.planning.migrations import AppliedMigration, ImageMigration
 from graasp_local.planning.rolling_steps import Side
 from graasp_local.planning.states import Gate, Health, ObservedService, ObservedState, ServiceGroup, Status
@@ -21,7 +21,7 @@ from graasp_local.ports.walk import CollationChange, CoreAnswer, EngineFacts, Im
 from graasp_local.ports.world import World
 from graasp_local.site import prepare
 from graasp_local.site.create import init_site
-from graasp_local.version import Version
+from graasp_local.version import Images, Version
 from tests.unit.fake_data import FakeDatabases, FakeTransfers
 from tests.unit.fake_handovers import FakeHandovers
 from tests.unit.fake_servers import FakeContents, FakeServers
@@ -65,6 +65,7 @@ class FakeSiteState:
     flag: Gate = Gate.CLOSED
     applied: list[AppliedMigration] = field(default_factory=list)
     selected: Callable[[], Version | None] = lambda: None
+    selected_images: Callable[[], Images] = tuple
     calls: list[str] = field(default_factory=list)
     leads_to: Side = Side.SERVICES
     """Whom nginx leads visitors to."""
@@ -144,6 +145,11 @@ class FakeEngine:
     kept: dict[str, str] = field(default_factory=dict)
     """Ids of images that are kept under tags of the site's own, and the service of each."""
 
+    dying_builds: set[str] = field(default_factory=set)
+    """Of these core starts and never gets healthy."""
+    migrations_of_builds: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Migrations of builds that have others than their version at first."""
+
     def _call(self, name: str, *words: str) -> None:
         self.state.calls.append(" ".join([name, *words]))
         if name in self.failing:
@@ -167,9 +173,10 @@ class FakeEngine:
         for name in services:
             label = str(version) if name in VERSIONED else ""
             self.state.observed = self.state.observed.with_services((name,), Status.CREATED, Health.NONE, label)
+        self.made_of = as_images(self.pins(version))
 
     def start_made(self, services: Sequence[str]) -> None:
-        self._start(services, self.made_for)
+        self._start(services, self.made_for, dict(self.made_of))
 
     def make_migration(self, version: Version) -> None:
         self._call("make-migration")
@@ -179,13 +186,14 @@ class FakeEngine:
         self.made_migration = False
 
     def start(self, services: Sequence[str]) -> None:
-        self._start(services, str(self.state.selected() or ""))
+        self._start(services, str(self.state.selected() or ""), dict(self.state.selected_images()))
 
-    def _start(self, services: Sequence[str], version: str) -> None:
+    def _start(self, services: Sequence[str], version: str, images: Mapping[str, str]) -> None:
         self._call("start", *services)
         for name in services:
             health = self.never_on.get(name, Health.HEALTHY)
-            if name == "core" and version == self.never_on_version:
+            build = images.get(f"{name.upper()}_IMAGE", "").rpartition(":")[2]
+            if name == "core" and (version == self.never_on_version or build in self.dying_builds):
                 health = Health.UNHEALTHY
             self.state.observed = self.state.observed.with_services(
                 (name,), Status.RUNNING, health, version if name in VERSIONED else ""
@@ -299,12 +307,14 @@ class FakeEngine:
         self.pinned[version] = tuple(pins)
 
     def image_migrations(self, version: Version) -> tuple[ImageMigration, ...]:
-        return migrations_of(str(version))
+        build = next(pin for pin in self.pins(version) if pin.service == "migrate").reference.rpartition(":")[2]
+        tags = self.migrations_of_builds.get(build, MIGRATIONS[str(version)])
+        return tuple(ImageMigration(tag, when + 1, f"sha-{tag}") for when, tag in enumerate(tags))
 
     def start_migration(self, version: Version) -> MigrationRun:
         self._call("migrate", str(version))
         if self.migration_applies and self.migration_code == 0:
-            self.state.applied[:] = [AppliedMigration(m.when, m.sha256) for m in migrations_of(str(version))]
+            self.state.applied[:] = [AppliedMigration(m.when, m.sha256) for m in self.image_migrations(version)]
         self.run = FakeMigrationRun(self.migration_code)
         self.made_migration = False
         self._answer("migrate")
@@ -475,6 +485,7 @@ class FakeWorld:
     def __post_init__(self) -> None:
         site = init_site(self.directory, {}, demo=False)
         self.state.selected = lambda: site.selected_version
+        self.state.selected_images = lambda: site.selection.images
         self.engine = FakeEngine(self.state)
         self.edge = FakeEdge(self.state)
         self.handovers = FakeHandovers(self.state, core_itself=self.edge.said_by)
@@ -502,6 +513,10 @@ class FakeWorld:
             self.handovers,
             self.old_connections,
         )
+
+    def forget_pins(self) -> None:
+        """As the next command: it knows of no images but those that tags lead to."""
+        self.engine.pinned.clear()
 
     def dumps(self) -> list[Path]:
         """Directories with the dumps of upgrades."""

@@ -192,10 +192,11 @@ def test_a_defect_in_the_way_back_does_not_hide_what_failed(running: FakeWorld) 
 
     plan = Plan(InfraState.RESTRICTED, (CloseGate("to try"), MakeMigration(Version(1, 1, 0), "to fail")))
     running.engine.failing["make-migration"] = NeedsYou("The disk is full.")
-    performer = Performer(running.world, "graasp_snapshot_x")
+    started = WalkStarted("0001", "apply", plan, snapshot="graasp_snapshot_x")
+    performer = Performer(running.world, started)
     world = running.world
     circumstances = Circumstances(performer.perform, world.observe, no_way_back, world.clock, world.interruption)
-    ended = ended_of(list(execute(WalkStarted("0001", "apply", plan), world.observe(), circumstances)))
+    ended = ended_of(list(execute(started, world.observe(), circumstances)))
     assert (ended.outcome, ended.exit_code) == (Outcome.FAILED, ExitCode.NEEDS_YOU)
     assert ended.problem[0] == "The disk is full."
     assert "could not be planned: KeyError" in ended.problem[-1]

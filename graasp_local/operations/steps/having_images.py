@@ -7,13 +7,37 @@ from collections.abc import Generator, Iterator
 from msgspec import Struct
 from msgspec.structs import replace
 
-from graasp_local.errors import Interrupted
-from graasp_local.images.deployed import last_deployment_of
+from graasp_local.errors import Interrupted, Refused
+from graasp_local.images.deployed import Deployment, deployment_with
 from graasp_local.images.pins import Pin
 from graasp_local.operations.steps.preflight import image_warnings
 from graasp_local.ports.world import World
-from graasp_local.version import Version
+from graasp_local.version import Images, Version
 from graasp_local.wording import listed
+
+
+def deployed(world: World, version: Version, images: Images = ()) -> Deployment | None:
+    """The deployment of a version with these images; without any, the one that is selected, or the newest."""
+    selection = world.site.selection
+    if not images and selection.version == version:
+        images = selection.images
+    return deployment_with(world.site.deployments_file, version, images)
+
+
+def other_images(world: World, version: Version) -> tuple[str, ...]:
+    """Services of the selected version whose images on this machine are others now than those selected.
+
+    None for any other version, and none where this machine has no image to compare with.
+    """
+    if world.site.selected_version != version:
+        return ()
+    selected = deployed(world, version)
+    try:
+        now = {pin.service: pin for pin in world.engine.pins(version)}
+    except Refused:
+        return ()
+    pins = selected.pins if selected is not None else ()
+    return tuple(pin.service for pin in pins if pin.service in now and not now[pin.service].is_same_image(pin))
 
 
 def pull_missing(world: World, version: Version) -> Iterator[str]:
@@ -28,25 +52,28 @@ def pull_missing(world: World, version: Version) -> Iterator[str]:
     pins = world.engine.pins(version)
     world.engine.use_pins(version, pins)
     served = world.site.selected_version
-    recorded = last_deployment_of(world.site.deployments_file, served) if served is not None else None
+    recorded = deployed(world, served) if served is not None else None
     if recorded is not None:
         world.engine.keep_pins(recorded.pins)
     world.engine.keep_images(version)
     yield from (f"{pin.service}: {pin.reference}" for pin in pins)
-    earlier = last_deployment_of(world.site.deployments_file, version)
+    earlier = deployed(world, version)
     if earlier is not None:
-        before = {pin.service: pin.image_id for pin in earlier.pins}
-        changed = tuple(pin.service for pin in pins if before.get(pin.service, "") not in ("", pin.image_id))
+        before = {pin.service: pin for pin in earlier.pins}
+        changed = tuple(
+            pin.service for pin in pins if pin.service in before and not pin.is_same_image(before[pin.service])
+        )
         if changed:
-            yield f"{version} was deployed at {earlier.at} with other images of {listed(changed)}: its tags were moved"
+            at = f" at {earlier.at}" if earlier.at else ""
+            yield f"{version} was deployed{at} with other images of {listed(changed)}: its tags were moved"
 
 
-def use_recorded_images(world: World, version: Version) -> bool:
-    """Let the images of the version's last deployment stand for it, those of its tags where they are gone for good.
+def use_recorded_images(world: World, version: Version, images: Images = ()) -> bool:
+    """Let the images of a deployment of the version stand for it, those of its tags where they are gone for good.
 
-    Looks at what is here and fetches nothing. False where no deployment of the version is on record.
+    Which deployment: see `deployed`. Looks at what is here and fetches nothing. False where none is on record.
     """
-    recorded = last_deployment_of(world.site.deployments_file, version)
+    recorded = deployed(world, version, images)
     if recorded is None:
         return False
     found = (_as_it_can_be_had(world, pin) for pin in recorded.pins)
@@ -54,16 +81,16 @@ def use_recorded_images(world: World, version: Version) -> bool:
     return True
 
 
-def restore_images(world: World, version: Version) -> Iterator[str]:
-    """Have exactly the images here that the version was deployed with, pulling by digest what is gone.
+def restore_images(world: World, version: Version, images: Images = ()) -> Iterator[str]:
+    """Have exactly the images here that the version was deployed with (see `deployed`), pulling by digest what is gone.
 
     Falls back on a tag, and says so, where neither this machine nor a registry has the image any more. Raises Refused
     if there is not even that.
     """
-    if not use_recorded_images(world, version):
+    if not use_recorded_images(world, version, images):
         yield f"there is no record of the images of {version}: its tags are used"
     yield from _pull_absent(world, version)
-    recorded = last_deployment_of(world.site.deployments_file, version)
+    recorded = deployed(world, version, images)
     before = {pin.service: pin for pin in recorded.pins} if recorded else {}
     for pin in world.engine.pins(version):
         yield f"{pin.service}: {pin.reference}"
@@ -83,7 +110,7 @@ class WayBack(Struct, frozen=True):
 
 def way_back(world: World, version: Version) -> WayBack:
     """Whether the images that the version was deployed with can still be had. Looks, and fetches nothing."""
-    recorded = last_deployment_of(world.site.deployments_file, version)
+    recorded = deployed(world, version)
     pins = recorded.pins if recorded else ()
     exact = {pin.service for pin in pins if _as_it_can_be_had(world, pin) is not None}
     if pins and len(exact) == len(pins):
@@ -95,11 +122,10 @@ def way_back(world: World, version: Version) -> WayBack:
     )
 
 
-def let_unneeded_go(world: World, version: Version, previous: Version | None) -> Iterator[str]:
-    """Keep the images of a version that was just deployed and of the one before it, and of no others."""
-    wanted = dict.fromkeys(each for each in (version, previous) if each is not None)
-    recorded = (last_deployment_of(world.site.deployments_file, each) for each in wanted)
-    pins = tuple(pin for deployment in recorded if deployment is not None for pin in deployment.pins)
+def let_unneeded_go(world: World, version: Version, before: Deployment | None) -> Iterator[str]:
+    """Keep the images of a version that was just deployed and of the deployment before it, and of no others."""
+    both = (deployed(world, version), before)
+    pins = tuple(pin for deployment in both if deployment is not None for pin in deployment.pins)
     for tag in world.engine.let_images_go(version, pins):
         yield f"no longer kept: {tag}"
 

@@ -9,11 +9,12 @@ from graasp_local.backup.keep import let_old_ones_go
 from graasp_local.errors import GraaspLocalError, Interrupted, NeedsYou
 from graasp_local.images.deployed import record_deployment
 from graasp_local.images.pins import as_images
+from graasp_local.journal.events import WalkStarted
 from graasp_local.journal.read import read_recent
-from graasp_local.journal.records import was_restored_before
+from graasp_local.journal.records import WalkRecord, was_restored_before
 from graasp_local.operations.steps.backing_up import see_to_backup
 from graasp_local.operations.steps.ending_connections import end_connections
-from graasp_local.operations.steps.having_images import let_unneeded_go, pull_missing, restore_images
+from graasp_local.operations.steps.having_images import deployed, let_unneeded_go, pull_missing, restore_images
 from graasp_local.operations.steps.migrating import await_migrations, check_forecast, end_migrations, run_migration
 from graasp_local.operations.steps.preflight import check_edge, check_preflight, check_stack
 from graasp_local.operations.steps.proving import POLL_SECONDS, prove, verify_core
@@ -83,17 +84,19 @@ _NOTHING_MADE: tuple[tuple[str, ...], Version | None] = ((), None)
 
 
 class Performer:
-    """Does the steps of one walk, whose snapshot has this name; remembers between them what was pending.
+    """Does the steps of one walk; remembers between them what was pending.
 
-    `restore_number` is that of the restore that it carries out, else empty. Where an attempt before this walk may have
-    begun to migrate, `migrated_before` says that the snapshot is from before that.
+    Where an attempt before this walk may have begun to migrate, the snapshot is from before that. `last_change` is the
+    deployment that a rollback would go back from if this one turns out to have changed nothing.
     """
 
-    def __init__(self, world: World, snapshot: str, restore_number: str = "", *, migrated_before: bool = False) -> None:
+    def __init__(self, world: World, started: WalkStarted, last_change: WalkRecord | None = None) -> None:
         self._world = world
-        self._snapshot = snapshot
-        self._snapshot_is_from_before = migrated_before
-        self._restore_number = restore_number
+        self._started = started
+        self._snapshot = started.snapshot
+        self._snapshot_is_from_before = started.migrated_before
+        self._restore_number = started.plan.restore.number if started.plan.restore else ""
+        self._last_change = last_change
         self._newly: tuple[str, ...] | None = None
         """What is pending; None until that was read."""
         self._gate_is_shut = False
@@ -102,6 +105,19 @@ class Performer:
     def is_needed(self, step: Step) -> bool:
         """A plan has a migration where nobody could know yet that nothing is pending."""
         return not (isinstance(step, Migrate) and self._newly == () and not self._snapshot_is_from_before)
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether what is selected, or the database, is something else than before the walk."""
+        before, now = self._started, self._world.site.selection
+        version = Version.parse_or_none(before.previous_version)
+        if before.migrated_before or self._newly or version is None or version != now.version:
+            return True
+        was, is_now = (deployed(self._world, version, images) for images in (before.previous_images, now.images))
+        if was is None or is_now is None:
+            return was is not is_now
+        pins = {pin.service: pin for pin in was.pins}
+        return any(pin.service not in pins or not pin.is_same_image(pins[pin.service]) for pin in is_now.pins)
 
     def perform(self, step: Step) -> Iterator[str]:
         """Do one step. Yields lines for people; raises GraaspLocalError if it could not be done."""
@@ -114,9 +130,10 @@ class Performer:
             case PullImages(version=version):
                 world.engine.remove_made_migrations()  # of other images or settings, by a walk that was cut off
                 yield from pull_missing(world, version)
-            case RestoreImages(version=version):
+            case RestoreImages(version=version, images=images):
+                self._made = _NOTHING_MADE  # of other images, perhaps of the same version
                 world.engine.remove_made_migrations()
-                yield from restore_images(world, version)
+                yield from restore_images(world, version, images)
             case ReadMigrations():
                 pending = check_forecast(world, step)
                 self._newly = pending.tags
@@ -272,18 +289,25 @@ class Performer:
 
     def _let_images_go(self, version: Version) -> Iterator[str]:
         """What is kept for longer than it has to be is no reason to call a deployment failed."""
-        walks = read_recent(self._world.site.journal_directory).walks
-        previous = Version.parse_or_none(walks[-1].previous_version) if walks else None
+        came_from = self._undone_by_rollback
+        previous = Version.parse_or_none(came_from.previous_version)
+        before = deployed(self._world, previous, came_from.previous_images) if previous else None
         try:
-            yield from let_unneeded_go(self._world, version, previous)
+            yield from let_unneeded_go(self._world, version, before)
         except NeedsYou as error:
             yield f"images of earlier deployments are still kept: {error}"
 
+    @property
+    def _undone_by_rollback(self) -> WalkStarted | WalkRecord:
+        """What a rollback after this deployment would go back from."""
+        return self._started if self.has_changed or self._last_change is None else self._last_change
+
     def _drop_old_snapshots(self) -> Iterator[str]:
-        """Only this walk's snapshot is needed from here on. What cannot be removed is no reason to call it failed."""
+        """Only one snapshot is needed from here on. What cannot be removed is no reason to call it failed."""
+        needed = self._undone_by_rollback.snapshot
         try:
-            for name in self._world.database.drop_snapshots_but(self._snapshot):
+            for name in self._world.database.drop_snapshots_but(needed):
                 yield f"removed {name}"
-            yield from drop_written_but(self._world, self._snapshot)
+            yield from drop_written_but(self._world, needed)
         except (NeedsYou, OSError) as error:
             yield f"snapshots of earlier walks could not be removed: {error}"
