@@ -20,13 +20,7 @@ STATE = click.Choice([state.value for state in InfraState])
 def command(context: Context, state: str, *, dry_run: bool, json_lines: bool, lock_wait: float) -> None:
     """Bring the site into one of the four states, from whichever it is in."""
     from graasp_local.cli.walking import How, walk
-    from graasp_local.operations import run
+    from graasp_local.planning.requests import ChangeState
 
-    target = InfraState(state)
-    walk(
-        context,
-        f"apply-{target}",
-        f"graasp-local apply {target}",
-        How(dry_run=dry_run, as_json=json_lines, ask=False, lock_wait=lock_wait),
-        lambda world: lambda observed: run.transition_plan(world, observed, target),
-    )
+    how = How(dry_run=dry_run, as_json=json_lines, ask=False, lock_wait=lock_wait)
+    walk(context, ChangeState(InfraState(state)), how)

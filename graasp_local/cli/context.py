@@ -97,6 +97,7 @@ class Context:
             transfers=DockerTransfers(self.site, engine, narrate),
             handovers=DockerHandovers(self.site, engine),
             old_connections=DockerOldConnections(engine),
+            prober=self.prober,
         )
 
     def prober(self, on_change: Callable[[Change], None] = lambda _: None) -> EdgeProber:

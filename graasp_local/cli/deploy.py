@@ -67,12 +67,8 @@ def command(
     """
     from graasp_local.cli.walking import How, refusals_as_json, walk
     from graasp_local.errors import UsageError
-    from graasp_local.operations import run
-    from graasp_local.operations.run import OnFailure
     from graasp_local.planning.plan import Strategy
-    from graasp_local.planning.plan_deploy import Backup, DeployRequest
-    from graasp_local.planning.states import InfraState
-    from graasp_local.ports.world import World
+    from graasp_local.planning.requests import Deploy, OnFailure
     from graasp_local.version import Version
 
     with refusals_as_json(wanted=json_lines):
@@ -83,30 +79,16 @@ def command(
                 "Nothing was changed.",
                 "Leave one of the two out.",
             )
-        wanted = Strategy(strategy or context.site.settings.deploy_strategy)
-    request = DeployRequest(
-        version,
-        InfraState.RESTRICTED if hold else InfraState.RUNNING,
+        _ = context.site.settings
+    request = Deploy(
+        str(version),
+        no_backup,
+        Strategy(strategy) if strategy else None,
+        hold,
+        OnFailure(on_failure),
         drain_limit,
         migration_limit,
-        backup=Backup.LEFT_OUT if no_backup else Backup.TAKEN,
-        strategy=wanted,
-        needs_way_back=on_failure == OnFailure.ROLLBACK,
+        probe,
     )
-
-    def planner(world: World) -> run.Planner:
-        if not lock_wait:  # what is read before the lock is had may change while it is waited for
-            world.engine.expect(version)
-        return lambda observed: run.deployment_plan(world, observed, request)
-
-    given = {"--no-backup": no_backup, "--hold": hold, "--probe": probe}
-    words = "".join(f" {option}" for option, is_given in given.items() if is_given)
-    words += f" --strategy {strategy}" if strategy else ""
-    walk(
-        context,
-        f"deploy-{version}",
-        f"graasp-local deploy --version {version}{words}",
-        How(dry_run=dry_run, as_json=json_lines, ask=not yes and not json_lines, lock_wait=lock_wait, probe=probe),
-        planner,
-        on_failure,
-    )
+    how = How(dry_run=dry_run, as_json=json_lines, ask=not yes and not json_lines, lock_wait=lock_wait)
+    walk(context, request, how)

@@ -30,9 +30,9 @@ def command(context: Context, state: str, from_state: str | None, *, json_object
     else:
         from graasp_local.clock import InterruptionFlag
         from graasp_local.operations import run
+        from graasp_local.planning.requests import ChangeState
 
-        world = context.world(InterruptionFlag())
-        plan = run.make_plan(lambda observed: run.transition_plan(world, observed, target), world.observe())
+        plan = run.shown_plan(context.world(InterruptionFlag()), ChangeState(target)).plan
     if json_object:
         told = as_json(WalkStarted("", "", plan))
         print_json({"target": told["target"], "plan": told["plan"], "powers": list(told_powers(context.site))})

@@ -12,7 +12,7 @@ from graasp_local.cli.context import Context, pass_context
 from graasp_local.cli.speaking import say
 
 if TYPE_CHECKING:
-    from graasp_local.operations.restores import Wanted
+    from graasp_local.planning.requests import Restore
 
 
 @click.command("restore")
@@ -45,33 +45,26 @@ def command(
     there and proven; then it takes its place by renames, and what was there is kept under another name.
     """
     from graasp_local.cli.walking import How, refusals_as_json, walk
-    from graasp_local.operations import restores
-    from graasp_local.planning.states import InfraState
+    from graasp_local.planning.requests import OnFailure, Restore
 
-    wanted = restores.Wanted(name, only, InfraState.RESTRICTED if hold else InfraState.RUNNING)
+    # Whoever comes past the question has agreed to it.
+    request = Restore(name, only, replace_what_is_there=not dry_run, hold=hold, on_failure=OnFailure(on_failure))
     with refusals_as_json(wanted=json_lines):
         context.refuse_if_not_ours()
         if not (replace or dry_run):
-            _agree(context, wanted, may_ask=not json_lines)
-    words = " ".join(f" --only {part}" for part in only)
-    walk(
-        context,
-        "restore",
-        f"graasp-local restore {name}{words}" + (" --hold" if hold else ""),
-        How(dry_run=dry_run, as_json=json_lines, ask=not replace and not json_lines, lock_wait=lock_wait),
-        lambda world: lambda observed: restores.restore_plan(world, observed, wanted),
-        on_failure,
-    )
+            _agree(context, request, may_ask=not json_lines)
+    how = How(dry_run=dry_run, as_json=json_lines, ask=not replace and not json_lines, lock_wait=lock_wait)
+    walk(context, request, how)
 
 
-def _agree(context: Context, wanted: Wanted, *, may_ask: bool) -> None:
+def _agree(context: Context, request: Restore, *, may_ask: bool) -> None:
     """Say what will be replaced and have the site's name typed. Raises Refused where it is not, or cannot be."""
     from graasp_local.errors import Refused
     from graasp_local.operations import restores
     from graasp_local.wording import listed
 
     project = context.site.settings.project
-    backup, databases, volumes = restores.wanted_parts(context.site, wanted)
+    backup, databases, volumes = restores.wanted_parts(context.site, request)
     if context.site.selected_version is None:
         return  # nothing was deployed here yet: nothing is replaced
     replaced = f"{listed((*databases, *volumes))} of this site would be replaced by those of {backup.manifest.name}"

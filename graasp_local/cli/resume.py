@@ -12,22 +12,20 @@ from graasp_local.cli.context import Context, pass_context
 @options.json_lines
 @options.yes
 @options.lock_wait
-@options.on_failure
+@click.option(
+    "--on-failure",
+    type=click.Choice(["rollback", "hold"]),
+    help="After a failure behind the closed gate: put back what was before, or leave it. Left out: as at first.",
+)
 @pass_context
-def command(context: Context, *, json_lines: bool, yes: bool, lock_wait: float, on_failure: str) -> None:
+def command(context: Context, *, json_lines: bool, yes: bool, lock_wait: float, on_failure: str | None) -> None:
     """Go on with a deployment that was killed, interrupted or held after a failure.
 
-    Every step looks first and does only what is missing, so this is the same walk once more.
+    Every step looks first and does only what is missing, so this is the same once more, with what was asked for then:
+    limits, --no-backup, --strategy, --hold, --probe.
     """
     from graasp_local.cli.walking import How, walk
-    from graasp_local.operations import recovery
+    from graasp_local.planning.requests import OnFailure, Resume
 
     how = How(dry_run=False, as_json=json_lines, ask=not yes and not json_lines, lock_wait=lock_wait)
-    walk(
-        context,
-        "resume",
-        "graasp-local resume",
-        how,
-        lambda world: lambda observed: recovery.resume_plan(world, observed),
-        on_failure,
-    )
+    walk(context, Resume(OnFailure(on_failure) if on_failure else None), how)

@@ -30,20 +30,12 @@ def command(context: Context, *, dry_run: bool, json_lines: bool, yes: bool, dis
     next one. Where visitors could have written since, that is said, and has to be agreed to in words.
     """
     from graasp_local.cli.walking import How, walk
-    from graasp_local.operations import recovery
+    from graasp_local.planning.requests import Rollback
 
     may_ask = not (yes or json_lines or dry_run) and sys.stdin.isatty() and sys.stderr.isatty()
-    written_since = recovery.WrittenSince.DISCARD if discard else recovery.WrittenSince.KEEP
-    if may_ask and not discard and _agrees_to_a_loss(context):
-        written_since = recovery.WrittenSince.DISCARD
-    walk(
-        context,
-        "rollback",
-        "graasp-local rollback",
-        How(dry_run=dry_run, as_json=json_lines, ask=not yes and not json_lines, lock_wait=lock_wait),
-        lambda world: lambda observed: recovery.rollback_plan(world, observed, written_since),
-        on_failure="rollback",
-    )
+    agreed = discard or (may_ask and _agrees_to_a_loss(context))
+    how = How(dry_run=dry_run, as_json=json_lines, ask=not yes and not json_lines, lock_wait=lock_wait)
+    walk(context, Rollback(discard_written_since=agreed), how)
 
 
 def _agrees_to_a_loss(context: Context) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -17,9 +17,8 @@ from graasp_local.errors import ExitCode, NeedsYou, Refused, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from graasp_local.operations.run import Planner
-    from graasp_local.planning.states import InfraState
-    from graasp_local.ports.world import World
+    from graasp_local.planning.plan import Plan
+    from graasp_local.planning.requests import Rotate
     from graasp_local.settings import Setting
     from graasp_local.settings.rotation import Rotation
 
@@ -84,6 +83,8 @@ def rotate(
     """
     from graasp_local.cli.mending import finish_rotation, uninterrupted
     from graasp_local.cli.walking import How, refusals_as_json, walk
+    from graasp_local.planning.plan import render
+    from graasp_local.planning.requests import Rotate
     from graasp_local.settings.rotation import chosen, new_rotation, rotatable
 
     with refusals_as_json(wanted=json_lines):
@@ -99,10 +100,11 @@ def rotate(
                 "`graasp-local secrets list` lists them; --all takes all.",
             )
         settings = rotatable() if every else chosen(names)
-        target, planner = _way_into_effect(context, settings)
+        request = Rotate(tuple(setting.key for setting in settings))
+        plan = _way_into_effect(context, request)
         _say_what_breaks(settings)
-        if target is not None and dry_run:
-            _show_plan(context, planner)
+        if plan is not None and dry_run:
+            say(render(plan))
         if dry_run:
             sys.exit(ExitCode.DONE)
         _agree(yes=yes, may_ask=not json_lines and sys.stdin.isatty() and sys.stderr.isatty())
@@ -113,55 +115,34 @@ def rotate(
             keys = [setting.key for setting in settings]
             print_json({"event": "secrets-rotated", "keys": keys, "kept": str(kept)})
     context.forget_site()
-    if target is None:
+    if plan is None:
         say("No service that is on has to be made anew for it.", err=True)
         sys.exit(ExitCode.DONE)
-    what = f"graasp-local secrets rotate {shlex.join(names)}".strip()
-    walk(context, "rotate-secrets", what, How(dry_run=False, as_json=json_lines, ask=False), planner)
+    walk(context, request, How(dry_run=False, as_json=json_lines, ask=False))
 
 
-def _way_into_effect(
-    context: Context, settings: Sequence[Setting]
-) -> tuple[InfraState | None, Callable[[World], Planner]]:
-    """The state to come back to, None where nothing has to be made anew; and the planner of the walk there.
+def _way_into_effect(context: Context, request: Rotate) -> Plan | None:
+    """What makes anew whatever the secrets concern; None where nothing has to be.
 
     Raises Refused where the site is in no state that could be come back to.
     """
     from graasp_local.clock import InterruptionFlag
     from graasp_local.operations import run
-    from graasp_local.planning.states import Absent, Drifted, InState, classify
-    from graasp_local.site.affected import outdated, services_to_recreate
+    from graasp_local.planning.states import Absent, Drifted, classify
 
     world = context.world(InterruptionFlag())
-    observed = world.observe()
-    services = services_to_recreate(context.site, [setting.key for setting in settings])
-
-    def planner_to(target: InfraState) -> Callable[[World], Planner]:
-        return lambda world: lambda seen: run.transition_plan(world, outdated(seen, services), target)
-
-    match classify(observed):
-        case InState(state):
-            plan = run.make_plan(planner_to(state)(world), observed)
-            return (state if plan.steps else None), planner_to(state)
+    match classify(world.observe()):
         case Absent():
-            from graasp_local.planning.states import InfraState
-
-            return None, planner_to(InfraState.STOPPED)
+            return None
         case Drifted() as drifted:
             raise Refused(
                 f"The site is in none of its states: {drifted.differences[0]}",
                 "Nothing was changed: new secrets on top of that would hide the cause.",
                 f"Mend it first: {drifted.mending_command}",
             )
-
-
-def _show_plan(context: Context, planner: Callable[[World], Planner]) -> None:
-    from graasp_local.clock import InterruptionFlag
-    from graasp_local.operations import run
-    from graasp_local.planning.plan import render
-
-    world = context.world(InterruptionFlag())
-    say(render(run.make_plan(planner(world), world.observe())))
+        case _:
+            plan = run.shown_plan(world, request).plan
+            return plan if plan.steps else None
 
 
 def _say_what_breaks(settings: Sequence[Setting]) -> None:

@@ -42,15 +42,7 @@ def command(
     see the maintenance page meanwhile, and umami is off too. The old volume is kept as it was.
     """
     from graasp_local.cli.walking import How, walk
-    from graasp_local.operations import upgrades
+    from graasp_local.planning.requests import OnFailure, UpgradeDatabase
 
-    wanted = upgrades.WantedUpgrade(major, image, drain_limit)
-    words = [*(["--to", str(major)] if major else []), *(["--image", image] if image else [])]
-    walk(
-        context,
-        f"upgrade-database-{major}" if major else "upgrade-database",
-        " ".join(["graasp-local upgrade-database", *words]),
-        How(dry_run=dry_run, as_json=json_lines, ask=not yes and not json_lines, lock_wait=lock_wait),
-        lambda world: lambda observed: upgrades.upgrade_plan(world, observed, wanted),
-        on_failure,
-    )
+    how = How(dry_run=dry_run, as_json=json_lines, ask=not yes and not json_lines, lock_wait=lock_wait)
+    walk(context, UpgradeDatabase(major, image, OnFailure(on_failure), drain_limit), how)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from threading import Thread
@@ -36,36 +36,28 @@ from graasp_local.journal.events import (
 )
 from graasp_local.plain_text import plain_text
 from graasp_local.planning.plan import Plan, render
+from graasp_local.planning.requests import Deploy, Request
 from graasp_local.ports.world import World
+from graasp_local.version import Version
 from graasp_local.wording import LEFT_AS_IT_IS, PUTTING_BACK, STOPPING
 
 if TYPE_CHECKING:
     from rich.status import Status
 
-    from graasp_local.operations.run import Planner
-
 
 class How(Struct, frozen=True):
-    """How a person or script wants a walk: `dry_run` shows it only, `ask` asks on a terminal first.
+    """How a person or script wants an operation: `dry_run` shows it only, `ask` asks on a terminal first.
 
-    `lock_wait` is how many seconds to wait for a walk that is under way; `probe` asks the site as visitors meanwhile.
+    `lock_wait` is how many seconds to wait for an operation that is under way.
     """
 
     dry_run: bool
     as_json: bool
     ask: bool
     lock_wait: float = 0.0
-    probe: bool = False
 
 
-def walk(
-    context: Context,
-    name: str,
-    command: str,
-    how: How,
-    planner: Callable[[World], Planner],
-    on_failure: str = "hold",
-) -> NoReturn:
+def walk(context: Context, request: Request, how: How) -> NoReturn:
     """Plan, show, ask, carry out; leaves the process with the documented exit code."""
     from graasp_local.operations import run
 
@@ -76,24 +68,24 @@ def walk(
         finish_rotation(context)  # before there is a second thread, which would hear the signals that it keeps away
         Thread(target=_load_meanwhile, daemon=True).start()
         world = context.world(interruption, (lambda _: None) if how.as_json else narrate_command)
-        make_plan = planner(world)
+        if isinstance(request, Deploy) and not how.lock_wait:
+            # What is read before the lock is had may change while it is waited for.
+            world.engine.expect(Version.parse(request.version))
         _say_what_was_left(world)
-        shown: Plan | None = None
+        shown: run.Shown | None = None
         if how.dry_run or (how.ask and sys.stdin.isatty() and sys.stderr.isatty()):
-            shown = run.make_plan(make_plan, world.observe())
+            shown = run.shown_plan(world, request)
             if how.dry_run:
-                _show_dry_run(world, shown, how)
+                _show_dry_run(world, shown.plan, how)
                 sys.exit(ExitCode.DONE)
-            _show_plan(world, shown)
-            if shown.steps and not click.confirm("Go ahead?", default=True, err=True):
+            _show_plan(world, shown.plan)
+            if shown.plan.steps and not click.confirm("Go ahead?", default=True, err=True):
                 say("Nothing was changed.", err=True)
                 sys.exit(ExitCode.DONE)
         with interruptible(interruption):
             printer = _Unbreakable(_JsonLines() if how.as_json else _Narration(world, already_shown=shown is not None))
-            prober = context.prober() if how.probe else None
-            wanted = run.Walk(make_plan, command, name, shown, run.OnFailure(on_failure), how.lock_wait, prober)
             _say_who_is_waited_for(world, how)
-            for event in run.run(world, wanted):
+            for event in run.run(world, request, run.RunOptions(shown, how.lock_wait)):
                 printer.show(event)
                 if isinstance(event, WalkEnded):
                     code = event.exit_code

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct
 
+from graasp_local.operations.steps.preflight import Problem
 from graasp_local.ports.doctor import EngineInfo, Registry
 from graasp_local.ports.walk import CollationChange, ImageFact
 from graasp_local.site.check import Finding as ConfigurationFinding
@@ -133,5 +134,7 @@ class Facts(Struct, frozen=True):
     postgres: Fact[PostgresMajors]
     unfinished: str | None
     collations: Fact[tuple[CollationChange, ...]] = Known(())
+    refusals: Fact[tuple[Problem, ...]] = Unknown("it was not asked")
+    """What a deployment would be refused for, by its own checks."""
     way_back: Fact[Return | None] = Known(None)
     """None where nothing was deployed yet."""

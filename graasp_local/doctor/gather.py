@@ -28,6 +28,7 @@ from graasp_local.doctor.facts import (
 from graasp_local.errors import ConfigurationError, GraaspLocalError, Refused
 from graasp_local.journal.read import read_recent
 from graasp_local.journal.records import unfinished_walk
+from graasp_local.operations.deployments import refusals
 from graasp_local.operations.steps.having_images import way_back
 from graasp_local.planning.states import ServiceGroup
 from graasp_local.settings import Settings, Tls
@@ -87,6 +88,7 @@ def gather(site: Site, world: Callable[[], World], version: Version | None) -> F
         volumes = diagnosed(lambda d: d.volumes_but(volumes_defined(site.stack_files)))
         postgres = soon(lambda _: _majors(world(), site))
         collations = soon(lambda _: world().database.collation_changes())
+        refused = soon(lambda _: refusals(world(), _some(wanted)))
         returning = soon(lambda _: _way_back(world(), site))
         names = soon(lambda known: tuple(network.host_name(name, _port(known)) for name in _names(known)))
         certificate = flat(lambda known: network.certificate(known.public_url))
@@ -113,6 +115,7 @@ def gather(site: Site, world: Callable[[], World], version: Version | None) -> F
             volumes=volumes(),
             postgres=postgres(),
             collations=collations(),
+            refusals=refused(),
             way_back=returning(),
             unfinished=attempt_or_none(lambda: _unfinished(site)),
         )

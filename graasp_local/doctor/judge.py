@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from graasp_local.doctor import judge_machine, judge_reach, judge_site
-from graasp_local.doctor.facts import Facts
-from graasp_local.doctor.findings import Finding
+from graasp_local.doctor.facts import Facts, Unknown
+from graasp_local.doctor.findings import Finding, Verdict
 
 
 def judge(facts: Facts) -> tuple[Finding, ...]:
-    """At least one finding for everything that was looked at."""
+    """At least one finding for everything that was looked at; what fails is what a deployment would be refused for."""
+    found = _each(facts)
+    if isinstance(facts.refusals, Unknown):
+        return found
+    refused = {problem.check: problem for problem in facts.refusals.value}
+    agreeing = tuple(
+        replace(finding, verdict=Verdict.WARNING)
+        if finding.verdict is Verdict.FAILS and finding.check not in refused
+        else finding
+        for finding in found
+    )
+    told = {finding.check for finding in agreeing if finding.verdict is Verdict.FAILS}
+    return agreeing + tuple(
+        Finding(problem.check, Verdict.FAILS, problem.said, problem.mend)
+        for problem in facts.refusals.value
+        if problem.check not in told
+    )
+
+
+def _each(facts: Facts) -> tuple[Finding, ...]:
     return (
         *judge_site.configuration(facts),
         *judge_site.rotation(facts.rotation_cut_off),

@@ -15,6 +15,7 @@ from graasp_local.errors import ExitCode, GraaspLocalError, Interrupted
 from graasp_local.journal.closings import Closing
 from graasp_local.journal.visits import ProbeReport
 from graasp_local.planning.plan import Plan
+from graasp_local.planning.requests import Request, as_record
 from graasp_local.planning.server import Upgrade
 from graasp_local.planning.states import Gate
 from graasp_local.version import Images
@@ -39,17 +40,23 @@ class StepOutcome(StrEnum):
 
 
 class WalkStarted(Struct, frozen=True):
-    """The first event; `command` is what was typed, without secrets (none are ever typed)."""
+    """The first event; `command` is the request as it can be typed, without secrets (none are ever typed)."""
 
     walk: str
     command: str
     plan: Plan
+    request: Request | None = None
+    """What was asked for."""
+    asked: Request | None = None
+    """The same; for a `resume`, what the operation that it goes on with was asked for."""
     came_from: str = ""
     """The state before the first of the attempts that this walk belongs to; a rollback ends there."""
     previous_version: str = ""
     """The version before them."""
     previous_images: Images = ()
     """The exact images that it had then."""
+    images: Images = ()
+    """Those that it is to have, where it is not those that its tags lead to."""
     snapshot: str = ""
     """The snapshot that a rollback would put back, if a migration has begun."""
     migrated_before: bool = False
@@ -148,12 +155,15 @@ def as_json(event: Event) -> dict[str, Any]:
                 "event": "walk-started",
                 "walk": walk,
                 "command": command,
+                "request": as_record(event.request) if event.request else None,
+                "asked": as_record(event.asked) if event.asked else None,
                 "target": plan.target.value,
                 "version": str(plan.version) if plan.version else None,
                 "upgrade": _upgrade_summary(plan.upgrade) if plan.upgrade else None,
                 "came_from": event.came_from,
                 "previous_version": event.previous_version,
                 "previous_images": dict(event.previous_images),
+                "images": dict(event.images),
                 "goes_back": plan.goes_back,
                 "snapshot": event.snapshot,
                 "migrated_before": event.migrated_before,

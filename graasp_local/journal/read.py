@@ -25,6 +25,8 @@ from graasp_local.journal.records import (
     with_seconds_closed,
 )
 from graasp_local.journal.write import FORMAT, walk_number
+from graasp_local.planning.plan import Strategy
+from graasp_local.planning.requests import Deploy, Request, from_record
 from graasp_local.planning.restoring import Restore
 from graasp_local.planning.server import DatabaseServer, Upgrade, Way
 
@@ -111,8 +113,11 @@ def _as_walk(name: str, records: Sequence[Mapping[str, Any]]) -> WalkRecord:
         ),
         target=first["target"],
         came_from=first.get("came_from", ""),
+        request=_request(first, "request"),
+        asked=_request(first, "asked"),
         previous_version=first.get("previous_version", ""),
         previous_images=tuple(first.get("previous_images", {}).items()),
+        images=tuple(first.get("images", {}).items()),
         is_way_back=_is_way_back(first),
         changed=bool(ended.get("changed", not _is_repair(first) or database_is_changed(records))),
         snapshot=first.get("snapshot", ""),
@@ -137,6 +142,17 @@ def _as_upgrade(told: Mapping[str, Any]) -> Upgrade:
         int(target["major"]),
         Way(told["way"]),
     )
+
+
+def _request(first: Mapping[str, Any], key: str) -> Request | None:
+    """graasp-local 0.1.0 kept the command alone, and of a deployment's options these."""
+    if "request" in first:
+        return from_record(first[key]) if first[key] else None
+    words = first["command"].split()
+    if "deploy" not in words or first["version"] is None:
+        return None
+    strategy = Strategy(words[words.index("--strategy") + 1]) if "--strategy" in words else None
+    return Deploy(first["version"], "--no-backup" in words, strategy, hold="--hold" in words, probe="--probe" in words)
 
 
 def _is_way_back(first: Mapping[str, Any]) -> bool:

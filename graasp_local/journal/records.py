@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from graasp_local.journal.closings import GateMoment, closings
 from graasp_local.journal.write import walk_number
+from graasp_local.planning.requests import Request, as_record
 from graasp_local.planning.restoring import Restore
 from graasp_local.planning.server import Upgrade
 from graasp_local.planning.states import Gate, InfraState, state_named
@@ -59,8 +60,12 @@ class WalkRecord(Struct, frozen=True):
     steps: tuple[Mapping[str, Any], ...]
     target: str = ""
     came_from: str = ""
+    request: Request | None = None
+    asked: Request | None = None
+    """What it carries out: see WalkStarted."""
     previous_version: str = ""
     previous_images: Images = ()
+    images: Images = ()
     snapshot: str = ""
     problem: tuple[str, ...] = ()
     version_is_uncertain: bool = False
@@ -114,11 +119,6 @@ class WalkRecord(Struct, frozen=True):
         return self.can_be_resumed and self.touched and self.outcome in (None, "failed", "interrupted")
 
     @property
-    def asks_for_a_version(self) -> bool:
-        """It was begun as a deployment: it does not go on with one, and does not go back from one."""
-        return "deploy" in self.command.split()
-
-    @property
     def is_rolling(self) -> bool:
         """It replaced what serves visitors while they were served."""
         return any(name == "start-handover" or name.startswith("lead-to-") for name in self.started_steps)
@@ -128,6 +128,7 @@ class WalkRecord(Struct, frozen=True):
             "walk": self.walk,
             "at": self.at,
             "command": self.command,
+            "request": as_record(self.request) if self.request else None,
             "version": self.version,
             "outcome": self.outcome or "killed",
             "state": self.state,

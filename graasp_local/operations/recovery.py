@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from enum import StrEnum
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -17,8 +16,8 @@ from graasp_local.errors import NeedsYou, Refused
 from graasp_local.journal.events import Outcome
 from graasp_local.journal.read import trusted_walks
 from graasp_local.journal.records import WalkRecord, last_success, may_be_written, unfinished_walk, visitors_were_let_in
+from graasp_local.operations.deployments import deploy_request, deployment_plan
 from graasp_local.operations.restores import plan_for
-from graasp_local.operations.run import deployment_plan
 from graasp_local.operations.steps.having_images import use_recorded_images
 from graasp_local.operations.steps.preflight import check_preflight
 from graasp_local.operations.steps.written_snapshot import has_snapshot
@@ -28,19 +27,13 @@ from graasp_local.planning.plan import Plan, Strategy
 from graasp_local.planning.plan_deploy import Backup, DeployRequest, ImagesFrom, plan_rollback, plan_undo
 from graasp_local.planning.plan_restore import RestoreRequest, plan_unrestore
 from graasp_local.planning.plan_rolling import plan_rolling_back
+from graasp_local.planning.requests import Deploy
 from graasp_local.planning.restoring import Restore
 from graasp_local.planning.server import Way
 from graasp_local.planning.states import Gate, InfraState, ObservedState, ServiceGroup, state_named
 from graasp_local.ports.world import World
 from graasp_local.postgres.database import failed_name
 from graasp_local.version import Version
-
-
-class WrittenSince(StrEnum):
-    """What a way back may do with what was written to the database since the new version was deployed."""
-
-    KEEP = "keep"
-    DISCARD = "discard"
 
 
 class Loss(Struct, frozen=True):
@@ -81,11 +74,24 @@ def resume_plan(world: World, observed: ObservedState) -> Plan:
     if record.is_way_back and record.database_is_changed:
         walks = trusted_walks(world.site.journal_directory)
         return _back_from_unfinished(observed, walks, record, Version.parse(record.previous_version))
-    # A backup now would show a database that is on its way already.
-    backup = Backup.LEFT_OUT if record.database_is_changed else Backup.TAKEN
-    strategy = Strategy.ROLLING_IF_POSSIBLE if record.is_rolling else Strategy.WALK
-    request = DeployRequest(Version.parse(record.version or ""), _end_of(record), backup=backup, strategy=strategy)
+    request = deploy_request(world, _asked_of(record))
+    if record.database_is_changed:  # a backup now would show a database that is on its way already
+        request = replace(request, backup=Backup.LEFT_OUT)
+    # What was begun under visitors may have come to where it can only be finished behind the gate.
+    if record.is_rolling or request.strategy is not Strategy.WALK:
+        request = replace(request, strategy=Strategy.ROLLING_IF_POSSIBLE)
+    if record.images:
+        use_recorded_images(world, request.version, record.images)
+        request = replace(request, images=ImagesFrom.LAST_DEPLOYMENT, exact=record.images)
     return deployment_plan(world, observed, request)
+
+
+def _asked_of(record: WalkRecord) -> Deploy:
+    """A way back by the code alone is a deployment that nobody has asked for as one; nor did 0.1.0 keep what was."""
+    if isinstance(record.asked, Deploy) and record.asked.version == record.version:
+        return record.asked
+    strategy = Strategy.ROLLING_IF_POSSIBLE if record.is_rolling else Strategy.WALK
+    return Deploy(record.version or "", hold=_end_of(record) is InfraState.RESTRICTED, strategy=strategy)
 
 
 def _resumed_restore(world: World, observed: ObservedState, record: WalkRecord, restore: Restore) -> Plan:
@@ -114,8 +120,10 @@ def _back_from_restore(
     return plan_unrestore(observed, there, previous, _came_from(record), was_begun=begun, images=images)
 
 
-def rollback_plan(world: World, observed: ObservedState, written_since: WrittenSince = WrittenSince.KEEP) -> Plan:
+def rollback_plan(world: World, observed: ObservedState, *, discard: bool = False) -> Plan:
     """The plan for `rollback`: back to where the site was before its last deployment. Raises Refused.
+
+    `discard` says that what was written since the new version was deployed may be put away.
 
     From one that went through, code alone goes back where no migration lies between; otherwise the database from
     before the migration is put back, if what was written since may be discarded.
@@ -141,7 +149,7 @@ def rollback_plan(world: World, observed: ObservedState, written_since: WrittenS
         )
         return deployment_plan(world, observed, request)
     lost = _loss(world, observed, walks, record)
-    if lost is not None and written_since is WrittenSince.KEEP:
+    if lost is not None and not discard:
         raise Refused(
             f"{lost.described()} would be discarded: {record.version} has changed the database, and the one from "
             "before it would be put back.",
@@ -152,8 +160,9 @@ def rollback_plan(world: World, observed: ObservedState, written_since: WrittenS
         return plan_rolling_back(observed, previous, world.handovers.visited(), images)
     if left is not None:
         return _back_from_unfinished(observed, walks, record, previous)
-    check_preflight(world, previous)
-    return tried_first(world, plan_undo(observed, previous, record.snapshot, _as_now(observed), images))
+    found = check_preflight(world, previous)
+    plan = plan_undo(observed, previous, record.snapshot, _as_now(observed), images)
+    return found.told_in(tried_first(world, plan), world.site.settings.values)
 
 
 def _refuse_after_upgrade(world: World, walks: Sequence[WalkRecord], record: WalkRecord | None) -> None:
@@ -189,7 +198,7 @@ def _refuse_after_nothing(walks: Sequence[WalkRecord], record: WalkRecord | None
     newest = walks[-1] if walks else None
     if newest is None or record is None or newest.walk == record.walk or newest.touched:
         return
-    if newest.asks_for_a_version and newest.outcome in (None, "refused", "interrupted"):
+    if isinstance(newest.request, Deploy) and newest.outcome in (None, "refused", "interrupted"):
         raise Refused(
             f"{newest.walk} touched nothing, so there is nothing of it to take back.",
             f"The site is as it was before it, with {record.version}.",

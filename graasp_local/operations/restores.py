@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from graasp_local.backup.check import refuse_without_version
@@ -18,49 +17,42 @@ from graasp_local.errors import Refused, UsageError
 from graasp_local.journal.read import trusted_walks
 from graasp_local.journal.records import unfinished_walk
 from graasp_local.journal.write import walk_number
-from graasp_local.operations.run import refuse_unfinished_upgrade
+from graasp_local.operations.deployments import refuse_unfinished_upgrade
 from graasp_local.operations.steps.having_images import use_recorded_images
 from graasp_local.operations.steps.preflight import check_preflight
 from graasp_local.operations.trying import tried_first
+from graasp_local.planning import requests
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.plan_restore import RestoreRequest, plan_restore
 from graasp_local.planning.restoring import Restore
 from graasp_local.planning.server import GRAASP_DATABASE, Way
-from graasp_local.planning.states import InfraState, ObservedState
+from graasp_local.planning.states import ObservedState
 from graasp_local.ports.world import World
 from graasp_local.site.site import Site
 from graasp_local.version import Version
 
 
-class Wanted(Struct, frozen=True):
-    """As typed: a backup's name or path, the parts to bring back (none: all of them), and where the walk ends."""
-
-    named: str
-    only: tuple[str, ...] = ()
-    end: InfraState = InfraState.RUNNING
-
-
-def restore_plan(world: World, observed: ObservedState, wanted: Wanted) -> Plan:
+def restore_plan(world: World, observed: ObservedState, asked: requests.Restore) -> Plan:
     """The plan for `restore`. Raises Refused, or UsageError for a part that the backup does not have."""
     refuse_unfinished_upgrade(world)
-    backup, databases, volumes = wanted_parts(world.site, wanted)
-    named = str(backup.directory) if is_path(wanted.named) else backup.manifest.name
+    backup, databases, volumes = wanted_parts(world.site, asked)
+    named = str(backup.directory) if is_path(asked.backup) else backup.manifest.name
     restore = _numbered(world, Restore(named, "", databases, volumes))
     version = _version_afterwards(world, backup, restore)
-    return plan_for(world, observed, RestoreRequest(restore, version, wanted.end))
+    return plan_for(world, observed, RestoreRequest(restore, version, requests.ends_in(asked)))
 
 
-def wanted_parts(site: Site, wanted: Wanted) -> tuple[StoredBackup, tuple[str, ...], tuple[str, ...]]:
+def wanted_parts(site: Site, asked: requests.Restore) -> tuple[StoredBackup, tuple[str, ...], tuple[str, ...]]:
     """The backup, and which of its databases and volumes are to be brought back. Raises Refused or UsageError."""
-    backup = BackupStore.of(site).find(wanted.named)
-    return backup, *_parts(backup.manifest, wanted.only)
+    backup = BackupStore.of(site).find(asked.backup)
+    return backup, *_parts(backup.manifest, asked.only)
 
 
 def plan_for(world: World, observed: ObservedState, request: RestoreRequest) -> Plan:
     """The plan for a restore that is known in full, after the checks that change nothing. Raises Refused."""
     use_recorded_images(world, request.version)
-    check_preflight(world, request.version)
-    return tried_first(world, plan_restore(observed, request))
+    found = check_preflight(world, request.version)
+    return found.told_in(tried_first(world, plan_restore(observed, request)), world.site.settings.values)
 
 
 def _parts(manifest: Manifest, only: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -1,61 +1,69 @@
-"""A walk from beginning to end: forecast, plan, lock, journal, execution, rollback. What every interface calls.
+"""An operation from beginning to end: plan, lock, journal, execution, rollback. What every interface calls.
 
-Knows the order of these and nothing of how each is done. Refuses a start that would put old code onto a database of
-which it is not certain that it is old. What can be done after a deployment is recovery.py's.
+Knows the order of these and nothing of how each is done: which plan a request leads to is deployments.py's,
+recovery.py's and their neighbours', what is done in a step is steps/'s.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from enum import StrEnum
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from graasp_local.errors import GraaspLocalError, NeedsYou, Refused
+from graasp_local.files import text_if_there
 from graasp_local.journal.events import Event, Probed, WalkEnded, WalkStarted
 from graasp_local.journal.read import read_walks, trusted_walks
 from graasp_local.journal.records import (
     WRITING_NAMES,
     WalkRecord,
     last_change,
-    left_connections_open,
     may_be_written,
     seconds_by_step,
     state_left,
-    uncertain_migration,
     unfinished_walk,
     visitors_were_let_in,
 )
 from graasp_local.journal.write import Journal
 from graasp_local.lock import Patience, held_lock
 from graasp_local.operations.closed_time import timed, with_closing
+from graasp_local.operations.deployments import deploy_request, deployment_plan, transition_plan
 from graasp_local.operations.execute import Circumstances, execute
-from graasp_local.operations.rollouts import by_strategy, rolling_recovery
+from graasp_local.operations.recovery import resume_plan, rollback_plan
+from graasp_local.operations.restores import restore_plan
+from graasp_local.operations.rollouts import rolling_recovery
 from graasp_local.operations.steps import Performer
-from graasp_local.operations.steps.having_images import other_images, way_back
-from graasp_local.operations.steps.migrating import read_pending
-from graasp_local.operations.steps.preflight import check_preflight, check_transition
 from graasp_local.operations.steps.written_snapshot import has_snapshot
-from graasp_local.operations.trying import tried_first
-from graasp_local.operations.upgrades import upgrade_recovery
+from graasp_local.operations.upgrades import upgrade_plan, upgrade_recovery
 from graasp_local.planning.data_steps import PutInPlace
 from graasp_local.planning.estimate import Estimate, estimate_downtime
-from graasp_local.planning.migrations import Forecast, NotKnownYet
 from graasp_local.planning.plan import Plan
-from graasp_local.planning.plan_deploy import DeployRequest, plan_deploy, plan_rollback
+from graasp_local.planning.plan_deploy import plan_rollback
 from graasp_local.planning.plan_restore import plan_unrestore
-from graasp_local.planning.plan_transition import plan_transition
+from graasp_local.planning.requests import (
+    ChangeState,
+    Deploy,
+    OnFailure,
+    Request,
+    Restore,
+    Resume,
+    Rollback,
+    Rotate,
+    UpgradeDatabase,
+    on_failure_of,
+)
 from graasp_local.planning.server import Way
-from graasp_local.planning.states import TABLE, Gate, InfraState, ObservedState, ServiceGroup, came_from, state_named
-from graasp_local.planning.steps import Migrate, OpenGate, RecordDeployment, RestoreImages, Step, SwapBack
-from graasp_local.ports.walk import ImageFact, Prober
+from graasp_local.planning.states import Gate, InfraState, ObservedState, ServiceGroup, came_from, state_named
+from graasp_local.planning.steps import Migrate, OpenGate, RestoreImages, Step, SwapBack
+from graasp_local.ports.walk import Prober
 from graasp_local.ports.world import World
 from graasp_local.postgres.database import snapshot_name
 from graasp_local.site import prepare
+from graasp_local.site.affected import outdated, services_to_recreate
 from graasp_local.version import Version
-from graasp_local.wording import listed
 
 Planner = Callable[[ObservedState], Plan]
 
@@ -63,26 +71,63 @@ _WALKS_FOR_ESTIMATES = 10
 """So many walks say how long the steps of the next one take."""
 
 
-class OnFailure(StrEnum):
-    """What is done when a deployment fails after it touched the site."""
-
-    ROLLBACK = "rollback"
-    HOLD = "hold"
+_SHOWN_SECONDS = 600.0
+"""For so long what a plan was made from counts as checked, if the site has not changed."""
 
 
-class Walk(Struct, frozen=True):
-    """What is to be walked: how it is planned, what was typed, what its journal file is called after."""
+class Shown(Struct, frozen=True):
+    """A plan that a person was asked about, and the site that it was made for."""
 
-    planner: Planner
-    command: str
-    name: str
-    shown: Plan | None = None
-    """The plan that a person agreed to: if it is no longer the one that would be carried out, nothing is."""
-    on_failure: OnFailure = OnFailure.HOLD
+    plan: Plan
+    before: ObservedState
+    files: str
+    """A digest of what the site's files said."""
+    at: float
+
+
+class RunOptions(Struct, frozen=True):
+    """How an operation is run, whatever it is: nothing of this is asked of the site."""
+
+    shown: Shown | None = None
+    """What was agreed to: if the plan is no longer the one that would be carried out, nothing is."""
     lock_wait: float = 0.0
-    """Seconds to wait for a walk that is under way."""
-    prober: Prober | None = None
-    """Says what visitors met meanwhile."""
+    """Seconds to wait for an operation that is under way."""
+
+
+_USUAL = RunOptions()
+
+
+def planner_of(world: World, request: Request) -> Planner:
+    """How a request becomes a plan, once the site was observed."""
+    match request:
+        case ChangeState(state=state):
+            return lambda observed: transition_plan(world, observed, state)
+        case Deploy():
+            return lambda observed: deployment_plan(world, observed, deploy_request(world, request))
+        case Resume():
+            return lambda observed: resume_plan(world, observed)
+        case Rollback(discard_written_since=discard):
+            return lambda observed: rollback_plan(world, observed, discard=discard)
+        case Restore():
+            return lambda observed: restore_plan(world, observed, request)
+        case UpgradeDatabase():
+            return lambda observed: upgrade_plan(world, observed, request)
+        case Rotate():
+            return lambda observed: _rotation_plan(world, observed, request)
+
+
+def _rotation_plan(world: World, observed: ObservedState, request: Rotate) -> Plan:
+    """What the new secrets concern is made anew, in the state that the site is in."""
+    services = services_to_recreate(world.site, request.keys)
+    left_in = state_left(read_walks(world.site.journal_directory, newest=1))
+    return transition_plan(world, outdated(observed, services), InfraState(came_from(observed, left_in)))
+
+
+def shown_plan(world: World, request: Request) -> Shown:
+    """The plan for a question, or to be shown only. Raises Refused."""
+    before = world.observe()
+    plan = make_plan(planner_of(world, request), before)
+    return Shown(plan, before, _files_of(world), world.clock.now())
 
 
 def make_plan(planner: Planner, observed: ObservedState) -> Plan:
@@ -101,73 +146,6 @@ def make_plan(planner: Planner, observed: ObservedState) -> Plan:
         ) from error
 
 
-def transition_plan(world: World, observed: ObservedState, target: InfraState) -> Plan:
-    """The plan for `apply`. Raises Refused where things must not be changed as they are."""
-    if observed.migrations:
-        raise Refused(
-            f"A migration is running ({listed(observed.migrations)}).",
-            "Nothing was changed: what it needs must stay as it is.",
-            "`graasp-local resume` waits for it and goes on, `graasp-local rollback` ends it and goes back.",
-        )
-    if target is not InfraState.STOPPED:
-        refuse_unfinished_upgrade(world)
-    if ServiceGroup.GRAASP in TABLE[target].groups_on:
-        _refuse_uncertain_code(world, target)
-    newest = read_walks(world.site.journal_directory, newest=1)
-    left_open = bool(newest) and left_connections_open(newest[0])
-    plan = plan_transition(observed, target, world.site.selected_version, left_open=left_open)
-    if plan.steps:
-        check_transition(world, plan.services_started)
-    return tried_first(world, plan)
-
-
-def deployment_plan(world: World, observed: ObservedState, request: DeployRequest) -> Plan:
-    """The plan for `deploy`, after the checks that need nothing to be changed. Raises Refused."""
-    refuse_unfinished_upgrade(world)
-    found = check_preflight(world, request.version)
-    request = replace(request, other_images=other_images(world, request.version))
-    if request.needs_way_back:
-        _refuse_without_way_back(world, request.version)
-    pending = forecast(world, observed, request.version, found.images)
-    if not plan_deploy(observed, request, pending, found.copy).steps and _is_unrecorded(world, request.version):
-        record = RecordDeployment(request.version, "it was cut off before it was recorded")
-        return Plan(request.end, (record,), request.version)
-    walk = plan_deploy(observed, request, pending, found.copy)
-    return tried_first(world, by_strategy(world, observed, request, pending, walk))
-
-
-def _is_unrecorded(world: World, version: Version) -> bool:
-    left = unfinished_walk(trusted_walks(world.site.journal_directory))
-    return left is not None and left.restore is None and left.version == str(version) and not left.is_way_back
-
-
-def _refuse_without_way_back(world: World, version: Version) -> None:
-    """Raises Refused where the version that is served could not be brought back if this one fails.
-
-    Nothing is asked of a site that was left in the midst of a deployment: it needs a way on.
-    """
-    served = world.site.selected_version
-    if served is None or unfinished_walk(trusted_walks(world.site.journal_directory)) is not None:
-        return
-    lost = way_back(world, served).lost
-    if lost:
-        raise Refused(
-            f"If {version} fails, {'what runs now' if served == version else served} cannot be restored: the image of "
-            f"{listed(lost)} is neither on this machine nor in the registry any more.",
-            "Nothing was changed.",
-            f"Build or load the images of {served} again, or pass `--on-failure hold` to deploy without a way back.",
-        )
-
-
-def forecast(world: World, observed: ObservedState, version: Version, images: Sequence[ImageFact]) -> Forecast:
-    """What is pending, if the database is on and the migrate image is on this machine already. Raises Refused."""
-    if observed.migrations or not observed.group_is_on(ServiceGroup.DATABASE):
-        return NotKnownYet()
-    if not any(image.service == "migrate" and image.local for image in images):
-        return NotKnownYet()
-    return read_pending(world, version)
-
-
 def downtime_estimate(world: World, plan: Plan) -> Estimate | None:
     """How long the plan will keep the site closed, from its own history where it has one; None if it is not open."""
     if world.edge.gate() is not Gate.OPEN:
@@ -177,24 +155,31 @@ def downtime_estimate(world: World, plan: Plan) -> Estimate | None:
     )
 
 
-def run(world: World, walk: Walk) -> Iterator[Event]:
-    """Plan and carry out under the site's lock, writing the journal. Raises Locked if another walk is under way."""
+def run(world: World, request: Request, options: RunOptions = _USUAL) -> Iterator[Event]:
+    """Plan and carry out under the site's lock, writing the journal. Raises Locked while another operation has it."""
+    return carry_out(world, request, planner_of(world, request), options)
+
+
+def carry_out(world: World, request: Request, planner: Planner, options: RunOptions = _USUAL) -> Iterator[Event]:
+    """The same by another planner than the request's own."""
     prepare.refuse_if_not_ours(world.site)
     prepare.prepare(world.site)
-    patience = Patience(walk.lock_wait, world.clock, world.interruption)
-    with held_lock(world.site.lock_file, walk.command, patience):
+    patience = Patience(options.lock_wait, world.clock, world.interruption)
+    with held_lock(world.site.lock_file, request.command, patience):
         if _last_walk_was_killed(world):
             world.engine.wait_for_leftovers()
         before = world.observe()
-        plan = make_plan(walk.planner, before)
-        if walk.shown is not None and plan != walk.shown:
+        plan = _agreed_to(world, options.shown, before) or make_plan(planner, before)
+        if options.shown is not None and plan != options.shown.plan:
             raise Refused(
                 "The site has changed since the plan was shown.", "Nothing was changed.", "Start the command again."
             )
         earlier = trusted_walks(world.site.journal_directory)
-        _refuse_over_a_restore(plan, unfinished_walk(earlier))
-        journal = _new_journal(world, walk.name)
-        started = replace(_started(world, journal.walk, walk.command, plan, before, earlier), gate=before.gate)
+        left = unfinished_walk(earlier)
+        _refuse_over_a_restore(plan, left)
+        asked = _all_that_was_asked(request, left)
+        journal = _new_journal(world, request.name)
+        started = _started(world, journal.walk, request, asked, plan, before, earlier)
         performer = Performer(world, started, last_change(earlier))
 
         def perform(step: Step) -> Iterator[str]:
@@ -206,13 +191,14 @@ def run(world: World, walk: Walk) -> Iterator[Event]:
             gate = world.edge.gate() if _tells_to_open(tried) else Gate.UNKNOWN
             with suppress(GraaspLocalError):  # the engine is away; whatever comes next sees that the gate is shut
                 performer.end_shutting()
-            return _recovery(world, walk.on_failure, started, tried, gate)
+            return _recovery(world, on_failure_of(asked), started, tried, gate)
 
         circumstances = Circumstances(
             perform, world.observe, recover, world.clock, world.interruption, performer.is_needed
         )
+        prober = world.prober() if isinstance(asked, Deploy) and asked.probe else None
         try:
-            events = probed(execute(started, before, circumstances), walk.prober)
+            events = probed(execute(started, before, circumstances), prober)
             for event, at in with_closing(timed(events, world.clock), earlier):
                 if isinstance(event, WalkEnded) and plan.version is not None and plan.restore is None:
                     event = replace(event, changed=performer.has_changed)
@@ -220,6 +206,31 @@ def run(world: World, walk: Walk) -> Iterator[Event]:
                 yield event
         finally:
             journal.close()
+
+
+def _agreed_to(world: World, shown: Shown | None, before: ObservedState) -> Plan | None:
+    """The plan that was shown, where nothing has changed since: what it was checked for is not checked again."""
+    if shown is None or world.clock.now() - shown.at > _SHOWN_SECONDS:
+        return None
+    return shown.plan if (shown.before, shown.files) == (before, _files_of(world)) else None
+
+
+def _files_of(world: World) -> str:
+    """What the site's own files say of it: settings, what is selected, and which operation was the last."""
+    site = world.site
+    texts = [text_if_there(file) for file in (site.env_file, site.override_file, site.version_file)]
+    journals = sorted(file.name for file in site.journal_directory.glob("*.jsonl"))
+    return hashlib.sha256("\0".join([*texts, *journals[-1:]]).encode()).hexdigest()
+
+
+def _all_that_was_asked(request: Request, left: WalkRecord | None) -> Request:
+    """A `resume` carries out what the operation that it goes on with was asked for, but for what it says itself."""
+    if not isinstance(request, Resume) or left is None:
+        return request
+    asked = left.asked
+    if request.on_failure is not None and isinstance(asked, Deploy | Restore | UpgradeDatabase):
+        return replace(asked, on_failure=request.on_failure)
+    return asked or request
 
 
 def _last_walk_was_killed(world: World) -> bool:
@@ -263,24 +274,30 @@ def _new_journal(world: World, name: str) -> Journal:
 
 
 def _started(
-    world: World, walk: str, command: str, plan: Plan, before: ObservedState, walks: Sequence[WalkRecord]
+    world: World,
+    walk: str,
+    request: Request,
+    asked: Request,
+    plan: Plan,
+    before: ObservedState,
+    walks: Sequence[WalkRecord],
 ) -> WalkStarted:
     """Where the walk comes from; a deployment that goes on from an unfinished one comes from where that one came."""
+    images = next((step.images for step in plan.steps if isinstance(step, RestoreImages)), ())
+    begun = WalkStarted(walk, request.command, plan, request=request, asked=asked, images=images, gate=before.gate)
     earlier, snapshot = unfinished_walk(walks), snapshot_name(walk)
     written = earlier is not None and earlier.database_is_changed and visitors_were_let_in(walks, earlier, before.gate)
     if plan.restore is not None and earlier is not None and earlier.database_is_changed:
         # Only the very same restore knows what it has put aside: any other has nothing certain to go back to.
         goes_on = earlier.restore is not None and earlier.restore.number == plan.restore.number
-        return WalkStarted(
-            walk,
-            command,
-            plan,
-            earlier.came_from,
-            earlier.previous_version if goes_on else "",
-            earlier.previous_images if goes_on else (),
-            snapshot,
-            goes_on,
-            goes_on and written,
+        return replace(
+            begun,
+            came_from=earlier.came_from,
+            previous_version=earlier.previous_version if goes_on else "",
+            previous_images=earlier.previous_images if goes_on else (),
+            snapshot=snapshot,
+            migrated_before=goes_on,
+            written_before=goes_on and written,
         )
     back = next((step.snapshot for step in plan.steps if isinstance(step, SwapBack)), None)
     if earlier is not None and earlier.is_way_back and back is None and earlier.database_is_changed:
@@ -289,29 +306,30 @@ def _started(
         earlier = None  # what visitors wrote with its version is what this one must not lose
     if earlier is not None and plan.can_be_resumed:
         inherited = earlier.database_is_changed and _has_snapshot(world, before, earlier.snapshot)
-        if inherited:
-            snapshot = earlier.snapshot
-        return WalkStarted(
-            walk,
-            command,
-            plan,
-            earlier.came_from,
-            earlier.previous_version,
-            earlier.previous_images,
-            snapshot,
-            inherited,
-            inherited and written,
-            inherited and may_be_written(walks, earlier),
+        return replace(
+            begun,
+            came_from=earlier.came_from,
+            previous_version=earlier.previous_version,
+            previous_images=earlier.previous_images,
+            snapshot=earlier.snapshot if inherited else snapshot,
+            migrated_before=inherited,
+            written_before=inherited and written,
+            may_be_written=inherited and may_be_written(walks, earlier),
+        )
+    begun = replace(begun, came_from=came_from(before, state_left(walks)))
+    if back is not None:
+        return replace(
+            begun,
+            previous_version=str(plan.version),
+            previous_images=images,
+            snapshot=back,
+            migrated_before=True,
+            may_be_written=any(isinstance(step, SwapBack) and step.written for step in plan.steps),
         )
     selected = world.site.selection
-    origin = came_from(before, state_left(walks))
-    if back is not None:
-        written = any(isinstance(step, SwapBack) and step.written for step in plan.steps)
-        images = next((step.images for step in plan.steps if isinstance(step, RestoreImages)), ())
-        return WalkStarted(
-            walk, command, plan, origin, str(plan.version), images, back, migrated_before=True, may_be_written=written
-        )
-    return WalkStarted(walk, command, plan, origin, str(selected.version or ""), selected.images, snapshot)
+    return replace(
+        begun, previous_version=str(selected.version or ""), previous_images=selected.images, snapshot=snapshot
+    )
 
 
 def _has_snapshot(world: World, before: ObservedState, name: str) -> bool:
@@ -369,32 +387,3 @@ def _way_back(world: World, observed: ObservedState, started: WalkStarted, tried
     written = started.may_be_written or not names.isdisjoint(WRITING_NAMES)
     snapshot = started.snapshot if migrated else None
     return plan_rollback(observed, previous, snapshot, end, written=written, images=images)
-
-
-def refuse_unfinished_upgrade(world: World) -> None:
-    """Raises Refused while it is open which of two database servers is the site's."""
-    left = unfinished_walk(trusted_walks(world.site.journal_directory))
-    if left is not None and left.upgrade is not None:
-        raise Refused(
-            f"The walk {left.walk} was left between Postgres {left.upgrade.source_major} and "
-            f"{left.upgrade.target_major}.",
-            "What would be written now could be lost by going on, or by going back; nothing was changed.",
-            "`graasp-local resume` goes on, `graasp-local rollback` goes back.",
-        )
-
-
-def _refuse_uncertain_code(world: World, target: InfraState) -> None:
-    selected = world.site.selected_version
-    if selected is None:
-        raise Refused(
-            f"No version was deployed to this site yet, so there is nothing that {target} could start.",
-            "Nothing was changed.",
-            "Deploy one: `graasp-local deploy --version X`.",
-        )
-    uncertain = uncertain_migration(trusted_walks(world.site.journal_directory))
-    if uncertain is not None:
-        raise Refused(
-            f"The walk {uncertain.walk} ended during a migration to {uncertain.version}.",
-            f"Starting {selected} now could put old code onto a migrated database; nothing was changed.",
-            "`graasp-local resume` goes on, `graasp-local rollback` goes back.",
-        )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from graasp_local.errors import Refused
@@ -20,6 +19,7 @@ from graasp_local.operations.steps.upgrading import check_upgrade
 from graasp_local.operations.trying import tried_first
 from graasp_local.planning.plan import DRAIN_SECONDS, Plan
 from graasp_local.planning.plan_upgrade import UpgradeRequest, plan_upgrade, plan_upgrade_back
+from graasp_local.planning.requests import UpgradeDatabase
 from graasp_local.planning.server import NEWEST_MAJOR, DatabaseServer, Upgrade, Way, image_of_major, upgrade_volume
 from graasp_local.planning.states import InfraState, ObservedState, ServiceGroup, came_from, state_named
 from graasp_local.ports.world import World
@@ -27,15 +27,7 @@ from graasp_local.site.prepare import refuse_if_not_ours
 from graasp_local.wording import listed
 
 
-class WantedUpgrade(Struct, frozen=True):
-    """What a person asked for: a major (None: that of the image), an image (None: DB_IMAGE, or one like the old)."""
-
-    major: int | None
-    image: str | None
-    drain_limit: float = DRAIN_SECONDS
-
-
-def upgrade_plan(world: World, observed: ObservedState, wanted: WantedUpgrade) -> Plan:
+def upgrade_plan(world: World, observed: ObservedState, asked: UpgradeDatabase) -> Plan:
     """The plan for `upgrade-database`, after the checks that need nothing to be changed. Raises Refused."""
     walks = trusted_walks(world.site.journal_directory)
     left = unfinished_walk(walks)
@@ -51,14 +43,14 @@ def upgrade_plan(world: World, observed: ObservedState, wanted: WantedUpgrade) -
             "Nothing was changed.",
             "Wait until it has ended, then start the upgrade again.",
         )
-    upgrade = _upgrade(world, wanted)
+    upgrade = _upgrade(world, asked)
     if upgrade.target.volume in world.servers.containers.volumes():
         raise Refused(
             f"The volume {upgrade.target.volume} exists already, and may hold data.",
             "Nothing was changed: an upgrade fills a new volume only.",
             f"If nobody needs it: `graasp-local remove-old-database --volume {upgrade.target.volume}`.",
         )
-    return _forward(world, observed, upgrade, state_of(came_from(observed, state_left(walks))), wanted.drain_limit)
+    return _forward(world, observed, upgrade, state_of(came_from(observed, state_left(walks))), asked.drain_limit)
 
 
 def upgrade_again_plan(world: World, observed: ObservedState, record: WalkRecord) -> Plan:
@@ -66,7 +58,8 @@ def upgrade_again_plan(world: World, observed: ObservedState, record: WalkRecord
     upgrade = _of(record)
     if upgrade.way is Way.BACK:
         return _back(world, observed, record)
-    return _forward(world, observed, upgrade, state_of(record.came_from))
+    limit = record.asked.drain_limit if isinstance(record.asked, UpgradeDatabase) else DRAIN_SECONDS
+    return _forward(world, observed, upgrade, state_of(record.came_from), limit)
 
 
 def upgrade_back_plan(world: World, observed: ObservedState, record: WalkRecord) -> Plan:
@@ -174,7 +167,7 @@ def _request(world: World, upgrade: Upgrade, end: InfraState, drain_limit: float
     )
 
 
-def _upgrade(world: World, wanted: WantedUpgrade) -> Upgrade:
+def _upgrade(world: World, asked: UpgradeDatabase) -> Upgrade:
     containers = world.servers.containers
     selected = world.site.database_server
     files = containers.data_major()
@@ -185,8 +178,8 @@ def _upgrade(world: World, wanted: WantedUpgrade) -> Upgrade:
             "Set DB_IMAGE in .env to the Postgres that you want, then deploy.",
         )
     source = _source_image(world, files)
-    image = wanted.image or _image_for(world, source, wanted.major)
-    major = wanted.major or containers.image_major(image)
+    image = asked.image or _image_for(world, source, asked.to)
+    major = asked.to or containers.image_major(image)
     if major is None:
         raise Refused(
             f"Which major of Postgres {image} is cannot be told from its tag.",

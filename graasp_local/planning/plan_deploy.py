@@ -26,6 +26,7 @@ from graasp_local.planning.parts import (
 )
 from graasp_local.planning.plan import DRAIN_SECONDS, Plan, Strategy
 from graasp_local.planning.plan_transition import plan_transition
+from graasp_local.planning.requests import MIGRATION_SECONDS
 from graasp_local.planning.safety_copy import SafetyCopy
 from graasp_local.planning.simulate import simulate
 from graasp_local.planning.states import TABLE, Gate, InfraState, ObservedState, ServiceGroup
@@ -54,9 +55,6 @@ MOVED_TAGS = "a tag may have been moved or pushed again since"
 
 
 _OTHER_IMAGES = "{} runs already, and has other images of {} now"
-
-MIGRATION_SECONDS = 1800.0
-"""How long all pending migrations together may take, unless somebody says otherwise."""
 
 
 class ImagesFrom(StrEnum):

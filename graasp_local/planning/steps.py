@@ -21,10 +21,11 @@ from graasp_local.wording import listed
 
 
 class Preflight(Struct, frozen=True):
-    """Check everything that can be checked while visitors are served."""
+    """Check everything that can be checked while visitors are served. `found` is what that told, where it is done."""
 
     version: Version
     cause: str
+    found: tuple[str, ...] = ()
     name: ClassVar[str] = "preflight"
 
     @property

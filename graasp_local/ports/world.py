@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from graasp_local.clock import Clock, Interruption
@@ -11,7 +13,7 @@ from graasp_local.ports.handovers import Handovers
 from graasp_local.ports.observation import observe
 from graasp_local.ports.old_connections import OldConnections
 from graasp_local.ports.servers import Servers
-from graasp_local.ports.walk import Database, Edge, Engine
+from graasp_local.ports.walk import Database, Edge, Engine, Prober
 from graasp_local.site.site import Site
 
 
@@ -29,6 +31,8 @@ class World(Struct, frozen=True):
     servers: Servers
     handovers: Handovers
     old_connections: OldConnections
+    prober: Callable[[], Prober]
+    """Makes one that asks the site as visitors do."""
 
     def observe(self) -> ObservedState:
         """The site as it is just now: one listing of containers, and one request to the gate if nginx is up."""

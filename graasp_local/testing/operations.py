@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from msgspec import Struct
@@ -16,9 +16,11 @@ from msgspec import Struct
 from graasp_local.clock import InterruptionFlag
 from graasp_local.errors import ExitCode, GraaspLocalError
 from graasp_local.journal.events import Event, Outcome, WalkEnded, as_lines
-from graasp_local.operations import run
+from graasp_local.operations.run import run
+from graasp_local.planning.requests import Deploy, Request
 from graasp_local.ports.world import World
 from graasp_local.site.site import Site
+from graasp_local.version import Version
 
 LAST_LINES = 25
 """So many lines of the journal an error shows."""
@@ -82,16 +84,12 @@ def world_of(site: Site) -> World:
     return Context(site.directory).world(InterruptionFlag())
 
 
-def carry_out(
-    site: Site,
-    name: str,
-    command: str,
-    planner: Callable[[World], run.Planner],
-    on_failure: run.OnFailure = run.OnFailure.HOLD,
-) -> Operation:
+def carry_out(site: Site, request: Request) -> Operation:
     """Plan and carry out. Raises OperationFailed, and what is raised before anything is changed (Refused, Locked …)."""
     world = world_of(site)
-    events = tuple(run.run(world, run.Walk(planner(world), command, name, on_failure=on_failure)))
+    if isinstance(request, Deploy):
+        world.engine.expect(Version.parse(request.version))
+    events = tuple(run(world, request))
     ended = next(event for event in reversed(events) if isinstance(event, WalkEnded))
     operation = Operation(events, ended)
     if ended.exit_code is not ExitCode.DONE:

@@ -27,9 +27,8 @@ from graasp_local import __version__
 from graasp_local.engine.addresses import engine_address, engine_host, is_on_this_machine
 from graasp_local.engine.belongings import free_port, free_subnets, image_ids, network_labels, run_in, sdk_container
 from graasp_local.errors import ConfigurationError, GraaspLocalError, Refused, UsageError
-from graasp_local.operations import recovery, run
 from graasp_local.planning.plan import DRAIN_SECONDS, Strategy
-from graasp_local.planning.plan_deploy import MIGRATION_SECONDS, Backup, DeployRequest
+from graasp_local.planning.requests import MIGRATION_SECONDS, ChangeState, Deploy, OnFailure, Rollback
 from graasp_local.planning.states import InfraState, ObservedService, classify, state_name
 from graasp_local.ports.world import World
 from graasp_local.site.answers import MAIL_CATCHER, MAIL_CATCHER_ADDRESS
@@ -423,12 +422,7 @@ class GraaspStack:
     def apply(self, state: str) -> Operation:
         """Bring the stack into a state. Raises OperationFailed, Refused."""
         with self._working():
-            target = _state(state)
-
-            def planner(world: World) -> run.Planner:
-                return lambda observed: run.transition_plan(world, observed, target)
-
-            return carry_out(self.site, f"apply-{target}", f"graasp-local apply {target}", planner)
+            return carry_out(self.site, ChangeState(_state(state)))
 
     def deploy(
         self,
@@ -469,33 +463,22 @@ class GraaspStack:
         migration_limit: float = MIGRATION_SECONDS,
     ) -> Operation:
         with self._working():
-            request = DeployRequest(
-                Version.parse(version),
-                InfraState.RESTRICTED if hold else InfraState.RUNNING,
+            request = Deploy(
+                str(Version.parse(version)),
+                not backup,
+                _choice(Strategy, strategy, "strategy"),
+                hold,
+                _choice(OnFailure, on_failure, "on_failure"),
                 drain_limit,
                 migration_limit,
-                backup=Backup.TAKEN if backup else Backup.LEFT_OUT,
-                strategy=_choice(Strategy, strategy, "strategy"),
             )
-            failing = _choice(run.OnFailure, on_failure, "on_failure")
-
-            def planner(world: World) -> run.Planner:
-                world.engine.expect(request.version)
-                return lambda observed: run.deployment_plan(world, observed, request)
-
-            name, command = f"deploy-{request.version}", f"graasp-local deploy --version {request.version}"
-            return carry_out(self.site, name, command, planner, failing)
+            return carry_out(self.site, request)
 
     def rollback(self, *, discard_written_since: bool = True) -> Operation:
         """Go back from the last deployment; what was written since is discarded unless that is refused here."""
         with self._working():
             self._dump_tables()
-            since = recovery.WrittenSince.DISCARD if discard_written_since else recovery.WrittenSince.KEEP
-
-            def planner(world: World) -> run.Planner:
-                return lambda observed: recovery.rollback_plan(world, observed, since)
-
-            return carry_out(self.site, "rollback", "graasp-local rollback", planner, run.OnFailure.ROLLBACK)
+            return carry_out(self.site, Rollback(discard_written_since=discard_written_since))
 
     def snapshot(self) -> None:
         """Remember the stack's data, state and version, for `reset`. What was uploaded and indexed is not part of it.

@@ -32,7 +32,7 @@ from graasp_local.verbs import TABLE, shown_key
 
 if TYPE_CHECKING:
     # What looks, plans and walks is imported when the first thing is on the screen: it takes as long as Textual.
-    from graasp_local.tui.intentions import Intention
+    from graasp_local.planning.requests import Request
     from graasp_local.tui.model import SiteView
     from graasp_local.tui.ports import Access
     from graasp_local.tui.terminal import Terminal
@@ -244,14 +244,14 @@ class GraaspApp(VerbActions, App[None]):
 
     # --- walks ---
 
-    def plan(self, intention: Intention) -> None:
+    def plan(self, request: Request) -> None:
         """Show the plan for what a person wants, who then decides."""
         from graasp_local.tui.screens.plan import PlanScreen
 
         if self.is_walking or self.walks_elsewhere:
             self.notify("A walk is under way: wait for its end, or watch it with w.", severity="warning")
         elif self._may_change():
-            self.push_screen(PlanScreen(intention))
+            self.push_screen(PlanScreen(request))
 
     def start_walk(self, plan_made: messages.PlanMade) -> None:
         """Carry out the plan that was shown and agreed to."""
@@ -260,10 +260,10 @@ class GraaspApp(VerbActions, App[None]):
         from graasp_local.tui.screens.walk import WalkScreen
         from graasp_local.tui.walk_run import WalkRun
 
-        intention, plan = plan_made.intention, plan_made.plan
-        run = WalkRun(self.access, intention, plan, lambda record: self.post_message(messages.WalkTold([record])))
+        request, shown = plan_made.request, plan_made.shown
+        run = WalkRun(self.access, request, shown, lambda record: self.post_message(messages.WalkTold([record])))
         self.walk_run = run
-        self.own_walk = WalkView(command=intention.command, began=time.time())
+        self.own_walk = WalkView(command=request.command, began=time.time())
         self._choose_walk(self.own_walk)
         self._walk(run)
         self.push_screen(WalkScreen("own_walk"))
@@ -276,8 +276,8 @@ class GraaspApp(VerbActions, App[None]):
             panel.do(what)
 
     def action_change_to(self, state: str) -> None:
+        from graasp_local.planning.requests import ChangeState
         from graasp_local.planning.states import InfraState
-        from graasp_local.tui.intentions import ChangeState
 
         self.plan(ChangeState(InfraState(state)))
 

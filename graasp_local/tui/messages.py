@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from textual.message import Message
 
 if TYPE_CHECKING:
-    from graasp_local.planning.plan import Plan
+    from graasp_local.operations.run import Shown
+    from graasp_local.planning.requests import Request
     from graasp_local.ports.live import AvailableVersions, Usage
-    from graasp_local.tui.intentions import Intention
     from graasp_local.tui.model import SiteView
     from graasp_local.tui.trouble import Trouble
 
@@ -59,8 +59,8 @@ class WalkElsewhere(Message):
 class PlanMade(Message):
     """The plan for what a person wants; `estimate` is in words, empty where the site stays open."""
 
-    intention: Intention
-    plan: Plan
+    request: Request
+    shown: Shown
     estimate: str
     visited: tuple[str, ...] = ()
     """The services that visitors are led to."""
@@ -79,7 +79,7 @@ class LossFound(Message):
 class PlanRefused(Message):
     """Why there is no plan."""
 
-    intention: Intention
+    request: Request
     sentences: tuple[str, ...]
 
 

@@ -22,8 +22,8 @@ from graasp_local.verbs import Effect, verb
 
 if TYPE_CHECKING:
     from graasp_local.backup.manifest import Manifest
+    from graasp_local.planning.requests import Request
     from graasp_local.tui.app import GraaspApp
-    from graasp_local.tui.intentions import Intention
 
 
 class VerbActions:
@@ -96,16 +96,16 @@ class VerbActions:
         self.do_versions()
 
     def do_resume(self) -> None:
-        from graasp_local.tui.intentions import ResumeDeployment
+        from graasp_local.planning.requests import Resume
 
         if self._seen():
-            self._ui.plan(ResumeDeployment())
+            self._ui.plan(Resume())
 
     def do_rollback(self) -> None:
-        from graasp_local.tui.intentions import RollBack
+        from graasp_local.planning.requests import Rollback
 
         if self._seen():
-            self._ui.plan(RollBack())
+            self._ui.plan(Rollback())
 
     def do_restore(self) -> None:
         from graasp_local.tui.screens.backups import BackupsScreen
@@ -117,7 +117,7 @@ class VerbActions:
         """A backup replaces what the site holds: that takes its name, and then there is still the plan to agree to."""
         if backup is None or self._ui.view is None:
             return
-        from graasp_local.tui.intentions import RestoreBackup
+        from graasp_local.planning.requests import Restore
         from graasp_local.tui.screens.confirm import ConfirmByName
         from graasp_local.wording import listed
 
@@ -129,7 +129,7 @@ class VerbActions:
 
         def restore_if(typed: bool | None) -> None:
             if typed:
-                self._ui.plan(RestoreBackup(backup.name))
+                self._ui.plan(Restore(backup.name, replace_what_is_there=True))
 
         question = ConfirmByName("A backup replaces what the site holds", said, self._ui.view.project)
         self._ui.push_screen(question, restore_if)
@@ -140,18 +140,17 @@ class VerbActions:
         if self._seen():
             self._ui.push_screen(VersionsScreen())
 
-    def choose_again(self, refused: Intention) -> None:
+    def choose_again(self, refused: Request) -> None:
         """Open the list that a thing was chosen from which was refused, where it was chosen from one."""
-        from graasp_local.planning.states import InfraState
-        from graasp_local.tui.intentions import ChangeState, DeployVersion, RestoreBackup
+        from graasp_local.planning.requests import ChangeState, Deploy, Restore
         from graasp_local.tui.screens.versions import VersionsScreen
 
         match refused:
-            case DeployVersion(version=version, end=end):
-                self._ui.push_screen(VersionsScreen(str(version), hold=end is InfraState.RESTRICTED))
+            case Deploy(version=version, hold=hold):
+                self._ui.push_screen(VersionsScreen(version, hold=hold))
             case ChangeState():
                 self.do_apply()
-            case RestoreBackup():
+            case Restore():
                 self.do_restore()
             case _:
                 return

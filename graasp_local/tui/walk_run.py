@@ -10,14 +10,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graasp_local.clock import InterruptionFlag
 from graasp_local.errors import ExitCode, GraaspLocalError
 from graasp_local.journal.events import Event, RollbackStarted, WalkEnded, as_json, ended_before_it_began
-from graasp_local.planning.plan import Plan
-from graasp_local.tui.intentions import Intention
+from graasp_local.planning.requests import Request
 from graasp_local.tui.ports import Access
+
+if TYPE_CHECKING:
+    from graasp_local.operations.run import Shown
 
 Deliver = Callable[[dict[str, Any]], object]
 
@@ -25,8 +27,8 @@ Deliver = Callable[[dict[str, Any]], object]
 class WalkRun:
     """One walk. `run` belongs on a thread of its own; everything else may be called from any."""
 
-    def __init__(self, access: Access, intention: Intention, shown: Plan, deliver: Deliver) -> None:
-        self.intention = intention
+    def __init__(self, access: Access, request: Request, shown: Shown, deliver: Deliver) -> None:
+        self.request = request
         self.interruption = InterruptionFlag()
         self.ended = threading.Event()
         self.exit_code = ExitCode.UNEXPECTED
@@ -55,14 +57,11 @@ class WalkRun:
             self._run()
 
     def _run(self) -> None:
-        from graasp_local.operations import run as walks
+        from graasp_local.operations.run import RunOptions, run
 
         try:
             world = self._access.world(self._access.site(), self.interruption, self._narrate)
-            planner = self.intention.planner(world)
-            on_failure = walks.OnFailure.ROLLBACK if self.intention.rolls_back else walks.OnFailure.HOLD
-            walk = walks.Walk(planner, self.intention.command, self.intention.name, self._shown, on_failure)
-            for event in walks.run(world, walk):
+            for event in run(world, self.request, RunOptions(self._shown)):
                 self._tell(event)
         except GraaspLocalError as error:
             self._tell(ended_before_it_began(error))

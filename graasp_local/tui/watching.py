@@ -24,6 +24,7 @@ from graasp_local.journal.write import walk_number
 from graasp_local.lock import Holder, current_holder
 from graasp_local.planning.states import Gate, ObservedState
 from graasp_local.ports.live import LiveEngine, Stream, Usage
+from graasp_local.ports.observation import observe
 from graasp_local.site.site import Site
 from graasp_local.tui.model import Reception, SiteView, site_view
 from graasp_local.tui.ports import Access
@@ -132,8 +133,7 @@ class Observer:
                 self._site = site
             listing = self.live.listing()
             self._is_complete = listing.is_complete
-            seen = listing.seen
-            observed = ObservedState(seen.services, self._edge.gate(), seen.migrations, seen.handovers)
+            observed = observe(lambda: listing.seen, self._edge.gate)
             view = site_view(
                 project=settings.project,
                 directory=str(site.directory),

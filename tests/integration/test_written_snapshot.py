@@ -5,10 +5,11 @@ from __future__ import annotations
 from graasp_local.cli.context import Context
 from graasp_local.clock import InterruptionFlag
 from graasp_local.journal.events import Outcome, WalkEnded
-from graasp_local.operations import run
+from graasp_local.operations import deployments, run
 from graasp_local.operations.steps.written_snapshot import written_snapshots
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.plan_deploy import DeployRequest, plan_deploy
+from graasp_local.planning.requests import Deploy
 from graasp_local.planning.safety_copy import SafetyCopy
 from graasp_local.planning.states import ObservedState
 from graasp_local.version import Version
@@ -21,11 +22,10 @@ def deploy_without_room(site: DemoSite, version: str) -> WalkEnded:
     request = DeployRequest(Version.parse(version))
 
     def planner(observed: ObservedState) -> Plan:
-        forecast = run.forecast(world, observed, request.version, world.engine.image_facts(request.version))
+        forecast = deployments.forecast(world, observed, request.version, world.engine.image_facts(request.version))
         return plan_deploy(observed, request, forecast, SafetyCopy.FILE)
 
-    walk = run.Walk(planner, f"deploy {version}", "deploy", on_failure=run.OnFailure.ROLLBACK)
-    *_, ended = run.run(world, walk)
+    *_, ended = run.carry_out(world, Deploy(version), planner)
     assert isinstance(ended, WalkEnded)
     return ended
 

@@ -20,7 +20,7 @@ from graasp_local.planning.states import TABLE, Gate, Health, InfraState, Observ
 from graasp_local.ports.handovers import Memory
 from graasp_local.ports.live import AvailableVersion, AvailableVersions, Listing, SeenContainer, Usage
 from graasp_local.ports.observation import SeenServices
-from graasp_local.ports.walk import CollationChange, CoreAnswer, EngineFacts, ImageFact, MigrationRun
+from graasp_local.ports.walk import CollationChange, CoreAnswer, EngineFacts, ImageFact, MigrationRun, Prober
 from graasp_local.ports.world import World
 from graasp_local.site import prepare
 from graasp_local.site.create import init_site
@@ -492,6 +492,10 @@ class FakeHandovers:
     def remove(self) -> None: ...
 
 
+def _nobody_asks() -> Prober:
+    raise AssertionError("nobody asked for a prober")
+
+
 class FakeAccess:
     """Reaches a fake site whose files are in a directory of the test's own."""
 
@@ -521,6 +525,7 @@ class FakeAccess:
             fake_servers(lambda: site.database_server, []),
             FakeHandovers(self.fake),
             FakeOldConnections(),
+            prober=_nobody_asks,
         )
 
     def live(self, site: Site) -> FakeLive:

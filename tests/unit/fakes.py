@@ -17,7 +17,7 @@ from graasp_local.planning.rolling_steps import Side
 from graasp_local.planning.states import Gate, Health, ObservedService, ObservedState, ServiceGroup, Status
 from graasp_local.ports.observation import SeenServices
 from graasp_local.ports.servers import Servers
-from graasp_local.ports.walk import CollationChange, CoreAnswer, EngineFacts, ImageFact, MigrationRun
+from graasp_local.ports.walk import CollationChange, CoreAnswer, EngineFacts, ImageFact, MigrationRun, Prober
 from graasp_local.ports.world import World
 from graasp_local.site import prepare
 from graasp_local.site.create import init_site
@@ -145,6 +145,8 @@ class FakeEngine:
     kept: dict[str, str] = field(default_factory=dict)
     """Ids of images that are kept under tags of the site's own, and the service of each."""
 
+    looks: int = 0
+    """How often its facts were asked for, as every check of a version does."""
     dying_builds: set[str] = field(default_factory=set)
     """Of these core starts and never gets healthy."""
     migrations_of_builds: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -161,6 +163,7 @@ class FakeEngine:
             raise EngineUnreachable("The engine has not answered in time.")
 
     def facts(self) -> EngineFacts:
+        self.looks += 1
         return EngineFacts(self.engine_version, "2.40.0", "linux/amd64", self.free_bytes)
 
     def see(self) -> SeenServices:
@@ -475,6 +478,10 @@ class FakeDatabase:
         return 1
 
 
+def _nobody_asks() -> Prober:
+    raise AssertionError("nobody asked for a prober")
+
+
 @dataclass
 class FakeWorld:
     """A world over a real site directory and fake everything else; `world` is what the code under test is given."""
@@ -512,6 +519,7 @@ class FakeWorld:
             servers,
             self.handovers,
             self.old_connections,
+            prober=_nobody_asks,
         )
 
     def forget_pins(self) -> None:

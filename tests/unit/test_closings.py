@@ -26,7 +26,9 @@ from graasp_local.journal.closings import (
 )
 from graasp_local.journal.events import WalkEnded, summary
 from graasp_local.journal.read import read_journal, read_recent, read_walks
-from graasp_local.operations import recovery, run
+from graasp_local.operations import recovery
+from graasp_local.operations.deployments import transition_plan
+from graasp_local.planning.requests import OnFailure
 from graasp_local.planning.states import Gate, InfraState
 from tests.unit.fakes import FakeWorld
 from tests.unit.walking import deploy, ended_of, events_of, killed_at
@@ -134,7 +136,7 @@ def test_a_closing_over_the_end_of_a_month_counts_in_both() -> None:
 
 
 def apply(fake: FakeWorld, state: InfraState) -> WalkEnded:
-    return ended_of(events_of(fake, lambda observed: run.transition_plan(fake.world, observed, state)))
+    return ended_of(events_of(fake, lambda observed: transition_plan(fake.world, observed, state)))
 
 
 def closed(fake: FakeWorld) -> list[tuple[float, float]]:
@@ -164,7 +166,7 @@ def test_what_apply_closed_counts_until_it_is_opened(running: FakeWorld, state: 
     assert ended.closing is not None
     assert ended.closing.seconds(0) == pytest.approx(100, abs=1)
     assert "The site was closed for 100." in summary(ended)
-    assert "since `graasp-local deploy`" in summary(ended)  # what the fake's operations are all called
+    assert "since `graasp-local deploy --version 1.1.0`" in summary(ended)  # what the fakes are all asked for
     (seconds,) = [length for _, length in closed(running)]
     assert seconds == pytest.approx(ended.closing.seconds(0))
     by_walk = [walk.downtime_seconds for walk in read_walks(running.world.site.journal_directory)]
@@ -183,7 +185,7 @@ def test_what_was_killed_counts_until_it_is_opened_again(running: FakeWorld) -> 
 def test_a_deployment_that_is_rolled_back_counts(running: FakeWorld) -> None:
     running.engine.migration_code = 1
     running.engine.in_flight = [1] * 3
-    ended = deploy(running, on_failure=run.OnFailure.ROLLBACK)
+    ended = deploy(running, on_failure=OnFailure.ROLLBACK)
     found = closed(running)
     assert sum(seconds for _, seconds in found) == pytest.approx(ended.downtime_seconds or 0)
 

@@ -31,7 +31,10 @@ from graasp_local.doctor.facts import (
 from graasp_local.doctor.findings import Finding, Verdict, exit_code
 from graasp_local.doctor.gather import gather
 from graasp_local.doctor.judge import judge
-from graasp_local.errors import ExitCode, GraaspLocalError
+from graasp_local.errors import ExitCode, GraaspLocalError, Refused
+from graasp_local.operations.deployments import deployment_plan, refusals
+from graasp_local.operations.steps.preflight import Problem
+from graasp_local.planning.plan_deploy import DeployRequest
 from graasp_local.ports.doctor import EngineInfo, Registry
 from graasp_local.ports.walk import CollationChange, ImageFact
 from graasp_local.ports.world import World
@@ -39,6 +42,9 @@ from graasp_local.settings.rules import Severity
 from graasp_local.site.check import Finding as ConfigurationFinding
 from graasp_local.site.create import init_site
 from graasp_local.stack.memory import in_bytes, memory_limits
+from graasp_local.version import Version
+from tests.unit.fakes import FakeWorld
+from tests.unit.walking import deploy
 
 GIB = 1024**3
 ENGINE = EngineInfo("28.5.2", "linux/amd64", 8 * GIB, 50 * GIB)
@@ -339,3 +345,46 @@ def test_an_address_of_ipv6_where_nobody_answers_is_told_where_the_site_answers_
         assert network.silent_addresses(("127.0.0.1", "::1"), port) == ("::1",)
         assert network.silent_addresses(("127.0.0.1",), port) == ()
     assert network.silent_addresses(("127.0.0.1", "::1"), 1) == (), "a site that is off is no fault of a record"
+
+
+def test_what_fails_is_what_a_deployment_refuses_and_nothing_else() -> None:
+    low = {"engine": Known(replace(ENGINE, memory_bytes=GIB // 2, free_bytes=GIB))}
+    would_begin = judge(replace(WELL, refusals=Known(()), **low))
+    assert {finding.verdict for finding in would_begin if finding.check in ("disk", "memory")} == {Verdict.WARNING}
+    assert exit_code(would_begin) is ExitCode.DONE
+    refused = (Problem("disk", "1 GiB is free.", "Make room."), Problem("networks", "No room.", "Prune."))
+    would_not = judge(replace(WELL, refusals=Known(refused), **low))
+    fails = {finding.check for finding in would_not if finding.verdict is Verdict.FAILS}
+    assert fails == {"disk", "networks"}
+    assert exit_code(would_not) is ExitCode.REFUSED
+
+
+def refused_checks(fake: FakeWorld) -> list[str]:
+    return [problem.check for problem in refusals(fake.world, Version(1, 1, 0))]
+
+
+def test_the_checks_are_those_of_a_deployment(running: FakeWorld) -> None:
+    assert refused_checks(running) == []
+    running.engine.free_bytes = 1000
+    running.engine.engine_version = "20.10.24"
+    assert refused_checks(running) == ["engine", "disk"]
+
+
+def test_a_disk_without_room_for_a_snapshot_but_for_a_file_refuses_neither(running: FakeWorld) -> None:
+    running.database.bytes = 50 * GIB
+    running.engine.free_bytes = 45 * GIB
+    assert bool(refused_checks(running)) == is_refused(running)
+
+
+def is_refused(fake: FakeWorld) -> bool:
+    try:
+        deployment_plan(fake.world, fake.world.observe(), DeployRequest(Version(1, 1, 0)))
+    except Refused:
+        return True
+    return False
+
+
+def test_a_version_that_is_older_than_the_database_is_refused_by_both(running: FakeWorld) -> None:
+    deploy(running)
+    running.forget_pins()
+    assert [problem.check for problem in refusals(running.world, Version(1, 0, 0))] == ["deployment"]

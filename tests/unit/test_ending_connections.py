@@ -8,11 +8,12 @@ from msgspec.structs import replace
 from graasp_local.errors import Interrupted, NeedsYou
 from graasp_local.journal.events import Outcome, WalkEnded
 from graasp_local.journal.records import WalkRecord, left_connections_open
-from graasp_local.operations import run
+from graasp_local.operations.deployments import transition_plan
 from graasp_local.operations.steps.ending_connections import end_connections
 from graasp_local.planning.states import InfraState
 from tests.unit.fakes import FakeWorld
 from tests.unit.sites import site_in
+from tests.unit.walking import walking
 
 DONE = {"outcome": "done", "seconds": 0.1}
 
@@ -82,15 +83,15 @@ def test_a_closing_that_was_cut_off_left_open_what_was() -> None:
 def test_restricted_that_was_killed_while_closing_is_ended_by_the_next_one(fake: FakeWorld) -> None:
     fake.become(site_in(InfraState.RUNNING))
     fake.old_connections.held_open, fake.old_connections.obeys = 1, False
-    walk = run.Walk(lambda seen: run.transition_plan(fake.world, seen, InfraState.RESTRICTED), "apply", "apply")
-    for _ in run.run(fake.world, walk):
+    planner = lambda seen: transition_plan(fake.world, seen, InfraState.RESTRICTED)  # noqa: E731
+    for _ in walking(fake, planner):
         pass
-    assert run.transition_plan(fake.world, fake.world.observe(), InfraState.RESTRICTED).steps != ()
+    assert transition_plan(fake.world, fake.world.observe(), InfraState.RESTRICTED).steps != ()
     fake.old_connections.obeys = True
-    for _ in run.run(fake.world, walk):
+    for _ in walking(fake, planner):
         pass
     assert fake.old_connections.held_open == 0
-    assert run.transition_plan(fake.world, fake.world.observe(), InfraState.RESTRICTED).steps == ()
+    assert transition_plan(fake.world, fake.world.observe(), InfraState.RESTRICTED).steps == ()
 
 
 def test_an_nginx_that_would_not_start_is_refused_before_the_gate_closes(fake: FakeWorld) -> None:
@@ -98,8 +99,8 @@ def test_an_nginx_that_would_not_start_is_refused_before_the_gate_closes(fake: F
     services = tuple(replace(service, outdated=service.name == "nginx") for service in seen.services)
     fake.become(replace(seen, services=services))
     fake.engine.refuses_edge = 'unknown directive "x" in /etc/nginx/conf.d/15-addresses.conf:3'
-    walk = run.Walk(lambda seen: run.transition_plan(fake.world, seen, InfraState.RUNNING), "apply", "apply")
-    ended = [*run.run(fake.world, walk)][-1]
+    planner = lambda seen: transition_plan(fake.world, seen, InfraState.RUNNING)  # noqa: E731
+    ended = [*walking(fake, planner)][-1]
     assert isinstance(ended, WalkEnded)
     assert ended.outcome is Outcome.REFUSED
     assert 'nginx refuses its configuration: unknown directive "x"' in " ".join(ended.problem)

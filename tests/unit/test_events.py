@@ -77,6 +77,7 @@ def test_the_last_json_line_has_what_scripts_read() -> None:
         "seconds": 3.0,
         "steps": [{"name": "preflight", "outcome": "done", "seconds": 0.123}],
         "exit_code": 0,
+        "changed": True,
         "problem": [],
     }
 

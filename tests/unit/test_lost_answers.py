@@ -13,15 +13,16 @@ from graasp_local.errors import EngineUnreachable, ExitCode, NeedsYou, Refused
 from graasp_local.journal.events import Event, Outcome, RollbackStarted, StepEnded, StepOutput, StepStarted
 from graasp_local.journal.read import read_walks
 from graasp_local.journal.records import GateMove, gate_after
-from graasp_local.operations import recovery, run
-from graasp_local.operations.run import OnFailure
+from graasp_local.operations import recovery
+from graasp_local.operations.deployments import transition_plan
 from graasp_local.operations.steps import Performer
 from graasp_local.planning.plan import Plan
+from graasp_local.planning.requests import OnFailure
 from graasp_local.planning.states import Gate, Health, InfraState, ObservedState, Status
 from graasp_local.planning.steps import OpenGate, Step
 from graasp_local.version import Version
 from tests.unit.fakes import FakeWorld
-from tests.unit.walking import deploy, deploying, ended_of, events_of, killed_at
+from tests.unit.walking import deploy, deploying, ended_of, events_of, killed_at, walking
 
 ROLLBACK = OnFailure.ROLLBACK
 
@@ -48,8 +49,8 @@ def started(events: list[Event]) -> list[str]:
     return [event.name for event in events if isinstance(event, StepStarted)]
 
 
-def rolling_back(fake: FakeWorld, written_since: recovery.WrittenSince = recovery.WrittenSince.KEEP) -> list[Event]:
-    return events_of(fake, lambda seen: recovery.rollback_plan(fake.world, seen, written_since))
+def rolling_back(fake: FakeWorld, *, discard: bool = False) -> list[Event]:
+    return events_of(fake, lambda seen: recovery.rollback_plan(fake.world, seen, discard=discard))
 
 
 def resuming(fake: FakeWorld) -> Callable[[ObservedState], Plan]:
@@ -57,7 +58,7 @@ def resuming(fake: FakeWorld) -> Callable[[ObservedState], Plan]:
 
 
 def apply(fake: FakeWorld, state: InfraState) -> None:
-    events_of(fake, lambda seen: run.transition_plan(fake.world, seen, state))
+    events_of(fake, lambda seen: transition_plan(fake.world, seen, state))
 
 
 def test_an_opening_whose_answer_is_lost_is_what_nginx_says_it_is(running: FakeWorld) -> None:
@@ -131,7 +132,7 @@ def test_nor_where_the_rollback_of_the_same_walk_did_not_come_to_its_end(running
         if isinstance(event, RollbackStarted):
             running.engine.failing["stop"] = fails_later
 
-    for event in run.run(running.world, run.Walk(deploying(running), "deploy", "deploy", on_failure=ROLLBACK)):
+    for event in walking(running, deploying(running), ROLLBACK):
         on_start(event)
     assert ended_of([event]).outcome is Outcome.FAILED
     running.engine.failing.clear()
@@ -141,7 +142,7 @@ def test_nor_where_the_rollback_of_the_same_walk_did_not_come_to_its_end(running
 def test_what_workers_may_have_written_is_counted_said_and_kept_until_somebody_removes_it(running: FakeWorld) -> None:
     running.engine.never_on = {"workers": Health.UNHEALTHY}
     events = []
-    for event in run.run(running.world, run.Walk(deploying(running), "deploy", "deploy", on_failure=ROLLBACK)):
+    for event in walking(running, deploying(running), ROLLBACK):
         events.append(event)
         if isinstance(event, RollbackStarted):
             running.engine.never_on = {}
@@ -178,7 +179,7 @@ def test_nobody_passes_the_gate_while_core_is_not_verified(running: FakeWorld) -
     unverified = ("stop-graasp", "start-graasp", "verify-core")
     gates = [
         running.state.gate()
-        for event in run.run(running.world, run.Walk(deploying(running), "deploy", "deploy"))
+        for event in walking(running, deploying(running))
         if isinstance(event, StepEnded) and event.name in unverified
     ]
     assert gates == [Gate.SHUT] * 3
@@ -261,7 +262,7 @@ def test_a_deployment_that_was_cut_off_at_its_end_is_recorded_by_a_resume(runnin
     events = events_of(running, resuming(running))
     assert ended_of(events).outcome is Outcome.DONE
     assert [event.name for event in events if isinstance(event, StepEnded)] == ["record"]
-    assert ended_of(rolling_back(running, recovery.WrittenSince.DISCARD)).version == "1.0.0"
+    assert ended_of(rolling_back(running, discard=True)).version == "1.0.0"
     assert len(running.state.applied) == 2
 
 
@@ -274,7 +275,7 @@ AFTER_MIGRATING = [
 def test_after_a_resume_one_rollback_brings_the_data_from_before(running: FakeWorld, name: str) -> None:
     killed_at(running, name)
     assert ended_of(events_of(running, resuming(running))).outcome is Outcome.DONE
-    ended = ended_of(rolling_back(running, recovery.WrittenSince.DISCARD))
+    ended = ended_of(rolling_back(running, discard=True))
     assert (ended.outcome, ended.version, len(running.state.applied)) == (Outcome.DONE, "1.0.0", 2)
 
 

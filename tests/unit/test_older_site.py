@@ -15,7 +15,7 @@ from graasp_local.images.deployed import last_deployment_of
 from graasp_local.journal.read import read_walks, trusted_walks
 from graasp_local.journal.records import unfinished_walk
 from graasp_local.operations import recovery
-from graasp_local.operations.run import OnFailure
+from graasp_local.planning.requests import OnFailure
 from graasp_local.planning.states import InfraState
 from graasp_local.site.selection import read_selection
 from graasp_local.version import Version

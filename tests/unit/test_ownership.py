@@ -19,6 +19,8 @@ from graasp_local.errors import ConfigurationError, Refused
 from graasp_local.lock import current_holder, held_lock
 from graasp_local.operations import run
 from graasp_local.ownership import is_private_group, refuse_strangers, strangers, trusted_owners
+from graasp_local.planning.requests import ChangeState
+from graasp_local.planning.states import InfraState
 from graasp_local.site.create import init_site
 from graasp_local.site.site import Site, find_site
 from tests.unit.fakes import FakeWorld
@@ -190,9 +192,9 @@ def test_a_walk_refuses_too_however_it_was_started(fake: FakeWorld) -> None:
     world = fake.world
     world.site.override_file.touch()
     world.site.override_file.chmod(0o666)
-    walk = run.Walk(lambda observed: pytest.fail("it was planned"), "graasp-local apply stopped", "apply-stopped")
+    request = ChangeState(InfraState.STOPPED)
     with pytest.raises(Refused, match=r"compose\.override\.yaml can be written to by everybody"):
-        list(run.run(world, walk))
+        list(run.carry_out(world, request, lambda observed: pytest.fail("it was planned")))
 
 
 def test_it_is_an_error_of_the_configuration_and_of_the_doctor(site: Site) -> None:

@@ -7,11 +7,13 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from graasp_local.journal.events import Probed, WalkEnded, as_json
 from graasp_local.journal.visits import FAULTS, Asker, Met, ProbeReport, Tally, met, report
-from graasp_local.operations.run import Walk, probed, run, transition_plan
-from graasp_local.planning.states import Gate, InfraState
+from graasp_local.operations.run import probed, run
+from graasp_local.planning.requests import Deploy
+from graasp_local.planning.states import Gate
 from tests.unit.fakes import FakeWorld
 
 CLOSED = {"graasp-gate": "closed", "retry-after": "60", "cache-control": "no-store"}
@@ -88,10 +90,7 @@ class FakeProber:
 def test_what_visitors_met_stands_before_the_last_event(running: FakeWorld) -> None:
     prober = FakeProber()
     world = running.world
-    wanted = Walk(
-        lambda observed: transition_plan(world, observed, InfraState.RESTRICTED), "apply", "apply", prober=prober
-    )
-    *_, told, ended = run(world, wanted)
+    *_, told, ended = run(replace(world, prober=lambda: prober), Deploy("1.1.0", hold=True, probe=True))
     assert isinstance(told, Probed)
     assert as_json(told)["visitor"] == {"app": 3, "json": 2}
     assert isinstance(ended, WalkEnded)

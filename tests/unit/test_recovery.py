@@ -9,20 +9,18 @@ from graasp_local.journal.events import Outcome, WalkEnded
 from graasp_local.journal.read import read_walks
 from graasp_local.journal.records import unfinished_walk
 from graasp_local.operations import recovery
-from graasp_local.operations.recovery import WrittenSince
-from graasp_local.operations.run import OnFailure, deployment_plan, transition_plan
+from graasp_local.operations.deployments import deployment_plan, transition_plan
 from graasp_local.planning.plan_deploy import DeployRequest
+from graasp_local.planning.requests import OnFailure
 from graasp_local.planning.states import Gate, InfraState
 from graasp_local.version import Version
 from tests.unit.fakes import FakeWorld
 from tests.unit.sites import site_in
 from tests.unit.walking import deploy, ended_of, events_of, killed_at
 
-DISCARD = WrittenSince.DISCARD
 
-
-def roll_back(fake: FakeWorld, written_since: WrittenSince = WrittenSince.KEEP) -> WalkEnded:
-    return ended_of(events_of(fake, lambda seen: recovery.rollback_plan(fake.world, seen, written_since)))
+def roll_back(fake: FakeWorld, *, discard: bool = False) -> WalkEnded:
+    return ended_of(events_of(fake, lambda seen: recovery.rollback_plan(fake.world, seen, discard=discard)))
 
 
 def test_where_no_migration_lies_between_the_code_alone_goes_back(running: FakeWorld) -> None:
@@ -78,7 +76,7 @@ def test_rows_that_take_too_long_to_count_are_not_guessed(running: FakeWorld) ->
 
 def test_agreed_to_in_words_the_database_from_before_is_put_back_and_the_other_kept(running: FakeWorld) -> None:
     deploy(running)
-    ended = roll_back(running, DISCARD)
+    ended = roll_back(running, discard=True)
     assert (ended.outcome, ended.state, ended.version) == (Outcome.DONE, "running", "1.0.0")
     assert len(running.state.applied) == 2
     (kept,) = running.database.failed.values()
@@ -87,7 +85,7 @@ def test_agreed_to_in_words_the_database_from_before_is_put_back_and_the_other_k
 
 def test_behind_the_gate_it_stays_behind_the_gate(running: FakeWorld) -> None:
     deploy(running, end=InfraState.RESTRICTED)
-    ended = roll_back(running, DISCARD)
+    ended = roll_back(running, discard=True)
     assert (ended.state, ended.version) == ("restricted", "1.0.0")
     assert running.state.gate() is Gate.CLOSED
 
@@ -100,7 +98,7 @@ WAY_BACK = [
 
 def test_the_way_back_checks_and_fetches_before_the_gate_closes_and_lets_requests_finish(running: FakeWorld) -> None:
     deploy(running)
-    plan = recovery.rollback_plan(running.world, running.world.observe(), DISCARD)
+    plan = recovery.rollback_plan(running.world, running.world.observe(), discard=True)
     assert [step.name for step in plan.steps] == ["preflight", "restore-images", *WAY_BACK]
 
 
@@ -108,7 +106,7 @@ def test_the_way_back_checks_and_fetches_before_the_gate_closes_and_lets_request
 @pytest.mark.parametrize("verb", ["resume", "rollback"])
 def test_a_way_back_that_was_killed_goes_on_by_either_command(running: FakeWorld, name: str, verb: str) -> None:
     deploy(running)
-    killed_at(running, name, lambda seen: recovery.rollback_plan(running.world, seen, DISCARD))
+    killed_at(running, name, lambda seen: recovery.rollback_plan(running.world, seen, discard=True))
     planner = recovery.resume_plan if verb == "resume" else recovery.rollback_plan
     ended = ended_of(events_of(running, lambda seen: planner(running.world, seen)))
     assert ended.exit_code is ExitCode.DONE, ended.problem
@@ -118,22 +116,22 @@ def test_a_way_back_that_was_killed_goes_on_by_either_command(running: FakeWorld
 
 def test_whoever_deploys_instead_of_going_on_back_keeps_what_was_written(running: FakeWorld) -> None:
     deploy(running)
-    killed_at(running, "end-sessions", lambda seen: recovery.rollback_plan(running.world, seen, DISCARD))
+    killed_at(running, "end-sessions", lambda seen: recovery.rollback_plan(running.world, seen, discard=True))
     running.edge.says = "0.0.1"
     request = DeployRequest(Version(1, 1, 0))
     running.state.calls.clear()
     planner = lambda seen: deployment_plan(running.world, seen, request)  # noqa: E731
     ended = ended_of(events_of(running, planner, on_failure=OnFailure.ROLLBACK))
-    assert ended.exit_code is ExitCode.NEEDS_YOU
+    assert (ended.outcome, ended.state) == (Outcome.ROLLED_BACK, "db-only")  # where the way back was cut off
     assert "swap-back" not in running.state.calls
     assert len(running.state.applied) == 3
 
 
 def test_a_second_rollback_is_refused(running: FakeWorld) -> None:
     deploy(running)
-    roll_back(running, DISCARD)
+    roll_back(running, discard=True)
     with pytest.raises(Refused, match=r"went back to 1\.0\.0 already"):
-        roll_back(running, DISCARD)
+        roll_back(running, discard=True)
 
 
 def test_a_deployment_that_touched_nothing_is_not_taken_for_the_one_before_it(running: FakeWorld) -> None:
@@ -141,23 +139,23 @@ def test_a_deployment_that_touched_nothing_is_not_taken_for_the_one_before_it(ru
     request = DeployRequest(Version(1, 2, 0))
     killed_at(running, "pull", lambda seen: deployment_plan(running.world, seen, request))
     with pytest.raises(Refused, match="touched nothing, so there is nothing of it to take back"):
-        roll_back(running, DISCARD)
+        roll_back(running, discard=True)
     events_of(running, lambda seen: transition_plan(running.world, seen, InfraState.RUNNING))
-    assert roll_back(running, DISCARD).version == "1.0.0"
+    assert roll_back(running, discard=True).version == "1.0.0"
 
 
 def test_a_snapshot_that_is_gone_is_a_refusal(running: FakeWorld) -> None:
     deploy(running)
     running.database.snapshots.clear()
     with pytest.raises(Refused, match=r"The database from before 1\.1\.0 is no longer on the server"):
-        roll_back(running, DISCARD)
+        roll_back(running, discard=True)
 
 
 def test_what_would_be_discarded_is_not_guessed_while_the_database_is_off(running: FakeWorld) -> None:
     deploy(running)
     running.become(site_in(InfraState.STOPPED, "1.1.0"), "1.1.0")
     with pytest.raises(Refused, match="The database is off"):
-        roll_back(running, DISCARD)
+        roll_back(running, discard=True)
 
 
 def test_a_site_without_a_deployment_has_nothing_to_go_back_from(running: FakeWorld) -> None:

@@ -11,10 +11,12 @@ from graasp_local.backup.take import Everything, take_backup
 from graasp_local.errors import ExitCode, NeedsYou, Refused, UsageError
 from graasp_local.journal.events import Outcome, WalkEnded
 from graasp_local.journal.read import read_walks
-from graasp_local.operations import recovery, restores, run
+from graasp_local.operations import recovery, restores
+from graasp_local.planning import requests
 from graasp_local.planning.migrations import AppliedMigration
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.plan_restore import RestoreRequest, plan_restore
+from graasp_local.planning.requests import OnFailure
 from graasp_local.planning.restoring import Restore
 from graasp_local.planning.states import Gate, Health, InfraState, ObservedState
 from graasp_local.planning.steps import READ_ONLY
@@ -49,10 +51,10 @@ def moved_on(running: FakeWorld) -> FakeWorld:
 
 
 def restoring(fake: FakeWorld, named: str = "latest", *only: str) -> Callable[[ObservedState], Plan]:
-    return lambda observed: restores.restore_plan(fake.world, observed, restores.Wanted(named, only))
+    return lambda observed: restores.restore_plan(fake.world, observed, requests.Restore(named, only))
 
 
-def restore(fake: FakeWorld, on_failure: run.OnFailure = run.OnFailure.ROLLBACK, *only: str) -> WalkEnded:
+def restore(fake: FakeWorld, on_failure: OnFailure = OnFailure.ROLLBACK, *only: str) -> WalkEnded:
     return ended_of(events_of(fake, restoring(fake, "latest", *only), on_failure=on_failure))
 
 
@@ -91,7 +93,7 @@ def test_a_restore_brings_back_data_files_and_version_and_keeps_what_was_there(m
 
 
 def test_a_part_alone_leaves_the_rest_as_it_is(moved_on: FakeWorld) -> None:
-    assert restore(moved_on, run.OnFailure.ROLLBACK, "files").outcome is Outcome.DONE
+    assert restore(moved_on, OnFailure.ROLLBACK, "files").outcome is Outcome.DONE
     assert moved_on.transfers.files["files"] == OLD
     assert moved_on.state.applied == rows("1.1.0")
     assert str(moved_on.world.site.selected_version) == "1.1.0"
@@ -161,7 +163,7 @@ def test_a_version_that_does_not_serve_is_put_back_with_its_data(moved_on: FakeW
 
 def test_held_after_a_failure_it_can_still_be_rolled_back(moved_on: FakeWorld) -> None:
     moved_on.engine.never_on_version = "1.0.0"
-    assert restore(moved_on, run.OnFailure.HOLD).outcome is Outcome.FAILED
+    assert restore(moved_on, OnFailure.HOLD).outcome is Outcome.FAILED
     assert rolled_back(moved_on).outcome is Outcome.DONE
     assert is_as_before(moved_on)
 
@@ -247,11 +249,11 @@ def test_a_failed_deployment_can_be_left_by_a_restore(moved_on: FakeWorld) -> No
 def test_a_deployment_takes_a_backup_once_an_hour(running: FakeWorld) -> None:
     store = BackupStore.of(running.world.site)
     running.engine.never_on_version = "1.1.0"
-    deploy(running, on_failure=run.OnFailure.ROLLBACK)
-    deploy(running, on_failure=run.OnFailure.ROLLBACK)
+    deploy(running, on_failure=OnFailure.ROLLBACK)
+    deploy(running, on_failure=OnFailure.ROLLBACK)
     assert [backup.manifest.before for backup in store.usable()] == ["1.1.0"]
     running.clock.seconds += 3700
-    deploy(running, on_failure=run.OnFailure.ROLLBACK)
+    deploy(running, on_failure=OnFailure.ROLLBACK)
     assert len(store.usable()) == 2
 
 
@@ -265,7 +267,7 @@ def test_a_backup_from_before_a_restore_is_not_fresh_for_what_was_restored(moved
 
 def test_a_backup_that_fails_refuses_the_deployment(running: FakeWorld) -> None:
     running.transfers.dump_fails = NeedsYou("The dump of graasp failed: could not write: No space left on device.")
-    ended = deploy(running, on_failure=run.OnFailure.ROLLBACK)
+    ended = deploy(running, on_failure=OnFailure.ROLLBACK)
     assert (ended.outcome, ended.exit_code) == (Outcome.REFUSED, ExitCode.REFUSED)
     assert "--no-backup" in ended.problem[2]
     assert "flag-closed" not in running.state.calls

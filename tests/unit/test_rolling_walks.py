@@ -9,15 +9,17 @@ import pytest
 from graasp_local.errors import ExitCode, NeedsYou, Refused
 from graasp_local.journal.events import Event, Outcome, StepOutput, StepStarted, WalkEnded, summary
 from graasp_local.journal.read import read_walks
-from graasp_local.operations import recovery, run
+from graasp_local.operations import recovery
+from graasp_local.operations.deployments import transition_plan
 from graasp_local.planning.plan import Plan, Strategy, render
+from graasp_local.planning.requests import OnFailure
 from graasp_local.planning.rolling_steps import Side
 from graasp_local.planning.states import Gate, Health, InfraState, InState, ObservedState, Status, classify
 from graasp_local.ports.handovers import Memory
 from graasp_local.version import Version
 from tests.unit.fakes import FakeWorld
 from tests.unit.sites import site_in
-from tests.unit.walking import deploying, ended_of, events_of
+from tests.unit.walking import deploying, ended_of, events_of, walking
 
 Planner = Callable[[ObservedState], Plan]
 
@@ -41,9 +43,8 @@ def served(fake: FakeWorld) -> bool:
 
 def walked(fake: FakeWorld, planner: Planner) -> list[Event]:
     """Walk to the end, as a visitor who looks all the time."""
-    walk = run.Walk(planner, "graasp-local deploy", "deploy", on_failure=run.OnFailure.ROLLBACK)
     events = []
-    for event in run.run(fake.world, walk):
+    for event in walking(fake, planner, OnFailure.ROLLBACK):
         assert served(fake), event
         events.append(event)
     return events
@@ -51,7 +52,7 @@ def walked(fake: FakeWorld, planner: Planner) -> list[Event]:
 
 def cut_off_at(fake: FakeWorld, index: int) -> str:
     """Walk until the step of this index has started, then be gone; returns its name."""
-    for event in run.run(fake.world, run.Walk(rolling(fake), "deploy", "deploy")):
+    for event in walking(fake, rolling(fake)):
         if isinstance(event, StepStarted) and event.index == index:
             return event.name
     raise AssertionError("the walk has fewer steps")
@@ -141,7 +142,7 @@ def test_killed_at_any_step_rollback_goes_back_under_visitors(open_site: FakeWor
 def test_killed_at_any_step_apply_running_ends_with_the_core_that_is_selected(open_site: FakeWorld, index: int) -> None:
     cut_off_at(open_site, index)
     selected = open_site.world.site.selected_version
-    walked(open_site, lambda o: run.transition_plan(open_site.world, o, InfraState.RUNNING))
+    walked(open_site, lambda o: transition_plan(open_site.world, o, InfraState.RUNNING))
     is_one_core_of(open_site, str(selected))
 
 
@@ -149,7 +150,7 @@ def test_killed_at_any_step_apply_running_ends_with_the_core_that_is_selected(op
 def test_killed_at_any_step_every_state_is_reached_without_a_second_core(open_site: FakeWorld, index: int) -> None:
     target = (InfraState.RESTRICTED, InfraState.DB_ONLY, InfraState.STOPPED)[index % 3]
     cut_off_at(open_site, index)
-    events_of(open_site, lambda o: run.transition_plan(open_site.world, o, target))
+    events_of(open_site, lambda o: transition_plan(open_site.world, o, target))
     assert classify(open_site.world.observe()) == InState(target)
     assert open_site.state.leads_to is Side.SERVICES
 
@@ -254,5 +255,5 @@ def test_an_interruption_goes_back_under_visitors(open_site: FakeWorld) -> None:
 def test_a_core_that_crashes_meanwhile_is_started_again(open_site: FakeWorld) -> None:
     cut_off_at(open_site, 9)
     open_site.state.observed = open_site.state.observed.with_services(("core",), Status.EXITED, Health.NONE)
-    walked(open_site, lambda o: run.transition_plan(open_site.world, o, InfraState.RUNNING))
+    walked(open_site, lambda o: transition_plan(open_site.world, o, InfraState.RUNNING))
     is_one_core_of(open_site, "1.1.0")

@@ -9,10 +9,10 @@ from graasp_local.journal.events import Outcome, RollbackStarted, StepOutput, Wa
 from graasp_local.journal.read import read_walks
 from graasp_local.journal.records import unfinished_walk
 from graasp_local.operations import recovery
-from graasp_local.operations.recovery import WrittenSince
-from graasp_local.operations.run import OnFailure, deployment_plan
+from graasp_local.operations.deployments import deployment_plan
 from graasp_local.planning.plan import render
 from graasp_local.planning.plan_deploy import DeployRequest
+from graasp_local.planning.requests import OnFailure
 from graasp_local.planning.states import Gate, Health, Status
 from graasp_local.version import Version
 from tests.unit.fakes import FakeWorld
@@ -21,9 +21,9 @@ from tests.unit.walking import deploy, deploying, ended_of, events_of, killed_at
 ONE_ONE = Version(1, 1, 0)
 
 
-def roll_back(fake: FakeWorld, written_since: WrittenSince = WrittenSince.KEEP) -> WalkEnded:
+def roll_back(fake: FakeWorld, *, discard: bool = False) -> WalkEnded:
     fake.forget_pins()
-    return ended_of(events_of(fake, lambda seen: recovery.rollback_plan(fake.world, seen, written_since)))
+    return ended_of(events_of(fake, lambda seen: recovery.rollback_plan(fake.world, seen, discard=discard)))
 
 
 def build(fake: FakeWorld, name: str, *services: str) -> None:
@@ -81,7 +81,7 @@ def test_a_repair_goes_through_and_rollback_goes_to_before_the_deployment_that_c
     assert deploy(deployed).outcome is Outcome.DONE
     with pytest.raises(Refused, match=r"1\.1\.0 has changed the database"):
         roll_back(deployed)
-    ended = roll_back(deployed, WrittenSince.DISCARD)
+    ended = roll_back(deployed, discard=True)
     assert (ended.outcome, ended.version, len(deployed.state.applied)) == (Outcome.DONE, "1.0.0", 2)
 
 
@@ -98,7 +98,7 @@ def test_a_repair_after_a_deployment_that_was_rolled_back_keeps_it_too(deployed:
     deployed.forget_pins()
     deployed.state.observed = deployed.state.observed.with_services(("core",), Status.EXITED, Health.NONE)
     assert deploy(deployed).outcome is Outcome.DONE
-    assert roll_back(deployed, WrittenSince.DISCARD).version == "1.0.0"
+    assert roll_back(deployed, discard=True).version == "1.0.0"
 
 
 def test_a_core_that_dies_is_rolled_back_to_the_images_from_before(deployed: FakeWorld) -> None:
@@ -119,6 +119,16 @@ def test_a_migration_that_fails_is_rolled_back_to_the_database_from_before(deplo
     assert ended_of(events).exit_code is ExitCode.ROLLED_BACK
     assert (deployed.state.applied, core_image(deployed)) == (before, "first")
     assert any(isinstance(event, RollbackStarted) for event in events)
+
+
+def test_a_rollback_to_images_from_before_that_was_killed_is_resumed_to_those(deployed: FakeWorld) -> None:
+    build(deployed, "second", "core")
+    deploy(deployed)
+    deployed.forget_pins()
+    killed_at(deployed, "select-version", lambda seen: recovery.rollback_plan(deployed.world, seen))
+    deployed.forget_pins()
+    ended = ended_of(events_of(deployed, lambda seen: recovery.resume_plan(deployed.world, seen)))
+    assert (ended.outcome, core_image(deployed)) == (Outcome.DONE, "first")
 
 
 FROM_THE_GATE = [

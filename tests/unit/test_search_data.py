@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from graasp_local.errors import Refused
-from graasp_local.operations import run
+from graasp_local.operations.deployments import transition_plan
 from graasp_local.planning.search_data import other_search_version
 from graasp_local.planning.states import Health, InfraState, ObservedService, ServiceGroup, Status
 from graasp_local.ports.walk import ImageFact
@@ -70,5 +70,5 @@ def test_so_is_a_change_of_state_that_starts_it(fake: FakeWorld, monkeypatch: py
     monkeypatch.setattr(Site, "named_images", {"MEILISEARCH_IMAGE": "getmeili/meilisearch:v1.10.2"})
     fake.engine.search = ("1.8.4", "site_search-data")
     with pytest.raises(Refused, match="opens only data of its own minor"):
-        run.transition_plan(fake.world, fake.world.observe(), InfraState.RUNNING)
-    assert run.transition_plan(fake.world, fake.world.observe(), InfraState.STOPPED).steps
+        transition_plan(fake.world, fake.world.observe(), InfraState.RUNNING)
+    assert transition_plan(fake.world, fake.world.observe(), InfraState.STOPPED).steps

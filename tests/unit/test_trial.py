@@ -8,7 +8,8 @@ import pytest
 
 from graasp_local.errors import ExitCode
 from graasp_local.journal.events import Outcome, StepStarted
-from graasp_local.operations import run
+from graasp_local.operations.deployments import transition_plan
+from graasp_local.planning.requests import OnFailure
 from graasp_local.planning.states import InfraState
 from graasp_local.stack.trial import addresses_out_of_range, published, services_to_try, trial_project
 from tests.unit.fakes import FakeWorld
@@ -135,7 +136,7 @@ MUCH = "services: {workers: {mem_limit: 1m}, umami: {mem_limit: 1m}}\n"
 def test_what_the_engine_refuses_is_a_refusal_before_the_gate_closes(running: FakeWorld) -> None:
     ask_for(running, MUCH)
     running.engine.refuses_stack = "The engine refuses workers: Minimum memory limit allowed is 6MB"
-    ended = ended_of(events_of(running, deploying(running), on_failure=run.OnFailure.ROLLBACK))
+    ended = ended_of(events_of(running, deploying(running), on_failure=OnFailure.ROLLBACK))
     assert (ended.outcome, ended.exit_code) == (Outcome.REFUSED, ExitCode.REFUSED)
     assert ended.problem[0] == running.engine.refuses_stack
     assert running.engine.tried == [(("workers",), "1.1.0")]
@@ -146,7 +147,7 @@ def test_so_is_it_for_a_change_of_state(running: FakeWorld) -> None:
     running.become(site_in(InfraState.DB_ONLY), applied="1.0.0")
     ask_for(running, MUCH)
     running.engine.refuses_stack = "The engine refuses workers."
-    planner = lambda observed: run.transition_plan(running.world, observed, InfraState.RUNNING)  # noqa: E731
+    planner = lambda observed: transition_plan(running.world, observed, InfraState.RUNNING)  # noqa: E731
     assert ended_of(events_of(running, planner)).outcome is Outcome.REFUSED
 
 

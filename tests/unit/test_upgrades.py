@@ -12,9 +12,11 @@ from graasp_local.errors import ExitCode, NeedsYou, Refused
 from graasp_local.journal.events import Event, Outcome, StepOutput, WalkEnded
 from graasp_local.journal.read import read_walks
 from graasp_local.journal.records import unfinished_walk
-from graasp_local.operations import recovery, run, upgrades
+from graasp_local.operations import recovery, upgrades
+from graasp_local.operations.deployments import deployment_plan, transition_plan
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.plan_deploy import DeployRequest
+from graasp_local.planning.requests import OnFailure, UpgradeDatabase
 from graasp_local.planning.server import DatabaseServer
 from graasp_local.planning.states import Gate, Health, InfraState, ObservedState
 from graasp_local.ports.walk import ImageFact
@@ -22,21 +24,21 @@ from graasp_local.version import Version
 from tests.unit.fake_servers import FakeToolRun, contents
 from tests.unit.fakes import FakeWorld
 from tests.unit.sites import site_in
+from tests.unit.walking import events_of, walking
 
 OLD = DatabaseServer("postgres:16.11", "graasp_db-data")
 NEW = DatabaseServer("postgres:17", "graasp_db-data-17")
 
 
 def upgrading(fake: FakeWorld, major: int | None = 17, image: str | None = None) -> Callable[[ObservedState], Plan]:
-    wanted = upgrades.WantedUpgrade(major, image)
+    wanted = UpgradeDatabase(major, image)
     return lambda observed: upgrades.upgrade_plan(fake.world, observed, wanted)
 
 
 def walked(
     fake: FakeWorld, planner: Callable[[ObservedState], Plan], on_failure: str = "rollback"
 ) -> tuple[WalkEnded, list[Event]]:
-    wanted = run.Walk(planner, "graasp-local", "walk", on_failure=run.OnFailure(on_failure))
-    events = list(run.run(fake.world, wanted))
+    events = events_of(fake, planner, OnFailure(on_failure))
     ended = events[-1]
     assert isinstance(ended, WalkEnded)
     return ended, events
@@ -56,7 +58,7 @@ def rollback(fake: FakeWorld) -> WalkEnded:
 
 def killed_after(fake: FakeWorld, step: str) -> None:
     """A walk of which the process is gone after a step: its journal has no end."""
-    walk: Iterator[Event] = run.run(fake.world, run.Walk(upgrading(fake), "graasp-local upgrade-database", "walk"))
+    walk: Iterator[Event] = walking(fake, upgrading(fake))
     for event in walk:
         if type(event).__name__ == "StepEnded" and getattr(event, "name", "") == step:
             break
@@ -304,9 +306,9 @@ def test_between_two_servers_nothing_else_is_done_to_the_site(running: FakeWorld
     killed_after(running, step)
     for state in (InfraState.RUNNING, InfraState.RESTRICTED, InfraState.DB_ONLY):
         with pytest.raises(Refused, match="was left between Postgres 16 and 17"):
-            run.transition_plan(running.world, running.world.observe(), state)
+            transition_plan(running.world, running.world.observe(), state)
     with pytest.raises(Refused, match="was left between"):
-        run.deployment_plan(running.world, running.world.observe(), DeployRequest(Version(1, 1, 0)))
+        deployment_plan(running.world, running.world.observe(), DeployRequest(Version(1, 1, 0)))
     with pytest.raises(Refused, match="was left unfinished"):
         upgrade(running)
     with pytest.raises(Refused, match="needs the old volume"):
@@ -335,12 +337,7 @@ def test_nobody_goes_back_from_an_upgrade_that_went_through_but_is_told_what_is_
 
 def test_rollback_is_about_an_upgrade_only_for_as_long_as_it_is_the_newest_walk(running: FakeWorld) -> None:
     upgrade(running)
-    apply = run.Walk(
-        lambda observed: run.transition_plan(running.world, observed, InfraState.RUNNING),
-        "graasp-local apply",
-        "apply",
-    )
-    list(run.run(running.world, apply))
+    events_of(running, lambda observed: transition_plan(running.world, observed, InfraState.RUNNING))
     with pytest.raises(Refused, match="Nothing was deployed"):
         rollback(running)
 
@@ -348,7 +345,7 @@ def test_rollback_is_about_an_upgrade_only_for_as_long_as_it_is_the_newest_walk(
 def test_a_way_back_that_is_killed_is_gone_on_with(running: FakeWorld) -> None:
     killed_after(running, "start-graasp")
     planner = lambda observed: recovery.rollback_plan(running.world, observed)  # noqa: E731
-    walk = run.run(running.world, run.Walk(planner, "graasp-local rollback", "rollback"))
+    walk = walking(running, planner)
     for event in walk:
         if getattr(event, "name", "") == "select-server" and type(event).__name__ == "StepEnded":
             break
@@ -360,7 +357,7 @@ def test_a_way_back_that_is_killed_is_gone_on_with(running: FakeWorld) -> None:
 def test_an_unfinished_walk_comes_first(running: FakeWorld) -> None:
     running.engine.migration_code = 1
     request = DeployRequest(Version(1, 1, 0))
-    walked(running, lambda observed: run.deployment_plan(running.world, observed, request), "hold")
+    walked(running, lambda observed: deployment_plan(running.world, observed, request), "hold")
     with pytest.raises(Refused, match="was left unfinished"):
         upgrade(running)
 
@@ -390,7 +387,7 @@ def set_db_image(fake: FakeWorld, image: str) -> None:
 def test_an_image_of_another_major_than_the_files_is_refused_by_apply(running: FakeWorld, state: InfraState) -> None:
     set_db_image(running, "postgres:17.7")
     with pytest.raises(Refused) as refused:
-        run.transition_plan(running.world, running.world.observe(), state)
+        transition_plan(running.world, running.world.observe(), state)
     assert "files are those of Postgres 16, and its image postgres:17.7 is 17" in refused.value.what
     assert "graasp-local upgrade-database --to 17" in refused.value.next_step
 
@@ -398,13 +395,13 @@ def test_an_image_of_another_major_than_the_files_is_refused_by_apply(running: F
 def test_an_older_image_than_the_files_is_refused_and_no_upgrade_is_named(running: FakeWorld) -> None:
     set_db_image(running, "postgres:15.8")
     with pytest.raises(Refused) as refused:
-        run.deployment_plan(running.world, running.world.observe(), DeployRequest(Version(1, 1, 0)))
+        deployment_plan(running.world, running.world.observe(), DeployRequest(Version(1, 1, 0)))
     assert "upgrade-database" not in refused.value.next_step
 
 
 def test_a_minor_version_is_just_another_image(running: FakeWorld) -> None:
     set_db_image(running, "postgres:16.12")
-    run.transition_plan(running.world, running.world.observe(), InfraState.STOPPED)
+    transition_plan(running.world, running.world.observe(), InfraState.STOPPED)
 
 
 def test_the_old_volume_and_the_dump_are_kept_until_they_are_removed_by_name(running: FakeWorld) -> None:

@@ -16,12 +16,13 @@ from graasp_local.journal.read import read_walks
 from graasp_local.journal.records import uncertain_migration, unfinished_walk
 from graasp_local.lock import held_lock
 from graasp_local.operations import recovery, run
+from graasp_local.operations.deployments import transition_plan
 from graasp_local.operations.execute import Circumstances, execute
 from graasp_local.operations.steps import Performer
 from graasp_local.planning.migrations import AppliedMigration, NotKnownYet
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.plan_deploy import DeployRequest, plan_deploy
-from graasp_local.planning.plan_transition import plan_transition
+from graasp_local.planning.requests import ChangeState, Deploy, OnFailure
 from graasp_local.planning.states import Gate, Health, InfraState, Status
 from graasp_local.planning.steps import CloseGate, MakeMigration, Step
 from graasp_local.ports.walk import ImageFact
@@ -29,11 +30,11 @@ from graasp_local.site import prepare
 from graasp_local.version import Version
 from tests.unit.fakes import FakeMigrationRun, FakeWorld
 from tests.unit.sites import site_in
-from tests.unit.walking import deploy, deploying, ended_of, events_of, killed_at
+from tests.unit.walking import deploy, deploying, ended_of, events_of, killed_at, walking
 
 
 def apply(fake: FakeWorld, state: InfraState) -> WalkEnded:
-    return ended_of(events_of(fake, lambda observed: run.transition_plan(fake.world, observed, state)))
+    return ended_of(events_of(fake, lambda observed: transition_plan(fake.world, observed, state)))
 
 
 def test_a_deployment_does_things_in_this_order(running: FakeWorld) -> None:
@@ -273,7 +274,7 @@ def test_an_engine_that_goes_away_while_the_site_is_open_is_a_refusal(running: F
 @pytest.mark.parametrize("name", STEP_NAMES)
 def test_an_interruption_before_any_step_stops_there(running: FakeWorld, name: str) -> None:
     events: list[Event] = []
-    for event in run.run(running.world, run.Walk(deploying(running), "deploy", "deploy")):
+    for event in walking(running, deploying(running)):
         events.append(event)
         step = getattr(event, "name", "")
         position = STEP_NAMES.index(name)
@@ -313,10 +314,26 @@ def test_a_second_walk_is_kept_out_and_told_who_is_at_work(running: FakeWorld) -
 
 
 def test_a_plan_that_was_agreed_to_is_not_exchanged_for_another(running: FakeWorld) -> None:
-    shown = plan_transition(running.world.observe(), InfraState.STOPPED)
+    shown = run.shown_plan(running.world, ChangeState(InfraState.STOPPED))
     running.state.observed = running.state.observed.with_services(("umami",), Status.EXITED, Health.NONE)
     with pytest.raises(Refused, match="changed since the plan was shown"):
-        events_of(running, lambda seen: plan_transition(seen, InfraState.STOPPED), shown=shown)
+        list(run.run(running.world, ChangeState(InfraState.STOPPED), run.RunOptions(shown)))
+
+
+def test_a_plan_that_was_agreed_to_is_executed_without_being_checked_again(running: FakeWorld) -> None:
+    shown = run.shown_plan(running.world, Deploy("1.1.0"))
+    looks = running.engine.looks
+    ended = list(run.run(running.world, Deploy("1.1.0"), run.RunOptions(shown)))[-1]
+    assert isinstance(ended, WalkEnded)
+    assert (ended.outcome, running.engine.looks) == (Outcome.DONE, looks)
+
+
+def test_a_plan_that_was_agreed_to_long_ago_is_checked_again(running: FakeWorld) -> None:
+    shown = run.shown_plan(running.world, Deploy("1.1.0"))
+    running.clock.seconds += 3600
+    running.engine.free_bytes = 1000
+    with pytest.raises(Refused, match="GiB free"):
+        list(run.run(running.world, Deploy("1.1.0"), run.RunOptions(shown)))
 
 
 @pytest.mark.parametrize("state", InfraState)
@@ -365,7 +382,7 @@ def test_a_step_is_in_the_journal_before_it_has_an_effect(running: FakeWorld) ->
     assert deploy(running).problem[0] == "seen"
 
 
-ROLLBACK = run.OnFailure.ROLLBACK
+ROLLBACK = OnFailure.ROLLBACK
 
 
 def as_before(fake: FakeWorld) -> bool:

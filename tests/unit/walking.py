@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from graasp_local.journal.events import Event, StepStarted, WalkEnded
 from graasp_local.operations import run
+from graasp_local.operations.deployments import deployment_plan
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.plan_deploy import DeployRequest
+from graasp_local.planning.requests import Deploy, OnFailure
 from graasp_local.planning.states import ObservedState
 from graasp_local.version import Version
 from tests.unit.fakes import FakeWorld
 
 
-def events_of(fake: FakeWorld, planner: Callable[[ObservedState], Plan], **walk: object) -> list[Event]:
-    wanted = run.Walk(planner, "graasp-local deploy", "deploy", **walk)  # type: ignore[arg-type]
-    return list(run.run(fake.world, wanted))
+def walking(
+    fake: FakeWorld,
+    planner: Callable[[ObservedState], Plan],
+    on_failure: OnFailure = OnFailure.HOLD,
+    shown: run.Shown | None = None,
+) -> Iterator[Event]:
+    """By a planner of the test's own. By default a failure is held, so that what it left behind can be looked at."""
+    return run.carry_out(fake.world, Deploy("1.1.0", on_failure=on_failure), planner, run.RunOptions(shown))
+
+
+def events_of(
+    fake: FakeWorld, planner: Callable[[ObservedState], Plan], on_failure: OnFailure = OnFailure.HOLD
+) -> list[Event]:
+    return list(walking(fake, planner, on_failure))
 
 
 def deploying(fake: FakeWorld, version: str = "1.1.0", **request: object) -> Callable[[ObservedState], Plan]:
     wanted = DeployRequest(Version.parse(version), **request)  # type: ignore[arg-type]
-    return lambda observed: run.deployment_plan(fake.world, observed, wanted)
+    return lambda observed: deployment_plan(fake.world, observed, wanted)
 
 
 def ended_of(events: list[Event]) -> WalkEnded:
@@ -30,7 +43,7 @@ def ended_of(events: list[Event]) -> WalkEnded:
 
 
 def deploy(
-    fake: FakeWorld, version: str = "1.1.0", on_failure: run.OnFailure = run.OnFailure.HOLD, **request: object
+    fake: FakeWorld, version: str = "1.1.0", on_failure: OnFailure = OnFailure.HOLD, **request: object
 ) -> WalkEnded:
     """By default a failure is held, so that what it left behind can be looked at."""
     return ended_of(events_of(fake, deploying(fake, version, **request), on_failure=on_failure))
@@ -38,7 +51,6 @@ def deploy(
 
 def killed_at(fake: FakeWorld, name: str, planner: Callable[[ObservedState], Plan] | None = None) -> None:
     """Walk, by default a deployment of 1.1.0, until a step has started, then be gone."""
-    walk = run.Walk(planner or deploying(fake), "deploy", "deploy", on_failure=run.OnFailure.ROLLBACK)
-    for event in run.run(fake.world, walk):
+    for event in walking(fake, planner or deploying(fake), OnFailure.ROLLBACK):
         if isinstance(event, StepStarted) and event.name == name:
             return

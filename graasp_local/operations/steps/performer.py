@@ -123,10 +123,11 @@ class Performer:
         """Do one step. Yields lines for people; raises GraaspLocalError if it could not be done."""
         world = self._world
         match step:
-            case Preflight(version=version):
-                found = check_preflight(world, version)
-                yield found.described()
-                yield from found.warnings(version, world.site.settings.values)
+            case Preflight(version=version, found=told):
+                if not told:
+                    found = check_preflight(world, version)
+                    told = (found.described(), *found.warnings(version, world.site.settings.values))
+                yield from told
             case PullImages(version=version):
                 world.engine.remove_made_migrations()  # of other images or settings, by a walk that was cut off
                 yield from pull_missing(world, version)

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from graasp_local.backup.store import BackupStore
 from graasp_local.errors import NeedsYou, Refused
 from graasp_local.images.pins import variable_of
 from graasp_local.images.recipes import SERVICES_TO_BUILD, what_is_lacking
+from graasp_local.planning.plan import Plan
 from graasp_local.planning.safety_copy import SafetyCopy, copy_that_fits
 from graasp_local.planning.search_data import SEARCH_SERVICE, other_search_version
 from graasp_local.planning.server import GRAASP_DATABASE, other_major
 from graasp_local.planning.states import ServiceGroup, Status
+from graasp_local.planning.steps import Preflight
 from graasp_local.ports.walk import IS_NOWHERE, OLDEST_COMPOSE, OLDEST_ENGINE, EngineFacts, ImageFact
 from graasp_local.ports.world import World
 from graasp_local.settings.warnings import NO_RECAPTCHA, WITH_RECAPTCHA, needs_recaptcha
@@ -25,6 +28,14 @@ FREE_BYTES_FOR_WORK = 1 * _GIB
 """What a walk needs besides images: journal, logs, and the room that Postgres takes while it migrates."""
 FREE_BYTES_PER_IMAGE = 1 * _GIB
 """Graasp's images are between 0.3 and 1 GiB unpacked."""
+
+
+class Problem(Struct, frozen=True):
+    """A reason to refuse, as a sentence; `check` is what the doctor calls what was looked at."""
+
+    check: str
+    said: str
+    mend: str = ""
 
 
 class Found(Struct, frozen=True):
@@ -42,6 +53,16 @@ class Found(Struct, frozen=True):
             f"engine {engine.version}, Compose {engine.compose_version}, {engine.platform}; {missing} image(s) to pull"
         )
 
+    def told_in(self, plan: Plan, settings: Mapping[str, str]) -> Plan:
+        """The plan, with the outcome of its checks: they are not done again when it is carried out."""
+        steps = tuple(
+            replace(step, found=(self.described(), *self.warnings(step.version, settings)))
+            if isinstance(step, Preflight)
+            else step
+            for step in plan.steps
+        )
+        return replace(plan, steps=steps)
+
     def warnings(self, version: Version, settings: Mapping[str, str]) -> Iterator[str]:
         """What keeps no deployment from going on, and should be known, a sentence each."""
         yield from image_warnings(self.images, version)
@@ -58,8 +79,17 @@ def image_warnings(images: Sequence[ImageFact], version: Version) -> Iterator[st
 
 def check_preflight(world: World, version: Version) -> Found:
     """Raises Refused with everything that is not well."""
-    engine = world.engine.facts()
     refuse_other_major(world)
+    found = look(world, version)
+    if isinstance(found, Found):
+        return found
+    said = " ".join(problem.said for problem in found)
+    raise Refused(said, "Nothing was changed: the site is as it was.", found[-1].mend)
+
+
+def look(world: World, version: Version) -> Found | tuple[Problem, ...]:
+    """What the checks of a version find; where anything is not well, all of that. The last says the way out."""
+    engine = world.engine.facts()
     images = world.engine.image_facts(version)
     _refuse_other_search_data(world, next((fact.image for fact in images if fact.service == SEARCH_SERVICE), ""))
     problems = surroundings_problems(world, engine, images)
@@ -68,11 +98,10 @@ def check_preflight(world: World, version: Version) -> Found:
     copy = copy_that_fits(engine.free_bytes, _needed_for_work(images), database, dump)
     if copy is None:
         free, want = (engine.free_bytes or 0) / _GIB, (_needed_for_work(images) + min(database, 2 * dump)) / _GIB
-        problems.append(f"The engine's disk has {free:.1f} GiB free, and {want:.1f} GiB are needed.")
+        problems.append(Problem("disk", f"The engine's disk has {free:.1f} GiB free, and {want:.1f} GiB are needed."))
     if problems or copy is None:
-        raise Refused(
-            " ".join(problems), "Nothing was changed: the site is as it was.", _way_out(images, engine, version)
-        )
+        way_out = _way_out(images, engine, version)
+        return tuple(replace(problem, mend=way_out) for problem in problems)
     return Found(engine, images, copy)
 
 
@@ -83,14 +112,14 @@ def check_images(world: World, version: Version) -> None:
         raise Refused(" ".join(problems), "Nothing was changed.", _way_out(images, facts, version))
 
 
-def surroundings_problems(world: World, facts: EngineFacts, images: Sequence[ImageFact]) -> list[str]:
-    """What is wrong around the site, whatever is to be done on it, a sentence each."""
+def surroundings_problems(world: World, facts: EngineFacts, images: Sequence[ImageFact]) -> list[Problem]:
+    """What is wrong around the site, whatever is to be done on it."""
     return [
         *_tool_problems(facts),
-        *_directory_problems(world),
-        *_image_problems(images, facts),
-        *_port_problems(world),
-        *_network_problems(world),
+        *(Problem("project", said) for said in _directory_problems(world)),
+        *(Problem("images", said) for said in _image_problems(images, facts)),
+        *(Problem("ports", said) for said in _port_problems(world)),
+        *(Problem("networks", said) for said in _network_problems(world)),
     ]
 
 
@@ -188,11 +217,14 @@ def _refuse_absent_images(world: World, services: Sequence[str]) -> None:
     )
 
 
-def _tool_problems(facts: EngineFacts) -> Iterator[str]:
+def _tool_problems(facts: EngineFacts) -> Iterator[Problem]:
     if numbers(facts.version) < OLDEST_ENGINE:
-        yield f"Docker Engine {facts.version} is too old: {OLDEST_ENGINE[0]} or newer is needed."
+        yield Problem("engine", f"Docker Engine {facts.version} is too old: {OLDEST_ENGINE[0]} or newer is needed.")
     if numbers(facts.compose_version) < OLDEST_COMPOSE:
-        yield f"Compose {facts.compose_version} is too old: {OLDEST_COMPOSE[0]}.{OLDEST_COMPOSE[1]} or newer is needed."
+        yield Problem(
+            "compose",
+            f"Compose {facts.compose_version} is too old: {OLDEST_COMPOSE[0]}.{OLDEST_COMPOSE[1]} or newer is needed.",
+        )
 
 
 def _directory_problems(world: World) -> Iterator[str]:

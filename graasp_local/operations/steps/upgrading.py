@@ -82,7 +82,10 @@ def check_upgrade(world: World, upgrade: Upgrade) -> Iterator[str]:
     containers = world.servers.containers
     facts = world.engine.facts()
     image = containers.image_fact(upgrade.target.image)
-    problems = [*surroundings_problems(world, facts, (image,)), *containers.layout_problems(upgrade.target)]
+    problems = [
+        *(problem.said for problem in surroundings_problems(world, facts, (image,))),
+        *containers.layout_problems(upgrade.target),
+    ]
     if image.local:
         problems += _wrong_major(world, upgrade)
     if _database_is_on(world):

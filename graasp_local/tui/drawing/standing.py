@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from graasp_local.journal.closings import closings, ongoing
+from graasp_local.planning.requests import Deploy
 from graasp_local.planning.states import Gate
 from graasp_local.tui.figures import age, ago
 from graasp_local.tui.tones import Line, Piece, Tone, fitted
@@ -69,7 +70,7 @@ def _last(view: SiteView, now: float) -> Line:
 
 
 def _subject(walk: WalkRecord) -> str:
-    if walk.asks_for_a_version and walk.version:
+    if isinstance(walk.request, Deploy) and walk.version:
         return walk.version
     return f"`{walk.command.removeprefix('graasp-local ')}`"
 

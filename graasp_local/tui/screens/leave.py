@@ -35,7 +35,7 @@ class LeaveScreen(UiModal[None]):
         self.ui.exit()
 
     def _text(self, width: int) -> tuple[Line, ...]:
-        command = self.ui.walk_run.intention.command if self.ui.walk_run is not None else ""
+        command = self.ui.walk_run.request.command if self.ui.walk_run is not None else ""
         return (
             plain("A walk is under way", Tone.STRONG),
             plain(command, Tone.QUIET),

@@ -12,9 +12,10 @@ from textual.binding import Binding, BindingType
 from graasp_local.clock import InterruptionFlag
 from graasp_local.errors import GraaspLocalError
 from graasp_local.planning.plan import Strategy
+from graasp_local.planning.requests import Deploy, Request, Rollback
 from graasp_local.tui import messages
 from graasp_local.tui.drawing.walk import plan_head, plan_table, refusal_lines
-from graasp_local.tui.intentions import DeployVersion, Intention, RollBack, RollBackAndDiscard
+from graasp_local.tui.headline import headline
 from graasp_local.tui.model import Reception
 from graasp_local.tui.screens.base import UiScreen
 from graasp_local.tui.screens.confirm import ConfirmByName
@@ -33,9 +34,9 @@ class PlanScreen(UiScreen):
         Binding("n,escape", "leave", show=False),
     ]
 
-    def __init__(self, intention: Intention) -> None:
+    def __init__(self, request: Request) -> None:
         super().__init__()
-        self._intention = intention
+        self._request = request
         self._made: messages.PlanMade | None = None
         self._was_told_of_more = False
         self._is_refused = False
@@ -61,7 +62,7 @@ class PlanScreen(UiScreen):
         closes = self._only_closes_what_was_left
         self.query_one("#head", Lines).show(
             lambda width: plan_head(
-                message.plan,
+                message.shown.plan,
                 message.estimate,
                 reception,
                 width,
@@ -70,14 +71,14 @@ class PlanScreen(UiScreen):
                 powers=message.powers,
             )
         )
-        self.query_one(Rows).show(lambda width: plan_table(message.plan, width))
+        self.query_one(Rows).show(lambda width: plan_table(message.shown.plan, width))
         self._keys()
 
     def action_leave(self) -> None:
         """Back, after a refusal to the list that what was refused had been chosen from."""
         self.ui.pop_screen()
         if self._is_refused:
-            self.ui.choose_again(self._intention)
+            self.ui.choose_again(self._request)
 
     def on_plan_refused(self, message: messages.PlanRefused) -> None:
         self._is_refused = True
@@ -95,7 +96,7 @@ class PlanScreen(UiScreen):
         if not typed:
             self.ui.pop_screen()
             return
-        self._intend(RollBackAndDiscard())
+        self._ask_for(Rollback(discard_written_since=True))
 
     def action_go(self) -> None:
         if self._made is not None and self._is_ready:
@@ -112,32 +113,32 @@ class PlanScreen(UiScreen):
     def action_other_way(self) -> None:
         """Plan the same by the strategy that the plan tells of; what it takes is shown before anything happens."""
         alternative = self._alternative
-        if alternative is None or not isinstance(self._intention, DeployVersion):
+        if alternative is None or not isinstance(self._request, Deploy):
             return
-        self._intend(replace(self._intention, strategy=alternative))
+        self._ask_for(replace(self._request, strategy=alternative))
 
-    def _intend(self, intention: Intention) -> None:
+    def _ask_for(self, request: Request) -> None:
         """Plan this instead."""
-        self._intention, self._made, self._was_told_of_more, self._is_refused = intention, None, False, False
+        self._request, self._made, self._was_told_of_more, self._is_refused = request, None, False, False
         self.query_one("#title", Lines).show(self._title)
         self._keys()
         self._plan()
 
     def _title(self, width: int) -> tuple[Line, ...]:
-        return (plain(self._intention.headline, Tone.STRONG),)
+        return (plain(headline(self._request), Tone.STRONG),)
 
     @property
     def _alternative(self) -> Strategy | None:
-        return self._made.plan.alternative if self._made is not None else None
+        return self._made.shown.plan.alternative if self._made is not None else None
 
     @property
     def _is_ready(self) -> bool:
-        return self._made is not None and (bool(self._made.plan.steps) or self._only_closes_what_was_left)
+        return self._made is not None and (bool(self._made.shown.plan.steps) or self._only_closes_what_was_left)
 
     @property
     def _only_closes_what_was_left(self) -> bool:
         """A deployment that was killed after its last step is done, but its journal does not say so yet."""
-        if self._made is None or self._made.plan.steps or self._made.plan.version is None:
+        if self._made is None or self._made.shown.plan.steps or self._made.shown.plan.version is None:
             return False
         return self.ui.view is not None and self.ui.view.unfinished is not None
 
@@ -149,18 +150,17 @@ class PlanScreen(UiScreen):
         access = self.ui.access
         try:
             world = access.world(access.site(), InterruptionFlag(), lambda _: None)
-            observed = world.observe()
-            lost = recovery.loss(world, observed) if isinstance(self._intention, RollBack) else None
+            lost = recovery.loss(world, world.observe()) if self._request == Rollback() else None
             if lost is not None:
                 self.post_message(messages.LossFound(lost.described()))
                 return
-            plan = run.make_plan(self._intention.planner(world), observed)
-            estimate = run.downtime_estimate(world, plan)
+            shown = run.shown_plan(world, self._request)
+            estimate = run.downtime_estimate(world, shown.plan)
             words = estimate.described() if estimate is not None else ""
             visited, powers = world.handovers.visited(), told_powers(world.site)
-            self.post_message(messages.PlanMade(self._intention, plan, words, visited, powers))
+            self.post_message(messages.PlanMade(self._request, shown, words, visited, powers))
         except GraaspLocalError as error:
-            self.post_message(messages.PlanRefused(self._intention, error.sentences))
+            self.post_message(messages.PlanRefused(self._request, error.sentences))
 
     def _keys(self) -> None:
         ready = self._is_ready

@@ -8,10 +8,10 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
+from graasp_local.planning.requests import ChangeState
 from graasp_local.planning.states import InfraState
 from graasp_local.tui.drawing.keys import key_line
 from graasp_local.tui.drawing.tables import states_table
-from graasp_local.tui.intentions import ChangeState
 from graasp_local.tui.model import change_in_words
 from graasp_local.tui.screens.base import UiModal
 from graasp_local.tui.tones import Line, Tone, plain, wrapped

@@ -11,18 +11,16 @@ from textual.containers import Vertical
 from textual.widgets import Input
 
 from graasp_local.errors import GraaspLocalError
-from graasp_local.planning.states import InfraState
+from graasp_local.planning.requests import Deploy
 from graasp_local.ports.live import AvailableVersions
 from graasp_local.tui import messages
 from graasp_local.tui.drawing.keys import key_line
 from graasp_local.tui.drawing.tables import versions_table
-from graasp_local.tui.intentions import DeployVersion
 from graasp_local.tui.screens.base import UiModal
 from graasp_local.tui.tones import Line, Tone, plain, wrapped
 from graasp_local.tui.versions import offered
 from graasp_local.tui.widgets.lines import Lines
 from graasp_local.tui.widgets.rows import Rows
-from graasp_local.version import Version
 
 
 class VersionsScreen(UiModal[None]):
@@ -73,9 +71,8 @@ class VersionsScreen(UiModal[None]):
         self.action_choose()
 
     def on_rows_chosen(self, message: Rows.Chosen) -> None:
-        version = Version.parse(message.key)
         self.dismiss(None)
-        self.ui.plan(DeployVersion(version, InfraState.RESTRICTED if self._hold else InfraState.RUNNING))
+        self.ui.plan(Deploy(message.key, hold=self._hold))
 
     def action_choose(self) -> None:
         """What enter does in the field: it takes the row that is marked."""

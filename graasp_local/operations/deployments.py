@@ -1,0 +1,172 @@
+"""The plans for a change of state and for a deployment, after the checks that need nothing to be changed.
+
+Asks the world, and decides nothing about the steps, which is planning/'s. Refuses a start that would put old code onto
+a database of which it is not certain that it is old, and a deployment that could not be taken back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from msgspec.structs import replace
+
+from graasp_local.errors import NeedsYou, Refused
+from graasp_local.journal.read import read_walks, trusted_walks
+from graasp_local.journal.records import left_connections_open, uncertain_migration, unfinished_walk
+from graasp_local.operations.rollouts import by_strategy
+from graasp_local.operations.steps.having_images import other_images, way_back
+from graasp_local.operations.steps.migrating import read_pending
+from graasp_local.operations.steps.preflight import (
+    Found,
+    Problem,
+    check_preflight,
+    check_transition,
+    look,
+    refuse_other_major,
+)
+from graasp_local.operations.trying import tried_first
+from graasp_local.planning.migrations import Forecast, NotKnownYet
+from graasp_local.planning.plan import Plan, Strategy
+from graasp_local.planning.plan_deploy import Backup, DeployRequest, plan_deploy
+from graasp_local.planning.plan_transition import plan_transition
+from graasp_local.planning.requests import Deploy, OnFailure, ends_in
+from graasp_local.planning.states import TABLE, InfraState, ObservedState, ServiceGroup
+from graasp_local.planning.steps import RecordDeployment
+from graasp_local.ports.walk import ImageFact
+from graasp_local.ports.world import World
+from graasp_local.site.prepare import refuse_if_not_ours
+from graasp_local.version import Version
+from graasp_local.wording import listed
+
+
+def deploy_request(world: World, asked: Deploy) -> DeployRequest:
+    """What is asked for with a version; where it says no strategy, by that of the site's settings."""
+    return DeployRequest(
+        Version.parse(asked.version),
+        ends_in(asked),
+        asked.drain_limit,
+        asked.migration_limit,
+        backup=Backup.LEFT_OUT if asked.no_backup else Backup.TAKEN,
+        strategy=asked.strategy or Strategy(world.site.settings.deploy_strategy),
+        needs_way_back=asked.on_failure is OnFailure.ROLLBACK,
+    )
+
+
+def refusals(world: World, version: Version) -> tuple[Problem, ...]:
+    """What would keep a version from being deployed just now, by the very checks of `deploy`; none: it would begin.
+
+    Raises EngineUnreachable.
+    """
+    asked = deploy_request(world, Deploy(str(version)))
+    found = look(world, version)
+    return (
+        *_refused("configuration", lambda: refuse_if_not_ours(world.site)),
+        *_refused("postgres", lambda: refuse_other_major(world)),
+        *_refused("way-back", lambda: _refuse_without_way_back(world, version)),
+        *(() if isinstance(found, Found) else found),
+    ) or _refused("deployment", lambda: deployment_plan(world, world.observe(), asked))
+
+
+def _refused(check: str, ask: Callable[[], object]) -> tuple[Problem, ...]:
+    try:
+        ask()
+    except (Refused, NeedsYou) as error:
+        return (Problem(check, error.what, error.next_step or "Fix this, then start the deployment again."),)
+    return ()
+
+
+def transition_plan(world: World, observed: ObservedState, target: InfraState) -> Plan:
+    """The plan for `apply`. Raises Refused where things must not be changed as they are."""
+    if observed.migrations:
+        raise Refused(
+            f"A migration is running ({listed(observed.migrations)}).",
+            "Nothing was changed: what it needs must stay as it is.",
+            "`graasp-local resume` waits for it and goes on, `graasp-local rollback` ends it and goes back.",
+        )
+    if target is not InfraState.STOPPED:
+        refuse_unfinished_upgrade(world)
+    if ServiceGroup.GRAASP in TABLE[target].groups_on:
+        _refuse_uncertain_code(world, target)
+    newest = read_walks(world.site.journal_directory, newest=1)
+    left_open = bool(newest) and left_connections_open(newest[0])
+    plan = plan_transition(observed, target, world.site.selected_version, left_open=left_open)
+    if plan.steps:
+        check_transition(world, plan.services_started)
+    return tried_first(world, plan)
+
+
+def deployment_plan(world: World, observed: ObservedState, request: DeployRequest) -> Plan:
+    """The plan for `deploy`, after the checks that need nothing to be changed. Raises Refused."""
+    refuse_unfinished_upgrade(world)
+    found = check_preflight(world, request.version)
+    request = replace(request, other_images=other_images(world, request.version))
+    if request.needs_way_back:
+        _refuse_without_way_back(world, request.version)
+    pending = forecast(world, observed, request.version, found.images)
+    if not plan_deploy(observed, request, pending, found.copy).steps and _is_unrecorded(world, request.version):
+        record = RecordDeployment(request.version, "it was cut off before it was recorded")
+        return Plan(request.end, (record,), request.version)
+    walk = plan_deploy(observed, request, pending, found.copy)
+    plan = tried_first(world, by_strategy(world, observed, request, pending, walk))
+    return found.told_in(plan, world.site.settings.values)
+
+
+def _is_unrecorded(world: World, version: Version) -> bool:
+    left = unfinished_walk(trusted_walks(world.site.journal_directory))
+    return left is not None and left.restore is None and left.version == str(version) and not left.is_way_back
+
+
+def _refuse_without_way_back(world: World, version: Version) -> None:
+    """Raises Refused where the version that is served could not be brought back if this one fails.
+
+    Nothing is asked of a site that was left in the midst of a deployment: it needs a way on.
+    """
+    served = world.site.selected_version
+    if served is None or unfinished_walk(trusted_walks(world.site.journal_directory)) is not None:
+        return
+    lost = way_back(world, served).lost
+    if lost:
+        raise Refused(
+            f"If {version} fails, {'what runs now' if served == version else served} cannot be restored: the image of "
+            f"{listed(lost)} is neither on this machine nor in the registry any more.",
+            "Nothing was changed.",
+            f"Build or load the images of {served} again, or pass `--on-failure hold` to deploy without a way back.",
+        )
+
+
+def forecast(world: World, observed: ObservedState, version: Version, images: Sequence[ImageFact]) -> Forecast:
+    """What is pending, if the database is on and the migrate image is on this machine already. Raises Refused."""
+    if observed.migrations or not observed.group_is_on(ServiceGroup.DATABASE):
+        return NotKnownYet()
+    if not any(image.service == "migrate" and image.local for image in images):
+        return NotKnownYet()
+    return read_pending(world, version)
+
+
+def refuse_unfinished_upgrade(world: World) -> None:
+    """Raises Refused while it is open which of two database servers is the site's."""
+    left = unfinished_walk(trusted_walks(world.site.journal_directory))
+    if left is not None and left.upgrade is not None:
+        raise Refused(
+            f"The walk {left.walk} was left between Postgres {left.upgrade.source_major} and "
+            f"{left.upgrade.target_major}.",
+            "What would be written now could be lost by going on, or by going back; nothing was changed.",
+            "`graasp-local resume` goes on, `graasp-local rollback` goes back.",
+        )
+
+
+def _refuse_uncertain_code(world: World, target: InfraState) -> None:
+    selected = world.site.selected_version
+    if selected is None:
+        raise Refused(
+            f"No version was deployed to this site yet, so there is nothing that {target} could start.",
+            "Nothing was changed.",
+            "Deploy one: `graasp-local deploy --version X`.",
+        )
+    uncertain = uncertain_migration(trusted_walks(world.site.journal_directory))
+    if uncertain is not None:
+        raise Refused(
+            f"The walk {uncertain.walk} ended during a migration to {uncertain.version}.",
+            f"Starting {selected} now could put old code onto a migrated database; nothing was changed.",
+            "`graasp-local resume` goes on, `graasp-local rollback` goes back.",
+        )

@@ -1,0 +1,171 @@
+"""What a person asked for, as a value: everything that may be said with it, and nothing that was found out since.
+
+Built by the command line, the terminal UI and the testing package, and carried out by operations/run.py. The journal
+keeps it whole, which is why it stands below that; `resume` reads it there instead of guessing. From it follow the
+command as it can be typed again and the name of the journal's file. Pure.
+"""
+
+from __future__ import annotations
+
+import shlex
+from enum import StrEnum
+from typing import Any, ClassVar
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import fields
+
+from graasp_local.planning.plan import DRAIN_SECONDS, Strategy
+from graasp_local.planning.states import InfraState
+
+MIGRATION_SECONDS = 1800.0
+"""How long all pending migrations together may take, unless somebody says otherwise."""
+
+
+class OnFailure(StrEnum):
+    """What is done when an operation fails after it touched the site."""
+
+    ROLLBACK = "rollback"
+    HOLD = "hold"
+
+
+class _Asked(Struct, frozen=True, tag_field="verb", omit_defaults=True):
+    """A field is an option of the same name, but for the one in `argument`, which stands alone."""
+
+    argument: ClassVar[str] = ""
+
+    @property
+    def command(self) -> str:
+        """As it can be typed again."""
+        return shlex.join(["graasp-local", *verb_of(self).split(), *_options(self)])
+
+    @property
+    def name(self) -> str:
+        """What the journal's file is called after."""
+        return verb_of(self)
+
+
+class ChangeState(_Asked, frozen=True, tag="apply"):
+    """Bring the site into a state."""
+
+    argument: ClassVar[str] = "state"
+    state: InfraState
+
+    @property
+    def name(self) -> str:
+        return f"apply-{self.state}"
+
+
+class Deploy(_Asked, frozen=True, tag="deploy"):
+    """Deploy a version; limits in seconds. Without a strategy, by the one that the site's settings say."""
+
+    version: str
+    no_backup: bool = False
+    strategy: Strategy | None = None
+    hold: bool = False
+    on_failure: OnFailure = OnFailure.ROLLBACK
+    drain_limit: float = DRAIN_SECONDS
+    migration_limit: float = MIGRATION_SECONDS
+    probe: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"deploy-{self.version}"
+
+
+class Resume(_Asked, frozen=True, tag="resume"):
+    """Go on with what was left unfinished, by all that was asked for then; only this may be said anew."""
+
+    on_failure: OnFailure | None = None
+
+
+class Rollback(_Asked, frozen=True, tag="rollback"):
+    """Put the site back to before its last deployment."""
+
+    discard_written_since: bool = False
+    """Somebody has agreed to this: with an option, or by typing the site's name."""
+    on_failure: ClassVar[OnFailure] = OnFailure.ROLLBACK
+
+
+class Restore(_Asked, frozen=True, tag="restore"):
+    """Bring a backup back, by its name or path: all of it, or some parts."""
+
+    argument: ClassVar[str] = "backup"
+    backup: str
+    only: tuple[str, ...] = ()
+    replace_what_is_there: bool = False
+    """Somebody has agreed to this: with an option, or by typing the site's name."""
+    hold: bool = False
+    on_failure: OnFailure = OnFailure.ROLLBACK
+
+
+class UpgradeDatabase(_Asked, frozen=True, tag="upgrade-database"):
+    """Take the database to a newer major of Postgres (None: that of the image), with an image (None: found out)."""
+
+    to: int | None = None
+    image: str | None = None
+    on_failure: OnFailure = OnFailure.ROLLBACK
+    drain_limit: float = DRAIN_SECONDS
+
+    @property
+    def name(self) -> str:
+        return f"upgrade-database-{self.to}" if self.to else "upgrade-database"
+
+
+class Rotate(_Asked, frozen=True, tag="secrets rotate"):
+    """Make anew what new secrets concern; `keys` are settings, none for all that can be rotated."""
+
+    argument: ClassVar[str] = "keys"
+    keys: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return "rotate-secrets"
+
+
+Request = ChangeState | Deploy | Resume | Rollback | Restore | UpgradeDatabase | Rotate
+
+
+def verb_of(request: Request | _Asked) -> str:
+    """The verb of the command line that asks for it."""
+    return str(request.__struct_config__.tag)
+
+
+def ends_in(request: Deploy | Restore) -> InfraState:
+    return InfraState.RESTRICTED if request.hold else InfraState.RUNNING
+
+
+def on_failure_of(request: Request) -> OnFailure:
+    """A change of state and a rotation stop where they failed: there is nothing that they could put back."""
+    return getattr(request, "on_failure", None) or OnFailure.HOLD
+
+
+def as_record(request: Request) -> dict[str, Any]:
+    """For the journal; `from_record` reads it back."""
+    record: dict[str, Any] = msgspec.to_builtins(request)
+    return record
+
+
+def from_record(record: Any) -> Request:
+    """Raises ValueError where it is none."""
+    request: Request = msgspec.convert(record, Request)
+    return request
+
+
+def _options(request: _Asked) -> list[str]:
+    words: list[str] = []
+    for field in fields(request):
+        value = getattr(request, field.name)
+        if value == field.default:
+            continue
+        option = [] if field.name == request.argument else [f"--{field.name.replace('_', '-')}"]
+        match value:
+            case bool():
+                words += option
+            case tuple():
+                words += [word for each in value for word in (*option, str(each))]
+            case float():
+                words += [*option, f"{value:g}"]
+            case _:
+                words += [*option, str(value)]
+    return words

@@ -1,0 +1,34 @@
+"""What a request is called above its plan. Pure."""
+
+from __future__ import annotations
+
+from graasp_local.planning.plan import Strategy
+from graasp_local.planning.requests import (
+    ChangeState,
+    Deploy,
+    Request,
+    Restore,
+    Resume,
+    Rollback,
+    Rotate,
+    UpgradeDatabase,
+)
+
+
+def headline(request: Request) -> str:
+    """As a heading."""
+    match request:
+        case ChangeState(state=state):
+            return f"Bring the site to {state}"
+        case Deploy(version=version, hold=hold, strategy=strategy):
+            held = " and hold it behind the gate" if hold else ""
+            how = " without closing the site" if strategy is Strategy.ROLLING else ""
+            return f"Deploy {version}{held}{how}"
+        case Resume():
+            return "Go on with what was left unfinished"
+        case Rollback(discard_written_since=discard):
+            return "Undo the last deployment" + (" and discard what was written since" if discard else "")
+        case Restore(backup=backup):
+            return f"Bring back the backup {backup}"
+        case UpgradeDatabase() | Rotate():
+            return request.command

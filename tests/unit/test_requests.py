@@ -1,0 +1,125 @@
+"""What was asked for: as it can be typed again, whole in the journal, and kept by `resume`."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+import pytest
+
+from graasp_local.cli.main import cli
+from graasp_local.journal.events import StepStarted, WalkStarted
+from graasp_local.journal.read import read_walks
+from graasp_local.operations import run
+from graasp_local.planning.plan import Strategy
+from graasp_local.planning.requests import (
+    ChangeState,
+    Deploy,
+    OnFailure,
+    Request,
+    Restore,
+    Resume,
+    Rollback,
+    Rotate,
+    UpgradeDatabase,
+    as_record,
+    from_record,
+)
+from graasp_local.planning.states import InfraState
+from tests.unit.fakes import FakeWorld
+
+HOLD = OnFailure.HOLD
+EVERYTHING = Deploy(
+    "1.1.0",
+    no_backup=True,
+    strategy=Strategy.ROLLING_IF_POSSIBLE,
+    hold=True,
+    on_failure=HOLD,
+    drain_limit=2.5,
+    migration_limit=60.0,
+    probe=True,
+)
+REQUESTS: list[tuple[Request, str]] = [
+    (ChangeState(InfraState.DB_ONLY), "apply db-only"),
+    (Deploy("1.1.0"), "deploy --version 1.1.0"),
+    (
+        EVERYTHING,
+        "deploy --version 1.1.0 --no-backup --strategy rolling-if-possible --hold --on-failure hold --drain-limit 2.5 "
+        "--migration-limit 60 --probe",
+    ),
+    (Resume(), "resume"),
+    (Resume(HOLD), "resume --on-failure hold"),
+    (Rollback(), "rollback"),
+    (Rollback(discard_written_since=True), "rollback --discard-written-since"),
+    (
+        Restore("/my backups/a", ("graasp", "files"), replace_what_is_there=True),
+        "restore '/my backups/a' --only graasp --only files --replace-what-is-there",
+    ),
+    (UpgradeDatabase(17, "postgres:17"), "upgrade-database --to 17 --image postgres:17"),
+    (Rotate(("JWT_SECRET", "TOKEN")), "secrets rotate JWT_SECRET TOKEN"),
+]
+
+
+@pytest.mark.parametrize(("request_", "words"), REQUESTS)
+def test_it_says_what_can_be_typed_again_and_the_command_line_takes_that(request_: Request, words: str) -> None:
+    assert request_.command == f"graasp-local {words}"
+    command: Any = cli
+    arguments = shlex.split(words)
+    while hasattr(command, "get_command"):
+        name, *arguments = arguments
+        command = command.get_command(None, name)
+        assert command is not None
+    command.make_context("graasp-local", arguments)  # raises where it does not understand
+
+
+@pytest.mark.parametrize("request_", [request for request, _ in REQUESTS])
+def test_a_journal_keeps_it_whole(request_: Request) -> None:
+    assert from_record(json.loads(json.dumps(as_record(request_)))) == request_
+
+
+def started(fake: FakeWorld, request: Request, until: str = "") -> WalkStarted:
+    """Run until a step has begun, then be gone, or to the end; returns the first event."""
+    first = None
+    for event in run.run(fake.world, request):
+        first = first or event
+        if isinstance(event, StepStarted) and event.name == until:
+            break
+    assert isinstance(first, WalkStarted)
+    return first
+
+
+def test_resume_keeps_everything_that_was_asked_for(running: FakeWorld) -> None:
+    asked = Deploy("1.1.0", no_backup=True, hold=True, on_failure=HOLD, drain_limit=2.5, migration_limit=60.0)
+    started(running, asked, until="stop-graasp")
+    first = started(running, Resume())
+    assert (first.request, first.asked, first.command) == (Resume(), asked, "graasp-local resume")
+    names = [step.name for step in first.plan.steps]
+    assert "backup" not in names
+    assert first.plan.target is InfraState.RESTRICTED
+    limit = next(step.limit_seconds for step in first.plan.steps if step.name == "migrate")  # type: ignore[union-attr]
+    assert limit == 60.0
+
+
+def test_a_second_resume_keeps_it_too_and_may_say_something_else_about_a_failure(running: FakeWorld) -> None:
+    asked = Deploy("1.1.0", hold=True, on_failure=HOLD)
+    started(running, asked, until="stop-graasp")
+    started(running, Resume(), until="stop-graasp")
+    first = started(running, Resume(OnFailure.ROLLBACK), until="migrate")
+    assert first.asked == Deploy("1.1.0", hold=True)
+
+
+def test_resume_holds_after_a_failure_if_that_was_asked_for(running: FakeWorld) -> None:
+    started(running, Deploy("1.1.0", on_failure=HOLD), until="stop-graasp")
+    running.engine.migration_code = 1
+    *_, ended = run.run(running.world, Resume())
+    assert ended.outcome == "failed"  # type: ignore[union-attr]
+
+
+def test_the_journal_says_who_agreed_to_discard_what(running: FakeWorld) -> None:
+    started(running, Deploy("1.1.0"))
+    started(running, Rollback(discard_written_since=True))
+    record = read_walks(running.world.site.journal_directory)[-1]
+    assert record.request == Rollback(discard_written_since=True)
+    assert record.command == "graasp-local rollback --discard-written-since"
+    assert record.walk.endswith("-rollback")
