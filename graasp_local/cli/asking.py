@@ -13,8 +13,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from graasp_local.cli.speaking import say
+from graasp_local.settings.rules import recaptcha_key_error
 from graasp_local.site import answers as new_site
-from graasp_local.site.answers import WAYS, Answers, Way
+from graasp_local.site.answers import WAYS, Answers, RecaptchaKeys, Way
 
 
 class CertificateFiles(Struct, frozen=True):
@@ -36,6 +37,7 @@ class Given(Struct, frozen=True):
     """Whether nginx ends TLS itself, with certificates that it gets; only where `url` says https."""
     files: CertificateFiles | None = None
     """What nginx ends TLS with; only where `url` says https."""
+    recaptcha: RecaptchaKeys | None = None
 
 
 def without_asking(given: Given, known_parts: Collection[str]) -> Answers:
@@ -43,7 +45,8 @@ def without_asking(given: Given, known_parts: Collection[str]) -> Answers:
     host, way = _from_url(given) if given.url else ("localhost", Way.HTTP)
     port = given.port or new_site.usual_port(way)
     parts = _parts_given(given, known_parts)
-    return _answers(Answers(host, way, port, given.mail or "", parts, given.bind or ""), given.files)
+    chosen = Answers(host, way, port, given.mail or "", parts, given.bind or "", recaptcha=given.recaptcha)
+    return _answers(chosen, given.files)
 
 
 def ask(given: Given, known_parts: Collection[str]) -> Answers:
@@ -56,8 +59,9 @@ def ask(given: Given, known_parts: Collection[str]) -> Answers:
     files = given.files or (_ask_files() if way is Way.FILES else None)
     port = given.port or int(_ask("Port that nginx listens on", str(new_site.usual_port(way)), _port_error))
     mail = given.mail if given.mail is not None else _ask_mail()
+    recaptcha = given.recaptcha or _ask_recaptcha()
     parts = _parts_given(given, known_parts) if given.parts else _ask_parts(known_parts)
-    return _answers(Answers(host, way, port, mail, parts, given.bind or ""), files)
+    return _answers(Answers(host, way, port, mail, parts, given.bind or "", recaptcha=recaptcha), files)
 
 
 def _answers(answers: Answers, files: CertificateFiles | None) -> Answers:
@@ -136,6 +140,18 @@ def _ask_mail() -> str:
     return new_site.mail_address(server, user, password)
 
 
+def _ask_recaptcha() -> RecaptchaKeys | None:
+    say(f"  {new_site.WHAT_RECAPTCHA_IS_FOR}", err=True)
+    site_key = _ask(
+        "Site key of reCAPTCHA, or none",
+        new_site.NO_PARTS,
+        lambda text: None if text == new_site.NO_PARTS else recaptcha_key_error(text),
+    )
+    if site_key == new_site.NO_PARTS:
+        return None
+    return RecaptchaKeys(site_key, _ask("Secret key", None, recaptcha_key_error, hidden=True))
+
+
 def _ask_parts(known: Collection[str]) -> tuple[str, ...]:
     if not known:
         return ()
@@ -145,14 +161,14 @@ def _ask_parts(known: Collection[str]) -> tuple[str, ...]:
     return new_site.parts_of(answer)
 
 
-def _ask(question: str, default: str | None, error: Callable[[str], str | None]) -> str:
+def _ask(question: str, default: str | None, error: Callable[[str], str | None], *, hidden: bool = False) -> str:
     def usable(text: str) -> str:
         wrong = error(text.strip())
         if wrong:
             raise click.UsageError(f"That {wrong}.")
         return text.strip()
 
-    answer: str = click.prompt(question, default=default, value_proc=usable, err=True)
+    answer: str = click.prompt(question, default=default, value_proc=usable, err=True, hide_input=hidden)
     return answer
 
 

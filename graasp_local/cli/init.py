@@ -14,6 +14,7 @@ from graasp_local.cli.speaking import say
 
 if TYPE_CHECKING:
     from graasp_local.cli.asking import CertificateFiles
+    from graasp_local.site.answers import RecaptchaKeys
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=True)
 
@@ -40,6 +41,12 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=Tru
     help="The mail server, smtp://host:port. One with a password is read from $MAILER_CONNECTION only.",
 )
 @click.option(
+    "--recaptcha-site-key",
+    envvar="RECAPTCHA_SITE_KEY",
+    metavar="KEY",
+    help="For Graasp before 2.13.9. The secret that goes with it is read from $RECAPTCHA_SECRET_ACCESS_KEY only.",
+)
+@click.option(
     "--with", "parts", metavar="PART", multiple=True, help="Switch an optional part on; `none` for none of them."
 )
 @click.option("--project", help="The Compose project's name. Default: the directory's name.")
@@ -57,6 +64,7 @@ def command(
     certificate_key: Path | None,
     bind: str | None,
     mail: str | None,
+    recaptcha_site_key: str | None,
     parts: tuple[str, ...],
     project: str | None,
     *,
@@ -97,7 +105,8 @@ def command(
             param_hint="--acme" if acme else "--certificate",
         )
     port = port or port_of(url)
-    given = Given(url, port, bind, mail, parts, acme, files)
+    recaptcha = _recaptcha_keys(recaptcha_site_key)
+    given = Given(url, port, bind, mail, parts, acme, files, recaptcha)
     if demo:
         port = port or 8080
         given = Given(url or f"http://localhost:{port}", port, bind or "127.0.0.1", mail, parts or (new_site.NO_PARTS,))
@@ -115,6 +124,22 @@ def command(
     at = "" if site.directory == Path.cwd() else f" --site {site.directory}"
     for step in new_site.next_steps(answers, f"graasp-local{at}"):
         say(f"Next: {step}", err=True)
+
+
+def _recaptcha_keys(site_key: str | None) -> RecaptchaKeys | None:
+    import os
+
+    from graasp_local.settings.rules import recaptcha_key_error
+    from graasp_local.site.answers import RecaptchaKeys
+
+    secret = os.environ.get("RECAPTCHA_SECRET_ACCESS_KEY", "")
+    if not site_key and not secret:
+        return None
+    for hint, key in (("--recaptcha-site-key", site_key or ""), ("$RECAPTCHA_SECRET_ACCESS_KEY", secret)):
+        wrong = recaptcha_key_error(key) if key else "is missing: a site key and its secret are needed both"
+        if wrong:
+            raise click.BadParameter(f"it {wrong}.", param_hint=hint)
+    return RecaptchaKeys(site_key or "", secret)
 
 
 def _certificate_files(certificate: Path | None, key: Path | None) -> CertificateFiles | None:

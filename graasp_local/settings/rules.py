@@ -245,6 +245,13 @@ def parts_of_url(url: str) -> SplitResult | None:
         return None
 
 
+def recaptcha_key_error(text: str) -> str | None:
+    """Why a text has not the form that Google gives its keys, site key and secret alike; None if it has."""
+    if re.fullmatch(r"6L[A-Za-z0-9_-]{38}", text):
+        return None
+    return "is not a reCAPTCHA key: it should begin with 6L and have 40 letters, digits, - and _"
+
+
 def keeps_logins(host: str) -> bool:
     """Whether browsers keep the cookie of Graasp's session, which is Secure, on http://HOST."""
     return host == "localhost" or host.endswith(".localhost") or host.startswith("127.")

@@ -20,6 +20,7 @@ from graasp_local.settings.rules import (
     is_address,
     keeps_logins,
     parts_of_url,
+    recaptcha_key_error,
 )
 from graasp_local.settings.table import SETTINGS, FromOutside, is_own
 from graasp_local.version import Version
@@ -56,6 +57,11 @@ def warnings(reading: Reading, surroundings: Surroundings) -> Iterator[Problem]:
             )
     if surroundings.version is not None and needs_recaptcha(surroundings.version, values):
         yield _warning(reading, "RECAPTCHA_SECRET_ACCESS_KEY", NO_RECAPTCHA, WITH_RECAPTCHA)
+    for key in ("RECAPTCHA_SITE_KEY", "RECAPTCHA_SECRET_ACCESS_KEY"):
+        text = values.get(key, "")
+        wrong = None if text in ("", "unused") else recaptcha_key_error(text)
+        if wrong:
+            yield _warning(reading, key, wrong, "Take it from https://www.google.com/recaptcha/admin.")
     url = parts_of_url(values.get("PUBLIC_URL", ""))
     without_tls = values.get("TLS", "off") in ("", "off")
     if url and url.scheme == "https" and without_tls and not values.get("TRUSTED_PROXIES"):

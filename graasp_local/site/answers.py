@@ -44,6 +44,16 @@ WAYS = {
 }
 
 
+class RecaptchaKeys(Struct, frozen=True):
+    """The pair that Google's reCAPTCHA gives for a site: one for browsers, one that core keeps to itself."""
+
+    site_key: str
+    secret: str
+
+    def __repr__(self) -> str:
+        return f"RecaptchaKeys(site_key={self.site_key!r})"
+
+
 class Answers(Struct, frozen=True):
     """What was chosen. `mail` is an smtp:// address, empty for none yet; `bind` empty for what fits the way.
 
@@ -58,6 +68,12 @@ class Answers(Struct, frozen=True):
     bind: str = ""
     certificate: str = ""
     key: str = ""
+    recaptcha: RecaptchaKeys | None = None
+
+
+WHAT_RECAPTCHA_IS_FOR = (
+    "Before Graasp 2.13.9, users cannot log in or register without keys of Google's reCAPTCHA; newer ones need none."
+)
 
 
 def usual_way(host: str) -> Way:
@@ -154,6 +170,9 @@ def settings_of(answers: Answers) -> dict[str, str]:
     mail = answers.mail or (MAIL_CATCHER_ADDRESS if MAIL_CATCHER in answers.parts else "")
     if mail:
         chosen["MAILER_CONNECTION"] = mail
+    if answers.recaptcha is not None:
+        chosen["RECAPTCHA_SITE_KEY"] = answers.recaptcha.site_key
+        chosen["RECAPTCHA_SECRET_ACCESS_KEY"] = answers.recaptcha.secret
     # Also where it is empty: none is an answer.
     chosen["COMPOSE_PROFILES"] = ",".join(answers.parts)
     return chosen
@@ -185,6 +204,11 @@ def next_steps(answers: Answers, command: str) -> tuple[str, ...]:
         )
     elif not answers.mail:
         steps.append("Set MAILER_CONNECTION in .env: without a mail server, users cannot register or log in by mail.")
+    if answers.recaptcha is None:
+        steps.append(
+            f"{WHAT_RECAPTCHA_IS_FOR} For such a version set RECAPTCHA_SITE_KEY and RECAPTCHA_SECRET_ACCESS_KEY in "
+            f".env before `{command} build`, which puts the first into the client."
+        )
     steps.append(f"`{command} doctor --version X` checks whether this machine has everything that version X needs.")
     steps.append(f"`{command} deploy --version X` deploys it; `--dry-run` shows the plan first.")
     if answers.way is Way.ACME:

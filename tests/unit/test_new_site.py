@@ -127,6 +127,10 @@ def test_no_parts_is_an_answer_and_mailpit_catches_the_mails() -> None:
     assert caught["MAILER_CONNECTION"] == "smtp://user:password@mailpit:1025"
 
 
+SITE_KEY = "6LdTestOfTheFormOnly_0123456789-abcdefgh"
+RECAPTCHA_SECRET = "6LdSecretOfTheFormOnly_012345678-abcdefg"
+
+
 def call(*words: str, env: dict[str, str] | None = None) -> tuple[int, str]:
     result = CliRunner(env=env).invoke(cli, ["init", *words])
     return result.exit_code, result.output
@@ -179,6 +183,7 @@ def test_a_person_is_asked_for_certificate_files(tmp_path: Path, files: tuple[st
         asked.wait_for("is no file on this machine")
         asked.answer("of its key", key)
         asked.answer("Port that nginx listens on", "18080")
+        asked.answer("Site key of reCAPTCHA", "")
         assert asked.end() == 0, asked.said
     values = Site(tmp_path / "s").settings.values
     assert (values["TLS"], values["TLS_CERTIFICATE"], values["TLS_KEY"]) == ("files", certificate, key)
@@ -193,6 +198,22 @@ def test_a_mail_password_comes_by_the_environment_only(tmp_path: Path) -> None:
     assert not (tmp_path / "s").exists()
     assert call(str(tmp_path / "s"), env={"MAILER_CONNECTION": address})[0] == 0
     assert Site(tmp_path / "s").settings.values["MAILER_CONNECTION"] == address
+
+
+def test_keys_of_recaptcha_are_judged_and_what_happens_without_is_said(tmp_path: Path) -> None:
+    code, said = call(str(tmp_path / "s"), "--recaptcha-site-key", SITE_KEY)
+    assert (code, "needed both" in said) == (2, True)
+    for site_key, secret in ((SITE_KEY, "a-secret-of-another-kind"), ("6Lc", RECAPTCHA_SECRET)):
+        env = {"RECAPTCHA_SITE_KEY": site_key, "RECAPTCHA_SECRET_ACCESS_KEY": secret}
+        code, said = call(str(tmp_path / "s"), env=env)
+        assert (code, "is not a reCAPTCHA key" in said) == (2, True)
+    assert not (tmp_path / "s").exists()
+    without = call(str(tmp_path / "without"))[1]
+    assert "users cannot log in or register without keys" in without
+    env = {"RECAPTCHA_SITE_KEY": SITE_KEY, "RECAPTCHA_SECRET_ACCESS_KEY": RECAPTCHA_SECRET}
+    code, said = call(str(tmp_path / "s"), env=env)
+    assert (code, "RECAPTCHA" in said) == (0, False)
+    assert Site(tmp_path / "s").settings.values["RECAPTCHA_SITE_KEY"] == SITE_KEY
 
 
 @pytest.mark.parametrize(
@@ -306,13 +327,20 @@ def test_a_person_is_asked_and_a_wrong_answer_is_asked_for_again_with_the_reason
         terminal.answer("[none]", "mail.school.example:587")
         terminal.answer("User there", "graasp")
         terminal.answer("Password", "s3cret-of-mail")
+        terminal.wait_for("users cannot log in or register without keys")
+        terminal.answer("Site key of reCAPTCHA", "6Lc-too-short")
+        terminal.wait_for("is not a reCAPTCHA key")
+        terminal.answer("Site key of reCAPTCHA", SITE_KEY)
+        terminal.answer("Secret key", RECAPTCHA_SECRET)
         if profiles_defined([stack_directory() / "compose" / "compose.yaml"]):
             terminal.answer("Which of them", "none")
         assert terminal.end() == 0, terminal.said
     values = Site(tmp_path / "s").settings.values
     assert values["MAILER_CONNECTION"] == "smtp://graasp:s3cret-of-mail@mail.school.example:587"
     assert values["PUBLIC_URL"] == "https://graasp.school.example"
+    assert (values["RECAPTCHA_SITE_KEY"], values["RECAPTCHA_SECRET_ACCESS_KEY"]) == (SITE_KEY, RECAPTCHA_SECRET)
     assert "s3cret-of-mail" not in terminal.said
+    assert RECAPTCHA_SECRET not in terminal.said
     assert re.search(r"Next: .*doctor", terminal.said)
 
 
