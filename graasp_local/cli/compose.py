@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import codecs
 import os
+import selectors
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
 
 import click
 
 from graasp_local.cli.context import Context, pass_context
+from graasp_local.plain_text import plain_text
 
 
 @click.command("compose", context_settings={"ignore_unknown_options": True})
@@ -46,4 +53,51 @@ def command(
     if isinstance(candidate, Version) and candidate == selection.version:
         compose.use_release(Release(candidate, selection.images))
     words = ["docker", "compose", *compose.arguments(candidate), *arguments]
-    os.execvp("docker", words)  # noqa: S606
+    if _is_of_the_terminal(arguments) or not (sys.stdout.isatty() or sys.stderr.isatty()):
+        os.execvp("docker", words)  # noqa: S606
+    os._exit(_shown_as_text(words))
+
+
+_WITH_A_VALUE = (
+    "--ansi",
+    "--env-file",
+    "-f",
+    "--file",
+    "--parallel",
+    "--profile",
+    "--progress",
+    "-p",
+    "--project-name",
+)
+
+
+def _is_of_the_terminal(arguments: Sequence[str]) -> bool:
+    """Whether somebody asks for a program in a container, which then has the terminal to itself."""
+    words = iter(arguments)
+    for word in words:
+        if not word.startswith("-"):
+            return word in ("attach", "exec", "run")
+        if word in _WITH_A_VALUE:
+            next(words, None)
+    return False
+
+
+def _shown_as_text(words: Sequence[str]) -> int:
+    """Run a command; what it says reaches the terminal without anything that a terminal obeys. Its exit code."""
+    signal.signal(signal.SIGINT, lambda *_: None)  # the command has it too, and says what becomes of it
+    pipes = {stream.fileno(): subprocess.PIPE if stream.isatty() else None for stream in (sys.stdout, sys.stderr)}
+    with subprocess.Popen(words, stdout=pipes[1], stderr=pipes[2]) as process, selectors.DefaultSelector() as ready:
+        for pipe, target in ((process.stdout, sys.stdout), (process.stderr, sys.stderr)):
+            if pipe is not None:
+                decoder = codecs.getincrementaldecoder("utf-8")("replace")
+                ready.register(pipe, selectors.EVENT_READ, (decoder, target))
+        while ready.get_map():
+            for key, _ in ready.select():
+                decoder, target = key.data
+                piece = os.read(key.fd, 1 << 16)
+                if not piece:
+                    ready.unregister(key.fileobj)
+                target.write(plain_text(decoder.decode(piece, not piece)))
+                target.flush()
+        code = process.wait()
+    return code if code >= 0 else 128 - code

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import io
 import os
 import select
 import sys
@@ -119,7 +120,9 @@ def run() -> ExitCode:
         cli.main(prog_name="graasp-local", standalone_mode=False)
         code = ExitCode.DONE
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        say(shown.getvalue().rstrip("\n"), err=True)  # it repeats what was typed
         code = ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt):
         say("Interrupted: nothing was changed.", err=True)

@@ -23,11 +23,9 @@ _HANDOVER = "handover"
 
 
 def flag_archive(gate: Gate) -> bytes:
-    """The archive to unpack in GATE_DIRECTORY for a gate that is open or closed.
-
-    Either way it is not shut, and leads to core itself.
-    """
-    return _archive(_there(_OPEN) if gate is Gate.OPEN else _away(_OPEN), _away(_SHUT), _away(_HANDOVER))
+    """The archive to unpack in GATE_DIRECTORY for a gate that is open, closed or shut; each leads to core itself."""
+    open_flag = _there(_OPEN) if gate is Gate.OPEN else _away(_OPEN)
+    return _archive(open_flag, _there(_SHUT) if gate is Gate.SHUT else _away(_SHUT), _away(_HANDOVER))
 
 
 def shut_archive() -> bytes:

@@ -73,9 +73,10 @@ class HttpEdge:
             return (f"nginx answers that the gate is {self.gate()}.",)
         failures = []
         with_bypass = self.ask(GATE_PATH, self.bypass)
-        if with_bypass is None or with_bypass.status != 200:
-            failures.append("The maintenance header does not pass the gate.")
-        if gate is Gate.CLOSED:
+        passes = with_bypass is not None and with_bypass.status == 200
+        if passes is (gate is Gate.SHUT):
+            failures.append(f"The maintenance header {'passes' if passes else 'does not pass'} the gate.")
+        if gate is not Gate.OPEN:
             browser = self.ask("/", _AS_BROWSER)
             if browser is None or browser.status != 302 or browser.headers.get("location") != "/maintenance":
                 failures.append("A browser is not sent to the maintenance page.")

@@ -78,7 +78,7 @@ def seen(
         present = found.pop(definition.name, None)
         there = _worst(present) if present else ObservedService(definition.name, definition.group, Status.ABSENT)
         # By what is started next, not by a container that an older graasp-local may have made.
-        services.append(replace(there, writes=True) if definition.writes else there)
+        services.append(replace(there, group=definition.group, writes=True) if definition.writes else there)
     # What runs under the project's name without being defined any more still counts for its group.
     services += [_worst(left) for left in found.values()]
     seconds = sorted(handovers, key=lambda second: second.name)

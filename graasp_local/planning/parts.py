@@ -16,6 +16,7 @@ from graasp_local.planning.states import (
     ObservedService,
     ObservedState,
     ServiceGroup,
+    Status,
 )
 from graasp_local.planning.steps import (
     CheckEdge,
@@ -36,22 +37,40 @@ from graasp_local.version import Version
 _SHOWS_THE_PAGE = "nginx shows the maintenance page"
 
 
-def closing(observed: ObservedState, cause: str) -> list[Step]:
+def closing(observed: ObservedState, cause: str, *, seal: bool = False) -> list[Step]:
+    """With `seal`, an nginx that has to be started first comes up with the gate sealed."""
     edge = observed.in_group(ServiceGroup.EDGE)
     # One that is healthy inside and silent on its port has lost that port; only a new start gives it back.
     silent = observed.gate is Gate.UNKNOWN
     stuck = tuple(service.name for service in edge if service.is_stuck or (service.is_on and silent))
     down = tuple(service.name for service in edge if needs_start(service) or service.name in stuck)
     steps: list[Step] = [CheckEdge("one that it refuses would take the site down")] if down else []
-    steps.append(CloseGate(cause))
+    sealed = seal and bool(down)
+    steps.append(CloseGate(cause, sealed))
     if stuck:
         steps.append(StopServices(ServiceGroup.EDGE, stuck, "it runs but does not answer"))
     if down:
         anew = any(service.outdated and service.is_on for service in edge)
         cause = "its settings have changed: for a second or two connections are refused" if anew else _SHOWS_THE_PAGE
         steps.append(StartServices(ServiceGroup.EDGE, down, cause))
-    steps.append(ProveGate(Gate.CLOSED, "whether visitors are kept out is proven by asking as one"))
+    gate = Gate.SHUT if sealed else Gate.CLOSED
+    steps.append(ProveGate(gate, "whether visitors are kept out is proven by asking as one"))
     return steps
+
+
+def closing_for_a_change(observed: ObservedState, cause: str) -> list[Step]:
+    """Close the gate unless it is closed: before what is behind it, if anything, may be put away with what it wrote."""
+    if is_kept_closed(observed):
+        return []
+    is_new = all(service.status is Status.ABSENT for service in observed.in_group(ServiceGroup.GRAASP))
+    return closing(observed, cause, seal=not is_new)
+
+
+def closing_and_sealing(observed: ObservedState, cause: str, what: str) -> list[Step]:
+    """Close the gate unless it is closed, and seal it until `what` is verified."""
+    steps = closing_for_a_change(observed, cause)
+    is_sealed = any(isinstance(step, CloseGate) and step.sealed for step in steps)
+    return steps if is_sealed else steps + sealing(what)
 
 
 def opening(cause: str) -> list[Step]:

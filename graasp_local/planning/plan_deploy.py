@@ -13,12 +13,11 @@ from msgspec.structs import replace
 
 from graasp_local.planning.migrations import Forecast, Pending
 from graasp_local.planning.parts import (
-    closing,
+    closing_and_sealing,
+    closing_for_a_change,
     emptying,
-    is_kept_closed,
     left_off,
     opening,
-    sealing,
     starts_for,
     stops_for,
     taking_over,
@@ -119,9 +118,7 @@ def plan_deploy(
         steps += looking
         if forecast != Pending(()):
             steps.append(MakeMigration(version, "what can be made before is not made while the site is closed"))
-    if not is_kept_closed(observed):
-        steps += closing(observed, "visitors must not write while the database changes")
-    steps += sealing(str(version))
+    steps += closing_and_sealing(observed, "visitors must not write while the database changes", str(version))
     steps += emptying(observed, request.drain_limit)
     steps += stops_for(observed, InfraState.DB_ONLY)
     steps += [
@@ -182,8 +179,7 @@ def plan_rollback(
     says that something may have been written since it began. `images` are those that the version then had.
     """
     steps: list[Step] = [RestoreImages(version, MOVED_TAGS, images)]
-    if not is_kept_closed(observed):
-        steps += closing(observed, "visitors must not meet a site that is being put back")
+    steps += closing_for_a_change(observed, "visitors must not meet a site that is being put back")
     steps += emptying(observed, DRAIN_SECONDS)
     steps += stops_for(observed, InfraState.DB_ONLY)
     steps += [

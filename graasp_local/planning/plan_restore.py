@@ -11,13 +11,12 @@ from msgspec.structs import replace
 
 from graasp_local.planning.data_steps import CheckBackup, LoadDatabase, PutInPlace, TakeOut, UnpackFiles
 from graasp_local.planning.parts import (
-    closing,
+    closing_and_sealing,
+    closing_for_a_change,
     emptying,
-    is_kept_closed,
     left_off,
     needs_start,
     opening,
-    sealing,
     starts_for,
     stops_for,
     taking_over,
@@ -65,9 +64,7 @@ def plan_restore(observed: ObservedState, request: RestoreRequest) -> Plan:
     loading = _loading(restore)
     if database_is_on:
         steps += loading
-    if not is_kept_closed(observed):
-        steps += closing(observed, "visitors must not write to what is being replaced")
-    steps += sealing(str(version))
+    steps += closing_and_sealing(observed, "visitors must not write to what is being replaced", str(version))
     steps += emptying(observed, request.drain_limit)
     steps += _down_to_the_database(observed, restore)
     if observed.migrations:
@@ -98,8 +95,7 @@ def plan_unrestore(
     `was_begun` says that the restored may have been put in place; `images` are those that the version then had.
     """
     steps: list[Step] = [RestoreImages(version, MOVED_TAGS, images)]
-    if not is_kept_closed(observed):
-        steps += closing(observed, "visitors must not meet a site that is being put back")
+    steps += closing_for_a_change(observed, "visitors must not meet a site that is being put back")
     steps += emptying(observed, DRAIN_SECONDS)
     steps += _down_to_the_database(observed, restore)
     if was_begun:

@@ -11,11 +11,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from graasp_local.planning.parts import (
-    closing,
+    closing_and_sealing,
+    closing_for_a_change,
     edge_is_ready,
-    is_kept_closed,
     needs_start,
-    sealing,
     starting_writers,
     unsealing,
     without_handover,
@@ -66,6 +65,8 @@ def plan_upgrade(observed: ObservedState, request: UpgradeRequest) -> Plan:
     steps: list[Step] = []
     if request.selected != upgrade.target:
         steps = _copy(observed, request)
+    elif observed.gate is Gate.UNKNOWN or not edge_is_ready(observed):
+        steps = closing_for_a_change(observed, "what is on the newer server is not verified yet")
     steps += _to_the_end(simulate(observed, steps), request)
     steps.append(RecordUpgrade(upgrade, "what is kept of the old server must not be forgotten"))
     return Plan(request.end, tuple(steps), upgrade=upgrade)
@@ -76,8 +77,7 @@ def plan_upgrade_back(observed: ObservedState, request: UpgradeRequest) -> Plan:
     upgrade = request.upgrade
     steps: list[Step] = []
     if request.selected.volume != upgrade.source.volume:
-        if not is_kept_closed(observed):
-            steps += closing(observed, "visitors must not meet a site that is being put back")
+        steps += closing_for_a_change(observed, "visitors must not meet a site that is being put back")
         steps += without_handover(observed)
         steps += _stops(observed, f"it is on Postgres {upgrade.target_major}")
         steps += _stop_database(observed, f"the site goes back to Postgres {upgrade.source_major}")
@@ -98,10 +98,11 @@ def _copy(observed: ObservedState, request: UpgradeRequest) -> list[Step]:
     ]
     if database_is_on:
         steps.append(start_new)
-    if not is_kept_closed(observed):
-        steps += closing(observed, "nobody may write while the databases are copied")
+    why = "nobody may write while the databases are copied"
     if ServiceGroup.GRAASP in TABLE[request.end].groups_on:
-        steps += sealing(f"Postgres {upgrade.target_major}")
+        steps += closing_and_sealing(observed, why, f"Postgres {upgrade.target_major}")
+    else:
+        steps += closing_for_a_change(observed, why)
     if observed.gate is Gate.OPEN and not observed.group_is_off(ServiceGroup.GRAASP):
         steps.append(Drain(request.drain_limit, "core cuts its requests when it stops"))
     steps += without_handover(observed)

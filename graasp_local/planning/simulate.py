@@ -30,6 +30,7 @@ from graasp_local.planning.steps import (
 def simulate(observed: ObservedState, steps: Iterable[Step]) -> ObservedState:
     """What the site would look like after these steps, if each does what it says."""
     selected = ""
+    sealed = observed.gate is Gate.SHUT
     for step in steps:
         match step:
             case SelectVersion(version=version):
@@ -39,18 +40,21 @@ def simulate(observed: ObservedState, steps: Iterable[Step]) -> ObservedState:
                 observed = observed.with_services(services, Status.RUNNING, Health.HEALTHY)
                 observed = observed.with_services(versioned, Status.RUNNING, Health.HEALTHY, selected)
                 if group is ServiceGroup.EDGE:
-                    observed = replace(observed, gate=Gate.CLOSED)
+                    observed = replace(observed, gate=Gate.SHUT if sealed else Gate.CLOSED)
             case StopServices(services=services):
                 observed = observed.with_services(services, Status.EXITED, Health.NONE)
             case MakeServices(services=services, version=version):
                 observed = observed.with_services(services, Status.CREATED, Health.NONE, str(version))
-            case CloseGate():
-                observed = replace(observed, gate=Gate.CLOSED if _edge_answers(observed) else Gate.UNKNOWN)
+            case CloseGate(sealed=sealed):
+                closed = Gate.SHUT if sealed else Gate.CLOSED
+                observed = replace(observed, gate=closed if _edge_answers(observed) else Gate.UNKNOWN)
             case SealGate():
-                observed = replace(observed, gate=Gate.SHUT)
+                sealed, observed = True, replace(observed, gate=Gate.SHUT)
             case UnsealGate():
+                sealed = False
                 observed = replace(observed, gate=Gate.CLOSED)
             case OpenGate():
+                sealed = False
                 observed = replace(observed, gate=Gate.OPEN)
             case AwaitMigration() | EndSessions():
                 observed = replace(observed, migrations=())

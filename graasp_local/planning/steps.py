@@ -114,14 +114,18 @@ class CheckStack(Struct, frozen=True):
 
 
 class CloseGate(Struct, frozen=True):
-    """Take the flag away that lets visitors through; needs no running nginx."""
+    """Take the flag away that lets visitors through; needs no running nginx.
+
+    `sealed`: nor does the bypass pass from then on. A seal that was there already goes otherwise.
+    """
 
     cause: str
+    sealed: bool = False
     name: ClassVar[str] = "close-gate"
 
     @property
     def title(self) -> str:
-        return "close the gate"
+        return "close the gate, for the bypass too" if self.sealed else "close the gate"
 
 
 class SealGate(Struct, frozen=True):
@@ -154,11 +158,11 @@ class ProveGate(Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        return f"prove-{self.gate}"
+        return f"prove-{_said(self.gate)}"
 
     @property
     def title(self) -> str:
-        return f"prove that the gate is {self.gate}"
+        return f"prove that the gate is {_said(self.gate)}"
 
 
 class Drain(Struct, frozen=True):
@@ -449,6 +453,10 @@ READ_ONLY = (
     CheckStack,
 )
 """Steps that leave the site as it is: a failure in one of them, before any other, is a refusal."""
+
+
+def _said(gate: Gate) -> str:
+    return "sealed" if gate is Gate.SHUT else gate.value
 
 
 def _refuse_empty(services: tuple[str, ...]) -> None:

@@ -27,7 +27,8 @@ SETTINGS_LABEL = "org.graasp.settings"
 OPTIONAL_LABEL = "org.graasp.optional"
 DATABASE_LABEL = "org.graasp.database"
 WRITES_LABEL = "org.graasp.writes"
-"""`true` on what writes to Graasp's database by itself, beside core: it is started once core is verified."""
+"""`true` on what writes to Graasp's database by itself, beside core: whatever its group, it is off while that database
+changes, and is started once core is verified."""
 
 
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
@@ -266,7 +267,10 @@ def _as_mapping(labels: object) -> dict[str, str]:
 def _group(name: str, known: dict[str, Any]) -> ServiceGroup:
     said = known["labels"].get(GROUP_LABEL)
     try:
-        return ServiceGroup(said)
+        group = ServiceGroup(said)
+        # The administration goes on while Graasp's database changes, and nothing may that writes to it.
+        writes = known["labels"].get(WRITES_LABEL) == "true"
+        return ServiceGroup.GRAASP if writes and group is ServiceGroup.ADMINISTRATION else group
     except ValueError:
         groups = ", ".join(ServiceGroup)
         raise ConfigurationError(

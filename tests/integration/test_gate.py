@@ -192,6 +192,16 @@ def test_an_open_site_answers_itself(site: DemoSite) -> None:
     assert (answer.status, "retry-after" in answer.headers, "cache-control" in answer.headers) == (200, False, False)
 
 
+def test_an_expired_link_says_so(site: DemoSite) -> None:
+    site.run("apply", "running")
+    token = bypass_token(site.secrets()["secret"], int(time.time()) - 10)
+    answer = site.ask(f"/.graasp/bypass?token={token}", AS_BROWSER)
+    assert (answer.status, "set-cookie" in answer.headers) == (403, False)
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "This link has expired" in answer.body
+    assert "nginx" not in answer.body
+
+
 def test_a_crashed_core_shows_the_page_and_never_a_502(site: DemoSite) -> None:
     site.run("apply", "running")
     site.run("compose", "--", "kill", "core")
@@ -246,6 +256,56 @@ def test_what_was_open_before_the_gate_closed_cannot_write_afterwards(site: Demo
             site.run("apply", state)
             socket.send(state)
             assert socket.recv(timeout=30) == state, "who came with the bypass stays"
+
+
+_PADS = """
+from aiohttp import WSMsgType, web
+
+async def pad(request):
+    socket = web.WebSocketResponse()
+    await socket.prepare(request)
+    async for message in socket:
+        if message.type == WSMsgType.TEXT:
+            await socket.send_str(message.data)
+    return socket
+
+async def health(request):
+    return web.Response(text="OK")
+
+application = web.Application()
+application.add_routes([web.get("/health", health), web.get("/socket", pad)])
+web.run_app(application, port=9001, print=None, handle_signals=False)
+"""
+
+
+def test_websockets_of_pads_and_of_pages_end_with_every_way_of_closing(new_site: DemoSite) -> None:
+    """Pads are those of a program that echoes in Etherpad's place: the demo stack's has no websockets."""
+    site = new_site
+    site.configure(COMPOSE_PROFILES="etherpad")
+    (site.directory / "pads.py").write_text(_PADS)
+    override = site.directory / "compose.override.yaml"
+    own = {
+        "image": "localhost/graasp-demo/graasp:core-v1.0.0",
+        "entrypoint": ["python3", "/pads.py"],
+        "volumes": [f"{site.directory}/pads.py:/pads.py:ro"],
+    }
+    lines = "".join(f"    {key}: {json.dumps(value)}\n" for key, value in own.items())
+    override.write_text(override.read_text().replace("  etherpad:\n", f"  etherpad:\n{lines}", 1))
+    site.deploy("1.0.0")
+    addresses = [f"ws://127.0.0.1:{site.port}{path}" for path in ("/api/ws", "/etherpad/socket")]
+    ways = [("apply", state) for state in ("restricted", "db-only", "stopped")] + [("deploy", "--version", "1.1.0")]
+    for way in ways:
+        site.run("apply", "running")
+        with connect(addresses[0]) as page, connect(addresses[1]) as pad:
+            for socket in (page, pad):
+                socket.send("before")
+                assert socket.recv(timeout=30) == "before"
+            site.run(*way)
+            for socket in (page, pad):
+                with suppress(ConnectionClosed):
+                    socket.send("afterwards")
+                with pytest.raises(ConnectionClosed):
+                    socket.recv(timeout=30)
 
 
 def test_a_missing_secret_means_that_nobody_passes(new_site: DemoSite) -> None:

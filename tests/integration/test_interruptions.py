@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+from contextlib import closing
 
 import pytest
 
@@ -154,3 +155,30 @@ def test_a_migration_that_outlived_its_walk_is_ended_by_a_rollback(open_site: De
     open_site.run("rollback")
     assert open_site.containers(one_offs=True) == {}
     assert (open_site.status()["state"], open_site.item_names()) == ("running", ["kept"])
+
+
+def test_what_was_written_behind_the_gate_is_counted_and_kept_until_somebody_removes_it(new_site: DemoSite) -> None:
+    """Killed before core was verified; somebody had it started all the same, and a tester wrote with the bypass."""
+    site = new_site
+    site.deploy("1.0.0")
+    walk = site.start("deploy", "--version", "1.1.0", "--json")
+    until_step(walk, "start-graasp")
+    os.killpg(walk.pid, signal.SIGKILL)
+    walk.communicate(timeout=60)
+    site.run("apply", "restricted")
+    site.create_item("by a tester")
+    with closing(site.engine()) as client:
+        client.containers.get(site.containers()["nginx"]["Id"]).kill()
+    walk = site.start("rollback", "--json")
+    said, _ = walk.communicate(timeout=300)
+    assert walk.returncode == 0, said
+    events = [json.loads(line) for line in said.splitlines()]
+    assert "prove-sealed" in [step["name"] for step in events[-1]["steps"]]
+    told = [event["text"] for event in events if event["event"] == "step-output"]
+    assert any(line.startswith("something may have been written since the snapshot (1 new row(s)") for line in told)
+    kept = next(line.rpartition(" ")[2] for line in told if "is kept as" in line)
+    assert site.item_names() == []
+    assert site.deploy("1.1.0")["outcome"] == "done"
+    assert site.database(kept, "SELECT name FROM item") == [("by a tester",)]
+    assert kept in site.run("remove-old-database", "--confirm", site.project).stderr
+    assert site.database("postgres", f"SELECT datname FROM pg_database WHERE datname = '{kept}'") == []

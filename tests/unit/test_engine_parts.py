@@ -183,19 +183,19 @@ def test_nothing_is_in_flight_to_a_core_that_is_elsewhere() -> None:
     assert requests_in_flight(TCP_TABLE, [("172.18.0.9", 3000)]) == 0
 
 
-@pytest.mark.parametrize("gate", [Gate.OPEN, Gate.CLOSED])
+@pytest.mark.parametrize("gate", [Gate.OPEN, Gate.CLOSED, Gate.SHUT])
 def test_only_a_regular_file_opens_the_gate(gate: Gate) -> None:
     with tarfile.open(fileobj=io.BytesIO(flag_archive(gate))) as archive:
         opening, shutting, leading = archive.getmembers()
     assert (opening.name, opening.isreg()) == ("open", gate is Gate.OPEN)
-    assert (shutting.name, shutting.isreg()) == ("shut", False)
+    assert (shutting.name, shutting.isreg()) == ("shut", gate is Gate.SHUT)
     assert (leading.name, leading.isreg()) == ("handover", False)
     with tarfile.open(fileobj=io.BytesIO(shut_archive())) as archive:
         (shut,) = archive.getmembers()
     assert (shut.name, shut.isreg()) == ("shut", True)
 
 
-@pytest.mark.parametrize("archive", [flag_archive(Gate.OPEN), flag_archive(Gate.CLOSED), shut_archive()])
+@pytest.mark.parametrize("archive", [*map(flag_archive, (Gate.OPEN, Gate.CLOSED, Gate.SHUT)), shut_archive()])
 def test_the_gates_files_can_be_written_by_a_shell_too(tmp_path: Path, archive: bytes) -> None:
     for directory in ("unpacked", "written"):
         (tmp_path / directory).mkdir()

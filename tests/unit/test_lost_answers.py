@@ -5,23 +5,32 @@ What cannot be known counts as done where that is the safe side; whether visitor
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
 
 import pytest
 
+import graasp_local
 from graasp_local.errors import EngineUnreachable, ExitCode, NeedsYou, Refused
 from graasp_local.journal.events import Event, Outcome, RollbackStarted, StepEnded, StepOutput, StepStarted
 from graasp_local.journal.read import read_walks
 from graasp_local.journal.records import GateMove, gate_after
-from graasp_local.operations import recovery
+from graasp_local.operations import recovery, upgrades
 from graasp_local.operations.deployments import transition_plan
+from graasp_local.operations.execute import judge_rollback
 from graasp_local.operations.steps import Performer
 from graasp_local.planning.plan import Plan
+from graasp_local.planning.plan_deploy import plan_rollback
 from graasp_local.planning.requests import OnFailure
 from graasp_local.planning.states import Gate, Health, InfraState, ObservedState, Status
 from graasp_local.planning.steps import OpenGate, Step
+from graasp_local.ports.world import World
 from graasp_local.version import Version
 from tests.unit.fakes import FakeWorld
+from tests.unit.sites import site_in
 from tests.unit.walking import deploy, deploying, ended_of, events_of, killed_at, walking
 
 ROLLBACK = OnFailure.ROLLBACK
@@ -183,6 +192,65 @@ def test_nobody_passes_the_gate_while_core_is_not_verified(running: FakeWorld) -
         if isinstance(event, StepEnded) and event.name in unverified
     ]
     assert gates == [Gate.SHUT] * 3
+
+
+@pytest.mark.parametrize("way", [recovery.resume_plan, recovery.rollback_plan])
+@pytest.mark.parametrize("step", ["stop-graasp", "start-graasp", "verify-core"])
+def test_an_nginx_that_went_down_before_core_was_verified_comes_up_sealed(
+    running: FakeWorld, step: str, way: Callable[[World, ObservedState], Plan]
+) -> None:
+    killed_at(running, step)
+    running.engine.stop(("nginx",))
+    gates = []
+    for event in walking(running, lambda seen: way(running.world, seen)):
+        if isinstance(event, StepEnded):
+            gates.append(running.state.gate())
+            if event.name == "verify-core":
+                break
+    assert {*gates} == {Gate.UNKNOWN, Gate.SHUT}
+
+
+def test_what_may_have_been_written_outlives_the_next_deployment_until_somebody_removes_it(running: FakeWorld) -> None:
+    killed_at(running, "verify-core")
+    apply(running, InfraState.RESTRICTED)
+    rolling_back(running)
+    (kept,) = running.database.kept
+    assert deploy(running).outcome is Outcome.DONE
+    assert running.database.kept == [kept]
+    list(upgrades.remove_old(running.world, {}, "graasp-local remove-old-database", (kept,)))
+    assert running.database.kept == []
+
+
+def test_no_sentence_says_that_nothing_is_lost_where_nobody_has_looked() -> None:
+    """A rollback says what it has put away; whether anything was written to that is counted only where it can be."""
+    promise = re.compile(r"\bno(thing|ne|t?\b).{0,40}\blost\b|\ball data\b|\bdata is safe\b", re.IGNORECASE | re.DOTALL)
+    files = sorted(Path(graasp_local.__file__).parent.rglob("*.py"))
+    said = [
+        (file.name, node.value)
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value not in _docstrings(file)
+    ]
+    assert len(said) > 1000
+    assert [found for found in said if promise.search(found[1])] == []
+
+
+@cache
+def _docstrings(file: Path) -> frozenset[str]:
+    """What only readers of the code see: strings that stand alone."""
+    nodes = ast.walk(ast.parse(file.read_text()))
+    alone = (node.value for node in nodes if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+    return frozenset(each.value for each in alone if isinstance(each.value, str))
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_a_rollback_says_what_becomes_of_the_database_that_it_puts_away(written: bool) -> None:
+    observed = site_in(InfraState.RESTRICTED, "1.1.0")
+    back = plan_rollback(observed, Version(1, 0, 0), "graasp_snapshot_x", InfraState.RUNNING, written=written)
+    _, _, problem = judge_rollback(back, NeedsYou("It failed."), None, Gate.OPEN)
+    assert problem[1].startswith("The site is running with 1.0.0 as before.")
+    assert ("Something may have been written" in problem[1]) is written
+    assert "lost" not in " ".join(problem)
 
 
 def test_a_gate_that_somebody_closed_since_may_have_been_open_before(running: FakeWorld) -> None:

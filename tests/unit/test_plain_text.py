@@ -8,6 +8,7 @@ import os
 import pty
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -123,11 +124,40 @@ def test_a_journal_of_others_is_shown_without_it(tmp_path: Path) -> None:
     assert json.loads(told.stdout)["walk"] == file.stem
 
 
-def on_a_terminal(*words: str) -> str:
+def test_a_mistyped_argument_is_repeated_without_it() -> None:
+    hostile = "a\x1b]52;c;QQ==\x07b\x9b2Jc\x1b[31md"
+    for words in (("status", f"--{hostile}"), ("apply", hostile), ("status", hostile), (f"-{hostile}",), (hostile,)):
+        shown = on_a_terminal(*words, code=2)
+        assert harmless(shown.replace("\r\n", "\n")), words
+        assert "Error: " in shown
+
+
+def test_what_docker_compose_says_is_shown_without_it(tmp_path: Path) -> None:
+    site = init_site(tmp_path / "site", {"COMPOSE_PROJECT_NAME": "plain"}, demo=True)
+    docker = tmp_path / "docker"
+    docker.write_text(
+        "#!/bin/sh\ncase $* in\n*' version --short'|*' version '*) echo 2.29.1 ;;\n"
+        "*) printf 'out \\033]52;c;QQ==\\007put\\n'; printf 'err\\033[2Jor: %s\\n' \"$*\" >&2; exit 17 ;;\nesac\n"
+    )
+    docker.chmod(0o755)
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    shown = on_a_terminal("--site", str(site.directory), "compose", "--", "logs", code=17, env=path)
+    assert harmless(shown.replace("\r\n", "\n"))
+    assert "out put" in shown
+    assert "error: compose " in shown
+    # A program in a container has the terminal to itself.
+    command = ("--profile", "exec", "exec", "core", "sh")
+    shown = on_a_terminal("--site", str(site.directory), "compose", "--", *command, code=17, env=path)
+    assert not harmless(shown.replace("\r\n", "\n"))
+
+
+def on_a_terminal(*words: str, code: int = 0, env: Mapping[str, str] | None = None) -> str:
     """What a terminal is sent."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "graasp_local.cli.main", *words]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs)
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, env={**os.environ, **(env or {})}
+    )
     os.close(theirs)
     sent = b""
     try:
@@ -137,7 +167,7 @@ def on_a_terminal(*words: str) -> str:
         pass
     finally:
         os.close(ours)
-    assert process.wait() == 0, sent
+    assert process.wait() == code, sent
     return sent.decode()
 
 

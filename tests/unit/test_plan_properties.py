@@ -123,6 +123,18 @@ def test_nobody_and_nothing_writes_before_core_is_verified(case: tuple[ObservedS
 
 
 @given(plans())
+def test_an_nginx_that_was_down_comes_up_sealed_before_what_may_be_put_away(case: tuple[ObservedState, Plan]) -> None:
+    site, plan = case
+    if not plan.can_be_resumed or (plan.upgrade is not None and plan.upgrade.way is Way.BACK):
+        return  # nothing goes back from a change of state, or from a way back
+    for index, step in enumerate(plan.steps):
+        if isinstance(step, StartServices) and step.group is ServiceGroup.EDGE:
+            before = simulate(site, plan.steps[:index])
+            seals = any(isinstance(earlier, CloseGate) and earlier.sealed for earlier in plan.steps[:index])
+            assert seals or before.group_is_off(ServiceGroup.GRAASP)
+
+
+@given(plans())
 def test_the_gate_never_opens_before_the_last_verification(case: tuple[ObservedState, Plan]) -> None:
     _, plan = case
     for index, step in enumerate(plan.steps):
@@ -144,7 +156,7 @@ def test_an_opened_and_a_closed_gate_are_both_proven(case: tuple[ObservedState, 
     _, plan = case
     for index, step in enumerate(plan.steps):
         if isinstance(step, OpenGate | CloseGate):
-            wanted = Gate.OPEN if isinstance(step, OpenGate) else Gate.CLOSED
+            wanted = Gate.OPEN if isinstance(step, OpenGate) else Gate.SHUT if step.sealed else Gate.CLOSED
             assert any(isinstance(later, ProveGate) and later.gate is wanted for later in plan.steps[index + 1 :])
 
 

@@ -53,6 +53,13 @@ def test_a_service_of_ones_own_joins_a_group_by_its_label(tmp_path: Path) -> Non
     assert groups(COMPOSE_FILE, override)["core"] == "graasp"
 
 
+def test_what_writes_to_graasps_database_is_off_while_that_changes_whatever_group_it_says(tmp_path: Path) -> None:
+    override = tmp_path / "compose.override.yaml"
+    own = 'labels: {org.graasp.group: administration, org.graasp.writes: "true", org.graasp.optional: "true"}'
+    override.write_text(f"services: {{reports: {{image: x, {own}}}}}\n")
+    assert groups(COMPOSE_FILE, override)["reports"] == "graasp"
+
+
 def test_a_service_of_an_inactive_profile_is_left_out(tmp_path: Path) -> None:
     override = tmp_path / "compose.override.yaml"
     override.write_text("services: {admin: {profiles: [admin], labels: {org.graasp.group: administration}}}\n")

@@ -152,8 +152,8 @@ class Performer:
                 yield from check_edge(world)
             case CheckStack(services=services, version=version):
                 yield from check_stack(world, services, version)
-            case CloseGate():
-                yield from self._set_gate(Gate.CLOSED)
+            case CloseGate(sealed=sealed):
+                yield from self._set_gate(Gate.SHUT if sealed else Gate.CLOSED)
             case OpenGate():
                 yield from self._set_gate(Gate.OPEN)
             case SealGate():
