@@ -6,21 +6,38 @@ away: it is never put away by itself.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 from _pytest.mark import ParameterSet
 
+from graasp_local.planning.plan_upgrade import UpgradeRequest, plan_upgrade
+from graasp_local.planning.server import DatabaseServer, Upgrade
+from graasp_local.planning.states import InfraState
+from graasp_local.version import Version
+from tests.integration.database_data import remove_volumes
 from tests.matrix import test_killed_deploying, test_killed_restoring, test_killed_rolling, test_killed_rolling_back
 from tests.matrix.faulty import Point, What, When
 from tests.matrix.matrix_site import Data, Ended, MatrixSite
 from tests.matrix.record import Record
 from tests.matrix.verdict import names_the_two_ways, nothing_is_lost, serves_with_a_migration_made
+from tests.unit.sites import site_in
 
 DEPLOYING = [step.name for step in test_killed_deploying.PLAN]
 ROLLING_BACK = test_killed_rolling_back.STEPS
 RESTORING = list(dict.fromkeys(step.name for step in test_killed_restoring.PLAN))
 ROLLING = list(dict.fromkeys(step.name for step in test_killed_rolling.TOUCHING))
 
-OPENED = ("open-gate", "prove-open", "record")
+_TO_16 = Upgrade(DatabaseServer("postgres:15", "db-data"), 15, DatabaseServer("postgres:16", "db-data-16"), 16)
+UPGRADING = [
+    step.name
+    for step in plan_upgrade(
+        site_in(InfraState.RUNNING), UpgradeRequest(_TO_16, _TO_16.source, Version(1, 0, 0), InfraState.RUNNING)
+    ).steps
+]
+
+OPENED = ("open-gate", "prove-open", "record", "record-upgrade")
 """From here on visitors are served by what was deployed."""
 
 
@@ -105,3 +122,43 @@ def test_rolling(site: MatrixSite, record: Record, step: str) -> None:
     record.saw = f"{record.saw}: {serves_with_a_migration_made(site, version)}"
     record.saw = f"{record.saw}, {test_killed_rolling.nobody_was_turned_away(visitor)}"
     record.data = nothing_is_lost(site, before, visitor)
+
+
+def upgraded(site: MatrixSite, record: Record, step: str) -> None:
+    record.did = f"upgrade-database --to 16, the answer of {step} is lost"
+    before, opened = site.data(), step in OPENED
+    with site.visited() as visitor:
+        ended = site.end("upgrade-database", "--to", "16", "--yes", "--json", fault=losing(step))
+        assert ended.code == (21 if opened else 3 if step in ("check-upgrade", "pull-server") else 20), ended.said
+        if opened:
+            site.run("rollback", code=10)  # it would leave behind what was written
+        settled(site, ended, record, goes_on=opened)
+    record.saw = f"{record.saw}: {serves_with_a_migration_made(site, '1.0.0')}"
+    ((major,),) = site.sql("SELECT current_setting('server_version_num')::int / 10000")
+    assert major == ("16" if opened else "15")
+    record.saw = f"{record.saw}, Postgres {major}"
+    record.data = nothing_is_lost(site, before, visitor)
+
+
+@pytest.mark.parametrize("step", points([step for step in UPGRADING if step not in OPENED]))
+def test_upgrading(site: MatrixSite, record: Record, step: str) -> None:
+    if site.status()["version"] != "1.0.0":
+        site.back_to_1_0_0()
+    upgraded(site, record, step)
+
+
+@pytest.fixture
+def another_site(tmp_path: Path) -> Iterator[MatrixSite]:
+    """For what ends on the newer server, from which there is no way back."""
+    site = MatrixSite(tmp_path / "site")
+    try:
+        site.make_ready()
+        yield site
+    finally:
+        site.down()
+        remove_volumes(site)
+
+
+@pytest.mark.parametrize("step", points([step for step in UPGRADING if step in OPENED]))
+def test_upgrading_once_visitors_are_let_in(another_site: MatrixSite, record: Record, step: str) -> None:
+    upgraded(another_site, record, step)
