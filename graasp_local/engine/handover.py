@@ -106,16 +106,18 @@ class DockerHandovers:
         self._engine.write_gate_files(gate_flag.leading_archive(to))
 
     def requests_in_flight(self, side: Side) -> int | None:
+        containers = [c for c in self._containers(side) if c["State"] in ("running", "paused")]
         backends = [
             (network["IPAddress"], VISITED_PORTS[container["Labels"][SERVICE_LABEL]])
-            for container in self._containers(side)
+            for container in containers
             for network in container["NetworkSettings"]["Networks"].values()
             if network["IPAddress"]
         ]
         table = self._engine.nginx_connections()
-        if not table or not backends:
+        if not table or not containers:
             return 0
-        if not connections.is_of_nginx(table):
+        # What runs without an address that the engine tells just now may still be answering.
+        if not backends or not connections.is_of_nginx(table):
             return None
         return connections.requests_in_flight(table, backends, [_WEBSOCKET_PORTS[side]])
 

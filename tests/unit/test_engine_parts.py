@@ -12,21 +12,27 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from graasp_local.engine.connections import Connection, established, is_of_nginx, only, requests_in_flight
 from graasp_local.engine.docker_engine import refusal_of_nginx
 from graasp_local.engine.gate_flag import GATE_DIRECTORY, as_command, flag_archive, shut_archive
+from graasp_local.engine.handover import DockerHandovers
 from graasp_local.engine.image_migrations import migrations_in
-from graasp_local.engine.observe import seen
+from graasp_local.engine.observe import SERVICE_LABEL, seen
 from graasp_local.engine.registry import RegistryUnreachableError, repository_tags, split_repository
 from graasp_local.engine.versions import complete_versions
+from graasp_local.planning.rolling_steps import Side
 from graasp_local.planning.states import Gate, Health, ServiceGroup, Status
 from graasp_local.site.bypass import bypass_link, bypass_token
 from graasp_local.stack.services import ServiceDefinition
 from graasp_local.version import Version
+
+if TYPE_CHECKING:
+    from graasp_local.engine.docker_engine import DockerEngine
+    from graasp_local.site.site import Site
 
 DEFINED = (
     ServiceDefinition("db", ServiceGroup.DATABASE),
@@ -181,6 +187,30 @@ def test_a_table_without_a_listener_says_nothing() -> None:
 
 def test_nothing_is_in_flight_to_a_core_that_is_elsewhere() -> None:
     assert requests_in_flight(TCP_TABLE, [("172.18.0.9", 3000)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("state", "address", "table", "in_flight"),
+    [
+        ("running", "172.18.0.5", TCP_TABLE, 1),
+        ("running", "", TCP_TABLE, None),  # where it is cannot be told: it is not taken for idle
+        ("running", "172.18.0.5", "OCI runtime exec failed", None),
+        ("exited", "", TCP_TABLE, 0),
+    ],
+)
+def test_a_core_whose_requests_cannot_be_told_is_not_taken_for_idle(
+    state: str, address: str, table: str, in_flight: int | None
+) -> None:
+    class Engine:
+        def containers(self) -> list[dict[str, object]]:
+            networks = {"Networks": {"back": {"IPAddress": address}}}
+            return [{"State": state, "Labels": {SERVICE_LABEL: "core"}, "NetworkSettings": networks}]
+
+        def nginx_connections(self) -> str:
+            return table
+
+    handovers = DockerHandovers(cast("Site", None), cast("DockerEngine", Engine()))
+    assert handovers.requests_in_flight(Side.SERVICES) == in_flight
 
 
 @pytest.mark.parametrize("gate", [Gate.OPEN, Gate.CLOSED, Gate.SHUT])
