@@ -30,6 +30,8 @@ class Build(Struct, frozen=True):
 
 def build_image(build: Build, narrate: Callable[[str], None]) -> Iterator[str]:
     """Build; yields each step as it begins. Raises Refused with the log's last lines; the log is kept then."""
+    # BuildKit runs steps side by side, and says a step again whenever it comes back to its output.
+    begun: set[str] = set()
     words = ["docker", "build", "--tag", build.image, "--file", str(build.dockerfile)]
     for key, value in build.arguments.items():
         words += ["--build-arg", f"{key}={value}"]
@@ -44,8 +46,9 @@ def build_image(build: Build, narrate: Callable[[str], None]) -> Iterator[str]:
             for line in process.stdout:
                 log.write(line)
                 last.append(line.rstrip())
-                if step := _STEP.fullmatch(line.rstrip()):
-                    yield step.group(1) or step.group(2)
+                if (step := _STEP.fullmatch(line.rstrip())) and step[0] not in begun:
+                    begun.add(step[0])
+                    yield step[1] or step[2]
             code = process.wait()
         finally:
             process.stdout.close()
