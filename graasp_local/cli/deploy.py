@@ -26,6 +26,7 @@ from graasp_local.cli.context import Context, pass_context
     "be migrated; rolling-if-possible is walk then. Left out: DEPLOY_STRATEGY of .env, which is walk.",
 )
 @click.option("--hold", is_flag=True, help="Stop in restricted with the new version, to test it with the bypass.")
+@options.max_downtime
 @options.on_failure
 @click.option(
     "--drain-limit",
@@ -54,6 +55,7 @@ def command(
     no_backup: bool,
     strategy: str | None,
     hold: bool,
+    max_downtime: float | None,
     on_failure: str,
     drain_limit: float,
     migration_limit: float,
@@ -90,5 +92,11 @@ def command(
         migration_limit,
         probe,
     )
-    how = How(dry_run=dry_run, as_json=json_lines, ask=not yes and not json_lines, lock_wait=lock_wait)
+    how = How(
+        dry_run=dry_run,
+        as_json=json_lines,
+        ask=not yes and not json_lines,
+        lock_wait=lock_wait,
+        max_downtime=max_downtime,
+    )
     walk(context, request, how)

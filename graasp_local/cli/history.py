@@ -63,13 +63,14 @@ def _print_list(walks: tuple[WalkRecord, ...]) -> None:
         say("No walks yet.", err=True)
         return
     print_table(
-        ("WALK", "OUTCOME", "SECONDS", "DOWNTIME", "STATE"),
+        ("WALK", "OUTCOME", "SECONDS", "DOWNTIME", "FORECAST", "STATE"),
         [
             (
                 record.walk,
                 record.outcome or "killed",
                 _seconds(record.seconds),
                 _seconds(record.downtime_seconds),
+                _forecast(record),
                 record.state,
             )
             for record in reversed(walks)
@@ -79,6 +80,10 @@ def _print_list(walks: tuple[WalkRecord, ...]) -> None:
 
 def _seconds(seconds: float | None) -> str:
     return "" if seconds is None else f"{seconds:.1f}"
+
+
+def _forecast(record: WalkRecord) -> str:
+    return record.forecast.in_words() if record.forecast and record.forecast.high else ""
 
 
 def _print_one(record: WalkRecord, file: Path) -> None:
@@ -91,7 +96,8 @@ def _print_one(record: WalkRecord, file: Path) -> None:
     if record.seconds is not None:
         say(f"  in all {_seconds(record.seconds):>18} s")
     if record.downtime_seconds is not None:
-        say(f"  closed {_seconds(record.downtime_seconds):>18} s")
+        forecast = f"   forecast: {_forecast(record)}" if _forecast(record) else ""
+        say(f"  closed {_seconds(record.downtime_seconds):>18} s{forecast}")
     for line in output_of(file):
         say(f"      {line}")
     for sentence in record.problem:

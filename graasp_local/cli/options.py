@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import click
 
 dry_run = click.option("--dry-run", is_flag=True, help="Check, show the plan, and change nothing.")
@@ -20,6 +22,29 @@ lock_wait = click.option(
     default=0.0,
     metavar="SECONDS",
     help="Wait so long for another command that is at work on the site, instead of refusing at once.",
+)
+
+
+class Duration(click.ParamType[float]):
+    """`60s`, `2m`, `1h`, or a bare number of seconds; more than nothing."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, int | float):
+            return float(value)
+        found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|m|min|h)?", str(value).strip())
+        seconds = float(found[1]) * {"m": 60, "min": 60, "h": 3600}.get(found[2], 1) if found else 0.0
+        if not 0 < seconds < 366 * 86400:
+            self.fail(f"{value!r} is not a duration, such as 60s, 2m or 1h.", param, ctx)
+        return seconds
+
+
+max_downtime = click.option(
+    "--max-downtime",
+    type=Duration(),
+    metavar="DURATION",
+    help="Refuse beforehand if the site may be closed for longer, by the forecast: 60s, 2m; a bare number is seconds.",
 )
 
 on_failure = click.option(

@@ -19,12 +19,13 @@ from graasp_local.planning.states import TABLE, Health, InfraState, ObservedServ
 @pass_context
 def command(context: Context, state: str, from_state: str | None, *, json_object: bool) -> None:
     """Show what `apply STATE` would do, step by step, and why. Changes nothing."""
+    from graasp_local.cli.forecast import say_forecast
     from graasp_local.journal.events import WalkStarted, as_json
     from graasp_local.planning.plan import render
     from graasp_local.planning.plan_transition import plan_transition
     from graasp_local.site.check import told_powers
 
-    target = InfraState(state)
+    target, estimate = InfraState(state), None
     if from_state:
         plan = plan_transition(_as_if_in(context, InfraState(from_state)), target)
     else:
@@ -32,14 +33,24 @@ def command(context: Context, state: str, from_state: str | None, *, json_object
         from graasp_local.operations import run
         from graasp_local.planning.requests import ChangeState
 
-        plan = run.shown_plan(context.world(InterruptionFlag()), ChangeState(target)).plan
+        world = context.world(InterruptionFlag())
+        shown = run.shown_plan(world, ChangeState(target))
+        plan, estimate = shown.plan, run.downtime_estimate(world, shown.plan, shown.before)
     if json_object:
         told = as_json(WalkStarted("", "", plan))
-        print_json({"target": told["target"], "plan": told["plan"], "powers": list(told_powers(context.site))})
+        print_json(
+            {
+                "target": told["target"],
+                "plan": told["plan"],
+                "forecast": estimate.as_json() if estimate else None,
+                "powers": list(told_powers(context.site)),
+            }
+        )
     else:
         say(render(plan))
         for sentence in told_powers(context.site) if plan.steps else ():
             say(sentence, fg="yellow")
+        say_forecast(plan, estimate, err=False)
 
 
 def _as_if_in(context: Context, state: InfraState) -> ObservedState:

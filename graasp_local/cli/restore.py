@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @options.dry_run
 @options.json_lines
 @options.lock_wait
+@options.max_downtime
 @click.option("--hold", is_flag=True, help="Stop in restricted with what was restored, to test it with the bypass.")
 @options.on_failure
 @pass_context
@@ -36,6 +37,7 @@ def command(
     dry_run: bool,
     json_lines: bool,
     lock_wait: float,
+    max_downtime: float | None,
     hold: bool,
     on_failure: str,
 ) -> None:
@@ -53,7 +55,13 @@ def command(
         context.refuse_if_not_ours()
         if not (replace or dry_run):
             _agree(context, request, may_ask=not json_lines)
-    how = How(dry_run=dry_run, as_json=json_lines, ask=not replace and not json_lines, lock_wait=lock_wait)
+    how = How(
+        dry_run=dry_run,
+        as_json=json_lines,
+        ask=not replace and not json_lines,
+        lock_wait=lock_wait,
+        max_downtime=max_downtime,
+    )
     walk(context, request, how)
 
 

@@ -22,8 +22,18 @@ from graasp_local.cli.speaking import say
     help="Go back even if what was written since the deployment is put away with its database.",
 )
 @options.lock_wait
+@options.max_downtime
 @pass_context
-def command(context: Context, *, dry_run: bool, json_lines: bool, yes: bool, discard: bool, lock_wait: float) -> None:
+def command(
+    context: Context,
+    *,
+    dry_run: bool,
+    json_lines: bool,
+    yes: bool,
+    discard: bool,
+    lock_wait: float,
+    max_downtime: float | None,
+) -> None:
     """Put the site back to before its last deployment, whether that was left unfinished or went through.
 
     The database from before its migration is put back; the one of the deployment is kept under another name until the
@@ -34,7 +44,13 @@ def command(context: Context, *, dry_run: bool, json_lines: bool, yes: bool, dis
 
     may_ask = not (yes or json_lines or dry_run) and sys.stdin.isatty() and sys.stderr.isatty()
     agreed = discard or (may_ask and _agrees_to_a_loss(context))
-    how = How(dry_run=dry_run, as_json=json_lines, ask=not yes and not json_lines, lock_wait=lock_wait)
+    how = How(
+        dry_run=dry_run,
+        as_json=json_lines,
+        ask=not yes and not json_lines,
+        lock_wait=lock_wait,
+        max_downtime=max_downtime,
+    )
     walk(context, Rollback(discard_written_since=agreed), how)
 
 

@@ -23,6 +23,7 @@ from graasp_local.cli.context import Context, pass_context
     help="Seconds for requests in flight.",
 )
 @options.lock_wait
+@options.max_downtime
 @pass_context
 def command(
     context: Context,
@@ -35,6 +36,7 @@ def command(
     on_failure: str,
     drain_limit: float,
     lock_wait: float,
+    max_downtime: float | None,
 ) -> None:
     """Take the database to a newer major of Postgres: 15 to 16 or 17, 16 to 17.
 
@@ -44,5 +46,11 @@ def command(
     from graasp_local.cli.walking import How, walk
     from graasp_local.planning.requests import OnFailure, UpgradeDatabase
 
-    how = How(dry_run=dry_run, as_json=json_lines, ask=not yes and not json_lines, lock_wait=lock_wait)
+    how = How(
+        dry_run=dry_run,
+        as_json=json_lines,
+        ask=not yes and not json_lines,
+        lock_wait=lock_wait,
+        max_downtime=max_downtime,
+    )
     walk(context, UpgradeDatabase(major, image, OnFailure(on_failure), drain_limit), how)

@@ -16,6 +16,7 @@ import click
 from msgspec import Struct
 
 from graasp_local.cli.context import Context, narrate_command, print_json, silence_output
+from graasp_local.cli.forecast import say_forecast
 from graasp_local.cli.mending import finish_rotation
 from graasp_local.cli.speaking import say
 from graasp_local.clock import InterruptionFlag
@@ -35,6 +36,7 @@ from graasp_local.journal.events import (
     summary,
 )
 from graasp_local.plain_text import plain_text
+from graasp_local.planning.estimate import Estimate, refuse_longer
 from graasp_local.planning.plan import Plan, render
 from graasp_local.planning.requests import Deploy, Request
 from graasp_local.ports.world import World
@@ -48,13 +50,15 @@ if TYPE_CHECKING:
 class How(Struct, frozen=True):
     """How a person or script wants an operation: `dry_run` shows it only, `ask` asks on a terminal first.
 
-    `lock_wait` is how many seconds to wait for an operation that is under way.
+    `lock_wait` is how many seconds to wait for an operation that is under way; one that may close the site for more
+    seconds than `max_downtime` is refused.
     """
 
     dry_run: bool
     as_json: bool
     ask: bool
     lock_wait: float = 0.0
+    max_downtime: float | None = None
 
 
 def walk(context: Context, request: Request, how: How) -> NoReturn:
@@ -75,17 +79,20 @@ def walk(context: Context, request: Request, how: How) -> NoReturn:
         shown: run.Shown | None = None
         if how.dry_run or (how.ask and sys.stdin.isatty() and sys.stderr.isatty()):
             shown = run.shown_plan(world, request)
+            estimate = run.downtime_estimate(world, shown.plan, shown.before)
             if how.dry_run:
-                _show_dry_run(world, shown.plan, how)
+                _show_dry_run(world, shown.plan, estimate, how)
+                refuse_longer(shown.plan, estimate, how.max_downtime)
                 sys.exit(ExitCode.DONE)
-            _show_plan(world, shown.plan)
+            refuse_longer(shown.plan, estimate, how.max_downtime)
+            _show_plan(world, shown.plan, estimate)
             if shown.plan.steps and not click.confirm("Go ahead?", default=True, err=True):
                 say("Nothing was changed.", err=True)
                 sys.exit(ExitCode.DONE)
         with interruptible(interruption):
             printer = _Unbreakable(_JsonLines() if how.as_json else _Narration(world, already_shown=shown is not None))
             _say_who_is_waited_for(world, how)
-            for event in run.run(world, request, run.RunOptions(shown, how.lock_wait)):
+            for event in run.run(world, request, run.RunOptions(shown, how.lock_wait, how.max_downtime)):
                 printer.show(event)
                 if isinstance(event, WalkEnded):
                     code = event.exit_code
@@ -137,38 +144,32 @@ def refusals_as_json(*, wanted: bool) -> Iterator[None]:
         sys.exit(error.exit_code)
 
 
-def _show_dry_run(world: World, plan: Plan, how: How) -> None:
-    from graasp_local.operations import run
+def _show_dry_run(world: World, plan: Plan, estimate: Estimate | None, how: How) -> None:
     from graasp_local.site.check import told_powers
 
     if not how.as_json:
-        _show_plan(world, plan, err=False)
+        _show_plan(world, plan, estimate, err=False)
         return
-    estimate = run.downtime_estimate(world, plan)
     started = as_json(WalkStarted("", "", plan))
     print_json(
         {
             "event": "plan",
             **{key: started[key] for key in ("target", "version", "plan")},
             "estimated_downtime_seconds": round(estimate.seconds, 1) if estimate else None,
+            "forecast": estimate.as_json() if estimate else None,
             "hint": plan.hint,
             "powers": list(told_powers(world.site)),
         }
     )
 
 
-def _show_plan(world: World, plan: Plan, *, err: bool = True) -> None:
-    from graasp_local.operations import run
+def _show_plan(world: World, plan: Plan, estimate: Estimate | None, *, err: bool = True) -> None:
     from graasp_local.site.check import told_powers
 
     say(render(plan), err=err)
     for sentence in told_powers(world.site) if plan.steps else ():
         say(sentence, err=err, fg="yellow")
-    estimate = run.downtime_estimate(world, plan)
-    if plan.keeps_open:
-        say("Visitors stay served: the site is not closed.", err=err)
-    elif estimate is not None:
-        say(f"The site will be closed for {estimate.described()}.", err=err)
+    say_forecast(plan, estimate, err=err)
 
 
 class _Printer(Protocol):
@@ -211,9 +212,9 @@ class _Narration:
 
     def show(self, event: Event) -> None:
         match event:
-            case WalkStarted(plan=plan):
+            case WalkStarted(plan=plan, forecast=estimate):
                 if not self._already_shown and plan.steps:
-                    _show_plan(self._world, plan)
+                    _show_plan(self._world, plan, estimate)
             case RollbackStarted(plan=plan, problem=problem):
                 self._console.print(plain_text(f"{problem[0]} Rolling back:"), markup=False, style="bold")
                 say(render(plan), err=True)

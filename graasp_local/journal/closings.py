@@ -83,6 +83,16 @@ class Closing(Struct, frozen=True):
         }
 
 
+def closing_of(told: Mapping[str, Any] | None) -> Closing | None:
+    """A closing as it was written, read back."""
+    if told is None:
+        return None
+    since, until = (
+        None if told[key] is None else datetime.fromisoformat(told[key]).timestamp() for key in ("since", "until")
+    )
+    return Closing(since or 0.0, until, told["walk"] or "", told["command"] or "", told["opened_by"] or "")
+
+
 class Month(Struct, frozen=True):
     """A month of UTC, or what of it the journal knows: of `seconds` the site was closed for `closed_seconds`."""
 

@@ -14,10 +14,12 @@ from msgspec.structs import asdict
 from graasp_local.errors import ExitCode, GraaspLocalError, Interrupted
 from graasp_local.journal.closings import Closing
 from graasp_local.journal.visits import ProbeReport
+from graasp_local.planning.estimate import Estimate
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.requests import Request, as_record
 from graasp_local.planning.server import Upgrade
 from graasp_local.planning.states import Gate
+from graasp_local.planning.timings import Range
 from graasp_local.version import Images
 from graasp_local.wording import seconds_in_words
 
@@ -67,6 +69,8 @@ class WalkStarted(Struct, frozen=True):
     """Something else may have, behind the gate: workers, or whoever had the bypass."""
     gate: Gate = Gate.UNKNOWN
     """What nginx answered before the walk began."""
+    forecast: Estimate | None = None
+    """For how long it will close the site; None where it is not open, or is not opened again."""
 
 
 class RollbackStarted(Struct, frozen=True):
@@ -134,6 +138,8 @@ class WalkEnded(Struct, frozen=True):
     """The closing that came to its end with this walk, whatever had begun it."""
     changed: bool = True
     """Whether version, images or database are others than before, where it came to its end."""
+    forecast: Range | None = None
+    """For how long the walk was to close the site."""
 
 
 Event = WalkStarted | RollbackStarted | StepStarted | StepOutput | StepEnded | Probed | WalkEnded
@@ -170,6 +176,8 @@ def as_json(event: Event) -> dict[str, Any]:
                 "written_before": event.written_before,
                 "may_be_written": event.may_be_written,
                 "gate": event.gate.value,
+                "forecast": event.forecast.as_json() if event.forecast else None,
+                "database_bytes": event.forecast.database_bytes if event.forecast else None,
                 "restore": asdict(plan.restore) if plan.restore else None,
                 "plan": _plan_summary(plan),
             }
@@ -198,6 +206,7 @@ def as_json(event: Event) -> dict[str, Any]:
                 "version": event.version,
                 "downtime_seconds": _rounded(event.downtime_seconds),
                 "closing": event.closing.as_json(event.closing.since) if event.closing else None,
+                "forecast": event.forecast.as_json() if event.forecast else None,
                 "seconds": _rounded(event.seconds),
                 "steps": [_step_summary(step) for step in event.steps],
                 "exit_code": event.exit_code.value,
@@ -259,7 +268,8 @@ def _closed_for(ended: WalkEnded) -> str:
     if ended.downtime_seconds == 0.0 and closing is None:
         return " Visitors were served all the time."
     if ended.downtime_seconds is not None:
-        return f" The site was closed for {seconds_in_words(ended.downtime_seconds)}."
+        forecast = f" (forecast: {ended.forecast.in_words()})" if ended.forecast else ""
+        return f" The site was closed for {seconds_in_words(ended.downtime_seconds)}{forecast}."
     if closing is not None:
         since = f", since `{closing.command}`" if closing.command else ""
         return f" The site was closed for {seconds_in_words(closing.seconds(closing.since))}{since}."

@@ -29,6 +29,7 @@ from graasp_local.planning.plan import Strategy
 from graasp_local.planning.requests import Deploy, Request, from_record
 from graasp_local.planning.restoring import Restore
 from graasp_local.planning.server import DatabaseServer, Upgrade, Way
+from graasp_local.planning.timings import range_of
 
 _OUTPUT_MARK = b'"event": "step-output"'
 """In no other record: quotation marks inside a text are written with a backslash."""
@@ -126,6 +127,8 @@ def _as_walk(name: str, records: Sequence[Mapping[str, Any]]) -> WalkRecord:
         written_before=bool(first.get("written_before")),
         may_be_written=bool(first.get("may_be_written")),
         gate_moves=gate_moves(records),
+        forecast=range_of(first.get("forecast")),
+        database_bytes=first.get("database_bytes"),
         gate_moments=tuple(moment for moment in map(gate_moment, records) if moment is not None),
         problem=tuple(ended.get("problem", ())),
         restore=_restore(first.get("restore")),

@@ -19,6 +19,7 @@ from graasp_local.planning.requests import Request, as_record
 from graasp_local.planning.restoring import Restore
 from graasp_local.planning.server import Upgrade
 from graasp_local.planning.states import Gate, InfraState, state_named
+from graasp_local.planning.timings import Range, Run
 from graasp_local.version import Images
 
 READ_ONLY_NAMES = frozenset(
@@ -79,6 +80,10 @@ class WalkRecord(Struct, frozen=True):
     """Something may have been written behind the gate before it began."""
     gate_moves: tuple[GateMove, ...] = ()
     gate_moments: tuple[GateMoment, ...] = ()
+    forecast: Range | None = None
+    """For how long it was to close the site; None where nothing was forecast."""
+    database_bytes: int | None = None
+    """The size of Graasp's database before it, where that was asked for."""
 
     is_way_back: bool = False
     """It put back what was before a deployment or a restore."""
@@ -133,6 +138,7 @@ class WalkRecord(Struct, frozen=True):
             "outcome": self.outcome or "killed",
             "state": self.state,
             "downtime_seconds": self.downtime_seconds,
+            "forecast": self.forecast.as_json() if self.forecast else None,
             "seconds": self.seconds,
             "steps": list(self.steps),
             "problem": list(self.problem),
@@ -231,6 +237,16 @@ def seconds_by_step(walks: Sequence[WalkRecord]) -> dict[str, list[float]]:
         for step in walk.steps:
             if step["outcome"] == "done" and step.get("needed", True):
                 seen.setdefault(step["name"], []).append(float(step["seconds"]))
+    return seen
+
+
+def runs_by_step(walks: Sequence[WalkRecord]) -> dict[str, list[Run]]:
+    """The same with what the seconds depend on; an operation that did not go through may have started two versions."""
+    seen: dict[str, list[Run]] = {}
+    for walk in walks:
+        version = walk.version or "" if walk.outcome in ("done", "held") else ""
+        for name, seconds in seconds_by_step([walk]).items():
+            seen.setdefault(name, []).extend(Run(each, version, walk.database_bytes) for each in seconds)
     return seen
 
 

@@ -24,12 +24,13 @@ def timed(events: Iterable[Event], clock: Clock) -> Iterator[tuple[Event, float]
 
 
 def with_closing(events: Iterable[tuple[Event, float]], earlier: Sequence[WalkRecord]) -> Iterator[tuple[Event, float]]:
-    """The same events, with the seconds closed in the last one."""
+    """The same events, with the seconds closed in the last one, and those that were forecast."""
     moments: list[GateMoment] = []
-    command = ""
+    command, forecast = "", None
     for event, at in events:
         if isinstance(event, WalkStarted):
             command = event.command
+            forecast = event.forecast.range if event.forecast and event.forecast.parts else None
         if not isinstance(event, StepOutput):
             moment = gate_moment({**as_json(event), "at": datetime.fromtimestamp(at, UTC).isoformat()})
             moments += [moment] if moment else []
@@ -38,5 +39,6 @@ def with_closing(events: Iterable[tuple[Event, float]], earlier: Sequence[WalkRe
             over = [closing for closing in found if closing.opened_by == event.walk]
             own = [c.seconds(at) for c in over if c.walk == event.walk]
             seconds = sum(own) if own else event.downtime_seconds
-            event = replace(event, downtime_seconds=seconds, closing=over[-1] if over else None)
+            closing = over[-1] if over else None
+            event = replace(event, downtime_seconds=seconds, closing=closing, forecast=forecast)
         yield event, at

@@ -22,7 +22,7 @@ from graasp_local.journal.records import (
     WalkRecord,
     last_change,
     may_be_written,
-    seconds_by_step,
+    runs_by_step,
     state_left,
     unfinished_walk,
     visitors_were_let_in,
@@ -39,7 +39,7 @@ from graasp_local.operations.steps import Performer
 from graasp_local.operations.steps.written_snapshot import has_snapshot
 from graasp_local.operations.upgrades import upgrade_plan, upgrade_recovery
 from graasp_local.planning.data_steps import PutInPlace
-from graasp_local.planning.estimate import Estimate, estimate_downtime
+from graasp_local.planning.estimate import Estimate, estimate_downtime, refuse_longer
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.plan_deploy import plan_rollback
 from graasp_local.planning.plan_restore import plan_unrestore
@@ -55,9 +55,9 @@ from graasp_local.planning.requests import (
     UpgradeDatabase,
     on_failure_of,
 )
-from graasp_local.planning.server import Way
+from graasp_local.planning.server import GRAASP_DATABASE, Way
 from graasp_local.planning.states import Gate, InfraState, ObservedState, ServiceGroup, came_from, state_named
-from graasp_local.planning.steps import Migrate, OpenGate, RestoreImages, Step, SwapBack
+from graasp_local.planning.steps import Migrate, OpenGate, RestoreImages, Snapshot, Step, SwapBack
 from graasp_local.ports.walk import Prober
 from graasp_local.ports.world import World
 from graasp_local.postgres.database import snapshot_name
@@ -92,6 +92,8 @@ class RunOptions(Struct, frozen=True):
     """What was agreed to: if the plan is no longer the one that would be carried out, nothing is."""
     lock_wait: float = 0.0
     """Seconds to wait for an operation that is under way."""
+    max_downtime: float | None = None
+    """Refused if the forecast is of more seconds closed than these."""
 
 
 _USUAL = RunOptions()
@@ -146,13 +148,27 @@ def make_plan(planner: Planner, observed: ObservedState) -> Plan:
         ) from error
 
 
-def downtime_estimate(world: World, plan: Plan) -> Estimate | None:
-    """How long the plan will keep the site closed, from its own history where it has one; None if it is not open."""
-    if world.edge.gate() is not Gate.OPEN:
+def downtime_estimate(world: World, plan: Plan, observed: ObservedState | None = None) -> Estimate | None:
+    """How long the plan will keep the site closed, from its own history where it has one; None if it is not open.
+
+    `observed` is what the plan was made for; without it the site is observed again.
+    """
+    if observed is None:
+        observed = world.observe()
+    if observed.gate is not Gate.OPEN:
         return None
-    return estimate_downtime(
-        plan, seconds_by_step(read_walks(world.site.journal_directory, newest=_WALKS_FOR_ESTIMATES))
-    )
+    runs = runs_by_step(read_walks(world.site.journal_directory, newest=_WALKS_FOR_ESTIMATES))
+    return estimate_downtime(plan, runs, _bytes_to_copy(world, plan, observed))
+
+
+def _bytes_to_copy(world: World, plan: Plan, observed: ObservedState) -> int | None:
+    """The size of Graasp's database, if the plan takes a snapshot of it and it can be asked."""
+    if not any(isinstance(step, Snapshot) for step in plan.steps):
+        return None
+    if observed.group_is_on(ServiceGroup.DATABASE):
+        with suppress(GraaspLocalError):
+            return world.databases.sizes().get(GRAASP_DATABASE)
+    return None
 
 
 def run(world: World, request: Request, options: RunOptions = _USUAL) -> Iterator[Event]:
@@ -177,9 +193,12 @@ def carry_out(world: World, request: Request, planner: Planner, options: RunOpti
         earlier = trusted_walks(world.site.journal_directory)
         left = unfinished_walk(earlier)
         _refuse_over_a_restore(plan, left)
+        estimate = downtime_estimate(world, plan, before)
+        refuse_longer(plan, estimate, options.max_downtime)
         asked = _all_that_was_asked(request, left)
         journal = _new_journal(world, request.name)
-        started = _started(world, journal.walk, request, asked, plan, before, earlier)
+        begun = _started(world, journal.walk, request, asked, plan, before, earlier)
+        started = replace(begun, forecast=estimate)
         performer = Performer(world, started, last_change(earlier))
 
         def perform(step: Step) -> Iterator[str]:

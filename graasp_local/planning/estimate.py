@@ -1,19 +1,24 @@
-"""How long a plan will keep the site closed, from how long its steps took before.
+"""How long a plan will keep the site closed: a range, with a reason for each part of it.
 
-Decides by the median of what each step took on this site. Refuses to pretend: where a step was never seen here, it
-falls back to a reference figure and says so. Pure.
+Decides by what each step took on this site: a start and a migration by those of the same version where there were any,
+a snapshot by the size of the database then and now. Refuses to pretend: a step that has not run here is taken from a
+reference figure, widely, and that is said. Pure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import median
+from typing import Any
 
 from msgspec import Struct
 
+from graasp_local.errors import Refused
 from graasp_local.planning.plan import Plan
-from graasp_local.planning.steps import Step
+from graasp_local.planning.steps import Migrate, Snapshot, StartServices, Step
+from graasp_local.planning.timings import Range, Run
 from graasp_local.planning.upgrade_steps import DumpServer, ProveCopy, RestoreServer
+from graasp_local.wording import seconds_in_words
 
 REFERENCE_SECONDS: Mapping[str, float] = {
     # As reported of Graasp 2.13 on two processors with little data, and not measured here: stop 0.5 s, migrate 3.1 s,
@@ -23,6 +28,8 @@ REFERENCE_SECONDS: Mapping[str, float] = {
     "seal-gate": 0.1,
     "drain": 0.2,
     "end-connections": 0.3,
+    "end-sessions": 0.3,
+    "snapshot": 0.3,
     "stop-graasp": 0.6,
     "stop-administration": 0.6,
     "stop-database": 1.0,
@@ -50,47 +57,181 @@ _UNKNOWN_SECONDS = 0.5
 
 BYTES_PER_SECOND: Mapping[str, float] = {
     # Per byte of the databases as they lie on the disk. 652 MB on two cores were dumped at 93 MB/s, and restored at
-    # 34 MB/s by two jobs; less is taken here, with one job and other disks. Comparing is a guess: not measured yet.
+    # 34 MB/s by two jobs; less is taken here, with one job and other disks. A snapshot of them took 2.4 s. Comparing is
+    # a guess: not measured yet.
+    "snapshot": 200e6,
     "dump-server": 60e6,
     "restore-server": 20e6,
     "prove-copy": 40e6,
 }
 
 
-class Estimate(Struct, frozen=True):
-    """`seconds` closed; `measured` is True when every closed step has been timed on this site before."""
+_FEW = 3
+"""With fewer runs than these to go by, the range is wider than what they took."""
 
-    seconds: float
+_SHOWN_SHARE = 0.04
+"""A step that takes less than this of the whole is told together with the others."""
+
+_SCALED_FROM = 1.1
+"""Growth of the database from which on what a snapshot took is scaled."""
+
+
+class Part(Struct, frozen=True):
+    """What one step takes at least, usually and at most, in seconds; `reason` says what that is known from."""
+
+    name: str
+    title: str
+    low: float
+    usual: float
+    high: float
+    reason: str
     measured: bool
+
+
+class Estimate(Struct, frozen=True):
+    """The seconds that a plan keeps the site closed, by its closed steps in their order; none where it stays open."""
+
+    parts: tuple[Part, ...] = ()
+    database_bytes: int | None = None
+    """The size of Graasp's database, where it counted."""
+
+    @property
+    def range(self) -> Range:
+        return Range(sum(part.low for part in self.parts), sum(part.high for part in self.parts))
+
+    @property
+    def seconds(self) -> float:
+        """What is likeliest."""
+        return sum(part.usual for part in self.parts)
+
+    @property
+    def measured(self) -> bool:
+        """Every closed step has run on this site before."""
+        return all(part.measured for part in self.parts)
 
     def described(self) -> str:
         """The end of a sentence that begins with what is closed; for a time that is not zero."""
         basis = (
-            "from earlier walks on this site"
+            "from earlier operations on this site"
             if self.measured
-            else "partly from reference figures: not every step was walked here before"
+            else "partly estimated: some steps have not run on this site yet"
         )
-        return f"about {max(1, round(self.seconds))} s ({basis})"
+        return f"{self.range.in_words()} ({basis})"
+
+    def lines(self) -> tuple[str, ...]:
+        """A line for each step that counts, with its reason, and one for the others together."""
+        counting = [part for part in self.parts if part.high >= _SHOWN_SHARE * self.range.high]
+        others = [part for part in self.parts if part not in counting]
+        told = [(_of(part), part.name, part.reason) for part in counting]
+        if others:
+            low, high = sum(part.low for part in others), sum(part.high for part in others)
+            told.append((f"{low:.1f} to {high:.1f} s", f"{len(others)} other steps", ""))
+        widths = [max(len(row[column]) for row in told) for column in (0, 1)] if told else [0, 0]
+        return tuple(f"  {how:>{widths[0]}}  {what:<{widths[1]}}  {why}".rstrip() for how, what, why in told)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            **self.range.as_json(),
+            "measured": self.measured,
+            "parts": [
+                {
+                    "name": part.name,
+                    "low_seconds": round(part.low, 2),
+                    "high_seconds": round(part.high, 2),
+                    "reason": part.reason,
+                }
+                for part in self.parts
+            ],
+        }
 
 
-def estimate_downtime(plan: Plan, seen: Mapping[str, Sequence[float]]) -> Estimate | None:
-    """Seconds between gate closed and gate open; None where the plan does not close and open it again; 0.0 where it
-    replaces what serves visitors without closing it.
+def estimate_downtime(
+    plan: Plan, seen: Mapping[str, Sequence[Run]], database_bytes: int | None = None
+) -> Estimate | None:
+    """How long the site is closed between closing the gate and opening it; None where the plan does not do both; no
+    parts where it replaces what serves visitors without closing.
 
-    `seen` has, per step name, the seconds it took in earlier walks.
+    `seen` has, by a step's name, its earlier runs on this site; `database_bytes` is the size of Graasp's database now.
     """
     if plan.keeps_open:
-        return Estimate(0.0, measured=True)
+        return Estimate()
     closed = [plan.steps[index] for index in plan.closed_span]
-    names = [step.name for step in closed]
-    if "open-gate" not in names:
+    if not any(step.name == "open-gate" for step in closed):
         return None
-    return Estimate(sum(_seconds(step, seen) for step in closed), all(seen.get(name) for name in names))
+    version = str(plan.version or "")
+    parts = tuple(_part(step, seen.get(step.name, ()), version, database_bytes) for step in closed)
+    return Estimate(parts, database_bytes)
 
 
-def _seconds(step: Step, seen: Mapping[str, Sequence[float]]) -> float:
-    """How long copying takes is a question of size, whatever it took with less data."""
-    name = step.name
+def refuse_longer(plan: Plan, estimate: Estimate | None, limit: float | None) -> None:
+    """Raises Refused where the site may be closed for longer than `limit` seconds (None: any), or would be left closed.
+
+    A site that is closed already has no visitors to keep waiting: nothing is refused there.
+    """
+    if limit is None:
+        return
+    if estimate is None:
+        if not len(plan.closed_span):
+            return
+        raise Refused(
+            f"The site would stay closed, and --max-downtime allows {_exactly(limit)}.",
+            "Nothing was touched.",
+            "Leave out --max-downtime, or what keeps the site closed at the end.",
+        )
+    if estimate.range.high <= limit:
+        return
+    longest = max(estimate.parts, key=lambda part: part.high)
+    raise Refused(
+        f"The site would be closed for {estimate.described()}, and --max-downtime allows {_exactly(limit)}.",
+        "Nothing was touched.",
+        f"Allow more, or leave it out. The longest part is {longest.name}: {_of(longest)}, {longest.reason}.",
+    )
+
+
+def _exactly(seconds: float) -> str:
+    return seconds_in_words(seconds) if seconds >= 119.95 else f"{seconds:g} s"
+
+
+def _of(part: Part) -> str:
+    return f"{part.low:.1f} to {part.high:.1f} s" if part.high < 119.5 else Range(part.low, part.high).in_words()
+
+
+def _part(step: Step, runs: Sequence[Run], version: str, database_bytes: int | None) -> Part:
     if isinstance(step, DumpServer | RestoreServer | ProveCopy) and step.size_bytes is not None:
-        return REFERENCE_SECONDS[name] + step.size_bytes / BYTES_PER_SECOND[name]
-    return median(seen[name]) if seen.get(name) else REFERENCE_SECONDS.get(name, _UNKNOWN_SECONDS)
+        # How long copying takes is a question of size, whatever it took with less data.
+        usual = REFERENCE_SECONDS[step.name] + step.size_bytes / BYTES_PER_SECOND[step.name]
+        return _by_reference(step, usual, f"for {_megabytes(step.size_bytes)}, by a reference figure")
+    if not runs:
+        usual = REFERENCE_SECONDS.get(step.name, _UNKNOWN_SECONDS)
+        if isinstance(step, Snapshot) and database_bytes is not None:
+            usual += database_bytes / BYTES_PER_SECOND[step.name]
+            return _by_reference(step, usual, f"for {_megabytes(database_bytes)}, by a reference figure")
+        return _by_reference(step, usual, "a reference figure: it has not run here yet")
+    about = ""
+    if isinstance(step, StartServices | Migrate) and version:
+        same = [run for run in runs if run.version == version]
+        about = f" of {version}" if same else ", of other versions"
+        runs = same or runs
+    seconds = [run.seconds for run in runs]
+    if isinstance(step, Snapshot) and database_bytes is not None:
+        seconds = [run.seconds * _growth(run, database_bytes) for run in runs]
+        about = f", scaled to {_megabytes(database_bytes)}" if seconds != [run.seconds for run in runs] else ""
+    few = len(seconds) < _FEW
+    count = "one earlier run" if len(seconds) == 1 else f"{len(seconds)} earlier runs"
+    low, high = min(seconds) * (0.75 if few else 1.0), max(seconds) * (1.5 if few else 1.0)
+    return Part(step.name, step.title, low, median(seconds), high, f"from {count} here{about}", measured=True)
+
+
+def _by_reference(step: Step, usual: float, reason: str) -> Part:
+    """A reference figure is of another machine: half of it, or double."""
+    return Part(step.name, step.title, usual / 2, usual, usual * 2, reason, measured=False)
+
+
+def _growth(run: Run, now: int) -> float:
+    """By how much more there is to copy than there was; 1 where that is not known, or not much."""
+    growth = now / run.database_bytes if run.database_bytes else 1.0
+    return growth if growth >= _SCALED_FROM else 1.0
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(1, round(count / 1e6))} MB"

@@ -15,7 +15,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from graasp_local.errors import ExitCode
+from graasp_local.journal.closings import Closing, closing_of
 from graasp_local.planning.states import InfraState
+from graasp_local.planning.timings import Range, range_of
 
 OUTPUT_LINES = 2000
 _DEPLOYING = frozenset({"deploy", "resume", "rollback", "restore", "upgrade-database"})
@@ -74,6 +76,10 @@ class WalkView(Struct, frozen=True):
     exit_code: int = 0
     seconds: float | None = None
     downtime_seconds: float | None = None
+    closing: Closing | None = None
+    """The closing that it ended, whatever had begun it."""
+    forecast: Range | None = None
+    """For how long it was to close the site."""
     problem: tuple[str, ...] = ()
     way_back_from: int | None = None
     """The index of the first step of the way back, if the walk had to take it."""
@@ -181,6 +187,8 @@ def _with_record(view: WalkView, record: Mapping[str, Any], at: float) -> WalkVi
                 exit_code=record["exit_code"],
                 seconds=record["seconds"],
                 downtime_seconds=record["downtime_seconds"],
+                closing=closing_of(record.get("closing")),
+                forecast=range_of(record.get("forecast")),
                 problem=tuple(text for text in record["problem"] if text),
             )
         case _:
@@ -262,6 +270,8 @@ def in_words(view: WalkView) -> str:
             view.downtime_seconds,
             view.seconds or 0.0,
             (),
+            closing=view.closing,
+            forecast=view.forecast,
         )
     )
 

@@ -21,14 +21,14 @@ from graasp_local.journal.closings import (
     GateNote,
     OperationAtGate,
     by_month,
+    closing_of,
     closings,
     ongoing,
 )
 from graasp_local.journal.events import WalkEnded, summary
 from graasp_local.journal.read import read_journal, read_recent, read_walks
-from graasp_local.operations import recovery
-from graasp_local.operations.deployments import transition_plan
-from graasp_local.planning.requests import OnFailure
+from graasp_local.operations import recovery, run
+from graasp_local.planning.requests import ChangeState, OnFailure
 from graasp_local.planning.states import Gate, InfraState
 from tests.unit.fakes import FakeWorld
 from tests.unit.walking import deploy, ended_of, events_of, killed_at
@@ -136,7 +136,7 @@ def test_a_closing_over_the_end_of_a_month_counts_in_both() -> None:
 
 
 def apply(fake: FakeWorld, state: InfraState) -> WalkEnded:
-    return ended_of(events_of(fake, lambda observed: transition_plan(fake.world, observed, state)))
+    return ended_of(list(run.run(fake.world, ChangeState(state))))
 
 
 def closed(fake: FakeWorld) -> list[tuple[float, float]]:
@@ -166,7 +166,7 @@ def test_what_apply_closed_counts_until_it_is_opened(running: FakeWorld, state: 
     assert ended.closing is not None
     assert ended.closing.seconds(0) == pytest.approx(100, abs=1)
     assert "The site was closed for 100." in summary(ended)
-    assert "since `graasp-local deploy --version 1.1.0`" in summary(ended)  # what the fakes are all asked for
+    assert f"since `graasp-local apply {state}`" in summary(ended)
     (seconds,) = [length for _, length in closed(running)]
     assert seconds == pytest.approx(ended.closing.seconds(0))
     by_walk = [walk.downtime_seconds for walk in read_walks(running.world.site.journal_directory)]
@@ -251,3 +251,8 @@ def test_the_same_as_json_adds_up(old_site: Path) -> None:
 
 def test_downtime_is_not_about_one_walk(old_site: Path) -> None:
     assert CliRunner().invoke(cli, ["--site", str(old_site), "history", "--downtime", "--last"]).exception is not None
+
+
+@given(st.builds(Closing, st.integers(0, 2 * 10**9), st.none() | st.integers(0, 2 * 10**9), st.text(), st.text()))
+def test_a_closing_is_read_back_as_it_was_written(closing: Closing) -> None:
+    assert closing_of(closing.as_json(0.0)) == closing

@@ -37,6 +37,7 @@ from graasp_local.planning.migrations import Pending
 from graasp_local.planning.plan_deploy import DeployRequest, plan_deploy
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.states import Gate, InfraState
+from graasp_local.planning.timings import Range, Run
 from graasp_local.version import Version
 from tests.unit.sites import site_in
 
@@ -53,6 +54,7 @@ ENDED = WalkEnded(
     (StepEnded(0, "preflight", StepOutcome.DONE, 0.12345),),
     gate=Gate.OPEN,
     closing=Closing(BEGAN, BEGAN + 2.346, "w", "graasp-local deploy", "w"),
+    forecast=Range(2.0, 4.5),
 )
 
 
@@ -74,6 +76,7 @@ def test_the_last_json_line_has_what_scripts_read() -> None:
             "command": "graasp-local deploy",
             "opened_by": "w",
         },
+        "forecast": {"low_seconds": 2.0, "high_seconds": 4.5},
         "seconds": 3.0,
         "steps": [{"name": "preflight", "outcome": "done", "seconds": 0.123}],
         "exit_code": 0,
@@ -154,16 +157,18 @@ def test_every_error_owns_its_exit_code(error: type[GraaspLocalError], code: int
 
 
 def test_an_estimate_from_this_sites_history_is_the_sum_of_medians() -> None:
-    closed = {NAMES[index]: [0.5, 1.0, 30.0] for index in PLAN.closed_span}
+    closed = {NAMES[index]: [Run(0.5), Run(1.0), Run(30.0)] for index in PLAN.closed_span}
     estimate = estimate_downtime(PLAN, closed)
     assert estimate is not None
     assert (estimate.seconds, estimate.measured) == (float(len(closed)), True)
+    assert estimate.range == Range(0.5 * len(closed), 30.0 * len(closed))
 
 
 def test_an_estimate_without_history_says_so() -> None:
     estimate = estimate_downtime(PLAN, {})
     assert estimate is not None
-    assert "reference figures" in estimate.described()
+    assert "partly estimated" in estimate.described()
+    assert all("reference figure" in part.reason for part in estimate.parts)
 
 
 def test_a_plan_that_does_not_open_the_gate_again_has_no_downtime() -> None:

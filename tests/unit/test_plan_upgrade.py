@@ -10,6 +10,7 @@ from graasp_local.planning.plan import render
 from graasp_local.planning.plan_upgrade import UpgradeRequest, plan_upgrade, plan_upgrade_back
 from graasp_local.planning.server import DatabaseServer, Upgrade
 from graasp_local.planning.states import Health, InfraState, ObservedState, Status
+from graasp_local.planning.timings import Run
 from graasp_local.version import Version
 from tests.unit.sites import new_site, site_in
 
@@ -154,7 +155,7 @@ def test_the_way_back_from_the_new_server_is_a_switch() -> None:
 def test_the_estimate_grows_with_the_databases() -> None:
     plan = plan_upgrade(site_in(InfraState.RUNNING), REQUEST)
     nothing = plan_upgrade(site_in(InfraState.RUNNING), replace(REQUEST, size_bytes=0))
-    seen = {"restore-server": [1.0]}
+    seen = {"restore-server": [Run(1.0)]}
     estimate, least = estimate_downtime(plan, seen), estimate_downtime(nothing, seen)
     assert estimate is not None
     assert least is not None

@@ -137,11 +137,20 @@ _OUTCOMES = {
 
 
 def history_table(walks: Sequence[WalkRecord], width: int) -> Table:
-    """Newest first: what was typed, how it ended, how long it took, how long the site was closed."""
+    """Newest first: what was typed, how it ended, how long it took, how long the site was closed, and was to be."""
     # Where it is narrow the state is left out, which a walk that is read step by step says as well.
     state_width = 11 if width >= 96 else 0
-    columns = (14, max(22, width - 14 - 16 - 10 - 12 - state_width), 16, 10, 12, state_width)
-    heads = ("WHEN (UTC)", "COMMAND", "OUTCOME", "TOOK", "CLOSED FOR", "STATE")
+    forecast_width = 16 if width >= 112 else 0
+    columns = (
+        14,
+        max(22, width - 14 - 16 - 10 - 12 - forecast_width - state_width),
+        16,
+        10,
+        12,
+        forecast_width,
+        state_width,
+    )
+    heads = ("WHEN (UTC)", "COMMAND", "OUTCOME", "TOOK", "CLOSED FOR", "FORECAST", "STATE")
     heading = tuple(
         Piece(right(h, w - 2) + "  " if h in ("TOOK", "CLOSED FOR") else padded(h, w), Tone.QUIET)
         for h, w in zip(heads, columns, strict=True)
@@ -157,10 +166,15 @@ def history_table(walks: Sequence[WalkRecord], width: int) -> Table:
             Piece(padded(f"{mark} {outcome}", columns[2]), tone),
             Piece(right(_seconds(walk.seconds), columns[3] - 2) + "  "),
             Piece(right(_seconds(walk.downtime_seconds), columns[4] - 2) + "  "),
-            Piece(padded(walk.state, columns[5]) if state_width else "", Tone.QUIET),
+            Piece(padded(_forecast(walk), columns[5]) if forecast_width else "", Tone.QUIET),
+            Piece(padded(walk.state, columns[6]) if state_width else "", Tone.QUIET),
         )
         rows.append(Row(walk.walk, line))
     return Table(heading, tuple(rows))
+
+
+def _forecast(walk: WalkRecord) -> str:
+    return walk.forecast.in_words() if walk.forecast and walk.forecast.high else ""
 
 
 def _seconds(seconds: float | None) -> str:
