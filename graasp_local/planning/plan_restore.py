@@ -97,7 +97,10 @@ def plan_unrestore(
     steps: list[Step] = [RestoreImages(version, MOVED_TAGS, images)]
     steps += closing_for_a_change(observed, "visitors must not meet a site that is being put back")
     steps += emptying(observed, DRAIN_SECONDS)
-    steps += _down_to_the_database(observed, restore)
+    if was_begun or ServiceGroup.DATABASE in TABLE[end].groups_on:
+        steps += _down_to_the_database(observed, restore)
+    else:  # one that is to be off, and that nobody has changed, needs not come up: it may be what has failed
+        steps += stops_for(observed, InfraState.DB_ONLY)
     if was_begun:
         steps.append(TakeOut(restore, "what was there before is all kept under another name"))
     if TABLE[end].groups_on & {ServiceGroup.GRAASP}:

@@ -700,3 +700,25 @@ def test_what_turns_out_to_need_no_migration_runs_none(fake: FakeWorld) -> None:
     assert [step for step in record.steps if "needed" in step] == [
         {"name": "migrate", "outcome": "done", "seconds": 0.0, "needed": False}
     ]
+
+
+def password_refused(fake: FakeWorld) -> None:
+    def refuse() -> tuple[AppliedMigration, ...]:
+        raise NeedsYou("The database does not answer: password authentication failed.")
+
+    fake.database.applied_migrations = refuse  # type: ignore[method-assign]
+
+
+def database_never_healthy(fake: FakeWorld) -> None:
+    fake.engine.never_on = {"db": Health.UNHEALTHY}
+
+
+@pytest.mark.parametrize("spoil", [password_refused, database_never_healthy])
+def test_a_stopped_site_whose_database_does_not_come_up_is_stopped_again(
+    fake: FakeWorld, spoil: Callable[[FakeWorld], None]
+) -> None:
+    fake.become(site_in(InfraState.STOPPED, "1.0.0"), applied="1.0.0")
+    spoil(fake)
+    ended = deploy(fake, on_failure=ROLLBACK)
+    assert (ended.outcome, ended.exit_code) == (Outcome.ROLLED_BACK, ExitCode.ROLLED_BACK)
+    assert (ended.state, ended.version) == ("stopped", "1.0.0")
