@@ -175,7 +175,7 @@ def refuse_longer(plan: Plan, estimate: Estimate | None, limit: float | None) ->
             return
         raise Refused(
             f"The site would stay closed, and --max-downtime allows {_exactly(limit)}.",
-            "Nothing was touched.",
+            "Nothing was changed.",
             "Leave out --max-downtime, or what keeps the site closed at the end.",
         )
     if estimate.range.high <= limit:
@@ -183,7 +183,7 @@ def refuse_longer(plan: Plan, estimate: Estimate | None, limit: float | None) ->
     longest = max(estimate.parts, key=lambda part: part.high)
     raise Refused(
         f"The site would be closed for {estimate.described()}, and --max-downtime allows {_exactly(limit)}.",
-        "Nothing was touched.",
+        "Nothing was changed.",
         f"Allow more, or leave it out. The longest part is {longest.name}: {_of(longest)}, {longest.reason}.",
     )
 
