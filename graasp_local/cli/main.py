@@ -86,7 +86,7 @@ def cli(ctx: click.Context, site: Path | None) -> None:
     """Run and deploy a self-hosted Graasp.
 
     A site is in one of four states: running, restricted (a maintenance page, unless the maintenance header is sent),
-    db-only (only the database and umami) or stopped.
+    db-only (only the database and umami, a maintenance page) or stopped (nothing, and with STOPPED_PAGE=on the page).
     """
     os.umask(os.umask(0o022) | 0o022)  # what is made in a site is for nobody else to write to
     ctx.obj = Context(site)

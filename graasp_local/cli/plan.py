@@ -7,7 +7,16 @@ import click
 from graasp_local.cli.apply import STATE
 from graasp_local.cli.context import Context, pass_context, print_json
 from graasp_local.cli.speaking import say
-from graasp_local.planning.states import TABLE, Health, InfraState, ObservedService, ObservedState, Status
+from graasp_local.planning.states import (
+    Gate,
+    Health,
+    InfraState,
+    ObservedService,
+    ObservedState,
+    ServiceGroup,
+    Status,
+    row_of,
+)
 
 
 @click.command("plan")
@@ -55,7 +64,8 @@ def command(context: Context, state: str, from_state: str | None, *, json_object
 
 def _as_if_in(context: Context, state: InfraState) -> ObservedState:
     """The site's services as they would be in a state."""
-    row = TABLE[state]
+    page = context.site.settings.page_when_stopped
+    row = row_of(state, page_when_stopped=page)
     services = tuple(
         ObservedService(service.name, service.group, Status.RUNNING, Health.HEALTHY)
         if service.group in row.groups_on
@@ -63,4 +73,5 @@ def _as_if_in(context: Context, state: InfraState) -> ObservedState:
         for service in context.site.services
         if service.group != "migration"
     )
-    return ObservedState(services, row.gate)
+    gate = row.gate if ServiceGroup.EDGE in row.groups_on else Gate.UNKNOWN
+    return ObservedState(services, gate, page_when_stopped=page)

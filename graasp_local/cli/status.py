@@ -96,7 +96,10 @@ def _print(told: dict[str, Any]) -> None:
 
     version = f"version {told['version']}" if told["version"] else "no version deployed yet"
     say(told["state"], nl=False, bold=True)
-    say(f" · gate {told['gate']} · {version} · {told['url']}")
+    edge = {service["status"] for service in told["services"] if service["group"] == "edge"}
+    is_up = edge & {"running", "restarting", "paused"}
+    gate = f"gate {told['gate']}" if is_up else "nginx is off, visitors reach nothing"
+    say(f" · {gate} · {version} · {told['url']}")
     keys = ("service", "group", "status", "health")
     rows = [[*(service[key] for key in keys), _image(service)] for service in told["services"]]
     print_table([key.upper() for key in (*keys, "image")], rows)

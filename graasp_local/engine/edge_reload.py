@@ -55,4 +55,8 @@ class EdgeReload:
         for container in self._engine.containers():
             if container["Labels"].get(GROUP_LABEL) == ServiceGroup.EDGE and container["State"] == "running":
                 return container
-        raise Refused("nginx is not running.", "Nothing was changed.", "`graasp-local apply restricted` starts it.")
+        raise Refused(
+            "nginx is not running.",
+            "Nothing was changed: a new certificate is proven, and one by ACME is got, through nginx.",
+            "It is off in stopped only (unless STOPPED_PAGE=on in .env): `graasp-local apply db-only` starts it.",
+        )

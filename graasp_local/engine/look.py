@@ -19,4 +19,5 @@ def look_at(site: Site) -> ObservedState:
     return observe(
         lambda: seen_on(site, containers_of(site.settings.project, to_look_only=True)),
         HttpEdge(site.settings).gate,
+        page_when_stopped=site.settings.page_when_stopped,
     )

@@ -68,7 +68,8 @@ class WalkStarted(Struct, frozen=True):
     may_be_written: bool = False
     """Something else may have, behind the gate: workers, or whoever had the bypass."""
     gate: Gate = Gate.UNKNOWN
-    """What nginx answered before the walk began."""
+    """What nginx answered before the walk began: where it kept visitors out, an opening that was cut off had no effect.
+    """
     forecast: Estimate | None = None
     """For how long it will close the site; None where it is not open, or is not opened again."""
 

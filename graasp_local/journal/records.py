@@ -223,7 +223,7 @@ def gate_moves(records: Sequence[Mapping[str, Any]]) -> tuple[GateMove, ...]:
                 moves.append(GateMove.OPENED)
             case {"event": "step-started", "name": "close-gate"}:
                 moves.append(GateMove.CLOSING)
-            case {"event": "rollback-started", "gate": Gate.CLOSED.value | Gate.SHUT.value}:
+            case {"event": "walk-started" | "rollback-started", "gate": Gate.CLOSED.value | Gate.SHUT.value}:
                 moves.append(GateMove.FOUND_CLOSED)
             case _:
                 pass

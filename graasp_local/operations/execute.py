@@ -27,7 +27,7 @@ from graasp_local.journal.events import (
 )
 from graasp_local.plain_text import plain_text
 from graasp_local.planning.plan import Plan
-from graasp_local.planning.states import Gate, InfraState, ObservedState, classify, state_name
+from graasp_local.planning.states import Gate, InfraState, ObservedState, classify, is_in, state_name
 from graasp_local.planning.steps import (
     READ_ONLY,
     CloseGate,
@@ -207,8 +207,8 @@ def _missed_target(plan: Plan, circumstances: Circumstances) -> GraaspLocalError
     """
     deadline = circumstances.clock.monotonic() + _SETTLE_SECONDS
     while True:
-        state, _, _ = _look(circumstances.observe)
-        if state == plan.target.value:
+        state, there = _look_for(circumstances.observe, plan.target)
+        if there:
             return None
         if circumstances.clock.monotonic() >= deadline:
             return NeedsYou(f"Every step went through, but the site is {state} instead of {plan.target}.")
@@ -259,6 +259,15 @@ def _as_interruption(error: GraaspLocalError, step: Step, interruption: Interrup
     if interruption.requested and not isinstance(error, Interrupted):
         return Interrupted(f"Interrupted during the step: {step.title}.")
     return error
+
+
+def _look_for(observe: Observe, target: InfraState) -> tuple[str, bool]:
+    """The state that the site is in, and whether that is the target."""
+    try:
+        observed = observe()
+    except GraaspLocalError:
+        return "unknown", False
+    return state_name(classify(observed)), is_in(observed, target)
 
 
 def _look(observe: Observe) -> tuple[str, str, Gate]:

@@ -10,7 +10,6 @@ from graasp_local.planning.rolling_steps import DrainSide, LeadVisitors, ProveSi
 from graasp_local.planning.simulate import simulate
 from graasp_local.planning.states import (
     STOP_ORDER,
-    TABLE,
     Gate,
     InfraState,
     ObservedService,
@@ -148,8 +147,11 @@ def edge_is_ready(observed: ObservedState) -> bool:
 
 
 def stops_for(observed: ObservedState, target: InfraState) -> list[StopServices]:
-    """What has to stop, last of all the database: what the state does not need, and what is stuck."""
-    needed = TABLE[target].groups_on
+    """What has to stop, the database last: what the state does not need, and what is stuck.
+
+    After it nginx, where that is not needed either: until then it shows the maintenance page.
+    """
+    needed = observed.row(target).groups_on
     database = observed.in_group(ServiceGroup.DATABASE)
     database_restarts = any(service.is_stuck or service.outdated for service in database)
 
@@ -164,7 +166,14 @@ def stops_for(observed: ObservedState, target: InfraState) -> list[StopServices]
         if names:
             cause = f"{target} does not need {group}" if group not in needed else f"{group} must start anew"
             steps.append(StopServices(group, names, cause))
+    if ServiceGroup.EDGE not in needed:
+        steps += edge_stop(observed, f"visitors reach nothing in {target}; STOPPED_PAGE=on keeps nginx and its page")
     return steps
+
+
+def edge_stop(observed: ObservedState, cause: str) -> list[StopServices]:
+    names = tuple(service.name for service in observed.in_group(ServiceGroup.EDGE) if not service.is_off)
+    return [StopServices(ServiceGroup.EDGE, names, cause)] if names else []
 
 
 def starts_for(observed: ObservedState, group: ServiceGroup, target: InfraState) -> list[StartServices]:

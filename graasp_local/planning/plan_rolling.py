@@ -43,7 +43,8 @@ def why_not_rolling(
     if request.end is not InfraState.RUNNING:
         return f"It would end in {request.end}, with the gate closed."
     if observed.gate is not Gate.OPEN:
-        return f"The gate is {observed.gate}, so there is nobody to keep serving."
+        gate = "nginx does not answer" if observed.gate is Gate.UNKNOWN else f"The gate is {observed.gate}"
+        return f"{gate}, so there is nobody to keep serving."
     if request.other_images:
         return f"{request.version} runs already with other images: visitors cannot be led from one build to the other."
     if observed.migrations:

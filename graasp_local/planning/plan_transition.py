@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from graasp_local.planning.parts import (
     closing,
     edge_is_ready,
+    edge_stop,
     handing_back,
     opening,
     starts_for,
@@ -17,11 +18,13 @@ from graasp_local.planning.parts import (
     without_handover,
 )
 from graasp_local.planning.plan import DRAIN_SECONDS, Plan
-from graasp_local.planning.states import START_ORDER, TABLE, Gate, InfraState, ObservedState, ServiceGroup
+from graasp_local.planning.simulate import simulate
+from graasp_local.planning.states import START_ORDER, Gate, InfraState, ObservedState, ServiceGroup
 from graasp_local.planning.steps import (
     CloseGate,
     Drain,
     EndConnections,
+    ProveGate,
     StartServices,
     Step,
     StopServices,
@@ -43,7 +46,9 @@ def plan_transition(
     `version` is what core has to say it is before the gate opens; None accepts any. `drain_limit` is in seconds.
     `left_open`: the gate was closed by a command that did not come to end what was open before.
     """
-    row = TABLE[target]
+    row = observed.row(target)
+    if ServiceGroup.EDGE not in row.groups_on:
+        return Plan(target, (*_down_to_nothing(observed, target, drain_limit),))
     stops = stops_for(observed, target)
     starts = [step for group in START_ORDER if group in row.groups_on for step in starts_for(observed, group, target)]
     steps: list[Step] = []
@@ -71,6 +76,25 @@ def plan_transition(
     return Plan(target, tuple(steps))
 
 
+def _down_to_nothing(observed: ObservedState, target: InfraState, drain_limit: float) -> list[Step]:
+    """Everything stops, nginx last: until then it keeps visitors out, and shows the page. One that does not, first."""
+    edge = observed.in_group(ServiceGroup.EDGE)
+    keeps_out = observed.gate is not Gate.UNKNOWN and not any(service.is_stuck for service in edge)
+    steps: list[Step] = []
+    if keeps_out and observed.gate is Gate.OPEN:
+        cause = "whether visitors are kept out is proven by asking as one"
+        steps += [CloseGate(f"{target} keeps visitors out"), ProveGate(Gate.CLOSED, cause)]
+    elif not keeps_out and not observed.group_is_off(ServiceGroup.EDGE):
+        steps.append(CloseGate(f"{target} keeps visitors out"))
+        steps += edge_stop(observed, "it runs but does not answer")
+    stops = stops_for(simulate(observed, steps), target)
+    if observed.handovers or any(step.group is ServiceGroup.GRAASP for step in stops):
+        if keeps_out:
+            steps.append(Drain(drain_limit, "core cuts its requests when it stops"))
+        steps += without_handover(observed)
+    return steps + stops
+
+
 def _gate_must_close(observed: ObservedState, target: InfraState, stops: Sequence[StopServices]) -> bool:
     """For `running`, a gate that is open stays open while a service is mended, unless the database or nginx is down."""
     if not edge_is_ready(observed) or observed.gate in (Gate.SHUT, Gate.UNKNOWN):
@@ -79,5 +103,7 @@ def _gate_must_close(observed: ObservedState, target: InfraState, stops: Sequenc
         return False
     database_comes_up = not observed.group_is_on(ServiceGroup.DATABASE)
     return (
-        TABLE[target].gate is Gate.CLOSED or database_comes_up or any(s.group is ServiceGroup.DATABASE for s in stops)
+        observed.row(target).gate is Gate.CLOSED
+        or database_comes_up
+        or any(s.group is ServiceGroup.DATABASE for s in stops)
     )

@@ -173,10 +173,11 @@ def _to_the_end(observed: ObservedState, request: UpgradeRequest) -> list[Step]:
         steps.append(step)
         if isinstance(step, VerifyCore):
             steps += starting_writers(writing)
-    if TABLE[request.end].gate is Gate.CLOSED:
+    row = observed.row(request.end)
+    if row.gate is Gate.CLOSED:
         if starts_core:
             steps.append(VerifyCore(request.version, "a server that core cannot work with is not kept"))
             steps += starting_writers(writing)
-        if sealed:
+        if sealed and ServiceGroup.EDGE in row.groups_on:
             steps += unsealing("the server is verified")
     return steps

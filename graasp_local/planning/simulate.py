@@ -41,8 +41,10 @@ def simulate(observed: ObservedState, steps: Iterable[Step]) -> ObservedState:
                 observed = observed.with_services(versioned, Status.RUNNING, Health.HEALTHY, selected)
                 if group is ServiceGroup.EDGE:
                     observed = replace(observed, gate=Gate.SHUT if sealed else Gate.CLOSED)
-            case StopServices(services=services):
+            case StopServices(group=group, services=services):
                 observed = observed.with_services(services, Status.EXITED, Health.NONE)
+                if group is ServiceGroup.EDGE and not _edge_answers(observed):
+                    observed = replace(observed, gate=Gate.UNKNOWN)
             case MakeServices(services=services, version=version):
                 observed = observed.with_services(services, Status.CREATED, Health.NONE, str(version))
             case CloseGate(sealed=sealed):

@@ -66,9 +66,17 @@ TABLE: Mapping[InfraState, StateRow] = MappingProxyType(
             Gate.CLOSED,
             frozenset({ServiceGroup.DATABASE, ServiceGroup.ADMINISTRATION, ServiceGroup.EDGE}),
         ),
-        InfraState.STOPPED: StateRow(Gate.CLOSED, frozenset({ServiceGroup.EDGE})),
+        InfraState.STOPPED: StateRow(Gate.CLOSED, frozenset()),
     }
 )
+
+STOPPED_WITH_PAGE = StateRow(Gate.CLOSED, frozenset({ServiceGroup.EDGE}))
+"""The row of `stopped` on a site whose nginx stays to show the maintenance page (STOPPED_PAGE=on)."""
+
+
+def row_of(state: InfraState, *, page_when_stopped: bool) -> StateRow:
+    """What a state needs on a site with or without the maintenance page in `stopped`."""
+    return STOPPED_WITH_PAGE if state is InfraState.STOPPED and page_when_stopped else TABLE[state]
 
 
 def state_named(text: str) -> InfraState | None:
@@ -80,7 +88,7 @@ START_ORDER = (ServiceGroup.DATABASE, ServiceGroup.ADMINISTRATION, ServiceGroup.
 """The database is first up. The edge is no part of this order: it comes before, behind a closed gate."""
 
 STOP_ORDER = tuple(reversed(START_ORDER))
-"""The database is last down. The edge never stops: it serves the maintenance page."""
+"""The database is last down, but for the edge where that stops too: until then it shows the maintenance page."""
 
 
 class Status(StrEnum):
@@ -155,6 +163,11 @@ class ObservedState(Struct, frozen=True):
     migrations: tuple[str, ...] = ()
     handovers: tuple[ObservedService, ...] = ()
     """Second containers that stand in for services while these are replaced: they belong to a walk, and to no state."""
+    page_when_stopped: bool = False
+    """The site's wish that nginx stays in `stopped` and shows the maintenance page."""
+
+    def row(self, state: InfraState) -> StateRow:
+        return row_of(state, page_when_stopped=self.page_when_stopped)
 
     def in_group(self, group: ServiceGroup) -> tuple[ObservedService, ...]:
         return tuple(service for service in self.services if service.group is group)
@@ -224,7 +237,7 @@ Classification = InState | Absent | Drifted
 
 def differences(observed: ObservedState, state: InfraState) -> tuple[str, ...]:
     """What tells the site from a state, a sentence each; empty when it is in that state."""
-    row = TABLE[state]
+    row = observed.row(state)
     found = []
     for service in observed.services:
         if service.group is ServiceGroup.MIGRATION:
@@ -240,7 +253,8 @@ def differences(observed: ObservedState, state: InfraState) -> tuple[str, ...]:
             found.append(f"{service.name} is {service.described()}, but {state} needs it off.")
     # Where nothing is behind the gate, a gate that is closed to the bypass too keeps nobody out of anything.
     sealed_off = observed.gate is Gate.SHUT and ServiceGroup.GRAASP not in row.groups_on
-    if observed.gate is not row.gate and not sealed_off:
+    # Where nginx is off there is no gate to ask, and nobody who could come through it.
+    if ServiceGroup.EDGE in row.groups_on and observed.gate is not row.gate and not sealed_off:
         found.append(f"The gate is {observed.gate}, but {state} needs it {row.gate}.")
     found += [
         f"A second {second.name} of {second.version} is {second.described()}, left while it was replaced."
@@ -256,7 +270,7 @@ def lacking(observed: ObservedState, state: InfraState) -> tuple[str, ...]:
     return tuple(
         f"{service.name} is {service.described()}; Graasp serves without it."
         for service in observed.services
-        if service.optional and service.group in TABLE[state].groups_on and not service.is_on
+        if service.optional and service.group in observed.row(state).groups_on and not service.is_on
     )
 
 
@@ -265,17 +279,24 @@ def classify(observed: ObservedState, left_in: InfraState | None = None) -> Clas
 
     That is the state in which the last walk left it; where this is not known, the nearest one.
     """
-    by_state = {state: differences(observed, state) for state in InfraState}
-    for state, found in by_state.items():
-        if not found:
-            return InState(state, lacking(observed, state))
     if all(service.status is Status.ABSENT for service in observed.services) and not observed.handovers:
         return Absent()
+    by_state = {state: differences(observed, state) for state in InfraState}
+    # All of it may be off because the machine was: that somebody wanted it so is known from how the site was left only.
+    fell = left_in not in (None, InfraState.STOPPED) and all(service.is_off for service in observed.services)
+    for state, found in by_state.items():
+        if not found and not fell:
+            return InState(state, lacking(observed, state))
     if left_in is not None:
         return Drifted(left_in, by_state[left_in])
     # On a tie the first in the table wins: the state that serves visitors is the likeliest to be wanted.
     nearest = min(by_state, key=lambda state: len(by_state[state]))
     return Drifted(nearest, by_state[nearest])
+
+
+def is_in(observed: ObservedState, state: InfraState) -> bool:
+    """Whether the site fits the state's row; one without containers fits `stopped`, where everything is off."""
+    return not differences(observed, state)
 
 
 def came_from(observed: ObservedState, left_in: InfraState | None = None) -> str:

@@ -19,11 +19,15 @@ class SeenServices(Struct, frozen=True):
     handovers: tuple[ObservedService, ...] = ()
 
 
-def observe(see: Callable[[], SeenServices], ask_gate: Callable[[], Gate]) -> ObservedState:
-    """`see` lists the containers in one call; `ask_gate` asks nginx, and is left out while nginx is down."""
+def observe(see: Callable[[], SeenServices], ask_gate: Callable[[], Gate], *, page_when_stopped: bool) -> ObservedState:
+    """`see` lists the containers in one call; `ask_gate` asks nginx, and is left out while nginx is down.
+
+    `page_when_stopped` is the site's setting.
+    """
     seen = see()
     # Whoever answers on the port while nginx is down is somebody else.
     nginx_is_up = any(
         service.group is ServiceGroup.EDGE and service.status is Status.RUNNING for service in seen.services
     )
-    return ObservedState(seen.services, ask_gate() if nginx_is_up else Gate.UNKNOWN, seen.migrations, seen.handovers)
+    gate = ask_gate() if nginx_is_up else Gate.UNKNOWN
+    return ObservedState(seen.services, gate, seen.migrations, seen.handovers, page_when_stopped)

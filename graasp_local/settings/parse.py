@@ -109,6 +109,11 @@ class Settings(Struct, frozen=True):
         return self.values["DEPLOY_STRATEGY"]
 
     @property
+    def page_when_stopped(self) -> bool:
+        """Whether nginx stays in `stopped` to show the maintenance page."""
+        return self.values["STOPPED_PAGE"] == "on"
+
+    @property
     def profiles(self) -> tuple[str, ...]:
         """Compose profiles switched on in `.env`."""
         return tuple(name for name in self.values.get("COMPOSE_PROFILES", "").split(",") if name)

@@ -271,6 +271,15 @@ SETTINGS: tuple[Setting, ...] = (
         _fixed("walk"),
         required=False,
     ),
+    Setting(
+        "STOPPED_PAGE",
+        "In the state stopped: off stops nginx with everything else, and visitors reach nothing; on keeps it, and "
+        "visitors see the maintenance page.",
+        r"on|off",
+        "on or off",
+        _fixed("off"),
+        required=False,
+    ),
 )
 
 OPTIONS: tuple[Option, ...] = (

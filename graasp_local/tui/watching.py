@@ -22,7 +22,7 @@ from graasp_local.files import json_in
 from graasp_local.journal.read import read_recent
 from graasp_local.journal.write import walk_number
 from graasp_local.lock import Holder, current_holder
-from graasp_local.planning.states import Gate, ObservedState
+from graasp_local.planning.states import Gate
 from graasp_local.ports.live import LiveEngine, Stream, Usage
 from graasp_local.ports.observation import observe
 from graasp_local.site.site import Site
@@ -47,7 +47,6 @@ class Observer:
         self._connected = threading.Event()
         self._site: Site | None = None
         self.live: LiveEngine | None = None
-        self._observe: Callable[[ObservedState], ObservedState] | None = None
         self._changes: Stream[str] | None = None
         self._is_complete = True
         self._core_answers: bool | None = None
@@ -133,7 +132,7 @@ class Observer:
                 self._site = site
             listing = self.live.listing()
             self._is_complete = listing.is_complete
-            observed = observe(lambda: listing.seen, self._edge.gate)
+            observed = observe(lambda: listing.seen, self._edge.gate, page_when_stopped=settings.page_when_stopped)
             view = site_view(
                 project=settings.project,
                 directory=str(site.directory),

@@ -161,9 +161,11 @@ def test_umami_stays_open_behind_a_closed_gate(closed: DemoSite) -> None:
     assert closed.ask("/api/heartbeat", umami(closed)).json() == {"ok": True}
     assert closed.ask("/", AS_BROWSER).status == 302
     assert closed.ask("/maintenance", AS_BROWSER).status == 503
+    closed.configure(STOPPED_PAGE="on")
     closed.run("apply", "stopped")
     assert closed.ask("/api/heartbeat", umami(closed)).status == 503
     closed.run("apply", "restricted")
+    closed.configure(STOPPED_PAGE="off")
 
 
 def test_with_the_bypass_and_core_off_there_is_a_page_and_never_a_502(closed: DemoSite) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from contextlib import closing
 from itertools import pairwise
 
-import docker.errors
 import pytest
 
 from graasp_local.engine.listing import PROJECT_LABEL
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.states import InfraState
-from tests.integration.demo_site import DemoSite
+from tests.integration.demo_site import AS_BROWSER, DemoSite
 from tests.unit.sites import site_in
 
 ALL = {"db", "umami", "redis", "meilisearch", "core", "workers", "nginx"}
@@ -19,7 +18,7 @@ ON = {
     "running": ALL,
     "restricted": ALL,
     "db-only": {"db", "umami", "nginx"},
-    "stopped": {"nginx"},
+    "stopped": set(),
 }
 # One round through every ordered pair: each change is made once, and each begins where the one before ended.
 ROUND = ["running", "restricted", "running", "db-only", "running", "stopped", "restricted", "db-only", "restricted"]
@@ -43,12 +42,16 @@ def test_a_change_of_state(site: DemoSite, kept: str, before: str, after: str) -
     site.run("apply", after)
     assert site.running() == ON[after]
     told = site.status()
-    assert (told["state"], told["gate"], told["drift"]) == (after, "open" if after == "running" else "closed", [])
+    gate = {"running": "open", "stopped": "unknown"}.get(after, "closed")
+    assert (told["state"], told["gate"], told["drift"]) == (after, gate, [])
     assert told["version"] == "1.0.0"
     if "core" in ON[after]:
         assert site.item_names() == [kept]
-    visitor = site.ask("/api/items")
-    assert visitor.status == (200 if after == "running" else 503)
+    if after == "stopped":
+        with pytest.raises(ConnectionRefusedError):
+            site.ask("/api/items")
+    else:
+        assert site.ask("/api/items").status == (200 if after == "running" else 503)
     if "db" not in ON[after]:
         # Shut down in order: one that was killed has to recover at its next start, and its sequences skip numbers.
         assert site.containers()["db"]["State"]["ExitCode"] == 0
@@ -99,15 +102,33 @@ def test_networks_that_were_removed_while_the_site_was_stopped_are_made_again(si
     removed = []
     with closing(site.engine()) as client:
         for network in client.networks.list(filters={"label": f"{PROJECT_LABEL}={site.project}"}):
-            try:
-                network.remove()
-            except docker.errors.APIError:
-                continue  # nginx is on it, which shows the maintenance page
+            network.remove()
             removed.append(network.name)
     assert removed
     site.run("apply", "running")
     assert site.status()["state"] == "running"
     assert site.ask("/api/items").status == 200
+
+
+def test_a_site_that_fell_is_no_site_that_was_stopped(site: DemoSite) -> None:
+    site.run("compose", "--", "stop")
+    told = site.status()
+    assert (told["state"], told["next"]) == ("drifted", ["graasp-local apply running"])
+    site.run("apply", "running")
+
+
+def test_the_page_stays_in_stopped_where_it_is_wanted_and_goes_where_it_is_not_any_more(site: DemoSite) -> None:
+    site.configure(STOPPED_PAGE="on")
+    site.run("apply", "stopped")
+    assert (site.status()["state"], site.running()) == ("stopped", {"nginx"})
+    assert site.ask("/", AS_BROWSER).headers["location"] == "/maintenance"
+    assert site.ask("/maintenance", AS_BROWSER).status == 503
+    site.configure(STOPPED_PAGE="off")
+    assert site.status()["drift"] == ["nginx is running, but stopped needs it off."]
+    site.run("apply", "stopped")
+    assert (site.status()["state"], site.running()) == ("stopped", set())
+    site.run("apply", "running")
+    assert site.status()["state"] == "running"
 
 
 def test_settings_that_changed_are_drift_and_come_into_effect(site: DemoSite) -> None:

@@ -266,6 +266,7 @@ def test_a_certificate_is_got_and_renewed_by_acme(tmp_path: Path) -> None:
                 PUBLIC_URL=f"https://{HOST}:{site.https_port}",
                 COOKIE_DOMAIN=HOST,
                 UMAMI_HOST=UMAMI,
+                STOPPED_PAGE="on",
             )
             site.run("apply", "stopped")
             due = json.loads(site.run("certificate", "show", "--json").stdout)

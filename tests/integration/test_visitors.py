@@ -34,6 +34,8 @@ def visited(site: DemoSite, what_happens: Callable[[], object]) -> Visitors:
 
 
 def test_through_every_change_of_state(site: DemoSite) -> None:
+    site.configure(STOPPED_PAGE="on")  # else nobody listens in stopped
+
     def walk_around() -> None:
         for state in ("restricted", "db-only", "running", "stopped", "running"):
             site.run("apply", state)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from graasp_local.planning.states import (
-    TABLE,
     Gate,
     Health,
     InfraState,
@@ -13,6 +12,7 @@ from graasp_local.planning.states import (
     ObservedState,
     ServiceGroup,
     Status,
+    row_of,
 )
 
 SERVICES = {
@@ -28,9 +28,9 @@ WRITING = ("workers",)
 """What writes to Graasp's database by itself."""
 
 
-def site_in(state: InfraState, version: str = "1.0.0") -> ObservedState:
+def site_in(state: InfraState, version: str = "1.0.0", *, page_when_stopped: bool = False) -> ObservedState:
     """The stack exactly as a row of the table says."""
-    row = TABLE[state]
+    row = row_of(state, page_when_stopped=page_when_stopped)
     services = tuple(
         ObservedService(
             name,
@@ -42,7 +42,8 @@ def site_in(state: InfraState, version: str = "1.0.0") -> ObservedState:
         )
         for name, group in SERVICES.items()
     )
-    return ObservedState(services, row.gate)
+    gate = row.gate if ServiceGroup.EDGE in row.groups_on else Gate.UNKNOWN
+    return ObservedState(services, gate, page_when_stopped=page_when_stopped)
 
 
 def new_site() -> ObservedState:
@@ -79,7 +80,7 @@ def observed_sites(draw: st.DrawFn) -> ObservedState:
     edge_is_on = next(service for service in services if service.group is ServiceGroup.EDGE).is_on
     gate = draw(st.sampled_from(Gate)) if edge_is_on else Gate.UNKNOWN
     handovers = draw(st.sampled_from([(), (), second_cores()[0:1], second_cores()[1:2]]))
-    return ObservedState(tuple(services), gate, handovers=handovers)
+    return ObservedState(tuple(services), gate, handovers=handovers, page_when_stopped=draw(st.booleans()))
 
 
 def second_cores() -> tuple[ObservedService, ...]:

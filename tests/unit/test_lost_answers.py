@@ -376,3 +376,44 @@ OPENING, OPENED, CLOSING, FOUND_CLOSED = GateMove
 )
 def test_what_the_journal_knows_of_the_gate(moves: tuple[GateMove, ...], known: GateMove | None) -> None:
     assert gate_after(moves) is known
+
+
+def stopping(fake: FakeWorld, target: InfraState = InfraState.STOPPED) -> Callable[[ObservedState], Plan]:
+    return lambda observed: transition_plan(fake.world, observed, target)
+
+
+STOPPING = [
+    "close-gate", "prove-closed", "drain", "stop-graasp", "stop-administration", "stop-database", "stop-edge",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STOPPING)
+@pytest.mark.parametrize("is_killed", [True, False], ids=["killed", "answer-lost"])
+def test_a_stop_that_was_cut_off_is_done_by_the_next_one_and_undone_by_the_way_up(
+    running: FakeWorld, losing: Callable[[str], None], name: str, *, is_killed: bool
+) -> None:
+    for target in (InfraState.STOPPED, InfraState.RUNNING):
+        if is_killed:
+            killed_at(running, name, stopping(running))
+        else:
+            losing(name)
+            assert name in started(events_of(running, stopping(running)))
+        ended = ended_of(events_of(running, stopping(running, target)))
+        assert (ended.exit_code, ended.state) == (ExitCode.DONE, target.value)
+        assert events_of(running, stopping(running, InfraState.RUNNING))
+
+
+def test_a_site_stops_though_its_nginx_has_lost_its_port_to_another(running: FakeWorld) -> None:
+    running.state.observed = running.state.observed.with_services(("nginx",), Status.EXITED, Health.NONE)
+    running.engine.port = "apache2"
+    with pytest.raises(Refused, match="in use by apache2"):
+        apply(running, InfraState.RUNNING)
+    assert ended_of(events_of(running, stopping(running))).state == "stopped"
+
+
+def test_an_opening_that_had_no_effect_lets_nobody_in_though_the_site_was_stopped_since(running: FakeWorld) -> None:
+    killed_at(running, "open-gate")
+    assert ended_of(events_of(running, stopping(running))).state == "stopped"
+    assert running.state.gate() is Gate.UNKNOWN
+    events_of(running, stopping(running, InfraState.DB_ONLY))
+    assert ended_of(rolling_back(running)).outcome is Outcome.DONE  # without consent

@@ -196,7 +196,7 @@ def test_a_new_site_reads_its_migrations_once_the_database_is_up() -> None:
 
 @pytest.mark.parametrize("state", [InfraState.RESTRICTED, InfraState.DB_ONLY, InfraState.STOPPED])
 def test_a_closed_site_is_not_closed_again_and_who_has_the_bypass_is_waited_for(state: InfraState) -> None:
-    steps = titles(site_in(state))
+    steps = titles(site_in(state, page_when_stopped=True))
     assert "close the gate" not in steps
     core_is_on = state is InfraState.RESTRICTED
     assert ("let requests in flight finish (at most 10 s)" in steps) is core_is_on

@@ -27,19 +27,25 @@ START_GRAASP = "start redis, core and workers and wait until healthy\n"
 DRAIN = "let requests in flight finish (at most 10 s)\n"
 STOP_GRAASP = "stop redis, core and workers\n"
 
+STOP_ALL = "stop umami\nstop db\nstop nginx\n"
+FROM_NOTHING = (
+    "check the configuration of nginx\nclose the gate\nstart nginx and wait until healthy\n"
+    "prove that the gate is closed\nstart db and wait until healthy\nstart umami and wait until healthy\n"
+)
+
 PLANS = {
     (R, S): CLOSE + END,
     (R, D): CLOSE + DRAIN + STOP_GRAASP,
-    (R, X): CLOSE + DRAIN + STOP_GRAASP + "stop umami\nstop db\n",
+    (R, X): CLOSE + DRAIN + STOP_GRAASP + STOP_ALL,
     (S, R): OPEN,
     (S, D): DRAIN + STOP_GRAASP,
-    (S, X): DRAIN + STOP_GRAASP + "stop umami\nstop db\n",
+    (S, X): DRAIN + STOP_GRAASP + STOP_ALL,
     (D, R): START_GRAASP + OPEN,
     (D, S): START_GRAASP,
-    (D, X): "stop umami\nstop db\n",
-    (X, R): "start db and wait until healthy\nstart umami and wait until healthy\n" + START_GRAASP + OPEN,
-    (X, S): "start db and wait until healthy\nstart umami and wait until healthy\n" + START_GRAASP,
-    (X, D): "start db and wait until healthy\nstart umami and wait until healthy\n",
+    (D, X): STOP_ALL,
+    (X, R): FROM_NOTHING + START_GRAASP + OPEN,
+    (X, S): FROM_NOTHING + START_GRAASP,
+    (X, D): FROM_NOTHING,
 }
 
 
@@ -50,6 +56,56 @@ def titles(observed: ObservedState, target: InfraState) -> list[str]:
 @pytest.mark.parametrize(("before", "after"), PLANS)
 def test_every_change_between_two_states(before: InfraState, after: InfraState) -> None:
     assert titles(site_in(before), after) == [line for line in PLANS[before, after].splitlines() if line]
+
+
+START_BEHIND_PAGE = "start db and wait until healthy\nstart umami and wait until healthy\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "plan"),
+    [
+        (R, X, CLOSE + DRAIN + STOP_GRAASP + "stop umami\nstop db\n"),
+        (D, X, "stop umami\nstop db\n"),
+        (X, R, START_BEHIND_PAGE + START_GRAASP + OPEN),
+        (X, D, START_BEHIND_PAGE),
+        (X, X, ""),
+    ],
+)
+def test_where_the_page_stays_nginx_is_left_alone(before: InfraState, after: InfraState, plan: str) -> None:
+    site = site_in(before, page_when_stopped=True)
+    assert titles(site, after) == [line for line in plan.splitlines() if line]
+
+
+def test_the_wish_for_the_page_is_met_in_stopped_too() -> None:
+    page = site_in(X, page_when_stopped=True)
+    assert titles(replace(page, page_when_stopped=False), X) == ["stop nginx"]
+    assert titles(replace(site_in(X), page_when_stopped=True), X) == [
+        "check the configuration of nginx",
+        "close the gate",
+        "start nginx and wait until healthy",
+        "prove that the gate is closed",
+    ]
+
+
+def test_a_stop_says_that_visitors_then_reach_nothing_and_how_to_keep_the_page() -> None:
+    last = plan_transition(site_in(R), X).steps[-1]
+    assert last.title == "stop nginx"
+    assert last.cause == "visitors reach nothing in stopped; STOPPED_PAGE=on keeps nginx and its page"
+
+
+def test_an_nginx_that_does_not_answer_stops_first_and_nobody_waits_for_its_requests() -> None:
+    stuck = replace(site_in(R).with_services(("nginx",), Status.RUNNING, Health.UNHEALTHY), gate=Gate.UNKNOWN)
+    silent = replace(site_in(R), gate=Gate.UNKNOWN)
+    for site in (stuck, silent):
+        assert titles(site, X) == ["close the gate", "stop nginx", *STOP_GRAASP.splitlines(), "stop umami", "stop db"]
+    gone = site_in(R).with_services(("nginx",), Status.EXITED, Health.NONE)
+    assert titles(replace(gone, gate=Gate.UNKNOWN), X) == [*STOP_GRAASP.splitlines(), "stop umami", "stop db"]
+
+
+def test_settings_of_an_nginx_that_is_going_to_stop_need_not_be_taken_over() -> None:
+    site = site_in(R)
+    outdated = replace(site, services=tuple(replace(s, outdated=s.name == "nginx") for s in site.services))
+    assert titles(outdated, X) == titles(site, X)
 
 
 @pytest.mark.parametrize("state", InfraState)
@@ -141,7 +197,7 @@ def test_an_nginx_that_is_healthy_and_silent_is_started_anew() -> None:
 
 @pytest.mark.parametrize("target", InfraState)
 def test_a_gate_that_was_left_shut_is_closed_and_nginx_goes_on(target: InfraState) -> None:
-    planned = titles(replace(site_in(R), gate=Gate.SHUT), target)
+    planned = titles(replace(site_in(R, page_when_stopped=True), gate=Gate.SHUT), target)
     assert planned[:2] == ["close the gate", "prove that the gate is closed"]
     assert "stop nginx" not in planned
 

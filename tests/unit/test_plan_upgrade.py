@@ -94,8 +94,18 @@ def test_a_site_ends_where_it_was(state: InfraState) -> None:
     assert ("ask core whether it is 1.0.0" in steps) == (state is InfraState.RESTRICTED)
 
 
-def test_a_stopped_site_starts_its_old_server_to_read_it_and_is_stopped_again() -> None:
-    steps = titles(site_in(InfraState.STOPPED), replace(REQUEST, end=InfraState.STOPPED))
+@pytest.mark.parametrize("page", [True, False])
+def test_a_stopped_site_starts_its_old_server_to_read_it_and_is_stopped_again(*, page: bool) -> None:
+    steps = titles(site_in(InfraState.STOPPED, page_when_stopped=page), replace(REQUEST, end=InfraState.STOPPED))
+    if not page:
+        assert steps[2:6] == [
+            "check the configuration of nginx",
+            "close the gate, for the bypass too",
+            "start nginx and wait until healthy",
+            "prove that the gate is sealed",
+        ]
+        assert steps[-2] == "stop nginx"
+        del steps[2:6], steps[-2]
     assert steps[2:4] == [
         "start db and wait until healthy",
         "start Postgres 17 beside it, on the new volume graasp_db-data-17",

@@ -17,6 +17,8 @@ from graasp_local.planning.states import (
     ServiceGroup,
     Status,
     classify,
+    is_in,
+    row_of,
     state_name,
 )
 from tests.unit.sites import SERVICES, new_site, site_in
@@ -31,18 +33,34 @@ def test_the_table_is_graasps_own() -> None:
         "running": ("open", "administration database edge graasp"),
         "restricted": ("closed", "administration database edge graasp"),
         "db-only": ("closed", "administration database edge"),
-        "stopped": ("closed", "edge"),
+        "stopped": ("closed", ""),
     }
+    stopped = row_of(InfraState.STOPPED, page_when_stopped=True)
+    assert (stopped.gate, stopped.groups_on) == (Gate.CLOSED, frozenset({ServiceGroup.EDGE}))
 
 
+@pytest.mark.parametrize("page", [True, False])
 @pytest.mark.parametrize("state", InfraState)
-def test_a_site_that_fits_a_row_is_in_that_state(state: InfraState) -> None:
-    assert classify(site_in(state)) == InState(state)
+def test_a_site_that_fits_a_row_is_in_that_state(state: InfraState, *, page: bool) -> None:
+    assert classify(site_in(state, page_when_stopped=page)) == InState(state)
+
+
+def test_nginx_in_stopped_is_drift_where_the_page_is_not_wanted_and_its_absence_where_it_is() -> None:
+    with_page = site_in(InfraState.STOPPED, page_when_stopped=True)
+    without = site_in(InfraState.STOPPED)
+    assert classify(replace(with_page, page_when_stopped=False)) == Drifted(
+        InfraState.STOPPED, ("nginx is running, but stopped needs it off.",)
+    )
+    assert classify(replace(without, page_when_stopped=True)) == Drifted(
+        InfraState.STOPPED,
+        ("nginx is stopped, but stopped needs it on.", "The gate is unknown, but stopped needs it closed."),
+    )
 
 
 def test_a_site_without_containers_is_absent() -> None:
     assert classify(new_site()) == Absent()
     assert state_name(classify(new_site())) == "absent"
+    assert is_in(new_site(), InfraState.STOPPED)  # there is nothing that `apply stopped` would have to stop
 
 
 @pytest.mark.parametrize(
@@ -66,10 +84,10 @@ def test_drift_names_each_difference_and_the_command_that_mends_it(
 def test_a_site_that_is_off_altogether_differs_from_the_state_that_it_was_left_in() -> None:
     off = site_in(InfraState.RUNNING).with_services(tuple(SERVICES), Status.EXITED, Health.NONE)
     off = replace(off, gate=Gate.UNKNOWN)
-    nearest, left = classify(off), classify(off, InfraState.RUNNING)
-    assert isinstance(nearest, Drifted)
+    assert classify(off) == classify(off, InfraState.STOPPED) == InState(InfraState.STOPPED)
+    left = classify(off, InfraState.RUNNING)
     assert isinstance(left, Drifted)
-    assert (nearest.nearest, left.nearest) == (InfraState.STOPPED, InfraState.RUNNING)
+    assert left.nearest is InfraState.RUNNING
     assert "core is stopped, but running needs it on." in left.differences
 
 

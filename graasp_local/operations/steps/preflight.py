@@ -155,7 +155,9 @@ def check_transition(world: World, services: Sequence[str]) -> None:
     _refuse_absent_images(world, services)
     if SEARCH_SERVICE in services:
         _refuse_other_search_data(world, world.site.named_images.get(variable_of(SEARCH_SERVICE), ""))
-    problems = [*_directory_problems(world), *_port_problems(world), *_network_problems(world)]
+    edge = {service.name for service in world.engine.see().services if service.group is ServiceGroup.EDGE}
+    ports = _port_problems(world) if edge & {*services} else ()  # a stop takes none
+    problems = [*_directory_problems(world), *ports, *_network_problems(world)]
     if problems:
         raise Refused(" ".join(problems), "Nothing was changed: the site is as it was.", "Mend this, then try again.")
 

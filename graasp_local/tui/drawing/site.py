@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graasp_local.planning.states import Drifted, Gate, InfraState, InState
+from graasp_local.planning.states import Drifted, Gate, InfraState, InState, ServiceGroup
 from graasp_local.tui.drawing.standing import standing_lines
 from graasp_local.tui.figures import clock, moment
 from graasp_local.tui.tones import Line, Piece, Tone, fitted, padded, plain, width_of, wrapped
@@ -17,12 +17,19 @@ if TYPE_CHECKING:
 
 STATES = tuple(InfraState)
 
-MEANING = {
+_MEANING = {
     InfraState.RUNNING: "everyone gets in",
     InfraState.RESTRICTED: "maintenance page, all is on",
     InfraState.DB_ONLY: "maintenance page, only the database is on",
-    InfraState.STOPPED: "maintenance page, all else is off",
+    InfraState.STOPPED: "all is off, visitors reach nothing",
 }
+
+
+def meaning(state: InfraState, *, page_when_stopped: bool) -> str:
+    """What a state is, in a few words."""
+    if state is InfraState.STOPPED and page_when_stopped:
+        return "maintenance page, all else is off"
+    return _MEANING[state]
 
 
 def title_line(view: SiteView | None, width: int, *, read_only: bool) -> Line:
@@ -66,6 +73,8 @@ def fact_lines(view: SiteView | None, width: int) -> tuple[Line, ...]:
     gate = "not answering" if view.observed.gate is Gate.UNKNOWN else view.observed.gate.value
     if view.core_answers is False:
         gate, gate_tone = "open, core does not answer", Tone.BAD
+    if view.observed.group_is_off(ServiceGroup.EDGE):
+        gate_tone, gate = (Tone.QUIET if view.drift is None else Tone.BAD), "nginx is off, visitors reach nothing"
     line: list[Piece] = [Piece("Gate ", Tone.QUIET), Piece(gate, gate_tone)]
     line += [Piece("   Version ", Tone.QUIET), Piece(view.version or "none deployed yet", Tone.STRONG)]
     last = view.last_deployment

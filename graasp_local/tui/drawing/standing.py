@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from graasp_local.journal.closings import closings, ongoing
 from graasp_local.planning.requests import Deploy
-from graasp_local.planning.states import Gate
+from graasp_local.planning.states import Gate, ServiceGroup
 from graasp_local.tui.figures import age, ago
 from graasp_local.tui.tones import Line, Piece, Tone, fitted
 from graasp_local.verbs import shown_key, verb
@@ -30,7 +30,8 @@ def standing_lines(view: SiteView, now: float, width: int) -> tuple[Line, ...]:
 
 def _now(view: SiteView, now: float) -> Line:
     """What keeps visitors out, and since when."""
-    if view.observed.gate not in (Gate.CLOSED, Gate.SHUT):
+    nginx_is_off = view.observed.group_is_off(ServiceGroup.EDGE)
+    if view.observed.gate not in (Gate.CLOSED, Gate.SHUT) and not nginx_is_off:
         return ()
     closing = ongoing(closings(view.walks, view.observed.gate, now))
     newest = view.walks[-1] if view.walks else None

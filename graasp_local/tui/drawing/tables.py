@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from graasp_local.planning.states import InfraState
-from graasp_local.tui.drawing.site import MEANING
+from graasp_local.tui.drawing.site import meaning
 from graasp_local.tui.figures import age, bars, moment, size
 from graasp_local.tui.tones import Line, Piece, Tone, padded, right
 
@@ -187,6 +187,7 @@ def states_table(view: SiteView) -> Table:
     for state in InfraState:
         here = view.state is state and view.drift is None
         mark = Piece("● " if here else "○ ", Tone.OK if here else Tone.QUIET)
-        line = (mark, Piece(padded(state.value, 12), Tone.STRONG), Piece(MEANING[state], Tone.QUIET))
+        told = meaning(state, page_when_stopped=view.observed.page_when_stopped)
+        line = (mark, Piece(padded(state.value, 12), Tone.STRONG), Piece(told, Tone.QUIET))
         rows.append(Row(state.value, line))
     return Table((), tuple(rows))
