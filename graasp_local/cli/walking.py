@@ -164,11 +164,15 @@ def _show_dry_run(world: World, plan: Plan, estimate: Estimate | None, how: How)
 
 
 def _show_plan(world: World, plan: Plan, estimate: Estimate | None, *, err: bool = True) -> None:
+    from graasp_local.operations import run
     from graasp_local.site.check import told_powers
 
     say(render(plan), err=err)
     for sentence in told_powers(world.site) if plan.steps else ():
         say(sentence, err=err, fg="yellow")
+    running = run.running_requests(world, plan)
+    if running:
+        say(running, err=err, fg="yellow")
     say_forecast(plan, estimate, err=err)
 
 

@@ -57,7 +57,16 @@ from graasp_local.planning.requests import (
 )
 from graasp_local.planning.server import GRAASP_DATABASE, Way
 from graasp_local.planning.states import Gate, InfraState, ObservedState, ServiceGroup, came_from, state_named
-from graasp_local.planning.steps import Migrate, OpenGate, RestoreImages, Snapshot, Step, SwapBack
+from graasp_local.planning.steps import (
+    Drain,
+    EndConnections,
+    Migrate,
+    OpenGate,
+    RestoreImages,
+    Snapshot,
+    Step,
+    SwapBack,
+)
 from graasp_local.ports.walk import Prober
 from graasp_local.ports.world import World
 from graasp_local.postgres.database import snapshot_name
@@ -146,6 +155,22 @@ def make_plan(planner: Planner, observed: ObservedState) -> Plan:
             "Nothing was changed.",
             "Make room, or mend its permissions, then try again.",
         ) from error
+
+
+def running_requests(world: World, plan: Plan) -> str:
+    """What core works on just now and the plan gives a time to finish, as a sentence; empty where there is nothing.
+
+    nginx hands the body of an upload on as it comes and tells nobody how much is missing: that cannot be said.
+    """
+    limit = next((step.limit_seconds for step in plan.steps if isinstance(step, Drain | EndConnections)), None)
+    count = world.engine.requests_in_flight() if limit is not None else 0
+    if not count:
+        return ""
+    running = "1 request is" if count == 1 else f"{count} requests are"
+    return (
+        f"{running} running now, uploads included: what takes longer than {limit:g} s after the gate closes is cut. "
+        "How much of an upload is still to come is not known."
+    )
 
 
 def downtime_estimate(world: World, plan: Plan, observed: ObservedState | None = None) -> Estimate | None:

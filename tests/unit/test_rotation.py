@@ -192,6 +192,27 @@ def test_a_new_secret_makes_only_those_anew_that_have_it(site: Site, key: str, s
     assert changed - {"db", "migrate"} == {*services} & before.keys()
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "services"),
+    [
+        ("PUBLIC_URL", "http://www.localhost", {"core", "workers", "nginx"}),
+        ("HSTS_SECONDS", "3600", {"nginx"}),
+        ("TRUSTED_PROXIES", "host", {"nginx"}),
+        ("NGINX_IMAGE", "nginx:1.29", {"nginx"}),
+        ("DB_IMAGE", "postgres:16.12", {"db"}),
+        ("STOPPED_PAGE", "on", set()),
+    ],
+)
+def test_a_changed_setting_concerns_only_those_that_use_it(
+    site: Site, key: str, value: str, services: set[str]
+) -> None:
+    before = site.settings_digests
+    kept = [line for line in site.env_file.read_text().splitlines() if not line.startswith(f"{key}=")]
+    site.env_file.write_text("\n".join([*kept, f"{key}={value}", ""]))
+    changed = {name for name, digest in reread(site).settings_digests.items() if before[name] != digest}
+    assert changed - {"migrate"} == services
+
+
 def test_only_what_runs_is_made_anew() -> None:
     seen = outdated(site_in(InfraState.DB_ONLY), ["core", "umami"])
     assert [service.name for service in seen.services if service.outdated] == ["umami"]

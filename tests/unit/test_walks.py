@@ -18,10 +18,12 @@ from graasp_local.lock import held_lock
 from graasp_local.operations import recovery, run
 from graasp_local.operations.deployments import transition_plan
 from graasp_local.operations.execute import Circumstances, execute
+from graasp_local.operations.run import running_requests
 from graasp_local.operations.steps import Performer
 from graasp_local.planning.migrations import AppliedMigration, NotKnownYet
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.plan_deploy import DeployRequest, plan_deploy
+from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.requests import ChangeState, Deploy, OnFailure
 from graasp_local.planning.states import Gate, Health, InfraState, Status
 from graasp_local.planning.steps import CloseGate, MakeMigration, Step
@@ -63,6 +65,18 @@ def test_a_new_site_is_deployed_to(fake: FakeWorld) -> None:
     assert (ended.outcome, ended.state) == (Outcome.DONE, "running")
     assert ended.closing is not None  # its visitors waited from when it first kept them out
     assert fake.state.calls[:4] == ["flag-closed", "start nginx", "shut", "start db"]
+
+
+def test_a_plan_says_what_it_would_cut_before_anybody_agrees_to_it(running: FakeWorld) -> None:
+    stopping = plan_transition(running.world.observe(), InfraState.DB_ONLY, drain_limit=30)
+    assert running_requests(running.world, stopping) == ""
+    running.engine.in_flight = [1, 2]
+    assert running_requests(running.world, stopping).startswith("1 request is running now")
+    said = running_requests(running.world, stopping)
+    assert "2 requests are running now, uploads included: what takes longer than 30 s after" in said
+    mending = plan_transition(running.world.observe(), InfraState.RUNNING)
+    running.engine.in_flight = [3]
+    assert running_requests(running.world, mending) == ""  # it cuts nothing off
 
 
 def test_downtime_runs_from_closing_the_gate_to_its_opening(running: FakeWorld) -> None:

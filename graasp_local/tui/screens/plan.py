@@ -157,7 +157,8 @@ class PlanScreen(UiScreen):
             shown = run.shown_plan(world, self._request)
             estimate = run.downtime_estimate(world, shown.plan)
             words = estimate.described() if estimate is not None else ""
-            visited, powers = world.handovers.visited(), told_powers(world.site)
+            running = run.running_requests(world, shown.plan)
+            visited, powers = world.handovers.visited(), (*told_powers(world.site), *filter(None, [running]))
             self.post_message(messages.PlanMade(self._request, shown, words, visited, powers))
         except GraaspLocalError as error:
             self.post_message(messages.PlanRefused(self._request, error.sentences))
