@@ -25,6 +25,7 @@ REFERENCE_SECONDS: Mapping[str, float] = {
     # core and workers healthy 9.5 s.
     "close-gate": 0.1,
     "prove-closed": 0.1,
+    "prove-sealed": 0.1,
     "seal-gate": 0.1,
     "drain": 0.2,
     "end-connections": 0.3,

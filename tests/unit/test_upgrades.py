@@ -8,17 +8,19 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from graasp_local.errors import ExitCode, NeedsYou, Refused
+from graasp_local.errors import EngineUnreachable, ExitCode, NeedsYou, Refused
 from graasp_local.journal.events import Event, Outcome, StepOutput, WalkEnded
 from graasp_local.journal.read import read_walks
 from graasp_local.journal.records import unfinished_walk
 from graasp_local.operations import recovery, upgrades
 from graasp_local.operations.deployments import deployment_plan, transition_plan
+from graasp_local.operations.steps import Performer
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.plan_deploy import DeployRequest
 from graasp_local.planning.requests import OnFailure, UpgradeDatabase
 from graasp_local.planning.server import DatabaseServer
 from graasp_local.planning.states import Gate, Health, InfraState, ObservedState
+from graasp_local.planning.steps import Step
 from graasp_local.ports.walk import ImageFact
 from graasp_local.version import Version
 from tests.unit.fake_servers import FakeToolRun, contents
@@ -313,6 +315,31 @@ def test_between_two_servers_nothing_else_is_done_to_the_site(running: FakeWorld
         upgrade(running)
     with pytest.raises(Refused, match="needs the old volume"):
         upgrades.old_volumes(running.world)
+
+
+@pytest.mark.parametrize("name", ["check-upgrade", "pull-server", *STEPS, "open-gate", "prove-open", "record-upgrade"])
+def test_an_answer_that_is_lost_ends_on_the_old_server_unless_visitors_were_let_in(
+    running: FakeWorld, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    perform, told = Performer.perform, [name]
+
+    def without_an_answer(self: Performer, step: Step) -> Iterator[str]:
+        yield from perform(self, step)
+        if step.name in told:
+            told.remove(step.name)
+            raise EngineUnreachable("The engine has not answered in time.")
+
+    monkeypatch.setattr(Performer, "perform", without_an_answer)
+    ended = upgrade(running)
+    if name not in ("open-gate", "prove-open", "record-upgrade"):
+        assert ended.outcome is (Outcome.REFUSED if name in ("check-upgrade", "pull-server") else Outcome.ROLLED_BACK)
+        is_on_the_old_server(running)
+        return
+    assert (ended.outcome, running.state.gate()) == (Outcome.FAILED, Gate.OPEN)
+    with pytest.raises(Refused, match="going back would discard"):
+        rollback(running)
+    assert resume(running).outcome is Outcome.DONE
+    assert running.world.site.database_server == NEW
 
 
 def test_nobody_goes_back_once_visitors_could_write_to_the_new_server(running: FakeWorld) -> None:
