@@ -98,7 +98,7 @@ TABLE = (
         effect=Effect.CHANGES,
     ),
     Verb("compose", "run docker compose with the site's files", where=Where.COMMAND_LINE),
-    Verb("completion", "print a completion script for your shell", where=Where.COMMAND_LINE),
+    Verb("completion", "print a completion script for your shell, or the man page", where=Where.COMMAND_LINE),
     Verb("tui", "open the terminal UI, or serve it to a browser", where=Where.COMMAND_LINE),
     Verb("open", "open the site in a browser", "o", "Open", Where.SCREEN),
     Verb("shell", "open a shell in the selected service", "e", "Shell", Where.SCREEN, Effect.CHANGES),

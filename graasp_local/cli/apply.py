@@ -15,10 +15,11 @@ STATE = click.Choice([state.value for state in InfraState])
 @click.argument("state", type=STATE)
 @options.dry_run
 @options.json_lines
+@click.option("-y", "--yes", is_flag=True, expose_value=False, help="Accepted for scripts: apply never asks.")
 @options.lock_wait
 @pass_context
 def command(context: Context, state: str, *, dry_run: bool, json_lines: bool, lock_wait: float) -> None:
-    """Bring the site into one of the four states, from whichever it is in."""
+    """Bring the site into one of the four states, from any other."""
     from graasp_local.cli.walking import How, walk
     from graasp_local.planning.requests import ChangeState
 

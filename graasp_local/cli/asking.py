@@ -54,10 +54,10 @@ def ask(given: Given, known_parts: Collection[str]) -> Answers:
     if given.url:
         host, way = _from_url(given)
     else:
-        host = _ask("Domain under which visitors find the site", "localhost", new_site.host_error)
+        host = _ask("Domain of the site", "localhost", new_site.host_error)
         way = _ask_way(host)
     files = given.files or (_ask_files() if way is Way.FILES else None)
-    port = given.port or int(_ask("Port that nginx listens on", str(new_site.usual_port(way)), _port_error))
+    port = given.port or int(_ask("Port for nginx", str(new_site.usual_port(way)), _port_error))
     mail = given.mail if given.mail is not None else _ask_mail()
     recaptcha = given.recaptcha or _ask_recaptcha()
     parts = _parts_given(given, known_parts) if given.parts else _ask_parts(known_parts)
@@ -76,7 +76,7 @@ def _from_url(given: Given) -> tuple[str, Way]:
     except ValueError:
         host = None
     if not host or new_site.host_error(host):
-        raise click.BadParameter(f"{url!r} is no address that a browser could open.", param_hint="--url")
+        raise click.BadParameter(f"{url!r} is not an address that a browser can open.", param_hint="--url")
     if given.acme:
         return host, Way.ACME
     if given.files:
@@ -107,35 +107,35 @@ def _ask_way(host: str) -> Way:
     for line in new_site.ways_for(host):
         say(line, err=True)
     usual = new_site.usual_way(host)
-    return Way(_ask("How they reach it", usual.value, _way_error))
+    return Way(_ask("How visitors reach it", usual.value, _way_error))
 
 
 def _way_error(text: str) -> str | None:
-    return None if text in list(WAYS) else f"is none of {', '.join(WAYS)}"
+    return None if text in list(WAYS) else f"should be one of {', '.join(WAYS)}"
 
 
 def _ask_files() -> CertificateFiles:
     return CertificateFiles(
-        _ask("File of the certificate with its chain, in PEM", None, _file_error),
-        _ask("File of its key", None, _file_error),
+        _ask("Certificate file with its chain (PEM)", None, _file_error),
+        _ask("Key file (PEM)", None, _file_error),
     )
 
 
 def _file_error(text: str) -> str | None:
     if not Path(text).is_absolute():
         return "should be an absolute path"
-    return None if Path(text).is_file() else "is no file on this machine"
+    return None if Path(text).is_file() else "does not exist on this machine"
 
 
 def _ask_mail() -> str:
     server = _ask(
-        "Mail server as host:port, or none yet",
+        "Mail server as host:port, or none for now",
         new_site.NO_PARTS,
         lambda text: None if text == new_site.NO_PARTS else new_site.mail_host_error(text),
     )
     if server == new_site.NO_PARTS:
         return ""
-    user = click.prompt("User there, empty if it asks for none", default="", show_default=False, err=True)
+    user = click.prompt("User name there, or empty", default="", show_default=False, err=True)
     password = click.prompt("Password", hide_input=True, err=True) if user else ""
     return new_site.mail_address(server, user, password)
 
@@ -157,7 +157,7 @@ def _ask_parts(known: Collection[str]) -> tuple[str, ...]:
         return ()
     say(f"  Optional parts: {', '.join(sorted(known))}", err=True)
     usual = ", ".join(new_site.usual_parts(known)) or new_site.NO_PARTS
-    answer = _ask("Which of them, or none", usual, lambda text: new_site.parts_error(text, known))
+    answer = _ask("Which parts, or none", usual, lambda text: new_site.parts_error(text, known))
     return new_site.parts_of(answer)
 
 

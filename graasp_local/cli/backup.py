@@ -24,11 +24,11 @@ PASSPHRASE_VARIABLE = "GRAASP_LOCAL_BACKUP_PASSPHRASE"  # noqa: S105 - its name,
 
 Result = TypeVar("Result")
 
-_json = click.option("--json", "json_object", is_flag=True, help="One JSON object on stdout.")
+_json = click.option("--json", "json_object", is_flag=True, help="Print one JSON object.")
 _passphrase_file = click.option(
     "--passphrase-file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help=f"A file whose first line is the passphrase for .env. Default: ${PASSPHRASE_VARIABLE}.",
+    help=f"Read the passphrase for .env from the first line of this file. Default: ${PASSPHRASE_VARIABLE}.",
 )
 
 
@@ -38,10 +38,10 @@ _passphrase_file = click.option(
 @_json
 @click.pass_context
 def command(ctx: click.Context, passphrase_file: Path | None, lock_wait: float, *, json_object: bool) -> None:
-    """Back the site up: its databases, its files, and .env if there is a passphrase to encrypt it with.
+    """Back up the site: its databases, its files, and .env if there is a passphrase to encrypt it with.
 
-    The site keeps running. Each database is consistent in itself; files may be newer than the databases. Everything is
-    read back before the backup counts. `graasp-local restore` brings it back, here or on another machine.
+    The site keeps running. Each database is consistent in itself; files may be newer than the databases. Everything
+    is read back before the backup is kept. `graasp-local restore` restores it, here or on another machine.
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -56,7 +56,7 @@ def command(ctx: click.Context, passphrase_file: Path | None, lock_wait: float, 
         else:
             say(backup.directory)
             if passphrase is None:
-                say("`.env` is not in it: keep a copy elsewhere, or give a passphrase (--passphrase-file).", err=True)
+                say(".env is not included: keep a copy elsewhere, or pass --passphrase-file.", err=True)
 
 
 @command.command("list")
@@ -71,14 +71,16 @@ def list_backups(context: Context, *, json_object: bool) -> None:
     if json_object:
         print_json([_told(backup) for backup in reversed(every)])
     elif not every:
-        say("No backups yet. `graasp-local backup` makes one.", err=True)
+        say("No backups yet. `graasp-local backup` takes one.", err=True)
     else:
         _print_list(every)
 
 
 @command.command("verify")
 @click.argument("name", default="latest")
-@click.option("--trial-restore", is_flag=True, help="Also load every dump into a database of its own, and remove it.")
+@click.option(
+    "--trial-restore", is_flag=True, help="Also load each dump into a temporary database and compare the rows."
+)
 @options.lock_wait
 @_json
 @pass_context
@@ -96,7 +98,7 @@ def verify(context: Context, name: str, *, trial_restore: bool, lock_wait: float
         if json_object:
             print_json({"outcome": "done", "trial_restore": trial_restore, **_told(backup)})
         else:
-            how = "whole, and restored on trial" if trial_restore else "whole"
+            how = "complete, and its trial restore succeeded" if trial_restore else "complete"
             say(f"{backup.manifest.name} is {how}.")
 
 
@@ -105,9 +107,9 @@ def verify(context: Context, name: str, *, trial_restore: bool, lock_wait: float
 @_passphrase_file
 @pass_context
 def settings(context: Context, name: str, passphrase_file: Path | None) -> None:
-    """Print the .env that is in a backup: it holds every password of the site.
+    """Print the .env in a backup. It contains every password of the site.
 
-    NAME is a backup's name or path. A path needs no site, so that a new machine can begin with it.
+    NAME is a backup's name or path. With a path no site is needed, so that a new machine can start from it.
     """
     from graasp_local.backup.check import check_bytes
     from graasp_local.backup.sealing import unseal
@@ -118,15 +120,15 @@ def settings(context: Context, name: str, passphrase_file: Path | None) -> None:
     part = backup.manifest.settings
     if part is None:
         raise Refused(
-            f"There is no .env in the backup {backup.manifest.name}: it was taken without a passphrase.",
+            f"The backup {backup.manifest.name} does not include .env: it was taken without a passphrase.",
             "Nothing was changed.",
-            "Use the copy of .env that you keep elsewhere.",
+            "Use your own copy of .env.",
         )
     passphrase = _passphrase(passphrase_file)
     if passphrase is None and sys.stdin.isatty() and sys.stderr.isatty():
         passphrase = click.prompt("Passphrase", hide_input=True, err=True)
     if passphrase is None:
-        raise UsageError("A passphrase is needed.", "", f"Give --passphrase-file, or set {PASSPHRASE_VARIABLE}.")
+        raise UsageError("A passphrase is needed.", "", f"Pass --passphrase-file, or set {PASSPHRASE_VARIABLE}.")
     content = check_bytes(backup.path(part.stored.file), part.stored)
     text = unseal(content, passphrase).decode()
     if sys.stdout.isatty():

@@ -27,14 +27,14 @@ _NAMES = ("core", "workers", "migrate", "client")
     "--from",
     "checkout",
     type=click.Path(path_type=Path),
-    help="A checkout of Graasp's sources, instead of a clone of the version's tag.",
+    help="Build from this checkout of Graasp instead of cloning the version's tag.",
 )
-@click.option("--client-from", type=click.Path(path_type=Path), help="The same for the sources of the client.")
-@click.option("--client-tag", help="The tag of the client's sources. Default: the one that goes with the version.")
+@click.option("--client-from", type=click.Path(path_type=Path), help="Build from this checkout of the client.")
+@click.option("--client-tag", help="Tag of the client to build. Default: the one that belongs to the version.")
 @click.option(
-    "--only", "services", multiple=True, type=click.Choice(_NAMES), help="Build this one only; may be given again."
+    "--only", "services", multiple=True, type=click.Choice(_NAMES), help="Build only this image. Can be repeated."
 )
-@click.option("--json", "json_object", is_flag=True, help="One JSON object at the end.")
+@click.option("--json", "json_object", is_flag=True, help="Print one JSON object at the end.")
 @pass_context
 def command(
     context: Context,
@@ -48,8 +48,8 @@ def command(
 ) -> None:
     """Build the images of a version from its sources, for this engine's platform.
 
-    For machines that the published images are not made for, and for the web client, which has none. The site is not
-    touched: `deploy` uses what was built.
+    Use it where the published images are made for another platform, and for the web client,
+    which has no published image. The site does not change until `deploy` uses the images.
     """
     from graasp_local.engine.building import Build, build_image
     from graasp_local.engine.completing import complete_image
@@ -112,16 +112,16 @@ def command(
 
 
 def _client_tag(version: Version, checkout: Path | None) -> str:
-    """The tag of the client that goes with a version of core. Raises Refused where that is not known."""
+    """The tag of the client that goes with a version of core. Raises Refused where that is unknown."""
     from graasp_local.errors import Refused
     from graasp_local.images.recipes import client_version, tag_of
 
     known = client_version(version)
     if known is None and checkout is None:
         raise Refused(
-            f"Which version of the client goes with {version} is not known to this graasp-local.",
-            "Nothing was built. The client has versions of its own, and a tag of the same name may be years old.",
-            "Name one with --client-tag vX.Y.Z, from the client's releases; or leave the client out with --only.",
+            f"This graasp-local does not know which version of the client belongs to {version}.",
+            "Nothing was built. The client has its own version numbers, and a tag of the same name may be years old.",
+            "Pass --client-tag vX.Y.Z from the client's releases, or build without the client (--only).",
         )
     return tag_of(known or version)
 
@@ -157,5 +157,5 @@ def _dockerfile(recipe: Recipe, sources: Path) -> Path:
     if recipe.repository is Repository.CLIENT:
         return stack_directory() / "compose" / "client.Dockerfile"
     raise Refused(
-        f"{sources} has no {recipe.dockerfile}.", "Nothing was built.", "Name a checkout of Graasp's sources."
+        f"{sources} has no {recipe.dockerfile}.", "Nothing was built.", "Pass a checkout of Graasp's sources."
     )

@@ -11,11 +11,13 @@ from graasp_local.cli.speaking import say
 
 
 @click.command("bypass")
-@click.option("--hours", type=click.IntRange(1, 24 * 30), default=8, show_default=True, help="How long the link works.")
-@click.option("--json", "json_object", is_flag=True, help="One JSON object.")
+@click.option(
+    "--hours", type=click.IntRange(1, 24 * 30), default=8, show_default=True, help="Hours for which the link is valid."
+)
+@click.option("--json", "json_object", is_flag=True, help="Print one JSON object.")
 @pass_context
 def command(context: Context, hours: int, *, json_object: bool) -> None:
-    """Print what passes a closed gate: the maintenance header, and a link that sets a cookie doing the same."""
+    """Print the maintenance header and a link; both pass a closed gate."""
     from graasp_local.site.bypass import bypass_link
 
     settings = context.site.settings
@@ -23,6 +25,6 @@ def command(context: Context, hours: int, *, json_object: bool) -> None:
     if json_object:
         print_json({"header": settings.header_name, "secret": settings.header_secret, "link": link, "hours": hours})
         return
-    say("These open the site to whoever has them; send them to nobody else.", err=True)
+    say("Keep these secret: whoever has them can use the site while it is closed.", err=True)
     say(f"Header: {settings.header_name}: {settings.header_secret}")
     say(f"Link, for {hours} hours: {link}")

@@ -17,38 +17,38 @@ if TYPE_CHECKING:
 
 @click.group("certificate")
 def command() -> None:
-    """The certificate of a site that has TLS of its own: see it, or renew it."""
+    """Show or renew the certificate of a site that terminates TLS itself."""
 
 
 @command.command("show")
-@click.option("--json", "json_object", is_flag=True, help="One JSON object.")
+@click.option("--json", "json_object", is_flag=True, help="Print one JSON object.")
 @pass_context
 def show(context: Context, *, json_object: bool) -> None:
-    """Show what the certificate is for, who gave it, and until when it counts."""
+    """Show the certificate's names, issuer and expiry."""
     from graasp_local.errors import Refused
     from graasp_local.tls.renew import certificate_of
 
     found = certificate_of(context.site.settings, context.site.tls_paths)
     if found is None:
-        raise Refused("The site has no certificate.", "", "Set TLS in .env, then apply or deploy.")
+        raise Refused("The site has no certificate.", "", "Set TLS in .env, then run apply or deploy.")
     due = found.due(datetime.now(UTC), context.site.settings.certificate_names)
     if json_object:
         print_json({"tls": context.site.settings.tls.value, **_as_json(found), "due": due})
         return
     say(f"For {', '.join(found.names)}, from {found.issuer}, until {found.ends:%Y-%m-%d %H:%M} UTC.")
     if due:
-        say(f"It should be renewed: {due}.")
+        say(f"It is due for renewal: {due}.")
 
 
 @command.command("renew")
-@click.option("--now", "at_once", is_flag=True, help="Also if it is not due.")
-@click.option("--json", "json_object", is_flag=True, help="One JSON object.")
+@click.option("--now", "at_once", is_flag=True, help="Renew it even if it is not due.")
+@click.option("--json", "json_object", is_flag=True, help="Print one JSON object.")
 @pass_context
 def renew(context: Context, *, at_once: bool, json_object: bool) -> None:
-    """Renew the certificate if it is due, and let nginx take it over; for a timer that runs once a day.
+    """Renew the certificate if it is due, and reload nginx. Run this once a day from a timer.
 
-    With TLS=files the files are read anew. No request is dropped: nginx finishes with the old one what it has begun.
-    `doctor` warns when no run without a terminal was made for days.
+    With TLS=files the files are read again. No request is dropped: nginx finishes running requests with the old
+    certificate. `doctor` warns if the timer has not run for days.
     """
     from graasp_local.engine.edge_reload import EdgeReload
     from graasp_local.engine.http_edge import HttpEdge
@@ -72,9 +72,9 @@ def renew(context: Context, *, at_once: bool, json_object: bool) -> None:
     if json_object:
         print_json({"renewed": new is not None, **(_as_json(new) if new else {})})
     elif new is None:
-        say("The certificate need not be renewed yet.")
+        say("The certificate is not due for renewal yet.")
     else:
-        say(f"Renewed: nginx shows a certificate from {new.issuer}, until {new.ends:%Y-%m-%d %H:%M} UTC.")
+        say(f"Renewed: nginx uses a certificate from {new.issuer}, valid until {new.ends:%Y-%m-%d %H:%M} UTC.")
 
 
 def _as_json(certificate: Certificate) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""`graasp-local completion SHELL`."""
+"""`graasp-local completion SHELL`, and the man page."""
 
 from __future__ import annotations
 
@@ -6,16 +6,24 @@ import click
 
 
 @click.command("completion")
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish", "man"]))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
-    """Print the completion script for SHELL.
+    """Print the completion script for SHELL, or the man page.
 
     \b
     bash: graasp-local completion bash > ~/.local/share/bash-completion/completions/graasp-local
     zsh:  graasp-local completion zsh > ~/.zfunc/_graasp-local
     fish: graasp-local completion fish > ~/.config/fish/completions/graasp-local.fish
+    man:  graasp-local completion man > ~/.local/share/man/man1/graasp-local.1
     """
+    if shell == "man":
+        from graasp_local import __version__
+        from graasp_local.cli.main import cli
+        from graasp_local.cli.man import man_page
+
+        click.echo(man_page(cli, __version__), nl=False)
+        return
     from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
 
     class Bash(BashComplete):

@@ -18,14 +18,14 @@ from graasp_local.plain_text import plain_text
 
 @click.command("compose", context_settings={"ignore_unknown_options": True})
 @click.option(
-    "--for-version", "version_text", help="Use another version than the selected one, and show `migrate` too."
+    "--for-version", "version_text", help="Use this version instead of the selected one, and include `migrate`."
 )
 @click.option(
     "--for-database",
     "server",
     nargs=2,
     metavar="IMAGE VOLUME",
-    help="Use another database server than the selected one, as an upgrade of Postgres does.",
+    help="Use this database server instead of the selected one, as an upgrade of Postgres does.",
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @pass_context
@@ -34,7 +34,8 @@ def command(
 ) -> None:
     """Run docker compose with the site's files, environment and project name, such as `compose -- ps`.
 
-    It goes past states, gate, lock and journal: meant for looking, and for repeating what a walk has shown.
+    This bypasses states, gate, lock and journal. Use it for looking around, and for repeating a command that
+    graasp-local printed.
     """
     from graasp_local.engine.compose import Compose, compose_version, forget_shell_overrides
     from graasp_local.planning.server import DatabaseServer
@@ -43,7 +44,7 @@ def command(
     from graasp_local.version import Version
 
     if version_text and server:
-        raise click.UsageError("Only one of --for-version and --for-database can be given.")
+        raise click.UsageError("Pass only one of --for-version and --for-database.")
     candidate = Version.parse(version_text) if version_text else DatabaseServer(*server) if server else None
     prepare.refuse_if_not_ours(context.site)
     prepare.prepare(context.site)

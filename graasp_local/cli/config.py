@@ -17,10 +17,10 @@ def command() -> None:
 
 
 @command.command("check")
-@click.option("--json", "json_object", is_flag=True, help="One JSON object.")
+@click.option("--json", "json_object", is_flag=True, help="Print one JSON object.")
 @pass_context
 def check(context: Context, *, json_object: bool) -> None:
-    """Judge .env and the compose files: exit code 2 if something keeps commands from going on, 0 otherwise."""
+    """Check .env and the compose files. Exit code 2 if there is an error, 0 if there are warnings at most."""
     from graasp_local.settings.rules import Severity
     from graasp_local.site.check import check_configuration
 
@@ -57,21 +57,21 @@ def check(context: Context, *, json_object: bool) -> None:
 @command.command("add-missing")
 @pass_context
 def add_missing(context: Context) -> None:
-    """Write into .env what a newer graasp-local needs and can make by itself, such as a new secret."""
+    """Add to .env what a newer graasp-local needs and can generate, such as a new secret."""
     from graasp_local.site.create import add_missing as add
 
     context.refuse_if_not_ours()
     added = add(context.site)
     for key in added:
         say(key)
-    say("These are in .env now." if added else "Nothing that could be made was missing.", err=True)
+    say("Added to .env." if added else "Nothing was missing that can be generated.", err=True)
 
 
 def _summary(error_count: int, warning_count: int) -> str:
     if not error_count and not warning_count:
-        return "Nothing is wrong with the configuration."
+        return "No problems found."
     counted = [f"{count} {word}{'' if count == 1 else 's'}" for count, word in _words(error_count, warning_count)]
-    meaning = "no command goes on before the errors are mended" if error_count else "every command can go on"
+    meaning = "no command works until the errors are fixed" if error_count else "commands work"
     return f"{' and '.join(counted)}: {meaning}."
 
 
@@ -80,11 +80,11 @@ def _words(error_count: int, warning_count: int) -> list[tuple[int, str]]:
 
 
 @command.command("show")
-@click.option("--secrets", "show_secrets", is_flag=True, help="Show the values of secrets too.")
-@click.option("--json", "json_object", is_flag=True, help="One JSON object.")
+@click.option("--secrets", "show_secrets", is_flag=True, help="Show secret values too.")
+@click.option("--json", "json_object", is_flag=True, help="Print one JSON object.")
 @pass_context
 def show(context: Context, *, show_secrets: bool, json_object: bool) -> None:
-    """Show every setting with its value, from .env or by default. Secrets stay hidden unless asked for."""
+    """Show every setting with its value, from .env or by default. Secrets are hidden."""
     from graasp_local.cli.tables import print_table
     from graasp_local.settings.rules import read
     from graasp_local.settings.shown import shown_settings, without_secrets

@@ -38,7 +38,7 @@ class Context:
             raise ConfigurationError(
                 "The directory that this command was started in was removed.",
                 "Nothing was changed.",
-                "Go to the site's directory, or name it with --site.",
+                "Change to the site's directory, or pass it with --site.",
             )
         site = find_site(self.named_site, here or Path("/"))
         owner = site.foreign_owner()
@@ -113,7 +113,7 @@ _WARNED_OF: set[Path] = set()
 def _warn_of_owner(site: Site, owner: str) -> None:
     if site.directory not in _WARNED_OF:
         _WARNED_OF.add(site.directory)
-        say(f"The site in {site.directory} belongs to {owner}: what it says is {owner}'s word.", err=True)
+        say(f"The site in {site.directory} belongs to {owner}: {owner} decides what it contains.", err=True)
 
 
 pass_context = click.make_pass_decorator(Context)

@@ -17,15 +17,15 @@ from graasp_local.cli.context import Context, pass_context
 @click.option(
     "--no-backup",
     is_flag=True,
-    help="Take no backup of the database in a file first; a snapshot is taken anyway.",
+    help="Do not back up the database to a file first. A snapshot inside the server is taken anyway.",
 )
 @click.option(
     "--strategy",
     type=click.Choice(["walk", "rolling", "rolling-if-possible"]),
-    help="walk closes the site; rolling replaces core while visitors are served, and is refused where something has to "
-    "be migrated; rolling-if-possible is walk then. Left out: DEPLOY_STRATEGY of .env, which is walk.",
+    help="walk closes the site; rolling replaces core while visitors are served, and is refused if something has "
+    "to be migrated; rolling-if-possible closes the site in that case. Default: DEPLOY_STRATEGY in .env.",
 )
-@click.option("--hold", is_flag=True, help="Stop in restricted with the new version, to test it with the bypass.")
+@click.option("--hold", is_flag=True, help="End in restricted with the new version, to test it through the bypass.")
 @options.max_downtime
 @options.on_failure
 @click.option(
@@ -33,16 +33,20 @@ from graasp_local.cli.context import Context, pass_context
     type=click.FloatRange(0, 3600),
     default=10.0,
     show_default=True,
-    help="Seconds for requests in flight.",
+    help="Seconds that running requests get to finish.",
 )
 @click.option(
     "--migration-limit",
     type=click.FloatRange(1, 86400),
     default=1800.0,
     show_default=True,
-    help="Seconds after which a migration is ended and taken back.",
+    help="Seconds after which a migration is stopped and rolled back.",
 )
-@click.option("--probe", is_flag=True, help="Ask the site as visitors do meanwhile, and record what they met.")
+@click.option(
+    "--probe",
+    is_flag=True,
+    help="Send requests as a visitor during the deployment, and measure the downtime from their answers.",
+)
 @pass_context
 def command(
     context: Context,
@@ -63,9 +67,9 @@ def command(
 ) -> None:
     """Deploy a version: close the site, migrate the database, start the new version, verify it, open the site.
 
-    Where nothing has to be migrated, --strategy rolling does it without closing.
+    If nothing has to be migrated, --strategy rolling does it without closing the site.
 
-    What can be checked is checked while the site is still open. A failure there touches nothing.
+    Everything that can be checked is checked while the site is still open. If a check fails, nothing is changed.
     """
     from graasp_local.cli.walking import How, refusals_as_json, walk
     from graasp_local.errors import UsageError
@@ -77,9 +81,9 @@ def command(
         version = Version.parse(version_text)
         if hold and strategy == Strategy.ROLLING:
             raise UsageError(
-                "--hold stops behind the closed gate, and --strategy rolling never closes it.",
+                "--hold ends behind the closed gate, but --strategy rolling never closes it.",
                 "Nothing was changed.",
-                "Leave one of the two out.",
+                "Use one of the two.",
             )
         _ = context.site.settings
     request = Deploy(

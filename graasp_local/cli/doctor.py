@@ -18,13 +18,15 @@ _COLOURS = {"fails": "red", "warning": "yellow", "unknown": "cyan", "ok": "green
 
 
 @click.command("doctor")
-@click.option("--version", "version_text", metavar="X", help="Look for the images of X. Default: the deployed version.")
-@click.option("--json", "json_object", is_flag=True, help="One JSON object.")
+@click.option(
+    "--version", "version_text", metavar="X", help="Check the images of version X. Default: the deployed version."
+)
+@click.option("--json", "json_object", is_flag=True, help="Print one JSON object.")
 @pass_context
 def command(context: Context, version_text: str | None, *, json_object: bool) -> None:
-    """Look for what is wrong with the site and its machine, and say what mends it. Changes nothing.
+    """Check the site and its machine, and say how to fix what is wrong. Changes nothing.
 
-    Exit code 10 if something would make a deployment fail. What could not be checked is said to be unknown.
+    Exit code 10 if something would make a deployment fail. What cannot be checked is reported as unknown.
     """
     from graasp_local.clock import InterruptionFlag
     from graasp_local.doctor.findings import exit_code
@@ -34,7 +36,7 @@ def command(context: Context, version_text: str | None, *, json_object: bool) ->
 
     version = Version.parse(version_text) if version_text is not None else None
     if sys.stderr.isatty():
-        say("Asking the engine, the registry and the network: some seconds at most.", err=True)
+        say("Checking the engine, the registry and the network; this takes a few seconds.", err=True)
     findings = judge(gather(context.site, lambda: context.world(InterruptionFlag()), version))
     code = exit_code(findings)
     if json_object:
@@ -59,7 +61,7 @@ def _print(findings: Sequence[Finding]) -> None:
         if finding.mend:
             say(f"{'':<7}  {'':<{width}}  → {finding.mend}")
     counted = {verdict: sum(f.verdict.value == verdict for f in findings) for verdict in _COLOURS}
-    words = {"fails": "to mend", "warning": "to look at", "unknown": "not known", "ok": "well"}
+    words = {"fails": "failing", "warning": "warning(s)", "unknown": "unknown", "ok": "ok"}
     said = ", ".join(f"{count} {words[verdict]}" for verdict, count in counted.items() if count)
-    end = "A deployment would fail." if counted["fails"] else "Nothing that was found would make a deployment fail."
+    end = "A deployment would fail." if counted["fails"] else "A deployment would not fail because of these."
     say(f"{said}. {end}", err=True)

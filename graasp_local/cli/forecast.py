@@ -10,7 +10,7 @@ from graasp_local.planning.plan import Plan
 def say_forecast(plan: Plan, estimate: Estimate | None, *, err: bool) -> None:
     """A sentence, and a line for each part that counts; nothing where the site is closed already, or stays closed."""
     if plan.keeps_open:
-        say("Visitors stay served: the site is not closed.", err=err)
+        say("The site stays open.", err=err)
     elif estimate is not None:
         say(f"The site will be closed for {estimate.described()}:", err=err)
         for line in estimate.lines():

@@ -17,23 +17,26 @@ if TYPE_CHECKING:
 
 @click.command("history")
 @click.argument("walk", required=False)
-@click.option("--last", is_flag=True, help="Show the last walk, with its steps and output.")
+@click.option("--last", is_flag=True, help="Show the last operation, with its steps and output.")
 @click.option("--downtime", is_flag=True, help="Show by month for how long the site was closed, and by what.")
 @click.option(
-    "--json", "json_lines", is_flag=True, help="JSON lines on stdout, one a walk; with --downtime one JSON object."
+    "--json",
+    "json_lines",
+    is_flag=True,
+    help="Print one JSON line for each operation; with --downtime one JSON object.",
 )
 @pass_context
 def command(context: Context, walk: str | None, *, last: bool, downtime: bool, json_lines: bool) -> None:
-    """List the site's walks, newest first; or show one with its steps and output."""
+    """List the site's operations, newest first, or show one with its steps and output."""
     from graasp_local.journal.read import read_journal
 
     _ = context.site.settings
     journal = read_journal(context.site.journal_directory)
     walks = journal.walks
     if downtime and (walk or last):
-        raise UsageError("--downtime is about all walks, not about one.", "", "Leave one of the two out.")
+        raise UsageError("--downtime covers all operations, not one.", "", "Use one of the two.")
     for damaged in journal.damaged:
-        say(f"Left out, because it is damaged: {damaged.file.name}: {damaged.damage}", err=True)
+        say(f"Not shown, because it is damaged: {damaged.file.name}: {damaged.damage}", err=True)
     if downtime:
         from graasp_local.cli.downtime import show_downtime
 
@@ -44,7 +47,7 @@ def command(context: Context, walk: str | None, *, last: bool, downtime: bool, j
         if last and walks:
             chosen = walks[-1]
         if chosen is None:
-            what = f"There is no walk {walk!r}." if walk else "There is no walk yet."
+            what = f"There is no operation {walk!r}." if walk else "There is no operation yet."
             raise UsageError(what, "", "`graasp-local history` lists them.")
         walks = (chosen,)
     if json_lines:
@@ -60,7 +63,7 @@ def _print_list(walks: tuple[WalkRecord, ...]) -> None:
     from graasp_local.cli.tables import print_table
 
     if not walks:
-        say("No walks yet.", err=True)
+        say("No operations yet.", err=True)
         return
     print_table(
         ("WALK", "OUTCOME", "SECONDS", "DOWNTIME", "FORECAST", "STATE"),

@@ -21,15 +21,15 @@ _SECONDS_BETWEEN_LINES = 2.0
 
 @click.group("images")
 def command() -> None:
-    """The images of a version: list them, have them on this machine, carry them to another one as one file."""
+    """List, pull, save or load the images of a version."""
 
 
 @command.command("list")
 @click.argument("version_text", metavar="[VERSION]", required=False)
-@click.option("--json", "json_object", is_flag=True, help="One JSON object.")
+@click.option("--json", "json_object", is_flag=True, help="Print one JSON object.")
 @pass_context
 def list_images(context: Context, version_text: str | None, *, json_object: bool) -> None:
-    """List the images of a version, else of the selected one: whether each is on this machine, and which it is."""
+    """List the images of a version. Default: the selected version."""
     from graasp_local.cli.tables import print_table
     from graasp_local.images.pins import shortened
 
@@ -62,7 +62,7 @@ def list_images(context: Context, version_text: str | None, *, json_object: bool
 @click.argument("version_text", metavar="VERSION")
 @pass_context
 def pull(context: Context, version_text: str) -> None:
-    """Have the images of a version on this machine, for a deployment later on."""
+    """Pull the images of a version now, for a deployment later."""
     from graasp_local.clock import InterruptionFlag
     from graasp_local.operations.steps.having_images import pull_missing
     from graasp_local.operations.steps.preflight import check_images
@@ -80,10 +80,10 @@ def pull(context: Context, version_text: str) -> None:
 @click.argument("version_text", metavar="[VERSION]", required=False)
 @pass_context
 def complete(context: Context, version_text: str | None) -> None:
-    """Add the programs that Graasp calls and published images lack, to the images of a version on this machine.
+    """Add the programs that Graasp needs and the published images lack to the images of a version.
 
-    Published images of core and workers cannot draw the thumbnail of a PDF, and core ends when one is uploaded. The
-    image with what was missing takes the name of the other; the next deployment of the version uses it.
+    Published images of core and workers cannot render thumbnails of PDFs, and core crashes when one is uploaded.
+    The completed image replaces the other under the same name, and the next deployment of the version uses it.
     """
     from graasp_local.engine.completing import complete_image
     from graasp_local.errors import Refused
@@ -97,7 +97,7 @@ def complete(context: Context, version_text: str | None) -> None:
             raise Refused(
                 f"Not on this machine: {image}.",
                 "Nothing was changed.",
-                f"`graasp-local images pull {version}` fetches it; then complete it.",
+                f"`graasp-local images pull {version}` pulls it; then run this again.",
             )
     changed = False
     for service, image in images.items():
@@ -107,7 +107,7 @@ def complete(context: Context, version_text: str | None) -> None:
             say(f"      {service}: {line}", err=True)
         say(f"  ✓ {service}: {image}", err=True)
     if not changed:
-        say(f"The images of {version} lack nothing.")
+        say(f"The images of {version} are complete already.")
         return
     say(f"The images of {version} are complete.")
     say(f"Next: graasp-local deploy --version {version}", err=True)
@@ -118,7 +118,7 @@ def complete(context: Context, version_text: str | None) -> None:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @pass_context
 def save(context: Context, version_text: str, file: Path) -> None:
-    """Write the images of a version, of Graasp and of everything beside it, into one FILE."""
+    """Save the images of a version, Postgres and nginx included, to one FILE."""
     from graasp_local.engine.archive import saved
     from graasp_local.errors import Refused, UsageError
     from graasp_local.images.archive import write_image_file
@@ -126,9 +126,11 @@ def save(context: Context, version_text: str, file: Path) -> None:
 
     version = _version(context, version_text)
     if file.exists():
-        raise UsageError(f"{file} exists already.", "It was left as it is.", "Choose another name, or remove it.")
+        raise UsageError(f"{file} exists already.", "It was not changed.", "Choose another name, or remove it.")
     if not file.parent.is_dir():
-        raise UsageError(f"There is no directory {file.parent}.", "Nothing was written.", "Make it, or choose another.")
+        raise UsageError(
+            f"There is no directory {file.parent}.", "Nothing was written.", "Create it, or choose another one."
+        )
     engine = context.engine(narrate_command)
     found = engine.images_here(version)
     absent = tuple(dict.fromkeys(image.image for image in found if not image.image_id))
@@ -136,7 +138,7 @@ def save(context: Context, version_text: str, file: Path) -> None:
         raise Refused(
             f"Not on this machine: {listed(absent)}.",
             "Nothing was written.",
-            f"`graasp-local images pull {version}` fetches them.",
+            f"`graasp-local images pull {version}` pulls them.",
         )
     images = {image.service: image.image for image in found}
     chunks = saved(tuple(dict.fromkeys(images.values())), narrate_command)
@@ -150,7 +152,7 @@ def save(context: Context, version_text: str, file: Path) -> None:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @pass_context
 def load(context: Context, file: Path) -> None:
-    """Load the images of a FILE that `images save` has written. Needs no site, and no network."""
+    """Load the images from a FILE written by `images save`. Needs neither a site nor a network."""
     from graasp_local.engine import archive
     from graasp_local.engine.client import connect, engine_errors
     from graasp_local.errors import Refused, UsageError
@@ -164,9 +166,9 @@ def load(context: Context, file: Path) -> None:
         told = client.api.version()
     if (platform := f"{told['Os']}/{told['Arch']}") != manifest.platform:
         raise Refused(
-            f"The images in {file} are made for {manifest.platform}, and this engine is {platform}.",
+            f"The images in {file} are made for {manifest.platform}, but this engine is {platform}.",
             "Nothing was loaded.",
-            "Save them on a machine like this one.",
+            "Save them on a machine with this platform.",
         )
     for size in _now_and_then(check_content(file, manifest)):
         say(f"      checked {size / _MB:.0f} of {manifest.bytes / _MB:.0f} MB", err=True)
@@ -204,6 +206,6 @@ def _version(context: Context, text: str | None) -> Version:
     selected = context.site.selected_version
     if selected is None:
         raise UsageError(
-            "No version was deployed to this site yet.", "", "Name one: `graasp-local images list VERSION`."
+            "No version has been deployed to this site yet.", "", "Pass one: `graasp-local images list VERSION`."
         )
     return selected

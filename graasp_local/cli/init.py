@@ -21,24 +21,26 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=Tru
 
 @click.command("init")
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False), required=False)
-@click.option("--url", help="Where visitors will find the site, such as https://graasp.school.example.")
+@click.option("--url", help="The address of the site, such as https://graasp.school.example.")
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),
-    help="nginx's port. Default: that of an http URL, else 80; 8080 behind a TLS proxy and with --demo.",
+    help="Port for nginx. Default: that of an http URL, otherwise 80; 8080 behind a TLS proxy and with --demo.",
 )
-@click.option("--acme", is_flag=True, help="nginx speaks TLS itself, with certificates from Let's Encrypt.")
-@click.option("--certificate", type=_FILE, help="nginx speaks TLS itself, with this certificate and its chain, in PEM.")
-@click.option("--certificate-key", type=_FILE, help="The key of --certificate.")
+@click.option("--acme", is_flag=True, help="nginx serves HTTPS itself, with certificates from Let's Encrypt.")
+@click.option("--certificate", type=_FILE, help="nginx serves HTTPS itself, with this certificate and its chain (PEM).")
+@click.option("--certificate-key", type=_FILE, help="The key of --certificate (PEM).")
 @click.option(
     "--bind",
-    help="nginx's address. Default: 0.0.0.0; 127.0.0.1 behind a TLS proxy, for localhost and with --demo.",
+    help=(
+        "Address that nginx listens on. Default: 0.0.0.0; 127.0.0.1 behind a TLS proxy, for localhost and with --demo."
+    ),
 )
 @click.option(
     "--mail",
     envvar="MAILER_CONNECTION",
     metavar="SMTP-URL",
-    help="The mail server, smtp://host:port. One with a password is read from $MAILER_CONNECTION only.",
+    help="The mail server, smtp://host:port. Set $MAILER_CONNECTION instead if it has a password.",
 )
 @click.option(
     "--recaptcha-site-key",
@@ -47,11 +49,15 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=Tru
     help="For Graasp before 2.13.9. The secret that goes with it is read from $RECAPTCHA_SECRET_ACCESS_KEY only.",
 )
 @click.option(
-    "--with", "parts", metavar="PART", multiple=True, help="Switch an optional part on; `none` for none of them."
+    "--with",
+    "parts",
+    metavar="PART",
+    multiple=True,
+    help="Switch on an optional part; `none` for none. Can be repeated.",
 )
 @click.option("--project", help="The Compose project's name. Default: the directory's name.")
 @click.option("--demo", is_flag=True, help="Use the demo images (scripts/build-demo-images), on this machine only.")
-@click.option("-y", "--yes", is_flag=True, help="Ask nothing: take the defaults for what is not given.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask; use the defaults for everything that is not set.")
 @click.pass_context
 @pass_context
 def command(
@@ -72,9 +78,9 @@ def command(
     demo: bool,
     yes: bool,
 ) -> None:
-    """Make a new site in DIRECTORY (default: --site, else here). Never overwrites one.
+    """Create a site in DIRECTORY (default: --site, otherwise here). An existing site is never overwritten.
 
-    On a terminal it asks for what the options do not say. Nothing is written before the last answer.
+    On a terminal it asks for what the options leave open. Nothing is written before the last answer.
     """
     from graasp_local.cli.asking import Given, ask, port_of, without_asking
     from graasp_local.site import answers as new_site
@@ -90,7 +96,7 @@ def command(
     from_command_line = click_context.get_parameter_source("mail") is click.core.ParameterSource.COMMANDLINE
     if mail and from_command_line and new_site.has_password(mail):
         raise click.BadParameter(
-            "a password on a command line can be seen by everybody on this machine; set MAILER_CONNECTION instead.",
+            "every user of this machine can see a password on a command line; set MAILER_CONNECTION instead.",
             param_hint="--mail",
         )
     known = profiles_defined([stack_directory() / "compose" / "compose.yaml"])
@@ -98,10 +104,10 @@ def command(
     if (acme or files) and not (url or "").startswith("https://"):
         raise click.BadParameter("it needs --url https://HOST.", param_hint="--acme" if acme else "--certificate")
     if acme and files:
-        raise click.BadParameter("it gets certificates by itself: leave --certificate out.", param_hint="--acme")
+        raise click.BadParameter("it gets its own certificates: remove --certificate.", param_hint="--acme")
     if demo and (acme or files):
         raise click.BadParameter(
-            "a demo site speaks plain HTTP: leave it out, or leave --demo out.",
+            "a demo site uses plain HTTP: remove it, or remove --demo.",
             param_hint="--acme" if acme else "--certificate",
         )
     port = port or port_of(url)
@@ -119,8 +125,8 @@ def command(
     if url and (acme or files) and (https_port := urlsplit(url).port):
         chosen["HTTPS_PORT"] = str(https_port)
     site = init_site(where, chosen, demo)
-    say(f"Made a site in {site.directory}.", err=True)
-    say("Its settings and secrets are in .env; keep a copy of that file.", err=True)
+    say(f"Created a site in {site.directory}.", err=True)
+    say("Its settings and secrets are in .env; keep a copy of that file elsewhere.", err=True)
     at = "" if site.directory == Path.cwd() else f" --site {site.directory}"
     for step in new_site.next_steps(answers, f"graasp-local{at}"):
         say(f"Next: {step}", err=True)
@@ -146,5 +152,5 @@ def _certificate_files(certificate: Path | None, key: Path | None) -> Certificat
     from graasp_local.cli.asking import CertificateFiles
 
     if (certificate is None) != (key is None):
-        raise click.BadParameter("a certificate and its key are needed both.", param_hint="--certificate")
+        raise click.BadParameter("the certificate and its key are both needed.", param_hint="--certificate")
     return CertificateFiles(str(certificate), str(key)) if certificate else None

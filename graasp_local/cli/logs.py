@@ -11,13 +11,18 @@ from graasp_local.errors import UsageError
 
 @click.command("logs")
 @click.argument("service", required=False)
-@click.option("-f", "--follow", is_flag=True, help="Go on showing lines until ctrl-C.")
+@click.option("-f", "--follow", is_flag=True, help="Follow the log until Ctrl-C.")
 @click.option(
-    "-n", "--lines", type=click.IntRange(0, 1_000_000), default=100, show_default=True, help="Lines to begin with."
+    "-n",
+    "--lines",
+    type=click.IntRange(0, 1_000_000),
+    default=100,
+    show_default=True,
+    help="Number of lines to start with.",
 )
 @pass_context
 def command(context: Context, service: str | None, *, follow: bool, lines: int) -> None:
-    """Show the log of SERVICE, or of all services with their names in front."""
+    """Show the log of SERVICE, or of all services."""
     from graasp_local.engine.logs import log_lines
 
     names = [definition.name for definition in context.site.services]

@@ -15,6 +15,7 @@ from typing import NoReturn
 import click
 
 from graasp_local import __version__
+from graasp_local.cli import examples
 from graasp_local.cli.context import Context, silence_output
 from graasp_local.cli.speaking import say
 from graasp_local.errors import ExitCode, GraaspLocalError
@@ -31,8 +32,8 @@ Exit codes:
    1  unexpected error
    2  usage or configuration
    3  no Docker engine or no Compose v2 answers
-  10  refused: a check failed before anything was touched
-  11  locked: another command is at work on this site
+  10  refused: a check failed before anything was changed
+  11  locked: another graasp-local command is running on this site
   20  failed and rolled back: the old version serves again
   21  failed, needs you: the last lines say what to type
  130  interrupted
@@ -49,6 +50,7 @@ class _Verbs(click.Group):
         if cmd_name not in COMMAND_LINE_VERBS:
             return None
         command: click.Command = importlib.import_module(f"graasp_local.cli.{cmd_name.replace('-', '_')}").command
+        command.epilog = examples.shown(cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -79,7 +81,10 @@ class _Verbs(click.Group):
     "--site",
     type=click.Path(path_type=Path),
     envvar="GRAASP_LOCAL_SITE",
-    help="The site's directory. Default: $GRAASP_LOCAL_SITE, else found upwards from here.",
+    help=(
+        "The site's directory. Default: $GRAASP_LOCAL_SITE, otherwise this directory or the nearest parent that "
+        "is a site."
+    ),
 )
 @click.pass_context
 def cli(ctx: click.Context, site: Path | None) -> None:
@@ -135,7 +140,7 @@ def run() -> ExitCode:
         if error.errno is None:  # no file's: the docker SDK and requests raise such for what an engine or a site says
             return _unexpected(error)
         say(f"{error.filename or 'A file'} cannot be used: {error.strerror or error}.", err=True)
-        say("Mend its permissions or its place, then try again.", err=True)
+        say("Fix its permissions or its location, then try again.", err=True)
         code = ExitCode.USAGE
     except SystemExit as error:
         # click and rich leave with 1 when the reader of the output has left (`| head`): that is no error of ours.

@@ -33,9 +33,9 @@ def finish_rotation(context: Context) -> bool:
         try:
             rotate.finish(site, roles_of(context), SystemClock())
         except NeedsYou as error:
-            say(f"A rotation of secrets was cut off ({names}), and cannot be finished yet: {error.what}", err=True)
+            say(f"A rotation of secrets was interrupted ({names}) and cannot be finished yet: {error.what}", err=True)
             return False
-    say(f"A rotation of {names} was cut off, and is finished now.", err=True)
+    say(f"Finished the interrupted rotation of {names}.", err=True)
     context.forget_site()
     return True
 

@@ -9,11 +9,11 @@ import click
 dry_run = click.option("--dry-run", is_flag=True, help="Check, show the plan, and change nothing.")
 
 json_lines = click.option(
-    "--json", "json_lines", is_flag=True, help="JSON lines on stdout, one an event; the last has the outcome."
+    "--json", "json_lines", is_flag=True, help="Print one JSON line for each event; the last has the outcome."
 )
 
 yes = click.option(
-    "-y", "--yes", is_flag=True, help="Do not ask before starting. Without a terminal nothing is ever asked."
+    "-y", "--yes", is_flag=True, help="Do not ask for confirmation. Without a terminal nothing is asked."
 )
 
 lock_wait = click.option(
@@ -21,7 +21,7 @@ lock_wait = click.option(
     type=click.FloatRange(0, 86400),
     default=0.0,
     metavar="SECONDS",
-    help="Wait so long for another command that is at work on the site, instead of refusing at once.",
+    help="Wait up to this long for another graasp-local command on this site, instead of refusing at once.",
 )
 
 
@@ -52,5 +52,5 @@ on_failure = click.option(
     type=click.Choice(["rollback", "hold"]),
     default="rollback",
     show_default=True,
-    help="After a failure behind the closed gate: put back what was before, or leave it for a look.",
+    help="What to do after a failure behind the closed gate: roll back, or leave everything as it is.",
 )

@@ -22,9 +22,9 @@ from graasp_local.planning.states import (
 @click.command("plan")
 @click.argument("state", type=STATE)
 @click.option(
-    "--from", "from_state", type=STATE, help="Plan from this state instead of the observed one: no engine needed."
+    "--from", "from_state", type=STATE, help="Plan from this state instead of the current one. Needs no engine."
 )
-@click.option("--json", "json_object", is_flag=True, help="One JSON object.")
+@click.option("--json", "json_object", is_flag=True, help="Print one JSON object.")
 @pass_context
 def command(context: Context, state: str, from_state: str | None, *, json_object: bool) -> None:
     """Show what `apply STATE` would do, step by step, and why. Changes nothing."""

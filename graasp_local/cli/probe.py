@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 
 
 @click.command("probe")
-@click.option("--seconds", type=click.FloatRange(0.1, 86400), help="How long to ask. Default: until ctrl-C.")
-@click.option("--json", "json_lines", is_flag=True, help="JSON lines on stdout, one a change; the last has the sums.")
+@click.option("--seconds", type=click.FloatRange(0.1, 86400), help="Seconds to keep asking. Default: until Ctrl-C.")
+@click.option(
+    "--json", "json_lines", is_flag=True, help="Print one JSON line for each change; the last has the totals."
+)
 @pass_context
 def command(context: Context, seconds: float | None, *, json_lines: bool) -> None:
-    """Ask the site as visitors do, with the bypass and without, and say whenever they meet something else than before.
+    """Send requests as a visitor does, with and without the bypass, and report every change in the answers.
 
-    Changes nothing, and works in every state, also while a walk is under way.
+    Changes nothing, and works in every state, also during a deployment.
     """
     import threading
 
@@ -37,7 +39,7 @@ def command(context: Context, seconds: float | None, *, json_lines: bool) -> Non
 
     prober = context.prober(show)
     if seconds is None:
-        say("Asking until ctrl-C.", err=True)
+        say("Asking until Ctrl-C.", err=True)
     prober.start()
     try:
         threading.Event().wait(seconds)

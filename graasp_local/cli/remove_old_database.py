@@ -12,16 +12,16 @@ from graasp_local.errors import Refused, UsageError
 
 
 @click.command("remove-old-database")
-@click.option("--volume", help="This one only. Default: every old volume of the site's database.")
-@click.option("--confirm", metavar="SITE", help="The site's name, instead of typing it when asked.")
-@click.option("--json", "json_object", is_flag=True, help="One JSON object: what was removed.")
+@click.option("--volume", help="Remove only this volume. Default: every old volume of the site's database.")
+@click.option("--confirm", metavar="SITE", help="The site's name, to confirm without a terminal.")
+@click.option("--json", "json_object", is_flag=True, help="Print what was removed as one JSON object.")
 @pass_context
 def command(context: Context, volume: str | None, confirm: str | None, *, json_object: bool) -> None:
-    """Remove old data: the volume and the dump that an upgrade of Postgres has kept, and databases of failed
-    deployments that something may have been written to.
+    """Remove old data: the volume and the dump that an upgrade of Postgres
+    kept, and databases of failed deployments that may contain new data.
 
-    There is no way back to the older major then. The volume and the databases that the site works with are never
-    removed. With --volume nothing but that volume, and the dumps.
+    After this there is no way back to the older Postgres. The volume and the databases in use are never removed. With
+    --volume, only that volume and the dumps are removed.
     """
     from graasp_local.clock import InterruptionFlag
     from graasp_local.operations import upgrades
@@ -43,16 +43,16 @@ def command(context: Context, volume: str | None, confirm: str | None, *, json_o
     if json_object:
         print_json({"removed": sorted([*old, *databases])})
     elif not removed:
-        say("Nothing to remove: the site keeps no old database.")
+        say("Nothing to remove: the site has no old database.")
 
 
 def _require_the_sites_name(name: str, given: str | None) -> None:
     if given is None:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise UsageError(
-                "Removing data needs the site's name.",
+                "Removing data has to be confirmed with the site's name.",
                 "Nothing was removed.",
-                f"Add `--confirm {name}` if you mean it.",
+                f"Add `--confirm {name}` to remove it.",
             )
         question = f"Type the site's name ({name}) to remove this for good"
         given = click.prompt(question, default="", show_default=False, err=True)

@@ -17,15 +17,20 @@ if TYPE_CHECKING:
 
 @click.command("restore")
 @click.argument("name")
-@click.option("--only", multiple=True, metavar="PART", help="Bring back this part alone, such as graasp or files.")
 @click.option(
-    "--replace-what-is-there", "replace", is_flag=True, help="Ask nothing: what the site holds now may be replaced."
+    "--only", multiple=True, metavar="PART", help="Restore only this part, such as graasp or files. Can be repeated."
+)
+@click.option(
+    "--replace-what-is-there",
+    "replace",
+    is_flag=True,
+    help="Do not ask for confirmation; replace the site's current data.",
 )
 @options.dry_run
 @options.json_lines
 @options.lock_wait
 @options.max_downtime
-@click.option("--hold", is_flag=True, help="Stop in restricted with what was restored, to test it with the bypass.")
+@click.option("--hold", is_flag=True, help="End in restricted with the restored data, to test it through the bypass.")
 @options.on_failure
 @pass_context
 def command(
@@ -41,10 +46,10 @@ def command(
     hold: bool,
     on_failure: str,
 ) -> None:
-    """Bring a backup back, onto this site or onto a new one, and run the version that it belongs to.
+    """Restore a backup to this site or to a new one, and run the version that it belongs to.
 
-    NAME is a backup's name, its beginning, `latest`, or the path of its directory. Everything is loaded beside what is
-    there and proven; then it takes its place by renames, and what was there is kept under another name.
+    NAME is a backup's name, its beginning, `latest`, or the path of its directory. Everything is loaded next to the
+    current data and checked, then takes its place by renames. The current data is kept under another name.
     """
     from graasp_local.cli.walking import How, refusals_as_json, walk
     from graasp_local.planning.requests import OnFailure, Restore
@@ -75,9 +80,12 @@ def _agree(context: Context, request: Restore, *, may_ask: bool) -> None:
     backup, databases, volumes = restores.wanted_parts(context.site, request)
     if context.site.selected_version is None:
         return  # nothing was deployed here yet: nothing is replaced
-    replaced = f"{listed((*databases, *volumes))} of this site would be replaced by those of {backup.manifest.name}"
+    replaced = f"{listed((*databases, *volumes))} of this site will be replaced by those of {backup.manifest.name}"
     if not (may_ask and sys.stdin.isatty() and sys.stderr.isatty()):
-        raise Refused(f"{replaced}.", "Nothing was changed.", "If that is what you want, add --replace-what-is-there.")
-    say(f"{replaced}. What is there now is kept under another name until the next deployment.", err=True)
-    if click.prompt(f"Type the site's name ({project}) to go on", default="", show_default=False, err=True) != project:
+        raise Refused(f"{replaced}.", "Nothing was changed.", "Add --replace-what-is-there to confirm.")
+    say(f"{replaced}. The current data is kept under another name until the next deployment.", err=True)
+    if (
+        click.prompt(f"Type the site's name ({project}) to continue", default="", show_default=False, err=True)
+        != project
+    ):
         raise Refused("That is not the site's name.", "Nothing was changed.")

@@ -19,10 +19,10 @@ from graasp_local.cli.context import Context, pass_context
 )
 @pass_context
 def command(context: Context, *, json_lines: bool, yes: bool, lock_wait: float, on_failure: str | None) -> None:
-    """Go on with a deployment that was killed, interrupted or held after a failure.
+    """Finish a deployment that was killed, interrupted or held after a failure.
 
-    Every step looks first and does only what is missing, so this is the same once more, with what was asked for then:
-    limits, --no-backup, --strategy, --hold, --probe.
+    Every step checks first and does only what is missing, so this runs the same plan again, with the options of the
+    first attempt: limits, --no-backup, --strategy, --hold, --probe.
     """
     from graasp_local.cli.walking import How, walk
     from graasp_local.planning.requests import OnFailure, Resume

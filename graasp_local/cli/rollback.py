@@ -19,7 +19,7 @@ from graasp_local.cli.speaking import say
     "--discard-written-since",
     "discard",
     is_flag=True,
-    help="Go back even if what was written since the deployment is put away with its database.",
+    help="Roll back even though everything written since the deployment disappears from the site.",
 )
 @options.lock_wait
 @options.max_downtime
@@ -34,10 +34,10 @@ def command(
     lock_wait: float,
     max_downtime: float | None,
 ) -> None:
-    """Put the site back to before its last deployment, whether that was left unfinished or went through.
+    """Put the site back to before its last deployment, whether that succeeded or was left unfinished.
 
-    The database from before its migration is put back; the one of the deployment is kept under another name until the
-    next one. Where visitors could have written since, that is said, and has to be agreed to in words.
+    If it ran a migration, the database from before it comes back, and the current one is kept under another
+    name until the next deployment. If visitors may have written data since, you are asked first.
     """
     from graasp_local.cli.walking import How, walk
     from graasp_local.planning.requests import Rollback
@@ -64,7 +64,7 @@ def _agrees_to_a_loss(context: Context) -> bool:
     lost = recovery.loss(world, world.observe())
     if lost is None:
         return False
-    say(f"{lost.described()} would be discarded with the database that it is in.", err=True)
+    say(f"{lost.described()} will disappear from the site.", err=True)
     name = world.site.settings.project
     if click.prompt(f"Type the site's name ({name}) to discard it", default="", show_default=False, err=True) != name:
         raise Refused("That is not the site's name.", "Nothing was changed.")

@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 @click.group("secrets")
 def command() -> None:
-    """List the secrets of the site, or give some of them new values."""
+    """List the secrets of the site, or rotate them."""
 
 
 @command.command("list")
-@click.option("--json", "json_object", is_flag=True, help="One JSON object.")
+@click.option("--json", "json_object", is_flag=True, help="Print one JSON object.")
 @pass_context
 def list_secrets(context: Context, *, json_object: bool) -> None:
-    """List the secrets: how long each is, when it was last rotated, what a new one breaks. Never a value."""
+    """List the secrets: length, last rotation, and what a new value breaks. Values are never shown."""
     from graasp_local.cli.tables import print_table
     from graasp_local.settings import SETTINGS
     from graasp_local.settings.rotation import breaks, rotatable
@@ -59,7 +59,7 @@ def list_secrets(context: Context, *, json_object: bool) -> None:
         (
             str(secret["key"]),
             str(secret["length"]),
-            str(secret["rotated"] or "not known")[:10],
+            str(secret["rotated"] or "unknown")[:10],
             str(secret["breaks"] if secret["rotatable"] else "Cannot be rotated here."),
         )
         for secret in told
@@ -69,17 +69,22 @@ def list_secrets(context: Context, *, json_object: bool) -> None:
 
 @command.command("rotate")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--all", "every", is_flag=True, help="Rotate every secret that can be.")
+@click.option("--all", "every", is_flag=True, help="Rotate every secret that can be rotated.")
 @options.dry_run
-@click.option("--json", "json_lines", is_flag=True, help="JSON lines on stdout, as of a walk; needs --yes.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask. Without a terminal this is needed: it logs people out.")
+@click.option("--json", "json_lines", is_flag=True, help="Print one JSON line for each event; needs --yes.")
+@click.option(
+    "-y",
+    "--yes",
+    is_flag=True,
+    help="Do not ask for confirmation. Required without a terminal, because it logs users out.",
+)
 @pass_context
 def rotate(
     context: Context, names: tuple[str, ...], *, every: bool, dry_run: bool, json_lines: bool, yes: bool
 ) -> None:
-    """Give the secrets of these NAMEs new values, in the database too, and make the services anew that use them.
+    """Give these secrets new values, in the database too, and recreate the services that use them.
 
-    What a new value logs out or breaks is said first. Without a NAME a rotation that was cut off is finished.
+    It says first what the new values log out or break. Without a NAME it finishes an interrupted rotation.
     """
     from graasp_local.cli.mending import finish_rotation, uninterrupted
     from graasp_local.cli.walking import How, refusals_as_json, walk
@@ -91,13 +96,13 @@ def rotate(
         context.refuse_if_not_ours()
         finished = finish_rotation(context)
         if finished and not names and not every:
-            say("`graasp-local status` says what has to be made anew for it.", err=True)
+            say("`graasp-local status` lists the services that have to be recreated.", err=True)
             sys.exit(ExitCode.DONE)
         if not names and not every:
             raise UsageError(
-                "No secret is named.",
+                "No secret was named.",
                 "Nothing was changed.",
-                "`graasp-local secrets list` lists them; --all takes all.",
+                "`graasp-local secrets list` lists them; --all rotates all.",
             )
         settings = rotatable() if every else chosen(names)
         request = Rotate(tuple(setting.key for setting in settings))
@@ -110,13 +115,13 @@ def rotate(
         _agree(yes=yes, may_ask=not json_lines and sys.stdin.isatty() and sys.stderr.isatty())
         with uninterrupted():
             kept = _rotate(context, new_rotation(settings), names)
-        say(f"New values are in .env. The old file is {kept}: remove it when all is well.", err=True)
+        say(f"New values are in .env. The old file is {kept}: remove it when everything works.", err=True)
         if json_lines:
             keys = [setting.key for setting in settings]
             print_json({"event": "secrets-rotated", "keys": keys, "kept": str(kept)})
     context.forget_site()
     if plan is None:
-        say("No service that is on has to be made anew for it.", err=True)
+        say("No running service uses it.", err=True)
         sys.exit(ExitCode.DONE)
     walk(context, request, How(dry_run=False, as_json=json_lines, ask=False))
 
@@ -136,9 +141,9 @@ def _way_into_effect(context: Context, request: Rotate) -> Plan | None:
             return None
         case Drifted() as drifted:
             raise Refused(
-                f"The site is in none of its states: {drifted.differences[0]}",
-                "Nothing was changed: new secrets on top of that would hide the cause.",
-                f"Mend it first: {drifted.mending_command}",
+                f"The site is drifted: {drifted.differences[0]}",
+                "Nothing was changed: new secrets would hide the cause.",
+                f"Fix that first: {drifted.mending_command}",
             )
         case _:
             plan = run.shown_plan(world, request).plan
@@ -156,7 +161,7 @@ def _agree(*, yes: bool, may_ask: bool) -> None:
     if yes:
         return
     if not may_ask:
-        raise UsageError("Rotating secrets has to be agreed to.", "Nothing was changed.", "Add --yes.")
+        raise UsageError("Rotating secrets has to be confirmed.", "Nothing was changed.", "Add --yes.")
     if not click.confirm("Go ahead?", default=False, err=True):
         say("Nothing was changed.", err=True)
         sys.exit(ExitCode.DONE)
@@ -180,6 +185,6 @@ def _rotate(context: Context, rotation: Rotation, names: Sequence[str]) -> Path:
                 raise
             raise Refused(
                 error.what,
-                "Nothing was changed: database passwords are changed in the database too, so it has to be on.",
+                "Nothing was changed: database passwords are changed in the database too, so it has to be running.",
                 "`graasp-local apply db-only` starts it, if it is off.",
             ) from error

@@ -12,10 +12,10 @@ from graasp_local.wording import seconds_in_words
 
 
 @click.command("status")
-@click.option("--json", "json_object", is_flag=True, help="One JSON object.")
+@click.option("--json", "json_object", is_flag=True, help="Print one JSON object.")
 @pass_context
 def command(context: Context, *, json_object: bool) -> None:
-    """Say which state the site is in, as observed just now, and how it differs from one if it is in none."""
+    """Show the state of the site as observed now, its services, and what differs."""
     told = _look(context)
     if json_object:
         print_json(told)
@@ -104,9 +104,9 @@ def _print(told: dict[str, Any]) -> None:
     rows = [[*(service[key] for key in keys), _image(service)] for service in told["services"]]
     print_table([key.upper() for key in (*keys, "image")], rows)
     if told["walk"]:
-        say(f"At work on this site: {told['walk']}")
+        say(f"Running now: {told['walk']}")
     if told["unfinished"]:
-        say(f"The walk {told['unfinished']} neither went through nor was rolled back.")
+        say(f"The operation {told['unfinished']} was left unfinished.")
     for damage in told["damaged_walks"]:
         say(f"The journal is damaged: {damage}")
     for name in told["migrations"]:

@@ -85,18 +85,18 @@ def finish_what_was_cut_off(named_site: Path | None) -> None:
 
 
 @click.command("tui")
-@click.option("--read-only", is_flag=True, help="Look only: nothing can be changed.")
-@click.option("--serve", is_flag=True, help="Serve it to a browser on this machine; prints a link with a token.")
+@click.option("--read-only", is_flag=True, help="Read-only: nothing can be changed.")
+@click.option("--serve", is_flag=True, help="Serve the UI to a browser on this machine; prints a link with a token.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8470, show_default=True, help="With --serve: the port.")
 @click.option("--address", default="127.0.0.1", show_default=True, help="With --serve: the address to listen on.")
 @click.option(
-    "--beyond-this-machine", is_flag=True, help="With --serve: yes, --address may be one that others can reach."
+    "--beyond-this-machine", is_flag=True, help="With --serve: allow an --address that other machines can reach."
 )
 @pass_context
 def command(
     context: Context, *, read_only: bool, serve: bool, port: int, address: str, beyond_this_machine: bool
 ) -> None:
-    """Open the terminal UI: see the site, change its state, deploy, by keyboard or mouse."""
+    """Open the terminal UI: watch the site, change its state, deploy."""
     if serve:
         from graasp_local.tui import serve as server
 
@@ -104,7 +104,7 @@ def command(
         server.serve(_served_command(context, read_only=read_only), address, port)
         return
     if not (sys.stdin.isatty() and sys.stdout.isatty()) and "TEXTUAL_DRIVER" not in os.environ:
-        raise UsageError("The terminal UI needs a terminal.", "", "`graasp-local status` says the same in lines.")
+        raise UsageError("The terminal UI needs a terminal.", "", "Use `graasp-local status` instead.")
     open_tui(context.named_site, read_only=read_only)
 
 

@@ -9,8 +9,15 @@ from graasp_local.cli.context import Context, pass_context
 
 
 @click.command("upgrade-database")
-@click.option("--to", "major", type=click.IntRange(10, 99), help="The major of Postgres. Default: that of the image.")
-@click.option("--image", help="The image. Default: DB_IMAGE in .env if it is of that major, else one like the old.")
+@click.option(
+    "--to", "major", type=click.IntRange(10, 99), help="Major version of Postgres. Default: that of the image."
+)
+@click.option(
+    "--image",
+    help=(
+        "Image. Default: DB_IMAGE in .env if it is of that major version, otherwise the current image with another tag."
+    ),
+)
 @options.dry_run
 @options.json_lines
 @options.yes
@@ -20,7 +27,7 @@ from graasp_local.cli.context import Context, pass_context
     type=click.FloatRange(0, 3600),
     default=10.0,
     show_default=True,
-    help="Seconds for requests in flight.",
+    help="Seconds that running requests get to finish.",
 )
 @options.lock_wait
 @options.max_downtime
@@ -38,10 +45,10 @@ def command(
     lock_wait: float,
     max_downtime: float | None,
 ) -> None:
-    """Take the database to a newer major of Postgres: 15 to 16 or 17, 16 to 17.
+    """Upgrade the database to a newer major version of Postgres: 15 to 16 or 17, 16 to 17.
 
-    A newer server is filled beside the old one and proven to hold the same; only then the site starts on it. Visitors
-    see the maintenance page meanwhile, and umami is off too. The old volume is kept as it was.
+    A new server is filled next to the old one and compared with it; only then does the site switch to
+    it. Until then visitors see the maintenance page, and umami is off too. The old volume is kept.
     """
     from graasp_local.cli.walking import How, walk
     from graasp_local.planning.requests import OnFailure, UpgradeDatabase

@@ -9,7 +9,7 @@ from graasp_local.cli.speaking import say
 
 
 @click.command("versions")
-@click.option("--json", "json_object", is_flag=True, help="One JSON object.")
+@click.option("--json", "json_object", is_flag=True, help="Print one JSON object.")
 @pass_context
 def command(context: Context, *, json_object: bool) -> None:
     """List the versions of Graasp on this machine and in the registry, newest first; * marks the selected one."""
@@ -41,6 +41,6 @@ def command(context: Context, *, json_object: bool) -> None:
         )
         say(f"{'*' if entry.version == selected else ' '} {entry.version!s:<28} {where}")
     if found.problem:
-        say(f"The registry of {found.repository} could not be asked ({found.problem}).", err=True)
+        say(f"The registry of {found.repository} did not answer ({found.problem}).", err=True)
     elif not found.versions:
         say(f"No version of {found.repository} was found.", err=True)

@@ -118,8 +118,8 @@ def _say_what_was_left(world: World) -> None:
     left = unfinished_walk(read_recent(world.site.journal_directory).walks)
     if left is not None and current_holder(world.site.lock_file) is None:
         say(
-            f"The walk {left.walk} was left unfinished: `graasp-local resume` goes on with it, "
-            "`graasp-local rollback` goes back.",
+            f"The operation {left.walk} was left unfinished: `graasp-local resume` finishes it, `graasp-local "
+            "rollback` undoes it.",
             err=True,
         )
 

@@ -93,7 +93,7 @@ def test_a_version_is_built_from_the_tag_of_its_sources(
 ) -> None:
     set_in_env(new_site, GRAASP_REPOSITORY=repository, COMPOSE_PROFILES="client")
     unknown = new_site.run("build", "--version", "7.0.0", "--only", "client", code=10, env=github).stderr
-    assert "Which version of the client goes with 7.0.0 is not known" in unknown
+    assert "does not know which version of the client belongs to 7.0.0" in unknown
     built = new_site.run("build", "--version", "7.0.0", "--client-tag", "v7.0.0", "--json", env=github)
     assert set(json.loads(built.stdout)["images"]) == {"core", "workers", "migrate", "client"}
     assert "git clone --quiet --depth 1 --branch v7.0.0 -- https://github.com/graasp/graasp" in built.stderr
@@ -135,7 +135,7 @@ def test_images_that_cannot_draw_a_pdf_are_told_of_and_completed(new_site: DemoS
     assert told() == []
     completed, user = docker("image", "inspect", "--format", "{{.Id}} {{.Config.User}}", image).split()
     assert (completed != before, user) == (True, "node")
-    assert "lack nothing" in new_site.run("images", "complete", "1.0.0").stdout
+    assert "are complete already" in new_site.run("images", "complete", "1.0.0").stdout
     assert new_site.deploy("1.0.0")["outcome"] == "done"
     assert new_site.containers()["core"]["Image"] == completed
 

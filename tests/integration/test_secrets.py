@@ -73,7 +73,7 @@ def test_a_rotation_that_was_cut_off_is_finished_by_the_next_command(site: DemoS
             statement = f"ALTER ROLE {role} PASSWORD '{new[key]}'"
             site.run("compose", "--", "exec", "-T", "db", "psql", "-U", "postgres", "-c", statement)
     said = site.run("apply", "running").stderr
-    assert "was cut off, and is finished now" in said
+    assert "Finished the interrupted rotation" in said
     assert {key: values(site)[key] for key in ROLES} == new
     assert all(gets_in(site, role, new[key]) for key, role in ROLES.items())
     assert not note.exists()
@@ -86,7 +86,7 @@ def test_the_terminal_ui_finishes_one_too(site: DemoSite, capsys: pytest.Capture
     note = site.directory / ".graasp-local" / "rotation.env"
     note.write_text(f"GRAASP_DB_PASSWORD={new}\n")
     finish_what_was_cut_off(site.directory)
-    assert "was cut off, and is finished now" in capsys.readouterr().err
+    assert "Finished the interrupted rotation" in capsys.readouterr().err
     assert gets_in(site, "graasp", new)
     assert not note.exists()
     site.run("apply", "running")

@@ -121,7 +121,7 @@ def test_a_deployment_that_was_killed_is_put_back_and_another_one_resumed_by_key
     kill_deployment_during(site, "start-graasp")
     terminal = Terminal([*COMMAND, "--site", str(site)])
     try:
-        terminal.wait_for("neither went through nor was rolled", "c graasp-local resume", "z graasp-local rollback")
+        terminal.wait_for(" killed ", "c graasp-local resume", "z graasp-local rollback")
         terminal.keys("z")
         terminal.wait_for("Undo the last deployment", "Go ahead")
         terminal.keys("G", "y")

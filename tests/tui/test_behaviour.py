@@ -783,8 +783,8 @@ def test_a_refused_operation_keeps_its_refusal_beside_somebody_elses(access: Fak
             await pilot.pause(0.5)
             text = screen_text(app)
             assert "graasp-local apply restricted" in text
-            assert "✗ Refused: nothing was touched." in text
-            assert "Another command is at work on this site" in " ".join(text.split())
+            assert "✗ Refused: nothing was changed." in text
+            assert "Another graasp-local command is running on this site" in " ".join(text.split())
             assert "run the migrations" not in text
             assert "w watch what is under way" in text
             await press(pilot, "w")

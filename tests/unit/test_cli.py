@@ -106,7 +106,7 @@ def test_a_reader_that_leaves_early_is_no_error(site: Path, words: list[str]) ->
         (["aply", "running"], "Did you mean `apply`?"),
         (["plan"], "Missing argument"),
         (["completion", "tcsh"], "is not one of"),
-        (["history", "no-such-walk"], "There is no walk 'no-such-walk'"),
+        (["history", "no-such-walk"], "There is no operation 'no-such-walk'"),
         (["logs", "no-such-service"], "There is no service 'no-such-service'"),
     ],
 )

@@ -174,15 +174,15 @@ def test_a_person_is_asked_for_certificate_files(tmp_path: Path, files: tuple[st
     with at_a_terminal(
         "init", str(tmp_path / "s"), "--mail", "smtp://mail.school.example:587", "--with", "none"
     ) as asked:
-        asked.answer("Domain under which", "graasp.school.example")
+        asked.answer("Domain of the", "graasp.school.example")
         asked.answer("[proxy]", "files")
         asked.answer("with its chain", "fullchain.pem")
         asked.wait_for("should be an absolute path")
         asked.answer("with its chain", certificate)
-        asked.answer("of its key", "/no/such.key")
-        asked.wait_for("is no file on this machine")
-        asked.answer("of its key", key)
-        asked.answer("Port that nginx listens on", "18080")
+        asked.answer("Key file", "/no/such.key")
+        asked.wait_for("does not exist on this machine")
+        asked.answer("Key file", key)
+        asked.answer("Port for nginx", "18080")
         asked.answer("Site key of reCAPTCHA", "")
         assert asked.end() == 0, asked.said
     values = Site(tmp_path / "s").settings.values
@@ -193,7 +193,7 @@ def test_a_mail_password_comes_by_the_environment_only(tmp_path: Path) -> None:
     address = "smtp://me:secret-word@mail.school.example:587"
     code, said = call(str(tmp_path / "s"), "--mail", address)
     assert code == 2
-    assert "can be seen by everybody" in said
+    assert "every user of this machine can see" in said
     assert "secret-word" not in said
     assert not (tmp_path / "s").exists()
     assert call(str(tmp_path / "s"), env={"MAILER_CONNECTION": address})[0] == 0
@@ -315,17 +315,17 @@ def at_a_terminal(*words: str) -> Iterator[Terminal]:
 
 def test_a_person_is_asked_and_a_wrong_answer_is_asked_for_again_with_the_reason(tmp_path: Path) -> None:
     with at_a_terminal("init", str(tmp_path / "s")) as terminal:
-        terminal.answer("Domain under which", "https://graasp.school.example")
+        terminal.answer("Domain of the", "https://graasp.school.example")
         terminal.wait_for("should be the host name alone")
-        terminal.answer("Domain under which", "graasp.school.example")
+        terminal.answer("Domain of the", "graasp.school.example")
         terminal.answer("[proxy]", "carrier pigeon")
-        terminal.wait_for("is none of http, proxy")
+        terminal.wait_for("should be one of http, proxy")
         terminal.answer("[proxy]", "")
         terminal.answer("[8080]", "99999")
         terminal.wait_for("between 1 and 65535")
         terminal.answer("[8080]", "18080")
         terminal.answer("[none]", "mail.school.example:587")
-        terminal.answer("User there", "graasp")
+        terminal.answer("User name there", "graasp")
         terminal.answer("Password", "s3cret-of-mail")
         terminal.wait_for("users cannot log in or register without keys")
         terminal.answer("Site key of reCAPTCHA", "6Lc-too-short")
@@ -333,7 +333,7 @@ def test_a_person_is_asked_and_a_wrong_answer_is_asked_for_again_with_the_reason
         terminal.answer("Site key of reCAPTCHA", SITE_KEY)
         terminal.answer("Secret key", RECAPTCHA_SECRET)
         if profiles_defined([stack_directory() / "compose" / "compose.yaml"]):
-            terminal.answer("Which of them", "none")
+            terminal.answer("Which parts", "none")
         assert terminal.end() == 0, terminal.said
     values = Site(tmp_path / "s").settings.values
     assert values["MAILER_CONNECTION"] == "smtp://graasp:s3cret-of-mail@mail.school.example:587"
@@ -346,7 +346,7 @@ def test_a_person_is_asked_and_a_wrong_answer_is_asked_for_again_with_the_reason
 
 def test_ctrl_c_at_a_question_leaves_nothing_behind(tmp_path: Path) -> None:
     with at_a_terminal("init", str(tmp_path / "deep" / "s")) as terminal:
-        terminal.answer("Domain under which", "localhost")
+        terminal.answer("Domain of the", "localhost")
         terminal.wait_for("[http]")
         terminal.press_ctrl_c()
         assert terminal.end() == 130
@@ -365,7 +365,7 @@ def test_a_site_that_is_there_is_refused_before_anything_is_asked(tmp_path: Path
     with at_a_terminal("init", str(tmp_path)) as terminal:
         assert terminal.end() == 2
     assert "exists already" in terminal.said
-    assert "Domain under which" not in terminal.said
+    assert "Domain of the" not in terminal.said
 
 
 @pytest.mark.parametrize(
@@ -397,7 +397,7 @@ def test_what_a_demo_site_would_ignore_is_refused(tmp_path: Path, words: list[st
     url = ["--url", "https://graasp.example"]
     result = CliRunner().invoke(cli, ["init", str(tmp_path / "site"), "--demo", *url, *words])
     assert result.exit_code == 2
-    assert "a demo site speaks plain HTTP" in result.output
+    assert "a demo site uses plain HTTP" in result.output
     assert not (tmp_path / "site").exists()
 
 

@@ -138,7 +138,7 @@ def _refuse_other_search_data(world: World, image: str) -> None:
     if found and said:
         raise Refused(
             said,
-            "Nothing was touched: Meilisearch would only end again and again.",
+            "Nothing was changed: Meilisearch would only end again and again.",
             f"Set MEILISEARCH_IMAGE in .env back, or let it begin with an empty index: `graasp-local apply stopped`, "
             f"`graasp-local compose -- rm --force {SEARCH_SERVICE}`, `docker volume rm {found[1]}`, then this again. "
             "docs/operate.md says how Graasp fills it, under Another version of Meilisearch.",
@@ -193,7 +193,7 @@ def check_stack(world: World, services: Sequence[str], version: Version | None) 
     if refusal is not None:
         raise Refused(
             refusal,
-            "Nothing was touched: the site is as it was.",
+            "Nothing was changed: the site is as it was.",
             f"Change it in {world.site.override_file}, then try again.",
         )
 

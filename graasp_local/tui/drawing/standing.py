@@ -61,7 +61,7 @@ def _last(view: SiteView, now: float) -> Line:
         return ()
     outcome = last.outcome or "killed"
     closed = f", closed for {seconds_in_words(last.downtime_seconds)}" if last.downtime_seconds else ""
-    where = "" if last.touched else ", nothing was touched"
+    where = "" if last.touched else ", nothing was changed"
     return (
         Piece("↺ " if outcome == "rolled-back" else "✗ ", Tone.BUSY if outcome == "rolled-back" else Tone.BAD),
         Piece(_subject(last), Tone.STRONG),

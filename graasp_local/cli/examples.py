@@ -1,0 +1,126 @@
+"""Two or three examples for the `--help` of each verb: what is typed, and what that does. Pure."""
+
+from __future__ import annotations
+
+EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
+    "init": (
+        ("graasp-local init /srv/graasp", "ask for domain, HTTPS, mail and optional parts"),
+        (
+            "graasp-local init /srv/graasp --yes --url https://graasp.school.example --acme",
+            "ask nothing; HTTPS with Let's Encrypt",
+        ),
+        ("graasp-local init demo --demo", "a site of demo images, to try things out"),
+    ),
+    "status": (
+        ("graasp-local status", "the state, each service, and what to type next"),
+        ("graasp-local status --json", "the same for a program"),
+    ),
+    "plan": (
+        ("graasp-local plan restricted", "what `apply restricted` would do now"),
+        ("graasp-local plan db-only --from running", "the same from another state, without an engine"),
+    ),
+    "apply": (
+        ("graasp-local apply restricted", "show the maintenance page to visitors"),
+        ("graasp-local apply running", "open the site again, or fix what has drifted"),
+        ("graasp-local apply stopped --dry-run", "show the plan only"),
+    ),
+    "deploy": (
+        ("graasp-local deploy --version 2.14.2 --dry-run", "the checks, the plan, the expected downtime"),
+        ("graasp-local deploy --version 2.14.2", "deploy it, after asking"),
+        ("graasp-local deploy --version 2.14.2 --hold", "test it before visitors see it"),
+    ),
+    "resume": (
+        ("graasp-local resume", "finish what was interrupted"),
+        ("graasp-local resume --yes --json", "the same from a script"),
+    ),
+    "rollback": (
+        ("graasp-local rollback --dry-run", "what would be done, and what would be lost"),
+        ("graasp-local rollback", "undo the last deployment, after asking"),
+    ),
+    "upgrade-database": (
+        ("graasp-local upgrade-database --to 17 --dry-run", "check, and show the plan"),
+        ("graasp-local upgrade-database --to 17", "upgrade, after asking"),
+    ),
+    "remove-old-database": (
+        ("graasp-local remove-old-database", "show what there is, and ask"),
+        ("graasp-local remove-old-database --confirm graasp", "the same from a script, for the site graasp"),
+    ),
+    "backup": (
+        ("graasp-local backup", "back up databases and files"),
+        ("graasp-local backup --passphrase-file /root/passphrase", "and .env, encrypted"),
+        ("graasp-local backup verify latest --trial-restore", "prove that the newest backup can be restored"),
+    ),
+    "restore": (
+        ("graasp-local restore latest --dry-run", "what would be replaced"),
+        ("graasp-local restore 0042", "restore the backup whose name begins with 0042, after asking"),
+        ("graasp-local restore latest --only files", "uploaded files alone"),
+    ),
+    "versions": (
+        ("graasp-local versions", "on this machine and in the registry"),
+        ("graasp-local versions --json", "the same for a program"),
+    ),
+    "images": (
+        ("graasp-local images pull 2.14.2", "download now, deploy later"),
+        ("graasp-local images save 2.14.2 graasp-2.14.2.images", "one file, for a machine without a network"),
+        ("graasp-local images load graasp-2.14.2.images", "on that machine"),
+    ),
+    "build": (
+        ("graasp-local build --version 2.14.2", "all images that this site needs"),
+        ("graasp-local build --version 2.14.2 --only client", "the web client, after a change of PUBLIC_URL"),
+    ),
+    "history": (
+        ("graasp-local history", "all operations, newest first"),
+        ("graasp-local history --last", "the last one, with its steps and output"),
+    ),
+    "logs": (
+        ("graasp-local logs core --follow", "one service until Ctrl-C"),
+        ("graasp-local logs --lines 20", "the last 20 lines of every service"),
+    ),
+    "probe": (
+        ("graasp-local probe", "until Ctrl-C"),
+        ("graasp-local probe --seconds 60 --json", "for one minute, for a program"),
+    ),
+    "bypass": (
+        ("graasp-local bypass", "the header, and a link for 8 hours"),
+        ("graasp-local bypass --hours 2", "a link for 2 hours"),
+    ),
+    "doctor": (
+        ("graasp-local doctor", "check the site and this machine"),
+        ("graasp-local doctor --version 2.14.2", "is anything missing for this version?"),
+    ),
+    "certificate": (
+        ("graasp-local certificate show", "names, issuer and expiry"),
+        ("graasp-local certificate renew", "once a day, from a timer"),
+    ),
+    "config": (
+        ("graasp-local config check", "every mistake, with its line"),
+        ("graasp-local config show", "what is set, and the defaults"),
+        ("graasp-local config add-missing", "after an upgrade of graasp-local"),
+    ),
+    "secrets": (
+        ("graasp-local secrets list", "what there is; values are never shown"),
+        ("graasp-local secrets rotate JWT_SECRET --dry-run", "what a new value breaks, and the plan"),
+        ("graasp-local secrets rotate --all", "rotate everything, after asking"),
+    ),
+    "compose": (
+        ("graasp-local compose -- ps", "containers as Compose sees them"),
+        ("graasp-local compose -- exec db psql -U graasp -d graasp", "a database prompt"),
+    ),
+    "completion": (
+        (
+            "graasp-local completion bash > ~/.local/share/bash-completion/completions/graasp-local",
+            "completion in bash",
+        ),
+        ("graasp-local completion man > ~/.local/share/man/man1/graasp-local.1", "the man page"),
+    ),
+    "tui": (
+        ("graasp-local tui --read-only", "watch, without being able to change anything"),
+        ("graasp-local tui --serve", "open it in a browser on this machine"),
+    ),
+}
+
+
+def shown(verb: str) -> str:
+    """The examples of a verb as they stand below its options; click leaves the lines after a \\b as they are."""
+    lines = (f"  {typed}\n      {what}" for typed, what in EXAMPLES[verb])
+    return "\b\nExamples:\n" + "\n".join(lines)

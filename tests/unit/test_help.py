@@ -1,0 +1,65 @@
+"""`--help` of each verb has examples that can be typed; the man page has all of them."""
+
+from __future__ import annotations
+
+import shlex
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from graasp_local.cli.examples import EXAMPLES
+from graasp_local.cli.main import cli
+from graasp_local.cli.man import man_page
+from graasp_local.verbs import COMMAND_LINE_VERBS
+
+
+def parsed(typed: str) -> None:
+    """Have the command line judge a command without carrying it out. Raises click.UsageError."""
+    words = shlex.split(typed.partition(" > ")[0])
+    assert words[0] == "graasp-local"
+    context = click.Context(cli)
+    command = cli.get_command(context, words[1])
+    assert command is not None
+    rest = words[2:]
+    if isinstance(command, click.Group) and rest and rest[0] in command.commands:
+        command, rest = command.commands[rest[0]], rest[1:]
+    # Files of the examples need not be there.
+    for parameter in command.params:
+        if isinstance(parameter.type, click.Path):
+            parameter.type = click.Path()
+    command.make_context(words[1], rest)
+
+
+def test_every_verb_has_examples() -> None:
+    assert list(EXAMPLES) == list(COMMAND_LINE_VERBS)
+
+
+@pytest.mark.parametrize("verb", COMMAND_LINE_VERBS)
+def test_help_of_a_verb_ends_with_two_or_three_examples(verb: str) -> None:
+    told = CliRunner().invoke(cli, [verb, "--help"], terminal_width=200).output
+    assert 2 <= len(EXAMPLES[verb]) <= 3
+    for typed, what in EXAMPLES[verb]:
+        assert f"\n    {typed}\n        {what}\n" in told.partition("Examples:")[2]
+
+
+@pytest.mark.parametrize("typed", [typed for examples in EXAMPLES.values() for typed, _ in examples])
+def test_an_example_can_be_typed(typed: str) -> None:
+    parsed(typed)
+
+
+def test_an_option_that_does_not_exist_is_found() -> None:
+    with pytest.raises(click.UsageError):
+        parsed("graasp-local deploy --version 1.0.0 --no-such-option")
+
+
+def test_the_man_page_has_every_verb_and_option() -> None:
+    page = man_page(cli, "1.2.3").replace("\\-", "-")
+    context = click.Context(cli)
+    for verb in COMMAND_LINE_VERBS:
+        assert f'.SS "graasp-local {verb} ' in page
+        command = cli.get_command(context, verb)
+        assert command is not None
+        for parameter in command.params:
+            if isinstance(parameter, click.Option) and not parameter.hidden:
+                assert parameter.opts[-1] in page
