@@ -27,6 +27,8 @@ class GateNote(StrEnum):
     OPENING = "opening"
     OPENED = "opened"
     FOUND_OPEN = "found-open"
+    NOT_KNOWN = "not-known"
+    """nginx did not answer."""
 
 
 class GateMoment(Struct, frozen=True):
@@ -196,6 +198,8 @@ class _Count:
                 elif self._is_certain:
                     self._end(moment.at, walk)
                 self._current = None  # where it was not certain, the closing had no effect
+            case _:
+                pass
 
     def _end(self, at: float, walk: str) -> None:
         if self._current is not None:
@@ -214,7 +218,9 @@ def _note(record: Mapping[str, Any]) -> GateNote | None:
             return GateNote.OPENING
         case {"event": "step-ended", "name": "open-gate", "outcome": "done"}:
             return GateNote.OPENED
-        case {"event": "walk-started" | "rollback-started", "gate": str(gate)}:
+        case {"event": "walk-started", "gate": str(gate)}:
+            return _found(gate) or GateNote.NOT_KNOWN
+        case {"event": "rollback-started", "gate": str(gate)}:
             return _found(gate)
         case {"event": "walk-ended", "state": str(state)}:
             # A state has its gate: 0.1.0 wrote the state only.

@@ -34,7 +34,7 @@ from tests.unit.fakes import FakeWorld
 from tests.unit.walking import deploy, ended_of, events_of, killed_at
 
 OLD_SITE = Path(__file__).parent / "site_of_0_1_0" / "journal"
-CLOSING, CLOSED, OPENING, OPENED, FOUND_OPEN = GateNote
+CLOSING, CLOSED, OPENING, OPENED, FOUND_OPEN, NOT_KNOWN = GateNote
 
 
 def told(
@@ -87,6 +87,12 @@ def told(
         pytest.param([((0, FOUND_OPEN), (1, CLOSING))], Gate.OPEN, [], id="killed before it had closed it"),
         pytest.param([((1, CLOSING),), ((5, CLOSED), (6, OPENED))], Gate.OPEN, [(1, 6, "a", "b")], id="just after"),
         pytest.param([((5, CLOSED), (6, OPENED))], Gate.OPEN, [(5, 6, "", "a")], id="closed by nothing of ours"),
+        pytest.param(
+            [((1, CLOSING), (2, CLOSED)), ((50, NOT_KNOWN), (51, CLOSING), (52, CLOSED), (60, OPENED))],
+            Gate.OPEN,
+            [(1, 60, "a", "b")],
+            id="stopped, and started again",
+        ),
         pytest.param([((5, FOUND_OPEN),)], Gate.CLOSED, [], id="closed since nobody knows when"),
         pytest.param([((9, CLOSING), (9, CLOSED)), ((4, OPENED),)], Gate.OPEN, [(9, 9, "a", "b")], id="clock set back"),
     ],
@@ -200,6 +206,19 @@ def test_status_reads_back_to_the_beginning_of_a_closing(running: FakeWorld) -> 
     recent, whole = closings(read_recent(journal).walks), closings(read_journal(journal).walks)
     assert ongoing(recent) == ongoing(whole) is not None
     assert ongoing(recent).seconds(running.clock.now()) >= 50  # type: ignore[union-attr]
+
+
+def test_status_reads_back_over_a_deployment_of_a_stopped_site(running: FakeWorld) -> None:
+    """nginx does not answer when it begins, and it closes the gate itself, where it was closed."""
+    deploy(running)
+    apply(running, InfraState.STOPPED)
+    pass_time(running, 50)
+    deploy(running, "1.2.0")
+    journal = running.world.site.journal_directory
+    recent, whole = closings(read_recent(journal).walks), closings(read_journal(journal).walks)
+    assert recent[-1] == whole[-1]
+    assert whole[-1].walk.endswith("-apply-stopped")
+    assert whole[-1].seconds(0) >= 50
 
 
 def test_a_journal_of_0_1_0_is_read() -> None:
