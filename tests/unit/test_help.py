@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shlex
 
 import click
@@ -14,6 +15,16 @@ from graasp_local.cli.man import man_page
 from graasp_local.verbs import COMMAND_LINE_VERBS
 
 
+def parse(name: str, command: click.Command, words: list[str]) -> None:
+    """Have click judge the words; files that are named need not be there. Raises click.UsageError."""
+    judged = copy.copy(command)
+    judged.params = [copy.copy(parameter) for parameter in command.params]
+    for parameter in judged.params:
+        if isinstance(parameter.type, click.Path):
+            parameter.type = click.Path()
+    judged.make_context(name, words)
+
+
 def parsed(typed: str) -> None:
     """Have the command line judge a command without carrying it out. Raises click.UsageError."""
     words = shlex.split(typed.partition(" > ")[0])
@@ -24,11 +35,7 @@ def parsed(typed: str) -> None:
     rest = words[2:]
     if isinstance(command, click.Group) and rest and rest[0] in command.commands:
         command, rest = command.commands[rest[0]], rest[1:]
-    # Files of the examples need not be there.
-    for parameter in command.params:
-        if isinstance(parameter.type, click.Path):
-            parameter.type = click.Path()
-    command.make_context(words[1], rest)
+    parse(words[1], command, rest)
 
 
 def test_every_verb_has_examples() -> None:
