@@ -192,6 +192,11 @@ def next_steps(answers: Answers, command: str) -> tuple[str, ...]:
             f"Users cannot stay logged in on http://{answers.host}: browsers keep Graasp's session over HTTPS or "
             "on localhost only. Set up HTTPS before you open the site to users."
         )
+    if _is_address(answers.host):
+        steps.append(
+            f"Give the site a name instead of {answers.host}: at an address, core and workers do not find uploaded "
+            "files while the gate is closed, so exports and checks of images fail then."
+        )
     if "nudenet" not in answers.parts:
         steps.append(
             "Items with an image cannot be published without a service that checks images: add nudenet to "

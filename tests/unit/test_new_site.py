@@ -119,6 +119,10 @@ def test_what_to_do_next_is_said_for_what_is_still_missing() -> None:
     assert "http://127.0.0.1:8080" in told
     assert "MAILER_CONNECTION" in told
     assert "deploy --version X" in told
+    assert "Give the site a name" not in told
+    by_address = " ".join(next_steps(Answers("192.0.2.7", Way.HTTP, 80), "graasp-local"))
+    assert "Give the site a name instead of 192.0.2.7" in by_address
+    assert "stay logged in on http://192.0.2.7" in by_address
 
 
 def test_no_parts_is_an_answer_and_mailpit_catches_the_mails() -> None:
