@@ -21,8 +21,9 @@ from graasp_local.cli.context import Context, pass_context
 )
 @click.option(
     "--strategy",
-    type=click.Choice(["walk", "rolling", "rolling-if-possible"]),
-    help="walk closes the site; rolling replaces core while visitors are served, and is refused if something has "
+    type=click.Choice(["closed", "rolling", "rolling-if-possible", "walk"]),
+    metavar="[closed|rolling|rolling-if-possible]",
+    help="closed closes the site; rolling replaces core while visitors are served, and is refused if something has "
     "to be migrated; rolling-if-possible closes the site in that case. Default: DEPLOY_STRATEGY in .env.",
 )
 @click.option("--hold", is_flag=True, help="End in restricted with the new version, to test it through the bypass.")

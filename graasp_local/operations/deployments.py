@@ -58,7 +58,10 @@ def refusals(world: World, version: Version) -> tuple[Problem, ...]:
     Raises EngineUnreachable.
     """
     asked = deploy_request(world, Deploy(str(version)))
-    found = look(world, version)
+    try:
+        found = look(world, version)
+    except Refused as error:
+        found = (Problem("search", error.what, error.next_step),)
     return (
         *_refused("configuration", lambda: refuse_if_not_ours(world.site)),
         *_refused("postgres", lambda: refuse_other_major(world)),

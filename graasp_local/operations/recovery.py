@@ -78,7 +78,7 @@ def resume_plan(world: World, observed: ObservedState) -> Plan:
     if record.database_is_changed:  # a backup now would show a database that is on its way already
         request = replace(request, backup=Backup.LEFT_OUT)
     # What was begun under visitors may have come to where it can only be finished behind the gate.
-    if record.is_rolling or request.strategy is not Strategy.WALK:
+    if record.is_rolling or request.strategy is not Strategy.CLOSED:
         request = replace(request, strategy=Strategy.ROLLING_IF_POSSIBLE)
     if record.images:
         use_recorded_images(world, request.version, record.images)
@@ -90,7 +90,7 @@ def _asked_of(record: WalkRecord) -> Deploy:
     """A way back by the code alone is a deployment that nobody has asked for as one; nor did 0.1.0 keep what was."""
     if isinstance(record.asked, Deploy) and record.asked.version == record.version:
         return record.asked
-    strategy = Strategy.ROLLING_IF_POSSIBLE if record.is_rolling else Strategy.WALK
+    strategy = Strategy.ROLLING_IF_POSSIBLE if record.is_rolling else Strategy.CLOSED
     return Deploy(record.version or "", hold=_end_of(record) is InfraState.RESTRICTED, strategy=strategy)
 
 

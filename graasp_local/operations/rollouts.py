@@ -31,7 +31,7 @@ def by_strategy(world: World, observed: ObservedState, request: DeployRequest, f
         return walk
     reason = why_not_rolling(observed, request, forecast, world.handovers.visited())
     match request.strategy:
-        case Strategy.WALK:
+        case Strategy.CLOSED:
             hint = _could_be_rolling(request.version)
             return walk if reason else replace(walk, hint=hint, alternative=Strategy.ROLLING)
         case Strategy.ROLLING_IF_POSSIBLE:
@@ -90,10 +90,10 @@ def _other_way(request: DeployRequest, forecast: Forecast) -> str:
     if isinstance(forecast, NotKnownYet):
         return (
             f"`graasp-local images pull {version}` has them here; "
-            f"`graasp-local deploy --version {version} --strategy walk` closes the site."
+            f"`graasp-local deploy --version {version} --strategy closed` closes the site."
         )
     pending = " and migrates" if isinstance(forecast, Pending) and forecast.tags else ""
-    return f"`graasp-local deploy --version {version} --strategy walk` closes the site{pending}."
+    return f"`graasp-local deploy --version {version} --strategy closed` closes the site{pending}."
 
 
 def _memory_meanwhile(world: World, visited: tuple[str, ...]) -> str:

@@ -23,9 +23,14 @@ DRAIN_SECONDS = 10.0
 class Strategy(StrEnum):
     """How a version takes over: behind a closed gate, or under visitors, which needs that nothing is migrated."""
 
-    WALK = "walk"
+    CLOSED = "closed"
     ROLLING = "rolling"
     ROLLING_IF_POSSIBLE = "rolling-if-possible"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Strategy | None:
+        """What graasp-local 0.1.0 called it is in commands, in `.env` and in journals."""
+        return cls.CLOSED if value == "walk" else None
 
 
 class Plan(Struct, frozen=True):

@@ -79,7 +79,7 @@ class DeployRequest(Struct, frozen=True):
     migration_limit: float = MIGRATION_SECONDS
     images: ImagesFrom = ImagesFrom.TAGS
     backup: Backup = Backup.TAKEN
-    strategy: Strategy = Strategy.WALK
+    strategy: Strategy = Strategy.CLOSED
     exact: Images = ()
     """Which images of its last deployments, where it is not those of the tags; empty: the newest."""
     other_images: tuple[str, ...] = ()

@@ -264,11 +264,11 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "DEPLOY_STRATEGY",
-        "How a new version takes over: walk closes the site during the change; rolling-if-possible replaces core "
-        "while visitors are served if nothing has to be migrated, and otherwise does the same as walk.",
-        r"walk|rolling-if-possible",
-        "walk or rolling-if-possible",
-        _fixed("walk"),
+        "How a new version takes over: closed closes the site during the change; rolling-if-possible replaces core "
+        "while visitors are served if nothing has to be migrated, and otherwise does the same as closed.",
+        r"closed|walk|rolling-if-possible",
+        "closed or rolling-if-possible",
+        _fixed("closed"),
         required=False,
     ),
     Setting(

@@ -93,7 +93,7 @@ def test_what_needs_a_migration_is_refused_and_named(open_site: DemoSite) -> Non
         ended = open_site.deploy(version, "--strategy", "rolling", code=10)
         assert ended["outcome"] == "refused"
         assert pending in ended["problem"][0]
-        assert "--strategy walk" in ended["problem"][2]
+        assert "--strategy closed" in ended["problem"][2]
     open_site.run("apply", "restricted")
     ended = open_site.deploy("1.2.0", "--strategy", "rolling", code=10)
     assert "gate is closed" in ended["problem"][0]

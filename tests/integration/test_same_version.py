@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,43 +9,12 @@ import pytest
 
 from tests.integration.demo_site import DemoSite
 from tests.integration.docker_command import docker
-
-DEMO = "localhost/graasp-demo/graasp"
-SERVICES = ("core", "workers", "migrate")
-
-
-def image(service: str, version: str) -> str:
-    return f"{DEMO}:{service}-v{version}"
-
-
-class OwnTags:
-    """A site whose tags are nobody else's, so that they can be moved."""
-
-    def __init__(self, directory: Path) -> None:
-        self.repository = f"localhost/moved-{uuid.uuid4().hex[:8]}/graasp"
-        self.site = DemoSite(directory)
-        env = directory / ".env"
-        text = re.sub(r"^GRAASP_REPOSITORY=.*$", f"GRAASP_REPOSITORY={self.repository}", env.read_text(), flags=re.M)
-        env.write_text(text)
-        for version in ("1.0.0", "1.1.0"):
-            for service in SERVICES:
-                self.lead(service, version, image(service, version))
-
-    def lead(self, service: str, version: str, source: str) -> None:
-        docker("tag", source, f"{self.repository}:{service}-v{version}")
-
-    def core(self) -> str:
-        """The id of the image that core runs."""
-        return str(self.site.containers()["core"]["Image"])
-
-    def forget(self) -> None:
-        tags = docker("images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"reference={self.repository}")
-        docker("rmi", *tags.split())
+from tests.integration.own_tags import SERVICES, OwnTags, image
 
 
 @pytest.fixture(scope="module")
 def tags(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnTags]:
-    tags = OwnTags(tmp_path_factory.mktemp("same") / "site")
+    tags = OwnTags(DemoSite(tmp_path_factory.mktemp("same") / "site"), "1.0.0", "1.1.0")
     try:
         tags.site.deploy("1.0.0")
         yield tags
@@ -121,11 +88,9 @@ def test_killed_after_the_other_images_were_selected_it_goes_either_way(
     fresh: OwnTags, verb: str, goes_to: str
 ) -> None:
     before, version = fresh.core(), fresh.site.status()["version"]
-    name = f"{fresh.repository}:core-v{version}"
-    docker("build", "--quiet", "--tag", name, "-", text=f"FROM {image('core', version)}\nLABEL build={verb}\n")
+    other = fresh.lead_to_other_build("core", version)
     killed_at(fresh.site, version, "start-graasp")
     fresh.site.run(verb)
-    other = docker("image", "inspect", "--format", "{{.Id}}", name)
     assert fresh.core() == {"other": other, "before": before}[goes_to]
     served(fresh, version)
 

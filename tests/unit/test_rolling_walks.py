@@ -173,7 +173,7 @@ def refusal(fake: FakeWorld, version: str = "1.2.0") -> Refused:
 def test_what_has_to_migrate_is_refused_by_name_with_the_command_that_does_it(running: FakeWorld) -> None:
     refused = refusal(running, "1.1.0")
     assert refused.what == "1.1.0 has to migrate the database (pending: 0002_item_lang)."
-    assert "`graasp-local deploy --version 1.1.0 --strategy walk`" in refused.next_step
+    assert "`graasp-local deploy --version 1.1.0 --strategy closed`" in refused.next_step
     assert refused.exit_code is ExitCode.REFUSED
 
 
@@ -228,7 +228,7 @@ def test_if_possible_is_rolling_where_it_is(open_site: FakeWorld) -> None:
 def test_going_back_from_one_that_went_through_follows_the_sites_setting(open_site: FakeWorld) -> None:
     walked(open_site, rolling(open_site))
     env = open_site.world.site.env_file
-    for strategy, keeps_open in (("walk", False), ("rolling-if-possible", True)):
+    for strategy, keeps_open in (("closed", False), ("walk", False), ("rolling-if-possible", True)):
         lines = [line for line in env.read_text().splitlines() if not line.startswith("DEPLOY_STRATEGY=")]
         env.write_text("\n".join([*lines, f"DEPLOY_STRATEGY={strategy}"]) + "\n")
         open_site.world.site.__dict__.pop("settings", None)
