@@ -106,20 +106,23 @@ def test_what_needs_a_migration_is_refused_and_named(open_site: DemoSite) -> Non
 def test_a_page_that_takes_longer_than_the_drain_limit_is_answered_by_the_core_that_serves_now(
     open_site: DemoSite,
 ) -> None:
+    """One is asked of the old core, and one of the second core while that stands in."""
     answers: list[Answer] = []
 
     def ask() -> None:
         answers.append(open_site.ask("/api/slow?seconds=12"))
 
+    asked = [threading.Thread(target=ask) for _ in range(2)]
     walk = open_site.start("deploy", "--version", "1.2.0", "--strategy", "rolling", "--drain-limit", "1", "--json")
-    until_step(walk, "prove-handover")
-    asked = threading.Thread(target=ask)
-    asked.start()
-    until_step(walk, "drain-services")
+    for step, thread in zip(("prove-handover", "prove-services"), asked, strict=True):
+        until_step(walk, step)
+        thread.start()
+    until_step(walk, "drain-handover")
     ended, _ = rest_of(walk)
-    asked.join()
+    for thread in asked:
+        thread.join()
     assert ended["outcome"] == "done"
-    assert [(answer.status, answer.json()) for answer in answers] == [(200, {"slept": 12.0})]
+    assert [(answer.status, answer.json()) for answer in answers] == [(200, {"slept": 12.0})] * 2
 
 
 KILLS = [

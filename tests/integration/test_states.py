@@ -150,17 +150,23 @@ def test_settings_that_changed_are_drift_and_come_into_effect(site: DemoSite) ->
 
 
 def test_a_service_of_ones_own_follows_the_states_by_its_label(site: DemoSite) -> None:
-    own = "\n  search: {image: 'localhost/graasp-demo/redis:7', init: true, labels: {org.graasp.group: graasp}}\n"
+    """What writes to Graasp's database is off with core, though the administration stays on."""
+    writes = "org.graasp.group: administration, org.graasp.writes: 'true'"
+    own = "".join(
+        f"\n  {name}: {{image: 'localhost/graasp-demo/redis:7', init: true, labels: {{{labels}}}}}\n"
+        for name, labels in (("search", "org.graasp.group: graasp"), ("reports", writes))
+    )
     original = (site.directory / "compose.override.yaml").read_text()
     (site.directory / "compose.override.yaml").write_text(original + own)
     try:
         assert site.status()["state"] == "drifted"
         site.run("apply", "running")
-        assert "search" in site.running()
+        assert {"search", "reports"} <= site.running()
         site.run("apply", "db-only")
-        assert "search" not in site.running()
+        assert not {"search", "reports"} & site.running()
+        assert "umami" in site.running()
     finally:
-        site.run("compose", "--", "rm", "--stop", "--force", "search")
+        site.run("compose", "--", "rm", "--stop", "--force", "search", "reports")
         (site.directory / "compose.override.yaml").write_text(original)
     site.run("apply", "running")
     assert site.status()["state"] == "running"
