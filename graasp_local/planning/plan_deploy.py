@@ -179,23 +179,26 @@ def plan_rollback(
     says that something may have been written since it began. `images` are those that the version then had.
     """
     steps: list[Step] = [RestoreImages(version, MOVED_TAGS, images)]
+    unchanged = snapshot is None and not observed.migrations
+    if unchanged and ServiceGroup.DATABASE not in TABLE[end].groups_on:
+        # What is to be off needs not come up first: it may be what has failed.
+        steps.append(SelectVersion(version, "from here on the database belongs to this version again"))
+        steps += left_off(observed, version)
+        steps += plan_transition(simulate(observed, steps), end).steps
+        return Plan(end, tuple(steps), version, goes_back=True)
     steps += closing_for_a_change(observed, "visitors must not meet a site that is being put back")
     steps += emptying(observed, DRAIN_SECONDS)
     steps += stops_for(observed, InfraState.DB_ONLY)
-    # A database that is to be off, and that nobody has changed, needs not come up: it may be what has failed.
-    asks_database = snapshot is not None or bool(observed.migrations) or ServiceGroup.DATABASE in TABLE[end].groups_on
-    if asks_database:
-        steps += [
-            step
-            for group in (ServiceGroup.DATABASE, ServiceGroup.ADMINISTRATION)
-            for step in starts_for(observed, group, InfraState.DB_ONLY)
-        ]
+    steps += [
+        step
+        for group in (ServiceGroup.DATABASE, ServiceGroup.ADMINISTRATION)
+        for step in starts_for(observed, group, InfraState.DB_ONLY)
+    ]
     if snapshot is not None or observed.migrations:
         steps.append(EndSessions("nothing may go on with the database, and one in use cannot be renamed"))
     if snapshot is not None:
         steps.append(SwapBack(snapshot, "it is the database from before the migration", written))
-    if asks_database:
-        steps.append(ProveMigrations(version, f"{version} runs only on the database that it knows"))
+    steps.append(ProveMigrations(version, f"{version} runs only on the database that it knows"))
     steps.append(SelectVersion(version, "from here on the database belongs to this version again"))
     after = simulate(observed, steps)
     if ServiceGroup.GRAASP in TABLE[end].groups_on and observed.in_group(ServiceGroup.GRAASP):

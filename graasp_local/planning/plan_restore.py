@@ -95,12 +95,15 @@ def plan_unrestore(
     `was_begun` says that the restored may have been put in place; `images` are those that the version then had.
     """
     steps: list[Step] = [RestoreImages(version, MOVED_TAGS, images)]
+    if not was_begun and ServiceGroup.DATABASE not in TABLE[end].groups_on:
+        # What is to be off needs not come up first: it may be what has failed.
+        steps.append(SelectVersion(version, "from here on the database belongs to this version again"))
+        steps += left_off(observed, version)
+        steps += plan_transition(simulate(observed, steps), end).steps
+        return Plan(end, tuple(steps), version, restore=replace(restore, way=Way.BACK), goes_back=True)
     steps += closing_for_a_change(observed, "visitors must not meet a site that is being put back")
     steps += emptying(observed, DRAIN_SECONDS)
-    if was_begun or ServiceGroup.DATABASE in TABLE[end].groups_on:
-        steps += _down_to_the_database(observed, restore)
-    else:  # one that is to be off, and that nobody has changed, needs not come up: it may be what has failed
-        steps += stops_for(observed, InfraState.DB_ONLY)
+    steps += _down_to_the_database(observed, restore)
     if was_begun:
         steps.append(TakeOut(restore, "what was there before is all kept under another name"))
     if TABLE[end].groups_on & {ServiceGroup.GRAASP}:

@@ -85,7 +85,7 @@ def test_a_site_that_was_stopped_is_stopped_again_with_nothing_of_the_failed_ver
     ended = site.deploy("1.3.0-migration-fails", "--no-backup", code=20)
     assert (ended["outcome"], ended["state"], ended["version"]) == ("rolled-back", "stopped", "1.1.0")
     assert ended["problem"][1] == "The site is stopped with 1.1.0 as before."
-    assert site.running() == {"nginx"}
+    assert site.running() == set()
     versions = {found["Config"]["Labels"].get("org.graasp.version") for found in site.containers().values()}
     assert versions == {None, "1.1.0"}
 

@@ -727,8 +727,12 @@ def database_never_healthy(fake: FakeWorld) -> None:
     fake.engine.never_on = {"db": Health.UNHEALTHY}
 
 
-@pytest.mark.parametrize("spoil", [password_refused, database_never_healthy])
-def test_a_stopped_site_whose_database_does_not_come_up_is_stopped_again(
+def nginx_never_healthy(fake: FakeWorld) -> None:
+    fake.engine.never_on = {"nginx": Health.UNHEALTHY}
+
+
+@pytest.mark.parametrize("spoil", [password_refused, database_never_healthy, nginx_never_healthy])
+def test_a_stopped_site_of_which_something_does_not_come_up_is_stopped_again(
     fake: FakeWorld, spoil: Callable[[FakeWorld], None]
 ) -> None:
     fake.become(site_in(InfraState.STOPPED, "1.0.0"), applied="1.0.0")
