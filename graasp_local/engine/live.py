@@ -9,14 +9,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from graasp_local.engine.client import connect, engine_errors
+from graasp_local.engine.container_detail import detail_of, seconds_since_1970
 from graasp_local.engine.listing import PROJECT_LABEL, containers_of
 from graasp_local.engine.observe import ONE_OFF_LABEL, SERVICE_LABEL, seen_on
 from graasp_local.errors import EngineUnreachable, Refused
-from graasp_local.ports.live import AvailableVersion, AvailableVersions, Listing, SeenContainer, Usage
+from graasp_local.ports.live import AvailableVersion, AvailableVersions, ContainerDetail, Listing, SeenContainer, Usage
+from graasp_local.settings.table import is_secret
 from graasp_local.site.site import Site
 
 if TYPE_CHECKING:
@@ -90,6 +91,17 @@ class DockerLive:
         used = memory["usage"] - memory.get("stats", {}).get("inactive_file", 0)
         return Usage(said["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9, int(used), time.monotonic())
 
+    def detail(self, container: str) -> ContainerDetail | None:
+        from docker.errors import APIError
+
+        with engine_errors():
+            try:
+                said: Any = self._connected.api.inspect_container(container)
+            except APIError:
+                return None
+        secrets = [value for key, value in self._site.settings.values.items() if is_secret(key)]
+        return detail_of(said, secrets)
+
     def log(self, container: str, lines: int, since: float | None) -> _Log:
         with engine_errors():
             stream = self._connected.api.logs(
@@ -154,7 +166,7 @@ class DockerLive:
             except APIError:  # it is gone since the listing
                 return _NOT_INSPECTED
         self._inspected = {k: v for k, v in self._inspected.items() if k[0] != container["Id"]}
-        started = _seconds(said["State"]["StartedAt"])
+        started = seconds_since_1970(said["State"]["StartedAt"])
         found = _Inspected(started, int(said["RestartCount"]), str(said["Config"]["Image"]))
         self._inspected[_start_of(container)] = found
         return found
@@ -222,13 +234,3 @@ def _gone() -> EngineUnreachable:
         "What was seen last may no longer be so.",
         "It is asked again every few seconds; `systemctl start docker` starts it.",
     )
-
-
-def _seconds(stamp: str) -> float | None:
-    """`2026-01-02T03:04:05.123456789Z` in seconds since 1970; None for a container that never started."""
-    if stamp.startswith("0001-"):
-        return None
-    try:
-        return datetime.strptime(stamp[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC).timestamp()
-    except ValueError:
-        return None

@@ -45,6 +45,38 @@ class Usage(Struct, frozen=True):
     at: float
 
 
+class HealthAnswer(Struct, frozen=True):
+    """What a health check said once; `at` in UTC as a text that sorts."""
+
+    exit_code: int
+    output: str
+    at: str
+
+
+class ContainerDetail(Struct, frozen=True):
+    """What one inspection tells of a service's container. Secrets are masked in it."""
+
+    service: str
+    image: str
+    digest: str
+    status: str
+    health: str
+    started_at: float | None
+    restarts: int
+    failing_streak: int
+    retries: int
+    """How many failed checks in a row make it unhealthy."""
+    start_seconds: float
+    """During which failed checks do not count."""
+    answers: tuple[HealthAnswer, ...]
+    """The last few, oldest first."""
+    memory_limit: int
+    """Bytes; 0 for none."""
+    environment: tuple[tuple[str, str], ...] = ()
+    mounts: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+
+
 class AvailableVersion(Struct, frozen=True):
     """A version that can be deployed: on this machine, or in the registry."""
 
@@ -83,6 +115,10 @@ class LiveEngine(Protocol):
 
     def usage(self, container: str) -> Usage | None:
         """One reading; None for a container that does not run."""
+        ...
+
+    def detail(self, container: str) -> ContainerDetail | None:
+        """One inspection; None for a container that is gone."""
         ...
 
     def log(self, container: str, lines: int, since: float | None) -> Stream[bytes]:

@@ -185,9 +185,9 @@ class GraaspApp(VerbActions, App[None]):
     def _visible_containers(self) -> Sequence[tuple[str, str]]:
         """Called by a thread: reads what the dashboard said was visible when it was drawn last."""
         screen = self.screen_stack[-1] if self.screen_stack else None
-        if self.view is None or not isinstance(screen, Dashboard) or not self.app_focus:
+        visible: Sequence[str] = getattr(screen, "visible_services", ())
+        if self.view is None or not self.app_focus:
             return ()
-        visible = screen.visible_services
         return [
             (service.name, service.container.id)
             for service in self.view.services
@@ -249,7 +249,7 @@ class GraaspApp(VerbActions, App[None]):
         from graasp_local.tui.screens.plan import PlanScreen
 
         if self.is_walking or self.walks_elsewhere:
-            self.notify("A walk is under way: wait for its end, or watch it with w.", severity="warning")
+            self.notify("An operation is running: wait for its end, or watch it with w.", severity="warning")
         elif self._may_change():
             self.push_screen(PlanScreen(request))
 

@@ -47,12 +47,22 @@ def bars(values: Sequence[float], width: int, highest: float = 0) -> str:
 
 
 def moment(stamp: str) -> str:
-    """`2026-01-02T03:04:05.123+00:00` as `2 Jan 03:04`, in UTC as the journal has it."""
+    """`2026-01-02T03:04:05.123+00:00` as `2 Jan 03:04`, in the time of this machine."""
     try:
-        at = datetime.fromisoformat(stamp)
+        at = datetime.fromisoformat(stamp).astimezone()
     except ValueError:
         return stamp
     return f"{at.day} {at:%b %H:%M}"
+
+
+def local_moment(stamp: str) -> str:
+    """The same with the zone, where it stands alone."""
+    return f"{moment(stamp)} {zone()}"
+
+
+def zone() -> str:
+    """What this machine's time is called."""
+    return datetime.now().astimezone().tzname() or "local time"
 
 
 def clock(seconds: float) -> str:

@@ -29,6 +29,6 @@ def headline(request: Request) -> str:
         case Rollback(discard_written_since=discard):
             return "Undo the last deployment" + (" and discard what was written since" if discard else "")
         case Restore(backup=backup):
-            return f"Bring back the backup {backup}"
+            return f"Restore the backup {backup}"
         case UpgradeDatabase() | Rotate():
             return request.command

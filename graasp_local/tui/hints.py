@@ -33,12 +33,13 @@ def dashboard_hints(
         return ()
     walking = walk is not None and not walk.is_over
     unfinished = ["resume", "rollback"] if view.unfinished is not None else []
-    names = ["watch"] if walking else [*unfinished, "deploy", "apply"]
-    names += ["logs", "history"]
+    undo = ["rollback"] if view.last_deployment is not None and not unfinished else []
+    names = ["watch"] if walking else [*unfinished, "deploy", "apply", *undo]
+    names += ["logs", "history", "details"]
     service = view.service(selected)
     if service is not None and service.runs:
         names += ["shell"] if walking else ["shell", "restart"]
-    names += ["bypass", "maintenance-page", "theme"]
+    names += ["bypass", "maintenance-page", "theme"] if walking else ["restore", "bypass", "maintenance-page", "theme"]
     return tuple(hint(name) for name in _allowed(names, read_only=read_only))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from graasp_local.journal.records import JournalContents, WalkRecord, state_left, unfinished_walk
 from graasp_local.journal.status import NextStep, Situation, next_steps
@@ -89,7 +90,7 @@ class Reception(StrEnum):
     SERVED = "visitors get in"
     PAGE = "visitors wait"
     ERRORS = "only errors"
-    NOTHING = "nobody answers"
+    NOTHING = "no answer"
 
 
 class SiteView(Struct, frozen=True):
@@ -127,8 +128,12 @@ class SiteView(Struct, frozen=True):
 
     @property
     def observed_now(self) -> InState | Absent | Drifted:
-        """The same by what is seen alone, whatever an operation that is under way is to end in."""
-        return classify(self.observed)
+        """The same by what is seen alone, whatever an operation that is under way is to end in.
+
+        A gate that is closed to the bypass too is a closed gate here.
+        """
+        gate = Gate.CLOSED if self.observed.gate is Gate.SHUT else self.observed.gate
+        return classify(replace(self.observed, gate=gate))
 
     @property
     def reception(self) -> Reception:
@@ -204,8 +209,8 @@ def plan_in_words(plan: Plan, is_here: bool) -> str:
     """A plan in one line; the proofs are left out."""
     doing = [step.title for step in plan.steps if not step.title.startswith(("prove", "ask"))]
     if not doing:
-        return "the site is here" if is_here else "nothing would change"
-    return " → ".join(doing).replace(" and wait until healthy", "")
+        return "Already here; nothing to do." if is_here else "Nothing would change."
+    return f"It would {' → '.join(doing)}".replace(" and wait until healthy", "")
 
 
 def change_in_few_words(view: SiteView, target: InfraState, room: int) -> str:

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 if TYPE_CHECKING:
     from graasp_local.ports.live import Usage
 
-HISTORY_LENGTH = 24
+HISTORY_LENGTH = 180
+"""Of a reading every five seconds: a quarter of an hour."""
 
 
 class Reading(Struct, frozen=True):

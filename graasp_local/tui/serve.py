@@ -37,7 +37,9 @@ def check_address(address: str, *, told_so: bool) -> None:
     try:
         loopback = address == "localhost" or ip_address(address).is_loopback
     except ValueError:
-        raise UsageError(f"{address!r} is no address.", "Nothing is served.", "Give one such as 127.0.0.1.") from None
+        raise UsageError(
+            f"{address!r} is not an address.", "Nothing is served.", "Give one such as 127.0.0.1."
+        ) from None
     if not loopback and not told_so:
         raise UsageError(
             f"{address} can be reached from other machines, and what is served there can change this site.",
@@ -55,7 +57,7 @@ def _refuse_taken(address: str, port: int) -> None:
             probe.bind((address, port))
         except OSError as error:
             raise UsageError(
-                f"Port {port} of {address} cannot be had: {error.strerror}.",
+                f"Port {port} of {address} cannot be used: {error.strerror}.",
                 "Nothing is served.",
                 "Give another --port.",
             ) from None

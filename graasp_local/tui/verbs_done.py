@@ -68,7 +68,7 @@ class VerbActions:
 
     def do_status(self) -> None:
         self._ui.observer.forget_site()
-        self._ui.notify("Looked again.", timeout=1.5)
+        self._ui.notify("Refreshed.", timeout=1.5)
 
     def do_init(self) -> None:
         trouble = self._ui.trouble
@@ -201,12 +201,18 @@ class VerbActions:
             return
         self._open_shell(service)
 
+    def do_details(self) -> None:
+        from graasp_local.tui.screens.service import ServiceScreen
+
+        if self._seen() and self._ui.selected_service is not None:
+            self._ui.push_screen(ServiceScreen(self._ui.selected_service))
+
     def do_restart(self) -> None:
         service = self._ui.selected_service
         if not self._seen() or service is None:
             return
         if self._ui.is_walking:
-            self._ui.notify("A walk is under way: it starts and stops services itself.", severity="warning")
+            self._ui.notify("An operation is running: it starts and stops services itself.", severity="warning")
             return
         from graasp_local.tui.screens.confirm import Confirm
 
@@ -228,7 +234,7 @@ class VerbActions:
         from graasp_local.tui.screens.walk import WalkScreen, WalkSource
 
         if self._ui.walk is None:
-            self._ui.notify("No walk is under way; the history has the earlier ones.")
+            self._ui.notify("No operation is running; the history has the earlier ones.")
             return
         source: WalkSource = "own_walk" if self._ui.walk is self._ui.own_walk else "other_walk"
         if isinstance(self._ui.screen, WalkScreen):

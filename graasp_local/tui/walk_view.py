@@ -160,6 +160,7 @@ def _with_record(view: WalkView, record: Mapping[str, Any], at: float) -> WalkVi
                 previous_version=record.get("previous_version", ""),
                 began=at,
                 steps=_planned(record["plan"]),
+                forecast=range_of(record.get("forecast")),
             )
         case "rollback-started":
             # What was not begun is not done any more; the way back takes its place.
@@ -188,7 +189,7 @@ def _with_record(view: WalkView, record: Mapping[str, Any], at: float) -> WalkVi
                 seconds=record["seconds"],
                 downtime_seconds=record["downtime_seconds"],
                 closing=closing_of(record.get("closing")),
-                forecast=range_of(record.get("forecast")),
+                forecast=range_of(record.get("forecast")) or view.forecast,
                 problem=tuple(text for text in record["problem"] if text),
             )
         case _:
@@ -229,13 +230,13 @@ def what_now(view: WalkView) -> tuple[tuple[str, str], ...]:
             again = (("resume", "go on with it"), ("rollback", "go back to before it")) if view.is_deployment else ()
             return (*again, ("logs", "read the logs"))
         case "rolled-back":
-            return (("open", "open the site"), ("deploy", "deploy a mended version"), ("logs", "read the logs"))
+            return (("open", "open the site"), ("deploy", "deploy a fixed version"), ("logs", "read the logs"))
         case "refused" if view.exit_code == ExitCode.LOCKED:
             return (("watch", "watch what is under way"),)
         case "refused":
-            return (("deploy", "choose another version"),) if view.is_deployment else (("status", "look again"),)
+            return (("deploy", "choose another version"),) if view.is_deployment else (("status", "refresh"),)
         case _ if view.state == InfraState.RUNNING:
-            return (("open", "open the site"), *_way_back(view), ("history", "earlier walks"))
+            return (("open", "open the site"), *_way_back(view), ("history", "earlier operations"))
         case _ if view.state == InfraState.RESTRICTED:
             return (("bypass", "test it with the bypass"), ("apply", "open it to visitors"), *_way_back(view))
         case _:

@@ -18,7 +18,15 @@ from graasp_local.planning.migrations import AppliedMigration, ImageMigration
 from graasp_local.planning.rolling_steps import Side
 from graasp_local.planning.states import TABLE, Gate, Health, InfraState, ObservedService, ServiceGroup, Status
 from graasp_local.ports.handovers import Memory
-from graasp_local.ports.live import AvailableVersion, AvailableVersions, Listing, SeenContainer, Usage
+from graasp_local.ports.live import (
+    AvailableVersion,
+    AvailableVersions,
+    ContainerDetail,
+    HealthAnswer,
+    Listing,
+    SeenContainer,
+    Usage,
+)
 from graasp_local.ports.observation import SeenServices
 from graasp_local.ports.walk import CollationChange, CoreAnswer, EngineFacts, ImageFact, MigrationRun, Prober
 from graasp_local.ports.world import World
@@ -61,6 +69,10 @@ class FakeSite:
     done: list[str] = field(default_factory=list)
     snapshots: dict[str, tuple[str, ...]] = field(default_factory=dict)
     streams: list[FakeStream] = field(default_factory=list)
+    healthy: threading.Event = field(default_factory=threading.Event)
+    """While it is not set, what was started is not healthy yet."""
+    in_flight: int = 0
+    """Requests that are being worked on."""
     asked_of_logs: list[tuple[str, int, float | None]] = field(default_factory=list)
     held: threading.Event = field(default_factory=threading.Event)
     """While it is not set, a migration runs and does not end."""
@@ -69,6 +81,7 @@ class FakeSite:
 
     def __post_init__(self) -> None:
         self.held.set()
+        self.healthy.set()
         for name, group in GROUPS.items():
             self.services.setdefault(name, ObservedService(name, group, Status.ABSENT))
 
@@ -178,6 +191,32 @@ class FakeLive:
         """None, so that when it is read makes no difference to a picture: tests tell the app what `readings` makes."""
         return None
 
+    def detail(self, container: str) -> ContainerDetail | None:
+        name = container.removeprefix("id-")
+        service = self._site.services[name]
+        said = "connect ECONNREFUSED 127.0.0.1:3000" if not service.is_on else "ok"
+        return ContainerDetail(
+            service=name,
+            image=service.image,
+            digest="sha256:3f1c0d5e8a7b",
+            status=service.status.value,
+            health=service.health.value,
+            started_at=NOW - 7500,
+            restarts=0,
+            failing_streak=0 if service.is_on else 3,
+            retries=40,
+            start_seconds=300.0,
+            answers=(HealthAnswer(0 if service.is_on else 1, said, "2025-12-31T23:59:58.000000000Z"),),
+            memory_limit=512_000_000,
+            environment=(
+                ("JWT_SECRET", "••••••"),
+                ("NODE_ENV", "production"),
+                ("PUBLIC_URL", "https://school.example"),
+            ),
+            mounts=(f"school_{name} → /data",),
+            networks=("school_inside 172.18.0.4",),
+        )
+
     def log(self, container: str, lines: int, since: float | None) -> FakeLog:
         """Lines that say their own time in front keep it."""
         self._site.asked_of_logs.append((container.removeprefix("id-"), lines, since))
@@ -239,6 +278,10 @@ class FakeEngine:
 
     def see(self) -> SeenServices:
         self._site.answer()
+        if self._site.healthy.is_set():
+            for service in self._site.services.values():
+                if service.health is Health.STARTING:
+                    self._site.services[service.name] = replace(service, health=Health.HEALTHY)
         return SeenServices(tuple(self._site.services.values()), ())
 
     def make(self, services: Sequence[str], version: Version) -> None: ...
@@ -255,6 +298,9 @@ class FakeEngine:
         self._site.on_start()
         for name in services:
             self._site.turn(name, on=True, version=str(self._place.selected_version or ""))
+            if not self._site.healthy.is_set():
+                self._site.services[name] = replace(self._site.services[name], health=Health.STARTING)
+        self._site.changed()
 
     def stop(self, services: Sequence[str]) -> None:
         self._narrate(f"graasp-local compose -- stop {' '.join(services)}")
@@ -276,12 +322,14 @@ class FakeEngine:
     def shut_gate(self) -> None: ...
 
     def requests_in_flight(self) -> int:
-        return 0
+        return self._site.in_flight
 
     def forget_addresses(self) -> bool:
         return True
 
     def recent_log(self, service: str, lines: int, since: float | None = None) -> tuple[str, ...]:
+        if not self._site.healthy.is_set():
+            return tuple(self._site.logs.get(service, ()))
         return ('ERROR:  relation "no_such_table" does not exist',) if service == "db" else ()
 
     def last_health_check(self, service: str) -> str:

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from textual import events
 from textual.pilot import Pilot
 
@@ -21,9 +22,12 @@ from graasp_local.journal.read import read_walks
 from graasp_local.journal.records import unfinished_walk
 from graasp_local.lock import held_lock
 from graasp_local.planning.states import Gate, InfraState
+from graasp_local.ports.live import Listing
 from graasp_local.site.site import Site
 from graasp_local.tui import leaving
 from graasp_local.tui.app import GraaspApp
+from graasp_local.tui.closely import CloseLook
+from graasp_local.tui.drawing.progress import Closely, closely_lines
 from graasp_local.tui.log_model import LogLine
 from graasp_local.tui.messages import WalkElsewhere
 from graasp_local.tui.screens.confirm import Confirm, ConfirmByName
@@ -32,8 +36,10 @@ from graasp_local.tui.screens.leave import LeaveScreen
 from graasp_local.tui.screens.plan import PlanScreen
 from graasp_local.tui.screens.walk import WalkScreen
 from graasp_local.tui.serve import check_address, is_allowed, serve
+from graasp_local.tui.tones import text_of
 from graasp_local.tui.trouble import TroubleKind
 from graasp_local.tui.walk_run import WalkRun
+from graasp_local.tui.walk_view import StepView
 from graasp_local.tui.widgets.logs import LogView
 from graasp_local.tui.widgets.rows import Rows
 from graasp_local.verbs import TABLE, Effect
@@ -166,7 +172,7 @@ def test_a_failed_migration_says_what_happened_and_what_can_be_done(access: Fake
         assert "no_such_table" in text
         assert "failed with exit code 1" in text
         assert "● running" in text
-        assert "d deploy a mended version" in text
+        assert "d deploy a fixed version" in text
 
     drive(access, steps, size=(140, 40))
 
@@ -268,11 +274,13 @@ def test_restoring_asks_for_the_name_of_the_site_before_there_is_a_plan(access: 
         await press(pilot, "enter")
         await until(pilot, lambda: isinstance(app.screen, ConfirmByName))
         assert "graasp of this site would be replaced by those of 20251231-230000" in " ".join(screen_text(app).split())
-        await press(pilot, "y e s enter")
+        await press(pilot, "y e s")
+        assert "“yes” is not this site's name, which is school." in " ".join(screen_text(app).split())
+        await press(pilot, "enter")
         assert isinstance(app.screen, ConfirmByName)
         await press(pilot, "backspace backspace backspace s c h o o l enter")
         await until(pilot, lambda: isinstance(app.screen, PlanScreen))
-        assert "Bring back the backup 20251231-230000" in screen_text(app)
+        assert "Restore the backup 20251231-230000" in screen_text(app)
 
     drive(access, steps)
 
@@ -462,7 +470,7 @@ def test_a_port_that_is_taken_is_said_before_a_link_is_printed(capsys: pytest.Ca
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with pytest.raises(UsageError, match="cannot be had"):
+        with pytest.raises(UsageError, match="cannot be used"):
             serve(["true"], "127.0.0.1", taken.getsockname()[1])
     assert capsys.readouterr().out == ""
 
@@ -562,7 +570,7 @@ def test_everything_can_be_clicked(access: FakeAccess) -> None:
         await press(pilot, "G")
         await click_on(pilot, app, "Go ahead")
         await until(pilot, lambda: app.walk is not None and app.walk.is_over)
-        await click_on(pilot, app, "earlier walks")
+        await click_on(pilot, app, "earlier operations")
         await until(pilot, lambda: "deploy --version 1.1.0" in screen_text(app))
 
     drive(access, steps)
@@ -929,5 +937,79 @@ def test_the_dashboard_says_that_an_operation_was_killed_and_that_the_site_is_cl
         await until(pilot, lambda: "Closed for < 1 min by `deploy --version 1.1.0`" in notices(app))
         assert "✗ 1.1.0 killed just now h" in notices(app)
         assert "c graasp-local resume" in notices(app)
+
+    drive(access, steps)
+
+
+def test_while_services_start_their_health_checks_and_the_slowest_ones_log_are_shown(access: FakeAccess) -> None:
+    access.fake.healthy.clear()
+    access.fake.logs["core"] = ["waiting for the database", "still waiting"]
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await agree_to_deployment(pilot, app, "1 . 1")
+        await until(pilot, lambda: "connect ECONNREFUSED" in screen_text(app))
+        text = screen_text(app)
+        assert "… core          starting" in text
+        assert "3 of 40 checks failed" in text
+        await until(pilot, lambda: "The end of the log of" in screen_text(app))
+        access.fake.healthy.set()
+        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
+        assert "checks failed" not in screen_text(app)
+
+    drive(access, steps, size=(140, 40))
+
+
+def test_while_requests_come_to_their_end_they_are_counted(access: FakeAccess) -> None:
+    access.fake.in_flight = 2
+    step = StepView("drain", "let requests finish", "c", closed=True, began=NOW)
+    found = CloseLook(access).at(step, None, None)
+    told = text_of(closely_lines(step, found, NOW + 3.2, 60, 10))
+    assert told == "2 requests are in flight, the oldest for at least 3.2 s"
+
+
+def test_an_engine_that_does_not_answer_spoils_no_closer_look(access: FakeAccess) -> None:
+    access.fake.reachable = False
+    step = StepView("start-graasp", "start core", "c", closed=True)
+    view = None
+    assert CloseLook(access).at(step, view, None) == Closely()
+
+
+def test_a_container_whose_start_is_known_later_is_followed_once(
+    access: FakeAccess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first look at a slow engine has containers, and not yet when they were started."""
+    listing = FakeLive.listing
+    looks: list[int] = []
+
+    def slow(live: FakeLive) -> Listing:
+        found = listing(live)
+        if access.fake.asked_of_logs:
+            looks.append(1)
+            return found
+        bare = tuple(replace(container, started_at=None) for container in found.containers)
+        return Listing(found.seen, bare, is_complete=False)
+
+    monkeypatch.setattr(FakeLive, "listing", slow)
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await until(pilot, lambda: looks and app.view is not None and app.view.services[0].container is not None)
+        await pilot.pause(0.3)
+        assert [name for name, _, _ in access.fake.asked_of_logs] == ["db"]
+
+    drive(access, steps)
+
+
+def test_a_sealed_gate_is_a_closed_one_in_the_strip(access: FakeAccess) -> None:
+    """While core starts behind it, the site is nearer to restricted than to running."""
+    access.fake.gate = Gate.SHUT
+    access.fake.turn("core", on=False)
+    access.fake.turn("workers", on=False)
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        plan = [{"name": "start-graasp", "title": "start core", "cause": "c", "closed": True}]
+        started = {"event": "walk-started", "walk": "w", "command": "graasp-local deploy", "target": "running"}
+        app.on_walk_elsewhere(WalkElsewhere(True, [{**started, "version": "1.0.1", "plan": plan}]))
+        await press(pilot, "w")
+        assert "◐ restricted" in strip_of(app) or "◐ db-only" in strip_of(app)
 
     drive(access, steps)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.states import Health, InfraState, ObservedService, ServiceGroup, Status
 from graasp_local.planning.steps import CloseGate, OpenGate, StartServices, StopServices
+from graasp_local.planning.timings import Range
 from graasp_local.ports.live import SeenContainer, Usage
+from graasp_local.tui.drawing.progress import closed_line, usual_seconds
 from graasp_local.tui.drawing.tables import services_table
-from graasp_local.tui.drawing.walk import plan_head, plan_table
+from graasp_local.tui.drawing.walk import plan_head, plan_table, steps_table
 from graasp_local.tui.model import Reception, Service
 from graasp_local.tui.readings import Reading
 from graasp_local.tui.tones import text_of, width_of
+from graasp_local.tui.walk_view import Progress, StepView, WalkView
 from graasp_local.version import Version
 
 READING = Reading(Usage(1.0, 117_000_000, 0.0), 5.2, (1.0, 2.0, 3.0, 4.0), (1.0, 1.0, 1.0, 1.0))
@@ -92,3 +96,36 @@ def test_a_plan_that_leaves_the_gate_says_what_visitors_get(
     head = " ".join(text_of(plan_head(plan, "", reception, 100, visited=("core",))).split())
     assert said.casefold() in head.casefold()
     assert ("stay served" in head) is (said == "Visitors stay served.")
+
+
+CLOSED = StepView("close-gate", "close the gate", "c", closed=True, progress=Progress.DONE, began=100.0, seconds=0.5)
+MIGRATING = StepView("migrate", "run the migrations", "c", closed=True, progress=Progress.DOING, began=100.5)
+
+
+@pytest.mark.parametrize(("now", "before_tick", "beyond"), [(105.0, 5, 0), (110.0, 10, 0), (114.0, 10, 2)])
+def test_the_clock_of_downtime_is_a_bar_with_a_tick_where_it_was_forecast_to_end(
+    now: float, before_tick: int, beyond: int
+) -> None:
+    walk = WalkView(began=100.0, steps=(CLOSED, MIGRATING), forecast=Range(6.0, 10.0))
+    words = f"Closed to visitors for {now - 100:.1f} s, forecast 6 to 10 s  "
+    told = text_of([closed_line(walk, now, len(words) + 14)])
+    assert told.startswith(words)
+    bar = told.removeprefix(words)
+    assert len(bar) == 14
+    assert bar.partition("┃")[0].count("━") == before_tick
+    assert bar.partition("┃")[2].count("━") == beyond
+
+
+def test_a_clock_without_forecast_or_room_is_told_in_words() -> None:
+    walk = WalkView(began=100.0, steps=(CLOSED, MIGRATING))
+    assert "━" not in text_of([closed_line(walk, 105.0, 100)])
+    assert "━" not in text_of([closed_line(replace(walk, forecast=Range(6.0, 10.0)), 105.0, 50)])
+
+
+@pytest.mark.parametrize(("now", "said"), [(102.0, "usual 3.0 s"), (106.0, "longer than ever")])
+def test_a_step_stands_beside_what_is_usual(now: float, said: str) -> None:
+    walk = WalkView(began=100.0, steps=(CLOSED, MIGRATING))
+    usual = usual_seconds({"migrate": [2.0, 3.0, 5.0]})
+    told = text_of([steps_table(walk, usual, now, 90).rows[1].line])
+    assert told.endswith(said)
+    assert said not in text_of([steps_table(walk, usual, now, 60).rows[1].line])

@@ -18,6 +18,7 @@ from textual.widgets import Input
 from graasp_local.planning.states import InfraState
 from graasp_local.tui.app import GraaspApp
 from graasp_local.tui.drawing.help import IN_A_LOG, MOVING
+from graasp_local.tui.messages import UsageRead
 from graasp_local.tui.screens.bypass import BypassScreen
 from graasp_local.tui.screens.confirm import Confirm
 from graasp_local.tui.screens.dashboard import Dashboard
@@ -37,13 +38,13 @@ from graasp_local.tui.widgets.logs import LogView
 from graasp_local.tui.widgets.rows import Rows
 from graasp_local.verbs import TABLE
 from tests.tui.conftest import drive, screen_text, until
-from tests.tui.fakes import FakeAccess, FakeSite
+from tests.tui.fakes import FakeAccess, FakeSite, readings
 from tests.tui.test_pictures import write_journal
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 Press = Callable[..., Awaitable[None]]
 PRESSED = {
-    "dashboard": "u p s d v h l b m o e r t ? q : ^p j k ↑ ↓ g G tab 1 2 enter esc i w c z R",
+    "dashboard": "u p s d v h l b m o e r t ? q : ^p j k ↑ ↓ g G tab 1 2 enter esc i w c z R D",
     "log": "/ space f a y ← → T w n N & [ ]",
     "plan": "y a n ctrl-d ctrl-u PageUp PageDown",
     "walk": "x enter",
@@ -149,10 +150,10 @@ def test_the_keys_of_the_dashboard(access: FakeAccess, monkeypatch: pytest.Monke
         await press("o", lambda: access.site().settings.public_url in opened)
         await press("e", lambda: "db" in opened)
         said = [note.message for note in app._notifications]
-        await press("u", lambda: any("Looked again" in note.message for note in app._notifications))
-        await press("w", lambda: any("under way" in note.message for note in app._notifications))
+        await press("u", lambda: any("Refreshed" in note.message for note in app._notifications))
+        await press("w", lambda: any("is running" in note.message for note in app._notifications))
         await press("i", lambda: any("never overwrites" in note.message for note in app._notifications))
-        assert not any("Looked again" in message for message in said)
+        assert not any("Refreshed" in message for message in said)
         await press("q", lambda: left)
 
     drive(access, steps, terminal=Terminal(0, 2), size=(140, 40))
@@ -234,23 +235,23 @@ def test_the_keys_of_a_plan_of_what_is_under_way_and_of_the_boxes(
     drive(access, steps)
 
 
-def test_the_ways_to_leave_an_operation_that_is_under_way(access: FakeAccess) -> None:
-    for key, goes_on in (("g", True), ("x", False)):
-        access.fake.held.clear()
+@pytest.mark.parametrize(("key", "goes_on"), [("g", True), ("x", False)])
+def test_the_ways_to_leave_an_operation_that_is_under_way(access: FakeAccess, key: str, goes_on: bool) -> None:
+    access.fake.held.clear()
 
-        async def steps(pilot: Pilot[None], app: GraaspApp, key: str = key) -> None:
-            press = presser(pilot, app)
-            await press("d 1 . 1 enter", lambda: "Go ahead" in screen_text(app))
-            await press("G y", lambda: "applying" in screen_text(app))
-            await press("q", lambda: isinstance(app.screen, LeaveScreen))
-            await pilot.press(key)
-            access.fake.held.set()
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        press = presser(pilot, app)
+        await press("d 1 . 1 enter", lambda: "Go ahead" in screen_text(app))
+        await press("G y", lambda: "applying" in screen_text(app))
+        await press("q", lambda: isinstance(app.screen, LeaveScreen))
+        await pilot.press(key)
 
-        app = drive(access, steps)
-        assert app.walk_run is not None
-        assert app.walk_run.goes_on_without_ui is goes_on
-        app.walk_run.end_soon()
-        assert app.walk_run.ended.wait(10)
+    app = drive(access, steps)
+    assert app.walk_run is not None
+    assert app.walk_run.goes_on_without_ui is goes_on
+    access.fake.held.set()
+    app.walk_run.end_soon()
+    assert app.walk_run.ended.wait(60)
 
 
 def test_another_way_to_deploy_is_planned_by_its_key(access: FakeAccess, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,5 +293,66 @@ def test_enter_takes_the_version_that_is_marked_whatever_was_typed(access: FakeA
         await press("escape d x y", lambda: "xy" in screen_text(app))
         await press("enter", lambda: "“xy” is not a version" in screen_text(app))
         assert isinstance(app.screen, VersionsScreen)
+
+    drive(access, steps)
+
+
+def test_the_signs_are_explained_where_the_keys_are(access: FakeAccess) -> None:
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        press = presser(pilot, app)
+        await press("question_mark", lambda: "undo the last deployment" in screen_text(app))
+        await press("G", lambda: "closed during these steps" in screen_text(app))
+        assert "interrupt the operation" in screen_text(app)
+        await press("g", lambda: "undo the last deployment" in screen_text(app))
+        await press("escape", lambda: isinstance(app.screen, Dashboard))
+
+    drive(access, steps)
+
+
+def test_undoing_and_restoring_stand_in_the_foot(access: FakeAccess) -> None:
+    write_journal(access, "done", "step-ended")
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await until(pilot, lambda: "z Roll back" in screen_text(app).splitlines()[-1])
+        assert "R Restore" in screen_text(app).splitlines()[-1]
+
+    drive(access, steps, size=(160, 40))
+
+
+def test_the_history_is_filtered_and_the_marked_one_is_told_beside_it(access: FakeAccess) -> None:
+    write_journal(access, "rolled-back", "step-ended")
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        press = presser(pilot, app)
+        await press("s j enter", lambda: "Go ahead" in screen_text(app))
+        await press("y", lambda: app.walk is not None and app.walk.is_over)
+        await press("escape h", lambda: "✗ migrate" in screen_text(app) or "Timeline" in screen_text(app))
+        rows = app.screen.query_one("#walks", Rows)
+        assert len(rows._table.rows) == 2
+        await press("slash r o l l e d", lambda: len(rows._table.rows) == 1)
+        await press("down", lambda: "✗ migrate" in screen_text(app))
+        assert "The migration to 1.1.0 failed with exit code 1." in screen_text(app)
+        await press("enter", lambda: isinstance(app.screen, WalkScreen))
+        await press("escape escape", lambda: len(rows._table.rows) == 2)
+        assert isinstance(app.screen, HistoryScreen)
+        await press("slash x x", lambda: "Nothing has that." in screen_text(app))
+        await press("escape escape", lambda: isinstance(app.screen, Dashboard))
+
+    drive(access, steps, size=(140, 40))
+
+
+def test_all_about_a_service_is_shown_with_its_secrets_masked(access: FakeAccess) -> None:
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        press = presser(pilot, app)
+        await press("j j D", lambda: "sha256:3f1c0d5e8a7b" in screen_text(app))
+        for usage in readings(access.fake, 30):
+            app.on_usage_read(UsageRead(usage))
+        await until(pilot, lambda: "Processor: 5.2 % of one core" in screen_text(app))
+        text = screen_text(app)
+        assert "Memory: 94 MB of 512 MB" in text
+        assert "started 2 h ago, never restarted" in text
+        await press("G", lambda: "JWT_SECRET" in screen_text(app))
+        assert "••••••" in screen_text(app)
+        await press("D", lambda: isinstance(app.screen, Dashboard))
 
     drive(access, steps)

@@ -229,6 +229,29 @@ def test_sizes_between_and_very_wide(site_directory: Path, other: tuple[int, int
     picture(FakeAccess(site_directory / "failed", site), "failed", other, "d 2 . 0 enter G y", _is_over)
 
 
+WIDE = pytest.mark.parametrize("wide", [*SIZES, (200, 60)], ids=lambda size: f"{size[0]}x{size[1]}")
+
+
+@WIDE
+def test_services_that_are_waited_for(site_directory: Path, wide: tuple[int, int]) -> None:
+    site = a_site()
+    site.healthy.clear()
+    access = FakeAccess(site_directory, site)
+    write_journal(access, "done", "step-ended")
+    picture(access, "starting", wide, "d 1 . 1 enter G y", _has("#closely", "checks failed"))
+
+
+@WIDE
+def test_all_about_a_service(site_directory: Path, wide: tuple[int, int]) -> None:
+    picture(FakeAccess(site_directory, a_site()), "service", wide, "j j D", _has("#detail", "sha256"))
+
+
+def test_history_on_a_large_screen(site_directory: Path) -> None:
+    access = FakeAccess(site_directory, a_site())
+    write_journal(access, "rolled-back", "step-ended")
+    picture(access, "history", (200, 60), "h", _has("#earlier", "Timeline"))
+
+
 def test_the_light_theme(site_directory: Path, size: tuple[int, int]) -> None:
     picture(FakeAccess(site_directory, a_site()), "light", size, "t")
 

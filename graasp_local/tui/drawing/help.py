@@ -13,7 +13,7 @@ Entry = tuple[str, str]
 
 WORDS = {
     "init": "make a site here",
-    "status": "look again",
+    "status": "refresh",
     "plan": "change the state",
     "apply": "change the state",
     "deploy": "deploy a version",
@@ -21,14 +21,15 @@ WORDS = {
     "resume": "resume an unfinished one",
     "rollback": "undo the last deployment",
     "restore": "restore a backup",
-    "history": "earlier walks",
+    "history": "earlier operations",
     "logs": "logs on the whole screen",
     "bypass": "what passes a closed gate",
     "open": "open the site in a browser",
     "shell": "a shell in the service",
     "restart": "restart the service",
+    "details": "all about the service",
     "maintenance-page": "what visitors read then",
-    "watch": "the walk that is under way",
+    "watch": "the running operation",
     "theme": "dark or light",
     "help": "these keys",
     "quit": "close the UI",
@@ -42,6 +43,7 @@ MOVING: tuple[Entry, ...] = (
     ("enter", "choose"),
     ("esc", "back"),
     (": ^p", "every verb, by name"),
+    ("x", "interrupt the operation"),
 )
 IN_A_LOG: tuple[Entry, ...] = (
     ("/", "filter"),
@@ -53,13 +55,26 @@ IN_A_LOG: tuple[Entry, ...] = (
     ("n N &", "next match, all lines"),
     ("T [ ]", "times; how far back"),
 )
+SIGNS: tuple[Entry, ...] = (
+    ("● ◐", "the state it is in; nearly"),
+    ("◎ ━▶", "where it is going"),
+    ("┃", "closed during these steps"),
+    ("↺", "part of the way back"),
+)
+MORE_SIGNS: tuple[Entry, ...] = (
+    ("✓ ✗", "well, wrong"),
+    ("▶ … ·", "under way, starting, off"),
+    ("❯ ›", "the row that keys act on"),  # noqa: RUF001 - as they are drawn
+    ("↻ ▁▃▅", "restarts; use over time"),
+)
 
 
 def help_lines(width: int) -> tuple[Line, ...]:
     """As high as the longer of the columns."""
     left, right = _verbs(Effect.CHANGES), _verbs(Effect.LOOKS)
     lines = _columns("Change the site; each asks first", left, "Look", right, width)
-    return (*lines, (), *_columns("Move", MOVING, "In a log", IN_A_LOG, width))
+    keys = (*lines, (), *_columns("Move", MOVING, "In a log", IN_A_LOG, width))
+    return (*keys, (), *_columns("Signs", SIGNS, "", MORE_SIGNS, width))
 
 
 def _verbs(effect: Effect) -> list[Entry]:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from graasp_local.planning.states import Drifted, Gate, InfraState, InState, ServiceGroup
 from graasp_local.tui.drawing.standing import standing_lines
-from graasp_local.tui.figures import clock, moment
+from graasp_local.tui.figures import local_moment
 from graasp_local.tui.tones import Line, Piece, Tone, fitted, padded, plain, width_of, wrapped
-from graasp_local.tui.walk_view import KILLED
 from graasp_local.verbs import verb
+from graasp_local.wording import seconds_in_words
 
 if TYPE_CHECKING:
     from graasp_local.tui.model import SiteView
@@ -80,11 +80,11 @@ def fact_lines(view: SiteView | None, width: int) -> tuple[Line, ...]:
     last = view.last_deployment
     if last is not None:
         which = "" if last.version == view.version else f"{last.version}, "
-        line += [Piece("   Deployed ", Tone.QUIET), Piece(f"{which}{moment(last.at)} UTC")]
+        line += [Piece("   Deployed ", Tone.QUIET), Piece(f"{which}{local_moment(last.at)}")]
         if last.downtime_seconds == 0:
             line.append(Piece(", without closing", Tone.QUIET))
         elif last.downtime_seconds is not None:
-            line += [Piece(", closed for ", Tone.QUIET), Piece(f"{last.downtime_seconds:.1f} s")]
+            line += [Piece(", closed for ", Tone.QUIET), Piece(seconds_in_words(last.downtime_seconds))]
     return (fitted(tuple(line), width),)
 
 
@@ -116,7 +116,7 @@ def notice_lines(view: SiteView | None, walk: WalkView | None, now: float, width
             )
         )
     elif view.holder is not None:
-        lines += wrapped(f"▶ At work on this site: {view.holder.described()}", width, Tone.BUSY, "  ")
+        lines += wrapped(f"▶ Running on this site: {view.holder.described()}", width, Tone.BUSY, "  ")
     if walk is not None and not walk.is_over:
         return tuple(lines)
     lines += standing_lines(view, now, width)
@@ -191,19 +191,3 @@ def _rail(room: int, direction: str) -> str:
 
 def _rail_tone(index: int, here: InfraState | None, ahead: InfraState | None) -> Tone:
     return Tone.ACCENT if _direction(index, here, ahead) else Tone.QUIET
-
-
-def downtime_line(walk: WalkView, now: float) -> Line:
-    """The clock of downtime, in words."""
-    seconds = walk.downtime(now)
-    if seconds is None or (walk.is_over and seconds == 0):
-        return plain("The site has not been closed by this walk.", Tone.QUIET)
-    running = walk.closed_since is not None and not walk.is_over
-    words = "Closed to visitors for " if running else "Was closed to visitors for "
-    if walk.is_over and walk.closed_since is not None and walk.downtime_seconds is None:
-        until = "was killed" if walk.outcome == KILLED else "ended"
-        return (
-            Piece(f"When it {until}, the site had been closed to visitors for ", Tone.QUIET),
-            Piece(clock(seconds), Tone.STRONG),
-        )
-    return (Piece(words, Tone.QUIET), Piece(clock(seconds), Tone.BUSY if running else Tone.STRONG))

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from graasp_local.journal.closings import closings, ongoing
-from graasp_local.planning.requests import Deploy
 from graasp_local.planning.states import Gate, ServiceGroup
 from graasp_local.tui.figures import age, ago
 from graasp_local.tui.tones import Line, Piece, Tone, fitted
@@ -71,6 +70,9 @@ def _last(view: SiteView, now: float) -> Line:
 
 
 def _subject(walk: WalkRecord) -> str:
+    # What there is to tell of has been read by what imports it; the first thing on the screen does not wait for it.
+    from graasp_local.planning.requests import Deploy
+
     if isinstance(walk.request, Deploy) and walk.version:
         return walk.version
     return f"`{walk.command.removeprefix('graasp-local ')}`"

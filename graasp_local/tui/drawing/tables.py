@@ -9,8 +9,9 @@ from msgspec import Struct
 
 from graasp_local.planning.states import InfraState
 from graasp_local.tui.drawing.site import meaning
-from graasp_local.tui.figures import age, bars, moment, size
+from graasp_local.tui.figures import age, bars, moment, size, zone
 from graasp_local.tui.tones import Line, Piece, Tone, padded, right
+from graasp_local.wording import seconds_in_words
 
 if TYPE_CHECKING:
     from graasp_local.backup.manifest import Manifest
@@ -112,7 +113,7 @@ def versions_table(found: Sequence[AvailableVersion], running: str, selected: Ve
 def backups_table(found: Sequence[Manifest]) -> Table:
     """Newest first: when it was taken, of which version, how large it is, and before which deployment."""
     columns = (14, 14, 10)
-    heads = ("TAKEN (UTC)", "VERSION", "SIZE")
+    heads = (f"TAKEN ({zone()})", "VERSION", "SIZE")
     heading = (*(Piece(padded(head, w), Tone.QUIET) for head, w in zip(heads, columns, strict=True)),)
     rows = []
     for manifest in found:
@@ -150,7 +151,7 @@ def history_table(walks: Sequence[WalkRecord], width: int) -> Table:
         forecast_width,
         state_width,
     )
-    heads = ("WHEN (UTC)", "COMMAND", "OUTCOME", "TOOK", "CLOSED FOR", "FORECAST", "STATE")
+    heads = (f"WHEN ({zone()})", "COMMAND", "OUTCOME", "TOOK", "CLOSED FOR", "FORECAST", "STATE")
     heading = tuple(
         Piece(right(h, w - 2) + "  " if h in ("TOOK", "CLOSED FOR") else padded(h, w), Tone.QUIET)
         for h, w in zip(heads, columns, strict=True)
@@ -178,7 +179,7 @@ def _forecast(walk: WalkRecord) -> str:
 
 
 def _seconds(seconds: float | None) -> str:
-    return "" if seconds is None else f"{seconds:.1f} s"
+    return "" if seconds is None else seconds_in_words(seconds)
 
 
 def states_table(view: SiteView) -> Table:

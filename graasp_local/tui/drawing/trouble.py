@@ -26,7 +26,7 @@ def trouble_lines(trouble: Trouble, where: str, width: int, *, read_only: bool) 
             )
             lines.append(plain("   Nothing is started by that, and nothing that is there is overwritten.", Tone.QUIET))
         case TroubleKind.SETTINGS:
-            lines.append(plain("This screen goes on by itself as soon as the file is mended.", Tone.QUIET))
+            lines.append(plain("This screen continues as soon as the file is fixed.", Tone.QUIET))
         case _:
-            lines.append(plain("This screen goes on by itself as soon as it can.", Tone.QUIET))
+            lines.append(plain("This screen continues as soon as it can.", Tone.QUIET))
     return tuple(lines)

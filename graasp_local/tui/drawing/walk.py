@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from rich.cells import cell_len
 
 from graasp_local.planning.plan import Plan, render
 from graasp_local.planning.steps import OpenGate, StartServices, Step, StopServices
 from graasp_local.tui.drawing.keys import KeyHint, hint_pieces
+from graasp_local.tui.drawing.progress import Usual, step_seconds
 from graasp_local.tui.drawing.tables import Row, Table
+from graasp_local.tui.figures import zone
 from graasp_local.tui.model import Reception
 from graasp_local.tui.tones import Line, Piece, Tone, fitted, padded, plain, right, wrapped
 from graasp_local.tui.walk_view import Progress, StepView, WalkView, in_words
@@ -57,35 +59,32 @@ def plan_table(plan: Plan, width: int) -> Table:
     return Table((), tuple(rows))
 
 
-def steps_table(walk: WalkView, now: float, width: int) -> Table:
-    """The steps of a walk with their seconds, which stand beside the longest title where there is room."""
-    room = max(10, min(width - 15, 1 + max([48, *(cell_len(step.title) for step in walk.steps)])))
+def steps_table(walk: WalkView, usual: Mapping[str, Usual], now: float, width: int) -> Table:
+    """The steps of a walk with their seconds, which stand beside the longest title where there is room.
+
+    Beside them what is usual here, where there is room for that too; one that takes longer than ever stands out.
+    """
+    longest = max([48, *(cell_len(step.title) for step in walk.steps)])
+    usual_width = 18 if usual and width >= 68 else 0
+    room = max(10, min(width - 15 - usual_width, 1 + longest))
     rows = []
     for index, step in enumerate(walk.steps):
         goes_back = walk.way_back_from is not None and index >= walk.way_back_from
         mark, tone = _MARKS[step.progress]
-        text = padded(step.title, room)
+        title_tone = Tone.QUIET if step.progress is Progress.WAITING else Tone.PLAIN
+        if step.progress in (Progress.DOING, Progress.FAILED, Progress.CUT):
+            title_tone = Tone.STRONG
+        seconds, usually, is_longest = step_seconds(step, usual.get(step.name), now)
+        seconds_tone = Tone.ACCENT if step.progress is Progress.DOING else Tone.QUIET
         line = (
             Piece("↺ " if goes_back else ("┃ " if step.closed else "  "), Tone.BUSY),
             Piece(f"{mark} ", tone),
-            Piece(
-                text,
-                Tone.STRONG
-                if step.progress in (Progress.DOING, Progress.FAILED, Progress.CUT)
-                else (Tone.QUIET if step.progress is Progress.WAITING else Tone.PLAIN),
-            ),
-            Piece(right(_step_seconds(step, now), 11), tone if step.progress is Progress.DOING else Tone.QUIET),
+            Piece(padded(step.title, room), title_tone),
+            Piece(right(seconds, 11), Tone.BUSY if is_longest else seconds_tone),
+            Piece(right(usually, usual_width) if usual_width else "", Tone.BUSY if is_longest else Tone.QUIET),
         )
         rows.append(Row(str(index), line))
     return Table((), tuple(rows))
-
-
-def _step_seconds(step: StepView, now: float) -> str:
-    if step.seconds is not None:
-        return f"{step.seconds:.2f} s"
-    if step.progress is Progress.DOING and step.began is not None:
-        return f"{max(0.0, now - step.began):.1f} s"
-    return ""
 
 
 def output_lines(step: StepView | None, width: int, height: int) -> tuple[Line, ...]:
@@ -122,8 +121,8 @@ def ending_lines(walk: WalkView, now_possible: Sequence[KeyHint], width: int) ->
 
 def walk_title(walk: WalkView, width: int, *, begun_elsewhere: bool) -> Line:
     """What was typed for the walk, when it began, and whether it is only watched from here."""
-    at = datetime.fromtimestamp(walk.began, UTC)
-    when = Piece(f"   {at.day} {at:%b %H:%M:%S} UTC", Tone.QUIET)
+    at = datetime.fromtimestamp(walk.began).astimezone()
+    when = Piece(f"   {at.day} {at:%b %H:%M:%S} {zone()}", Tone.QUIET)
     where = Piece("   begun elsewhere" if begun_elsewhere else "", Tone.BUSY)
     return fitted((Piece(walk.command, Tone.STRONG), when, where), width)
 

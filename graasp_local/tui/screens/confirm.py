@@ -66,10 +66,20 @@ class ConfirmByName(UiModal[bool]):
         with Vertical(classes="box"):
             yield Lines(self._text)
             yield Input(placeholder="type it here")
+            yield Lines(id="words")
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self._say("" if self._site_name.startswith(event.value.strip()) else event.value.strip())
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         if event.value.strip() == self._site_name:
             self.dismiss(True)
+        elif event.value.strip():
+            self._say(event.value.strip())
+
+    def _say(self, typed: str) -> None:
+        words = f"“{typed}” is not this site's name, which is {self._site_name}." if typed else ""
+        self.query_one("#words", Lines).show(lambda width: wrapped(words, width, Tone.BAD) if words else ())
 
     def action_no(self) -> None:
         self.dismiss(False)
@@ -81,6 +91,6 @@ class ConfirmByName(UiModal[bool]):
         ask = (
             Piece("Type the site's name, "),
             Piece(self._site_name, Tone.STRONG),
-            Piece(", and enter. esc leaves it all."),
+            Piece(", and press enter. esc cancels."),
         )
         return (*lines, (), ask, ())

@@ -16,10 +16,19 @@ from graasp_local.tui.widgets.lines import Lines
 class HelpScreen(UiModal[None]):
     """All of it at once; where the terminal is lower than that it scrolls."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,question_mark,enter", "close", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,question_mark,enter", "close", show=False),
+        Binding("j,down", "scroll(1)", show=False),
+        Binding("k,up", "scroll(-1)", show=False),
+        Binding("G,end,ctrl+d,pagedown", "scroll(99)", show=False),
+        Binding("g,home,ctrl+u,pageup", "scroll(-99)", show=False),
+    ]
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="box") as box:
             box.border_title = "Keys"
-            box.border_subtitle = "esc closes"
+            box.border_subtitle = "j k scroll, esc closes"
             yield Lines(help_lines)
+
+    def action_scroll(self, by: int) -> None:
+        self.query_one(VerticalScroll).scroll_relative(y=by, animate=False, immediate=True, force=True)

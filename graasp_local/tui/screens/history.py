@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from typing import ClassVar
 
-from textual import work
+from textual import events, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Container
 from textual.message import Message
+from textual.widgets import Input
 
 from graasp_local.journal.read import read_walks
 from graasp_local.journal.records import WalkRecord
+from graasp_local.tui.drawing.earlier import earlier_lines, matching, one_before
 from graasp_local.tui.drawing.tables import history_table
-from graasp_local.tui.hints import BACK, LAST
+from graasp_local.tui.hints import LAST
 from graasp_local.tui.screens.base import UiScreen
 from graasp_local.tui.screens.walk import WalkScreen
 from graasp_local.tui.tones import Tone, plain
@@ -26,7 +30,10 @@ from graasp_local.tui.widgets.rows import Rows
 class HistoryScreen(UiScreen):
     """Read from the site's journal."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "app.back", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "back", show=False),
+        Binding("slash", "filter", show=False),
+    ]
 
     class Read(Message):
         """The walks there are."""
@@ -35,27 +42,88 @@ class HistoryScreen(UiScreen):
             super().__init__()
             self.walks = walks
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._walks: tuple[WalkRecord, ...] = ()
+        self._marked = ""
+
     def compose(self) -> ComposeResult:
         yield Lines(lambda width: (plain("History of this site", Tone.STRONG),), classes="title")
         yield Lines(id="words", classes="gap")
-        yield Rows(id="walks")
+        with Container(id="history"):
+            yield Rows(id="walks")
+            yield Lines(id="earlier")
         yield KeyBar()
 
     def on_mount(self) -> None:
         self.query_one(Rows).focus()
-        self.query_one(KeyBar).show_keys((BACK, ("enter", "Read step by step", "screen.open")), LAST)
+        keys = (("esc", "Back", "screen.back"), ("enter", "Read step by step", "screen.open"))
+        self.query_one(KeyBar).show_keys((*keys, ("/", "Filter", "screen.filter")), LAST)
         self._read()
 
     def on_history_screen_read(self, message: Read) -> None:
-        if not message.walks:
-            self.query_one("#words", Lines).show(lambda width: (plain("No walks yet.", Tone.QUIET),))
-        self.query_one(Rows).show(lambda width: history_table(message.walks, width))
+        self._walks = message.walks
+        self._narrow()
+
+    def on_rows_highlighted(self, message: Rows.Highlighted) -> None:
+        self._marked = message.key
+        self._draw_marked()
 
     def on_rows_chosen(self, message: Rows.Chosen) -> None:
         self._open(message.key)
 
+    def on_input_changed(self) -> None:
+        self._narrow()
+
+    def on_input_submitted(self) -> None:
+        self.action_open()
+
+    def on_key(self, event: events.Key) -> None:
+        """From the field the arrows move the mark in the list."""
+        steps = {"down": 1, "up": -1}
+        if event.key in steps and self.query("#filter"):
+            self.query_one(Rows).action_move(steps[event.key])
+
     def action_open(self) -> None:
         self.query_one(Rows).action_choose()
+
+    def action_filter(self) -> None:
+        """Ask what is looked for."""
+        if not self.query("#filter"):
+            self.mount(Input(placeholder="show only what has …", id="filter"), before="#history")
+        self.query_one("#filter").focus()
+
+    def action_back(self) -> None:
+        """First the filter goes, then the screen."""
+        if not self.query("#filter"):
+            self.ui.pop_screen()
+            return
+        self.query_one("#filter").remove()
+        self.query_one(Rows).focus()
+        self._narrow("")
+
+    def _narrow(self, needle: str | None = None) -> None:
+        fields = self.query(Input)
+        typed = fields.first().value if needle is None and fields else (needle or "")
+        shown = matching(self._walks, typed)
+        none = "" if shown else ("Nothing has that." if self._walks else "Nothing was done here yet.")
+        self.query_one("#words", Lines).show(lambda width: (plain(none, Tone.QUIET),) if none else ())
+        rows = self.query_one("#walks", Rows)
+        rows.show(lambda width: history_table(shown, width))
+        if typed:
+            rows.action_end(-1)
+        self._marked = rows.cursor_key or ""
+        self._draw_marked()
+
+    def _draw_marked(self) -> None:
+        """The marked one beside the list, where the screen is wide."""
+        walk = next((walk for walk in self._walks if walk.walk == self._marked), None)
+        side = self.query_one("#earlier", Lines)
+        if walk is None:
+            side.show(lambda width: ())
+            return
+        before, now = one_before(self._walks, walk), time.time()
+        side.show(lambda width: earlier_lines(walk, before, now, width))
 
     def _open(self, walk: str) -> None:
         file = self.ui.access.site().journal_directory / f"{walk}.jsonl"

@@ -37,13 +37,16 @@ class LeaveScreen(UiModal[None]):
     def _text(self, width: int) -> tuple[Line, ...]:
         command = self.ui.walk_run.request.command if self.ui.walk_run is not None else ""
         return (
-            plain("A walk is under way", Tone.STRONG),
+            plain("An operation is running", Tone.STRONG),
             plain(command, Tone.QUIET),
             (),
             (Piece("s", Tone.KEY, "screen.close"), Piece("  stay here")),
             (
                 Piece("g", Tone.KEY, "screen.go_on"),
-                Piece("  close the UI; the walk goes on in this terminal, in plain lines"),
+                Piece("  close the UI; the operation continues in this terminal, in plain lines"),
             ),
-            (Piece("x", Tone.KEY, "screen.interrupt"), Piece("  close the UI and end the walk at the next safe point")),
+            (
+                Piece("x", Tone.KEY, "screen.interrupt"),
+                Piece("  close the UI and stop the operation at the next safe point"),
+            ),
         )

@@ -55,7 +55,7 @@ class StateScreen(UiModal[None]):
     def _say(self, state: InfraState) -> None:
         view = self.ui.view
         if view is not None:
-            words = f"Would do: {change_in_words(view, state)}"
+            words = change_in_words(view, state)
             self.query_one("#words", Lines).show(lambda width: wrapped(words, width, Tone.QUIET, "  ")[:4])
 
     def _keys(self, width: int) -> tuple[Line, ...]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from typing import ClassVar, Literal
 
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
+from textual.message import Message
 
-from graasp_local.tui.drawing.site import downtime_line, strip_lines
+from graasp_local.tui.drawing.progress import Closely, Usual, closed_line, closely_lines, usual_seconds
+from graasp_local.tui.drawing.site import strip_lines
 from graasp_local.tui.drawing.walk import ending_lines, output_lines, steps_table, walk_title
 from graasp_local.tui.hints import LAST, ending_hints, walk_hints
 from graasp_local.tui.screens.base import UiScreen
@@ -20,6 +24,10 @@ from graasp_local.tui.widgets.lines import Lines
 from graasp_local.tui.widgets.rows import Rows
 
 _TICK_SECONDS = 0.2
+_LOOK_SECONDS = 1.0
+_CLOSELY_BELOW = 6
+"""Lines of a closer look below the steps, where the screen is not wide."""
+_WALKS_FOR_WHAT_IS_USUAL = 50
 
 WalkSource = Literal["own_walk", "other_walk"]
 """Which of the app's two live walks."""
@@ -38,6 +46,23 @@ class WalkScreen(UiScreen):
         self._source: WalkSource = source
         self._past = past
         self._chosen: int | None = None
+        self._closely = Closely()
+        self._usual: dict[str, Usual] = {}
+        self._is_gone = threading.Event()
+
+    class Seen(Message):
+        """What was found out about the step that is being done."""
+
+        def __init__(self, closely: Closely) -> None:
+            super().__init__()
+            self.closely = closely
+
+    class UsualRead(Message):
+        """How long the steps usually take here."""
+
+        def __init__(self, usual: dict[str, Usual]) -> None:
+            super().__init__()
+            self.usual = usual
 
     @property
     def walk(self) -> WalkView | None:
@@ -60,6 +85,7 @@ class WalkScreen(UiScreen):
         with Container(id="walking"):
             yield Rows(id="steps")
             with Container(id="beside"):
+                yield Lines(id="closely")
                 yield Lines(id="output")
                 yield Lines(id="ending")
         yield KeyBar()
@@ -71,7 +97,43 @@ class WalkScreen(UiScreen):
             self.watch(self.app, self._source, self._draw, init=False)
             self.watch(self.app, "view", self._draw, init=False)
             self.set_interval(_TICK_SECONDS, self._tick)
+            self._look_closely()
+        self._read_usual()
         self.call_after_refresh(self._draw)
+
+    def on_unmount(self) -> None:
+        self._is_gone.set()
+
+    def on_walk_screen_seen(self, message: Seen) -> None:
+        self._closely = message.closely
+        self._draw()
+
+    def on_walk_screen_usual_read(self, message: UsualRead) -> None:
+        self._usual = message.usual
+        self._draw()
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="usual")
+    def _read_usual(self) -> None:
+        from graasp_local.journal.read import read_walks
+        from graasp_local.journal.records import seconds_by_step
+
+        walk = self.walk
+        walks = read_walks(self.ui.access.site().journal_directory, _WALKS_FOR_WHAT_IS_USUAL)
+        earlier = [each for each in walks if walk is None or each.walk != walk.walk]
+        self.post_message(self.UsualRead(usual_seconds(seconds_by_step(earlier))))
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="closely")
+    def _look_closely(self) -> None:
+        """The loop that looks at what the step that is being done waits for, once a second."""
+        from graasp_local.tui.closely import CloseLook
+
+        look = CloseLook(self.ui.access)
+        while not self._is_gone.wait(_LOOK_SECONDS) and not self.ui.stop.is_set():
+            walk = self.walk
+            if walk is None or walk.is_over:
+                return
+            if walk.current is not None:
+                self.post_message(self.Seen(look.at(walk.steps[walk.current], self.ui.view, self.ui.observer.live)))
 
     def on_resize(self) -> None:
         self.call_after_refresh(self._draw)
@@ -90,10 +152,10 @@ class WalkScreen(UiScreen):
     def action_interrupt(self) -> None:
         if self.ui.walks_itself and self._is_own:
             said = (
-                "The walk ends at the next safe point.",
+                "The operation stops at the next safe point.",
                 "Before the gate closes nothing was changed; after that a deployment is rolled back.",
             )
-            self.ui.push_screen(Confirm("Interrupt the walk", said, "Interrupt"), self._interrupt)
+            self.ui.push_screen(Confirm("Interrupt the operation", said, "Interrupt"), self._interrupt)
 
     def action_read(self) -> None:
         self.query_one(Rows).action_choose()
@@ -116,7 +178,7 @@ class WalkScreen(UiScreen):
         strip = self.query_one("#strip", Lines)
         strip.display = self._past is None
         strip.show(lambda width: strip_lines(view, live, width, clickable=False))
-        self.query_one("#clock", Lines).show(lambda width: (downtime_line(walk, at),))
+        self.query_one("#clock", Lines).show(lambda width: (closed_line(walk, at, width),))
         possible = ending_hints(walk, read_only=self.ui.read_only) if self._past is None else ()
         ending = self.query_one("#ending", Lines)
         ending.display = walk.is_over
@@ -127,20 +189,32 @@ class WalkScreen(UiScreen):
 
     def _draw_steps(self, walk: WalkView, at: float) -> None:
         """The steps, and what the chosen one says: below them, or beside them where the screen is wide."""
-        rows, output = self.query_one(Rows), self.query_one("#output", Lines)
+        rows, output, closely = (
+            self.query_one(Rows),
+            self.query_one("#output", Lines),
+            self.query_one("#closely", Lines),
+        )
         step = _told_step(walk, self._chosen)
         room = self.query_one("#walking").size.height
         ending = len(ending_lines(walk, (), self.size.width - 2)) + 2 if walk.is_over else 0
-        if self.has_class("-wide"):
-            height = 0 if walk.is_over and (step is None or not step.output) else room - ending
+        # What was looked at more closely is the step that is being done.
+        is_current = step is not None and walk.current is not None and step is walk.steps[walk.current]
+        looked = self._closely if is_current else Closely()
+        is_wide = self.has_class("-wide")
+        beside = len(closely_lines(step, looked, at, self.size.width, room if is_wide else _CLOSELY_BELOW))
+        closely.display = beside > 0
+        closely.show(lambda width: closely_lines(step, looked, at, width, beside))
+        if is_wide:
+            height = 0 if walk.is_over and (step is None or not step.output) else room - ending - beside
             rows.styles.max_height = room
         else:
             height = _height_below(step, walk, room)
             below = len(output_lines(step, self.size.width - 2, height)) + 1 if height else 0
-            rows.styles.max_height = max(3, room - below - ending)
+            rows.styles.max_height = max(3, room - below - ending - beside - bool(beside))
         output.display = height > 0
         output.show(lambda width: output_lines(step, width, height))
-        rows.show(lambda width: steps_table(walk, at, width))
+        usual = self._usual
+        rows.show(lambda width: steps_table(walk, usual, at, width))
         if self._chosen is None and walk.latest is not None:
             rows.select(str(walk.latest))
 

@@ -179,6 +179,10 @@ class LogPanel(Vertical):
             container = service.container
             if container is None or (container.id, container.started_at) in self._streams:
                 continue
+            if (container.id, None) in self._streams:
+                # It was followed before it was known when it had been started.
+                self._streams[container.id, container.started_at] = self._streams.pop((container.id, None))
+                continue
             self._streams[container.id, container.started_at] = None
             since = self._fresh_since if fresh else container.started_at
             self.run_worker(
@@ -203,7 +207,8 @@ class LogPanel(Vertical):
             stream = live.log(container.id, KEPT_LINES if self._range else _TAIL, since)
         except (GraaspLocalError, OSError):
             return
-        self._streams[container.id, container.started_at] = stream
+        key = next((key for key in (*self._streams,) if key[0] == container.id and self._streams[key] is None), None)
+        self._streams[key or (container.id, container.started_at)] = stream
         if worker.is_cancelled:
             stream.close()
             return

@@ -1,0 +1,66 @@
+"""A closer look at what a step that is under way waits for: containers and their health checks, requests in flight.
+
+Asks the engine only while such a step is on the screen. Knows nothing of Textual.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graasp_local.clock import InterruptionFlag
+from graasp_local.errors import GraaspLocalError
+from graasp_local.tui.drawing.progress import Closely
+
+if TYPE_CHECKING:
+    from graasp_local.ports.live import ContainerDetail, LiveEngine
+    from graasp_local.ports.world import World
+    from graasp_local.tui.model import SiteView
+    from graasp_local.tui.ports import Access
+    from graasp_local.tui.walk_view import StepView
+
+_TAIL_LINES = 40
+_DRAINING = ("drain", "end-connections")
+
+
+class CloseLook:
+    """Looks on a thread, again and again; what cannot be found out is left away."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._world: World | None = None
+
+    def at(self, step: StepView, view: SiteView | None, live: LiveEngine | None) -> Closely:
+        """What is to be known of this step just now."""
+        try:
+            if step.name in _DRAINING:
+                return Closely(in_flight=self._its_world.engine.requests_in_flight())
+            if step.name.startswith("start-") and view is not None and live is not None:
+                return self._starting(step, view, live)
+        except GraaspLocalError:
+            self._world = None
+        return Closely()
+
+    def _starting(self, step: StepView, view: SiteView, live: LiveEngine) -> Closely:
+        group = "graasp" if step.name == "start-writers" else step.name.removeprefix("start-")
+        containers = [
+            service.container
+            for service in view.services
+            if service.container is not None and service.observed.group.value == group and service.name in step.title
+        ]
+        details = tuple(filter(None, (live.detail(container.id) for container in containers)))
+        waiting = [detail for detail in details if detail.health not in ("", "healthy") or detail.status != "running"]
+        if not waiting:
+            return Closely(details)
+        slowest = min(waiting, key=_begun)
+        tail = self._its_world.engine.recent_log(slowest.service, _TAIL_LINES)
+        return Closely(details, slowest.service, tuple(tail))
+
+    @property
+    def _its_world(self) -> World:
+        if self._world is None:
+            self._world = self._access.world(self._access.site(), InterruptionFlag(), lambda _: None)
+        return self._world
+
+
+def _begun(detail: ContainerDetail) -> float:
+    return detail.started_at if detail.started_at is not None else float("inf")

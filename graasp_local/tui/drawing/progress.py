@@ -1,0 +1,128 @@
+"""What is known of the step that is being done beside what it says itself; its seconds against what is usual. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from graasp_local.tui.figures import clock
+from graasp_local.tui.tones import Line, Piece, Tone, fitted, padded, plain
+from graasp_local.tui.walk_view import KILLED
+
+if TYPE_CHECKING:
+    from graasp_local.ports.live import ContainerDetail
+    from graasp_local.tui.walk_view import StepView, WalkView
+
+_LEAST_BAR = 12
+
+
+class Usual(Struct, frozen=True):
+    """How long a kind of step took on this site, in seconds: usually, and at most."""
+
+    median: float
+    longest: float
+
+
+def usual_seconds(seen: Mapping[str, Sequence[float]]) -> dict[str, Usual]:
+    """By the step's name; of those that were done here before."""
+    return {name: Usual(median(seconds), max(seconds)) for name, seconds in seen.items() if seconds}
+
+
+class Closely(Struct, frozen=True):
+    """What was found out about the step that is being done; empty for one that needs no closer look."""
+
+    details: tuple[ContainerDetail, ...] = ()
+    """The containers that are waited for."""
+    slowest: str = ""
+    tail: tuple[str, ...] = ()
+    """The end of the slowest one's log."""
+    in_flight: int | None = None
+    """Requests that are let come to their end."""
+
+
+def closely_lines(step: StepView | None, closely: Closely, now: float, width: int, height: int) -> tuple[Line, ...]:
+    """As many lines as there is room for; the services first, then the log of the slowest."""
+    if step is None or height <= 0:
+        return ()
+    lines: list[Line] = []
+    if closely.in_flight is not None:
+        waited = clock(max(0.0, now - step.began)) if step.began is not None else ""
+        count = "One request is" if closely.in_flight == 1 else f"{closely.in_flight} requests are"
+        lines.append((Piece(f"{count} in flight", Tone.STRONG), Piece(f", the oldest for at least {waited}")))
+    for detail in closely.details:
+        lines += _service_lines(detail, now)
+    if closely.tail and len(lines) + 3 <= height:
+        lines += [(), plain(f"The end of the log of {closely.slowest}", Tone.QUIET)]
+        lines += [plain(f"  {line}") for line in closely.tail[len(lines) - height :]]
+    return tuple(fitted(line, width) for line in lines[:height])
+
+
+def _service_lines(detail: ContainerDetail, now: float) -> list[Line]:
+    word = detail.health or detail.status
+    is_on = detail.status == "running" and detail.health in ("", "healthy")
+    mark, tone = ("✓", Tone.OK) if is_on else ("…", Tone.BUSY)
+    if detail.health == "unhealthy" or detail.status in ("exited", "dead", "restarting"):
+        mark, tone = "✗", Tone.BAD
+    since = f"for {clock(max(0.0, now - detail.started_at))}" if detail.started_at is not None and not is_on else ""
+    head = (Piece(f"{mark} ", tone), Piece(padded(detail.service, 14), Tone.STRONG), Piece(padded(word, 11), tone))
+    lines: list[Line] = [(*head, Piece(since, Tone.QUIET))]
+    if is_on or not detail.answers:
+        return lines
+    failed = f"{detail.failing_streak} of {detail.retries} checks failed"
+    counts = f", none count before {detail.start_seconds:.0f} s" if detail.start_seconds else ""
+    said = " ".join(detail.answers[-1].output.split()) or f"exit code {detail.answers[-1].exit_code}"
+    return [*lines, plain(f"    {said}"), plain(f"    {failed}{counts}", Tone.QUIET)]
+
+
+def step_seconds(step: StepView, usual: Usual | None, now: float) -> tuple[str, str, bool]:
+    """The seconds so far or in all, what is usual, and whether it takes longer than it ever did."""
+    if step.seconds is not None:
+        seconds, said = step.seconds, f"{step.seconds:.2f} s"
+    elif step.began is not None:
+        seconds = max(0.0, now - step.began)
+        said = f"{seconds:.1f} s"
+    else:
+        return "", _usually(usual), False
+    is_longest = usual is not None and seconds > usual.longest
+    return said, "longer than ever" if is_longest else _usually(usual), is_longest
+
+
+def _usually(usual: Usual | None) -> str:
+    return f"usual {usual.median:.1f} s" if usual is not None else ""
+
+
+def closed_line(walk: WalkView, now: float, width: int) -> Line:
+    """The clock of downtime in words, and where there is room as a bar with a tick at the end of the forecast."""
+    seconds = walk.downtime(now)
+    if seconds is None or (walk.is_over and seconds == 0):
+        return plain("The site has not been closed by this operation.", Tone.QUIET)
+    running = walk.closed_since is not None and not walk.is_over
+    words = "Closed to visitors for " if running else "Was closed to visitors for "
+    if walk.is_over and walk.closed_since is not None and walk.downtime_seconds is None:
+        until = "was killed" if walk.outcome == KILLED else "ended"
+        words = f"When it {until}, the site had been closed to visitors for "
+    line: Line = (Piece(words, Tone.QUIET), Piece(clock(seconds), Tone.BUSY if running else Tone.STRONG))
+    if walk.forecast is None or not walk.forecast.high:
+        return line
+    line = (*line, Piece(f", forecast {walk.forecast.in_words()}", Tone.QUIET))
+    used = sum(len(piece.text) for piece in line)
+    room = min(60, width - used - 2)
+    return (*line, Piece("  "), *_bar(seconds, walk.forecast.high, room)) if room >= _LEAST_BAR else line
+
+
+def _bar(seconds: float, forecast: float, width: int) -> Line:
+    """Filled up to now, with the tick at the forecast; what is beyond it stands out."""
+    whole = max(1.4 * forecast, 1.05 * seconds)
+    tick = min(width - 1, round(width * forecast / whole))
+    filled = min(width, round(width * seconds / whole))
+    before, beyond = min(filled, tick), max(0, filled - tick - 1)
+    return (
+        Piece("━" * before, Tone.ACCENT),
+        Piece("╌" * (tick - before), Tone.QUIET),
+        Piece("┃", Tone.STRONG),
+        Piece("━" * beyond, Tone.BUSY),
+        Piece("╌" * (width - tick - 1 - beyond), Tone.QUIET),
+    )

@@ -1,0 +1,102 @@
+"""One service on the whole screen: image, health, use of the machine as charts, environment, mounts, networks. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from graasp_local.tui.figures import ago, local_clock, size
+from graasp_local.tui.tones import Line, Piece, Tone, fitted, padded, plain, right
+
+if TYPE_CHECKING:
+    from graasp_local.ports.live import ContainerDetail
+    from graasp_local.tui.readings import Reading
+
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+_LABEL = 11
+_AXIS = 9
+_CHART_ROWS = 4
+_READING_SECONDS = 5
+
+
+def detail_lines(detail: ContainerDetail, reading: Reading | None, now: float, width: int) -> tuple[Line, ...]:
+    """Every line fits the width; what is secret was masked before it came here."""
+    lines: list[Line] = [*_facts(detail, reading, now), ()]
+    lines += _charts(detail, reading, width)
+    lines += _heading("Health check")
+    if not detail.answers:
+        lines.append(plain("  It has none, or was not asked yet.", Tone.QUIET))
+    for answer in reversed(detail.answers):
+        well = answer.exit_code == 0
+        said = " ".join(answer.output.split()) or f"exit code {answer.exit_code}"
+        mark = Piece("✓ " if well else "✗ ", Tone.OK if well else Tone.BAD)
+        lines.append((Piece(f"  {local_clock(answer.at)}  ", Tone.QUIET), mark, Piece(said)))
+    for title, entries in (("Networks", detail.networks), ("Mounts", detail.mounts)):
+        lines += _heading(title)
+        lines += [plain(f"  {entry}") for entry in entries] or [plain("  none", Tone.QUIET)]
+    lines += _heading("Environment")
+    longest = min(34, max((len(name) for name, _ in detail.environment), default=0))
+    for name, value in detail.environment:
+        lines.append((Piece(f"  {padded(name, longest)}  ", Tone.QUIET), Piece(value)))
+    return tuple(fitted(line, width) for line in lines)
+
+
+def _facts(detail: ContainerDetail, reading: Reading | None, now: float) -> list[Line]:
+    since = f", started {ago(now - detail.started_at)}" if detail.started_at is not None else ""
+    restarts = {0: "never restarted", 1: "restarted once"}.get(detail.restarts, f"restarted {detail.restarts} times")
+    facts = [
+        ("Image", detail.image),
+        ("Digest", detail.digest),
+        ("Status", f"{detail.health or detail.status}{since}, {restarts}"),
+    ]
+    if detail.memory_limit:
+        facts.append(("Memory", f"limited to {size(detail.memory_limit)}"))
+    return [(Piece(padded(name, _LABEL), Tone.QUIET), Piece(value)) for name, value in facts]
+
+
+def _charts(detail: ContainerDetail, reading: Reading | None, width: int) -> list[Line]:
+    """The two beside each other where there is room."""
+    if reading is None:
+        return [plain("Reading what it uses of the machine …", Tone.QUIET)]
+    beside = width >= 100
+    each = (width - 4) // 2 if beside else width
+    percent = f"{reading.cpu_percent:.1f} %" if reading.cpu_percent is not None else "…"
+    processor = chart(
+        f"Processor: {percent} of one core", reading.history, each, max(10.0, *reading.history, 0.0), _percent
+    )
+    limit = float(detail.memory_limit) or 1.25 * max(reading.memory_history)
+    of = f" of {size(detail.memory_limit)}" if detail.memory_limit else ""
+    memory = chart(f"Memory: {size(reading.last.memory_bytes)}{of}", reading.memory_history, each, limit, size)
+    if not beside:
+        return [*processor, (), *memory]
+    return [(*_filled(left, each), Piece("    "), *other) for left, other in zip(processor, memory, strict=True)]
+
+
+def _percent(value: float) -> str:
+    return f"{value:.0f} %"
+
+
+def chart(title: str, values: Sequence[float], width: int, top: float, told: object) -> list[Line]:
+    """A title, four rows of bars with their axis at the left, newest at the right, and the axis of time below."""
+    say = told if callable(told) else str
+    room = max(1, width - _AXIS - 2)
+    shown = list(values[-room:])
+    eighths = [min(8 * _CHART_ROWS, round(8 * _CHART_ROWS * value / top)) if top else 0 for value in shown]
+    lines: list[Line] = [plain(title, Tone.STRONG)]
+    for row in range(_CHART_ROWS - 1, -1, -1):
+        label = say(top) if row == _CHART_ROWS - 1 else ""
+        bars = "".join(_BLOCKS[max(0, min(8, height - 8 * row))] for height in eighths)
+        lines.append((Piece(f"{right(label, _AXIS)} ┤", Tone.QUIET), Piece(bars.rjust(room), Tone.ACCENT)))
+    lines.append((Piece(f"{right(say(0.0), _AXIS)} └{'─' * room}", Tone.QUIET),))
+    begin = f"{room * _READING_SECONDS // 60} min ago"
+    lines.append((Piece(f"{' ' * (_AXIS + 2)}{begin}{right('now', room - len(begin))}", Tone.QUIET),))
+    return lines
+
+
+def _filled(line: Line, width: int) -> Line:
+    used = sum(len(piece.text) for piece in line)
+    return (*line, Piece(" " * max(0, width - used)))
+
+
+def _heading(title: str) -> list[Line]:
+    return [(), plain(title, Tone.STRONG)]
