@@ -54,6 +54,8 @@ def picture(
 
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         for key in keys.split():
+            if key == "G":  # to the end of a plan, which takes its time
+                await until(pilot, partial(_has("#steps", "Go ahead"), app))
             await pilot.press(key)
             await pilot.pause(0.35)
         if wait is not None:
