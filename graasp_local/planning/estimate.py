@@ -119,9 +119,18 @@ class Estimate(Struct, frozen=True):
         )
         return f"{self.range.in_words()} ({basis})"
 
+    @property
+    def counting(self) -> tuple[Part, ...]:
+        """The steps that make a difference."""
+        return tuple(part for part in self.parts if part.high >= _SHOWN_SHARE * self.range.high)
+
+    def reasons(self) -> dict[str, str]:
+        """How long each step that counts takes and what that is known from, by the step's name."""
+        return {part.name: f"{_of(part)}, {part.reason}" for part in self.counting}
+
     def lines(self) -> tuple[str, ...]:
         """A line for each step that counts, with its reason, and one for the others together."""
-        counting = [part for part in self.parts if part.high >= _SHOWN_SHARE * self.range.high]
+        counting = self.counting
         others = [part for part in self.parts if part not in counting]
         told = [(_of(part), part.name, part.reason) for part in counting]
         if others:

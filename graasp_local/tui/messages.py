@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
@@ -66,6 +66,8 @@ class PlanMade(Message):
     """The services that visitors are led to."""
     powers: tuple[str, ...] = ()
     """What the site's own compose file asks of the machine, in sentences."""
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    """How long each step that counts keeps the site closed, and what that is known from, by the step's name."""
 
 
 @dataclass

@@ -61,6 +61,13 @@ def test_nothing_of_a_plan_is_cut_off(width: int) -> None:
         assert all(word in told for word in step.cause.split())
 
 
+@pytest.mark.parametrize("width", [80, 140])
+def test_a_closed_step_says_how_long_it_takes(width: int) -> None:
+    reasons = {"open-gate": "0.1 to 0.4 s, from 3 earlier runs here"}
+    told = " ".join(text_of([row.line for row in plan_table(PENDING, width, reasons).rows]).split())
+    assert "the new version is verified; 0.1 to 0.4 s, from 3 earlier runs here" in told.replace(" ┃", "")
+
+
 def test_another_way_to_deploy_is_said_above_the_plan() -> None:
     head = " ".join(text_of(plan_head(PENDING, "about 4 s", Reception.SERVED, 80)).split())
     assert "closed for about 4 s" in head

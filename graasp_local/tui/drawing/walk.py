@@ -31,10 +31,11 @@ _LEAST_CAUSE_ROOM = 40
 """Columns: a cause in fewer is a tower of words."""
 
 
-def plan_table(plan: Plan, width: int) -> Table:
+def plan_table(plan: Plan, width: int, reasons: Mapping[str, str] | None = None) -> Table:
     """Every step with its cause; a bar at the left says during which the site is closed.
 
-    Side by side where there is room, else one below the other: on as many lines as they need, nothing is cut off.
+    Side by side where there is room, else one below the other: on as many lines as they need, nothing is cut off. The
+    closed steps that `reasons` has by their names say how long they take as well.
     """
     titles = [step.title for step in plan.steps]
     longest = max([len(text) for text in titles], default=0)
@@ -43,17 +44,19 @@ def plan_table(plan: Plan, width: int) -> Table:
     for index, (step, text) in enumerate(zip(plan.steps, titles, strict=True)):
         bar = Piece("┃ " if index in plan.closed_span else "  ", Tone.BUSY)
         number, below = Piece(f"{index + 1:>2}  ", Tone.QUIET), Piece("    ")
+        reason = (reasons or {}).get(step.name, "") if index in plan.closed_span else ""
+        cause = f"{step.cause}; {reason}" if reason else step.cause
         told: list[Line]
         if cause_room >= _LEAST_CAUSE_ROOM:
-            causes = textwrap.wrap(step.cause, cause_room) or [""]
+            causes = textwrap.wrap(cause, cause_room) or [""]
             beside = [text, *[""] * (len(causes) - 1)]
             told = [
-                (Piece(padded(left, longest + 2), Tone.STRONG), Piece(cause, Tone.QUIET))
-                for left, cause in zip(beside, causes, strict=True)
+                (Piece(padded(left, longest + 2), Tone.STRONG), Piece(said, Tone.QUIET))
+                for left, said in zip(beside, causes, strict=True)
             ]
         else:
             told = [plain(line, Tone.STRONG) for line in textwrap.wrap(text, width - 7)]
-            told += [plain(line, Tone.QUIET) for line in textwrap.wrap(f"because {step.cause}", width - 7)]
+            told += [plain(line, Tone.QUIET) for line in textwrap.wrap(f"because {cause}", width - 7)]
         for place, line in enumerate(told):
             rows.append(Row(f"{index} {place}", (bar, below if place else number, *line)))
     return Table((), tuple(rows))

@@ -71,7 +71,7 @@ class PlanScreen(UiScreen):
                 powers=message.powers,
             )
         )
-        self.query_one(Rows).show(lambda width: plan_table(message.shown.plan, width))
+        self.query_one(Rows).show(lambda width: plan_table(message.shown.plan, width, message.reasons))
         self._keys()
 
     def action_leave(self) -> None:
@@ -155,11 +155,12 @@ class PlanScreen(UiScreen):
                 self.post_message(messages.LossFound(lost.described()))
                 return
             shown = run.shown_plan(world, self._request)
-            estimate = run.downtime_estimate(world, shown.plan)
+            estimate = run.downtime_estimate(world, shown.plan, shown.before)
             words = estimate.described() if estimate is not None else ""
+            reasons = estimate.reasons() if estimate is not None else {}
             running = run.running_requests(world, shown.plan)
             visited, powers = world.handovers.visited(), (*told_powers(world.site), *filter(None, [running]))
-            self.post_message(messages.PlanMade(self._request, shown, words, visited, powers))
+            self.post_message(messages.PlanMade(self._request, shown, words, visited, powers, reasons))
         except GraaspLocalError as error:
             self.post_message(messages.PlanRefused(self._request, error.sentences))
 
