@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import datetime
 from typing import ClassVar, Literal
 
 from textual import work
@@ -117,9 +118,10 @@ class WalkScreen(UiScreen):
         from graasp_local.journal.read import read_walks
         from graasp_local.journal.records import seconds_by_step
 
-        walk = self.walk
+        began = self.walk.began if self.walk is not None else 0.0
         walks = read_walks(self.ui.access.site().journal_directory, _WALKS_FOR_WHAT_IS_USUAL)
-        earlier = [each for each in walks if walk is None or each.walk != walk.walk]
+        # This one itself is no measure for it.
+        earlier = [each for each in walks if datetime.fromisoformat(each.at).timestamp() < began]
         self.post_message(self.UsualRead(usual_seconds(seconds_by_step(earlier))))
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="closely")
