@@ -45,13 +45,13 @@ def unreachable(reason: str) -> EngineUnreachable:
     if "permission denied" in reason.lower():
         return EngineUnreachable(
             f"This user may not use the Docker engine at {where} (permission denied).",
-            "Nothing is known about the site just now, and nothing was changed.",
+            "The state of the site is unknown, and nothing was changed.",
             _how_to_be_let_in(),
         )
     detail = next((text for text in ("No such file", "Connection refused") if text in reason), "")
     return EngineUnreachable(
         f"No Docker engine answers at {where}{f' ({detail.lower()})' if detail else ''}.",
-        "Nothing is known about the site just now, and nothing was changed.",
+        "The state of the site is unknown, and nothing was changed.",
         "Start the engine (systemctl start docker, or scripts/ensure-engine in a checkout), or set DOCKER_HOST.",
     )
 
@@ -67,9 +67,12 @@ def refused(status: int, said: str) -> EngineUnreachable:
     except (ValueError, KeyError):
         words = said
     words = " ".join(words.split())[:_LONGEST_QUOTE].rstrip(".") or "it gives no reason"
-    way = "Its log says more (`journalctl --unit docker`)."
+    way = "Check its log (`journalctl --unit docker`)."
     if status in (401, 403):
-        way = "A proxy in front of its socket has to allow what Compose and `docker exec` need, or set DOCKER_HOST."
+        way = (
+            "If a proxy is in front of its socket, it has to allow what Compose and `docker exec` need; or set "
+            "DOCKER_HOST."
+        )
     return EngineUnreachable(
         f"The Docker engine at {_where()} refuses ({status}): {words}.",
         "",
@@ -83,7 +86,7 @@ def not_podman(headers: Mapping[str, str]) -> None:
     if "libpod-api-version" in headers or server.lower().startswith("libpod"):
         name = server.partition(" ")[0].replace("Libpod/", "Podman ") or "Podman"
         raise Refused(
-            f"{name} answers at {_where()}, and graasp-local needs Docker Engine: under podman its checks do not hold.",
+            f"{name} answers at {_where()}, but graasp-local needs Docker Engine: its checks do not work with podman.",
             "Nothing was changed.",
             "Install Docker Engine (docs.docker.com/engine/install), or set DOCKER_HOST to one.",
         )
@@ -103,7 +106,7 @@ def _how_to_be_let_in() -> str:
     except (OSError, KeyError):
         group = "docker"
     if group == "root":
-        return "The socket is root's alone: run this as root, or set DOCKER_HOST to an engine of this user's."
+        return "Only root may use the socket: run this as root, or set DOCKER_HOST to an engine of this user."
     return f"`sudo usermod --append --groups {group} {user}`, then log in again; or run this as root."
 
 

@@ -103,7 +103,7 @@ def free_port(images: Sequence[str], labels: Mapping[str, str]) -> int | None:
                 raise Refused(
                     f"The engine has no free port: {error.explanation or error}.",
                     "Nothing was started.",
-                    "Stop what holds its ports, then try again.",
+                    "Stop the programs that use them, then try again.",
                 ) from error
             finally:
                 with suppress(APIError):

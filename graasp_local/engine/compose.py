@@ -275,7 +275,7 @@ def compose_version() -> str:
         answer = subprocess.run(["docker", "compose", "version", "--short"], capture_output=True, text=True, timeout=30)
     except FileNotFoundError:
         raise EngineUnreachable(
-            "There is no docker command on this machine.",
+            "The docker command is not installed.",
             "Nothing was changed.",
             "Install Docker with the Compose plugin, or run scripts/ensure-engine in a checkout.",
         ) from None

@@ -344,7 +344,7 @@ class DockerEngine(SiteImages):
                         return engine_host(), int(port["PublicPort"])
         raise NeedsYou(
             "The database has no port on this machine's loopback address.",
-            "It cannot be asked for its migrations.",
+            "Its migrations cannot be read.",
             "Check that db is on (graasp-local status), and that no override takes its port away.",
         )
 

@@ -79,7 +79,7 @@ class HttpEdge:
         if gate is not Gate.OPEN:
             browser = self.ask("/", _AS_BROWSER)
             if browser is None or browser.status != 302 or browser.headers.get("location") != "/maintenance":
-                failures.append("A browser is not sent to the maintenance page.")
+                failures.append("A browser is not redirected to the maintenance page.")
             page = self.ask("/maintenance", _AS_BROWSER)
             if page is None or met("/maintenance", page.status, page.headers, page.body) is not Met.PAGE:
                 failures.append("The maintenance page does not answer.")
@@ -89,7 +89,7 @@ class HttpEdge:
         else:
             program = self.ask("/health", _AS_PROGRAM)
             if program is None or program.status != 200:
-                failures.append("A visitor is let through, but core does not answer.")
+                failures.append("Visitors pass the gate, but core does not answer.")
         return tuple(failures)
 
     def core(self) -> CoreAnswer | None:

@@ -51,7 +51,7 @@ def _copied_out(client: DockerClient, image: str) -> tuple[ImageMigration, ...]:
 
 def _unreadable(image: str, reason: str) -> Refused:
     return Refused(
-        f"The image {image} holds no list of migrations that can be read ({reason}).",
+        f"The image {image} does not contain a readable list of migrations ({reason}).",
         "Nothing was changed: without it there would be no proof that the database was migrated.",
         "Check that it is a migrate image of Graasp 2 or newer.",
     )

@@ -118,7 +118,7 @@ class DockerLive:
     def shell_command(self, service: str) -> tuple[str, ...]:
         running = [c for c in self._containers_of(service) if c["State"] == "running"]
         if not running:
-            raise Refused(f"{service} does not run, so there is no shell in it.", "", "Start it first.")
+            raise Refused(f"{service} is not running, so it has no shell.", "", "Start it first.")
         return ("docker", "exec", "-it", running[0]["Id"][:12], "sh", "-c", _SHELL)
 
     def versions(self) -> AvailableVersions:
@@ -129,7 +129,7 @@ class DockerLive:
         found = find_versions(engine_for(self._site), repository)
         return AvailableVersions(
             tuple(AvailableVersion(entry.version, entry.local, entry.published) for entry in found.versions),
-            f"The registry of {repository} could not be asked ({found.problem}): this is what the machine has."
+            f"The registry of {repository} did not answer ({found.problem}); these are the versions on this machine."
             if found.problem
             else "",
         )
@@ -230,7 +230,7 @@ def _close(stream: Any) -> None:
 
 def _gone() -> EngineUnreachable:
     return EngineUnreachable(
-        "The Docker engine went away.",
-        "What was seen last may no longer be so.",
+        "The Docker engine stopped answering.",
+        "What is shown may be out of date.",
         "It is asked again every few seconds; `systemctl start docker` starts it.",
     )

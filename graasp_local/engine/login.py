@@ -78,7 +78,7 @@ def unusable_file(said: str) -> Refused:
     return Refused(
         f"{configuration_file()}, which has the logins, cannot be used: {said}.",
         "Nothing was changed.",
-        "Mend it, or move it away and log in again with `docker login`.",
+        "Fix it, or move it away and log in again with `docker login`.",
     )
 
 
@@ -96,5 +96,5 @@ def _refusal(image: str, why: str) -> Refused:
     return Refused(
         f"The registry of {image} cannot be asked: {why}.",
         "",
-        f"Install that helper, or take its name out of {configuration_file()} and `{login}`; then try again.",
+        f"Install that helper, or remove it from {configuration_file()} and run `{login}`; then try again.",
     )

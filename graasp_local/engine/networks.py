@@ -47,7 +47,7 @@ def network_refusal(client: DockerClient, project: str, missing: Mapping[str, An
                 try:
                     made.append(_make(client, f"{project}-trial-{name}", project, definition))
                 except APIError as error:
-                    return f"The engine has no room for the network {name}: {error.explanation or error}."
+                    return f"The engine has no address range left for the network {name}: {error.explanation or error}."
         finally:
             for network in made:
                 with suppress(APIError):

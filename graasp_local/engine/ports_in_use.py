@@ -19,9 +19,9 @@ def holder_of_port(client: DockerClient, address: str, port: int) -> str | None:
             probe.bind((address, port))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                return _container_on(client, port) or _process_on(port) or "a process that this user may not see"
+                return _container_on(client, port) or _process_on(port) or "a process of another user"
             if error.errno == errno.EADDRNOTAVAIL:
-                return f"nobody: {address} is no address of this machine"
+                return f"no program: {address} is not an address of this machine"
             # EACCES below 1024: the engine may bind where this user may not.
             return None
     return None

@@ -50,7 +50,7 @@ def progress(image: str, said: Iterable[Mapping[str, Any]], seconds_between: flo
             done[layer] = total[layer]
         if status.startswith("Retrying"):
             if not trying_again:
-                yield f"{image}: the connection to the registry is lost; the engine tries again"
+                yield f"{image}: lost the connection to the registry; the engine is trying again"
             trying_again = True
         elif time.monotonic() - last >= seconds_between and total:
             last = time.monotonic()
@@ -70,5 +70,5 @@ def _refusal(image: str, said: str) -> Refused:
     return Refused(
         f"{image} could not be pulled: {why_not_had(image, said)}.",
         "",
-        "Mend this, then try again: what has been downloaded is kept.",
+        "Fix this, then try again: what has been downloaded is kept.",
     )

@@ -42,15 +42,15 @@ def why_not_had(image: str, said: str) -> str:
     login, logout = f"docker login {registry}".strip(), f"docker logout {registry}".strip()
     match refusal(said):
         case Refusal.WANTS_LOGIN:
-            return f"the registry wants a login (401), which `{login}` gives the engine"
+            return f"the registry wants a login (401): `{login}`"
         case Refusal.TOO_MANY:
-            return f"the registry allows no more pulls just now (429), and more of them after `{login}`"
+            return f"the registry's pull limit is reached (429); `{login}` raises it"
         case Refusal.NO_ANSWER:
             return "it is not on this machine, and the registry does not answer"
         case Refusal.FORBIDDEN:
             return (
-                "the registry refuses (403), as for a login that has expired or an image that is not for everybody; "
-                f"`{logout}`, or `{login}` once more, mends that"
+                "the registry refuses (403), as it does for an expired login or a private image: "
+                f"`{logout}`, or `{login}` again"
             )
         case Refusal.MISSING:
             return IS_NOWHERE

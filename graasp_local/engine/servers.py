@@ -99,7 +99,7 @@ class DockerServers:
         from docker.errors import APIError, NotFound
 
         if volume == self._site.database_server.volume:
-            raise ValueError(f"{volume} is the volume that the site works with")
+            raise ValueError(f"{volume} is the volume in use")
         with engine_errors():
             try:
                 self._engine.client.api.remove_volume(volume)
@@ -146,7 +146,7 @@ class DockerServers:
 
     def discard_new(self, server: DatabaseServer) -> None:
         if server.volume == self._site.database_server.volume:
-            raise ValueError(f"{server.volume} is the volume that the site works with")
+            raise ValueError(f"{server.volume} is the volume in use")
         for container in self._new_containers():
             with engine_errors():
                 self._engine.client.api.remove_container(container["Id"], v=True, force=True)
@@ -281,14 +281,19 @@ def layout_problems(config: Mapping[str, Any], service: str, target: DatabaseSer
     """
     definition = config["services"][service]
     if definition.get("image") != target.image:
-        return (f"compose.override.yaml sets the image of {service}: take it out, and set DB_IMAGE in .env instead.",)
+        return (f"compose.override.yaml sets the image of {service}: remove that, and set DB_IMAGE in .env instead.",)
     mounts: list[dict[str, Any]] = definition.get("volumes", [])
     mount = next((m for m in mounts if m.get("target") == DATA_DIRECTORY), {})
     volume = config.get("volumes", {}).get(mount.get("source", ""), {}) if mount.get("type") == "volume" else {}
     if volume.get("name") != target.volume:
         return (f"compose.override.yaml gives {service} another volume than {FIRST_VOLUME}, which cannot be changed.",)
     if volume.get("driver", "local") != "local" or volume.get("driver_opts") or volume.get("external"):
-        return (f"compose.override.yaml says where {FIRST_VOLUME} lies: a new volume would lie in the same place.",)
+        return (
+            (
+                f"compose.override.yaml says where {FIRST_VOLUME} is stored: a new volume would be stored in the same "
+                "place."
+            ),
+        )
     return ()
 
 

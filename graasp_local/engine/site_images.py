@@ -69,7 +69,7 @@ class SiteImages:
             raise ConfigurationError(
                 f"Compose cannot use the site's files: {error.what.removeprefix('Compose failed: ')}",
                 "Nothing was changed.",
-                "Mend .env or compose.override.yaml; `graasp-local compose -- config` shows what is made of them.",
+                "Fix .env or compose.override.yaml; `graasp-local compose -- config` shows the result of both.",
             ) from error
         self._versioned[version] = tuple(
             name for name, definition in services.items() if VERSION_LABEL in definition.get("labels", {})

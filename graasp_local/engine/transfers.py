@@ -120,8 +120,8 @@ class DockerTransfers:
         if container is None:
             raise NeedsYou(
                 "The database is off.",
-                "It is not known what is in it.",
-                "Bring it up first: `graasp-local apply db-only`, or `running`.",
+                "Its content is unknown.",
+                "Start it first: `graasp-local apply db-only`, or `running`.",
             )
         # Names only: the values reach docker by its environment, so that no secret is in a list of processes.
         names = [word for name in environment for word in ("--env", name)]

@@ -162,7 +162,7 @@ def _refuse_uncertain_code(world: World, target: InfraState) -> None:
     selected = world.site.selected_version
     if selected is None:
         raise Refused(
-            f"No version was deployed to this site yet, so there is nothing that {target} could start.",
+            f"No version has been deployed to this site yet, so there is nothing that {target} could start.",
             "Nothing was changed.",
             "Deploy one: `graasp-local deploy --version X`.",
         )

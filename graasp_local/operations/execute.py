@@ -173,7 +173,7 @@ def judge_rollback(
             (
                 f"{first.what} The rollback failed too: {second.what}",
                 _what_visitors_see(gate),
-                "Mend the cause, then `graasp-local rollback` tries again. See `graasp-local history --last`.",
+                "Fix the cause, then run `graasp-local rollback` again. `graasp-local history --last` has the details.",
             ),
         )
     # A refusal that could only be found with the database up is still one, now that the site is as it was.

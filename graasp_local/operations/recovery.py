@@ -154,7 +154,7 @@ def rollback_plan(world: World, observed: ObservedState, *, discard: bool = Fals
             f"{lost.described()} would be discarded: {record.version} has changed the database, and the one from "
             "before it would be put back.",
             "Nothing was changed.",
-            "`graasp-local rollback --discard-written-since` goes back all the same.",
+            "`graasp-local rollback --discard-written-since` rolls back anyway.",
         )
     if left is not None and left.is_rolling:
         return plan_rolling_back(observed, previous, world.handovers.visited(), images)
@@ -200,7 +200,7 @@ def _refuse_after_nothing(walks: Sequence[WalkRecord], record: WalkRecord | None
         return
     if isinstance(newest.request, Deploy) and newest.outcome in (None, "refused", "interrupted"):
         raise Refused(
-            f"{newest.walk} touched nothing, so there is nothing of it to take back.",
+            f"{newest.walk} touched nothing, so there is nothing to undo.",
             f"The site is as it was before it, with {record.version}.",
             f"If {record.version} is to be undone: `graasp-local apply {record.state}`, then `graasp-local rollback`.",
         )
@@ -284,7 +284,7 @@ def _rolled_back_already(walks: Sequence[WalkRecord]) -> Refused:
 
 def _no_way_back(record: WalkRecord | None) -> Refused:
     if record is None:
-        return Refused("Nothing was deployed to this site yet.", "Nothing was changed.", "")
+        return Refused("Nothing has been deployed to this site yet.", "Nothing was changed.", "")
     if record.is_way_back:
         return Refused(
             f"The last walk went back to {record.version} already.",

@@ -92,7 +92,7 @@ def _version_afterwards(world: World, backup: StoredBackup, restore: Restore) ->
     if brings_graasp:
         refuse_without_version(backup.manifest)
     raise Refused(
-        "No version was deployed to this site yet, so what is restored could not be served.",
+        "No version has been deployed to this site yet, so what is restored could not be served.",
         "Nothing was changed.",
         "Restore the database graasp as well, or deploy a version first.",
     )

@@ -153,7 +153,7 @@ def make_plan(planner: Planner, observed: ObservedState) -> Plan:
         raise Refused(
             f"{error.filename or 'A file of the site'} cannot be used: {error.strerror or error}.",
             "Nothing was changed.",
-            "Make room, or mend its permissions, then try again.",
+            "Free some space or fix its permissions, then try again.",
         ) from error
 
 
@@ -313,7 +313,7 @@ def _new_journal(world: World, name: str) -> Journal:
         raise Refused(
             f"The journal in {world.site.journal_directory} cannot be written: {error.strerror}.",
             "Nothing was changed: a walk without a journal could not be gone on with after a crash.",
-            "Make room, or mend the directory's permissions, then try again.",
+            "Free some space or fix the directory's permissions, then try again.",
         ) from error
 
 

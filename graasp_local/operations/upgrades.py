@@ -41,14 +41,14 @@ def upgrade_plan(world: World, observed: ObservedState, asked: UpgradeDatabase) 
         raise Refused(
             f"A migration is running ({listed(observed.migrations)}).",
             "Nothing was changed.",
-            "Wait until it has ended, then start the upgrade again.",
+            "Wait until it has finished, then start the upgrade again.",
         )
     upgrade = _upgrade(world, asked)
     if upgrade.target.volume in world.servers.containers.volumes():
         raise Refused(
             f"The volume {upgrade.target.volume} exists already, and may hold data.",
             "Nothing was changed: an upgrade fills a new volume only.",
-            f"If nobody needs it: `graasp-local remove-old-database --volume {upgrade.target.volume}`.",
+            f"If it is not needed: `graasp-local remove-old-database --volume {upgrade.target.volume}`.",
         )
     return _forward(world, observed, upgrade, state_of(came_from(observed, state_left(walks))), asked.drain_limit)
 
@@ -96,7 +96,7 @@ def old_volumes(world: World, named: str | None = None) -> Mapping[str, int | No
     if named is None:
         return found
     if named not in found:
-        why = "is the one that the site works with" if named == selected else "is no old volume of this site"
+        why = "is the volume in use" if named == selected else "is not an old volume of this site"
         raise Refused(f"{named} {why}.", "Nothing was removed.", "Without --volume all old ones are shown.")
     return {named: found[named]}
 
@@ -184,7 +184,7 @@ def _upgrade(world: World, asked: UpgradeDatabase) -> Upgrade:
         raise Refused(
             f"Which major of Postgres {image} is cannot be told from its tag.",
             "Nothing was changed.",
-            "Say it with --to.",
+            "Pass it with --to.",
         )
     if major <= files:
         what = f"The database is on Postgres {files}"
@@ -223,7 +223,7 @@ def _image_for(world: World, source: str, major: int | None) -> str:
     like_the_old = None if major is None else image_of_major(source, major)
     if like_the_old is None:
         raise Refused(
-            f"No image is named for Postgres {major}." if major else "No newer Postgres is named.",
+            f"No image of Postgres {major} was named." if major else "No newer Postgres was named.",
             "Nothing was changed.",
             f"`graasp-local upgrade-database --to {major or NEWEST_MAJOR}`, with --image, or with DB_IMAGE in .env.",
         )

@@ -208,9 +208,9 @@ class PostgresDatabase:
             row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_MIGRATION_LOCK,)).fetchone()
             if row is None or not row[0]:
                 raise NeedsYou(
-                    "Another graasp-local is migrating this database, perhaps from another machine.",
+                    "Another graasp-local is migrating this database, possibly on another machine.",
                     "",
-                    "Wait until it has ended.",
+                    "Wait until it has finished.",
                 )
             yield
 
@@ -244,9 +244,9 @@ def connected(address: Address, password: str, database: str) -> Iterator[psycop
             raise NeedsYou(f"The database refused: {error.diag.message_primary}{detail}.") from error
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         hint = (
-            "POSTGRES_PASSWORD in .env is not the one that the database was made with; put the old one back."
+            "POSTGRES_PASSWORD in .env is not the one that the database was created with; restore the old one."
             if "password authentication failed" in reason
-            else "Look at `graasp-local logs db`."
+            else "Check `graasp-local logs db`."
         )
         raise NeedsYou(f"The database does not answer: {reason}.", "", hint) from error
 
@@ -264,9 +264,9 @@ def _migrations(rows: Iterable[tuple[str | None, ...]]) -> tuple[AppliedMigratio
         ordered = sorted((int(when or ""), int(number or ""), str(sha256)) for when, number, sha256 in rows)
     except ValueError:
         raise NeedsYou(
-            "drizzle.__drizzle_migrations holds what drizzle does not write there.",
-            "Which migrations are applied is not known.",
-            "Look at it: `graasp-local compose -- exec db psql -U graasp -d graasp`.",
+            "drizzle.__drizzle_migrations contains rows that drizzle would not write.",
+            "It is unknown which migrations were applied.",
+            "Inspect it: `graasp-local compose -- exec db psql -U graasp -d graasp`.",
         ) from None
     return tuple(AppliedMigration(when, sha256) for when, _, sha256 in ordered)
 

@@ -116,7 +116,7 @@ def give_properties(
         if role and role not in roles:
             left_out.append(f"the setting {parameter} of the role {role}, which is not on this server")
         elif parameter not in free and (role, parameter, value) not in known:
-            left_out.append(f"the setting {parameter} = {value}, which only the server's superuser may make")
+            left_out.append(f"the setting {parameter} = {value}, which only the server's superuser may set")
         else:
             statements.append(_set(database, role, parameter, value))
     with connection.transaction():

@@ -81,9 +81,9 @@ class PostgresRoles:
         except psycopg.Error as error:
             reason = error.diag.message_primary or (str(error).strip().splitlines() or [type(error).__name__])[-1]
             raise NeedsYou(
-                f"The database does not let {role} in: {reason}.",
+                f"The database rejects {role}: {reason}.",
                 "",
-                "`graasp-local doctor` looks for the cause; `graasp-local logs db` shows what the database says.",
+                "`graasp-local doctor` looks for the cause; `graasp-local logs db` shows what the database logged.",
             ) from error
 
 

@@ -146,12 +146,12 @@ class PostgresServer:
         with self._connection("postgres") as connection:
             old_hashes = connection.execute("SELECT rolname FROM pg_authid WHERE rolpassword LIKE 'md5%' ORDER BY 1")
             found = [
-                f"The password of the role {name} is kept as md5, with which it could not log in to the newer server: "
-                "set it once more."
+                f"The password of the role {name} is kept as md5, which cannot log in to the newer server: set it "
+                "again."
                 for (name,) in old_hashes
             ]
             spaces = connection.execute("SELECT spcname FROM pg_tablespace WHERE spcname !~ '^pg_' ORDER BY 1")
-            found += [f"The tablespace {name} lies outside the volume, and is not copied." for (name,) in spaces]
+            found += [f"The tablespace {name} is outside the volume and is not copied." for (name,) in spaces]
             return tuple(found)
 
     def extensions_in_use(self) -> Mapping[str, tuple[str, ...]]:

@@ -10,7 +10,7 @@ from graasp_local.errors import GraaspLocalError
 
 
 @click.command()
-@click.option("--clean", is_flag=True, help="Remove every stack that no test run is using, kept and idle ones too.")
+@click.option("--clean", is_flag=True, help="Remove every stack that no test run uses, kept and idle ones included.")
 def command(*, clean: bool) -> None:
     """List the stacks of tests that no test run is using any more: kept after a failure, or idle for the next run."""
     from graasp_local.testing.claims import Claims

@@ -96,7 +96,7 @@ class Claims:
             raise Refused(
                 f"{self.root} cannot be written: {error.strerror or error}.",
                 "Nothing was started.",
-                "Make room, or set TMPDIR to a directory that can be written.",
+                "Free some space, or set TMPDIR to a writable directory.",
             ) from error
         return claim
 

@@ -101,7 +101,7 @@ class Factory:
             raise UsageError(
                 f"The core of this stack ({self._stack.version}) has {lack}.",
                 "The demo images stand in for Graasp as far as deployments go.",
-                'Take Graasp\'s own images for this test: with_images("registry").',
+                'Use Graasp\'s own images for this test: with_images("registry").',
             )
         if not answer.ok:
             raise NeedsYou(f"Graasp answered POST /api/{path} with {answer.status_code}: {answer.text[:300]}")

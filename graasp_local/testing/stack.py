@@ -295,7 +295,7 @@ class GraaspStack:
             raise Refused(
                 f"{directory} cannot be written: {error.strerror or error}.",
                 "Nothing was started.",
-                "Make room, or set TMPDIR to a directory that can be written.",
+                "Free some space, or set TMPDIR to a writable directory.",
             ) from error
 
     def stop(self) -> None:
@@ -692,7 +692,7 @@ def _make_room(directory: Path, claims: Claims) -> None:
     if not ours or claims.directory_of(project).exists():
         raise ConfigurationError(
             f"{directory} is a site already{', of a stack that is standing' if ours else ''}.",
-            "It was left as it is, and nothing was started.",
+            "It was not changed, and nothing was started.",
             "Name another directory, or one that does not exist.",
         )
     for left in (site.env_file, site.old_env_file, site.override_file):

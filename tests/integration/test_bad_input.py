@@ -40,7 +40,7 @@ def test_a_network_that_the_engine_has_no_room_for_is_refused_in_its_words(site:
         text = re.sub(r"( data: .* subnet: )[0-9./]+", rf"\g<1>{taken}", override.read_text())
         override.write_text(text)
         ended = other.deploy("1.0.0", code=10)
-        assert "no room for the network data: Pool overlaps with other one" in ended["problem"][0]
+        assert "no address range left for the network data: Pool overlaps with other one" in ended["problem"][0]
         assert other.containers() == {}
         assert client.api.networks(names=[other.project]) == []
 
@@ -89,7 +89,7 @@ def test_compose_v1_is_exit_3(new_site: DemoSite, tmp_path: Path) -> None:
 
 def test_no_docker_command_is_exit_3(new_site: DemoSite, tmp_path: Path) -> None:
     done = new_site.run("deploy", "--version", "1.0.0", code=3, env={"PATH": str(tmp_path)})
-    assert "There is no docker command" in done.stderr
+    assert "The docker command is not installed" in done.stderr
 
 
 def test_a_database_password_that_was_changed_is_named(site: DemoSite) -> None:

@@ -111,7 +111,7 @@ class FakeSite:
         if not self.reachable:
             raise EngineUnreachable(
                 "No Docker engine answers at the default socket (no such file).",
-                "Nothing is known about the site just now, and nothing was changed.",
+                "The state of the site is unknown, and nothing was changed.",
                 "Start the engine (systemctl start docker), or set DOCKER_HOST.",
             )
 

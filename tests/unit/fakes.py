@@ -470,7 +470,7 @@ class FakeDatabase:
     @contextmanager
     def migration_lock(self) -> Iterator[None]:
         if self.lock_held_elsewhere:
-            raise NeedsYou("Another graasp-local is migrating this database, perhaps from another machine.")
+            raise NeedsYou("Another graasp-local is migrating this database, possibly on another machine.")
         yield
 
     def end_other_sessions(self) -> int:

@@ -112,7 +112,7 @@ def test_what_is_not_known_is_never_well(fact: str) -> None:
         ),
         (
             "engine",
-            {"engine": Unknown("Podman 5.8.6 answers at x, and graasp-local needs Docker Engine")},
+            {"engine": Unknown("Podman 5.8.6 answers at x, but graasp-local needs Docker Engine")},
             Verdict.FAILS,
             "Podman 5.8.6 answers",
         ),

@@ -247,6 +247,6 @@ def test_the_progress_of_a_pull_is_the_sum_of_its_layers() -> None:
 def test_a_lost_connection_is_said_once_and_the_end_of_it_is_a_refusal() -> None:
     said = [{"status": f"Retrying in {n} seconds", "id": "a"} for n in (2, 1)] + [{"error": "connection refused"}]
     lines = progress("x", said, 0.0)
-    assert next(lines) == "x: the connection to the registry is lost; the engine tries again"
+    assert next(lines) == "x: lost the connection to the registry; the engine is trying again"
     with pytest.raises(Refused, match="the registry does not answer"):
         next(lines)

@@ -138,7 +138,7 @@ def test_a_deployment_that_touched_nothing_is_not_taken_for_the_one_before_it(ru
     deploy(running)
     request = DeployRequest(Version(1, 2, 0))
     killed_at(running, "pull", lambda seen: deployment_plan(running.world, seen, request))
-    with pytest.raises(Refused, match="touched nothing, so there is nothing of it to take back"):
+    with pytest.raises(Refused, match="touched nothing, so there is nothing to undo"):
         roll_back(running, discard=True)
     events_of(running, lambda seen: transition_plan(running.world, seen, InfraState.RUNNING))
     assert roll_back(running, discard=True).version == "1.0.0"
@@ -159,7 +159,7 @@ def test_what_would_be_discarded_is_not_guessed_while_the_database_is_off(runnin
 
 
 def test_a_site_without_a_deployment_has_nothing_to_go_back_from(running: FakeWorld) -> None:
-    with pytest.raises(Refused, match="Nothing was deployed"):
+    with pytest.raises(Refused, match="Nothing has been deployed"):
         roll_back(running)
 
 

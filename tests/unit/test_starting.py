@@ -56,7 +56,7 @@ def without_umami(fake: FakeWorld, status: Status, health: Health) -> None:
 @pytest.mark.parametrize(
     ("status", "health", "said"),
     [
-        (Status.RUNNING, Health.UNHEALTHY, "umami runs but does not get healthy"),
+        (Status.RUNNING, Health.UNHEALTHY, "umami runs but does not become healthy"),
         (Status.EXITED, Health.NONE, "umami has ended instead of serving"),
         (Status.RUNNING, Health.STARTING, "umami is still starting after 30 s"),
     ],
@@ -126,7 +126,7 @@ def test_a_database_that_gets_no_further_is_given_up(running: FakeWorld) -> None
 def test_an_unhealthy_database_that_does_not_recover_is_given_up_at_once(running: FakeWorld) -> None:
     waiting_for_db(running, Health.UNHEALTHY)
     began = running.clock.monotonic()
-    with pytest.raises(NeedsYou, match="db runs but does not get healthy"):
+    with pytest.raises(NeedsYou, match="db runs but does not become healthy"):
         list(wait_until_on(running.world, ("db",)))
     assert running.clock.monotonic() == began
 

@@ -178,7 +178,7 @@ def old_password(fake: FakeWorld) -> Callable[[ObservedState], Plan]:
         (too_new, "Postgres 18 is newer than this graasp-local knows"),
         (unknown_image, "cannot be told from its tag"),
         (another_major, "is Postgres 16, not 17"),
-        (nothing_named, "No newer Postgres is named"),
+        (nothing_named, "No newer Postgres was named"),
         (no_database, "no database yet"),
         (volume_is_there, "exists already, and may hold data"),
         (wrong_platform, "Made for linux/arm64"),
@@ -251,7 +251,7 @@ def umami_does_not_start(fake: FakeWorld) -> None:
         (dump_fails, "The dump of the roles failed: pg_dump: error: out of luck"),
         (restore_fails, "The restore of the roles failed: pg_restore: error: out of luck"),
         (a_row_is_lost, "content of public.item is not the same: 100 row(s)"),
-        (umami_does_not_start, "umami runs but does not get healthy"),
+        (umami_does_not_start, "umami runs but does not become healthy"),
     ],
 )
 def test_whatever_fails_ends_on_the_old_server(
@@ -365,7 +365,7 @@ def test_nobody_goes_back_from_an_upgrade_that_went_through_but_is_told_what_is_
 def test_rollback_is_about_an_upgrade_only_for_as_long_as_it_is_the_newest_walk(running: FakeWorld) -> None:
     upgrade(running)
     events_of(running, lambda observed: transition_plan(running.world, observed, InfraState.RUNNING))
-    with pytest.raises(Refused, match="Nothing was deployed"):
+    with pytest.raises(Refused, match="Nothing has been deployed"):
         rollback(running)
 
 
@@ -436,7 +436,7 @@ def test_the_old_volume_and_the_dump_are_kept_until_they_are_removed_by_name(run
     assert running.dumps()
     old = upgrades.old_volumes(running.world)
     assert old == {OLD.volume: 16}
-    with pytest.raises(Refused, match="is the one that the site works with"):
+    with pytest.raises(Refused, match="is the volume in use"):
         upgrades.old_volumes(running.world, NEW.volume)
     list(upgrades.remove_old(running.world, old, "graasp-local remove-old-database"))
     assert running.servers.majors == {NEW.volume: 17}

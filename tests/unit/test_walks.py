@@ -140,7 +140,8 @@ def other_site(fake: FakeWorld) -> None:
 def no_network(fake: FakeWorld) -> None:
     fake.state.observed = fake.state.observed.with_services(("workers",), Status.ABSENT, Health.NONE)
     fake.engine.no_network = (
-        "The engine has no room for the network front: all predefined address pools have been fully subnetted."
+        "The engine has no address range left for the network front: all predefined address pools have been "
+        "fully subnetted."
     )
 
 
@@ -237,7 +238,7 @@ def test_a_core_that_never_gets_healthy_is_said_with_its_last_words(running: Fak
     running.engine.never_on = {"core": Health.UNHEALTHY}
     ended = deploy(running)
     assert (ended.outcome, ended.exit_code) == (Outcome.FAILED, ExitCode.NEEDS_YOU)
-    assert ended.problem[0] == "core runs but does not get healthy."
+    assert ended.problem[0] == "core runs but does not become healthy."
     assert "The database belongs to 1.1.0 now." in ended.problem[1]
     assert running.state.gate() is Gate.SHUT
 
@@ -358,7 +359,7 @@ def test_apply(running: FakeWorld, state: InfraState) -> None:
 
 @pytest.mark.parametrize("state", [InfraState.RUNNING, InfraState.RESTRICTED])
 def test_a_site_without_a_version_cannot_be_started(fake: FakeWorld, state: InfraState) -> None:
-    with pytest.raises(Refused, match="No version was deployed"):
+    with pytest.raises(Refused, match="No version has been deployed"):
         apply(fake, state)
     assert apply(fake, InfraState.DB_ONLY).state == "db-only"
 

@@ -28,13 +28,14 @@ def read_pending(world: World, version: Version) -> Pending:
         case DatabaseIsNewer(unknown=unknown):
             raise Refused(
                 f"The database is newer than {version}: it has {unknown} migration(s) that this version does not know.",
-                "Its migrate would say success and do nothing, and its code would run on the wrong tables.",
+                "Its migration would report success without doing anything, and its code would then run against "
+                "a newer schema.",
                 "Deploy the version that the database belongs to, or a newer one (graasp-local history).",
             )
         case WouldBeSkipped(tags=tags):
             raise Refused(
                 f"{version} has migrations that are older than the newest applied one: {listed(tags)}.",
-                "drizzle would skip them silently and say success.",
+                "drizzle would skip them without a word and report success.",
                 "Deploy a version whose migrations follow on those in the database.",
             )
 
@@ -127,9 +128,11 @@ def _watch(world: World, run: MigrationRun, step: Migrate) -> Iterator[str]:
     while run.exit_code() is None:
         yield from run.output()
         if world.interruption.requested:
-            raise Interrupted("Interrupted during the migration, which was ended and taken back.")
+            raise Interrupted("Interrupted during the migration, which was stopped and rolled back.")
         if world.clock.monotonic() >= deadline:
-            raise NeedsYou(f"The migration was not done after {step.limit_seconds:g} s: it was ended and taken back.")
+            raise NeedsYou(
+                f"The migration was not done after {step.limit_seconds:g} s: it was stopped and rolled back."
+            )
         world.clock.sleep(_POLL_SECONDS)
     yield from run.output()
 
@@ -147,7 +150,7 @@ def _postgres_errors(world: World, since: float) -> Generator[str, None, str]:
             lines.append(line.expandtabs(2))
     if not lines:
         return ""
-    yield "Postgres said meanwhile:"
+    yield "Postgres logged during the migration:"
     yield from (f"  {line}" for line in lines[:_LINES_SHOWN])
     if len(lines) > _LINES_SHOWN:
         yield f"  … {len(lines) - _LINES_SHOWN} more line(s): `graasp-local logs db`"

@@ -128,7 +128,7 @@ def refuse_other_major(world: World) -> None:
     containers, image = world.servers.containers, world.site.database_server.image
     wrong = other_major(containers.data_major(), containers.image_major(image), image)
     if wrong is not None:
-        raise Refused(wrong.sentence, "Nothing was changed: Postgres would only end again and again.", wrong.mending)
+        raise Refused(wrong.sentence, "Nothing was changed: Postgres would only crash in a loop.", wrong.mending)
 
 
 def _refuse_other_search_data(world: World, image: str) -> None:
@@ -159,7 +159,7 @@ def check_transition(world: World, services: Sequence[str]) -> None:
     ports = _port_problems(world) if edge & {*services} else ()  # a stop takes none
     problems = [*_directory_problems(world), *ports, *_network_problems(world)]
     if problems:
-        raise Refused(" ".join(problems), "Nothing was changed: the site is as it was.", "Mend this, then try again.")
+        raise Refused(" ".join(problems), "Nothing was changed: the site is as it was.", "Fix this, then try again.")
 
 
 def check_edge(world: World) -> Iterator[str]:
@@ -250,7 +250,7 @@ def _image_problems(images: Sequence[ImageFact], facts: EngineFacts) -> Iterator
     for platforms, names in elsewhere.items():
         yield f"Made for {listed(platforms)}, where this engine is {facts.platform}: {listed(tuple(names))}."
     for reason, names in unavailable.items():
-        yield f"{listed(tuple(names))} cannot be had: {reason}."
+        yield f"{listed(tuple(names))} is not available: {reason}."
 
 
 def _is_for_another_platform(image: ImageFact, facts: EngineFacts) -> bool:
@@ -270,7 +270,7 @@ def _way_out(images: tuple[ImageFact, ...], facts: EngineFacts, version: Version
         return (
             f"`graasp-local build --version {version}` builds {listed(buildable)} for this engine; then deploy again."
         )
-    return "Mend this, then start the deployment again."
+    return "Fix this, then start the deployment again."
 
 
 def _expected_dump_bytes(world: World, database: int) -> int:

@@ -74,7 +74,7 @@ def _hopeless(name: str, second: ObservedService | None, seconds: float) -> str 
     if second is None:
         return f"The second {name} is gone."
     if second.health is Health.UNHEALTHY:
-        return f"The second {name} runs but does not get healthy."
+        return f"The second {name} runs but does not become healthy."
     if second.status in _GONE:
         return f"The second {name} has ended instead of serving."
     if seconds >= START_LIMIT_SECONDS:
@@ -114,5 +114,5 @@ def _pass_time(world: World, seconds: float) -> None:
     deadline = world.clock.monotonic() + seconds
     while world.clock.monotonic() < deadline:
         if world.interruption.requested:
-            raise Interrupted("Interrupted before visitors were led elsewhere.")
+            raise Interrupted("Interrupted before visitors were moved to the other core.")
         world.clock.sleep(POLL_SECONDS)

@@ -160,7 +160,7 @@ class _Recovery:
 
 def _hopeless(world: World, service: ObservedService, restarts_before: int) -> str | None:
     if service.health is Health.UNHEALTHY:
-        return f"{service.name} runs but does not get healthy"
+        return f"{service.name} runs but does not become healthy"
     if service.status in (Status.EXITED, Status.DEAD):
         return f"{service.name} has ended instead of serving"
     if service.status is Status.RESTARTING:

@@ -101,7 +101,7 @@ def check_upgrade(world: World, upgrade: Upgrade) -> Iterator[str]:
         raise Refused(
             " ".join(problems),
             "Nothing was changed: the site is as it was.",
-            "Mend this, then start the upgrade again.",
+            "Fix this, then start the upgrade again.",
         )
 
 
