@@ -28,7 +28,7 @@ from graasp_local.journal.records import (
 from graasp_local.journal.write import Journal
 from graasp_local.planning.migrations import Pending
 from graasp_local.planning.plan_deploy import DeployRequest, plan_deploy
-from graasp_local.planning.states import InfraState
+from graasp_local.planning.states import Gate, InfraState
 from graasp_local.planning.steps import READ_ONLY
 from graasp_local.version import Version
 from tests.unit.sites import site_in
@@ -39,7 +39,7 @@ NOW = 1_790_000_000.0
 
 def write_walk(directory: Path, *steps: str, outcome: Outcome | None, now: float = NOW) -> Path:
     journal = Journal(directory, "deploy-1.1.0", now)
-    journal.write(WalkStarted(journal.walk, "graasp-local deploy --version 1.1.0", PLAN), now)
+    journal.write(WalkStarted(journal.walk, "graasp-local deploy --version 1.1.0", PLAN, gate=Gate.OPEN), now)
     for index, name in enumerate(steps):
         journal.write(StepStarted(index, name, name, "a cause"), now)
         journal.write(StepEnded(index, name, StepOutcome.DONE, 1.5), now)
