@@ -18,12 +18,12 @@ class Clock(Protocol):
 
 
 class Interruption(Protocol):
-    """Whether somebody asked the walk to end (ctrl-C, SIGTERM)."""
+    """Whether somebody asked the operation to end (ctrl-C, SIGTERM)."""
 
     @property
     def requested(self) -> bool: ...
     def acknowledge(self) -> None:
-        """The walk is on its way to its end: what is done to end well is not interrupted by any request."""
+        """The operation is on its way to its end: what is done to end well is not interrupted by any request."""
         ...
 
 
@@ -41,7 +41,7 @@ class SystemClock:
 
 
 class InterruptionFlag(Struct):
-    """Set by a signal handler, looked at by the walk. What is done to end well is not interrupted any more."""
+    """Set by a signal handler, looked at by the operation. What is done to end well is not interrupted any more."""
 
     _asked: threading.Event = field(default_factory=threading.Event)
     _ending: threading.Event = field(default_factory=threading.Event)
@@ -52,7 +52,7 @@ class InterruptionFlag(Struct):
 
     @property
     def is_ending(self) -> bool:
-        """The walk puts the site back, because of a request or because something failed."""
+        """The operation puts the site back, because of a request or because something failed."""
         return self._ending.is_set()
 
     def request(self) -> None:

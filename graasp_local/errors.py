@@ -5,8 +5,8 @@
     ├── ConfigurationError      2   .env or an override file is missing, malformed or contradictory
     ├── EngineUnreachable       3   no Docker engine, or no Compose v2, answers
     ├── Refused                10   a check before the gate closes failed: nothing was changed
-    ├── Locked                 11   another walk is under way
-    ├── NeedsYou               21   the walk failed after it had touched the site, and was not put back
+    ├── Locked                 11   another operation is under way
+    ├── NeedsYou               21   the operation failed after it had touched the site, and was not put back
     └── Interrupted           130   ended by ctrl-C or SIGTERM
 
 Every error is three short sentences: what happened, what it means for the site, what to type next.

@@ -1,4 +1,4 @@
-"""One walk at a time on a site: a lock that its holder's death frees, and that says who holds it."""
+"""One operation at a time on a site: a lock that its holder's death frees, and that says who holds it."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from graasp_local.backup.retention import Policy, expired, needed_for_a_way_back
 from graasp_local.backup.store import BackupStore
 from graasp_local.errors import Refused
-from graasp_local.journal.read import read_walks
+from graasp_local.journal.read import read_operations
 from graasp_local.ports.world import World
 
 
@@ -34,5 +34,9 @@ def let_old_ones_go(world: World) -> Iterator[str]:
 
 def _ways_back(world: World) -> tuple[str, ...]:
     """The versions that a way back could lead to: the one that runs, and those that recent deployments came from."""
-    deployments = [walk for walk in read_walks(world.site.journal_directory) if walk.is_deployment and walk.touched]
-    return (str(world.site.selected_version or ""), *(walk.previous_version for walk in deployments[-3:]))
+    deployments = [
+        operation
+        for operation in read_operations(world.site.journal_directory)
+        if operation.is_deployment and operation.touched
+    ]
+    return (str(world.site.selected_version or ""), *(operation.previous_version for operation in deployments[-3:]))

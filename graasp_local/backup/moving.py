@@ -92,7 +92,7 @@ def stop_if_asked(world: World) -> None:
 
 
 def as_lines(reports: Iterator[Report], clock: Clock) -> Iterator[str]:
-    """Findings as they come, and progress once in a while: for a walk's output, which is kept."""
+    """Findings as they come, and progress once in a while: for an operation's output, which is kept."""
     last = clock.monotonic()
     for report in reports:
         match report:

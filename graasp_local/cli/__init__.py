@@ -1,1 +1,1 @@
-"""The command line: one file a verb, wiring in context.py. A verb reads, plans or walks; it holds no decisions."""
+"""The command line: one file a verb, wiring in context.py. A verb reads, plans or operations; it holds no decisions."""

@@ -20,8 +20,8 @@ STATE = click.Choice([state.value for state in InfraState])
 @pass_context
 def command(context: Context, state: str, *, dry_run: bool, json_lines: bool, lock_wait: float) -> None:
     """Bring the site into one of the four states, from any other."""
-    from graasp_local.cli.walking import How, walk
+    from graasp_local.cli.operating import How, operation
     from graasp_local.planning.requests import ChangeState
 
     how = How(dry_run=dry_run, as_json=json_lines, ask=False, lock_wait=lock_wait)
-    walk(context, ChangeState(InfraState(state)), how)
+    operation(context, ChangeState(InfraState(state)), how)

@@ -179,7 +179,7 @@ def _verify(world: World, name: str, lock_wait: float, *, trial_restore: bool, s
 
 
 def _with_world(context: Context, json_object: bool, act: Callable[[World], Result]) -> Result:
-    from graasp_local.cli.walking import interruptible
+    from graasp_local.cli.operating import interruptible
     from graasp_local.clock import InterruptionFlag
 
     interruption = InterruptionFlag()

@@ -72,7 +72,7 @@ def command(
 
     Everything that can be checked is checked while the site is still open. If a check fails, nothing is changed.
     """
-    from graasp_local.cli.walking import How, refusals_as_json, walk
+    from graasp_local.cli.operating import How, operation, refusals_as_json
     from graasp_local.errors import UsageError
     from graasp_local.planning.plan import Strategy
     from graasp_local.planning.requests import Deploy, OnFailure
@@ -104,4 +104,4 @@ def command(
         lock_wait=lock_wait,
         max_downtime=max_downtime,
     )
-    walk(context, request, how)
+    operation(context, request, how)

@@ -14,20 +14,20 @@ from graasp_local.wording import seconds_in_words
 
 if TYPE_CHECKING:
     from graasp_local.journal.closings import Closing, Month
-    from graasp_local.journal.records import WalkRecord
+    from graasp_local.journal.records import OperationRecord
 
 _NEWEST = 10
 """So many closings are listed below the months; JSON has all."""
 _BAR_WIDTH = 24
 
 
-def show_downtime(context: Context, walks: Sequence[WalkRecord], *, as_json: bool) -> None:
+def show_downtime(context: Context, operations: Sequence[OperationRecord], *, as_json: bool) -> None:
     """Asks nginx whether the site is open now: a closing that nothing in the journal ended may be over."""
     from graasp_local.engine.http_edge import HttpEdge
 
     gate, now = HttpEdge(context.site.settings).gate(), time.time()
-    found = closings(walks, gate, now)
-    heard = [moment.at for walk in walks for moment in walk.gate_moments]
+    found = closings(operations, gate, now)
+    heard = [moment.at for operation in operations for moment in operation.gate_moments]
     months = by_month(found, min(heard, default=now), now)
     lasting = ongoing(found)
     if as_json:
@@ -82,7 +82,7 @@ def _print_closings(found: Sequence[Closing], now: float) -> None:
         (
             f"{datetime.fromtimestamp(closing.since, UTC):%Y-%m-%d %H:%M:%S}",
             seconds_in_words(closing.seconds(now)) + (" so far" if closing.until is None else ""),
-            closing.walk or "found closed",
+            closing.operation or "found closed",
             "still closed" if closing.until is None else closing.opened_by or "found open now",
         )
         for closing in reversed(found[-_NEWEST:])

@@ -12,11 +12,11 @@ from graasp_local.cli.speaking import say
 from graasp_local.errors import UsageError
 
 if TYPE_CHECKING:
-    from graasp_local.journal.records import WalkRecord
+    from graasp_local.journal.records import OperationRecord
 
 
 @click.command("history")
-@click.argument("walk", required=False)
+@click.argument("operation", required=False)
 @click.option("--last", is_flag=True, help="Show the last operation, with its steps and output.")
 @click.option("--downtime", is_flag=True, help="Show by month for how long the site was closed, and by what.")
 @click.option(
@@ -26,57 +26,57 @@ if TYPE_CHECKING:
     help="Print one JSON line for each operation; with --downtime one JSON object.",
 )
 @pass_context
-def command(context: Context, walk: str | None, *, last: bool, downtime: bool, json_lines: bool) -> None:
+def command(context: Context, operation: str | None, *, last: bool, downtime: bool, json_lines: bool) -> None:
     """List the site's operations, newest first, or show one with its steps and output."""
     from graasp_local.journal.read import read_journal
 
     _ = context.site.settings
     journal = read_journal(context.site.journal_directory)
-    walks = journal.walks
-    if downtime and (walk or last):
+    operations = journal.operations
+    if downtime and (operation or last):
         raise UsageError("--downtime covers all operations, not one.", "", "Use one of the two.")
     for damaged in journal.damaged:
         say(f"Not shown, because it is damaged: {damaged.file.name}: {damaged.damage}", err=True)
     if downtime:
         from graasp_local.cli.downtime import show_downtime
 
-        show_downtime(context, walks, as_json=json_lines)
+        show_downtime(context, operations, as_json=json_lines)
         return
-    if walk or last:
-        chosen: WalkRecord | None = next((record for record in walks if record.walk == walk), None)
-        if last and walks:
-            chosen = walks[-1]
+    if operation or last:
+        chosen: OperationRecord | None = next((record for record in operations if record.operation == operation), None)
+        if last and operations:
+            chosen = operations[-1]
         if chosen is None:
-            what = f"There is no operation {walk!r}." if walk else "There is no operation yet."
+            what = f"There is no operation {operation!r}." if operation else "There is no operation yet."
             raise UsageError(what, "", "`graasp-local history` lists them.")
-        walks = (chosen,)
+        operations = (chosen,)
     if json_lines:
-        for record in reversed(walks):
+        for record in reversed(operations):
             print_json(record.as_json())
-    elif walk or last:
-        _print_one(walks[0], context.site.journal_directory / f"{walks[0].walk}.jsonl")
+    elif operation or last:
+        _print_one(operations[0], context.site.journal_directory / f"{operations[0].operation}.jsonl")
     else:
-        _print_list(walks)
+        _print_list(operations)
 
 
-def _print_list(walks: tuple[WalkRecord, ...]) -> None:
+def _print_list(operations: tuple[OperationRecord, ...]) -> None:
     from graasp_local.cli.tables import print_table
 
-    if not walks:
+    if not operations:
         say("No operations yet.", err=True)
         return
     print_table(
-        ("WALK", "OUTCOME", "SECONDS", "DOWNTIME", "FORECAST", "STATE"),
+        ("OPERATION", "OUTCOME", "SECONDS", "DOWNTIME", "FORECAST", "STATE"),
         [
             (
-                record.walk,
+                record.operation,
                 record.outcome or "killed",
                 _seconds(record.seconds),
                 _seconds(record.downtime_seconds),
                 _forecast(record),
                 record.state,
             )
-            for record in reversed(walks)
+            for record in reversed(operations)
         ],
     )
 
@@ -85,14 +85,14 @@ def _seconds(seconds: float | None) -> str:
     return "" if seconds is None else f"{seconds:.1f}"
 
 
-def _forecast(record: WalkRecord) -> str:
+def _forecast(record: OperationRecord) -> str:
     return record.forecast.in_words() if record.forecast and record.forecast.high else ""
 
 
-def _print_one(record: WalkRecord, file: Path) -> None:
+def _print_one(record: OperationRecord, file: Path) -> None:
     from graasp_local.journal.read import output_of
 
-    say(f"{record.walk}: {record.outcome or 'killed'}, {record.state}")
+    say(f"{record.operation}: {record.outcome or 'killed'}, {record.state}")
     say(f"{record.at[:19].replace('T', ' ')} UTC, {record.command}")
     for step in record.steps:
         say(f"  {'✓' if step['outcome'] == 'done' else '✗'} {step['name']:<20} {step['seconds']:>8.2f} s")

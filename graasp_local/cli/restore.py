@@ -51,7 +51,7 @@ def command(
     NAME is a backup's name, its beginning, `latest`, or the path of its directory. Everything is loaded next to the
     current data and checked, then takes its place by renames. The current data is kept under another name.
     """
-    from graasp_local.cli.walking import How, refusals_as_json, walk
+    from graasp_local.cli.operating import How, operation, refusals_as_json
     from graasp_local.planning.requests import OnFailure, Restore
 
     # Whoever comes past the question has agreed to it.
@@ -67,7 +67,7 @@ def command(
         lock_wait=lock_wait,
         max_downtime=max_downtime,
     )
-    walk(context, request, how)
+    operation(context, request, how)
 
 
 def _agree(context: Context, request: Restore, *, may_ask: bool) -> None:

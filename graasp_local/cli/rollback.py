@@ -39,7 +39,7 @@ def command(
     If it ran a migration, the database from before it comes back, and the current one is kept under another
     name until the next deployment. If visitors may have written data since, you are asked first.
     """
-    from graasp_local.cli.walking import How, walk
+    from graasp_local.cli.operating import How, operation
     from graasp_local.planning.requests import Rollback
 
     may_ask = not (yes or json_lines or dry_run) and sys.stdin.isatty() and sys.stderr.isatty()
@@ -51,7 +51,7 @@ def command(
         lock_wait=lock_wait,
         max_downtime=max_downtime,
     )
-    walk(context, Rollback(discard_written_since=agreed), how)
+    operation(context, Rollback(discard_written_since=agreed), how)
 
 
 def _agrees_to_a_loss(context: Context) -> bool:

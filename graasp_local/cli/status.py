@@ -29,7 +29,7 @@ def _look(context: Context) -> dict[str, Any]:
     from graasp_local.engine.look import look_at
     from graasp_local.journal.closings import closings, ongoing
     from graasp_local.journal.read import read_recent
-    from graasp_local.journal.records import state_left, unfinished_walk
+    from graasp_local.journal.records import state_left, unfinished_operation
     from graasp_local.journal.status import Situation, next_steps
     from graasp_local.lock import current_holder
     from graasp_local.planning.server import major_of_image, other_major
@@ -38,13 +38,20 @@ def _look(context: Context) -> dict[str, Any]:
     site = context.site
     observed = look_at(site)
     journal = read_recent(site.journal_directory)
-    walks = journal.walks
-    classification = classify(observed, state_left(walks))
+    operations = journal.operations
+    classification = classify(observed, state_left(operations))
     holder = current_holder(site.lock_file)
-    unfinished = unfinished_walk(walks) if holder is None else None
-    last = next((walk for walk in reversed(walks) if walk.version and walk.outcome in ("done", "held")), None)
+    unfinished = unfinished_operation(operations) if holder is None else None
+    last = next(
+        (
+            operation
+            for operation in reversed(operations)
+            if operation.version and operation.outcome in ("done", "held")
+        ),
+        None,
+    )
     now = time.time()
-    closed = closings(walks, observed.gate, now)
+    closed = closings(operations, observed.gate, now)
     lasting = ongoing(closed)
     over = [closing for closing in closed if closing.until is not None]
     selected = site.selected_version
@@ -78,7 +85,7 @@ def _look(context: Context) -> dict[str, Any]:
         "drift": list(classification.differences) if isinstance(classification, Drifted) else [],
         "lacking": list(classification.lacking) if isinstance(classification, InState) else [],
         "walk": holder.described() if holder else None,
-        "unfinished": unfinished.walk if unfinished else None,
+        "unfinished": unfinished.operation if unfinished else None,
         "damaged_walks": [f"{damaged.file.name}: {damaged.damage}" for damaged in journal.damaged],
         "migrations": list(observed.migrations),
         "database_problem": wrong.sentence if wrong else None,

@@ -50,7 +50,7 @@ def command(
     A new server is filled next to the old one and compared with it; only then does the site switch to
     it. Until then visitors see the maintenance page, and umami is off too. The old volume is kept.
     """
-    from graasp_local.cli.walking import How, walk
+    from graasp_local.cli.operating import How, operation
     from graasp_local.planning.requests import OnFailure, UpgradeDatabase
 
     how = How(
@@ -60,4 +60,4 @@ def command(
         lock_wait=lock_wait,
         max_downtime=max_downtime,
     )
-    walk(context, UpgradeDatabase(major, image, OnFailure(on_failure), drain_limit), how)
+    operation(context, UpgradeDatabase(major, image, OnFailure(on_failure), drain_limit), how)

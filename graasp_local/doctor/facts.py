@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from graasp_local.operations.steps.preflight import Problem
 from graasp_local.ports.doctor import EngineInfo, Registry
-from graasp_local.ports.walk import CollationChange, ImageFact
+from graasp_local.ports.operation import CollationChange, ImageFact
 from graasp_local.site.check import Finding as ConfigurationFinding
 
 T = TypeVar("T")

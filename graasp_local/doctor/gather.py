@@ -27,7 +27,7 @@ from graasp_local.doctor.facts import (
 )
 from graasp_local.errors import ConfigurationError, GraaspLocalError, Refused
 from graasp_local.journal.read import read_recent
-from graasp_local.journal.records import unfinished_walk
+from graasp_local.journal.records import unfinished_operation
 from graasp_local.operations.deployments import refusals
 from graasp_local.operations.steps.having_images import way_back
 from graasp_local.planning.states import ServiceGroup
@@ -251,5 +251,5 @@ def _rotation(site: Site) -> tuple[str, ...]:
 
 
 def _unfinished(site: Site) -> str | None:
-    record = unfinished_walk(read_recent(site.journal_directory).walks)
-    return record.walk if record else None
+    record = unfinished_operation(read_recent(site.journal_directory).operations)
+    return record.operation if record else None

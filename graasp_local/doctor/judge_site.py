@@ -1,4 +1,4 @@
-"""The site itself: configuration, secrets, leftovers, data, walks. Pure."""
+"""The site itself: configuration, secrets, leftovers, data, operations. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from graasp_local.backup.names import DATABASES
 from graasp_local.doctor.facts import Fact, Facts, Known, PostgresMajors, Unknown
 from graasp_local.doctor.findings import Finding, Verdict, not_known, ok
-from graasp_local.ports.walk import CollationChange
+from graasp_local.ports.operation import CollationChange
 from graasp_local.settings.rules import Severity
 from graasp_local.wording import listed
 
@@ -88,9 +88,9 @@ def collations(changes: Fact[tuple[CollationChange, ...]]) -> Iterator[Finding]:
         yield ok("collations", "Text is still sorted as when the databases were created.")
 
 
-def unfinished(walk: str | None) -> Iterator[Finding]:
-    if walk is not None:
-        said = f"The deployment {walk} was left unfinished."
+def unfinished(operation: str | None) -> Iterator[Finding]:
+    if operation is not None:
+        said = f"The deployment {operation} was left unfinished."
         yield Finding("walks", Verdict.WARNING, said, "`graasp-local resume` or `graasp-local rollback`")
     else:
         yield ok("walks", "No deployment is unfinished.")

@@ -1,4 +1,4 @@
-"""The site's containers, as graasp_local.ports.walk.Engine wants them: looking by the API, doing by Compose."""
+"""The site's containers, as graasp_local.ports.operation.Engine wants them: looking by the API, doing by Compose."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from graasp_local.errors import NeedsYou
 from graasp_local.planning.search_data import SEARCH_SERVICE
 from graasp_local.planning.states import Gate, ServiceGroup
 from graasp_local.ports.observation import SeenServices
-from graasp_local.ports.walk import EngineFacts
+from graasp_local.ports.operation import EngineFacts
 from graasp_local.site import prepare
 from graasp_local.site.site import Site
 from graasp_local.stack.services import GROUP_LABEL, VERSION_LABEL
@@ -91,7 +91,7 @@ class DockerEngine(SiteImages):
         self.compose.create(services, version, recreate=self._any_made_elsewhere(services))
 
     def start_made(self, services: Sequence[str]) -> None:
-        """Start containers that were made by `make` in this walk."""
+        """Start containers that were made by `make` in this operation."""
         found = self._containers_of(services)
         self.narrate(shlex.join(["docker", "start", *(_name(container) for container in found)]))
         with engine_refusals():
@@ -279,7 +279,7 @@ class DockerEngine(SiteImages):
         ]
 
     def remove_ended_migrations(self) -> tuple[str, ...]:
-        # One that was made for this walk and has not run yet is no leftover.
+        # One that was made for this operation and has not run yet is no leftover.
         ended = [
             *self._migrations_in(("exited", "dead")),
             *(c for c in self._migrations_in(("created",)) if c["Labels"].get(ONE_OFF_LABEL) == "True"),

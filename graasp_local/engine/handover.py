@@ -23,7 +23,7 @@ from graasp_local.engine.together import together
 from graasp_local.planning.rolling_steps import Side
 from graasp_local.planning.states import ServiceGroup
 from graasp_local.ports.handovers import Memory
-from graasp_local.ports.walk import CoreAnswer
+from graasp_local.ports.operation import CoreAnswer
 from graasp_local.site import prepare
 from graasp_local.site.site import Site
 from graasp_local.stack.services import GROUP_LABEL, VERSION_LABEL
@@ -43,7 +43,7 @@ _KNOWS = f"{_CURL}--fail --output /dev/null http://127.0.0.1:{connections.HANDOV
 
 
 class DockerHandovers:
-    """The second containers of one site. Works with the engine, and the Compose, that the walk works with."""
+    """The second containers of one site. Works with the engine, and the Compose, that the operation works with."""
 
     def __init__(self, site: Site, engine: DockerEngine) -> None:
         self._site = site

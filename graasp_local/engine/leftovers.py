@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import psutil
 
 MARK = "GRAASP_LOCAL_WORKS_ON"
-"""In the environment of every docker command of a walk: the site's directory. A person's own commands lack it."""
+"""In the environment of every docker command of an operation: the site's directory. A person's own commands lack it."""
 
 _PATIENCE_SECONDS = 30.0
 """Longer than anything but a download or a container that ignores its signal takes."""

@@ -50,7 +50,7 @@ _NOT_INSPECTED = _Inspected(None, 0, "")
 
 
 class DockerLive:
-    """The live engine of one site; its connection is separate from that of a walk."""
+    """The live engine of one site; its connection is separate from that of an operation."""
 
     def __init__(self, site: Site) -> None:
         self._site = site

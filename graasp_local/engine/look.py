@@ -1,6 +1,6 @@
 """One look at a site for `status`, which must not take longer than `docker compose ps`.
 
-The same look as a walk's, without the parts of the engine that only a walk needs: importing those takes longer than
+The same look as an operation's, without the parts that only an operation needs: importing those takes longer than
 looking.
 """
 

@@ -28,7 +28,7 @@ from graasp_local.errors import NeedsYou
 from graasp_local.planning.server import FIRST_VOLUME, DatabaseServer, first_volume, major_of_image
 from graasp_local.planning.states import Health
 from graasp_local.ports.data import EMPTY, OWN_SESSION, Loader
-from graasp_local.ports.walk import ImageFact
+from graasp_local.ports.operation import ImageFact
 from graasp_local.site import prepare
 from graasp_local.site.site import Site
 
@@ -50,7 +50,7 @@ _LOADING_OPTIONS = f"{OWN_SESSION} -c maintenance_work_mem=128MB"
 
 
 class DockerServers:
-    """The servers of one site. Works with the engine, and the Compose, that the walk works with."""
+    """The servers of one site. Works with the engine, and the Compose, that the operation works with."""
 
     def __init__(self, site: Site, engine: DockerEngine) -> None:
         self._site = site

@@ -42,7 +42,7 @@ class AtGate(Protocol):
     """An operation, as far as the gate is concerned."""
 
     @property
-    def walk(self) -> str: ...
+    def operation(self) -> str: ...
     @property
     def command(self) -> str: ...
     @property
@@ -52,7 +52,7 @@ class AtGate(Protocol):
 class OperationAtGate(Struct, frozen=True):
     """An operation that is under way: its journal is not read yet."""
 
-    walk: str
+    operation: str
     command: str
     gate_moments: tuple[GateMoment, ...]
 
@@ -60,13 +60,13 @@ class OperationAtGate(Struct, frozen=True):
 class Closing(Struct, frozen=True):
     """A time during which visitors were kept out, in seconds since 1970; `until` is None while it lasts.
 
-    `walk` and `command` are what closed the gate; empty where it was found closed and nothing here had closed it.
-    `opened_by` is the walk that opened it or found it open; empty while it lasts, or where only now it is seen open.
+    `operation` and `command` are what closed the gate; empty where it was found closed and nothing here had closed it.
+    `opened_by` is what opened it or found it open; empty while it lasts or where it is seen open only now.
     """
 
     since: float
     until: float | None
-    walk: str
+    operation: str
     command: str
     opened_by: str = ""
 
@@ -79,7 +79,7 @@ class Closing(Struct, frozen=True):
             "since": _stamp(self.since),
             "until": None if self.until is None else _stamp(self.until),
             "seconds": round(self.seconds(now), 3),
-            "walk": self.walk or None,
+            "walk": self.operation or None,
             "command": self.command or None,
             "opened_by": self.opened_by or None,
         }
@@ -125,15 +125,15 @@ def gate_moment(record: Mapping[str, Any]) -> GateMoment | None:
     return None if note is None else GateMoment(datetime.fromisoformat(record["at"]).timestamp(), note)
 
 
-def closings(walks: Iterable[AtGate], gate: Gate = Gate.UNKNOWN, now: float | None = None) -> tuple[Closing, ...]:
+def closings(operations: Iterable[AtGate], gate: Gate = Gate.UNKNOWN, now: float | None = None) -> tuple[Closing, ...]:
     """Every closing that these operations, oldest first, tell of, oldest first.
 
     `gate` is what nginx answers `now`: where it is open, a closing that nothing in the journal ended is over.
     """
     count = _Count()
-    for walk in walks:
-        for moment in walk.gate_moments:
-            count.add(moment, walk.walk, walk.command)
+    for operation in operations:
+        for moment in operation.gate_moments:
+            count.add(moment, operation.operation, operation.command)
     if gate is Gate.OPEN and now is not None:
         count.add(GateMoment(now, GateNote.FOUND_OPEN), "", "")
     return count.all
@@ -144,9 +144,9 @@ def ongoing(found: Sequence[Closing]) -> Closing | None:
     return found[-1] if found and found[-1].until is None else None
 
 
-def begins_open(walk: AtGate) -> bool:
-    """Whether no closing from before this walk can have lasted into it."""
-    first = walk.gate_moments[0].note if walk.gate_moments else None
+def begins_open(operation: AtGate) -> bool:
+    """Whether no closing from before this operation can have lasted into it."""
+    first = operation.gate_moments[0].note if operation.gate_moments else None
     return first in (GateNote.FOUND_OPEN, GateNote.CLOSING)
 
 
@@ -178,11 +178,11 @@ class _Count:
     def all(self) -> tuple[Closing, ...]:
         return (*self._over, *([self._current] if self._current else ()))
 
-    def add(self, moment: GateMoment, walk: str, command: str) -> None:
+    def add(self, moment: GateMoment, operation: str, command: str) -> None:
         match moment.note:
             case GateNote.CLOSING:
                 if self._current is None:
-                    self._current, self._is_certain = Closing(moment.at, None, walk, command), False
+                    self._current, self._is_certain = Closing(moment.at, None, operation, command), False
                 self._opening_since = None
             case GateNote.CLOSED:
                 if self._current is None:
@@ -191,20 +191,20 @@ class _Count:
             case GateNote.OPENING:
                 self._opening_since = moment.at
             case GateNote.OPENED:
-                self._end(moment.at, walk)
+                self._end(moment.at, operation)
             case GateNote.FOUND_OPEN if self._current is not None:
                 if self._opening_since is not None:
-                    self._end(self._opening_since, walk)
+                    self._end(self._opening_since, operation)
                 elif self._is_certain:
-                    self._end(moment.at, walk)
+                    self._end(moment.at, operation)
                 self._current = None  # where it was not certain, the closing had no effect
             case _:
                 pass
 
-    def _end(self, at: float, walk: str) -> None:
+    def _end(self, at: float, operation: str) -> None:
         if self._current is not None:
             # A clock may have gone back since.
-            self._over.append(replace(self._current, until=max(at, self._current.since), opened_by=walk))
+            self._over.append(replace(self._current, until=max(at, self._current.since), opened_by=operation))
         self._current, self._opening_since = None, None
 
 

@@ -1,4 +1,4 @@
-"""What a walk says while it happens, for people as lines and for programs as JSON objects.
+"""What an operation says while it happens, for people as lines and for programs as JSON objects.
 
 The command line, the journal and every screen read these and nothing else. Pure.
 """
@@ -25,7 +25,7 @@ from graasp_local.wording import seconds_in_words
 
 
 class Outcome(StrEnum):
-    """How a walk ended."""
+    """How an operation ended."""
 
     DONE = "done"
     NOTHING_TO_DO = "nothing-to-do"
@@ -44,7 +44,7 @@ class StepOutcome(StrEnum):
 class WalkStarted(Struct, frozen=True):
     """The first event; `command` is the request as it can be typed, without secrets (none are ever typed)."""
 
-    walk: str
+    operation: str
     command: str
     plan: Plan
     request: Request | None = None
@@ -52,7 +52,7 @@ class WalkStarted(Struct, frozen=True):
     asked: Request | None = None
     """The same; for a `resume`, what the operation that it goes on with was asked for."""
     came_from: str = ""
-    """The state before the first of the attempts that this walk belongs to; a rollback ends there."""
+    """The state before the first of the attempts that this operation belongs to; a rollback ends there."""
     previous_version: str = ""
     """The version before them."""
     previous_images: Images = ()
@@ -68,7 +68,7 @@ class WalkStarted(Struct, frozen=True):
     may_be_written: bool = False
     """Something else may have, behind the gate: workers, or whoever had the bypass."""
     gate: Gate = Gate.UNKNOWN
-    """What nginx answered before the walk began: where it kept visitors out, an opening that was cut off had no effect.
+    """What nginx answered before the operation began: where it kept visitors out, an opening cut off had no effect.
     """
     forecast: Estimate | None = None
     """For how long it will close the site; None where it is not open, or is not opened again."""
@@ -114,17 +114,17 @@ class StepEnded(Struct, frozen=True):
 
 
 class Probed(Struct, frozen=True):
-    """What visitors met during the walk, where it was walked with a prober; comes before the last event."""
+    """What visitors met during the operation, where it was carried out with a prober; comes before the last event."""
 
     report: ProbeReport
 
 
 class WalkEnded(Struct, frozen=True):
-    """The last event. `downtime_seconds` is how long this walk kept visitors out (closings.py); None where it did not
+    """The last event. `downtime_seconds` is how long it kept visitors out (closings.py); None where it did not
     close the site, or the site is closed still; 0.0 where it stayed open while what serves visitors was replaced.
     """
 
-    walk: str
+    operation: str
     outcome: Outcome
     state: str
     version: str
@@ -134,20 +134,20 @@ class WalkEnded(Struct, frozen=True):
     exit_code: ExitCode = ExitCode.DONE
     problem: tuple[str, ...] = ()
     gate: Gate = Gate.UNKNOWN
-    """What nginx answers after the walk."""
+    """What nginx answers after the operation."""
     closing: Closing | None = None
-    """The closing that came to its end with this walk, whatever had begun it."""
+    """The closing that came to its end with this operation, whatever had begun it."""
     changed: bool = True
     """Whether version, images or database are others than before, where it came to its end."""
     forecast: Range | None = None
-    """For how long the walk was to close the site."""
+    """For how long the operation was to close the site."""
 
 
 Event = WalkStarted | RollbackStarted | StepStarted | StepOutput | StepEnded | Probed | WalkEnded
 
 
 def ended_before_it_began(error: GraaspLocalError) -> WalkEnded:
-    """What is told of a walk that was refused, or that broke, before its first event."""
+    """What is told of an operation that was refused, or that broke, before its first event."""
     outcome = Outcome.INTERRUPTED if isinstance(error, Interrupted) else Outcome.REFUSED
     if error.exit_code is ExitCode.UNEXPECTED:
         outcome = Outcome.FAILED
@@ -157,10 +157,10 @@ def ended_before_it_began(error: GraaspLocalError) -> WalkEnded:
 def as_json(event: Event) -> dict[str, Any]:
     """One JSON object for one event; its `event` says which kind it is."""
     match event:
-        case WalkStarted(walk=walk, command=command, plan=plan):
+        case WalkStarted(operation=operation, command=command, plan=plan):
             return {
                 "event": "walk-started",
-                "walk": walk,
+                "walk": operation,
                 "command": command,
                 "request": as_record(event.request) if event.request else None,
                 "asked": as_record(event.asked) if event.asked else None,
@@ -200,7 +200,7 @@ def as_json(event: Event) -> dict[str, Any]:
         case WalkEnded():
             return {
                 "event": "walk-ended",
-                "walk": event.walk,
+                "walk": event.operation,
                 "outcome": event.outcome.value,
                 "state": event.state,
                 "gate": event.gate.value,
@@ -221,8 +221,8 @@ def as_json(event: Event) -> dict[str, Any]:
 def as_lines(event: Event) -> tuple[str, ...]:
     """The same for a person, without colour: a tick or a cross says what colour would."""
     match event:
-        case WalkStarted(walk=walk):
-            return (f"Walk {walk}",)
+        case WalkStarted(operation=operation):
+            return (f"Walk {operation}",)
         case RollbackStarted(problem=problem):
             return (*problem[:1], "Rolling back.")
         case StepStarted(title=text):
@@ -242,7 +242,7 @@ def as_lines(event: Event) -> tuple[str, ...]:
 
 
 def summary(ended: WalkEnded) -> str:
-    """One sentence about how a walk ended."""
+    """One sentence about how an operation ended."""
     downtime = _closed_for(ended)
     version = f" with version {ended.version}" if ended.version else ""
     match ended.outcome:

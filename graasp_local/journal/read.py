@@ -1,7 +1,7 @@
 """The files of the journal, read back.
 
 Reads what is there and guesses nothing. A last line that was cut off by a crash is no record: nothing came after it.
-A file that no crash could have left like that is damaged, and said to be; one without a walk's number is not ours.
+A file that no crash could have left like that is damaged, and said to be; one without a number is not ours.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from graasp_local.errors import Refused
 from graasp_local.files import json_in
 from graasp_local.journal.closings import begins_open, gate_moment
 from graasp_local.journal.records import (
-    DamagedWalk,
+    DamagedOperation,
     JournalContents,
-    WalkRecord,
+    OperationRecord,
     database_is_changed,
     gate_moves,
     version_is_uncertain,
     with_seconds_closed,
 )
-from graasp_local.journal.write import FORMAT, walk_number
+from graasp_local.journal.write import FORMAT, operation_number
 from graasp_local.planning.plan import Strategy
 from graasp_local.planning.requests import Deploy, Request, from_record
 from graasp_local.planning.restoring import Restore
@@ -49,14 +49,14 @@ def read_recent(directory: Path) -> JournalContents:
     return _in_order(_until_went_through(_newest_first(directory)))
 
 
-def read_walks(directory: Path, newest: int | None = None) -> tuple[WalkRecord, ...]:
-    """The walks that can be read, oldest first, or the newest so many: for showing them, not for deciding on them."""
-    readable = (read for read in _newest_first(directory) if isinstance(read, WalkRecord))
+def read_operations(directory: Path, newest: int | None = None) -> tuple[OperationRecord, ...]:
+    """The operations that can be read, oldest first, or the newest so many: to be shown, not decided on."""
+    readable = (read for read in _newest_first(directory) if isinstance(read, OperationRecord))
     return with_seconds_closed(tuple(islice(readable, newest))[::-1])
 
 
-def trusted_walks(directory: Path) -> tuple[WalkRecord, ...]:
-    """The recent walks, oldest first, for a decision. Raises Refused where a damaged file could change it."""
+def trusted_operations(directory: Path) -> tuple[OperationRecord, ...]:
+    """The recent operations, oldest first, for a decision. Raises Refused where a damaged file could change it."""
     contents = read_recent(directory)
     if contents.in_doubt:
         first = contents.in_doubt[0]
@@ -65,30 +65,30 @@ def trusted_walks(directory: Path) -> tuple[WalkRecord, ...]:
             "What that walk did to the database is not known, so nothing was decided and nothing was changed.",
             f"If `graasp-local status` shows the site as it should be, move {first.file} away and try again.",
         )
-    return contents.walks
+    return contents.operations
 
 
 class _DamageError(Exception):
     """Says why a file cannot be trusted."""
 
 
-def _read_walk(file: Path) -> WalkRecord | DamagedWalk | None:
-    """None for a file that is not ours, or whose walk was killed before its first record was written."""
-    if walk_number(file) == 0:
+def _read_operation(file: Path) -> OperationRecord | DamagedOperation | None:
+    """None for a file that is not ours, or whose operation was killed before its first record was written."""
+    if operation_number(file) == 0:
         return None
     try:
         with file.open("rb") as lines:
             records = _records(lines)
-        return _as_walk(file.stem, records) if records else None
+        return _as_operation(file.stem, records) if records else None
     except OSError as error:
-        return DamagedWalk(file, f"It cannot be read ({error.strerror}).")
+        return DamagedOperation(file, f"It cannot be read ({error.strerror}).")
     except _DamageError as error:
-        return DamagedWalk(file, str(error))
+        return DamagedOperation(file, str(error))
     except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
-        return DamagedWalk(file, f"A record is not as it was written ({type(error).__name__}: {error}).")
+        return DamagedOperation(file, f"A record is not as it was written ({type(error).__name__}: {error}).")
 
 
-def _as_walk(name: str, records: Sequence[Mapping[str, Any]]) -> WalkRecord:
+def _as_operation(name: str, records: Sequence[Mapping[str, Any]]) -> OperationRecord:
     first, last = records[0], records[-1]
     if first["event"] != "walk-started":
         raise _DamageError("It does not begin as a walk does.")
@@ -97,8 +97,8 @@ def _as_walk(name: str, records: Sequence[Mapping[str, Any]]) -> WalkRecord:
     if first.get("format") != FORMAT:
         raise _DamageError(f"It is of format {first.get('format')}; this graasp-local reads format {FORMAT}.")
     ended = last if last["event"] == "walk-ended" else {}
-    return WalkRecord(
-        walk=name,
+    return OperationRecord(
+        operation=name,
         command=first["command"],
         at=first["at"],
         version=first["version"],
@@ -180,7 +180,7 @@ def _restore(told: Mapping[str, Any] | None) -> Restore | None:
 
 
 def output_of(file: Path) -> Iterator[str]:
-    """What the steps of a walk said, line by line: a migration may have said more than fits into memory."""
+    """What the steps of an operation said, line by line: a migration may have said more than fits into memory."""
     with file.open("rb") as lines:
         for line in lines:
             record = _record(line) if _OUTPUT_MARK in line else None
@@ -211,26 +211,28 @@ def _record(line: bytes) -> dict[str, Any] | None:
     return record if isinstance(record, dict) and "event" in record else None
 
 
-def _newest_first(directory: Path) -> Iterator[WalkRecord | DamagedWalk]:
-    for file in sorted(directory.glob("*.jsonl"), key=walk_number, reverse=True):
-        read = _read_walk(file)
+def _newest_first(directory: Path) -> Iterator[OperationRecord | DamagedOperation]:
+    for file in sorted(directory.glob("*.jsonl"), key=operation_number, reverse=True):
+        read = _read_operation(file)
         if read is not None:
             yield read
 
 
-def _until_went_through(newest_first: Iterable[WalkRecord | DamagedWalk]) -> Iterator[WalkRecord | DamagedWalk]:
+def _until_went_through(
+    newest_first: Iterable[OperationRecord | DamagedOperation],
+) -> Iterator[OperationRecord | DamagedOperation]:
     went_through = False
     for read in newest_first:
         yield read
-        if isinstance(read, WalkRecord):
+        if isinstance(read, OperationRecord):
             went_through = went_through or (read.went_through and not read.went_through_unchanged)
             if went_through and begins_open(read):
                 return
 
 
-def _in_order(newest_first: Iterable[WalkRecord | DamagedWalk]) -> JournalContents:
+def _in_order(newest_first: Iterable[OperationRecord | DamagedOperation]) -> JournalContents:
     read = [*newest_first][::-1]
     return JournalContents(
-        with_seconds_closed(tuple(walk for walk in read if isinstance(walk, WalkRecord))),
-        tuple(damage for damage in read if isinstance(damage, DamagedWalk)),
+        with_seconds_closed(tuple(operation for operation in read if isinstance(operation, OperationRecord))),
+        tuple(damage for damage in read if isinstance(damage, DamagedOperation)),
     )

@@ -1,4 +1,4 @@
-"""What the journal tells of earlier walks, and what follows from it for the next command. read.py reads it.
+"""What the journal tells of earlier operations, and what follows from it for the next command. read.py reads it.
 
 Decides nothing about the site as it is.
 """
@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from graasp_local.journal.closings import GateMoment, closings
-from graasp_local.journal.write import walk_number
+from graasp_local.journal.write import operation_number
 from graasp_local.planning.requests import Request, as_record
 from graasp_local.planning.restoring import Restore
 from graasp_local.planning.server import Upgrade
@@ -45,10 +45,10 @@ class GateMove(StrEnum):
     """nginx answered that it lets nobody in."""
 
 
-class WalkRecord(Struct, frozen=True):
-    """A walk as its file tells it. `outcome` is None where the walk never came to an end: it was killed."""
+class OperationRecord(Struct, frozen=True):
+    """An operation as its file tells it. `outcome` is None where the operation never came to an end: it was killed."""
 
-    walk: str
+    operation: str
     command: str
     at: str
     version: str | None
@@ -130,7 +130,7 @@ class WalkRecord(Struct, frozen=True):
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "walk": self.walk,
+            "walk": self.operation,
             "at": self.at,
             "command": self.command,
             "request": as_record(self.request) if self.request else None,
@@ -145,37 +145,37 @@ class WalkRecord(Struct, frozen=True):
         }
 
 
-class DamagedWalk(Struct, frozen=True):
-    """A walk's file that cannot be trusted; `damage` says why, as a sentence."""
+class DamagedOperation(Struct, frozen=True):
+    """An operation's file that cannot be trusted; `damage` says why, as a sentence."""
 
     file: Path
     damage: str
 
 
 class JournalContents(Struct, frozen=True):
-    """Walks of a site, oldest first, and the files that should be walks but cannot be read as such."""
+    """Operations of a site, oldest first, and the files that should be operations but cannot be read as such."""
 
-    walks: tuple[WalkRecord, ...]
-    damaged: tuple[DamagedWalk, ...]
+    operations: tuple[OperationRecord, ...]
+    damaged: tuple[DamagedOperation, ...]
 
     @property
-    def in_doubt(self) -> tuple[DamagedWalk, ...]:
+    def in_doubt(self) -> tuple[DamagedOperation, ...]:
         """Damaged files that could tell of a deployment or an upgrade later than any that can be read."""
-        deployments = [walk for walk in self.walks if walk.can_be_resumed and walk.touched]
-        last = walk_number(Path(deployments[-1].walk)) if deployments else 0
-        return tuple(damaged for damaged in self.damaged if walk_number(damaged.file) > last)
+        deployments = [operation for operation in self.operations if operation.can_be_resumed and operation.touched]
+        last = operation_number(Path(deployments[-1].operation)) if deployments else 0
+        return tuple(damaged for damaged in self.damaged if operation_number(damaged.file) > last)
 
 
-def visitors_were_let_in(walks: Sequence[WalkRecord], record: WalkRecord, gate: Gate) -> bool:
-    """Whether visitors may have been let in since a walk began, by it or by a later one: then they may have written.
+def visitors_were_let_in(operations: Sequence[OperationRecord], record: OperationRecord, gate: Gate) -> bool:
+    """Whether visitors may have been let in since an operation began, by it or a later one: then they may have written.
 
     An opening that nobody saw the end of counts as done, unless nginx answered afterwards, or answers now as `gate`
     says, that nobody is let in, and nobody had closed the gate in between.
     """
-    since = walks[walks.index(record) :] if record in walks else (record,)
-    if any(walk.written_before for walk in since):
+    since = operations[operations.index(record) :] if record in operations else (record,)
+    if any(operation.written_before for operation in since):
         return True
-    match gate_after(move for walk in since for move in walk.gate_moves):
+    match gate_after(move for operation in since for move in operation.gate_moves):
         case GateMove.OPENED:
             return True
         case GateMove.OPENING:
@@ -184,13 +184,15 @@ def visitors_were_let_in(walks: Sequence[WalkRecord], record: WalkRecord, gate: 
             return False
 
 
-def may_be_written(walks: Sequence[WalkRecord], record: WalkRecord) -> bool:
-    """Whether anything may have been written since a walk began to change the database, behind the gate too.
+def may_be_written(operations: Sequence[OperationRecord], record: OperationRecord) -> bool:
+    """Whether anything may have been written since an operation began to change the database, behind the gate too.
 
     By what writes by itself, by whoever has the bypass, or because a later command started Graasp.
     """
-    later = walks[walks.index(record) + 1 :] if record in walks else ()
-    started_since = any(walk.touched and walk.target in (InfraState.RUNNING, InfraState.RESTRICTED) for walk in later)
+    later = operations[operations.index(record) + 1 :] if record in operations else ()
+    started_since = any(
+        operation.touched and operation.target in (InfraState.RUNNING, InfraState.RESTRICTED) for operation in later
+    )
     return record.may_be_written or started_since or not WRITING_NAMES.isdisjoint(record.started_steps)
 
 
@@ -213,7 +215,7 @@ def gate_after(moves: Iterable[GateMove]) -> GateMove | None:
 
 
 def gate_moves(records: Sequence[Mapping[str, Any]]) -> tuple[GateMove, ...]:
-    """What the records of one walk tell of the gate."""
+    """What the records of one operation tell of the gate."""
     moves = []
     for record in records:
         match record:
@@ -230,89 +232,99 @@ def gate_moves(records: Sequence[Mapping[str, Any]]) -> tuple[GateMove, ...]:
     return tuple(moves)
 
 
-def seconds_by_step(walks: Sequence[WalkRecord]) -> dict[str, list[float]]:
+def seconds_by_step(operations: Sequence[OperationRecord]) -> dict[str, list[float]]:
     """How long each kind of step took when it succeeded and was not for nothing, for estimates."""
     seen: dict[str, list[float]] = {}
-    for walk in walks:
-        for step in walk.steps:
+    for operation in operations:
+        for step in operation.steps:
             if step["outcome"] == "done" and step.get("needed", True):
                 seen.setdefault(step["name"], []).append(float(step["seconds"]))
     return seen
 
 
-def runs_by_step(walks: Sequence[WalkRecord]) -> dict[str, list[Run]]:
+def runs_by_step(operations: Sequence[OperationRecord]) -> dict[str, list[Run]]:
     """The same with what the seconds depend on; an operation that did not go through may have started two versions."""
     seen: dict[str, list[Run]] = {}
-    for walk in walks:
-        version = walk.version or "" if walk.outcome in ("done", "held") else ""
-        for name, seconds in seconds_by_step([walk]).items():
-            seen.setdefault(name, []).extend(Run(each, version, walk.database_bytes) for each in seconds)
+    for operation in operations:
+        version = operation.version or "" if operation.outcome in ("done", "held") else ""
+        for name, seconds in seconds_by_step([operation]).items():
+            seen.setdefault(name, []).extend(Run(each, version, operation.database_bytes) for each in seconds)
     return seen
 
 
-def with_seconds_closed(walks: Sequence[WalkRecord]) -> tuple[WalkRecord, ...]:
-    """The same walks, each with the seconds of the closings that it began, whatever ended them.
+def with_seconds_closed(operations: Sequence[OperationRecord]) -> tuple[OperationRecord, ...]:
+    """The same operations, each with the seconds of the closings that it began, whatever ended them.
 
-    What was recorded stays where there are none: 0.0 of a walk that replaced what serves visitors without closing.
+    What was recorded stays where there are none: 0.0 of one that replaced what serves visitors without closing.
     """
     seconds: dict[str, float] = {}
-    for closing in closings(walks):
+    for closing in closings(operations):
         if closing.until is not None:
-            seconds[closing.walk] = seconds.get(closing.walk, 0.0) + closing.seconds(closing.until)
+            seconds[closing.operation] = seconds.get(closing.operation, 0.0) + closing.seconds(closing.until)
     return tuple(
-        replace(walk, downtime_seconds=round(seconds[walk.walk], 3)) if walk.walk in seconds else walk for walk in walks
+        replace(operation, downtime_seconds=round(seconds[operation.operation], 3))
+        if operation.operation in seconds
+        else operation
+        for operation in operations
     )
 
 
-def state_left(walks: Sequence[WalkRecord]) -> InfraState | None:
-    """The state in which the last walk that changed anything left the site; None where it came to none of the four."""
-    lasting = [walk for walk in walks if walk.touched or walk.outcome == "nothing-to-do"]
+def state_left(operations: Sequence[OperationRecord]) -> InfraState | None:
+    """The state in which the last operation with an effect left the site; None where it came to none of the four."""
+    lasting = [operation for operation in operations if operation.touched or operation.outcome == "nothing-to-do"]
     return state_named(lasting[-1].state) if lasting else None
 
 
-def left_connections_open(walk: WalkRecord) -> bool:
+def left_connections_open(operation: OperationRecord) -> bool:
     """Whether it closed the gate for a state in which core goes on, and did not come to end what was open before."""
-    ended = any(step["name"] == "end-connections" and step["outcome"] == "done" for step in walk.steps)
-    stopped = any(name in ("stop-graasp", "start-edge", "open-gate") for name in walk.started_steps)
-    return "close-gate" in walk.started_steps and walk.outcome != "done" and not ended and not stopped
+    ended = any(step["name"] == "end-connections" and step["outcome"] == "done" for step in operation.steps)
+    stopped = any(name in ("stop-graasp", "start-edge", "open-gate") for name in operation.started_steps)
+    return "close-gate" in operation.started_steps and operation.outcome != "done" and not ended and not stopped
 
 
-def unfinished_walk(walks: Sequence[WalkRecord]) -> WalkRecord | None:
+def unfinished_operation(operations: Sequence[OperationRecord]) -> OperationRecord | None:
     """The last deployment or upgrade that touched the site, if it neither went through nor was put back."""
     # A later one that found nothing left to do has proven that the site is where it should be.
-    touching = [w for w in walks if w.can_be_resumed and (w.touched or w.outcome == "nothing-to-do")]
+    touching = [w for w in operations if w.can_be_resumed and (w.touched or w.outcome == "nothing-to-do")]
     return touching[-1] if touching and touching[-1].is_unfinished else None
 
 
-def last_success(walks: Sequence[WalkRecord]) -> WalkRecord | None:
+def last_success(operations: Sequence[OperationRecord]) -> OperationRecord | None:
     """What `rollback` goes back from if the last deployment that touched the site went through: see `last_change`."""
-    touching = [walk for walk in walks if walk.is_deployment and walk.touched]
-    return last_change(walks) if touching and touching[-1].went_through else None
+    touching = [operation for operation in operations if operation.is_deployment and operation.touched]
+    return last_change(operations) if touching and touching[-1].went_through else None
 
 
-def last_change(walks: Sequence[WalkRecord]) -> WalkRecord | None:
+def last_change(operations: Sequence[OperationRecord]) -> OperationRecord | None:
     """The last deployment that went through and changed anything: one that only repaired the site is passed over."""
-    return next((walk for walk in reversed(walks) if walk.went_through and not walk.went_through_unchanged), None)
+    return next(
+        (
+            operation
+            for operation in reversed(operations)
+            if operation.went_through and not operation.went_through_unchanged
+        ),
+        None,
+    )
 
 
-def was_restored_before(walks: Sequence[WalkRecord]) -> bool:
+def was_restored_before(operations: Sequence[OperationRecord]) -> bool:
     """Whether a restore, since the last deployment that went through, may have left something to tidy up."""
-    for walk in reversed(walks):
-        if walk.restore is not None:
+    for operation in reversed(operations):
+        if operation.restore is not None:
             return True
-        if walk.is_deployment and walk.outcome in ("done", "held"):
+        if operation.is_deployment and operation.outcome in ("done", "held"):
             return False
     return False
 
 
-def uncertain_migration(walks: Sequence[WalkRecord]) -> WalkRecord | None:
+def uncertain_migration(operations: Sequence[OperationRecord]) -> OperationRecord | None:
     """The same, if it moreover left open which version the database belongs to."""
-    unfinished = unfinished_walk(walks)
+    unfinished = unfinished_operation(operations)
     return unfinished if unfinished and unfinished.version_is_uncertain else None
 
 
 def version_is_uncertain(records: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a walk with these records changed the database and never selected the version that it belongs to."""
+    """Whether an operation with these records changed the database and never selected the version it belongs to."""
     before = uncertain = bool(records[0].get("migrated_before"))
     for record in records:
         if record["event"] == "step-started" and record["name"] in _CHANGING + _UNDOING:
@@ -325,7 +337,7 @@ def version_is_uncertain(records: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def database_is_changed(records: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether such a walk, or an attempt before it, began to migrate, and did not put the snapshot back since."""
+    """Whether such an operation, or an attempt before it, began to migrate, and did not put the snapshot back since."""
     before = changed = bool(records[0].get("migrated_before"))
     for record in records:
         if record["event"] == "step-started" and record["name"] in _CHANGING:

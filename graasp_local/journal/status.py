@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from graasp_local.journal.records import WalkRecord
+from graasp_local.journal.records import OperationRecord
 from graasp_local.lock import Holder
 from graasp_local.planning.states import Absent, Classification, Drifted, InState
 from graasp_local.version import Version
@@ -26,7 +26,7 @@ class Situation(Struct, frozen=True):
 
     classification: Classification
     selected: Version | None
-    unfinished: WalkRecord | None
+    unfinished: OperationRecord | None
     holder: Holder | None
 
 

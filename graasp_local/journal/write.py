@@ -1,4 +1,4 @@
-"""The durable record of walks: one file a walk, one JSON object a line, on disk before the effect that it announces.
+"""The durable record of operations: a file each, a JSON object a line, on disk before the effect it announces.
 
 Writes only; what the files tell is read by read.py. Holds what was done, never a secret.
 """
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 RESERVE_BYTES = 256 * 1024
-"""Room for the records, without output, of a few failing walks."""
+"""Room for the records, without output, of a few failing operations."""
 
 
 class Journal:
-    """The file of one walk, open for appending. Made under the site's lock: nobody else takes the same number.
+    """The file of one operation, open for appending. Made under the site's lock: nobody else takes the same number.
 
-    Keeps a small reserve file beside it, given up when the disk is full, so that a walk that fails for lack of room
+    Keeps a small reserve file beside it, given up when the disk is full, so that an operation failing for lack of room
     can still write down how it ended. Raises OSError when it cannot be made.
     """
 
@@ -36,11 +36,11 @@ class Journal:
         self._trouble: OSError | None = None
         _fill(self._reserve)
         stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d-%H%M%S")
-        # Numbered, because a clock may jump back and two walks may begin within one second.
-        number = 1 + max(map(walk_number, directory.glob("*.jsonl")), default=0)
-        self.walk = f"{number:04d}-{stamp}-{name}"
+        # Numbered, because a clock may jump back and two operations may begin within one second.
+        number = 1 + max(map(operation_number, directory.glob("*.jsonl")), default=0)
+        self.operation = f"{number:04d}-{stamp}-{name}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-        self._descriptor = os.open(directory / f"{self.walk}.jsonl", flags, 0o600)
+        self._descriptor = os.open(directory / f"{self.operation}.jsonl", flags, 0o600)
         _sync_directory(directory)
 
     def write(self, event: Event, now: float) -> None:
@@ -99,8 +99,8 @@ class Journal:
             raise
 
 
-def walk_number(file: Path) -> int:
-    """A walk's place in the order of all walks of the site; 0 for a file that is not ours."""
+def operation_number(file: Path) -> int:
+    """An operation's place in the order of all operations of the site; 0 for a file that is not ours."""
     number = file.stem.partition("-")[0]
     return int(number) if number.isdecimal() else 0
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from graasp_local.clock import Clock
 from graasp_local.journal.closings import GateMoment, OperationAtGate, closings, gate_moment
 from graasp_local.journal.events import Event, StepOutput, WalkEnded, WalkStarted, as_json
-from graasp_local.journal.records import WalkRecord
+from graasp_local.journal.records import OperationRecord
 
 
 def timed(events: Iterable[Event], clock: Clock) -> Iterator[tuple[Event, float]]:
@@ -23,7 +23,9 @@ def timed(events: Iterable[Event], clock: Clock) -> Iterator[tuple[Event, float]
         yield event, round(began_at + clock.monotonic() - began, 3)
 
 
-def with_closing(events: Iterable[tuple[Event, float]], earlier: Sequence[WalkRecord]) -> Iterator[tuple[Event, float]]:
+def with_closing(
+    events: Iterable[tuple[Event, float]], earlier: Sequence[OperationRecord]
+) -> Iterator[tuple[Event, float]]:
     """The same events, with the seconds closed in the last one, and those that were forecast."""
     moments: list[GateMoment] = []
     command, forecast = "", None
@@ -35,9 +37,9 @@ def with_closing(events: Iterable[tuple[Event, float]], earlier: Sequence[WalkRe
             moment = gate_moment({**as_json(event), "at": datetime.fromtimestamp(at, UTC).isoformat()})
             moments += [moment] if moment else []
         if isinstance(event, WalkEnded):
-            found = closings((*earlier, OperationAtGate(event.walk, command, tuple(moments))))
-            over = [closing for closing in found if closing.opened_by == event.walk]
-            own = [c.seconds(at) for c in over if c.walk == event.walk]
+            found = closings((*earlier, OperationAtGate(event.operation, command, tuple(moments))))
+            over = [closing for closing in found if closing.opened_by == event.operation]
+            own = [c.seconds(at) for c in over if c.operation == event.operation]
             seconds = sum(own) if own else event.downtime_seconds
             closing = over[-1] if over else None
             event = replace(event, downtime_seconds=seconds, closing=closing, forecast=forecast)

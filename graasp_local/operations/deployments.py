@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from graasp_local.errors import NeedsYou, Refused
-from graasp_local.journal.read import read_walks, trusted_walks
-from graasp_local.journal.records import left_connections_open, uncertain_migration, unfinished_walk
+from graasp_local.journal.read import read_operations, trusted_operations
+from graasp_local.journal.records import left_connections_open, uncertain_migration, unfinished_operation
 from graasp_local.operations.rollouts import by_strategy
 from graasp_local.operations.steps.having_images import other_images, way_back
 from graasp_local.operations.steps.migrating import read_pending
@@ -32,7 +32,7 @@ from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.requests import Deploy, OnFailure, ends_in
 from graasp_local.planning.states import TABLE, InfraState, ObservedState, ServiceGroup
 from graasp_local.planning.steps import RecordDeployment
-from graasp_local.ports.walk import ImageFact
+from graasp_local.ports.operation import ImageFact
 from graasp_local.ports.world import World
 from graasp_local.site.prepare import refuse_if_not_ours
 from graasp_local.version import Version
@@ -90,7 +90,7 @@ def transition_plan(world: World, observed: ObservedState, target: InfraState) -
         refuse_unfinished_upgrade(world)
     if ServiceGroup.GRAASP in TABLE[target].groups_on:
         _refuse_uncertain_code(world, target)
-    newest = read_walks(world.site.journal_directory, newest=1)
+    newest = read_operations(world.site.journal_directory, newest=1)
     left_open = bool(newest) and left_connections_open(newest[0])
     plan = plan_transition(observed, target, world.site.selected_version, left_open=left_open)
     if plan.steps:
@@ -109,13 +109,13 @@ def deployment_plan(world: World, observed: ObservedState, request: DeployReques
     if not plan_deploy(observed, request, pending, found.copy).steps and _is_unrecorded(world, request.version):
         record = RecordDeployment(request.version, "it was cut off before it was recorded")
         return Plan(request.end, (record,), request.version)
-    walk = plan_deploy(observed, request, pending, found.copy)
-    plan = tried_first(world, by_strategy(world, observed, request, pending, walk))
+    operation = plan_deploy(observed, request, pending, found.copy)
+    plan = tried_first(world, by_strategy(world, observed, request, pending, operation))
     return found.told_in(plan, world.site.settings.values)
 
 
 def _is_unrecorded(world: World, version: Version) -> bool:
-    left = unfinished_walk(trusted_walks(world.site.journal_directory))
+    left = unfinished_operation(trusted_operations(world.site.journal_directory))
     return left is not None and left.restore is None and left.version == str(version) and not left.is_way_back
 
 
@@ -125,7 +125,7 @@ def _refuse_without_way_back(world: World, version: Version) -> None:
     Nothing is asked of a site that was left in the midst of a deployment: it needs a way on.
     """
     served = world.site.selected_version
-    if served is None or unfinished_walk(trusted_walks(world.site.journal_directory)) is not None:
+    if served is None or unfinished_operation(trusted_operations(world.site.journal_directory)) is not None:
         return
     lost = way_back(world, served).lost
     if lost:
@@ -148,10 +148,10 @@ def forecast(world: World, observed: ObservedState, version: Version, images: Se
 
 def refuse_unfinished_upgrade(world: World) -> None:
     """Raises Refused while it is open which of two database servers is the site's."""
-    left = unfinished_walk(trusted_walks(world.site.journal_directory))
+    left = unfinished_operation(trusted_operations(world.site.journal_directory))
     if left is not None and left.upgrade is not None:
         raise Refused(
-            f"The walk {left.walk} was left between Postgres {left.upgrade.source_major} and "
+            f"The walk {left.operation} was left between Postgres {left.upgrade.source_major} and "
             f"{left.upgrade.target_major}.",
             "What would be written now could be lost by going on, or by going back; nothing was changed.",
             "`graasp-local resume` goes on, `graasp-local rollback` goes back.",
@@ -166,10 +166,10 @@ def _refuse_uncertain_code(world: World, target: InfraState) -> None:
             "Nothing was changed.",
             "Deploy one: `graasp-local deploy --version X`.",
         )
-    uncertain = uncertain_migration(trusted_walks(world.site.journal_directory))
+    uncertain = uncertain_migration(trusted_operations(world.site.journal_directory))
     if uncertain is not None:
         raise Refused(
-            f"The walk {uncertain.walk} ended during a migration to {uncertain.version}.",
+            f"The walk {uncertain.operation} ended during a migration to {uncertain.version}.",
             f"Starting {selected} now could put old code onto a migrated database; nothing was changed.",
             "`graasp-local resume` goes on, `graasp-local rollback` goes back.",
         )

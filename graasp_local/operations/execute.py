@@ -2,7 +2,7 @@
 
 Yields an event for everything that happens; decides nothing about what to do, which is the plan's, nor about how,
 which is the performer's. Before the first step that touches the site a failure is a refusal. After it a deployment is
-rolled back where there is something to go back to; where there is not, or the rollback fails too, the walk stops where
+rolled back where there is something to go back to; where there is not, or the rollback fails too, it stops where
 it is, the gate stays as it is, and the last event says what is known and what to type.
 """
 
@@ -53,7 +53,7 @@ _REFUSING_CODES = frozenset({ExitCode.USAGE, ExitCode.ENGINE_UNREACHABLE, ExitCo
 
 
 class Circumstances(Struct, frozen=True):
-    """What a walk works with besides its plan."""
+    """What an operation works with besides its plan."""
 
     perform: Perform
     observe: Observe
@@ -100,7 +100,7 @@ def execute(started: WalkStarted, before: ObservedState, circumstances: Circumst
     seconds = circumstances.clock.monotonic() - began
     kept_open = plan.keeps_open and loop.was_never_closed and gate is Gate.OPEN and outcome is not Outcome.REFUSED
     downtime, ended = 0.0 if kept_open else None, tuple(loop.ended)
-    yield WalkEnded(started.walk, outcome, state, version, downtime, seconds, ended, code, problem, gate)
+    yield WalkEnded(started.operation, outcome, state, version, downtime, seconds, ended, code, problem, gate)
 
 
 class _Loop(Struct):
@@ -220,7 +220,7 @@ def _touched(tried: tuple[Step, ...]) -> bool:
 
 
 def _after_touching(plan: Plan, steps_tried: int, gate: Gate) -> tuple[str, str]:
-    """What a failed walk leaves behind, and the command that goes on from there."""
+    """What a failed operation leaves behind, and the command that goes on from there."""
     keeps = _what_visitors_see(gate)
     if not plan.can_be_resumed:
         return keeps, f"See `graasp-local status`, then `graasp-local apply {plan.target}` again."
@@ -248,7 +248,7 @@ def _success(plan: Plan) -> Outcome:
 
 
 def _finishes_anyway(step: Step) -> bool:
-    """Once the gate is open the walk is through: what is left takes a moment and is better done than left."""
+    """Once the gate is open the operation is through: what is left takes a moment and is better done than left."""
     return isinstance(step, RecordDeployment | RecordUpgrade) or (
         isinstance(step, ProveGate) and step.gate is Gate.OPEN
     )

@@ -14,8 +14,14 @@ from msgspec.structs import replace
 
 from graasp_local.errors import NeedsYou, Refused
 from graasp_local.journal.events import Outcome
-from graasp_local.journal.read import trusted_walks
-from graasp_local.journal.records import WalkRecord, last_success, may_be_written, unfinished_walk, visitors_were_let_in
+from graasp_local.journal.read import trusted_operations
+from graasp_local.journal.records import (
+    OperationRecord,
+    last_success,
+    may_be_written,
+    unfinished_operation,
+    visitors_were_let_in,
+)
 from graasp_local.operations.deployments import deploy_request, deployment_plan
 from graasp_local.operations.restores import plan_for
 from graasp_local.operations.steps.having_images import use_recorded_images
@@ -52,9 +58,9 @@ class Loss(Struct, frozen=True):
         return f"What was written since {self.since} ({_ago(self.seconds)} with {self.version}){counted}"
 
 
-def unfinished(world: World) -> WalkRecord:
-    """The walk that `resume` is about. Raises Refused if there is none."""
-    record = unfinished_walk(trusted_walks(world.site.journal_directory))
+def unfinished(world: World) -> OperationRecord:
+    """The operation that `resume` is about. Raises Refused if there is none."""
+    record = unfinished_operation(trusted_operations(world.site.journal_directory))
     if record is None:
         raise Refused(
             "No deployment of this site was left unfinished, and no upgrade of its database.",
@@ -72,8 +78,8 @@ def resume_plan(world: World, observed: ObservedState) -> Plan:
     if record.restore is not None:
         return _resumed_restore(world, observed, record, record.restore)
     if record.is_way_back and record.database_is_changed:
-        walks = trusted_walks(world.site.journal_directory)
-        return _back_from_unfinished(observed, walks, record, Version.parse(record.previous_version))
+        operations = trusted_operations(world.site.journal_directory)
+        return _back_from_unfinished(observed, operations, record, Version.parse(record.previous_version))
     request = deploy_request(world, _asked_of(record))
     if record.database_is_changed:  # a backup now would show a database that is on its way already
         request = replace(request, backup=Backup.LEFT_OUT)
@@ -86,7 +92,7 @@ def resume_plan(world: World, observed: ObservedState) -> Plan:
     return deployment_plan(world, observed, request)
 
 
-def _asked_of(record: WalkRecord) -> Deploy:
+def _asked_of(record: OperationRecord) -> Deploy:
     """A way back by the code alone is a deployment that nobody has asked for as one; nor did 0.1.0 keep what was."""
     if isinstance(record.asked, Deploy) and record.asked.version == record.version:
         return record.asked
@@ -94,7 +100,7 @@ def _asked_of(record: WalkRecord) -> Deploy:
     return Deploy(record.version or "", hold=_end_of(record) is InfraState.RESTRICTED, strategy=strategy)
 
 
-def _resumed_restore(world: World, observed: ObservedState, record: WalkRecord, restore: Restore) -> Plan:
+def _resumed_restore(world: World, observed: ObservedState, record: OperationRecord, restore: Restore) -> Plan:
     version = Version.parse(record.version or "")
     if restore.way is Way.BACK:
         there = replace(restore, way=Way.THERE)
@@ -104,10 +110,14 @@ def _resumed_restore(world: World, observed: ObservedState, record: WalkRecord, 
 
 
 def _back_from_restore(
-    observed: ObservedState, walks: Sequence[WalkRecord], record: WalkRecord, restore: Restore, previous: Version
+    observed: ObservedState,
+    operations: Sequence[OperationRecord],
+    record: OperationRecord,
+    restore: Restore,
+    previous: Version,
 ) -> Plan:
     """Raises Refused where visitors may have written to what was restored."""
-    let_in = record.database_is_changed and visitors_were_let_in(walks, record, observed.gate)
+    let_in = record.database_is_changed and visitors_were_let_in(operations, record, observed.gate)
     if record.outcome in ("done", "held") or let_in:
         raise Refused(
             f"The gate was opened onto what was restored from {restore.backup}: going back would discard what was "
@@ -128,27 +138,27 @@ def rollback_plan(world: World, observed: ObservedState, *, discard: bool = Fals
     From one that went through, code alone goes back where no migration lies between; otherwise the database from
     before the migration is put back, if what was written since may be discarded.
     """
-    walks = trusted_walks(world.site.journal_directory)
-    left = unfinished_walk(walks)
+    operations = trusted_operations(world.site.journal_directory)
+    left = unfinished_operation(operations)
     if left is not None and left.upgrade is not None:
         return upgrade_back_plan(world, observed, left)
-    record = left or last_success(walks)
-    _refuse_after_upgrade(world, walks, record)
-    _refuse_after_nothing(walks, record)
+    record = left or last_success(operations)
+    _refuse_after_upgrade(world, operations, record)
+    _refuse_after_nothing(operations, record)
     previous = Version.parse_or_none(record.previous_version) if record else None
     if record is None or previous is None or (left is None and record.is_way_back):
-        raise _rolled_back_already(walks) if record is None else _no_way_back(record)
+        raise _rolled_back_already(operations) if record is None else _no_way_back(record)
     images = record.previous_images
     use_recorded_images(world, previous, images)
     if record.restore is not None:
-        return _back_from_restore(observed, walks, record, record.restore, previous)
+        return _back_from_restore(observed, operations, record, record.restore, previous)
     if left is None and not record.database_is_changed:
         strategy = Strategy(world.site.settings.deploy_strategy)
         request = DeployRequest(
             previous, _as_now(observed), images=ImagesFrom.LAST_DEPLOYMENT, exact=images, strategy=strategy
         )
         return deployment_plan(world, observed, request)
-    lost = _loss(world, observed, walks, record)
+    lost = _loss(world, observed, operations, record)
     if lost is not None and not discard:
         raise Refused(
             f"{lost.described()} would be discarded: {record.version} has changed the database, and the one from "
@@ -159,19 +169,19 @@ def rollback_plan(world: World, observed: ObservedState, *, discard: bool = Fals
     if left is not None and left.is_rolling:
         return plan_rolling_back(observed, previous, world.handovers.visited(), images)
     if left is not None:
-        return _back_from_unfinished(observed, walks, record, previous)
+        return _back_from_unfinished(observed, operations, record, previous)
     found = check_preflight(world, previous)
     plan = plan_undo(observed, previous, record.snapshot, _as_now(observed), images)
     return found.told_in(tried_first(world, plan), world.site.settings.values)
 
 
-def _refuse_after_upgrade(world: World, walks: Sequence[WalkRecord], record: WalkRecord | None) -> None:
-    """Raises Refused where the newest walk is an upgrade of Postgres that went through: it is taken for what is meant.
+def _refuse_after_upgrade(world: World, operations: Sequence[OperationRecord], record: OperationRecord | None) -> None:
+    """Raises Refused where the newest operation is an upgrade of Postgres that went through: it is taken as meant.
 
     A switch to the old server would leave everything behind that was written since, so nobody is led to it by habit.
     """
-    upgrade = walks[-1].upgrade if walks else None
-    if upgrade is None or upgrade.way is Way.BACK or walks[-1].outcome != "done":
+    upgrade = operations[-1].upgrade if operations else None
+    if upgrade is None or upgrade.way is Way.BACK or operations[-1].outcome != "done":
         return
     volume = upgrade.source.volume
     kept = volume in world.servers.containers.volumes()
@@ -180,7 +190,7 @@ def _refuse_after_upgrade(world: World, walks: Sequence[WalkRecord], record: Wal
         advice.append("docs/operate.md, under Upgrade Postgres, says how to go back to it by hand.")
     if record is not None and not record.is_way_back and Version.parse_or_none(record.previous_version):
         advice.append(
-            f"To undo {record.version}: `graasp-local apply {walks[-1].state}`, then `graasp-local rollback`."
+            f"To undo {record.version}: `graasp-local apply {operations[-1].state}`, then `graasp-local rollback`."
         )
     raise Refused(
         f"The upgrade to Postgres {upgrade.target_major} went through, and what was written since is there only.",
@@ -190,17 +200,17 @@ def _refuse_after_upgrade(world: World, walks: Sequence[WalkRecord], record: Wal
     )
 
 
-def _refuse_after_nothing(walks: Sequence[WalkRecord], record: WalkRecord | None) -> None:
+def _refuse_after_nothing(operations: Sequence[OperationRecord], record: OperationRecord | None) -> None:
     """Raises Refused where the newest deployment touched nothing: it is taken for the one that is meant.
 
     The one before it went through, and nobody has said that it should be undone.
     """
-    newest = walks[-1] if walks else None
-    if newest is None or record is None or newest.walk == record.walk or newest.touched:
+    newest = operations[-1] if operations else None
+    if newest is None or record is None or newest.operation == record.operation or newest.touched:
         return
     if isinstance(newest.request, Deploy) and newest.outcome in (None, "refused", "interrupted"):
         raise Refused(
-            f"{newest.walk} touched nothing, so there is nothing to undo.",
+            f"{newest.operation} touched nothing, so there is nothing to undo.",
             f"The site is as it was before it, with {record.version}.",
             f"If {record.version} is to be undone: `graasp-local apply {record.state}`, then `graasp-local rollback`.",
         )
@@ -208,30 +218,36 @@ def _refuse_after_nothing(walks: Sequence[WalkRecord], record: WalkRecord | None
 
 def loss(world: World, observed: ObservedState) -> Loss | None:
     """What `rollback` would discard; None where it discards nothing, or there is no way back. Raises Refused."""
-    walks = trusted_walks(world.site.journal_directory)
-    record = unfinished_walk(walks) or last_success(walks)
-    _refuse_after_upgrade(world, walks, record)
-    return _loss(world, observed, walks, record) if record and Version.parse_or_none(record.previous_version) else None
+    operations = trusted_operations(world.site.journal_directory)
+    record = unfinished_operation(operations) or last_success(operations)
+    _refuse_after_upgrade(world, operations, record)
+    return (
+        _loss(world, observed, operations, record)
+        if record and Version.parse_or_none(record.previous_version)
+        else None
+    )
 
 
 def _back_from_unfinished(
-    observed: ObservedState, walks: Sequence[WalkRecord], record: WalkRecord, previous: Version
+    observed: ObservedState, operations: Sequence[OperationRecord], record: OperationRecord, previous: Version
 ) -> Plan:
     snapshot = record.snapshot if record.database_is_changed else None
     # What a way back starts itself, it starts on the database that was put back.
-    written = record.may_be_written if record.is_way_back else may_be_written(walks, record)
+    written = record.may_be_written if record.is_way_back else may_be_written(operations, record)
     images = record.previous_images
     return plan_rollback(observed, previous, snapshot, _came_from(record), written=written, images=images)
 
 
-def _loss(world: World, observed: ObservedState, walks: Sequence[WalkRecord], record: WalkRecord) -> Loss | None:
+def _loss(
+    world: World, observed: ObservedState, operations: Sequence[OperationRecord], record: OperationRecord
+) -> Loss | None:
     """None where nobody could have written to what would be put away; a restore is not gone back from then."""
     if record.restore is not None:
         return None
     went_through = record.outcome in ("done", "held")
     if record.is_way_back or not record.database_is_changed:
         return None
-    if not went_through and not visitors_were_let_in(walks, record, observed.gate):
+    if not went_through and not visitors_were_let_in(operations, record, observed.gate):
         return None
     if not observed.group_is_on(ServiceGroup.DATABASE):
         raise Refused(
@@ -256,12 +272,12 @@ def _loss(world: World, observed: ObservedState, walks: Sequence[WalkRecord], re
     return Loss(record.version or "", since, max(0.0, world.clock.now() - began), rows)
 
 
-def _end_of(record: WalkRecord) -> InfraState:
+def _end_of(record: OperationRecord) -> InfraState:
     """Where it was to end: a deployment and a restore end in one of these two."""
     return InfraState.RESTRICTED if record.target == InfraState.RESTRICTED else InfraState.RUNNING
 
 
-def _came_from(record: WalkRecord) -> InfraState:
+def _came_from(record: OperationRecord) -> InfraState:
     return state_named(record.came_from) or InfraState.RESTRICTED
 
 
@@ -270,9 +286,11 @@ def _as_now(observed: ObservedState) -> InfraState:
     return InfraState.RUNNING if observed.gate is Gate.OPEN else InfraState.RESTRICTED
 
 
-def _rolled_back_already(walks: Sequence[WalkRecord]) -> Refused:
+def _rolled_back_already(operations: Sequence[OperationRecord]) -> Refused:
     """Nothing is left to go back from: the last deployment was rolled back, or there was none."""
-    last = next((walk for walk in reversed(walks) if walk.is_deployment and walk.touched), None)
+    last = next(
+        (operation for operation in reversed(operations) if operation.is_deployment and operation.touched), None
+    )
     if last is None or last.outcome != Outcome.ROLLED_BACK:
         return _no_way_back(None)
     return Refused(
@@ -282,7 +300,7 @@ def _rolled_back_already(walks: Sequence[WalkRecord]) -> Refused:
     )
 
 
-def _no_way_back(record: WalkRecord | None) -> Refused:
+def _no_way_back(record: OperationRecord | None) -> Refused:
     if record is None:
         return Refused("Nothing has been deployed to this site yet.", "Nothing was changed.", "")
     if record.is_way_back:

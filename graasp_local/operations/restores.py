@@ -14,9 +14,9 @@ from graasp_local.backup.check import refuse_without_version
 from graasp_local.backup.manifest import Manifest
 from graasp_local.backup.store import BackupStore, StoredBackup, is_path
 from graasp_local.errors import Refused, UsageError
-from graasp_local.journal.read import trusted_walks
-from graasp_local.journal.records import unfinished_walk
-from graasp_local.journal.write import walk_number
+from graasp_local.journal.read import trusted_operations
+from graasp_local.journal.records import unfinished_operation
+from graasp_local.journal.write import operation_number
 from graasp_local.operations.deployments import refuse_unfinished_upgrade
 from graasp_local.operations.steps.having_images import use_recorded_images
 from graasp_local.operations.steps.preflight import check_preflight
@@ -71,17 +71,17 @@ def _parts(manifest: Manifest, only: tuple[str, ...]) -> tuple[tuple[str, ...], 
 
 
 def _numbered(world: World, restore: Restore) -> Restore:
-    """The number of the unfinished restore of the very same, else the one that this walk will have."""
-    left = unfinished_walk(trusted_walks(world.site.journal_directory))
+    """The number of the unfinished restore of the very same, else the one that this operation will have."""
+    left = unfinished_operation(trusted_operations(world.site.journal_directory))
     if left is not None and left.restore is not None and left.restore.way is Way.THERE:
         same = replace(restore, number=left.restore.number)
         if left.restore == same:
             return same
-    return replace(restore, number=f"{_next_walk(world.site.journal_directory):04d}")
+    return replace(restore, number=f"{_next_operation(world.site.journal_directory):04d}")
 
 
-def _next_walk(journal: Path) -> int:
-    return 1 + max(map(walk_number, journal.glob("*.jsonl")), default=0)
+def _next_operation(journal: Path) -> int:
+    return 1 + max(map(operation_number, journal.glob("*.jsonl")), default=0)
 
 
 def _version_afterwards(world: World, backup: StoredBackup, restore: Restore) -> Version:

@@ -1,7 +1,7 @@
 """Whether a deployment is done behind the closed gate or under visitors, and what is done when the latter fails.
 
 Decides by what was asked for, by the site, and by what is pending. Refuses `rolling` where it is not proven that
-visitors stay served; where it is only wished for, the walk behind the closed gate is what is left.
+visitors stay served; where it is only wished for, the operation behind the closed gate is what is left.
 """
 
 from __future__ import annotations
@@ -25,19 +25,21 @@ _GIB = 1024**3
 _MIB = 1024**2
 
 
-def by_strategy(world: World, observed: ObservedState, request: DeployRequest, forecast: Forecast, walk: Plan) -> Plan:
-    """The plan by the strategy that was asked for, given the walk behind the closed gate. Raises Refused."""
-    if not walk.steps:
-        return walk
+def by_strategy(
+    world: World, observed: ObservedState, request: DeployRequest, forecast: Forecast, operation: Plan
+) -> Plan:
+    """The plan by the strategy that was asked for, given the operation behind the closed gate. Raises Refused."""
+    if not operation.steps:
+        return operation
     reason = why_not_rolling(observed, request, forecast, world.handovers.visited())
     match request.strategy:
         case Strategy.CLOSED:
             hint = _could_be_rolling(request.version)
-            return walk if reason else replace(walk, hint=hint, alternative=Strategy.ROLLING)
+            return operation if reason else replace(operation, hint=hint, alternative=Strategy.ROLLING)
         case Strategy.ROLLING_IF_POSSIBLE:
             reason = reason or _why_not_here(world)
             if reason:
-                return replace(walk, hint=f"It cannot be done without closing the site: {reason}")
+                return replace(operation, hint=f"It cannot be done without closing the site: {reason}")
         case Strategy.ROLLING:
             reason = reason or _why_not_here(world)
             if reason:

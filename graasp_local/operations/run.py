@@ -16,15 +16,15 @@ from msgspec.structs import replace
 from graasp_local.errors import GraaspLocalError, NeedsYou, Refused
 from graasp_local.files import text_if_there
 from graasp_local.journal.events import Event, Probed, WalkEnded, WalkStarted
-from graasp_local.journal.read import read_walks, trusted_walks
+from graasp_local.journal.read import read_operations, trusted_operations
 from graasp_local.journal.records import (
     WRITING_NAMES,
-    WalkRecord,
+    OperationRecord,
     last_change,
     may_be_written,
     runs_by_step,
     state_left,
-    unfinished_walk,
+    unfinished_operation,
     visitors_were_let_in,
 )
 from graasp_local.journal.write import Journal
@@ -67,7 +67,7 @@ from graasp_local.planning.steps import (
     Step,
     SwapBack,
 )
-from graasp_local.ports.walk import Prober
+from graasp_local.ports.operation import Prober
 from graasp_local.ports.world import World
 from graasp_local.postgres.database import snapshot_name
 from graasp_local.site import prepare
@@ -76,8 +76,8 @@ from graasp_local.version import Version
 
 Planner = Callable[[ObservedState], Plan]
 
-_WALKS_FOR_ESTIMATES = 10
-"""So many walks say how long the steps of the next one take."""
+_OPERATIONS_FOR_ESTIMATES = 10
+"""So many operations say how long the steps of the next one take."""
 
 
 _SHOWN_SECONDS = 600.0
@@ -130,7 +130,7 @@ def planner_of(world: World, request: Request) -> Planner:
 def _rotation_plan(world: World, observed: ObservedState, request: Rotate) -> Plan:
     """What the new secrets concern is made anew, in the state that the site is in."""
     services = services_to_recreate(world.site, request.keys)
-    left_in = state_left(read_walks(world.site.journal_directory, newest=1))
+    left_in = state_left(read_operations(world.site.journal_directory, newest=1))
     return transition_plan(world, outdated(observed, services), InfraState(came_from(observed, left_in)))
 
 
@@ -182,7 +182,7 @@ def downtime_estimate(world: World, plan: Plan, observed: ObservedState | None =
         observed = world.observe()
     if observed.gate is not Gate.OPEN:
         return None
-    runs = runs_by_step(read_walks(world.site.journal_directory, newest=_WALKS_FOR_ESTIMATES))
+    runs = runs_by_step(read_operations(world.site.journal_directory, newest=_OPERATIONS_FOR_ESTIMATES))
     return estimate_downtime(plan, runs, _bytes_to_copy(world, plan, observed))
 
 
@@ -207,7 +207,7 @@ def carry_out(world: World, request: Request, planner: Planner, options: RunOpti
     prepare.prepare(world.site)
     patience = Patience(options.lock_wait, world.clock, world.interruption)
     with held_lock(world.site.lock_file, request.command, patience):
-        if _last_walk_was_killed(world):
+        if _last_operation_was_killed(world):
             world.engine.wait_for_leftovers()
         before = world.observe()
         plan = _agreed_to(world, options.shown, before) or make_plan(planner, before)
@@ -215,14 +215,14 @@ def carry_out(world: World, request: Request, planner: Planner, options: RunOpti
             raise Refused(
                 "The site has changed since the plan was shown.", "Nothing was changed.", "Start the command again."
             )
-        earlier = trusted_walks(world.site.journal_directory)
-        left = unfinished_walk(earlier)
+        earlier = trusted_operations(world.site.journal_directory)
+        left = unfinished_operation(earlier)
         _refuse_over_a_restore(plan, left)
         estimate = downtime_estimate(world, plan, before)
         refuse_longer(plan, estimate, options.max_downtime)
         asked = _all_that_was_asked(request, left)
         journal = _new_journal(world, request.name)
-        begun = _started(world, journal.walk, request, asked, plan, before, earlier)
+        begun = _started(world, journal.operation, request, asked, plan, before, earlier)
         started = replace(begun, forecast=estimate)
         performer = Performer(world, started, last_change(earlier))
 
@@ -267,7 +267,7 @@ def _files_of(world: World) -> str:
     return hashlib.sha256("\0".join([*texts, *journals[-1:]]).encode()).hexdigest()
 
 
-def _all_that_was_asked(request: Request, left: WalkRecord | None) -> Request:
+def _all_that_was_asked(request: Request, left: OperationRecord | None) -> Request:
     """A `resume` carries out what the operation that it goes on with was asked for, but for what it says itself."""
     if not isinstance(request, Resume) or left is None:
         return request
@@ -277,8 +277,8 @@ def _all_that_was_asked(request: Request, left: WalkRecord | None) -> Request:
     return asked or request
 
 
-def _last_walk_was_killed(world: World) -> bool:
-    newest = read_walks(world.site.journal_directory, newest=1)
+def _last_operation_was_killed(world: World) -> bool:
+    newest = read_operations(world.site.journal_directory, newest=1)
     return bool(newest) and newest[0].outcome is None
 
 
@@ -294,12 +294,12 @@ def probed(events: Iterator[Event], prober: Prober | None) -> Iterator[Event]:
         yield event
 
 
-def _refuse_over_a_restore(plan: Plan, earlier: WalkRecord | None) -> None:
+def _refuse_over_a_restore(plan: Plan, earlier: OperationRecord | None) -> None:
     if plan.version is None or plan.restore is not None or earlier is None or earlier.restore is None:
         return
     if earlier.database_is_changed:
         raise Refused(
-            f"The restore {earlier.walk} was left unfinished, with the data of the backup partly or all in place.",
+            f"The restore {earlier.operation} was left unfinished, with the data of the backup partly or all in place.",
             "A deployment would not know which data it works on; nothing was changed.",
             "`graasp-local resume` goes on with the restore, `graasp-local rollback` goes back.",
         )
@@ -319,18 +319,20 @@ def _new_journal(world: World, name: str) -> Journal:
 
 def _started(
     world: World,
-    walk: str,
+    operation: str,
     request: Request,
     asked: Request,
     plan: Plan,
     before: ObservedState,
-    walks: Sequence[WalkRecord],
+    operations: Sequence[OperationRecord],
 ) -> WalkStarted:
-    """Where the walk comes from; a deployment that goes on from an unfinished one comes from where that one came."""
+    """Where the operation comes from; a deployment that goes on from an unfinished one comes from where that came."""
     images = next((step.images for step in plan.steps if isinstance(step, RestoreImages)), ())
-    begun = WalkStarted(walk, request.command, plan, request=request, asked=asked, images=images, gate=before.gate)
-    earlier, snapshot = unfinished_walk(walks), snapshot_name(walk)
-    written = earlier is not None and earlier.database_is_changed and visitors_were_let_in(walks, earlier, before.gate)
+    begun = WalkStarted(operation, request.command, plan, request=request, asked=asked, images=images, gate=before.gate)
+    earlier, snapshot = unfinished_operation(operations), snapshot_name(operation)
+    written = (
+        earlier is not None and earlier.database_is_changed and visitors_were_let_in(operations, earlier, before.gate)
+    )
     if plan.restore is not None and earlier is not None and earlier.database_is_changed:
         # Only the very same restore knows what it has put aside: any other has nothing certain to go back to.
         goes_on = earlier.restore is not None and earlier.restore.number == plan.restore.number
@@ -358,9 +360,9 @@ def _started(
             snapshot=earlier.snapshot if inherited else snapshot,
             migrated_before=inherited,
             written_before=inherited and written,
-            may_be_written=inherited and may_be_written(walks, earlier),
+            may_be_written=inherited and may_be_written(operations, earlier),
         )
-    begun = replace(begun, came_from=came_from(before, state_left(walks)))
+    begun = replace(begun, came_from=came_from(before, state_left(operations)))
     if back is not None:
         return replace(
             begun,
@@ -384,7 +386,7 @@ def _has_snapshot(world: World, before: ObservedState, name: str) -> bool:
 def _recovery(
     world: World, on_failure: OnFailure, started: WalkStarted, tried: tuple[Step, ...], gate: Gate
 ) -> Plan | None:
-    """The way back from a walk that failed after these steps; None where there is none, or none is wanted.
+    """The way back from an operation that failed after these steps; None where there is none, or none is wanted.
 
     The last of them may have had its effect and only its answer be lost: the database counts as changed by it, and
     visitors as let in, unless nginx answers (`gate`) that they are not.

@@ -1,6 +1,6 @@
 """An upgrade of the database server: from which server to which, and the way back from one that was left unfinished.
 
-Decides which image and volume are meant. Refuses a way to the same or an older major, one on top of a walk that was
+Decides which image and volume are meant. Refuses a way to the same or older major, one on top of an operation that was
 left unfinished, and a way back that would discard what visitors wrote. The order of the steps is plan_upgrade.py's.
 """
 
@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from msgspec.structs import replace
 
 from graasp_local.errors import Refused
-from graasp_local.journal.read import trusted_walks
-from graasp_local.journal.records import WalkRecord, state_left, unfinished_walk, visitors_were_let_in
+from graasp_local.journal.read import trusted_operations
+from graasp_local.journal.records import OperationRecord, state_left, unfinished_operation, visitors_were_let_in
 from graasp_local.lock import held_lock
 from graasp_local.operations.steps.upgrading import check_upgrade
 from graasp_local.operations.trying import tried_first
@@ -29,11 +29,11 @@ from graasp_local.wording import listed
 
 def upgrade_plan(world: World, observed: ObservedState, asked: UpgradeDatabase) -> Plan:
     """The plan for `upgrade-database`, after the checks that need nothing to be changed. Raises Refused."""
-    walks = trusted_walks(world.site.journal_directory)
-    left = unfinished_walk(walks)
+    operations = trusted_operations(world.site.journal_directory)
+    left = unfinished_operation(operations)
     if left is not None:
         raise Refused(
-            f"The walk {left.walk} was left unfinished.",
+            f"The walk {left.operation} was left unfinished.",
             "Nothing was changed: the database is copied only when it is known what it belongs to.",
             "`graasp-local resume` goes on with it, `graasp-local rollback` goes back.",
         )
@@ -50,10 +50,10 @@ def upgrade_plan(world: World, observed: ObservedState, asked: UpgradeDatabase) 
             "Nothing was changed: an upgrade fills a new volume only.",
             f"If it is not needed: `graasp-local remove-old-database --volume {upgrade.target.volume}`.",
         )
-    return _forward(world, observed, upgrade, state_of(came_from(observed, state_left(walks))), asked.drain_limit)
+    return _forward(world, observed, upgrade, state_of(came_from(observed, state_left(operations))), asked.drain_limit)
 
 
-def upgrade_again_plan(world: World, observed: ObservedState, record: WalkRecord) -> Plan:
+def upgrade_again_plan(world: World, observed: ObservedState, record: OperationRecord) -> Plan:
     """The plan for `resume` of an upgrade, or of the way back from one. Raises Refused."""
     upgrade = _of(record)
     if upgrade.way is Way.BACK:
@@ -62,12 +62,12 @@ def upgrade_again_plan(world: World, observed: ObservedState, record: WalkRecord
     return _forward(world, observed, upgrade, state_of(record.came_from), limit)
 
 
-def upgrade_back_plan(world: World, observed: ObservedState, record: WalkRecord) -> Plan:
+def upgrade_back_plan(world: World, observed: ObservedState, record: OperationRecord) -> Plan:
     """The plan for `rollback` from an upgrade that was left unfinished. Raises Refused."""
     upgrade = _of(record)
-    walks = trusted_walks(world.site.journal_directory)
+    operations = trusted_operations(world.site.journal_directory)
     serves_from_new = world.site.database_server == upgrade.target
-    if upgrade.way is Way.THERE and serves_from_new and visitors_were_let_in(walks, record, observed.gate):
+    if upgrade.way is Way.THERE and serves_from_new and visitors_were_let_in(operations, record, observed.gate):
         raise Refused(
             f"The gate had been opened on Postgres {upgrade.target_major} already: going back would discard what was "
             "written since.",
@@ -78,16 +78,16 @@ def upgrade_back_plan(world: World, observed: ObservedState, record: WalkRecord)
 
 
 def upgrade_recovery(world: World, observed: ObservedState, upgrade: Upgrade, came_from_state: str) -> Plan:
-    """The way back from an upgrade that failed in this walk."""
+    """The way back from an upgrade that failed in this operation."""
     return plan_upgrade_back(observed, _request(world, upgrade, state_of(came_from_state)))
 
 
 def old_volumes(world: World, named: str | None = None) -> Mapping[str, int | None]:
     """Volumes of database servers that the site does not work with, with the major of their files. Raises Refused."""
-    left = unfinished_walk(trusted_walks(world.site.journal_directory))
+    left = unfinished_operation(trusted_operations(world.site.journal_directory))
     if left is not None and left.upgrade is not None:
         raise Refused(
-            f"The walk {left.walk} was left unfinished, and going back from it needs the old volume.",
+            f"The walk {left.operation} was left unfinished, and going back from it needs the old volume.",
             "Nothing was removed.",
             "`graasp-local resume` goes on with it, `graasp-local rollback` goes back.",
         )
@@ -133,7 +133,7 @@ def remove_old(
 
 
 def state_of(came_from_state: str) -> InfraState:
-    """The state that a walk came from, as its journal has it; a site without containers is left stopped."""
+    """The state that an operation came from, as its journal has it; a site without containers is left stopped."""
     if came_from_state == "absent":
         return InfraState.STOPPED
     return state_named(came_from_state) or InfraState.RESTRICTED
@@ -152,7 +152,7 @@ def _forward(
     return tried_first(world, plan_upgrade(observed, request))
 
 
-def _back(world: World, observed: ObservedState, record: WalkRecord) -> Plan:
+def _back(world: World, observed: ObservedState, record: OperationRecord) -> Plan:
     return plan_upgrade_back(observed, _request(world, _of(record), state_of(record.came_from)))
 
 
@@ -230,7 +230,7 @@ def _image_for(world: World, source: str, major: int | None) -> str:
     return like_the_old
 
 
-def _of(record: WalkRecord) -> Upgrade:
+def _of(record: OperationRecord) -> Upgrade:
     if record.upgrade is None:
         raise ValueError("no upgrade")
     return record.upgrade

@@ -34,7 +34,7 @@ class Pending(Struct, frozen=True):
 
 
 class NotKnownYet(Struct, frozen=True):
-    """The database or the migrate image could not be read yet; the walk reads them before it migrates."""
+    """The database or the migrate image could not be read yet; the operation reads them before it migrates."""
 
 
 class DatabaseIsNewer(Struct, frozen=True):
@@ -73,7 +73,7 @@ def proof_failures(
 ) -> tuple[str, ...]:
     """Why the database is not what this image makes of it, a sentence each; empty when it is proven.
 
-    `newly` names the migrations of this walk: their SQL must be the one that was applied. Older rows are compared by
+    `newly` names the migrations of this operation: their SQL must be the one applied. Older rows are compared by
     `when` only, since a released SQL file may have been touched after it was applied.
     """
     applied_by_when = {migration.when: migration for migration in applied}

@@ -91,7 +91,7 @@ class DeployRequest(Struct, frozen=True):
 def plan_deploy(
     observed: ObservedState, request: DeployRequest, forecast: Forecast, copy: SafetyCopy = SafetyCopy.SNAPSHOT
 ) -> Plan:
-    """The walk: running → restricted → db-only → migrate → restricted with the new version → running.
+    """The operation: running → restricted → db-only → migrate → restricted with the new version → running.
 
     Starts from any state, a new site included; leaves out what is proven not to be needed. `copy` is what the disk has
     room for.

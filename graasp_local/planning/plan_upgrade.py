@@ -1,7 +1,7 @@
 """Which steps lead from one major of Postgres to a newer one, and back.
 
 The newer server is filled beside the old one, proven to hold the same, and only then selected: that one write is what
-makes the change, and the old volume is never written to. This is the one walk that stops umami as well, since its
+makes the change, and the old volume is never written to. This is the one operation that stops umami as well, since its
 database is on the same server. Refuses nothing and asks nobody. Pure.
 """
 
@@ -57,9 +57,9 @@ class UpgradeRequest(Struct, frozen=True):
 
 
 def plan_upgrade(observed: ObservedState, request: UpgradeRequest) -> Plan:
-    """The walk: check, start the newer server, close, stop, dump, restore, prove, select, start, verify, open.
+    """The operation: check, start the newer server, close, stop, dump, restore, prove, select, start, verify, open.
 
-    Once the newer server is selected, by this walk or by one that was cut off, only what comes after it is left.
+    Once the newer server is selected, by this operation or by one that was cut off, only what comes after it is left.
     """
     upgrade = request.upgrade
     steps: list[Step] = []

@@ -11,7 +11,7 @@ class Restore(Struct, frozen=True):
     """Which backup is brought back, and what of it; `backup` is its name, or the path of its directory.
 
     `number` tells one restore from another in the names of what it makes and keeps; attempts that go on from one
-    another share it. `way` is back where the walk undoes it.
+    another share it. `way` is back where the operation undoes it.
     """
 
     backup: str

@@ -31,7 +31,7 @@ class DatabaseServer(Struct, frozen=True):
 
 
 class Way(StrEnum):
-    """Whether a walk goes to what is new (a newer server, the data of a backup), or back to what was before."""
+    """Whether an operation goes to what is new (a newer server, the data of a backup), or back to what was before."""
 
     THERE = "there"
     BACK = "back"
@@ -48,7 +48,7 @@ class Upgrade(Struct, frozen=True):
 
     @property
     def goal_major(self) -> int:
-        """The major that the site is on when the walk has gone through."""
+        """The major that the site is on when the operation has gone through."""
         return self.target_major if self.way is Way.THERE else self.source_major
 
 

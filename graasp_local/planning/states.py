@@ -162,7 +162,7 @@ class ObservedState(Struct, frozen=True):
     gate: Gate
     migrations: tuple[str, ...] = ()
     handovers: tuple[ObservedService, ...] = ()
-    """Second containers that stand in for services while these are replaced: they belong to a walk, and to no state."""
+    """Second containers that stand in for services while these are replaced: an operation's, and of no state."""
     page_when_stopped: bool = False
     """The site's wish that nginx stays in `stopped` and shows the maintenance page."""
 
@@ -277,7 +277,7 @@ def lacking(observed: ObservedState, state: InfraState) -> tuple[str, ...]:
 def classify(observed: ObservedState, left_in: InfraState | None = None) -> Classification:
     """Which of the four states the site is in, or how it differs from the one that it should be in.
 
-    That is the state in which the last walk left it; where this is not known, the nearest one.
+    That is the state in which the last operation left it; where this is not known, the nearest one.
     """
     if all(service.status is Status.ABSENT for service in observed.services) and not observed.handovers:
         return Absent()
@@ -300,7 +300,7 @@ def is_in(observed: ObservedState, state: InfraState) -> bool:
 
 
 def came_from(observed: ObservedState, left_in: InfraState | None = None) -> str:
-    """The state to return to if a walk from here is taken back; `absent` where there was nothing."""
+    """The state to return to if an operation from here is taken back; `absent` where there was nothing."""
     match classify(observed, left_in):
         case InState(state):
             return state.value

@@ -250,7 +250,7 @@ class MakeServices(Struct, frozen=True):
 
 
 class AwaitMigration(Struct, frozen=True):
-    """Wait for a migrate container that an earlier walk left running."""
+    """Wait for a migrate container that an earlier operation left running."""
 
     limit_seconds: float
     cause: str
@@ -273,7 +273,7 @@ class EndSessions(Struct, frozen=True):
 
 
 class Snapshot(Struct, frozen=True):
-    """Copy Graasp's database inside its server, under the walk's name."""
+    """Copy Graasp's database inside its server, under the operation's name."""
 
     cause: str
     name: ClassVar[str] = "snapshot"
@@ -284,7 +284,7 @@ class Snapshot(Struct, frozen=True):
 
 
 class WriteSnapshot(Struct, frozen=True):
-    """Write Graasp's database to a file, under the walk's name: where the server has no room for a snapshot."""
+    """Write Graasp's database to a file, under the operation's name: where the server has no room for a snapshot."""
 
     cause: str
     name: ClassVar[str] = "write-snapshot"

@@ -1,1 +1,1 @@
-"""What the walks need of the world, as protocols; the tests have fakes of them."""
+"""What the operations need of the world, as protocols; the tests have fakes of them."""

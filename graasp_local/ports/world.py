@@ -1,4 +1,4 @@
-"""Everything that a walk works with, handed in as one value: the site, the engine, the edge, the database, time."""
+"""What an operation works with, handed in as one value: the site, the engine, the edge, the database, time."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from graasp_local.ports.data import Databases, Transfers
 from graasp_local.ports.handovers import Handovers
 from graasp_local.ports.observation import observe
 from graasp_local.ports.old_connections import OldConnections
+from graasp_local.ports.operation import Database, Edge, Engine, Prober
 from graasp_local.ports.servers import Servers
-from graasp_local.ports.walk import Database, Edge, Engine, Prober
 from graasp_local.site.site import Site
 
 

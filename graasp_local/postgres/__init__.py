@@ -1,1 +1,1 @@
-"""The only package that talks to Postgres: SQL over a connection of its own, for what a walk needs of the server."""
+"""The only package that talks to Postgres: SQL over a connection of its own, for what operations need of it."""

@@ -15,7 +15,7 @@ from graasp_local.errors import NeedsYou
 from graasp_local.planning.migrations import AppliedMigration
 from graasp_local.planning.server import GRAASP_DATABASE
 from graasp_local.ports.data import OWN_SESSION
-from graasp_local.ports.walk import CollationChange
+from graasp_local.ports.operation import CollationChange
 from graasp_local.postgres.address import Address
 from graasp_local.postgres.properties import give_properties, read_properties
 from graasp_local.postgres.session import make_ours, whole_table
@@ -43,9 +43,9 @@ WHERE datallowconn AND datcollversion <> pg_database_collation_actual_version(oi
 """
 
 
-def snapshot_name(walk: str) -> str:
-    """The snapshot of a walk, found again by the walk's name alone. Postgres cuts names at 63 bytes."""
-    return (SNAPSHOT_PREFIX + re.sub(r"[^a-z0-9]+", "_", walk.lower()))[:_LONGEST_NAME]
+def snapshot_name(operation: str) -> str:
+    """The snapshot of an operation, found again by the operation's name alone. Postgres cuts names at 63 bytes."""
+    return (SNAPSHOT_PREFIX + re.sub(r"[^a-z0-9]+", "_", operation.lower()))[:_LONGEST_NAME]
 
 
 def failed_name(snapshot: str) -> str:

@@ -1,6 +1,6 @@
 """What graasp-local writes into a site for Compose: the copy of the stack, secrets as files, what is selected.
 
-Who only looks (a plan, the terminal UI) writes these too, beside a walk that is under way and must not notice it. So a
+Who only looks (a plan, the terminal UI) writes these too, beside an operation under way, which must not notice it. So a
 selection is never written over by one that was read before it, and each candidate has a file of its own.
 """
 
@@ -36,7 +36,7 @@ _CANDIDATES_KEPT_SECONDS = 24 * 3600
 """Since they were last used: longer than any command of Compose reads the file that it was given."""
 
 _FOUND_OURS: set[Path] = set()
-"""Sites that nobody else could change when this process began with them: a walk under way is not refused half-way."""
+"""Sites that nobody else could change when this process began with them: an operation is not refused half-way."""
 
 _PREPARING = threading.Lock()
 """A deployment has Compose asked by a second thread, which prepares the site too."""

@@ -42,7 +42,7 @@ class Site(Struct, frozen=True, dict=True):
     .env                   the person's settings
     compose.override.yaml  optional: own services, limits
     backups/               one directory per backup
-    journal/               one file per walk
+    journal/               one file per operation
     .graasp-local/         ours: the stack's copy, the selected version, the lock
     """
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from graasp_local.errors import GraaspLocalError
 from graasp_local.journal.read import read_recent
-from graasp_local.journal.records import WalkRecord
+from graasp_local.journal.records import OperationRecord
 from graasp_local.planning.states import ServiceGroup, classify, state_name
 from graasp_local.ports.world import World
 
@@ -28,7 +28,7 @@ def _observed(world: World) -> Iterator[str]:
     observed = world.observe()
     version = world.site.selected_version
     yield f"state {state_name(classify(observed))}, gate {observed.gate}, version {version or 'none deployed yet'}"
-    for record in read_recent(world.site.journal_directory).walks[-1:]:
+    for record in read_recent(world.site.journal_directory).operations[-1:]:
         yield f"last operation: {_operation(record)}"
     services = [service for service in observed.services if service.group is not ServiceGroup.MIGRATION]
     off = [service for service in services if not service.is_on]
@@ -43,6 +43,6 @@ def _observed(world: World) -> Iterator[str]:
                 yield from (f"  {line}" for line in log)
 
 
-def _operation(record: WalkRecord) -> str:
+def _operation(record: OperationRecord) -> str:
     failed = [f"{step['name']} failed" for step in record.steps if step["outcome"] == "failed"]
-    return " ".join((f"{record.walk}: {', '.join((record.outcome or 'cut off', *failed))}.", *record.problem))
+    return " ".join((f"{record.operation}: {', '.join((record.outcome or 'cut off', *failed))}.", *record.problem))

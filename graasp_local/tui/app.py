@@ -22,21 +22,21 @@ from textual.screen import Screen
 
 from graasp_local.plain_text import plain_text
 from graasp_local.tui import messages
+from graasp_local.tui.operation_view import OperationView, advanced, killed
 from graasp_local.tui.readings import Reading, with_usage
 from graasp_local.tui.screens.dashboard import Dashboard
 from graasp_local.tui.theme import DARK, LIGHT
 from graasp_local.tui.trouble import Trouble
 from graasp_local.tui.verbs_done import VerbActions
-from graasp_local.tui.walk_view import WalkView, advanced, killed
 from graasp_local.verbs import TABLE, shown_key
 
 if TYPE_CHECKING:
-    # What looks, plans and walks is imported when the first thing is on the screen: it takes as long as Textual.
+    # What looks, plans and operations is imported when the first thing is on the screen: it takes as long as Textual.
     from graasp_local.planning.requests import Request
     from graasp_local.tui.model import SiteView
+    from graasp_local.tui.operation_run import OperationRun
     from graasp_local.tui.ports import Access
     from graasp_local.tui.terminal import Terminal
-    from graasp_local.tui.walk_run import WalkRun
     from graasp_local.tui.watching import Observer
 
 _THREADS = 64
@@ -66,11 +66,11 @@ class GraaspApp(VerbActions, App[None]):
     view: reactive[SiteView | None] = reactive(None)
     trouble: reactive[Trouble | None] = reactive(None)
     readings: reactive[dict[str, Reading]] = reactive(dict)
-    own_walk: reactive[WalkView | None] = reactive(None)
-    """The last walk that was begun here."""
-    other_walk: reactive[WalkView | None] = reactive(None)
+    own_operation: reactive[OperationView | None] = reactive(None)
+    """The last operation that was begun here."""
+    other_operation: reactive[OperationView | None] = reactive(None)
     """The last one of another process, seen by its journal."""
-    walk: reactive[WalkView | None] = reactive(None)
+    operation: reactive[OperationView | None] = reactive(None)
     """Of these two the one that is under way, else the one that was heard of last."""
 
     def __init__(self, access: Access, *, read_only: bool = False, terminal: Terminal | None = None) -> None:
@@ -78,8 +78,8 @@ class GraaspApp(VerbActions, App[None]):
         self.access = access
         self.read_only = read_only
         self.terminal = terminal
-        self.walk_run: WalkRun | None = None
-        self.walks_elsewhere = False
+        self.operation_run: OperationRun | None = None
+        self.is_operated_elsewhere = False
         self.selected_service: str | None = None
         self.stop = threading.Event()
         self.register_theme(DARK)
@@ -109,9 +109,9 @@ class GraaspApp(VerbActions, App[None]):
         self.call_after_refresh(self._begin_watching)
 
     def _leave_at_once(self) -> None:
-        """The terminal was closed, or somebody ended the process: nobody can be asked about a walk any more."""
-        if self.walk_run is not None and not self.walk_run.goes_on_without_ui:
-            self.walk_run.end_soon()
+        """The terminal was closed, or somebody ended the process: nobody can be asked about an operation any more."""
+        if self.operation_run is not None and not self.operation_run.goes_on_without_ui:
+            self.operation_run.end_soon()
         self.exit()
 
     def on_unmount(self) -> None:
@@ -119,14 +119,14 @@ class GraaspApp(VerbActions, App[None]):
         self.observer.close()
 
     @property
-    def is_walking(self) -> bool:
-        """Whether a walk is under way, here or in another process."""
-        return self.walk is not None and not self.walk.is_over
+    def is_under_way(self) -> bool:
+        """Whether an operation is under way, here or in another process."""
+        return self.operation is not None and not self.operation.is_over
 
     @property
-    def walks_itself(self) -> bool:
-        """Whether the walk that is under way was begun here."""
-        return self.walk_run is not None and not self.walk_run.ended.is_set()
+    def operates_itself(self) -> bool:
+        """Whether the operation that is under way was begun here."""
+        return self.operation_run is not None and not self.operation_run.ended.is_set()
 
     # --- workers: each runs a loop of watching.py, and posts what it finds ---
 
@@ -163,7 +163,7 @@ class GraaspApp(VerbActions, App[None]):
             self.access,
             os.getpid(),
             self.observer.forget_site,
-            lambda walking, records: self.post_message(messages.WalkElsewhere(walking, records)),
+            lambda under_way, records: self.post_message(messages.OperationElsewhere(under_way, records)),
             self.stop,
         )
 
@@ -178,8 +178,8 @@ class GraaspApp(VerbActions, App[None]):
             self.stop,
         )
 
-    @work(thread=True, exclusive=True, exit_on_error=False, group="walk")
-    def _walk(self, run: WalkRun) -> None:
+    @work(thread=True, exclusive=True, exit_on_error=False, group="operation")
+    def _operation(self, run: OperationRun) -> None:
         run.run()
 
     def _visible_containers(self) -> Sequence[tuple[str, str]]:
@@ -209,12 +209,12 @@ class GraaspApp(VerbActions, App[None]):
             readings = with_usage(readings, service, usage)
         self.readings = readings
 
-    def on_walk_told(self, message: messages.WalkTold) -> None:
-        self.own_walk = self._told(self.own_walk, message.records)
-        self._choose_walk(self.own_walk)
+    def on_operation_told(self, message: messages.OperationTold) -> None:
+        self.own_operation = self._told(self.own_operation, message.records)
+        self._choose_operation(self.own_operation)
 
-    def _told(self, view: WalkView | None, records: Sequence[dict[str, Any]]) -> WalkView:
-        view = view or WalkView()
+    def _told(self, view: OperationView | None, records: Sequence[dict[str, Any]]) -> OperationView:
+        view = view or OperationView()
         for record in records:
             view = advanced(view, record, time.time())
         if any(record["event"] in ("step-ended", "walk-ended") for record in records):
@@ -222,18 +222,22 @@ class GraaspApp(VerbActions, App[None]):
             self.observer.look_again()
         return view
 
-    def _choose_walk(self, latest: WalkView) -> None:
-        under_way = [walk for walk in (self.own_walk, self.other_walk) if walk is not None and not walk.is_over]
-        self.walk = under_way[0] if under_way else latest
+    def _choose_operation(self, latest: OperationView) -> None:
+        under_way = [
+            operation
+            for operation in (self.own_operation, self.other_operation)
+            if operation is not None and not operation.is_over
+        ]
+        self.operation = under_way[0] if under_way else latest
 
-    def on_walk_elsewhere(self, message: messages.WalkElsewhere) -> None:
-        self.walks_elsewhere = message.walking
+    def on_operation_elsewhere(self, message: messages.OperationElsewhere) -> None:
+        self.is_operated_elsewhere = message.under_way
         if message.records:
-            self.other_walk = self._told(self.other_walk, message.records)
-        if not message.walking and self.other_walk is not None and not self.other_walk.is_over:
-            self.other_walk = killed(self.other_walk)
-        if self.other_walk is not None:
-            self._choose_walk(self.other_walk)
+            self.other_operation = self._told(self.other_operation, message.records)
+        if not message.under_way and self.other_operation is not None and not self.other_operation.is_over:
+            self.other_operation = killed(self.other_operation)
+        if self.other_operation is not None:
+            self._choose_operation(self.other_operation)
 
     def notify(self, message: str, **how: Any) -> None:
         """As Textual's, but a text is only a text: it may be a registry's or a database's."""
@@ -242,31 +246,33 @@ class GraaspApp(VerbActions, App[None]):
     def on_said(self, message: messages.Said) -> None:
         self.notify(message.text, severity=message.severity)
 
-    # --- walks ---
+    # --- operations ---
 
     def plan(self, request: Request) -> None:
         """Show the plan for what a person wants, who then decides."""
         from graasp_local.tui.screens.plan import PlanScreen
 
-        if self.is_walking or self.walks_elsewhere:
+        if self.is_under_way or self.is_operated_elsewhere:
             self.notify("An operation is running: wait for its end, or watch it with w.", severity="warning")
         elif self._may_change():
             self.push_screen(PlanScreen(request))
 
-    def start_walk(self, plan_made: messages.PlanMade) -> None:
+    def start_operation(self, plan_made: messages.PlanMade) -> None:
         """Carry out the plan that was shown and agreed to."""
         if not self._may_change():
             return
-        from graasp_local.tui.screens.walk import WalkScreen
-        from graasp_local.tui.walk_run import WalkRun
+        from graasp_local.tui.operation_run import OperationRun
+        from graasp_local.tui.screens.operation import OperationScreen
 
         request, shown = plan_made.request, plan_made.shown
-        run = WalkRun(self.access, request, shown, lambda record: self.post_message(messages.WalkTold([record])))
-        self.walk_run = run
-        self.own_walk = WalkView(command=request.command, began=time.time())
-        self._choose_walk(self.own_walk)
-        self._walk(run)
-        self.push_screen(WalkScreen("own_walk"))
+        run = OperationRun(
+            self.access, request, shown, lambda record: self.post_message(messages.OperationTold([record]))
+        )
+        self.operation_run = run
+        self.own_operation = OperationView(command=request.command, began=time.time())
+        self._choose_operation(self.own_operation)
+        self._operation(run)
+        self.push_screen(OperationScreen("own_operation"))
 
     def action_log_action(self, what: str) -> None:
         """What a key or a click on the foot asks of the log that is on the screen."""
@@ -290,7 +296,7 @@ class GraaspApp(VerbActions, App[None]):
 
 def run_app(access: Access, *, read_only: bool) -> int:
     """Open the UI in this terminal; returns the exit code once everything that it began has ended."""
-    from graasp_local.tui.leaving import wait_for_walk
+    from graasp_local.tui.leaving import wait_for_operation
     from graasp_local.tui.terminal import kept_for_the_ui
 
     in_browser = "TEXTUAL_DRIVER" in os.environ
@@ -298,6 +304,6 @@ def run_app(access: Access, *, read_only: bool) -> int:
         app = GraaspApp(access, read_only=read_only, terminal=None if in_browser else terminal)
         app.run()
         code = app.return_code or 0
-    code = wait_for_walk(app.walk_run) if app.walk_run is not None else code
+    code = wait_for_operation(app.operation_run) if app.operation_run is not None else code
     sys.stdout.flush()
     return code

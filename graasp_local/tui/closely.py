@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from graasp_local.ports.live import ContainerDetail, LiveEngine
     from graasp_local.ports.world import World
     from graasp_local.tui.model import SiteView
+    from graasp_local.tui.operation_view import StepView
     from graasp_local.tui.ports import Access
-    from graasp_local.tui.walk_view import StepView
 
 _TAIL_LINES = 40
 _DRAINING = ("drain", "end-connections")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graasp_local.tui.drawing.keys import KeyHint
+from graasp_local.tui.operation_view import OperationView, what_now
 from graasp_local.tui.trouble import Trouble, TroubleKind
-from graasp_local.tui.walk_view import WalkView, what_now
 from graasp_local.verbs import Effect, shown_key, verb
 
 if TYPE_CHECKING:
@@ -23,7 +23,12 @@ def hint(name: str, label: str = "") -> KeyHint:
 
 
 def dashboard_hints(
-    view: SiteView | None, trouble: Trouble | None, walk: WalkView | None, selected: str | None, *, read_only: bool
+    view: SiteView | None,
+    trouble: Trouble | None,
+    operation: OperationView | None,
+    selected: str | None,
+    *,
+    read_only: bool,
 ) -> tuple[KeyHint, ...]:
     """On the dashboard: what the site can do now, then what the selected service can."""
     if trouble is not None:
@@ -31,15 +36,17 @@ def dashboard_hints(
         return tuple(hint(name) for name in _allowed([*names, "status"], read_only=read_only))
     if view is None:
         return ()
-    walking = walk is not None and not walk.is_over
+    under_way = operation is not None and not operation.is_over
     unfinished = ["resume", "rollback"] if view.unfinished is not None else []
     undo = ["rollback"] if view.last_deployment is not None and not unfinished else []
-    names = ["watch"] if walking else [*unfinished, "deploy", "apply", *undo]
+    names = ["watch"] if under_way else [*unfinished, "deploy", "apply", *undo]
     names += ["logs", "history", "details"]
     service = view.service(selected)
     if service is not None and service.runs:
-        names += ["shell"] if walking else ["shell", "restart"]
-    names += ["bypass", "maintenance-page", "theme"] if walking else ["restore", "bypass", "maintenance-page", "theme"]
+        names += ["shell"] if under_way else ["shell", "restart"]
+    names += (
+        ["bypass", "maintenance-page", "theme"] if under_way else ["restore", "bypass", "maintenance-page", "theme"]
+    )
     return tuple(hint(name) for name in _allowed(names, read_only=read_only))
 
 
@@ -59,9 +66,11 @@ def log_hints(*, alone: bool) -> tuple[KeyHint, ...]:
     )
 
 
-def walk_hints(walk: WalkView | None, *, own: bool) -> tuple[KeyHint, ...]:
-    """On a walk: while it is under way it can be interrupted where it was begun."""
-    interrupt = (("x", "Interrupt", "screen.interrupt"),) if own and walk is not None and not walk.is_over else ()
+def operation_hints(operation: OperationView | None, *, own: bool) -> tuple[KeyHint, ...]:
+    """On an operation: while it is under way it can be interrupted where it was begun."""
+    interrupt = (
+        (("x", "Interrupt", "screen.interrupt"),) if own and operation is not None and not operation.is_over else ()
+    )
     return (BACK, *interrupt, ("enter", "Read the step", "screen.read"))
 
 
@@ -69,7 +78,7 @@ def _allowed(names: list[str], *, read_only: bool) -> list[str]:
     return [name for name in names if not read_only or verb(name).effect is Effect.LOOKS]
 
 
-def ending_hints(walk: WalkView, *, read_only: bool) -> tuple[KeyHint, ...]:
-    """What can be done after a walk that has ended just now."""
-    possible = dict(what_now(walk))
+def ending_hints(operation: OperationView, *, read_only: bool) -> tuple[KeyHint, ...]:
+    """What can be done after an operation that has ended just now."""
+    possible = dict(what_now(operation))
     return tuple(hint(name, possible[name]) for name in _allowed([*possible], read_only=read_only))

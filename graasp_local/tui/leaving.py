@@ -1,4 +1,4 @@
-"""What happens to a walk that was begun in the UI when the UI is closed: it is told as the command line tells it."""
+"""What happens to an operation begun in the UI when the UI is closed: it is told as the command line tells it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 
 from graasp_local.errors import ExitCode
 from graasp_local.plain_text import plain_text
-from graasp_local.tui.walk_run import WalkRun, now
-from graasp_local.tui.walk_view import WalkView, advanced, in_words
+from graasp_local.tui.operation_run import OperationRun, now
+from graasp_local.tui.operation_view import OperationView, advanced, in_words
 from graasp_local.wording import LEFT_AS_IT_IS, PUTTING_BACK, STOPPING
 
 
-def wait_for_walk(run: WalkRun) -> int:
-    """Stay until the walk has ended, saying in plain lines what it does; returns its exit code.
+def wait_for_operation(run: OperationRun) -> int:
+    """Stay until the operation has ended, saying in plain lines what it does; returns its exit code.
 
     It goes on only where somebody asked for that; otherwise it is ended at the next safe point. A terminal that is
     closed meanwhile changes nothing about either. A first ctrl-C asks for the end, a second one does not wait for it.
@@ -59,7 +59,7 @@ def wait_for_walk(run: WalkRun) -> int:
 
 
 def told_lines(record: dict[str, Any], titles: dict[int, str]) -> tuple[str, ...]:
-    """One record of a walk for a terminal, without colour. Pure but for the time of the last one."""
+    """One record of an operation for a terminal, without colour. Pure but for the time of the last one."""
     match record["event"]:
         case "step-started":
             return (f"  · {record['title']}",)
@@ -72,11 +72,11 @@ def told_lines(record: dict[str, Any], titles: dict[int, str]) -> tuple[str, ...
             return (f"  {mark} {titles.get(record['index'], record['name'])}  {record['seconds']:.2f} s",)
         case "walk-ended":
             problem = tuple(text for text in record["problem"] if text)
-            return (*problem, in_words(advanced(WalkView(), record, now())))
+            return (*problem, in_words(advanced(OperationView(), record, now())))
         case _:
             return ()
 
 
 def _print(line: str) -> None:
-    with suppress(OSError):  # the terminal may be gone; the walk is not
+    with suppress(OSError):  # the terminal may be gone; the operation is not
         print(plain_text(line), file=sys.stderr, flush=True)  # noqa: T201

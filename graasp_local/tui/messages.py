@@ -41,17 +41,17 @@ class UsageRead(Message):
 
 
 @dataclass
-class WalkTold(Message):
-    """Records of the walk that was begun here, in the order in which they were written."""
+class OperationTold(Message):
+    """Records of the operation that was begun here, in the order in which they were written."""
 
     records: list[dict[str, Any]]
 
 
 @dataclass
-class WalkElsewhere(Message):
-    """Whether another process walks, and what it has written meanwhile."""
+class OperationElsewhere(Message):
+    """Whether another process operations, and what it has written meanwhile."""
 
-    walking: bool
+    under_way: bool
     records: list[dict[str, Any]]
 
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
-from graasp_local.journal.records import JournalContents, WalkRecord, state_left, unfinished_walk
+from graasp_local.journal.records import JournalContents, OperationRecord, state_left, unfinished_operation
 from graasp_local.journal.status import NextStep, Situation, next_steps
 from graasp_local.lock import Holder
 from graasp_local.planning.plan import Plan
@@ -103,12 +103,12 @@ class SiteView(Struct, frozen=True):
     observed: ObservedState
     services: tuple[Service, ...]
     last_deployment: Deployment | None
-    unfinished: WalkRecord | None
+    unfinished: OperationRecord | None
     left_in: InfraState | None
     holder: Holder | None = None
-    damaged_walks: tuple[str, ...] = ()
+    damaged_operations: tuple[str, ...] = ()
     """A sentence for each file of the journal that cannot be trusted."""
-    walks: tuple[WalkRecord, ...] = ()
+    operations: tuple[OperationRecord, ...] = ()
     """The last deployment that went through, and what came after it, oldest first."""
     core_answers: bool | None = None
     """What core said when it was asked through the open gate; None where it was not asked."""
@@ -157,7 +157,7 @@ class SiteView(Struct, frozen=True):
 
     @property
     def next_steps(self) -> tuple[NextStep, ...]:
-        """What to type if something is wrong; nothing while a walk is under way."""
+        """What to type if something is wrong; nothing while an operation is under way."""
         return next_steps(Situation(self.classification, self.selected, self.unfinished, self.holder))
 
     def service(self, name: str | None) -> Service | None:
@@ -175,15 +175,22 @@ def site_view(
     journal: JournalContents,
     holder: Holder | None,
 ) -> SiteView:
-    """Put together what was seen: services by group, the last deployment, what an interrupted walk left open."""
+    """Put together what was seen: services by group, the last deployment, what an interrupted operation left open."""
     containers = {container.service: container for container in listing.containers}
     rows = tuple(
         Service(service, containers.get(service.name))
         for group in GROUP_ORDER
         for service in sorted(observed.in_group(group), key=lambda service: service.name)
     )
-    walks = journal.walks
-    last = next((walk for walk in reversed(walks) if walk.version and walk.outcome in ("done", "held")), None)
+    operations = journal.operations
+    last = next(
+        (
+            operation
+            for operation in reversed(operations)
+            if operation.version and operation.outcome in ("done", "held")
+        ),
+        None,
+    )
     return SiteView(
         project,
         directory,
@@ -192,11 +199,11 @@ def site_view(
         observed,
         rows,
         Deployment(last.version or "", last.at, last.downtime_seconds) if last else None,
-        unfinished_walk(walks) if holder is None else None,
-        state_left(walks),
+        unfinished_operation(operations) if holder is None else None,
+        state_left(operations),
         holder,
         tuple(f"{damaged.file.name}: {damaged.damage}" for damaged in journal.damaged),
-        tuple(walks),
+        tuple(operations),
     )
 
 

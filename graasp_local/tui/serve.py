@@ -138,7 +138,7 @@ def _told(ask: Callable[[], str | None]) -> str | None:
 
 
 async def _end_tabs() -> None:
-    """SIGTERM for the process of each tab, which ends its walk at the next safe point; then SIGKILL for idle ones.
+    """SIGTERM for the process of each tab, which ends its operation at the next safe point; then SIGKILL for idle ones.
 
     One that is putting the site back is left to finish that by itself, as when its terminal is closed.
     """

@@ -1,6 +1,6 @@
 """Keeps the terminal for the UI alone.
 
-Commands that a walk runs would inherit the terminal: one that reads from it eats keys, one that writes to it spoils
+Commands an operation runs would inherit the terminal: one that reads from it eats keys, one that writes to it spoils
 the screen. So the UI takes copies of the terminal's descriptors and leaves null devices in their places.
 """
 

@@ -211,7 +211,7 @@ class VerbActions:
         service = self._ui.selected_service
         if not self._seen() or service is None:
             return
-        if self._ui.is_walking:
+        if self._ui.is_under_way:
             self._ui.notify("An operation is running: it starts and stops services itself.", severity="warning")
             return
         from graasp_local.tui.screens.confirm import Confirm
@@ -231,16 +231,16 @@ class VerbActions:
         self.action_watch()
 
     def action_watch(self) -> None:
-        from graasp_local.tui.screens.walk import WalkScreen, WalkSource
+        from graasp_local.tui.screens.operation import OperationScreen, OperationSource
 
-        if self._ui.walk is None:
+        if self._ui.operation is None:
             self._ui.notify("No operation is running; the history has the earlier ones.")
             return
-        source: WalkSource = "own_walk" if self._ui.walk is self._ui.own_walk else "other_walk"
-        if isinstance(self._ui.screen, WalkScreen):
-            self._ui.screen.show_walk(source)
+        source: OperationSource = "own_operation" if self._ui.operation is self._ui.own_operation else "other_operation"
+        if isinstance(self._ui.screen, OperationScreen):
+            self._ui.screen.show_operation(source)
         else:
-            self._ui.push_screen(WalkScreen(source))
+            self._ui.push_screen(OperationScreen(source))
 
     def do_theme(self) -> None:
         self._ui.theme = LIGHT.name if self._ui.theme == DARK.name else DARK.name
@@ -251,7 +251,7 @@ class VerbActions:
         self._ui.push_screen(HelpScreen())
 
     def do_quit(self) -> None:
-        if not self._ui.walks_itself:
+        if not self._ui.operates_itself:
             self._ui.exit()
             return
         from graasp_local.tui.screens.leave import LeaveScreen
@@ -293,7 +293,7 @@ class VerbActions:
         live = self._ui.observer.live
         try:
             refuse_if_not_ours(self._ui.access.site())
-            # Under the site's lock, so that no walk begins meanwhile.
+            # Under the site's lock, so that no operation begins meanwhile.
             with held_lock(self._ui.access.site().lock_file, f"graasp-local compose -- restart {service}"):
                 if live is not None:
                     live.restart(service)

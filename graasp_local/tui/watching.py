@@ -1,4 +1,4 @@
-"""The loops that threads run for the screens: looking when something has changed, reading use, following a walk.
+"""The loops that threads run for the screens: looking when something has changed, reading use, following an operation.
 
 Know nothing of Textual: each is given a function that delivers what it found, and ends soon after `stop` is set.
 Refuses to ask the engine on a timer: it is asked when it said that something changed, when files of the site changed,
@@ -20,7 +20,7 @@ from graasp_local.clock import InterruptionFlag
 from graasp_local.errors import ConfigurationError, GraaspLocalError
 from graasp_local.files import json_in
 from graasp_local.journal.read import read_recent
-from graasp_local.journal.write import walk_number
+from graasp_local.journal.write import operation_number
 from graasp_local.lock import Holder, current_holder
 from graasp_local.planning.states import Gate
 from graasp_local.ports.live import LiveEngine, Stream, Usage
@@ -183,7 +183,7 @@ def read_usage(
 
 
 class JournalFollower:
-    """Reads what was added to a walk's journal since the last time."""
+    """Reads what was added to an operation's journal since the last time."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -209,12 +209,12 @@ class JournalFollower:
 
 
 def newest_journal(directory: Path) -> Path | None:
-    """The file of the newest walk."""
-    return max(directory.glob("*.jsonl"), key=walk_number, default=None)
+    """The file of the newest operation."""
+    return max(directory.glob("*.jsonl"), key=operation_number, default=None)
 
 
 class SiteFiles:
-    """The files of a site that say what the engine does not: settings, the lock, the journal of a walk elsewhere."""
+    """The files of a site that say what the engine does not: settings, the lock, the journal of one elsewhere."""
 
     def __init__(self, site: Site, own_pid: int) -> None:
         self._site = site
@@ -228,8 +228,8 @@ class SiteFiles:
         before, self._stamps = self._stamps, self._times()
         return before != self._stamps
 
-    def walk_elsewhere(self) -> tuple[bool, list[dict[str, Any]]]:
-        """Whether another process walks, and what it has written to its journal since the last time."""
+    def operation_elsewhere(self) -> tuple[bool, list[dict[str, Any]]]:
+        """Whether another process operations, and what it has written to its journal since the last time."""
         holder = current_holder(self._site.lock_file)
         if holder is not None and holder.pid != self._own_pid:
             if self._holder != holder:
@@ -246,7 +246,7 @@ class SiteFiles:
         return False, []
 
     def _fresh_follower(self, newest: Path, holder: Holder) -> JournalFollower | None:
-        """None while the newest journal is that of an earlier walk."""
+        """None while the newest journal is that of an earlier operation."""
         follower = JournalFollower(newest)
         records = follower.new_records()
         if not records or records[0].get("pid") != holder.pid or records[-1].get("event") == "walk-ended":
@@ -262,12 +262,12 @@ def watch_files(
     access: Access,
     own_pid: int,
     on_change: Callable[[], None],
-    on_walk: Callable[[bool, list[dict[str, Any]]], object],
+    on_operation: Callable[[bool, list[dict[str, Any]]], object],
     stop: threading.Event,
 ) -> None:
-    """The loop over the site's files: slow while nothing goes on, quick while another process walks."""
+    """The loop over the site's files: slow while nothing goes on, quick while another process operations."""
     files: SiteFiles | None = None
-    was_walking = False
+    was_under_way = False
     while not stop.is_set():
         if files is None:
             with suppress(GraaspLocalError):
@@ -275,13 +275,13 @@ def watch_files(
         if files is not None:
             if files.changed():
                 on_change()
-            walking, records = files.walk_elsewhere()
-            if records or walking != was_walking:
-                on_walk(walking, records)
-            if walking != was_walking:
+            under_way, records = files.operation_elsewhere()
+            if records or under_way != was_under_way:
+                on_operation(under_way, records)
+            if under_way != was_under_way:
                 on_change()
-            was_walking = walking
-        stop.wait(0.1 if was_walking else 0.5)
+            was_under_way = under_way
+        stop.wait(0.1 if was_under_way else 0.5)
 
 
 def _modified(file: Path) -> float:

@@ -14,7 +14,7 @@ from graasp_local.engine.observe import SERVICE_LABEL
 from graasp_local.engine.tcp_table import table_by_command
 
 _POLL_SECONDS = 0.03
-"""As a walk asks whether services are on, and whether a migration has ended."""
+"""As an operation asks whether services are on, and whether a migration has ended."""
 _AS_BEFORE = ("--detach", "--no-deps", "--force-recreate")
 _ASKS_EACH_SECOND = {
     "test": ["CMD", "curl", "-fsS", "-o", "/dev/null", "http://127.0.0.1:3000/health"],

@@ -64,13 +64,13 @@ def new_servers(site: DemoSite) -> list[str]:
         return [str(c["Id"]) for c in client.api.containers(all=True, filters={"label": labels})]
 
 
-def walk(site: DemoSite, *words: str, code: int = 0) -> dict[str, object]:
+def operation(site: DemoSite, *words: str, code: int = 0) -> dict[str, object]:
     last: dict[str, object] = json.loads(site.run(*words, code=code).stdout.splitlines()[-1])
     return last
 
 
 def killed(site: DemoSite, at: str, *words: str) -> None:
-    """Start a walk and kill its whole process group when a step begins, before or during its effect."""
+    """Start an operation and kill its whole process group when a step begins, before or during its effect."""
     process = site.start(*words)
     assert process.stdout is not None
     for line in process.stdout:

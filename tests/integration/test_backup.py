@@ -219,16 +219,16 @@ def test_a_restore_killed_at_any_step_goes_on_or_back_with_all_data(site: DemoSi
     site.create_item(f"before {step}")
     write_file(site, f"before {step}")
     before = checksum(site)
-    walk = site.start("restore", "0001", "--replace-what-is-there", "--json")
-    assert walk.stdout is not None
-    for line in walk.stdout:
+    operation = site.start("restore", "0001", "--replace-what-is-there", "--json")
+    assert operation.stdout is not None
+    for line in operation.stdout:
         event = json.loads(line)
         if event["event"] == "step-started" and event["name"] == step:
-            os.killpg(walk.pid, signal.SIGKILL)
+            os.killpg(operation.pid, signal.SIGKILL)
             break
     else:
         pytest.fail(f"the walk ended before {step}")
-    walk.communicate(timeout=30)
+    operation.communicate(timeout=30)
     assert site.status()["next"] == ["graasp-local resume", "graasp-local rollback"]
     site.run("rollback" if goes == "back" else "resume")
     told = site.status()

@@ -57,7 +57,7 @@ def test_what_a_killed_one_had_made_to_read_from_is_taken_away_by_the_next_one(s
 
 
 def test_dry_run_says_what_would_be_done_and_does_nothing(site: DemoSite, written: list[str]) -> None:
-    walks = len(list((site.directory / "journal").glob("*.jsonl")))
+    operations = len(list((site.directory / "journal").glob("*.jsonl")))
     told = json.loads(site.run("deploy", "--version", "1.1.0", "--dry-run", "--json").stdout)
     assert [step["name"] for step in told["plan"]] == [
         *[
@@ -89,7 +89,7 @@ def test_dry_run_says_what_would_be_done_and_does_nothing(site: DemoSite, writte
     assert "0002_item_lang" in next(step["cause"] for step in told["plan"] if step["name"] == "migrate")
     assert told["estimated_downtime_seconds"] > 0
     assert site.status()["version"] == "1.0.0"
-    assert len(list((site.directory / "journal").glob("*.jsonl"))) == walks
+    assert len(list((site.directory / "journal").glob("*.jsonl"))) == operations
 
 
 def test_with_a_migration_and_a_v_data_is_kept(site: DemoSite, written: list[str]) -> None:
@@ -145,9 +145,11 @@ def test_an_older_version_with_the_same_migrations_can_be_deployed(site: DemoSit
     assert site.item_names() == written
 
 
-def test_history_lists_the_walks_and_digests_are_recorded(site: DemoSite) -> None:
-    walks = [json.loads(line) for line in site.run("history", "--json").stdout.splitlines()]
-    deployed = [walk["version"] for walk in walks if walk["outcome"] == "done" and walk["version"]]
+def test_history_lists_the_operations_and_digests_are_recorded(site: DemoSite) -> None:
+    operations = [json.loads(line) for line in site.run("history", "--json").stdout.splitlines()]
+    deployed = [
+        operation["version"] for operation in operations if operation["outcome"] == "done" and operation["version"]
+    ]
     assert deployed == ["1.1.0", "1.2.0", "1.1.0", "1.0.0"]
     assert "done" in site.run("history").stdout
     assert "start-graasp" in site.run("history", "--last").stdout

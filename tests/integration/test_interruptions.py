@@ -45,7 +45,7 @@ def rest_of(process: subprocess.Popen[str]) -> tuple[dict[str, object], str]:
     return (json.loads(lines[-1]) if lines else {}), errors
 
 
-def test_a_second_walk_is_kept_out_and_told_by_whom(open_site: DemoSite) -> None:
+def test_a_second_operation_is_kept_out_and_told_by_whom(open_site: DemoSite) -> None:
     first = open_site.start(*HANGING)
     until_step(first, "migrate")
     second = open_site.deploy("1.2.0", code=11)
@@ -64,12 +64,12 @@ def test_a_second_walk_is_kept_out_and_told_by_whom(open_site: DemoSite) -> None
 def test_an_interruption_during_a_migration_ends_it_and_puts_the_site_back(
     open_site: DemoSite, number: signal.Signals
 ) -> None:
-    walk = open_site.start(*HANGING)
-    until_step(walk, "migrate")
+    operation = open_site.start(*HANGING)
+    until_step(operation, "migrate")
     wait_for(open_site.migration_runs, "the migration runs")
-    os.killpg(walk.pid, number)
-    ended, errors = rest_of(walk)
-    assert walk.returncode == 130
+    os.killpg(operation.pid, number)
+    ended, errors = rest_of(operation)
+    assert operation.returncode == 130
     assert "Stopping at the next safe point" in errors
     assert (ended["outcome"], ended["state"], ended["version"]) == ("rolled-back", "running", "1.1.0")
     assert open_site.containers(one_offs=True) == {}
@@ -79,11 +79,11 @@ def test_an_interruption_during_a_migration_ends_it_and_puts_the_site_back(
 @pytest.mark.parametrize("step", ["stop-graasp", "start-graasp"])
 def test_a_ctrl_c_while_docker_commands_run_is_an_interruption(open_site: DemoSite, step: str) -> None:
     target = "1.2.0" if open_site.status()["version"] == "1.1.0" else "1.1.0"
-    walk = open_site.start("deploy", "--version", target, "--json")
-    until_step(walk, step)
-    os.killpg(walk.pid, signal.SIGINT)
-    ended, _ = rest_of(walk)
-    assert (walk.returncode, ended["outcome"]) == (130, "rolled-back")
+    operation = open_site.start("deploy", "--version", target, "--json")
+    until_step(operation, step)
+    os.killpg(operation.pid, signal.SIGINT)
+    ended, _ = rest_of(operation)
+    assert (operation.returncode, ended["outcome"]) == (130, "rolled-back")
     assert open_site.status()["state"] == "running"
     assert open_site.deploy(target)["outcome"] == "done"
     assert open_site.item_names() == ["kept"]
@@ -93,24 +93,24 @@ def test_a_ctrl_c_while_docker_commands_run_is_an_interruption(open_site: DemoSi
 def test_a_way_back_goes_on_when_the_terminal_asks_for_the_end(open_site: DemoSite, number: signal.Signals) -> None:
     """ctrl-C, or the end of an ssh session, is heard by every process of the terminal."""
     before = open_site.status()["version"]
-    walk = open_site.start("deploy", "--version", "1.3.0-migration-fails", "--json")
-    until_event(walk, "rollback-started")
-    until_step(walk, "start-graasp")
-    os.killpg(walk.pid, number)
-    ended, errors = rest_of(walk)
+    operation = open_site.start("deploy", "--version", "1.3.0-migration-fails", "--json")
+    until_event(operation, "rollback-started")
+    until_step(operation, "start-graasp")
+    os.killpg(operation.pid, number)
+    ended, errors = rest_of(operation)
     assert "The site is being put back, and that is finished." in errors
     assert (ended["outcome"], ended["state"], ended["version"]) == ("rolled-back", "running", before)
-    assert walk.returncode == 20
+    assert operation.returncode == 20
     assert open_site.item_names() == ["kept"]
 
 
 def test_a_second_ctrl_c_leaves_things_as_they_are(open_site: DemoSite) -> None:
-    walk = open_site.start("deploy", "--version", "1.3.0-never-healthy", "--json")
-    until_step(walk, "start-graasp")
-    walk.send_signal(signal.SIGTERM)
-    walk.send_signal(signal.SIGINT)
-    _, errors = rest_of(walk)
-    assert walk.returncode == 130
+    operation = open_site.start("deploy", "--version", "1.3.0-never-healthy", "--json")
+    until_step(operation, "start-graasp")
+    operation.send_signal(signal.SIGTERM)
+    operation.send_signal(signal.SIGINT)
+    _, errors = rest_of(operation)
+    assert operation.returncode == 130
     assert "Left as it is" in errors
     assert open_site.status()["next"] == ["graasp-local resume", "graasp-local rollback"]
     open_site.run("rollback")
@@ -120,11 +120,11 @@ def test_a_second_ctrl_c_leaves_things_as_they_are(open_site: DemoSite) -> None:
 @pytest.mark.parametrize("step", ["pull", "close-gate", "drain", "stop-graasp", "prove-migrations", "start-graasp"])
 def test_the_next_deployment_goes_on_after_a_kill(open_site: DemoSite, step: str) -> None:
     target = "1.2.0" if open_site.status()["version"] == "1.1.0" else "1.1.0"
-    walk = open_site.start("deploy", "--version", target, "--json")
-    until_step(walk, step)
+    operation = open_site.start("deploy", "--version", target, "--json")
+    until_step(operation, step)
     nginx = open_site.containers()["nginx"]["State"]["StartedAt"]
-    os.killpg(walk.pid, signal.SIGKILL)
-    rest_of(walk)
+    os.killpg(operation.pid, signal.SIGKILL)
+    rest_of(operation)
     told = open_site.status()
     assert told["walk"] is None
     if step == "stop-graasp":  # how many have ended is the engine's to say
@@ -138,16 +138,16 @@ def test_the_next_deployment_goes_on_after_a_kill(open_site: DemoSite, step: str
 
 
 def killed_during_a_migration(site: DemoSite, version: str) -> str:
-    """Kill a walk with SIGKILL while its migration runs; returns the container that goes on without it."""
-    walk = site.start("deploy", "--version", version, "--json")
-    until_step(walk, "migrate")
+    """Kill an operation with SIGKILL while its migration runs; returns the container that goes on without it."""
+    operation = site.start("deploy", "--version", version, "--json")
+    until_step(operation, "migrate")
     wait_for(site.migration_runs, "the migration runs")
-    os.killpg(walk.pid, signal.SIGKILL)
-    rest_of(walk)
+    os.killpg(operation.pid, signal.SIGKILL)
+    rest_of(operation)
     return str(site.containers(one_offs=True)["migrate"]["Name"]).lstrip("/")
 
 
-def test_a_migration_that_outlived_its_walk_is_ended_by_a_rollback(open_site: DemoSite) -> None:
+def test_a_migration_that_outlived_its_operation_is_ended_by_a_rollback(open_site: DemoSite) -> None:
     name = killed_during_a_migration(open_site, "1.3.0-migration-hangs")
     told = open_site.status()
     assert (told["migrations"], told["next"]) == ([name], ["graasp-local resume", "graasp-local rollback"])
@@ -161,17 +161,17 @@ def test_what_was_written_behind_the_gate_is_counted_and_kept_until_somebody_rem
     """Killed before core was verified; somebody had it started all the same, and a tester wrote with the bypass."""
     site = new_site
     site.deploy("1.0.0")
-    walk = site.start("deploy", "--version", "1.1.0", "--json")
-    until_step(walk, "start-graasp")
-    os.killpg(walk.pid, signal.SIGKILL)
-    walk.communicate(timeout=60)
+    operation = site.start("deploy", "--version", "1.1.0", "--json")
+    until_step(operation, "start-graasp")
+    os.killpg(operation.pid, signal.SIGKILL)
+    operation.communicate(timeout=60)
     site.run("apply", "restricted")
     site.create_item("by a tester")
     with closing(site.engine()) as client:
         client.containers.get(site.containers()["nginx"]["Id"]).kill()
-    walk = site.start("rollback", "--json")
-    said, _ = walk.communicate(timeout=300)
-    assert walk.returncode == 0, said
+    operation = site.start("rollback", "--json")
+    said, _ = operation.communicate(timeout=300)
+    assert operation.returncode == 0, said
     events = [json.loads(line) for line in said.splitlines()]
     assert "prove-sealed" in [step["name"] for step in events[-1]["steps"]]
     told = [event["text"] for event in events if event["event"] == "step-output"]

@@ -165,7 +165,7 @@ def test_a_half_made_copy_of_an_earlier_attempt_is_replaced(
     assert rows(graasp, NAME) == ["newer"]
 
 
-def test_only_copies_of_other_walks_are_removed(graasp: PostgresContainer, database: PostgresDatabase) -> None:
+def test_only_copies_of_other_operations_are_removed(graasp: PostgresContainer, database: PostgresDatabase) -> None:
     other = NAME.replace("0001", "0002")
     database.take_snapshot(NAME)
     database.take_snapshot(other)

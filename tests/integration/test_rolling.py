@@ -55,7 +55,7 @@ def is_one_core_of(site: DemoSite, version: str) -> None:
     assert '"outcome": "nothing-to-do"' in site.run("apply", "running", "--json").stdout
 
 
-def last_walk(site: DemoSite) -> dict[str, Any]:
+def last_operation(site: DemoSite) -> dict[str, Any]:
     told: dict[str, Any] = json.loads(site.run("history", "--json").stdout.splitlines()[0])
     return told
 
@@ -69,7 +69,7 @@ def test_a_version_with_nothing_to_migrate_takes_over_and_nobody_is_turned_away(
     with visited(open_site) as visitors:
         ended = open_site.deploy("1.2.0", "--strategy", "rolling", "--probe")
     assert (ended["outcome"], ended["downtime_seconds"]) == ("done", 0)
-    assert last_walk(open_site)["downtime_seconds"] == 0
+    assert last_operation(open_site)["downtime_seconds"] == 0
     assert visitors.count("websocket")["ended"] > 0
     is_one_core_of(open_site, "1.2.0")
     before = {name: found["Id"] for name, found in open_site.containers().items()}
@@ -113,12 +113,12 @@ def test_a_page_that_takes_longer_than_the_drain_limit_is_answered_by_the_core_t
         answers.append(open_site.ask("/api/slow?seconds=12"))
 
     asked = [threading.Thread(target=ask) for _ in range(2)]
-    walk = open_site.start("deploy", "--version", "1.2.0", "--strategy", "rolling", "--drain-limit", "1", "--json")
+    operation = open_site.start("deploy", "--version", "1.2.0", "--strategy", "rolling", "--drain-limit", "1", "--json")
     for step, thread in zip(("prove-handover", "prove-services"), asked, strict=True):
-        until_step(walk, step)
+        until_step(operation, step)
         thread.start()
-    until_step(walk, "drain-handover")
-    ended, _ = rest_of(walk)
+    until_step(operation, "drain-handover")
+    ended, _ = rest_of(operation)
     for thread in asked:
         thread.join()
     assert ended["outcome"] == "done"
@@ -137,10 +137,10 @@ def test_killed_in_the_middle_the_next_command_ends_it_and_visitors_notice_neith
     open_site: DemoSite, step: str, command: tuple[str, ...], version: str
 ) -> None:
     with visited(open_site):
-        walk = open_site.start("deploy", "--version", "1.2.0", "--strategy", "rolling", "--json")
-        until_step(walk, step)
-        os.killpg(walk.pid, signal.SIGKILL)
-        walk.communicate(timeout=60)
+        operation = open_site.start("deploy", "--version", "1.2.0", "--strategy", "rolling", "--json")
+        until_step(operation, step)
+        os.killpg(operation.pid, signal.SIGKILL)
+        operation.communicate(timeout=60)
         left = open_site.status()
         assert HANDOVER_LABEL in open_site.containers(one_offs=True)["core"]["Config"]["Labels"]
         assert any("second core of 1.2.0" in sentence for sentence in left["drift"])
@@ -153,18 +153,18 @@ def test_killed_in_the_middle_the_next_command_ends_it_and_visitors_notice_neith
 
 def test_a_ctrl_c_while_both_cores_run_goes_back_under_visitors(open_site: DemoSite) -> None:
     with visited(open_site):
-        walk = open_site.start("deploy", "--version", "1.2.0", "--strategy", "rolling", "--json")
-        until_step(walk, "drain-services")
-        os.killpg(walk.pid, signal.SIGINT)
-        ended, _ = rest_of(walk)
-    assert (ended["outcome"], walk.returncode) == ("rolled-back", 130)
+        operation = open_site.start("deploy", "--version", "1.2.0", "--strategy", "rolling", "--json")
+        until_step(operation, "drain-services")
+        os.killpg(operation.pid, signal.SIGINT)
+        ended, _ = rest_of(operation)
+    assert (ended["outcome"], operation.returncode) == ("rolled-back", 130)
     is_one_core_of(open_site, "1.1.0")
 
 
-def test_a_walk_behind_the_closed_gate_takes_a_second_core_away(open_site: DemoSite) -> None:
-    walk = open_site.start("deploy", "--version", "1.2.0", "--strategy", "rolling", "--json")
-    until_step(walk, "stop-graasp")
-    os.killpg(walk.pid, signal.SIGKILL)
-    walk.communicate(timeout=60)
+def test_an_operation_behind_the_closed_gate_takes_a_second_core_away(open_site: DemoSite) -> None:
+    operation = open_site.start("deploy", "--version", "1.2.0", "--strategy", "rolling", "--json")
+    until_step(operation, "stop-graasp")
+    os.killpg(operation.pid, signal.SIGKILL)
+    operation.communicate(timeout=60)
     assert open_site.deploy("1.2.0")["outcome"] == "done"
     is_one_core_of(open_site, "1.2.0")

@@ -222,7 +222,7 @@ def test_limits_reach_the_containers(whole: DemoSite) -> None:
     assert limits["core"] == 2 * 1024**3
 
 
-def test_an_optional_part_that_does_not_come_up_fails_no_walk_and_is_told(whole: DemoSite) -> None:
+def test_an_optional_part_that_does_not_come_up_fails_no_operation_and_is_told(whole: DemoSite) -> None:
     key = whole.directory / "compose.override.yaml"
     before = key.read_text()
     key.write_text(before.replace("  etherpad:\n", "  etherpad:\n    command: [sh, -c, exit 1]\n"))

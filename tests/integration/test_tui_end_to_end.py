@@ -95,8 +95,8 @@ def test_open_deploy_by_keys_watch_a_bad_version_fail_and_quit(site: Path) -> No
     finally:
         terminal.end()
 
-    newest, before, first = walks_of(site)
-    assert [walk["command"].rpartition(" ")[2] for walk in (newest, before, first)] == [
+    newest, before, first = operations_of(site)
+    assert [operation["command"].rpartition(" ")[2] for operation in (newest, before, first)] == [
         "1.3.0-migration-fails",
         "1.1.0",
         "1.0.0",
@@ -104,15 +104,15 @@ def test_open_deploy_by_keys_watch_a_bad_version_fail_and_quit(site: Path) -> No
     assert (before["outcome"], newest["outcome"]) == ("done", "rolled-back")
 
 
-def test_closing_the_terminal_during_a_walk_ends_it_and_puts_the_site_back(site: Path) -> None:
+def test_closing_the_terminal_during_an_operation_ends_it_and_puts_the_site_back(site: Path) -> None:
     terminal = Terminal([*COMMAND, "--site", str(site)])
     try:
         deploy_by_keys(terminal, "1.1.0")
         terminal.wait_for("▶ start redis, core")
     finally:
         terminal.end()
-    wait_until(lambda: walks_of(site)[0]["outcome"] != "killed", "the walk did not end")
-    assert walks_of(site)[0]["outcome"] == "rolled-back"
+    wait_until(lambda: operations_of(site)[0]["outcome"] != "killed", "the walk did not end")
+    assert operations_of(site)[0]["outcome"] == "rolled-back"
     told = status_of(site)
     assert (told["state"], told["version"], told["next"]) == ("running", "1.0.0", [])
 
@@ -129,7 +129,7 @@ def test_a_deployment_that_was_killed_is_put_back_and_another_one_resumed_by_key
         terminal.keys("Escape")
         terminal.wait_for("● running", "Version 1.0.0")
 
-        # While the UI is open: it shows the walk of the other process, and then that it was killed.
+        # While the UI is open: it shows the operation of the other process, and then that it was killed.
         kill_deployment_during(
             site, "start-graasp", watching=lambda: terminal.wait_for("▶ graasp-local deploy", "w Walk")
         )
@@ -187,7 +187,7 @@ def wait_until(condition: Callable[[], bool], otherwise: str) -> None:
         time.sleep(0.02)
 
 
-def walks_of(site: Path) -> list[dict[str, Any]]:
+def operations_of(site: Path) -> list[dict[str, Any]]:
     """Newest first."""
     return [json.loads(line) for line in told_by(site, "history").splitlines()]
 

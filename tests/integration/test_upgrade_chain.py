@@ -16,11 +16,11 @@ from tests.integration.database_data import (
     killed,
     major,
     new_servers,
+    operation,
     remove_volumes,
     send_events,
     sql,
     volumes,
-    walk,
 )
 from tests.integration.demo_site import DemoSite
 
@@ -29,7 +29,7 @@ WITHOUT_CITEXT = f"FROM {IMAGE}:16\nRUN rm /usr/lib/postgresql/16/share/postgres
 
 
 def upgrade(site: DemoSite, to: int, *words: str, code: int = 0) -> dict[str, object]:
-    return walk(site, "upgrade-database", "--to", str(to), "--json", *words, code=code)
+    return operation(site, "upgrade-database", "--to", str(to), "--json", *words, code=code)
 
 
 def is_on(site: DemoSite, wanted: int, kept: set[str], before: tuple[str, ...]) -> None:

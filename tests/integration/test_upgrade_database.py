@@ -15,11 +15,11 @@ from tests.integration.database_data import (
     killed,
     major,
     new_servers,
+    operation,
     remove_volumes,
     send_events,
     sql,
     volumes,
-    walk,
 )
 from tests.integration.demo_site import DemoSite
 
@@ -90,7 +90,7 @@ def test_an_image_of_another_major_than_the_files_is_refused_before_postgres_cra
 
 def test_what_the_newer_server_lacks_is_found_while_the_site_is_open(site: DemoSite, before: tuple[str, ...]) -> None:
     sql(site, "graasp", "CREATE EXTENSION adminpack")  # gone in 17
-    ended = walk(site, *UPGRADE, code=10)
+    ended = operation(site, *UPGRADE, code=10)
     assert "lacks extensions that are in use: adminpack (in graasp)" in str(ended["problem"])
     assert ended["downtime_seconds"] is None
     sql(site, "graasp", "DROP EXTENSION adminpack")
@@ -101,7 +101,7 @@ def test_a_restore_that_fails_ends_on_the_old_server(site: DemoSite, before: tup
     started = site.containers()["db"]["State"]["StartedAt"]
     # A view on a column that 17 has no more: only the restore itself can tell.
     sql(site, "graasp", "CREATE VIEW writes AS SELECT buffers_backend FROM pg_stat_bgwriter")
-    ended = walk(site, *UPGRADE, code=20)
+    ended = operation(site, *UPGRADE, code=20)
     assert ended["outcome"] == "rolled-back"
     assert "The restore of graasp failed" in str(ended["problem"])
     assert "buffers_backend" in str(ended["problem"])

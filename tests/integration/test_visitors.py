@@ -36,11 +36,11 @@ def visited(site: DemoSite, what_happens: Callable[[], object]) -> Visitors:
 def test_through_every_change_of_state(site: DemoSite) -> None:
     site.configure(STOPPED_PAGE="on")  # else nobody listens in stopped
 
-    def walk_around() -> None:
+    def look_around() -> None:
         for state in ("restricted", "db-only", "running", "stopped", "running"):
             site.run("apply", state)
 
-    visitors = visited(site, walk_around)
+    visitors = visited(site, look_around)
     assert {"app", "redirect", "page", "json"} <= set(visitors.count("visitor"))
     assert visitors.count("websocket")["ended"] > 0
 
@@ -62,10 +62,10 @@ def test_through_a_deployment_and_no_write_that_was_confirmed_is_lost(
 
 def test_seconds_closed_are_the_gates_and_what_visitors_met_stands_beside(site: DemoSite) -> None:
     ended = site.deploy("1.2.0", "--probe")
-    (walk, *_) = [json.loads(line) for line in site.run("history", "--json").stdout.splitlines()]
-    lines = (site.directory / "journal" / f"{walk['walk']}.jsonl").read_text().splitlines()
+    (operation, *_) = [json.loads(line) for line in site.run("history", "--json").stdout.splitlines()]
+    lines = (site.directory / "journal" / f"{operation['walk']}.jsonl").read_text().splitlines()
     probed = next(record for record in map(json.loads, lines) if record["event"] == "probed")
-    assert walk["downtime_seconds"] == ended["downtime_seconds"] > 0
+    assert operation["downtime_seconds"] == ended["downtime_seconds"] > 0
     assert probed["downtime_seconds"] > 0
     assert probed["faults"] == 0
     assert {"app", "redirect", "page", "json"} == set(probed["visitor"])

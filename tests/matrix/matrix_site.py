@@ -199,7 +199,7 @@ class MatrixSite(DemoSite):
 
 @dataclass
 class Met:
-    """A walk that waits at a point."""
+    """An operation that waits at a point."""
 
     point: Point
     process: subprocess.Popen[bytes]

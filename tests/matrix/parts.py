@@ -1,4 +1,4 @@
-"""The four parts of a walk, each by a point in it at which a test can do harm."""
+"""The four parts of an operation, each by a point in it at which a test can do harm."""
 
 from __future__ import annotations
 

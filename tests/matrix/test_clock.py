@@ -1,4 +1,4 @@
-"""The machine's clock jumps back by a day: the order of walks and the length of steps do not hang on it."""
+"""The machine's clock jumps back by a day: the order of operations and the length of steps do not hang on it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.matrix.verdict import names_the_two_ways, nothing_is_lost, serves
 
 
 @pytest.mark.parametrize("step", ["close-gate", "migrate", "open-gate"])
-def test_it_jumps_in_the_middle_of_a_walk(site: MatrixSite, record: Record, step: str) -> None:
+def test_it_jumps_in_the_middle_of_an_operation(site: MatrixSite, record: Record, step: str) -> None:
     record.did = f"the clock jumps back by a day before {step}"
     before = site.data()
     with site.visited() as visitor:
@@ -25,7 +25,7 @@ def test_it_jumps_in_the_middle_of_a_walk(site: MatrixSite, record: Record, step
 
 
 @pytest.mark.representative
-def test_it_jumps_before_a_walk_that_is_killed(site: MatrixSite, record: Record) -> None:
+def test_it_jumps_before_an_operation_that_is_killed(site: MatrixSite, record: Record) -> None:
     record.did = "the clock jumps back by a day, then a deploy is killed after migrate, then the clock is right again"
     before = site.data()
     with site.visited() as visitor:

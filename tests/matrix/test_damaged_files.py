@@ -1,4 +1,4 @@
-"""Files of the site are damaged: a journal whose last record is torn, a `.env` that is gone in the middle of a walk."""
+"""Files of the site are damaged: a journal whose last record is torn, a `.env` that goes in the middle of one."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from graasp_local.journal.read import trusted_walks
-from graasp_local.journal.records import GateMove, unfinished_walk
+from graasp_local.journal.read import trusted_operations
+from graasp_local.journal.records import GateMove, unfinished_operation
 from tests.matrix.faulty import Point, When
 from tests.matrix.matrix_site import KILLED, Ended, MatrixSite
 from tests.matrix.parts import WORKING
@@ -34,9 +34,9 @@ def test_a_last_record_torn_at_any_byte_is_no_record(site: MatrixSite, record: R
     beginning = last_record_begins(whole)
     for end in range(beginning, len(whole) + 1):
         copy.write_bytes(whole[:end])
-        walk = unfinished_walk(trusted_walks(copy.parent))
-        assert walk is not None, f"cut at byte {end}"
-        assert (walk.walk, walk.database_is_changed) == (journal.stem, True)
+        operation = unfinished_operation(trusted_operations(copy.parent))
+        assert operation is not None, f"cut at byte {end}"
+        assert (operation.operation, operation.database_is_changed) == (journal.stem, True)
     record.did = f"deploy killed after migrate; its last record cut at each of its {len(whole) - beginning} bytes"
     journal.write_bytes(whole[: (beginning + len(whole)) // 2])
     names_the_two_ways(site)
@@ -45,7 +45,7 @@ def test_a_last_record_torn_at_any_byte_is_no_record(site: MatrixSite, record: R
     record.data = nothing_is_lost(site, before)
 
 
-def test_a_walk_whose_end_is_torn_is_finished_again(site: MatrixSite, record: Record, tmp_path: Path) -> None:
+def test_an_operation_whose_end_is_torn_is_finished_again(site: MatrixSite, record: Record, tmp_path: Path) -> None:
     before = site.data()
     site.deploy("1.1.0")
     journal = newest_journal(site)
@@ -54,9 +54,9 @@ def test_a_walk_whose_end_is_torn_is_finished_again(site: MatrixSite, record: Re
     beginning = last_record_begins(whole)
     for end in range(beginning, len(whole) - 1):
         copy.write_bytes(whole[:end])
-        walk = unfinished_walk(trusted_walks(copy.parent))
-        assert walk is not None, f"cut at byte {end}"
-        assert GateMove.OPENING in walk.gate_moves
+        operation = unfinished_operation(trusted_operations(copy.parent))
+        assert operation is not None, f"cut at byte {end}"
+        assert GateMove.OPENING in operation.gate_moves
     record.did = f"deploy; its last record cut at each of its {len(whole) - beginning} bytes"
     journal.write_bytes(whole[: (beginning + len(whole)) // 2])
     names_the_two_ways(site)
@@ -66,7 +66,7 @@ def test_a_walk_whose_end_is_torn_is_finished_again(site: MatrixSite, record: Re
     site.back_to_1_0_0()
 
 
-def test_a_first_record_that_is_torn_is_a_walk_that_touched_nothing(site: MatrixSite, record: Record) -> None:
+def test_a_first_record_that_is_torn_is_an_operation_that_touched_nothing(site: MatrixSite, record: Record) -> None:
     before = site.data()
     assert site.end(*WORKING, fault=Point(When.BEFORE, "preflight")).code == KILLED
     journal = newest_journal(site)

@@ -43,7 +43,7 @@ def points(names: list[str]) -> list[ParameterSet]:
 
 @pytest.fixture(scope="module")
 def halves(site: MatrixSite) -> dict[str, float]:
-    """Half of what each step took in a deployment that nothing happened to, which walked the steps of the plan."""
+    """Half of what each step took in a deployment that nothing happened to, which carried out the steps of the plan."""
     steps = site.deploy("1.1.0")["steps"]
     assert [step["name"] for step in steps] == [step.name for step in PLAN]
     assert all(isinstance(step, READ_ONLY) for step in PLAN[:CLOSING])

@@ -38,7 +38,7 @@ def backed_up(site: MatrixSite) -> Data:
 
 @pytest.fixture(scope="module")
 def halves(site: MatrixSite, backed_up: Data) -> dict[str, float]:
-    """Half of what each step took in a restore that nothing happened to, which walked the steps of the plan."""
+    """Half of what each step took in a restore that nothing happened to, which carried out the steps of the plan."""
     steps = site.end(*RESTORE).last["steps"]
     assert [step["name"] for step in steps] == [step.name for step in PLAN]
     return {step["name"]: step["seconds"] / 2 for step in steps}

@@ -39,7 +39,7 @@ def points(names: list[str]) -> list[ParameterSet]:
 
 @pytest.fixture(scope="module")
 def halves(site: MatrixSite) -> dict[str, float]:
-    """Half of what each step took in a deployment that nothing happened to, which walked the steps of the plan."""
+    """Half of what each step took in a deployment that nothing happened to, which carried out the steps of the plan."""
     site.deploy("1.1.0")
     steps = site.deploy("1.2.0", "--strategy", "rolling")["steps"]
     assert [step["name"] for step in steps] == [step.name for step in PLAN]

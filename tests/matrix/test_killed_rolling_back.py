@@ -26,7 +26,7 @@ STEPS = [
 
 @pytest.fixture(scope="module")
 def halves(site: MatrixSite) -> dict[str, float]:
-    """Half of what each step took in a rollback that nothing happened to, which walked the steps of the plan."""
+    """Half of what each step took in a rollback that nothing happened to, which carried out the steps of the plan."""
     site.end("deploy", "--version", FAILED, "--on-failure", "hold")
     ended = site.end("rollback", "--json")
     steps = ended.last["steps"]

@@ -1,4 +1,4 @@
-"""An answer is lost after the effect: each step of each kind of walk, with an error as of an engine that timed out.
+"""An answer is lost after the effect: each step of each kind of operation, with an error as of an engine timing out.
 
 Somebody writes all the time. Whatever was confirmed to them is there afterwards, or a way back asks before it is put
 away: it is never put away by itself.

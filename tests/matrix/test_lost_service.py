@@ -1,4 +1,4 @@
-"""A part of the site crashes during a deployment: Postgres and nginx, in each part of the walk."""
+"""A part of the site crashes during a deployment: Postgres and nginx, in each part of the operation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CODES = {
     Part.MIGRATING: (20,),
     Part.CLOSED_AFTER: (0, 20),
 }
-"""Whether it is back by its restart policy before the walk needs it is a race, and either end is a good one."""
+"""Whether it is back by its restart policy before the operation needs it is a race, and either end is a good one."""
 
 SERVICES = [("db", "Postgres"), ("nginx", "nginx")]
 REPRESENTATIVE = (SERVICES[0], Part.CLOSED_BEFORE)

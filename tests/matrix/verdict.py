@@ -25,7 +25,7 @@ def serves(site: MatrixSite, version: str) -> str:
 
 
 def serves_with_a_migration_made(site: MatrixSite, version: str) -> str:
-    """The same, but a migrate container that was made and not started may be there: no later walk uses it."""
+    """The same, but a migrate container that was made and not started may be there: no later operation uses it."""
     # After a fault services may still be on their way up by themselves.
     told = {}
 
@@ -41,7 +41,7 @@ def serves_with_a_migration_made(site: MatrixSite, version: str) -> str:
 
 
 def names_the_two_ways(site: MatrixSite) -> None:
-    """The site says that a walk was cut off, and which two commands go on."""
+    """The site says that an operation was cut off, and which two commands go on."""
     told = site.status()
     assert told["unfinished"], told
     assert told["next"] == ["graasp-local resume", "graasp-local rollback"]

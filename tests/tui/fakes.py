@@ -28,7 +28,7 @@ from graasp_local.ports.live import (
     Usage,
 )
 from graasp_local.ports.observation import SeenServices
-from graasp_local.ports.walk import CollationChange, CoreAnswer, EngineFacts, ImageFact, MigrationRun, Prober
+from graasp_local.ports.operation import CollationChange, CoreAnswer, EngineFacts, ImageFact, MigrationRun, Prober
 from graasp_local.ports.world import World
 from graasp_local.site import prepare
 from graasp_local.site.create import init_site
@@ -267,7 +267,7 @@ class FakeMigration:
 
 
 class FakeEngine:
-    """The engine as a walk sees it."""
+    """The engine as an operation sees it."""
 
     def __init__(self, site: FakeSite, place: Site, narrate: Callable[[str], None]) -> None:
         self._site, self._place, self._narrate = site, place, narrate

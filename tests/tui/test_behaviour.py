@@ -18,8 +18,8 @@ from textual.pilot import Pilot
 
 from graasp_local.backup.manifest import MANIFEST_FILE, DatabasePart, Manifest, StoredFile, as_json
 from graasp_local.errors import ExitCode, UsageError
-from graasp_local.journal.read import read_walks
-from graasp_local.journal.records import unfinished_walk
+from graasp_local.journal.read import read_operations
+from graasp_local.journal.records import unfinished_operation
 from graasp_local.lock import held_lock
 from graasp_local.planning.states import Gate, InfraState
 from graasp_local.ports.live import Listing
@@ -29,17 +29,17 @@ from graasp_local.tui.app import GraaspApp
 from graasp_local.tui.closely import CloseLook
 from graasp_local.tui.drawing.progress import Closely, closely_lines
 from graasp_local.tui.log_model import LogLine
-from graasp_local.tui.messages import WalkElsewhere
+from graasp_local.tui.messages import OperationElsewhere
+from graasp_local.tui.operation_run import OperationRun
+from graasp_local.tui.operation_view import StepView
 from graasp_local.tui.screens.confirm import Confirm, ConfirmByName
 from graasp_local.tui.screens.dashboard import Dashboard
 from graasp_local.tui.screens.leave import LeaveScreen
+from graasp_local.tui.screens.operation import OperationScreen
 from graasp_local.tui.screens.plan import PlanScreen
-from graasp_local.tui.screens.walk import WalkScreen
 from graasp_local.tui.serve import check_address, is_allowed, serve
 from graasp_local.tui.tones import text_of
 from graasp_local.tui.trouble import TroubleKind
-from graasp_local.tui.walk_run import WalkRun
-from graasp_local.tui.walk_view import StepView
 from graasp_local.tui.widgets.logs import LogView
 from graasp_local.tui.widgets.rows import Rows
 from graasp_local.verbs import TABLE, Effect
@@ -67,22 +67,22 @@ async def agree_to_deployment(pilot: Pilot[None], app: GraaspApp, typed: str) ->
     await press(pilot, "G y")
 
 
-def run_of(app: GraaspApp) -> WalkRun:
-    assert app.walk_run is not None
-    return app.walk_run
+def run_of(app: GraaspApp) -> OperationRun:
+    assert app.operation_run is not None
+    return app.operation_run
 
 
 def test_a_deployment_by_keys_uses_the_same_lock_and_journal_as_the_command_line(access: FakeAccess) -> None:
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         await agree_to_deployment(pilot, app, "1 . 1")
-        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
+        await until(pilot, lambda: app.operation is not None and app.operation.is_over)
         text = screen_text(app)
         assert "Done in" in text
         assert "o open the site  z go back to 1.0.0" in text
 
     drive(access, steps)
-    (walk,) = read_walks(access.site().journal_directory)
-    assert (walk.command, walk.outcome) == ("graasp-local deploy --version 1.1.0", "done")
+    (operation,) = read_operations(access.site().journal_directory)
+    assert (operation.command, operation.outcome) == ("graasp-local deploy --version 1.1.0", "done")
     assert access.site().selected_version is not None
     assert str(access.site().selected_version) == "1.1.0"
 
@@ -95,7 +95,7 @@ def test_nothing_happens_before_the_plan_was_agreed_to(access: FakeAccess) -> No
         assert isinstance(app.screen, Dashboard)
 
     drive(access, steps)
-    assert read_walks(access.site().journal_directory) == ()
+    assert read_operations(access.site().journal_directory) == ()
     assert access.fake.gate is Gate.OPEN
 
 
@@ -117,7 +117,7 @@ def test_what_needs_no_migration_can_be_planned_without_closing_the_site(
         await press(pilot, "n")
 
     drive(access, steps)
-    assert read_walks(access.site().journal_directory) == ()
+    assert read_operations(access.site().journal_directory) == ()
 
 
 def test_enter_does_not_agree_to_a_plan(access: FakeAccess) -> None:
@@ -134,21 +134,21 @@ def test_enter_does_not_agree_to_a_plan(access: FakeAccess) -> None:
 def test_a_deployment_that_was_killed_after_its_last_step_can_be_closed(access: FakeAccess) -> None:
     async def deploy(pilot: Pilot[None], app: GraaspApp) -> None:
         await agree_to_deployment(pilot, app, "1 . 1")
-        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
+        await until(pilot, lambda: app.operation is not None and app.operation.is_over)
 
     async def resume(pilot: Pilot[None], app: GraaspApp) -> None:
         await until(pilot, lambda: "c graasp-local resume" in screen_text(app))
         await press(pilot, "c")
         await until(pilot, lambda: "record 1.1.0 as deployed" in screen_text(app) and "Go ahead" in screen_text(app))
         await press(pilot, "G y")
-        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
+        await until(pilot, lambda: app.operation is not None and app.operation.is_over)
 
     drive(access, deploy)
     (journal,) = access.site().journal_directory.glob("*.jsonl")
     journal.write_text("".join(journal.read_text().splitlines(keepends=True)[:-1]))
-    assert unfinished_walk(read_walks(access.site().journal_directory)) is not None
+    assert unfinished_operation(read_operations(access.site().journal_directory)) is not None
     drive(access, resume)
-    assert unfinished_walk(read_walks(access.site().journal_directory)) is None
+    assert unfinished_operation(read_operations(access.site().journal_directory)) is None
 
 
 def test_a_change_of_state_moves_the_strip(access: FakeAccess) -> None:
@@ -166,7 +166,7 @@ def test_a_change_of_state_moves_the_strip(access: FakeAccess) -> None:
 def test_a_failed_migration_says_what_happened_and_what_can_be_done(access: FakeAccess) -> None:
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         await agree_to_deployment(pilot, app, "1 . 2 . 0 - f a i l s")
-        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
+        await until(pilot, lambda: app.operation is not None and app.operation.is_over)
         text = screen_text(app)
         assert "✗ run the migrations of 1.2.0-fails" in text
         assert "no_such_table" in text
@@ -186,23 +186,23 @@ def test_an_unknown_version_is_refused_before_anything_is_touched(access: FakeAc
     drive(access, steps)
 
 
-def test_closing_the_ui_during_a_walk_asks_first(access: FakeAccess) -> None:
+def test_closing_the_ui_during_an_operation_asks_first(access: FakeAccess) -> None:
     access.fake.held.clear()
 
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         await agree_to_deployment(pilot, app, "1 . 1")
-        await until(pilot, lambda: app.walk is not None and app.walk.current is not None)
+        await until(pilot, lambda: app.operation is not None and app.operation.current is not None)
         await press(pilot, "q")
         assert isinstance(app.screen, LeaveScreen)
         await press(pilot, "s")
-        assert isinstance(app.screen, WalkScreen)
+        assert isinstance(app.screen, OperationScreen)
         await press(pilot, "q g")
         access.fake.held.set()
 
     app = drive(access, steps)
     assert run_of(app).goes_on_without_ui
     assert run_of(app).ended.wait(10)
-    assert read_walks(access.site().journal_directory)[0].outcome == "done"
+    assert read_operations(access.site().journal_directory)[0].outcome == "done"
 
 
 def test_an_interruption_asks_first_and_puts_the_site_back(access: FakeAccess) -> None:
@@ -214,9 +214,9 @@ def test_an_interruption_asks_first_and_puts_the_site_back(access: FakeAccess) -
         await press(pilot, "x")
         assert isinstance(app.screen, Confirm)
         await press(pilot, "G y")
-        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
-        assert app.walk is not None
-        assert app.walk.outcome == "rolled-back"
+        await until(pilot, lambda: app.operation is not None and app.operation.is_over)
+        assert app.operation is not None
+        assert app.operation.outcome == "rolled-back"
         assert "↺ Rolled back" in screen_text(app)
 
     drive(access, steps)
@@ -241,7 +241,7 @@ def test_going_back_after_a_success_asks_for_the_name_of_the_site_where_it_disca
 ) -> None:
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         await agree_to_deployment(pilot, app, "1 . 1")
-        await until(pilot, lambda: app.walk is not None and app.walk.is_over and not app.walks_itself)
+        await until(pilot, lambda: app.operation is not None and app.operation.is_over and not app.operates_itself)
         await press(pilot, "z")
         await until(pilot, lambda: isinstance(app.screen, ConfirmByName))
         assert "would be discarded" in " ".join(screen_text(app).split())
@@ -251,11 +251,13 @@ def test_going_back_after_a_success_asks_for_the_name_of_the_site_where_it_disca
         await until(pilot, lambda: isinstance(app.screen, PlanScreen) and "Go ahead" in screen_text(app))
         assert "and discard what was written since" in screen_text(app)
         await press(pilot, "G y")
-        await until(pilot, lambda: app.walk is not None and app.walk.is_over and "rollback" in app.walk.command)
+        await until(
+            pilot, lambda: app.operation is not None and app.operation.is_over and "rollback" in app.operation.command
+        )
 
     drive(access, steps)
-    *_, walk = read_walks(access.site().journal_directory)
-    assert (walk.command, walk.outcome) == ("graasp-local rollback --discard-written-since", "done")
+    *_, operation = read_operations(access.site().journal_directory)
+    assert (operation.command, operation.outcome) == ("graasp-local rollback --discard-written-since", "done")
     assert str(access.site().selected_version) == "1.0.0"
     assert access.fake.applied == ("0000_init",)
 
@@ -285,16 +287,16 @@ def test_restoring_asks_for_the_name_of_the_site_before_there_is_a_plan(access: 
     drive(access, steps)
 
 
-def test_nothing_else_is_planned_while_a_walk_is_under_way(access: FakeAccess) -> None:
+def test_nothing_else_is_planned_while_an_operation_is_under_way(access: FakeAccess) -> None:
     access.fake.held.clear()
 
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         await agree_to_deployment(pilot, app, "1 . 1")
         await until(pilot, lambda: "applying" in screen_text(app))
         await press(pilot, "z")
-        assert isinstance(app.screen, WalkScreen)
+        assert isinstance(app.screen, OperationScreen)
         access.fake.held.set()
-        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
+        await until(pilot, lambda: app.operation is not None and app.operation.is_over)
 
     drive(access, steps)
 
@@ -304,7 +306,7 @@ def test_a_held_deployment_can_be_tested_opened_or_taken_back(access: FakeAccess
         await press(pilot, "d 1 . 1 ctrl+t enter")
         await until(pilot, lambda: isinstance(app.screen, PlanScreen) and "Go ahead" in screen_text(app))
         await press(pilot, "G y")
-        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
+        await until(pilot, lambda: app.operation is not None and app.operation.is_over)
         assert "b test it with the bypass  s open it to visitors  z go back to 1.0.0" in screen_text(app)
 
     drive(access, steps)
@@ -313,14 +315,14 @@ def test_a_held_deployment_can_be_tested_opened_or_taken_back(access: FakeAccess
 def test_a_step_can_be_read_on_the_whole_screen(access: FakeAccess) -> None:
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         await agree_to_deployment(pilot, app, "1 . 2 . 0 - f a i l s")
-        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
+        await until(pilot, lambda: app.operation is not None and app.operation.is_over)
         await press(pilot, "enter")
         text = screen_text(app)
         assert "run the migrations of 1.2.0-fails" in text
         assert "Because pending: 0001_item_lang and 0002_fails" in text
         assert "applying 0002_fails" in text
         await press(pilot, "escape")
-        assert isinstance(app.screen, WalkScreen)
+        assert isinstance(app.screen, OperationScreen)
 
     drive(access, steps)
 
@@ -499,22 +501,22 @@ def test_a_second_request_to_end_does_not_leave_the_way_back_halfway(access: Fak
         await agree_to_deployment(pilot, app, "1 . 1")
         await until(pilot, lambda: "applying" in screen_text(app))
         run_of(app).end_soon()
-        await until(pilot, lambda: app.walk is not None and app.walk.way_back_from is not None)
+        await until(pilot, lambda: app.operation is not None and app.operation.way_back_from is not None)
         run_of(app).end_soon()
-        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
+        await until(pilot, lambda: app.operation is not None and app.operation.is_over)
 
     drive(access, steps)
-    assert read_walks(access.site().journal_directory)[0].outcome == "rolled-back"
+    assert read_operations(access.site().journal_directory)[0].outcome == "rolled-back"
 
 
-def test_what_a_walk_starts_does_not_hear_that_the_terminal_was_closed(access: FakeAccess) -> None:
+def test_what_an_operation_starts_does_not_hear_that_the_terminal_was_closed(access: FakeAccess) -> None:
     """Compose is a process of the same terminal: a signal that it has not blocked would end it in the middle."""
     blocked: list[set[int]] = []
     access.fake.on_start = lambda: blocked.append({*signal.pthread_sigmask(signal.SIG_BLOCK, ())})
 
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         await agree_to_deployment(pilot, app, "1 . 1")
-        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
+        await until(pilot, lambda: app.operation is not None and app.operation.is_over)
 
     drive(access, steps)
     assert blocked
@@ -569,14 +571,14 @@ def test_everything_can_be_clicked(access: FakeAccess) -> None:
         await until(pilot, lambda: "Go ahead" in screen_text(app))
         await press(pilot, "G")
         await click_on(pilot, app, "Go ahead")
-        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
+        await until(pilot, lambda: app.operation is not None and app.operation.is_over)
         await click_on(pilot, app, "earlier operations")
         await until(pilot, lambda: "deploy --version 1.1.0" in screen_text(app))
 
     drive(access, steps)
 
 
-def test_the_first_thing_on_the_screen_waits_for_nothing_that_looks_plans_or_walks() -> None:
+def test_the_first_thing_on_the_screen_waits_for_nothing_that_looks_plans_or_operations() -> None:
     script = "import graasp_local.tui.app, sys; print(*sys.modules)"
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     late = {
@@ -643,7 +645,7 @@ def test_agreeing_to_a_plan_that_was_not_seen_to_its_end_says_how_much_is_below(
         assert [said.message.partition(" more")[0] for said in app._notifications] == [str(below)]
         assert isinstance(app.screen, PlanScreen)
         await press(pilot, "y")
-        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
+        await until(pilot, lambda: app.operation is not None and app.operation.is_over)
 
     drive(access, steps, size=LONG)
 
@@ -654,7 +656,7 @@ def test_a_plan_that_was_seen_to_its_end_is_agreed_to_at_once(access: FakeAccess
         await press(pilot, "G g")
         assert rows.keys_never_seen == ()
         await press(pilot, "y")
-        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
+        await until(pilot, lambda: app.operation is not None and app.operation.is_over)
 
     drive(access, steps, size=LONG)
 
@@ -678,8 +680,8 @@ def test_the_strip_shows_what_is_seen_while_a_version_is_replaced_under_visitors
         records = [{"event": "step-started", "index": number, **step} for number, step in enumerate(plan[:4])]
         ends = [{"event": "step-ended", "index": number, "outcome": "done", "seconds": 1.0} for number in range(3)]
         started = {"event": "walk-started", "walk": "w", "command": "graasp-local deploy", "target": "running"}
-        app.on_walk_elsewhere(
-            WalkElsewhere(True, [{**started, "version": "1.0.1", "plan": plan}, *records[:3], *ends, records[3]])
+        app.on_operation_elsewhere(
+            OperationElsewhere(True, [{**started, "version": "1.0.1", "plan": plan}, *records[:3], *ends, records[3]])
         )
         await press(pilot, "w")
         assert "● running" in strip_of(app)
@@ -702,7 +704,7 @@ def test_the_strip_of_a_first_deployment_shows_what_is_there(tmp_path: Path) -> 
         await until(pilot, lambda: "applying" in screen_text(app))
         await until(pilot, lambda: "● db-only" in strip_of(app) or "◐ db-only" in strip_of(app))
         access.fake.held.set()
-        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
+        await until(pilot, lambda: app.operation is not None and app.operation.is_over)
         await until(pilot, lambda: "● running" in strip_of(app))
 
     drive(access, steps)
@@ -726,10 +728,10 @@ def test_an_operation_that_was_killed_stops_its_clocks_at_the_last_record(
         with held_lock(access.site().lock_file, "graasp-local deploy --version 1.1.0"):
             pretend_another_process(access)
             write_journal(access, "", "step-started")
-            await until(pilot, lambda: app.is_walking)
+            await until(pilot, lambda: app.is_under_way)
             await press(pilot, "w")
             assert "Closed to visitors for" in screen_text(app)
-        await until(pilot, lambda: not app.is_walking)
+        await until(pilot, lambda: not app.is_under_way)
         monkeypatch.setattr(time, "time", lambda: NOW + 900)
         await pilot.pause(0.5)
         text = screen_text(app)
@@ -787,7 +789,7 @@ def test_a_refused_operation_keeps_its_refusal_beside_somebody_elses(access: Fak
             pretend_another_process(access)
             await press(pilot, "y")
             write_journal(access, "", "step-started")
-            await until(pilot, lambda: app.other_walk is not None)
+            await until(pilot, lambda: app.other_operation is not None)
             await pilot.pause(0.5)
             text = screen_text(app)
             assert "graasp-local apply restricted" in text
@@ -870,7 +872,7 @@ def test_what_is_said_after_the_ui_was_left_is_what_the_command_line_says(
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.getsignal(number) for number in numbers]
     try:
-        code = leaving.wait_for_walk(run_of(app))
+        code = leaving.wait_for_operation(run_of(app))
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
@@ -896,7 +898,7 @@ def test_the_dashboard_says_what_keeps_a_closed_site_closed_and_since_when(
         await press(pilot, "s j enter")
         await until(pilot, lambda: isinstance(app.screen, PlanScreen) and "Go ahead" in screen_text(app))
         await press(pilot, "G y")
-        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
+        await until(pilot, lambda: app.operation is not None and app.operation.is_over)
         monkeypatch.setattr(time, "time", lambda: NOW + 12.5 * 60)
         await press(pilot, "escape u")
         await until(pilot, lambda: "Closed for 12 min by `apply restricted`" in notices(app))
@@ -909,7 +911,7 @@ def test_the_dashboard_says_that_a_version_is_held_and_what_to_press(access: Fak
         await press(pilot, "d 1 . 1 ctrl+t enter")
         await until(pilot, lambda: isinstance(app.screen, PlanScreen) and "Go ahead" in screen_text(app))
         await press(pilot, "G y")
-        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
+        await until(pilot, lambda: app.operation is not None and app.operation.is_over)
         await press(pilot, "escape")
         await until(pilot, lambda: "1.1.0 is held behind the gate, for < 1 min: b to test, s to open" in notices(app))
         assert "Closed for" not in notices(app)
@@ -920,7 +922,7 @@ def test_the_dashboard_says_that_a_version_is_held_and_what_to_press(access: Fak
 def test_the_dashboard_says_how_the_last_operation_ended(access: FakeAccess, monkeypatch: pytest.MonkeyPatch) -> None:
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         await agree_to_deployment(pilot, app, "2 . 0")
-        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
+        await until(pilot, lambda: app.operation is not None and app.operation.is_over)
         monkeypatch.setattr(time, "time", lambda: NOW + 150)
         await press(pilot, "escape u")
         await until(pilot, lambda: "↺ 1.2.0-fails rolled back 2 min ago, closed for" in notices(app))
@@ -953,7 +955,7 @@ def test_while_services_start_their_health_checks_and_the_slowest_ones_log_are_s
         assert "3 of 40 checks failed" in text
         await until(pilot, lambda: "The end of the log of" in screen_text(app))
         access.fake.healthy.set()
-        await until(pilot, lambda: app.walk is not None and app.walk.is_over)
+        await until(pilot, lambda: app.operation is not None and app.operation.is_over)
         assert "checks failed" not in screen_text(app)
 
     drive(access, steps, size=(140, 40))
@@ -1008,7 +1010,7 @@ def test_a_sealed_gate_is_a_closed_one_in_the_strip(access: FakeAccess) -> None:
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         plan = [{"name": "start-graasp", "title": "start core", "cause": "c", "closed": True}]
         started = {"event": "walk-started", "walk": "w", "command": "graasp-local deploy", "target": "running"}
-        app.on_walk_elsewhere(WalkElsewhere(True, [{**started, "version": "1.0.1", "plan": plan}]))
+        app.on_operation_elsewhere(OperationElsewhere(True, [{**started, "version": "1.0.1", "plan": plan}]))
         await press(pilot, "w")
         assert "◐ restricted" in strip_of(app) or "◐ db-only" in strip_of(app)
 

@@ -10,13 +10,13 @@ from graasp_local.planning.states import Health, InfraState, ObservedService, Se
 from graasp_local.planning.steps import CloseGate, OpenGate, StartServices, StopServices
 from graasp_local.planning.timings import Range
 from graasp_local.ports.live import SeenContainer, Usage
+from graasp_local.tui.drawing.operation import plan_head, plan_table, steps_table
 from graasp_local.tui.drawing.progress import closed_line, usual_seconds
 from graasp_local.tui.drawing.tables import services_table
-from graasp_local.tui.drawing.walk import plan_head, plan_table, steps_table
 from graasp_local.tui.model import Reception, Service
+from graasp_local.tui.operation_view import OperationView, Progress, StepView
 from graasp_local.tui.readings import Reading
 from graasp_local.tui.tones import text_of, width_of
-from graasp_local.tui.walk_view import Progress, StepView, WalkView
 from graasp_local.version import Version
 
 READING = Reading(Usage(1.0, 117_000_000, 0.0), 5.2, (1.0, 2.0, 3.0, 4.0), (1.0, 1.0, 1.0, 1.0))
@@ -113,9 +113,9 @@ MIGRATING = StepView("migrate", "run the migrations", "c", closed=True, progress
 def test_the_clock_of_downtime_is_a_bar_with_a_tick_where_it_was_forecast_to_end(
     now: float, before_tick: int, beyond: int
 ) -> None:
-    walk = WalkView(began=100.0, steps=(CLOSED, MIGRATING), forecast=Range(6.0, 10.0))
+    operation = OperationView(began=100.0, steps=(CLOSED, MIGRATING), forecast=Range(6.0, 10.0))
     words = f"Closed to visitors for {now - 100:.1f} s, forecast 6 to 10 s  "
-    told = text_of([closed_line(walk, now, len(words) + 14)])
+    told = text_of([closed_line(operation, now, len(words) + 14)])
     assert told.startswith(words)
     bar = told.removeprefix(words)
     assert len(bar) == 14
@@ -124,15 +124,15 @@ def test_the_clock_of_downtime_is_a_bar_with_a_tick_where_it_was_forecast_to_end
 
 
 def test_a_clock_without_forecast_or_room_is_told_in_words() -> None:
-    walk = WalkView(began=100.0, steps=(CLOSED, MIGRATING))
-    assert "━" not in text_of([closed_line(walk, 105.0, 100)])
-    assert "━" not in text_of([closed_line(replace(walk, forecast=Range(6.0, 10.0)), 105.0, 50)])
+    operation = OperationView(began=100.0, steps=(CLOSED, MIGRATING))
+    assert "━" not in text_of([closed_line(operation, 105.0, 100)])
+    assert "━" not in text_of([closed_line(replace(operation, forecast=Range(6.0, 10.0)), 105.0, 50)])
 
 
 @pytest.mark.parametrize(("now", "said"), [(102.0, "usual 3.0 s"), (106.0, "longer than ever")])
 def test_a_step_stands_beside_what_is_usual(now: float, said: str) -> None:
-    walk = WalkView(began=100.0, steps=(CLOSED, MIGRATING))
+    operation = OperationView(began=100.0, steps=(CLOSED, MIGRATING))
     usual = usual_seconds({"migrate": [2.0, 3.0, 5.0]})
-    told = text_of([steps_table(walk, usual, now, 90).rows[1].line])
+    told = text_of([steps_table(operation, usual, now, 90).rows[1].line])
     assert told.endswith(said)
-    assert said not in text_of([steps_table(walk, usual, now, 60).rows[1].line])
+    assert said not in text_of([steps_table(operation, usual, now, 60).rows[1].line])

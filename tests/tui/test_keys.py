@@ -26,12 +26,12 @@ from graasp_local.tui.screens.help import HelpScreen
 from graasp_local.tui.screens.history import HistoryScreen
 from graasp_local.tui.screens.leave import LeaveScreen
 from graasp_local.tui.screens.logs import LogsScreen
+from graasp_local.tui.screens.operation import OperationScreen
 from graasp_local.tui.screens.page import PageScreen
 from graasp_local.tui.screens.plan import PlanScreen
 from graasp_local.tui.screens.state import StateScreen
 from graasp_local.tui.screens.step import StepScreen
 from graasp_local.tui.screens.versions import VersionsScreen
-from graasp_local.tui.screens.walk import WalkScreen
 from graasp_local.tui.terminal import Terminal
 from graasp_local.tui.theme import DARK, LIGHT
 from graasp_local.tui.widgets.logs import LogView
@@ -222,15 +222,15 @@ def test_the_keys_of_a_plan_of_what_is_under_way_and_of_the_boxes(
             await press(up, lambda: rows.scroll_y == 0)
         await press("n", lambda: isinstance(app.screen, Dashboard))
         await press("d 1 . 1 enter", lambda: "Go ahead" in screen_text(app))
-        await press("G y", lambda: isinstance(app.screen, WalkScreen) and "applying" in screen_text(app))
+        await press("G y", lambda: isinstance(app.screen, OperationScreen) and "applying" in screen_text(app))
         await press("enter", lambda: isinstance(app.screen, StepScreen))
         await press("escape q", lambda: isinstance(app.screen, LeaveScreen))
-        await press("s", lambda: isinstance(app.screen, WalkScreen))
+        await press("s", lambda: isinstance(app.screen, OperationScreen))
         await press("x", lambda: isinstance(app.screen, Confirm))
-        await press("n", lambda: isinstance(app.screen, WalkScreen))
-        await press("x y", lambda: app.walk is not None and app.walk.is_over)
+        await press("n", lambda: isinstance(app.screen, OperationScreen))
+        await press("x y", lambda: app.operation is not None and app.operation.is_over)
         await press("h", lambda: isinstance(app.screen, HistoryScreen))
-        await press("enter", lambda: isinstance(app.screen, WalkScreen))
+        await press("enter", lambda: isinstance(app.screen, OperationScreen))
 
     drive(access, steps)
 
@@ -247,11 +247,11 @@ def test_the_ways_to_leave_an_operation_that_is_under_way(access: FakeAccess, ke
         await pilot.press(key)
 
     app = drive(access, steps)
-    assert app.walk_run is not None
-    assert app.walk_run.goes_on_without_ui is goes_on
+    assert app.operation_run is not None
+    assert app.operation_run.goes_on_without_ui is goes_on
     access.fake.held.set()
-    app.walk_run.end_soon()
-    assert app.walk_run.ended.wait(60)
+    app.operation_run.end_soon()
+    assert app.operation_run.ended.wait(60)
 
 
 def test_another_way_to_deploy_is_planned_by_its_key(access: FakeAccess, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -325,14 +325,14 @@ def test_the_history_is_filtered_and_the_marked_one_is_told_beside_it(access: Fa
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         press = presser(pilot, app)
         await press("s j enter", lambda: "Go ahead" in screen_text(app))
-        await press("y", lambda: app.walk is not None and app.walk.is_over)
+        await press("y", lambda: app.operation is not None and app.operation.is_over)
         await press("escape h", lambda: "✗ migrate" in screen_text(app) or "Timeline" in screen_text(app))
         rows = app.screen.query_one("#walks", Rows)
         assert len(rows._table.rows) == 2
         await press("slash r o l l e d", lambda: len(rows._table.rows) == 1)
         await press("down", lambda: "✗ migrate" in screen_text(app))
         assert "The migration to 1.1.0 failed with exit code 1." in screen_text(app)
-        await press("enter", lambda: isinstance(app.screen, WalkScreen))
+        await press("enter", lambda: isinstance(app.screen, OperationScreen))
         await press("escape escape", lambda: len(rows._table.rows) == 2)
         assert isinstance(app.screen, HistoryScreen)
         await press("slash x x", lambda: "Nothing has that." in screen_text(app))

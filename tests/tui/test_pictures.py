@@ -136,7 +136,7 @@ def test_choosing_a_state(site_directory: Path, size: tuple[int, int]) -> None:
     picture(FakeAccess(site_directory, a_site()), "states", size, "s j j")
 
 
-def test_a_walk_in_its_middle(site_directory: Path, size: tuple[int, int]) -> None:
+def test_an_operation_in_its_middle(site_directory: Path, size: tuple[int, int]) -> None:
     site = a_site()
     site.held.clear()
     picture(
@@ -144,7 +144,7 @@ def test_a_walk_in_its_middle(site_directory: Path, size: tuple[int, int]) -> No
         "mid-walk",
         size,
         "d 1 . 1 enter G y",
-        lambda app: app.walk is not None and any(s.name == "migrate" and s.output for s in app.walk.steps),
+        lambda app: app.operation is not None and any(s.name == "migrate" and s.output for s in app.operation.steps),
     )
 
 
@@ -156,18 +156,18 @@ def test_a_deployment_that_went_through(site_directory: Path, size: tuple[int, i
     picture(FakeAccess(site_directory, a_site()), "done", size, "d 1 . 1 enter G y", _is_over)
 
 
-def test_a_walk_that_was_rolled_back(site_directory: Path, size: tuple[int, int]) -> None:
+def test_an_operation_that_was_rolled_back(site_directory: Path, size: tuple[int, int]) -> None:
     access = FakeAccess(site_directory, a_site())
     write_journal(access, "rolled-back", "step-ended")
     picture(access, "rolled-back", size, "h enter")
 
 
-def test_a_walk_that_another_process_has_begun(site_directory: Path, size: tuple[int, int]) -> None:
+def test_an_operation_that_another_process_has_begun(site_directory: Path, size: tuple[int, int]) -> None:
     access = FakeAccess(site_directory, a_site())
     with held_lock(access.site().lock_file, "graasp-local deploy --version 1.1.0"):
         pretend_another_process(access)
         write_journal(access, "", "step-started")
-        picture(access, "walk-elsewhere", size, "", lambda app: app.walk is not None)
+        picture(access, "walk-elsewhere", size, "", lambda app: app.operation is not None)
 
 
 def test_history(site_directory: Path, size: tuple[int, int]) -> None:
@@ -324,7 +324,7 @@ def pretend_another_process(access: FakeAccess) -> None:
 
 
 def _is_over(app: GraaspApp) -> bool:
-    return app.walk is not None and app.walk.is_over and not app.walks_itself
+    return app.operation is not None and app.operation.is_over and not app.operates_itself
 
 
 def _has(selector: str, text: str) -> Callable[[GraaspApp], object]:

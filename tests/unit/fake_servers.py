@@ -10,8 +10,8 @@ from graasp_local.planning.fingerprint import DatabaseFingerprint, ServerFingerp
 from graasp_local.planning.server import DatabaseServer, major_of_image
 from graasp_local.planning.states import Health
 from graasp_local.ports.data import Loader
+from graasp_local.ports.operation import ImageFact
 from graasp_local.ports.servers import Servers
-from graasp_local.ports.walk import ImageFact
 from tests.unit.fake_data import FakeDatabases
 
 

@@ -16,8 +16,8 @@ from graasp_local.planning.migrations import AppliedMigration, ImageMigration
 from graasp_local.planning.rolling_steps import Side
 from graasp_local.planning.states import Gate, Health, ObservedService, ObservedState, ServiceGroup, Status
 from graasp_local.ports.observation import SeenServices
+from graasp_local.ports.operation import CollationChange, CoreAnswer, EngineFacts, ImageFact, MigrationRun, Prober
 from graasp_local.ports.servers import Servers
-from graasp_local.ports.walk import CollationChange, CoreAnswer, EngineFacts, ImageFact, MigrationRun, Prober
 from graasp_local.ports.world import World
 from graasp_local.site import prepare
 from graasp_local.site.create import init_site

@@ -26,12 +26,12 @@ from graasp_local.journal.closings import (
     ongoing,
 )
 from graasp_local.journal.events import WalkEnded, summary
-from graasp_local.journal.read import read_journal, read_recent, read_walks
+from graasp_local.journal.read import read_journal, read_operations, read_recent
 from graasp_local.operations import recovery, run
 from graasp_local.planning.requests import ChangeState, OnFailure
 from graasp_local.planning.states import Gate, InfraState
 from tests.unit.fakes import FakeWorld
-from tests.unit.walking import deploy, ended_of, events_of, killed_at
+from tests.unit.operating import deploy, ended_of, events_of, killed_at
 
 OLD_SITE = Path(__file__).parent / "site_of_0_1_0" / "journal"
 CLOSING, CLOSED, OPENING, OPENED, FOUND_OPEN, NOT_KNOWN = GateNote
@@ -41,11 +41,11 @@ def told(
     *operations: tuple[tuple[float, GateNote], ...], gate: Gate = Gate.UNKNOWN, now: float = 1000.0
 ) -> list[tuple]:  # type: ignore[type-arg]
     """Since, until, who closed and who opened, for every closing of operations named a, b, c."""
-    walks = [
+    at_gate = [
         OperationAtGate(name, f"graasp-local {name}", tuple(GateMoment(at, note) for at, note in notes))
         for name, notes in zip("abcdef", operations, strict=False)
     ]
-    return [(c.since, c.until, c.walk, c.opened_by) for c in closings(walks, gate, now)]
+    return [(c.since, c.until, c.operation, c.opened_by) for c in closings(at_gate, gate, now)]
 
 
 @pytest.mark.parametrize(
@@ -147,8 +147,8 @@ def apply(fake: FakeWorld, state: InfraState) -> WalkEnded:
 
 def closed(fake: FakeWorld) -> list[tuple[float, float]]:
     """Since when, in seconds of the fake's clock, and how long."""
-    walks = read_journal(fake.world.site.journal_directory).walks
-    return [(c.since - 1_000_000, c.seconds(fake.clock.now())) for c in closings(walks, fake.world.edge.gate())]
+    operations = read_journal(fake.world.site.journal_directory).operations
+    return [(c.since - 1_000_000, c.seconds(fake.clock.now())) for c in closings(operations, fake.world.edge.gate())]
 
 
 def pass_time(fake: FakeWorld, seconds: float) -> None:
@@ -175,8 +175,8 @@ def test_what_apply_closed_counts_until_it_is_opened(running: FakeWorld, state: 
     assert f"since `graasp-local apply {state}`" in summary(ended)
     (seconds,) = [length for _, length in closed(running)]
     assert seconds == pytest.approx(ended.closing.seconds(0))
-    by_walk = [walk.downtime_seconds for walk in read_walks(running.world.site.journal_directory)]
-    assert by_walk == [pytest.approx(seconds), None]
+    by_operation = [operation.downtime_seconds for operation in read_operations(running.world.site.journal_directory)]
+    assert by_operation == [pytest.approx(seconds), None]
 
 
 def test_what_was_killed_counts_until_it_is_opened_again(running: FakeWorld) -> None:
@@ -203,7 +203,7 @@ def test_status_reads_back_to_the_beginning_of_a_closing(running: FakeWorld) -> 
     pass_time(running, 50)
     deploy(running, "1.2.0", end=InfraState.RESTRICTED)
     journal = running.world.site.journal_directory
-    recent, whole = closings(read_recent(journal).walks), closings(read_journal(journal).walks)
+    recent, whole = closings(read_recent(journal).operations), closings(read_journal(journal).operations)
     assert ongoing(recent) == ongoing(whole) is not None
     assert ongoing(recent).seconds(running.clock.now()) >= 50  # type: ignore[union-attr]
 
@@ -215,25 +215,25 @@ def test_status_reads_back_over_a_deployment_of_a_stopped_site(running: FakeWorl
     pass_time(running, 50)
     deploy(running, "1.2.0")
     journal = running.world.site.journal_directory
-    recent, whole = closings(read_recent(journal).walks), closings(read_journal(journal).walks)
+    recent, whole = closings(read_recent(journal).operations), closings(read_journal(journal).operations)
     assert recent[-1] == whole[-1]
-    assert whole[-1].walk.endswith("-apply-stopped")
+    assert whole[-1].operation.endswith("-apply-stopped")
     assert whole[-1].seconds(0) >= 50
 
 
 def test_a_journal_of_0_1_0_is_read() -> None:
-    walks = read_walks(OLD_SITE)
-    found = closings(walks)
-    assert [(closing.walk[:4], closing.opened_by[:4]) for closing in found] == [
+    operations = read_operations(OLD_SITE)
+    found = closings(operations)
+    assert [(closing.operation[:4], closing.opened_by[:4]) for closing in found] == [
         ("0001", "0001"),
         ("0002", "0002"),
         ("0003", "0003"),
         ("0004", ""),
     ]
-    assert [round(walk.downtime_seconds, 1) for walk in walks[:3] if walk.downtime_seconds] == [
+    assert [round(operation.downtime_seconds, 1) for operation in operations[:3] if operation.downtime_seconds] == [
         round(closing.seconds(0), 1) for closing in found[:3]
     ]
-    assert walks[1].downtime_seconds == pytest.approx(30.172, abs=0.1)  # as it had counted itself
+    assert operations[1].downtime_seconds == pytest.approx(30.172, abs=0.1)  # as it had counted itself
 
 
 @pytest.fixture
@@ -263,12 +263,12 @@ def test_the_same_as_json_adds_up(old_site: Path) -> None:
     assert sum(closing["seconds"] for closing in told["closings"]) == pytest.approx(told["seconds_closed"], abs=0.01)
     assert sum(month["closed_seconds"] for month in told["months"]) == pytest.approx(told["seconds_closed"], abs=0.01)
     listed = CliRunner().invoke(cli, ["--site", str(old_site), "history", "--json"]).stdout.splitlines()
-    by_walk = {walk["walk"]: walk["downtime_seconds"] for walk in map(json.loads, listed)}
+    by_operation = {operation["walk"]: operation["downtime_seconds"] for operation in map(json.loads, listed)}
     ended = {c["walk"]: c["seconds"] for c in told["closings"] if c["until"]}
-    assert {name: seconds for name, seconds in by_walk.items() if seconds is not None} == ended
+    assert {name: seconds for name, seconds in by_operation.items() if seconds is not None} == ended
 
 
-def test_downtime_is_not_about_one_walk(old_site: Path) -> None:
+def test_downtime_is_not_about_one_operation(old_site: Path) -> None:
     assert CliRunner().invoke(cli, ["--site", str(old_site), "history", "--downtime", "--last"]).exception is not None
 
 

@@ -36,7 +36,7 @@ from graasp_local.operations.deployments import deployment_plan, refusals
 from graasp_local.operations.steps.preflight import Problem
 from graasp_local.planning.plan_deploy import DeployRequest
 from graasp_local.ports.doctor import EngineInfo, Registry
-from graasp_local.ports.walk import CollationChange, ImageFact
+from graasp_local.ports.operation import CollationChange, ImageFact
 from graasp_local.ports.world import World
 from graasp_local.settings.rules import Severity
 from graasp_local.site.check import Finding as ConfigurationFinding
@@ -44,7 +44,7 @@ from graasp_local.site.create import init_site
 from graasp_local.stack.memory import in_bytes, memory_limits
 from graasp_local.version import Version
 from tests.unit.fakes import FakeWorld
-from tests.unit.walking import deploy
+from tests.unit.operating import deploy
 
 GIB = 1024**3
 ENGINE = EngineInfo("28.5.2", "linux/amd64", 8 * GIB, 50 * GIB)

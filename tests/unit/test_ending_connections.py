@@ -7,13 +7,13 @@ from msgspec.structs import replace
 
 from graasp_local.errors import Interrupted, NeedsYou
 from graasp_local.journal.events import Outcome, WalkEnded
-from graasp_local.journal.records import WalkRecord, left_connections_open
+from graasp_local.journal.records import OperationRecord, left_connections_open
 from graasp_local.operations.deployments import transition_plan
 from graasp_local.operations.steps.ending_connections import end_connections
 from graasp_local.planning.states import InfraState
 from tests.unit.fakes import FakeWorld
+from tests.unit.operating import under_way
 from tests.unit.sites import site_in
-from tests.unit.walking import walking
 
 DONE = {"outcome": "done", "seconds": 0.1}
 
@@ -56,8 +56,8 @@ def test_who_interrupts_ends_the_waiting_and_not_the_closing(fake: FakeWorld) ->
     assert fake.state.calls[-1] == "end-connections"
 
 
-def record(*started: str, outcome: str | None = None, ended: tuple[str, ...] = ()) -> WalkRecord:
-    return WalkRecord(
+def record(*started: str, outcome: str | None = None, ended: tuple[str, ...] = ()) -> OperationRecord:
+    return OperationRecord(
         "0001-apply-restricted",
         "graasp-local apply restricted",
         "",
@@ -84,11 +84,11 @@ def test_restricted_that_was_killed_while_closing_is_ended_by_the_next_one(fake:
     fake.become(site_in(InfraState.RUNNING))
     fake.old_connections.held_open, fake.old_connections.obeys = 1, False
     planner = lambda seen: transition_plan(fake.world, seen, InfraState.RESTRICTED)  # noqa: E731
-    for _ in walking(fake, planner):
+    for _ in under_way(fake, planner):
         pass
     assert transition_plan(fake.world, fake.world.observe(), InfraState.RESTRICTED).steps != ()
     fake.old_connections.obeys = True
-    for _ in walking(fake, planner):
+    for _ in under_way(fake, planner):
         pass
     assert fake.old_connections.held_open == 0
     assert transition_plan(fake.world, fake.world.observe(), InfraState.RESTRICTED).steps == ()
@@ -100,7 +100,7 @@ def test_an_nginx_that_would_not_start_is_refused_before_the_gate_closes(fake: F
     fake.become(replace(seen, services=services))
     fake.engine.refuses_edge = 'unknown directive "x" in /etc/nginx/conf.d/15-addresses.conf:3'
     planner = lambda seen: transition_plan(fake.world, seen, InfraState.RUNNING)  # noqa: E731
-    ended = [*walking(fake, planner)][-1]
+    ended = [*under_way(fake, planner)][-1]
     assert isinstance(ended, WalkEnded)
     assert ended.outcome is Outcome.REFUSED
     assert 'nginx refuses its configuration: unknown directive "x"' in " ".join(ended.problem)

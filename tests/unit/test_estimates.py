@@ -14,7 +14,7 @@ from graasp_local.cli.main import cli
 from graasp_local.cli.options import Duration
 from graasp_local.errors import Refused
 from graasp_local.journal.events import summary
-from graasp_local.journal.read import read_walks
+from graasp_local.journal.read import read_operations
 from graasp_local.operations import run
 from graasp_local.planning.estimate import Estimate, Part, estimate_downtime, refuse_longer
 from graasp_local.planning.migrations import Pending
@@ -25,8 +25,8 @@ from graasp_local.planning.states import InfraState
 from graasp_local.planning.timings import Range, Run
 from graasp_local.version import Version
 from tests.unit.fakes import FakeWorld
+from tests.unit.operating import ended_of
 from tests.unit.sites import site_in
-from tests.unit.walking import ended_of
 
 PLAN = plan_deploy(site_in(InfraState.RUNNING), DeployRequest(Version(1, 1, 0)), Pending(("0002_x",)))
 CLOSED = [PLAN.steps[index].name for index in PLAN.closed_span]
@@ -128,7 +128,7 @@ def test_what_is_allowed_is_done_and_the_forecast_stands_beside_it(running: Fake
     ended = ended_of(list(run.run(running.world, Deploy("1.1.0"), run.RunOptions(max_downtime=600.0))))
     assert ended.forecast is not None
     assert f"(forecast: {ended.forecast.in_words()})" in summary(ended)
-    (record,) = read_walks(running.world.site.journal_directory)
+    (record,) = read_operations(running.world.site.journal_directory)
     assert record.as_json()["forecast"] == ended.forecast.as_json()
     assert record.database_bytes == running.databases.size
 

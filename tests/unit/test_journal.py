@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 
 from graasp_local.errors import ExitCode, NeedsYou, Refused
 from graasp_local.journal.events import Outcome, StepEnded, StepOutcome, StepOutput, StepStarted, WalkEnded, WalkStarted
-from graasp_local.journal.read import output_of, read_journal, read_recent, read_walks, trusted_walks
+from graasp_local.journal.read import output_of, read_journal, read_operations, read_recent, trusted_operations
 from graasp_local.journal.records import (
     READ_ONLY_NAMES,
-    DamagedWalk,
+    DamagedOperation,
     JournalContents,
     last_success,
     seconds_by_step,
     state_left,
     uncertain_migration,
-    unfinished_walk,
+    unfinished_operation,
 )
 from graasp_local.journal.write import Journal
 from graasp_local.planning.migrations import Pending
@@ -37,49 +37,49 @@ PLAN = plan_deploy(site_in(InfraState.RUNNING), DeployRequest(Version(1, 1, 0)),
 NOW = 1_790_000_000.0
 
 
-def write_walk(directory: Path, *steps: str, outcome: Outcome | None, now: float = NOW) -> Path:
+def write_operation(directory: Path, *steps: str, outcome: Outcome | None, now: float = NOW) -> Path:
     journal = Journal(directory, "deploy-1.1.0", now)
-    journal.write(WalkStarted(journal.walk, "graasp-local deploy --version 1.1.0", PLAN, gate=Gate.OPEN), now)
+    journal.write(WalkStarted(journal.operation, "graasp-local deploy --version 1.1.0", PLAN, gate=Gate.OPEN), now)
     for index, name in enumerate(steps):
         journal.write(StepStarted(index, name, name, "a cause"), now)
         journal.write(StepEnded(index, name, StepOutcome.DONE, 1.5), now)
     if outcome is not None:
-        journal.write(WalkEnded(journal.walk, outcome, "running", "1.1.0", 2.5, 4.0, (), ExitCode.DONE), now)
+        journal.write(WalkEnded(journal.operation, outcome, "running", "1.1.0", 2.5, 4.0, (), ExitCode.DONE), now)
     journal.close()
-    return directory / f"{journal.walk}.jsonl"
+    return directory / f"{journal.operation}.jsonl"
 
 
-def test_a_walk_is_read_back(tmp_path: Path) -> None:
-    write_walk(tmp_path, "pull", "migrate", outcome=Outcome.DONE)
-    (walk,) = read_walks(tmp_path)
-    assert (walk.outcome, walk.version, walk.downtime_seconds) == ("done", "1.1.0", 2.5)
-    assert walk.started_steps == ("pull", "migrate")
-    assert seconds_by_step([walk]) == {"pull": [1.5], "migrate": [1.5]}
+def test_an_operation_is_read_back(tmp_path: Path) -> None:
+    write_operation(tmp_path, "pull", "migrate", outcome=Outcome.DONE)
+    (operation,) = read_operations(tmp_path)
+    assert (operation.outcome, operation.version, operation.downtime_seconds) == ("done", "1.1.0", 2.5)
+    assert operation.started_steps == ("pull", "migrate")
+    assert seconds_by_step([operation]) == {"pull": [1.5], "migrate": [1.5]}
 
 
 @pytest.mark.parametrize("later", [0, 1, -3600])
-def test_walks_are_in_the_order_in_which_they_began_whatever_the_clock_says(tmp_path: Path, later: int) -> None:
-    write_walk(tmp_path, outcome=Outcome.DONE, now=NOW)
-    write_walk(tmp_path, outcome=Outcome.FAILED, now=NOW + later)
-    assert [walk.outcome for walk in read_walks(tmp_path)] == ["done", "failed"]
+def test_operations_are_in_the_order_in_which_they_began_whatever_the_clock_says(tmp_path: Path, later: int) -> None:
+    write_operation(tmp_path, outcome=Outcome.DONE, now=NOW)
+    write_operation(tmp_path, outcome=Outcome.FAILED, now=NOW + later)
+    assert [operation.outcome for operation in read_operations(tmp_path)] == ["done", "failed"]
 
 
-def test_a_killed_walk_has_no_outcome(tmp_path: Path) -> None:
-    write_walk(tmp_path, "pull", outcome=None)
-    (walk,) = read_walks(tmp_path)
-    assert walk.outcome is None
-    assert walk.as_json()["outcome"] == "killed"
+def test_a_killed_operation_has_no_outcome(tmp_path: Path) -> None:
+    write_operation(tmp_path, "pull", outcome=None)
+    (operation,) = read_operations(tmp_path)
+    assert operation.outcome is None
+    assert operation.as_json()["outcome"] == "killed"
 
 
 def test_the_last_record_counts_only_when_it_is_complete(tmp_path: Path) -> None:
-    file = write_walk(tmp_path, "pull", outcome=Outcome.DONE)
+    file = write_operation(tmp_path, "pull", outcome=Outcome.DONE)
     complete = file.read_bytes()
     last = complete.rstrip(b"\n").rfind(b"\n") + 1
     for end in range(last, len(complete)):
         file.write_bytes(complete[:end])
-        (walk,) = read_walks(tmp_path)
+        (operation,) = read_operations(tmp_path)
         whole = end >= len(complete) - 1  # only the newline is missing
-        assert walk.outcome == ("done" if whole else None), end
+        assert operation.outcome == ("done" if whole else None), end
 
 
 def test_a_file_that_is_not_ours_is_passed_over(tmp_path: Path) -> None:
@@ -89,8 +89,8 @@ def test_a_file_that_is_not_ours_is_passed_over(tmp_path: Path) -> None:
     assert read_journal(tmp_path) == JournalContents((), ())
 
 
-def test_a_walk_that_was_killed_before_its_first_record_was_written_never_began(tmp_path: Path) -> None:
-    file = write_walk(tmp_path, outcome=None)
+def test_an_operation_that_was_killed_before_its_first_record_was_written_never_began(tmp_path: Path) -> None:
+    file = write_operation(tmp_path, outcome=None)
     first = file.read_bytes()
     for end in range(len(first) - 1):
         file.write_bytes(first[:end])
@@ -98,10 +98,10 @@ def test_a_walk_that_was_killed_before_its_first_record_was_written_never_began(
 
 
 def test_zeros_that_a_power_cut_left_at_the_end_are_no_record(tmp_path: Path) -> None:
-    file = write_walk(tmp_path, "pull", outcome=None)
+    file = write_operation(tmp_path, "pull", outcome=None)
     file.write_bytes(file.read_bytes() + bytes(4096))
-    (walk,) = trusted_walks(tmp_path)
-    assert (walk.outcome, walk.started_steps) == (None, ("pull",))
+    (operation,) = trusted_operations(tmp_path)
+    assert (operation.outcome, operation.started_steps) == (None, ("pull",))
 
 
 def changed_line(content: bytes) -> bytes:
@@ -138,24 +138,24 @@ def foreign(content: bytes) -> bytes:
 def test_damage_that_no_crash_can_do_is_said_and_nothing_is_decided_on_it(
     tmp_path: Path, damage: Callable[[bytes], bytes], said: str
 ) -> None:
-    file = write_walk(tmp_path, "pull", "migrate", outcome=Outcome.DONE)
+    file = write_operation(tmp_path, "pull", "migrate", outcome=Outcome.DONE)
     file.write_bytes(damage(file.read_bytes()))
-    assert read_journal(tmp_path) == JournalContents((), (DamagedWalk(file, said),))
+    assert read_journal(tmp_path) == JournalContents((), (DamagedOperation(file, said),))
     with pytest.raises(Refused) as refused:
-        trusted_walks(tmp_path)
+        trusted_operations(tmp_path)
     assert said in refused.value.what
     assert str(file) in refused.value.next_step
 
 
-def test_an_old_damaged_walk_is_no_obstacle_once_a_later_deployment_can_be_read(tmp_path: Path) -> None:
-    file = write_walk(tmp_path, "migrate", outcome=Outcome.DONE)
+def test_an_old_damaged_operation_is_no_obstacle_once_a_later_deployment_can_be_read(tmp_path: Path) -> None:
+    file = write_operation(tmp_path, "migrate", outcome=Outcome.DONE)
     file.write_bytes(changed_line(file.read_bytes()))
-    write_walk(tmp_path, "migrate", outcome=Outcome.DONE)
-    assert len(trusted_walks(tmp_path)) == 1
+    write_operation(tmp_path, "migrate", outcome=Outcome.DONE)
+    assert len(trusted_operations(tmp_path)) == 1
     assert [damaged.file for damaged in read_journal(tmp_path).damaged] == [file]
 
 
-WALKS = st.tuples(
+OPERATIONS = st.tuples(
     st.lists(st.sampled_from(["pull", "migrate", "select-version", "swap-back", "open-gate"]), max_size=3, unique=True),
     st.sampled_from([Outcome.DONE, Outcome.HELD, Outcome.FAILED, Outcome.ROLLED_BACK, Outcome.REFUSED, None]),
     st.booleans(),
@@ -163,30 +163,30 @@ WALKS = st.tuples(
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.lists(WALKS, max_size=5))
+@given(st.lists(OPERATIONS, max_size=5))
 def test_no_decision_depends_on_what_was_before_the_last_deployment_that_went_through(
-    walks: list[tuple[list[str], Outcome | None, bool]],
+    operations: list[tuple[list[str], Outcome | None, bool]],
 ) -> None:
     with TemporaryDirectory() as name:
         directory = Path(name)
-        for steps, outcome, is_damaged in walks:
-            file = write_walk(directory, *steps, outcome=outcome)
+        for steps, outcome, is_damaged in operations:
+            file = write_operation(directory, *steps, outcome=outcome)
             if is_damaged and outcome is not None:
                 file.write_bytes(changed_line(file.read_bytes()))
         whole, recent = read_journal(directory), read_recent(directory)
-    for decide in (unfinished_walk, last_success, state_left, uncertain_migration):
-        assert decide(recent.walks) == decide(whole.walks)
-    assert recent.walks[-1:] == whole.walks[-1:]
+    for decide in (unfinished_operation, last_success, state_left, uncertain_migration):
+        assert decide(recent.operations) == decide(whole.operations)
+    assert recent.operations[-1:] == whole.operations[-1:]
     assert recent.in_doubt == whole.in_doubt
 
 
 def test_a_long_history_is_not_read_for_a_decision(tmp_path: Path) -> None:
     for _ in range(3):
-        write_walk(tmp_path, "migrate", outcome=Outcome.DONE)
-    last = write_walk(tmp_path, "pull", outcome=Outcome.REFUSED)
-    assert [walk.outcome for walk in trusted_walks(tmp_path)] == ["done", "refused"]
-    assert [walk.walk for walk in read_walks(tmp_path, newest=1)] == [last.stem]
-    assert len(read_walks(tmp_path)) == 4
+        write_operation(tmp_path, "migrate", outcome=Outcome.DONE)
+    last = write_operation(tmp_path, "pull", outcome=Outcome.REFUSED)
+    assert [operation.outcome for operation in trusted_operations(tmp_path)] == ["done", "refused"]
+    assert [operation.operation for operation in read_operations(tmp_path, newest=1)] == [last.stem]
+    assert len(read_operations(tmp_path)) == 4
 
 
 @pytest.mark.parametrize(
@@ -202,16 +202,16 @@ def test_a_long_history_is_not_read_for_a_decision(tmp_path: Path) -> None:
 def test_a_migration_is_uncertain_until_its_version_is_selected(
     tmp_path: Path, steps: tuple[str, ...], outcome: Outcome | None, *, uncertain: bool
 ) -> None:
-    write_walk(tmp_path, *steps, outcome=outcome)
-    assert (uncertain_migration(read_walks(tmp_path)) is not None) is uncertain
+    write_operation(tmp_path, *steps, outcome=outcome)
+    assert (uncertain_migration(read_operations(tmp_path)) is not None) is uncertain
 
 
-def test_a_refused_walk_does_not_make_an_uncertain_migration_certain(tmp_path: Path) -> None:
-    write_walk(tmp_path, "pull", "migrate", outcome=None, now=NOW)
-    write_walk(tmp_path, "preflight", outcome=Outcome.REFUSED, now=NOW + 10)
-    assert uncertain_migration(read_walks(tmp_path)) is not None
-    write_walk(tmp_path, "pull", "migrate", "select-version", outcome=Outcome.DONE, now=NOW + 20)
-    assert uncertain_migration(read_walks(tmp_path)) is None
+def test_a_refused_operation_does_not_make_an_uncertain_migration_certain(tmp_path: Path) -> None:
+    write_operation(tmp_path, "pull", "migrate", outcome=None, now=NOW)
+    write_operation(tmp_path, "preflight", outcome=Outcome.REFUSED, now=NOW + 10)
+    assert uncertain_migration(read_operations(tmp_path)) is not None
+    write_operation(tmp_path, "pull", "migrate", "select-version", outcome=Outcome.DONE, now=NOW + 20)
+    assert uncertain_migration(read_operations(tmp_path)) is None
 
 
 @contextmanager
@@ -227,36 +227,36 @@ def room_for(bytes_more: int, file: Path) -> Iterator[None]:
 
 def test_a_record_that_does_not_fit_leaves_no_half_of_it(tmp_path: Path) -> None:
     journal = Journal(tmp_path, "deploy-1.1.0", NOW)
-    journal.write(WalkStarted(journal.walk, "graasp-local deploy --version 1.1.0", PLAN), NOW)
-    file = tmp_path / f"{journal.walk}.jsonl"
+    journal.write(WalkStarted(journal.operation, "graasp-local deploy --version 1.1.0", PLAN), NOW)
+    file = tmp_path / f"{journal.operation}.jsonl"
     before = file.read_bytes()
     with room_for(20, file), pytest.raises(NeedsYou, match="The journal cannot be written"):
         journal.write(StepStarted(0, "pull", "pull", "a cause"), NOW)
     assert file.read_bytes() == before
     journal.write(StepStarted(0, "pull", "pull", "a cause"), NOW)
     journal.close()
-    assert trusted_walks(tmp_path)[-1].started_steps == ("pull",)
+    assert trusted_operations(tmp_path)[-1].started_steps == ("pull",)
 
 
 def test_output_that_does_not_fit_is_left_out_and_the_next_step_does_not_begin(tmp_path: Path) -> None:
     journal = Journal(tmp_path, "deploy-1.1.0", NOW)
-    journal.write(WalkStarted(journal.walk, "graasp-local deploy --version 1.1.0", PLAN), NOW)
-    with room_for(20, tmp_path / f"{journal.walk}.jsonl"):
+    journal.write(WalkStarted(journal.operation, "graasp-local deploy --version 1.1.0", PLAN), NOW)
+    with room_for(20, tmp_path / f"{journal.operation}.jsonl"):
         journal.write(StepOutput(0, "a line of output"), NOW)
     with pytest.raises(NeedsYou, match="The journal cannot be written"):
         journal.raise_trouble()
     journal.raise_trouble()  # said once: what puts the site back goes on
     journal.close()
-    assert trusted_walks(tmp_path)[-1].walk == journal.walk
-    assert list(output_of(tmp_path / f"{journal.walk}.jsonl")) == []
+    assert trusted_operations(tmp_path)[-1].operation == journal.operation
+    assert list(output_of(tmp_path / f"{journal.operation}.jsonl")) == []
 
 
-def test_the_state_that_a_site_was_left_in_is_that_of_the_last_walk_that_changed_something(tmp_path: Path) -> None:
-    write_walk(tmp_path, "close-gate", "open-gate", outcome=Outcome.DONE)
-    write_walk(tmp_path, "preflight", outcome=Outcome.REFUSED)
-    assert state_left(read_walks(tmp_path)) is InfraState.RUNNING
-    write_walk(tmp_path, "close-gate", outcome=None)
-    assert state_left(read_walks(tmp_path)) is None
+def test_the_state_that_a_site_was_left_in_is_that_of_the_last_operation_that_changed_something(tmp_path: Path) -> None:
+    write_operation(tmp_path, "close-gate", "open-gate", outcome=Outcome.DONE)
+    write_operation(tmp_path, "preflight", outcome=Outcome.REFUSED)
+    assert state_left(read_operations(tmp_path)) is InfraState.RUNNING
+    write_operation(tmp_path, "close-gate", outcome=None)
+    assert state_left(read_operations(tmp_path)) is None
 
 
 def test_the_journal_and_a_plan_agree_on_what_leaves_a_site_as_it_is() -> None:

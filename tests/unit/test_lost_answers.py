@@ -16,7 +16,7 @@ import pytest
 import graasp_local
 from graasp_local.errors import EngineUnreachable, ExitCode, NeedsYou, Refused
 from graasp_local.journal.events import Event, Outcome, RollbackStarted, StepEnded, StepOutput, StepStarted
-from graasp_local.journal.read import read_walks
+from graasp_local.journal.read import read_operations
 from graasp_local.journal.records import GateMove, gate_after
 from graasp_local.operations import recovery, upgrades
 from graasp_local.operations.deployments import transition_plan
@@ -30,8 +30,8 @@ from graasp_local.planning.steps import OpenGate, Step
 from graasp_local.ports.world import World
 from graasp_local.version import Version
 from tests.unit.fakes import FakeWorld
+from tests.unit.operating import deploy, deploying, ended_of, events_of, killed_at, under_way
 from tests.unit.sites import site_in
-from tests.unit.walking import deploy, deploying, ended_of, events_of, killed_at, walking
 
 ROLLBACK = OnFailure.ROLLBACK
 
@@ -132,7 +132,7 @@ def test_after_an_opening_that_had_no_effect_a_rollback_asks_for_no_consent(runn
     assert ended_of(rolling_back(running)).version == "1.0.0"
 
 
-def test_nor_where_the_rollback_of_the_same_walk_did_not_come_to_its_end(running: FakeWorld) -> None:
+def test_nor_where_the_rollback_of_the_same_operation_did_not_come_to_its_end(running: FakeWorld) -> None:
     running.engine.failing["flag-open"] = NeedsYou("The engine refused: no space left on device.")
     running.engine.failing["stop"] = NeedsYou("The engine refused.")
     fails_later = running.engine.failing.pop("stop")
@@ -141,7 +141,7 @@ def test_nor_where_the_rollback_of_the_same_walk_did_not_come_to_its_end(running
         if isinstance(event, RollbackStarted):
             running.engine.failing["stop"] = fails_later
 
-    for event in walking(running, deploying(running), ROLLBACK):
+    for event in under_way(running, deploying(running), ROLLBACK):
         on_start(event)
     assert ended_of([event]).outcome is Outcome.FAILED
     running.engine.failing.clear()
@@ -151,7 +151,7 @@ def test_nor_where_the_rollback_of_the_same_walk_did_not_come_to_its_end(running
 def test_what_workers_may_have_written_is_counted_said_and_kept_until_somebody_removes_it(running: FakeWorld) -> None:
     running.engine.never_on = {"workers": Health.UNHEALTHY}
     events = []
-    for event in walking(running, deploying(running), ROLLBACK):
+    for event in under_way(running, deploying(running), ROLLBACK):
         events.append(event)
         if isinstance(event, RollbackStarted):
             running.engine.never_on = {}
@@ -188,7 +188,7 @@ def test_nobody_passes_the_gate_while_core_is_not_verified(running: FakeWorld) -
     unverified = ("stop-graasp", "start-graasp", "verify-core")
     gates = [
         running.state.gate()
-        for event in walking(running, deploying(running))
+        for event in under_way(running, deploying(running))
         if isinstance(event, StepEnded) and event.name in unverified
     ]
     assert gates == [Gate.SHUT] * 3
@@ -202,7 +202,7 @@ def test_an_nginx_that_went_down_before_core_was_verified_comes_up_sealed(
     killed_at(running, step)
     running.engine.stop(("nginx",))
     gates = []
-    for event in walking(running, lambda seen: way(running.world, seen)):
+    for event in under_way(running, lambda seen: way(running.world, seen)):
         if isinstance(event, StepEnded):
             gates.append(running.state.gate())
             if event.name == "verify-core":
@@ -354,7 +354,7 @@ def test_a_snapshot_from_before_the_first_attempt_is_not_taken_again_by_the_seco
     running.state.calls.clear()
     assert ended_of(events_of(running, resuming(running))).outcome is Outcome.DONE
     assert "snapshot" not in running.state.calls
-    first, second = read_walks(running.world.site.journal_directory)
+    first, second = read_operations(running.world.site.journal_directory)
     assert first.snapshot == second.snapshot
 
 

@@ -139,7 +139,7 @@ def test_a_spinner_that_goes_on_for_minutes_is_one_line_that_ends() -> None:
 
 
 @pytest.mark.parametrize("lines", [10, 100_000])
-def test_a_walk_that_said_much_is_read_without_keeping_it(tmp_path: Path, lines: int) -> None:
+def test_an_operation_that_said_much_is_read_without_keeping_it(tmp_path: Path, lines: int) -> None:
     file = tmp_path / "0001-20260101-000000-deploy-1.1.0.jsonl"
     started = {"event": "walk-started", "format": 1, "at": "x", "command": "c", "version": "1.1.0", "target": "running"}
     with file.open("w") as journal:
@@ -147,9 +147,9 @@ def test_a_walk_that_said_much_is_read_without_keeping_it(tmp_path: Path, lines:
         for number in range(lines):
             journal.write(json.dumps({"event": "step-output", "index": 0, "text": f'line {number} "event"'}) + "\n")
     tracemalloc.start()
-    (walk,) = read_journal(tmp_path).walks
+    (operation,) = read_journal(tmp_path).operations
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert walk.version == "1.1.0"
+    assert operation.version == "1.1.0"
     assert peak < MEGABYTE
     assert sum(1 for _ in output_of(file)) == lines

@@ -51,7 +51,7 @@ def test_a_migration_from_another_sql_text_is_caught_by_its_hash() -> None:
     )
 
 
-def test_the_sql_of_earlier_walks_is_not_judged_again() -> None:
+def test_the_sql_of_earlier_operations_is_not_judged_again() -> None:
     rows = [AppliedMigration(1, "touched up since"), AppliedMigration(2, "hash2")]
     assert proof_failures(image(1, 2), rows, ["0002_m"]) == ()
 

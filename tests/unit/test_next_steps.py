@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from graasp_local.journal.records import WalkRecord
+from graasp_local.journal.records import OperationRecord
 from graasp_local.journal.status import Situation, next_steps
 from graasp_local.lock import Holder
 from graasp_local.planning.states import Absent, Classification, Drifted, InfraState, InState
 from graasp_local.version import Version
 
 DRIFTED = Drifted(InfraState.RESTRICTED, ("core is stopped, but restricted needs it on.",))
-UNFINISHED = WalkRecord("0002", "", "", "1.1.0", None, "unknown", None, None, ("close-gate",), ())
+UNFINISHED = OperationRecord("0002", "", "", "1.1.0", None, "unknown", None, None, ("close-gate",), ())
 SOMEBODY = Holder("graasp-local deploy --version 1.1.0", 7, "school", "")
 VERSION = Version.parse("1.0.0")
 
@@ -19,7 +19,7 @@ VERSION = Version.parse("1.0.0")
 def typed(
     classification: Classification,
     selected: Version | None = VERSION,
-    unfinished: WalkRecord | None = None,
+    unfinished: OperationRecord | None = None,
     holder: Holder | None = None,
 ) -> list[str]:
     return [step.command for step in next_steps(Situation(classification, selected, unfinished, holder))]

@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 
 from graasp_local.images.deployed import last_deployment_of
-from graasp_local.journal.read import read_walks, trusted_walks
-from graasp_local.journal.records import unfinished_walk
+from graasp_local.journal.read import read_operations, trusted_operations
+from graasp_local.journal.records import unfinished_operation
 from graasp_local.operations import recovery
 from graasp_local.planning.requests import OnFailure
 from graasp_local.planning.states import InfraState
 from graasp_local.site.selection import read_selection
 from graasp_local.version import Version
 from tests.unit.fakes import FakeWorld, migrations_of
+from tests.unit.operating import ended_of, events_of
 from tests.unit.sites import site_in
-from tests.unit.walking import ended_of, events_of
 
 FIXTURE = Path(__file__).parent / "site_of_0_1_0"
 SNAPSHOT = "graasp_snapshot_0004_20261128_210458_deploy_1_3_0_migration_han"
@@ -40,18 +40,18 @@ def older(fake: FakeWorld) -> FakeWorld:
 
 
 def test_what_each_operation_came_to_is_read() -> None:
-    walks = read_walks(FIXTURE / "journal")
-    assert [(walk.version, walk.outcome, walk.previous_version) for walk in walks] == [
+    operations = read_operations(FIXTURE / "journal")
+    assert [(operation.version, operation.outcome, operation.previous_version) for operation in operations] == [
         ("1.0.0", "done", ""),
         ("1.1.0", "done", "1.0.0"),
         ("1.3.0-migration-fails", "rolled-back", "1.1.0"),
         ("1.3.0-migration-hangs", None, "1.1.0"),
     ]
-    assert all(walk.downtime_seconds for walk in walks[1:3])
+    assert all(operation.downtime_seconds for operation in operations[1:3])
 
 
 def test_the_killed_one_is_known_to_be_unfinished(older: FakeWorld) -> None:
-    left = unfinished_walk(trusted_walks(older.world.site.journal_directory))
+    left = unfinished_operation(trusted_operations(older.world.site.journal_directory))
     assert left is not None
     assert (left.version, left.snapshot, left.came_from) == ("1.3.0-migration-hangs", SNAPSHOT, "running")
     assert left.database_is_changed
@@ -61,7 +61,7 @@ def test_the_killed_one_is_rolled_back(older: FakeWorld) -> None:
     ended = ended_of(events_of(older, lambda seen: recovery.rollback_plan(older.world, seen)))
     assert (ended.outcome, ended.state, ended.version) == ("done", "running", "1.1.0")
     assert older.state.applied == older.database.failed[SNAPSHOT.replace("snapshot", "failed")]
-    assert unfinished_walk(trusted_walks(older.world.site.journal_directory)) is None
+    assert unfinished_operation(trusted_operations(older.world.site.journal_directory)) is None
 
 
 def test_the_killed_one_is_resumed(older: FakeWorld) -> None:

@@ -188,7 +188,7 @@ def test_every_command_that_changes_something_refuses_and_changes_nothing(site: 
     assert {path: path.stat().st_mtime_ns for path in site.directory.rglob("*")} == before
 
 
-def test_a_walk_refuses_too_however_it_was_started(fake: FakeWorld) -> None:
+def test_an_operation_refuses_too_however_it_was_started(fake: FakeWorld) -> None:
     world = fake.world
     world.site.override_file.touch()
     world.site.override_file.chmod(0o666)

@@ -21,7 +21,7 @@ def titles(observed: ObservedState, forecast: Pending | NotKnownYet = PENDING, *
     return [step.title for step in plan_deploy(observed, DeployRequest(V, **request), forecast).steps]  # type: ignore[arg-type]
 
 
-def test_the_walk_of_an_open_site() -> None:
+def test_the_operation_of_an_open_site() -> None:
     assert render(plan_deploy(site_in(InfraState.RUNNING), DeployRequest(V), PENDING)).splitlines() == [
         f"{number:>2}  {closed:<6}  {what:<53}  because {cause}"
         for number, closed, what, cause in [
@@ -121,7 +121,7 @@ def test_nothing_pending_leaves_the_migration_out_and_keeps_its_proof() -> None:
     assert "prove that the database is migrated to 1.1.0" in steps
 
 
-def test_a_migration_that_outlived_its_walk_is_waited_for_before_anything_is_read() -> None:
+def test_a_migration_that_outlived_its_operation_is_waited_for_before_anything_is_read() -> None:
     site = replace(site_in(InfraState.DB_ONLY), migrations=("site-migrate-run-1",))
     steps = titles(site, NotKnownYet())
     waiting = steps.index("wait for the migration that is running (at most 1800 s)")

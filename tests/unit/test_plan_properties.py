@@ -1,4 +1,4 @@
-"""What holds for every plan, whatever the site looks like and wherever the walk is cut off."""
+"""What holds for every plan, whatever the site looks like and wherever the operation is cut off."""
 
 from __future__ import annotations
 
@@ -237,7 +237,7 @@ def test_replanning_a_deployment_after_a_failure_at_any_step_is_never_longer_and
 
 
 @given(observed_sites(), ENDS, FORECASTS, TARGETS, st.data())
-def test_the_way_back_from_a_failure_at_any_step_ends_in_the_state_that_the_walk_came_from(
+def test_the_way_back_from_a_failure_at_any_step_ends_in_the_state_that_the_operation_came_from(
     site: ObservedState, end: InfraState, forecast: Forecast, came_from: InfraState, data: st.DataObject
 ) -> None:
     plan = plan_deploy(site, DeployRequest(VERSION, end), forecast)

@@ -27,7 +27,7 @@ def titles_back(observed: ObservedState, request: UpgradeRequest = REQUEST) -> l
     return [step.title for step in plan_upgrade_back(observed, request).steps]
 
 
-WALK_OF_AN_OPEN_SITE = """
+DEPLOYMENT_OF_AN_OPEN_SITE = """
  1          check that Postgres 17 can take over from 15 here
             because whatever can be found wrong is found while visitors are served
  2          have the image postgres:17 on this machine
@@ -79,11 +79,11 @@ WALK_OF_AN_OPEN_SITE = """
 """
 
 
-def test_the_walk_of_an_open_site() -> None:
+def test_the_operation_of_an_open_site() -> None:
     lines = render(plan_upgrade(site_in(InfraState.RUNNING), REQUEST)).splitlines()
     halves = [half.rstrip() for line in lines for half in line.split("  because ")]
     shown = [half if number % 2 == 0 else f"            because {half}" for number, half in enumerate(halves)]
-    assert shown == WALK_OF_AN_OPEN_SITE.strip("\n").splitlines()
+    assert shown == DEPLOYMENT_OF_AN_OPEN_SITE.strip("\n").splitlines()
 
 
 @pytest.mark.parametrize("state", [InfraState.RESTRICTED, InfraState.DB_ONLY])

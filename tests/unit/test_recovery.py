@@ -6,8 +6,8 @@ import pytest
 
 from graasp_local.errors import ExitCode, Refused
 from graasp_local.journal.events import Outcome, WalkEnded
-from graasp_local.journal.read import read_walks
-from graasp_local.journal.records import unfinished_walk
+from graasp_local.journal.read import read_operations
+from graasp_local.journal.records import unfinished_operation
 from graasp_local.operations import recovery
 from graasp_local.operations.deployments import deployment_plan, transition_plan
 from graasp_local.planning.plan_deploy import DeployRequest
@@ -15,8 +15,8 @@ from graasp_local.planning.requests import OnFailure
 from graasp_local.planning.states import Gate, InfraState
 from graasp_local.version import Version
 from tests.unit.fakes import FakeWorld
+from tests.unit.operating import deploy, ended_of, events_of, killed_at
 from tests.unit.sites import site_in
-from tests.unit.walking import deploy, ended_of, events_of, killed_at
 
 
 def roll_back(fake: FakeWorld, *, discard: bool = False) -> WalkEnded:
@@ -111,7 +111,7 @@ def test_a_way_back_that_was_killed_goes_on_by_either_command(running: FakeWorld
     ended = ended_of(events_of(running, lambda seen: planner(running.world, seen)))
     assert ended.exit_code is ExitCode.DONE, ended.problem
     assert (ended.state, ended.version, len(running.state.applied)) == ("running", "1.0.0", 2)
-    assert unfinished_walk(read_walks(running.world.site.journal_directory)) is None
+    assert unfinished_operation(read_operations(running.world.site.journal_directory)) is None
 
 
 def test_whoever_deploys_instead_of_going_on_back_keeps_what_was_written(running: FakeWorld) -> None:

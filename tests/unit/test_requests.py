@@ -10,7 +10,7 @@ import pytest
 
 from graasp_local.cli.main import cli
 from graasp_local.journal.events import StepStarted, WalkStarted
-from graasp_local.journal.read import read_walks
+from graasp_local.journal.read import read_operations
 from graasp_local.operations import run
 from graasp_local.planning.plan import Strategy
 from graasp_local.planning.requests import (
@@ -119,7 +119,7 @@ def test_resume_holds_after_a_failure_if_that_was_asked_for(running: FakeWorld) 
 def test_the_journal_says_who_agreed_to_discard_what(running: FakeWorld) -> None:
     started(running, Deploy("1.1.0"))
     started(running, Rollback(discard_written_since=True))
-    record = read_walks(running.world.site.journal_directory)[-1]
+    record = read_operations(running.world.site.journal_directory)[-1]
     assert record.request == Rollback(discard_written_since=True)
     assert record.command == "graasp-local rollback --discard-written-since"
-    assert record.walk.endswith("-rollback")
+    assert record.operation.endswith("-rollback")

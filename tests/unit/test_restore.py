@@ -10,7 +10,7 @@ from graasp_local.backup.store import BackupStore
 from graasp_local.backup.take import Everything, take_backup
 from graasp_local.errors import ExitCode, NeedsYou, Refused, UsageError
 from graasp_local.journal.events import Outcome, WalkEnded
-from graasp_local.journal.read import read_walks
+from graasp_local.journal.read import read_operations
 from graasp_local.operations import recovery, restores
 from graasp_local.planning import requests
 from graasp_local.planning.migrations import AppliedMigration
@@ -22,8 +22,8 @@ from graasp_local.planning.states import Gate, Health, InfraState, ObservedState
 from graasp_local.planning.steps import READ_ONLY
 from graasp_local.version import Version
 from tests.unit.fakes import FakeWorld, migrations_of
+from tests.unit.operating import deploy, ended_of, events_of, killed_at
 from tests.unit.sites import new_site, site_in
-from tests.unit.walking import deploy, ended_of, events_of, killed_at
 
 PLAN = plan_restore(
     site_in(InfraState.RUNNING), RestoreRequest(Restore("x", "0001", ("graasp", "umami"), ("files",)), Version(1, 0, 0))
@@ -242,7 +242,7 @@ def test_a_failed_deployment_can_be_left_by_a_restore(moved_on: FakeWorld) -> No
     killed_at(moved_on, "verify-core")
     assert restore(moved_on).outcome is Outcome.DONE
     assert moved_on.state.applied == rows("1.0.0")
-    record = read_walks(moved_on.world.site.journal_directory)[-1]
+    record = read_operations(moved_on.world.site.journal_directory)[-1]
     assert record.previous_version == ""
 
 

@@ -12,7 +12,7 @@ from graasp_local.operations.steps.written_snapshot import written_snapshots
 from graasp_local.planning.requests import OnFailure
 from graasp_local.planning.safety_copy import SafetyCopy, copy_that_fits
 from tests.unit.fakes import FakeWorld
-from tests.unit.walking import deploy, ended_of, events_of, killed_at
+from tests.unit.operating import deploy, ended_of, events_of, killed_at
 
 MEGABYTE = 1_000_000
 

@@ -6,8 +6,8 @@ import pytest
 
 from graasp_local.errors import ExitCode, Refused
 from graasp_local.journal.events import Outcome, RollbackStarted, StepOutput, WalkEnded
-from graasp_local.journal.read import read_walks
-from graasp_local.journal.records import unfinished_walk
+from graasp_local.journal.read import read_operations
+from graasp_local.journal.records import unfinished_operation
 from graasp_local.operations import recovery
 from graasp_local.operations.deployments import deployment_plan
 from graasp_local.planning.plan import render
@@ -16,7 +16,7 @@ from graasp_local.planning.requests import OnFailure
 from graasp_local.planning.states import Gate, Health, Status
 from graasp_local.version import Version
 from tests.unit.fakes import FakeWorld
-from tests.unit.walking import deploy, deploying, ended_of, events_of, killed_at
+from tests.unit.operating import deploy, deploying, ended_of, events_of, killed_at
 
 ONE_ONE = Version(1, 1, 0)
 
@@ -151,7 +151,7 @@ def test_killed_at_any_step_it_is_resumed_or_rolled_back(deployed: FakeWorld, na
     expected = ("second", 4) if verb == "resume" else ("first", 3)
     assert (core_image(deployed), len(deployed.state.applied)) == expected
     assert not [e for e in events if isinstance(e, StepOutput) and "which is gone" in e.text]
-    assert unfinished_walk(read_walks(deployed.world.site.journal_directory)) is None
+    assert unfinished_operation(read_operations(deployed.world.site.journal_directory)) is None
 
 
 def test_what_cannot_be_brought_back_is_refused_while_visitors_are_served(deployed: FakeWorld) -> None:

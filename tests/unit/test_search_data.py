@@ -9,12 +9,12 @@ from graasp_local.errors import Refused
 from graasp_local.operations.deployments import transition_plan
 from graasp_local.planning.search_data import other_search_version
 from graasp_local.planning.states import Health, InfraState, ObservedService, ServiceGroup, Status
-from graasp_local.ports.walk import ImageFact
+from graasp_local.ports.operation import ImageFact
 from graasp_local.site.site import Site
 from graasp_local.version import Version
 from tests.unit.fakes import FakeWorld
+from tests.unit.operating import deploying, events_of
 from tests.unit.sites import site_in
-from tests.unit.walking import deploying, events_of
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What is written into a site beside a walk that is under way must not change what that walk works with."""
+"""What is written into a site beside an operation that is under way must not change what that operation works with."""
 
 import fcntl
 import os
@@ -57,7 +57,7 @@ def test_a_site_that_is_up_to_date_is_prepared_without_writing(site: Site) -> No
     assert not (site.own_directory / "selection.lock").exists()
 
 
-def test_a_look_does_not_write_back_what_was_selected_before_a_walk_selected_anew(site: Site) -> None:
+def test_a_look_does_not_write_back_what_was_selected_before_an_operation_selected_anew(site: Site) -> None:
     prepare.select(site, Version(1, 0, 0))
     selected = site.version_file.read_text()
     site.version_file.write_text(selected + "# as an older graasp-local wrote it\n")

@@ -149,7 +149,7 @@ def test_a_service_with_a_database_of_its_own_has_a_setting_for_its_password() -
     assert {f"{name.upper()}_DB_PASSWORD" for name in databases} <= {setting.key for setting in SETTINGS}
 
 
-def test_migrate_is_started_by_nothing_but_a_walk() -> None:
+def test_migrate_is_started_by_nothing_but_an_operation() -> None:
     assert STACK["migrate"]["profiles"] == ["migration"]
     assert STACK["migrate"]["restart"] == "no"
 

@@ -61,7 +61,7 @@ def without_umami(fake: FakeWorld, status: Status, health: Health) -> None:
         (Status.RUNNING, Health.STARTING, "umami is still starting after 30 s"),
     ],
 )
-def test_what_graasp_serves_without_is_told_and_holds_up_no_walk(
+def test_what_graasp_serves_without_is_told_and_holds_up_no_operation(
     running: FakeWorld, status: Status, health: Health, said: str
 ) -> None:
     without_umami(running, status, health)

@@ -13,8 +13,8 @@ from graasp_local.planning.requests import OnFailure
 from graasp_local.planning.states import InfraState
 from graasp_local.stack.trial import addresses_out_of_range, published, services_to_try, trial_project
 from tests.unit.fakes import FakeWorld
+from tests.unit.operating import deploying, ended_of, events_of
 from tests.unit.sites import site_in
-from tests.unit.walking import deploying, ended_of, events_of
 
 LABELS = {"org.graasp.purpose": "trial"}
 

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from graasp_local.errors import EngineUnreachable, ExitCode, NeedsYou, Refused
 from graasp_local.journal.events import Event, Outcome, StepOutput, WalkEnded
-from graasp_local.journal.read import read_walks
-from graasp_local.journal.records import unfinished_walk
+from graasp_local.journal.read import read_operations
+from graasp_local.journal.records import unfinished_operation
 from graasp_local.operations import recovery, upgrades
 from graasp_local.operations.deployments import deployment_plan, transition_plan
 from graasp_local.operations.steps import Performer
@@ -21,12 +21,12 @@ from graasp_local.planning.requests import OnFailure, UpgradeDatabase
 from graasp_local.planning.server import DatabaseServer
 from graasp_local.planning.states import Gate, Health, InfraState, ObservedState
 from graasp_local.planning.steps import Step
-from graasp_local.ports.walk import ImageFact
+from graasp_local.ports.operation import ImageFact
 from graasp_local.version import Version
 from tests.unit.fake_servers import FakeToolRun, contents
 from tests.unit.fakes import FakeWorld
+from tests.unit.operating import events_of, under_way
 from tests.unit.sites import site_in
-from tests.unit.walking import events_of, walking
 
 OLD = DatabaseServer("postgres:16.11", "graasp_db-data")
 NEW = DatabaseServer("postgres:17", "graasp_db-data-17")
@@ -37,7 +37,7 @@ def upgrading(fake: FakeWorld, major: int | None = 17, image: str | None = None)
     return lambda observed: upgrades.upgrade_plan(fake.world, observed, wanted)
 
 
-def walked(
+def carried_out(
     fake: FakeWorld, planner: Callable[[ObservedState], Plan], on_failure: str = "rollback"
 ) -> tuple[WalkEnded, list[Event]]:
     events = events_of(fake, planner, OnFailure(on_failure))
@@ -47,26 +47,26 @@ def walked(
 
 
 def upgrade(fake: FakeWorld, on_failure: str = "rollback") -> WalkEnded:
-    return walked(fake, upgrading(fake), on_failure)[0]
+    return carried_out(fake, upgrading(fake), on_failure)[0]
 
 
 def resume(fake: FakeWorld) -> WalkEnded:
-    return walked(fake, lambda observed: recovery.resume_plan(fake.world, observed))[0]
+    return carried_out(fake, lambda observed: recovery.resume_plan(fake.world, observed))[0]
 
 
 def rollback(fake: FakeWorld) -> WalkEnded:
-    return walked(fake, lambda observed: recovery.rollback_plan(fake.world, observed))[0]
+    return carried_out(fake, lambda observed: recovery.rollback_plan(fake.world, observed))[0]
 
 
 def killed_after(fake: FakeWorld, step: str) -> None:
-    """A walk of which the process is gone after a step: its journal has no end."""
-    walk: Iterator[Event] = walking(fake, upgrading(fake))
-    for event in walk:
+    """An operation of which the process is gone after a step: its journal has no end."""
+    operation: Iterator[Event] = under_way(fake, upgrading(fake))
+    for event in operation:
         if type(event).__name__ == "StepEnded" and getattr(event, "name", "") == step:
             break
     else:
         pytest.fail(f"no step {step}")
-    walk.close()  # type: ignore[attr-defined]
+    operation.close()  # type: ignore[attr-defined]
 
 
 def is_on_the_old_server(fake: FakeWorld) -> None:
@@ -109,10 +109,10 @@ def test_an_upgrade_does_things_in_this_order(running: FakeWorld) -> None:
 
 def test_an_upgrade_is_no_deployment(running: FakeWorld) -> None:
     upgrade(running)
-    walk = read_walks(running.world.site.journal_directory)[-1]
-    assert (walk.version, walk.is_deployment, unfinished_walk([walk])) == (None, False, None)
-    assert walk.upgrade is not None
-    assert (walk.upgrade.source, walk.upgrade.target) == (OLD, NEW)
+    operation = read_operations(running.world.site.journal_directory)[-1]
+    assert (operation.version, operation.is_deployment, unfinished_operation([operation])) == (None, False, None)
+    assert operation.upgrade is not None
+    assert (operation.upgrade.source, operation.upgrade.target) == (OLD, NEW)
 
 
 def same_major(fake: FakeWorld) -> Callable[[ObservedState], Plan]:
@@ -192,7 +192,7 @@ def test_what_cannot_work_is_refused_with_nothing_touched(
 ) -> None:
     planner = spoil(running)
     with pytest.raises(Refused) as refused:
-        walked(running, planner)
+        carried_out(running, planner)
     assert sentence in refused.value.what
     assert running.state.calls == []
     assert running.state.gate() is Gate.OPEN
@@ -217,7 +217,7 @@ def test_an_extension_that_the_newer_server_lacks_is_refused_while_the_site_is_o
 
 def test_a_server_that_does_not_start_is_refused_with_its_last_words(running: FakeWorld) -> None:
     running.servers.starts_as = None
-    ended, events = walked(running, upgrading(running))
+    ended, events = carried_out(running, upgrading(running))
     assert ended.exit_code is ExitCode.REFUSED
     assert "  FATAL: last words" in [event.text for event in events if isinstance(event, StepOutput)]
     is_on_the_old_server(running)
@@ -292,7 +292,7 @@ def test_killed_after_any_step_it_can_be_gone_back_from(running: FakeWorld, step
     killed_after(running, step)
     assert rollback(running).outcome is Outcome.DONE
     is_on_the_old_server(running)
-    assert unfinished_walk(read_walks(running.world.site.journal_directory)) is None
+    assert unfinished_operation(read_operations(running.world.site.journal_directory)) is None
 
 
 @pytest.mark.parametrize("step", [*STEPS, "open-gate"])
@@ -300,7 +300,7 @@ def test_killed_after_any_step_it_can_be_gone_on_with(running: FakeWorld, step: 
     killed_after(running, step)
     assert resume(running).outcome is Outcome.DONE
     assert (running.world.site.database_server, running.state.gate()) == (NEW, Gate.OPEN)
-    assert unfinished_walk(read_walks(running.world.site.journal_directory)) is None
+    assert unfinished_operation(read_operations(running.world.site.journal_directory)) is None
 
 
 @pytest.mark.parametrize("step", ["start-new-server", "restore-server", "select-server", "start-graasp"])
@@ -362,7 +362,7 @@ def test_nobody_goes_back_from_an_upgrade_that_went_through_but_is_told_what_is_
     assert "docs/operate.md" not in refused.value.next_step
 
 
-def test_rollback_is_about_an_upgrade_only_for_as_long_as_it_is_the_newest_walk(running: FakeWorld) -> None:
+def test_rollback_is_about_an_upgrade_only_for_as_long_as_it_is_the_newest_operation(running: FakeWorld) -> None:
     upgrade(running)
     events_of(running, lambda observed: transition_plan(running.world, observed, InfraState.RUNNING))
     with pytest.raises(Refused, match="Nothing has been deployed"):
@@ -372,19 +372,19 @@ def test_rollback_is_about_an_upgrade_only_for_as_long_as_it_is_the_newest_walk(
 def test_a_way_back_that_is_killed_is_gone_on_with(running: FakeWorld) -> None:
     killed_after(running, "start-graasp")
     planner = lambda observed: recovery.rollback_plan(running.world, observed)  # noqa: E731
-    walk = walking(running, planner)
-    for event in walk:
+    operation = under_way(running, planner)
+    for event in operation:
         if getattr(event, "name", "") == "select-server" and type(event).__name__ == "StepEnded":
             break
-    walk.close()  # type: ignore[attr-defined]
+    operation.close()  # type: ignore[attr-defined]
     assert resume(running).outcome is Outcome.DONE
     is_on_the_old_server(running)
 
 
-def test_an_unfinished_walk_comes_first(running: FakeWorld) -> None:
+def test_an_unfinished_operation_comes_first(running: FakeWorld) -> None:
     running.engine.migration_code = 1
     request = DeployRequest(Version(1, 1, 0))
-    walked(running, lambda observed: deployment_plan(running.world, observed, request), "hold")
+    carried_out(running, lambda observed: deployment_plan(running.world, observed, request), "hold")
     with pytest.raises(Refused, match="was left unfinished"):
         upgrade(running)
 
@@ -457,7 +457,7 @@ def test_a_site_that_is_not_open_ends_as_it_was(running: FakeWorld, tmp_path: Pa
 
 def test_what_is_not_copied_is_said(running: FakeWorld) -> None:
     running.old_server.stays = ("the copy graasp_snapshot_0001",)
-    _, events = walked(running, upgrading(running))
+    _, events = carried_out(running, upgrading(running))
     assert "not copied: the copy graasp_snapshot_0001" in [e.text for e in events if isinstance(e, StepOutput)]
 
 

@@ -10,7 +10,7 @@ from graasp_local.backup.retention import fresh
 from graasp_local.backup.store import BackupStore
 from graasp_local.backup.take import GraaspDatabase, take_backup
 from graasp_local.errors import Refused
-from graasp_local.journal.read import read_walks
+from graasp_local.journal.read import read_operations
 from graasp_local.planning.steps import BackUpDatabase
 from graasp_local.ports.world import World
 
@@ -21,7 +21,9 @@ def see_to_backup(world: World, step: BackUpDatabase) -> Iterator[str]:
         yield "the database is empty: there is nothing to back up yet"
         return
     # One from before a restore shows data that is no longer in place.
-    restored = [walk.at for walk in read_walks(world.site.journal_directory) if walk.restore is not None]
+    restored = [
+        operation.at for operation in read_operations(world.site.journal_directory) if operation.restore is not None
+    ]
     since = datetime.fromisoformat(restored[-1]).timestamp() if restored else 0.0
     selected = str(world.site.selected_version or "")
     try:

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 from graasp_local.errors import GraaspLocalError, Interrupted, NeedsYou, Refused
 from graasp_local.planning.migrations import DatabaseIsNewer, Pending, WouldBeSkipped, compare
 from graasp_local.planning.steps import Migrate, ReadMigrations
-from graasp_local.ports.walk import MigrationRun
+from graasp_local.ports.operation import MigrationRun
 from graasp_local.ports.world import World
 from graasp_local.version import Version
 from graasp_local.wording import listed
@@ -98,7 +98,7 @@ def _made_meanwhile(world: World, step: Migrate) -> tuple[str, ...]:
 
 
 def await_migrations(world: World, limit: float) -> Iterator[str]:
-    """Wait for migrations that outlived their walk; what is still running at the limit is ended by the next step."""
+    """Wait for migrations that outlived their operation; what still runs at the limit is ended by the next step."""
     deadline = world.clock.monotonic() + limit
     for run in world.engine.running_migrations():
         while run.exit_code() is None and world.clock.monotonic() < deadline:

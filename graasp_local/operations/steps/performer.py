@@ -11,7 +11,7 @@ from graasp_local.images.deployed import record_deployment
 from graasp_local.images.pins import as_images
 from graasp_local.journal.events import WalkStarted
 from graasp_local.journal.read import read_recent
-from graasp_local.journal.records import WalkRecord, was_restored_before
+from graasp_local.journal.records import OperationRecord, was_restored_before
 from graasp_local.operations.steps.backing_up import see_to_backup
 from graasp_local.operations.steps.ending_connections import end_connections
 from graasp_local.operations.steps.having_images import deployed, let_unneeded_go, pull_missing, restore_images
@@ -84,13 +84,13 @@ _NOTHING_MADE: tuple[tuple[str, ...], Version | None] = ((), None)
 
 
 class Performer:
-    """Does the steps of one walk; remembers between them what was pending.
+    """Does the steps of one operation; remembers between them what was pending.
 
-    Where an attempt before this walk may have begun to migrate, the snapshot is from before that. `last_change` is the
+    Where an attempt before this one may have begun to migrate, the snapshot is from before that. `last_change` is the
     deployment that a rollback would go back from if this one turns out to have changed nothing.
     """
 
-    def __init__(self, world: World, started: WalkStarted, last_change: WalkRecord | None = None) -> None:
+    def __init__(self, world: World, started: WalkStarted, last_change: OperationRecord | None = None) -> None:
         self._world = world
         self._started = started
         self._snapshot = started.snapshot
@@ -108,7 +108,7 @@ class Performer:
 
     @property
     def has_changed(self) -> bool:
-        """Whether what is selected, or the database, is something else than before the walk."""
+        """Whether what is selected, or the database, is something else than before the operation."""
         before, now = self._started, self._world.site.selection
         version = Version.parse_or_none(before.previous_version)
         if before.migrated_before or self._newly or version is None or version != now.version:
@@ -129,7 +129,7 @@ class Performer:
                     told = (found.described(), *found.warnings(version, world.site.settings.values))
                 yield from told
             case PullImages(version=version):
-                world.engine.remove_made_migrations()  # of other images or settings, by a walk that was cut off
+                world.engine.remove_made_migrations()  # of other images or settings, by an operation that was cut off
                 yield from pull_missing(world, version)
             case RestoreImages(version=version, images=images):
                 self._made = _NOTHING_MADE  # of other images, perhaps of the same version
@@ -219,7 +219,7 @@ class Performer:
                 yield from self._let_images_go(version)
                 yield from self._drop_old_snapshots()
                 yield from let_old_ones_go(world)
-                if self._restore_number or was_restored_before(read_recent(world.site.journal_directory).walks):
+                if self._restore_number or was_restored_before(read_recent(world.site.journal_directory).operations):
                     yield from tidy_up(world, self._restore_number)
             case _:  # what is left, to the type checker too
                 yield from perform_upgrade(world, step)
@@ -299,12 +299,12 @@ class Performer:
             yield f"images of earlier deployments are still kept: {error}"
 
     @property
-    def _undone_by_rollback(self) -> WalkStarted | WalkRecord:
+    def _undone_by_rollback(self) -> WalkStarted | OperationRecord:
         """What a rollback after this deployment would go back from."""
         return self._started if self.has_changed or self._last_change is None else self._last_change
 
     def _drop_old_snapshots(self) -> Iterator[str]:
-        """Only one snapshot is needed from here on. What cannot be removed is no reason to call it failed."""
+        """Only one snapshot is needed from here on. What cannot be removed does not make it fail."""
         needed = self._undone_by_rollback.snapshot
         try:
             for name in self._world.database.drop_snapshots_but(needed):

@@ -17,7 +17,7 @@ from graasp_local.planning.search_data import SEARCH_SERVICE, other_search_versi
 from graasp_local.planning.server import GRAASP_DATABASE, other_major
 from graasp_local.planning.states import ServiceGroup, Status
 from graasp_local.planning.steps import Preflight
-from graasp_local.ports.walk import IS_NOWHERE, OLDEST_COMPOSE, OLDEST_ENGINE, EngineFacts, ImageFact
+from graasp_local.ports.operation import IS_NOWHERE, OLDEST_COMPOSE, OLDEST_ENGINE, EngineFacts, ImageFact
 from graasp_local.ports.world import World
 from graasp_local.settings.warnings import NO_RECAPTCHA, WITH_RECAPTCHA, needs_recaptcha
 from graasp_local.version import Version
@@ -25,7 +25,7 @@ from graasp_local.wording import listed
 
 _GIB = 1024**3
 FREE_BYTES_FOR_WORK = 1 * _GIB
-"""What a walk needs besides images: journal, logs, and the room that Postgres takes while it migrates."""
+"""What an operation needs besides images: journal, logs, and the room that Postgres takes while it migrates."""
 FREE_BYTES_PER_IMAGE = 1 * _GIB
 """Graasp's images are between 0.3 and 1 GiB unpacked."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from graasp_local.errors import Interrupted, NeedsYou
 from graasp_local.planning.rolling_steps import Side
 from graasp_local.planning.states import Gate
-from graasp_local.ports.walk import CoreAnswer
+from graasp_local.ports.operation import CoreAnswer
 from graasp_local.ports.world import World
 from graasp_local.version import Version
 

@@ -13,7 +13,7 @@ START_LIMIT_SECONDS = 300.0
 """As long as the longest start period of a health check in compose.yaml."""
 
 OPTIONAL_LIMIT_SECONDS = 30.0
-"""How much longer than for what Graasp needs a walk waits for what it serves without."""
+"""How much longer than for what Graasp needs an operation waits for what it serves without."""
 
 _POLL_SECONDS = 0.03
 _CRASHES_THAT_TELL = 3
@@ -66,7 +66,7 @@ def needed(world: World, services: Sequence[str]) -> tuple[str, ...]:
 def wait_until_on(world: World, services: Sequence[str]) -> Iterator[str]:
     """Yields nothing while all goes well. Raises NeedsYou, after showing the log, for a service that will not start.
 
-    What is optional fails nothing: a line says that it did not come up, and the walk goes on.
+    What is optional fails nothing: a line says that it did not come up, and the operation goes on.
     """
     began = world.clock.monotonic()
     recovery = _Recovery(world, began)

@@ -33,8 +33,8 @@ from graasp_local.planning.upgrade_steps import (
     StopNewServer,
     UpgradeStep,
 )
+from graasp_local.ports.operation import ImageFact
 from graasp_local.ports.servers import ToolRun
-from graasp_local.ports.walk import ImageFact
 from graasp_local.ports.world import World
 from graasp_local.site import prepare
 from graasp_local.wording import listed

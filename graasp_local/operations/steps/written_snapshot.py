@@ -1,6 +1,6 @@
 """The snapshot where the server has no room for one: a dump in the site's directory, loaded again when it is needed.
 
-Found by the walk's name, like a snapshot on the server; whoever asks for either need not know which it is.
+Found by the operation's name, like a snapshot on the server; whoever asks for either need not know which it is.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def said_to_be_written(world: World, snapshot: str) -> Iterator[str]:
 
 
 def drop_written_but(world: World, name: str) -> Iterator[str]:
-    """Remove the files of other walks; yields what was removed."""
+    """Remove the files of other operations; yields what was removed."""
     store = written_snapshots(world.site)
     for written in store.usable():
         if written.directory.name != name:

@@ -11,54 +11,57 @@ from graasp_local.tui.tones import Line, Piece, Tone, fitted, padded, plain, rig
 from graasp_local.wording import seconds_in_words
 
 if TYPE_CHECKING:
-    from graasp_local.journal.records import WalkRecord
+    from graasp_local.journal.records import OperationRecord
 
 _NAME, _SECONDS = 18, 9
 _LEAST_DIFFERENCE = 0.05
 
 
-def matching(walks: Sequence[WalkRecord], needle: str) -> tuple[WalkRecord, ...]:
+def matching(operations: Sequence[OperationRecord], needle: str) -> tuple[OperationRecord, ...]:
     """Those that have every word of what was typed in their command, outcome, version or state."""
     words = needle.casefold().split()
-    return tuple(walk for walk in walks if all(word in _text_of(walk) for word in words))
+    return tuple(operation for operation in operations if all(word in _text_of(operation) for word in words))
 
 
-def _text_of(walk: WalkRecord) -> str:
-    return f"{walk.command} {walk.outcome or 'killed'} {walk.version or ''} {walk.state} {walk.at}".casefold()
+def _text_of(operation: OperationRecord) -> str:
+    told = (operation.command, operation.outcome or "killed", operation.version or "", operation.state, operation.at)
+    return " ".join(told).casefold()
 
 
-def earlier_lines(walk: WalkRecord, before: WalkRecord | None, now: float, width: int) -> tuple[Line, ...]:
+def earlier_lines(
+    operation: OperationRecord, before: OperationRecord | None, now: float, width: int
+) -> tuple[Line, ...]:
     """`before` is the one of the same kind before it that went through, if there is one."""
-    lines: list[Line] = [*wrapped(walk.command, width, Tone.STRONG, "  ")]
-    lines.append(plain(f"{local_moment(walk.at)}, {ago(now - _began(walk))}", Tone.QUIET))
-    lines.append(plain(f"{walk.outcome or 'killed'}{_took(walk)}{_closed(walk)}"))
-    for sentence in filter(None, walk.problem):
-        lines += wrapped(sentence, width, Tone.BAD if sentence == walk.problem[0] else Tone.PLAIN, "  ")
-    lines += [(), plain("Timeline", Tone.QUIET), *_timeline(walk, width)]
+    lines: list[Line] = [*wrapped(operation.command, width, Tone.STRONG, "  ")]
+    lines.append(plain(f"{local_moment(operation.at)}, {ago(now - _began(operation))}", Tone.QUIET))
+    lines.append(plain(f"{operation.outcome or 'killed'}{_took(operation)}{_closed(operation)}"))
+    for sentence in filter(None, operation.problem):
+        lines += wrapped(sentence, width, Tone.BAD if sentence == operation.problem[0] else Tone.PLAIN, "  ")
+    lines += [(), plain("Timeline", Tone.QUIET), *_timeline(operation, width)]
     if before is not None:
-        lines += [(), *_comparison(walk, before, width)]
+        lines += [(), *_comparison(operation, before, width)]
     return tuple(fitted(line, width) for line in lines)
 
 
-def one_before(walks: Sequence[WalkRecord], walk: WalkRecord) -> WalkRecord | None:
-    """The last one before it that was begun by the same command and went through; walks are oldest first."""
-    kind = _kind(walk)
-    earlier = walks[: walks.index(walk)] if walk in walks else ()
+def one_before(operations: Sequence[OperationRecord], operation: OperationRecord) -> OperationRecord | None:
+    """The last one before it that was begun by the same command and went through; operations are oldest first."""
+    kind = _kind(operation)
+    earlier = operations[: operations.index(operation)] if operation in operations else ()
     return next((w for w in reversed(earlier) if _kind(w) == kind and w.outcome in ("done", "held")), None)
 
 
-def _kind(walk: WalkRecord) -> str:
-    return next((word for word in walk.command.split()[1:] if not word.startswith("-")), "")
+def _kind(operation: OperationRecord) -> str:
+    return next((word for word in operation.command.split()[1:] if not word.startswith("-")), "")
 
 
-def _timeline(walk: WalkRecord, width: int) -> list[Line]:
+def _timeline(operation: OperationRecord, width: int) -> list[Line]:
     """A bar for each step where it stood in the whole, as long as it took."""
     room = width - _NAME - _SECONDS - 2
-    whole = max(walk.seconds or 0.0, sum(float(step["seconds"]) for step in walk.steps)) or 1.0
+    whole = max(operation.seconds or 0.0, sum(float(step["seconds"]) for step in operation.steps)) or 1.0
     lines: list[Line] = []
     begun = 0.0
-    for index, name in enumerate(walk.started_steps):
-        step = walk.steps[index] if index < len(walk.steps) else None
+    for index, name in enumerate(operation.started_steps):
+        step = operation.steps[index] if index < len(operation.steps) else None
         seconds = float(step["seconds"]) if step is not None else max(0.0, whole - begun)
         went = step is not None and step["outcome"] == "done"
         before = min(max(0, room - 1), round(room * begun / whole))
@@ -76,10 +79,10 @@ def _timeline(walk: WalkRecord, width: int) -> list[Line]:
     return lines
 
 
-def _comparison(walk: WalkRecord, before: WalkRecord, width: int) -> tuple[Line, ...]:
+def _comparison(operation: OperationRecord, before: OperationRecord, width: int) -> tuple[Line, ...]:
     told = [
-        _difference("it took", walk.seconds, before.seconds, "longer", "less"),
-        _difference("the site was closed", walk.downtime_seconds, before.downtime_seconds, "longer", "less"),
+        _difference("it took", operation.seconds, before.seconds, "longer", "less"),
+        _difference("the site was closed", operation.downtime_seconds, before.downtime_seconds, "longer", "less"),
     ]
     known = [text for text in told if text]
     if not known:
@@ -95,12 +98,12 @@ def _difference(what: str, now: float | None, then: float | None, more: str, les
     return f"{what} {seconds_in_words(abs(now - then))} {more if now > then else less}"
 
 
-def _took(walk: WalkRecord) -> str:
-    return f" in {seconds_in_words(walk.seconds)}" if walk.seconds is not None else ""
+def _took(operation: OperationRecord) -> str:
+    return f" in {seconds_in_words(operation.seconds)}" if operation.seconds is not None else ""
 
 
-def _closed(walk: WalkRecord) -> str:
-    match walk.downtime_seconds:
+def _closed(operation: OperationRecord) -> str:
+    match operation.downtime_seconds:
         case None:
             return ""
         case 0.0:
@@ -109,8 +112,8 @@ def _closed(walk: WalkRecord) -> str:
             return f", closed for {seconds_in_words(seconds)}"
 
 
-def _began(walk: WalkRecord) -> float:
+def _began(operation: OperationRecord) -> float:
     try:
-        return datetime.fromisoformat(walk.at).timestamp()
+        return datetime.fromisoformat(operation.at).timestamp()
     except ValueError:
         return 0.0

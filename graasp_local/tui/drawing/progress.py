@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from graasp_local.tui.figures import clock
+from graasp_local.tui.operation_view import KILLED
 from graasp_local.tui.tones import Line, Piece, Tone, fitted, padded, plain
-from graasp_local.tui.walk_view import KILLED
 
 if TYPE_CHECKING:
     from graasp_local.ports.live import ContainerDetail
-    from graasp_local.tui.walk_view import StepView, WalkView
+    from graasp_local.tui.operation_view import OperationView, StepView
 
 _LEAST_BAR = 12
 
@@ -94,23 +94,23 @@ def _usually(usual: Usual | None) -> str:
     return f"usual {usual.median:.1f} s" if usual is not None else ""
 
 
-def closed_line(walk: WalkView, now: float, width: int) -> Line:
+def closed_line(operation: OperationView, now: float, width: int) -> Line:
     """The clock of downtime in words, and where there is room as a bar with a tick at the end of the forecast."""
-    seconds = walk.downtime(now)
-    if seconds is None or (walk.is_over and seconds == 0):
+    seconds = operation.downtime(now)
+    if seconds is None or (operation.is_over and seconds == 0):
         return plain("The site has not been closed by this operation.", Tone.QUIET)
-    running = walk.closed_since is not None and not walk.is_over
+    running = operation.closed_since is not None and not operation.is_over
     words = "Closed to visitors for " if running else "Was closed to visitors for "
-    if walk.is_over and walk.closed_since is not None and walk.downtime_seconds is None:
-        until = "was killed" if walk.outcome == KILLED else "ended"
+    if operation.is_over and operation.closed_since is not None and operation.downtime_seconds is None:
+        until = "was killed" if operation.outcome == KILLED else "ended"
         words = f"When it {until}, the site had been closed to visitors for "
     line: Line = (Piece(words, Tone.QUIET), Piece(clock(seconds), Tone.BUSY if running else Tone.STRONG))
-    if walk.forecast is None or not walk.forecast.high:
+    if operation.forecast is None or not operation.forecast.high:
         return line
-    line = (*line, Piece(f", forecast {walk.forecast.in_words()}", Tone.QUIET))
+    line = (*line, Piece(f", forecast {operation.forecast.in_words()}", Tone.QUIET))
     used = sum(len(piece.text) for piece in line)
     room = min(60, width - used - 2)
-    return (*line, Piece("  "), *_bar(seconds, walk.forecast.high, room)) if room >= _LEAST_BAR else line
+    return (*line, Piece("  "), *_bar(seconds, operation.forecast.high, room)) if room >= _LEAST_BAR else line
 
 
 def _bar(seconds: float, forecast: float, width: int) -> Line:

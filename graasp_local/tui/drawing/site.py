@@ -13,7 +13,7 @@ from graasp_local.wording import seconds_in_words
 
 if TYPE_CHECKING:
     from graasp_local.tui.model import SiteView
-    from graasp_local.tui.walk_view import WalkView
+    from graasp_local.tui.operation_view import OperationView
 
 STATES = tuple(InfraState)
 
@@ -42,14 +42,16 @@ def title_line(view: SiteView | None, width: int, *, read_only: bool) -> Line:
     return (*left, Piece(" " * gap), Piece(url, Tone.QUIET)) if gap > 1 else fitted(left, width)
 
 
-def strip_lines(view: SiteView | None, walk: WalkView | None, width: int, *, clickable: bool) -> tuple[Line, ...]:
-    """The four states; a filled circle is where the site is seen to be, an arrow shows which way a walk goes."""
+def strip_lines(
+    view: SiteView | None, operation: OperationView | None, width: int, *, clickable: bool
+) -> tuple[Line, ...]:
+    """The four states; a filled circle is where the site is seen to be, an arrow shows which way an operation goes."""
     cell = max(12, width // len(STATES))
-    here, is_between, ahead = _position(view, walk)
+    here, is_between, ahead = _position(view, operation)
     top: list[Piece] = []
     below: list[Piece] = []
     for index, state in enumerate(STATES):
-        target = walk is not None and not walk.is_over and walk.target == state.value
+        target = operation is not None and not operation.is_over and operation.target == state.value
         mark = ("◐" if is_between else "●") if state is here else ("◎" if target else "○")
         action = f"app.change_to('{state.value}')" if clickable and view is not None else ""
         label = f" {mark} {state.value} "
@@ -60,7 +62,7 @@ def strip_lines(view: SiteView | None, walk: WalkView | None, width: int, *, cli
         top.append(
             Piece("" if is_last else _rail(room, _direction(index, here, ahead)), _rail_tone(index, here, ahead))
         )
-        note = padded(f"   {_note(view, walk, state, here, ahead, cell - 4)}", cell - 1) + " "
+        note = padded(f"   {_note(view, operation, state, here, ahead, cell - 4)}", cell - 1) + " "
         below.append(Piece(note, Tone.QUIET))
     return fitted(tuple(top), width), fitted(tuple(below), width)
 
@@ -96,19 +98,19 @@ def alarm_lines(view: SiteView, width: int) -> tuple[Line, ...]:
     return (plain(padded(f" {text}", width), Tone.ALARM),)
 
 
-def notice_lines(view: SiteView | None, walk: WalkView | None, now: float, width: int) -> tuple[Line, ...]:
+def notice_lines(view: SiteView | None, operation: OperationView | None, now: float, width: int) -> tuple[Line, ...]:
     """What is under way or wrong, and what to do about it; no line on a good day."""
     if view is None:
         return ()
     lines: list[Line] = [*alarm_lines(view, width)]
-    if walk is not None and not walk.is_over:
-        current = walk.current
-        doing = walk.steps[current].title if current is not None else "beginning"
+    if operation is not None and not operation.is_over:
+        current = operation.current
+        doing = operation.steps[current].title if current is not None else "beginning"
         lines.append(
             fitted(
                 (
                     Piece("▶ ", Tone.BUSY),
-                    Piece(walk.command, Tone.STRONG),
+                    Piece(operation.command, Tone.STRONG),
                     Piece(f"  {doing}  "),
                     Piece("w watch", Tone.KEY, "app.watch"),
                 ),
@@ -117,10 +119,10 @@ def notice_lines(view: SiteView | None, walk: WalkView | None, now: float, width
         )
     elif view.holder is not None:
         lines += wrapped(f"▶ Running on this site: {view.holder.described()}", width, Tone.BUSY, "  ")
-    if walk is not None and not walk.is_over:
+    if operation is not None and not operation.is_over:
         return tuple(lines)
     lines += standing_lines(view, now, width)
-    for damage in view.damaged_walks[:2]:
+    for damage in view.damaged_operations[:2]:
         lines += wrapped(f"✗ The journal is damaged: {damage}", width, Tone.BAD, "  ")
     for name in view.observed.migrations:
         lines += wrapped(f"▶ A migration is running: {name}", width, Tone.BUSY, "  ")
@@ -139,7 +141,7 @@ def notice_lines(view: SiteView | None, walk: WalkView | None, now: float, width
 
 def _note(
     view: SiteView | None,
-    walk: WalkView | None,
+    operation: OperationView | None,
     state: InfraState,
     here: InfraState | None,
     ahead: InfraState | None,
@@ -149,7 +151,7 @@ def _note(
         return ""
     if state is here:
         return view.reception.value
-    if walk is not None and not walk.is_over:
+    if operation is not None and not operation.is_over:
         return "next" if state is ahead else ""
     # What plans is imported by whatever has seen the site; before that there is nothing to say here.
     from graasp_local.tui.model import change_in_few_words
@@ -157,19 +159,21 @@ def _note(
     return change_in_few_words(view, state, room)
 
 
-def _position(view: SiteView | None, walk: WalkView | None) -> tuple[InfraState | None, bool, InfraState | None]:
-    """Where the site is seen to be, whether it is so only nearly, and where a walk that is under way heads for."""
+def _position(
+    view: SiteView | None, operation: OperationView | None
+) -> tuple[InfraState | None, bool, InfraState | None]:
+    """Where the site is seen to be, whether it is so only nearly, and where an operation under way heads for."""
     if view is None:
         return None, False, None
-    under_way = walk is not None and not walk.is_over
+    under_way = operation is not None and not operation.is_over
     found = view.observed_now if under_way else view.classification
     here = found.state if isinstance(found, InState) else (found.nearest if isinstance(found, Drifted) else None)
-    ahead = walk.heads_for(here) if walk is not None else None
+    ahead = operation.heads_for(here) if operation is not None else None
     return here, isinstance(found, Drifted), ahead
 
 
 def _direction(index: int, here: InfraState | None, ahead: InfraState | None) -> str:
-    """Which way the rail between this state and the next one is being walked: `>`, `<` or nothing."""
+    """Which way the rail between this state and the next one is being carried out: `>`, `<` or nothing."""
     if here is None or ahead is None:
         return ""
     a, b = STATES.index(here), STATES.index(ahead)

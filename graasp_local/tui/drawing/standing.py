@@ -13,7 +13,7 @@ from graasp_local.verbs import shown_key, verb
 from graasp_local.wording import seconds_in_words
 
 if TYPE_CHECKING:
-    from graasp_local.journal.records import WalkRecord
+    from graasp_local.journal.records import OperationRecord
     from graasp_local.tui.model import SiteView
 
 _ENDED_WELL = ("done", "held", "nothing-to-do", "refused")
@@ -32,8 +32,8 @@ def _now(view: SiteView, now: float) -> Line:
     nginx_is_off = view.observed.group_is_off(ServiceGroup.EDGE)
     if view.observed.gate not in (Gate.CLOSED, Gate.SHUT) and not nginx_is_off:
         return ()
-    closing = ongoing(closings(view.walks, view.observed.gate, now))
-    newest = view.walks[-1] if view.walks else None
+    closing = ongoing(closings(view.operations, view.observed.gate, now))
+    newest = view.operations[-1] if view.operations else None
     if newest is not None and newest.outcome == "held":
         return (
             Piece("● ", Tone.BUSY),
@@ -55,7 +55,7 @@ def _now(view: SiteView, now: float) -> Line:
 
 def _last(view: SiteView, now: float) -> Line:
     """The last operation, where it did not end as it was meant to."""
-    last = next((walk for walk in reversed(view.walks) if walk.outcome != "nothing-to-do"), None)
+    last = next((operation for operation in reversed(view.operations) if operation.outcome != "nothing-to-do"), None)
     if last is None or last.outcome in _ENDED_WELL:
         return ()
     outcome = last.outcome or "killed"
@@ -69,13 +69,13 @@ def _last(view: SiteView, now: float) -> Line:
     )
 
 
-def _subject(walk: WalkRecord) -> str:
+def _subject(operation: OperationRecord) -> str:
     # What there is to tell of has been read by what imports it; the first thing on the screen does not wait for it.
     from graasp_local.planning.requests import Deploy
 
-    if isinstance(walk.request, Deploy) and walk.version:
-        return walk.version
-    return f"`{walk.command.removeprefix('graasp-local ')}`"
+    if isinstance(operation.request, Deploy) and operation.version:
+        return operation.version
+    return f"`{operation.command.removeprefix('graasp-local ')}`"
 
 
 def _key(name: str, words: str) -> Line:
@@ -84,14 +84,16 @@ def _key(name: str, words: str) -> Line:
     return (Piece(shown_key(row.key), Tone.KEY, action), Piece(f" {words}" if words else "", Tone.PLAIN, action))
 
 
-def _began(walk: WalkRecord) -> float:
+def _began(operation: OperationRecord) -> float:
     try:
-        return datetime.fromisoformat(walk.at).timestamp()
+        return datetime.fromisoformat(operation.at).timestamp()
     except ValueError:
         return 0.0
 
 
-def _ended(walk: WalkRecord) -> float:
+def _ended(operation: OperationRecord) -> float:
     """When it came to its end; of one that was killed when its last step that ended had ended."""
-    seconds = walk.seconds if walk.seconds is not None else sum(float(step["seconds"]) for step in walk.steps)
-    return _began(walk) + seconds
+    seconds = (
+        operation.seconds if operation.seconds is not None else sum(float(step["seconds"]) for step in operation.steps)
+    )
+    return _began(operation) + seconds

@@ -1,4 +1,4 @@
-"""Lists as lines, one row each, with columns that fit the width: services, versions, walks, states. Pure."""
+"""Lists as lines, one row each, with columns that fit the width: services, versions, operations, states. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from graasp_local.wording import seconds_in_words
 
 if TYPE_CHECKING:
     from graasp_local.backup.manifest import Manifest
-    from graasp_local.journal.records import WalkRecord
+    from graasp_local.journal.records import OperationRecord
     from graasp_local.ports.live import AvailableVersion
     from graasp_local.tui.model import Service, SiteView
     from graasp_local.tui.readings import Reading
@@ -137,9 +137,9 @@ _OUTCOMES = {
 }
 
 
-def history_table(walks: Sequence[WalkRecord], width: int) -> Table:
+def history_table(operations: Sequence[OperationRecord], width: int) -> Table:
     """Newest first: what was typed, how it ended, how long it took, how long the site was closed, and was to be."""
-    # Where it is narrow the state is left out, which a walk that is read step by step says as well.
+    # Where it is narrow the state is left out, which an operation that is read step by step says as well.
     state_width = 11 if width >= 96 else 0
     forecast_width = 16 if width >= 112 else 0
     columns = (
@@ -158,24 +158,24 @@ def history_table(walks: Sequence[WalkRecord], width: int) -> Table:
         if w
     )
     rows = []
-    for walk in reversed(walks):
-        outcome = walk.outcome or "killed"
+    for operation in reversed(operations):
+        outcome = operation.outcome or "killed"
         mark, tone = _OUTCOMES.get(outcome, ("✗", Tone.BAD))
         line = (
-            Piece(padded(moment(walk.at), columns[0])),
-            Piece(padded(walk.command.removeprefix("graasp-local "), columns[1] - 1) + " ", Tone.STRONG),
+            Piece(padded(moment(operation.at), columns[0])),
+            Piece(padded(operation.command.removeprefix("graasp-local "), columns[1] - 1) + " ", Tone.STRONG),
             Piece(padded(f"{mark} {outcome}", columns[2]), tone),
-            Piece(right(_seconds(walk.seconds), columns[3] - 2) + "  "),
-            Piece(right(_seconds(walk.downtime_seconds), columns[4] - 2) + "  "),
-            Piece(padded(_forecast(walk), columns[5]) if forecast_width else "", Tone.QUIET),
-            Piece(padded(walk.state, columns[6]) if state_width else "", Tone.QUIET),
+            Piece(right(_seconds(operation.seconds), columns[3] - 2) + "  "),
+            Piece(right(_seconds(operation.downtime_seconds), columns[4] - 2) + "  "),
+            Piece(padded(_forecast(operation), columns[5]) if forecast_width else "", Tone.QUIET),
+            Piece(padded(operation.state, columns[6]) if state_width else "", Tone.QUIET),
         )
-        rows.append(Row(walk.walk, line))
+        rows.append(Row(operation.operation, line))
     return Table(heading, tuple(rows))
 
 
-def _forecast(walk: WalkRecord) -> str:
-    return walk.forecast.in_words() if walk.forecast and walk.forecast.high else ""
+def _forecast(operation: OperationRecord) -> str:
+    return operation.forecast.in_words() if operation.forecast and operation.forecast.high else ""
 
 
 def _seconds(seconds: float | None) -> str:

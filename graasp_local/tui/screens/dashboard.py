@@ -55,7 +55,7 @@ class Dashboard(UiScreen):
         trouble.display = False
         await self.mount(trouble, before=self.query_one(KeyBar))
         self.query_one(Rows).focus()
-        for name in ("view", "trouble", "readings", "walk"):
+        for name in ("view", "trouble", "readings", "operation"):
             self.watch(self.app, name, self._draw, init=False)
         self._draw()
         self.set_interval(_REPAINT_SECONDS, self._draw)
@@ -103,20 +103,22 @@ class Dashboard(UiScreen):
     def _draw_site(self) -> None:
         ui = self.ui
         view, readings, now = ui.view, ui.readings, time.time()
-        walk = ui.walk if ui.is_walking else None
+        operation = ui.operation if ui.is_under_way else None
         clickable = not ui.read_only
-        self.query_one("#strip", Lines).show(lambda width: draw.strip_lines(view, walk, width, clickable=clickable))
+        self.query_one("#strip", Lines).show(
+            lambda width: draw.strip_lines(view, operation, width, clickable=clickable)
+        )
         self.query_one("#facts", Lines).show(lambda width: draw.fact_lines(view, width))
         notices = self.query_one("#notices", Lines)
-        notices.show(lambda width: draw.notice_lines(view, walk, now, width))
+        notices.show(lambda width: draw.notice_lines(view, operation, now, width))
         if view is not None:
             self.query_one(Rows).show(lambda width: services_table(view.services, readings, now, width))
             self._panel.keep_following(view)
 
     def _draw_keys(self) -> None:
         ui = self.ui
-        walk = ui.walk if ui.is_walking else None
-        hints = dashboard_hints(ui.view, ui.trouble, walk, ui.selected_service, read_only=ui.read_only)
+        operation = ui.operation if ui.is_under_way else None
+        hints = dashboard_hints(ui.view, ui.trouble, operation, ui.selected_service, read_only=ui.read_only)
         if self.focused is not None and self.focused.id == "logs":
             hints = log_hints(alone=False)
         self.query_one(KeyBar).show_keys(hints, LAST)

@@ -1,4 +1,4 @@
-"""Earlier walks, newest first; each can be opened and read step by step."""
+"""Earlier operations, newest first; each can be opened and read step by step."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from textual.containers import Container
 from textual.message import Message
 from textual.widgets import Input
 
-from graasp_local.journal.read import read_walks
-from graasp_local.journal.records import WalkRecord
+from graasp_local.journal.read import read_operations
+from graasp_local.journal.records import OperationRecord
 from graasp_local.tui.drawing.earlier import earlier_lines, matching, one_before
 from graasp_local.tui.drawing.tables import history_table
 from graasp_local.tui.hints import LAST
+from graasp_local.tui.operation_view import ended_view, operation_view
 from graasp_local.tui.screens.base import UiScreen
-from graasp_local.tui.screens.walk import WalkScreen
+from graasp_local.tui.screens.operation import OperationScreen
 from graasp_local.tui.tones import Tone, plain
-from graasp_local.tui.walk_view import ended_view, walk_view
 from graasp_local.tui.watching import JournalFollower
 from graasp_local.tui.widgets.keybar import KeyBar
 from graasp_local.tui.widgets.lines import Lines
@@ -36,15 +36,15 @@ class HistoryScreen(UiScreen):
     ]
 
     class Read(Message):
-        """The walks there are."""
+        """The operations there are."""
 
-        def __init__(self, walks: tuple[WalkRecord, ...]) -> None:
+        def __init__(self, operations: tuple[OperationRecord, ...]) -> None:
             super().__init__()
-            self.walks = walks
+            self.operations = operations
 
     def __init__(self) -> None:
         super().__init__()
-        self._walks: tuple[WalkRecord, ...] = ()
+        self._operations: tuple[OperationRecord, ...] = ()
         self._marked = ""
 
     def compose(self) -> ComposeResult:
@@ -62,7 +62,7 @@ class HistoryScreen(UiScreen):
         self._read()
 
     def on_history_screen_read(self, message: Read) -> None:
-        self._walks = message.walks
+        self._operations = message.operations
         self._narrow()
 
     def on_rows_highlighted(self, message: Rows.Highlighted) -> None:
@@ -105,8 +105,8 @@ class HistoryScreen(UiScreen):
     def _narrow(self, needle: str | None = None) -> None:
         fields = self.query(Input)
         typed = fields.first().value if needle is None and fields else (needle or "")
-        shown = matching(self._walks, typed)
-        none = "" if shown else ("Nothing has that." if self._walks else "Nothing was done here yet.")
+        shown = matching(self._operations, typed)
+        none = "" if shown else ("Nothing has that." if self._operations else "Nothing was done here yet.")
         self.query_one("#words", Lines).show(lambda width: (plain(none, Tone.QUIET),) if none else ())
         rows = self.query_one("#walks", Rows)
         rows.show(lambda width: history_table(shown, width))
@@ -117,19 +117,19 @@ class HistoryScreen(UiScreen):
 
     def _draw_marked(self) -> None:
         """The marked one beside the list, where the screen is wide."""
-        walk = next((walk for walk in self._walks if walk.walk == self._marked), None)
+        operation = next((operation for operation in self._operations if operation.operation == self._marked), None)
         side = self.query_one("#earlier", Lines)
-        if walk is None:
+        if operation is None:
             side.show(lambda width: ())
             return
-        before, now = one_before(self._walks, walk), time.time()
-        side.show(lambda width: earlier_lines(walk, before, now, width))
+        before, now = one_before(self._operations, operation), time.time()
+        side.show(lambda width: earlier_lines(operation, before, now, width))
 
-    def _open(self, walk: str) -> None:
-        file = self.ui.access.site().journal_directory / f"{walk}.jsonl"
-        view = ended_view(walk_view(JournalFollower(file).new_records()))
-        self.ui.push_screen(WalkScreen("other_walk", view))
+    def _open(self, operation: str) -> None:
+        file = self.ui.access.site().journal_directory / f"{operation}.jsonl"
+        view = ended_view(operation_view(JournalFollower(file).new_records()))
+        self.ui.push_screen(OperationScreen("other_operation", view))
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="history")
     def _read(self) -> None:
-        self.post_message(self.Read(read_walks(self.ui.access.site().journal_directory)))
+        self.post_message(self.Read(read_operations(self.ui.access.site().journal_directory)))

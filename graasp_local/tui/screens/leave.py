@@ -1,4 +1,4 @@
-"""Asked when the UI is closed while a walk that it began is under way."""
+"""Asked when the UI is closed while an operation that it began is under way."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from graasp_local.tui.widgets.lines import Lines
 
 
 class LeaveScreen(UiModal[None]):
-    """Three ways: stay, close and let the walk go on in this terminal, close and end it."""
+    """Three ways: stay, close and let the operation go on in this terminal, close and end it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,s,n", "close", show=False),
@@ -27,15 +27,15 @@ class LeaveScreen(UiModal[None]):
             yield Lines(self._text)
 
     def action_go_on(self) -> None:
-        if self.ui.walk_run is not None:
-            self.ui.walk_run.goes_on_without_ui = True
+        if self.ui.operation_run is not None:
+            self.ui.operation_run.goes_on_without_ui = True
         self.ui.exit()
 
     def action_interrupt(self) -> None:
         self.ui.exit()
 
     def _text(self, width: int) -> tuple[Line, ...]:
-        command = self.ui.walk_run.request.command if self.ui.walk_run is not None else ""
+        command = self.ui.operation_run.request.command if self.ui.operation_run is not None else ""
         return (
             plain("An operation is running", Tone.STRONG),
             plain(command, Tone.QUIET),

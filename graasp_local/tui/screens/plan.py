@@ -14,7 +14,7 @@ from graasp_local.errors import GraaspLocalError
 from graasp_local.planning.plan import Strategy
 from graasp_local.planning.requests import Deploy, Request, Rollback
 from graasp_local.tui import messages
-from graasp_local.tui.drawing.walk import plan_head, plan_table, refusal_lines
+from graasp_local.tui.drawing.operation import plan_head, plan_table, refusal_lines
 from graasp_local.tui.headline import headline
 from graasp_local.tui.model import Reception
 from graasp_local.tui.screens.base import UiScreen
@@ -108,7 +108,7 @@ class PlanScreen(UiScreen):
                 self.ui.notify(f"{count} below: j or G shows the rest. y again goes ahead.", severity="warning")
                 return
             self.ui.pop_screen()
-            self.ui.start_walk(self._made)
+            self.ui.start_operation(self._made)
 
     def action_other_way(self) -> None:
         """Plan the same by the strategy that the plan tells of; what it takes is shown before anything happens."""

@@ -1,4 +1,4 @@
-"""One step of a walk on the whole screen: why it is done, and everything that it has said."""
+"""One step of an operation on the whole screen: why it is done, and everything that it has said."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from textual.binding import Binding, BindingType
 
 from graasp_local.tui.hints import BACK, LAST
 from graasp_local.tui.log_model import LogLine
+from graasp_local.tui.operation_view import OperationView, StepView
 from graasp_local.tui.screens.base import UiScreen
-from graasp_local.tui.screens.walk import WalkSource
+from graasp_local.tui.screens.operation import OperationSource
 from graasp_local.tui.tones import Line, Tone, plain, wrapped
-from graasp_local.tui.walk_view import StepView, WalkView
 from graasp_local.tui.widgets.keybar import KeyBar
 from graasp_local.tui.widgets.lines import Lines
 from graasp_local.tui.widgets.logs import LogView
 
 
 class StepScreen(UiScreen):
-    """Of a walk from the history, or of the one that is under way, whose lines are added as they come."""
+    """Of an operation from the history, or of the one that is under way, whose lines are added as they come."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,enter", "app.back", show=False)]
 
-    def __init__(self, index: int, source: WalkSource, past: WalkView | None) -> None:
+    def __init__(self, index: int, source: OperationSource, past: OperationView | None) -> None:
         super().__init__()
         self._index = index
         self._source = source
@@ -49,8 +49,8 @@ class StepScreen(UiScreen):
 
     @property
     def _step(self) -> StepView | None:
-        walk = self._past or getattr(self.ui, self._source)
-        return walk.steps[self._index] if walk is not None and self._index < len(walk.steps) else None
+        operation = self._past or getattr(self.ui, self._source)
+        return operation.steps[self._index] if operation is not None and self._index < len(operation.steps) else None
 
     def _draw(self) -> None:
         said = self._step.output if self._step is not None else ()

@@ -194,7 +194,7 @@ class Rows(Toned, ScrollView, can_focus=True):
             self.post_message(self.Highlighted(self, self.cursor_key, by_person))
 
     def _keep_cursor_in_view(self) -> None:
-        """A cursor that follows a walk stands as low as possible, wherever the list was scrolled to before."""
+        """A cursor that follows an operation stands as low as possible, wherever the list was scrolled to before."""
         if not self._with_cursor or self._height <= 0:
             return
         top = round(self.scroll_y)

@@ -1,4 +1,4 @@
-"""Whole walks in a fake world: what is done in which order, and what every kind of failure means."""
+"""Whole operations in a fake world: what is done in which order, and what every kind of failure means."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from graasp_local.errors import EngineUnreachable, ExitCode, Locked, NeedsYou, R
 from graasp_local.images.deployed import record_deployment
 from graasp_local.images.pins import Pin
 from graasp_local.journal.events import Event, Outcome, RollbackStarted, StepOutput, WalkEnded, WalkStarted
-from graasp_local.journal.read import read_walks
-from graasp_local.journal.records import uncertain_migration, unfinished_walk
+from graasp_local.journal.read import read_operations
+from graasp_local.journal.records import uncertain_migration, unfinished_operation
 from graasp_local.lock import held_lock
 from graasp_local.operations import recovery, run
 from graasp_local.operations.deployments import transition_plan
@@ -27,12 +27,12 @@ from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.requests import ChangeState, Deploy, OnFailure
 from graasp_local.planning.states import Gate, Health, InfraState, Status
 from graasp_local.planning.steps import CloseGate, MakeMigration, Step
-from graasp_local.ports.walk import ImageFact
+from graasp_local.ports.operation import ImageFact
 from graasp_local.site import prepare
 from graasp_local.version import Version
 from tests.unit.fakes import FakeMigrationRun, FakeWorld
+from tests.unit.operating import deploy, deploying, ended_of, events_of, killed_at, under_way
 from tests.unit.sites import site_in
-from tests.unit.walking import deploy, deploying, ended_of, events_of, killed_at, walking
 
 
 def apply(fake: FakeWorld, state: InfraState) -> WalkEnded:
@@ -270,7 +270,7 @@ def test_whatever_fails_after_the_gate_closed_fails_closed_and_can_be_repeated(r
     assert running.state.gate() is Gate.OPEN
 
 
-def test_a_defect_ends_the_walk_like_any_failure(running: FakeWorld) -> None:
+def test_a_defect_ends_the_operation_like_any_failure(running: FakeWorld) -> None:
     running.engine.failing["stop"] = ZeroDivisionError("a defect")
     ended = deploy(running)
     assert ended.exit_code is ExitCode.NEEDS_YOU
@@ -289,7 +289,7 @@ def test_an_engine_that_goes_away_while_the_site_is_open_is_a_refusal(running: F
 @pytest.mark.parametrize("name", STEP_NAMES)
 def test_an_interruption_before_any_step_stops_there(running: FakeWorld, name: str) -> None:
     events: list[Event] = []
-    for event in walking(running, deploying(running)):
+    for event in under_way(running, deploying(running)):
         events.append(event)
         step = getattr(event, "name", "")
         position = STEP_NAMES.index(name)
@@ -319,7 +319,7 @@ def test_an_interruption_during_a_migration_ends_it(running: FakeWorld) -> None:
     assert "end-sessions" in running.state.calls
 
 
-def test_a_second_walk_is_kept_out_and_told_who_is_at_work(running: FakeWorld) -> None:
+def test_a_second_operation_is_kept_out_and_told_who_is_at_work(running: FakeWorld) -> None:
     with (
         held_lock(running.world.site.lock_file, "graasp-local deploy --version 9.9.9"),
         pytest.raises(Locked, match=r"graasp-local deploy --version 9\.9\.9"),
@@ -367,14 +367,14 @@ def test_a_site_without_a_version_cannot_be_started(fake: FakeWorld, state: Infr
 def test_old_code_is_not_started_on_a_database_that_may_be_migrated(running: FakeWorld) -> None:
     running.engine.migration_applies = False
     deploy(running)
-    assert uncertain_migration(read_walks(running.world.site.journal_directory)) is not None
+    assert uncertain_migration(read_operations(running.world.site.journal_directory)) is not None
     with pytest.raises(Refused, match=r"ended during a migration to 1\.1\.0"):
         apply(running, InfraState.RUNNING)
     assert deploy(running, "1.0.0").outcome is Outcome.DONE
     assert apply(running, InfraState.RESTRICTED).outcome is Outcome.DONE
 
 
-def test_the_journal_tells_the_walk_and_holds_no_secret(running: FakeWorld) -> None:
+def test_the_journal_tells_the_operation_and_holds_no_secret(running: FakeWorld) -> None:
     deploy(running)
     (file,) = running.world.site.journal_directory.glob("*.jsonl")
     records = [json.loads(line) for line in file.read_text().splitlines()]
@@ -447,7 +447,7 @@ def test_a_failed_deployment_costs_downtime_only(running: FakeWorld, spoil: Call
     assert any(isinstance(event, RollbackStarted) for event in events)
     assert ended.downtime_seconds is not None
     assert len(ended.problem) == 3
-    assert unfinished_walk(read_walks(running.world.site.journal_directory)) is None
+    assert unfinished_operation(read_operations(running.world.site.journal_directory)) is None
 
 
 def test_the_database_of_a_failed_deployment_is_kept_under_another_name(running: FakeWorld) -> None:
@@ -506,7 +506,7 @@ def test_after_a_kill_the_docker_commands_that_it_left_running_are_waited_for_fi
     assert running.state.calls[0] == "wait-for-leftovers"
 
 
-def test_a_migrate_container_that_ended_after_its_walk_was_killed_is_taken_away(running: FakeWorld) -> None:
+def test_a_migrate_container_that_ended_after_its_operation_was_killed_is_taken_away(running: FakeWorld) -> None:
     running.engine.ended_migrations = ("graasp-migrate-run-1",)
     events = events_of(running, deploying(running))
     assert "removed graasp-migrate-run-1, which had ended after its walk was killed" in [
@@ -515,7 +515,7 @@ def test_a_migrate_container_that_ended_after_its_walk_was_killed_is_taken_away(
     assert not running.engine.ended_migrations
 
 
-def test_a_migrate_container_that_a_cut_off_walk_made_is_not_used(running: FakeWorld) -> None:
+def test_a_migrate_container_that_a_cut_off_operation_made_is_not_used(running: FakeWorld) -> None:
     running.engine.made_migration = True
     running.engine.failing["make-migration"] = NeedsYou("The engine refuses.")
     assert deploy(running).outcome is Outcome.REFUSED
@@ -523,16 +523,16 @@ def test_a_migrate_container_that_a_cut_off_walk_made_is_not_used(running: FakeW
 
 
 @pytest.mark.parametrize("name", TOUCHING)
-def test_a_killed_walk_is_resumed_from_any_step(running: FakeWorld, name: str) -> None:
+def test_a_killed_operation_is_resumed_from_any_step(running: FakeWorld, name: str) -> None:
     killed_at(running, name)
     ended = ended_of(events_of(running, lambda seen: recovery.resume_plan(running.world, seen), on_failure=ROLLBACK))
     assert ended.exit_code is ExitCode.DONE
     assert (ended.state, ended.version) == ("running", "1.1.0")
-    assert unfinished_walk(read_walks(running.world.site.journal_directory)) is None
+    assert unfinished_operation(read_operations(running.world.site.journal_directory)) is None
 
 
 @pytest.mark.parametrize("name", TOUCHING)
-def test_a_killed_walk_is_rolled_back_from_any_step_before_the_gate_opened(running: FakeWorld, name: str) -> None:
+def test_a_killed_operation_is_rolled_back_from_any_step_before_the_gate_opened(running: FakeWorld, name: str) -> None:
     killed_at(running, name)
     if name in ("prove-open", "record"):
         with pytest.raises(Refused, match=r"What was written since .* would be discarded"):
@@ -545,7 +545,7 @@ def test_a_killed_walk_is_rolled_back_from_any_step_before_the_gate_opened(runni
 
 
 @pytest.mark.parametrize("name", TOUCHING)
-def test_a_resumed_walk_that_fails_goes_back_to_where_the_first_one_came_from(running: FakeWorld, name: str) -> None:
+def test_a_resumed_operation_that_fails_goes_back_to_where_the_first_came_from(running: FakeWorld, name: str) -> None:
     killed_at(running, name)
     if name in ("open-gate", "prove-open", "record"):
         return
@@ -569,7 +569,7 @@ def test_no_state_is_changed_under_a_running_migration(running: FakeWorld) -> No
             apply(running, state)
 
 
-def test_a_migration_that_outlived_its_walk_is_waited_for_and_not_doubled(running: FakeWorld) -> None:
+def test_a_migration_that_outlived_its_operation_is_waited_for_and_not_doubled(running: FakeWorld) -> None:
     killed_at(running, "migrate")
     orphan = FakeMigrationRun(None)
     running.engine.orphans = [orphan]
@@ -641,7 +641,7 @@ def test_an_image_that_is_gone_matters_only_where_it_is_to_be_started(running: F
     assert apply(running, InfraState.STOPPED).outcome is Outcome.DONE
 
 
-def test_a_walk_that_does_not_end_in_its_target_has_failed(running: FakeWorld) -> None:
+def test_an_operation_that_does_not_end_in_its_target_has_failed(running: FakeWorld) -> None:
     def pretend(services: Sequence[str]) -> None:
         """Say that it is done and do nothing."""
 
@@ -711,7 +711,7 @@ def test_what_turns_out_to_need_no_migration_runs_none(fake: FakeWorld) -> None:
     ended = deploy(fake, "1.2.0")
     assert (ended.outcome, ended.state) == (Outcome.DONE, "running")
     assert "migrate 1.2.0" not in fake.state.calls
-    (record,) = read_walks(fake.world.site.journal_directory)
+    (record,) = read_operations(fake.world.site.journal_directory)
     assert [step for step in record.steps if "needed" in step] == [
         {"name": "migrate", "outcome": "done", "seconds": 0.0, "needed": False}
     ]

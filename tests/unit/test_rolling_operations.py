@@ -8,7 +8,7 @@ import pytest
 
 from graasp_local.errors import ExitCode, NeedsYou, Refused
 from graasp_local.journal.events import Event, Outcome, StepOutput, StepStarted, WalkEnded, summary
-from graasp_local.journal.read import read_walks
+from graasp_local.journal.read import read_operations
 from graasp_local.operations import recovery
 from graasp_local.operations.deployments import transition_plan
 from graasp_local.planning.plan import Plan, Strategy, render
@@ -18,8 +18,8 @@ from graasp_local.planning.states import Gate, Health, InfraState, InState, Obse
 from graasp_local.ports.handovers import Memory
 from graasp_local.version import Version
 from tests.unit.fakes import FakeWorld
+from tests.unit.operating import deploying, ended_of, events_of, under_way
 from tests.unit.sites import site_in
-from tests.unit.walking import deploying, ended_of, events_of, walking
 
 Planner = Callable[[ObservedState], Plan]
 
@@ -41,18 +41,18 @@ def served(fake: FakeWorld) -> bool:
     return fake.state.gate() is Gate.OPEN and any(service.name == "core" and service.is_on for service in there)
 
 
-def walked(fake: FakeWorld, planner: Planner) -> list[Event]:
-    """Walk to the end, as a visitor who looks all the time."""
+def carried_out(fake: FakeWorld, planner: Planner) -> list[Event]:
+    """Operation to the end, as a visitor who looks all the time."""
     events = []
-    for event in walking(fake, planner, OnFailure.ROLLBACK):
+    for event in under_way(fake, planner, OnFailure.ROLLBACK):
         assert served(fake), event
         events.append(event)
     return events
 
 
 def cut_off_at(fake: FakeWorld, index: int) -> str:
-    """Walk until the step of this index has started, then be gone; returns its name."""
-    for event in walking(fake, rolling(fake)):
+    """Operation until the step of this index has started, then be gone; returns its name."""
+    for event in under_way(fake, rolling(fake)):
         if isinstance(event, StepStarted) and event.index == index:
             return event.name
     raise AssertionError("the walk has fewer steps")
@@ -66,18 +66,18 @@ def is_one_core_of(fake: FakeWorld, version: str) -> None:
 
 
 def test_a_version_takes_over_while_visitors_are_served(open_site: FakeWorld) -> None:
-    ended = ended_of(walked(open_site, rolling(open_site)))
+    ended = ended_of(carried_out(open_site, rolling(open_site)))
     assert (ended.outcome, ended.exit_code, ended.downtime_seconds) == (Outcome.DONE, ExitCode.DONE, 0.0)
     assert "Visitors were served all the time." in summary(ended)
     is_one_core_of(open_site, "1.2.0")
     assert "flag-closed" not in open_site.state.calls
-    assert read_walks(open_site.world.site.journal_directory)[-1].is_rolling
+    assert read_operations(open_site.world.site.journal_directory)[-1].is_rolling
 
 
 @pytest.mark.parametrize("health", [Health.UNHEALTHY, Health.STARTING])
 def test_a_version_that_never_gets_healthy_leaves_the_old_one_alone(open_site: FakeWorld, health: Health) -> None:
     open_site.handovers.health = health
-    events = walked(open_site, rolling(open_site))
+    events = carried_out(open_site, rolling(open_site))
     ended = ended_of(events)
     assert (ended.outcome, ended.exit_code, ended.downtime_seconds) == (Outcome.ROLLED_BACK, ExitCode.ROLLED_BACK, 0.0)
     assert any(isinstance(event, StepOutput) and "last words of the second core" in event.text for event in events)
@@ -87,7 +87,7 @@ def test_a_version_that_never_gets_healthy_leaves_the_old_one_alone(open_site: F
 
 def test_a_second_core_of_another_version_than_it_should_be_meets_no_visitor(open_site: FakeWorld) -> None:
     open_site.handovers.says = "0.0.1"
-    ended = ended_of(walked(open_site, rolling(open_site)))
+    ended = ended_of(carried_out(open_site, rolling(open_site)))
     assert ended.exit_code is ExitCode.ROLLED_BACK
     assert "0.0.1" in ended.problem[0]
     assert "lead-to-handover" not in open_site.state.calls
@@ -98,24 +98,24 @@ def test_a_core_that_does_not_come_up_again_is_gone_back_from_while_the_second_o
     open_site: FakeWorld,
 ) -> None:
     open_site.engine.never_on_version = "1.2.0"
-    ended = ended_of(walked(open_site, rolling(open_site)))
+    ended = ended_of(carried_out(open_site, rolling(open_site)))
     assert (ended.outcome, ended.downtime_seconds) == (Outcome.ROLLED_BACK, 0.0)
     is_one_core_of(open_site, "1.1.0")
 
 
 def test_once_the_new_core_itself_serves_a_failure_goes_back_no_more(open_site: FakeWorld) -> None:
     open_site.handovers.failing["remove-second"] = NeedsYou("The engine refuses.")
-    ended = ended_of(walked(open_site, rolling(open_site)))
+    ended = ended_of(carried_out(open_site, rolling(open_site)))
     assert (ended.outcome, ended.exit_code) == (Outcome.FAILED, ExitCode.NEEDS_YOU)
     assert "resume" in ended.problem[2]
     open_site.handovers.failing.clear()
-    assert ended_of(walked(open_site, lambda o: recovery.resume_plan(open_site.world, o))).outcome is Outcome.DONE
+    assert ended_of(carried_out(open_site, lambda o: recovery.resume_plan(open_site.world, o))).outcome is Outcome.DONE
     is_one_core_of(open_site, "1.2.0")
 
 
 def test_requests_are_waited_for_until_it_has_been_quiet_for_a_moment(open_site: FakeWorld) -> None:
     open_site.handovers.in_flight = [2, 0, None, 1, 0]
-    assert ended_of(walked(open_site, rolling(open_site))).outcome is Outcome.DONE
+    assert ended_of(carried_out(open_site, rolling(open_site))).outcome is Outcome.DONE
     assert open_site.handovers.in_flight == []
 
 
@@ -125,7 +125,7 @@ STEPS = range(4, 19)
 @pytest.mark.parametrize("index", STEPS)
 def test_killed_at_any_step_resume_goes_on_under_visitors(open_site: FakeWorld, index: int) -> None:
     cut_off_at(open_site, index)
-    ended = ended_of(walked(open_site, lambda o: recovery.resume_plan(open_site.world, o)))
+    ended = ended_of(carried_out(open_site, lambda o: recovery.resume_plan(open_site.world, o)))
     assert ended.outcome in (Outcome.DONE, Outcome.NOTHING_TO_DO)
     is_one_core_of(open_site, "1.2.0")
 
@@ -133,7 +133,7 @@ def test_killed_at_any_step_resume_goes_on_under_visitors(open_site: FakeWorld, 
 @pytest.mark.parametrize("index", STEPS[:-1])
 def test_killed_at_any_step_rollback_goes_back_under_visitors(open_site: FakeWorld, index: int) -> None:
     cut_off_at(open_site, index)
-    ended = ended_of(walked(open_site, lambda o: recovery.rollback_plan(open_site.world, o)))
+    ended = ended_of(carried_out(open_site, lambda o: recovery.rollback_plan(open_site.world, o)))
     assert ended.outcome is Outcome.DONE
     is_one_core_of(open_site, "1.1.0")
 
@@ -142,7 +142,7 @@ def test_killed_at_any_step_rollback_goes_back_under_visitors(open_site: FakeWor
 def test_killed_at_any_step_apply_running_ends_with_the_core_that_is_selected(open_site: FakeWorld, index: int) -> None:
     cut_off_at(open_site, index)
     selected = open_site.world.site.selected_version
-    walked(open_site, lambda o: transition_plan(open_site.world, o, InfraState.RUNNING))
+    carried_out(open_site, lambda o: transition_plan(open_site.world, o, InfraState.RUNNING))
     is_one_core_of(open_site, str(selected))
 
 
@@ -205,17 +205,17 @@ def test_the_plan_says_what_memory_a_second_core_may_take(open_site: FakeWorld) 
     assert shown.endswith("Meanwhile a second core may take up to 2.0 GiB of memory.")
 
 
-def test_the_walk_says_where_closing_could_be_spared(open_site: FakeWorld) -> None:
+def test_the_operation_says_where_closing_could_be_spared(open_site: FakeWorld) -> None:
     plan = deploying(open_site, "1.2.0")(open_site.world.observe())
     assert "close-gate" in [step.name for step in plan.steps]
     assert "`graasp-local deploy --version 1.2.0 --strategy rolling`" in render(plan)
 
 
-def test_the_walk_says_nothing_where_it_could_not(running: FakeWorld) -> None:
+def test_the_operation_says_nothing_where_it_could_not(running: FakeWorld) -> None:
     assert deploying(running, "1.1.0")(running.world.observe()).hint == ""
 
 
-def test_if_possible_is_the_walk_where_it_is_not_and_says_why(running: FakeWorld) -> None:
+def test_if_possible_is_the_operation_where_it_is_not_and_says_why(running: FakeWorld) -> None:
     plan = rolling(running, "1.1.0", Strategy.ROLLING_IF_POSSIBLE)(running.world.observe())
     assert "close-gate" in [step.name for step in plan.steps]
     assert "0002_item_lang" in plan.hint
@@ -226,7 +226,7 @@ def test_if_possible_is_rolling_where_it_is(open_site: FakeWorld) -> None:
 
 
 def test_going_back_from_one_that_went_through_follows_the_sites_setting(open_site: FakeWorld) -> None:
-    walked(open_site, rolling(open_site))
+    carried_out(open_site, rolling(open_site))
     env = open_site.world.site.env_file
     for strategy, keeps_open in (("closed", False), ("walk", False), ("rolling-if-possible", True)):
         lines = [line for line in env.read_text().splitlines() if not line.startswith("DEPLOY_STRATEGY=")]
@@ -247,7 +247,7 @@ def test_an_interruption_goes_back_under_visitors(open_site: FakeWorld) -> None:
             open_site.interruption.request()
 
     open_site.clock.on_sleep = interrupt
-    ended = ended_of(walked(open_site, rolling(open_site)))
+    ended = ended_of(carried_out(open_site, rolling(open_site)))
     assert isinstance(ended, WalkEnded)
     assert (ended.outcome, ended.exit_code) == (Outcome.ROLLED_BACK, ExitCode.INTERRUPTED)
     is_one_core_of(open_site, "1.1.0")
@@ -256,5 +256,5 @@ def test_an_interruption_goes_back_under_visitors(open_site: FakeWorld) -> None:
 def test_a_core_that_crashes_meanwhile_is_started_again(open_site: FakeWorld) -> None:
     cut_off_at(open_site, 9)
     open_site.state.observed = open_site.state.observed.with_services(("core",), Status.EXITED, Health.NONE)
-    walked(open_site, lambda o: transition_plan(open_site.world, o, InfraState.RUNNING))
+    carried_out(open_site, lambda o: transition_plan(open_site.world, o, InfraState.RUNNING))
     is_one_core_of(open_site, "1.1.0")

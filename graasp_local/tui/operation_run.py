@@ -1,4 +1,4 @@
-"""A walk that the UI began: the same walks.run as the command line's, on a thread, with the same lock and journal.
+"""An operation the UI began: operations.run as on the command line, on a thread, with the same lock and journal.
 
 Outlives the screens: when the UI is closed, what it says goes to the terminal as plain lines instead.
 """
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 Deliver = Callable[[dict[str, Any]], object]
 
 
-class WalkRun:
-    """One walk. `run` belongs on a thread of its own; everything else may be called from any."""
+class OperationRun:
+    """One operation. `run` belongs on a thread of its own; everything else may be called from any."""
 
     def __init__(self, access: Access, request: Request, shown: Shown, deliver: Deliver) -> None:
         self.request = request
@@ -45,7 +45,7 @@ class WalkRun:
     def end_soon(self) -> None:
         """Ask for the end at the next safe point.
 
-        Asks once: a walk that goes back is at its end already, and must not be left halfway by a second request.
+        Asks once: an operation that goes back is at its end already, and must not be left halfway by a second request.
         """
         if not self._is_ending:
             self._is_ending = True

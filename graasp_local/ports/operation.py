@@ -1,4 +1,4 @@
-"""What a walk needs from the world, as small protocols: the engine, the edge as a visitor sees it, the database.
+"""What an operation needs from the world, as small protocols: the engine, the edge as a visitor sees it, the database.
 
 Each has one real implementation (in engine/ and postgres/database.py) and an in-memory fake in tests/unit/fakes.py.
 Nothing here does anything.
@@ -290,7 +290,7 @@ class Database(Protocol):
         ...
 
     def drop_snapshots_but(self, name: str) -> tuple[str, ...]:
-        """Remove snapshots and failed databases of other walks than the named one; returns what was removed.
+        """Remove snapshots and failed databases of other operations than the named one; returns what was removed.
 
         Leaves what is kept until a person removes it.
         """
@@ -302,7 +302,7 @@ class Database(Protocol):
 
 
 class Prober(Protocol):
-    """Asks the site as visitors do while a walk is under way."""
+    """Asks the site as visitors do while an operation is under way."""
 
     def start(self) -> None: ...
     def stop(self, gate: Gate) -> ProbeReport:

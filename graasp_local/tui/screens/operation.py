@@ -1,4 +1,4 @@
-"""A walk: its steps with seconds, the clock of downtime, what the step says, and at the end what happened."""
+"""An operation: its steps with seconds, the clock of downtime, what the step says, and at the end what happened."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.message import Message
 
+from graasp_local.tui.drawing.operation import ending_lines, operation_title, output_lines, steps_table
 from graasp_local.tui.drawing.progress import Closely, Usual, closed_line, closely_lines, usual_seconds
 from graasp_local.tui.drawing.site import strip_lines
-from graasp_local.tui.drawing.walk import ending_lines, output_lines, steps_table, walk_title
-from graasp_local.tui.hints import LAST, ending_hints, walk_hints
+from graasp_local.tui.hints import LAST, ending_hints, operation_hints
+from graasp_local.tui.operation_run import now
+from graasp_local.tui.operation_view import OperationView, Progress, StepView
 from graasp_local.tui.screens.base import UiScreen
 from graasp_local.tui.screens.confirm import Confirm
-from graasp_local.tui.walk_run import now
-from graasp_local.tui.walk_view import Progress, StepView, WalkView
 from graasp_local.tui.widgets.keybar import KeyBar
 from graasp_local.tui.widgets.lines import Lines
 from graasp_local.tui.widgets.rows import Rows
@@ -28,23 +28,23 @@ _TICK_SECONDS = 0.2
 _LOOK_SECONDS = 1.0
 _CLOSELY_BELOW = 6
 """Lines of a closer look below the steps, where the screen is not wide."""
-_WALKS_FOR_WHAT_IS_USUAL = 50
+_OPERATIONS_FOR_WHAT_IS_USUAL = 50
 
-WalkSource = Literal["own_walk", "other_walk"]
-"""Which of the app's two live walks."""
+OperationSource = Literal["own_operation", "other_operation"]
+"""Which of the app's two live operations."""
 
 
-class WalkScreen(UiScreen):
-    """Shows a walk live, one that was begun here or somebody else's; or an earlier one, which does not change."""
+class OperationScreen(UiScreen):
+    """Shows an operation live, one that was begun here or somebody else's; or an earlier one, which does not change."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "app.back", show=False),
         Binding("x", "interrupt", show=False),
     ]
 
-    def __init__(self, source: WalkSource, past: WalkView | None = None) -> None:
+    def __init__(self, source: OperationSource, past: OperationView | None = None) -> None:
         super().__init__()
-        self._source: WalkSource = source
+        self._source: OperationSource = source
         self._past = past
         self._chosen: int | None = None
         self._closely = Closely()
@@ -66,24 +66,24 @@ class WalkScreen(UiScreen):
             self.usual = usual
 
     @property
-    def walk(self) -> WalkView | None:
+    def operation(self) -> OperationView | None:
         return self._past or getattr(self.ui, self._source)
 
     @property
     def _is_own(self) -> bool:
-        return self._past is None and self._source == "own_walk"
+        return self._past is None and self._source == "own_operation"
 
-    def show_walk(self, source: WalkSource) -> None:
+    def show_operation(self, source: OperationSource) -> None:
         """Show the other one, if this one is over."""
         if self._past is not None or self._source != source:
             self.ui.pop_screen()
-            self.ui.push_screen(WalkScreen(source))
+            self.ui.push_screen(OperationScreen(source))
 
     def compose(self) -> ComposeResult:
         yield Lines(id="title", classes="title")
         yield Lines(id="strip", classes="gap")
         yield Lines(id="clock")
-        with Container(id="walking"):
+        with Container(id="under-way"):
             yield Rows(id="steps")
             with Container(id="beside"):
                 yield Lines(id="closely")
@@ -105,23 +105,23 @@ class WalkScreen(UiScreen):
     def on_unmount(self) -> None:
         self._is_gone.set()
 
-    def on_walk_screen_seen(self, message: Seen) -> None:
+    def on_operation_screen_seen(self, message: Seen) -> None:
         self._closely = message.closely
         self._draw()
 
-    def on_walk_screen_usual_read(self, message: UsualRead) -> None:
+    def on_operation_screen_usual_read(self, message: UsualRead) -> None:
         self._usual = message.usual
         self._draw()
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="usual")
     def _read_usual(self) -> None:
-        from graasp_local.journal.read import read_walks
+        from graasp_local.journal.read import read_operations
         from graasp_local.journal.records import seconds_by_step
 
-        began = self.walk.began if self.walk is not None else 0.0
-        walks = read_walks(self.ui.access.site().journal_directory, _WALKS_FOR_WHAT_IS_USUAL)
+        began = self.operation.began if self.operation is not None else 0.0
+        operations = read_operations(self.ui.access.site().journal_directory, _OPERATIONS_FOR_WHAT_IS_USUAL)
         # This one itself is no measure for it.
-        earlier = [each for each in walks if datetime.fromisoformat(each.at).timestamp() < began]
+        earlier = [each for each in operations if datetime.fromisoformat(each.at).timestamp() < began]
         self.post_message(self.UsualRead(usual_seconds(seconds_by_step(earlier))))
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="closely")
@@ -131,11 +131,13 @@ class WalkScreen(UiScreen):
 
         look = CloseLook(self.ui.access)
         while not self._is_gone.wait(_LOOK_SECONDS) and not self.ui.stop.is_set():
-            walk = self.walk
-            if walk is None or walk.is_over:
+            operation = self.operation
+            if operation is None or operation.is_over:
                 return
-            if walk.current is not None:
-                self.post_message(self.Seen(look.at(walk.steps[walk.current], self.ui.view, self.ui.observer.live)))
+            if operation.current is not None:
+                self.post_message(
+                    self.Seen(look.at(operation.steps[operation.current], self.ui.view, self.ui.observer.live))
+                )
 
     def on_resize(self) -> None:
         self.call_after_refresh(self._draw)
@@ -143,7 +145,7 @@ class WalkScreen(UiScreen):
     def on_rows_highlighted(self, message: Rows.Highlighted) -> None:
         if message.by_person:
             index = int(message.key)
-            self._chosen = None if self.walk is not None and index == self.walk.latest else index
+            self._chosen = None if self.operation is not None and index == self.operation.latest else index
             self._draw()
 
     def on_rows_chosen(self, message: Rows.Chosen) -> None:
@@ -152,7 +154,7 @@ class WalkScreen(UiScreen):
         self.ui.push_screen(StepScreen(int(message.key), self._source, self._past))
 
     def action_interrupt(self) -> None:
-        if self.ui.walks_itself and self._is_own:
+        if self.ui.operates_itself and self._is_own:
             said = (
                 "The operation stops at the next safe point.",
                 "Before the gate closes nothing was changed; after that a deployment is rolled back.",
@@ -163,75 +165,77 @@ class WalkScreen(UiScreen):
         self.query_one(Rows).action_choose()
 
     def _interrupt(self, yes: bool | None) -> None:
-        if yes and self.ui.walk_run is not None:
-            self.ui.walk_run.end_soon()
+        if yes and self.ui.operation_run is not None:
+            self.ui.operation_run.end_soon()
 
     def _tick(self) -> None:
-        if self.walk is not None and not self.walk.is_over:
+        if self.operation is not None and not self.operation.is_over:
             self._draw()
 
     def _draw(self) -> None:
-        walk, view, at = self.walk, self.ui.view, now()
-        if walk is None:
+        operation, view, at = self.operation, self.ui.view, now()
+        if operation is None:
             return
-        live = walk if self._past is None else None
+        live = operation if self._past is None else None
         elsewhere = live is not None and not self._is_own
-        self.query_one("#title", Lines).show(lambda width: (walk_title(walk, width, begun_elsewhere=elsewhere),))
+        self.query_one("#title", Lines).show(
+            lambda width: (operation_title(operation, width, begun_elsewhere=elsewhere),)
+        )
         strip = self.query_one("#strip", Lines)
         strip.display = self._past is None
         strip.show(lambda width: strip_lines(view, live, width, clickable=False))
-        self.query_one("#clock", Lines).show(lambda width: (closed_line(walk, at, width),))
-        possible = ending_hints(walk, read_only=self.ui.read_only) if self._past is None else ()
+        self.query_one("#clock", Lines).show(lambda width: (closed_line(operation, at, width),))
+        possible = ending_hints(operation, read_only=self.ui.read_only) if self._past is None else ()
         ending = self.query_one("#ending", Lines)
-        ending.display = walk.is_over
-        ending.show(lambda width: ending_lines(walk, possible, width))
-        self._draw_steps(walk, at)
-        own = self.ui.walks_itself and self._is_own
-        self.query_one(KeyBar).show_keys(walk_hints(walk, own=own), LAST)
+        ending.display = operation.is_over
+        ending.show(lambda width: ending_lines(operation, possible, width))
+        self._draw_steps(operation, at)
+        own = self.ui.operates_itself and self._is_own
+        self.query_one(KeyBar).show_keys(operation_hints(operation, own=own), LAST)
 
-    def _draw_steps(self, walk: WalkView, at: float) -> None:
+    def _draw_steps(self, operation: OperationView, at: float) -> None:
         """The steps, and what the chosen one says: below them, or beside them where the screen is wide."""
         rows, output, closely = (
             self.query_one(Rows),
             self.query_one("#output", Lines),
             self.query_one("#closely", Lines),
         )
-        step = _told_step(walk, self._chosen)
-        room = self.query_one("#walking").size.height
-        ending = len(ending_lines(walk, (), self.size.width - 2)) + 2 if walk.is_over else 0
+        step = _told_step(operation, self._chosen)
+        room = self.query_one("#under-way").size.height
+        ending = len(ending_lines(operation, (), self.size.width - 2)) + 2 if operation.is_over else 0
         # What was looked at more closely is the step that is being done.
-        is_current = step is not None and walk.current is not None and step is walk.steps[walk.current]
+        is_current = step is not None and operation.current is not None and step is operation.steps[operation.current]
         looked = self._closely if is_current else Closely()
         is_wide = self.has_class("-wide")
         beside = len(closely_lines(step, looked, at, self.size.width, room if is_wide else _CLOSELY_BELOW))
         closely.display = beside > 0
         closely.show(lambda width: closely_lines(step, looked, at, width, beside))
         if is_wide:
-            height = 0 if walk.is_over and (step is None or not step.output) else room - ending - beside
+            height = 0 if operation.is_over and (step is None or not step.output) else room - ending - beside
             rows.styles.max_height = room
         else:
-            height = _height_below(step, walk, room)
+            height = _height_below(step, operation, room)
             below = len(output_lines(step, self.size.width - 2, height)) + 1 if height else 0
             rows.styles.max_height = max(3, room - below - ending - beside - bool(beside))
         output.display = height > 0
         output.show(lambda width: output_lines(step, width, height))
         usual = self._usual
-        rows.show(lambda width: steps_table(walk, usual, at, width))
-        if self._chosen is None and walk.latest is not None:
-            rows.select(str(walk.latest))
+        rows.show(lambda width: steps_table(operation, usual, at, width))
+        if self._chosen is None and operation.latest is not None:
+            rows.select(str(operation.latest))
 
 
-def _told_step(walk: WalkView, chosen: int | None) -> StepView | None:
+def _told_step(operation: OperationView, chosen: int | None) -> StepView | None:
     """The step that was chosen, else the latest one, which has nothing more to tell once all went well. Pure."""
-    index = chosen if chosen is not None else walk.latest
-    step = walk.steps[index] if index is not None and index < len(walk.steps) else None
-    if chosen is None and walk.is_over and step is not None and step.progress is not Progress.FAILED:
+    index = chosen if chosen is not None else operation.latest
+    step = operation.steps[index] if index is not None and index < len(operation.steps) else None
+    if chosen is None and operation.is_over and step is not None and step.progress is not Progress.FAILED:
         return None
     return step
 
 
-def _height_below(step: StepView | None, walk: WalkView, room: int) -> int:
+def _height_below(step: StepView | None, operation: OperationView, room: int) -> int:
     """How many lines a step may have below the steps: a third, and none for one that had nothing to say. Pure."""
-    if step is None or (walk.is_over and not step.output):
+    if step is None or (operation.is_over and not step.output):
         return 0
     return min(max(3, room // 3), 3 + len(step.output))

@@ -1,4 +1,4 @@
-"""A plan and a walk as lines: steps with their causes before, with seconds and output while and after. Pure."""
+"""A plan and an operation as lines: steps with their causes before, with seconds and output while and after. Pure."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from graasp_local.tui.drawing.progress import Usual, step_seconds
 from graasp_local.tui.drawing.tables import Row, Table
 from graasp_local.tui.figures import zone
 from graasp_local.tui.model import Reception
+from graasp_local.tui.operation_view import OperationView, Progress, StepView, in_words
 from graasp_local.tui.tones import Line, Piece, Tone, fitted, padded, plain, right, wrapped
-from graasp_local.tui.walk_view import Progress, StepView, WalkView, in_words
 from graasp_local.wording import listed
 
 _MARKS = {
@@ -62,17 +62,17 @@ def plan_table(plan: Plan, width: int, reasons: Mapping[str, str] | None = None)
     return Table((), tuple(rows))
 
 
-def steps_table(walk: WalkView, usual: Mapping[str, Usual], now: float, width: int) -> Table:
-    """The steps of a walk with their seconds, which stand beside the longest title where there is room.
+def steps_table(operation: OperationView, usual: Mapping[str, Usual], now: float, width: int) -> Table:
+    """The steps of an operation with their seconds, which stand beside the longest title where there is room.
 
     Beside them what is usual here, where there is room for that too; one that takes longer than ever stands out.
     """
-    longest = max([48, *(cell_len(step.title) for step in walk.steps)])
+    longest = max([48, *(cell_len(step.title) for step in operation.steps)])
     usual_width = 18 if usual and width >= 68 else 0
     room = max(10, min(width - 15 - usual_width, 1 + longest))
     rows = []
-    for index, step in enumerate(walk.steps):
-        goes_back = walk.way_back_from is not None and index >= walk.way_back_from
+    for index, step in enumerate(operation.steps):
+        goes_back = operation.way_back_from is not None and index >= operation.way_back_from
         mark, tone = _MARKS[step.progress]
         title_tone = Tone.QUIET if step.progress is Progress.WAITING else Tone.PLAIN
         if step.progress in (Progress.DOING, Progress.FAILED, Progress.CUT):
@@ -106,28 +106,28 @@ def _tone_of(line: str) -> Tone:
     return Tone.BAD if "ERROR" in line or "FATAL" in line else Tone.PLAIN
 
 
-def ending_lines(walk: WalkView, now_possible: Sequence[KeyHint], width: int) -> tuple[Line, ...]:
-    """What happened, in words, and what can be done now; nothing while the walk is under way."""
-    if not walk.is_over:
+def ending_lines(operation: OperationView, now_possible: Sequence[KeyHint], width: int) -> tuple[Line, ...]:
+    """What happened, in words, and what can be done now; nothing while the operation is under way."""
+    if not operation.is_over:
         return ()
-    good = walk.outcome in ("done", "held", "nothing-to-do")
+    good = operation.outcome in ("done", "held", "nothing-to-do")
     mark, tone = ("✓", Tone.OK) if good else ("✗", Tone.BAD)
-    if walk.outcome == "rolled-back":
+    if operation.outcome == "rolled-back":
         mark, tone = "↺", Tone.BUSY
-    lines = [*wrapped(f"{mark} {in_words(walk)}", width, tone, "  ")]
-    for sentence in walk.problem:
+    lines = [*wrapped(f"{mark} {in_words(operation)}", width, tone, "  ")]
+    for sentence in operation.problem:
         lines += wrapped(f"  {sentence}", width, Tone.PLAIN, "  ")
     if now_possible:
         lines.append((Piece("  "), *hint_pieces(now_possible)))
     return tuple(lines)
 
 
-def walk_title(walk: WalkView, width: int, *, begun_elsewhere: bool) -> Line:
-    """What was typed for the walk, when it began, and whether it is only watched from here."""
-    at = datetime.fromtimestamp(walk.began).astimezone()
+def operation_title(operation: OperationView, width: int, *, begun_elsewhere: bool) -> Line:
+    """What was typed for the operation, when it began, and whether it is only watched from here."""
+    at = datetime.fromtimestamp(operation.began).astimezone()
     when = Piece(f"   {at.day} {at:%b %H:%M:%S} {zone()}", Tone.QUIET)
     where = Piece("   begun elsewhere" if begun_elsewhere else "", Tone.BUSY)
-    return fitted((Piece(walk.command, Tone.STRONG), when, where), width)
+    return fitted((Piece(operation.command, Tone.STRONG), when, where), width)
 
 
 def plan_head(

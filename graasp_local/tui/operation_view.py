@@ -1,7 +1,7 @@
-"""A walk as it is told: by its events while it happens, by its journal afterwards or from another process.
+"""An operation as it is told: by its events while it happens, by its journal afterwards or from another process.
 
 Both say the same JSON objects (events.as_json), so there is one function that takes them in. Decides nothing about a
-walk; keeps at most OUTPUT_LINES lines of a step, the newest. Pure.
+operation; keeps at most OUTPUT_LINES lines of a step, the newest. Pure.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from graasp_local.planning.timings import Range, range_of
 OUTPUT_LINES = 2000
 _DEPLOYING = frozenset({"deploy", "resume", "rollback", "restore", "upgrade-database"})
 KILLED = "killed"
-"""The outcome of a walk whose journal has no end, although nobody is at work on it."""
+"""The outcome of an operation whose journal has no end, although nobody is at work on it."""
 
 _LEADS_TO = {
     "close-gate": InfraState.RESTRICTED,
@@ -61,10 +61,10 @@ class StepView(Struct, frozen=True):
     output: tuple[str, ...] = ()
 
 
-class WalkView(Struct, frozen=True):
-    """A walk so far. `outcome` is empty while it is under way; times in seconds since 1970."""
+class OperationView(Struct, frozen=True):
+    """An operation so far. `outcome` is empty while it is under way; times in seconds since 1970."""
 
-    walk: str = ""
+    operation: str = ""
     command: str = ""
     target: str = ""
     version: str = ""
@@ -82,7 +82,7 @@ class WalkView(Struct, frozen=True):
     """For how long it was to close the site."""
     problem: tuple[str, ...] = ()
     way_back_from: int | None = None
-    """The index of the first step of the way back, if the walk had to take it."""
+    """The index of the first step of the way back, if the operation had to take it."""
     last_at: float = 0.0
     """When the last record was written."""
 
@@ -102,7 +102,7 @@ class WalkView(Struct, frozen=True):
 
     @property
     def latest(self) -> int | None:
-        """The index of the step that was begun last; once the walk is over, of the one that failed if one did."""
+        """The index of the step that was begun last; once the operation is over, of the one that failed if one did."""
         failed = [i for i, step in enumerate(self.steps) if step.progress in (Progress.FAILED, Progress.CUT)]
         if self.is_over and failed:
             return failed[0]
@@ -111,13 +111,13 @@ class WalkView(Struct, frozen=True):
 
     @property
     def closed_since(self) -> float | None:
-        """When this walk began to close the gate, if it has not opened it since."""
+        """When this operation began to close the gate, if it has not opened it since."""
         begun = {step.name: step.began for step in reversed(self.steps) if step.began is not None}
         done = {step.name for step in self.steps if step.progress is Progress.DONE}
         return None if "open-gate" in done else begun.get("close-gate")
 
     def downtime(self, now: float) -> float | None:
-        """Seconds that the site is closed by this walk: running while it is, final when it is over."""
+        """Seconds that the site is closed by this operation: running while it is, final when it is over."""
         if self.downtime_seconds is not None:
             return self.downtime_seconds
         since = self.closed_since
@@ -143,17 +143,17 @@ class WalkView(Struct, frozen=True):
         return next((state for state in states if state not in (None, here)), None)
 
 
-def advanced(view: WalkView, record: Mapping[str, Any], now: float) -> WalkView:
-    """The walk after one more record; `now` is when it happened, unless the record says so itself."""
+def advanced(view: OperationView, record: Mapping[str, Any], now: float) -> OperationView:
+    """The operation after one more record; `now` is when it happened, unless the record says so itself."""
     at = _moment(record, now)
     return replace(_with_record(view, record, at), last_at=at)
 
 
-def _with_record(view: WalkView, record: Mapping[str, Any], at: float) -> WalkView:
+def _with_record(view: OperationView, record: Mapping[str, Any], at: float) -> OperationView:
     match record["event"]:
         case "walk-started":
-            return WalkView(
-                walk=record["walk"],
+            return OperationView(
+                operation=record["walk"],
                 command=record["command"],
                 target=record["target"],
                 version=record["version"] or "",
@@ -196,9 +196,9 @@ def _with_record(view: WalkView, record: Mapping[str, Any], at: float) -> WalkVi
             return view
 
 
-def walk_view(records: Iterable[Mapping[str, Any]]) -> WalkView:
-    """A whole walk from the records of its journal."""
-    view = WalkView()
+def operation_view(records: Iterable[Mapping[str, Any]]) -> OperationView:
+    """A whole operation from the records of its journal."""
+    view = OperationView()
     for record in records:
         view = advanced(view, record, view.began)
     return view
@@ -208,7 +208,7 @@ def _planned(steps: Iterable[Mapping[str, Any]]) -> tuple[StepView, ...]:
     return tuple(StepView(s["name"], s["title"], s["cause"], bool(s.get("closed"))) for s in steps)
 
 
-def _with_step(view: WalkView, index: int, change: Any) -> WalkView:
+def _with_step(view: OperationView, index: int, change: Any) -> OperationView:
     if not 0 <= index < len(view.steps):
         return view
     return replace(view, steps=(*view.steps[:index], change(view.steps[index]), *view.steps[index + 1 :]))
@@ -221,8 +221,8 @@ def _moment(record: Mapping[str, Any], now: float) -> float:
         return now
 
 
-def what_now(view: WalkView) -> tuple[tuple[str, str], ...]:
-    """What can be done after the walk, as name of a verb and words; nothing while it is under way."""
+def what_now(view: OperationView) -> tuple[tuple[str, str], ...]:
+    """What can be done after the operation, as name of a verb and words; nothing while it is under way."""
     match view.outcome:
         case "":
             return ()
@@ -243,7 +243,7 @@ def what_now(view: WalkView) -> tuple[tuple[str, str], ...]:
             return (("apply", "choose another state"), ("maintenance-page", "what visitors read now"))
 
 
-def _way_back(view: WalkView) -> tuple[tuple[str, str], ...]:
+def _way_back(view: OperationView) -> tuple[tuple[str, str], ...]:
     """From a deployment that has brought another version."""
     brings_one = not {"deploy", "resume"}.isdisjoint(view.command.split())
     if not brings_one or view.previous_version in ("", view.version):
@@ -251,8 +251,8 @@ def _way_back(view: WalkView) -> tuple[tuple[str, str], ...]:
     return (("rollback", f"go back to {view.previous_version}"),)
 
 
-def in_words(view: WalkView) -> str:
-    """One sentence about how the walk ended; empty while it is under way."""
+def in_words(view: OperationView) -> str:
+    """One sentence about how the operation ended; empty while it is under way."""
     if not view.outcome:
         return ""
     if view.outcome == KILLED:
@@ -264,7 +264,7 @@ def in_words(view: WalkView) -> str:
         return f"{view.outcome.replace('-', ' ').capitalize()}: the site is {view.state}."
     return summary(
         WalkEnded(
-            view.walk,
+            view.operation,
             Outcome(view.outcome),
             view.state,
             view.version,
@@ -277,8 +277,8 @@ def in_words(view: WalkView) -> str:
     )
 
 
-def killed(view: WalkView) -> WalkView:
-    """What becomes of a walk whose process is gone: its clocks stop at the last thing that was heard of it."""
+def killed(view: OperationView) -> OperationView:
+    """What becomes of an operation whose process is gone: its clocks stop at the last thing that was heard of it."""
 
     def cut(step: StepView) -> StepView:
         if step.progress is not Progress.DOING:
@@ -297,6 +297,6 @@ def killed(view: WalkView) -> WalkView:
     )
 
 
-def ended_view(view: WalkView) -> WalkView:
-    """An earlier walk: one whose journal has no end was killed."""
+def ended_view(view: OperationView) -> OperationView:
+    """An earlier operation: one whose journal has no end was killed."""
     return view if view.is_over else killed(view)

@@ -1,4 +1,4 @@
-"""Carrying a walk out for a terminal or a script: the plan and the question before, the events, the exit code."""
+"""Carrying an operation out for a terminal or a script: the plan and the question before, the events, the exit code."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class How(Struct, frozen=True):
     max_downtime: float | None = None
 
 
-def walk(context: Context, request: Request, how: How) -> NoReturn:
+def operation(context: Context, request: Request, how: How) -> NoReturn:
     """Plan, show, ask, carry out; leaves the process with the documented exit code."""
     from graasp_local.operations import run
 
@@ -100,7 +100,7 @@ def walk(context: Context, request: Request, how: How) -> NoReturn:
 
 
 def _load_meanwhile() -> None:
-    """Load what every walk needs while the first looks wait for the engine."""
+    """Load what every operation needs while the first looks wait for the engine."""
     # What is missing or broken is told where it is needed.
     with suppress(Exception):
         # In the order in which they are wanted.
@@ -110,15 +110,15 @@ def _load_meanwhile() -> None:
 
 
 def _say_what_was_left(world: World) -> None:
-    """A walk that was interrupted is named by every command that changes the site, with the two that go on from it."""
+    """An operation that was interrupted is named by every command that changes the site, with the two ways on."""
     from graasp_local.journal.read import read_recent
-    from graasp_local.journal.records import unfinished_walk
+    from graasp_local.journal.records import unfinished_operation
     from graasp_local.lock import current_holder
 
-    left = unfinished_walk(read_recent(world.site.journal_directory).walks)
+    left = unfinished_operation(read_recent(world.site.journal_directory).operations)
     if left is not None and current_holder(world.site.lock_file) is None:
         say(
-            f"The operation {left.walk} was left unfinished: `graasp-local resume` finishes it, `graasp-local "
+            f"The operation {left.operation} was left unfinished: `graasp-local resume` finishes it, `graasp-local "
             "rollback` undoes it.",
             err=True,
         )
@@ -134,7 +134,7 @@ def _say_who_is_waited_for(world: World, how: How) -> None:
 
 @contextmanager
 def refusals_as_json(*, wanted: bool) -> Iterator[None]:
-    """What is refused before a walk begins ends in the same last JSON line as a walk, if JSON is wanted."""
+    """What is refused before an operation begins ends in the same last JSON line as an operation, if JSON is wanted."""
     try:
         yield
     except GraaspLocalError as error:
@@ -181,7 +181,7 @@ class _Printer(Protocol):
 
 
 class _Unbreakable:
-    """Goes on in silence when nobody reads any more: a walk does not end because its reader left."""
+    """Goes on in silence when nobody reads any more: an operation does not end because its reader left."""
 
     def __init__(self, printer: _Printer) -> None:
         self._printer: _Printer | None = printer

@@ -1,4 +1,4 @@
-"""Walks in a fake world, for tests to begin, to fail and to cut off."""
+"""Operations in a fake world, for tests to begin, to fail and to cut off."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from graasp_local.version import Version
 from tests.unit.fakes import FakeWorld
 
 
-def walking(
+def under_way(
     fake: FakeWorld,
     planner: Callable[[ObservedState], Plan],
     on_failure: OnFailure = OnFailure.HOLD,
@@ -28,7 +28,7 @@ def walking(
 def events_of(
     fake: FakeWorld, planner: Callable[[ObservedState], Plan], on_failure: OnFailure = OnFailure.HOLD
 ) -> list[Event]:
-    return list(walking(fake, planner, on_failure))
+    return list(under_way(fake, planner, on_failure))
 
 
 def deploying(fake: FakeWorld, version: str = "1.1.0", **request: object) -> Callable[[ObservedState], Plan]:
@@ -50,7 +50,7 @@ def deploy(
 
 
 def killed_at(fake: FakeWorld, name: str, planner: Callable[[ObservedState], Plan] | None = None) -> None:
-    """Walk, by default a deployment of 1.1.0, until a step has started, then be gone."""
-    for event in walking(fake, planner or deploying(fake), OnFailure.ROLLBACK):
+    """Operation, by default a deployment of 1.1.0, until a step has started, then be gone."""
+    for event in under_way(fake, planner or deploying(fake), OnFailure.ROLLBACK):
         if isinstance(event, StepStarted) and event.name == name:
             return
