@@ -1,4 +1,4 @@
-"""`graasp-local history [WALK]`."""
+"""`graasp-local history [OPERATION]`."""
 
 from __future__ import annotations
 

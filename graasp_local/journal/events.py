@@ -222,7 +222,7 @@ def as_lines(event: Event) -> tuple[str, ...]:
     """The same for a person, without colour: a tick or a cross says what colour would."""
     match event:
         case WalkStarted(operation=operation):
-            return (f"Walk {operation}",)
+            return (f"Operation {operation}",)
         case RollbackStarted(problem=problem):
             return (*problem[:1], "Rolling back.")
         case StepStarted(title=text):

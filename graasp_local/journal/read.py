@@ -62,7 +62,7 @@ def trusted_operations(directory: Path) -> tuple[OperationRecord, ...]:
         first = contents.in_doubt[0]
         raise Refused(
             f"The journal is damaged: {first.file.name}: {first.damage}",
-            "What that walk did to the database is not known, so nothing was decided and nothing was changed.",
+            "What that operation did to the database is not known, so nothing was decided and nothing was changed.",
             f"If `graasp-local status` shows the site as it should be, move {first.file} away and try again.",
         )
     return contents.operations
@@ -91,7 +91,7 @@ def _read_operation(file: Path) -> OperationRecord | DamagedOperation | None:
 def _as_operation(name: str, records: Sequence[Mapping[str, Any]]) -> OperationRecord:
     first, last = records[0], records[-1]
     if first["event"] != "walk-started":
-        raise _DamageError("It does not begin as a walk does.")
+        raise _DamageError("It does not begin as an operation does.")
     if "\\u0000" in json.dumps(first):
         raise _DamageError("A name in its first line holds a NUL.")
     if first.get("format") != FORMAT:

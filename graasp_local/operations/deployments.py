@@ -151,7 +151,7 @@ def refuse_unfinished_upgrade(world: World) -> None:
     left = unfinished_operation(trusted_operations(world.site.journal_directory))
     if left is not None and left.upgrade is not None:
         raise Refused(
-            f"The walk {left.operation} was left between Postgres {left.upgrade.source_major} and "
+            f"The operation {left.operation} was left between Postgres {left.upgrade.source_major} and "
             f"{left.upgrade.target_major}.",
             "What would be written now could be lost by going on, or by going back; nothing was changed.",
             "`graasp-local resume` goes on, `graasp-local rollback` goes back.",
@@ -169,7 +169,7 @@ def _refuse_uncertain_code(world: World, target: InfraState) -> None:
     uncertain = uncertain_migration(trusted_operations(world.site.journal_directory))
     if uncertain is not None:
         raise Refused(
-            f"The walk {uncertain.operation} ended during a migration to {uncertain.version}.",
+            f"The operation {uncertain.operation} ended during a migration to {uncertain.version}.",
             f"Starting {selected} now could put old code onto a migrated database; nothing was changed.",
             "`graasp-local resume` goes on, `graasp-local rollback` goes back.",
         )

@@ -312,7 +312,7 @@ def _new_journal(world: World, name: str) -> Journal:
     except OSError as error:
         raise Refused(
             f"The journal in {world.site.journal_directory} cannot be written: {error.strerror}.",
-            "Nothing was changed: a walk without a journal could not be gone on with after a crash.",
+            "Nothing was changed: an operation without a journal could not be resumed after a crash.",
             "Free some space or fix the directory's permissions, then try again.",
         ) from error
 

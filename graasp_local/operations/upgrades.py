@@ -33,7 +33,7 @@ def upgrade_plan(world: World, observed: ObservedState, asked: UpgradeDatabase) 
     left = unfinished_operation(operations)
     if left is not None:
         raise Refused(
-            f"The walk {left.operation} was left unfinished.",
+            f"The operation {left.operation} was left unfinished.",
             "Nothing was changed: the database is copied only when it is known what it belongs to.",
             "`graasp-local resume` goes on with it, `graasp-local rollback` goes back.",
         )
@@ -87,7 +87,7 @@ def old_volumes(world: World, named: str | None = None) -> Mapping[str, int | No
     left = unfinished_operation(trusted_operations(world.site.journal_directory))
     if left is not None and left.upgrade is not None:
         raise Refused(
-            f"The walk {left.operation} was left unfinished, and going back from it needs the old volume.",
+            f"The operation {left.operation} was left unfinished, and going back from it needs the old volume.",
             "Nothing was removed.",
             "`graasp-local resume` goes on with it, `graasp-local rollback` goes back.",
         )

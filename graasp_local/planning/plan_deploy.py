@@ -127,7 +127,7 @@ def plan_deploy(
         for step in starts_for(observed, group, InfraState.DB_ONLY)
     ]
     if observed.migrations:
-        steps.append(AwaitMigration(request.migration_limit, f"{listed(observed.migrations)} outlived its walk"))
+        steps.append(AwaitMigration(request.migration_limit, f"{listed(observed.migrations)} outlived its operation"))
     if not database_is_on:
         steps += looking
     steps.append(EndSessions("a statement left over from a migration that was killed may hold locks"))

@@ -2,7 +2,7 @@
 
     ports.py         what the screens need of the world: a site, its containers, changes, logs
     model.py         frozen snapshots of the site, and what follows from them             pure
-    walk_view.py     an operation as it is told, event by event or by its journal               pure
+    operation_view.py  an operation as its events or its journal tell it                  pure
     log_model.py     lines of logs: severity, filter, bounded memory                      pure
     drawing/         snapshots to lines of text with tones, by width                      pure
     watching.py      the threads' loops: looking when something changes, following logs

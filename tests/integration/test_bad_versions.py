@@ -120,7 +120,7 @@ def test_held_after_a_failure_the_site_stays_closed_and_can_be_rolled_back(site:
     assert (told["gate"], told["next"]) == ("shut", ["graasp-local resume", "graasp-local rollback"])
     assert site.ask("/", AS_BROWSER).status == 302
     if "migration" in version:
-        assert site.run("apply", "running", code=10).stderr.startswith("The walk ")
+        assert site.run("apply", "running", code=10).stderr.startswith("The operation ")
     site.run("rollback")
     assert_open_with_data(site, "1.1.0")
 

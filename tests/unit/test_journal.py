@@ -129,7 +129,7 @@ def foreign(content: bytes) -> bytes:
     ("damage", "said"),
     [
         (changed_line, "Line 2 is no record."),
-        (lost_beginning, "It does not begin as a walk does."),
+        (lost_beginning, "It does not begin as an operation does."),
         (other_format, "It is of format 2; this graasp-local reads format 1."),
         (lost_key, "A record is not as it was written (KeyError: 'outcome')."),
         (foreign, "Line 1 is no record."),

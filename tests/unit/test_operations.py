@@ -509,7 +509,7 @@ def test_after_a_kill_the_docker_commands_that_it_left_running_are_waited_for_fi
 def test_a_migrate_container_that_ended_after_its_operation_was_killed_is_taken_away(running: FakeWorld) -> None:
     running.engine.ended_migrations = ("graasp-migrate-run-1",)
     events = events_of(running, deploying(running))
-    assert "removed graasp-migrate-run-1, which had ended after its walk was killed" in [
+    assert "removed graasp-migrate-run-1, which had ended after its operation was killed" in [
         event.text for event in events if isinstance(event, StepOutput)
     ]
     assert not running.engine.ended_migrations

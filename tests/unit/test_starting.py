@@ -67,7 +67,7 @@ def test_what_graasp_serves_without_is_told_and_holds_up_no_operation(
     without_umami(running, status, health)
     began = running.clock.monotonic()
     lines = list(wait_until_on(running.world, ("umami", "core")))
-    assert lines[-1] == f"{said}: Graasp serves without it, so the walk goes on"
+    assert lines[-1] == f"{said}: Graasp serves without it, so the operation goes on"
     assert "  last words of umami" in lines
     assert running.clock.monotonic() - began <= OPTIONAL_LIMIT_SECONDS + 1
 

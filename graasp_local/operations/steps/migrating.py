@@ -120,7 +120,7 @@ def end_migrations(world: World) -> Iterator[str]:
         world.database.end_other_sessions()
         yield f"ended the migration {run.name}"
     for name in world.engine.remove_ended_migrations():
-        yield f"removed {name}, which had ended after its walk was killed"
+        yield f"removed {name}, which had ended after its operation was killed"
 
 
 def _watch(world: World, run: MigrationRun, step: Migrate) -> Iterator[str]:

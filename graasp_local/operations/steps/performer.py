@@ -311,4 +311,4 @@ class Performer:
                 yield f"removed {name}"
             yield from drop_written_but(self._world, needed)
         except (NeedsYou, OSError) as error:
-            yield f"snapshots of earlier walks could not be removed: {error}"
+            yield f"snapshots of earlier operations could not be removed: {error}"

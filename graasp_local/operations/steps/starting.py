@@ -98,7 +98,7 @@ def wait_until_on(world: World, services: Sequence[str]) -> Iterator[str]:
             yield from last_words(world, service.name)
             if not service.optional:
                 raise NeedsYou(f"{problem}.")
-            yield f"{problem}: Graasp serves without it, so the walk goes on"
+            yield f"{problem}: Graasp serves without it, so the operation goes on"
             given_up.add(service.name)
         if world.interruption.requested:
             raise Interrupted(f"Interrupted while {waiting[0].name} was starting.")
