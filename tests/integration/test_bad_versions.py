@@ -135,7 +135,8 @@ def test_a_held_version_that_was_refused_is_not_let_through_by_apply(site: DemoS
 
 def test_resume_tries_again_and_rolls_back_what_fails_again(site: DemoSite) -> None:
     site.deploy("1.3.0-migration-fails", "--on-failure", "hold", code=21)
-    site.run("resume", code=20)
+    site.run("resume", code=21)  # with what was asked for at first
+    site.run("resume", "--on-failure", "rollback", code=20)
     assert_open_with_data(site, "1.1.0")
 
 

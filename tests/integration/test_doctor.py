@@ -46,14 +46,14 @@ def test_a_running_site_is_well(site: DemoSite) -> None:
 def test_a_postgres_of_another_major_is_found_before_it_fails_to_start(site: DemoSite) -> None:
     with edited(site, "DB_IMAGE", "localhost/graasp-demo/postgres:17"):
         told = findings(site, code=10)["postgres"]
-    assert "written by Postgres 15, and the image is Postgres 17" in told["said"]
+    assert "written by Postgres 15, but the image is Postgres 17" in told["said"]
     assert "DB_IMAGE" in told["mend"]
 
 
 def test_images_that_are_nowhere_are_found(site: DemoSite) -> None:
     told = findings(site, "--version", "9.9.9", code=10)["images"]
     assert told["verdict"] == "fails"
-    assert "v9.9.9 cannot be had" in told["said"]
+    assert "v9.9.9 is not available" in told["said"]
 
 
 def test_what_is_left_over_is_found(site: DemoSite) -> None:

@@ -191,7 +191,7 @@ def test_a_version_is_carried_to_a_machine_without_a_registry(small_site: DemoSi
     docker("rmi", *before)
     assert set(ids(small_site).values()) == {None}
     refused = small_site.run("images", "save", "8.0.0", str(tmp_path / "again"), code=10).stderr
-    assert "`graasp-local images pull 8.0.0` fetches them" in refused
+    assert "`graasp-local images pull 8.0.0` pulls them" in refused
     loaded = small_site.run("images", "load", str(file), on_site=False)
     assert "8.0.0" in loaded.stdout
     assert ids(small_site) == before

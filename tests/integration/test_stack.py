@@ -173,7 +173,7 @@ def test_with_nudenet_on_something_with_an_image_is_published_and_without_it_tha
 ) -> None:
     assert whole.ask("/api/publish", AS_PROGRAM, "POST").json()["success"] is True
     assert site.ask("/api/publish", AS_PROGRAM, "POST").status == 400
-    assert "nothing that has an image can be published" in site.run("config", "check").stdout
+    assert "items with an image cannot be published" in site.run("config", "check").stdout
 
 
 def test_the_session_is_secure_and_config_check_says_where_that_keeps_nobody_logged_in(site: DemoSite) -> None:

@@ -111,7 +111,7 @@ def test_closing_the_terminal_during_an_operation_ends_it_and_puts_the_site_back
         terminal.wait_for("▶ start redis, core")
     finally:
         terminal.end()
-    wait_until(lambda: operations_of(site)[0]["outcome"] != "killed", "the walk did not end")
+    wait_until(lambda: operations_of(site)[0]["outcome"] != "killed", "the operation did not end")
     assert operations_of(site)[0]["outcome"] == "rolled-back"
     told = status_of(site)
     assert (told["state"], told["version"], told["next"]) == ("running", "1.0.0", [])
@@ -131,7 +131,7 @@ def test_a_deployment_that_was_killed_is_put_back_and_another_one_resumed_by_key
 
         # While the UI is open: it shows the operation of the other process, and then that it was killed.
         kill_deployment_during(
-            site, "start-graasp", watching=lambda: terminal.wait_for("▶ graasp-local deploy", "w Walk")
+            site, "start-graasp", watching=lambda: terminal.wait_for("▶ graasp-local deploy", "w Watch")
         )
         terminal.wait_for("c graasp-local resume")
         terminal.keys("c")

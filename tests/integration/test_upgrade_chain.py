@@ -84,7 +84,7 @@ def test_doctor_says_that_an_image_of_16_does_not_fit_data_of_15(site: DemoSite)
         env.write_text(text)
     found = next(finding for finding in told if finding["check"] == "postgres")
     assert found["verdict"] == "fails"
-    assert "written by Postgres 15, and the image is Postgres 16" in found["said"]
+    assert "written by Postgres 15, but the image is Postgres 16" in found["said"]
     assert "graasp-local upgrade-database --to 16" in found["mend"]
 
 

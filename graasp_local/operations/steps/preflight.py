@@ -250,7 +250,7 @@ def _image_problems(images: Sequence[ImageFact], facts: EngineFacts) -> Iterator
     for platforms, names in elsewhere.items():
         yield f"Made for {listed(platforms)}, where this engine is {facts.platform}: {listed(tuple(names))}."
     for reason, names in unavailable.items():
-        yield f"{listed(tuple(names))} is not available: {reason}."
+        yield f"{listed(tuple(names))} {'is' if len(names) == 1 else 'are'} not available: {reason}."
 
 
 def _is_for_another_platform(image: ImageFact, facts: EngineFacts) -> bool:

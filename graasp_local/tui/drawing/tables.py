@@ -91,6 +91,7 @@ def _percent(reading: Reading | None) -> str:
 def versions_table(found: Sequence[AvailableVersion], running: str, selected: Version | None) -> Table:
     """Newest first; the running one is marked in words."""
     longest = max([12, *(len(str(entry.version)) for entry in found)])
+    registry = 17 if any(entry.published for entry in found) else 0  # no room for a column in which nothing stands
     rows = []
     for entry in found:
         text = str(entry.version)
@@ -103,7 +104,7 @@ def versions_table(found: Sequence[AvailableVersion], running: str, selected: Ve
             Piece("● " if current else "  ", Tone.OK),
             Piece(padded(text, longest + 2), Tone.STRONG),
             Piece(padded("on this machine" if entry.local else "", 17), Tone.QUIET),
-            Piece(padded("in the registry" if entry.published else "", 17), Tone.QUIET),
+            Piece(padded("in the registry" if entry.published else "", registry), Tone.QUIET),
             Piece(current, Tone.OK),
         )
         rows.append(Row(text, line))
