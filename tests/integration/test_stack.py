@@ -212,7 +212,8 @@ def test_db_only_turns_all_of_graasp_off(whole: DemoSite) -> None:
 def test_a_deployment_takes_the_client_along(whole: DemoSite) -> None:
     assert whole.deploy("1.1.0")["outcome"] == "done"
     assert "v1.1.0" in whole.ask("/", AS_BROWSER).body
-    # It had held a connection to the database that was copied and migrated, and is back on it.
+    # It had held a connection to the database that was copied and migrated, and is back on it; nothing waits for it.
+    wait_for(lambda: not whole.status()["lacking"], "the admin is well too")
     assert "Admin stand-in" in whole.ask("/", {**AS_BROWSER, "Host": f"admin.localhost:{whole.port}"}).body
 
 
