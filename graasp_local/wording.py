@@ -27,3 +27,8 @@ def seconds_in_words(seconds: float) -> str:
         return f"{minutes // 60} h {minutes % 60} min"
     hours = round(seconds / 3600)
     return f"{hours // 24} d {hours % 24} h"
+
+
+def in_a_sentence(title: str) -> str:
+    """The title of a step where it does not begin a line: `close the gate`."""
+    return title[:1].lower() + title[1:]

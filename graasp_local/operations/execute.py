@@ -120,7 +120,7 @@ class _Loop(Struct):
         clock, interruption = self.circumstances.clock, self.circumstances.interruption
         for step in steps:
             if interruption.requested and not _finishes_anyway(step):
-                return Interrupted(f"Interrupted before the step: {step.title}.")
+                return Interrupted(f'Interrupted before the step "{step.title}".')
             index = len(self.ended)
             yield StepStarted(index, step.name, step.title, step.cause)
             step_began = clock.monotonic()
@@ -257,7 +257,7 @@ def _finishes_anyway(step: Step) -> bool:
 def _as_interruption(error: GraaspLocalError, step: Step, interruption: Interruption) -> GraaspLocalError:
     """A ctrl-C reaches the docker commands that are running too: their failure then is no failure of the site."""
     if interruption.requested and not isinstance(error, Interrupted):
-        return Interrupted(f"Interrupted during the step: {step.title}.")
+        return Interrupted(f'Interrupted during the step "{step.title}".')
     return error
 
 

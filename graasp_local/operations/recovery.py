@@ -210,7 +210,7 @@ def _refuse_after_nothing(operations: Sequence[OperationRecord], record: Operati
         return
     if isinstance(newest.request, Deploy) and newest.outcome in (None, "refused", "interrupted"):
         raise Refused(
-            f"{newest.operation} touched nothing, so there is nothing to undo.",
+            f"{newest.operation} changed nothing, so there is nothing to undo.",
             f"The site is as it was before it, with {record.version}.",
             f"If {record.version} is to be undone: `graasp-local apply {record.state}`, then `graasp-local rollback`.",
         )
@@ -305,7 +305,7 @@ def _no_way_back(record: OperationRecord | None) -> Refused:
         return Refused("Nothing has been deployed to this site yet.", "Nothing was changed.", "")
     if record.is_way_back:
         return Refused(
-            f"The last walk went back to {record.version} already.",
+            f"The last operation already went back to {record.version}.",
             "Nothing was changed.",
             "Deploy the version that you want: `graasp-local deploy --version X`.",
         )

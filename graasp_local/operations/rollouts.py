@@ -68,8 +68,8 @@ def _why_not_here(world: World) -> str | None:
     """What only the engine can tell, as a sentence."""
     if not world.handovers.edge_can_lead():
         return (
-            "The nginx that runs was started by an older graasp-local, and cannot lead visitors to a second core; "
-            "any deployment behind the closed gate starts it anew."
+            "The running nginx was started by an older graasp-local and cannot route visitors to a second core; "
+            "any deployment behind the closed gate restarts it."
         )
     memory = world.handovers.memory()
     if memory.free is not None and memory.free < memory.in_use:
@@ -102,5 +102,7 @@ def _memory_meanwhile(world: World, visited: tuple[str, ...]) -> str:
     site = world.site
     limits = memory_limits(site.compose_files, site.settings.values, visited)
     if not limits:
-        return f"Meanwhile a second {listed(visited)} takes memory; none of them has a limit."
-    return f"Meanwhile a second {listed(visited)} may take up to {sum(limits.values()) / _GIB:.1f} GiB of memory."
+        return f"During the change a second {listed(visited)} needs memory; none of them has a limit."
+    return (
+        f"During the change a second {listed(visited)} may take up to {sum(limits.values()) / _GIB:.1f} GiB of memory."
+    )

@@ -22,7 +22,7 @@ class CheckBackup(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"check the backup {self.restore.backup}"
+        return f"Check the backup {self.restore.backup}"
 
 
 class LoadDatabase(Struct, frozen=True):
@@ -35,7 +35,7 @@ class LoadDatabase(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"load {self.database} into a database of its own, and prove it"
+        return f"Load {self.database} into a new database and verify it"
 
 
 class UnpackFiles(Struct, frozen=True):
@@ -48,7 +48,7 @@ class UnpackFiles(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"unpack {self.volume} beside what is there"
+        return f"Unpack {self.volume} beside the current files"
 
 
 class PutInPlace(Struct, frozen=True):
@@ -60,7 +60,7 @@ class PutInPlace(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"put {_what(self.restore)} from the backup in place"
+        return f"Put {_what(self.restore)} from the backup in place"
 
 
 class TakeOut(Struct, frozen=True):
@@ -72,7 +72,7 @@ class TakeOut(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"put {_what(self.restore)} from before the restore back in place"
+        return f"Put {_what(self.restore)} from before the restore back in place"
 
 
 DataStep = CheckBackup | LoadDatabase | UnpackFiles | PutInPlace | TakeOut

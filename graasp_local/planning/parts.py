@@ -43,17 +43,18 @@ def closing(observed: ObservedState, cause: str, *, seal: bool = False) -> list[
     silent = observed.gate is Gate.UNKNOWN
     stuck = tuple(service.name for service in edge if service.is_stuck or (service.is_on and silent))
     down = tuple(service.name for service in edge if needs_start(service) or service.name in stuck)
-    steps: list[Step] = [CheckEdge("one that it refuses would take the site down")] if down else []
+    steps: list[Step] = [CheckEdge("a configuration that nginx refuses would take the site down")] if down else []
     sealed = seal and bool(down)
     steps.append(CloseGate(cause, sealed))
     if stuck:
-        steps.append(StopServices(ServiceGroup.EDGE, stuck, "it runs but does not answer"))
+        steps.append(StopServices(ServiceGroup.EDGE, stuck, "it is running but does not answer"))
     if down:
-        anew = any(service.outdated and service.is_on for service in edge)
-        cause = "its settings have changed: for a second or two connections are refused" if anew else _SHOWS_THE_PAGE
+        restarts = any(service.outdated and service.is_on for service in edge)
+        changed = "its settings have changed; connections are refused for a second or two"
+        cause = changed if restarts else _SHOWS_THE_PAGE
         steps.append(StartServices(ServiceGroup.EDGE, down, cause))
     gate = Gate.SHUT if sealed else Gate.CLOSED
-    steps.append(ProveGate(gate, "whether visitors are kept out is proven by asking as one"))
+    steps.append(ProveGate(gate, "only a visitor's request proves that visitors are kept out"))
     return steps
 
 
@@ -73,7 +74,7 @@ def closing_and_sealing(observed: ObservedState, cause: str, what: str) -> list[
 
 
 def opening(cause: str) -> list[Step]:
-    return [OpenGate(cause), ProveGate(Gate.OPEN, "whether visitors get in is proven by asking as one")]
+    return [OpenGate(cause), ProveGate(Gate.OPEN, "only a visitor's request proves that visitors get in")]
 
 
 def is_kept_closed(observed: ObservedState) -> bool:
@@ -83,11 +84,11 @@ def is_kept_closed(observed: ObservedState) -> bool:
 
 def sealing(what: str) -> list[Step]:
     """Behind a closed gate: what was written before `what` is verified could be put away by a way back."""
-    return [SealGate(f"nobody may write before {what} is verified, with the bypass neither")]
+    return [SealGate(f"nothing may be written before {what} is verified, not even through the bypass")]
 
 
 def unsealing(cause: str) -> list[Step]:
-    return [UnsealGate(cause), ProveGate(Gate.CLOSED, "whether visitors are kept out is proven by asking as one")]
+    return [UnsealGate(cause), ProveGate(Gate.CLOSED, "only a visitor's request proves that visitors are kept out")]
 
 
 def taking_over(observed: ObservedState, version: Version, cause: str) -> list[Step]:
@@ -98,7 +99,7 @@ def taking_over(observed: ObservedState, version: Version, cause: str) -> list[S
     steps: list[Step] = []
     if serving:
         steps.append(StartServices(ServiceGroup.GRAASP, serving, cause, made_too=writing))
-    steps.append(VerifyCore(version, "visitors must not be the first to meet it"))
+    steps.append(VerifyCore(version, "visitors must not be the first to find a fault"))
     return steps + starting_writers(writing)
 
 
@@ -106,11 +107,11 @@ def left_off(observed: ObservedState, version: Version) -> list[Step]:
     """Where Graasp stays off: what is left of another version would speak for the site."""
     graasp = observed.in_group(ServiceGroup.GRAASP)
     others = tuple(service.name for service in graasp if service.version not in ("", str(version)))
-    return [MakeServices(others, version, "containers of another version were left")] if others else []
+    return [MakeServices(others, version, "containers of another version were left behind")] if others else []
 
 
 def starting_writers(names: tuple[str, ...]) -> list[Step]:
-    cause = "what writes by itself waits until core is verified"
+    cause = "services that write on their own start only once core is verified"
     return [StartServices(ServiceGroup.GRAASP, names, cause, writers=True)] if names else []
 
 
@@ -118,23 +119,23 @@ def emptying(observed: ObservedState, limit_seconds: float) -> list[Step]:
     """Behind a closed gate: what is in flight comes to its end, and what stood in for a service goes."""
     steps: list[Step] = []
     if observed.handovers or not observed.group_is_off(ServiceGroup.GRAASP):
-        steps.append(Drain(limit_seconds, "core cuts its requests when it stops"))
+        steps.append(Drain(limit_seconds, "core cuts off its requests when it stops"))
     return steps + without_handover(observed)
 
 
 def without_handover(observed: ObservedState) -> list[Step]:
     """Behind a closed gate, where nobody is led to it."""
-    return [RemoveHandover("it was left while a service was replaced")] if observed.handovers else []
+    return [RemoveHandover("it was left over from replacing a service")] if observed.handovers else []
 
 
 def handing_back(version: Version | None, limit_seconds: float) -> list[Step]:
     """Behind an open gate: visitors are led to the services again before what stood in for them goes."""
     return [
-        ProveSide(Side.SERVICES, version, "visitors are led only to a core that answers"),
-        LeadVisitors(Side.SERVICES, "the second one was there for the time of the change only"),
-        VerifyCore(version, "what visitors get is proven by asking as they do"),
-        DrainSide(Side.HANDOVER, limit_seconds, "core cuts its requests when it stops"),
-        RemoveHandover("nobody is led to it any more"),
+        ProveSide(Side.SERVICES, version, "visitors are routed only to a core that answers"),
+        LeadVisitors(Side.SERVICES, "the stand-in was needed only during the change"),
+        VerifyCore(version, "only a visitor's request proves what visitors get"),
+        DrainSide(Side.HANDOVER, limit_seconds, "core cuts off its requests when it stops"),
+        RemoveHandover("no visitor is routed to it any more"),
     ]
 
 
@@ -164,10 +165,10 @@ def stops_for(observed: ObservedState, target: InfraState) -> list[StopServices]
     for group in STOP_ORDER:
         names = tuple(service.name for service in observed.in_group(group) if must_stop(service))
         if names:
-            cause = f"{target} does not need {group}" if group not in needed else f"{group} must start anew"
+            cause = f"{target} does not need {group}" if group not in needed else f"{group} must be restarted"
             steps.append(StopServices(group, names, cause))
     if ServiceGroup.EDGE not in needed:
-        steps += edge_stop(observed, f"visitors reach nothing in {target}; STOPPED_PAGE=on keeps nginx and its page")
+        steps += edge_stop(observed, f"{target} serves nothing; STOPPED_PAGE=on would keep nginx and its page")
     return steps
 
 

@@ -50,10 +50,10 @@ from graasp_local.planning.steps import (
 from graasp_local.version import Images, Version
 from graasp_local.wording import listed
 
-MOVED_TAGS = "a tag may have been moved or pushed again since"
+MOVED_TAGS = "tags may have moved since then"
 
 
-_OTHER_IMAGES = "{} runs already, and has other images of {} now"
+_OTHER_IMAGES = "{} is already running, and its images of {} are different now"
 
 
 class ImagesFrom(StrEnum):
@@ -104,7 +104,7 @@ def plan_deploy(
     graasp = tuple(service.name for service in observed.in_group(ServiceGroup.GRAASP))
     read_migrations = ReadMigrations(version, forecast, "a migration that cannot work is refused before it starts")
     steps: list[Step] = [
-        Preflight(version, "whatever can be found wrong is found while visitors are served"),
+        Preflight(version, "problems are found while visitors are still served"),
         PullImages(version, _OTHER_IMAGES.format(version, listed(request.other_images)))
         if request.images is ImagesFrom.TAGS and request.other_images
         else PullImages(version, "nothing is downloaded while the site is closed")
@@ -113,11 +113,11 @@ def plan_deploy(
     ]
     looking: list[Step] = [read_migrations]
     if request.backup is Backup.TAKEN:
-        looking.append(BackUpDatabase(version, "a snapshot lies on the same disk as the database"))
+        looking.append(BackUpDatabase(version, "a snapshot is on the same disk as the database"))
     if database_is_on:
         steps += looking
         if forecast != Pending(()):
-            steps.append(MakeMigration(version, "what can be made before is not made while the site is closed"))
+            steps.append(MakeMigration(version, "it need not be done while the site is closed"))
     steps += closing_and_sealing(observed, "visitors must not write while the database changes", str(version))
     steps += emptying(observed, request.drain_limit)
     steps += stops_for(observed, InfraState.DB_ONLY)
@@ -127,29 +127,34 @@ def plan_deploy(
         for step in starts_for(observed, group, InfraState.DB_ONLY)
     ]
     if observed.migrations:
-        steps.append(AwaitMigration(request.migration_limit, f"{listed(observed.migrations)} outlived its operation"))
+        steps.append(
+            AwaitMigration(
+                request.migration_limit, f"{listed(observed.migrations)} is still running from an earlier operation"
+            )
+        )
     if not database_is_on:
         steps += looking
-    steps.append(EndSessions("a statement left over from a migration that was killed may hold locks"))
+    steps.append(EndSessions("a killed migration may have left a statement that holds locks"))
     if forecast != Pending(()):
         pending = (
-            f"pending: {listed(forecast.tags)}" if isinstance(forecast, Pending) else "what is pending is not known"
+            f"pending: {listed(forecast.tags)}"
+            if isinstance(forecast, Pending)
+            else "which migrations are pending is not known"
         )
         steps.append(
-            Snapshot("a migration that goes wrong is taken back in a second")
+            Snapshot("a failed migration can then be undone in a second")
             if copy is SafetyCopy.SNAPSHOT
-            else WriteSnapshot("the disk has no room for a snapshot; a migration that goes wrong is undone by it")
+            else WriteSnapshot("the disk has no room for a snapshot, and a failed migration must be undone")
         )
-        meanwhile = f"; meanwhile the containers of {listed(graasp)} are made" if graasp else ""
-        steps.append(Migrate(version, request.migration_limit, f"{pending}{meanwhile}", graasp))
-    steps.append(ProveMigrations(version, "neither the exit code nor the output of a migration is proof"))
-    steps.append(SelectVersion(version, "from here on the database belongs to this version"))
-    what = f"{version} with its other images" if request.other_images else str(version)
+        steps.append(Migrate(version, request.migration_limit, pending, graasp))
+    steps.append(ProveMigrations(version, "a migration's exit code and output prove nothing"))
+    steps.append(SelectVersion(version, "the database belongs to this version now"))
+    what = f"{version} with its new images" if request.other_images else str(version)
     steps += taking_over(observed, version, f"{what} takes over")
     if request.end is InfraState.RUNNING:
         steps += opening("the new version is verified")
     else:
-        steps += unsealing("whoever has the bypass may test the new version, which is verified")
+        steps += unsealing("the new version is verified and can be tested through the bypass")
     steps.append(RecordDeployment(version, "the next deployment starts from here"))
     return Plan(request.end, tuple(steps), version)
 
@@ -159,7 +164,7 @@ def plan_undo(observed: ObservedState, version: Version, snapshot: str, end: Inf
 
     The same way as from a failed one, but visitors are served, so everything is checked before it begins.
     """
-    check = Preflight(version, "whatever can be found wrong is found while visitors are served")
+    check = Preflight(version, "problems are found while visitors are still served")
     back = plan_rollback(observed, version, snapshot, end, images=images)
     return replace(back, steps=(check, *back.steps))
 
@@ -182,11 +187,11 @@ def plan_rollback(
     unchanged = snapshot is None and not observed.migrations
     if unchanged and ServiceGroup.DATABASE not in TABLE[end].groups_on:
         # What is to be off needs not come up first: it may be what has failed.
-        steps.append(SelectVersion(version, "from here on the database belongs to this version again"))
+        steps.append(SelectVersion(version, "the database belongs to this version again"))
         steps += left_off(observed, version)
         steps += plan_transition(simulate(observed, steps), end).steps
         return Plan(end, tuple(steps), version, goes_back=True)
-    steps += closing_for_a_change(observed, "visitors must not meet a site that is being put back")
+    steps += closing_for_a_change(observed, "visitors must not reach a site that is being rolled back")
     steps += emptying(observed, DRAIN_SECONDS)
     steps += stops_for(observed, InfraState.DB_ONLY)
     steps += [
@@ -195,11 +200,11 @@ def plan_rollback(
         for step in starts_for(observed, group, InfraState.DB_ONLY)
     ]
     if snapshot is not None or observed.migrations:
-        steps.append(EndSessions("nothing may go on with the database, and one in use cannot be renamed"))
+        steps.append(EndSessions("a database in use cannot be renamed"))
     if snapshot is not None:
-        steps.append(SwapBack(snapshot, "it is the database from before the migration", written))
-    steps.append(ProveMigrations(version, f"{version} runs only on the database that it knows"))
-    steps.append(SelectVersion(version, "from here on the database belongs to this version again"))
+        steps.append(SwapBack(snapshot, "it is the database as it was before the migration", written))
+    steps.append(ProveMigrations(version, f"{version} works only with exactly its own migrations"))
+    steps.append(SelectVersion(version, "the database belongs to this version again"))
     after = simulate(observed, steps)
     if ServiceGroup.GRAASP in TABLE[end].groups_on and observed.in_group(ServiceGroup.GRAASP):
         steps += taking_over(observed, version, f"{version} serves again")

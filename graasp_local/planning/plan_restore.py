@@ -57,7 +57,7 @@ def plan_restore(observed: ObservedState, request: RestoreRequest) -> Plan:
     restore, version = request.restore, request.version
     database_is_on = observed.group_is_on(ServiceGroup.DATABASE) and not observed.migrations
     steps: list[Step] = [
-        CheckBackup(restore, "what is damaged is found before anything is touched"),
+        CheckBackup(restore, "damage is found before anything is changed"),
         Preflight(version, f"{version} is the version that the site will run"),
         RestoreImages(version, "nothing is downloaded while the site is closed"),
     ]
@@ -68,15 +68,15 @@ def plan_restore(observed: ObservedState, request: RestoreRequest) -> Plan:
     steps += emptying(observed, request.drain_limit)
     steps += _down_to_the_database(observed, restore)
     if observed.migrations:
-        steps.append(EndSessions("the database that a migration works on is put away"))
+        steps.append(EndSessions("the database that a migration is working on is about to be replaced"))
     if not database_is_on:
         steps += loading
-    steps.append(PutInPlace(restore, "the restored is proven, and renames take a moment"))
+    steps.append(PutInPlace(restore, "the restored data is verified, and renaming takes a moment"))
     steps += _up_again(observed, steps, restore, version)
     if request.end is InfraState.RUNNING:
-        steps += opening("what was restored is verified")
+        steps += opening("the restored site is verified")
     else:
-        steps += unsealing("what was restored is verified")
+        steps += unsealing("the restored site is verified")
     steps.append(RecordDeployment(version, "the next deployment starts from here"))
     return Plan(request.end, tuple(steps), version, restore=restore)
 
@@ -97,35 +97,35 @@ def plan_unrestore(
     steps: list[Step] = [RestoreImages(version, MOVED_TAGS, images)]
     if not was_begun and ServiceGroup.DATABASE not in TABLE[end].groups_on:
         # What is to be off needs not come up first: it may be what has failed.
-        steps.append(SelectVersion(version, "from here on the database belongs to this version again"))
+        steps.append(SelectVersion(version, "the database belongs to this version again"))
         steps += left_off(observed, version)
         steps += plan_transition(simulate(observed, steps), end).steps
         return Plan(end, tuple(steps), version, restore=replace(restore, way=Way.BACK), goes_back=True)
-    steps += closing_for_a_change(observed, "visitors must not meet a site that is being put back")
+    steps += closing_for_a_change(observed, "visitors must not reach a site that is being rolled back")
     steps += emptying(observed, DRAIN_SECONDS)
     steps += _down_to_the_database(observed, restore)
     if was_begun:
-        steps.append(TakeOut(restore, "what was there before is all kept under another name"))
+        steps.append(TakeOut(restore, "everything from before is kept under another name"))
     if TABLE[end].groups_on & {ServiceGroup.GRAASP}:
         steps += _up_again(observed, steps, restore, version)
         if TABLE[end].gate is Gate.CLOSED and simulate(observed, steps).gate is Gate.SHUT:
-            steps += unsealing("what was there before is verified")
+            steps += unsealing("the site as it was before is verified")
     else:
-        steps.append(SelectVersion(version, "from here on the database belongs to this version again"))
+        steps.append(SelectVersion(version, "the database belongs to this version again"))
         steps += left_off(observed, version)
         steps += plan_transition(simulate(observed, steps), end).steps
     if TABLE[end].gate is Gate.OPEN:
-        steps += opening("what was there before is verified")
+        steps += opening("the site as it was before is verified")
     return Plan(end, tuple(steps), version, restore=replace(restore, way=Way.BACK), goes_back=True)
 
 
 def _loading(restore: Restore) -> list[Step]:
     loads: list[Step] = [
-        LoadDatabase(restore, database, "it is proven there, and nothing is replaced by what is not proven")
+        LoadDatabase(restore, database, "only verified data may replace the current database")
         for database in restore.databases
     ]
     unpacks: list[Step] = [
-        UnpackFiles(restore, volume, "what is there stays in use meanwhile") for volume in restore.volumes
+        UnpackFiles(restore, volume, "the current files stay in use until then") for volume in restore.volumes
     ]
     return loads + unpacks
 
@@ -143,8 +143,8 @@ def _down_to_the_database(observed: ObservedState, restore: Restore) -> list[Ste
 def _up_again(observed: ObservedState, before: list[Step], restore: Restore, version: Version) -> list[Step]:
     steps: list[Step] = []
     if GRAASP_DATABASE in restore.databases:
-        steps.append(ProveMigrations(version, f"{version} runs only on the database that it knows"))
-    steps.append(SelectVersion(version, "from here on the database belongs to this version"))
+        steps.append(ProveMigrations(version, f"{version} works only with exactly its own migrations"))
+    steps.append(SelectVersion(version, "the database belongs to this version now"))
     after = simulate(observed, before)
     down = tuple(s.name for s in after.in_group(ServiceGroup.ADMINISTRATION) if needs_start(s))
     if down:

@@ -44,9 +44,9 @@ def why_not_rolling(
         return f"It would end in {request.end}, with the gate closed."
     if observed.gate is not Gate.OPEN:
         gate = "nginx does not answer" if observed.gate is Gate.UNKNOWN else f"The gate is {observed.gate}"
-        return f"{gate}, so there is nobody to keep serving."
+        return f"{gate}, so there are no visitors to keep serving."
     if request.other_images:
-        return f"{request.version} runs already with other images: visitors cannot be led from one build to the other."
+        return f"{request.version} is already running; visitors cannot be moved from one build of it to another."
     if observed.migrations:
         return f"A migration is running ({listed(observed.migrations)})."
     replaced = _replaced(observed, visited)
@@ -78,30 +78,32 @@ def plan_rolling(observed: ObservedState, request: DeployRequest, visited: tuple
     """
     version = request.version
     steps: list[Step] = [
-        Preflight(version, "whatever can be found wrong is found before anything is touched"),
+        Preflight(version, "problems are found before anything is changed"),
         PullImages(version, "nothing is downloaded while two cores run")
         if request.images is ImagesFrom.TAGS
         else RestoreImages(version, MOVED_TAGS, request.exact),
-        ReadMigrations(version, NOTHING_PENDING, "two versions share the database only where nothing is migrated"),
+        ReadMigrations(version, NOTHING_PENDING, "two versions can share the database only if nothing is migrated"),
     ]
     if request.backup is Backup.TAKEN:
         steps.append(BackUpDatabase(version, "the new version will write to the database"))
     if not (_all_on(observed, visited, version) and _are_current(observed, visited)):
         steps += [
-            StartHandover(version, visited, "it serves while the service itself is made anew; both take memory then"),
-            ProveSide(Side.HANDOVER, version, "visitors must not be the first to meet it"),
+            StartHandover(
+                version, visited, "it serves while the service itself is replaced; both need memory until then"
+            ),
+            ProveSide(Side.HANDOVER, version, "visitors must not be the first to find a fault"),
         ]
         # Every deployment leaves jobs of the old version in the queue, so that its workers know those; the workers of
         # the old version never met a job of the new one.
         behind = _not_off(observed, _replaced(observed, visited), but=visited)
         if behind:
-            cause = f"jobs of {version} are for its own workers, and wait in the queue until those are up"
+            cause = f"jobs of {version} must wait in the queue for its own workers"
             steps.append(StopServices(ServiceGroup.GRAASP, behind, cause))
         steps += [
-            LeadVisitors(Side.HANDOVER, f"it is proven to be {version}"),
-            VerifyCore(version, "what visitors get is proven by asking as they do"),
+            LeadVisitors(Side.HANDOVER, f"it is verified to be {version}"),
+            VerifyCore(version, "only a visitor's request proves what visitors get"),
         ]
-        steps += _drained_stop(observed, visited, request.drain_limit, "nobody is led to it any more")
+        steps += _drained_stop(observed, visited, request.drain_limit, "no visitor is routed to it any more")
     steps += _started(observed, steps, version, visited, f"{version} takes over")
     steps += handing_back(version, request.drain_limit)
     steps.append(RecordDeployment(version, "the next deployment starts from here"))
@@ -134,8 +136,8 @@ def _drained_stop(observed: ObservedState, visited: tuple[str, ...], limit: floa
     if not running:
         return []
     return [
-        DrainSide(Side.SERVICES, limit, "core cuts its requests when it stops"),
-        StopServices(ServiceGroup.GRAASP, running, f"{cause}; its websockets end, and open again on the second one"),
+        DrainSide(Side.SERVICES, limit, "core cuts off its requests when it stops"),
+        StopServices(ServiceGroup.GRAASP, running, f"{cause}; its websockets end and reconnect to the stand-in"),
     ]
 
 
@@ -146,7 +148,7 @@ def _started(
 
     What only has other settings by now is left alone: making it anew is not what was asked for.
     """
-    steps: list[Step] = [SelectVersion(version, "everything that is started from here on is of this version")]
+    steps: list[Step] = [SelectVersion(version, "every service started from now on must be of this version")]
     after = simulate(observed, before)
     names = tuple(
         service.name

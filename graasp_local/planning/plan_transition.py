@@ -53,15 +53,17 @@ def plan_transition(
     starts = [step for group in START_ORDER if group in row.groups_on for step in starts_for(observed, group, target)]
     steps: list[Step] = []
     if _gate_must_close(observed, target, stops):
-        steps += closing(observed, f"{target} keeps visitors out" if row.gate is Gate.CLOSED else "not all is up yet")
+        steps += closing(
+            observed, f"{target} keeps visitors out" if row.gate is Gate.CLOSED else "not everything is up yet"
+        )
     gate_is_closed = observed.gate is Gate.CLOSED or bool(steps)
     edge_goes_on = not any(isinstance(step, StartServices) for step in steps)
     graasp_stops = any(step.group is ServiceGroup.GRAASP for step in stops)
     stays_up = not (graasp_stops or observed.group_is_off(ServiceGroup.GRAASP))
     if row.gate is Gate.CLOSED and (steps or left_open) and edge_goes_on and stays_up:
-        steps.append(EndConnections(drain_limit, "whoever was let in before could still write through them"))
+        steps.append(EndConnections(drain_limit, "visitors could still write through them"))
     if gate_is_closed and (observed.handovers or any(step.group is ServiceGroup.GRAASP for step in stops)):
-        steps.append(Drain(drain_limit, "core cuts its requests when it stops"))
+        steps.append(Drain(drain_limit, "core cuts off its requests when it stops"))
         steps += without_handover(observed)
     steps += stops
     steps += starts
@@ -70,7 +72,7 @@ def plan_transition(
         if observed.handovers and not gate_is_closed:
             steps += handing_back(version, drain_limit)
         elif steps or observed.gate is not Gate.OPEN:
-            steps.append(VerifyCore(version, "the gate opens only onto a core that answers"))
+            steps.append(VerifyCore(version, "the gate opens only if core answers"))
         if gate_closes or observed.gate is not Gate.OPEN:
             steps += opening(f"{target} lets visitors in")
     return Plan(target, tuple(steps))
@@ -82,15 +84,15 @@ def _down_to_nothing(observed: ObservedState, target: InfraState, drain_limit: f
     keeps_out = observed.gate is not Gate.UNKNOWN and not any(service.is_stuck for service in edge)
     steps: list[Step] = []
     if keeps_out and observed.gate is Gate.OPEN:
-        cause = "whether visitors are kept out is proven by asking as one"
+        cause = "only a visitor's request proves that visitors are kept out"
         steps += [CloseGate(f"{target} keeps visitors out"), ProveGate(Gate.CLOSED, cause)]
     elif not keeps_out and not observed.group_is_off(ServiceGroup.EDGE):
         steps.append(CloseGate(f"{target} keeps visitors out"))
-        steps += edge_stop(observed, "it runs but does not answer")
+        steps += edge_stop(observed, "it is running but does not answer")
     stops = stops_for(simulate(observed, steps), target)
     if observed.handovers or any(step.group is ServiceGroup.GRAASP for step in stops):
         if keeps_out:
-            steps.append(Drain(drain_limit, "core cuts its requests when it stops"))
+            steps.append(Drain(drain_limit, "core cuts off its requests when it stops"))
         steps += without_handover(observed)
     return steps + stops
 

@@ -68,7 +68,7 @@ def plan_upgrade(observed: ObservedState, request: UpgradeRequest) -> Plan:
     elif observed.gate is Gate.UNKNOWN or not edge_is_ready(observed):
         steps = closing_for_a_change(observed, "what is on the newer server is not verified yet")
     steps += _to_the_end(simulate(observed, steps), request)
-    steps.append(RecordUpgrade(upgrade, "what is kept of the old server must not be forgotten"))
+    steps.append(RecordUpgrade(upgrade, "what is kept of the old server must be on record"))
     return Plan(request.end, tuple(steps), upgrade=upgrade)
 
 
@@ -77,13 +77,13 @@ def plan_upgrade_back(observed: ObservedState, request: UpgradeRequest) -> Plan:
     upgrade = request.upgrade
     steps: list[Step] = []
     if request.selected.volume != upgrade.source.volume:
-        steps += closing_for_a_change(observed, "visitors must not meet a site that is being put back")
+        steps += closing_for_a_change(observed, "visitors must not reach a site that is being rolled back")
         steps += without_handover(observed)
-        steps += _stops(observed, f"it is on Postgres {upgrade.target_major}")
+        steps += _stops(observed, f"its database is on Postgres {upgrade.target_major}")
         steps += _stop_database(observed, f"the site goes back to Postgres {upgrade.source_major}")
     if request.selected != upgrade.source:
-        steps.append(SelectServer(upgrade.source, upgrade.source_major, "its volume is as it was"))
-    steps.append(DiscardNewServer(upgrade, "it is a copy that nobody works with"))
+        steps.append(SelectServer(upgrade.source, upgrade.source_major, "its volume is unchanged"))
+    steps.append(DiscardNewServer(upgrade, "it is a copy that nothing uses"))
     steps += _to_the_end(simulate(observed, steps), request)
     return Plan(request.end, tuple(steps), upgrade=replace(upgrade, way=Way.BACK))
 
@@ -91,20 +91,20 @@ def plan_upgrade_back(observed: ObservedState, request: UpgradeRequest) -> Plan:
 def _copy(observed: ObservedState, request: UpgradeRequest) -> list[Step]:
     upgrade = request.upgrade
     database_is_on = observed.group_is_on(ServiceGroup.DATABASE)
-    start_new = StartNewServer(upgrade, "what it lacks shows before anything is closed")
+    start_new = StartNewServer(upgrade, "anything it lacks shows before the gate closes")
     steps: list[Step] = [
-        CheckUpgrade(upgrade, "whatever can be found wrong is found while visitors are served"),
+        CheckUpgrade(upgrade, "problems are found while visitors are still served"),
         PullServer(upgrade, "nothing is downloaded while the site is closed"),
     ]
     if database_is_on:
         steps.append(start_new)
-    why = "nobody may write while the databases are copied"
+    why = "nothing may be written while the databases are copied"
     if ServiceGroup.GRAASP in TABLE[request.end].groups_on:
         steps += closing_and_sealing(observed, why, f"Postgres {upgrade.target_major}")
     else:
         steps += closing_for_a_change(observed, why)
     if observed.gate is Gate.OPEN and not observed.group_is_off(ServiceGroup.GRAASP):
-        steps.append(Drain(request.drain_limit, "core cuts its requests when it stops"))
+        steps.append(Drain(request.drain_limit, "core cuts off its requests when it stops"))
     steps += without_handover(observed)
     steps += _stops(observed, "its database is on this server")
     if not database_is_on:
@@ -112,15 +112,15 @@ def _copy(observed: ObservedState, request: UpgradeRequest) -> list[Step]:
         steps.append(start_new)
     size = request.size_bytes
     steps += [
-        EndSessions("a statement left over from a migration that was killed may hold locks"),
-        DumpServer(upgrade, size, "the files of one major cannot be read by another"),
+        EndSessions("a killed migration may have left a statement that holds locks"),
+        DumpServer(upgrade, size, "one major version cannot read another's files"),
         RestoreServer(upgrade, size, "Postgres fills the new volume itself; the old one is only read"),
-        ProveCopy(upgrade, size, "what is not proven to be the same is not selected"),
+        ProveCopy(upgrade, size, "only a verified copy may be selected"),
     ]
     steps += _stop_database(simulate(observed, steps), f"Postgres {upgrade.target_major} takes over")
     steps += [
-        StopNewServer(upgrade, "two servers must never have one volume"),
-        SelectServer(upgrade.target, upgrade.target_major, "from here on the databases are there"),
+        StopNewServer(upgrade, "two servers must never share a volume"),
+        SelectServer(upgrade.target, upgrade.target_major, "the databases are there from now on"),
     ]
     return steps
 
@@ -129,11 +129,11 @@ def _start_old_server(observed: ObservedState, request: UpgradeRequest) -> list[
     steps: list[Step] = []
     stuck = tuple(service.name for service in observed.in_group(ServiceGroup.DATABASE) if service.is_stuck)
     if stuck:
-        steps.append(StopServices(ServiceGroup.DATABASE, stuck, "it runs but does not answer"))
+        steps.append(StopServices(ServiceGroup.DATABASE, stuck, "it is running but does not answer"))
     if request.selected != request.upgrade.source:
         steps.append(SelectServer(request.upgrade.source, request.upgrade.source_major, "the data is still on it"))
     names = tuple(s.name for s in simulate(observed, steps).in_group(ServiceGroup.DATABASE) if needs_start(s))
-    return [*steps, StartServices(ServiceGroup.DATABASE, names, "what is on it can only be read through it")]
+    return [*steps, StartServices(ServiceGroup.DATABASE, names, "its data can only be read through it")]
 
 
 def _stops(observed: ObservedState, cause: str) -> list[Step]:

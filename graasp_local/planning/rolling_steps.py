@@ -34,7 +34,8 @@ class StartHandover(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"start a second {' and a second '.join(self.services)} of {self.version} and wait until healthy"
+        seconds = " and a second ".join(self.services)
+        return f"Start a second {seconds} of {self.version} as a stand-in and wait until healthy"
 
 
 class ProveSide(Struct, frozen=True):
@@ -51,8 +52,8 @@ class ProveSide(Struct, frozen=True):
     @property
     def title(self) -> str:
         if self.version is None:
-            return f"ask {_CORE_OF[self.side]} itself for its version and its database"
-        return f"ask {_CORE_OF[self.side]} itself whether it is {self.version}"
+            return f"Verify that {_CORE_OF[self.side]} and its database answer"
+        return f"Verify that {_CORE_OF[self.side]} answers as {self.version}"
 
 
 class LeadVisitors(Struct, frozen=True):
@@ -67,7 +68,7 @@ class LeadVisitors(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"lead visitors to the {'second one' if self.to is Side.HANDOVER else 'service itself'}"
+        return "Route visitors to the stand-in" if self.to is Side.HANDOVER else "Route visitors back from the stand-in"
 
 
 class DrainSide(Struct, frozen=True):
@@ -83,8 +84,8 @@ class DrainSide(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        which = "second" if self.side is Side.HANDOVER else "old"
-        return f"let the {which} one finish its requests (at most {self.limit_seconds:g} s)"
+        what = "the stand-in's requests" if self.side is Side.HANDOVER else "the remaining requests"
+        return f"Wait for {what} to finish (limit {self.limit_seconds:g} s)"
 
 
 class RemoveHandover(Struct, frozen=True):
@@ -95,9 +96,9 @@ class RemoveHandover(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return "take the second one away"
+        return "Remove the stand-in"
 
 
 RollingStep = StartHandover | ProveSide | LeadVisitors | DrainSide | RemoveHandover
 
-_CORE_OF = {Side.SERVICES: "core", Side.HANDOVER: "the second core"}
+_CORE_OF = {Side.SERVICES: "core itself", Side.HANDOVER: "the second core"}

@@ -30,7 +30,7 @@ class Preflight(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"check that {self.version} can be deployed here"
+        return f"Check that {self.version} can be deployed here"
 
 
 class PullImages(Struct, frozen=True):
@@ -42,7 +42,7 @@ class PullImages(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"have the images of {self.version} on this machine"
+        return f"Pull the images of {self.version}"
 
 
 class RestoreImages(Struct, frozen=True):
@@ -58,7 +58,7 @@ class RestoreImages(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"have the images on this machine that {self.version} was deployed with"
+        return f"Make sure the images that {self.version} was deployed with are here"
 
 
 class ReadMigrations(Struct, frozen=True):
@@ -71,7 +71,7 @@ class ReadMigrations(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"read which migrations {self.version} needs"
+        return f"Read which migrations {self.version} needs"
 
 
 class BackUpDatabase(Struct, frozen=True):
@@ -83,7 +83,7 @@ class BackUpDatabase(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return "have a backup of the database, not older than an hour"
+        return "Make sure there is a backup less than an hour old"
 
 
 class CheckEdge(Struct, frozen=True):
@@ -94,7 +94,7 @@ class CheckEdge(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return "check the configuration of nginx"
+        return "Check the configuration of nginx"
 
 
 class CheckStack(Struct, frozen=True):
@@ -107,7 +107,7 @@ class CheckStack(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"try whether the engine starts {listed(self.services)}"
+        return f"Check that the engine can start {listed(self.services)}"
 
     def __post_init__(self) -> None:
         _refuse_empty(self.services)
@@ -125,7 +125,7 @@ class CloseGate(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return "close the gate, for the bypass too" if self.sealed else "close the gate"
+        return "Close the gate and seal it against the bypass" if self.sealed else "Close the gate"
 
 
 class SealGate(Struct, frozen=True):
@@ -136,7 +136,7 @@ class SealGate(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return "seal the gate, for the bypass too"
+        return "Seal the gate against the bypass"
 
 
 class UnsealGate(Struct, frozen=True):
@@ -147,7 +147,7 @@ class UnsealGate(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return "let the bypass through the closed gate again"
+        return "Unseal the gate for the bypass"
 
 
 class ProveGate(Struct, frozen=True):
@@ -162,7 +162,7 @@ class ProveGate(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"prove that the gate is {_said(self.gate)}"
+        return f"Verify that the gate is {_said(self.gate)}"
 
 
 class Drain(Struct, frozen=True):
@@ -174,7 +174,7 @@ class Drain(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"let requests in flight finish (at most {self.limit_seconds:g} s)"
+        return f"Wait for requests in flight to finish (limit {self.limit_seconds:g} s)"
 
 
 class EndConnections(Struct, frozen=True):
@@ -186,7 +186,7 @@ class EndConnections(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"end connections from before the gate closed (requests may finish within {self.limit_seconds:g} s)"
+        return f"End connections opened before the gate closed (requests get {self.limit_seconds:g} s)"
 
 
 class StopServices(Struct, frozen=True):
@@ -202,7 +202,7 @@ class StopServices(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"stop {listed(self.services)}"
+        return f"Stop {listed(self.services)}"
 
     def __post_init__(self) -> None:
         _refuse_empty(self.services)
@@ -227,7 +227,7 @@ class StartServices(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"start {listed(self.services)} and wait until healthy"
+        return f"Start {listed(self.services)} and wait until healthy"
 
     def __post_init__(self) -> None:
         _refuse_empty(self.services)
@@ -243,7 +243,7 @@ class MakeServices(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"make {listed(self.services)} of {self.version} without starting them"
+        return f"Create {listed(self.services)} of {self.version} without starting them"
 
     def __post_init__(self) -> None:
         _refuse_empty(self.services)
@@ -258,7 +258,7 @@ class AwaitMigration(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"wait for the migration that is running (at most {self.limit_seconds:g} s)"
+        return f"Wait for the running migration to end (limit {self.limit_seconds:g} s)"
 
 
 class EndSessions(Struct, frozen=True):
@@ -269,7 +269,7 @@ class EndSessions(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return "end what is still connected to the database"
+        return "End everything still connected to the database"
 
 
 class Snapshot(Struct, frozen=True):
@@ -280,7 +280,7 @@ class Snapshot(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return "take a snapshot of the database"
+        return "Take a snapshot of the database"
 
 
 class WriteSnapshot(Struct, frozen=True):
@@ -291,7 +291,7 @@ class WriteSnapshot(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return "write the database to a file, and read it back"
+        return "Dump the database to a file and read it back"
 
 
 class SwapBack(Struct, frozen=True):
@@ -307,7 +307,7 @@ class SwapBack(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"put the snapshot {self.snapshot} back in the database's place"
+        return f"Replace the database with the snapshot {self.snapshot}"
 
 
 class MakeMigration(Struct, frozen=True):
@@ -319,7 +319,7 @@ class MakeMigration(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"make the container that runs the migrations of {self.version}"
+        return f"Create the migration container of {self.version}"
 
 
 class Migrate(Struct, frozen=True):
@@ -336,7 +336,8 @@ class Migrate(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"run the migrations of {self.version} (at most {self.limit_seconds:g} s)"
+        also = " and create its containers" if self.meanwhile else ""
+        return f"Run migrations of {self.version} (limit {self.limit_seconds:g} s){also}"
 
 
 class ProveMigrations(Struct, frozen=True):
@@ -348,7 +349,7 @@ class ProveMigrations(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"prove that the database is migrated to {self.version}"
+        return f"Verify that the database has the migrations of {self.version}"
 
 
 class SelectVersion(Struct, frozen=True):
@@ -360,7 +361,7 @@ class SelectVersion(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"select {self.version} for everything started from here on"
+        return f"Select {self.version} for every service started from now on"
 
 
 class VerifyCore(Struct, frozen=True):
@@ -376,8 +377,8 @@ class VerifyCore(Struct, frozen=True):
     @property
     def title(self) -> str:
         if self.version is None:
-            return "ask core for its version and its database"
-        return f"ask core whether it is {self.version}"
+            return "Verify that core and its database answer"
+        return f"Verify that core answers as {self.version}"
 
 
 class OpenGate(Struct, frozen=True):
@@ -388,7 +389,7 @@ class OpenGate(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return "open the gate"
+        return "Open the gate"
 
 
 class RecordDeployment(Struct, frozen=True):
@@ -400,7 +401,7 @@ class RecordDeployment(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"record {self.version} as deployed"
+        return f"Record {self.version} as deployed"
 
 
 Step = (

@@ -22,7 +22,7 @@ class CheckUpgrade(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"check that Postgres {self.upgrade.target_major} can take over from {self.upgrade.source_major} here"
+        return f"Check that Postgres {self.upgrade.target_major} can replace Postgres {self.upgrade.source_major}"
 
 
 class PullServer(Struct, frozen=True):
@@ -34,7 +34,7 @@ class PullServer(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"have the image {self.upgrade.target.image} on this machine"
+        return f"Pull the image {self.upgrade.target.image}"
 
 
 class StartNewServer(Struct, frozen=True):
@@ -46,7 +46,8 @@ class StartNewServer(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"start Postgres {self.upgrade.target_major} beside it, on the new volume {self.upgrade.target.volume}"
+        target = self.upgrade.target
+        return f"Start Postgres {self.upgrade.target_major} beside the old one, on the new volume {target.volume}"
 
 
 class DumpServer(Struct, frozen=True):
@@ -59,7 +60,7 @@ class DumpServer(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"dump all databases and roles with the tools of Postgres {self.upgrade.target_major}"
+        return f"Dump all databases and roles with the tools of Postgres {self.upgrade.target_major}"
 
 
 class RestoreServer(Struct, frozen=True):
@@ -72,7 +73,7 @@ class RestoreServer(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"restore them into Postgres {self.upgrade.target_major}"
+        return f"Load all databases and roles into Postgres {self.upgrade.target_major}"
 
 
 class ProveCopy(Struct, frozen=True):
@@ -85,7 +86,7 @@ class ProveCopy(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return "prove that both servers hold the same"
+        return "Verify that both servers hold the same data"
 
 
 class StopNewServer(Struct, frozen=True):
@@ -97,7 +98,7 @@ class StopNewServer(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"stop Postgres {self.upgrade.target_major} and keep its volume"
+        return f"Stop Postgres {self.upgrade.target_major} and keep its volume"
 
 
 class SelectServer(Struct, frozen=True):
@@ -110,7 +111,7 @@ class SelectServer(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"select Postgres {self.major} on {self.server.volume} for everything started from here on"
+        return f"Select Postgres {self.major} on {self.server.volume} as the database server"
 
 
 class DiscardNewServer(Struct, frozen=True):
@@ -122,7 +123,7 @@ class DiscardNewServer(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"remove Postgres {self.upgrade.target_major} and its volume {self.upgrade.target.volume}"
+        return f"Remove Postgres {self.upgrade.target_major} and its volume {self.upgrade.target.volume}"
 
 
 class RecordUpgrade(Struct, frozen=True):
@@ -134,7 +135,7 @@ class RecordUpgrade(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"record the upgrade to Postgres {self.upgrade.target_major}"
+        return f"Record the upgrade to Postgres {self.upgrade.target_major}"
 
 
 UpgradeStep = (

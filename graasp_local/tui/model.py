@@ -32,6 +32,7 @@ from graasp_local.planning.states import (
 from graasp_local.planning.steps import CloseGate, OpenGate, StartServices, StopServices
 from graasp_local.ports.live import Listing, SeenContainer
 from graasp_local.version import Version
+from graasp_local.wording import in_a_sentence
 
 GROUP_ORDER = (ServiceGroup.DATABASE, ServiceGroup.ADMINISTRATION, ServiceGroup.GRAASP, ServiceGroup.EDGE)
 
@@ -214,7 +215,7 @@ def change_in_words(view: SiteView, target: InfraState) -> str:
 
 def plan_in_words(plan: Plan, is_here: bool) -> str:
     """A plan in one line; the proofs are left out."""
-    doing = [step.title for step in plan.steps if not step.title.startswith(("prove", "ask"))]
+    doing = [in_a_sentence(step.title) for step in plan.steps if not step.name.startswith(("prove-", "verify-"))]
     if not doing:
         return "Already here; nothing to do." if is_here else "Nothing would change."
     return f"It would {' → '.join(doing)}".replace(" and wait until healthy", "")

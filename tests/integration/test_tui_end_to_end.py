@@ -87,7 +87,7 @@ def test_open_deploy_by_keys_watch_a_bad_version_fail_and_quit(site: Path) -> No
         terminal.wait_for("Version 1.1.0", "closed for", "v1.1.0")
 
         deploy_by_keys(terminal, "1.3.0-migration-fails")
-        terminal.wait_for("✗ run the migrations of 1.3.0-migration-fails", "exit code 1", "↺")
+        terminal.wait_for("✗ Run migrations of 1.3.0-migration-fails", "exit code 1", "↺")
 
         terminal.keys("q")
         terminal.wait_for("ended with")

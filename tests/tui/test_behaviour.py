@@ -107,13 +107,13 @@ def test_what_needs_no_migration_can_be_planned_without_closing_the_site(
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         await press(pilot, "d 1 . 0 . 1 enter")
         await until(pilot, lambda: "a Without closing the site" in screen_text(app))
-        assert "close the gate" in screen_text(app)
+        assert "Close the gate" in screen_text(app)
         await press(pilot, "a")
-        await until(pilot, lambda: "lead visitors to the second one" in screen_text(app))
+        await until(pilot, lambda: "Route visitors to the stand-in" in screen_text(app))
         text = screen_text(app)
         assert "Deploy 1.0.1 without closing the site" in text
         assert "Visitors stay served." in text
-        assert "close the gate" not in text
+        assert "Close the gate" not in text
         await press(pilot, "n")
 
     drive(access, steps)
@@ -139,7 +139,7 @@ def test_a_deployment_that_was_killed_after_its_last_step_can_be_closed(access: 
     async def resume(pilot: Pilot[None], app: GraaspApp) -> None:
         await until(pilot, lambda: "c graasp-local resume" in screen_text(app))
         await press(pilot, "c")
-        await until(pilot, lambda: "record 1.1.0 as deployed" in screen_text(app) and "Go ahead" in screen_text(app))
+        await until(pilot, lambda: "Record 1.1.0 as deployed" in screen_text(app) and "Go ahead" in screen_text(app))
         await press(pilot, "G y")
         await until(pilot, lambda: app.operation is not None and app.operation.is_over)
 
@@ -168,7 +168,7 @@ def test_a_failed_migration_says_what_happened_and_what_can_be_done(access: Fake
         await agree_to_deployment(pilot, app, "1 . 2 . 0 - f a i l s")
         await until(pilot, lambda: app.operation is not None and app.operation.is_over)
         text = screen_text(app)
-        assert "✗ run the migrations of 1.2.0-fails" in text
+        assert "✗ Run migrations of 1.2.0-fails" in text
         assert "no_such_table" in text
         assert "failed with exit code 1" in text
         assert "● running" in text
@@ -318,7 +318,7 @@ def test_a_step_can_be_read_on_the_whole_screen(access: FakeAccess) -> None:
         await until(pilot, lambda: app.operation is not None and app.operation.is_over)
         await press(pilot, "enter")
         text = screen_text(app)
-        assert "run the migrations of 1.2.0-fails" in text
+        assert "Run migrations of 1.2.0-fails" in text
         assert "Because pending: 0001_item_lang and 0002_fails" in text
         assert "applying 0002_fails" in text
         await press(pilot, "escape")
@@ -795,13 +795,13 @@ def test_a_refused_operation_keeps_its_refusal_beside_somebody_elses(access: Fak
             assert "graasp-local apply restricted" in text
             assert "✗ Refused: nothing was changed." in text
             assert "Another graasp-local command is running on this site" in " ".join(text.split())
-            assert "run the migrations" not in text
+            assert "Run migrations" not in text
             assert "w watch what is under way" in text
             await press(pilot, "w")
             text = screen_text(app)
             assert "graasp-local deploy --version 1.1.0" in text
             assert "begun elsewhere" in text
-            assert "▶ run the migrations of 1.1.0" in text
+            assert "▶ Run migrations of 1.1.0" in text
             assert "x Interrupt" not in text
             await press(pilot, "escape")
             assert "▶ graasp-local deploy --version 1.1.0" in screen_text(app)
@@ -859,7 +859,7 @@ def test_what_is_said_after_the_ui_was_left_is_what_the_command_line_says(
 
     def print_line(line: str) -> None:
         lines.append(line)
-        if line.startswith("  · run the migrations of 1.1.0"):
+        if line.startswith("  · Run migrations of 1.1.0"):
             os.kill(os.getpid(), signal.SIGINT)
 
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
@@ -878,7 +878,7 @@ def test_what_is_said_after_the_ui_was_left_is_what_the_command_line_says(
             signal.signal(number, handler)
     assert code == ExitCode.INTERRUPTED
     assert lines[0] == "It goes on here: graasp-local deploy --version 1.1.0"
-    assert lines[1].startswith("  · run the migrations of 1.1.0")
+    assert lines[1].startswith("  · Run migrations of 1.1.0")
     assert f"\n{STOPPING}" in lines
     assert any(line.endswith(" Rolling back:") for line in lines)
     ended = [line for line in lines if line.startswith(("  ✓", "  ✗"))]
@@ -1008,7 +1008,7 @@ def test_a_sealed_gate_is_a_closed_one_in_the_strip(access: FakeAccess) -> None:
     access.fake.turn("workers", on=False)
 
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
-        plan = [{"name": "start-graasp", "title": "start core", "cause": "c", "closed": True}]
+        plan = [{"name": "start-graasp", "title": "Start core", "cause": "c", "closed": True}]
         started = {"event": "walk-started", "walk": "w", "command": "graasp-local deploy", "target": "running"}
         app.on_operation_elsewhere(OperationElsewhere(True, [{**started, "version": "1.0.1", "plan": plan}]))
         await press(pilot, "w")

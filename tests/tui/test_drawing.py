@@ -105,8 +105,8 @@ def test_a_plan_that_leaves_the_gate_says_what_visitors_get(
     assert ("stay served" in head) is (said == "Visitors stay served.")
 
 
-CLOSED = StepView("close-gate", "close the gate", "c", closed=True, progress=Progress.DONE, began=100.0, seconds=0.5)
-MIGRATING = StepView("migrate", "run the migrations", "c", closed=True, progress=Progress.DOING, began=100.5)
+CLOSED = StepView("close-gate", "Close the gate", "c", closed=True, progress=Progress.DONE, began=100.0, seconds=0.5)
+MIGRATING = StepView("migrate", "Run migrations", "c", closed=True, progress=Progress.DOING, began=100.5)
 
 
 @pytest.mark.parametrize(("now", "before_tick", "beyond"), [(105.0, 5, 0), (110.0, 10, 0), (114.0, 10, 2)])

@@ -261,12 +261,12 @@ def test_the_light_theme(site_directory: Path, size: tuple[int, int]) -> None:
 def write_journal(access: FakeAccess, outcome: str, until_event: str) -> None:
     """The journal of a deployment of 1.1.0 as another process would have written it."""
     plan = [
-        {"name": "preflight", "title": "check that 1.1.0 can be deployed here", "cause": "early", "closed": False},
-        {"name": "close-gate", "title": "close the gate", "cause": "visitors must not write", "closed": True},
-        {"name": "stop-graasp", "title": "stop redis, core and workers", "cause": "db-only", "closed": True},
-        {"name": "migrate", "title": "run the migrations of 1.1.0", "cause": "pending: 0001_item_lang", "closed": True},
+        {"name": "preflight", "title": "Check that 1.1.0 can be deployed here", "cause": "early", "closed": False},
+        {"name": "close-gate", "title": "Close the gate", "cause": "visitors must not write", "closed": True},
+        {"name": "stop-graasp", "title": "Stop redis, core and workers", "cause": "db-only", "closed": True},
+        {"name": "migrate", "title": "Run migrations of 1.1.0", "cause": "pending: 0001_item_lang", "closed": True},
         {"name": "select-version", "title": "select 1.1.0", "cause": "the database belongs to it", "closed": True},
-        {"name": "open-gate", "title": "open the gate", "cause": "it is verified", "closed": True},
+        {"name": "open-gate", "title": "Open the gate", "cause": "it is verified", "closed": True},
     ]
     records: list[dict[str, object]] = [
         {

@@ -59,7 +59,7 @@ def test_plan_needs_no_engine_when_told_where_from(site: Path) -> None:
 def test_plan_prints_what_would_be_done(site: Path) -> None:
     result = call("--site", str(site), "plan", "running", "--from", "restricted")
     assert result.stdout.splitlines()[0].split("  because ")[0].strip().startswith("1")
-    assert "open the gate" in result.stdout
+    assert "Open the gate" in result.stdout
 
 
 @pytest.mark.parametrize("verb", [["status"], ["plan", "running"], ["apply", "stopped"], ["versions"], ["logs"]])

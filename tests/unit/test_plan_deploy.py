@@ -23,109 +23,109 @@ def titles(observed: ObservedState, forecast: Pending | NotKnownYet = PENDING, *
 
 def test_the_operation_of_an_open_site() -> None:
     assert render(plan_deploy(site_in(InfraState.RUNNING), DeployRequest(V), PENDING)).splitlines() == [
-        f"{number:>2}  {closed:<6}  {what:<53}  because {cause}"
+        f"{number:>2}  {closed:<6}  {what:<64}  because {cause}"
         for number, closed, what, cause in [
             (
                 1,
                 "",
-                "check that 1.1.0 can be deployed here",
-                "whatever can be found wrong is found while visitors are served",
+                "Check that 1.1.0 can be deployed here",
+                "problems are found while visitors are still served",
             ),
-            (2, "", "have the images of 1.1.0 on this machine", "nothing is downloaded while the site is closed"),
-            (3, "", "read which migrations 1.1.0 needs", "a migration that cannot work is refused before it starts"),
+            (2, "", "Pull the images of 1.1.0", "nothing is downloaded while the site is closed"),
+            (3, "", "Read which migrations 1.1.0 needs", "a migration that cannot work is refused before it starts"),
             (
                 4,
                 "",
-                "have a backup of the database, not older than an hour",
-                "a snapshot lies on the same disk as the database",
+                "Make sure there is a backup less than an hour old",
+                "a snapshot is on the same disk as the database",
             ),
             (
                 5,
                 "",
-                "make the container that runs the migrations of 1.1.0",
-                "what can be made before is not made while the site is closed",
+                "Create the migration container of 1.1.0",
+                "it need not be done while the site is closed",
             ),
-            (6, "closed", "close the gate", "visitors must not write while the database changes"),
+            (6, "closed", "Close the gate", "visitors must not write while the database changes"),
             (
                 7,
                 "closed",
-                "prove that the gate is closed",
-                "whether visitors are kept out is proven by asking as one",
+                "Verify that the gate is closed",
+                "only a visitor's request proves that visitors are kept out",
             ),
             (
                 8,
                 "closed",
-                "seal the gate, for the bypass too",
-                "nobody may write before 1.1.0 is verified, with the bypass neither",
+                "Seal the gate against the bypass",
+                "nothing may be written before 1.1.0 is verified, not even through the bypass",
             ),
             (
                 9,
                 "closed",
-                "let requests in flight finish (at most 10 s)",
-                "core cuts its requests when it stops",
+                "Wait for requests in flight to finish (limit 10 s)",
+                "core cuts off its requests when it stops",
             ),
-            (10, "closed", "stop redis, core and workers", "db-only does not need graasp"),
+            (10, "closed", "Stop redis, core and workers", "db-only does not need graasp"),
             (
                 11,
                 "closed",
-                "end what is still connected to the database",
-                "a statement left over from a migration that was killed may hold locks",
+                "End everything still connected to the database",
+                "a killed migration may have left a statement that holds locks",
             ),
             (
                 12,
                 "closed",
-                "take a snapshot of the database",
-                "a migration that goes wrong is taken back in a second",
+                "Take a snapshot of the database",
+                "a failed migration can then be undone in a second",
             ),
             (
                 13,
                 "closed",
-                "run the migrations of 1.1.0 (at most 1800 s)",
-                "pending: 0002_item_lang; meanwhile the containers of redis, core and workers are made",
+                "Run migrations of 1.1.0 (limit 1800 s) and create its containers",
+                "pending: 0002_item_lang",
             ),
             (
                 14,
                 "closed",
-                "prove that the database is migrated to 1.1.0",
-                "neither the exit code nor the output of a migration is proof",
+                "Verify that the database has the migrations of 1.1.0",
+                "a migration's exit code and output prove nothing",
             ),
             (
                 15,
                 "closed",
-                "select 1.1.0 for everything started from here on",
-                "from here on the database belongs to this version",
+                "Select 1.1.0 for every service started from now on",
+                "the database belongs to this version now",
             ),
-            (16, "closed", "start redis and core and wait until healthy", "1.1.0 takes over"),
+            (16, "closed", "Start redis and core and wait until healthy", "1.1.0 takes over"),
             (
                 17,
                 "closed",
-                "ask core whether it is 1.1.0",
-                "visitors must not be the first to meet it",
+                "Verify that core answers as 1.1.0",
+                "visitors must not be the first to find a fault",
             ),
             (
                 18,
                 "closed",
-                "start workers and wait until healthy",
-                "what writes by itself waits until core is verified",
+                "Start workers and wait until healthy",
+                "services that write on their own start only once core is verified",
             ),
-            (19, "closed", "open the gate", "the new version is verified"),
-            (20, "", "prove that the gate is open", "whether visitors get in is proven by asking as one"),
-            (21, "", "record 1.1.0 as deployed", "the next deployment starts from here"),
+            (19, "closed", "Open the gate", "the new version is verified"),
+            (20, "", "Verify that the gate is open", "only a visitor's request proves that visitors get in"),
+            (21, "", "Record 1.1.0 as deployed", "the next deployment starts from here"),
         ]
     ]
 
 
 def test_nothing_pending_leaves_the_migration_out_and_keeps_its_proof() -> None:
     steps = titles(site_in(InfraState.RUNNING), Pending(()))
-    assert "run the migrations of 1.1.0 (at most 1800 s)" not in steps
-    assert "prove that the database is migrated to 1.1.0" in steps
+    assert not any(step.startswith("Run migrations") for step in steps)
+    assert "Verify that the database has the migrations of 1.1.0" in steps
 
 
 def test_a_migration_that_outlived_its_operation_is_waited_for_before_anything_is_read() -> None:
     site = replace(site_in(InfraState.DB_ONLY), migrations=("site-migrate-run-1",))
     steps = titles(site, NotKnownYet())
-    waiting = steps.index("wait for the migration that is running (at most 1800 s)")
-    assert steps[waiting + 1] == "read which migrations 1.1.0 needs"
+    waiting = steps.index("Wait for the running migration to end (limit 1800 s)")
+    assert steps[waiting + 1] == "Read which migrations 1.1.0 needs"
 
 
 def test_without_a_backup_the_plan_has_none() -> None:
@@ -146,16 +146,16 @@ def test_the_backup_is_taken_before_the_database_changes(state: InfraState) -> N
 
 
 ROLLBACK_FROM_DB_ONLY = """
-have the images on this machine that 1.0.0 was deployed with
-end what is still connected to the database
-put the snapshot graasp_snapshot_x back in the database's place
-prove that the database is migrated to 1.0.0
-select 1.0.0 for everything started from here on
-start redis and core and wait until healthy
-ask core whether it is 1.0.0
-start workers and wait until healthy
-open the gate
-prove that the gate is open
+Make sure the images that 1.0.0 was deployed with are here
+End everything still connected to the database
+Replace the database with the snapshot graasp_snapshot_x
+Verify that the database has the migrations of 1.0.0
+Select 1.0.0 for every service started from now on
+Start redis and core and wait until healthy
+Verify that core answers as 1.0.0
+Start workers and wait until healthy
+Open the gate
+Verify that the gate is open
 """
 
 
@@ -172,45 +172,45 @@ def test_the_way_back_before_a_migration_began_leaves_the_database_alone() -> No
 def test_the_way_back_stops_the_new_code_behind_a_closed_gate() -> None:
     plan = plan_rollback(site_in(InfraState.RUNNING), Version(1, 0, 0), "graasp_snapshot_x", InfraState.RUNNING)
     assert [step.title for step in plan.steps][:5] == [
-        "have the images on this machine that 1.0.0 was deployed with",
-        "close the gate",
-        "prove that the gate is closed",
-        "let requests in flight finish (at most 10 s)",
-        "stop redis, core and workers",
+        "Make sure the images that 1.0.0 was deployed with are here",
+        "Close the gate",
+        "Verify that the gate is closed",
+        "Wait for requests in flight to finish (limit 10 s)",
+        "Stop redis, core and workers",
     ]
 
 
 def test_a_new_site_reads_its_migrations_once_the_database_is_up() -> None:
     steps = titles(new_site(), NotKnownYet())
     assert steps[2:10] == [
-        "check the configuration of nginx",
-        "close the gate",
-        "start nginx and wait until healthy",
-        "prove that the gate is closed",
-        "seal the gate, for the bypass too",
-        "start db and wait until healthy",
-        "start umami and wait until healthy",
-        "read which migrations 1.1.0 needs",
+        "Check the configuration of nginx",
+        "Close the gate",
+        "Start nginx and wait until healthy",
+        "Verify that the gate is closed",
+        "Seal the gate against the bypass",
+        "Start db and wait until healthy",
+        "Start umami and wait until healthy",
+        "Read which migrations 1.1.0 needs",
     ]
 
 
 @pytest.mark.parametrize("state", [InfraState.RESTRICTED, InfraState.DB_ONLY, InfraState.STOPPED])
 def test_a_closed_site_is_not_closed_again_and_who_has_the_bypass_is_waited_for(state: InfraState) -> None:
     steps = titles(site_in(state, page_when_stopped=True))
-    assert "close the gate" not in steps
+    assert "Close the gate" not in steps
     core_is_on = state is InfraState.RESTRICTED
-    assert ("let requests in flight finish (at most 10 s)" in steps) is core_is_on
-    assert steps[-3:] == ["open the gate", "prove that the gate is open", "record 1.1.0 as deployed"]
+    assert ("Wait for requests in flight to finish (limit 10 s)" in steps) is core_is_on
+    assert steps[-3:] == ["Open the gate", "Verify that the gate is open", "Record 1.1.0 as deployed"]
 
 
 def test_hold_stops_behind_the_gate() -> None:
     steps = titles(site_in(InfraState.RUNNING), end=InfraState.RESTRICTED)
     assert steps[-5:] == [
-        "ask core whether it is 1.1.0",
-        "start workers and wait until healthy",
-        "let the bypass through the closed gate again",
-        "prove that the gate is closed",
-        "record 1.1.0 as deployed",
+        "Verify that core answers as 1.1.0",
+        "Start workers and wait until healthy",
+        "Unseal the gate for the bypass",
+        "Verify that the gate is closed",
+        "Record 1.1.0 as deployed",
     ]
 
 
@@ -232,7 +232,7 @@ def test_half_deployed_is_not_deployed() -> None:
 def test_the_gate_is_closed_from_the_closing_to_the_opening_step() -> None:
     plan = plan_deploy(site_in(InfraState.RUNNING), DeployRequest(V), PENDING)
     assert [plan.steps[index].title for index in (plan.closed_span[0], plan.closed_span[-1])] == [
-        "close the gate",
-        "open the gate",
+        "Close the gate",
+        "Open the gate",
     ]
     assert not any(isinstance(step, READ_ONLY) for step in plan.steps[plan.closed_span[0] :])

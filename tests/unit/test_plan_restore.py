@@ -28,52 +28,52 @@ def lines(plan: Plan) -> list[str]:
 
 
 FROM_RUNNING = """\
-  check the backup 0003-x
-  check that 1.0.0 can be deployed here
-  have the images on this machine that 1.0.0 was deployed with
-  load graasp into a database of its own, and prove it
-  load umami into a database of its own, and prove it
-  unpack files beside what is there
-* close the gate
-* prove that the gate is closed
-* seal the gate, for the bypass too
-* let requests in flight finish (at most 10 s)
-* stop redis, core and workers
-* stop umami
-* put graasp, umami and files from the backup in place
-* prove that the database is migrated to 1.0.0
-* select 1.0.0 for everything started from here on
-* start umami and wait until healthy
-* start redis and core and wait until healthy
-* ask core whether it is 1.0.0
-* start workers and wait until healthy
-* open the gate
-  prove that the gate is open
-  record 1.0.0 as deployed"""
+  Check the backup 0003-x
+  Check that 1.0.0 can be deployed here
+  Make sure the images that 1.0.0 was deployed with are here
+  Load graasp into a new database and verify it
+  Load umami into a new database and verify it
+  Unpack files beside the current files
+* Close the gate
+* Verify that the gate is closed
+* Seal the gate against the bypass
+* Wait for requests in flight to finish (limit 10 s)
+* Stop redis, core and workers
+* Stop umami
+* Put graasp, umami and files from the backup in place
+* Verify that the database has the migrations of 1.0.0
+* Select 1.0.0 for every service started from now on
+* Start umami and wait until healthy
+* Start redis and core and wait until healthy
+* Verify that core answers as 1.0.0
+* Start workers and wait until healthy
+* Open the gate
+  Verify that the gate is open
+  Record 1.0.0 as deployed"""
 
 ONTO_A_NEW_SITE = """\
-  check the backup 0003-x
-  check that 1.0.0 can be deployed here
-  have the images on this machine that 1.0.0 was deployed with
-  check the configuration of nginx
-* close the gate
-* start nginx and wait until healthy
-* prove that the gate is closed
-* seal the gate, for the bypass too
-* start db and wait until healthy
-* load graasp into a database of its own, and prove it
-* load umami into a database of its own, and prove it
-* unpack files beside what is there
-* put graasp, umami and files from the backup in place
-* prove that the database is migrated to 1.0.0
-* select 1.0.0 for everything started from here on
-* start umami and wait until healthy
-* start redis and core and wait until healthy
-* ask core whether it is 1.0.0
-* start workers and wait until healthy
-* open the gate
-  prove that the gate is open
-  record 1.0.0 as deployed"""
+  Check the backup 0003-x
+  Check that 1.0.0 can be deployed here
+  Make sure the images that 1.0.0 was deployed with are here
+  Check the configuration of nginx
+* Close the gate
+* Start nginx and wait until healthy
+* Verify that the gate is closed
+* Seal the gate against the bypass
+* Start db and wait until healthy
+* Load graasp into a new database and verify it
+* Load umami into a new database and verify it
+* Unpack files beside the current files
+* Put graasp, umami and files from the backup in place
+* Verify that the database has the migrations of 1.0.0
+* Select 1.0.0 for every service started from now on
+* Start umami and wait until healthy
+* Start redis and core and wait until healthy
+* Verify that core answers as 1.0.0
+* Start workers and wait until healthy
+* Open the gate
+  Verify that the gate is open
+  Record 1.0.0 as deployed"""
 
 
 def test_on_a_running_site_all_that_takes_long_is_done_while_visitors_are_served() -> None:
@@ -92,13 +92,13 @@ def test_umami_is_left_alone_where_its_database_is() -> None:
 def test_held_it_ends_behind_the_gate() -> None:
     plan = restored(site_in(InfraState.RUNNING), end=InfraState.RESTRICTED)
     assert plan.target is InfraState.RESTRICTED
-    assert "* open the gate" not in lines(plan)
+    assert "* Open the gate" not in lines(plan)
 
 
 def test_a_migration_that_runs_is_ended_before_its_database_is_put_away() -> None:
     steps = lines(restored(replace(site_in(InfraState.DB_ONLY), migrations=("site-migrate-run-1",))))
-    ended = steps.index("  end what is still connected to the database")
-    assert ended < steps.index("  load graasp into a database of its own, and prove it")
+    ended = steps.index("  End everything still connected to the database")
+    assert ended < steps.index("  Load graasp into a new database and verify it")
 
 
 def undone(observed: ObservedState, end: InfraState, *, was_begun: bool = True) -> Plan:
@@ -108,17 +108,17 @@ def undone(observed: ObservedState, end: InfraState, *, was_begun: bool = True) 
 def test_the_way_back_puts_back_what_was_there() -> None:
     plan = undone(site_in(InfraState.DB_ONLY), InfraState.RUNNING)
     assert [line[2:] for line in lines(plan)] == [
-        "have the images on this machine that 1.0.0 was deployed with",
-        "stop umami",
-        "put graasp, umami and files from before the restore back in place",
-        "prove that the database is migrated to 1.0.0",
-        "select 1.0.0 for everything started from here on",
-        "start umami and wait until healthy",
-        "start redis and core and wait until healthy",
-        "ask core whether it is 1.0.0",
-        "start workers and wait until healthy",
-        "open the gate",
-        "prove that the gate is open",
+        "Make sure the images that 1.0.0 was deployed with are here",
+        "Stop umami",
+        "Put graasp, umami and files from before the restore back in place",
+        "Verify that the database has the migrations of 1.0.0",
+        "Select 1.0.0 for every service started from now on",
+        "Start umami and wait until healthy",
+        "Start redis and core and wait until healthy",
+        "Verify that core answers as 1.0.0",
+        "Start workers and wait until healthy",
+        "Open the gate",
+        "Verify that the gate is open",
     ]
     assert plan.restore is not None
     assert plan.restore.way is Way.BACK

@@ -49,43 +49,43 @@ def titles(steps: tuple[Step, ...]) -> list[str]:
 
 
 PLAN = """
- 1  check that 1.2.0 can be deployed here
-    because whatever can be found wrong is found before anything is touched
- 2  have the images of 1.2.0 on this machine
+ 1  Check that 1.2.0 can be deployed here
+    because problems are found before anything is changed
+ 2  Pull the images of 1.2.0
     because nothing is downloaded while two cores run
- 3  read which migrations 1.2.0 needs
-    because two versions share the database only where nothing is migrated
- 4  have a backup of the database, not older than an hour
+ 3  Read which migrations 1.2.0 needs
+    because two versions can share the database only if nothing is migrated
+ 4  Make sure there is a backup less than an hour old
     because the new version will write to the database
- 5  start a second core of 1.2.0 and wait until healthy
-    because it serves while the service itself is made anew; both take memory then
- 6  ask the second core itself whether it is 1.2.0
-    because visitors must not be the first to meet it
- 7  stop workers
-    because jobs of 1.2.0 are for its own workers, and wait in the queue until those are up
- 8  lead visitors to the second one
-    because it is proven to be 1.2.0
- 9  ask core whether it is 1.2.0
-    because what visitors get is proven by asking as they do
-10  let the old one finish its requests (at most 10 s)
-    because core cuts its requests when it stops
-11  stop core
-    because nobody is led to it any more; its websockets end, and open again on the second one
-12  select 1.2.0 for everything started from here on
-    because everything that is started from here on is of this version
-13  start core and workers and wait until healthy
+ 5  Start a second core of 1.2.0 as a stand-in and wait until healthy
+    because it serves while the service itself is replaced; both need memory until then
+ 6  Verify that the second core answers as 1.2.0
+    because visitors must not be the first to find a fault
+ 7  Stop workers
+    because jobs of 1.2.0 must wait in the queue for its own workers
+ 8  Route visitors to the stand-in
+    because it is verified to be 1.2.0
+ 9  Verify that core answers as 1.2.0
+    because only a visitor's request proves what visitors get
+10  Wait for the remaining requests to finish (limit 10 s)
+    because core cuts off its requests when it stops
+11  Stop core
+    because no visitor is routed to it any more; its websockets end and reconnect to the stand-in
+12  Select 1.2.0 for every service started from now on
+    because every service started from now on must be of this version
+13  Start core and workers and wait until healthy
     because 1.2.0 takes over
-14  ask core itself whether it is 1.2.0
-    because visitors are led only to a core that answers
-15  lead visitors to the service itself
-    because the second one was there for the time of the change only
-16  ask core whether it is 1.2.0
-    because what visitors get is proven by asking as they do
-17  let the second one finish its requests (at most 10 s)
-    because core cuts its requests when it stops
-18  take the second one away
-    because nobody is led to it any more
-19  record 1.2.0 as deployed
+14  Verify that core itself answers as 1.2.0
+    because visitors are routed only to a core that answers
+15  Route visitors back from the stand-in
+    because the stand-in was needed only during the change
+16  Verify that core answers as 1.2.0
+    because only a visitor's request proves what visitors get
+17  Wait for the stand-in's requests to finish (limit 10 s)
+    because core cuts off its requests when it stops
+18  Remove the stand-in
+    because no visitor is routed to it any more
+19  Record 1.2.0 as deployed
     because the next deployment starts from here
 """
 
@@ -102,9 +102,9 @@ def test_a_client_of_the_version_is_stood_in_for_too() -> None:
     site = open_site()
     site = replace(site, services=(*site.services, client))
     shown = titles(plan_rolling(site, REQUEST, ("core", "client")).steps)
-    assert "start a second core and a second client of 1.2.0 and wait until healthy" in shown
-    assert "stop core and client" in shown
-    assert "start core, workers and client and wait until healthy" in shown
+    assert "Start a second core and a second client of 1.2.0 as a stand-in and wait until healthy" in shown
+    assert "Stop core and client" in shown
+    assert "Start core, workers and client and wait until healthy" in shown
 
 
 def test_no_backup_and_recorded_images_are_as_asked_for() -> None:
@@ -113,7 +113,7 @@ def test_no_backup_and_recorded_images_are_as_asked_for() -> None:
 
 
 WHY_NOT = [
-    (site_in(InfraState.RESTRICTED), NOTHING_PENDING, "The gate is closed, so there is nobody to keep serving."),
+    (site_in(InfraState.RESTRICTED), NOTHING_PENDING, "The gate is closed, so there are no visitors to keep serving."),
     (open_site(), Pending(("0002_x",)), "1.2.0 has to migrate the database (pending: 0002_x)."),
     (
         open_site(),
@@ -158,51 +158,51 @@ def test_a_core_that_is_off_can_be_replaced_while_a_second_one_serves() -> None:
     cut_off = open_site(OLD, second_core()).with_services(("core", "workers"), Status.EXITED, Health.NONE)
     assert why_not_rolling(cut_off, REQUEST, NOTHING_PENDING, VISITED) is None
     assert titles(plan_rolling(cut_off, REQUEST, VISITED).steps)[4:10] == [
-        "start a second core of 1.2.0 and wait until healthy",
-        "ask the second core itself whether it is 1.2.0",
-        "lead visitors to the second one",
-        "ask core whether it is 1.2.0",
-        "select 1.2.0 for everything started from here on",
-        "start core and workers and wait until healthy",
+        "Start a second core of 1.2.0 as a stand-in and wait until healthy",
+        "Verify that the second core answers as 1.2.0",
+        "Route visitors to the stand-in",
+        "Verify that core answers as 1.2.0",
+        "Select 1.2.0 for every service started from now on",
+        "Start core and workers and wait until healthy",
     ]
 
 
 def test_going_back_from_a_second_core_that_never_got_healthy_touches_only_that() -> None:
     failed = open_site(OLD, second_core(NEW, Health.UNHEALTHY))
     assert titles(plan_rolling_back(failed, OLD, VISITED).steps) == [
-        "have the images on this machine that 1.1.0 was deployed with",
-        "select 1.1.0 for everything started from here on",
-        "ask core itself whether it is 1.1.0",
-        "lead visitors to the service itself",
-        "ask core whether it is 1.1.0",
-        "let the second one finish its requests (at most 10 s)",
-        "take the second one away",
+        "Make sure the images that 1.1.0 was deployed with are here",
+        "Select 1.1.0 for every service started from now on",
+        "Verify that core itself answers as 1.1.0",
+        "Route visitors back from the stand-in",
+        "Verify that core answers as 1.1.0",
+        "Wait for the stand-in's requests to finish (limit 10 s)",
+        "Remove the stand-in",
     ]
 
 
 def test_going_back_after_visitors_were_moved_serves_them_meanwhile() -> None:
     failed = open_site(OLD, second_core()).with_services(("core", "workers"), Status.EXITED, Health.NONE)
     assert titles(plan_rolling_back(failed, OLD, VISITED).steps)[1:4] == [
-        "lead visitors to the second one",
-        "select 1.1.0 for everything started from here on",
-        "start core and workers and wait until healthy",
+        "Route visitors to the stand-in",
+        "Select 1.1.0 for every service started from now on",
+        "Start core and workers and wait until healthy",
     ]
 
 
 def test_going_back_where_nobody_serves_closes_the_gate() -> None:
     dark = open_site(OLD, second_core(NEW, Health.UNHEALTHY)).with_services(("core",), Status.EXITED, Health.NONE)
     shown = titles(plan_rolling_back(dark, OLD, VISITED).steps)
-    assert shown.index("close the gate") < shown.index("take the second one away") < shown.index("open the gate")
+    assert shown.index("Close the gate") < shown.index("Remove the stand-in") < shown.index("Open the gate")
 
 
 def test_apply_running_leads_visitors_back_before_the_second_core_goes() -> None:
     left = open_site(OLD, second_core())
     assert titles(plan_transition(left, InfraState.RUNNING, OLD).steps) == [
-        "ask core itself whether it is 1.1.0",
-        "lead visitors to the service itself",
-        "ask core whether it is 1.1.0",
-        "let the second one finish its requests (at most 10 s)",
-        "take the second one away",
+        "Verify that core itself answers as 1.1.0",
+        "Route visitors back from the stand-in",
+        "Verify that core answers as 1.1.0",
+        "Wait for the stand-in's requests to finish (limit 10 s)",
+        "Remove the stand-in",
     ]
 
 

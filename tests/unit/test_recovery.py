@@ -130,7 +130,7 @@ def test_whoever_deploys_instead_of_going_on_back_keeps_what_was_written(running
 def test_a_second_rollback_is_refused(running: FakeWorld) -> None:
     deploy(running)
     roll_back(running, discard=True)
-    with pytest.raises(Refused, match=r"went back to 1\.0\.0 already"):
+    with pytest.raises(Refused, match=r"already went back to 1\.0\.0"):
         roll_back(running, discard=True)
 
 
@@ -138,7 +138,7 @@ def test_a_deployment_that_touched_nothing_is_not_taken_for_the_one_before_it(ru
     deploy(running)
     request = DeployRequest(Version(1, 2, 0))
     killed_at(running, "pull", lambda seen: deployment_plan(running.world, seen, request))
-    with pytest.raises(Refused, match="touched nothing, so there is nothing to undo"):
+    with pytest.raises(Refused, match="changed nothing, so there is nothing to undo"):
         roll_back(running, discard=True)
     events_of(running, lambda seen: transition_plan(running.world, seen, InfraState.RUNNING))
     assert roll_back(running, discard=True).version == "1.0.0"

@@ -202,7 +202,7 @@ def test_too_little_memory_for_two_cores_is_refused(open_site: FakeWorld) -> Non
 
 def test_the_plan_says_what_memory_a_second_core_may_take(open_site: FakeWorld) -> None:
     shown = render(rolling(open_site)(open_site.world.observe()))
-    assert shown.endswith("Meanwhile a second core may take up to 2.0 GiB of memory.")
+    assert shown.endswith("During the change a second core may take up to 2.0 GiB of memory.")
 
 
 def test_the_operation_says_where_closing_could_be_spared(open_site: FakeWorld) -> None:

@@ -466,7 +466,7 @@ def test_two_servers_never_have_one_volume(running: FakeWorld) -> None:
     running.servers.stop_new = lambda: None  # type: ignore[method-assign]
     ended = upgrade(running)
     running.servers.stop_new = stop_new  # type: ignore[method-assign]
-    assert "two servers must never have one volume" in ended.problem[0]
+    assert "two servers must never share a volume" in ended.problem[0]
     is_on_the_old_server(running)
 
 

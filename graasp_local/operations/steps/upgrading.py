@@ -67,9 +67,7 @@ def perform_upgrade(world: World, step: UpgradeStep) -> Iterator[str]:
             world.servers.containers.stop_new()
         case SelectServer(server=server):
             if world.servers.containers.new_health() is not None:
-                raise NeedsYou(
-                    "The newer server still runs beside the old one: two servers must never have one volume."
-                )
+                raise NeedsYou("The newer server still runs beside the old one: two servers must never share a volume.")
             prepare.select(world.site, server)
         case DiscardNewServer(upgrade=upgrade):
             yield from _discard(world, upgrade)
@@ -181,7 +179,7 @@ def _dump(world: World, upgrade: Upgrade) -> Iterator[str]:
         run = world.servers.containers.dump(database, file)
         yield from _watch(world, run, f"The dump of {database or 'the roles'}")
         yield f"{database or 'roles'}: {_size(file.stat().st_size)}"
-    yield f"the dump lies in {directory}"
+    yield f"the dump is in {directory}"
 
 
 def _restore(world: World, upgrade: Upgrade) -> Iterator[str]:

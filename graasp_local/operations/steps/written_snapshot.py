@@ -62,8 +62,11 @@ def said_to_be_written(world: World, snapshot: str) -> Iterator[str]:
     if not world.database.has_snapshot(snapshot):
         return
     rows = world.database.rows_added_since(snapshot)
-    counted = "it takes too long to count it" if rows is None else f"{rows} new row(s) among it"
-    yield f"something may have been written since the snapshot ({counted}): it is kept until somebody removes it"
+    counted = "counting it would take too long" if rows is None else f"{rows} new row(s)"
+    yield (
+        f"something may have been written since the snapshot ({counted}); "
+        "it is kept until `graasp-local remove-old-database`"
+    )
 
 
 def drop_written_but(world: World, name: str) -> Iterator[str]:
