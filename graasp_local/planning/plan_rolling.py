@@ -148,7 +148,7 @@ def _started(
 
     What only has other settings by now is left alone: making it anew is not what was asked for.
     """
-    steps: list[Step] = [SelectVersion(version, "every service started from now on must be of this version")]
+    steps: list[Step] = [SelectVersion(version, "a restart must not bring the other version back")]
     after = simulate(observed, before)
     names = tuple(
         service.name

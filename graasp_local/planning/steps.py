@@ -336,7 +336,7 @@ class Migrate(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        also = " and create its containers" if self.meanwhile else ""
+        also = " and create containers" if self.meanwhile else ""
         return f"Run migrations of {self.version} (limit {self.limit_seconds:g} s){also}"
 
 

@@ -23,7 +23,7 @@ def titles(observed: ObservedState, forecast: Pending | NotKnownYet = PENDING, *
 
 def test_the_operation_of_an_open_site() -> None:
     assert render(plan_deploy(site_in(InfraState.RUNNING), DeployRequest(V), PENDING)).splitlines() == [
-        f"{number:>2}  {closed:<6}  {what:<64}  because {cause}"
+        f"{number:>2}  {closed:<6}  {what:<60}  because {cause}"
         for number, closed, what, cause in [
             (
                 1,
@@ -80,7 +80,7 @@ def test_the_operation_of_an_open_site() -> None:
             (
                 13,
                 "closed",
-                "Run migrations of 1.1.0 (limit 1800 s) and create its containers",
+                "Run migrations of 1.1.0 (limit 1800 s) and create containers",
                 "pending: 0002_item_lang",
             ),
             (

@@ -72,7 +72,7 @@ PLAN = """
 11  Stop core
     because no visitor is routed to it any more; its websockets end and reconnect to the stand-in
 12  Select 1.2.0 for every service started from now on
-    because every service started from now on must be of this version
+    because a restart must not bring the other version back
 13  Start core and workers and wait until healthy
     because 1.2.0 takes over
 14  Verify that core itself answers as 1.2.0
