@@ -108,7 +108,7 @@ def test_closing_the_terminal_during_an_operation_ends_it_and_puts_the_site_back
     terminal = Terminal([*COMMAND, "--site", str(site)])
     try:
         deploy_by_keys(terminal, "1.1.0")
-        terminal.wait_for("▶ start redis, core")
+        terminal.wait_for("▶ Start redis, core")
     finally:
         terminal.end()
     wait_until(lambda: operations_of(site)[0]["outcome"] != "killed", "the operation did not end")

@@ -613,7 +613,7 @@ def test_a_plan_that_is_longer_than_the_screen_scrolls(access: FakeAccess, down:
         for _ in range(40):
             await pilot.press(down)
         await until(pilot, lambda: last in rows.visible_keys)
-        assert " open the gate" in screen_text(app)
+        assert " Open the gate" in screen_text(app)
         for _ in range(40):
             await pilot.press(up)
         await until(pilot, lambda: rows._table.rows[0].key in rows.visible_keys)
@@ -882,7 +882,7 @@ def test_what_is_said_after_the_ui_was_left_is_what_the_command_line_says(
     assert f"\n{STOPPING}" in lines
     assert any(line.endswith(" Rolling back:") for line in lines)
     ended = [line for line in lines if line.startswith(("  ✓", "  ✗"))]
-    assert any(line.startswith("  ✓ open the gate  ") for line in ended)
+    assert any(line.startswith("  ✓ Open the gate  ") for line in ended)
     assert not any("open-gate" in line for line in lines)
     assert lines[-1].startswith("Rolled back after")
 
