@@ -45,7 +45,7 @@ def test_it_has_its_stack_with_it(installed: Path, tmp_path: Path, monkeypatch: 
         capture_output=True,
         text=True,
     )
-    assert "start redis, core, workers" in plan.stdout
+    assert "Start redis, core, workers" in plan.stdout
 
 
 def test_it_deploys(installed: Path, new_site: DemoSite, monkeypatch: pytest.MonkeyPatch) -> None:
