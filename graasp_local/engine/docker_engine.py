@@ -33,8 +33,10 @@ from graasp_local.planning.states import Gate, ServiceGroup
 from graasp_local.ports.observation import SeenServices
 from graasp_local.ports.operation import EngineFacts
 from graasp_local.site import prepare
+from graasp_local.site.create import DEMO_SETTINGS
 from graasp_local.site.site import Site
-from graasp_local.stack.services import GROUP_LABEL, VERSION_LABEL
+from graasp_local.stack.services import GROUP_LABEL, VERSION_LABEL, content_of, stack_directory
+from graasp_local.stack.trial import nginx_is_as_shipped
 from graasp_local.version import Version
 
 UP = ("running", "paused", "restarting")
@@ -126,6 +128,11 @@ class DockerEngine(SiteImages):
             together(lambda container: self.client.api.stop(container["Id"]), found)
 
     def edge_refusal(self) -> str | None:
+        site = self._site
+        own = content_of(stack_directory() / "compose" / "demo.override.yaml")
+        override = content_of(site.override_file) if site.override_file.exists() else {}
+        if nginx_is_as_shipped(override, own, site.settings.values, DEMO_SETTINGS["NGINX_IMAGE"]):
+            return None
         for service in self._site.services:
             if service.group is ServiceGroup.EDGE and service.name == "nginx":
                 prepare.prepare(self._site)
@@ -327,7 +334,7 @@ class DockerEngine(SiteImages):
 
     def network_problem(self) -> str | None:
         """Why the engine would not make a network that the site lacks, as a sentence; None if it lacks none."""
-        wanted = self.compose.config(None).get("networks") or {}
+        wanted = self.compose.config(None).get("networks") or {} if self.networks is None else self.networks
         project = self._site.settings.project
         missing = missing_networks(self.client, project, wanted)
         return network_refusal(self.client, project, missing) if missing else None

@@ -5,8 +5,9 @@ Address pools that are used up or overlap are found by nothing else; Compose wou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from ipaddress import IPv4Network, ip_network
 from typing import TYPE_CHECKING, Any
 
 from graasp_local.engine.client import engine_errors
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 NETWORK_LABEL = "com.docker.compose.network"
 _TRIAL_LABEL = "org.graasp.trial-network"
+_MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
+_PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
+_SMALLEST_PREFIX = 29
 
 
 def missing_networks(client: DockerClient, project: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,6 +41,7 @@ def network_refusal(client: DockerClient, project: str, missing: Mapping[str, An
 
     api = client.api
     with engine_errors():
+        missing = _without_certain(api.networks(), missing)
         label = f"{_TRIAL_LABEL}={project}"
         for left in api.networks(filters={"label": label}):
             with suppress(APIError):
@@ -52,6 +57,37 @@ def network_refusal(client: DockerClient, project: str, missing: Mapping[str, An
             for network in made:
                 with suppress(APIError):
                     api.remove_network(network)
+    return None
+
+
+def _without_certain(networks: Sequence[Mapping[str, Any]], missing: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is left to try: a bridge that says its addresses itself is refused only where another network has them."""
+    taken = [
+        ip_network(pool["Subnet"], strict=False)
+        for network in networks
+        for pool in (network.get("IPAM") or {}).get("Config") or ()
+        if pool.get("Subnet")
+    ]
+    left = {}
+    for name, definition in missing.items():
+        wanted = _only_subnet(definition)
+        if wanted is None or any(wanted.overlaps(other) for other in taken if other.version == wanted.version):
+            left[name] = definition
+        else:
+            taken.append(wanted)
+    return left
+
+
+def _only_subnet(definition: Mapping[str, Any]) -> IPv4Network | None:
+    """The subnet of a bridge of which nothing else is said that an engine could refuse."""
+    pools: Sequence[Mapping[str, Any]] = (definition.get("ipam") or {}).get("config") or ()
+    said = {key for key, value in definition.items() if value} - {"name", "labels", "internal", "ipam", "driver_opts"}
+    if said or {*(definition.get("driver_opts") or ())} - {_MASQUERADE} or [{*pool} for pool in pools] != [{"subnet"}]:
+        return None
+    with suppress(ValueError):
+        subnet = IPv4Network(str(pools[0]["subnet"]))
+        if subnet.prefixlen <= _SMALLEST_PREFIX and any(subnet.subnet_of(IPv4Network(each)) for each in _PRIVATE):
+            return subnet
     return None
 
 

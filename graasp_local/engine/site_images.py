@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from threading import RLock, Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graasp_local.engine import images, kept_images
 from graasp_local.engine.client import connect, engine_errors
@@ -46,6 +46,8 @@ class SiteImages:
         self.compose = Compose(site, narrate)
         self._images: dict[Version, Mapping[str, str]] = {}
         self._versioned: dict[Version, tuple[str, ...]] = {}
+        self.networks: Mapping[str, Any] | None = None
+        """Those of the compose files, once these were read for the images of a version."""
         self._image_migrations = ImageMigrations()
         self._reading = RLock()
         self._stand_ins: dict[str, str] = {}
@@ -64,13 +66,15 @@ class SiteImages:
     def _read_images(self, version: Version) -> None:
         prepare.prepare(self._site)
         try:
-            services = self.compose.config(version)["services"]
+            config = self.compose.config(version)
         except NeedsYou as error:
             raise ConfigurationError(
                 f"Compose cannot use the site's files: {error.what.removeprefix('Compose failed: ')}",
                 "Nothing was changed.",
                 "Fix .env or compose.override.yaml; `graasp-local compose -- config` shows the result of both.",
             ) from error
+        services = config["services"]
+        self.networks = config.get("networks") or {}
         self._versioned[version] = tuple(
             name for name, definition in services.items() if VERSION_LABEL in definition.get("labels", {})
         )
@@ -79,13 +83,17 @@ class SiteImages:
         }
 
     def expect(self, version: Version) -> None:
-        """Begin to ask Compose what a deployment of this version will want to know, beside whatever comes first."""
+        """Begin to ask Compose what a deployment of this version will want to know, beside whatever comes first.
+
+        And to load what it calls Compose with.
+        """
 
         def ask() -> None:
             # What is wrong is told where it is wanted.
             with suppress(Exception):
                 _ = self.compose.version
                 self.images_of(version)
+                import python_on_whales  # noqa: F401
 
         Thread(target=ask, daemon=True).start()
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.steps import READ_ONLY, CheckStack
 from graasp_local.ports.world import World
-from graasp_local.stack.services import content_of
+from graasp_local.stack.services import content_of, stack_directory
 from graasp_local.stack.trial import services_to_try
 
 
@@ -19,7 +19,8 @@ def tried_first(world: World, plan: Plan) -> Plan:
     override = world.site.override_file
     if not plan.services_started or not override.exists():
         return plan
-    names = tuple(name for name in services_to_try(content_of(override)) if name in plan.services_started)
+    own = content_of(stack_directory() / "compose" / "demo.override.yaml")
+    names = tuple(name for name in services_to_try(content_of(override), own) if name in plan.services_started)
     if not names:
         return plan
     trial = CheckStack(names, plan.version, f"what {override.name} asks for could be refused behind the closed gate")

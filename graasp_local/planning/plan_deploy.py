@@ -6,6 +6,7 @@ and asks nobody: no clock, no I/O, no prompts. Pure.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 from msgspec import Struct
@@ -28,12 +29,14 @@ from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.requests import MIGRATION_SECONDS
 from graasp_local.planning.safety_copy import SafetyCopy
 from graasp_local.planning.simulate import simulate
-from graasp_local.planning.states import TABLE, Gate, InfraState, ObservedState, ServiceGroup
+from graasp_local.planning.states import TABLE, Gate, InfraState, ObservedState, ServiceGroup, Status
 from graasp_local.planning.steps import (
     AwaitMigration,
     BackUpDatabase,
+    CloseGate,
     EndSessions,
     MakeMigration,
+    MakeServices,
     Migrate,
     Preflight,
     ProveMigrations,
@@ -43,6 +46,7 @@ from graasp_local.planning.steps import (
     RestoreImages,
     SelectVersion,
     Snapshot,
+    StartServices,
     Step,
     SwapBack,
     WriteSnapshot,
@@ -101,7 +105,8 @@ def plan_deploy(
         return Plan(request.end, (), version)
     # What a migration that is still running will have done cannot be known before it has ended.
     database_is_on = observed.group_is_on(ServiceGroup.DATABASE) and not observed.migrations
-    graasp = tuple(service.name for service in observed.in_group(ServiceGroup.GRAASP))
+    is_new = all(service.status is Status.ABSENT for service in observed.services)
+    graasp = () if is_new else tuple(service.name for service in observed.in_group(ServiceGroup.GRAASP))
     read_migrations = ReadMigrations(version, forecast, "a migration that cannot work is refused before it starts")
     steps: list[Step] = [
         Preflight(version, "problems are found while visitors are still served"),
@@ -156,7 +161,37 @@ def plan_deploy(
     else:
         steps += unsealing("the new version is verified and can be tested through the bypass")
     steps.append(RecordDeployment(version, "the next deployment starts from here"))
+    if is_new:
+        steps = _on_a_new_site(observed, steps, version)
     return Plan(request.end, tuple(steps), version)
+
+
+def _on_a_new_site(observed: ObservedState, steps: Sequence[Step], version: Version) -> list[Step]:
+    """The same steps where nothing is there yet that has to be stopped, or could be disturbed: one command makes all
+    containers, the database gets going with nginx, and what Graasp does not need is waited for once it is migrated.
+    """
+    database, administration = (
+        tuple(service.name for service in observed.in_group(group))
+        for group in (ServiceGroup.DATABASE, ServiceGroup.ADMINISTRATION)
+    )
+    names = tuple(service.name for service in observed.services)
+    later: list[Step] = []
+    ordered: list[Step] = []
+    for step in steps:
+        match step:
+            case CloseGate():
+                ordered += [MakeServices(names, version, "one command for all of them takes less time", migration=True), step]
+            case StartServices(group=ServiceGroup.EDGE):
+                ordered.append(replace(step, ahead=database))
+            case StartServices(group=ServiceGroup.DATABASE):
+                ordered.append(replace(step, ahead=administration))
+            case StartServices(group=ServiceGroup.ADMINISTRATION):
+                later.append(step)
+            case StartServices(group=ServiceGroup.GRAASP, writers=False):
+                ordered += [*later, replace(step, made_too=())]
+            case _:
+                ordered.append(step)
+    return ordered
 
 
 def plan_undo(observed: ObservedState, version: Version, snapshot: str, end: InfraState, images: Images = ()) -> Plan:

@@ -212,7 +212,8 @@ class StartServices(Struct, frozen=True):
     """Start services of one group together and wait until they are healthy.
 
     `writers` are those that write to Graasp's database by themselves; of these none is waited for that Graasp serves
-    without. `made_too` are services whose containers are made at the same time, for a later step to start.
+    without. `made_too` are services whose containers are made at the same time, for a later step to start. `ahead` are
+    services of a later step that get going already: at the same time, or once the database is on if this starts it.
     """
 
     group: ServiceGroup
@@ -220,6 +221,7 @@ class StartServices(Struct, frozen=True):
     cause: str
     writers: bool = False
     made_too: tuple[str, ...] = ()
+    ahead: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -234,11 +236,15 @@ class StartServices(Struct, frozen=True):
 
 
 class MakeServices(Struct, frozen=True):
-    """Make services' containers for the version, in the place of those of another one, without starting them."""
+    """Make services' containers for the version, in the place of those of another one, without starting them.
+
+    `migration`: the container that runs its migrations as well.
+    """
 
     services: tuple[str, ...]
     version: Version
     cause: str
+    migration: bool = False
     name: ClassVar[str] = "make-services"
 
     @property

@@ -13,6 +13,9 @@ from typing import Any
 
 from msgspec import Struct
 
+from graasp_local.settings import ALL
+from graasp_local.settings.table import Option
+
 _NEVER_REFUSED = frozenset(
     {"command", "depends_on", "environment", "healthcheck", "image", "labels", "profiles", "restart"}
     | {"stop_grace_period"}
@@ -27,6 +30,13 @@ _LEFT_OUT = frozenset(
 """A trial is in nobody's network, publishes nothing and runs nothing of the service."""
 
 
+NGINX_SETTINGS = frozenset(
+    {"MAINTENANCE_HEADER_NAME", "MAINTENANCE_RETRY_AFTER", "UMAMI_HOST", "ADMIN_HOST", "FRAME_ANCESTORS", "TLS"}
+    | {"TLS_DOMAINS", "HSTS_SECONDS", "TRUSTED_PROXIES", "H5P_FILE_STORAGE_HOST", "H5P_PATH_PREFIX"}
+)
+"""What nginx's configuration is made from, besides PUBLIC_URL and what graasp-local makes itself."""
+
+
 class Published(Struct, frozen=True):
     """A port that a service wants of this machine."""
 
@@ -35,14 +45,46 @@ class Published(Struct, frozen=True):
     port: int
 
 
-def services_to_try(override: Mapping[str, Any]) -> tuple[str, ...]:
-    """Those of which this override says something that an engine could refuse."""
-    services = override.get("services") or {}
+def services_to_try(override: Mapping[str, Any], own: Mapping[str, Any]) -> tuple[str, ...]:
+    """Those of which this override says something that an engine could refuse, and that the stack's `own` does not."""
     return tuple(
         str(name)
-        for name, definition in services.items()
-        if isinstance(definition, Mapping) and not {*definition} <= _NEVER_REFUSED
+        for name in override.get("services") or {}
+        if any(_could_be_refused(key, value) for key, value in _added(str(name), override, own).items())
     )
+
+
+def nginx_is_as_shipped(
+    override: Mapping[str, Any], own: Mapping[str, Any], values: Mapping[str, str], image: str
+) -> bool:
+    """Whether nothing was changed of what nginx's configuration is made from: no nginx refuses what the stack ships.
+
+    `values` are the site's settings; `image` is a demo site's nginx, which is shipped besides the stack's own.
+    """
+    if {*_added("nginx", override, own)} - {"labels", "networks"}:
+        return False
+    host = values.get("PUBLIC_URL", "").removeprefix("http://").partition(":")[0]
+    shipped = {item.key: item.default if isinstance(item, Option) else item.default() for item in ALL}
+    return (
+        host in ("localhost", "127.0.0.1")
+        and values.get("NGINX_IMAGE") in (None, "", shipped["NGINX_IMAGE"], image)
+        and all(values.get(key) in (None, "", shipped[key]) for key in NGINX_SETTINGS)
+    )
+
+
+def _added(service: str, override: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What an override says of a service that `own` does not say."""
+    known = (own.get("services") or {}).get(service) or {}
+    definition = (override.get("services") or {}).get(service)
+    if not isinstance(definition, Mapping):
+        return {}
+    return {key: value for key, value in definition.items() if known.get(key) != value}
+
+
+def _could_be_refused(key: str, value: Any) -> bool:
+    if key == "ports" and isinstance(value, list):
+        return not all(str(port).startswith("127.0.0.1::") for port in value)  # the engine takes a free one
+    return key not in _NEVER_REFUSED
 
 
 def trial_project(

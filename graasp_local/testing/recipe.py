@@ -45,6 +45,9 @@ _ON_SHARED_NETWORK = ("nginx", "core", "workers")
 _OURS = frozenset({"COMPOSE_PROJECT_NAME", "HTTP_BIND", "TLS", "COMPOSE_PROFILES"})
 """What a stack of its own needs to decide by itself, or what another method is there for."""
 
+_FORGETFUL_DATABASE = ("postgres", "-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
+"""What a test writes need not outlive a crash of the machine: nothing is waited for until it is on the disk."""
+
 _REPLACED = frozenset({"command", "entrypoint", "test"})
 """Lists that Compose replaces; it adds to any other."""
 
@@ -171,6 +174,8 @@ def override_of(
     if recipe.source is Source.DEMO:
         kept = {name: what for name, what in demo.get("services", {}).items() if name not in recipe.images}
         content["services"] = dict(kept)
+    if "db" not in recipe.images:
+        content["services"]["db"] = {"command": [*_FORGETFUL_DATABASE]}
     for override in recipe.overrides:
         content = merged(content, override)
     named = {*services, *(content.get("services") or {})}

@@ -15,6 +15,7 @@ import socket
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
@@ -273,7 +274,11 @@ class GraaspStack:
         images = {image_variable(name): image for name, image in recipe.images.items()}
         host = engine_host()
         given = recipe.settings.get("HTTP_PORT")
-        port = given or str(_free_port([images.get("NGINX_IMAGE") or defaults.get("NGINX_IMAGE", "")], labels))
+        nginx = images.get("NGINX_IMAGE") or defaults.get("NGINX_IMAGE", "")
+        with ThreadPoolExecutor(1) as beside:
+            picked = beside.submit(lambda: given or str(_free_port([nginx], labels)))
+            override = as_yaml(_override(recipe, labels))
+        port = picked.result()
         profiles = recipe.profiles or _usual_profiles(recipe.source)
         chosen = {
             "COMPOSE_PROJECT_NAME": project,
@@ -289,7 +294,7 @@ class GraaspStack:
         }
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            (directory / "compose.override.yaml").write_text(as_yaml(_override(recipe, labels)))
+            (directory / "compose.override.yaml").write_text(override)
             return init_site(directory, chosen, demo=recipe.source is Source.DEMO)
         except OSError as error:
             raise Refused(

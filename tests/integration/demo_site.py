@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import http.client
-import ipaddress
 import json
 import os
-import secrets
 import socket
 import subprocess
 import sys
@@ -21,6 +19,7 @@ from typing import Any
 import docker
 
 from graasp_local.engine.addresses import engine_address
+from graasp_local.engine.belongings import free_subnets
 from graasp_local.engine.kept_images import let_go
 from graasp_local.engine.listing import PROJECT_LABEL
 from graasp_local.engine.observe import SERVICE_LABEL
@@ -80,11 +79,14 @@ class DemoSite:
     def _take_little_room(self) -> None:
         """Small networks out of a wide range: the engine's own pool is used up by a few dozen, and tests share it."""
         override = self.directory / "compose.override.yaml"
-        lines = ["networks:"]
-        for name in ("front", "back", "inside", "administration", "data", "embeds"):
-            subnet = ipaddress.ip_network((0x0A000000 | secrets.randbelow(1 << 20) << 4, 28))
-            lines.append(f"  {name}: {{ ipam: {{ config: [{{ subnet: {subnet} }}] }} }}")
-        override.write_text("\n".join([*lines, override.read_text()]))
+        names = ("front", "back", "inside", "administration", "data", "embeds")
+        subnets = free_subnets(len(names))
+        if subnets:
+            lines = [
+                f"  {name}: {{ ipam: {{ config: [{{ subnet: {net} }}] }} }}"
+                for name, net in zip(names, subnets, strict=True)
+            ]
+            override.write_text("\n".join(["networks:", *lines, override.read_text()]))
 
     def run(
         self, *words: str, code: int = 0, on_site: bool = True, env: Mapping[str, str] | None = None

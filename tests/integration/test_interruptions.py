@@ -137,6 +137,17 @@ def test_the_next_deployment_goes_on_after_a_kill(open_site: DemoSite, step: str
     assert killed[1]["outcome"] == "killed"
 
 
+@pytest.mark.parametrize("step", ["make-services", "start-edge", "start-database"])
+def test_a_first_deployment_goes_on_after_a_kill(new_site: DemoSite, step: str) -> None:
+    operation = new_site.start("deploy", "--version", "1.0.0", "--json")
+    until_step(operation, step)
+    os.killpg(operation.pid, signal.SIGKILL)
+    rest_of(operation)
+    new_site.run("resume")
+    told = new_site.status()
+    assert (told["state"], told["version"], new_site.item_names()) == ("running", "1.0.0", [])
+
+
 def killed_during_a_migration(site: DemoSite, version: str) -> str:
     """Kill an operation with SIGKILL while its migration runs; returns the container that goes on without it."""
     operation = site.start("deploy", "--version", version, "--json")

@@ -173,6 +173,7 @@ class FakeEngine:
     def make(self, services: Sequence[str], version: Version) -> None:
         self._call("make", *services)
         self.made_for = str(version)
+        self.made_migration = self.made_migration or "migrate" in services
         for name in services:
             label = str(version) if name in VERSIONED else ""
             self.state.observed = self.state.observed.with_services((name,), Status.CREATED, Health.NONE, label)

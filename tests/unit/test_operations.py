@@ -64,7 +64,33 @@ def test_a_new_site_is_deployed_to(fake: FakeWorld) -> None:
     ended = deploy(fake, "1.0.0")
     assert (ended.outcome, ended.state) == (Outcome.DONE, "running")
     assert ended.closing is not None  # its visitors waited from when it first kept them out
-    assert fake.state.calls[:4] == ["flag-closed", "start nginx", "shut", "start db"]
+    everything = "db umami redis core workers nginx migrate"
+    assert fake.state.calls[:6] == [
+        f"make {everything}",
+        "flag-closed",
+        "start db",
+        "start nginx",
+        "shut",
+        "start umami",
+    ]
+    made_or_started = [call for call in fake.state.calls if call.startswith(("make", "start"))]
+    assert made_or_started[4:] == ["start redis core", "start workers"]  # once each
+
+
+def test_what_could_not_be_started_ahead_fails_in_its_own_step(fake: FakeWorld) -> None:
+    fake.engine.never_on = {"db": Health.UNHEALTHY}
+    ended = deploy(fake, "1.0.0")
+    assert (ended.outcome, ended.steps[-1].name) == (Outcome.FAILED, "start-database")
+    assert ended.problem[0] == "db runs but does not become healthy."
+
+
+@pytest.mark.parametrize("call", ["make", "start"])
+def test_a_new_site_whose_containers_cannot_be_made_at_once_is_left_for_another_try(fake: FakeWorld, call: str) -> None:
+    fake.engine.failing[call] = NeedsYou("no")
+    ended = deploy(fake, "1.0.0")
+    assert ended.outcome is (Outcome.DONE if call == "make" else Outcome.FAILED)
+    fake.engine.failing.clear()
+    assert deploy(fake, "1.0.0").state == "running"
 
 
 def test_a_plan_says_what_it_would_cut_before_anybody_agrees_to_it(running: FakeWorld) -> None:

@@ -9,7 +9,7 @@ from graasp_local.planning.migrations import NotKnownYet, Pending
 from graasp_local.planning.plan import render
 from graasp_local.planning.plan_deploy import Backup, DeployRequest, plan_deploy, plan_rollback
 from graasp_local.planning.states import Health, InfraState, ObservedState, Status
-from graasp_local.planning.steps import READ_ONLY
+from graasp_local.planning.steps import READ_ONLY, MakeServices, StartServices
 from graasp_local.version import Version
 from tests.unit.sites import new_site, site_in
 
@@ -180,18 +180,42 @@ def test_the_way_back_stops_the_new_code_behind_a_closed_gate() -> None:
     ]
 
 
-def test_a_new_site_reads_its_migrations_once_the_database_is_up() -> None:
-    steps = titles(new_site(), NotKnownYet())
-    assert steps[2:10] == [
+def test_a_new_site_has_its_containers_made_at_once_and_reads_its_migrations_once_the_database_is_up() -> None:
+    plan = plan_deploy(new_site(), DeployRequest(V), NotKnownYet())
+    assert [step.title for step in plan.steps[2:]] == [
         "Check the configuration of nginx",
+        "Create db, umami, redis, core, workers and nginx of 1.1.0 without starting them",
         "Close the gate",
         "Start nginx and wait until healthy",
         "Verify that the gate is closed",
         "Seal the gate against the bypass",
         "Start db and wait until healthy",
-        "Start umami and wait until healthy",
         "Read which migrations 1.1.0 needs",
+        "Make sure there is a backup less than an hour old",
+        "End everything still connected to the database",
+        "Take a snapshot of the database",
+        "Run migrations of 1.1.0 (limit 1800 s)",
+        "Verify that the database has the migrations of 1.1.0",
+        "Select 1.1.0 for every service started from now on",
+        "Start umami and wait until healthy",
+        "Start redis and core and wait until healthy",
+        "Verify that core answers as 1.1.0",
+        "Start workers and wait until healthy",
+        "Open the gate",
+        "Verify that the gate is open",
+        "Record 1.1.0 as deployed",
     ]
+    starts = [step for step in plan.steps if isinstance(step, StartServices)]
+    assert {step.services: step.ahead for step in starts if step.ahead} == {
+        ("nginx",): ("db",),
+        ("db",): ("umami",),
+    }
+
+
+def test_of_a_site_with_a_single_container_nothing_is_started_ahead() -> None:
+    left = new_site().with_services(("db",), Status.EXITED, Health.NONE)
+    steps = plan_deploy(left, DeployRequest(V), NotKnownYet()).steps
+    assert not any(isinstance(step, MakeServices) or (isinstance(step, StartServices) and step.ahead) for step in steps)
 
 
 @pytest.mark.parametrize("state", [InfraState.RESTRICTED, InfraState.DB_ONLY, InfraState.STOPPED])

@@ -71,6 +71,13 @@ def test_an_image_of_ones_own_has_the_health_check_of_the_real_one() -> None:
     assert "healthcheck" not in override(Recipe(source=Source.REGISTRY))["services"]["core"]
 
 
+def test_the_database_waits_for_no_disk_unless_the_test_says_what_it_runs() -> None:
+    assert "fsync=off" in override(Recipe())["services"]["db"]["command"]
+    theirs = {"services": {"db": {"command": ["postgres", "-c", "log_statement=all"]}}}
+    assert override(Recipe(overrides=(theirs,)))["services"]["db"]["command"] == theirs["services"]["db"]["command"]
+    assert "command" not in override(Recipe(images={"db": "mine"}))["services"]["db"]
+
+
 def test_a_shared_network_joins_what_others_ask_and_what_asks_others() -> None:
     content = override(Recipe(network="theirs"))
     assert content["networks"]["shared"] == {"external": True, "name": "theirs"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -11,7 +12,16 @@ from graasp_local.journal.events import Outcome, StepStarted
 from graasp_local.operations.deployments import transition_plan
 from graasp_local.planning.requests import OnFailure
 from graasp_local.planning.states import InfraState
-from graasp_local.stack.trial import addresses_out_of_range, published, services_to_try, trial_project
+from graasp_local.stack.services import content_of, stack_directory
+from graasp_local.stack.trial import (
+    NGINX_SETTINGS,
+    addresses_out_of_range,
+    nginx_is_as_shipped,
+    published,
+    services_to_try,
+    trial_project,
+)
+from graasp_local.testing.recipe import read_override
 from tests.unit.fakes import FakeWorld
 from tests.unit.operating import deploying, ended_of, events_of
 from tests.unit.sites import site_in
@@ -28,7 +38,7 @@ LABELS = {"org.graasp.purpose": "trial"}
     ],
 )
 def test_what_no_engine_refuses_is_not_tried(harmless: dict[str, Any]) -> None:
-    assert services_to_try({"services": {"core": harmless}}) == ()
+    assert services_to_try({"services": {"core": harmless}}, {}) == ()
 
 
 @pytest.mark.parametrize(
@@ -37,12 +47,64 @@ def test_what_no_engine_refuses_is_not_tried(harmless: dict[str, Any]) -> None:
 )
 def test_what_one_could_refuse_is(risky: str) -> None:
     override = {"services": {"core": {"healthcheck": {}, risky: "x"}, "workers": {"environment": {}}}}
-    assert services_to_try(override) == ("core",)
+    assert services_to_try(override, {}) == ("core",)
+
+
+def test_what_the_stack_itself_says_and_a_port_that_the_engine_chooses_are_not_tried() -> None:
+    own = {"services": {"nginx": {"tmpfs": ["/var/lib/nginx"]}}}
+    assert services_to_try({"services": {"nginx": {"tmpfs": ["/var/lib/nginx"], "labels": {}}}}, own) == ()
+    assert services_to_try({"services": {"nginx": {"tmpfs": ["/elsewhere"]}}}, own) == ("nginx",)
+    assert services_to_try({"services": {"umami": {"ports": ["127.0.0.1::3000"]}}}, own) == ()
+    assert services_to_try({"services": {"umami": {"ports": ["127.0.0.1::3000", "127.0.0.1:8000:3000"]}}}, own) == (
+        "umami",
+    )
+
+
+DEMO = content_of(stack_directory() / "compose" / "demo.override.yaml")
+AS_MADE = {"PUBLIC_URL": "http://localhost:8080", "UMAMI_HOST": "umami.localhost", "MAINTENANCE_RETRY_AFTER": "60"}
+
+
+@pytest.mark.parametrize("image", ["", "nginx:1.28.0", "demo/nginx:1"])
+def test_an_nginx_of_which_nothing_was_changed_needs_no_check(image: str) -> None:
+    override = {"services": {"nginx": {**DEMO["services"]["nginx"], "labels": {"a": "b"}}}}
+    values = {**AS_MADE, "NGINX_IMAGE": image, "HTTP_PORT": "8080", "LOG_LEVEL": "debug"}
+    assert nginx_is_as_shipped(override, DEMO, values, "demo/nginx:1")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("PUBLIC_URL", "http://graasp.example"),
+        ("PUBLIC_URL", "https://localhost"),
+        ("NGINX_IMAGE", "mine/nginx"),
+        ("TRUSTED_PROXIES", "10.0.0.1"),
+        ("FRAME_ANCESTORS", "https://a.example"),
+        ("UMAMI_HOST", "umami.example"),
+        ("MAINTENANCE_HEADER_NAME", "X-Mine"),
+        ("TLS", "files"),
+    ],
+)
+def test_one_of_which_anything_was_changed_is_checked(key: str, value: str) -> None:
+    assert not nginx_is_as_shipped({}, DEMO, {**AS_MADE, key: value}, "demo/nginx:1")
+
+
+@pytest.mark.parametrize("asked", ["environment", "volumes", "command", "image"])
+def test_so_is_one_of_which_an_override_says_something(asked: str) -> None:
+    assert not nginx_is_as_shipped({"services": {"nginx": {asked: ["x"]}}}, DEMO, AS_MADE, "demo/nginx:1")
+
+
+def test_every_setting_of_nginx_is_looked_at() -> None:
+    """A variable that is new in the compose file could make nginx refuse its configuration."""
+    nginx = read_override(stack_directory() / "compose" / "compose.yaml")["services"]["nginx"]
+    used = set(re.findall(r"\$\{([A-Z0-9_]+)", str(nginx)))
+    made_here = {name for name in used if name.startswith("GRAASP_")} | {"COMPOSE_PROJECT_NAME"}
+    addresses = {"HTTP_BIND", "HTTP_PORT", "PUBLIC_URL", "NGINX_IMAGE"}
+    assert used - made_here - addresses == NGINX_SETTINGS
 
 
 def test_an_override_without_services_is_fine() -> None:
-    assert services_to_try({}) == ()
-    assert services_to_try({"services": None, "networks": {"front": {}}}) == ()
+    assert services_to_try({}, {}) == ()
+    assert services_to_try({"services": None, "networks": {"front": {}}}, {}) == ()
 
 
 CONFIG: dict[str, Any] = {

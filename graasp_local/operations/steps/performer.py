@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 
 from graasp_local.backup.keep import let_old_ones_go
@@ -38,7 +39,7 @@ from graasp_local.operations.steps.written_snapshot import (
 from graasp_local.planning.data_steps import CheckBackup, LoadDatabase, PutInPlace, TakeOut, UnpackFiles
 from graasp_local.planning.migrations import proof_failures
 from graasp_local.planning.rolling_steps import DrainSide, LeadVisitors, ProveSide, RemoveHandover, StartHandover
-from graasp_local.planning.states import Gate
+from graasp_local.planning.states import Gate, ServiceGroup
 from graasp_local.planning.steps import (
     AwaitMigration,
     BackUpDatabase,
@@ -101,6 +102,8 @@ class Performer:
         """What is pending; None until that was read."""
         self._gate_is_shut = False
         self._made = _NOTHING_MADE
+        self._ahead: set[str] = set()
+        """Services that a later step is to start, and that are on their way already."""
 
     def is_needed(self, step: Step) -> bool:
         """A plan has a migration where nobody could know yet that nothing is pending."""
@@ -132,7 +135,7 @@ class Performer:
                 world.engine.remove_made_migrations()  # of other images or settings, by an operation that was cut off
                 yield from pull_missing(world, version)
             case RestoreImages(version=version, images=images):
-                self._made = _NOTHING_MADE  # of other images, perhaps of the same version
+                self._made, self._ahead = _NOTHING_MADE, set()  # of other images, perhaps of the same version
                 world.engine.remove_made_migrations()
                 yield from restore_images(world, version, images)
             case ReadMigrations():
@@ -173,12 +176,20 @@ class Performer:
                     self.end_shutting()
             case StartServices(services=services, writers=writers):
                 yield from make_missing_databases(world, services)
+                if step.group is not ServiceGroup.DATABASE:
+                    self._start_ahead(step.ahead)
                 yield from start_with_last_words(world, services, partial(self._start, step))
+                if step.ahead and step.group is ServiceGroup.DATABASE and self._started.plan.version is not None:
+                    with suppress(GraaspLocalError):  # told by the step that needs them
+                        world.engine.image_migrations(self._started.plan.version)
                 yield from wait_until_on(world, needed(world, services) if writers else services)
+                if step.group is ServiceGroup.DATABASE:
+                    self._start_ahead(step.ahead)
                 yield from forget_old_addresses(world, services)
-            case MakeServices(services=services, version=version):
+            case MakeServices(services=services, version=version, migration=migration):
                 try:
-                    world.engine.make(services, version)
+                    world.engine.make((*services, *(("migrate",) if migration else ())), version)
+                    self._made = services, version
                 except NeedsYou as error:  # nothing needs them before they are started, which makes them then
                     yield f"{listed(services)} could not be made yet: {error.what}"
             case AwaitMigration(limit_seconds=limit):
@@ -207,7 +218,9 @@ class Performer:
                 world.engine.make_migration(version)
             case Migrate():
                 with world.database.migration_lock():
-                    self._made = (yield from run_migration(world, step)), step.version
+                    made = yield from run_migration(world, step)
+                    if step.meanwhile:
+                        self._made = made, step.version
             case ProveMigrations(version=version):
                 self._prove_migrations(version)
             case SelectVersion(version=version):
@@ -231,11 +244,25 @@ class Performer:
             # By one command for all of them: Compose takes longer to begin than most containers to start.
             made, version = (*step.services, *step.made_too), selected
             engine.make(made, selected)
-        if selected is not None and version == selected and {*step.services} <= {*made}:
+        if {*step.services} <= self._ahead:
+            self._ahead -= {*step.services}
+            return
+        # What is no part of a version is the same in any.
+        is_selected = step.group is not ServiceGroup.GRAASP or (selected is not None and version == selected)
+        if is_selected and {*step.services} <= {*made}:
             engine.start_made(step.services)
             self._made = tuple(name for name in made if name not in step.services), version
         else:
             engine.start(step.services)
+
+    def _start_ahead(self, services: tuple[str, ...]) -> None:
+        """Only what was made in this operation; what does not start is started by its own step, which says why."""
+        made, version = self._made
+        if services and {*services} <= {*made}:
+            with suppress(GraaspLocalError):
+                self._world.engine.start_made(services)
+                self._made = tuple(name for name in made if name not in services), version
+                self._ahead |= {*services}
 
     def _set_gate(self, gate: Gate) -> Iterator[str]:
         """Whether it took effect is what nginx answers, where the engine's answer is lost. Raises GraaspLocalError."""
