@@ -36,8 +36,8 @@ def free_port() -> int:
 
 
 def main(words: Sequence[str]) -> None:
-    if words not in ([], ["--quick"]):
-        raise SystemExit("Usage: scripts/bench [--quick]")
+    if words not in ([], ["--quick"], ["--testing"]):
+        raise SystemExit("Usage: scripts/bench [--quick | --testing]")
     quick = words == ["--quick"]
     rows: list[Row] = []
     sections: list[str] = []
@@ -49,6 +49,10 @@ def main(words: Sequence[str]) -> None:
 
     load = os.getloadavg()[0]
     add(*stack_rows(free_port(), 1 if quick else 7))
+    if words == ["--testing"]:
+        say("\n" + as_table([HEADINGS, *(row.cells() for row in rows)]))
+        say(_where(load))
+        return
     with bench_site(free_port()) as site:
         add(*command_rows(site, 5 if quick else 21))
         add(*observation_rows((5, 50) if quick else (5, 50, 200), 5 if quick else 15))
@@ -85,16 +89,19 @@ def _parts(heading: str, parts: Sequence[tuple[str, float]]) -> str:
 
 
 def _write_page(table: str, sections: Sequence[str], load: float) -> None:
+    kept = PAGE.read_text().partition(MARK)[0]
+    PAGE.write_text(kept + MARK + "\n" + "\n\n".join([_where(load), table, *sections]) + "\n")
+
+
+def _where(load: float) -> str:
     engine = subprocess.run(
         ["docker", "version", "--format", "{{.Server.Version}}"], capture_output=True, text=True
     ).stdout.strip()
     compose = subprocess.run(["docker", "compose", "version", "--short"], capture_output=True, text=True).stdout.strip()
-    where = (
+    return (
         f"Measured on {datetime.now(UTC):%Y-%m-%d}: {os.cpu_count()} processors, Python {platform.python_version()}, "
         f"Docker Engine {engine}, Compose {compose}; load at the start {load:.1f}."
     )
-    kept = PAGE.read_text().partition(MARK)[0]
-    PAGE.write_text(kept + MARK + "\n" + "\n\n".join([where, table, *sections]) + "\n")
 
 
 main(sys.argv[1:])
