@@ -14,6 +14,9 @@ from pathlib import Path
 import psycopg
 import pytest
 import requests
+
+os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")  # its image is in no registry that must be in reach
+
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.labels import SESSION_ID
 from testcontainers.core.network import Network
