@@ -180,7 +180,10 @@ def _on_a_new_site(observed: ObservedState, steps: Sequence[Step], version: Vers
     for step in steps:
         match step:
             case CloseGate():
-                ordered += [MakeServices(names, version, "one command for all of them takes less time", migration=True), step]
+                ordered += [
+                    MakeServices(names, version, "one command for all of them takes less time", migration=True),
+                    step,
+                ]
             case StartServices(group=ServiceGroup.EDGE):
                 ordered.append(replace(step, ahead=database))
             case StartServices(group=ServiceGroup.DATABASE):
