@@ -101,7 +101,10 @@ def command(
         from graasp_local.tui import serve as server
 
         server.check_address(address, told_so=beyond_this_machine)
-        server.serve(_served_command(context, read_only=read_only), address, port)
+        title = "graasp-local"
+        with suppress(GraaspLocalError):
+            title = f"{context.site.settings.project} - {title}"
+        server.serve(_served_command(context, read_only=read_only), address, port, title)
         return
     if not (sys.stdin.isatty() and sys.stdout.isatty()) and "TEXTUAL_DRIVER" not in os.environ:
         raise UsageError("The terminal UI needs a terminal.", "", "Use `graasp-local status` instead.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import os
+import re
 import secrets
 import shlex
 import socket
@@ -17,8 +18,9 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from html import escape
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from graasp_local.errors import UsageError
 
@@ -71,7 +73,41 @@ def is_allowed(token: str, given: Sequence[str | None], host: str, origin: str |
     return host == served_host and origin in (None, f"http://{served_host}")
 
 
-def serve(command: Sequence[str], address: str, port: int, token: str | None = None) -> None:
+_HEAD = """<meta charset="utf-8">
+<title>{title}</title>
+<link rel="icon" href="data:,">
+<style>@font-face {{ font-family: "Roboto Mono"; src: url("/static/fonts/RobotoMono-VariableFont_wght.ttf"); }}</style>
+<script>
+// The keyboard is the terminal's from the first thing that is drawn, and whenever the page has the focus again.
+window.addEventListener("load", () => {{
+  const take = () => document.querySelector(".xterm-helper-textarea")?.focus();
+  const drawn = new MutationObserver(() => {{
+    if (!document.body.classList.contains("-first-byte")) return;
+    drawn.disconnect();
+    take();
+  }});
+  drawn.observe(document.body, {{ attributes: true }});
+  window.addEventListener("focus", take);
+}});
+</script>"""
+
+
+def own_page(page: str, title: str, served_host: str) -> str:
+    """textual-serve's page with a title and the focus, and without what it loads from other hosts. Pure."""
+    own = re.sub(rf"<link[^>]*https?://(?!{re.escape(served_host)}/)[^>]*>", "", page)
+    return own.replace("<head>", f"<head>\n{_HEAD.format(title=escape(title))}", 1)
+
+
+def page_policy(served_host: str) -> str:
+    """What a browser may load for the page, and from where: from this server alone. Pure."""
+    return (
+        "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+        f"img-src 'self' data:; font-src 'self' data:; connect-src 'self' ws://{served_host}; "
+        "base-uri 'none'; frame-ancestors 'none'"
+    )
+
+
+def serve(command: Sequence[str], address: str, port: int, title: str, token: str | None = None) -> None:
     """Serve the command's UI until ctrl-C; prints the link on stdout."""
     from aiohttp import web
     from textual_serve.server import Server
@@ -95,7 +131,14 @@ def serve(command: Sequence[str], address: str, port: int, token: str | None = N
         return await handler(request)
 
     class Guarded(Server):  # type: ignore[misc, unused-ignore]
-        """textual-serve's server behind the guard, without its banner."""
+        """textual-serve's server behind the guard, with a page of our own and without its banner."""
+
+        async def handle_index(self, request: web.Request) -> web.Response:
+            page = cast("web.Response", await super().handle_index(request))
+            page.text = own_page(page.text or "", title, served_host)
+            page.headers["Content-Security-Policy"] = page_policy(served_host)
+            page.headers["Referrer-Policy"] = "no-referrer"
+            return page
 
         async def _make_app(self) -> web.Application:
             app: web.Application = await super()._make_app()
@@ -124,7 +167,7 @@ def serve(command: Sequence[str], address: str, port: int, token: str | None = N
         f"exec {shlex.join(command)}",
         host=address,
         port=port,
-        title="graasp-local",
+        title=title,
         public_url=f"http://{served_host}",
     ).serve()
 

@@ -473,7 +473,7 @@ def test_a_port_that_is_taken_is_said_before_a_link_is_printed(capsys: pytest.Ca
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(UsageError, match="cannot be used"):
-            serve(["true"], "127.0.0.1", taken.getsockname()[1])
+            serve(["true"], "127.0.0.1", taken.getsockname()[1], "graasp-local")
     assert capsys.readouterr().out == ""
 
 

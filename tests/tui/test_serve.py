@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
+import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import closing
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from http.cookies import SimpleCookie
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import psutil
 import pytest
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 from graasp_local.site.create import init_site
+from graasp_local.tui.serve import own_page
 from tests.integration.demo_site import free_port, wait_for
 
 COMMAND = [sys.executable, "-m", "graasp_local.cli.main"]
@@ -120,3 +128,107 @@ def test_its_end_does_not_wait_for_a_tab_that_hangs(served: Served) -> None:
             assert served.process.wait(timeout=60) == 0
         finally:
             child.kill()
+
+
+def test_the_page_asks_no_other_host_for_anything_and_has_a_title(served: Served) -> None:
+    with closing(http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)) as connection:
+        connection.request("GET", "/", headers={"Cookie": served.cookie()})
+        answer = connection.getresponse()
+        page, policy = answer.read().decode(), answer.headers["Content-Security-Policy"]
+    assert f"http://127.0.0.1:{served.port}/static/css/xterm.css" in page
+    assert "<title>served - graasp-local</title>" in page
+    hosts = {urlsplit(address).netloc for address in re.findall(r"""(?:https?|wss?)://[^\s"'<>)]+""", page)}
+    assert hosts - {"www.w3.org"} == {f"127.0.0.1:{served.port}"}, "of the drawing in it only a name is at w3.org"
+    assert "default-src 'none'" in policy
+    assert "://" not in policy.replace(f"ws://127.0.0.1:{served.port}", "")
+
+
+def test_a_title_is_no_markup() -> None:
+    assert "<title>&lt;b&gt; - graasp-local</title>" in own_page(
+        "<head></head>", "<b> - graasp-local", "127.0.0.1:8470"
+    )
+
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium on this machine")
+def test_in_a_browser_it_has_the_focus_and_asks_nobody_else(served: Served, tmp_path: Path) -> None:
+    with browser(tmp_path) as tab:
+        tab.send("Network.enable")
+        tab.send("Page.enable")
+        # As a window that somebody has just opened; one without a window has no focus by itself.
+        tab.send("Emulation.setFocusEmulationEnabled", enabled=True)
+        tab.send("Page.navigate", url=served.link.geturl())
+        tab.until(lambda: '["focus"]' in tab.sent)
+        tab.send("Input.dispatchKeyEvent", type="keyDown", text="?", key="?")
+        tab.until(lambda: '["stdin","?"]' in tab.sent)
+        tab.until(lambda: b"esc closes" in tab.received)
+        assert tab.sent.index('["focus"]') > max((i for i, s in enumerate(tab.sent) if s == '["blur"]'), default=-1)
+        assert tab.value("document.title") == "served - graasp-local"
+        assert tab.value("document.fonts.check('16px \"Roboto Mono\"')") is True
+    assert {urlsplit(url).netloc for url in tab.asked if not url.startswith("data:")} == {f"127.0.0.1:{served.port}"}
+
+
+class Tab:
+    """A tab of a browser, driven by its own protocol."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection = connection
+        self._number = 0
+        self.sent: list[str] = []
+        self.received = b""
+        self.asked: list[str] = []
+
+    def send(self, method: str, **parameters: object) -> dict[str, Any]:
+        self._number += 1
+        self._connection.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
+        while True:
+            told = self._take(60)
+            if told.get("id") == self._number:
+                found: dict[str, Any] = told["result"]
+                return found
+
+    def value(self, expression: str) -> object:
+        found: object = self.send("Runtime.evaluate", expression=expression, returnByValue=True)["result"]["value"]
+        return found
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < deadline, (self.sent, self.asked, self.received[-2000:])
+            with suppress(TimeoutError):
+                self._take(0.2)
+
+    def _take(self, seconds: float) -> dict[str, Any]:
+        told: dict[str, Any] = json.loads(self._connection.recv(timeout=seconds))
+        match told:
+            case {"method": "Network.requestWillBeSent", "params": {"request": {"url": str(url)}}}:
+                self.asked.append(url)
+            case {"method": "Network.webSocketFrameSent", "params": {"response": {"payloadData": str(text)}}}:
+                self.sent.append(text)
+            case {
+                "method": "Network.webSocketFrameReceived",
+                "params": {"response": {"opcode": 2, "payloadData": data}},
+            }:
+                self.received += base64.b64decode(data)
+        return told
+
+
+@contextmanager
+def browser(directory: Path) -> Iterator[Tab]:
+    """A browser without a window; whatever it asks for itself is kept from going out."""
+    words = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
+    words += ["--remote-debugging-port=0", f"--user-data-dir={directory}", "--window-size=1000,700", "about:blank"]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    port_file = directory / "DevToolsActivePort"
+    try:
+        wait_for(lambda: port_file.exists() and len(port_file.read_text().splitlines()) == 2, "the browser listens", 60)
+        port = port_file.read_text().splitlines()[0]
+        with urlopen(f"http://127.0.0.1:{port}/json/list", timeout=60) as listing:
+            page = next(entry for entry in json.load(listing) if entry["type"] == "page")
+        with connect(page["webSocketDebuggerUrl"], open_timeout=60, max_size=None) as connection:
+            yield Tab(connection)
+    finally:
+        process.kill()
+        process.wait()
