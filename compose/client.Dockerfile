@@ -8,7 +8,8 @@ WORKDIR /client
 COPY . .
 # The very pnpm that the sources name, without the checksum that may follow.
 RUN npm install --global "$(node -p "(require('./package.json').packageManager || 'pnpm@10').split('+')[0]")"
-RUN pnpm install --frozen-lockfile
+# Nothing is tested here: the browsers that test runners fetch from elsewhere are left away.
+RUN CYPRESS_INSTALL_BINARY=0 PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 pnpm install --frozen-lockfile
 ARG VITE_VERSION
 ARG VITE_GRAASP_API_HOST
 ARG VITE_GRAASP_WS_HOST
