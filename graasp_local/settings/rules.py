@@ -198,7 +198,7 @@ def _contradictions(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     url = parts_of_url(values.get("PUBLIC_URL", ""))
     host = url.hostname if url else None
     yield from _names_that_lead_elsewhere(values, host)
-    cookie_domain = values.get("COOKIE_DOMAIN", "").lower()
+    cookie_domain = values.get("COOKIE_DOMAIN", "").lower().strip("[]")  # as `hostname` is
     if host and cookie_domain and host != cookie_domain and not host.endswith(f".{cookie_domain}"):
         yield "COOKIE_DOMAIN", f"does not cover {host}, the host of PUBLIC_URL: users could not log in"
     if values.get("TLS", "off") != "off":

@@ -119,7 +119,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "COOKIE_DOMAIN",
         "The domain of Graasp's cookies: the host of PUBLIC_URL.",
-        _HOST,
+        rf"({_HOST}|\[[0-9A-Fa-f:.]+\])",
         "a host name",
         _fixed("localhost"),
     ),
@@ -475,7 +475,8 @@ OWN_VARIABLES = frozenset(
     {"GRAASP_VERSION", "GRAASP_STACK"}
     | {"GRAASP_DB_IMAGE", "GRAASP_DB_VOLUME", "GRAASP_DB_INSTEAD_OF", "GRAASP_DB_UPGRADED_TO"}
     | {"GRAASP_CLIENT", "GRAASP_SECRETS", "GRAASP_BIND", "GRAASP_PUBLIC_HOST", "GRAASP_NAMES"}
-    | {"GRAASP_INSIDE_AUTHORITY", "GRAASP_IMAGE_CLASSIFIER", "GRAASP_NO_PROXY"}
+    | {"GRAASP_INSIDE_AUTHORITY", "GRAASP_INSIDE_INSTEAD_OF", "GRAASP_NODE_OPTIONS"}
+    | {"GRAASP_IMAGE_CLASSIFIER", "GRAASP_NO_PROXY"}
 )
 """What graasp-local itself tells Compose (.graasp-local/version.env); not to be set by hand."""
 

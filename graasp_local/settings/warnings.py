@@ -17,7 +17,6 @@ from graasp_local.settings.rules import (
     Problem,
     Reading,
     Severity,
-    is_address,
     keeps_logins,
     parts_of_url,
     recaptcha_key_error,
@@ -86,14 +85,6 @@ def warnings(reading: Reading, surroundings: Surroundings) -> Iterator[Problem]:
             "is http: users are logged out at once, because browsers keep Graasp's session over HTTPS or on "
             "localhost only, and passwords cross the network unencrypted",
             "Switch TLS on or put a TLS proxy in front, and change it to https.",
-        )
-    if url and is_address(url.hostname or "") and _files_are_here(values):
-        yield _warning(
-            reading,
-            "PUBLIC_URL",
-            "has an IP address as its host: core and workers cannot fetch uploaded files while the gate is "
-            "closed (never, on a loopback address), so exports and image checks fail",
-            "Use a host name; localhost for this machine alone.",
         )
     if not values.get("IMAGE_CLASSIFIER_API") and "nudenet" not in values.get("COMPOSE_PROFILES", "").split(","):
         yield _warning(
@@ -181,10 +172,6 @@ def _near(name: str, known: set[str] | frozenset[str]) -> str:
 
 def _quoted(text: str) -> str:
     return f"{text[:40]!r}"
-
-
-def _files_are_here(values: Mapping[str, str]) -> bool:
-    return any(values.get(key, "local") in ("", "local") for key in S3_KEYS)
 
 
 def _warning(reading: Reading, key: str, said: str, mend: str) -> Problem:

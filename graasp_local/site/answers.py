@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 
 from msgspec import Struct
 
-from graasp_local.settings.rules import keeps_logins, value_error
+from graasp_local.settings.rules import is_address, keeps_logins, value_error
 
 USUAL_PARTS = ("etherpad", "files", "iframely")
 """The optional parts that make a whole Graasp; the client is none of them, because it has to be built first."""
@@ -78,7 +78,7 @@ WHAT_RECAPTCHA_IS_FOR = (
 
 def usual_way(host: str) -> Way:
     """Plain HTTP for this machine and for bare addresses; else HTTPS."""
-    return Way.HTTP if _is_local(host) or _is_address(host) else Way.PROXY
+    return Way.HTTP if _is_local(host) or is_address(host) else Way.PROXY
 
 
 def ways_for(host: str) -> tuple[str, ...]:
@@ -102,9 +102,10 @@ def usual_parts(known: Collection[str]) -> tuple[str, ...]:
 def host_error(text: str) -> str | None:
     if "://" in text or "/" in text:
         return "should be the host name alone, without http:// and without a path"
-    if not _is_address(text) and not re.fullmatch(r"[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*", text):
+    if not is_address(text) and not re.fullmatch(r"[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*", text):
         return "is not a host name"
-    return value_error("COOKIE_DOMAIN", text) or value_error("PUBLIC_URL", f"http://{text}")
+    host = f"[{text}]" if ":" in text else text
+    return value_error("COOKIE_DOMAIN", host) or value_error("PUBLIC_URL", f"http://{host}")
 
 
 def port_error(text: str) -> str | None:
@@ -146,11 +147,12 @@ def has_password(mail: str) -> bool:
 def settings_of(answers: Answers) -> dict[str, str]:
     """The settings that follow; what is not among them keeps its default."""
     url_port = "" if answers.port == 80 else f":{answers.port}"
+    host = f"[{answers.host}]" if ":" in answers.host else answers.host
     local = _is_local(answers.host) or answers.way is Way.PROXY
     chosen = {
-        "PUBLIC_URL": f"http://{answers.host}{url_port}" if answers.way is Way.HTTP else f"https://{answers.host}",
-        "COOKIE_DOMAIN": answers.host,
-        "UMAMI_HOST": "umami.localhost" if _is_address(answers.host) else f"umami.{answers.host}",
+        "PUBLIC_URL": f"http://{host}{url_port}" if answers.way is Way.HTTP else f"https://{host}",
+        "COOKIE_DOMAIN": host,
+        "UMAMI_HOST": "umami.localhost" if is_address(answers.host) else f"umami.{answers.host}",
         "HTTP_PORT": str(answers.port),
         "HTTP_BIND": answers.bind or ("127.0.0.1" if local else "0.0.0.0"),  # noqa: S104 - a web site is for everybody
     }
@@ -192,11 +194,6 @@ def next_steps(answers: Answers, command: str) -> tuple[str, ...]:
             f"Users cannot stay logged in on http://{answers.host}: browsers keep Graasp's session over HTTPS or "
             "on localhost only. Set up HTTPS before you open the site to users."
         )
-    if _is_address(answers.host):
-        steps.append(
-            f"Give the site a name instead of {answers.host}: at an address, core and workers do not find uploaded "
-            "files while the gate is closed, so exports and checks of images fail then."
-        )
     if "nudenet" not in answers.parts:
         steps.append(
             "Items with an image cannot be published without a service that checks images: add nudenet to "
@@ -221,10 +218,6 @@ def next_steps(answers: Answers, command: str) -> tuple[str, ...]:
     if answers.way is Way.FILES:
         steps.append(f"After the certificate files were renewed, run `{command} certificate renew`.")
     return tuple(steps)
-
-
-def _is_address(host: str) -> bool:
-    return re.fullmatch(r"\d+(\.\d+){3}", host) is not None
 
 
 def _is_local(host: str) -> bool:

@@ -1,7 +1,8 @@
 """How core and workers reach the site under its own address: what the stack is told about it, and the certificate.
 
-They fetch uploaded files from PUBLIC_URL. In a network of their own that name is nginx, on the same port; where it is
-https, nginx shows them a certificate of the site's own making, which nobody else trusts or sees.
+They fetch uploaded files from PUBLIC_URL. In a network of their own that name is nginx, on the same port; of an address
+node is told the same by a file that it loads. Where it is https, nginx shows them a certificate of the site's own
+making, which nobody else trusts or sees.
 """
 
 from __future__ import annotations
@@ -32,11 +33,20 @@ def inside_variables(public_url: str, profiles: tuple[str, ...]) -> Mapping[str,
         # Every container has `localhost` in its own table of names, which usually comes first.
         "GRAASP_NAMES": "network-first" if host == "localhost" else "files-first",
         "GRAASP_INSIDE_AUTHORITY": f"/run/secrets/{AUTHORITY_FILE}" if url.scheme == "https" else "",
+        # An address is no name that the network could give to nginx.
+        **(_by_address(host, url.port or (443 if url.scheme == "https" else 80)) if is_address(host) else {}),
         # Whether the client serves what is not core's, or core all of it.
         "GRAASP_CLIENT": "on" if "client" in profiles else "",
         "GRAASP_IMAGE_CLASSIFIER": CLASSIFIER if "nudenet" in profiles else "",
     }
     return {key: value for key, value in told.items() if value}
+
+
+def _by_address(host: str, port: int) -> Mapping[str, str]:
+    return {
+        "GRAASP_NODE_OPTIONS": "--require=/etc/graasp-by-address.cjs",
+        "GRAASP_INSIDE_INSTEAD_OF": f"{ipaddress.ip_address(host)} {port}",
+    }
 
 
 def write_inside_certificate(directory: Path, public_url: str) -> None:

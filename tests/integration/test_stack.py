@@ -151,6 +151,50 @@ def test_core_gets_files_from_inside_whatever_the_gate_says_and_nobody_else_does
         whole.run("apply", "running")
 
 
+@pytest.mark.parametrize(
+    ("url", "cookies"), [("http://198.51.100.7:8099", "198.51.100.7"), ("https://[2001:db8::7]", "[2001:db8::7]")]
+)
+def test_core_gets_files_of_a_site_at_an_address_that_leads_nowhere_from_inside(
+    whole: DemoSite, url: str, cookies: str
+) -> None:
+    before = (whole.directory / ".env").read_text()
+    try:
+        whole.configure(PUBLIC_URL=url, COOKIE_DOMAIN=cookies, TRUSTED_PROXIES="host")
+        whole.run("apply", "restricted")
+        upload(whole, "by-address.txt", "found by its address")
+        found = whole.ask("/api/exports/by-address.txt", {**AS_PROGRAM, **whole.bypass()})
+        assert (found.status, found.body) == (200, "found by its address")
+    finally:
+        (whole.directory / ".env").write_text(before)
+        whole.run("apply", "running")
+
+
+def test_node_leads_an_address_to_nginx_and_nothing_else(tmp_path: Path) -> None:
+    """What core and workers load for that, in a node of its own: the demo's core is none."""
+    hook = Path(__file__).parents[2] / "compose" / "names" / "by-address.cjs"
+    script = tmp_path / "ask.cjs"
+    script.write_text("""
+const dns = require("node:dns"), http = require("node:http"), net = require("node:net");
+const lookup = dns.lookup;
+dns.lookup = (name, ...rest) => lookup(name === "graasp-inside" ? "127.0.0.1" : name, ...rest);
+const server = http.createServer((request, response) => response.end(request.headers.host));
+server.listen(0, "127.0.0.1", async () => {
+  const { port } = server.address();
+  process.env.GRAASP_INSIDE_INSTEAD_OF = `2001:db8::7 ${port}`;
+  require(process.argv[2]);
+  const told = [await (await fetch(`http://[2001:db8::7]:${port}/`)).text()];
+  told.push(await new Promise((done) => http.get({ host: "2001:db8::7", port }, (answer) => answer.on("data", done))));
+  const other = net.connect({ host: "127.0.0.1", port: 9 });
+  other.on("error", (error) => { console.log(JSON.stringify([...told.map(String), error.address])); process.exit(); });
+});
+""")
+    done = subprocess.run(["node", str(script), str(hook)], capture_output=True, text=True, timeout=60, check=False)
+    asked, asked_again, other = json.loads(done.stdout)
+    assert asked.startswith("[2001:db8::7]:"), done.stderr
+    assert asked_again.startswith("[2001:db8::7]:")
+    assert other == "127.0.0.1"
+
+
 def test_h5p_is_shown_by_a_page_of_the_sites_own(whole: DemoSite) -> None:
     content = "2d5f0a8e-8d0c-4c1e-9c80-1f2f0a8e8d0c"
     shown = whole.ask(f"/api/items/h5p/{content}").json()["extra"]["h5p"]["integrationUrl"]
@@ -241,6 +285,36 @@ def test_an_optional_part_that_does_not_come_up_fails_no_operation_and_is_told(w
         key.write_text(before)
     whole.run("apply", "running")
     assert whole.status()["lacking"] == []
+
+
+def test_search_answers_what_core_and_workers_ask_of_it(whole: DemoSite) -> None:
+    """As the real core does it: the index at boot, then one built beside it, swapped in, and searched with a filter."""
+
+    def ask(method: str, path: str, sent: object = None) -> Answer:
+        return whole.ask(f"/api/search/{path}", AS_PROGRAM, method, None if sent is None else json.dumps(sent))
+
+    def done(method: str, path: str, sent: object = None) -> None:
+        task = ask(method, path, sent)
+        assert task.status == 202, task
+        assert ask("GET", f"tasks/{task.json()['taskUid']}").json()["status"] == "succeeded"
+
+    assert "itemIndex" in {index["uid"] for index in ask("GET", "indexes?limit=20").json()["results"]}
+    missing = ask("GET", "indexes/itemIndex_tmp")
+    assert (missing.status, missing.json()["code"]) == (404, "index_not_found")
+    done("POST", "indexes", {"uid": "itemIndex_tmp"})
+    done("DELETE", "indexes/itemIndex_tmp/documents")
+    done("PATCH", "indexes/itemIndex_tmp/settings", {"filterableAttributes": ["isHidden", "creator"]})
+    published = [{"id": "1", "name": "Volcanoes", "isHidden": False, "creator": {"id": "a"}}]
+    done("POST", "indexes/itemIndex_tmp/documents", [*published, {"id": "2", "name": "Volcanoes", "isHidden": True}])
+    done("POST", "swap-indexes", [{"indexes": ["itemIndex", "itemIndex_tmp"]}])
+    done("PATCH", "indexes/itemIndex/settings/faceting", {"maxValuesPerFacet": 50})
+    done("PUT", "indexes/itemIndex/documents", [{"id": "1", "likes": 3}])
+    wanted = {"indexUid": "itemIndex", "q": "volcano", "filter": "creator.id = 'a' AND isHidden = false"}
+    (found,) = ask("POST", "multi-search", {"queries": [wanted]}).json()["results"]
+    assert [(hit["id"], hit["likes"]) for hit in found["hits"]] == [("1", 3)]
+    refused = ask("POST", "multi-search", {"queries": [{**wanted, "filter": "lang IN [en]"}]})
+    assert (refused.status, refused.json()["code"]) == (400, "invalid_search_filter")
+    done("POST", "indexes/itemIndex/documents/delete-batch", ["1", "2"])
 
 
 def test_core_ends_where_meilisearch_is_not_reached(new_site: DemoSite) -> None:

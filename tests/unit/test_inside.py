@@ -25,6 +25,21 @@ def test_the_name_of_the_site_is_nginx_inside(url: str, host: str, names: str, i
     assert ("GRAASP_INSIDE_AUTHORITY" in told) is is_trusted
 
 
+@pytest.mark.parametrize(
+    ("url", "instead_of"),
+    [
+        ("http://192.0.2.7", "192.0.2.7 80"),
+        ("https://192.0.2.7", "192.0.2.7 443"),
+        ("http://[2001:DB8::0:1]:8080", "2001:db8::1 8080"),  # as node writes it
+    ],
+)
+def test_an_address_that_no_network_can_give_to_nginx_is_led_there_by_node(url: str, instead_of: str) -> None:
+    told = inside_variables(url, ())
+    assert told["GRAASP_NODE_OPTIONS"].endswith("by-address.cjs")
+    assert told["GRAASP_INSIDE_INSTEAD_OF"] == instead_of
+    assert "GRAASP_NODE_OPTIONS" not in inside_variables("http://localhost:8080", ())
+
+
 def test_a_profile_that_is_on_sets_what_core_needs_of_it() -> None:
     assert inside_variables("http://localhost", ("files", "nudenet"))["GRAASP_IMAGE_CLASSIFIER"].endswith("/infer")
     assert "GRAASP_IMAGE_CLASSIFIER" not in inside_variables("http://localhost", ("files",))

@@ -21,7 +21,7 @@ from click.testing import CliRunner
 from graasp_local.cli.main import cli
 from graasp_local.errors import ConfigurationError
 from graasp_local.settings import parse_settings
-from graasp_local.settings.rules import read
+from graasp_local.settings.rules import errors, read
 from graasp_local.settings.warnings import Surroundings, warnings
 from graasp_local.site import prepare
 from graasp_local.site.answers import (
@@ -119,10 +119,15 @@ def test_what_to_do_next_is_said_for_what_is_still_missing() -> None:
     assert "http://127.0.0.1:8080" in told
     assert "MAILER_CONNECTION" in told
     assert "deploy --version X" in told
-    assert "Give the site a name" not in told
     by_address = " ".join(next_steps(Answers("192.0.2.7", Way.HTTP, 80), "graasp-local"))
-    assert "Give the site a name instead of 192.0.2.7" in by_address
     assert "stay logged in on http://192.0.2.7" in by_address
+
+
+def test_an_address_of_version_6_stands_in_brackets_wherever_it_is_part_of_more() -> None:
+    chosen = settings_of(Answers("2001:db8::1", Way.HTTP, 8080))
+    assert chosen["PUBLIC_URL"] == "http://[2001:db8::1]:8080"
+    assert parse_settings(environment_text(chosen), ".env").public_url == chosen["PUBLIC_URL"]
+    assert list(errors(read(environment_text(chosen)))) == []
 
 
 def test_no_parts_is_an_answer_and_mailpit_catches_the_mails() -> None:

@@ -5,10 +5,14 @@ BEHAVIOUR picks how a bad version misbehaves: slow-boot, never-healthy, crashes-
 
 import asyncio
 import os
+import shutil
 import smtplib
+import socket
 import ssl
 import sys
+import time
 from datetime import datetime, timezone
+from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
@@ -30,6 +34,7 @@ STARTED = datetime.now(timezone.utc).isoformat()
 ITEM_COLUMNS = "id, name, created_at" if VERSION == "v1.0.0" else "id, name, created_at, lang"
 CRASH_AFTER_SECONDS = 8
 SLOW_BOOT_SECONDS = 10
+SEARCH_INDEX = "itemIndex"
 NODES_LIMITS = {"max_line_size": 16_384, "max_field_size": 16_384}
 
 
@@ -126,22 +131,43 @@ async def home(request: web.Request) -> web.Response:
 
 
 async def upload(request: web.Request) -> web.Response:
-    """Keep a file, and say where a browser finds it: the real core resolves its name against FILE_STORAGE_HOST."""
+    """Keep a file, and say where a browser finds it: the real core resolves its name against FILE_STORAGE_HOST.
+
+    Until it is there it is below /tmp, and what is cut off stays there, as the real core's does.
+    """
     name = request.match_info["name"]
     target = Path(os.environ["FILE_STORAGE_ROOT_PATH"]) / "files" / name
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(await request.read())
+    begun = Path(f"/tmp/tmp-{time.time_ns()}")
+    with begun.open("wb") as file:
+        async for part in request.content.iter_any():
+            file.write(part)
+    shutil.move(begun, target)
     return web.json_response({"url": urljoin(os.environ["FILE_STORAGE_HOST"], f"files/{name}")}, status=201)
 
 
 async def export(request: web.Request) -> web.Response:
     """A file as core puts it into an export: fetched from its public address, whatever the answer's status is."""
-    url = urljoin(os.environ["FILE_STORAGE_HOST"], f"files/{request.match_info['name']}")
+    url = urlsplit(urljoin(os.environ["FILE_STORAGE_HOST"], f"files/{request.match_info['name']}"))
     trusted = ssl.create_default_context()
     if authority := os.environ.get("NODE_EXTRA_CA_CERTS"):
         trusted.load_verify_locations(authority)
-    async with ClientSession() as session, session.get(url, ssl=trusted) as answer:
-        return web.Response(body=await answer.read())
+    loaded = Path(os.environ.get("NODE_OPTIONS", "").removeprefix("--require="))
+
+    def connect(asked: tuple[str, int], *others: object) -> socket.socket:
+        """What node does once it has loaded that file."""
+        if loaded.is_file() and os.environ["GRAASP_INSIDE_INSTEAD_OF"] == f"{asked[0]} {asked[1]}":
+            asked = "graasp-inside", asked[1]
+        return socket.create_connection(asked, *others)
+
+    def fetch() -> bytes:
+        plain, port = HTTPConnection(url.hostname, url.port or 80), url.port or 443
+        connection = plain if url.scheme == "http" else HTTPSConnection(url.hostname, port, context=trusted)
+        connection._create_connection = connect
+        connection.request("GET", url.path)
+        return connection.getresponse().read()
+
+    return web.Response(body=await asyncio.to_thread(fetch))
 
 
 async def short_link(request: web.Request) -> web.Response:
@@ -246,12 +272,23 @@ async def crash_later() -> None:
     os._exit(1)
 
 
-async def lists_indexes() -> bool:
+async def has_index() -> bool:
+    """Whether Meilisearch has the index of published items, which core makes where there is none."""
     headers = {"Authorization": f"Bearer {os.environ.get('MEILISEARCH_MASTER_KEY', '')}"}
-    url = f"{os.environ['MEILISEARCH_URL']}/indexes"
+    url = os.environ["MEILISEARCH_URL"]
+
+    async def ask(method: str, path: str, sent: object = None) -> dict:
+        async with session.request(method, f"{url}{path}", json=sent, headers=headers, raise_for_status=True) as answer:
+            return await answer.json()
+
     try:
-        async with ClientSession(timeout=ClientTimeout(total=2)) as session, session.get(url, headers=headers) as answer:
-            return answer.status == 200
+        async with ClientSession(timeout=ClientTimeout(total=5)) as session:
+            there = await ask("GET", "/indexes")
+            if not any(index["uid"] == SEARCH_INDEX for index in there["results"]):
+                task = await ask("POST", "/indexes", {"uid": SEARCH_INDEX})
+                while (await ask("GET", f"/tasks/{task['taskUid']}"))["status"] in ("enqueued", "processing"):
+                    await asyncio.sleep(0.05)
+            return (await ask("GET", f"/indexes/{SEARCH_INDEX}"))["uid"] == SEARCH_INDEX
     except (ClientError, OSError, asyncio.TimeoutError):
         return False
 
@@ -274,7 +311,7 @@ async def start(application: web.Application) -> None:
         await asyncio.sleep(SLOW_BOOT_SECONDS)
     print(f"core {VERSION}: Server listening at http://0.0.0.0:3000", flush=True)
     # Set by every stack that has Meilisearch; one from before it had is still served.
-    if not await lists_indexes():
+    if not await has_index():
         print(f"connect ECONNREFUSED: {os.environ['MEILISEARCH_URL']}", flush=True)
         os._exit(1)
 
