@@ -15,6 +15,11 @@ def listed(names: tuple[str, ...]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+def size_in_words(count: int) -> str:
+    """Bytes as `3 MB`, at least one; from a thousand on as `1.2 GB`."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(1, round(count / 1e6))} MB"
+
+
 def seconds_in_words(seconds: float) -> str:
     """`30.2 s`; from two minutes on `15 min 47 s`, from two hours on `3 h 5 min`, from two days on `2 d 4 h`."""
     if seconds < 119.95:

@@ -13,15 +13,18 @@ STATE = click.Choice([state.value for state in InfraState])
 
 @click.command("apply")
 @click.argument("state", type=STATE)
+@options.drain_limit
 @options.dry_run
 @options.json_lines
 @click.option("-y", "--yes", is_flag=True, expose_value=False, help="Accepted for scripts: apply never asks.")
 @options.lock_wait
 @pass_context
-def command(context: Context, state: str, *, dry_run: bool, json_lines: bool, lock_wait: float) -> None:
+def command(
+    context: Context, state: str, *, drain_limit: float, dry_run: bool, json_lines: bool, lock_wait: float
+) -> None:
     """Bring the site into one of the four states, from any other."""
     from graasp_local.cli.operating import How, operation
     from graasp_local.planning.requests import ChangeState
 
     how = How(dry_run=dry_run, as_json=json_lines, ask=False, lock_wait=lock_wait)
-    operation(context, ChangeState(InfraState(state)), how)
+    operation(context, ChangeState(InfraState(state), drain_limit), how)

@@ -29,13 +29,7 @@ from graasp_local.cli.context import Context, pass_context
 @click.option("--hold", is_flag=True, help="End in restricted with the new version, to test it through the bypass.")
 @options.max_downtime
 @options.on_failure
-@click.option(
-    "--drain-limit",
-    type=click.FloatRange(0, 3600),
-    default=10.0,
-    show_default=True,
-    help="Seconds that running requests get to finish.",
-)
+@options.drain_limit
 @click.option(
     "--migration-limit",
     type=click.FloatRange(1, 86400),

@@ -24,6 +24,14 @@ lock_wait = click.option(
     help="Wait up to this long for another graasp-local command on this site, instead of refusing at once.",
 )
 
+drain_limit = click.option(
+    "--drain-limit",
+    type=click.FloatRange(0, 3600),
+    default=10.0,
+    show_default=True,
+    help="Seconds that running requests, such as uploads, get to finish once the gate is closed.",
+)
+
 
 class Duration(click.ParamType[float]):
     """`60s`, `2m`, `1h`, or a bare number of seconds; more than nothing."""

@@ -34,7 +34,7 @@ def command(context: Context, state: str, from_state: str | None, *, json_object
     from graasp_local.planning.plan_transition import plan_transition
     from graasp_local.site.check import told_powers
 
-    target, estimate = InfraState(state), None
+    target, estimate, running = InfraState(state), None, ""
     if from_state:
         plan = plan_transition(_as_if_in(context, InfraState(from_state)), target)
     else:
@@ -45,6 +45,7 @@ def command(context: Context, state: str, from_state: str | None, *, json_object
         world = context.world(InterruptionFlag())
         shown = run.shown_plan(world, ChangeState(target))
         plan, estimate = shown.plan, run.downtime_estimate(world, shown.plan, shown.before)
+        running = run.running_requests(world, plan)
     if json_object:
         told = as_json(WalkStarted("", "", plan))
         print_json(
@@ -59,6 +60,8 @@ def command(context: Context, state: str, from_state: str | None, *, json_object
         say(render(plan))
         for sentence in told_powers(context.site) if plan.steps else ():
             say(sentence, fg="yellow")
+        if running:
+            say(running, fg="yellow")
         say_forecast(plan, estimate, err=False)
 
 

@@ -22,13 +22,7 @@ from graasp_local.cli.context import Context, pass_context
 @options.json_lines
 @options.yes
 @options.on_failure
-@click.option(
-    "--drain-limit",
-    type=click.FloatRange(0, 3600),
-    default=10.0,
-    show_default=True,
-    help="Seconds that running requests get to finish.",
-)
+@options.drain_limit
 @options.lock_wait
 @options.max_downtime
 @pass_context

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from graasp_local.engine import connections, gate_flag, rootless
+from graasp_local.engine import connections, gate_flag, rootless, uploads
 from graasp_local.engine.addresses import engine_host, is_on_this_machine
 from graasp_local.engine.client import engine_errors, engine_refusals
 from graasp_local.engine.compose import compose_failed
@@ -194,6 +194,16 @@ class DockerEngine(SiteImages):
         if not table:
             return 0
         return connections.requests_in_flight(table, addresses, hops) if connections.is_of_nginx(table) else None
+
+    def upload_bytes_to_come(self) -> int | None:
+        edge = [c for c in self.containers() if c["Labels"].get(GROUP_LABEL) == "edge" and c["State"] == "running"]
+        if not edge:
+            return None
+        with engine_errors():
+            made = self.client.api.exec_create(edge[0]["Id"], [*uploads.COMMAND], stderr=False)
+            said: bytes = self.client.api.exec_start(made["Id"])
+            code = self.client.api.exec_inspect(made["Id"])["ExitCode"]
+        return uploads.bytes_to_come(said.decode()) if code == 0 else None
 
     def nginx_connections(self) -> str:
         """The table of TCP connections of nginx's container; empty while it is not running.

@@ -1,8 +1,9 @@
 """Connections from before the gate closed, told apart from later ones and ended, as ports.old_connections has it.
 
 nginx decides about the gate when a request comes, and about nothing afterwards: a websocket, or a body that is still
-being sent, goes on. A reload gives everything that comes later to new workers; the old ones keep what they have, and
-end at a signal. In the container nobody but their own user may send it, since root there has no right to (CAP_KILL).
+being sent, goes on. A reload gives everything that comes later to new workers; the old ones keep what they have. What
+they have is cut on the service's side, so that whoever waits for an answer gets the gate's; then they end, at a signal
+if they must. In the container nobody but their own user may send it, since root there has no right to (CAP_KILL).
 """
 
 from __future__ import annotations
@@ -52,6 +53,23 @@ while [ $tries -lt 100 ]; do
 done
 exit 1
 """
+_CUT = r"""
+command -v perl >/dev/null || exit 0
+exec perl -e '
+  socket(my $kernel, 16, 3, 4) or exit;
+  for (@ARGV) {
+    my ($own, $own_port, $other, $other_port) = split /[: ]/;
+    my $ports = pack("nn", $own_port, $other_port);
+    my ($from, $to) = map { pack("C4", split /\./) . ("\0" x 12) } $own, $other;
+    my $which = $ports . $from . $to . pack("LLL", 0, 0xffffffff, 0xffffffff);
+    defined(send($kernel, pack("LSSLL", 72, 21, 5, 1, 0) . pack("CCCCL", 2, 6, 0, 0, 0xfff) . $which, 0)) or exit;
+    recv($kernel, my $answer, 65536, 0);
+  }' -- "$@"
+"""
+"""Has the kernel end these connections, by SOCK_DESTROY of its socket diagnosis. Where it cannot, or the image has no
+perl, they end with their worker."""
+_GO_BY_THEMSELVES = 40
+"""Looks, of 0.05 s, in which workers give their last answers and end."""
 _END = f"""
 old() {{
   {_NAMES}
@@ -59,11 +77,11 @@ old() {{
   done
 }}
 signal=TERM tries=0
-while [ $tries -lt 100 ]; do
+while [ $tries -lt 140 ]; do
   workers=$(old)
   [ -n "$workers" ] || exit 0
-  [ $tries -lt 50 ] || signal=KILL
-  kill -$signal $workers 2>/dev/null
+  [ $tries -lt 90 ] || signal=KILL
+  [ $tries -lt {_GO_BY_THEMSELVES} ] || kill -$signal $workers 2>/dev/null
   tries=$((tries + 1)); sleep 0.05
 done
 exit 1
@@ -109,6 +127,9 @@ class DockerOldConnections:
     def end(self) -> int:
         now = connections.established(self._engine.nginx_connections())
         left = self._to_services_but(_NOT_BEHIND_THE_GATE, now & self._before)
+        if left:
+            ends = (f"{':'.join(map(str, each.local))} {':'.join(map(str, each.remote))}" for each in left)
+            self._in_nginx(_CUT, *ends, privileged=True)
         self._in_nginx(_END, user=self._user)
         return len(left)
 
@@ -128,12 +149,14 @@ class DockerOldConnections:
             if network["IPAddress"]
         }
 
-    def _in_nginx(self, script: str, user: str = "") -> tuple[int, str]:
+    def _in_nginx(self, script: str, *words: str, user: str = "", privileged: bool = False) -> tuple[int, str]:
         for container in self._engine.containers():
             if container["Labels"].get(GROUP_LABEL) == ServiceGroup.EDGE and container["State"] == "running":
                 with engine_errors():
                     api = self._engine.client.api
-                    made = api.exec_create(container["Id"], ["sh", "-c", script], user=user)
+                    made = api.exec_create(
+                        container["Id"], ["sh", "-c", script, "sh", *words], user=user, privileged=privileged
+                    )
                     said: bytes = api.exec_start(made["Id"])
                     return int(api.exec_inspect(made["Id"])["ExitCode"]), said.decode(errors="replace")
         return 1, ""

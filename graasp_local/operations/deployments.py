@@ -26,7 +26,7 @@ from graasp_local.operations.steps.preflight import (
 )
 from graasp_local.operations.trying import tried_first
 from graasp_local.planning.migrations import Forecast, NotKnownYet
-from graasp_local.planning.plan import Plan, Strategy
+from graasp_local.planning.plan import DRAIN_SECONDS, Plan, Strategy
 from graasp_local.planning.plan_deploy import Backup, DeployRequest, plan_deploy
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.requests import Deploy, OnFailure, ends_in
@@ -78,8 +78,10 @@ def _refused(check: str, ask: Callable[[], object]) -> tuple[Problem, ...]:
     return ()
 
 
-def transition_plan(world: World, observed: ObservedState, target: InfraState) -> Plan:
-    """The plan for `apply`. Raises Refused where things must not be changed as they are."""
+def transition_plan(
+    world: World, observed: ObservedState, target: InfraState, drain_limit: float = DRAIN_SECONDS
+) -> Plan:
+    """The plan for `apply`, its limit in seconds. Raises Refused where things must not be changed as they are."""
     if observed.migrations:
         raise Refused(
             f"A migration is running ({listed(observed.migrations)}).",
@@ -92,7 +94,7 @@ def transition_plan(world: World, observed: ObservedState, target: InfraState) -
         _refuse_uncertain_code(world, target)
     newest = read_operations(world.site.journal_directory, newest=1)
     left_open = bool(newest) and left_connections_open(newest[0])
-    plan = plan_transition(observed, target, world.site.selected_version, left_open=left_open)
+    plan = plan_transition(observed, target, world.site.selected_version, drain_limit, left_open=left_open)
     if plan.steps:
         check_transition(world, plan.services_started)
     return tried_first(world, plan)

@@ -73,6 +73,7 @@ from graasp_local.postgres.database import snapshot_name
 from graasp_local.site import prepare
 from graasp_local.site.affected import outdated, services_to_recreate
 from graasp_local.version import Version
+from graasp_local.wording import size_in_words
 
 Planner = Callable[[ObservedState], Plan]
 
@@ -111,8 +112,8 @@ _USUAL = RunOptions()
 def planner_of(world: World, request: Request) -> Planner:
     """How a request becomes a plan, once the site was observed."""
     match request:
-        case ChangeState(state=state):
-            return lambda observed: transition_plan(world, observed, state)
+        case ChangeState(state=state, drain_limit=limit):
+            return lambda observed: transition_plan(world, observed, state, limit)
         case Deploy():
             return lambda observed: deployment_plan(world, observed, deploy_request(world, request))
         case Resume():
@@ -158,19 +159,18 @@ def make_plan(planner: Planner, observed: ObservedState) -> Plan:
 
 
 def running_requests(world: World, plan: Plan) -> str:
-    """What core works on just now and the plan gives a time to finish, as a sentence; empty where there is nothing.
-
-    nginx hands the body of an upload on as it comes and tells nobody how much is missing: that cannot be said.
-    """
+    """What core works on just now and the plan gives a time to finish, as sentences; empty where there is nothing."""
     limit = next((step.limit_seconds for step in plan.steps if isinstance(step, Drain | EndConnections)), None)
     count = world.engine.requests_in_flight() if limit is not None else 0
     if not count:
         return ""
     running = "1 request is" if count == 1 else f"{count} requests are"
-    return (
-        f"{running} running now, uploads included: what takes longer than {limit:g} s after the gate closes is cut. "
-        "How much of an upload is still to come is not known."
-    )
+    to_come = world.engine.upload_bytes_to_come()
+    if to_come is None:
+        uploads = "how much of uploads is still to come is not known"
+    else:
+        uploads = f"about {size_in_words(to_come)} of uploads are still to come" if to_come else "no upload among them"
+    return f"{running} running now, {uploads}. What takes longer than {limit:g} s after the gate closes is cut."
 
 
 def downtime_estimate(world: World, plan: Plan, observed: ObservedState | None = None) -> Estimate | None:

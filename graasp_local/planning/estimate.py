@@ -18,7 +18,7 @@ from graasp_local.planning.plan import Plan
 from graasp_local.planning.steps import Migrate, Snapshot, StartServices, Step
 from graasp_local.planning.timings import Range, Run
 from graasp_local.planning.upgrade_steps import DumpServer, ProveCopy, RestoreServer
-from graasp_local.wording import seconds_in_words
+from graasp_local.wording import seconds_in_words, size_in_words
 
 REFERENCE_SECONDS: Mapping[str, float] = {
     # As reported of Graasp 2.13 on two processors with little data, and not measured here: stop 0.5 s, migrate 3.1 s,
@@ -210,12 +210,12 @@ def _part(step: Step, runs: Sequence[Run], version: str, database_bytes: int | N
     if isinstance(step, DumpServer | RestoreServer | ProveCopy) and step.size_bytes is not None:
         # How long copying takes is a question of size, whatever it took with less data.
         usual = REFERENCE_SECONDS[step.name] + step.size_bytes / BYTES_PER_SECOND[step.name]
-        return _by_reference(step, usual, f"for {_megabytes(step.size_bytes)}, by a reference figure")
+        return _by_reference(step, usual, f"for {size_in_words(step.size_bytes)}, by a reference figure")
     if not runs:
         usual = REFERENCE_SECONDS.get(step.name, _UNKNOWN_SECONDS)
         if isinstance(step, Snapshot) and database_bytes is not None:
             usual += database_bytes / BYTES_PER_SECOND[step.name]
-            return _by_reference(step, usual, f"for {_megabytes(database_bytes)}, by a reference figure")
+            return _by_reference(step, usual, f"for {size_in_words(database_bytes)}, by a reference figure")
         return _by_reference(step, usual, "a reference figure: it has not run here yet")
     about = ""
     if isinstance(step, StartServices | Migrate) and version:
@@ -225,7 +225,7 @@ def _part(step: Step, runs: Sequence[Run], version: str, database_bytes: int | N
     seconds = [run.seconds for run in runs]
     if isinstance(step, Snapshot) and database_bytes is not None:
         seconds = [run.seconds * _growth(run, database_bytes) for run in runs]
-        about = f", scaled to {_megabytes(database_bytes)}" if seconds != [run.seconds for run in runs] else ""
+        about = f", scaled to {size_in_words(database_bytes)}" if seconds != [run.seconds for run in runs] else ""
     few = len(seconds) < _FEW
     count = "one earlier run" if len(seconds) == 1 else f"{len(seconds)} earlier runs"
     low, high = min(seconds) * (0.75 if few else 1.0), max(seconds) * (1.5 if few else 1.0)
@@ -241,7 +241,3 @@ def _growth(run: Run, now: int) -> float:
     """By how much more there is to copy than there was; 1 where that is not known, or not much."""
     growth = now / run.database_bytes if run.database_bytes else 1.0
     return growth if growth >= _SCALED_FROM else 1.0
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(1, round(count / 1e6))} MB"

@@ -46,10 +46,11 @@ class _Asked(Struct, frozen=True, tag_field="verb", omit_defaults=True):
 
 
 class ChangeState(_Asked, frozen=True, tag="apply"):
-    """Bring the site into a state."""
+    """Bring the site into a state; limit in seconds."""
 
     argument: ClassVar[str] = "state"
     state: InfraState
+    drain_limit: float = DRAIN_SECONDS
 
     @property
     def name(self) -> str:

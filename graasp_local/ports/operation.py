@@ -105,6 +105,10 @@ class Engine(Protocol):
         """Websockets are none. None where it cannot be told just now."""
         ...
 
+    def upload_bytes_to_come(self) -> int | None:
+        """Of uploads that are under way, but for small ones. None where it cannot be told."""
+        ...
+
     def forget_addresses(self) -> bool:
         """Have Redis forget the addresses of files that core keeps there for an hour; False where Redis is off."""
         ...

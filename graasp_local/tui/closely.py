@@ -33,7 +33,9 @@ class CloseLook:
         """What is to be known of this step just now."""
         try:
             if step.name in _DRAINING:
-                return Closely(in_flight=self._its_world.engine.requests_in_flight())
+                engine = self._its_world.engine
+                in_flight = engine.requests_in_flight()
+                return Closely(in_flight=in_flight, to_come=engine.upload_bytes_to_come() if in_flight else None)
             if step.name.startswith("start-") and view is not None and live is not None:
                 return self._starting(step, view, live)
         except GraaspLocalError:

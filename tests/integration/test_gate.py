@@ -260,6 +260,21 @@ def test_what_was_open_before_the_gate_closed_cannot_write_afterwards(site: Demo
             assert socket.recv(timeout=30) == state, "who came with the bypass stays"
 
 
+def test_a_slow_upload_is_said_with_its_bytes_and_is_cut_with_the_gates_answer(site: DemoSite) -> None:
+    site.run("apply", "running")
+    head = "PUT /api/files/slow HTTP/1.1\r\nHost: x\r\nAccept: application/json\r\nContent-Length: 50000000\r\n\r\n"
+    with create_connection(("127.0.0.1", site.port), 70) as upload:
+        upload.sendall(head.encode() + bytes(8_000_000))
+        wait_for(lambda: "about 42 MB of uploads" in site.run("plan", "restricted").stdout, "8 of 50 MB are there")
+        told = site.run("apply", "restricted", "--drain-limit", "1").stderr
+        answer = upload.recv(65536)
+    assert "still running after 1 s, with about 42 MB of uploads still to come: they will be cut" in told
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nRetry-After: " in answer
+    assert b'"maintenance":true' in answer
+    assert "of uploads" not in site.run("plan", "db-only").stdout
+
+
 _PADS = """
 from aiohttp import WSMsgType, web
 

@@ -72,6 +72,7 @@ class FakeSite:
     healthy: threading.Event = field(default_factory=threading.Event)
     """While it is not set, what was started is not healthy yet."""
     in_flight: int = 0
+    to_come: int | None = None
     """Requests that are being worked on."""
     asked_of_logs: list[tuple[str, int, float | None]] = field(default_factory=list)
     held: threading.Event = field(default_factory=threading.Event)
@@ -323,6 +324,9 @@ class FakeEngine:
 
     def requests_in_flight(self) -> int:
         return self._site.in_flight
+
+    def upload_bytes_to_come(self) -> int | None:
+        return self._site.to_come
 
     def forget_addresses(self) -> bool:
         return True

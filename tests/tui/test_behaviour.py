@@ -967,6 +967,9 @@ def test_while_requests_come_to_their_end_they_are_counted(access: FakeAccess) -
     found = CloseLook(access).at(step, None, None)
     told = text_of(closely_lines(step, found, NOW + 3.2, 60, 10))
     assert told == "2 requests are in flight, the oldest for at least 3.2 s"
+    access.fake.to_come = 1_200_000_000
+    told = text_of(closely_lines(step, CloseLook(access).at(step, None, None), NOW + 3.2, 60, 10))
+    assert told.splitlines()[1] == "about 1.2 GB of uploads are still to come"
 
 
 def test_an_engine_that_does_not_answer_spoils_no_closer_look(access: FakeAccess) -> None:

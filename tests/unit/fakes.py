@@ -108,6 +108,7 @@ class FakeEngine:
     free_bytes: int | None = 100 * 1024**3
     port: str | None = None
     in_flight: list[int | None] = field(default_factory=list)
+    to_come: int | None = None
     never_on: Mapping[str, Health] = field(default_factory=dict)
     never_on_version: str = ""
     migration_code: int | None = 0
@@ -232,6 +233,9 @@ class FakeEngine:
 
     def requests_in_flight(self) -> int | None:
         return self.in_flight.pop(0) if self.in_flight else 0
+
+    def upload_bytes_to_come(self) -> int | None:
+        return self.to_come
 
     def forget_addresses(self) -> bool:
         self.forgotten += 1

@@ -96,10 +96,16 @@ def test_a_new_site_whose_containers_cannot_be_made_at_once_is_left_for_another_
 def test_a_plan_says_what_it_would_cut_before_anybody_agrees_to_it(running: FakeWorld) -> None:
     stopping = plan_transition(running.world.observe(), InfraState.DB_ONLY, drain_limit=30)
     assert running_requests(running.world, stopping) == ""
-    running.engine.in_flight = [1, 2]
-    assert running_requests(running.world, stopping).startswith("1 request is running now")
-    said = running_requests(running.world, stopping)
-    assert "2 requests are running now, uploads included: what takes longer than 30 s after" in said
+    running.engine.in_flight = [1, 2, 1]
+    assert running_requests(running.world, stopping).startswith(
+        "1 request is running now, how much of uploads is still to come is not known. What takes longer than 30 s after"
+    )
+    running.engine.to_come = 1_200_000_000
+    assert "2 requests are running now, about 1.2 GB of uploads are still to come." in running_requests(
+        running.world, stopping
+    )
+    running.engine.to_come = 0
+    assert "1 request is running now, no upload among them." in running_requests(running.world, stopping)
     mending = plan_transition(running.world.observe(), InfraState.RUNNING)
     running.engine.in_flight = [3]
     assert running_requests(running.world, mending) == ""  # it cuts nothing off

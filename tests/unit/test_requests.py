@@ -42,6 +42,7 @@ EVERYTHING = Deploy(
 )
 REQUESTS: list[tuple[Request, str]] = [
     (ChangeState(InfraState.DB_ONLY), "apply db-only"),
+    (ChangeState(InfraState.STOPPED, 300.0), "apply stopped --drain-limit 300"),
     (Deploy("1.1.0"), "deploy --version 1.1.0"),
     (
         EVERYTHING,

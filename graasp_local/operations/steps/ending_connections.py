@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from graasp_local.errors import Interrupted, NeedsYou
 from graasp_local.operations.steps.proving import POLL_SECONDS
+from graasp_local.operations.steps.rolling import still_running
 from graasp_local.ports.world import World
 
 _QUIET_LOOKS = 2
@@ -33,7 +34,7 @@ def end_connections(world: World, limit_seconds: float) -> Iterator[str]:
             raise Interrupted("Interrupted while requests in flight were finishing; they were cut.")
         clock.sleep(POLL_SECONDS)
     if in_flight:
-        yield f"{in_flight} request(s) still running after {limit_seconds:g} s: they are cut"
+        yield still_running(in_flight, limit_seconds, world.engine.upload_bytes_to_come())
     ended = connections.end()
     if ended:
         yield f"ended {ended} connection(s) from before the gate closed, such as websockets"

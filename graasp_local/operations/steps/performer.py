@@ -294,7 +294,7 @@ class Performer:
                     yield f"{held_open} connection(s) still open, such as websockets, end with core"
                 return
             if in_flight != 0 and clock.monotonic() >= deadline:
-                yield still_running(in_flight, limit)
+                yield still_running(in_flight, limit, self._world.engine.upload_bytes_to_come())
                 return
             if in_flight != 0 and self._world.interruption.requested:
                 self.end_shutting()

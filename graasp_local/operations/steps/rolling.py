@@ -18,6 +18,7 @@ from graasp_local.planning.rolling_steps import (
 )
 from graasp_local.planning.states import Health, ObservedService, Status
 from graasp_local.ports.world import World
+from graasp_local.wording import size_in_words
 
 REMEMBERED_SECONDS = 3.0
 """nginx keeps the address of a name for one second by its clock of whole seconds: for less than two."""
@@ -96,18 +97,22 @@ def _drain(world: World, side: Side, limit: float) -> Iterator[str]:
         elif now - quiet_since >= QUIET_SECONDS:
             return
         if in_flight != 0 and now >= deadline:
-            yield still_running(in_flight, limit)
+            yield still_running(in_flight, limit, world.engine.upload_bytes_to_come())
             return
         if world.interruption.requested:
             raise Interrupted("Interrupted while requests in flight were finishing.")
         clock.sleep(POLL_SECONDS)
 
 
-def still_running(in_flight: int | None, limit: float) -> str:
-    """What is said of requests that are not waited for any longer; None: how many there are could not be told."""
+def still_running(in_flight: int | None, limit: float, to_come: int | None) -> str:
+    """What is said of requests that are not waited for any longer; None: how many there are could not be told.
+
+    `to_come` are bytes of uploads, None where that could not be told.
+    """
     if in_flight is None:
         return f"after {limit:g} s nginx's connections still cannot be read: requests that are running will be cut"
-    return f"{in_flight} request(s) still running after {limit:g} s: they will be cut"
+    uploads = f", with about {size_in_words(to_come)} of uploads still to come" if to_come else ""
+    return f"{in_flight} request(s) still running after {limit:g} s{uploads}: they will be cut"
 
 
 def _pass_time(world: World, seconds: float) -> None:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from graasp_local.tui.figures import clock
 from graasp_local.tui.operation_view import KILLED
 from graasp_local.tui.tones import Line, Piece, Tone, fitted, padded, plain
+from graasp_local.wording import size_in_words
 
 if TYPE_CHECKING:
     from graasp_local.ports.live import ContainerDetail
@@ -41,6 +42,8 @@ class Closely(Struct, frozen=True):
     """The end of the slowest one's log."""
     in_flight: int | None = None
     """Requests that are let come to their end."""
+    to_come: int | None = None
+    """Bytes of uploads among them that are still to come; None where that is not known."""
 
 
 def closely_lines(step: StepView | None, closely: Closely, now: float, width: int, height: int) -> tuple[Line, ...]:
@@ -52,6 +55,8 @@ def closely_lines(step: StepView | None, closely: Closely, now: float, width: in
         waited = clock(max(0.0, now - step.began)) if step.began is not None else ""
         count = "One request is" if closely.in_flight == 1 else f"{closely.in_flight} requests are"
         lines.append((Piece(f"{count} in flight", Tone.STRONG), Piece(f", the oldest for at least {waited}")))
+        if closely.to_come:
+            lines.append(plain(f"about {size_in_words(closely.to_come)} of uploads are still to come"))
     for detail in closely.details:
         lines += _service_lines(detail, now)
     if closely.tail and len(lines) + 3 <= height:
