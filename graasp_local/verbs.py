@@ -106,6 +106,7 @@ TABLE = (
     Verb("details", "show image, health, usage and settings of the selected service", "D", "Details", Where.SCREEN),
     Verb("maintenance-page", "show the maintenance page", "m", "Page", Where.SCREEN),
     Verb("watch", "show the running operation", "w", "Watch", Where.SCREEN),
+    Verb("sites", "list the sites that were opened in the terminal UI, and open another", "S", "Sites", Where.SCREEN),
     Verb("theme", "switch between dark and light", "t", "Theme", Where.SCREEN),
     Verb("help", "show the keys", "question_mark", "Help", Where.SCREEN),
     Verb("quit", "close the terminal UI", "q", "Quit", Where.SCREEN),

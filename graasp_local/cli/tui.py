@@ -31,6 +31,11 @@ class SiteAccess(Struct, frozen=True):
 
     named_site: Path | None
 
+    def at(self, directory: Path, *, read_only: bool) -> SiteAccess:
+        if not read_only:
+            finish_what_was_cut_off(directory)
+        return SiteAccess(directory)
+
     def site(self) -> Site:
         # A context of its own each time: what it remembers of the site's files may have been mended since.
         return Context(self.named_site).site

@@ -150,6 +150,12 @@ def begins_open(operation: AtGate) -> bool:
     return first in (GateNote.FOUND_OPEN, GateNote.CLOSING)
 
 
+def seconds_within(found: Sequence[Closing], begin: float, end: float) -> tuple[float, ...]:
+    """Of each closing that reaches into this time the seconds that lie in it."""
+    shares = [min(end, end if c.until is None else c.until) - max(begin, c.since) for c in found]
+    return tuple(share for share in shares if share > 0)
+
+
 def by_month(found: Sequence[Closing], began: float, now: float) -> tuple[Month, ...]:
     """Every month from `began`, when the site is first heard of, until `now`, oldest first."""
     months = []
@@ -158,8 +164,7 @@ def by_month(found: Sequence[Closing], began: float, now: float) -> tuple[Month,
         at = datetime.fromtimestamp(start, UTC)
         following = datetime(at.year + at.month // 12, at.month % 12 + 1, 1, tzinfo=UTC).timestamp()
         end = min(following, now)
-        shares = [min(end, now if c.until is None else c.until) - max(start, c.since) for c in found]
-        within = [share for share in shares if share > 0]
+        within = seconds_within(found, start, end)
         months.append(Month(f"{at:%Y-%m}", end - start, min(sum(within), end - start), len(within)))
         start = following
     return tuple(months)

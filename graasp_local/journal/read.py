@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,11 @@ def read_operations(directory: Path, newest: int | None = None) -> tuple[Operati
     """The operations that can be read, oldest first, or the newest so many: to be shown, not decided on."""
     readable = (read for read in _newest_first(directory) if isinstance(read, OperationRecord))
     return with_seconds_closed(tuple(islice(readable, newest))[::-1])
+
+
+def read_since(directory: Path, begin: float) -> tuple[OperationRecord, ...]:
+    """The operations that began after that moment, oldest first, and those before that a closing may reach from."""
+    return with_seconds_closed(tuple(_until_before(_newest_first(directory), begin))[::-1])
 
 
 def trusted_operations(directory: Path) -> tuple[OperationRecord, ...]:
@@ -216,6 +222,16 @@ def _newest_first(directory: Path) -> Iterator[OperationRecord | DamagedOperatio
         read = _read_operation(file)
         if read is not None:
             yield read
+
+
+def _until_before(
+    newest_first: Iterable[OperationRecord | DamagedOperation], begin: float
+) -> Iterator[OperationRecord]:
+    for read in newest_first:
+        if isinstance(read, OperationRecord):
+            yield read
+            if datetime.fromisoformat(read.at).timestamp() < begin and begins_open(read):
+                return
 
 
 def _until_went_through(

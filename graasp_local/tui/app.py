@@ -9,11 +9,13 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from msgspec.structs import replace
 from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -22,8 +24,10 @@ from textual.screen import Screen
 
 from graasp_local.plain_text import plain_text
 from graasp_local.tui import messages
+from graasp_local.tui.figures import clock_time
 from graasp_local.tui.operation_view import OperationView, advanced, killed
 from graasp_local.tui.readings import Reading, with_usage
+from graasp_local.tui.remembered import Remembered, recall, remember, remember_site
 from graasp_local.tui.screens.dashboard import Dashboard
 from graasp_local.tui.theme import DARK, LIGHT
 from graasp_local.tui.trouble import Trouble
@@ -33,6 +37,8 @@ from graasp_local.verbs import TABLE, shown_key
 if TYPE_CHECKING:
     # What looks, plans and operations is imported when the first thing is on the screen: it takes as long as Textual.
     from graasp_local.planning.requests import Request
+    from graasp_local.planning.states import Gate
+    from graasp_local.tui.drawing.month import LastDays
     from graasp_local.tui.model import SiteView
     from graasp_local.tui.operation_run import OperationRun
     from graasp_local.tui.ports import Access
@@ -40,6 +46,7 @@ if TYPE_CHECKING:
     from graasp_local.tui.watching import Observer
 
 _THREADS = 64
+_WIDEST = 40
 
 
 class Threads(ThreadPoolExecutor):
@@ -61,6 +68,8 @@ class GraaspApp(VerbActions, App[None]):
         *(Binding(verb.key, f"verb('{verb.name}')", verb.label, show=False) for verb in TABLE if verb.key),
         Binding("colon,ctrl+p", "command_palette", "Palette", show=False),
         Binding("escape", "back", "Back", show=False),
+        Binding("less_than_sign", "widen_names(-2)", show=False),
+        Binding("greater_than_sign", "widen_names(2)", show=False),
     ]
 
     view: reactive[SiteView | None] = reactive(None)
@@ -73,6 +82,11 @@ class GraaspApp(VerbActions, App[None]):
     operation: reactive[OperationView | None] = reactive(None)
     """Of these two the one that is under way, else the one that was heard of last."""
 
+    days: reactive[LastDays | None] = reactive(None)
+    """The last thirty days, as read when something had been done last."""
+    remembered: reactive[Remembered] = reactive(recall)
+    """Choices from this time and from before."""
+
     def __init__(self, access: Access, *, read_only: bool = False, terminal: Terminal | None = None) -> None:
         super().__init__()
         self.access = access
@@ -81,10 +95,13 @@ class GraaspApp(VerbActions, App[None]):
         self.operation_run: OperationRun | None = None
         self.is_operated_elsewhere = False
         self.selected_service: str | None = None
+        self._days_are_of: object = None
+        self.seen_at = 0.0
+        self.used_at = 0.0
         self.stop = threading.Event()
         self.register_theme(DARK)
         self.register_theme(LIGHT)
-        self.theme = DARK.name
+        self.theme = LIGHT.name if self.remembered.theme == LIGHT.name else DARK.name
 
     @cached_property
     def observer(self) -> Observer:
@@ -118,6 +135,56 @@ class GraaspApp(VerbActions, App[None]):
         self.stop.set()
         self.observer.close()
 
+    async def open_site(self, directory: Path) -> None:
+        """Show another site from now on, as if it had been opened first: nothing of this one stays."""
+        import asyncio
+
+        self.stop.set()
+        self.observer.close()
+        del self.__dict__["observer"]
+        self.access = await asyncio.to_thread(self.access.at, directory, read_only=self.read_only)
+        self.stop = threading.Event()
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        self.operation_run, self.is_operated_elsewhere, self.selected_service = None, False, None
+        self.view = self.trouble = self.own_operation = self.other_operation = self.operation = None
+        self.readings, self.days, self._days_are_of = {}, None, None
+        if isinstance(self.screen, Dashboard):
+            self.screen.begin_anew()
+        self.call_after_refresh(self._begin_watching)
+
+    def remember(self, **changes: Any) -> None:
+        """Keep a choice for the next time that the UI is opened."""
+        self.remembered = replace(self.remembered, **changes)
+        self._write_down(changes)
+
+    @work(thread=True, exit_on_error=False, group="remember")
+    def _write_down(self, changes: dict[str, Any]) -> None:
+        remember(**changes)
+
+    @work(thread=True, exit_on_error=False, group="remember")
+    def _write_down_site(self, directory: str) -> None:
+        remember_site(directory)
+
+    @property
+    def directory(self) -> str:
+        """The site's, as it is remembered; empty while none was seen."""
+        return str(Path(self.view.directory).resolve()) if self.view is not None else ""
+
+    @property
+    def lost_at(self) -> float | None:
+        """When the site was seen last, where it cannot be seen now."""
+        return self.seen_at if self.trouble is not None and self.view is not None else None
+
+    @property
+    def stale(self) -> str:
+        """What of the screen is not of now, and of when it is; nothing where all of it is."""
+        if self.lost_at is not None:
+            return f"as of {clock_time(self.lost_at)}: no answer"
+        if not self.app_focus and self.readings:
+            return f"CPU and memory as of {clock_time(self.used_at)}: no focus"
+        return ""
+
     @property
     def is_under_way(self) -> bool:
         """Whether an operation is under way, here or in another process."""
@@ -143,12 +210,21 @@ class GraaspApp(VerbActions, App[None]):
         self._watch_files()
         self._read_usage()
 
+    def _poster(self) -> Callable[[messages.FromWatching], None]:
+        """Delivers what is found of this site as long as this is the site of the UI."""
+        watch = self.stop
+
+        def post(message: messages.FromWatching) -> None:
+            message.watch = watch
+            self.post_message(message)
+
+        return post
+
     @work(thread=True, exclusive=True, exit_on_error=False, group="look")
     def _look(self) -> None:
+        post = self._poster()
         self.observer.look(
-            lambda found: self.post_message(
-                messages.TroubleSeen(found) if isinstance(found, Trouble) else messages.SiteSeen(found)
-            )
+            lambda found: post(messages.TroubleSeen(found) if isinstance(found, Trouble) else messages.SiteSeen(found))
         )
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="changes")
@@ -159,11 +235,12 @@ class GraaspApp(VerbActions, App[None]):
     def _watch_files(self) -> None:
         from graasp_local.tui.watching import watch_files
 
+        post = self._poster()
         watch_files(
             self.access,
             os.getpid(),
             self.observer.forget_site,
-            lambda under_way, records: self.post_message(messages.OperationElsewhere(under_way, records)),
+            lambda under_way, records: post(messages.OperationElsewhere(under_way, records)),
             self.stop,
         )
 
@@ -171,12 +248,19 @@ class GraaspApp(VerbActions, App[None]):
     def _read_usage(self) -> None:
         from graasp_local.tui.watching import read_usage
 
+        post, observer = self._poster(), self.observer
         read_usage(
-            lambda: self.observer.live,
+            lambda: observer.live,
             self._visible_containers,
-            lambda usage: self.post_message(messages.UsageRead(usage)),
+            lambda usage: post(messages.UsageRead(usage)),
             self.stop,
         )
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="days")
+    def _read_days(self, gate: Gate) -> None:
+        from graasp_local.tui.watching import last_days
+
+        self._poster()(messages.DaysRead(last_days(self.access.site(), gate, time.time())))
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="operation")
     def _operation(self, run: OperationRun) -> None:
@@ -197,14 +281,31 @@ class GraaspApp(VerbActions, App[None]):
     # --- what workers have found ---
 
     def on_site_seen(self, message: messages.SiteSeen) -> None:
+        if message.is_of_another_site:
+            return
+        is_new, self.seen_at = self.view is None, time.time()
         self.trouble = None
         self.view = message.view
+        if is_new:
+            self._write_down_site(self.directory)
+        # What is told of a day changes with what is done, and where a closed gate is found open.
+        told = tuple((each.operation, each.outcome) for each in self.view.operations), self.view.observed.gate
+        if told != self._days_are_of:
+            self._days_are_of = told
+            self._read_days(self.view.observed.gate)
+
+    def on_days_read(self, message: messages.DaysRead) -> None:
+        if not message.is_of_another_site:
+            self.days = message.days
 
     def on_trouble_seen(self, message: messages.TroubleSeen) -> None:
-        self.trouble = message.trouble
+        if not message.is_of_another_site:
+            self.trouble = message.trouble
 
     def on_usage_read(self, message: messages.UsageRead) -> None:
-        readings = self.readings
+        if message.is_of_another_site:
+            return
+        readings, self.used_at = self.readings, time.time()
         for service, usage in message.usage.items():
             readings = with_usage(readings, service, usage)
         self.readings = readings
@@ -231,6 +332,8 @@ class GraaspApp(VerbActions, App[None]):
         self.operation = under_way[0] if under_way else latest
 
     def on_operation_elsewhere(self, message: messages.OperationElsewhere) -> None:
+        if message.is_of_another_site:
+            return
         self.is_operated_elsewhere = message.under_way
         if message.records:
             self.other_operation = self._told(self.other_operation, message.records)
@@ -280,6 +383,10 @@ class GraaspApp(VerbActions, App[None]):
 
         for panel in self.screen.query(LogPanel):
             panel.do(what)
+
+    def action_widen_names(self, by: int) -> None:
+        """Give the column of names in lists and logs more room, or less."""
+        self.remember(wider=max(-_WIDEST, min(_WIDEST, self.remembered.wider + by)))
 
     def action_change_to(self, state: str) -> None:
         from graasp_local.planning.requests import ChangeState

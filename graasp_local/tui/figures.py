@@ -55,6 +55,14 @@ def moment(stamp: str) -> str:
     return f"{at.day} {at:%b %H:%M}"
 
 
+def ago_of(stamp: str, now: float) -> str:
+    """How long ago that moment was; nothing for what is none."""
+    try:
+        return ago(now - datetime.fromisoformat(stamp).timestamp())
+    except ValueError:
+        return ""
+
+
 def local_moment(stamp: str) -> str:
     """The same with the zone, where it stands alone."""
     return f"{moment(stamp)} {zone()}"
@@ -70,6 +78,16 @@ def clock(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
     return f"{int(seconds // 60)}:{int(seconds % 60):02d} min"
+
+
+def at_moment(at: float) -> str:
+    """Seconds since 1970 as `2 Jan 03:04 UTC`, in the time of this machine."""
+    return local_moment(datetime.fromtimestamp(at).astimezone().isoformat())
+
+
+def clock_time(at: float) -> str:
+    """Seconds since 1970 as `03:04:05 UTC`, in the time of this machine."""
+    return f"{datetime.fromtimestamp(at).astimezone():%H:%M:%S} {zone()}"
 
 
 def local_clock(stamp: str) -> str:

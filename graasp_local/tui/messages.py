@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,23 @@ if TYPE_CHECKING:
     from graasp_local.operations.run import Shown
     from graasp_local.planning.requests import Request
     from graasp_local.ports.live import AvailableVersions, Usage
+    from graasp_local.tui.drawing.month import LastDays
     from graasp_local.tui.model import SiteView
     from graasp_local.tui.trouble import Trouble
 
 
+class FromWatching(Message):
+    """What a thread found that watches the site; `watch` is set when that is not the site of the UI any more."""
+
+    watch: threading.Event | None = None
+
+    @property
+    def is_of_another_site(self) -> bool:
+        return self.watch is not None and self.watch.is_set()
+
+
 @dataclass
-class SiteSeen(Message):
+class SiteSeen(FromWatching):
     """The site as it is just now; an older one that was not handled yet is replaced."""
 
     view: SiteView
@@ -27,17 +39,24 @@ class SiteSeen(Message):
 
 
 @dataclass
-class TroubleSeen(Message):
+class TroubleSeen(FromWatching):
     """Why the site cannot be seen."""
 
     trouble: Trouble
 
 
 @dataclass
-class UsageRead(Message):
+class UsageRead(FromWatching):
     """One round of readings, by service."""
 
     usage: Mapping[str, Usage]
+
+
+@dataclass
+class DaysRead(FromWatching):
+    """The last thirty days."""
+
+    days: LastDays
 
 
 @dataclass
@@ -48,7 +67,7 @@ class OperationTold(Message):
 
 
 @dataclass
-class OperationElsewhere(Message):
+class OperationElsewhere(FromWatching):
     """Whether another process operations, and what it has written meanwhile."""
 
     under_way: bool

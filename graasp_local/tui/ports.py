@@ -18,6 +18,10 @@ from graasp_local.site.site import Site
 class Access(Protocol):
     """How the UI reaches a site. A site is found anew each time, since its files may have been mended meanwhile."""
 
+    def at(self, directory: Path, *, read_only: bool) -> Access:
+        """How another site is reached; unless it is only looked at, what was cut off there is finished first."""
+        ...
+
     def site(self) -> Site:
         """Raises ConfigurationError where there is no site; does not read its settings."""
         ...

@@ -9,6 +9,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from textual import work
@@ -242,8 +243,21 @@ class VerbActions:
         else:
             self._ui.push_screen(OperationScreen(source))
 
+    def do_sites(self) -> None:
+        if self._ui.operates_itself:
+            self._ui.notify("An operation of this site is running here: wait for its end first.", severity="warning")
+            return
+        from graasp_local.tui.screens.sites import SitesScreen
+
+        self._ui.push_screen(SitesScreen(), self._open_site_if)
+
+    async def _open_site_if(self, directory: str | None) -> None:
+        if directory is not None and directory != self._ui.directory:
+            await self._ui.open_site(Path(directory))
+
     def do_theme(self) -> None:
         self._ui.theme = LIGHT.name if self._ui.theme == DARK.name else DARK.name
+        self._ui.remember(theme=self._ui.theme)
 
     def do_help(self) -> None:
         from graasp_local.tui.screens.help import HelpScreen

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,16 @@ from msgspec.structs import replace
 from graasp_local.clock import InterruptionFlag
 from graasp_local.errors import ConfigurationError, GraaspLocalError
 from graasp_local.files import json_in
-from graasp_local.journal.read import read_recent
+from graasp_local.journal.closings import closings, seconds_within
+from graasp_local.journal.read import read_recent, read_since
+from graasp_local.journal.records import OperationRecord
 from graasp_local.journal.write import operation_number
 from graasp_local.lock import Holder, current_holder
 from graasp_local.planning.states import Gate
 from graasp_local.ports.live import LiveEngine, Stream, Usage
 from graasp_local.ports.observation import observe
 from graasp_local.site.site import Site
+from graasp_local.tui.drawing.month import DAYS, LastDays
 from graasp_local.tui.model import Reception, SiteView, site_view
 from graasp_local.tui.ports import Access
 from graasp_local.tui.trouble import Trouble, TroubleKind
@@ -71,7 +75,7 @@ class Observer:
         """The loop of looking."""
         while not self.stop.is_set():
             self._dirty.clear()
-            found = self._look_once()
+            found = self.look_once()
             if self.stop.is_set():
                 return
             deliver(found)
@@ -114,7 +118,8 @@ class Observer:
             self._core_answers = self._edge.core() is not None
         return replace(view, core_answers=self._core_answers)
 
-    def _look_once(self) -> SiteView | Trouble:
+    def look_once(self) -> SiteView | Trouble:
+        """The site as it is now, without asking core."""
         try:
             site = self._site or self._access.site()
         except ConfigurationError as error:
@@ -154,6 +159,24 @@ class Observer:
             self._site = None
             what = f"{error.filename or 'A file of the site'} cannot be read: {error.strerror or error}."
             return Trouble(TroubleKind.SETTINGS, (what, "Nothing was changed.", "Fix its permissions or its place."))
+
+
+def last_days(site: Site, gate: Gate, now: float) -> LastDays:
+    """What the journal tells of the last thirty days, given what nginx answers now."""
+    begin = now - DAYS * 86_400.0
+    operations = read_since(site.journal_directory, begin)
+    shares = seconds_within(closings(operations, gate, now), begin, now)
+    heard = min((moment.at for operation in operations for moment in operation.gate_moments), default=now)
+    deployments = tuple(
+        operation
+        for operation in operations
+        if operation.is_deployment and operation.touched and _began(operation) >= begin
+    )
+    return LastDays(now, now - max(begin, heard), sum(shares), len(shares), deployments)
+
+
+def _began(operation: OperationRecord) -> float:
+    return datetime.fromisoformat(operation.at).timestamp()
 
 
 def read_usage(

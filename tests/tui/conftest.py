@@ -29,8 +29,9 @@ Drive = Callable[[Pilot[None]], Awaitable[None]]
 
 
 @pytest.fixture(autouse=True)
-def still_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wall-clock time stands still, and no cursor blinks, so that pictures are always the same."""
+def still_time(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Wall-clock time stands still, no cursor blinks, nothing is remembered: so that pictures are always the same."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
     monkeypatch.setattr(time, "time", lambda: NOW)
     monkeypatch.setattr(Input, "_toggle_cursor", lambda _: None)
     monkeypatch.setenv("TERM", "xterm-256color")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -224,7 +226,8 @@ class FakeLive:
         name = container.removeprefix("id-")
         said = self._site.logs.get(name, [f"{name} is ready"])
         stamped = [
-            line if line.startswith("2026-01-01T") else f"2026-01-01T00:00:00.000000000Z {line}" for line in said
+            line if line.startswith(("2026-01-01T", "2025-12-31T")) else f"2026-01-01T00:00:00.000000000Z {line}"
+            for line in said
         ]
         return FakeLog([f"{line}\n".encode() for line in stamped])
 
@@ -551,11 +554,19 @@ def _nobody_asks() -> Prober:
 class FakeAccess:
     """Reaches a fake site whose files are in a directory of the test's own."""
 
-    def __init__(self, directory: Path, fake: FakeSite | None = None, *, with_site: bool = True) -> None:
+    def __init__(
+        self, directory: Path, fake: FakeSite | None = None, *, with_site: bool = True, project: str = "school"
+    ) -> None:
+        self.project = project
         self.directory = directory
         self.fake = fake or FakeSite().put_into(InfraState.RUNNING)
+        self.others: dict[Path, FakeAccess] = {}
+        """Other sites, by their directories."""
         if with_site:
             self.init()
+
+    def at(self, directory: Path, *, read_only: bool) -> FakeAccess:
+        return self.others[directory]
 
     def site(self) -> Site:
         if not self.directory.is_dir():
@@ -591,8 +602,53 @@ class FakeAccess:
 
     def init(self) -> Site:
         host = "graasp.school.example"
-        chosen = {"COMPOSE_PROJECT_NAME": "school", "PUBLIC_URL": f"https://{host}", "COOKIE_DOMAIN": host}
+        chosen = {"COMPOSE_PROJECT_NAME": self.project, "PUBLIC_URL": f"https://{host}", "COOKIE_DOMAIN": host}
         site = init_site(self.directory, chosen, demo=False)
         prepare.prepare(site)
         prepare.select(site, Version.parse(self.fake.selected))
         return site
+
+
+def nginx_lines() -> list[str]:
+    """Some ten requests a second in the half minute before midnight; then a gate that is closed, and two errors."""
+    lines = []
+    for second in range(30, 60):
+        at = f"2025-12-31T23:59:{second:02}"
+        lines += [f"{at}.{number:09}Z {_request(200)}" for number in range(5 + second * 7 % 11)]
+    midnight = "2026-01-01T00:00:00"
+    lines += [f"{midnight}.{number:09}Z {_request(503)}" for number in range(4)]
+    lines += [f"{midnight}.{number:09}Z {_request(502)}" for number in range(4, 6)]
+    return [*lines, f"{midnight}.000000009Z 2026/01/01 00:00:00 [error] 31#31: upstream timed out"]
+
+
+def _request(status: int) -> str:
+    return f'192.0.2.7 [01/Jan/2026:00:00:00 +0000] "GET /items?q=" 200 " HTTP/1.1" {status} 512 0.004 gate=open'
+
+
+def write_deployment(access: FakeAccess, days_ago: float, version: str, outcome: str, closed: float) -> None:
+    """A deployment in the journal that closed the site for so many seconds."""
+    began = NOW - days_ago * 86_400
+    name = f"{datetime.fromtimestamp(began, UTC):%Y%m%d-%H%M%S}-deploy-{version}"
+    steps = [
+        ("preflight", began, began + 1),
+        ("close-gate", began + 1, began + 1),
+        ("migrate", began + 1, began + 1 + closed / 2),
+        ("open-gate", began + 1 + closed, began + 1 + closed),
+    ]
+    plan = [{"name": step, "title": step, "cause": "test", "closed": False} for step, *_ in steps]
+    command = f"graasp-local deploy --version {version}"
+    first = {"event": "walk-started", "walk": name, "command": command, "target": "running", "version": version}
+    records: list[tuple[float, dict[str, object]]] = [(began, {**first, "plan": plan, "gate": "open"})]
+    for index, (step, start, end) in enumerate(steps):
+        told: dict[str, object] = {"index": index, "name": step}
+        records.append((start, {"event": "step-started", **told, "title": step, "cause": "test", "closed": False}))
+        records.append((end, {"event": "step-ended", **told, "outcome": "done", "seconds": end - start}))
+    last = {"event": "walk-ended", "walk": name, "outcome": outcome, "state": "running", "version": version}
+    told_last = {"downtime_seconds": closed, "seconds": closed + 1, "steps": [], "exit_code": 0, "problem": []}
+    records.append((began + 1 + closed, {**last, **told_last, "gate": "open"}))
+    lines = [
+        {"at": datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds"), "format": 1, "pid": 1, **record}
+        for at, record in records
+    ]
+    file = access.site().journal_directory / f"{name}.jsonl"
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))

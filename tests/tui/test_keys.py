@@ -29,6 +29,7 @@ from graasp_local.tui.screens.logs import LogsScreen
 from graasp_local.tui.screens.operation import OperationScreen
 from graasp_local.tui.screens.page import PageScreen
 from graasp_local.tui.screens.plan import PlanScreen
+from graasp_local.tui.screens.sites import SitesScreen
 from graasp_local.tui.screens.state import StateScreen
 from graasp_local.tui.screens.step import StepScreen
 from graasp_local.tui.screens.versions import VersionsScreen
@@ -44,7 +45,7 @@ from tests.tui.test_pictures import write_journal
 ROOT = Path(__file__).resolve().parent.parent.parent
 Press = Callable[..., Awaitable[None]]
 PRESSED = {
-    "dashboard": "u p s d v h l b m o e r t ? q : ^p j k ↑ ↓ g G tab 1 2 enter esc i w c z R D",
+    "dashboard": "u p s d v h l b m o e r t ? q : ^p j k ↑ ↓ g G tab 1 2 enter esc i w c z R D S < >",
     "log": "/ space f a y ← → T w n N & [ ]",
     "plan": "y a n ctrl-d ctrl-u PageUp PageDown",
     "walk": "x enter",
@@ -125,6 +126,7 @@ def test_the_keys_of_the_dashboard(access: FakeAccess, monkeypatch: pytest.Monke
             "r": Confirm,
             "c": PlanScreen,
             "z": PlanScreen,
+            "S": SitesScreen,
         }
         for key, screen in screens.items():
             await press(key, partial(is_on, app, screen))
@@ -141,6 +143,10 @@ def test_the_keys_of_the_dashboard(access: FakeAccess, monkeypatch: pytest.Monke
             ("g", "db"),
         ):
             await press(keys, partial(is_marked, rows, service))
+        await press("slash c o r e escape", lambda: rows.has_focus and rows.cursor_key is not None)
+        await press("less_than_sign", lambda: app.remembered.wider == -2)
+        await press("greater_than_sign", lambda: app.remembered.wider == 0)
+        await press("g", partial(is_marked, rows, "db"))
         logs = app.screen.query_one("#logs")
         await press("tab", lambda: logs.has_focus)
         await press("1", lambda: rows.has_focus)
@@ -350,7 +356,7 @@ def test_all_about_a_service_is_shown_with_its_secrets_masked(access: FakeAccess
         await until(pilot, lambda: "Processor: 5.2 % of one core" in screen_text(app))
         text = screen_text(app)
         assert "Memory: 94 MB of 512 MB" in text
-        assert "started 2 h ago, never restarted" in text
+        assert "since 31 Dec 21:55 UTC, 2 h ago, never restarted" in text
         await press("G", lambda: "JWT_SECRET" in screen_text(app))
         assert "••••••" in screen_text(app)
         await press("D", lambda: isinstance(app.screen, Dashboard))

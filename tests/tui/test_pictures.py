@@ -16,8 +16,9 @@ from graasp_local.lock import held_lock
 from graasp_local.planning.states import Health, InfraState, Status
 from graasp_local.tui.app import GraaspApp
 from graasp_local.tui.messages import UsageRead
+from graasp_local.tui.remembered import remember_site
 from tests.tui.conftest import compare_picture, drive, settled, until
-from tests.tui.fakes import MIGRATIONS, FakeAccess, FakeSite, readings
+from tests.tui.fakes import MIGRATIONS, FakeAccess, FakeSite, nginx_lines, readings, write_deployment
 
 SIZES = [(80, 24), (140, 40)]
 LOG = [
@@ -246,6 +247,69 @@ def test_services_that_are_waited_for(site_directory: Path, wide: tuple[int, int
 @WIDE
 def test_all_about_a_service(site_directory: Path, wide: tuple[int, int]) -> None:
     picture(FakeAccess(site_directory, a_site()), "service", wide, "j j D", _has("#detail", "sha256"))
+
+
+def test_the_sites_that_were_opened(
+    site_directory: Path, tmp_path: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    school, college = FakeAccess(tmp_path / "school", a_site()), a_site(InfraState.RESTRICTED, "1.1.0")
+    other = FakeAccess(tmp_path / "college", college, project="college")
+    school.others = {access.directory: access for access in (school, other)}
+    remember_site(str(other.directory))
+    picture(school, "sites", size, "S", _has("Rows", "● restricted"))
+
+
+@WIDE
+def test_an_engine_that_went_away(site_directory: Path, wide: tuple[int, int]) -> None:
+    access = FakeAccess(site_directory, a_site())
+
+    def is_away(app: GraaspApp) -> bool:
+        if access.fake.reachable and access.fake.streams:
+            access.fake.reachable = False
+            access.fake.changed()
+        return app.trouble is not None
+
+    picture(access, "engine-away", wide, "j j", is_away)
+
+
+def test_a_terminal_without_focus(site_directory: Path, size: tuple[int, int]) -> None:
+    def is_without_focus(app: GraaspApp) -> bool:
+        app.app_focus = False
+        return True
+
+    picture(FakeAccess(site_directory, a_site()), "no-focus", size, "j j", is_without_focus)
+
+
+@WIDE
+def test_the_dashboard_with_the_last_thirty_days(site_directory: Path, wide: tuple[int, int]) -> None:
+    access = FakeAccess(site_directory, a_site(InfraState.RUNNING, "1.1.0"))
+    for days_ago, version, outcome, closed in (
+        (24, "0.9.0", "done", 7.0),
+        (17, "1.0.0", "rolled-back", 12.0),
+        (16.8, "1.0.0", "done", 6.5),
+        (3, "1.1.0", "done", 8.25),
+    ):
+        write_deployment(access, days_ago, version, outcome, closed)
+    picture(access, "days", wide, "j j", lambda app: app.days is not None)
+
+
+@WIDE
+def test_requests_beside_an_operation(site_directory: Path, wide: tuple[int, int]) -> None:
+    site = a_site()
+    site.held.clear()
+    site.logs["nginx"] = nginx_lines()
+    picture(
+        FakeAccess(site_directory, site),
+        "requests",
+        wide,
+        "d 1 . 1 enter G y",
+        lambda app: wide[0] < 120 or _has("#traffic", "at most 15")(app),
+    )
+
+
+def test_a_filter_in_a_list(site_directory: Path, size: tuple[int, int]) -> None:
+    picture(FakeAccess(site_directory, a_site()), "filter", size, "slash h e a l t h y space g r a a s p down")
 
 
 def test_history_on_a_large_screen(site_directory: Path) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING
 
-from graasp_local.tui.figures import ago, local_moment
+from graasp_local.tui.figures import ago_of, local_moment
 from graasp_local.tui.tones import Line, Piece, Tone, fitted, padded, plain, right, wrapped
 from graasp_local.wording import seconds_in_words
 
@@ -17,23 +16,12 @@ _NAME, _SECONDS = 18, 9
 _LEAST_DIFFERENCE = 0.05
 
 
-def matching(operations: Sequence[OperationRecord], needle: str) -> tuple[OperationRecord, ...]:
-    """Those that have every word of what was typed in their command, outcome, version or state."""
-    words = needle.casefold().split()
-    return tuple(operation for operation in operations if all(word in _text_of(operation) for word in words))
-
-
-def _text_of(operation: OperationRecord) -> str:
-    told = (operation.command, operation.outcome or "killed", operation.version or "", operation.state, operation.at)
-    return " ".join(told).casefold()
-
-
 def earlier_lines(
     operation: OperationRecord, before: OperationRecord | None, now: float, width: int
 ) -> tuple[Line, ...]:
     """`before` is the one of the same kind before it that went through, if there is one."""
     lines: list[Line] = [*wrapped(operation.command, width, Tone.STRONG, "  ")]
-    lines.append(plain(f"{local_moment(operation.at)}, {ago(now - _began(operation))}", Tone.QUIET))
+    lines.append(plain(f"{local_moment(operation.at)}, {ago_of(operation.at, now)}", Tone.QUIET))
     lines.append(plain(f"{operation.outcome or 'killed'}{_took(operation)}{_closed(operation)}"))
     for sentence in filter(None, operation.problem):
         lines += wrapped(sentence, width, Tone.BAD if sentence == operation.problem[0] else Tone.PLAIN, "  ")
@@ -110,10 +98,3 @@ def _closed(operation: OperationRecord) -> str:
             return ", without closing the site"
         case seconds:
             return f", closed for {seconds_in_words(seconds)}"
-
-
-def _began(operation: OperationRecord) -> float:
-    try:
-        return datetime.fromisoformat(operation.at).timestamp()
-    except ValueError:
-        return 0.0

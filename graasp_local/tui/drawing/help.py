@@ -30,6 +30,7 @@ WORDS = {
     "details": "all about the service",
     "maintenance-page": "what visitors read then",
     "watch": "the running operation",
+    "sites": "another site",
     "theme": "dark or light",
     "help": "these keys",
     "quit": "close the UI",
@@ -42,6 +43,7 @@ MOVING: tuple[Entry, ...] = (
     ("tab 1 2", "services, log"),
     ("enter", "choose"),
     ("esc", "back"),
+    ("/", "filter the list"),
     (": ^p", "every verb, by name"),
     ("x", "interrupt the operation"),
 )
@@ -54,9 +56,10 @@ IN_A_LOG: tuple[Entry, ...] = (
     ("← → w", "pan or wrap long lines"),
     ("n N &", "next match, all lines"),
     ("T [ ]", "times; how far back"),
+    ("< >", "names: less room, more"),
 )
 SIGNS: tuple[Entry, ...] = (
-    ("● ◐", "the state it is in; nearly"),
+    ("● ◐ ◌", "its state; nearly; before"),
     ("◎ ━▶", "where it is going"),
     ("┃", "closed during these steps"),
     ("↺", "part of the way back"),

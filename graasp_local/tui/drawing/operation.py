@@ -58,7 +58,7 @@ def plan_table(plan: Plan, width: int, reasons: Mapping[str, str] | None = None)
             told = [plain(line, Tone.STRONG) for line in textwrap.wrap(text, width - 7)]
             told += [plain(line, Tone.QUIET) for line in textwrap.wrap(f"because {cause}", width - 7)]
         for place, line in enumerate(told):
-            rows.append(Row(f"{index} {place}", (bar, below if place else number, *line)))
+            rows.append(Row(f"{index} {place}", (bar, below if place else number, *line), f"{text} {cause}"))
     return Table((), tuple(rows))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from graasp_local.tui.figures import ago, local_clock, size
+from graasp_local.tui.figures import ago, at_moment, local_clock, size
 from graasp_local.tui.tones import Line, Piece, Tone, fitted, padded, plain, right
 
 if TYPE_CHECKING:
@@ -19,10 +19,12 @@ _CHART_ROWS = 4
 _READING_SECONDS = 5
 
 
-def detail_lines(detail: ContainerDetail, reading: Reading | None, now: float, width: int) -> tuple[Line, ...]:
+def detail_lines(
+    detail: ContainerDetail, reading: Reading | None, now: float, width: int, *, is_fresh: bool = True
+) -> tuple[Line, ...]:
     """Every line fits the width; what is secret was masked before it came here."""
     lines: list[Line] = [*_facts(detail, reading, now), ()]
-    lines += _charts(detail, reading, width)
+    lines += _charts(detail, reading, width, is_fresh=is_fresh)
     lines += _heading("Health check")
     if not detail.answers:
         lines.append(plain("  It has none, or was not asked yet.", Tone.QUIET))
@@ -42,7 +44,7 @@ def detail_lines(detail: ContainerDetail, reading: Reading | None, now: float, w
 
 
 def _facts(detail: ContainerDetail, reading: Reading | None, now: float) -> list[Line]:
-    since = f", started {ago(now - detail.started_at)}" if detail.started_at is not None else ""
+    since = f", since {at_moment(detail.started_at)}, {ago(now - detail.started_at)}" if detail.started_at else ""
     restarts = {0: "never restarted", 1: "restarted once"}.get(detail.restarts, f"restarted {detail.restarts} times")
     facts = [
         ("Image", detail.image),
@@ -54,7 +56,7 @@ def _facts(detail: ContainerDetail, reading: Reading | None, now: float) -> list
     return [(Piece(padded(name, _LABEL), Tone.QUIET), Piece(value)) for name, value in facts]
 
 
-def _charts(detail: ContainerDetail, reading: Reading | None, width: int) -> list[Line]:
+def _charts(detail: ContainerDetail, reading: Reading | None, width: int, *, is_fresh: bool) -> list[Line]:
     """The two beside each other where there is room."""
     if reading is None:
         return [plain("Reading what it uses of the machine …", Tone.QUIET)]
@@ -62,11 +64,18 @@ def _charts(detail: ContainerDetail, reading: Reading | None, width: int) -> lis
     each = (width - 4) // 2 if beside else width
     percent = f"{reading.cpu_percent:.1f} %" if reading.cpu_percent is not None else "…"
     processor = chart(
-        f"Processor: {percent} of one core", reading.history, each, max(10.0, *reading.history, 0.0), _percent
+        f"Processor: {percent} of one core",
+        reading.history,
+        each,
+        max(10.0, *reading.history, 0.0),
+        _percent,
+        is_fresh=is_fresh,
     )
     limit = float(detail.memory_limit) or 1.25 * max(reading.memory_history)
     of = f" of {size(detail.memory_limit)}" if detail.memory_limit else ""
-    memory = chart(f"Memory: {size(reading.last.memory_bytes)}{of}", reading.memory_history, each, limit, size)
+    memory = chart(
+        f"Memory: {size(reading.last.memory_bytes)}{of}", reading.memory_history, each, limit, size, is_fresh=is_fresh
+    )
     if not beside:
         return [*processor, (), *memory]
     return [(*_filled(left, each), Piece("    "), *other) for left, other in zip(processor, memory, strict=True)]
@@ -76,20 +85,38 @@ def _percent(value: float) -> str:
     return f"{value:.0f} %"
 
 
-def chart(title: str, values: Sequence[float], width: int, top: float, told: object) -> list[Line]:
-    """A title, four rows of bars with their axis at the left, newest at the right, and the axis of time below."""
+def chart(
+    title: str, values: Sequence[float], width: int, top: float, told: object, *, is_fresh: bool = True
+) -> list[Line]:
+    """A title, four rows of bars with their axis at the left, newest at the right, and the axis of time below.
+
+    The newest value of what is not read any more is no value of now.
+    """
     say = told if callable(told) else str
     room = max(1, width - _AXIS - 2)
     shown = list(values[-room:])
     eighths = [min(8 * _CHART_ROWS, round(8 * _CHART_ROWS * value / top)) if top else 0 for value in shown]
     lines: list[Line] = [plain(title, Tone.STRONG)]
+    drawn, end = (Tone.ACCENT, "now") if is_fresh else (Tone.QUIET, "last reading")
     for row in range(_CHART_ROWS - 1, -1, -1):
         label = say(top) if row == _CHART_ROWS - 1 else ""
         bars = "".join(_BLOCKS[max(0, min(8, height - 8 * row))] for height in eighths)
-        lines.append((Piece(f"{right(label, _AXIS)} ┤", Tone.QUIET), Piece(bars.rjust(room), Tone.ACCENT)))
+        lines.append(
+            (
+                Piece(f"{right(label, _AXIS)} ┤", Tone.QUIET),
+                Piece(bars.rjust(room), drawn),
+            )
+        )
     lines.append((Piece(f"{right(say(0.0), _AXIS)} └{'─' * room}", Tone.QUIET),))
     begin = f"{room * _READING_SECONDS // 60} min ago"
-    lines.append((Piece(f"{' ' * (_AXIS + 2)}{begin}{right('now', room - len(begin))}", Tone.QUIET),))
+    lines.append(
+        (
+            Piece(
+                f"{' ' * (_AXIS + 2)}{begin}{right(end, room - len(begin))}",
+                Tone.QUIET,
+            ),
+        )
+    )
     return lines
 
 

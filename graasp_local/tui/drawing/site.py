@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from graasp_local.planning.states import Drifted, Gate, InfraState, InState, ServiceGroup
 from graasp_local.tui.drawing.standing import standing_lines
-from graasp_local.tui.figures import local_moment
+from graasp_local.tui.figures import ago_of, clock_time, local_moment
 from graasp_local.tui.tones import Line, Piece, Tone, fitted, padded, plain, width_of, wrapped
 from graasp_local.verbs import verb
 from graasp_local.wording import seconds_in_words
@@ -32,20 +32,25 @@ def meaning(state: InfraState, *, page_when_stopped: bool) -> str:
     return _MEANING[state]
 
 
-def title_line(view: SiteView | None, width: int, *, read_only: bool) -> Line:
-    """Which site this is, and where visitors find it."""
+def title_line(view: SiteView | None, width: int, *, read_only: bool, stale: str = "") -> Line:
+    """Which site this is, and where visitors find it; `stale` is what of the screen is not of now, and since when."""
     left: Line = (Piece("graasp-local", Tone.STRONG), Piece(f"  {view.project}" if view else "", Tone.ACCENT))
     if read_only:
         left = (*left, Piece("  read only", Tone.BUSY))
+    if stale:
+        left = (*left, Piece(f"  {stale}", Tone.BUSY))
     url = view.url if view else ""
     gap = width - width_of(left) - len(url)
     return (*left, Piece(" " * gap), Piece(url, Tone.QUIET)) if gap > 1 else fitted(left, width)
 
 
 def strip_lines(
-    view: SiteView | None, operation: OperationView | None, width: int, *, clickable: bool
+    view: SiteView | None, operation: OperationView | None, width: int, *, clickable: bool, seen_at: float | None = None
 ) -> tuple[Line, ...]:
-    """The four states; a filled circle is where the site is seen to be, an arrow shows which way an operation goes."""
+    """The four states; a filled circle is where the site is seen to be, an arrow shows which way an operation goes.
+
+    `seen_at` is when that was, where it cannot be seen now: then the circle is a broken one, and says it.
+    """
     cell = max(12, width // len(STATES))
     here, is_between, ahead = _position(view, operation)
     top: list[Piece] = []
@@ -53,22 +58,29 @@ def strip_lines(
     for index, state in enumerate(STATES):
         target = operation is not None and not operation.is_over and operation.target == state.value
         mark = ("◐" if is_between else "●") if state is here else ("◎" if target else "○")
+        if state is here and seen_at is not None:
+            mark = "◌"
         action = f"app.change_to('{state.value}')" if clickable and view is not None else ""
         label = f" {mark} {state.value} "
         tone = Tone.HERE if state is here else (Tone.ACCENT if state is ahead else Tone.PLAIN)
+        if seen_at is not None:
+            tone = Tone.QUIET
         is_last = index == len(STATES) - 1
         room = (width - cell * index if is_last else cell) - len(label)
         top.append(Piece(label, tone, action))
         top.append(
             Piece("" if is_last else _rail(room, _direction(index, here, ahead)), _rail_tone(index, here, ahead))
         )
-        note = padded(f"   {_note(view, operation, state, here, ahead, cell - 4)}", cell - 1) + " "
+        told = _note(view, operation, state, here, ahead, cell - 4)
+        if seen_at is not None:
+            told = f"at {clock_time(seen_at)}" if state is here else ""
+        note = padded(f"   {told}", cell - 1) + " "
         below.append(Piece(note, Tone.QUIET))
     return fitted(tuple(top), width), fitted(tuple(below), width)
 
 
-def fact_lines(view: SiteView | None, width: int) -> tuple[Line, ...]:
-    """Gate, version and the last deployment."""
+def fact_lines(view: SiteView | None, now: float, width: int) -> tuple[Line, ...]:
+    """Gate, version and the last deployment; how long ago that was where there is room for it."""
     if view is None:
         return (plain("Looking at the site …", Tone.QUIET), ())
     gate_tone = {Gate.OPEN: Tone.OK, Gate.UNKNOWN: Tone.BAD}.get(view.observed.gate, Tone.BUSY)
@@ -83,10 +95,13 @@ def fact_lines(view: SiteView | None, width: int) -> tuple[Line, ...]:
     if last is not None:
         which = "" if last.version == view.version else f"{last.version}, "
         line += [Piece("   Deployed ", Tone.QUIET), Piece(f"{which}{local_moment(last.at)}")]
+        closed: list[Piece] = []
         if last.downtime_seconds == 0:
-            line.append(Piece(", without closing", Tone.QUIET))
+            closed = [Piece(", without closing", Tone.QUIET)]
         elif last.downtime_seconds is not None:
-            line += [Piece(", closed for ", Tone.QUIET), Piece(seconds_in_words(last.downtime_seconds))]
+            closed = [Piece(", closed for ", Tone.QUIET), Piece(seconds_in_words(last.downtime_seconds))]
+        since = Piece(f", {ago_of(last.at, now)}", Tone.QUIET)
+        line += [since, *closed] if width_of((*line, since, *closed)) <= width else closed
     return (fitted(tuple(line), width),)
 
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from graasp_local.planning.states import InfraState
+from graasp_local.tui.drawing.month import sign_of
 from graasp_local.tui.drawing.site import meaning
-from graasp_local.tui.figures import age, bars, moment, size, zone
+from graasp_local.tui.figures import age, ago_of, bars, moment, size, zone
 from graasp_local.tui.tones import Line, Piece, Tone, padded, right
+from graasp_local.tui.trouble import Trouble, TroubleKind
 from graasp_local.wording import seconds_in_words
 
 if TYPE_CHECKING:
@@ -27,6 +29,13 @@ class Row(Struct, frozen=True):
 
     key: str
     line: Line
+    told: str = ""
+    """What it is found by as well, where not all of that is in the line."""
+
+    @property
+    def words(self) -> str:
+        """What a filter looks at."""
+        return f"{''.join(piece.text for piece in self.line)} {self.told}".casefold()
 
 
 class Table(Struct, frozen=True):
@@ -36,11 +45,23 @@ class Table(Struct, frozen=True):
     rows: tuple[Row, ...]
 
 
+_LEAST_NAME = 6
 _TONE_OF_MARK = {"✓": Tone.OK, "·": Tone.QUIET, "✗": Tone.BAD, "…": Tone.BUSY}
 
 
-def services_table(services: Sequence[Service], readings: Mapping[str, Reading], now: float, width: int) -> Table:
-    """The services by group; with room to spare the history gets longer and the image is shown in full."""
+def services_table(
+    services: Sequence[Service],
+    readings: Mapping[str, Reading],
+    now: float,
+    width: int,
+    *,
+    wider: int = 0,
+    is_fresh: bool = True,
+) -> Table:
+    """The services by group; with room to spare the history gets longer and the image is shown in full.
+
+    The column of names is so many cells `wider` than it would be. Use of the machine that is not read just now is dim.
+    """
     spare = max(0, width - 78)
     longest = max([7, *(len(s.name) for s in services)]) + 1
     name_width = min(longest, 12 + spare // 4)
@@ -48,6 +69,8 @@ def services_table(services: Sequence[Service], readings: Mapping[str, Reading],
     tag_width = 8 + min(18, spare // 4)
     # Where a long name leaves too little room, every column gives up the cell that it can spare.
     given = min(1, max(0, name_width - 8 - spare))
+    name_width = max(_LEAST_NAME, min(longest, name_width + wider))
+    use, drawn = (Tone.PLAIN, Tone.ACCENT) if is_fresh else (Tone.QUIET, Tone.QUIET)
     up_width, memory_width, memory_bars = 8 - given, 8 - given, bars_width - given
     columns = (15, 2, name_width, 10, tag_width - given, up_width, 3, 6, bars_width + 1, memory_width, memory_bars + 1)
     heads = ("GROUP", "", "SERVICE", "STATUS", "IMAGE", "UP", "↻", "CPU", "", "MEMORY", "")
@@ -72,10 +95,10 @@ def services_table(services: Sequence[Service], readings: Mapping[str, Reading],
             Piece(padded(service.image_tag, columns[4] - 1) + " "),
             Piece(padded(age(now - started) if started is not None else "", columns[5])),
             Piece(right(restarts, columns[6]), Tone.BUSY if restarts not in ("", "0") else Tone.QUIET),
-            Piece(right(_percent(reading), columns[7])),
-            Piece(" " + (bars(reading.history, bars_width, 5) if reading else " " * bars_width), Tone.ACCENT),
-            Piece(right(size(reading.last.memory_bytes) if reading else "", columns[9])),
-            Piece(" " + (bars(reading.memory_history, memory_bars, memory_top) if reading else ""), Tone.ACCENT),
+            Piece(right(_percent(reading), columns[7]), use),
+            Piece(" " + (bars(reading.history, bars_width, 5) if reading else " " * bars_width), drawn),
+            Piece(right(size(reading.last.memory_bytes) if reading else "", columns[9]), use),
+            Piece(" " + (bars(reading.memory_history, memory_bars, memory_top) if reading else ""), drawn),
         )
         rows.append(Row(service.name, line))
         before = group
@@ -111,16 +134,18 @@ def versions_table(found: Sequence[AvailableVersion], running: str, selected: Ve
     return Table((), tuple(rows))
 
 
-def backups_table(found: Sequence[Manifest]) -> Table:
+def backups_table(found: Sequence[Manifest], now: float, width: int) -> Table:
     """Newest first: when it was taken, of which version, how large it is, and before which deployment."""
-    columns = (14, 14, 10)
+    since_width = 14 if width >= 90 else 0
+    columns = (14 + since_width, 14, 10)
     heads = (f"TAKEN ({zone()})", "VERSION", "SIZE")
     heading = (*(Piece(padded(head, w), Tone.QUIET) for head, w in zip(heads, columns, strict=True)),)
     rows = []
     for manifest in found:
         before = f"before the deployment of {manifest.before}" if manifest.before else ""
         line = (
-            Piece(padded(moment(manifest.at), columns[0]), Tone.STRONG),
+            Piece(padded(moment(manifest.at), 14), Tone.STRONG),
+            *((Piece(padded(ago_of(manifest.at, now), since_width), Tone.QUIET),) if since_width else ()),
             Piece(padded(manifest.version, columns[1])),
             Piece(padded(size(manifest.bytes), columns[2])),
             Piece(before, Tone.QUIET),
@@ -129,23 +154,15 @@ def backups_table(found: Sequence[Manifest]) -> Table:
     return Table(heading if rows else (), tuple(rows))
 
 
-_OUTCOMES = {
-    "done": ("✓", Tone.OK),
-    "held": ("✓", Tone.BUSY),
-    "nothing-to-do": ("·", Tone.QUIET),
-    "refused": ("·", Tone.BUSY),
-    "rolled-back": ("↺", Tone.BUSY),
-}
-
-
-def history_table(operations: Sequence[OperationRecord], width: int) -> Table:
+def history_table(operations: Sequence[OperationRecord], now: float, width: int) -> Table:
     """Newest first: what was typed, how it ended, how long it took, how long the site was closed, and was to be."""
     # Where it is narrow the state is left out, which an operation that is read step by step says as well.
     state_width = 11 if width >= 96 else 0
     forecast_width = 16 if width >= 112 else 0
+    when_width = 28 if width >= 112 else 14
     columns = (
-        14,
-        max(22, width - 14 - 16 - 10 - 12 - forecast_width - state_width),
+        when_width,
+        max(22, width - when_width - 16 - 10 - 12 - forecast_width - state_width),
         16,
         10,
         12,
@@ -161,9 +178,10 @@ def history_table(operations: Sequence[OperationRecord], width: int) -> Table:
     rows = []
     for operation in reversed(operations):
         outcome = operation.outcome or "killed"
-        mark, tone = _OUTCOMES.get(outcome, ("✗", Tone.BAD))
+        mark, tone = sign_of(operation.outcome)
         line = (
-            Piece(padded(moment(operation.at), columns[0])),
+            Piece(padded(moment(operation.at), 14)),
+            *((Piece(padded(ago_of(operation.at, now), when_width - 14), Tone.QUIET),) if when_width > 14 else ()),
             Piece(padded(operation.command.removeprefix("graasp-local "), columns[1] - 1) + " ", Tone.STRONG),
             Piece(padded(f"{mark} {outcome}", columns[2]), tone),
             Piece(right(_seconds(operation.seconds), columns[3] - 2) + "  "),
@@ -171,7 +189,7 @@ def history_table(operations: Sequence[OperationRecord], width: int) -> Table:
             Piece(padded(_forecast(operation), columns[5]) if forecast_width else "", Tone.QUIET),
             Piece(padded(operation.state, columns[6]) if state_width else "", Tone.QUIET),
         )
-        rows.append(Row(operation.operation, line))
+        rows.append(Row(operation.operation, line, f"{operation.version} {operation.state}"))
     return Table(heading, tuple(rows))
 
 
@@ -181,6 +199,41 @@ def _forecast(operation: OperationRecord) -> str:
 
 def _seconds(seconds: float | None) -> str:
     return "" if seconds is None else seconds_in_words(seconds)
+
+
+def sites_table(sites: Sequence[str], found: Mapping[str, SiteView | Trouble], here: str, home: str) -> Table:
+    """Each with what was found of it so far: its state and version, or why there is none. `home` is written as ~."""
+    columns = (18, 13, 14)
+    heads = ("  SITE", "STATE", "VERSION")
+    heading = (*(Piece(padded(head, w), Tone.QUIET) for head, w in zip(heads, columns, strict=True)),)
+    heading = (*heading, Piece("DIRECTORY", Tone.QUIET))
+    rows = []
+    for site in sites:
+        told = found.get(site)
+        name, state, version, tone = site.rpartition("/")[2], "looking …", "", Tone.QUIET
+        if isinstance(told, Trouble):
+            state, tone = _IN_TROUBLE[told.kind], Tone.BAD
+        elif told is not None:
+            name, version = told.project, told.version
+            state = told.state.value if told.state is not None else "no containers"
+            tone = Tone.OK if told.drift is None else Tone.BAD
+            state = f"{'●' if told.drift is None else '◐'} {state}"
+        line = (
+            Piece("● " if site == here else "  ", Tone.OK),
+            Piece(padded(name, columns[0] - 3) + " ", Tone.STRONG),
+            Piece(padded(state, columns[1] - 1) + " ", tone),
+            Piece(padded(version, columns[2] - 1) + " "),
+            Piece(f"~{site[len(home) :]}" if home and site.startswith(f"{home}/") else site, Tone.QUIET),
+        )
+        rows.append(Row(site, line))
+    return Table(heading, tuple(rows))
+
+
+_IN_TROUBLE = {
+    TroubleKind.NO_SITE: "no site",
+    TroubleKind.SETTINGS: "bad settings",
+    TroubleKind.ENGINE: "no engine",
+}
 
 
 def states_table(view: SiteView) -> Table:

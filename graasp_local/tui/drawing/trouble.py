@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graasp_local.tui.figures import clock_time
 from graasp_local.tui.tones import Line, Piece, Tone, plain, wrapped
 from graasp_local.tui.trouble import Trouble, TroubleKind
 
@@ -12,8 +13,13 @@ _HEADLINES = {
 }
 
 
-def trouble_lines(trouble: Trouble, where: str, width: int, *, read_only: bool) -> tuple[Line, ...]:
-    """A headline, the error's own sentences, and what this screen does meanwhile."""
+def trouble_lines(
+    trouble: Trouble, where: str, width: int, *, read_only: bool, seen_at: float | None = None
+) -> tuple[Line, ...]:
+    """A headline, the error's own sentences, and what this screen does meanwhile.
+
+    `seen_at` is when the site was seen last, where that still stands below.
+    """
     lines: list[Line] = [(), plain(f"✗ {_HEADLINES[trouble.kind]}", Tone.BAD), ()]
     room = min(width, 76)
     for sentence in trouble.sentences:
@@ -29,4 +35,6 @@ def trouble_lines(trouble: Trouble, where: str, width: int, *, read_only: bool) 
             lines.append(plain("This screen continues as soon as the file is fixed.", Tone.QUIET))
         case _:
             lines.append(plain("This screen continues as soon as it can.", Tone.QUIET))
+    if seen_at is not None:
+        lines += [(), plain(f"What is below was so at {clock_time(seen_at)}, and may not be so now:", Tone.BUSY)]
     return tuple(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import work
@@ -39,7 +40,7 @@ class BackupsScreen(UiModal["Manifest"]):
         self._found: tuple[Manifest, ...] = ()
 
     def compose(self) -> ComposeResult:
-        with Vertical(classes="box"):
+        with Vertical(classes="box wide"):
             yield Lines(lambda width: (plain("Restore a backup", Tone.STRONG),))
             yield Rows()
             yield Lines(id="words", classes="keys")
@@ -50,8 +51,8 @@ class BackupsScreen(UiModal["Manifest"]):
         self._find()
 
     def on_backups_screen_found(self, message: Found) -> None:
-        self._found = message.found
-        self.query_one(Rows).show(lambda width: backups_table(message.found))
+        self._found, now = message.found, time.time()
+        self.query_one(Rows).show(lambda width: backups_table(message.found, now, width))
         if not message.found:
             none = message.problem or "There is no backup yet. `graasp-local backup` makes one; it is in the palette."
             self.query_one("#words", Lines).show(lambda width: wrapped(none, width, Tone.QUIET))

@@ -10,10 +10,12 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
 from graasp_local.tui.drawing import site as draw
-from graasp_local.tui.drawing.tables import services_table
+from graasp_local.tui.drawing.month import month_lines
+from graasp_local.tui.drawing.tables import Table, services_table
 from graasp_local.tui.drawing.trouble import trouble_lines
 from graasp_local.tui.hints import LAST, dashboard_hints, log_hints
 from graasp_local.tui.screens.base import UiScreen
+from graasp_local.tui.trouble import TroubleKind
 from graasp_local.tui.widgets.keybar import KeyBar
 from graasp_local.tui.widgets.lines import Lines
 from graasp_local.tui.widgets.rows import Rows
@@ -40,7 +42,7 @@ class Dashboard(UiScreen):
         )
         with Vertical(id="site"):
             yield Lines(lambda width: draw.strip_lines(None, None, width, clickable=False), id="strip", classes="gap")
-            yield Lines(lambda width: draw.fact_lines(None, width), id="facts")
+            yield Lines(lambda width: draw.fact_lines(None, 0.0, width), id="facts")
         yield KeyBar()
 
     def on_mount(self) -> None:
@@ -50,15 +52,22 @@ class Dashboard(UiScreen):
     async def _fill(self) -> None:
         from graasp_local.tui.widgets.log_panel import LogPanel
 
-        await self.query_one("#site").mount(Lines(id="notices"), Rows(id="services"), LogPanel(id="panel"))
+        await self.query_one("#site").mount(
+            Lines(id="notices"), Rows(id="services"), Lines(id="days"), LogPanel(id="panel")
+        )
         trouble = Lines(id="trouble")
         trouble.display = False
-        await self.mount(trouble, before=self.query_one(KeyBar))
+        await self.mount(trouble, before=self.query_one("#site"))
         self.query_one(Rows).focus()
-        for name in ("view", "trouble", "readings", "operation"):
+        for name in ("view", "trouble", "readings", "operation", "days", "remembered", "app_focus"):
             self.watch(self.app, name, self._draw, init=False)
         self._draw()
         self.set_interval(_REPAINT_SECONDS, self._draw)
+
+    def begin_anew(self) -> None:
+        """Another site is to be shown: forget the services and the log of this one."""
+        self.query_one(Rows).show(lambda width: Table((), ()))
+        self._panel.forget()
 
     @property
     def visible_services(self) -> tuple[str, ...]:
@@ -87,16 +96,23 @@ class Dashboard(UiScreen):
     def _draw(self) -> None:
         ui = self.ui
         view, trouble = ui.view, ui.trouble
-        self.query_one("#site").display = trouble is None
+        stale = ui.stale
+        # What was seen of a site whose engine is away is still worth a look, as what it is.
+        is_lost = trouble is not None and trouble.kind is TroubleKind.ENGINE and view is not None
+        self.query_one("#site").display = trouble is None or is_lost
+        self.query_one("#site").set_class(is_lost, "-stale")
         self.query_one("#trouble").display = trouble is not None
-        self.query_one("#title", Lines).show(lambda width: (draw.title_line(view, width, read_only=ui.read_only),))
+        self.query_one("#title", Lines).show(
+            lambda width: (draw.title_line(view, width, read_only=ui.read_only, stale=stale),)
+        )
         if trouble is not None:
             self._panel.lose()
+            seen_at = ui.lost_at if is_lost else None
             where = ui.access.new_site_directory()
             self.query_one("#trouble", Lines).show(
-                lambda width: trouble_lines(trouble, str(where), width, read_only=ui.read_only)
+                lambda width: trouble_lines(trouble, str(where), width, read_only=ui.read_only, seen_at=seen_at)
             )
-        else:
+        if trouble is None or is_lost:
             self._draw_site()
         self._draw_keys()
 
@@ -104,16 +120,24 @@ class Dashboard(UiScreen):
         ui = self.ui
         view, readings, now = ui.view, ui.readings, time.time()
         operation = ui.operation if ui.is_under_way else None
-        clickable = not ui.read_only
+        clickable, seen_at = not ui.read_only and ui.lost_at is None, ui.lost_at
+        wider, is_fresh = ui.remembered.wider, not ui.stale
         self.query_one("#strip", Lines).show(
-            lambda width: draw.strip_lines(view, operation, width, clickable=clickable)
+            lambda width: draw.strip_lines(view, operation, width, clickable=clickable, seen_at=seen_at)
         )
-        self.query_one("#facts", Lines).show(lambda width: draw.fact_lines(view, width))
+        self.query_one("#facts", Lines).show(lambda width: draw.fact_lines(view, now, width))
         notices = self.query_one("#notices", Lines)
         notices.show(lambda width: draw.notice_lines(view, operation, now, width))
+        days = ui.days
+        strip = self.query_one("#days", Lines)
+        strip.set_class(bool(month_lines(days, self.size.width)), "-some")
+        strip.show(lambda width: month_lines(days, width))
         if view is not None:
-            self.query_one(Rows).show(lambda width: services_table(view.services, readings, now, width))
-            self._panel.keep_following(view)
+            self.query_one(Rows).show(
+                lambda width: services_table(view.services, readings, now, width, wider=wider, is_fresh=is_fresh)
+            )
+            if seen_at is None:
+                self._panel.keep_following(view)
 
     def _draw_keys(self) -> None:
         ui = self.ui

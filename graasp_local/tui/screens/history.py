@@ -5,16 +5,15 @@ from __future__ import annotations
 import time
 from typing import ClassVar
 
-from textual import events, work
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.message import Message
-from textual.widgets import Input
 
 from graasp_local.journal.read import read_operations
 from graasp_local.journal.records import OperationRecord
-from graasp_local.tui.drawing.earlier import earlier_lines, matching, one_before
+from graasp_local.tui.drawing.earlier import earlier_lines, one_before
 from graasp_local.tui.drawing.tables import history_table
 from graasp_local.tui.hints import LAST
 from graasp_local.tui.operation_view import ended_view, operation_view
@@ -31,8 +30,7 @@ class HistoryScreen(UiScreen):
     """Read from the site's journal."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", show=False),
-        Binding("slash", "filter", show=False),
+        Binding("escape", "app.back", show=False),
     ]
 
     class Read(Message):
@@ -51,19 +49,24 @@ class HistoryScreen(UiScreen):
         yield Lines(lambda width: (plain("History of this site", Tone.STRONG),), classes="title")
         yield Lines(id="words", classes="gap")
         with Container(id="history"):
-            yield Rows(id="walks")
+            yield Rows(id="walks", field_above="#history")
             yield Lines(id="earlier")
         yield KeyBar()
 
     def on_mount(self) -> None:
         self.query_one(Rows).focus()
-        keys = (("esc", "Back", "screen.back"), ("enter", "Read step by step", "screen.open"))
+        keys = (("esc", "Back", "app.back"), ("enter", "Read step by step", "screen.open"))
         self.query_one(KeyBar).show_keys((*keys, ("/", "Filter", "screen.filter")), LAST)
         self._read()
 
     def on_history_screen_read(self, message: Read) -> None:
-        self._operations = message.operations
-        self._narrow()
+        self._operations = operations = message.operations
+        none = "" if operations else "Nothing was done here yet."
+        self.query_one("#words", Lines).show(lambda width: (plain(none, Tone.QUIET),) if none else ())
+        rows, now = self.query_one("#walks", Rows), time.time()
+        rows.show(lambda width: history_table(operations, now, width))
+        self._marked = rows.cursor_key or ""
+        self._draw_marked()
 
     def on_rows_highlighted(self, message: Rows.Highlighted) -> None:
         self._marked = message.key
@@ -72,48 +75,11 @@ class HistoryScreen(UiScreen):
     def on_rows_chosen(self, message: Rows.Chosen) -> None:
         self._open(message.key)
 
-    def on_input_changed(self) -> None:
-        self._narrow()
-
-    def on_input_submitted(self) -> None:
-        self.action_open()
-
-    def on_key(self, event: events.Key) -> None:
-        """From the field the arrows move the mark in the list."""
-        steps = {"down": 1, "up": -1}
-        if event.key in steps and self.query("#filter"):
-            self.query_one(Rows).action_move(steps[event.key])
-
     def action_open(self) -> None:
         self.query_one(Rows).action_choose()
 
     def action_filter(self) -> None:
-        """Ask what is looked for."""
-        if not self.query("#filter"):
-            self.mount(Input(placeholder="show only what has …", id="filter"), before="#history")
-        self.query_one("#filter").focus()
-
-    def action_back(self) -> None:
-        """First the filter goes, then the screen."""
-        if not self.query("#filter"):
-            self.ui.pop_screen()
-            return
-        self.query_one("#filter").remove()
-        self.query_one(Rows).focus()
-        self._narrow("")
-
-    def _narrow(self, needle: str | None = None) -> None:
-        fields = self.query(Input)
-        typed = fields.first().value if needle is None and fields else (needle or "")
-        shown = matching(self._operations, typed)
-        none = "" if shown else ("Nothing has that." if self._operations else "Nothing was done here yet.")
-        self.query_one("#words", Lines).show(lambda width: (plain(none, Tone.QUIET),) if none else ())
-        rows = self.query_one("#walks", Rows)
-        rows.show(lambda width: history_table(shown, width))
-        if typed:
-            rows.action_end(-1)
-        self._marked = rows.cursor_key or ""
-        self._draw_marked()
+        self.query_one("#walks", Rows).action_filter()
 
     def _draw_marked(self) -> None:
         """The marked one beside the list, where the screen is wide."""

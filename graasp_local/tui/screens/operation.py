@@ -23,6 +23,7 @@ from graasp_local.tui.screens.confirm import Confirm
 from graasp_local.tui.widgets.keybar import KeyBar
 from graasp_local.tui.widgets.lines import Lines
 from graasp_local.tui.widgets.rows import Rows
+from graasp_local.tui.widgets.traffic_pane import HEIGHT, TrafficPane
 
 _TICK_SECONDS = 0.2
 _LOOK_SECONDS = 1.0
@@ -84,8 +85,9 @@ class OperationScreen(UiScreen):
         yield Lines(id="strip", classes="gap")
         yield Lines(id="clock")
         with Container(id="under-way"):
-            yield Rows(id="steps")
+            yield Rows(id="steps", field_above="#under-way")
             with Container(id="beside"):
+                yield TrafficPane(id="traffic")
                 yield Lines(id="closely")
                 yield Lines(id="output")
                 yield Lines(id="ending")
@@ -96,7 +98,8 @@ class OperationScreen(UiScreen):
         self._draw()
         if self._past is None:
             self.watch(self.app, self._source, self._draw, init=False)
-            self.watch(self.app, "view", self._draw, init=False)
+            for name in ("view", "trouble"):
+                self.watch(self.app, name, self._draw, init=False)
             self.set_interval(_TICK_SECONDS, self._tick)
             self._look_closely()
         self._read_usual()
@@ -183,7 +186,8 @@ class OperationScreen(UiScreen):
         )
         strip = self.query_one("#strip", Lines)
         strip.display = self._past is None
-        strip.show(lambda width: strip_lines(view, live, width, clickable=False))
+        seen_at = self.ui.lost_at
+        strip.show(lambda width: strip_lines(view, live, width, clickable=False, seen_at=seen_at))
         self.query_one("#clock", Lines).show(lambda width: (closed_line(operation, at, width),))
         possible = ending_hints(operation, read_only=self.ui.read_only) if self._past is None else ()
         ending = self.query_one("#ending", Lines)
@@ -201,17 +205,22 @@ class OperationScreen(UiScreen):
             self.query_one("#closely", Lines),
         )
         step = _told_step(operation, self._chosen)
+        traffic = self.query_one(TrafficPane)
+        if traffic.display:
+            traffic.show(operation)
         room = self.query_one("#under-way").size.height
+        # What stands beside the steps shares its half with the sparklines.
+        height_beside = room - HEIGHT if traffic.display else room
         ending = len(ending_lines(operation, (), self.size.width - 2)) + 2 if operation.is_over else 0
         # What was looked at more closely is the step that is being done.
         is_current = step is not None and operation.current is not None and step is operation.steps[operation.current]
         looked = self._closely if is_current else Closely()
         is_wide = self.has_class("-wide")
-        beside = len(closely_lines(step, looked, at, self.size.width, room if is_wide else _CLOSELY_BELOW))
+        beside = len(closely_lines(step, looked, at, self.size.width, height_beside if is_wide else _CLOSELY_BELOW))
         closely.display = beside > 0
         closely.show(lambda width: closely_lines(step, looked, at, width, beside))
         if is_wide:
-            height = 0 if operation.is_over and (step is None or not step.output) else room - ending - beside
+            height = 0 if operation.is_over and (step is None or not step.output) else height_beside - ending - beside
             rows.styles.max_height = room
         else:
             height = _height_below(step, operation, room)

@@ -52,7 +52,7 @@ class ServiceScreen(UiScreen):
         return (self._service,)
 
     def compose(self) -> ComposeResult:
-        yield Lines(self._title, classes="title")
+        yield Lines(self._title, id="title", classes="title")
         yield Rows(id="detail", cursor=False)
         yield KeyBar()
 
@@ -60,7 +60,8 @@ class ServiceScreen(UiScreen):
         self.query_one(Rows).focus()
         names = ["logs"] if self.ui.read_only else ["logs", "shell", "restart"]
         self.query_one(KeyBar).show_keys((BACK, *(hint(name) for name in names)), LAST)
-        self.watch(self.app, "readings", self._draw, init=False)
+        for name in ("readings", "trouble", "app_focus"):
+            self.watch(self.app, name, self._draw, init=False)
         self.watch(self.app, "view", self._again.set, init=False)
         self._look()
 
@@ -88,17 +89,20 @@ class ServiceScreen(UiScreen):
             self._again.wait(_LOOK_SECONDS)
 
     def _draw(self) -> None:
-        detail, now = self._detail, time.time()
+        detail, now, is_fresh = self._detail, time.time(), not self.ui.stale
+        self.query_one(Rows).set_class(self.ui.lost_at is not None, "-stale")
+        self.query_one("#title", Lines).show(self._title)
         reading = self.ui.readings.get(self._service)
 
         def table(width: int) -> Table:
             lines: tuple[Line, ...] = (plain("It has no container.", Tone.QUIET),)
             if detail is not None:
-                lines = detail_lines(detail, reading, now, width - 1)  # beside the bar
+                lines = detail_lines(detail, reading, now, width - 1, is_fresh=is_fresh)  # beside the bar
             return Table((), tuple(Row(str(number), line) for number, line in enumerate(lines)))
 
         self.query_one(Rows).show(table)
 
     def _title(self, width: int) -> tuple[Line, ...]:
         project = self.ui.view.project if self.ui.view is not None else ""
-        return ((Piece(self._service, Tone.STRONG), Piece(f"  of {project}", Tone.QUIET)),)
+        stale = f"  {self.ui.stale}" if self.ui.stale else ""
+        return ((Piece(self._service, Tone.STRONG), Piece(f"  of {project}", Tone.QUIET), Piece(stale, Tone.BUSY)),)

@@ -31,6 +31,7 @@ class VersionsScreen(UiModal[None]):
         Binding("down", "move(1)", show=False),
         Binding("up", "move(-1)", show=False),
         Binding("ctrl+t", "hold", show=False),
+        Binding("slash", "type", show=False),
     ]
 
     def __init__(self, typed: str = "", *, hold: bool = False) -> None:
@@ -43,7 +44,7 @@ class VersionsScreen(UiModal[None]):
         with Vertical(classes="box"):
             yield Lines(lambda width: (plain("Deploy a version", Tone.STRONG),))
             yield Input(self._typed, placeholder="type a version, or choose one below", classes="gap")
-            yield Rows()
+            yield Rows(field_above=None)
             yield Lines(id="words", classes="keys")
             yield Lines(self._keys, id="keys", classes="keys")
 
@@ -85,6 +86,10 @@ class VersionsScreen(UiModal[None]):
 
     def action_move(self, by: int) -> None:
         self.query_one(Rows).action_move(by)
+
+    def action_type(self) -> None:
+        """The field is the filter of this list."""
+        self.query_one(Input).focus()
 
     def action_hold(self) -> None:
         """Stop behind the gate, or do not."""

@@ -72,6 +72,19 @@ class LogPanel(Vertical):
         yield Lines(lambda width: (self._heading(width),), id="loghead", classes="gap")
         yield LogView(id="logs")
 
+    def on_mount(self) -> None:
+        ui = cast("GraaspApp", self.app)
+        self._range = max(0, min(ui.remembered.log_range, len(_RANGES) - 1))
+        self.watch(ui, "remembered", self._as_remembered)
+
+    def _as_remembered(self) -> None:
+        kept = cast("GraaspApp", self.app).remembered
+        self.query_one(LogView).look_as(times=kept.log_times, wraps=kept.log_wraps, wider=kept.wider)
+
+    def on_log_view_chosen(self, message: LogView.Chosen) -> None:
+        """How logs are shown is kept, in every log and for the next time."""
+        cast("GraaspApp", self.app).remember(log_times=message.times, log_wraps=message.wraps)
+
     def on_unmount(self) -> None:
         self._let_go()
 
@@ -98,6 +111,13 @@ class LogPanel(Vertical):
         elif self._has_begun:
             self._follow_new(fresh=False)
 
+    def forget(self) -> None:
+        """Follow nothing, until somebody chooses again."""
+        self._let_go()
+        self._service, self._view, self._all, self._has_begun = None, None, False, False
+        self._funnel = Funnel()
+        self.query_one(LogView).clear()
+
     def lose(self) -> None:
         """The engine went away, and every log with it: begin anew when it is back."""
         self._is_lost = self._has_begun
@@ -119,6 +139,7 @@ class LogPanel(Vertical):
     def action_range(self, step: int) -> None:
         """Read further back, or less far."""
         self._range = max(0, min(self._range + step, len(_RANGES) - 1))
+        cast("GraaspApp", self.app).remember(log_range=self._range)
         self._begin_anew()
 
     def on_input_changed(self, event: Input.Changed) -> None:

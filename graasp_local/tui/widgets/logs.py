@@ -15,6 +15,7 @@ from graasp_local.tui.log_model import LogLine, LogModel, printable, severity
 from graasp_local.tui.tones import Line, Piece, Tone, padded
 from graasp_local.tui.widgets.lines import Toned
 
+_LEAST_NAME_WIDTH = 5
 _NAME_WIDTH, _TIME_WIDTH, _MARK_WIDTH = 10, 9, 2
 _PAN_COLUMNS = 20
 
@@ -44,6 +45,14 @@ class LogView(Toned, ScrollView, can_focus=True):
     class Changed(Message):
         """Following, pausing or the number of lines has changed."""
 
+    class Chosen(Message):
+        """Somebody wants times, or wrapped lines, or does not any more."""
+
+        def __init__(self, *, times: bool, wraps: bool) -> None:
+            super().__init__()
+            self.times = times
+            self.wraps = wraps
+
     def __init__(self, *, id: str | None = None, with_names: bool = True) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self.model = LogModel()
@@ -53,6 +62,7 @@ class LogView(Toned, ScrollView, can_focus=True):
         """The shown line that was jumped to."""
         self.wraps = False
         self.shows_times = False
+        self._wider = 0
         self._first_column = 0
         self._rows: list[tuple[int, int]] = []
         """While lines are wrapped: the line and the column that each row of the screen begins with."""
@@ -137,6 +147,7 @@ class LogView(Toned, ScrollView, can_focus=True):
         """Show when each line was said, or do not."""
         self.shows_times = not self.shows_times
         self._resize(0)
+        self.post_message(self.Chosen(times=self.shows_times, wraps=self.wraps))
 
     def action_wrap(self) -> None:
         """Show the whole of long lines, on as many rows as they need; or one row for each."""
@@ -145,6 +156,16 @@ class LogView(Toned, ScrollView, can_focus=True):
         self._resize(0)
         if not self.following:
             self._bring_to_top(top)
+        self.post_message(self.Chosen(times=self.shows_times, wraps=self.wraps))
+
+    def look_as(self, *, times: bool, wraps: bool, wider: int) -> None:
+        """As somebody has chosen, here or elsewhere; `wider` is how many cells the column of names is wider."""
+        if (times, wraps, wider) == (self.shows_times, self.wraps, self._wider):
+            return
+        self.shows_times, self._wider = times, wider
+        if wraps is not self.wraps:
+            self.wraps, self._first_column = wraps, 0
+        self._resize(0)
 
     def action_widen(self) -> None:
         """Only what matches the filter, or all lines with that marked."""
@@ -189,9 +210,13 @@ class LogView(Toned, ScrollView, can_focus=True):
         return self.model.shown[top : top + height]
 
     @property
+    def _name_width(self) -> int:
+        return max(_LEAST_NAME_WIDTH, _NAME_WIDTH + self._wider)
+
+    @property
     def _text_width(self) -> int:
         """What is left for the text itself."""
-        beside = (_NAME_WIDTH if self.with_names else 0) + (_TIME_WIDTH if self.shows_times else 0) + _MARK_WIDTH
+        beside = (self._name_width if self.with_names else 0) + (_TIME_WIDTH if self.shows_times else 0) + _MARK_WIDTH
         return max(10, self.content_size.width - beside)
 
     def _line(self, index: int, column: int) -> Line:
@@ -203,9 +228,10 @@ class LogView(Toned, ScrollView, can_focus=True):
         if index == self.found:
             mark = "❯ "  # noqa: RUF001 - the same as in a list
         at = local_clock(line.at) if line.at and not goes_on else ""
+        name = padded("" if goes_on else line.service, self._name_width - 1) + " "
         head = (
             *((Piece(padded(at, _TIME_WIDTH), Tone.QUIET),) if self.shows_times else ()),
-            *((Piece(padded("" if goes_on else line.service, _NAME_WIDTH), Tone.ACCENT),) if self.with_names else ()),
+            *((Piece(name, Tone.ACCENT),) if self.with_names else ()),
             Piece("  " if goes_on else mark, tone),
         )
         end = column + self._text_width if self.wraps else None

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
+from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
+from textual.widget import Widget
 
 from graasp_local.tui.drawing.tables import Row, Table
+from graasp_local.tui.tones import Tone, plain
 from graasp_local.tui.widgets.lines import Toned
 
 TableDrawing = Callable[[int], Table]
@@ -35,6 +38,8 @@ class Rows(Toned, ScrollView, can_focus=True):
         Binding("home,g", "end(-1)", "First", show=False),
         Binding("end,G", "end(1)", "Last", show=False),
         Binding("enter", "choose", "Choose", show=False),
+        Binding("slash", "filter", "Filter", show=False),
+        Binding("escape", "close_filter", show=False),
     ]
 
     class Highlighted(Message):
@@ -53,13 +58,17 @@ class Rows(Toned, ScrollView, can_focus=True):
     class Chosen(Highlighted):
         """Enter, or a second click."""
 
-    def __init__(self, *, id: str | None = None, cursor: bool = True) -> None:  # noqa: A002 - Textual's name
+    def __init__(self, *, id: str | None = None, cursor: bool = True, field_above: str | None = "") -> None:  # noqa: A002 - Textual's name
+        """`field_above` is what the field of its filter stands above, by default the list; None for no filter."""
         # Without a cursor that shows where it is, a bar says that there is more.
         super().__init__(id=id, classes="" if cursor else "with-bar")
         self._with_cursor = cursor
+        self._field_above = field_above
+        self._field: Widget | None = None
+        self._needle = ""
         self._lowest_seen = 0
         self._drawing: TableDrawing = lambda width: Table((), ())
-        self._table = Table((), ())
+        self._table = self._whole = Table((), ())
         self._drawn_width = 0
         self._cursor = 0
         self._follows = False
@@ -79,8 +88,8 @@ class Rows(Toned, ScrollView, can_focus=True):
     @property
     def keys_never_seen(self) -> tuple[str, ...]:
         """The rows at the end that were below the screen all the time."""
-        seen = max(self._lowest_seen, round(self.scroll_y) + max(0, self._height))
-        return tuple(row.key for row in self._table.rows[seen:])
+        self._note_seen(self.scroll_y)
+        return tuple(row.key for row in self._whole.rows[self._lowest_seen :])
 
     @property
     def allow_vertical_scroll(self) -> bool:
@@ -106,9 +115,21 @@ class Rows(Toned, ScrollView, can_focus=True):
             if row.key == key:
                 self._go(index, by_person=False)
 
+    def narrow(self, needle: str) -> None:
+        """Show only the rows that have every word of this; nothing shows all."""
+        self._needle = needle
+        self.show(self._drawing)
+        if needle:
+            self.action_end(-1)
+
+    @property
+    def needle(self) -> str:
+        """What the rows are narrowed by."""
+        return self._needle
+
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        table = self._drawing(width - len(_MARK))
-        return len(table.rows) + bool(table.heading)
+        table = self._narrowed(self._drawing(width - len(_MARK)))
+        return max(len(table.rows), bool(self._needle)) + bool(table.heading)
 
     def render_line(self, y: int) -> Strip:
         width = self._line_width
@@ -118,6 +139,8 @@ class Rows(Toned, ScrollView, can_focus=True):
             y -= 1
         index = y + round(self.scroll_y)
         rows: tuple[Row, ...] = self._table.rows
+        if self._needle and not rows and index == 0:
+            return self._marked(" ", self.strip_of(plain("Nothing has that.", Tone.QUIET), width))
         if index >= len(rows):
             return self._marked(" ", self.strip_of((), width))
         if not self._with_cursor or index != min(self._cursor, len(rows) - 1):
@@ -132,7 +155,7 @@ class Rows(Toned, ScrollView, can_focus=True):
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
-        self._lowest_seen = max(self._lowest_seen, round(new_value) + max(0, self._height))
+        self._note_seen(new_value)
         self.refresh()
 
     def action_move(self, by: int) -> None:
@@ -157,6 +180,27 @@ class Rows(Toned, ScrollView, can_focus=True):
         if self.cursor_key is not None:
             self.post_message(self.Chosen(self, self.cursor_key))
 
+    def action_filter(self) -> None:
+        """Ask what is looked for, in a field above the list."""
+        if self._field_above is None:
+            raise SkipAction
+        if self._field is None:
+            from graasp_local.tui.widgets.rows_filter import RowsFilter
+
+            self._field = RowsFilter(self)
+            below = self.screen.query_one(self._field_above) if self._field_above else self
+            cast("Widget", below.parent).mount(self._field, before=below)
+        self._field.focus()
+
+    def action_close_filter(self) -> None:
+        """Show all rows again; where no filter is open, the key means what it means elsewhere."""
+        if self._field is None:
+            raise SkipAction
+        field, self._field = self._field, None
+        field.remove()
+        self.narrow("")
+        self.focus()
+
     def on_click(self, event: events.Click) -> None:
         index = event.y - bool(self._table.heading) + round(self.scroll_y)
         if not self._with_cursor or not 0 <= index < len(self._table.rows):
@@ -165,6 +209,17 @@ class Rows(Toned, ScrollView, can_focus=True):
         self._go(index)
         if again:
             self.action_choose()
+
+    def _note_seen(self, top: float) -> None:
+        """What was shown without a filter so far."""
+        if not self._needle:
+            self._lowest_seen = max(self._lowest_seen, round(top) + max(0, self._height))
+
+    def _narrowed(self, table: Table) -> Table:
+        words = self._needle.casefold().split()
+        if not words:
+            return table
+        return Table(table.heading, tuple(row for row in table.rows if all(word in row.words for word in words)))
 
     def _bring_to_top(self, y: int) -> None:
         self.scroll_to(y=max(0, min(y, self.max_scroll_y)), animate=False, immediate=True, force=True)
@@ -207,7 +262,8 @@ class Rows(Toned, ScrollView, can_focus=True):
 
     def _draw(self) -> None:
         width = self._line_width
-        before, self._table = self._table, self._drawing(width or 80)
+        self._whole = self._drawing(width or 80)
+        before, self._table = self._table, self._narrowed(self._whole)
         if self._table == before and width == self._drawn_width:
             return
         self._drawn_width = width

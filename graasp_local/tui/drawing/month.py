@@ -1,0 +1,105 @@
+"""The last thirty days of a site as a strip: its deployments on their days, and how long it was closed. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from graasp_local.tui.figures import ago_of
+from graasp_local.tui.tones import Line, Piece, Tone, fitted, width_of
+from graasp_local.wording import seconds_in_words
+
+if TYPE_CHECKING:
+    from graasp_local.journal.records import OperationRecord
+
+DAYS = 30
+_DAY = 86_400.0
+_SIGNS = {
+    "done": ("✓", Tone.OK),
+    "held": ("✓", Tone.BUSY),
+    "nothing-to-do": ("·", Tone.QUIET),
+    "refused": ("·", Tone.BUSY),
+    "rolled-back": ("↺", Tone.BUSY),
+}
+_MORE = "… "
+
+
+class LastDays(Struct, frozen=True):
+    """What the journal tells of the last thirty days before `now`, by the same rules as `history --downtime`."""
+
+    now: float
+    known_seconds: float
+    """How much of that time it knows anything of."""
+    closed_seconds: float
+    closings: int
+    deployments: tuple[OperationRecord, ...]
+    """Those that touched the site, oldest first."""
+
+
+def sign_of(outcome: str | None) -> tuple[str, Tone]:
+    """How an operation ended, as one character."""
+    return _SIGNS.get(outcome or "killed", ("✗", Tone.BAD))
+
+
+def month_lines(days: LastDays | None, width: int) -> tuple[Line, ...]:
+    """How long it was closed, the days with their deployments, and the newest of these in words."""
+    if days is None or not (days.deployments or days.closings):
+        return ()
+    return (fitted(_summary(days), width), _days_line(days, width), _newest(days, width))
+
+
+def _summary(days: LastDays) -> Line:
+    share = 1.0 - days.closed_seconds / days.known_seconds if days.known_seconds else 1.0
+    # Not rounded up: only time in which the site was never closed is at 100.
+    percent = int(100_000 * share) / 1000
+    times = "once" if days.closings == 1 else f"{days.closings} times"
+    closed = f", closed {times} for {seconds_in_words(days.closed_seconds)}" if days.closings else ", never closed"
+    return (
+        Piece("Last thirty days", Tone.STRONG, "app.verb('history')"),
+        Piece(f"  {percent:.3f} % open{closed}", Tone.QUIET),
+    )
+
+
+def _days_line(days: LastDays, width: int) -> Line:
+    """As many cells for each day; today is at the right. The signs of one day stand beside each other."""
+    begin = days.now - DAYS * _DAY
+    first, last = (f"{at.day} {at:%b} " for at in (_local(begin + _DAY), _local(days.now)))
+    each = max(1, (width - len(first) - len(last)) // DAYS)
+    signs: dict[int, list[tuple[str, Tone]]] = {}
+    for deployment in days.deployments:
+        day = min(DAYS - 1, max(0, int((_at(deployment) - begin) / _DAY)))
+        signs.setdefault(day, []).append(sign_of(deployment.outcome))
+    line: list[Piece] = [Piece(first, Tone.QUIET)]
+    for day in range(DAYS):
+        shown = signs.get(day, [])[-each:]
+        line += [Piece(sign, tone) for sign, tone in shown]
+        line.append(Piece("─" * (each - len(shown)), Tone.QUIET))
+    return fitted((*line, Piece(f" {last}", Tone.QUIET)), width)
+
+
+def _newest(days: LastDays, width: int) -> Line:
+    """Version, seconds closed and outcome of as many as there is room for, the newest at the right."""
+    line: Line = ()
+    for deployment in reversed(days.deployments):
+        sign, tone = sign_of(deployment.outcome)
+        seconds = deployment.downtime_seconds
+        closed = "" if seconds is None else f", closed {seconds_in_words(seconds)}" if seconds else ", not closed"
+        told: Line = (
+            Piece(f"{sign} ", tone),
+            Piece(deployment.version or "", Tone.STRONG),
+            Piece(f" {deployment.outcome or 'killed'}{closed}, {ago_of(deployment.at, days.now)}   ", Tone.QUIET),
+        )
+        if width_of((*told, *line)) > width - len(_MORE):
+            return (Piece(_MORE, Tone.QUIET), *line)
+        line = (*told, *line)
+    return line
+
+
+def _at(operation: OperationRecord) -> float:
+    return datetime.fromisoformat(operation.at).timestamp()
+
+
+def _local(at: float) -> datetime:
+    return datetime.fromtimestamp(at).astimezone()

@@ -1,0 +1,81 @@
+"""The sites that were opened in the terminal UI, each as it is just now; enter shows another one."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.message import Message
+
+from graasp_local.tui.drawing.keys import key_line
+from graasp_local.tui.drawing.tables import sites_table
+from graasp_local.tui.remembered import recall
+from graasp_local.tui.screens.base import UiModal
+from graasp_local.tui.tones import Line, Tone, plain
+from graasp_local.tui.widgets.lines import Lines
+from graasp_local.tui.widgets.rows import Rows
+
+if TYPE_CHECKING:
+    from graasp_local.tui.model import SiteView
+    from graasp_local.tui.trouble import Trouble
+
+
+class SitesScreen(UiModal[str]):
+    """Answers with the directory of the one that was chosen. Looks at each site on a thread of its own."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,S", "close", show=False)]
+
+    class Seen(Message):
+        """One of them, as it was found."""
+
+        def __init__(self, directory: str, found: SiteView | Trouble) -> None:
+            super().__init__()
+            self.directory = directory
+            self.found = found
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="box wide"):
+            yield Lines(lambda width: (plain("Sites that were opened here", Tone.STRONG),))
+            yield Rows()
+            yield Lines(self._keys, classes="keys")
+
+    def on_mount(self) -> None:
+        # One that was removed, or is on a disk that is away, is not shown, and not forgotten either.
+        self._sites = [site for site in recall().sites if (Path(site) / ".env").exists()]
+        self._found: dict[str, SiteView | Trouble] = {}
+        self.query_one(Rows).focus()
+        self._draw()
+        self.query_one(Rows).select(self.ui.directory)
+        for site in self._sites:
+            look = partial(self._look, site)
+            self.run_worker(look, thread=True, exclusive=True, exit_on_error=False, group=f"site {site}")
+
+    def on_sites_screen_seen(self, message: Seen) -> None:
+        self._found[message.directory] = message.found
+        self._draw()
+
+    def on_rows_chosen(self, message: Rows.Chosen) -> None:
+        self.dismiss(message.key)
+
+    def action_choose(self) -> None:
+        """What enter does on a row."""
+        self.query_one(Rows).action_choose()
+
+    def _look(self, site: str) -> None:
+        from graasp_local.tui.watching import Observer
+
+        access = self.ui.access.at(Path(site), read_only=True)
+        self.post_message(self.Seen(site, Observer(access).look_once()))
+
+    def _draw(self) -> None:
+        home = os.environ.get("HOME", "")
+        here, sites, found = self.ui.directory, tuple(self._sites), dict(self._found)
+        self.query_one(Rows).show(lambda width: sites_table(sites, found, here, home))
+
+    def _keys(self, width: int) -> tuple[Line, ...]:
+        return (key_line((("enter", "Open", "screen.choose"), ("esc", "Cancel", "screen.close")), (), width),)
