@@ -101,6 +101,9 @@ class LogOfNginx:
                 with suppress(GraaspLocalError, OSError):
                     self._stream = engine.log(container[0], MOST_LINES, self._since)
                     read.add(container)
+                    if self._stop.is_set():
+                        self._stream.close()
+                        return
                     self._count()
             self._stop.wait(0.5)
 

@@ -429,7 +429,7 @@ def test_the_filter_narrows_the_log_and_pause_holds_it(access: FakeAccess) -> No
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         logs = app.screen.query_one(LogView)
         await until(pilot, lambda: len(logs.model.shown) == 3)
-        await press(pilot, "slash a p p l e enter")
+        await press(pilot, "2 slash a p p l e enter")
         assert [line.text for line in logs.model.shown] == ["one apple", "three apples"]
         await press(pilot, "space")
         logs.add([LogLine("db", "four apples")])

@@ -202,6 +202,7 @@ def test_what_was_seen_of_a_site_whose_engine_went_away_is_told_from_what_is_see
         assert "◌ running" in text
         assert "●" not in text
         assert "core" in text, "what was seen is still there to be looked at"
+        assert "not followed" in text
         access.fake.reachable = True
         await press(pilot, "u")
         await until(pilot, lambda: "● running" in screen_text(app))

@@ -121,6 +121,7 @@ class LogPanel(Vertical):
     def lose(self) -> None:
         """The engine went away, and every log with it: begin anew when it is back."""
         self._is_lost = self._has_begun
+        self.on_log_view_changed()
 
     def do(self, what: str) -> None:
         """What the foot says: filter, pause, follow, all, copy, times, wrap, longer."""
@@ -256,10 +257,12 @@ class LogPanel(Vertical):
         model = logs.model
         how = "only" if model.narrows else "with"
         needle = f"   {how} “{model.needle}”" if model.needle else ""
+        follows = logs.following and not logs.model.paused and not self._is_lost
+        status = "not followed: the engine does not answer" if self._is_lost else logs.status
         line = (
             Piece("Log of ", Tone.QUIET),
             Piece(what or "…", Tone.KEY if logs.has_focus else Tone.STRONG),
-            Piece(f"   {logs.status}", Tone.QUIET if logs.following and not logs.model.paused else Tone.BUSY),
+            Piece(f"   {status}", Tone.QUIET if follows else Tone.BUSY),
             Piece(needle, Tone.ACCENT),
             Piece(f"   {_RANGES[self._range][0]}" if self._range else "", Tone.QUIET),
         )
