@@ -832,7 +832,7 @@ def test_the_counter_of_a_pause_counts_what_matches_the_filter(access: FakeAcces
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         logs = app.screen.query_one(LogView)
         await until(pilot, lambda: len(logs.model.shown) == 1)
-        await press(pilot, "slash a p p l e enter space")
+        await press(pilot, "2 slash a p p l e enter space")
         logs.add([LogLine("db", "a pear"), LogLine("db", "two apples")])
         await until(pilot, lambda: "paused, 1 new" in screen_text(app))
 
