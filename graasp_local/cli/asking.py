@@ -14,8 +14,24 @@ from msgspec.structs import replace
 
 from graasp_local.cli.speaking import say
 from graasp_local.settings.rules import recaptcha_key_error
-from graasp_local.site import answers as new_site
-from graasp_local.site.answers import WAYS, Answers, RecaptchaKeys, Way
+from graasp_local.site.answers import (
+    NO_PARTS,
+    WAYS,
+    WHAT_RECAPTCHA_IS_FOR,
+    Answers,
+    RecaptchaKeys,
+    Way,
+    host_error,
+    mail_address,
+    mail_host_error,
+    parts_error,
+    parts_of,
+    port_error,
+    usual_parts,
+    usual_port,
+    usual_way,
+    ways_for,
+)
 
 
 class CertificateFiles(Struct, frozen=True):
@@ -43,7 +59,7 @@ class Given(Struct, frozen=True):
 def without_asking(given: Given, known_parts: Collection[str]) -> Answers:
     """The options, and the defaults for the rest."""
     host, way = _from_url(given) if given.url else ("localhost", Way.HTTP)
-    port = given.port or new_site.usual_port(way)
+    port = given.port or usual_port(way)
     parts = _parts_given(given, known_parts)
     chosen = Answers(host, way, port, given.mail or "", parts, given.bind or "", recaptcha=given.recaptcha)
     return _answers(chosen, given.files)
@@ -54,10 +70,10 @@ def ask(given: Given, known_parts: Collection[str]) -> Answers:
     if given.url:
         host, way = _from_url(given)
     else:
-        host = _ask("Domain of the site", "localhost", new_site.host_error)
+        host = _ask("Domain of the site", "localhost", host_error)
         way = _ask_way(host)
     files = given.files or (_ask_files() if way is Way.FILES else None)
-    port = given.port or int(_ask("Port for nginx", str(new_site.usual_port(way)), _port_error))
+    port = given.port or int(_ask("Port for nginx", str(usual_port(way)), _port_error))
     mail = given.mail if given.mail is not None else _ask_mail()
     recaptcha = given.recaptcha or _ask_recaptcha()
     parts = _parts_given(given, known_parts) if given.parts else _ask_parts(known_parts)
@@ -75,7 +91,7 @@ def _from_url(given: Given) -> tuple[str, Way]:
         host, _ = parts.hostname, parts.port
     except ValueError:
         host = None
-    if not host or new_site.host_error(host):
+    if not host or host_error(host):
         raise click.BadParameter(f"{url!r} is not an address that a browser can open.", param_hint="--url")
     if given.acme:
         return host, Way.ACME
@@ -95,18 +111,18 @@ def port_of(url: str | None) -> int | None:
 
 def _parts_given(given: Given, known: Collection[str]) -> tuple[str, ...]:
     if not given.parts:
-        return new_site.usual_parts(known)
+        return usual_parts(known)
     text = ",".join(given.parts)
-    wrong = new_site.parts_error(text, known)
+    wrong = parts_error(text, known)
     if wrong:
         raise click.BadParameter(f"it {wrong}.", param_hint="--with")
-    return new_site.parts_of(text)
+    return parts_of(text)
 
 
 def _ask_way(host: str) -> Way:
-    for line in new_site.ways_for(host):
+    for line in ways_for(host):
         say(line, err=True)
-    usual = new_site.usual_way(host)
+    usual = usual_way(host)
     return Way(_ask("How visitors reach it", usual.value, _way_error))
 
 
@@ -130,24 +146,24 @@ def _file_error(text: str) -> str | None:
 def _ask_mail() -> str:
     server = _ask(
         "Mail server as host:port, or none for now",
-        new_site.NO_PARTS,
-        lambda text: None if text == new_site.NO_PARTS else new_site.mail_host_error(text),
+        NO_PARTS,
+        lambda text: None if text == NO_PARTS else mail_host_error(text),
     )
-    if server == new_site.NO_PARTS:
+    if server == NO_PARTS:
         return ""
     user = click.prompt("User name there, or empty", default="", show_default=False, err=True)
     password = click.prompt("Password", hide_input=True, err=True) if user else ""
-    return new_site.mail_address(server, user, password)
+    return mail_address(server, user, password)
 
 
 def _ask_recaptcha() -> RecaptchaKeys | None:
-    say(f"  {new_site.WHAT_RECAPTCHA_IS_FOR}", err=True)
+    say(f"  {WHAT_RECAPTCHA_IS_FOR}", err=True)
     site_key = _ask(
         "Site key of reCAPTCHA, or none",
-        new_site.NO_PARTS,
-        lambda text: None if text == new_site.NO_PARTS else recaptcha_key_error(text),
+        NO_PARTS,
+        lambda text: None if text == NO_PARTS else recaptcha_key_error(text),
     )
-    if site_key == new_site.NO_PARTS:
+    if site_key == NO_PARTS:
         return None
     return RecaptchaKeys(site_key, _ask("Secret key", None, recaptcha_key_error, hidden=True))
 
@@ -156,9 +172,9 @@ def _ask_parts(known: Collection[str]) -> tuple[str, ...]:
     if not known:
         return ()
     say(f"  Optional parts: {', '.join(sorted(known))}", err=True)
-    usual = ", ".join(new_site.usual_parts(known)) or new_site.NO_PARTS
-    answer = _ask("Which parts, or none", usual, lambda text: new_site.parts_error(text, known))
-    return new_site.parts_of(answer)
+    usual = ", ".join(usual_parts(known)) or NO_PARTS
+    answer = _ask("Which parts, or none", usual, lambda text: parts_error(text, known))
+    return parts_of(answer)
 
 
 def _ask(question: str, default: str | None, error: Callable[[str], str | None], *, hidden: bool = False) -> str:
@@ -173,7 +189,7 @@ def _ask(question: str, default: str | None, error: Callable[[str], str | None],
 
 
 def _port_error(text: str) -> str | None:
-    wrong = new_site.port_error(text)
+    wrong = port_error(text)
     if wrong:
         return wrong
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:

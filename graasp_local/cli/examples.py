@@ -36,6 +36,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "rollback": (
         ("graasp-local rollback --dry-run", "what would be done, and what would be lost"),
         ("graasp-local rollback", "undo the last deployment, after asking"),
+        ("graasp-local rollback --yes --discard written-since", "ask nothing, whatever is lost"),
     ),
     "upgrade-database": (
         ("graasp-local upgrade-database --to 17 --dry-run", "check, and show the plan"),
@@ -43,7 +44,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "remove-old-database": (
         ("graasp-local remove-old-database", "show what there is, and ask"),
-        ("graasp-local remove-old-database --confirm graasp", "the same from a script, for the site graasp"),
+        ("graasp-local remove-old-database --discard old-database", "the same from a script"),
     ),
     "backup": (
         ("graasp-local backup", "back up databases and files"),

@@ -83,7 +83,7 @@ def command(
     On a terminal it asks for what the options leave open. Nothing is written before the last answer.
     """
     from graasp_local.cli.asking import Given, ask, port_of, without_asking
-    from graasp_local.site import answers as new_site
+    from graasp_local.site.answers import NO_PARTS, has_password, next_steps, settings_of
     from graasp_local.site.create import default_project_name, init_site, refuse_existing
     from graasp_local.site.prepare import refuse_unusable_name
     from graasp_local.site.site import Site
@@ -94,7 +94,7 @@ def command(
     refuse_existing(Site(where.resolve()))
     refuse_unusable_name(where.resolve())
     from_command_line = click_context.get_parameter_source("mail") is click.core.ParameterSource.COMMANDLINE
-    if mail and from_command_line and new_site.has_password(mail):
+    if mail and from_command_line and has_password(mail):
         raise click.BadParameter(
             "every user of this machine can see a password on a command line; set MAILER_CONNECTION instead.",
             param_hint="--mail",
@@ -115,11 +115,11 @@ def command(
     given = Given(url, port, bind, mail, parts, acme, files, recaptcha)
     if demo:
         port = port or 8080
-        given = Given(url or f"http://localhost:{port}", port, bind or "127.0.0.1", mail, parts or (new_site.NO_PARTS,))
+        given = Given(url or f"http://localhost:{port}", port, bind or "127.0.0.1", mail, parts or (NO_PARTS,))
     may_ask = not (yes or demo) and sys.stdin.isatty() and sys.stderr.isatty()
     answers = ask(given, known) if may_ask else without_asking(given, known)
     chosen = {"COMPOSE_PROJECT_NAME": project or default_project_name(where.resolve())}
-    chosen |= new_site.settings_of(answers)
+    chosen |= settings_of(answers)
     if url:
         chosen["PUBLIC_URL"] = url.rstrip("/")
     if url and (acme or files) and (https_port := urlsplit(url).port):
@@ -128,7 +128,7 @@ def command(
     say(f"Created a site in {site.directory}.", err=True)
     say("Its settings and secrets are in .env; keep a copy of that file elsewhere.", err=True)
     at = "" if site.directory == Path.cwd() else f" --site {site.directory}"
-    for step in new_site.next_steps(answers, f"graasp-local{at}"):
+    for step in next_steps(answers, f"graasp-local{at}"):
         say(f"Next: {step}", err=True)
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 dry_run = click.option("--dry-run", is_flag=True, help="Check, show the plan, and change nothing.")
 
@@ -15,6 +19,12 @@ json_lines = click.option(
 yes = click.option(
     "-y", "--yes", is_flag=True, help="Do not ask for confirmation. Without a terminal nothing is asked."
 )
+
+
+def discard(what: str, told: str) -> Callable[[_Command], _Command]:
+    """The consent of a script to losing `what`; the value of `discarded` is None without it."""
+    return click.option("--discard", "discarded", type=click.Choice([what]), help=told)
+
 
 lock_wait = click.option(
     "--lock-wait",

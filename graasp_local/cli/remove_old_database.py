@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from graasp_local.cli import options
 from graasp_local.cli.context import Context, pass_context, print_json
 from graasp_local.cli.speaking import say
 from graasp_local.errors import Refused, UsageError
@@ -13,10 +14,14 @@ from graasp_local.errors import Refused, UsageError
 
 @click.command("remove-old-database")
 @click.option("--volume", help="Remove only this volume. Default: every old volume of the site's database.")
-@click.option("--confirm", metavar="SITE", help="The site's name, to confirm without a terminal.")
+@options.discard("old-database", "Do not ask for confirmation; remove what is kept.")
+@click.option("--confirm", metavar="SITE", hidden=True)
+@options.yes
 @click.option("--json", "json_object", is_flag=True, help="Print what was removed as one JSON object.")
 @pass_context
-def command(context: Context, volume: str | None, confirm: str | None, *, json_object: bool) -> None:
+def command(
+    context: Context, volume: str | None, discarded: str | None, confirm: str | None, *, yes: bool, json_object: bool
+) -> None:
     """Remove old data: the volume and the dump that an upgrade of Postgres
     kept, and databases of failed deployments that may contain new data.
 
@@ -36,7 +41,8 @@ def command(context: Context, volume: str | None, confirm: str | None, *, json_o
             say(f"{name}: {f'Postgres {major}' if major else 'no database files'}", err=True)
         for name in databases:
             say(f"{name}: a database of a failed deployment", err=True)
-        _require_the_sites_name(world.site.settings.project, confirm)
+        if not discarded:
+            _require_the_sites_name(world.site.settings.project, confirm, may_ask=not yes)
         for line in upgrades.remove_old(world, old, "graasp-local remove-old-database", databases):
             removed.append(line)
             say(line, err=True)
@@ -46,13 +52,13 @@ def command(context: Context, volume: str | None, confirm: str | None, *, json_o
         say("Nothing to remove: the site has no old database.")
 
 
-def _require_the_sites_name(name: str, given: str | None) -> None:
+def _require_the_sites_name(name: str, given: str | None, *, may_ask: bool) -> None:
     if given is None:
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        if not (may_ask and sys.stdin.isatty() and sys.stderr.isatty()):
             raise UsageError(
-                "Removing data has to be confirmed with the site's name.",
+                "Removing data has to be confirmed.",
                 "Nothing was removed.",
-                f"Add `--confirm {name}` to remove it.",
+                "Add `--discard old-database` to remove it.",
             )
         question = f"Type the site's name ({name}) to remove this for good"
         given = click.prompt(question, default="", show_default=False, err=True)

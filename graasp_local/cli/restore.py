@@ -20,14 +20,11 @@ if TYPE_CHECKING:
 @click.option(
     "--only", multiple=True, metavar="PART", help="Restore only this part, such as graasp or files. Can be repeated."
 )
-@click.option(
-    "--replace-what-is-there",
-    "replace",
-    is_flag=True,
-    help="Do not ask for confirmation; replace the site's current data.",
-)
+@options.discard("current-data", "Do not ask for confirmation; replace the site's current data.")
+@click.option("--replace-what-is-there", "replace", is_flag=True, hidden=True)
 @options.dry_run
 @options.json_lines
+@options.yes
 @options.lock_wait
 @options.max_downtime
 @click.option("--hold", is_flag=True, help="End in restricted with the restored data, to test it through the bypass.")
@@ -38,9 +35,11 @@ def command(
     name: str,
     only: tuple[str, ...],
     *,
+    discarded: str | None,
     replace: bool,
     dry_run: bool,
     json_lines: bool,
+    yes: bool,
     lock_wait: float,
     max_downtime: float | None,
     hold: bool,
@@ -54,16 +53,17 @@ def command(
     from graasp_local.cli.operating import How, operation, refusals_as_json
     from graasp_local.planning.requests import OnFailure, Restore
 
+    agreed = replace or bool(discarded)
     # Whoever comes past the question has agreed to it.
     request = Restore(name, only, replace_what_is_there=not dry_run, hold=hold, on_failure=OnFailure(on_failure))
     with refusals_as_json(wanted=json_lines):
         context.refuse_if_not_ours()
-        if not (replace or dry_run):
-            _agree(context, request, may_ask=not json_lines)
+        if not (agreed or dry_run):
+            _agree(context, request, may_ask=not (yes or json_lines))
     how = How(
         dry_run=dry_run,
         as_json=json_lines,
-        ask=not replace and not json_lines,
+        ask=not (agreed or yes or json_lines),
         lock_wait=lock_wait,
         max_downtime=max_downtime,
     )
@@ -82,7 +82,7 @@ def _agree(context: Context, request: Restore, *, may_ask: bool) -> None:
         return  # nothing was deployed here yet: nothing is replaced
     replaced = f"{listed((*databases, *volumes))} of this site will be replaced by those of {backup.manifest.name}"
     if not (may_ask and sys.stdin.isatty() and sys.stderr.isatty()):
-        raise Refused(f"{replaced}.", "Nothing was changed.", "Add --replace-what-is-there to confirm.")
+        raise Refused(f"{replaced}.", "Nothing was changed.", "Add --discard current-data to confirm.")
     say(f"{replaced}. The current data is kept under another name until the next deployment.", err=True)
     if (
         click.prompt(f"Type the site's name ({project}) to continue", default="", show_default=False, err=True)

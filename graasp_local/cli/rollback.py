@@ -15,12 +15,10 @@ from graasp_local.cli.speaking import say
 @options.dry_run
 @options.json_lines
 @options.yes
-@click.option(
-    "--discard-written-since",
-    "discard",
-    is_flag=True,
-    help="Roll back even though everything written since the deployment disappears from the site.",
+@options.discard(
+    "written-since", "Roll back even though everything written since the deployment disappears from the site."
 )
+@click.option("--discard-written-since", "discard", is_flag=True, hidden=True)
 @options.lock_wait
 @options.max_downtime
 @pass_context
@@ -30,6 +28,7 @@ def command(
     dry_run: bool,
     json_lines: bool,
     yes: bool,
+    discarded: str | None,
     discard: bool,
     lock_wait: float,
     max_downtime: float | None,
@@ -43,7 +42,7 @@ def command(
     from graasp_local.planning.requests import Rollback
 
     may_ask = not (yes or json_lines or dry_run) and sys.stdin.isatty() and sys.stderr.isatty()
-    agreed = discard or (may_ask and _agrees_to_a_loss(context))
+    agreed = discard or bool(discarded) or (may_ask and _agrees_to_a_loss(context))
     how = How(
         dry_run=dry_run,
         as_json=json_lines,

@@ -36,17 +36,17 @@ def list_secrets(context: Context, *, json_object: bool) -> None:
     from graasp_local.cli.tables import print_table
     from graasp_local.settings import SETTINGS
     from graasp_local.settings.rotation import breaks, rotatable
-    from graasp_local.site import rotate as rotating
+    from graasp_local.site.rotate import ages
 
     values = context.site.settings.values
-    ages = rotating.ages(context.site)
+    rotated = ages(context.site)
     can_be = {setting.key for setting in rotatable()}
     told = [
         {
             "key": setting.key,
             "length": len(values[setting.key]),
             "rotatable": setting.key in can_be,
-            "rotated": ages.get(setting.key),
+            "rotated": rotated.get(setting.key),
             "breaks": breaks(setting),
         }
         for setting in SETTINGS
@@ -172,14 +172,14 @@ def _rotate(context: Context, rotation: Rotation, names: Sequence[str]) -> Path:
     from graasp_local.clock import SystemClock
     from graasp_local.lock import held_lock
     from graasp_local.site import prepare
-    from graasp_local.site import rotate as rotating
+    from graasp_local.site.rotate import rotate as rotate_secrets
 
     site = context.site
     prepare.refuse_if_not_ours(site)
     prepare.prepare(site)
     with held_lock(site.lock_file, f"graasp-local secrets rotate {shlex.join(names)}".strip()):
         try:
-            return rotating.rotate(site, rotation, roles_of(context), SystemClock())
+            return rotate_secrets(site, rotation, roles_of(context), SystemClock())
         except NeedsYou as error:
             if site.rotation_file.exists():
                 raise

@@ -100,12 +100,13 @@ def _look(context: Context) -> dict[str, Any]:
 
 def _print(told: dict[str, Any]) -> None:
     from graasp_local.cli.tables import print_table
+    from graasp_local.planning.states import Gate
 
     version = f"version {told['version']}" if told["version"] else "no version deployed yet"
     say(told["state"], nl=False, bold=True)
     edge = {service["status"] for service in told["services"] if service["group"] == "edge"}
     is_up = edge & {"running", "restarting", "paused"}
-    gate = f"gate {told['gate']}" if is_up else "nginx is off, visitors reach nothing"
+    gate = f"gate {Gate(told['gate']).in_words}" if is_up else "nginx is off, visitors reach nothing"
     say(f" · {gate} · {version} · {told['url']}")
     keys = ("service", "group", "status", "health")
     rows = [[*(service[key] for key in keys), _image(service)] for service in told["services"]]

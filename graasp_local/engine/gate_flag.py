@@ -1,8 +1,8 @@
-"""The files that open and shut the gate and say whom visitors are led to.
+"""The files that open, close and seal the gate and say whom visitors are led to.
 
 They are written through the engine, so that the engine may be on another host.
 
-A regular file named `open` opens the gate; anything else, or nothing, keeps it closed. One named `shut` shuts it for
+A regular file named `open` opens the gate; anything else, or nothing, keeps it closed. One named `shut` seals it for
 the bypass too. One named `handover` leads visitors to the second core that stands in for core; without it they are led
 to core. Taking a file away puts a dangling symbolic link in its place, since the engine's API can copy into a
 container but not delete. All of it works on a container that is stopped, and on a read-only one.
@@ -23,9 +23,9 @@ _HANDOVER = "handover"
 
 
 def flag_archive(gate: Gate) -> bytes:
-    """The archive to unpack in GATE_DIRECTORY for a gate that is open, closed or shut; each leads to core itself."""
+    """The archive to unpack in GATE_DIRECTORY for a gate that is open, closed or sealed; each leads to core itself."""
     open_flag = _there(_OPEN) if gate is Gate.OPEN else _away(_OPEN)
-    return _archive(open_flag, _there(_SHUT) if gate is Gate.SHUT else _away(_SHUT), _away(_HANDOVER))
+    return _archive(open_flag, _there(_SHUT) if gate is Gate.SEALED else _away(_SHUT), _away(_HANDOVER))
 
 
 def shut_archive() -> bytes:

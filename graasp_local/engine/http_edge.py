@@ -63,18 +63,18 @@ class HttpEdge:
             case Answer(status=503, headers=headers) if headers.get("graasp-gate") == "closed":
                 return Gate.CLOSED
             case Answer(status=503, headers=headers) if headers.get("graasp-gate") == "shut":
-                return Gate.SHUT
+                return Gate.SEALED
             case _:
                 return Gate.UNKNOWN
 
     def gate_failures(self, gate: Gate) -> tuple[str, ...]:
         """Empty when the gate is as wanted for every kind of visitor."""
         if self.gate() is not gate:
-            return (f"nginx answers that the gate is {self.gate()}.",)
+            return (f"nginx reports that the gate is {self.gate().in_words}.",)
         failures = []
         with_bypass = self.ask(GATE_PATH, self.bypass)
         passes = with_bypass is not None and with_bypass.status == 200
-        if passes is (gate is Gate.SHUT):
+        if passes is (gate is Gate.SEALED):
             failures.append(f"The maintenance header {'passes' if passes else 'does not pass'} the gate.")
         if gate is not Gate.OPEN:
             browser = self.ask("/", _AS_BROWSER)

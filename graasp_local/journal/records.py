@@ -179,7 +179,7 @@ def visitors_were_let_in(operations: Sequence[OperationRecord], record: Operatio
         case GateMove.OPENED:
             return True
         case GateMove.OPENING:
-            return gate not in (Gate.CLOSED, Gate.SHUT)
+            return gate not in (Gate.CLOSED, Gate.SEALED)
         case _:
             return False
 
@@ -225,7 +225,7 @@ def gate_moves(records: Sequence[Mapping[str, Any]]) -> tuple[GateMove, ...]:
                 moves.append(GateMove.OPENED)
             case {"event": "step-started", "name": "close-gate"}:
                 moves.append(GateMove.CLOSING)
-            case {"event": "walk-started" | "rollback-started", "gate": Gate.CLOSED.value | Gate.SHUT.value}:
+            case {"event": "walk-started" | "rollback-started", "gate": Gate.CLOSED.value | Gate.SEALED.value}:
                 moves.append(GateMove.FOUND_CLOSED)
             case _:
                 pass

@@ -235,7 +235,7 @@ def _what_visitors_see(gate: Gate) -> str:
     return {
         Gate.OPEN: "The gate is open.",
         Gate.CLOSED: "Visitors see the maintenance page.",
-        Gate.SHUT: "Visitors see the maintenance page.",
+        Gate.SEALED: "Visitors see the maintenance page.",
         Gate.UNKNOWN: "nginx does not answer, so visitors reach nothing.",
     }[gate]
 

@@ -164,7 +164,7 @@ def rollback_plan(world: World, observed: ObservedState, *, discard: bool = Fals
             f"{lost.described()} would be discarded: {record.version} has changed the database, and the one from "
             "before it would be put back.",
             "Nothing was changed.",
-            "`graasp-local rollback --discard-written-since` rolls back anyway.",
+            "`graasp-local rollback --discard written-since` rolls back anyway.",
         )
     if left is not None and left.is_rolling:
         return plan_rolling_back(observed, previous, world.handovers.visited(), images)

@@ -233,7 +233,7 @@ def carry_out(world: World, request: Request, planner: Planner, options: RunOpti
         def recover(tried: tuple[Step, ...]) -> Plan | None:
             # Before anything is done to it: it says whether visitors were let in.
             gate = world.edge.gate() if _tells_to_open(tried) else Gate.UNKNOWN
-            with suppress(GraaspLocalError):  # the engine is away; whatever comes next sees that the gate is shut
+            with suppress(GraaspLocalError):  # the engine is away; whatever comes next sees that the gate is sealed
                 performer.end_shutting()
             return _recovery(world, on_failure_of(asked), started, tried, gate)
 
@@ -392,7 +392,7 @@ def _recovery(
     visitors as let in, unless nginx answers (`gate`) that they are not.
     """
     told_to_open = _tells_to_open(tried)
-    if _tells_to_open(tried[:-1]) or (told_to_open and gate not in (Gate.CLOSED, Gate.SHUT)):
+    if _tells_to_open(tried[:-1]) or (told_to_open and gate not in (Gate.CLOSED, Gate.SEALED)):
         return None
     if on_failure is OnFailure.HOLD or started.written_before:
         return None

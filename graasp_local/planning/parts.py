@@ -53,7 +53,7 @@ def closing(observed: ObservedState, cause: str, *, seal: bool = False) -> list[
         changed = "its settings have changed; connections are refused for a second or two"
         cause = changed if restarts else _SHOWS_THE_PAGE
         steps.append(StartServices(ServiceGroup.EDGE, down, cause))
-    gate = Gate.SHUT if sealed else Gate.CLOSED
+    gate = Gate.SEALED if sealed else Gate.CLOSED
     steps.append(ProveGate(gate, "only a visitor's request proves that visitors are kept out"))
     return steps
 
@@ -79,7 +79,7 @@ def opening(cause: str) -> list[Step]:
 
 def is_kept_closed(observed: ObservedState) -> bool:
     """Whether the gate is closed, or sealed, and nginx is there to keep it so."""
-    return observed.gate in (Gate.CLOSED, Gate.SHUT) and edge_is_ready(observed)
+    return observed.gate in (Gate.CLOSED, Gate.SEALED) and edge_is_ready(observed)
 
 
 def sealing(what: str) -> list[Step]:

@@ -246,7 +246,7 @@ def plan_rollback(
     after = simulate(observed, steps)
     if ServiceGroup.GRAASP in TABLE[end].groups_on and observed.in_group(ServiceGroup.GRAASP):
         steps += taking_over(observed, version, f"{version} serves again")
-        if after.gate is Gate.SHUT and TABLE[end].gate is Gate.CLOSED:
+        if after.gate is Gate.SEALED and TABLE[end].gate is Gate.CLOSED:
             steps += unsealing("the old version is verified")
     else:
         steps += left_off(observed, version)

@@ -108,7 +108,7 @@ def plan_unrestore(
         steps.append(TakeOut(restore, "everything from before is kept under another name"))
     if TABLE[end].groups_on & {ServiceGroup.GRAASP}:
         steps += _up_again(observed, steps, restore, version)
-        if TABLE[end].gate is Gate.CLOSED and simulate(observed, steps).gate is Gate.SHUT:
+        if TABLE[end].gate is Gate.CLOSED and simulate(observed, steps).gate is Gate.SEALED:
             steps += unsealing("the site as it was before is verified")
     else:
         steps.append(SelectVersion(version, "the database belongs to this version again"))

@@ -43,7 +43,7 @@ def why_not_rolling(
     if request.end is not InfraState.RUNNING:
         return f"It would end in {request.end}, with the gate closed."
     if observed.gate is not Gate.OPEN:
-        gate = "nginx does not answer" if observed.gate is Gate.UNKNOWN else f"The gate is {observed.gate}"
+        gate = "nginx does not answer" if observed.gate is Gate.UNKNOWN else f"The gate is {observed.gate.in_words}"
         return f"{gate}, so there are no visitors to keep serving."
     if request.other_images:
         return f"{request.version} is already running; visitors cannot be moved from one build of it to another."

@@ -99,7 +99,7 @@ def _down_to_nothing(observed: ObservedState, target: InfraState, drain_limit: f
 
 def _gate_must_close(observed: ObservedState, target: InfraState, stops: Sequence[StopServices]) -> bool:
     """For `running`, a gate that is open stays open while a service is mended, unless the database or nginx is down."""
-    if not edge_is_ready(observed) or observed.gate in (Gate.SHUT, Gate.UNKNOWN):
+    if not edge_is_ready(observed) or observed.gate in (Gate.SEALED, Gate.UNKNOWN):
         return True
     if observed.gate is Gate.CLOSED:
         return False

@@ -156,7 +156,7 @@ def _to_the_end(observed: ObservedState, request: UpgradeRequest) -> list[Step]:
 
     What writes by itself is started after that.
     """
-    sealed = observed.gate is Gate.SHUT and edge_is_ready(observed)
+    sealed = observed.gate is Gate.SEALED and edge_is_ready(observed)
     as_closed = replace(observed, gate=Gate.CLOSED) if sealed else observed
     steps: list[Step] = []
     writing: tuple[str, ...] = ()

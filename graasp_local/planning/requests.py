@@ -29,8 +29,15 @@ class OnFailure(StrEnum):
     HOLD = "hold"
 
 
+_SPELLED = {
+    "discard_written_since": ["--discard", "written-since"],
+    "replace_what_is_there": ["--discard", "current-data"],
+}
+"""Fields whose option has another name."""
+
+
 class _Asked(Struct, frozen=True, tag_field="verb", omit_defaults=True):
-    """A field is an option of the same name, but for the one in `argument`, which stands alone."""
+    """A field is an option of its name or as in _SPELLED, but for the one in `argument`, which stands alone."""
 
     argument: ClassVar[str] = ""
 
@@ -159,7 +166,8 @@ def _options(request: _Asked) -> list[str]:
         value = getattr(request, field.name)
         if value == field.default:
             continue
-        option = [] if field.name == request.argument else [f"--{field.name.replace('_', '-')}"]
+        named = _SPELLED.get(field.name, [f"--{field.name.replace('_', '-')}"])
+        option = [] if field.name == request.argument else named
         match value:
             case bool():
                 words += option

@@ -30,7 +30,7 @@ from graasp_local.planning.steps import (
 def simulate(observed: ObservedState, steps: Iterable[Step]) -> ObservedState:
     """What the site would look like after these steps, if each does what it says."""
     selected = ""
-    sealed = observed.gate is Gate.SHUT
+    sealed = observed.gate is Gate.SEALED
     for step in steps:
         match step:
             case SelectVersion(version=version):
@@ -40,7 +40,7 @@ def simulate(observed: ObservedState, steps: Iterable[Step]) -> ObservedState:
                 observed = observed.with_services(services, Status.RUNNING, Health.HEALTHY)
                 observed = observed.with_services(versioned, Status.RUNNING, Health.HEALTHY, selected)
                 if group is ServiceGroup.EDGE:
-                    observed = replace(observed, gate=Gate.SHUT if sealed else Gate.CLOSED)
+                    observed = replace(observed, gate=Gate.SEALED if sealed else Gate.CLOSED)
             case StopServices(group=group, services=services):
                 observed = observed.with_services(services, Status.EXITED, Health.NONE)
                 if group is ServiceGroup.EDGE and not _edge_answers(observed):
@@ -48,10 +48,10 @@ def simulate(observed: ObservedState, steps: Iterable[Step]) -> ObservedState:
             case MakeServices(services=services, version=version):
                 observed = observed.with_services(services, Status.CREATED, Health.NONE, str(version))
             case CloseGate(sealed=sealed):
-                closed = Gate.SHUT if sealed else Gate.CLOSED
+                closed = Gate.SEALED if sealed else Gate.CLOSED
                 observed = replace(observed, gate=closed if _edge_answers(observed) else Gate.UNKNOWN)
             case SealGate():
-                sealed, observed = True, replace(observed, gate=Gate.SHUT)
+                sealed, observed = True, replace(observed, gate=Gate.SEALED)
             case UnsealGate():
                 sealed = False
                 observed = replace(observed, gate=Gate.CLOSED)

@@ -36,13 +36,18 @@ class ServiceGroup(StrEnum):
 class Gate(StrEnum):
     """Whether visitors are let through, as nginx answers it; unknown when nginx does not answer.
 
-    `shut` is a gate that is closed to the bypass too: while core stops, and until what was deployed is verified.
+    A sealed gate is closed to the bypass too: while core stops, and until what was deployed is verified. To programs,
+    nginx and journals it is `shut`.
     """
 
     OPEN = "open"
     CLOSED = "closed"
-    SHUT = "shut"
+    SEALED = "shut"
     UNKNOWN = "unknown"
+
+    @property
+    def in_words(self) -> str:
+        return self.name.lower()
 
 
 class StateRow(Struct, frozen=True):
@@ -252,10 +257,10 @@ def differences(observed: ObservedState, state: InfraState) -> tuple[str, ...]:
         if service.group not in row.groups_on and not service.is_off:
             found.append(f"{service.name} is {service.described()}, but {state} needs it off.")
     # Where nothing is behind the gate, a gate that is closed to the bypass too keeps nobody out of anything.
-    sealed_off = observed.gate is Gate.SHUT and ServiceGroup.GRAASP not in row.groups_on
+    sealed_off = observed.gate is Gate.SEALED and ServiceGroup.GRAASP not in row.groups_on
     # Where nginx is off there is no gate to ask, and nobody who could come through it.
     if ServiceGroup.EDGE in row.groups_on and observed.gate is not row.gate and not sealed_off:
-        found.append(f"The gate is {observed.gate}, but {state} needs it {row.gate}.")
+        found.append(f"The gate is {observed.gate.in_words}, but {state} needs it {row.gate}.")
     found += [
         f"A second {second.name} of {second.version} is {second.described()}, left while it was replaced."
         for second in observed.handovers
@@ -282,7 +287,7 @@ def classify(observed: ObservedState, left_in: InfraState | None = None) -> Clas
     if all(service.status is Status.ABSENT for service in observed.services) and not observed.handovers:
         return Absent()
     by_state = {state: differences(observed, state) for state in InfraState}
-    # All of it may be off because the machine was: that somebody wanted it so is known from how the site was left only.
+    # All of it may be off because the machine was: whether that was wanted is known only from how the site was left.
     fell = left_in not in (None, InfraState.STOPPED) and all(service.is_off for service in observed.services)
     for state, found in by_state.items():
         if not found and not fell:

@@ -158,11 +158,11 @@ class ProveGate(Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        return f"prove-{_said(self.gate)}"
+        return f"prove-{self.gate.in_words}"
 
     @property
     def title(self) -> str:
-        return f"Verify that the gate is {_said(self.gate)}"
+        return f"Verify that the gate is {self.gate.in_words}"
 
 
 class Drain(Struct, frozen=True):
@@ -460,10 +460,6 @@ READ_ONLY = (
     CheckStack,
 )
 """Steps that leave the site as it is: a failure in one of them, before any other, is a refusal."""
-
-
-def _said(gate: Gate) -> str:
-    return "sealed" if gate is Gate.SHUT else gate.value
 
 
 def _refuse_empty(services: tuple[str, ...]) -> None:

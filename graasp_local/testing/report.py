@@ -27,7 +27,8 @@ def described(world: World) -> str:
 def _observed(world: World) -> Iterator[str]:
     observed = world.observe()
     version = world.site.selected_version
-    yield f"state {state_name(classify(observed))}, gate {observed.gate}, version {version or 'none deployed yet'}"
+    state, gate = state_name(classify(observed)), observed.gate.in_words
+    yield f"state {state}, gate {gate}, version {version or 'none deployed yet'}"
     for record in read_recent(world.site.journal_directory).operations[-1:]:
         yield f"last operation: {_operation(record)}"
     services = [service for service in observed.services if service.group is not ServiceGroup.MIGRATION]

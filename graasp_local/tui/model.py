@@ -133,7 +133,7 @@ class SiteView(Struct, frozen=True):
 
         A gate that is closed to the bypass too is a closed gate here.
         """
-        gate = Gate.CLOSED if self.observed.gate is Gate.SHUT else self.observed.gate
+        gate = Gate.CLOSED if self.observed.gate is Gate.SEALED else self.observed.gate
         return classify(replace(self.observed, gate=gate))
 
     @property

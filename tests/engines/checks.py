@@ -34,7 +34,7 @@ def failing_migration(site: DemoSite) -> None:
 
 def rollback_of_a_success(site: DemoSite) -> None:
     site.deploy("1.2.0")
-    site.run("rollback", "--yes", "--discard-written-since")
+    site.run("rollback", "--yes", "--discard", "written-since")
     assert site.status()["version"] == "1.1.0"
 
 
@@ -51,7 +51,7 @@ def backup_and_restore(site: DemoSite) -> None:
     site.run("backup")
     names = [path.name for path in (site.directory / "backups").iterdir() if path.name[0].isdigit()]
     site.create_item("after")
-    site.run("restore", sorted(names)[-1], "--replace-what-is-there")
+    site.run("restore", sorted(names)[-1], "--discard", "current-data")
     assert site.item_names() == ["before"]
 
 

@@ -129,7 +129,7 @@ def test_one_changed_byte_is_found(site: DemoSite, file: str) -> None:
     try:
         refused = site.run("backup", "verify", "0001", code=10)
         assert file in refused.stderr
-        site.run("restore", "0001", "--replace-what-is-there", code=10)
+        site.run("restore", "0001", "--discard", "current-data", code=10)
     finally:
         path.write_bytes(whole)
     assert site.status()["state"] == "running"
@@ -196,7 +196,7 @@ def test_a_deployment_backs_up_first_and_relies_on_a_fresh_one(site: DemoSite) -
 
 
 def restored(site: DemoSite, *words: str) -> None:
-    site.run("restore", "0001", "--replace-what-is-there", *words)
+    site.run("restore", "0001", "--discard", "current-data", *words)
 
 
 def test_a_restore_brings_back_every_row_and_file_and_keeps_what_was_there(site: DemoSite) -> None:
@@ -219,7 +219,7 @@ def test_a_restore_killed_at_any_step_goes_on_or_back_with_all_data(site: DemoSi
     site.create_item(f"before {step}")
     write_file(site, f"before {step}")
     before = checksum(site)
-    operation = site.start("restore", "0001", "--replace-what-is-there", "--json")
+    operation = site.start("restore", "0001", "--discard", "current-data", "--json")
     assert operation.stdout is not None
     for line in operation.stdout:
         event = json.loads(line)

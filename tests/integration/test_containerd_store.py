@@ -116,7 +116,7 @@ def test_a_success_is_gone_back_from_though_the_tag_was_moved(site: DemoSite, bu
     site.deploy("1.2.0")
     assert len(cores_kept(site)) == 2
     build()
-    site.run("rollback", "--yes", "--discard-written-since")
+    site.run("rollback", "--yes", "--discard", "written-since")
     assert images(site) == served
     assert site.status()["version"] == "1.4.0"
 

@@ -191,5 +191,5 @@ def test_what_was_written_behind_the_gate_is_counted_and_kept_until_somebody_rem
     assert site.item_names() == []
     assert site.deploy("1.1.0")["outcome"] == "done"
     assert site.database(kept, "SELECT name FROM item") == [("by a tester",)]
-    assert kept in site.run("remove-old-database", "--confirm", site.project).stderr
+    assert kept in site.run("remove-old-database", "--discard", "old-database").stderr
     assert site.database("postgres", f"SELECT datname FROM pg_database WHERE datname = '{kept}'") == []

@@ -79,7 +79,7 @@ def test_a_broken_site_is_repaired_and_rollback_then_goes_to_before_the_last_cha
     assert site.deploy("1.1.0")["outcome"] == "done"
     served(fresh, "1.1.0")
     assert "1.1.0 has changed the database" in site.run("rollback", code=10).stderr
-    site.run("rollback", "--discard-written-since")
+    site.run("rollback", "--discard", "written-since")
     served(fresh, "1.0.0")
 
 

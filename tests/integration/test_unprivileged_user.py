@@ -60,13 +60,13 @@ def test_a_user_in_the_sockets_group_does_everything(theirs: DemoSite) -> None:
     backup = next(path.name for path in (site.directory / "backups").iterdir() if path.name[0].isdigit())
     assert site.deploy("1.1.0")["outcome"] == "done"
     site.create_item("after")
-    site.run("rollback", "--yes", "--discard-written-since")
+    site.run("rollback", "--yes", "--discard", "written-since")
     site.run("apply", "restricted")
     found = site.containers()["db"]["NetworkSettings"]["Ports"]["5432/tcp"][0]["HostPort"]
     asked = f"from graasp_local.postgres.address import accepts_connections as a; print(a('127.0.0.1', {found}))"
     told = subprocess.run([*_as_user(site.directory), "-c", asked], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "True"  # though nobody knows the user by name
-    site.run("restore", backup, "--replace-what-is-there")
+    site.run("restore", backup, "--discard", "current-data")
     site.run("apply", "running")
     assert site.item_names() == ["before"]
     assert site.run("logs", "core", "--lines", "5").stdout

@@ -129,5 +129,5 @@ def test_from_an_upgrade_that_went_through_the_way_back_is_by_hand(site: DemoSit
 def test_16_to_17(site: DemoSite, before: tuple[str, ...]) -> None:
     assert upgrade(site, 17)["outcome"] == "done"
     is_on(site, 17, {"db-data", "db-data-16", "db-data-17"}, before)
-    site.run("remove-old-database", "--confirm", site.project)
+    site.run("remove-old-database", "--discard", "old-database")
     is_on(site, 17, {"db-data-17"}, before)

@@ -70,7 +70,10 @@ def test_the_journal_has_no_room(small_disk: SmallDisk, record: Record) -> None:
             words: tuple[str, ...] = ()
             if site.status()["gate"] == "open":  # the reserve was enough to let visitors in, who may have written
                 assert "would be discarded" in site.run("rollback", code=10).stderr
-                words = ("--discard-written-since",)
+                words = (
+                    "--discard",
+                    "written-since",
+                )
             site.run("rollback", *words)
         then, version = (", then rollback (exit code 0)", "1.0.0") if ended.code == 21 else ("", "1.1.0")
         saw.append(f"exit code {ended.code}{then}: {serves(site, version)}")

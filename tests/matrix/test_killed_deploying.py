@@ -59,8 +59,8 @@ def killed(site: MatrixSite, record: Record, when: When, step: str, seconds: flo
 def brings_back_what_was_before(site: MatrixSite, before: Data, record: Record) -> None:
     """One rollback, after the kill and the resume; what was written meanwhile is agreed to be put away."""
     site.run("rollback", code=10)
-    site.run("rollback", "--discard-written-since")
-    record.saw = f"{record.saw}; rollback --discard-written-since: {serves(site, '1.0.0')}"
+    site.run("rollback", "--discard", "written-since")
+    record.saw = f"{record.saw}; rollback --discard written-since: {serves(site, '1.0.0')}"
     # What was written before the gate closed is there as well.
     assert site.data().restricted_to(before).rows == before.rows, "not the data from before"
 

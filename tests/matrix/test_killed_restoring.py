@@ -23,7 +23,7 @@ EVERYTHING = Restore("latest", "0001", ("graasp", "umami"), ("files",))
 PLAN = plan_restore(site_in(InfraState.RUNNING), RestoreRequest(EVERYTHING, Version(1, 0, 0))).steps
 CLOSING = next(index for index, step in enumerate(PLAN) if isinstance(step, CloseGate))
 OPENING = next(index for index, step in enumerate(PLAN) if isinstance(step, OpenGate))
-RESTORE = ("restore", "latest", "--replace-what-is-there", "--json")
+RESTORE = ("restore", "latest", "--discard", "current-data", "--json")
 
 OPEN_BEFORE, CLOSED, OPEN_AFTER = (
     list(dict.fromkeys(step.name for step in part)) for part in (PLAN[:CLOSING], PLAN[CLOSING:OPENING], PLAN[OPENING:])

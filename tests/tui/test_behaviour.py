@@ -257,7 +257,7 @@ def test_going_back_after_a_success_asks_for_the_name_of_the_site_where_it_disca
 
     drive(access, steps)
     *_, operation = read_operations(access.site().journal_directory)
-    assert (operation.command, operation.outcome) == ("graasp-local rollback --discard-written-since", "done")
+    assert (operation.command, operation.outcome) == ("graasp-local rollback --discard written-since", "done")
     assert str(access.site().selected_version) == "1.0.0"
     assert access.fake.applied == ("0000_init",)
 
@@ -1006,7 +1006,7 @@ def test_a_container_whose_start_is_known_later_is_followed_once(
 
 def test_a_sealed_gate_is_a_closed_one_in_the_strip(access: FakeAccess) -> None:
     """While core starts behind it, the site is nearer to restricted than to running."""
-    access.fake.gate = Gate.SHUT
+    access.fake.gate = Gate.SEALED
     access.fake.turn("core", on=False)
     access.fake.turn("workers", on=False)
 

@@ -228,7 +228,7 @@ class FakeEngine:
 
     def shut_gate(self) -> None:
         self._call("shut")
-        self.state.flag = Gate.SHUT
+        self.state.flag = Gate.SEALED
         self._answer("shut")
 
     def requests_in_flight(self) -> int | None:
@@ -396,7 +396,7 @@ class FakeEdge:
         return self.state.gate()
 
     def gate_failures(self, gate: Gate) -> tuple[str, ...]:
-        return () if self.gate() is gate else (f"nginx answers that the gate is {self.gate()}.",)
+        return () if self.gate() is gate else (f"nginx reports that the gate is {self.gate().in_words}.",)
 
     def core(self) -> CoreAnswer | None:
         behind = self.state.leads_to is Side.HANDOVER

@@ -213,19 +213,19 @@ def test_a_core_whose_requests_cannot_be_told_is_not_taken_for_idle(
     assert handovers.requests_in_flight(Side.SERVICES) == in_flight
 
 
-@pytest.mark.parametrize("gate", [Gate.OPEN, Gate.CLOSED, Gate.SHUT])
+@pytest.mark.parametrize("gate", [Gate.OPEN, Gate.CLOSED, Gate.SEALED])
 def test_only_a_regular_file_opens_the_gate(gate: Gate) -> None:
     with tarfile.open(fileobj=io.BytesIO(flag_archive(gate))) as archive:
         opening, shutting, leading = archive.getmembers()
     assert (opening.name, opening.isreg()) == ("open", gate is Gate.OPEN)
-    assert (shutting.name, shutting.isreg()) == ("shut", gate is Gate.SHUT)
+    assert (shutting.name, shutting.isreg()) == ("shut", gate is Gate.SEALED)
     assert (leading.name, leading.isreg()) == ("handover", False)
     with tarfile.open(fileobj=io.BytesIO(shut_archive())) as archive:
         (shut,) = archive.getmembers()
     assert (shut.name, shut.isreg()) == ("shut", True)
 
 
-@pytest.mark.parametrize("archive", [*map(flag_archive, (Gate.OPEN, Gate.CLOSED, Gate.SHUT)), shut_archive()])
+@pytest.mark.parametrize("archive", [*map(flag_archive, (Gate.OPEN, Gate.CLOSED, Gate.SEALED)), shut_archive()])
 def test_the_gates_files_can_be_written_by_a_shell_too(tmp_path: Path, archive: bytes) -> None:
     for directory in ("unpacked", "written"):
         (tmp_path / directory).mkdir()

@@ -191,7 +191,7 @@ def test_nobody_passes_the_gate_while_core_is_not_verified(running: FakeWorld) -
         for event in under_way(running, deploying(running))
         if isinstance(event, StepEnded) and event.name in unverified
     ]
-    assert gates == [Gate.SHUT] * 3
+    assert gates == [Gate.SEALED] * 3
 
 
 @pytest.mark.parametrize("way", [recovery.resume_plan, recovery.rollback_plan])
@@ -207,7 +207,7 @@ def test_an_nginx_that_went_down_before_core_was_verified_comes_up_sealed(
             gates.append(running.state.gate())
             if event.name == "verify-core":
                 break
-    assert {*gates} == {Gate.UNKNOWN, Gate.SHUT}
+    assert {*gates} == {Gate.UNKNOWN, Gate.SEALED}
 
 
 def test_what_may_have_been_written_outlives_the_next_deployment_until_somebody_removes_it(running: FakeWorld) -> None:

@@ -181,7 +181,7 @@ def no_network(fake: FakeWorld) -> None:
     ("spoil", "sentence"),
     [
         (image_missing, "does not exist"),
-        (wrong_architecture, "Made for linux/arm64, where this engine is linux/amd64"),
+        (wrong_architecture, "Made for linux/arm64, but this engine is linux/amd64"),
         (disk_full, "GiB free"),
         (old_engine, "Docker Engine 20.10.24+dfsg1 is too old"),
         (other_site, "belongs to the site in /srv/other"),
@@ -227,7 +227,7 @@ def test_a_failed_migration_leaves_the_gate_closed_and_shows_what_postgres_said(
     events = events_of(running, deploying(running))
     ended = ended_of(events)
     assert (ended.outcome, ended.exit_code, ended.state) == (Outcome.FAILED, ExitCode.NEEDS_YOU, "db-only")
-    assert running.state.gate() is Gate.SHUT
+    assert running.state.gate() is Gate.SEALED
     assert any("relation does not exist" in event.text for event in events if isinstance(event, StepOutput))
     assert running.engine.run is not None
     assert running.engine.run.removed
@@ -272,7 +272,7 @@ def test_a_core_that_never_gets_healthy_is_said_with_its_last_words(running: Fak
     assert (ended.outcome, ended.exit_code) == (Outcome.FAILED, ExitCode.NEEDS_YOU)
     assert ended.problem[0] == "core runs but does not become healthy."
     assert "The database belongs to 1.1.0 now." in ended.problem[1]
-    assert running.state.gate() is Gate.SHUT
+    assert running.state.gate() is Gate.SEALED
 
 
 def test_a_core_that_is_another_version_is_not_shown_to_visitors(running: FakeWorld) -> None:
@@ -280,7 +280,7 @@ def test_a_core_that_is_another_version_is_not_shown_to_visitors(running: FakeWo
     ended = deploy(running)
     assert ended.exit_code is ExitCode.NEEDS_YOU
     assert "Core says that it is version 0.0.1, not 1.1.0." in ended.problem[0]
-    assert running.state.gate() is Gate.SHUT
+    assert running.state.gate() is Gate.SEALED
 
 
 STEP_NAMES = [
@@ -296,7 +296,7 @@ def test_whatever_fails_after_the_gate_closed_fails_closed_and_can_be_repeated(r
     assert len(ended.problem) == 3
     assert all(ended.problem)
     if broken != "flag-closed":
-        assert running.state.gate() is Gate.SHUT
+        assert running.state.gate() is Gate.SEALED
     running.engine.failing.clear()
     assert deploy(running).outcome is Outcome.DONE
     assert running.state.gate() is Gate.OPEN
@@ -337,7 +337,7 @@ def test_an_interruption_before_any_step_stops_there(running: FakeWorld, name: s
         assert (ended.outcome, ended.exit_code) == (Outcome.INTERRUPTED, ExitCode.INTERRUPTED)
         assert ended.problem[0]
     touched = "flag-closed" in running.state.calls
-    left = Gate.SHUT if "shut" in running.state.calls else Gate.CLOSED
+    left = Gate.SEALED if "shut" in running.state.calls else Gate.CLOSED
     assert running.state.gate() is (left if touched and ended.outcome is not Outcome.DONE else Gate.OPEN)
 
 
@@ -502,7 +502,7 @@ def test_a_first_deployment_has_nothing_to_go_back_to(fake: FakeWorld) -> None:
     migration_fails(fake)
     ended = deploy(fake, "1.0.0", on_failure=ROLLBACK)
     assert (ended.outcome, ended.exit_code) == (Outcome.FAILED, ExitCode.NEEDS_YOU)
-    assert fake.state.gate() is Gate.SHUT
+    assert fake.state.gate() is Gate.SEALED
 
 
 def test_a_rollback_that_fails_stops_there_and_can_be_tried_again(running: FakeWorld) -> None:
@@ -510,7 +510,7 @@ def test_a_rollback_that_fails_stops_there_and_can_be_tried_again(running: FakeW
     ended = deploy(running, on_failure=ROLLBACK)
     assert (ended.outcome, ended.exit_code) == (Outcome.FAILED, ExitCode.NEEDS_YOU)
     assert "The rollback failed too" in ended.problem[0]
-    assert running.state.gate() is Gate.SHUT
+    assert running.state.gate() is Gate.SEALED
     running.engine.failing.clear()
     again = ended_of(events_of(running, lambda seen: recovery.rollback_plan(running.world, seen)))
     assert again.outcome is Outcome.DONE

@@ -107,7 +107,7 @@ def test_no_migration_while_a_service_of_the_graasp_group_runs(case: tuple[Obser
             at_that_time = simulate(site, plan.steps[:index])
             assert at_that_time.group_is_off(ServiceGroup.GRAASP)
             assert at_that_time.group_is_on(ServiceGroup.DATABASE)
-            assert at_that_time.gate is Gate.SHUT
+            assert at_that_time.gate is Gate.SEALED
 
 
 @given(plans())
@@ -123,7 +123,7 @@ def test_nobody_and_nothing_writes_before_core_is_verified(case: tuple[ObservedS
     for index, step in enumerate(plan.steps[changed:], start=changed):
         if isinstance(step, VerifyCore):
             return
-        assert simulate(site, plan.steps[:index]).gate is Gate.SHUT
+        assert simulate(site, plan.steps[:index]).gate is Gate.SEALED
         if isinstance(step, StartServices) and step.group is ServiceGroup.GRAASP:
             assert not {*step.services} & {*WRITING}
 
@@ -164,7 +164,7 @@ def test_an_opened_and_a_closed_gate_are_both_proven(case: tuple[ObservedState, 
     _, plan = case
     for index, step in enumerate(plan.steps):
         if isinstance(step, OpenGate | CloseGate):
-            wanted = Gate.OPEN if isinstance(step, OpenGate) else Gate.SHUT if step.sealed else Gate.CLOSED
+            wanted = Gate.OPEN if isinstance(step, OpenGate) else Gate.SEALED if step.sealed else Gate.CLOSED
             following = plan.steps[index + 1 :]
             if plan.target is InfraState.STOPPED and following and isinstance(following[0], StopServices):
                 assert following[0].group is ServiceGroup.EDGE  # one that does not answer, and can prove nothing
@@ -192,7 +192,7 @@ def test_visitors_are_kept_out_before_the_database_or_the_code_under_them_stops(
     for index, step in enumerate(plan.steps):
         if isinstance(step, StopServices) and step.group is not ServiceGroup.EDGE:
             at_that_time = simulate(site, plan.steps[:index])
-            assert at_that_time.gate in (Gate.CLOSED, Gate.SHUT) or (
+            assert at_that_time.gate in (Gate.CLOSED, Gate.SEALED) or (
                 plan.target is InfraState.STOPPED and at_that_time.group_is_off(ServiceGroup.EDGE)
             )
 
@@ -274,7 +274,7 @@ def test_databases_are_copied_only_while_nothing_but_the_database_works_with_the
             assert at_that_time.group_is_off(ServiceGroup.GRAASP)
             assert at_that_time.group_is_off(ServiceGroup.ADMINISTRATION)
             assert at_that_time.group_is_on(ServiceGroup.DATABASE)
-            assert at_that_time.gate in (Gate.CLOSED, Gate.SHUT)
+            assert at_that_time.gate in (Gate.CLOSED, Gate.SEALED)
 
 
 @given(observed_sites(), upgrade_requests())

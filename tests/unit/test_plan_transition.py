@@ -202,7 +202,7 @@ def test_an_nginx_that_is_healthy_and_silent_is_started_anew() -> None:
 
 @pytest.mark.parametrize("target", InfraState)
 def test_a_gate_that_was_left_shut_is_closed_and_nginx_goes_on(target: InfraState) -> None:
-    planned = titles(replace(site_in(R, page_when_stopped=True), gate=Gate.SHUT), target)
+    planned = titles(replace(site_in(R, page_when_stopped=True), gate=Gate.SEALED), target)
     assert planned[:2] == ["Close the gate", "Verify that the gate is closed"]
     assert "Stop nginx" not in planned
 

@@ -6,6 +6,7 @@ import json
 import shlex
 from typing import Any
 
+import click
 import pytest
 
 from graasp_local.cli.main import cli
@@ -52,10 +53,10 @@ REQUESTS: list[tuple[Request, str]] = [
     (Resume(), "resume"),
     (Resume(HOLD), "resume --on-failure hold"),
     (Rollback(), "rollback"),
-    (Rollback(discard_written_since=True), "rollback --discard-written-since"),
+    (Rollback(discard_written_since=True), "rollback --discard written-since"),
     (
         Restore("/my backups/a", ("graasp", "files"), replace_what_is_there=True),
-        "restore '/my backups/a' --only graasp --only files --replace-what-is-there",
+        "restore '/my backups/a' --only graasp --only files --discard current-data",
     ),
     (UpgradeDatabase(17, "postgres:17"), "upgrade-database --to 17 --image postgres:17"),
     (Rotate(("JWT_SECRET", "TOKEN")), "secrets rotate JWT_SECRET TOKEN"),
@@ -122,5 +123,29 @@ def test_the_journal_says_who_agreed_to_discard_what(running: FakeWorld) -> None
     started(running, Rollback(discard_written_since=True))
     record = read_operations(running.world.site.journal_directory)[-1]
     assert record.request == Rollback(discard_written_since=True)
-    assert record.command == "graasp-local rollback --discard-written-since"
+    assert record.command == "graasp-local rollback --discard written-since"
     assert record.operation.endswith("-rollback")
+
+
+@pytest.mark.parametrize(
+    ("words", "values"),
+    [
+        ("rollback --discard-written-since", {"discard": True}),
+        ("rollback --yes --discard written-since", {"discarded": "written-since", "yes": True}),
+        ("restore latest --replace-what-is-there", {"replace": True}),
+        ("restore latest --yes --discard current-data", {"discarded": "current-data", "yes": True}),
+        ("remove-old-database --confirm graasp", {"confirm": "graasp"}),
+        ("remove-old-database --yes --discard old-database", {"discarded": "old-database", "yes": True}),
+    ],
+)
+def test_consent_to_a_loss_names_it_and_the_old_names_still_work(words: str, values: dict[str, Any]) -> None:
+    verb, *arguments = words.split()
+    command: Any = cli
+    params = command.get_command(None, verb).make_context(verb, arguments).params
+    assert {name: params[name] for name in values} == values
+
+
+def test_consent_to_another_loss_is_none() -> None:
+    command: Any = cli
+    with pytest.raises(click.BadParameter):
+        command.get_command(None, "rollback").make_context("rollback", ["--discard", "current-data"])

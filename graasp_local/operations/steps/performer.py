@@ -156,7 +156,7 @@ class Performer:
             case CheckStack(services=services, version=version):
                 yield from check_stack(world, services, version)
             case CloseGate(sealed=sealed):
-                yield from self._set_gate(Gate.SHUT if sealed else Gate.CLOSED)
+                yield from self._set_gate(Gate.SEALED if sealed else Gate.CLOSED)
             case OpenGate():
                 yield from self._set_gate(Gate.OPEN)
             case SealGate():
@@ -164,7 +164,11 @@ class Performer:
             case UnsealGate():
                 yield from self._set_gate(Gate.CLOSED)
             case ProveGate(gate=gate):
-                prove(world, lambda: world.edge.gate_failures(gate), f"The gate is not proven to be {gate}")
+                prove(
+                    world,
+                    lambda: world.edge.gate_failures(gate),
+                    f"The gate is not verified to be {gate.in_words}",
+                )
             case Drain(limit_seconds=limit):
                 yield from self._drain(limit)
             case EndConnections(limit_seconds=limit):
@@ -272,14 +276,14 @@ class Performer:
         except GraaspLocalError as error:
             if self._world.edge.gate() is not gate:
                 raise
-            yield f"{error.what} nginx answers all the same that the gate is {gate}"
+            yield f"{error.what} nginx nevertheless reports that the gate is {gate.in_words}"
 
     def _drain(self, limit: float) -> Iterator[str]:
         """A request still running at the limit is cut when core stops; that is said, not hidden.
 
         Whoever has the bypass goes on asking, so that nobody is let through any more until core has stopped.
         """
-        if self._world.edge.gate() is not Gate.SHUT:  # else it was sealed for longer than for this
+        if self._world.edge.gate() is not Gate.SEALED:  # else it was sealed for longer than for this
             self._gate_is_shut = True
             self._world.engine.shut_gate()
         clock = self._world.clock

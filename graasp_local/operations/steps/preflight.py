@@ -248,9 +248,9 @@ def _image_problems(images: Sequence[ImageFact], facts: EngineFacts) -> Iterator
         elif _is_for_another_platform(image, facts):
             elsewhere.setdefault(image.platforms, []).append(image.image)
     for platforms, names in elsewhere.items():
-        yield f"Made for {listed(platforms)}, where this engine is {facts.platform}: {listed(tuple(names))}."
+        yield f"Made for {listed(platforms)}, but this engine is {facts.platform}: {listed(tuple(names))}."
     for reason, names in unavailable.items():
-        yield f"{listed(tuple(names))} {'is' if len(names) == 1 else 'are'} not available: {reason}."
+        yield f"Not available: {listed(tuple(names))} ({reason})."
 
 
 def _is_for_another_platform(image: ImageFact, facts: EngineFacts) -> bool:

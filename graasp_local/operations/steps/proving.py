@@ -32,7 +32,7 @@ def verify_core(world: World, expected: Version | None) -> None:
 
     Raises NeedsYou or Interrupted as `prove`.
     """
-    sealed = world.edge.gate() is Gate.SHUT
+    sealed = world.edge.gate() is Gate.SEALED
     where = "inside the site" if sealed else "through nginx"
 
     def failures() -> tuple[str, ...]:

@@ -84,7 +84,7 @@ def fact_lines(view: SiteView | None, now: float, width: int) -> tuple[Line, ...
     if view is None:
         return (plain("Looking at the site …", Tone.QUIET), ())
     gate_tone = {Gate.OPEN: Tone.OK, Gate.UNKNOWN: Tone.BAD}.get(view.observed.gate, Tone.BUSY)
-    gate = "not answering" if view.observed.gate is Gate.UNKNOWN else view.observed.gate.value
+    gate = "not answering" if view.observed.gate is Gate.UNKNOWN else view.observed.gate.in_words
     if view.core_answers is False:
         gate, gate_tone = "open, core does not answer", Tone.BAD
     if view.observed.group_is_off(ServiceGroup.EDGE):

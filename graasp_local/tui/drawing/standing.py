@@ -30,7 +30,7 @@ def standing_lines(view: SiteView, now: float, width: int) -> tuple[Line, ...]:
 def _now(view: SiteView, now: float) -> Line:
     """What keeps visitors out, and since when."""
     nginx_is_off = view.observed.group_is_off(ServiceGroup.EDGE)
-    if view.observed.gate not in (Gate.CLOSED, Gate.SHUT) and not nginx_is_off:
+    if view.observed.gate not in (Gate.CLOSED, Gate.SEALED) and not nginx_is_off:
         return ()
     closing = ongoing(closings(view.operations, view.observed.gate, now))
     newest = view.operations[-1] if view.operations else None
