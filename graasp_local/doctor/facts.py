@@ -138,3 +138,5 @@ class Facts(Struct, frozen=True):
     """What a deployment would be refused for, by its own checks."""
     way_back: Fact[Return | None] = Known(None)
     """None where nothing was deployed yet."""
+    newer_maker: str | None = None
+    """The version of a newer graasp-local that has written to the site's `.env`."""

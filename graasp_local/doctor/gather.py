@@ -34,6 +34,7 @@ from graasp_local.planning.states import ServiceGroup
 from graasp_local.settings import Settings, Tls
 from graasp_local.site import rotate
 from graasp_local.site.check import check_configuration
+from graasp_local.site.create import newer_maker
 from graasp_local.site.site import Site
 from graasp_local.stack.memory import memory_limits
 from graasp_local.stack.variables import volumes_defined
@@ -118,6 +119,7 @@ def gather(site: Site, world: Callable[[], World], version: Version | None) -> F
             refusals=refused(),
             way_back=returning(),
             unfinished=attempt_or_none(lambda: _unfinished(site)),
+            newer_maker=attempt_or_none(lambda: newer_maker(site.read_env())),
         )
 
 

@@ -32,6 +32,7 @@ def judge(facts: Facts) -> tuple[Finding, ...]:
 def _each(facts: Facts) -> tuple[Finding, ...]:
     return (
         *judge_site.configuration(facts),
+        *judge_site.maker(facts.newer_maker),
         *judge_site.rotation(facts.rotation_cut_off),
         *judge_machine.engine(facts),
         *judge_machine.compose(facts.compose),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from graasp_local import __version__
 from graasp_local.backup.names import DATABASES
 from graasp_local.doctor.facts import Fact, Facts, Known, PostgresMajors, Unknown
 from graasp_local.doctor.findings import Finding, Verdict, not_known, ok
@@ -18,6 +19,16 @@ def configuration(facts: Facts) -> Iterator[Finding]:
         yield Finding("configuration", verdict, found.said, found.mend)
     if not facts.configuration:
         yield ok("configuration", "No problems in .env and the compose files.")
+
+
+def maker(newer: str | None) -> Iterator[Finding]:
+    if newer:
+        yield Finding(
+            "graasp-local",
+            Verdict.WARNING,
+            f"The site was made by graasp-local {newer}, and this is the older {__version__}.",
+            "Upgrade graasp-local: docs/install.md says how.",
+        )
 
 
 def rotation(keys: tuple[str, ...]) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from graasp_local import __version__
 from graasp_local.errors import ConfigurationError
 from graasp_local.files import write_atomically
 from graasp_local.ownership import refuse_strangers
@@ -53,6 +54,7 @@ def environment_text(chosen: Mapping[str, str]) -> str:
     parts = [
         "# Settings of this Graasp site, for graasp-local and Docker Compose; every command checks them.\n# Keep "
         "a copy of this file: without its passwords the database cannot be opened. Keep it private (mode 0600).\n"
+        f"# Made by graasp-local {__version__}\n"
     ]
     parts += [_written(setting, chosen.get(setting.key, "")) for setting in SETTINGS]
     parts.append("# --- optional: remove the # before a key to set it ---\n")
@@ -76,8 +78,20 @@ def add_missing(site: Site) -> tuple[str, ...]:
     missing = [s for s in SETTINGS if s.required and s.is_generated and s.key not in there]
     if missing:
         added = "\n".join(_written(setting) for setting in missing)
-        write_atomically(site.env_file, f"{text.rstrip()}\n\n{added}", mode=0o600)
+        told = f"# Added by graasp-local {__version__}\n"
+        write_atomically(site.env_file, f"{text.rstrip()}\n\n{told}{added}", mode=0o600)
     return tuple(setting.key for setting in missing)
+
+
+def newer_maker(environment: str, own: str = __version__) -> str | None:
+    """The newest graasp-local that a `.env` says has written to it, where that is newer than this one. Pure."""
+    makers = re.findall(r"^# (?:Made|Added) by graasp-local (\d\S*)$", environment, re.MULTILINE)
+    newest = max(makers, key=_numbers, default=own)
+    return newest if _numbers(newest) > _numbers(own) else None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
 
 
 def _optional_line(option: Option, chosen: Mapping[str, str]) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from msgspec.structs import fields, replace
 
+from graasp_local import __version__
 from graasp_local.doctor import network
 from graasp_local.doctor.facts import (
     AcmeRenewal,
@@ -40,7 +41,7 @@ from graasp_local.ports.operation import CollationChange, ImageFact
 from graasp_local.ports.world import World
 from graasp_local.settings.rules import Severity
 from graasp_local.site.check import Finding as ConfigurationFinding
-from graasp_local.site.create import init_site
+from graasp_local.site.create import init_site, newer_maker
 from graasp_local.stack.memory import in_bytes, memory_limits
 from graasp_local.version import Version
 from tests.unit.fakes import FakeWorld
@@ -388,3 +389,32 @@ def test_a_version_that_is_older_than_the_database_is_refused_by_both(running: F
     deploy(running)
     running.forget_pins()
     assert [problem.check for problem in refusals(running.world, Version(1, 0, 0))] == ["deployment"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "newer"),
+    [
+        ("A=1\n", None),
+        ("# Made by graasp-local 0.1.0\nA=1\n", None),
+        ("# Made by graasp-local 0.0.9\n# Added by graasp-local 0.1.0\n", None),
+        ("# Made by graasp-local 0.2.0\nA=1\n", "0.2.0"),
+        ("# Made by graasp-local 0.1.0\n# Added by graasp-local 0.10.1\nB=2\n", "0.10.1"),
+    ],
+)
+def test_a_site_made_by_a_newer_graasp_local_is_told(environment: str, newer: str | None) -> None:
+    assert newer_maker(environment, "0.1.0") == newer
+
+
+def test_a_newer_maker_is_a_warning() -> None:
+    found = of("graasp-local", newer_maker="99.0.0")
+    assert found.verdict is Verdict.WARNING
+    assert "made by graasp-local 99.0.0, and this is the older" in found.said
+    assert "Upgrade graasp-local" in found.mend
+
+
+def test_the_maker_is_read_from_the_site(tmp_path: Path) -> None:
+    site = init_site(tmp_path / "site", {}, demo=True)
+    text = site.env_file.read_text()
+    assert newer_maker(text) is None
+    site.env_file.write_text(text.replace("# Made by graasp-local ", "# Made by graasp-local 99."))
+    assert gather(site, no_engine, None).newer_maker == f"99.{__version__}"
