@@ -36,7 +36,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "rollback": (
         ("graasp-local rollback --dry-run", "what would be done, and what would be lost"),
         ("graasp-local rollback", "undo the last deployment, after asking"),
-        ("graasp-local rollback --yes --discard written-since", "ask nothing, whatever is lost"),
+        ("graasp-local rollback --yes --discard written-since", "the same without questions, discarding newer data"),
     ),
     "upgrade-database": (
         ("graasp-local upgrade-database --to 17 --dry-run", "check, and show the plan"),

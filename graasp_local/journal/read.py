@@ -204,7 +204,7 @@ def _records(lines: Iterator[bytes]) -> list[dict[str, Any]]:
         if record is not None:
             records.append(record)
         elif line.endswith(b"\n"):
-            raise _DamageError(f"Line {number} is no record.")
+            raise _DamageError(f"Line {number} is not a record.")
         # Without its end of line the last one counts only if nothing else of it is missing.
     return records
 

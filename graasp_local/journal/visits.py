@@ -132,7 +132,7 @@ class ProbeReport(Struct, frozen=True):
         """A line a side, and one for what no visitor may meet."""
         lines = [f"{side}: {_listed(numbers)}" for side, numbers in self.counts.items()]
         if self.faults:
-            lines.append(f"{self.faults} request(s) met what no visitor should meet.")
+            lines.append(f"{self.faults} request(s) got an answer that no visitor should get.")
         return tuple(lines)
 
 

@@ -155,7 +155,7 @@ def refuse_unfinished_upgrade(world: World) -> None:
         raise Refused(
             f"The operation {left.operation} was left between Postgres {left.upgrade.source_major} and "
             f"{left.upgrade.target_major}.",
-            "What would be written now could be lost by going on, or by going back; nothing was changed.",
+            "Anything written now could be lost by resuming or by rolling back; nothing was changed.",
             "`graasp-local resume` goes on, `graasp-local rollback` goes back.",
         )
 

@@ -195,8 +195,8 @@ def _kept(recovery: Plan) -> str:
     if not any(isinstance(step, SwapBack) and step.written for step in recovery.steps):
         return ""
     return (
-        " Something may have been written to the database that was put away: how much the history says, and it is kept "
-        "until `graasp-local remove-old-database`."
+        " Something may have been written to the replaced database; the history says how much. It is kept until you "
+        "run `graasp-local remove-old-database`."
     )
 
 

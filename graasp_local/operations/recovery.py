@@ -54,8 +54,8 @@ class Loss(Struct, frozen=True):
     rows: int | None
 
     def described(self) -> str:
-        counted = "" if self.rows is None else f", among it {self.rows} new row(s),"
-        return f"What was written since {self.since} ({_ago(self.seconds)} with {self.version}){counted}"
+        counted = "" if self.rows is None else f", including {self.rows} new row(s),"
+        return f"Everything written since {self.since} ({_ago(self.seconds)} with {self.version}){counted}"
 
 
 def unfinished(world: World) -> OperationRecord:
@@ -120,8 +120,8 @@ def _back_from_restore(
     let_in = record.database_is_changed and visitors_were_let_in(operations, record, observed.gate)
     if record.outcome in ("done", "held") or let_in:
         raise Refused(
-            f"The gate was opened onto what was restored from {restore.backup}: going back would discard what was "
-            "written since.",
+            f"The gate was opened after {restore.backup} was restored: a rollback would discard everything written "
+            "since.",
             "Nothing was changed; what was there before the restore is kept on the server until the next deployment.",
             "`graasp-local resume` finishes a restore that was cut off; `graasp-local restore` brings another back.",
         )
@@ -193,7 +193,7 @@ def _refuse_after_upgrade(world: World, operations: Sequence[OperationRecord], r
             f"To undo {record.version}: `graasp-local apply {operations[-1].state}`, then `graasp-local rollback`."
         )
     raise Refused(
-        f"The upgrade to Postgres {upgrade.target_major} went through, and what was written since is there only.",
+        f"The upgrade to Postgres {upgrade.target_major} went through, and everything written since is only there.",
         f"Nothing was changed; the volume {volume} of Postgres {upgrade.source_major} "
         f"{'is kept as it was' if kept else 'was removed since'}.",
         " ".join(advice),
@@ -212,7 +212,7 @@ def _refuse_after_nothing(operations: Sequence[OperationRecord], record: Operati
         raise Refused(
             f"{newest.operation} changed nothing, so there is nothing to undo.",
             f"The site is as it was before it, with {record.version}.",
-            f"If {record.version} is to be undone: `graasp-local apply {record.state}`, then `graasp-local rollback`.",
+            f"To undo {record.version}: `graasp-local apply {record.state}`, then `graasp-local rollback`.",
         )
 
 
@@ -251,7 +251,7 @@ def _loss(
         return None
     if not observed.group_is_on(ServiceGroup.DATABASE):
         raise Refused(
-            "The database is off, so what going back would discard cannot be counted.",
+            "The database is off, so what a rollback would discard cannot be counted.",
             "Nothing was changed.",
             "`graasp-local apply db-only`, then try again.",
         )

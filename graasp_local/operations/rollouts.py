@@ -74,8 +74,8 @@ def _why_not_here(world: World) -> str | None:
     memory = world.handovers.memory()
     if memory.free is not None and memory.free < memory.in_use:
         return (
-            f"A second core would need about {memory.in_use / _MIB:.0f} MiB of memory, as the first one uses, and "
-            f"{memory.free / _MIB:.0f} MiB are left on this machine."
+            f"A second core would need about {memory.in_use / _MIB:.0f} MiB of memory, like the first one, but only "
+            f"{memory.free / _MIB:.0f} MiB are free on this machine."
         )
     return None
 

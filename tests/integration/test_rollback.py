@@ -50,7 +50,7 @@ def test_with_a_migration_between_it_says_what_would_be_lost_and_wants_to_be_tol
     new_site.deploy("1.1.0")
     new_site.create_item("written with 1.1.0")
     refused = new_site.run("rollback", code=10).stderr
-    assert "among it 1 new row(s), would be discarded" in refused
+    assert "including 1 new row(s), would be discarded" in refused
     assert rolled_back_on_a_terminal(new_site, "not-its-name") == 10
     assert (new_site.status()["version"], len(new_site.item_names())) == ("1.1.0", 2)
     assert rolled_back_on_a_terminal(new_site, new_site.project) == 0

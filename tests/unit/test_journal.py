@@ -128,11 +128,11 @@ def foreign(content: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (changed_line, "Line 2 is no record."),
+        (changed_line, "Line 2 is not a record."),
         (lost_beginning, "It does not begin as an operation does."),
         (other_format, "It is of format 2; this graasp-local reads format 1."),
         (lost_key, "A record is not as it was written (KeyError: 'outcome')."),
-        (foreign, "Line 1 is no record."),
+        (foreign, "Line 1 is not a record."),
     ],
 )
 def test_damage_that_no_crash_can_do_is_said_and_nothing_is_decided_on_it(

@@ -89,7 +89,7 @@ def test_once_visitors_were_let_in_nothing_is_put_back_without_a_word(
     assert (ended.outcome, ended.exit_code) == (Outcome.FAILED, ExitCode.NEEDS_YOU)
     assert "swap-back" not in running.state.calls
     assert running.state.gate() is Gate.OPEN
-    with pytest.raises(Refused, match=r"What was written since .* would be discarded"):
+    with pytest.raises(Refused, match=r"Everything written since .* would be discarded"):
         rolling_back(running)
     assert ended_of(events_of(running, resuming(running))).outcome is Outcome.DONE
 
@@ -110,7 +110,7 @@ def test_where_nginx_does_not_answer_visitors_may_have_been_let_in(
     monkeypatch.setattr(Performer, "perform", and_nginx_dies)
     assert deploy(running, on_failure=ROLLBACK).outcome is Outcome.FAILED
     assert "swap-back" not in running.state.calls
-    with pytest.raises(Refused, match=r"What was written since .* would be discarded"):
+    with pytest.raises(Refused, match=r"Everything written since .* would be discarded"):
         rolling_back(running)
 
 
@@ -157,7 +157,7 @@ def test_what_workers_may_have_written_is_counted_said_and_kept_until_somebody_r
             running.engine.never_on = {}
     ended = ended_of(events)
     assert ended.outcome is Outcome.ROLLED_BACK
-    assert "it is kept until `graasp-local remove-old-database`" in ended.problem[1]
+    assert "It is kept until you run `graasp-local remove-old-database`" in ended.problem[1]
     lines = [event.text for event in events if isinstance(event, StepOutput)]
     assert any(line.startswith("something may have been written since the snapshot (3 new row(s)") for line in lines)
     assert running.database.kept == [*running.database.failed]
@@ -258,14 +258,14 @@ def test_a_gate_that_somebody_closed_since_may_have_been_open_before(running: Fa
     running.state.flag = Gate.OPEN
     apply(running, InfraState.RESTRICTED)
     assert running.state.gate() is Gate.CLOSED
-    with pytest.raises(Refused, match=r"What was written since .* would be discarded"):
+    with pytest.raises(Refused, match=r"Everything written since .* would be discarded"):
         rolling_back(running)
 
 
 def test_visitors_whom_another_command_let_in_are_counted_too(running: FakeWorld) -> None:
     killed_at(running, "verify-core")
     apply(running, InfraState.RUNNING)
-    with pytest.raises(Refused, match=r"What was written since .* would be discarded"):
+    with pytest.raises(Refused, match=r"Everything written since .* would be discarded"):
         rolling_back(running)
 
 
@@ -277,7 +277,7 @@ def test_what_visitors_wrote_before_a_resume_is_not_put_away_by_its_failing(runn
     ended = ended_of(events_of(running, resuming(running), on_failure=ROLLBACK))
     assert ended.outcome is Outcome.FAILED
     assert "swap-back" not in running.state.calls
-    with pytest.raises(Refused, match=r"What was written since .* would be discarded"):
+    with pytest.raises(Refused, match=r"Everything written since .* would be discarded"):
         rolling_back(running)
 
 

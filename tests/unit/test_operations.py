@@ -567,7 +567,7 @@ def test_a_killed_operation_is_resumed_from_any_step(running: FakeWorld, name: s
 def test_a_killed_operation_is_rolled_back_from_any_step_before_the_gate_opened(running: FakeWorld, name: str) -> None:
     killed_at(running, name)
     if name in ("prove-open", "record"):
-        with pytest.raises(Refused, match=r"What was written since .* would be discarded"):
+        with pytest.raises(Refused, match=r"Everything written since .* would be discarded"):
             recovery.rollback_plan(running.world, running.world.observe())
         return
     ended = ended_of(events_of(running, lambda seen: recovery.rollback_plan(running.world, seen)))

@@ -39,8 +39,8 @@ def test_behind_a_migration_it_says_what_would_be_discarded_and_does_nothing(run
     with pytest.raises(Refused) as refused:
         recovery.rollback_plan(running.world, running.world.observe())
     assert refused.value.what == (
-        "What was written since 1970-01-12 13:46 UTC (3 hours with 1.1.0), among it 3 new row(s), would be discarded: "
-        "1.1.0 has changed the database, and the one from before it would be put back."
+        "Everything written since 1970-01-12 13:46 UTC (3 hours with 1.1.0), including 3 new row(s), "
+        "would be discarded: 1.1.0 has changed the database, and the one from before it would be put back."
     )
     assert "--discard written-since" in refused.value.next_step
     assert running.state.calls == []
@@ -71,7 +71,7 @@ def test_rows_that_take_too_long_to_count_are_not_guessed(running: FakeWorld) ->
     running.database.newer_rows = None
     lost = recovery.loss(running.world, running.world.observe())
     assert lost is not None
-    assert lost.described() == "What was written since 1970-01-12 13:46 UTC (less than a minute with 1.1.0)"
+    assert lost.described() == "Everything written since 1970-01-12 13:46 UTC (less than a minute with 1.1.0)"
 
 
 def test_agreed_to_in_words_the_database_from_before_is_put_back_and_the_other_kept(running: FakeWorld) -> None:

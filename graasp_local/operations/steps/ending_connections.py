@@ -23,7 +23,7 @@ def end_connections(world: World, limit_seconds: float) -> Iterator[str]:
         return
     if not connections.set_apart():
         raise NeedsYou(
-            "nginx did not start new workers, so that connections from before the gate closed are still open.",
+            "nginx did not start new workers, so connections from before the gate closed are still open.",
             "No new visitor is let in, but a websocket or an upload from before may still write.",
             "`graasp-local logs nginx` says why; `graasp-local apply db-only` ends them with core.",
         )

@@ -132,13 +132,13 @@ def refuse_other_major(world: World) -> None:
 
 
 def _refuse_other_search_data(world: World, image: str) -> None:
-    """Raises Refused where Meilisearch would only end again and again, and core with it."""
+    """Raises Refused where Meilisearch would only crash again and again, and core with it."""
     found = world.engine.search_data(image)
     said = other_search_version(found[0], image) if found else None
     if found and said:
         raise Refused(
             said,
-            "Nothing was changed: Meilisearch would only end again and again.",
+            "Nothing was changed: Meilisearch would only crash again and again.",
             f"Set MEILISEARCH_IMAGE in .env back, or let it begin with an empty index: `graasp-local apply stopped`, "
             f"`graasp-local compose -- rm --force {SEARCH_SERVICE}`, `docker volume rm {found[1]}`, then this again. "
             "docs/operate.md says how Graasp fills it, under Another version of Meilisearch.",

@@ -35,7 +35,7 @@ def forget_old_addresses(world: World, services: Sequence[str]) -> Iterator[str]
     if before != now and world.engine.forget_addresses():
         write_atomically(world.site.addresses_file, now, mode=0o600)
         if before:
-            yield "forgot the addresses of files that core had kept from before"
+            yield "cleared the addresses of files that core had cached"
 
 
 def make_missing_databases(world: World, services: Sequence[str]) -> Iterator[str]:

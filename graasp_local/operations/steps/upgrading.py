@@ -221,7 +221,7 @@ def _prove(world: World) -> Iterator[str]:
         before, after = both.map(lambda server: server.fingerprint(), (world.servers.old, world.servers.new))
     found = differences(before, after)
     if found:
-        raise NeedsYou(f"The newer server does not hold the same as the old one. {in_short(found)}")
+        raise NeedsYou(f"The newer server does not hold the same data as the old one. {in_short(found)}")
     yield from described(before, after)
 
 

@@ -88,8 +88,8 @@ class PlanScreen(UiScreen):
     def on_loss_found(self, message: messages.LossFound) -> None:
         """Nothing is discarded without the site's name; after it there is still the plan to agree to."""
         name = self.ui.view.project if self.ui.view is not None else ""
-        said = (f"{message.what} would be discarded with the database that it is in.", "A backup would keep it.")
-        question = ConfirmByName("Going back discards what was written since", said, name)
+        said = (f"{message.what} will disappear from the site.", "A backup would keep it.")
+        question = ConfirmByName("Rolling back discards everything written since", said, name)
         self.ui.push_screen(question, self._discard_if)
 
     def _discard_if(self, typed: bool | None) -> None:
