@@ -53,6 +53,7 @@ def command(
     """
     from graasp_local.engine.building import Build, build_image
     from graasp_local.engine.completing import complete_image
+    from graasp_local.engine.listing import refuse_podman
     from graasp_local.errors import UsageError
     from graasp_local.images.checkout import clone, require_sources
     from graasp_local.images.recipes import RECIPES, Repository, build_arguments, tag_of
@@ -60,6 +61,7 @@ def command(
     from graasp_local.wording import listed
 
     version = Version.parse(version_text)
+    refuse_podman()
     context.refuse_if_not_ours()
     site = context.site
     images = context.engine().images_of(version)

@@ -38,6 +38,7 @@ def command(
     graasp-local printed.
     """
     from graasp_local.engine.compose import Compose, compose_version, forget_shell_overrides
+    from graasp_local.engine.listing import refuse_podman
     from graasp_local.planning.server import DatabaseServer
     from graasp_local.site import prepare
     from graasp_local.site.selection import Release
@@ -46,6 +47,7 @@ def command(
     if version_text and server:
         raise click.UsageError("Pass only one of --for-version and --for-database.")
     candidate = Version.parse(version_text) if version_text else DatabaseServer(*server) if server else None
+    refuse_podman()
     prepare.refuse_if_not_ours(context.site)
     prepare.prepare(context.site)
     compose_version()

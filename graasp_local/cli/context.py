@@ -62,7 +62,11 @@ class Context:
         return engine_for(self.site, narrate)
 
     def world(self, interruption: InterruptionFlag, narrate: Callable[[str], None] = lambda _: None) -> World:
+        return self._world_of(self.site, interruption, narrate)
+
+    def _world_of(self, site: Site, interruption: InterruptionFlag, narrate: Callable[[str], None]) -> World:
         from graasp_local.clock import SystemClock
+        from graasp_local.engine.docker_engine import engine_for
         from graasp_local.engine.handover import DockerHandovers
         from graasp_local.engine.http_edge import HttpEdge
         from graasp_local.engine.old_connections import DockerOldConnections
@@ -75,13 +79,13 @@ class Context:
         from graasp_local.postgres.databases import PostgresDatabases
         from graasp_local.postgres.server import PostgresServer
 
-        settings = self.site.settings
-        engine = self.engine(narrate)
-        containers = DockerServers(self.site, engine)
+        settings = site.settings
+        engine = engine_for(site, narrate)
+        containers = DockerServers(site, engine)
         clock = SystemClock()
         address = once_it_answers(engine.database_address, clock)
         return World(
-            site=self.site,
+            site=site,
             engine=engine,
             edge=HttpEdge(settings),
             database=PostgresDatabase(address, settings.postgres_password),
@@ -94,10 +98,11 @@ class Context:
             clock=clock,
             interruption=interruption,
             databases=PostgresDatabases(address, settings.postgres_password),
-            transfers=DockerTransfers(self.site, engine, narrate),
-            handovers=DockerHandovers(self.site, engine),
+            transfers=DockerTransfers(site, engine, narrate),
+            handovers=DockerHandovers(site, engine),
             old_connections=DockerOldConnections(engine),
             prober=self.prober,
+            with_site=lambda other: self._world_of(other, interruption, narrate),
         )
 
     def prober(self, on_change: Callable[[Change], None] = lambda _: None) -> EdgeProber:

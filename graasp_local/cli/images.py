@@ -64,9 +64,11 @@ def list_images(context: Context, version_text: str | None, *, json_object: bool
 def pull(context: Context, version_text: str) -> None:
     """Pull the images of a version now, for a deployment later."""
     from graasp_local.clock import InterruptionFlag
+    from graasp_local.engine.listing import refuse_podman
     from graasp_local.operations.steps.having_images import pull_missing
     from graasp_local.operations.steps.preflight import check_images
 
+    refuse_podman()
     context.refuse_if_not_ours()
     version = _version(context, version_text)
     world = context.world(InterruptionFlag(), narrate_command)
@@ -86,9 +88,11 @@ def complete(context: Context, version_text: str | None) -> None:
     The completed image replaces the other under the same name, and the next deployment of the version uses it.
     """
     from graasp_local.engine.completing import complete_image
+    from graasp_local.engine.listing import refuse_podman
     from graasp_local.errors import Refused
     from graasp_local.images.recipes import PROGRAMS
 
+    refuse_podman()
     version = _version(context, version_text)
     site, engine = context.site, context.engine(narrate_command)
     images = {name: image for name, image in engine.images_of(version).items() if name in PROGRAMS}
@@ -155,11 +159,13 @@ def load(context: Context, file: Path) -> None:
     """Load the images from a FILE written by `images save`. Needs neither a site nor a network."""
     from graasp_local.engine import archive
     from graasp_local.engine.client import connect, engine_errors
+    from graasp_local.engine.listing import refuse_podman
     from graasp_local.errors import Refused, UsageError
     from graasp_local.images.archive import check_content, image_chunks, read_manifest
 
     if not file.is_file():
         raise UsageError(f"There is no file {file}.", "Nothing was loaded.")
+    refuse_podman()
     manifest = read_manifest(file)
     client = connect()
     with engine_errors():

@@ -267,7 +267,7 @@ def interruptible(interruption: InterruptionFlag) -> Iterator[None]:
     """The first ctrl-C or SIGTERM asks for an end at the next safe point; a second one leaves things as they are.
 
     A way back that is under way goes on after the first. SIGHUP is what the end of an ssh session sends, often twice,
-    and nobody's impatience: it never leaves things as they are.
+    and nobody's impatience: it never leaves things as they are. What `nohup` or a script has had ignored stays so.
     """
     presses = 0
 
@@ -285,7 +285,8 @@ def interruptible(interruption: InterruptionFlag) -> Iterator[None]:
         _say(STOPPING)
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    previous = {number: signal.signal(number, on_signal) for number in numbers}
+    heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    previous = {number: signal.signal(number, on_signal) for number in heard}
     try:
         yield
     finally:

@@ -29,8 +29,10 @@ def command(
     --volume, only that volume and the dumps are removed.
     """
     from graasp_local.clock import InterruptionFlag
+    from graasp_local.engine.listing import refuse_podman
     from graasp_local.operations import upgrades
 
+    refuse_podman()
     context.refuse_if_not_ours()
     world = context.world(InterruptionFlag())
     old = upgrades.old_volumes(world, volume)

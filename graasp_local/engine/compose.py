@@ -183,7 +183,7 @@ class Compose:
         return error.what.removeprefix("Compose failed: ").removeprefix("Error response from daemon: ")
 
     def _env_files(self, candidate: Candidate | Release) -> list[Path]:
-        if candidate is None:
+        if candidate is None and self._site.kept is None:
             return [self._site.env_file, self._site.version_file]
         if isinstance(candidate, Version):
             candidate = self._releases.get(candidate, candidate)

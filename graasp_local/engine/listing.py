@@ -7,12 +7,14 @@ takes four times as long to import as all of `status` may, where it is reached b
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
 from graasp_local.engine import plain_http
 from graasp_local.engine.addresses import engine_address, not_podman, refused, unreachable
 from graasp_local.engine.api_version import ask
+from graasp_local.errors import EngineUnreachable
 
 PROJECT_LABEL = "com.docker.compose.project"
 _TIMEOUT_SECONDS = 120
@@ -37,6 +39,19 @@ def containers_of(project: str, *, to_look_only: bool = False) -> list[dict[str,
             not_podman(headers_of(client))
         found: list[dict[str, Any]] = client.api.containers(all=True, filters={"label": label})
     return found
+
+
+def refuse_podman() -> None:
+    """Raises Refused where podman answers. Whether anybody does is told by whatever is asked next."""
+    address = engine_address()
+    if address.startswith("unix://"):
+        with suppress(OSError, plain_http.NotHttpError):
+            not_podman(ask(address, "/_ping", _TIMEOUT_SECONDS, _LONGEST_BYTES).headers)
+        return
+    from graasp_local.engine.client import connect, engine_errors, headers_of
+
+    with suppress(EngineUnreachable), engine_errors():
+        not_podman(headers_of(connect()))
 
 
 def _asked_on(address: str, label: str, *, to_look_only: bool) -> list[dict[str, Any]]:

@@ -80,7 +80,10 @@ def seen(
         # By what is started next, not by a container that an older graasp-local may have made.
         services.append(replace(there, group=definition.group, writes=True) if definition.writes else there)
     # What runs under the project's name without being defined any more still counts for its group.
-    services += [_worst(left) for left in found.values()]
+    # Nothing would be made of it any more, so that it cannot be out of date.
+    services += [
+        replace(_worst(left), is_defined=False, outdated=False, made_elsewhere=False) for left in found.values()
+    ]
     seconds = sorted(handovers, key=lambda second: second.name)
     return SeenServices(tuple(services), tuple(sorted(migrations)), tuple(seconds))
 

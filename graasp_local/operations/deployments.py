@@ -34,6 +34,7 @@ from graasp_local.planning.states import TABLE, InfraState, ObservedState, Servi
 from graasp_local.planning.steps import RecordDeployment
 from graasp_local.ports.operation import ImageFact
 from graasp_local.ports.world import World
+from graasp_local.site import proven
 from graasp_local.site.prepare import refuse_if_not_ours
 from graasp_local.version import Version
 from graasp_local.wording import listed
@@ -113,7 +114,21 @@ def deployment_plan(world: World, observed: ObservedState, request: DeployReques
         return Plan(request.end, (record,), request.version)
     operation = plan_deploy(observed, request, pending, found.copy)
     plan = tried_first(world, by_strategy(world, observed, request, pending, operation))
-    return found.told_in(plan, world.site.settings.values)
+    hints = (plan.hint, _way_back_without(world, request)) if plan.steps else (plan.hint,)
+    return replace(found.told_in(plan, world.site.settings.values), hint=" ".join(filter(None, hints)))
+
+
+def _way_back_without(world: World, request: DeployRequest) -> str:
+    """What a person has changed and the way back would do without, as a sentence."""
+    kept = proven.as_proven(world.site) if world.site.kept is None and request.needs_way_back else None
+    served = world.site.selected_version
+    if kept is None or served is None:
+        return ""
+    changed = listed(proven.changed_since(world.site, kept))
+    return (
+        f"Changed since the site was last seen to work: {changed}. If {request.version} does not come up, "
+        f"{'what runs now' if served == request.version else served} is started again with what was there before."
+    )
 
 
 def _is_unrecorded(world: World, version: Version) -> bool:

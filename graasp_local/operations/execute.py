@@ -36,8 +36,10 @@ from graasp_local.planning.steps import (
     SelectVersion,
     Step,
     SwapBack,
+    TakeUpSettings,
 )
 from graasp_local.planning.upgrade_steps import RecordUpgrade, SelectServer
+from graasp_local.wording import listed
 
 Perform = Callable[[Step], Iterator[str]]
 Observe = Callable[[], ObservedState]
@@ -184,7 +186,8 @@ def judge_rollback(
         code,
         (
             first.what,
-            f"The site is {recovery.target} with {recovery.subject} as before.{_kept(recovery)}",
+            f"The site is {recovery.target}{f' with {recovery.subject}' if recovery.subject else ''} as before."
+            f"{_kept(recovery)}{_taken_up(recovery)}",
             "`graasp-local history --last` shows what was tried.",
         ),
     )
@@ -197,6 +200,17 @@ def _kept(recovery: Plan) -> str:
     return (
         " Something may have been written to the replaced database; the history says how much. It is kept until you "
         "run `graasp-local remove-old-database`."
+    )
+
+
+def _taken_up(recovery: Plan) -> str:
+    """What becomes of settings that a person has changed, where the way back did without them."""
+    changed = next((step.changed for step in recovery.steps if isinstance(step, TakeUpSettings)), ())
+    if not changed:
+        return ""
+    return (
+        f" It runs with the settings from before {listed(changed)} changed. What you wrote is still in the site, and "
+        "any other command uses it: correct it, or change it back, before that."
     )
 
 

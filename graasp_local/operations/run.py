@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from datetime import datetime
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from graasp_local.errors import GraaspLocalError, NeedsYou, Refused
 from graasp_local.files import text_if_there
-from graasp_local.journal.events import Event, Probed, WalkEnded, WalkStarted
+from graasp_local.journal.events import Event, Outcome, Probed, WalkEnded, WalkStarted
 from graasp_local.journal.read import read_operations, trusted_operations
 from graasp_local.journal.records import (
     WRITING_NAMES,
@@ -43,6 +44,7 @@ from graasp_local.planning.estimate import Estimate, estimate_downtime, refuse_l
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.plan_deploy import plan_rollback
 from graasp_local.planning.plan_restore import plan_unrestore
+from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.requests import (
     ChangeState,
     Deploy,
@@ -56,7 +58,16 @@ from graasp_local.planning.requests import (
     on_failure_of,
 )
 from graasp_local.planning.server import GRAASP_DATABASE, Way
-from graasp_local.planning.states import Gate, InfraState, ObservedState, ServiceGroup, came_from, state_named
+from graasp_local.planning.states import (
+    Gate,
+    InfraState,
+    ObservedState,
+    ServiceGroup,
+    came_from,
+    classify,
+    state_name,
+    state_named,
+)
 from graasp_local.planning.steps import (
     Drain,
     EndConnections,
@@ -66,11 +77,12 @@ from graasp_local.planning.steps import (
     Snapshot,
     Step,
     SwapBack,
+    TakeUpSettings,
 )
 from graasp_local.ports.operation import Prober
 from graasp_local.ports.world import World
 from graasp_local.postgres.database import snapshot_name
-from graasp_local.site import prepare
+from graasp_local.site import prepare, proven
 from graasp_local.site.affected import outdated, services_to_recreate
 from graasp_local.version import Version
 from graasp_local.wording import size_in_words
@@ -117,9 +129,9 @@ def planner_of(world: World, request: Request) -> Planner:
         case Deploy():
             return lambda observed: deployment_plan(world, observed, deploy_request(world, request))
         case Resume():
-            return lambda observed: resume_plan(world, observed)
+            return lambda observed: _taking_up_settings(world, resume_plan(world, observed))
         case Rollback(discard_written_since=discard):
-            return lambda observed: rollback_plan(world, observed, discard=discard)
+            return lambda observed: _taking_up_settings(world, rollback_plan(world, observed, discard=discard))
         case Restore():
             return lambda observed: restore_plan(world, observed, request)
         case UpgradeDatabase():
@@ -137,9 +149,46 @@ def _rotation_plan(world: World, observed: ObservedState, request: Rotate) -> Pl
 
 def shown_plan(world: World, request: Request) -> Shown:
     """The plan for a question, or to be shown only. Raises Refused."""
+    files, world = _files_of(world), settings_for(world, request)
     before = world.observe()
     plan = make_plan(planner_of(world, request), before)
-    return Shown(plan, before, _files_of(world), world.clock.now())
+    return Shown(plan, before, files, world.clock.now())
+
+
+def settings_for(world: World, request: Request) -> World:
+    """The world as a request works with it: what goes back starts what ran before with what that was seen to work with.
+
+    After a way back that failed a person may have mended the site's own files, which count again from then on.
+    """
+    newest = read_operations(world.site.journal_directory, newest=1)
+    left = unfinished_operation(trusted_operations(world.site.journal_directory))
+    goes_back = isinstance(request, Rollback) or (isinstance(request, Resume) and left is not None and left.is_way_back)
+    if not goes_back or (newest and newest[0].outcome == Outcome.FAILED and _changed_since(world, newest[0])):
+        return world
+    return _as_it_ran(world) or world
+
+
+def _changed_since(world: World, record: OperationRecord) -> bool:
+    ended = datetime.fromisoformat(record.at).timestamp() + (record.seconds or 0.0)
+    files = (file for file in (world.site.env_file, world.site.override_file) if file.exists())
+    return any(file.stat().st_mtime > ended for file in files)
+
+
+def _as_it_ran(world: World) -> World | None:
+    """The world with the settings with which what runs was last seen to work, where these are others than now."""
+    if world.site.kept is not None:
+        return None
+    kept = proven.as_proven(world.site)
+    return world.with_site(kept) if kept is not None else None
+
+
+def _taking_up_settings(world: World, plan: Plan) -> Plan:
+    """The plan, with a first step that says so where it is carried out with settings from before."""
+    if world.site.kept is None or not plan.steps:
+        return plan
+    changed = proven.changed_since(world.site, world.site)
+    step = TakeUpSettings(changed, "what ran before was last seen to work with them")
+    return replace(plan, steps=(step, *plan.steps))
 
 
 def make_plan(planner: Planner, observed: ObservedState) -> Plan:
@@ -198,19 +247,26 @@ def _bytes_to_copy(world: World, plan: Plan, observed: ObservedState) -> int | N
 
 def run(world: World, request: Request, options: RunOptions = _USUAL) -> Iterator[Event]:
     """Plan and carry out under the site's lock, writing the journal. Raises Locked while another operation has it."""
-    return carry_out(world, request, planner_of(world, request), options)
+    return carry_out(world, request, None, options)
 
 
-def carry_out(world: World, request: Request, planner: Planner, options: RunOptions = _USUAL) -> Iterator[Event]:
-    """The same by another planner than the request's own."""
+def carry_out(
+    world: World, request: Request, planner: Planner | None = None, options: RunOptions = _USUAL
+) -> Iterator[Event]:
+    """The same by another planner than the request's own, where one is given."""
     prepare.refuse_if_not_ours(world.site)
     prepare.prepare(world.site)
     patience = Patience(options.lock_wait, world.clock, world.interruption)
     with held_lock(world.site.lock_file, request.command, patience):
         if _last_operation_was_killed(world):
             world.engine.wait_for_leftovers()
+        files, own_files = _files_of(world), proven.own_files(world.site)
+        if planner is None:
+            world = settings_for(world, request)
+            planner = planner_of(world, request)
         before = world.observe()
-        plan = _agreed_to(world, options.shown, before) or make_plan(planner, before)
+        _keep_if_proven(world, own_files, state_name(classify(before)))
+        plan = _agreed_to(world, options.shown, before, files) or make_plan(planner, before)
         if options.shown is not None and plan != options.shown.plan:
             raise Refused(
                 "The site has changed since the plan was shown.", "Nothing was changed.", "Start the command again."
@@ -225,6 +281,7 @@ def carry_out(world: World, request: Request, planner: Planner, options: RunOpti
         begun = _started(world, journal.operation, request, asked, plan, before, earlier)
         started = replace(begun, forecast=estimate)
         performer = Performer(world, started, last_change(earlier))
+        used = world  # a way back may be by other settings
 
         def perform(step: Step) -> Iterator[str]:
             journal.raise_trouble()
@@ -235,10 +292,21 @@ def carry_out(world: World, request: Request, planner: Planner, options: RunOpti
             gate = world.edge.gate() if _tells_to_open(tried) else Gate.UNKNOWN
             with suppress(GraaspLocalError):  # the engine is away; whatever comes next sees that the gate is sealed
                 performer.end_shutting()
-            return _recovery(world, on_failure_of(asked), started, tried, gate)
+            nonlocal used
+            used = _as_it_ran(world) or world
+            performer.work_in(used)
+            if isinstance(asked, ChangeState):
+                back = _state_before(used, started)
+            else:
+                back = _recovery(used, on_failure_of(asked), started, tried, gate)
+            if back is None:
+                used = world
+                performer.work_in(world)
+                return None
+            return _taking_up_settings(used, back)
 
         circumstances = Circumstances(
-            perform, world.observe, recover, world.clock, world.interruption, performer.is_needed
+            perform, lambda: used.observe(), recover, world.clock, world.interruption, performer.is_needed
         )
         prober = world.prober() if isinstance(asked, Deploy) and asked.probe else None
         try:
@@ -246,17 +314,30 @@ def carry_out(world: World, request: Request, planner: Planner, options: RunOpti
             for event, at in with_closing(timed(events, world.clock), earlier):
                 if isinstance(event, WalkEnded) and plan.version is not None and plan.restore is None:
                     event = replace(event, changed=performer.has_changed)
+                if isinstance(event, WalkEnded) and event.outcome in (Outcome.DONE, Outcome.HELD):
+                    _keep_if_proven(world, own_files, event.state)
                 journal.write(event, at)
                 yield event
         finally:
             journal.close()
 
 
-def _agreed_to(world: World, shown: Shown | None, before: ObservedState) -> Plan | None:
+def _keep_if_proven(world: World, files: proven.OwnFiles, state: str) -> None:
+    """Keep the site's files while they are what its services were seen to work with, unless they were changed since.
+
+    Not being able to is no reason to call an operation failed.
+    """
+    serves = state in (InfraState.RUNNING, InfraState.RESTRICTED)
+    with suppress(OSError, UnicodeDecodeError):
+        if serves and world.site.kept is None and proven.own_files(world.site) == files:
+            proven.keep(world.site, files)
+
+
+def _agreed_to(world: World, shown: Shown | None, before: ObservedState, files: str) -> Plan | None:
     """The plan that was shown, where nothing has changed since: what it was checked for is not checked again."""
     if shown is None or world.clock.now() - shown.at > _SHOWN_SECONDS:
         return None
-    return shown.plan if (shown.before, shown.files) == (before, _files_of(world)) else None
+    return shown.plan if (shown.before, shown.files) == (before, files) else None
 
 
 def _files_of(world: World) -> str:
@@ -381,6 +462,21 @@ def _started(
 def _has_snapshot(world: World, before: ObservedState, name: str) -> bool:
     """Taken to be there while the database is off and cannot be asked."""
     return not before.group_is_on(ServiceGroup.DATABASE) or has_snapshot(world, name)
+
+
+def _state_before(world: World, started: WalkStarted) -> Plan | None:
+    """The way back from a change of state that brought changed settings into effect, if these may be why it failed.
+
+    Any other has nothing to put back; nor has one that somebody ended.
+    """
+    before, serving = state_named(started.came_from), (InfraState.RUNNING, InfraState.RESTRICTED)
+    if world.site.kept is None or before not in serving or started.plan.target not in serving:
+        return None
+    if world.interruption.requested:
+        return None
+    with suppress(GraaspLocalError, OSError):  # the engine is away: the first error is the one to tell
+        return plan_transition(world.observe(), before, world.site.selected_version)
+    return None
 
 
 def _recovery(

@@ -42,7 +42,7 @@ def closing(observed: ObservedState, cause: str, *, seal: bool = False) -> list[
     # One that is healthy inside and silent on its port has lost that port; only a new start gives it back.
     silent = observed.gate is Gate.UNKNOWN
     stuck = tuple(service.name for service in edge if service.is_stuck or (service.is_on and silent))
-    down = tuple(service.name for service in edge if needs_start(service) or service.name in stuck)
+    down = tuple(s.name for s in edge if needs_start(s) or (s.name in stuck and s.is_defined))
     steps: list[Step] = [CheckEdge("a configuration that nginx refuses would take the site down")] if down else []
     sealed = seal and bool(down)
     steps.append(CloseGate(cause, sealed))
@@ -93,7 +93,7 @@ def unsealing(cause: str) -> list[Step]:
 
 def taking_over(observed: ObservedState, version: Version, cause: str) -> list[Step]:
     """Core and all that only serves first; what writes by itself once core is verified."""
-    graasp = observed.in_group(ServiceGroup.GRAASP)
+    graasp = [service for service in observed.in_group(ServiceGroup.GRAASP) if service.is_defined]
     serving = tuple(service.name for service in graasp if not service.writes)
     writing = tuple(service.name for service in graasp if service.writes)
     steps: list[Step] = []
@@ -106,7 +106,7 @@ def taking_over(observed: ObservedState, version: Version, cause: str) -> list[S
 def left_off(observed: ObservedState, version: Version) -> list[Step]:
     """Where Graasp stays off: what is left of another version would speak for the site."""
     graasp = observed.in_group(ServiceGroup.GRAASP)
-    others = tuple(service.name for service in graasp if service.version not in ("", str(version)))
+    others = tuple(s.name for s in graasp if s.is_defined and s.version not in ("", str(version)))
     return [MakeServices(others, version, "containers of another version were left behind")] if others else []
 
 
@@ -140,7 +140,7 @@ def handing_back(version: Version | None, limit_seconds: float) -> list[Step]:
 
 
 def needs_start(service: ObservedService) -> bool:
-    return not service.is_on or service.outdated
+    return service.is_defined and (not service.is_on or service.outdated)
 
 
 def edge_is_ready(observed: ObservedState) -> bool:

@@ -106,7 +106,8 @@ def plan_deploy(
     # What a migration that is still running will have done cannot be known before it has ended.
     database_is_on = observed.group_is_on(ServiceGroup.DATABASE) and not observed.migrations
     is_new = all(service.status is Status.ABSENT for service in observed.services)
-    graasp = () if is_new else tuple(service.name for service in observed.in_group(ServiceGroup.GRAASP))
+    defined = (service for service in observed.in_group(ServiceGroup.GRAASP) if service.is_defined)
+    graasp = () if is_new else tuple(service.name for service in defined)
     read_migrations = ReadMigrations(version, forecast, "a migration that cannot work is refused before it starts")
     steps: list[Step] = [
         Preflight(version, "problems are found while visitors are still served"),

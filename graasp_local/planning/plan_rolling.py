@@ -55,7 +55,7 @@ def why_not_rolling(
         if service.name in replaced:
             if service.name in visited and not service.is_on and service.name not in serving:
                 return f"{service.name} is {service.described()}, so visitors are not served."
-        elif not service.is_on and not service.optional:
+        elif not service.is_on and not service.optional and service.is_defined:
             return f"{service.name} is {service.described()}."
         elif service.is_on and service.outdated:
             return f"{service.name} runs with settings from before .env or the stack was changed."
@@ -153,7 +153,8 @@ def _started(
     names = tuple(
         service.name
         for service in after.in_group(ServiceGroup.GRAASP)
-        if not service.is_on or (service.name in _replaced(observed, visited) and not _is(service, version))
+        if (service.is_defined and not service.is_on)
+        or (service.name in _replaced(observed, visited) and not _is(service, version))
     )
     if names:
         steps.append(StartServices(ServiceGroup.GRAASP, names, cause))
@@ -162,7 +163,8 @@ def _started(
 
 def _replaced(observed: ObservedState, visited: tuple[str, ...]) -> tuple[str, ...]:
     """What changes with the version."""
-    return tuple(s.name for s in observed.in_group(ServiceGroup.GRAASP) if s.version or s.name in visited)
+    graasp = (service for service in observed.in_group(ServiceGroup.GRAASP) if service.is_defined)
+    return tuple(s.name for s in graasp if s.version or s.name in visited)
 
 
 def _not_off(observed: ObservedState, names: tuple[str, ...], but: tuple[str, ...] = ()) -> tuple[str, ...]:

@@ -144,7 +144,7 @@ def ends_in(request: Deploy | Restore) -> InfraState:
 
 
 def on_failure_of(request: Request) -> OnFailure:
-    """A change of state and a rotation stop where they failed: there is nothing that they could put back."""
+    """A change of state and a rotation stop where they failed: there is no version that they could put back."""
     return getattr(request, "on_failure", None) or OnFailure.HOLD
 
 

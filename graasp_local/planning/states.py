@@ -135,6 +135,9 @@ class ObservedService(Struct, frozen=True):
     """Graasp serves without it: that it does not come up is told, and fails nothing."""
     writes: bool = False
     """It writes to Graasp's database by itself, so that it is started only once core is verified."""
+    is_defined: bool = True
+    """The site's files have it; of one that they do not have any more only a container was left, which may be stopped.
+    """
 
     @property
     def is_on(self) -> bool:
@@ -178,7 +181,7 @@ class ObservedState(Struct, frozen=True):
         return tuple(service for service in self.services if service.group is group)
 
     def group_is_on(self, group: ServiceGroup) -> bool:
-        return all(service.is_on for service in self.in_group(group))
+        return all(service.is_on for service in self.in_group(group) if service.is_defined)
 
     def group_is_off(self, group: ServiceGroup) -> bool:
         return all(service.is_off for service in self.in_group(group))
@@ -248,7 +251,7 @@ def differences(observed: ObservedState, state: InfraState) -> tuple[str, ...]:
         if service.group is ServiceGroup.MIGRATION:
             continue
         if service.group in row.groups_on and not service.is_on:
-            if not service.optional:
+            if not service.optional and service.is_defined:
                 found.append(f"{service.name} is {service.described()}, but {state} needs it on.")
         elif service.group in row.groups_on and service.made_elsewhere:
             found.append(f"{service.name} uses files of the directory that the site was moved from.")

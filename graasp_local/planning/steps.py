@@ -45,6 +45,25 @@ class PullImages(Struct, frozen=True):
         return f"Pull the images of {self.version}"
 
 
+class TakeUpSettings(Struct, frozen=True):
+    """Use the settings and the override with which what ran before was last seen to work.
+
+    `changed` is what a person has changed since: keys of `.env`, and the name of the override.
+    """
+
+    changed: tuple[str, ...]
+    cause: str
+    name: ClassVar[str] = "take-up-settings"
+
+    @property
+    def title(self) -> str:
+        return f"Use the settings from before {listed(self.changed)} changed"
+
+    def __post_init__(self) -> None:
+        if not self.changed:
+            raise ValueError("settings that are the same need not be taken up")
+
+
 class RestoreImages(Struct, frozen=True):
     """Have exactly the images on this machine that the version was deployed with, wherever its tags lead now.
 
@@ -413,6 +432,7 @@ class RecordDeployment(Struct, frozen=True):
 Step = (
     Preflight
     | PullImages
+    | TakeUpSettings
     | RestoreImages
     | ReadMigrations
     | BackUpDatabase
@@ -447,6 +467,7 @@ Step = (
 READ_ONLY = (
     Preflight,
     PullImages,
+    TakeUpSettings,
     RestoreImages,
     ReadMigrations,
     BackUpDatabase,

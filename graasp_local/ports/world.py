@@ -33,6 +33,8 @@ class World(Struct, frozen=True):
     old_connections: OldConnections
     prober: Callable[[], Prober]
     """Makes one that asks the site as visitors do."""
+    with_site: Callable[[Site], World]
+    """The same world around the same site with other settings."""
 
     def observe(self) -> ObservedState:
         """The site as it is just now: one listing of containers, and one request to the gate if nginx is up."""

@@ -81,7 +81,8 @@ def prepare(site: Site) -> None:
     with _PREPARING:
         copy_stack(site.stack_copy)
         write_secret_files(site.secrets_directory, site.settings.values)
-        write_inside_certificate(site.secrets_directory, site.settings.public_url)
+        used = Site(site.directory).secrets_directory if site.kept else None
+        write_inside_certificate(site.secrets_directory, site.settings.public_url, used)
         _prepare_tls(site)
         _remove_old_candidates(site)
         if text_if_there(site.version_file) != _text(site, site.selection):
@@ -106,8 +107,11 @@ def select(site: Site, chosen: Version | Release | DatabaseServer) -> None:
         _write(site.version_file, _text(site, _with(site, chosen)))
 
 
-def candidate_file(site: Site, candidate: Version | Release | DatabaseServer) -> Path:
-    """The env file that Compose is given for work on what is not selected yet; written if it is not there."""
+def candidate_file(site: Site, candidate: Version | Release | DatabaseServer | None) -> Path:
+    """The env file that Compose is given for work on what is not selected yet; written if it is not there.
+
+    None: for what is selected, by other settings than those that whoever looks at the site finds in it.
+    """
     text = _text(site, _with(site, candidate))
     file = site.own_directory / f"candidate-{hashlib.sha256(text.encode()).hexdigest()[:12]}.env"
     if file.exists():
@@ -142,8 +146,10 @@ def _prepare_tls(site: Site) -> None:
     have_certificate(site.settings, site.certificate_file)
 
 
-def _with(site: Site, chosen: Version | Release | DatabaseServer) -> Selection:
+def _with(site: Site, chosen: Version | Release | DatabaseServer | None) -> Selection:
     match chosen:
+        case None:
+            return site.selection
         case Version():
             return replace(site.selection, version=chosen, images=(), named=())
         case Release(version=version, images=images):

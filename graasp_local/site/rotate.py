@@ -17,6 +17,7 @@ from graasp_local.errors import ConfigurationError
 from graasp_local.files import json_in, write_atomically
 from graasp_local.settings.rotation import Rotation, with_values
 from graasp_local.settings.rules import read
+from graasp_local.site import proven
 from graasp_local.site.site import Site
 
 
@@ -85,6 +86,7 @@ def _carry_out(site: Site, rotation: Rotation, roles: Roles, clock: Clock) -> Pa
     if new != old:
         write_atomically(site.old_env_file, old, mode=0o600)
         write_atomically(site.env_file, new, mode=0o600)
+    proven.rotated(site, rotation.values)
     at = datetime.fromtimestamp(clock.now(), UTC).isoformat(timespec="seconds")
     with site.rotations_file.open("a") as file:
         file.write(json.dumps({"at": at, "keys": list(rotation.keys)}) + "\n")

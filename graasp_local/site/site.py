@@ -47,14 +47,21 @@ class Site(Struct, frozen=True, dict=True):
     """
 
     directory: Path
+    kept: Path | None = None
+    """Where settings and override are read from if they are not those of the person: see proven.py."""
 
     @property
     def env_file(self) -> Path:
-        return self.directory / ".env"
+        return (self.kept or self.directory) / ".env"
 
     @property
     def override_file(self) -> Path:
-        return self.directory / "compose.override.yaml"
+        return (self.kept or self.directory) / "compose.override.yaml"
+
+    @property
+    def proven_directory(self) -> Path:
+        """The settings and the override with which what runs was last seen to work."""
+        return self.own_directory / "proven"
 
     @property
     def files_with_secrets(self) -> tuple[Path, ...]:
@@ -115,7 +122,7 @@ class Site(Struct, frozen=True, dict=True):
     @property
     def services_file(self) -> Path:
         """What the compose files said when they were last read."""
-        return self.own_directory / "services.json"
+        return (self.kept or self.own_directory) / "services.json"
 
     @property
     def upgrades_file(self) -> Path:
@@ -130,7 +137,7 @@ class Site(Struct, frozen=True, dict=True):
     @property
     def secrets_directory(self) -> Path:
         """Secrets as files, for images that read them from files; written from `.env`."""
-        return self.own_directory / "secrets"
+        return (self.kept or self.own_directory) / "secrets"
 
     @property
     def certificate_file(self) -> Path:

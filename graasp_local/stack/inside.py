@@ -49,8 +49,11 @@ def _by_address(host: str, port: int) -> Mapping[str, str]:
     }
 
 
-def write_inside_certificate(directory: Path, public_url: str) -> None:
-    """Make `directory` hold both files for this address, empty ones for plain http; writes only what differs."""
+def write_inside_certificate(directory: Path, public_url: str, used: Path | None = None) -> None:
+    """Make `directory` hold both files for this address, empty ones for plain http; writes only what differs.
+
+    Those in `used` are taken over if they are for this address: who was given them goes on with them.
+    """
     url = urlsplit(public_url)
     mark = f"# for {url.hostname}\n" if url.scheme == "https" else ""
     authority, certificate = directory / AUTHORITY_FILE, directory / CERTIFICATE_FILE
@@ -59,9 +62,13 @@ def write_inside_certificate(directory: Path, public_url: str) -> None:
         all(text.startswith(mark) for text in there) if mark else not any(there)
     ):
         return
-    shown, key = _made(url.hostname or "") if mark else ("", "")
-    write_atomically(authority, mark + shown, mode=0o444)
-    write_atomically(certificate, mark + shown + key, mode=0o400)
+    if mark and used is not None and text_if_there(used / CERTIFICATE_FILE).startswith(mark):
+        texts = text_if_there(used / AUTHORITY_FILE), text_if_there(used / CERTIFICATE_FILE)
+    else:
+        shown, key = _made(url.hostname or "") if mark else ("", "")
+        texts = mark + shown, mark + shown + key
+    write_atomically(authority, texts[0], mode=0o444)
+    write_atomically(certificate, texts[1], mode=0o400)
 
 
 def _made(host: str) -> tuple[str, str]:

@@ -230,7 +230,8 @@ def what_now(view: OperationView) -> tuple[tuple[str, str], ...]:
             again = (("resume", "go on with it"), ("rollback", "go back to before it")) if view.is_deployment else ()
             return (*again, ("logs", "read the logs"))
         case "rolled-back":
-            return (("open", "open the site"), ("deploy", "deploy a fixed version"), ("logs", "read the logs"))
+            fixed = (("deploy", "deploy a fixed version"),) if view.is_deployment else ()
+            return (("open", "open the site"), *fixed, ("logs", "read the logs"))
         case "refused" if view.exit_code == ExitCode.LOCKED:
             return (("watch", "watch what is under way"),)
         case "refused":

@@ -589,6 +589,7 @@ class FakeAccess:
             FakeHandovers(self.fake),
             FakeOldConnections(),
             prober=_nobody_asks,
+            with_site=lambda other: self.world(other, interruption, narrate),
         )
 
     def live(self, site: Site) -> FakeLive:

@@ -21,6 +21,7 @@ from graasp_local.ports.servers import Servers
 from graasp_local.ports.world import World
 from graasp_local.site import prepare
 from graasp_local.site.create import init_site
+from graasp_local.site.site import Site
 from graasp_local.version import Images, Version
 from tests.unit.fake_data import FakeDatabases, FakeTransfers
 from tests.unit.fake_handovers import FakeHandovers
@@ -146,6 +147,10 @@ class FakeEngine:
     kept: dict[str, str] = field(default_factory=dict)
     """Ids of images that are kept under tags of the site's own, and the service of each."""
 
+    site: Site | None = None
+    """With whose settings it starts services, once that is another than the usual."""
+    dying_with: str = ""
+    """Core started with a `.env` that holds this text never gets healthy."""
     looks: int = 0
     """How often its facts were asked for, as every check of a version does."""
     dying_builds: set[str] = field(default_factory=set)
@@ -198,7 +203,8 @@ class FakeEngine:
         for name in services:
             health = self.never_on.get(name, Health.HEALTHY)
             build = images.get(f"{name.upper()}_IMAGE", "").rpartition(":")[2]
-            if name == "core" and (version == self.never_on_version or build in self.dying_builds):
+            bad = self.site is not None and self.dying_with and self.dying_with in self.site.env_file.read_text()
+            if name == "core" and (bad or version == self.never_on_version or build in self.dying_builds):
                 health = Health.UNHEALTHY
             self.state.observed = self.state.observed.with_services(
                 (name,), Status.RUNNING, health, version if name in VERSIONED else ""
@@ -498,7 +504,7 @@ class FakeWorld:
         site = init_site(self.directory, {}, demo=False)
         self.state.selected = lambda: site.selected_version
         self.state.selected_images = lambda: site.selection.images
-        self.engine = FakeEngine(self.state)
+        self.engine = FakeEngine(self.state, site=site)
         self.edge = FakeEdge(self.state)
         self.handovers = FakeHandovers(self.state, core_itself=self.edge.said_by)
         self.old_connections = FakeOldConnections(self.state)
@@ -525,7 +531,13 @@ class FakeWorld:
             self.handovers,
             self.old_connections,
             prober=_nobody_asks,
+            with_site=self._with_site,
         )
+
+    def _with_site(self, site: Site) -> World:
+        """Settings tell the fake engine nothing but what a test has it read from them."""
+        self.engine.site = site
+        return replace(self.world, site=site)
 
     def forget_pins(self) -> None:
         """As the next command: it knows of no images but those that tags lead to."""

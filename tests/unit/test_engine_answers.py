@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import socketserver
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
@@ -20,6 +23,7 @@ from graasp_local.engine.lost_networks import without_their_network
 from graasp_local.engine.observe import seen
 from graasp_local.errors import EngineUnreachable, ExitCode, Refused
 from graasp_local.planning.states import ServiceGroup, Status
+from graasp_local.site.create import init_site
 from graasp_local.stack.services import GROUP_LABEL, ServiceDefinition
 
 Reply = tuple[int, dict[str, str], str]
@@ -136,6 +140,55 @@ def test_podman_is_refused_by_its_name_and_can_be_looked_at(engine: Callable[[En
     with pytest.raises(Refused, match=r"^Podman 5\.8\.6 answers at .*needs Docker Engine"):
         containers_of("x")
     assert containers_of("x", to_look_only=True) == [CONTAINER]
+
+
+CHANGING = (
+    "apply running",
+    "deploy --version 1.0.0 --yes",
+    "resume",
+    "rollback --yes",
+    "upgrade-database --to 17 --yes",
+    "remove-old-database",
+    "backup",
+    "restore nothing --replace-what-is-there",
+    "images pull 1.0.0",
+    "images complete 1.0.0",
+    "images load .env",
+    "build --version 1.0.0",
+    "secrets rotate JWT_SECRET --yes",
+    "secrets rotate POSTGRES_PASSWORD --yes",
+    "compose -- up --detach",
+)
+
+
+@pytest.mark.parametrize("words", CHANGING)
+def test_every_command_that_changes_something_refuses_podman_before_it_does(
+    engine: Callable[[Engine], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    called = tmp_path / "called"
+    for name in ("docker", "podman"):
+        program = tmp_path / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(
+            f"#!/bin/sh\necho $* | grep -qE ' (version|config)' && exec echo 2.40.0\necho $* >>{called}\n"
+        )
+        program.chmod(0o755)
+    site = init_site(tmp_path / "site", {}, demo=True)
+    env = site.env_file.read_text()
+    engine(lambda path: (200, PODMAN, "[]" if "containers" in path else "OK"))
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    done = subprocess.run(
+        [sys.executable, "-m", "graasp_local.cli.main", *words.split()],
+        capture_output=True,
+        text=True,
+        cwd=site.directory,
+        env={**os.environ, "PATH": path},
+        timeout=60,
+    )
+    assert done.returncode == ExitCode.REFUSED, done.stderr
+    assert "Podman 5.8.6 answers" in done.stderr
+    assert site.env_file.read_text() == env
+    assert not called.exists()
 
 
 def test_a_status_that_docker_does_not_have_is_no_defect_of_ours() -> None:

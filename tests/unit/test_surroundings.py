@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from graasp_local.cli.operating import interruptible
+from graasp_local.clock import InterruptionFlag
 from graasp_local.site import prepare
 from graasp_local.site.create import init_site
 from graasp_local.surroundings import forget_variables, names_past_proxies
@@ -46,6 +49,20 @@ def test_whatever_the_locale_names_are_utf8(tmp_path: Path) -> None:
     done = subprocess.run(words, capture_output=True, env=ascii_only)
     assert done.returncode == 0, done.stderr
     assert "école" in (done.stdout + done.stderr).decode()
+
+
+def test_what_nohup_ignores_interrupts_no_operation() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        flag = InterruptionFlag()
+        with interruptible(flag):
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not flag.requested
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert flag.requested
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,7 @@ from graasp_local.planning.steps import (
     Step,
     StopServices,
     SwapBack,
+    TakeUpSettings,
     UnsealGate,
     VerifyCore,
     WriteSnapshot,
@@ -122,6 +123,10 @@ class Performer:
         pins = {pin.service: pin for pin in was.pins}
         return any(pin.service not in pins or not pin.is_same_image(pins[pin.service]) for pin in is_now.pins)
 
+    def work_in(self, world: World) -> None:
+        """From here on with other settings of the same site."""
+        self._world, self._made = world, _NOTHING_MADE
+
     def perform(self, step: Step) -> Iterator[str]:
         """Do one step. Yields lines for people; raises GraaspLocalError if it could not be done."""
         world = self._world
@@ -134,6 +139,9 @@ class Performer:
             case PullImages(version=version):
                 world.engine.remove_made_migrations()  # of other images or settings, by an operation that was cut off
                 yield from pull_missing(world, version)
+            case TakeUpSettings():
+                prepare.prepare(world.site)
+                yield f"those in {world.site.directory} stay as they are: the next change of state uses them"
             case RestoreImages(version=version, images=images):
                 self._made, self._ahead = _NOTHING_MADE, set()  # of other images, perhaps of the same version
                 world.engine.remove_made_migrations()

@@ -20,6 +20,7 @@ from graasp_local.planning.steps import Preflight
 from graasp_local.ports.operation import IS_NOWHERE, OLDEST_COMPOSE, OLDEST_ENGINE, EngineFacts, ImageFact
 from graasp_local.ports.world import World
 from graasp_local.settings.warnings import NO_RECAPTCHA, WITH_RECAPTCHA, needs_recaptcha
+from graasp_local.site import proven
 from graasp_local.version import Version
 from graasp_local.wording import listed
 
@@ -305,10 +306,12 @@ def _network_problems(world: World) -> Iterator[str]:
 def _port_problems(world: World) -> Iterator[str]:
     settings = world.site.settings
     edge = [service for service in world.engine.see().services if service.group is ServiceGroup.EDGE]
+    ours: tuple[int, ...] = ()
     if any(not service.is_off for service in edge):
-        return  # it is ours
+        kept = proven.as_proven(world.site)
+        ours = kept.settings.ports if kept is not None else settings.ports
     lowest = world.engine.lowest_port()
-    for port in settings.ports:
+    for port in (port for port in settings.ports if port not in ours):
         if port < lowest:
             yield too_low(port, lowest)
         holder = world.engine.port_holder(settings.bind, port)

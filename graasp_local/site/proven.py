@@ -1,0 +1,96 @@
+"""The settings and the override with which what runs was last seen to work, kept beside those that a person changes.
+
+A way back starts what ran before as it ran before: what is in `.env` now may be why the new version did not come up.
+Decides which of them differ, and when the kept ones count. Secrets that a rotation changes in the database are changed
+here too, since the old ones open nothing any more.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from msgspec import Struct
+
+from graasp_local.errors import ConfigurationError
+from graasp_local.files import text_if_there, write_atomically
+from graasp_local.settings.rotation import with_values
+from graasp_local.site.site import Site
+
+
+class OwnFiles(Struct, frozen=True):
+    """What a person has written for a site: `.env`, and the override, empty where there is none."""
+
+    env: str
+    override: str
+
+
+def own_files(site: Site) -> OwnFiles:
+    """Those that count now. Raises OSError."""
+    return OwnFiles(text_if_there(site.env_file), text_if_there(site.override_file))
+
+
+def keep(site: Site, files: OwnFiles) -> None:
+    """From now on these are what the site was last seen to work with. Raises OSError."""
+    directory = site.proven_directory
+    kept = Site(site.directory, directory)
+    if directory.is_dir() and own_files(kept) == files:
+        return
+    directory.mkdir(mode=0o700, exist_ok=True)
+    if files.override:
+        write_atomically(kept.override_file, files.override, mode=0o600)
+    else:
+        kept.override_file.unlink(missing_ok=True)
+    write_atomically(kept.env_file, files.env, mode=0o600)
+
+
+def as_proven(site: Site) -> Site | None:
+    """The same site with the files that it was last seen to work with.
+
+    None where they say what its own say now, where none are kept, and where they cannot be used any more.
+    """
+    kept = Site(site.directory, site.proven_directory)
+    if not kept.env_file.exists():
+        return None
+    try:
+        changed = changed_since(site, kept)
+        if not changed or "COMPOSE_PROJECT_NAME" in changed:
+            return None  # containers of another project are another site's
+        _ = kept.services
+        return kept
+    except (ConfigurationError, OSError):
+        return None  # a newer graasp-local wants more of them
+
+
+def changed_since(site: Site, kept: Site) -> tuple[str, ...]:
+    """What a person has changed since: keys of `.env`, and the name of the override. Raises ConfigurationError."""
+    site = Site(site.directory)  # as it is now: it may have been changed under an operation
+    try:
+        now: Mapping[str, str] = site.settings.values
+    except ConfigurationError:
+        return (site.env_file.name,)
+    then = kept.settings.values
+    keys = sorted(key for key in {*now, *then} if now.get(key) != then.get(key))
+    files = [file for file in (site.override_file, kept.override_file) if file.exists()]
+    same = len({file.read_bytes() for file in files}) == 1 if len(files) == 2 else not files
+    return tuple(keys) if same else (*keys, site.override_file.name)
+
+
+def rotated(site: Site, values: Mapping[str, str]) -> None:
+    """Give the kept files these new values too. Raises OSError."""
+    kept = Site(site.directory, site.proven_directory)
+    text = text_if_there(kept.env_file)
+    if not text:
+        return
+    try:
+        write_atomically(kept.env_file, with_values(text, values), mode=0o600)
+    except KeyError:  # it is from before there was such a secret
+        forget(site)
+
+
+def forget(site: Site) -> None:
+    with suppress(FileNotFoundError):
+        Path(site.proven_directory / ".env").unlink()
+    shutil.rmtree(site.proven_directory, ignore_errors=True)
