@@ -41,6 +41,12 @@ TABLE = (
     Verb("status", "show the state of the site, and what differs", "u", "Refresh"),
     Verb("plan", "show what `apply` would do, and why", "p", "Plan"),
     Verb("apply", "bring the site into one of the four states", "s", "State", effect=Effect.CHANGES),
+    Verb(
+        "scale",
+        "run more, or fewer, containers of core and workers",
+        where=Where.COMMAND_LINE,
+        effect=Effect.CHANGES,
+    ),
     Verb("deploy", "deploy a version of Graasp", "d", "Deploy", effect=Effect.CHANGES),
     Verb("resume", "finish a deployment that was interrupted", "c", "Resume", effect=Effect.CHANGES),
     Verb(

@@ -24,7 +24,7 @@ def check(context: Context, *, json_object: bool) -> None:
     from graasp_local.settings.rules import Severity
     from graasp_local.site.check import check_configuration
 
-    found = check_configuration(context.site)
+    found = check_configuration(context.site, _memory_here())
     error_count = sum(finding.severity is Severity.ERROR for finding in found)
     warning_count = len(found) - error_count
     if json_object:
@@ -65,6 +65,15 @@ def add_missing(context: Context) -> None:
     for key in added:
         say(key)
     say("Added to .env." if added else "Nothing was missing that can be generated.", err=True)
+
+
+def _memory_here() -> int | None:
+    """Bytes of the engine's machine, where that is this one."""
+    import os
+
+    from graasp_local.engine.addresses import is_on_this_machine
+
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if is_on_this_machine() else None
 
 
 def _summary(error_count: int, warning_count: int) -> str:

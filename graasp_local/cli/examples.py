@@ -24,6 +24,11 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("graasp-local apply running", "open the site again, or fix what has drifted"),
         ("graasp-local apply stopped --dry-run", "show the plan only"),
     ),
+    "scale": (
+        ("graasp-local scale core=2", "a second core beside the first; visitors notice nothing"),
+        ("graasp-local scale core=3 workers=2 --dry-run", "what would be done, and whether there is memory for it"),
+        ("graasp-local scale core=1", "back to one; no request is cut off"),
+    ),
     "deploy": (
         ("graasp-local deploy --version 2.14.2 --dry-run", "the checks, the plan, the expected downtime"),
         ("graasp-local deploy --version 2.14.2", "deploy it, after asking"),

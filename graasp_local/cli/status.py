@@ -79,6 +79,7 @@ def _look(context: Context) -> dict[str, Any]:
                 "health": service.health.value,
                 "version": service.version or None,
                 "image": service.image,
+                "replicas": {"wanted": service.wanted, "healthy": service.healthy, "unwell": list(service.unwell)},
             }
             for service in observed.services
         ],
@@ -109,8 +110,12 @@ def _print(told: dict[str, Any]) -> None:
     gate = f"gate {Gate(told['gate']).in_words}" if is_up else "nginx is off, visitors reach nothing"
     say(f" · {gate} · {version} · {told['url']}")
     keys = ("service", "group", "status", "health")
-    rows = [[*(service[key] for key in keys), _image(service)] for service in told["services"]]
-    print_table([key.upper() for key in (*keys, "image")], rows)
+    counted = any(service["replicas"]["wanted"] > 1 or service["replicas"]["unwell"] for service in told["services"])
+    rows = [
+        [*(service[key] for key in keys), *([_replicas(service)] if counted else []), _image(service)]
+        for service in told["services"]
+    ]
+    print_table([key.upper() for key in (*keys, *(["replicas"] if counted else []), "image")], rows)
     if told["walk"]:
         say(f"Running now: {told['walk']}")
     if told["unfinished"]:
@@ -140,6 +145,10 @@ def _closed_sentence(closing: dict[str, Any]) -> str:
     by = f" by `{closing['command']}`" if closing["command"] else ""
     since = closing["since"][:19].replace("T", " ")
     return f"Closed for {seconds_in_words(closing['seconds'])}{by}, since {since} UTC."
+
+
+def _replicas(service: dict[str, Any]) -> str:
+    return "{healthy}/{wanted}".format(**service["replicas"])
 
 
 def _image(service: dict[str, Any]) -> str:

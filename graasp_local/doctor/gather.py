@@ -241,7 +241,9 @@ def _registry_url(repository: str) -> str:
 
 def _limits(site: Site) -> dict[str, int]:
     needed = {service.name for service in site.services if service.group is not ServiceGroup.MIGRATION}
-    return memory_limits(site.stack_files, site.settings.values, needed)
+    limits = memory_limits(site.stack_files, site.settings.values, needed)
+    replicas = site.settings.replicas
+    return {name: limit * replicas.get(name, 1) for name, limit in limits.items()}
 
 
 def _rotation(site: Site) -> tuple[str, ...]:

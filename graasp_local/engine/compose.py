@@ -69,13 +69,19 @@ class Compose:
             words += ["--profile", profile]
         return words
 
-    def up(self, services: Sequence[str], *, recreate: bool = False) -> None:
+    def _replicas(self, services: Sequence[str]) -> dict[str, int]:
+        """How many of each, for those that `.env` says it of; of others Compose makes as many as its files say."""
+        return {name: number for name, number in self._site.settings.replicas.items() if name in services}
+
+    def up(self, services: Sequence[str], *, recreate: bool = False, keep: bool = False) -> None:
         """Create or recreate and start exactly these services, without their dependencies and without pulling.
 
-        `recreate` makes them anew even where Compose sees no difference.
+        `recreate` makes them anew even where Compose sees no difference, `keep` leaves them even where it sees one.
         """
         self._refuse_empty(services)
-        self._say("up", "--detach", *_UP, *_recreating(recreate), *services)
+        replicas = self._replicas(services)
+        kept = ("--no-recreate",) if keep else _recreating(recreate)
+        self._say("up", "--detach", *_UP, *kept, *_scaled(replicas), *services)
         self._run(
             lambda compose: compose.up(
                 list(services),
@@ -85,13 +91,16 @@ class Compose:
                 pull="never",
                 quiet=True,
                 force_recreate=recreate,
+                recreate=not keep,
+                scales=replicas,
             )
         )
 
     def create(self, services: Sequence[str], version: Version | None = None, *, recreate: bool = False) -> None:
         """Create or recreate these services' containers without starting them; `recreate` as in `up`."""
         self._refuse_empty(services)
-        self._say("up", "--no-start", *_UP, *_recreating(recreate), *services, candidate=version)
+        replicas = self._replicas(services)
+        self._say("up", "--no-start", *_UP, *_recreating(recreate), *_scaled(replicas), *services, candidate=version)
         self._run(
             lambda compose: compose.up(
                 list(services),
@@ -101,6 +110,7 @@ class Compose:
                 pull="never",
                 quiet=True,
                 force_recreate=recreate,
+                scales=replicas,
             ),
             version,
         )
@@ -247,6 +257,10 @@ class Compose:
 
 def _recreating(wanted: bool) -> tuple[str, ...]:
     return ("--force-recreate",) if wanted else ()
+
+
+def _scaled(replicas: Mapping[str, int]) -> list[str]:
+    return [word for service, number in replicas.items() for word in ("--scale", f"{service}={number}")]
 
 
 def _client_call() -> list[str]:

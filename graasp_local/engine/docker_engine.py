@@ -19,7 +19,7 @@ from graasp_local.engine.listing import containers_of
 from graasp_local.engine.lost_networks import without_their_network
 from graasp_local.engine.migration_run import DockerMigrationRun
 from graasp_local.engine.networks import missing_networks, network_refusal
-from graasp_local.engine.observe import DIRECTORY_LABEL, ONE_OFF_LABEL, SERVICE_LABEL, seen_on
+from graasp_local.engine.observe import DIRECTORY_LABEL, ONE_OFF_LABEL, SERVICE_LABEL, number_of, seen_on
 from graasp_local.engine.ports_in_use import holder_of_port
 from graasp_local.engine.recovery import progress_of_recovery
 from graasp_local.engine.search_data import search_volume, written_by
@@ -29,7 +29,7 @@ from graasp_local.engine.tcp_table import tcp_table
 from graasp_local.engine.together import together
 from graasp_local.errors import NeedsYou
 from graasp_local.planning.search_data import SEARCH_SERVICE
-from graasp_local.planning.states import Gate, ServiceGroup
+from graasp_local.planning.states import Gate, ObservedService, ServiceGroup
 from graasp_local.ports.observation import SeenServices
 from graasp_local.ports.operation import EngineFacts
 from graasp_local.site import prepare
@@ -55,14 +55,17 @@ class DockerEngine(SiteImages):
     """The engine for one site. `narrate` is told each command that changes something, before it runs."""
 
     @cached_property
-    def _root(self) -> Path:
-        return Path(self.client.api.info()["DockerRootDir"])
+    def _info(self) -> dict[str, Any]:
+        info: dict[str, Any] = self.client.api.info()
+        return info
 
     def facts(self) -> EngineFacts:
         with engine_errors():
             version = self.client.api.version(api_version=False)
-            free = free_bytes(self._root) if is_on_this_machine() else None
-        return EngineFacts(version["Version"], self.compose.version, f"{version['Os']}/{version['Arch']}", free)
+            free = free_bytes(Path(self._info["DockerRootDir"])) if is_on_this_machine() else None
+            memory = self._info.get("MemTotal") or None
+        platform = f"{version['Os']}/{version['Arch']}"
+        return EngineFacts(version["Version"], self.compose.version, platform, free, memory)
 
     def see(self) -> SeenServices:
         return seen_on(self._site, self.containers())
@@ -73,7 +76,43 @@ class DockerEngine(SiteImages):
         self.give_names_back()
         self._remove_cut_off(services)
         self._remove_half_made(services)
-        self.compose.up(services, recreate=self._any_made_elsewhere(services))
+        kept = self._kept_replicas(services)
+        others = tuple(name for name in services if name not in kept)
+        if others:
+            self.compose.up(others, recreate=self._any_made_elsewhere(others))
+        if kept:
+            self.compose.up(kept, keep=True)
+
+    def _kept_replicas(self, services: Sequence[str]) -> tuple[str, ...]:
+        """Make room for what is missing of services that have several containers, and return those of which some serve.
+
+        Of these only what is missing is to be made or started. Compose would make all of them anew after a deployment:
+        to it a service that is started together with those it depends on is another one than the same started alone.
+        """
+        several = [service for service in self.see().services if service.name in services and service.replicas]
+        for service in several:
+            self._remove_surplus(service)
+            self._stop_stuck_replicas(service)
+        selected = {"", str(self._site.selected_version or "")}
+        return tuple(
+            service.name
+            for service in several
+            if service.serves and not service.outdated and {each.version for each in service.replicas} <= selected
+        )
+
+    def _remove_surplus(self, service: ObservedService) -> None:
+        """Take away what is not wanted, first what is not on: Compose would go by numbers alone."""
+        surplus = self._worst_first(service.name)[: max(0, len(service.replicas) - service.wanted)]
+        self._stop([container for container in surplus if container["State"] in UP])
+        for container in surplus:
+            self.narrate(shlex.join(["docker", "rm", "--volumes", _name(container)]))
+            with engine_refusals():
+                self.client.api.remove_container(container["Id"], v=True)
+
+    def _stop_stuck_replicas(self, service: ObservedService) -> None:
+        """Where other replicas serve, only these are stopped: Compose would leave them as they are."""
+        stuck = {replica.number for replica in service.replicas if replica.is_stuck}
+        self._stop([c for c in self._containers_of((service.name,)) if number_of(c) in stuck])
 
     def _remove_cut_off(self, services: Sequence[str]) -> None:
         """Take stopped containers away whose network is gone: Compose then makes them again, with all their volumes."""
@@ -118,7 +157,11 @@ class DockerEngine(SiteImages):
 
     def stop(self, services: Sequence[str]) -> None:
         """Stop these services together; a paused one is let run first, since it could not even hear the signal."""
-        found = [container for container in self._containers_of(services) if container["State"] in UP]
+        self._stop([container for container in self._containers_of(services) if container["State"] in UP])
+
+    def _stop(self, found: Sequence[dict[str, Any]]) -> None:
+        if not found:
+            return
         self.narrate(shlex.join(["docker", "stop", *(_name(container) for container in found)]))
         with engine_refusals():
             for container in found:
@@ -226,7 +269,7 @@ class DockerEngine(SiteImages):
         return False
 
     def recent_log(self, service: str, lines: int, since: float | None = None) -> tuple[str, ...]:
-        found = self._containers_of((service,))
+        found = self._worst_first(service)
         if not found:
             return ()
         with engine_errors():
@@ -234,7 +277,7 @@ class DockerEngine(SiteImages):
         return tuple(text.decode(errors="replace").splitlines())
 
     def last_health_check(self, service: str) -> str:
-        for container in self._containers_of((service,)):
+        for container in self._worst_first(service):
             with engine_errors():
                 state = self.client.api.inspect_container(container["Id"])["State"]
             looks = (state.get("Health") or {}).get("Log") or []
@@ -367,6 +410,12 @@ class DockerEngine(SiteImages):
 
     def containers(self) -> list[dict[str, Any]]:
         return containers_of(self._site.settings.project)
+
+    def _worst_first(self, service: str) -> list[dict[str, Any]]:
+        """The containers of a service: those that are not on before those that are, high numbers before low ones."""
+        replicas = next((seen.replicas for seen in self.see().services if seen.name == service), ())
+        on = {replica.number for replica in replicas if replica.is_on}
+        return sorted(self._containers_of((service,)), key=lambda c: (number_of(c) in on, -number_of(c)))
 
     def _containers_of(self, services: Sequence[str]) -> list[dict[str, Any]]:
         return [

@@ -8,8 +8,9 @@ gate's says so.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from graasp_local.engine.addresses import is_on_this_machine
 from graasp_local.engine.client import engine_errors, engine_refusals
 from graasp_local.engine.docker_engine import DockerEngine
 from graasp_local.engine.http_edge import core_answer
-from graasp_local.engine.observe import HANDOVER_LABEL, ONE_OFF_LABEL, SERVICE_LABEL
+from graasp_local.engine.observe import HANDOVER_LABEL, ONE_OFF_LABEL, SERVICE_LABEL, number_of
 from graasp_local.engine.together import together
 from graasp_local.planning.rolling_steps import Side
 from graasp_local.planning.states import ServiceGroup
@@ -38,7 +39,7 @@ _WEBSOCKET_PORTS = {
 }
 _BETWEEN = "\n--between-answers--\n"
 _CURL = "exec curl --noproxy '*' --silent "
-_ASK = _CURL + '--max-time 5 --write-out "\\n%{http_code}\\n--between-answers--\\n" "$0" "$1"'
+_ASK = _CURL + '--max-time 5 --write-out "\\n%{http_code}\\n--between-answers--\\n" "$0" "$@"'
 _KNOWS = f"{_CURL}--fail --output /dev/null http://127.0.0.1:{connections.HANDOVER_WEBSOCKET_PORT}/alive"
 
 
@@ -57,14 +58,17 @@ class DockerHandovers:
         return code == 0
 
     def memory(self) -> Memory:
-        in_use = 0
+        in_use: dict[str, int] = {}
         with engine_errors():
             for container in self._containers(Side.SERVICES):
                 if container["State"] == "running":
                     stats = self._engine.client.api.stats(container["Id"], stream=False, one_shot=True)
                     used = stats.get("memory_stats", {})
-                    in_use += used.get("usage", 0) - used.get("stats", {}).get("inactive_file", 0)
-        return Memory(in_use, available_bytes(Path("/proc/meminfo")) if is_on_this_machine() else None)
+                    size = used.get("usage", 0) - used.get("stats", {}).get("inactive_file", 0)
+                    service = container["Labels"][SERVICE_LABEL]
+                    # Of several there is only one more.
+                    in_use[service] = max(size, in_use.get(service, 0))
+        return Memory(sum(in_use.values()), available_bytes(Path("/proc/meminfo")) if is_on_this_machine() else None)
 
     def start(self, version: Version, services: Sequence[str]) -> None:
         there = set()
@@ -82,23 +86,37 @@ class DockerHandovers:
 
     def core(self, side: Side) -> CoreAnswer | None:
         host = "core" if side is Side.SERVICES else f"{self._site.settings.project}-core-handover"
+        return self._answers_of([host])[host]
 
+    def replicas_of_core(self) -> Mapping[str, CoreAnswer | None]:
+        core = next((seen for seen in self._engine.see().services if seen.name == "core"), None)
+        if core is None or core.wanted == 1:
+            return {}
+        containers = [c for c in self._containers(Side.SERVICES) if c["Labels"][SERVICE_LABEL] == "core"]
+        # By the name of the container: that of the service leads to any of them.
+        hosts = {f"core-{number_of(c)}": c["Names"][0].lstrip("/") for c in containers}
+        said = self._answers_of([*hosts.values()])
+        answers = {name: said[host] for name, host in sorted(hosts.items())}
+        return answers if len(answers) >= core.wanted else {**answers, "a further core": None}
+
+    def _answers_of(self, hosts: Sequence[str]) -> dict[str, CoreAnswer | None]:
+        """What the cores of these names in nginx's networks say of themselves."""
         answers: dict[str, tuple[int, str]] = {}
 
-        def ask(path: str) -> tuple[int, str] | None:
-            if path not in answers:
-                # By nginx's own container, since nobody else reaches core from here; whatever is asked next, by the
-                # same command, since a command in a container takes longer than the answers.
+        def ask(host: str, path: str) -> tuple[int, str] | None:
+            if f"{host}{path}" not in answers:
+                # By nginx's own container, since nobody else reaches core from here; whatever is asked next, and of
+                # the others, by the same command, since a command in a container takes longer than the answers.
                 prefix = path.removesuffix("/version")
-                paths = [f"{prefix}/version", f"{prefix}/maintenance/next"]
-                _, text = self._in_nginx(_ASK, *(f"http://{host}:{VISITED_PORTS['core']}{path}" for path in paths))
-                for asked, answer in zip(paths, text.split(_BETWEEN), strict=False):
+                asked = [(each, f"{prefix}{end}") for each in hosts for end in ("/version", "/maintenance/next")]
+                _, text = self._in_nginx(_ASK, *(f"http://{each}:{VISITED_PORTS['core']}{end}" for each, end in asked))
+                for (each, end), answer in zip(asked, text.split(_BETWEEN), strict=False):
                     body, _, status = answer.rpartition("\n")
                     if status.isdigit() and int(status):
-                        answers[asked] = (int(status), body)
-            return answers.get(path)
+                        answers[f"{each}{end}"] = (int(status), body)
+            return answers.get(f"{host}{path}")
 
-        return core_answer(ask)
+        return {host: core_answer(partial(ask, host)) for host in hosts}
 
     def lead_visitors(self, to: Side) -> None:
         if to is Side.HANDOVER:

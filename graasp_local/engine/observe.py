@@ -6,12 +6,13 @@ Pure but for the type of its input: the dictionaries that `GET /containers/json`
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any
 
 from msgspec.structs import replace
 
-from graasp_local.planning.states import Health, ObservedService, ServiceGroup, Status
+from graasp_local.planning.states import Health, ObservedService, Replica, ServiceGroup, Status
 from graasp_local.ports.observation import SeenServices
 from graasp_local.site.site import Site
 from graasp_local.stack.services import GROUP_LABEL, OPTIONAL_LABEL, SETTINGS_LABEL, VERSION_LABEL, ServiceDefinition
@@ -19,6 +20,7 @@ from graasp_local.stack.services import GROUP_LABEL, OPTIONAL_LABEL, SETTINGS_LA
 SERVICE_LABEL = "com.docker.compose.service"
 DIRECTORY_LABEL = "com.docker.compose.project.working_dir"
 ONE_OFF_LABEL = "com.docker.compose.oneoff"
+NUMBER_LABEL = "com.docker.compose.container-number"
 HANDOVER_LABEL = "org.graasp.handover"
 """On a second container that stands in for a service while it is replaced."""
 
@@ -34,13 +36,17 @@ _WORST_FIRST = (
 )
 
 
+_WORST_HEALTH_FIRST = (Health.UNHEALTHY, Health.STARTING, Health.HEALTHY, Health.NONE)
+
 _NONE: Mapping[str, str] = MappingProxyType({})
+_AS_DEFINED: Mapping[str, int] = MappingProxyType({})
 
 
 def seen_on(site: Site, containers: Iterable[Mapping[str, Any]]) -> SeenServices:
     """The services of a site, by the engine's list of its containers. Raises ConfigurationError."""
     version = str(site.selected_version or "")
-    return seen(containers, site.services, site.settings_digests, str(site.directory), site.built_images, version)
+    directory, replicas = str(site.directory), site.settings.replicas
+    return seen(containers, site.services, site.settings_digests, directory, site.built_images, version, replicas)
 
 
 def seen(
@@ -50,14 +56,16 @@ def seen(
     directory: str = "",
     built_images: Mapping[str, str] = _NONE,
     version: str = "",
+    replicas: Mapping[str, int] = _AS_DEFINED,
 ) -> SeenServices:
     """Services as defined and as found; a defined one without a container is absent.
 
     `settings_digests` are those of the settings now, by service; a container that says another one is outdated. So is
     one whose files lie in another `directory` than the site's, if one is given, and one of the selected `version` that
-    was made from another image than that of `built_images`.
+    was made from another image than that of `built_images`. `replicas` says how many containers of a service are wanted
+    where that is not as defined.
     """
-    found: dict[str, list[ObservedService]] = {}
+    found: dict[str, list[tuple[int, ObservedService]]] = {}
     migrations = []
     handovers = []
     for container in containers:
@@ -70,22 +78,31 @@ def seen(
         elif HANDOVER_LABEL in container["Labels"]:
             handovers.append(service)
         elif container["Labels"].get(ONE_OFF_LABEL) != "True":
-            found.setdefault(service.name, []).append(service)
+            found.setdefault(service.name, []).append((number_of(container), service))
     services = []
     for definition in defined:
         if definition.group is ServiceGroup.MIGRATION:
             continue
-        present = found.pop(definition.name, None)
-        there = _worst(present) if present else ObservedService(definition.name, definition.group, Status.ABSENT)
+        present = found.pop(definition.name, [])
+        wanted = replicas.get(definition.name, definition.replicas) or len(present) or 1
+        absent = ObservedService(definition.name, definition.group, Status.ABSENT, wanted=wanted)
+        there = as_one(present, wanted, version) if present else absent
         # By what is started next, not by a container that an older graasp-local may have made.
         services.append(replace(there, group=definition.group, writes=True) if definition.writes else there)
     # What runs under the project's name without being defined any more still counts for its group.
     # Nothing would be made of it any more, so that it cannot be out of date.
     services += [
-        replace(_worst(left), is_defined=False, outdated=False, made_elsewhere=False) for left in found.values()
+        replace(as_one(left, len(left), version), is_defined=False, outdated=False, made_elsewhere=False)
+        for left in found.values()
     ]
     seconds = sorted(handovers, key=lambda second: second.name)
     return SeenServices(tuple(services), tuple(sorted(migrations)), tuple(seconds))
+
+
+def number_of(container: Mapping[str, Any]) -> int:
+    """Compose's number of a container among those of its service; 0 where it has none."""
+    number = container["Labels"].get(NUMBER_LABEL, "")
+    return int(number) if number.isdigit() else 0
 
 
 def _observed(
@@ -139,7 +156,22 @@ def _health(status_text: str) -> Health:
     return Health.NONE
 
 
-def _worst(services: list[ObservedService]) -> ObservedService:
-    return min(
-        services, key=lambda service: (_WORST_FIRST.index(service.status), service.health is not Health.UNHEALTHY)
+def as_one(found: list[tuple[int, ObservedService]], wanted: int, version: str) -> ObservedService:
+    """One service of all its containers, by number: the worst speaks for it.
+
+    Its version is that of one which has another than `version`, the selected one, if there is such a one.
+    """
+    containers = [container for _, container in found]
+    if len(found) == wanted == 1:
+        return containers[0]
+    others = (container.version for container in containers if container.version != version)
+    return replace(
+        min(containers, key=lambda one: (_WORST_FIRST.index(one.status), _WORST_HEALTH_FIRST.index(one.health))),
+        version=next(others, version),
+        outdated=any(container.outdated for container in containers),
+        made_elsewhere=any(container.made_elsewhere for container in containers),
+        wanted=wanted,
+        replicas=tuple(
+            Replica(number, one.status, one.health, one.version) for number, one in sorted(found, key=itemgetter(0))
+        ),
     )

@@ -6,14 +6,19 @@ a database of which it is not certain that it is old, and a deployment that coul
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec.structs import replace
 
 from graasp_local.errors import NeedsYou, Refused
 from graasp_local.journal.read import read_operations, trusted_operations
-from graasp_local.journal.records import left_connections_open, uncertain_migration, unfinished_operation
-from graasp_local.operations.rollouts import by_strategy
+from graasp_local.journal.records import (
+    left_connections_open,
+    state_left,
+    uncertain_migration,
+    unfinished_operation,
+)
+from graasp_local.operations.rollouts import by_strategy, why_not_here
 from graasp_local.operations.steps.having_images import other_images, way_back
 from graasp_local.operations.steps.migrating import read_pending
 from graasp_local.operations.steps.preflight import (
@@ -23,14 +28,25 @@ from graasp_local.operations.steps.preflight import (
     check_transition,
     look,
     refuse_other_major,
+    refuse_too_many,
 )
 from graasp_local.operations.trying import tried_first
 from graasp_local.planning.migrations import Forecast, NotKnownYet
 from graasp_local.planning.plan import DRAIN_SECONDS, Plan, Strategy
 from graasp_local.planning.plan_deploy import Backup, DeployRequest, plan_deploy
+from graasp_local.planning.plan_scale import apart_from, loses_visited, plan_fewer, with_replicas
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.requests import Deploy, OnFailure, ends_in
-from graasp_local.planning.states import TABLE, InfraState, ObservedState, ServiceGroup
+from graasp_local.planning.states import (
+    TABLE,
+    Absent,
+    Drifted,
+    InfraState,
+    InState,
+    ObservedState,
+    ServiceGroup,
+    classify,
+)
 from graasp_local.planning.steps import RecordDeployment
 from graasp_local.ports.operation import ImageFact
 from graasp_local.ports.world import World
@@ -99,6 +115,37 @@ def transition_plan(
     if plan.steps:
         check_transition(world, plan.services_started)
     return tried_first(world, plan)
+
+
+def scale_plan(world: World, observed: ObservedState, wanted: Mapping[str, int]) -> Plan:
+    """The plan for so many containers of services, in the state that the site is in. Raises Refused."""
+    refuse_too_many(world, wanted)
+    now = {service.name: service.healthy for service in observed.services}
+    observed = with_replicas(observed, wanted)
+    left_in = state_left(read_operations(world.site.journal_directory, newest=1))
+    match classify(apart_from(observed, wanted), left_in):
+        case Absent():
+            return Plan(InfraState.STOPPED, ())
+        case InState(state=state):
+            plan = transition_plan(world, observed, state)
+        case Drifted() as drifted:
+            raise Refused(
+                f"The site is drifted: {drifted.differences[0]}",
+                "Nothing was changed.",
+                f"Fix that first: {drifted.mending_command}",
+            )
+    visited, version = world.handovers.visited(), world.site.selected_version
+    if version is not None and loses_visited(observed, visited):
+        reason = why_not_here(world)
+        if reason:
+            raise Refused(
+                f"A second core has to serve while others go. {reason}",
+                "Nothing was changed: visitors are as they were.",
+                "`graasp-local apply restricted` closes the site; then this again.",
+            )
+        plan = plan_fewer(observed, version, visited)
+    sizes = (f"{name}: {number} instead of {now[name]}." for name, number in wanted.items() if now.get(name))
+    return replace(plan, hint=" ".join(sizes) if plan.steps else "")
 
 
 def deployment_plan(world: World, observed: ObservedState, request: DeployRequest) -> Plan:

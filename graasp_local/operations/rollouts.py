@@ -37,11 +37,11 @@ def by_strategy(
             hint = _could_be_rolling(request.version)
             return operation if reason else replace(operation, hint=hint, alternative=Strategy.ROLLING)
         case Strategy.ROLLING_IF_POSSIBLE:
-            reason = reason or _why_not_here(world)
+            reason = reason or why_not_here(world)
             if reason:
                 return replace(operation, hint=f"It cannot be done without closing the site: {reason}")
         case Strategy.ROLLING:
-            reason = reason or _why_not_here(world)
+            reason = reason or why_not_here(world)
             if reason:
                 raise Refused(reason, "Nothing was changed: visitors are as they were.", _other_way(request, forecast))
     visited = world.handovers.visited()
@@ -64,8 +64,8 @@ def rolling_recovery(
     return plan_rolling_back(observed, previous, world.handovers.visited(), images)
 
 
-def _why_not_here(world: World) -> str | None:
-    """What only the engine can tell, as a sentence."""
+def why_not_here(world: World) -> str | None:
+    """Why no second core can serve here for a while: what only the engine can tell, as a sentence."""
     if not world.handovers.edge_can_lead():
         return (
             "The running nginx was started by an older graasp-local and cannot route visitors to a second core; "

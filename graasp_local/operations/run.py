@@ -31,7 +31,7 @@ from graasp_local.journal.records import (
 from graasp_local.journal.write import Journal
 from graasp_local.lock import Patience, held_lock
 from graasp_local.operations.closed_time import timed, with_closing
-from graasp_local.operations.deployments import deploy_request, deployment_plan, transition_plan
+from graasp_local.operations.deployments import deploy_request, deployment_plan, scale_plan, transition_plan
 from graasp_local.operations.execute import Circumstances, execute
 from graasp_local.operations.recovery import resume_plan, rollback_plan
 from graasp_local.operations.restores import restore_plan
@@ -54,6 +54,7 @@ from graasp_local.planning.requests import (
     Resume,
     Rollback,
     Rotate,
+    Scale,
     UpgradeDatabase,
     on_failure_of,
 )
@@ -136,6 +137,8 @@ def planner_of(world: World, request: Request) -> Planner:
             return lambda observed: restore_plan(world, observed, request)
         case UpgradeDatabase():
             return lambda observed: upgrade_plan(world, observed, request)
+        case Scale(wanted=wanted):
+            return lambda observed: scale_plan(world, observed, wanted)
         case Rotate():
             return lambda observed: _rotation_plan(world, observed, request)
 

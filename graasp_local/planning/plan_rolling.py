@@ -53,7 +53,7 @@ def why_not_rolling(
     serving = {second.name for second in observed.handovers if second.is_on}
     for service in observed.services:
         if service.name in replaced:
-            if service.name in visited and not service.is_on and service.name not in serving:
+            if service.name in visited and not service.serves and service.name not in serving:
                 return f"{service.name} is {service.described()}, so visitors are not served."
         elif not service.is_on and not service.optional and service.is_defined:
             return f"{service.name} is {service.described()}."

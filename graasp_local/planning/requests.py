@@ -131,7 +131,19 @@ class Rotate(_Asked, frozen=True, tag="secrets rotate"):
         return "rotate-secrets"
 
 
-Request = ChangeState | Deploy | Resume | Rollback | Restore | UpgradeDatabase | Rotate
+class Scale(_Asked, frozen=True, tag="scale"):
+    """Have so many containers of services: `sizes` are such as "core=3"."""
+
+    argument: ClassVar[str] = "sizes"
+    sizes: tuple[str, ...] = ()
+
+    @property
+    def wanted(self) -> dict[str, int]:
+        """How many of each service. Raises ValueError for what is no size."""
+        return {service: int(number) for service, _, number in (size.partition("=") for size in self.sizes)}
+
+
+Request = ChangeState | Deploy | Resume | Rollback | Restore | UpgradeDatabase | Rotate | Scale
 
 
 def verb_of(request: Request | _Asked) -> str:

@@ -118,8 +118,35 @@ class Health(StrEnum):
     NONE = "none"
 
 
+class Replica(Struct, frozen=True):
+    """One of several containers of a service; `number` is Compose's, from 1."""
+
+    number: int
+    status: Status
+    health: Health = Health.NONE
+    version: str = ""
+
+    @property
+    def is_on(self) -> bool:
+        return _is_on(self.status, self.health)
+
+    @property
+    def is_off(self) -> bool:
+        return self.status in _OFF
+
+    @property
+    def is_stuck(self) -> bool:
+        return _is_stuck(self.status, self.health)
+
+    def described(self) -> str:
+        return _described(self.status, self.health)
+
+
 class ObservedService(Struct, frozen=True):
-    """One service as it was seen: `version` is Graasp's version for services that carry one, else empty."""
+    """One service as it was seen: `version` is Graasp's version for services that carry one, else empty.
+
+    Where there are several containers of it, or several are wanted, the one that is worst off gives status and health.
+    """
 
     name: str
     group: ServiceGroup
@@ -138,29 +165,91 @@ class ObservedService(Struct, frozen=True):
     is_defined: bool = True
     """The site's files have it; of one that they do not have any more only a container was left, which may be stopped.
     """
+    wanted: int = 1
+    """How many containers of it the site's settings want."""
+    replicas: tuple[Replica, ...] = ()
+    """Its containers, by number, where they are not simply the one that is wanted; empty: all wanted ones are alike."""
 
     @property
     def is_on(self) -> bool:
-        """Running, and healthy if it can tell."""
-        return self.status is Status.RUNNING and self.health in (Health.HEALTHY, Health.NONE)
+        """Running, and healthy if it can tell; with replicas, as many as are wanted and no more."""
+        if self.replicas:
+            return len(self.replicas) == self.wanted and all(replica.is_on for replica in self.replicas)
+        return _is_on(self.status, self.health)
+
+    @property
+    def serves(self) -> bool:
+        """At least one container of it is on."""
+        return self.healthy > 0
+
+    @property
+    def has_too_many(self) -> bool:
+        """More containers of it are there than are wanted."""
+        return len(self.replicas) > self.wanted
 
     @property
     def is_off(self) -> bool:
         """Not running, and not about to."""
-        return self.status in (Status.ABSENT, Status.CREATED, Status.EXITED, Status.DEAD)
+        if self.replicas:
+            return all(replica.is_off for replica in self.replicas)
+        return self.status in _OFF
 
     @property
     def is_stuck(self) -> bool:
-        """Up, but starting it once more would not help: it has to be stopped first."""
-        return self.status is Status.PAUSED or (self.status is Status.RUNNING and self.health is Health.UNHEALTHY)
+        """Up, but starting it once more would not help: it has to be stopped first.
+
+        Where another replica serves, only the stuck one is stopped, which the start of the service does.
+        """
+        if self.replicas:
+            return not self.serves and any(replica.is_stuck for replica in self.replicas)
+        return _is_stuck(self.status, self.health)
+
+    @property
+    def healthy(self) -> int:
+        """How many containers of it are on."""
+        if self.replicas:
+            return sum(replica.is_on for replica in self.replicas)
+        return self.wanted if self.is_on else 0
+
+    @property
+    def unwell(self) -> tuple[str, ...]:
+        """What is wrong with which replica, such as "core-2 is stopped"; empty where one is wanted and there."""
+        found = [f"{self.name}-{each.number} is {each.described()}" for each in self.replicas if not each.is_on]
+        missing = self.wanted - len(self.replicas) if self.replicas else 0
+        if missing > 0:
+            found.append(f"{missing} missing")
+        return tuple(found)
 
     def described(self) -> str:
         """For a sentence that begins with the service's name: "running but unhealthy"."""
-        if self.status is Status.RUNNING and self.health is Health.UNHEALTHY:
-            return "running but unhealthy"
-        if self.status is Status.RUNNING and self.health is Health.STARTING:
-            return "still starting"
-        return {Status.EXITED: "stopped", Status.CREATED: "created but not started"}.get(self.status, self.status.value)
+        if self.is_off or not self.replicas:
+            return _described(self.status, self.health)
+        if self.has_too_many:
+            return f"there in {len(self.replicas)} containers where {_are(self.wanted)} wanted"
+        return f"on in {self.healthy} of {self.wanted} replicas ({', '.join(self.unwell)})"
+
+
+_OFF = (Status.ABSENT, Status.CREATED, Status.EXITED, Status.DEAD)
+
+
+def _is_on(status: Status, health: Health) -> bool:
+    return status is Status.RUNNING and health in (Health.HEALTHY, Health.NONE)
+
+
+def _is_stuck(status: Status, health: Health) -> bool:
+    return status is Status.PAUSED or (status is Status.RUNNING and health is Health.UNHEALTHY)
+
+
+def _described(status: Status, health: Health) -> str:
+    if status is Status.RUNNING and health is Health.UNHEALTHY:
+        return "running but unhealthy"
+    if status is Status.RUNNING and health is Health.STARTING:
+        return "still starting"
+    return {Status.EXITED: "stopped", Status.CREATED: "created but not started"}.get(status, status.value)
+
+
+def _are(number: int) -> str:
+    return "1 is" if number == 1 else f"{number} are"
 
 
 class ObservedState(Struct, frozen=True):
@@ -189,7 +278,9 @@ class ObservedState(Struct, frozen=True):
     @property
     def graasp_versions(self) -> frozenset[str]:
         """The versions that containers of the graasp group were made from; more than one is a half-done deployment."""
-        return frozenset(service.version for service in self.in_group(ServiceGroup.GRAASP) if service.version)
+        graasp = self.in_group(ServiceGroup.GRAASP)
+        of_replicas = {replica.version for service in graasp for replica in service.replicas}
+        return frozenset(version for version in {service.version for service in graasp} | of_replicas if version)
 
     def with_services(self, names: tuple[str, ...], status: Status, health: Health, version: str = "") -> ObservedState:
         """The same site with the named services changed: what a step would lead to."""
@@ -203,6 +294,7 @@ class ObservedState(Struct, frozen=True):
                     version=version or service.version,
                     outdated=False,
                     made_elsewhere=False,
+                    replicas=(),
                 )
                 if service.name in names
                 else service
@@ -251,7 +343,9 @@ def differences(observed: ObservedState, state: InfraState) -> tuple[str, ...]:
         if service.group is ServiceGroup.MIGRATION:
             continue
         if service.group in row.groups_on and not service.is_on:
-            if not service.optional and service.is_defined:
+            if service.has_too_many:
+                found.append(f"{service.name} is {service.described()}.")
+            elif not service.optional and service.is_defined:
                 found.append(f"{service.name} is {service.described()}, but {state} needs it on.")
         elif service.group in row.groups_on and service.made_elsewhere:
             found.append(f"{service.name} uses files of the directory that the site was moved from.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from graasp_local.planning.rolling_steps import Side
     from graasp_local.ports.operation import CoreAnswer
@@ -45,6 +45,10 @@ class Handovers(Protocol):
 
     def core(self, side: Side) -> CoreAnswer | None:
         """What core itself says on this side, whoever nginx leads visitors to; None if it does not answer."""
+        ...
+
+    def replicas_of_core(self) -> Mapping[str, CoreAnswer | None]:
+        """What each core of the service says of itself, by its name ("core-2"); empty where only one is wanted."""
         ...
 
     def lead_visitors(self, to: Side) -> None: ...

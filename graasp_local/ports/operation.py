@@ -52,6 +52,8 @@ class EngineFacts(Struct, frozen=True):
     compose_version: str
     platform: str
     free_bytes: int | None
+    memory_bytes: int | None = None
+    """Of its machine; None where it does not say."""
 
 
 class Engine(Protocol):

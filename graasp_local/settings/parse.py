@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from graasp_local.errors import ConfigurationError
 from graasp_local.settings.rules import ALL_ADDRESSES, errors, read
-from graasp_local.settings.table import SETTINGS
+from graasp_local.settings.table import REPLICAS, SETTINGS
 
 
 class Tls(StrEnum):
@@ -112,6 +112,11 @@ class Settings(Struct, frozen=True):
     def page_when_stopped(self) -> bool:
         """Whether nginx stays in `stopped` to show the maintenance page."""
         return self.values["STOPPED_PAGE"] == "on"
+
+    @property
+    def replicas(self) -> Mapping[str, int]:
+        """How many containers of a service are wanted, for those that `.env` says it of."""
+        return {service: int(self.values[key]) for service, key in REPLICAS.items() if self.values.get(key)}
 
     @property
     def profiles(self) -> tuple[str, ...]:

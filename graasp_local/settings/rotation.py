@@ -83,6 +83,19 @@ def new_rotation(settings: Sequence[Setting]) -> Rotation:
     return Rotation({setting.key: setting.default() for setting in settings})
 
 
+def with_options(text: str, values: Mapping[str, str]) -> str:
+    """The text of a `.env` that says these values, whether it had those keys, had them as comments, or not at all."""
+    for key, value in values.items():
+        try:
+            text = with_values(text, {key: value})
+        except KeyError:
+            line = f"{key}={value}"
+            text, replaced = re.subn(rf"^#[ \t]*{key}=.*$", line, text, count=1, flags=re.MULTILINE)
+            if not replaced:
+                text = f"{text}{'' if text.endswith(chr(10)) or not text else chr(10)}{line}\n"
+    return text
+
+
 def with_values(text: str, values: Mapping[str, str]) -> str:
     """The text of a `.env` with these values in the place of the old ones. Raises KeyError for a key it has not."""
     for key, value in values.items():

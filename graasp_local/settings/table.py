@@ -92,6 +92,13 @@ _URL_HOST = r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]"
 _FRAMING_SITE = rf"(https?:|(https?://)?(\*|(\*\.)?{_HOST}|\[[0-9A-Fa-f:.]+\])(:(\d{{1,5}}|\*))?/?)"
 
 
+MOST_REPLICAS = 16
+"""Of one service, on one machine."""
+REPLICAS = {"core": "CORE_REPLICAS", "workers": "WORKERS_REPLICAS"}
+"""The services of which there may be several containers, and the keys that say how many."""
+_REPLICAS = (r"[1-9]|1[0-6]", f"a number from 1 to {MOST_REPLICAS}")
+
+
 def _word(key: str, comment: str, secret: Secret) -> Setting:
     return Setting(key, comment, _WORD, _WORD_EXPECTED, _hex(48), secret=secret)
 
@@ -303,6 +310,18 @@ OPTIONS: tuple[Option, ...] = (
     Option("NUDENET_IMAGE", "The image of NudeNet.", "public.ecr.aws/graasp/graasp:nudenet-latest"),
     Option("ADMIN_IMAGE", "The image of the admin.", "public.ecr.aws/graasp/admin:v0.5.0"),
     Option("MAILPIT_IMAGE", "The image of Mailpit.", "axllent/mailpit:v1.22.3"),
+    Option(
+        "CORE_REPLICAS",
+        "How many containers of core serve. Default: 1. `graasp-local scale core=2` sets it and starts them.",
+        "",
+        *_REPLICAS,
+    ),
+    Option(
+        "WORKERS_REPLICAS",
+        "How many containers of workers run. Default: 1. `graasp-local scale workers=2` sets it and starts them.",
+        "",
+        *_REPLICAS,
+    ),
     Option(
         "DB_PORT",
         "A fixed port for Postgres on 127.0.0.1. Default: a free one, chosen by the engine.",

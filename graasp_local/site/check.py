@@ -14,10 +14,12 @@ from msgspec import Struct
 
 from graasp_local.errors import ConfigurationError
 from graasp_local.settings.rules import Problem, Reading, Severity, errors, read
+from graasp_local.settings.table import REPLICAS
 from graasp_local.settings.warnings import Surroundings, warnings
 from graasp_local.site.site import Site
+from graasp_local.stack.memory import memory_limits, too_many_replicas
 from graasp_local.stack.powers import Power, powers
-from graasp_local.stack.services import content_of, read_services, services_in, volumes_in
+from graasp_local.stack.services import content_of, one_container_only, read_services, services_in, volumes_in
 from graasp_local.stack.variables import profiles_defined, variables_used
 
 
@@ -32,13 +34,17 @@ class Finding(Struct, frozen=True):
     mend: str
 
 
-def check_configuration(site: Site) -> tuple[Finding, ...]:
-    """Everything that is wrong, errors first, then by line. Raises ConfigurationError where there is no `.env`."""
+def check_configuration(site: Site, memory: int | None = None) -> tuple[Finding, ...]:
+    """Everything that is wrong, errors first, then by line. Raises ConfigurationError where there is no `.env`.
+
+    `memory` is what the engine's machine has, in bytes; None where that is not known here.
+    """
     reading = read(site.read_env())
     problems = [*errors(reading)]
     findings = [*_compose_problems(site)]
     if not findings:
         findings += [*_powers(site, reading.values), *_limits_said_twice(site), *_volume_options(site)]
+        findings += _replicas_without_room(site, reading, memory)
         surroundings = Surroundings(
             variables_used(site.stack_files), profiles_defined(site.stack_files), site.selected_version
         )
@@ -84,6 +90,23 @@ def _files_not_read(site: Site, reading: Reading) -> Iterator[Finding]:
         )
         mend = f"Remove it, and move the content of those files to {site.override_file}."
         yield Finding(Severity.WARNING, site.env_file, "COMPOSE_FILE", line, said, mend)
+
+
+def _replicas_without_room(site: Site, reading: Reading, memory: int | None) -> Iterator[Finding]:
+    """What `deploy`, `apply` and `scale` refuse, since they would start it."""
+    said = {service: reading.values.get(key, "") for service, key in REPLICAS.items()}
+    replicas = {service: int(number) if number.isdecimal() else 1 for service, number in said.items()}
+    several = [service for service, number in replicas.items() if number > 1]
+    for sentence in one_container_only(site.stack_files, several):
+        mend = "Remove that from the override, or set the number of replicas to 1."
+        yield Finding(Severity.WARNING, site.override_file, "", None, sentence, mend)
+    limits = memory_limits(site.stack_files, reading.values, REPLICAS)
+    too_many = None if memory is None else too_many_replicas(limits, replicas, memory)
+    if too_many:
+        key = REPLICAS[several[0]]
+        where = f"{site.env_file}, line {reading.lines[key]}: {key} is too large for this machine: {too_many}"
+        mend = "Choose a smaller number, or lower `mem_limit` in compose.override.yaml."
+        yield Finding(Severity.WARNING, site.env_file, key, reading.lines[key], where, mend)
 
 
 _LIMITS = {"mem_limit": "memory", "pids_limit": "pids", "cpus": "cpus"}

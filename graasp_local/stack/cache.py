@@ -57,8 +57,9 @@ def _kept(cache: Path, digest: str) -> tuple[ServiceDefinition, ...] | None:
                 tuple(variables),
                 tuple(mounts),
                 own,
+                replicas,
             )
-            for name, group, profiles, image, database, writes, variables, mounts, own in rows
+            for name, group, profiles, image, database, writes, variables, mounts, own, replicas in rows
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None  # what cannot be believed is read again
@@ -76,6 +77,7 @@ def _keep(cache: Path, digest: str, services: tuple[ServiceDefinition, ...]) -> 
             [*item.variables],
             [*item.mounts],
             item.digest,
+            item.replicas,
         ]
         for item in services
     ]

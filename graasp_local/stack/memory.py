@@ -8,6 +8,7 @@ from pathlib import Path
 
 from graasp_local.stack.services import filled_in, services_in
 
+_GIB = 1024**3
 _UNITS = {"": 1, "b": 1, "k": 1024, "kb": 1024, "m": 1024**2, "mb": 1024**2, "g": 1024**3, "gb": 1024**3}
 
 
@@ -21,6 +22,22 @@ def memory_limits(files: Sequence[Path], values: Mapping[str, str], services: Co
             if name in services and size is not None:
                 limits[name] = size
     return limits
+
+
+def too_many_replicas(limits: Mapping[str, int], replicas: Mapping[str, int], memory: int) -> str | None:
+    """Why a machine with so many bytes of memory cannot hold so many containers, as a sentence; None if it can.
+
+    `limits` are those of one container of each. What is there once is not judged: that the limits of all services
+    together may be more than the machine has is the doctor's to tell.
+    """
+    counted = {service: number for service, number in replicas.items() if service in limits}
+    may_take = sum(limits[service] * number for service, number in counted.items())
+    if may_take <= memory or all(number == 1 for number in counted.values()):
+        return None
+    each = " and ".join(
+        f"{number} of {name} with {limits[name] / _GIB:.1f} GiB each" for name, number in counted.items()
+    )
+    return f"{each} may take {may_take / _GIB:.1f} GiB of memory together, and the machine has {memory / _GIB:.1f} GiB."
 
 
 def in_bytes(text: str) -> int | None:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,8 @@ class ServiceDefinition(Struct, frozen=True):
     """Files and directories of the stack that are mounted into it, below the stack's directory."""
     digest: str = ""
     """Changes when its definition does."""
+    replicas: int | None = 1
+    """How many containers of it the files want, where `.env` has no word on it; None: by a variable of their own."""
 
 
 def stack_directory() -> Path:
@@ -144,6 +146,7 @@ def read_services(files: Sequence[Path], profiles: Iterable[str] = ()) -> tuple[
             known["image"] = str(definition.get("image") or known["image"])
             known["text"] = known.get("text", "") + json.dumps(definition, sort_keys=True, default=str)
             known["secrets"] = (*known.get("secrets", ()), *_secret_names(definition.get("secrets")))
+            known["replicas"] = _replicas(definition) or known.get("replicas", 1)
     active = {*profiles}
     services = []
     for name, known in merged.items():
@@ -163,9 +166,33 @@ def read_services(files: Sequence[Path], profiles: Iterable[str] = ()) -> tuple[
                     tuple(sorted({*_VARIABLE.findall(text), *settings_in(known["secrets"])})),
                     tuple(sorted({*_MOUNT.findall(text)})),
                     hashlib.sha256(text.encode()).hexdigest()[:16],
+                    known["replicas"] if isinstance(known["replicas"], int) else None,
                 )
             )
     return tuple(services)
+
+
+def one_container_only(files: Sequence[Path], services: Collection[str]) -> Iterator[str]:
+    """Why there cannot be several containers of these services, a sentence each."""
+    for file in files:
+        for name, definition in services_in(file).items():
+            if name in services and definition.get("container_name"):
+                yield f"{file} gives {name} a container_name, so there can be only one container of it."
+            if name in services and any(_is_fixed(port) for port in definition.get("ports") or ()):
+                yield f"{file} publishes a port of {name}, so there can be only one container of it."
+
+
+def _is_fixed(port: object) -> bool:
+    """Whether it is a port of the machine that only one container can have."""
+    if isinstance(port, Mapping):
+        return bool(port.get("published"))
+    host, _, _ = str(port).rpartition(":")
+    return bool(host) and not host.endswith(":")
+
+
+def _replicas(definition: Mapping[str, Any]) -> object:
+    deployed = definition.get("deploy")
+    return definition.get("scale") or (deployed.get("replicas") if isinstance(deployed, Mapping) else None)
 
 
 def filled_in(text: str, values: Mapping[str, str]) -> str:

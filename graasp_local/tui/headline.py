@@ -11,6 +11,7 @@ from graasp_local.planning.requests import (
     Resume,
     Rollback,
     Rotate,
+    Scale,
     UpgradeDatabase,
 )
 
@@ -30,5 +31,5 @@ def headline(request: Request) -> str:
             return "Undo the last deployment" + (" and discard what was written since" if discard else "")
         case Restore(backup=backup):
             return f"Restore the backup {backup}"
-        case UpgradeDatabase() | Rotate():
+        case UpgradeDatabase() | Rotate() | Scale():
             return request.command

@@ -49,7 +49,7 @@ class Service(Struct, frozen=True):
 
     @property
     def runs(self) -> bool:
-        return self.observed.status in (Status.RUNNING, Status.PAUSED, Status.RESTARTING)
+        return self.observed.serves or self.observed.status in (Status.RUNNING, Status.PAUSED, Status.RESTARTING)
 
     @property
     def image_tag(self) -> str:
@@ -72,6 +72,8 @@ class Service(Struct, frozen=True):
 
     @property
     def state_word(self) -> str:
+        if self.observed.replicas and not self.observed.is_off:
+            return f"{self.observed.healthy}/{self.observed.wanted}"
         if self.observed.status is Status.RUNNING:
             return "running" if self.observed.health is Health.NONE else self.observed.health.value
         return "stopped" if self.observed.status is Status.EXITED else self.observed.status.value

@@ -151,7 +151,7 @@ def deploy_by_keys(terminal: Terminal, version: str) -> None:
     terminal.wait_for("Deploy a version", "running now")
     terminal.text(version)
     terminal.keys("Enter")
-    terminal.wait_for(f"check that {version}", "Go ahead")
+    terminal.wait_for(f"Check that {version}", "Go ahead")
     terminal.keys("G", "y")
 
 

@@ -536,6 +536,9 @@ class FakeHandovers:
     def core(self, side: Side) -> CoreAnswer | None:
         return FakeEdge(self._site).core()
 
+    def replicas_of_core(self) -> Mapping[str, CoreAnswer | None]:
+        return {}
+
     def lead_visitors(self, to: Side) -> None: ...
 
     def requests_in_flight(self, side: Side) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,8 @@ class FakeHandovers:
     failing: dict[str, Exception] = field(default_factory=dict)
     core_itself: Callable[[ObservedService], CoreAnswer | None] = lambda core: None
     """What core says, wherever it is asked."""
+    replicas_say: dict[str, CoreAnswer | None] = field(default_factory=dict)
+    """What single replicas of core say instead of that, by name."""
 
     def _call(self, name: str) -> None:
         self.state.calls.append(name)
@@ -63,6 +65,13 @@ class FakeHandovers:
             return self.core_itself(core)
         said = self.says if self.says is not None else core.version
         return CoreAnswer(said, database_is_usable=True) if core.is_on else None
+
+    def replicas_of_core(self) -> Mapping[str, CoreAnswer | None]:
+        core = next(service for service in self.state.observed.services if service.name == "core")
+        if core.wanted == 1:
+            return {}
+        answers: dict[str, CoreAnswer | None] = {f"core-{n}": self.core_itself(core) for n in range(1, core.wanted + 1)}
+        return {**answers, **self.replicas_say}
 
     def lead_visitors(self, to: Side) -> None:
         self._call(f"lead-to-{to}")

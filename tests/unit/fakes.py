@@ -107,6 +107,7 @@ class FakeEngine:
     missing_images: Mapping[str, str] = field(default_factory=dict)
     platforms: tuple[str, ...] = ("linux/amd64",)
     free_bytes: int | None = 100 * 1024**3
+    memory: int | None = None
     port: str | None = None
     in_flight: list[int | None] = field(default_factory=list)
     to_come: int | None = None
@@ -170,7 +171,7 @@ class FakeEngine:
 
     def facts(self) -> EngineFacts:
         self.looks += 1
-        return EngineFacts(self.engine_version, "2.40.0", "linux/amd64", self.free_bytes)
+        return EngineFacts(self.engine_version, "2.40.0", "linux/amd64", self.free_bytes, self.memory)
 
     def see(self) -> SeenServices:
         observed = self.state.observed

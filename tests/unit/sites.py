@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from graasp_local.engine.observe import as_one
 from graasp_local.planning.states import (
     Gate,
     Health,
@@ -65,22 +67,34 @@ def observed_sites(draw: st.DrawFn) -> ObservedState:
         outdated = status is Status.RUNNING and draw(st.booleans())
         health = draw(st.sampled_from(healths))
         optional = name == "umami" and draw(st.booleans())
-        services.append(
-            ObservedService(
-                name,
-                group,
-                status,
-                health,
-                version=version,
-                outdated=outdated,
-                optional=optional,
-                writes=name in WRITING,
-            )
+        service = ObservedService(
+            name,
+            group,
+            status,
+            health,
+            version=version,
+            outdated=outdated,
+            optional=optional,
+            writes=name in WRITING,
         )
+        if name in VERSIONED and status is not Status.ABSENT:
+            service = draw(replicated(service))
+        services.append(service)
     edge_is_on = next(service for service in services if service.group is ServiceGroup.EDGE).is_on
     gate = draw(st.sampled_from(Gate)) if edge_is_on else Gate.UNKNOWN
     handovers = draw(st.sampled_from([(), (), second_cores()[0:1], second_cores()[1:2]]))
     return ObservedState(tuple(services), gate, handovers=handovers, page_when_stopped=draw(st.booleans()))
+
+
+@st.composite
+def replicated(draw: st.DrawFn, service: ObservedService) -> ObservedService:
+    """The same service in up to three containers, of which up to three are wanted."""
+    others = draw(st.lists(st.sampled_from([s for s in Status if s is not Status.ABSENT]), max_size=2))
+    found = [(1, service)]
+    for number, status in enumerate(others, start=2):
+        health = draw(st.sampled_from(list(Health))) if status is Status.RUNNING else Health.NONE
+        found.append((number, replace(service, status=status, health=health)))
+    return as_one(found, draw(st.integers(1, 3)), "1.1.0")
 
 
 def second_cores() -> tuple[ObservedService, ...]:

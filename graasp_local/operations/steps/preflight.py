@@ -19,8 +19,11 @@ from graasp_local.planning.states import ServiceGroup, Status
 from graasp_local.planning.steps import Preflight
 from graasp_local.ports.operation import IS_NOWHERE, OLDEST_COMPOSE, OLDEST_ENGINE, EngineFacts, ImageFact
 from graasp_local.ports.world import World
+from graasp_local.settings.table import REPLICAS
 from graasp_local.settings.warnings import NO_RECAPTCHA, WITH_RECAPTCHA, needs_recaptcha
 from graasp_local.site import proven
+from graasp_local.stack.memory import memory_limits, too_many_replicas
+from graasp_local.stack.services import one_container_only
 from graasp_local.version import Version
 from graasp_local.wording import listed
 
@@ -121,6 +124,7 @@ def surroundings_problems(world: World, facts: EngineFacts, images: Sequence[Ima
         *(Problem("images", said) for said in _image_problems(images, facts)),
         *(Problem("ports", said) for said in _port_problems(world)),
         *(Problem("networks", said) for said in _network_problems(world)),
+        *(Problem("memory", said) for said in _replica_problems(world, facts, {})),
     ]
 
 
@@ -154,6 +158,8 @@ def check_transition(world: World, services: Sequence[str]) -> None:
     world.engine.require_compose()
     refuse_other_major(world)
     _refuse_absent_images(world, services)
+    if {*services} & {*world.site.settings.replicas}:
+        refuse_too_many(world, {})
     if SEARCH_SERVICE in services:
         _refuse_other_search_data(world, world.site.named_images.get(variable_of(SEARCH_SERVICE), ""))
     edge = {service.name for service in world.engine.see().services if service.group is ServiceGroup.EDGE}
@@ -161,6 +167,30 @@ def check_transition(world: World, services: Sequence[str]) -> None:
     problems = [*_directory_problems(world), *ports, *_network_problems(world)]
     if problems:
         raise Refused(" ".join(problems), "Nothing was changed: the site is as it was.", "Fix this, then try again.")
+
+
+def refuse_too_many(world: World, wanted: Mapping[str, int]) -> None:
+    """Raises Refused where the machine cannot hold as many containers as the site's settings say, but for `wanted`."""
+    problems = [*_replica_problems(world, world.engine.facts(), wanted)]
+    if problems:
+        raise Refused(
+            " ".join(problems),
+            "Nothing was changed: the site is as it was.",
+            "Choose a smaller number, or lower `mem_limit` in compose.override.yaml.",
+        )
+
+
+def _replica_problems(world: World, facts: EngineFacts, wanted: Mapping[str, int]) -> Iterator[str]:
+    site = world.site
+    replicas = {**dict.fromkeys(REPLICAS, 1), **site.settings.replicas, **wanted}
+    if all(number == 1 for number in replicas.values()):
+        return
+    yield from one_container_only(site.stack_files, [name for name, number in replicas.items() if number > 1])
+    if facts.memory_bytes is not None:
+        limits = memory_limits(site.stack_files, site.settings.values, REPLICAS)
+        said = too_many_replicas(limits, replicas, facts.memory_bytes)
+        if said:
+            yield said
 
 
 def check_edge(world: World) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from graasp_local.errors import Interrupted, NeedsYou
-from graasp_local.operations.steps.proving import POLL_SECONDS, core_failures, prove
+from graasp_local.operations.steps.proving import POLL_SECONDS, core_failures, prove, replica_failures
 from graasp_local.operations.steps.starting import START_LIMIT_SECONDS
 from graasp_local.planning.rolling_steps import (
     DrainSide,
@@ -39,7 +39,10 @@ def perform_rolling(world: World, step: RollingStep) -> Iterator[str]:
         case ProveSide(side=side, version=version):
             prove(
                 world,
-                lambda: core_failures(world.handovers.core(side), version, "by itself"),
+                lambda: (
+                    core_failures(world.handovers.core(side), version, "by itself")
+                    or (replica_failures(world, version) if side is Side.SERVICES else ())
+                ),
                 "Core is not as it should be",
             )
         case LeadVisitors(to=to):

@@ -1,0 +1,63 @@
+"""As many containers of a service as are wanted: the site seen with another number, and how some go under visitors.
+
+More of them are only started, which is a change of state like any other. Where fewer are wanted of what visitors are
+led to, a second one serves while the others go, so that no request is cut off, as in plan_rolling.py. Refuses nothing
+and asks nobody. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
+from graasp_local.planning.parts import handing_back, needs_start
+from graasp_local.planning.plan import DRAIN_SECONDS, Plan
+from graasp_local.planning.rolling_steps import DrainSide, LeadVisitors, ProveSide, Side, StartHandover
+from graasp_local.planning.states import Gate, Health, InfraState, ObservedState, Replica, ServiceGroup, Status
+from graasp_local.planning.steps import StartServices, VerifyCore
+from graasp_local.version import Version
+
+
+def with_replicas(observed: ObservedState, wanted: Mapping[str, int]) -> ObservedState:
+    """The same site with so many containers wanted of these services."""
+    services = []
+    for service in observed.services:
+        there = service.replicas
+        if not there and not service.is_off:
+            there = (Replica(1, service.status, service.health, service.version),)
+        if wanted.get(service.name, service.wanted) != service.wanted:
+            service = replace(service, wanted=wanted[service.name], replicas=there)
+        services.append(service)
+    return replace(observed, services=tuple(services))
+
+
+def apart_from(observed: ObservedState, scaled: Mapping[str, int]) -> ObservedState:
+    """The same site with these services well, if any container of them is: what is wrong with the others is no reason
+    not to have more or fewer of them.
+    """
+    names = tuple(service.name for service in observed.services if service.name in scaled and service.serves)
+    return observed.with_services(names, Status.RUNNING, Health.HEALTHY)
+
+
+def loses_visited(observed: ObservedState, visited: tuple[str, ...]) -> bool:
+    """Whether visitors could be in the midst of a request to a container that has to go."""
+    return observed.gate is Gate.OPEN and any(s.has_too_many and s.name in visited for s in observed.services)
+
+
+def plan_fewer(observed: ObservedState, version: Version, visited: tuple[str, ...]) -> Plan:
+    """For an open site, of the selected version, that `loses_visited`: the same with as many containers as are wanted.
+
+    `visited` are the services that nginx leads visitors to.
+    """
+    changed = tuple(s.name for s in observed.in_group(ServiceGroup.GRAASP) if needs_start(s))
+    steps = (
+        StartHandover(version, visited, "it serves while containers are removed; it needs memory until then"),
+        ProveSide(Side.HANDOVER, version, "visitors must not be the first to find a fault"),
+        LeadVisitors(Side.HANDOVER, f"it is verified to be {version}"),
+        VerifyCore(version, "only a visitor's request proves what visitors get"),
+        DrainSide(Side.SERVICES, DRAIN_SECONDS, "core cuts off its requests when it stops"),
+        StartServices(ServiceGroup.GRAASP, changed, "fewer are wanted; the others are removed"),
+        *handing_back(version, DRAIN_SECONDS),
+    )
+    return Plan(InfraState.RUNNING, steps)
