@@ -31,7 +31,7 @@ def test_a_new_site_is_open_after_its_first_deployment(site: DemoSite) -> None:
     assert (told["state"], told["gate"], told["version"], told["drift"]) == ("running", "open", "1.0.0", [])
     assert site.ask("/api/version").json()["version"] == "v1.0.0"
     assert {service["service"] for service in told["services"]} == set(site.containers())
-    assert set(told["services"][0]) == {"service", "group", "status", "health", "version", "image"}
+    assert set(told["services"][0]) == {"service", "group", "status", "health", "version", "image", "replicas"}
 
 
 def test_what_a_killed_one_had_made_to_read_from_is_taken_away_by_the_next_one(site: DemoSite) -> None:

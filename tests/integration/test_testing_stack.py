@@ -266,14 +266,14 @@ def test_the_process_keeps_its_environment(stack: GraaspStack, monkeypatch: pyte
 @pytest.mark.parametrize(
     ("broken", "said"),
     [
-        (GraaspStack().with_version("9.9.9"), "not available"),
+        (GraaspStack().with_version("9.9.9"), "Not available"),
         (GraaspStack().with_override({"services": {"core": {"imagee": "x"}}}), "imagee"),
         (GraaspStack().with_override({"servicess": {}}), "servicess"),
         (GraaspStack().with_override({"services": {"own": {"image": "x"}}}), "has no group"),
         (GraaspStack().with_env("LOGLEVEL", "debug"), "did you mean LOG_LEVEL"),
         (GraaspStack().with_env("PUBLIC_URL", "nowhere"), "PUBLIC_URL"),
         (GraaspStack().with_images(cor="mine"), "did you mean core"),
-        (GraaspStack().with_images(core="localhost/not-there:1"), "not available"),
+        (GraaspStack().with_images(core="localhost/not-there:1"), "Not available"),
         (GraaspStack().with_profiles("mailpitt"), "did you mean mailpit"),
         (GraaspStack().with_network("not-there"), "no network not-there"),
     ],

@@ -69,7 +69,7 @@ def test_nothing_is_lost_from_the_counts_and_every_fault_is_counted(met_in_turn:
     told = report(tallies, 1.0)
     assert sum(told.counts[Asker.VISITOR].values()) == len(met_in_turn)
     assert told.faults == sum(what in FAULTS for what in met_in_turn)
-    assert ("no visitor should meet" in " ".join(told.as_lines())) == bool(told.faults)
+    assert ("no visitor should get" in " ".join(told.as_lines())) == bool(told.faults)
     json.dumps(told.as_json())
 
 
