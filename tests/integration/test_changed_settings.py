@@ -69,5 +69,5 @@ def test_addresses_that_core_has_kept_are_forgotten_when_the_site_has_another(si
     redis("set", "file_service_url_caching:files/a", "http://localhost/files/a")
     redis("set", "something-else", "kept")
     site.configure(PUBLIC_URL=f"http://graasp.localhost:{site.port}", COOKIE_DOMAIN="graasp.localhost")
-    assert "forgot the addresses" in site.run("apply", "running").stderr
+    assert "cleared the addresses" in site.run("apply", "running").stderr
     assert redis("keys", "*").split() == ["something-else"]
