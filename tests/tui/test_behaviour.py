@@ -244,7 +244,7 @@ def test_going_back_after_a_success_asks_for_the_name_of_the_site_where_it_disca
         await until(pilot, lambda: app.operation is not None and app.operation.is_over and not app.operates_itself)
         await press(pilot, "z")
         await until(pilot, lambda: isinstance(app.screen, ConfirmByName))
-        assert "would be discarded" in " ".join(screen_text(app).split())
+        assert "will disappear" in " ".join(screen_text(app).split())
         await press(pilot, "escape z")
         await until(pilot, lambda: isinstance(app.screen, ConfirmByName))
         await press(pilot, "s c h o o l enter")
