@@ -12,6 +12,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from graasp_local.planning.server import major_of_image
 from graasp_local.planning.states import Health, ObservedService, Replica, ServiceGroup, Status
 from graasp_local.ports.observation import SeenServices
 from graasp_local.site.site import Site
@@ -46,7 +47,22 @@ def seen_on(site: Site, containers: Iterable[Mapping[str, Any]]) -> SeenServices
     """The services of a site, by the engine's list of its containers. Raises ConfigurationError."""
     version = str(site.selected_version or "")
     directory, replicas = str(site.directory), site.settings.replicas
-    return seen(containers, site.services, site.settings_digests, directory, site.built_images, version, replicas)
+    found = seen(containers, site.services, site.settings_digests, directory, site.built_images, version, replicas)
+    return replace(found, services=tuple(_with_database_image(site, service) for service in found.services))
+
+
+def _with_database_image(site: Site, service: ObservedService) -> ObservedService:
+    """Outdated where `.env` names another image of the same major of Postgres than it was made from.
+
+    Its settings count once, on an empty data directory, so that nothing else makes it outdated. Another major is not
+    for `apply` to start, and an image that is named by its id has lost its name to another one.
+    """
+    if service.group is not ServiceGroup.DATABASE or service.status is not Status.RUNNING:
+        return service
+    wanted = site.database_server.image
+    by_id = service.image.startswith("sha256:") or wanted.startswith("sha256:")
+    other = service.image != wanted and not by_id and major_of_image(service.image) == major_of_image(wanted)
+    return replace(service, outdated=service.outdated or other)
 
 
 def seen(

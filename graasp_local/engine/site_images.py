@@ -19,7 +19,7 @@ from graasp_local.engine.images import ImageHere
 from graasp_local.engine.listing import containers_of
 from graasp_local.engine.observe import SERVICE_LABEL
 from graasp_local.engine.pulling import pull
-from graasp_local.errors import ConfigurationError, NeedsYou
+from graasp_local.errors import ConfigurationError, NeedsYou, Refused
 from graasp_local.images.deployed import deployment_with
 from graasp_local.images.pins import Pin, as_images, shortened
 from graasp_local.planning.migrations import ImageMigration
@@ -202,6 +202,11 @@ class SiteImages:
         with engine_errors():
             found = self.images_of(version)
             return tuple(images.image_pin(self.client, name, found[name]) for name in self._versioned[version])
+
+    def pin_of(self, service: str, image: str) -> Pin | None:
+        with engine_errors(), suppress(Refused):
+            return images.image_pin(self.client, service, image)
+        return None
 
     def use_pins(self, version: Version, pins: Sequence[Pin]) -> None:
         self.compose.use_release(Release(version, as_images(pins)))

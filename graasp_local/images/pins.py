@@ -12,6 +12,9 @@ from msgspec import Struct
 
 from graasp_local.version import Images
 
+BUILT_FOR_SITE = ("client",)
+"""Services whose image has settings of the site built in. It is built again when these change, for the same version."""
+
 
 class Pin(Struct, frozen=True):
     """The image of one service.

@@ -19,7 +19,7 @@ from graasp_local.journal.records import (
     unfinished_operation,
 )
 from graasp_local.operations.rollouts import by_strategy, why_not_here
-from graasp_local.operations.steps.having_images import other_images, way_back
+from graasp_local.operations.steps.having_images import other_images, select_rebuilt, way_back
 from graasp_local.operations.steps.migrating import read_pending
 from graasp_local.operations.steps.preflight import (
     Found,
@@ -51,6 +51,7 @@ from graasp_local.planning.steps import RecordDeployment
 from graasp_local.ports.operation import ImageFact
 from graasp_local.ports.world import World
 from graasp_local.site import proven
+from graasp_local.site.affected import outdated
 from graasp_local.site.prepare import refuse_if_not_ours
 from graasp_local.version import Version
 from graasp_local.wording import listed
@@ -95,10 +96,19 @@ def _refused(check: str, ask: Callable[[], object]) -> tuple[Problem, ...]:
     return ()
 
 
+def apply_plan(world: World, observed: ObservedState, target: InfraState, drain_limit: float = DRAIN_SECONDS) -> Plan:
+    """The plan for `apply`, its limit in seconds: to the state, and to what was built again. Raises Refused."""
+    rebuilt = select_rebuilt(world, observed) if ServiceGroup.GRAASP in TABLE[target].groups_on else None
+    if rebuilt is None:
+        return transition_plan(world, observed, target, drain_limit)
+    plan = transition_plan(world, outdated(observed, rebuilt.services), target, drain_limit)
+    return replace(plan, steps=(rebuilt, *plan.steps))
+
+
 def transition_plan(
     world: World, observed: ObservedState, target: InfraState, drain_limit: float = DRAIN_SECONDS
 ) -> Plan:
-    """The plan for `apply`, its limit in seconds. Raises Refused where things must not be changed as they are."""
+    """The plan for a state, with a limit in seconds. Raises Refused where things must not be changed as they are."""
     if observed.migrations:
         raise Refused(
             f"A migration is running ({listed(observed.migrations)}).",
@@ -152,7 +162,7 @@ def deployment_plan(world: World, observed: ObservedState, request: DeployReques
     """The plan for `deploy`, after the checks that need nothing to be changed. Raises Refused."""
     refuse_unfinished_upgrade(world)
     found = check_preflight(world, request.version)
-    request = replace(request, other_images=other_images(world, request.version))
+    request = replace(request, other_images=other_images(world, observed, request.version))
     if request.needs_way_back:
         _refuse_without_way_back(world, request.version)
     pending = forecast(world, observed, request.version, found.images)

@@ -31,7 +31,7 @@ from graasp_local.journal.records import (
 from graasp_local.journal.write import Journal
 from graasp_local.lock import Patience, held_lock
 from graasp_local.operations.closed_time import timed, with_closing
-from graasp_local.operations.deployments import deploy_request, deployment_plan, scale_plan, transition_plan
+from graasp_local.operations.deployments import apply_plan, deploy_request, deployment_plan, scale_plan, transition_plan
 from graasp_local.operations.execute import Circumstances, execute
 from graasp_local.operations.recovery import resume_plan, rollback_plan
 from graasp_local.operations.restores import restore_plan
@@ -75,6 +75,7 @@ from graasp_local.planning.steps import (
     Migrate,
     OpenGate,
     RestoreImages,
+    SelectImages,
     Snapshot,
     Step,
     SwapBack,
@@ -126,7 +127,7 @@ def planner_of(world: World, request: Request) -> Planner:
     """How a request becomes a plan, once the site was observed."""
     match request:
         case ChangeState(state=state, drain_limit=limit):
-            return lambda observed: transition_plan(world, observed, state, limit)
+            return lambda observed: apply_plan(world, observed, state, limit)
         case Deploy():
             return lambda observed: deployment_plan(world, observed, deploy_request(world, request))
         case Resume():
@@ -473,12 +474,17 @@ def _state_before(world: World, started: WalkStarted) -> Plan | None:
     Any other has nothing to put back; nor has one that somebody ended.
     """
     before, serving = state_named(started.came_from), (InfraState.RUNNING, InfraState.RESTRICTED)
-    if world.site.kept is None or before not in serving or started.plan.target not in serving:
+    rebuilt = next((step for step in started.plan.steps if isinstance(step, SelectImages)), None)
+    if before not in serving or started.plan.target not in serving or world.interruption.requested:
         return None
-    if world.interruption.requested:
+    if world.site.kept is None and rebuilt is None:
         return None
     with suppress(GraaspLocalError, OSError):  # the engine is away: the first error is the one to tell
-        return plan_transition(world.observe(), before, world.site.selected_version)
+        observed = world.observe()
+        if rebuilt is None:
+            return plan_transition(observed, before, world.site.selected_version)
+        plan = plan_transition(outdated(observed, rebuilt.services), before, world.site.selected_version)
+        return replace(plan, steps=(rebuilt.undone("it ran before"), *plan.steps))
     return None
 
 

@@ -41,6 +41,7 @@ REFERENCE_SECONDS: Mapping[str, float] = {
     "migrate": 4.0,
     "prove-migrations": 0.1,
     "select-version": 0.0,
+    "select-images": 0.0,
     "start-graasp": 10.0,
     "verify-core": 0.3,
     "start-writers": 1.0,

@@ -389,6 +389,27 @@ class SelectVersion(Struct, frozen=True):
         return f"Select {self.version} for every service started from now on"
 
 
+class SelectImages(Struct, frozen=True):
+    """Start services of the selected version with other images of it from here on, those that were built again.
+
+    By variable, both the new ones and those `instead_of` which they come.
+    """
+
+    services: tuple[str, ...]
+    images: Images
+    instead_of: Images
+    cause: str
+    name: ClassVar[str] = "select-images"
+
+    @property
+    def title(self) -> str:
+        return f"Select another build of {listed(self.services)}"
+
+    def undone(self, cause: str) -> SelectImages:
+        """The step that goes back to the images from before."""
+        return SelectImages(self.services, self.instead_of, self.images, cause)
+
+
 class VerifyCore(Struct, frozen=True):
     """Ask core for its version and its database; None accepts any version.
 
@@ -456,6 +477,7 @@ Step = (
     | Migrate
     | ProveMigrations
     | SelectVersion
+    | SelectImages
     | VerifyCore
     | OpenGate
     | RecordDeployment

@@ -162,6 +162,10 @@ class Engine(Protocol):
         """The exact images of the services that make up a version; they have to be on this machine."""
         ...
 
+    def pin_of(self, service: str, image: str) -> Pin | None:
+        """The exact image that has this name on this machine; None if none has."""
+        ...
+
     def use_pins(self, version: Version, pins: Sequence[Pin]) -> None:
         """From here on these images stand for the version, whatever its tags lead to."""
         ...

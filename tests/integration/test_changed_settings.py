@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,28 @@ from tests.integration.demo_site import DemoSite
 from tests.integration.docker_command import docker
 
 CORE = "localhost/graasp-demo/graasp:core-v1.0.0"
+CLIENT = "localhost/graasp-demo/graasp:client-v1.0.0"
+
+
+def built(name: str, *lines: str) -> str:
+    """Build an image of this name, another one each time; returns its id."""
+    source = "\n".join([*lines, f"LABEL build={uuid.uuid4().hex}", ""])
+    docker("build", "--quiet", "--tag", name, "-", text=source)
+    return docker("image", "inspect", "--format", "{{.Id}}", name)
+
+
+@pytest.fixture
+def client_image(site: DemoSite) -> Iterator[str]:
+    """A client of the site's own, switched on after the site was deployed."""
+    name = f"localhost/{site.project}:client"
+    built(name, f"FROM {CLIENT}")
+    profiles = site.setting("COMPOSE_PROFILES")
+    site.configure(CLIENT_IMAGE=name, COMPOSE_PROFILES=",".join(filter(None, [profiles, "client"])))
+    site.run("apply", "running")
+    yield name
+    site.configure(CLIENT_IMAGE="", COMPOSE_PROFILES=profiles)
+    site.run("apply", "running")
+    docker("rmi", "--force", name)
 
 
 @pytest.fixture
@@ -71,3 +94,45 @@ def test_addresses_that_core_has_kept_are_forgotten_when_the_site_has_another(si
     site.configure(PUBLIC_URL=f"http://graasp.localhost:{site.port}", COOKIE_DOMAIN="graasp.localhost")
     assert "cleared the addresses" in site.run("apply", "running").stderr
     assert redis("keys", "*").split() == ["something-else"]
+
+
+@pytest.mark.parametrize("words", [("apply", "running"), ("deploy", "--version", "1.0.0")])
+def test_a_client_that_was_built_again_is_taken(site: DemoSite, client_image: str, words: tuple[str, ...]) -> None:
+    for _ in range(2):  # the first has no image selected yet that it could be compared with
+        wanted, before = built(client_image, f"FROM {CLIENT}"), ids(site)
+        assert "client" in site.run(*words, "--dry-run").stdout
+        site.run(*words)
+        assert site.containers()["client"]["Image"] == wanted
+        assert words[0] != "apply" or made_anew(site, before) == {"client"}
+        assert "othing to do" in site.run(*words).stdout
+    assert site.status()["state"] == "running"
+
+
+def test_one_that_does_not_come_up_gives_way_to_the_one_before(site: DemoSite, client_image: str) -> None:
+    good = site.containers()["client"]["Image"]
+    built(client_image, f"FROM {CLIENT}", 'ENTRYPOINT ["false"]')
+    site.run("apply", "running", code=20)
+    assert site.containers()["client"]["Image"] == good
+    assert site.status()["state"] == "running"
+    assert site.ask("/").status == 200
+
+
+def test_another_image_of_the_same_postgres_is_started_and_the_data_stays(site: DemoSite) -> None:
+    name, usual = f"localhost/{site.project}:15-other", site.setting("DB_IMAGE")
+    wanted = built(name, f"FROM {usual}")
+    site.create_item("before the other image")
+    before = ids(site)
+    site.configure(DB_IMAGE=name)
+    try:
+        assert site.status()["state"] != "running"
+        assert "tart db" in site.run("apply", "running", "--dry-run").stdout
+        site.run("apply", "running")
+        assert site.containers()["db"]["Image"] == wanted
+        # umami, which was stopped with it, is started alone this time: to Compose that is another service.
+        assert made_anew(site, before) - {"umami"} == {"db"}
+        assert "before the other image" in site.item_names()
+    finally:
+        site.configure(DB_IMAGE=usual)
+        site.run("apply", "running")
+        docker("rmi", "--force", name)
+    assert site.status()["state"] == "running"

@@ -288,6 +288,9 @@ class FakeEngine:
                     self._site.services[service.name] = replace(service, health=Health.HEALTHY)
         return SeenServices(tuple(self._site.services.values()), ())
 
+    def pin_of(self, service: str, image: str) -> Pin | None:
+        return None
+
     def make(self, services: Sequence[str], version: Version) -> None: ...
 
     def start_made(self, services: Sequence[str]) -> None:

@@ -318,6 +318,10 @@ class FakeEngine:
         self.references.add(f"{tag}@sha256:{build}")
         return Pin(service, f"{tag}@sha256:{build}", f"sha256:id-{build}")
 
+    def pin_of(self, service: str, image: str) -> Pin | None:
+        build = image if image in {*self.builds.values()} else self.builds.get(image, "first")
+        return Pin(service, build, build)
+
     def use_pins(self, version: Version, pins: Sequence[Pin]) -> None:
         self.pinned[version] = tuple(pins)
 

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from graasp_local.engine.observe import DIRECTORY_LABEL, SERVICE_LABEL, seen_on
 from graasp_local.planning.server import DatabaseServer, image_of_major, major_of_image
+from graasp_local.planning.states import ObservedService
 from graasp_local.site import prepare
 from graasp_local.site.create import init_site
 from graasp_local.site.selection import Selection, read_selection, selection_lines
 from graasp_local.site.site import Site
-from graasp_local.stack.services import filled_in
+from graasp_local.stack.services import GROUP_LABEL, filled_in
 from graasp_local.version import Version
 
 
@@ -142,3 +144,38 @@ def test_an_image_that_was_named_since_counts_instead_of_the_one_that_was_select
     assert selection.images_beside(named) == images
     assert selection.images_beside({**named, "CORE_IMAGE": "mine:1"}) == images[1:]
     assert Selection(Version(1, 0, 0), images=images).images_beside(named) == images
+
+
+def running_database(site: Site, image: str, state: str = "running") -> ObservedService:
+    labels = {GROUP_LABEL: "database", SERVICE_LABEL: "db", DIRECTORY_LABEL: str(site.directory)}
+    found = {"Names": ["/db"], "Labels": labels, "State": state, "Status": "Up (healthy)", "Image": image}
+    return next(service for service in seen_on(site, [found]).services if service.name == "db")
+
+
+@pytest.mark.parametrize(
+    ("runs", "wanted", "outdated"),
+    [
+        ("postgres:16.10", "postgres:16.11", True),
+        ("postgres:16.11", "postgres:16.11", False),
+        ("postgres:16.11", "registry.school.example/postgres:16.11", True),
+        ("own:latest", "own:newest", True),
+        # Another major is for `upgrade-database`.
+        ("postgres:15.8", "postgres:16.11", False),
+        # Its name was given to another image: whoever means that one names it.
+        ("sha256:3f2a", "postgres:16.11", False),
+        ("postgres:16.11", "sha256:3f2a", False),
+    ],
+)
+def test_another_image_of_the_same_major_makes_the_database_outdated(
+    tmp_path: Path, runs: str, wanted: str, outdated: bool
+) -> None:
+    site = a_site(tmp_path / "graasp", wanted)
+    assert running_database(site, runs).outdated is outdated
+    assert not running_database(site, runs, "exited").outdated
+
+
+def test_after_an_upgrade_the_selected_image_counts_until_env_names_another(tmp_path: Path) -> None:
+    site = a_site(tmp_path / "graasp", "postgres:16.11")
+    prepare.select(site, NEW)
+    assert not running_database(Site(site.directory), "postgres:17.7").outdated
+    assert running_database(set_db_image(site, "postgres:17.8"), "postgres:17.7").outdated

@@ -9,9 +9,13 @@ from msgspec.structs import replace
 
 from graasp_local.errors import Interrupted, Refused
 from graasp_local.images.deployed import Deployment, deployment_with
-from graasp_local.images.pins import Pin
+from graasp_local.images.pins import BUILT_FOR_SITE, Pin, as_images, variable_of
 from graasp_local.operations.steps.preflight import image_warnings
+from graasp_local.planning.states import ObservedState, Status
+from graasp_local.planning.steps import SelectImages
 from graasp_local.ports.world import World
+from graasp_local.site import prepare
+from graasp_local.site.selection import Release
 from graasp_local.version import Images, Version
 from graasp_local.wording import listed
 
@@ -24,7 +28,7 @@ def deployed(world: World, version: Version, images: Images = ()) -> Deployment 
     return deployment_with(world.site.deployments_file, version, images)
 
 
-def other_images(world: World, version: Version) -> tuple[str, ...]:
+def other_images(world: World, observed: ObservedState, version: Version) -> tuple[str, ...]:
     """Services of the selected version whose images on this machine are others now than those selected.
 
     None for any other version, and none where this machine has no image to compare with.
@@ -37,7 +41,44 @@ def other_images(world: World, version: Version) -> tuple[str, ...]:
     except Refused:
         return ()
     pins = selected.pins if selected is not None else ()
-    return tuple(pin.service for pin in pins if pin.service in now and not now[pin.service].is_same_image(pin))
+    others = {pin.service for pin in pins if pin.service in now and not now[pin.service].is_same_image(pin)}
+    rebuilt = select_rebuilt(world, observed)  # one that was switched on since is in no record
+    built = rebuilt.services if rebuilt is not None else ()
+    return tuple(service for service in dict.fromkeys([*now, *built]) if service in others or service in built)
+
+
+def select_rebuilt(world: World, observed: ObservedState) -> SelectImages | None:
+    """The step that takes what was built again under its name since it was started, of what is built for the site."""
+    named, selected = world.site.named_images, dict(world.site.selection.images_beside(world.site.named_images))
+    found: dict[str, tuple[Pin, Pin]] = {}
+    for service in observed.services:
+        variable = variable_of(service.name)
+        if service.name not in BUILT_FOR_SITE or service.status is not Status.RUNNING or variable not in named:
+            continue
+        now = world.engine.pin_of(service.name, named[variable])
+        before = world.engine.pin_of(service.name, selected.get(variable, service.image))
+        if now is not None and before is not None and now.image_id != before.image_id:
+            found[service.name] = (now, before)
+    if not found:
+        return None
+    new, old = zip(*found.values(), strict=True)
+    return SelectImages((*found,), as_images(new), as_images(old), "it was built again since it was started")
+
+
+def select_images(world: World, step: SelectImages) -> None:
+    """Raises Refused where nothing is selected yet. The images are kept as those of a deployment are."""
+    site = world.site
+    version = site.selected_version
+    if version is None:
+        raise Refused("No version is selected.")
+    found = (world.engine.pin_of(_service_of(step, variable), image) for variable, image in step.images)
+    world.engine.keep_pins([pin for pin in found if pin is not None])
+    images = dict(site.selection.images_beside(site.named_images)) | dict(step.images)
+    prepare.select(site, Release(version, (*images.items(),)))
+
+
+def _service_of(step: SelectImages, variable: str) -> str:
+    return next(service for service in step.services if variable_of(service) == variable)
 
 
 def pull_missing(world: World, version: Version) -> Iterator[str]:

@@ -15,7 +15,13 @@ from graasp_local.journal.read import read_recent
 from graasp_local.journal.records import OperationRecord, was_restored_before
 from graasp_local.operations.steps.backing_up import see_to_backup
 from graasp_local.operations.steps.ending_connections import end_connections
-from graasp_local.operations.steps.having_images import deployed, let_unneeded_go, pull_missing, restore_images
+from graasp_local.operations.steps.having_images import (
+    deployed,
+    let_unneeded_go,
+    pull_missing,
+    restore_images,
+    select_images,
+)
 from graasp_local.operations.steps.migrating import await_migrations, check_forecast, end_migrations, run_migration
 from graasp_local.operations.steps.preflight import check_edge, check_preflight, check_stack
 from graasp_local.operations.steps.proving import POLL_SECONDS, prove, verify_core
@@ -61,6 +67,7 @@ from graasp_local.planning.steps import (
     RecordDeployment,
     RestoreImages,
     SealGate,
+    SelectImages,
     SelectVersion,
     Snapshot,
     StartServices,
@@ -235,6 +242,8 @@ class Performer:
                         self._made = made, step.version
             case ProveMigrations(version=version):
                 self._prove_migrations(version)
+            case SelectImages():
+                select_images(world, step)
             case SelectVersion(version=version):
                 prepare.select(world.site, Release(version, as_images(world.engine.pins(version))))
             case VerifyCore(version=expected):
