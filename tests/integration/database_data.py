@@ -6,7 +6,9 @@ import http.client
 import json
 import os
 import signal
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import docker
 import pytest
@@ -23,6 +25,24 @@ CREATE EXTENSION IF NOT EXISTS citext;
 CREATE TABLE note (id serial PRIMARY KEY, text citext, path ltree);
 INSERT INTO note (text, path) SELECT 'Note ' || n, ('a.' || n)::ltree FROM generate_series(1, 50) n;
 """
+
+
+@contextmanager
+def filled_site(directory: Path, *newer: int) -> Iterator[DemoSite]:
+    """Running 1.0.0 on Postgres 15, with rows of Graasp and of umami; `newer` majors have to have demo images."""
+    with closing(docker.from_env()) as client:
+        for number in newer:
+            image = f"localhost/graasp-demo/postgres:{number}"
+            assert client.images.list(image), "build it with scripts/build-demo-images --all"
+    site = DemoSite(directory)
+    try:
+        site.deploy("1.0.0")
+        sql(site, "graasp", f"SET ROLE graasp; {FILL}")
+        send_events(site, 3)
+        yield site
+    finally:
+        site.down()
+        remove_volumes(site)
 
 
 def sql(site: DemoSite, database: str, query: str) -> str:

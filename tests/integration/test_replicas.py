@@ -20,17 +20,6 @@ from tests.integration.visitors import REQUESTS_A_SECOND, Visitors
 pytestmark = pytest.mark.alone
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSite]:
-    """A site with one core, with 1.0.0 deployed to it."""
-    site = DemoSite(tmp_path_factory.mktemp("module") / "site")
-    try:
-        site.deploy("1.0.0")
-        yield site
-    finally:
-        site.down()
-
-
 @pytest.fixture
 def two_cores(site: DemoSite) -> DemoSite:
     """The module's site, open, with two cores of 1.1.0."""

@@ -11,15 +11,12 @@ import docker
 import pytest
 
 from tests.integration.database_data import (
-    FILL,
     data,
+    filled_site,
     killed,
     major,
     new_servers,
     operation,
-    remove_volumes,
-    send_events,
-    sql,
     volumes,
 )
 from tests.integration.demo_site import DemoSite
@@ -44,19 +41,9 @@ def is_on(site: DemoSite, wanted: int, kept: set[str], before: tuple[str, ...]) 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSite]:
-    """Running 1.0.0 on Postgres 15 with rows of Graasp and of umami; the last test leaves it on 17."""
-    with closing(docker.from_env()) as client:
-        for newer in (16, 17):
-            assert client.images.list(f"{IMAGE}:{newer}"), "build it with scripts/build-demo-images --all"
-    site = DemoSite(tmp_path_factory.mktemp("chain") / "site")
-    try:
-        site.deploy("1.0.0")
-        sql(site, "graasp", f"SET ROLE graasp; {FILL}")
-        send_events(site, 3)
+    """Filled, on Postgres 15; the last test leaves it on 17."""
+    with filled_site(tmp_path_factory.mktemp("chain") / "site", 16, 17) as site:
         yield site
-    finally:
-        site.down()
-        remove_volumes(site)
 
 
 @pytest.fixture(scope="module")

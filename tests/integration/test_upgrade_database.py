@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import closing
 
-import docker
 import pytest
 
 from tests.integration.database_data import (
-    FILL,
     data,
+    filled_site,
     killed,
     major,
     new_servers,
     operation,
-    remove_volumes,
     send_events,
     sql,
     volumes,
@@ -39,18 +36,9 @@ def is_on_15(site: DemoSite, before: tuple[str, ...]) -> None:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSite]:
-    """Running 1.0.0 on Postgres 15 with rows of Graasp and of umami; the last test leaves it on 17."""
-    with closing(docker.from_env()) as client:
-        assert client.images.list(NEW_IMAGE), "build it with scripts/build-demo-images --all"
-    site = DemoSite(tmp_path_factory.mktemp("upgrade") / "site")
-    try:
-        site.deploy("1.0.0")
-        sql(site, "graasp", f"SET ROLE graasp; {FILL}")
-        send_events(site, 3)
+    """Filled, on Postgres 15; the last test leaves it on 17."""
+    with filled_site(tmp_path_factory.mktemp("upgrade") / "site", 17) as site:
         yield site
-    finally:
-        site.down()
-        remove_volumes(site)
 
 
 @pytest.fixture(scope="module")
