@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from graasp_local.engine.addresses import engine_address
@@ -42,10 +44,14 @@ def remove_orphans(claims: Claims) -> tuple[str, ...]:
     Raises EngineUnreachable.
     """
     removed = []
-    for claim in claims.orphans(engine_address(), time.time()):
-        removed.append(claim.record.project)
-        remove_stack(claim)
-    for directory, project in _without_claim():
+    marked = _marked()
+    for each in (claims, *_claims_elsewhere(claims, marked)):
+        for claim in each.orphans(engine_address(), time.time()):
+            removed.append(claim.record.project)
+            remove_stack(claim)
+    for directory, project in marked:
+        if Path(directory).exists():
+            continue
         removed.append(project)
         if project:
             remove_project(project)
@@ -53,13 +59,22 @@ def remove_orphans(claims: Claims) -> tuple[str, ...]:
     return tuple(removed)
 
 
-def _without_claim() -> set[tuple[str, str]]:
-    """Directory and project of stacks whose claim is gone, with the machine's temporary files for example."""
+def _marked() -> set[tuple[str, str]]:
+    """Directory and project of every stack on the engine that a test run of this machine has made.
+
+    The directory may be gone, with the machine's temporary files for example.
+    """
     return {
         (item.labels[CLAIM_LABEL], item.labels.get(PROJECT_LABEL, ""))
         for item in belongings(f"{HOST_LABEL}={socket.gethostname()}")
-        if CLAIM_LABEL in item.labels and not Path(item.labels[CLAIM_LABEL]).exists()
+        if CLAIM_LABEL in item.labels
     }
+
+
+def _claims_elsewhere(claims: Claims, marked: Iterable[tuple[str, str]]) -> list[Claims]:
+    """The claims of this user's test runs that had their temporary files elsewhere (TMPDIR)."""
+    roots = {Path(directory).parent for directory, _ in marked} - {claims.root}
+    return [Claims(root) for root in sorted(roots) if root.is_dir() and root.stat().st_uid == os.getuid()]
 
 
 def remove_left(claims: Claims) -> tuple[str, ...]:
