@@ -23,8 +23,8 @@ def command(
     context: Context, state: str, *, drain_limit: float, dry_run: bool, json_lines: bool, lock_wait: float
 ) -> None:
     """Bring the site into one of the four states, from any other."""
-    from graasp_local.cli.operating import How, operation
+    from graasp_local.cli.operating import OperationOptions, operation
     from graasp_local.planning.requests import ChangeState
 
-    how = How(dry_run=dry_run, as_json=json_lines, ask=False, lock_wait=lock_wait)
-    operation(context, ChangeState(InfraState(state), drain_limit), how)
+    options = OperationOptions(dry_run=dry_run, as_json=json_lines, ask=False, lock_wait=lock_wait)
+    operation(context, ChangeState(InfraState(state), drain_limit), options)

@@ -16,11 +16,11 @@ from graasp_local.cli.speaking import say
 from graasp_local.settings.rules import recaptcha_key_error
 from graasp_local.site.answers import (
     NO_PARTS,
-    WAYS,
+    TLS_MODES,
     WHAT_RECAPTCHA_IS_FOR,
-    Answers,
     RecaptchaKeys,
-    Way,
+    SiteAnswers,
+    TlsMode,
     host_error,
     mail_address,
     mail_host_error,
@@ -41,7 +41,7 @@ class CertificateFiles(Struct, frozen=True):
     key: str
 
 
-class Given(Struct, frozen=True):
+class InitOptions(Struct, frozen=True):
     """What the options said; None, or no parts, where they said nothing."""
 
     url: str | None
@@ -56,35 +56,35 @@ class Given(Struct, frozen=True):
     recaptcha: RecaptchaKeys | None = None
 
 
-def without_asking(given: Given, known_parts: Collection[str]) -> Answers:
+def without_asking(given: InitOptions, known_parts: Collection[str]) -> SiteAnswers:
     """The options, and the defaults for the rest."""
-    host, way = _from_url(given) if given.url else ("localhost", Way.HTTP)
+    host, way = _from_url(given) if given.url else ("localhost", TlsMode.HTTP)
     port = given.port or usual_port(way)
     parts = _parts_given(given, known_parts)
-    chosen = Answers(host, way, port, given.mail or "", parts, given.bind or "", recaptcha=given.recaptcha)
+    chosen = SiteAnswers(host, way, port, given.mail or "", parts, given.bind or "", recaptcha=given.recaptcha)
     return _answers(chosen, given.files)
 
 
-def ask(given: Given, known_parts: Collection[str]) -> Answers:
+def ask(given: InitOptions, known_parts: Collection[str]) -> SiteAnswers:
     """The options, and what a person answers to the rest. Raises click.Abort on ctrl-C."""
     if given.url:
         host, way = _from_url(given)
     else:
         host = _ask("Domain of the site", "localhost", host_error)
         way = _ask_way(host)
-    files = given.files or (_ask_files() if way is Way.FILES else None)
+    files = given.files or (_ask_files() if way is TlsMode.FILES else None)
     port = given.port or int(_ask("Port for nginx", str(usual_port(way)), _port_error))
     mail = given.mail if given.mail is not None else _ask_mail()
     recaptcha = given.recaptcha or _ask_recaptcha()
     parts = _parts_given(given, known_parts) if given.parts else _ask_parts(known_parts)
-    return _answers(Answers(host, way, port, mail, parts, given.bind or "", recaptcha=recaptcha), files)
+    return _answers(SiteAnswers(host, way, port, mail, parts, given.bind or "", recaptcha=recaptcha), files)
 
 
-def _answers(answers: Answers, files: CertificateFiles | None) -> Answers:
+def _answers(answers: SiteAnswers, files: CertificateFiles | None) -> SiteAnswers:
     return replace(answers, certificate=files.certificate, key=files.key) if files else answers
 
 
-def _from_url(given: Given) -> tuple[str, Way]:
+def _from_url(given: InitOptions) -> tuple[str, TlsMode]:
     url = given.url or ""
     try:
         parts = urlsplit(url)
@@ -94,10 +94,10 @@ def _from_url(given: Given) -> tuple[str, Way]:
     if not host or host_error(host):
         raise click.BadParameter(f"{url!r} is not an address that a browser can open.", param_hint="--url")
     if given.acme:
-        return host, Way.ACME
+        return host, TlsMode.ACME
     if given.files:
-        return host, Way.FILES
-    return host, Way.PROXY if parts.scheme == "https" else Way.HTTP
+        return host, TlsMode.FILES
+    return host, TlsMode.PROXY if parts.scheme == "https" else TlsMode.HTTP
 
 
 def port_of(url: str | None) -> int | None:
@@ -109,7 +109,7 @@ def port_of(url: str | None) -> int | None:
         return None  # that the URL makes no sense is said where it is read
 
 
-def _parts_given(given: Given, known: Collection[str]) -> tuple[str, ...]:
+def _parts_given(given: InitOptions, known: Collection[str]) -> tuple[str, ...]:
     if not given.parts:
         return usual_parts(known)
     text = ",".join(given.parts)
@@ -119,15 +119,15 @@ def _parts_given(given: Given, known: Collection[str]) -> tuple[str, ...]:
     return parts_of(text)
 
 
-def _ask_way(host: str) -> Way:
+def _ask_way(host: str) -> TlsMode:
     for line in ways_for(host):
         say(line, err=True)
     usual = usual_way(host)
-    return Way(_ask("How visitors reach it", usual.value, _way_error))
+    return TlsMode(_ask("How visitors reach it", usual.value, _way_error))
 
 
 def _way_error(text: str) -> str | None:
-    return None if text in list(WAYS) else f"should be one of {', '.join(WAYS)}"
+    return None if text in list(TLS_MODES) else f"should be one of {', '.join(TLS_MODES)}"
 
 
 def _ask_files() -> CertificateFiles:

@@ -66,7 +66,7 @@ def command(
 
     Everything that can be checked is checked while the site is still open. If a check fails, nothing is changed.
     """
-    from graasp_local.cli.operating import How, operation, refusals_as_json
+    from graasp_local.cli.operating import OperationOptions, operation, refusals_as_json
     from graasp_local.errors import UsageError
     from graasp_local.planning.plan import Strategy
     from graasp_local.planning.requests import Deploy, OnFailure
@@ -91,11 +91,11 @@ def command(
         migration_limit,
         probe,
     )
-    how = How(
+    options = OperationOptions(
         dry_run=dry_run,
         as_json=json_lines,
         ask=not yes and not json_lines,
         lock_wait=lock_wait,
         max_downtime=max_downtime,
     )
-    operation(context, request, how)
+    operation(context, request, options)

@@ -82,7 +82,7 @@ def command(
 
     On a terminal it asks for what the options leave open. Nothing is written before the last answer.
     """
-    from graasp_local.cli.asking import Given, ask, port_of, without_asking
+    from graasp_local.cli.asking import InitOptions, ask, port_of, without_asking
     from graasp_local.site.answers import NO_PARTS, has_password, next_steps, settings_of
     from graasp_local.site.create import default_project_name, init_site, refuse_existing
     from graasp_local.site.prepare import refuse_unusable_name
@@ -112,10 +112,10 @@ def command(
         )
     port = port or port_of(url)
     recaptcha = _recaptcha_keys(recaptcha_site_key)
-    given = Given(url, port, bind, mail, parts, acme, files, recaptcha)
+    given = InitOptions(url, port, bind, mail, parts, acme, files, recaptcha)
     if demo:
         port = port or 8080
-        given = Given(url or f"http://localhost:{port}", port, bind or "127.0.0.1", mail, parts or (NO_PARTS,))
+        given = InitOptions(url or f"http://localhost:{port}", port, bind or "127.0.0.1", mail, parts or (NO_PARTS,))
     may_ask = not (yes or demo) and sys.stdin.isatty() and sys.stderr.isatty()
     answers = ask(given, known) if may_ask else without_asking(given, known)
     chosen = {"COMPOSE_PROJECT_NAME": project or default_project_name(where.resolve())}

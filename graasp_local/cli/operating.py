@@ -23,14 +23,14 @@ from graasp_local.clock import InterruptionFlag
 from graasp_local.errors import ExitCode, GraaspLocalError
 from graasp_local.journal.events import (
     Event,
+    OperationEnded,
+    OperationStarted,
     Probed,
     RollbackStarted,
     StepEnded,
     StepOutcome,
     StepOutput,
     StepStarted,
-    WalkEnded,
-    WalkStarted,
     as_json,
     ended_before_it_began,
     summary,
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from rich.status import Status
 
 
-class How(Struct, frozen=True):
+class OperationOptions(Struct, frozen=True):
     """How a person or script wants an operation: `dry_run` shows it only, `ask` asks on a terminal first.
 
     `lock_wait` is how many seconds to wait for an operation that is under way; one that may close the site for more
@@ -61,40 +61,43 @@ class How(Struct, frozen=True):
     max_downtime: float | None = None
 
 
-def operation(context: Context, request: Request, how: How) -> NoReturn:
+def operation(context: Context, request: Request, options: OperationOptions) -> NoReturn:
     """Plan, show, ask, carry out; leaves the process with the documented exit code."""
     from graasp_local.operations import run
 
     interruption = InterruptionFlag()
     code = ExitCode.UNEXPECTED
-    with refusals_as_json(wanted=how.as_json):
+    with refusals_as_json(wanted=options.as_json):
         context.refuse_if_not_ours()
         finish_rotation(context)  # before there is a second thread, which would hear the signals that it keeps away
         Thread(target=_load_meanwhile, daemon=True).start()
-        world = context.world(interruption, (lambda _: None) if how.as_json else narrate_command)
-        if isinstance(request, Deploy) and not how.lock_wait:
+        world = context.world(interruption, (lambda _: None) if options.as_json else narrate_command)
+        if isinstance(request, Deploy) and not options.lock_wait:
             # What is read before the lock is had may change while it is waited for.
             world.engine.expect(Version.parse(request.version))
         _say_what_was_left(world)
         shown: run.Shown | None = None
-        if how.dry_run or (how.ask and sys.stdin.isatty() and sys.stderr.isatty()):
+        if options.dry_run or (options.ask and sys.stdin.isatty() and sys.stderr.isatty()):
             shown = run.shown_plan(world, request)
             estimate = run.downtime_estimate(world, shown.plan, shown.before)
-            if how.dry_run:
-                _show_dry_run(world, shown.plan, estimate, how)
-                refuse_longer(shown.plan, estimate, how.max_downtime)
+            if options.dry_run:
+                _show_dry_run(world, shown.plan, estimate, options)
+                refuse_longer(shown.plan, estimate, options.max_downtime)
                 sys.exit(ExitCode.DONE)
-            refuse_longer(shown.plan, estimate, how.max_downtime)
+            refuse_longer(shown.plan, estimate, options.max_downtime)
             _show_plan(world, shown.plan, estimate)
             if shown.plan.steps and not click.confirm("Go ahead?", default=True, err=True):
                 say("Nothing was changed.", err=True)
                 sys.exit(ExitCode.DONE)
         with interruptible(interruption):
-            printer = _Unbreakable(_JsonLines() if how.as_json else _Narration(world, already_shown=shown is not None))
-            _say_who_is_waited_for(world, how)
-            for event in run.run(world, request, run.RunOptions(shown, how.lock_wait, how.max_downtime)):
+            printer = _Unbreakable(
+                _JsonLines() if options.as_json else _Narration(world, already_shown=shown is not None)
+            )
+            _say_who_is_waited_for(world, options)
+            wanted = run.RunOptions(shown, options.lock_wait, options.max_downtime)
+            for event in run.run(world, request, wanted):
                 printer.show(event)
-                if isinstance(event, WalkEnded):
+                if isinstance(event, OperationEnded):
                     code = event.exit_code
     sys.exit(code)
 
@@ -124,12 +127,12 @@ def _say_what_was_left(world: World) -> None:
         )
 
 
-def _say_who_is_waited_for(world: World, how: How) -> None:
+def _say_who_is_waited_for(world: World, options: OperationOptions) -> None:
     from graasp_local.lock import current_holder
 
-    holder = current_holder(world.site.lock_file) if how.lock_wait else None
+    holder = current_holder(world.site.lock_file) if options.lock_wait else None
     if holder is not None:
-        say(f"Waiting at most {how.lock_wait:g} s for {holder.described()}.", err=True)
+        say(f"Waiting at most {options.lock_wait:g} s for {holder.described()}.", err=True)
 
 
 @contextmanager
@@ -144,13 +147,13 @@ def refusals_as_json(*, wanted: bool) -> Iterator[None]:
         sys.exit(error.exit_code)
 
 
-def _show_dry_run(world: World, plan: Plan, estimate: Estimate | None, how: How) -> None:
+def _show_dry_run(world: World, plan: Plan, estimate: Estimate | None, options: OperationOptions) -> None:
     from graasp_local.site.check import told_powers
 
-    if not how.as_json:
+    if not options.as_json:
         _show_plan(world, plan, estimate, err=False)
         return
-    started = as_json(WalkStarted("", "", plan))
+    started = as_json(OperationStarted("", "", plan))
     print_json(
         {
             "event": "plan",
@@ -216,7 +219,7 @@ class _Narration:
 
     def show(self, event: Event) -> None:
         match event:
-            case WalkStarted(plan=plan, forecast=estimate):
+            case OperationStarted(plan=plan, forecast=estimate):
                 if not self._already_shown and plan.steps:
                     _show_plan(self._world, plan, estimate)
             case RollbackStarted(plan=plan, problem=problem):
@@ -233,7 +236,7 @@ class _Narration:
             case Probed(report=report):
                 for line in report.as_lines():
                     self._console.print(f"  probe, {line}", markup=False)
-            case WalkEnded():
+            case OperationEnded():
                 self._stop_spinning()
                 for sentence in event.problem:
                     if sentence:

@@ -29,7 +29,7 @@ from graasp_local.planning.states import (
 def command(context: Context, state: str, from_state: str | None, *, json_object: bool) -> None:
     """Show what `apply STATE` would do, step by step, and why. Changes nothing."""
     from graasp_local.cli.forecast import say_forecast
-    from graasp_local.journal.events import WalkStarted, as_json
+    from graasp_local.journal.events import OperationStarted, as_json
     from graasp_local.planning.plan import render
     from graasp_local.planning.plan_transition import plan_transition
     from graasp_local.site.check import told_powers
@@ -47,7 +47,7 @@ def command(context: Context, state: str, from_state: str | None, *, json_object
         plan, estimate = shown.plan, run.downtime_estimate(world, shown.plan, shown.before)
         running = run.running_requests(world, plan)
     if json_object:
-        told = as_json(WalkStarted("", "", plan))
+        told = as_json(OperationStarted("", "", plan))
         print_json(
             {
                 "target": told["target"],

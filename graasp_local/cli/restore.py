@@ -50,7 +50,7 @@ def command(
     NAME is a backup's name, its beginning, `latest`, or the path of its directory. Everything is loaded next to the
     current data and checked, then takes its place by renames. The current data is kept under another name.
     """
-    from graasp_local.cli.operating import How, operation, refusals_as_json
+    from graasp_local.cli.operating import OperationOptions, operation, refusals_as_json
     from graasp_local.planning.requests import OnFailure, Restore
 
     agreed = replace or bool(discarded)
@@ -60,14 +60,14 @@ def command(
         context.refuse_if_not_ours()
         if not (agreed or dry_run):
             _agree(context, request, may_ask=not (yes or json_lines))
-    how = How(
+    options = OperationOptions(
         dry_run=dry_run,
         as_json=json_lines,
         ask=not (agreed or yes or json_lines),
         lock_wait=lock_wait,
         max_downtime=max_downtime,
     )
-    operation(context, request, how)
+    operation(context, request, options)
 
 
 def _agree(context: Context, request: Restore, *, may_ask: bool) -> None:

@@ -24,8 +24,8 @@ def command(context: Context, *, json_lines: bool, yes: bool, lock_wait: float, 
     Every step checks first and does only what is missing, so this runs the same plan again, with the options of the
     first attempt: limits, --no-backup, --strategy, --hold, --probe.
     """
-    from graasp_local.cli.operating import How, operation
+    from graasp_local.cli.operating import OperationOptions, operation
     from graasp_local.planning.requests import OnFailure, Resume
 
-    how = How(dry_run=False, as_json=json_lines, ask=not yes and not json_lines, lock_wait=lock_wait)
-    operation(context, Resume(OnFailure(on_failure) if on_failure else None), how)
+    options = OperationOptions(dry_run=False, as_json=json_lines, ask=not yes and not json_lines, lock_wait=lock_wait)
+    operation(context, Resume(OnFailure(on_failure) if on_failure else None), options)

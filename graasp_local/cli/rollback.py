@@ -38,19 +38,19 @@ def command(
     If it ran a migration, the database from before it comes back, and the current one is kept under another
     name until the next deployment. If visitors may have written data since, you are asked first.
     """
-    from graasp_local.cli.operating import How, operation
+    from graasp_local.cli.operating import OperationOptions, operation
     from graasp_local.planning.requests import Rollback
 
     may_ask = not (yes or json_lines or dry_run) and sys.stdin.isatty() and sys.stderr.isatty()
     agreed = discard or bool(discarded) or (may_ask and _agrees_to_a_loss(context))
-    how = How(
+    options = OperationOptions(
         dry_run=dry_run,
         as_json=json_lines,
         ask=not yes and not json_lines,
         lock_wait=lock_wait,
         max_downtime=max_downtime,
     )
-    operation(context, Rollback(discard_written_since=agreed), how)
+    operation(context, Rollback(discard_written_since=agreed), options)
 
 
 def _agrees_to_a_loss(context: Context) -> bool:

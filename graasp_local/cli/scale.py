@@ -27,7 +27,7 @@ def command(
 
     The gate stays as it is, and no request of a visitor is cut off.
     """
-    from graasp_local.cli.operating import How, operation, refusals_as_json
+    from graasp_local.cli.operating import OperationOptions, operation, refusals_as_json
     from graasp_local.clock import InterruptionFlag, SystemClock
     from graasp_local.files import write_atomically
     from graasp_local.lock import Patience, held_lock
@@ -40,7 +40,7 @@ def command(
         wanted = _wanted(sizes)
         request = Scale(tuple(f"{service}={number}" for service, number in wanted.items()))
         if dry_run:
-            operation(context, request, How(dry_run=True, as_json=json_lines, ask=False))
+            operation(context, request, OperationOptions(dry_run=True, as_json=json_lines, ask=False))
         context.refuse_if_not_ours()
         plan = run.shown_plan(context.world(InterruptionFlag()), request).plan
         if plan.hint and not yes and sys.stdin.isatty() and sys.stderr.isatty():
@@ -61,7 +61,7 @@ def command(
     if not plan.steps:
         say("Nothing has to be started or removed for it now.", err=True)
     try:
-        operation(context, request, How(dry_run=False, as_json=json_lines, ask=False, lock_wait=lock_wait))
+        operation(context, request, OperationOptions(dry_run=False, as_json=json_lines, ask=False, lock_wait=lock_wait))
     except (SystemExit, GraaspLocalError) as ended:
         # An error is raised where nothing was begun; then the number does not stay either.
         refused = isinstance(ended, GraaspLocalError) or ended.code in (ExitCode.REFUSED, ExitCode.LOCKED)

@@ -87,7 +87,7 @@ def rotate(
     It says first what the new values log out or break. Without a NAME it finishes an interrupted rotation.
     """
     from graasp_local.cli.mending import finish_rotation, uninterrupted
-    from graasp_local.cli.operating import How, operation, refusals_as_json
+    from graasp_local.cli.operating import OperationOptions, operation, refusals_as_json
     from graasp_local.planning.plan import render
     from graasp_local.planning.requests import Rotate
     from graasp_local.settings.rotation import chosen, new_rotation, rotatable
@@ -123,7 +123,7 @@ def rotate(
     if plan is None:
         say("No running service uses it.", err=True)
         sys.exit(ExitCode.DONE)
-    operation(context, request, How(dry_run=False, as_json=json_lines, ask=False))
+    operation(context, request, OperationOptions(dry_run=False, as_json=json_lines, ask=False))
 
 
 def _way_into_effect(context: Context, request: Rotate) -> Plan | None:

@@ -44,14 +44,14 @@ def command(
     A new server is filled next to the old one and compared with it; only then does the site switch to
     it. Until then visitors see the maintenance page, and umami is off too. The old volume is kept.
     """
-    from graasp_local.cli.operating import How, operation
+    from graasp_local.cli.operating import OperationOptions, operation
     from graasp_local.planning.requests import OnFailure, UpgradeDatabase
 
-    how = How(
+    options = OperationOptions(
         dry_run=dry_run,
         as_json=json_lines,
         ask=not yes and not json_lines,
         lock_wait=lock_wait,
         max_downtime=max_downtime,
     )
-    operation(context, UpgradeDatabase(major, image, OnFailure(on_failure), drain_limit), how)
+    operation(context, UpgradeDatabase(major, image, OnFailure(on_failure), drain_limit), options)

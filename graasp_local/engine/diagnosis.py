@@ -13,13 +13,13 @@ from typing import Any
 from graasp_local.engine.addresses import is_on_this_machine, not_podman
 from graasp_local.engine.client import connect, engine_errors, headers_of
 from graasp_local.engine.docker_engine import free_bytes
-from graasp_local.engine.lent_container import PURPOSE_LABEL
 from graasp_local.engine.listing import PROJECT_LABEL, containers_of
 from graasp_local.engine.login import login_for
 from graasp_local.engine.observe import ONE_OFF_LABEL, SERVICE_LABEL
 from graasp_local.engine.refusals import Refusal, refusal
 from graasp_local.engine.registry import split_repository
 from graasp_local.engine.rootless import limits_memory, lowest_port
+from graasp_local.engine.temporary_container import PURPOSE_LABEL
 from graasp_local.errors import NeedsYou
 from graasp_local.ports.doctor import EngineInfo, Registry
 

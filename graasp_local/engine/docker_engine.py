@@ -30,7 +30,7 @@ from graasp_local.engine.together import together
 from graasp_local.errors import NeedsYou
 from graasp_local.planning.search_data import SEARCH_SERVICE
 from graasp_local.planning.states import Gate, ObservedService, ServiceGroup
-from graasp_local.ports.observation import SeenServices
+from graasp_local.ports.observation import ObservedServices
 from graasp_local.ports.operation import EngineFacts
 from graasp_local.site import prepare
 from graasp_local.site.create import DEMO_SETTINGS
@@ -67,7 +67,7 @@ class DockerEngine(SiteImages):
         platform = f"{version['Os']}/{version['Arch']}"
         return EngineFacts(version["Version"], self.compose.version, platform, free, memory)
 
-    def see(self) -> SeenServices:
+    def observe(self) -> ObservedServices:
         return seen_on(self._site, self.containers())
 
     def start(self, services: Sequence[str]) -> None:
@@ -89,7 +89,7 @@ class DockerEngine(SiteImages):
         Of these only what is missing is to be made or started. Compose would make all of them anew after a deployment:
         to it a service that is started together with those it depends on is another one than the same started alone.
         """
-        several = [service for service in self.see().services if service.name in services and service.replicas]
+        several = [service for service in self.observe().services if service.name in services and service.replicas]
         for service in several:
             self._remove_surplus(service)
             self._stop_stuck_replicas(service)
@@ -413,7 +413,7 @@ class DockerEngine(SiteImages):
 
     def _worst_first(self, service: str) -> list[dict[str, Any]]:
         """The containers of a service: those that are not on before those that are, high numbers before low ones."""
-        replicas = next((seen.replicas for seen in self.see().services if seen.name == service), ())
+        replicas = next((seen.replicas for seen in self.observe().services if seen.name == service), ())
         on = {replica.number for replica in replicas if replica.is_on}
         return sorted(self._containers_of((service,)), key=lambda c: (number_of(c) in on, -number_of(c)))
 

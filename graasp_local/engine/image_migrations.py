@@ -8,7 +8,7 @@ import json
 import tarfile
 from typing import TYPE_CHECKING
 
-from graasp_local.engine.lent_container import lent_container
+from graasp_local.engine.temporary_container import temporary_container
 from graasp_local.errors import Refused
 from graasp_local.planning.migrations import ImageMigration
 
@@ -44,7 +44,7 @@ class ImageMigrations:
 
 
 def _copied_out(client: DockerClient, image: str) -> tuple[ImageMigration, ...]:
-    with lent_container(client, image, "read-migrations") as container:
+    with temporary_container(client, image, "read-migrations") as container:
         chunks, _ = client.api.get_archive(container, MIGRATIONS_DIRECTORY)
         return migrations_in(b"".join(chunks))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graasp_local.engine.lent_container import lent_container
+from graasp_local.engine.temporary_container import temporary_container
 from graasp_local.images.recipes import PROGRAMS
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def lacking_programs(client: DockerClient, service: str, image_id: str) -> tuple
     if service not in PROGRAMS:
         return ()
     if (service, image_id) not in _known:
-        with lent_container(client, image_id, "look-for-programs") as container:
+        with temporary_container(client, image_id, "look-for-programs") as container:
             lacking = tuple(name for name in PROGRAMS[service] if not _has(client, container, name))
         _known[service, image_id] = lacking
     return _known[service, image_id]

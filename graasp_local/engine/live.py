@@ -16,7 +16,14 @@ from graasp_local.engine.container_detail import detail_of, seconds_since_1970
 from graasp_local.engine.listing import PROJECT_LABEL, containers_of
 from graasp_local.engine.observe import ONE_OFF_LABEL, SERVICE_LABEL, seen_on
 from graasp_local.errors import EngineUnreachable, Refused
-from graasp_local.ports.live import AvailableVersion, AvailableVersions, ContainerDetail, Listing, SeenContainer, Usage
+from graasp_local.ports.live import (
+    AvailableVersion,
+    AvailableVersions,
+    ContainerDetail,
+    Listing,
+    ObservedContainer,
+    Usage,
+)
 from graasp_local.settings.table import is_secret
 from graasp_local.site.site import Site
 
@@ -178,10 +185,12 @@ def _start_of(container: dict[str, Any]) -> tuple[str, str]:
     return container["Id"], f"{container['State']} {' '.join(addresses)}"
 
 
-def _as_seen(container: dict[str, Any], found: _Inspected) -> SeenContainer:
+def _as_seen(container: dict[str, Any], found: _Inspected) -> ObservedContainer:
     running = container["State"] in ("running", "paused", "restarting")
     service = container["Labels"].get(SERVICE_LABEL, "")
-    return SeenContainer(container["Id"], service, found.started_at if running else None, found.restarts, found.image)
+    return ObservedContainer(
+        container["Id"], service, found.started_at if running else None, found.restarts, found.image
+    )
 
 
 class _Changes:

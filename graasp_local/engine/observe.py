@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from graasp_local.planning.server import major_of_image
 from graasp_local.planning.states import Health, ObservedService, Replica, ServiceGroup, Status
-from graasp_local.ports.observation import SeenServices
+from graasp_local.ports.observation import ObservedServices
 from graasp_local.site.site import Site
 from graasp_local.stack.services import GROUP_LABEL, OPTIONAL_LABEL, SETTINGS_LABEL, VERSION_LABEL, ServiceDefinition
 
@@ -43,7 +43,7 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 _AS_DEFINED: Mapping[str, int] = MappingProxyType({})
 
 
-def seen_on(site: Site, containers: Iterable[Mapping[str, Any]]) -> SeenServices:
+def seen_on(site: Site, containers: Iterable[Mapping[str, Any]]) -> ObservedServices:
     """The services of a site, by the engine's list of its containers. Raises ConfigurationError."""
     version = str(site.selected_version or "")
     directory, replicas = str(site.directory), site.settings.replicas
@@ -73,7 +73,7 @@ def seen(
     built_images: Mapping[str, str] = _NONE,
     version: str = "",
     replicas: Mapping[str, int] = _AS_DEFINED,
-) -> SeenServices:
+) -> ObservedServices:
     """Services as defined and as found; a defined one without a container is absent.
 
     `settings_digests` are those of the settings now, by service; a container that says another one is outdated. So is
@@ -112,7 +112,7 @@ def seen(
         for left in found.values()
     ]
     seconds = sorted(handovers, key=lambda second: second.name)
-    return SeenServices(tuple(services), tuple(sorted(migrations)), tuple(seconds))
+    return ObservedServices(tuple(services), tuple(sorted(migrations)), tuple(seconds))
 
 
 def number_of(container: Mapping[str, Any]) -> int:

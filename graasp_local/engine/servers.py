@@ -19,10 +19,10 @@ from graasp_local.engine import images
 from graasp_local.engine.addresses import engine_host
 from graasp_local.engine.client import engine_errors
 from graasp_local.engine.docker_engine import DockerEngine
-from graasp_local.engine.lent_container import lent_container
 from graasp_local.engine.listing import PROJECT_LABEL
 from graasp_local.engine.observe import DIRECTORY_LABEL, ONE_OFF_LABEL, SERVICE_LABEL
 from graasp_local.engine.streams import answer_of, chunks_of, fed_with
+from graasp_local.engine.temporary_container import temporary_container
 from graasp_local.engine.tool_run import DockerToolRun
 from graasp_local.errors import NeedsYou
 from graasp_local.planning.server import FIRST_VOLUME, DatabaseServer, first_volume, major_of_image
@@ -250,7 +250,7 @@ class DockerServers:
             yield None
             return
         host = client.api.create_host_config(binds=[f"{volume}:{DATA_DIRECTORY}:ro"])
-        with lent_container(client, here[0], "read-major", command=["true"], host_config=host) as container:
+        with temporary_container(client, here[0], "read-major", command=["true"], host_config=host) as container:
             yield container
 
     def _major_in(self, container: str, directory: str) -> int | None:

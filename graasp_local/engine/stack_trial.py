@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from graasp_local.engine.client import engine_errors
 from graasp_local.engine.compose import Compose
-from graasp_local.engine.lent_container import PURPOSE_LABEL, labels_for
 from graasp_local.engine.listing import PROJECT_LABEL, containers_of
 from graasp_local.engine.networks import NETWORK_LABEL
 from graasp_local.engine.ports_in_use import holder_of_port
+from graasp_local.engine.temporary_container import PURPOSE_LABEL, labels_for
 from graasp_local.site.site import Site
 from graasp_local.stack.trial import addresses_out_of_range, published, trial_project
 from graasp_local.version import Version

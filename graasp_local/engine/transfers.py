@@ -17,10 +17,10 @@ from typing import Any
 from graasp_local.engine import leftovers, volume_files
 from graasp_local.engine.client import engine_errors
 from graasp_local.engine.docker_engine import DockerEngine
-from graasp_local.engine.lent_container import labels_for, take_back
 from graasp_local.engine.listing import PROJECT_LABEL
 from graasp_local.engine.observe import ONE_OFF_LABEL
 from graasp_local.engine.streams import answer_of, fed_with, output_of, run_to_end
+from graasp_local.engine.temporary_container import labels_for, reap_orphans
 from graasp_local.errors import NeedsYou
 from graasp_local.planning.states import ServiceGroup
 from graasp_local.ports.data import DUMP_APPLICATION, LOCK_SECONDS, OWN_SESSION, Loader
@@ -133,7 +133,7 @@ class DockerTransfers:
 
     def _helper(self, words: list[str], volume: str = "", name: str = "") -> list[str]:
         with engine_errors():
-            take_back(self._engine.client)
+            reap_orphans(self._engine.client)
         program, *arguments = words
         # Its output must not be kept by the engine as well: it is as large as the data.
         command = [

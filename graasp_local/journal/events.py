@@ -41,7 +41,7 @@ class StepOutcome(StrEnum):
     FAILED = "failed"
 
 
-class WalkStarted(Struct, frozen=True):
+class OperationStarted(Struct, frozen=True):
     """The first event; `command` is the request as it can be typed, without secrets (none are ever typed)."""
 
     operation: str
@@ -119,7 +119,7 @@ class Probed(Struct, frozen=True):
     report: ProbeReport
 
 
-class WalkEnded(Struct, frozen=True):
+class OperationEnded(Struct, frozen=True):
     """The last event. `downtime_seconds` is how long it kept visitors out (closings.py); None where it did not
     close the site, or the site is closed still; 0.0 where it stayed open while what serves visitors was replaced.
     """
@@ -143,21 +143,21 @@ class WalkEnded(Struct, frozen=True):
     """For how long the operation was to close the site."""
 
 
-Event = WalkStarted | RollbackStarted | StepStarted | StepOutput | StepEnded | Probed | WalkEnded
+Event = OperationStarted | RollbackStarted | StepStarted | StepOutput | StepEnded | Probed | OperationEnded
 
 
-def ended_before_it_began(error: GraaspLocalError) -> WalkEnded:
+def ended_before_it_began(error: GraaspLocalError) -> OperationEnded:
     """What is told of an operation that was refused, or that broke, before its first event."""
     outcome = Outcome.INTERRUPTED if isinstance(error, Interrupted) else Outcome.REFUSED
     if error.exit_code is ExitCode.UNEXPECTED:
         outcome = Outcome.FAILED
-    return WalkEnded("", outcome, "unknown", "", None, 0.0, (), error.exit_code, error.sentences)
+    return OperationEnded("", outcome, "unknown", "", None, 0.0, (), error.exit_code, error.sentences)
 
 
 def as_json(event: Event) -> dict[str, Any]:
     """One JSON object for one event; its `event` says which kind it is."""
     match event:
-        case WalkStarted(operation=operation, command=command, plan=plan):
+        case OperationStarted(operation=operation, command=command, plan=plan):
             return {
                 "event": "walk-started",
                 "walk": operation,
@@ -197,7 +197,7 @@ def as_json(event: Event) -> dict[str, Any]:
             return {"event": "step-ended", "index": event.index, **_step_summary(event)}
         case Probed(report=report):
             return {"event": "probed", **report.as_json()}
-        case WalkEnded():
+        case OperationEnded():
             return {
                 "event": "walk-ended",
                 "walk": event.operation,
@@ -221,7 +221,7 @@ def as_json(event: Event) -> dict[str, Any]:
 def as_lines(event: Event) -> tuple[str, ...]:
     """The same for a person, without colour: a tick or a cross says what colour would."""
     match event:
-        case WalkStarted(operation=operation):
+        case OperationStarted(operation=operation):
             return (f"Operation {operation}",)
         case RollbackStarted(problem=problem):
             return (*problem[:1], "Rolling back.")
@@ -235,13 +235,13 @@ def as_lines(event: Event) -> tuple[str, ...]:
             return (f"  ✗ {name}  {seconds:.2f} s",)
         case Probed(report=report):
             return report.as_lines()
-        case WalkEnded():
+        case OperationEnded():
             return (*event.problem, summary(event)) if event.problem else (summary(event),)
         case _:
             assert_never(event)
 
 
-def summary(ended: WalkEnded) -> str:
+def summary(ended: OperationEnded) -> str:
     """One sentence about how an operation ended."""
     downtime = _closed_for(ended)
     version = f" with version {ended.version}" if ended.version else ""
@@ -264,7 +264,7 @@ def summary(ended: WalkEnded) -> str:
             assert_never(ended.outcome)
 
 
-def _closed_for(ended: WalkEnded) -> str:
+def _closed_for(ended: OperationEnded) -> str:
     closing = ended.closing
     if ended.downtime_seconds == 0.0 and closing is None:
         return " Visitors were served all the time."

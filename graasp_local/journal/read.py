@@ -29,7 +29,7 @@ from graasp_local.journal.write import FORMAT, operation_number
 from graasp_local.planning.plan import Strategy
 from graasp_local.planning.requests import Deploy, Request, from_record
 from graasp_local.planning.restoring import Restore
-from graasp_local.planning.server import DatabaseServer, Upgrade, Way
+from graasp_local.planning.server import DatabaseServer, Direction, Upgrade
 from graasp_local.planning.timings import range_of
 
 _OUTPUT_MARK = b'"event": "step-output"'
@@ -149,7 +149,7 @@ def _as_upgrade(told: Mapping[str, Any]) -> Upgrade:
         int(source["major"]),
         DatabaseServer(target["image"], target["volume"]),
         int(target["major"]),
-        Way(told["way"]),
+        Direction(told["way"]),
     )
 
 
@@ -169,7 +169,7 @@ def _is_way_back(first: Mapping[str, Any]) -> bool:
     if "goes_back" in first:
         return bool(first["goes_back"])
     if first.get("restore"):
-        return bool(first["restore"]["way"] == Way.BACK)
+        return bool(first["restore"]["way"] == Direction.BACK)
     return first["version"] is not None and first["version"] == first.get("previous_version") and not _is_repair(first)
 
 
@@ -182,7 +182,9 @@ def _is_repair(first: Mapping[str, Any]) -> bool:
 def _restore(told: Mapping[str, Any] | None) -> Restore | None:
     if told is None:
         return None
-    return Restore(told["backup"], told["number"], tuple(told["databases"]), tuple(told["volumes"]), Way(told["way"]))
+    return Restore(
+        told["backup"], told["number"], tuple(told["databases"]), tuple(told["volumes"]), Direction(told["way"])
+    )
 
 
 def output_of(file: Path) -> Iterator[str]:

@@ -63,7 +63,7 @@ class OperationRecord(Struct, frozen=True):
     came_from: str = ""
     request: Request | None = None
     asked: Request | None = None
-    """What it carries out: see WalkStarted."""
+    """What it carries out: see OperationStarted."""
     previous_version: str = ""
     previous_images: Images = ()
     images: Images = ()

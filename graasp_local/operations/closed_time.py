@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from graasp_local.clock import Clock
 from graasp_local.journal.closings import GateMoment, OperationAtGate, closings, gate_moment
-from graasp_local.journal.events import Event, StepOutput, WalkEnded, WalkStarted, as_json
+from graasp_local.journal.events import Event, OperationEnded, OperationStarted, StepOutput, as_json
 from graasp_local.journal.records import OperationRecord
 
 
@@ -30,13 +30,13 @@ def with_closing(
     moments: list[GateMoment] = []
     command, forecast = "", None
     for event, at in events:
-        if isinstance(event, WalkStarted):
+        if isinstance(event, OperationStarted):
             command = event.command
             forecast = event.forecast.range if event.forecast and event.forecast.parts else None
         if not isinstance(event, StepOutput):
             moment = gate_moment({**as_json(event), "at": datetime.fromtimestamp(at, UTC).isoformat()})
             moments += [moment] if moment else []
-        if isinstance(event, WalkEnded):
+        if isinstance(event, OperationEnded):
             found = closings((*earlier, OperationAtGate(event.operation, command, tuple(moments))))
             over = [closing for closing in found if closing.opened_by == event.operation]
             own = [c.seconds(at) for c in over if c.operation == event.operation]

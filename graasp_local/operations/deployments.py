@@ -22,7 +22,7 @@ from graasp_local.operations.rollouts import by_strategy, why_not_here
 from graasp_local.operations.steps.having_images import other_images, select_rebuilt, way_back
 from graasp_local.operations.steps.migrating import read_pending
 from graasp_local.operations.steps.preflight import (
-    Found,
+    PreflightResult,
     Problem,
     check_preflight,
     check_transition,
@@ -84,7 +84,7 @@ def refusals(world: World, version: Version) -> tuple[Problem, ...]:
         *_refused("configuration", lambda: refuse_if_not_ours(world.site)),
         *_refused("postgres", lambda: refuse_other_major(world)),
         *_refused("way-back", lambda: _refuse_without_way_back(world, version)),
-        *(() if isinstance(found, Found) else found),
+        *(() if isinstance(found, PreflightResult) else found),
     ) or _refused("deployment", lambda: deployment_plan(world, world.observe(), asked))
 
 

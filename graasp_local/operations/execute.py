@@ -16,20 +16,19 @@ from graasp_local.clock import Clock, Interruption
 from graasp_local.errors import ExitCode, GraaspLocalError, Interrupted, NeedsYou, Refused
 from graasp_local.journal.events import (
     Event,
+    OperationEnded,
+    OperationStarted,
     Outcome,
     RollbackStarted,
     StepEnded,
     StepOutcome,
     StepOutput,
     StepStarted,
-    WalkEnded,
-    WalkStarted,
 )
 from graasp_local.plain_text import plain_text
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.states import Gate, InfraState, ObservedState, classify, is_in, state_name
 from graasp_local.planning.steps import (
-    READ_ONLY,
     CloseGate,
     ProveGate,
     RecordDeployment,
@@ -54,7 +53,7 @@ _SETTLE_POLL_SECONDS = 0.1
 _REFUSING_CODES = frozenset({ExitCode.USAGE, ExitCode.ENGINE_UNREACHABLE, ExitCode.LOCKED, ExitCode.INTERRUPTED})
 
 
-class Circumstances(Struct, frozen=True):
+class Runtime(Struct, frozen=True):
     """What an operation works with besides its plan."""
 
     perform: Perform
@@ -66,49 +65,49 @@ class Circumstances(Struct, frozen=True):
     """Asked before a step, with what those before it have found: what there is nothing to do in is passed over."""
 
 
-def execute(started: WalkStarted, before: ObservedState, circumstances: Circumstances) -> Iterator[Event]:
-    """Carry a plan out, from a site that looked like `before`. The last event is always a WalkEnded.
+def execute(started: OperationStarted, before: ObservedState, runtime: Runtime) -> Iterator[Event]:
+    """Carry a plan out, from a site that looked like `before`. The last event is always a OperationEnded.
 
     How long the site was closed is not counted here, since it may have been closed before.
     """
     plan = started.plan
-    loop = _Loop(circumstances, site_was_open=before.gate is Gate.OPEN)
-    began = circumstances.clock.monotonic()
+    loop = _Loop(runtime, site_was_open=before.gate is Gate.OPEN)
+    began = runtime.clock.monotonic()
     yield started
     error = yield from loop.carry_out(plan.steps)
     if error is None and plan.steps:
-        error = _missed_target(plan, circumstances)
+        error = _missed_target(plan, runtime)
     outcome, code = _success(plan), ExitCode.DONE
     problem: tuple[str, ...] = ()
     if error is not None:
-        _, _, gate = _look(circumstances.observe)
+        _, _, gate = _look(runtime.observe)
         outcome, code, problem = judge(plan, len(loop.ended), error, gate)
         tried = tuple(step for step, ended in zip(plan.steps, loop.ended, strict=False) if ended.was_needed)
         recovery = None
         if outcome is not Outcome.REFUSED and _touched(tried):
             try:
-                recovery = circumstances.recover(tried)
+                recovery = runtime.recover(tried)
             except Exception as raised:  # the first error must be told, whatever is wrong with the way back
                 problem = (*problem, f"The way back could not be planned: {type(raised).__name__}: {raised}")
         if recovery is not None:
-            circumstances.interruption.acknowledge()
+            runtime.interruption.acknowledge()
             yield RollbackStarted(recovery, problem, gate)
             second = yield from loop.carry_out(recovery.steps)
             if second is None:
-                second = _missed_target(recovery, circumstances)
-            _, _, gate = _look(circumstances.observe)
+                second = _missed_target(recovery, runtime)
+            _, _, gate = _look(runtime.observe)
             outcome, code, problem = judge_rollback(recovery, error, second, gate)
-    state, version, gate = _look(circumstances.observe)
-    seconds = circumstances.clock.monotonic() - began
+    state, version, gate = _look(runtime.observe)
+    seconds = runtime.clock.monotonic() - began
     kept_open = plan.keeps_open and loop.was_never_closed and gate is Gate.OPEN and outcome is not Outcome.REFUSED
     downtime, ended = 0.0 if kept_open else None, tuple(loop.ended)
-    yield WalkEnded(started.operation, outcome, state, version, downtime, seconds, ended, code, problem, gate)
+    yield OperationEnded(started.operation, outcome, state, version, downtime, seconds, ended, code, problem, gate)
 
 
 class _Loop(Struct):
     """Does one step after the other."""
 
-    circumstances: Circumstances
+    runtime: Runtime
     site_was_open: bool
     ended: list[StepEnded] = field(default_factory=list)
     _told_to_close: bool = False
@@ -119,7 +118,7 @@ class _Loop(Struct):
 
     def carry_out(self, steps: tuple[Step, ...]) -> Generator[Event, None, GraaspLocalError | None]:
         """Returns the error that ended it, or None."""
-        clock, interruption = self.circumstances.clock, self.circumstances.interruption
+        clock, interruption = self.runtime.clock, self.runtime.interruption
         for step in steps:
             if interruption.requested and not _finishes_anyway(step):
                 return Interrupted(f'Interrupted before the step "{step.title}".')
@@ -128,9 +127,9 @@ class _Loop(Struct):
             step_began = clock.monotonic()
             self._told_to_close = self._told_to_close or isinstance(step, CloseGate)
             error: GraaspLocalError | None = None
-            needed = self.circumstances.is_needed(step)
+            needed = self.runtime.is_needed(step)
             try:
-                for line in self.circumstances.perform(step) if needed else _NOTHING_TO_DO:
+                for line in self.runtime.perform(step) if needed else _NOTHING_TO_DO:
                     yield StepOutput(index, plain_text(line))
             except GraaspLocalError as raised:
                 error = _as_interruption(raised, step, interruption)
@@ -214,23 +213,23 @@ def _taken_up(recovery: Plan) -> str:
     )
 
 
-def _missed_target(plan: Plan, circumstances: Circumstances) -> GraaspLocalError | None:
+def _missed_target(plan: Plan, runtime: Runtime) -> GraaspLocalError | None:
     """Every step may say that it is done and the site still not be where it should.
 
     Asked for a while: a stop returns a moment before the engine lists the container as stopped.
     """
-    deadline = circumstances.clock.monotonic() + _SETTLE_SECONDS
+    deadline = runtime.clock.monotonic() + _SETTLE_SECONDS
     while True:
-        state, there = _look_for(circumstances.observe, plan.target)
+        state, there = _look_for(runtime.observe, plan.target)
         if there:
             return None
-        if circumstances.clock.monotonic() >= deadline:
+        if runtime.clock.monotonic() >= deadline:
             return NeedsYou(f"Every step went through, but the site is {state} instead of {plan.target}.")
-        circumstances.clock.sleep(_SETTLE_POLL_SECONDS)
+        runtime.clock.sleep(_SETTLE_POLL_SECONDS)
 
 
 def _touched(tried: tuple[Step, ...]) -> bool:
-    return any(not isinstance(step, READ_ONLY) for step in tried)
+    return any(step.touches_site for step in tried)
 
 
 def _after_touching(plan: Plan, steps_tried: int, gate: Gate) -> tuple[str, str]:

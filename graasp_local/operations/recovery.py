@@ -35,7 +35,7 @@ from graasp_local.planning.plan_restore import RestoreRequest, plan_unrestore
 from graasp_local.planning.plan_rolling import plan_rolling_back
 from graasp_local.planning.requests import Deploy
 from graasp_local.planning.restoring import Restore
-from graasp_local.planning.server import Way
+from graasp_local.planning.server import Direction
 from graasp_local.planning.states import Gate, InfraState, ObservedState, ServiceGroup, state_named
 from graasp_local.ports.world import World
 from graasp_local.postgres.database import failed_name
@@ -102,8 +102,8 @@ def _asked_of(record: OperationRecord) -> Deploy:
 
 def _resumed_restore(world: World, observed: ObservedState, record: OperationRecord, restore: Restore) -> Plan:
     version = Version.parse(record.version or "")
-    if restore.way is Way.BACK:
-        there = replace(restore, way=Way.THERE)
+    if restore.way is Direction.BACK:
+        there = replace(restore, way=Direction.THERE)
         begun, images = record.database_is_changed, record.previous_images
         return plan_unrestore(observed, there, version, _came_from(record), was_begun=begun, images=images)
     return plan_for(world, observed, RestoreRequest(restore, version, _end_of(record)))
@@ -125,7 +125,7 @@ def _back_from_restore(
             "Nothing was changed; what was there before the restore is kept on the server until the next deployment.",
             "`graasp-local resume` finishes a restore that was cut off; `graasp-local restore` brings another back.",
         )
-    there = replace(restore, way=Way.THERE)
+    there = replace(restore, way=Direction.THERE)
     begun, images = record.database_is_changed, record.previous_images
     return plan_unrestore(observed, there, previous, _came_from(record), was_begun=begun, images=images)
 
@@ -181,7 +181,7 @@ def _refuse_after_upgrade(world: World, operations: Sequence[OperationRecord], r
     A switch to the old server would leave everything behind that was written since, so nobody is led to it by habit.
     """
     upgrade = operations[-1].upgrade if operations else None
-    if upgrade is None or upgrade.way is Way.BACK or operations[-1].outcome != "done":
+    if upgrade is None or upgrade.way is Direction.BACK or operations[-1].outcome != "done":
         return
     volume = upgrade.source.volume
     kept = volume in world.servers.containers.volumes()

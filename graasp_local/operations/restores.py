@@ -25,7 +25,7 @@ from graasp_local.planning import requests
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.plan_restore import RestoreRequest, plan_restore
 from graasp_local.planning.restoring import Restore
-from graasp_local.planning.server import GRAASP_DATABASE, Way
+from graasp_local.planning.server import GRAASP_DATABASE, Direction
 from graasp_local.planning.states import ObservedState
 from graasp_local.ports.world import World
 from graasp_local.site.site import Site
@@ -73,7 +73,7 @@ def _parts(manifest: Manifest, only: tuple[str, ...]) -> tuple[tuple[str, ...], 
 def _numbered(world: World, restore: Restore) -> Restore:
     """The number of the unfinished restore of the very same, else the one that this operation will have."""
     left = unfinished_operation(trusted_operations(world.site.journal_directory))
-    if left is not None and left.restore is not None and left.restore.way is Way.THERE:
+    if left is not None and left.restore is not None and left.restore.way is Direction.THERE:
         same = replace(restore, number=left.restore.number)
         if left.restore == same:
             return same

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from graasp_local.errors import GraaspLocalError, NeedsYou, Refused
 from graasp_local.files import text_if_there
-from graasp_local.journal.events import Event, Outcome, Probed, WalkEnded, WalkStarted
+from graasp_local.journal.events import Event, OperationEnded, OperationStarted, Outcome, Probed
 from graasp_local.journal.read import read_operations, trusted_operations
 from graasp_local.journal.records import (
     WRITING_NAMES,
@@ -32,7 +32,7 @@ from graasp_local.journal.write import Journal
 from graasp_local.lock import Patience, held_lock
 from graasp_local.operations.closed_time import timed, with_closing
 from graasp_local.operations.deployments import apply_plan, deploy_request, deployment_plan, scale_plan, transition_plan
-from graasp_local.operations.execute import Circumstances, execute
+from graasp_local.operations.execute import Runtime, execute
 from graasp_local.operations.recovery import resume_plan, rollback_plan
 from graasp_local.operations.restores import restore_plan
 from graasp_local.operations.rollouts import rolling_recovery
@@ -58,7 +58,7 @@ from graasp_local.planning.requests import (
     UpgradeDatabase,
     on_failure_of,
 )
-from graasp_local.planning.server import GRAASP_DATABASE, Way
+from graasp_local.planning.server import GRAASP_DATABASE, Direction
 from graasp_local.planning.states import (
     Gate,
     InfraState,
@@ -309,16 +309,16 @@ def carry_out(
                 return None
             return _taking_up_settings(used, back)
 
-        circumstances = Circumstances(
+        runtime = Runtime(
             perform, lambda: used.observe(), recover, world.clock, world.interruption, performer.is_needed
         )
         prober = world.prober() if isinstance(asked, Deploy) and asked.probe else None
         try:
-            events = probed(execute(started, before, circumstances), prober)
+            events = probed(execute(started, before, runtime), prober)
             for event, at in with_closing(timed(events, world.clock), earlier):
-                if isinstance(event, WalkEnded) and plan.version is not None and plan.restore is None:
+                if isinstance(event, OperationEnded) and plan.version is not None and plan.restore is None:
                     event = replace(event, changed=performer.has_changed)
-                if isinstance(event, WalkEnded) and event.outcome in (Outcome.DONE, Outcome.HELD):
+                if isinstance(event, OperationEnded) and event.outcome in (Outcome.DONE, Outcome.HELD):
                     _keep_if_proven(world, own_files, event.state)
                 journal.write(event, at)
                 yield event
@@ -374,7 +374,7 @@ def probed(events: Iterator[Event], prober: Prober | None) -> Iterator[Event]:
         return
     prober.start()
     for event in events:
-        if isinstance(event, WalkEnded):
+        if isinstance(event, OperationEnded):
             yield Probed(prober.stop(Gate.OPEN if event.state == InfraState.RUNNING else Gate.CLOSED))
         yield event
 
@@ -410,10 +410,12 @@ def _started(
     plan: Plan,
     before: ObservedState,
     operations: Sequence[OperationRecord],
-) -> WalkStarted:
+) -> OperationStarted:
     """Where the operation comes from; a deployment that goes on from an unfinished one comes from where that came."""
     images = next((step.images for step in plan.steps if isinstance(step, RestoreImages)), ())
-    begun = WalkStarted(operation, request.command, plan, request=request, asked=asked, images=images, gate=before.gate)
+    begun = OperationStarted(
+        operation, request.command, plan, request=request, asked=asked, images=images, gate=before.gate
+    )
     earlier, snapshot = unfinished_operation(operations), snapshot_name(operation)
     written = (
         earlier is not None and earlier.database_is_changed and visitors_were_let_in(operations, earlier, before.gate)
@@ -468,7 +470,7 @@ def _has_snapshot(world: World, before: ObservedState, name: str) -> bool:
     return not before.group_is_on(ServiceGroup.DATABASE) or has_snapshot(world, name)
 
 
-def _state_before(world: World, started: WalkStarted) -> Plan | None:
+def _state_before(world: World, started: OperationStarted) -> Plan | None:
     """The way back from a change of state that brought changed settings into effect, if these may be why it failed.
 
     Any other has nothing to put back; nor has one that somebody ended.
@@ -489,7 +491,7 @@ def _state_before(world: World, started: WalkStarted) -> Plan | None:
 
 
 def _recovery(
-    world: World, on_failure: OnFailure, started: WalkStarted, tried: tuple[Step, ...], gate: Gate
+    world: World, on_failure: OnFailure, started: OperationStarted, tried: tuple[Step, ...], gate: Gate
 ) -> Plan | None:
     """The way back from an operation that failed after these steps; None where there is none, or none is wanted.
 
@@ -514,16 +516,16 @@ def _tells_to_open(tried: tuple[Step, ...]) -> bool:
     return any(isinstance(step, OpenGate) for step in tried)
 
 
-def _way_back(world: World, observed: ObservedState, started: WalkStarted, tried: tuple[Step, ...]) -> Plan | None:
+def _way_back(world: World, observed: ObservedState, started: OperationStarted, tried: tuple[Step, ...]) -> Plan | None:
     plan, previous = started.plan, Version.parse_or_none(started.previous_version)
     if plan.upgrade is not None:
-        goes_there = plan.upgrade.way is Way.THERE
+        goes_there = plan.upgrade.way is Direction.THERE
         return upgrade_recovery(world, observed, plan.upgrade, started.came_from) if goes_there else None
     if previous is None:
         return None
     end = state_named(started.came_from) or InfraState.RESTRICTED
     if plan.restore is not None:
-        if plan.restore.way is Way.BACK:
+        if plan.restore.way is Direction.BACK:
             return None
         begun = started.migrated_before or any(isinstance(step, PutInPlace) for step in tried)
         images = started.previous_images

@@ -8,7 +8,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from graasp_local.planning.plan import Plan
-from graasp_local.planning.steps import READ_ONLY, CheckStack
+from graasp_local.planning.steps import CheckStack
 from graasp_local.ports.world import World
 from graasp_local.stack.services import content_of, stack_directory
 from graasp_local.stack.trial import services_to_try
@@ -24,5 +24,5 @@ def tried_first(world: World, plan: Plan) -> Plan:
     if not names:
         return plan
     trial = CheckStack(names, plan.version, f"what {override.name} asks for could be refused behind the closed gate")
-    at = next(index for index, step in enumerate(plan.steps) if not isinstance(step, READ_ONLY))
+    at = next(index for index, step in enumerate(plan.steps) if step.touches_site)
     return replace(plan, steps=(*plan.steps[:at], trial, *plan.steps[at:]))

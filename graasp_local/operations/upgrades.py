@@ -20,7 +20,14 @@ from graasp_local.operations.trying import tried_first
 from graasp_local.planning.plan import DRAIN_SECONDS, Plan
 from graasp_local.planning.plan_upgrade import UpgradeRequest, plan_upgrade, plan_upgrade_back
 from graasp_local.planning.requests import UpgradeDatabase
-from graasp_local.planning.server import NEWEST_MAJOR, DatabaseServer, Upgrade, Way, image_of_major, upgrade_volume
+from graasp_local.planning.server import (
+    NEWEST_MAJOR,
+    DatabaseServer,
+    Direction,
+    Upgrade,
+    image_of_major,
+    upgrade_volume,
+)
 from graasp_local.planning.states import InfraState, ObservedState, ServiceGroup, came_from, state_named
 from graasp_local.ports.world import World
 from graasp_local.site.prepare import refuse_if_not_ours
@@ -56,7 +63,7 @@ def upgrade_plan(world: World, observed: ObservedState, asked: UpgradeDatabase) 
 def upgrade_again_plan(world: World, observed: ObservedState, record: OperationRecord) -> Plan:
     """The plan for `resume` of an upgrade, or of the way back from one. Raises Refused."""
     upgrade = _of(record)
-    if upgrade.way is Way.BACK:
+    if upgrade.way is Direction.BACK:
         return _back(world, observed, record)
     limit = record.asked.drain_limit if isinstance(record.asked, UpgradeDatabase) else DRAIN_SECONDS
     return _forward(world, observed, upgrade, state_of(record.came_from), limit)
@@ -67,7 +74,7 @@ def upgrade_back_plan(world: World, observed: ObservedState, record: OperationRe
     upgrade = _of(record)
     operations = trusted_operations(world.site.journal_directory)
     serves_from_new = world.site.database_server == upgrade.target
-    if upgrade.way is Way.THERE and serves_from_new and visitors_were_let_in(operations, record, observed.gate):
+    if upgrade.way is Direction.THERE and serves_from_new and visitors_were_let_in(operations, record, observed.gate):
         raise Refused(
             f"The gate had been opened on Postgres {upgrade.target_major} already: going back would discard what was "
             "written since.",
@@ -159,7 +166,7 @@ def _back(world: World, observed: ObservedState, record: OperationRecord) -> Pla
 def _request(world: World, upgrade: Upgrade, end: InfraState, drain_limit: float = DRAIN_SECONDS) -> UpgradeRequest:
     site = world.site
     return UpgradeRequest(
-        replace(upgrade, way=Way.THERE),
+        replace(upgrade, way=Direction.THERE),
         site.database_server,
         site.selected_version,
         end,

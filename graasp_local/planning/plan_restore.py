@@ -26,7 +26,7 @@ from graasp_local.planning.plan import DRAIN_SECONDS, Plan
 from graasp_local.planning.plan_deploy import MOVED_TAGS
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.restoring import Restore
-from graasp_local.planning.server import GRAASP_DATABASE, Way
+from graasp_local.planning.server import GRAASP_DATABASE, Direction
 from graasp_local.planning.simulate import simulate
 from graasp_local.planning.states import TABLE, Gate, InfraState, ObservedState, ServiceGroup
 from graasp_local.planning.steps import (
@@ -100,7 +100,7 @@ def plan_unrestore(
         steps.append(SelectVersion(version, "the database belongs to this version again"))
         steps += left_off(observed, version)
         steps += plan_transition(simulate(observed, steps), end).steps
-        return Plan(end, tuple(steps), version, restore=replace(restore, way=Way.BACK), goes_back=True)
+        return Plan(end, tuple(steps), version, restore=replace(restore, way=Direction.BACK), goes_back=True)
     steps += closing_for_a_change(observed, "visitors must not reach a site that is being rolled back")
     steps += emptying(observed, DRAIN_SECONDS)
     steps += _down_to_the_database(observed, restore)
@@ -116,7 +116,7 @@ def plan_unrestore(
         steps += plan_transition(simulate(observed, steps), end).steps
     if TABLE[end].gate is Gate.OPEN:
         steps += opening("the site as it was before is verified")
-    return Plan(end, tuple(steps), version, restore=replace(restore, way=Way.BACK), goes_back=True)
+    return Plan(end, tuple(steps), version, restore=replace(restore, way=Direction.BACK), goes_back=True)
 
 
 def _loading(restore: Restore) -> list[Step]:

@@ -21,7 +21,7 @@ from graasp_local.planning.parts import (
 )
 from graasp_local.planning.plan import DRAIN_SECONDS, Plan
 from graasp_local.planning.plan_transition import plan_transition
-from graasp_local.planning.server import DatabaseServer, Upgrade, Way
+from graasp_local.planning.server import DatabaseServer, Direction, Upgrade
 from graasp_local.planning.simulate import simulate
 from graasp_local.planning.states import TABLE, Gate, InfraState, ObservedState, ServiceGroup
 from graasp_local.planning.steps import Drain, EndSessions, StartServices, Step, StopServices, VerifyCore
@@ -85,7 +85,7 @@ def plan_upgrade_back(observed: ObservedState, request: UpgradeRequest) -> Plan:
         steps.append(SelectServer(upgrade.source, upgrade.source_major, "its volume is unchanged"))
     steps.append(DiscardNewServer(upgrade, "it is a copy that nothing uses"))
     steps += _to_the_end(simulate(observed, steps), request)
-    return Plan(request.end, tuple(steps), upgrade=replace(upgrade, way=Way.BACK))
+    return Plan(request.end, tuple(steps), upgrade=replace(upgrade, way=Direction.BACK))
 
 
 def _copy(observed: ObservedState, request: UpgradeRequest) -> list[Step]:

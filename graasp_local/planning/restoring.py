@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from graasp_local.planning.server import Way
+from graasp_local.planning.server import Direction
 
 
 class Restore(Struct, frozen=True):
@@ -18,4 +18,4 @@ class Restore(Struct, frozen=True):
     number: str
     databases: tuple[str, ...]
     volumes: tuple[str, ...]
-    way: Way = Way.THERE
+    way: Direction = Direction.THERE

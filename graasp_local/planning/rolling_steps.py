@@ -9,8 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import ClassVar
 
-from msgspec import Struct
-
+from graasp_local.planning.planned import PlannedStep
 from graasp_local.version import Version
 
 
@@ -21,7 +20,7 @@ class Side(StrEnum):
     HANDOVER = "handover"
 
 
-class StartHandover(Struct, frozen=True):
+class StartHandover(PlannedStep, frozen=True):
     """Start a second container of each of these services, of the version, and wait until it is healthy.
 
     No visitor is led to it yet. One of this version that runs already is kept.
@@ -38,7 +37,7 @@ class StartHandover(Struct, frozen=True):
         return f"Start a second {seconds} of {self.version} as a stand-in and wait until healthy"
 
 
-class ProveSide(Struct, frozen=True):
+class ProveSide(PlannedStep, frozen=True):
     """Ask core itself on one side, past nginx's choice, for its version and its database; None accepts any version."""
 
     side: Side
@@ -56,7 +55,7 @@ class ProveSide(Struct, frozen=True):
         return f"Verify that {_CORE_OF[self.side]} answers as {self.version}"
 
 
-class LeadVisitors(Struct, frozen=True):
+class LeadVisitors(PlannedStep, frozen=True):
     """Have nginx lead every request that begins from here on to this side; those under way stay where they are."""
 
     to: Side
@@ -71,7 +70,7 @@ class LeadVisitors(Struct, frozen=True):
         return "Route visitors to the stand-in" if self.to is Side.HANDOVER else "Route visitors back from the stand-in"
 
 
-class DrainSide(Struct, frozen=True):
+class DrainSide(PlannedStep, frozen=True):
     """Let the requests that a side is working on come to their end; websockets are not waited for."""
 
     side: Side
@@ -88,7 +87,7 @@ class DrainSide(Struct, frozen=True):
         return f"Wait for {what} to finish (limit {self.limit_seconds:g} s)"
 
 
-class RemoveHandover(Struct, frozen=True):
+class RemoveHandover(PlannedStep, frozen=True):
     """Stop the handover and take it away; whoever nginx still led to it is led to the services first."""
 
     cause: str

@@ -30,7 +30,7 @@ class DatabaseServer(Struct, frozen=True):
     volume: str
 
 
-class Way(StrEnum):
+class Direction(StrEnum):
     """Whether an operation goes to what is new (a newer server, the data of a backup), or back to what was before."""
 
     THERE = "there"
@@ -44,12 +44,12 @@ class Upgrade(Struct, frozen=True):
     source_major: int
     target: DatabaseServer
     target_major: int
-    way: Way = Way.THERE
+    way: Direction = Direction.THERE
 
     @property
     def goal_major(self) -> int:
         """The major that the site is on when the operation has gone through."""
-        return self.target_major if self.way is Way.THERE else self.source_major
+        return self.target_major if self.way is Direction.THERE else self.source_major
 
 
 def first_volume(project: str) -> str:

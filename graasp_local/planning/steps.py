@@ -9,43 +9,44 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from msgspec import Struct
-
-from graasp_local.planning.data_steps import CheckBackup, DataStep, LoadDatabase, UnpackFiles
+from graasp_local.planning.data_steps import DataStep
 from graasp_local.planning.migrations import Forecast
+from graasp_local.planning.planned import PlannedStep
 from graasp_local.planning.rolling_steps import RollingStep
 from graasp_local.planning.states import Gate, ServiceGroup
-from graasp_local.planning.upgrade_steps import CheckUpgrade, PullServer, UpgradeStep
+from graasp_local.planning.upgrade_steps import UpgradeStep
 from graasp_local.version import Images, Version
 from graasp_local.wording import listed
 
 
-class Preflight(Struct, frozen=True):
+class Preflight(PlannedStep, frozen=True):
     """Check everything that can be checked while visitors are served. `found` is what that told, where it is done."""
 
     version: Version
     cause: str
     found: tuple[str, ...] = ()
     name: ClassVar[str] = "preflight"
+    touches_site: ClassVar[bool] = False
 
     @property
     def title(self) -> str:
         return f"Check that {self.version} can be deployed here"
 
 
-class PullImages(Struct, frozen=True):
+class PullImages(PlannedStep, frozen=True):
     """Have every image of the version on this machine, and pin the version to them."""
 
     version: Version
     cause: str
     name: ClassVar[str] = "pull"
+    touches_site: ClassVar[bool] = False
 
     @property
     def title(self) -> str:
         return f"Pull the images of {self.version}"
 
 
-class TakeUpSettings(Struct, frozen=True):
+class TakeUpSettings(PlannedStep, frozen=True):
     """Use the settings and the override with which what ran before was last seen to work.
 
     `changed` is what a person has changed since: keys of `.env`, and the name of the override.
@@ -54,6 +55,7 @@ class TakeUpSettings(Struct, frozen=True):
     changed: tuple[str, ...]
     cause: str
     name: ClassVar[str] = "take-up-settings"
+    touches_site: ClassVar[bool] = False
 
     @property
     def title(self) -> str:
@@ -64,7 +66,7 @@ class TakeUpSettings(Struct, frozen=True):
             raise ValueError("settings that are the same need not be taken up")
 
 
-class RestoreImages(Struct, frozen=True):
+class RestoreImages(PlannedStep, frozen=True):
     """Have exactly the images on this machine that the version was deployed with, wherever its tags lead now.
 
     `images` says with which, by variable; empty: those that are selected, or those of its last deployment.
@@ -74,55 +76,60 @@ class RestoreImages(Struct, frozen=True):
     cause: str
     images: Images = ()
     name: ClassVar[str] = "restore-images"
+    touches_site: ClassVar[bool] = False
 
     @property
     def title(self) -> str:
         return f"Make sure the images that {self.version} was deployed with are here"
 
 
-class ReadMigrations(Struct, frozen=True):
+class ReadMigrations(PlannedStep, frozen=True):
     """Compare the version's migrations with the database's; refuse what cannot work, or differs from the forecast."""
 
     version: Version
     forecast: Forecast
     cause: str
     name: ClassVar[str] = "read-migrations"
+    touches_site: ClassVar[bool] = False
 
     @property
     def title(self) -> str:
         return f"Read which migrations {self.version} needs"
 
 
-class BackUpDatabase(Struct, frozen=True):
+class BackUpDatabase(PlannedStep, frozen=True):
     """Have a verified backup of Graasp's database that is not older than an hour."""
 
     version: Version
     cause: str
     name: ClassVar[str] = "backup"
+    touches_site: ClassVar[bool] = False
 
     @property
     def title(self) -> str:
         return "Make sure there is a backup less than an hour old"
 
 
-class CheckEdge(Struct, frozen=True):
+class CheckEdge(PlannedStep, frozen=True):
     """Have the nginx of this site's image judge the configuration that it will be started with."""
 
     cause: str
     name: ClassVar[str] = "check-edge"
+    touches_site: ClassVar[bool] = False
 
     @property
     def title(self) -> str:
         return "Check the configuration of nginx"
 
 
-class CheckStack(Struct, frozen=True):
+class CheckStack(PlannedStep, frozen=True):
     """Have this very engine start what it could refuse to start, beside the site, and take it away again."""
 
     services: tuple[str, ...]
     version: Version | None
     cause: str
     name: ClassVar[str] = "check-stack"
+    touches_site: ClassVar[bool] = False
 
     @property
     def title(self) -> str:
@@ -132,7 +139,7 @@ class CheckStack(Struct, frozen=True):
         _refuse_empty(self.services)
 
 
-class CloseGate(Struct, frozen=True):
+class CloseGate(PlannedStep, frozen=True):
     """Take the flag away that lets visitors through; needs no running nginx.
 
     `sealed`: nor does the bypass pass from then on. A seal that was there already goes otherwise.
@@ -147,7 +154,7 @@ class CloseGate(Struct, frozen=True):
         return "Close the gate and seal it against the bypass" if self.sealed else "Close the gate"
 
 
-class SealGate(Struct, frozen=True):
+class SealGate(PlannedStep, frozen=True):
     """Let nobody pass the closed gate, not by the bypass either, until it is unsealed or opened."""
 
     cause: str
@@ -158,7 +165,7 @@ class SealGate(Struct, frozen=True):
         return "Seal the gate against the bypass"
 
 
-class UnsealGate(Struct, frozen=True):
+class UnsealGate(PlannedStep, frozen=True):
     """Let whoever has the bypass pass the closed gate again."""
 
     cause: str
@@ -169,7 +176,7 @@ class UnsealGate(Struct, frozen=True):
         return "Unseal the gate for the bypass"
 
 
-class ProveGate(Struct, frozen=True):
+class ProveGate(PlannedStep, frozen=True):
     """Ask nginx, as a visitor and with the bypass, whether the gate is as it should be."""
 
     gate: Gate
@@ -184,7 +191,7 @@ class ProveGate(Struct, frozen=True):
         return f"Verify that the gate is {self.gate.in_words}"
 
 
-class Drain(Struct, frozen=True):
+class Drain(PlannedStep, frozen=True):
     """Let the requests that were in flight when the gate closed come to their end; websockets are not waited for."""
 
     limit_seconds: float
@@ -196,7 +203,7 @@ class Drain(Struct, frozen=True):
         return f"Wait for requests in flight to finish (limit {self.limit_seconds:g} s)"
 
 
-class EndConnections(Struct, frozen=True):
+class EndConnections(PlannedStep, frozen=True):
     """End what was open before the gate closed: requests may finish, websockets and pads are ended at once."""
 
     limit_seconds: float
@@ -208,7 +215,7 @@ class EndConnections(Struct, frozen=True):
         return f"End connections opened before the gate closed (requests get {self.limit_seconds:g} s)"
 
 
-class StopServices(Struct, frozen=True):
+class StopServices(PlannedStep, frozen=True):
     """Stop services of one group together."""
 
     group: ServiceGroup
@@ -227,7 +234,7 @@ class StopServices(Struct, frozen=True):
         _refuse_empty(self.services)
 
 
-class StartServices(Struct, frozen=True):
+class StartServices(PlannedStep, frozen=True):
     """Start services of one group together and wait until they are healthy.
 
     `writers` are those that write to Graasp's database by themselves; of these none is waited for that Graasp serves
@@ -254,7 +261,7 @@ class StartServices(Struct, frozen=True):
         _refuse_empty(self.services)
 
 
-class MakeServices(Struct, frozen=True):
+class MakeServices(PlannedStep, frozen=True):
     """Make services' containers for the version, in the place of those of another one, without starting them.
 
     `migration`: the container that runs its migrations as well.
@@ -274,7 +281,7 @@ class MakeServices(Struct, frozen=True):
         _refuse_empty(self.services)
 
 
-class AwaitMigration(Struct, frozen=True):
+class AwaitMigration(PlannedStep, frozen=True):
     """Wait for a migrate container that an earlier operation left running."""
 
     limit_seconds: float
@@ -286,7 +293,7 @@ class AwaitMigration(Struct, frozen=True):
         return f"Wait for the running migration to end (limit {self.limit_seconds:g} s)"
 
 
-class EndSessions(Struct, frozen=True):
+class EndSessions(PlannedStep, frozen=True):
     """End migrate containers and whatever else is still connected to Graasp's database."""
 
     cause: str
@@ -297,7 +304,7 @@ class EndSessions(Struct, frozen=True):
         return "End everything still connected to the database"
 
 
-class Snapshot(Struct, frozen=True):
+class Snapshot(PlannedStep, frozen=True):
     """Copy Graasp's database inside its server, under the operation's name."""
 
     cause: str
@@ -308,7 +315,7 @@ class Snapshot(Struct, frozen=True):
         return "Take a snapshot of the database"
 
 
-class WriteSnapshot(Struct, frozen=True):
+class WriteSnapshot(PlannedStep, frozen=True):
     """Write Graasp's database to a file, under the operation's name: where the server has no room for a snapshot."""
 
     cause: str
@@ -319,7 +326,7 @@ class WriteSnapshot(Struct, frozen=True):
         return "Dump the database to a file and read it back"
 
 
-class SwapBack(Struct, frozen=True):
+class SwapBack(PlannedStep, frozen=True):
     """Put the named snapshot in the database's place; the database as it was is kept under another name.
 
     Where something may have been `written` to it, that is counted, and it is kept until a person removes it.
@@ -335,19 +342,20 @@ class SwapBack(Struct, frozen=True):
         return f"Replace the database with the snapshot {self.snapshot}"
 
 
-class MakeMigration(Struct, frozen=True):
+class MakeMigration(PlannedStep, frozen=True):
     """Make the version's migrate container, without starting it."""
 
     version: Version
     cause: str
     name: ClassVar[str] = "make-migration"
+    touches_site: ClassVar[bool] = False
 
     @property
     def title(self) -> str:
         return f"Create the migration container of {self.version}"
 
 
-class Migrate(Struct, frozen=True):
+class Migrate(PlannedStep, frozen=True):
     """Run the version's migrate container, once, under a time limit; its exit code must be 0.
 
     Meanwhile the containers of these services are made for the version, without being started.
@@ -365,7 +373,7 @@ class Migrate(Struct, frozen=True):
         return f"Run migrations of {self.version} (limit {self.limit_seconds:g} s){also}"
 
 
-class ProveMigrations(Struct, frozen=True):
+class ProveMigrations(PlannedStep, frozen=True):
     """Read the applied migrations from the database: they must be exactly the version's."""
 
     version: Version
@@ -377,7 +385,7 @@ class ProveMigrations(Struct, frozen=True):
         return f"Verify that the database has the migrations of {self.version}"
 
 
-class SelectVersion(Struct, frozen=True):
+class SelectVersion(PlannedStep, frozen=True):
     """Make the version the one that the site's services are started with from here on."""
 
     version: Version
@@ -389,7 +397,7 @@ class SelectVersion(Struct, frozen=True):
         return f"Select {self.version} for every service started from now on"
 
 
-class SelectImages(Struct, frozen=True):
+class SelectImages(PlannedStep, frozen=True):
     """Start services of the selected version with other images of it from here on, those that were built again.
 
     By variable, both the new ones and those `instead_of` which they come.
@@ -410,7 +418,7 @@ class SelectImages(Struct, frozen=True):
         return SelectImages(self.services, self.instead_of, self.images, cause)
 
 
-class VerifyCore(Struct, frozen=True):
+class VerifyCore(PlannedStep, frozen=True):
     """Ask core for its version and its database; None accepts any version.
 
     Through nginx, with the bypass; while the gate is sealed from inside nginx's container.
@@ -427,7 +435,7 @@ class VerifyCore(Struct, frozen=True):
         return f"Verify that core answers as {self.version}"
 
 
-class OpenGate(Struct, frozen=True):
+class OpenGate(PlannedStep, frozen=True):
     """Put the flag in place that lets visitors through."""
 
     cause: str
@@ -438,7 +446,7 @@ class OpenGate(Struct, frozen=True):
         return "Open the gate"
 
 
-class RecordDeployment(Struct, frozen=True):
+class RecordDeployment(PlannedStep, frozen=True):
     """Write down that the version is deployed, with its digests."""
 
     version: Version
@@ -485,24 +493,6 @@ Step = (
     | DataStep
     | RollingStep
 )
-
-READ_ONLY = (
-    Preflight,
-    PullImages,
-    TakeUpSettings,
-    RestoreImages,
-    ReadMigrations,
-    BackUpDatabase,
-    CheckBackup,
-    LoadDatabase,
-    UnpackFiles,
-    CheckUpgrade,
-    PullServer,
-    MakeMigration,
-    CheckEdge,
-    CheckStack,
-)
-"""Steps that leave the site as it is: a failure in one of them, before any other, is a refusal."""
 
 
 def _refuse_empty(services: tuple[str, ...]) -> None:

@@ -8,36 +8,37 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from msgspec import Struct
-
+from graasp_local.planning.planned import PlannedStep
 from graasp_local.planning.server import DatabaseServer, Upgrade
 
 
-class CheckUpgrade(Struct, frozen=True):
+class CheckUpgrade(PlannedStep, frozen=True):
     """Check everything that can be checked before a second server is started."""
 
     upgrade: Upgrade
     cause: str
     name: ClassVar[str] = "check-upgrade"
+    touches_site: ClassVar[bool] = False
 
     @property
     def title(self) -> str:
         return f"Check that Postgres {self.upgrade.target_major} can replace Postgres {self.upgrade.source_major}"
 
 
-class PullServer(Struct, frozen=True):
+class PullServer(PlannedStep, frozen=True):
     """Have the image of the newer server on this machine, and see that it is of the major it should be."""
 
     upgrade: Upgrade
     cause: str
     name: ClassVar[str] = "pull-server"
+    touches_site: ClassVar[bool] = False
 
     @property
     def title(self) -> str:
         return f"Pull the image {self.upgrade.target.image}"
 
 
-class StartNewServer(Struct, frozen=True):
+class StartNewServer(PlannedStep, frozen=True):
     """Start the newer server on its new, empty volume beside the old one; it must have every extension in use."""
 
     upgrade: Upgrade
@@ -50,7 +51,7 @@ class StartNewServer(Struct, frozen=True):
         return f"Start Postgres {self.upgrade.target_major} beside the old one, on the new volume {target.volume}"
 
 
-class DumpServer(Struct, frozen=True):
+class DumpServer(PlannedStep, frozen=True):
     """Dump all databases and roles of the old server into files of the site, with the tools of the newer one."""
 
     upgrade: Upgrade
@@ -63,7 +64,7 @@ class DumpServer(Struct, frozen=True):
         return f"Dump all databases and roles with the tools of Postgres {self.upgrade.target_major}"
 
 
-class RestoreServer(Struct, frozen=True):
+class RestoreServer(PlannedStep, frozen=True):
     """Restore them into the newer server, and have it learn its statistics anew."""
 
     upgrade: Upgrade
@@ -76,7 +77,7 @@ class RestoreServer(Struct, frozen=True):
         return f"Load all databases and roles into Postgres {self.upgrade.target_major}"
 
 
-class ProveCopy(Struct, frozen=True):
+class ProveCopy(PlannedStep, frozen=True):
     """Read both servers whole and compare: roles, databases, tables, rows, sequences, owners, privileges."""
 
     upgrade: Upgrade
@@ -89,7 +90,7 @@ class ProveCopy(Struct, frozen=True):
         return "Verify that both servers hold the same data"
 
 
-class StopNewServer(Struct, frozen=True):
+class StopNewServer(PlannedStep, frozen=True):
     """End the container that filled the new volume: two servers must never have one volume."""
 
     upgrade: Upgrade
@@ -101,7 +102,7 @@ class StopNewServer(Struct, frozen=True):
         return f"Stop Postgres {self.upgrade.target_major} and keep its volume"
 
 
-class SelectServer(Struct, frozen=True):
+class SelectServer(PlannedStep, frozen=True):
     """Make this image and this volume what the database is started from; one atomic write."""
 
     server: DatabaseServer
@@ -114,7 +115,7 @@ class SelectServer(Struct, frozen=True):
         return f"Select Postgres {self.major} on {self.server.volume} as the database server"
 
 
-class DiscardNewServer(Struct, frozen=True):
+class DiscardNewServer(PlannedStep, frozen=True):
     """Remove the container, the volume and the dump of an attempt; never a volume that is selected."""
 
     upgrade: Upgrade
@@ -126,7 +127,7 @@ class DiscardNewServer(Struct, frozen=True):
         return f"Remove Postgres {self.upgrade.target_major} and its volume {self.upgrade.target.volume}"
 
 
-class RecordUpgrade(Struct, frozen=True):
+class RecordUpgrade(PlannedStep, frozen=True):
     """Write down that the site is on the newer server, and say what is kept of the old one."""
 
     upgrade: Upgrade

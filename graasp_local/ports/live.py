@@ -10,11 +10,11 @@ from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
-from graasp_local.ports.observation import SeenServices
+from graasp_local.ports.observation import ObservedServices
 from graasp_local.version import Version
 
 
-class SeenContainer(Struct, frozen=True):
+class ObservedContainer(Struct, frozen=True):
     """What the listing and one inspection tell of a service's container; `started_at` in seconds since 1970.
 
     None as well while it has not been inspected yet.
@@ -31,8 +31,8 @@ class SeenContainer(Struct, frozen=True):
 class Listing(Struct, frozen=True):
     """One look at the engine: services as states.py knows them, and their containers."""
 
-    seen: SeenServices
-    containers: tuple[SeenContainer, ...]
+    seen: ObservedServices
+    containers: tuple[ObservedContainer, ...]
     is_complete: bool = True
     """Whether every container was inspected. Where there are many, the next looks bring the rest."""
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 from graasp_local.planning.states import Gate, ObservedService, ObservedState, ServiceGroup, Status
 
 
-class SeenServices(Struct, frozen=True):
+class ObservedServices(Struct, frozen=True):
     """Containers of a site at one moment: its services, the names of migration containers that are running, and what
     stands in for a service.
     """
@@ -19,7 +19,9 @@ class SeenServices(Struct, frozen=True):
     handovers: tuple[ObservedService, ...] = ()
 
 
-def observe(see: Callable[[], SeenServices], ask_gate: Callable[[], Gate], *, page_when_stopped: bool) -> ObservedState:
+def observe(
+    see: Callable[[], ObservedServices], ask_gate: Callable[[], Gate], *, page_when_stopped: bool
+) -> ObservedState:
     """`see` lists the containers in one call; `ask_gate` asks nginx, and is left out while nginx is down.
 
     `page_when_stopped` is the site's setting.

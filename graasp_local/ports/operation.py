@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from graasp_local.journal.visits import ProbeReport
     from graasp_local.planning.migrations import AppliedMigration, ImageMigration
     from graasp_local.planning.states import Gate
-    from graasp_local.ports.observation import SeenServices
+    from graasp_local.ports.observation import ObservedServices
     from graasp_local.version import Version
 
 
@@ -60,7 +60,7 @@ class Engine(Protocol):
     """The site's containers. Every method raises EngineUnreachable when the engine does not answer."""
 
     def facts(self) -> EngineFacts: ...
-    def see(self) -> SeenServices: ...
+    def observe(self) -> ObservedServices: ...
     def expect(self, version: Version) -> None:
         """Learn that a deployment of this version will be looked at: what takes long to read is begun."""
         ...

@@ -38,4 +38,4 @@ class World(Struct, frozen=True):
 
     def observe(self) -> ObservedState:
         """The site as it is just now: one listing of containers, and one request to the gate if nginx is up."""
-        return observe(self.engine.see, self.edge.gate, page_when_stopped=self.site.settings.page_when_stopped)
+        return observe(self.engine.observe, self.edge.gate, page_when_stopped=self.site.settings.page_when_stopped)

@@ -1,7 +1,7 @@
 """What a new site is asked about, which answers are usable, and the settings that follow from them. Pure.
 
-Refuses an answer by a reason that ends the sentence "… is not possible: it". How TLS is ended is one `Way`; another one
-is a member of it and a row in WAYS.
+Refuses an answer by a reason that ends the sentence "… is not possible: it". How TLS is ended is one `TlsMode`;
+another one is a member of it and a row in TLS_MODES.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAIL_CATCHER_ADDRESS = "smtp://user:password@mailpit:1025"
 NO_PARTS = "none"
 
 
-class Way(StrEnum):
+class TlsMode(StrEnum):
     """How visitors reach nginx, and who ends TLS."""
 
     HTTP = "http"
@@ -36,11 +36,11 @@ class Way(StrEnum):
     FILES = "files"
 
 
-WAYS = {
-    Way.HTTP: "plain HTTP, for this machine only: browsers stay logged in on localhost alone",
-    Way.PROXY: "HTTPS through your own TLS proxy in front of nginx",
-    Way.ACME: "HTTPS by nginx itself, with certificates from Let's Encrypt: ports 80 and 443 must be open to all",
-    Way.FILES: "HTTPS by nginx itself, with your own certificate files",
+TLS_MODES = {
+    TlsMode.HTTP: "plain HTTP, for this machine only: browsers stay logged in on localhost alone",
+    TlsMode.PROXY: "HTTPS through your own TLS proxy in front of nginx",
+    TlsMode.ACME: "HTTPS by nginx itself, with certificates from Let's Encrypt: ports 80 and 443 must be open to all",
+    TlsMode.FILES: "HTTPS by nginx itself, with your own certificate files",
 }
 
 
@@ -54,14 +54,14 @@ class RecaptchaKeys(Struct, frozen=True):
         return f"RecaptchaKeys(site_key={self.site_key!r})"
 
 
-class Answers(Struct, frozen=True):
+class SiteAnswers(Struct, frozen=True):
     """What was chosen. `mail` is an smtp:// address, empty for none yet; `bind` empty for what fits the way.
 
     `certificate` and `key` are absolute paths, where the way is by files.
     """
 
     host: str
-    way: Way
+    way: TlsMode
     port: int
     mail: str = ""
     parts: tuple[str, ...] = ()
@@ -76,23 +76,23 @@ WHAT_RECAPTCHA_IS_FOR = (
 )
 
 
-def usual_way(host: str) -> Way:
+def usual_way(host: str) -> TlsMode:
     """Plain HTTP for this machine and for bare addresses; else HTTPS."""
-    return Way.HTTP if _is_local(host) or is_address(host) else Way.PROXY
+    return TlsMode.HTTP if _is_local(host) or is_address(host) else TlsMode.PROXY
 
 
 def ways_for(host: str) -> tuple[str, ...]:
     """What a person may choose between for this host, a line each."""
-    lines = {way.value: meaning for way, meaning in WAYS.items()}
+    lines = {way.value: meaning for way, meaning in TLS_MODES.items()}
     if not keeps_logins(host):
-        lines[Way.HTTP.value] = (
+        lines[TlsMode.HTTP.value] = (
             f"plain HTTP: users cannot stay logged in on http://{host}, so it is only good for a look"
         )
     return tuple(f"  {way:<6} {meaning}" for way, meaning in lines.items())
 
 
-def usual_port(way: Way) -> int:
-    return 8080 if way is Way.PROXY else 80
+def usual_port(way: TlsMode) -> int:
+    return 8080 if way is TlsMode.PROXY else 80
 
 
 def usual_parts(known: Collection[str]) -> tuple[str, ...]:
@@ -144,28 +144,28 @@ def has_password(mail: str) -> bool:
     return bool(urlsplit(mail).password)
 
 
-def settings_of(answers: Answers) -> dict[str, str]:
+def settings_of(answers: SiteAnswers) -> dict[str, str]:
     """The settings that follow; what is not among them keeps its default."""
     url_port = "" if answers.port == 80 else f":{answers.port}"
     host = f"[{answers.host}]" if ":" in answers.host else answers.host
-    local = _is_local(answers.host) or answers.way is Way.PROXY
+    local = _is_local(answers.host) or answers.way is TlsMode.PROXY
     chosen = {
-        "PUBLIC_URL": f"http://{host}{url_port}" if answers.way is Way.HTTP else f"https://{host}",
+        "PUBLIC_URL": f"http://{host}{url_port}" if answers.way is TlsMode.HTTP else f"https://{host}",
         "COOKIE_DOMAIN": host,
         "UMAMI_HOST": "umami.localhost" if is_address(answers.host) else f"umami.{answers.host}",
         "HTTP_PORT": str(answers.port),
         "HTTP_BIND": answers.bind or ("127.0.0.1" if local else "0.0.0.0"),  # noqa: S104 - a web site is for everybody
     }
     match answers.way:
-        case Way.HTTP:
+        case TlsMode.HTTP:
             pass
-        case Way.PROXY:
+        case TlsMode.PROXY:
             # Where nginx listens on this machine only, whoever comes is the proxy.
             if chosen["HTTP_BIND"] == "127.0.0.1":
                 chosen["TRUSTED_PROXIES"] = "host"
-        case Way.ACME:
+        case TlsMode.ACME:
             chosen["TLS"] = "acme"
-        case Way.FILES:
+        case TlsMode.FILES:
             chosen |= {"TLS": "files", "TLS_CERTIFICATE": answers.certificate, "TLS_KEY": answers.key}
         case _:
             assert_never(answers.way)
@@ -180,16 +180,16 @@ def settings_of(answers: Answers) -> dict[str, str]:
     return chosen
 
 
-def next_steps(answers: Answers, command: str) -> tuple[str, ...]:
+def next_steps(answers: SiteAnswers, command: str) -> tuple[str, ...]:
     """What to do after `init`, a sentence each; `command` is how graasp-local is called for this site."""
     steps = []
-    if answers.way is Way.PROXY:
+    if answers.way is TlsMode.PROXY:
         bind = settings_of(answers)["HTTP_BIND"]
         steps.append(
             f"Make your TLS proxy forward https://{answers.host} to http://{bind}:{answers.port}, with the "
             "original Host header and X-Forwarded-Proto: https."
         )
-    if answers.way is Way.HTTP and not keeps_logins(answers.host):
+    if answers.way is TlsMode.HTTP and not keeps_logins(answers.host):
         steps.append(
             f"Users cannot stay logged in on http://{answers.host}: browsers keep Graasp's session over HTTPS or "
             "on localhost only. Set up HTTPS before you open the site to users."
@@ -213,9 +213,9 @@ def next_steps(answers: Answers, command: str) -> tuple[str, ...]:
         )
     steps.append(f"`{command} doctor --version X` checks whether this machine has everything that version X needs.")
     steps.append(f"`{command} deploy --version X` deploys it; `--dry-run` shows the plan first.")
-    if answers.way is Way.ACME:
+    if answers.way is TlsMode.ACME:
         steps.append(f"`{command} certificate renew` then gets the certificate; have a timer run it once a day.")
-    if answers.way is Way.FILES:
+    if answers.way is TlsMode.FILES:
         steps.append(f"After the certificate files were renewed, run `{command} certificate renew`.")
     return tuple(steps)
 

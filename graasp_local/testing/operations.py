@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from graasp_local.clock import InterruptionFlag
 from graasp_local.errors import ExitCode, GraaspLocalError
-from graasp_local.journal.events import Event, Outcome, WalkEnded, as_lines
+from graasp_local.journal.events import Event, OperationEnded, Outcome, as_lines
 from graasp_local.operations.run import run
 from graasp_local.planning.requests import Deploy, Request
 from graasp_local.ports.world import World
@@ -30,7 +30,7 @@ class Operation(Struct, frozen=True):
     """An operation that went through: what it did, event by event, and how it ended."""
 
     events: tuple[Event, ...]
-    ended: WalkEnded
+    ended: OperationEnded
 
     @property
     def outcome(self) -> Outcome:
@@ -90,7 +90,7 @@ def carry_out(site: Site, request: Request) -> Operation:
     if isinstance(request, Deploy):
         world.engine.expect(Version.parse(request.version))
     events = tuple(run(world, request))
-    ended = next(event for event in reversed(events) if isinstance(event, WalkEnded))
+    ended = next(event for event in reversed(events) if isinstance(event, OperationEnded))
     operation = Operation(events, ended)
     if ended.exit_code is not ExitCode.DONE:
         raise OperationFailed(operation)

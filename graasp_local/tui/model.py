@@ -30,7 +30,7 @@ from graasp_local.planning.states import (
     classify,
 )
 from graasp_local.planning.steps import CloseGate, OpenGate, StartServices, StopServices
-from graasp_local.ports.live import Listing, SeenContainer
+from graasp_local.ports.live import Listing, ObservedContainer
 from graasp_local.version import Version
 from graasp_local.wording import in_a_sentence
 
@@ -41,7 +41,7 @@ class Service(Struct, frozen=True):
     """One service as a row: what was observed, and its container if it has one."""
 
     observed: ObservedService
-    container: SeenContainer | None
+    container: ObservedContainer | None
 
     @property
     def name(self) -> str:

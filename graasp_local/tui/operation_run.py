@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from graasp_local.clock import InterruptionFlag
 from graasp_local.errors import ExitCode, GraaspLocalError
-from graasp_local.journal.events import Event, RollbackStarted, WalkEnded, as_json, ended_before_it_began
+from graasp_local.journal.events import Event, OperationEnded, RollbackStarted, as_json, ended_before_it_began
 from graasp_local.planning.requests import Request
 from graasp_local.tui.ports import Access
 
@@ -80,7 +80,7 @@ class OperationRun:
         if record["event"] == "step-started":
             self.titles[record["index"]] = record["title"]
             self.step = record["index"]
-        if isinstance(event, WalkEnded):
+        if isinstance(event, OperationEnded):
             self.exit_code = event.exit_code
         self._deliver(record)
 

@@ -258,13 +258,13 @@ def in_words(view: OperationView) -> str:
         return ""
     if view.outcome == KILLED:
         return f"Killed after {view.seconds or 0.0:.1f} s: it never came to its end."
-    from graasp_local.journal.events import Outcome, WalkEnded, summary
+    from graasp_local.journal.events import OperationEnded, Outcome, summary
 
     if view.outcome not in {*Outcome}:
         # A journal written by another version of graasp-local.
         return f"{view.outcome.replace('-', ' ').capitalize()}: the site is {view.state}."
     return summary(
-        WalkEnded(
+        OperationEnded(
             view.operation,
             Outcome(view.outcome),
             view.state,

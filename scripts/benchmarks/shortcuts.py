@@ -115,7 +115,7 @@ def _seconds(*doings: Callable[[], object]) -> float:
 
 
 def _wait_until_on(engine: DockerEngine) -> None:
-    while not all(service.is_on for service in engine.see().services if service.name in SERVICES):
+    while not all(service.is_on for service in engine.observe().services if service.name in SERVICES):
         time.sleep(_POLL_SECONDS)
 
 

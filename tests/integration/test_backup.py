@@ -15,11 +15,10 @@ from typing import Any
 
 import pytest
 
-from graasp_local.engine.lent_container import BORROWER_LABEL
+from graasp_local.engine.temporary_container import BORROWER_LABEL
 from graasp_local.planning.plan_restore import RestoreRequest, plan_restore
 from graasp_local.planning.restoring import Restore
 from graasp_local.planning.states import InfraState
-from graasp_local.planning.steps import READ_ONLY
 from graasp_local.version import Version
 from tests.integration.demo_site import DemoSite, wait_for
 from tests.integration.docker_command import docker
@@ -31,7 +30,7 @@ FILE = "/var/tmp/graasp-files/lesson.txt"
 PLAN = plan_restore(
     site_in(InfraState.RUNNING), RestoreRequest(Restore("x", "1", ("graasp", "umami"), ("files",)), Version(1, 0, 0))
 )
-TOUCHING = [step.name for step in PLAN.steps if not isinstance(step, READ_ONLY)]
+TOUCHING = [step.name for step in PLAN.steps if step.touches_site]
 BEFORE_THE_GATE = TOUCHING[: TOUCHING.index("open-gate")]
 
 

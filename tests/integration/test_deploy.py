@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from graasp_local.engine.lent_container import BORROWER_LABEL
+from graasp_local.engine.temporary_container import BORROWER_LABEL
 from tests.integration.demo_site import AS_BROWSER, DemoSite, wait_for
 from tests.integration.test_interruptions import rest_of, until_step
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graasp_local.cli.context import Context
 from graasp_local.clock import InterruptionFlag
-from graasp_local.journal.events import Outcome, WalkEnded
+from graasp_local.journal.events import OperationEnded, Outcome
 from graasp_local.operations import deployments, run
 from graasp_local.operations.steps.written_snapshot import written_snapshots
 from graasp_local.planning.plan import Plan
@@ -16,7 +16,7 @@ from graasp_local.version import Version
 from tests.integration.demo_site import DemoSite
 
 
-def deploy_without_room(site: DemoSite, version: str) -> WalkEnded:
+def deploy_without_room(site: DemoSite, version: str) -> OperationEnded:
     """As `deploy` does it where the disk is small; what is on this machine's disk does not matter then."""
     world = Context(site.directory).world(InterruptionFlag())
     request = DeployRequest(Version.parse(version))
@@ -26,7 +26,7 @@ def deploy_without_room(site: DemoSite, version: str) -> WalkEnded:
         return plan_deploy(observed, request, forecast, SafetyCopy.FILE)
 
     *_, ended = run.carry_out(world, Deploy(version), planner)
-    assert isinstance(ended, WalkEnded)
+    assert isinstance(ended, OperationEnded)
     return ended
 
 

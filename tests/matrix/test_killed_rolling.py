@@ -13,7 +13,6 @@ from graasp_local.planning.plan_deploy import DeployRequest
 from graasp_local.planning.plan_rolling import plan_rolling
 from graasp_local.planning.rolling_steps import RemoveHandover
 from graasp_local.planning.states import InfraState
-from graasp_local.planning.steps import READ_ONLY
 from graasp_local.version import Version
 from tests.matrix.faulty import Point, When
 from tests.matrix.matrix_site import KILLED, MatrixSite, Visitor
@@ -22,7 +21,7 @@ from tests.matrix.verdict import names_the_two_ways, nothing_is_lost, serves_wit
 from tests.unit.sites import site_in
 
 PLAN = plan_rolling(site_in(InfraState.RUNNING, "1.1.0"), DeployRequest(Version(1, 2, 0)), ("core",)).steps
-TOUCHING = [step for step in PLAN if not isinstance(step, READ_ONLY)]
+TOUCHING = [step for step in PLAN if step.touches_site]
 REMOVED = next(index for index, step in enumerate(TOUCHING) if isinstance(step, RemoveHandover))
 ROLLING = ("deploy", "--version", "1.2.0", "--strategy", "rolling", "--json")
 

@@ -26,10 +26,10 @@ from graasp_local.ports.live import (
     ContainerDetail,
     HealthAnswer,
     Listing,
-    SeenContainer,
+    ObservedContainer,
     Usage,
 )
-from graasp_local.ports.observation import SeenServices
+from graasp_local.ports.observation import ObservedServices
 from graasp_local.ports.operation import CollationChange, CoreAnswer, EngineFacts, ImageFact, MigrationRun, Prober
 from graasp_local.ports.world import World
 from graasp_local.site import prepare
@@ -179,10 +179,10 @@ class FakeLive:
         seen = tuple(self._site.services.values())
         present = [service for service in seen if service.status is not Status.ABSENT]
         containers = tuple(
-            SeenContainer(f"id-{s.name}", s.name, NOW - 7500 if s.status is Status.RUNNING else None, 0)
+            ObservedContainer(f"id-{s.name}", s.name, NOW - 7500 if s.status is Status.RUNNING else None, 0)
             for s in present
         )
-        return Listing(SeenServices(seen, ()), containers)
+        return Listing(ObservedServices(seen, ()), containers)
 
     def changes(self) -> FakeStream:
         self._site.answer()
@@ -280,13 +280,13 @@ class FakeEngine:
         self._site.answer()
         return EngineFacts("26.1.5", "2.26.1", "linux/amd64", None)
 
-    def see(self) -> SeenServices:
+    def observe(self) -> ObservedServices:
         self._site.answer()
         if self._site.healthy.is_set():
             for service in self._site.services.values():
                 if service.health is Health.STARTING:
                     self._site.services[service.name] = replace(service, health=Health.HEALTHY)
-        return SeenServices(tuple(self._site.services.values()), ())
+        return ObservedServices(tuple(self._site.services.values()), ())
 
     def pin_of(self, service: str, image: str) -> Pin | None:
         return None

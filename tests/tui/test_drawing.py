@@ -9,7 +9,7 @@ from graasp_local.planning.plan import Plan
 from graasp_local.planning.states import Health, InfraState, ObservedService, ServiceGroup, Status
 from graasp_local.planning.steps import CloseGate, OpenGate, StartServices, StopServices
 from graasp_local.planning.timings import Range
-from graasp_local.ports.live import SeenContainer, Usage
+from graasp_local.ports.live import ObservedContainer, Usage
 from graasp_local.tui.drawing.operation import plan_head, plan_table, steps_table
 from graasp_local.tui.drawing.progress import closed_line, usual_seconds
 from graasp_local.tui.drawing.tables import services_table
@@ -26,7 +26,7 @@ def a_service(name: str) -> Service:
     observed = ObservedService(
         name, ServiceGroup.ADMINISTRATION, Status.RUNNING, Health.UNHEALTHY, f"graasp:{name}-v1.10.0"
     )
-    return Service(observed, SeenContainer(name, name, 0.0, 3))
+    return Service(observed, ObservedContainer(name, name, 0.0, 3))
 
 
 @pytest.mark.parametrize("width", [78, 80, 98, 138, 218])

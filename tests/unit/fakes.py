@@ -15,7 +15,7 @@ from graasp_local.images.pins import Pin, as_images
 from graasp_local.planning.migrations import AppliedMigration, ImageMigration
 from graasp_local.planning.rolling_steps import Side
 from graasp_local.planning.states import Gate, Health, ObservedService, ObservedState, ServiceGroup, Status
-from graasp_local.ports.observation import SeenServices
+from graasp_local.ports.observation import ObservedServices
 from graasp_local.ports.operation import CollationChange, CoreAnswer, EngineFacts, ImageFact, MigrationRun, Prober
 from graasp_local.ports.servers import Servers
 from graasp_local.ports.world import World
@@ -173,9 +173,9 @@ class FakeEngine:
         self.looks += 1
         return EngineFacts(self.engine_version, "2.40.0", "linux/amd64", self.free_bytes, self.memory)
 
-    def see(self) -> SeenServices:
+    def observe(self) -> ObservedServices:
         observed = self.state.observed
-        return SeenServices(observed.services, observed.migrations, observed.handovers)
+        return ObservedServices(observed.services, observed.migrations, observed.handovers)
 
     def make(self, services: Sequence[str], version: Version) -> None:
         self._call("make", *services)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from graasp_local.journal.events import Event, StepStarted, WalkEnded
+from graasp_local.journal.events import Event, OperationEnded, StepStarted
 from graasp_local.operations import run
 from graasp_local.operations.deployments import deployment_plan
 from graasp_local.planning.plan import Plan
@@ -36,15 +36,15 @@ def deploying(fake: FakeWorld, version: str = "1.1.0", **request: object) -> Cal
     return lambda observed: deployment_plan(fake.world, observed, wanted)
 
 
-def ended_of(events: list[Event]) -> WalkEnded:
+def ended_of(events: list[Event]) -> OperationEnded:
     ended = events[-1]
-    assert isinstance(ended, WalkEnded)
+    assert isinstance(ended, OperationEnded)
     return ended
 
 
 def deploy(
     fake: FakeWorld, version: str = "1.1.0", on_failure: OnFailure = OnFailure.HOLD, **request: object
-) -> WalkEnded:
+) -> OperationEnded:
     """By default a failure is held, so that what it left behind can be looked at."""
     return ended_of(events_of(fake, deploying(fake, version, **request), on_failure=on_failure))
 

@@ -25,7 +25,7 @@ from graasp_local.journal.closings import (
     closings,
     ongoing,
 )
-from graasp_local.journal.events import WalkEnded, summary
+from graasp_local.journal.events import OperationEnded, summary
 from graasp_local.journal.read import read_journal, read_operations, read_recent
 from graasp_local.operations import recovery, run
 from graasp_local.planning.requests import ChangeState, OnFailure
@@ -141,7 +141,7 @@ def test_a_closing_over_the_end_of_a_month_counts_in_both() -> None:
     assert (january.month, january.closed_seconds, january.availability) == ("2027-01", 30.0, 1 - 30 / 86400)
 
 
-def apply(fake: FakeWorld, state: InfraState) -> WalkEnded:
+def apply(fake: FakeWorld, state: InfraState) -> OperationEnded:
     return ended_of(list(run.run(fake.world, ChangeState(state))))
 
 

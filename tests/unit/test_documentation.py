@@ -12,7 +12,8 @@ import pytest
 
 from graasp_local.cli.main import cli
 from graasp_local.errors import ExitCode
-from graasp_local.journal.events import Event, Outcome
+from graasp_local.journal import events
+from graasp_local.journal.events import Outcome
 from graasp_local.planning.estimate import REFERENCE_SECONDS
 from graasp_local.planning.states import Gate, Health, InfraState, ServiceGroup, Status
 from graasp_local.planning.steps import Step
@@ -127,7 +128,7 @@ def test_every_demo_version_is_in_the_list() -> None:
 @pytest.mark.parametrize(
     "word",
     [
-        *(re.sub(r"(?<!^)(?=[A-Z])", "-", kind.__name__).lower() for kind in get_args(Event)),
+        *re.findall(r'"event": "([a-z-]+)"', Path(events.__file__).read_text()),
         *Outcome,
         *InfraState,
         *ServiceGroup,

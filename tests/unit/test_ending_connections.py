@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from graasp_local.errors import Interrupted, NeedsYou
-from graasp_local.journal.events import Outcome, WalkEnded
+from graasp_local.journal.events import OperationEnded, Outcome
 from graasp_local.journal.records import OperationRecord, left_connections_open
 from graasp_local.operations.deployments import transition_plan
 from graasp_local.operations.steps.ending_connections import end_connections
@@ -101,7 +101,7 @@ def test_an_nginx_that_would_not_start_is_refused_before_the_gate_closes(fake: F
     fake.engine.refuses_edge = 'unknown directive "x" in /etc/nginx/conf.d/15-addresses.conf:3'
     planner = lambda seen: transition_plan(fake.world, seen, InfraState.RUNNING)  # noqa: E731
     ended = [*under_way(fake, planner)][-1]
-    assert isinstance(ended, WalkEnded)
+    assert isinstance(ended, OperationEnded)
     assert ended.outcome is Outcome.REFUSED
     assert 'nginx refuses its configuration: unknown directive "x"' in " ".join(ended.problem)
     assert fake.state.calls == []

@@ -20,13 +20,13 @@ from graasp_local.errors import (
 )
 from graasp_local.journal.closings import Closing
 from graasp_local.journal.events import (
+    OperationEnded,
+    OperationStarted,
     Outcome,
     StepEnded,
     StepOutcome,
     StepOutput,
     StepStarted,
-    WalkEnded,
-    WalkStarted,
     as_json,
     as_lines,
     summary,
@@ -44,7 +44,7 @@ from tests.unit.sites import site_in
 PLAN = plan_deploy(site_in(InfraState.RUNNING), DeployRequest(Version(1, 1, 0)), Pending(("0002_x",)))
 NAMES = [step.name for step in PLAN.steps]
 BEGAN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC).timestamp()
-ENDED = WalkEnded(
+ENDED = OperationEnded(
     "w",
     Outcome.DONE,
     "running",
@@ -86,7 +86,7 @@ def test_the_last_json_line_has_what_scripts_read() -> None:
 
 
 def test_the_first_json_line_has_the_plan() -> None:
-    told = as_json(WalkStarted("w", "graasp-local deploy", PLAN))
+    told = as_json(OperationStarted("w", "graasp-local deploy", PLAN))
     assert [step["name"] for step in told["plan"]] == NAMES
     assert [step["name"] for step in told["plan"] if step["closed"]] == NAMES[5:19]
 
@@ -94,7 +94,7 @@ def test_the_first_json_line_has_the_plan() -> None:
 @pytest.mark.parametrize(
     "event",
     [
-        WalkStarted("w", "c", PLAN),
+        OperationStarted("w", "c", PLAN),
         StepStarted(0, "pull", "have the images", "why"),
         StepOutput(0, "a line"),
         StepEnded(0, "pull", StepOutcome.FAILED, 1.0, ("broken",)),
@@ -108,7 +108,7 @@ def test_every_event_is_json_and_lines(event: object) -> None:
 
 @pytest.mark.parametrize("outcome", Outcome)
 def test_every_outcome_is_a_sentence(outcome: Outcome) -> None:
-    said = summary(WalkEnded("w", outcome, "running", "1.1.0", None, 1.0, ()))
+    said = summary(OperationEnded("w", outcome, "running", "1.1.0", None, 1.0, ()))
     assert said.endswith(".")
 
 

@@ -25,8 +25,8 @@ from graasp_local.settings.rules import errors, read
 from graasp_local.settings.warnings import Surroundings, warnings
 from graasp_local.site import prepare
 from graasp_local.site.answers import (
-    Answers,
-    Way,
+    SiteAnswers,
+    TlsMode,
     host_error,
     mail_address,
     mail_host_error,
@@ -87,52 +87,55 @@ def test_parts_are_judged_with_the_nearest_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "way"), [("localhost", Way.HTTP), ("192.0.2.7", Way.HTTP), ("graasp.school.example", Way.PROXY)]
+    ("host", "way"),
+    [("localhost", TlsMode.HTTP), ("192.0.2.7", TlsMode.HTTP), ("graasp.school.example", TlsMode.PROXY)],
 )
-def test_https_is_usual_for_whatever_has_a_name(host: str, way: Way) -> None:
+def test_https_is_usual_for_whatever_has_a_name(host: str, way: TlsMode) -> None:
     assert usual_way(host) is way
 
 
 @pytest.mark.parametrize(
     "answers",
     [
-        Answers("localhost", Way.HTTP, 80),
-        Answers("192.0.2.7", Way.HTTP, 8080),
-        Answers("graasp.school.example", Way.PROXY, 8080, "smtp://mail.school.example:587"),
-        Answers("graasp.school.example", Way.ACME, 80),
-        Answers("graasp.school.example", Way.FILES, 80, certificate="/etc/tls/site.pem", key="/etc/tls/site.key"),
+        SiteAnswers("localhost", TlsMode.HTTP, 80),
+        SiteAnswers("192.0.2.7", TlsMode.HTTP, 8080),
+        SiteAnswers("graasp.school.example", TlsMode.PROXY, 8080, "smtp://mail.school.example:587"),
+        SiteAnswers("graasp.school.example", TlsMode.ACME, 80),
+        SiteAnswers(
+            "graasp.school.example", TlsMode.FILES, 80, certificate="/etc/tls/site.pem", key="/etc/tls/site.key"
+        ),
     ],
 )
-def test_what_follows_from_answers_is_used_without_an_error(answers: Answers) -> None:
+def test_what_follows_from_answers_is_used_without_an_error(answers: SiteAnswers) -> None:
     settings = parse_settings(environment_text(settings_of(answers)), ".env")
     assert settings.port == answers.port
 
 
 def test_a_site_behind_a_proxy_has_nothing_that_config_check_would_say() -> None:
-    answers = Answers("graasp.school.example", Way.PROXY, 8080, "smtp://mail.school.example:587", ("nudenet",))
+    answers = SiteAnswers("graasp.school.example", TlsMode.PROXY, 8080, "smtp://mail.school.example:587", ("nudenet",))
     reading = read(environment_text(settings_of(answers)))
     assert list(warnings(reading, Surroundings(frozenset(), frozenset({"nudenet"})))) == []
 
 
 def test_what_to_do_next_is_said_for_what_is_still_missing() -> None:
-    told = " ".join(next_steps(Answers("graasp.school.example", Way.PROXY, 8080), "graasp-local"))
+    told = " ".join(next_steps(SiteAnswers("graasp.school.example", TlsMode.PROXY, 8080), "graasp-local"))
     assert "http://127.0.0.1:8080" in told
     assert "MAILER_CONNECTION" in told
     assert "deploy --version X" in told
-    by_address = " ".join(next_steps(Answers("192.0.2.7", Way.HTTP, 80), "graasp-local"))
+    by_address = " ".join(next_steps(SiteAnswers("192.0.2.7", TlsMode.HTTP, 80), "graasp-local"))
     assert "stay logged in on http://192.0.2.7" in by_address
 
 
 def test_an_address_of_version_6_stands_in_brackets_wherever_it_is_part_of_more() -> None:
-    chosen = settings_of(Answers("2001:db8::1", Way.HTTP, 8080))
+    chosen = settings_of(SiteAnswers("2001:db8::1", TlsMode.HTTP, 8080))
     assert chosen["PUBLIC_URL"] == "http://[2001:db8::1]:8080"
     assert parse_settings(environment_text(chosen), ".env").public_url == chosen["PUBLIC_URL"]
     assert list(errors(read(environment_text(chosen)))) == []
 
 
 def test_no_parts_is_an_answer_and_mailpit_catches_the_mails() -> None:
-    assert settings_of(Answers("localhost", Way.HTTP, 80))["COMPOSE_PROFILES"] == ""
-    caught = settings_of(Answers("localhost", Way.HTTP, 80, parts=("mailpit",)))
+    assert settings_of(SiteAnswers("localhost", TlsMode.HTTP, 80))["COMPOSE_PROFILES"] == ""
+    caught = settings_of(SiteAnswers("localhost", TlsMode.HTTP, 80, parts=("mailpit",)))
     assert caught["MAILER_CONNECTION"] == "smtp://user:password@mailpit:1025"
 
 

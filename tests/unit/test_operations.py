@@ -11,13 +11,13 @@ from msgspec.structs import replace
 from graasp_local.errors import EngineUnreachable, ExitCode, Locked, NeedsYou, Refused
 from graasp_local.images.deployed import record_deployment
 from graasp_local.images.pins import Pin
-from graasp_local.journal.events import Event, Outcome, RollbackStarted, StepOutput, WalkEnded, WalkStarted
+from graasp_local.journal.events import Event, OperationEnded, OperationStarted, Outcome, RollbackStarted, StepOutput
 from graasp_local.journal.read import read_operations
 from graasp_local.journal.records import uncertain_migration, unfinished_operation
 from graasp_local.lock import held_lock
 from graasp_local.operations import recovery, run
 from graasp_local.operations.deployments import transition_plan
-from graasp_local.operations.execute import Circumstances, execute
+from graasp_local.operations.execute import Runtime, execute
 from graasp_local.operations.run import running_requests
 from graasp_local.operations.steps import Performer
 from graasp_local.planning.migrations import AppliedMigration, NotKnownYet
@@ -35,7 +35,7 @@ from tests.unit.operating import deploy, deploying, ended_of, events_of, killed_
 from tests.unit.sites import site_in
 
 
-def apply(fake: FakeWorld, state: InfraState) -> WalkEnded:
+def apply(fake: FakeWorld, state: InfraState) -> OperationEnded:
     return ended_of(events_of(fake, lambda observed: transition_plan(fake.world, observed, state)))
 
 
@@ -240,11 +240,11 @@ def test_a_defect_in_the_way_back_does_not_hide_what_failed(running: FakeWorld) 
 
     plan = Plan(InfraState.RESTRICTED, (CloseGate("to try"), MakeMigration(Version(1, 1, 0), "to fail")))
     running.engine.failing["make-migration"] = NeedsYou("The disk is full.")
-    started = WalkStarted("0001", "apply", plan, snapshot="graasp_snapshot_x")
+    started = OperationStarted("0001", "apply", plan, snapshot="graasp_snapshot_x")
     performer = Performer(running.world, started)
     world = running.world
-    circumstances = Circumstances(performer.perform, world.observe, no_way_back, world.clock, world.interruption)
-    ended = ended_of(list(execute(started, world.observe(), circumstances)))
+    runtime = Runtime(performer.perform, world.observe, no_way_back, world.clock, world.interruption)
+    ended = ended_of(list(execute(started, world.observe(), runtime)))
     assert (ended.outcome, ended.exit_code) == (Outcome.FAILED, ExitCode.NEEDS_YOU)
     assert ended.problem[0] == "The disk is full."
     assert "could not be planned: KeyError" in ended.problem[-1]
@@ -326,7 +326,7 @@ def test_an_interruption_before_any_step_stops_there(running: FakeWorld, name: s
         step = getattr(event, "name", "")
         position = STEP_NAMES.index(name)
         previous = STEP_NAMES[position - 1] if position else None
-        if (previous is None and isinstance(event, WalkStarted)) or (
+        if (previous is None and isinstance(event, OperationStarted)) or (
             step == previous and type(event).__name__ == "StepEnded"
         ):
             running.interruption.request()
@@ -371,7 +371,7 @@ def test_a_plan_that_was_agreed_to_is_executed_without_being_checked_again(runni
     shown = run.shown_plan(running.world, Deploy("1.1.0"))
     looks = running.engine.looks
     ended = list(run.run(running.world, Deploy("1.1.0"), run.RunOptions(shown)))[-1]
-    assert isinstance(ended, WalkEnded)
+    assert isinstance(ended, OperationEnded)
     assert (ended.outcome, running.engine.looks) == (Outcome.DONE, looks)
 
 

@@ -15,7 +15,7 @@ from graasp_local.planning.plan_restore import RestoreRequest, plan_restore, pla
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.plan_upgrade import UpgradeRequest, plan_upgrade, plan_upgrade_back
 from graasp_local.planning.restoring import Restore
-from graasp_local.planning.server import DatabaseServer, Upgrade, Way
+from graasp_local.planning.server import DatabaseServer, Direction, Upgrade
 from graasp_local.planning.simulate import simulate
 from graasp_local.planning.states import Gate, InfraState, ObservedState, ServiceGroup, is_in, lacking
 from graasp_local.planning.steps import (
@@ -116,7 +116,7 @@ def test_nobody_and_nothing_writes_before_core_is_verified(case: tuple[ObservedS
     site, plan = case
     puts_away = (Migrate, PutInPlace, SelectServer)
     changed = next((i for i, step in enumerate(plan.steps) if isinstance(step, puts_away)), None)
-    if changed is None or (plan.upgrade is not None and plan.upgrade.way is Way.BACK):
+    if changed is None or (plan.upgrade is not None and plan.upgrade.way is Direction.BACK):
         return
     if not any(isinstance(step, StartServices) and step.group is ServiceGroup.GRAASP for step in plan.steps[changed:]):
         return
@@ -131,7 +131,7 @@ def test_nobody_and_nothing_writes_before_core_is_verified(case: tuple[ObservedS
 @given(plans())
 def test_an_nginx_that_was_down_comes_up_sealed_before_what_may_be_put_away(case: tuple[ObservedState, Plan]) -> None:
     site, plan = case
-    if not plan.can_be_resumed or (plan.upgrade is not None and plan.upgrade.way is Way.BACK):
+    if not plan.can_be_resumed or (plan.upgrade is not None and plan.upgrade.way is Direction.BACK):
         return  # nothing goes back from a change of state, or from a way back
     if plan.goes_back and not any(isinstance(step, PutInPlace | SwapBack) for step in plan.steps):
         return  # it leaves the database as it is

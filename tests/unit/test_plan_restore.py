@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.plan_restore import RestoreRequest, plan_restore, plan_unrestore
 from graasp_local.planning.restoring import Restore
-from graasp_local.planning.server import Way
+from graasp_local.planning.server import Direction
 from graasp_local.planning.states import InfraState, ObservedState
 from graasp_local.version import Version
 from tests.unit.sites import new_site, site_in
@@ -121,7 +121,7 @@ def test_the_way_back_puts_back_what_was_there() -> None:
         "Verify that the gate is open",
     ]
     assert plan.restore is not None
-    assert plan.restore.way is Way.BACK
+    assert plan.restore.way is Direction.BACK
 
 
 def test_the_way_back_from_a_restore_that_had_not_begun_puts_nothing_back() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from graasp_local.journal.events import Probed, WalkEnded, as_json
+from graasp_local.journal.events import OperationEnded, Probed, as_json
 from graasp_local.journal.visits import FAULTS, Asker, Met, ProbeReport, Tally, met, report
 from graasp_local.operations.run import probed, run
 from graasp_local.planning.requests import Deploy
@@ -93,7 +93,7 @@ def test_what_visitors_met_stands_before_the_last_event(running: FakeWorld) -> N
     *_, told, ended = run(replace(world, prober=lambda: prober), Deploy("1.1.0", hold=True, probe=True))
     assert isinstance(told, Probed)
     assert as_json(told)["visitor"] == {"app": 3, "json": 2}
-    assert isinstance(ended, WalkEnded)
+    assert isinstance(ended, OperationEnded)
     assert (told.report.downtime_seconds, ended.downtime_seconds) == (1.25, None)  # it is closed still
     assert prober.calls == ["start", "stop closed"]
 

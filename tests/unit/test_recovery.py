@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from graasp_local.errors import ExitCode, Refused
-from graasp_local.journal.events import Outcome, WalkEnded
+from graasp_local.journal.events import OperationEnded, Outcome
 from graasp_local.journal.read import read_operations
 from graasp_local.journal.records import unfinished_operation
 from graasp_local.operations import recovery
@@ -19,7 +19,7 @@ from tests.unit.operating import deploy, ended_of, events_of, killed_at
 from tests.unit.sites import site_in
 
 
-def roll_back(fake: FakeWorld, *, discard: bool = False) -> WalkEnded:
+def roll_back(fake: FakeWorld, *, discard: bool = False) -> OperationEnded:
     return ended_of(events_of(fake, lambda seen: recovery.rollback_plan(fake.world, seen, discard=discard)))
 
 

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from graasp_local.cli.main import cli
-from graasp_local.journal.events import StepStarted, WalkStarted
+from graasp_local.journal.events import OperationStarted, StepStarted
 from graasp_local.journal.read import read_operations
 from graasp_local.operations import run
 from graasp_local.planning.plan import Strategy
@@ -80,14 +80,14 @@ def test_a_journal_keeps_it_whole(request_: Request) -> None:
     assert from_record(json.loads(json.dumps(as_record(request_)))) == request_
 
 
-def started(fake: FakeWorld, request: Request, until: str = "") -> WalkStarted:
+def started(fake: FakeWorld, request: Request, until: str = "") -> OperationStarted:
     """Run until a step has begun, then be gone, or to the end; returns the first event."""
     first = None
     for event in run.run(fake.world, request):
         first = first or event
         if isinstance(event, StepStarted) and event.name == until:
             break
-    assert isinstance(first, WalkStarted)
+    assert isinstance(first, OperationStarted)
     return first
 
 

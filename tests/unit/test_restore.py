@@ -9,7 +9,7 @@ import pytest
 from graasp_local.backup.store import BackupStore
 from graasp_local.backup.take import Everything, take_backup
 from graasp_local.errors import ExitCode, NeedsYou, Refused, UsageError
-from graasp_local.journal.events import Outcome, WalkEnded
+from graasp_local.journal.events import OperationEnded, Outcome
 from graasp_local.journal.read import read_operations
 from graasp_local.operations import recovery, restores
 from graasp_local.planning import requests
@@ -19,7 +19,6 @@ from graasp_local.planning.plan_restore import RestoreRequest, plan_restore
 from graasp_local.planning.requests import OnFailure
 from graasp_local.planning.restoring import Restore
 from graasp_local.planning.states import Gate, Health, InfraState, ObservedState
-from graasp_local.planning.steps import READ_ONLY
 from graasp_local.version import Version
 from tests.unit.fakes import FakeWorld, migrations_of
 from tests.unit.operating import deploy, ended_of, events_of, killed_at
@@ -29,7 +28,7 @@ PLAN = plan_restore(
     site_in(InfraState.RUNNING), RestoreRequest(Restore("x", "0001", ("graasp", "umami"), ("files",)), Version(1, 0, 0))
 )
 NAMES = list(dict.fromkeys(step.name for step in PLAN.steps))
-TOUCHING = list(dict.fromkeys(step.name for step in PLAN.steps if not isinstance(step, READ_ONLY)))
+TOUCHING = list(dict.fromkeys(step.name for step in PLAN.steps if step.touches_site))
 BEFORE_THE_GATE = TOUCHING[: TOUCHING.index("open-gate")]
 OLD, NEW = {"a.txt": b"as backed up"}, {"a.txt": b"newer", "b.txt": b"b"}
 
@@ -54,15 +53,15 @@ def restoring(fake: FakeWorld, named: str = "latest", *only: str) -> Callable[[O
     return lambda observed: restores.restore_plan(fake.world, observed, requests.Restore(named, only))
 
 
-def restore(fake: FakeWorld, on_failure: OnFailure = OnFailure.ROLLBACK, *only: str) -> WalkEnded:
+def restore(fake: FakeWorld, on_failure: OnFailure = OnFailure.ROLLBACK, *only: str) -> OperationEnded:
     return ended_of(events_of(fake, restoring(fake, "latest", *only), on_failure=on_failure))
 
 
-def resumed(fake: FakeWorld) -> WalkEnded:
+def resumed(fake: FakeWorld) -> OperationEnded:
     return ended_of(events_of(fake, lambda observed: recovery.resume_plan(fake.world, observed)))
 
 
-def rolled_back(fake: FakeWorld) -> WalkEnded:
+def rolled_back(fake: FakeWorld) -> OperationEnded:
     return ended_of(events_of(fake, lambda observed: recovery.rollback_plan(fake.world, observed)))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from graasp_local.errors import ExitCode, NeedsYou, Refused
-from graasp_local.journal.events import Event, Outcome, StepOutput, StepStarted, WalkEnded, summary
+from graasp_local.journal.events import Event, OperationEnded, Outcome, StepOutput, StepStarted, summary
 from graasp_local.journal.read import read_operations
 from graasp_local.operations import recovery
 from graasp_local.operations.deployments import transition_plan
@@ -248,7 +248,7 @@ def test_an_interruption_goes_back_under_visitors(open_site: FakeWorld) -> None:
 
     open_site.clock.on_sleep = interrupt
     ended = ended_of(carried_out(open_site, rolling(open_site)))
-    assert isinstance(ended, WalkEnded)
+    assert isinstance(ended, OperationEnded)
     assert (ended.outcome, ended.exit_code) == (Outcome.ROLLED_BACK, ExitCode.INTERRUPTED)
     is_one_core_of(open_site, "1.1.0")
 

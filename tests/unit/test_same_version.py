@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from graasp_local.errors import ExitCode, Refused
-from graasp_local.journal.events import Outcome, RollbackStarted, StepOutput, WalkEnded
+from graasp_local.journal.events import OperationEnded, Outcome, RollbackStarted, StepOutput
 from graasp_local.journal.read import read_operations
 from graasp_local.journal.records import unfinished_operation
 from graasp_local.operations import recovery
@@ -21,7 +21,7 @@ from tests.unit.operating import deploy, deploying, ended_of, events_of, killed_
 ONE_ONE = Version(1, 1, 0)
 
 
-def roll_back(fake: FakeWorld, *, discard: bool = False) -> WalkEnded:
+def roll_back(fake: FakeWorld, *, discard: bool = False) -> OperationEnded:
     fake.forget_pins()
     return ended_of(events_of(fake, lambda seen: recovery.rollback_plan(fake.world, seen, discard=discard)))
 

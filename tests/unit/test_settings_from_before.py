@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from graasp_local.errors import ExitCode
-from graasp_local.journal.events import Event, RollbackStarted, StepStarted, WalkEnded
+from graasp_local.journal.events import Event, OperationEnded, RollbackStarted, StepStarted
 from graasp_local.operations import run
 from graasp_local.planning.requests import ChangeState, Deploy, OnFailure, Request, Resume, Rollback
 from graasp_local.planning.states import Gate, InfraState
@@ -34,7 +34,7 @@ def command(fake: FakeWorld, request: Request) -> Iterator[Event]:
     return run.run(fake.world, request)
 
 
-def done(fake: FakeWorld, request: Request) -> WalkEnded:
+def done(fake: FakeWorld, request: Request) -> OperationEnded:
     return ended_of(list(command(fake, request)))
 
 
@@ -105,7 +105,7 @@ def test_a_file_that_is_broken_while_the_gate_is_closed_does_not_break_the_way_b
         if isinstance(event, StepStarted) and event.name == "migrate":
             (proven_site.directory / ".env").write_text("this is no setting\n")
         ended = event
-    assert isinstance(ended, WalkEnded)
+    assert isinstance(ended, OperationEnded)
     assert (ended.exit_code, ended.version) == (ExitCode.ROLLED_BACK, "1.0.0")
     assert ".env changed" in ended.problem[1]
 

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from graasp_local.errors import EngineUnreachable, ExitCode, NeedsYou, Refused
-from graasp_local.journal.events import Event, Outcome, StepOutput, WalkEnded
+from graasp_local.journal.events import Event, OperationEnded, Outcome, StepOutput
 from graasp_local.journal.read import read_operations
 from graasp_local.journal.records import unfinished_operation
 from graasp_local.operations import recovery, upgrades
@@ -39,22 +39,22 @@ def upgrading(fake: FakeWorld, major: int | None = 17, image: str | None = None)
 
 def carried_out(
     fake: FakeWorld, planner: Callable[[ObservedState], Plan], on_failure: str = "rollback"
-) -> tuple[WalkEnded, list[Event]]:
+) -> tuple[OperationEnded, list[Event]]:
     events = events_of(fake, planner, OnFailure(on_failure))
     ended = events[-1]
-    assert isinstance(ended, WalkEnded)
+    assert isinstance(ended, OperationEnded)
     return ended, events
 
 
-def upgrade(fake: FakeWorld, on_failure: str = "rollback") -> WalkEnded:
+def upgrade(fake: FakeWorld, on_failure: str = "rollback") -> OperationEnded:
     return carried_out(fake, upgrading(fake), on_failure)[0]
 
 
-def resume(fake: FakeWorld) -> WalkEnded:
+def resume(fake: FakeWorld) -> OperationEnded:
     return carried_out(fake, lambda observed: recovery.resume_plan(fake.world, observed))[0]
 
 
-def rollback(fake: FakeWorld) -> WalkEnded:
+def rollback(fake: FakeWorld) -> OperationEnded:
     return carried_out(fake, lambda observed: recovery.rollback_plan(fake.world, observed))[0]
 
 

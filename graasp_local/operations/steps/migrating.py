@@ -56,7 +56,7 @@ def run_migration(world: World, step: Migrate) -> Generator[str, None, tuple[str
     Raises NeedsYou if it fails or takes too long, Interrupted if somebody asked for the end. Either way nothing of it
     goes on afterwards: all pending migrations are one transaction, which Postgres then takes back.
     """
-    running = world.engine.see().migrations
+    running = world.engine.observe().migrations
     if running:
         raise NeedsYou(f"A migration is running already ({listed(running)}): a second one would collide with it.")
     began = world.clock.now()

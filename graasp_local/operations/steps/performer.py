@@ -10,7 +10,7 @@ from graasp_local.backup.keep import let_old_ones_go
 from graasp_local.errors import GraaspLocalError, Interrupted, NeedsYou
 from graasp_local.images.deployed import record_deployment
 from graasp_local.images.pins import as_images
-from graasp_local.journal.events import WalkStarted
+from graasp_local.journal.events import OperationStarted
 from graasp_local.journal.read import read_recent
 from graasp_local.journal.records import OperationRecord, was_restored_before
 from graasp_local.operations.steps.backing_up import see_to_backup
@@ -99,7 +99,7 @@ class Performer:
     deployment that a rollback would go back from if this one turns out to have changed nothing.
     """
 
-    def __init__(self, world: World, started: WalkStarted, last_change: OperationRecord | None = None) -> None:
+    def __init__(self, world: World, started: OperationStarted, last_change: OperationRecord | None = None) -> None:
         self._world = world
         self._started = started
         self._snapshot = started.snapshot
@@ -347,7 +347,7 @@ class Performer:
             yield f"images of earlier deployments are still kept: {error}"
 
     @property
-    def _undone_by_rollback(self) -> WalkStarted | OperationRecord:
+    def _undone_by_rollback(self) -> OperationStarted | OperationRecord:
         """What a rollback after this deployment would go back from."""
         return self._started if self.has_changed or self._last_change is None else self._last_change
 

@@ -42,7 +42,7 @@ class Problem(Struct, frozen=True):
     mend: str = ""
 
 
-class Found(Struct, frozen=True):
+class PreflightResult(Struct, frozen=True):
     """What the checks of a version met and found to be well."""
 
     engine: EngineFacts
@@ -81,17 +81,17 @@ def image_warnings(images: Sequence[ImageFact], version: Version) -> Iterator[st
         yield " ".join(what_is_lacking(lacking, str(version)))
 
 
-def check_preflight(world: World, version: Version) -> Found:
+def check_preflight(world: World, version: Version) -> PreflightResult:
     """Raises Refused with everything that is not well."""
     refuse_other_major(world)
     found = look(world, version)
-    if isinstance(found, Found):
+    if isinstance(found, PreflightResult):
         return found
     said = " ".join(problem.said for problem in found)
     raise Refused(said, "Nothing was changed: the site is as it was.", found[-1].mend)
 
 
-def look(world: World, version: Version) -> Found | tuple[Problem, ...]:
+def look(world: World, version: Version) -> PreflightResult | tuple[Problem, ...]:
     """What the checks of a version find; where anything is not well, all of that. The last says the way out."""
     engine = world.engine.facts()
     images = world.engine.image_facts(version)
@@ -106,7 +106,7 @@ def look(world: World, version: Version) -> Found | tuple[Problem, ...]:
     if problems or copy is None:
         way_out = _way_out(images, engine, version)
         return tuple(replace(problem, mend=way_out) for problem in problems)
-    return Found(engine, images, copy)
+    return PreflightResult(engine, images, copy)
 
 
 def check_images(world: World, version: Version) -> None:
@@ -162,7 +162,7 @@ def check_transition(world: World, services: Sequence[str]) -> None:
         refuse_too_many(world, {})
     if SEARCH_SERVICE in services:
         _refuse_other_search_data(world, world.site.named_images.get(variable_of(SEARCH_SERVICE), ""))
-    edge = {service.name for service in world.engine.see().services if service.group is ServiceGroup.EDGE}
+    edge = {service.name for service in world.engine.observe().services if service.group is ServiceGroup.EDGE}
     ports = _port_problems(world) if edge & {*services} else ()  # a stop takes none
     problems = [*_directory_problems(world), *ports, *_network_problems(world)]
     if problems:
@@ -322,12 +322,12 @@ def _needed_for_work(images: Sequence[ImageFact]) -> int:
 
 def _database_bytes(world: World) -> int:
     """0 while it is off and cannot be asked."""
-    database = [s for s in world.engine.see().services if s.group is ServiceGroup.DATABASE]
+    database = [s for s in world.engine.observe().services if s.group is ServiceGroup.DATABASE]
     return world.database.size_bytes() if database and all(service.is_on for service in database) else 0
 
 
 def _network_problems(world: World) -> Iterator[str]:
-    if any(service.status is Status.ABSENT for service in world.engine.see().services):
+    if any(service.status is Status.ABSENT for service in world.engine.observe().services):
         problem = world.engine.network_problem()
         if problem:
             yield f"{problem} `docker network prune` removes unused networks; daemon.json can name more address pools."
@@ -335,7 +335,7 @@ def _network_problems(world: World) -> Iterator[str]:
 
 def _port_problems(world: World) -> Iterator[str]:
     settings = world.site.settings
-    edge = [service for service in world.engine.see().services if service.group is ServiceGroup.EDGE]
+    edge = [service for service in world.engine.observe().services if service.group is ServiceGroup.EDGE]
     ours: tuple[int, ...] = ()
     if any(not service.is_off for service in edge):
         kept = proven.as_proven(world.site)

@@ -39,7 +39,7 @@ def verify_core(world: World, expected: Version | None) -> None:
         answer = world.handovers.core(Side.SERVICES) if sealed else world.edge.core()
         found = core_failures(answer, expected, where)
         # While a second core stands in for them they are of the old version, or were asked one by one just before.
-        return found if found or world.engine.see().handovers else replica_failures(world, expected)
+        return found if found or world.engine.observe().handovers else replica_failures(world, expected)
 
     prove(world, failures, "Core is not as it should be")
 

@@ -58,7 +58,7 @@ def perform_rolling(world: World, step: RollingStep) -> Iterator[str]:
 def _wait_until_on(world: World, services: tuple[str, ...]) -> Iterator[str]:
     began = world.clock.monotonic()
     while True:
-        there = {second.name: second for second in world.engine.see().handovers}
+        there = {second.name: second for second in world.engine.observe().handovers}
         waiting = [name for name in services if name not in there or not there[name].is_on]
         if not waiting:
             return

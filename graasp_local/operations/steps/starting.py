@@ -59,7 +59,7 @@ def make_missing_databases(world: World, services: Sequence[str]) -> Iterator[st
 
 def needed(world: World, services: Sequence[str]) -> tuple[str, ...]:
     """Those of the services without which Graasp does not serve."""
-    optional = {service.name for service in world.engine.see().services if service.optional}
+    optional = {service.name for service in world.engine.observe().services if service.optional}
     return tuple(name for name in services if name not in optional)
 
 
@@ -75,7 +75,7 @@ def wait_until_on(world: World, services: Sequence[str]) -> Iterator[str]:
     # The engine counts over the container's life: what it went through before is no sign of what it will do now.
     restarts_before = {name: world.engine.restarts(name) for name in services}
     while True:
-        seen = [service for service in world.engine.see().services if service.name in services]
+        seen = [service for service in world.engine.observe().services if service.name in services]
         waiting = [service for service in seen if not service.is_on and service.name not in given_up]
         if not waiting:
             return
@@ -113,7 +113,7 @@ def start_with_last_words(world: World, services: Sequence[str], start: Callable
     try:
         start()
     except NeedsYou as error:
-        seen = [service for service in world.engine.see().services if service.name in services]
+        seen = [service for service in world.engine.observe().services if service.name in services]
         unwell = [service for service in seen if service.health is Health.UNHEALTHY or service.status in _NOT_SERVING]
         for service in unwell:
             yield from last_words(world, service.name)

@@ -261,7 +261,7 @@ def _watch(world: World, run: ToolRun, what: str) -> Iterator[str]:
 
 
 def _database_is_on(world: World) -> bool:
-    database = [service for service in world.engine.see().services if service.group is ServiceGroup.DATABASE]
+    database = [service for service in world.engine.observe().services if service.group is ServiceGroup.DATABASE]
     return bool(database) and all(service.is_on for service in database)
 
 

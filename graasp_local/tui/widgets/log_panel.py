@@ -23,7 +23,7 @@ from graasp_local.tui.widgets.lines import Lines
 from graasp_local.tui.widgets.logs import LogView
 
 if TYPE_CHECKING:
-    from graasp_local.ports.live import LiveEngine, SeenContainer, Stream
+    from graasp_local.ports.live import LiveEngine, ObservedContainer, Stream
     from graasp_local.tui.app import GraaspApp
     from graasp_local.tui.model import SiteView
 
@@ -221,7 +221,7 @@ class LogPanel(Vertical):
         return None if seconds is None else time.time() - seconds
 
     def _read(
-        self, live: LiveEngine, service: str, container: SeenContainer, since: float | None, funnel: Funnel
+        self, live: LiveEngine, service: str, container: ObservedContainer, since: float | None, funnel: Funnel
     ) -> None:
         """On a thread: from the engine into the funnel, ringing once for however much there is."""
         worker = get_current_worker()

@@ -20,9 +20,9 @@ BORROWER_LABEL = "org.graasp.borrower"
 
 
 @contextmanager
-def lent_container(client: DockerClient, image: str, purpose: str, **options: Any) -> Iterator[str]:
+def temporary_container(client: DockerClient, image: str, purpose: str, **options: Any) -> Iterator[str]:
     """The id of a container of the image; `options` as for the docker SDK. Raises what the SDK raises."""
-    take_back(client)
+    reap_orphans(client)
     container = client.api.create_container(image, labels=labels_for(purpose), **options)
     try:
         yield container["Id"]
@@ -31,11 +31,11 @@ def lent_container(client: DockerClient, image: str, purpose: str, **options: An
 
 
 def labels_for(purpose: str) -> dict[str, str]:
-    """What says of a container whose it is, so that `take_back` knows when nobody needs it any more."""
+    """What says of a container whose it is, so that `reap_orphans` knows when nobody needs it any more."""
     return {PURPOSE_LABEL: purpose, BORROWER_LABEL: f"{socket.gethostname()}:{os.getpid()}"}
 
 
-def take_back(client: DockerClient) -> None:
+def reap_orphans(client: DockerClient) -> None:
     """Remove containers that were made and never started by processes of this machine that are no more."""
     from docker.errors import APIError
 

@@ -1,0 +1,14 @@
+"""What all kinds of step have in common. Pure."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from msgspec import Struct
+
+
+class PlannedStep(Struct, frozen=True):
+    """A step of a plan. Each kind has a `name`, by which programs and the journal know it, a `title` and a `cause`."""
+
+    touches_site: ClassVar[bool] = True
+    """False for what only looks, fetches or makes something beside: after it the site is as it was before."""
