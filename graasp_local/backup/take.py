@@ -98,7 +98,7 @@ def require_database(world: World) -> None:
 
 def database_is_on(world: World) -> bool:
     """Whether the site's database server runs."""
-    return any(s.group is ServiceGroup.DATABASE and s.is_on for s in world.engine.observe().services)
+    return any(s.group is ServiceGroup.DATABASE and s.is_on for s in world.containers.observe().services)
 
 
 def _whole_or_not_at_all(

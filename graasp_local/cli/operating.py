@@ -74,7 +74,7 @@ def operation(context: Context, request: Request, options: OperationOptions) -> 
         world = context.world(interruption, (lambda _: None) if options.as_json else narrate_command)
         if isinstance(request, Deploy) and not options.lock_wait:
             # What is read before the lock is had may change while it is waited for.
-            world.engine.expect(Version.parse(request.version))
+            world.images.expect(Version.parse(request.version))
         _say_what_was_left(world)
         shown: run.Shown | None = None
         if options.dry_run or (options.ask and sys.stdin.isatty() and sys.stderr.isatty()):

@@ -12,8 +12,9 @@ from typing import Generic, TypeVar
 from msgspec import Struct
 
 from graasp_local.operations.steps.preflight import Problem
+from graasp_local.ports.database import CollationChange
 from graasp_local.ports.doctor import EngineInfo, Registry
-from graasp_local.ports.operation import CollationChange, ImageFact
+from graasp_local.ports.images import ImageFact
 from graasp_local.site.check import Finding as ConfigurationFinding
 
 T = TypeVar("T")

@@ -167,7 +167,7 @@ def _compose_version() -> str:
 
 def _database_bytes(world: World) -> int:
     """0 for a database that was never made: then there is nothing to copy."""
-    database = [service for service in world.engine.observe().services if service.group is ServiceGroup.DATABASE]
+    database = [service for service in world.containers.observe().services if service.group is ServiceGroup.DATABASE]
     if all(service.status.value == "absent" for service in database):
         return 0
     return world.database.size_bytes()
@@ -211,11 +211,11 @@ def _renewal(site: Site, settings: Settings) -> AcmeRenewal | OwnFiles | None:
 
 
 def _ports(world: World, settings: Settings) -> tuple[PortUse, ...]:
-    edge = [service for service in world.engine.observe().services if service.group is ServiceGroup.EDGE]
+    edge = [service for service in world.containers.observe().services if service.group is ServiceGroup.EDGE]
     is_ours = any(not service.is_off for service in edge)
-    lowest = 0 if is_ours else world.engine.lowest_port()
+    lowest = 0 if is_ours else world.checks.lowest_port()
     return tuple(
-        PortUse(port, None if is_ours else world.engine.port_holder(settings.bind, port), lowest)
+        PortUse(port, None if is_ours else world.checks.port_holder(settings.bind, port), lowest)
         for port in settings.ports
     )
 

@@ -7,9 +7,14 @@ from collections.abc import Iterator
 from graasp_local.doctor.facts import Fact, Facts, Known, Return, Unknown
 from graasp_local.doctor.findings import Finding, Verdict, not_known, ok
 from graasp_local.images.recipes import SERVICES_TO_BUILD, what_is_lacking
-from graasp_local.operations.steps.preflight import FREE_BYTES_FOR_WORK, FREE_BYTES_PER_IMAGE, numbers
+from graasp_local.operations.steps.preflight import numbers
+from graasp_local.planning.requirements import (
+    FREE_BYTES_FOR_WORK,
+    FREE_BYTES_PER_IMAGE,
+    OLDEST_COMPOSE,
+    OLDEST_ENGINE,
+)
 from graasp_local.ports.doctor import Registry
-from graasp_local.ports.operation import OLDEST_COMPOSE, OLDEST_ENGINE
 from graasp_local.wording import listed
 
 LEAST_MEMORY_BYTES = 710 * 1024**2

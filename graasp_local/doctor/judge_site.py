@@ -8,7 +8,7 @@ from graasp_local import __version__
 from graasp_local.backup.names import DATABASES
 from graasp_local.doctor.facts import Fact, Facts, Known, PostgresMajors, Unknown
 from graasp_local.doctor.findings import Finding, Verdict, not_known, ok
-from graasp_local.ports.operation import CollationChange
+from graasp_local.ports.database import CollationChange
 from graasp_local.settings.rules import Severity
 from graasp_local.wording import listed
 

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 from graasp_local.engine import leftovers
 from graasp_local.engine.addresses import unreachable
 from graasp_local.errors import EngineUnreachable, GraaspLocalError, NeedsYou
+from graasp_local.planning.requirements import OLDEST_COMPOSE
 from graasp_local.planning.server import DatabaseServer
-from graasp_local.ports.operation import OLDEST_COMPOSE
 from graasp_local.site import prepare
 from graasp_local.site.selection import Release
 from graasp_local.site.site import Site

@@ -1,4 +1,4 @@
-"""The site's containers, as graasp_local.ports.operation.Engine wants them: looking by the API, doing by Compose."""
+"""The site's containers, as graasp_local.ports.world.Engine wants them: looking by the API, doing by Compose."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from graasp_local.engine.together import together
 from graasp_local.errors import NeedsYou
 from graasp_local.planning.search_data import SEARCH_SERVICE
 from graasp_local.planning.states import Gate, ObservedService, ServiceGroup
+from graasp_local.ports.checks import EngineFacts
 from graasp_local.ports.observation import ObservedServices
-from graasp_local.ports.operation import EngineFacts
 from graasp_local.site import prepare
 from graasp_local.site.create import DEMO_SETTINGS
 from graasp_local.site.site import Site

@@ -23,8 +23,8 @@ from graasp_local.engine.observe import HANDOVER_LABEL, ONE_OFF_LABEL, SERVICE_L
 from graasp_local.engine.together import together
 from graasp_local.planning.rolling_steps import Side
 from graasp_local.planning.states import ServiceGroup
+from graasp_local.ports.gate import CoreAnswer
 from graasp_local.ports.handovers import Memory
-from graasp_local.ports.operation import CoreAnswer
 from graasp_local.site import prepare
 from graasp_local.site.site import Site
 from graasp_local.stack.services import GROUP_LABEL, VERSION_LABEL

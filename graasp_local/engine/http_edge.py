@@ -18,7 +18,7 @@ from graasp_local.planning.states import Gate
 from graasp_local.settings import Settings, Tls
 
 if TYPE_CHECKING:
-    from graasp_local.ports.operation import CoreAnswer
+    from graasp_local.ports.gate import CoreAnswer
 
 GATE_PATH = "/.graasp/gate"
 _AS_BROWSER = {"Accept": "text/html"}
@@ -128,7 +128,7 @@ def core_answer(ask: Callable[[str], tuple[int, str] | None]) -> CoreAnswer | No
 
     Before Graasp 2.10.4 the routes have no /api; `maintenance/next` is 500 on an unmigrated database.
     """
-    from graasp_local.ports.operation import CoreAnswer
+    from graasp_local.ports.gate import CoreAnswer
     from graasp_local.version import version_said_by_core
 
     for prefix in ("/api", ""):

@@ -11,7 +11,7 @@ from graasp_local.engine.login import login_for
 from graasp_local.engine.refusals import why_not_had
 from graasp_local.errors import Refused
 from graasp_local.images.pins import Pin, pin
-from graasp_local.ports.operation import ImageFact
+from graasp_local.ports.images import ImageFact
 
 if TYPE_CHECKING:
     from docker import DockerClient

@@ -6,7 +6,7 @@ import re
 from enum import Enum, auto
 
 from graasp_local.images.pins import registry_of
-from graasp_local.ports.operation import IS_NOWHERE
+from graasp_local.ports.images import IS_NOWHERE
 
 
 class Refusal(Enum):

@@ -28,7 +28,7 @@ from graasp_local.errors import NeedsYou
 from graasp_local.planning.server import FIRST_VOLUME, DatabaseServer, first_volume, major_of_image
 from graasp_local.planning.states import Health
 from graasp_local.ports.data import EMPTY, OWN_SESSION, Loader
-from graasp_local.ports.operation import ImageFact
+from graasp_local.ports.images import ImageFact
 from graasp_local.site import prepare
 from graasp_local.site.site import Site
 

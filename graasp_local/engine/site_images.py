@@ -23,7 +23,7 @@ from graasp_local.errors import ConfigurationError, NeedsYou, Refused
 from graasp_local.images.deployed import deployment_with
 from graasp_local.images.pins import Pin, as_images, shortened
 from graasp_local.planning.migrations import ImageMigration
-from graasp_local.ports.operation import ImageFact
+from graasp_local.ports.images import ImageFact
 from graasp_local.site import prepare
 from graasp_local.site.selection import Release
 from graasp_local.site.site import Site

@@ -48,7 +48,7 @@ from graasp_local.planning.states import (
     classify,
 )
 from graasp_local.planning.steps import RecordDeployment
-from graasp_local.ports.operation import ImageFact
+from graasp_local.ports.images import ImageFact
 from graasp_local.ports.world import World
 from graasp_local.site import proven
 from graasp_local.site.affected import outdated

@@ -81,7 +81,7 @@ from graasp_local.planning.steps import (
     SwapBack,
     TakeUpSettings,
 )
-from graasp_local.ports.operation import Prober
+from graasp_local.ports.gate import Prober
 from graasp_local.ports.world import World
 from graasp_local.postgres.database import snapshot_name
 from graasp_local.site import prepare, proven
@@ -214,11 +214,11 @@ def make_plan(planner: Planner, observed: ObservedState) -> Plan:
 def running_requests(world: World, plan: Plan) -> str:
     """What core works on just now and the plan gives a time to finish, as sentences; empty where there is nothing."""
     limit = next((step.limit_seconds for step in plan.steps if isinstance(step, Drain | EndConnections)), None)
-    count = world.engine.requests_in_flight() if limit is not None else 0
+    count = world.gate_control.requests_in_flight() if limit is not None else 0
     if not count:
         return ""
     running = "1 request is" if count == 1 else f"{count} requests are"
-    to_come = world.engine.upload_bytes_to_come()
+    to_come = world.gate_control.upload_bytes_to_come()
     if to_come is None:
         uploads = "how much of uploads is still to come is not known"
     else:
@@ -263,7 +263,7 @@ def carry_out(
     patience = Patience(options.lock_wait, world.clock, world.interruption)
     with held_lock(world.site.lock_file, request.command, patience):
         if _last_operation_was_killed(world):
-            world.engine.wait_for_leftovers()
+            world.containers.wait_for_leftovers()
         files, own_files = _files_of(world), proven.own_files(world.site)
         if planner is None:
             world = settings_for(world, request)

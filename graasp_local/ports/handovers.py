@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graasp_local.planning.rolling_steps import Side
-    from graasp_local.ports.operation import CoreAnswer
+    from graasp_local.ports.gate import CoreAnswer
     from graasp_local.version import Version
 
 

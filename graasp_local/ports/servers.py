@@ -17,7 +17,7 @@ from graasp_local.planning.fingerprint import ServerFingerprint
 from graasp_local.planning.server import DatabaseServer
 from graasp_local.planning.states import Health
 from graasp_local.ports.data import Databases, Loader
-from graasp_local.ports.operation import ImageFact
+from graasp_local.ports.images import ImageFact
 
 
 class ToolRun(Protocol):

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from msgspec import Struct
 
 from graasp_local.clock import Clock, Interruption
 from graasp_local.planning.states import ObservedState
+from graasp_local.ports.checks import Checks
+from graasp_local.ports.containers import Containers
 from graasp_local.ports.data import Databases, Transfers
+from graasp_local.ports.database import Database
+from graasp_local.ports.gate import Edge, GateControl, Prober
 from graasp_local.ports.handovers import Handovers
+from graasp_local.ports.images import Images
+from graasp_local.ports.migration import Migrations
 from graasp_local.ports.observation import observe
 from graasp_local.ports.old_connections import OldConnections
-from graasp_local.ports.operation import Database, Edge, Engine, Prober
 from graasp_local.ports.servers import Servers
 from graasp_local.site.site import Site
+
+
+class Engine(Containers, Images, GateControl, Migrations, Checks, Protocol):
+    """All that one engine is to an operation. Whoever needs it asks for the part that is meant."""
 
 
 class World(Struct, frozen=True):
@@ -36,6 +46,26 @@ class World(Struct, frozen=True):
     with_site: Callable[[Site], World]
     """The same world around the same site with other settings."""
 
+    @property
+    def containers(self) -> Containers:
+        return self.engine
+
+    @property
+    def images(self) -> Images:
+        return self.engine
+
+    @property
+    def gate_control(self) -> GateControl:
+        return self.engine
+
+    @property
+    def migrations(self) -> Migrations:
+        return self.engine
+
+    @property
+    def checks(self) -> Checks:
+        return self.engine
+
     def observe(self) -> ObservedState:
         """The site as it is just now: one listing of containers, and one request to the gate if nginx is up."""
-        return observe(self.engine.observe, self.edge.gate, page_when_stopped=self.site.settings.page_when_stopped)
+        return observe(self.containers.observe, self.edge.gate, page_when_stopped=self.site.settings.page_when_stopped)

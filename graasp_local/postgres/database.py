@@ -15,7 +15,7 @@ from graasp_local.errors import NeedsYou
 from graasp_local.planning.migrations import AppliedMigration
 from graasp_local.planning.server import GRAASP_DATABASE
 from graasp_local.ports.data import OWN_SESSION
-from graasp_local.ports.operation import CollationChange
+from graasp_local.ports.database import CollationChange
 from graasp_local.postgres.address import Address
 from graasp_local.postgres.properties import give_properties, read_properties
 from graasp_local.postgres.session import make_ours, whole_table

@@ -88,7 +88,7 @@ def carry_out(site: Site, request: Request) -> Operation:
     """Plan and carry out. Raises OperationFailed, and what is raised before anything is changed (Refused, Locked …)."""
     world = world_of(site)
     if isinstance(request, Deploy):
-        world.engine.expect(Version.parse(request.version))
+        world.images.expect(Version.parse(request.version))
     events = tuple(run(world, request))
     ended = next(event for event in reversed(events) if isinstance(event, OperationEnded))
     operation = Operation(events, ended)

@@ -39,7 +39,7 @@ def _observed(world: World) -> Iterator[str]:
     for service in services:
         if service.name in telling:
             with suppress(GraaspLocalError):
-                log = world.engine.recent_log(service.name, _LOG_LINES)
+                log = world.containers.recent_log(service.name, _LOG_LINES)
                 yield f"the end of the log of {service.name}:" if log else f"{service.name} has logged nothing"
                 yield from (f"  {line}" for line in log)
 

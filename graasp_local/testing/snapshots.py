@@ -104,4 +104,4 @@ def _database_is_on(world: World) -> bool:
 
 
 def _data(world: World) -> DataSnapshot:
-    return DataSnapshot(world.engine.database_address, world.site.settings.postgres_password)
+    return DataSnapshot(world.containers.database_address, world.site.settings.postgres_password)

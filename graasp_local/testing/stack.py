@@ -378,7 +378,7 @@ class GraaspStack:
         The port is another one after the database has been stopped and started. Raises NeedsYou while it is off.
         """
         with explained():
-            host, port = self._world.engine.database_address()
+            host, port = self._world.containers.database_address()
             values = self.site.settings.values
             user, key = (name, _OWNERS[name]) if name in _OWNERS else ("postgres", "POSTGRES_PASSWORD")
             return f"postgresql://{user}:{values[key]}@{host}:{port}/{name}"
@@ -507,7 +507,7 @@ class GraaspStack:
         """The last lines of a service's log. Raises UsageError for one that the stack does not have."""
         with explained():
             self._refuse_unknown(service)
-            return "\n".join(self._world.engine.recent_log(service, lines))
+            return "\n".join(self._world.containers.recent_log(service, lines))
 
     def exec(self, service: str, command: str | Sequence[str]) -> ExecResult:
         """Run a command in a service's container. Raises UsageError where it is not running, NeedsYou if refused."""

@@ -33,9 +33,9 @@ class CloseLook:
         """What is to be known of this step just now."""
         try:
             if step.name in _DRAINING:
-                engine = self._its_world.engine
-                in_flight = engine.requests_in_flight()
-                return Closely(in_flight=in_flight, to_come=engine.upload_bytes_to_come() if in_flight else None)
+                gate = self._its_world.gate_control
+                in_flight = gate.requests_in_flight()
+                return Closely(in_flight=in_flight, to_come=gate.upload_bytes_to_come() if in_flight else None)
             if step.name.startswith("start-") and view is not None and live is not None:
                 return self._starting(step, view, live)
         except GraaspLocalError:
@@ -54,7 +54,7 @@ class CloseLook:
         if not waiting:
             return Closely(details)
         slowest = min(waiting, key=_begun)
-        tail = self._its_world.engine.recent_log(slowest.service, _TAIL_LINES)
+        tail = self._its_world.containers.recent_log(slowest.service, _TAIL_LINES)
         return Closely(details, slowest.service, tuple(tail))
 
     @property

@@ -22,7 +22,7 @@ def deploy_without_room(site: DemoSite, version: str) -> OperationEnded:
     request = DeployRequest(Version.parse(version))
 
     def planner(observed: ObservedState) -> Plan:
-        forecast = deployments.forecast(world, observed, request.version, world.engine.image_facts(request.version))
+        forecast = deployments.forecast(world, observed, request.version, world.images.image_facts(request.version))
         return plan_deploy(observed, request, forecast, SafetyCopy.FILE)
 
     *_, ended = run.carry_out(world, Deploy(version), planner)

@@ -19,7 +19,11 @@ from graasp_local.images.pins import Pin
 from graasp_local.planning.migrations import AppliedMigration, ImageMigration
 from graasp_local.planning.rolling_steps import Side
 from graasp_local.planning.states import TABLE, Gate, Health, InfraState, ObservedService, ServiceGroup, Status
+from graasp_local.ports.checks import EngineFacts
+from graasp_local.ports.database import CollationChange
+from graasp_local.ports.gate import CoreAnswer, Prober
 from graasp_local.ports.handovers import Memory
+from graasp_local.ports.images import ImageFact
 from graasp_local.ports.live import (
     AvailableVersion,
     AvailableVersions,
@@ -29,8 +33,8 @@ from graasp_local.ports.live import (
     ObservedContainer,
     Usage,
 )
+from graasp_local.ports.migration import MigrationRun
 from graasp_local.ports.observation import ObservedServices
-from graasp_local.ports.operation import CollationChange, CoreAnswer, EngineFacts, ImageFact, MigrationRun, Prober
 from graasp_local.ports.world import World
 from graasp_local.site import prepare
 from graasp_local.site.create import init_site

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from graasp_local.planning.rolling_steps import Side
 from graasp_local.planning.states import Health, ObservedService, ServiceGroup, Status
+from graasp_local.ports.gate import CoreAnswer
 from graasp_local.ports.handovers import Memory
-from graasp_local.ports.operation import CoreAnswer
 from graasp_local.version import Version
 
 if TYPE_CHECKING:

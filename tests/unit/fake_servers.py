@@ -10,7 +10,7 @@ from graasp_local.planning.fingerprint import DatabaseFingerprint, ServerFingerp
 from graasp_local.planning.server import DatabaseServer, major_of_image
 from graasp_local.planning.states import Health
 from graasp_local.ports.data import Loader
-from graasp_local.ports.operation import ImageFact
+from graasp_local.ports.images import ImageFact
 from graasp_local.ports.servers import Servers
 from tests.unit.fake_data import FakeDatabases
 

@@ -15,8 +15,12 @@ from graasp_local.images.pins import Pin, as_images
 from graasp_local.planning.migrations import AppliedMigration, ImageMigration
 from graasp_local.planning.rolling_steps import Side
 from graasp_local.planning.states import Gate, Health, ObservedService, ObservedState, ServiceGroup, Status
+from graasp_local.ports.checks import EngineFacts
+from graasp_local.ports.database import CollationChange
+from graasp_local.ports.gate import CoreAnswer, Prober
+from graasp_local.ports.images import ImageFact
+from graasp_local.ports.migration import MigrationRun
 from graasp_local.ports.observation import ObservedServices
-from graasp_local.ports.operation import CollationChange, CoreAnswer, EngineFacts, ImageFact, MigrationRun, Prober
 from graasp_local.ports.servers import Servers
 from graasp_local.ports.world import World
 from graasp_local.site import prepare

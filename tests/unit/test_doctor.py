@@ -36,8 +36,9 @@ from graasp_local.errors import ExitCode, GraaspLocalError, Refused
 from graasp_local.operations.deployments import deployment_plan, refusals
 from graasp_local.operations.steps.preflight import Problem
 from graasp_local.planning.plan_deploy import DeployRequest
+from graasp_local.ports.database import CollationChange
 from graasp_local.ports.doctor import EngineInfo, Registry
-from graasp_local.ports.operation import CollationChange, ImageFact
+from graasp_local.ports.images import ImageFact
 from graasp_local.ports.world import World
 from graasp_local.settings.rules import Severity
 from graasp_local.site.check import Finding as ConfigurationFinding

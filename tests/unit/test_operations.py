@@ -27,7 +27,7 @@ from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.requests import ChangeState, Deploy, OnFailure
 from graasp_local.planning.states import Gate, Health, InfraState, Status
 from graasp_local.planning.steps import CloseGate, MakeMigration, Step
-from graasp_local.ports.operation import ImageFact
+from graasp_local.ports.images import ImageFact
 from graasp_local.site import prepare
 from graasp_local.version import Version
 from tests.unit.fakes import FakeMigrationRun, FakeWorld

@@ -34,7 +34,7 @@ from graasp_local.planning.states import (
     classify,
 )
 from graasp_local.planning.steps import StartServices, StopServices
-from graasp_local.ports.operation import CoreAnswer
+from graasp_local.ports.gate import CoreAnswer
 from graasp_local.settings.rotation import with_options
 from graasp_local.site.check import check_configuration
 from graasp_local.site.site import Site

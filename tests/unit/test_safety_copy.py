@@ -7,9 +7,9 @@ import pytest
 from graasp_local.errors import Refused
 from graasp_local.journal.events import Outcome
 from graasp_local.operations import recovery
-from graasp_local.operations.steps.preflight import FREE_BYTES_FOR_WORK
 from graasp_local.operations.steps.written_snapshot import written_snapshots
 from graasp_local.planning.requests import OnFailure
+from graasp_local.planning.requirements import FREE_BYTES_FOR_WORK
 from graasp_local.planning.safety_copy import SafetyCopy, copy_that_fits
 from tests.unit.fakes import FakeWorld
 from tests.unit.operating import deploy, ended_of, events_of, killed_at

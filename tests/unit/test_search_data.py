@@ -9,7 +9,7 @@ from graasp_local.errors import Refused
 from graasp_local.operations.deployments import transition_plan
 from graasp_local.planning.search_data import other_search_version
 from graasp_local.planning.states import Health, InfraState, ObservedService, ServiceGroup, Status
-from graasp_local.ports.operation import ImageFact
+from graasp_local.ports.images import ImageFact
 from graasp_local.site.site import Site
 from graasp_local.version import Version
 from tests.unit.fakes import FakeWorld

@@ -21,7 +21,7 @@ from graasp_local.planning.requests import OnFailure, UpgradeDatabase
 from graasp_local.planning.server import DatabaseServer
 from graasp_local.planning.states import Gate, Health, InfraState, ObservedState
 from graasp_local.planning.steps import Step
-from graasp_local.ports.operation import ImageFact
+from graasp_local.ports.images import ImageFact
 from graasp_local.version import Version
 from tests.unit.fake_servers import FakeToolRun, contents
 from tests.unit.fakes import FakeWorld

@@ -34,7 +34,7 @@ def end_connections(world: World, limit_seconds: float) -> Iterator[str]:
             raise Interrupted("Interrupted while requests in flight were finishing; they were cut.")
         clock.sleep(POLL_SECONDS)
     if in_flight:
-        yield still_running(in_flight, limit_seconds, world.engine.upload_bytes_to_come())
+        yield still_running(in_flight, limit_seconds, world.gate_control.upload_bytes_to_come())
     ended = connections.end()
     if ended:
         yield f"ended {ended} connection(s) from before the gate closed, such as websockets"

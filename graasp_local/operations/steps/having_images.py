@@ -37,7 +37,7 @@ def other_images(world: World, observed: ObservedState, version: Version) -> tup
         return ()
     selected = deployed(world, version)
     try:
-        now = {pin.service: pin for pin in world.engine.pins(version)}
+        now = {pin.service: pin for pin in world.images.pins(version)}
     except Refused:
         return ()
     pins = selected.pins if selected is not None else ()
@@ -55,8 +55,8 @@ def select_rebuilt(world: World, observed: ObservedState) -> SelectImages | None
         variable = variable_of(service.name)
         if service.name not in BUILT_FOR_SITE or service.status is not Status.RUNNING or variable not in named:
             continue
-        now = world.engine.pin_of(service.name, named[variable])
-        before = world.engine.pin_of(service.name, selected.get(variable, service.image))
+        now = world.images.pin_of(service.name, named[variable])
+        before = world.images.pin_of(service.name, selected.get(variable, service.image))
         if now is not None and before is not None and now.image_id != before.image_id:
             found[service.name] = (now, before)
     if not found:
@@ -71,8 +71,8 @@ def select_images(world: World, step: SelectImages) -> None:
     version = site.selected_version
     if version is None:
         raise Refused("No version is selected.")
-    found = (world.engine.pin_of(_service_of(step, variable), image) for variable, image in step.images)
-    world.engine.keep_pins([pin for pin in found if pin is not None])
+    found = (world.images.pin_of(_service_of(step, variable), image) for variable, image in step.images)
+    world.images.keep_pins([pin for pin in found if pin is not None])
     images = dict(site.selection.images_beside(site.named_images)) | dict(step.images)
     prepare.select(site, Release(version, (*images.items(),)))
 
@@ -89,14 +89,14 @@ def pull_missing(world: World, version: Version) -> Iterator[str]:
     """
     pulled = yield from _pull_absent(world, version)
     if pulled:  # of the others the check has told
-        yield from image_warnings(world.engine.image_facts(version), version)
-    pins = world.engine.pins(version)
-    world.engine.use_pins(version, pins)
+        yield from image_warnings(world.images.image_facts(version), version)
+    pins = world.images.pins(version)
+    world.images.use_pins(version, pins)
     served = world.site.selected_version
     recorded = deployed(world, served) if served is not None else None
     if recorded is not None:
-        world.engine.keep_pins(recorded.pins)
-    world.engine.keep_images(version)
+        world.images.keep_pins(recorded.pins)
+    world.images.keep_images(version)
     yield from (f"{pin.service}: {pin.reference}" for pin in pins)
     earlier = deployed(world, version)
     if earlier is not None:
@@ -118,7 +118,7 @@ def use_recorded_images(world: World, version: Version, images: Images = ()) -> 
     if recorded is None:
         return False
     found = (_as_it_can_be_had(world, pin) for pin in recorded.pins)
-    world.engine.use_pins(version, tuple(pin for pin in found if pin is not None))
+    world.images.use_pins(version, tuple(pin for pin in found if pin is not None))
     return True
 
 
@@ -133,11 +133,11 @@ def restore_images(world: World, version: Version, images: Images = ()) -> Itera
     yield from _pull_absent(world, version)
     recorded = deployed(world, version, images)
     before = {pin.service: pin for pin in recorded.pins} if recorded else {}
-    for pin in world.engine.pins(version):
+    for pin in world.images.pins(version):
         yield f"{pin.service}: {pin.reference}"
         if pin.service in before and before[pin.service].image_id not in ("", pin.image_id):
             yield f"{pin.service}: not the image of {version}'s last deployment, which is gone"
-    world.engine.keep_images(version)
+    world.images.keep_images(version)
 
 
 class WayBack(Struct, frozen=True):
@@ -156,7 +156,7 @@ def way_back(world: World, version: Version) -> WayBack:
     exact = {pin.service for pin in pins if _as_it_can_be_had(world, pin) is not None}
     if pins and len(exact) == len(pins):
         return WayBack()
-    by_tag = [fact for fact in world.engine.image_facts(version) if fact.service not in exact]
+    by_tag = [fact for fact in world.images.image_facts(version) if fact.service not in exact]
     return WayBack(
         tuple(fact.service for fact in by_tag if fact.problem),
         tuple(fact.service for fact in by_tag if not fact.problem and fact.service in {pin.service for pin in pins}),
@@ -167,26 +167,26 @@ def let_unneeded_go(world: World, version: Version, before: Deployment | None) -
     """Keep the images of a version that was just deployed and of the deployment before it, and of no others."""
     both = (deployed(world, version), before)
     pins = tuple(pin for deployment in both if deployment is not None for pin in deployment.pins)
-    for tag in world.engine.let_images_go(version, pins):
+    for tag in world.images.let_images_go(version, pins):
         yield f"no longer kept: {tag}"
 
 
 def _as_it_can_be_had(world: World, pin: Pin) -> Pin | None:
-    if world.engine.has_image(pin.reference):
+    if world.images.has_image(pin.reference):
         return pin
-    if pin.image_id and world.engine.has_image(pin.image_id):
+    if pin.image_id and world.images.has_image(pin.image_id):
         return replace(pin, reference=pin.image_id)
-    if pin.perhaps_in_registry and world.engine.registry_has(pin.perhaps_in_registry):
+    if pin.perhaps_in_registry and world.images.registry_has(pin.perhaps_in_registry):
         return replace(pin, reference=pin.perhaps_in_registry)
     return None
 
 
 def _pull_absent(world: World, version: Version) -> Generator[str, None, bool]:
     """Returns whether there was anything to pull."""
-    world.engine.give_names_back()
-    absent = dict.fromkeys(fact.image for fact in world.engine.image_facts(version) if not fact.local)
+    world.images.give_names_back()
+    absent = dict.fromkeys(fact.image for fact in world.images.image_facts(version) if not fact.local)
     for image in absent:
-        for line in world.engine.pull_image(image):
+        for line in world.images.pull_image(image):
             yield line
             if world.interruption.requested:
                 raise Interrupted(f"Interrupted while {image} was pulled.")

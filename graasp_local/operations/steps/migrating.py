@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 from graasp_local.errors import GraaspLocalError, Interrupted, NeedsYou, Refused
 from graasp_local.planning.migrations import DatabaseIsNewer, Pending, WouldBeSkipped, compare
 from graasp_local.planning.steps import Migrate, ReadMigrations
-from graasp_local.ports.operation import MigrationRun
+from graasp_local.ports.migration import MigrationRun
 from graasp_local.ports.world import World
 from graasp_local.version import Version
 from graasp_local.wording import listed
@@ -22,7 +22,7 @@ _LINES_SHOWN = 8
 
 def read_pending(world: World, version: Version) -> Pending:
     """What deploying the version would apply. Raises Refused where that cannot work."""
-    match compare(world.engine.image_migrations(version), world.database.applied_migrations()):
+    match compare(world.images.image_migrations(version), world.database.applied_migrations()):
         case Pending() as pending:
             return pending
         case DatabaseIsNewer(unknown=unknown):
@@ -56,12 +56,12 @@ def run_migration(world: World, step: Migrate) -> Generator[str, None, tuple[str
     Raises NeedsYou if it fails or takes too long, Interrupted if somebody asked for the end. Either way nothing of it
     goes on afterwards: all pending migrations are one transaction, which Postgres then takes back.
     """
-    running = world.engine.observe().migrations
+    running = world.containers.observe().migrations
     if running:
         raise NeedsYou(f"A migration is running already ({listed(running)}): a second one would collide with it.")
     began = world.clock.now()
     try:
-        run = world.engine.start_migration(step.version)
+        run = world.migrations.start_migration(step.version)
     except GraaspLocalError:
         # Compose may have been cut off after it had made the container.
         yield from end_migrations(world)
@@ -91,7 +91,7 @@ def _made_meanwhile(world: World, step: Migrate) -> tuple[str, ...]:
     if not step.meanwhile:
         return ()
     try:
-        world.engine.make(step.meanwhile, step.version)
+        world.containers.make(step.meanwhile, step.version)
     except GraaspLocalError:
         return ()
     return step.meanwhile
@@ -100,7 +100,7 @@ def _made_meanwhile(world: World, step: Migrate) -> tuple[str, ...]:
 def await_migrations(world: World, limit: float) -> Iterator[str]:
     """Wait for migrations that outlived their operation; what still runs at the limit is ended by the next step."""
     deadline = world.clock.monotonic() + limit
-    for run in world.engine.running_migrations():
+    for run in world.migrations.running_migrations():
         while run.exit_code() is None and world.clock.monotonic() < deadline:
             yield from run.output()
             if world.interruption.requested:
@@ -114,12 +114,12 @@ def await_migrations(world: World, limit: float) -> Iterator[str]:
 
 def end_migrations(world: World) -> Iterator[str]:
     """End migrate containers that are running; Postgres takes their transactions back. Take away what has ended."""
-    for run in world.engine.running_migrations():
+    for run in world.migrations.running_migrations():
         run.kill()
         run.remove()
         world.database.end_other_sessions()
         yield f"ended the migration {run.name}"
-    for name in world.engine.remove_ended_migrations():
+    for name in world.migrations.remove_ended_migrations():
         yield f"removed {name}, which had ended after its operation was killed"
 
 
@@ -143,7 +143,7 @@ def _postgres_errors(world: World, since: float) -> Generator[str, None, str]:
     The error comes first, however long the statement is that it names.
     """
     lines: list[str] = []
-    for line in world.engine.recent_log("db", _LOG_LINES, since):
+    for line in world.containers.recent_log("db", _LOG_LINES, since):
         if any(word in line for word in _ERRORS):
             lines = [line]
         elif lines and (line.startswith("\t") or any(word in line for word in _TELLING)):

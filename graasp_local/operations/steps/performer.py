@@ -144,14 +144,15 @@ class Performer:
                     told = (found.described(), *found.warnings(version, world.site.settings.values))
                 yield from told
             case PullImages(version=version):
-                world.engine.remove_made_migrations()  # of other images or settings, by an operation that was cut off
+                # Of other images or settings, by an operation that was cut off.
+                world.migrations.remove_made_migrations()
                 yield from pull_missing(world, version)
             case TakeUpSettings():
                 prepare.prepare(world.site)
                 yield f"those in {world.site.directory} stay as they are: the next change of state uses them"
             case RestoreImages(version=version, images=images):
                 self._made, self._ahead = _NOTHING_MADE, set()  # of other images, perhaps of the same version
-                world.engine.remove_made_migrations()
+                world.migrations.remove_made_migrations()
                 yield from restore_images(world, version, images)
             case ReadMigrations():
                 pending = check_forecast(world, step)
@@ -175,7 +176,7 @@ class Performer:
             case OpenGate():
                 yield from self._set_gate(Gate.OPEN)
             case SealGate():
-                world.engine.shut_gate()
+                world.gate_control.shut_gate()
             case UnsealGate():
                 yield from self._set_gate(Gate.CLOSED)
             case ProveGate(gate=gate):
@@ -190,7 +191,7 @@ class Performer:
                 yield from end_connections(world, limit)
             case StopServices(services=services):
                 try:
-                    world.engine.stop(services)
+                    world.containers.stop(services)
                 finally:
                     self.end_shutting()
             case StartServices(services=services, writers=writers):
@@ -200,14 +201,14 @@ class Performer:
                 yield from start_with_last_words(world, services, partial(self._start, step))
                 if step.ahead and step.group is ServiceGroup.DATABASE and self._started.plan.version is not None:
                     with suppress(GraaspLocalError):  # told by the step that needs them
-                        world.engine.image_migrations(self._started.plan.version)
+                        world.images.image_migrations(self._started.plan.version)
                 yield from wait_until_on(world, needed(world, services) if writers else services)
                 if step.group is ServiceGroup.DATABASE:
                     self._start_ahead(step.ahead)
                 yield from forget_old_addresses(world, services)
             case MakeServices(services=services, version=version, migration=migration):
                 try:
-                    world.engine.make((*services, *(("migrate",) if migration else ())), version)
+                    world.containers.make((*services, *(("migrate",) if migration else ())), version)
                     self._made = services, version
                 except NeedsYou as error:  # nothing needs them before they are started, which makes them then
                     yield f"{listed(services)} could not be made yet: {error.what}"
@@ -234,7 +235,7 @@ class Performer:
                 kept = world.database.swap_back(snapshot, until_removed=step.written)
                 yield f"the database of the failed deployment is kept as {kept}"
             case MakeMigration(version=version):
-                world.engine.make_migration(version)
+                world.migrations.make_migration(version)
             case Migrate():
                 with world.database.migration_lock():
                     made = yield from run_migration(world, step)
@@ -245,11 +246,11 @@ class Performer:
             case SelectImages():
                 select_images(world, step)
             case SelectVersion(version=version):
-                prepare.select(world.site, Release(version, as_images(world.engine.pins(version))))
+                prepare.select(world.site, Release(version, as_images(world.images.pins(version))))
             case VerifyCore(version=expected):
                 verify_core(world, expected)
             case RecordDeployment(version=version):
-                record_deployment(world.site.deployments_file, version, world.clock.now(), world.engine.pins(version))
+                record_deployment(world.site.deployments_file, version, world.clock.now(), world.images.pins(version))
                 yield from self._let_images_go(version)
                 yield from self._drop_old_snapshots()
                 yield from let_old_ones_go(world)
@@ -259,29 +260,29 @@ class Performer:
                 yield from perform_upgrade(world, step)
 
     def _start(self, step: StartServices) -> None:
-        engine, selected = self._world.engine, self._world.site.selected_version
+        containers, selected = self._world.containers, self._world.site.selected_version
         made, version = self._made
         if selected is not None and step.made_too and version != selected:
             # By one command for all of them: Compose takes longer to begin than most containers to start.
             made, version = (*step.services, *step.made_too), selected
-            engine.make(made, selected)
+            containers.make(made, selected)
         if {*step.services} <= self._ahead:
             self._ahead -= {*step.services}
             return
         # What is no part of a version is the same in any.
         is_selected = step.group is not ServiceGroup.GRAASP or (selected is not None and version == selected)
         if is_selected and {*step.services} <= {*made}:
-            engine.start_made(step.services)
+            containers.start_made(step.services)
             self._made = tuple(name for name in made if name not in step.services), version
         else:
-            engine.start(step.services)
+            containers.start(step.services)
 
     def _start_ahead(self, services: tuple[str, ...]) -> None:
         """Only what was made in this operation; what does not start is started by its own step, which says why."""
         made, version = self._made
         if services and {*services} <= {*made}:
             with suppress(GraaspLocalError):
-                self._world.engine.start_made(services)
+                self._world.containers.start_made(services)
                 self._made = tuple(name for name in made if name not in services), version
                 self._ahead |= {*services}
 
@@ -289,7 +290,7 @@ class Performer:
         """Whether it took effect is what nginx answers, where the engine's answer is lost. Raises GraaspLocalError."""
         self._gate_is_shut = False
         try:
-            self._world.engine.set_gate_flag(gate)
+            self._world.gate_control.set_gate_flag(gate)
         except GraaspLocalError as error:
             if self._world.edge.gate() is not gate:
                 raise
@@ -302,12 +303,12 @@ class Performer:
         """
         if self._world.edge.gate() is not Gate.SEALED:  # else it was sealed for longer than for this
             self._gate_is_shut = True
-            self._world.engine.shut_gate()
+            self._world.gate_control.shut_gate()
         clock = self._world.clock
         deadline = clock.monotonic() + limit
         quiet_looks = 0
         while True:
-            in_flight = self._world.engine.requests_in_flight()
+            in_flight = self._world.gate_control.requests_in_flight()
             quiet_looks = quiet_looks + 1 if in_flight == 0 else 0
             if quiet_looks == _QUIET_LOOKS:
                 held_open = self._world.old_connections.open()
@@ -315,7 +316,7 @@ class Performer:
                     yield f"{held_open} connection(s) still open, such as websockets, end with core"
                 return
             if in_flight != 0 and clock.monotonic() >= deadline:
-                yield still_running(in_flight, limit, self._world.engine.upload_bytes_to_come())
+                yield still_running(in_flight, limit, self._world.gate_control.upload_bytes_to_come())
                 return
             if in_flight != 0 and self._world.interruption.requested:
                 self.end_shutting()
@@ -325,13 +326,13 @@ class Performer:
     def end_shutting(self) -> None:
         """Let the bypass pass again, if nobody passes: core has stopped, or it is not going to be stopped after all."""
         if self._gate_is_shut:
-            self._world.engine.set_gate_flag(Gate.CLOSED)
+            self._world.gate_control.set_gate_flag(Gate.CLOSED)
             self._gate_is_shut = False
 
     def _prove_migrations(self, version: Version) -> None:
         world = self._world
         failures = proof_failures(
-            world.engine.image_migrations(version), world.database.applied_migrations(), self._newly or ()
+            world.images.image_migrations(version), world.database.applied_migrations(), self._newly or ()
         )
         if failures:
             raise NeedsYou(f"The database is not what {version} makes of it. {' '.join(failures)}")

@@ -12,12 +12,19 @@ from graasp_local.errors import NeedsYou, Refused
 from graasp_local.images.pins import variable_of
 from graasp_local.images.recipes import SERVICES_TO_BUILD, what_is_lacking
 from graasp_local.planning.plan import Plan
+from graasp_local.planning.requirements import (
+    FREE_BYTES_FOR_WORK,
+    FREE_BYTES_PER_IMAGE,
+    OLDEST_COMPOSE,
+    OLDEST_ENGINE,
+)
 from graasp_local.planning.safety_copy import SafetyCopy, copy_that_fits
 from graasp_local.planning.search_data import SEARCH_SERVICE, other_search_version
 from graasp_local.planning.server import GRAASP_DATABASE, other_major
 from graasp_local.planning.states import ServiceGroup, Status
 from graasp_local.planning.steps import Preflight
-from graasp_local.ports.operation import IS_NOWHERE, OLDEST_COMPOSE, OLDEST_ENGINE, EngineFacts, ImageFact
+from graasp_local.ports.checks import EngineFacts
+from graasp_local.ports.images import IS_NOWHERE, ImageFact
 from graasp_local.ports.world import World
 from graasp_local.settings.table import REPLICAS
 from graasp_local.settings.warnings import NO_RECAPTCHA, WITH_RECAPTCHA, needs_recaptcha
@@ -28,10 +35,6 @@ from graasp_local.version import Version
 from graasp_local.wording import listed
 
 _GIB = 1024**3
-FREE_BYTES_FOR_WORK = 1 * _GIB
-"""What an operation needs besides images: journal, logs, and the room that Postgres takes while it migrates."""
-FREE_BYTES_PER_IMAGE = 1 * _GIB
-"""Graasp's images are between 0.3 and 1 GiB unpacked."""
 
 
 class Problem(Struct, frozen=True):
@@ -93,8 +96,8 @@ def check_preflight(world: World, version: Version) -> PreflightResult:
 
 def look(world: World, version: Version) -> PreflightResult | tuple[Problem, ...]:
     """What the checks of a version find; where anything is not well, all of that. The last says the way out."""
-    engine = world.engine.facts()
-    images = world.engine.image_facts(version)
+    engine = world.checks.facts()
+    images = world.images.image_facts(version)
     _refuse_other_search_data(world, next((fact.image for fact in images if fact.service == SEARCH_SERVICE), ""))
     problems = surroundings_problems(world, engine, images)
     database = _database_bytes(world)
@@ -111,7 +114,7 @@ def look(world: World, version: Version) -> PreflightResult | tuple[Problem, ...
 
 def check_images(world: World, version: Version) -> None:
     """Whether every image of a version can be had, for this engine. Raises Refused."""
-    facts, images = world.engine.facts(), world.engine.image_facts(version)
+    facts, images = world.checks.facts(), world.images.image_facts(version)
     if problems := tuple(_image_problems(images, facts)):
         raise Refused(" ".join(problems), "Nothing was changed.", _way_out(images, facts, version))
 
@@ -138,7 +141,7 @@ def refuse_other_major(world: World) -> None:
 
 def _refuse_other_search_data(world: World, image: str) -> None:
     """Raises Refused where Meilisearch would only crash again and again, and core with it."""
-    found = world.engine.search_data(image)
+    found = world.checks.search_data(image)
     said = other_search_version(found[0], image) if found else None
     if found and said:
         raise Refused(
@@ -155,14 +158,14 @@ def check_transition(world: World, services: Sequence[str]) -> None:
 
     Raises Refused, or EngineUnreachable without Compose.
     """
-    world.engine.require_compose()
+    world.checks.require_compose()
     refuse_other_major(world)
     _refuse_absent_images(world, services)
     if {*services} & {*world.site.settings.replicas}:
         refuse_too_many(world, {})
     if SEARCH_SERVICE in services:
         _refuse_other_search_data(world, world.site.named_images.get(variable_of(SEARCH_SERVICE), ""))
-    edge = {service.name for service in world.engine.observe().services if service.group is ServiceGroup.EDGE}
+    edge = {service.name for service in world.containers.observe().services if service.group is ServiceGroup.EDGE}
     ports = _port_problems(world) if edge & {*services} else ()  # a stop takes none
     problems = [*_directory_problems(world), *ports, *_network_problems(world)]
     if problems:
@@ -171,7 +174,7 @@ def check_transition(world: World, services: Sequence[str]) -> None:
 
 def refuse_too_many(world: World, wanted: Mapping[str, int]) -> None:
     """Raises Refused where the machine cannot hold as many containers as the site's settings say, but for `wanted`."""
-    problems = [*_replica_problems(world, world.engine.facts(), wanted)]
+    problems = [*_replica_problems(world, world.checks.facts(), wanted)]
     if problems:
         raise Refused(
             " ".join(problems),
@@ -199,7 +202,7 @@ def check_edge(world: World) -> Iterator[str]:
     That it cannot be asked is only told: starting it will show.
     """
     try:
-        refusal = world.engine.edge_refusal()
+        refusal = world.checks.edge_refusal()
     except NeedsYou as error:
         yield f"could not be checked: {error.what}"
         return
@@ -217,7 +220,7 @@ def check_stack(world: World, services: Sequence[str], version: Version | None) 
     That they cannot be tried is only told: starting them will show.
     """
     try:
-        refusal = world.engine.stack_refusal(services, version)
+        refusal = world.checks.stack_refusal(services, version)
     except NeedsYou as error:
         yield f"could not be tried: {error.what}"
         return
@@ -231,7 +234,7 @@ def check_stack(world: World, services: Sequence[str], version: Version | None) 
 
 def _refuse_absent_images(world: World, services: Sequence[str]) -> None:
     """A change of state pulls nothing, and Compose starts nothing without its image, an old container neither."""
-    absent = world.engine.absent_images(services) if services else {}
+    absent = world.images.absent_images(services) if services else {}
     if not absent:
         return
     made_here = tuple(name for name, image in absent.items() if image.startswith("sha256:"))
@@ -261,7 +264,7 @@ def _tool_problems(facts: EngineFacts) -> Iterator[Problem]:
 
 
 def _directory_problems(world: World) -> Iterator[str]:
-    other = world.engine.other_directory()
+    other = world.checks.other_directory()
     if other is not None:
         yield (
             f"The project name {world.site.settings.project} belongs to the site in {other}: "
@@ -322,29 +325,29 @@ def _needed_for_work(images: Sequence[ImageFact]) -> int:
 
 def _database_bytes(world: World) -> int:
     """0 while it is off and cannot be asked."""
-    database = [s for s in world.engine.observe().services if s.group is ServiceGroup.DATABASE]
+    database = [s for s in world.containers.observe().services if s.group is ServiceGroup.DATABASE]
     return world.database.size_bytes() if database and all(service.is_on for service in database) else 0
 
 
 def _network_problems(world: World) -> Iterator[str]:
-    if any(service.status is Status.ABSENT for service in world.engine.observe().services):
-        problem = world.engine.network_problem()
+    if any(service.status is Status.ABSENT for service in world.containers.observe().services):
+        problem = world.checks.network_problem()
         if problem:
             yield f"{problem} `docker network prune` removes unused networks; daemon.json can name more address pools."
 
 
 def _port_problems(world: World) -> Iterator[str]:
     settings = world.site.settings
-    edge = [service for service in world.engine.observe().services if service.group is ServiceGroup.EDGE]
+    edge = [service for service in world.containers.observe().services if service.group is ServiceGroup.EDGE]
     ours: tuple[int, ...] = ()
     if any(not service.is_off for service in edge):
         kept = proven.as_proven(world.site)
         ours = kept.settings.ports if kept is not None else settings.ports
-    lowest = world.engine.lowest_port()
+    lowest = world.checks.lowest_port()
     for port in (port for port in settings.ports if port not in ours):
         if port < lowest:
             yield too_low(port, lowest)
-        holder = world.engine.port_holder(settings.bind, port)
+        holder = world.checks.port_holder(settings.bind, port)
         if holder:
             yield f"Port {port} is in use by {holder}."
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from graasp_local.errors import Interrupted, NeedsYou
 from graasp_local.planning.rolling_steps import Side
 from graasp_local.planning.states import Gate
-from graasp_local.ports.operation import CoreAnswer
+from graasp_local.ports.gate import CoreAnswer
 from graasp_local.ports.world import World
 from graasp_local.version import Version
 
@@ -39,7 +39,7 @@ def verify_core(world: World, expected: Version | None) -> None:
         answer = world.handovers.core(Side.SERVICES) if sealed else world.edge.core()
         found = core_failures(answer, expected, where)
         # While a second core stands in for them they are of the old version, or were asked one by one just before.
-        return found if found or world.engine.observe().handovers else replica_failures(world, expected)
+        return found if found or world.containers.observe().handovers else replica_failures(world, expected)
 
     prove(world, failures, "Core is not as it should be")
 

@@ -58,7 +58,7 @@ def tidy_up(world: World, but: str) -> Iterator[str]:
 def _check(world: World, restore: Restore) -> Iterator[str]:
     backup = BackupStore.of(world.site).find(restore.backup)
     parts = _parts(backup, restore)
-    free = world.engine.facts().free_bytes
+    free = world.checks.facts().free_bytes
     needed = sum(part.content_bytes for part in parts if isinstance(part, DatabasePart | VolumePart)) + _RESERVE_BYTES
     if free is not None and free < needed:
         raise Refused(

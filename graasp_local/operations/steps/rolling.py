@@ -58,7 +58,7 @@ def perform_rolling(world: World, step: RollingStep) -> Iterator[str]:
 def _wait_until_on(world: World, services: tuple[str, ...]) -> Iterator[str]:
     began = world.clock.monotonic()
     while True:
-        there = {second.name: second for second in world.engine.observe().handovers}
+        there = {second.name: second for second in world.containers.observe().handovers}
         waiting = [name for name in services if name not in there or not there[name].is_on]
         if not waiting:
             return
@@ -100,7 +100,7 @@ def _drain(world: World, side: Side, limit: float) -> Iterator[str]:
         elif now - quiet_since >= QUIET_SECONDS:
             return
         if in_flight != 0 and now >= deadline:
-            yield still_running(in_flight, limit, world.engine.upload_bytes_to_come())
+            yield still_running(in_flight, limit, world.gate_control.upload_bytes_to_come())
             return
         if world.interruption.requested:
             raise Interrupted("Interrupted while requests in flight were finishing.")

@@ -32,7 +32,7 @@ def forget_old_addresses(world: World, services: Sequence[str]) -> Iterator[str]
     values = world.site.settings.values
     now = f"{values.get('FILE_STORAGE_HOST') or world.site.settings.public_url}\n"
     before = text_if_there(world.site.addresses_file)
-    if before != now and world.engine.forget_addresses():
+    if before != now and world.gate_control.forget_addresses():
         write_atomically(world.site.addresses_file, now, mode=0o600)
         if before:
             yield "cleared the addresses of files that core had cached"
@@ -59,7 +59,7 @@ def make_missing_databases(world: World, services: Sequence[str]) -> Iterator[st
 
 def needed(world: World, services: Sequence[str]) -> tuple[str, ...]:
     """Those of the services without which Graasp does not serve."""
-    optional = {service.name for service in world.engine.observe().services if service.optional}
+    optional = {service.name for service in world.containers.observe().services if service.optional}
     return tuple(name for name in services if name not in optional)
 
 
@@ -73,9 +73,9 @@ def wait_until_on(world: World, services: Sequence[str]) -> Iterator[str]:
     given_up: set[str] = set()
     optional_deadline: float | None = None
     # The engine counts over the container's life: what it went through before is no sign of what it will do now.
-    restarts_before = {name: world.engine.restarts(name) for name in services}
+    restarts_before = {name: world.containers.restarts(name) for name in services}
     while True:
-        seen = [service for service in world.engine.observe().services if service.name in services]
+        seen = [service for service in world.containers.observe().services if service.name in services]
         waiting = [service for service in seen if not service.is_on and service.name not in given_up]
         if not waiting:
             return
@@ -113,7 +113,7 @@ def start_with_last_words(world: World, services: Sequence[str], start: Callable
     try:
         start()
     except NeedsYou as error:
-        seen = [service for service in world.engine.observe().services if service.name in services]
+        seen = [service for service in world.containers.observe().services if service.name in services]
         unwell = [service for service in seen if service.health is Health.UNHEALTHY or service.status in _NOT_SERVING]
         for service in unwell:
             yield from last_words(world, service.name)
@@ -125,11 +125,11 @@ def start_with_last_words(world: World, services: Sequence[str], start: Callable
 
 def last_words(world: World, service: str) -> Iterator[str]:
     """What a service that does not come up said last, a line each: its health check, and the end of its log."""
-    said = world.engine.last_health_check(service)
+    said = world.containers.last_health_check(service)
     if said:
         yield f"the health check of {service} says: {said}"
     yield f"the end of the log of {service} (`graasp-local logs {service}` has all of it):"
-    yield from (f"  {line}" for line in world.engine.recent_log(service, _LOG_LINES))
+    yield from (f"  {line}" for line in world.containers.recent_log(service, _LOG_LINES))
 
 
 class _Recovery:
@@ -150,7 +150,7 @@ class _Recovery:
         if now < self._next_look:
             return
         self._next_look = now + _RECOVERY_LOOK_SECONDS
-        progress = self._world.engine.recovery_progress(service)
+        progress = self._world.containers.recovery_progress(service)
         if progress and progress != self._progress:
             if self._progress or now - self.got_on >= _RECOVERY_LOOK_SECONDS:
                 yield f"{service} recovers what it was doing when it was cut off: {progress}"
@@ -164,7 +164,7 @@ def _hopeless(world: World, service: ObservedService, restarts_before: int) -> s
     if service.status in (Status.EXITED, Status.DEAD):
         return f"{service.name} has ended instead of serving"
     if service.status is Status.RESTARTING:
-        crashes = world.engine.restarts(service.name) - restarts_before
+        crashes = world.containers.restarts(service.name) - restarts_before
         if crashes >= _CRASHES_THAT_TELL:
             return f"{service.name} has crashed {crashes} times in a row"
     return None

@@ -14,10 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from graasp_local.errors import Interrupted, NeedsYou, Refused
-from graasp_local.operations.steps.preflight import FREE_BYTES_FOR_WORK, FREE_BYTES_PER_IMAGE, surroundings_problems
+from graasp_local.operations.steps.preflight import surroundings_problems
 from graasp_local.operations.steps.starting import START_LIMIT_SECONDS
 from graasp_local.planning.dump_entries import by_owner
 from graasp_local.planning.fingerprint import described, differences, in_short
+from graasp_local.planning.requirements import FREE_BYTES_FOR_WORK, FREE_BYTES_PER_IMAGE
 from graasp_local.planning.server import Upgrade
 from graasp_local.planning.states import Health, ServiceGroup
 from graasp_local.planning.upgrade_steps import (
@@ -33,7 +34,7 @@ from graasp_local.planning.upgrade_steps import (
     StopNewServer,
     UpgradeStep,
 )
-from graasp_local.ports.operation import ImageFact
+from graasp_local.ports.images import ImageFact
 from graasp_local.ports.servers import ToolRun
 from graasp_local.ports.world import World
 from graasp_local.site import prepare
@@ -78,7 +79,7 @@ def perform_upgrade(world: World, step: UpgradeStep) -> Iterator[str]:
 def check_upgrade(world: World, upgrade: Upgrade) -> Iterator[str]:
     """Yields what was found to be well. Raises Refused with everything that was not."""
     containers = world.servers.containers
-    facts = world.engine.facts()
+    facts = world.checks.facts()
     image = containers.image_fact(upgrade.target.image)
     problems = [
         *(problem.said for problem in surroundings_problems(world, facts, (image,))),
@@ -134,7 +135,7 @@ def _room_problems(world: World, size: int, engine_free: int | None, image: Imag
 
 def _pull(world: World, upgrade: Upgrade) -> Iterator[str]:
     if not world.servers.containers.image_fact(upgrade.target.image).local:
-        yield from world.engine.pull_image(upgrade.target.image)
+        yield from world.images.pull_image(upgrade.target.image)
         yield f"pulled {upgrade.target.image}"
     problems = _wrong_major(world, upgrade)
     if problems:
@@ -261,7 +262,7 @@ def _watch(world: World, run: ToolRun, what: str) -> Iterator[str]:
 
 
 def _database_is_on(world: World) -> bool:
-    database = [service for service in world.engine.observe().services if service.group is ServiceGroup.DATABASE]
+    database = [service for service in world.containers.observe().services if service.group is ServiceGroup.DATABASE]
     return bool(database) and all(service.is_on for service in database)
 
 
