@@ -1,6 +1,7 @@
 """Every command in a console block of README and docs can be typed; blocks that need no engine show what is printed.
 
 A block that begins with ```` ```console offline ```` is carried out on a new demo site, and its output compared.
+The others that show output are run by test_console_runs.py, on fake sites.
 """
 
 from __future__ import annotations
