@@ -89,7 +89,7 @@ def execute(started: WalkStarted, before: ObservedState, circumstances: Circumst
             try:
                 recovery = circumstances.recover(tried)
             except Exception as raised:  # the first error must be told, whatever is wrong with the way back
-                problem = (*problem, f"The way back could not be planned: {type(raised).__name__}: {raised}")
+                problem = (*problem, f"The rollback could not be planned: {type(raised).__name__}: {raised}")
         if recovery is not None:
             circumstances.interruption.acknowledge()
             yield RollbackStarted(recovery, problem, gate)
@@ -225,7 +225,7 @@ def _missed_target(plan: Plan, circumstances: Circumstances) -> GraaspLocalError
         if there:
             return None
         if circumstances.clock.monotonic() >= deadline:
-            return NeedsYou(f"Every step went through, but the site is {state} instead of {plan.target}.")
+            return NeedsYou(f"Every step succeeded, but the site is {state} instead of {plan.target}.")
         circumstances.clock.sleep(_SETTLE_POLL_SECONDS)
 
 
