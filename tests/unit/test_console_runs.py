@@ -331,3 +331,33 @@ def test_what_is_not_run_is_still_there() -> None:
 )
 def test_what_counts_as_the_same(lines: list[str], printed: list[str], *, expected: bool) -> None:
     assert shows(lines, printed) is expected
+
+
+SCRIPTS = [
+    text
+    for page in PAGES
+    for text in re.findall(r"^```sh\n(#!/bin/sh\n.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize(("code", "said"), [(0, "deployed"), (10, "nothing was changed"), (20, "rolled back")])
+def test_a_script_of_the_pages_understands_what_a_deployment_prints(
+    script: str, code: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It gets the JSON lines of a real deployment, by a program that only prints them and ends with a code."""
+    site = OnFakeSite(tmp_path / "graasp", monkeypatch)
+    running(site)
+    (tmp_path / "printed").write_text("\n".join([*site.run("graasp-local deploy --version 1.2.0 --json"), ""]))
+    program = tmp_path / "graasp-local"
+    program.write_text(f"#!/bin/sh\ncat '{tmp_path}/printed'; exit {code}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    done = subprocess.run(["sh", "-c", script, "deploy", "1.2.0"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == code
+    assert done.stdout.splitlines()[:2] == ["done", "1.2.0"]
+    assert said in done.stdout.splitlines()[-1]
+
+
+def test_there_is_a_script() -> None:
+    assert SCRIPTS
