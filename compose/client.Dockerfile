@@ -1,14 +1,14 @@
-# The web front end, which has no published image: the address of the site is built into it. `graasp-local build` uses
-# this file where the sources have no Dockerfile of their own. The sources are the build's context.
+# The web front end. It has no published image, because the site's address is built into it. `graasp-local build` uses
+# this file if the sources have no Dockerfile of their own. The sources are the build's context.
 ARG NODE_IMAGE=node:24-bookworm-slim
 ARG SERVER_IMAGE=joseluisq/static-web-server:2.38
 
 FROM ${NODE_IMAGE} AS build
 WORKDIR /client
 COPY . .
-# The very pnpm that the sources name, without the checksum that may follow.
+# The exact pnpm that the sources name, without the checksum that may follow it.
 RUN npm install --global "$(node -p "(require('./package.json').packageManager || 'pnpm@10').split('+')[0]")"
-# Nothing is tested here: the browsers that test runners fetch from elsewhere are left away.
+# Nothing is tested here, so the test runners do not download browsers.
 RUN CYPRESS_INSTALL_BINARY=0 PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 pnpm install --frozen-lockfile
 ARG VITE_VERSION
 ARG VITE_GRAASP_API_HOST
@@ -20,7 +20,7 @@ ARG VITE_BUILD_TIMESTAMP
 ARG VITE_UMAMI_HOST
 ARG VITE_UMAMI_WEBSITE_ID
 ARG VITE_RECAPTCHA
-# Without the check of types that `pnpm build` begins with, as the client's own Dockerfile does it.
+# Without the type check at the beginning of `pnpm build`, like the client's own Dockerfile.
 # Vite writes to dist unless its configuration names build.
 RUN pnpm exec vite build && mv "$(if [ -d build ]; then echo build; else echo dist; fi)" /built
 

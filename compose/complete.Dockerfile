@@ -1,4 +1,4 @@
-# An image with the programs that its service calls and it lacks: `graasp-local images complete`, and `build`.
+# Adds programs that a service calls and its image lacks: `graasp-local images complete`, and `build`.
 ARG IMAGE
 FROM ${IMAGE}
 USER root

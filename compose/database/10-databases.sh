@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs once, on an empty data directory: the databases of Graasp and umami, each with an owner of its own name.
+# Runs once, on an empty data directory: creates the databases of Graasp and umami, each with an owner of the same name.
 set -euo pipefail
 
 create() { # create NAME PASSWORD

@@ -25,7 +25,7 @@ def command(
     """Remove old data: the volume and the dump that an upgrade of Postgres
     kept, and databases of failed deployments that may contain new data.
 
-    After this there is no way back to the older Postgres. The volume and the databases in use are never removed. With
+    After this, you cannot go back to the older Postgres. The volume and the databases in use are never removed. With
     --volume, only that volume and the dumps are removed.
     """
     from graasp_local.clock import InterruptionFlag

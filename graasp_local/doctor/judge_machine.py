@@ -106,7 +106,7 @@ def way_back(found: Fact[Return | None]) -> Iterator[Finding]:
                 Verdict.FAILS,
                 f"If the next deployment fails, {version} cannot be restored: the image of {listed(lost)} is "
                 "neither on this machine nor in the registry any more.",
-                f"Build or load the images of {version} again; `deploy --on-failure hold` goes without a way back.",
+                f"Build or load the images of {version} again; `deploy --on-failure hold` deploys without a rollback.",
             )
         case Known(Return(version, other_builds=others)) if others:
             yield Finding(
@@ -114,7 +114,7 @@ def way_back(found: Fact[Return | None]) -> Iterator[Finding]:
                 Verdict.WARNING,
                 f"If the next deployment fails, {version} comes back with another build of {listed(others)} than is "
                 "served now: that one is neither on this machine nor in the registry any more.",
-                f"`graasp-local deploy --version {version}` deploys the build that its tags lead to.",
+                f"`graasp-local deploy --version {version}` deploys the build that its tags point to.",
             )
         case Known(Return(version)):
             yield ok("way-back", f"The images of {version} are there, should the next deployment fail.")

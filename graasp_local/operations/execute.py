@@ -88,7 +88,7 @@ def execute(started: OperationStarted, before: ObservedState, runtime: Runtime) 
             try:
                 recovery = runtime.recover(tried)
             except Exception as raised:  # the first error must be told, whatever is wrong with the way back
-                problem = (*problem, f"The way back could not be planned: {type(raised).__name__}: {raised}")
+                problem = (*problem, f"The rollback could not be planned: {type(raised).__name__}: {raised}")
         if recovery is not None:
             runtime.interruption.acknowledge()
             yield RollbackStarted(recovery, problem, gate)
@@ -224,7 +224,7 @@ def _missed_target(plan: Plan, runtime: Runtime) -> GraaspLocalError | None:
         if there:
             return None
         if runtime.clock.monotonic() >= deadline:
-            return NeedsYou(f"Every step went through, but the site is {state} instead of {plan.target}.")
+            return NeedsYou(f"Every step succeeded, but the site is {state} instead of {plan.target}.")
         runtime.clock.sleep(_SETTLE_POLL_SECONDS)
 
 

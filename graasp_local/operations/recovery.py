@@ -65,7 +65,7 @@ def unfinished(world: World) -> OperationRecord:
         raise Refused(
             "No deployment of this site was left unfinished, and no upgrade of its database.",
             "Nothing was changed.",
-            "`graasp-local rollback` goes back from one that went through.",
+            "`graasp-local rollback` undoes one that succeeded.",
         )
     return record
 
@@ -193,7 +193,7 @@ def _refuse_after_upgrade(world: World, operations: Sequence[OperationRecord], r
             f"To undo {record.version}: `graasp-local apply {operations[-1].state}`, then `graasp-local rollback`."
         )
     raise Refused(
-        f"The upgrade to Postgres {upgrade.target_major} went through, and everything written since is only there.",
+        f"The upgrade to Postgres {upgrade.target_major} succeeded, and everything written since is only there.",
         f"Nothing was changed; the volume {volume} of Postgres {upgrade.source_major} "
         f"{'is kept as it was' if kept else 'was removed since'}.",
         " ".join(advice),

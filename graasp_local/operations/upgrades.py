@@ -196,7 +196,7 @@ def _upgrade(world: World, asked: UpgradeDatabase) -> Upgrade:
     if major <= files:
         what = f"The database is on Postgres {files}"
         raise Refused(
-            f"{what} already." if major == files else f"{what}, and there is no way back to {major}.",
+            f"{what} already." if major == files else f"{what}, and it cannot be downgraded to {major}.",
             "Nothing was changed.",
             f"The newest major is {NEWEST_MAJOR}; for a minor version set DB_IMAGE in .env, then `graasp-local apply`.",
         )

@@ -97,7 +97,7 @@ class OtherMajor(Struct, frozen=True):
         """What to type, or to set, as a sentence."""
         if self.files < self.image:
             return f"`{self.command}` makes the change; or set DB_IMAGE back to Postgres {self.files}."
-        return f"Set DB_IMAGE in .env to Postgres {self.files} or newer: no way leads back to an older major."
+        return f"Set DB_IMAGE in .env to Postgres {self.files} or newer: a downgrade is not possible."
 
     @property
     def command(self) -> str | None:

@@ -174,7 +174,7 @@ SETTINGS: tuple[Setting, ...] = (
     _word(
         "GRAASP_DB_PASSWORD",
         "Password of the database owner `graasp`. Do not edit it either.",
-        DatabasePassword("graasp", "Core and workers restart; until then visitors see the maintenance page."),
+        DatabasePassword("graasp", "Core and workers restart; during the restart visitors see the maintenance page."),
     ),
     _word(
         "UMAMI_DB_PASSWORD",
@@ -232,7 +232,7 @@ SETTINGS: tuple[Setting, ...] = (
     _word(
         "MEILISEARCH_MASTER_KEY",
         "Shared between Graasp and Meilisearch.",
-        Generated("Meilisearch restarts; until then search finds nothing."),
+        Generated("Meilisearch restarts; during the restart search finds nothing."),
     ),
     _word(
         "MEILISEARCH_REBUILD_SECRET",
@@ -480,7 +480,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("GEOLOCATION_API_HOST", "The geocoding API that core uses for maps, such as Geoapify's.", ""),
     Option("GEOLOCATION_API_KEY", "The key of that API.", ""),
     Option("OPENAI_API_KEY", "The OpenAI key, for chat bots in apps.", ""),
-    Option("OPENAI_ORG_ID", "The OpenAI organisation.", ""),
+    Option("OPENAI_ORG_ID", "The id of the OpenAI organization.", ""),
     Option("OPENAI_GPT_VERSION", "The OpenAI model of chat bots that name none.", ""),
     Option("ADMIN_SHARED_SECRET", "Shared between core and the admin, from Graasp 2.14.", ""),
     Option("SENTRY_DSN", "The address that core reports errors to (Sentry).", ""),

@@ -86,7 +86,7 @@ def ways_for(host: str) -> tuple[str, ...]:
     lines = {way.value: meaning for way, meaning in TLS_MODES.items()}
     if not keeps_logins(host):
         lines[TlsMode.HTTP.value] = (
-            f"plain HTTP: users cannot stay logged in on http://{host}, so it is only good for a look"
+            f"plain HTTP: users cannot stay logged in on http://{host}, so it is only good for a first look"
         )
     return tuple(f"  {way:<6} {meaning}" for way, meaning in lines.items())
 

@@ -13,11 +13,11 @@ from tests.engines.checks import CHECKS
 _HEAD = """\
 # Engines
 
-What was tried on which Docker engine, image store, Compose and Python: written by
-[`scripts/test-engines`](../scripts/test-engines) from a real run. Each engine is started for it, with the
-[demo images](../scripts/demo-images/README.md), and taken away again. A check shows how long it took on a machine that
-did other things too, and is no measure of anything else; one that is empty was not come to, since a check before it
-failed. A + behind the commit says that there were changes beside it.
+What was tried on which Docker engine, image store, Compose and Python.
+[`scripts/test-engines`](../scripts/test-engines) writes this page from a real run. It starts each engine with the
+[demo images](../scripts/demo-images/README.md), and removes it afterwards. Each check shows how long it took, on a busy
+machine, so the figures measure nothing else. An empty check was not reached, because an earlier one failed. A + after
+the commit means that it had uncommitted changes.
 
 """
 

@@ -100,7 +100,7 @@ def test_15_to_16(site: DemoSite, before: tuple[str, ...]) -> None:
 
 def test_from_an_upgrade_that_went_through_the_way_back_is_by_hand(site: DemoSite, before: tuple[str, ...]) -> None:
     refused = site.run("rollback", code=10).stderr
-    assert "The upgrade to Postgres 16 went through" in refused
+    assert "The upgrade to Postgres 16 succeeded" in refused
     assert f"the volume {site.project}_db-data of Postgres 15 is kept as it was" in refused
     selected = site.directory / ".graasp-local" / "version.env"
     on_16 = selected.read_text()

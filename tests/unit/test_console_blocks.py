@@ -1,6 +1,7 @@
-"""Every command in a console block of README and docs can be typed; blocks that need no engine show what is printed.
+"""Every command in README and docs can be typed; console blocks that need no engine show what is printed.
 
 A block that begins with ```` ```console offline ```` is carried out on a new demo site, and its output compared.
+The others that show output are run by test_console_runs.py, on fake sites.
 """
 
 from __future__ import annotations
@@ -35,6 +36,15 @@ def commands(lines: list[str]) -> list[str]:
     return [re.sub(r" {2,}# .*", "", line) for line in typed]
 
 
+def mentioned(page: Path) -> Iterator[str]:
+    """Commands in a sentence, STATE being any; a verb alone is only named. And those of systemd's units."""
+    text = page.read_text()
+    for command in re.findall(r"`(graasp-local [a-z-]+ [^`\n]+)`", text):
+        if "…" not in command and "--help" not in command:
+            yield command.replace(" STATE", " running")
+    yield from re.findall(r"^ *ExecStart(?:Post)?=/usr/local/bin/(graasp-local .*)$", text, re.MULTILINE)
+
+
 def judged(command: str) -> None:
     """Have the command line judge a command without carrying it out. Raises click.UsageError."""
     words = shlex.split(re.sub(r" \d?>\S*.*", "", command))[1:]
@@ -56,7 +66,7 @@ TYPED = [
     for _, lines in blocks(page)
     for line in commands(lines)
     for command in OURS.findall(line)
-]
+] + [pytest.param(command, id=f"{page.name}: {command}") for page in PAGES for command in mentioned(page)]
 
 
 def test_there_are_commands_in_the_pages() -> None:

@@ -735,7 +735,7 @@ def test_a_rollback_that_does_not_end_where_it_should_has_failed_too(running: Fa
     running.edge.gate_failures = lambda gate: ()  # type: ignore[method-assign]
     ended = deploy(running, on_failure=ROLLBACK)
     assert (ended.outcome, ended.exit_code) == (Outcome.FAILED, ExitCode.NEEDS_YOU)
-    assert "The rollback failed too: Every step went through, but the site is drifted" in ended.problem[0]
+    assert "The rollback failed too: Every step succeeded, but the site is drifted" in ended.problem[0]
 
 
 def test_what_turns_out_to_need_no_migration_runs_none(fake: FakeWorld) -> None:

@@ -174,7 +174,7 @@ def old_password(fake: FakeWorld) -> Callable[[ObservedState], Plan]:
     ("spoil", "sentence"),
     [
         (same_major, "on Postgres 16 already"),
-        (downgrade, "no way back to 15"),
+        (downgrade, "cannot be downgraded to 15"),
         (too_new, "Postgres 18 is newer than this graasp-local knows"),
         (unknown_image, "cannot be told from its tag"),
         (another_major, "is Postgres 16, not 17"),
@@ -352,7 +352,7 @@ def test_nobody_goes_back_from_an_upgrade_that_went_through_but_is_told_what_is_
     upgrade(running)
     with pytest.raises(Refused) as refused:
         rollback(running)
-    assert "The upgrade to Postgres 17 went through" in refused.value.what
+    assert "The upgrade to Postgres 17 succeeded" in refused.value.what
     assert "the volume graasp_db-data of Postgres 16 is kept as it was" in refused.value.meaning
     assert "docs/operate.md" in refused.value.next_step
     list(upgrades.remove_old(running.world, upgrades.old_volumes(running.world), "graasp-local remove-old-database"))

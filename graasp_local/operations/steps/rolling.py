@@ -46,7 +46,7 @@ def perform_rolling(world: World, step: RollingStep) -> Iterator[str]:
                 "Core is not as it should be",
             )
         case LeadVisitors(to=to):
-            yield "nginx is given time to forget where this name led before"
+            yield "waiting until nginx has forgotten the old address"
             _pass_time(world, REMEMBERED_SECONDS)
             world.handovers.lead_visitors(to)
         case DrainSide(side=side, limit_seconds=limit):

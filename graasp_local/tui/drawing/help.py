@@ -62,7 +62,7 @@ SIGNS: tuple[Entry, ...] = (
     ("● ◐ ◌", "its state; nearly; before"),
     ("◎ ━▶", "where it is going"),
     ("┃", "closed during these steps"),
-    ("↺", "part of the way back"),
+    ("↺", "part of the rollback"),
 )
 MORE_SIGNS: tuple[Entry, ...] = (
     ("✓ ✗", "well, wrong"),
