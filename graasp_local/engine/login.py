@@ -46,7 +46,7 @@ def why_unusable(image: str) -> str:
 
 @contextmanager
 def login_for(image: str) -> Iterator[None]:
-    """A context for asking the image's registry. Raises Refused, naming file and helper, if the login cannot be used."""
+    """Context for asking the image's registry. Raises Refused, naming file and helper, if the login cannot be used."""
     from docker.errors import APIError, DockerException
 
     why = why_unusable(image)
