@@ -66,7 +66,7 @@ _KINDS: Mapping[str, type[Part]] = {"database": DatabasePart, "volume": VolumePa
 class Manifest(Struct, frozen=True):
     """One backup. `at` is when it was begun, in UTC as ISO 8601; `version` is Graasp's, empty if none was deployed.
 
-    `before` is the version before whose deployment it was taken; empty if a person or a timer asked for it.
+    `before` is the version whose deployment it was taken for; empty if a person or a timer asked for it.
     """
 
     name: str

@@ -29,7 +29,7 @@ RESERVE_BYTES = 64 * 1024**2
 
 
 class Everything(Struct, frozen=True):
-    """Every database on the server, the volumes, and `.env` if there is a passphrase to encrypt it with."""
+    """Every database of DATABASES that exists, the volumes, and `.env` if there is a passphrase to encrypt it with."""
 
     passphrase: str | None
 

@@ -58,8 +58,9 @@ class HostName(Struct, frozen=True):
 
 
 class Certificate(Struct, frozen=True):
-    """The certificate served for the site's name: days until it expires; `problem` says why browsers reject it, or is
-    empty.
+    """The certificate served for the site's name, and the days until it expires.
+
+    `problem` says why browsers reject it, or is empty.
     """
 
     host: str

@@ -21,8 +21,7 @@ TIMEOUT_SECONDS = 5.0
 
 
 def host_name(name: str, port: int) -> HostName:
-    """The IP addresses that a name resolves to from here, and which of IPv6 do not answer at the port that visitors
-    use.
+    """The IP addresses that a name resolves to from here, and which IPv6 ones do not answer at the visitors' port.
 
     Names below localhost are this machine, as in browsers.
     """

@@ -198,7 +198,7 @@ def _found(api: APIClient, label: str) -> tuple[Belonging, ...]:
 
 
 def _removed(api: APIClient, items: Sequence[Belonging]) -> str:
-    """Remove these, all of one kind; returns why the last failed removal failed, or an empty string."""
+    """Remove these, all of one kind; returns the reason of the last failure, or an empty string."""
     from docker.errors import APIError, NotFound
 
     problems = []

@@ -67,9 +67,7 @@ class DockerDiagnosis:
         return Registry(host, refuses=False)
 
     def leftovers(self, services: Collection[str]) -> tuple[str, ...]:
-        """Containers of the project that belong to none of these services, and those that an operation should have
-        removed.
-        """
+        """Containers of the project that belong to none of these services, or that an operation should have removed."""
         names = []
         for container in containers_of(self._project):
             labels = container["Labels"]

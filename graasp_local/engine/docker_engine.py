@@ -84,8 +84,7 @@ class DockerEngine(SiteImages):
             self.compose.up(kept, keep=True)
 
     def _kept_replicas(self, services: Sequence[str]) -> tuple[str, ...]:
-        """Make room for the missing containers of replicated services, and return the services of which some replica
-        serves.
+        """Make room for the missing containers of replicated services; return the services with a serving replica.
 
         For these only the missing containers must be created or started. After a deployment Compose would recreate all
         of them: it treats a service started together with its dependencies as different from the same service started
@@ -217,8 +216,7 @@ class DockerEngine(SiteImages):
         try:
             self.client.api.put_archive(container["Id"], gate_flag.GATE_DIRECTORY, archive)
         except APIError:
-            # The engine resolves every mount of the container, and their paths no longer exist after the site was
-            # moved.
+            # The engine resolves every mount of the container, and a moved site's old paths no longer exist.
             if container["State"] != "running":
                 raise
             made = self.client.api.exec_create(container["Id"], ["sh", "-c", gate_flag.as_command(archive)])

@@ -51,7 +51,7 @@ def keep(client: DockerClient, project: str, images: Mapping[str, str], narrate:
 
 
 def let_go(client: DockerClient, project: str, but: Collection[str]) -> tuple[str, ...]:
-    """Remove the site's own tags from all images but those with these ids; untagged images are deleted with them."""
+    """Remove the site's own tags from all images but those with these ids; images without another go with them."""
     from docker.errors import APIError
 
     repository = kept_repository(project)

@@ -61,9 +61,7 @@ def network_refusal(client: DockerClient, project: str, missing: Mapping[str, An
 
 
 def _without_certain(networks: Sequence[Mapping[str, Any]], missing: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The networks that must be tried: a bridge with a subnet of its own is refused only if another network overlaps
-    it.
-    """
+    """The networks to try: a bridge with a fixed subnet is refused only if another network overlaps it."""
     taken = [
         ip_network(pool["Subnet"], strict=False)
         for network in networks

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def holder_of_port(client: DockerClient, address: str, port: int) -> str | None:
-    """The holder in words, or None if the port is free. Found by trying to bind it."""
+    """The holder in words; None if the port is free or the answer is unknown. Found by trying to bind it."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -61,7 +61,7 @@ CLIENT_VERSIONS: tuple[tuple[Version, Version], ...] = tuple(
         ("2.13.9", "2.38.2"),
     )
 )
-"""The client has its own versions: for each version of core and later, the client that was released with it. From the
+"""The client has its own versions: from each version of core on, the client that was released with it. Derived from the
 dates of both repositories; the pairs from 2.12.0 on are known to work.
 """
 

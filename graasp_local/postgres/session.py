@@ -40,7 +40,7 @@ def whole_table(connection: psycopg.Connection, schema: str, table: str) -> int:
 def content_of(connection: psycopg.Connection, schema: str, table: str) -> tuple[int, int]:
     """The number of rows of a table, and a checksum over them that does not depend on their order.
 
-    Identical rows count each; generated columns are left out, since the server itself writes them.
+    Identical rows are each counted; generated columns are left out, since the server itself writes them.
     """
     from psycopg import sql
 

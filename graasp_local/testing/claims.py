@@ -158,7 +158,7 @@ class Claims:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Hold the lock without which no process makes or takes a claim. Raises OSError."""
+        """Hold the lock that every process needs to make or take a claim. Raises OSError."""
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.root.stat().st_uid != os.getuid():
             raise ConfigurationError(

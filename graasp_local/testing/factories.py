@@ -62,8 +62,7 @@ class Factory:
         return self._followed(mailbox, email, before)
 
     def item(self, name: str, *, content: str = "", parent: str = "", member: Member | None = None) -> dict[str, Any]:
-        """Create a document, in the folder with the id `parent`; on the demo images a plain item, without content or
-        parent.
+        """Create a document, in the folder with the id `parent`; on the demo images a plain item, which has neither.
 
         Returns it as the API does. Raises UsageError for what the demo images lack.
         """

@@ -135,8 +135,7 @@ class GraaspStack:
         return self._with(network=str(getattr(network, "name", network)))
 
     def with_reuse(self) -> Self:
-        """Reuse an idle stack of an earlier run with the same version, settings and images, and leave one idle
-        afterwards.
+        """Reuse an idle stack of an earlier run with the same version, settings and images; leave one at the end.
 
         A reused stack is reset first. One that stays unused for twelve hours is removed by the next run.
         """
@@ -374,8 +373,7 @@ class GraaspStack:
         return {settings.header_name: settings.header_secret}
 
     def get_database_url(self, name: str = "graasp") -> str:
-        """A postgresql:// URL for one of the stack's databases, as its owner, or as superuser if it has no owner of its
-        own.
+        """A postgresql:// URL for one of the stack's databases, as its owner, or as superuser for other databases.
 
         The port changes when the database is stopped and started. Raises NeedsYou while the database is off.
         """
@@ -513,9 +511,7 @@ class GraaspStack:
             return "\n".join(self._world.containers.recent_log(service, lines))
 
     def exec(self, service: str, command: str | Sequence[str]) -> ExecResult:
-        """Run a command in a service's container. Raises UsageError if it is not running, NeedsYou if the engine
-        refuses.
-        """
+        """Run a command in a service's container. Raises UsageError if it is not running, NeedsYou if refused."""
         with explained():
             self._refuse_unknown(service)
             for container in self._containers(service):
@@ -661,7 +657,7 @@ def _usual_profiles(source: Source) -> tuple[str, ...]:
 
 
 def _free_port(images: Sequence[str], labels: Mapping[str, str]) -> int:
-    """A port that the engine reports as free, or this machine if none of the images is there to try with."""
+    """A free port, picked by the engine, or by this machine if the engine has none of the images to try with."""
     picked = free_port([image for image in images if image], labels)
     if picked is not None:
         return picked

@@ -28,8 +28,7 @@ class StartedBy(StrEnum):
 
 
 class RenewalRecord(Struct, frozen=True):
-    """`problem` is what failed in the last attempt, as a sentence, or empty; `by_timer` is the time of the last
-    scheduled one.
+    """`problem` is what failed in the last attempt, empty if nothing; `by_timer` is when a timer last made one.
 
     Times are in UTC; an attempt that found nothing due counts like any other.
     """
