@@ -1,7 +1,7 @@
 """What may be in an archive of a volume: files, directories, and links that stay inside it.
 
-Whoever restores an archive unpacks it as root inside the volume. So whatever could lead out of it, give somebody rights
-or take the place of what a restore keeps there is refused, whoever made the archive. Pure.
+A restore unpacks the archive as root inside the volume. So members are refused that could lead out of it, give anyone
+more rights, or replace what a restore keeps there, whoever made the archive. Pure.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import tarfile
 from collections.abc import Collection
 
 OWN_PREFIX = ".graasp-"
-"""What a restore calls its own directories at the top of a volume."""
+"""The prefix of a restore's own directories at the top of a volume."""
 
 
 def problem_of(member: tarfile.TarInfo, links: Collection[str]) -> str:
-    """Why this is not unpacked, as the end of a sentence; empty if it may be. `links` are the symbolic links before."""
+    """Why this is not unpacked, as the end of a sentence; empty if it may be. `links` are earlier symbolic links."""
     name = inside(member.name)
     if name is None:
         return f"{member.name!r} points outside the volume"
@@ -44,16 +44,16 @@ def problem_of(member: tarfile.TarInfo, links: Collection[str]) -> str:
 
 
 def inside(name: str) -> str | None:
-    """A name in an archive without what says nothing; None if it leads out of the directory that it is unpacked in."""
+    """A member's name, normalised; None if it leads out of the directory in which it is unpacked."""
     if name.startswith("/") or "\0" in name or ".." in name.split("/"):
         return None
     return posixpath.normpath(name) if name else "."
 
 
 def link_stays_inside(name: str, target: str) -> bool:
-    """Whether a symbolic link of this name leads to a place inside, whatever other links there are.
+    """Whether a symbolic link of this name stays inside, whatever other links there are.
 
-    `..` is followed only at the beginning: behind another link it would lead from where that one leads to.
+    `..` is accepted only at the beginning: after another link it would be relative to that link's target.
     """
     parts = [part for part in target.split("/") if part not in ("", ".")]
     if not target or target.startswith("/") or "\0" in target:

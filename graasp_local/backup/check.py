@@ -1,4 +1,4 @@
-"""Whether the files of a backup are what its manifest says, and can be read to their very end."""
+"""Whether the files of a backup match its manifest, and can be read to the end."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from graasp_local.ports.world import World
 from graasp_local.version import Version
 
 _MOST_UNWANTED = 500
-"""Names that fit on a command line."""
+"""As many names as fit on a command line."""
 
 
 class ArchiveContents(Struct, frozen=True):
-    """What is in a tar archive: regular files, and the sum of their sizes in bytes."""
+    """The content of a tar archive: the number of regular files, and the sum of their sizes in bytes."""
 
     files: int
     content_bytes: int
 
 
 def refuse_newer_postgres(world: World, manifest: Manifest) -> None:
-    """Raises Refused where the dumps come from a newer Postgres than the site's server, which could not load them."""
+    """Raises Refused if the dumps come from a newer Postgres than the site's server, which could not load them."""
     major = world.databases.major_version()
     if manifest.databases and major < manifest.postgres:
         raise Refused(
@@ -44,7 +44,7 @@ def refuse_newer_postgres(world: World, manifest: Manifest) -> None:
 
 
 def refuse_without_version(manifest: Manifest) -> None:
-    """Raises Refused where Graasp's database is in the backup, and no version that could run on it."""
+    """Raises Refused if the backup has Graasp's database, but no version that could run on it."""
     if manifest.database(GRAASP_DATABASE) is not None and Version.parse_or_none(manifest.version) is None:
         raise Refused(
             f"When the backup {manifest.name} was taken, no version was deployed, so no version could run on it.",
@@ -54,14 +54,14 @@ def refuse_without_version(manifest: Manifest) -> None:
 
 
 def check_backup(world: World, backup: StoredBackup, parts: tuple[Part, ...]) -> Generator[Report]:
-    """Read these parts to their end. Raises Refused for the first that is not what the manifest says."""
+    """Read these parts to their end. Raises Refused for the first that does not match the manifest."""
     for part in parts:
         yield from check_part(world, backup.path(part.stored.file), part)
         yield f"{part.stored.file}: whole, {part.stored.bytes} bytes, sha256 {part.stored.sha256[:16]}…"
 
 
 def check_part(world: World, file: Path, part: Part) -> Generator[Report]:
-    """One file. Raises Refused if it is damaged."""
+    """Check one file. Raises Refused if it is damaged."""
     match part:
         case DatabasePart():
             yield from check_dump(world, file, part.stored)
@@ -79,7 +79,7 @@ def check_part(world: World, file: Path, part: Part) -> Generator[Report]:
 
 
 def check_dump(world: World, file: Path, stored: StoredFile) -> Generator[Report]:
-    """Size, sha256, and pg_restore reading it to its end. Raises Refused."""
+    """Check size and sha256, and let pg_restore read the dump to its end. Raises Refused."""
     digest = Digest(_pieces(file, stored))
     problem = ""
     try:
@@ -90,9 +90,9 @@ def check_dump(world: World, file: Path, stored: StoredFile) -> Generator[Report
 
 
 def check_archive(world: World, file: Path, stored: StoredFile) -> Generator[Report, None, ArchiveContents]:
-    """Size, sha256, and every header of the archive, which has to be of a kind that is restored.
+    """Check size, sha256, and every header of the archive, each of which must be restorable.
 
-    Raises Refused; returns what is in it.
+    Raises Refused; returns what is in the archive.
     """
     contents, unwanted = yield from read_archive(world, file, stored)
     if unwanted:
@@ -105,7 +105,7 @@ def check_archive(world: World, file: Path, stored: StoredFile) -> Generator[Rep
 
 
 class Unwanted(Struct, frozen=True):
-    """What is in an archive and is not restored: its name there, and why, as the end of a sentence."""
+    """A member of an archive that is not restored: its name, and why, as the end of a sentence."""
 
     name: str
     why: str
@@ -114,7 +114,7 @@ class Unwanted(Struct, frozen=True):
 def read_archive(
     world: World, file: Path, stored: StoredFile
 ) -> Generator[Report, None, tuple[ArchiveContents, tuple[Unwanted, ...]]]:
-    """Size, sha256, and every header of the archive. Raises Refused where it is damaged."""
+    """Check size and sha256, and read every header of the archive. Raises Refused if it is damaged."""
     digest = Digest(_pieces(file, stored))
     files = content_bytes = 0
     problem = ""
@@ -139,7 +139,7 @@ def read_archive(
 
 
 def check_bytes(file: Path, stored: StoredFile) -> bytes:
-    """The content of a small file, if it is what the manifest says. Raises Refused."""
+    """The content of a small file, if it matches the manifest. Raises Refused."""
     digest = Digest(_pieces(file, stored))
     content = b"".join(digest)
     _compare(file, stored, digest, problem="")
@@ -147,7 +147,7 @@ def check_bytes(file: Path, stored: StoredFile) -> bytes:
 
 
 def trial_restore(world: World, backup: StoredBackup) -> Generator[Report]:
-    """Load every dump into a database of its own, compare its rows, and remove it. Raises Refused."""
+    """Load every dump into a temporary database, compare its rows, and remove it. Raises Refused."""
     for part in backup.manifest.databases:
         into = trial_name(part.name)
         dump = Dump(part.stored, part.rows, part.properties)
@@ -178,7 +178,7 @@ def _pieces(file: Path, stored: StoredFile) -> Iterator[bytes]:
 
 
 def _compare(file: Path, stored: StoredFile, digest: Digest, problem: str) -> None:
-    for _ in digest:  # to its end, whatever its reader did
+    for _ in digest:  # to its end, wherever its reader stopped
         pass
     if digest.sha256 != stored.sha256:
         raise _damaged(file, "its sha256 differs from the manifest")
@@ -195,7 +195,7 @@ def _damaged(file: Path, why: str) -> Refused:
 
 
 class _Readable:
-    """Pieces as the file object that tarfile reads from."""
+    """Pieces as a file object for tarfile."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces

@@ -1,6 +1,6 @@
-"""A database to a file of the site and back into a new database, each proven before it counts.
+"""Dumps a database to a file of the site, and loads one into a new database; each is verified before it counts.
 
-Row counts are those of the very moment that the dump shows, so a restore can be held against them table by table.
+Row counts are of the same moment as the dump, so a restore can be compared with them table by table.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from graasp_local.ports.world import World
 
 
 class Dump(Struct, frozen=True):
-    """A dump in a file: what the file is, how many rows each table has in it, and what belongs to the database."""
+    """A dump in a file: the file, how many rows each table has in it, and the properties of the database."""
 
     stored: StoredFile
     rows: Mapping[str, int]
@@ -31,9 +31,9 @@ class Dump(Struct, frozen=True):
 def dump_database(
     world: World, database: str, file: Path, expected: int | None = None
 ) -> Generator[Report, None, Dump]:
-    """Write a dump of a database into a new file. `expected` is about how many bytes it will be.
+    """Write a dump of a database to a new file. `expected` is its approximate size in bytes.
 
-    Consistent in itself while the site runs. Raises NeedsYou, Interrupted or OSError; the file is then not whole.
+    Consistent while the site runs. Raises NeedsYou, Interrupted or OSError; the file is then incomplete.
     """
     with world.databases.view(database) as view:
         try:
@@ -41,7 +41,7 @@ def dump_database(
                 world, file, world.transfers.dump(database, view.snapshot), database, expected
             )
         except BaseException:
-            # The tool inside the container does not notice by itself that nobody reads any more.
+            # The tool inside the container does not notice by itself that its output is no longer read.
             with contextlib.suppress(GraaspLocalError):
                 world.databases.end_dumps()
             raise
@@ -51,11 +51,11 @@ def dump_database(
 def load_dump(
     world: World, file: Path, dump: Dump, into: str, owner: str, made_roles: list[str] | None = None
 ) -> Generator[Report]:
-    """Restore a dump into a new database, and prove it: the file's sha256, and the rows of every table.
+    """Restore a dump into a new database and verify it: the file's sha256, and the rows of every table.
 
-    What is in the file is loaded with the rights of `owner`, never with the superuser's: it is whatever its owner made.
-    Roles that it names and the server does not have are made, without rights and logins, and added to `made_roles`.
-    A database that is called `into` is replaced. Raises NeedsYou or Interrupted; the new database is then gone again.
+    The content is loaded with the rights of `owner`, never with the superuser's, because its owner could have put
+    anything into it. Roles that it names and the server lacks are created, without rights and logins, and added to
+    `made_roles`. A database called `into` is replaced. Raises NeedsYou or Interrupted, after removing the new database.
     """
     made_roles = [] if made_roles is None else made_roles
     yield from _have_role(world, owner, into, made_roles)
@@ -96,7 +96,7 @@ class _NewDatabase(Struct, frozen=True):
 def _load_all(
     world: World, file: Path, dump: Dump, new: _NewDatabase, entries: tuple[str, ...], made_roles: list[str]
 ) -> Generator[Report, None, Digest]:
-    """Load these entries. Where a role is missing, all but the rows is tried until none is: rows may take hours."""
+    """Load these entries. If a role is missing, first retry without rows until none is missing: rows may take hours."""
     wanted = entries
     while True:
         digest = Digest(chunks_of(file))
@@ -117,7 +117,7 @@ def _load_all(
             wanted = without_data(entries)
             continue
         if len(wanted) == len(entries):
-            for _ in digest:  # what pg_restore did not need to read counts as well
+            for _ in digest:  # also what pg_restore did not need to read
                 pass
             return digest
         wanted = entries
@@ -130,7 +130,7 @@ def _have_role(world: World, role: str, into: str, made_roles: list[str]) -> Ite
 
 
 def differing_rows(expected: Mapping[str, int], found: Mapping[str, int]) -> str:
-    """What tells one set of row counts from another, as a sentence; empty if nothing does. Pure."""
+    """The first difference between two sets of row counts, as a sentence; empty if there is none. Pure."""
     for table in sorted({*expected, *found}):
         if expected.get(table) != found.get(table):
             counts = (

@@ -1,4 +1,4 @@
-"""Letting old backups go, as retention.py decides."""
+"""Removes old backups, as retention.py decides."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from graasp_local.ports.world import World
 
 
 def let_old_ones_go(world: World) -> Iterator[str]:
-    """Remove what the site's policy lets go; what cannot be removed is said, and is no failure."""
+    """Remove the backups that the site's policy lets expire; one that cannot be removed is reported, not raised."""
     store = BackupStore.of(world.site)
     try:
         usable = store.usable()
@@ -33,7 +33,7 @@ def let_old_ones_go(world: World) -> Iterator[str]:
 
 
 def _ways_back(world: World) -> tuple[str, ...]:
-    """The versions that a way back could lead to: the one that runs, and those that recent deployments came from."""
+    """The versions that a rollback could lead to: the running one, and those that recent deployments replaced."""
     deployments = [
         operation
         for operation in read_operations(world.site.journal_directory)

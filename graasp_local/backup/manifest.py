@@ -1,6 +1,6 @@
-"""What a backup says of itself: its parts, with size, sha256 and what is in them, and the versions they belong to.
+"""A backup's description of itself: its parts, with size, sha256 and content, and the versions they belong to.
 
-Decides how that is written and read, and refuses a manifest that is not whole. Pure.
+Decides how it is written and read, and refuses an incomplete manifest. Pure.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class StoredFile(Struct, frozen=True):
 
 
 class DatabasePart(Struct, frozen=True):
-    """A dump of one database. `rows` counts every table, as of the very moment that the dump shows.
+    """A dump of one database. `rows` counts every table, at the same moment as the dump.
 
     `content_bytes` is about what the database takes on its server.
     """
@@ -39,11 +39,11 @@ class DatabasePart(Struct, frozen=True):
     rows: Mapping[str, int]
     content_bytes: int
     properties: DatabaseProperties | None = None
-    """What belongs to the database and is in no dump; None in a backup from before this was kept."""
+    """What belongs to the database but is in no dump; None in backups from before this was kept."""
 
 
 class VolumePart(Struct, frozen=True):
-    """A tar archive of one volume; `files` counts the regular files in it, `content_bytes` their sizes."""
+    """A tar archive of one volume; `files` counts the regular files in it, `content_bytes` sums their sizes."""
 
     name: str
     stored: StoredFile
@@ -52,7 +52,7 @@ class VolumePart(Struct, frozen=True):
 
 
 class SettingsPart(Struct, frozen=True):
-    """`.env`, encrypted with a passphrase in the format of age."""
+    """`.env`, encrypted with a passphrase in the age format."""
 
     name: str
     stored: StoredFile
@@ -66,7 +66,7 @@ _KINDS: Mapping[str, type[Part]] = {"database": DatabasePart, "volume": VolumePa
 class Manifest(Struct, frozen=True):
     """One backup. `at` is when it was begun, in UTC as ISO 8601; `version` is Graasp's, empty if none was deployed.
 
-    `before` is the version whose deployment it was taken for; empty for one that a person or a timer asked for.
+    `before` is the version whose deployment it was taken for; empty if a person or a timer asked for it.
     """
 
     name: str
@@ -105,7 +105,7 @@ class Manifest(Struct, frozen=True):
 
 
 def unknown_name(manifest: Manifest) -> str:
-    """A name that no backup of ours has, so that it is not led by one that was written by others; empty if all are."""
+    """A name that none of our backups has, so that foreign names have no effect; empty if all are known."""
     seen: set[str] = set()
     for part in manifest.parts:
         match part:
@@ -123,7 +123,7 @@ def unknown_name(manifest: Manifest) -> str:
 
 
 class ManifestError(ValueError):
-    """Why a text is no manifest, as the end of a sentence."""
+    """Why a text is not a manifest, as the end of a sentence."""
 
 
 def as_json(manifest: Manifest) -> dict[str, Any]:
@@ -136,7 +136,7 @@ def as_json(manifest: Manifest) -> dict[str, Any]:
 
 
 def from_json(told: object) -> Manifest:
-    """The manifest that a JSON object tells. Raises ManifestError."""
+    """The manifest in a JSON object. Raises ManifestError."""
     if not isinstance(told, dict):
         raise ManifestError("it is not a JSON object")
     if told.get("format") != FORMAT:

@@ -1,4 +1,4 @@
-"""Bytes on their way: how far they are, what they hash to, and that a person may end it at any piece."""
+"""Moving bytes: progress, checksum, and the check for an interruption at every piece."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 class Moved(Struct, frozen=True):
-    """So many bytes of `what` are done; `expected` is about how many there will be, None where nobody knows."""
+    """`bytes` of `what` are done; `expected` is about how many there will be, None if unknown."""
 
     what: str
     bytes: int
@@ -32,11 +32,11 @@ class Moved(Struct, frozen=True):
 
 
 Report = Moved | str
-"""What is told while a backup is taken or read: progress, or a finding as a line."""
+"""What is reported while a backup is taken or read: progress, or a finding as a line."""
 
 
 class Digest:
-    """Passes pieces on, and knows afterwards how many bytes they were and what they hash to."""
+    """Passes pieces on; afterwards has their total size and checksum."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self._pieces = iter(pieces)
@@ -57,13 +57,13 @@ class Digest:
 def write_file(
     world: World, file: Path, pieces: Generator[bytes] | Iterator[bytes], what: str, expected: int | None
 ) -> Generator[Report, None, StoredFile]:
-    """Write the pieces into a new file, readable by its owner only; it is on disk when this returns.
+    """Write the pieces to a new file, readable by its owner only; it is on disk when this returns.
 
-    Raises Interrupted if that is asked for, and OSError for a full disk; what was written by then is the caller's to
-    remove.
+    Raises Interrupted if an interruption is requested, and OSError for a full disk; the caller removes the partial
+    file.
     """
     digest = Digest(pieces)
-    # Closed whatever happens, because that ends the tool at the other end.
+    # Always closed, because that ends the tool at the other end.
     with closing(_closable(pieces)), open(file, "xb", opener=_private) as stream:
         for piece in digest:
             stop_if_asked(world)
@@ -76,7 +76,7 @@ def write_file(
 
 
 def follow(world: World, counts: Iterator[int], what: str, expected: int | None) -> Iterator[Moved]:
-    """Tell how far something is that says how many bytes it took. Raises Interrupted if that is asked for."""
+    """Report the progress of something that yields byte counts. Raises Interrupted if an interruption is requested."""
     done = 0
     with closing(_closable(counts)):
         for count in counts:
@@ -92,7 +92,7 @@ def stop_if_asked(world: World) -> None:
 
 
 def as_lines(reports: Iterator[Report], clock: Clock) -> Iterator[str]:
-    """Findings as they come, and progress once in a while: for an operation's output, which is kept."""
+    """Findings as they come, and progress every few seconds: for an operation's output, which is kept."""
     last = clock.monotonic()
     for report in reports:
         match report:

@@ -1,7 +1,6 @@
-"""What databases are called while a restore is under way, and which renames put one in the place of another.
+"""The names of databases during a restore, and the renames that put one in the place of another.
 
-Decides from the names that are on the server, so that a swap that was cut off is gone on with and one that is done is
-left alone. Pure.
+Decides from the names on the server, so that an interrupted swap is continued and a finished one is left alone. Pure.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from collections.abc import Collection, Sequence
 from graasp_local.errors import NeedsYou
 
 DATABASES = ("graasp", "umami", "etherpad")
-"""What a backup looks for on the server; each belongs to a role of its own name."""
+"""The databases that a backup looks for on the server; each belongs to a role of the same name."""
 
 _KINDS = ("restored", "before", "undone")
 
@@ -22,27 +21,27 @@ def restored_name(database: str, number: str) -> str:
 
 
 def before_name(database: str, number: str) -> str:
-    """The database whose place the restored one has taken."""
+    """The database that the restored one has replaced."""
     return f"{database}_before_{number}"
 
 
 def undone_name(database: str, number: str) -> str:
-    """The restored database after the way back: kept for a look."""
+    """The restored database after the restore was undone: kept for inspection."""
     return f"{database}_undone_{number}"
 
 
 def trial_name(database: str) -> str:
-    """A database that a backup is loaded into only to see whether that works."""
+    """A database that a backup is loaded into only to check that it can be."""
     return f"{database}_trial"
 
 
 def is_in_place(database: str, number: str, existing: Collection[str]) -> bool:
-    """Whether this restore has put the database in place already."""
+    """Whether this restore has already put the database in place."""
     return before_name(database, number) in existing
 
 
 def renames_in(databases: Sequence[str], number: str, existing: Collection[str]) -> tuple[tuple[str, str], ...]:
-    """The renames that put the restored databases in place; none for those that are. Raises NeedsYou if one is gone."""
+    """The renames that put the restored databases in place, if they are not. Raises NeedsYou if one is missing."""
     renames = []
     for database in databases:
         if is_in_place(database, number, existing):
@@ -55,7 +54,7 @@ def renames_in(databases: Sequence[str], number: str, existing: Collection[str])
 
 
 def renames_out(databases: Sequence[str], number: str, existing: Collection[str]) -> tuple[tuple[str, str], ...]:
-    """The renames that put back what was there before; none where nothing had taken its place."""
+    """The renames that put the previous databases back; none for those that were not replaced."""
     renames = []
     for database in databases:
         if is_in_place(database, number, existing):
@@ -66,7 +65,7 @@ def renames_out(databases: Sequence[str], number: str, existing: Collection[str]
 
 
 def half_loaded(existing: Collection[str], but: str) -> tuple[str, ...]:
-    """Databases that restores of other numbers had loaded and did not come to put in place."""
+    """Databases that other restores loaded but did not put in place."""
     return tuple(
         name
         for name in sorted(existing)

@@ -1,7 +1,7 @@
-"""Which backups may go, and which is fresh enough for a deployment to rely on.
+"""Which backups may be removed, and which is recent enough for a deployment to rely on.
 
-Decides by count and by age together: a backup goes only when both say so. Refuses to let go of what a way back could
-need, of the newest one, and of anything dated in the future, because then it is the clock that is wrong. Pure.
+Decides by count and by age together: a backup expires only if both say so. Refuses to remove what a rollback could
+need, the newest backup, and anything dated in the future, because then the clock is wrong. Pure.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class Policy(Struct, frozen=True):
 
 
 def expired(backups: Sequence[Manifest], policy: Policy, needed: Collection[str], now: float) -> tuple[str, ...]:
-    """Names of the backups that may go, oldest first. `needed` are names that stay whatever the policy says.
+    """Names of the backups that may be removed, oldest first. `needed` are names to keep whatever the policy says.
 
-    Backups that hold everything and those of the database alone, taken by deployments, are counted apart, so that ten
-    deployments in a day do not push out the backups of a month.
+    Full backups and those of the database alone, taken by deployments, are counted separately, so that ten deployments
+    in a day do not push out a month of full backups.
     """
     ordered = sorted(backups, key=lambda backup: (backup.taken_at, backup.name))
     kept = set(needed)
@@ -41,7 +41,7 @@ def expired(backups: Sequence[Manifest], policy: Policy, needed: Collection[str]
 
 
 def needed_for_a_way_back(backups: Sequence[Manifest], versions: Collection[str]) -> frozenset[str]:
-    """The newest backup of the database for each of these versions: those that a way back could lead to."""
+    """The newest backup of the database for each of these versions, to which a rollback could lead."""
     newest: dict[str, Manifest] = {}
     for backup in sorted(backups, key=lambda backup: (backup.taken_at, backup.name)):
         if backup.database(GRAASP_DATABASE) is not None:
@@ -50,9 +50,9 @@ def needed_for_a_way_back(backups: Sequence[Manifest], versions: Collection[str]
 
 
 def fresh(backups: Sequence[Manifest], project: str, selected: str, now: float) -> Manifest | None:
-    """The newest backup of this site's database that is recent enough, and of the version that is running.
+    """The newest backup of this site's database that is recent enough and of the running version.
 
-    One of another version shows the database from before a migration: it would not bring back what there is now.
+    One of another version has the database from before a migration: it would not restore the current data.
     """
     recent = [
         backup

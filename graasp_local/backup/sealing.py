@@ -1,4 +1,4 @@
-"""`.env` under a passphrase, in the format of age: it can be opened without graasp-local too (`age --decrypt`)."""
+"""`.env` encrypted with a passphrase, in the age format: `age --decrypt` opens it without graasp-local."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 from graasp_local.errors import Refused, UsageError
 
 BYTE_ORDER_MARK = "\ufeff"
-"""What some editors write before a text: nobody types it, so it is no part of a passphrase."""
+"""Some editors write this before a text; it is never typed, so it is not part of a passphrase."""
 
 SHORTEST_PASSPHRASE = 12
 
 
 def passphrase_in(file: Path) -> str:
-    """The passphrase in the first line of a file, as a person would type it: without end of line or byte order mark.
+    """The passphrase in the first line of a file, as it would be typed: without line ending or byte order mark.
 
-    Raises UsageError for a file without one, or in an encoding that is not known.
+    Raises UsageError for a file without one, or in an unknown encoding.
     """
     content = file.read_bytes()
     marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -48,10 +48,10 @@ def seal(content: bytes, passphrase: str) -> bytes:
 
 
 def unseal(content: bytes, passphrase: str) -> bytes:
-    """Decrypt. Raises Refused for another passphrase, or content that was changed."""
+    """Decrypt. Raises Refused for a wrong passphrase, or content that was changed."""
     import pyrage
 
-    # Earlier versions took a byte order mark in the file for a part of the passphrase.
+    # Earlier versions took a byte order mark in the file as part of the passphrase.
     for phrase in (passphrase, f"{BYTE_ORDER_MARK}{passphrase}"):
         with suppress(pyrage.DecryptError):
             return bytes(pyrage.passphrase.decrypt(content, phrase))

@@ -1,7 +1,7 @@
-"""The directory of a site's backups: each is a directory of its own, that appears under its name only when it is whole.
+"""The directory of a site's backups: each is a directory that gets its final name only when it is complete.
 
-A backup being written is `.partial-NAME`; it is renamed when every file of it is on disk. What a crash left behind
-under such a name is removed by the next backup. Refuses to guess: a directory without a readable manifest is damaged.
+A backup being written is `.partial-NAME`; it is renamed when all its files are on disk. What a crash left behind under
+such a name is removed by the next backup. Does not guess: a directory without a readable manifest is damaged.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ LATEST = "latest"
 
 
 class StoredBackup(Struct, frozen=True):
-    """A backup that is there under its final name."""
+    """A complete backup under its final name."""
 
     directory: Path
     manifest: Manifest
@@ -72,9 +72,9 @@ class BackupStore(Struct, frozen=True):
         return tuple(backup for backup in self.all() if isinstance(backup, StoredBackup))
 
     def find(self, named: str) -> StoredBackup:
-        """The backup of this name, this beginning of a name, `latest`, or in the directory of this path.
+        """The backup with this name, this beginning of a name, or this path, or the newest one for `latest`.
 
-        Raises Refused where there is none, more than one, or one that cannot be read.
+        Raises Refused if there is none, more than one, or one that cannot be read.
         """
         found = self._candidates(named)
         if not found:
@@ -104,7 +104,7 @@ class BackupStore(Struct, frozen=True):
         return "-".join(filter(None, [f"{1 + max(numbers, default=0):04d}", stamp, suffix]))
 
     def begin(self, name: str) -> Path:
-        """The directory to write the files of a new backup into; what earlier ones left half-done is removed."""
+        """A directory for the files of a new backup; removes what earlier ones left incomplete."""
         self._require_reachable()
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for leftover in self.directory.glob(f"{_PARTIAL}*"):
@@ -114,7 +114,7 @@ class BackupStore(Struct, frozen=True):
         return partial
 
     def publish(self, partial: Path, manifest: Manifest) -> StoredBackup:
-        """Write the manifest and give the backup its name: it is on disk, whole, when this returns."""
+        """Write the manifest and give the backup its name: it is complete on disk when this returns."""
         file = partial / MANIFEST_FILE
         with file.open("x") as stream:
             json.dump(as_json(manifest), stream, indent=2)
@@ -128,23 +128,23 @@ class BackupStore(Struct, frozen=True):
         return StoredBackup(final, manifest)
 
     def discard(self, partial: Path) -> None:
-        """Remove a backup that did not become whole."""
+        """Remove an incomplete backup."""
         shutil.rmtree(partial, ignore_errors=True)
 
     def remove(self, backup: StoredBackup) -> None:
-        """Remove a backup; a crash meanwhile leaves nothing that looks like one."""
+        """Remove a backup; a crash in between leaves nothing that looks like one."""
         doomed = backup.directory.with_name(f"{_PARTIAL}{backup.directory.name}")
         backup.directory.rename(doomed)
         shutil.rmtree(doomed)
 
     def free_bytes(self) -> int:
-        """Room on the disk that backups are written to."""
+        """Free space on the disk that backups are written to."""
         self._require_reachable()
         nearest = self.directory if self._exists else self.directory.parent
         return shutil.disk_usage(nearest).free
 
     def _require_reachable(self) -> None:
-        """Raises Refused where the directory is a link to what is not there: that is no directory without backups."""
+        """Raises Refused for a broken link, which is not the same as a directory without backups."""
         if self.directory.is_symlink() and not self.directory.exists():
             raise Refused(
                 f"{self.directory} is a link to {self.directory.readlink()}, which does not exist.",
@@ -179,7 +179,7 @@ def _read(directory: Path) -> StoredBackup | DamagedBackup:
         if file.stat().st_size > _LARGEST_MANIFEST:
             return DamagedBackup(directory, f"its {MANIFEST_FILE} is too large")
         told = json_in(file.read_text(encoding="utf-8"))
-        # What cannot be written out again, half a character, is in no text that was written by us.
+        # What cannot be encoded again, such as half a surrogate pair, was not written by us.
         json.dumps(told, ensure_ascii=False).encode()
         manifest = from_json(told)
         unknown = unknown_name(manifest)
@@ -194,12 +194,12 @@ def _read(directory: Path) -> StoredBackup | DamagedBackup:
 
 
 def is_path(named: str) -> bool:
-    """Whether this names a directory, and not a backup of the site."""
+    """Whether this names a directory, not a backup of the site."""
     return os.sep in named
 
 
 def chunks_of(file: Path) -> Iterator[bytes]:
-    """The content of a file, a piece at a time."""
+    """The content of a file, one piece at a time."""
     with file.open("rb") as stream:
         while piece := stream.read(1 << 18):
             yield piece

@@ -1,7 +1,7 @@
-"""Taking a backup: what belongs into it, whether there is room, each part written and read back, then its name.
+"""Taking a backup: decide what belongs in it, check for room, write and read back each part, then name it.
 
-Each database is consistent in itself; the files are read after the databases, so that whatever a database speaks of was
-written before. Nothing of the site is stopped or changed.
+Each database is consistent in itself; the files are read after the databases, so that every file a database refers to
+was written before. Nothing of the site is stopped or changed.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from graasp_local.planning.states import ServiceGroup
 from graasp_local.ports.world import World
 
 RESERVE_BYTES = 64 * 1024**2
-"""Room that is left free beside a backup: a full disk would stop the site as well."""
+"""Free space to leave beside a backup: a full disk would stop the site as well."""
 
 
 class Everything(Struct, frozen=True):
-    """Every database that there is, the volumes, and `.env` if there is a passphrase to encrypt it with."""
+    """Every database of DATABASES that exists, the volumes, and `.env` if there is a passphrase to encrypt it with."""
 
     passphrase: str | None
 
 
 class GraaspDatabase(Struct, frozen=True):
-    """The database of Graasp alone, before a deployment of `version`: it is what a migration can harm."""
+    """Graasp's database alone, before a deployment of `version`: it is what a migration can harm."""
 
     version: str
 
@@ -44,10 +44,10 @@ Extent = Everything | GraaspDatabase
 
 
 def take_backup(world: World, extent: Extent) -> Generator[Report, None, StoredBackup]:
-    """Take and verify a backup; it has its name, and is on disk, when this returns.
+    """Take and verify a backup; it is complete on disk, under its name, when this returns.
 
-    Raises Refused where it cannot be taken, Interrupted if that is asked for: then there is no backup, and the site is
-    as it was.
+    Raises Refused if it cannot be taken, Interrupted if an interruption is requested; then there is no backup, and the
+    site is unchanged.
     """
     require_database(world)
     sizes = world.databases.sizes()
@@ -59,7 +59,7 @@ def take_backup(world: World, extent: Extent) -> Generator[Report, None, StoredB
     suffix = f"before-{extent.version}" if isinstance(extent, GraaspDatabase) else ""
     now = world.clock.now()
     name = store.new_name(now, suffix)
-    world.databases.end_dumps()  # one that outlived its graasp-local would go on for nobody
+    world.databases.end_dumps()  # one that outlived its graasp-local would run for nothing
 
     def write(partial: Path) -> Generator[Report, None, StoredBackup]:
         parts: list[Part] = []
@@ -87,7 +87,7 @@ def take_backup(world: World, extent: Extent) -> Generator[Report, None, StoredB
 
 
 def require_database(world: World) -> None:
-    """Raises Refused where the database is off, so that nothing can be read from it."""
+    """Raises Refused if the database is off, so that nothing can be read from it."""
     if not database_is_on(world):
         raise Refused(
             "The database is off.",
@@ -97,7 +97,7 @@ def require_database(world: World) -> None:
 
 
 def database_is_on(world: World) -> bool:
-    """Whether the site's database server runs."""
+    """Whether the site's database server is running."""
     return any(s.group is ServiceGroup.DATABASE and s.is_on for s in world.containers.observe().services)
 
 
@@ -134,7 +134,7 @@ def _volume(world: World, partial: Path, volume: str, expected: int) -> Generato
     stored = yield from write_file(world, file, world.transfers.pack(volume), volume, expected)
     contents, unwanted = yield from read_archive(world, file, stored)
     if unwanted:
-        # Whoever writes into the volume could plant it; that must not keep the rest from being backed up.
+        # Anything that writes to the volume could have planted it; that must not keep the rest from being backed up.
         for found in unwanted:
             yield f"{file.name}: left out, because a restore would refuse it: {found.why}"
         file.unlink()
@@ -157,7 +157,7 @@ def _settings(world: World, partial: Path, passphrase: str) -> Generator[Report,
 def _expected_bytes(
     world: World, store: BackupStore, sizes: Mapping[str, int], databases: tuple[str, ...], volumes: tuple[str, ...]
 ) -> dict[str, int]:
-    """About how large each part will be: a dump as the last one and half as much again, else as the database itself."""
+    """Approximate size of each part: a dump as the last one and half as much again, or else as its database."""
     dumped = {part.name: part.stored.bytes for backup in store.usable() for part in backup.manifest.databases}
     expected = {
         database: min(sizes[database], dumped[database] * 3 // 2) if database in dumped else sizes[database]

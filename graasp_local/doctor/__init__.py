@@ -1,1 +1,1 @@
-"""What is wrong with a site and the machine it is on: facts gathered, then judged, each finding with what mends it."""
+"""What is wrong with a site and its machine: facts are gathered, then judged, and each finding says how to fix it."""

@@ -1,6 +1,6 @@
-"""What the doctor's judgements are made from. A fact that could not be had says why, and is never taken for good.
+"""The facts that the doctor judges. A fact that could not be determined says why, and never counts as good.
 
-Nothing here does anything.
+Contains no logic.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ T = TypeVar("T")
 
 
 class Known(Struct, Generic[T], frozen=True):
-    """A fact that could be had."""
+    """A fact that was determined."""
 
     value: T
 
 
 class Unknown(Struct, frozen=True):
-    """A fact that could not be had; `why` goes on from "because"."""
+    """A fact that could not be determined; `why` continues a sentence after "because"."""
 
     why: str
 
@@ -36,9 +36,9 @@ Fact = Known[T] | Unknown
 
 
 class PortUse(Struct, frozen=True):
-    """A port that nginx needs: who else has it, in words; None if it can be had, or nginx has it.
+    """A port that nginx needs: who else holds it, in words; None if it is free or nginx has it.
 
-    `lowest` is the lowest that the engine may publish.
+    `lowest` is the lowest port that the engine may publish.
     """
 
     port: int
@@ -47,9 +47,9 @@ class PortUse(Struct, frozen=True):
 
 
 class HostName(Struct, frozen=True):
-    """A name that visitors use: the addresses that it leads to from here; empty if it leads nowhere.
+    """A name that visitors use, and the addresses that it resolves to from here; empty if it does not resolve.
 
-    `silent` are IPv6 addresses among them at which nobody answers, though one of IPv4 does or none can be reached.
+    `silent` are IPv6 addresses among them that do not answer although an IPv4 one does, or that are unreachable.
     """
 
     name: str
@@ -58,7 +58,10 @@ class HostName(Struct, frozen=True):
 
 
 class Certificate(Struct, frozen=True):
-    """What is served for the site's name: days until it ends; `problem` says why browsers refuse it, or is empty."""
+    """The certificate served for the site's name, and the days until it expires.
+
+    `problem` says why browsers reject it, or is empty.
+    """
 
     host: str
     days_left: int | None
@@ -66,10 +69,10 @@ class Certificate(Struct, frozen=True):
 
 
 class AcmeRenewal(Struct, frozen=True):
-    """How the certificate of an authority is kept from ending.
+    """How a certificate from an authority is kept from expiring.
 
-    `due` says why it has to be renewed, None while it need not; `problem` is what the last attempt ran into, as a
-    sentence; `timer_days_ago` is None where it was never renewed but by a person at a terminal.
+    `due` says why it has to be renewed, None if it is not due; `problem` is what failed in the last attempt, as a
+    sentence; `timer_days_ago` is None if only a person at a terminal has ever renewed it.
     """
 
     due: str | None
@@ -78,14 +81,14 @@ class AcmeRenewal(Struct, frozen=True):
 
 
 class OwnFiles(StrEnum):
-    """Certificate files of one's own, against the copy that nginx has."""
+    """The site's own certificate files, compared with the copy that nginx has."""
 
     TAKEN_OVER = "taken over"
     CHANGED = "changed"
 
 
 class MailServer(Struct, frozen=True):
-    """How the mail server answered: `problem` is the end of a sentence, empty if it said EHLO back."""
+    """How the mail server answered: `problem` is the end of a sentence, empty if it accepted EHLO."""
 
     host: str
     port: int
@@ -93,31 +96,31 @@ class MailServer(Struct, frozen=True):
 
 
 class PostgresMajors(Struct, frozen=True):
-    """The major that the data directory was written by, and the one that the image would start."""
+    """The major version that wrote the data directory, and the one that the image would start."""
 
     data: int
     image: int
 
 
 class Return(Struct, frozen=True):
-    """Whether a failed deployment could bring back the version that is served now: services, none where all is well."""
+    """Whether a failed deployment could restore the version served now; lists the affected services, if any."""
 
     version: str
     lost: tuple[str, ...] = ()
-    """There is no image for these."""
+    """No image is available for these."""
     other_builds: tuple[str, ...] = ()
-    """There is another image for these than they were deployed with."""
+    """For these only another image than the deployed one is available."""
 
 
 class Facts(Struct, frozen=True):
-    """Everything that was found out. Seconds and bytes."""
+    """All gathered facts. Units are seconds and bytes."""
 
     configuration: tuple[ConfigurationFinding, ...]
     rotation_cut_off: tuple[str, ...]
     engine: Fact[EngineInfo]
     compose: Fact[str]
     version: str
-    """The one whose images were looked for; empty where none was named and none was deployed."""
+    """The version whose images were checked; empty if none was given and none is deployed."""
     images: Fact[tuple[ImageFact, ...]]
     registry: Fact[Registry]
     database_bytes: Fact[int]
@@ -125,9 +128,9 @@ class Facts(Struct, frozen=True):
     ports: Fact[tuple[PortUse, ...]]
     names: Fact[tuple[HostName, ...]]
     certificate: Fact[Certificate | None]
-    """None where the site is not https."""
+    """None if the site is not https."""
     renewal: Fact[AcmeRenewal | OwnFiles | None]
-    """None where the site has no TLS of its own."""
+    """None if the site has no TLS of its own."""
     clock_ahead_seconds: Fact[float]
     mail: Fact[MailServer]
     leftovers: Fact[tuple[str, ...]]
@@ -136,8 +139,8 @@ class Facts(Struct, frozen=True):
     unfinished: str | None
     collations: Fact[tuple[CollationChange, ...]] = Known(())
     refusals: Fact[tuple[Problem, ...]] = Unknown("it was not asked")
-    """What a deployment would be refused for, by its own checks."""
+    """Why a deployment would be refused, by its own checks."""
     way_back: Fact[Return | None] = Known(None)
-    """None where nothing was deployed yet."""
+    """None if nothing was deployed yet."""
     newer_maker: str | None = None
     """The version of a newer graasp-local that has written to the site's `.env`."""

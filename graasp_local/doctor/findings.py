@@ -1,4 +1,4 @@
-"""What the doctor says: a verdict on one thing, and the command that mends it. Pure."""
+"""What the doctor reports: a verdict on one thing, and the command that fixes it. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Verdict(StrEnum):
 
 
 class Finding(Struct, frozen=True):
-    """One thing that was looked at: `said` is a sentence, `mend` what to do about it, empty if it is well."""
+    """One thing that was checked: `said` is a sentence, `mend` what to do about it, empty if it is ok."""
 
     check: str
     verdict: Verdict
@@ -30,16 +30,16 @@ class Finding(Struct, frozen=True):
 
 
 def ok(check: str, said: str) -> Finding:
-    """It was looked at, and it is well."""
+    """It was checked, and it is ok."""
     return Finding(check, Verdict.OK, said)
 
 
 def not_known(check: str, what: str, fact: Unknown) -> Finding:
-    """It could not be looked at."""
+    """It could not be checked."""
     return Finding(check, Verdict.UNKNOWN, f"{what} could not be checked: {fact.why}.")
 
 
 def exit_code(findings: Iterable[Finding]) -> ExitCode:
-    """10 where something would make a deployment fail, else 0."""
+    """10 if something would make a deployment fail, else 0."""
     fails = any(finding.verdict is Verdict.FAILS for finding in findings)
     return ExitCode.REFUSED if fails else ExitCode.DONE

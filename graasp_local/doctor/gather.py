@@ -1,6 +1,6 @@
-"""Finding out what the doctor judges. Each fact by itself: what one question runs into spoils no other.
+"""Gathers what the doctor judges. Each fact is independent: a failure in one question does not affect the others.
 
-Looks at the site, the engine and the network; changes nothing. Judges nothing (judge.py).
+Reads the site, the engine and the network; changes nothing. Judges nothing (judge.py).
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ _THREADS = 8
 
 
 def gather(site: Site, world: Callable[[], World], version: Version | None) -> Facts:
-    """Everything that can be found out. `version` is the one whose images are looked for; None: the selected one.
+    """Everything that can be determined. `version` is the one whose images are checked; None: the selected one.
 
-    Raises ConfigurationError where there is no `.env` at all.
+    Raises ConfigurationError if there is no `.env` at all.
     """
     configuration = check_configuration(site)
     settings = attempt(lambda: site.settings)
@@ -59,7 +59,7 @@ def gather(site: Site, world: Callable[[], World], version: Version | None) -> F
     with ThreadPoolExecutor(_THREADS) as threads:
 
         def soon(ask: Callable[[Settings], T]) -> Callable[[], Fact[T]]:
-            """Asked at once, beside the others; known when the result is called for."""
+            """Start asking at once, in parallel; calling the result waits for the answer."""
             if isinstance(settings, Unknown):
                 unknown = Unknown("the settings cannot be used")
                 return lambda: unknown
@@ -124,23 +124,23 @@ def gather(site: Site, world: Callable[[], World], version: Version | None) -> F
 
 
 def attempt(ask: Callable[[], T]) -> Fact[T]:
-    """What was asked for, or why it could not be had."""
+    """The answer, or why there is none."""
     try:
         return Known(ask())
     except GraaspLocalError as error:
         return Unknown(error.what.rstrip("."))
-    except Exception as error:  # a defect in one question is no reason to keep the other answers back
+    except Exception as error:  # a defect in one question must not suppress the other answers
         return Unknown(f"{type(error).__name__}: {error}".rstrip("."))
 
 
 def attempt_or_none(ask: Callable[[], T | None]) -> T | None:
-    """For what is looked up in the site's own files, and is simply not there if they are damaged."""
+    """The answer, or None if it cannot be had, for the site's own files, which may be damaged."""
     answer = attempt(ask)
     return answer.value if isinstance(answer, Known) else None
 
 
 def core_repository(settings: Fact[Settings]) -> str:
-    """Where the image of core comes from, without its tag."""
+    """The repository of core's image, without a tag."""
     from graasp_local.settings import OPTIONS
 
     default = next(option.default for option in OPTIONS if option.key == "GRAASP_REPOSITORY")
@@ -166,7 +166,7 @@ def _compose_version() -> str:
 
 
 def _database_bytes(world: World) -> int:
-    """0 for a database that was never made: then there is nothing to copy."""
+    """0 for a database that was never created: then there is nothing to copy."""
     database = [service for service in world.containers.observe().services if service.group is ServiceGroup.DATABASE]
     if all(service.status.value == "absent" for service in database):
         return 0
@@ -221,13 +221,13 @@ def _ports(world: World, settings: Settings) -> tuple[PortUse, ...]:
 
 
 def _names(settings: Settings) -> tuple[str, ...]:
-    """Those that a name server is asked for."""
+    """The host names to resolve."""
     hosts = (urlsplit(settings.public_url).hostname or "", settings.umami_host)
     return tuple(host for host in hosts if not re.fullmatch(r"[\d.]+|.*:.*", host))
 
 
 def _port(settings: Settings) -> int:
-    """The one that visitors use."""
+    """The port that visitors use."""
     parts = urlsplit(settings.public_url)
     return parts.port or (443 if parts.scheme == "https" else 80)
 

@@ -1,4 +1,4 @@
-"""From facts to findings, in the order in which a person would mend them: one small decision each. Pure."""
+"""From facts to findings, in the order in which they should be fixed: one small decision each. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from graasp_local.doctor.findings import Finding, Verdict
 
 
 def judge(facts: Facts) -> tuple[Finding, ...]:
-    """At least one finding for everything that was looked at; what fails is what a deployment would be refused for."""
+    """At least one finding for everything that was checked; only what a deployment would be refused for fails."""
     found = _each(facts)
     if isinstance(facts.refusals, Unknown):
         return found

@@ -1,4 +1,4 @@
-"""The machine: engine, Compose, images, registry, disk, memory. What a deployment refuses is `fails` here. Pure."""
+"""The machine: engine, Compose, images, registry, disk, memory. `fails` means that a deployment refuses it. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from graasp_local.ports.doctor import Registry
 from graasp_local.wording import listed
 
 LEAST_MEMORY_BYTES = 710 * 1024**2
-"""Core and workers alone: 545 MiB and 165 MiB, as seen on real images of Graasp 2.13."""
+"""Core and workers alone: 545 MiB and 165 MiB, as measured with real images of Graasp 2.13."""
 
 _GIB = 1024**3
 

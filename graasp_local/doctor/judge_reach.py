@@ -21,7 +21,7 @@ from graasp_local.wording import listed
 CLOCK_TOLERANCE_SECONDS = 30.0
 CERTIFICATE_TOLERANCE_DAYS = 14
 TIMER_TOLERANCE_DAYS = 3.0
-"""A timer of once a day may miss a day or two: a machine that is off, a deployment that holds the lock."""
+"""A daily timer may miss a day or two: the machine is off, or a deployment holds the lock."""
 _RENEWAL = "`graasp-local certificate renew`, or renew it at the proxy in front."
 
 

@@ -1,6 +1,6 @@
-"""Questions to the network, each with a bound on the time that it may take: names, certificates, clocks, mail.
+"""Questions to the network, each with a time limit: names, certificates, clocks, mail.
 
-Uses the standard library only. What does not answer is not known, which is said; it is never taken for good.
+Uses the standard library only. What does not answer is reported as unknown, never as good.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ TIMEOUT_SECONDS = 5.0
 
 
 def host_name(name: str, port: int) -> HostName:
-    """The IP addresses that a name leads to from here, and which of IPv6 do not answer at the port that visitors use.
+    """The IP addresses that a name resolves to from here, and which IPv6 ones do not answer at the visitors' port.
 
-    Names below localhost are this machine, as browsers have it.
+    Names below localhost are this machine, as in browsers.
     """
     if name == "localhost" or name.endswith(".localhost"):
         return HostName(name, ("127.0.0.1",))
@@ -36,9 +36,9 @@ def host_name(name: str, port: int) -> HostName:
 
 
 def silent_addresses(addresses: Sequence[str], port: int) -> tuple[str, ...]:
-    """Those of IPv6 at which nobody answers, though visitors and authorities try them first.
+    """The IPv6 addresses that do not answer, although visitors and certificate authorities try them first.
 
-    While no address answers at all the site may just be off: then only what has no route counts.
+    While no address answers at all, the site may just be off: then only addresses without a route count.
     """
     of_ipv6 = [address for address in addresses if ":" in address]
     if not of_ipv6:
@@ -53,7 +53,7 @@ def silent_addresses(addresses: Sequence[str], port: int) -> tuple[str, ...]:
 
 
 def _trouble(address: str, port: int) -> int | None:
-    """None where a connection is accepted, else the number of the error."""
+    """None if a connection is accepted, otherwise the error number."""
     try:
         socket.create_connection((address, port), timeout=TIMEOUT_SECONDS).close()
     except OSError as error:
@@ -62,7 +62,7 @@ def _trouble(address: str, port: int) -> int | None:
 
 
 def certificate(url: str, context: ssl.SSLContext | None = None) -> Fact[Certificate | None]:
-    """What is served for an https URL, judged as browsers do; None for an http one."""
+    """The certificate served for an https URL, judged as browsers do; None for an http one."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     if parts.scheme != "https":
@@ -104,7 +104,7 @@ def clock_ahead(url: str) -> Fact[float]:
 
 
 def mail_server(connection: str) -> Fact[MailServer]:
-    """Whether the server of an `smtp://user:password@host:port` says EHLO back. Logs nobody in and sends nothing."""
+    """Whether the server of an `smtp://user:password@host:port` accepts EHLO. Does not log in and sends nothing."""
     parts = urlsplit(connection)
     host, port = parts.hostname or "", parts.port or 0
     if host == "localhost" or host.startswith("127."):

@@ -1,7 +1,7 @@
-"""Where the Docker engine is that this user's docker command would use, and the error for one that does not answer.
+"""The address of the Docker engine that this user's docker command would use, and the error if it does not answer.
 
 DOCKER_HOST wins, then DOCKER_CONTEXT, then the current context, then the default socket: as with the docker command.
-Imports nothing heavy: `status` waits for it.
+Imports nothing heavy, because `status` waits for it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from graasp_local.errors import EngineUnreachable, Refused
 from graasp_local.files import json_in
 
 API_VERSION = "1.44"
-"""What is asked for by choice: Engine 25 has it as its newest, and 29.0 as its oldest."""
+"""The preferred API version: the newest of Engine 25 and the oldest of Engine 29.0."""
 _LONGEST_QUOTE = 300
 DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
 
 
 def engine_address() -> str:
-    """Such as `unix:///var/run/docker.sock`. Raises EngineUnreachable for a context that there is not."""
+    """Such as `unix:///var/run/docker.sock`. Raises EngineUnreachable for a context that does not exist."""
     return os.environ.get("DOCKER_HOST") or _address_of_context() or DEFAULT_ADDRESS
 
 
@@ -40,7 +40,7 @@ def is_on_this_machine() -> bool:
 
 
 def unreachable(reason: str) -> EngineUnreachable:
-    """The error for an engine that does not answer, or that this user may not ask."""
+    """The error for an engine that does not answer, or that denies this user access."""
     where = _where()
     if "permission denied" in reason.lower():
         return EngineUnreachable(
@@ -57,9 +57,9 @@ def unreachable(reason: str) -> EngineUnreachable:
 
 
 def refused(status: int, said: str) -> EngineUnreachable:
-    """The error for an engine, or what stands in front of it, that answers and does not do what it is asked.
+    """The error for an engine, or a proxy in front of it, that answers but does not do what it is asked.
 
-    `said` is the body of its answer, or what the docker SDK made of it.
+    `said` is the body of the answer, or what the docker SDK made of it.
     """
     try:
         told = json_in(said)
@@ -81,7 +81,7 @@ def refused(status: int, said: str) -> EngineUnreachable:
 
 
 def not_podman(headers: Mapping[str, str]) -> None:
-    """Raises Refused where the answer with these headers, by lower-case name, comes from podman."""
+    """Raises Refused if the answer with these headers, by lower-case name, comes from podman."""
     server = headers.get("server", "")
     if "libpod-api-version" in headers or server.lower().startswith("libpod"):
         name = server.partition(" ")[0].replace("Libpod/", "Podman ") or "Podman"
@@ -98,7 +98,7 @@ def _where() -> str:
 
 
 def _how_to_be_let_in() -> str:
-    """Who may use the socket is its group's; root of a machine always may."""
+    """How to get access: the socket's group has it, and root always does."""
     user = pwd.getpwuid(os.getuid()).pw_name if _has_name(os.getuid()) else str(os.getuid())
     path = engine_address().removeprefix("unix://")
     try:
@@ -119,12 +119,12 @@ def _has_name(user: int) -> bool:
 
 
 def _address_of_context() -> str:
-    """The address of the chosen context; empty for the default one."""
+    """The address of the selected context; empty for the default one."""
     directory = Path(os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker"))  # noqa: PTH111 - a user may have no home
     name = os.environ.get("DOCKER_CONTEXT") or str(_read(directory / "config.json").get("currentContext", ""))
     if name in ("", "default"):
         return ""
-    # The docker command keeps each context in a directory that is named by its hash.
+    # The docker command keeps each context in a directory named by its hash.
     file = directory / "contexts" / "meta" / hashlib.sha256(name.encode()).hexdigest() / "meta.json"
     address = _read(file).get("Endpoints", {}).get("docker", {}).get("Host")
     if not address:

@@ -1,8 +1,8 @@
-"""Which version of the engine's API is spoken: the one chosen, else the one that the engine says it has.
+"""Which version of the engine's API to speak: the preferred one, or else the one that the engine reports.
 
-An engine turns a version away that is older than its oldest (Engine 29.0 to 29.2: 1.44; any with
-DOCKER_MIN_API_VERSION) or newer than its newest, and names its newest in every answer. So the first question is asked
-by the chosen version, and only one that was turned away is asked again. Imports nothing heavy: `status` waits for it.
+An engine rejects a version that is older than its oldest (Engine 29.0 to 29.2: 1.44; any with DOCKER_MIN_API_VERSION)
+or newer than its newest, and names its newest in every answer. So the first request uses the preferred version, and is
+repeated only if it was rejected. Imports nothing heavy, because `status` waits for it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ _WORDS = ("client version", "api version")
 _LONGEST_PING_BYTES = 65536
 
 _found: dict[str, str] = {}
-"""By address, where it is not the chosen one; an engine does not change under a command."""
+"""By address, where it is not the preferred version; an engine does not change while a command runs."""
 
 
 def ask(address: str, path: str, timeout: float, longest: int) -> plain_http.Answer:
-    """What the engine at a `unix://` address answers to a GET. Raises OSError or NotHttpError."""
+    """The answer to a GET of the engine at a `unix://` address. Raises OSError or NotHttpError."""
     answer = _get(address, _found.get(address, API_VERSION), path, timeout, longest)
     other = answer.headers.get("api-version", "")
     if answer.status == 400 and other and _is_about_the_version(answer.body) and other != _found.get(address):
@@ -30,7 +30,10 @@ def ask(address: str, path: str, timeout: float, longest: int) -> plain_http.Ans
 
 
 def wanted_version(address: str, timeout: float) -> str:
-    """The version to speak at a `unix://` address; the chosen one where nobody answers, which is told when asked."""
+    """The version to speak at a `unix://` address; the preferred one if the engine does not answer.
+
+    The next request then raises the error.
+    """
     try:
         ask(address, "/_ping", timeout, _LONGEST_PING_BYTES)
     except (OSError, plain_http.NotHttpError):

@@ -1,4 +1,4 @@
-"""Images out of the engine and into it as one stream: what `docker save` and `docker load` do."""
+"""Streaming images out of the engine and into it, as `docker save` and `docker load` do."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CHUNK_BYTES = 1024 * 1024
 
 
 def saved(images: Sequence[str], narrate: Callable[[str], None]) -> Iterator[bytes]:
-    """A tar archive of these images, which have to be on this machine; layers that they share are in it once."""
+    """A tar archive of these images, which must be on this machine; layers that they share are included once."""
     narrate(f"docker save {' '.join(images)}")
     with tempfile.TemporaryFile() as complaints:
         process = subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE, stderr=complaints)
@@ -36,7 +36,7 @@ def saved(images: Sequence[str], narrate: Callable[[str], None]) -> Iterator[byt
 
 
 def load(client: DockerClient, chunks: Iterable[bytes]) -> Iterator[str]:
-    """Load such an archive; yields what the engine says of each image. Raises NeedsYou if it refuses it."""
+    """Load a saved archive; yields what the engine says of each image. Raises NeedsYou if the engine refuses it."""
     from docker.errors import APIError
 
     with engine_errors():

@@ -1,6 +1,6 @@
 """What belongs to a Compose project on the engine, found by its labels and removed; and a port that the engine picks.
 
-For stacks that are thrown away as a whole (graasp_local.testing). Refuses nothing: who calls it owns the project.
+For stacks that are removed as a whole (graasp_local.testing). Refuses nothing: the caller owns the project.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SUBNET_PREFIX = 27
 
 _TRIES = 1000
 _ROUNDS = 5
-"""A command that was killed may have had the engine make one more thing after the list was read."""
+"""The engine may still create one more thing for a killed command after the list was read."""
 
 
 class Belonging(Struct, frozen=True):
@@ -49,11 +49,9 @@ def belongings(label: str) -> tuple[Belonging, ...]:
 
 
 def remove_project(project: str) -> None:
-    """Remove a project's containers, running or not, its volumes, its networks and its own tags of images.
+    """Remove a project's containers, running or not, its volumes, its networks and its own image tags.
 
-    Does nothing where there are none.
-
-    Raises EngineUnreachable, and NeedsYou for what the engine does not let go.
+    Does nothing if there are none. Raises EngineUnreachable, and NeedsYou for what the engine does not remove.
     """
     problem = ""
     with closing(connect()) as client, engine_errors():
@@ -62,7 +60,7 @@ def remove_project(project: str) -> None:
             if not found:
                 let_go(client, project, ())
                 return
-            # In this order: a volume or a network is not let go while a container has it.
+            # In this order: a volume or a network cannot be removed while a container uses it.
             for kind in ("container", "volume", "network"):
                 problem = _removed(client.api, [item for item in found if item.kind == kind]) or problem
     raise NeedsYou(
@@ -73,7 +71,7 @@ def remove_project(project: str) -> None:
 
 
 def remove_containers(ids: Sequence[str]) -> None:
-    """Remove these containers, running or not, as far as the engine lets them go. Raises EngineUnreachable."""
+    """Remove these containers, running or not, as far as the engine allows. Raises EngineUnreachable."""
     with closing(connect()) as client, engine_errors():
         _removed(client.api, [Belonging("container", each, {}) for each in ids])
 
@@ -81,7 +79,7 @@ def remove_containers(ids: Sequence[str]) -> None:
 def free_port(images: Sequence[str], labels: Mapping[str, str]) -> int | None:
     """A port of the engine's loopback address that the engine picks, and will not pick again soon.
 
-    None where none of the images is on the engine: a container is needed for it. Raises Refused if no port is free.
+    None if none of the images is on the engine: a container is needed for it. Raises Refused if no port is free.
     """
     from docker.errors import APIError, ImageNotFound
 
@@ -112,10 +110,10 @@ def free_port(images: Sequence[str], labels: Mapping[str, str]) -> int | None:
 
 
 def free_subnets(count: int) -> tuple[str, ...]:
-    """So many small networks that neither a network of the engine nor a route of this machine overlaps.
+    """`count` small networks that overlap neither a network of the engine nor a route of this machine.
 
-    The engine's own pool has room for some thirty networks, which a few stacks use up. Empty where this machine has
-    routes to nearly all of the range, by a VPN for example: then the engine chooses. Raises EngineUnreachable.
+    The engine's own pool has room for some thirty networks, which a few stacks use up. Empty if this machine has routes
+    to nearly all of the range, by a VPN for example: then the engine chooses. Raises EngineUnreachable.
     """
     with closing(connect()) as client, engine_errors():
         networks = client.api.networks()
@@ -126,7 +124,7 @@ def free_subnets(count: int) -> tuple[str, ...]:
     for _ in range(_TRIES):
         if len(found) == count:
             return tuple(found)
-        # By chance, since somebody else may be choosing just now.
+        # Random, because another process may be choosing at the same time.
         first = int(_SUBNETS.network_address) | secrets.randbelow(1 << 19) << 5
         subnet = ipaddress.IPv4Network((first, _SUBNET_PREFIX))
         if not any(subnet.overlaps(other) for other in taken):
@@ -136,7 +134,7 @@ def free_subnets(count: int) -> tuple[str, ...]:
 
 
 def _routes() -> list[ipaddress.IPv4Network]:
-    """What this machine has a way to besides the default one; nothing where it does not say."""
+    """The networks that this machine has routes to, except the default one; none if it does not report them."""
     try:
         lines = Path("/proc/net/route").read_text().splitlines()[1:]
     except OSError:
@@ -146,7 +144,7 @@ def _routes() -> list[ipaddress.IPv4Network]:
 
 
 def image_ids(references: Sequence[str]) -> dict[str, str]:
-    """The id of each image that is on the engine. Raises EngineUnreachable."""
+    """The id of each of these images that is on the engine. Raises EngineUnreachable."""
     from docker.errors import APIError
 
     ids = {}
@@ -158,7 +156,7 @@ def image_ids(references: Sequence[str]) -> dict[str, str]:
 
 
 def network_labels(name: str) -> tuple[Mapping[str, str], ...] | None:
-    """The labels of the containers in a network; None where the engine has no such network."""
+    """The labels of the containers in a network; None if the engine has no such network."""
     from docker.errors import NotFound
 
     with closing(connect()) as client, engine_errors():
@@ -170,7 +168,7 @@ def network_labels(name: str) -> tuple[Mapping[str, str], ...] | None:
 
 
 def sdk_container(container: str) -> Container:
-    """A container as the docker SDK has it. Raises EngineUnreachable."""
+    """A container as a docker SDK object. Raises EngineUnreachable."""
     with engine_errors():
         return connect().containers.get(container)
 
@@ -200,7 +198,7 @@ def _found(api: APIClient, label: str) -> tuple[Belonging, ...]:
 
 
 def _removed(api: APIClient, items: Sequence[Belonging]) -> str:
-    """Remove these, all of one kind; returns why the last one that is left was not removed."""
+    """Remove these, all of one kind; returns the reason of the last failure, or an empty string."""
     from docker.errors import APIError, NotFound
 
     problems = []
@@ -214,7 +212,7 @@ def _removed(api: APIClient, items: Sequence[Belonging]) -> str:
         try:
             calls[item.kind]()
         except NotFound:
-            pass  # somebody else was quicker
+            pass  # another process was quicker
         except APIError as error:
             problems.append(str(error.explanation or error))
 

@@ -1,4 +1,4 @@
-"""Building an image from sources, with `docker build`: what it does step by step, and a log that is kept on failure."""
+"""Building an image from sources with `docker build`: reports each step, and keeps the log on failure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LAST_LINES = 15
 
 
 class Build(Struct, frozen=True):
-    """One image to be built; `dockerfile` may lie outside of `sources`, which are the build's context."""
+    """One image to build; `sources` is the build's context, which need not contain `dockerfile`."""
 
     image: str
     dockerfile: Path
@@ -29,8 +29,8 @@ class Build(Struct, frozen=True):
 
 
 def build_image(build: Build, narrate: Callable[[str], None]) -> Iterator[str]:
-    """Build; yields each step as it begins. Raises Refused with the log's last lines; the log is kept then."""
-    # BuildKit runs steps side by side, and says a step again whenever it comes back to its output.
+    """Build; yields each step as it begins. Raises Refused with the log's last lines, and then keeps the log."""
+    # BuildKit runs steps in parallel, and prints a step again whenever it returns to that step's output.
     begun: set[str] = set()
     words = ["docker", "build", "--tag", build.image, "--file", str(build.dockerfile)]
     for key, value in build.arguments.items():
@@ -39,7 +39,7 @@ def build_image(build: Build, narrate: Callable[[str], None]) -> Iterator[str]:
     narrate(shlex.join(words))
     build.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     last: deque[str] = deque(maxlen=_LAST_LINES)
-    with build.log.open("w", buffering=1) as log:  # line by line, for whoever follows it
+    with build.log.open("w", buffering=1) as log:  # line by line, for anyone who follows it
         process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
         assert process.stdout is not None  # noqa: S101
         try:

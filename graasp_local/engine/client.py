@@ -1,4 +1,4 @@
-"""A connection to the Docker engine by the docker SDK, for everything but the listing of containers."""
+"""A connection to the Docker engine through the docker SDK, for everything but the list of containers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TIMEOUT_SECONDS = 120
 
 
 def connect() -> DockerClient:
-    """A client that has not been used yet. Raises EngineUnreachable for an address that makes no sense."""
+    """A client that has not been used yet. Raises EngineUnreachable for an invalid address."""
     import docker
     from docker.errors import DockerException, InvalidConfigFile
 
@@ -27,10 +27,10 @@ def connect() -> DockerClient:
     with engine_errors():
         try:
             address = engine_address()
-            # By TCP and ssh the SDK itself asks the engine for its version, when the client is made.
+            # For TCP and ssh the SDK itself asks the engine for its version when the client is created.
             version = wanted_version(address, _TIMEOUT_SECONDS) if address.startswith("unix://") else "auto"
             if os.environ.get("DOCKER_HOST"):
-                # It comes with DOCKER_TLS_VERIFY and DOCKER_CERT_PATH.
+                # from_env also reads DOCKER_TLS_VERIFY and DOCKER_CERT_PATH.
                 return docker.from_env(version=version, timeout=_TIMEOUT_SECONDS)
             return docker.DockerClient(base_url=address, version=version, timeout=_TIMEOUT_SECONDS)
         except InvalidConfigFile as error:
@@ -47,21 +47,21 @@ def engine_errors() -> Iterator[None]:
 
     try:
         yield
-    except APIError as error:  # an OSError too, which it must not be taken for
+    except APIError as error:  # also an OSError, but not a lost connection
         raise refused(error.status_code or 0, str(error.explanation or error)) from error
     except (requests.exceptions.ConnectionError, requests.exceptions.Timeout, ConnectionError) as error:
         raise unreachable(str(error)) from error
 
 
 def headers_of(client: DockerClient) -> dict[str, str]:
-    """What the engine says of itself with every answer, by lower-case name."""
+    """The headers that the engine sends with every answer, by lower-case name."""
     answer = client.api.get(f"{client.api.base_url}/_ping", timeout=_TIMEOUT_SECONDS)
     return {name.lower(): value for name, value in answer.headers.items()}
 
 
 @contextmanager
 def engine_refusals() -> Iterator[None]:
-    """The same, and NeedsYou for what the engine would not do."""
+    """Like `engine_errors`, but raises NeedsYou for what the engine refuses to do."""
     from docker.errors import APIError
 
     with engine_errors():

@@ -1,4 +1,4 @@
-"""An image derived from another, with the programs that its service calls and it lacks. It takes the other's name."""
+"""Adds to an image the programs that its service calls and it lacks. The derived image takes the image's name."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 def complete_image(
     engine: DockerEngine, service: str, image: str, log: Path, narrate: Callable[[str], None]
 ) -> Iterator[str]:
-    """Add what is missing, if anything is; yields what is done. Raises Refused where that fails, or has no effect.
+    """Add what is missing, if anything is; yields what is done. Raises Refused if that fails or has no effect.
 
-    The image has to be on this machine. On failure its name stays with the image that it was of.
+    The image must be on this machine. On failure its name stays with the original image.
     """
     with engine_errors():
         before = engine.client.api.inspect_image(image)  # type: ignore[no-untyped-call]

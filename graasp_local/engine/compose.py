@@ -1,7 +1,7 @@
-"""Compose's verbs for one site: through python-on-whales, but for the one that only reads.
+"""Compose's verbs for one site; those that change its containers go through python-on-whales.
 
-Shows every command before it runs, so that a person can repeat it by hand. Never passes an empty list of services,
-which to Compose can mean all of them.
+Shows every command before it runs, so that it can be repeated by hand. Never passes an empty list of services, which
+Compose can take as all of them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Candidate = Version | DatabaseServer | None
 
 
 class Compose:
-    """`narrate` is given each command as one line before it runs."""
+    """Compose for one site. `narrate` receives each command as one line before it runs."""
 
     def __init__(self, site: Site, narrate: Callable[[str], None]) -> None:
         self._site = site
@@ -54,11 +54,11 @@ class Compose:
         return compose_version()
 
     def use_release(self, release: Release) -> None:
-        """From here on the images of this release stand for its version, instead of the version's tags."""
+        """From here on use this release's images for its version, instead of the version's tags."""
         self._releases[release.version] = release
 
     def arguments(self, candidate: Candidate = None) -> list[str]:
-        """What stands between `docker compose` and the verb; what is not selected yet can be given."""
+        """The arguments between `docker compose` and the verb, for the candidate if one is given."""
         site = self._site
         words = ["--project-directory", str(site.directory), "--project-name", site.settings.project]
         for file in site.compose_files:
@@ -70,13 +70,13 @@ class Compose:
         return words
 
     def _replicas(self, services: Sequence[str]) -> dict[str, int]:
-        """How many of each, for those that `.env` says it of; of others Compose makes as many as its files say."""
+        """The number of replicas of those that `.env` sets it for; Compose takes the others' from its files."""
         return {name: number for name, number in self._site.settings.replicas.items() if name in services}
 
     def up(self, services: Sequence[str], *, recreate: bool = False, keep: bool = False) -> None:
         """Create or recreate and start exactly these services, without their dependencies and without pulling.
 
-        `recreate` makes them anew even where Compose sees no difference, `keep` leaves them even where it sees one.
+        `recreate` recreates them even if Compose sees no difference, `keep` leaves them even if it sees one.
         """
         self._refuse_empty(services)
         replicas = self._replicas(services)
@@ -125,9 +125,8 @@ class Compose:
     ) -> str:
         """Start a one-off container and return its id; it keeps running when this process ends.
 
-        Without a `name` it gets one from Compose.
-
-        `publish` has an address of this machine, with `:` after it for any free port, for a port of the container.
+        `publish` lists an address of this machine, with `:` after it for any free port, and the container's port for
+        it. Compose chooses a name if none is given.
         """
         published = [f"--publish={address}:{port}" for address, port in publish]
         named = ["--name", name] if name else []
@@ -148,9 +147,9 @@ class Compose:
         return str(self._run(start, candidate).id)
 
     def run_once(self, service: str, command: Sequence[str], environment: Sequence[str]) -> tuple[int, str]:
-        """Run a command in a container like the service's, which goes with it: its exit code and what it said.
+        """Run a command in a temporary container like the service's, then remove it; returns exit code and output.
 
-        Publishes no port. Raises NeedsYou if it cannot be run at all.
+        Publishes no port. Raises NeedsYou if the command cannot be run at all.
         """
         self._see_to_environment()
         words = [*_client_call(), "compose", *self.arguments(), "run", "--rm", "--no-deps", "--no-TTY"]
@@ -162,14 +161,14 @@ class Compose:
         return answer.returncode, said
 
     def config(self, candidate: Candidate) -> dict[str, Any]:
-        """The compose files as Compose understands them, every variable filled in: it holds secrets."""
+        """The compose files as Compose understands them, with every variable filled in: it contains secrets."""
         self._see_to_environment()
-        # Without python-on-whales: a plan asks this first of all, and importing that takes longer than the answer.
+        # Without python-on-whales: a plan needs this first, and importing that takes longer than the answer.
         words = [*_client_call(), "compose", *self.arguments(candidate), "config", "--format", "json"]
         try:
             answer = subprocess.run(words, capture_output=True, text=True)
         except FileNotFoundError:
-            compose_version()  # says what is missing
+            compose_version()  # raises the error that says what is missing
             raise
         if answer.returncode:
             raise compose_failed(answer.stderr)
@@ -177,9 +176,9 @@ class Compose:
         return config
 
     def refusal_of(self, project: Mapping[str, Any]) -> str | None:
-        """Start a project that is rendered already and named, and say what was said against it; None if nothing.
+        """Start a project that is already rendered and named, and return why it was refused; None if it was not.
 
-        Raises NeedsYou where Compose does not read what it has rendered itself, which says nothing of the services.
+        Raises NeedsYou if Compose cannot read what it has rendered itself, which says nothing about the services.
         """
         self._see_to_environment()
         words = [*_client_call(), "compose", "--project-directory", str(self._site.directory), "--file", "-"]
@@ -200,8 +199,8 @@ class Compose:
         return [self._site.env_file, prepare.candidate_file(self._site, candidate)]
 
     def _profiles(self, candidate: Candidate) -> list[str]:
-        # --profile on the command line replaces COMPOSE_PROFILES, so both are given. The profile of the migration is
-        # on for work on a version, and off for everything that a state change does.
+        # --profile on the command line replaces COMPOSE_PROFILES, so both are given. The migration profile is on for
+        # work on a version, and off for everything that a state change does.
         profiles = self._site.profiles
         return [*profiles, MIGRATION_PROFILE] if isinstance(candidate, Version) else [*profiles]
 
@@ -226,7 +225,7 @@ class Compose:
         try:
             return verb(self._client(candidate).compose)
         except ClientNotFoundError:
-            compose_version()  # says what is missing
+            compose_version()  # raises the error that says what is missing
             raise
         except DockerException as error:
             raise compose_failed(error.stderr or str(error)) from error
@@ -264,19 +263,19 @@ def _scaled(replicas: Mapping[str, int]) -> list[str]:
 
 
 def _client_call() -> list[str]:
-    """Docker in a session of its own, where the machine can do that (util-linux).
+    """The docker command, in a session of its own if the machine has setsid (util-linux).
 
-    A terminal sends ctrl-C and its end to every process in its session. They are for graasp-local, which ends at a safe
-    point; a Compose that hears them too would break off in the middle of a step, or of the way back.
+    A terminal sends Ctrl-C and its hang-up to every process in its session. They are meant for graasp-local, which
+    stops at a safe point; a Compose that received them too would abort in the middle of a step or of a rollback.
     """
     own_session = ["setsid"] if shutil.which("setsid") and shutil.which("docker") else []
     return [*own_session, "docker"]
 
 
 def forget_shell_overrides(site: Site) -> None:
-    """Take variables that the site's files set or use out of this process's environment.
+    """Remove variables that the site's files set or use from this process's environment.
 
-    Compose lets the shell win over an env file; then what graasp-local read and what Compose does would differ.
+    Compose prefers the shell's variables to an env file; what graasp-local read and what Compose does would differ.
     """
     mentioned = re.findall(r"\$\{?([A-Z][A-Z0-9_]*)", "".join(file.read_text() for file in site.compose_files))
     for key in {*site.settings.values, *mentioned} - {"COMPOSE_PROFILES", "PATH", "HOME"}:
@@ -284,7 +283,7 @@ def forget_shell_overrides(site: Site) -> None:
 
 
 def compose_version() -> str:
-    """The version of the Compose plugin. Raises EngineUnreachable where there is none, or only the old v1."""
+    """The version of the Compose plugin. Raises EngineUnreachable if there is none, or only the old v1."""
     try:
         answer = subprocess.run(["docker", "compose", "version", "--short"], capture_output=True, text=True, timeout=30)
     except FileNotFoundError:
@@ -308,7 +307,7 @@ def compose_version() -> str:
 
 
 def compose_failed(stderr: str) -> GraaspLocalError:
-    """An error that says what Compose said, without its progress lines."""
+    """An error with Compose's own reason, without its progress lines."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     telling = [line for line in lines if "rror" in line or "failed" in line or "cannot" in line.lower()] or lines
     reason = telling[-1] if telling else "no reason given"

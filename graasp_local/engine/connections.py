@@ -1,8 +1,8 @@
 """How many requests nginx is working on, read from its table of TCP connections.
 
-nginx opens one connection to core for each request or websocket. Websockets take one hop more, over the loopback
-port (nginx/templates), so that they can be told apart and are not waited for; a second core that stands in for core has
-such a port of its own. Pure.
+nginx opens one connection to core for each request or websocket. Websockets take one more hop, over a loopback port
+(nginx/templates), so that they can be told apart and are not waited for; a second core that stands in for core has such
+a port of its own. Pure.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ _KEEPALIVE_TIMER = "02"
 
 
 def is_of_nginx(tcp_table: str) -> bool:
-    """Whether it can be the table of an nginx that runs, which listens; an empty one says nothing about requests."""
+    """Whether this can be the table of a running nginx, which listens; an empty one says nothing about requests."""
     return any(line.split()[3:4] == [_LISTENING] for line in tcp_table.splitlines())
 
 
 class Connection(Struct, frozen=True):
-    """One that is established: address and port on either side, as numbers that people read."""
+    """An established connection: address and port of either side, in the usual notation."""
 
     local: tuple[str, int]
     remote: tuple[str, int]
 
 
 def established(tcp_table: str) -> frozenset[Connection]:
-    """All of them, from the text of /proc/net/tcp."""
+    """All established connections, from the text of /proc/net/tcp."""
     rows = (line.split() for line in tcp_table.splitlines()[1:])
     return frozenset(
         Connection(_from_table(row[1]), _from_table(row[2])) for row in rows if len(row) > 3 and row[3] == _ESTABLISHED
@@ -43,7 +43,7 @@ def established(tcp_table: str) -> frozenset[Connection]:
 
 
 def only(tcp_table: str, wanted: Collection[Connection]) -> str:
-    """The same table without the connections that are not wanted."""
+    """The same table with only the wanted connections."""
     head, *lines = tcp_table.splitlines() or [""]
     kept = (line for line in lines if not established(f"{head}\n{line}").isdisjoint(wanted))
     return "\n".join([head, *kept])
@@ -52,11 +52,12 @@ def only(tcp_table: str, wanted: Collection[Connection]) -> str:
 def requests_in_flight(
     tcp_table: str, backends: Collection[tuple[str, int]], websocket_ports: Collection[int] = (WEBSOCKET_PORT,)
 ) -> int:
-    """Count from the text of /proc/net/tcp, as nginx's container sees it: requests to these addresses and ports.
+    """Count the requests to these addresses and ports, from the text of /proc/net/tcp in nginx's container.
 
-    `websocket_ports` are those of the hops by which websockets get there. A hop alone takes nothing from the count: it
-    may be the health check's, or have nobody behind it. A websocket's connection to the service has the kernel's timer
-    for keep-alive, or for what it has just sent; one without a timer is a request that waits for its answer.
+    `websocket_ports` are the ports of the extra hop that websockets take. A hop alone does not lower the count: it may
+    be the health check's, or have no connection behind it. A websocket's connection to the service has the kernel's
+    timer for keep-alive, or for data it has just sent; a connection without a timer is a request that waits for its
+    answer.
     """
     served = {_as_in_table(address, port) for address, port in backends}
     hops = {_as_in_table("127.0.0.1", port) for port in websocket_ports}

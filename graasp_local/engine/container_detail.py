@@ -1,4 +1,4 @@
-"""What the engine's inspection of a container says, for a person: with every secret masked. Pure."""
+"""The engine's inspection of a container in readable form, with every secret masked. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHORTEST_SECRET = 6
 
 
 def detail_of(said: Mapping[str, Any], secrets: Collection[str]) -> ContainerDetail:
-    """`secrets` are values that must be seen nowhere, under whatever name they stand."""
+    """`secrets` are values to mask wherever they appear, under any name."""
     config, state, host = said["Config"], said["State"], said.get("HostConfig", {})
     health = state.get("Health") or {}
     check = config.get("Healthcheck") or {}
@@ -57,8 +57,8 @@ def detail_of(said: Mapping[str, Any], secrets: Collection[str]) -> ContainerDet
 
 
 def masked(text: str, secrets: Collection[str]) -> str:
-    """The text without any of the secrets, and without a password in an address."""
-    # The longest first: one may be part of another.
+    """The text without any of the secrets, and without passwords in addresses."""
+    # Longest first: one may be part of another.
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _SHORTEST_SECRET:
             text = text.replace(secret, MASK)

@@ -1,6 +1,6 @@
-"""What the doctor asks the engine: about itself, about its registry, about what is left over.
+"""What the doctor asks the engine: about itself, about its registry, about leftovers.
 
-Looks only. A question that cannot be answered raises a GraaspLocalError whose first sentence says why.
+Read-only. A question that cannot be answered raises a GraaspLocalError whose first sentence says why.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _YOUNG_SECONDS = 600.0
 
 
 class DockerDiagnosis:
-    """The engine as one site sees it, by its Compose project."""
+    """The engine as one site sees it, through its Compose project."""
 
     def __init__(self, project: str) -> None:
         self._project = project
@@ -45,7 +45,7 @@ class DockerDiagnosis:
         return EngineInfo(version["Version"], platform, int(told["MemTotal"]), free, lowest, limits_memory(told))
 
     def registry(self, image: str) -> Registry:
-        """How the registry answers for an image, asked with the login of this user, as a pull would be."""
+        """How the registry answers for an image when asked with this user's login, as a pull would be."""
         from docker.errors import APIError
 
         host, _ = split_repository(image)
@@ -63,11 +63,11 @@ class DockerDiagnosis:
                 case Refusal.NO_ANSWER | Refusal.OTHER:
                     raise NeedsYou(f"{host} does not answer.")
                 case Refusal.WANTS_LOGIN | Refusal.TOO_MANY | Refusal.MISSING:
-                    pass  # it knows this user, or takes him for nobody: what that means for images is said there
+                    pass  # it knows this user, or treats the user as anonymous; the image checks report what that means
         return Registry(host, refuses=False)
 
     def leftovers(self, services: Collection[str]) -> tuple[str, ...]:
-        """Containers of the project that are of none of these services, and those an operation should have removed."""
+        """Containers of the project that belong to none of these services, or that an operation should have removed."""
         names = []
         for container in containers_of(self._project):
             labels = container["Labels"]
@@ -76,13 +76,13 @@ class DockerDiagnosis:
                 names.append(container["Names"][0].lstrip("/"))
         with engine_errors():
             made_to_read = connect().api.containers(all=True, filters={"label": PURPOSE_LABEL, "status": "created"})
-        # Without the label of a project, since they are never started: a young one may be another site's, at work.
+        # They are never started and have no project label: a recent one may belong to another site's running operation.
         old = time.time() - _YOUNG_SECONDS
         names += [container["Names"][0].lstrip("/") for container in made_to_read if container["Created"] < old]
         return tuple(sorted(names))
 
     def volumes_but(self, defined: Collection[str]) -> tuple[str, ...]:
-        """Volumes that Compose made for the project under other names than these."""
+        """Volumes that Compose created for the project under other names than these."""
         with engine_errors():
             found = connect().api.volumes(filters={"label": f"{PROJECT_LABEL}={self._project}"})["Volumes"] or []
         return tuple(sorted(v["Name"] for v in found if (v["Labels"] or {}).get(_VOLUME_LABEL) not in defined))

@@ -1,4 +1,4 @@
-"""The site's containers, as graasp_local.ports.world.Engine wants them: looking by the API, doing by Compose."""
+"""The site's containers, as graasp_local.ports.world.Engine requires: reads use the API, changes use Compose."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from graasp_local.stack.trial import nginx_is_as_shipped
 from graasp_local.version import Version
 
 UP = ("running", "paused", "restarting")
-"""What the engine calls a container that has something to stop."""
+"""The engine's states for a container that can be stopped."""
 
 _LONGEST_HEALTH_CHECK = 300
 _RECOVERY_LINES = 50
@@ -48,11 +48,11 @@ _RECOVERY_LINES = 50
 _MIGRATION_LABEL = "org.graasp.migration-of"
 
 _FORGET_ADDRESSES = "redis-cli --scan --pattern 'file_service_url_caching:*' | xargs -r redis-cli del >/dev/null"
-"""Under this name core keeps the addresses of files that it has told, for an hour."""
+"""core caches the file addresses it has given out under this prefix, for an hour."""
 
 
 class DockerEngine(SiteImages):
-    """The engine for one site. `narrate` is told each command that changes something, before it runs."""
+    """The engine for one site. `narrate` receives each command that changes something, before it runs."""
 
     @cached_property
     def _info(self) -> dict[str, Any]:
@@ -84,10 +84,11 @@ class DockerEngine(SiteImages):
             self.compose.up(kept, keep=True)
 
     def _kept_replicas(self, services: Sequence[str]) -> tuple[str, ...]:
-        """Make room for what is missing of services that have several containers, and return those of which some serve.
+        """Make room for the missing containers of replicated services; return the services with a serving replica.
 
-        Of these only what is missing is to be made or started. Compose would make all of them anew after a deployment:
-        to it a service that is started together with those it depends on is another one than the same started alone.
+        For these only the missing containers must be created or started. After a deployment Compose would recreate all
+        of them: it treats a service started together with its dependencies as different from the same service started
+        alone.
         """
         several = [service for service in self.observe().services if service.name in services and service.replicas]
         for service in several:
@@ -101,7 +102,7 @@ class DockerEngine(SiteImages):
         )
 
     def _remove_surplus(self, service: ObservedService) -> None:
-        """Take away what is not wanted, first what is not on: Compose would go by numbers alone."""
+        """Remove surplus containers, those that are not on first; Compose would go by their numbers alone."""
         surplus = self._worst_first(service.name)[: max(0, len(service.replicas) - service.wanted)]
         self._stop([container for container in surplus if container["State"] in UP])
         for container in surplus:
@@ -110,12 +111,12 @@ class DockerEngine(SiteImages):
                 self.client.api.remove_container(container["Id"], v=True)
 
     def _stop_stuck_replicas(self, service: ObservedService) -> None:
-        """Where other replicas serve, only these are stopped: Compose would leave them as they are."""
+        """Stop only the stuck replicas of a service whose others serve: Compose would leave them as they are."""
         stuck = {replica.number for replica in service.replicas if replica.is_stuck}
         self._stop([c for c in self._containers_of((service.name,)) if number_of(c) in stuck])
 
     def _remove_cut_off(self, services: Sequence[str]) -> None:
-        """Take stopped containers away whose network is gone: Compose then makes them again, with all their volumes."""
+        """Remove stopped containers whose network is gone; Compose then recreates them, with all their volumes."""
         stopped = [container for container in self._containers_of(services) if container["State"] not in UP]
         if not stopped:
             return
@@ -132,16 +133,16 @@ class DockerEngine(SiteImages):
         self.compose.create(services, version, recreate=self._any_made_elsewhere(services))
 
     def start_made(self, services: Sequence[str]) -> None:
-        """Start containers that were made by `make` in this operation."""
+        """Start containers that `make` created in this operation."""
         found = self._containers_of(services)
         self.narrate(shlex.join(["docker", "start", *(_name(container) for container in found)]))
         with engine_refusals():
             together(lambda container: self.client.api.start(container["Id"]), found)
 
     def _remove_half_made(self, services: Sequence[str]) -> None:
-        """Take away what a Compose that was broken off made to take a container's place: the name is in its way.
+        """Remove the replacement containers that an interrupted Compose left behind: their names are in its way.
 
-        Such a container has never run: Compose gives it its name before it starts it.
+        They have never run: Compose renames the replacement before it starts it.
         """
         half_made = re.compile(rf"/[0-9a-f]{{12}}_{re.escape(self._site.settings.project)}-")
         for container in self._containers_of(services):
@@ -151,12 +152,12 @@ class DockerEngine(SiteImages):
                     self.client.api.remove_container(container["Id"])
 
     def _any_made_elsewhere(self, services: Sequence[str]) -> bool:
-        """Compose itself would keep a container whose files lie in a directory that the site was moved from."""
+        """Compose itself would keep a container whose files are in the directory that the site was moved from."""
         here = str(self._site.directory)
         return any(c["Labels"].get(DIRECTORY_LABEL, here) != here for c in self._containers_of(services))
 
     def stop(self, services: Sequence[str]) -> None:
-        """Stop these services together; a paused one is let run first, since it could not even hear the signal."""
+        """Stop these services together. A paused one is unpaused first, since it cannot receive the signal."""
         self._stop([container for container in self._containers_of(services) if container["State"] in UP])
 
     def _stop(self, found: Sequence[dict[str, Any]]) -> None:
@@ -167,7 +168,7 @@ class DockerEngine(SiteImages):
             for container in found:
                 if container["State"] == "paused":
                     self.client.api.unpause(container["Id"])
-            # By the engine itself, since Compose takes longer to begin than most services to stop.
+            # Through the API, because Compose takes longer to start up than most services take to stop.
             together(lambda container: self.client.api.stop(container["Id"]), found)
 
     def edge_refusal(self) -> str | None:
@@ -191,7 +192,7 @@ class DockerEngine(SiteImages):
         return stack_refusal(self.client, self.compose, self._site, services, version)
 
     def set_gate_flag(self, gate: Gate) -> None:
-        """Write the flag into nginx's volume; makes nginx's container, without starting it, where there is none."""
+        """Write the flag into nginx's volume; creates nginx's container, without starting it, if there is none."""
         self.write_gate_files(gate_flag.flag_archive(gate))
 
     def shut_gate(self) -> None:
@@ -215,7 +216,7 @@ class DockerEngine(SiteImages):
         try:
             self.client.api.put_archive(container["Id"], gate_flag.GATE_DIRECTORY, archive)
         except APIError:
-            # The engine looks for everything that is mounted, and that is elsewhere once the site was moved.
+            # The engine resolves every mount of the container, and a moved site's old paths no longer exist.
             if container["State"] != "running":
                 raise
             made = self.client.api.exec_create(container["Id"], ["sh", "-c", gate_flag.as_command(archive)])
@@ -224,7 +225,7 @@ class DockerEngine(SiteImages):
                 raise NeedsYou(f"nginx's container cannot write its gate: {said.decode(errors='replace')}") from None
 
     def requests_in_flight(self) -> int | None:
-        """Of core, and of a second core that stands in for it."""
+        """Requests to core, and to a second core that stands in for it."""
         addresses = [
             (network["IPAddress"], connections.CORE_PORT)
             for container in self.containers()
@@ -249,9 +250,9 @@ class DockerEngine(SiteImages):
         return uploads.bytes_to_come(said.decode()) if code == 0 else None
 
     def nginx_connections(self) -> str:
-        """The table of TCP connections of nginx's container; empty while it is not running.
+        """The table of TCP connections in nginx's container; empty while it is not running.
 
-        What is not `connections.is_of_nginx` is a table that could not be read.
+        A table that fails `connections.is_of_nginx` could not be read.
         """
         edge = [c for c in self.containers() if c["Labels"].get(GROUP_LABEL) == "edge" and c["State"] == "running"]
         if not edge:
@@ -294,19 +295,19 @@ class DockerEngine(SiteImages):
                     table = self.client.api.top(container["Id"])
                     text = self.client.api.logs(container["Id"], tail=_RECOVERY_LINES, stream=False)
             except APIError:
-                return ""  # it has ended meanwhile
+                return ""  # the container has ended since
             processes = [" ".join(row[-1].split()) for row in table["Processes"] or ()]
             return progress_of_recovery(processes, text.decode(errors="replace").splitlines())
         return ""
 
     def restarts(self, service: str) -> int:
-        """How often the engine has restarted the service's container since it was made."""
+        """How often the engine has restarted the service's container since it was created."""
         found = self._containers_of((service,))
         with engine_errors():
             return sum(int(self.client.api.inspect_container(c["Id"])["RestartCount"]) for c in found)
 
     def start_migration(self, version: Version) -> DockerMigrationRun:
-        """Start the migrate container, detached: the one that was made for this version, else a new one."""
+        """Start the migrate container, detached: the one created for this version, or a new one."""
         for made in self._migrations_in(("created",)):
             if made["Labels"].get(VERSION_LABEL) == str(version):
                 self.narrate(shlex.join(["docker", "start", _name(made)]))
@@ -317,7 +318,7 @@ class DockerEngine(SiteImages):
         return DockerMigrationRun(self.client, container)
 
     def make_migration(self, version: Version) -> None:
-        """Make the migrate container of this version, without starting it; what earlier ones left is taken away."""
+        """Create the migrate container of this version without starting it; remove those that earlier runs left."""
         for container in self._migrations_in(("created", "exited", "dead")):
             DockerMigrationRun(self.client, container["Id"]).remove()
         prepare.prepare(self._site)
@@ -339,7 +340,7 @@ class DockerEngine(SiteImages):
         ]
 
     def remove_ended_migrations(self) -> tuple[str, ...]:
-        # One that was made for this operation and has not run yet is no leftover.
+        # One that was created for this operation and has not run yet is not a leftover.
         ended = [
             *self._migrations_in(("exited", "dead")),
             *(c for c in self._migrations_in(("created",)) if c["Labels"].get(ONE_OFF_LABEL) == "True"),
@@ -356,7 +357,7 @@ class DockerEngine(SiteImages):
         _ = self.compose.version
 
     def other_directory(self) -> str | None:
-        """Compose writes the directory into a label; two sites of one project name would share containers."""
+        """The directory of another site with the same project name, by Compose's label: they would share containers."""
         for container in self.containers():
             directory = container["Labels"].get(DIRECTORY_LABEL)
             if directory and Path(directory).resolve() != self._site.directory:
@@ -372,7 +373,7 @@ class DockerEngine(SiteImages):
             return rootless.lowest_port(self.client.api.info())
 
     def port_holder(self, address: str, port: int) -> str | None:
-        """Who listens on a port that nginx needs, in words; None if it is free or not knowable from here."""
+        """What listens on a port that nginx needs, in words; None if it is free or cannot be determined from here."""
         if not is_on_this_machine():
             return None
         with engine_errors():
@@ -386,14 +387,14 @@ class DockerEngine(SiteImages):
         return None
 
     def network_problem(self) -> str | None:
-        """Why the engine would not make a network that the site lacks, as a sentence; None if it lacks none."""
+        """Why the engine would not create a network that the site lacks, as a sentence; None if it lacks none."""
         wanted = self.compose.config(None).get("networks") or {} if self.networks is None else self.networks
         project = self._site.settings.project
         missing = missing_networks(self.client, project, wanted)
         return network_refusal(self.client, project, missing) if missing else None
 
     def database_address(self) -> tuple[str, int]:
-        """Where Postgres is reached from here: the engine picks the port anew at each start of the container."""
+        """Where Postgres is reachable from here: the engine picks a new port each time the container starts."""
         for container in self.containers():
             labels = container["Labels"]
             if labels.get(ONE_OFF_LABEL) == "True":
@@ -412,7 +413,7 @@ class DockerEngine(SiteImages):
         return containers_of(self._site.settings.project)
 
     def _worst_first(self, service: str) -> list[dict[str, Any]]:
-        """The containers of a service: those that are not on before those that are, high numbers before low ones."""
+        """The containers of a service: those that are off before those that are on, high numbers before low ones."""
         replicas = next((seen.replicas for seen in self.observe().services if seen.name == service), ())
         on = {replica.number for replica in replicas if replica.is_on}
         return sorted(self._containers_of((service,)), key=lambda c: (number_of(c) in on, -number_of(c)))
@@ -443,6 +444,6 @@ def engine_for(site: Site, narrate: Callable[[str], None] = lambda _: None) -> D
 
 
 def refusal_of_nginx(said: str) -> str:
-    """The line of nginx's own that says why, without its time and process."""
+    """The line in nginx's output that gives the reason, without its time and process."""
     lines = [line for line in said.splitlines() if "[emerg]" in line] or said.splitlines() or ["it gave no reason"]
     return re.sub(r"^.*\[emerg\]\s*(\d+#\d+:\s*)?", "", lines[0]).strip()

@@ -1,4 +1,4 @@
-"""Telling nginx to read its files anew, without a request being dropped; and seeing that it did."""
+"""Makes nginx reload its files without dropping a request, and checks that it did."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""The files that open, close and seal the gate and say whom visitors are led to.
+"""The files that open, close and seal the gate and select the core that visitors are sent to.
 
-They are written through the engine, so that the engine may be on another host.
+They are written through the engine, which may be on another host.
 
-A regular file named `open` opens the gate; anything else, or nothing, keeps it closed. One named `shut` seals it for
-the bypass too. One named `handover` leads visitors to the second core that stands in for core; without it they are led
-to core. Taking a file away puts a dangling symbolic link in its place, since the engine's API can copy into a
-container but not delete. All of it works on a container that is stopped, and on a read-only one.
+A regular file named `open` opens the gate; anything else, or nothing, keeps it closed. One named `shut` seals it, so
+that the bypass is closed too. One named `handover` sends visitors to the second core that stands in for core; without
+it they are sent to core. A file is removed by replacing it with a dangling symbolic link, since the engine's API can
+copy into a container but not delete. All of it works on a stopped container, and on a read-only one.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ _HANDOVER = "handover"
 
 
 def flag_archive(gate: Gate) -> bytes:
-    """The archive to unpack in GATE_DIRECTORY for a gate that is open, closed or sealed; each leads to core itself."""
+    """The archive to unpack in GATE_DIRECTORY for an open, closed or sealed gate; each sends visitors to core."""
     open_flag = _there(_OPEN) if gate is Gate.OPEN else _away(_OPEN)
     return _archive(open_flag, _there(_SHUT) if gate is Gate.SEALED else _away(_SHUT), _away(_HANDOVER))
 
 
 def shut_archive() -> bytes:
-    """The same for a gate that nobody passes until it is opened or closed again."""
+    """The archive that seals the gate until it is opened or closed again."""
     return _archive(_there(_SHUT))
 
 
 def leading_archive(to: Side) -> bytes:
-    """The same for whom visitors are led to; the gate stays as it is."""
+    """The archive that selects the core visitors are sent to; the gate stays as it is."""
     return _archive(_there(_HANDOVER) if to is Side.HANDOVER else _away(_HANDOVER))
 
 
 def as_command(archive: bytes) -> str:
-    """The same as unpacking the archive in GATE_DIRECTORY, for a shell in a container that runs."""
+    """The archive as a shell command that has the same effect in a running container."""
     with tarfile.open(fileobj=io.BytesIO(archive)) as members:
         done = [
             f"ln -sfn away {member.name}" if member.issym() else f"rm -f {member.name} && : >{member.name}"

@@ -1,8 +1,8 @@
-"""Second containers that stand in for services while these are replaced, as ports.handovers.Handovers wants them.
+"""Second containers that stand in for services while these are replaced. Implements ports.handovers.Handovers.
 
-Each is a one-off container of the same service, so that it has the settings, limits and networks that the site gives
-to it. It does not have the service's name in the network: nginx finds it by its own, and only while a flag beside the
-gate's says so.
+Each is a one-off container of the same service, so it has the settings, limits and networks that the site gives to the
+service. It does not have the service's name in the network: nginx reaches it by its own name, and only while a flag
+beside the gate's says so.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from graasp_local.stack.services import GROUP_LABEL, VERSION_LABEL
 from graasp_local.version import Version
 
 VISITED_PORTS = {"core": 3000, "client": 8080}
-"""What changes with the version and nginx's templates lead visitors to, and on which port."""
+"""The services that change with the version and that nginx's templates send visitors to, with their ports."""
 
 _WEBSOCKET_PORTS = {
     Side.SERVICES: connections.WEBSOCKET_PORT,
@@ -44,7 +44,7 @@ _KNOWS = f"{_CURL}--fail --output /dev/null http://127.0.0.1:{connections.HANDOV
 
 
 class DockerHandovers:
-    """The second containers of one site. Works with the engine, and the Compose, that the operation works with."""
+    """The second containers of one site. Uses the operation's own engine and Compose."""
 
     def __init__(self, site: Site, engine: DockerEngine) -> None:
         self._site = site
@@ -66,7 +66,7 @@ class DockerHandovers:
                     used = stats.get("memory_stats", {})
                     size = used.get("usage", 0) - used.get("stats", {}).get("inactive_file", 0)
                     service = container["Labels"][SERVICE_LABEL]
-                    # Of several there is only one more.
+                    # Only one more is started, even for several replicas.
                     in_use[service] = max(size, in_use.get(service, 0))
         return Memory(sum(in_use.values()), available_bytes(Path("/proc/meminfo")) if is_on_this_machine() else None)
 
@@ -93,20 +93,21 @@ class DockerHandovers:
         if core is None or core.wanted == 1:
             return {}
         containers = [c for c in self._containers(Side.SERVICES) if c["Labels"][SERVICE_LABEL] == "core"]
-        # By the name of the container: that of the service leads to any of them.
+        # By container name: the service's name resolves to any of them.
         hosts = {f"core-{number_of(c)}": c["Names"][0].lstrip("/") for c in containers}
         said = self._answers_of([*hosts.values()])
         answers = {name: said[host] for name, host in sorted(hosts.items())}
         return answers if len(answers) >= core.wanted else {**answers, "a further core": None}
 
     def _answers_of(self, hosts: Sequence[str]) -> dict[str, CoreAnswer | None]:
-        """What the cores of these names in nginx's networks say of themselves."""
+        """What the cores at these names in nginx's networks report about themselves."""
         answers: dict[str, tuple[int, str]] = {}
 
         def ask(host: str, path: str) -> tuple[int, str] | None:
             if f"{host}{path}" not in answers:
-                # By nginx's own container, since nobody else reaches core from here; whatever is asked next, and of
-                # the others, by the same command, since a command in a container takes longer than the answers.
+                # From nginx's own container, since core is not reachable from here. The answers for the next path and
+                # for the other hosts are fetched by the same command, since running a command in a container takes
+                # longer than the answers.
                 prefix = path.removesuffix("/version")
                 asked = [(each, f"{prefix}{end}") for each in hosts for end in ("/version", "/maintenance/next")]
                 _, text = self._in_nginx(_ASK, *(f"http://{each}:{VISITED_PORTS['core']}{end}" for each, end in asked))
@@ -134,7 +135,7 @@ class DockerHandovers:
         table = self._engine.nginx_connections()
         if not table or not containers:
             return 0
-        # What runs without an address that the engine tells just now may still be answering.
+        # A running container whose address the engine does not report at the moment may still be answering.
         if not backends or not connections.is_of_nginx(table):
             return None
         return connections.requests_in_flight(table, backends, [_WEBSOCKET_PORTS[side]])
@@ -148,12 +149,12 @@ class DockerHandovers:
         return ()
 
     def remove(self) -> None:
-        # Last the containers: until then they are what says that something is left to do.
+        # The containers last: until they are gone they show that something is left to do.
         self._engine.write_gate_files(gate_flag.leading_archive(Side.SERVICES))
         together(self._remove, self._containers(Side.HANDOVER))
 
     def _outlive_the_engine(self) -> None:
-        """While visitors are led to them they come back after a power cut, as the services do."""
+        """Let them restart after a power cut, as the services do, while visitors are sent to them."""
         policy: Any = {"Name": "unless-stopped"}
         with engine_errors():
             for container in self._containers(Side.HANDOVER):
@@ -179,7 +180,7 @@ class DockerHandovers:
         ]
 
     def _in_nginx(self, command: str, *words: str) -> tuple[int, str]:
-        """The exit code and the output of a command in nginx's container."""
+        """The exit code and output of a command in nginx's container."""
         for container in self._engine.containers():
             if container["Labels"].get(GROUP_LABEL) == ServiceGroup.EDGE and container["State"] == "running":
                 with engine_errors():
@@ -191,7 +192,7 @@ class DockerHandovers:
 
 
 def available_bytes(file: Path) -> int | None:
-    """What Linux says is available for new programs without swapping."""
+    """The memory that Linux reports as available for new programs without swapping; None if it cannot be read."""
     try:
         lines = file.read_text().splitlines()
     except OSError:

@@ -1,6 +1,6 @@
-"""The site as it is reached through nginx: asked as a browser, as a program, and with the bypass.
+"""The site as reached through nginx: as a browser, as a program, and with the bypass.
 
-Whether the gate is open is what these answers say, not what a flag says.
+Whether the gate is open is decided by these answers, not by a flag.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class HttpEdge:
 
     @contextmanager
     def connection(self, timeout: float) -> Iterator[socket.socket]:
-        """A fresh connection to nginx, with TLS where the site has it. Raises OSError.
+        """A new connection to nginx, with TLS if the site has it. Raises OSError.
 
-        The certificate is not verified: it is for the site's name, and this is asked at an address of the machine.
+        The certificate is not verified: it is for the site's name, and this connects to an address of the machine.
         """
         with _connected(*self._address, timeout) as connection:
             if not self._tls_name:
@@ -55,7 +55,7 @@ class HttpEdge:
                 yield encrypted
 
     def gate(self) -> Gate:
-        # An nginx that does not answer is started anew, which breaks connections: one lost answer is not enough for it.
+        # An nginx that does not answer is restarted, which breaks connections, so one lost answer is not enough.
         answer = self.ask(GATE_PATH, {}) or self.ask(GATE_PATH, {})
         match answer:
             case Answer(status=200, body=body) if body.strip() == "open":
@@ -68,7 +68,7 @@ class HttpEdge:
                 return Gate.UNKNOWN
 
     def gate_failures(self, gate: Gate) -> tuple[str, ...]:
-        """Empty when the gate is as wanted for every kind of visitor."""
+        """What is wrong for any kind of visitor; empty if the gate is as wanted for all of them."""
         if self.gate() is not gate:
             return (f"nginx reports that the gate is {self.gate().in_words}.",)
         failures = []
@@ -100,7 +100,7 @@ class HttpEdge:
         return core_answer(ask)
 
     def ask(self, path: str, headers: Mapping[str, str]) -> Answer | None:
-        """One GET; None if nobody answers in time."""
+        """One GET; None if there is no valid answer in time."""
         try:
             with self.connection(self._timeout) as connection:
                 return plain_http.get(connection, self.host, path, headers, plain_http.LONGEST_BYTES)
@@ -112,7 +112,7 @@ def _connected(host: str, port: int, timeout: float) -> socket.socket:
     """A connection to an address or a name. Raises OSError."""
     if not host.replace(".", "").isdecimal():
         return socket.create_connection((host, port), timeout)
-    # Without a look-up: Python first loads tables of international names for one, even of an address.
+    # Without a lookup: for one, even of an address, Python first loads its IDNA tables.
     connection = socket.socket()
     try:
         connection.settimeout(timeout)
@@ -124,9 +124,9 @@ def _connected(host: str, port: int, timeout: float) -> socket.socket:
 
 
 def core_answer(ask: Callable[[str], tuple[int, str] | None]) -> CoreAnswer | None:
-    """What core says of itself, wherever it is asked: `ask` gets a path, and returns status and body, or None.
+    """What core reports about itself, wherever it is asked: `ask` takes a path and returns status and body, or None.
 
-    Before Graasp 2.10.4 the routes have no /api; `maintenance/next` is 500 on an unmigrated database.
+    Before Graasp 2.10.4 the routes have no /api; `maintenance/next` answers 500 on an unmigrated database.
     """
     from graasp_local.ports.gate import CoreAnswer
     from graasp_local.version import version_said_by_core

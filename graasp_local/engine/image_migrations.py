@@ -1,4 +1,4 @@
-"""The migrations that are inside a migrate image, read without starting it."""
+"""The migrations inside a migrate image, read without starting it."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ MIGRATIONS_DIRECTORY = "/usr/src/app/src/drizzle"
 
 
 class ImageMigrations:
-    """Reads each image once: a tag may move to another image, but what is in the image of an id never changes.
+    """Reads each image once: a tag may move to another image, but the content of an image id never changes.
 
-    The proof after a migration asks behind the closed gate, where the time that reading takes is the visitors'.
+    The check after a migration runs behind the closed gate, where reading time is downtime for visitors.
     """
 
     def __init__(self) -> None:
         self._by_id: dict[str, tuple[ImageMigration, ...]] = {}
 
     def of(self, client: DockerClient, image: str) -> tuple[ImageMigration, ...]:
-        """Raises Refused if the image holds no readable journal."""
+        """Raises Refused if the image contains no readable journal."""
         from docker.errors import APIError
 
         try:

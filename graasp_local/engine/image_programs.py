@@ -1,4 +1,4 @@
-"""Which programs that a service calls are missing from its image, seen without starting it."""
+"""Which programs that a service calls are missing from its image, without starting it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 _DIRECTORIES = ("/usr/bin", "/usr/local/bin", "/bin")
 
 _known: dict[tuple[str, str], tuple[str, ...]] = {}
-"""By service and image id: what is in the image of an id never changes."""
+"""By service and image id: the content of an image id never changes."""
 
 
 def lacking_programs(client: DockerClient, service: str, image_id: str) -> tuple[str, ...]:
-    """The programs that this service calls and the image does not have. Raises what the docker SDK raises."""
+    """The programs that this service calls and the image lacks. Raises the docker SDK's exceptions."""
     if service not in PROGRAMS:
         return ()
     if (service, image_id) not in _known:
@@ -35,6 +35,6 @@ def _has(client: DockerClient, container: str, program: str) -> bool:
             stream, _ = client.api.get_archive(container, f"{directory}/{program}")
         except NotFound:
             continue
-        stream.close()  # that it is there is all that is asked
+        stream.close()  # only its existence matters
         return True
     return False

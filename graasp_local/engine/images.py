@@ -1,4 +1,4 @@
-"""Images: whether they can be had, for which platforms, and their pins."""
+"""Images: whether they are available, for which platforms, and their pins."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def image_fact(client: DockerClient, service: str, image: str) -> ImageFact:
-    """Look for an image here, then ask its registry for the manifest, without pulling anything."""
+    """Look for an image locally, then ask its registry for the manifest, without pulling anything."""
     from docker.errors import APIError, ImageNotFound
 
     try:
@@ -48,7 +48,7 @@ def image_fact(client: DockerClient, service: str, image: str) -> ImageFact:
 
 
 def has_image(client: DockerClient, reference: str) -> bool:
-    """Whether an image is on this machine, by tag, by digest or by id."""
+    """Whether an image is on this machine, by tag, digest or id."""
     from docker.errors import ImageNotFound
 
     try:
@@ -59,7 +59,7 @@ def has_image(client: DockerClient, reference: str) -> bool:
 
 
 def registry_has(client: DockerClient, reference: str) -> bool:
-    """Whether a registry gives this image. False where it does not answer: then it cannot be had just now."""
+    """Whether a registry has this image. False if the registry does not answer: the image is then not available."""
     from docker.errors import APIError
 
     try:
@@ -71,7 +71,7 @@ def registry_has(client: DockerClient, reference: str) -> bool:
 
 
 class ImageHere(Struct, frozen=True):
-    """An image of a service as this machine has it; `image_id` is empty, and `bytes` None, where it has none."""
+    """A service's image on this machine; if it is not here, `image_id` is empty and `bytes` is None."""
 
     service: str
     image: str

@@ -1,8 +1,8 @@
-"""Tags of a site's own, by which the engine keeps the images that the site was deployed with.
+"""The site's own tags, by which the engine keeps the images that the site was deployed with.
 
-A tag can be moved or removed by anybody, and the image store of containerd drops an image with its last tag, even one
-that a container runs of. These tags are nobody else's, so what they hold stays until it is let go here. Also what
-stands in for an image whose name is gone though the engine has it. Decides nothing about how long it is needed.
+Any user can move or remove a tag, and containerd's image store deletes an image with its last tag, even if a container
+runs from it. These tags belong to the site alone, so their images stay until `let_go` removes the tags. Also finds a
+substitute for an image that is on the engine but has lost its name. Does not decide how long an image is needed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NAMESPACE = "graasp-local"
 
 
 def kept_repository(project: str) -> str:
-    """The repository of a site's own tags: `graasp-local/PROJECT`, where that can be the name of one. Pure."""
+    """The repository of a site's own tags: `graasp-local/PROJECT`, if that is a valid name. Pure."""
     plain = re.sub(r"[^a-z0-9]+", "-", project).strip("-")
     if plain == project:
         return f"{NAMESPACE}/{project}"
@@ -29,12 +29,12 @@ def kept_repository(project: str) -> str:
 
 
 def kept_tag(service: str, image_id: str) -> str:
-    """Pure."""
+    """The tag that keeps an image of a service. Pure."""
     return f"{service}-{image_id.removeprefix('sha256:')[:12]}"
 
 
 def keep(client: DockerClient, project: str, images: Mapping[str, str], narrate: Callable[[str], None]) -> None:
-    """Have a tag of the site's own on each of these images, by service; one that is not here is passed over."""
+    """Put a tag of the site's own on each of these images, by service; skip images that are not here."""
     from docker.errors import ImageNotFound
 
     repository = kept_repository(project)
@@ -51,7 +51,7 @@ def keep(client: DockerClient, project: str, images: Mapping[str, str], narrate:
 
 
 def let_go(client: DockerClient, project: str, but: Collection[str]) -> tuple[str, ...]:
-    """Remove the site's own tags of all images but those with these ids; what nothing else names goes with them."""
+    """Remove the site's own tags from all images but those with these ids; images without another go with them."""
     from docker.errors import APIError
 
     repository = kept_repository(project)
@@ -61,21 +61,21 @@ def let_go(client: DockerClient, project: str, but: Collection[str]) -> tuple[st
             continue
         try:
             client.api.remove_image(f"{repository}:{tag}")
-        except APIError:  # a container was made from it by this name: the next deployment asks again
+        except APIError:  # a container was created from it under this name: the next deployment tries again
             continue
         gone.append(f"{repository}:{tag}")
     return tuple(gone)
 
 
 def kept_id(client: DockerClient, project: str, service: str) -> str:
-    """The one image that is kept of a service; empty where there is none, or more than one."""
+    """The only image that is kept of a service; empty if there is none, or more than one."""
     tags = _kept(client, kept_repository(project))
     found = {image_id for tag, image_id in tags if tag == kept_tag(service, image_id)}
     return found.pop() if len(found) == 1 else ""
 
 
 def id_behind(client: DockerClient, containers: Iterable[Mapping[str, Any]], image: str) -> str:
-    """The id that a container was made from under this name of an image; empty where none was."""
+    """The id of the image from which one of these containers was created under this name; empty if none was."""
     from docker.errors import NotFound
 
     for container in containers:

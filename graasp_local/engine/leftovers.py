@@ -1,7 +1,7 @@
 """Docker commands that a killed graasp-local left running on a site.
 
-They would go on with an old plan in the middle of a new one: start what the new one has just stopped, or migrate a
-database that was put back. So whoever works on the site next lets them end first.
+They would continue an old plan in the middle of a new one: start what the new one has just stopped, or migrate a
+database that was restored. So the next operation on the site waits for them to end.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     import psutil
 
 MARK = "GRAASP_LOCAL_WORKS_ON"
-"""In the environment of every docker command of an operation: the site's directory. A person's own commands lack it."""
+"""Set to the site's directory in the environment of an operation's docker commands. Manually run commands lack it."""
 
 _PATIENCE_SECONDS = 30.0
-"""Longer than anything but a download or a container that ignores its signal takes."""
+"""Longer than anything takes except a download or a container that ignores its signal."""
 _GRACE_SECONDS = 5.0
 
 
 def wait_for_leftovers(site: Path, patience_seconds: float = _PATIENCE_SECONDS) -> None:
-    """Return when none of them runs any more; one that takes longer is told to end, and then made to."""
+    """Return when none of them is running; after `patience_seconds` the rest are terminated, then killed."""
     import psutil
 
     _, running = psutil.wait_procs(_commands_on(site), timeout=patience_seconds)
@@ -38,12 +38,12 @@ def _commands_on(site: Path) -> list[psutil.Process]:
 
     found = []
     for process in psutil.process_iter(["name"]):
-        # Asked by name first: reading every process's environment would take long.
+        # Filtered by name first: reading every process's environment would take long.
         if not str(process.info["name"]).startswith("docker"):
             continue
         try:
             if process.environ().get(MARK) == str(site):
                 found.append(process)
-        except (psutil.Error, OSError):  # gone meanwhile, or somebody else's
+        except (psutil.Error, OSError):  # has ended since, or belongs to another user
             continue
     return found

@@ -1,7 +1,7 @@
-"""The site's containers by one listing call, whatever their number.
+"""The site's containers in one API call, whatever their number.
 
-Asked on the engine's own socket with the standard library where the engine is on this machine; by the docker SDK, which
-takes four times as long to import as all of `status` may, where it is reached by TCP or ssh.
+Uses the standard library on the engine's own socket if the engine is on this machine. If it is reached by TCP or ssh,
+uses the docker SDK, which alone takes four times as long to import as `status` may take.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _LONGEST_BYTES = 64 * 1024 * 1024
 
 
 def containers_of(project: str, *, to_look_only: bool = False) -> list[dict[str, Any]]:
-    """What `GET /containers/json` says of every container of the project.
+    """What `GET /containers/json` returns for every container of the project.
 
-    Raises EngineUnreachable; Refused where podman answers, unless it is to look only.
+    Raises EngineUnreachable; also Refused if podman answers, unless `to_look_only`.
     """
     address = engine_address()
     label = f"{PROJECT_LABEL}={project}"
@@ -42,7 +42,7 @@ def containers_of(project: str, *, to_look_only: bool = False) -> list[dict[str,
 
 
 def refuse_podman() -> None:
-    """Raises Refused where podman answers. Whether anybody does is told by whatever is asked next."""
+    """Raises Refused if podman answers. An engine that does not answer is reported by the next request."""
     address = engine_address()
     if address.startswith("unix://"):
         with suppress(OSError, plain_http.NotHttpError):

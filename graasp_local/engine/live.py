@@ -1,7 +1,7 @@
-"""The engine as a screen needs it: one listing call per look, changes as they happen, logs and one-shot readings.
+"""The engine for a screen: one listing call per refresh, changes as they happen, logs and one-shot readings.
 
-Follows the engine's events instead of asking again and again. Inspects a container once for each start of it, since
-the listing has neither the time of the start nor the number of restarts. Implements graasp_local.live.LiveEngine.
+Follows the engine's events instead of polling. Inspects a container once per start, since the listing has neither its
+start time nor its number of restarts. Implements graasp_local.ports.live.LiveEngine.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ _TELLING_EVENTS = (
     "pause",
     "unpause",
     "health_status",
-    # Writing the gate's flag shows as this one.
+    # Reported when the gate's flag is written.
     "extract-to-dir",
 )
 _INSPECTING_SECONDS = 0.15
-"""Of one look: hundreds of containers take seconds, and what the listing has is worth showing before."""
+"""Per refresh: inspecting hundreds of containers takes seconds, and what the listing has is worth showing first."""
 _SHELL = "exec $(command -v bash || command -v sh)"
 
 
@@ -94,7 +94,7 @@ class DockerLive:
         memory = said.get("memory_stats", {})
         if "usage" not in memory:
             return None
-        # What the kernel would give back at once is the page cache, and no use of the container's.
+        # Inactive page cache, which the kernel reclaims at once, does not count as the container's memory.
         used = memory["usage"] - memory.get("stats", {}).get("inactive_file", 0)
         return Usage(said["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9, int(used), time.monotonic())
 
@@ -170,7 +170,7 @@ class DockerLive:
         with engine_errors():
             try:
                 said = self._connected.api.inspect_container(container["Id"])
-            except APIError:  # it is gone since the listing
+            except APIError:  # removed since the listing
                 return _NOT_INSPECTED
         self._inspected = {k: v for k, v in self._inspected.items() if k[0] != container["Id"]}
         started = seconds_since_1970(said["State"]["StartedAt"])
@@ -180,7 +180,7 @@ class DockerLive:
 
 
 def _start_of(container: dict[str, Any]) -> tuple[str, str]:
-    """Another one when the state changes; the listing's address is new with every start."""
+    """A key that changes whenever the state does; the endpoint ids in the listing are new with every start."""
     addresses = [network.get("EndpointID", "") for network in container["NetworkSettings"]["Networks"].values()]
     return container["Id"], f"{container['State']} {' '.join(addresses)}"
 
@@ -194,7 +194,7 @@ def _as_seen(container: dict[str, Any], found: _Inspected) -> ObservedContainer:
 
 
 class _Changes:
-    """The engine's events as words; ends in EngineUnreachable when the engine goes away."""
+    """The engine's events as words; raises EngineUnreachable when the engine goes away."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -225,7 +225,7 @@ class _Log:
     def __iter__(self) -> Iterator[bytes]:
         try:
             yield from self._stream
-        except Exception:  # a stream that is closed from the other side raises whatever its socket raises
+        except Exception:  # a stream closed by the other side raises whatever its socket raises
             return
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""The login with which registries are asked: the docker client's own configuration, and the helpers that it names.
+"""The login for asking registries: the docker client's own configuration, and the credential helpers it names.
 
-The SDK takes a file that it cannot read for no login at all, and a helper that is missing for a defect. Both are said
-here before it is asked, with the file's name.
+The SDK treats an unreadable file as no login at all, and fails unclearly on a missing helper. Both are reported here
+first, with the file's name.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _DOCKER_HUB = ("https://index.docker.io/v1/", "index.docker.io", "docker.io")
 
 
 def configuration_file() -> Path:
-    """Where the docker client keeps logins, whether it is there or not."""
+    """Where the docker client keeps logins, whether the file exists or not."""
     directory = os.environ.get("DOCKER_CONFIG")
     return (Path(directory) if directory else Path("~/.docker").expanduser()) / "config.json"
 
@@ -46,7 +46,7 @@ def why_unusable(image: str) -> str:
 
 @contextmanager
 def login_for(image: str) -> Iterator[None]:
-    """Ask the image's registry within. Raises Refused, naming file and helper, if the login cannot be used."""
+    """Context for asking the image's registry. Raises Refused, naming file and helper, if the login cannot be used."""
     from docker.errors import APIError, DockerException
 
     why = why_unusable(image)
@@ -56,16 +56,16 @@ def login_for(image: str) -> Iterator[None]:
         yield
     except APIError:
         raise
-    except DockerException as error:  # the helper ran, and failed
+    except DockerException as error:  # the helper ran and failed
         raise _refusal(image, f"the helper that {configuration_file()} names gave no login ({error})") from error
 
 
 def refuse_odd_file() -> None:
-    """Raises Refused for a configuration that the SDK would break on: valid JSON, and not what belongs there."""
+    """Raises Refused for a configuration that would crash the SDK: valid JSON with the wrong content."""
     try:
         content = json.loads(configuration_file().read_text())
     except (OSError, ValueError):
-        return  # the SDK goes on without it; who needs a login is told
+        return  # the SDK goes on without it; `login_for` reports it where a login is needed
     if not isinstance(content, dict):
         raise unusable_file("it is not the docker client's configuration")
     for key, kind in (("auths", dict), ("credHelpers", dict), ("credsStore", str)):
@@ -74,7 +74,7 @@ def refuse_odd_file() -> None:
 
 
 def unusable_file(said: str) -> Refused:
-    """For a configuration that the SDK refuses as a whole."""
+    """The error for a configuration that the SDK rejects as a whole."""
     return Refused(
         f"{configuration_file()}, which has the logins, cannot be used: {said}.",
         "Nothing was changed.",
@@ -83,7 +83,7 @@ def unusable_file(said: str) -> Refused:
 
 
 def _helper(content: dict[str, Any], registry: str) -> tuple[str, str]:
-    """The helper that is asked for a registry's login, and the key that names it; empty where none is."""
+    """The credential helper for a registry, and the key that names it; both empty if there is none."""
     helpers = content.get("credHelpers")
     for name in (registry,) if registry not in ("", *_DOCKER_HUB) else _DOCKER_HUB:
         if isinstance(helpers, dict) and helpers.get(name):

@@ -1,4 +1,4 @@
-"""Logs of one service or of all, each followed on a thread of its own that can be closed."""
+"""Logs of one service or of all; each is followed on a thread of its own that can be closed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _QUEUE_LINES = 10_000
 _LONGEST_LINE_BYTES = 65_536
-"""A line that never ends comes in pieces of about this size."""
+"""A line that never ends is delivered in pieces of about this size."""
 
 
 def log_lines(engine: DockerEngine, service: str | None, *, lines: int, follow: bool) -> Iterator[tuple[str, str]]:
@@ -26,7 +26,7 @@ def log_lines(engine: DockerEngine, service: str | None, *, lines: int, follow: 
         for container in containers:
             with engine_errors():
                 text = engine.client.api.logs(container["Id"], tail=lines, stream=False)
-            # At line feeds only: what else Python takes for the end of a line would make one line look like two.
+            # Split at line feeds only: Python's other line endings would turn one line into two.
             for line in text.removesuffix(b"\n").split(b"\n") if text else ():
                 yield str(container["Labels"].get(SERVICE_LABEL)), line.decode(errors="replace")
         return
@@ -34,7 +34,7 @@ def log_lines(engine: DockerEngine, service: str | None, *, lines: int, follow: 
 
 
 def _followed(engine: DockerEngine, containers: list[dict[str, Any]], lines: int) -> Iterator[tuple[str, str]]:
-    # Bounded, so that a flood slows its reader instead of filling the memory.
+    # Bounded, so that a flood of lines slows its reader instead of filling the memory.
     pending: queue.Queue[tuple[str, str] | None] = queue.Queue(_QUEUE_LINES)
     streams = []
     for container in containers:
@@ -65,7 +65,7 @@ def _read(stream: Any, name: str, pending: queue.Queue[tuple[str, str] | None]) 
                 complete, rest = [*complete, rest], b""
             for line in complete:
                 pending.put((name, line.decode(errors="replace")))
-    except Exception:  # noqa: S110 - a stream that is closed from the other side raises whatever its socket raises
+    except Exception:  # noqa: S110 - a stream closed by the other side raises whatever its socket raises
         pass
     if rest:
         pending.put((name, rest.decode(errors="replace")))

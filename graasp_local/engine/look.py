@@ -1,7 +1,7 @@
-"""One look at a site for `status`, which must not take longer than `docker compose ps`.
+"""One observation of a site for `status`, which must not take longer than `docker compose ps`.
 
-The same look as an operation's, without the parts that only an operation needs: importing those takes longer than
-looking.
+The same observation as an operation's, without the parts that only an operation needs: importing those takes longer
+than the observation.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from graasp_local.site.site import Site
 
 
 def look_at(site: Site) -> ObservedState:
-    """The site as it is just now. Raises EngineUnreachable."""
+    """The current state of the site. Raises EngineUnreachable."""
     return observe(
         lambda: seen_on(site, containers_of(site.settings.project, to_look_only=True)),
         HttpEdge(site.settings).gate,

@@ -1,6 +1,6 @@
-"""Stopped containers whose network was removed meanwhile: the engine can start them no more, so they are made again.
+"""Stopped containers whose network was removed: the engine can no longer start them, so they are recreated.
 
-Compose makes the network anew and then starts the old container, which names the one that is gone. Pure.
+Compose would recreate the network and then start the old container, which refers to the removed one. Pure.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _STARTABLE = ("created", "exited", "dead")
 def without_their_network(
     containers: Iterable[Mapping[str, Any]], networks: Collection[str]
 ) -> tuple[Mapping[str, Any], ...]:
-    """Those that do not run and are attached to a network whose id is not among these."""
+    """The containers that are not running and are attached to a network whose id is not among these."""
     return tuple(
         container
         for container in containers

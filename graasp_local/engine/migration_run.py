@@ -1,4 +1,4 @@
-"""A migrate container that was made: started, followed by short looks at its log, ended, taken away."""
+"""A created migrate container: started, followed by polling its log, killed, removed."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z ")
 _NEW_FRAME = re.compile(r"\r|\x1b\[[0-9;]*[ABEFGHJKdf]|\x1b[78]")
 _OTHER_CODE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _SPINNER = re.compile("[\u2800-\u28ff\u25d0-\u25d3]")
-"""What turns: the dots of Braille, or a circle that is half full."""
+"""Spinner characters: Braille dots, or a half-filled circle."""
 _BACK_SECONDS = 0.001
-"""The engine takes the moment from which it is asked for a log as a rounded number; what was seen is left out here."""
+"""The engine rounds the time from which a log is requested; lines that were already seen are skipped here."""
 
 
 class DockerMigrationRun:
-    """Nothing blocks and nothing is lost: each look asks for what was written since the last, line by line."""
+    """Neither blocks nor loses output: each call of `output` yields the lines written since the last."""
 
     def __init__(self, client: DockerClient, container: str) -> None:
         self._client = client
@@ -63,7 +63,7 @@ class DockerMigrationRun:
             try:
                 self._client.api.kill(self._container)
             except APIError as error:
-                if error.status_code != 409:  # 409: it has ended by itself meanwhile
+                if error.status_code != 409:  # 409: it has already ended
                     raise
 
     def remove(self) -> None:
@@ -85,10 +85,10 @@ def stamped_lines(frames: Iterator[bytes]) -> Iterator[tuple[str, str]]:
 
 
 def last_frame(line: str) -> str:
-    """What a terminal would show of a line in the end: a spinner draws frame over frame. Pure.
+    """What a terminal would finally show of a line: a spinner draws frame over frame. Pure.
 
-    Whatever takes the cursor back or erases begins a new frame; of one that was erased nothing is shown. A line of
-    more than 16 KiB comes in pieces, each with a stamp of its own in the middle of the line.
+    Whatever moves the cursor back or erases begins a new frame; an erased frame is not shown. A line of more than 16
+    KiB comes in pieces, each with a stamp of its own in the middle of the line.
     """
     if len(line) > _LONGEST_PIECE:
         line = _STAMP.sub("", line)
@@ -106,7 +106,7 @@ def _apart(line: bytes) -> tuple[str, str]:
 
 
 def _moment(stamp: str) -> float | None:
-    """`2026-01-02T03:04:05.123456789Z` in seconds since 1970, a little earlier; None for no stamp."""
+    """`2026-01-02T03:04:05.123456789Z` in seconds since 1970, slightly earlier; None for no stamp."""
     if not stamp:
         return None
     whole = datetime.strptime(stamp[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC).timestamp()

@@ -1,6 +1,6 @@
-"""Whether the engine has room for networks that a site has not made yet: by making them, and taking them away again.
+"""Whether the engine has room for networks that a site still lacks: creates them, then removes them again.
 
-Address pools that are used up or overlap are found by nothing else; Compose would find it behind the closed gate.
+Nothing else detects address pools that are used up or overlap; Compose would detect it behind the closed gate.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SMALLEST_PREFIX = 29
 
 
 def missing_networks(client: DockerClient, project: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the rendered compose files that the engine does not have yet; whoever's are `external` are not ours."""
+    """The networks of the rendered compose files that the engine does not have yet, without `external` ones."""
     with engine_errors():
         found = client.api.networks(filters={"label": f"{PROJECT_LABEL}={project}"})
     there = {(network.get("Labels") or {}).get(NETWORK_LABEL) for network in found}
@@ -36,7 +36,7 @@ def missing_networks(client: DockerClient, project: str, wanted: Mapping[str, An
 
 
 def network_refusal(client: DockerClient, project: str, missing: Mapping[str, Any]) -> str | None:
-    """Why the engine would not make these, in its own words; None if it would. Leaves nothing behind."""
+    """Why the engine would not create these, in its own words; None if it would. Leaves nothing behind."""
     from docker.errors import APIError
 
     api = client.api
@@ -61,7 +61,7 @@ def network_refusal(client: DockerClient, project: str, missing: Mapping[str, An
 
 
 def _without_certain(networks: Sequence[Mapping[str, Any]], missing: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What is left to try: a bridge that says its addresses itself is refused only where another network has them."""
+    """The networks to try: a bridge with a fixed subnet is refused only if another network overlaps it."""
     taken = [
         ip_network(pool["Subnet"], strict=False)
         for network in networks
@@ -79,7 +79,7 @@ def _without_certain(networks: Sequence[Mapping[str, Any]], missing: Mapping[str
 
 
 def _only_subnet(definition: Mapping[str, Any]) -> IPv4Network | None:
-    """The subnet of a bridge of which nothing else is said that an engine could refuse."""
+    """The subnet of a bridge whose definition has nothing else that an engine could refuse."""
     pools: Sequence[Mapping[str, Any]] = (definition.get("ipam") or {}).get("config") or ()
     said = {key for key, value in definition.items() if value} - {"name", "labels", "internal", "ipam", "driver_opts"}
     if said or {*(definition.get("driver_opts") or ())} - {_MASQUERADE} or [{*pool} for pool in pools] != [{"subnet"}]:

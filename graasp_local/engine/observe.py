@@ -1,6 +1,6 @@
-"""From the engine's list of containers to observed services: one listing call, whatever the number of containers.
+"""From the engine's list of containers to observed services: one API call, whatever the number of containers.
 
-Pure but for the type of its input: the dictionaries that `GET /containers/json` answers.
+Pure, except that its input is the dictionaries of `GET /containers/json`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ DIRECTORY_LABEL = "com.docker.compose.project.working_dir"
 ONE_OFF_LABEL = "com.docker.compose.oneoff"
 NUMBER_LABEL = "com.docker.compose.container-number"
 HANDOVER_LABEL = "org.graasp.handover"
-"""On a second container that stands in for a service while it is replaced."""
+"""Marks a second container that stands in for a service while it is replaced."""
 
-# With several containers of one service the one that is worst off speaks for it.
+# Of several containers of one service, the worst determines the service's status.
 _WORST_FIRST = (
     Status.DEAD,
     Status.RESTARTING,
@@ -44,7 +44,7 @@ _AS_DEFINED: Mapping[str, int] = MappingProxyType({})
 
 
 def seen_on(site: Site, containers: Iterable[Mapping[str, Any]]) -> ObservedServices:
-    """The services of a site, by the engine's list of its containers. Raises ConfigurationError."""
+    """The services of a site, from the engine's list of its containers. Raises ConfigurationError."""
     version = str(site.selected_version or "")
     directory, replicas = str(site.directory), site.settings.replicas
     found = seen(containers, site.services, site.settings_digests, directory, site.built_images, version, replicas)
@@ -52,10 +52,10 @@ def seen_on(site: Site, containers: Iterable[Mapping[str, Any]]) -> ObservedServ
 
 
 def _with_database_image(site: Site, service: ObservedService) -> ObservedService:
-    """Outdated where `.env` names another image of the same major of Postgres than it was made from.
+    """Outdated if `.env` names another image than the database runs on, of the same Postgres major version.
 
-    Its settings count once, on an empty data directory, so that nothing else makes it outdated. Another major is not
-    for `apply` to start, and an image that is named by its id has lost its name to another one.
+    Nothing else makes the database outdated, because its settings only apply to an empty data directory. `apply` does
+    not start another major version, and an image reported by its id has lost its name to another image.
     """
     if service.group is not ServiceGroup.DATABASE or service.status is not Status.RUNNING:
         return service
@@ -74,12 +74,11 @@ def seen(
     version: str = "",
     replicas: Mapping[str, int] = _AS_DEFINED,
 ) -> ObservedServices:
-    """Services as defined and as found; a defined one without a container is absent.
+    """Services as defined and as found; a defined service without a container is absent.
 
-    `settings_digests` are those of the settings now, by service; a container that says another one is outdated. So is
-    one whose files lie in another `directory` than the site's, if one is given, and one of the selected `version` that
-    was made from another image than that of `built_images`. `replicas` says how many containers of a service are wanted
-    where that is not as defined.
+    `settings_digests` are the digests of the current settings, by service; a container with another digest is outdated.
+    So is one whose files are not in `directory`, if given, and one of the selected `version` that was created from
+    another image than the one in `built_images`. `replicas` overrides the number of containers a service should have.
     """
     found: dict[str, list[tuple[int, ObservedService]]] = {}
     migrations = []
@@ -103,10 +102,10 @@ def seen(
         wanted = replicas.get(definition.name, definition.replicas) or len(present) or 1
         absent = ObservedService(definition.name, definition.group, Status.ABSENT, wanted=wanted)
         there = as_one(present, wanted, version) if present else absent
-        # By what is started next, not by a container that an older graasp-local may have made.
+        # The definition decides, not a container that an older graasp-local may have created.
         services.append(replace(there, group=definition.group, writes=True) if definition.writes else there)
-    # What runs under the project's name without being defined any more still counts for its group.
-    # Nothing would be made of it any more, so that it cannot be out of date.
+    # A service that runs under the project's name but is no longer defined still counts for its group. It cannot be
+    # outdated, because nothing would recreate it.
     services += [
         replace(as_one(left, len(left), version), is_defined=False, outdated=False, made_elsewhere=False)
         for left in found.values()
@@ -116,7 +115,7 @@ def seen(
 
 
 def number_of(container: Mapping[str, Any]) -> int:
-    """Compose's number of a container among those of its service; 0 where it has none."""
+    """Compose's number of a container within its service; 0 if it has none."""
     number = container["Labels"].get(NUMBER_LABEL, "")
     return int(number) if number.isdigit() else 0
 
@@ -154,7 +153,7 @@ def _observed(
 
 
 def _status(state: str) -> Status:
-    """An engine that calls it something else does not run it as Docker would."""
+    """A state that Docker does not have counts as dead."""
     try:
         return Status(state)
     except ValueError:
@@ -162,7 +161,7 @@ def _status(state: str) -> Status:
 
 
 def _health(status_text: str) -> Health:
-    """The listing has health only inside its text, such as `Up 3 minutes (healthy)`."""
+    """The container list reports health only inside its status text, such as `Up 3 minutes (healthy)`."""
     if "(healthy)" in status_text:
         return Health.HEALTHY
     if "(unhealthy)" in status_text:
@@ -173,9 +172,9 @@ def _health(status_text: str) -> Health:
 
 
 def as_one(found: list[tuple[int, ObservedService]], wanted: int, version: str) -> ObservedService:
-    """One service of all its containers, by number: the worst speaks for it.
+    """All containers of a service, given with their numbers, as one service; the worst determines its status.
 
-    Its version is that of one which has another than `version`, the selected one, if there is such a one.
+    Its version is that of a container that differs from `version`, the selected one, if there is one.
     """
     containers = [container for _, container in found]
     if len(found) == wanted == 1:

@@ -1,9 +1,9 @@
-"""Connections from before the gate closed, told apart from later ones and ended, as ports.old_connections has it.
+"""Connections from before the gate closed, told apart from later ones and ended. Implements ports.old_connections.
 
-nginx decides about the gate when a request comes, and about nothing afterwards: a websocket, or a body that is still
-being sent, goes on. A reload gives everything that comes later to new workers; the old ones keep what they have. What
-they have is cut on the service's side, so that whoever waits for an answer gets the gate's; then they end, at a signal
-if they must. In the container nobody but their own user may send it, since root there has no right to (CAP_KILL).
+nginx checks the gate when a request arrives, and never again: a websocket, or a body that is still being sent, goes on.
+A reload gives everything that arrives later to new workers; the old ones keep what they have. Those connections are cut
+on the service's side, so that clients waiting for an answer get the gate's; then the old workers end, by a signal if
+necessary. In the container only their own user may signal them, since root there lacks the right to (CAP_KILL).
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from graasp_local.stack.services import GROUP_LABEL
 
 _NOT_BEHIND_THE_GATE = ("umami", "admin", "iframely")
 _KEPT_OPEN = ("etherpad", "admin")
-"""Their connections are there to stay, as websockets are."""
+"""Their connections stay open, as websockets do."""
 
 _ANSWERING_PORTS = (connections.CORE_PORT, 8080)
-"""Of core and umami, and of the servers of files and of the client."""
+"""Of core and umami, and of the file server and the client's server."""
 
 _HOPS = (connections.WEBSOCKET_PORT, connections.HANDOVER_WEBSOCKET_PORT)
 
@@ -66,10 +66,11 @@ exec perl -e '
     recv($kernel, my $answer, 65536, 0);
   }' -- "$@"
 """
-"""Has the kernel end these connections, by SOCK_DESTROY of its socket diagnosis. Where it cannot, or the image has no
-perl, they end with their worker."""
+"""Has the kernel end these connections, by SOCK_DESTROY of its socket diagnosis. If it cannot, or the image has no
+perl, they end with their worker.
+"""
 _GO_BY_THEMSELVES = 40
-"""Looks, of 0.05 s, in which workers give their last answers and end."""
+"""Polls, of 0.05 s each, in which workers may give their last answers and end."""
 _END = f"""
 old() {{
   {_NAMES}
@@ -90,11 +91,11 @@ exit 1
 
 _SETTLING_SECONDS = 0.1
 _LOOKS_WHILE_SETTLING = 4
-"""What an old worker had accepted just before it was set apart reaches core a moment later, and is from before too."""
+"""What an old worker accepted just before it was set apart reaches core a moment later, and counts as old too."""
 
 
 class DockerOldConnections:
-    """Those of one site's nginx; remembers between the calls what was open when they were set apart."""
+    """The old connections of one site's nginx; remembers what was open when they were set apart."""
 
     def __init__(self, engine: DockerEngine) -> None:
         self._engine = engine

@@ -1,7 +1,7 @@
-"""One GET over one connection, for the two questions of every look: the engine's list, and the gate.
+"""One GET over one connection, for the two requests of every observation: the container list and the gate.
 
-Knows as much of HTTP/1.1 as those answers need, because importing http.client or requests takes longer than all of
-`status` may. Refuses to be a client for anything else: no redirects, no TLS, no second request.
+Implements as much of HTTP/1.1 as those answers need, because importing http.client or requests takes longer than all of
+`status` may. Not a general client: no redirects, no TLS, no second request.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 LONGEST_BYTES = 10_000_000
-"""More than any page of a site that is asked for to see whether it answers."""
+"""More than any page of a site that is requested to see whether it answers."""
 
 _PIECE_BYTES = 65536
 
 
 class NotHttpError(Exception):
-    """What came back is no answer in HTTP, or was cut off in its midst."""
+    """The answer is not HTTP, or was cut off."""
 
 
 class Answer(Struct, frozen=True):
-    """`headers` by lower-case name."""
+    """An HTTP answer; `headers` are by lower-case name."""
 
     status: int
     headers: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""Who holds a port of this machine: another container, a process, or somebody who cannot be named from here."""
+"""What holds a port of this machine: another container, a process, or something that cannot be identified from here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def holder_of_port(client: DockerClient, address: str, port: int) -> str | None:
-    """In words, or None if the port can be had. Found out by trying to bind it."""
+    """The holder in words; None if the port is free or the answer is unknown. Found by trying to bind it."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -22,7 +22,7 @@ def holder_of_port(client: DockerClient, address: str, port: int) -> str | None:
                 return _container_on(client, port) or _process_on(port) or "a process of another user"
             if error.errno == errno.EADDRNOTAVAIL:
                 return f"no program: {address} is not an address of this machine"
-            # EACCES below 1024: the engine may bind where this user may not.
+            # EACCES below 1024: the engine may bind ports that this user may not.
             return None
     return None
 

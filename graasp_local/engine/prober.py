@@ -1,6 +1,7 @@
-"""Asks the site as visitors do, on both sides of the gate, over and over, each request on a connection of its own.
+"""Requests the site as visitors do, on both sides of the gate, repeatedly, each time on a new connection.
 
-One request after the other on each side, a browser's and a program's in turn, so that the load is small and bounded.
+One request after the other on each side, alternating between a browser's and a program's, so that the load is small and
+bounded.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from graasp_local.planning.states import Gate
 PAUSE_SECONDS = 0.025
 """Between two requests of one side."""
 HANG_SECONDS = 10.0
-"""A request that has no answer by then hangs."""
+"""A request without an answer by then hangs."""
 _SETTLE_SECONDS = 2.0
 
 _BROWSER = {"Accept": "text/html,application/xhtml+xml"}
@@ -27,7 +28,7 @@ _PROGRAM = {"Accept": "application/json"}
 
 
 class Change(Struct, frozen=True):
-    """A side meets something else than before; `at` in seconds since 1970."""
+    """A side gets a different answer than before; `at` in seconds since 1970."""
 
     at: float
     side: Asker
@@ -57,7 +58,7 @@ class EdgeProber:
             return report(self._tallies, time.monotonic() - self._began)
 
     def stop(self, gate: Gate) -> ProbeReport:
-        """End the asking. Where the gate is open the answer that says so is waited for, for a bounded time."""
+        """Stop probing. If the gate is open, first wait for the answer that shows it, for a bounded time."""
         deadline = time.monotonic() + _SETTLE_SECONDS
         while gate is Gate.OPEN and time.monotonic() < deadline and self._tallies[Asker.VISITOR].latest is not Met.APP:
             time.sleep(PAUSE_SECONDS)

@@ -1,7 +1,7 @@
 """Pulling an image through the engine, with its progress in bytes.
 
-The engine's own login is used, as with `docker pull`. What is pulled halfway stays with the engine, which goes on from
-there the next time.
+Uses the user's docker login, as `docker pull` does. The engine keeps partly pulled images and continues from there the
+next time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MB = 1_000_000
 
 
 def pull(client: DockerClient, image: str) -> Iterator[str]:
-    """Pull `image`; yields lines about how far it is. Raises Refused if the registry does not give it."""
+    """Pull `image`; yields lines of progress. Raises Refused if the registry does not provide it."""
     from docker.errors import APIError
 
     repository, tag = _for_engine(image)
@@ -35,7 +35,7 @@ def pull(client: DockerClient, image: str) -> Iterator[str]:
 
 
 def progress(image: str, said: Iterable[Mapping[str, Any]], seconds_between: float) -> Iterator[str]:
-    """Lines made of what the engine says while it pulls, at most one in so many seconds. Raises Refused."""
+    """Progress lines from the engine's events, at most one in `seconds_between` seconds. Raises Refused."""
     done: dict[str, int] = {}
     total: dict[str, int] = {}
     last = time.monotonic()
@@ -59,7 +59,7 @@ def progress(image: str, said: Iterable[Mapping[str, Any]], seconds_between: flo
 
 
 def _for_engine(image: str) -> tuple[str, str]:
-    """An image's name as the engine's API takes it: by digest where it has one, whatever its tag."""
+    """An image's name as the engine's API expects it: by digest if it has one, whatever its tag."""
     name, _, digest = image.partition("@")
     head, slash, last = name.rpartition("/")
     base, _, tag = last.partition(":")

@@ -1,6 +1,6 @@
-"""How far a Postgres is that was cut off and replays what it had not written yet: by its log and its processes' names.
+"""The progress of a Postgres that replays its write-ahead log after a crash, from its log and its process names.
 
-Newer ones log every ten seconds how far they are; older ones say it in the name of the process that replays. Pure.
+Newer versions log their progress every ten seconds; older ones show it in the name of the replaying process. Pure.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _REPLAYING = re.compile(r"postgres: startup\b.*")
 
 
 def progress_of_recovery(processes: Sequence[str], log: Sequence[str]) -> str:
-    """One line that changes while it gets on; empty where it does not recover. `log` has the newest line last."""
+    """One line that changes as recovery progresses; empty if there is none. `log` has the newest line last."""
     told = [line for line in log if _TELLING.search(line)]
     replaying = [found[0] for found in map(_REPLAYING.search, processes) if found]
     if not replaying or (told and _READY in told[-1]):

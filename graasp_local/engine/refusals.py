@@ -1,4 +1,4 @@
-"""What it means when a registry does not give an image, and what to type about it. Pure."""
+"""What it means when a registry does not provide an image, and what to type about it. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from graasp_local.ports.images import IS_NOWHERE
 
 
 class Refusal(Enum):
-    """Why a registry did not give an image."""
+    """Why a registry did not provide an image."""
 
     WANTS_LOGIN = auto()
     TOO_MANY = auto()
@@ -27,17 +27,17 @@ _SIGNS = (
     (Refusal.FORBIDDEN, r"\b403\b|forbidden|denied|token has expired"),
     (Refusal.MISSING, r"not found|unknown"),
 )
-"""The first that fits counts: registries and engines say these things in many words."""
+"""The first match counts: registries and engines word these errors in many ways."""
 
 
 def refusal(said: str) -> Refusal:
-    """What the engine's words mean, when it asked a registry for an image and did not get it."""
+    """The meaning of the engine's error when a registry did not provide an image."""
     text = said.lower()
     return next((meaning for meaning, sign in _SIGNS if re.search(sign, text)), Refusal.OTHER)
 
 
 def why_not_had(image: str, said: str) -> str:
-    """The end of a sentence about `image`, from what the engine said when it asked the registry."""
+    """The end of a sentence about `image`, from the engine's error when it asked the registry."""
     registry = registry_of(image)
     login, logout = f"docker login {registry}".strip(), f"docker logout {registry}".strip()
     match refusal(said):

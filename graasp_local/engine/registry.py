@@ -1,6 +1,6 @@
-"""The tags of a repository, asked of its registry by the OCI distribution API, without the engine.
+"""The tags of a repository, requested from its registry through the OCI distribution API, without the engine.
 
-Asks for an anonymous token where the registry wants one. Takes at most MOST_PAGES pages.
+Requests an anonymous token if the registry wants one. Reads at most MOST_PAGES pages.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def _tags(repository: str) -> Iterator[str]:
     import requests
 
     host, path = split_repository(repository)
-    # As the engine does it: registries on this machine are spoken to without TLS.
+    # As the engine does: no TLS for registries on this machine.
     scheme = "http" if host.partition(":")[0] in ("localhost", "127.0.0.1") else "https"
     url = f"{scheme}://{host}/v2/{path}/tags/list?n=1000"
     with requests.Session() as session:

@@ -1,4 +1,4 @@
-"""What an engine that does not run as root cannot do: low ports, and memory limits where cgroups are not its own."""
+"""What a rootless engine cannot do: publish low ports, and limit memory unless cgroups are delegated to it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _CAPABILITIES = "security.capability"
 
 
 def is_rootless(info: Mapping[str, Any]) -> bool:
-    """By what `GET /info` answers. Pure."""
+    """From the answer of `GET /info`. Pure."""
     return any("name=rootless" in option for option in info.get("SecurityOptions") or ())
 
 
 def lowest_port(info: Mapping[str, Any]) -> int:
     """The lowest port that the engine may publish on this machine; 0 for any.
 
-    Rootlesskit publishes them, which may be given the capability for low ones.
+    Rootlesskit publishes them; it may have been given the capability for low ports.
     """
     if not is_rootless(info) or _may_bind_low_ports():
         return 0

@@ -1,4 +1,4 @@
-"""Which version of Meilisearch has written the data that a container of it has mounted, running or not."""
+"""The version of Meilisearch that wrote the data mounted in a container of it, running or not."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _DIRECTORY = "/meili_data"
 
 
 def search_volume(container: Mapping[str, Any]) -> str:
-    """The volume that its data is in; empty where it is in none."""
+    """The volume of its data; empty if there is none."""
     mounts = (mount for mount in container["Mounts"] if mount.get("Destination") == _DIRECTORY)
     return next((str(mount.get("Name", "")) for mount in mounts), "")
 
 
 def written_by(client: DockerClient, container: str) -> str:
-    """Such as `1.8.4`; empty where there is no data yet."""
+    """The version, such as `1.8.4`; empty if there is no data yet."""
     from docker.errors import NotFound
 
     with engine_errors():

@@ -1,7 +1,7 @@
-"""Containers and volumes of database servers, as graasp_local.ports.servers.ServerContainers wants them.
+"""Containers and volumes of database servers. Implements graasp_local.ports.servers.ServerContainers.
 
-The newer server is a one-off container of the same service, so that it has the settings, limits and networks that the
-site gives to its database; only image and volume differ. Refuses to remove the volume that is selected.
+The newer server is a one-off container of the same service, so it has the settings, limits and networks that the site
+gives to its database; only image and volume differ. Refuses to remove the selected volume.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ DATA_DIRECTORY = "/var/lib/postgresql/data"
 _STOP_SECONDS = 60
 _LOG_LINES = 12
 
-# The password comes out of the container's own environment: it is on no command line, on neither side.
+# The password is taken from the container's own environment, so it is on no command line on either side.
 _AS_SUPERUSER = 'export PGPASSWORD="${POSTGRES_PASSWORD:-$(cat "$POSTGRES_PASSWORD_FILE")}" PGUSER=postgres; '
 _DUMP = _AS_SUPERUSER + 'exec pg_dump --host="$0" --format=custom --compress=1 --lock-wait-timeout=30000 "$1"'
 _DUMP_ROLES = _AS_SUPERUSER + 'exec pg_dumpall --host="$0" --roles-only'
@@ -50,7 +50,7 @@ _LOADING_OPTIONS = f"{OWN_SESSION} -c maintenance_work_mem=128MB"
 
 
 class DockerServers:
-    """The servers of one site. Works with the engine, and the Compose, that the operation works with."""
+    """The servers of one site. Uses the operation's own engine and Compose."""
 
     def __init__(self, site: Site, engine: DockerEngine) -> None:
         self._site = site
@@ -76,7 +76,7 @@ class DockerServers:
         if container is None:
             return None
         with engine_errors():
-            # The listing would have an id here, if the tag was given to another image meanwhile.
+            # The container list has an id here if the tag has since moved to another image.
             return str(self._engine.client.api.inspect_container(container["Id"])["Config"]["Image"])
 
     def image_fact(self, image: str) -> ImageFact:
@@ -131,7 +131,7 @@ class DockerServers:
         return tuple(text.decode(errors="replace").splitlines())
 
     def new_address(self) -> tuple[str, int]:
-        """Where the newer server is reached from here. Raises NeedsYou."""
+        """Where the newer server is reachable from here. Raises NeedsYou."""
         container = self._new_container()
         for port in container["Ports"] if container else ():
             if port["PrivatePort"] == 5432 and port.get("PublicPort"):
@@ -150,7 +150,7 @@ class DockerServers:
         for container in self._new_containers():
             with engine_errors():
                 self._engine.client.api.remove_container(container["Id"], v=True, force=True)
-        # The service's own container may still be one of a switch that was taken back.
+        # The service's own container may still be from a switch that was undone.
         used = self._service_container()
         if used is not None and used["State"] != "running" and _mounts(used, server.volume):
             with engine_errors():
@@ -203,7 +203,7 @@ class DockerServers:
         container = self._new_container()
         if container is None:
             raise NeedsYou("The newer database server is gone.")
-        # Names only: the values reach docker by its environment, so that no secret is in a list of processes.
+        # Names only: docker gets the values from its environment, so that no secret is in a process list.
         names = [word for name in environment for word in ("--env", name)]
         return ["docker", "exec", "--interactive", *names, container["Id"], "sh", "-c", script, *words]
 
@@ -225,13 +225,13 @@ class DockerServers:
         )
 
     def _major_on(self, volume: str) -> int | None:
-        """Read out of a container that has the volume, running or not; where there is none, one is made for it."""
+        """The Postgres major version on a volume, read from a container that has it, or from a temporary one."""
         from docker.errors import NotFound
 
         with engine_errors():
             for container in self._engine.containers():
                 for destination in _mounts(container, volume):
-                    # The engine looks for all that is mounted, and that of a site that was moved is elsewhere.
+                    # The engine resolves every mount of the container; those of a moved site no longer exist.
                     if container["Labels"].get(DIRECTORY_LABEL) == str(self._site.directory):
                         return self._major_in(container["Id"], destination)
             try:
@@ -243,7 +243,7 @@ class DockerServers:
 
     @contextmanager
     def _container_with(self, volume: str) -> Iterator[str | None]:
-        """A container that is never started, of any image that is here: only its mount is of use."""
+        """A container that is never started, of any image on this machine: only its mount is needed."""
         client = self._engine.client
         here = client.api.images(quiet=True)
         if not here:
@@ -264,20 +264,20 @@ class DockerServers:
 
 
 def major_in(archive: bytes) -> int | None:
-    """The major in a tar archive of a `PG_VERSION` file. Pure."""
+    """The major version in a tar archive of a `PG_VERSION` file. Pure."""
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         for member in tar:
             stream = tar.extractfile(member)
             text = stream.read(16).decode(errors="replace").strip() if stream else ""
-            # Before 10 a major was two numbers, such as 9.6.
+            # Before 10 a major version was two numbers, such as 9.6.
             return int(text.partition(".")[0]) if text.partition(".")[0].isdecimal() else None
     return None
 
 
 def layout_problems(config: Mapping[str, Any], service: str, target: DatabaseServer) -> tuple[str, ...]:
-    """Why these compose files would not put a server in the old one's place, a sentence each. Pure.
+    """Why these compose files could not replace the old server with `target`, one sentence each. Pure.
 
-    `config` is what Compose makes of them when it is told of the server.
+    `config` is Compose's rendering of them with `target` selected.
     """
     definition = config["services"][service]
     if definition.get("image") != target.image:
@@ -298,5 +298,5 @@ def layout_problems(config: Mapping[str, Any], service: str, target: DatabaseSer
 
 
 def _mounts(container: Mapping[str, Any], volume: str) -> tuple[str, ...]:
-    """Where a container has the volume."""
+    """The paths at which a container mounts the volume."""
     return tuple(mount["Destination"] for mount in container["Mounts"] if mount.get("Name") == volume)

@@ -1,6 +1,6 @@
-"""What images a version of the site consists of, by Compose, and what this machine has of them, by the engine.
+"""The images that make up a version of the site, from Compose, and which of them this machine has, from the engine.
 
-Compose is asked once for a version: what it makes of the site's files does not change under a command.
+Compose is asked once per version: its rendering of the site's files does not change while a command runs.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ VERSIONED_SERVICES = ("core", "workers", "migrate")
 
 
 class SiteImages:
-    """What an engine knows of images. `narrate` is told each command that changes something, before it runs."""
+    """The image half of an engine. `narrate` receives each command that changes something, before it runs."""
 
     def __init__(self, site: Site, narrate: Callable[[str], None]) -> None:
         self._site = site
@@ -47,7 +47,7 @@ class SiteImages:
         self._images: dict[Version, Mapping[str, str]] = {}
         self._versioned: dict[Version, tuple[str, ...]] = {}
         self.networks: Mapping[str, Any] | None = None
-        """Those of the compose files, once these were read for the images of a version."""
+        """The networks of the compose files, once these were read for the images of a version."""
         self._image_migrations = ImageMigrations()
         self._reading = RLock()
         self._stand_ins: dict[str, str] = {}
@@ -83,13 +83,13 @@ class SiteImages:
         }
 
     def expect(self, version: Version) -> None:
-        """Begin to ask Compose what a deployment of this version will want to know, beside whatever comes first.
+        """Start fetching from Compose what a deployment of this version will need, in the background.
 
-        And to load what it calls Compose with.
+        Also loads the package that calls Compose.
         """
 
         def ask() -> None:
-            # What is wrong is told where it is wanted.
+            # Errors are raised where the result is needed.
             with suppress(Exception):
                 _ = self.compose.version
                 self.images_of(version)
@@ -127,7 +127,7 @@ class SiteImages:
         return {name: image for name, image in absent.items() if not stand_ins[image]}
 
     def _stand_in(self, service: str, image: str) -> str:
-        """The id of the image that had this name here and has lost it; empty where the engine has it no more."""
+        """The id of the image that had this name here and has lost it; empty if the engine no longer has that image."""
         if image.startswith("sha256:"):
             return ""
         if "@" in image:
@@ -147,7 +147,7 @@ class SiteImages:
         return found if found and images.has_image(self.client, found) else ""
 
     def image_or_stand_in(self, service: str, image: str) -> str:
-        """A name for the image of a service that is run beside Compose: its id, where it has lost its own."""
+        """A reference to the image of a service that is run without Compose: its id if the image has lost its name."""
         if self.has_image(image):
             return image
         with engine_errors():
@@ -157,9 +157,9 @@ class SiteImages:
         return tuple(name for names in self._versioned.values() for name in names) or VERSIONED_SERVICES
 
     def give_names_back(self) -> None:
-        """Let images that were found here without the name that Compose knows them by have that name again.
+        """Restore the names of images that were found here without the name that Compose uses.
 
-        A name with a digest cannot be given: the selected version has the image by its id from then on.
+        A name with a digest cannot be assigned; instead, the selection refers to that image by its id from then on.
         """
         taken, self._stand_ins = self._stand_ins, {}
         by_digest = {image: image_id for image, image_id in taken.items() if "@" in image}
@@ -213,13 +213,13 @@ class SiteImages:
         self._images[version] = {**self.images_of(version), **{pin.service: pin.reference for pin in pins}}
 
     def use_selection(self) -> None:
-        """Let the images that the site's selected version was deployed with stand for it."""
+        """Use the images that the site's selected version was deployed with."""
         selection = self._site.selection
         if selection.version is not None:
             self.compose.use_release(Release(selection.version, selection.images))
 
     def images_here(self, version: Version) -> tuple[ImageHere, ...]:
-        """Every image of a version, and what this machine has of it."""
+        """Every image of a version as this machine has it."""
         with engine_errors():
             return tuple(images.image_here(self.client, *item) for item in self.images_of(version).items())
 

@@ -1,6 +1,6 @@
-"""Services tried on this very engine as graasp_local.stack.trial makes them: started once, and removed.
+"""Services tried on this engine with graasp_local.stack.trial's project: started once, and removed.
 
-What a trial that was killed left behind is removed by the next one.
+What a killed trial left behind is removed by the next one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def stack_refusal(
     client: DockerClient, compose: Compose, site: Site, services: Sequence[str], version: Version | None
 ) -> str | None:
-    """Why these services could not be started as they are configured, as a sentence; None if they could."""
+    """Why these services could not be started as configured, as a sentence; None if they could."""
     config = compose.config(version)
     tried = [name for name in services if name in config["services"]]
     with engine_errors():
@@ -80,7 +80,7 @@ def _container_refusal(
     client: DockerClient, compose: Compose, site: Site, config: Mapping[str, Any], tried: Sequence[str]
 ) -> str | None:
     name = f"{site.settings.project}-graasp-local-trial"
-    # All at once first, which takes no longer than one; then one by one, for the name of the one that is refused.
+    # All at once first, which takes no longer than one; then one by one, to find the one that is refused.
     for services in (tried, *((each,) for each in tried)) if tried else ():
         _remove(client, name)
         try:

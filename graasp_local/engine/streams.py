@@ -1,8 +1,8 @@
-"""A docker command as a stream of bytes, out of it or into it.
+"""A docker command as a stream of bytes, from it or to it.
 
-The docker command and not the SDK, because it closes the input of what runs in the container when ours ends, which is
-how pg_restore and tar learn that nothing is missing. Never waits without looking up: an empty piece or 0 says that
-nothing moved, so that the caller can end it. A process group of its own keeps a terminal's ctrl-C away from it.
+Uses the docker command instead of the SDK, because it closes the input inside the container when its own input ends,
+which is how pg_restore and tar know that nothing is missing. Never blocks for long: an empty piece or 0 means that
+nothing moved, so that the caller can stop. A session of its own keeps a terminal's Ctrl-C away from the command.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def output_of(
     environment: Mapping[str, str] | None = None,
     well: Callable[[int, str], bool] = lambda code, _: code == 0,
 ) -> Iterator[bytes]:
-    """What the command writes. `well` judges exit code and last words; `what` names it in the error that follows."""
+    """The command's output. `well` judges exit code and stderr; `what` names the command in the error."""
     with tempfile.TemporaryFile() as errors:
         process = _started(command, subprocess.DEVNULL, subprocess.PIPE, errors, environment)
         try:
@@ -56,9 +56,9 @@ def fed_with(
     environment: Mapping[str, str] | None = None,
     sink: IO[bytes] | None = None,
 ) -> Iterator[int]:
-    """Write the pieces to the command and wait for its end; yields how many bytes it took since the last time.
+    """Write the pieces to the command and wait for its end; yields the number of bytes written since the last time.
 
-    What it writes goes into `sink`, or nowhere.
+    The command's output goes to `sink`, or is discarded.
     """
     with tempfile.TemporaryFile() as errors:
         process = _started(command, subprocess.PIPE, sink or subprocess.DEVNULL, errors, environment)
@@ -81,7 +81,7 @@ def fed_with(
 
 
 def answer_of(command: Sequence[str], what: str, pieces: Iterable[bytes]) -> str:
-    """What the command writes when it is fed with the pieces, or with as many of them as it wants."""
+    """The command's output when it is fed with the pieces, or with as many of them as it reads."""
     with tempfile.TemporaryFile() as answer:
         for _ in fed_with(command, what, pieces, sink=answer):
             pass
@@ -90,14 +90,14 @@ def answer_of(command: Sequence[str], what: str, pieces: Iterable[bytes]) -> str
 
 
 def chunks_of(file: Path) -> Iterator[bytes]:
-    """The content of a file, a piece at a time."""
+    """The content of a file, one piece at a time."""
     with file.open("rb") as stream:
         while piece := stream.read(_PIECE_BYTES):
             yield piece
 
 
 def run_to_end(command: Sequence[str], what: str) -> str:
-    """What the command writes, for one that writes little."""
+    """The output of a command that writes little."""
     return b"".join(output_of(command, what)).decode(errors="replace")
 
 

@@ -1,8 +1,8 @@
-"""The table of TCP connections of a container: from this machine's /proc where that has it, else by a command in it.
+"""A container's table of TCP connections: from this machine's /proc if possible, otherwise from a command inside it.
 
-The command takes several times as long, and this is asked behind the closed gate. A process of the same number that is
-not the container's, as on an engine elsewhere, is never believed: the kernel says to which container a process belongs.
-Neither is a table without a listener, as of a sandbox whose network is not the kernel's: nginx listens.
+The command takes several times as long, and this runs behind the closed gate. A process with the same number that is
+not the container's, as with a remote engine, is rejected: the kernel says to which container a process belongs. A table
+without a listener is rejected too, as in a sandbox whose network is not the kernel's: nginx listens.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ PROC = Path("/proc")
 
 
 def tcp_table(client: DockerClient, container: str) -> str:
-    """The text of /proc/net/tcp as a running container sees it, known by its whole id."""
+    """The text of /proc/net/tcp inside a running container, which is given by its full id."""
     process = int(client.api.inspect_container(container)["State"]["Pid"])
     table = table_of_process(process, container)
     return table_by_command(client, container) if table is None else table
 
 
 def table_by_command(client: DockerClient, container: str) -> str:
-    """The same, read by a command inside: the container must have `cat`."""
+    """The same, read by a command inside; the container must have `cat`."""
     command = client.api.exec_create(container, ["cat", "/proc/net/tcp"])
     table: bytes = client.api.exec_start(command["Id"])
     return table.decode()
 
 
 def table_of_process(process: int, container: str, proc: Path = PROC) -> str | None:
-    """The table as a process sees it; None unless it is a process of this container and may be looked at."""
+    """The table as a process sees it; None unless the process belongs to this container and is readable."""
     directory = proc / str(process)
     try:
         if container not in (directory / "cgroup").read_text():

@@ -1,6 +1,6 @@
-"""A container that is made to read something out of an image or a volume, never started, and taken away again.
+"""A container that is created to read something from an image or a volume, never started, and removed again.
 
-What a process that was killed in that moment left behind is taken away by the next one that needs such a container.
+What a killed process left behind is removed by the next process that needs a temporary container.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 PURPOSE_LABEL = "org.graasp.purpose"
 BORROWER_LABEL = "org.graasp.borrower"
-"""Host and process id of whoever reads from it."""
+"""Host and process id of the process that reads from it."""
 
 
 @contextmanager
 def temporary_container(client: DockerClient, image: str, purpose: str, **options: Any) -> Iterator[str]:
-    """The id of a container of the image; `options` as for the docker SDK. Raises what the SDK raises."""
+    """The id of a container of the image; `options` as for the docker SDK. Raises the SDK's exceptions."""
     reap_orphans(client)
     container = client.api.create_container(image, labels=labels_for(purpose), **options)
     try:
@@ -31,19 +31,19 @@ def temporary_container(client: DockerClient, image: str, purpose: str, **option
 
 
 def labels_for(purpose: str) -> dict[str, str]:
-    """What says of a container whose it is, so that `reap_orphans` knows when nobody needs it any more."""
+    """Labels that name the owner of a container, so that `reap_orphans` knows when it is no longer needed."""
     return {PURPOSE_LABEL: purpose, BORROWER_LABEL: f"{socket.gethostname()}:{os.getpid()}"}
 
 
 def reap_orphans(client: DockerClient) -> None:
-    """Remove containers that were made and never started by processes of this machine that are no more."""
+    """Remove containers that were never started and whose process, on this machine, has ended."""
     from docker.errors import APIError
 
     for container in client.api.containers(all=True, filters={"label": BORROWER_LABEL, "status": "created"}):
         host, _, process = container["Labels"][BORROWER_LABEL].rpartition(":")
-        # Of another machine's processes nothing is known here.
+        # Processes of other machines cannot be checked here.
         if host == socket.gethostname() and process.isdigit() and not _is_alive(int(process)):
-            with suppress(APIError):  # somebody else has taken it away meanwhile
+            with suppress(APIError):  # another process has removed it
                 client.api.remove_container(container["Id"], force=True)
 
 

@@ -1,4 +1,4 @@
-"""One call of the engine for each of several containers, all at the same time."""
+"""One engine call for each of several containers, all at the same time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Item = TypeVar("Item")
 
 
 def together(call: Callable[[Item], object], items: Sequence[Item]) -> None:
-    """Return when all have ended; then raises what one of them raised, if any did."""
+    """Return when all calls have ended; raises the first exception, if any."""
     if not items:
         return
     with ThreadPoolExecutor(len(items)) as pool:

@@ -1,4 +1,4 @@
-"""A dump or a restore that runs in a container: how far it is, how it ended, what it complained of."""
+"""A dump or a restore that runs in a container: its progress, its exit code, its complaint."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import IO
 
 
 class DockerToolRun:
-    """A dump or a restore by `docker exec`: what it says on stderr is kept, and read when it has ended."""
+    """A dump or a restore by `docker exec`; its stderr is collected, to be read when it has ended."""
 
     def __init__(
         self,
@@ -19,7 +19,7 @@ class DockerToolRun:
         stdout: IO[bytes] | None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        # A descriptor of our own on the same open file: its position is how far the command has come.
+        # A duplicate descriptor of the same open file: its position is the command's progress.
         self._file = os.dup((stdin or stdout).fileno()) if stdin or stdout else None  # type: ignore[union-attr]
         self._said = io.BytesIO()
         self._process = subprocess.Popen(
@@ -52,7 +52,7 @@ class DockerToolRun:
         self._process.wait()
 
     def _listen(self) -> None:
-        """Read what is there, so that a talkative command never waits for us."""
+        """Read what is available, so that a verbose command is never blocked."""
         if self._process.stderr is not None:
             while chunk := self._process.stderr.read(65536):
                 self._said.write(chunk)

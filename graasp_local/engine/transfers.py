@@ -1,7 +1,7 @@
-"""The site's data through the engine, as graasp_local.ports.data.Transfers wants it.
+"""The site's data through the engine. Implements graasp_local.ports.data.Transfers.
 
-The tools are those of the database's own image, so that they fit the server. A dump runs inside the database's
-container; files are read and written by a helper container of the same image that sees nothing but the volume.
+The tools are those of the database's own image, so that they match the server. A dump runs inside the database's
+container; files are read and written by a helper container of the same image that has only the volume.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _CHANGED_MEANWHILE = ("file changed as we read it", "File removed before we read
 
 
 class DockerTransfers:
-    """`narrate` is told each command that changes something, before it runs."""
+    """The transfers of one site. `narrate` receives each command that changes something, before it runs."""
 
     def __init__(self, site: Site, engine: DockerEngine, narrate: Callable[[str], None]) -> None:
         self._site = site
@@ -123,7 +123,7 @@ class DockerTransfers:
                 "Its content is unknown.",
                 "Start it first: `graasp-local apply db-only`, or `running`.",
             )
-        # Names only: the values reach docker by its environment, so that no secret is in a list of processes.
+        # Names only: docker gets the values from its environment, so that no secret is in a process list.
         names = [word for name in environment for word in ("--env", name)]
         return [*self._docker(), "exec", "--interactive", *names, container["Id"], *tool]
 
@@ -135,7 +135,7 @@ class DockerTransfers:
         with engine_errors():
             reap_orphans(self._engine.client)
         program, *arguments = words
-        # Its output must not be kept by the engine as well: it is as large as the data.
+        # The engine must not log the output: it is as large as the data.
         command = [
             *self._docker(),
             "run",
@@ -184,7 +184,7 @@ class DockerTransfers:
 
     @cached_property
     def _config(self) -> dict[str, Any]:
-        # The version plays no part in what is looked at here, but Compose wants one.
+        # The version does not matter here, but Compose needs one.
         prepare.prepare(self._site)
         return self._engine.compose.config(self._site.selected_version or Version(0, 0, 0))
 
@@ -207,7 +207,7 @@ class DockerTransfers:
         return True
 
     def _make_volume(self, volume: str) -> None:
-        """As Compose would make it, so that Compose takes it for its own afterwards."""
+        """With Compose's labels, so that Compose treats the volume as its own afterwards."""
         labels = {PROJECT_LABEL: self._site.settings.project, _VOLUME_LABEL: volume}
         if not self._exists(volume):
             with engine_errors():
@@ -215,7 +215,7 @@ class DockerTransfers:
 
 
 class _TakenAway:
-    """Sees to it that a helper container is gone when its stream is: one that was left alone would work on."""
+    """Removes a helper container when its stream is abandoned: otherwise it would keep working."""
 
     def __init__(self, engine: DockerEngine, name: str) -> None:
         self._engine = engine
@@ -228,8 +228,8 @@ class _TakenAway:
         from docker.errors import APIError
 
         if kind is None:
-            return  # it has come to its end, and the engine removes it
-        # Gone already, or the engine is: there is nothing more that could be done.
+            return  # it has ended, and the engine removes it
+        # Already gone, or the engine is: nothing more can be done.
         with contextlib.suppress(APIError, OSError):
             self._engine.client.api.remove_container(self._name, force=True)
 
@@ -243,6 +243,6 @@ def _script(script: str, *arguments: str) -> list[str]:
 
 
 def _packed_well(code: int, said: str) -> bool:
-    """tar ends with 1 where a file changed while it was read: with a running site that is no failure."""
+    """tar ends with 1 if a file changed while it was read: with a running site that is not a failure."""
     lines = [line for line in said.splitlines() if line.strip() and "exit delayed" not in line]
     return code == 0 or (code == 1 and all(any(words in line for words in _CHANGED_MEANWHILE) for line in lines))

@@ -1,8 +1,8 @@
-"""How many bytes of the uploads that are under way are still to come, as nginx and the kernel of its container know it.
+"""How many bytes of the current uploads are still to come, according to nginx and the kernel of its container.
 
-nginx notes an upload when it begins, with its size and whose connection it came by (nginx/templates). The kernel counts
-what a connection has brought since it was opened; what was announced on it and has not come is on its way. Uploads that
-are over were brought whole, so that they add to both. TLS and headers are counted as brought: it is some percent less.
+nginx notes an upload when it begins, with its size and its connection (nginx/templates). The kernel counts what a
+connection has received since it was opened; what was announced on it and has not arrived is still to come. Finished
+uploads arrived completely, so they add to both. TLS and headers count as received, so the result is a few percent low.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ exec perl -e '
   }}'
 """
 COMMAND = ("sh", "-c", _ASK)
-"""What is run in nginx's container: the notes, then the TCP connections out of the kernel's socket diagnosis.
+"""What is run in nginx's container: the notes, then the TCP connections from the kernel's socket diagnosis.
 
-It ends with 1 where nginx keeps no notes, or nobody can ask the kernel: the image must have perl, as Debian's have.
+Exits with 1 if nginx keeps no notes or the kernel cannot be asked: the image must have perl, as Debian's have.
 """
 
 _HEAD_BYTES = 72  # struct inet_diag_msg
 _INFO = 2  # INET_DIAG_INFO: a struct tcp_info
-_BYTES_RECEIVED = 128  # where tcpi_bytes_received is in it
+_BYTES_RECEIVED = 128  # offset of tcpi_bytes_received in it
 
 
 def bytes_to_come(said: str) -> int:
-    """Of all uploads together, out of what COMMAND says."""
+    """The total for all uploads, from the output of COMMAND."""
     notes, _, sockets = said.partition(f"{_END_OF_NOTES}\n")
     announced: Counter[tuple[str, int]] = Counter()
     for line in notes.splitlines():
@@ -58,7 +58,7 @@ def bytes_to_come(said: str) -> int:
 
 
 def received(message: bytes) -> tuple[tuple[str, int], int]:
-    """The other end of a connection, and the bytes that came from there."""
+    """The peer of a connection, and the bytes received from it."""
     (port,) = struct.unpack_from("!H", message, 6)
     peer = str(ipaddress.IPv4Address(message[24:28])), port
     for kind, value in _attributes(message[_HEAD_BYTES:]):

@@ -1,4 +1,4 @@
-"""Which versions of Graasp there are: by the tags on this machine, and by the registry's if it answers."""
+"""Which versions of Graasp exist: from the tags on this machine, and from the registry's if it answers."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def complete_versions(tags: Iterable[str]) -> frozenset[Version]:
 
 
 def newest_here(repository: str) -> Version | None:
-    """The newest release of which all images are on the engine, pre-releases left out. Raises EngineUnreachable."""
+    """The newest release whose images are all on the engine, without pre-releases. Raises EngineUnreachable."""
     from contextlib import closing
 
     from graasp_local.engine.client import connect

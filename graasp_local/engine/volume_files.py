@@ -1,13 +1,13 @@
-"""What is run inside a container to unpack, swap and tidy the files of a volume, for the restore of a number.
+"""Scripts that run inside a container to unpack, swap and tidy a volume's files for the restore with a given number.
 
-A volume cannot be renamed, so the swap happens inside it, by renames of what lies at its top:
+A volume cannot be renamed, so the swap happens inside it, by renaming its top-level entries:
 
     .graasp-restored-N      unpacked, not in place yet
-    .graasp-before-N.part   the swap has begun: some of what was there is in here
-    .graasp-before-N        all of what was there is in here; what was unpacked moves up, or has
+    .graasp-before-N.part   the swap has begun: some of the previous files are in here
+    .graasp-before-N        all of the previous files are in here; what was unpacked moves up, or has
 
-Every script looks first which of these there are, so that it goes on where a killed one stopped. The names begin with
-a dot and our own word: nothing of Graasp's does.
+Every script first checks which of these exist, so that it continues where a killed one stopped. The names begin with a
+dot and our own prefix; none of Graasp's do.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ left_out() {
 }
 left_out "$@" | sed '/^$/d; s/[][*?\\\\]/\\\\&/g' >/tmp/left-out
 """
-"""What a backup leaves out of a volume: all but the names that are given; without names, what a restore put there."""
+"""What a backup omits from a volume: all but the given names; without names, what a restore put there."""
 
 MEASURE = (
     _LEFT_OUT
@@ -39,7 +39,7 @@ exec du -sk -X /tmp/left-out .
 
 
 def pack(without: Sequence[str]) -> str:
-    """A script that writes a tar archive of a volume, without what has one of these names in such an archive."""
+    """A script that writes a tar archive of a volume, without the members that have one of these names."""
     exactly = ["--anchored", "--no-wildcards", *(f"--exclude={name}" for name in without)] if without else []
     return (
         f"{_LEFT_OUT}exec tar --create --file - --numeric-owner --exclude-from=/tmp/left-out {shlex.join(exactly)} .\n"

@@ -1,8 +1,8 @@
-"""A version's images as one file, for machines without a registry: what the file looks like, written and read.
+"""A version's images as one file, for machines without a registry: its format, written and read.
 
-It is a tar archive of two members: `images.tar`, which is what `docker save` writes, and after it `graasp-local.json`,
-which says what is in it and with which sha256. Being last, it is there only if the file is complete. Streams in chunks;
-a file is never in memory as a whole, and never under its name before it is complete.
+It is a tar archive of two members: `images.tar`, the output of `docker save`, followed by `graasp-local.json`, which
+says what is in it and with which sha256. Being last, it exists only if the file is complete. Streams in chunks; a file
+is never in memory as a whole, and never under its final name before it is complete.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CHUNK_BYTES = 1024 * 1024
 
 
 class ImageFileManifest(Struct, frozen=True):
-    """What is in the file: images by service, the platform they are for, and the size and sha256 of `images.tar`."""
+    """The file's content: images by service, their platform, and the size and sha256 of `images.tar`."""
 
     version: str
     platform: str
@@ -40,11 +40,11 @@ class ImageFileManifest(Struct, frozen=True):
 def write_image_file(
     file: Path, version: str, platform: str, images: Mapping[str, str], chunks: Iterable[bytes]
 ) -> Iterator[int]:
-    """Write the file; yields the bytes written so far. Raises OSError; nothing is left behind then."""
+    """Write the file; yields the bytes written so far. Raises OSError, after removing the incomplete file."""
     descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
     try:
         with os.fdopen(descriptor, "wb") as stream:
-            stream.write(bytes(_BLOCK))  # the header's place: it holds the size, which is known at the end
+            stream.write(bytes(_BLOCK))  # placeholder for the header: its size field is known at the end
             digest, size = hashlib.sha256(), 0
             for chunk in chunks:
                 stream.write(chunk)
@@ -67,7 +67,7 @@ def write_image_file(
 
 
 def read_manifest(file: Path) -> ImageFileManifest:
-    """What the file says is in it. Raises Refused where it is no such file, or not all of one."""
+    """The file's own list of its content. Raises Refused if it is not such a file, or is incomplete."""
     try:
         with tarfile.open(file, "r:") as archive:
             member = archive.extractfile(MANIFEST_MEMBER)
@@ -87,7 +87,7 @@ def read_manifest(file: Path) -> ImageFileManifest:
 
 
 def image_chunks(file: Path) -> Iterator[bytes]:
-    """`images.tar` of the file, piece by piece."""
+    """`images.tar` of the file, in chunks."""
     with tarfile.open(file, "r:") as archive:
         member = archive.extractfile(IMAGES_MEMBER)
         while member is not None and (chunk := member.read(CHUNK_BYTES)):
@@ -95,7 +95,7 @@ def image_chunks(file: Path) -> Iterator[bytes]:
 
 
 def check_content(file: Path, manifest: ImageFileManifest) -> Iterator[int]:
-    """Read all of it; yields the bytes read so far. Raises Refused where its content is not what was saved."""
+    """Read all of it; yields the bytes read so far. Raises Refused if the content is not what was saved."""
     digest, size = hashlib.sha256(), 0
     for chunk in image_chunks(file):
         digest.update(chunk)

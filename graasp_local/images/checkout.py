@@ -1,4 +1,4 @@
-"""The sources of a version: cloned by git, or a checkout that is there already."""
+"""The sources of a version: cloned by git, or an existing checkout."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def clone(repository: str, tag: str, directory: Path, narrate: Callable[[str], N
     """Clone one tag of a repository, without its history. Raises Refused."""
     words = ["git", "clone", "--quiet", "--depth", "1", "--branch", tag, "--", repository, str(directory)]
     narrate(" ".join(words))
-    # Not asked for a password: a repository that wants one is not the public one.
+    # Never prompt for a password: a repository that requires one is not the public one.
     environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
     try:
         done = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=environment)
@@ -29,7 +29,7 @@ def clone(repository: str, tag: str, directory: Path, narrate: Callable[[str], N
 
 
 def require_sources(directory: Path) -> None:
-    """Raises Refused where there is no directory of sources."""
+    """Raises Refused if the directory of sources does not exist."""
     if not directory.is_dir():
         raise Refused(f"There is no directory {directory}.", "Nothing was built.", "Pass a checkout of the sources.")
 

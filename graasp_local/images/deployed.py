@@ -1,6 +1,6 @@
-"""The record of deployments that went through: version, time, and the exact images, one JSON object a line.
+"""The record of successful deployments: version, time, and the exact images, one JSON object per line.
 
-Reads and appends. Decides nothing: which of the recorded images are still to be had is the engine's to say.
+Reads and appends. Does not decide which of the recorded images are still available: the engine does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from graasp_local.version import Images, Version
 
 
 class Deployment(Struct, frozen=True):
-    """One deployment that went through; `at` is a time in ISO 8601, empty where no record says it."""
+    """One successful deployment; `at` is a time in ISO 8601, empty if no record has it."""
 
     version: Version
     at: str
@@ -26,7 +26,7 @@ class Deployment(Struct, frozen=True):
 
 
 def record_deployment(file: Path, version: Version, now: float, pins: Sequence[Pin]) -> None:
-    """Append a deployment that went through at `now`, in seconds since the epoch."""
+    """Append a deployment that succeeded at `now`, in seconds since 1970."""
     record = {
         "version": str(version),
         "at": datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds"),
@@ -44,9 +44,9 @@ def last_deployment_of(file: Path, version: Version) -> Deployment | None:
 
 
 def deployment_with(file: Path, version: Version, images: Images) -> Deployment | None:
-    """The newest deployment of this version with exactly these images, the newest of all where none are given.
+    """The newest deployment of this version with exactly these images, or the newest of all if none are given.
 
-    Where no record has them, as for a deployment that was cut off before it was recorded, what they say of themselves.
+    If no record has them, as after a deployment that was interrupted before that, it is derived from the images.
     """
     wanted = dict(images)
     if not wanted:

@@ -1,7 +1,7 @@
 """Which image exactly a service of a version is: its pin, and how deployments record it.
 
-A tag can be moved or pushed again; a pin cannot. Decides what Compose is given instead of the tag, and under which
-variable. Refuses to look: the engine says what it has, `deployed.py` keeps the record. Pure.
+A tag can be moved or pushed again; a pin cannot. Decides what Compose is given instead of the tag, and in which
+variable. Does not query anything: the engine knows its images, `deployed.py` keeps the record. Pure.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from msgspec import Struct
 from graasp_local.version import Images
 
 BUILT_FOR_SITE = ("client",)
-"""Services whose image has settings of the site built in. It is built again when these change, for the same version."""
+"""Services whose image has the site's settings built in. It is rebuilt when these change, for the same version."""
 
 
 class Pin(Struct, frozen=True):
@@ -27,25 +27,25 @@ class Pin(Struct, frozen=True):
     reference: str
     image_id: str
     by_digest: str = ""
-    """The `repository:tag@sha256:…` that a registry may have, where `reference` does not say it."""
+    """The `repository:tag@sha256:…` that a registry may have, if it is not already `reference`."""
 
     def is_same_image(self, other: Pin) -> bool:
-        """By whichever name: an image that was built here gets a digest once it is pushed."""
+        """Whether both are the same image under any name: an image built here gets a digest once it is pushed."""
         return self.reference == other.reference or "" != self.image_id == other.image_id
 
     @property
     def perhaps_in_registry(self) -> str:
-        """What could be pulled if a registry has it, which only the registry can say; empty where none can."""
+        """The reference to try to pull, which only the registry can confirm; empty if there is none."""
         return self.by_digest or (self.reference if "@" in self.reference else "")
 
 
 def pin(service: str, image: str, image_id: str, repository_digests: Collection[str]) -> Pin:
     """The pin of a service whose image is called `image` and has these `repository@sha256:…` on the engine.
 
-    Only the digest of the image's own repository counts: the same image may have been pushed elsewhere under another.
+    Only the digest of the image's own repository counts: the image may have been pushed elsewhere with another digest.
 
-    The image store of containerd has such a digest for every image, those that were built here too, and it is the id
-    there. So it proves no registry, and the id is what is certain.
+    In containerd's image store every image has such a digest, even one that was built here, and it equals the id. It
+    does not prove that a registry has the image, so the pin is the id.
     """
     if "@" in image:
         return Pin(service, image, image_id)
@@ -72,22 +72,22 @@ def is_image_id(reference: str) -> bool:
 
 
 def registry_of(image: str) -> str:
-    """The registry's host, as `docker login` wants it; empty for Docker Hub."""
+    """The registry's host, as `docker login` expects it; empty for Docker Hub."""
     first, slash, _ = image.partition("/")
     return first if slash and ("." in first or ":" in first or first == "localhost") else ""
 
 
 def variable_of(service: str) -> str:
-    """The variable by which compose.yaml lets the image of a service be replaced."""
+    """The variable with which compose.yaml lets the image of a service be replaced."""
     return f"{service.upper().replace('-', '_')}_IMAGE"
 
 
 def as_images(pins: Iterable[Pin]) -> Images:
-    """What an env file says so that Compose starts exactly these images: variable and reference."""
+    """The variables and references for an env file that makes Compose start exactly these images."""
     return tuple((variable_of(each.service), each.reference) for each in pins)
 
 
 def shortened(image: str) -> str:
-    """An image as a person reads it: of a digest or an id no more than the twelve digits that find it."""
+    """An image in readable form: a digest or id is cut to twelve digits."""
     head, mark, digest = image.rpartition("sha256:")
     return f"{head}{mark}{digest[:12]}" if mark else image

@@ -1,4 +1,4 @@
-"""From which sources each image of Graasp is built, for machines that no published image is made for. Pure."""
+"""The sources of each Graasp image, for machines that have no published image. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Repository(StrEnum):
 
 
 class Recipe(Struct, frozen=True):
-    """How one image is built: its Dockerfile, below the top of the sources, which are the build's context."""
+    """How one image is built: its Dockerfile, relative to the top of the sources, which are the build's context."""
 
     service: str
     repository: Repository
@@ -37,13 +37,14 @@ PROGRAMS: Mapping[str, Mapping[str, str]] = {
     service: {"gm": "graphicsmagick", "gs": "ghostscript"} for service in ("core", "workers")
 }
 """The programs that a service calls besides its own code, and Debian's package of each. Both draw the thumbnail of a
-PDF: without them core ends when one is uploaded."""
+PDF: without them core crashes when one is uploaded.
+"""
 
 SERVICES_TO_BUILD = tuple(recipe.service for recipe in RECIPES)
 
 
 def tag_of(version: Version) -> str:
-    """The tag of the sources, and what core says it is: `v2.14.2`."""
+    """The tag of the sources, which is also the version that core reports: `v2.14.2`."""
     return f"v{version}"
 
 
@@ -60,21 +61,22 @@ CLIENT_VERSIONS: tuple[tuple[Version, Version], ...] = tuple(
         ("2.13.9", "2.38.2"),
     )
 )
-"""The client has versions of its own: from each version of core on, the client that was released with it. By the dates
-of both repositories; the pairs from 2.12.0 on were seen to work."""
+"""The client has its own versions: from each version of core on, the client that was released with it. Derived from the
+dates of both repositories; the pairs from 2.12.0 on are known to work.
+"""
 
 NEWEST_KNOWN = (2, 14)
-"""The newest major and minor of core that the table is for: whether a later one wants a newer client is not known."""
+"""The newest major and minor version of core in the table: a later one may need a newer client."""
 
 
 def client_version(version: Version) -> Version | None:
-    """The version of the client that goes with a version of core; None where that is not known."""
+    """The version of the client that goes with a version of core; None if unknown."""
     known = [client for core, client in CLIENT_VERSIONS if core <= version]
     return known[-1] if known and (version.major, version.minor) <= NEWEST_KNOWN else None
 
 
 class BuildSettings(Struct, frozen=True):
-    """What is built into images besides versions: the site's address, Google's key, umami's, and when that was."""
+    """What is built into images besides versions: the site's address, Google's key, umami's, and the build time."""
 
     public_url: str
     timestamp: str
@@ -85,7 +87,7 @@ class BuildSettings(Struct, frozen=True):
 
 
 def what_is_lacking(lacking: Mapping[str, Sequence[str]], version: str) -> tuple[str, str]:
-    """About images that have not the programs that their services call: what that means, and what adds them."""
+    """A warning about images that lack programs their services call: what it means, and what adds the programs."""
     programs = sorted({program for names in lacking.values() for program in names})
     return (
         f"The image of {' and '.join(sorted(lacking))} has no {' and no '.join(programs)}: core crashes when a "
@@ -95,7 +97,7 @@ def what_is_lacking(lacking: Mapping[str, Sequence[str]], version: str) -> tuple
 
 
 def build_arguments(recipe: Recipe, tag: str, settings: BuildSettings) -> Mapping[str, str]:
-    """What is built into an image: the tag of its sources, and into the client what its production build wants."""
+    """Build arguments: the tag of the sources, and for the client what its production build needs."""
     if recipe.repository is Repository.BACKEND:
         return {"APP_VERSION": tag, "BUILD_TIMESTAMP": settings.timestamp}
     url = settings.public_url
@@ -105,7 +107,7 @@ def build_arguments(recipe: Recipe, tag: str, settings: BuildSettings) -> Mappin
         "VITE_VERSION": tag,
         "VITE_BUILD_TIMESTAMP": settings.timestamp,
         "VITE_GRAASP_API_HOST": f"{url}/api",
-        # Newer clients make it of the one above.
+        # Newer clients derive it from the one above.
         "VITE_GRAASP_WS_HOST": f"{websocket_scheme}://{parts.netloc}/api/ws",
         "VITE_GRAASP_LIBRARY_HOST": url,
         "VITE_GRAASP_REDIRECTION_HOST": settings.short_links or f"{url}/api/items/short-links",

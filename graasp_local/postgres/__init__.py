@@ -1,1 +1,1 @@
-"""The only package that talks to Postgres: SQL over a connection of its own, for what operations need of it."""
+"""The only package that talks to Postgres: SQL over its own connections, as far as operations need it."""

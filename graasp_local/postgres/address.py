@@ -1,7 +1,7 @@
-"""Where Postgres is asked, given once it can answer there.
+"""The address of Postgres, given once the server accepts connections there.
 
-A server that crashed is back within seconds by its container's restart policy, on another port. Who asks it meanwhile
-should wait that long instead of giving up. Refuses to judge why a server does not answer: who asks it then, is told.
+After a crash the container's restart policy brings a server back within seconds, on another port; callers should wait
+that long instead of giving up. Does not judge why a server does not answer: the caller's own connection raises that.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from graasp_local.clock import Clock
 from graasp_local.errors import NeedsYou
 
 Address = Callable[[], tuple[str, int]]
-"""Asked for host and port at each connection, since the port changes when the container restarts."""
+"""Called for host and port at each connection, since the port changes when the container restarts."""
 
 PATIENCE_SECONDS = 20.0
 _POLL_SECONDS = 0.1
 
 
 def accepts_connections(host: str, port: int) -> bool:
-    """Whether a server accepts connections just now; a wrong password is no reason that it does not."""
+    """Whether a server currently accepts connections; the password does not matter."""
     from psycopg import pq
 
-    # With a name, since libpq does not even try where this process's user has none in the system's list of users.
+    # With a user name, since libpq does not even try if this process's user is not in the system's user list.
     conninfo = f"host={host} port={port} user=postgres dbname=postgres connect_timeout=5"
-    # Compared by value: the compiled libpq wrapper answers with a plain number.
+    # Compared by value: the compiled libpq wrapper returns a plain number.
     return int(pq.PGconn.ping(conninfo.encode())) == int(pq.Ping.OK)
 
 
 def once_it_answers(
     address: Address, clock: Clock, accepts: Callable[[str, int], bool] = accepts_connections
 ) -> Address:
-    """The same address, but given only when the server accepts connections there, or when patience is at its end.
+    """The same address, but returned only once the server accepts connections there, or after PATIENCE_SECONDS.
 
     Raises NeedsYou if there is no address even then.
     """

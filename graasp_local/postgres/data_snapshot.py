@@ -1,8 +1,8 @@
-"""The rows of the site's databases as they were at one moment, put back while everything stays connected.
+"""The rows of the site's databases at one moment, restored while everything stays connected.
 
-For tests: core ends when its database goes away, so databases cannot be exchanged between two tests in no time. The
-rows are copied into a schema of the same database; what has changed since is found by the transaction that wrote each
-row, so that an untouched table costs one look at it. Refuses to put rows back into tables with other columns.
+For tests: core exits when its database goes away, so databases cannot be swapped between two tests quickly. The rows
+are copied into a schema of the same database; changes are found by the transaction that wrote each row, so that an
+untouched table costs one scan. Refuses to restore rows to tables whose columns changed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ FROM pg_sequences WHERE schemaname <> '{SCHEMA}' ORDER BY 1
 """
 
 _OPERATORS = "SET LOCAL search_path = public"
-"""Rows are told apart by the operators of their own types, ltree's for one; a stack for tests trusts its databases."""
+"""Rows are compared with the operators of their own types, such as ltree; a test stack trusts its databases."""
 
 
 class DataSnapshot:
@@ -53,15 +53,15 @@ class DataSnapshot:
         self._password = password
 
     def take(self) -> None:
-        """Remember all rows and sequences as they are now, in place of what was remembered before. Raises NeedsYou."""
+        """Record all rows and sequences as they are now, replacing the previous snapshot. Raises NeedsYou."""
         for database in self._databases():
             with self._connection(database) as connection, connection.transaction():
                 _take(connection)
 
     def put_back(self) -> tuple[str, ...]:
-        """Make all rows and sequences what they were; returns the databases whose tables are not what they were.
+        """Restore all rows and sequences; returns the databases whose tables have changed or that have no snapshot.
 
-        Those are left alone. Raises NeedsYou where a session holds a table, or nothing is remembered.
+        Those are left alone. Raises NeedsYou if a session holds a table.
         """
         changed = []
         for database in self._databases():
@@ -71,7 +71,7 @@ class DataSnapshot:
         return tuple(changed)
 
     def forget(self, database: str) -> None:
-        """Remove what is remembered of one database: a migration may change the types that the copies are of."""
+        """Remove the snapshot of one database: a migration may change the types that its copies use."""
         with self._connection(database) as connection:
             connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE".encode())
 
@@ -113,7 +113,7 @@ def _take(connection: psycopg.Connection) -> None:
 
 
 def _put_back(connection: psycopg.Connection) -> bool:
-    """Says whether it could be done: False leaves everything as it is."""
+    """Whether the rows were restored; False leaves everything as it is."""
     connection.execute(_OPERATORS)
     there = connection.execute("SELECT to_regclass(%s)", (f"{SCHEMA}.remembered",)).fetchone()
     if there is None or there[0] is None:
@@ -125,7 +125,7 @@ def _put_back(connection: psycopg.Connection) -> bool:
     }
     if {str(place): str(shape) for place, *_, shape in tables} != {p: known[1] for p, known in remembered.items()}:
         return False
-    # Neither foreign keys nor triggers have a say: what is put back fitted together before.
+    # Without foreign keys and triggers: what is restored was consistent before.
     connection.execute("SET LOCAL session_replication_role = replica")
     _hold(connection, tables)
     touched = [_put_table_back(connection, table, *remembered[str(table[0])]) for table in tables]
@@ -142,7 +142,7 @@ def _put_back(connection: psycopg.Connection) -> bool:
 def _put_table_back(
     connection: psycopg.Connection, table: tuple[object, ...], copy: str, _shape: str, rows: int, since: str
 ) -> bool:
-    """Says whether anything had changed. A row that was written before `since` is as it was."""
+    """Whether anything had changed. A row that was written before `since` is unchanged."""
     from psycopg import sql
 
     _, schema, name, columns, keys, _ = table
@@ -193,7 +193,7 @@ def _tables(connection: psycopg.Connection) -> list[tuple[object, ...]]:
 
 
 def _hold(connection: psycopg.Connection, tables: list[tuple[object, ...]]) -> None:
-    """Wait for whoever writes just now, and let nobody else begin. Raises NeedsYou through the connection's errors."""
+    """Wait for current writers, and keep new ones out. Raises NeedsYou through the connection's errors."""
     from psycopg import sql
 
     if tables:

@@ -1,4 +1,4 @@
-"""Graasp's database, asked as its superuser over the loopback port that the stack publishes.
+"""Graasp's database, accessed as superuser through the loopback port that the stack publishes.
 
 Works on the database `graasp` alone: umami stays connected to its own on the same server.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SNAPSHOT_PREFIX = "graasp_snapshot_"
 FAILED_PREFIX = "graasp_failed_"
 _KEPT_MARK = "graasp-local: kept until somebody removes it"
-"""As a comment on the database, which renaming does not take away."""
+"""Stored as a comment on the database, which survives a rename."""
 
 _CONNECT_SECONDS = 5
 _MIGRATION_LOCK = 0x6772_6161_7370  # "graasp"
@@ -44,17 +44,17 @@ WHERE datallowconn AND datcollversion <> pg_database_collation_actual_version(oi
 
 
 def snapshot_name(operation: str) -> str:
-    """The snapshot of an operation, found again by the operation's name alone. Postgres cuts names at 63 bytes."""
+    """The snapshot of an operation, derived from the operation's name alone. Postgres cuts names at 63 bytes."""
     return (SNAPSHOT_PREFIX + re.sub(r"[^a-z0-9]+", "_", operation.lower()))[:_LONGEST_NAME]
 
 
 def failed_name(snapshot: str) -> str:
-    """Under which name the database is kept in whose place this snapshot was put."""
+    """The name under which the database is kept that this snapshot replaced."""
     return snapshot.replace(SNAPSHOT_PREFIX, FAILED_PREFIX, 1)
 
 
 class PostgresDatabase:
-    """`address` is asked for host and port at each connection, since the port changes when the container restarts."""
+    """Graasp's database. Calls `address` for each connection, since the port changes when the container restarts."""
 
     def __init__(self, address: Address, password: str) -> None:
         self._address = address
@@ -63,11 +63,11 @@ class PostgresDatabase:
     def applied_migrations(self) -> tuple[AppliedMigration, ...]:
         """The rows of `drizzle.__drizzle_migrations`, oldest first; none where the table does not exist."""
         with self._connection(GRAASP_DATABASE) as connection:
-            # Asked first, because a query on a missing table leaves an ERROR in Postgres's log.
+            # Checked first, because a query on a missing table leaves an ERROR in Postgres's log.
             exists = connection.execute("SELECT to_regclass('drizzle.__drizzle_migrations')").fetchone()
             if exists is None or exists[0] is None:
                 return ()
-            # Not by a query, which would run what the owner put into a view or an index of this name.
+            # Not a query: that would run whatever the owner put into a view or an index of this name.
             with connection.cursor().copy("COPY drizzle.__drizzle_migrations (created_at, id, hash) TO STDOUT") as rows:
                 return _migrations(rows.rows())
 
@@ -99,14 +99,14 @@ class PostgresDatabase:
 
         owner = sql.Identifier(name)
         with self._connection("postgres") as connection:
-            # A verifier instead of the password: what Postgres logs of it is of no use to anybody.
+            # A verifier instead of the password, so that Postgres's log never contains the password.
             verifier = connection.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
             known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (name,)).fetchone()
             verb = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}" if known else "CREATE ROLE {} LOGIN PASSWORD {}")
             connection.execute(verb.format(owner, sql.Literal(verifier)))
             if name in _databases(connection):
                 return False
-            # template1 cannot be copied where the operating system's collations have changed since it was made.
+            # template1 cannot be copied if the operating system's collations have changed since it was created.
             connection.execute(sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(owner, owner))
             connection.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(owner))
             return True
@@ -117,20 +117,20 @@ class PostgresDatabase:
         with self._connection("postgres") as connection:
             copy, graasp = sql.Identifier(name), sql.Identifier(GRAASP_DATABASE)
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(copy))
-            # Copying files is several times quicker than the default through the write-ahead log; new in Postgres 15.
+            # Copying files is several times faster than the default, the write-ahead log; new in Postgres 15.
             words: list[sql.Composable] = (
                 [sql.SQL("STRATEGY file_copy")] if connection.info.server_version >= 150000 else []
             )
             version = _collation_version(connection)
             if version:
-                # Else Postgres refuses to copy where the operating system's collations have changed under the data.
+                # Otherwise Postgres refuses to copy if the operating system's collations have changed under the data.
                 words.append(sql.SQL("COLLATION_VERSION {}").format(sql.Literal(version)))
             connection.execute(
                 sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {} {}").format(
                     copy, graasp, graasp, sql.SQL(" ").join(words)
                 )
             )
-            # Neither privileges on a database nor settings for it are copied with it.
+            # The copy includes neither the privileges on the database nor its settings.
             properties = read_properties(connection, GRAASP_DATABASE)
             give_properties(connection, name, properties, trusted=properties)
 
@@ -172,7 +172,7 @@ class PostgresDatabase:
         return sum(max(0, count - then.get(table, 0)) for table, count in now.items())
 
     def _row_counts(self, database: str) -> dict[str, int] | None:
-        """Rows by table, the list of migrations left out; None where counting takes longer than a person waits."""
+        """Rows by table, without the list of migrations; None if counting takes longer than _COUNT_SECONDS."""
         import psycopg
 
         with self._connection(database) as connection:
@@ -220,7 +220,7 @@ class PostgresDatabase:
 
 @contextmanager
 def connected(address: Address, password: str, database: str) -> Iterator[psycopg.Connection]:
-    """A connection as the server's superuser. Raises NeedsYou when it cannot be had, or for what the server refuses."""
+    """A connection as the server's superuser. Raises NeedsYou if it fails or if the server refuses a statement."""
     import psycopg
 
     host, port = address()
@@ -252,14 +252,14 @@ def connected(address: Address, password: str, database: str) -> Iterator[psycop
 
 
 def _collation_version(connection: psycopg.Connection) -> str | None:
-    """The version of the collations that Graasp's database was made with; None where Postgres keeps none."""
+    """The collation version that Graasp's database was created with; None if Postgres records none."""
     told = connection.execute("SELECT to_jsonb(d) FROM pg_database d WHERE datname = %s", (GRAASP_DATABASE,)).fetchone()
     version = told[0].get("datcollversion") if told else None
     return str(version) if version else None
 
 
 def _migrations(rows: Iterable[tuple[str | None, ...]]) -> tuple[AppliedMigration, ...]:
-    """Rows of drizzle's table, oldest first. Raises NeedsYou for what drizzle does not write."""
+    """Rows of drizzle's table, oldest first. Raises NeedsYou for rows that drizzle would not write."""
     try:
         ordered = sorted((int(when or ""), int(number or ""), str(sha256)) for when, number, sha256 in rows)
     except ValueError:

@@ -1,6 +1,6 @@
-"""All databases of the site's server: what a backup looks at, and what a restore makes and renames.
+"""All databases of the site's server: what a backup reads, and what a restore creates and renames.
 
-Does what it is told with names that it is given; which database takes whose place is decided in backup/names.py.
+Acts on the names it is given; which database replaces which is decided in backup/names.py.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ ORDER BY 1
 
 
 class PostgresDatabases:
-    """`address` is asked for host and port at each connection; `password` is the superuser's."""
+    """The databases of one server. Calls `address` for each connection; `password` is the superuser's."""
 
     def __init__(self, address: Address, password: str) -> None:
         self._address = address
@@ -71,7 +71,7 @@ class PostgresDatabases:
     def view(self, database: str) -> Iterator[DatabaseView]:
         with self._connection(database) as connection:
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            # A table that somebody holds would make a backup wait for ever, and keep others out behind it.
+            # A locked table would make a backup wait forever, and block other sessions behind it.
             connection.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
             row = connection.execute("SELECT pg_export_snapshot()").fetchone()
             yield DatabaseView(str(row[0]) if row else "", _counted(connection))
@@ -84,10 +84,10 @@ class PostgresDatabases:
         self.drop(database)
         names = {"name": sql.Identifier(database), "owner": sql.Identifier(owner)}
         with self._connection() as connection:
-            # From template0, because a dump brings everything that is not in it. Nobody but the superuser gets in yet.
+            # From template0, because a dump contains everything else. Only the superuser can connect for now.
             statement = sql.SQL("CREATE DATABASE {name} TEMPLATE template0 CONNECTION LIMIT 0").format(**names)
             _execute_with(connection, statement, locale)
-            # A dump does not bring the privileges on the database itself: as compose/database makes them.
+            # A dump does not contain the privileges on the database itself: set as compose/database does.
             connection.execute(sql.SQL("REVOKE CONNECT ON DATABASE {name} FROM PUBLIC").format(**names))
         if extensions:
             with self._connection(database) as connection:
@@ -134,7 +134,7 @@ class PostgresDatabases:
         try:
             yield Loader(LOADER, password, owner)
         finally:
-            # The next load takes over what is left, if the server does not answer any more.
+            # If the server no longer answers, the next load takes over what is left.
             with suppress(NeedsYou):
                 self._remove_loader(database, owner)
 
@@ -180,13 +180,13 @@ class PostgresDatabases:
 
 
 def _execute_with(connection: psycopg.Connection, statement: Composed, locale: Locale | None) -> None:
-    """Make a database of this locale, or of the server's own if it does not have that."""
+    """Create a database with this locale, or with the server's own if it does not have this one."""
     import psycopg
     from psycopg import sql
 
     if locale is not None:
         clause = locale_clause(locale, connection.info.server_version // 10000)
-        # Whatever a server calls it: a locale that it does not know, or cannot have in this encoding.
+        # Any way a server reports a locale that it does not know, or cannot have in this encoding.
         with suppress(psycopg.DataError, psycopg.ProgrammingError, psycopg.NotSupportedError, psycopg.InternalError):
             connection.execute(sql.SQL("{} {}").format(statement, clause))
             return
@@ -206,7 +206,7 @@ def _make_extensions(connection: psycopg.Connection, owner: str, extensions: Map
 
 
 def _counted(connection: psycopg.Connection) -> dict[str, int]:
-    """Every table with its number of rows, counted one by one: the server's own estimate would prove nothing."""
+    """Every table with its number of rows, actually counted: the server's own estimate would prove nothing."""
     return {
         f"{schema}.{table}": whole_table(connection, schema, table)
         for schema, table in connection.execute(_TABLES).fetchall()

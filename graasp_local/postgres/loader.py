@@ -1,7 +1,7 @@
-"""The role that dumps are loaded with: it logs in, has no rights of its own, and may become the database's owner.
+"""The role that loads dumps: it logs in, has no rights of its own, and may become the database's owner.
 
-What is loaded may run code that the owner wrote. `SET ROLE` by the superuser could be undone by that code; here
-`RESET ROLE` leads to a role that may do what the owner may, and whose things are the owner's afterwards.
+What is loaded may run code that the owner wrote. That code could undo a superuser's `SET ROLE`; here `RESET ROLE` leads
+to a role that may do only what the owner may, and whose objects become the owner's afterwards.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ _MEMBERSHIPS = "SELECT g.rolname FROM pg_auth_members m JOIN pg_roles g ON g.oid
 
 
 def make_loader(connection: psycopg.Connection, database: str, owner: str, password: str) -> None:
-    """Make the role, or take over what a killed load left of it."""
+    """Create the role, or take over what a killed load left of it."""
     from psycopg import sql
 
     role = sql.Identifier(LOADER)
-    # A verifier instead of the password: what Postgres logs of it is of no use to anybody.
+    # A verifier instead of the password, so that Postgres's log never contains the password.
     verifier = connection.pgconn.encrypt_password(password.encode(), LOADER.encode(), b"scram-sha-256").decode()
     with connection.transaction():
         if _is_there(connection):
@@ -36,14 +36,14 @@ def make_loader(connection: psycopg.Connection, database: str, owner: str, passw
             ).format(role, sql.Literal(verifier))
         )
         connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(owner), role))
-        # The owner may have taken the right to connect from itself.
+        # The owner may have revoked its own right to connect.
         connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(sql.Identifier(database), role))
-        # What Postgres complains of is read by us.
+        # This program reads Postgres's messages.
         connection.execute(sql.SQL("ALTER ROLE {} SET lc_messages = 'C'").format(role))
 
 
 def end_loader(connection: psycopg.Connection) -> None:
-    """Let nobody log in with the role any more, and end who has."""
+    """Forbid logins with the role, and end its sessions."""
     from psycopg import sql
 
     if _is_there(connection):
@@ -52,7 +52,7 @@ def end_loader(connection: psycopg.Connection) -> None:
 
 
 def leave_to_owner(connection: psycopg.Connection, owner: str) -> None:
-    """Give the owner what the role has in the database that is connected to, as it has after a `RESET ROLE`."""
+    """Give the owner whatever the role owns in the connected database, as it may after a `RESET ROLE`."""
     from psycopg import sql
 
     if _is_there(connection):
@@ -62,7 +62,7 @@ def leave_to_owner(connection: psycopg.Connection, owner: str) -> None:
 
 
 def remove_loader(connection: psycopg.Connection) -> None:
-    """Remove the role; where something still belongs to it, it stays without rights and without a login."""
+    """Remove the role; if something still belongs to it, it stays without rights and without a login."""
     import psycopg
     from psycopg import sql
 

@@ -1,6 +1,6 @@
-"""What belongs to a database and is in no template and no dump: read from one, and given to another.
+"""What belongs to a database but is in no template and no dump: read from one, applied to another.
 
-Decides nothing: whose properties a database is to have is the caller's.
+Decides nothing: the caller chooses whose properties a database gets.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SELECT to_jsonb(d) || jsonb_build_object('owner', pg_get_userbyid(datdba), 'codi
          'comment', shobj_description(oid, 'pg_database'))
 FROM pg_database d WHERE datname = %s
 """
-"""As JSON, because newer majors have columns that older ones do not."""
+"""As JSON, because newer major versions have columns that older ones lack."""
 
 _PRIVILEGES = """
 SELECT coalesce(g.rolname, ''), x.privilege_type, x.is_grantable
@@ -35,11 +35,11 @@ WHERE datname = %s ORDER BY 1, 2
 """
 
 _LISTS = ("search_path", "session_preload_libraries", "local_preload_libraries", "temp_tablespaces")
-"""Parameters whose value is a list of names, which is kept with the quotes of the names and not of the value."""
+"""Parameters whose value is a list of names: the names are quoted one by one, not the value as a whole."""
 
 
 def read_properties(connection: psycopg.Connection, database: str) -> DatabaseProperties:
-    """Those of a database of the connection's server. Raises LookupError if there is none of this name."""
+    """The properties of a database of the connection's server. Raises LookupError if there is none of this name."""
     row = connection.execute(_DATABASE, (database,)).fetchone()
     if row is None:
         raise LookupError(database)
@@ -63,7 +63,7 @@ def read_properties(connection: psycopg.Connection, database: str) -> DatabasePr
 
 
 def locale_clause(locale: Locale, major: int) -> Composed:
-    """The words of CREATE DATABASE that give a new database this locale."""
+    """The clause of CREATE DATABASE that gives a new database this locale."""
     from psycopg import sql
 
     words = [
@@ -85,7 +85,7 @@ def locale_clause(locale: Locale, major: int) -> Composed:
 def give_properties(
     connection: psycopg.Connection, database: str, properties: DatabaseProperties, trusted: DatabaseProperties | None
 ) -> tuple[str, ...]:
-    """All but owner and locale, in one transaction; returns what was not given, as phrases."""
+    """Apply all but owner and locale, in one transaction; returns what was left out, as phrases."""
     from psycopg import sql
 
     name = sql.Identifier(database)
@@ -142,7 +142,7 @@ def _set(database: str, role: str, parameter: str, value: str) -> Composed:
 
 
 def names_in(value: str) -> list[str]:
-    """The names in a list as Postgres keeps it: separated by commas, some in quotes."""
+    """The names in a list as Postgres stores it: separated by commas, some in quotes."""
     found = re.findall(r'"((?:[^"]|"")*)"|([^",\s][^",]*)', value)
     return [quoted.replace('""', '"') if quoted else plain.strip() for quoted, plain in found]
 

@@ -1,7 +1,7 @@
-"""The passwords of the roles on the database server, asked and changed as its superuser.
+"""The passwords of the roles on the database server, checked and changed as its superuser.
 
-Knows that the superuser's own password may have been changed a moment ago, by a rotation that was cut off. Sends
-verifiers, never passwords: what Postgres logs of it is of no use to anybody.
+Takes into account that an interrupted rotation may just have changed the superuser's own password. Sends verifiers,
+never passwords, so that Postgres's log never contains a password.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _CONNECT_SECONDS = 5
 
 
 class PostgresRoles:
-    """`address` is asked for host and port at each connection; `password` is the superuser's, as `.env` has it."""
+    """The roles of one server. Calls `address` for each connection; `password` is the superuser's, from `.env`."""
 
     def __init__(self, address: Callable[[], tuple[str, int]], password: str) -> None:
         self._address = address
@@ -33,7 +33,7 @@ class PostgresRoles:
             pass
 
     def set_passwords(self, rotation: Rotation) -> None:
-        """One transaction: all or none. Then each role is seen to get in with its new password."""
+        """Change all in one transaction, then check that each role can log in with its new password."""
         with self._as_superuser(rotation.passwords) as connection:
             there = {str(name) for (name,) in connection.execute("SELECT rolname FROM pg_roles WHERE rolcanlogin")}
             passwords = {role: password for role, password in rotation.passwords.items() if role in there}
@@ -44,7 +44,7 @@ class PostgresRoles:
 
     @contextmanager
     def _as_superuser(self, passwords: Mapping[str, str]) -> Iterator[psycopg.Connection]:
-        """With the new password if there is one and the server has it already, else with the old one."""
+        """A connection with the new password if the server already has it, otherwise with the old one."""
         new = passwords.get(SUPERUSER)
         if new is not None and self._gets_in(SUPERUSER, new):
             with self._connection(SUPERUSER, new) as connection:

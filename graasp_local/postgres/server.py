@@ -1,7 +1,7 @@
-"""A whole database server, read as its superuser over its loopback port: for an upgrade to a newer major.
+"""A whole database server, read as its superuser through its loopback port, for an upgrade to a newer major version.
 
-Reads only, but for `make_empty`, which is for a server that was just initialised. What is read is put into the form
-of fingerprint.py; comparing is done there.
+Read-only, except `make_empty`, which is for a server that was just initialised. Results have the form of
+fingerprint.py, which compares them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SELECT r.rolname, concat_ws(' ',
 FROM pg_authid r WHERE r.rolname !~ '^pg_' AND r.rolname <> '{LOADER}'
 """
 
-# MAINTAIN is new in 17; an owner's privileges that nobody changed are the same whether they are written down or not.
+# MAINTAIN is new in 17; an owner's default privileges are the same whether stored explicitly or not.
 _PRIVILEGES = """(SELECT string_agg(coalesce(g.rolname, 'public') || '=' || x.privilege_type, ','
     ORDER BY coalesce(g.rolname, 'public'), x.privilege_type)
     FROM aclexplode({acl}) x LEFT JOIN pg_roles g ON g.oid = x.grantee WHERE x.privilege_type <> 'MAINTAIN')"""
@@ -60,7 +60,7 @@ FROM pg_database d WHERE datname = current_database()
 _OWN = """n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
     AND NOT EXISTS (SELECT FROM pg_depend e
                     WHERE e.objid = {oid} AND e.classid = '{kind}'::regclass AND e.deptype = 'e')"""
-"""What is neither Postgres's nor an extension's."""
+"""What belongs neither to Postgres nor to an extension."""
 
 _THINGS = (
     f"""
@@ -118,14 +118,14 @@ ORDER BY 1, 2
 
 
 class PostgresServer:
-    """`address` is asked for host and port at each connection, since the port changes when a container restarts."""
+    """One server. Calls `address` for each connection, since the port changes when a container restarts."""
 
     def __init__(self, address: Callable[[], tuple[str, int]], password: str) -> None:
         self._address = address
         self._password = password
 
     def sizes(self) -> Mapping[str, int]:
-        """Without the copies that deployments made: they belong to the past of the old server, and stay on it."""
+        """Without the copies that deployments made: they belong to the old server's history, and stay on it."""
         with self._connection("postgres") as connection:
             found = {str(name): int(size) for name, size in connection.execute(_DATABASES)}
         return {name: size for name, size in found.items() if not name.startswith((SNAPSHOT_PREFIX, FAILED_PREFIX))}

@@ -1,8 +1,8 @@
-"""What every session of ours as superuser begins with, so that nothing which a database's owner left in it has a say.
+"""How each of our superuser sessions begins, so that nothing a database's owner configured there affects it.
 
-An owner may set a search path, a role, time limits or read-only for whoever comes into the database: what a session is
-begun with goes before these. Nothing here keeps a query from planning over an owner's index expressions, which Postgres
-evaluates with the rights of whoever asks: tables of others are read by COPY only, which plans nothing.
+An owner may set a search path, a role, time limits or read-only mode for every session in the database; settings given
+at connection time take precedence. Nothing here keeps a query from evaluating an owner's index expressions during
+planning, with the rights of the session: so tables of others are read only by COPY, which plans nothing.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ SELECT set_config(name, wanted.value, false) FROM pg_settings JOIN (VALUES
   ('restrict_nonsystem_relation_kind', 'view, foreign-table')
 ) AS wanted (parameter, value) ON name = wanted.parameter
 """
-"""Parameters of newer servers only (14, 17, the minors of August 2024): a session that asks for unknown ones ends."""
+"""Parameters of newer servers only (14, 17, the minor releases of August 2024): connecting with unknown ones fails."""
 
 
 def make_ours(connection: psycopg.Connection) -> None:
-    """Set what could not be asked for when connecting. Raises psycopg.Error."""
+    """Set what could not be set at connection time. Raises psycopg.Error."""
     connection.execute(_WHERE_KNOWN)
 
 
 def whole_table(connection: psycopg.Connection, schema: str, table: str) -> int:
-    """How many rows a table has. Evaluates nothing that its owner defined; refused by Postgres for a view."""
+    """The number of rows of a table. Evaluates nothing that its owner defined; Postgres refuses it for a view."""
     from psycopg import sql
 
     row = connection.execute(_NARROWEST, (schema, table)).fetchone()
@@ -38,9 +38,9 @@ def whole_table(connection: psycopg.Connection, schema: str, table: str) -> int:
 
 
 def content_of(connection: psycopg.Connection, schema: str, table: str) -> tuple[int, int]:
-    """How many rows a table has, and a sum over them that does not depend on their order.
+    """The number of rows of a table, and a checksum over them that does not depend on their order.
 
-    Two rows that are alike count twice; generated columns are left out, since the server itself writes them.
+    Identical rows are each counted; generated columns are left out, since the server itself writes them.
     """
     from psycopg import sql
 

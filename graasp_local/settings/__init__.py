@@ -1,4 +1,4 @@
-"""The settings of a site: the table of what `.env` may hold, the rules it is judged by, and the values once judged."""
+"""A site's settings: the table of what `.env` may contain, the rules for judging it, and the values once judged."""
 
 from graasp_local.settings.parse import Settings, Tls, parse_settings
 from graasp_local.settings.table import ALL, OPTIONS, SETTINGS, Option, Setting

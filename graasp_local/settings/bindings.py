@@ -1,4 +1,4 @@
-"""The lines of a `.env`, taken apart. The library that knows quotes is loaded only for a file that has any. Pure."""
+"""The lines of a `.env`, parsed. The library that handles quotes is loaded only for a file that has any. Pure."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import re
 from collections.abc import Iterator
 
 Binding = tuple[int, str, str | None, str | None]
-"""The number of a line, the line itself, its key and its value; no key or no value where it is not KEY=value."""
+"""A line's number, the line itself, its key and its value; key or value is None if it is not KEY=value."""
 
 _PLAIN_LINE = re.compile(r"(?P<key>[A-Z][A-Z0-9_]*)=(?P<value>[A-Za-z0-9_./:@%+,-]*)|#.*|", re.ASCII)
-"""A line that means the same to everybody who reads .env files: no quotes, no blanks, nothing to replace."""
+"""A line that every reader of .env files understands alike: no quotes, no blanks, nothing to expand."""
 
 
 def plain_bindings(text: str) -> list[Binding] | None:
-    """Every binding of a file of plain lines, as `init` writes it; None if there is any other line in it."""
+    """Every binding of a file of plain lines, as `init` writes it; None if it has any other line."""
     bindings: list[Binding] = []
     for number, line in enumerate(text.split("\n"), start=1):
         found = _PLAIN_LINE.fullmatch(line)
@@ -26,7 +26,7 @@ def plain_bindings(text: str) -> list[Binding] | None:
 
 
 def parsed_bindings(text: str) -> Iterator[Binding]:
-    """The same of any file."""
+    """The bindings of any file."""
     from dotenv.parser import parse_stream
 
     for binding in parse_stream(io.StringIO(text)):

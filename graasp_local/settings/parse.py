@@ -1,6 +1,6 @@
-"""From the text of a `.env` to settings that can be worked with, or to an error that names line and key.
+"""From the text of a `.env` to usable settings, or to an error that names line and key.
 
-Reads nothing itself: `site.py` hands in the text.
+Reads no files: `site.py` passes in the text.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from graasp_local.settings.table import REPLICAS, SETTINGS
 
 
 class Tls(StrEnum):
-    """Who speaks TLS: nobody here, or nginx with files of one's own, or nginx with certificates got by ACME."""
+    """What terminates TLS: nothing here, nginx with the site's own files, or nginx with certificates from ACME."""
 
     OFF = "off"
     FILES = "files"
@@ -25,7 +25,7 @@ class Tls(StrEnum):
 
 
 class Settings(Struct, frozen=True):
-    """A checked `.env`: every key in `values`, and the few that graasp-local itself works with by name."""
+    """A checked `.env`: every key in `values`, and properties for the few that graasp-local itself uses."""
 
     values: Mapping[str, str]
 
@@ -52,7 +52,7 @@ class Settings(Struct, frozen=True):
 
     @property
     def published_on(self) -> str:
-        """`bind` as it stands before a port in a compose file: empty for all addresses of both families."""
+        """`bind` as written before a port in a compose file: empty for all addresses of both families."""
         if self.bind == "::":
             return ""
         return f"[{self.bind}]" if ":" in self.bind else self.bind
@@ -71,12 +71,12 @@ class Settings(Struct, frozen=True):
 
     @property
     def ports(self) -> tuple[int, ...]:
-        """The ports of this machine that nginx takes."""
+        """The ports of this machine that nginx uses."""
         return (self.port,) if self.tls is Tls.OFF else (self.port, self.https_port)
 
     @property
     def certificate_names(self) -> tuple[str, ...]:
-        """The host names that the site's certificate has to be for."""
+        """The host names that the site's certificate must cover."""
         named = self.values.get("TLS_DOMAINS")
         if named:
             return tuple(named.lower().split(","))
@@ -105,22 +105,22 @@ class Settings(Struct, frozen=True):
 
     @property
     def deploy_strategy(self) -> str:
-        """A `plan.Strategy`: how a version takes over where nobody says otherwise."""
+        """A `plan.Strategy`: how a version takes over unless a command says otherwise."""
         return self.values["DEPLOY_STRATEGY"]
 
     @property
     def page_when_stopped(self) -> bool:
-        """Whether nginx stays in `stopped` to show the maintenance page."""
+        """Whether nginx stays on in `stopped` to show the maintenance page."""
         return self.values["STOPPED_PAGE"] == "on"
 
     @property
     def replicas(self) -> Mapping[str, int]:
-        """How many containers of a service are wanted, for those that `.env` says it of."""
+        """The number of containers of each service for which `.env` sets it."""
         return {service: int(self.values[key]) for service, key in REPLICAS.items() if self.values.get(key)}
 
     @property
     def profiles(self) -> tuple[str, ...]:
-        """Compose profiles switched on in `.env`."""
+        """Compose profiles enabled in `.env`."""
         return tuple(name for name in self.values.get("COMPOSE_PROFILES", "").split(",") if name)
 
     def __repr__(self) -> str:
@@ -130,7 +130,7 @@ class Settings(Struct, frozen=True):
 def parse_settings(text: str, where: str) -> Settings:
     """Read and check the text of a `.env`; `where` names the file in errors. Raises ConfigurationError.
 
-    The first error is told; `graasp-local config check` tells them all.
+    Only the first error is reported; `graasp-local config check` lists them all.
     """
     reading = read(text)
     found = list(errors(reading))

@@ -1,4 +1,4 @@
-"""The settings as tables of the reference, made from the table that the program works with. Pure."""
+"""The settings as tables for the reference, generated from the table that the program uses. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ END = "<!-- The end of what is made by scripts/settings-reference. -->"
 
 
 def with_tables(page: str) -> str:
-    """The page with what stands between the two marks made anew. Raises ValueError where a mark is missing."""
+    """The page with the part between the two marks regenerated. Raises ValueError if a mark is missing."""
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:

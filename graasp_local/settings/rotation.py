@@ -1,6 +1,6 @@
-"""Which secrets get new values, and how a `.env` is changed to have them. Pure, but for the values that are made.
+"""Which secrets get new values, and how a `.env` is changed to contain them. Pure, except that it generates the values.
 
-Refuses what cannot be rotated, and says why. Changes nothing of a `.env` but the values: comments, order and quotes of
+Refuses what cannot be rotated, and says why. Changes only the values in a `.env`: comments, order and the quotes of
 other lines stay.
 """
 
@@ -37,12 +37,12 @@ class Rotation:
 
 
 def rotatable() -> tuple[Setting, ...]:
-    """The secrets that a new value can be made for, in the order of the table."""
+    """The secrets for which a new value can be generated, in the order of the table."""
     return tuple(setting for setting in SETTINGS if isinstance(setting.secret, Generated | DatabasePassword))
 
 
 def chosen(names: Sequence[str]) -> tuple[Setting, ...]:
-    """The settings of these names, in the order of the table. Raises UsageError for one that cannot be rotated."""
+    """The settings with these names, in the order of the table. Raises UsageError for one that cannot be rotated."""
     by_key = {setting.key: setting for setting in SETTINGS}
     for name in names:
         setting = by_key.get(name)
@@ -84,7 +84,7 @@ def new_rotation(settings: Sequence[Setting]) -> Rotation:
 
 
 def with_options(text: str, values: Mapping[str, str]) -> str:
-    """The text of a `.env` that says these values, whether it had those keys, had them as comments, or not at all."""
+    """The text of a `.env` with these values, whether it had the keys, had them as comments, or not at all."""
     for key, value in values.items():
         try:
             text = with_values(text, {key: value})
@@ -97,7 +97,7 @@ def with_options(text: str, values: Mapping[str, str]) -> str:
 
 
 def with_values(text: str, values: Mapping[str, str]) -> str:
-    """The text of a `.env` with these values in the place of the old ones. Raises KeyError for a key it has not."""
+    """The text of a `.env` with these values in place of the old ones. Raises KeyError for a key that it lacks."""
     for key, value in values.items():
         line = re.compile(rf"""^([ \t]*(?:export[ \t]+)?{key}[ \t]*=[ \t]*)('[^']*'|"[^"]*"|[^\s#]*)""", re.MULTILINE)
         text, replaced = line.subn(lambda found, new=value: f"{found[1]}{new}", text, count=1)  # type: ignore[misc]

@@ -1,7 +1,7 @@
-"""The rules that a `.env` is judged by: one set, for every command and for `config check`. Pure.
+"""The rules for judging a `.env`: one set, for every command and for `config check`. Pure.
 
-`errors` are what no command goes on with; they follow from the text alone. What a person should only look at is in
-warnings.py. Each problem names key and line, never a value.
+`errors` stop every command; they follow from the text alone. What only deserves attention is in warnings.py. Each
+problem names key and line, never a value.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from graasp_local.settings.bindings import parsed_bindings, plain_bindings
 from graasp_local.settings.strength import weakness
 from graasp_local.settings.table import ALL, DatabasePassword, Generated, Setting
 
-# Headers that nginx or the browser already gives a meaning to cannot carry the bypass.
+# Headers that already have a meaning for nginx or the browser cannot carry the bypass.
 _TAKEN_HEADERS = frozenset(
     {"accept", "accept-encoding", "accept-language", "authorization", "cache-control", "connection", "content-length"}
     | {"content-type", "cookie", "expect", "host", "keep-alive", "origin", "range", "referer", "te", "upgrade"}
@@ -40,26 +40,26 @@ S3_KEYS = {
         "H5P_CONTENT_SECRET_ACCESS_KEY_ID",
     ),
 }
-"""What each storage needs when it is S3: Graasp's own names."""
+"""What each storage needs when it is S3, by Graasp's own names."""
 
 
 ALL_ADDRESSES = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
-"""What stands for every address of the machine: of IPv4, and of both families."""
+"""These mean every address of the machine: of IPv4, and of both families."""
 
 BY_KEY = {item.key: item for item in ALL}
 
 
 class Severity(StrEnum):
-    """An error keeps every command from going on; a warning does not."""
+    """An error stops every command; a warning does not."""
 
     ERROR = "error"
     WARNING = "warning"
 
 
 class Problem(Struct, frozen=True):
-    """Something wrong with a key: `said` goes on from it ("is missing"), `mend` is what to do, as a sentence.
+    """Something wrong with a key: `said` continues after the key ("is missing"), `mend` is what to do, as a sentence.
 
-    `line` is None for what is not in the file; `key` is empty for a line that holds no key.
+    `line` is None for a key that is not in the file; `key` is empty for a line without a key.
     """
 
     severity: Severity
@@ -79,7 +79,7 @@ class Problem(Struct, frozen=True):
 
 
 class Reading(Struct, frozen=True):
-    """A `.env` taken apart: values by key, the line of each, and what could not even be read."""
+    """A parsed `.env`: values by key, the line of each, and what could not be parsed."""
 
     values: Mapping[str, str]
     lines: Mapping[str, int]
@@ -87,7 +87,7 @@ class Reading(Struct, frozen=True):
 
 
 def read(text: str) -> Reading:
-    """Take the text of a `.env` apart. Of a key that is set twice the first value counts."""
+    """Parse the text of a `.env`. If a key is set twice, the first value counts."""
     values: dict[str, str] = {}
     lines: dict[str, int] = {}
     problems: list[Problem] = []
@@ -109,7 +109,7 @@ def read(text: str) -> Reading:
 
 
 def errors(reading: Reading) -> Iterator[Problem]:
-    """What no command goes on with."""
+    """Problems that stop every command."""
     yield from reading.problems
     usable: dict[str, str] = {}
     for setting in ALL:
@@ -136,7 +136,7 @@ def errors(reading: Reading) -> Iterator[Problem]:
 
 
 def _half_set_storage(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """S3 takes all of its keys or none: core refuses to boot with some of them."""
+    """S3 needs all of its keys or none: core does not boot with only some of them."""
     for kind, keys in S3_KEYS.items():
         if values.get(kind) == "s3":
             yield from ((key, f"is missing, but {kind} is s3") for key in keys if not values.get(key))
@@ -166,7 +166,7 @@ def value_error(key: str, value: str) -> str | None:
 
 
 _WIDEST_PREFIX = {4: 8, 6: 16}
-"""A network of proxies is not larger than this: the private networks are not."""
+"""A network of proxies may not be larger than this; the private networks are not."""
 
 
 def _not_addresses(value: str) -> str | None:
@@ -194,11 +194,11 @@ def _not_an_address(value: str) -> str | None:
 
 
 def _contradictions(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Values that are each usable and cannot be meant together: the key to mend, and why."""
+    """Values that are valid but contradict each other: the key to fix, and why."""
     url = parts_of_url(values.get("PUBLIC_URL", ""))
     host = url.hostname if url else None
     yield from _names_that_lead_elsewhere(values, host)
-    cookie_domain = values.get("COOKIE_DOMAIN", "").lower().strip("[]")  # as `hostname` is
+    cookie_domain = values.get("COOKIE_DOMAIN", "").lower().strip("[]")  # without brackets, like `hostname`
     if host and cookie_domain and host != cookie_domain and not host.endswith(f".{cookie_domain}"):
         yield "COOKIE_DOMAIN", f"does not cover {host}, the host of PUBLIC_URL: users could not log in"
     if values.get("TLS", "off") != "off":
@@ -208,7 +208,7 @@ def _contradictions(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _names_that_lead_elsewhere(values: Mapping[str, str], host: str | None) -> Iterator[tuple[str, str]]:
-    """nginx tells the site, umami and the admin apart by the name that a visitor asked for."""
+    """nginx distinguishes the site, umami and the admin by the host name of a request."""
     names = {
         key: (values.get(key) or f"{key.partition('_')[0]}.localhost").lower() for key in ("UMAMI_HOST", "ADMIN_HOST")
     }
@@ -237,7 +237,7 @@ def _contradictions_of_tls(values: Mapping[str, str], url: SplitResult | None) -
 
 
 def parts_of_url(url: str) -> SplitResult | None:
-    """None for what no browser could open."""
+    """The parts of a URL; None if no browser could open it."""
     try:
         parts = urlsplit(url)
         return parts if parts.hostname and parts.port != 0 else None
@@ -246,19 +246,19 @@ def parts_of_url(url: str) -> SplitResult | None:
 
 
 def recaptcha_key_error(text: str) -> str | None:
-    """Why a text has not the form that Google gives its keys, site key and secret alike; None if it has."""
+    """Why a text does not have the form of Google's keys, site key and secret alike; None if it does."""
     if re.fullmatch(r"6L[A-Za-z0-9_-]{38}", text):
         return None
     return "is not a reCAPTCHA key: it should begin with 6L and have 40 letters, digits, - and _"
 
 
 def keeps_logins(host: str) -> bool:
-    """Whether browsers keep the cookie of Graasp's session, which is Secure, on http://HOST."""
+    """Whether browsers keep Graasp's session cookie, which is Secure, on http://HOST."""
     return host == "localhost" or host.endswith(".localhost") or host.startswith("127.")
 
 
 def is_address(host: str) -> bool:
-    """Whether a host is an address and not a name."""
+    """Whether a host is an address, not a name."""
     import ipaddress
 
     try:
@@ -269,7 +269,7 @@ def is_address(host: str) -> bool:
 
 
 def _new_one(key: str) -> str:
-    """How to get a good value for a secret that can be generated; empty for others. The database knows its own."""
+    """How to get a good value for a secret that can be generated; empty for others, such as database passwords."""
     setting = BY_KEY[key]
     if isinstance(setting, Setting) and isinstance(setting.secret, Generated):
         return f"Remove the line with {key}, then `graasp-local config add-missing` generates one."

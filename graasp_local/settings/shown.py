@@ -1,4 +1,4 @@
-"""What a person is shown of a site's settings: each with where its value comes from, secrets hidden. Pure."""
+"""A site's settings for display: each with the source of its value, secrets hidden. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Source(StrEnum):
 
 
 class Shown(Struct, frozen=True):
-    """One setting as it is shown; `value` is None for a secret that was not asked for."""
+    """One setting for display; `value` is None for a secret that was not asked for."""
 
     key: str
     source: Source
@@ -27,13 +27,13 @@ class Shown(Struct, frozen=True):
 
 
 def without_secrets(shown: Shown) -> Shown:
-    """The same with the value of a secret taken out."""
+    """The same, without the value of a secret."""
     hidden = is_secret(shown.key) and bool(shown.value)
     return Shown(shown.key, shown.source, None) if hidden else shown
 
 
 def shown_settings(written: Mapping[str, str]) -> Iterator[Shown]:
-    """Every setting, secrets included; then what else `.env` has."""
+    """Every setting, secrets included; then everything else in `.env`."""
     for item in ALL:
         if written.get(item.key):
             yield Shown(item.key, Source.ENV, written[item.key])

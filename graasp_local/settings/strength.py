@@ -1,6 +1,6 @@
 """Whether a secret could be guessed: a placeholder, a pattern, too little variety. Pure.
 
-Looks at the value alone. A value that passes is not proven to be random; one that fails surely is not.
+Judges the value alone. A value that passes is not proven to be random; one that fails surely is not.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import Counter
 from itertools import pairwise
 
 LEAST_BITS = 40.0
-"""What a secret must hold by the variety of its characters: far below a generated one, far above a word."""
+"""The least entropy of a secret, by the variety of its characters: far below a generated one, far above a word."""
 
 _PLACEHOLDER = re.compile(
     r"(change|me|this|it|please|pass|word|passwd|password|secret|token|key|example|sample|default|dummy|test|testing"
@@ -33,7 +33,7 @@ def weakness(value: str) -> str | None:
 
 
 def _bits(value: str) -> float:
-    """Shannon's measure over the value's own characters, times its length."""
+    """Shannon entropy of the value's own characters, times its length."""
     counts = Counter(value)
     return -sum(count * math.log2(count / len(value)) for count in counts.values())
 

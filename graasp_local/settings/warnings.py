@@ -1,4 +1,4 @@
-"""What works, or might, and should be looked at in a `.env`: the rules that keep no command from going on. Pure.
+"""What works, or might, but deserves attention in a `.env`: rules that do not stop a command. Pure.
 
 They also need to know what the site's compose files use. Each problem names key and line, never a value.
 """
@@ -25,13 +25,13 @@ from graasp_local.settings.table import SETTINGS, FromOutside, is_own
 from graasp_local.version import Version
 
 _COMPOSES_OWN = ("COMPOSE_", "DOCKER_")
-"""Variables that Compose or the engine's client read for themselves."""
+"""Variables that Compose or the docker client read themselves."""
 
 
 class Surroundings(Struct, frozen=True):
-    """What a `.env` is used together with: variables that the compose files use, profiles that they define.
+    """The context of a `.env`: the variables that the compose files use, and the profiles that they define.
 
-    `version` is the one that is deployed, None before the first.
+    `version` is the deployed one, None before the first deployment.
     """
 
     variables: frozenset[str]
@@ -40,7 +40,7 @@ class Surroundings(Struct, frozen=True):
 
 
 def warnings(reading: Reading, surroundings: Surroundings) -> Iterator[Problem]:
-    """What works, or might, and should be looked at."""
+    """What works, or might, but deserves attention."""
     yield from _unknown_keys(reading, surroundings)
     yield from _secrets_used_twice(reading)
     yield from _unused_storage(reading)
@@ -125,7 +125,7 @@ WITH_RECAPTCHA = (
 
 
 def needs_recaptcha(version: Version, values: Mapping[str, str]) -> bool:
-    """Whether this version of Graasp lets nobody in with these settings."""
+    """Whether this version of Graasp lets no user in with these settings."""
     has_key = values.get("RECAPTCHA_SECRET_ACCESS_KEY", "") not in ("", "unused")
     return _REAL <= version < _WITHOUT_RECAPTCHA and not has_key
 

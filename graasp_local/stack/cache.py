@@ -1,7 +1,7 @@
-"""What the compose files said when they were last read, kept in the site, because reading YAML is half of a `status`.
+"""A cache of the parsed compose files, kept in the site, because reading YAML is half of a `status`.
 
-Refuses to be believed for other files than those it was made from: it carries their digest. A cache that cannot be
-read or written is no error; then the files are read.
+It carries a digest of the files it was made from, and is ignored for any others. A cache that cannot be read or written
+is not an error; then the files are read.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from graasp_local.stack.services import ServiceDefinition, read_services
 
 
 def services_of(files: Sequence[Path], profiles: Iterable[str], cache: Path) -> tuple[ServiceDefinition, ...]:
-    """As stack.read_services, whose errors it raises; `cache` is the file in which the answer is kept."""
+    """Like read_services, and raises its errors; `cache` is the file in which the result is kept."""
     active = sorted({*profiles})
     try:
         digest = _digest(files, active)
     except OSError:
-        return read_services(files, active)  # says which file, and what to do
+        return read_services(files, active)  # raises the error that names the file and what to do
     kept = _kept(cache, digest)
     if kept is None:
         kept = read_services(files, active)
@@ -62,7 +62,7 @@ def _kept(cache: Path, digest: str) -> tuple[ServiceDefinition, ...] | None:
             for name, group, profiles, image, database, writes, variables, mounts, own, replicas in rows
         )
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # what cannot be believed is read again
+        return None  # unusable: read the files again
 
 
 def _keep(cache: Path, digest: str, services: tuple[ServiceDefinition, ...]) -> None:
@@ -81,7 +81,7 @@ def _keep(cache: Path, digest: str, services: tuple[ServiceDefinition, ...]) -> 
         ]
         for item in services
     ]
-    # Another command may be reading or writing it just now: it is replaced as a whole.
+    # Another command may be reading or writing it at the same time, so it is replaced as a whole.
     written = cache.with_name(f".{cache.name}.{os.getpid()}")
     try:
         written.unlink(missing_ok=True)

@@ -1,8 +1,8 @@
-"""How core and workers reach the site under its own address: what the stack is told about it, and the certificate.
+"""How core and workers reach the site at its own address: the variables for the stack, and the certificate.
 
-They fetch uploaded files from PUBLIC_URL. In a network of their own that name is nginx, on the same port; of an address
-node is told the same by a file that it loads. Where it is https, nginx shows them a certificate of the site's own
-making, which nobody else trusts or sees.
+They fetch uploaded files from PUBLIC_URL. In their own network that name resolves to nginx, on the same port; for an IP
+address, a file that node loads redirects the connection instead. For https, nginx shows them a certificate that the
+site made itself, which only they trust and see.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ CLASSIFIER = "http://nudenet:8080/infer"
 
 
 def inside_variables(public_url: str, profiles: tuple[str, ...]) -> Mapping[str, str]:
-    """What Compose is told besides `.env`, by variable. Pure."""
+    """The variables that Compose is given in addition to `.env`. Pure."""
     url = urlsplit(public_url)
     host = url.hostname or "localhost"
     told = {
         "GRAASP_PUBLIC_HOST": host,
-        # Every container has `localhost` in its own table of names, which usually comes first.
+        # Every container has `localhost` in its own hosts file, which usually comes first.
         "GRAASP_NAMES": "network-first" if host == "localhost" else "files-first",
         "GRAASP_INSIDE_AUTHORITY": f"/run/secrets/{AUTHORITY_FILE}" if url.scheme == "https" else "",
-        # An address is no name that the network could give to nginx.
+        # An IP address cannot be a name of nginx in the network.
         **(_by_address(host, url.port or (443 if url.scheme == "https" else 80)) if is_address(host) else {}),
-        # Whether the client serves what is not core's, or core all of it.
+        # Whether the client serves what is not core's, or core serves everything.
         "GRAASP_CLIENT": "on" if "client" in profiles else "",
         "GRAASP_IMAGE_CLASSIFIER": CLASSIFIER if "nudenet" in profiles else "",
     }
@@ -50,9 +50,9 @@ def _by_address(host: str, port: int) -> Mapping[str, str]:
 
 
 def write_inside_certificate(directory: Path, public_url: str, used: Path | None = None) -> None:
-    """Make `directory` hold both files for this address, empty ones for plain http; writes only what differs.
+    """Put both files for this address into `directory`, empty ones for plain http; writes only what differs.
 
-    Those in `used` are taken over if they are for this address: who was given them goes on with them.
+    Files in `used` are reused if they are for this address, since running containers already have them.
     """
     url = urlsplit(public_url)
     mark = f"# for {url.hostname}\n" if url.scheme == "https" else ""
@@ -95,7 +95,7 @@ def _made(host: str) -> tuple[str, str]:
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=20 * 365))
         .add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
-        # Trusted for this one name: it can vouch for no other.
+        # Trusted for this one name: it cannot sign others.
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .sign(key, SHA256())
     )

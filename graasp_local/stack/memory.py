@@ -1,4 +1,4 @@
-"""How much memory the services of a site may take together, as their compose files say. Needs no engine."""
+"""How much memory the services of a site may use, according to their compose files. Needs no engine."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def memory_limits(files: Sequence[Path], values: Mapping[str, str], services: Co
 
 
 def too_many_replicas(limits: Mapping[str, int], replicas: Mapping[str, int], memory: int) -> str | None:
-    """Why a machine with so many bytes of memory cannot hold so many containers, as a sentence; None if it can.
+    """Why a machine with `memory` bytes cannot hold so many containers, as a sentence; None if it can.
 
-    `limits` are those of one container of each. What is there once is not judged: that the limits of all services
-    together may be more than the machine has is the doctor's to tell.
+    `limits` are for one container of each service. Does nothing if each service has one container: whether the limits
+    of all services exceed the machine's memory is checked by the doctor.
     """
     counted = {service: number for service, number in replicas.items() if service in limits}
     may_take = sum(limits[service] * number for service, number in counted.items())
@@ -41,13 +41,13 @@ def too_many_replicas(limits: Mapping[str, int], replicas: Mapping[str, int], me
 
 
 def in_bytes(text: str) -> int | None:
-    """`512m`, `1.5g`, `1073741824`, as Compose reads them; None for what is no size."""
+    """`512m`, `1.5g`, `1073741824`, as Compose reads them; None if the text is not a size."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?b?)", text.strip().lower())
     return int(float(found[1]) * _UNITS[found[2]]) if found else None
 
 
 def _deployed(definition: Mapping[str, object]) -> object:
-    """The limit as `deploy.resources.limits.memory` has it."""
+    """The limit set by `deploy.resources.limits.memory`."""
     found: object = definition
     for key in ("deploy", "resources", "limits", "memory"):
         found = found.get(key) if isinstance(found, Mapping) else None

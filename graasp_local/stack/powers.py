@@ -1,8 +1,7 @@
-"""What a site's own compose file asks of the machine beyond what the stack does: each thing that would make a service
-as powerful as root, or open to everybody, in words.
+"""What a site's own compose file demands of the machine beyond what the stack does: everything that makes a service as
+powerful as root, or open to the network, in words.
 
-Looks at what the file says, and starts nothing. What Compose would take in from other files is named, not followed.
-Pure.
+Reads the file and starts nothing. Files that Compose would include are named, not followed. Pure.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ _SYSTEM = (
     "/var/run",
     "/var/spool/cron",
 )
-"""Directories of the host, with all that is in them."""
+"""Directories of the host, with everything in them."""
 _HARMLESS = (
     "/dev/null",
     "/dev/zero",
@@ -51,7 +50,7 @@ _HARMLESS = (
     "/usr/share",
     "/usr/local/share",
 )
-"""What containers are often given of these, to read."""
+"""Exceptions that containers are often given to read."""
 _BELOW_HOME = ("/home", "/root")
 _NAMESPACES = {"network_mode": "network", "pid": "process", "ipc": "IPC", "userns_mode": "user", "uts": "UTS"}
 _NAMESPACES |= {"cgroup": "cgroup"}
@@ -66,7 +65,7 @@ class Power(Struct, frozen=True):
 
 
 def powers(content: Mapping[str, Any], values: Mapping[str, str], site: str) -> tuple[Power, ...]:
-    """Everything of that kind in a compose file's content; `values` fill its variables in, `site` is its directory."""
+    """All such powers in a compose file's content; `values` fill in its variables, `site` is its directory."""
     looked = _Looked(content, values, site)
     found = [*looked.other_files()]
     for name, definition in _mapping(content.get("services")).items():
@@ -129,12 +128,12 @@ class _Looked(Struct, frozen=True):
             elif key == "no-new-privileges" and value == "false":
                 yield "less confinement (no-new-privileges: false)"
         for key in ("security_opt", "cap_drop"):
-            # To say nothing only makes sense together with !reset or !override, which take away what the stack says.
+            # An empty list only makes sense with !reset or !override, which remove what the stack sets.
             if key in definition and not definition[key]:
                 yield f"less confinement (an empty {key})"
 
     def _sources(self, definition: Mapping[str, Any]) -> Iterator[str]:
-        """Paths of the host that are mounted, as they are written."""
+        """Paths of the host that are mounted, as written."""
         for volume in _sequence(definition.get("volumes")):
             if isinstance(volume, Mapping):
                 source = self._filled(volume.get("source", ""))
@@ -148,7 +147,7 @@ class _Looked(Struct, frozen=True):
                 yield self._filled(file)
 
     def _device(self, volume: str) -> str:
-        """The path that a named volume stands for, where its options bind it to one."""
+        """The path to which a named volume's options bind it; empty if they do not."""
         options = _mapping(_inside(self.content, "volumes", volume, "driver_opts"))
         is_bound = "bind" in str(options.get("o", "")) or options.get("type") in ("none", "bind")
         return self._filled(options.get("device", "")) if is_bound else ""
@@ -172,7 +171,7 @@ class _Looked(Struct, frozen=True):
         if any(_is_at_or_below(path, harmless) for harmless in _HARMLESS):
             return ""
         for system in _SYSTEM:
-            # What somebody keeps below a home directory is often meant to be mounted; the whole of one is not.
+            # Directories below a home directory are often meant to be mounted; a whole home directory is not.
             depth = path.count("/") - system.count("/")
             if system in _BELOW_HOME and depth > 1:
                 continue
@@ -192,7 +191,7 @@ class _Looked(Struct, frozen=True):
                 found = re.fullmatch(r"(?:(\[.*\]|[\d.]+|localhost):)?([\d-]*)", rest)
                 address, published = ((found[1] or "").strip("[]"), found[2]) if found else ("", rest)
             if not address or address in ALL_ADDRESSES:
-                yield f"{address or '0.0.0.0'}:{published or 'any'}:{target}"  # noqa: S104 - what is told, not bound
+                yield f"{address or '0.0.0.0'}:{published or 'any'}:{target}"  # noqa: S104 - reported, not bound
 
     def other_files(self) -> Iterator[Power]:
         mend = "Copy their content into compose.override.yaml itself."

@@ -1,7 +1,7 @@
-"""Secrets as files, for images that read a secret from a file: so it is in no environment.
+"""Secrets as files, for images that can read a secret from a file, so that it is in no environment.
 
-Decides which file holds which settings. The files are readable by everybody, because the user of an image has to read
-them, in a directory that only its owner may enter.
+Decides which file contains which setting. The files are world-readable, because the user of an image has to read them,
+but are in a directory that only its owner may enter.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SECRET_FILES: Mapping[str, str] = {
 
 
 def write_secret_files(directory: Path, values: Mapping[str, str]) -> None:
-    """Make `directory` hold the secrets as `.env` has them; writes only what differs."""
+    """Write the secrets from `.env` into `directory`; writes only what differs."""
     directory.mkdir(mode=0o700, exist_ok=True)
     for name, key in SECRET_FILES.items():
         file, text = directory / name, values[key]

@@ -1,7 +1,7 @@
-"""The stack that travels with graasp-local, and which service of it is in which group.
+"""The stack that is shipped with graasp-local, and which service of it is in which group.
 
 Finds the files, copies them into a site, and reads services and groups with nothing but a YAML parser, so that a plan
-can be made without an engine. Refuses services without a group: what no state governs would be forgotten.
+needs no engine. Refuses services without a group: no state would start or stop them.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ SETTINGS_LABEL = "org.graasp.settings"
 OPTIONAL_LABEL = "org.graasp.optional"
 DATABASE_LABEL = "org.graasp.database"
 WRITES_LABEL = "org.graasp.writes"
-"""`true` on what writes to Graasp's database by itself, beside core: whatever its group, it is off while that database
-changes, and is started once core is verified."""
+"""`true` on a service that writes to Graasp's database by itself, beside core: whatever its group, it is off while that
+database changes, and starts once core is verified.
+"""
 
 
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
@@ -36,40 +37,39 @@ _MOUNT = re.compile(r"\$\{GRAASP_STACK:-\.\.\}/((?:compose|nginx)/[\w./-]+)")
 
 
 class ServiceDefinition(Struct, frozen=True):
-    """A service of the compose files: its group, and the profiles that switch it on (none: it is always there)."""
+    """A service of the compose files: its group, and the profiles that enable it (none: always enabled)."""
 
     name: str
     group: ServiceGroup
     profiles: tuple[str, ...] = ()
     image: str = ""
-    """As the file has it, variables and all: see `filled_in`."""
+    """As written in the file, variables included: see `filled_in`."""
     database: str = ""
-    """The database, and the owner of it, that the service needs on the site's database server; empty: none."""
+    """The database, and its owner, that the service needs on the site's database server; empty: none."""
     writes: bool = False
-    """It writes to Graasp's database by itself, without being asked through core."""
+    """It writes to Graasp's database by itself, not through core."""
     variables: tuple[str, ...] = ()
-    """The variables that its definition mentions, and those whose values are in the secret files that it is given."""
+    """The variables that its definition mentions, and the settings in its secret files."""
     mounts: tuple[str, ...] = ()
-    """Files and directories of the stack that are mounted into it, below the stack's directory."""
+    """Files and directories of the stack that are mounted into it, relative to the stack's directory."""
     digest: str = ""
     """Changes when its definition does."""
     replicas: int | None = 1
-    """How many containers of it the files want, where `.env` has no word on it; None: by a variable of their own."""
+    """How many containers the files ask for, unless `.env` sets it; None: set by a variable of the files' own."""
 
 
 def stack_directory() -> Path:
-    """The directory that holds `compose/` and `nginx/`: inside an installed package, else the checkout."""
+    """The directory that contains `compose/` and `nginx/`: inside an installed package, else the checkout."""
     package = Path(__file__).parent.parent
     packaged = package / "_stack"
     return packaged if packaged.is_dir() else package.parent
 
 
 def copy_stack(target: Path) -> None:
-    """Make `target` hold the same `compose/` and `nginx/` as graasp-local itself, and nothing else; writes only what
-    differs.
+    """Make `compose/` and `nginx/` in `target` identical to graasp-local's own; writes only what differs.
 
-    A site has a copy of its own because the engine mounts these files into containers for as long as those live,
-    also after graasp-local was upgraded or removed.
+    A site has its own copy because the engine mounts these files into containers for as long as those live, even after
+    graasp-local was upgraded or removed.
     """
     import filecmp
     import shutil
@@ -85,16 +85,16 @@ def copy_stack(target: Path) -> None:
                 shutil.copyfile(file, copy)
             _let_read(copy, executable=os.access(file, os.X_OK))
             _let_read(copy.parent, executable=True)
-        # A template of an earlier version that is there no more would still be read by nginx.
+        # nginx would still read a template of an earlier version that no longer exists.
         for copy in (target / part).rglob("*"):
             if copy.is_file() and not (source / copy.relative_to(target / part)).exists():
                 copy.unlink(missing_ok=True)
 
 
 def _let_read(path: Path, executable: bool) -> None:
-    """nginx's workers and Postgres are other users: whatever umask it is written under, they read what is mounted.
+    """Make a mounted file readable under any umask, since nginx's workers and Postgres are other users.
 
-    Nobody else gets to it, since only its owner may enter `.graasp-local`.
+    Other users still have no access, since only its owner may enter `.graasp-local`.
     """
     mode = 0o755 if executable else 0o644
     if path.stat().st_mode & 0o777 != mode:
@@ -118,7 +118,7 @@ def stack_digest() -> bytes:
 
 
 def settings_variable(service: str) -> str:
-    """The variable by which Compose is told the digest that the container of a service carries."""
+    """The variable with which Compose gets the digest for a service's container label."""
     return f"{SETTINGS_PREFIX}{service.upper().replace('-', '_')}"
 
 
@@ -135,7 +135,7 @@ def _secret_names(secrets: object) -> Iterator[str]:
 def read_services(files: Sequence[Path], profiles: Iterable[str] = ()) -> tuple[ServiceDefinition, ...]:
     """The services of these compose files, later ones overriding earlier, without those of inactive profiles.
 
-    Raises ConfigurationError for a file that is no YAML, or a service without a known group.
+    Raises ConfigurationError for a file that is not YAML, or a service without a known group.
     """
     merged: dict[str, dict[str, Any]] = {}
     for file in files:
@@ -173,7 +173,7 @@ def read_services(files: Sequence[Path], profiles: Iterable[str] = ()) -> tuple[
 
 
 def one_container_only(files: Sequence[Path], services: Collection[str]) -> Iterator[str]:
-    """Why there cannot be several containers of these services, a sentence each."""
+    """Why there cannot be several containers of these services, one sentence each."""
     for file in files:
         for name, definition in services_in(file).items():
             if name in services and definition.get("container_name"):
@@ -197,7 +197,7 @@ def _replicas(definition: Mapping[str, Any]) -> object:
 
 def filled_in(text: str, values: Mapping[str, str]) -> str:
     """A text of a compose file with its `${NAME}` and `${NAME:-default}` filled in, as Compose does it."""
-    # Innermost first, since a default may hold a variable of its own.
+    # Innermost first, since a default may contain a variable.
     variable = re.compile(r"\$\{([A-Za-z0-9_]+)(?::?-([^${}]*))?\}")
     while variable.search(text):
         text = variable.sub(lambda found: values.get(found[1]) or found[2] or "", text)
@@ -205,18 +205,18 @@ def filled_in(text: str, values: Mapping[str, str]) -> str:
 
 
 def read_backup_volumes(files: Sequence[Path]) -> tuple[str, ...]:
-    """The volumes that belong into a backup: what the compose files list under `x-backup-volumes`, all together.
+    """The volumes that belong in a backup: what the compose files list under `x-backup-volumes`, taken together.
 
-    Listed there and not by a label on the volume: Compose offers to recreate a volume whose labels have changed.
+    Not a label on the volume, because Compose offers to recreate a volume whose labels have changed.
     """
     named = [str(name) for file in files for name in content_of(file).get("x-backup-volumes") or ()]
     return tuple(dict.fromkeys(named))
 
 
 def read_backup_contents(files: Sequence[Path]) -> Mapping[str, tuple[str, ...]]:
-    """The directories at the top of a volume that a backup keeps, by volume, as `x-backup-only` lists them.
+    """The top-level directories of each volume that a backup keeps, as listed in `x-backup-only`.
 
-    Of a volume that is not listed there everything is kept.
+    A volume that is not listed there is kept completely.
     """
     only: dict[str, tuple[str, ...]] = {}
     for file in files:
@@ -242,12 +242,12 @@ def volumes_in(file: Path) -> tuple[str, ...]:
 
 
 def content_of(file: Path) -> dict[str, Any]:
-    """What a compose file holds, Compose's own tags left away. Raises ConfigurationError."""
+    """The content of a compose file, without Compose's own tags. Raises ConfigurationError."""
     import yaml
 
-    # libyaml's loader where it is built in: parsing is a third of the start-up of `status`.
+    # libyaml's loader if it is built in: parsing is a third of the start-up of `status`.
     class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-        """Understands Compose's own tags (!reset, !override) as far as services and groups go."""
+        """Understands Compose's own tags (!reset, !override) as far as services and groups need."""
 
     Loader.add_multi_constructor("!", lambda loader, _, node: _untagged(loader, node))
     try:
@@ -295,7 +295,7 @@ def _group(name: str, known: dict[str, Any]) -> ServiceGroup:
     said = known["labels"].get(GROUP_LABEL)
     try:
         group = ServiceGroup(said)
-        # The administration goes on while Graasp's database changes, and nothing may that writes to it.
+        # The administration runs while Graasp's database changes, but services that write to it must not.
         writes = known["labels"].get(WRITES_LABEL) == "true"
         return ServiceGroup.GRAASP if writes and group is ServiceGroup.ADMINISTRATION else group
     except ValueError:

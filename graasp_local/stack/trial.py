@@ -1,8 +1,8 @@
-"""A trial of services on this very engine before anything is touched: which need one, and what is tried of them.
+"""A trial of services on the real engine before anything is changed: which need one, and what of them is tried.
 
-Limits, mounts, devices, users, log drivers and much else are judged by the engine only when it makes or starts a
-container. What the stack asks for, every engine grants: tried are the services of which the site's override says
-something that could be refused. Pure.
+Limits, mounts, devices, users, log drivers and much else are checked by the engine only when it creates or starts a
+container. Every engine accepts what the stack itself asks for, so only services are tried for which the site's override
+sets something that could be refused. Pure.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ _NEVER_REFUSED = frozenset(
     {"command", "depends_on", "environment", "healthcheck", "image", "labels", "profiles", "restart"}
     | {"stop_grace_period"}
 )
-"""What Compose itself judges, or nobody before the program in the container."""
+"""What Compose checks itself, or what only the program in the container checks."""
 
 _LEFT_OUT = frozenset(
     {"networks", "network_mode", "ports", "expose", "links", "external_links", "mac_address"}
     | {"entrypoint", "command", "healthcheck", "post_start", "pre_stop", "restart", "pull_policy", "build"}
     | {"depends_on", "profiles", "container_name", "scale", "volumes_from", "labels", "provider", "develop"}
 )
-"""A trial is in nobody's network, publishes nothing and runs nothing of the service."""
+"""A trial joins no network, publishes nothing and runs nothing of the service."""
 
 
 NGINX_SETTINGS = frozenset(
     {"MAINTENANCE_HEADER_NAME", "MAINTENANCE_RETRY_AFTER", "UMAMI_HOST", "ADMIN_HOST", "FRAME_ANCESTORS", "TLS"}
     | {"TLS_DOMAINS", "HSTS_SECONDS", "TRUSTED_PROXIES", "H5P_FILE_STORAGE_HOST", "H5P_PATH_PREFIX"}
 )
-"""What nginx's configuration is made from, besides PUBLIC_URL and what graasp-local makes itself."""
+"""The settings in nginx's configuration, besides PUBLIC_URL and what graasp-local generates."""
 
 
 class Published(Struct, frozen=True):
@@ -46,7 +46,7 @@ class Published(Struct, frozen=True):
 
 
 def services_to_try(override: Mapping[str, Any], own: Mapping[str, Any]) -> tuple[str, ...]:
-    """Those of which this override says something that an engine could refuse, and that the stack's `own` does not."""
+    """Services for which this override, but not the stack's `own`, sets something that an engine could refuse."""
     return tuple(
         str(name)
         for name in override.get("services") or {}
@@ -57,9 +57,9 @@ def services_to_try(override: Mapping[str, Any], own: Mapping[str, Any]) -> tupl
 def nginx_is_as_shipped(
     override: Mapping[str, Any], own: Mapping[str, Any], values: Mapping[str, str], image: str
 ) -> bool:
-    """Whether nothing was changed of what nginx's configuration is made from: no nginx refuses what the stack ships.
+    """Whether everything that nginx's configuration is made from is as shipped, which no nginx refuses.
 
-    `values` are the site's settings; `image` is a demo site's nginx, which is shipped besides the stack's own.
+    `values` are the site's settings; `image` is a demo site's nginx, which is shipped in addition to the stack's own.
     """
     if {*_added("nginx", override, own)} - {"labels", "networks"}:
         return False
@@ -73,7 +73,7 @@ def nginx_is_as_shipped(
 
 
 def _added(service: str, override: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What an override says of a service that `own` does not say."""
+    """What an override sets for a service that `own` does not."""
     known = (own.get("services") or {}).get(service) or {}
     definition = (override.get("services") or {}).get(service)
     if not isinstance(definition, Mapping):
@@ -83,16 +83,16 @@ def _added(service: str, override: Mapping[str, Any], own: Mapping[str, Any]) ->
 
 def _could_be_refused(key: str, value: Any) -> bool:
     if key == "ports" and isinstance(value, list):
-        return not all(str(port).startswith("127.0.0.1::") for port in value)  # the engine takes a free one
+        return not all(str(port).startswith("127.0.0.1::") for port in value)  # the engine picks a free one
     return key not in _NEVER_REFUSED
 
 
 def trial_project(
     config: Mapping[str, Any], services: Sequence[str], name: str, labels: Mapping[str, str]
 ) -> dict[str, Any]:
-    """A project of this name for Compose: the services as they are in `config`, which is rendered, but for what runs.
+    """A Compose project of this name: the services as in `config`, which is rendered, but without their programs.
 
-    Volumes are new ones of its own, so that nothing of the site is mounted; only those of somebody else's are the same.
+    It has new volumes of its own, so that nothing of the site is mounted; only external volumes are the same.
     """
     volumes = {
         key: definition
@@ -121,11 +121,11 @@ def _tried(definition: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str
         if str(kept.get(key, "")).startswith("service:"):
             del kept[key]
     if "volumes" in kept:
-        # What is below a directory of a volume is not in a new one.
+        # A subdirectory of a volume does not exist in a new one.
         kept["volumes"] = [{key: mount[key] for key in mount if key != "volume"} for mount in kept["volumes"]]
     if "deploy" in kept:
         kept["deploy"] = {key: value for key, value in kept["deploy"].items() if key == "resources"}
-    # An init is there in every image, and ends by itself where the program is not: that is not what is tried.
+    # Docker's init works in every image, and exits by itself if it has no program, which is not what is tried.
     return {
         **kept,
         "init": True,
@@ -139,7 +139,7 @@ def _tried(definition: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str
 
 
 def published(config: Mapping[str, Any], services: Sequence[str]) -> Iterator[Published]:
-    """Ports of this machine that the services want; those that the engine is to choose are left out."""
+    """Ports of this machine that the services want, without those that the engine chooses."""
     for service in services:
         for port in config["services"][service].get("ports") or ():
             told = str(port.get("published") or "")
@@ -150,7 +150,7 @@ def published(config: Mapping[str, Any], services: Sequence[str]) -> Iterator[Pu
 def addresses_out_of_range(
     config: Mapping[str, Any], services: Sequence[str], subnets: Mapping[str, Sequence[str]]
 ) -> Iterator[str]:
-    """A sentence for each fixed address that lies in none of its network's subnets, which are given by its key."""
+    """A sentence for each fixed address outside its network's subnets, which are given by the network's key."""
     for service in services:
         for network, given in (config["services"][service].get("networks") or {}).items():
             for key in ("ipv4_address", "ipv6_address"):

@@ -1,6 +1,6 @@
-"""What the compose files of a site take from `.env`: which variables; and which profiles and volumes they have.
+"""What a site's compose files take from `.env`: which variables; and which profiles and volumes they define.
 
-Read from the files with nothing but a YAML parser, so that it needs no engine. Decides nothing.
+Read with nothing but a YAML parser, so that no engine is needed. Decides nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def variables_used(files: Sequence[Path]) -> frozenset[str]:
 
 
 def profiles_defined(files: Sequence[Path]) -> frozenset[str]:
-    """Every profile that a person may switch on: the migration's is graasp-local's own. Raises ConfigurationError."""
+    """Every profile that a user may enable; the migration's is graasp-local's own. Raises ConfigurationError."""
     return frozenset(
         str(profile)
         for file in files

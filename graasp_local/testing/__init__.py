@@ -1,7 +1,6 @@
-"""A stack for somebody's integration tests: see docs/testing.md.
+"""A Graasp stack for integration tests: see docs/testing.md.
 
-Names are loaded when they are first asked for: pytest imports the plugin in this package wherever graasp-local is
-installed.
+Names are imported on first use, because pytest loads the plugin in this package wherever graasp-local is installed.
 """
 
 from __future__ import annotations

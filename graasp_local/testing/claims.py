@@ -1,7 +1,7 @@
-"""Who a stack belongs to: a directory with a lock that the kernel lets go when its process ends, however it ends.
+"""Ownership of a stack: a directory with a lock that the kernel releases when its process ends, however it ends.
 
-A stack whose lock is free and that was not left on purpose is an orphan of a killed test run. A claim is made before
-anything on the engine, and given up when nothing of the stack is left there. Knows nothing of Docker.
+A stack whose lock is free and that was not left on purpose is the orphan of a killed test run. A claim is made before
+anything is created on the engine, and given up when nothing of the stack is left there. Knows nothing of Docker.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from graasp_local.errors import ConfigurationError, Refused
 from graasp_local.files import write_atomically
 
 IDLE_SECONDS = 12 * 3600.0
-"""So long a stack that was left for the next run is kept for one."""
+"""How long an idle stack is kept for the next run."""
 
 
 class Left(StrEnum):
-    """What its owner means to become of a stack once its lock is free."""
+    """What should happen to a stack once its lock is free."""
 
     IN_USE = "in-use"
     IDLE = "idle"
@@ -34,7 +34,7 @@ class Left(StrEnum):
 
 
 class Record(Struct, frozen=True):
-    """What is known of a stack without the engine. `site` is its directory; `left_at` is seconds since 1970."""
+    """What is known of a stack without the engine. `site` is its directory; `left_at` is in seconds since 1970."""
 
     project: str
     engine: str
@@ -44,13 +44,13 @@ class Record(Struct, frozen=True):
     left_at: float = 0.0
     fingerprint: str = ""
     images: dict[str, str] = {}
-    """The images that it was made of, name and id: a rebuilt one makes another stack."""
+    """The stack's images, name and id: a stack with a rebuilt image is a different stack."""
     snapshot: str = ""
-    """What a reset puts back, as JSON; empty where no snapshot was taken."""
+    """What a reset restores, as JSON; empty if no snapshot was taken."""
 
 
 class Claim:
-    """A stack that is this process's alone, until it is released or given up."""
+    """A stack that belongs to this process alone until it is released or given up."""
 
     def __init__(self, directory: Path, descriptor: int, record: Record) -> None:
         self.directory = directory
@@ -63,25 +63,25 @@ class Claim:
         self.record = record
 
     def release(self) -> None:
-        """Let the stack be, for whoever claims it next."""
+        """Leave the stack to the next process that claims it."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
     def give_up(self) -> None:
-        """Remove the directory: nothing of the stack is left on the engine."""
+        """Remove the directory, once nothing of the stack is left on the engine."""
         shutil.rmtree(self.directory, ignore_errors=True)
         self.release()
 
 
 class Claims:
-    """The claims of this user on this machine, in one directory. Raises Refused where it cannot be written."""
+    """The claims of this user on this machine, in one directory. Raises Refused if it cannot be written."""
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or Path(tempfile.gettempdir()) / f"graasp-local-testing-{os.getuid()}"
 
     def make(self, record: Record) -> Claim:
-        """Claim a stack that does not exist yet. Raises Refused for a full or write-protected disk."""
+        """Claim a stack that does not exist yet. Raises Refused if the disk is full or write-protected."""
         directory = self.directory_of(record.project)
         try:
             with self._alone():
@@ -104,7 +104,7 @@ class Claims:
         return self.root / project
 
     def orphans(self, engine: str, now: float) -> Iterator[Claim]:
-        """Stacks of killed runs on this engine, and idle ones that nobody came for; each is claimed when yielded."""
+        """Stacks of killed runs on this engine, and idle ones that have expired; each is claimed when yielded."""
         for directory in self._directories():
             claim = self._claimed(directory)
             if claim is None:
@@ -117,7 +117,7 @@ class Claims:
                 claim.release()
 
     def idle(self, engine: str, fingerprint: str) -> Iterator[Claim]:
-        """Idle stacks of these settings, each claimed; release what is not taken."""
+        """Idle stacks with this fingerprint, each claimed; release those you do not use."""
         for directory in self._directories():
             record = _read(directory)
             if record is None or (record.engine, record.left, record.fingerprint) != (engine, Left.IDLE, fingerprint):
@@ -131,7 +131,7 @@ class Claims:
                 claim.release()
 
     def left(self) -> Iterator[Claim]:
-        """Every stack that no process has, whatever it was left for, claimed."""
+        """Every stack that no process holds, whatever it was left for, claimed."""
         for directory in self._directories():
             claim = self._claimed(directory)
             if claim is not None:
@@ -143,11 +143,11 @@ class Claims:
         return sorted(path for path in self.root.iterdir() if path.is_dir())
 
     def _claimed(self, directory: Path) -> Claim | None:
-        """The stack of a directory, if no process has it."""
+        """The stack of a directory, if no process holds it."""
         with suppress(OSError), self._alone():
             descriptor = _locked(directory)
             if descriptor is not None:
-                # Killed before it could write anything down: then there is nothing on the engine either.
+                # Killed before it could write a record: then there is nothing on the engine either.
                 record = _read(directory) or Record(directory.name, "", str(directory / "site"))
                 if not record.engine:
                     shutil.rmtree(directory, ignore_errors=True)
@@ -158,7 +158,7 @@ class Claims:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """No other process makes or takes a claim meanwhile. Raises OSError."""
+        """Hold the lock that every process needs to make or take a claim. Raises OSError."""
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.root.stat().st_uid != os.getuid():
             raise ConfigurationError(
@@ -175,7 +175,7 @@ class Claims:
 
 
 def _locked(directory: Path) -> int | None:
-    """The lock of a stack; None while a process has it."""
+    """The lock of a stack; None while a process holds it."""
     descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

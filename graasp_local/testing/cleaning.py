@@ -1,4 +1,4 @@
-"""Taking stacks away: those of killed test runs, those that nobody came back for, and all of them when asked to."""
+"""Removing stacks: those of killed test runs, idle ones that have expired, and all of them on request."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from graasp_local.testing.recipe import CLAIM_LABEL, HOST_LABEL
 
 
 def remove_stack(claim: Claim) -> None:
-    """Remove everything of a stack from the engine, and then its claim. Raises EngineUnreachable, NeedsYou.
+    """Remove everything of a stack from the engine, then its claim. Raises EngineUnreachable, NeedsYou.
 
-    A site that a test wanted in a directory of its own stays there, without its containers.
+    A site that a test put into its own directory stays there, without its containers.
     """
     try:
-        # A Compose that a killed run left would go on making what is being removed.
+        # A Compose process left by a killed run would recreate what is being removed.
         wait_for_leftovers(Path(claim.record.site), patience_seconds=0.0)
         remove_project(claim.record.project)
         _remove_unbelonging(claim.directory)
         claim.give_up()
     finally:
-        claim.release()  # where the engine is away, the next run takes it for an orphan's
+        claim.release()  # if the engine is away, the next run treats it as an orphan
 
 
 def _remove_unbelonging(directory: Path) -> None:
-    """What carries the claim's label and no project: a container that only held a port."""
+    """Remove containers that carry the claim's label but no project: they only held a port."""
     strays = [item.id for item in belongings(f"{CLAIM_LABEL}={directory}") if PROJECT_LABEL not in item.labels]
     if strays:
         remove_containers(strays)
@@ -60,9 +60,9 @@ def remove_orphans(claims: Claims) -> tuple[str, ...]:
 
 
 def _marked() -> set[tuple[str, str]]:
-    """Directory and project of every stack on the engine that a test run of this machine has made.
+    """Claim directory and project of every stack on the engine that a test run of this machine has created.
 
-    The directory may be gone, with the machine's temporary files for example.
+    The directory may be gone, for example with the machine's temporary files.
     """
     return {
         (item.labels[CLAIM_LABEL], item.labels.get(PROJECT_LABEL, ""))
@@ -72,13 +72,13 @@ def _marked() -> set[tuple[str, str]]:
 
 
 def _claims_elsewhere(claims: Claims, marked: Iterable[tuple[str, str]]) -> list[Claims]:
-    """The claims of this user's test runs that had their temporary files elsewhere (TMPDIR)."""
+    """The claims of this user's test runs that used another directory for temporary files (TMPDIR)."""
     roots = {Path(directory).parent for directory, _ in marked} - {claims.root}
     return [Claims(root) for root in sorted(roots) if root.is_dir() and root.stat().st_uid == os.getuid()]
 
 
 def remove_left(claims: Claims) -> tuple[str, ...]:
-    """Remove every stack on this engine that no process has, those too that were left on purpose."""
+    """Remove every stack on this engine that no process holds, including those left on purpose."""
     removed = list(remove_orphans(claims))
     for claim in claims.left():
         if claim.record.engine != engine_address():

@@ -1,7 +1,7 @@
-"""Data that nearly every test needs: a member who is logged in, an item, a folder with items. By Graasp's own API.
+"""Data that nearly every test needs: a logged-in member, an item, a folder with items. Uses Graasp's own API.
 
-The demo images have items only, without members and folders: what they lack is told by a UsageError, never made up.
-Reads the mails of a stack that has Mailpit (`with_profiles("mailpit")`), since Graasp sends log-in links by mail.
+The demo images have items but neither members nor folders; asking for those raises a UsageError. Log-in links are read
+from Mailpit (`with_profiles("mailpit")`), since Graasp sends them by mail.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NOT_FOUND = 404
 
 
 class Member(Struct, frozen=True):
-    """A member of Graasp; `session` is logged in as that one, for requests to `stack.get_url()`."""
+    """A member of Graasp; `session` is logged in as this member, for requests to `stack.get_url()`."""
 
     name: str
     email: str
@@ -36,7 +36,7 @@ class Member(Struct, frozen=True):
 
 
 class Factory:
-    """Makes data on a stack, through the gate whether it is open or closed."""
+    """Creates data on a stack, through the gate whether it is open or closed."""
 
     def __init__(self, stack: GraaspStack) -> None:
         self._stack = stack
@@ -44,7 +44,8 @@ class Factory:
     def member(self, name: str = "", email: str = "") -> Member:
         """Register a member, follow the link in the mail, and return the member with the session.
 
-        Raises UsageError where core has no members (the demo images) or the stack no Mailpit; NeedsYou if no mail came.
+        Raises UsageError if core has no members (the demo images) or the stack has no Mailpit, NeedsYou if no mail
+        came.
         """
         name = name or f"member {uuid.uuid4().hex[:6]}"
         email = email or f"{uuid.uuid4().hex[:12]}@graasp.test"
@@ -54,16 +55,16 @@ class Factory:
         return Member(name, email, self._followed(mailbox, email, set()))
 
     def log_in(self, email: str) -> requests.Session:
-        """A new session for a member that there is, by the link in a mail. Raises as `member` does."""
+        """A new session for an existing member, through the link in a mail. Raises the same errors as `member`."""
         mailbox = self._mailbox()
         before = {str(mail["ID"]) for mail in _mails(mailbox, email)}
         self._ask(self._session(), "login", {"email": email, "captcha": "unused"}, "no members")
         return self._followed(mailbox, email, before)
 
     def item(self, name: str, *, content: str = "", parent: str = "", member: Member | None = None) -> dict[str, Any]:
-        """Make a document, in the folder with the id `parent`; on the demo images a plain item, which has neither.
+        """Create a document, in the folder with the id `parent`; on the demo images a plain item, which has neither.
 
-        Returns it as the API tells it. Raises UsageError for what the demo images lack.
+        Returns it as the API does. Raises UsageError for what the demo images lack.
         """
         session = self._session(member)
         if member is None and not content and not parent:
@@ -76,7 +77,7 @@ class Factory:
     def folder(
         self, name: str, items: Iterable[str] = (), *, parent: str = "", member: Member | None = None
     ) -> dict[str, Any]:
-        """Make a folder with documents of these names in it. Raises UsageError on the demo images, which have none."""
+        """Create a folder that contains documents with these names. Raises UsageError on the demo images."""
         session = self._session(member)
         made = self._ask(session, f"items/folders{_in(parent)}", {"name": name}, "no folders: items only")
         for each in items:
@@ -117,7 +118,7 @@ class Factory:
         return self._stack.get_service_url("mailpit")
 
     def _followed(self, mailbox: str, email: str, before: set[str]) -> requests.Session:
-        """A session that has followed the link of the newest mail to this address."""
+        """A session that has followed the link in the newest mail to this address."""
         import requests
 
         deadline = time.monotonic() + MAIL_SECONDS
@@ -139,7 +140,7 @@ class Factory:
         cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in answer.cookies)
         if not cookies:
             raise NeedsYou(f"Graasp answered the log-in link with {answer.status_code} and no cookie.")
-        # Its session cookie is for HTTPS only, which a stack for tests does not speak: sent by hand.
+        # Graasp's session cookie is for HTTPS only, which a test stack does not use: sent explicitly.
         session.cookies.clear()
         session.headers["Cookie"] = cookies
         return session

@@ -1,7 +1,7 @@
-"""graasp-local's own operations, carried out inside a test's process: their events, how they ended, or an error.
+"""graasp-local's own operations, run inside a test's process: their events and outcome, or an error.
 
-Keeps the process's environment as it was: Compose lets the shell win over a site's `.env`, so an operation takes away
-the variables that would, and a test wants them back.
+Keeps the process's environment unchanged: Compose prefers the shell's variables to a site's `.env`, so an operation
+removes them, and a test needs them back.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from graasp_local.site.site import Site
 from graasp_local.version import Version
 
 LAST_LINES = 25
-"""So many lines of the journal an error shows."""
+"""How many lines of the journal an error shows."""
 
 
 class Operation(Struct, frozen=True):
-    """An operation that went through: what it did, event by event, and how it ended."""
+    """A completed operation: its events and its outcome."""
 
     events: tuple[Event, ...]
     ended: OperationEnded
@@ -38,7 +38,7 @@ class Operation(Struct, frozen=True):
 
     @property
     def state(self) -> str:
-        """The state that it left the stack in."""
+        """The state in which it left the stack."""
         return self.ended.state
 
     @property
@@ -47,12 +47,12 @@ class Operation(Struct, frozen=True):
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The same for people."""
+        """The events as readable lines."""
         return tuple(line for event in self.events for line in as_lines(event))
 
 
 class OperationFailed(GraaspLocalError):
-    """An operation that did not go through: it was refused, rolled back, or ended half-way.
+    """An operation that did not complete: it was refused, rolled back, or ended half-way.
 
     `operation` has its events; the text of the error ends with the last lines of its journal.
     """
@@ -69,7 +69,7 @@ class OperationFailed(GraaspLocalError):
 
 
 def _telling(lines: tuple[str, ...]) -> tuple[str, ...]:
-    """The end of a journal; where the way back is longer than that, the step that failed besides."""
+    """The end of a journal, and also the step that failed if the rollback is longer than that."""
     failed = next((number for number, line in enumerate(lines) if line.startswith("  ✗")), len(lines))
     if failed >= len(lines) - LAST_LINES:
         return lines[-LAST_LINES:]
@@ -78,14 +78,14 @@ def _telling(lines: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def world_of(site: Site) -> World:
-    """The world around a site, as a command of graasp-local has it."""
+    """The world around a site, as graasp-local's commands see it."""
     from graasp_local.cli.context import Context
 
     return Context(site.directory).world(InterruptionFlag())
 
 
 def carry_out(site: Site, request: Request) -> Operation:
-    """Plan and carry out. Raises OperationFailed, and what is raised before anything is changed (Refused, Locked …)."""
+    """Plan and run an operation. Raises OperationFailed, or Refused, Locked … before anything is changed."""
     world = world_of(site)
     if isinstance(request, Deploy):
         world.images.expect(Version.parse(request.version))
@@ -99,7 +99,7 @@ def carry_out(site: Site, request: Request) -> Operation:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Have an error's other sentences shown below its first, where Python shows an error that nobody caught."""
+    """Add an error's other sentences as notes, so that Python shows them below the first if the error is not caught."""
     try:
         yield
     except OperationFailed:
@@ -119,7 +119,7 @@ _keeping = threading.Lock()
 
 @contextmanager
 def environment_kept() -> Iterator[None]:
-    """Put the process's environment back afterwards: of several at a time, the last one does."""
+    """Restore the process's environment afterwards; with several at a time, the last one does."""
     global _depth
     with _keeping:
         if _depth == 0:

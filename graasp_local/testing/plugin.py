@@ -1,6 +1,7 @@
-"""The pytest plugin of graasp-local: fixtures with a stack, and what a failing test says of it. See docs/testing.md.
+"""graasp-local's pytest plugin: fixtures with a stack, and a report of it for a failed test. See docs/testing.md.
 
-Loaded by pytest wherever graasp-local is installed, so it imports nothing of it before a test wants a stack.
+pytest loads it wherever graasp-local is installed, so it imports nothing else of graasp-local until a test uses a
+stack.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def graasp_configure() -> Configure:
-    """What every stack of the suite is made of: override it in conftest.py to add `with_…` calls."""
+    """The configuration of every stack of the suite: override it in conftest.py to add `with_…` calls."""
     return lambda stack: stack
 
 
@@ -74,9 +75,9 @@ def _graasp_new(pytestconfig: pytest.Config, graasp_configure: Configure) -> Cal
 
 @pytest.fixture
 def graasp_stack(request: pytest.FixtureRequest, _graasp_new: Callable[[], GraaspStack]) -> Iterator[GraaspStack]:
-    """A stack for this test alone, made as its marker says."""
+    """A stack for this test alone, configured by its markers."""
     stack = _graasp_new()
-    for marker in reversed([*request.node.iter_markers("graasp")]):  # the nearest one has the last word
+    for marker in reversed([*request.node.iter_markers("graasp")]):  # the nearest one wins
         _as_marked(stack, marker)
     with stack:
         yield stack
@@ -85,7 +86,7 @@ def graasp_stack(request: pytest.FixtureRequest, _graasp_new: Callable[[], Graas
 
 @pytest.fixture(scope="session")
 def graasp_session(pytestconfig: pytest.Config, _graasp_new: Callable[[], GraaspStack]) -> Iterator[GraaspStack]:
-    """One stack for the whole session, and for each worker of pytest-xdist."""
+    """One stack for the whole session, and one for each worker of pytest-xdist."""
     with _graasp_new() as stack:
         if not stack.has_snapshot and stack.state != "stopped":
             stack.snapshot()
@@ -95,7 +96,7 @@ def graasp_session(pytestconfig: pytest.Config, _graasp_new: Callable[[], Graasp
 
 @pytest.fixture
 def graasp_reset(request: pytest.FixtureRequest, graasp_session: GraaspStack) -> GraaspStack:
-    """The session's stack, with the data, version and state that it had at first."""
+    """The session's stack, reset to its initial data, version and state."""
     from graasp_local.errors import UsageError
 
     graasp_session.reset()
@@ -131,7 +132,7 @@ def pytest_runtest_makereport(
 
 
 def images_given(text: str) -> tuple[str | None, str, dict[str, str]]:
-    """What --graasp-images says: a source, or a repository, or images by service. Raises UsageError."""
+    """Parse --graasp-images: a source, a repository, or images by service. Raises UsageError."""
     from graasp_local.errors import UsageError
 
     if text in ("demo", "registry"):
@@ -149,7 +150,7 @@ def images_given(text: str) -> tuple[str | None, str, dict[str, str]]:
 
 
 def _as_marked(stack: GraaspStack, marker: pytest.Mark) -> None:
-    """Raises UsageError for what a marker cannot say."""
+    """Configure a stack as the marker says. Raises UsageError for an argument that the marker does not take."""
     from graasp_local.errors import UsageError
 
     known: dict[str, Callable[[Any], object]] = {
@@ -170,7 +171,7 @@ def _as_marked(stack: GraaspStack, marker: pytest.Mark) -> None:
 
 
 def _stacks(item: pytest.Item) -> Iterator[tuple[str, GraaspStack]]:
-    """The stacks that a test has, if they are standing."""
+    """The started stacks of a test."""
     fixtures = getattr(item, "funcargs", {})
     for name in _FIXTURES:
         stack = fixtures.get(name)

@@ -1,7 +1,7 @@
-"""What a stack is made of: what a test asked for, as one value, and the settings and compose file that follow. Pure.
+"""What a stack is made of: what a test asked for, as one value, and the resulting settings and compose file. Pure.
 
-The site of a stack has one compose.override.yaml. In it are put together the health checks of the demo images, the
-ports that a test needs, the labels that say which test run it is, a shared network, and what the test itself overrides.
+The site of a stack has one compose.override.yaml. It combines the demo images' health checks, the ports that a test
+needs, the labels of the test run, a shared network, and the test's own overrides.
 """
 
 from __future__ import annotations
@@ -35,40 +35,40 @@ PUBLISHED: Mapping[str, int] = {
     "admin": 4000,
     "mailpit": 8025,
 }
-"""Services that a test may ask past nginx, and the port that each listens on."""
+"""Services that a test may reach without nginx, and the port that each listens on."""
 
 _BY_ITSELF = frozenset({"mailpit"})
-"""Published by the stack itself."""
+"""Services whose port the stack's own compose files publish."""
 
 _ON_SHARED_NETWORK = ("nginx", "core", "workers")
 
 _OURS = frozenset({"COMPOSE_PROJECT_NAME", "HTTP_BIND", "TLS", "COMPOSE_PROFILES"})
-"""What a stack of its own needs to decide by itself, or what another method is there for."""
+"""Settings that the stack decides itself, or that have a method of their own."""
 
 _FORGETFUL_DATABASE = ("postgres", "-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
-"""What a test writes need not outlive a crash of the machine: nothing is waited for until it is on the disk."""
+"""Test data need not survive a crash of the machine, so Postgres does not wait for the disk."""
 
 _REPLACED = frozenset({"command", "entrypoint", "test"})
-"""Lists that Compose replaces; it adds to any other."""
+"""Lists that Compose replaces; it appends to all others."""
 
 
 class Source(StrEnum):
-    """Where the images come from that a test does not name."""
+    """The source of images that a test does not name."""
 
     DEMO = "demo"
     REGISTRY = "registry"
 
 
 class Recipe(Struct, frozen=True):
-    """Everything that was asked for; two stacks of equal recipes may stand in for each other."""
+    """Everything that was asked for; stacks with equal recipes are interchangeable."""
 
     version: str = ""
-    """Empty: the newest release of which the images are on the engine."""
+    """Empty: the newest release whose images are on the engine."""
     state: InfraState = InfraState.RUNNING
     source: Source = Source.DEMO
     repository: str = ""
     images: dict[str, str] = {}
-    """By service, images of one's own."""
+    """Custom images, by service."""
     settings: dict[str, str] = {}
     profiles: tuple[str, ...] = ()
     overrides: tuple[dict[str, Any], ...] = ()
@@ -81,7 +81,7 @@ class Recipe(Struct, frozen=True):
 
 
 def refuse_settings(settings: Mapping[str, str], overrides: Sequence[Mapping[str, Any]]) -> None:
-    """Raises UsageError for a key that nothing would read, or that the stack decides by itself."""
+    """Raises UsageError for a key that nothing would read, or that the stack sets itself."""
     mentioned = set(re.findall(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)", str(overrides)))
     known = {item.key for item in ALL} | mentioned
     for key in settings:
@@ -123,7 +123,7 @@ def image_variable(service: str) -> str:
 
 
 def read_override(given: Mapping[str, Any] | str | Path) -> dict[str, Any]:
-    """An override as a mapping, its relative bind mounts made absolute. Raises UsageError for a file that is none."""
+    """An override as a mapping, with absolute bind mounts. Raises UsageError if the file is not a compose file."""
     import yaml
 
     if isinstance(given, Mapping):
@@ -167,8 +167,8 @@ def override_of(
 ) -> dict[str, Any]:
     """The compose.override.yaml of a stack. `services`, `volumes` and `networks` are those of graasp-local's own files.
 
-    `networks` has a subnet for each, empty where the engine chooses; one that the test defines is left alone. `demo` is
-    the override of the demo images, which an image of one's own does without.
+    `networks` has a subnet for each network, empty if the engine chooses; a network that the test defines is left
+    alone. `demo` is the override of the demo images; it is not applied to services with a custom image.
     """
     content: dict[str, Any] = {"services": {}}
     if recipe.source is Source.DEMO:
@@ -199,7 +199,7 @@ def override_of(
 
 
 def merged(base: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """Two compose files as one: mappings are merged, lists added to, as Compose does it with two files."""
+    """Merge two compose files as Compose does: mappings are merged, lists appended to."""
     result = {**base}
     for key, value in other.items():
         known = result.get(key)
@@ -222,7 +222,7 @@ def _as_mapping(value: Any) -> Any:
 
 
 class _Tagged:
-    """A value with one of Compose's own tags, such as `!reset`, carried from one file into another."""
+    """A value with one of Compose's own tags, such as `!reset`, copied from one file to another."""
 
     def __init__(self, tag: str, node: Any) -> None:
         self.tag, self.node = tag, node

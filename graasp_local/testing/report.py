@@ -1,4 +1,4 @@
-"""What a person needs to see of a stack whose test failed: its state, its last operation, the logs that matter."""
+"""What is worth knowing of a stack whose test failed: its state, its last operation, the relevant logs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LOG_LINES = 15
 
 
 def described(world: World) -> str:
-    """The report; of a stack that cannot be asked, as much as can be said. Raises nothing."""
+    """The report, as complete as possible if the stack does not answer. Raises nothing."""
     lines: list[str] = []
     try:
         lines += _observed(world)

@@ -1,4 +1,4 @@
-"""The test run as testcontainers knows it: its id, its labels, and its reaper where that can be had offline.
+"""The test run as testcontainers knows it: its id, its labels, and its reaper if that is available offline.
 
 The only module that imports testcontainers, and only when a stack is started.
 """
@@ -15,7 +15,7 @@ from graasp_local.testing.recipe import CLAIM_LABEL, HOST_LABEL
 
 
 def require_testcontainers() -> None:
-    """Raises ConfigurationError where the extra was not installed."""
+    """Raises ConfigurationError if the extra is not installed."""
     try:
         import testcontainers.core.labels  # noqa: F401
     except ImportError as error:
@@ -36,7 +36,7 @@ def session_id() -> str:
 def labels_of(claim: Path, *, outlives: bool) -> Mapping[str, str]:
     """The labels of everything that belongs to a stack.
 
-    A stack that may outlive its run does not carry the session's id: the reaper would take it away.
+    A stack that may outlive its run does not carry the session's id, because the reaper would remove it.
     """
     from testcontainers.core.labels import create_labels
 
@@ -47,9 +47,9 @@ def labels_of(claim: Path, *, outlives: bool) -> Mapping[str, str]:
 
 
 def start_reaper() -> bool:
-    """Have testcontainers' reaper take the stack away if this process is killed; says whether it will.
+    """Start testcontainers' reaper, which removes the stack if this process is killed; returns whether it started.
 
-    Only where its image is on the engine: nothing is pulled for it. Without it the next test run cleans up.
+    It is used only if its image is on the engine: nothing is pulled for it. Without it the next test run cleans up.
     """
     from testcontainers.core.config import testcontainers_config
     from testcontainers.core.container import Reaper
@@ -60,7 +60,7 @@ def start_reaper() -> bool:
         return False
     try:
         Reaper.get_instance()
-    except Exception as error:  # whatever the engine or the network says: it is a second net below the first
+    except Exception as error:  # whatever the cause: the reaper is only a second safety net
         warnings.warn(f"testcontainers' reaper did not start: {error}", stacklevel=2)
         return False
     return True

@@ -1,7 +1,7 @@
-"""What a stack is put back to between two tests: its rows at once, its tables and version by way of a dump.
+"""What `reset` restores between two tests: rows directly, tables and version from a dump.
 
-As long as the tables are the same, rows are put back while core stays connected. Before anything that may change the
-tables (a deployment, a rollback) Graasp's database is dumped; then putting back takes as long as a deployment.
+As long as the tables are unchanged, rows are restored while core stays connected. Before anything that may change the
+tables (a deployment, a rollback) Graasp's database is dumped; from then on a reset takes as long as a deployment.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _CHUNK = 1 << 20
 
 
 class Taken(Struct, frozen=True):
-    """What a snapshot says of the stack besides its data."""
+    """What a snapshot records of the stack besides its data."""
 
     state: str
     version: str
@@ -41,7 +41,7 @@ class Stack(Protocol):
 
 
 def take(world: World, state: str, version: str, dump: Path) -> str:
-    """Remember the stack as it is now; returns what to write down. Raises UsageError where its database is off."""
+    """Record the stack as it is now; returns what to write down. Raises UsageError if its database is off."""
     if state not in (InfraState.RUNNING, InfraState.RESTRICTED, InfraState.DB_ONLY):
         raise UsageError(
             f"The stack is {state}: a snapshot is of its database.", "", "`apply` one of running, restricted, db-only."
@@ -52,7 +52,10 @@ def take(world: World, state: str, version: str, dump: Path) -> str:
 
 
 def before_tables_change(world: World, dump: Path) -> None:
-    """Dump Graasp's database, if that was not done since the snapshot; a migration then meets nothing but its own."""
+    """Dump Graasp's database, unless that was done since the snapshot, and delete the snapshot from the database.
+
+    A migration then finds only its own tables.
+    """
     if dump.exists() or not _database_is_on(world):
         return
     partly = dump.with_suffix(".part")
@@ -64,7 +67,7 @@ def before_tables_change(world: World, dump: Path) -> None:
 
 
 def put_back(world: World, stack: Stack, noted: str, dump: Path) -> None:
-    """Make the stack what it was. Raises UsageError without a snapshot, NeedsYou where it cannot be put back."""
+    """Reset the stack. Raises UsageError if there is no snapshot, NeedsYou if it cannot be restored."""
     if not noted:
         raise UsageError("There is no snapshot to reset the stack to.", "", "Call snapshot() first.")
     taken = msgspec.json.decode(noted, type=Taken)

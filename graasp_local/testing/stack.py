@@ -1,10 +1,10 @@
-"""A whole Graasp for a test: a site of its own, made, migrated and gated, and taken away afterwards.
+"""A complete Graasp for a test: a site of its own, created, migrated and gated, then removed again.
 
     with GraaspStack().with_version("1.1.0") as stack:
         requests.get(f"{stack.get_url()}/api/items")
 
-Used as testcontainers' containers are. What it does on a site are graasp-local's own operations; nothing here decides
-how. Refuses what makes no sense before anything is started, and leaves nothing behind.
+It is used like a testcontainers container. Everything it does to a site is one of graasp-local's own operations; this
+module decides nothing about them. It refuses invalid requests before anything is started, and leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -57,18 +57,18 @@ from graasp_local.wording import listed
 
 PROJECT_PREFIX = "gltest-"
 _OWNERS = {"graasp": "GRAASP_DB_PASSWORD", "umami": "UMAMI_DB_PASSWORD", "etherpad": "ETHERPAD_DB_PASSWORD"}
-"""The databases whose owner has the same name, and the setting with the password."""
+"""Databases whose owner has the same name, and the setting that holds the owner's password."""
 
 
 class ExecResult(NamedTuple):
-    """How a command in a container ended: as testcontainers' `exec` tells it."""
+    """The result of a command in a container, in the shape of testcontainers' `exec`."""
 
     exit_code: int
     output: bytes
 
 
 class GraaspStack:
-    """A stack in testcontainers' manner: configured by `with_…`, then started by `start()` or a `with` block."""
+    """A stack in the style of testcontainers: configure it with `with_…`, then use `start()` or a `with` block."""
 
     def __init__(self) -> None:
         self._recipe = Recipe()
@@ -82,15 +82,15 @@ class GraaspStack:
         self._looking: World | None = None
         self._waiting: list[Any] = []
 
-    # What it is made of.
+    # Configuration.
 
     def with_version(self, version: str) -> Self:
-        """Deploy this version of Graasp. Left out: the newest release of which the images are on the engine."""
+        """Deploy this version of Graasp. Default: the newest release whose images are on the engine."""
         with explained():
             return self._with(version=str(Version.parse(version)))
 
     def with_state(self, state: str) -> Self:
-        """End the start in this state: running, restricted, db-only or stopped; the database is migrated before."""
+        """Finish `start` in this state: running, restricted, db-only or stopped. The database is always migrated."""
         with explained():
             return self._with(state=_state(state))
 
@@ -99,18 +99,18 @@ class GraaspStack:
         return self._with(settings={**self._recipe.settings, key: str(value)})
 
     def with_envs(self, **settings: str) -> Self:
-        """The same for several keys."""
+        """Set several keys of the site's `.env`."""
         return self._with(settings={**self._recipe.settings, **{key: str(value) for key, value in settings.items()}})
 
     def with_override(self, override: Mapping[str, Any] | str | Path) -> Self:
-        """Lay a compose file, or a mapping like one, over the stack's own files; may be called again for more."""
+        """Merge a compose file, or a mapping like one, over the stack's own files. Can be called more than once."""
         with explained():
             return self._with(overrides=(*self._recipe.overrides, read_override(override)))
 
     def with_images(self, source: str | None = None, *, repository: str = "", **images: str) -> Self:
-        """Take images from `demo` (the default) or `registry`; and these images for the services that are named.
+        """Use the images of `demo` (the default) or `registry`, and the given image for each service named here.
 
-        `repository` is where core, workers and migrate come from instead, with tags such as `core-v1.1.0`.
+        `repository` replaces the repository of core, workers and migrate; its tags look like `core-v1.1.0`.
         """
         with explained():
             chosen = self._recipe.source if source is None else _source(source)
@@ -121,42 +121,42 @@ class GraaspStack:
             )
 
     def with_profiles(self, *profiles: str) -> Self:
-        """Switch on optional parts: admin, client, etherpad, files, iframely, mailpit, nudenet."""
+        """Enable optional parts: admin, client, etherpad, files, iframely, mailpit, nudenet."""
         return self._with(profiles=tuple(dict.fromkeys((*self._recipe.profiles, *profiles))))
 
     def with_site(self, directory: str | Path) -> Self:
-        """Make the site in this directory and leave it there when the stack has gone, with its journal."""
+        """Create the site in this directory, and keep the directory and its journal after the stack is gone."""
         self._refuse_started()
         self._directory = Path(directory).resolve()
         return self
 
     def with_network(self, network: Any) -> Self:
-        """Join nginx, core and workers to a network of testcontainers, where others find the stack as `graasp`."""
+        """Join nginx, core and workers to a testcontainers network, where others reach the stack as `graasp`."""
         return self._with(network=str(getattr(network, "name", network)))
 
     def with_reuse(self) -> Self:
-        """Take over an idle stack of an earlier run with the same version, settings and images; and leave one, idle.
+        """Reuse an idle stack of an earlier run with the same version, settings and images; leave one at the end.
 
-        It is reset first. One that nobody comes back for is removed by the first run after twelve hours.
+        A reused stack is reset first. One that stays unused for twelve hours is removed by the next run.
         """
         self._refuse_started()
         self._reuses = True
         return self
 
     def with_keeping(self) -> Self:
-        """Make a stack that can be left standing by `keep`: testcontainers' reaper leaves it alone."""
+        """Create a stack that `keep` can leave running: testcontainers' reaper will not remove it."""
         self._refuse_started()
         self._may_be_kept = True
         return self
 
     def waiting_for(self, strategy: Any) -> Self:
-        """Wait for one of testcontainers' strategies besides, once the stack is ready."""
+        """Also wait for this testcontainers strategy once the stack is ready."""
         self._refuse_started()
         self._waiting.append(strategy)
         return self
 
     def with_recipe(self, recipe: Recipe) -> Self:
-        """Everything at once, as one value."""
+        """Set the whole configuration as one value."""
         self._refuse_started()
         self._recipe = recipe
         return self
@@ -170,10 +170,10 @@ class GraaspStack:
         if self._claim is not None:
             raise UsageError("The stack is started already: what it is made of cannot be changed any more.")
 
-    # From beginning to end.
+    # Lifecycle.
 
     def start(self) -> Self:
-        """Make the site and deploy to it. Raises GraaspLocalError; then nothing is left behind."""
+        """Create the site and deploy to it. Raises GraaspLocalError, after removing everything that was created."""
         self._refuse_started()
         with explained(), environment_kept():
             try:
@@ -194,7 +194,7 @@ class GraaspStack:
         return self
 
     def _start(self) -> None:
-        remove_orphans(self._claims)  # raises EngineUnreachable first of all
+        remove_orphans(self._claims)  # raises EngineUnreachable before anything else
         recipe = self._checked()
         fingerprint = recipe.fingerprint(stack_digest(), __version__)
         if self._reuses and self._taken_over(fingerprint):
@@ -217,9 +217,9 @@ class GraaspStack:
             self._claim.note(replace(self._claim.record, images=self._images(version)))
 
     def _taken_over(self, fingerprint: str) -> bool:
-        """Whether an idle stack could be taken over; one that cannot be used any more is removed."""
+        """Whether an idle stack was taken over. An idle stack that is no longer usable is removed."""
         for claim in self._claims.idle(engine_address(), fingerprint):
-            claim.note(replace(claim.record, left=Left.IN_USE))  # killed from here on, it is an orphan
+            claim.note(replace(claim.record, left=Left.IN_USE))  # an orphan if this process is killed now
             self._claim, self._site = claim, Site(Path(claim.record.site))
             images = claim.record.images
             try:
@@ -232,13 +232,13 @@ class GraaspStack:
         return False
 
     def _images(self, version: Version) -> dict[str, str]:
-        """The images that the stack is made of, with their ids."""
+        """The images of the stack, with their ids."""
         from graasp_local.engine.docker_engine import engine_for
 
         return image_ids(sorted({*engine_for(self.site).images_of(version).values()}))
 
     def _checked(self) -> Recipe:
-        """The recipe with its version known. Raises UsageError for what the compose files do not have."""
+        """The recipe with its version resolved. Raises UsageError for names that the compose files do not define."""
         recipe = self._recipe
         files = (stack_directory() / "compose" / "compose.yaml",)
         refuse_settings(recipe.settings, recipe.overrides)
@@ -282,7 +282,7 @@ class GraaspStack:
         profiles = recipe.profiles or _usual_profiles(recipe.source)
         chosen = {
             "COMPOSE_PROJECT_NAME": project,
-            "HTTP_BIND": "127.0.0.1" if is_on_this_machine() else "0.0.0.0",  # noqa: S104 - else nobody reaches it
+            "HTTP_BIND": "127.0.0.1" if is_on_this_machine() else "0.0.0.0",  # noqa: S104 - unreachable otherwise
             "HTTP_PORT": port,
             "PUBLIC_URL": f"http://{host}:{port}",
             "COOKIE_DOMAIN": host,
@@ -304,7 +304,7 @@ class GraaspStack:
             ) from error
 
     def stop(self) -> None:
-        """Take everything away: containers, volumes, networks, and the site unless with_site keeps it.
+        """Remove everything: containers, volumes, networks, and the site unless with_site keeps it.
 
         A stack with_reuse is left for the next run instead, unless a test took a snapshot of its own.
         """
@@ -315,7 +315,7 @@ class GraaspStack:
                 self._remove()
 
     def keep(self) -> str:
-        """Leave the stack standing for a look, whatever comes; returns what to type to look at it.
+        """Leave the stack running for inspection, whatever happens next. Returns the command to inspect it with.
 
         `python -m graasp_local.testing --clean` removes it.
         """
@@ -344,27 +344,27 @@ class GraaspStack:
     ) -> None:
         self.stop()
 
-    # What it answers.
+    # Access.
 
     @property
     def site(self) -> Site:
-        """The site, for whatever else graasp-local can do with it. Raises UsageError before the start."""
+        """The site, for everything else that graasp-local can do with it. Raises UsageError before the start."""
         if self._claim is None or self._site is None:
             raise _not_started()
         return self._site
 
     @property
     def has_snapshot(self) -> bool:
-        """Whether there is something to reset to."""
+        """Whether there is a snapshot to reset to."""
         return self._claim is not None and bool(self._claim.record.snapshot)
 
     @property
     def is_started(self) -> bool:
-        """Whether it is there, and this process's."""
+        """Whether the stack is started and owned by this process."""
         return self._claim is not None and self._site is not None
 
     def get_url(self) -> str:
-        """Where visitors find Graasp, through the gate, without a slash at the end."""
+        """Graasp's public URL, through the gate, without a trailing slash."""
         return f"http://{engine_host()}:{self.site.settings.port}"
 
     def get_bypass_headers(self) -> dict[str, str]:
@@ -373,9 +373,9 @@ class GraaspStack:
         return {settings.header_name: settings.header_secret}
 
     def get_database_url(self, name: str = "graasp") -> str:
-        """A postgresql:// address of a database of the stack: as its owner, or as superuser where it has no own one.
+        """A postgresql:// URL for one of the stack's databases, as its owner, or as superuser for other databases.
 
-        The port is another one after the database has been stopped and started. Raises NeedsYou while it is off.
+        The port changes when the database is stopped and started. Raises NeedsYou while the database is off.
         """
         with explained():
             host, port = self._world.containers.database_address()
@@ -384,9 +384,9 @@ class GraaspStack:
             return f"postgresql://{user}:{values[key]}@{host}:{port}/{name}"
 
     def get_service_url(self, service: str) -> str:
-        """Where a service is asked directly, past nginx: umami, etherpad, mailpit and others that publish a port.
+        """The URL of a service that publishes a port, bypassing nginx: umami, etherpad, mailpit and others.
 
-        Raises UsageError for one that does not.
+        Raises UsageError for a service that publishes none.
         """
         with explained():
             for container in self._containers(service):
@@ -404,28 +404,28 @@ class GraaspStack:
 
     @property
     def state(self) -> str:
-        """One of the four states, `drifted` or `absent`, as it is observed just now."""
+        """The current state: one of the four states, `drifted` or `absent`."""
         return state_name(classify(self._world.observe()))
 
     @property
     def version(self) -> str:
-        """The version of Graasp that is deployed."""
+        """The deployed version of Graasp."""
         return str(self.site.selected_version or "")
 
     @property
     def services(self) -> Mapping[str, ObservedService]:
-        """Every service by its name, as it is observed just now."""
+        """Every service by name, as currently observed."""
         return {service.name: service for service in self._world.observe().services}
 
     def describe(self) -> str:
-        """State, last operation and the end of the logs that matter, for the report of a test that failed."""
+        """The state, the last operation and the ends of the relevant logs, for the report of a failed test."""
         with environment_kept():
             return report.described(self._world)
 
-    # What can be done with it.
+    # Operations.
 
     def apply(self, state: str) -> Operation:
-        """Bring the stack into a state. Raises OperationFailed, Refused."""
+        """Bring the stack into a state. Raises OperationFailed or Refused."""
         with self._working():
             return carry_out(self.site, ChangeState(_state(state)))
 
@@ -440,9 +440,10 @@ class GraaspStack:
         drain_limit: float = DRAIN_SECONDS,
         migration_limit: float = MIGRATION_SECONDS,
     ) -> Operation:
-        """Deploy a version, with the options of `graasp-local deploy`; limits in seconds.
+        """Deploy a version, with the options of `graasp-local deploy`. Limits are in seconds.
 
-        Returns its events and its outcome. Raises OperationFailed, with the last lines of the journal, and Refused.
+        Returns the operation's events and outcome. Raises OperationFailed, with the last lines of the journal, or
+        Refused.
         """
         with self._working():
             self._dump_tables()
@@ -480,13 +481,13 @@ class GraaspStack:
             return carry_out(self.site, request)
 
     def rollback(self, *, discard_written_since: bool = True) -> Operation:
-        """Go back from the last deployment; what was written since is discarded unless that is refused here."""
+        """Undo the last deployment. Data written since then is discarded unless `discard_written_since` is False."""
         with self._working():
             self._dump_tables()
             return carry_out(self.site, Rollback(discard_written_since=discard_written_since))
 
     def snapshot(self) -> None:
-        """Remember the stack's data, state and version, for `reset`. What was uploaded and indexed is not part of it.
+        """Record the stack's data, state and version for `reset`. Uploaded files and the search index are not included.
 
         Raises UsageError while the database is off.
         """
@@ -496,21 +497,21 @@ class GraaspStack:
             claim.note(replace(claim.record, snapshot=noted))
 
     def reset(self) -> None:
-        """Make data, state and version what they were at the snapshot: at once where no version was deployed since.
+        """Restore the data, state and version of the snapshot; fast if no version was deployed since.
 
-        Raises UsageError where there is no snapshot, NeedsYou where somebody else changed the tables.
+        Raises UsageError if there is no snapshot, NeedsYou if anything but `deploy` and `rollback` changed the tables.
         """
         with self._working() as claim:
             snapshots.put_back(self._world, _Unwatched(self), claim.record.snapshot, _dump(claim))
 
     def logs(self, service: str, lines: int = 200) -> str:
-        """The last lines of a service's log. Raises UsageError for one that the stack does not have."""
+        """The last lines of a service's log. Raises UsageError for a service that the stack does not have."""
         with explained():
             self._refuse_unknown(service)
             return "\n".join(self._world.containers.recent_log(service, lines))
 
     def exec(self, service: str, command: str | Sequence[str]) -> ExecResult:
-        """Run a command in a service's container. Raises UsageError where it is not running, NeedsYou if refused."""
+        """Run a command in a service's container. Raises UsageError if it is not running, NeedsYou if refused."""
         with explained():
             self._refuse_unknown(service)
             for container in self._containers(service):
@@ -518,13 +519,13 @@ class GraaspStack:
                     return ExecResult(*run_in(container["Id"], command))
             raise UsageError(f"{service} is not running.", "", "`apply` brings the stack into a state that has it on.")
 
-    # What testcontainers' waiting strategies ask.
+    # What testcontainers' wait strategies call.
 
     def get_container_host_ip(self) -> str:
         return engine_host()
 
     def get_exposed_port(self, port: int) -> int:
-        """The port outside for one inside, whichever service has it; nginx has 80."""
+        """The published port for a container port, of whichever service has it; 80 is nginx's."""
         if port == 80:
             return self.site.settings.port
         for container in self._all_containers():
@@ -534,22 +535,22 @@ class GraaspStack:
         raise UsageError(f"No service of the stack publishes its port {port}.")
 
     def get_wrapped_container(self) -> Any:
-        """core's container, as the docker SDK has it."""
+        """core's container, as a docker SDK object."""
         return sdk_container(self._containers("core")[0]["Id"])
 
     def get_logs(self) -> tuple[bytes, bytes]:
-        """core's log: output and errors together."""
+        """core's log, with stdout and stderr combined."""
         return self.logs("core", 10_000).encode(), b""
 
     def reload(self) -> None:
-        """Nothing is remembered that could be out of date."""
+        """Does nothing: no state is cached that could be stale."""
 
     @property
     def status(self) -> str:
-        """As the engine says of core's container."""
+        """The engine's status for core's container."""
         return str(self.services["core"].status)
 
-    # Inside.
+    # Internals.
 
     @contextmanager
     def _working(self) -> Iterator[Claim]:
@@ -588,7 +589,7 @@ class GraaspStack:
 
 
 class _Unwatched:
-    """The stack while it is put back: nothing is dumped before it is deployed to."""
+    """The stack during `reset`: its `deploy` dumps nothing first."""
 
     def __init__(self, stack: GraaspStack) -> None:
         self._stack = stack
@@ -612,7 +613,7 @@ def _not_started() -> UsageError:
 
 
 def _dump(claim: Claim) -> Path:
-    """Graasp's database as it was at the snapshot, once a deployment came after it."""
+    """The dump of Graasp's database as it was at the snapshot; exists once a deployment followed the snapshot."""
     return claim.directory / "graasp.dump"
 
 
@@ -632,7 +633,7 @@ Chosen = TypeVar("Chosen", bound=StrEnum)
 
 
 def _choice(kind: type[Chosen], text: str, what: str) -> Chosen:
-    """Raises UsageError for a word that is none of the kind's."""
+    """Raises UsageError for a word that is not one of `kind`."""
     try:
         return kind(text)
     except ValueError:
@@ -656,7 +657,7 @@ def _usual_profiles(source: Source) -> tuple[str, ...]:
 
 
 def _free_port(images: Sequence[str], labels: Mapping[str, str]) -> int:
-    """By the engine; where no image is there for it to try with, by this machine."""
+    """A free port, picked by the engine, or by this machine if the engine has none of the images to try with."""
     picked = free_port([image for image in images if image], labels)
     if picked is not None:
         return picked
@@ -666,9 +667,9 @@ def _free_port(images: Sequence[str], labels: Mapping[str, str]) -> int:
 
 
 def _refuse_network(name: str) -> None:
-    """Raises UsageError for a network that the engine does not have, or that another stack is in.
+    """Raises UsageError for a network that the engine does not have, or that another stack has joined.
 
-    nginx would ask either core for what is one stack's: both are called the same there.
+    Both cores would have the same name there, so that each nginx could reach the wrong one.
     """
     if not name:
         return
@@ -686,7 +687,7 @@ def _refuse_network(name: str) -> None:
 
 
 def _make_room(directory: Path, claims: Claims) -> None:
-    """Remove the site that an earlier stack has left in this directory. Raises ConfigurationError for any other one."""
+    """Remove the site that an earlier stack left in this directory. Raises ConfigurationError for any other site."""
     from dotenv import dotenv_values
 
     site = Site(directory)

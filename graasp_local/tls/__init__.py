@@ -1,1 +1,1 @@
-"""Certificates: whether one can be used, got from an authority by ACME, put in place under visitors."""
+"""Certificates: whether one is usable, obtained from an authority by ACME, replaced without interrupting visitors."""

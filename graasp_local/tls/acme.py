@@ -1,8 +1,7 @@
-"""A certificate from an authority that speaks ACME (RFC 8555), by the `acme` library: certbot's own.
+"""Obtains a certificate from an ACME authority (RFC 8555) with certbot's own library, `acme`.
 
-The authority asks for a text under `http://NAME/.well-known/acme-challenge/`, for every name; nginx serves what is put
-into a directory. Decides nothing about when: see certificate.py. REQUESTS_CA_BUNDLE is honoured, for an authority of
-one's own.
+The authority requests a text under `http://NAME/.well-known/acme-challenge/` for every name; nginx serves it from a
+directory. Does not decide when: see certificate.py. Honours REQUESTS_CA_BUNDLE, for a private authority.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _DEADLINE_SECONDS = 120
 
 
 class Authority(Struct, frozen=True):
-    """Where certificates come from: its directory's address, whom it may write to, and the key of the account there."""
+    """Where certificates come from: the URL of its directory, the contact address, and the key of the account there."""
 
     directory: str
     email: str
@@ -35,7 +34,7 @@ class Authority(Struct, frozen=True):
 
 
 def obtain(authority: Authority, names: Sequence[str], challenges: Path, say: Callable[[str], None]) -> str:
-    """A new certificate with its chain and a new private key, as one text in PEM. Takes seconds; raises Refused."""
+    """A new certificate with its chain and a new private key, as one PEM text. Takes seconds; raises Refused."""
     import requests
     from acme import errors, messages
 
@@ -93,7 +92,7 @@ def _answer(client: ClientV2, key: JWKRSA, authorization: object, directory: Pat
     for challenge in authorization.body.challenges:
         if isinstance(challenge.chall, HTTP01):
             response, validation = challenge.response_and_validation(key)
-            # For nginx's workers, which are another user.
+            # Readable for nginx's workers, which are another user.
             write_atomically(directory / challenge.chall.encode("token"), validation, mode=0o644)
             client.answer_challenge(challenge, response)
 
@@ -110,7 +109,7 @@ def _signing_request(key: object, names: Sequence[str]) -> bytes:
 
 
 def _account_key(file: Path) -> JWKRSA:
-    """The key of the account, made at the first time. It is kept, because the authority counts by accounts."""
+    """The key of the account, created the first time and kept, because the authority's limits are per account."""
     from cryptography.hazmat.primitives.asymmetric import rsa
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
     from josepy.jwk import JWKRSA

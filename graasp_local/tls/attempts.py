@@ -1,7 +1,7 @@
-"""What a site remembers of the attempts to renew its certificate: when, what came of it, whether a person typed it.
+"""A site's record of attempts to renew its certificate: when, with what result, and whether a person started it.
 
-However renewal is scheduled, by systemd, by cron or from elsewhere, an attempt without a terminal is the proof that it
-is. Decides nothing and renews nothing.
+However renewal is scheduled (systemd, cron, another machine), an attempt without a terminal proves that it is. Decides
+nothing and renews nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class StartedBy(StrEnum):
 
 
 class RenewalRecord(Struct, frozen=True):
-    """`problem` is what the last attempt ran into, as a sentence, empty if nothing; `by_timer` is the last one's time.
+    """`problem` is what failed in the last attempt, empty if nothing; `by_timer` is when a timer last made one.
 
     Times are in UTC; an attempt that found nothing due counts like any other.
     """
@@ -39,7 +39,7 @@ class RenewalRecord(Struct, frozen=True):
 
 
 def read_renewals(file: Path) -> RenewalRecord | None:
-    """The record; None where there was no attempt yet. Raises ValueError for a damaged one."""
+    """The record; None if there was no attempt yet. Raises ValueError for a damaged one."""
     try:
         told = json_in(file.read_text())
     except FileNotFoundError:
@@ -54,7 +54,7 @@ def read_renewals(file: Path) -> RenewalRecord | None:
 
 @contextmanager
 def recorded(file: Path, started_by: StartedBy, now: Callable[[], datetime]) -> Iterator[None]:
-    """Record the attempt that is made inside, whether it succeeds or raises a GraaspLocalError."""
+    """Record the attempt made in this context, whether it succeeds or raises a GraaspLocalError."""
     problem = ""
     try:
         yield

@@ -1,8 +1,8 @@
 """The site's certificate: one file with certificate, chain and private key, which nginx reads.
 
-Decides whether a certificate can be used and when it is due. A site of which TLS was just switched on gets one of its
-own making, which browsers do not trust, so that nginx can start and an authority can ask it. Refuses to put a file in
-place that nginx could not use.
+Decides whether a certificate is usable and when it is due. When TLS is first enabled, the site makes a placeholder that
+browsers do not trust, so that nginx can start and an authority can reach it. Refuses to install a file that nginx could
+not use.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
 
 PLACEHOLDER = "graasp-local placeholder"
-"""The issuer of a certificate that nobody trusts."""
+"""The issuer of a placeholder certificate, which no browser trusts."""
 
 _DUE_AT = 1 / 3
-"""The share of its lifetime that is left when a certificate is renewed: 30 days of 90."""
+"""The share of a certificate's lifetime that is left when it is renewed: 30 days of 90."""
 
 
 class TlsPaths(Struct, frozen=True):
-    """Where a site has its certificate, the key of its account with an authority, and what nginx answers one with."""
+    """The paths of a site's certificate, its ACME account key, and the directory for ACME challenges."""
 
     certificate_file: Path
     account_file: Path
@@ -39,7 +39,7 @@ class TlsPaths(Struct, frozen=True):
 
 
 class Certificate(Struct, frozen=True):
-    """What a certificate says of itself; times are in UTC."""
+    """The content of a certificate; times are in UTC."""
 
     names: tuple[str, ...]
     issuer: str
@@ -51,7 +51,7 @@ class Certificate(Struct, frozen=True):
         return self.issuer == PLACEHOLDER
 
     def due(self, now: datetime, names: Sequence[str]) -> str | None:
-        """Why it has to be renewed, as the end of a sentence; None while it need not."""
+        """Why it has to be renewed, as the end of a sentence; None if it is not due."""
         if self.is_placeholder:
             return "browsers do not trust the current one"
         if missing := [name for name in names if not self.covers(name)]:
@@ -61,12 +61,12 @@ class Certificate(Struct, frozen=True):
         return None
 
     def covers(self, name: str) -> bool:
-        """By its own name, or by `*.` in the place of the first label."""
+        """Whether it is for this name, also by `*.` in place of the first label."""
         return name in self.names or f"*.{name.partition('.')[2]}" in self.names
 
 
 def have_certificate(settings: Settings, file: Path) -> None:
-    """Make sure that nginx finds a certificate. Raises ConfigurationError where the files named cannot be used."""
+    """Make sure that nginx finds a certificate. Raises ConfigurationError if the configured files are unusable."""
     if file.exists() or settings.tls is Tls.OFF:
         return
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -75,11 +75,11 @@ def have_certificate(settings: Settings, file: Path) -> None:
 
 
 def own_files(settings: Settings) -> str:
-    """TLS_CERTIFICATE and TLS_KEY as one text. Raises ConfigurationError where they cannot be used."""
+    """TLS_CERTIFICATE and TLS_KEY as one text. Raises ConfigurationError if they are unusable."""
     certificate, key = (Path(settings.values[name]) for name in ("TLS_CERTIFICATE", "TLS_KEY"))
     try:
         pem = certificate.read_text() + "\n" + key.read_text()
-        # Also says when the key is not the certificate's, or has a passphrase.
+        # Also fails if the key does not belong to the certificate, or has a passphrase.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=lambda: "")
     except (OSError, ValueError) as error:
         raise ConfigurationError(
@@ -91,7 +91,7 @@ def own_files(settings: Settings) -> str:
 
 
 def read_certificate(pem: str) -> Certificate:
-    """The first certificate of a text in PEM. Raises Refused if there is none."""
+    """The first certificate of a PEM text. Raises Refused if there is none."""
     from cryptography import x509
     from cryptography.x509.oid import NameOID
 

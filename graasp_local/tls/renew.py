@@ -1,7 +1,7 @@
-"""A new certificate for a site that is up, without a request being dropped: got, checked, put in place, taken over.
+"""A new certificate for a running site, without dropping a request: obtained, checked, installed, loaded.
 
-nginx takes it over by a reload: its old workers finish what they have begun. Whether it did is proven by asking it. A
-certificate that nginx refuses is taken back.
+nginx loads it by a reload: its old workers finish what they have begun. A connection then proves that it did. A
+certificate that nginx refuses is replaced by the previous one.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ class When(StrEnum):
 
 
 class Reloading(Protocol):
-    """nginx, as far as a certificate goes."""
+    """nginx, as far as a certificate is concerned."""
 
     def refusal(self) -> str | None:
-        """What nginx says against its configuration with the files as they are now; None if nothing."""
+        """nginx's complaint about its configuration with the current files; None if there is none."""
         ...
 
     def reload(self) -> None: ...
     def serves(self, pem: str) -> bool:
-        """Whether a new connection is shown the first certificate of this text."""
+        """Whether a new connection gets the first certificate of this text."""
         ...
 
     def wait(self, seconds: float) -> None: ...
 
 
 def certificate_of(settings: Settings, paths: TlsPaths) -> Certificate | None:
-    """The certificate that is in place; None where TLS is off, or there is none yet."""
+    """The installed certificate; None if TLS is off, or there is none yet."""
     if settings.tls is Tls.OFF or not paths.certificate_file.exists():
         return None
     return read_certificate(paths.certificate_file.read_text())
