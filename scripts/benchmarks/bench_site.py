@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -68,6 +69,13 @@ class BenchSite:
         """What `put_back` goes back to; nothing may be connected."""
         self.sql(*_ENDED, "CREATE DATABASE bench_before TEMPLATE graasp OWNER graasp STRATEGY file_copy")
 
+    def configure(self, key: str, value: str) -> None:
+        """Set a key of `.env`, as a person would."""
+        env = self.directory / ".env"
+        text = re.sub(rf"(?m)^#?{key}=.*\n", "", env.read_text())
+        env.write_text(f"{text}\n{key}={value}\n")
+        self.site = Site(self.directory)
+
     @contextmanager
     def core_checked_by(self, check: dict[str, Any]) -> Iterator[None]:
         """Containers of core that are made meanwhile have another health check."""
@@ -88,7 +96,8 @@ class BenchSite:
         old = self.sql("SELECT datname FROM pg_database WHERE datname ~ '^(graasp_|bench_snapshot)'").split()
         self.sql(*_ENDED, *(f'DROP DATABASE "{name}" WITH (FORCE)' for name in ["graasp", *old]))
         self.sql("CREATE DATABASE graasp TEMPLATE bench_before OWNER graasp STRATEGY file_copy")
-        self.compose("up", "--detach", "--no-deps", *SERVICES)
+        scale = [f"--scale={name}={count}" for name, count in self.site.settings.replicas.items()]
+        self.compose("up", "--detach", "--no-deps", *scale, *SERVICES)
         engine_for(self.site).set_gate_flag(Gate.OPEN)
         deadline = time.monotonic() + _READY_SECONDS
         # A busy machine may call core unhealthy before it is ready; it is not what is measured here.

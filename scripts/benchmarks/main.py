@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import replicas
 from bench_site import bench_site
 from commands import command_rows, observation_rows
 from databases import database_rows, deployment_in_parts, grow, size_of
@@ -36,9 +37,15 @@ def free_port() -> int:
 
 
 def main(words: Sequence[str]) -> None:
-    if words not in ([], ["--quick"], ["--testing"]):
-        raise SystemExit("Usage: scripts/bench [--quick | --testing]")
+    if words not in ([], ["--quick"], ["--testing"], ["--replicas"]):
+        raise SystemExit("Usage: scripts/bench [--quick | --testing | --replicas]")
     quick = words == ["--quick"]
+    if words == ["--replicas"]:
+        load = os.getloadavg()[0]
+        with bench_site(free_port()) as site:
+            say(as_table([replicas.HEADINGS, *replicas.replica_rows(site, 3)]))
+        say(_where(load))
+        return
     rows: list[Row] = []
     sections: list[str] = []
 
