@@ -1,7 +1,7 @@
 """The one table of what a person can do: verbs of the command line, keys, and lines of the command palette.
 
-The command line lists its verbs with their `summary`; the terminal UI binds those that have a key and offers them in
-its palette. Does not know how anything is done. Pure.
+The command line lists its verbs with their `summary`; the terminal UI binds those that have a key, and offers the whole
+table in its palette. Does not know how anything is done. Pure.
 """
 
 from __future__ import annotations
