@@ -137,7 +137,7 @@ class OperationEnded(Struct, frozen=True):
     gate: Gate = Gate.UNKNOWN
     """What nginx answers after the operation."""
     closing: Closing | None = None
-    """The closing that came to its end with this operation, whatever had begun it."""
+    """The closing that ended with this operation, whatever began it."""
     changed: bool = True
     """Whether version, images or database differ from before, if the operation succeeded."""
     forecast: Range | None = None

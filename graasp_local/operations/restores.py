@@ -43,7 +43,7 @@ def restore_plan(world: World, observed: ObservedState, asked: requests.Restore)
 
 
 def wanted_parts(site: Site, asked: requests.Restore) -> tuple[StoredBackup, tuple[str, ...], tuple[str, ...]]:
-    """The backup, and which of its databases and volumes are to be brought back. Raises Refused or UsageError."""
+    """The backup, and which of its databases and volumes are to be restored. Raises Refused or UsageError."""
     backup = BackupStore.of(site).find(asked.backup)
     return backup, *_parts(backup.manifest, asked.only)
 

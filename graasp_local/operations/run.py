@@ -152,7 +152,7 @@ def _rotation_plan(world: World, observed: ObservedState, request: Rotate) -> Pl
 
 
 def shown_plan(world: World, request: Request) -> Shown:
-    """The plan for a question, or to be shown only. Raises Refused."""
+    """The plan to show, whether or not a question follows. Raises Refused."""
     files, world = _files_of(world), settings_for(world, request)
     before = world.observe()
     plan = make_plan(planner_of(world, request), before)
@@ -160,7 +160,7 @@ def shown_plan(world: World, request: Request) -> Shown:
 
 
 def settings_for(world: World, request: Request) -> World:
-    """The world that a request works with: a rollback uses the settings with which the old version was seen to work.
+    """The world that a request works with: a rollback uses the settings with which the site was last seen to work.
 
     Except after a rollback failed and a person then changed the site's own files: from then on those count again.
     """
@@ -179,7 +179,7 @@ def _changed_since(world: World, record: OperationRecord) -> bool:
 
 
 def _as_it_ran(world: World) -> World | None:
-    """The world with the settings with which what runs was last seen to work; None if they are the current ones."""
+    """The world with the settings with which the site was last seen to work; None if the current ones are to stay."""
     if world.site.kept is not None:
         return None
     kept = proven.as_proven(world.site)
@@ -392,7 +392,7 @@ def _refuse_over_a_restore(plan: Plan, earlier: OperationRecord | None) -> None:
 
 
 def _new_journal(world: World, name: str) -> Journal:
-    """A journal that can be written to its end. Raises Refused."""
+    """A journal with the space to record how the operation ends. Raises Refused."""
     try:
         return Journal(world.site.journal_directory, name, world.clock.now())
     except OSError as error:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 GRAASP_DATABASE = "graasp"
-"""Graasp's database on the server; umami and Etherpad have others there."""
+"""Graasp's database on the server; umami and Etherpad have their own there."""
 
 FIRST_VOLUME = "db-data"
 """Compose's name for the volume of a site that was never upgraded, after the project's name and a `_`."""

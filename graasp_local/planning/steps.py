@@ -47,7 +47,7 @@ class PullImages(PlannedStep, frozen=True):
 
 
 class TakeUpSettings(PlannedStep, frozen=True):
-    """Use the settings and the override with which the previous version was last seen to work.
+    """Use the settings and the override with which the site was last seen to work.
 
     `changed` is what a person has changed since: keys of `.env`, and the name of the override.
     """
@@ -436,7 +436,7 @@ class VerifyCore(PlannedStep, frozen=True):
 
 
 class OpenGate(PlannedStep, frozen=True):
-    """Put the flag in place that lets visitors through."""
+    """Set the flag that lets visitors through."""
 
     cause: str
     name: ClassVar[str] = "open-gate"

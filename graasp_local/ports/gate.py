@@ -24,7 +24,7 @@ class GateControl(Protocol):
         ...
 
     def upload_bytes_to_come(self) -> int | None:
-        """For uploads in progress, except small ones. None if unknown."""
+        """Bytes still to come of uploads in progress, except small ones. None if unknown."""
         ...
 
     def forget_addresses(self) -> bool:

@@ -126,7 +126,7 @@ class Site(Struct, frozen=True, dict=True):
 
     @property
     def upgrades_file(self) -> Path:
-        """The same for each upgrade of the database server: from which major, image and volume to which."""
+        """One JSON object per line for each upgrade of Postgres: from which major, image and volume to which."""
         return self.own_directory / "upgrades.jsonl"
 
     @property
