@@ -1,4 +1,4 @@
-"""Time and the wish to stop, handed in so that tests need neither wait nor send signals. Seconds."""
+"""Time and requests to stop, passed in so that tests need neither wait nor send signals. In seconds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec import Struct, field
 
 
 class Clock(Protocol):
-    """Time, handed in so that tests need not wait. Seconds."""
+    """Time, passed in so that tests need not wait. In seconds."""
 
     def now(self) -> float: ...
     def monotonic(self) -> float: ...
@@ -18,12 +18,12 @@ class Clock(Protocol):
 
 
 class Interruption(Protocol):
-    """Whether somebody asked the operation to end (ctrl-C, SIGTERM)."""
+    """Whether the operation was asked to stop (Ctrl-C, SIGTERM)."""
 
     @property
     def requested(self) -> bool: ...
     def acknowledge(self) -> None:
-        """The operation is on its way to its end: what is done to end well is not interrupted by any request."""
+        """The operation is now ending: what it does to end cleanly is not interrupted by any request."""
         ...
 
 
@@ -41,7 +41,7 @@ class SystemClock:
 
 
 class InterruptionFlag(Struct):
-    """Set by a signal handler, looked at by the operation. What is done to end well is not interrupted any more."""
+    """Set by a signal handler, checked by the operation. What it does to end cleanly is no longer interrupted."""
 
     _asked: threading.Event = field(default_factory=threading.Event)
     _ending: threading.Event = field(default_factory=threading.Event)
@@ -52,7 +52,7 @@ class InterruptionFlag(Struct):
 
     @property
     def is_ending(self) -> bool:
-        """The operation puts the site back, because of a request or because something failed."""
+        """The operation is putting the site back, because of a request or because something failed."""
         return self._ending.is_set()
 
     def request(self) -> None:

@@ -1,13 +1,13 @@
-"""What can go wrong, as one tree, and the exit code that each kind owns.
+"""What can go wrong, as one tree, and the exit code of each kind.
 
     GraaspLocalError            1   unexpected
     ├── UsageError              2   the command does not make sense as typed
     ├── ConfigurationError      2   .env or an override file is missing, malformed or contradictory
     ├── EngineUnreachable       3   no Docker engine, or no Compose v2, answers
     ├── Refused                10   a check before the gate closes failed: nothing was changed
-    ├── Locked                 11   another operation is under way
-    ├── NeedsYou               21   the operation failed after it had touched the site, and was not put back
-    └── Interrupted           130   ended by ctrl-C or SIGTERM
+    ├── Locked                 11   another operation is running
+    ├── NeedsYou               21   the operation failed after it had touched the site, and was not rolled back
+    └── Interrupted           130   ended by Ctrl-C or SIGTERM
 
 Every error is three short sentences: what happened, what it means for the site, what to type next.
 Pure.
@@ -22,7 +22,7 @@ from graasp_local.plain_text import plain_text
 
 
 class ExitCode(IntEnum):
-    """What the process answers; scripts rely on these numbers."""
+    """The exit code of the process; scripts rely on these numbers."""
 
     DONE = 0
     UNEXPECTED = 1
@@ -36,20 +36,20 @@ class ExitCode(IntEnum):
 
 
 class GraaspLocalError(Exception):
-    """An error that a person reads: `what` happened, what it is `meaning` for the site, what to type `next_step`."""
+    """An error for a person to read: `what` happened, its `meaning` for the site, and the `next_step` to type."""
 
     exit_code: ClassVar[ExitCode] = ExitCode.UNEXPECTED
 
     def __init__(self, what: str, meaning: str = "", next_step: str = "") -> None:
         super().__init__(what)
-        # Registries, databases and containers have a say in them.
+        # Text from registries, databases and containers can be part of them.
         self.what = plain_text(what)
         self.meaning = plain_text(meaning)
         self.next_step = plain_text(next_step)
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """The sentences that there are, in the order to be read."""
+        """The sentences that are not empty, in reading order."""
         return tuple(sentence for sentence in (self.what, self.meaning, self.next_step) if sentence)
 
 

@@ -1,4 +1,4 @@
-"""Small files: read if they are there, written so that they are there completely or not at all."""
+"""Small files: read if they exist, written completely or not at all."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def text_if_there(file: Path) -> str:
-    """The text of a file; empty where there is none. Raises OSError for one that may not be read."""
+    """The text of a file; empty if it does not exist. Raises OSError if it cannot be read."""
     try:
         return file.read_text()
     except FileNotFoundError:
@@ -17,7 +17,7 @@ def text_if_there(file: Path) -> str:
 
 
 def json_in(text: str | bytes) -> Any:
-    """What a JSON text says. Raises ValueError for one that is damaged, be it by nesting without end."""
+    """The content of a JSON text. Raises ValueError if it is damaged, including by endless nesting."""
     try:
         return json.loads(text)
     except RecursionError:
@@ -25,7 +25,7 @@ def json_in(text: str | bytes) -> Any:
 
 
 def write_atomically(file: Path, text: str, mode: int) -> None:
-    """Write a file that is there completely or not at all, also after a power cut."""
+    """Write a file completely or not at all, even if the power fails."""
     import tempfile
 
     descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")

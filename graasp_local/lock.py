@@ -1,4 +1,4 @@
-"""One operation at a time on a site: a lock that its holder's death frees, and that says who holds it."""
+"""One operation at a time on a site: a lock that is released when its holder dies, and that says who holds it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Holder(Struct, frozen=True):
 
 
 class Patience(Struct, frozen=True):
-    """How long to wait for the lock, in seconds, by which clock, and what ends the wait before that."""
+    """How long to wait for the lock, in seconds, by which clock, and what ends the wait early."""
 
     seconds: float
     clock: Clock
@@ -48,10 +48,10 @@ class Patience(Struct, frozen=True):
 
 @contextmanager
 def held_lock(file: Path, command: str, patience: Patience | None = None) -> Iterator[None]:
-    """Hold the site's lock. Raises Locked, naming the holder, if somebody else does and goes on holding it.
+    """Hold the site's lock. Raises Locked, naming the holder, if another process keeps holding it.
 
-    Raises Interrupted if that is asked for meanwhile. The kernel's own lock on the open file is what counts, so nothing
-    has to be cleaned up after a kill; the text in the file only tells who it is. Raises ConfigurationError for a link.
+    Raises Interrupted if asked to stop while waiting. Only the kernel's lock on the open file counts, so nothing has to
+    be cleaned up after a kill; the text in the file only names the holder. Raises ConfigurationError for a link.
     """
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = open_own_file(file, os.O_RDWR | os.O_CREAT)
@@ -67,7 +67,7 @@ def held_lock(file: Path, command: str, patience: Patience | None = None) -> Ite
         now = datetime.now(UTC).isoformat(timespec="seconds")
         holder = Holder(command, os.getpid(), socket.gethostname(), now)
         os.ftruncate(descriptor, 0)
-        # On a full disk nobody is told who has the lock, but a command that makes room must be able to have it.
+        # On a full disk the holder cannot be named, but a command that frees space must be able to take the lock.
         with suppress(OSError):
             os.pwrite(descriptor, json.dumps(asdict(holder)).encode(), 0)
         yield
@@ -77,7 +77,7 @@ def held_lock(file: Path, command: str, patience: Patience | None = None) -> Ite
 
 
 def current_holder(file: Path) -> Holder | None:
-    """Who holds the lock just now; None if nobody does."""
+    """Who holds the lock now; None if it is free."""
     try:
         descriptor = open_own_file(file, os.O_RDWR)
     except (OSError, ConfigurationError):
@@ -93,7 +93,7 @@ def current_holder(file: Path) -> Holder | None:
 
 
 def _locked(descriptor: int) -> bool:
-    """Take the lock; asked a few times, since a `status` that looks for a holder has it for a moment."""
+    """Take the lock; tried a few times, since a `status` that looks for a holder has it for a moment."""
     for _ in range(5):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,6 +1,6 @@
-"""Who besides us could change files: what somebody else owns or may write to, directories above and links included.
+"""Which files others could change: what another user owns or may write to, including directories above and links.
 
-What stands in a site is run by the engine, which is root on the machine: whoever can write there is root, too. Reads
+The engine runs what is in a site, and is root on the machine: a user who can write there is effectively root. Reads
 owners, modes and access lists; changes nothing.
 """
 
@@ -27,7 +27,7 @@ _ACL_USER, _ACL_GROUP, _ACL_WRITE = 0x02, 0x08, 0x02
 
 
 class Stranger(Struct, frozen=True):
-    """A file, directory or link that somebody else could change: in what way, and the command that ends it."""
+    """A file, directory or link that another user could change: in what way, and the command that fixes it."""
 
     path: Path
     said: str
@@ -35,20 +35,20 @@ class Stranger(Struct, frozen=True):
 
 
 def trusted_owners() -> frozenset[int]:
-    """The user ids whose files are taken for ours: our own, root's, and under sudo those of whoever called it."""
+    """The user ids whose files count as ours: our own, root's, and under sudo that of the user who called it."""
     trusted = {os.geteuid(), _ROOT}
     caller = os.environ.get("SUDO_UID", "")
     if os.geteuid() == _ROOT and caller.isascii() and caller.isdecimal():
-        trusted.add(int(caller))  # may be root anyway: git holds it the same way
+        trusted.add(int(caller))  # that user can be root anyway; git does the same
     return frozenset(trusted)
 
 
 def strangers(
     directory: Path, parts: Iterable[Path] = (), trusted: frozenset[int] | None = None
 ) -> tuple[Stranger, ...]:
-    """What could be changed by others: `directory`, what leads to it, and these parts of it with all that is in them.
+    """What others could change of `directory`, the path to it, and these parts of it with everything in them.
 
-    What is not there is passed over. Links are judged by their own owner and by what they lead to.
+    What does not exist is skipped. Links are judged by their own owner and by what they point to.
     """
     known = trusted_owners() if trusted is None else trusted
     found = [*_leading_to(directory, known), *_itself(directory, known)]
@@ -61,7 +61,7 @@ def strangers(
 
 
 def refuse_strangers(found: tuple[Stranger, ...]) -> None:
-    """Raises Refused if somebody else could change what is about to be run."""
+    """Raises Refused if another user could change what is about to be run."""
     if not found:
         return
     more = f" {len(found) - 1} more like this: `graasp-local config check` lists them." if found[1:] else ""
@@ -74,7 +74,7 @@ def refuse_strangers(found: tuple[Stranger, ...]) -> None:
 
 
 def owner_among_others(paths: Iterable[Path], trusted: frozenset[int] | None = None) -> str | None:
-    """The name of the first owner who is neither we nor root; None if there is none. What is missing is passed over."""
+    """The first owner who is neither this user nor root; None if there is none. Missing files are skipped."""
     known = trusted_owners() if trusted is None else trusted
     for path in paths:
         with suppress(OSError):
@@ -92,9 +92,9 @@ def user_name(uid: int) -> str:
 
 
 def open_own_file(file: Path, flags: int) -> int:
-    """Open a file of ours, made with mode 0600 if it is not there, and never what a link of that name leads to.
+    """Open a file of ours, created with mode 0600 if missing, and never what a link of that name points to.
 
-    Returns the descriptor. Raises ConfigurationError for a link, a second name of another file, or no plain file.
+    Returns the descriptor. Raises ConfigurationError for a symbolic or hard link, or if it is not a regular file.
     """
     try:
         descriptor = os.open(file, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
@@ -118,7 +118,7 @@ def _no_own_file(file: Path) -> ConfigurationError:
 
 
 def _leading_to(path: Path, trusted: frozenset[int]) -> Iterator[Stranger]:
-    """Directories above in which an entry could be exchanged by others; a sticky one lets owners do that only."""
+    """Directories above in which others could replace an entry; in a sticky one only owners can."""
     for above in path.parents:
         with suppress(OSError):
             found = above.stat()
@@ -171,19 +171,19 @@ def _closing(path: Path, mode: int) -> str:
 
 
 def _other_writer(path: Path, found: os.stat_result, trusted: frozenset[int]) -> str:
-    """Who else may write, in words; empty if nobody. A group that nobody but its owner is in is nobody else."""
+    """Who else may write, in words; empty if no one. A group with only its owner as a member does not count."""
     if found.st_mode & _ALL_WRITE:
         return "everybody"
     if not found.st_mode & _GROUP_WRITES:
         return ""
     if not is_private_group(found.st_gid, trusted):
         return f"the group {_group_name(found.st_gid)}"
-    # Where there is an access list, the group's bits are the most that anybody named in it may do.
+    # With an access list, the group's bits are the upper limit for everyone named in it.
     return _named_in_access_list(path, trusted)
 
 
 def is_private_group(gid: int, trusted: frozenset[int]) -> bool:
-    """Whether the group has no members but us and root, as a user's own group has (umask 002 relies on it)."""
+    """Whether only this user and root are in the group, as in a user's own group (umask 002 relies on it)."""
     try:
         group = grp.getgrgid(gid)
     except KeyError:
@@ -191,7 +191,7 @@ def is_private_group(gid: int, trusted: frozenset[int]) -> bool:
     users = pwd.getpwall()
     names = {user.pw_name for user in users if user.pw_uid in trusted}
     members = {*group.gr_mem, *(user.pw_name for user in users if user.pw_gid == gid)}
-    # A directory service does not list its users: its groups count as shared unless they are called after their one.
+    # A directory service may not list its users: its groups count as shared unless they are named after the user.
     return members <= names and group.gr_name in names
 
 

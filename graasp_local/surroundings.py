@@ -1,6 +1,6 @@
-"""What the shell that a command is started from must not decide: descriptors, directory, variables for Docker.
+"""Makes commands independent of the shell that starts them: descriptors, directory, variables for Docker.
 
-A command is started from terminals, timers, CI jobs and scripts that end in `2>&-`; what it does to a site is the same.
+Whether a terminal, a timer, a CI job or a script with `2>&-` starts a command, it does the same to a site.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from pathlib import Path
 
 _OF_DOCKER = frozenset({"DOCKER_DEFAULT_PLATFORM", "DOCKER_API_VERSION"})
 _OF_COMPOSE_KEPT = frozenset({"COMPOSE_PROFILES"})
-"""Others of Compose make it do something else than what the site's files say, or speak in a way that is not understood.
+"""Compose's other variables make it do something other than the site's files say, or print what cannot be parsed.
 
-A site runs on its engine's platform, and the version of the API is agreed on. Which engine it is stays with the shell.
+A site runs on its engine's platform, and the API version is negotiated. Which engine to use is still up to the shell.
 """
 
 
 def speak_utf8() -> None:
-    """Begin once more in Python's UTF-8 mode where the locale is of another encoding.
+    """Restart in Python's UTF-8 mode if the locale has another encoding.
 
-    Names of files and what Docker says are UTF-8 wherever they come from, whatever a shell's locale makes of them.
+    File names and Docker's output are UTF-8, whatever the shell's locale says.
     """
     if sys.getfilesystemencoding() != "utf-8" and sys.executable:
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606
 
 
 def open_missing_descriptors() -> None:
-    """See to it that 0, 1 and 2 are open: else the next file or socket takes their place, and is written to."""
+    """Make sure that 0, 1 and 2 are open: otherwise the next file or socket takes their place, and is written to."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
@@ -45,7 +45,7 @@ def open_missing_descriptors() -> None:
 
 
 def current_directory() -> Path | None:
-    """None where it was removed, as of a CI job whose workspace was cleaned."""
+    """None if it was removed, like the workspace of a CI job that was cleaned up."""
     try:
         return Path.cwd()
     except FileNotFoundError:
@@ -53,13 +53,13 @@ def current_directory() -> Path | None:
 
 
 def leave_removed_directory(instead: Path) -> None:
-    """Go to `instead` where the current directory was removed: programs that are started there would refuse to run."""
+    """Change to `instead` if the current directory was removed: programs started there would refuse to run."""
     if current_directory() is None:
         os.chdir(instead)
 
 
 def forget_variables(environment: MutableMapping[str, str]) -> None:
-    """Leave which engine is meant and which parts of the stack, and nothing else that Compose and libpq would obey."""
+    """Remove every variable that Compose and libpq would obey, except those for the engine and the stack's parts."""
     for name in [*environment]:
         of_compose = name.startswith("COMPOSE_") and name not in _OF_COMPOSE_KEPT
         if name in _OF_DOCKER or of_compose or name.startswith("PG"):
@@ -67,14 +67,14 @@ def forget_variables(environment: MutableMapping[str, str]) -> None:
 
 
 def names_past_proxies(environment: Mapping[str, str]) -> str:
-    """What the docker client's configuration excepts from its proxies, each with a comma before it; empty for nothing.
+    """What the docker client's configuration exempts from its proxies, each with a comma before it; empty if nothing.
 
-    Compose hands those proxies to containers, with these exceptions unless a service has some of its own.
+    Compose passes those proxies to containers, with these exemptions unless a service has its own.
     """
     directory = Path(environment.get("DOCKER_CONFIG") or Path(environment.get("HOME", "/root")) / ".docker")
     try:
         excepted = json.loads((directory / "config.json").read_text())["proxies"]["default"]["noProxy"]
     except (OSError, ValueError, KeyError, TypeError):
-        return ""  # an unreadable one is Docker's to complain of
+        return ""  # Docker itself complains about an unreadable file
     names = (name.strip() for name in excepted.split(",")) if isinstance(excepted, str) else ()
     return "".join(f",{name}" for name in names if name and name.isprintable() and not set(name) & set(" #$'\"\\"))

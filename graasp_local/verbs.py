@@ -1,7 +1,7 @@
 """The one table of what a person can do: verbs of the command line, keys, and lines of the command palette.
 
-The command line lists what has a `summary` of its own as a verb; the terminal UI binds what has a key and offers all
-of it in its palette. Refuses to know how anything is done. Pure.
+The command line lists its verbs with their `summary`; the terminal UI binds those that have a key, and offers the whole
+table in its palette. Does not know how anything is done. Pure.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ class Where(StrEnum):
 
 
 class Effect(StrEnum):
-    """What a verb can do to a site: `--read-only` allows looking only."""
+    """What a verb can do to a site: `--read-only` only allows LOOKS."""
 
     LOOKS = "looks"
     CHANGES = "changes"
 
 
 class Verb(NamedTuple):
-    """One row: `name` as typed, `key` and `label` as shown at the foot of the screen (the key without one is not)."""
+    """One row: `name` as typed, `key` and `label` as shown at the foot of the screen (a key without a label is not)."""
 
     name: str
     summary: str
@@ -123,11 +123,11 @@ COMMAND_LINE_VERBS = {verb.name: verb.summary for verb in TABLE if verb.where is
 
 
 def verb(name: str) -> Verb:
-    """The row of this name."""
+    """The row with this name."""
     return next(row for row in TABLE if row.name == name)
 
 
 def shown_key(key: str) -> str:
-    """A key as it is printed on a keyboard."""
+    """A key as printed on a keyboard."""
     names = {"question_mark": "?", "slash": "/", "escape": "esc", "space": "space", "left": "←", "right": "→"}
     return names.get(key, key.replace("ctrl+", "^"))

@@ -1,7 +1,6 @@
-"""A version of Graasp: what is one, and which is newer.
+"""A version of Graasp: which texts are versions, and which version is newer.
 
-Decides whether a text names a version. Refuses everything that could not be a release of Graasp or a safe image tag.
-Pure.
+Refuses everything that could not be a release of Graasp or a safe image tag. Pure.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _VERSION = re.compile(
 _LONGEST = 64
 
 Images = tuple[tuple[str, str], ...]
-"""The exact images of a version, each after the variable that compose.yaml has for it, such as CORE_IMAGE."""
+"""The exact images of a version, each as a pair of its variable in compose.yaml, such as CORE_IMAGE, and the image."""
 
 
 class Version(Struct, frozen=True):
@@ -60,7 +59,7 @@ class Version(Struct, frozen=True):
             return NotImplemented
         return self._sort_key() < other._sort_key()
 
-    # By hand: a Struct has all comparisons already, so that total_ordering would add none.
+    # By hand: a Struct already has all comparisons, so total_ordering would not add any.
     def __le__(self, other: object) -> bool:
         return self == other or self < other
 
@@ -78,9 +77,9 @@ class Version(Struct, frozen=True):
 
 
 def version_said_by_core(answer: str) -> str:
-    """The version in what core's version route answers, without its `v`.
+    """The version in the answer of core's version route, without its `v`.
 
-    JSON `{"version": …}` from Graasp 2.13.9, the text `X @ timestamp` before.
+    The answer is JSON `{"version": …}` since Graasp 2.13.9, the text `X @ timestamp` before.
     """
     json_version = re.search(r'"version"\s*:\s*"([^"]*)"', answer)
     said = json_version.group(1) if json_version else answer.partition("@")[0]

@@ -1,4 +1,4 @@
-"""Sentences that more than one interface says, how several things are named in one, and how a time is. Pure."""
+"""Sentences that more than one interface uses, and how lists, sizes and times are put into words. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ PUTTING_BACK = (
     "The site is being put back, and that is finished. Press Ctrl-C again to quit now and leave the site half-changed."
 )
 LEFT_AS_IT_IS = "Left as it is. `graasp-local status` says where the site stands, and what to type next."
-"""What is answered to a first Ctrl-C, to one during the way back, and to a second one."""
+"""The answers to a first Ctrl-C, to one during a rollback, and to a second one."""
 
 
 def listed(names: tuple[str, ...]) -> str:
@@ -16,7 +16,7 @@ def listed(names: tuple[str, ...]) -> str:
 
 
 def size_in_words(count: int) -> str:
-    """Bytes as `3 MB`, at least one; from a thousand on as `1.2 GB`."""
+    """Bytes as `3 MB`, at least 1 MB; from 1000 MB on as `1.2 GB`."""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(1, round(count / 1e6))} MB"
 
 
@@ -35,5 +35,5 @@ def seconds_in_words(seconds: float) -> str:
 
 
 def in_a_sentence(title: str) -> str:
-    """The title of a step where it does not begin a line: `close the gate`."""
+    """A step's title within a sentence: `close the gate`."""
     return title[:1].lower() + title[1:]

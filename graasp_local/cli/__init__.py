@@ -1,1 +1,1 @@
-"""The command line: one file a verb, wiring in context.py. A verb reads, plans or operations; it holds no decisions."""
+"""The command line: one file per verb, wiring in context.py. A verb reads, plans or operates, but decides nothing."""

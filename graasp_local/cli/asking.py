@@ -1,4 +1,4 @@
-"""The questions of `init`: each answer is judged at once, and asked for again with the reason if it is not usable."""
+"""The questions of `init`: each answer is checked at once, and asked for again with the reason if it is not usable."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ from graasp_local.site.answers import (
 
 
 class CertificateFiles(Struct, frozen=True):
-    """Absolute paths of a certificate with its chain and of its key."""
+    """Absolute paths of a certificate with its chain, and of its key."""
 
     certificate: str
     key: str
 
 
 class InitOptions(Struct, frozen=True):
-    """What the options said; None, or no parts, where they said nothing."""
+    """The options that were given; None, or no parts, for those that were not."""
 
     url: str | None
     port: int | None
@@ -50,9 +50,9 @@ class InitOptions(Struct, frozen=True):
     mail: str | None
     parts: tuple[str, ...]
     acme: bool = False
-    """Whether nginx ends TLS itself, with certificates that it gets; only where `url` says https."""
+    """Whether nginx terminates TLS itself, with certificates from an authority; only if `url` says https."""
     files: CertificateFiles | None = None
-    """What nginx ends TLS with; only where `url` says https."""
+    """What nginx terminates TLS with; only if `url` says https."""
     recaptcha: RecaptchaKeys | None = None
 
 
@@ -66,7 +66,7 @@ def without_asking(given: InitOptions, known_parts: Collection[str]) -> SiteAnsw
 
 
 def ask(given: InitOptions, known_parts: Collection[str]) -> SiteAnswers:
-    """The options, and what a person answers to the rest. Raises click.Abort on ctrl-C."""
+    """The options, and a person's answers for the rest. Raises click.Abort on Ctrl-C."""
     if given.url:
         host, way = _from_url(given)
     else:
@@ -101,12 +101,12 @@ def _from_url(given: InitOptions) -> tuple[str, TlsMode]:
 
 
 def port_of(url: str | None) -> int | None:
-    """The port that is written in an http URL: nginx's own, since nothing else stands before it."""
+    """The port in an http URL: it is nginx's own, since nothing else is in front of it."""
     try:
         parts = urlsplit(url or "")
         return parts.port if parts.scheme == "http" else None
     except ValueError:
-        return None  # that the URL makes no sense is said where it is read
+        return None  # an invalid URL is reported where it is read
 
 
 def _parts_given(given: InitOptions, known: Collection[str]) -> tuple[str, ...]:
@@ -197,6 +197,6 @@ def _port_error(text: str) -> str | None:
         try:
             probe.bind(("", int(text)))
         except OSError as error:
-            # Where this user may not bind, the engine may.
+            # If this user may not bind the port, the engine may.
             return "port is in use on this machine" if error.errno == errno.EADDRINUSE else None
     return None

@@ -1,4 +1,4 @@
-"""`graasp-local backup`, and what can be done with backups: `list`, `verify`, `settings`."""
+"""`graasp-local backup`, and its `list`, `verify` and `settings`."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def settings(context: Context, name: str, passphrase_file: Path | None) -> None:
     if sys.stdout.isatty():
         say(text, nl=False)
     else:
-        click.echo(text, nl=False)  # into a file as it is
+        click.echo(text, nl=False)  # a file gets it unchanged
 
 
 def _take(world: World, passphrase: str | None, lock_wait: float, *, silent: bool) -> StoredBackup:
@@ -200,7 +200,7 @@ def _failures_as_json(*, wanted: bool) -> Iterator[None]:
 
 
 def _passphrase(file: Path | None) -> str | None:
-    """From a file or the environment, never from the command line, where every user of the machine could read it."""
+    """From a file or the environment, never from the command line, which every user of the machine can read."""
     from graasp_local.backup.sealing import BYTE_ORDER_MARK, passphrase_in
 
     if file is None:

@@ -114,7 +114,7 @@ def command(
 
 
 def _client_tag(version: Version, checkout: Path | None) -> str:
-    """The tag of the client that goes with a version of core. Raises Refused where that is unknown."""
+    """The tag of the client that belongs to a version of core. Raises Refused if that is unknown."""
     from graasp_local.errors import Refused
     from graasp_local.images.recipes import client_version, tag_of
 
@@ -148,7 +148,7 @@ def _settings(settings: Settings, timestamp: str) -> BuildSettings:
 
 
 def _dockerfile(recipe: Recipe, sources: Path) -> Path:
-    """The one in the sources; for the client, whose sources have none, the one of the stack."""
+    """The Dockerfile in the sources; for the client, if its sources have none, the one in the stack."""
     from graasp_local.errors import Refused
     from graasp_local.images.recipes import Repository
     from graasp_local.stack.services import stack_directory

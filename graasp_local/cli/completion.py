@@ -29,7 +29,7 @@ def command(ctx: click.Context, shell: str) -> None:
     class Bash(BashComplete):
         @staticmethod
         def _check_version() -> None:
-            """The script is printed for any machine; which bash this one has does not matter."""
+            """The script may be for another machine, so this one's bash does not matter."""
 
     shells: dict[str, type[ShellComplete]] = {"bash": Bash, "zsh": ZshComplete, "fish": FishComplete}
     complete = shells[shell](ctx.find_root().command, {}, "graasp-local", "_GRAASP_LOCAL_COMPLETE")

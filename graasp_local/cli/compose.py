@@ -75,7 +75,7 @@ _WITH_A_VALUE = (
 
 
 def _is_of_the_terminal(arguments: Sequence[str]) -> bool:
-    """Whether somebody asks for a program in a container, which then has the terminal to itself."""
+    """Whether this runs a program in a container, which then has the terminal to itself."""
     words = iter(arguments)
     for word in words:
         if not word.startswith("-"):
@@ -86,8 +86,8 @@ def _is_of_the_terminal(arguments: Sequence[str]) -> bool:
 
 
 def _shown_as_text(words: Sequence[str]) -> int:
-    """Run a command; what it says reaches the terminal without anything that a terminal obeys. Its exit code."""
-    signal.signal(signal.SIGINT, lambda *_: None)  # the command has it too, and says what becomes of it
+    """Run a command and return its exit code; its output is stripped of everything that a terminal obeys."""
+    signal.signal(signal.SIGINT, lambda *_: None)  # the command gets the signal too, and reports what it does
     pipes = {stream.fileno(): subprocess.PIPE if stream.isatty() else None for stream in (sys.stdout, sys.stderr)}
     with subprocess.Popen(words, stdout=pipes[1], stderr=pipes[2]) as process, selectors.DefaultSelector() as ready:
         for pipe, target in ((process.stdout, sys.stdout), (process.stderr, sys.stderr)):

@@ -68,7 +68,7 @@ def add_missing(context: Context) -> None:
 
 
 def _memory_here() -> int | None:
-    """Bytes of the engine's machine, where that is this one."""
+    """The memory of the engine's machine in bytes, if that is this machine."""
     import os
 
     from graasp_local.engine.addresses import is_on_this_machine

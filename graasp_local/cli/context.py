@@ -1,4 +1,4 @@
-"""What every verb needs: the site, the world around it, and where to speak. stdout is data, stderr is narration."""
+"""What every verb needs: the site, the world around it, and its output. stdout is data, stderr is narration."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 class Context:
-    """Built once for a call; everything in it is made on first use, so that a verb pays for what it touches."""
+    """Built once per call; everything in it is created on first use, so that a verb only pays for what it uses."""
 
     def __init__(self, named_site: Path | None) -> None:
         self.named_site = named_site
 
     @cached_property
     def site(self) -> Site:
-        """Raises ConfigurationError where there is none. Says so, once, if it is somebody else's."""
+        """Raises ConfigurationError if there is none. Says so, once, if it belongs to another user."""
         from graasp_local.errors import ConfigurationError
         from graasp_local.site.site import find_site
         from graasp_local.surroundings import current_directory
@@ -47,13 +47,13 @@ class Context:
         return site
 
     def refuse_if_not_ours(self) -> None:
-        """Before anything is changed. Raises Refused if somebody else than we or root could change the site."""
+        """Call before any change. Raises Refused if anyone other than this user or root could change the site."""
         from graasp_local.site.prepare import refuse_if_not_ours
 
         refuse_if_not_ours(self.site)
 
     def forget_site(self) -> None:
-        """Read the site's settings anew on next use: they have changed."""
+        """Read the site's settings again on next use: they have changed."""
         self.__dict__.pop("site", None)
 
     def engine(self, narrate: Callable[[str], None] = lambda _: None) -> DockerEngine:
@@ -125,7 +125,7 @@ pass_context = click.make_pass_decorator(Context)
 
 
 def narrate_command(command: str) -> None:
-    """Show a command before it runs, so that a person can repeat it; nobody reading is no reason not to run it."""
+    """Show a command before it runs, so that a person can repeat it. It is run even if the reader has left."""
     try:
         say(f"      $ {command}", err=True, dim=True)
     except OSError:
@@ -133,7 +133,7 @@ def narrate_command(command: str) -> None:
 
 
 def silence_output() -> None:
-    """Send what is still said to nowhere, because its reader has left."""
+    """Discard all further output, because its reader has left."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(nowhere, stream)

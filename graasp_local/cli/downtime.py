@@ -1,4 +1,4 @@
-"""`graasp-local history --downtime`: for how long the site was closed, by month, and by what."""
+"""`graasp-local history --downtime`: how long the site was closed, by month, and by what."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from graasp_local.journal.records import OperationRecord
 
 _NEWEST = 10
-"""So many closings are listed below the months; JSON has all."""
+"""How many closings are listed below the months; JSON has all."""
 _BAR_WIDTH = 24
 
 
 def show_downtime(context: Context, operations: Sequence[OperationRecord], *, as_json: bool) -> None:
-    """Asks nginx whether the site is open now: a closing that nothing in the journal ended may be over."""
+    """Also asks nginx whether the site is open now: a closing that nothing in the journal ended may be over."""
     from graasp_local.engine.http_edge import HttpEdge
 
     gate, now = HttpEdge(context.site.settings).gate(), time.time()
@@ -47,7 +47,7 @@ def show_downtime(context: Context, operations: Sequence[OperationRecord], *, as
 
 
 def _print_months(months: Sequence[Month]) -> None:
-    """Newest first, each with a bar; a full one is the month that was closed for longest."""
+    """Newest first, each with a bar; the month that was closed for longest has a full one."""
     from rich.bar import Bar
     from rich.console import Console
     from rich.table import Table
@@ -69,7 +69,7 @@ def _print_months(months: Sequence[Month]) -> None:
 
 
 def _floored(percent: float) -> str:
-    """Not rounded up: only a month in which the site was never closed is at 100."""
+    """Rounded down: only a month in which the site was never closed is at 100."""
     return f"{int(percent * 1000) / 1000:.3f}"
 
 

@@ -127,6 +127,6 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
 
 
 def shown(verb: str) -> str:
-    """The examples of a verb as they stand below its options; click leaves the lines after a \\b as they are."""
+    """The examples of a verb as shown below its options; click does not rewrap the lines after a \\b."""
     lines = (f"  {typed}\n      {what}" for typed, what in EXAMPLES[verb])
     return "\b\nExamples:\n" + "\n".join(lines)

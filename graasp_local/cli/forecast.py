@@ -1,4 +1,4 @@
-"""What is told before an operation of how long it will close the site."""
+"""Says, before an operation, how long it will close the site."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from graasp_local.planning.plan import Plan
 
 
 def say_forecast(plan: Plan, estimate: Estimate | None, *, err: bool) -> None:
-    """A sentence, and a line for each part that counts; nothing where the site is closed already, or stays closed."""
+    """A sentence, and a line for each part that counts; nothing if the site is already closed, or will stay closed."""
     if plan.keeps_open:
         say("The site stays open.", err=err)
     elif estimate is not None:

@@ -195,7 +195,7 @@ def _counted(chunks: Iterable[bytes], total: int) -> Iterator[bytes]:
 
 
 def _now_and_then(sizes: Iterable[int]) -> Iterator[int]:
-    """The sizes that are worth a line: one in two seconds. All are taken."""
+    """The sizes to report, one every two seconds; all of them are consumed."""
     last = time.monotonic()
     for size in sizes:
         if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:

@@ -1,4 +1,4 @@
-"""The entry point: finds the verb, imports only that verb, and turns errors into sentences and exit codes."""
+"""The entry point: finds the verb, imports only its module, and turns errors into sentences and exit codes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from graasp_local.errors import ExitCode, GraaspLocalError
 from graasp_local.surroundings import forget_variables, open_missing_descriptors, speak_utf8
 from graasp_local.verbs import COMMAND_LINE_VERBS
 
-# What is imported stays: looking through it for garbage at every 700 objects is a tenth of the time of a `status`.
+# Imports stay in memory: collecting garbage among them every 700 objects would take a tenth of a `status`.
 gc.set_threshold(50_000, 20, 20)
 
 _EXIT_CODES = """\
@@ -41,7 +41,7 @@ Exit codes:
 
 
 class _Verbs(click.Group):
-    """Imports a verb's module only when it is called: `--help` needs none of them."""
+    """Imports a verb's module only when the verb is called: `--help` needs none of them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMAND_LINE_VERBS)
@@ -93,7 +93,7 @@ def cli(ctx: click.Context, site: Path | None) -> None:
     A site is in one of four states: running, restricted (a maintenance page, unless the maintenance header is sent),
     db-only (only the database and umami, a maintenance page) or stopped (nothing, and with STOPPED_PAGE=on the page).
     """
-    os.umask(os.umask(0o022) | 0o022)  # what is made in a site is for nobody else to write to
+    os.umask(os.umask(0o022) | 0o022)  # what is created in a site must not be writable by others
     ctx.obj = Context(site)
     if ctx.invoked_subcommand is not None:
         return
@@ -105,7 +105,7 @@ def cli(ctx: click.Context, site: Path | None) -> None:
 
 
 def main() -> NoReturn:
-    """Run the command line and leave with the documented exit code."""
+    """Run the command line and exit with the documented exit code."""
     speak_utf8()
     open_missing_descriptors()
     forget_variables(os.environ)
@@ -115,12 +115,12 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
-    # At once: taking the interpreter apart takes as long as many a command, for what the system takes back anyway.
+    # At once: shutting the interpreter down can take as long as a command, only to free what the system frees anyway.
     os._exit(code)
 
 
 def run() -> ExitCode:
-    """Run the command line and say with which documented exit code the process should end."""
+    """Run the command line and return the documented exit code for the process."""
     try:
         cli.main(prog_name="graasp-local", standalone_mode=False)
         code = ExitCode.DONE
@@ -137,13 +137,13 @@ def run() -> ExitCode:
             say(sentence, err=True)
         code = error.exit_code
     except OSError as error:
-        if error.errno is None:  # no file's: the docker SDK and requests raise such for what an engine or a site says
+        if error.errno is None:  # not about a file: the docker SDK and requests raise these for engine or site errors
             return _unexpected(error)
         say(f"{error.filename or 'A file'} cannot be used: {error.strerror or error}.", err=True)
         say("Fix its permissions or its location, then try again.", err=True)
         code = ExitCode.USAGE
     except SystemExit as error:
-        # click and rich leave with 1 when the reader of the output has left (`| head`): that is no error of ours.
+        # click and rich exit with 1 when the reader of the output has left (`| head`): that is not an error.
         code = ExitCode.DONE if error.code == 1 and _reader_has_left() else ExitCode(int(error.code or 0))
     except Exception as error:  # the last resort: a sentence, not a traceback
         if os.environ.get("GRAASP_LOCAL_DEBUG"):

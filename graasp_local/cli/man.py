@@ -1,4 +1,4 @@
-"""The man page, made from the same commands as `--help`. Pure."""
+"""The man page, generated from the same commands as `--help`. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from graasp_local.cli.examples import EXAMPLES
 
 
 def man_page(root: click.Group, version: str) -> str:
-    """The whole page in man's own format: every verb with its options and examples, and the exit codes."""
+    """The whole page in man's format: every verb with its options and examples, and the exit codes."""
     context = click.Context(root, info_name="graasp-local")
     return "\n".join(_lines(root, context, version)) + "\n"
 
@@ -63,6 +63,6 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 
 def _escaped(text: str) -> str:
-    """Text that man shows as it is: a line that begins with a dot or a quote would be a request."""
+    """Text that man shows literally: a line that begins with a dot or a quote would otherwise be a request."""
     escaped = text.replace("\\", "\\e").replace("-", "\\-").replace('"', "\\(dq")
     return f"\\&{escaped}" if escaped[:1] in (".", "'") else escaped

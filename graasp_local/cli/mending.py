@@ -1,4 +1,4 @@
-"""A rotation of secrets that was cut off, brought to its end before anything else is done with the site."""
+"""Finishes a rotation of secrets that was cut off, before anything else is done with the site."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def finish_rotation(context: Context) -> bool:
-    """Whether there was one, and it is finished now. If the database does not answer, says so and goes on."""
+    """Returns whether there was one that is finished now. If the database does not answer, says so and goes on."""
     if not context.site.rotation_file.exists():
         return False
     context.refuse_if_not_ours()
@@ -49,7 +49,7 @@ def roles_of(context: Context) -> Roles:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """ctrl-C, SIGTERM and a hang-up wait until this short part is done."""
+    """Ctrl-C, SIGTERM and SIGHUP wait until this short part is done."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     previous = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:

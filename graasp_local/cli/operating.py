@@ -1,4 +1,4 @@
-"""Carrying an operation out for a terminal or a script: the plan and the question before, the events, the exit code."""
+"""Carries an operation out for a terminal or a script: the plan and the question first, the events, the exit code."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ if TYPE_CHECKING:
 
 
 class OperationOptions(Struct, frozen=True):
-    """How a person or script wants an operation: `dry_run` shows it only, `ask` asks on a terminal first.
+    """How a person or script wants an operation run: `dry_run` only shows it, `ask` asks on a terminal first.
 
-    `lock_wait` is how many seconds to wait for an operation that is under way; one that may close the site for more
-    seconds than `max_downtime` is refused.
+    `lock_wait` is how many seconds to wait for an operation that is already running; one that may close the site for
+    more than `max_downtime` seconds is refused.
     """
 
     dry_run: bool
@@ -62,18 +62,18 @@ class OperationOptions(Struct, frozen=True):
 
 
 def operation(context: Context, request: Request, options: OperationOptions) -> NoReturn:
-    """Plan, show, ask, carry out; leaves the process with the documented exit code."""
+    """Plan, show, ask, carry out; exits the process with the documented exit code."""
     from graasp_local.operations import run
 
     interruption = InterruptionFlag()
     code = ExitCode.UNEXPECTED
     with refusals_as_json(wanted=options.as_json):
         context.refuse_if_not_ours()
-        finish_rotation(context)  # before there is a second thread, which would hear the signals that it keeps away
+        finish_rotation(context)  # before there is a second thread, which would receive the signals that it blocks
         Thread(target=_load_meanwhile, daemon=True).start()
         world = context.world(interruption, (lambda _: None) if options.as_json else narrate_command)
         if isinstance(request, Deploy) and not options.lock_wait:
-            # What is read before the lock is had may change while it is waited for.
+            # With a wait for the lock, what is read before it could change during the wait.
             world.images.expect(Version.parse(request.version))
         _say_what_was_left(world)
         shown: run.Shown | None = None
@@ -103,17 +103,17 @@ def operation(context: Context, request: Request, options: OperationOptions) -> 
 
 
 def _load_meanwhile() -> None:
-    """Load what every operation needs while the first looks wait for the engine."""
-    # What is missing or broken is told where it is needed.
+    """Load what every operation needs while the first requests wait for the engine."""
+    # A missing or broken module is reported where it is needed.
     with suppress(Exception):
-        # In the order in which they are wanted.
+        # In the order in which they are needed.
         import_module("docker")
         import_module("psycopg")
         import_module("python_on_whales")
 
 
 def _say_what_was_left(world: World) -> None:
-    """An operation that was interrupted is named by every command that changes the site, with the two ways on."""
+    """Every command that changes the site names an operation that was left unfinished, and how to go on."""
     from graasp_local.journal.read import read_recent
     from graasp_local.journal.records import unfinished_operation
     from graasp_local.lock import current_holder
@@ -137,7 +137,7 @@ def _say_who_is_waited_for(world: World, options: OperationOptions) -> None:
 
 @contextmanager
 def refusals_as_json(*, wanted: bool) -> Iterator[None]:
-    """What is refused before an operation begins ends in the same last JSON line as an operation, if JSON is wanted."""
+    """If JSON is wanted, a refusal before an operation begins ends with the same last JSON line as an operation."""
     try:
         yield
     except GraaspLocalError as error:
@@ -184,7 +184,7 @@ class _Printer(Protocol):
 
 
 class _Unbreakable:
-    """Goes on in silence when nobody reads any more: an operation does not end because its reader left."""
+    """Continues silently once its reader has left: an operation does not end because of that."""
 
     def __init__(self, printer: _Printer) -> None:
         self._printer: _Printer | None = printer
@@ -194,7 +194,7 @@ class _Unbreakable:
             return
         try:
             self._printer.show(event)
-        except (OSError, SystemExit):  # rich leaves the process by itself when its pipe breaks
+        except (OSError, SystemExit):  # rich exits the process when its pipe breaks
             self._printer = None
             silence_output()
 
@@ -267,10 +267,11 @@ class _Narration:
 
 @contextmanager
 def interruptible(interruption: InterruptionFlag) -> Iterator[None]:
-    """The first ctrl-C or SIGTERM asks for an end at the next safe point; a second one leaves things as they are.
+    """The first Ctrl-C or SIGTERM stops at the next safe point; a second one quits at once and leaves things as they
+    are.
 
-    A way back that is under way goes on after the first. SIGHUP is what the end of an ssh session sends, often twice,
-    and nobody's impatience: it never leaves things as they are. What `nohup` or a script has had ignored stays so.
+    A rollback that is running continues after the first. SIGHUP comes from the end of an ssh session, often twice, not
+    from an impatient person: it never quits at once. Signals that `nohup` or a script ignores stay ignored.
     """
     presses = 0
 
@@ -279,7 +280,7 @@ def interruptible(interruption: InterruptionFlag) -> Iterator[None]:
         presses += number != signal.SIGHUP
         if presses > 1 and number != signal.SIGHUP:
             _say(LEFT_AS_IT_IS)
-            # At once, without unwinding: what is under way is not waited for.
+            # At once, without unwinding: nothing that is running is waited for.
             os._exit(ExitCode.INTERRUPTED)
         if interruption.is_ending:
             _say(PUTTING_BACK)
@@ -298,6 +299,6 @@ def interruptible(interruption: InterruptionFlag) -> Iterator[None]:
 
 
 def _say(sentence: str) -> None:
-    # A terminal that was closed cannot be written to; what was under way must not end with that.
+    # A closed terminal cannot be written to; that must not end the operation.
     with suppress(OSError):
         say(f"\n{sentence}", err=True)

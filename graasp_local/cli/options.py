@@ -1,4 +1,4 @@
-"""Options that several verbs share, said once."""
+"""Options that several verbs share."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ yes = click.option(
 
 
 def discard(what: str, told: str) -> Callable[[_Command], _Command]:
-    """The consent of a script to losing `what`; the value of `discarded` is None without it."""
+    """A script's consent to losing `what`; without it, `discarded` is None."""
     return click.option("--discard", "discarded", type=click.Choice([what]), help=told)
 
 
@@ -44,7 +44,7 @@ drain_limit = click.option(
 
 
 class Duration(click.ParamType[float]):
-    """`60s`, `2m`, `1h`, or a bare number of seconds; more than nothing."""
+    """`60s`, `2m`, `1h`, or a bare number of seconds; greater than zero."""
 
     name = "duration"
 

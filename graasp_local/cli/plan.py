@@ -66,7 +66,7 @@ def command(context: Context, state: str, from_state: str | None, *, json_object
 
 
 def _as_if_in(context: Context, state: InfraState) -> ObservedState:
-    """The site's services as they would be in a state."""
+    """The site as it would be observed in a state."""
     page = context.site.settings.page_when_stopped
     row = row_of(state, page_when_stopped=page)
     services = tuple(

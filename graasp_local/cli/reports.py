@@ -1,4 +1,4 @@
-"""What is told while a backup is taken or read: a bar with bytes on a terminal, a line once in a while elsewhere."""
+"""Progress while a backup is taken or read: a bar with bytes on a terminal, otherwise a line now and then."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 
 def followed(reports: Generator[Report, None, Result], clock: Clock, *, silent: bool = False) -> Result:
-    """Show the reports on stderr, and return what comes of them."""
+    """Show the reports on stderr, and return their result."""
     told = _Told(reports)
     if silent:
         for _ in told:
@@ -29,7 +29,7 @@ def followed(reports: Generator[Report, None, Result], clock: Clock, *, silent: 
 
 
 class _Told(Generic[Result]):
-    """A generator whose return value is kept."""
+    """A generator whose return value is kept in `result`."""
 
     def __init__(self, reports: Generator[Report, None, Result]) -> None:
         self._reports = reports

@@ -54,7 +54,7 @@ def command(
     from graasp_local.planning.requests import OnFailure, Restore
 
     agreed = replace or bool(discarded)
-    # Whoever comes past the question has agreed to it.
+    # A person who gets past the question has agreed to it.
     request = Restore(name, only, replace_what_is_there=not dry_run, hold=hold, on_failure=OnFailure(on_failure))
     with refusals_as_json(wanted=json_lines):
         context.refuse_if_not_ours()
@@ -71,7 +71,7 @@ def command(
 
 
 def _agree(context: Context, request: Restore, *, may_ask: bool) -> None:
-    """Say what will be replaced and have the site's name typed. Raises Refused where it is not, or cannot be."""
+    """Say what will be replaced and ask for the site's name. Raises Refused if it is not typed, or cannot be."""
     from graasp_local.errors import Refused
     from graasp_local.operations import restores
     from graasp_local.wording import listed
@@ -79,7 +79,7 @@ def _agree(context: Context, request: Restore, *, may_ask: bool) -> None:
     project = context.site.settings.project
     backup, databases, volumes = restores.wanted_parts(context.site, request)
     if context.site.selected_version is None:
-        return  # nothing was deployed here yet: nothing is replaced
+        return  # nothing was deployed here yet, so nothing is replaced
     replaced = f"{listed((*databases, *volumes))} of this site will be replaced by those of {backup.manifest.name}"
     if not (may_ask and sys.stdin.isatty() and sys.stderr.isatty()):
         raise Refused(f"{replaced}.", "Nothing was changed.", "Add --discard current-data to confirm.")

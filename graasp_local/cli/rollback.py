@@ -54,7 +54,7 @@ def command(
 
 
 def _agrees_to_a_loss(context: Context) -> bool:
-    """Say what would be put away and ask for the site's name; False where nothing would. Raises Refused."""
+    """Say what would be discarded and ask for the site's name; False if nothing would be. Raises Refused."""
     from graasp_local.clock import InterruptionFlag
     from graasp_local.errors import Refused
     from graasp_local.operations import recovery

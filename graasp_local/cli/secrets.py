@@ -127,9 +127,9 @@ def rotate(
 
 
 def _way_into_effect(context: Context, request: Rotate) -> Plan | None:
-    """What makes anew whatever the secrets concern; None where nothing has to be.
+    """The plan that recreates the services that use the secrets; None if there are none to recreate.
 
-    Raises Refused where the site is in no state that could be come back to.
+    Raises Refused if the site is not in a state that it could return to.
     """
     from graasp_local.clock import InterruptionFlag
     from graasp_local.operations import run

@@ -57,7 +57,7 @@ def _look(context: Context) -> dict[str, Any]:
     selected = site.selected_version
     versions = sorted(observed.graasp_versions)
     steps = [step.command for step in next_steps(Situation(classification, selected, unfinished, holder))]
-    # What the container was made from is what its files are of; reading them would take longer than all of `status`.
+    # The container's image tells the major of its files; reading those would take longer than the rest of `status`.
     made_from = [s.image for s in observed.in_group(ServiceGroup.DATABASE) if s.status is not Status.ABSENT]
     wanted = site.database_server.image
     wrong = other_major(major_of_image(made_from[0]), major_of_image(wanted), wanted) if made_from else None
@@ -152,7 +152,7 @@ def _replicas(service: dict[str, Any]) -> str:
 
 
 def _image(service: dict[str, Any]) -> str:
-    """An image that is known by its id alone is told by the version in it, and enough of the id to find it."""
+    """An image that is only known by its id is shown as its version, with enough of the id to find it."""
     from graasp_local.images.pins import shortened
 
     image = shortened(str(service["image"]))

@@ -1,4 +1,4 @@
-"""A table for a terminal: every column as wide as it needs, the last one cut at the edge; nothing is cut in a pipe."""
+"""A table for a terminal: every column as wide as necessary, the last one cut at the edge; in a pipe nothing is cut."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BETWEEN = "  "
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """On stdout. Only the last column gives way where the terminal is too narrow."""
+    """Print the table on stdout. Only the last column is shortened if the terminal is too narrow."""
     cells = [tuple(map(plain_line, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
     terminal = _terminal_width()

@@ -27,7 +27,7 @@ _OURSELVES = (sys.executable, "-m", "graasp_local.cli.main")
 
 
 class SiteAccess(Struct, frozen=True):
-    """How the UI reaches the site that was named or is found from here; see graasp_local.tui.ports.Access."""
+    """How the UI reaches the site that was named, or that is found from here; see graasp_local.tui.ports.Access."""
 
     named_site: Path | None
 
@@ -37,7 +37,7 @@ class SiteAccess(Struct, frozen=True):
         return SiteAccess(directory)
 
     def site(self) -> Site:
-        # A context of its own each time: what it remembers of the site's files may have been mended since.
+        # A new context each time: the site's files may have been fixed since an earlier one read them.
         return Context(self.named_site).site
 
     def world(self, site: Site, interruption: Interruption, narrate: Callable[[str], None]) -> World:
@@ -73,18 +73,18 @@ class SiteAccess(Struct, frozen=True):
 
 
 def open_tui(named_site: Path | None, *, read_only: bool) -> None:
-    """Open the UI in this terminal, and leave with the exit code of what was done in it."""
+    """Open the UI in this terminal, and exit with the exit code of what was done in it."""
     from graasp_local.tui.app import run_app
 
     with suppress(GraaspLocalError):
-        _ = Context(named_site).site  # says whose it is while lines can still be read
+        _ = Context(named_site).site  # says who owns it while printed lines can still be read
     if not read_only:
         finish_what_was_cut_off(named_site)
     sys.exit(run_app(SiteAccess(named_site), read_only=read_only))
 
 
 def finish_what_was_cut_off(named_site: Path | None) -> None:
-    """As every command that changes something does first; what stands in its way, the UI has a screen for."""
+    """As every command that changes something does first; if that fails, the UI shows why on a screen."""
     with suppress(GraaspLocalError):
         finish_rotation(Context(named_site))
 

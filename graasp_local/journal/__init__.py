@@ -1,1 +1,1 @@
-"""What operations report while they happen, kept for the next command: written, read back, and what follows from it."""
+"""The record of what operations report as they run: writing it, reading it back, and what follows from it."""

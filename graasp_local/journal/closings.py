@@ -1,8 +1,8 @@
-"""When the site was closed to visitors, and by what: one answer for everything that tells seconds closed.
+"""When the site was closed to visitors, and by what: one answer for everything that reports seconds closed.
 
-Decides by what each operation did to the gate and found of it, in the order of the operations, and by what is observed
-now. A closing lasts until the gate is opened, by whatever, or found open: an operation that was killed does not end
-it. Counts nothing that nobody has seen. Pure.
+Decides by what each operation did to the gate and how it found it, in order, and by what is observed now. A closing
+lasts until anything opens the gate or finds it open: an operation that was killed does not end it. Only counts what was
+observed. Pure.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from graasp_local.planning.states import Gate, InfraState
 
 
 class GateNote(StrEnum):
-    """What is known of the gate at one moment."""
+    """What is known about the gate at one moment."""
 
     CLOSING = "closing"
-    """Its closing was begun; whether it had its effect is not known yet."""
+    """Closing it has begun; whether that took effect is not known yet."""
     CLOSED = "closed"
     OPENING = "opening"
     OPENED = "opened"
@@ -50,7 +50,7 @@ class AtGate(Protocol):
 
 
 class OperationAtGate(Struct, frozen=True):
-    """An operation that is under way: its journal is not read yet."""
+    """An operation that is still running: its journal has not been read yet."""
 
     operation: str
     command: str
@@ -58,10 +58,10 @@ class OperationAtGate(Struct, frozen=True):
 
 
 class Closing(Struct, frozen=True):
-    """A time during which visitors were kept out, in seconds since 1970; `until` is None while it lasts.
+    """A period during which visitors were kept out, in seconds since 1970; `until` is None while it lasts.
 
-    `operation` and `command` are what closed the gate; empty where it was found closed and nothing here had closed it.
-    `opened_by` is what opened it or found it open; empty while it lasts or where it is seen open only now.
+    `operation` and `command` are what closed the gate; empty if it was found closed and nothing here had closed it.
+    `opened_by` is what opened it or found it open; empty while it lasts, or if it is only now observed to be open.
     """
 
     since: float
@@ -71,7 +71,7 @@ class Closing(Struct, frozen=True):
     opened_by: str = ""
 
     def seconds(self, now: float) -> float:
-        """How long it was, or has been so far. Never negative, though a clock may go back."""
+        """How long it lasted, or has lasted so far. Never negative, though a clock may go back."""
         return max(0.0, (now if self.until is None else self.until) - self.since)
 
     def as_json(self, now: float) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class Closing(Struct, frozen=True):
 
 
 def closing_of(told: Mapping[str, Any] | None) -> Closing | None:
-    """A closing as it was written, read back."""
+    """Read back a closing written by `as_json`."""
     if told is None:
         return None
     since, until = (
@@ -96,17 +96,17 @@ def closing_of(told: Mapping[str, Any] | None) -> Closing | None:
 
 
 class Month(Struct, frozen=True):
-    """A month of UTC, or what of it the journal knows: of `seconds` the site was closed for `closed_seconds`."""
+    """A month in UTC, or the part of it that the journal covers: of `seconds` the site was closed `closed_seconds`."""
 
     month: str
     seconds: float
     closed_seconds: float
     closings: int
-    """How many began in it or lasted into it."""
+    """How many began in this month or lasted into it."""
 
     @property
     def availability(self) -> float:
-        """The share of the time in which the site was not closed, from 0 to 1."""
+        """The share of the time that the site was not closed, from 0 to 1."""
         return 1.0 - self.closed_seconds / self.seconds if self.seconds else 1.0
 
     def as_json(self) -> dict[str, Any]:
@@ -120,15 +120,15 @@ class Month(Struct, frozen=True):
 
 
 def gate_moment(record: Mapping[str, Any]) -> GateMoment | None:
-    """What one record of a journal says of the gate; None if nothing."""
+    """What one record of a journal says about the gate; None if nothing."""
     note = _note(record)
     return None if note is None else GateMoment(datetime.fromisoformat(record["at"]).timestamp(), note)
 
 
 def closings(operations: Iterable[AtGate], gate: Gate = Gate.UNKNOWN, now: float | None = None) -> tuple[Closing, ...]:
-    """Every closing that these operations, oldest first, tell of, oldest first.
+    """Every closing in these operations, which come oldest first; oldest first too.
 
-    `gate` is what nginx answers `now`: where it is open, a closing that nothing in the journal ended is over.
+    `gate` is what nginx answers `now`: if it is open, a closing that nothing in the journal ended is over.
     """
     count = _Count()
     for operation in operations:
@@ -140,24 +140,24 @@ def closings(operations: Iterable[AtGate], gate: Gate = Gate.UNKNOWN, now: float
 
 
 def ongoing(found: Sequence[Closing]) -> Closing | None:
-    """The closing that lasts, if one does."""
+    """The closing that is still going on, if there is one."""
     return found[-1] if found and found[-1].until is None else None
 
 
 def begins_open(operation: AtGate) -> bool:
-    """Whether no closing from before this operation can have lasted into it."""
+    """Whether it is certain that no earlier closing lasted into this operation."""
     first = operation.gate_moments[0].note if operation.gate_moments else None
     return first in (GateNote.FOUND_OPEN, GateNote.CLOSING)
 
 
 def seconds_within(found: Sequence[Closing], begin: float, end: float) -> tuple[float, ...]:
-    """Of each closing that reaches into this time the seconds that lie in it."""
+    """For each closing that overlaps with this period, the seconds within it."""
     shares = [min(end, end if c.until is None else c.until) - max(begin, c.since) for c in found]
     return tuple(share for share in shares if share > 0)
 
 
 def by_month(found: Sequence[Closing], began: float, now: float) -> tuple[Month, ...]:
-    """Every month from `began`, when the site is first heard of, until `now`, oldest first."""
+    """Every month from `began`, when the journal first mentions the gate, until `now`, oldest first."""
     months = []
     start = began
     while start < now:
@@ -171,7 +171,7 @@ def by_month(found: Sequence[Closing], began: float, now: float) -> tuple[Month,
 
 
 class _Count:
-    """Takes in one moment after the other."""
+    """Takes in one moment after another."""
 
     def __init__(self) -> None:
         self._over: list[Closing] = []
@@ -202,13 +202,13 @@ class _Count:
                     self._end(self._opening_since, operation)
                 elif self._is_certain:
                     self._end(moment.at, operation)
-                self._current = None  # where it was not certain, the closing had no effect
+                self._current = None  # if it was not certain, the closing had no effect
             case _:
                 pass
 
     def _end(self, at: float, operation: str) -> None:
         if self._current is not None:
-            # A clock may have gone back since.
+            # The clock may have gone back since.
             self._over.append(replace(self._current, until=max(at, self._current.since), opened_by=operation))
         self._current, self._opening_since = None, None
 
@@ -228,7 +228,7 @@ def _note(record: Mapping[str, Any]) -> GateNote | None:
         case {"event": "rollback-started", "gate": str(gate)}:
             return _found(gate)
         case {"event": "walk-ended", "state": str(state)}:
-            # A state has its gate: 0.1.0 wrote the state only.
+            # 0.1.0 only wrote the state, which implies the gate.
             by_state = Gate.OPEN if state == InfraState.RUNNING else Gate.CLOSED if state in {*InfraState} else ""
             return _found(str(record.get("gate", ""))) or _found(by_state)
         case _:

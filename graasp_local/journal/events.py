@@ -1,4 +1,4 @@
-"""What an operation says while it happens, for people as lines and for programs as JSON objects.
+"""What an operation reports while it runs, as lines for people and as JSON objects for programs.
 
 The command line, the journal and every screen read these and nothing else. Pure.
 """
@@ -42,7 +42,7 @@ class StepOutcome(StrEnum):
 
 
 class OperationStarted(Struct, frozen=True):
-    """The first event; `command` is the request as it can be typed, without secrets (none are ever typed)."""
+    """The first event; `command` is the request as it can be typed, which never contains secrets."""
 
     operation: str
     command: str
@@ -50,34 +50,35 @@ class OperationStarted(Struct, frozen=True):
     request: Request | None = None
     """What was asked for."""
     asked: Request | None = None
-    """The same; for a `resume`, what the operation that it goes on with was asked for."""
+    """The same; for a `resume`, what the operation that it continues was asked for."""
     came_from: str = ""
     """The state before the first of the attempts that this operation belongs to; a rollback ends there."""
     previous_version: str = ""
     """The version before them."""
     previous_images: Images = ()
-    """The exact images that it had then."""
+    """The exact images that the previous version had then."""
     images: Images = ()
-    """Those that it is to have, where it is not those that its tags lead to."""
+    """Those that the version is to have, if not those that its tags point to."""
     snapshot: str = ""
     """The snapshot that a rollback would put back, if a migration has begun."""
     migrated_before: bool = False
-    """An attempt before this one had begun to migrate already."""
+    """An earlier attempt had already begun to migrate."""
     written_before: bool = False
     """Visitors may have written to the database since then: putting the snapshot back would discard that."""
     may_be_written: bool = False
-    """Something else may have, behind the gate: workers, or whoever had the bypass."""
+    """Something else may have written to it behind the gate: workers, or people with the bypass."""
     gate: Gate = Gate.UNKNOWN
-    """What nginx answered before the operation began: where it kept visitors out, an opening cut off had no effect.
+    """What nginx answered before the operation began: if it kept visitors out, an opening that was cut off had no
+    effect.
     """
     forecast: Estimate | None = None
-    """For how long it will close the site; None where it is not open, or is not opened again."""
+    """How long it will close the site; None if it is not open, or will not be opened again."""
 
 
 class RollbackStarted(Struct, frozen=True):
     """The deployment has failed, and `plan` puts the site back; `problem` says what failed.
 
-    `gate` is what nginx answered before it began: where it kept visitors out, an opening that failed had no effect.
+    `gate` is what nginx answered before it began: if it kept visitors out, an opening that failed had no effect.
     """
 
     plan: Plan
@@ -93,7 +94,7 @@ class StepStarted(Struct, frozen=True):
 
 
 class StepOutput(Struct, frozen=True):
-    """A line from inside a step: a command that is run, a container's output, a finding."""
+    """A line from inside a step: a command that is run, a container's output, a result."""
 
     index: int
     text: str
@@ -102,7 +103,7 @@ class StepOutput(Struct, frozen=True):
 class StepEnded(Struct, frozen=True):
     """`seconds` is how long the step took; `problem` holds the error's sentences if it failed.
 
-    `was_needed` is False where it found that there was nothing to do, and did nothing.
+    `was_needed` is False if there was nothing to do, and nothing was done.
     """
 
     index: int
@@ -114,14 +115,14 @@ class StepEnded(Struct, frozen=True):
 
 
 class Probed(Struct, frozen=True):
-    """What visitors met during the operation, where it was carried out with a prober; comes before the last event."""
+    """What visitors got during the operation, if it ran with a prober; comes before the last event."""
 
     report: ProbeReport
 
 
 class OperationEnded(Struct, frozen=True):
-    """The last event. `downtime_seconds` is how long it kept visitors out (closings.py); None where it did not
-    close the site, or the site is closed still; 0.0 where it stayed open while what serves visitors was replaced.
+    """The last event. `downtime_seconds` is how long it kept visitors out (closings.py); None if it did not close the
+    site, or the site is still closed; 0.0 if it stayed open while what serves visitors was replaced.
     """
 
     operation: str
@@ -136,18 +137,18 @@ class OperationEnded(Struct, frozen=True):
     gate: Gate = Gate.UNKNOWN
     """What nginx answers after the operation."""
     closing: Closing | None = None
-    """The closing that came to its end with this operation, whatever had begun it."""
+    """The closing that ended with this operation, whatever began it."""
     changed: bool = True
-    """Whether version, images or database are others than before, where it came to its end."""
+    """Whether version, images or database differ from before, if the operation succeeded."""
     forecast: Range | None = None
-    """For how long the operation was to close the site."""
+    """How long the operation was expected to close the site."""
 
 
 Event = OperationStarted | RollbackStarted | StepStarted | StepOutput | StepEnded | Probed | OperationEnded
 
 
 def ended_before_it_began(error: GraaspLocalError) -> OperationEnded:
-    """What is told of an operation that was refused, or that broke, before its first event."""
+    """The event for an operation that was refused, or that broke, before its first event."""
     outcome = Outcome.INTERRUPTED if isinstance(error, Interrupted) else Outcome.REFUSED
     if error.exit_code is ExitCode.UNEXPECTED:
         outcome = Outcome.FAILED
@@ -155,7 +156,7 @@ def ended_before_it_began(error: GraaspLocalError) -> OperationEnded:
 
 
 def as_json(event: Event) -> dict[str, Any]:
-    """One JSON object for one event; its `event` says which kind it is."""
+    """One JSON object per event; its `event` says which kind it is."""
     match event:
         case OperationStarted(operation=operation, command=command, plan=plan):
             return {
@@ -219,7 +220,7 @@ def as_json(event: Event) -> dict[str, Any]:
 
 
 def as_lines(event: Event) -> tuple[str, ...]:
-    """The same for a person, without colour: a tick or a cross says what colour would."""
+    """The event for a person, without colour: a tick or a cross says what colour would."""
     match event:
         case OperationStarted(operation=operation):
             return (f"Operation {operation}",)

@@ -1,7 +1,7 @@
-"""The files of the journal, read back.
+"""Reads the journal's files back.
 
-Reads what is there and guesses nothing. A last line that was cut off by a crash is no record: nothing came after it.
-A file that no crash could have left like that is damaged, and said to be; one without a number is not ours.
+Guesses nothing. A last line that was cut off by a crash is not a record: nothing came after it. A file that a crash
+could not have left like that is reported as damaged; one without a number is not ours.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from graasp_local.planning.server import DatabaseServer, Direction, Upgrade
 from graasp_local.planning.timings import range_of
 
 _OUTPUT_MARK = b'"event": "step-output"'
-"""In no other record: quotation marks inside a text are written with a backslash."""
+"""Not in any other record: quotation marks inside a text are written with a backslash."""
 
 
 def read_journal(directory: Path) -> JournalContents:
@@ -42,27 +42,27 @@ def read_journal(directory: Path) -> JournalContents:
 
 
 def read_recent(directory: Path) -> JournalContents:
-    """What the journal holds since the last deployment that changed it, and that: all that a decision depends on.
+    """The last deployment that changed the site, and everything since: all that a decision depends on.
 
-    And what came before where the site was closed then already, so that a closing is read from its beginning. A site
-    that was deployed a thousand times is looked at as quickly as a new one. Raises OSError as `read_journal`.
+    Also earlier operations if the site was already closed then, so that a closing is read from its beginning. This
+    takes no longer on a site with a thousand deployments than on a new one. Raises OSError, as `read_journal` does.
     """
     return _in_order(_until_went_through(_newest_first(directory)))
 
 
 def read_operations(directory: Path, newest: int | None = None) -> tuple[OperationRecord, ...]:
-    """The operations that can be read, oldest first, or the newest so many: to be shown, not decided on."""
+    """The readable operations, oldest first, all or only the `newest`: for showing, not for decisions."""
     readable = (read for read in _newest_first(directory) if isinstance(read, OperationRecord))
     return with_seconds_closed(tuple(islice(readable, newest))[::-1])
 
 
 def read_since(directory: Path, begin: float) -> tuple[OperationRecord, ...]:
-    """The operations that began after that moment, oldest first, and those before that a closing may reach from."""
+    """The operations that began after that moment, oldest first, and earlier ones whose closing may last into it."""
     return with_seconds_closed(tuple(_until_before(_newest_first(directory), begin))[::-1])
 
 
 def trusted_operations(directory: Path) -> tuple[OperationRecord, ...]:
-    """The recent operations, oldest first, for a decision. Raises Refused where a damaged file could change it."""
+    """The recent operations, oldest first, for a decision. Raises Refused if a damaged file could change it."""
     contents = read_recent(directory)
     if contents.in_doubt:
         first = contents.in_doubt[0]
@@ -154,7 +154,7 @@ def _as_upgrade(told: Mapping[str, Any]) -> Upgrade:
 
 
 def _request(first: Mapping[str, Any], key: str) -> Request | None:
-    """graasp-local 0.1.0 kept the command alone, and of a deployment's options these."""
+    """graasp-local 0.1.0 only kept the command, with these of a deployment's options."""
     if "request" in first:
         return from_record(first[key]) if first[key] else None
     words = first["command"].split()
@@ -165,7 +165,7 @@ def _request(first: Mapping[str, Any], key: str) -> Request | None:
 
 
 def _is_way_back(first: Mapping[str, Any]) -> bool:
-    """graasp-local 0.1.0 did not say it: its ways back end with the version that they began with."""
+    """graasp-local 0.1.0 did not record this: its rollbacks end with the version that they began with."""
     if "goes_back" in first:
         return bool(first["goes_back"])
     if first.get("restore"):
@@ -174,7 +174,7 @@ def _is_way_back(first: Mapping[str, Any]) -> bool:
 
 
 def _is_repair(first: Mapping[str, Any]) -> bool:
-    """What 0.1.0 did where the version that was deployed already was asked for."""
+    """What 0.1.0 did when asked for the version that was already deployed."""
     is_asked_for = "deploy" in first["command"].split() and not first.get("migrated_before")
     return is_asked_for and first["version"] == first.get("previous_version")
 
@@ -188,7 +188,7 @@ def _restore(told: Mapping[str, Any] | None) -> Restore | None:
 
 
 def output_of(file: Path) -> Iterator[str]:
-    """What the steps of an operation said, line by line: a migration may have said more than fits into memory."""
+    """What the steps of an operation printed, line by line: a migration may have printed more than fits in memory."""
     with file.open("rb") as lines:
         for line in lines:
             record = _record(line) if _OUTPUT_MARK in line else None
@@ -197,7 +197,7 @@ def output_of(file: Path) -> Iterator[str]:
 
 
 def _records(lines: Iterator[bytes]) -> list[dict[str, Any]]:
-    """The records of a file but those of output. Raises _DamageError for a complete line that is none."""
+    """The records of a file, except output. Raises _DamageError for a complete line that is not a record."""
     records = []
     for number, line in enumerate(lines, start=1):
         if _OUTPUT_MARK in line and line.endswith(b"}\n"):
@@ -207,7 +207,7 @@ def _records(lines: Iterator[bytes]) -> list[dict[str, Any]]:
             records.append(record)
         elif line.endswith(b"\n"):
             raise _DamageError(f"Line {number} is not a record.")
-        # Without its end of line the last one counts only if nothing else of it is missing.
+        # The last line may lack its end of line, but counts only if nothing else of it is missing.
     return records
 
 

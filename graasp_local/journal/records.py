@@ -1,6 +1,6 @@
-"""What the journal tells of earlier operations, and what follows from it for the next command. read.py reads it.
+"""What the journal says about earlier operations, and what follows from that for the next command. read.py reads it.
 
-Decides nothing about the site as it is.
+Decides nothing about the current state of the site.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ READ_ONLY_NAMES = frozenset(
 )
 
 WRITING_NAMES = frozenset({"start-writers", "unseal-gate", "open-gate"})
-"""Steps from which on somebody or something may write to the database of what was deployed."""
+"""Steps from which on people or services may write to the database of what was deployed."""
 
 _CHANGING = ("migrate", "put-in-place")
 _UNDOING = ("swap-back", "take-out")
 
 
 class GateMove(StrEnum):
-    """What the journal knows of the gate, in its order. What was begun and not seen to end may have had its effect."""
+    """What the journal knows about the gate, in order. What was begun but not seen to end may have taken effect."""
 
     OPENING = "opening"
     OPENED = "opened"
     CLOSING = "closing"
     FOUND_CLOSED = "found-closed"
-    """nginx answered that it lets nobody in."""
+    """nginx answered that it keeps visitors out."""
 
 
 class OperationRecord(Struct, frozen=True):
-    """An operation as its file tells it. `outcome` is None where the operation never came to an end: it was killed."""
+    """An operation as its file records it. `outcome` is None if the operation never ended: it was killed."""
 
     operation: str
     command: str
@@ -55,7 +55,7 @@ class OperationRecord(Struct, frozen=True):
     outcome: str | None
     state: str
     downtime_seconds: float | None
-    """Of the closings that it began, whatever ended them (closings.py); None where there is none, or it lasts."""
+    """Of the closings that it began, whatever ended them (closings.py); None if there are none, or one still lasts."""
     seconds: float | None
     started_steps: tuple[str, ...]
     steps: tuple[Mapping[str, Any], ...]
@@ -70,9 +70,9 @@ class OperationRecord(Struct, frozen=True):
     snapshot: str = ""
     problem: tuple[str, ...] = ()
     version_is_uncertain: bool = False
-    """It changed the database and did not come to select the version that the database then belongs to."""
+    """It changed the database and did not get to select the version that the database then belongs to."""
     database_is_changed: bool = False
-    """It, or an attempt before it, began to migrate, and the snapshot was not put back since."""
+    """It, or an earlier attempt, began to migrate, and the snapshot has not been put back since."""
 
     written_before: bool = False
     """Visitors may have written to the database that it changed, or found changed, before it began."""
@@ -81,14 +81,14 @@ class OperationRecord(Struct, frozen=True):
     gate_moves: tuple[GateMove, ...] = ()
     gate_moments: tuple[GateMoment, ...] = ()
     forecast: Range | None = None
-    """For how long it was to close the site; None where nothing was forecast."""
+    """How long it was expected to close the site; None if there was no forecast."""
     database_bytes: int | None = None
-    """The size of Graasp's database before it, where that was asked for."""
+    """The size of Graasp's database before it, if that was needed."""
 
     is_way_back: bool = False
-    """It put back what was before a deployment or a restore."""
+    """It undid a deployment or a restore."""
     changed: bool = True
-    """Where it came to its end: version, images or database are others than before it."""
+    """If it succeeded: version, images or database differ from before it."""
 
     upgrade: Upgrade | None = None
     """The change of the database server that it made, or undid."""
@@ -105,27 +105,27 @@ class OperationRecord(Struct, frozen=True):
 
     @property
     def touched(self) -> bool:
-        """It did more than look and fetch."""
+        """It did more than read and fetch."""
         return any(name not in READ_ONLY_NAMES for name in self.started_steps)
 
     @property
     def went_through(self) -> bool:
-        """A deployment that touched the site and came to its end."""
+        """A deployment that touched the site and succeeded."""
         return self.is_deployment and self.touched and self.outcome in ("done", "held")
 
     @property
     def went_through_unchanged(self) -> bool:
-        """The site then is what it was before, repaired: a way back leads to before what came before it."""
+        """It only repaired the site: a rollback then undoes the deployment before it."""
         return self.went_through and not (self.changed or self.is_way_back)
 
     @property
     def is_unfinished(self) -> bool:
-        """It neither went through nor was put back: it waits for `resume` or `rollback`."""
+        """It neither succeeded nor was rolled back: it waits for `resume` or `rollback`."""
         return self.can_be_resumed and self.touched and self.outcome in (None, "failed", "interrupted")
 
     @property
     def is_rolling(self) -> bool:
-        """It replaced what serves visitors while they were served."""
+        """It replaced what serves visitors without closing the gate."""
         return any(name == "start-handover" or name.startswith("lead-to-") for name in self.started_steps)
 
     def as_json(self) -> dict[str, Any]:
@@ -160,7 +160,7 @@ class JournalContents(Struct, frozen=True):
 
     @property
     def in_doubt(self) -> tuple[DamagedOperation, ...]:
-        """Damaged files that could tell of a deployment or an upgrade later than any that can be read."""
+        """Damaged files that could be of a deployment or an upgrade later than any that can be read."""
         deployments = [operation for operation in self.operations if operation.can_be_resumed and operation.touched]
         last = operation_number(Path(deployments[-1].operation)) if deployments else 0
         return tuple(damaged for damaged in self.damaged if operation_number(damaged.file) > last)
@@ -169,8 +169,8 @@ class JournalContents(Struct, frozen=True):
 def visitors_were_let_in(operations: Sequence[OperationRecord], record: OperationRecord, gate: Gate) -> bool:
     """Whether visitors may have been let in since an operation began, by it or a later one: then they may have written.
 
-    An opening that nobody saw the end of counts as done, unless nginx answered afterwards, or answers now as `gate`
-    says, that nobody is let in, and nobody had closed the gate in between.
+    An opening whose end was not recorded counts as done, unless nginx answered afterwards, or answers now (`gate`),
+    that visitors are kept out, and the gate was not closed in between.
     """
     since = operations[operations.index(record) :] if record in operations else (record,)
     if any(operation.written_before for operation in since):
@@ -185,9 +185,9 @@ def visitors_were_let_in(operations: Sequence[OperationRecord], record: Operatio
 
 
 def may_be_written(operations: Sequence[OperationRecord], record: OperationRecord) -> bool:
-    """Whether anything may have been written since an operation began to change the database, behind the gate too.
+    """Whether anything may have been written since an operation began to change the database, even behind the gate.
 
-    By what writes by itself, by whoever has the bypass, or because a later command started Graasp.
+    By services that write on their own, by people with the bypass, or because a later command started Graasp.
     """
     later = operations[operations.index(record) + 1 :] if record in operations else ()
     started_since = any(
@@ -197,7 +197,7 @@ def may_be_written(operations: Sequence[OperationRecord], record: OperationRecor
 
 
 def gate_after(moves: Iterable[GateMove]) -> GateMove | None:
-    """OPENED if the gate was or may have been open during these moves; OPENING if only asking it now can tell."""
+    """OPENED if the gate was or may have been open during these moves; OPENING if only asking nginx now can tell."""
     known: GateMove | None = None
     for move in moves:
         match (known, move):
@@ -215,7 +215,7 @@ def gate_after(moves: Iterable[GateMove]) -> GateMove | None:
 
 
 def gate_moves(records: Sequence[Mapping[str, Any]]) -> tuple[GateMove, ...]:
-    """What the records of one operation tell of the gate."""
+    """What the records of one operation say about the gate."""
     moves = []
     for record in records:
         match record:
@@ -233,7 +233,7 @@ def gate_moves(records: Sequence[Mapping[str, Any]]) -> tuple[GateMove, ...]:
 
 
 def seconds_by_step(operations: Sequence[OperationRecord]) -> dict[str, list[float]]:
-    """How long each kind of step took when it succeeded and was not for nothing, for estimates."""
+    """How long each kind of step took when it succeeded and was needed, for estimates."""
     seen: dict[str, list[float]] = {}
     for operation in operations:
         for step in operation.steps:
@@ -243,7 +243,9 @@ def seconds_by_step(operations: Sequence[OperationRecord]) -> dict[str, list[flo
 
 
 def runs_by_step(operations: Sequence[OperationRecord]) -> dict[str, list[Run]]:
-    """The same with what the seconds depend on; an operation that did not go through may have started two versions."""
+    """The same, with what the seconds depend on. The version is left out if the operation did not succeed, since it may
+    have started two.
+    """
     seen: dict[str, list[Run]] = {}
     for operation in operations:
         version = operation.version or "" if operation.outcome in ("done", "held") else ""
@@ -255,7 +257,7 @@ def runs_by_step(operations: Sequence[OperationRecord]) -> dict[str, list[Run]]:
 def with_seconds_closed(operations: Sequence[OperationRecord]) -> tuple[OperationRecord, ...]:
     """The same operations, each with the seconds of the closings that it began, whatever ended them.
 
-    What was recorded stays where there are none: 0.0 of one that replaced what serves visitors without closing.
+    If there are none, the recorded value stays, such as 0.0 for one that replaced what serves visitors without closing.
     """
     seconds: dict[str, float] = {}
     for closing in closings(operations):
@@ -270,33 +272,33 @@ def with_seconds_closed(operations: Sequence[OperationRecord]) -> tuple[Operatio
 
 
 def state_left(operations: Sequence[OperationRecord]) -> InfraState | None:
-    """The state in which the last operation with an effect left the site; None where it came to none of the four."""
+    """The state in which the last operation with an effect left the site; None if it was none of the four."""
     lasting = [operation for operation in operations if operation.touched or operation.outcome == "nothing-to-do"]
     return state_named(lasting[-1].state) if lasting else None
 
 
 def left_connections_open(operation: OperationRecord) -> bool:
-    """Whether it closed the gate for a state in which core goes on, and did not come to end what was open before."""
+    """Whether it closed the gate for a state in which core keeps running, but did not get to end older connections."""
     ended = any(step["name"] == "end-connections" and step["outcome"] == "done" for step in operation.steps)
     stopped = any(name in ("stop-graasp", "start-edge", "open-gate") for name in operation.started_steps)
     return "close-gate" in operation.started_steps and operation.outcome != "done" and not ended and not stopped
 
 
 def unfinished_operation(operations: Sequence[OperationRecord]) -> OperationRecord | None:
-    """The last deployment or upgrade that touched the site, if it neither went through nor was put back."""
-    # A later one that found nothing left to do has proven that the site is where it should be.
+    """The last deployment or upgrade that touched the site, if it neither succeeded nor was rolled back."""
+    # A later one that found nothing left to do has shown that the site is as it should be.
     touching = [w for w in operations if w.can_be_resumed and (w.touched or w.outcome == "nothing-to-do")]
     return touching[-1] if touching and touching[-1].is_unfinished else None
 
 
 def last_success(operations: Sequence[OperationRecord]) -> OperationRecord | None:
-    """What `rollback` goes back from if the last deployment that touched the site went through: see `last_change`."""
+    """What `rollback` undoes if the last deployment that touched the site succeeded: see `last_change`."""
     touching = [operation for operation in operations if operation.is_deployment and operation.touched]
     return last_change(operations) if touching and touching[-1].went_through else None
 
 
 def last_change(operations: Sequence[OperationRecord]) -> OperationRecord | None:
-    """The last deployment that went through and changed anything: one that only repaired the site is passed over."""
+    """The last deployment that succeeded and changed anything: those that only repaired the site are skipped."""
     return next(
         (
             operation
@@ -308,7 +310,7 @@ def last_change(operations: Sequence[OperationRecord]) -> OperationRecord | None
 
 
 def was_restored_before(operations: Sequence[OperationRecord]) -> bool:
-    """Whether a restore, since the last deployment that went through, may have left something to tidy up."""
+    """Whether a restore since the last successful deployment may have left something to tidy up."""
     for operation in reversed(operations):
         if operation.restore is not None:
             return True
@@ -318,7 +320,7 @@ def was_restored_before(operations: Sequence[OperationRecord]) -> bool:
 
 
 def uncertain_migration(operations: Sequence[OperationRecord]) -> OperationRecord | None:
-    """The same, if it moreover left open which version the database belongs to."""
+    """The unfinished operation, if it also left open which version the database belongs to."""
     unfinished = unfinished_operation(operations)
     return unfinished if unfinished and unfinished.version_is_uncertain else None
 
@@ -337,7 +339,7 @@ def version_is_uncertain(records: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def database_is_changed(records: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether such an operation, or an attempt before it, began to migrate, and did not put the snapshot back since."""
+    """Whether an operation with these records, or an earlier attempt, began to migrate and did not undo that since."""
     before = changed = bool(records[0].get("migrated_before"))
     for record in records:
         if record["event"] == "step-started" and record["name"] in _CHANGING:

@@ -1,6 +1,6 @@
 """What to type next on a site that is not as it should be: one answer, for `status` and for every screen.
 
-Refuses to say anything while somebody is at work on the site, since that may be what mends it. Pure.
+Says nothing while another command is running on the site, since that may be fixing it. Pure.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from graasp_local.version import Version
 
 
 class NextStep(Struct, frozen=True):
-    """A command, which `verb` of the table it is, and what it does, as the end of a sentence."""
+    """A command, its `verb` in the table, and what it does, as the end of a sentence."""
 
     verb: str
     command: str
@@ -22,7 +22,7 @@ class NextStep(Struct, frozen=True):
 
 
 class Situation(Struct, frozen=True):
-    """What the answer depends on: what was observed, the version selected, what was left unfinished, who is at work."""
+    """What the answer depends on: the observed state, the selected version, unfinished work, a running command."""
 
     classification: Classification
     selected: Version | None
@@ -31,7 +31,7 @@ class Situation(Struct, frozen=True):
 
 
 def next_steps(situation: Situation) -> tuple[NextStep, ...]:
-    """Nothing on a good day. What was left unfinished comes before what differs, since it is why it differs."""
+    """Empty if all is well. Unfinished work comes before differences, since it is the cause of them."""
     if situation.holder is not None:
         return ()
     if situation.unfinished is not None:

@@ -1,8 +1,7 @@
-"""What visitors meet: every answer told apart, and what the answers of a while add up to.
+"""What visitors get: classifies every answer, and adds the answers up over time.
 
-Decides which answers a visitor may get at all: the application's, and the three of a closed gate. Everything else is a
-fault: a connection that breaks or hangs, a bare error of nginx. Keeps counts, not answers, so that it never grows.
-Pure.
+Decides which answers are acceptable: the application's, and the three of a closed gate. Everything else is a fault: a
+connection that breaks or hangs, a bare error of nginx. Keeps counts, not answers, so that it never grows. Pure.
 """
 
 from __future__ import annotations
@@ -15,17 +14,17 @@ from msgspec import Struct, field
 
 
 class Asker(StrEnum):
-    """Which side of the gate is asked from: as any visitor, or with the bypass."""
+    """Who asks: an ordinary visitor, or one with the bypass."""
 
     VISITOR = "visitor"
     BYPASS = "bypass"
 
 
 class Met(StrEnum):
-    """What one request met."""
+    """What one request got."""
 
     APP = "app"
-    """The application's own answer, an error of its own included."""
+    """The application's own answer, including its errors."""
     REDIRECT = "redirect"
     """A browser is sent to the maintenance page, or from there back to the site."""
     PAGE = "page"
@@ -33,7 +32,7 @@ class Met(StrEnum):
     JSON = "json"
     """A program is told that the site is closed, 503."""
     UNAVAILABLE = "unavailable"
-    """The gate let the request pass, and nobody answered behind it: said in the same page or JSON."""
+    """The gate let the request pass, but nothing answered behind it: reported by the same page or JSON."""
     REFUSED = "refused"
     CUT_OFF = "cut-off"
     HANG = "hang"
@@ -42,11 +41,11 @@ class Met(StrEnum):
 
 
 FAULTS = frozenset({Met.REFUSED, Met.CUT_OFF, Met.HANG, Met.BAD_GATEWAY})
-"""What no visitor may ever meet."""
+"""What no visitor must ever get."""
 
 
 def met(path: str, status: int, headers: Mapping[str, str], body: str) -> Met:
-    """What an answer to a request for `path` is; `headers` by lower-case name."""
+    """Which kind of answer this is to a request for `path`; `headers` by lower-case name."""
     if (
         status == 302
         and headers.get("location") in ("/maintenance", "/")
@@ -58,7 +57,7 @@ def met(path: str, status: int, headers: Mapping[str, str], body: str) -> Met:
     if status == 503 and "retry-after" in headers:
         if "json" in headers.get("content-type", ""):
             return _met_in_json(body)
-        # A browser that is kept out is redirected; the page in another place says that nobody answers.
+        # A browser that is kept out is redirected; the page anywhere else means that nothing answers.
         return Met.PAGE if path == "/maintenance" else Met.UNAVAILABLE
     return Met.APP
 
@@ -73,7 +72,7 @@ def _met_in_json(body: str) -> Met:
 
 
 class Tally(Struct):
-    """The answers of one side, added up. Times are in seconds of one clock that never goes back."""
+    """The answers that one asker got, added up. Times are in seconds of a monotonic clock."""
 
     counts: dict[Met, int] = field(default_factory=dict)
     latest: Met | None = None
@@ -100,7 +99,7 @@ class Tally(Struct):
     def away_seconds(self) -> float | None:
         """Seconds from the first request that was not served to the first that was again, over all such spans.
 
-        None where the application did not answer at the first request, or does not at the last.
+        None if the application did not answer the first request, or the last one.
         """
         return self._away_seconds if self.served_first and self._away_since is None else None
 
@@ -110,7 +109,7 @@ class Tally(Struct):
 
 
 class ProbeReport(Struct, frozen=True):
-    """What was met on both sides of the gate; `downtime_seconds` is the visitor's (see Tally.away_seconds)."""
+    """What was answered to visitors and to the bypass; `downtime_seconds` is the visitors' (see Tally.away_seconds)."""
 
     seconds: float
     downtime_seconds: float | None
@@ -129,7 +128,7 @@ class ProbeReport(Struct, frozen=True):
         }
 
     def as_lines(self) -> tuple[str, ...]:
-        """A line a side, and one for what no visitor may meet."""
+        """A line for each asker, and one for answers that no visitor must get."""
         lines = [f"{side}: {_listed(numbers)}" for side, numbers in self.counts.items()]
         if self.faults:
             lines.append(f"{self.faults} request(s) got an answer that no visitor should get.")
@@ -137,7 +136,7 @@ class ProbeReport(Struct, frozen=True):
 
 
 def report(tallies: Mapping[Asker, Tally], seconds: float) -> ProbeReport:
-    """The tallies of `seconds` of asking, as they stand."""
+    """A report of the tallies so far, after asking for `seconds`."""
     counts = {side: dict(tally.counts) for side, tally in tallies.items()}
     faults = sum(tally.faults for tally in tallies.values())
     return ProbeReport(seconds, tallies[Asker.VISITOR].away_seconds, counts, faults)

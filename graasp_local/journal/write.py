@@ -1,6 +1,6 @@
-"""The durable record of operations: a file each, a JSON object a line, on disk before the effect it announces.
+"""The durable record of operations: a file for each, a JSON object per line, on disk before the effect it announces.
 
-Writes only; what the files tell is read by read.py. Holds what was done, never a secret.
+Only writes; read.py reads the files. Records what was done, never a secret.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 RESERVE_BYTES = 256 * 1024
-"""Room for the records, without output, of a few failing operations."""
+"""Space for the records, without output, of a few failing operations."""
 
 
 class Journal:
-    """The file of one operation, open for appending. Made under the site's lock: nobody else takes the same number.
+    """The file of one operation, open for appending. Created under the site's lock, so that its number is unique.
 
-    Keeps a small reserve file beside it, given up when the disk is full, so that an operation failing for lack of room
-    can still write down how it ended. Raises OSError when it cannot be made.
+    Keeps a small reserve file beside it, deleted when the disk is full, so that an operation that fails for lack of
+    space can still record how it ended. Raises OSError if it cannot be created.
     """
 
     def __init__(self, directory: Path, name: str, now: float) -> None:
@@ -46,10 +46,10 @@ class Journal:
     def write(self, event: Event, now: float) -> None:
         """Append one event; returns when it is on disk, except for output lines, which may wait for the next event.
 
-        What cannot be written for lack of room is written out of the reserve, and the trouble is kept for
-        `raise_trouble`; an output line is left out instead. Raises NeedsYou when the reserve does not help either.
+        If there is no space, the reserve is used, and the error is kept for `raise_trouble`; an output line is left out
+        instead. Raises NeedsYou if the reserve does not help either.
         """
-        # Here, because who only reads journals, as `status` does, need not wait for the kinds of step to be made.
+        # Imported here, so that reading journals, as `status` does, need not wait for the step classes to be built.
         from graasp_local.journal.events import StepOutput, as_json
 
         at = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
@@ -94,19 +94,19 @@ class Journal:
             if durable:
                 os.fsync(self._descriptor)
         except OSError:
-            # Half a record in the middle of the file would be damage; at the end it is only torn.
+            # Half a record in the middle of the file would be damage; at the end it is only cut off.
             os.ftruncate(self._descriptor, end)
             raise
 
 
 def operation_number(file: Path) -> int:
-    """An operation's place in the order of all operations of the site; 0 for a file that is not ours."""
+    """An operation's position in the order of all operations of the site; 0 for a file that is not ours."""
     number = file.stem.partition("-")[0]
     return int(number) if number.isdecimal() else 0
 
 
 def _fill(reserve: Path) -> None:
-    """Take the reserve's room on the disk, unless it is taken already."""
+    """Allocate the reserve on disk, unless that is already done."""
     if reserve.exists() and reserve.stat().st_size == RESERVE_BYTES:
         return
     try:

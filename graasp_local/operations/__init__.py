@@ -1,1 +1,1 @@
-"""What every interface calls: a plan made, carried out, resumed, rolled back. Steps are done in steps/."""
+"""What every interface calls to make, carry out, resume or roll back a plan. How steps are done is in steps/."""

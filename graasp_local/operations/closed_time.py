@@ -1,6 +1,6 @@
-"""What the last event of an operation says of how long the site was closed.
+"""Adds to the last event of an operation how long the site was closed.
 
-Counted as the journal will be read later (journal/closings.py), so that the figure is the same then. Does nothing else.
+Counted in the same way as when the journal is read later (journal/closings.py), so that both give the same figure.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from graasp_local.journal.records import OperationRecord
 
 
 def timed(events: Iterable[Event], clock: Clock) -> Iterator[tuple[Event, float]]:
-    """Each event and when it happened, in seconds since 1970, however the machine's clock is set meanwhile."""
+    """Each event and when it happened, in seconds since 1970, even if the machine's clock is changed in between."""
     began, began_at = clock.monotonic(), clock.now()
     for event in events:
         yield event, round(began_at + clock.monotonic() - began, 3)
@@ -26,7 +26,7 @@ def timed(events: Iterable[Event], clock: Clock) -> Iterator[tuple[Event, float]
 def with_closing(
     events: Iterable[tuple[Event, float]], earlier: Sequence[OperationRecord]
 ) -> Iterator[tuple[Event, float]]:
-    """The same events, with the seconds closed in the last one, and those that were forecast."""
+    """The same events; the last one also has the seconds closed, and those that were forecast."""
     moments: list[GateMoment] = []
     command, forecast = "", None
     for event, at in events:

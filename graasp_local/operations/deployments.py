@@ -1,7 +1,7 @@
-"""The plans for a change of state and for a deployment, after the checks that need nothing to be changed.
+"""The plans for a change of state and for a deployment, after the checks that change nothing.
 
-Asks the world, and decides nothing about the steps, which is planning/'s. Refuses a start that would put old code onto
-a database of which it is not certain that it is old, and a deployment that could not be taken back.
+Asks the world; which steps are needed is decided in planning/. Refuses to start old code on a database that may already
+be migrated, and refuses a deployment that could not be rolled back.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ from graasp_local.wording import listed
 
 
 def deploy_request(world: World, asked: Deploy) -> DeployRequest:
-    """What is asked for with a version; where it says no strategy, by that of the site's settings."""
+    """The request in the planner's terms; without a strategy, the one in the site's settings is used."""
     return DeployRequest(
         Version.parse(asked.version),
         ends_in(asked),
@@ -71,7 +71,7 @@ def deploy_request(world: World, asked: Deploy) -> DeployRequest:
 
 
 def refusals(world: World, version: Version) -> tuple[Problem, ...]:
-    """What would keep a version from being deployed just now, by the very checks of `deploy`; none: it would begin.
+    """What would prevent a version from being deployed now, by the same checks as `deploy`; empty: it would begin.
 
     Raises EngineUnreachable.
     """
@@ -97,7 +97,7 @@ def _refused(check: str, ask: Callable[[], object]) -> tuple[Problem, ...]:
 
 
 def apply_plan(world: World, observed: ObservedState, target: InfraState, drain_limit: float = DRAIN_SECONDS) -> Plan:
-    """The plan for `apply`, its limit in seconds: to the state, and to what was built again. Raises Refused."""
+    """The plan for `apply`, its limit in seconds: to the state, and to images that were rebuilt. Raises Refused."""
     rebuilt = select_rebuilt(world, observed) if ServiceGroup.GRAASP in TABLE[target].groups_on else None
     if rebuilt is None:
         return transition_plan(world, observed, target, drain_limit)
@@ -108,7 +108,7 @@ def apply_plan(world: World, observed: ObservedState, target: InfraState, drain_
 def transition_plan(
     world: World, observed: ObservedState, target: InfraState, drain_limit: float = DRAIN_SECONDS
 ) -> Plan:
-    """The plan for a state, with a limit in seconds. Raises Refused where things must not be changed as they are."""
+    """The plan for a state, with a limit in seconds. Raises Refused if the site must not be changed as it is."""
     if observed.migrations:
         raise Refused(
             f"A migration is running ({listed(observed.migrations)}).",
@@ -128,7 +128,7 @@ def transition_plan(
 
 
 def scale_plan(world: World, observed: ObservedState, wanted: Mapping[str, int]) -> Plan:
-    """The plan for so many containers of services, in the state that the site is in. Raises Refused."""
+    """The plan for this many containers of services, in the state that the site is in. Raises Refused."""
     refuse_too_many(world, wanted)
     now = {service.name: service.healthy for service in observed.services}
     observed = with_replicas(observed, wanted)
@@ -159,7 +159,7 @@ def scale_plan(world: World, observed: ObservedState, wanted: Mapping[str, int])
 
 
 def deployment_plan(world: World, observed: ObservedState, request: DeployRequest) -> Plan:
-    """The plan for `deploy`, after the checks that need nothing to be changed. Raises Refused."""
+    """The plan for `deploy`, after the checks that change nothing. Raises Refused."""
     refuse_unfinished_upgrade(world)
     found = check_preflight(world, request.version)
     request = replace(request, other_images=other_images(world, observed, request.version))
@@ -176,7 +176,7 @@ def deployment_plan(world: World, observed: ObservedState, request: DeployReques
 
 
 def _way_back_without(world: World, request: DeployRequest) -> str:
-    """What a person has changed and the way back would do without, as a sentence."""
+    """What a person has changed and a rollback would ignore, as a sentence."""
     kept = proven.as_proven(world.site) if world.site.kept is None and request.needs_way_back else None
     served = world.site.selected_version
     if kept is None or served is None:
@@ -194,9 +194,9 @@ def _is_unrecorded(world: World, version: Version) -> bool:
 
 
 def _refuse_without_way_back(world: World, version: Version) -> None:
-    """Raises Refused where the version that is served could not be brought back if this one fails.
+    """Raises Refused if the version that is served could not be restored should this one fail.
 
-    Nothing is asked of a site that was left in the midst of a deployment: it needs a way on.
+    Not checked on a site that was left in the middle of a deployment: it must be able to go on.
     """
     served = world.site.selected_version
     if served is None or unfinished_operation(trusted_operations(world.site.journal_directory)) is not None:
@@ -212,7 +212,7 @@ def _refuse_without_way_back(world: World, version: Version) -> None:
 
 
 def forecast(world: World, observed: ObservedState, version: Version, images: Sequence[ImageFact]) -> Forecast:
-    """What is pending, if the database is on and the migrate image is on this machine already. Raises Refused."""
+    """What is pending, if the database is on and the migrate image is already on this machine. Raises Refused."""
     if observed.migrations or not observed.group_is_on(ServiceGroup.DATABASE):
         return NotKnownYet()
     if not any(image.service == "migrate" and image.local for image in images):
@@ -221,7 +221,7 @@ def forecast(world: World, observed: ObservedState, version: Version, images: Se
 
 
 def refuse_unfinished_upgrade(world: World) -> None:
-    """Raises Refused while it is open which of two database servers is the site's."""
+    """Raises Refused while it is undecided which of two database servers is the site's."""
     left = unfinished_operation(trusted_operations(world.site.journal_directory))
     if left is not None and left.upgrade is not None:
         raise Refused(

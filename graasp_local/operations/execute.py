@@ -1,9 +1,9 @@
 """The one loop that carries a plan out, and the policy for what a failure means.
 
-Yields an event for everything that happens; decides nothing about what to do, which is the plan's, nor about how,
-which is the performer's. Before the first step that touches the site a failure is a refusal. After it a deployment is
-rolled back where there is something to go back to; where there is not, or the rollback fails too, it stops where
-it is, the gate stays as it is, and the last event says what is known and what to type.
+Yields an event for everything that happens; what to do is up to the plan, how to do it up to the performer. A failure
+before the first step that touches the site is a refusal. After that, a deployment is rolled back if there is something
+to go back to; if not, or if the rollback fails too, it stops there, the gate stays as it is, and the last event says
+what is known and what to type.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from graasp_local.wording import listed
 Perform = Callable[[Step], Iterator[str]]
 Observe = Callable[[], ObservedState]
 Recover = Callable[[tuple[Step, ...]], Plan | None]
-"""Given the steps that were tried, the plan that puts the site back; None where there is none."""
+"""Given the steps that were tried, the plan that puts the site back; None if there is none."""
 
 _NOTHING_TO_DO = ("there is nothing to do",)
 
@@ -62,11 +62,11 @@ class Runtime(Struct, frozen=True):
     clock: Clock
     interruption: Interruption
     is_needed: Callable[[Step], bool] = lambda _: True
-    """Asked before a step, with what those before it have found: what there is nothing to do in is passed over."""
+    """Asked before each step, given what earlier steps have found: a step with nothing to do is skipped."""
 
 
 def execute(started: OperationStarted, before: ObservedState, runtime: Runtime) -> Iterator[Event]:
-    """Carry a plan out, from a site that looked like `before`. The last event is always a OperationEnded.
+    """Carry a plan out, from a site that looked like `before`. The last event is always an OperationEnded.
 
     How long the site was closed is not counted here, since it may have been closed before.
     """
@@ -87,7 +87,7 @@ def execute(started: OperationStarted, before: ObservedState, runtime: Runtime) 
         if outcome is not Outcome.REFUSED and _touched(tried):
             try:
                 recovery = runtime.recover(tried)
-            except Exception as raised:  # the first error must be told, whatever is wrong with the way back
+            except Exception as raised:  # the first error must be reported, even if no rollback can be planned
                 problem = (*problem, f"The rollback could not be planned: {type(raised).__name__}: {raised}")
         if recovery is not None:
             runtime.interruption.acknowledge()
@@ -105,7 +105,7 @@ def execute(started: OperationStarted, before: ObservedState, runtime: Runtime) 
 
 
 class _Loop(Struct):
-    """Does one step after the other."""
+    """Does one step after another."""
 
     runtime: Runtime
     site_was_open: bool
@@ -133,10 +133,10 @@ class _Loop(Struct):
                     yield StepOutput(index, plain_text(line))
             except GraaspLocalError as raised:
                 error = _as_interruption(raised, step, interruption)
-            except OSError as raised:  # a full disk, permissions: the machine's doing, not a defect
+            except OSError as raised:  # a full disk, permissions: the machine's fault, not a bug
                 about = f"{raised.filename or 'A file'} cannot be used: " if raised.errno is not None else ""
                 error = NeedsYou(f"{about}{raised.strerror or raised}.")
-            except Exception as raised:  # the journal and the person must hear of a defect as well
+            except Exception as raised:  # the journal and the person must hear about bugs as well
                 error = GraaspLocalError(f"Unexpected: {type(raised).__name__}: {raised}")
             outcome = StepOutcome.FAILED if error else StepOutcome.DONE
             seconds = clock.monotonic() - step_began
@@ -151,7 +151,7 @@ class _Loop(Struct):
 def judge(
     plan: Plan, steps_tried: int, error: GraaspLocalError, gate: Gate
 ) -> tuple[Outcome, ExitCode, tuple[str, ...]]:
-    """What an error after so many steps means if nothing is put back: outcome, exit code, three sentences. Pure."""
+    """What an error after that many steps means without a rollback: outcome, exit code, three sentences. Pure."""
     if not _touched(plan.steps[:steps_tried]):
         if isinstance(error, Interrupted):
             return Outcome.INTERRUPTED, ExitCode.INTERRUPTED, (error.what, "Nothing was changed.")
@@ -166,7 +166,7 @@ def judge(
 def judge_rollback(
     recovery: Plan, first: GraaspLocalError, second: GraaspLocalError | None, gate: Gate
 ) -> tuple[Outcome, ExitCode, tuple[str, ...]]:
-    """What it means that a deployment failed with `first`, and its rollback with `second` or not at all. Pure."""
+    """What it means that a deployment failed with `first`, and its rollback with `second`, if it failed. Pure."""
     if second is not None:
         return (
             Outcome.FAILED,
@@ -177,7 +177,7 @@ def judge_rollback(
                 "Fix the cause, then run `graasp-local rollback` again. `graasp-local history --last` has the details.",
             ),
         )
-    # A refusal that could only be found with the database up is still one, now that the site is as it was.
+    # A refusal that could only be found with the database up is still a refusal, now that the site is as it was.
     by_kind = {Interrupted: ExitCode.INTERRUPTED, Refused: ExitCode.REFUSED}
     code = by_kind.get(type(first), ExitCode.ROLLED_BACK)
     return (
@@ -193,7 +193,7 @@ def judge_rollback(
 
 
 def _kept(recovery: Plan) -> str:
-    """What becomes of what may have been written to a database that was put away."""
+    """What becomes of data that may have been written to the replaced database."""
     if not any(isinstance(step, SwapBack) and step.written for step in recovery.steps):
         return ""
     return (
@@ -203,7 +203,7 @@ def _kept(recovery: Plan) -> str:
 
 
 def _taken_up(recovery: Plan) -> str:
-    """What becomes of settings that a person has changed, where the way back did without them."""
+    """What becomes of settings that a person has changed, if the rollback did not use them."""
     changed = next((step.changed for step in recovery.steps if isinstance(step, TakeUpSettings)), ())
     if not changed:
         return ""
@@ -214,7 +214,7 @@ def _taken_up(recovery: Plan) -> str:
 
 
 def _missed_target(plan: Plan, runtime: Runtime) -> GraaspLocalError | None:
-    """Every step may say that it is done and the site still not be where it should.
+    """Every step may have succeeded and the site still not be in the target state.
 
     Asked for a while: a stop returns a moment before the engine lists the container as stopped.
     """
@@ -261,14 +261,14 @@ def _success(plan: Plan) -> Outcome:
 
 
 def _finishes_anyway(step: Step) -> bool:
-    """Once the gate is open the operation is through: what is left takes a moment and is better done than left."""
+    """Once the gate is open the operation is practically done: what is left takes a moment and is better finished."""
     return isinstance(step, RecordDeployment | RecordUpgrade) or (
         isinstance(step, ProveGate) and step.gate is Gate.OPEN
     )
 
 
 def _as_interruption(error: GraaspLocalError, step: Step, interruption: Interruption) -> GraaspLocalError:
-    """A ctrl-C reaches the docker commands that are running too: their failure then is no failure of the site."""
+    """Ctrl-C also reaches running docker commands: if they fail because of that, the site has not failed."""
     if interruption.requested and not isinstance(error, Interrupted):
         return Interrupted(f'Interrupted during the step "{step.title}".')
     return error

@@ -1,4 +1,4 @@
-"""What can be done after a deployment: go on with it, or go back from it.
+"""What can be done after a deployment: resume it, or roll it back.
 
 Decides by the journal and by what the database holds. Refuses to discard what was written since the gate was opened,
 unless that is asked for.
@@ -43,9 +43,9 @@ from graasp_local.version import Version
 
 
 class Loss(Struct, frozen=True):
-    """What a way back would discard: everything written `since`, among it at least `rows` new rows.
+    """What a rollback would discard: everything written `since` then, including at least `rows` new rows.
 
-    `rows` is None where they could not be counted in a short time. `seconds` is how long ago that was.
+    `rows` is None if they could not be counted in a short time. `seconds` is how long ago `since` was.
     """
 
     version: str
@@ -71,7 +71,7 @@ def unfinished(world: World) -> OperationRecord:
 
 
 def resume_plan(world: World, observed: ObservedState) -> Plan:
-    """The plan for `resume`: the unfinished deployment, or the unfinished way back, once more. Raises Refused."""
+    """The plan for `resume`: the unfinished deployment, or the unfinished rollback, again. Raises Refused."""
     record = unfinished(world)
     if record.upgrade is not None:
         return upgrade_again_plan(world, observed, record)
@@ -81,9 +81,9 @@ def resume_plan(world: World, observed: ObservedState) -> Plan:
         operations = trusted_operations(world.site.journal_directory)
         return _back_from_unfinished(observed, operations, record, Version.parse(record.previous_version))
     request = deploy_request(world, _asked_of(record))
-    if record.database_is_changed:  # a backup now would show a database that is on its way already
+    if record.database_is_changed:  # a backup now would be of a database that is already being migrated
         request = replace(request, backup=Backup.LEFT_OUT)
-    # What was begun under visitors may have come to where it can only be finished behind the gate.
+    # A rolling deployment may have got to a point from which it can only be finished behind the closed gate.
     if record.is_rolling or request.strategy is not Strategy.CLOSED:
         request = replace(request, strategy=Strategy.ROLLING_IF_POSSIBLE)
     if record.images:
@@ -93,7 +93,9 @@ def resume_plan(world: World, observed: ObservedState) -> Plan:
 
 
 def _asked_of(record: OperationRecord) -> Deploy:
-    """A way back by the code alone is a deployment that nobody has asked for as one; nor did 0.1.0 keep what was."""
+    """What was asked for, or its equivalent: a rollback of only the code is a deployment without a Deploy request, and
+    0.1.0 did not record requests.
+    """
     if isinstance(record.asked, Deploy) and record.asked.version == record.version:
         return record.asked
     strategy = Strategy.ROLLING_IF_POSSIBLE if record.is_rolling else Strategy.CLOSED
@@ -116,7 +118,7 @@ def _back_from_restore(
     restore: Restore,
     previous: Version,
 ) -> Plan:
-    """Raises Refused where visitors may have written to what was restored."""
+    """Raises Refused if visitors may have written to the restored data."""
     let_in = record.database_is_changed and visitors_were_let_in(operations, record, observed.gate)
     if record.outcome in ("done", "held") or let_in:
         raise Refused(
@@ -133,9 +135,9 @@ def _back_from_restore(
 def rollback_plan(world: World, observed: ObservedState, *, discard: bool = False) -> Plan:
     """The plan for `rollback`: back to where the site was before its last deployment. Raises Refused.
 
-    `discard` says that what was written since the new version was deployed may be put away.
+    `discard`: what was written since the new version was deployed may be discarded.
 
-    From one that went through, code alone goes back where no migration lies between; otherwise the database from
+    After a deployment that succeeded, only the code goes back if nothing was migrated; otherwise the database from
     before the migration is put back, if what was written since may be discarded.
     """
     operations = trusted_operations(world.site.journal_directory)
@@ -176,9 +178,9 @@ def rollback_plan(world: World, observed: ObservedState, *, discard: bool = Fals
 
 
 def _refuse_after_upgrade(world: World, operations: Sequence[OperationRecord], record: OperationRecord | None) -> None:
-    """Raises Refused where the newest operation is an upgrade of Postgres that went through: it is taken as meant.
+    """Raises Refused if the newest operation is an upgrade of Postgres that succeeded: `rollback` is taken to mean it.
 
-    A switch to the old server would leave everything behind that was written since, so nobody is led to it by habit.
+    Going back to the old server would lose everything written since, so `rollback` must not do that out of habit.
     """
     upgrade = operations[-1].upgrade if operations else None
     if upgrade is None or upgrade.way is Direction.BACK or operations[-1].outcome != "done":
@@ -201,9 +203,9 @@ def _refuse_after_upgrade(world: World, operations: Sequence[OperationRecord], r
 
 
 def _refuse_after_nothing(operations: Sequence[OperationRecord], record: OperationRecord | None) -> None:
-    """Raises Refused where the newest deployment touched nothing: it is taken for the one that is meant.
+    """Raises Refused if the newest deployment touched nothing: `rollback` is taken to mean that one.
 
-    The one before it went through, and nobody has said that it should be undone.
+    The one before it succeeded, and the person has not asked to undo it.
     """
     newest = operations[-1] if operations else None
     if newest is None or record is None or newest.operation == record.operation or newest.touched:
@@ -217,7 +219,7 @@ def _refuse_after_nothing(operations: Sequence[OperationRecord], record: Operati
 
 
 def loss(world: World, observed: ObservedState) -> Loss | None:
-    """What `rollback` would discard; None where it discards nothing, or there is no way back. Raises Refused."""
+    """What `rollback` would discard; None if it discards nothing, or there is nothing to go back to. Raises Refused."""
     operations = trusted_operations(world.site.journal_directory)
     record = unfinished_operation(operations) or last_success(operations)
     _refuse_after_upgrade(world, operations, record)
@@ -232,7 +234,7 @@ def _back_from_unfinished(
     observed: ObservedState, operations: Sequence[OperationRecord], record: OperationRecord, previous: Version
 ) -> Plan:
     snapshot = record.snapshot if record.database_is_changed else None
-    # What a way back starts itself, it starts on the database that was put back.
+    # What a rollback starts itself, it starts on the database that was put back.
     written = record.may_be_written if record.is_way_back else may_be_written(operations, record)
     images = record.previous_images
     return plan_rollback(observed, previous, snapshot, _came_from(record), written=written, images=images)
@@ -241,7 +243,7 @@ def _back_from_unfinished(
 def _loss(
     world: World, observed: ObservedState, operations: Sequence[OperationRecord], record: OperationRecord
 ) -> Loss | None:
-    """None where nobody could have written to what would be put away; a restore is not gone back from then."""
+    """None if visitors could not have written to what would be set aside; also for a restore, which is refused then."""
     if record.restore is not None:
         return None
     went_through = record.outcome in ("done", "held")
@@ -257,7 +259,7 @@ def _loss(
         )
     if not has_snapshot(world, record.snapshot):
         if failed_name(record.snapshot) in world.databases.sizes():
-            return None  # it has been put back already, and only the record of that was lost
+            return None  # it has already been put back, and only the record of that was lost
         raise Refused(
             f"The database from before {record.version} is no longer on the server.",
             "Nothing was changed: without it there is only the way forward, or a backup.",
@@ -273,7 +275,7 @@ def _loss(
 
 
 def _end_of(record: OperationRecord) -> InfraState:
-    """Where it was to end: a deployment and a restore end in one of these two."""
+    """The state it was to end in: a deployment and a restore end in one of these two."""
     return InfraState.RESTRICTED if record.target == InfraState.RESTRICTED else InfraState.RUNNING
 
 
@@ -282,12 +284,12 @@ def _came_from(record: OperationRecord) -> InfraState:
 
 
 def _as_now(observed: ObservedState) -> InfraState:
-    """After a deployment that went through, going back leaves the gate as people have it now."""
+    """A rollback of a deployment that succeeded leaves the gate as it is now."""
     return InfraState.RUNNING if observed.gate is Gate.OPEN else InfraState.RESTRICTED
 
 
 def _rolled_back_already(operations: Sequence[OperationRecord]) -> Refused:
-    """Nothing is left to go back from: the last deployment was rolled back, or there was none."""
+    """There is nothing to roll back: the last deployment was rolled back already, or there was none."""
     last = next(
         (operation for operation in reversed(operations) if operation.is_deployment and operation.touched), None
     )

@@ -1,7 +1,7 @@
-"""What a person asks for when restoring, made into a plan: which backup, what of it, which version runs afterwards.
+"""Turns a request to restore into a plan: which backup, which parts of it, and which version runs afterwards.
 
-Decides by the backup's manifest and by the journal, so that a restore that was cut off is gone on with under its
-number. Refuses what could not be run afterwards.
+Decides by the backup's manifest and by the journal, so that a restore that was cut off is continued under its number.
+Refuses what could not be run afterwards.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ def restore_plan(world: World, observed: ObservedState, asked: requests.Restore)
 
 
 def wanted_parts(site: Site, asked: requests.Restore) -> tuple[StoredBackup, tuple[str, ...], tuple[str, ...]]:
-    """The backup, and which of its databases and volumes are to be brought back. Raises Refused or UsageError."""
+    """The backup, and which of its databases and volumes are to be restored. Raises Refused or UsageError."""
     backup = BackupStore.of(site).find(asked.backup)
     return backup, *_parts(backup.manifest, asked.only)
 
 
 def plan_for(world: World, observed: ObservedState, request: RestoreRequest) -> Plan:
-    """The plan for a restore that is known in full, after the checks that change nothing. Raises Refused."""
+    """The plan for a complete restore request, after the checks that change nothing. Raises Refused."""
     use_recorded_images(world, request.version)
     found = check_preflight(world, request.version)
     return found.told_in(tried_first(world, plan_restore(observed, request)), world.site.settings.values)
@@ -71,7 +71,7 @@ def _parts(manifest: Manifest, only: tuple[str, ...]) -> tuple[tuple[str, ...], 
 
 
 def _numbered(world: World, restore: Restore) -> Restore:
-    """The number of the unfinished restore of the very same, else the one that this operation will have."""
+    """Give it the number of the same restore if that was left unfinished, otherwise this operation's number."""
     left = unfinished_operation(trusted_operations(world.site.journal_directory))
     if left is not None and left.restore is not None and left.restore.way is Direction.THERE:
         same = replace(restore, number=left.restore.number)

@@ -1,7 +1,7 @@
-"""Whether a deployment is done behind the closed gate or under visitors, and what is done when the latter fails.
+"""Whether a deployment closes the gate or keeps serving visitors, and what is done when the latter fails.
 
-Decides by what was asked for, by the site, and by what is pending. Refuses `rolling` where it is not proven that
-visitors stay served; where it is only wished for, the operation behind the closed gate is what is left.
+Decides by what was asked for, by the site, and by what is pending. Refuses `rolling` if it is not certain that visitors
+stay served; `rolling-if-possible` then falls back to closing the gate.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MIB = 1024**2
 def by_strategy(
     world: World, observed: ObservedState, request: DeployRequest, forecast: Forecast, operation: Plan
 ) -> Plan:
-    """The plan by the strategy that was asked for, given the operation behind the closed gate. Raises Refused."""
+    """The plan for the requested strategy; `operation` is the plan that closes the gate. Raises Refused."""
     if not operation.steps:
         return operation
     reason = why_not_rolling(observed, request, forecast, world.handovers.visited())
@@ -51,9 +51,9 @@ def by_strategy(
 def rolling_recovery(
     world: World, observed: ObservedState, tried: tuple[Step, ...], previous: Version, images: Images
 ) -> Plan | None:
-    """The way back from a rolling deployment that failed after these steps.
+    """The rollback of a rolling deployment that failed after these steps.
 
-    None once visitors are served by the new core itself: from there on only the end of it is missing.
+    None once visitors are served by the new core itself: then only the last steps are missing.
     """
     for step in tried:
         match step:
@@ -65,7 +65,7 @@ def rolling_recovery(
 
 
 def why_not_here(world: World) -> str | None:
-    """Why no second core can serve here for a while: what only the engine can tell, as a sentence."""
+    """Why a second core cannot serve here for a while, as far as only the engine can tell; None if it can."""
     if not world.handovers.edge_can_lead():
         return (
             "The running nginx was started by an older graasp-local and cannot route visitors to a second core; "

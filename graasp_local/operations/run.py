@@ -1,7 +1,7 @@
 """An operation from beginning to end: plan, lock, journal, execution, rollback. What every interface calls.
 
-Knows the order of these and nothing of how each is done: which plan a request leads to is deployments.py's,
-recovery.py's and their neighbours', what is done in a step is steps/'s.
+Only knows the order of these: deployments.py, recovery.py and their neighbours turn a request into a plan, and steps/
+carries out each step.
 """
 
 from __future__ import annotations
@@ -92,11 +92,11 @@ from graasp_local.wording import size_in_words
 Planner = Callable[[ObservedState], Plan]
 
 _OPERATIONS_FOR_ESTIMATES = 10
-"""So many operations say how long the steps of the next one take."""
+"""How many of the newest operations are used to estimate how long steps take."""
 
 
 _SHOWN_SECONDS = 600.0
-"""For so long what a plan was made from counts as checked, if the site has not changed."""
+"""How long a shown plan counts as checked, if the site has not changed."""
 
 
 class Shown(Struct, frozen=True):
@@ -105,26 +105,26 @@ class Shown(Struct, frozen=True):
     plan: Plan
     before: ObservedState
     files: str
-    """A digest of what the site's files said."""
+    """A digest of the contents of the site's files."""
     at: float
 
 
 class RunOptions(Struct, frozen=True):
-    """How an operation is run, whatever it is: nothing of this is asked of the site."""
+    """How any operation is run, as opposed to what it does to the site."""
 
     shown: Shown | None = None
-    """What was agreed to: if the plan is no longer the one that would be carried out, nothing is."""
+    """The plan that was agreed to: if a different one would be carried out now, nothing is done."""
     lock_wait: float = 0.0
-    """Seconds to wait for an operation that is under way."""
+    """Seconds to wait for an operation that is already running."""
     max_downtime: float | None = None
-    """Refused if the forecast is of more seconds closed than these."""
+    """The operation is refused if the forecast is more seconds closed than this."""
 
 
 _USUAL = RunOptions()
 
 
 def planner_of(world: World, request: Request) -> Planner:
-    """How a request becomes a plan, once the site was observed."""
+    """The function that turns a request into a plan, given the observed site."""
     match request:
         case ChangeState(state=state, drain_limit=limit):
             return lambda observed: apply_plan(world, observed, state, limit)
@@ -145,14 +145,14 @@ def planner_of(world: World, request: Request) -> Planner:
 
 
 def _rotation_plan(world: World, observed: ObservedState, request: Rotate) -> Plan:
-    """What the new secrets concern is made anew, in the state that the site is in."""
+    """Recreate the services that use the new secrets, in the state that the site is in."""
     services = services_to_recreate(world.site, request.keys)
     left_in = state_left(read_operations(world.site.journal_directory, newest=1))
     return transition_plan(world, outdated(observed, services), InfraState(came_from(observed, left_in)))
 
 
 def shown_plan(world: World, request: Request) -> Shown:
-    """The plan for a question, or to be shown only. Raises Refused."""
+    """The plan to show, whether or not a question follows. Raises Refused."""
     files, world = _files_of(world), settings_for(world, request)
     before = world.observe()
     plan = make_plan(planner_of(world, request), before)
@@ -160,9 +160,9 @@ def shown_plan(world: World, request: Request) -> Shown:
 
 
 def settings_for(world: World, request: Request) -> World:
-    """The world as a request works with it: what goes back starts what ran before with what that was seen to work with.
+    """The world that a request works with: a rollback uses the settings with which the site was last seen to work.
 
-    After a way back that failed a person may have mended the site's own files, which count again from then on.
+    Except after a rollback failed and a person then changed the site's own files: from then on those count again.
     """
     newest = read_operations(world.site.journal_directory, newest=1)
     left = unfinished_operation(trusted_operations(world.site.journal_directory))
@@ -179,7 +179,7 @@ def _changed_since(world: World, record: OperationRecord) -> bool:
 
 
 def _as_it_ran(world: World) -> World | None:
-    """The world with the settings with which what runs was last seen to work, where these are others than now."""
+    """The world with the settings with which the site was last seen to work; None if the current ones are to stay."""
     if world.site.kept is not None:
         return None
     kept = proven.as_proven(world.site)
@@ -187,7 +187,7 @@ def _as_it_ran(world: World) -> World | None:
 
 
 def _taking_up_settings(world: World, plan: Plan) -> Plan:
-    """The plan, with a first step that says so where it is carried out with settings from before."""
+    """The plan, with a first step that says so if it is carried out with earlier settings."""
     if world.site.kept is None or not plan.steps:
         return plan
     changed = proven.changed_since(world.site, world.site)
@@ -196,12 +196,12 @@ def _taking_up_settings(world: World, plan: Plan) -> Plan:
 
 
 def make_plan(planner: Planner, observed: ObservedState) -> Plan:
-    """Plan; whatever fails while nothing was changed yet is a refusal."""
+    """Plan; since nothing was changed yet, any failure is a refusal."""
     try:
         return planner(observed)
     except NeedsYou as error:
         raise Refused(error.what, "Nothing was changed.", error.next_step) from error
-    except OSError as error:  # a full disk, permissions: Compose is given files that are written for it
+    except OSError as error:  # a full disk, permissions: planning writes files for Compose
         if error.errno is None:
             raise Refused(f"{type(error).__name__}: {error}.", "Nothing was changed.") from error
         raise Refused(
@@ -212,7 +212,7 @@ def make_plan(planner: Planner, observed: ObservedState) -> Plan:
 
 
 def running_requests(world: World, plan: Plan) -> str:
-    """What core works on just now and the plan gives a time to finish, as sentences; empty where there is nothing."""
+    """The requests that core is working on and that the plan gives time to finish, as sentences; empty if none."""
     limit = next((step.limit_seconds for step in plan.steps if isinstance(step, Drain | EndConnections)), None)
     count = world.gate_control.requests_in_flight() if limit is not None else 0
     if not count:
@@ -227,7 +227,8 @@ def running_requests(world: World, plan: Plan) -> str:
 
 
 def downtime_estimate(world: World, plan: Plan, observed: ObservedState | None = None) -> Estimate | None:
-    """How long the plan will keep the site closed, from its own history where it has one; None if it is not open.
+    """How long the plan will keep the site closed, going by the site's own history if it has one; None if it is not
+    open now.
 
     `observed` is what the plan was made for; without it the site is observed again.
     """
@@ -240,7 +241,7 @@ def downtime_estimate(world: World, plan: Plan, observed: ObservedState | None =
 
 
 def _bytes_to_copy(world: World, plan: Plan, observed: ObservedState) -> int | None:
-    """The size of Graasp's database, if the plan takes a snapshot of it and it can be asked."""
+    """The size of Graasp's database, if the plan takes a snapshot of it and the database can be asked."""
     if not any(isinstance(step, Snapshot) for step in plan.steps):
         return None
     if observed.group_is_on(ServiceGroup.DATABASE):
@@ -257,7 +258,7 @@ def run(world: World, request: Request, options: RunOptions = _USUAL) -> Iterato
 def carry_out(
     world: World, request: Request, planner: Planner | None = None, options: RunOptions = _USUAL
 ) -> Iterator[Event]:
-    """The same by another planner than the request's own, where one is given."""
+    """The same with another planner than the request's own, if one is given."""
     prepare.refuse_if_not_ours(world.site)
     prepare.prepare(world.site)
     patience = Patience(options.lock_wait, world.clock, world.interruption)
@@ -285,16 +286,16 @@ def carry_out(
         begun = _started(world, journal.operation, request, asked, plan, before, earlier)
         started = replace(begun, forecast=estimate)
         performer = Performer(world, started, last_change(earlier))
-        used = world  # a way back may be by other settings
+        used = world  # a rollback may use other settings
 
         def perform(step: Step) -> Iterator[str]:
             journal.raise_trouble()
             yield from performer.perform(step)
 
         def recover(tried: tuple[Step, ...]) -> Plan | None:
-            # Before anything is done to it: it says whether visitors were let in.
+            # Asked before anything is done to the gate: it tells whether visitors were let in.
             gate = world.edge.gate() if _tells_to_open(tried) else Gate.UNKNOWN
-            with suppress(GraaspLocalError):  # the engine is away; whatever comes next sees that the gate is sealed
+            with suppress(GraaspLocalError):  # the engine is unreachable; the next command sees that the gate is sealed
                 performer.end_shutting()
             nonlocal used
             used = _as_it_ran(world) or world
@@ -327,9 +328,9 @@ def carry_out(
 
 
 def _keep_if_proven(world: World, files: proven.OwnFiles, state: str) -> None:
-    """Keep the site's files while they are what its services were seen to work with, unless they were changed since.
+    """Keep a copy of the site's files if its services were seen to work with them and they were not changed since.
 
-    Not being able to is no reason to call an operation failed.
+    If that is not possible, the operation has still not failed.
     """
     serves = state in (InfraState.RUNNING, InfraState.RESTRICTED)
     with suppress(OSError, UnicodeDecodeError):
@@ -338,14 +339,14 @@ def _keep_if_proven(world: World, files: proven.OwnFiles, state: str) -> None:
 
 
 def _agreed_to(world: World, shown: Shown | None, before: ObservedState, files: str) -> Plan | None:
-    """The plan that was shown, where nothing has changed since: what it was checked for is not checked again."""
+    """The plan that was shown, if nothing has changed since: its checks are not repeated."""
     if shown is None or world.clock.now() - shown.at > _SHOWN_SECONDS:
         return None
     return shown.plan if (shown.before, shown.files) == (before, files) else None
 
 
 def _files_of(world: World) -> str:
-    """What the site's own files say of it: settings, what is selected, and which operation was the last."""
+    """A digest of the site's own files: settings, what is selected, and which operation was the last."""
     site = world.site
     texts = [text_if_there(file) for file in (site.env_file, site.override_file, site.version_file)]
     journals = sorted(file.name for file in site.journal_directory.glob("*.jsonl"))
@@ -353,7 +354,7 @@ def _files_of(world: World) -> str:
 
 
 def _all_that_was_asked(request: Request, left: OperationRecord | None) -> Request:
-    """A `resume` carries out what the operation that it goes on with was asked for, but for what it says itself."""
+    """For a `resume`, the request of the operation it continues, apart from what the `resume` itself says."""
     if not isinstance(request, Resume) or left is None:
         return request
     asked = left.asked
@@ -368,7 +369,7 @@ def _last_operation_was_killed(world: World) -> bool:
 
 
 def probed(events: Iterator[Event], prober: Prober | None) -> Iterator[Event]:
-    """The same events, with what visitors met before the last one."""
+    """The same events, with what visitors got inserted before the last one."""
     if prober is None:
         yield from events
         return
@@ -391,7 +392,7 @@ def _refuse_over_a_restore(plan: Plan, earlier: OperationRecord | None) -> None:
 
 
 def _new_journal(world: World, name: str) -> Journal:
-    """A journal that can be written to its end. Raises Refused."""
+    """A journal with the space to record how the operation ends. Raises Refused."""
     try:
         return Journal(world.site.journal_directory, name, world.clock.now())
     except OSError as error:
@@ -411,7 +412,7 @@ def _started(
     before: ObservedState,
     operations: Sequence[OperationRecord],
 ) -> OperationStarted:
-    """Where the operation comes from; a deployment that goes on from an unfinished one comes from where that came."""
+    """Where the operation starts from; one that continues an unfinished deployment starts from where that started."""
     images = next((step.images for step in plan.steps if isinstance(step, RestoreImages)), ())
     begun = OperationStarted(
         operation, request.command, plan, request=request, asked=asked, images=images, gate=before.gate
@@ -421,7 +422,7 @@ def _started(
         earlier is not None and earlier.database_is_changed and visitors_were_let_in(operations, earlier, before.gate)
     )
     if plan.restore is not None and earlier is not None and earlier.database_is_changed:
-        # Only the very same restore knows what it has put aside: any other has nothing certain to go back to.
+        # Only the same restore knows what it has set aside: any other has nothing certain to go back to.
         goes_on = earlier.restore is not None and earlier.restore.number == plan.restore.number
         return replace(
             begun,
@@ -434,9 +435,9 @@ def _started(
         )
     back = next((step.snapshot for step in plan.steps if isinstance(step, SwapBack)), None)
     if earlier is not None and earlier.is_way_back and back is None and earlier.database_is_changed:
-        earlier = None  # somebody changed their mind: the database that was to be discarded is kept after all
+        earlier = None  # a change of mind: the database that was to be discarded is kept after all
     if earlier is not None and written and back is None and earlier.version != str(plan.version):
-        earlier = None  # what visitors wrote with its version is what this one must not lose
+        earlier = None  # this operation must not lose what visitors wrote with its version
     if earlier is not None and plan.can_be_resumed:
         inherited = earlier.database_is_changed and _has_snapshot(world, before, earlier.snapshot)
         return replace(
@@ -466,14 +467,14 @@ def _started(
 
 
 def _has_snapshot(world: World, before: ObservedState, name: str) -> bool:
-    """Taken to be there while the database is off and cannot be asked."""
+    """Assumed to exist while the database is off and cannot be asked."""
     return not before.group_is_on(ServiceGroup.DATABASE) or has_snapshot(world, name)
 
 
 def _state_before(world: World, started: OperationStarted) -> Plan | None:
-    """The way back from a change of state that brought changed settings into effect, if these may be why it failed.
+    """The way back from a change of state that put changed settings into effect, if these may be why it failed.
 
-    Any other has nothing to put back; nor has one that somebody ended.
+    Any other has nothing to put back, and neither has one that was interrupted.
     """
     before, serving = state_named(started.came_from), (InfraState.RUNNING, InfraState.RESTRICTED)
     rebuilt = next((step for step in started.plan.steps if isinstance(step, SelectImages)), None)
@@ -481,7 +482,7 @@ def _state_before(world: World, started: OperationStarted) -> Plan | None:
         return None
     if world.site.kept is None and rebuilt is None:
         return None
-    with suppress(GraaspLocalError, OSError):  # the engine is away: the first error is the one to tell
+    with suppress(GraaspLocalError, OSError):  # the engine is unreachable: report the first error
         observed = world.observe()
         if rebuilt is None:
             return plan_transition(observed, before, world.site.selected_version)
@@ -493,10 +494,10 @@ def _state_before(world: World, started: OperationStarted) -> Plan | None:
 def _recovery(
     world: World, on_failure: OnFailure, started: OperationStarted, tried: tuple[Step, ...], gate: Gate
 ) -> Plan | None:
-    """The way back from an operation that failed after these steps; None where there is none, or none is wanted.
+    """The rollback of an operation that failed after these steps; None if there is none, or none is wanted.
 
-    The last of them may have had its effect and only its answer be lost: the database counts as changed by it, and
-    visitors as let in, unless nginx answers (`gate`) that they are not.
+    The last step may have taken effect with only its answer lost: the database counts as changed by it, and visitors
+    as let in, unless nginx answers (`gate`) that they are not.
     """
     told_to_open = _tells_to_open(tried)
     if _tells_to_open(tried[:-1]) or (told_to_open and gate not in (Gate.CLOSED, Gate.SEALED)):
@@ -506,9 +507,9 @@ def _recovery(
     try:
         observed = world.observe()
         if told_to_open:
-            observed = replace(observed, gate=Gate.OPEN)  # an answer that came late may open it yet: it is closed again
+            observed = replace(observed, gate=Gate.OPEN)  # a late answer may still open it, so it is closed again
         return _way_back(world, observed, started, tried)
-    except (GraaspLocalError, OSError):  # the engine is away: the first error is the one to tell
+    except (GraaspLocalError, OSError):  # the engine is unreachable: report the first error
         return None
 
 

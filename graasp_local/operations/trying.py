@@ -1,6 +1,6 @@
-"""A plan with the trial of what its engine could refuse before its first step that touches the site.
+"""Adds to a plan, before its first step that touches the site, a trial of what the engine could refuse to start.
 
-Of a site without an override, or with one that asks an engine for nothing, the plan stays as it is.
+The plan is unchanged if the site has no override, or one with nothing that an engine could refuse.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from graasp_local.stack.trial import services_to_try
 
 
 def tried_first(world: World, plan: Plan) -> Plan:
-    """Raises ConfigurationError for an override that cannot be read."""
+    """Raises ConfigurationError if the override cannot be read."""
     override = world.site.override_file
     if not plan.services_started or not override.exists():
         return plan

@@ -1,7 +1,7 @@
-"""An upgrade of the database server: from which server to which, and the way back from one that was left unfinished.
+"""An upgrade of the database server: from which server to which, and the rollback of one that was left unfinished.
 
-Decides which image and volume are meant. Refuses a way to the same or older major, one on top of an operation that was
-left unfinished, and a way back that would discard what visitors wrote. The order of the steps is plan_upgrade.py's.
+Decides which image and volume are meant. Refuses an upgrade to the same or an older major, one on top of an unfinished
+operation, and a rollback that would discard what visitors wrote. plan_upgrade.py decides the order of the steps.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from graasp_local.wording import listed
 
 
 def upgrade_plan(world: World, observed: ObservedState, asked: UpgradeDatabase) -> Plan:
-    """The plan for `upgrade-database`, after the checks that need nothing to be changed. Raises Refused."""
+    """The plan for `upgrade-database`, after the checks that change nothing. Raises Refused."""
     operations = trusted_operations(world.site.journal_directory)
     left = unfinished_operation(operations)
     if left is not None:
@@ -61,7 +61,7 @@ def upgrade_plan(world: World, observed: ObservedState, asked: UpgradeDatabase) 
 
 
 def upgrade_again_plan(world: World, observed: ObservedState, record: OperationRecord) -> Plan:
-    """The plan for `resume` of an upgrade, or of the way back from one. Raises Refused."""
+    """The plan for `resume` of an upgrade, or of the rollback of one. Raises Refused."""
     upgrade = _of(record)
     if upgrade.way is Direction.BACK:
         return _back(world, observed, record)
@@ -70,7 +70,7 @@ def upgrade_again_plan(world: World, observed: ObservedState, record: OperationR
 
 
 def upgrade_back_plan(world: World, observed: ObservedState, record: OperationRecord) -> Plan:
-    """The plan for `rollback` from an upgrade that was left unfinished. Raises Refused."""
+    """The plan for `rollback` of an upgrade that was left unfinished. Raises Refused."""
     upgrade = _of(record)
     operations = trusted_operations(world.site.journal_directory)
     serves_from_new = world.site.database_server == upgrade.target
@@ -85,12 +85,12 @@ def upgrade_back_plan(world: World, observed: ObservedState, record: OperationRe
 
 
 def upgrade_recovery(world: World, observed: ObservedState, upgrade: Upgrade, came_from_state: str) -> Plan:
-    """The way back from an upgrade that failed in this operation."""
+    """The rollback of an upgrade that failed in this operation."""
     return plan_upgrade_back(observed, _request(world, upgrade, state_of(came_from_state)))
 
 
 def old_volumes(world: World, named: str | None = None) -> Mapping[str, int | None]:
-    """Volumes of database servers that the site does not work with, with the major of their files. Raises Refused."""
+    """Volumes of database servers that the site does not use, with the major of their files. Raises Refused."""
     left = unfinished_operation(trusted_operations(world.site.journal_directory))
     if left is not None and left.upgrade is not None:
         raise Refused(
@@ -109,7 +109,7 @@ def old_volumes(world: World, named: str | None = None) -> Mapping[str, int | No
 
 
 def kept_databases(world: World) -> tuple[str, ...]:
-    """Databases of failed deployments that only a person removes; none are seen while the database is off."""
+    """Databases of failed deployments that only a person removes; empty while the database is off."""
     if not world.observe().group_is_on(ServiceGroup.DATABASE):
         return ()
     return world.database.kept_until_removed()
@@ -118,9 +118,9 @@ def kept_databases(world: World) -> tuple[str, ...]:
 def remove_old(
     world: World, volumes: Mapping[str, int | None], command: str, databases: tuple[str, ...] = ()
 ) -> Iterator[str]:
-    """Remove volumes and kept databases, under the site's lock, and every dump that an upgrade has left.
+    """Remove volumes and kept databases, under the site's lock, and every dump that an upgrade left behind.
 
-    Yields a line for what was done.
+    Yields a line for each thing done.
     """
     refuse_if_not_ours(world.site)
     with held_lock(world.site.lock_file, command):
@@ -140,7 +140,7 @@ def remove_old(
 
 
 def state_of(came_from_state: str) -> InfraState:
-    """The state that an operation came from, as its journal has it; a site without containers is left stopped."""
+    """The state that an operation came from, as its journal names it; a site without containers counts as stopped."""
     if came_from_state == "absent":
         return InfraState.STOPPED
     return state_named(came_from_state) or InfraState.RESTRICTED
@@ -211,7 +211,7 @@ def _upgrade(world: World, asked: UpgradeDatabase) -> Upgrade:
 
 
 def _source_image(world: World, files: int) -> str:
-    """The image that the old server runs on; DB_IMAGE may name the new one already."""
+    """The image that the old server runs on; DB_IMAGE may already name the new one."""
     containers = world.servers.containers
     for image in (world.site.database_server.image, containers.running_image()):
         if image is not None and containers.image_major(image) == files:

@@ -1,1 +1,1 @@
-"""What is decided: states, steps, the plans that are made of them, and how long they will take. Pure."""
+"""Where everything is decided: states, steps, the plans made of them, and how long they will take. Pure."""

@@ -1,6 +1,6 @@
-"""The kinds of step that bring a backup back: what each is called and what it says of itself.
+"""The kinds of step that only a restore has.
 
-Apart from steps.py, which knows them as steps like all others, because they are the restore's own. Pure.
+They are part of the union in steps.py. Pure.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from graasp_local.wording import listed
 
 
 class CheckBackup(PlannedStep, frozen=True):
-    """Read the backup to its end, and see whether there is room for it."""
+    """Read the whole backup, and check that there is room for it."""
 
     restore: Restore
     cause: str
@@ -26,7 +26,7 @@ class CheckBackup(PlannedStep, frozen=True):
 
 
 class LoadDatabase(PlannedStep, frozen=True):
-    """Load a dump into a new database beside the one there is, and compare the rows of every table."""
+    """Load a dump into a new database beside the current one, and compare the rows of every table."""
 
     restore: Restore
     database: str
@@ -40,7 +40,7 @@ class LoadDatabase(PlannedStep, frozen=True):
 
 
 class UnpackFiles(PlannedStep, frozen=True):
-    """Unpack an archive inside its volume, beside what is there."""
+    """Unpack an archive inside its volume, beside the current files."""
 
     restore: Restore
     volume: str
@@ -54,7 +54,7 @@ class UnpackFiles(PlannedStep, frozen=True):
 
 
 class PutInPlace(PlannedStep, frozen=True):
-    """Give what was loaded and unpacked the place of what is there, which is kept under another name."""
+    """Replace the current data with what was loaded and unpacked; the current data is kept under another name."""
 
     restore: Restore
     cause: str
@@ -66,7 +66,7 @@ class PutInPlace(PlannedStep, frozen=True):
 
 
 class TakeOut(PlannedStep, frozen=True):
-    """Give back its place to what was there before; what was restored is kept under another name."""
+    """Put the data from before the restore back in place; what was restored is kept under another name."""
 
     restore: Restore
     cause: str

@@ -1,7 +1,7 @@
-"""What a dump holds, read from the list that pg_restore makes of it, and what of that its owner can load.
+"""What a dump holds, read from pg_restore's list of it, and which of its entries the owner can load.
 
-A dump is somebody else's text, so all of it is loaded with the rights of the owner. Decides what is made by the
-superuser beforehand or left out, so that the rest can be. Pure.
+A dump is not trusted, so everything in it is loaded with the owner's rights. Decides what the superuser creates
+beforehand and what is left out, so that the rest can be loaded that way. Pure.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from msgspec import Struct
 
 _LINE = re.compile(r"\d+; \d+ \d+ (?P<told>.+)")
 _SUPERUSERS = ("EVENT TRIGGER", "SUBSCRIPTION", "ACCESS METHOD")
-"""What nobody but the superuser may make. A restored database must not subscribe to anything by itself, either."""
+"""What only the superuser may create. Nor must a restored database subscribe to anything on its own."""
 _PRIVILEGES = ("ACL", "DEFAULT ACL")
 _DATABASE_OWNER = "pg_database_owner"
-"""The role that whoever owns a database is in, since Postgres 14."""
+"""The role that a database's owner is implicitly a member of, since Postgres 14."""
 
 
 class Loading(Struct, frozen=True):
-    """`entries` are loaded by the owner, `left_out` is told, each as pg_restore calls it."""
+    """`entries` are loaded by the owner, `left_out` is reported, each as pg_restore calls it."""
 
     entries: tuple[str, ...]
     left_out: tuple[str, ...]
 
 
 def extensions_in(listing: Sequence[str]) -> tuple[str, ...]:
-    """The extensions that a dump makes."""
+    """The extensions that a dump creates."""
     told = (_told(line) for line in listing)
     return tuple(entry.removeprefix("EXTENSION - ").strip() for entry in told if entry.startswith("EXTENSION - "))
 
 
 def to_load(listing: Sequence[str], owner: str, made: Collection[str], schemas: Collection[str]) -> Loading:
-    """What of a dump its owner loads, when these extensions and schemas are made already."""
+    """Which entries of a dump its owner loads, given the extensions and schemas that are `made` already."""
     entries: list[str] = []
     left_out: list[str] = []
     for line in listing:
@@ -48,14 +48,14 @@ def to_load(listing: Sequence[str], owner: str, made: Collection[str], schemas: 
 
 
 def without_data(entries: Sequence[str]) -> tuple[str, ...]:
-    """Everything but rows: loading that is over in a moment, and asks for every role and type that all of it needs."""
+    """Everything but rows: it loads in a moment, and needs every role and type that the whole dump needs."""
     return tuple(
         line for line in entries if not re.match(r"\d+; \d+ \d+ (TABLE DATA|BLOBS|MATERIALIZED VIEW DATA) ", line)
     )
 
 
 def missing_role(complaint: str) -> str:
-    """The role that Postgres did not find, if that is what it complains of; else nothing."""
+    """The role that Postgres did not find, if that is the complaint; otherwise empty."""
     found = re.search(r'role "((?:[^"]|"")+)" does not exist', complaint)
     return found[1].replace('""', '"') if found else ""
 
@@ -63,9 +63,9 @@ def missing_role(complaint: str) -> str:
 def by_owner(
     listing: Sequence[str], owner: str, roles: Collection[str], made: Collection[str], schemas: Collection[str]
 ) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Everything in a dump of a database of this owner, in order, cut where what follows belongs to another role.
+    """Everything in a dump of a database of this owner, in order, split wherever the owner of the entries changes.
 
-    What belongs to nobody, such as an extension, goes with the database's owner.
+    Entries without an owner, such as an extension, go with the database's owner.
     """
     runs: list[tuple[str, list[str]]] = []
     for line in listing:
@@ -74,7 +74,7 @@ def by_owner(
             continue
         whose = max((role for role in roles if told.endswith(f" {role}")), key=len, default=owner)
         if whose.startswith("pg_"):
-            whose = owner  # Postgres's own word for whoever owns the database
+            whose = owner  # Postgres's own name for the database's owner
         if not runs or runs[-1][0] != whose:
             runs.append((whose, []))
         runs[-1][1].append(line)
@@ -96,7 +96,7 @@ def _is_made(told: str, made: Collection[str], schemas: Collection[str]) -> bool
 def _is_superusers(told: str, owner: str) -> bool:
     if told.startswith(tuple(f"{kind} " for kind in _SUPERUSERS)):
         return True
-    # Whoever gave a privilege is the only one who can give it again; in a new database `public` is its owner's.
+    # Only the role that granted a privilege can grant it again; in a new database `public` is the owner's.
     if told.startswith("ACL - SCHEMA public "):
         return False
     theirs = not told.endswith((f" {owner}", f" {_DATABASE_OWNER}"))

@@ -1,8 +1,8 @@
 """How long a plan will keep the site closed: a range, with a reason for each part of it.
 
-Decides by what each step took on this site: a start and a migration by those of the same version where there were any,
-a snapshot by the size of the database then and now. Refuses to pretend: a step that has not run here is taken from a
-reference figure, widely, and that is said. Pure.
+Goes by what each step took on this site: starts and migrations by runs of the same version if there were any, a
+snapshot by the size of the database then and now. A step that has not run here gets a wide range around a reference
+figure, and the reason says so. Pure.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from graasp_local.planning.upgrade_steps import DumpServer, ProveCopy, RestoreSe
 from graasp_local.wording import seconds_in_words, size_in_words
 
 REFERENCE_SECONDS: Mapping[str, float] = {
-    # As reported of Graasp 2.13 on two processors with little data, and not measured here: stop 0.5 s, migrate 3.1 s,
+    # As reported for Graasp 2.13 on two processors with little data, not measured here: stop 0.5 s, migrate 3.1 s,
     # core and workers healthy 9.5 s.
     "close-gate": 0.1,
     "prove-closed": 0.1,
@@ -55,12 +55,12 @@ REFERENCE_SECONDS: Mapping[str, float] = {
 }
 
 _UNKNOWN_SECONDS = 0.5
-"""For a step that has no figure at all."""
+"""For a step without any figure."""
 
 BYTES_PER_SECOND: Mapping[str, float] = {
-    # Per byte of the databases as they lie on the disk. 652 MB on two cores were dumped at 93 MB/s, and restored at
-    # 34 MB/s by two jobs; less is taken here, with one job and other disks. A snapshot of them took 2.4 s. Comparing is
-    # a guess: not measured yet.
+    # By the databases' size on disk. 652 MB on two cores were dumped at 93 MB/s, and restored at 34 MB/s by two jobs;
+    # the figures here are lower, to allow for one job and other disks. A snapshot of them took 2.4 s. The figure for
+    # comparing is a guess: not measured yet.
     "snapshot": 200e6,
     "dump-server": 60e6,
     "restore-server": 20e6,
@@ -69,17 +69,17 @@ BYTES_PER_SECOND: Mapping[str, float] = {
 
 
 _FEW = 3
-"""With fewer runs than these to go by, the range is wider than what they took."""
+"""With fewer runs than this to go by, the range is wider than what they took."""
 
 _SHOWN_SHARE = 0.04
-"""A step that takes less than this of the whole is told together with the others."""
+"""A step that takes a smaller share of the total than this is summed up with the others."""
 
 _SCALED_FROM = 1.1
-"""Growth of the database from which on what a snapshot took is scaled."""
+"""From this growth of the database on, the time that a snapshot took is scaled."""
 
 
 class Part(Struct, frozen=True):
-    """What one step takes at least, usually and at most, in seconds; `reason` says what that is known from."""
+    """What one step takes at least, usually and at most, in seconds; `reason` says where the figures come from."""
 
     name: str
     title: str
@@ -91,11 +91,11 @@ class Part(Struct, frozen=True):
 
 
 class Estimate(Struct, frozen=True):
-    """The seconds that a plan keeps the site closed, by its closed steps in their order; none where it stays open."""
+    """The seconds that a plan keeps the site closed, by its closed steps in order; no parts if it stays open."""
 
     parts: tuple[Part, ...] = ()
     database_bytes: int | None = None
-    """The size of Graasp's database, where it counted."""
+    """The size of Graasp's database, if it was taken into account."""
 
     @property
     def range(self) -> Range:
@@ -103,7 +103,7 @@ class Estimate(Struct, frozen=True):
 
     @property
     def seconds(self) -> float:
-        """What is likeliest."""
+        """The most likely total."""
         return sum(part.usual for part in self.parts)
 
     @property
@@ -112,7 +112,7 @@ class Estimate(Struct, frozen=True):
         return all(part.measured for part in self.parts)
 
     def described(self) -> str:
-        """The end of a sentence that begins with what is closed; for a time that is not zero."""
+        """Completes a sentence that begins with what is closed; for a time that is not zero."""
         basis = (
             "from earlier operations on this site"
             if self.measured
@@ -126,11 +126,11 @@ class Estimate(Struct, frozen=True):
         return tuple(part for part in self.parts if part.high >= _SHOWN_SHARE * self.range.high)
 
     def reasons(self) -> dict[str, str]:
-        """How long each step that counts takes and what that is known from, by the step's name."""
+        """How long each step that counts takes and where that figure comes from, by the step's name."""
         return {part.name: f"{_of(part)}, {part.reason}" for part in self.counting}
 
     def lines(self) -> tuple[str, ...]:
-        """A line for each step that counts, with its reason, and one for the others together."""
+        """A line for each step that counts, with its reason, and one for all the others."""
         counting = self.counting
         others = [part for part in self.parts if part not in counting]
         told = [(_of(part), part.name, part.reason) for part in counting]
@@ -159,10 +159,10 @@ class Estimate(Struct, frozen=True):
 def estimate_downtime(
     plan: Plan, seen: Mapping[str, Sequence[Run]], database_bytes: int | None = None
 ) -> Estimate | None:
-    """How long the site is closed between closing the gate and opening it; None where the plan does not do both; no
-    parts where it replaces what serves visitors without closing.
+    """How long the site is closed between closing the gate and opening it; None if the plan does not do both; no
+    parts if it replaces what serves visitors without closing.
 
-    `seen` has, by a step's name, its earlier runs on this site; `database_bytes` is the size of Graasp's database now.
+    `seen` has, by step name, earlier runs on this site; `database_bytes` is the size of Graasp's database now.
     """
     if plan.keeps_open:
         return Estimate()
@@ -175,9 +175,9 @@ def estimate_downtime(
 
 
 def refuse_longer(plan: Plan, estimate: Estimate | None, limit: float | None) -> None:
-    """Raises Refused where the site may be closed for longer than `limit` seconds (None: any), or would be left closed.
+    """Raises Refused if the site may be closed for longer than `limit` seconds (None: any), or would be left closed.
 
-    A site that is closed already has no visitors to keep waiting: nothing is refused there.
+    A site that is already closed has no visitors to keep waiting: nothing is refused there.
     """
     if limit is None:
         return
@@ -209,7 +209,7 @@ def _of(part: Part) -> str:
 
 def _part(step: Step, runs: Sequence[Run], version: str, database_bytes: int | None) -> Part:
     if isinstance(step, DumpServer | RestoreServer | ProveCopy) and step.size_bytes is not None:
-        # How long copying takes is a question of size, whatever it took with less data.
+        # How long copying takes depends on size, whatever it took with less data.
         usual = REFERENCE_SECONDS[step.name] + step.size_bytes / BYTES_PER_SECOND[step.name]
         return _by_reference(step, usual, f"for {size_in_words(step.size_bytes)}, by a reference figure")
     if not runs:
@@ -234,11 +234,11 @@ def _part(step: Step, runs: Sequence[Run], version: str, database_bytes: int | N
 
 
 def _by_reference(step: Step, usual: float, reason: str) -> Part:
-    """A reference figure is of another machine: half of it, or double."""
+    """A reference figure is from another machine, so the range is from half of it to double."""
     return Part(step.name, step.title, usual / 2, usual, usual * 2, reason, measured=False)
 
 
 def _growth(run: Run, now: int) -> float:
-    """By how much more there is to copy than there was; 1 where that is not known, or not much."""
+    """By what factor the data to copy has grown; 1 if that is not known, or not much."""
     growth = now / run.database_bytes if run.database_bytes else 1.0
     return growth if growth >= _SCALED_FROM else 1.0

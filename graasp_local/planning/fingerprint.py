@@ -1,7 +1,7 @@
 """What a whole database server holds, in a form that can be compared with another server's.
 
-Decides whether one server is a true copy of another, and says how it is not. Never holds a secret: a role's password
-hash and the content of tables are in it as digests only. Pure.
+Decides whether one server is an exact copy of another, and lists the differences. Never holds a secret: a role's
+password hash and the content of tables are in it as digests only. Pure.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ _MOST_SAID = 8
 
 
 class DatabaseFingerprint(Struct, frozen=True):
-    """One database: `facts` from what each thing is called ("table public.item") to what is true of it.
+    """One database: `facts` maps each object's name ("table public.item") to what is true of it.
 
-    `extensions` from name to version: a newer server brings newer ones, so these alone may differ.
+    `extensions` maps name to version: a newer server brings newer ones, so only these may differ.
     """
 
     facts: Mapping[str, str]
@@ -33,7 +33,7 @@ class ServerFingerprint(Struct, frozen=True):
 
 
 def differences(old: ServerFingerprint, new: ServerFingerprint) -> tuple[str, ...]:
-    """In what `new` is no true copy of `old`, a sentence each; empty when it is one."""
+    """Where `new` is not an exact copy of `old`, a sentence each; empty when it is one."""
     found = [*_differing("", "role ", old.roles, new.roles), *_missing("database ", old.databases, new.databases)]
     for name in sorted(old.databases.keys() & new.databases.keys()):
         before, after = old.databases[name], new.databases[name]
@@ -48,13 +48,13 @@ def differences(old: ServerFingerprint, new: ServerFingerprint) -> tuple[str, ..
 
 
 def in_short(found: Sequence[str]) -> str:
-    """Differences as a text that a person still reads."""
+    """Differences as a text short enough to read."""
     more = len(found) - _MOST_SAID
     return " ".join([*found[:_MOST_SAID], *([f"And {more} more."] if more > 0 else [])])
 
 
 def described(old: ServerFingerprint, new: ServerFingerprint) -> Iterator[str]:
-    """What was found to be the same, a line for each database; extensions with the version that they had and have."""
+    """What was found to be the same, a line for each database; extensions with their version before and now."""
     for name, database in sorted(new.databases.items()):
         before = old.databases[name].extensions
         extensions = ", ".join(

@@ -1,8 +1,8 @@
 """Which migrations a version brings, which the database has, and what follows from the two.
 
-Decides whether a version can be deployed onto a database, and whether a migration that says success really happened.
-Refuses to trust exit codes and output: drizzle-kit has been seen to report success without applying anything, and an
-older version's migrate on a newer database exits 0. Pure.
+Decides whether a version can be deployed onto a database, and whether a migration that reports success really
+happened. Does not trust exit codes and output: drizzle-kit has been seen to report success without applying anything,
+and an older version's migrate on a newer database exits 0. Pure.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class AppliedMigration(Struct, frozen=True):
 
 
 class Pending(Struct, frozen=True):
-    """The version can be deployed; these are still to be applied, oldest first. None of them: nothing to migrate."""
+    """The version can be deployed; `tags` are still to be applied, oldest first. Empty: nothing to migrate."""
 
     tags: tuple[str, ...]
 
@@ -44,7 +44,7 @@ class DatabaseIsNewer(Struct, frozen=True):
 
 
 class WouldBeSkipped(Struct, frozen=True):
-    """drizzle skips an entry that is older than the newest applied one, silently: these would never be applied."""
+    """drizzle silently skips an entry that is older than the newest applied one: these would never be applied."""
 
     tags: tuple[str, ...]
 
@@ -54,7 +54,7 @@ Forecast = Pending | NotKnownYet
 
 
 def compare(image: Sequence[ImageMigration], applied: Sequence[AppliedMigration]) -> Comparison:
-    """What deploying an image onto a database would do, by `when`, which is how drizzle itself decides."""
+    """What deploying an image onto a database would do, going by `when`, as drizzle itself does."""
     known = {migration.when for migration in image}
     done = {migration.when for migration in applied}
     unknown = done - known
@@ -71,10 +71,10 @@ def compare(image: Sequence[ImageMigration], applied: Sequence[AppliedMigration]
 def proof_failures(
     image: Sequence[ImageMigration], applied: Sequence[AppliedMigration], newly: Sequence[str]
 ) -> tuple[str, ...]:
-    """Why the database is not what this image makes of it, a sentence each; empty when it is proven.
+    """Why the database does not match this image's migrations, a sentence each; empty when it does.
 
-    `newly` names the migrations of this operation: their SQL must be the one applied. Older rows are compared by
-    `when` only, since a released SQL file may have been touched after it was applied.
+    `newly` names the migrations of this operation: exactly their SQL must have been applied. Older rows are compared
+    by `when` only, since a released SQL file may have been changed after it was applied.
     """
     applied_by_when = {migration.when: migration for migration in applied}
     failures = []

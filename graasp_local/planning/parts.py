@@ -1,7 +1,7 @@
 """The parts that plans are put together from: closing and opening the gate, what has to stop, what has to start, and
 what becomes of a second container that stands in for a service.
 
-Decides nothing about their order: that is each plan's. Pure.
+Their order is up to each plan. Pure.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _SHOWS_THE_PAGE = "nginx shows the maintenance page"
 def closing(observed: ObservedState, cause: str, *, seal: bool = False) -> list[Step]:
     """With `seal`, an nginx that has to be started first comes up with the gate sealed."""
     edge = observed.in_group(ServiceGroup.EDGE)
-    # One that is healthy inside and silent on its port has lost that port; only a new start gives it back.
+    # An nginx that is healthy inside but silent on its port has lost that port; only a restart gets it back.
     silent = observed.gate is Gate.UNKNOWN
     stuck = tuple(service.name for service in edge if service.is_stuck or (service.is_on and silent))
     down = tuple(s.name for s in edge if needs_start(s) or (s.name in stuck and s.is_defined))
@@ -59,7 +59,7 @@ def closing(observed: ObservedState, cause: str, *, seal: bool = False) -> list[
 
 
 def closing_for_a_change(observed: ObservedState, cause: str) -> list[Step]:
-    """Close the gate unless it is closed: before what is behind it, if anything, may be put away with what it wrote."""
+    """Close the gate unless it is closed: what is behind it, if anything, may be set aside with what it wrote."""
     if is_kept_closed(observed):
         return []
     is_new = all(service.status is Status.ABSENT for service in observed.in_group(ServiceGroup.GRAASP))
@@ -78,12 +78,12 @@ def opening(cause: str) -> list[Step]:
 
 
 def is_kept_closed(observed: ObservedState) -> bool:
-    """Whether the gate is closed, or sealed, and nginx is there to keep it so."""
+    """Whether the gate is closed or sealed, and nginx is up to keep it so."""
     return observed.gate in (Gate.CLOSED, Gate.SEALED) and edge_is_ready(observed)
 
 
 def sealing(what: str) -> list[Step]:
-    """Behind a closed gate: what was written before `what` is verified could be put away by a way back."""
+    """For a closed gate: a rollback could discard what was written before `what` is verified."""
     return [SealGate(f"nothing may be written before {what} is verified, not even through the bypass")]
 
 
@@ -92,7 +92,7 @@ def unsealing(cause: str) -> list[Step]:
 
 
 def taking_over(observed: ObservedState, version: Version, cause: str) -> list[Step]:
-    """Core and all that only serves first; what writes by itself once core is verified."""
+    """Start core and everything that only serves first; what writes on its own starts once core is verified."""
     graasp = [service for service in observed.in_group(ServiceGroup.GRAASP) if service.is_defined]
     serving = tuple(service.name for service in graasp if not service.writes)
     writing = tuple(service.name for service in graasp if service.writes)
@@ -104,7 +104,7 @@ def taking_over(observed: ObservedState, version: Version, cause: str) -> list[S
 
 
 def left_off(observed: ObservedState, version: Version) -> list[Step]:
-    """Where Graasp stays off: what is left of another version would speak for the site."""
+    """For a site where Graasp stays off: leftover containers would make it look like another version."""
     graasp = observed.in_group(ServiceGroup.GRAASP)
     others = tuple(s.name for s in graasp if s.is_defined and s.version not in ("", str(version)))
     return [MakeServices(others, version, "containers of another version were left behind")] if others else []
@@ -116,7 +116,7 @@ def starting_writers(names: tuple[str, ...]) -> list[Step]:
 
 
 def emptying(observed: ObservedState, limit_seconds: float) -> list[Step]:
-    """Behind a closed gate: what is in flight comes to its end, and what stood in for a service goes."""
+    """For a closed gate: let requests in flight finish, and remove what stood in for a service."""
     steps: list[Step] = []
     if observed.handovers or not observed.group_is_off(ServiceGroup.GRAASP):
         steps.append(Drain(limit_seconds, "core cuts off its requests when it stops"))
@@ -124,12 +124,12 @@ def emptying(observed: ObservedState, limit_seconds: float) -> list[Step]:
 
 
 def without_handover(observed: ObservedState) -> list[Step]:
-    """Behind a closed gate, where nobody is led to it."""
+    """For a closed gate, where no visitor is routed to it."""
     return [RemoveHandover("it was left over from replacing a service")] if observed.handovers else []
 
 
 def handing_back(version: Version | None, limit_seconds: float) -> list[Step]:
-    """Behind an open gate: visitors are led to the services again before what stood in for them goes."""
+    """For an open gate: route visitors back to the services before removing what stood in for them."""
     return [
         ProveSide(Side.SERVICES, version, "visitors are routed only to a core that answers"),
         LeadVisitors(Side.SERVICES, "the stand-in was needed only during the change"),
@@ -150,7 +150,7 @@ def edge_is_ready(observed: ObservedState) -> bool:
 def stops_for(observed: ObservedState, target: InfraState) -> list[StopServices]:
     """What has to stop, the database last: what the state does not need, and what is stuck.
 
-    After it nginx, where that is not needed either: until then it shows the maintenance page.
+    nginx follows the database if it is not needed either: until then it shows the maintenance page.
     """
     needed = observed.row(target).groups_on
     database = observed.in_group(ServiceGroup.DATABASE)

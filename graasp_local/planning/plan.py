@@ -1,6 +1,6 @@
-"""A plan: the steps from the site as it was seen to the site as it should be, and what they say of themselves.
+"""A plan: the steps from the site as observed to the site as it should be.
 
-`render` tells it to a person; what is printed is the value that is executed. Pure.
+`render` turns it into text; the plan that is printed is the value that is executed. Pure.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from graasp_local.planning.steps import CloseGate, OpenGate, StartServices, Step
 from graasp_local.version import Version
 
 DRAIN_SECONDS = 10.0
-"""How long requests in flight may take to finish, unless somebody says otherwise."""
+"""How long requests in flight may take to finish, unless the request says otherwise."""
 
 
 class Strategy(StrEnum):
-    """How a version takes over: behind a closed gate, or under visitors, which needs that nothing is migrated."""
+    """How a version takes over: behind a closed gate, or while visitors are served, if nothing has to be migrated."""
 
     CLOSED = "closed"
     ROLLING = "rolling"
@@ -29,12 +29,12 @@ class Strategy(StrEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> Strategy | None:
-        """What graasp-local 0.1.0 called it is in commands, in `.env` and in journals."""
+        """graasp-local 0.1.0's name for it is still in commands, in `.env` and in journals."""
         return cls.CLOSED if value == "walk" else None
 
 
 class Plan(Struct, frozen=True):
-    """Steps in order, and the state they end in. Empty: the site is there already."""
+    """Steps in order, and the state they end in. Without steps: the site is already there."""
 
     target: InfraState
     steps: tuple[Step, ...]
@@ -43,32 +43,32 @@ class Plan(Struct, frozen=True):
     restore: Restore | None = None
     """The restore that the plan carries out or undoes."""
     goes_back: bool = False
-    """It puts back what was before a deployment, so that there is no going back from it in turn."""
+    """It undoes a deployment, so it cannot itself be rolled back."""
     hint: str = ""
-    """A sentence about another way to the same end; empty where there is none to tell of."""
+    """A sentence for the person, for instance about another way to do the same; empty if there is none."""
     alternative: Strategy | None = None
-    """The strategy of that other way, where it can be chosen instead."""
+    """The strategy of that other way, if it can be chosen instead."""
 
     @property
     def can_be_resumed(self) -> bool:
-        """A deployment or an upgrade of Postgres: cut off, it waits for `resume` or `rollback`."""
+        """It is a deployment or an upgrade of Postgres: if cut off, it waits for `resume` or `rollback`."""
         return self.version is not None or self.upgrade is not None
 
     @property
     def subject(self) -> str:
-        """What the plan is about, for a sentence: a version, or a major of Postgres; empty for a change of state."""
+        """What the plan is about, for use in a sentence: a version or a major of Postgres; empty for a state change."""
         if self.upgrade is not None:
             return f"Postgres {self.upgrade.goal_major}"
         return str(self.version or "")
 
     @property
     def keeps_open(self) -> bool:
-        """Whether it replaces what serves visitors while they are served."""
+        """Whether it replaces what serves visitors without closing the gate."""
         return not self.closed_span and any(isinstance(step, LeadVisitors) for step in self.steps)
 
     @property
     def services_started(self) -> tuple[str, ...]:
-        """What its steps start, in their order."""
+        """What its steps start, in order."""
         return tuple(name for step in self.steps if isinstance(step, StartServices) for name in step.services)
 
     @property
@@ -82,7 +82,7 @@ class Plan(Struct, frozen=True):
 
 
 def render(plan: Plan) -> str:
-    """The plan as text, a line a step: where the gate is, what is done, and why."""
+    """The plan as text, a line per step: whether the gate is closed, what is done, and why."""
     if not plan.steps:
         what = f"{plan.version} is deployed and the site is {plan.target}" if plan.version else f"already {plan.target}"
         return f"Nothing to do: {what}."

@@ -1,7 +1,7 @@
-"""Which steps a deployment is made of, and the ways back from one.
+"""Which steps a deployment is made of, and how to roll one back.
 
-`plan_rollback` is the way back from a deployment that failed, `plan_undo` from one that went through. Refuses nothing
-and asks nobody: no clock, no I/O, no prompts. Pure.
+`plan_rollback` rolls back a deployment that failed, `plan_undo` one that succeeded. Never refuses anything: no clock,
+no I/O, no prompts. Pure.
 """
 
 from __future__ import annotations
@@ -61,21 +61,21 @@ _OTHER_IMAGES = "{} is already running, and its images of {} are different now"
 
 
 class ImagesFrom(StrEnum):
-    """Which images a version is deployed with: those its tags lead to now, or those of its last deployment."""
+    """Which images a version is deployed with: those its tags point to now, or those of its last deployment."""
 
     TAGS = "tags"
     LAST_DEPLOYMENT = "last-deployment"
 
 
 class Backup(StrEnum):
-    """Whether a deployment sees to a backup of the database before it changes it."""
+    """Whether a deployment makes sure that there is a backup of the database before it changes it."""
 
     TAKEN = "taken"
     LEFT_OUT = "left-out"
 
 
 class DeployRequest(Struct, frozen=True):
-    """What a person asked for; limits in seconds. `end` is `restricted` to stop behind the gate for a test."""
+    """What was asked for; limits in seconds. `end` is `restricted` to stop behind the closed gate for a test."""
 
     version: Version
     end: InfraState = InfraState.RUNNING
@@ -85,11 +85,11 @@ class DeployRequest(Struct, frozen=True):
     backup: Backup = Backup.TAKEN
     strategy: Strategy = Strategy.CLOSED
     exact: Images = ()
-    """Which images of its last deployments, where it is not those of the tags; empty: the newest."""
+    """Which images of its last deployments, if not those of the tags; empty: the newest."""
     other_images: tuple[str, ...] = ()
-    """Services of this very version that run with other images than it is to be deployed with."""
+    """Services that already run this version, but with images other than those it is to be deployed with."""
     needs_way_back: bool = False
-    """It is to be rolled back if it fails, so that it is refused where that could not work."""
+    """It is to be rolled back if it fails, so it is refused if that could not work."""
 
 
 def plan_deploy(
@@ -97,13 +97,13 @@ def plan_deploy(
 ) -> Plan:
     """The operation: running → restricted → db-only → migrate → restricted with the new version → running.
 
-    Starts from any state, a new site included; leaves out what is proven not to be needed. `copy` is what the disk has
-    room for.
+    Starts from any state, including a new site; leaves out what is proven to be unnecessary. `copy` is what the disk
+    has room for.
     """
     version = request.version
     if _is_deployed(observed, request, forecast):
         return Plan(request.end, (), version)
-    # What a migration that is still running will have done cannot be known before it has ended.
+    # What a migration that is still running does to the database is not known before it ends.
     database_is_on = observed.group_is_on(ServiceGroup.DATABASE) and not observed.migrations
     is_new = all(service.status is Status.ABSENT for service in observed.services)
     defined = (service for service in observed.in_group(ServiceGroup.GRAASP) if service.is_defined)
@@ -168,8 +168,8 @@ def plan_deploy(
 
 
 def _on_a_new_site(observed: ObservedState, steps: Sequence[Step], version: Version) -> list[Step]:
-    """The same steps where nothing is there yet that has to be stopped, or could be disturbed: one command makes all
-    containers, the database gets going with nginx, and what Graasp does not need is waited for once it is migrated.
+    """The same steps for a site with nothing to stop or disturb yet: one command creates all containers, the database
+    starts along with nginx, and services that Graasp does not need are waited for after the migration.
     """
     database, administration = (
         tuple(service.name for service in observed.in_group(group))
@@ -199,9 +199,9 @@ def _on_a_new_site(observed: ObservedState, steps: Sequence[Step], version: Vers
 
 
 def plan_undo(observed: ObservedState, version: Version, snapshot: str, end: InfraState, images: Images = ()) -> Plan:
-    """Back from a deployment that went through: what was written since is put away with its database.
+    """Roll back a deployment that succeeded: what was written since is set aside with its database.
 
-    The same way as from a failed one, but visitors are served, so everything is checked before it begins.
+    Like the rollback of a failed one, but visitors are being served, so everything is checked before it begins.
     """
     check = Preflight(version, "problems are found while visitors are still served")
     back = plan_rollback(observed, version, snapshot, end, images=images)
@@ -219,13 +219,13 @@ def plan_rollback(
 ) -> Plan:
     """Back to `version` and to the state `end`, from wherever a deployment stopped.
 
-    `snapshot` is the one to put back; None where no migration has begun, so that the database is as it was. `written`
-    says that something may have been written since it began. `images` are those that the version then had.
+    `snapshot` is the one to put back; None if no migration has begun, so the database is unchanged. `written`:
+    something may have been written since it began. `images` are those that the version had then.
     """
     steps: list[Step] = [RestoreImages(version, MOVED_TAGS, images)]
     unchanged = snapshot is None and not observed.migrations
     if unchanged and ServiceGroup.DATABASE not in TABLE[end].groups_on:
-        # What is to be off needs not come up first: it may be what has failed.
+        # What is to be off need not come up first: it may be what failed.
         steps.append(SelectVersion(version, "the database belongs to this version again"))
         steps += left_off(observed, version)
         steps += plan_transition(simulate(observed, steps), end).steps

@@ -1,6 +1,6 @@
-"""Which steps bring a backup back, and which undo that.
+"""Which steps restore a backup, and which undo that.
 
-What takes long, loading and unpacking, is done beside what is there, while visitors are served if the database is on.
+The slow part, loading and unpacking, is done beside the current data, while visitors are served if the database is on.
 The site is closed for renames and for the start of the version that the backup belongs to. Nothing is removed. Pure.
 """
 
@@ -44,7 +44,7 @@ from graasp_local.version import Images, Version
 
 
 class RestoreRequest(Struct, frozen=True):
-    """What a person asked for. `version` is what runs afterwards: the backup's, if it brings Graasp's database back."""
+    """What was asked for. `version` is what runs afterwards: the backup's, if Graasp's database is restored from it."""
 
     restore: Restore
     version: Version
@@ -53,7 +53,7 @@ class RestoreRequest(Struct, frozen=True):
 
 
 def plan_restore(observed: ObservedState, request: RestoreRequest) -> Plan:
-    """From any state, a new site included, to one that runs what the backup holds."""
+    """From any state, including a new site, to a site that runs what the backup holds."""
     restore, version = request.restore, request.version
     database_is_on = observed.group_is_on(ServiceGroup.DATABASE) and not observed.migrations
     steps: list[Step] = [
@@ -90,13 +90,13 @@ def plan_unrestore(
     was_begun: bool,
     images: Images = (),
 ) -> Plan:
-    """Back to `version`, to the state `end` and to what was there before, from wherever a restore stopped.
+    """Back to `version`, to the state `end` and to the data from before, from wherever a restore stopped.
 
-    `was_begun` says that the restored may have been put in place; `images` are those that the version then had.
+    `was_begun`: the restored data may already be in place. `images` are those that the version had then.
     """
     steps: list[Step] = [RestoreImages(version, MOVED_TAGS, images)]
     if not was_begun and ServiceGroup.DATABASE not in TABLE[end].groups_on:
-        # What is to be off needs not come up first: it may be what has failed.
+        # What is to be off need not come up first: it may be what failed.
         steps.append(SelectVersion(version, "the database belongs to this version again"))
         steps += left_off(observed, version)
         steps += plan_transition(simulate(observed, steps), end).steps

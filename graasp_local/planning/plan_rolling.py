@@ -1,8 +1,8 @@
-"""Which steps replace core while visitors are served, where nothing has to be migrated; and the way back from them.
+"""Which steps replace core while visitors are served, if nothing has to be migrated, and which steps undo that.
 
-A second core of the new version, proven before anybody is led to it, serves while the service itself is made anew, so
-that what runs in the end is what Compose would have made. `why_not_rolling` decides where this cannot be done. Refuses
-nothing and asks nobody. Pure.
+A second core of the new version, verified before any visitor is routed to it, serves while the service itself is
+recreated, so what runs in the end is what Compose would have created. `why_not_rolling` says when this cannot be done;
+the planners never refuse. Pure.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ NOTHING_PENDING = Pending(())
 def why_not_rolling(
     observed: ObservedState, request: DeployRequest, forecast: Forecast, visited: tuple[str, ...]
 ) -> str | None:
-    """Why the version cannot take over under visitors, as a sentence; None if it can.
+    """Why the version cannot take over while visitors are served, as a sentence; None if it can.
 
-    `visited` are the services that nginx leads visitors to and that change with the version.
+    `visited` are the services that nginx routes visitors to and that change with the version.
     """
     if request.end is not InfraState.RUNNING:
         return f"It would end in {request.end}, with the gate closed."
@@ -74,7 +74,7 @@ def why_not_rolling(
 def plan_rolling(observed: ObservedState, request: DeployRequest, visited: tuple[str, ...]) -> Plan:
     """From an open site to the same with another version, without closing the gate.
 
-    Goes on from wherever an earlier one was cut off. Only for sites that `why_not_rolling` has nothing against.
+    Continues from wherever an earlier one was cut off. Only for sites for which `why_not_rolling` returns None.
     """
     version = request.version
     steps: list[Step] = [
@@ -93,8 +93,8 @@ def plan_rolling(observed: ObservedState, request: DeployRequest, visited: tuple
             ),
             ProveSide(Side.HANDOVER, version, "visitors must not be the first to find a fault"),
         ]
-        # Every deployment leaves jobs of the old version in the queue, so that its workers know those; the workers of
-        # the old version never met a job of the new one.
+        # Every deployment leaves jobs of the old version in the queue, so workers of the new one can handle those; but
+        # the old version's workers have never seen a job of the new one.
         behind = _not_off(observed, _replaced(observed, visited), but=visited)
         if behind:
             cause = f"jobs of {version} must wait in the queue for its own workers"
@@ -113,7 +113,7 @@ def plan_rolling(observed: ObservedState, request: DeployRequest, visited: tuple
 def plan_rolling_back(observed: ObservedState, version: Version, visited: tuple[str, ...], images: Images = ()) -> Plan:
     """Back to `version`, with the images that it had, from wherever a rolling deployment stopped.
 
-    The same way where somebody serves meanwhile; where nobody does, behind a closed gate.
+    Also without closing the gate if something can serve during the rollback; otherwise behind a closed gate.
     """
     old_serves = _all_on(observed, visited, version)
     serving = {second.name for second in observed.handovers if second.is_on}
@@ -144,9 +144,9 @@ def _drained_stop(observed: ObservedState, visited: tuple[str, ...], limit: floa
 def _started(
     observed: ObservedState, before: list[Step], version: Version, visited: tuple[str, ...], cause: str
 ) -> list[Step]:
-    """Whatever of Graasp is not on, or not of the version, once what came before is done.
+    """Select the version and start what is off, or not of the version, after the steps in `before`.
 
-    What only has other settings by now is left alone: making it anew is not what was asked for.
+    Services that only have outdated settings are left alone: recreating them is not what was asked for.
     """
     steps: list[Step] = [SelectVersion(version, "a restart must not bring the other version back")]
     after = simulate(observed, before)

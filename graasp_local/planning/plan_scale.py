@@ -1,8 +1,8 @@
-"""As many containers of a service as are wanted: the site seen with another number, and how some go under visitors.
+"""How many containers of a service are wanted: the site with another number, and how to remove some of an open site.
 
-More of them are only started, which is a change of state like any other. Where fewer are wanted of what visitors are
-led to, a second one serves while the others go, so that no request is cut off, as in plan_rolling.py. Refuses nothing
-and asks nobody. Pure.
+More of them are simply started, which is a change of state like any other. If fewer are wanted of a service that
+visitors are routed to, a second one serves while the others are removed, so that no request is cut off, as in
+plan_rolling.py. Never refuses anything. Pure.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from graasp_local.version import Version
 
 
 def with_replicas(observed: ObservedState, wanted: Mapping[str, int]) -> ObservedState:
-    """The same site with so many containers wanted of these services."""
+    """The same site with these numbers of containers wanted."""
     services = []
     for service in observed.services:
         there = service.replicas
@@ -33,22 +33,22 @@ def with_replicas(observed: ObservedState, wanted: Mapping[str, int]) -> Observe
 
 
 def apart_from(observed: ObservedState, scaled: Mapping[str, int]) -> ObservedState:
-    """The same site with these services well, if any container of them is: what is wrong with the others is no reason
-    not to have more or fewer of them.
+    """The same site with these services healthy if any of their containers is: a problem with the others is no reason
+    not to scale them.
     """
     names = tuple(service.name for service in observed.services if service.name in scaled and service.serves)
     return observed.with_services(names, Status.RUNNING, Health.HEALTHY)
 
 
 def loses_visited(observed: ObservedState, visited: tuple[str, ...]) -> bool:
-    """Whether visitors could be in the midst of a request to a container that has to go."""
+    """Whether visitors could be in the middle of a request to a container that has to go."""
     return observed.gate is Gate.OPEN and any(s.has_too_many and s.name in visited for s in observed.services)
 
 
 def plan_fewer(observed: ObservedState, version: Version, visited: tuple[str, ...]) -> Plan:
-    """For an open site, of the selected version, that `loses_visited`: the same with as many containers as are wanted.
+    """For an open site of the selected version that `loses_visited`: the same with as many containers as are wanted.
 
-    `visited` are the services that nginx leads visitors to.
+    `visited` are the services that nginx routes visitors to.
     """
     changed = tuple(s.name for s in observed.in_group(ServiceGroup.GRAASP) if needs_start(s))
     steps = (

@@ -1,6 +1,6 @@
-"""Which steps lead from the site as it was seen to one of the four states.
+"""Which steps lead from the observed site to one of the four states.
 
-Refuses nothing and asks nobody: no clock, no I/O, no prompts. Pure.
+Never refuses anything: no clock, no I/O, no prompts. Pure.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def plan_transition(
 ) -> Plan:
     """The steps from what was observed to one of the four states.
 
-    `version` is what core has to say it is before the gate opens; None accepts any. `drain_limit` is in seconds.
-    `left_open`: the gate was closed by a command that did not come to end what was open before.
+    `version` is what core must answer before the gate opens; None accepts any. `drain_limit` is in seconds.
+    `left_open`: the command that closed the gate did not get to end the connections opened before.
     """
     row = observed.row(target)
     if ServiceGroup.EDGE not in row.groups_on:
@@ -79,7 +79,7 @@ def plan_transition(
 
 
 def _down_to_nothing(observed: ObservedState, target: InfraState, drain_limit: float) -> list[Step]:
-    """Everything stops, nginx last: until then it keeps visitors out, and shows the page. One that does not, first."""
+    """Stop everything, nginx last: until then it keeps visitors out and shows the page. If it cannot, it goes first."""
     edge = observed.in_group(ServiceGroup.EDGE)
     keeps_out = observed.gate is not Gate.UNKNOWN and not any(service.is_stuck for service in edge)
     steps: list[Step] = []
@@ -98,7 +98,7 @@ def _down_to_nothing(observed: ObservedState, target: InfraState, drain_limit: f
 
 
 def _gate_must_close(observed: ObservedState, target: InfraState, stops: Sequence[StopServices]) -> bool:
-    """For `running`, a gate that is open stays open while a service is mended, unless the database or nginx is down."""
+    """For `running`, an open gate stays open while a service is fixed, unless the database or nginx is down."""
     if not edge_is_ready(observed) or observed.gate in (Gate.SEALED, Gate.UNKNOWN):
         return True
     if observed.gate is Gate.CLOSED:

@@ -1,8 +1,8 @@
 """Which steps lead from one major of Postgres to a newer one, and back.
 
-The newer server is filled beside the old one, proven to hold the same, and only then selected: that one write is what
-makes the change, and the old volume is never written to. This is the one operation that stops umami as well, since its
-database is on the same server. Refuses nothing and asks nobody. Pure.
+The newer server is filled beside the old one, verified to hold the same data, and only then selected: that single
+write makes the change, and the old volume is never written to. This operation stops umami as well, since its database
+is on the same server. Never refuses anything. Pure.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ from graasp_local.version import Version
 class UpgradeRequest(Struct, frozen=True):
     """What is wanted, and what an upgrade starts from.
 
-    `selected` is the server that services are started with now. `version` is what core has to say it is; None on a
-    site that nothing was deployed to. `end` is the state to end in. `size_bytes` is that of all databases, None while
+    `selected` is the server that services are started with now. `version` is what core must answer; None on a site
+    that nothing was deployed to. `end` is the state to end in. `size_bytes` is the size of all databases, None while
     the server is off. `drain_limit` is in seconds.
     """
 
@@ -59,7 +59,7 @@ class UpgradeRequest(Struct, frozen=True):
 def plan_upgrade(observed: ObservedState, request: UpgradeRequest) -> Plan:
     """The operation: check, start the newer server, close, stop, dump, restore, prove, select, start, verify, open.
 
-    Once the newer server is selected, by this operation or by one that was cut off, only what comes after it is left.
+    If the newer server is already selected, by an operation that was cut off, only what comes after that is left.
     """
     upgrade = request.upgrade
     steps: list[Step] = []
@@ -137,7 +137,7 @@ def _start_old_server(observed: ObservedState, request: UpgradeRequest) -> list[
 
 
 def _stops(observed: ObservedState, cause: str) -> list[Step]:
-    """Everything that works with the server, umami too."""
+    """Everything that uses the server, including umami."""
     steps: list[Step] = []
     for group in (ServiceGroup.GRAASP, ServiceGroup.ADMINISTRATION):
         names = tuple(service.name for service in observed.in_group(group) if not service.is_off)
@@ -152,9 +152,9 @@ def _stop_database(observed: ObservedState, cause: str) -> list[Step]:
 
 
 def _to_the_end(observed: ObservedState, request: UpgradeRequest) -> list[Step]:
-    """From a selected server to the state that is wanted; core is verified behind a gate that stays closed too.
+    """From a selected server to the wanted state; core is verified even if the gate stays closed.
 
-    What writes by itself is started after that.
+    What writes on its own is started after that.
     """
     sealed = observed.gate is Gate.SEALED and edge_is_ready(observed)
     as_closed = replace(observed, gate=Gate.CLOSED) if sealed else observed

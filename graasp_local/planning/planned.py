@@ -8,7 +8,7 @@ from msgspec import Struct
 
 
 class PlannedStep(Struct, frozen=True):
-    """A step of a plan. Each kind has a `name`, by which programs and the journal know it, a `title` and a `cause`."""
+    """A step of a plan. Each has a `name`, by which programs and the journal identify it, a `title` and a `cause`."""
 
     touches_site: ClassVar[bool] = True
-    """False for what only looks, fetches or makes something beside: after it the site is as it was before."""
+    """False for what only reads, fetches or creates something beside the site: the site is unchanged after it."""

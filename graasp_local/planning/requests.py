@@ -1,8 +1,8 @@
-"""What a person asked for, as a value: everything that may be said with it, and nothing that was found out since.
+"""What a person asked for, as a value: every option they gave, and nothing found out since.
 
 Built by the command line, the terminal UI and the testing package, and carried out by operations/run.py. The journal
-keeps it whole, which is why it stands below that; `resume` reads it there instead of guessing. From it follow the
-command as it can be typed again and the name of the journal's file. Pure.
+stores it whole, so that `resume` reads it there instead of guessing. The command as it can be typed again and the name
+of the journal file follow from it. Pure.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from graasp_local.planning.plan import DRAIN_SECONDS, Strategy
 from graasp_local.planning.states import InfraState
 
 MIGRATION_SECONDS = 1800.0
-"""How long all pending migrations together may take, unless somebody says otherwise."""
+"""How long all pending migrations together may take, unless the request says otherwise."""
 
 
 class OnFailure(StrEnum):
@@ -33,11 +33,11 @@ _SPELLED = {
     "discard_written_since": ["--discard", "written-since"],
     "replace_what_is_there": ["--discard", "current-data"],
 }
-"""Fields whose option has another name."""
+"""Fields whose option is spelled differently."""
 
 
 class _Asked(Struct, frozen=True, tag_field="verb", omit_defaults=True):
-    """A field is an option of its name or as in _SPELLED, but for the one in `argument`, which stands alone."""
+    """A field is an option of the same name or as in _SPELLED, except the one in `argument`, which is positional."""
 
     argument: ClassVar[str] = ""
 
@@ -48,7 +48,7 @@ class _Asked(Struct, frozen=True, tag_field="verb", omit_defaults=True):
 
     @property
     def name(self) -> str:
-        """What the journal's file is called after."""
+        """What the journal file is named after."""
         return verb_of(self)
 
 
@@ -65,7 +65,7 @@ class ChangeState(_Asked, frozen=True, tag="apply"):
 
 
 class Deploy(_Asked, frozen=True, tag="deploy"):
-    """Deploy a version; limits in seconds. Without a strategy, by the one that the site's settings say."""
+    """Deploy a version; limits in seconds. Without a strategy, the one in the site's settings is used."""
 
     version: str
     no_backup: bool = False
@@ -82,7 +82,7 @@ class Deploy(_Asked, frozen=True, tag="deploy"):
 
 
 class Resume(_Asked, frozen=True, tag="resume"):
-    """Go on with what was left unfinished, by all that was asked for then; only this may be said anew."""
+    """Continue what was left unfinished, as it was asked for then; only `on_failure` may be given again."""
 
     on_failure: OnFailure | None = None
 
@@ -91,24 +91,24 @@ class Rollback(_Asked, frozen=True, tag="rollback"):
     """Put the site back to before its last deployment."""
 
     discard_written_since: bool = False
-    """Somebody has agreed to this: with an option, or by typing the site's name."""
+    """A person has agreed to this: with an option, or by typing the site's name."""
     on_failure: ClassVar[OnFailure] = OnFailure.ROLLBACK
 
 
 class Restore(_Asked, frozen=True, tag="restore"):
-    """Bring a backup back, by its name or path: all of it, or some parts."""
+    """Restore a backup, given its name or path: all of it, or some parts."""
 
     argument: ClassVar[str] = "backup"
     backup: str
     only: tuple[str, ...] = ()
     replace_what_is_there: bool = False
-    """Somebody has agreed to this: with an option, or by typing the site's name."""
+    """A person has agreed to this: with an option, or by typing the site's name."""
     hold: bool = False
     on_failure: OnFailure = OnFailure.ROLLBACK
 
 
 class UpgradeDatabase(_Asked, frozen=True, tag="upgrade-database"):
-    """Take the database to a newer major of Postgres (None: that of the image), with an image (None: found out)."""
+    """Upgrade the database to a newer major of Postgres (None: that of the image), with an image (None: worked out)."""
 
     to: int | None = None
     image: str | None = None
@@ -121,7 +121,7 @@ class UpgradeDatabase(_Asked, frozen=True, tag="upgrade-database"):
 
 
 class Rotate(_Asked, frozen=True, tag="secrets rotate"):
-    """Make anew what new secrets concern; `keys` are settings, none for all that can be rotated."""
+    """Recreate the services that use new secrets; `keys` are settings, empty for all that can be rotated."""
 
     argument: ClassVar[str] = "keys"
     keys: tuple[str, ...] = ()
@@ -132,14 +132,14 @@ class Rotate(_Asked, frozen=True, tag="secrets rotate"):
 
 
 class Scale(_Asked, frozen=True, tag="scale"):
-    """Have so many containers of services: `sizes` are such as "core=3"."""
+    """Run this many containers of services; `sizes` are like "core=3"."""
 
     argument: ClassVar[str] = "sizes"
     sizes: tuple[str, ...] = ()
 
     @property
     def wanted(self) -> dict[str, int]:
-        """How many of each service. Raises ValueError for what is no size."""
+        """How many of each service. Raises ValueError for a size that is not a number."""
         return {service: int(number) for service, _, number in (size.partition("=") for size in self.sizes)}
 
 
@@ -156,7 +156,7 @@ def ends_in(request: Deploy | Restore) -> InfraState:
 
 
 def on_failure_of(request: Request) -> OnFailure:
-    """A change of state and a rotation stop where they failed: there is no version that they could put back."""
+    """A change of state and a rotation stop where they failed: they have no version to put back."""
     return getattr(request, "on_failure", None) or OnFailure.HOLD
 
 
@@ -167,7 +167,7 @@ def as_record(request: Request) -> dict[str, Any]:
 
 
 def from_record(record: Any) -> Request:
-    """Raises ValueError where it is none."""
+    """Raises ValueError if it is not a request."""
     request: Request = msgspec.convert(record, Request)
     return request
 

@@ -1,4 +1,4 @@
-"""A restore, as plans, journals and the way back from it know it. Pure."""
+"""A restore, as plans, journals and rollbacks of it describe it. Pure."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from graasp_local.planning.server import Direction
 
 
 class Restore(Struct, frozen=True):
-    """Which backup is brought back, and what of it; `backup` is its name, or the path of its directory.
+    """Which backup is restored, and which parts of it; `backup` is its name, or the path of its directory.
 
-    `number` tells one restore from another in the names of what it makes and keeps; attempts that go on from one
-    another share it. `way` is back where the operation undoes it.
+    `number` tells restores apart in the names of what they create and keep; an attempt that continues another shares
+    its number. `way` is BACK if the operation undoes the restore.
     """
 
     backup: str

@@ -1,7 +1,7 @@
 """The kinds of step that replace what serves visitors without closing the gate.
 
-A second container of each such service, the handover, serves while the service itself is made anew. Decides nothing
-about when that is done (plan_rolling.py) or how (operations/steps/rolling.py). Pure.
+A second container of each such service, the handover, serves while the service itself is recreated. When that is done
+is decided in plan_rolling.py, how it is done in operations/steps/rolling.py. Pure.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from graasp_local.version import Version
 
 
 class Side(StrEnum):
-    """Whom nginx leads visitors to: the services themselves, or the handover that stands in for them."""
+    """Where nginx routes visitors to: the services themselves, or the handover that stands in for them."""
 
     SERVICES = "services"
     HANDOVER = "handover"
@@ -23,7 +23,7 @@ class Side(StrEnum):
 class StartHandover(PlannedStep, frozen=True):
     """Start a second container of each of these services, of the version, and wait until it is healthy.
 
-    No visitor is led to it yet. One of this version that runs already is kept.
+    No visitor is routed to it yet. One of this version that is already running is kept.
     """
 
     version: Version
@@ -38,7 +38,7 @@ class StartHandover(PlannedStep, frozen=True):
 
 
 class ProveSide(PlannedStep, frozen=True):
-    """Ask core itself on one side, past nginx's choice, for its version and its database; None accepts any version."""
+    """Ask core on one side directly, past nginx's routing, for its version and database; None accepts any version."""
 
     side: Side
     version: Version | None
@@ -56,7 +56,7 @@ class ProveSide(PlannedStep, frozen=True):
 
 
 class LeadVisitors(PlannedStep, frozen=True):
-    """Have nginx lead every request that begins from here on to this side; those under way stay where they are."""
+    """Have nginx route every new request to this side; requests in flight stay where they are."""
 
     to: Side
     cause: str
@@ -71,7 +71,7 @@ class LeadVisitors(PlannedStep, frozen=True):
 
 
 class DrainSide(PlannedStep, frozen=True):
-    """Let the requests that a side is working on come to their end; websockets are not waited for."""
+    """Let the requests that a side is working on finish; websockets are not waited for."""
 
     side: Side
     limit_seconds: float
@@ -88,7 +88,7 @@ class DrainSide(PlannedStep, frozen=True):
 
 
 class RemoveHandover(PlannedStep, frozen=True):
-    """Stop the handover and take it away; whoever nginx still led to it is led to the services first."""
+    """Stop and remove the handover; visitors still routed to it are routed to the services first."""
 
     cause: str
     name: ClassVar[str] = "remove-handover"

@@ -1,4 +1,4 @@
-"""Whether Meilisearch can open its data: it opens what its own minor has written, and nothing else. Pure."""
+"""Whether Meilisearch can open its data: it only opens what its own minor version wrote. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _VERSION = re.compile(r"v?(\d+)\.(\d+)(?:[.-]|$)")
 
 
 def other_search_version(data: str, image: str) -> str | None:
-    """A sentence where data of this version cannot be opened by the image; None where it can, or that is not known."""
+    """A sentence if the image cannot open data of this version; None if it can, or if that is not known."""
     written = _VERSION.match(data.strip())
     tag = image.partition("@")[0].rpartition("/")[2].partition(":")[2]
     opened = _VERSION.match(tag)

@@ -1,7 +1,7 @@
 """The database server that a site runs on: an image and the volume with its files, and which major of Postgres each is.
 
-Decides which major an image's name stands for, and what a change from one server to another is. Refuses to know how
-a server is reached or started. Pure.
+Decides which major an image's name stands for, and what a change from one server to another is. Does not know how a
+server is reached or started. Pure.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from enum import StrEnum
 from msgspec import Struct
 
 GRAASP_DATABASE = "graasp"
-"""Graasp's database on the server; umami and Etherpad have others there."""
+"""Graasp's database on the server; umami and Etherpad have their own there."""
 
 FIRST_VOLUME = "db-data"
-"""What Compose calls the volume of a site that was never upgraded, after the project's name and a `_`."""
+"""Compose's name for the volume of a site that was never upgraded, after the project's name and a `_`."""
 
 NEWEST_MAJOR = 17
 """The newest major that the stack knows. The official image of 18 keeps its data in another directory."""
@@ -24,21 +24,21 @@ _TAG_MAJOR = re.compile(r"(?:pg)?(\d{1,2})(?!\d)")
 
 
 class DatabaseServer(Struct, frozen=True):
-    """What the service of the group `database` is made from; `volume` is the engine's own name of it."""
+    """What the service of the group `database` is created from; `volume` is the engine's own name for it."""
 
     image: str
     volume: str
 
 
 class Direction(StrEnum):
-    """Whether an operation goes to what is new (a newer server, the data of a backup), or back to what was before."""
+    """Whether an operation goes to something new (a newer server, the data of a backup), or back to what was before."""
 
     THERE = "there"
     BACK = "back"
 
 
 class Upgrade(Struct, frozen=True):
-    """A change of the database server from one major of Postgres to a newer one, or the way back from it."""
+    """A change of the database server from one major of Postgres to a newer one, or the rollback of it."""
 
     source: DatabaseServer
     source_major: int
@@ -48,7 +48,7 @@ class Upgrade(Struct, frozen=True):
 
     @property
     def goal_major(self) -> int:
-        """The major that the site is on when the operation has gone through."""
+        """The major that the site is on after the operation."""
         return self.target_major if self.way is Direction.THERE else self.source_major
 
 
@@ -70,9 +70,9 @@ def major_of_image(image: str) -> int | None:
 
 
 def image_of_major(image: str, major: int) -> str | None:
-    """The same image for another major, `postgres:15.8-alpine` and 17 being `postgres:17-alpine`.
+    """The same image for another major: for `postgres:15.8-alpine` and 17, `postgres:17-alpine`.
 
-    None where the tag does not say its major, or a digest pins the content.
+    None if the tag does not say its major, or a digest pins the content.
     """
     tag = _tag(image)
     if "@" in image or not _TAG_MAJOR.match(tag):
@@ -82,7 +82,7 @@ def image_of_major(image: str, major: int) -> str | None:
 
 
 class OtherMajor(Struct, frozen=True):
-    """Files of one major of Postgres, and an image of another that could not read them."""
+    """Files of one major of Postgres, and an image of another major that cannot read them."""
 
     files: int
     image: int
@@ -105,7 +105,7 @@ class OtherMajor(Struct, frozen=True):
 
 
 def other_major(files: int | None, image: int | None, name: str) -> OtherMajor | None:
-    """None where they fit, or one of them is not known."""
+    """None if they match, or if one of them is not known."""
     if files is None or image is None or files == image:
         return None
     return OtherMajor(files, image, name)
@@ -113,5 +113,5 @@ def other_major(files: int | None, image: int | None, name: str) -> OtherMajor |
 
 def _tag(image: str) -> str:
     name = image.partition("@")[0].rpartition("/")[2]
-    # The engine names an image by its id when its tag was given to another one meanwhile.
+    # The engine names an image by its id once its tag has moved to another image.
     return "" if name.startswith("sha256:") else name.partition(":")[2]

@@ -1,7 +1,4 @@
-"""What a site would look like after steps, if each does what it says. The planner looks ahead with it.
-
-Pure.
-"""
+"""What a site would look like after some steps, if each does what it says. Planners use it to look ahead. Pure."""
 
 from __future__ import annotations
 

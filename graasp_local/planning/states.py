@@ -1,7 +1,7 @@
-"""The four states of a site: the table of what each needs, what was observed, and which state that is.
+"""The four states of a site, what each needs, and which of them an observed site is in.
 
-Decides which state a site is in and how it differs from one. Refuses to remember: a state is only ever read off
-containers and the gate. Knows groups, never the names of services. Pure.
+Also says how a site differs from a state. A state is never remembered, only read off the containers and the gate.
+Knows service groups, never the names of services. Pure.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class InfraState(StrEnum):
 
 
 class ServiceGroup(StrEnum):
-    """What a state switches on or off as one; a service says its group by the label `org.graasp.group`."""
+    """Services that a state switches on or off together; the label `org.graasp.group` names a service's group."""
 
     DATABASE = "database"
     ADMINISTRATION = "administration"
@@ -34,10 +34,10 @@ class ServiceGroup(StrEnum):
 
 
 class Gate(StrEnum):
-    """Whether visitors are let through, as nginx answers it; unknown when nginx does not answer.
+    """Whether nginx lets visitors through; unknown when nginx does not answer.
 
-    A sealed gate is closed to the bypass too: while core stops, and until what was deployed is verified. To programs,
-    nginx and journals it is `shut`.
+    A sealed gate is closed to the bypass too: while core stops, and until what was deployed is verified. Programs,
+    nginx and journals call it `shut`.
     """
 
     OPEN = "open"
@@ -76,7 +76,7 @@ TABLE: Mapping[InfraState, StateRow] = MappingProxyType(
 )
 
 STOPPED_WITH_PAGE = StateRow(Gate.CLOSED, frozenset({ServiceGroup.EDGE}))
-"""The row of `stopped` on a site whose nginx stays to show the maintenance page (STOPPED_PAGE=on)."""
+"""The row of `stopped` on a site where nginx stays on to show the maintenance page (STOPPED_PAGE=on)."""
 
 
 def row_of(state: InfraState, *, page_when_stopped: bool) -> StateRow:
@@ -85,19 +85,19 @@ def row_of(state: InfraState, *, page_when_stopped: bool) -> StateRow:
 
 
 def state_named(text: str) -> InfraState | None:
-    """The state that a text from a journal or a person names; None for any other text."""
+    """The state that a journal or a person names; None if the text is not the name of a state."""
     return next((state for state in InfraState if state.value == text), None)
 
 
 START_ORDER = (ServiceGroup.DATABASE, ServiceGroup.ADMINISTRATION, ServiceGroup.GRAASP)
-"""The database is first up. The edge is no part of this order: it comes before, behind a closed gate."""
+"""The database starts first. The edge is not part of this order: it starts before, behind a closed gate."""
 
 STOP_ORDER = tuple(reversed(START_ORDER))
-"""The database is last down, but for the edge where that stops too: until then it shows the maintenance page."""
+"""The database stops last, except for the edge if that stops too: until then it shows the maintenance page."""
 
 
 class Status(StrEnum):
-    """A container's status as the engine reports it, and `absent` where there is no container."""
+    """A container's status as the engine reports it, or `absent` if there is no container."""
 
     RUNNING = "running"
     CREATED = "created"
@@ -110,7 +110,7 @@ class Status(StrEnum):
 
 
 class Health(StrEnum):
-    """What the container's health check says; `none` where it has none."""
+    """What the container's health check reports; `none` if it has none."""
 
     HEALTHY = "healthy"
     UNHEALTHY = "unhealthy"
@@ -119,7 +119,7 @@ class Health(StrEnum):
 
 
 class Replica(Struct, frozen=True):
-    """One of several containers of a service; `number` is Compose's, from 1."""
+    """One of several containers of a service; `number` is the one Compose gives it, starting at 1."""
 
     number: int
     status: Status
@@ -143,9 +143,9 @@ class Replica(Struct, frozen=True):
 
 
 class ObservedService(Struct, frozen=True):
-    """One service as it was seen: `version` is Graasp's version for services that carry one, else empty.
+    """One service as observed. `version` is Graasp's version for services that carry one, otherwise empty.
 
-    Where there are several containers of it, or several are wanted, the one that is worst off gives status and health.
+    If it has several containers, or several are wanted, status and health are those of the worst one.
     """
 
     name: str
@@ -155,36 +155,35 @@ class ObservedService(Struct, frozen=True):
     image: str = ""
     version: str = ""
     outdated: bool = False
-    """Its container was made with other settings than the site has now."""
+    """Its container was created with settings that differ from the site's current ones."""
     made_elsewhere: bool = False
-    """Its files lie where the site was before it was moved: once it has ended, it cannot be started again."""
+    """It uses files in the directory the site was moved from: once it has stopped, it cannot be started again."""
     optional: bool = False
-    """Graasp serves without it: that it does not come up is told, and fails nothing."""
+    """Graasp works without it: if it does not come up, that is reported, but is not a failure."""
     writes: bool = False
-    """It writes to Graasp's database by itself, so that it is started only once core is verified."""
+    """It writes to Graasp's database on its own, so it is started only once core is verified."""
     is_defined: bool = True
-    """The site's files have it; of one that they do not have any more only a container was left, which may be stopped.
-    """
+    """The site's files define it; if they no longer do, all that is left is a container, which may be stopped."""
     wanted: int = 1
-    """How many containers of it the site's settings want."""
+    """How many containers of it the site's settings ask for."""
     replicas: tuple[Replica, ...] = ()
-    """Its containers, by number, where they are not simply the one that is wanted; empty: all wanted ones are alike."""
+    """Its containers, by number, unless that is just the one that is wanted; empty: all wanted ones are alike."""
 
     @property
     def is_on(self) -> bool:
-        """Running, and healthy if it can tell; with replicas, as many as are wanted and no more."""
+        """Running, and healthy if it has a health check; with replicas, all of them, and exactly as many as wanted."""
         if self.replicas:
             return len(self.replicas) == self.wanted and all(replica.is_on for replica in self.replicas)
         return _is_on(self.status, self.health)
 
     @property
     def serves(self) -> bool:
-        """At least one container of it is on."""
+        """At least one of its containers is on."""
         return self.healthy > 0
 
     @property
     def has_too_many(self) -> bool:
-        """More containers of it are there than are wanted."""
+        """It has more containers than are wanted."""
         return len(self.replicas) > self.wanted
 
     @property
@@ -196,9 +195,9 @@ class ObservedService(Struct, frozen=True):
 
     @property
     def is_stuck(self) -> bool:
-        """Up, but starting it once more would not help: it has to be stopped first.
+        """Up, but starting it again would not help: it has to be stopped first.
 
-        Where another replica serves, only the stuck one is stopped, which the start of the service does.
+        If another replica serves, only the stuck one has to stop, and starting the service does that.
         """
         if self.replicas:
             return not self.serves and any(replica.is_stuck for replica in self.replicas)
@@ -206,14 +205,14 @@ class ObservedService(Struct, frozen=True):
 
     @property
     def healthy(self) -> int:
-        """How many containers of it are on."""
+        """How many of its containers are on."""
         if self.replicas:
             return sum(replica.is_on for replica in self.replicas)
         return self.wanted if self.is_on else 0
 
     @property
     def unwell(self) -> tuple[str, ...]:
-        """What is wrong with which replica, such as "core-2 is stopped"; empty where one is wanted and there."""
+        """What is wrong with which replica, such as "core-2 is stopped"; empty if `replicas` is."""
         found = [f"{self.name}-{each.number} is {each.described()}" for each in self.replicas if not each.is_on]
         missing = self.wanted - len(self.replicas) if self.replicas else 0
         if missing > 0:
@@ -221,7 +220,7 @@ class ObservedService(Struct, frozen=True):
         return tuple(found)
 
     def described(self) -> str:
-        """For a sentence that begins with the service's name: "running but unhealthy"."""
+        """Completes a sentence that begins with the service's name: "running but unhealthy"."""
         if self.is_off or not self.replicas:
             return _described(self.status, self.health)
         if self.has_too_many:
@@ -253,15 +252,15 @@ def _are(number: int) -> str:
 
 
 class ObservedState(Struct, frozen=True):
-    """A site as it was seen at one moment: every service that its files define, the gate, running migrations."""
+    """A site as observed at one moment: every service that its files define, the gate, running migrations."""
 
     services: tuple[ObservedService, ...]
     gate: Gate
     migrations: tuple[str, ...] = ()
     handovers: tuple[ObservedService, ...] = ()
-    """Second containers that stand in for services while these are replaced: an operation's, and of no state."""
+    """Second containers that stand in for services being replaced: they belong to an operation, not to a state."""
     page_when_stopped: bool = False
-    """The site's wish that nginx stays in `stopped` and shows the maintenance page."""
+    """The site is set to keep nginx on in `stopped`, showing the maintenance page."""
 
     def row(self, state: InfraState) -> StateRow:
         return row_of(state, page_when_stopped=self.page_when_stopped)
@@ -277,13 +276,13 @@ class ObservedState(Struct, frozen=True):
 
     @property
     def graasp_versions(self) -> frozenset[str]:
-        """The versions that containers of the graasp group were made from; more than one is a half-done deployment."""
+        """The versions that the graasp group's containers run; more than one means a half-done deployment."""
         graasp = self.in_group(ServiceGroup.GRAASP)
         of_replicas = {replica.version for service in graasp for replica in service.replicas}
         return frozenset(version for version in {service.version for service in graasp} | of_replicas if version)
 
     def with_services(self, names: tuple[str, ...], status: Status, health: Health, version: str = "") -> ObservedState:
-        """The same site with the named services changed: what a step would lead to."""
+        """The same site with the named services changed, as a step would leave it."""
         return replace(
             self,
             services=tuple(
@@ -304,9 +303,9 @@ class ObservedState(Struct, frozen=True):
 
 
 class InState(Struct, frozen=True):
-    """The site is in this state: every service that Graasp needs and the gate fit its row.
+    """The site is in this state: the gate and every service that Graasp needs match its row.
 
-    `lacking` are sentences about optional services that should be on and are not; the site serves without them.
+    `lacking` has a sentence for each optional service that should be on and is not; the site works without them.
     """
 
     state: InfraState
@@ -322,7 +321,7 @@ class Absent(Struct, frozen=True):
 
 
 class Drifted(Struct, frozen=True):
-    """The site fits no row; `differences` tell it, a sentence each, from the state it should be in, or the nearest."""
+    """The site matches no row; `differences` from the state it should be in, or the nearest one, a sentence each."""
 
     nearest: InfraState
     differences: tuple[str, ...]
@@ -336,7 +335,7 @@ Classification = InState | Absent | Drifted
 
 
 def differences(observed: ObservedState, state: InfraState) -> tuple[str, ...]:
-    """What tells the site from a state, a sentence each; empty when it is in that state."""
+    """How the site differs from a state, a sentence each; empty when it is in that state."""
     row = observed.row(state)
     found = []
     for service in observed.services:
@@ -353,9 +352,9 @@ def differences(observed: ObservedState, state: InfraState) -> tuple[str, ...]:
             found.append(f"{service.name} runs with settings from before .env or the stack was changed.")
         if service.group not in row.groups_on and not service.is_off:
             found.append(f"{service.name} is {service.described()}, but {state} needs it off.")
-    # Where nothing is behind the gate, a gate that is closed to the bypass too keeps nobody out of anything.
+    # With nothing behind the gate, a gate that is closed to the bypass too makes no difference.
     sealed_off = observed.gate is Gate.SEALED and ServiceGroup.GRAASP not in row.groups_on
-    # Where nginx is off there is no gate to ask, and nobody who could come through it.
+    # With nginx off there is no gate to ask, and no one can get in.
     if ServiceGroup.EDGE in row.groups_on and observed.gate is not row.gate and not sealed_off:
         found.append(f"The gate is {observed.gate.in_words}, but {state} needs it {row.gate}.")
     found += [
@@ -368,7 +367,7 @@ def differences(observed: ObservedState, state: InfraState) -> tuple[str, ...]:
 
 
 def lacking(observed: ObservedState, state: InfraState) -> tuple[str, ...]:
-    """Optional services that the state would have on and that are not, a sentence each."""
+    """Optional services that should be on in the state but are not, a sentence each."""
     return tuple(
         f"{service.name} is {service.described()}; Graasp serves without it."
         for service in observed.services
@@ -379,30 +378,30 @@ def lacking(observed: ObservedState, state: InfraState) -> tuple[str, ...]:
 def classify(observed: ObservedState, left_in: InfraState | None = None) -> Classification:
     """Which of the four states the site is in, or how it differs from the one that it should be in.
 
-    That is the state in which the last operation left it; where this is not known, the nearest one.
+    That is the state in which the last operation left it or, if that is not known, the nearest one.
     """
     if all(service.status is Status.ABSENT for service in observed.services) and not observed.handovers:
         return Absent()
     by_state = {state: differences(observed, state) for state in InfraState}
-    # All of it may be off because the machine was: whether that was wanted is known only from how the site was left.
+    # Everything may be off because the machine was: only how the site was left tells whether that was intended.
     fell = left_in not in (None, InfraState.STOPPED) and all(service.is_off for service in observed.services)
     for state, found in by_state.items():
         if not found and not fell:
             return InState(state, lacking(observed, state))
     if left_in is not None:
         return Drifted(left_in, by_state[left_in])
-    # On a tie the first in the table wins: the state that serves visitors is the likeliest to be wanted.
+    # On a tie the first in the table wins: the state that serves visitors is the most likely to be wanted.
     nearest = min(by_state, key=lambda state: len(by_state[state]))
     return Drifted(nearest, by_state[nearest])
 
 
 def is_in(observed: ObservedState, state: InfraState) -> bool:
-    """Whether the site fits the state's row; one without containers fits `stopped`, where everything is off."""
+    """Whether the site matches the state's row; one without containers matches `stopped`, where everything is off."""
     return not differences(observed, state)
 
 
 def came_from(observed: ObservedState, left_in: InfraState | None = None) -> str:
-    """The state to return to if an operation from here is taken back; `absent` where there was nothing."""
+    """The state to return to if an operation that starts here is undone; `absent` if there was nothing."""
     match classify(observed, left_in):
         case InState(state):
             return state.value

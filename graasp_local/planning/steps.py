@@ -1,8 +1,8 @@
-"""The kinds of step that a plan is made of: what each is called and what it says of itself.
+"""The kinds of step that a plan is made of.
 
-Each has a `name`, short, which stays the same across versions, because scripts, journals and estimates key on it; a
-`title`, what it does as a phrase in the imperative; and the `cause` that it is in this plan for. Decides nothing about
-when a step is needed (the plan_*.py) or how it is done (operations/steps/). Pure.
+Each has a short `name` that stays the same across versions, because scripts, journals and estimates key on it; a
+`title`, what it does, in the imperative; and a `cause`, why it is in this plan. When a step is needed is decided in
+the plan_*.py, how it is done in operations/steps/. Pure.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from graasp_local.wording import listed
 
 
 class Preflight(PlannedStep, frozen=True):
-    """Check everything that can be checked while visitors are served. `found` is what that told, where it is done."""
+    """Check everything that can be checked while visitors are served. `found` is the result, if already checked."""
 
     version: Version
     cause: str
@@ -47,7 +47,7 @@ class PullImages(PlannedStep, frozen=True):
 
 
 class TakeUpSettings(PlannedStep, frozen=True):
-    """Use the settings and the override with which what ran before was last seen to work.
+    """Use the settings and the override with which the site was last seen to work.
 
     `changed` is what a person has changed since: keys of `.env`, and the name of the override.
     """
@@ -67,9 +67,9 @@ class TakeUpSettings(PlannedStep, frozen=True):
 
 
 class RestoreImages(PlannedStep, frozen=True):
-    """Have exactly the images on this machine that the version was deployed with, wherever its tags lead now.
+    """Have exactly the images that the version was deployed with on this machine, wherever its tags point now.
 
-    `images` says with which, by variable; empty: those that are selected, or those of its last deployment.
+    `images` names them, by variable; empty: those that are selected, or those of its last deployment.
     """
 
     version: Version
@@ -84,7 +84,7 @@ class RestoreImages(PlannedStep, frozen=True):
 
 
 class ReadMigrations(PlannedStep, frozen=True):
-    """Compare the version's migrations with the database's; refuse what cannot work, or differs from the forecast."""
+    """Compare the version's migrations with the database's; refuse if they cannot work or differ from the forecast."""
 
     version: Version
     forecast: Forecast
@@ -98,7 +98,7 @@ class ReadMigrations(PlannedStep, frozen=True):
 
 
 class BackUpDatabase(PlannedStep, frozen=True):
-    """Have a verified backup of Graasp's database that is not older than an hour."""
+    """Have a verified backup of Graasp's database that is at most an hour old."""
 
     version: Version
     cause: str
@@ -111,7 +111,7 @@ class BackUpDatabase(PlannedStep, frozen=True):
 
 
 class CheckEdge(PlannedStep, frozen=True):
-    """Have the nginx of this site's image judge the configuration that it will be started with."""
+    """Have nginx, from this site's image, check the configuration that it will be started with."""
 
     cause: str
     name: ClassVar[str] = "check-edge"
@@ -123,7 +123,7 @@ class CheckEdge(PlannedStep, frozen=True):
 
 
 class CheckStack(PlannedStep, frozen=True):
-    """Have this very engine start what it could refuse to start, beside the site, and take it away again."""
+    """Have this engine start, beside the site, what it might refuse to start, and remove it again."""
 
     services: tuple[str, ...]
     version: Version | None
@@ -140,9 +140,9 @@ class CheckStack(PlannedStep, frozen=True):
 
 
 class CloseGate(PlannedStep, frozen=True):
-    """Take the flag away that lets visitors through; needs no running nginx.
+    """Remove the flag that lets visitors through; does not need nginx to be running.
 
-    `sealed`: nor does the bypass pass from then on. A seal that was there already goes otherwise.
+    `sealed`: closed to the bypass too. Otherwise an existing seal is removed.
     """
 
     cause: str
@@ -155,7 +155,7 @@ class CloseGate(PlannedStep, frozen=True):
 
 
 class SealGate(PlannedStep, frozen=True):
-    """Let nobody pass the closed gate, not by the bypass either, until it is unsealed or opened."""
+    """Close the closed gate to the bypass too, until it is unsealed or opened."""
 
     cause: str
     name: ClassVar[str] = "seal-gate"
@@ -166,7 +166,7 @@ class SealGate(PlannedStep, frozen=True):
 
 
 class UnsealGate(PlannedStep, frozen=True):
-    """Let whoever has the bypass pass the closed gate again."""
+    """Let people with the bypass through the closed gate again."""
 
     cause: str
     name: ClassVar[str] = "unseal-gate"
@@ -177,7 +177,7 @@ class UnsealGate(PlannedStep, frozen=True):
 
 
 class ProveGate(PlannedStep, frozen=True):
-    """Ask nginx, as a visitor and with the bypass, whether the gate is as it should be."""
+    """Ask nginx, as a visitor and with the bypass, to verify that the gate is as it should be."""
 
     gate: Gate
     cause: str
@@ -192,7 +192,7 @@ class ProveGate(PlannedStep, frozen=True):
 
 
 class Drain(PlannedStep, frozen=True):
-    """Let the requests that were in flight when the gate closed come to their end; websockets are not waited for."""
+    """Let requests that were in flight when the gate closed finish; websockets are not waited for."""
 
     limit_seconds: float
     cause: str
@@ -204,7 +204,7 @@ class Drain(PlannedStep, frozen=True):
 
 
 class EndConnections(PlannedStep, frozen=True):
-    """End what was open before the gate closed: requests may finish, websockets and pads are ended at once."""
+    """End connections opened before the gate closed: requests may finish, websockets and pads are ended at once."""
 
     limit_seconds: float
     cause: str
@@ -237,9 +237,9 @@ class StopServices(PlannedStep, frozen=True):
 class StartServices(PlannedStep, frozen=True):
     """Start services of one group together and wait until they are healthy.
 
-    `writers` are those that write to Graasp's database by themselves; of these none is waited for that Graasp serves
-    without. `made_too` are services whose containers are made at the same time, for a later step to start. `ahead` are
-    services of a later step that get going already: at the same time, or once the database is on if this starts it.
+    `writers`: they write to Graasp's database on their own; those that Graasp works without are not waited for.
+    `made_too` are services whose containers are created at the same time, for a later step to start. `ahead` are
+    services of a later step that start early: at the same time, or once the database is on if this step starts it.
     """
 
     group: ServiceGroup
@@ -262,9 +262,9 @@ class StartServices(PlannedStep, frozen=True):
 
 
 class MakeServices(PlannedStep, frozen=True):
-    """Make services' containers for the version, in the place of those of another one, without starting them.
+    """Create services' containers for the version, replacing those of another version, without starting them.
 
-    `migration`: the container that runs its migrations as well.
+    `migration`: also create the container that runs its migrations.
     """
 
     services: tuple[str, ...]
@@ -294,7 +294,7 @@ class AwaitMigration(PlannedStep, frozen=True):
 
 
 class EndSessions(PlannedStep, frozen=True):
-    """End migrate containers and whatever else is still connected to Graasp's database."""
+    """End migrate containers and everything else that is still connected to Graasp's database."""
 
     cause: str
     name: ClassVar[str] = "end-sessions"
@@ -316,7 +316,7 @@ class Snapshot(PlannedStep, frozen=True):
 
 
 class WriteSnapshot(PlannedStep, frozen=True):
-    """Write Graasp's database to a file, under the operation's name: where the server has no room for a snapshot."""
+    """Dump Graasp's database to a file, under the operation's name, if the server has no room for a snapshot."""
 
     cause: str
     name: ClassVar[str] = "write-snapshot"
@@ -327,9 +327,9 @@ class WriteSnapshot(PlannedStep, frozen=True):
 
 
 class SwapBack(PlannedStep, frozen=True):
-    """Put the named snapshot in the database's place; the database as it was is kept under another name.
+    """Replace the database with the named snapshot; the replaced database is kept under another name.
 
-    Where something may have been `written` to it, that is counted, and it is kept until a person removes it.
+    If something may have been `written` to it, that is counted, and it is kept until a person removes it.
     """
 
     snapshot: str
@@ -343,7 +343,7 @@ class SwapBack(PlannedStep, frozen=True):
 
 
 class MakeMigration(PlannedStep, frozen=True):
-    """Make the version's migrate container, without starting it."""
+    """Create the version's migrate container, without starting it."""
 
     version: Version
     cause: str
@@ -358,7 +358,7 @@ class MakeMigration(PlannedStep, frozen=True):
 class Migrate(PlannedStep, frozen=True):
     """Run the version's migrate container, once, under a time limit; its exit code must be 0.
 
-    Meanwhile the containers of these services are made for the version, without being started.
+    While it runs, the containers of the services in `meanwhile` are created for the version, without being started.
     """
 
     version: Version
@@ -386,7 +386,7 @@ class ProveMigrations(PlannedStep, frozen=True):
 
 
 class SelectVersion(PlannedStep, frozen=True):
-    """Make the version the one that the site's services are started with from here on."""
+    """Make this the version that the site's services are started with from now on."""
 
     version: Version
     cause: str
@@ -398,9 +398,9 @@ class SelectVersion(PlannedStep, frozen=True):
 
 
 class SelectImages(PlannedStep, frozen=True):
-    """Start services of the selected version with other images of it from here on, those that were built again.
+    """From now on start services of the selected version with other images of it, because they were rebuilt.
 
-    By variable, both the new ones and those `instead_of` which they come.
+    Both are by variable: the new `images`, and the ones that they replace (`instead_of`).
     """
 
     services: tuple[str, ...]
@@ -414,14 +414,14 @@ class SelectImages(PlannedStep, frozen=True):
         return f"Select another build of {listed(self.services)}"
 
     def undone(self, cause: str) -> SelectImages:
-        """The step that goes back to the images from before."""
+        """The step that goes back to the previous images."""
         return SelectImages(self.services, self.instead_of, self.images, cause)
 
 
 class VerifyCore(PlannedStep, frozen=True):
     """Ask core for its version and its database; None accepts any version.
 
-    Through nginx, with the bypass; while the gate is sealed from inside nginx's container.
+    Asks through nginx, with the bypass; while the gate is sealed, from inside nginx's container.
     """
 
     version: Version | None
@@ -436,7 +436,7 @@ class VerifyCore(PlannedStep, frozen=True):
 
 
 class OpenGate(PlannedStep, frozen=True):
-    """Put the flag in place that lets visitors through."""
+    """Set the flag that lets visitors through."""
 
     cause: str
     name: ClassVar[str] = "open-gate"
@@ -447,7 +447,7 @@ class OpenGate(PlannedStep, frozen=True):
 
 
 class RecordDeployment(PlannedStep, frozen=True):
-    """Write down that the version is deployed, with its digests."""
+    """Record that the version is deployed, with its digests."""
 
     version: Version
     cause: str
@@ -496,6 +496,6 @@ Step = (
 
 
 def _refuse_empty(services: tuple[str, ...]) -> None:
-    # To Compose an empty list of services can mean all of them.
+    # Compose can take an empty list of services to mean all of them.
     if not services:
         raise ValueError("a step needs at least one service")

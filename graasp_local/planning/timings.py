@@ -11,7 +11,7 @@ from graasp_local.wording import seconds_in_words
 
 
 class Run(Struct, frozen=True):
-    """One step as it once went here: its seconds, the version that was deployed, the size of the database then."""
+    """One earlier run of a step on this site: its seconds, the version deployed, and the database's size then."""
 
     seconds: float
     version: str = ""
@@ -19,13 +19,13 @@ class Run(Struct, frozen=True):
 
 
 class Range(Struct, frozen=True):
-    """At least and at most so many seconds."""
+    """At least `low` and at most `high` seconds."""
 
     low: float
     high: float
 
     def in_words(self) -> str:
-        """`25 to 41 s`; `about 4 s` where both come to the same; longer ones in minutes."""
+        """`25 to 41 s`; `about 4 s` if both round to the same; longer ones in minutes."""
         if self.high < 119.5:
             least, most = max(1, round(self.low)), max(1, round(self.high))
             return f"about {most} s" if least == most else f"{least} to {most} s"
@@ -36,5 +36,5 @@ class Range(Struct, frozen=True):
 
 
 def range_of(told: Mapping[str, Any] | None) -> Range | None:
-    """A range as it was written, read back."""
+    """Read back a range written by `as_json`."""
     return None if told is None else Range(float(told["low_seconds"]), float(told["high_seconds"]))

@@ -1,7 +1,7 @@
-"""The kinds of step that only an upgrade of the database server has: what each is called and says of itself.
+"""The kinds of step that only an upgrade of the database server has.
 
-They are part of the union in steps.py. Decides nothing about when one is needed (plan_upgrade.py) or how it is done
-(operations/steps/upgrading.py). Sizes are in bytes; None where the server was off when the plan was made. Pure.
+They are part of the union in steps.py. When one is needed is decided in plan_upgrade.py, how it is done in
+operations/steps/upgrading.py. Sizes are in bytes; None if the server was off when the plan was made. Pure.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class CheckUpgrade(PlannedStep, frozen=True):
 
 
 class PullServer(PlannedStep, frozen=True):
-    """Have the image of the newer server on this machine, and see that it is of the major it should be."""
+    """Have the image of the newer server on this machine, and check that it is of the right major."""
 
     upgrade: Upgrade
     cause: str
@@ -52,7 +52,7 @@ class StartNewServer(PlannedStep, frozen=True):
 
 
 class DumpServer(PlannedStep, frozen=True):
-    """Dump all databases and roles of the old server into files of the site, with the tools of the newer one."""
+    """Dump all databases and roles of the old server into files in the site, with the newer server's tools."""
 
     upgrade: Upgrade
     size_bytes: int | None
@@ -65,7 +65,7 @@ class DumpServer(PlannedStep, frozen=True):
 
 
 class RestoreServer(PlannedStep, frozen=True):
-    """Restore them into the newer server, and have it learn its statistics anew."""
+    """Restore them into the newer server, and rebuild its statistics."""
 
     upgrade: Upgrade
     size_bytes: int | None
@@ -78,7 +78,7 @@ class RestoreServer(PlannedStep, frozen=True):
 
 
 class ProveCopy(PlannedStep, frozen=True):
-    """Read both servers whole and compare: roles, databases, tables, rows, sequences, owners, privileges."""
+    """Read both servers completely and compare roles, databases, tables, rows, sequences, owners, privileges."""
 
     upgrade: Upgrade
     size_bytes: int | None
@@ -91,7 +91,7 @@ class ProveCopy(PlannedStep, frozen=True):
 
 
 class StopNewServer(PlannedStep, frozen=True):
-    """End the container that filled the new volume: two servers must never have one volume."""
+    """Stop the container that filled the new volume: two servers must never share a volume."""
 
     upgrade: Upgrade
     cause: str
@@ -103,7 +103,7 @@ class StopNewServer(PlannedStep, frozen=True):
 
 
 class SelectServer(PlannedStep, frozen=True):
-    """Make this image and this volume what the database is started from; one atomic write."""
+    """Make this image and this volume the ones that the database is started from; one atomic write."""
 
     server: DatabaseServer
     major: int
@@ -116,7 +116,7 @@ class SelectServer(PlannedStep, frozen=True):
 
 
 class DiscardNewServer(PlannedStep, frozen=True):
-    """Remove the container, the volume and the dump of an attempt; never a volume that is selected."""
+    """Remove the container, the volume and the dump of an attempt; never the selected volume."""
 
     upgrade: Upgrade
     cause: str
@@ -128,7 +128,7 @@ class DiscardNewServer(PlannedStep, frozen=True):
 
 
 class RecordUpgrade(PlannedStep, frozen=True):
-    """Write down that the site is on the newer server, and say what is kept of the old one."""
+    """Record that the site is on the newer server, and what is kept of the old one."""
 
     upgrade: Upgrade
     cause: str

@@ -1,1 +1,1 @@
-"""What the operations need of the world, as protocols; the tests have fakes of them."""
+"""What operations need from the outside world, as protocols; the tests have fakes of them."""

@@ -1,4 +1,4 @@
-"""What can be found out of an engine before anything is touched: what it is, and what it would refuse."""
+"""What can be found out from an engine before anything is changed: what it is, and what it would refuse."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 class EngineFacts(Struct, frozen=True):
-    """What the engine says of itself; `free_bytes` is None where its disk is not this machine's."""
+    """What the engine says about itself; `free_bytes` is None if its disk is not this machine's."""
 
     version: str
     compose_version: str
     platform: str
     free_bytes: int | None
     memory_bytes: int | None = None
-    """Of its machine; None where it does not say."""
+    """Of its machine; None if it does not say."""
 
 
 class Checks(Protocol):
@@ -27,43 +27,44 @@ class Checks(Protocol):
 
     def facts(self) -> EngineFacts: ...
     def require_compose(self) -> None:
-        """Raises EngineUnreachable where Compose is missing or too old."""
+        """Raises EngineUnreachable if Compose is missing or too old."""
         ...
 
     def edge_refusal(self) -> str | None:
-        """What nginx says against the configuration that it would be started with, as one line; None if nothing.
+        """Why nginx rejects the configuration that it would be started with, as one line; None if it does not.
 
-        It is asked in a container that is made for that and taken away again. Raises NeedsYou.
+        It is asked in a temporary container. Raises NeedsYou.
         """
         ...
 
     def stack_refusal(self, services: Sequence[str], version: Version | None) -> str | None:
-        """Why the engine would not start these services of the version, None for the selected one, as a sentence.
+        """Why the engine would not start these services, as a sentence; None if it would.
 
-        They are tried beside the site, without what runs in them, and taken away again; None if it would start them.
-        Raises NeedsYou if it cannot be tried.
+        `version` None means the selected one. They are tried beside the site in temporary containers, without what
+        usually runs in them. Raises NeedsYou if that cannot be tried.
         """
         ...
 
     def network_problem(self) -> str | None:
-        """Why the engine would not make a network that the site lacks, as a sentence; None if it would, or lacks none.
+        """Why the engine would not create a network that the site lacks, as a sentence; None if it would, or if none
+        is missing.
 
-        Asked where containers are missing only: those that are there have their networks.
+        Only asked if containers are missing: existing ones have their networks.
         """
         ...
 
     def port_holder(self, address: str, port: int) -> str | None: ...
     def lowest_port(self) -> int:
-        """The lowest port that the engine may publish; 0 for any. A rootless one has a lowest."""
+        """The lowest port that the engine may publish; 0 for any. Only a rootless engine has a limit."""
         ...
 
     def other_directory(self) -> str | None:
-        """The directory that containers of this project were made from, if it is not this site's."""
+        """The directory that this project's containers were created from, if it is not this site's."""
         ...
 
     def search_data(self, image: str) -> tuple[str, str] | None:
-        """Which version of Meilisearch has written its data, and the name of their volume.
+        """Which version of Meilisearch wrote its data, and the name of the data's volume.
 
-        None where there are none, or this image is the one that they were opened with last.
+        None if there is no data, or if this image is the one that last opened it.
         """
         ...

@@ -1,4 +1,4 @@
-"""The containers of a site's services: what there is, and starting and stopping it."""
+"""The containers of a site's services: observing, starting and stopping them."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ class Containers(Protocol):
     def start(self, services: Sequence[str]) -> None: ...
     def stop(self, services: Sequence[str]) -> None: ...
     def make(self, services: Sequence[str], version: Version) -> None:
-        """Make the services' containers for a version, without starting them; those that there are must be stopped."""
+        """Create the services' containers for a version, without starting them; existing ones must be stopped."""
         ...
 
     def start_made(self, services: Sequence[str]) -> None:
-        """Start what `make` has made. Raises NeedsYou if the engine refuses."""
+        """Start what `make` has created. Raises NeedsYou if the engine refuses."""
         ...
 
     def recent_log(self, service: str, lines: int, since: float | None = None) -> tuple[str, ...]: ...
     def last_health_check(self, service: str) -> str:
-        """The last thing that the service's health check said, on one line; empty where it said nothing."""
+        """The last output of the service's health check, on one line; empty if there is none."""
         ...
 
     def restarts(self, service: str) -> int: ...
     def recovery_progress(self, service: str) -> str:
-        """How far a database server is that recovers what it had not written when it was cut off; else empty."""
+        """How far a database server's crash recovery has got; empty if it is not recovering."""
         ...
 
     def wait_for_leftovers(self) -> None:
-        """Wait until no command runs any more that a killed graasp-local had started on this site."""
+        """Wait for commands to end that a killed graasp-local started on this site."""
         ...
 
     def database_address(self) -> tuple[str, int]: ...

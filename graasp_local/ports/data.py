@@ -1,7 +1,6 @@
-"""What backups and restores need of the world, as two protocols: the databases of a server, and bytes in and out.
+"""What backups and restores need, as two protocols: the databases of a server, and data in and out as bytes.
 
-The real ones are postgres/databases.py and engine/transfers.py, fakes are in tests/unit/fake_data.py. Nothing here does
-anything.
+Implemented by postgres/databases.py and engine/transfers.py; the fakes are in tests/unit/fake_data.py.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Protocol
 from msgspec import Struct
 
 DUMP_APPLICATION = "graasp-local-dump"
-"""The name under which the server knows the sessions of dumps and of what loads them."""
+"""The application name of sessions that dump or load."""
 
 OWN_SESSION = " ".join(
     f"-c {parameter}={value}"
@@ -28,48 +27,48 @@ OWN_SESSION = " ".join(
         "idle_in_transaction_session_timeout": "0",
     }.items()
 )
-"""What sessions of ours begin with, so that nothing counts that a database's owner, or the server, sets for them."""
+"""Options for our own sessions, which override what a database's owner or the server sets."""
 
 EMPTY: Mapping[str, str] = MappingProxyType({})
 
 LOCK_SECONDS = 60
-"""How long a dump waits for a table that somebody holds, before it fails and says so."""
+"""How long a dump waits for a locked table before it fails and says so."""
 
 
 class DatabaseView(Struct, frozen=True):
-    """A database as it was at one moment: `snapshot` makes pg_dump see the same, `rows` counts every table."""
+    """A database as it was at one moment: with `snapshot`, pg_dump sees the same; `rows` counts every table's rows."""
 
     snapshot: str
     rows: Mapping[str, int]
 
 
 class Locale(Struct, frozen=True):
-    """How a database compares and writes text. `provider` is `c` (the system's), `i` (ICU) or `b` (Postgres's own)."""
+    """How a database compares and encodes text. `provider`: `c` (the system's), `i` (ICU) or `b` (Postgres's own)."""
 
     encoding: str
     collate: str
     ctype: str
     provider: str = "c"
     name: str = ""
-    """What ICU or Postgres itself calls it."""
+    """ICU's or Postgres's own name for it."""
     rules: str = ""
 
 
 class DatabaseProperties(Struct, frozen=True):
-    """What belongs to a database and is in no template and no dump of it."""
+    """What belongs to a database but is neither in a template nor in a dump of it."""
 
     owner: str
     locale: Locale
     connection_limit: int = -1
     comment: str = ""
     privileges: tuple[tuple[str, str, bool], ...] = ()
-    """Role (empty for everybody), privilege, and whether the role may grant it to others."""
+    """Role (empty for all), privilege, and whether the role may grant it to others."""
     settings: tuple[tuple[str, str, str], ...] = ()
-    """Role (empty for everybody), parameter, value: what `ALTER DATABASE` or `ALTER ROLE … IN DATABASE` has set."""
+    """Role (empty for all), parameter, value: what `ALTER DATABASE` or `ALTER ROLE … IN DATABASE` has set."""
 
 
 class Loader(Struct, frozen=True):
-    """A login that lasts for one load: a role of no rights of its own, that may be `owner` and nobody else."""
+    """A login for one load: a role without rights of its own, which may only act as `owner`."""
 
     role: str
     password: str
@@ -81,113 +80,113 @@ class Databases(Protocol):
 
     def major_version(self) -> int: ...
     def sizes(self) -> Mapping[str, int]:
-        """Every database that is no template, with its size in bytes."""
+        """Every database except templates, with its size in bytes."""
         ...
 
     def view(self, database: str) -> AbstractContextManager[DatabaseView]:
-        """Hold one moment of a database in view: for as long as this lasts, a dump of it shows exactly these rows."""
+        """Hold a view of the database at one moment: while this lasts, a dump of it has exactly these rows."""
         ...
 
     def create(
         self, database: str, owner: str, extensions: Mapping[str, str] = EMPTY, locale: Locale | None = None
     ) -> None:
-        """Make an empty database, in the place of one of this name if there is one.
+        """Create an empty database, replacing one of this name if there is one.
 
-        A locale that this server does not have is the server's own instead. `extensions`, each with the schema that it
-        belongs into, are made in it before its owner can come in.
+        If this server does not have the locale, its own is used instead. `extensions`, each with the schema that it
+        belongs in, are created in it before its owner can connect.
         """
         ...
 
     def ensure_role(self, role: str) -> bool:
-        """Have a role of this name on the server; returns whether it had to be made, with no right and no login."""
+        """Have a role of this name; returns whether it had to be created, which gives it no rights and no login."""
         ...
 
     def drop_role(self, role: str) -> None:
-        """Remove a role that nothing belongs to; leaves any other."""
+        """Remove the role if it owns nothing; otherwise leave it."""
         ...
 
     def superuser_extensions(self, database: str) -> Mapping[str, str]:
-        """The extensions of a database that only the superuser could have made, each with its schema."""
+        """The extensions of a database that only the superuser could have created, each with its schema."""
         ...
 
     def properties(self, database: str) -> DatabaseProperties: ...
     def give(
         self, database: str, properties: DatabaseProperties, trusted: DatabaseProperties | None
     ) -> tuple[str, ...]:
-        """Give a database these properties, but for owner and locale; returns what it was not given, as phrases.
+        """Give a database these properties, except owner and locale; returns what it was not given, as phrases.
 
-        Settings that only the superuser may make are made only where `trusted` has them too.
+        Settings that only the superuser may make are made only if `trusted` has them too.
         """
         ...
 
     def loader(self, database: str, owner: str) -> AbstractContextManager[Loader]:
-        """A login to load into the database with: as its owner, and by no `RESET` as anybody who may do more."""
+        """A login for loading into the database: it acts as the owner, and no `RESET` gets it more rights."""
         ...
 
     def drop(self, database: str) -> None:
-        """Remove a database and whoever is connected to it; does nothing if there is none."""
+        """Remove a database and end its connections; does nothing if there is none."""
         ...
 
     def rename_together(self, renames: Sequence[tuple[str, str]]) -> None:
-        """Give databases other names, in this order, all or none. Ends the sessions that stand in the way."""
+        """Rename databases, in this order, all or none. Ends the sessions that are in the way."""
         ...
 
     def end_dumps(self) -> int:
-        """End the sessions of dumps that outlived the graasp-local that began them; returns how many."""
+        """End the sessions of dumps that outlived the graasp-local that started them; returns how many."""
         ...
 
 
 class Transfers(Protocol):
     """The site's data as bytes, in and out through the engine, never held in memory as a whole.
 
-    What yields, yields an empty piece or 0 while nothing moves, so that the caller can look whether it should end;
-    closing it ends what it started. Raises NeedsYou for a tool that failed, EngineUnreachable without an engine.
+    Iterators yield an empty piece or 0 while nothing moves, so that the caller can check whether to stop; closing one
+    ends what it started. Raises NeedsYou if a tool failed, EngineUnreachable without an engine.
     """
 
     def dump(self, database: str, snapshot: str) -> Iterator[bytes]:
-        """pg_dump in its custom format, of the moment that a DatabaseView holds in view."""
+        """pg_dump in its custom format, of the moment that a DatabaseView holds."""
         ...
 
     def contents(self, pieces: Iterable[bytes]) -> tuple[str, ...]:
-        """What a dump holds, a line for each thing, as pg_restore lists it."""
+        """What a dump holds, a line for each entry, as pg_restore lists it."""
         ...
 
     def load(self, database: str, loader: Loader, entries: Sequence[str], pieces: Iterable[bytes]) -> Iterator[int]:
         """Restore these entries of a dump into an empty database, all or nothing, as the loader's owner.
 
-        Yields the bytes taken since the last time.
+        Yields the bytes read since the last time.
         """
         ...
 
     def read_dump(self, pieces: Iterable[bytes]) -> Iterator[int]:
-        """Have pg_restore read a dump to its very end, into nothing: a list of contents would not see a missing end."""
+        """Have pg_restore read a whole dump and discard it: listing its contents would not notice a missing end."""
         ...
 
     def volumes(self) -> tuple[str, ...]:
-        """The volumes that belong into a backup and exist, by the names that the stack gives them."""
+        """The volumes that belong in a backup and exist, by the names that the stack gives them."""
         ...
 
     def volume_bytes(self, volume: str) -> int: ...
     def pack(self, volume: str, without: Sequence[str] = ()) -> Iterator[bytes]:
-        """A tar archive of a volume, without what graasp-local keeps in it, and without these names in the archive."""
+        """A tar archive of a volume, leaving out what graasp-local keeps in it, and the names in `without`."""
         ...
 
     def unpack(self, volume: str, number: str, pieces: Iterable[bytes]) -> Iterator[int]:
-        """Unpack an archive inside the volume, beside what is there, for the restore of this number."""
+        """Unpack an archive inside the volume, beside the current files, for the restore with this number."""
         ...
 
     def files_are_swapped(self, volume: str, number: str) -> bool:
-        """Whether the swap of this restore has begun or is done: then what was unpacked is no longer beside."""
+        """Whether this restore's swap has begun or is done: then the unpacked files may already have been moved."""
         ...
 
     def swap_files_in(self, volume: str, number: str) -> None:
-        """Put what was unpacked in the place of what is there, by renames; goes on with a swap that was cut off."""
+        """Replace the current files with the unpacked ones, by renames; continues a swap that was cut off."""
         ...
 
     def swap_files_out(self, volume: str, number: str) -> None:
-        """Put back what was there before; does nothing if no swap had begun."""
+        """Put the files from before back; does nothing if no swap had begun."""
         ...
 
     def drop_kept_files(self, volume: str, but: str) -> None:
-        """Remove what restores other than this one keep in the volume; an empty number keeps nothing."""
+        """Remove what restores other than this one keep in the volume; with an empty number, what all of them keep."""
         ...

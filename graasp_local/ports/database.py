@@ -1,4 +1,4 @@
-"""Graasp's database, as an operation works with it."""
+"""Graasp's database, as operations use it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class CollationChange(Struct, frozen=True):
-    """A database whose text was sorted by another version of the operating system's collations than there is now."""
+    """A database whose text was sorted with a different version of the operating system's collations."""
 
     database: str
     was: str
@@ -25,22 +25,22 @@ class Database(Protocol):
     def applied_migrations(self) -> tuple[AppliedMigration, ...]: ...
     def size_bytes(self) -> int: ...
     def collation_changes(self) -> tuple[CollationChange, ...]:
-        """Databases of the server whose indexes over text may be out of order; none where Postgres keeps no version."""
+        """Databases of the server whose text indexes may be out of order; empty if Postgres records no version."""
         ...
 
     def end_other_sessions(self) -> int:
-        """End what is still connected to Graasp's database; returns how many there were. umami's is left alone."""
+        """End other connections to Graasp's database; returns how many there were. umami's database is left alone."""
         ...
 
     def take_snapshot(self, name: str) -> None:
-        """Copy Graasp's database under this name; a copy of that name from before is replaced."""
+        """Copy Graasp's database under this name, replacing an earlier copy of that name."""
         ...
 
     def swap_back(self, snapshot: str, *, until_removed: bool = False) -> str:
-        """Put the snapshot in the database's place; returns the name under which the other one is kept.
+        """Replace the database with the snapshot; returns the name under which the replaced one is kept.
 
-        That is until a deployment went through, or `until_removed` by a person. Does nothing if it has happened
-        already.
+        It is kept until the next successful deployment, or `until_removed` by a person. Does nothing if this has
+        already happened.
         """
         ...
 
@@ -52,14 +52,14 @@ class Database(Protocol):
 
     def has_snapshot(self, name: str) -> bool: ...
     def make_database(self, name: str, password: str) -> bool:
-        """See to it that there is a database of this name, with an owner of its own of the same name and this password.
+        """Make sure there is a database of this name, owned by a role of the same name with this password.
 
-        Says whether it was missing. Touches no other database, and nothing of one that is there.
+        Returns whether it was missing. Does not touch any other database, or the content of an existing one.
         """
         ...
 
     def rows_added_since(self, snapshot: str) -> int | None:
-        """How many more rows Graasp's tables have than in the snapshot; None where counting takes too long."""
+        """How many more rows Graasp's tables have than in the snapshot; None if counting takes too long."""
         ...
 
     def drop_snapshots_but(self, name: str) -> tuple[str, ...]:
@@ -70,5 +70,5 @@ class Database(Protocol):
         ...
 
     def migration_lock(self) -> AbstractContextManager[None]:
-        """Held during a migration. Raises NeedsYou if somebody else, on any host, holds it for this server."""
+        """Held during a migration. Raises NeedsYou if another process, on any host, holds it for this server."""
         ...

@@ -1,4 +1,4 @@
-"""What the doctor asks the engine, as a small protocol; engine/diagnosis.py is the real one. Does nothing."""
+"""What the doctor asks the engine, as a small protocol; implemented by engine/diagnosis.py."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from msgspec import Struct
 
 
 class EngineInfo(Struct, frozen=True):
-    """What the engine says of itself and its machine; bytes. `free_bytes` is None where its disk is not this one's."""
+    """What the engine says about itself and its machine. `free_bytes` is None if its disk is not this machine's."""
 
     version: str
     platform: str
     memory_bytes: int
     free_bytes: int | None
     lowest_port: int = 0
-    """The lowest port that may be published; above 0 where the engine is rootless."""
+    """The lowest port that may be published; above 0 if the engine is rootless."""
     limits_memory: bool = True
     """Whether `mem_limit` is enforced."""
 
 
 class Registry(Struct, frozen=True):
-    """How a registry answered to a request for an image as this user would pull it."""
+    """How a registry answered a request for an image, as this user would pull it."""
 
     host: str
     refuses: bool
@@ -34,9 +34,9 @@ class Diagnosis(Protocol):
     def info(self) -> EngineInfo: ...
     def registry(self, image: str) -> Registry: ...
     def leftovers(self, services: Collection[str]) -> tuple[str, ...]:
-        """Containers of the project that are of none of these services, and those an operation should have removed."""
+        """Containers of the project that belong to none of these services, or that should have been removed."""
         ...
 
     def volumes_but(self, defined: Collection[str]) -> tuple[str, ...]:
-        """Volumes that Compose made for the project under other names than these."""
+        """Volumes that Compose created for the project under names other than these."""
         ...

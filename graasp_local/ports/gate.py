@@ -1,4 +1,4 @@
-"""The gate: setting it, asking through it as visitors do, and what core works on behind it."""
+"""The gate: setting it, sending requests through it as visitors do, and what core is working on behind it."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ if TYPE_CHECKING:
 
 
 class GateControl(Protocol):
-    """The gate from within. Every method raises EngineUnreachable when the engine does not answer."""
+    """The gate from inside. Every method raises EngineUnreachable when the engine does not answer."""
 
     def set_gate_flag(self, gate: Gate) -> None: ...
     def shut_gate(self) -> None:
-        """Let nobody pass, the bypass included, until the flag is set again."""
+        """Seal the gate, against the bypass too, until the flag is set again."""
         ...
 
     def requests_in_flight(self) -> int | None:
-        """Websockets are none. None where it cannot be told just now."""
+        """Websockets do not count. None if this is unknown at the moment."""
         ...
 
     def upload_bytes_to_come(self) -> int | None:
-        """Of uploads that are under way, but for small ones. None where it cannot be told."""
+        """Bytes still to come of uploads in progress, except small ones. None if unknown."""
         ...
 
     def forget_addresses(self) -> bool:
-        """Have Redis forget the addresses of files that core keeps there for an hour; False where Redis is off."""
+        """Delete the addresses of files that core caches in Redis for an hour; False if Redis is off."""
         ...
 
 
@@ -44,7 +44,7 @@ class Edge(Protocol):
 
     def gate(self) -> Gate: ...
     def gate_failures(self, gate: Gate) -> tuple[str, ...]:
-        """Why the gate is not as wanted, a sentence each: asked as a browser, as a program and with the bypass."""
+        """Why the gate is not as wanted, a sentence each: checked as a browser, as a program and with the bypass."""
         ...
 
     def core(self) -> CoreAnswer | None:
@@ -53,9 +53,9 @@ class Edge(Protocol):
 
 
 class Prober(Protocol):
-    """Asks the site as visitors do while an operation is under way."""
+    """Sends requests to the site, as visitors do, while an operation runs."""
 
     def start(self) -> None: ...
     def stop(self, gate: Gate) -> ProbeReport:
-        """End it; where the gate is open, once a visitor was served, for a bounded time."""
+        """Stop; if the gate is open, first wait, for a limited time, until a visitor is served."""
         ...

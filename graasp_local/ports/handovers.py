@@ -1,6 +1,6 @@
-"""What replacing core under visitors needs from the world, as a protocol: the second container, and nginx's choice.
+"""What replacing core while visitors are served needs, as a protocol: the second container, and nginx's routing.
 
-Implemented by engine/handover.py, and in memory by tests/unit/fakes.py. Nothing here does anything.
+Implemented by engine/handover.py, and in memory by tests/unit/fakes.py.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 class Memory(Struct, frozen=True):
-    """Bytes: what the services use that a second container is wanted of, and what the engine's machine has left.
+    """Bytes: what the services that need a second container use, and what the engine's machine has left.
 
-    `free` is None where the engine is on another machine.
+    `free` is None if the engine is on another machine.
     """
 
     in_use: int
@@ -31,29 +31,29 @@ class Handovers(Protocol):
     """Second containers that stand in for services. Every method raises EngineUnreachable."""
 
     def visited(self) -> tuple[str, ...]:
-        """The site's services that nginx leads visitors to and that change with the version."""
+        """The site's services that nginx routes visitors to and that change with the version."""
         ...
 
     def edge_can_lead(self) -> bool:
-        """Whether the nginx that runs knows of a second container; one started by an older graasp-local does not."""
+        """Whether the running nginx can route to a second container; one started by an older graasp-local cannot."""
         ...
 
     def memory(self) -> Memory: ...
     def start(self, version: Version, services: Sequence[str]) -> None:
-        """Start a second container of each; one of this version that runs is kept. Raises NeedsYou."""
+        """Start a second container of each; one of this version that is running is kept. Raises NeedsYou."""
         ...
 
     def core(self, side: Side) -> CoreAnswer | None:
-        """What core itself says on this side, whoever nginx leads visitors to; None if it does not answer."""
+        """What core on this side answers, wherever nginx routes visitors; None if it does not answer."""
         ...
 
     def replicas_of_core(self) -> Mapping[str, CoreAnswer | None]:
-        """What each core of the service says of itself, by its name ("core-2"); empty where only one is wanted."""
+        """What each replica of core answers, by its name ("core-2"); empty if only one is wanted."""
         ...
 
     def lead_visitors(self, to: Side) -> None: ...
     def requests_in_flight(self, side: Side) -> int | None:
-        """Websockets are none. None where it cannot be told just now."""
+        """Websockets do not count. None if this is unknown at the moment."""
         ...
 
     def recent_log(self, service: str, lines: int) -> tuple[str, ...]:
@@ -61,5 +61,5 @@ class Handovers(Protocol):
         ...
 
     def remove(self) -> None:
-        """Stop and remove every second container; nginx leads nobody there any more."""
+        """Stop and remove every second container; nginx no longer routes visitors there."""
         ...

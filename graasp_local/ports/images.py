@@ -1,4 +1,4 @@
-"""The images of a version: whether they can be had, which exactly they are, and keeping them."""
+"""The images of a version: whether they are available, which exactly they are, and keeping them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from graasp_local.version import Version
 
 IS_NOWHERE = "neither on this machine nor in the registry"
-"""How a problem ends where an image would have to be built."""
+"""How a problem ends if the image would have to be built."""
 
 
 class ImageFact(Struct, frozen=True):
-    """Whether an image can be had: `local` it is on the machine; `platforms` it is published for ("linux/amd64").
+    """Whether an image is available: `local` if it is on this machine; `platforms` that it is published for.
 
-    `problem` says why it cannot be had, as the end of a sentence; empty if it can.
+    Platforms are like "linux/amd64". `problem` says why it is not available, as the end of a sentence; empty if it is.
     """
 
     service: str
@@ -28,47 +28,47 @@ class ImageFact(Struct, frozen=True):
     platforms: tuple[str, ...]
     problem: str = ""
     lacks: tuple[str, ...] = ()
-    """Programs that the service calls and an image on this machine does not have."""
+    """Programs that the service calls but the image on this machine does not have."""
 
 
 class Images(Protocol):
     """Every method raises EngineUnreachable when the engine does not answer."""
 
     def expect(self, version: Version) -> None:
-        """Learn that a deployment of this version will be looked at: what takes long to read is begun."""
+        """Announce that this version will be examined for a deployment, so that slow reads can begin."""
         ...
 
     def image_facts(self, version: Version) -> tuple[ImageFact, ...]: ...
     def has_image(self, reference: str) -> bool: ...
     def registry_has(self, reference: str) -> bool:
-        """Whether a registry has this image, which is named by its digest; False where it does not answer."""
+        """Whether a registry has this image, which is named by its digest; False if it does not answer."""
         ...
 
     def absent_images(self, services: Sequence[str]) -> Mapping[str, str]:
-        """By service the images that `start` would need for these, as the site is now, and that are not here.
+        """By service, the images that `start` would need for these, as the site is now, but that are missing here.
 
-        One that has only lost its name is here: `start` gives it back.
+        One that has only lost its name is not missing: `start` restores the name.
         """
         ...
 
     def give_names_back(self) -> None:
-        """Give images that were found to have lost their names those names again."""
+        """Restore the names of images that were found to have lost them."""
         ...
 
     def keep_images(self, version: Version) -> None:
-        """Keep the images of a version, of Graasp and of everything beside it, under tags of the site's own."""
+        """Keep the images of a version, Graasp's and all others, under the site's own tags."""
         ...
 
     def keep_pins(self, pins: Sequence[Pin]) -> None:
-        """The same for exactly these; those that are not here are passed over."""
+        """The same for exactly these; those that are not here are skipped."""
         ...
 
     def let_images_go(self, version: Version, but: Sequence[Pin]) -> tuple[str, ...]:
-        """Remove the site's own tags of what neither the version nor these pins need; returns the tags."""
+        """Remove the site's own tags from images that neither the version nor these pins need; returns the tags."""
         ...
 
     def pull_image(self, reference: str) -> Iterator[str]:
-        """Yields how far it is. Raises Refused if the registry does not give it."""
+        """Yields progress. Raises Refused if the registry does not provide it."""
         ...
 
     def pins(self, version: Version) -> tuple[Pin, ...]:
@@ -76,11 +76,11 @@ class Images(Protocol):
         ...
 
     def pin_of(self, service: str, image: str) -> Pin | None:
-        """The exact image that has this name on this machine; None if none has."""
+        """The exact image that has this name on this machine; None if there is none."""
         ...
 
     def use_pins(self, version: Version, pins: Sequence[Pin]) -> None:
-        """From here on these images stand for the version, whatever its tags lead to."""
+        """From now on use these images for the version, wherever its tags point."""
         ...
 
     def image_migrations(self, version: Version) -> tuple[ImageMigration, ...]: ...

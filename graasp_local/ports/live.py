@@ -1,6 +1,6 @@
 """The engine as a screen needs it, as a protocol: containers, their changes, their logs, their use of the machine.
 
-The real one is engine/live.py, a fake is in tests/tui/fakes.py. Nothing here does anything.
+Implemented by engine/live.py; a fake is in tests/tui/fakes.py.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from graasp_local.version import Version
 
 
 class ObservedContainer(Struct, frozen=True):
-    """What the listing and one inspection tell of a service's container; `started_at` in seconds since 1970.
+    """What the listing and one inspection say about a service's container.
 
-    None as well while it has not been inspected yet.
+    `started_at` is in seconds since 1970; also None while it has not been inspected yet.
     """
 
     id: str
@@ -25,16 +25,16 @@ class ObservedContainer(Struct, frozen=True):
     started_at: float | None
     restarts: int
     image: str = ""
-    """What it was made from, as written in the compose file; the listing has a digest where the tag went elsewhere."""
+    """What it was created from, as in the compose file; the listing only has a digest once the tag has moved."""
 
 
 class Listing(Struct, frozen=True):
-    """One look at the engine: services as states.py knows them, and their containers."""
+    """One observation of the engine: services as in states.py, and their containers."""
 
     seen: ObservedServices
     containers: tuple[ObservedContainer, ...]
     is_complete: bool = True
-    """Whether every container was inspected. Where there are many, the next looks bring the rest."""
+    """Whether every container was inspected. If there are many, the next listings bring the rest."""
 
 
 class Usage(Struct, frozen=True):
@@ -46,7 +46,7 @@ class Usage(Struct, frozen=True):
 
 
 class HealthAnswer(Struct, frozen=True):
-    """What a health check said once; `at` in UTC as a text that sorts."""
+    """One result of a health check; `at` is in UTC, as a text that sorts."""
 
     exit_code: int
     output: str
@@ -54,7 +54,7 @@ class HealthAnswer(Struct, frozen=True):
 
 
 class ContainerDetail(Struct, frozen=True):
-    """What one inspection tells of a service's container. Secrets are masked in it."""
+    """What one inspection says about a service's container. Secrets are masked."""
 
     service: str
     image: str
@@ -67,7 +67,7 @@ class ContainerDetail(Struct, frozen=True):
     retries: int
     """How many failed checks in a row make it unhealthy."""
     start_seconds: float
-    """During which failed checks do not count."""
+    """The time during which failed checks do not count."""
     answers: tuple[HealthAnswer, ...]
     """The last few, oldest first."""
     memory_limit: int
@@ -96,7 +96,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Stream(Protocol[T_co]):
-    """Items that come when they come; `close` ends the waiting, from any thread."""
+    """Items as they arrive; `close` ends the waiting, from any thread."""
 
     def __iter__(self) -> Iterator[T_co]: ...
     def close(self) -> None: ...
@@ -106,15 +106,15 @@ class LiveEngine(Protocol):
     """The engine as a screen needs it. Every method raises EngineUnreachable when the engine does not answer."""
 
     def listing(self) -> Listing:
-        """One listing call; containers that are new or were started again are inspected once, for a short time."""
+        """One listing call; new and restarted containers are inspected once, for a limited time per call."""
         ...
 
     def changes(self) -> Stream[str]:
-        """A word whenever something happened to the site's containers: never for the asking, only when it happens."""
+        """An item whenever something happens to the site's containers; it is pushed, not polled."""
         ...
 
     def usage(self, container: str) -> Usage | None:
-        """One reading; None for a container that does not run."""
+        """One reading; None for a container that is not running."""
         ...
 
     def detail(self, container: str) -> ContainerDetail | None:
@@ -124,13 +124,13 @@ class LiveEngine(Protocol):
     def log(self, container: str, lines: int, since: float | None) -> Stream[bytes]:
         """Pieces of a container's log as they come, newlines included, until the container ends.
 
-        Each line has its time in front, in UTC to the nanosecond, and a space. `since` in seconds since 1970.
+        Each line starts with its time, in UTC to the nanosecond, and a space. `since` is in seconds since 1970.
         """
         ...
 
     def restart(self, service: str) -> None: ...
     def shell_command(self, service: str) -> tuple[str, ...]:
-        """What to run in a terminal for a shell in the service. Raises Refused where it does not run."""
+        """What to run in a terminal for a shell in the service. Raises Refused if it is not running."""
         ...
 
     def versions(self) -> AvailableVersions: ...

@@ -1,4 +1,4 @@
-"""The migrate container: made, started, watched, and taken away."""
+"""The migrate container: creating, starting, watching and removing it."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ class Migrations(Protocol):
     """Every method raises EngineUnreachable when the engine does not answer."""
 
     def make_migration(self, version: Version) -> None:
-        """Make the migrate container that `start_migration` will start."""
+        """Create the migrate container that `start_migration` will start."""
         ...
 
     def start_migration(self, version: Version) -> MigrationRun: ...
     def running_migrations(self) -> Sequence[MigrationRun]: ...
     def remove_ended_migrations(self) -> tuple[str, ...]:
-        """Remove migrate containers that nobody came to remove after they had ended; returns their names."""
+        """Remove migrate containers that ended but were never removed; returns their names."""
         ...
 
     def remove_made_migrations(self) -> None:
-        """Take away what `make_migration` has made and nobody has started."""
+        """Remove containers that `make_migration` created and that were never started."""
         ...
 
 
 class MigrationRun(Protocol):
-    """A migrate container that was started; it outlives this process if it has to."""
+    """A migrate container that was started; it can outlive this process."""
 
     @property
     def name(self) -> str: ...
@@ -37,7 +37,7 @@ class MigrationRun(Protocol):
         ...
 
     def exit_code(self) -> int | None:
-        """None while it runs."""
+        """None while it is running."""
         ...
 
     def kill(self) -> None: ...

@@ -1,4 +1,4 @@
-"""One look at a site: its containers, then the gate if there is an nginx to ask. Decides nothing of what it means."""
+"""Observes a site: its containers, then the gate if nginx is up to ask. Does not decide what that means."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from graasp_local.planning.states import Gate, ObservedService, ObservedState, S
 
 
 class ObservedServices(Struct, frozen=True):
-    """Containers of a site at one moment: its services, the names of migration containers that are running, and what
-    stands in for a service.
+    """Containers of a site at one moment: its services, the names of running migration containers, and what stands in
+    for a service.
     """
 
     services: tuple[ObservedService, ...]
@@ -27,7 +27,7 @@ def observe(
     `page_when_stopped` is the site's setting.
     """
     seen = see()
-    # Whoever answers on the port while nginx is down is somebody else.
+    # While nginx is down, whatever answers on the port is not ours.
     nginx_is_up = any(
         service.group is ServiceGroup.EDGE and service.status is Status.RUNNING for service in seen.services
     )

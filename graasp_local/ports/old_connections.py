@@ -1,6 +1,6 @@
-"""What ending the connections from before a closed gate needs from the world, as a protocol.
+"""What is needed to end connections that were opened before the gate closed, as a protocol.
 
-Implemented by engine/old_connections.py, and in memory by tests/unit/fakes.py. Nothing here does anything.
+Implemented by engine/old_connections.py, and in memory by tests/unit/fakes.py.
 """
 
 from __future__ import annotations
@@ -9,23 +9,23 @@ from typing import Protocol
 
 
 class OldConnections(Protocol):
-    """What nginx passes on behind the gate. Every method raises EngineUnreachable."""
+    """Connections that nginx passes on behind the gate. Every method raises EngineUnreachable."""
 
     def open(self) -> int:
-        """How many requests, websockets and pads are open just now, whoever's they are."""
+        """How many requests, websockets and pads are open now, regardless of who opened them."""
         ...
 
     def set_apart(self) -> bool:
-        """Have nginx take everything that comes from now on by new workers; False if it did not.
+        """Have new nginx workers accept everything from now on; False if that did not work.
 
-        The old workers accept nothing more, and keep what they have.
+        The old workers accept nothing more, and keep the connections they have.
         """
         ...
 
     def requests(self) -> int:
-        """How many of those that were open at that moment are requests that are still being answered."""
+        """How many of the connections open at that moment are requests that are still being answered."""
         ...
 
     def end(self) -> int:
-        """End the old workers, with whatever they still have; returns how many of those connections were left."""
+        """End the old workers and the connections they still have; returns how many those were."""
         ...

@@ -1,4 +1,4 @@
-"""What an operation works with, handed in as one value: the site, the engine, the edge, the database, time."""
+"""Everything an operation works with, passed in as one value: the site, the engine, the edge, the database, time."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from graasp_local.site.site import Site
 
 
 class Engine(Containers, Images, GateControl, Migrations, Checks, Protocol):
-    """All that one engine is to an operation. Whoever needs it asks for the part that is meant."""
+    """Everything an operation needs from an engine. Callers ask for the part they need."""
 
 
 class World(Struct, frozen=True):
-    """What effects are done with; in unit tests each part is a fake."""
+    """The means of every effect; in unit tests each part is a fake."""
 
     site: Site
     engine: Engine
@@ -42,9 +42,9 @@ class World(Struct, frozen=True):
     handovers: Handovers
     old_connections: OldConnections
     prober: Callable[[], Prober]
-    """Makes one that asks the site as visitors do."""
+    """Makes a prober, which sends requests to the site as visitors do."""
     with_site: Callable[[Site], World]
-    """The same world around the same site with other settings."""
+    """The same world, around the same site with other settings."""
 
     @property
     def containers(self) -> Containers:
@@ -67,5 +67,5 @@ class World(Struct, frozen=True):
         return self.engine
 
     def observe(self) -> ObservedState:
-        """The site as it is just now: one listing of containers, and one request to the gate if nginx is up."""
+        """The site as it is now: one listing of containers, and one request to the gate if nginx is up."""
         return observe(self.containers.observe, self.edge.gate, page_when_stopped=self.site.settings.page_when_stopped)

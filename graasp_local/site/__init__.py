@@ -1,1 +1,1 @@
-"""A site: where everything of it is, what is written into it, how it is made, checked and given new secrets."""
+"""A site: where its files are, what is written into it, how it is created, checked and given new secrets."""

@@ -1,7 +1,7 @@
-"""Which services have to be made anew when settings change, and a site seen as if they were made too long ago.
+"""Which services have to be recreated when settings change, and a view of the site in which they are outdated.
 
-Read from the compose files: whoever uses a variable has to have its new value. The database is left out: it reads its
-passwords once, on an empty data directory.
+Read from the compose files: a service that uses a variable needs its new value. The database is left out: it reads its
+passwords only once, on an empty data directory.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from graasp_local.stack.variables import profiles_defined
 
 
 def services_to_recreate(site: Site, keys: Collection[str]) -> tuple[str, ...]:
-    """The services that a change of these keys makes anew, whether they are on or not. Raises ConfigurationError."""
+    """The services to recreate after a change of these keys, whether they are on or not. Raises ConfigurationError."""
     untouched = (ServiceGroup.DATABASE, ServiceGroup.MIGRATION)
     return tuple(
         service.name
@@ -30,7 +30,7 @@ def services_to_recreate(site: Site, keys: Collection[str]) -> tuple[str, ...]:
 
 
 def outdated(observed: ObservedState, services: Collection[str]) -> ObservedState:
-    """The same site with these services, where they run, made with settings from before."""
+    """The same site with these services, if running, marked as created with earlier settings."""
     seen = tuple(
         replace(service, outdated=True) if service.name in services and service.status is Status.RUNNING else service
         for service in observed.services

@@ -1,7 +1,7 @@
-"""What a new site is asked about, which answers are usable, and the settings that follow from them. Pure.
+"""The questions about a new site, which answers are usable, and the settings that follow from them. Pure.
 
-Refuses an answer by a reason that ends the sentence "… is not possible: it". How TLS is ended is one `TlsMode`;
-another one is a member of it and a row in TLS_MODES.
+Refuses an answer with a reason that completes the sentence "… is not possible: it". How TLS is terminated is a
+`TlsMode`; to add one, add a member and a row in TLS_MODES.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from msgspec import Struct
 from graasp_local.settings.rules import is_address, keeps_logins, value_error
 
 USUAL_PARTS = ("etherpad", "files", "iframely")
-"""The optional parts that make a whole Graasp; the client is none of them, because it has to be built first."""
+"""The optional parts that make a complete Graasp; without the client, because it has to be built first."""
 
 MAIL_CATCHER = "mailpit"
 MAIL_CATCHER_ADDRESS = "smtp://user:password@mailpit:1025"
-"""Where mails go to be looked at instead of being sent."""
+"""A mail server that shows mails instead of delivering them."""
 
 NO_PARTS = "none"
 
 
 class TlsMode(StrEnum):
-    """How visitors reach nginx, and who ends TLS."""
+    """How visitors reach nginx, and what terminates TLS."""
 
     HTTP = "http"
     PROXY = "proxy"
@@ -45,7 +45,7 @@ TLS_MODES = {
 
 
 class RecaptchaKeys(Struct, frozen=True):
-    """The pair that Google's reCAPTCHA gives for a site: one for browsers, one that core keeps to itself."""
+    """The pair of keys that Google's reCAPTCHA issues for a site: one for browsers, one secret, for core."""
 
     site_key: str
     secret: str
@@ -55,9 +55,9 @@ class RecaptchaKeys(Struct, frozen=True):
 
 
 class SiteAnswers(Struct, frozen=True):
-    """What was chosen. `mail` is an smtp:// address, empty for none yet; `bind` empty for what fits the way.
+    """What was chosen. `mail` is an smtp:// address, empty for none yet; an empty `bind` means what suits `way`.
 
-    `certificate` and `key` are absolute paths, where the way is by files.
+    `certificate` and `key` are absolute paths, if TLS uses files.
     """
 
     host: str
@@ -77,12 +77,12 @@ WHAT_RECAPTCHA_IS_FOR = (
 
 
 def usual_way(host: str) -> TlsMode:
-    """Plain HTTP for this machine and for bare addresses; else HTTPS."""
+    """Plain HTTP for this machine and for bare addresses; otherwise HTTPS."""
     return TlsMode.HTTP if _is_local(host) or is_address(host) else TlsMode.PROXY
 
 
 def ways_for(host: str) -> tuple[str, ...]:
-    """What a person may choose between for this host, a line each."""
+    """The choices for this host, a line each."""
     lines = {way.value: meaning for way, meaning in TLS_MODES.items()}
     if not keeps_logins(host):
         lines[TlsMode.HTTP.value] = (
@@ -113,7 +113,7 @@ def port_error(text: str) -> str | None:
 
 
 def mail_host_error(text: str) -> str | None:
-    """Of `host:port`."""
+    """What is wrong with `host:port`; None if nothing."""
     host, _, port = text.rpartition(":")
     if not host:
         return "should be host:port, such as mail.school.example:587"
@@ -129,13 +129,13 @@ def parts_error(text: str, known: Collection[str]) -> str | None:
 
 
 def parts_of(text: str) -> tuple[str, ...]:
-    """`client, files` → both; `none` and nothing at all are none."""
+    """`client, files` → both; `none` and an empty text → no parts."""
     parts = tuple(dict.fromkeys(part for part in re.split(r"[,\s]+", text.strip().lower()) if part))
     return () if parts == (NO_PARTS,) else parts
 
 
 def mail_address(server: str, user: str, password: str) -> str:
-    """The setting for a server `host:port`; port 465 speaks TLS from the start."""
+    """The setting for a server `host:port`; port 465 uses TLS from the start."""
     login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user else ""
     return f"{'smtps' if server.endswith(':465') else 'smtp'}://{login}{server}"
 
@@ -145,7 +145,7 @@ def has_password(mail: str) -> bool:
 
 
 def settings_of(answers: SiteAnswers) -> dict[str, str]:
-    """The settings that follow; what is not among them keeps its default."""
+    """The settings that follow from the answers; all others keep their default."""
     url_port = "" if answers.port == 80 else f":{answers.port}"
     host = f"[{answers.host}]" if ":" in answers.host else answers.host
     local = _is_local(answers.host) or answers.way is TlsMode.PROXY
@@ -160,7 +160,7 @@ def settings_of(answers: SiteAnswers) -> dict[str, str]:
         case TlsMode.HTTP:
             pass
         case TlsMode.PROXY:
-            # Where nginx listens on this machine only, whoever comes is the proxy.
+            # If nginx only listens on this machine, every client is the proxy.
             if chosen["HTTP_BIND"] == "127.0.0.1":
                 chosen["TRUSTED_PROXIES"] = "host"
         case TlsMode.ACME:
@@ -175,7 +175,7 @@ def settings_of(answers: SiteAnswers) -> dict[str, str]:
     if answers.recaptcha is not None:
         chosen["RECAPTCHA_SITE_KEY"] = answers.recaptcha.site_key
         chosen["RECAPTCHA_SECRET_ACCESS_KEY"] = answers.recaptcha.secret
-    # Also where it is empty: none is an answer.
+    # Even if empty: choosing no parts is an answer.
     chosen["COMPOSE_PROFILES"] = ",".join(answers.parts)
     return chosen
 

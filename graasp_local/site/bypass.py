@@ -9,12 +9,12 @@ BYPASS_PATH = "/.graasp/bypass"
 
 
 def bypass_token(secret: str, expiry: int) -> str:
-    """`signature.expiry`; `expiry` in seconds since 1970. The expression is that of nginx/templates."""
-    # MD5 is what secure_link offers; the secret stands last, where a known hash cannot be extended.
+    """`signature.expiry`; `expiry` in seconds since 1970. The expression is the one in nginx/templates."""
+    # MD5 is what secure_link offers; the secret comes last, so that a known hash cannot be extended.
     digest = hashlib.md5(f"{expiry} graasp_bypass {secret}".encode()).digest()  # noqa: S324
     return f"{base64.urlsafe_b64encode(digest).decode().rstrip('=')}.{expiry}"
 
 
 def bypass_link(public_url: str, secret: str, expiry: int) -> str:
-    """The address that sets the cookie once."""
+    """The address that sets the cookie."""
     return f"{public_url.rstrip('/')}{BYPASS_PATH}?token={bypass_token(secret, expiry)}"

@@ -1,7 +1,7 @@
-"""The configuration of a site judged as a whole: `.env`, the compose files it is used with, who can read it,
-who could change it.
+"""Checks the configuration of a site as a whole: `.env`, the compose files used with it, who can read it, and who could
+change it.
 
-The rules for `.env` are settings/rules.py, the same that every command goes by. Reads files and changes nothing.
+The rules for `.env` are in settings/rules.py, the same that every command applies. Reads files and changes nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from graasp_local.stack.variables import profiles_defined, variables_used
 
 
 class Finding(Struct, frozen=True):
-    """Something wrong with the configuration. `said` and `mend` are sentences; `line` is None where there is none."""
+    """Something wrong with the configuration. `said` and `mend` are sentences; `line` is None if there is none."""
 
     severity: Severity
     file: Path
@@ -35,9 +35,9 @@ class Finding(Struct, frozen=True):
 
 
 def check_configuration(site: Site, memory: int | None = None) -> tuple[Finding, ...]:
-    """Everything that is wrong, errors first, then by line. Raises ConfigurationError where there is no `.env`.
+    """Everything that is wrong, errors first, then by line. Raises ConfigurationError if there is no `.env`.
 
-    `memory` is what the engine's machine has, in bytes; None where that is not known here.
+    `memory` is what the engine's machine has, in bytes; None if unknown.
     """
     reading = read(site.read_env())
     problems = [*errors(reading)]
@@ -56,14 +56,14 @@ def check_configuration(site: Site, memory: int | None = None) -> tuple[Finding,
 
 
 def powers_of(site: Site, values: Mapping[str, str]) -> tuple[Power, ...]:
-    """What the site's override asks of the machine beyond what the stack does. Raises ConfigurationError."""
+    """What the site's override asks of the machine beyond what the stack needs. Raises ConfigurationError."""
     if not site.override_file.exists():
         return ()
     return powers(content_of(site.override_file), values, str(site.directory))
 
 
 def told_powers(site: Site) -> tuple[str, ...]:
-    """The same in sentences, for whoever is shown a plan. Raises ConfigurationError."""
+    """The same in sentences, to show with a plan. Raises ConfigurationError."""
     name = site.override_file.name
     return tuple(f"{name} {power.said}." for power in powers_of(site, site.settings.values))
 
@@ -75,7 +75,7 @@ def _powers(site: Site, values: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _files_not_read(site: Site, reading: Reading) -> Iterator[Finding]:
-    """What Compose would take by itself, and does not here, where it is told which files to take."""
+    """Files that Compose would use by default, but not here, because it is told which files to use."""
     stems = ("compose", "docker-compose", "compose.override", "docker-compose.override")
     for file in (site.directory / f"{stem}{ending}" for stem in stems for ending in (".yaml", ".yml")):
         if file != site.override_file and file.exists():
@@ -93,7 +93,7 @@ def _files_not_read(site: Site, reading: Reading) -> Iterator[Finding]:
 
 
 def _replicas_without_room(site: Site, reading: Reading, memory: int | None) -> Iterator[Finding]:
-    """What `deploy`, `apply` and `scale` refuse, since they would start it."""
+    """What `deploy`, `apply` and `scale` refuse, since they would have to start it."""
     said = {service: reading.values.get(key, "") for service, key in REPLICAS.items()}
     replicas = {service: int(number) if number.isdecimal() else 1 for service, number in said.items()}
     several = [service for service, number in replicas.items() if number > 1]
@@ -113,7 +113,7 @@ _LIMITS = {"mem_limit": "memory", "pids_limit": "pids", "cpus": "cpus"}
 
 
 def _limits_said_twice(site: Site) -> Iterator[Finding]:
-    """Compose takes no project in which a service's limits are said in both ways, unless they are all the same."""
+    """Compose rejects a project that states a service's limits in both ways, unless they are all the same."""
     if not site.override_file.exists():
         return
     stack, own = services_in(site.stack_files[0]), services_in(site.override_file)
@@ -139,7 +139,7 @@ def _limits_said_twice(site: Site) -> Iterator[Finding]:
 
 
 def _volume_options(site: Site) -> Iterator[Finding]:
-    """Options of the stack's volumes count when a volume is made, and graasp-local finds its volumes by their names."""
+    """Volume options only count when a volume is created, and graasp-local finds its volumes by their names."""
     if not site.override_file.exists():
         return
     own, stack = content_of(site.override_file).get("volumes") or {}, volumes_in(site.stack_files[0])

@@ -1,7 +1,7 @@
-"""Making a new site: its directory, and a `.env` with generated secrets and a comment for every key; and adding what a
-newer graasp-local wants to the `.env` of one that is there.
+"""Creates a new site: its directory, and a `.env` with generated secrets and a comment for every key. Also adds what a
+newer graasp-local needs to the `.env` of an existing site.
 
-Refuses to overwrite: a site that is there keeps its secrets.
+Refuses to overwrite: an existing site keeps its secrets.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ DEMO_SETTINGS: Mapping[str, str] = {
     "NUDENET_IMAGE": "localhost/graasp-demo/nudenet:1",
     "ADMIN_IMAGE": "localhost/graasp-demo/admin:1",
 }
-"""What a demo site is set to: the images that scripts/build-demo-images makes, and no more than has to run."""
+"""The settings of a demo site: the images that scripts/build-demo-images builds, and only what has to run."""
 
 REAL_SETTINGS: Mapping[str, str] = {"COMPOSE_PROFILES": "etherpad,files,iframely"}
-"""What any other site is set to: what makes a whole Graasp. The client has to be built first."""
+"""The settings of any other site: what makes a complete Graasp. The client has to be built first."""
 
 
 def default_project_name(directory: Path) -> str:
-    """A Compose project name made of the directory's name."""
+    """A Compose project name made from the directory's name."""
     name = re.sub(r"[^a-z0-9_-]+", "-", directory.name.lower()).strip("-_")
     return name[:41] or "graasp"
 
@@ -69,9 +69,9 @@ def _written(setting: Setting, value: str = "") -> str:
 
 
 def add_missing(site: Site) -> tuple[str, ...]:
-    """Write into `.env` what a newer graasp-local needs and can make by itself. Returns the keys.
+    """Add to `.env` what a newer graasp-local needs and can generate. Returns the keys.
 
-    What only a person can know is left out; `config check` names it. Nothing that is there is changed.
+    What only a person can know is left out; `config check` names it. Existing lines are not changed.
     """
     text = site.read_env()
     there = read(text).lines
@@ -84,7 +84,7 @@ def add_missing(site: Site) -> tuple[str, ...]:
 
 
 def newer_maker(environment: str, own: str = __version__) -> str | None:
-    """The newest graasp-local that a `.env` says has written to it, where that is newer than this one. Pure."""
+    """The newest graasp-local that wrote to this `.env`, according to it, if that is newer than this one. Pure."""
     makers = re.findall(r"^# (?:Made|Added) by graasp-local (\d\S*)$", environment, re.MULTILINE)
     newest = max(makers, key=_numbers, default=own)
     return newest if _numbers(newest) > _numbers(own) else None
@@ -101,7 +101,7 @@ def _optional_line(option: Option, chosen: Mapping[str, str]) -> str:
 
 
 def refuse_existing(site: Site) -> None:
-    """Raises ConfigurationError where there is a site already."""
+    """Raises ConfigurationError if there is a site already."""
     if site.env_file.exists():
         raise ConfigurationError(
             f"{site.env_file} exists already.",
@@ -113,7 +113,7 @@ def refuse_existing(site: Site) -> None:
 def init_site(directory: Path, chosen: Mapping[str, str], demo: bool) -> Site:
     """Make `directory` a site, or leave nothing behind. Raises ConfigurationError if it is one already, or for a value.
 
-    Interrupted in the middle, it takes away again what it has made.
+    If interrupted, it removes what it has created.
     """
     site = Site(directory.resolve())
     refuse_existing(site)
@@ -126,7 +126,7 @@ def init_site(directory: Path, chosen: Mapping[str, str], demo: bool) -> Site:
         for parent in reversed(missing):  # removed last, deepest first, and only if nothing else is in them
             undo.callback(_remove_empty, parent)
         for parent in reversed(missing):
-            parent.mkdir(mode=0o755, exist_ok=True)  # for nobody else to write to, whatever the umask
+            parent.mkdir(mode=0o755, exist_ok=True)  # not writable by others, whatever the umask
         # Exclusive creation with the final mode: never overwritten, never readable by others, not even for a moment.
         descriptor = os.open(site.env_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         undo.callback(site.env_file.unlink, missing_ok=True)

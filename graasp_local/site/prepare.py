@@ -1,7 +1,7 @@
 """What graasp-local writes into a site for Compose: the copy of the stack, secrets as files, what is selected.
 
-Who only looks (a plan, the terminal UI) writes these too, beside an operation under way, which must not notice it. So a
-selection is never written over by one that was read before it, and each candidate has a file of its own.
+Commands that only read (a plan, the terminal UI) write these too, and must not disturb a running operation. So a
+selection is never overwritten by one that was read before it, and each candidate has a file of its own.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ from graasp_local.surroundings import names_past_proxies
 from graasp_local.version import Version
 
 _CANDIDATES_KEPT_SECONDS = 24 * 3600
-"""Since they were last used: longer than any command of Compose reads the file that it was given."""
+"""Counted from their last use: longer than any Compose command needs the file that it was given."""
 
 _FOUND_OURS: set[Path] = set()
-"""Sites that nobody else could change when this process began with them: an operation is not refused half-way."""
+"""Sites that nobody else could change when this process first used them: an operation is not refused halfway."""
 
 _PREPARING = threading.Lock()
-"""A deployment has Compose asked by a second thread, which prepares the site too."""
+"""During a deployment a second thread calls Compose, and prepares the site too."""
 
 
 def refuse_if_not_ours(site: Site) -> None:
-    """Raises Refused if somebody else than we or root could change the site: what would be run might be theirs."""
+    """Raises Refused if anyone other than this user or root could change the site: they could decide what is run."""
     refuse_strangers(site.strangers())
     _FOUND_OURS.add(site.directory)
 
 
 def refuse_unusable_name(directory: Path) -> None:
-    """Raises ConfigurationError for a directory whose name Compose would read as something else, or not at all.
+    """Raises ConfigurationError for a directory whose name Compose would misread, or could not read.
 
-    The name is written into an env file and into mounts: `$` begins a variable there, `#` after a blank a comment, and
-    `:` ends a path.
+    The name is written into an env file and into mounts, where `$` begins a variable, `#` after a space begins a
+    comment, and `:` ends a path.
     """
     name = str(directory)
     odd = [sign for sign in ("$", ":") if sign in name]
@@ -69,9 +69,9 @@ def refuse_unusable_name(directory: Path) -> None:
 
 
 def prepare(site: Site) -> None:
-    """Bring what graasp-local keeps in the site up to date. Raises ConfigurationError where it cannot be trusted.
+    """Bring what graasp-local keeps in the site up to date. Raises ConfigurationError if it cannot be trusted.
 
-    Raises Refused, at the first time in a process, where somebody else could change the site.
+    Raises Refused, the first time in a process, if another user could change the site.
     """
     refuse_unusable_name(site.directory)
     if site.directory not in _FOUND_OURS:
@@ -102,21 +102,21 @@ def _bring_up_to_date(site: Site) -> None:
 
 
 def select(site: Site, chosen: Version | Release | DatabaseServer) -> None:
-    """Make this version, with these images if it has any, or this database server the one that is started."""
+    """Select this version, with its images if it has any, or this database server, for services started from now on."""
     with _selecting(site):
         _write(site.version_file, _text(site, _with(site, chosen)))
 
 
 def candidate_file(site: Site, candidate: Version | Release | DatabaseServer | None) -> Path:
-    """The env file that Compose is given for work on what is not selected yet; written if it is not there.
+    """The env file that Compose is given to work with something that is not selected yet; written if it is missing.
 
-    None: for what is selected, by other settings than those that whoever looks at the site finds in it.
+    None: for what is selected, but with settings other than the site's current ones.
     """
     text = _text(site, _with(site, candidate))
     file = site.own_directory / f"candidate-{hashlib.sha256(text.encode()).hexdigest()[:12]}.env"
     if file.exists():
         with suppress(OSError):
-            os.utime(file)  # it counts from its last use
+            os.utime(file)  # its age counts from its last use
     else:
         _remove_old_candidates(site)
     _write(file, text)
@@ -125,7 +125,7 @@ def candidate_file(site: Site, candidate: Version | Release | DatabaseServer | N
 
 @contextmanager
 def _selecting(site: Site) -> Iterator[None]:
-    """Nobody else changes what is selected between reading and writing it. Held for a moment, so it is waited for."""
+    """Lock out other changes of what is selected between reading and writing it. Held briefly, so it is waited for."""
     descriptor = open_own_file(site.own_directory / "selection.lock", os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -135,12 +135,12 @@ def _selecting(site: Site) -> Iterator[None]:
 
 
 def _prepare_tls(site: Site) -> None:
-    """What nginx is mounted while TLS is on. Raises ConfigurationError where the settings name no usable files."""
+    """Prepare what is mounted into nginx while TLS is on. Raises ConfigurationError if the named files are unusable."""
     if site.settings.tls is Tls.OFF:
         return
     from graasp_local.tls.certificate import have_certificate
 
-    # nginx's workers are another user, and read what an authority asks for.
+    # nginx's workers run as another user, and must be able to read what a certificate authority asks for.
     site.challenge_directory.mkdir(exist_ok=True)
     site.challenge_directory.chmod(0o755)
     have_certificate(site.settings, site.certificate_file)
@@ -179,8 +179,8 @@ def _write(file: Path, text: str) -> None:
 
 
 def _remove_old_candidates(site: Site) -> None:
-    """Those too that a kill left half-written."""
+    """Also those that a kill left half-written."""
     for old in (*site.own_directory.glob("candidate*.env"), *site.own_directory.glob(".candidate*")):
-        with suppress(FileNotFoundError):  # somebody else was quicker
+        with suppress(FileNotFoundError):  # another process was quicker
             if old.stat().st_mtime < time.time() - _CANDIDATES_KEPT_SECONDS:
                 old.unlink()

@@ -1,8 +1,8 @@
-"""The settings and the override with which what runs was last seen to work, kept beside those that a person changes.
+"""The settings and the override with which the site was last seen to work, kept beside those that a person changes.
 
-A way back starts what ran before as it ran before: what is in `.env` now may be why the new version did not come up.
+A rollback starts the old version as it ran before: what is in `.env` now may be why the new version did not come up.
 Decides which of them differ, and when the kept ones count. Secrets that a rotation changes in the database are changed
-here too, since the old ones open nothing any more.
+here too, since the old ones no longer work.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from graasp_local.site.site import Site
 
 
 class OwnFiles(Struct, frozen=True):
-    """What a person has written for a site: `.env`, and the override, empty where there is none."""
+    """What a person has written for a site: `.env`, and the override, empty if there is none."""
 
     env: str
     override: str
 
 
 def own_files(site: Site) -> OwnFiles:
-    """Those that count now. Raises OSError."""
+    """The files that count now. Raises OSError."""
     return OwnFiles(text_if_there(site.env_file), text_if_there(site.override_file))
 
 
 def keep(site: Site, files: OwnFiles) -> None:
-    """From now on these are what the site was last seen to work with. Raises OSError."""
+    """Keep these as the files that the site was last seen to work with. Raises OSError."""
     directory = site.proven_directory
     kept = Site(site.directory, directory)
     if directory.is_dir() and own_files(kept) == files:
@@ -49,7 +49,7 @@ def keep(site: Site, files: OwnFiles) -> None:
 def as_proven(site: Site) -> Site | None:
     """The same site with the files that it was last seen to work with.
 
-    None where they say what its own say now, where none are kept, and where they cannot be used any more.
+    None if they say the same as its current ones, if none are kept, or if they can no longer be used.
     """
     kept = Site(site.directory, site.proven_directory)
     if not kept.env_file.exists():
@@ -57,16 +57,16 @@ def as_proven(site: Site) -> Site | None:
     try:
         changed = changed_since(site, kept)
         if not changed or "COMPOSE_PROJECT_NAME" in changed:
-            return None  # containers of another project are another site's
+            return None  # containers of another project belong to another site
         _ = kept.services
         return kept
     except (ConfigurationError, OSError):
-        return None  # a newer graasp-local wants more of them
+        return None  # a newer graasp-local needs more in them
 
 
 def changed_since(site: Site, kept: Site) -> tuple[str, ...]:
     """What a person has changed since: keys of `.env`, and the name of the override. Raises ConfigurationError."""
-    site = Site(site.directory)  # as it is now: it may have been changed under an operation
+    site = Site(site.directory)  # as it is now: it may have been changed during an operation
     try:
         now: Mapping[str, str] = site.settings.values
     except ConfigurationError:
@@ -86,7 +86,7 @@ def rotated(site: Site, values: Mapping[str, str]) -> None:
         return
     try:
         write_atomically(kept.env_file, with_values(text, values), mode=0o600)
-    except KeyError:  # it is from before there was such a secret
+    except KeyError:  # it is from before this secret existed
         forget(site)
 
 

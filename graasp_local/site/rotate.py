@@ -1,8 +1,8 @@
-"""Giving secrets their new values: in the database and in `.env`, so that a crash between the two can be mended.
+"""Gives secrets their new values, in the database and in `.env`, so that a crash between the two can be repaired.
 
-The order: the new values are written down in the site, the database gets its new passwords in one transaction, the old
-`.env` is kept, the new one takes its place, the note of the new values is removed. Whoever finds the note goes on from
-there: every part may be done twice. Decides nothing about which secrets (settings/rotation.py) and restarts nothing.
+In this order: the new values are noted in the site, the database gets its new passwords in one transaction, the old
+`.env` is kept, the new one replaces it, the note is removed. A command that finds the note finishes the rotation: every
+part may be done twice. Does not choose the secrets (settings/rotation.py does), and restarts nothing.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from graasp_local.site.site import Site
 
 
 class Roles(Protocol):
-    """The roles of the database server. Every method raises NeedsYou when it does not answer."""
+    """The roles of the database server. Every method raises NeedsYou if it does not answer."""
 
     def check(self) -> None:
-        """Whether passwords could be changed just now; changes nothing."""
+        """Check that passwords could be changed now; changes nothing."""
         ...
 
     def set_passwords(self, rotation: Rotation) -> None:
-        """Give roles their new passwords: all or none. A role that is not there gets its password when it is made."""
+        """Give roles their new passwords: all or none. A missing role gets its password when it is created."""
         ...
 
 
 def rotate(site: Site, rotation: Rotation, roles: Roles, clock: Clock) -> Path:
     """Give secrets these new values. Returns where the old `.env` is kept.
 
-    Call with the site's lock held. Raises NeedsYou if the database does not answer; nothing is touched then, unless it
-    went away in the middle, which `finish` mends.
+    Call with the site's lock held. Raises NeedsYou if the database does not answer; then nothing was changed, unless it
+    stopped answering in the middle, which `finish` repairs.
     """
     if rotation.passwords:
         roles.check()
@@ -48,7 +48,7 @@ def rotate(site: Site, rotation: Rotation, roles: Roles, clock: Clock) -> Path:
 
 
 def cut_off(site: Site) -> Rotation | None:
-    """The rotation that did not come to its end, or None. Raises ConfigurationError for a note that is damaged."""
+    """The rotation that was not finished, or None. Raises ConfigurationError for a damaged note."""
     try:
         text = site.rotation_file.read_text()
     except FileNotFoundError:
@@ -64,13 +64,13 @@ def cut_off(site: Site) -> Rotation | None:
 
 
 def finish(site: Site, roles: Roles, clock: Clock) -> Path | None:
-    """Bring a rotation that was cut off to its end; None if there was none. Call with the site's lock held."""
+    """Finish a rotation that was cut off; None if there was none. Call with the site's lock held."""
     rotation = cut_off(site)
     return _carry_out(site, rotation, roles, clock) if rotation else None
 
 
 def ages(site: Site) -> dict[str, str]:
-    """When each secret was last rotated here, as ISO 8601 by key; none for those that never were."""
+    """When each secret was last rotated here, as ISO 8601 by key; without those that never were."""
     try:
         lines = site.rotations_file.read_text().splitlines()
     except FileNotFoundError:

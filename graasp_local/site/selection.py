@@ -1,7 +1,7 @@
 """The small env file that says what a site's services are started with: a version, its images, the database server.
 
-Compose reads it after `.env`. One file, so that all change by one atomic write. Decides when the image that an upgrade
-of Postgres has selected gives way to a `DB_IMAGE` that was written into `.env` since. Pure.
+Compose reads it after `.env`. It is one file, so that everything changes in one atomic write. Decides when the image
+that an upgrade of Postgres selected gives way to a `DB_IMAGE` set in `.env` since. Pure.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ UPGRADED_KEY = "GRAASP_DB_UPGRADED_TO"
 VOLUME_KEY = "GRAASP_DB_VOLUME"
 INSTEAD_KEY = "GRAASP_DB_INSTEAD_OF"
 NAMED = "GRAASP_NAMED_"
-"""Before the variable of an image: what that was called when it was selected. No variable of a compose file."""
+"""Prefix for an image's variable: the image's name when it was selected. Compose files do not use these."""
 
 
 class Release(Struct, frozen=True):
-    """A version of Graasp, with the exact images that it is: a tag may be moved, these stay."""
+    """A version of Graasp with its exact images: a tag may move, these do not."""
 
     version: Version
     images: Images
@@ -32,8 +32,8 @@ class Selection(Struct, frozen=True):
     """What is selected; the rest is as `.env` and the stack say.
 
     `version` is None on a site that nothing was deployed to. `image` and `volume` are empty on one that was never
-    upgraded. `image` counts for as long as `.env` has the `DB_IMAGE` that it had when it was selected: `instead_of`.
-    `images` is empty where the tags of the version count.
+    upgraded. `image` counts as long as `DB_IMAGE` in `.env` is the one from when it was selected: `instead_of`.
+    `images` is empty if the version's tags count.
     """
 
     version: Version | None = None
@@ -42,24 +42,24 @@ class Selection(Struct, frozen=True):
     instead_of: str = ""
     images: Images = ()
     named: Images = ()
-    """What `.env` and the compose files called those images when they were selected."""
+    """The names of those images in `.env` and the compose files when they were selected."""
 
     def images_beside(self, named: Mapping[str, str]) -> Images:
-        """The images that count beside what `.env` calls them now: whoever names another one there gets that."""
+        """The images that count, given their names in `.env` now: one that is named differently there gives way."""
         then = dict(self.named)
         return tuple((key, image) for key, image in self.images if then.get(key) in (None, named.get(key)))
 
     def image_beside(self, db_image: str) -> str:
-        """The image that counts beside this `DB_IMAGE` in `.env` (empty: not set); empty where `.env` counts.
+        """The image that counts, given this `DB_IMAGE` in `.env` (empty: not set); empty if `.env` counts.
 
-        One that was changed since the server was selected wins: that is how a minor upgrade is made. The volume stays
-        selected, and so does the image, for whoever takes the change back.
+        A `DB_IMAGE` that was changed since the server was selected wins: that is how a minor upgrade is done. The
+        volume stays selected, and so does the image, in case the change is undone.
         """
         return self.image if db_image == self.instead_of else ""
 
 
 def read_selection(text: str) -> Selection:
-    """What the text of such a file selects; what it does not say, or says badly, is not selected."""
+    """What the text of the file selects; what is missing or malformed is not selected."""
     values = {key: value for key, _, value in (line.partition("=") for line in text.splitlines())}
     return Selection(
         Version.parse_or_none(values.get(VERSION_KEY, "")),
@@ -76,7 +76,7 @@ def read_selection(text: str) -> Selection:
 
 
 def selection_lines(selection: Selection, db_image: str) -> tuple[str, ...]:
-    """The lines of the file for a selection beside a `DB_IMAGE` in `.env`."""
+    """The lines of the file for a selection, given the `DB_IMAGE` in `.env`."""
     told = {
         VERSION_KEY: str(selection.version or ""),
         **dict(selection.images),

@@ -1,7 +1,7 @@
 """A site: one installation of Graasp in one directory.
 
-Knows where everything of a site lies, and reads its settings and what is selected; prepare.py writes.
-Refuses to guess: a directory without `.env` is no site.
+Knows where a site's files are, and reads its settings and what is selected; prepare.py writes.
+Refuses to guess: a directory without `.env` is not a site.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ SITE_VARIABLE = "GRAASP_LOCAL_SITE"
 class Site(Struct, frozen=True, dict=True):
     """The paths and settings of one installation. Directory layout:
 
-    .env                   the person's settings
-    compose.override.yaml  optional: own services, limits
+    .env                   the site's settings
+    compose.override.yaml  optional: extra services, limits
     backups/               one directory per backup
     journal/               one file per operation
     .graasp-local/         ours: the stack's copy, the selected version, the lock
@@ -48,7 +48,7 @@ class Site(Struct, frozen=True, dict=True):
 
     directory: Path
     kept: Path | None = None
-    """Where settings and override are read from if they are not those of the person: see proven.py."""
+    """Where settings and override are read from, if not from the site's own files: see proven.py."""
 
     @property
     def env_file(self) -> Path:
@@ -60,26 +60,26 @@ class Site(Struct, frozen=True, dict=True):
 
     @property
     def proven_directory(self) -> Path:
-        """The settings and the override with which what runs was last seen to work."""
+        """The settings and the override with which the site was last seen to work."""
         return self.own_directory / "proven"
 
     @property
     def files_with_secrets(self) -> tuple[Path, ...]:
-        """What nobody but the owner may read, whether it is there or not."""
+        """What only the owner may read, whether it exists or not."""
         return (self.env_file, self.old_env_file, self.own_directory)
 
     @property
     def trusted_parts(self) -> tuple[Path, ...]:
-        """What nobody but the owner may change, whether it is there or not: it says what is run, and what was."""
+        """What only the owner may change, whether it exists or not: it says what is run, and what was."""
         own = (self.own_directory, self.journal_directory, self.directory / "backups", self.directory / "upgrades")
         return (self.env_file, self.old_env_file, self.override_file, *own)
 
     def strangers(self) -> tuple[Stranger, ...]:
-        """What of the site, or above it, somebody else than we or root owns or could change."""
+        """What in the site, or above it, belongs to or could be changed by anyone other than this user or root."""
         return strangers(self.directory, self.trusted_parts)
 
     def foreign_owner(self, trusted: frozenset[int] | None = None) -> str | None:
-        """Whose the site is, where it is neither ours nor root's; else None. `trusted`: other user ids for those."""
+        """The site's owner, if neither this user nor root; otherwise None. `trusted`: user ids to use instead."""
         return owner_among_others((self.directory, self.env_file, self.own_directory), trusted)
 
     @property
@@ -89,12 +89,12 @@ class Site(Struct, frozen=True, dict=True):
 
     @property
     def rotation_file(self) -> Path:
-        """New secrets on their way into the database and `.env`; there only while, or after, that was cut off."""
+        """New secrets on their way into the database and `.env`; left behind only if that was cut off."""
         return self.own_directory / "rotation.env"
 
     @property
     def rotations_file(self) -> Path:
-        """One JSON object a line for each rotation of secrets: when, and which keys."""
+        """One JSON object per line for each rotation of secrets: when, and which keys."""
         return self.own_directory / "rotations.jsonl"
 
     @property
@@ -116,27 +116,27 @@ class Site(Struct, frozen=True, dict=True):
 
     @property
     def deployments_file(self) -> Path:
-        """One JSON object a line for each deployment that went through: version, digests, time."""
+        """One JSON object per line for each deployment that succeeded: version, digests, time."""
         return self.own_directory / "deployments.jsonl"
 
     @property
     def services_file(self) -> Path:
-        """What the compose files said when they were last read."""
+        """The services that the compose files defined when they were last read: a cache."""
         return (self.kept or self.own_directory) / "services.json"
 
     @property
     def upgrades_file(self) -> Path:
-        """The same for each upgrade of the database server: from which major, image and volume to which."""
+        """One JSON object per line for each upgrade of Postgres: from which major, image and volume to which."""
         return self.own_directory / "upgrades.jsonl"
 
     @property
     def addresses_file(self) -> Path:
-        """The addresses of files that core was last started with: where it finds those that it keeps in Redis."""
+        """The address of uploaded files that core was last started with; core caches such addresses in Redis."""
         return self.own_directory / "addresses"
 
     @property
     def secrets_directory(self) -> Path:
-        """Secrets as files, for images that read them from files; written from `.env`."""
+        """Secrets as files, for images that read them that way; written from `.env`."""
         return (self.kept or self.own_directory) / "secrets"
 
     @property
@@ -152,12 +152,12 @@ class Site(Struct, frozen=True, dict=True):
 
     @property
     def renewals_file(self) -> Path:
-        """What the last attempts to renew the certificate came to."""
+        """The results of the last attempts to renew the certificate."""
         return self.own_directory / "renewals.json"
 
     @property
     def challenge_directory(self) -> Path:
-        """Where nginx finds what an authority asks for before it gives a certificate."""
+        """Where nginx finds what a certificate authority asks for before it issues a certificate."""
         return self.own_directory / "acme-challenges"
 
     @property
@@ -176,11 +176,11 @@ class Site(Struct, frozen=True, dict=True):
 
     @cached_property
     def settings(self) -> Settings:
-        """The checked `.env`. Raises ConfigurationError, naming line and key."""
+        """The settings in `.env`, checked. Raises ConfigurationError, naming line and key."""
         return parse_settings(self.read_env(), str(self.env_file))
 
     def read_env(self) -> str:
-        """The text of `.env`. Raises ConfigurationError where there is none, or none that can be read."""
+        """The text of `.env`. Raises ConfigurationError if it does not exist or cannot be read."""
         try:
             return self.env_file.read_text()
         except FileNotFoundError:
@@ -196,10 +196,10 @@ class Site(Struct, frozen=True, dict=True):
 
     @cached_property
     def settings_digests(self) -> Mapping[str, str]:
-        """By service, what changes when its definition, a setting that it uses or a file that it is given does.
+        """By service, a digest of its definition, the settings that it uses and the files mounted into it.
 
-        Containers carry it, so that a change is noticed, and only those are made again that it concerns. umami's is of
-        its own secrets alone, since it is restarted for nothing else.
+        Containers carry it, so that a change is noticed and only the affected ones are recreated. umami's covers only
+        its own secrets, since it is restarted for nothing else.
         """
         values = {**self.settings.values, **self.told_to_stack}
         return {service.name: self._digest_of(service, values) for service in self.services}
@@ -214,19 +214,19 @@ class Site(Struct, frozen=True, dict=True):
 
     @property
     def told_to_stack(self) -> Mapping[str, str]:
-        """What follows from `.env` and the compose files use beside it, by variable."""
+        """Variables that are derived from `.env` and that the compose files use as well."""
         return inside_variables(self.settings.public_url, self.profiles)
 
     @property
     def built_images(self) -> Mapping[str, str]:
-        """By service, the id of the image that was built or loaded here and counts; others are known by digests."""
+        """By service, the id of the image in use if it was built or loaded here; others are known by digest."""
         pins = {key: image for key, image in self.selection.images_beside(self.named_images) if is_image_id(image)}
         variables = {variable_of(service.name): service.name for service in self.services}
         return {variables[key]: image for key, image in pins.items() if key in variables}
 
     @property
     def named_images(self) -> Mapping[str, str]:
-        """By variable, what `.env` and the compose files call the image of each service in the selected version."""
+        """By variable, the name of each service's image in `.env` and the compose files, for the selected version."""
         return self.images_named_for(self.selection.version)
 
     def images_named_for(self, version: Version | None) -> Mapping[str, str]:
@@ -235,7 +235,7 @@ class Site(Struct, frozen=True, dict=True):
 
     @property
     def stack_files(self) -> tuple[Path, ...]:
-        """The compose files as graasp-local has them now; `compose_files` is what Compose was given last."""
+        """The compose files that graasp-local has now; `compose_files` are those that Compose was given last."""
         directory = stack_directory() / "compose"
         files = [directory / "compose.yaml"]
         if self._has_tls:
@@ -248,7 +248,7 @@ class Site(Struct, frozen=True, dict=True):
     def _has_tls(self) -> bool:
         try:
             return self.settings.tls is not Tls.OFF
-        except ConfigurationError:  # the files can be looked at all the same
+        except ConfigurationError:  # the files can still be looked at
             return False
 
     @cached_property
@@ -258,12 +258,12 @@ class Site(Struct, frozen=True, dict=True):
 
     @property
     def profiles(self) -> tuple[str, ...]:
-        """The parts of the stack that are switched on: as `.env` says, else as the shell does."""
+        """The parts of the stack that are switched on: by `.env`, otherwise by the shell's environment."""
         return self.settings.profiles or tuple(filter(None, os.environ.get("COMPOSE_PROFILES", "").split(",")))
 
     @property
     def selection(self) -> Selection:
-        """What services are started with, as far as it is not `.env` that says so."""
+        """What services are started with, as far as `.env` does not say it."""
         return read_selection(text_if_there(self.version_file))
 
     @property
@@ -273,7 +273,7 @@ class Site(Struct, frozen=True, dict=True):
 
     @property
     def database_service(self) -> ServiceDefinition:
-        """The service that is the database server. Raises ConfigurationError where an override took it away."""
+        """The service that is the database server. Raises ConfigurationError if an override removed it."""
         for service in self.services:
             if service.group is ServiceGroup.DATABASE:
                 return service
@@ -294,15 +294,15 @@ class Site(Struct, frozen=True, dict=True):
 
     @property
     def db_image(self) -> str:
-        """The `DB_IMAGE` that `.env` has now; empty where it has none."""
+        """The current `DB_IMAGE` in `.env`; empty if it is not set."""
         return self.settings.values.get("DB_IMAGE", "")
 
 
 def find_site(named: Path | None, start: Path, trusted: frozenset[int] | None = None) -> Site:
-    """The site that was named, else the nearest directory from `start` upwards that looks like one.
+    """The site that was named, otherwise the nearest directory from `start` upwards that looks like one.
 
-    Raises ConfigurationError where there is none, or where the one that was not named is somebody else's: whoever works
-    below a directory of others would carry out what they have written there.
+    Raises ConfigurationError if there is none, or if a site that was not named belongs to another user: below another
+    user's directory, a command would otherwise carry out what that user has written there.
     """
     if named is not None:
         if not named.is_dir():

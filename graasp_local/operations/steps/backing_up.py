@@ -1,4 +1,4 @@
-"""A deployment's own backup, and what backups are let go when it is through."""
+"""The backup that a deployment takes before it changes the database."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from graasp_local.ports.world import World
 
 
 def see_to_backup(world: World, step: BackUpDatabase) -> Iterator[str]:
-    """Take a backup of the database, unless there is a fresh one or nothing to back up. Raises Refused."""
+    """Take a backup of the database, unless there is a recent one or nothing to back up. Raises Refused."""
     if not world.database.applied_migrations():
         yield "the database is empty: there is nothing to back up yet"
         return
-    # One from before a restore shows data that is no longer in place.
+    # A backup from before a restore has data that is no longer in place.
     restored = [
         operation.at for operation in read_operations(world.site.journal_directory) if operation.restore is not None
     ]

@@ -1,4 +1,4 @@
-"""What was open before the gate closed comes to its end: requests are waited for, everything else is ended."""
+"""How connections from before the gate closed are ended: requests are waited for, everything else is cut."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from graasp_local.operations.steps.rolling import still_running
 from graasp_local.ports.world import World
 
 _QUIET_LOOKS = 2
-"""A request that nginx has just let through has no connection to a service yet, and is seen at the next look."""
+"""A request that nginx has just let through has no connection to a service yet; the next look finds it."""
 
 
 def end_connections(world: World, limit_seconds: float) -> Iterator[str]:
-    """Yields lines for people. Raises NeedsYou if nginx does not let go, and Interrupted.
+    """Yields lines for people. Raises NeedsYou if nginx does not start new workers, and Interrupted.
 
-    Where nothing is open nginx is left alone.
+    If nothing is open, nginx is left alone.
     """
     clock, connections = world.clock, world.old_connections
     if _all_quiet(world):

@@ -1,4 +1,4 @@
-"""Having the images of a version on this machine: those its tags lead to, or exactly those it was deployed with."""
+"""Makes sure that a version's images are here: those its tags point to, or exactly those it was deployed with."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from graasp_local.wording import listed
 
 
 def deployed(world: World, version: Version, images: Images = ()) -> Deployment | None:
-    """The deployment of a version with these images; without any, the one that is selected, or the newest."""
+    """The deployment of a version with these images; if none are given, the one that is selected, or the newest."""
     selection = world.site.selection
     if not images and selection.version == version:
         images = selection.images
@@ -29,9 +29,9 @@ def deployed(world: World, version: Version, images: Images = ()) -> Deployment 
 
 
 def other_images(world: World, observed: ObservedState, version: Version) -> tuple[str, ...]:
-    """Services of the selected version whose images on this machine are others now than those selected.
+    """Services of the selected version whose images on this machine now differ from those selected.
 
-    None for any other version, and none where this machine has no image to compare with.
+    Empty for any other version, and if this machine has no image to compare with.
     """
     if world.site.selected_version != version:
         return ()
@@ -42,13 +42,13 @@ def other_images(world: World, observed: ObservedState, version: Version) -> tup
         return ()
     pins = selected.pins if selected is not None else ()
     others = {pin.service for pin in pins if pin.service in now and not now[pin.service].is_same_image(pin)}
-    rebuilt = select_rebuilt(world, observed)  # one that was switched on since is in no record
+    rebuilt = select_rebuilt(world, observed)  # a service that was switched on since is not in any record
     built = rebuilt.services if rebuilt is not None else ()
     return tuple(service for service in dict.fromkeys([*now, *built]) if service in others or service in built)
 
 
 def select_rebuilt(world: World, observed: ObservedState) -> SelectImages | None:
-    """The step that takes what was built again under its name since it was started, of what is built for the site."""
+    """The step that selects images built for the site that were rebuilt under their name since they were started."""
     named, selected = world.site.named_images, dict(world.site.selection.images_beside(world.site.named_images))
     found: dict[str, tuple[Pin, Pin]] = {}
     for service in observed.services:
@@ -66,7 +66,7 @@ def select_rebuilt(world: World, observed: ObservedState) -> SelectImages | None
 
 
 def select_images(world: World, step: SelectImages) -> None:
-    """Raises Refused where nothing is selected yet. The images are kept as those of a deployment are."""
+    """Raises Refused if no version is selected yet. The images are kept, like those of a deployment."""
     site = world.site
     version = site.selected_version
     if version is None:
@@ -82,13 +82,13 @@ def _service_of(step: SelectImages, variable: str) -> str:
 
 
 def pull_missing(world: World, version: Version) -> Iterator[str]:
-    """Pull what is not on this machine, and pin the version to what its tags lead to now.
+    """Pull what is not on this machine, and pin the version to what its tags point to now.
 
-    Images that are there stay as they are. From here on they are kept, and those of the version that is served now,
-    so that there is a way back whatever becomes of tags. Raises Refused if one cannot be had.
+    Images that are already here are left as they are. From now on they are kept, as are those of the version that is
+    served now, so that a rollback is possible wherever tags move. Raises Refused if an image is not available.
     """
     pulled = yield from _pull_absent(world, version)
-    if pulled:  # of the others the check has told
+    if pulled:  # otherwise the check has already reported these
         yield from image_warnings(world.images.image_facts(version), version)
     pins = world.images.pins(version)
     world.images.use_pins(version, pins)
@@ -110,9 +110,9 @@ def pull_missing(world: World, version: Version) -> Iterator[str]:
 
 
 def use_recorded_images(world: World, version: Version, images: Images = ()) -> bool:
-    """Let the images of a deployment of the version stand for it, those of its tags where they are gone for good.
+    """Use the images of a deployment of the version, or those of its tags for images that are gone for good.
 
-    Which deployment: see `deployed`. Looks at what is here and fetches nothing. False where none is on record.
+    Which deployment: see `deployed`. Only looks, and fetches nothing. False if no deployment is on record.
     """
     recorded = deployed(world, version, images)
     if recorded is None:
@@ -123,10 +123,10 @@ def use_recorded_images(world: World, version: Version, images: Images = ()) -> 
 
 
 def restore_images(world: World, version: Version, images: Images = ()) -> Iterator[str]:
-    """Have exactly the images here that the version was deployed with (see `deployed`), pulling by digest what is gone.
+    """Have exactly the images here that the version was deployed with (see `deployed`), pulling missing ones by digest.
 
-    Falls back on a tag, and says so, where neither this machine nor a registry has the image any more. Raises Refused
-    if there is not even that.
+    Falls back on a tag, and says so, if neither this machine nor a registry has the image any more. Raises Refused if
+    the tag does not exist either.
     """
     if not use_recorded_images(world, version, images):
         yield f"there is no record of the images of {version}: its tags are used"
@@ -141,16 +141,16 @@ def restore_images(world: World, version: Version, images: Images = ()) -> Itera
 
 
 class WayBack(Struct, frozen=True):
-    """What a failed deployment could not bring back as it is now; services, none where all is well."""
+    """Which services could not be restored as they are now if a deployment failed; empty if all can."""
 
     lost: tuple[str, ...] = ()
     """There is no image for these, not even of another build."""
     other_builds: tuple[str, ...] = ()
-    """Their tags lead to another image than the one that is served now."""
+    """Their tags point to a different image than the one that is served now."""
 
 
 def way_back(world: World, version: Version) -> WayBack:
-    """Whether the images that the version was deployed with can still be had. Looks, and fetches nothing."""
+    """Whether the images that the version was deployed with are still available. Only looks, and fetches nothing."""
     recorded = deployed(world, version)
     pins = recorded.pins if recorded else ()
     exact = {pin.service for pin in pins if _as_it_can_be_had(world, pin) is not None}
@@ -164,7 +164,7 @@ def way_back(world: World, version: Version) -> WayBack:
 
 
 def let_unneeded_go(world: World, version: Version, before: Deployment | None) -> Iterator[str]:
-    """Keep the images of a version that was just deployed and of the deployment before it, and of no others."""
+    """Keep only the images of the version that was just deployed and of the deployment before it."""
     both = (deployed(world, version), before)
     pins = tuple(pin for deployment in both if deployment is not None for pin in deployment.pins)
     for tag in world.images.let_images_go(version, pins):

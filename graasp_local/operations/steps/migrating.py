@@ -1,4 +1,4 @@
-"""The migration: what is refused before it, how the one container is run and watched, what is shown when it fails."""
+"""The migration: what is refused before it, how its container is run and watched, what is shown when it fails."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _POLL_SECONDS = 0.03
 _ERRORS = ("ERROR:", "FATAL:", "PANIC:")
 _TELLING = ("DETAIL:", "HINT:", "STATEMENT:", "CONTEXT:")
 _LOG_LINES = 1000
-"""Of Postgres's log: the statement that failed may be long."""
+"""How much of Postgres's log is read: the statement that failed may be long."""
 _LINES_SHOWN = 8
 
 
 def read_pending(world: World, version: Version) -> Pending:
-    """What deploying the version would apply. Raises Refused where that cannot work."""
+    """What deploying the version would apply. Raises Refused if that cannot work."""
     match compare(world.images.image_migrations(version), world.database.applied_migrations()):
         case Pending() as pending:
             return pending
@@ -41,7 +41,7 @@ def read_pending(world: World, version: Version) -> Pending:
 
 
 def check_forecast(world: World, step: ReadMigrations) -> Pending:
-    """What is pending now, which has to be what the plan was made for. Raises Refused."""
+    """What is pending now. Raises Refused if it is not what the plan was made for."""
     pending = read_pending(world, step.version)
     if isinstance(step.forecast, Pending) and pending != step.forecast:
         raise Refused("The database has changed since the plan was made.", "", "Start the deployment again.")
@@ -49,12 +49,12 @@ def check_forecast(world: World, step: ReadMigrations) -> Pending:
 
 
 def run_migration(world: World, step: Migrate) -> Generator[str, None, tuple[str, ...]]:
-    """Run the container once, show its output, and end it with its database sessions at the limit.
+    """Run the container once, show its output, and kill it and its database sessions at the limit.
 
-    Returns the services whose containers were made meanwhile.
+    Returns the services whose containers were created while it ran.
 
-    Raises NeedsYou if it fails or takes too long, Interrupted if somebody asked for the end. Either way nothing of it
-    goes on afterwards: all pending migrations are one transaction, which Postgres then takes back.
+    Raises NeedsYou if it fails or takes too long, Interrupted if the person asked to stop. Either way nothing keeps
+    running afterwards: all pending migrations are one transaction, which Postgres then rolls back.
     """
     running = world.containers.observe().migrations
     if running:
@@ -63,7 +63,7 @@ def run_migration(world: World, step: Migrate) -> Generator[str, None, tuple[str
     try:
         run = world.migrations.start_migration(step.version)
     except GraaspLocalError:
-        # Compose may have been cut off after it had made the container.
+        # Compose may have been cut off after it created the container.
         yield from end_migrations(world)
         raise
     made: tuple[str, ...] = ()
@@ -87,7 +87,7 @@ def run_migration(world: World, step: Migrate) -> Generator[str, None, tuple[str
 
 
 def _made_meanwhile(world: World, step: Migrate) -> tuple[str, ...]:
-    """What could be made of the step's services; what could not is made when it is started, and fails then."""
+    """Create the containers of the step's services; if that fails, they are created when started, and fail then."""
     if not step.meanwhile:
         return ()
     try:
@@ -98,7 +98,7 @@ def _made_meanwhile(world: World, step: Migrate) -> tuple[str, ...]:
 
 
 def await_migrations(world: World, limit: float) -> Iterator[str]:
-    """Wait for migrations that outlived their operation; what still runs at the limit is ended by the next step."""
+    """Wait for migrations that outlived their operation; the next step ends those still running at the limit."""
     deadline = world.clock.monotonic() + limit
     for run in world.migrations.running_migrations():
         while run.exit_code() is None and world.clock.monotonic() < deadline:
@@ -113,7 +113,7 @@ def await_migrations(world: World, limit: float) -> Iterator[str]:
 
 
 def end_migrations(world: World) -> Iterator[str]:
-    """End migrate containers that are running; Postgres takes their transactions back. Take away what has ended."""
+    """Kill running migrate containers; Postgres rolls their transactions back. Remove those that have ended."""
     for run in world.migrations.running_migrations():
         run.kill()
         run.remove()
@@ -138,9 +138,9 @@ def _watch(world: World, run: MigrationRun, step: Migrate) -> Iterator[str]:
 
 
 def _postgres_errors(world: World, since: float) -> Generator[str, None, str]:
-    """drizzle-kit may hide the cause; Postgres's own log of the time in question has it. Returns its last error.
+    """drizzle-kit may hide the cause, but Postgres's own log of that time has it. Returns its last error.
 
-    The error comes first, however long the statement is that it names.
+    The error is shown first, however long the statement is that it names.
     """
     lines: list[str] = []
     for line in world.containers.recent_log("db", _LOG_LINES, since):

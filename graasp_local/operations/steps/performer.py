@@ -1,4 +1,4 @@
-"""From a step to its effects."""
+"""Carries out each kind of step."""
 
 from __future__ import annotations
 
@@ -86,17 +86,17 @@ from graasp_local.version import Version
 from graasp_local.wording import listed
 
 _QUIET_LOOKS = 2
-"""A request that nginx has just let through has no connection to core yet, and is seen at the next look."""
+"""A request that nginx has just let through has no connection to core yet; the next look finds it."""
 
 _NOTHING_MADE: tuple[tuple[str, ...], Version | None] = ((), None)
-"""Services whose containers were made and not started yet, and for which version."""
+"""Services whose containers were created but not started yet, and for which version."""
 
 
 class Performer:
     """Does the steps of one operation; remembers between them what was pending.
 
-    Where an attempt before this one may have begun to migrate, the snapshot is from before that. `last_change` is the
-    deployment that a rollback would go back from if this one turns out to have changed nothing.
+    If an earlier attempt may have begun to migrate, the snapshot is from before that. `last_change` is the deployment
+    that a rollback would undo if this one turns out to have changed nothing.
     """
 
     def __init__(self, world: World, started: OperationStarted, last_change: OperationRecord | None = None) -> None:
@@ -107,19 +107,19 @@ class Performer:
         self._restore_number = started.plan.restore.number if started.plan.restore else ""
         self._last_change = last_change
         self._newly: tuple[str, ...] | None = None
-        """What is pending; None until that was read."""
+        """What is pending; None until it has been read."""
         self._gate_is_shut = False
         self._made = _NOTHING_MADE
         self._ahead: set[str] = set()
-        """Services that a later step is to start, and that are on their way already."""
+        """Services that a later step is to start, and that are starting already."""
 
     def is_needed(self, step: Step) -> bool:
-        """A plan has a migration where nobody could know yet that nothing is pending."""
+        """A plan includes a migration if it was not known yet that nothing is pending."""
         return not (isinstance(step, Migrate) and self._newly == () and not self._snapshot_is_from_before)
 
     @property
     def has_changed(self) -> bool:
-        """Whether what is selected, or the database, is something else than before the operation."""
+        """Whether what is selected, or the database, differs from before the operation."""
         before, now = self._started, self._world.site.selection
         version = Version.parse_or_none(before.previous_version)
         if before.migrated_before or self._newly or version is None or version != now.version:
@@ -131,7 +131,7 @@ class Performer:
         return any(pin.service not in pins or not pin.is_same_image(pins[pin.service]) for pin in is_now.pins)
 
     def work_in(self, world: World) -> None:
-        """From here on with other settings of the same site."""
+        """Work with other settings of the same site from now on."""
         self._world, self._made = world, _NOTHING_MADE
 
     def perform(self, step: Step) -> Iterator[str]:
@@ -144,14 +144,14 @@ class Performer:
                     told = (found.described(), *found.warnings(version, world.site.settings.values))
                 yield from told
             case PullImages(version=version):
-                # Of other images or settings, by an operation that was cut off.
+                # An operation that was cut off may have created them with other images or settings.
                 world.migrations.remove_made_migrations()
                 yield from pull_missing(world, version)
             case TakeUpSettings():
                 prepare.prepare(world.site)
                 yield f"those in {world.site.directory} stay as they are: the next change of state uses them"
             case RestoreImages(version=version, images=images):
-                self._made, self._ahead = _NOTHING_MADE, set()  # of other images, perhaps of the same version
+                self._made, self._ahead = _NOTHING_MADE, set()  # made from other images, perhaps of the same version
                 world.migrations.remove_made_migrations()
                 yield from restore_images(world, version, images)
             case ReadMigrations():
@@ -200,7 +200,7 @@ class Performer:
                     self._start_ahead(step.ahead)
                 yield from start_with_last_words(world, services, partial(self._start, step))
                 if step.ahead and step.group is ServiceGroup.DATABASE and self._started.plan.version is not None:
-                    with suppress(GraaspLocalError):  # told by the step that needs them
+                    with suppress(GraaspLocalError):  # the step that needs them reports it
                         world.images.image_migrations(self._started.plan.version)
                 yield from wait_until_on(world, needed(world, services) if writers else services)
                 if step.group is ServiceGroup.DATABASE:
@@ -210,7 +210,7 @@ class Performer:
                 try:
                     world.containers.make((*services, *(("migrate",) if migration else ())), version)
                     self._made = services, version
-                except NeedsYou as error:  # nothing needs them before they are started, which makes them then
+                except NeedsYou as error:  # nothing needs them before they are started, which also creates them
                     yield f"{listed(services)} could not be made yet: {error.what}"
             case AwaitMigration(limit_seconds=limit):
                 yield from await_migrations(world, limit)
@@ -220,7 +220,7 @@ class Performer:
                 if ended:
                     yield f"ended {ended} session(s)"
             case Snapshot():
-                # What an earlier attempt may have begun to migrate is not the database from before any more.
+                # If an earlier attempt may have begun to migrate, this is no longer the database from before.
                 if self._snapshot_is_from_before and has_snapshot(world, self._snapshot):
                     yield f"{self._snapshot} is from before the first attempt, and is kept"
                 else:
@@ -256,20 +256,20 @@ class Performer:
                 yield from let_old_ones_go(world)
                 if self._restore_number or was_restored_before(read_recent(world.site.journal_directory).operations):
                     yield from tidy_up(world, self._restore_number)
-            case _:  # what is left, to the type checker too
+            case _:  # only upgrade steps are left, which the type checker sees too
                 yield from perform_upgrade(world, step)
 
     def _start(self, step: StartServices) -> None:
         containers, selected = self._world.containers, self._world.site.selected_version
         made, version = self._made
         if selected is not None and step.made_too and version != selected:
-            # By one command for all of them: Compose takes longer to begin than most containers to start.
+            # One command for all of them: Compose takes longer to get going than most containers take to start.
             made, version = (*step.services, *step.made_too), selected
             containers.make(made, selected)
         if {*step.services} <= self._ahead:
             self._ahead -= {*step.services}
             return
-        # What is no part of a version is the same in any.
+        # A service outside the graasp group is the same in every version.
         is_selected = step.group is not ServiceGroup.GRAASP or (selected is not None and version == selected)
         if is_selected and {*step.services} <= {*made}:
             containers.start_made(step.services)
@@ -278,7 +278,7 @@ class Performer:
             containers.start(step.services)
 
     def _start_ahead(self, services: tuple[str, ...]) -> None:
-        """Only what was made in this operation; what does not start is started by its own step, which says why."""
+        """Only containers created in this operation; one that fails here is started by its own step, which says why."""
         made, version = self._made
         if services and {*services} <= {*made}:
             with suppress(GraaspLocalError):
@@ -287,7 +287,7 @@ class Performer:
                 self._ahead |= {*services}
 
     def _set_gate(self, gate: Gate) -> Iterator[str]:
-        """Whether it took effect is what nginx answers, where the engine's answer is lost. Raises GraaspLocalError."""
+        """If the engine's answer is lost, nginx tells whether it took effect. Raises GraaspLocalError."""
         self._gate_is_shut = False
         try:
             self._world.gate_control.set_gate_flag(gate)
@@ -297,11 +297,11 @@ class Performer:
             yield f"{error.what} nginx nevertheless reports that the gate is {gate.in_words}"
 
     def _drain(self, limit: float) -> Iterator[str]:
-        """A request still running at the limit is cut when core stops; that is said, not hidden.
+        """Wait for requests in flight; those still running at the limit are cut when core stops, and that is reported.
 
-        Whoever has the bypass goes on asking, so that nobody is let through any more until core has stopped.
+        People with the bypass would go on sending requests, so the gate is sealed until core has stopped.
         """
-        if self._world.edge.gate() is not Gate.SEALED:  # else it was sealed for longer than for this
+        if self._world.edge.gate() is not Gate.SEALED:  # otherwise it is to stay sealed after this too
             self._gate_is_shut = True
             self._world.gate_control.shut_gate()
         clock = self._world.clock
@@ -324,7 +324,7 @@ class Performer:
             clock.sleep(POLL_SECONDS)
 
     def end_shutting(self) -> None:
-        """Let the bypass pass again, if nobody passes: core has stopped, or it is not going to be stopped after all."""
+        """Let the bypass through again if draining sealed the gate: core has stopped, or will not be stopped."""
         if self._gate_is_shut:
             self._world.gate_control.set_gate_flag(Gate.CLOSED)
             self._gate_is_shut = False
@@ -338,7 +338,7 @@ class Performer:
             raise NeedsYou(f"The database is not what {version} makes of it. {' '.join(failures)}")
 
     def _let_images_go(self, version: Version) -> Iterator[str]:
-        """What is kept for longer than it has to be is no reason to call a deployment failed."""
+        """Images that are kept longer than necessary do not make a deployment fail."""
         came_from = self._undone_by_rollback
         previous = Version.parse_or_none(came_from.previous_version)
         before = deployed(self._world, previous, came_from.previous_images) if previous else None
@@ -349,11 +349,11 @@ class Performer:
 
     @property
     def _undone_by_rollback(self) -> OperationStarted | OperationRecord:
-        """What a rollback after this deployment would go back from."""
+        """What a rollback after this deployment would undo."""
         return self._started if self.has_changed or self._last_change is None else self._last_change
 
     def _drop_old_snapshots(self) -> Iterator[str]:
-        """Only one snapshot is needed from here on. What cannot be removed does not make it fail."""
+        """Only one snapshot is needed from now on. One that cannot be removed does not make the deployment fail."""
         needed = self._undone_by_rollback.snapshot
         try:
             for name in self._world.database.drop_snapshots_but(needed):

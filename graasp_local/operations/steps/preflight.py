@@ -1,4 +1,4 @@
-"""What is checked while visitors are still served. Everything wrong is said at once, not one by one."""
+"""What is checked while visitors are still served. All problems are reported at once, not one by one."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _GIB = 1024**3
 
 
 class Problem(Struct, frozen=True):
-    """A reason to refuse, as a sentence; `check` is what the doctor calls what was looked at."""
+    """A reason to refuse, as a sentence; `check` is the doctor's name for what was checked."""
 
     check: str
     said: str
@@ -46,12 +46,12 @@ class Problem(Struct, frozen=True):
 
 
 class PreflightResult(Struct, frozen=True):
-    """What the checks of a version met and found to be well."""
+    """What the checks of a version found when all was well."""
 
     engine: EngineFacts
     images: tuple[ImageFact, ...]
     copy: SafetyCopy
-    """Which copy of the database the disk has room for, beside everything else."""
+    """Which copy of the database the disk has room for, besides everything else."""
 
     def described(self) -> str:
         missing = sum(not image.local for image in self.images)
@@ -61,7 +61,7 @@ class PreflightResult(Struct, frozen=True):
         )
 
     def told_in(self, plan: Plan, settings: Mapping[str, str]) -> Plan:
-        """The plan, with the outcome of its checks: they are not done again when it is carried out."""
+        """The plan, with the result of its checks: they are not repeated when it is carried out."""
         steps = tuple(
             replace(step, found=(self.described(), *self.warnings(step.version, settings)))
             if isinstance(step, Preflight)
@@ -71,21 +71,21 @@ class PreflightResult(Struct, frozen=True):
         return replace(plan, steps=steps)
 
     def warnings(self, version: Version, settings: Mapping[str, str]) -> Iterator[str]:
-        """What keeps no deployment from going on, and should be known, a sentence each."""
+        """What does not prevent a deployment but should be known, a sentence each."""
         yield from image_warnings(self.images, version)
         if needs_recaptcha(version, settings):
             yield f"RECAPTCHA_SECRET_ACCESS_KEY {NO_RECAPTCHA}. {WITH_RECAPTCHA}"
 
 
 def image_warnings(images: Sequence[ImageFact], version: Version) -> Iterator[str]:
-    """What images on this machine lack, a sentence."""
+    """What images on this machine lack, as one text."""
     lacking = {image.service: image.lacks for image in images if image.lacks}
     if lacking:
         yield " ".join(what_is_lacking(lacking, str(version)))
 
 
 def check_preflight(world: World, version: Version) -> PreflightResult:
-    """Raises Refused with everything that is not well."""
+    """Raises Refused with all problems found."""
     refuse_other_major(world)
     found = look(world, version)
     if isinstance(found, PreflightResult):
@@ -95,7 +95,7 @@ def check_preflight(world: World, version: Version) -> PreflightResult:
 
 
 def look(world: World, version: Version) -> PreflightResult | tuple[Problem, ...]:
-    """What the checks of a version find; where anything is not well, all of that. The last says the way out."""
+    """What the checks of a version find, or all problems if there are any; these say what to do about it."""
     engine = world.checks.facts()
     images = world.images.image_facts(version)
     _refuse_other_search_data(world, next((fact.image for fact in images if fact.service == SEARCH_SERVICE), ""))
@@ -113,14 +113,14 @@ def look(world: World, version: Version) -> PreflightResult | tuple[Problem, ...
 
 
 def check_images(world: World, version: Version) -> None:
-    """Whether every image of a version can be had, for this engine. Raises Refused."""
+    """Raises Refused unless every image of a version is available for this engine."""
     facts, images = world.checks.facts(), world.images.image_facts(version)
     if problems := tuple(_image_problems(images, facts)):
         raise Refused(" ".join(problems), "Nothing was changed.", _way_out(images, facts, version))
 
 
 def surroundings_problems(world: World, facts: EngineFacts, images: Sequence[ImageFact]) -> list[Problem]:
-    """What is wrong around the site, whatever is to be done on it."""
+    """What is wrong around the site, no matter which operation is planned."""
     return [
         *_tool_problems(facts),
         *(Problem("project", said) for said in _directory_problems(world)),
@@ -132,7 +132,7 @@ def surroundings_problems(world: World, facts: EngineFacts, images: Sequence[Ima
 
 
 def refuse_other_major(world: World) -> None:
-    """Raises Refused where the database's image is of another major than its files: Postgres would only crash."""
+    """Raises Refused if the database's image is of another major than its files: Postgres would only crash."""
     containers, image = world.servers.containers, world.site.database_server.image
     wrong = other_major(containers.data_major(), containers.image_major(image), image)
     if wrong is not None:
@@ -140,7 +140,7 @@ def refuse_other_major(world: World) -> None:
 
 
 def _refuse_other_search_data(world: World, image: str) -> None:
-    """Raises Refused where Meilisearch would only crash again and again, and core with it."""
+    """Raises Refused if Meilisearch would only crash again and again, and core with it."""
     found = world.checks.search_data(image)
     said = other_search_version(found[0], image) if found else None
     if found and said:
@@ -154,7 +154,7 @@ def _refuse_other_search_data(world: World, image: str) -> None:
 
 
 def check_transition(world: World, services: Sequence[str]) -> None:
-    """What a change of state that starts these services needs; nothing is touched.
+    """Check what a change of state that starts these services needs; nothing is changed.
 
     Raises Refused, or EngineUnreachable without Compose.
     """
@@ -166,14 +166,14 @@ def check_transition(world: World, services: Sequence[str]) -> None:
     if SEARCH_SERVICE in services:
         _refuse_other_search_data(world, world.site.named_images.get(variable_of(SEARCH_SERVICE), ""))
     edge = {service.name for service in world.containers.observe().services if service.group is ServiceGroup.EDGE}
-    ports = _port_problems(world) if edge & {*services} else ()  # a stop takes none
+    ports = _port_problems(world) if edge & {*services} else ()  # stopping needs no ports
     problems = [*_directory_problems(world), *ports, *_network_problems(world)]
     if problems:
         raise Refused(" ".join(problems), "Nothing was changed: the site is as it was.", "Fix this, then try again.")
 
 
 def refuse_too_many(world: World, wanted: Mapping[str, int]) -> None:
-    """Raises Refused where the machine cannot hold as many containers as the site's settings say, but for `wanted`."""
+    """Raises Refused if the machine cannot hold the containers that `wanted`, or else the site's settings, ask for."""
     problems = [*_replica_problems(world, world.checks.facts(), wanted)]
     if problems:
         raise Refused(
@@ -197,9 +197,9 @@ def _replica_problems(world: World, facts: EngineFacts, wanted: Mapping[str, int
 
 
 def check_edge(world: World) -> Iterator[str]:
-    """Raises Refused with nginx's own words where it would not start with what `.env` makes of its configuration.
+    """Raises Refused, in nginx's own words, if it would not start with the configuration that results from `.env`.
 
-    That it cannot be asked is only told: starting it will show.
+    If nginx cannot be asked, that is only reported: starting it will show.
     """
     try:
         refusal = world.checks.edge_refusal()
@@ -215,9 +215,9 @@ def check_edge(world: World) -> Iterator[str]:
 
 
 def check_stack(world: World, services: Sequence[str], version: Version | None) -> Iterator[str]:
-    """Raises Refused with the engine's own words where it would not start these services as they are configured.
+    """Raises Refused, in the engine's own words, if it would not start these services as they are configured.
 
-    That they cannot be tried is only told: starting them will show.
+    If they cannot be tried, that is only reported: starting them will show.
     """
     try:
         refusal = world.checks.stack_refusal(services, version)
@@ -233,7 +233,7 @@ def check_stack(world: World, services: Sequence[str], version: Version | None) 
 
 
 def _refuse_absent_images(world: World, services: Sequence[str]) -> None:
-    """A change of state pulls nothing, and Compose starts nothing without its image, an old container neither."""
+    """A change of state pulls nothing, and Compose starts nothing without its image, not even an existing container."""
     absent = world.images.absent_images(services) if services else {}
     if not absent:
         return
@@ -273,7 +273,7 @@ def _directory_problems(world: World) -> Iterator[str]:
 
 
 def _image_problems(images: Sequence[ImageFact], facts: EngineFacts) -> Iterator[str]:
-    """Images with the same problem are named together: the three of a version usually share one."""
+    """Images with the same problem are named together: a version's three images usually share one."""
     unavailable: dict[str, list[str]] = {}
     elsewhere: dict[tuple[str, ...], list[str]] = {}
     for image in images:
@@ -292,12 +292,12 @@ def _is_for_another_platform(image: ImageFact, facts: EngineFacts) -> bool:
 
 
 def _is_nowhere(image: ImageFact) -> bool:
-    """The client is published by nobody; of the others some versions are not."""
+    """The client is not published anywhere; of the others, some versions are not."""
     return bool(image.problem) and (image.service == "client" or IS_NOWHERE in image.problem)
 
 
 def _way_out(images: tuple[ImageFact, ...], facts: EngineFacts, version: Version) -> str:
-    """What to type next: a build where images of Graasp itself are made for other platforms only, or for none."""
+    """What to type next: a build if images of Graasp itself exist only for other platforms, or not at all."""
     to_build = [image.service for image in images if _is_for_another_platform(image, facts) or _is_nowhere(image)]
     buildable = tuple(service for service in to_build if service in SERVICES_TO_BUILD)
     if buildable:
@@ -308,11 +308,11 @@ def _way_out(images: tuple[ImageFact, ...], facts: EngineFacts, version: Version
 
 
 def _expected_dump_bytes(world: World, database: int) -> int:
-    """About how large a dump of a database of so many bytes will be: as the last and half as much again, else as it."""
+    """About how large a dump of a database of this size will be: 1.5 times the last dump, at most the given size."""
     try:
         usable = BackupStore.of(world.site).usable()
     except Refused:
-        usable = ()  # whoever wants a backup is told; a deployment without one goes on
+        usable = ()  # taking a backup reports this; a deployment without one goes on
     dumped = [
         part.stored.bytes for backup in usable for part in backup.manifest.databases if part.name == GRAASP_DATABASE
     ]
@@ -324,7 +324,7 @@ def _needed_for_work(images: Sequence[ImageFact]) -> int:
 
 
 def _database_bytes(world: World) -> int:
-    """0 while it is off and cannot be asked."""
+    """0 while the database is off and cannot be asked."""
     database = [s for s in world.containers.observe().services if s.group is ServiceGroup.DATABASE]
     return world.database.size_bytes() if database and all(service.is_on for service in database) else 0
 
@@ -353,7 +353,7 @@ def _port_problems(world: World) -> Iterator[str]:
 
 
 def too_low(port: int, lowest: int) -> str:
-    """The sentence about a port that a rootless engine may not publish. Pure."""
+    """The sentence for a port that a rootless engine may not publish. Pure."""
     return (
         f"Port {port} is below {lowest}, and a rootless engine may not publish it: "
         f"`sysctl net.ipv4.ip_unprivileged_port_start={port}` lets it, or set another port in .env."

@@ -1,4 +1,4 @@
-"""Asking until nothing is wrong any more, for a bounded time; and what can be wrong with core."""
+"""Checks repeatedly, for a limited time, until nothing is wrong; and says what can be wrong with core."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ POLL_SECONDS = 0.05
 
 
 def prove(world: World, failures: Callable[[], tuple[str, ...]], what: str) -> None:
-    """Ask until there are no failures. Raises NeedsYou, saying `what` is not so, or Interrupted."""
+    """Ask until there are no failures. Raises NeedsYou, beginning with `what`, or Interrupted."""
     clock = world.clock
     deadline = clock.monotonic() + PROOF_SECONDS
     while found := failures():
@@ -28,9 +28,9 @@ def prove(world: World, failures: Callable[[], tuple[str, ...]], what: str) -> N
 
 
 def verify_core(world: World, expected: Version | None) -> None:
-    """Ask core itself as it can be asked now: while the gate is sealed nobody passes it, graasp-local either.
+    """Ask core through nginx or, while the gate is sealed even for graasp-local, from inside the site.
 
-    Raises NeedsYou or Interrupted as `prove`.
+    Raises NeedsYou or Interrupted, as `prove` does.
     """
     sealed = world.edge.gate() is Gate.SEALED
     where = "inside the site" if sealed else "through nginx"
@@ -38,14 +38,14 @@ def verify_core(world: World, expected: Version | None) -> None:
     def failures() -> tuple[str, ...]:
         answer = world.handovers.core(Side.SERVICES) if sealed else world.edge.core()
         found = core_failures(answer, expected, where)
-        # While a second core stands in for them they are of the old version, or were asked one by one just before.
+        # While a second core stands in for the replicas, they are of the old version, or were just asked one by one.
         return found if found or world.containers.observe().handovers else replica_failures(world, expected)
 
     prove(world, failures, "Core is not as it should be")
 
 
 def replica_failures(world: World, expected: Version | None) -> tuple[str, ...]:
-    """What is wrong with any replica of core, a sentence each: a visitor is answered by whichever is asked."""
+    """What is wrong with any replica of core, a sentence each: any of them may answer a visitor."""
     return tuple(
         failure
         for name, answer in world.handovers.replicas_of_core().items()
@@ -56,7 +56,7 @@ def replica_failures(world: World, expected: Version | None) -> tuple[str, ...]:
 def core_failures(
     answer: CoreAnswer | None, expected: Version | None, where: str, name: str = "Core"
 ) -> tuple[str, ...]:
-    """What is wrong with an answer of core, a sentence each; `where` says how it was asked ("through nginx")."""
+    """What is wrong with core's answer, a sentence each; `where` says how it was asked ("through nginx")."""
     if answer is None:
         return (f"{name} does not answer {where}.",)
     failures = []

@@ -1,4 +1,4 @@
-"""How a restore's steps are done. Each looks first, so that a restore that was cut off is gone on with."""
+"""How a restore's steps are done. Each looks first, so that a restore that was cut off can be continued."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from graasp_local.ports.world import World
 from graasp_local.wording import listed
 
 _RESERVE_BYTES = 1024**3
-"""What Postgres and the rest of the site need beside what is restored."""
+"""What Postgres and the rest of the site need besides the restored data."""
 
 
 def perform_data_step(world: World, step: DataStep) -> Iterator[str]:
@@ -44,7 +44,7 @@ def perform_data_step(world: World, step: DataStep) -> Iterator[str]:
 
 
 def tidy_up(world: World, but: str) -> Iterator[str]:
-    """Remove what restores other than the one of this number keep. What cannot be removed is said, and no failure."""
+    """Remove what restores other than the one with this number keep. A failed removal is only reported."""
     try:
         for name in left_over(world.databases.sizes(), but):
             world.databases.drop(name)
@@ -82,8 +82,8 @@ def _load(world: World, restore: Restore, database: str) -> Iterator[str]:
         raise Refused(f"There is no {database} in the backup {restore.backup}.", "Nothing was changed.")
     refuse_newer_postgres(world, backup.manifest)
     if database not in existing:
-        world.databases.ensure_role(database)  # whose service gives it a login when it starts
-        world.databases.create(database, database)  # so that there is something whose place it takes
+        world.databases.ensure_role(database)  # its service gives it a login when it starts
+        world.databases.create(database, database)  # so that there is something to replace
     dump = Dump(part.stored, part.rows, part.properties)
     file = backup.path(part.stored.file)
     yield from as_lines(load_dump(world, file, dump, restored_name(database, restore.number), database), world.clock)
@@ -103,7 +103,7 @@ def _unpack(world: World, restore: Restore, volume: str) -> Iterator[str]:
 
 
 def _put_in_place(world: World, restore: Restore) -> Iterator[str]:
-    # All databases by one transaction, then the files: going on with it, or taking it out, works from anywhere between.
+    # All databases in one transaction, then the files: it can be continued or undone from any point in between.
     renames = renames_in(restore.databases, restore.number, world.databases.sizes())
     world.databases.rename_together(renames)
     for volume in restore.volumes:

@@ -1,4 +1,4 @@
-"""How core is replaced under visitors: the second container, whom nginx leads them to, what is still being answered."""
+"""How core is replaced while visitors are served: the second container, nginx's routing, the requests in flight."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from graasp_local.ports.world import World
 from graasp_local.wording import size_in_words
 
 REMEMBERED_SECONDS = 3.0
-"""nginx keeps the address of a name for one second by its clock of whole seconds: for less than two."""
+"""nginx caches a name's address for one second, by a clock of whole seconds: for less than two."""
 
 QUIET_SECONDS = 0.5
-"""A request that nginx had decided on before visitors were moved, and had not passed on yet, has arrived by then."""
+"""A request that nginx had routed before visitors were moved, but not passed on yet, has arrived by then."""
 
 _LOG_LINES = 12
 _GONE = (Status.EXITED, Status.DEAD, Status.RESTARTING, Status.ABSENT)
@@ -87,7 +87,7 @@ def _hopeless(name: str, second: ObservedService | None, seconds: float) -> str 
 
 
 def _drain(world: World, side: Side, limit: float) -> Iterator[str]:
-    """A request still running at the limit is cut when its core stops; that is said, not hidden."""
+    """Wait for requests in flight; those still running at the limit are cut when their core stops: that is reported."""
     clock = world.clock
     deadline = clock.monotonic() + limit
     quiet_since: float | None = None
@@ -108,9 +108,9 @@ def _drain(world: World, side: Side, limit: float) -> Iterator[str]:
 
 
 def still_running(in_flight: int | None, limit: float, to_come: int | None) -> str:
-    """What is said of requests that are not waited for any longer; None: how many there are could not be told.
+    """What to say about requests that are no longer waited for; `in_flight` is None if their number is unknown.
 
-    `to_come` are bytes of uploads, None where that could not be told.
+    `to_come` are bytes of uploads, None if unknown.
     """
     if in_flight is None:
         return f"after {limit:g} s nginx's connections still cannot be read: requests that are running will be cut"

@@ -1,4 +1,4 @@
-"""Waiting until services that were started are on, and saying early when they never will be."""
+"""Waits until services that were started are on, and says early when they never will be."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from graasp_local.planning.states import Health, ObservedService, ServiceGroup, 
 from graasp_local.ports.world import World
 
 START_LIMIT_SECONDS = 300.0
-"""As long as the longest start period of a health check in compose.yaml."""
+"""The longest start period of a health check in compose.yaml."""
 
 OPTIONAL_LIMIT_SECONDS = 30.0
-"""How much longer than for what Graasp needs an operation waits for what it serves without."""
+"""How much longer an operation waits for services that Graasp works without, once those it needs are on."""
 
 _POLL_SECONDS = 0.03
 _CRASHES_THAT_TELL = 3
@@ -23,9 +23,9 @@ _NOT_SERVING = (Status.EXITED, Status.DEAD, Status.RESTARTING)
 
 
 def forget_old_addresses(world: World, services: Sequence[str]) -> Iterator[str]:
-    """After core was started under another address than before: have the old addresses of files forgotten.
+    """After core was started under a new address: clear the cached old addresses of files.
 
-    core keeps those that it has told in Redis for an hour, and would go on telling them.
+    core keeps addresses that it has given out in Redis for an hour, and would go on giving them out.
     """
     if "core" not in services:
         return
@@ -39,9 +39,9 @@ def forget_old_addresses(world: World, services: Sequence[str]) -> Iterator[str]
 
 
 def make_missing_databases(world: World, services: Sequence[str]) -> Iterator[str]:
-    """See to it that the database server has what these services need of it, on an old data directory as on a new one.
+    """Make sure the database server has the databases that these services need, on an old data directory or a new one.
 
-    A service says by its label which database is its own; its password is `NAME_DB_PASSWORD` in `.env`.
+    A service's label names its database; the password is `NAME_DB_PASSWORD` in `.env`.
     """
     for definition in world.site.services:
         if definition.name in services and definition.database:
@@ -58,7 +58,7 @@ def make_missing_databases(world: World, services: Sequence[str]) -> Iterator[st
 
 
 def needed(world: World, services: Sequence[str]) -> tuple[str, ...]:
-    """Those of the services without which Graasp does not serve."""
+    """Those of the services that Graasp does not work without."""
     optional = {service.name for service in world.containers.observe().services if service.optional}
     return tuple(name for name in services if name not in optional)
 
@@ -66,13 +66,13 @@ def needed(world: World, services: Sequence[str]) -> tuple[str, ...]:
 def wait_until_on(world: World, services: Sequence[str]) -> Iterator[str]:
     """Yields nothing while all goes well. Raises NeedsYou, after showing the log, for a service that will not start.
 
-    What is optional fails nothing: a line says that it did not come up, and the operation goes on.
+    An optional service is not a failure: a line says that it did not come up, and the operation goes on.
     """
     began = world.clock.monotonic()
     recovery = _Recovery(world, began)
     given_up: set[str] = set()
     optional_deadline: float | None = None
-    # The engine counts over the container's life: what it went through before is no sign of what it will do now.
+    # The engine counts restarts over the container's whole life: earlier ones say nothing about now.
     restarts_before = {name: world.containers.restarts(name) for name in services}
     while True:
         seen = [service for service in world.containers.observe().services if service.name in services]
@@ -106,9 +106,9 @@ def wait_until_on(world: World, services: Sequence[str]) -> Iterator[str]:
 
 
 def start_with_last_words(world: World, services: Sequence[str], start: Callable[[], None]) -> Iterator[str]:
-    """Have the engine start services. Where it gives up since one of them is not well, that one's last words are shown.
+    """Have the engine start services. If it gives up because one of them is unwell, show what that one said last.
 
-    Compose waits for those that others depend on, and says no more than that they are unhealthy.
+    Compose waits for services that others depend on, and only says that they are unhealthy.
     """
     try:
         start()
@@ -124,7 +124,7 @@ def start_with_last_words(world: World, services: Sequence[str], start: Callable
 
 
 def last_words(world: World, service: str) -> Iterator[str]:
-    """What a service that does not come up said last, a line each: its health check, and the end of its log."""
+    """Lines that show what a service that does not come up said last: its health check, and the end of its log."""
     said = world.containers.last_health_check(service)
     if said:
         yield f"the health check of {service} says: {said}"
@@ -133,7 +133,7 @@ def last_words(world: World, service: str) -> Iterator[str]:
 
 
 class _Recovery:
-    """A database server that recovers is waited for as long as it gets on, however long that is; and it is said."""
+    """A recovering database server is waited for as long as it makes progress, which is reported."""
 
     def __init__(self, world: World, began: float) -> None:
         self._world = world

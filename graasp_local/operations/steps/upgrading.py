@@ -1,7 +1,7 @@
-"""The steps of an upgrade of the database server: what is refused before it, how it is copied, what is proven.
+"""The steps of an upgrade of the database server: what is refused before it, how it is copied, what is verified.
 
-Every step but the selection itself leaves the old server and its volume as they are. Decides nothing about the order of
-the steps: that is the plan's.
+Every step but the selection itself leaves the old server and its volume as they are. The order of the steps is up to
+the plan.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _SAME_DISK_BYTES = 64 * 1024**2
 _GIB = 1024**3
 _ROLES_FILE = "roles.sql"
 _SUPERUSERS_OWN = "postgres"
-"""The database that every server has from its beginning."""
+"""The database that every server has from the start."""
 
 
 def perform_upgrade(world: World, step: UpgradeStep) -> Iterator[str]:
@@ -77,7 +77,7 @@ def perform_upgrade(world: World, step: UpgradeStep) -> Iterator[str]:
 
 
 def check_upgrade(world: World, upgrade: Upgrade) -> Iterator[str]:
-    """Yields what was found to be well. Raises Refused with everything that was not."""
+    """Yields what the checks found. Raises Refused with all problems."""
     containers = world.servers.containers
     facts = world.checks.facts()
     image = containers.image_fact(upgrade.target.image)
@@ -105,7 +105,7 @@ def check_upgrade(world: World, upgrade: Upgrade) -> Iterator[str]:
 
 
 def dump_directory(world: World, upgrade: Upgrade) -> Path:
-    """Where the dump of an upgrade lies: inside the site, so that it is there when the engine's disk is not."""
+    """Where the dump of an upgrade is: inside the site, so that it survives the loss of the engine's disk."""
     return world.site.directory / "upgrades" / f"postgres-{upgrade.source_major}-to-{upgrade.target_major}"
 
 
@@ -122,7 +122,7 @@ def _room_problems(world: World, size: int, engine_free: int | None, image: Imag
     site_free = shutil.disk_usage(world.site.directory).free
     problems = []
     if engine_free is not None and abs(engine_free - site_free) < _SAME_DISK_BYTES:
-        copy += size  # a dump is compressed, but how well is not known beforehand
+        copy += size  # a dump is compressed, but how well is not known in advance
     elif site_free < size:
         problems.append(f"The site's disk has {_size(site_free)} free, and the dump may take {_size(size)}.")
     if engine_free is not None and engine_free < copy:
@@ -173,7 +173,7 @@ def _dump(world: World, upgrade: Upgrade) -> Iterator[str]:
     directory = dump_directory(world, upgrade)
     if directory.exists():
         shutil.rmtree(directory)  # of an earlier attempt
-    # Nobody else's: the file of the roles holds the hashes of their passwords.
+    # Readable by the owner only: the roles file holds password hashes.
     directory.mkdir(mode=0o700, parents=True)
     for database in (None, *world.servers.old.sizes()):
         file = _file(directory, database)
@@ -193,9 +193,9 @@ def _restore(world: World, upgrade: Upgrade) -> Iterator[str]:
 
 
 def _fill(world: World, database: str, file: Path, roles: Mapping[str, bool]) -> Iterator[str]:
-    """Load one database, each thing in it with the rights of the role that it belongs to.
+    """Load one database, each object in it with the rights of the role that owns it.
 
-    Code of a role may run meanwhile, in a constraint or an index: it must not run as anybody else.
+    A role's code may run during the load, in a constraint or an index: it must not run as any other role.
     """
     containers, filling = world.servers.containers, world.servers.filling
     listing = containers.contents(file)
@@ -227,7 +227,7 @@ def _prove(world: World) -> Iterator[str]:
 
 
 def _discard(world: World, upgrade: Upgrade) -> Iterator[str]:
-    """What cannot be removed is no reason not to go back."""
+    """A failed removal does not stop the rollback."""
     try:
         world.servers.containers.discard_new(upgrade.target)
     except NeedsYou as error:
@@ -247,7 +247,7 @@ def _record(world: World, upgrade: Upgrade) -> Iterator[str]:
 
 
 def _watch(world: World, run: ToolRun, what: str) -> Iterator[str]:
-    """Until it has ended; says how far it is now and then. Raises NeedsYou if it failed, Interrupted if asked to."""
+    """Wait until it has ended, reporting progress now and then. Raises NeedsYou if it failed, and Interrupted."""
     told = world.clock.monotonic()
     while (code := run.exit_code()) is None:
         if world.interruption.requested:
@@ -267,7 +267,7 @@ def _database_is_on(world: World) -> bool:
 
 
 def _file(directory: Path, database: str | None) -> Path:
-    # A database may be called anything, a / included.
+    # A database may have any name, including one with a /.
     return directory / (_ROLES_FILE if database is None else f"{database.replace('/', '%2F')}.dump")
 
 

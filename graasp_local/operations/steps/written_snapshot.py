@@ -1,6 +1,6 @@
-"""The snapshot where the server has no room for one: a dump in the site's directory, loaded again when it is needed.
+"""The snapshot if the server has no room for one: a dump in the site's directory, loaded again when it is needed.
 
-Found by the operation's name, like a snapshot on the server; whoever asks for either need not know which it is.
+It has the operation's name, like a snapshot on the server, so callers need not know which of the two it is.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from graasp_local.site.site import Site
 
 
 def written_snapshots(site: Site) -> BackupStore:
-    """Where they lie: apart from backups, because they go with the next deployment."""
+    """Where they are stored: apart from backups, because the next deployment deletes them."""
     return BackupStore(site.own_directory / "snapshots")
 
 
 def write_snapshot(world: World, name: str) -> Iterator[str]:
-    """Write Graasp's database to a file and read that back. Raises NeedsYou; then there is no file of this name."""
+    """Write Graasp's database to a file and read it back. Raises NeedsYou; then there is no file of this name."""
     store = written_snapshots(world.site)
     try:
         yield from as_lines(_write(world, store, name), world.clock)
@@ -36,9 +36,9 @@ def write_snapshot(world: World, name: str) -> Iterator[str]:
 
 
 def load_snapshot(world: World, name: str) -> Iterator[str]:
-    """Have the snapshot of this name on the server: load it from its file, if that is where it is.
+    """Have the snapshot of this name on the server, loading it from its file if necessary.
 
-    Does nothing if the server has it, or has put it in the database's place already. Raises NeedsYou.
+    Does nothing if the server has it, or if it has already replaced the database. Raises NeedsYou.
     """
     written = _find(world.site, name)
     if written is None or world.database.has_snapshot(name) or failed_name(name) in world.databases.sizes():
@@ -48,7 +48,7 @@ def load_snapshot(world: World, name: str) -> Iterator[str]:
     half_loaded = f"{name}_half"[-63:]
     file = written.path(part.stored.file)
     yield from as_lines(load_dump(world, file, dump, half_loaded, GRAASP_DATABASE), world.clock)
-    # Only a proven one has the name that is swapped in.
+    # Only a verified copy gets the name that is swapped in.
     world.databases.rename_together([(half_loaded, name)])
 
 
@@ -58,7 +58,7 @@ def has_snapshot(world: World, name: str) -> bool:
 
 
 def said_to_be_written(world: World, snapshot: str) -> Iterator[str]:
-    """Say what the database has more than its snapshot, before that takes its place; nothing where it has already."""
+    """Say what was added since the snapshot, before the snapshot replaces the database; nothing if it already has."""
     if not world.database.has_snapshot(snapshot):
         return
     rows = world.database.rows_added_since(snapshot)
@@ -70,7 +70,7 @@ def said_to_be_written(world: World, snapshot: str) -> Iterator[str]:
 
 
 def drop_written_but(world: World, name: str) -> Iterator[str]:
-    """Remove the files of other operations; yields what was removed."""
+    """Remove the snapshot files of other operations; yields what was removed."""
     store = written_snapshots(world.site)
     for written in store.usable():
         if written.directory.name != name:
