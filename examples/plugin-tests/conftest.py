@@ -8,13 +8,13 @@ from graasp_local.testing import GraaspStack
 
 @pytest.fixture(scope="session")
 def graasp_configure():
-    """What every stack of this suite is made of, besides the options of the command line."""
+    """Configure every stack of this suite, in addition to the command-line options."""
     return lambda stack: stack.with_env("LOG_LEVEL", "debug")
 
 
 @pytest.fixture
 def api(graasp_reset: GraaspStack):
-    """A session that knows where the API is: `api("items")` asks for the items as a visitor would."""
+    """Call the API as a visitor: `api("items")` requests the items."""
 
     def ask(path: str, method: str = "GET", **options) -> requests.Response:
         return requests.request(method, f"{graasp_reset.get_url()}/api/{path}", timeout=30, **options)

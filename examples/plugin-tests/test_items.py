@@ -1,4 +1,4 @@
-"""The session's stack, put back before each test."""
+"""The session's stack, reset before each test."""
 
 from __future__ import annotations
 

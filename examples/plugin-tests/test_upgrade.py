@@ -1,4 +1,4 @@
-"""A stack of its own for a test that changes the version."""
+"""A separate stack for a test that changes the version."""
 
 from __future__ import annotations
 

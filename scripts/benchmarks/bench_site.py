@@ -1,4 +1,4 @@
-"""The site that is measured: demo images, a database that can be put back to before a migration."""
+"""The site that is measured: demo images, and a database that can be reset to before a migration."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SERVICES = ("redis", "meilisearch", "core", "workers")
 
 
 class BenchSite:
-    """`project` is nobody else's."""
+    """A site with a unique `project`."""
 
     def __init__(self, directory: Path, port: int) -> None:
         self.project = f"glbench-{uuid.uuid4().hex[:8]}"
@@ -48,7 +48,7 @@ class BenchSite:
         return done.stdout
 
     def deploy(self, version: Version) -> dict[str, Any]:
-        """Returns the last JSON line."""
+        """Deploy a version, and return the last JSON line."""
         last: dict[str, Any] = json.loads(
             self.run("deploy", "--version", str(version), "--no-backup", "--json").splitlines()[-1]
         )
@@ -66,7 +66,7 @@ class BenchSite:
         return subprocess.run([*command, "-d", database, *words], check=True, capture_output=True, text=True).stdout
 
     def remember_database(self) -> None:
-        """What `put_back` goes back to; nothing may be connected."""
+        """Save the database for `put_back`; nothing may be connected to it."""
         self.sql(*_ENDED, "CREATE DATABASE bench_before TEMPLATE graasp OWNER graasp STRATEGY file_copy")
 
     def configure(self, key: str, value: str) -> None:
@@ -78,7 +78,7 @@ class BenchSite:
 
     @contextmanager
     def core_checked_by(self, check: dict[str, Any]) -> Iterator[None]:
-        """Containers of core that are made meanwhile have another health check."""
+        """Containers of core that are created inside the block have this health check."""
         before = self.site.override_file.read_text()
         override = yaml.safe_load(before)
         override["services"]["core"]["healthcheck"].update(check)
@@ -89,7 +89,7 @@ class BenchSite:
             self.site.override_file.write_text(before)
 
     def put_back(self) -> None:
-        """Be the site from before the migration again, open, with version BEFORE."""
+        """Reset the site to before the migration: gate open, version BEFORE."""
         prepare.select(self.site, BEFORE)
         self.compose("up", "--detach", "--wait", "db", "nginx", "umami")
         self.compose("stop", *SERVICES)
@@ -100,7 +100,7 @@ class BenchSite:
         self.compose("up", "--detach", "--no-deps", *scale, *SERVICES)
         engine_for(self.site).set_gate_flag(Gate.OPEN)
         deadline = time.monotonic() + _READY_SECONDS
-        # A busy machine may call core unhealthy before it is ready; it is not what is measured here.
+        # On a busy machine core may count as unhealthy before it is ready; that is not what is measured here.
         while not self.run("status").startswith("running") or HttpEdge(self.site.settings).core() is None:
             if time.monotonic() > deadline:
                 raise SystemExit(
@@ -110,7 +110,7 @@ class BenchSite:
 
     @contextmanager
     def probed(self, downtimes: list[float]) -> Iterator[None]:
-        """Add the downtime of what happens meanwhile, as a visitor has it."""
+        """Add the downtime of what happens inside the block, as visitors experience it."""
         prober = EdgeProber(HttpEdge(self.site.settings))
         prober.start()
         time.sleep(0.3)

@@ -1,4 +1,4 @@
-"""Commands that only look, and one look at many containers."""
+"""Commands that only read, and one observation of many containers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def command_rows(site: BenchSite, rounds: int) -> Iterator[Row]:
 
 
 def observation_rows(numbers: tuple[int, ...], rounds: int) -> Iterator[Row]:
-    """One look at so many containers, beside the docker SDK's list, which asks once more for each."""
+    """One observation of this many containers, against the Docker SDK's list, which makes one more call for each."""
     client = connect()
     for number in numbers:
         project = f"glbench-{uuid.uuid4().hex[:8]}"

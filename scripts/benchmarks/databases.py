@@ -1,4 +1,4 @@
-"""What the size of the database costs: a snapshot beside a dump, swapping back, and a deployment in its parts."""
+"""What the size of the database costs: a snapshot against a dump, swapping back, and each step of a deployment."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SNAPSHOT = "graasp_snapshot_bench"
 
 
 def grow(site: BenchSite, megabytes: int) -> None:
-    """Text that does not compress to nothing, and an index on it."""
+    """Add text that does not compress well, and an index on it."""
     rows = megabytes * 1_000_000 // (_ROW_BYTES + 100)
     text = "string_agg(md5(random()::text || n || m), '')"
     site.sql(
@@ -30,7 +30,7 @@ def grow(site: BenchSite, megabytes: int) -> None:
 
 
 def size_of(site: BenchSite) -> str:
-    """Graasp's database as the tables call it, such as `1.1 GB`."""
+    """The size of Graasp's database as the tables show it, such as `1.1 GB`."""
     address, password = engine_for(site.site).database_address, site.site.settings.postgres_password
     return f"{PostgresDatabase(address, password).size_bytes() / 1e9:.1f} GB"
 
@@ -57,7 +57,7 @@ def database_rows(site: BenchSite, rounds: int) -> Iterator[Row]:
         began = time.perf_counter()
         failed = database.swap_back(_SNAPSHOT)
         took = time.perf_counter() - began
-        # And forth again, so that the next round has both.
+        # Swap again, so that the next round has both databases.
         site.sql(
             f"ALTER DATABASE graasp RENAME TO {_SNAPSHOT}",
             f"ALTER DATABASE {failed} RENAME TO graasp",
@@ -73,7 +73,7 @@ def database_rows(site: BenchSite, rounds: int) -> Iterator[Row]:
 
 
 def deployment_in_parts(site: BenchSite) -> list[tuple[str, float]]:
-    """The closed steps of one deployment as the site is, and their seconds."""
+    """The steps of one deployment while the gate is closed, and their seconds."""
     ended = site.deploy(AFTER)
     names = [step["name"] for step in ended["steps"]]
     first, last = names.index("close-gate"), names.index("open-gate")

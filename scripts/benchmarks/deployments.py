@@ -1,4 +1,4 @@
-"""A deployment with one migration: graasp-local's, the floor's, and the way people do it today, in turns."""
+"""A deployment with one migration, in turns: by graasp-local, by the shortest script, and as people do it today."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Parts = dict[str, float]
 
 
 def deployment_rows(site: BenchSite, rounds: int) -> tuple[list[Row], Parts]:
-    """The rows, and how long each step of graasp-local's took (medians, seconds)."""
+    """The rows, and how long each step of graasp-local took (medians, seconds)."""
     site.run("apply", "db-only")
     site.remember_database()
     downtimes: dict[str, list[float]] = {"ours": [], "floor": [], "today": []}
@@ -36,7 +36,7 @@ def deployment_rows(site: BenchSite, rounds: int) -> tuple[list[Row], Parts]:
 
     def script(name: str) -> float:
         site.put_back()
-        # The file that names the version for Compose is written anew by each command of graasp-local.
+        # Each command of graasp-local writes the file that names the version for Compose.
         prepare.candidate_file(site.site, AFTER)
         with site.probed(downtimes[name]):
             return timed([str(HERE / f"{name}.sh"), *arguments])

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The floor: what any deployment with a migration must do, by the shortest commands, with nothing checked, proven or kept.
-# Arguments: project, then everything that stands between `docker compose` and its verb for the new version.
+# The floor: the least that a deployment with a migration must do, in the shortest commands, without checks, verification or backup.
+# Arguments: the project, then everything between `docker compose` and its verb, for the new version.
 set -euo pipefail
 project=$1
 shift

@@ -1,4 +1,4 @@
-"""`scripts/bench`: all benchmarks in one run, one table, and the page that says how each was measured."""
+"""`scripts/bench`: all benchmarks in one run, one table, and the page that explains how each is measured."""
 
 from __future__ import annotations
 

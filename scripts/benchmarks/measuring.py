@@ -1,4 +1,4 @@
-"""Figures: taken in turns, so that a busy moment hits every side of a comparison, and told with their spread."""
+"""Figures: measured in turns, so that a busy moment affects every side of a comparison, and shown with their spread."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """Seconds of several rounds."""
+    """The seconds of several rounds."""
 
     seconds: tuple[float, ...]
 
@@ -20,13 +20,13 @@ class Figure:
         return statistics.median(self.seconds)
 
     def described(self) -> str:
-        """Median and, in brackets, quickest and slowest."""
+        """Median and, in brackets, fastest and slowest."""
         return f"{shown(self.median)} ({shown(min(self.seconds))} to {shown(max(self.seconds))})"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table: what was measured, beside what, and what the ratio should be at most (None: nothing)."""
+    """One row of the table: what was measured, against what, and the highest acceptable ratio (empty: no limit)."""
 
     what: str
     ours: Figure
@@ -66,14 +66,14 @@ def in_turns(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str,
 
 
 def timed(words: Sequence[str], cwd: str | None = None) -> float:
-    """Seconds of a command that must succeed."""
+    """How many seconds a command takes; it must succeed."""
     began = time.perf_counter()
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=cwd)
     return time.perf_counter() - began
 
 
 def as_table(rows: Sequence[Sequence[str]]) -> str:
-    """Markdown that is a table in a terminal too."""
+    """A Markdown table that is readable in a terminal too."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows

@@ -1,4 +1,4 @@
-"""What each way of keeping the closed time short saves: the same done by Compose behind the closed gate, in turns."""
+"""What each way of reducing downtime saves, against Compose doing the same behind the closed gate, in turns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from graasp_local.engine.observe import SERVICE_LABEL
 from graasp_local.engine.tcp_table import table_by_command
 
 _POLL_SECONDS = 0.03
-"""As an operation asks whether services are on, and whether a migration has ended."""
+"""How often an operation checks whether services are on, and whether a migration has ended."""
 _AS_BEFORE = ("--detach", "--no-deps", "--force-recreate")
 _ASKS_EACH_SECOND = {
     "test": ["CMD", "curl", "-fsS", "-o", "/dev/null", "http://127.0.0.1:3000/health"],
@@ -91,7 +91,7 @@ def _migrations(site: BenchSite, engine: DockerEngine, rounds: int) -> Iterator[
         run = ("run", "--rm", "--no-deps", "migrate")
         return _seconds(lambda: site.compose(*run, version=AFTER))
 
-    made_before()  # what is pending is migrated once; from here on both sides find nothing to do
+    made_before()  # pending migrations run once; from here on both sides find nothing to do
     figures = in_turns({"made": made_before, "compose": by_compose}, rounds)
     yield Row("a migrate container made before", figures["made"], "docker compose run migrate", figures["compose"])
 

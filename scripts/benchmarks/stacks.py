@@ -1,4 +1,4 @@
-"""A stack for tests: until it is ready, two at once, put back between two tests, taken over by the next run."""
+"""A stack for tests: time until it is ready, two at once, reset between two tests, reused by the next run."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def test_it(graasp_session):
 
 
 def stack_rows(free_port: int, rounds: int) -> list[Row]:
-    """Each figure beside what the documentation promises, or beside plain Compose in turns."""
-    GraaspStack().with_version(str(BEFORE)).start().stop()  # what is loaded once, and what is in the machine's cache
+    """Each figure against what the documentation promises, or against plain Compose in turns."""
+    GraaspStack().with_version(str(BEFORE)).start().stop()  # loads what is loaded once, and warms the machine's cache
     started = in_turns({"ours": _started, "compose": lambda: _compose_up(free_port), "two": _two_at_once}, rounds)
     with GraaspStack().with_version(str(BEFORE)) as stack:
         resets = _resets(stack, rounds * 3)
@@ -55,7 +55,7 @@ def _exactly(seconds: float) -> Figure:
 
 @contextmanager
 def _ready() -> Iterator[float]:
-    """Seconds until a stack is ready; it is taken away afterwards, which is not counted."""
+    """Seconds until a stack is ready; removing it afterwards is not counted."""
     began = time.perf_counter()
     with GraaspStack().with_version(str(BEFORE)):
         yield time.perf_counter() - began
@@ -101,7 +101,7 @@ def _fill(stack: GraaspStack, megabytes: int) -> None:
 
 
 def _resets(stack: GraaspStack, rounds: int) -> Figure:
-    """After what a test does: two items made, one renamed; and a row of the large table changed, if there is one."""
+    """Resets after a typical test: two items created, one renamed, one row of the large table (if any) changed."""
     stack.snapshot()
     url = f"{stack.get_url()}/api/items"
     taken = []
@@ -119,7 +119,7 @@ def _resets(stack: GraaspStack, rounds: int) -> Figure:
 
 
 def _reused(rounds: int) -> Figure:
-    """From the start of pytest's process to the first line of the test; the first run of all makes the stack."""
+    """From the start of pytest's process to the first line of the test; the very first run makes the stack."""
     with TemporaryDirectory() as directory:
         place = Path(directory)
         (place / "test_it.py").write_text(_A_TEST)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What people type today: down, run the migrations, up. `pull` is left out, because the images are on this machine.
+# What people type today: down, run the migrations, up. There is no `pull`, because the images are already on the machine.
 # Arguments as in floor.sh.
 set -euo pipefail
 project=$1

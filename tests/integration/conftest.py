@@ -10,7 +10,7 @@ from tests.integration.demo_site import DemoSite
 
 @pytest.fixture
 def new_site(tmp_path: Path) -> Iterator[DemoSite]:
-    """A site that nothing was deployed to; taken away afterwards, volumes included."""
+    """A site without a deployment; removed afterwards with its volumes."""
     site = DemoSite(tmp_path / "site")
     yield site
     site.down()
@@ -18,7 +18,7 @@ def new_site(tmp_path: Path) -> Iterator[DemoSite]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSite]:
-    """A site for the tests of one module, with 1.0.0 deployed to it."""
+    """A site for the tests of one module, with 1.0.0 deployed."""
     site = DemoSite(tmp_path_factory.mktemp("module") / "site")
     try:
         site.deploy("1.0.0")

@@ -1,4 +1,4 @@
-"""A real site with the demo images, driven by the command line and HTTP, and judged by the engine's own answers."""
+"""A real site with the demo images, driven by the command line and HTTP, and checked by asking the engine."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def free_port() -> int:
 
 
 def wait_for(condition: Callable[[], bool], what: str, seconds: float = GIVE_UP_SECONDS) -> None:
-    """Ask until the condition holds; fail with `what` if it never does within the bound."""
+    """Check until the condition holds; fail with `what` if it does not hold in time."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
@@ -60,9 +60,9 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = GIVE_UP_
 
 
 class DemoSite:
-    """One site of its own: project, port and directory are nobody else's. `docker_host` names another engine.
+    """A separate site, with its own project, port and directory. `docker_host` names another engine.
 
-    On another engine its networks are out of that engine's pool: scripts/private-engine lets nothing else through.
+    On another engine, its networks come from that engine's pool: scripts/private-engine allows no other addresses.
     """
 
     def __init__(self, directory: Path, docker_host: str | None = None, command: Sequence[str] = COMMAND) -> None:
@@ -77,7 +77,7 @@ class DemoSite:
             self._take_little_room()
 
     def _take_little_room(self) -> None:
-        """Small networks out of a wide range: the engine's own pool is used up by a few dozen, and tests share it."""
+        """Use small networks from a wide range: a few dozen use up the engine's own pool, and tests share it."""
         override = self.directory / "compose.override.yaml"
         names = ("front", "back", "inside", "administration", "data", "embeds")
         subnets = free_subnets(len(names))
@@ -91,7 +91,7 @@ class DemoSite:
     def run(
         self, *words: str, code: int = 0, on_site: bool = True, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """One command; fails the test unless it ends with this exit code."""
+        """Run a command; fail the test unless it ends with this exit code."""
         site = ["--site", str(self.directory)] if on_site else []
         done = subprocess.run(
             [*self.command, *site, *words],
@@ -106,7 +106,7 @@ class DemoSite:
         return done
 
     def start(self, *words: str) -> subprocess.Popen[str]:
-        """A command in a process group of its own, as a terminal would start it."""
+        """Start a command in its own process group, as a terminal would."""
         return subprocess.Popen(
             [*self.command, "--site", str(self.directory), *words],
             stdout=subprocess.PIPE,
@@ -130,7 +130,7 @@ class DemoSite:
         return told
 
     def containers(self, *, one_offs: bool = False) -> dict[str, dict[str, Any]]:
-        """What the engine itself says, by service; what runs once and goes, such as migrate, is a one-off."""
+        """The containers as the engine reports them, by service; one-offs are those that run once, such as migrate."""
         with closing(self.engine()) as client:
             found = client.api.containers(all=True, filters={"label": f"{PROJECT_LABEL}={self.project}"})
             return {
@@ -140,7 +140,7 @@ class DemoSite:
             }
 
     def migration_runs(self) -> bool:
-        """Its container is made before the gate closes, and runs only when its time has come."""
+        """Whether the migration is running. Its container is created before the gate closes, and starts later."""
         return any(found["State"]["Running"] for found in self.containers(one_offs=True).values())
 
     def engine(self) -> docker.DockerClient:
@@ -187,13 +187,13 @@ class DemoSite:
         return [item["name"] for item in answer.json()]
 
     def configure(self, **settings: str) -> None:
-        """Set keys of `.env`, as a person with an editor would."""
+        """Set keys of `.env`, as a user would with an editor."""
         file = self.directory / ".env"
         lines = [line for line in file.read_text().splitlines() if line.partition("=")[0] not in settings]
         file.write_text("\n".join([*lines, *(f"{key}={value}" for key, value in settings.items())]) + "\n")
 
     def database(self, name: str, statement: str) -> list[tuple[Any, ...]]:
-        """What a database of the site's server answers its superuser."""
+        """Run a statement as superuser in a database of the site's server, and return the rows."""
         import psycopg
 
         found = self.containers()["db"]["NetworkSettings"]["Ports"]["5432/tcp"][0]
@@ -210,7 +210,7 @@ class DemoSite:
             return cursor.fetchall() if cursor.description else []
 
     def setting(self, key: str) -> str:
-        """The value of a key of `.env`."""
+        """Return the value of a key in `.env`."""
         lines = (self.directory / ".env").read_text().splitlines()
         return next(line.partition("=")[2] for line in lines if line.startswith(f"{key}="))
 
@@ -224,7 +224,7 @@ class DemoSite:
 
 
 def _claimed(project: str, directory: Path) -> Claim:
-    """Killed with this process, the site is removed by the next one, as graasp_local.testing's stacks are."""
+    """If this process is killed, the next one removes the site, as with the stacks of graasp_local.testing."""
     claims = Claims()
     remove_orphans(claims)
     return claims.make(Record(project, engine_address(), str(directory)))

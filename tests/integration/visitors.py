@@ -1,7 +1,7 @@
-"""Visitors of a site, in a process of their own: a bounded, steady load, with every answer told apart.
+"""Visitors of a site, in a separate process: a limited, steady load, with every answer classified.
 
-At least a hundred requests a second on connections that are kept: pages, API calls and writes, as any visitor and with
-the bypass; slow requests, so that some are always in flight; open websockets that echo. Started by `Visitors` below.
+At least a hundred requests a second on persistent connections: pages, API calls and writes, as a visitor and with the
+bypass; slow requests, so that some are always in flight; open websockets that echo. `Visitors` below starts it.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from typing import Any
 from graasp_local.journal.visits import FAULTS, Met, met
 
 REQUESTS_A_SECOND = 110
-"""On each side of the gate: as any visitor, and with the bypass."""
+"""Per kind of visitor: without and with the bypass."""
 LEAST_REQUESTS_A_SECOND = 100
-"""Of both together."""
+"""Of both kinds together."""
 CONNECTIONS = 12
 SLOW_REQUESTS = 4
 SLOW_SECONDS = 1.5
 WEBSOCKETS = 10
 LONGEST_SECONDS = 240
-"""The load ends by itself then, whatever becomes of the test."""
+"""The load ends by itself after this time, whatever happens to the test."""
 HANG_SECONDS = 20.0
 
 
 @dataclass
 class Load:
-    """What was met, by kind of visitor; `details` tells of the first faults."""
+    """The results, by kind of visitor; `details` describes the first faults."""
 
     port: int
     bypass: dict[str, str]
     writes: bool = True
-    """Whether visitors also write: what is under way to a core that is killed cannot be asked of another one."""
+    """Whether visitors also write: a write in flight to a core that is killed cannot be sent to another one."""
     began: float = field(default_factory=time.monotonic)
     ended: bool = False
     counts: dict[str, Counter[str]] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Load:
 
 
 class Connection:
-    """One kept connection, as a browser has it."""
+    """One persistent connection, like a browser's."""
 
     def __init__(self, load: Load) -> None:
         self._load = load
@@ -82,8 +82,8 @@ class Connection:
     async def _as_a_browser(
         self, method: str, path: str, headers: dict[str, str], body: bytes
     ) -> tuple[int, dict[str, str], bytes]:
-        """A server may end a connection that nothing is asked on: then another one is used, and what only reads is
-        asked again if the end crossed with the question."""
+        """Exchange a request. If the server has closed the idle connection, open another one; if it closes it just as
+        the request is sent, send a GET again."""
         if self._streams is not None and self._streams[0].at_eof():
             self.close()
         is_used = self._streams is not None
@@ -138,7 +138,7 @@ async def _read_body(reader: asyncio.StreamReader, headers: dict[str, str]) -> b
 
 
 async def visit(load: Load, who: str, number: int) -> None:
-    """A steady visitor: its share of the requests, each at its time, or at once if it is late."""
+    """A steady visitor: sends its share of the requests, each when it is due, or at once if it is late."""
     connection = Connection(load)
     bypass = load.bypass if who == "bypass" else {}
     browser = {"Accept": "text/html", **bypass}
@@ -162,7 +162,7 @@ async def visit(load: Load, who: str, number: int) -> None:
 
 
 async def visit_slowly(load: Load, number: int) -> None:
-    """Always waiting for something that takes a while."""
+    """A visitor who always waits for a slow request."""
     connection = Connection(load)
     await asyncio.sleep(SLOW_SECONDS * number / SLOW_REQUESTS)
     while not load.ended:
@@ -173,7 +173,7 @@ async def visit_slowly(load: Load, number: int) -> None:
 
 
 async def listen(load: Load) -> None:
-    """A websocket that is opened again whenever it ends, and echoes meanwhile."""
+    """A websocket that echoes, and is opened again whenever it ends."""
     while not load.ended:
         try:
             what = await _one_websocket(load)
@@ -199,7 +199,7 @@ async def _one_websocket(load: Load) -> str:
             status, headers = await read_head(reader)
         if status != 101:
             return met("/api/ws", status, headers, (await _read_body(reader, headers)).decode(errors="replace"))
-        # From here on the server may end it at any time; what must not be is that nothing comes back.
+        # From here on the server may end it at any time, but it must never leave a message without an answer.
         while not load.ended:
             mask = os.urandom(4)
             writer.write(b"\x81\x82" + mask + bytes(a ^ b for a, b in zip(b"hi", mask, strict=False)))
@@ -236,7 +236,7 @@ async def run(load: Load) -> None:
 
 
 class Visitors:
-    """Use as a context; `report` is there afterwards: `counts` by kind of visitor, `details`, `written`, `seconds`."""
+    """A context manager. Afterwards `report` has `counts` by kind of visitor, `details`, `written` and `seconds`."""
 
     def __init__(self, port: int, bypass: dict[str, str], *, writes: bool = True) -> None:
         self._given = json.dumps({"port": port, "bypass": bypass, "writes": writes})
@@ -263,7 +263,7 @@ class Visitors:
         return counts
 
     def requests_a_second(self) -> float:
-        """What was reached, slow requests and websockets left out."""
+        """The rate that was reached, without slow requests and websockets."""
         asked = sum(sum(self.count(who).values()) for who in ("visitor", "bypass"))
         return asked / float(self.report["seconds"])
 

@@ -1,4 +1,4 @@
-"""The matrix of faults: sites to hurt, an engine to hurt, and the record that docs/reliability.md is made from."""
+"""The fault matrix: sites and an engine to damage, and the results that docs/reliability.md is made from."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def private_engine() -> Iterator[PrivateEngine]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MatrixSite]:
-    """On the machine's engine; for faults that hurt this site alone."""
+    """A site on the machine's engine, for faults that affect only this site."""
     site = MatrixSite(tmp_path_factory.mktemp("matrix") / "site")
     try:
         site.make_ready()
@@ -50,7 +50,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MatrixSite]:
 
 @pytest.fixture(autouse=True)
 def as_it_should_be(request: pytest.FixtureRequest) -> None:
-    """What a failed case left behind is no fault of the next one's."""
+    """Repair the site after a failed case, so that the next case does not fail because of it."""
     if "site" in request.fixturenames and request.session.stash.get(_LAST_FAILED, False):
         request.session.stash[_LAST_FAILED] = False
         request.getfixturevalue("site").mend()
@@ -58,7 +58,7 @@ def as_it_should_be(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture
 def record(request: pytest.FixtureRequest) -> Record:
-    """What a case says of itself, in words for the table."""
+    """What a case reports, in words for the table."""
     record = Record(*_family_and_case(request.node))
     request.node.stash[_RECORD] = record
     return record
@@ -98,7 +98,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 @cache
 def _commit() -> str:
-    """What the cases of this run were seen on, with a `+` where something was changed and not committed."""
+    """The commit on which this run's cases run, with a `+` if there are uncommitted changes."""
     repository = Path(__file__).parents[2]
     named = ["git", "-C", str(repository), "describe", "--always", "--exclude=*", "--dirty=+"]
     return subprocess.run(named, capture_output=True, text=True, check=True).stdout.strip()

@@ -1,7 +1,7 @@
 """graasp-local with a fault at one point of one step, for the matrix: `python -m tests.matrix.faulty VERB …`.
 
-GRAASP_LOCAL_FAULT is the point, as JSON (see Point). Nothing of the product knows of it: the one method that does steps
-and the one that records them are wrapped here.
+GRAASP_LOCAL_FAULT is the point, as JSON (see Point). The product does not know about it: this module wraps the method
+that performs steps and the one that records them.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ _GIVE_UP_SECONDS = 120
 
 class When(StrEnum):
     BEFORE = "before"
-    """The step is announced in the journal, and nothing of it was done."""
+    """The step is announced in the journal, and nothing of it has been done."""
     DURING = "during"
-    """Its effect is under way, or done and not yet recorded."""
+    """The step is in progress, or done but not yet recorded."""
     AFTER = "after"
-    """It is done and recorded; the next one is not announced."""
+    """The step is done and recorded; the next one is not announced yet."""
 
 
 class What(StrEnum):
     DIE = "die"
-    """SIGKILL to this process alone: commands that it had started go on without it."""
+    """SIGKILL to this process only: commands that it has started continue without it."""
     WAIT = "wait"
-    """Say that the point is reached, and wait until the test has done its harm and says to go on."""
+    """Report that the point is reached, and wait until the test has caused its fault and lets the process continue."""
     LOSE_ANSWER = "lose-answer"
-    """The step had its effect, and then an error is raised as for an engine that did not answer in time."""
+    """The step takes effect, and then raises the error of an engine that did not answer in time."""
     TURN_CLOCK_BACK = "turn-clock-back"
-    """From here on the machine's clock is a day behind."""
+    """From this point on, the machine's clock is a day behind."""
 
 
 A_DAY_BACK = -86400.0
@@ -53,9 +53,10 @@ A_DAY_BACK = -86400.0
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """`seconds` after its beginning is during a step; `meeting` is a directory in which the test is met.
+    """Where a fault happens. With `during`, it happens `seconds` after the step begins.
 
-    `clock_offset` is how wrong the machine's clock is from the beginning, in seconds.
+    `meeting` is the directory in which the test and the process wait for each other. `clock_offset` is by how many
+    seconds the machine's clock is wrong from the start.
     """
 
     when: When
@@ -84,7 +85,7 @@ def happen(point: Point) -> None:
         set_clock(A_DAY_BACK)
         return
     if point.reached.exists():
-        return  # once is enough: a rollback has steps of the same name
+        return  # only once: a rollback has steps with the same name
     point.reached.touch()
     deadline = time.monotonic() + _GIVE_UP_SECONDS
     while not point.go_on.exists() and time.monotonic() < deadline:
@@ -104,7 +105,7 @@ def install(point: Point) -> None:
         here = step.name == point.step
         if here and point.what is What.LOSE_ANSWER:
             yield from perform(self, step)
-            if not lost:  # once is enough: a rollback has steps of the same name
+            if not lost:  # only once: a rollback has steps with the same name
                 lost.add(step.name)
                 raise EngineUnreachable("The engine has not answered in time.")
             return
@@ -115,7 +116,7 @@ def install(point: Point) -> None:
             timer.start()
             yield from perform(self, step)
             timer.cancel()
-            happen(point)  # it was quicker than half of what it took before
+            happen(point)  # the step was quicker than `seconds`
         else:
             yield from perform(self, step)
 

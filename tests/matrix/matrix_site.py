@@ -1,4 +1,4 @@
-"""A site that is made to suffer, and what is asked of it afterwards: data, state, gate, exit codes."""
+"""A site to damage, and what is checked afterwards: data, state, gate, exit codes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KILLED = -9
 BASELINE_ROWS = 200
 
 _ITEMS = "SELECT id, md5(id::text || name || created_at) FROM item"
-"""What an item of 1.0.0 says; no later version changes that."""
+"""The columns of an item in 1.0.0; no later version changes their values."""
 _EVENTS = "SELECT id, md5(website_event::text) FROM website_event"
 _SEED_ITEMS = f"INSERT INTO item (name) SELECT 'baseline ' || n FROM generate_series(1, {BASELINE_ROWS}) AS n"
 _SEED_EVENTS = f"INSERT INTO website_event (at) SELECT now() FROM generate_series(1, {BASELINE_ROWS})"
@@ -37,7 +37,7 @@ DELETE FROM drizzle.__drizzle_migrations WHERE id > 2
 
 @dataclass(frozen=True)
 class Data:
-    """Every row of Graasp's and of umami's by its key, with its checksum."""
+    """The checksum of every row of Graasp and umami, by key."""
 
     rows: Mapping[str, str]
 
@@ -46,13 +46,13 @@ class Data:
         return f"{len(self.rows)} rows, md5 {hashlib.md5(everything.encode()).hexdigest()[:8]}"
 
     def restricted_to(self, other: Data) -> Data:
-        """The same rows as in the other, as they are here: to be compared with them."""
+        """Only the rows that `other` has too, for a comparison."""
         return Data({key: row for key, row in self.rows.items() if key in other.rows})
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended. `last` is its last JSON line, empty if it came to write none."""
+    """How a command ended. `last` is its last JSON line, empty if it wrote none."""
 
     code: int
     last: Mapping[str, Any]
@@ -61,7 +61,7 @@ class Ended:
 
 @dataclass
 class Visitor:
-    """Somebody who writes all the time, through the gate like everybody, and notes what core confirmed and what not."""
+    """A visitor who writes all the time, without the bypass, and records which writes core confirmed."""
 
     site: MatrixSite
     confirmed: list[str] = field(default_factory=list)
@@ -80,18 +80,18 @@ class Visitor:
                 else:
                     self.turned_away.append(str(answer.status))
             except (OSError, ValueError, ArithmeticError) as error:
-                self.turned_away.append(repr(error))  # cut off: nothing was confirmed
+                self.turned_away.append(repr(error))  # cut off, so not confirmed
 
     def leave(self) -> None:
         self._left.set()
 
 
 class MatrixSite(DemoSite):
-    """Running 1.0.0, with rows in Graasp's database and in umami's."""
+    """A site that runs 1.0.0, with rows in Graasp's and umami's databases."""
 
     def __init__(self, directory: Path, docker_host: str | None = None) -> None:
         super().__init__(directory, docker_host)
-        # The faulty entry is a module of this repository's, wherever it is called from.
+        # tests.matrix.faulty is a module of this repository; find it from any working directory.
         self.environment["PYTHONPATH"] = str(REPOSITORY)
 
     def make_ready(self) -> None:
@@ -100,12 +100,12 @@ class MatrixSite(DemoSite):
         self.sql(_SEED_EVENTS, "umami")
 
     def back_to_1_0_0(self) -> None:
-        """After a case that ended with 1.1.0: undone by hand, because no product goes back over a migration."""
+        """Undo 1.1.0 by hand after a case that ended with it; graasp-local cannot revert a migration."""
         self.sql(_UNDO_1_1_0)
         self.deploy("1.0.0")
 
     def sql(self, statements: str, database: str = "graasp") -> list[list[str]]:
-        """Asked inside the container, so that it works whatever became of the published port."""
+        """Run SQL inside the container, so that it works even if the published port does not."""
         psql = ["psql", "-U", "postgres", "-d", database, "-qAtF", "\t", "-v", "ON_ERROR_STOP=1", "-c", statements]
         output = b""
 
@@ -114,7 +114,7 @@ class MatrixSite(DemoSite):
             try:
                 with closing(self.engine()) as client:
                     done = client.containers.get(self.containers()["db"]["Id"]).exec_run(psql)
-            except docker.errors.APIError:  # its container is on its way up
+            except docker.errors.APIError:  # its container is starting
                 return False
             assert isinstance(done.output, bytes)
             output = done.output
@@ -122,13 +122,13 @@ class MatrixSite(DemoSite):
             if any(text in output for text in on_its_way_up):
                 return False
             assert done.exit_code == 0, output.decode(errors="replace")
-            return _is_text(output)  # seen once in thousands: a header of the engine's stream in the middle of it
+            return _is_text(output)  # once in thousands of runs, a header of the engine's stream is in the middle of it
 
         wait_for(answered, "Postgres answers inside its container")
         return [line.split("\t") for line in output.decode().splitlines()]
 
     def mend(self) -> None:
-        """After a case that failed: whatever state it left behind, 1.0.0 and running again, for the next case."""
+        """Return to 1.0.0 and running after a failed case, whatever state it left behind, for the next case."""
         for verb in ("rollback", "resume"):
             if self.status()["unfinished"]:
                 self.end(verb)
@@ -164,7 +164,7 @@ class MatrixSite(DemoSite):
 
     @contextmanager
     def met(self, fault_at: Point, *words: str) -> Iterator[Met]:
-        """Run a command up to a point, for a test to do its harm there."""
+        """Run a command up to a point, where the test causes its fault."""
         with tempfile.TemporaryDirectory() as meeting:
             point = replace(fault_at, what=What.WAIT, meeting=meeting)
             with self._begun(words, point) as (process, output):
@@ -179,7 +179,7 @@ class MatrixSite(DemoSite):
 
     @contextmanager
     def _begun(self, words: tuple[str, ...], fault: Point | None) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
-        # Into a file, because a docker command that outlives the killed process would hold a pipe open.
+        # Output goes to a file, because a docker command that outlives the killed process would keep a pipe open.
         with tempfile.NamedTemporaryFile() as output:
             process = subprocess.Popen(
                 [*(FAULTY if fault else COMMAND), "--site", str(self.directory), *words],
@@ -226,6 +226,6 @@ def _ended(code: int, output: Path) -> Ended:
         if line.startswith("{"):
             try:
                 last = json.loads(line)
-            except ValueError:  # torn by the kill
+            except ValueError:  # cut off by the kill
                 continue
     return Ended(code, last if last.get("event") == "walk-ended" else {}, said)

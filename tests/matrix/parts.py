@@ -1,4 +1,4 @@
-"""The four parts of an operation, each by a point in it at which a test can do harm."""
+"""The four parts of an operation, each with a point at which a test can cause a fault."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ POINTS = {
 
 @contextmanager
 def deploying(site: MatrixSite, part: Part) -> Iterator[Met]:
-    """A deployment of 1.1.0 that waits in a part; in the middle of a migration, one that would never end."""
+    """A deployment of 1.1.0 that waits in a part; for the part of the migration, one whose migration never ends."""
     words = HANGING if part is Part.MIGRATING else WORKING
     with site.met(POINTS[part], *words) as met:
         if part is Part.MIGRATING:

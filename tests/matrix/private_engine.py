@@ -1,4 +1,4 @@
-"""An engine that only this checkout's matrix uses, on a disk of its own that can be filled: faults hurt nobody else."""
+"""An engine for this checkout's matrix only, on a separate disk that can be filled, so faults affect nothing else."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ REPOSITORY = Path(__file__).parents[2]
 SCRIPT = REPOSITORY / "scripts" / "private-engine"
 DEMO_IMAGES = "localhost/graasp-demo/*"
 DISK_BYTES = 12 * 1024**3
-"""Sparse: what the engine does not use is not taken from the machine."""
+"""The file is sparse: it takes only as much of the machine's disk as the engine uses."""
 
 
 class PrivateEngine:
-    """Started with the demo images of the machine's engine on it; these are loaded once and kept."""
+    """The engine, with the demo images of the machine's engine; they are loaded once and kept."""
 
     def __init__(self) -> None:
         place = hashlib.sha256(str(REPOSITORY).encode()).hexdigest()[:8]
@@ -32,11 +32,11 @@ class PrivateEngine:
         self._run("start")
 
     def kill(self) -> None:
-        """SIGKILL to the daemon: its containers go on without it."""
+        """SIGKILL the daemon: its containers continue without it."""
         self._run("kill")
 
     def cut_power(self) -> None:
-        """SIGKILL to the daemon, its containerd and all containers at once."""
+        """SIGKILL the daemon, its containerd and all containers at once."""
         self._run("cut")
 
     def stop(self) -> None:
@@ -62,7 +62,7 @@ class PrivateEngine:
 
 
 def _images_by_tag(client: docker.DockerClient) -> dict[str, str]:
-    # An image without layers only says that the others were built, and cannot be saved.
+    # An image without layers only marks that the others were built; it cannot be saved.
     return {
         tag: str(image.id)
         for image in client.images.list(DEMO_IMAGES)

@@ -1,4 +1,4 @@
-"""What a case of the matrix says of itself: one row of the table in docs/reliability.md."""
+"""What a case of the matrix reports: one row of the table in docs/reliability.md."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass
 class Record:
-    """`family` and `case` name it; `did` is what was done, `saw` what came of it, `data` what was compared."""
+    """`family` and `case` name it; `did` is what was done, `saw` the result, `data` what was compared."""
 
     family: str
     case: str

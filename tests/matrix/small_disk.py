@@ -1,4 +1,4 @@
-"""A file system in a file, mounted: a disk that can be filled to the last byte without filling the machine's."""
+"""A file system in a mounted file: a disk that can be filled to the last byte without filling the machine's disk."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ AS_ROOT = () if os.geteuid() == 0 else ("sudo", "-n")
 
 
 class SmallDisk:
-    """`place` holds the file and the mounted `directory`. The file stays between runs; it is sparse."""
+    """`place` contains the file and the mounted `directory`. The file is sparse, and stays between runs."""
 
     def __init__(self, place: Path, size_bytes: int) -> None:
         self.directory = place / "mounted"
@@ -25,20 +25,20 @@ class SmallDisk:
         if not self._file.exists():
             with self._file.open("wb") as file:
                 file.truncate(self._size)
-            # Nothing is kept back for root: full is full for everybody.
+            # Reserve nothing for root: a full disk is full for every user.
             subprocess.run(["mkfs.ext4", "-q", "-m", "0", self._file], check=True)
         subprocess.run([*AS_ROOT, "mount", "-o", "loop", self._file, self.directory], check=True)
         subprocess.run([*AS_ROOT, "chown", str(os.geteuid()), self.directory], check=True)
         self.make_room()
 
     def fill(self, leave_bytes: int = 0) -> None:
-        """Take all room but this much, in pieces that get smaller."""
+        """Fill the disk except for this many bytes, in smaller and smaller pieces."""
         with self._filler.open("ab") as file:
             for piece in (256 * 1024**2, 1024**2, 4096):
                 while self._free() - leave_bytes >= piece:
                     try:
                         os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, piece)
-                    except OSError:  # the file system's own bookkeeping needed the rest
+                    except OSError:  # the file system's metadata needs the rest
                         break
 
     def make_room(self) -> None:

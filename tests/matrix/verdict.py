@@ -1,4 +1,4 @@
-"""What has to hold after every fault, said in words for the record; each function fails the test if it does not."""
+"""What must hold after every fault, in words for the record; each function fails the test if it does not hold."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tests.matrix.matrix_site import Data, Ended, MatrixSite, Visitor
 
 
 def nothing_is_lost(site: MatrixSite, before: Data, visitor: Visitor | None = None) -> str:
-    """Every row from before is there, byte for byte, and every write that a visitor was told of."""
+    """Every earlier row is there, byte for byte, and every write that core confirmed to a visitor."""
     after = site.data()
     assert after.restricted_to(before).rows == before.rows
     if visitor is None:
@@ -18,15 +18,15 @@ def nothing_is_lost(site: MatrixSite, before: Data, visitor: Visitor | None = No
 
 
 def serves(site: MatrixSite, version: str) -> str:
-    """Running, open, of one version, with nothing unfinished and nothing left over; a visitor is served."""
+    """The site is running with this version and open, with nothing unfinished or left over, and serves visitors."""
     said = serves_with_a_migration_made(site, version)
     assert site.containers(one_offs=True) == {}
     return said
 
 
 def serves_with_a_migration_made(site: MatrixSite, version: str) -> str:
-    """The same, but a migrate container that was made and not started may be there: no later operation uses it."""
-    # After a fault services may still be on their way up by themselves.
+    """Like `serves`, but there may be a migrate container that was never started; no later operation uses it."""
+    # After a fault, services may still be starting by themselves.
     told = {}
 
     def runs() -> bool:
@@ -41,14 +41,14 @@ def serves_with_a_migration_made(site: MatrixSite, version: str) -> str:
 
 
 def names_the_two_ways(site: MatrixSite) -> None:
-    """The site says that an operation was cut off, and which two commands go on."""
+    """The site says that an operation is unfinished, and names the two commands that continue or undo it."""
     told = site.status()
     assert told["unfinished"], told
     assert told["next"] == ["graasp-local resume", "graasp-local rollback"]
 
 
 def ends_well(site: MatrixSite, ended: Ended, allowed: tuple[int, ...]) -> str:
-    """With one of these exit codes, and the site where that code says; where it says so, one command further."""
+    """The command ended with one of these exit codes, and the site is as the code says, after a rollback if needed."""
     assert ended.code in allowed, ended.said
     match ended.code:
         case 0:

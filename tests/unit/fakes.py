@@ -46,7 +46,7 @@ def migrations_of(version: str) -> tuple[ImageMigration, ...]:
 
 @dataclass
 class FakeClock:
-    """Time that passes only when somebody sleeps."""
+    """Time that passes only while the code under test sleeps."""
 
     seconds: float = 1_000_000.0
     on_sleep: Callable[[], None] = lambda: None
@@ -64,7 +64,7 @@ class FakeClock:
 
 @dataclass
 class FakeSiteState:
-    """What the fakes share: the site as it would be observed, and what its database has applied."""
+    """What the fakes share: the site as it would be observed, and the migrations that its database has applied."""
 
     observed: ObservedState = field(default_factory=new_site)
     flag: Gate = Gate.CLOSED
@@ -73,7 +73,7 @@ class FakeSiteState:
     selected_images: Callable[[], Images] = tuple
     calls: list[str] = field(default_factory=list)
     leads_to: Side = Side.SERVICES
-    """Whom nginx leads visitors to."""
+    """Where nginx routes visitors."""
 
     def gate(self) -> Gate:
         edge = self.observed.in_group(ServiceGroup.EDGE)
@@ -82,7 +82,7 @@ class FakeSiteState:
 
 @dataclass
 class FakeMigrationRun:
-    """Ends at the first look, unless it hangs."""
+    """A migration that has ended when it is first checked, unless it hangs."""
 
     code: int | None
     lines: tuple[str, ...] = ("[✓] migrations applied successfully!",)
@@ -105,7 +105,7 @@ class FakeMigrationRun:
 
 @dataclass
 class FakeEngine:
-    """Does what it is told to the shared state. `never_on` names services that will not start."""
+    """Does what it is told, to the shared state. `never_on` names services that will not start."""
 
     state: FakeSiteState
     missing_images: Mapping[str, str] = field(default_factory=dict)
@@ -122,7 +122,7 @@ class FakeEngine:
     run: FakeMigrationRun | None = None
     failing: dict[str, Exception] = field(default_factory=dict)
     losing_answers_of: set[str] = field(default_factory=set)
-    """Calls that have their effect once more and are then not answered."""
+    """Calls whose next execution takes effect but gets no answer."""
     engine_version: str = "28.0.0"
     orphans: list[FakeMigrationRun] = field(default_factory=list)
     ended_migrations: tuple[str, ...] = ()
@@ -130,38 +130,38 @@ class FakeEngine:
     restart_count: int = 0
     no_network: str | None = None
     recovery: list[str] = field(default_factory=list)
-    """How far its database server says it is, look by look."""
+    """How far the database server has recovered, one value for each time it is asked."""
     no_compose: bool = False
     other_site: str | None = None
     references: set[str] = field(default_factory=set)
-    """What this machine has, by digest or id."""
+    """The images on this machine, by digest or id."""
     pruned: dict[str, str] = field(default_factory=dict)
-    """Images that the site's services need and this machine has not, by service."""
+    """Images that the site's services need and that are not on this machine, by service."""
     refuses_edge: str | None = None
     refuses_stack: str | None = None
     search: tuple[str, str] | None = None
-    """Which Meilisearch has written its data, and the volume."""
+    """The version of Meilisearch that wrote the data, and the volume."""
     tried: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
     builds: dict[str, str] = field(default_factory=dict)
+    """The build that a tag points to, if no longer the first one."""
     forgotten: int = 0
-    """Tags that lead elsewhere than they did at first."""
     pinned: dict[Version, tuple[Pin, ...]] = field(default_factory=dict)
     lowest: int = 0
     in_no_registry: set[str] = field(default_factory=set)
-    """What has a digest, and is in no registry: the image store of containerd has such images."""
+    """Images that have a digest but are in no registry, as in containerd's image store."""
     kept: dict[str, str] = field(default_factory=dict)
-    """Ids of images that are kept under tags of the site's own, and the service of each."""
+    """Ids of images that are kept by the site's own tags, and the service of each."""
 
     site: Site | None = None
-    """With whose settings it starts services, once that is another than the usual."""
+    """The site whose settings it starts services with."""
     dying_with: str = ""
-    """Core started with a `.env` that holds this text never gets healthy."""
+    """With this text in `.env`, core never becomes healthy."""
     looks: int = 0
-    """How often its facts were asked for, as every check of a version does."""
+    """How often `facts` was called; every check of a version calls it."""
     dying_builds: set[str] = field(default_factory=set)
-    """Of these core starts and never gets healthy."""
+    """Builds with which core starts but never becomes healthy."""
     migrations_of_builds: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Migrations of builds that have others than their version at first."""
+    """Migrations of builds that differ from the first build of their version."""
 
     def _call(self, name: str, *words: str) -> None:
         self.state.calls.append(" ".join([name, *words]))
@@ -375,7 +375,7 @@ class FakeEngine:
 
 @dataclass
 class FakeOldConnections:
-    """`requests_left` are the answers to one look after the other; `held_open` is what does not end by itself."""
+    """`requests_left` has one answer for each call; `held_open` is what does not end by itself."""
 
     state: FakeSiteState
     held_open: int = 0
@@ -400,7 +400,7 @@ class FakeOldConnections:
 
 @dataclass
 class FakeEdge:
-    """Answers from the shared state. `says` is what core claims to be; None: what is selected."""
+    """Answers from the shared state. `says` is the version that core reports; None: its container's version."""
 
     state: FakeSiteState
     says: str | None = None
@@ -430,7 +430,7 @@ class FakeDatabase:
     snapshots: dict[str, list[AppliedMigration]] = field(default_factory=dict)
     failed: dict[str, list[AppliedMigration]] = field(default_factory=dict)
     kept: list[str] = field(default_factory=list)
-    """Names of failed databases that only a person removes."""
+    """Names of failed databases that stay until the user removes them."""
     snapshot_fails: bool = False
     lock_held_elsewhere: bool = False
     others: set[str] = field(default_factory=lambda: {"umami"})
@@ -504,7 +504,7 @@ def _nobody_asks() -> Prober:
 
 @dataclass
 class FakeWorld:
-    """A world over a real site directory and fake everything else; `world` is what the code under test is given."""
+    """A real site directory with everything else fake; `world` is what the code under test gets."""
 
     directory: Path
     state: FakeSiteState = field(default_factory=FakeSiteState)
@@ -544,20 +544,20 @@ class FakeWorld:
         )
 
     def _with_site(self, site: Site) -> World:
-        """Settings tell the fake engine nothing but what a test has it read from them."""
+        """Give the fake engine the site; it reads only what a test asks it to read."""
         self.engine.site = site
         return replace(self.world, site=site)
 
     def forget_pins(self) -> None:
-        """As the next command: it knows of no images but those that tags lead to."""
+        """Be like the next command: it only knows the images that tags point to."""
         self.engine.pinned.clear()
 
     def dumps(self) -> list[Path]:
-        """Directories with the dumps of upgrades."""
+        """Return the directories with the dumps of upgrades."""
         return sorted(self.directory.glob("upgrades/postgres-*"))
 
     def become(self, observed: ObservedState, applied: str = "1.0.0") -> None:
-        """Be a site that looks like this, with the migrations of a version applied and that version selected."""
+        """Become a site in this state, with the migrations of a version applied and that version selected."""
         self.state.observed = replace(observed, gate=Gate.UNKNOWN)
         self.state.flag = observed.gate if observed.gate is not Gate.UNKNOWN else Gate.CLOSED
         self.state.applied[:] = [AppliedMigration(m.when, m.sha256) for m in migrations_of(applied)]

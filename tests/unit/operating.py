@@ -1,4 +1,4 @@
-"""Operations in a fake world, for tests to begin, to fail and to cut off."""
+"""Operations in a fake world, for tests to start, fail and interrupt."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def under_way(
     on_failure: OnFailure = OnFailure.HOLD,
     shown: run.Shown | None = None,
 ) -> Iterator[Event]:
-    """By a planner of the test's own. By default a failure is held, so that what it left behind can be looked at."""
+    """Run an operation with the test's own planner. By default a failure is held, so that the test can inspect it."""
     return run.carry_out(fake.world, Deploy("1.1.0", on_failure=on_failure), planner, run.RunOptions(shown))
 
 
@@ -45,12 +45,12 @@ def ended_of(events: list[Event]) -> OperationEnded:
 def deploy(
     fake: FakeWorld, version: str = "1.1.0", on_failure: OnFailure = OnFailure.HOLD, **request: object
 ) -> OperationEnded:
-    """By default a failure is held, so that what it left behind can be looked at."""
+    """Run a deployment. By default a failure is held, so that the test can inspect it."""
     return ended_of(events_of(fake, deploying(fake, version, **request), on_failure=on_failure))
 
 
 def killed_at(fake: FakeWorld, name: str, planner: Callable[[ObservedState], Plan] | None = None) -> None:
-    """Operation, by default a deployment of 1.1.0, until a step has started, then be gone."""
+    """Run an operation, by default a deployment of 1.1.0, and stop dead once the named step has started."""
     for event in under_way(fake, planner or deploying(fake), OnFailure.ROLLBACK):
         if isinstance(event, StepStarted) and event.name == name:
             return

@@ -1,4 +1,4 @@
-"""Sites to test decisions on: the stack's services in any state, and hypothesis strategies for worse."""
+"""Sites to test decisions on: the stack's services in any state, and hypothesis strategies for unusual sites."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ SERVICES = {
 }
 VERSIONED = ("core", "workers")
 WRITING = ("workers",)
-"""What writes to Graasp's database by itself."""
+"""Services that write to Graasp's database on their own."""
 
 
 def site_in(state: InfraState, version: str = "1.0.0", *, page_when_stopped: bool = False) -> ObservedState:
-    """The stack exactly as a row of the table says."""
+    """The stack exactly as the table of states says."""
     row = row_of(state, page_when_stopped=page_when_stopped)
     services = tuple(
         ObservedService(
@@ -49,7 +49,7 @@ def site_in(state: InfraState, version: str = "1.0.0", *, page_when_stopped: boo
 
 
 def new_site() -> ObservedState:
-    """No containers yet."""
+    """A site without containers."""
     services = tuple(
         ObservedService(name, group, Status.ABSENT, writes=name in WRITING) for name, group in SERVICES.items()
     )
@@ -58,7 +58,7 @@ def new_site() -> ObservedState:
 
 @st.composite
 def observed_sites(draw: st.DrawFn) -> ObservedState:
-    """Any site that could be met: every service in any status and health, the gate as nginx could answer it."""
+    """Any possible site: every service in any status and health, and any answer of nginx about the gate."""
     services = []
     for name, group in SERVICES.items():
         status = draw(st.sampled_from(Status))
@@ -88,7 +88,7 @@ def observed_sites(draw: st.DrawFn) -> ObservedState:
 
 @st.composite
 def replicated(draw: st.DrawFn, service: ObservedService) -> ObservedService:
-    """The same service in up to three containers, of which up to three are wanted."""
+    """The same service in up to three containers, with one to three replicas configured."""
     others = draw(st.lists(st.sampled_from([s for s in Status if s is not Status.ABSENT]), max_size=2))
     found = [(1, service)]
     for number, status in enumerate(others, start=2):
@@ -98,7 +98,7 @@ def replicated(draw: st.DrawFn, service: ObservedService) -> ObservedService:
 
 
 def second_cores() -> tuple[ObservedService, ...]:
-    """What may be left besides core while it was replaced: one that serves, one that never will."""
+    """Second cores that a rolling deployment may leave behind: one that serves, one that never will."""
     healths = (Health.HEALTHY, Health.UNHEALTHY)
     return tuple(
         ObservedService("core", ServiceGroup.GRAASP, Status.RUNNING, health, version="1.2.0") for health in healths

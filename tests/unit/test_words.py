@@ -39,7 +39,11 @@ OLD_WORDS = re.compile(
 STILL_TO_DO: set[str] = set()
 """Rooms of the package whose sentences are not gone through yet."""
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "scripts/demo-images/README.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "examples").rglob("*.md")),
+]
 STACK = sorted(file for name in ("compose", "nginx") for file in (ROOT / name).rglob("*") if file.is_file())
 GENERATED = "<!-- The matrix begins"
 """What stands below it was seen by a run of the matrix, in the words of that time."""
