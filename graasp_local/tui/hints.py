@@ -37,7 +37,8 @@ def dashboard_hints(
     if view is None:
         return ()
     under_way = operation is not None and not operation.is_over
-    unfinished = ["resume", "rollback"] if view.unfinished is not None else []
+    unfinished = ["resume"] if view.unfinished is not None else []
+    unfinished += ["rollback"] if view.unfinished is not None and view.unfinished.can_be_undone else []
     undo = ["rollback"] if view.last_deployment is not None and not unfinished else []
     names = ["watch"] if under_way else [*unfinished, "deploy", "apply", *undo]
     names += ["logs", "history", "details"]
