@@ -307,7 +307,11 @@ class GraaspApp(VerbActions, App[None]):
         if is_new:
             self._write_down_site(self.directory)
         # What is told of a day changes with what is done, and where a closed gate is found open.
-        told = tuple((each.operation, each.outcome) for each in self.view.operations), self.view.observed.gate
+        told = (
+            tuple((each.operation, each.outcome) for each in self.view.operations),
+            self.view.observed.gate,
+            self.view.holder is None,
+        )
         if told != self._days_are_of:
             self._days_are_of = told
             self._read_days(self.view.observed.gate)

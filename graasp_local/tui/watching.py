@@ -29,7 +29,7 @@ from graasp_local.planning.states import Gate
 from graasp_local.ports.live import LiveEngine, Stream, Usage
 from graasp_local.ports.observation import observe
 from graasp_local.site.site import Site
-from graasp_local.tui.drawing.month import DAYS, LastDays
+from graasp_local.tui.drawing.month import DAYS, LastDays, with_its_state
 from graasp_local.tui.model import Reception, SiteView, site_view
 from graasp_local.tui.ports import Access
 from graasp_local.tui.trouble import Trouble, TroubleKind
@@ -169,7 +169,7 @@ def last_days(site: Site, gate: Gate, now: float) -> LastDays:
     heard = min((moment.at for operation in operations for moment in operation.gate_moments), default=now)
     deployments = tuple(
         operation
-        for operation in operations
+        for operation in with_its_state(operations, current_holder(site.lock_file))
         if operation.is_deployment and operation.touched and _began(operation) >= begin
     )
     return LastDays(now, now - max(begin, heard), sum(shares), len(shares), deployments)

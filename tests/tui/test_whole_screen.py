@@ -11,6 +11,7 @@ from textual.widgets import Input, Sparkline
 
 from graasp_local.journal.closings import by_month, closings
 from graasp_local.journal.read import read_operations
+from graasp_local.lock import held_lock
 from graasp_local.planning.states import Gate
 from graasp_local.tui.app import GraaspApp
 from graasp_local.tui.drawing.month import month_lines
@@ -30,7 +31,7 @@ from graasp_local.tui.widgets.logs import LogView
 from graasp_local.tui.widgets.rows import Rows
 from tests.tui.conftest import drive, screen_text, until
 from tests.tui.fakes import NOW, FakeAccess, nginx_lines, readings, write_deployment
-from tests.tui.test_pictures import write_journal
+from tests.tui.test_pictures import pretend_another_process, write_journal
 
 HEAD = "2026-01-01T00:00:"
 
@@ -353,7 +354,32 @@ def test_the_last_thirty_days_have_the_figures_of_the_history(access: FakeAccess
     summary, strip, newest = text_of(month_lines(days, 138)).splitlines()
     assert summary == "Last thirty days  99.999 % open, closed 2 times for 12.5 s"
     assert strip.index("↺") < strip.index("✓")
-    assert newest == "↺ 1.1.0 rolled-back, closed 8.0 s, 9 d ago   ✓ 1.1.0 done, closed 4.5 s, 2 d ago"
+    assert newest == "↺ 1.1.0 rolled back, closed 8.0 s, 9 d ago   ✓ 1.1.0 done, closed 4.5 s, 2 d ago"
+
+
+def test_a_deployment_that_is_under_way_is_not_told_as_killed(access: FakeAccess) -> None:
+    command = "graasp-local deploy --version 1.1.0"
+    write_journal(access, "", "step-started")
+    assert text_of(month_lines(last_days(access.site(), Gate.CLOSED, NOW), 138)).splitlines()[0:3:2] == [
+        "Last thirty days  closed once for 7.0 s",
+        "✗ 1.1.0 killed, just now",
+    ]
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await until(pilot, lambda: "▶ 1.1.0 under way" in screen_text(app))
+        assert "killed" not in screen_text(app)
+        await press(pilot, "h")
+        await until(pilot, lambda: "▶ under way" in screen_text(app) and "Timeline" in screen_text(app))
+        assert "killed" not in screen_text(app)
+        await press(pilot, "enter")
+        await until(pilot, lambda: isinstance(app.screen, OperationScreen))
+        assert "begun elsewhere" in screen_text(app)
+
+    with held_lock(access.site().lock_file, command):
+        pretend_another_process(access)
+        drive(access, steps, size=(140, 40))
+    with held_lock(access.site().lock_file, "graasp-local backup"):
+        assert "killed" in text_of(month_lines(last_days(access.site(), Gate.CLOSED, NOW), 138))
 
 
 def test_a_closing_from_before_the_thirty_days_counts_with_what_reaches_into_them(access: FakeAccess) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from graasp_local.tui.figures import ago_of
 from graasp_local.tui.tones import Line, Piece, Tone, fitted, width_of
@@ -13,6 +15,7 @@ from graasp_local.wording import seconds_in_words
 
 if TYPE_CHECKING:
     from graasp_local.journal.records import OperationRecord
+    from graasp_local.lock import Holder
 
 DAYS = 30
 _DAY = 86_400.0
@@ -22,8 +25,12 @@ _SIGNS = {
     "nothing-to-do": ("·", Tone.QUIET),
     "refused": ("·", Tone.BUSY),
     "rolled-back": ("↺", Tone.BUSY),
+    "under-way": ("▶", Tone.BUSY),
 }
 _MORE = "… "
+
+UNDER_WAY = "under-way"
+"""Instead of an outcome, where there is none yet."""
 
 
 class LastDays(Struct, frozen=True):
@@ -43,6 +50,21 @@ def sign_of(outcome: str | None) -> tuple[str, Tone]:
     return _SIGNS.get(outcome or "killed", ("✗", Tone.BAD))
 
 
+def outcome_in_words(outcome: str | None) -> str:
+    """How an operation ended, as a person says it."""
+    return (outcome or "killed").replace("-", " ")
+
+
+def with_its_state(operations: Sequence[OperationRecord], holder: Holder | None) -> tuple[OperationRecord, ...]:
+    """The operations, oldest first, with the newest told as under way where whoever has the lock carries it out."""
+    if not operations or holder is None:
+        return (*operations,)
+    *earlier, newest = operations
+    if newest.outcome is not None or newest.command != holder.command:
+        return (*operations,)
+    return (*earlier, replace(newest, outcome=UNDER_WAY))
+
+
 def month_lines(days: LastDays | None, width: int) -> tuple[Line, ...]:
     """How long it was closed, the days with their deployments, and the newest of these in words."""
     if days is None or not (days.deployments or days.closings):
@@ -51,14 +73,16 @@ def month_lines(days: LastDays | None, width: int) -> tuple[Line, ...]:
 
 
 def _summary(days: LastDays) -> Line:
+    """A share of less than a day would say nothing about thirty."""
     share = 1.0 - days.closed_seconds / days.known_seconds if days.known_seconds else 1.0
     # Not rounded up: only time in which the site was never closed is at 100.
     percent = int(100_000 * share) / 1000
+    share_told = f"{percent:.3f} % open, " if days.known_seconds >= _DAY else ""
     times = "once" if days.closings == 1 else f"{days.closings} times"
-    closed = f", closed {times} for {seconds_in_words(days.closed_seconds)}" if days.closings else ", never closed"
+    closed = f"closed {times} for {seconds_in_words(days.closed_seconds)}" if days.closings else "never closed"
     return (
         Piece("Last thirty days", Tone.STRONG, "app.verb('history')"),
-        Piece(f"  {percent:.3f} % open{closed}", Tone.QUIET),
+        Piece(f"  {share_told}{closed}", Tone.QUIET),
     )
 
 
@@ -89,7 +113,7 @@ def _newest(days: LastDays, width: int) -> Line:
         told: Line = (
             Piece(f"{sign} ", tone),
             Piece(deployment.version or "", Tone.STRONG),
-            Piece(f" {deployment.outcome or 'killed'}{closed}, {ago_of(deployment.at, days.now)}   ", Tone.QUIET),
+            Piece(f" {outcome_in_words(deployment.outcome)}{closed}, {ago_of(deployment.at, days.now)}   ", Tone.QUIET),
         )
         if width_of((*told, *line)) > width - len(_MORE):
             return (Piece(_MORE, Tone.QUIET), *line)
