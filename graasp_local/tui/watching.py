@@ -23,13 +23,14 @@ from graasp_local.files import json_in
 from graasp_local.journal.closings import closings, seconds_within
 from graasp_local.journal.read import read_recent, read_since
 from graasp_local.journal.records import OperationRecord
+from graasp_local.journal.status import with_its_state
 from graasp_local.journal.write import operation_number
 from graasp_local.lock import Holder, current_holder
 from graasp_local.planning.states import Gate
 from graasp_local.ports.live import LiveEngine, Stream, Usage
 from graasp_local.ports.observation import observe
 from graasp_local.site.site import Site
-from graasp_local.tui.drawing.month import DAYS, LastDays, with_its_state
+from graasp_local.tui.drawing.month import DAYS, LastDays
 from graasp_local.tui.model import Reception, SiteView, site_view
 from graasp_local.tui.ports import Access
 from graasp_local.tui.trouble import Trouble, TroubleKind

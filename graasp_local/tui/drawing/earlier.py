@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from graasp_local.tui.drawing.month import UNDER_WAY, outcome_in_words
+from graasp_local.journal.status import UNDER_WAY
+from graasp_local.tui.drawing.month import outcome_in_words
 from graasp_local.tui.figures import ago_of, local_moment
 from graasp_local.tui.tones import Line, Piece, Tone, fitted, padded, plain, right, wrapped
 from graasp_local.wording import seconds_in_words

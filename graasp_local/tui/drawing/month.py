@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from graasp_local.tui.figures import ago_of
 from graasp_local.tui.tones import Line, Piece, Tone, fitted, width_of
@@ -15,7 +13,6 @@ from graasp_local.wording import seconds_in_words
 
 if TYPE_CHECKING:
     from graasp_local.journal.records import OperationRecord
-    from graasp_local.lock import Holder
 
 DAYS = 30
 _DAY = 86_400.0
@@ -28,9 +25,6 @@ _SIGNS = {
     "under-way": ("▶", Tone.BUSY),
 }
 _MORE = "… "
-
-UNDER_WAY = "under-way"
-"""Instead of an outcome, where there is none yet."""
 
 
 class LastDays(Struct, frozen=True):
@@ -53,16 +47,6 @@ def sign_of(outcome: str | None) -> tuple[str, Tone]:
 def outcome_in_words(outcome: str | None) -> str:
     """How an operation ended, as a person says it."""
     return (outcome or "killed").replace("-", " ")
-
-
-def with_its_state(operations: Sequence[OperationRecord], holder: Holder | None) -> tuple[OperationRecord, ...]:
-    """The operations, oldest first, with the newest told as under way where whoever has the lock carries it out."""
-    if not operations or holder is None:
-        return (*operations,)
-    *earlier, newest = operations
-    if newest.outcome is not None or newest.command != holder.command:
-        return (*operations,)
-    return (*earlier, replace(newest, outcome=UNDER_WAY))
 
 
 def month_lines(days: LastDays | None, width: int) -> tuple[Line, ...]:

@@ -13,9 +13,9 @@ from textual.message import Message
 
 from graasp_local.journal.read import read_operations
 from graasp_local.journal.records import OperationRecord
+from graasp_local.journal.status import UNDER_WAY, with_its_state
 from graasp_local.lock import current_holder
 from graasp_local.tui.drawing.earlier import earlier_lines, one_before
-from graasp_local.tui.drawing.month import UNDER_WAY, with_its_state
 from graasp_local.tui.drawing.tables import history_table
 from graasp_local.tui.hints import LAST
 from graasp_local.tui.operation_view import ended_view, operation_view
