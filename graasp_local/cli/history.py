@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 def command(context: Context, operation: str | None, *, last: bool, downtime: bool, json_lines: bool) -> None:
     """List the site's operations, newest first, or show one with its steps and output."""
     from graasp_local.journal.read import read_journal
+    from graasp_local.journal.status import with_its_state
+    from graasp_local.lock import current_holder
 
     _ = context.site.settings
     journal = read_journal(context.site.journal_directory)
@@ -42,6 +44,7 @@ def command(context: Context, operation: str | None, *, last: bool, downtime: bo
 
         show_downtime(context, operations, as_json=json_lines)
         return
+    operations = with_its_state(operations, current_holder(context.site.lock_file))
     if operation or last:
         chosen: OperationRecord | None = next((record for record in operations if record.operation == operation), None)
         if last and operations:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -74,6 +75,8 @@ class SiteAccess(Struct, frozen=True):
 
 def open_tui(named_site: Path | None, *, read_only: bool) -> None:
     """Open the UI in this terminal, and exit with the exit code of what was done in it."""
+    # Nothing that is imported for the first screen is garbage, so collection waits until that screen is shown.
+    gc.disable()
     from graasp_local.tui.app import run_app
 
     with suppress(GraaspLocalError):

@@ -20,7 +20,7 @@ from graasp_local.planning.restoring import Restore
 from graasp_local.planning.server import Upgrade
 from graasp_local.planning.states import Gate, InfraState, state_named
 from graasp_local.planning.timings import Range, Run
-from graasp_local.version import Images
+from graasp_local.version import Images, Version
 
 READ_ONLY_NAMES = frozenset(
     {"preflight", "pull", "restore-images", "read-migrations", "make-migration"}
@@ -122,6 +122,11 @@ class OperationRecord(Struct, frozen=True):
     def is_unfinished(self) -> bool:
         """It neither succeeded nor was rolled back: it waits for `resume` or `rollback`."""
         return self.can_be_resumed and self.touched and self.outcome in (None, "failed", "interrupted")
+
+    @property
+    def can_be_undone(self) -> bool:
+        """There is something to go back to: a first deployment that was left unfinished can only be resumed."""
+        return self.upgrade is not None or Version.parse_or_none(self.previous_version) is not None
 
     @property
     def is_rolling(self) -> bool:

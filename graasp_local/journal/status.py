@@ -5,12 +5,18 @@ Says nothing while another command is running on the site, since that may be fix
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import Struct
+from msgspec.structs import replace
 
 from graasp_local.journal.records import OperationRecord
 from graasp_local.lock import Holder
 from graasp_local.planning.states import Absent, Classification, Drifted, InState
 from graasp_local.version import Version
+
+UNDER_WAY = "under-way"
+"""Instead of an outcome, where there is none yet."""
 
 
 class NextStep(Struct, frozen=True):
@@ -35,10 +41,9 @@ def next_steps(situation: Situation) -> tuple[NextStep, ...]:
     if situation.holder is not None:
         return ()
     if situation.unfinished is not None:
-        return (
-            NextStep("resume", "graasp-local resume", "goes on with it"),
-            NextStep("rollback", "graasp-local rollback", "puts the site back to before it"),
-        )
+        resume = NextStep("resume", "graasp-local resume", "goes on with it")
+        rollback = NextStep("rollback", "graasp-local rollback", "puts the site back to before it")
+        return (resume, rollback) if situation.unfinished.can_be_undone else (resume,)
     match situation.classification:
         case Absent() if situation.selected is None:
             return (NextStep("deploy", "graasp-local deploy --version X", "starts the site with its first version"),)
@@ -50,3 +55,13 @@ def next_steps(situation: Situation) -> tuple[NextStep, ...]:
             return (NextStep("apply", lacks.mending_command, "tries to start it again"),)
         case InState():
             return ()
+
+
+def with_its_state(operations: Sequence[OperationRecord], holder: Holder | None) -> tuple[OperationRecord, ...]:
+    """The operations, oldest first, with the newest told as under way where whoever has the lock carries it out."""
+    if not operations or holder is None:
+        return (*operations,)
+    *earlier, newest = operations
+    if newest.outcome is not None or newest.command != holder.command:
+        return (*operations,)
+    return (*earlier, replace(newest, outcome=UNDER_WAY))

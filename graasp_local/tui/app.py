@@ -21,11 +21,10 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.reactive import reactive
 from textual.screen import Screen
+from textual.theme import Theme
 
 from graasp_local.plain_text import plain_text
-from graasp_local.tui import messages
 from graasp_local.tui.figures import clock_time
-from graasp_local.tui.operation_view import OperationView, advanced, killed
 from graasp_local.tui.readings import Reading, with_usage
 from graasp_local.tui.remembered import Remembered, recall, remember, remember_site
 from graasp_local.tui.screens.dashboard import Dashboard
@@ -38,9 +37,11 @@ if TYPE_CHECKING:
     # What looks, plans and operations is imported when the first thing is on the screen: it takes as long as Textual.
     from graasp_local.planning.requests import Request
     from graasp_local.planning.states import Gate
+    from graasp_local.tui import messages
     from graasp_local.tui.drawing.month import LastDays
     from graasp_local.tui.model import SiteView
     from graasp_local.tui.operation_run import OperationRun
+    from graasp_local.tui.operation_view import OperationView
     from graasp_local.tui.ports import Access
     from graasp_local.tui.terminal import Terminal
     from graasp_local.tui.watching import Observer
@@ -101,7 +102,14 @@ class GraaspApp(VerbActions, App[None]):
         self.stop = threading.Event()
         self.register_theme(DARK)
         self.register_theme(LIGHT)
-        self.theme = LIGHT.name if self.remembered.theme == LIGHT.name else DARK.name
+        self._begin_with(LIGHT if self.remembered.theme == LIGHT.name else DARK)
+
+    def _begin_with(self, theme: Theme) -> None:
+        """As if it had been this one always: setting it would have all styles parsed twice before the first screen."""
+        self.set_reactive(App.theme, theme.name)
+        self.set_class(theme.dark, "-dark-mode", update=False)
+        self.set_class(not theme.dark, "-light-mode", update=False)
+        self.stylesheet.set_variables(self.get_css_variables())
 
     @cached_property
     def observer(self) -> Observer:
@@ -200,8 +208,13 @@ class GraaspApp(VerbActions, App[None]):
     @work(exit_on_error=False, group="begin")
     async def _begin_watching(self) -> None:
         import asyncio
+        import gc
         import importlib
 
+        if not gc.isenabled():
+            # What was made until now stays; from now on there may be garbage.
+            gc.freeze()
+            gc.enable()
         # On a thread, so that keys work meanwhile; the observer is made here, since there must be only one.
         await asyncio.to_thread(importlib.import_module, "graasp_local.tui.watching")
         self.observer.look_again()
@@ -222,6 +235,8 @@ class GraaspApp(VerbActions, App[None]):
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="look")
     def _look(self) -> None:
+        from graasp_local.tui import messages
+
         post = self._poster()
         self.observer.look(
             lambda found: post(messages.TroubleSeen(found) if isinstance(found, Trouble) else messages.SiteSeen(found))
@@ -233,6 +248,7 @@ class GraaspApp(VerbActions, App[None]):
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="files")
     def _watch_files(self) -> None:
+        from graasp_local.tui import messages
         from graasp_local.tui.watching import watch_files
 
         post = self._poster()
@@ -246,6 +262,7 @@ class GraaspApp(VerbActions, App[None]):
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="usage")
     def _read_usage(self) -> None:
+        from graasp_local.tui import messages
         from graasp_local.tui.watching import read_usage
 
         post, observer = self._poster(), self.observer
@@ -258,6 +275,7 @@ class GraaspApp(VerbActions, App[None]):
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="days")
     def _read_days(self, gate: Gate) -> None:
+        from graasp_local.tui import messages
         from graasp_local.tui.watching import last_days
 
         self._poster()(messages.DaysRead(last_days(self.access.site(), gate, time.time())))
@@ -289,7 +307,11 @@ class GraaspApp(VerbActions, App[None]):
         if is_new:
             self._write_down_site(self.directory)
         # What is told of a day changes with what is done, and where a closed gate is found open.
-        told = tuple((each.operation, each.outcome) for each in self.view.operations), self.view.observed.gate
+        told = (
+            tuple((each.operation, each.outcome) for each in self.view.operations),
+            self.view.observed.gate,
+            self.view.holder is None,
+        )
         if told != self._days_are_of:
             self._days_are_of = told
             self._read_days(self.view.observed.gate)
@@ -315,6 +337,8 @@ class GraaspApp(VerbActions, App[None]):
         self._choose_operation(self.own_operation)
 
     def _told(self, view: OperationView | None, records: Sequence[dict[str, Any]]) -> OperationView:
+        from graasp_local.tui.operation_view import OperationView, advanced
+
         view = view or OperationView()
         for record in records:
             view = advanced(view, record, time.time())
@@ -334,6 +358,8 @@ class GraaspApp(VerbActions, App[None]):
     def on_operation_elsewhere(self, message: messages.OperationElsewhere) -> None:
         if message.is_of_another_site:
             return
+        from graasp_local.tui.operation_view import killed
+
         self.is_operated_elsewhere = message.under_way
         if message.records:
             self.other_operation = self._told(self.other_operation, message.records)
@@ -364,7 +390,9 @@ class GraaspApp(VerbActions, App[None]):
         """Carry out the plan that was shown and agreed to."""
         if not self._may_change():
             return
+        from graasp_local.tui import messages
         from graasp_local.tui.operation_run import OperationRun
+        from graasp_local.tui.operation_view import OperationView
         from graasp_local.tui.screens.operation import OperationScreen
 
         request, shown = plan_made.request, plan_made.shown
@@ -403,7 +431,6 @@ class GraaspApp(VerbActions, App[None]):
 
 def run_app(access: Access, *, read_only: bool) -> int:
     """Open the UI in this terminal; returns the exit code once everything that it began has ended."""
-    from graasp_local.tui.leaving import wait_for_operation
     from graasp_local.tui.terminal import kept_for_the_ui
 
     in_browser = "TEXTUAL_DRIVER" in os.environ
@@ -411,6 +438,9 @@ def run_app(access: Access, *, read_only: bool) -> int:
         app = GraaspApp(access, read_only=read_only, terminal=None if in_browser else terminal)
         app.run()
         code = app.return_code or 0
-    code = wait_for_operation(app.operation_run) if app.operation_run is not None else code
+    if app.operation_run is not None:
+        from graasp_local.tui.leaving import wait_for_operation
+
+        code = wait_for_operation(app.operation_run)
     sys.stdout.flush()
     return code

@@ -74,10 +74,12 @@ def zone() -> str:
 
 
 def clock(seconds: float) -> str:
-    """A running clock: `3.2 s`, then `1:05`."""
+    """A running clock: `3.2 s`, `1 min 05 s`, `2 h 05 min`."""
     if seconds < 60:
         return f"{seconds:.1f} s"
-    return f"{int(seconds // 60)}:{int(seconds % 60):02d} min"
+    if seconds < 3600:
+        return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
+    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60):02d} min"
 
 
 def at_moment(at: float) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graasp_local.tui.drawing.keys import KeyHint
-from graasp_local.tui.operation_view import OperationView, what_now
 from graasp_local.tui.trouble import Trouble, TroubleKind
 from graasp_local.verbs import Effect, shown_key, verb
 
 if TYPE_CHECKING:
     from graasp_local.tui.model import SiteView
+    from graasp_local.tui.operation_view import OperationView
 
 LAST: tuple[KeyHint, ...] = (("?", "Help", "app.verb('help')"), ("q", "Quit", "app.verb('quit')"))
 BACK: KeyHint = ("esc", "Back", "app.back")
@@ -37,7 +37,8 @@ def dashboard_hints(
     if view is None:
         return ()
     under_way = operation is not None and not operation.is_over
-    unfinished = ["resume", "rollback"] if view.unfinished is not None else []
+    unfinished = ["resume"] if view.unfinished is not None else []
+    unfinished += ["rollback"] if view.unfinished is not None and view.unfinished.can_be_undone else []
     undo = ["rollback"] if view.last_deployment is not None and not unfinished else []
     names = ["watch"] if under_way else [*unfinished, "deploy", "apply", *undo]
     names += ["logs", "history", "details"]
@@ -80,5 +81,7 @@ def _allowed(names: list[str], *, read_only: bool) -> list[str]:
 
 def ending_hints(operation: OperationView, *, read_only: bool) -> tuple[KeyHint, ...]:
     """What can be done after an operation that has ended just now."""
+    from graasp_local.tui.operation_view import what_now
+
     possible = dict(what_now(operation))
     return tuple(hint(name, possible[name]) for name in _allowed([*possible], read_only=read_only))

@@ -237,5 +237,6 @@ def change_in_few_words(view: SiteView, target: InfraState, room: int) -> str:
     if not moved:
         return f"{gate} the gate" if gate else ""
     said = ", ".join([*([gate] if gate else []), *moved])
-    shorter = f"{gate}, moves {stops + starts}"
-    return next((words for words in (said, shorter) if len(words) <= room), f"{gate} and more")
+    whose = "start" if not stops else "stop" if not starts else "change"
+    shorter = ", ".join([*([gate] if gate else []), f"{stops + starts} {whose}"])
+    return next((words for words in (said, shorter) if len(words) <= room), f"{gate} and more" if gate else "more")

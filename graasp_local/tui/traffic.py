@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 MOST_LINES = 50_000
 """So many of the newest lines are read at the beginning."""
 _KEPT_SECONDS = 6 * 3600
-_ANSWERED = re.compile(r'" ([1-5]\d\d) \d+ [\d.]+ gate=')
-"""The status in a line of the format that nginx/templates/20-proxy.conf.template sets."""
+_ANSWERED = re.compile(r'" ([1-5]\d\d) \d+ [\d.]+ gate=\S*$')
+"""The status at the end of a line of the format that nginx/templates/20-proxy.conf.template sets, whatever was asked
+for before that. A connection that was closed before it was answered is logged as 000, and is no request."""
 
 
 class Figures(Struct, frozen=True):
@@ -59,8 +60,10 @@ class Traffic:
             # A log that is opened again begins with what was counted before.
             if answered is None or line.at <= self._latest:
                 continue
-            self._latest = line.at
             second = self._second_of(line.at)
+            if second is None:
+                continue
+            self._latest = line.at
             self._requests[second] += 1
             if answered[1] == "503":
                 self._closed[second] += 1
@@ -74,11 +77,15 @@ class Traffic:
         counters = (self._requests, self._closed, self._errors)
         return Figures(seconds.start, *(tuple(counter[second] for second in seconds) for counter in counters))
 
-    def _second_of(self, at: str) -> int:
+    def _second_of(self, at: str) -> int | None:
+        """None for what only looks like the engine's stamp, as the rest of a line that was cut may."""
         moment = at[:19]
         if moment != self._moment:
+            try:
+                self._second = int(datetime.fromisoformat(moment + "+00:00").timestamp())
+            except ValueError:
+                return None
             self._moment = moment
-            self._second = int(datetime.fromisoformat(moment + "+00:00").timestamp())
         return self._second
 
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, cast
 from textual import work
 
 from graasp_local.errors import GraaspLocalError
-from graasp_local.tui import messages
 from graasp_local.tui.browser import has_browser
 from graasp_local.tui.theme import DARK, LIGHT
 from graasp_local.tui.trouble import TroubleKind
@@ -292,6 +291,8 @@ class VerbActions:
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="init")
     def _init(self) -> None:
+        from graasp_local.tui import messages
+
         try:
             site = self._ui.access.init()
             self._ui.post_message(messages.Said(f"Made a site in {site.directory}: look through its .env."))
@@ -303,6 +304,7 @@ class VerbActions:
     def _restart(self, service: str) -> None:
         from graasp_local.lock import held_lock
         from graasp_local.site.prepare import refuse_if_not_ours
+        from graasp_local.tui import messages
 
         live = self._ui.observer.live
         try:

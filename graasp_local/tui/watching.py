@@ -23,6 +23,7 @@ from graasp_local.files import json_in
 from graasp_local.journal.closings import closings, seconds_within
 from graasp_local.journal.read import read_recent, read_since
 from graasp_local.journal.records import OperationRecord
+from graasp_local.journal.status import with_its_state
 from graasp_local.journal.write import operation_number
 from graasp_local.lock import Holder, current_holder
 from graasp_local.planning.states import Gate
@@ -169,7 +170,7 @@ def last_days(site: Site, gate: Gate, now: float) -> LastDays:
     heard = min((moment.at for operation in operations for moment in operation.gate_moments), default=now)
     deployments = tuple(
         operation
-        for operation in operations
+        for operation in with_its_state(operations, current_holder(site.lock_file))
         if operation.is_deployment and operation.touched and _began(operation) >= begin
     )
     return LastDays(now, now - max(begin, heard), sum(shares), len(shares), deployments)

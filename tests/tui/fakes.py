@@ -208,7 +208,7 @@ class FakeLive:
             digest="sha256:3f1c0d5e8a7b",
             status=service.status.value,
             health=service.health.value,
-            started_at=NOW - 7500,
+            started_at=NOW if service.health is Health.STARTING else NOW - 7500,
             restarts=0,
             failing_streak=0 if service.is_on else 3,
             retries=40,
@@ -632,12 +632,28 @@ def nginx_lines() -> list[str]:
     return [*lines, f"{midnight}.000000009Z 2026/01/01 00:00:00 [error] 31#31: upstream timed out"]
 
 
+def lines_of_a_closed_site(begin: float, requests: Sequence[int]) -> list[str]:
+    """So many requests in each of the seconds from then on, which the gate answers."""
+    return [
+        f"{datetime.fromtimestamp(begin + second, UTC):%Y-%m-%dT%H:%M:%S}.{100 + number:09}Z {_request(503)}"
+        for second, count in enumerate(requests)
+        for number in range(count)
+    ]
+
+
 def _request(status: int) -> str:
     return f'192.0.2.7 [01/Jan/2026:00:00:00 +0000] "GET /items?q=" 200 " HTTP/1.1" {status} 512 0.004 gate=open'
 
 
-def write_deployment(access: FakeAccess, days_ago: float, version: str, outcome: str, closed: float) -> None:
-    """A deployment in the journal that closed the site for so many seconds."""
+def write_deployment(
+    access: FakeAccess,
+    days_ago: float,
+    version: str,
+    outcome: str,
+    closed: float,
+    took: Mapping[str, float] | None = None,
+) -> None:
+    """A deployment in the journal that closed the site for so many seconds; `took` has the seconds of each step."""
     began = NOW - days_ago * 86_400
     name = f"{datetime.fromtimestamp(began, UTC):%Y%m%d-%H%M%S}-deploy-{version}"
     steps = [
@@ -646,6 +662,9 @@ def write_deployment(access: FakeAccess, days_ago: float, version: str, outcome:
         ("migrate", began + 1, began + 1 + closed / 2),
         ("open-gate", began + 1 + closed, began + 1 + closed),
     ]
+    if took:
+        ends = [began + sum([*took.values()][: number + 1]) for number in range(len(took))]
+        steps = [(name, end - took[name], end) for name, end in zip(took, ends, strict=True)]
     plan = [{"name": step, "title": step, "cause": "test", "closed": False} for step, *_ in steps]
     command = f"graasp-local deploy --version {version}"
     first = {"event": "walk-started", "walk": name, "command": command, "target": "running", "version": version}

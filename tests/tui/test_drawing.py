@@ -9,10 +9,11 @@ from graasp_local.planning.plan import Plan
 from graasp_local.planning.states import Health, InfraState, ObservedService, ServiceGroup, Status
 from graasp_local.planning.steps import CloseGate, OpenGate, StartServices, StopServices
 from graasp_local.planning.timings import Range
-from graasp_local.ports.live import ObservedContainer, Usage
-from graasp_local.tui.drawing.operation import plan_head, plan_table, steps_table
-from graasp_local.tui.drawing.progress import closed_line, usual_seconds
+from graasp_local.ports.live import ContainerDetail, HealthAnswer, ObservedContainer, Usage
+from graasp_local.tui.drawing.operation import ending_lines, plan_head, plan_table, steps_table
+from graasp_local.tui.drawing.progress import Closely, closed_line, closely_lines, usual_seconds
 from graasp_local.tui.drawing.tables import services_table
+from graasp_local.tui.figures import clock
 from graasp_local.tui.model import Reception, Service
 from graasp_local.tui.operation_view import OperationView, Progress, StepView
 from graasp_local.tui.readings import Reading
@@ -129,10 +130,76 @@ def test_a_clock_without_forecast_or_room_is_told_in_words() -> None:
     assert "━" not in text_of([closed_line(replace(operation, forecast=Range(6.0, 10.0)), 105.0, 50)])
 
 
-@pytest.mark.parametrize(("now", "said"), [(102.0, "usual 3.0 s"), (106.0, "longer than ever")])
+@pytest.mark.parametrize(("now", "said"), [(102.0, "usual 3.0 s"), (106.0, "longest yet")])
 def test_a_step_stands_beside_what_is_usual(now: float, said: str) -> None:
     operation = OperationView(began=100.0, steps=(CLOSED, MIGRATING))
     usual = usual_seconds({"migrate": [2.0, 3.0, 5.0]})
     told = text_of([steps_table(operation, usual, now, 90).rows[1].line])
-    assert told.endswith(said)
-    assert said not in text_of([steps_table(operation, usual, now, 60).rows[1].line])
+    assert told.endswith(f"{said}    {now - 100.5:.1f} s")
+
+
+LONG = "Run migrations of 1.10.0-beta.1 (limit 1800 s) and create containers"
+
+
+@pytest.mark.parametrize("width", [72, 78, 85, 110])
+def test_a_title_is_not_cut_to_say_what_is_usual(width: int) -> None:
+    """But of the step that is being done, and of what takes longer than it ever did, it is said."""
+    migrated = replace(MIGRATING, title=LONG, progress=Progress.DONE, seconds=1.5)
+    operation = OperationView(began=100.0, steps=(CLOSED, migrated))
+    usual = usual_seconds({"migrate": [2.0, 3.0, 5.0], "close-gate": [0.1, 0.7]})
+    lines = [text_of([row.line]) for row in steps_table(operation, usual, 102.0, width).rows]
+    assert all(len(line) <= width for line in lines)
+    assert "usual 0.4 s   0.50 s" in lines[0]
+    assert (LONG in lines[1]) is (width >= 4 + len(LONG) + 9)
+    assert ("usual 3.0 s" in lines[1]) is (width == 110)
+    assert lines[0].index("0.50 s") == lines[1].index("1.50 s"), "seconds stand below each other"
+    under_way = replace(operation, steps=(CLOSED, replace(MIGRATING, title=LONG)))
+    assert "usual 3.0 s" in text_of([steps_table(under_way, usual, 102.0, width).rows[1].line])
+    assert "longest yet" in text_of([steps_table(under_way, usual, 106.0, width).rows[1].line])
+
+
+@pytest.mark.parametrize("width", [30, 48, 90])
+def test_what_can_be_done_at_the_end_is_never_cut_off(width: int) -> None:
+    hints = (("o", "open the site", ""), ("z", "go back to 1.0.0", ""), ("h", "earlier operations", ""))
+    ended = OperationView(began=100.0, outcome="done", state="running", version="1.1.0", seconds=9.0)
+    lines = ending_lines(ended, hints, width)
+    assert all(width_of(line) <= width + 1 for line in lines)
+    told = text_of(lines)
+    assert all(f"{key} {label}" in told for key, label, _ in hints)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(3.24, "3.2 s"), (65.0, "1 min 05 s"), (3599.0, "59 min 59 s"), (7500.0, "2 h 05 min")]
+)
+def test_a_running_clock(seconds: float, said: str) -> None:
+    assert clock(seconds) == said
+
+
+def waited_for(service: str) -> ContainerDetail:
+    return ContainerDetail(
+        service=service,
+        image="graasp:core-v1.1.0",
+        digest="",
+        status="running",
+        health="starting",
+        started_at=100.0,
+        restarts=0,
+        failing_streak=3,
+        retries=40,
+        start_seconds=300.0,
+        answers=(HealthAnswer(1, "connection refused", ""),),
+        memory_limit=0,
+        environment=(),
+        mounts=(),
+        networks=(),
+    )
+
+
+def test_where_there_is_little_room_every_service_that_is_waited_for_has_a_line() -> None:
+    closely = Closely(tuple(map(waited_for, ("core", "redis", "workers"))), "core", ("listening",))
+    full = text_of(closely_lines(MIGRATING, closely, 104.0, 80, 12))
+    assert full.count("3 of 40 checks failed, counted after 300 s") == 3
+    few = text_of(closely_lines(MIGRATING, closely, 104.0, 80, 6)).splitlines()
+    assert [line.split()[1] for line in few[:3]] == ["core", "redis", "workers"]
+    assert all(line.endswith("3 of 40 checks failed: connection refused") for line in few[:3])
+    assert few[3:] == ["", "The end of the log of core", "  listening"]

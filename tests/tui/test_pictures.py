@@ -339,6 +339,7 @@ def write_journal(access: FakeAccess, outcome: str, until_event: str) -> None:
             "command": "graasp-local deploy --version 1.1.0",
             "target": "running",
             "version": "1.1.0",
+            "previous_version": "1.0.0",
             "plan": plan,
         }
     ]

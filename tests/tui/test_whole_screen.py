@@ -11,6 +11,7 @@ from textual.widgets import Input, Sparkline
 
 from graasp_local.journal.closings import by_month, closings
 from graasp_local.journal.read import read_operations
+from graasp_local.lock import held_lock
 from graasp_local.planning.states import Gate
 from graasp_local.tui.app import GraaspApp
 from graasp_local.tui.drawing.month import month_lines
@@ -30,7 +31,7 @@ from graasp_local.tui.widgets.logs import LogView
 from graasp_local.tui.widgets.rows import Rows
 from tests.tui.conftest import drive, screen_text, until
 from tests.tui.fakes import NOW, FakeAccess, nginx_lines, readings, write_deployment
-from tests.tui.test_pictures import write_journal
+from tests.tui.test_pictures import pretend_another_process, write_journal
 
 HEAD = "2026-01-01T00:00:"
 
@@ -223,7 +224,70 @@ def test_requests_are_counted_by_the_second_and_5xx_answers_by_what_they_mean() 
     assert figures.failed == (*[0] * 31, 6)
     assert (sum(figures.closed), sum(figures.errors)) == (4, 2)
     assert text_of([requests_line(figures, 80)]) == "Requests per second  now 6, at most 15"
-    assert text_of([errors_line(figures, 80)]) == "Answers with 5xx  4 are 503 of a closed site, 2 others"
+    assert text_of([errors_line(figures, 80)]) == "Answers with 5xx  4 by the closed gate, 2 others"
+
+
+FORMAT = '$remote_addr [$time_local] "$request_method $logged_uri" $status $body_bytes_sent $request_time gate=$gate'
+TELLING = {
+    "$remote_addr": "192.0.2.7",
+    "$time_local": "01/Jan/2026:00:00:01 +0000",
+    "$request_method": "GET",
+    "$logged_uri": "/items",
+    "$status": "502",
+    "$body_bytes_sent": "157",
+    "$request_time": "0.004",
+    "$gate": "open",
+}
+
+
+def logged(**values: str) -> str:
+    """A line as nginx writes it."""
+    line = FORMAT
+    for name, value in {**TELLING, **{f"${name}": value for name, value in values.items()}}.items():
+        line = line.replace(name, value)
+    return line
+
+
+def test_the_format_of_the_log_is_the_one_that_is_counted() -> None:
+    template = Path(__file__).parents[2] / "nginx" / "templates" / "20-proxy.conf.template"
+    assert f"log_format graasp '{FORMAT}';" in template.read_text()
+
+
+@pytest.mark.parametrize(
+    ("line", "counts"),
+    [
+        (logged(), (1, 0, 1)),
+        (logged(status="503", gate="closed"), (1, 1, 0)),
+        (logged(status="499"), (1, 0, 0)),
+        (logged(remote_addr="2001:db8::7"), (1, 0, 1)),
+        (logged(remote_addr="unix:"), (1, 0, 1)),
+        # A quote in what a visitor sends is written as \\x22, and so are bytes that are no text.
+        (logged(logged_uri="/a\\x22 200 5 0.001 gate=open"), (1, 0, 1)),
+        (logged(request_method="", logged_uri="\\x16\\x03\\x01\\x02\\x00", status="400", gate=""), (1, 0, 0)),
+        (logged(request_method="-", logged_uri="-", status="400", request_time="60.000", gate=""), (1, 0, 0)),
+        # As it may never be: the end of the line tells.
+        (logged(logged_uri='/a" 200 5 0.001 gate=open'), (1, 0, 1)),
+        (logged(status="000", body_bytes_sent="0"), (0, 0, 0)),
+        (logged()[:40], (0, 0, 0)),
+        (logged()[:-7], (0, 0, 0)),
+        (logged()[40:], (1, 0, 1)),
+        ("", (0, 0, 0)),
+        ('2026/01/01 00:00:01 [error] 31#31: *7 upstream timed out, request: "GET / HTTP/1.1"', (0, 0, 0)),
+    ],
+)
+def test_each_kind_of_line_counts_as_what_visitors_got(line: str, counts: tuple[int, int, int]) -> None:
+    figures = counted([f"{HEAD}01.000000001Z {line}"]).figures(NOW, NOW + 2)
+    assert (sum(figures.requests), sum(figures.closed), sum(figures.errors)) == counts
+
+
+def test_bytes_that_are_no_text_and_pieces_without_a_stamp_stop_no_counting() -> None:
+    traffic = Traffic()
+    chunks = Chunks("")
+    whole = f"{HEAD}01.000000001Z {logged()}\n".encode()
+    for piece in (b"\xff\xfe\x00Z \xc3\n", f"XYZ {logged()}\n".encode(), b"\n", whole[:50], whole[50:]):
+        traffic.count(chunks.lines(piece))
+    figures = traffic.figures(NOW, NOW + 2)
+    assert (sum(figures.requests), sum(figures.errors)) == (1, 1)
 
 
 def test_a_log_that_is_read_again_is_not_counted_again() -> None:
@@ -261,7 +325,7 @@ def test_requests_stand_beside_an_operation_as_sparklines(access: FakeAccess) ->
         await until(pilot, lambda: "Go ahead" in screen_text(app))
         await press(pilot, "G y")
         await until(pilot, lambda: "now 6, at most 15" in screen_text(app))
-        assert "4 are 503 of a closed site, 2 others" in screen_text(app)
+        assert "4 by the closed gate, 2 others" in screen_text(app)
         assert "began┃" in screen_text(app)
         requests, errors = (app.screen.query_one(f"#{name}", Sparkline) for name in ("requests", "errors"))
         assert requests.data is not None
@@ -290,7 +354,32 @@ def test_the_last_thirty_days_have_the_figures_of_the_history(access: FakeAccess
     summary, strip, newest = text_of(month_lines(days, 138)).splitlines()
     assert summary == "Last thirty days  99.999 % open, closed 2 times for 12.5 s"
     assert strip.index("↺") < strip.index("✓")
-    assert newest == "↺ 1.1.0 rolled-back, closed 8.0 s, 9 d ago   ✓ 1.1.0 done, closed 4.5 s, 2 d ago"
+    assert newest == "↺ 1.1.0 rolled back, closed 8.0 s, 9 d ago   ✓ 1.1.0 done, closed 4.5 s, 2 d ago"
+
+
+def test_a_deployment_that_is_under_way_is_not_told_as_killed(access: FakeAccess) -> None:
+    command = "graasp-local deploy --version 1.1.0"
+    write_journal(access, "", "step-started")
+    assert text_of(month_lines(last_days(access.site(), Gate.CLOSED, NOW), 138)).splitlines()[0:3:2] == [
+        "Last thirty days  closed once for 7.0 s",
+        "✗ 1.1.0 killed, just now",
+    ]
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await until(pilot, lambda: "▶ 1.1.0 under way" in screen_text(app))
+        assert "killed" not in screen_text(app)
+        await press(pilot, "h")
+        await until(pilot, lambda: "▶ under way" in screen_text(app) and "Timeline" in screen_text(app))
+        assert "killed" not in screen_text(app)
+        await press(pilot, "enter")
+        await until(pilot, lambda: isinstance(app.screen, OperationScreen))
+        assert "begun elsewhere" in screen_text(app)
+
+    with held_lock(access.site().lock_file, command):
+        pretend_another_process(access)
+        drive(access, steps, size=(140, 40))
+    with held_lock(access.site().lock_file, "graasp-local backup"):
+        assert "killed" in text_of(month_lines(last_days(access.site(), Gate.CLOSED, NOW), 138))
 
 
 def test_a_closing_from_before_the_thirty_days_counts_with_what_reaches_into_them(access: FakeAccess) -> None:

@@ -13,7 +13,9 @@ from click.testing import CliRunner
 from graasp_local.cli import deploy
 from graasp_local.cli.main import cli
 from graasp_local.errors import GraaspLocalError
+from graasp_local.lock import held_lock
 from graasp_local.planning.plan_deploy import DeployRequest
+from graasp_local.site.site import Site
 from graasp_local.verbs import COMMAND_LINE_VERBS
 from graasp_local.version import Version
 
@@ -159,6 +161,33 @@ def test_completion_scripts(shell: str) -> None:
     result = call("completion", shell)
     assert result.returncode == 0
     assert "_GRAASP_LOCAL_COMPLETE" in result.stdout
+
+
+def test_history_tells_what_is_still_running_from_what_was_killed(site: Path) -> None:
+    begun = {
+        "event": "walk-started",
+        "at": "2026-01-01T00:00:00.000+00:00",
+        "format": 1,
+        "pid": 1,
+        "walk": "0001-20260101-000000-deploy-1.1.0",
+        "command": "graasp-local deploy --version 1.1.0",
+        "target": "running",
+        "version": "1.1.0",
+        "plan": [],
+    }
+    directory = Site(site).journal_directory
+    directory.mkdir(exist_ok=True)
+    (directory / "0001-20260101-000000-deploy-1.1.0.jsonl").write_text(json.dumps(begun) + "\n")
+
+    def outcome() -> str:
+        result = CliRunner().invoke(cli, ["--site", str(site), "history", "--json"])
+        return str(json.loads(result.stdout)["outcome"])
+
+    assert outcome() == "killed"
+    with held_lock(Site(site).lock_file, "graasp-local deploy --version 1.1.0"):
+        assert outcome() == "under-way"
+    with held_lock(Site(site).lock_file, "graasp-local backup"):
+        assert outcome() == "killed"
 
 
 def test_an_unexpected_error_is_exit_1_by_its_class() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from graasp_local.journal.records import OperationRecord
 from graasp_local.journal.status import Situation, next_steps
@@ -11,7 +12,9 @@ from graasp_local.planning.states import Absent, Classification, Drifted, InfraS
 from graasp_local.version import Version
 
 DRIFTED = Drifted(InfraState.RESTRICTED, ("core is stopped, but restricted needs it on.",))
-UNFINISHED = OperationRecord("0002", "", "", "1.1.0", None, "unknown", None, None, ("close-gate",), ())
+UNFINISHED = OperationRecord(
+    "0002", "", "", "1.1.0", None, "unknown", None, None, ("close-gate",), (), previous_version="1.0.0"
+)
 SOMEBODY = Holder("graasp-local deploy --version 1.1.0", 7, "school", "")
 VERSION = Version.parse("1.0.0")
 
@@ -36,6 +39,10 @@ def test_a_drifted_site_is_brought_to_the_nearest_state() -> None:
 
 def test_what_was_left_unfinished_comes_before_what_differs() -> None:
     assert typed(DRIFTED, unfinished=UNFINISHED) == ["graasp-local resume", "graasp-local rollback"]
+
+
+def test_a_first_deployment_that_was_left_unfinished_has_nothing_to_go_back_to() -> None:
+    assert typed(DRIFTED, unfinished=replace(UNFINISHED, previous_version="")) == ["graasp-local resume"]
 
 
 def test_a_new_site_is_deployed_and_one_whose_containers_are_gone_is_started_again() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from graasp_local.journal.status import UNDER_WAY
+from graasp_local.tui.drawing.month import outcome_in_words
 from graasp_local.tui.figures import ago_of, local_moment
 from graasp_local.tui.tones import Line, Piece, Tone, fitted, padded, plain, right, wrapped
 from graasp_local.wording import seconds_in_words
@@ -22,7 +24,7 @@ def earlier_lines(
     """`before` is the one of the same kind before it that went through, if there is one."""
     lines: list[Line] = [*wrapped(operation.command, width, Tone.STRONG, "  ")]
     lines.append(plain(f"{local_moment(operation.at)}, {ago_of(operation.at, now)}", Tone.QUIET))
-    lines.append(plain(f"{operation.outcome or 'killed'}{_took(operation)}{_closed(operation)}"))
+    lines.append(plain(f"{outcome_in_words(operation.outcome)}{_took(operation)}{_closed(operation)}"))
     for sentence in filter(None, operation.problem):
         lines += wrapped(sentence, width, Tone.BAD if sentence == operation.problem[0] else Tone.PLAIN, "  ")
     lines += [(), plain("Timeline", Tone.QUIET), *_timeline(operation, width)]
@@ -48,18 +50,19 @@ def _timeline(operation: OperationRecord, width: int) -> list[Line]:
     whole = max(operation.seconds or 0.0, sum(float(step["seconds"]) for step in operation.steps)) or 1.0
     lines: list[Line] = []
     begun = 0.0
+    cut, cut_tone = ("…", Tone.BUSY) if operation.outcome == UNDER_WAY else ("killed", Tone.BAD)
     for index, name in enumerate(operation.started_steps):
         step = operation.steps[index] if index < len(operation.steps) else None
         seconds = float(step["seconds"]) if step is not None else max(0.0, whole - begun)
         went = step is not None and step["outcome"] == "done"
         before = min(max(0, room - 1), round(room * begun / whole))
         bar = "█" * min(room - before, max(1, round(room * seconds / whole)))
-        tone = Tone.ACCENT if went else Tone.BAD
+        tone = Tone.ACCENT if went else cut_tone if step is None else Tone.BAD
         lines.append(
             (
-                Piece("  " if went else "✗ ", tone),
+                Piece("  " if went else "▶ " if step is None and cut == "…" else "✗ ", tone),
                 Piece(padded(name, _NAME - 1) + " "),
-                Piece(right(f"{seconds:.1f} s" if step is not None else "killed", _SECONDS - 1) + " ", Tone.QUIET),
+                Piece(right(f"{seconds:.1f} s" if step is not None else cut, _SECONDS - 1) + " ", Tone.QUIET),
                 Piece(" " * before + bar, tone),
             )
         )

@@ -24,11 +24,11 @@ WORDS = {
     "history": "earlier operations",
     "logs": "logs on the whole screen",
     "bypass": "what passes a closed gate",
-    "open": "open the site in a browser",
+    "open": "open it in a browser",
     "shell": "a shell in the service",
     "restart": "restart the service",
     "details": "all about the service",
-    "maintenance-page": "what visitors read then",
+    "maintenance-page": "the maintenance page",
     "watch": "the running operation",
     "sites": "another site",
     "theme": "dark or light",
@@ -59,13 +59,13 @@ IN_A_LOG: tuple[Entry, ...] = (
     ("< >", "names: less room, more"),
 )
 SIGNS: tuple[Entry, ...] = (
-    ("● ◐ ◌", "its state; nearly; before"),
+    ("● ◐ ◌", "state; nearly; last known"),
     ("◎ ━▶", "where it is going"),
     ("┃", "closed during these steps"),
     ("↺", "part of the rollback"),
 )
 MORE_SIGNS: tuple[Entry, ...] = (
-    ("✓ ✗", "well, wrong"),
+    ("✓ ✗", "ok, failed"),
     ("▶ … ·", "under way, starting, off"),
     ("❯ ›", "the row that keys act on"),  # noqa: RUF001 - as they are drawn
     ("↻ ▁▃▅", "restarts; use over time"),

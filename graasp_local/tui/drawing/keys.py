@@ -23,6 +23,18 @@ def key_line(hints: Sequence[KeyHint], last: Sequence[KeyHint], width: int) -> L
     return (*line, Piece(" " * max(0, gap)), *end)
 
 
+def hint_lines(hints: Sequence[KeyHint], width: int, indent: str) -> tuple[Line, ...]:
+    """All of them, on as many lines as they need."""
+    lines: list[Line] = []
+    for hint in hints:
+        longer = (*(lines[-1] if lines else (Piece(indent),)), *hint_pieces([hint]))
+        if lines and width_of(longer) > width:
+            lines.append((Piece(indent), *hint_pieces([hint])))
+        else:
+            lines[-1:] = [longer]
+    return tuple(lines)
+
+
 def hint_pieces(hints: Sequence[KeyHint]) -> Line:
     """All of them, however long the line becomes."""
     return tuple(

@@ -22,6 +22,7 @@ _SIGNS = {
     "nothing-to-do": ("·", Tone.QUIET),
     "refused": ("·", Tone.BUSY),
     "rolled-back": ("↺", Tone.BUSY),
+    "under-way": ("▶", Tone.BUSY),
 }
 _MORE = "… "
 
@@ -43,6 +44,11 @@ def sign_of(outcome: str | None) -> tuple[str, Tone]:
     return _SIGNS.get(outcome or "killed", ("✗", Tone.BAD))
 
 
+def outcome_in_words(outcome: str | None) -> str:
+    """How an operation ended, as a person says it."""
+    return (outcome or "killed").replace("-", " ")
+
+
 def month_lines(days: LastDays | None, width: int) -> tuple[Line, ...]:
     """How long it was closed, the days with their deployments, and the newest of these in words."""
     if days is None or not (days.deployments or days.closings):
@@ -51,14 +57,16 @@ def month_lines(days: LastDays | None, width: int) -> tuple[Line, ...]:
 
 
 def _summary(days: LastDays) -> Line:
+    """A share of less than a day would say nothing about thirty."""
     share = 1.0 - days.closed_seconds / days.known_seconds if days.known_seconds else 1.0
     # Not rounded up: only time in which the site was never closed is at 100.
     percent = int(100_000 * share) / 1000
+    share_told = f"{percent:.3f} % open, " if days.known_seconds >= _DAY else ""
     times = "once" if days.closings == 1 else f"{days.closings} times"
-    closed = f", closed {times} for {seconds_in_words(days.closed_seconds)}" if days.closings else ", never closed"
+    closed = f"closed {times} for {seconds_in_words(days.closed_seconds)}" if days.closings else "never closed"
     return (
         Piece("Last thirty days", Tone.STRONG, "app.verb('history')"),
-        Piece(f"  {percent:.3f} % open{closed}", Tone.QUIET),
+        Piece(f"  {share_told}{closed}", Tone.QUIET),
     )
 
 
@@ -89,7 +97,7 @@ def _newest(days: LastDays, width: int) -> Line:
         told: Line = (
             Piece(f"{sign} ", tone),
             Piece(deployment.version or "", Tone.STRONG),
-            Piece(f" {deployment.outcome or 'killed'}{closed}, {ago_of(deployment.at, days.now)}   ", Tone.QUIET),
+            Piece(f" {outcome_in_words(deployment.outcome)}{closed}, {ago_of(deployment.at, days.now)}   ", Tone.QUIET),
         )
         if width_of((*told, *line)) > width - len(_MORE):
             return (Piece(_MORE, Tone.QUIET), *line)

@@ -10,8 +10,8 @@ from rich.cells import cell_len
 
 from graasp_local.planning.plan import Plan, render
 from graasp_local.planning.steps import OpenGate, StartServices, Step, StopServices
-from graasp_local.tui.drawing.keys import KeyHint, hint_pieces
-from graasp_local.tui.drawing.progress import Usual, step_seconds
+from graasp_local.tui.drawing.keys import KeyHint, hint_lines
+from graasp_local.tui.drawing.progress import Usual, step_seconds, step_usual
 from graasp_local.tui.drawing.tables import Row, Table
 from graasp_local.tui.figures import zone
 from graasp_local.tui.model import Reception
@@ -27,6 +27,7 @@ _MARKS = {
     Progress.CUT: ("✗", Tone.BAD),
 }
 
+_SECONDS_WIDTH = 9
 _LEAST_CAUSE_ROOM = 40
 """Columns: a cause in fewer is a tower of words."""
 
@@ -65,11 +66,12 @@ def plan_table(plan: Plan, width: int, reasons: Mapping[str, str] | None = None)
 def steps_table(operation: OperationView, usual: Mapping[str, Usual], now: float, width: int) -> Table:
     """The steps of an operation with their seconds, which stand beside the longest title where there is room.
 
-    Beside them what is usual here, where there is room for that too; one that takes longer than ever stands out.
+    Before them what is usual here: of the one that is being done, of one that takes longer than ever, which stands
+    out, and where the title leaves room for it.
     """
     longest = max([48, *(cell_len(step.title) for step in operation.steps)])
-    usual_width = 18 if usual and width >= 68 else 0
-    room = max(10, min(width - 15 - usual_width, 1 + longest))
+    usual_width = 2 + max((len(words) for words in (step_usual(each) for each in usual.values())), default=-2)
+    room = max(10, min(width - 4 - _SECONDS_WIDTH, longest + 1 + usual_width))
     rows = []
     for index, step in enumerate(operation.steps):
         goes_back = operation.way_back_from is not None and index >= operation.way_back_from
@@ -78,13 +80,16 @@ def steps_table(operation: OperationView, usual: Mapping[str, Usual], now: float
         if step.progress in (Progress.DOING, Progress.FAILED, Progress.CUT):
             title_tone = Tone.STRONG
         seconds, usually, is_longest = step_seconds(step, usual.get(step.name), now)
+        if not (is_longest or step.progress is Progress.DOING) and cell_len(step.title) + 2 + len(usually) > room:
+            usually = ""
+        usually = f"  {usually}" if usually else ""
         seconds_tone = Tone.ACCENT if step.progress is Progress.DOING else Tone.QUIET
         line = (
             Piece("↺ " if goes_back else ("┃ " if step.closed else "  "), Tone.BUSY),
             Piece(f"{mark} ", tone),
-            Piece(padded(step.title, room), title_tone),
-            Piece(right(seconds, 11), Tone.BUSY if is_longest else seconds_tone),
-            Piece(right(usually, usual_width) if usual_width else "", Tone.BUSY if is_longest else Tone.QUIET),
+            Piece(padded(step.title, room - len(usually)), title_tone),
+            Piece(usually, Tone.BUSY if is_longest else Tone.QUIET),
+            Piece(right(seconds, _SECONDS_WIDTH), Tone.BUSY if is_longest else seconds_tone),
         )
         rows.append(Row(str(index), line))
     return Table((), tuple(rows))
@@ -117,8 +122,7 @@ def ending_lines(operation: OperationView, now_possible: Sequence[KeyHint], widt
     lines = [*wrapped(f"{mark} {in_words(operation)}", width, tone, "  ")]
     for sentence in operation.problem:
         lines += wrapped(f"  {sentence}", width, Tone.PLAIN, "  ")
-    if now_possible:
-        lines.append((Piece("  "), *hint_pieces(now_possible)))
+    lines += hint_lines(now_possible, width, "  ")
     return tuple(lines)
 
 

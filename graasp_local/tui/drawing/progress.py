@@ -57,8 +57,10 @@ def closely_lines(step: StepView | None, closely: Closely, now: float, width: in
         lines.append((Piece(f"{count} in flight", Tone.STRONG), Piece(f", the oldest for at least {waited}")))
         if closely.to_come:
             lines.append(plain(f"about {size_in_words(closely.to_come)} of uploads are still to come"))
-    for detail in closely.details:
-        lines += _service_lines(detail, now)
+    services = [_service_lines(detail, now) for detail in closely.details]
+    if sum(map(len, services)) > height - len(lines):
+        services = [_service_line(detail, now) for detail in closely.details]
+    lines += [line for service in services for line in service]
     if closely.tail and len(lines) + 3 <= height:
         lines += [(), plain(f"The end of the log of {closely.slowest}", Tone.QUIET)]
         lines += [plain(f"  {line}") for line in closely.tail[len(lines) - height :]]
@@ -76,10 +78,23 @@ def _service_lines(detail: ContainerDetail, now: float) -> list[Line]:
     lines: list[Line] = [(*head, Piece(since, Tone.QUIET))]
     if is_on or not detail.answers:
         return lines
-    failed = f"{detail.failing_streak} of {detail.retries} checks failed"
-    counts = f", none count before {detail.start_seconds:.0f} s" if detail.start_seconds else ""
-    said = " ".join(detail.answers[-1].output.split()) or f"exit code {detail.answers[-1].exit_code}"
-    return [*lines, plain(f"    {said}"), plain(f"    {failed}{counts}", Tone.QUIET)]
+    counts = f", counted after {detail.start_seconds:.0f} s" if detail.start_seconds else ""
+    return [*lines, plain(f"    {_said(detail)}"), plain(f"    {_failed(detail)}{counts}", Tone.QUIET)]
+
+
+def _service_line(detail: ContainerDetail, now: float) -> list[Line]:
+    """The same on one line, where there is no room for more."""
+    first, *more = _service_lines(detail, now)
+    return [(*first[:-1], Piece(f"{_failed(detail)}: {_said(detail)}")) if more else first]
+
+
+def _failed(detail: ContainerDetail) -> str:
+    return f"{detail.failing_streak} of {detail.retries} checks failed"
+
+
+def _said(detail: ContainerDetail) -> str:
+    """The last answer of the health check."""
+    return " ".join(detail.answers[-1].output.split()) or f"exit code {detail.answers[-1].exit_code}"
 
 
 def step_seconds(step: StepView, usual: Usual | None, now: float) -> tuple[str, str, bool]:
@@ -90,12 +105,13 @@ def step_seconds(step: StepView, usual: Usual | None, now: float) -> tuple[str, 
         seconds = max(0.0, now - step.began)
         said = f"{seconds:.1f} s"
     else:
-        return "", _usually(usual), False
+        return "", step_usual(usual), False
     is_longest = usual is not None and seconds > usual.longest
-    return said, "longer than ever" if is_longest else _usually(usual), is_longest
+    return said, "longest yet" if is_longest else step_usual(usual), is_longest
 
 
-def _usually(usual: Usual | None) -> str:
+def step_usual(usual: Usual | None) -> str:
+    """What is usual, in words."""
     return f"usual {usual.median:.1f} s" if usual is not None else ""
 
 

@@ -19,16 +19,16 @@ STATES = tuple(InfraState)
 
 _MEANING = {
     InfraState.RUNNING: "everyone gets in",
-    InfraState.RESTRICTED: "maintenance page, all is on",
+    InfraState.RESTRICTED: "maintenance page, everything is on",
     InfraState.DB_ONLY: "maintenance page, only the database is on",
-    InfraState.STOPPED: "all is off, visitors reach nothing",
+    InfraState.STOPPED: "everything is off, visitors get no answer",
 }
 
 
 def meaning(state: InfraState, *, page_when_stopped: bool) -> str:
     """What a state is, in a few words."""
     if state is InfraState.STOPPED and page_when_stopped:
-        return "maintenance page, all else is off"
+        return "maintenance page, everything else is off"
     return _MEANING[state]
 
 
@@ -87,9 +87,10 @@ def fact_lines(view: SiteView | None, now: float, width: int) -> tuple[Line, ...
     gate = "not answering" if view.observed.gate is Gate.UNKNOWN else view.observed.gate.in_words
     if view.core_answers is False:
         gate, gate_tone = "open, core does not answer", Tone.BAD
-    if view.observed.group_is_off(ServiceGroup.EDGE):
-        gate_tone, gate = (Tone.QUIET if view.drift is None else Tone.BAD), "nginx is off, visitors reach nothing"
     line: list[Piece] = [Piece("Gate ", Tone.QUIET), Piece(gate, gate_tone)]
+    if view.observed.group_is_off(ServiceGroup.EDGE):
+        tone = Tone.QUIET if view.drift is None else Tone.BAD
+        line = [Piece("nginx is off, visitors get no answer", tone)]
     line += [Piece("   Version ", Tone.QUIET), Piece(view.version or "none deployed yet", Tone.STRONG)]
     last = view.last_deployment
     if last is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from graasp_local.planning.states import InfraState
-from graasp_local.tui.drawing.month import sign_of
+from graasp_local.tui.drawing.month import outcome_in_words, sign_of
 from graasp_local.tui.drawing.site import meaning
 from graasp_local.tui.figures import age, ago_of, bars, moment, size, zone
 from graasp_local.tui.tones import Line, Piece, Tone, padded, right
@@ -177,7 +177,7 @@ def history_table(operations: Sequence[OperationRecord], now: float, width: int)
     )
     rows = []
     for operation in reversed(operations):
-        outcome = operation.outcome or "killed"
+        outcome = outcome_in_words(operation.outcome)
         mark, tone = sign_of(operation.outcome)
         line = (
             Piece(padded(moment(operation.at), 14)),

@@ -30,7 +30,7 @@ def requests_line(figures: Figures, width: int) -> Line:
 def errors_line(figures: Figures, width: int) -> Line:
     """How many were answered with 5xx: those of a closed gate are meant to be, the others are not."""
     closed, errors = sum(figures.closed), sum(figures.errors)
-    told = f"  {closed} are 503 of a closed site, " if closed else "  "
+    told = f"  {closed} by the closed gate, " if closed else "  "
     others = f"{errors} others" if errors and closed else str(errors) if errors else "no others" if closed else "none"
     return fitted(
         (

@@ -30,7 +30,7 @@ def trouble_lines(
             lines.append(
                 (Piece("i", Tone.KEY, "app.verb('init')"), Piece(f"  make a site in {where}, with generated secrets"))
             )
-            lines.append(plain("   Nothing is started by that, and nothing that is there is overwritten.", Tone.QUIET))
+            lines.append(plain("   It starts nothing and overwrites nothing.", Tone.QUIET))
         case TroubleKind.SETTINGS:
             lines.append(plain("This screen continues as soon as the file is fixed.", Tone.QUIET))
         case _:

@@ -13,6 +13,8 @@ from textual.message import Message
 
 from graasp_local.journal.read import read_operations
 from graasp_local.journal.records import OperationRecord
+from graasp_local.journal.status import UNDER_WAY, with_its_state
+from graasp_local.lock import current_holder
 from graasp_local.tui.drawing.earlier import earlier_lines, one_before
 from graasp_local.tui.drawing.tables import history_table
 from graasp_local.tui.hints import LAST
@@ -58,6 +60,11 @@ class HistoryScreen(UiScreen):
         keys = (("esc", "Back", "app.back"), ("enter", "Read step by step", "screen.open"))
         self.query_one(KeyBar).show_keys((*keys, ("/", "Filter", "screen.filter")), LAST)
         self._read()
+        # They are read again whenever something was begun, or has ended.
+        self.watch(self.app, "days", self._read_again, init=False)
+
+    def _read_again(self) -> None:
+        self._read()
 
     def on_history_screen_read(self, message: Read) -> None:
         self._operations = operations = message.operations
@@ -92,10 +99,15 @@ class HistoryScreen(UiScreen):
         side.show(lambda width: earlier_lines(operation, before, now, width))
 
     def _open(self, operation: str) -> None:
+        if any(each.operation == operation and each.outcome == UNDER_WAY for each in self._operations):
+            self.ui.action_watch()
+            return
         file = self.ui.access.site().journal_directory / f"{operation}.jsonl"
         view = ended_view(operation_view(JournalFollower(file).new_records()))
         self.ui.push_screen(OperationScreen("other_operation", view))
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="history")
     def _read(self) -> None:
-        self.post_message(self.Read(read_operations(self.ui.access.site().journal_directory)))
+        site = self.ui.access.site()
+        operations = read_operations(site.journal_directory)
+        self.post_message(self.Read(with_its_state(operations, current_holder(site.lock_file))))
