@@ -31,7 +31,7 @@ class Stranger(Struct, frozen=True):
 
     path: Path
     said: str
-    mend: str
+    fix: str
 
 
 def trusted_owners() -> frozenset[int]:
@@ -65,7 +65,7 @@ def refuse_strangers(found: tuple[Stranger, ...]) -> None:
     if not found:
         return
     more = f" {len(found) - 1} more like this: `graasp-local config check` lists them." if found[1:] else ""
-    mends = tuple(dict.fromkeys(stranger.mend for stranger in found))[:3]
+    mends = tuple(dict.fromkeys(stranger.fix for stranger in found))[:3]
     raise Refused(
         f"{found[0].said}{more}",
         "Whoever can change a site's files can run anything as root through the engine.",

@@ -11,7 +11,7 @@ from graasp_local.journal.read import read_operations
 from graasp_local.ports.world import World
 
 
-def let_old_ones_go(world: World) -> Iterator[str]:
+def delete_old_backups(world: World) -> Iterator[str]:
     """Remove the backups that the site's policy lets expire; one that cannot be removed is reported, not raised."""
     store = BackupStore.of(world.site)
     try:

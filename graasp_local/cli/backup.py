@@ -138,7 +138,7 @@ def settings(context: Context, name: str, passphrase_file: Path | None) -> None:
 
 
 def _take(world: World, passphrase: str | None, lock_wait: float, *, silent: bool) -> StoredBackup:
-    from graasp_local.backup.keep import let_old_ones_go
+    from graasp_local.backup.keep import delete_old_backups
     from graasp_local.backup.take import Everything, take_backup
     from graasp_local.cli.reports import followed
     from graasp_local.lock import Patience, held_lock
@@ -149,7 +149,7 @@ def _take(world: World, passphrase: str | None, lock_wait: float, *, silent: boo
     patience = Patience(lock_wait, world.clock, world.interruption)
     with held_lock(world.site.lock_file, "graasp-local backup", patience):
         backup = followed(take_backup(world, Everything(passphrase)), world.clock, silent=silent)
-        for line in let_old_ones_go(world):
+        for line in delete_old_backups(world):
             if not silent:
                 say(line, err=True)
     return backup

@@ -40,7 +40,7 @@ def check(context: Context, *, json_object: bool) -> None:
                         "line": finding.line,
                         "key": finding.key or None,
                         "said": finding.said,
-                        "mend": finding.mend,
+                        "mend": finding.fix,
                     }
                     for finding in found
                 ],
@@ -49,7 +49,7 @@ def check(context: Context, *, json_object: bool) -> None:
     else:
         for finding in found:
             say(f"{finding.severity}: {finding.said}")
-            say(f"    {finding.mend}")
+            say(f"    {finding.fix}")
         say(_summary(error_count, warning_count), err=True)
     sys.exit(ExitCode.USAGE if error_count else ExitCode.DONE)
 

@@ -44,7 +44,7 @@ def command(context: Context, version_text: str | None, *, json_object: bool) ->
             {
                 "exit_code": int(code),
                 "findings": [
-                    {"check": f.check, "verdict": f.verdict.value, "said": f.said, "mend": f.mend} for f in findings
+                    {"check": f.check, "verdict": f.verdict.value, "said": f.said, "mend": f.fix} for f in findings
                 ],
             }
         )
@@ -58,8 +58,8 @@ def _print(findings: Sequence[Finding]) -> None:
     for finding in findings:
         say(f"{finding.verdict.value:<7}", nl=False, fg=_COLOURS[finding.verdict.value])
         say(f"  {finding.check:<{width}}  {finding.said}")
-        if finding.mend:
-            say(f"{'':<7}  {'':<{width}}  → {finding.mend}")
+        if finding.fix:
+            say(f"{'':<7}  {'':<{width}}  → {finding.fix}")
     counted = {verdict: sum(f.verdict.value == verdict for f in findings) for verdict in _COLOURS}
     words = {"fails": "failing", "warning": "warning(s)", "unknown": "unknown", "ok": "ok"}
     said = ", ".join(f"{count} {words[verdict]}" for verdict, count in counted.items() if count)

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from graasp_local.cli.context import Context, narrate_command, print_json, silence_output
 from graasp_local.cli.forecast import say_forecast
-from graasp_local.cli.mending import finish_rotation
+from graasp_local.cli.rotation import finish_rotation
 from graasp_local.cli.speaking import say
 from graasp_local.clock import InterruptionFlag
 from graasp_local.errors import ExitCode, GraaspLocalError
@@ -70,7 +70,7 @@ def operation(context: Context, request: Request, options: OperationOptions) -> 
     with refusals_as_json(wanted=options.as_json):
         context.refuse_if_not_ours()
         finish_rotation(context)  # before there is a second thread, which would receive the signals that it blocks
-        Thread(target=_load_meanwhile, daemon=True).start()
+        Thread(target=_load_in_background, daemon=True).start()
         world = context.world(interruption, (lambda _: None) if options.as_json else narrate_command)
         if isinstance(request, Deploy) and not options.lock_wait:
             # With a wait for the lock, what is read before it could change during the wait.
@@ -102,7 +102,7 @@ def operation(context: Context, request: Request, options: OperationOptions) -> 
     sys.exit(code)
 
 
-def _load_meanwhile() -> None:
+def _load_in_background() -> None:
     """Load what every operation needs while the first requests wait for the engine."""
     # A missing or broken module is reported where it is needed.
     with suppress(Exception):

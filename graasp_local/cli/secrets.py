@@ -86,8 +86,8 @@ def rotate(
 
     It says first what the new values log out or break. Without a NAME it finishes an interrupted rotation.
     """
-    from graasp_local.cli.mending import finish_rotation, uninterrupted
     from graasp_local.cli.operating import OperationOptions, operation, refusals_as_json
+    from graasp_local.cli.rotation import finish_rotation, uninterrupted
     from graasp_local.planning.plan import render
     from graasp_local.planning.requests import Rotate
     from graasp_local.settings.rotation import chosen, new_rotation, rotatable
@@ -143,7 +143,7 @@ def _way_into_effect(context: Context, request: Rotate) -> Plan | None:
             raise Refused(
                 f"The site is drifted: {drifted.differences[0]}",
                 "Nothing was changed: new secrets would hide the cause.",
-                f"Fix that first: {drifted.mending_command}",
+                f"Fix that first: {drifted.fixing_command}",
             )
         case _:
             plan = run.shown_plan(world, request).plan
@@ -168,7 +168,7 @@ def _agree(*, yes: bool, may_ask: bool) -> None:
 
 
 def _rotate(context: Context, rotation: Rotation, names: Sequence[str]) -> Path:
-    from graasp_local.cli.mending import roles_of
+    from graasp_local.cli.rotation import roles_of
     from graasp_local.clock import SystemClock
     from graasp_local.lock import held_lock
     from graasp_local.site import prepare

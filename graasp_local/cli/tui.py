@@ -14,7 +14,7 @@ import click
 from msgspec import Struct
 
 from graasp_local.cli.context import Context, pass_context
-from graasp_local.cli.mending import finish_rotation
+from graasp_local.cli.rotation import finish_rotation
 from graasp_local.errors import GraaspLocalError, UsageError
 
 if TYPE_CHECKING:

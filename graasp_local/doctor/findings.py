@@ -21,12 +21,12 @@ class Verdict(StrEnum):
 
 
 class Finding(Struct, frozen=True):
-    """One thing that was checked: `said` is a sentence, `mend` what to do about it, empty if it is ok."""
+    """One thing that was checked: `said` is a sentence, `fix` what to do about it, empty if it is ok."""
 
     check: str
     verdict: Verdict
     said: str
-    mend: str = ""
+    fix: str = ""
 
 
 def ok(check: str, said: str) -> Finding:

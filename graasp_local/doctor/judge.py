@@ -23,7 +23,7 @@ def judge(facts: Facts) -> tuple[Finding, ...]:
     )
     told = {finding.check for finding in agreeing if finding.verdict is Verdict.FAILS}
     return agreeing + tuple(
-        Finding(problem.check, Verdict.FAILS, problem.said, problem.mend)
+        Finding(problem.check, Verdict.FAILS, problem.said, problem.fix)
         for problem in facts.refusals.value
         if problem.check not in told
     )

@@ -82,8 +82,8 @@ def images(facts: Facts) -> Iterator[Finding]:
             yield Finding("images", Verdict.FAILS, said, _other_platform(image.service, facts.version))
     lacking = {image.service: image.lacks for image in facts.images.value if image.lacks}
     if lacking:
-        said, mend = what_is_lacking(lacking, facts.version)
-        yield Finding("images", Verdict.WARNING, said, mend)
+        said, fix = what_is_lacking(lacking, facts.version)
+        yield Finding("images", Verdict.WARNING, said, fix)
     if not bad:
         missing = sum(not image.local for image in facts.images.value)
         where = f"{missing} of them still have to be pulled" if missing else "all of them are on this machine"
@@ -146,8 +146,8 @@ def disk(facts: Facts) -> Iterator[Finding]:
     needed = FREE_BYTES_FOR_WORK + FREE_BYTES_PER_IMAGE * pulls + database
     said = f"The engine's disk has {free / _GIB:.1f} GiB free"
     if free < needed:
-        mend = "`docker image prune` removes images that nothing uses; `docker system df` shows what takes up space."
-        yield Finding("disk", Verdict.FAILS, f"{said}, and a deployment needs {needed / _GIB:.1f} GiB.", mend)
+        fix = "`docker image prune` removes images that nothing uses; `docker system df` shows what takes up space."
+        yield Finding("disk", Verdict.FAILS, f"{said}, and a deployment needs {needed / _GIB:.1f} GiB.", fix)
     elif isinstance(facts.database_bytes, Unknown):
         unknown = f"the size of the database is unknown: {facts.database_bytes.why}"
         said = f"{said}; a deployment needs at least {needed / _GIB:.1f} GiB; {unknown}."
@@ -172,8 +172,8 @@ def memory(facts: Facts) -> Iterator[Finding]:
     limits = facts.limits.value
     if limits and not facts.engine.value.limits_memory:
         said = f"{said}, but the engine does not enforce memory limits (`mem_limit`): one service can use all of it."
-        mend = "A rootless engine needs cgroup v2 with the memory controller delegated to its user, and systemd."
-        yield Finding("memory", Verdict.WARNING, said, mend)
+        fix = "A rootless engine needs cgroup v2 with the memory controller delegated to its user, and systemd."
+        yield Finding("memory", Verdict.WARNING, said, fix)
         return
     if not limits:
         yield not_known("memory", f"{said}. Whether that is enough", Unknown("no service has a limit (mem_limit)"))
@@ -181,13 +181,13 @@ def memory(facts: Facts) -> Iterator[Finding]:
     may_take = sum(limits.values())
     if may_take > there:
         large = sorted(limits, key=lambda name: -limits[name])[:3]
-        mend = f"Lower `mem_limit` in compose.override.yaml ({listed(tuple(large))} have the largest), or add memory."
+        fix = f"Lower `mem_limit` in compose.override.yaml ({listed(tuple(large))} have the largest), or add memory."
         yield Finding(
             "memory",
             Verdict.WARNING,
             f"{said}, but its services together may use {may_take / _GIB:.1f} GiB: under load some of them would "
             "be killed.",
-            mend,
+            fix,
         )
     else:
         yield ok("memory", f"{said}; the services together may use {may_take / _GIB:.1f} GiB.")

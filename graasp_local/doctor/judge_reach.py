@@ -32,8 +32,8 @@ def ports(ports: Fact[tuple[PortUse, ...]]) -> Iterator[Finding]:
     for use in ports.value:
         if use.port < use.lowest:
             said = f"Port {use.port} is below {use.lowest}, so a rootless engine cannot publish it."
-            mend = f"`sysctl net.ipv4.ip_unprivileged_port_start={use.port}`, or set another port in .env."
-            yield Finding("ports", Verdict.FAILS, said, mend)
+            fix = f"`sysctl net.ipv4.ip_unprivileged_port_start={use.port}`, or set another port in .env."
+            yield Finding("ports", Verdict.FAILS, said, fix)
         elif use.holder:
             said = f"Port {use.port}, which nginx needs, is in use by {use.holder}."
             yield Finding("ports", Verdict.FAILS, said, "Stop it, or set another port in .env.")
@@ -51,14 +51,14 @@ def names(names: Fact[tuple[HostName, ...]]) -> Iterator[Finding]:
                 f"{name.name} resolves to {listed(name.silent)}, which does not answer: visitors with IPv6 and "
                 "certificate authorities try that first."
             )
-            mend = "Remove that AAAA record, or set HTTP_BIND=:: and let IPv6 through to this machine."
-            yield Finding("names", Verdict.WARNING, said, mend)
+            fix = "Remove that AAAA record, or set HTTP_BIND=:: and let IPv6 through to this machine."
+            yield Finding("names", Verdict.WARNING, said, fix)
         elif name.addresses:
             yield ok("names", f"{name.name} resolves to {listed(name.addresses)}.")
         else:
             said = f"{name.name} does not resolve: this machine's name servers do not know it."
-            mend = f"Create an A record for {name.name} with this machine's public address."
-            yield Finding("names", Verdict.WARNING, said, mend)
+            fix = f"Create an A record for {name.name} with this machine's public address."
+            yield Finding("names", Verdict.WARNING, said, fix)
 
 
 def certificate(certificate: Fact[Certificate | None]) -> Iterator[Finding]:
@@ -85,8 +85,8 @@ def renewal(renewal: Fact[AcmeRenewal | OwnFiles | None]) -> Iterator[Finding]:
             yield ok("renewal", "There is nothing to renew: TLS is off.")
         case Known(OwnFiles.CHANGED):
             said = "The files of TLS_CERTIFICATE and TLS_KEY have changed, but nginx still uses the old ones."
-            mend = "Run `graasp-local certificate renew`, and have your renewal hook run it too."
-            yield Finding("renewal", Verdict.WARNING, said, mend)
+            fix = "Run `graasp-local certificate renew`, and have your renewal hook run it too."
+            yield Finding("renewal", Verdict.WARNING, said, fix)
         case Known(OwnFiles.TAKEN_OVER):
             yield ok("renewal", "nginx uses the current TLS_CERTIFICATE.")
         case Known(AcmeRenewal() as acme):
@@ -103,15 +103,15 @@ def _timer(acme: AcmeRenewal) -> Finding:
     days = acme.timer_days_ago
     if days is None:
         said = "The certificate is not renewed automatically: no timer has ever run `graasp-local certificate renew`."
-        mend = (
+        fix = (
             "Set up the timer in docs/install.md, step 6 of From a fresh server to HTTPS; "
             "then `systemctl start graasp-certificate.service` runs it once."
         )
-        return Finding("renewal", Verdict.WARNING, said, mend)
+        return Finding("renewal", Verdict.WARNING, said, fix)
     if days > TIMER_TOLERANCE_DAYS:
         said = f"No timer has run `graasp-local certificate renew` for {days:.0f} days; it should run every day."
-        mend = "`systemctl enable --now graasp-certificate.timer`, or find out why cron no longer runs it."
-        return Finding("renewal", Verdict.WARNING, said, mend)
+        fix = "`systemctl enable --now graasp-certificate.timer`, or find out why cron no longer runs it."
+        return Finding("renewal", Verdict.WARNING, said, fix)
     return ok("renewal", f"A timer checks the certificate, last {_ago(days)}.")
 
 

@@ -16,7 +16,7 @@ from graasp_local.wording import listed
 def configuration(facts: Facts) -> Iterator[Finding]:
     for found in facts.configuration:
         verdict = Verdict.FAILS if found.severity is Severity.ERROR else Verdict.WARNING
-        yield Finding("configuration", verdict, found.said, found.mend)
+        yield Finding("configuration", verdict, found.said, found.fix)
     if not facts.configuration:
         yield ok("configuration", "No problems in .env and the compose files.")
 
@@ -58,8 +58,8 @@ def volumes(volumes: Fact[tuple[str, ...]]) -> Iterator[Finding]:
         return
     for name in volumes.value:
         said = f"The volume {name} belongs to the site, but none of its services uses it; it is from an older layout."
-        mend = f"`docker run --rm -v {name}:/v:ro IMAGE ls -l /v` looks inside; `docker volume rm {name}` removes it."
-        yield Finding("volumes", Verdict.WARNING, said, mend)
+        fix = f"`docker run --rm -v {name}:/v:ro IMAGE ls -l /v` looks inside; `docker volume rm {name}` removes it."
+        yield Finding("volumes", Verdict.WARNING, said, fix)
     if not volumes.value:
         yield ok("volumes", "Every volume of the site is used by one of its services.")
 
@@ -73,8 +73,8 @@ def postgres(majors: Fact[PostgresMajors]) -> Iterator[Finding]:
                 f"The database was written by Postgres {data}, but the image is Postgres {image}: it would not start."
             )
             back = f"Set DB_IMAGE in .env to an image of Postgres {data}"
-            mend = f"`graasp-local upgrade-database --to {image}`, or: {back}." if data < image else f"{back} or newer."
-            yield Finding("postgres", Verdict.FAILS, said, mend)
+            fix = f"`graasp-local upgrade-database --to {image}`, or: {back}." if data < image else f"{back} or newer."
+            yield Finding("postgres", Verdict.FAILS, said, fix)
         case Known(PostgresMajors(data)):
             yield ok("postgres", f"The database and the image are both Postgres {data}.")
 
@@ -90,11 +90,11 @@ def collations(changes: Fact[tuple[CollationChange, ...]]) -> Iterator[Finding]:
             f"created, now {change.is_now}): its text indexes may be out of order, so that rows are not found."
         )
         role = name if name in DATABASES else "postgres"
-        mend = (
+        fix = (
             f"With the site in the state db-only: `graasp-local compose -- exec db psql -U {role} -d {name} "
             f"-c 'REINDEX DATABASE \"{name}\"' -c 'ALTER DATABASE \"{name}\" REFRESH COLLATION VERSION'`"
         )
-        yield Finding("collations", Verdict.WARNING, said, mend)
+        yield Finding("collations", Verdict.WARNING, said, fix)
     if not changes.value:
         yield ok("collations", "Text is still sorted as when the databases were created.")
 

@@ -195,7 +195,7 @@ class DockerEngine(SiteImages):
         """Write the flag into nginx's volume; creates nginx's container, without starting it, if there is none."""
         self.write_gate_files(gate_flag.flag_archive(gate))
 
-    def shut_gate(self) -> None:
+    def seal_gate(self) -> None:
         self.write_gate_files(gate_flag.shut_archive())
 
     def write_gate_files(self, archive: bytes) -> None:

@@ -50,9 +50,9 @@ def next_steps(situation: Situation) -> tuple[NextStep, ...]:
         case Absent():
             return (NextStep("apply", "graasp-local apply running", f"starts {situation.selected} again"),)
         case Drifted(nearest=nearest) as drifted:
-            return (NextStep("apply", drifted.mending_command, f"brings the site back to {nearest}"),)
+            return (NextStep("apply", drifted.fixing_command, f"brings the site back to {nearest}"),)
         case InState(lacking=lacking) as lacks if lacking:
-            return (NextStep("apply", lacks.mending_command, "tries to start it again"),)
+            return (NextStep("apply", lacks.fixing_command, "tries to start it again"),)
         case InState():
             return ()
 

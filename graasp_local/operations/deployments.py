@@ -142,7 +142,7 @@ def scale_plan(world: World, observed: ObservedState, wanted: Mapping[str, int])
             raise Refused(
                 f"The site is drifted: {drifted.differences[0]}",
                 "Nothing was changed.",
-                f"Fix that first: {drifted.mending_command}",
+                f"Fix that first: {drifted.fixing_command}",
             )
     visited, version = world.handovers.visited(), world.site.selected_version
     if version is not None and loses_visited(observed, visited):

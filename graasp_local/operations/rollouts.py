@@ -45,7 +45,7 @@ def by_strategy(
             if reason:
                 raise Refused(reason, "Nothing was changed: visitors are as they were.", _other_way(request, forecast))
     visited = world.handovers.visited()
-    return replace(plan_rolling(observed, request, visited), hint=_memory_meanwhile(world, visited))
+    return replace(plan_rolling(observed, request, visited), hint=_memory_of_both(world, visited))
 
 
 def rolling_recovery(
@@ -98,7 +98,7 @@ def _other_way(request: DeployRequest, forecast: Forecast) -> str:
     return f"`graasp-local deploy --version {version} --strategy closed` closes the site{pending}."
 
 
-def _memory_meanwhile(world: World, visited: tuple[str, ...]) -> str:
+def _memory_of_both(world: World, visited: tuple[str, ...]) -> str:
     site = world.site
     limits = memory_limits(site.compose_files, site.settings.values, visited)
     if not limits:

@@ -93,7 +93,7 @@ class OtherMajor(Struct, frozen=True):
         return f"The database's files are those of Postgres {self.files}, and its image {self.name} is {self.image}."
 
     @property
-    def mending(self) -> str:
+    def fix(self) -> str:
         """What to type, or to set, as a sentence."""
         if self.files < self.image:
             return f"`{self.command}` makes the change; or set DB_IMAGE back to Postgres {self.files}."

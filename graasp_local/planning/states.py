@@ -312,7 +312,7 @@ class InState(Struct, frozen=True):
     lacking: tuple[str, ...] = ()
 
     @property
-    def mending_command(self) -> str:
+    def fixing_command(self) -> str:
         return f"graasp-local apply {self.state}"
 
 
@@ -327,7 +327,7 @@ class Drifted(Struct, frozen=True):
     differences: tuple[str, ...]
 
     @property
-    def mending_command(self) -> str:
+    def fixing_command(self) -> str:
         return f"graasp-local apply {self.nearest}"
 
 

@@ -358,18 +358,18 @@ class MakeMigration(PlannedStep, frozen=True):
 class Migrate(PlannedStep, frozen=True):
     """Run the version's migrate container, once, under a time limit; its exit code must be 0.
 
-    While it runs, the containers of the services in `meanwhile` are created for the version, without being started.
+    While it runs, the containers of the services in `creates` are created for the version, without being started.
     """
 
     version: Version
     limit_seconds: float
     cause: str
-    meanwhile: tuple[str, ...] = ()
+    creates: tuple[str, ...] = ()
     name: ClassVar[str] = "migrate"
 
     @property
     def title(self) -> str:
-        also = " and create containers" if self.meanwhile else ""
+        also = " and create containers" if self.creates else ""
         return f"Run migrations of {self.version} (limit {self.limit_seconds:g} s){also}"
 
 

@@ -15,7 +15,7 @@ class GateControl(Protocol):
     """The gate from inside. Every method raises EngineUnreachable when the engine does not answer."""
 
     def set_gate_flag(self, gate: Gate) -> None: ...
-    def shut_gate(self) -> None:
+    def seal_gate(self) -> None:
         """Seal the gate, against the bypass too, until the flag is set again."""
         ...
 

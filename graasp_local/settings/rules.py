@@ -57,7 +57,7 @@ class Severity(StrEnum):
 
 
 class Problem(Struct, frozen=True):
-    """Something wrong with a key: `said` continues after the key ("is missing"), `mend` is what to do, as a sentence.
+    """Something wrong with a key: `said` continues after the key ("is missing"), `fix` is what to do, as a sentence.
 
     `line` is None for a key that is not in the file; `key` is empty for a line without a key.
     """
@@ -66,7 +66,7 @@ class Problem(Struct, frozen=True):
     key: str
     line: int | None
     said: str
-    mend: str = ""
+    fix: str = ""
 
     def sentence(self, where: str) -> str:
         """What is wrong, with its place; `where` names the file."""
@@ -75,7 +75,7 @@ class Problem(Struct, frozen=True):
 
     def remedy(self, where: str) -> str:
         """What to do about it, as a sentence."""
-        return self.mend or f"Set {self.key} in {where}."
+        return self.fix or f"Set {self.key} in {where}."
 
 
 class Reading(Struct, frozen=True):
@@ -92,8 +92,8 @@ def read(text: str) -> Reading:
     lines: dict[str, int] = {}
     problems: list[Problem] = []
 
-    def wrong(key: str, line: int, said: str, mend: str = "") -> None:
-        problems.append(Problem(Severity.ERROR, key, line, said, mend))
+    def wrong(key: str, line: int, said: str, fix: str = "") -> None:
+        problems.append(Problem(Severity.ERROR, key, line, said, fix))
 
     for line, original, key, value in plain_bindings(text) or parsed_bindings(text):
         if key is not None and value is not None:
@@ -117,12 +117,12 @@ def errors(reading: Reading) -> Iterator[Problem]:
         if not value:
             if isinstance(setting, Setting) and setting.required:
                 how = "empty" if setting.key in reading.lines else "missing"
-                mend = (
+                fix = (
                     "`graasp-local config add-missing` generates one."
                     if how == "missing" and setting.is_generated
                     else ""
                 )
-                yield Problem(Severity.ERROR, setting.key, reading.lines.get(setting.key), f"is {how}", mend)
+                yield Problem(Severity.ERROR, setting.key, reading.lines.get(setting.key), f"is {how}", fix)
         elif not re.fullmatch(setting.pattern, value, re.ASCII):
             yield _error(reading, setting.key, f"should be {setting.expected}", _new_one(setting.key))
         else:
@@ -276,5 +276,5 @@ def _new_one(key: str) -> str:
     return ""
 
 
-def _error(reading: Reading, key: str, said: str, mend: str = "") -> Problem:
-    return Problem(Severity.ERROR, key, reading.lines.get(key), said, mend)
+def _error(reading: Reading, key: str, said: str, fix: str = "") -> Problem:
+    return Problem(Severity.ERROR, key, reading.lines.get(key), said, fix)

@@ -174,5 +174,5 @@ def _quoted(text: str) -> str:
     return f"{text[:40]!r}"
 
 
-def _warning(reading: Reading, key: str, said: str, mend: str) -> Problem:
-    return Problem(Severity.WARNING, key, reading.lines.get(key), said, mend)
+def _warning(reading: Reading, key: str, said: str, fix: str) -> Problem:
+    return Problem(Severity.WARNING, key, reading.lines.get(key), said, fix)

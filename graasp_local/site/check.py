@@ -24,14 +24,14 @@ from graasp_local.stack.variables import profiles_defined, variables_used
 
 
 class Finding(Struct, frozen=True):
-    """Something wrong with the configuration. `said` and `mend` are sentences; `line` is None if there is none."""
+    """Something wrong with the configuration. `said` and `fix` are sentences; `line` is None if there is none."""
 
     severity: Severity
     file: Path
     key: str
     line: int | None
     said: str
-    mend: str
+    fix: str
 
 
 def check_configuration(site: Site, memory: int | None = None) -> tuple[Finding, ...]:
@@ -71,7 +71,7 @@ def told_powers(site: Site) -> tuple[str, ...]:
 def _powers(site: Site, values: Mapping[str, str]) -> Iterator[Finding]:
     for power in powers_of(site, values):
         said = f"{site.override_file} {power.said}."
-        yield Finding(Severity.WARNING, site.override_file, power.service, None, said, power.mend)
+        yield Finding(Severity.WARNING, site.override_file, power.service, None, said, power.fix)
 
 
 def _files_not_read(site: Site, reading: Reading) -> Iterator[Finding]:
@@ -80,16 +80,16 @@ def _files_not_read(site: Site, reading: Reading) -> Iterator[Finding]:
     for file in (site.directory / f"{stem}{ending}" for stem in stems for ending in (".yaml", ".yml")):
         if file != site.override_file and file.exists():
             said = f"{file} is ignored: only {site.override_file.name} is read."
-            mend = f"Move its content to {site.override_file}, or remove it."
-            yield Finding(Severity.WARNING, file, "", None, said, mend)
+            fix = f"Move its content to {site.override_file}, or remove it."
+            yield Finding(Severity.WARNING, file, "", None, said, fix)
     if reading.values.get("COMPOSE_FILE"):
         line = reading.lines.get("COMPOSE_FILE")
         said = (
             f"COMPOSE_FILE in {site.env_file} is ignored: only the stack's files and {site.override_file.name} "
             "are used."
         )
-        mend = f"Remove it, and move the content of those files to {site.override_file}."
-        yield Finding(Severity.WARNING, site.env_file, "COMPOSE_FILE", line, said, mend)
+        fix = f"Remove it, and move the content of those files to {site.override_file}."
+        yield Finding(Severity.WARNING, site.env_file, "COMPOSE_FILE", line, said, fix)
 
 
 def _replicas_without_room(site: Site, reading: Reading, memory: int | None) -> Iterator[Finding]:
@@ -98,15 +98,15 @@ def _replicas_without_room(site: Site, reading: Reading, memory: int | None) -> 
     replicas = {service: int(number) if number.isdecimal() else 1 for service, number in said.items()}
     several = [service for service, number in replicas.items() if number > 1]
     for sentence in one_container_only(site.stack_files, several):
-        mend = "Remove that from the override, or set the number of replicas to 1."
-        yield Finding(Severity.WARNING, site.override_file, "", None, sentence, mend)
+        fix = "Remove that from the override, or set the number of replicas to 1."
+        yield Finding(Severity.WARNING, site.override_file, "", None, sentence, fix)
     limits = memory_limits(site.stack_files, reading.values, REPLICAS)
     too_many = None if memory is None else too_many_replicas(limits, replicas, memory)
     if too_many:
         key = REPLICAS[several[0]]
         where = f"{site.env_file}, line {reading.lines[key]}: {key} is too large for this machine: {too_many}"
-        mend = "Choose a smaller number, or lower `mem_limit` in compose.override.yaml."
-        yield Finding(Severity.WARNING, site.env_file, key, reading.lines[key], where, mend)
+        fix = "Choose a smaller number, or lower `mem_limit` in compose.override.yaml."
+        yield Finding(Severity.WARNING, site.env_file, key, reading.lines[key], where, fix)
 
 
 _LIMITS = {"mem_limit": "memory", "pids_limit": "pids", "cpus": "cpus"}
@@ -150,24 +150,24 @@ def _volume_options(site: Site) -> Iterator[Finding]:
         made_once = [key for key in ("driver", "driver_opts", "labels") if options.get(key)]
         if elsewhere:
             said = f"{site.override_file} changes the {elsewhere[0]} of the volume {name}."
-            mend = "Remove that: backups, restores and upgrades look for the volume under its own name."
-            yield Finding(Severity.WARNING, site.override_file, str(name), None, said, mend)
+            fix = "Remove that: backups, restores and upgrades look for the volume under its own name."
+            yield Finding(Severity.WARNING, site.override_file, str(name), None, said, fix)
         elif made_once and site.selected_version is not None:
             said = (
                 f"{site.override_file} sets {' and '.join(made_once)} of the volume {name}, which only has an "
                 "effect when the volume is created; an existing one stays as it is."
             )
-            mend = (
+            fix = (
                 "To recreate it: back up the site, remove the volume while the site is stopped (`docker volume "
                 f"rm {site.settings.project}_{name}`), deploy, and restore the backup."
             )
-            yield Finding(Severity.WARNING, site.override_file, str(name), None, said, mend)
+            yield Finding(Severity.WARNING, site.override_file, str(name), None, said, fix)
 
 
 def _about_env(site: Site, problem: Problem) -> Finding:
     where = str(site.env_file)
-    said, mend = problem.sentence(where), problem.remedy(where)
-    return Finding(problem.severity, site.env_file, problem.key, problem.line, said, mend)
+    said, fix = problem.sentence(where), problem.remedy(where)
+    return Finding(problem.severity, site.env_file, problem.key, problem.line, said, fix)
 
 
 def _compose_problems(site: Site) -> Iterator[Finding]:
@@ -179,7 +179,7 @@ def _compose_problems(site: Site) -> Iterator[Finding]:
 
 def _writable_by_others(site: Site) -> Iterator[Finding]:
     for stranger in site.strangers():
-        yield Finding(Severity.ERROR, stranger.path, "", None, stranger.said, stranger.mend)
+        yield Finding(Severity.ERROR, stranger.path, "", None, stranger.said, stranger.fix)
 
 
 def _readable_by_others(site: Site) -> Iterator[Finding]:

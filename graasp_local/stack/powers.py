@@ -61,7 +61,7 @@ class Power(Struct, frozen=True):
 
     service: str
     said: str
-    mend: str
+    fix: str
 
 
 def powers(content: Mapping[str, Any], values: Mapping[str, str], site: str) -> tuple[Power, ...]:
@@ -70,14 +70,14 @@ def powers(content: Mapping[str, Any], values: Mapping[str, str], site: str) -> 
     found = [*looked.other_files()]
     for name, definition in _mapping(content.get("services")).items():
         said = dict.fromkeys(looked.of_service(_mapping(definition)))
-        mend = f"Remove it, unless you trust {name} like root on this machine."
-        found += [Power(str(name), f"gives {name} {what}", mend) for what in said]
+        fix = f"Remove it, unless you trust {name} like root on this machine."
+        found += [Power(str(name), f"gives {name} {what}", fix) for what in said]
         for port in looked.open_ports(_mapping(definition)):
-            mend = (
+            fix = (
                 f"Write 127.0.0.1:{port.rpartition(':')[2]} for this machine only, and let nginx forward visitors "
                 "to it."
             )
-            found.append(Power(str(name), f"publishes a port of {name} to the network ({port})", mend))
+            found.append(Power(str(name), f"publishes a port of {name} to the network ({port})", fix))
     return tuple(found)
 
 
@@ -194,13 +194,13 @@ class _Looked(Struct, frozen=True):
                 yield f"{address or '0.0.0.0'}:{published or 'any'}:{target}"  # noqa: S104 - reported, not bound
 
     def other_files(self) -> Iterator[Power]:
-        mend = "Copy their content into compose.override.yaml itself."
+        fix = "Copy their content into compose.override.yaml itself."
         if self.content.get("include"):
-            yield Power("", "includes other files (include), which are not checked", mend)
+            yield Power("", "includes other files (include), which are not checked", fix)
         for name, definition in _mapping(self.content.get("services")).items():
             if _mapping(_mapping(definition).get("extends")).get("file"):
                 said = f"takes {name} from another file (extends), which is not checked"
-                yield Power(str(name), said, mend)
+                yield Power(str(name), said, fix)
 
     def _filled(self, value: object) -> str:
         def of(found: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""The terminal UI on a real engine in a real terminal: deploy by keys, watch one fail, mend what was killed."""
+"""The terminal UI on a real engine in a real terminal: deploy by keys, watch one fail, fix what was killed."""
 
 from __future__ import annotations
 

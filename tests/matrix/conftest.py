@@ -53,7 +53,7 @@ def as_it_should_be(request: pytest.FixtureRequest) -> None:
     """Repair the site after a failed case, so that the next case does not fail because of it."""
     if "site" in request.fixturenames and request.session.stash.get(_LAST_FAILED, False):
         request.session.stash[_LAST_FAILED] = False
-        request.getfixturevalue("site").mend()
+        request.getfixturevalue("site").fix()
 
 
 @pytest.fixture

@@ -127,7 +127,7 @@ class MatrixSite(DemoSite):
         wait_for(answered, "Postgres answers inside its container")
         return [line.split("\t") for line in output.decode().splitlines()]
 
-    def mend(self) -> None:
+    def fix(self) -> None:
         """Return to 1.0.0 and running after a failed case, whatever state it left behind, for the next case."""
         for verb in ("rollback", "resume"):
             if self.status()["unfinished"]:

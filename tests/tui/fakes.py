@@ -330,7 +330,7 @@ class FakeEngine:
     def set_gate_flag(self, gate: Gate) -> None:
         self._site.gate = gate
 
-    def shut_gate(self) -> None: ...
+    def seal_gate(self) -> None: ...
 
     def requests_in_flight(self) -> int:
         return self._site.in_flight

@@ -237,7 +237,7 @@ class FakeEngine:
         self.state.leads_to = Side.SERVICES
         self._answer(f"flag-{gate}")
 
-    def shut_gate(self) -> None:
+    def seal_gate(self) -> None:
         self._call("shut")
         self.state.flag = Gate.SEALED
         self._answer("shut")

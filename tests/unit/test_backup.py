@@ -12,7 +12,7 @@ import pytest
 
 from graasp_local.backup.check import check_backup, trial_restore
 from graasp_local.backup.dumps import Dump, differing_rows, dump_database, load_dump
-from graasp_local.backup.keep import let_old_ones_go
+from graasp_local.backup.keep import delete_old_backups
 from graasp_local.backup.manifest import StoredFile
 from graasp_local.backup.moving import Moved, as_lines, in_words
 from graasp_local.backup.sealing import seal, unseal
@@ -292,13 +292,13 @@ def test_old_backups_go_but_not_the_one_before_this_version(running: FakeWorld) 
     for _ in range(9):
         taken(running)
     running.clock.seconds += 31 * 86400
-    list(let_old_ones_go(running.world))
+    list(delete_old_backups(running.world))
     assert [name[:4] for name in names(running)] == ["0003", "0004", "0005", "0006", "0007", "0008", "0009"]
     store = BackupStore.of(running.world.site)
     for backup in store.usable()[1:]:
         store.remove(backup)
     running.clock.seconds += 400 * 86400
-    list(let_old_ones_go(running.world))
+    list(delete_old_backups(running.world))
     assert [name[:4] for name in names(running)] == ["0003"]
 
 

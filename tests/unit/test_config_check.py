@@ -100,7 +100,7 @@ def test_the_same_secret_used_twice_is_told_by_both_names(site: Site) -> None:
     edit(site, APPS_JWT_SECRET=site.settings.values["JWT_SECRET"])
     found = only(site)
     assert "APPS_JWT_SECRET is the same secret as JWT_SECRET" in found.said
-    assert "secrets rotate APPS_JWT_SECRET" in found.mend
+    assert "secrets rotate APPS_JWT_SECRET" in found.fix
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_what_works_but_should_be_looked_at_is_a_warning(site: Site, changed: di
 def test_a_file_that_others_may_read_is_told_with_the_command_that_mends_it(site: Site) -> None:
     site.env_file.chmod(0o644)
     assert "is accessible to other users of this machine (mode 0644)" in only(site).said
-    assert only(site).mend == f"`chmod 600 {site.env_file}`"
+    assert only(site).fix == f"`chmod 600 {site.env_file}`"
 
 
 def test_an_override_that_cannot_be_used_is_an_error(site: Site) -> None:
@@ -134,7 +134,7 @@ def test_an_override_that_cannot_be_used_is_an_error(site: Site) -> None:
 def test_no_value_of_a_secret_is_ever_told(site: Site) -> None:
     secret = "tr0ub4dor-and-three"
     edit(site, f"JWT_SECRET={secret}", "KEY=", APPS_JWT_SECRET=secret, EMAIL_CHANGE_JWT_SECRET=f"'{secret}$'")
-    told = json.dumps([(finding.said, finding.mend) for finding in check_configuration(site)])
+    told = json.dumps([(finding.said, finding.fix) for finding in check_configuration(site)])
     assert secret not in told
 
 

@@ -85,7 +85,7 @@ def of(check: str, **facts: Any) -> Finding:
 def test_where_all_is_well_every_check_says_so() -> None:
     findings = judge(WELL)
     assert {finding.verdict for finding in findings} == {Verdict.OK}
-    assert not any(finding.mend for finding in findings)
+    assert not any(finding.fix for finding in findings)
     assert exit_code(findings) is ExitCode.DONE
 
 
@@ -204,16 +204,16 @@ def test_a_judgement(check: str, facts: dict[str, Any], verdict: Verdict, said: 
     finding = of(check, **facts)
     assert finding.verdict is verdict
     assert said in finding.said
-    assert bool(finding.mend) == (verdict in (Verdict.FAILS, Verdict.WARNING))
+    assert bool(finding.fix) == (verdict in (Verdict.FAILS, Verdict.WARNING))
 
 
 @pytest.mark.parametrize(
-    ("service", "mend"),
+    ("service", "fix"),
     [("core", "`graasp-local build --version 1.0.0 --only core`"), ("umami", "Set UMAMI_IMAGE in .env")],
 )
-def test_for_an_image_of_another_platform_there_is_a_way_out(service: str, mend: str) -> None:
+def test_for_an_image_of_another_platform_there_is_a_way_out(service: str, fix: str) -> None:
     image = replace(IMAGE, service=service, platforms=("linux/arm64",))
-    assert mend in of("images", images=Known((image,))).mend
+    assert fix in of("images", images=Known((image,))).fix
 
 
 @pytest.mark.parametrize(("severity", "code"), [(Severity.ERROR, ExitCode.REFUSED), (Severity.WARNING, ExitCode.DONE)])
@@ -410,7 +410,7 @@ def test_a_newer_maker_is_a_warning() -> None:
     found = of("graasp-local", newer_maker="99.0.0")
     assert found.verdict is Verdict.WARNING
     assert "made by graasp-local 99.0.0, and this is the older" in found.said
-    assert "Upgrade graasp-local" in found.mend
+    assert "Upgrade graasp-local" in found.fix
 
 
 def test_the_maker_is_read_from_the_site(tmp_path: Path) -> None:

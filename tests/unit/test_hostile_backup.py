@@ -14,7 +14,7 @@ import pytest
 
 from graasp_local.backup.archive_members import link_stays_inside
 from graasp_local.backup.check import check_backup
-from graasp_local.backup.keep import let_old_ones_go
+from graasp_local.backup.keep import delete_old_backups
 from graasp_local.backup.sealing import passphrase_in, seal, unseal
 from graasp_local.backup.store import BackupStore, DamagedBackup, StoredBackup
 from graasp_local.backup.take import Everything, take_backup
@@ -212,7 +212,7 @@ def test_a_disk_that_is_not_mounted_keeps_nothing_from_being_deployed_without_a_
 ) -> None:
     BackupStore.of(running.world.site).directory.symlink_to(tmp_path / "disk")
     check_preflight(running.world, Version(1, 1, 0))
-    assert [line.partition(":")[0] for line in let_old_ones_go(running.world)] == ["old backups were kept"]
+    assert [line.partition(":")[0] for line in delete_old_backups(running.world)] == ["old backups were kept"]
     with pytest.raises(Refused, match="which does not exist") as refused:
         list(see_to_backup(running.world, BackUpDatabase(Version(1, 1, 0), "because")))
     assert "--no-backup" in refused.value.next_step

@@ -88,7 +88,7 @@ def test_what_others_may_write_to_is_named_with_the_command_that_ends_it(site: S
     path.chmod(path.stat().st_mode | 0o002)
     (found,) = site.strangers()
     assert found.path == path
-    subprocess.run(found.mend.strip("`"), shell=True, check=True)
+    subprocess.run(found.fix.strip("`"), shell=True, check=True)
     assert site.strangers() == ()
 
 
@@ -141,7 +141,7 @@ def test_directories_above_count_unless_they_are_sticky(tmp_path: Path) -> None:
     site = init_site(above / "site", {"COMPOSE_PROJECT_NAME": "nobodys"}, demo=True)
     above.chmod(0o777)
     (found,) = site.strangers()
-    assert (found.path, found.mend) == (above, f"`chmod go-w {above}`")
+    assert (found.path, found.fix) == (above, f"`chmod go-w {above}`")
     with pytest.raises(Refused, match="above the site"):
         init_site(above / "another", {"COMPOSE_PROJECT_NAME": "nobodys"}, demo=True)
     assert not (above / "another").exists()

@@ -210,7 +210,7 @@ def test_a_site_with_a_second_core_is_in_no_state_and_says_what_mends_it() -> No
     left = classify(open_site(OLD, second_core()))
     assert left == classify(open_site(OLD, second_core()), InfraState.RUNNING)
     assert getattr(left, "differences", ()) == ("A second core of 1.2.0 is running, left while it was replaced.",)
-    assert getattr(left, "mending_command", "") == "graasp-local apply running"
+    assert getattr(left, "fixing_command", "") == "graasp-local apply running"
 
 
 @st.composite

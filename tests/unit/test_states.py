@@ -78,7 +78,7 @@ def test_drift_names_each_difference_and_the_command_that_mends_it(
 ) -> None:
     site = site_in(InfraState.RUNNING).with_services(("core",), status, health)
     assert classify(site) == Drifted(InfraState.RUNNING, (sentence,))
-    assert Drifted(InfraState.RUNNING, ()).mending_command == "graasp-local apply running"
+    assert Drifted(InfraState.RUNNING, ()).fixing_command == "graasp-local apply running"
 
 
 def test_a_site_that_is_off_altogether_differs_from_the_state_that_it_was_left_in() -> None:

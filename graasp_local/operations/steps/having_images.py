@@ -163,7 +163,7 @@ def way_back(world: World, version: Version) -> WayBack:
     )
 
 
-def let_unneeded_go(world: World, version: Version, before: Deployment | None) -> Iterator[str]:
+def delete_unneeded_tags(world: World, version: Version, before: Deployment | None) -> Iterator[str]:
     """Keep only the images of the version that was just deployed and of the deployment before it."""
     both = (deployed(world, version), before)
     pins = tuple(pin for deployment in both if deployment is not None for pin in deployment.pins)

@@ -68,7 +68,7 @@ def run_migration(world: World, step: Migrate) -> Generator[str, None, tuple[str
         raise
     made: tuple[str, ...] = ()
     try:
-        made = _made_meanwhile(world, step)
+        made = _created_beside(world, step)
         yield from _watch(world, run, step)
         code = run.exit_code()
     except GraaspLocalError:
@@ -86,15 +86,15 @@ def run_migration(world: World, step: Migrate) -> Generator[str, None, tuple[str
     return made
 
 
-def _made_meanwhile(world: World, step: Migrate) -> tuple[str, ...]:
+def _created_beside(world: World, step: Migrate) -> tuple[str, ...]:
     """Create the containers of the step's services; if that fails, they are created when started, and fail then."""
-    if not step.meanwhile:
+    if not step.creates:
         return ()
     try:
-        world.containers.make(step.meanwhile, step.version)
+        world.containers.make(step.creates, step.version)
     except GraaspLocalError:
         return ()
-    return step.meanwhile
+    return step.creates
 
 
 def await_migrations(world: World, limit: float) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 
-from graasp_local.backup.keep import let_old_ones_go
+from graasp_local.backup.keep import delete_old_backups
 from graasp_local.errors import GraaspLocalError, Interrupted, NeedsYou
 from graasp_local.images.deployed import record_deployment
 from graasp_local.images.pins import as_images
@@ -16,8 +16,8 @@ from graasp_local.journal.records import OperationRecord, was_restored_before
 from graasp_local.operations.steps.backing_up import see_to_backup
 from graasp_local.operations.steps.ending_connections import end_connections
 from graasp_local.operations.steps.having_images import (
+    delete_unneeded_tags,
     deployed,
-    let_unneeded_go,
     pull_missing,
     restore_images,
     select_images,
@@ -39,7 +39,7 @@ from graasp_local.operations.steps.written_snapshot import (
     drop_written_but,
     has_snapshot,
     load_snapshot,
-    said_to_be_written,
+    report_what_was_written,
     write_snapshot,
 )
 from graasp_local.planning.data_steps import CheckBackup, LoadDatabase, PutInPlace, TakeOut, UnpackFiles
@@ -176,7 +176,7 @@ class Performer:
             case OpenGate():
                 yield from self._set_gate(Gate.OPEN)
             case SealGate():
-                world.gate_control.shut_gate()
+                world.gate_control.seal_gate()
             case UnsealGate():
                 yield from self._set_gate(Gate.CLOSED)
             case ProveGate(gate=gate):
@@ -231,7 +231,7 @@ class Performer:
             case SwapBack(snapshot=snapshot):
                 yield from load_snapshot(world, snapshot)
                 if step.written:
-                    yield from said_to_be_written(world, snapshot)
+                    yield from report_what_was_written(world, snapshot)
                 kept = world.database.swap_back(snapshot, until_removed=step.written)
                 yield f"the database of the failed deployment is kept as {kept}"
             case MakeMigration(version=version):
@@ -239,7 +239,7 @@ class Performer:
             case Migrate():
                 with world.database.migration_lock():
                     made = yield from run_migration(world, step)
-                    if step.meanwhile:
+                    if step.creates:
                         self._made = made, step.version
             case ProveMigrations(version=version):
                 self._prove_migrations(version)
@@ -253,7 +253,7 @@ class Performer:
                 record_deployment(world.site.deployments_file, version, world.clock.now(), world.images.pins(version))
                 yield from self._let_images_go(version)
                 yield from self._drop_old_snapshots()
-                yield from let_old_ones_go(world)
+                yield from delete_old_backups(world)
                 if self._restore_number or was_restored_before(read_recent(world.site.journal_directory).operations):
                     yield from tidy_up(world, self._restore_number)
             case _:  # only upgrade steps are left, which the type checker sees too
@@ -303,7 +303,7 @@ class Performer:
         """
         if self._world.edge.gate() is not Gate.SEALED:  # otherwise it is to stay sealed after this too
             self._gate_is_shut = True
-            self._world.gate_control.shut_gate()
+            self._world.gate_control.seal_gate()
         clock = self._world.clock
         deadline = clock.monotonic() + limit
         quiet_looks = 0
@@ -343,7 +343,7 @@ class Performer:
         previous = Version.parse_or_none(came_from.previous_version)
         before = deployed(self._world, previous, came_from.previous_images) if previous else None
         try:
-            yield from let_unneeded_go(self._world, version, before)
+            yield from delete_unneeded_tags(self._world, version, before)
         except NeedsYou as error:
             yield f"images of earlier deployments are still kept: {error}"
 

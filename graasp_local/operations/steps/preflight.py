@@ -42,7 +42,7 @@ class Problem(Struct, frozen=True):
 
     check: str
     said: str
-    mend: str = ""
+    fix: str = ""
 
 
 class PreflightResult(Struct, frozen=True):
@@ -91,7 +91,7 @@ def check_preflight(world: World, version: Version) -> PreflightResult:
     if isinstance(found, PreflightResult):
         return found
     said = " ".join(problem.said for problem in found)
-    raise Refused(said, "Nothing was changed: the site is as it was.", found[-1].mend)
+    raise Refused(said, "Nothing was changed: the site is as it was.", found[-1].fix)
 
 
 def look(world: World, version: Version) -> PreflightResult | tuple[Problem, ...]:
@@ -108,7 +108,7 @@ def look(world: World, version: Version) -> PreflightResult | tuple[Problem, ...
         problems.append(Problem("disk", f"The engine's disk has {free:.1f} GiB free, and {want:.1f} GiB are needed."))
     if problems or copy is None:
         way_out = _way_out(images, engine, version)
-        return tuple(replace(problem, mend=way_out) for problem in problems)
+        return tuple(replace(problem, fix=way_out) for problem in problems)
     return PreflightResult(engine, images, copy)
 
 
@@ -136,7 +136,7 @@ def refuse_other_major(world: World) -> None:
     containers, image = world.servers.containers, world.site.database_server.image
     wrong = other_major(containers.data_major(), containers.image_major(image), image)
     if wrong is not None:
-        raise Refused(wrong.sentence, "Nothing was changed: Postgres would only crash in a loop.", wrong.mending)
+        raise Refused(wrong.sentence, "Nothing was changed: Postgres would only crash in a loop.", wrong.fix)
 
 
 def _refuse_other_search_data(world: World, image: str) -> None:

@@ -57,7 +57,7 @@ def has_snapshot(world: World, name: str) -> bool:
     return world.database.has_snapshot(name) or _find(world.site, name) is not None
 
 
-def said_to_be_written(world: World, snapshot: str) -> Iterator[str]:
+def report_what_was_written(world: World, snapshot: str) -> Iterator[str]:
     """Say what was added since the snapshot, before the snapshot replaces the database; nothing if it already has."""
     if not world.database.has_snapshot(snapshot):
         return
