@@ -224,7 +224,7 @@ class GraaspApp(VerbActions, App[None]):
         self._read_usage()
 
     def _poster(self) -> Callable[[messages.FromWatching], None]:
-        """Posts messages about this site, marked so that they are ignored once the UI shows another site."""
+        """A function that posts messages marked with this site; they are ignored once the UI shows another one."""
         watch = self.stop
 
         def post(message: messages.FromWatching) -> None:

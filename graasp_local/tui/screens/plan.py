@@ -137,7 +137,7 @@ class PlanScreen(UiScreen):
 
     @property
     def _only_closes_what_was_left(self) -> bool:
-        """A deployment killed after its last step is complete, but its journal does not say so yet."""
+        """Whether a deployment was killed after its last step, so that only its end in the journal is missing."""
         if self._made is None or self._made.shown.plan.steps or self._made.shown.plan.version is None:
             return False
         return self.ui.view is not None and self.ui.view.unfinished is not None

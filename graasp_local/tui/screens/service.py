@@ -84,7 +84,7 @@ class ServiceScreen(UiScreen):
                 try:
                     detail = live.detail(service.container.id)
                 except GraaspLocalError:
-                    detail = self._detail  # the dashboard says that the engine is away
+                    detail = self._detail  # the dashboard says that the engine does not answer
             self.post_message(self.Seen(detail))
             self._again.wait(_LOOK_SECONDS)
 
