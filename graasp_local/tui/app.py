@@ -1,6 +1,6 @@
-"""The terminal UI's app: which screen is on, which worker runs, what a verb does.
+"""The terminal UI's app: which screen is shown and which workers run.
 
-Holds what was seen last, in reactives that screens watch; decides nothing about a site.
+Holds the latest observations in reactives that screens watch; decides nothing about a site.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from graasp_local.tui.verbs_done import VerbActions
 from graasp_local.verbs import TABLE, shown_key
 
 if TYPE_CHECKING:
-    # What looks, plans and operations is imported when the first thing is on the screen: it takes as long as Textual.
+    # The code that observes, plans and operates is imported after the first paint: it takes as long as Textual.
     from graasp_local.planning.requests import Request
     from graasp_local.planning.states import Gate
     from graasp_local.tui import messages
@@ -51,14 +51,14 @@ _WIDEST = 40
 
 
 class Threads(ThreadPoolExecutor):
-    """Enough threads for every log that is followed; closing does not wait for one that is stuck in the engine."""
+    """Enough threads for every log that is followed; shutdown does not wait for one that is stuck in the engine."""
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         super().shutdown(wait=False, cancel_futures=True)
 
 
 class GraaspApp(VerbActions, App[None]):
-    """`read_only` allows looking only; `terminal` is None in a browser, where there is no shell to open."""
+    """`read_only` forbids changes; `terminal` is None in a browser, where no shell can be opened."""
 
     CSS_PATH = "styles.tcss"
     TITLE = "graasp-local"
@@ -77,16 +77,16 @@ class GraaspApp(VerbActions, App[None]):
     trouble: reactive[Trouble | None] = reactive(None)
     readings: reactive[dict[str, Reading]] = reactive(dict)
     own_operation: reactive[OperationView | None] = reactive(None)
-    """The last operation that was begun here."""
+    """The last operation that was started here."""
     other_operation: reactive[OperationView | None] = reactive(None)
-    """The last one of another process, seen by its journal."""
+    """The last operation of another process, read from its journal."""
     operation: reactive[OperationView | None] = reactive(None)
-    """Of these two the one that is under way, else the one that was heard of last."""
+    """Of these two, the one that is running, otherwise the one with the latest news."""
 
     days: reactive[LastDays | None] = reactive(None)
-    """The last thirty days, as read when something had been done last."""
+    """The last thirty days, read again when the operations or the gate have changed."""
     remembered: reactive[Remembered] = reactive(recall)
-    """Choices from this time and from before."""
+    """The user's choices, from this run and earlier ones."""
 
     def __init__(self, access: Access, *, read_only: bool = False, terminal: Terminal | None = None) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ class GraaspApp(VerbActions, App[None]):
         self._begin_with(LIGHT if self.remembered.theme == LIGHT.name else DARK)
 
     def _begin_with(self, theme: Theme) -> None:
-        """As if it had been this one always: setting it would have all styles parsed twice before the first screen."""
+        """Make this the initial theme. Assigning `theme` would parse all styles twice before the first screen."""
         self.set_reactive(App.theme, theme.name)
         self.set_class(theme.dark, "-dark-mode", update=False)
         self.set_class(not theme.dark, "-light-mode", update=False)
@@ -113,7 +113,7 @@ class GraaspApp(VerbActions, App[None]):
 
     @cached_property
     def observer(self) -> Observer:
-        """Who looks at the site."""
+        """Observes the site; created on first use."""
         from graasp_local.tui.watching import Observer
 
         return Observer(self.access)
@@ -130,11 +130,11 @@ class GraaspApp(VerbActions, App[None]):
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGHUP, signal.SIGTERM):
                 loop.add_signal_handler(number, self._leave_at_once)
-        # First what can be shown at once, then what has to be imported and asked.
+        # First show what can be shown at once, then import and ask for the rest.
         self.call_after_refresh(self._begin_watching)
 
     def _leave_at_once(self) -> None:
-        """The terminal was closed, or somebody ended the process: nobody can be asked about an operation any more."""
+        """The terminal was closed or the process was signalled: the user can no longer be asked about an operation."""
         if self.operation_run is not None and not self.operation_run.goes_on_without_ui:
             self.operation_run.end_soon()
         self.exit()
@@ -144,7 +144,7 @@ class GraaspApp(VerbActions, App[None]):
         self.observer.close()
 
     async def open_site(self, directory: Path) -> None:
-        """Show another site from now on, as if it had been opened first: nothing of this one stays."""
+        """Switch to another site as if it had been opened first; nothing of the current one is kept."""
         import asyncio
 
         self.stop.set()
@@ -162,7 +162,7 @@ class GraaspApp(VerbActions, App[None]):
         self.call_after_refresh(self._begin_watching)
 
     def remember(self, **changes: Any) -> None:
-        """Keep a choice for the next time that the UI is opened."""
+        """Keep a choice for the next time the UI is opened."""
         self.remembered = replace(self.remembered, **changes)
         self._write_down(changes)
 
@@ -176,17 +176,17 @@ class GraaspApp(VerbActions, App[None]):
 
     @property
     def directory(self) -> str:
-        """The site's, as it is remembered; empty while none was seen."""
+        """The site's directory, as it is remembered; empty until a site was observed."""
         return str(Path(self.view.directory).resolve()) if self.view is not None else ""
 
     @property
     def lost_at(self) -> float | None:
-        """When the site was seen last, where it cannot be seen now."""
+        """When the site was last observed, if it cannot be observed now."""
         return self.seen_at if self.trouble is not None and self.view is not None else None
 
     @property
     def stale(self) -> str:
-        """What of the screen is not of now, and of when it is; nothing where all of it is."""
+        """Which part of the screen is out of date, and since when; empty if everything is current."""
         if self.lost_at is not None:
             return f"as of {clock_time(self.lost_at)}: no answer"
         if not self.app_focus and self.readings:
@@ -195,15 +195,15 @@ class GraaspApp(VerbActions, App[None]):
 
     @property
     def is_under_way(self) -> bool:
-        """Whether an operation is under way, here or in another process."""
+        """Whether an operation is running, here or in another process."""
         return self.operation is not None and not self.operation.is_over
 
     @property
     def operates_itself(self) -> bool:
-        """Whether the operation that is under way was begun here."""
+        """Whether an operation that was started here is running."""
         return self.operation_run is not None and not self.operation_run.ended.is_set()
 
-    # --- workers: each runs a loop of watching.py, and posts what it finds ---
+    # --- workers: each runs a loop of watching.py and posts what it finds ---
 
     @work(exit_on_error=False, group="begin")
     async def _begin_watching(self) -> None:
@@ -212,10 +212,10 @@ class GraaspApp(VerbActions, App[None]):
         import importlib
 
         if not gc.isenabled():
-            # What was made until now stays; from now on there may be garbage.
+            # Everything created so far stays; collect garbage only from here on.
             gc.freeze()
             gc.enable()
-        # On a thread, so that keys work meanwhile; the observer is made here, since there must be only one.
+        # Import on a thread so that keys keep working; create the observer here, since there must be only one.
         await asyncio.to_thread(importlib.import_module, "graasp_local.tui.watching")
         self.observer.look_again()
         self._look()
@@ -224,7 +224,7 @@ class GraaspApp(VerbActions, App[None]):
         self._read_usage()
 
     def _poster(self) -> Callable[[messages.FromWatching], None]:
-        """Delivers what is found of this site as long as this is the site of the UI."""
+        """A function that posts messages marked with this site; they are ignored once the UI shows another one."""
         watch = self.stop
 
         def post(message: messages.FromWatching) -> None:
@@ -285,7 +285,7 @@ class GraaspApp(VerbActions, App[None]):
         run.run()
 
     def _visible_containers(self) -> Sequence[tuple[str, str]]:
-        """Called by a thread: reads what the dashboard said was visible when it was drawn last."""
+        """The containers of the services that the current screen shows. Called from a thread."""
         screen = self.screen_stack[-1] if self.screen_stack else None
         visible: Sequence[str] = getattr(screen, "visible_services", ())
         if self.view is None or not self.app_focus:
@@ -296,7 +296,7 @@ class GraaspApp(VerbActions, App[None]):
             if service.container is not None and service.runs and service.name in visible
         ]
 
-    # --- what workers have found ---
+    # --- messages from workers ---
 
     def on_site_seen(self, message: messages.SiteSeen) -> None:
         if message.is_of_another_site:
@@ -306,7 +306,7 @@ class GraaspApp(VerbActions, App[None]):
         self.view = message.view
         if is_new:
             self._write_down_site(self.directory)
-        # What is told of a day changes with what is done, and where a closed gate is found open.
+        # The thirty days change with every operation, and when a gate that was closed is found open.
         told = (
             tuple((each.operation, each.outcome) for each in self.view.operations),
             self.view.observed.gate,
@@ -343,7 +343,7 @@ class GraaspApp(VerbActions, App[None]):
         for record in records:
             view = advanced(view, record, time.time())
         if any(record["event"] in ("step-ended", "walk-ended") for record in records):
-            # What a step has changed is seen, not concluded.
+            # Observe what a step has changed rather than infer it.
             self.observer.look_again()
         return view
 
@@ -369,7 +369,7 @@ class GraaspApp(VerbActions, App[None]):
             self._choose_operation(self.other_operation)
 
     def notify(self, message: str, **how: Any) -> None:
-        """As Textual's, but a text is only a text: it may be a registry's or a database's."""
+        """Like Textual's, but without markup: the text may come from a registry or a database."""
         super().notify(plain_text(message), **{"markup": False, **how})
 
     def on_said(self, message: messages.Said) -> None:
@@ -378,7 +378,7 @@ class GraaspApp(VerbActions, App[None]):
     # --- operations ---
 
     def plan(self, request: Request) -> None:
-        """Show the plan for what a person wants, who then decides."""
+        """Show the plan for a request, for the user to decide on."""
         from graasp_local.tui.screens.plan import PlanScreen
 
         if self.is_under_way or self.is_operated_elsewhere:
@@ -387,7 +387,7 @@ class GraaspApp(VerbActions, App[None]):
             self.push_screen(PlanScreen(request))
 
     def start_operation(self, plan_made: messages.PlanMade) -> None:
-        """Carry out the plan that was shown and agreed to."""
+        """Carry out the plan that was shown and confirmed."""
         if not self._may_change():
             return
         from graasp_local.tui import messages
@@ -406,14 +406,14 @@ class GraaspApp(VerbActions, App[None]):
         self.push_screen(OperationScreen("own_operation"))
 
     def action_log_action(self, what: str) -> None:
-        """What a key or a click on the foot asks of the log that is on the screen."""
+        """Pass a key, or a click on the key bar, on to the log on the screen."""
         from graasp_local.tui.widgets.log_panel import LogPanel
 
         for panel in self.screen.query(LogPanel):
             panel.do(what)
 
     def action_widen_names(self, by: int) -> None:
-        """Give the column of names in lists and logs more room, or less."""
+        """Make the name column in lists and logs wider or narrower."""
         self.remember(wider=max(-_WIDEST, min(_WIDEST, self.remembered.wider + by)))
 
     def action_change_to(self, state: str) -> None:
@@ -423,14 +423,14 @@ class GraaspApp(VerbActions, App[None]):
         self.plan(ChangeState(InfraState(state)))
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """Every verb, for the palette, by the word that the command line has for it, and with its key."""
+        """Every verb for the palette, under its command-line name and with its key."""
         for verb in TABLE:
             key = f"   key {shown_key(verb.key)}" if verb.key else ""
             yield SystemCommand(verb.name, verb.summary + key, lambda name=verb.name: self.action_verb(name))
 
 
 def run_app(access: Access, *, read_only: bool) -> int:
-    """Open the UI in this terminal; returns the exit code once everything that it began has ended."""
+    """Open the UI in this terminal; returns the exit code once everything it started has ended."""
     from graasp_local.tui.terminal import kept_for_the_ui
 
     in_browser = "TEXTUAL_DRIVER" in os.environ

@@ -1,4 +1,4 @@
-"""Whether a browser can be opened that the person would see. Pure."""
+"""Whether a browser can be opened where the user would see it. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 
 def has_browser(environment: Mapping[str, str], platform: str) -> bool:
-    """On a desktop, and where the UI is in a browser itself; over ssh one made for terminals would spoil the UI."""
+    """True on a desktop and when the UI itself runs in a browser; over ssh a text browser would garble the UI."""
     if "TEXTUAL_DRIVER" in environment:
         return True
     if "SSH_CONNECTION" in environment and "DISPLAY" not in environment:

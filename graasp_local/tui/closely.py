@@ -1,4 +1,4 @@
-"""A closer look at what a step that is under way waits for: containers and their health checks, requests in flight.
+"""A closer look at what a running step waits for: containers and their health checks, requests in flight.
 
 Asks the engine only while such a step is on the screen. Knows nothing of Textual.
 """
@@ -23,14 +23,14 @@ _DRAINING = ("drain", "end-connections")
 
 
 class CloseLook:
-    """Looks on a thread, again and again; what cannot be found out is left away."""
+    """Used on a thread, repeatedly; anything that cannot be found out is left out."""
 
     def __init__(self, access: Access) -> None:
         self._access = access
         self._world: World | None = None
 
     def at(self, step: StepView, view: SiteView | None, live: LiveEngine | None) -> Closely:
-        """What is to be known of this step just now."""
+        """What can be found out about this step now."""
         try:
             if step.name in _DRAINING:
                 gate = self._its_world.gate_control

@@ -1,4 +1,4 @@
-"""Numbers as a person reads them: durations, sizes, percentages, small histories. Pure."""
+"""Numbers for people: durations, moments, sizes, small histories. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 
 def duration(seconds: float) -> str:
-    """`42 s`, `3 min`, `2 h`, `5 d`: what says enough at a glance."""
+    """`42 s`, `3 min`, `2 h`, `5 d`: enough at a glance."""
     if seconds < 60:
         return f"{int(seconds)} s"
     if seconds < 3600:
@@ -20,12 +20,12 @@ def duration(seconds: float) -> str:
 
 
 def age(seconds: float) -> str:
-    """A duration for a table that is not repainted each second: below a minute it is rounded."""
+    """A duration for a table that is not repainted every second, so without seconds below a minute."""
     return "< 1 min" if seconds < 60 else duration(seconds)
 
 
 def ago(seconds: float) -> str:
-    """How long ago something was, in a text that is not repainted each second."""
+    """How long ago something was, for text that is not repainted every second."""
     return "just now" if seconds < 60 else f"{duration(seconds)} ago"
 
 
@@ -39,7 +39,7 @@ def size(count: float) -> str:
 
 
 def bars(values: Sequence[float], width: int, highest: float = 0) -> str:
-    """A history as small bars, newest at the right; `highest` is the least that a full bar stands for."""
+    """A history as small bars, newest at the right; a full bar stands for at least `highest`."""
     shown = values[-width:]
     top = max([highest, *shown]) or 1
     drawn = "".join(_BARS[min(len(_BARS) - 1, int(value / top * (len(_BARS) - 1) + 0.5))] for value in shown)
@@ -47,7 +47,7 @@ def bars(values: Sequence[float], width: int, highest: float = 0) -> str:
 
 
 def moment(stamp: str) -> str:
-    """`2026-01-02T03:04:05.123+00:00` as `2 Jan 03:04`, in the time of this machine."""
+    """`2026-01-02T03:04:05.123+00:00` as `2 Jan 03:04`, in local time."""
     try:
         at = datetime.fromisoformat(stamp).astimezone()
     except ValueError:
@@ -56,7 +56,7 @@ def moment(stamp: str) -> str:
 
 
 def ago_of(stamp: str, now: float) -> str:
-    """How long ago that moment was; nothing for what is none."""
+    """How long ago that moment was; empty if the stamp is not a moment."""
     try:
         return ago(now - datetime.fromisoformat(stamp).timestamp())
     except ValueError:
@@ -64,12 +64,12 @@ def ago_of(stamp: str, now: float) -> str:
 
 
 def local_moment(stamp: str) -> str:
-    """The same with the zone, where it stands alone."""
+    """Like `moment`, with the time zone, for use on its own."""
     return f"{moment(stamp)} {zone()}"
 
 
 def zone() -> str:
-    """What this machine's time is called."""
+    """The name of the local time zone."""
     return datetime.now().astimezone().tzname() or "local time"
 
 
@@ -83,17 +83,17 @@ def clock(seconds: float) -> str:
 
 
 def at_moment(at: float) -> str:
-    """Seconds since 1970 as `2 Jan 03:04 UTC`, in the time of this machine."""
+    """Seconds since 1970 as `2 Jan 03:04 UTC`, in local time."""
     return local_moment(datetime.fromtimestamp(at).astimezone().isoformat())
 
 
 def clock_time(at: float) -> str:
-    """Seconds since 1970 as `03:04:05 UTC`, in the time of this machine."""
+    """Seconds since 1970 as `03:04:05 UTC`, in local time."""
     return f"{datetime.fromtimestamp(at).astimezone():%H:%M:%S} {zone()}"
 
 
 def local_clock(stamp: str) -> str:
-    """`2026-01-02T03:04:05.123456789Z` as `03:04:05`, in the time of this machine."""
+    """`2026-01-02T03:04:05.123456789Z` as `03:04:05`, in local time."""
     try:
         return f"{datetime.fromisoformat(stamp[:19] + '+00:00').astimezone():%H:%M:%S}"
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a request is called above its plan. Pure."""
+"""The heading of a request's plan. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from graasp_local.planning.requests import (
 
 
 def headline(request: Request) -> str:
-    """As a heading."""
+    """The request as a heading."""
     match request:
         case ChangeState(state=state):
             return f"Bring the site to {state}"

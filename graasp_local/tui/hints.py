@@ -1,4 +1,4 @@
-"""Which keys work where: what the foot of each screen offers, from the one table of verbs. Pure."""
+"""Which keys work where: the hints in each screen's key bar, from the table of verbs. Pure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def dashboard_hints(
     *,
     read_only: bool,
 ) -> tuple[KeyHint, ...]:
-    """On the dashboard: what the site can do now, then what the selected service can."""
+    """For the dashboard: what can be done with the site now, then with the selected service."""
     if trouble is not None:
         names = ["init"] if trouble.kind is TroubleKind.NO_SITE else []
         return tuple(hint(name) for name in _allowed([*names, "status"], read_only=read_only))
@@ -52,7 +52,7 @@ def dashboard_hints(
 
 
 def log_hints(*, alone: bool) -> tuple[KeyHint, ...]:
-    """Where logs have the focus."""
+    """For logs that have the focus."""
     back = (BACK,) if alone else ()
     return (
         *back,
@@ -68,7 +68,7 @@ def log_hints(*, alone: bool) -> tuple[KeyHint, ...]:
 
 
 def operation_hints(operation: OperationView | None, *, own: bool) -> tuple[KeyHint, ...]:
-    """On an operation: while it is under way it can be interrupted where it was begun."""
+    """For an operation: while it is running, it can be interrupted in the UI that started it."""
     interrupt = (
         (("x", "Interrupt", "screen.interrupt"),) if own and operation is not None and not operation.is_over else ()
     )
@@ -80,7 +80,7 @@ def _allowed(names: list[str], *, read_only: bool) -> list[str]:
 
 
 def ending_hints(operation: OperationView, *, read_only: bool) -> tuple[KeyHint, ...]:
-    """What can be done after an operation that has ended just now."""
+    """What can be done after an operation that has just ended."""
     from graasp_local.tui.operation_view import what_now
 
     possible = dict(what_now(operation))

@@ -1,4 +1,4 @@
-"""What happens to an operation begun in the UI when the UI is closed: it is told as the command line tells it."""
+"""What happens to an operation started in the UI when the UI is closed: it is reported as on the command line."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from graasp_local.wording import LEFT_AS_IT_IS, PUTTING_BACK, STOPPING
 
 
 def wait_for_operation(run: OperationRun) -> int:
-    """Stay until the operation has ended, saying in plain lines what it does; returns its exit code.
+    """Wait until the operation has ended, printing what it does in plain lines; returns its exit code.
 
-    It goes on only where somebody asked for that; otherwise it is ended at the next safe point. A terminal that is
-    closed meanwhile changes nothing about either. A first ctrl-C asks for the end, a second one does not wait for it.
+    It continues only if the user asked for that; otherwise it stops at the next safe point. Closing the terminal
+    changes neither. The first ctrl-C asks it to stop, the second exits without waiting.
     """
     if run.ended.is_set():
         return run.exit_code
@@ -52,14 +52,14 @@ def wait_for_operation(run: OperationRun) -> int:
             _print(line)
 
     run.deliver_to(say)
-    # In short waits, because a signal is only looked at between them.
+    # Wait in short intervals, because signals are only handled between them.
     while not run.ended.wait(0.2):
         pass
     return run.exit_code
 
 
 def told_lines(record: dict[str, Any], titles: dict[int, str]) -> tuple[str, ...]:
-    """One record of an operation for a terminal, without colour. Pure but for the time of the last one."""
+    """One record of an operation for a terminal, without colour. Pure, except that the last one reads the clock."""
     match record["event"]:
         case "step-started":
             return (f"  · {record['title']}",)

@@ -1,6 +1,6 @@
-"""Lines of logs on their way to a screen: in order of time, bounded memory, a filter, severities, a pause.
+"""Log lines on their way to a screen: sorted by time, in bounded memory, with a filter, severities and a pause.
 
-Keeps the newest KEPT_LINES lines and says how many it let go: a flood costs no more than that. Pure.
+Keeps the newest KEPT_LINES lines and reports how many it dropped, so a flood costs no more than that. Pure.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _WARN = re.compile(r"\bwarn(ing)?\b|\"level\":40", re.I)
 
 
 def severity(text: str) -> Tone:
-    """What a line's own words say about it."""
+    """How serious a line is, judged by its words."""
     head = text[:400]
     if _BAD.search(head):
         return Tone.BAD
@@ -31,12 +31,12 @@ def severity(text: str) -> Tone:
 
 
 def printable(text: str) -> str:
-    """Without anything that a terminal obeys, tabs as blanks."""
+    """The text without terminal control sequences, and with tabs as spaces."""
     return plain_text(text.replace("\t", "    "))
 
 
 class LogLine(Struct, frozen=True):
-    """A line, and the service that said it; `at` is when, in UTC as a text that sorts, empty where it is not known."""
+    """A line and the service that wrote it; `at` is when, as sortable UTC text, empty if unknown."""
 
     service: str
     text: str
@@ -44,19 +44,19 @@ class LogLine(Struct, frozen=True):
 
 
 class Funnel:
-    """Where reading threads put what they read, and the screen takes it from; holds the newest lines only."""
+    """Takes lines from reading threads until the screen collects them; holds only the newest lines."""
 
     def __init__(self, capacity: int = KEPT_LINES) -> None:
         self._lines: deque[LogLine] = deque(maxlen=capacity)
         self._put = 0
 
     def put(self, lines: list[LogLine]) -> None:
-        """Called by threads; a deque's own operations are atomic."""
+        """Called from threads; the deque's own operations are atomic."""
         self._lines.extend(lines)
         self._put += len(lines)
 
     def take(self) -> tuple[list[LogLine], int]:
-        """Everything that is there, and how many lines were let go since the last time."""
+        """All waiting lines, and how many were dropped since the last call."""
         taken: list[LogLine] = []
         while self._lines:
             taken.append(self._lines.popleft())
@@ -65,7 +65,7 @@ class Funnel:
 
 
 class Chunks:
-    """Lines out of pieces that may end anywhere."""
+    """Assembles lines from chunks that may end anywhere."""
 
     def __init__(self, service: str) -> None:
         self._service = service
@@ -81,7 +81,7 @@ class Chunks:
 
 
 class LogModel(Struct):
-    """What a log widget shows: `shown` is what passes the filter, all of it while the filter does not narrow."""
+    """What a log widget shows: `shown` are the lines that pass the filter, or all while `narrows` is off."""
 
     needle: str = ""
     narrows: bool = True
@@ -91,7 +91,7 @@ class LogModel(Struct):
     waiting: list[LogLine] = field(default_factory=list)
 
     def add(self, lines: list[LogLine]) -> int:
-        """Take lines in; returns how many shown lines were let go at the top."""
+        """Add lines; returns how many shown lines were dropped at the top."""
         if self.paused:
             self.waiting = (self.waiting + lines)[-KEPT_LINES:]
             return 0
@@ -106,37 +106,37 @@ class LogModel(Struct):
         return 0
 
     def pause(self) -> None:
-        """Keep what is shown as it is; what comes meanwhile waits."""
+        """Freeze what is shown; lines that arrive now wait."""
         self.paused = True
 
     def resume(self) -> int:
-        """Go on with what has waited; returns how many shown lines were let go."""
+        """Add the lines that waited; returns how many shown lines were dropped at the top."""
         self.paused = False
         waiting, self.waiting = self.waiting, []
         return self.add(waiting)
 
     @property
     def waiting_to_be_shown(self) -> int:
-        """How many of the lines that came during the pause will be shown."""
+        """How many of the lines that arrived during the pause will be shown."""
         return sum(1 for line in self.waiting if self._passes(line))
 
     def filter(self, needle: str) -> None:
-        """Show only lines with this text, whatever its case; an empty text shows all."""
+        """Show only lines that contain this text, ignoring case; an empty text shows all."""
         self.needle, self.narrows = needle.casefold(), True
         self._choose()
 
     def widen(self) -> None:
-        """Show all lines, with those that match marked among them; or only those again."""
+        """Toggle between only the matching lines and all lines with the matches marked."""
         self.narrows = not self.narrows
         self._choose()
 
     def matches(self, line: LogLine) -> bool:
-        """Whether it has what is looked for, of which there is something."""
+        """Whether the line contains the filter text; False if there is none."""
         needle = self.needle
         return bool(needle) and (needle in line.text.casefold() or needle in line.service.casefold())
 
     def next_match(self, place: int, step: int) -> int | None:
-        """The next one of the shown lines that matches, after (1) or before (-1) a place; None where there is none."""
+        """The index of the next matching shown line after (1) or before (-1) a place; None if there is none."""
         places = range(place + step, len(self.shown) if step > 0 else -1, step)
         return next((index for index in places if self.matches(self.shown[index])), None)
 
@@ -151,7 +151,7 @@ class LogModel(Struct):
 
 
 def _merge(kept: list[LogLine], added: list[LogLine]) -> None:
-    """Put lines in by their time; those of the same time stay as they came. One without a time belongs to the end."""
+    """Insert lines by time, keeping arrival order for equal times. A line without a time goes to the end."""
     if not added:
         return
     latest = kept[-1].at if kept else ""

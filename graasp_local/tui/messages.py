@@ -1,4 +1,4 @@
-"""What threads tell the UI. Threads touch no widget: they post one of these."""
+"""Messages from threads to the UI. Threads never touch a widget: they post one of these."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class FromWatching(Message):
-    """What a thread found that watches the site; `watch` is set when that is not the site of the UI any more."""
+    """What a thread that watches the site found; `watch` is set once the UI no longer shows that site."""
 
     watch: threading.Event | None = None
 
@@ -30,7 +30,7 @@ class FromWatching(Message):
 
 @dataclass
 class SiteSeen(FromWatching):
-    """The site as it is just now; an older one that was not handled yet is replaced."""
+    """The site as it is now; replaces an older message that was not handled yet."""
 
     view: SiteView
 
@@ -40,7 +40,7 @@ class SiteSeen(FromWatching):
 
 @dataclass
 class TroubleSeen(FromWatching):
-    """Why the site cannot be seen."""
+    """Why the site cannot be observed."""
 
     trouble: Trouble
 
@@ -61,14 +61,14 @@ class DaysRead(FromWatching):
 
 @dataclass
 class OperationTold(Message):
-    """Records of the operation that was begun here, in the order in which they were written."""
+    """Records of the operation that was started here, in the order they were written."""
 
     records: list[dict[str, Any]]
 
 
 @dataclass
 class OperationElsewhere(FromWatching):
-    """Whether another process operations, and what it has written meanwhile."""
+    """Whether another process is running an operation, and the records it has written since the last message."""
 
     under_way: bool
     records: list[dict[str, Any]]
@@ -76,22 +76,22 @@ class OperationElsewhere(FromWatching):
 
 @dataclass
 class PlanMade(Message):
-    """The plan for what a person wants; `estimate` is in words, empty where the site stays open."""
+    """The plan for a request; `estimate` is in words, empty if the site stays open."""
 
     request: Request
     shown: Shown
     estimate: str
     visited: tuple[str, ...] = ()
-    """The services that visitors are led to."""
+    """The services that visitors reach."""
     powers: tuple[str, ...] = ()
-    """What the site's own compose file asks of the machine, in sentences."""
+    """What the site's own compose file asks of the machine, and which requests are running, in sentences."""
     reasons: Mapping[str, str] = field(default_factory=dict)
-    """How long each step that counts keeps the site closed, and what that is known from, by the step's name."""
+    """By step name, how long each step that counts keeps the site closed, and what that figure is based on."""
 
 
 @dataclass
 class LossFound(Message):
-    """What going back would discard, as the beginning of a sentence."""
+    """What a rollback would discard, as the beginning of a sentence."""
 
     what: str
 
@@ -113,7 +113,7 @@ class VersionsFound(Message):
 
 @dataclass
 class Said(Message):
-    """A sentence for the person, after something that a thread did."""
+    """A sentence for the user about something that a thread did."""
 
     text: str
     severity: str = "information"

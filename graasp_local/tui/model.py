@@ -1,6 +1,6 @@
 """Frozen snapshots of a site for the screens, and what follows from them: rows, notices, next steps.
 
-Decides what a person is told about a site, from what was observed and from its journal. Pure.
+Decides what the user is told about a site, from the observation and the journal. Pure.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ GROUP_ORDER = (ServiceGroup.DATABASE, ServiceGroup.ADMINISTRATION, ServiceGroup.
 
 
 class Service(Struct, frozen=True):
-    """One service as a row: what was observed, and its container if it has one."""
+    """One service as a row: its observed state, and its container if it has one."""
 
     observed: ObservedService
     container: ObservedContainer | None
@@ -53,7 +53,7 @@ class Service(Struct, frozen=True):
 
     @property
     def image_tag(self) -> str:
-        """The image's tag without the service's own name in front; the version, where it is pinned by its id alone."""
+        """The image's tag without a leading service name, or the version if the image is pinned by id only."""
         image = self.container.image if self.container is not None and self.container.image else self.observed.image
         name = image.partition("@")[0]
         if name.startswith("sha256:") and self.observed.version:
@@ -63,7 +63,7 @@ class Service(Struct, frozen=True):
 
     @property
     def mark(self) -> str:
-        """One character that says what a colour would."""
+        """One character that says the same as the colour."""
         if self.observed.is_on:
             return "✓"
         if self.observed.is_off:
@@ -80,7 +80,7 @@ class Service(Struct, frozen=True):
 
 
 class Deployment(Struct, frozen=True):
-    """The last deployment that went through."""
+    """The last successful deployment."""
 
     version: str
     at: str
@@ -88,7 +88,7 @@ class Deployment(Struct, frozen=True):
 
 
 class Reception(StrEnum):
-    """What whoever visits the site just now meets."""
+    """What visitors of the site get now."""
 
     SERVED = "visitors get in"
     PAGE = "visitors wait"
@@ -110,11 +110,11 @@ class SiteView(Struct, frozen=True):
     left_in: InfraState | None
     holder: Holder | None = None
     damaged_operations: tuple[str, ...] = ()
-    """A sentence for each file of the journal that cannot be trusted."""
+    """A sentence for each damaged file of the journal."""
     operations: tuple[OperationRecord, ...] = ()
-    """The last deployment that went through, and what came after it, oldest first."""
+    """The last successful deployment and everything after it, oldest first."""
     core_answers: bool | None = None
-    """What core said when it was asked through the open gate; None where it was not asked."""
+    """Whether core answered through the open gate; None if it was not asked."""
 
     @property
     def classification(self) -> Classification:
@@ -122,7 +122,7 @@ class SiteView(Struct, frozen=True):
 
     @property
     def state(self) -> InfraState | None:
-        """The state that the site is in, or the nearest one; None for a site without containers."""
+        """The state the site is in, or the nearest one; None for a site without containers."""
         match self.classification:
             case InState(state=state) | Drifted(nearest=state):
                 return state
@@ -131,9 +131,9 @@ class SiteView(Struct, frozen=True):
 
     @property
     def observed_now(self) -> InState | Absent | Drifted:
-        """The same by what is seen alone, whatever an operation that is under way is to end in.
+        """The classification by observation alone, whatever state a running operation aims for.
 
-        A gate that is closed to the bypass too is a closed gate here.
+        A sealed gate counts as closed here.
         """
         gate = Gate.CLOSED if self.observed.gate is Gate.SEALED else self.observed.gate
         return classify(replace(self.observed, gate=gate))
@@ -155,12 +155,12 @@ class SiteView(Struct, frozen=True):
 
     @property
     def version(self) -> str:
-        """The version that runs, else the selected one, else nothing."""
+        """The running version, otherwise the selected one, otherwise empty."""
         return " and ".join(sorted(self.observed.graasp_versions)) or (str(self.selected) if self.selected else "")
 
     @property
     def next_steps(self) -> tuple[NextStep, ...]:
-        """What to type if something is wrong; nothing while an operation is under way."""
+        """What to type if something is wrong; empty while an operation is running."""
         return next_steps(Situation(self.classification, self.selected, self.unfinished, self.holder))
 
     def service(self, name: str | None) -> Service | None:
@@ -178,7 +178,7 @@ def site_view(
     journal: JournalContents,
     holder: Holder | None,
 ) -> SiteView:
-    """Put together what was seen: services by group, the last deployment, what an interrupted operation left open."""
+    """Combine the observation and the journal: services by group, the last deployment, an unfinished operation."""
     containers = {container.service: container for container in listing.containers}
     rows = tuple(
         Service(service, containers.get(service.name))
@@ -211,12 +211,12 @@ def site_view(
 
 
 def change_in_words(view: SiteView, target: InfraState) -> str:
-    """What a change to this state would do, in one line."""
+    """What a change to this state would do, in one sentence."""
     return plan_in_words(plan_transition(view.observed, target), view.state is target)
 
 
 def plan_in_words(plan: Plan, is_here: bool) -> str:
-    """A plan in one line; the proofs are left out."""
+    """A plan in one sentence, without its checks."""
     doing = [in_a_sentence(step.title) for step in plan.steps if not step.name.startswith(("prove-", "verify-"))]
     if not doing:
         return "Already here; nothing to do." if is_here else "Nothing would change."
@@ -224,7 +224,7 @@ def plan_in_words(plan: Plan, is_here: bool) -> str:
 
 
 def change_in_few_words(view: SiteView, target: InfraState, room: int) -> str:
-    """What a change would do, in a few words: `closes the gate`; shorter ones where there is less room."""
+    """What a change would do, in a few words such as `closes the gate`; fewer if there is less room."""
     plan = plan_transition(view.observed, target)
     gate = ""
     if any(isinstance(step, CloseGate) for step in plan.steps):

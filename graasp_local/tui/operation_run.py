@@ -1,6 +1,6 @@
-"""An operation the UI began: operations.run as on the command line, on a thread, with the same lock and journal.
+"""An operation started in the UI: operations.run as on the command line, on a thread, with the same lock and journal.
 
-Outlives the screens: when the UI is closed, what it says goes to the terminal as plain lines instead.
+Outlives the screens: when the UI is closed, its output goes to the terminal as plain lines instead.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Deliver = Callable[[dict[str, Any]], object]
 
 
 class OperationRun:
-    """One operation. `run` belongs on a thread of its own; everything else may be called from any."""
+    """One operation. `run` needs a thread of its own; everything else may be called from any thread."""
 
     def __init__(self, access: Access, request: Request, shown: Shown, deliver: Deliver) -> None:
         self.request = request
@@ -37,22 +37,22 @@ class OperationRun:
         self._shown = shown
         self._deliver = deliver
         self.step = 0
-        """The index of the step that was begun last."""
+        """The index of the step that was started last."""
         self.titles: dict[int, str] = {}
-        """What each step that was begun is called."""
+        """The title of each step that was started, by index."""
         self._is_ending = False
 
     def end_soon(self) -> None:
-        """Ask for the end at the next safe point.
+        """Ask the operation to stop at the next safe point.
 
-        Asks once: an operation that goes back is at its end already, and must not be left halfway by a second request.
+        Asks only once: a rollback is already ending, and a second request would leave it halfway.
         """
         if not self._is_ending:
             self._is_ending = True
             self.interruption.request()
 
     def run(self) -> None:
-        """Carry the plan out, if it is still the one that was shown. Raises nothing: failures are told as an end."""
+        """Carry out the plan if it is still the one that was shown. Raises nothing: failures are reported as an end."""
         with _deaf_to_hangups():
             self._run()
 
@@ -71,7 +71,7 @@ class OperationRun:
             self.ended.set()
 
     def deliver_to(self, deliver: Deliver) -> None:
-        """Say everything from now on to somebody else."""
+        """Send all further records to `deliver` instead."""
         self._deliver = deliver
 
     def _tell(self, event: Event) -> None:
@@ -90,9 +90,9 @@ class OperationRun:
 
 @contextmanager
 def _deaf_to_hangups() -> Iterator[None]:
-    """A terminal that is closed sends SIGHUP to Compose as well, which would take the step that it does down with it.
+    """Keep SIGHUP from processes that this thread starts: closing the terminal would kill Compose in mid-step.
 
-    A process that this thread starts inherits which signals are blocked; the UI itself still hears it.
+    Child processes inherit the blocked signals; the UI itself still receives SIGHUP.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     try:
@@ -102,5 +102,5 @@ def _deaf_to_hangups() -> Iterator[None]:
 
 
 def now() -> float:
-    """Wall-clock seconds, as the journal has them."""
+    """Wall-clock seconds, as in the journal."""
     return time.time()

@@ -1,7 +1,7 @@
-"""An operation as it is told: by its events while it happens, by its journal afterwards or from another process.
+"""An operation as a view: from its events while it runs here, from its journal afterwards or in another process.
 
-Both say the same JSON objects (events.as_json), so there is one function that takes them in. Decides nothing about a
-operation; keeps at most OUTPUT_LINES lines of a step, the newest. Pure.
+Both consist of the same JSON objects (events.as_json), so one function handles them. Decides nothing about an
+operation; keeps only the newest OUTPUT_LINES lines of a step. Pure.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from graasp_local.planning.timings import Range, range_of
 OUTPUT_LINES = 2000
 _DEPLOYING = frozenset({"deploy", "resume", "rollback", "restore", "upgrade-database"})
 KILLED = "killed"
-"""The outcome of an operation whose journal has no end, although nobody is at work on it."""
+"""The outcome of an operation whose journal has no end although no process is running it."""
 
 _LEADS_TO = {
     "close-gate": InfraState.RESTRICTED,
@@ -34,7 +34,7 @@ _LEADS_TO = {
     "start-writers": InfraState.RESTRICTED,
     "open-gate": InfraState.RUNNING,
 }
-"""The state that a step leads to, by its name: a journal has names, not steps. Where the site is, is only observed."""
+"""The state a step leads to, by name, since a journal has only names. The current state is only ever observed."""
 
 
 class Progress(StrEnum):
@@ -45,11 +45,11 @@ class Progress(StrEnum):
     DONE = "done"
     FAILED = "failed"
     CUT = "cut"
-    """It was under way when the operation was killed."""
+    """It was running when the operation was killed."""
 
 
 class StepView(Struct, frozen=True):
-    """One step: what the plan said of it, and what has become of it."""
+    """One step: what the plan says about it, and how it went."""
 
     name: str
     title: str
@@ -62,7 +62,7 @@ class StepView(Struct, frozen=True):
 
 
 class OperationView(Struct, frozen=True):
-    """An operation so far. `outcome` is empty while it is under way; times in seconds since 1970."""
+    """An operation so far. `outcome` is empty while it is running; times are in seconds since 1970."""
 
     operation: str = ""
     command: str = ""
@@ -77,12 +77,12 @@ class OperationView(Struct, frozen=True):
     seconds: float | None = None
     downtime_seconds: float | None = None
     closing: Closing | None = None
-    """The closing that it ended, whatever had begun it."""
+    """The closing of the site that it ended, whichever operation began it."""
     forecast: Range | None = None
-    """For how long it was to close the site."""
+    """For how long it was expected to close the site."""
     problem: tuple[str, ...] = ()
     way_back_from: int | None = None
-    """The index of the first step of the way back, if the operation had to take it."""
+    """The index of the first rollback step, if the operation was rolled back."""
     last_at: float = 0.0
     """When the last record was written."""
 
@@ -92,17 +92,17 @@ class OperationView(Struct, frozen=True):
 
     @property
     def is_deployment(self) -> bool:
-        """It was to bring a version, or to take one back; told by what was typed, since it may not have begun."""
+        """Whether it deploys a version or undoes one; judged by the command, since it may not have begun."""
         return not _DEPLOYING.isdisjoint(self.command.split())
 
     @property
     def current(self) -> int | None:
-        """The index of the step that is being done."""
+        """The index of the running step."""
         return next((i for i, step in enumerate(self.steps) if step.progress is Progress.DOING), None)
 
     @property
     def latest(self) -> int | None:
-        """The index of the step that was begun last; once the operation is over, of the one that failed if one did."""
+        """The index of the step that was started last; once the operation is over, of the one that failed, if any."""
         failed = [i for i, step in enumerate(self.steps) if step.progress in (Progress.FAILED, Progress.CUT)]
         if self.is_over and failed:
             return failed[0]
@@ -111,13 +111,13 @@ class OperationView(Struct, frozen=True):
 
     @property
     def closed_since(self) -> float | None:
-        """When this operation began to close the gate, if it has not opened it since."""
+        """When this operation began to close the gate, unless it has opened it since."""
         begun = {step.name: step.began for step in reversed(self.steps) if step.began is not None}
         done = {step.name for step in self.steps if step.progress is Progress.DONE}
         return None if "open-gate" in done else begun.get("close-gate")
 
     def downtime(self, now: float) -> float | None:
-        """Seconds that the site is closed by this operation: running while it is, final when it is over."""
+        """Seconds for which this operation closed the site: counting while it is closed, final afterwards."""
         if self.downtime_seconds is not None:
             return self.downtime_seconds
         since = self.closed_since
@@ -132,9 +132,9 @@ class OperationView(Struct, frozen=True):
         return max(0.0, now - since)
 
     def heads_for(self, here: InfraState | None) -> InfraState | None:
-        """The state to which what is still to be done leads first, from where the site is; None if it stays there.
+        """The next state that the remaining steps lead to from where the site is; None if it stays there.
 
-        Services that are replaced while the gate stays open lead nowhere.
+        Services that are replaced while the gate stays open do not change the state.
         """
         ahead = [step.name for step in self.steps if step.progress in (Progress.WAITING, Progress.DOING)]
         if self.is_over or (here is InfraState.RUNNING and "close-gate" not in ahead):
@@ -144,7 +144,7 @@ class OperationView(Struct, frozen=True):
 
 
 def advanced(view: OperationView, record: Mapping[str, Any], now: float) -> OperationView:
-    """The operation after one more record; `now` is when it happened, unless the record says so itself."""
+    """The operation after one more record; `now` is used as its time if the record has none."""
     at = _moment(record, now)
     return replace(_with_record(view, record, at), last_at=at)
 
@@ -163,7 +163,7 @@ def _with_record(view: OperationView, record: Mapping[str, Any], at: float) -> O
                 forecast=range_of(record.get("forecast")),
             )
         case "rollback-started":
-            # What was not begun is not done any more; the way back takes its place.
+            # Steps that were not started no longer run; the rollback steps replace them.
             tried = tuple(step for step in view.steps if step.progress is not Progress.WAITING)
             return replace(view, steps=(*tried, *_planned(record["plan"])), way_back_from=len(tried))
         case "step-started":
@@ -222,7 +222,7 @@ def _moment(record: Mapping[str, Any], now: float) -> float:
 
 
 def what_now(view: OperationView) -> tuple[tuple[str, str], ...]:
-    """What can be done after the operation, as name of a verb and words; nothing while it is under way."""
+    """What can be done after the operation, as pairs of verb name and words; empty while it is running."""
     match view.outcome:
         case "":
             return ()
@@ -245,7 +245,7 @@ def what_now(view: OperationView) -> tuple[tuple[str, str], ...]:
 
 
 def _way_back(view: OperationView) -> tuple[tuple[str, str], ...]:
-    """From a deployment that has brought another version."""
+    """A rollback, after a deployment that changed the version."""
     brings_one = not {"deploy", "resume"}.isdisjoint(view.command.split())
     if not brings_one or view.previous_version in ("", view.version):
         return ()
@@ -253,7 +253,7 @@ def _way_back(view: OperationView) -> tuple[tuple[str, str], ...]:
 
 
 def in_words(view: OperationView) -> str:
-    """One sentence about how the operation ended; empty while it is under way."""
+    """One sentence about how the operation ended; empty while it is running."""
     if not view.outcome:
         return ""
     if view.outcome == KILLED:
@@ -261,7 +261,7 @@ def in_words(view: OperationView) -> str:
     from graasp_local.journal.events import OperationEnded, Outcome, summary
 
     if view.outcome not in {*Outcome}:
-        # A journal written by another version of graasp-local.
+        # The journal was written by another version of graasp-local.
         return f"{view.outcome.replace('-', ' ').capitalize()}: the site is {view.state}."
     return summary(
         OperationEnded(
@@ -279,7 +279,7 @@ def in_words(view: OperationView) -> str:
 
 
 def killed(view: OperationView) -> OperationView:
-    """What becomes of an operation whose process is gone: its clocks stop at the last thing that was heard of it."""
+    """The view of an operation whose process is gone: its clocks stop at its last record."""
 
     def cut(step: StepView) -> StepView:
         if step.progress is not Progress.DOING:
@@ -299,5 +299,5 @@ def killed(view: OperationView) -> OperationView:
 
 
 def ended_view(view: OperationView) -> OperationView:
-    """An earlier operation: one whose journal has no end was killed."""
+    """An earlier operation; if its journal has no end, it was killed."""
     return view if view.is_over else killed(view)

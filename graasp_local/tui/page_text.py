@@ -1,4 +1,4 @@
-"""The words of an HTML page: its heading first, then its paragraphs. Pure."""
+"""The text of an HTML page: its headings and paragraphs. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Words(HTMLParser):
 
 
 def page_text(html: str) -> tuple[str, ...]:
-    """At least one text, which may be empty."""
+    """The texts in order; at least one, which may be empty."""
     parser = _Words()
     parser.feed(html)
     return tuple(" ".join(text.split()) for text in parser.found) or ("",)

@@ -1,7 +1,4 @@
-"""How the screens reach a site, as a protocol. The real one is in cli/tui.py, a fake in tests/tui/fakes.py.
-
-Nothing here does anything.
-"""
+"""How the screens reach a site, as a protocol. The real one is in cli/tui.py, a fake in tests/tui/fakes.py."""
 
 from __future__ import annotations
 
@@ -16,26 +13,26 @@ from graasp_local.site.site import Site
 
 
 class Access(Protocol):
-    """How the UI reaches a site. A site is found anew each time, since its files may have been mended meanwhile."""
+    """How the UI reaches a site. The site is looked up again on each call, since its files may have been fixed."""
 
     def at(self, directory: Path, *, read_only: bool) -> Access:
-        """How another site is reached; unless it is only looked at, what was cut off there is finished first."""
+        """Access to another site; unless `read_only`, a rotation that was cut off there is finished first."""
         ...
 
     def site(self) -> Site:
-        """Raises ConfigurationError where there is no site; does not read its settings."""
+        """The site, without reading its settings. Raises ConfigurationError if there is none."""
         ...
 
     def world(self, site: Site, interruption: Interruption, narrate: Callable[[str], None]) -> World: ...
     def live(self, site: Site) -> LiveEngine: ...
     def new_site_directory(self) -> Path:
-        """Where `init` would make a site."""
+        """Where `init` would create a site."""
         ...
 
     def command(self, verb: str, arguments: Sequence[str]) -> tuple[str, ...]:
-        """What to run for a verb of the command line on this site. Raises ConfigurationError where there is none."""
+        """The command that runs a command-line verb on this site. Raises ConfigurationError if there is no site."""
         ...
 
     def init(self) -> Site:
-        """Make a site there. Raises ConfigurationError if there is one."""
+        """Create a site in that directory. Raises ConfigurationError if there already is one."""
         ...

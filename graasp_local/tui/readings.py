@@ -1,4 +1,4 @@
-"""What services use of the machine, with a short history. Pure."""
+"""CPU and memory use of services, with a short history. Pure."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from graasp_local.ports.live import Usage
 
 HISTORY_LENGTH = 180
-"""Of a reading every five seconds: a quarter of an hour."""
+"""A quarter of an hour at one reading every five seconds."""
 
 
 class Reading(Struct, frozen=True):
-    """A service's use of the machine: percent of one core, bytes, and the percentages before, oldest first."""
+    """A service's CPU use in percent of one core and memory use in bytes, with their histories, oldest first."""
 
     last: Usage
     cpu_percent: float | None = None
@@ -25,7 +25,7 @@ class Reading(Struct, frozen=True):
 
 
 def with_usage(readings: Mapping[str, Reading], service: str, usage: Usage) -> dict[str, Reading]:
-    """The readings with one more: percent of a core needs two readings of the same container."""
+    """The readings plus one more. A CPU percentage needs two readings of the same container."""
     before = readings.get(service)
     memory = (*(before.memory_history if before else ()), float(usage.memory_bytes))[-HISTORY_LENGTH:]
     reading = Reading(usage, memory_history=memory)

@@ -1,7 +1,7 @@
-"""What the UI knows again when it is opened another time: sites, theme, how logs and lists are shown.
+"""What the UI remembers between runs: sites, theme, how logs and lists are shown.
 
-One file of the user's own, `graasp-local/tui.json` below $XDG_STATE_HOME (else ~/.local/state), without secrets.
-Where it cannot be read or written, the UI is as at the first time.
+One file per user without secrets, `graasp-local/tui.json` in $XDG_STATE_HOME (by default ~/.local/state). If it
+cannot be read or written, the UI behaves as on its first run.
 """
 
 from __future__ import annotations
@@ -23,41 +23,41 @@ _writing = threading.Lock()
 
 
 class Remembered(msgspec.Struct, frozen=True):
-    """Everything that is kept; each may be missing in the file."""
+    """Everything that is remembered; any field may be missing from the file."""
 
     sites: tuple[str, ...] = ()
-    """Directories, the one that was opened last in front."""
+    """Directories, the most recently opened first."""
     theme: str = ""
     log_times: bool = False
     log_wraps: bool = False
     log_range: int = 0
-    """How far back a log is read, by the place in the list of what can be chosen."""
+    """How far back a log is read, as an index into the list of choices."""
     wider: int = 0
-    """By how many cells the column of names is wider than it would be by itself, in lists and in logs."""
+    """How many cells to add to the default width of the name column, in lists and in logs."""
 
 
 def state_file(environment: Mapping[str, str]) -> Path:
-    """Where it is kept. A relative $XDG_STATE_HOME counts for nothing, as the XDG specification has it."""
+    """The path of the file. A relative $XDG_STATE_HOME is ignored, as the XDG specification requires."""
     given = environment.get("XDG_STATE_HOME", "")
     directory = Path(given) if given.startswith("/") else Path(environment.get("HOME", "/"), ".local", "state")
     return directory / "graasp-local" / "tui.json"
 
 
 def recall() -> Remembered:
-    """What is known from before."""
+    """What was remembered, or the defaults."""
     with suppress(OSError, ValueError, msgspec.MsgspecError):
         return msgspec.json.decode(state_file(os.environ).read_bytes(), type=Remembered)
     return Remembered()
 
 
 def remember(**changes: Any) -> None:
-    """Keep this beside what another UI may have written meanwhile; from any thread."""
+    """Save these changes on top of what another UI may have saved. May be called from any thread."""
     with _writing:
         _write(replace(recall(), **changes))
 
 
 def remember_site(directory: str) -> None:
-    """This one was opened last."""
+    """Save that this site was opened last."""
     with _writing:
         before = recall()
         sites = (directory, *(site for site in before.sites if site != directory))[:MOST_SITES]

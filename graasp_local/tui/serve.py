@@ -1,8 +1,8 @@
-"""The terminal UI in a browser, on this machine's loopback address, for whoever has the link.
+"""The terminal UI in a browser, by default on this machine's loopback address, for anyone who has the link.
 
-textual-serve starts one process for each browser tab and asks nobody who they are. So every request needs the random
-token: the link has it once, a cookie from then on. Requests for another host, or from a page of another origin, are
-refused as well, since a browser sends cookies wherever a page asks it to.
+textual-serve starts one process per browser tab and has no authentication. So every request needs the random token,
+first from the link, then from a cookie; and because browsers attach cookies to whatever a page requests, requests for
+another host or from another origin are refused too.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ COOKIE = "graasp_local_token"
 
 _TABS_END_SECONDS = 1.0
 _LONGEST_END_SECONDS = 1.7
-"""From the signal to the end of the server, whatever its tabs do."""
+"""From the signal to the exit of the server, whatever its tabs do."""
 
 
 def check_address(address: str, *, told_so: bool) -> None:
-    """Raises UsageError for an address that others can reach, unless somebody said so explicitly."""
+    """Raises UsageError for an address that other machines can reach, unless the user explicitly allowed it."""
     try:
         loopback = address == "localhost" or ip_address(address).is_loopback
     except ValueError:
@@ -51,7 +51,7 @@ def check_address(address: str, *, told_so: bool) -> None:
 
 
 def _refuse_taken(address: str, port: int) -> None:
-    """Before a link is printed that would lead to somebody else."""
+    """Raises UsageError for a port that is in use, before printing a link that would lead to another program."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -66,8 +66,8 @@ def _refuse_taken(address: str, port: int) -> None:
 
 
 def is_allowed(token: str, given: Sequence[str | None], host: str, origin: str | None, served_host: str) -> bool:
-    """Whether a request has the token, asks for the host that is served, and comes from its own pages. Pure."""
-    # Bytes of a cookie that are no text come as surrogates, which only this way of encoding can take.
+    """Whether a request has the token, asks for the served host, and comes from its own pages. Pure."""
+    # Bytes of a cookie that are not valid text arrive as surrogates, which only this error handler can encode.
     if not any(hmac.compare_digest(token.encode(), text.encode(errors="surrogatepass")) for text in given if text):
         return False
     return host == served_host and origin in (None, f"http://{served_host}")
@@ -93,13 +93,13 @@ window.addEventListener("load", () => {{
 
 
 def own_page(page: str, title: str, served_host: str) -> str:
-    """textual-serve's page with a title and the focus, and without what it loads from other hosts. Pure."""
+    """textual-serve's page with a title and keyboard focus, and without what it loads from other hosts. Pure."""
     own = re.sub(rf"<link[^>]*https?://(?!{re.escape(served_host)}/)[^>]*>", "", page)
     return own.replace("<head>", f"<head>\n{_HEAD.format(title=escape(title))}", 1)
 
 
 def page_policy(served_host: str) -> str:
-    """What a browser may load for the page, and from where: from this server alone. Pure."""
+    """The Content-Security-Policy of the page: a browser may load from this server alone. Pure."""
     return (
         "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
         f"img-src 'self' data:; font-src 'self' data:; connect-src 'self' ws://{served_host}; "
@@ -124,14 +124,14 @@ def serve(command: Sequence[str], address: str, port: int, title: str, token: st
         if not is_allowed(token, given, request.host, request.headers.get("Origin"), served_host):
             return web.Response(status=403, text="This needs the link that graasp-local tui --serve printed.\n")
         if "token" in request.query:
-            # Out of the address bar and the history; pages that this one leads to are not told of it either.
+            # Keep the token out of the address bar, the history and the Referer header.
             away = web.Response(status=303, headers={"Location": "/", "Referrer-Policy": "no-referrer"})
             away.set_cookie(COOKIE, token, httponly=True, samesite="Strict")
             return away
         return await handler(request)
 
     class Guarded(Server):  # type: ignore[misc, unused-ignore]
-        """textual-serve's server behind the guard, with a page of our own and without its banner."""
+        """textual-serve's server behind the guard, with our own page and without its banner."""
 
         async def handle_index(self, request: web.Request) -> web.Response:
             page = cast("web.Response", await super().handle_index(request))
@@ -153,17 +153,17 @@ def serve(command: Sequence[str], address: str, port: int, title: str, token: st
             await _end_tabs()
 
         def request_exit(self) -> None:
-            """ctrl-C, or SIGTERM: whatever a tab is in the middle of, this process does not wait for it for long."""
+            """On ctrl-C or SIGTERM: exit soon, whatever a tab is in the middle of."""
             timer = threading.Timer(_LONGEST_END_SECONDS, os._exit, (0,))
             timer.daemon = True
             timer.start()
             super().request_exit()
 
         def initialize_logging(self) -> None:
-            """None: a log of requests would have the token in it."""
+            """No logging: a log of requests would contain the token."""
 
     Guarded(
-        # In the shell's own place, so that there is no shell left when the tab's process ends.
+        # exec replaces the shell, so that none is left when the tab's process ends.
         f"exec {shlex.join(command)}",
         host=address,
         port=port,
@@ -173,17 +173,17 @@ def serve(command: Sequence[str], address: str, port: int, title: str, token: st
 
 
 def _told(ask: Callable[[], str | None]) -> str | None:
-    """What a request says, or None where it cannot be read at all: whatever is sent, the answer is 403."""
+    """A value from the request, or None if it cannot be read at all, so that malformed requests get a 403 too."""
     try:
         return ask()
-    except Exception:  # the libraries' own, of many kinds
+    except Exception:  # the libraries raise many kinds
         return None
 
 
 async def _end_tabs() -> None:
-    """SIGTERM for the process of each tab, which ends its operation at the next safe point; then SIGKILL for idle ones.
+    """Send SIGTERM to each tab's process, which ends its operation at the next safe point, and wait for a moment.
 
-    One that is putting the site back is left to finish that by itself, as when its terminal is closed.
+    A process that is still rolling the site back finishes by itself, as when its terminal is closed.
     """
     import asyncio
 

@@ -1,7 +1,7 @@
 """Keeps the terminal for the UI alone.
 
-Commands an operation runs would inherit the terminal: one that reads from it eats keys, one that writes to it spoils
-the screen. So the UI takes copies of the terminal's descriptors and leaves null devices in their places.
+Commands that an operation runs would inherit the terminal: reading from it steals keys, writing to it garbles the
+screen. So the UI takes copies of the terminal's descriptors and replaces the originals with the null device.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from msgspec import Struct
 
 
 class Terminal(Struct, frozen=True):
-    """Descriptors of the terminal that the UI has for itself."""
+    """The UI's own descriptors of the terminal."""
 
     stdin: int
     stderr: int
 
     def run(self, command: Sequence[str]) -> int:
-        """Run a command that may have the terminal, while the UI is suspended."""
+        """Run a command that gets the terminal while the UI is suspended."""
         with _interrupts_are_the_commands():
-            # Through stderr, since that is where the UI is drawn; both are the same terminal.
+            # Use stderr for both, since that is where the UI is drawn; they are the same terminal.
             return subprocess.run(command, stdin=self.stdin, stdout=self.stderr, stderr=self.stderr).returncode
 
     def run_and_wait(self, command: Sequence[str], shown: str) -> int:
-        """The same, with what is run said before, and what it said left on the screen until enter is typed."""
+        """Like `run`, but print the command first, and keep its output on the screen until enter is pressed."""
         with _interrupts_are_the_commands():
             self._say(f"$ {shown}\n")
             code = self.run(command)
             self._say(f"\nIt ended with exit code {code}. Enter goes back to the UI. ")
-            with suppress(OSError, termios.error):  # the terminal may have been closed meanwhile
-                # What was typed while the command ran was not meant for this question.
+            with suppress(OSError, termios.error):  # the terminal may have been closed
+                # Discard what was typed while the command ran: it was not meant for this prompt.
                 termios.tcflush(self.stdin, termios.TCIFLUSH)
                 os.read(self.stdin, 1024)
         return code
@@ -48,7 +48,7 @@ class Terminal(Struct, frozen=True):
 
 @contextmanager
 def _interrupts_are_the_commands() -> Iterator[None]:
-    """ctrl-C reaches the UI as well, which goes on; a command gets its own meaning of it back when it is started."""
+    """Make the UI ignore ctrl-C while a command runs. Unlike SIG_IGN, a handler is not inherited by the command."""
     before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
         yield
@@ -58,7 +58,7 @@ def _interrupts_are_the_commands() -> Iterator[None]:
 
 @contextmanager
 def kept_for_the_ui(*, stderr_too: bool) -> Iterator[Terminal]:
-    """Textual reads from sys.__stdin__ and draws on sys.__stderr__: both become copies that no child inherits."""
+    """Replace sys.__stdin__ and sys.__stderr__, which Textual uses, with copies that no child process inherits."""
     stdin, stderr = os.dup(0), os.dup(2)
     before_in, before_err = sys.__stdin__, sys.__stderr__
     null = os.open(os.devnull, os.O_RDWR)

@@ -1,4 +1,4 @@
-"""Two themes, dark and light, calm: one accent, and a colour each for well, under way and wrong."""
+"""Two calm themes, dark and light: one accent, and one colour each for ok, busy and bad."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Text with tones: how screens are drawn without knowing of colours. Every tone's meaning is in the text as well.
+"""Text with tones, so that drawing code needs no colours. Whatever a tone means, the text says too.
 
-A piece is a text with a tone and, where a mouse may click it, an action. A line is a tuple of pieces. Pure.
+A piece is text with a tone and, if it can be clicked, an action. A line is a tuple of pieces. Pure.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from rich.cells import cell_len, set_cell_size
 
 
 class Tone(StrEnum):
-    """What a piece of text is, which the theme turns into a colour."""
+    """The role of a piece of text, which the theme turns into a colour."""
 
     PLAIN = "plain"
     QUIET = "quiet"
@@ -29,7 +29,7 @@ class Tone(StrEnum):
 
 
 class Piece(NamedTuple):
-    """`action` is Textual's name of an action, such as `app.deploy`; empty where a click does nothing."""
+    """`action` is the name of a Textual action, such as `app.watch`; empty if a click does nothing."""
 
     text: str
     tone: Tone = Tone.PLAIN
@@ -40,12 +40,12 @@ Line = tuple[Piece, ...]
 
 
 def plain(text: str, tone: Tone = Tone.PLAIN) -> Line:
-    """A line of one tone."""
+    """A line in one tone."""
     return (Piece(text, tone),)
 
 
 def width_of(line: Line) -> int:
-    """How many cells of a terminal the line takes."""
+    """How many terminal cells the line takes."""
     return sum(cell_len(piece.text) for piece in line)
 
 
@@ -55,7 +55,7 @@ def text_of(lines: Iterable[Line]) -> str:
 
 
 def fitted(line: Line, width: int) -> Line:
-    """The line cut to the width; an ellipsis says that something is missing."""
+    """The line cut to the width; an ellipsis marks a cut."""
     if width_of(line) <= width:
         return line
     kept: list[Piece] = []
@@ -76,7 +76,7 @@ def padded(text: str, width: int) -> str:
 
 
 def right(text: str, width: int) -> str:
-    """Exactly this wide, against the right edge."""
+    """Exactly this wide, aligned right."""
     return " " * (width - cell_len(text)) + text if cell_len(text) <= width else padded(text, width)
 
 

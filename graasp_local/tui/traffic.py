@@ -1,6 +1,6 @@
-"""Requests by the second, and how many of them were answered with 5xx, as nginx's log of its own tells them.
+"""Counts requests per second, and how many were answered with 5xx, from nginx's own log.
 
-Counts; knows nothing of Textual. What nginx answers to the program itself within the stack is not in its log.
+Knows nothing of Textual. The log does not contain nginx's answers to graasp-local itself within the stack.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from graasp_local.tui.model import SiteView
 
 MOST_LINES = 50_000
-"""So many of the newest lines are read at the beginning."""
+"""How many of the newest lines are read at first."""
 _KEPT_SECONDS = 6 * 3600
 _ANSWERED = re.compile(r'" ([1-5]\d\d) \d+ [\d.]+ gate=\S*$')
-"""The status at the end of a line of the format that nginx/templates/20-proxy.conf.template sets, whatever was asked
-for before that. A connection that was closed before it was answered is logged as 000, and is no request."""
+"""The status near the end of a line in the format set by nginx/templates/20-proxy.conf.template, whatever the request
+before it contains. A connection closed before it was answered is logged as 000 and does not count as a request."""
 
 
 class Figures(Struct, frozen=True):
-    """From `begin` on, in seconds since 1970: for each second how many requests, 503s and other 5xx answers."""
+    """Requests, 503s (`closed`) and other 5xx answers for each second from `begin`, in seconds since 1970."""
 
     begin: int
     requests: tuple[int, ...]
@@ -40,12 +40,12 @@ class Figures(Struct, frozen=True):
 
     @property
     def failed(self) -> tuple[int, ...]:
-        """All 5xx answers of each second."""
+        """All 5xx answers, per second."""
         return tuple(a + b for a, b in zip(self.closed, self.errors, strict=True))
 
 
 class Traffic:
-    """What was counted so far; one thread counts, another may read."""
+    """The counts so far; one thread counts, another may read."""
 
     def __init__(self) -> None:
         self._requests: Counter[int] = Counter()
@@ -54,10 +54,10 @@ class Traffic:
         self._moment, self._second, self._latest = "", 0, ""
 
     def count(self, lines: Iterable[LogLine]) -> None:
-        """Lines that are no request count for nothing."""
+        """Count these lines, ignoring those that are not requests."""
         for line in lines:
             answered = _ANSWERED.search(line.text)
-            # A log that is opened again begins with what was counted before.
+            # A log that is opened again starts with lines that were already counted.
             if answered is None or line.at <= self._latest:
                 continue
             second = self._second_of(line.at)
@@ -71,14 +71,14 @@ class Traffic:
                 self._errors[second] += 1
 
     def figures(self, begin: float, end: float) -> Figures:
-        """Of every second of this time, which is cut to its last six hours."""
+        """The figures for every second of this period, limited to its last six hours."""
         last = int(end)
         seconds = range(max(int(begin), last - _KEPT_SECONDS), last + 1)
         counters = (self._requests, self._closed, self._errors)
         return Figures(seconds.start, *(tuple(counter[second] for second in seconds) for counter in counters))
 
     def _second_of(self, at: str) -> int | None:
-        """None for what only looks like the engine's stamp, as the rest of a line that was cut may."""
+        """None if it only looks like the engine's stamp, as the remainder of a truncated line may."""
         moment = at[:19]
         if moment != self._moment:
             try:
@@ -90,7 +90,7 @@ class Traffic:
 
 
 class LogOfNginx:
-    """Follows the log of whatever container nginx has, from a moment on, until it is closed."""
+    """Follows the log of nginx's current container from a given moment until `close` is called."""
 
     def __init__(self, traffic: Traffic, since: float) -> None:
         self._traffic = traffic
@@ -99,7 +99,7 @@ class LogOfNginx:
         self._stop = threading.Event()
 
     def follow(self, live: Callable[[], LiveEngine | None], view: Callable[[], SiteView | None]) -> None:
-        """The loop, on a thread of its own. A log ends with its container; then the next one's is followed."""
+        """The loop, on its own thread. A log ends with its container; then the next container's log is followed."""
         read: set[tuple[str, float | None]] = set()
         while not self._stop.is_set():
             container = nginx_of(view())
@@ -122,14 +122,14 @@ class LogOfNginx:
                 return
 
     def close(self) -> None:
-        """From any thread."""
+        """Stop following. May be called from any thread."""
         self._stop.set()
         if self._stream is not None:
             self._stream.close()
 
 
 def nginx_of(view: SiteView | None) -> tuple[str, float | None] | None:
-    """The container of what visitors come to first, and when it was started. Pure."""
+    """The id and start time of the running container at the edge, which visitors reach first. Pure."""
     from graasp_local.planning.states import ServiceGroup
 
     for service in view.services if view is not None else ():

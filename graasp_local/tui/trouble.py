@@ -16,7 +16,7 @@ class TroubleKind(StrEnum):
 
 
 class Trouble(Struct, frozen=True):
-    """What stands between a person and the dashboard, in sentences."""
+    """Why the dashboard cannot be shown, with an explanation in sentences."""
 
     kind: TroubleKind
     sentences: tuple[str, ...]

@@ -1,6 +1,6 @@
-"""What each verb does in the UI: a screen that it opens, or a word to a thread.
+"""What each verb does in the UI: open a screen, or tell a thread to act.
 
-One method for each row of the table of verbs that has a key; the others run in the terminal.
+One method for each verb with a key; verbs without a method run in the terminal.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class VerbActions:
         return cast("GraaspApp", self)
 
     def action_verb(self, name: str) -> None:
-        """Do what a key or the palette says."""
+        """Run a verb chosen by key or from the palette."""
         row = verb(name)
         if row.effect is Effect.CHANGES and not self._may_change():
             return
@@ -47,7 +47,7 @@ class VerbActions:
         self._ui.push_screen(InTerminalScreen(row))
 
     def run_in_terminal(self, name: str, arguments: Sequence[str]) -> None:
-        """Run a verb of the command line on this site, with the terminal to itself."""
+        """Run a command-line verb on this site, with the terminal to itself."""
         terminal = self._ui.terminal
         if terminal is None or self._ui.read_only:
             return
@@ -114,7 +114,7 @@ class VerbActions:
             self._ui.push_screen(BackupsScreen(), self._ask_before_restoring)
 
     def _ask_before_restoring(self, backup: Manifest | None) -> None:
-        """A backup replaces what the site holds: that takes its name, and then there is still the plan to agree to."""
+        """A backup replaces the site's data: ask for the site's name first; the plan then still needs confirmation."""
         if backup is None or self._ui.view is None:
             return
         from graasp_local.planning.requests import Restore
@@ -141,7 +141,7 @@ class VerbActions:
             self._ui.push_screen(VersionsScreen())
 
     def choose_again(self, refused: Request) -> None:
-        """Open the list that a thing was chosen from which was refused, where it was chosen from one."""
+        """After a refusal, reopen the list that the request was chosen from, if there was one."""
         from graasp_local.planning.requests import ChangeState, Deploy, Restore
         from graasp_local.tui.screens.versions import VersionsScreen
 
@@ -184,7 +184,7 @@ class VerbActions:
             self.open_address(self._ui.view.url)
 
     def open_address(self, address: str) -> None:
-        """Open it in a browser where there is one to be seen; otherwise, over ssh say, copy it."""
+        """Open the address in a browser that the user can see; otherwise, for example over ssh, copy it."""
         if has_browser(os.environ, sys.platform):
             self._ui.open_url(address)
             self._ui.notify(address, title="Opened in the browser")
@@ -272,7 +272,7 @@ class VerbActions:
         self._ui.push_screen(LeaveScreen())
 
     async def action_quit(self) -> None:
-        """Textual's own ctrl+q: asks as q does."""
+        """Textual's own ctrl+q, which asks just as q does."""
         self.do_quit()
 
     async def action_back(self) -> None:
@@ -309,7 +309,7 @@ class VerbActions:
         live = self._ui.observer.live
         try:
             refuse_if_not_ours(self._ui.access.site())
-            # Under the site's lock, so that no operation begins meanwhile.
+            # Hold the site's lock, so that no operation can begin during the restart.
             with held_lock(self._ui.access.site().lock_file, f"graasp-local compose -- restart {service}"):
                 if live is not None:
                     live.restart(service)

@@ -1,7 +1,4 @@
-"""Which versions are offered for what was typed, the best first: enter takes the first, or the one that was moved to.
-
-Pure.
-"""
+"""Which versions are offered for the typed text, best match first. Enter takes the marked one. Pure."""
 
 from __future__ import annotations
 
@@ -12,9 +9,9 @@ from graasp_local.version import Version
 
 
 def offered(found: Sequence[AvailableVersion], text: str) -> tuple[AvailableVersion, ...]:
-    """Those whose name contains the text, the one that is exactly it in front.
+    """The versions that contain the text, an exact match first.
 
-    A whole version that is not among them is offered as well: neither this machine nor the registry has it.
+    A complete version that is not among them is offered too, although neither this machine nor the registry has it.
     """
     typed = text.strip()
     needle = typed.removeprefix("v").casefold()

@@ -1,8 +1,8 @@
-"""The loops that threads run for the screens: looking when something has changed, reading use, following an operation.
+"""The loops that threads run for the screens: observing on changes, reading usage, following operations.
 
-Know nothing of Textual: each is given a function that delivers what it found, and ends soon after `stop` is set.
-Refuses to ask the engine on a timer: it is asked when it said that something changed, when files of the site changed,
-and, after a failure, every few seconds.
+They know nothing of Textual: each gets a function to deliver what it found, and ends soon after `stop` is set. The site
+is not observed on a timer, but when the engine reports a change, when its files change, and every few seconds after
+a failure.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ _RETRY_SECONDS = 2.0
 _BURST_SECONDS = 0.08
 _USAGE_SECONDS = 5.0
 _USAGE_SHARE = 250
-"""A round of readings is followed by a pause of so many times what it cost: under half a percent of a core."""
+"""The pause after a round of readings, as a multiple of its CPU time: keeps usage under half a percent of a core."""
 
 
 class Observer:
-    """Looks at the site: once, and again whenever it is told to by `look_again` or by the engine's changes."""
+    """Observes the site once, and again on `look_again` or when the engine reports a change."""
 
     def __init__(self, access: Access) -> None:
         self._access = access
@@ -60,12 +60,12 @@ class Observer:
         self._dirty.set()
 
     def forget_site(self) -> None:
-        """Its files have changed: read them again."""
+        """Read the site's files again, because they have changed."""
         self._site = None
         self._dirty.set()
 
     def close(self) -> None:
-        """End every loop; from any thread."""
+        """End every loop. May be called from any thread."""
         self.stop.set()
         self._dirty.set()
         self._connected.set()
@@ -73,7 +73,7 @@ class Observer:
             self._changes.close()
 
     def look(self, deliver: Callable[[SiteView | Trouble], object]) -> None:
-        """The loop of looking."""
+        """The loop that observes the site."""
         while not self.stop.is_set():
             self._dirty.clear()
             found = self.look_once()
@@ -89,20 +89,20 @@ class Observer:
                     deliver(asked)
                 if not self._is_complete:
                     continue
-                # The engine does not tell when a core that did not answer answers again.
+                # The engine does not report it when core answers again.
                 self._dirty.wait(_RETRY_SECONDS if asked.reception is Reception.ERRORS else None)
-                # A burst of changes is one look.
+                # Treat a burst of changes as one.
                 self.stop.wait(_BURST_SECONDS)
 
     def follow_changes(self) -> None:
-        """The loop that hears from the engine; after a lost connection it looks, and tries again."""
+        """The loop that follows the engine's changes; after a lost connection it asks for a look and reconnects."""
         while not self.stop.is_set():
             self._connected.wait()
             if self.stop.is_set() or self.live is None:
                 return
             with suppress(GraaspLocalError):
                 self._changes = self.live.changes()
-                # What happened between the look and the connection.
+                # Catch what happened between the look and the connection.
                 self._dirty.set()
                 for _ in self._changes:
                     self._dirty.set()
@@ -112,7 +112,7 @@ class Observer:
             self._dirty.set()
 
     def _with_answer_of_core(self, view: SiteView) -> SiteView:
-        """Core is asked after the rest is shown: one that hangs is waited for."""
+        """The view with core's answer, asked for after the rest is shown because a core that hangs takes long."""
         if view.observed.gate is not Gate.OPEN or view.state is None:
             self._core_answers = None
         else:
@@ -163,7 +163,7 @@ class Observer:
 
 
 def last_days(site: Site, gate: Gate, now: float) -> LastDays:
-    """What the journal tells of the last thirty days, given what nginx answers now."""
+    """What the journal says about the last thirty days, given the current gate."""
     begin = now - DAYS * 86_400.0
     operations = read_since(site.journal_directory, begin)
     shares = seconds_within(closings(operations, gate, now), begin, now)
@@ -186,9 +186,9 @@ def read_usage(
     deliver: Callable[[Mapping[str, Usage]], object],
     stop: threading.Event,
 ) -> None:
-    """The loop of readings, of the containers that are visible at the time, as pairs of service and container.
+    """The loop that reads usage. `containers` gives the currently visible ones, as pairs of service and container.
 
-    `latest` is the live engine of the time: it is another one after the site's files have changed.
+    `latest` gives the current live engine, which changes after the site's files have changed.
     """
     while not stop.is_set():
         began = time.thread_time()
@@ -207,7 +207,7 @@ def read_usage(
 
 
 class JournalFollower:
-    """Reads what was added to an operation's journal since the last time."""
+    """Reads what was added to an operation's journal since the last read."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -238,7 +238,7 @@ def newest_journal(directory: Path) -> Path | None:
 
 
 class SiteFiles:
-    """The files of a site that say what the engine does not: settings, the lock, the journal of one elsewhere."""
+    """The site's files that the engine knows nothing of: settings, lock, and the journal of an operation elsewhere."""
 
     def __init__(self, site: Site, own_pid: int) -> None:
         self._site = site
@@ -248,12 +248,12 @@ class SiteFiles:
         self._holder: Holder | None = None
 
     def changed(self) -> bool:
-        """Whether settings or the selected version were written, since the last time this was asked."""
+        """Whether settings or the selected version were written since the last call."""
         before, self._stamps = self._stamps, self._times()
         return before != self._stamps
 
     def operation_elsewhere(self) -> tuple[bool, list[dict[str, Any]]]:
-        """Whether another process operations, and what it has written to its journal since the last time."""
+        """Whether another process is running an operation, and its journal records since the last call."""
         holder = current_holder(self._site.lock_file)
         if holder is not None and holder.pid != self._own_pid:
             if self._holder != holder:
@@ -270,7 +270,7 @@ class SiteFiles:
         return False, []
 
     def _fresh_follower(self, newest: Path, holder: Holder) -> JournalFollower | None:
-        """None while the newest journal is that of an earlier operation."""
+        """None while the newest journal still belongs to an earlier operation."""
         follower = JournalFollower(newest)
         records = follower.new_records()
         if not records or records[0].get("pid") != holder.pid or records[-1].get("event") == "walk-ended":
@@ -289,7 +289,7 @@ def watch_files(
     on_operation: Callable[[bool, list[dict[str, Any]]], object],
     stop: threading.Event,
 ) -> None:
-    """The loop over the site's files: slow while nothing goes on, quick while another process operations."""
+    """The loop that watches the site's files: slow by default, fast while another process runs an operation."""
     files: SiteFiles | None = None
     was_under_way = False
     while not stop.is_set():

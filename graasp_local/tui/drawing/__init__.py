@@ -1,1 +1,1 @@
-"""From snapshots to lines of text with tones, for a given width. Pure: what a screen shows can be tested as text."""
+"""Turns snapshots into lines of text with tones, for a given width. Pure, so that screens can be tested as text."""

@@ -1,4 +1,4 @@
-"""One earlier operation beside the list: how it ended, its steps as a timeline, what differs from before. Pure."""
+"""One earlier operation beside the list: how it ended, a timeline of its steps, how it compares. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LEAST_DIFFERENCE = 0.05
 def earlier_lines(
     operation: OperationRecord, before: OperationRecord | None, now: float, width: int
 ) -> tuple[Line, ...]:
-    """`before` is the one of the same kind before it that went through, if there is one."""
+    """`before` is the last successful operation of the same kind before it, if there is one."""
     lines: list[Line] = [*wrapped(operation.command, width, Tone.STRONG, "  ")]
     lines.append(plain(f"{local_moment(operation.at)}, {ago_of(operation.at, now)}", Tone.QUIET))
     lines.append(plain(f"{outcome_in_words(operation.outcome)}{_took(operation)}{_closed(operation)}"))
@@ -34,7 +34,7 @@ def earlier_lines(
 
 
 def one_before(operations: Sequence[OperationRecord], operation: OperationRecord) -> OperationRecord | None:
-    """The last one before it that was begun by the same command and went through; operations are oldest first."""
+    """The last successful operation before it with the same command; `operations` are oldest first."""
     kind = _kind(operation)
     earlier = operations[: operations.index(operation)] if operation in operations else ()
     return next((w for w in reversed(earlier) if _kind(w) == kind and w.outcome in ("done", "held")), None)
@@ -45,7 +45,7 @@ def _kind(operation: OperationRecord) -> str:
 
 
 def _timeline(operation: OperationRecord, width: int) -> list[Line]:
-    """A bar for each step where it stood in the whole, as long as it took."""
+    """A bar for each step, placed and sized by when it ran and how long it took."""
     room = width - _NAME - _SECONDS - 2
     whole = max(operation.seconds or 0.0, sum(float(step["seconds"]) for step in operation.steps)) or 1.0
     lines: list[Line] = []

@@ -1,4 +1,4 @@
-"""The keys in two columns: what the site is changed with, what it is looked at with, and what moves about. Pure."""
+"""The help text in two columns: keys that change the site, keys that look at it, and keys for moving about. Pure."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WORDS = {
     "help": "these keys",
     "quit": "close the UI",
 }
-"""A few words for each verb with a key: half a line of the narrowest terminal. Keys with the same words do the same."""
+"""A few words for each verb with a key, to fit half a line of the narrowest terminal. Same words, same action."""
 
 MOVING: tuple[Entry, ...] = (
     ("j k ↑ ↓", "move"),
@@ -73,7 +73,7 @@ MORE_SIGNS: tuple[Entry, ...] = (
 
 
 def help_lines(width: int) -> tuple[Line, ...]:
-    """As high as the longer of the columns."""
+    """Each pair of columns is as tall as the longer one."""
     left, right = _verbs(Effect.CHANGES), _verbs(Effect.LOOKS)
     lines = _columns("Change the site; each asks first", left, "Look", right, width)
     keys = (*lines, (), *_columns("Move", MOVING, "In a log", IN_A_LOG, width))
@@ -81,7 +81,7 @@ def help_lines(width: int) -> tuple[Line, ...]:
 
 
 def _verbs(effect: Effect) -> list[Entry]:
-    """Keys that do the same stand together, where the one with the greatest effect stands."""
+    """The keys with this effect. Keys that do the same share a line, among those that change the site if one does."""
     keys: dict[str, list[str]] = {}
     changing = set()
     for row in TABLE:

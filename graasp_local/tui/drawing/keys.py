@@ -1,4 +1,4 @@
-"""Keys with what they do, as pieces of a line that can be clicked. Pure."""
+"""Keys and what they do, as clickable pieces of a line. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from graasp_local.tui.tones import Line, Piece, Tone, width_of
 
 KeyHint = tuple[str, str, str]
-"""A key as printed, a label, and the action that a click does."""
+"""A key as printed, a label, and the action that a click runs."""
 
 
 def key_line(hints: Sequence[KeyHint], last: Sequence[KeyHint], width: int) -> Line:

@@ -28,11 +28,11 @@ _MORE = "… "
 
 
 class LastDays(Struct, frozen=True):
-    """What the journal tells of the last thirty days before `now`, by the same rules as `history --downtime`."""
+    """What the journal says about the thirty days before `now`, by the same rules as `history --downtime`."""
 
     now: float
     known_seconds: float
-    """How much of that time it knows anything of."""
+    """How much of that time the journal covers."""
     closed_seconds: float
     closings: int
     deployments: tuple[OperationRecord, ...]
@@ -45,21 +45,21 @@ def sign_of(outcome: str | None) -> tuple[str, Tone]:
 
 
 def outcome_in_words(outcome: str | None) -> str:
-    """How an operation ended, as a person says it."""
+    """How an operation ended, in words."""
     return (outcome or "killed").replace("-", " ")
 
 
 def month_lines(days: LastDays | None, width: int) -> tuple[Line, ...]:
-    """How long it was closed, the days with their deployments, and the newest of these in words."""
+    """How long the site was closed, the days with their deployments, and the newest deployments in words."""
     if days is None or not (days.deployments or days.closings):
         return ()
     return (fitted(_summary(days), width), _days_line(days, width), _newest(days, width))
 
 
 def _summary(days: LastDays) -> Line:
-    """A share of less than a day would say nothing about thirty."""
+    """A percentage only from one day of data on: less would say nothing about thirty days."""
     share = 1.0 - days.closed_seconds / days.known_seconds if days.known_seconds else 1.0
-    # Not rounded up: only time in which the site was never closed is at 100.
+    # Not rounded up: 100 % only if the site was never closed.
     percent = int(100_000 * share) / 1000
     share_told = f"{percent:.3f} % open, " if days.known_seconds >= _DAY else ""
     times = "once" if days.closings == 1 else f"{days.closings} times"
@@ -71,7 +71,7 @@ def _summary(days: LastDays) -> Line:
 
 
 def _days_line(days: LastDays, width: int) -> Line:
-    """As many cells for each day; today is at the right. The signs of one day stand beside each other."""
+    """The same number of cells for each day, today at the right. Signs of the same day are side by side."""
     begin = days.now - DAYS * _DAY
     first, last = (f"{at.day} {at:%b} " for at in (_local(begin + _DAY), _local(days.now)))
     each = max(1, (width - len(first) - len(last)) // DAYS)
@@ -88,7 +88,7 @@ def _days_line(days: LastDays, width: int) -> Line:
 
 
 def _newest(days: LastDays, width: int) -> Line:
-    """Version, seconds closed and outcome of as many as there is room for, the newest at the right."""
+    """Version, seconds closed and outcome of as many deployments as fit, the newest at the right."""
     line: Line = ()
     for deployment in reversed(days.deployments):
         sign, tone = sign_of(deployment.outcome)

@@ -1,4 +1,4 @@
-"""A plan and an operation as lines: steps with their causes before, with seconds and output while and after. Pure."""
+"""Plans and operations as lines: steps with their causes beforehand, then with seconds and output. Pure."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _MARKS = {
 
 _SECONDS_WIDTH = 9
 _LEAST_CAUSE_ROOM = 40
-"""Columns: a cause in fewer is a tower of words."""
+"""In columns. In fewer, a cause would wrap into a tower of words."""
 
 
 def plan_table(plan: Plan, width: int, reasons: Mapping[str, str] | None = None) -> Table:
-    """Every step with its cause; a bar at the left says during which the site is closed.
+    """Every step with its cause; a bar at the left marks the steps during which the site is closed.
 
-    Side by side where there is room, else one below the other: on as many lines as they need, nothing is cut off. The
-    closed steps that `reasons` has by their names say how long they take as well.
+    Title and cause are side by side if there is room, otherwise one below the other, on as many lines as needed;
+    nothing is cut off. Closed steps whose name is in `reasons` also say how long they take.
     """
     titles = [step.title for step in plan.steps]
     longest = max([len(text) for text in titles], default=0)
@@ -64,10 +64,10 @@ def plan_table(plan: Plan, width: int, reasons: Mapping[str, str] | None = None)
 
 
 def steps_table(operation: OperationView, usual: Mapping[str, Usual], now: float, width: int) -> Table:
-    """The steps of an operation with their seconds, which stand beside the longest title where there is room.
+    """The steps of an operation with their seconds, right beside the longest title if there is room.
 
-    Before them what is usual here: of the one that is being done, of one that takes longer than ever, which stands
-    out, and where the title leaves room for it.
+    The usual duration is shown before the seconds: always for the running step, otherwise if the title leaves room.
+    A step that takes longer than ever is always marked, and stands out.
     """
     longest = max([48, *(cell_len(step.title) for step in operation.steps)])
     usual_width = 2 + max((len(words) for words in (step_usual(each) for each in usual.values())), default=-2)
@@ -96,7 +96,7 @@ def steps_table(operation: OperationView, usual: Mapping[str, Usual], now: float
 
 
 def output_lines(step: StepView | None, width: int, height: int) -> tuple[Line, ...]:
-    """The newest lines that a step has said, under its cause."""
+    """The newest lines of a step's output, below its cause."""
     if step is None:
         return ()
     head = (*wrapped(f"Because {step.cause}.", width, Tone.QUIET, "  "),)
@@ -112,7 +112,7 @@ def _tone_of(line: str) -> Tone:
 
 
 def ending_lines(operation: OperationView, now_possible: Sequence[KeyHint], width: int) -> tuple[Line, ...]:
-    """What happened, in words, and what can be done now; nothing while the operation is under way."""
+    """What happened, in words, and what can be done now; empty while the operation is running."""
     if not operation.is_over:
         return ()
     good = operation.outcome in ("done", "held", "nothing-to-do")
@@ -127,7 +127,7 @@ def ending_lines(operation: OperationView, now_possible: Sequence[KeyHint], widt
 
 
 def operation_title(operation: OperationView, width: int, *, begun_elsewhere: bool) -> Line:
-    """What was typed for the operation, when it began, and whether it is only watched from here."""
+    """The operation's command, when it began, and whether it was started elsewhere."""
     at = datetime.fromtimestamp(operation.began).astimezone()
     when = Piece(f"   {at.day} {at:%b %H:%M:%S} {zone()}", Tone.QUIET)
     where = Piece("   begun elsewhere" if begun_elsewhere else "", Tone.BUSY)
@@ -144,7 +144,7 @@ def plan_head(
     closes_what_was_left: bool = False,
     powers: tuple[str, ...] = (),
 ) -> tuple[Line, ...]:
-    """What the plan comes to: how many steps, and how long visitors are kept out."""
+    """A summary of the plan: how many steps, and how long visitors are kept out."""
     if not plan.steps:
         ahead = " Going ahead writes down that it was finished." if closes_what_was_left else ""
         return (*wrapped(render(plan) + ahead, width, Tone.OK),)
@@ -168,7 +168,7 @@ def _what_visitors_notice(plan: Plan, estimate: str, reception: Reception, visit
 
 
 def _while_the_gate_stays(plan: Plan, reception: Reception, visited: tuple[str, ...]) -> str:
-    """What visitors get from a plan that neither closes nor opens the gate."""
+    """What visitors notice of a plan that neither closes nor opens the gate."""
     stops, starts = (
         [number for number, step in enumerate(plan.steps, start=1) if _moves(step, kind, visited)]
         for kind in (StopServices, StartServices)

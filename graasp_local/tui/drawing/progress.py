@@ -1,4 +1,4 @@
-"""What is known of the step that is being done beside what it says itself; its seconds against what is usual. Pure."""
+"""The running step beyond its own output: what it waits for, and its seconds compared with the usual ones. Pure."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ _LEAST_BAR = 12
 
 
 class Usual(Struct, frozen=True):
-    """How long a kind of step took on this site, in seconds: usually, and at most."""
+    """How long a kind of step has taken on this site, in seconds: the median and the longest."""
 
     median: float
     longest: float
 
 
 def usual_seconds(seen: Mapping[str, Sequence[float]]) -> dict[str, Usual]:
-    """By the step's name; of those that were done here before."""
+    """By step name, for the steps that have run here before."""
     return {name: Usual(median(seconds), max(seconds)) for name, seconds in seen.items() if seconds}
 
 
 class Closely(Struct, frozen=True):
-    """What was found out about the step that is being done; empty for one that needs no closer look."""
+    """What was found out about the running step; empty for one that needs no closer look."""
 
     details: tuple[ContainerDetail, ...] = ()
-    """The containers that are waited for."""
+    """The containers that the step waits for."""
     slowest: str = ""
     tail: tuple[str, ...] = ()
     """The end of the slowest one's log."""
     in_flight: int | None = None
-    """Requests that are let come to their end."""
+    """Requests that are allowed to finish."""
     to_come: int | None = None
-    """Bytes of uploads among them that are still to come; None where that is not known."""
+    """Bytes of uploads among them that are still to come; None if unknown."""
 
 
 def closely_lines(step: StepView | None, closely: Closely, now: float, width: int, height: int) -> tuple[Line, ...]:
-    """As many lines as there is room for; the services first, then the log of the slowest."""
+    """As many lines as fit: the services first, then the log of the slowest."""
     if step is None or height <= 0:
         return ()
     lines: list[Line] = []
@@ -83,7 +83,7 @@ def _service_lines(detail: ContainerDetail, now: float) -> list[Line]:
 
 
 def _service_line(detail: ContainerDetail, now: float) -> list[Line]:
-    """The same on one line, where there is no room for more."""
+    """The same on one line, for when there is no room for more."""
     first, *more = _service_lines(detail, now)
     return [(*first[:-1], Piece(f"{_failed(detail)}: {_said(detail)}")) if more else first]
 
@@ -98,7 +98,7 @@ def _said(detail: ContainerDetail) -> str:
 
 
 def step_seconds(step: StepView, usual: Usual | None, now: float) -> tuple[str, str, bool]:
-    """The seconds so far or in all, what is usual, and whether it takes longer than it ever did."""
+    """The seconds so far or in total, the usual duration, and whether the step takes longer than ever before."""
     if step.seconds is not None:
         seconds, said = step.seconds, f"{step.seconds:.2f} s"
     elif step.began is not None:
@@ -111,12 +111,12 @@ def step_seconds(step: StepView, usual: Usual | None, now: float) -> tuple[str, 
 
 
 def step_usual(usual: Usual | None) -> str:
-    """What is usual, in words."""
+    """The usual duration, in words."""
     return f"usual {usual.median:.1f} s" if usual is not None else ""
 
 
 def closed_line(operation: OperationView, now: float, width: int) -> Line:
-    """The clock of downtime in words, and where there is room as a bar with a tick at the end of the forecast."""
+    """The downtime so far in words and, if there is room, as a bar with a tick at the end of the forecast."""
     seconds = operation.downtime(now)
     if seconds is None or (operation.is_over and seconds == 0):
         return plain("The site has not been closed by this operation.", Tone.QUIET)
@@ -135,7 +135,7 @@ def closed_line(operation: OperationView, now: float, width: int) -> Line:
 
 
 def _bar(seconds: float, forecast: float, width: int) -> Line:
-    """Filled up to now, with the tick at the forecast; what is beyond it stands out."""
+    """Filled up to now, with a tick at the forecast; anything beyond it stands out."""
     whole = max(1.4 * forecast, 1.05 * seconds)
     tick = min(width - 1, round(width * forecast / whole))
     filled = min(width, round(width * seconds / whole))

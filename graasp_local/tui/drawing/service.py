@@ -1,4 +1,4 @@
-"""One service on the whole screen: image, health, use of the machine as charts, environment, mounts, networks. Pure."""
+"""One service on the whole screen: image, health, CPU and memory charts, environment, mounts, networks. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _READING_SECONDS = 5
 def detail_lines(
     detail: ContainerDetail, reading: Reading | None, now: float, width: int, *, is_fresh: bool = True
 ) -> tuple[Line, ...]:
-    """Every line fits the width; what is secret was masked before it came here."""
+    """Every line fits the width. Secrets are already masked in `detail`."""
     lines: list[Line] = [*_facts(detail, reading, now), ()]
     lines += _charts(detail, reading, width, is_fresh=is_fresh)
     lines += _heading("Health check")
@@ -57,7 +57,7 @@ def _facts(detail: ContainerDetail, reading: Reading | None, now: float) -> list
 
 
 def _charts(detail: ContainerDetail, reading: Reading | None, width: int, *, is_fresh: bool) -> list[Line]:
-    """The two beside each other where there is room."""
+    """The two charts, side by side if there is room."""
     if reading is None:
         return [plain("Reading what it uses of the machine …", Tone.QUIET)]
     beside = width >= 100
@@ -88,9 +88,9 @@ def _percent(value: float) -> str:
 def chart(
     title: str, values: Sequence[float], width: int, top: float, told: object, *, is_fresh: bool = True
 ) -> list[Line]:
-    """A title, four rows of bars with their axis at the left, newest at the right, and the axis of time below.
+    """A title, four rows of bars with their axis at the left, newest at the right, and the time axis below.
 
-    The newest value of what is not read any more is no value of now.
+    Unless `is_fresh`, the newest value is labelled as the last reading, not as now.
     """
     say = told if callable(told) else str
     room = max(1, width - _AXIS - 2)

@@ -33,7 +33,7 @@ def meaning(state: InfraState, *, page_when_stopped: bool) -> str:
 
 
 def title_line(view: SiteView | None, width: int, *, read_only: bool, stale: str = "") -> Line:
-    """Which site this is, and where visitors find it; `stale` is what of the screen is not of now, and since when."""
+    """Which site this is and its public URL; `stale` says which part of the screen is out of date, and since when."""
     left: Line = (Piece("graasp-local", Tone.STRONG), Piece(f"  {view.project}" if view else "", Tone.ACCENT))
     if read_only:
         left = (*left, Piece("  read only", Tone.BUSY))
@@ -47,9 +47,9 @@ def title_line(view: SiteView | None, width: int, *, read_only: bool, stale: str
 def strip_lines(
     view: SiteView | None, operation: OperationView | None, width: int, *, clickable: bool, seen_at: float | None = None
 ) -> tuple[Line, ...]:
-    """The four states; a filled circle is where the site is seen to be, an arrow shows which way an operation goes.
+    """The four states; a filled circle marks the observed state, an arrow shows which way an operation goes.
 
-    `seen_at` is when that was, where it cannot be seen now: then the circle is a broken one, and says it.
+    If the site cannot be observed now, `seen_at` is when it last was: the circle is then broken, with the time below.
     """
     cell = max(12, width // len(STATES))
     here, is_between, ahead = _position(view, operation)
@@ -80,7 +80,7 @@ def strip_lines(
 
 
 def fact_lines(view: SiteView | None, now: float, width: int) -> tuple[Line, ...]:
-    """Gate, version and the last deployment; how long ago that was where there is room for it."""
+    """Gate, version and the last deployment, and how long ago that was if there is room."""
     if view is None:
         return (plain("Looking at the site …", Tone.QUIET), ())
     gate_tone = {Gate.OPEN: Tone.OK, Gate.UNKNOWN: Tone.BAD}.get(view.observed.gate, Tone.BUSY)
@@ -107,7 +107,7 @@ def fact_lines(view: SiteView | None, now: float, width: int) -> tuple[Line, ...
 
 
 def alarm_lines(view: SiteView, width: int) -> tuple[Line, ...]:
-    """What is louder than all else on the screen: visitors who are let in, and get errors."""
+    """The loudest thing on the screen: visitors are let in but get errors."""
     if view.core_answers is not False:
         return ()
     text = "✗ Visitors get errors: the gate is open, but core does not answer."
@@ -115,7 +115,7 @@ def alarm_lines(view: SiteView, width: int) -> tuple[Line, ...]:
 
 
 def notice_lines(view: SiteView | None, operation: OperationView | None, now: float, width: int) -> tuple[Line, ...]:
-    """What is under way or wrong, and what to do about it; no line on a good day."""
+    """What is running or wrong, and what to do about it; empty on a good day."""
     if view is None:
         return ()
     lines: list[Line] = [*alarm_lines(view, width)]
@@ -169,7 +169,7 @@ def _note(
         return view.reception.value
     if operation is not None and not operation.is_over:
         return "next" if state is ahead else ""
-    # What plans is imported by whatever has seen the site; before that there is nothing to say here.
+    # Observing the site has already imported the planning code; before that there is nothing to say here.
     from graasp_local.tui.model import change_in_few_words
 
     return change_in_few_words(view, state, room)
@@ -178,7 +178,7 @@ def _note(
 def _position(
     view: SiteView | None, operation: OperationView | None
 ) -> tuple[InfraState | None, bool, InfraState | None]:
-    """Where the site is seen to be, whether it is so only nearly, and where an operation under way heads for."""
+    """The observed state, whether the site has drifted from it, and the state that a running operation heads for."""
     if view is None:
         return None, False, None
     under_way = operation is not None and not operation.is_over
@@ -189,7 +189,7 @@ def _position(
 
 
 def _direction(index: int, here: InfraState | None, ahead: InfraState | None) -> str:
-    """Which way the rail between this state and the next one is being carried out: `>`, `<` or nothing."""
+    """Which way an operation moves along the rail between this state and the next one: `>`, `<` or empty."""
     if here is None or ahead is None:
         return ""
     a, b = STATES.index(here), STATES.index(ahead)

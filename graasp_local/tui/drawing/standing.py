@@ -1,4 +1,4 @@
-"""Where a site stands that is not as it was, and how it came there: a line about now, one about last. Pure."""
+"""Why a site is not in its usual state: one line about now, one about the last operation. Pure."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _HOW = {"rolled-back": "rolled back", "failed": "failed", "interrupted": "interr
 
 
 def standing_lines(view: SiteView, now: float, width: int) -> tuple[Line, ...]:
-    """Nothing while something is under way: then what it does is told."""
+    """Empty while an operation is running, which is shown instead."""
     if view.holder is not None:
         return ()
     return tuple(fitted(line, width) for line in (_now(view, now), _last(view, now)) if line)
 
 
 def _now(view: SiteView, now: float) -> Line:
-    """What keeps visitors out, and since when."""
+    """What keeps visitors out, and for how long."""
     nginx_is_off = view.observed.group_is_off(ServiceGroup.EDGE)
     if view.observed.gate not in (Gate.CLOSED, Gate.SEALED) and not nginx_is_off:
         return ()
@@ -54,7 +54,7 @@ def _now(view: SiteView, now: float) -> Line:
 
 
 def _last(view: SiteView, now: float) -> Line:
-    """The last operation, where it did not end as it was meant to."""
+    """The last operation, if it did not end as intended."""
     last = next((operation for operation in reversed(view.operations) if operation.outcome != "nothing-to-do"), None)
     if last is None or last.outcome in _ENDED_WELL:
         return ()
@@ -70,7 +70,7 @@ def _last(view: SiteView, now: float) -> Line:
 
 
 def _subject(operation: OperationRecord) -> str:
-    # What there is to tell of has been read by what imports it; the first thing on the screen does not wait for it.
+    # Whatever has read an operation has already imported this; a top-level import would delay the first paint.
     from graasp_local.planning.requests import Deploy
 
     if isinstance(operation.request, Deploy) and operation.version:
@@ -92,7 +92,7 @@ def _began(operation: OperationRecord) -> float:
 
 
 def _ended(operation: OperationRecord) -> float:
-    """When it came to its end; of one that was killed when its last step that ended had ended."""
+    """When it ended; for a killed operation, when the last step that ended did so."""
     seconds = (
         operation.seconds if operation.seconds is not None else sum(float(step["seconds"]) for step in operation.steps)
     )

@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 
 class Row(Struct, frozen=True):
-    """A line of a list, and the key by which it is chosen."""
+    """A line of a list, and the key that identifies it."""
 
     key: str
     line: Line
     told: str = ""
-    """What it is found by as well, where not all of that is in the line."""
+    """Further text that the filter searches, if the line does not contain all of it."""
 
     @property
     def words(self) -> str:
-        """What a filter looks at."""
+        """The text that the filter searches."""
         return f"{''.join(piece.text for piece in self.line)} {self.told}".casefold()
 
 
@@ -60,14 +60,14 @@ def services_table(
 ) -> Table:
     """The services by group; with room to spare the history gets longer and the image is shown in full.
 
-    The column of names is so many cells `wider` than it would be. Use of the machine that is not read just now is dim.
+    `wider` is how many cells to add to the name column. Unless `is_fresh`, CPU and memory are dim.
     """
     spare = max(0, width - 78)
     longest = max([7, *(len(s.name) for s in services)]) + 1
     name_width = min(longest, 12 + spare // 4)
     bars_width = min(24, 4 + spare // 8)
     tag_width = 8 + min(18, spare // 4)
-    # Where a long name leaves too little room, every column gives up the cell that it can spare.
+    # If a long name leaves too little room, every column that can spare a cell gives it up.
     given = min(1, max(0, name_width - 8 - spare))
     name_width = max(_LEAST_NAME, min(longest, name_width + wider))
     use, drawn = (Tone.PLAIN, Tone.ACCENT) if is_fresh else (Tone.QUIET, Tone.QUIET)
@@ -85,7 +85,7 @@ def services_table(
         reading = readings.get(service.name) if service.runs else None
         started = service.container.started_at if service.container and service.runs else None
         restarts = str(service.container.restarts) if service.container else ""
-        # So that a use that stays the same is drawn as a line at half height, not as a full block.
+        # Doubled so that steady use is drawn as a line at half height, not as a full block.
         memory_top = 2 * max(reading.memory_history, default=0) if reading else 0
         line = (
             Piece(padded("" if group is before else group.value, columns[0]), Tone.QUIET),
@@ -112,9 +112,9 @@ def _percent(reading: Reading | None) -> str:
 
 
 def versions_table(found: Sequence[AvailableVersion], running: str, selected: Version | None) -> Table:
-    """Newest first; the running one is marked in words."""
+    """Newest first; the running and the selected version are marked in words."""
     longest = max([12, *(len(str(entry.version)) for entry in found)])
-    registry = 17 if any(entry.published for entry in found) else 0  # no room for a column in which nothing stands
+    registry = 17 if any(entry.published for entry in found) else 0  # no room for an empty column
     rows = []
     for entry in found:
         text = str(entry.version)
@@ -135,7 +135,7 @@ def versions_table(found: Sequence[AvailableVersion], running: str, selected: Ve
 
 
 def backups_table(found: Sequence[Manifest], now: float, width: int) -> Table:
-    """Newest first: when it was taken, of which version, how large it is, and before which deployment."""
+    """Newest first: when each was taken, its version and size, and before which deployment."""
     since_width = 14 if width >= 90 else 0
     columns = (14 + since_width, 14, 10)
     heads = (f"TAKEN ({zone()})", "VERSION", "SIZE")
@@ -155,8 +155,8 @@ def backups_table(found: Sequence[Manifest], now: float, width: int) -> Table:
 
 
 def history_table(operations: Sequence[OperationRecord], now: float, width: int) -> Table:
-    """Newest first: what was typed, how it ended, how long it took, how long the site was closed, and was to be."""
-    # Where it is narrow the state is left out, which an operation that is read step by step says as well.
+    """Newest first: command, outcome, duration, how long the site was closed, and the forecast of that."""
+    # On narrow screens the state is left out; opening the operation step by step shows it too.
     state_width = 11 if width >= 96 else 0
     forecast_width = 16 if width >= 112 else 0
     when_width = 28 if width >= 112 else 14
@@ -202,7 +202,7 @@ def _seconds(seconds: float | None) -> str:
 
 
 def sites_table(sites: Sequence[str], found: Mapping[str, SiteView | Trouble], here: str, home: str) -> Table:
-    """Each with what was found of it so far: its state and version, or why there is none. `home` is written as ~."""
+    """Each site with its state and version, or why there are none, as far as known. `home` is written as ~."""
     columns = (18, 13, 14)
     heads = ("  SITE", "STATE", "VERSION")
     heading = (*(Piece(padded(head, w), Tone.QUIET) for head, w in zip(heads, columns, strict=True)),)
@@ -237,7 +237,7 @@ _IN_TROUBLE = {
 
 
 def states_table(view: SiteView) -> Table:
-    """The four states: what each means, and what a change to it would do."""
+    """The four states and what each means; the current one is marked."""
     rows = []
     for state in InfraState:
         here = view.state is state and view.drift is None

@@ -1,4 +1,4 @@
-"""What stands around the sparklines of requests: how many, how they were answered, and the axis of time. Pure."""
+"""The text around the sparklines of requests: how many, how they were answered, and the time axis. Pure."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ if TYPE_CHECKING:
     from graasp_local.tui.traffic import Figures
 
 BEFORE_SECONDS, AFTER_SECONDS = 60.0, 300.0
-"""How long before an operation the figures begin, and until how long after it they are taken."""
+"""How long before an operation the figures begin, and how long after it they end."""
 
 
 def window(operation: OperationView, now: float) -> tuple[float, float]:
-    """The time that the figures are of: from before the operation until now, or until some time after it."""
+    """The period that the figures cover: from before the operation until now, or until some time after it."""
     end = operation.began + (operation.seconds or 0.0) + AFTER_SECONDS if operation.is_over else now
     return operation.began - BEFORE_SECONDS, min(now, end)
 
 
 def requests_line(figures: Figures, width: int) -> Line:
-    """How many there are each second: just now, and at most."""
+    """Requests per second: now and at most."""
     told = f"  now {figures.requests[-1]}, at most {max(figures.requests)}" if any(figures.requests) else "  none"
     return fitted((Piece("Requests per second", Tone.STRONG), Piece(told, Tone.QUIET)), width)
 
 
 def errors_line(figures: Figures, width: int) -> Line:
-    """How many were answered with 5xx: those of a closed gate are meant to be, the others are not."""
+    """How many were answered with 5xx: those from a closed gate are intended, the others are not."""
     closed, errors = sum(figures.closed), sum(figures.errors)
     told = f"  {closed} by the closed gate, " if closed else "  "
     others = f"{errors} others" if errors and closed else str(errors) if errors else "no others" if closed else "none"
@@ -43,7 +43,7 @@ def errors_line(figures: Figures, width: int) -> Line:
 
 
 def axis_line(operation: OperationView, begin: float, end: float, width: int) -> Line:
-    """Where the operation began and ended under the sparklines, which are as wide as this."""
+    """Marks where the operation began and ended, below sparklines of the same width."""
     length = max(1.0, end - begin)
 
     def column(at: float) -> int:

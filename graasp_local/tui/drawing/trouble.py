@@ -1,4 +1,4 @@
-"""What is shown in place of the dashboard where the site cannot be seen: what is the matter, and what to do. Pure."""
+"""Shown instead of the dashboard when the site cannot be observed: what is wrong, and what to do. Pure."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _HEADLINES = {
 def trouble_lines(
     trouble: Trouble, where: str, width: int, *, read_only: bool, seen_at: float | None = None
 ) -> tuple[Line, ...]:
-    """A headline, the error's own sentences, and what this screen does meanwhile.
+    """A headline, the error's own sentences, and what this screen does until then.
 
-    `seen_at` is when the site was seen last, where that still stands below.
+    `seen_at` is when the site was last observed, if that is still shown below.
     """
     lines: list[Line] = [(), plain(f"✗ {_HEADLINES[trouble.kind]}", Tone.BAD), ()]
     room = min(width, 76)

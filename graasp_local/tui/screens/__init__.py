@@ -1,1 +1,1 @@
-"""One screen a file: an event in, a widget out. What is shown is decided in model.py and drawn in drawing/."""
+"""One screen per file: event in, widget out. What is shown is decided in model.py and drawn in drawing/."""

@@ -1,4 +1,4 @@
-"""Choosing a backup to bring back."""
+"""Choosing a backup to restore."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 class BackupsScreen(UiModal["Manifest"]):
-    """Answers with the one that was chosen; nothing happens here."""
+    """Returns the chosen backup; does not restore it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "close", show=False)]
 
     class Found(Message):
-        """The backups that can be brought back, newest first; `problem` is why none could be looked for."""
+        """The backups that can be restored, newest first; `problem` is why they could not be read."""
 
         def __init__(self, found: tuple[Manifest, ...], problem: str = "") -> None:
             super().__init__()

@@ -1,4 +1,4 @@
-"""What every screen has: the app with its own type."""
+"""Base classes of the screens: the app with its own type, and closing a box."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class UiScreen(Screen[None]):
 
 
 class UiModal(ModalScreen[Result]):
-    """A box over the screen below; the app's keys do not work while it is open."""
+    """A box over the current screen; the app's keys do not work while it is open."""
 
     @property
     def ui(self) -> GraaspApp:
         return cast("GraaspApp", self.app)
 
     def action_close(self) -> None:
-        """Away without a choice."""
+        """Close without a choice."""
         self.dismiss(None)

@@ -1,6 +1,6 @@
 """What passes a closed gate: the header, and a link that sets a cookie.
 
-These secrets are shown because somebody asked for them.
+These secrets are shown because the user asked for them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ HOURS = 8
 
 
 class BypassScreen(UiModal[None]):
-    """Copies by OSC 52, which works over ssh as well."""
+    """Copies with OSC 52, which also works over ssh."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,b", "close", show=False),
@@ -66,5 +66,5 @@ class BypassScreen(UiModal[None]):
 
 
 def _chunks(text: str, width: int) -> tuple[Line, ...]:
-    """Cut anywhere, since what is shown has no spaces to break at and nothing of it may be missing."""
+    """Break the text anywhere, since it has no spaces to break at and must be shown in full."""
     return tuple((Piece(text[start : start + width]),) for start in range(0, len(text), max(1, width)))

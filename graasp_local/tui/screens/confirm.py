@@ -1,4 +1,4 @@
-"""Boxes that ask before something is done: what will be done, in words, then yes or no."""
+"""Boxes that ask for confirmation: what will be done, in words, then yes or no."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from graasp_local.tui.widgets.lines import Lines
 
 
 class Confirm(UiModal[bool]):
-    """Answers True for yes. Enter is not yes: what changes a site takes a deliberate key."""
+    """Returns True for yes. Enter does not mean yes: changing a site takes a deliberate key."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "yes", show=False),
@@ -52,7 +52,7 @@ class Confirm(UiModal[bool]):
 
 
 class ConfirmByName(UiModal[bool]):
-    """For what destroys: answers True only where the site's name was typed."""
+    """For destructive actions: returns True only if the site's name was typed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "no", show=False)]
 

@@ -1,4 +1,4 @@
-"""The dashboard: where the site is, its services, and a log."""
+"""The dashboard: the site's state, its services, and a log."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _REPAINT_SECONDS = 10.0
 
 
 class Dashboard(UiScreen):
-    """Watches what the app has seen last."""
+    """Shows the app's latest observations."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1", "focus_on('services')", show=False),
@@ -46,7 +46,7 @@ class Dashboard(UiScreen):
         yield KeyBar()
 
     def on_mount(self) -> None:
-        # The strip is on the screen before the rest is made.
+        # Show the strip before the rest is created.
         self.call_after_refresh(self._fill)
 
     async def _fill(self) -> None:
@@ -65,7 +65,7 @@ class Dashboard(UiScreen):
         self.set_interval(_REPAINT_SECONDS, self._draw)
 
     def begin_anew(self) -> None:
-        """Another site is to be shown: forget the services and the log of this one."""
+        """Forget this site's services and log, because another site will be shown."""
         self.query_one(Rows).show(lambda width: Table((), ()))
         self._panel.forget()
 
@@ -97,7 +97,7 @@ class Dashboard(UiScreen):
         ui = self.ui
         view, trouble = ui.view, ui.trouble
         stale = ui.stale
-        # What was seen of a site whose engine is away is still worth a look, as what it is.
+        # If the engine is gone, the last observation is still worth showing, marked as stale.
         is_lost = trouble is not None and trouble.kind is TroubleKind.ENGINE and view is not None
         self.query_one("#site").display = trouble is None or is_lost
         self.query_one("#site").set_class(is_lost, "-stale")

@@ -1,4 +1,4 @@
-"""The keys, from the table of verbs, and what moves about."""
+"""The keys: those from the table of verbs, and those for moving about."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from graasp_local.tui.widgets.lines import Lines
 
 
 class HelpScreen(UiModal[None]):
-    """All of it at once; where the terminal is lower than that it scrolls."""
+    """Everything at once; scrolls if the terminal is too low for it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,question_mark,enter", "close", show=False),

@@ -1,4 +1,4 @@
-"""Earlier operations, newest first; each can be opened and read step by step."""
+"""Earlier operations, newest first; each can be opened to read it step by step."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class HistoryScreen(UiScreen):
     ]
 
     class Read(Message):
-        """The operations there are."""
+        """The operations in the journal."""
 
         def __init__(self, operations: tuple[OperationRecord, ...]) -> None:
             super().__init__()
@@ -60,7 +60,7 @@ class HistoryScreen(UiScreen):
         keys = (("esc", "Back", "app.back"), ("enter", "Read step by step", "screen.open"))
         self.query_one(KeyBar).show_keys((*keys, ("/", "Filter", "screen.filter")), LAST)
         self._read()
-        # They are read again whenever something was begun, or has ended.
+        # Read them again whenever an operation has begun or ended.
         self.watch(self.app, "days", self._read_again, init=False)
 
     def _read_again(self) -> None:
@@ -89,7 +89,7 @@ class HistoryScreen(UiScreen):
         self.query_one("#walks", Rows).action_filter()
 
     def _draw_marked(self) -> None:
-        """The marked one beside the list, where the screen is wide."""
+        """Draw the marked operation beside the list, where it is visible if the screen is wide."""
         operation = next((operation for operation in self._operations if operation.operation == self._marked), None)
         side = self.query_one("#earlier", Lines)
         if operation is None:

@@ -1,6 +1,6 @@
-"""A verb of the command line that has no screen of its own: what to type, and running it in this terminal.
+"""A command-line verb without a screen of its own: shows what to type, and runs it in this terminal.
 
-It asks there whatever it has to ask, so that nothing destructive is agreed to here.
+The command asks its own questions there, so nothing destructive is confirmed here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from graasp_local.verbs import Verb
 
 
 class InTerminalScreen(UiModal[None]):
-    """Where there is no terminal (a browser), and where looking only is allowed, the command can be copied only."""
+    """Without a terminal (in a browser) or with --read-only, the command can only be copied."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", show=False),
@@ -50,7 +50,7 @@ class InTerminalScreen(UiModal[None]):
         self.action_run()
 
     def action_run(self) -> None:
-        """Run it, or copy it where it cannot be run from here."""
+        """Run the command, or copy it if it cannot be run from here."""
         if not self._may_run:
             self.action_copy()
             return

@@ -1,4 +1,4 @@
-"""Asked when the UI is closed while an operation that it began is under way."""
+"""The question asked when the UI is closed while an operation that it started is running."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from graasp_local.tui.widgets.lines import Lines
 
 
 class LeaveScreen(UiModal[None]):
-    """Three ways: stay, close and let the operation go on in this terminal, close and end it."""
+    """Three choices: stay, close and let the operation continue in this terminal, close and stop it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,s,n", "close", show=False),

@@ -1,4 +1,4 @@
-"""Logs on the whole screen, of one service or of all."""
+"""Logs of one service or of all, on the whole screen."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from graasp_local.tui.widgets.logs import LogView
 
 
 class LogsScreen(UiScreen):
-    """Opens with the service that was selected; `a` changes between it and all."""
+    """Opens with the selected service; `a` switches between it and all services."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,l", "app.back", show=False),

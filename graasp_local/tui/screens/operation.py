@@ -1,4 +1,4 @@
-"""An operation: its steps with seconds, the clock of downtime, what the step says, and at the end what happened."""
+"""An operation: its steps with seconds, the downtime clock, the output of a step, and finally what happened."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from graasp_local.tui.widgets.traffic_pane import HEIGHT, TrafficPane
 _TICK_SECONDS = 0.2
 _LOOK_SECONDS = 1.0
 _CLOSELY_BELOW = 6
-"""Lines of a closer look below the steps, where the screen is not wide."""
+"""Lines for a closer look below the steps, if the screen is not wide."""
 _OPERATIONS_FOR_WHAT_IS_USUAL = 50
 
 OperationSource = Literal["own_operation", "other_operation"]
@@ -36,7 +36,7 @@ OperationSource = Literal["own_operation", "other_operation"]
 
 
 class OperationScreen(UiScreen):
-    """Shows an operation live, one that was begun here or somebody else's; or an earlier one, which does not change."""
+    """Shows an operation live, from here or another process, or an earlier one, which does not change."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "app.back", show=False),
@@ -53,7 +53,7 @@ class OperationScreen(UiScreen):
         self._is_gone = threading.Event()
 
     class Seen(Message):
-        """What was found out about the step that is being done."""
+        """What was found out about the running step."""
 
         def __init__(self, closely: Closely) -> None:
             super().__init__()
@@ -75,7 +75,7 @@ class OperationScreen(UiScreen):
         return self._past is None and self._source == "own_operation"
 
     def show_operation(self, source: OperationSource) -> None:
-        """Show the other one, if this one is over."""
+        """Switch to this live operation, unless it is already shown."""
         if self._past is not None or self._source != source:
             self.ui.pop_screen()
             self.ui.push_screen(OperationScreen(source))
@@ -123,13 +123,13 @@ class OperationScreen(UiScreen):
 
         began = self.operation.began if self.operation is not None else 0.0
         operations = read_operations(self.ui.access.site().journal_directory, _OPERATIONS_FOR_WHAT_IS_USUAL)
-        # This one itself is no measure for it.
+        # This operation must not be compared with itself.
         earlier = [each for each in operations if datetime.fromisoformat(each.at).timestamp() < began]
         self.post_message(self.UsualRead(usual_seconds(seconds_by_step(earlier))))
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="closely")
     def _look_closely(self) -> None:
-        """The loop that looks at what the step that is being done waits for, once a second."""
+        """Loop: once a second, look at what the running step waits for."""
         from graasp_local.tui.closely import CloseLook
 
         look = CloseLook(self.ui.access)
@@ -198,7 +198,7 @@ class OperationScreen(UiScreen):
         self.query_one(KeyBar).show_keys(operation_hints(operation, own=own), LAST)
 
     def _draw_steps(self, operation: OperationView, at: float) -> None:
-        """The steps, and what the chosen one says: below them, or beside them where the screen is wide."""
+        """Draw the steps and the output of the chosen one: below them, or beside them if the screen is wide."""
         rows, output, closely = (
             self.query_one(Rows),
             self.query_one("#output", Lines),
@@ -209,10 +209,10 @@ class OperationScreen(UiScreen):
         if traffic.display:
             traffic.show(operation)
         room = self.query_one("#under-way").size.height
-        # What stands beside the steps shares its half with the sparklines.
+        # What is shown beside the steps shares its half with the sparklines.
         height_beside = room - HEIGHT if traffic.display else room
         ending = len(ending_lines(operation, (), self.size.width - 2)) + 2 if operation.is_over else 0
-        # What was looked at more closely is the step that is being done.
+        # The closer look is only about the running step.
         is_current = step is not None and operation.current is not None and step is operation.steps[operation.current]
         looked = self._closely if is_current else Closely()
         is_wide = self.has_class("-wide")
@@ -235,7 +235,7 @@ class OperationScreen(UiScreen):
 
 
 def _told_step(operation: OperationView, chosen: int | None) -> StepView | None:
-    """The step that was chosen, else the latest one, which has nothing more to tell once all went well. Pure."""
+    """The chosen step, otherwise the latest one; None if the operation is over and that one did not fail. Pure."""
     index = chosen if chosen is not None else operation.latest
     step = operation.steps[index] if index is not None and index < len(operation.steps) else None
     if chosen is None and operation.is_over and step is not None and step.progress is not Progress.FAILED:
@@ -244,7 +244,7 @@ def _told_step(operation: OperationView, chosen: int | None) -> StepView | None:
 
 
 def _height_below(step: StepView | None, operation: OperationView, room: int) -> int:
-    """How many lines a step may have below the steps: a third, and none for one that had nothing to say. Pure."""
+    """How many lines a step's output may take below the steps: a third, or none if it ended without any. Pure."""
     if step is None or (operation.is_over and not step.output):
         return 0
     return min(max(3, room // 3), 3 + len(step.output))

@@ -1,4 +1,4 @@
-"""The maintenance page as visitors of a closed site read it, in words; and where to see it in a browser."""
+"""The text of the maintenance page that visitors of a closed site see, and where to open it in a browser."""
 
 from __future__ import annotations
 

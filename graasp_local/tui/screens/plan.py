@@ -1,4 +1,4 @@
-"""The plan before anything happens: every step with its cause, how long the site will be closed, and the question."""
+"""The plan before anything happens: every step with its cause, how long the site will be closed, and a yes or no."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from graasp_local.tui.widgets.rows import Rows
 
 
 class PlanScreen(UiScreen):
-    """Goes ahead on `y`; every other way out leaves the site as it is."""
+    """Goes ahead on `y`; leaving in any other way does not touch the site."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "go", show=False),
@@ -75,7 +75,7 @@ class PlanScreen(UiScreen):
         self._keys()
 
     def action_leave(self) -> None:
-        """Back, after a refusal to the list that what was refused had been chosen from."""
+        """Go back; after a refusal, to the list that the refused choice came from."""
         self.ui.pop_screen()
         if self._is_refused:
             self.ui.choose_again(self._request)
@@ -86,7 +86,7 @@ class PlanScreen(UiScreen):
         self.query_one("#head", Lines).show(lambda width: refusal_lines(message.sentences, width))
 
     def on_loss_found(self, message: messages.LossFound) -> None:
-        """Nothing is discarded without the site's name; after it there is still the plan to agree to."""
+        """Nothing is discarded unless the site's name is typed; after that, the plan still needs confirmation."""
         name = self.ui.view.project if self.ui.view is not None else ""
         said = (f"{message.what} will disappear from the site.", "A backup would keep it.")
         question = ConfirmByName("Rolling back discards everything written since", said, name)
@@ -100,7 +100,7 @@ class PlanScreen(UiScreen):
 
     def action_go(self) -> None:
         if self._made is not None and self._is_ready:
-            # The first line of each step; the rest of one whose title was seen is its cause.
+            # Count only the first line of each step; the rest of a step whose title was seen is its cause.
             below = sum(key.endswith(" 0") for key in self.query_one(Rows).keys_never_seen)
             if below and not self._was_told_of_more:
                 self._was_told_of_more = True
@@ -111,14 +111,14 @@ class PlanScreen(UiScreen):
             self.ui.start_operation(self._made)
 
     def action_other_way(self) -> None:
-        """Plan the same by the strategy that the plan tells of; what it takes is shown before anything happens."""
+        """Plan the same with the plan's alternative strategy; that plan is shown before anything happens."""
         alternative = self._alternative
         if alternative is None or not isinstance(self._request, Deploy):
             return
         self._ask_for(replace(self._request, strategy=alternative))
 
     def _ask_for(self, request: Request) -> None:
-        """Plan this instead."""
+        """Plan this request instead."""
         self._request, self._made, self._was_told_of_more, self._is_refused = request, None, False, False
         self.query_one("#title", Lines).show(self._title)
         self._keys()
@@ -137,7 +137,7 @@ class PlanScreen(UiScreen):
 
     @property
     def _only_closes_what_was_left(self) -> bool:
-        """A deployment that was killed after its last step is done, but its journal does not say so yet."""
+        """Whether a deployment was killed after its last step, so that only its end in the journal is missing."""
         if self._made is None or self._made.shown.plan.steps or self._made.shown.plan.version is None:
             return False
         return self.ui.view is not None and self.ui.view.unfinished is not None

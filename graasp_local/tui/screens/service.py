@@ -1,4 +1,4 @@
-"""One service on the whole screen, looked at again every few seconds while it is shown."""
+"""One service on the whole screen, refreshed every few seconds while it is shown."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _LOOK_SECONDS = 5.0
 
 
 class ServiceScreen(UiScreen):
-    """Of the service that was selected when it was opened."""
+    """Shows the service that was selected when the screen was opened."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,D", "app.back", show=False)]
 
     class Seen(Message):
-        """None where the service has no container any more."""
+        """What was found out about the container; None if the service no longer has one."""
 
         def __init__(self, detail: ContainerDetail | None) -> None:
             super().__init__()
@@ -48,7 +48,7 @@ class ServiceScreen(UiScreen):
 
     @property
     def visible_services(self) -> tuple[str, ...]:
-        """What its use of the machine is read of."""
+        """The services whose CPU and memory use is read while this screen is open."""
         return (self._service,)
 
     def compose(self) -> ComposeResult:
@@ -84,7 +84,7 @@ class ServiceScreen(UiScreen):
                 try:
                     detail = live.detail(service.container.id)
                 except GraaspLocalError:
-                    detail = self._detail  # the dashboard says that the engine is away
+                    detail = self._detail  # the dashboard says that the engine does not answer
             self.post_message(self.Seen(detail))
             self._again.wait(_LOOK_SECONDS)
 

@@ -1,4 +1,4 @@
-"""The sites that were opened in the terminal UI, each as it is just now; enter shows another one."""
+"""The sites that were opened in the terminal UI, each with its current state; enter switches to one."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 
 class SitesScreen(UiModal[str]):
-    """Answers with the directory of the one that was chosen. Looks at each site on a thread of its own."""
+    """Returns the directory of the chosen site. Observes each site on its own thread."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,S", "close", show=False)]
 
     class Seen(Message):
-        """One of them, as it was found."""
+        """One site and its current state, or why it cannot be observed."""
 
         def __init__(self, directory: str, found: SiteView | Trouble) -> None:
             super().__init__()
@@ -45,7 +45,7 @@ class SitesScreen(UiModal[str]):
             yield Lines(self._keys, classes="keys")
 
     def on_mount(self) -> None:
-        # One that was removed, or is on a disk that is away, is not shown, and not forgotten either.
+        # A site that was removed, or is on a disk that is not mounted, is hidden but not forgotten.
         self._sites = [site for site in recall().sites if (Path(site) / ".env").exists()]
         self._found: dict[str, SiteView | Trouble] = {}
         self.query_one(Rows).focus()

@@ -1,4 +1,4 @@
-"""Choosing a state: what each of the four means, and what a change to it would do."""
+"""Choosing a state: what each of the four means, and what changing to it would do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from graasp_local.tui.widgets.rows import Rows
 
 
 class StateScreen(UiModal[None]):
-    """Enter shows the plan; nothing happens here."""
+    """Enter shows the plan; nothing is changed from here."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,s", "close", show=False)]
 

@@ -1,4 +1,4 @@
-"""One step of an operation on the whole screen: why it is done, and everything that it has said."""
+"""One step of an operation on the whole screen: its cause and all of its output."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from graasp_local.tui.widgets.logs import LogView
 
 
 class StepScreen(UiScreen):
-    """Of an operation from the history, or of the one that is under way, whose lines are added as they come."""
+    """A step of an operation from the history, or of a live one, whose lines are added as they come."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,enter", "app.back", show=False)]
 
@@ -57,7 +57,7 @@ class StepScreen(UiScreen):
         logs = self.query_one(LogView)
         if said[: len(self._shown)] == self._shown:
             added = said[len(self._shown) :]
-        else:  # the oldest lines were let go
+        else:  # the oldest lines were dropped
             logs.clear()
             added = said
         self._shown = said

@@ -1,4 +1,4 @@
-"""Choosing a version to deploy: from the list, or typed."""
+"""Choosing a version to deploy, from the list or by typing it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from graasp_local.tui.widgets.rows import Rows
 
 
 class VersionsScreen(UiModal[None]):
-    """Enter shows the plan; nothing happens here. What is typed narrows the list."""
+    """Typing narrows the list. Enter shows the plan; nothing is changed from here."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", show=False),
@@ -76,7 +76,7 @@ class VersionsScreen(UiModal[None]):
         self.ui.plan(Deploy(message.key, hold=self._hold))
 
     def action_choose(self) -> None:
-        """What enter does in the field: it takes the row that is marked."""
+        """What enter does in the field: choose the marked row."""
         rows = self.query_one(Rows)
         if rows.cursor_key is not None:
             rows.action_choose()
@@ -88,17 +88,17 @@ class VersionsScreen(UiModal[None]):
         self.query_one(Rows).action_move(by)
 
     def action_type(self) -> None:
-        """The field is the filter of this list."""
+        """Focus the field, which is this list's filter."""
         self.query_one(Input).focus()
 
     def action_hold(self) -> None:
-        """Stop behind the gate, or do not."""
+        """Toggle whether the deployment is held behind the gate."""
         self._hold = not self._hold
         self.query_one("#keys", Lines).show(self._keys)
         self.query_one("#keys", Lines).refresh()
 
     def _narrow(self) -> None:
-        """Offer what fits what is typed, the mark on the first of it."""
+        """Offer the versions that match the typed text, with the first one marked."""
         view = self.ui.view
         if view is None:
             return

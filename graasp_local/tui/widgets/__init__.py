@@ -1,1 +1,1 @@
-"""The few widgets that screens are made of. Each draws lines that it is given; none knows what they mean."""
+"""The few widgets that screens are made of. Most only draw the lines they are given."""

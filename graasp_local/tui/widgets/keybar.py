@@ -1,4 +1,4 @@
-"""The foot of a screen: the keys that work here. Cut from the middle where it is narrow; help and quit always stay."""
+"""The foot of a screen: the keys that work here. If it is narrow, hints are dropped; help and quit always stay."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from graasp_local.tui.widgets.lines import Lines
 
 
 class KeyBar(Lines):
-    """Shows hints; every one can be clicked."""
+    """Shows key hints; each can be clicked."""
 
     def show_keys(self, hints: Sequence[KeyHint], last: Sequence[KeyHint]) -> None:
         self.show(lambda width: (key_line(hints, last, width),))

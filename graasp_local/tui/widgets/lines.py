@@ -1,4 +1,4 @@
-"""A block of lines, drawn anew for each width; as high as it has lines."""
+"""A block of lines, redrawn for each width and as tall as it has lines."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Toned(Widget):
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"tone--{tone}" for tone in Tone}
 
     def strip_of(self, line: Line, width: int, under: Style | None = None) -> Strip:
-        """A line as Textual wants it, exactly this wide; `under` is laid over the tones (a cursor)."""
+        """The line as a Textual strip, exactly this wide; `under` is added to the tones' styles (for a cursor)."""
         shown = fitted(tuple(piece._replace(text=plain_line(piece.text)) for piece in line), width)
         segments = []
         for piece in shown:
@@ -36,7 +36,7 @@ class Toned(Widget):
 
 
 class Lines(Toned):
-    """Shows what `show` was given; asks for it again when the width changes."""
+    """Shows the drawing given to `show`; calls it again when the width changes."""
 
     def __init__(self, drawing: Drawing | None = None, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id, classes=classes)
@@ -45,7 +45,7 @@ class Lines(Toned):
         self._drawn_width = -1
 
     def show(self, drawing: Drawing) -> None:
-        """Draw this from now on; costs nothing where the lines are the same as before."""
+        """Draw this from now on; nothing is repainted if the lines are unchanged."""
         self._drawing = drawing
         width = self.content_size.width
         if not width:

@@ -1,4 +1,4 @@
-"""A log with its heading and its filter; follows the containers of one service, or of all, on threads of their own."""
+"""A log with a heading and a filter; follows the containers of one service or of all, each on its own thread."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ _RANGES: tuple[tuple[str, float | None], ...] = (
     ("last 1 h", 3600.0),
     ("all there is", None),
 )
-"""How far back a log is read: the newest lines, so many seconds, or as many lines as are kept."""
+"""How far back a log is read: only the newest lines, this many seconds, or as many lines as are kept."""
 _TAKE_SECONDS = 0.1
 _SETTLE_SECONDS = 0.12
 
 
 class LogPanel(Vertical):
-    """`follow_service` chooses; `keep_following` is told when the site has changed."""
+    """`follow_service` chooses the service; `keep_following` is called when the site has changed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close_filter", show=False),
@@ -52,7 +52,7 @@ class LogPanel(Vertical):
 
     @dataclass
     class Arrived(Message):
-        """There is something to take; at most one of these is on its way at a time."""
+        """Lines are waiting; at most one of these messages is pending at a time."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
@@ -82,7 +82,7 @@ class LogPanel(Vertical):
         self.query_one(LogView).look_as(times=kept.log_times, wraps=kept.log_wraps, wider=kept.wider)
 
     def on_log_view_chosen(self, message: LogView.Chosen) -> None:
-        """How logs are shown is kept, in every log and for the next time."""
+        """Remember how logs are shown, for every log and for the next run."""
         cast("GraaspApp", self.app).remember(log_times=message.times, log_wraps=message.wraps)
 
     def on_unmount(self) -> None:
@@ -104,7 +104,7 @@ class LogPanel(Vertical):
         self._begin_anew()
 
     def keep_following(self, view: SiteView) -> None:
-        """Follow containers that are new or were started again."""
+        """Also follow containers that are new or were restarted."""
         self._view = view
         if self._is_lost:
             self._begin_anew()
@@ -112,19 +112,19 @@ class LogPanel(Vertical):
             self._follow_new(fresh=False)
 
     def forget(self) -> None:
-        """Follow nothing, until somebody chooses again."""
+        """Follow nothing until a service is chosen again."""
         self._let_go()
         self._service, self._view, self._all, self._has_begun = None, None, False, False
         self._funnel = Funnel()
         self.query_one(LogView).clear()
 
     def lose(self) -> None:
-        """The engine went away, and every log with it: begin anew when it is back."""
+        """The engine is gone, and every log with it: start over when it is back."""
         self._is_lost = self._has_begun
         self.on_log_view_changed()
 
     def do(self, what: str) -> None:
-        """What the foot says: filter, pause, follow, all, copy, times, wrap, longer."""
+        """Run an action of the key bar: filter, pause, follow, all, copy, times, wrap, longer."""
         logs = self.query_one(LogView)
         match what:
             case "filter":
@@ -138,7 +138,7 @@ class LogPanel(Vertical):
                 getattr(logs, f"action_{what}")()
 
     def action_range(self, step: int) -> None:
-        """Read further back, or less far."""
+        """Read further back or less far."""
         self._range = max(0, min(self._range + step, len(_RANGES) - 1))
         cast("GraaspApp", self.app).remember(log_range=self._range)
         self._begin_anew()
@@ -147,11 +147,11 @@ class LogPanel(Vertical):
         self.query_one(LogView).filter(event.value)
 
     def on_input_submitted(self) -> None:
-        """Away from the filter's field, which keeps its text."""
+        """Leave the filter field, which keeps its text."""
         self.query_one(LogView).focus()
 
     def action_close_filter(self) -> None:
-        """Show all lines again; where no filter is open, the key means what it means elsewhere."""
+        """Show all lines again; if no filter is open, let the key do what it does elsewhere."""
         if not self.query(Input):
             raise SkipAction
         self.query_one(Input).remove()
@@ -202,7 +202,7 @@ class LogPanel(Vertical):
             if container is None or (container.id, container.started_at) in self._streams:
                 continue
             if (container.id, None) in self._streams:
-                # It was followed before it was known when it had been started.
+                # The log was followed before the container's start time was known.
                 self._streams[container.id, container.started_at] = self._streams.pop((container.id, None))
                 continue
             self._streams[container.id, container.started_at] = None
@@ -223,7 +223,7 @@ class LogPanel(Vertical):
     def _read(
         self, live: LiveEngine, service: str, container: ObservedContainer, since: float | None, funnel: Funnel
     ) -> None:
-        """On a thread: from the engine into the funnel, ringing once for however much there is."""
+        """On a thread: pass lines from the engine to the funnel, with one message for all that are waiting."""
         worker = get_current_worker()
         try:
             stream = live.log(container.id, KEPT_LINES if self._range else _TAIL, since)

@@ -1,4 +1,4 @@
-"""Logs: the newest lines at the bottom, drawn only where they are visible, so that a flood costs little."""
+"""Logs with the newest lines at the bottom; only visible lines are drawn, so that a flood costs little."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PAN_COLUMNS = 20
 
 
 class LogView(Toned, ScrollView, can_focus=True):
-    """Shows a LogModel; follows its end until somebody scrolls up."""
+    """Shows a LogModel; follows its end until the user scrolls up."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down,j", "move(1)", "Down", show=False),
@@ -43,10 +43,10 @@ class LogView(Toned, ScrollView, can_focus=True):
     ]
 
     class Changed(Message):
-        """Following, pausing or the number of lines has changed."""
+        """Following, pausing, the focus or the number of lines has changed."""
 
     class Chosen(Message):
-        """Somebody wants times, or wrapped lines, or does not any more."""
+        """The user has turned times or wrapped lines on or off."""
 
         def __init__(self, *, times: bool, wraps: bool) -> None:
             super().__init__()
@@ -65,17 +65,17 @@ class LogView(Toned, ScrollView, can_focus=True):
         self._wider = 0
         self._first_column = 0
         self._rows: list[tuple[int, int]] = []
-        """While lines are wrapped: the line and the column that each row of the screen begins with."""
+        """While lines are wrapped: the line and column at which each screen row begins."""
 
     @property
     def status(self) -> str:
-        """How it stands, in words."""
+        """Following, scrolled up or paused, in words."""
         if self.model.paused:
             return f"paused, {self.model.waiting_to_be_shown:,} new"
         return "following" if self.following else "scrolled up"
 
     def add(self, lines: list[LogLine]) -> None:
-        """Take lines in and show them."""
+        """Add lines and show them."""
         gone = self.model.add(lines)
         if self.model.paused:
             self.post_message(self.Changed())
@@ -120,7 +120,7 @@ class LogView(Toned, ScrollView, can_focus=True):
         self.scroll_relative(y=by * max(1, self.content_size.height - 1), animate=False, immediate=True, force=True)
 
     def action_pan(self, by: int) -> None:
-        """See what of long lines is further to the right."""
+        """Scroll long lines sideways."""
         furthest = max((len(line.text) for line in self._seen_lines), default=0)
         self._first_column = max(0, min(self._first_column + by * _PAN_COLUMNS, furthest - _PAN_COLUMNS))
         self.refresh()
@@ -136,7 +136,7 @@ class LogView(Toned, ScrollView, can_focus=True):
         self._resize(0)
 
     def action_pause(self) -> None:
-        """Hold still, or go on."""
+        """Pause or continue."""
         if self.model.paused:
             self._resize(self.model.resume())
         else:
@@ -144,13 +144,13 @@ class LogView(Toned, ScrollView, can_focus=True):
         self.post_message(self.Changed())
 
     def action_times(self) -> None:
-        """Show when each line was said, or do not."""
+        """Show or hide the time of each line."""
         self.shows_times = not self.shows_times
         self._resize(0)
         self.post_message(self.Chosen(times=self.shows_times, wraps=self.wraps))
 
     def action_wrap(self) -> None:
-        """Show the whole of long lines, on as many rows as they need; or one row for each."""
+        """Toggle between long lines in full, on as many rows as needed, and one row per line."""
         top = self._first_shown
         self.wraps, self._first_column = not self.wraps, 0
         self._resize(0)
@@ -159,7 +159,7 @@ class LogView(Toned, ScrollView, can_focus=True):
         self.post_message(self.Chosen(times=self.shows_times, wraps=self.wraps))
 
     def look_as(self, *, times: bool, wraps: bool, wider: int) -> None:
-        """As somebody has chosen, here or elsewhere; `wider` is how many cells the column of names is wider."""
+        """Apply the user's choices, made here or in another log; `wider` is in cells, for the name column."""
         if (times, wraps, wider) == (self.shows_times, self.wraps, self._wider):
             return
         self.shows_times, self._wider = times, wider
@@ -168,14 +168,14 @@ class LogView(Toned, ScrollView, can_focus=True):
         self._resize(0)
 
     def action_widen(self) -> None:
-        """Only what matches the filter, or all lines with that marked."""
+        """Toggle between only the matching lines and all lines with the matches marked."""
         if self.model.needle:
             self.model.widen()
             self.found = None
             self._resize(0)
 
     def action_find(self, step: int) -> None:
-        """Go to the next line that matches the filter, or to the one before."""
+        """Go to the next line that matches the filter, or to the previous one."""
         if not self.model.needle:
             self.app.notify("There is no filter: / asks for what is looked for.")
             return
@@ -190,14 +190,14 @@ class LogView(Toned, ScrollView, can_focus=True):
         self.post_message(self.Changed())
 
     def action_copy(self) -> None:
-        """Copy the lines that can be seen."""
+        """Copy the visible lines."""
         lines = self._seen_lines
         self.app.copy_to_clipboard("\n".join(printable(line.text) for line in lines))
         self.app.notify(f"{len(lines)} lines copied.")
 
     @property
     def _first_shown(self) -> int:
-        """The shown line at the top of the screen."""
+        """The index of the shown line at the top of the screen."""
         top = round(self.scroll_y)
         return self._rows[top][0] if self.wraps and top < len(self._rows) else top
 
@@ -215,7 +215,7 @@ class LogView(Toned, ScrollView, can_focus=True):
 
     @property
     def _text_width(self) -> int:
-        """What is left for the text itself."""
+        """The width left for the text itself."""
         beside = (self._name_width if self.with_names else 0) + (_TIME_WIDTH if self.shows_times else 0) + _MARK_WIDTH
         return max(10, self.content_size.width - beside)
 
@@ -263,9 +263,9 @@ class LogView(Toned, ScrollView, can_focus=True):
 
 
 def _with_matches(text: str, tone: Tone, needle: str) -> Line:
-    """The text with what is looked for standing out in it. Pure."""
+    """The text with matches of the filter highlighted. Pure."""
     folded = text.casefold()
-    # A text that changes its length by that has no places to mark.
+    # If folding changes the length, the positions do not match those in the text.
     if not needle or len(folded) != len(text):
         return (Piece(text, tone),)
     pieces: list[Piece] = []

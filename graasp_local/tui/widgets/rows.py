@@ -23,11 +23,11 @@ from graasp_local.tui.widgets.lines import Toned
 TableDrawing = Callable[[int], Table]
 
 _MARK, _MARK_BLURRED = "❯", "›"  # noqa: RUF001 - they are meant to look like what they are
-"""In the first column of the row that the cursor is on: it is seen where there are no colours, or only sixteen."""
+"""Drawn in the first column of the cursor's row, so that it is visible without colours, or with only sixteen."""
 
 
 class Rows(Toned, ScrollView, can_focus=True):
-    """Shows a table; says which row the cursor is on, and which was chosen."""
+    """Shows a table; posts which row the cursor is on, and which was chosen."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--cursor", "rows--cursor-blurred", "rows--mark"}
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -43,7 +43,7 @@ class Rows(Toned, ScrollView, can_focus=True):
     ]
 
     class Highlighted(Message):
-        """The cursor is on this row now; `by_person` where a key or the mouse has put it there."""
+        """The cursor is now on this row; `by_person` if a key or the mouse put it there."""
 
         def __init__(self, rows: Rows, key: str, by_person: bool = True) -> None:
             super().__init__()
@@ -56,11 +56,11 @@ class Rows(Toned, ScrollView, can_focus=True):
             return self.rows
 
     class Chosen(Highlighted):
-        """Enter, or a second click."""
+        """The row was chosen with enter or a second click."""
 
     def __init__(self, *, id: str | None = None, cursor: bool = True, field_above: str | None = "") -> None:  # noqa: A002 - Textual's name
-        """`field_above` is what the field of its filter stands above, by default the list; None for no filter."""
-        # Without a cursor that shows where it is, a bar says that there is more.
+        """`field_above` selects the widget above which the filter field goes, by default the list; None: no filter."""
+        # Without a cursor to show the position, a scrollbar shows that there is more.
         super().__init__(id=id, classes="" if cursor else "with-bar")
         self._with_cursor = cursor
         self._field_above = field_above
@@ -81,23 +81,23 @@ class Rows(Toned, ScrollView, can_focus=True):
 
     @property
     def visible_keys(self) -> tuple[str, ...]:
-        """The rows that can be seen just now."""
+        """The keys of the rows that are visible now."""
         top = round(self.scroll_y)
         return tuple(row.key for row in self._table.rows[top : top + max(1, self._height)])
 
     @property
     def keys_never_seen(self) -> tuple[str, ...]:
-        """The rows at the end that were below the screen all the time."""
+        """The keys of the rows at the end that have never been scrolled into view."""
         self._note_seen(self.scroll_y)
         return tuple(row.key for row in self._whole.rows[self._lowest_seen :])
 
     @property
     def allow_vertical_scroll(self) -> bool:
-        """By the wheel too, with a bar or without."""
+        """Allow the mouse wheel too, with or without a scrollbar."""
         return super().allow_vertical_scroll or self.max_scroll_y > 0
 
     def show(self, drawing: TableDrawing) -> None:
-        """Draw this table from now on; the cursor stays on the row that it was on."""
+        """Draw this table from now on; the cursor stays on its row."""
         key = self.cursor_key
         self._drawing = drawing
         self._draw()
@@ -110,13 +110,13 @@ class Rows(Toned, ScrollView, can_focus=True):
             self.post_message(self.Highlighted(self, self.cursor_key, by_person=False))
 
     def select(self, key: str) -> None:
-        """Put the cursor on a row, if there is one of this key."""
+        """Put the cursor on the row with this key, if there is one."""
         for index, row in enumerate(self._table.rows):
             if row.key == key:
                 self._go(index, by_person=False)
 
     def narrow(self, needle: str) -> None:
-        """Show only the rows that have every word of this; nothing shows all."""
+        """Show only the rows that contain every word of this; an empty text shows all."""
         self._needle = needle
         self.show(self._drawing)
         if needle:
@@ -124,7 +124,7 @@ class Rows(Toned, ScrollView, can_focus=True):
 
     @property
     def needle(self) -> str:
-        """What the rows are narrowed by."""
+        """The text that the rows are narrowed by."""
         return self._needle
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
@@ -181,7 +181,7 @@ class Rows(Toned, ScrollView, can_focus=True):
             self.post_message(self.Chosen(self, self.cursor_key))
 
     def action_filter(self) -> None:
-        """Ask what is looked for, in a field above the list."""
+        """Ask for the filter text in a field above the list."""
         if self._field_above is None:
             raise SkipAction
         if self._field is None:
@@ -193,7 +193,7 @@ class Rows(Toned, ScrollView, can_focus=True):
         self._field.focus()
 
     def action_close_filter(self) -> None:
-        """Show all rows again; where no filter is open, the key means what it means elsewhere."""
+        """Show all rows again; if no filter is open, let the key do what it does elsewhere."""
         if self._field is None:
             raise SkipAction
         field, self._field = self._field, None
@@ -211,7 +211,7 @@ class Rows(Toned, ScrollView, can_focus=True):
             self.action_choose()
 
     def _note_seen(self, top: float) -> None:
-        """What was shown without a filter so far."""
+        """Keep track of the lowest row that was shown without a filter."""
         if not self._needle:
             self._lowest_seen = max(self._lowest_seen, round(top) + max(0, self._height))
 
@@ -226,7 +226,7 @@ class Rows(Toned, ScrollView, can_focus=True):
 
     @property
     def _line_width(self) -> int:
-        """What is left beside the column of the mark."""
+        """The width left beside the mark's column."""
         return max(0, self.content_size.width - len(_MARK))
 
     def _marked(self, mark: str, strip: Strip, under: Style | None = None) -> Strip:
@@ -249,7 +249,7 @@ class Rows(Toned, ScrollView, can_focus=True):
             self.post_message(self.Highlighted(self, self.cursor_key, by_person))
 
     def _keep_cursor_in_view(self) -> None:
-        """A cursor that follows an operation stands as low as possible, wherever the list was scrolled to before."""
+        """Scroll to the cursor. One that follows an operation stays as low as possible, wherever the list was."""
         if not self._with_cursor or self._height <= 0:
             return
         top = round(self.scroll_y)

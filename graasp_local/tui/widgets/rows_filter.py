@@ -1,4 +1,4 @@
-"""The field above a list that narrows it."""
+"""The field above a list that filters it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class RowsFilter(Input):
-    """Enter takes the row that is marked, the arrows move the mark, esc shows all rows again."""
+    """Enter chooses the marked row, the arrows move the mark, esc shows all rows again."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", show=False),

@@ -24,7 +24,7 @@ _DRAW_SECONDS = 1.0
 
 
 class TrafficPane(Vertical):
-    """Reads nginx's log from `show` on; of an earlier operation what that log still has of it."""
+    """Reads nginx's log from `show` on; for an earlier operation, whatever the log still contains."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
@@ -47,7 +47,7 @@ class TrafficPane(Vertical):
             self._log.close()
 
     def show(self, operation: OperationView) -> None:
-        """Of this operation, as far as it is known now."""
+        """Show the traffic around this operation, as far as it is known now."""
         self._operation = operation
         if self._log is None and operation.began:
             self._log = LogOfNginx(self._traffic, window(operation, time.time())[0])
