@@ -7,9 +7,10 @@ import os
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from textual.pilot import Pilot
 
-from graasp_local.planning.states import InfraState
+from graasp_local.planning.states import Health, InfraState, Status
 from graasp_local.ports.live import Usage
 from graasp_local.tui.app import GraaspApp
 from graasp_local.tui.messages import OperationElsewhere, SiteSeen, UsageRead
@@ -83,6 +84,19 @@ def test_what_is_still_on_its_way_from_the_site_before_counts_for_nothing(school
         assert app.view.project == "college"
         assert app.readings == {}
         assert app.operation is None
+
+    drive(school, steps)
+
+
+def test_one_without_containers_says_so_in_full(school: FakeAccess) -> None:
+    fake = school.others[school.directory.parent / "college"].fake
+    fake.services = {
+        name: replace(service, status=Status.ABSENT, health=Health.NONE) for name, service in fake.services.items()
+    }
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await pilot.press("S")
+        await until(pilot, lambda: "no containers" in screen_text(app))
 
     drive(school, steps)
 

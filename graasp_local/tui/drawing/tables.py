@@ -203,7 +203,7 @@ def _seconds(seconds: float | None) -> str:
 
 def sites_table(sites: Sequence[str], found: Mapping[str, SiteView | Trouble], here: str, home: str) -> Table:
     """Each site with its state and version, or why there are none, as far as known. `home` is written as ~."""
-    columns = (18, 13, 14)
+    columns = (18, 16, 14)
     heads = ("  SITE", "STATE", "VERSION")
     heading = (*(Piece(padded(head, w), Tone.QUIET) for head, w in zip(heads, columns, strict=True)),)
     heading = (*heading, Piece("DIRECTORY", Tone.QUIET))
