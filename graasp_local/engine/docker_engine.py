@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,7 @@ from graasp_local.engine import connections, gate_flag, rootless, uploads
 from graasp_local.engine.addresses import engine_host, is_on_this_machine
 from graasp_local.engine.client import engine_errors, engine_refusals
 from graasp_local.engine.compose import compose_failed
-from graasp_local.engine.leftovers import wait_for_leftovers
+from graasp_local.engine.leftovers import wait_for_leftovers, wait_for_stops
 from graasp_local.engine.listing import containers_of
 from graasp_local.engine.lost_networks import without_their_network
 from graasp_local.engine.migration_run import DockerMigrationRun
@@ -350,8 +351,18 @@ class DockerEngine(SiteImages):
             run.remove()
         return tuple(run.name for run in runs)
 
-    def wait_for_leftovers(self) -> None:
+    def wait_for_leftovers(self, since: float) -> None:
         wait_for_leftovers(self._site.directory)
+        with engine_errors():
+            wait_for_stops(self._events, self._ids_of_running, since)
+
+    def _events(self) -> list[dict[str, Any]]:
+        """All that the engine remembers, up to now."""
+        now: Any = f"{time.time():.6f}"  # as text, since the SDK drops fractions of a second from a datetime
+        return list(self.client.api.events(since=1, until=now, decode=True))
+
+    def _ids_of_running(self) -> list[str]:
+        return [container["Id"] for container in self.containers() if container["State"] in UP]
 
     def require_compose(self) -> None:
         _ = self.compose.version

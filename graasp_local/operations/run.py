@@ -263,8 +263,9 @@ def carry_out(
     prepare.prepare(world.site)
     patience = Patience(options.lock_wait, world.clock, world.interruption)
     with held_lock(world.site.lock_file, request.command, patience):
-        if _last_operation_was_killed(world):
-            world.containers.wait_for_leftovers()
+        killed_in = _last_step_of_killed(world)
+        if killed_in is not None:
+            world.containers.wait_for_leftovers(killed_in)
         files, own_files = _files_of(world), proven.own_files(world.site)
         if planner is None:
             world = settings_for(world, request)
@@ -363,9 +364,12 @@ def _all_that_was_asked(request: Request, left: OperationRecord | None) -> Reque
     return asked or request
 
 
-def _last_operation_was_killed(world: World) -> bool:
+def _last_step_of_killed(world: World) -> float | None:
+    """When the last step of an operation that was killed began, or said its last; None if the last one was not."""
     newest = read_operations(world.site.journal_directory, newest=1)
-    return bool(newest) and newest[0].outcome is None
+    if not newest or newest[0].outcome is not None:
+        return None
+    return (world.site.journal_directory / f"{newest[0].operation}.jsonl").stat().st_mtime
 
 
 def probed(events: Iterator[Event], prober: Prober | None) -> Iterator[Event]:

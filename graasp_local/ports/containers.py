@@ -34,8 +34,11 @@ class Containers(Protocol):
         """How far a database server's crash recovery has got; empty if it is not recovering."""
         ...
 
-    def wait_for_leftovers(self) -> None:
-        """Wait for commands to end that a killed graasp-local started on this site."""
+    def wait_for_leftovers(self, since: float) -> None:
+        """Wait for commands and stops to end that a killed graasp-local began on this site.
+
+        Its last step began at `since`, in seconds since the epoch.
+        """
         ...
 
     def database_address(self) -> tuple[str, int]: ...

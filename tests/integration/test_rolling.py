@@ -6,14 +6,15 @@ import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
 
 from graasp_local.engine.observe import HANDOVER_LABEL
-from tests.integration.demo_site import Answer, DemoSite
+from tests.integration.demo_site import Answer, DemoSite, wait_for
 from tests.integration.test_interruptions import rest_of, until_step
 from tests.integration.visitors import REQUESTS_A_SECOND, Visitors
 
@@ -149,6 +150,38 @@ def test_killed_in_the_middle_the_next_command_ends_it_and_visitors_notice_neith
         assert left["next"][0] == "graasp-local resume"
         open_site.run(*command, "--json")
     is_one_core_of(open_site, version)
+
+
+_HANG = """
+import os, signal
+for number in filter(str.isdigit, os.listdir("/proc")):
+    if int(number) not in (1, os.getpid()) and b"workers.py" in open(f"/proc/{number}/cmdline", "rb").read():
+        os.kill(int(number), signal.SIGSTOP)
+"""
+
+
+def is_told_to_stop(site: DemoSite, service: str) -> bool:
+    with closing(site.engine()) as client:
+        now: Any = f"{time.time():.6f}"
+        wanted = {"container": site.containers()[service]["Id"], "event": "kill"}
+        return list(client.api.events(since=1, until=now, filters=wanted, decode=True)) != []
+
+
+def test_what_the_engine_is_still_stopping_after_a_kill_is_waited_for(open_site: DemoSite) -> None:
+    """The signal takes the command, but not what the command has asked the engine for."""
+    open_site.run("compose", "--", "exec", "-T", "workers", "python3", "-c", _HANG)  # it ends when the engine kills it
+    with visited(open_site):
+        operation = open_site.start("deploy", "--version", "1.2.0", "--strategy", "rolling", "--json")
+        until_step(operation, "stop-graasp")
+        wait_for(lambda: is_told_to_stop(open_site, "workers"), "the engine stops the workers")
+        os.killpg(operation.pid, signal.SIGKILL)
+        operation.communicate(timeout=60)
+        assert "workers" in open_site.running()
+        before = open_site.containers()["workers"]["State"]["StartedAt"]
+        open_site.run("rollback", "--yes", "--json")
+    # Taken for running, they would be off a moment later.
+    assert open_site.containers()["workers"]["State"]["StartedAt"] != before
+    is_one_core_of(open_site, "1.1.0")
 
 
 def test_a_ctrl_c_while_both_cores_run_goes_back_under_visitors(open_site: DemoSite) -> None:

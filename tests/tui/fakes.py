@@ -400,7 +400,7 @@ class FakeEngine:
     def remove_ended_migrations(self) -> tuple[str, ...]:
         return ()
 
-    def wait_for_leftovers(self) -> None:
+    def wait_for_leftovers(self, since: float) -> None:
         return
 
     def expect(self, version: Version) -> None:

@@ -350,7 +350,7 @@ class FakeEngine:
         names, self.ended_migrations = self.ended_migrations, ()
         return names
 
-    def wait_for_leftovers(self) -> None:
+    def wait_for_leftovers(self, since: float) -> None:
         self._call("wait-for-leftovers")
 
     def expect(self, version: Version) -> None:

@@ -1,4 +1,4 @@
-"""Docker commands of a killed graasp-local: found by their mark alone, waited for, ended when they take too long."""
+"""What a killed graasp-local left under way: docker commands by their mark, containers that the engine is stopping."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from graasp_local.engine.leftovers import MARK, wait_for_leftovers
+import pytest
+
+from graasp_local.engine.leftovers import MARK, being_stopped, wait_for_leftovers, wait_for_stops
 
 
 @contextmanager
@@ -50,3 +52,45 @@ def test_those_of_other_sites_and_of_people_are_left_alone(tmp_path: Path) -> No
         with docker_command(tmp_path, site) as process:
             wait_for_leftovers(tmp_path, patience_seconds=0)
             assert process.poll() is None
+
+
+def event(action: str, at: float, container: str = "core", **attributes: str) -> dict[str, object]:
+    return {
+        "Type": "container",
+        "Action": action,
+        "Actor": {"ID": container, "Attributes": attributes},
+        "timeNano": int(at * 1e9),
+    }
+
+
+@pytest.mark.parametrize(
+    ("events", "stopping"),
+    [
+        ([], set()),
+        ([event("kill", 101, signal="15")], {"core"}),
+        ([event("kill", 101, signal="3")], {"core"}),
+        # A reload of nginx is one of these, too.
+        ([event("kill", 101, signal="1")], set()),
+        ([event("kill", 99, signal="15")], set()),
+        ([event("kill", 101, signal="15"), event("die", 102), event("start", 103)], set()),
+        ([event("start", 103), event("kill", 104, signal="15")], {"core"}),
+        ([event("kill", 101, "another", signal="15")], set()),
+        ([event("health_status: healthy", 101)], set()),
+    ],
+)
+def test_a_container_is_being_stopped_from_its_signal_until_its_end(
+    events: list[dict[str, object]], stopping: set[str]
+) -> None:
+    assert being_stopped(events, ["core", "workers"], since=100) == frozenset(stopping)
+
+
+@pytest.mark.parametrize(("count", "oldest", "known"), [(256, 99.0, True), (253, 100.5, False), (20, 100.5, True)])
+def test_an_engine_that_has_forgotten_some_of_it_does_not_know(count: int, oldest: float, known: bool) -> None:
+    events = [event("exec_die", oldest + number / 1000) for number in range(count)]
+    assert (being_stopped(events, ["core"], since=100) is not None) is known
+
+
+def test_a_stop_is_waited_for_until_its_end() -> None:
+    answers = [["core", "workers"], ["core", "workers"], ["core"]]
+    wait_for_stops(lambda: [event("kill", 101, "workers", signal="15")], lambda: answers.pop(0), since=100)
+    assert answers == []
