@@ -111,7 +111,7 @@ def test_closing_the_terminal_during_an_operation_ends_it_and_puts_the_site_back
         terminal.wait_for("▶ Start redis, core")
     finally:
         terminal.end()
-    wait_until(lambda: operations_of(site)[0]["outcome"] != "killed", "the operation did not end")
+    wait_until(lambda: operations_of(site)[0]["outcome"] != "under-way", "the operation did not end")
     assert operations_of(site)[0]["outcome"] == "rolled-back"
     told = status_of(site)
     assert (told["state"], told["version"], told["next"]) == ("running", "1.0.0", [])
