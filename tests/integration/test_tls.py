@@ -286,7 +286,7 @@ def test_a_certificate_is_got_and_renewed_by_acme(tmp_path: Path) -> None:
             shown = site.shown()
             assert json.loads(site.run("certificate", "renew", "--json").stdout) == {"renewed": False}
             site.run("certificate", "renew", "--now", env=authority.environment)
-            assert site.shown() != shown
+            wait_for(lambda: site.shown() != shown, "nginx shows the new certificate")
             assert site.secure("/", AS_BROWSER).status == 302
             assert list((site.directory / ".graasp-local" / "acme-challenges").iterdir()) == []
             # nginx away from the port that the authority asks at: refused, and the certificate stays.
