@@ -63,8 +63,8 @@ def test_the_journal_has_no_room(small_disk: SmallDisk, record: Record) -> None:
         small_disk.make_room()
         saw += [ends_well(site, full_from(site, small_disk, step), (20, 21)) for step in ("close-gate", "snapshot")]
         ended = full_from(site, small_disk, "verify-core")
-        # What the journal has in reserve may be enough for the rest.
-        assert ended.code in (0, 21), ended.said
+        # There may be enough room, with what the journal has in reserve, for the rest, or for the rollback.
+        assert ended.code in (0, 20, 21), ended.said
         if ended.code == 21:
             names_the_two_ways(site)
             words: tuple[str, ...] = ()
@@ -75,8 +75,8 @@ def test_the_journal_has_no_room(small_disk: SmallDisk, record: Record) -> None:
                     "written-since",
                 )
             site.run("rollback", *words)
-        then, version = (", then rollback (exit code 0)", "1.0.0") if ended.code == 21 else ("", "1.1.0")
-        saw.append(f"exit code {ended.code}{then}: {serves(site, version)}")
+        then = ", then rollback (exit code 0)" if ended.code == 21 else ""
+        saw.append(f"exit code {ended.code}{then}: {serves(site, '1.1.0' if ended.code == 0 else '1.0.0')}")
         record.saw = "; ".join(dict.fromkeys(saw))
         record.data = nothing_is_lost(site, before)
     finally:
