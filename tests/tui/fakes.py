@@ -557,8 +557,8 @@ class FakeHandovers:
     def remove(self) -> None: ...
 
 
-def _nobody_asks() -> Prober:
-    raise AssertionError("nobody asked for a prober")
+def _no_prober() -> Prober:
+    raise AssertionError("nothing here needs a prober")
 
 
 class FakeAccess:
@@ -598,7 +598,7 @@ class FakeAccess:
             fake_servers(lambda: site.database_server, []),
             FakeHandovers(self.fake),
             FakeOldConnections(),
-            prober=_nobody_asks,
+            prober=_no_prober,
             with_site=lambda other: self.world(other, interruption, narrate),
         )
 

@@ -498,8 +498,8 @@ class FakeDatabase:
         return 1
 
 
-def _nobody_asks() -> Prober:
-    raise AssertionError("nobody asked for a prober")
+def _no_prober() -> Prober:
+    raise AssertionError("nothing here needs a prober")
 
 
 @dataclass
@@ -539,7 +539,7 @@ class FakeWorld:
             servers,
             self.handovers,
             self.old_connections,
-            prober=_nobody_asks,
+            prober=_no_prober,
             with_site=self._with_site,
         )
 

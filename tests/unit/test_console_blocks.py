@@ -1,7 +1,8 @@
 """Every command in README and docs can be typed; console blocks that need no engine show what is printed.
 
 A block that begins with ```` ```console offline ```` is carried out on a new demo site, and its output compared.
-The others that show output are run by test_console_runs.py, on fake sites.
+The others that show output are run by test_console_runs.py, on fake sites; those without output are typed on a real
+site by tests/integration/test_console_blocks.py.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 The word after ```` ```console ```` names the site in `SITES`. Figures that no two runs have in common (seconds, sizes,
 dates, digests) are compared as such figures; a line with … stands for any lines. What no fake site can print is in
-`NOT_RUN`, with the reason. A command with nothing below it is not run here, only parsed (test_console_blocks.py).
+`NOT_RUN`, with the reason. A block without output is typed on a real site by
+tests/integration/test_console_blocks.py.
 """
 
 from __future__ import annotations

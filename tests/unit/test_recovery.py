@@ -66,12 +66,20 @@ def test_nor_is_it_once_it_was_cut_off(fake: FakeWorld, step: str) -> None:
     assert (ended.outcome, ended.version, len(fake.state.applied)) == (Outcome.DONE, "1.1.0", 3)
 
 
-def test_rows_that_take_too_long_to_count_are_not_guessed(running: FakeWorld) -> None:
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (None, " (less than a minute with 1.1.0)"),  # they take too long to count
+        (0, " (less than a minute with 1.1.0; no new rows were found)"),
+        (3, " (less than a minute with 1.1.0), including 3 new row(s),"),
+    ],
+)
+def test_it_tells_how_many_rows_it_found(running: FakeWorld, rows: int | None, expected: str) -> None:
     deploy(running)
-    running.database.newer_rows = None
+    running.database.newer_rows = rows
     lost = recovery.loss(running.world, running.world.observe())
     assert lost is not None
-    assert lost.described() == "Everything written since 1970-01-12 13:46 UTC (less than a minute with 1.1.0)"
+    assert lost.described() == f"Everything written since 1970-01-12 13:46 UTC{expected}"
 
 
 def test_agreed_to_in_words_the_database_from_before_is_put_back_and_the_other_kept(running: FakeWorld) -> None:
