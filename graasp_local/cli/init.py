@@ -115,7 +115,8 @@ def command(
     given = InitOptions(url, port, bind, mail, parts, acme, files, recaptcha)
     if demo:
         port = port or 8080
-        given = InitOptions(url or f"http://localhost:{port}", port, bind or "127.0.0.1", mail, parts or (NO_PARTS,))
+        url_here, parts_here = url or f"http://localhost:{port}", parts or (NO_PARTS,)
+        given = InitOptions(url_here, port, bind or "127.0.0.1", mail, parts_here, recaptcha=recaptcha)
     may_ask = not (yes or demo) and sys.stdin.isatty() and sys.stderr.isatty()
     answers = ask(given, known) if may_ask else without_asking(given, known)
     chosen = {"COMPOSE_PROJECT_NAME": project or default_project_name(where.resolve())}

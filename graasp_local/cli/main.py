@@ -7,6 +7,7 @@ import importlib
 import io
 import os
 import select
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -109,6 +110,9 @@ def main() -> NoReturn:
     speak_utf8()
     open_missing_descriptors()
     forget_variables(os.environ)
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        # Like Ctrl-C, so that what a command has started is ended with it. An operation has its own handlers.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     code = run()
     if _reader_has_left():
         silence_output()  # what is still buffered must not raise

@@ -15,6 +15,7 @@ from graasp_local.planning.requirements import (
     OLDEST_ENGINE,
 )
 from graasp_local.ports.doctor import Registry
+from graasp_local.ports.images import ImageFact
 from graasp_local.wording import listed
 
 LEAST_MEMORY_BYTES = 710 * 1024**2
@@ -75,7 +76,7 @@ def images(facts: Facts) -> Iterator[Finding]:
         if image.problem:
             bad = True
             said = f"{image.image} is not available: {image.problem}."
-            yield Finding("images", Verdict.FAILS, said, f"`docker pull {image.image}` shows more.")
+            yield Finding("images", Verdict.FAILS, said, _missing(image, facts.version))
         elif image.platforms and not any(name.startswith(platform) for name in image.platforms):
             bad = True
             said = f"{image.image} is made for {listed(image.platforms)}, but this engine is {platform}."
@@ -88,6 +89,12 @@ def images(facts: Facts) -> Iterator[Finding]:
         missing = sum(not image.local for image in facts.images.value)
         where = f"{missing} of them still have to be pulled" if missing else "all of them are on this machine"
         yield ok("images", f"{len(facts.images.value)} images for {platform}; {where}.")
+
+
+def _missing(image: ImageFact, version: str) -> str:
+    if image.service == "client":  # it is published nowhere: the site's address is built into it
+        return _other_platform(image.service, version)
+    return f"`docker pull {image.image}` shows more."
 
 
 def _other_platform(service: str, version: str) -> str:

@@ -16,6 +16,10 @@ from graasp_local.errors import Refused
 # `#7 [builder 3/12] RUN yarn install` from BuildKit, `Step 3/12 : RUN yarn install` from the builder before it.
 _STEP = re.compile(r"#\d+ (\[[^\]]*\d+/\d+\] .*)|(Step \d+/\d+ : .*)")
 _LAST_LINES = 15
+_ERRORS = 5
+_ERROR = re.compile(r"\berror\b|ERR!", re.IGNORECASE)
+_SUMMARY = "------"
+"""BuildKit repeats below this line the end of the step that failed, and its place in the Dockerfile."""
 
 
 class Build(Struct, frozen=True):
@@ -29,7 +33,10 @@ class Build(Struct, frozen=True):
 
 
 def build_image(build: Build, narrate: Callable[[str], None]) -> Iterator[str]:
-    """Build; yields each step as it begins. Raises Refused with the log's last lines, and then keeps the log."""
+    """Build; yields each step as it begins.
+
+    If it fails, yields the log's last lines and the last errors before them, keeps the log, and raises Refused.
+    """
     # BuildKit runs steps in parallel, and prints a step again whenever it returns to that step's output.
     begun: set[str] = set()
     words = ["docker", "build", "--tag", build.image, "--file", str(build.dockerfile)]
@@ -39,13 +46,19 @@ def build_image(build: Build, narrate: Callable[[str], None]) -> Iterator[str]:
     narrate(shlex.join(words))
     build.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     last: deque[str] = deque(maxlen=_LAST_LINES)
+    errors: deque[str] = deque(maxlen=_ERRORS)
+    is_summary = False
     with build.log.open("w", buffering=1) as log:  # line by line, for anyone who follows it
         process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
         assert process.stdout is not None  # noqa: S101
         try:
             for line in process.stdout:
                 log.write(line)
-                last.append(line.rstrip())
+                is_summary = is_summary or line.rstrip() == _SUMMARY
+                if not is_summary:
+                    if len(last) == _LAST_LINES and _ERROR.search(last[0]):
+                        errors.append(last[0])
+                    last.append(line.rstrip())
                 if (step := _STEP.fullmatch(line.rstrip())) and step[0] not in begun:
                     begun.add(step[0])
                     yield step[1] or step[2]
@@ -56,6 +69,7 @@ def build_image(build: Build, narrate: Callable[[str], None]) -> Iterator[str]:
                 process.terminate()
                 process.wait()
     if code != 0:
+        yield from errors
         yield from last
         raise Refused(
             f"{build.image} could not be built (docker build ended with {code}).",

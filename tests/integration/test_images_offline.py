@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.demo_site import DemoSite
+from tests.integration.demo_site import DemoSite, wait_for
 from tests.integration.docker_command import docker
 
 SERVICES = ("core", "workers", "migrate")
@@ -150,6 +150,21 @@ def test_a_build_that_fails_shows_why_and_keeps_its_log(new_site: DemoSite, repo
     assert str(log) in failed.stderr
     assert "the compiler is unhappy" in log.read_text()
     assert list(log.parent.iterdir()) == [log]
+
+
+def test_a_build_that_is_ended_ends_docker_too(new_site: DemoSite, repository: str, checkout: Path) -> None:
+    set_in_env(new_site, GRAASP_REPOSITORY=repository)
+    dockerfile = checkout / "docker" / "Dockerfile"
+    dockerfile.write_text(dockerfile.read_text() + "RUN sleep 300\n")
+    building = new_site.start("build", "--version", "7.0.0", "--from", str(checkout), "--only", "core")
+    children = Path(f"/proc/{building.pid}/task/{building.pid}/children")
+    log = new_site.directory / ".graasp-local" / "builds" / "7.0.0-core.log"
+    wait_for(lambda: log.exists() and "RUN sleep 300" in log.read_text(), "the long step has begun")
+    (child,) = children.read_text().split()
+    building.terminate()
+    _, said = building.communicate(timeout=60)
+    assert (building.returncode, said.splitlines()[-1]) == (130, "Interrupted: nothing was changed.")
+    assert not Path(f"/proc/{child}").exists()
 
 
 def test_sources_that_are_not_there_are_refused(new_site: DemoSite, tmp_path: Path) -> None:

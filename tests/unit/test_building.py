@@ -57,3 +57,15 @@ def test_a_build_that_fails_says_its_last_lines_and_keeps_all_of_them(
         said.extend(build_image(build, lambda _: None))
     assert said[-1] == "ERROR: 404"
     assert build.log.read_text() == SIDE_BY_SIDE + "ERROR: 404\n"
+
+
+def test_errors_come_before_what_follows_them_and_the_builder_s_own_summary_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talk = [f"#7 0.{n} note {n}" for n in range(40)]
+    output = ["#7 0.1 a.ts(47,18): error TS2345: no", *talk, "#7 ERROR: exit code: 2", "------", " > [build 2/2]:", "x"]
+    build = a_build(tmp_path, monkeypatch, "\n".join([*output, ""]), code=1)
+    said: list[str] = []
+    with pytest.raises(Refused):
+        said.extend(build_image(build, lambda _: None))
+    assert said == ["#7 0.1 a.ts(47,18): error TS2345: no", *talk[-14:], "#7 ERROR: exit code: 2"]

@@ -89,6 +89,11 @@ def test_where_all_is_well_every_check_says_so() -> None:
     assert exit_code(findings) is ExitCode.DONE
 
 
+def test_a_client_that_is_missing_is_built_because_no_registry_has_it() -> None:
+    client = replace(IMAGE, service="client", problem="it is nowhere")
+    assert of("images", images=Known((client,))).fix.startswith("`graasp-local build --version 1.0.0 --only client`")
+
+
 @pytest.mark.parametrize(
     "fact", [f.name for f in fields(Facts) if isinstance(getattr(WELL, f.name), Known) and f.name != "limits"]
 )

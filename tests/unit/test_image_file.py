@@ -80,6 +80,7 @@ def test_what_is_built_into_an_image() -> None:
     assert arguments["client"]["VITE_GRAASP_REDIRECTION_HOST"] == "https://graasp.test/api/items/short-links"
     assert arguments["client"]["VITE_RECAPTCHA"] == "6Lc-site"
     assert arguments["client"]["VITE_GRAASP_WS_HOST"] == "wss://graasp.test/api/ws"
+    assert arguments["client"]["VITE_UMAMI_WEBSITE_ID"] == ""  # not left out: "undefined" would be counted
     assert SERVICES_TO_BUILD == ("core", "workers", "migrate", "client")
 
 

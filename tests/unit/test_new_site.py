@@ -226,6 +226,8 @@ def test_keys_of_recaptcha_are_judged_and_what_happens_without_is_said(tmp_path:
     code, said = call(str(tmp_path / "s"), env=env)
     assert (code, "RECAPTCHA" in said) == (0, False)
     assert Site(tmp_path / "s").settings.values["RECAPTCHA_SITE_KEY"] == SITE_KEY
+    assert call(str(tmp_path / "demo"), "--demo", env=env)[0] == 0
+    assert Site(tmp_path / "demo").settings.values["RECAPTCHA_SITE_KEY"] == SITE_KEY
 
 
 @pytest.mark.parametrize(

@@ -33,9 +33,13 @@ class Handler(BaseHTTPRequestHandler):
         """Quiet."""
 
 
+class Server(ThreadingHTTPServer):
+    request_queue_size = 1024  # with Python's 5, connections are dropped and tried again after 1, 3, 7, … seconds
+    daemon_threads = True
+
+
 def serve(port: int, answer: Callable[[Handler, str, str, bytes], Answer]) -> None:
     handler = type("Answering", (Handler,), {"answer": staticmethod(answer)})
-    server = ThreadingHTTPServer(("0.0.0.0", port), handler)
-    server.daemon_threads = True
+    server = Server(("0.0.0.0", port), handler)
     print(f"listening on {port}", flush=True)
     server.serve_forever()

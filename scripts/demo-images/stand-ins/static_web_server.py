@@ -35,4 +35,7 @@ class Files(SimpleHTTPRequestHandler):
         """Quiet."""
 
 
+# A browser asks for some 150 files at once over HTTP/2, and nginx opens a connection for each. With Python's 5,
+# connections are dropped and tried again after 1, 3, 7, … seconds.
+ThreadingHTTPServer.request_queue_size = 1024
 ThreadingHTTPServer(("0.0.0.0", int(os.environ.get("SERVER_PORT", "80"))), Files).serve_forever()
