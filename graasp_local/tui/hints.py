@@ -39,7 +39,8 @@ def dashboard_hints(
     under_way = operation is not None and not operation.is_over
     unfinished = ["resume"] if view.unfinished is not None else []
     unfinished += ["rollback"] if view.unfinished is not None and view.unfinished.can_be_undone else []
-    undo = ["rollback"] if view.last_deployment is not None and not unfinished else []
+    last = view.last_deployment
+    undo = ["rollback"] if last is not None and last.can_be_undone and not unfinished else []
     names = ["watch"] if under_way else [*unfinished, "deploy", "apply", *undo]
     names += ["logs", "history", "details"]
     service = view.service(selected)

@@ -85,6 +85,8 @@ class Deployment(Struct, frozen=True):
     version: str
     at: str
     downtime_seconds: float | None
+    can_be_undone: bool = True
+    """False for the first deployment of a site, and for a rollback."""
 
 
 class Reception(StrEnum):
@@ -201,13 +203,18 @@ def site_view(
         selected,
         observed,
         rows,
-        Deployment(last.version or "", last.at, last.downtime_seconds) if last else None,
+        _shown(last) if last else None,
         unfinished_operation(operations) if holder is None else None,
         state_left(operations),
         holder,
         tuple(f"{damaged.file.name}: {damaged.damage}" for damaged in journal.damaged),
         tuple(operations),
     )
+
+
+def _shown(record: OperationRecord) -> Deployment:
+    can_be_undone = record.can_be_undone and not record.is_way_back
+    return Deployment(record.version or "", record.at, record.downtime_seconds, can_be_undone)
 
 
 def change_in_words(view: SiteView, target: InfraState) -> str:

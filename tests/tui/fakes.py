@@ -667,7 +667,8 @@ def write_deployment(
         steps = [(name, end - took[name], end) for name, end in zip(took, ends, strict=True)]
     plan = [{"name": step, "title": step, "cause": "test", "closed": False} for step, *_ in steps]
     command = f"graasp-local deploy --version {version}"
-    first = {"event": "walk-started", "walk": name, "command": command, "target": "running", "version": version}
+    what = {"target": "running", "version": version, "previous_version": "0.8.0"}
+    first = {"event": "walk-started", "walk": name, "command": command, **what}
     records: list[tuple[float, dict[str, object]]] = [(began, {**first, "plan": plan, "gate": "open"})]
     for index, (step, start, end) in enumerate(steps):
         told: dict[str, object] = {"index": index, "name": step}

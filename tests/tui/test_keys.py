@@ -325,6 +325,16 @@ def test_undoing_and_restoring_stand_in_the_foot(access: FakeAccess) -> None:
     drive(access, steps, size=(160, 40))
 
 
+def test_a_first_deployment_cannot_be_undone(access: FakeAccess) -> None:
+    write_journal(access, "done", "step-ended", previous_version="")
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        await until(pilot, lambda: "R Restore" in screen_text(app).splitlines()[-1])
+        assert "z Roll back" not in screen_text(app)
+
+    drive(access, steps, size=(160, 40))
+
+
 def test_the_history_is_filtered_and_the_marked_one_is_told_beside_it(access: FakeAccess) -> None:
     write_journal(access, "rolled-back", "step-ended")
 

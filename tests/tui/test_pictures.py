@@ -322,7 +322,7 @@ def test_the_light_theme(site_directory: Path, size: tuple[int, int]) -> None:
     picture(FakeAccess(site_directory, a_site()), "light", size, "t")
 
 
-def write_journal(access: FakeAccess, outcome: str, until_event: str) -> None:
+def write_journal(access: FakeAccess, outcome: str, until_event: str, previous_version: str = "1.0.0") -> None:
     """The journal of a deployment of 1.1.0 as another process would have written it."""
     plan = [
         {"name": "preflight", "title": "Check that 1.1.0 can be deployed here", "cause": "early", "closed": False},
@@ -339,7 +339,7 @@ def write_journal(access: FakeAccess, outcome: str, until_event: str) -> None:
             "command": "graasp-local deploy --version 1.1.0",
             "target": "running",
             "version": "1.1.0",
-            "previous_version": "1.0.0",
+            "previous_version": previous_version,
             "plan": plan,
         }
     ]
