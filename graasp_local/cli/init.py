@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import click
+from msgspec.structs import replace
 
 from graasp_local.cli.context import Context, pass_context
 from graasp_local.cli.speaking import say
@@ -116,7 +117,7 @@ def command(
     if demo:
         port = port or 8080
         url_here, parts_here = url or f"http://localhost:{port}", parts or (NO_PARTS,)
-        given = InitOptions(url_here, port, bind or "127.0.0.1", mail, parts_here, recaptcha=recaptcha)
+        given = replace(given, url=url_here, port=port, bind=bind or "127.0.0.1", parts=parts_here)
     may_ask = not (yes or demo) and sys.stdin.isatty() and sys.stderr.isatty()
     answers = ask(given, known) if may_ask else without_asking(given, known)
     chosen = {"COMPOSE_PROJECT_NAME": project or default_project_name(where.resolve())}

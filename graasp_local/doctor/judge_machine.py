@@ -93,13 +93,17 @@ def images(facts: Facts) -> Iterator[Finding]:
 
 def _missing(image: ImageFact, version: str) -> str:
     if image.service == "client":  # it is published nowhere: the site's address is built into it
-        return _other_platform(image.service, version)
+        return _built(image.service, version)
     return f"`docker pull {image.image}` shows more."
 
 
 def _other_platform(service: str, version: str) -> str:
     if service not in SERVICES_TO_BUILD:
         return f"Set {service.upper()}_IMAGE in .env to an image for this platform."
+    return _built(service, version)
+
+
+def _built(service: str, version: str) -> str:
     return f"`graasp-local build --version {version} --only {service}` builds it from Graasp's sources."
 
 
