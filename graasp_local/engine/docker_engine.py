@@ -71,18 +71,24 @@ class DockerEngine(SiteImages):
     def observe(self) -> ObservedServices:
         return seen_on(self._site, self.containers())
 
-    def start(self, services: Sequence[str]) -> None:
+    def start(self, services: Sequence[str], first_of: Sequence[str] = ()) -> None:
         """Create, recreate or start these services; does not wait for their health."""
         prepare.prepare(self._site)
         self.give_names_back()
         self._remove_cut_off(services)
         self._remove_half_made(services)
         kept = self._kept_replicas(services)
-        others = tuple(name for name in services if name not in kept)
+        others = tuple(name for name in services if name not in kept and name not in first_of)
+        first = tuple(name for name in first_of if name in services and name not in kept)
+        serving = tuple(name for name in kept if name not in first_of)
+        if first:
+            # Compose would remove those that are not to be started yet.
+            self.compose.create(first, recreate=self._any_made_elsewhere(first))
+            self.start_made(first, first)
         if others:
             self.compose.up(others, recreate=self._any_made_elsewhere(others))
-        if kept:
-            self.compose.up(kept, keep=True)
+        if serving:
+            self.compose.up(serving, keep=True)
 
     def _kept_replicas(self, services: Sequence[str]) -> tuple[str, ...]:
         """Make room for the missing containers of replicated services; return the services with a serving replica.
@@ -133,9 +139,11 @@ class DockerEngine(SiteImages):
         self._remove_half_made(services)
         self.compose.create(services, version, recreate=self._any_made_elsewhere(services))
 
-    def start_made(self, services: Sequence[str]) -> None:
+    def start_made(self, services: Sequence[str], first_of: Sequence[str] = ()) -> None:
         """Start containers that `make` created in this operation."""
-        found = self._containers_of(services)
+        found = sorted(self._containers_of(services), key=number_of)
+        firsts = {name: next((c["Id"] for c in found if c["Labels"][SERVICE_LABEL] == name), "") for name in first_of}
+        found = [c for c in found if firsts.get(c["Labels"][SERVICE_LABEL], c["Id"]) == c["Id"]]
         self.narrate(shlex.join(["docker", "start", *(_name(container) for container in found)]))
         with engine_refusals():
             together(lambda container: self.client.api.start(container["Id"]), found)
@@ -271,7 +279,7 @@ class DockerEngine(SiteImages):
         return False
 
     def recent_log(self, service: str, lines: int, since: float | None = None) -> tuple[str, ...]:
-        found = self._worst_first(service)
+        found = self._most_telling_first(service)
         if not found:
             return ()
         with engine_errors():
@@ -279,7 +287,7 @@ class DockerEngine(SiteImages):
         return tuple(text.decode(errors="replace").splitlines())
 
     def last_health_check(self, service: str) -> str:
-        for container in self._worst_first(service):
+        for container in self._most_telling_first(service):
             with engine_errors():
                 state = self.client.api.inspect_container(container["Id"])["State"]
             looks = (state.get("Health") or {}).get("Log") or []
@@ -428,6 +436,10 @@ class DockerEngine(SiteImages):
         replicas = next((seen.replicas for seen in self.observe().services if seen.name == service), ())
         on = {replica.number for replica in replicas if replica.is_on}
         return sorted(self._containers_of((service,)), key=lambda c: (number_of(c) in on, -number_of(c)))
+
+    def _most_telling_first(self, service: str) -> list[dict[str, Any]]:
+        """The same, but those that have not been started, or were stopped before, have nothing to tell."""
+        return sorted(self._worst_first(service), key=lambda c: (c["State"] not in UP, c["State"] == "created"))
 
     def _containers_of(self, services: Sequence[str]) -> list[dict[str, Any]]:
         return [

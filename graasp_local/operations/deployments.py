@@ -33,7 +33,7 @@ from graasp_local.operations.steps.preflight import (
 from graasp_local.operations.trying import tried_first
 from graasp_local.planning.migrations import Forecast, NotKnownYet
 from graasp_local.planning.plan import DRAIN_SECONDS, Plan, Strategy
-from graasp_local.planning.plan_deploy import Backup, DeployRequest, plan_deploy
+from graasp_local.planning.plan_deploy import Backup, DeployRequest, plan_deploy, plan_finish
 from graasp_local.planning.plan_scale import apart_from, loses_visited, plan_fewer, with_replicas
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.requests import Deploy, OnFailure, ends_in
@@ -47,7 +47,6 @@ from graasp_local.planning.states import (
     ServiceGroup,
     classify,
 )
-from graasp_local.planning.steps import RecordDeployment
 from graasp_local.ports.images import ImageFact
 from graasp_local.ports.world import World
 from graasp_local.site import proven
@@ -166,9 +165,9 @@ def deployment_plan(world: World, observed: ObservedState, request: DeployReques
     if request.needs_way_back:
         _refuse_without_way_back(world, request.version)
     pending = forecast(world, observed, request.version, found.images)
-    if not plan_deploy(observed, request, pending, found.copy).steps and _is_unrecorded(world, request.version):
-        record = RecordDeployment(request.version, "it was cut off before it was recorded")
-        return Plan(request.end, (record,), request.version)
+    finish = plan_finish(observed, request, pending)
+    if finish is not None and _is_unrecorded(world, request.version):
+        return finish
     operation = plan_deploy(observed, request, pending, found.copy)
     plan = tried_first(world, by_strategy(world, observed, request, pending, operation))
     hints = (plan.hint, _way_back_without(world, request)) if plan.steps else (plan.hint,)

@@ -6,6 +6,10 @@ Their order is up to each plan. Pure.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
 from graasp_local.planning.rolling_steps import DrainSide, LeadVisitors, ProveSide, RemoveHandover, Side
 from graasp_local.planning.simulate import simulate
 from graasp_local.planning.states import (
@@ -25,11 +29,13 @@ from graasp_local.planning.steps import (
     OpenGate,
     ProveGate,
     SealGate,
+    StartReplicas,
     StartServices,
     Step,
     StopServices,
     UnsealGate,
     VerifyCore,
+    VerifyReplicas,
 )
 from graasp_local.version import Version
 
@@ -91,8 +97,11 @@ def unsealing(cause: str) -> list[Step]:
     return [UnsealGate(cause), ProveGate(Gate.CLOSED, "only a visitor's request proves that visitors are kept out")]
 
 
-def taking_over(observed: ObservedState, version: Version, cause: str) -> list[Step]:
-    """Start core and everything that only serves first; what writes on its own starts once core is verified."""
+def taking_over(observed: ObservedState, version: Version, cause: str, *, opens: bool = False) -> list[Step]:
+    """Start core and everything that only serves first; what writes on its own starts once core is verified.
+
+    `opens`: the gate is opened after this, and `replicas_after` what was started.
+    """
     graasp = [service for service in observed.in_group(ServiceGroup.GRAASP) if service.is_defined]
     serving = tuple(service.name for service in graasp if not service.writes)
     writing = tuple(service.name for service in graasp if service.writes)
@@ -100,7 +109,34 @@ def taking_over(observed: ObservedState, version: Version, cause: str) -> list[S
     if serving:
         steps.append(StartServices(ServiceGroup.GRAASP, serving, cause, made_too=writing))
     steps.append(VerifyCore(version, "visitors must not be the first to find a fault"))
-    return steps + starting_writers(writing)
+    steps += starting_writers(writing)
+    return first_containers(observed, steps) if opens else steps
+
+
+def first_containers(observed: ObservedState, steps: Sequence[Step]) -> list[Step]:
+    """The same steps for an opening gate: each starts only one container of a service that several are wanted of."""
+    several = {service.name for service in observed.services if service.wanted > 1}
+    changed: list[Step] = []
+    for step in steps:
+        match step:
+            case StartServices(services=services) if not several.isdisjoint(services):
+                changed.append(replace(step, first_of=tuple(name for name in services if name in several)))
+            case VerifyCore() if any(isinstance(earlier, StartServices) and earlier.first_of for earlier in changed):
+                changed.append(replace(step, first_only=True))
+            case _:
+                changed.append(step)
+    return changed
+
+
+def replicas_after(steps: Sequence[Step], version: Version | None) -> list[Step]:
+    """For an open gate: the containers that these steps left out, and asking each of core's."""
+    left = tuple(name for step in steps if isinstance(step, StartServices) for name in step.first_of)
+    if not left:
+        return []
+    return [
+        StartReplicas(left, "visitors need not wait for them"),
+        VerifyReplicas(version, "any of them may answer a visitor"),
+    ]
 
 
 def left_off(observed: ObservedState, version: Version) -> list[Step]:
@@ -110,9 +146,9 @@ def left_off(observed: ObservedState, version: Version) -> list[Step]:
     return [MakeServices(others, version, "containers of another version were left behind")] if others else []
 
 
-def starting_writers(names: tuple[str, ...]) -> list[Step]:
+def starting_writers(names: tuple[str, ...], first_of: tuple[str, ...] = ()) -> list[Step]:
     cause = "services that write on their own start only once core is verified"
-    return [StartServices(ServiceGroup.GRAASP, names, cause, writers=True)] if names else []
+    return [StartServices(ServiceGroup.GRAASP, names, cause, writers=True, first_of=first_of)] if names else []
 
 
 def emptying(observed: ObservedState, limit_seconds: float) -> list[Step]:

@@ -19,6 +19,7 @@ from graasp_local.planning.parts import (
     emptying,
     left_off,
     opening,
+    replicas_after,
     starts_for,
     stops_for,
     taking_over,
@@ -49,6 +50,7 @@ from graasp_local.planning.steps import (
     StartServices,
     Step,
     SwapBack,
+    VerifyCore,
     WriteSnapshot,
 )
 from graasp_local.version import Images, Version
@@ -156,15 +158,34 @@ def plan_deploy(
     steps.append(ProveMigrations(version, "a migration's exit code and output prove nothing"))
     steps.append(SelectVersion(version, "the database belongs to this version now"))
     what = f"{version} with its new images" if request.other_images else str(version)
-    steps += taking_over(observed, version, f"{what} takes over")
-    if request.end is InfraState.RUNNING:
+    opens = request.end is InfraState.RUNNING
+    steps += taking_over(observed, version, f"{what} takes over", opens=opens)
+    if opens:
         steps += opening("the new version is verified")
+        steps += replicas_after(steps, version)
     else:
         steps += unsealing("the new version is verified and can be tested through the bypass")
     steps.append(RecordDeployment(version, "the next deployment starts from here"))
     if is_new:
         steps = _on_a_new_site(observed, steps, version)
     return Plan(request.end, tuple(steps), version)
+
+
+def plan_finish(observed: ObservedState, request: DeployRequest, forecast: Forecast) -> Plan | None:
+    """What is left of a deployment that was cut off when its version already served; None if more is left.
+
+    Containers beside those that serve are started with the gate open, as they would have been.
+    """
+    transition = plan_transition(observed, request.end, request.version)
+    if transition.steps:
+        graasp = observed.in_group(ServiceGroup.GRAASP)
+        serves = observed.gate is Gate.OPEN and all(s.serves and not s.outdated for s in graasp if s.is_defined)
+        if not serves or any(not isinstance(step, StartServices | VerifyCore) for step in transition.steps):
+            return None
+    if not _has_version(observed, request, forecast):
+        return None
+    record = RecordDeployment(request.version, "it was cut off before it was recorded")
+    return Plan(request.end, (*transition.steps, record), request.version)
 
 
 def _on_a_new_site(observed: ObservedState, steps: Sequence[Step], version: Version) -> list[Step]:
@@ -246,7 +267,7 @@ def plan_rollback(
     steps.append(SelectVersion(version, "the database belongs to this version again"))
     after = simulate(observed, steps)
     if ServiceGroup.GRAASP in TABLE[end].groups_on and observed.in_group(ServiceGroup.GRAASP):
-        steps += taking_over(observed, version, f"{version} serves again")
+        steps += taking_over(observed, version, f"{version} serves again", opens=TABLE[end].gate is Gate.OPEN)
         if after.gate is Gate.SEALED and TABLE[end].gate is Gate.CLOSED:
             steps += unsealing("the old version is verified")
     else:
@@ -254,13 +275,13 @@ def plan_rollback(
         steps += plan_transition(after, end).steps
     if TABLE[end].gate is Gate.OPEN:
         steps += opening("the old version is verified")
+        steps += replicas_after(steps, version)
     return Plan(end, tuple(steps), version, goes_back=True)
 
 
 def _is_deployed(observed: ObservedState, request: DeployRequest, forecast: Forecast) -> bool:
-    return (
-        forecast == Pending(())
-        and not plan_transition(observed, request.end).steps
-        and observed.graasp_versions == {str(request.version)}
-        and not request.other_images
-    )
+    return not plan_transition(observed, request.end).steps and _has_version(observed, request, forecast)
+
+
+def _has_version(observed: ObservedState, request: DeployRequest, forecast: Forecast) -> bool:
+    return forecast == Pending(()) and observed.graasp_versions == {str(request.version)} and not request.other_images

@@ -17,6 +17,7 @@ from graasp_local.planning.parts import (
     left_off,
     needs_start,
     opening,
+    replicas_after,
     starts_for,
     stops_for,
     taking_over,
@@ -72,9 +73,11 @@ def plan_restore(observed: ObservedState, request: RestoreRequest) -> Plan:
     if not database_is_on:
         steps += loading
     steps.append(PutInPlace(restore, "the restored data is verified, and renaming takes a moment"))
-    steps += _up_again(observed, steps, restore, version)
-    if request.end is InfraState.RUNNING:
+    opens = request.end is InfraState.RUNNING
+    steps += _up_again(observed, steps, restore, version, opens=opens)
+    if opens:
         steps += opening("the restored site is verified")
+        steps += replicas_after(steps, version)
     else:
         steps += unsealing("the restored site is verified")
     steps.append(RecordDeployment(version, "the next deployment starts from here"))
@@ -107,7 +110,7 @@ def plan_unrestore(
     if was_begun:
         steps.append(TakeOut(restore, "everything from before is kept under another name"))
     if TABLE[end].groups_on & {ServiceGroup.GRAASP}:
-        steps += _up_again(observed, steps, restore, version)
+        steps += _up_again(observed, steps, restore, version, opens=TABLE[end].gate is Gate.OPEN)
         if TABLE[end].gate is Gate.CLOSED and simulate(observed, steps).gate is Gate.SEALED:
             steps += unsealing("the site as it was before is verified")
     else:
@@ -116,6 +119,7 @@ def plan_unrestore(
         steps += plan_transition(simulate(observed, steps), end).steps
     if TABLE[end].gate is Gate.OPEN:
         steps += opening("the site as it was before is verified")
+        steps += replicas_after(steps, version)
     return Plan(end, tuple(steps), version, restore=replace(restore, way=Direction.BACK), goes_back=True)
 
 
@@ -140,7 +144,9 @@ def _down_to_the_database(observed: ObservedState, restore: Restore) -> list[Ste
     return [*steps, *starts_for(observed, ServiceGroup.DATABASE, InfraState.DB_ONLY)]
 
 
-def _up_again(observed: ObservedState, before: list[Step], restore: Restore, version: Version) -> list[Step]:
+def _up_again(
+    observed: ObservedState, before: list[Step], restore: Restore, version: Version, *, opens: bool
+) -> list[Step]:
     steps: list[Step] = []
     if GRAASP_DATABASE in restore.databases:
         steps.append(ProveMigrations(version, f"{version} works only with exactly its own migrations"))
@@ -149,7 +155,7 @@ def _up_again(observed: ObservedState, before: list[Step], restore: Restore, ver
     down = tuple(s.name for s in after.in_group(ServiceGroup.ADMINISTRATION) if needs_start(s))
     if down:
         steps.append(StartServices(ServiceGroup.ADMINISTRATION, down, "it serves again from its own database"))
-    return steps + taking_over(observed, version, f"{version} takes over")
+    return steps + taking_over(observed, version, f"{version} takes over", opens=opens)
 
 
 def _touches_others(restore: Restore) -> bool:

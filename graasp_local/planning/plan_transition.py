@@ -11,8 +11,10 @@ from graasp_local.planning.parts import (
     closing,
     edge_is_ready,
     edge_stop,
+    first_containers,
     handing_back,
     opening,
+    replicas_after,
     starts_for,
     stops_for,
     without_handover,
@@ -74,7 +76,8 @@ def plan_transition(
         elif steps or observed.gate is not Gate.OPEN:
             steps.append(VerifyCore(version, "the gate opens only if core answers"))
         if gate_closes or observed.gate is not Gate.OPEN:
-            steps += opening(f"{target} lets visitors in")
+            steps = first_containers(observed, steps) + opening(f"{target} lets visitors in")
+            steps += replicas_after(steps, version)
     return Plan(target, tuple(steps))
 
 

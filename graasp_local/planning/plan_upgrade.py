@@ -160,6 +160,7 @@ def _to_the_end(observed: ObservedState, request: UpgradeRequest) -> list[Step]:
     as_closed = replace(observed, gate=Gate.CLOSED) if sealed else observed
     steps: list[Step] = []
     writing: tuple[str, ...] = ()
+    first_of: tuple[str, ...] = ()
     starts_core = False
     for step in plan_transition(as_closed, request.end, request.version).steps:
         if isinstance(step, StartServices) and step.group is ServiceGroup.GRAASP:
@@ -168,11 +169,15 @@ def _to_the_end(observed: ObservedState, request: UpgradeRequest) -> list[Step]:
             writing = tuple(name for name in step.services if name in writes)
             serving = tuple(name for name in step.services if name not in writes)
             if serving:
-                steps.append(replace(step, services=serving))
+                steps.append(
+                    replace(step, services=serving, first_of=tuple(name for name in step.first_of if name in serving))
+                )
+            first_of = tuple(name for name in step.first_of if name in writing)
             continue
         steps.append(step)
         if isinstance(step, VerifyCore):
-            steps += starting_writers(writing)
+            steps += starting_writers(writing, first_of)
+            writing = ()
     row = observed.row(request.end)
     if row.gate is Gate.CLOSED:
         if starts_core:

@@ -211,6 +211,14 @@ class ObservedService(Struct, frozen=True):
         return self.wanted if self.is_on else 0
 
     @property
+    def first(self) -> ObservedService:
+        """The same service, judged by the one of its containers that serves or, if none does, by its first."""
+        if not self.replicas:
+            return self
+        one = next((each for each in self.replicas if each.is_on), self.replicas[0])
+        return replace(self, status=one.status, health=one.health, wanted=1, replicas=())
+
+    @property
     def unwell(self) -> tuple[str, ...]:
         """What is wrong with which replica, such as "core-2 is stopped"; empty if `replicas` is."""
         found = [f"{self.name}-{each.number} is {each.described()}" for each in self.replicas if not each.is_on]

@@ -239,7 +239,9 @@ class StartServices(PlannedStep, frozen=True):
 
     `writers`: they write to Graasp's database on their own; those that Graasp works without are not waited for.
     `made_too` are services whose containers are created at the same time, for a later step to start. `ahead` are
-    services of a later step that start early: at the same time, or once the database is on if this step starts it.
+    services of a later step that start early: at the same time, or once the database is on if this step starts it. Of
+    the services in `first_of` only one container is started: visitors do not have to wait for the others, which a
+    StartReplicas starts.
     """
 
     group: ServiceGroup
@@ -248,6 +250,7 @@ class StartServices(PlannedStep, frozen=True):
     writers: bool = False
     made_too: tuple[str, ...] = ()
     ahead: tuple[str, ...] = ()
+    first_of: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -255,7 +258,23 @@ class StartServices(PlannedStep, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"Start {listed(self.services)} and wait until healthy"
+        told = (f"{name} (one container)" if name in self.first_of else name for name in self.services)
+        return f"Start {listed(tuple(told))} and wait until healthy"
+
+    def __post_init__(self) -> None:
+        _refuse_empty(self.services)
+
+
+class StartReplicas(PlannedStep, frozen=True):
+    """Start the other containers of services of which only one was started, and wait until they are healthy."""
+
+    services: tuple[str, ...]
+    cause: str
+    name: ClassVar[str] = "start-replicas"
+
+    @property
+    def title(self) -> str:
+        return f"Start the other containers of {listed(self.services)} and wait until healthy"
 
     def __post_init__(self) -> None:
         _refuse_empty(self.services)
@@ -421,11 +440,13 @@ class SelectImages(PlannedStep, frozen=True):
 class VerifyCore(PlannedStep, frozen=True):
     """Ask core for its version and its database; None accepts any version.
 
-    Asks through nginx, with the bypass; while the gate is sealed, from inside nginx's container.
+    Asks through nginx, with the bypass; while the gate is sealed, from inside nginx's container. Every container of
+    core is also asked alone, unless `first_only` says that only one has been started yet.
     """
 
     version: Version | None
     cause: str
+    first_only: bool = False
     name: ClassVar[str] = "verify-core"
 
     @property
@@ -433,6 +454,18 @@ class VerifyCore(PlannedStep, frozen=True):
         if self.version is None:
             return "Verify that core and its database answer"
         return f"Verify that core answers as {self.version}"
+
+
+class VerifyReplicas(PlannedStep, frozen=True):
+    """Ask every container of core, each alone, for its version and its database; None accepts any version."""
+
+    version: Version | None
+    cause: str
+    name: ClassVar[str] = "verify-replicas"
+
+    @property
+    def title(self) -> str:
+        return f"Verify that each container of core answers{f' as {self.version}' if self.version else ''}"
 
 
 class OpenGate(PlannedStep, frozen=True):
@@ -475,6 +508,7 @@ Step = (
     | EndConnections
     | StopServices
     | StartServices
+    | StartReplicas
     | MakeServices
     | AwaitMigration
     | EndSessions
@@ -487,6 +521,7 @@ Step = (
     | SelectVersion
     | SelectImages
     | VerifyCore
+    | VerifyReplicas
     | OpenGate
     | RecordDeployment
     | UpgradeStep

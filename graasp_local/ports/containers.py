@@ -14,14 +14,20 @@ class Containers(Protocol):
     """Every method raises EngineUnreachable when the engine does not answer."""
 
     def observe(self) -> ObservedServices: ...
-    def start(self, services: Sequence[str]) -> None: ...
+    def start(self, services: Sequence[str], first_of: Sequence[str] = ()) -> None:
+        """Of the services in `first_of` only one container is started, and none if one of them already serves."""
+        ...
+
     def stop(self, services: Sequence[str]) -> None: ...
     def make(self, services: Sequence[str], version: Version) -> None:
         """Create the services' containers for a version, without starting them; existing ones must be stopped."""
         ...
 
-    def start_made(self, services: Sequence[str]) -> None:
-        """Start what `make` has created. Raises NeedsYou if the engine refuses."""
+    def start_made(self, services: Sequence[str], first_of: Sequence[str] = ()) -> None:
+        """Start what `make` has created; only one container of those in `first_of`.
+
+        Raises NeedsYou if the engine refuses.
+        """
         ...
 
     def recent_log(self, service: str, lines: int, since: float | None = None) -> tuple[str, ...]: ...

@@ -43,7 +43,7 @@ class CloseLook:
         return Closely()
 
     def _starting(self, step: StepView, view: SiteView, live: LiveEngine) -> Closely:
-        group = "graasp" if step.name == "start-writers" else step.name.removeprefix("start-")
+        group = "graasp" if step.name in ("start-writers", "start-replicas") else step.name.removeprefix("start-")
         containers = [
             service.container
             for service in view.services

@@ -130,6 +130,33 @@ def test_more_and_fewer_cores_while_visitors_are_served(two_cores: DemoSite) -> 
     assert '"outcome": "nothing-to-do"' in site.run("apply", "running", "--json").stdout
 
 
+def test_visitors_wait_for_the_first_core_only_and_what_was_killed_then_is_finished_under_them(
+    two_cores: DemoSite,
+) -> None:
+    site = two_cores
+    process = site.start("deploy", "--version", "1.2.0", "--json")
+    assert process.stdout is not None
+    for line in process.stdout:
+        if '"event": "step-started"' in line and '"name": "start-replicas"' in line:
+            process.kill()
+            break
+    process.wait()
+    with visited(site):
+        assert site.status()["gate"] == "open"
+        steps = [step["name"] for step in json.loads(site.run("resume", "--json").stdout.splitlines()[-1])["steps"]]
+    assert steps in (["start-graasp", "verify-core", "record"], ["record"])
+    assert counted(site, "core") == (2, 2)
+    assert {c["Labels"]["org.graasp.version"] for c in cores(site).values()} == {"1.2.0"}
+    site.run("rollback", "--discard", "written-since")
+    assert (site.status()["version"], counted(site, "core")) == ("1.1.0", (2, 2))
+
+
+def test_a_first_core_that_never_answers_brings_both_old_ones_back(two_cores: DemoSite) -> None:
+    site = two_cores
+    assert site.deploy("1.3.0-never-healthy", code=20)["outcome"] == "rolled-back"
+    assert (site.status()["version"], counted(site, "core")) == ("1.1.0", (2, 2))
+
+
 def test_a_version_takes_over_under_visitors_and_the_states_count_both_cores(two_cores: DemoSite) -> None:
     site = two_cores
     with visited(site):

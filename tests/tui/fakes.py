@@ -297,14 +297,14 @@ class FakeEngine:
 
     def make(self, services: Sequence[str], version: Version) -> None: ...
 
-    def start_made(self, services: Sequence[str]) -> None:
+    def start_made(self, services: Sequence[str], first_of: Sequence[str] = ()) -> None:
         self.start(services)
 
     def make_migration(self, version: Version) -> None: ...
 
     def remove_made_migrations(self) -> None: ...
 
-    def start(self, services: Sequence[str]) -> None:
+    def start(self, services: Sequence[str], first_of: Sequence[str] = ()) -> None:
         self._narrate(f"graasp-local compose -- up --detach {' '.join(services)}")
         self._site.on_start()
         for name in services:

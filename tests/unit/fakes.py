@@ -14,7 +14,7 @@ from graasp_local.errors import EngineUnreachable, NeedsYou
 from graasp_local.images.pins import Pin, as_images
 from graasp_local.planning.migrations import AppliedMigration, ImageMigration
 from graasp_local.planning.rolling_steps import Side
-from graasp_local.planning.states import Gate, Health, ObservedService, ObservedState, ServiceGroup, Status
+from graasp_local.planning.states import Gate, Health, ObservedService, ObservedState, Replica, ServiceGroup, Status
 from graasp_local.ports.checks import EngineFacts
 from graasp_local.ports.database import CollationChange
 from graasp_local.ports.gate import CoreAnswer, Prober
@@ -190,8 +190,8 @@ class FakeEngine:
             self.state.observed = self.state.observed.with_services((name,), Status.CREATED, Health.NONE, label)
         self.made_of = as_images(self.pins(version))
 
-    def start_made(self, services: Sequence[str]) -> None:
-        self._start(services, self.made_for, dict(self.made_of))
+    def start_made(self, services: Sequence[str], first_of: Sequence[str] = ()) -> None:
+        self._start(services, self.made_for, dict(self.made_of), first_of)
 
     def make_migration(self, version: Version) -> None:
         self._call("make-migration")
@@ -200,10 +200,10 @@ class FakeEngine:
     def remove_made_migrations(self) -> None:
         self.made_migration = False
 
-    def start(self, services: Sequence[str]) -> None:
-        self._start(services, str(self.state.selected() or ""), dict(self.state.selected_images()))
+    def start(self, services: Sequence[str], first_of: Sequence[str] = ()) -> None:
+        self._start(services, str(self.state.selected() or ""), dict(self.state.selected_images()), first_of)
 
-    def _start(self, services: Sequence[str], version: str, images: Mapping[str, str]) -> None:
+    def _start(self, services: Sequence[str], version: str, images: Mapping[str, str], first_of: Sequence[str]) -> None:
         self._call("start", *services)
         for name in services:
             health = self.never_on.get(name, Health.HEALTHY)
@@ -214,7 +214,17 @@ class FakeEngine:
             self.state.observed = self.state.observed.with_services(
                 (name,), Status.RUNNING, health, version if name in VERSIONED else ""
             )
+            if name in first_of:
+                self._only_the_first(name, health, version)
         self._answer("start")
+
+    def _only_the_first(self, name: str, health: Health, version: str) -> None:
+        one = next(service for service in self.state.observed.services if service.name == name)
+        others = (Replica(number, Status.CREATED, version=version) for number in range(2, one.wanted + 1))
+        replicas = (Replica(1, Status.RUNNING, health, version), *others)
+        worst = replace(one, status=Status.CREATED, health=Health.NONE, replicas=replicas)
+        services = tuple(worst if service is one else service for service in self.state.observed.services)
+        self.state.observed = replace(self.state.observed, services=services)
 
     def stop(self, services: Sequence[str]) -> None:
         self._call("stop", *services)
@@ -420,7 +430,7 @@ class FakeEdge:
 
     def said_by(self, core: ObservedService) -> CoreAnswer | None:
         said = self.says or self.says_instead.get(core.version, core.version)
-        return CoreAnswer(said, self.database_is_usable) if core.is_on else None
+        return CoreAnswer(said, self.database_is_usable) if core.first.is_on else None
 
 
 @dataclass

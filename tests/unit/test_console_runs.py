@@ -129,10 +129,10 @@ def running(site: OnFakeSite, version: str = "1.1.0") -> None:
 def slow_to_start(site: OnFakeSite) -> None:
     """Services take ten seconds to start."""
 
-    def slow(start: Callable[[Sequence[str]], None]) -> Callable[[Sequence[str]], None]:
-        def started(services: Sequence[str]) -> None:
+    def slow(start: Callable[[Sequence[str], Sequence[str]], None]) -> Callable[[Sequence[str], Sequence[str]], None]:
+        def started(services: Sequence[str], first_of: Sequence[str] = ()) -> None:
             site.fake.clock.sleep(10)
-            start(services)
+            start(services, first_of)
 
         return started
 

@@ -14,15 +14,16 @@ from graasp_local.cli import operating
 from graasp_local.cli.main import cli
 from graasp_local.engine.observe import seen
 from graasp_local.errors import ExitCode, Refused
-from graasp_local.journal.events import Outcome, StepStarted
+from graasp_local.journal.events import Event, Outcome, StepStarted
 from graasp_local.operations import run
 from graasp_local.operations.deployments import scale_plan
 from graasp_local.planning.plan import Plan, Strategy
 from graasp_local.planning.plan_scale import with_replicas
-from graasp_local.planning.requests import ChangeState, Scale
+from graasp_local.planning.requests import ChangeState, Deploy, Resume, Scale
 from graasp_local.planning.rolling_steps import LeadVisitors, Side
 from graasp_local.planning.states import (
     Drifted,
+    Gate,
     Health,
     InfraState,
     InState,
@@ -163,6 +164,98 @@ def test_what_is_missing_is_started_and_the_gate_stays_open(fake: FakeWorld) -> 
     assert [event.name for event in events if isinstance(event, StepStarted)] == ["start-graasp", "verify-core"]
     assert ended_of(events).outcome is Outcome.DONE
     assert "stop core" not in fake.state.calls
+
+
+def names_of(events: list[Event]) -> list[str]:
+    return [event.name for event in events if isinstance(event, StepStarted)]
+
+
+def test_visitors_wait_for_one_core_only(open_site: FakeWorld) -> None:
+    events = events_of(open_site, deploying(open_site, "1.2.0"))
+    names = names_of(events)
+    first = names.index("start-graasp")
+    assert names[first:] == [
+        "start-graasp",
+        "verify-core",
+        "start-writers",
+        "open-gate",
+        "prove-open",
+        "start-replicas",
+        "verify-replicas",
+        "record",
+    ]
+    titles = [event.title for event in events if isinstance(event, StepStarted)]
+    assert "core (one container)" in titles[first]
+    assert "Start the other containers of core and wait until healthy" in titles
+    assert ended_of(events).outcome is Outcome.DONE
+
+
+def test_all_cores_are_verified_where_somebody_tests_behind_the_gate(open_site: FakeWorld) -> None:
+    names = names_of(events_of(open_site, deploying(open_site, "1.2.0", end=InfraState.RESTRICTED)))
+    assert "start-replicas" not in names
+    open_site.handovers.replicas_say["core-2"] = None
+    assert deploy(open_site, "1.1.0", end=InfraState.RESTRICTED).outcome is not Outcome.HELD
+
+
+def test_a_first_core_that_does_not_come_up_is_rolled_back_before_visitors_meet_it(open_site: FakeWorld) -> None:
+    open_site.engine.never_on_version = "1.2.0"
+    events = list(run.run(open_site.world, Deploy("1.2.0")))
+    ended = ended_of(events)
+    assert (ended.outcome, ended.state, ended.version) == (Outcome.ROLLED_BACK, InfraState.RUNNING, "1.1.0")
+    assert names_of(events)[-5:] == ["start-writers", "open-gate", "prove-open", "start-replicas", "verify-replicas"]
+
+
+def test_a_second_core_that_does_not_come_up_leaves_the_site_open_and_can_be_resumed(open_site: FakeWorld) -> None:
+    open_site.handovers.replicas_say["core-2"] = None
+    ended = deploy(open_site, "1.2.0")
+    assert (ended.outcome, ended.exit_code, ended.gate) == (Outcome.FAILED, ExitCode.NEEDS_YOU, Gate.OPEN)
+    open_site.handovers.replicas_say.clear()
+    events = list(run.run(open_site.world, Resume()))
+    assert names_of(events) == ["record"]
+    assert ended_of(events).outcome is Outcome.DONE
+
+
+def test_what_was_cut_off_before_the_second_core_is_finished_with_the_gate_open(open_site: FakeWorld) -> None:
+    for event in run.run(open_site.world, Deploy("1.2.0")):
+        if isinstance(event, StepStarted) and event.name == "start-replicas":
+            break
+    assert open_site.state.gate() is Gate.OPEN
+    events = list(run.run(open_site.world, Resume()))
+    assert names_of(events) == ["start-graasp", "verify-core", "record"]
+    assert ended_of(events).outcome is Outcome.DONE
+    assert "flag-closed" not in open_site.state.calls[open_site.state.calls.index("flag-open") :]
+
+
+def test_a_site_that_comes_up_opens_with_one_core(fake: FakeWorld) -> None:
+    site = with_replicas(site_in(InfraState.DB_ONLY, "1.1.0"), {"core": 2, "workers": 2})
+    fake.become(site, "1.1.0")
+    events = list(run.run(fake.world, ChangeState(InfraState.RUNNING)))
+    assert names_of(events) == [
+        "start-graasp",
+        "verify-core",
+        "open-gate",
+        "prove-open",
+        "start-replicas",
+        "verify-replicas",
+    ]
+    assert ended_of(events).outcome is Outcome.DONE
+    assert "Start the other containers of core and workers" in " ".join(
+        event.title for event in events if isinstance(event, StepStarted)
+    )
+
+
+@pytest.mark.parametrize(
+    ("replicas", "is_on", "described"),
+    [
+        ((SICK, OFF), False, "running but unhealthy"),
+        ((OFF, OFF), False, "stopped"),
+        ((ON, OFF), True, "running"),
+        ((OFF, ON), True, "running"),
+    ],
+)
+def test_the_first_is_judged_alone(replicas: tuple[tuple[Status, Health], ...], is_on: bool, described: str) -> None:
+    first = two(*replicas).first
+    assert (first.is_on, first.described()) == (is_on, described)
 
 
 @pytest.mark.parametrize("says", [None, CoreAnswer("1.0.0", database_is_usable=True), CoreAnswer("1.2.0", False)])

@@ -238,9 +238,9 @@ def a_row_is_lost(fake: FakeWorld) -> None:
 def umami_does_not_start(fake: FakeWorld) -> None:
     start = fake.engine.start
 
-    def start_but_umami(services: tuple[str, ...]) -> None:
+    def start_but_umami(services: tuple[str, ...], first_of: tuple[str, ...] = ()) -> None:
         fake.engine.never_on = {"umami": Health.UNHEALTHY} if fake.world.site.database_server == NEW else {}
-        start(services)
+        start(services, first_of)
 
     fake.engine.start = start_but_umami  # type: ignore[method-assign, assignment]
 

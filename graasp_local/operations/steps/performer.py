@@ -24,7 +24,7 @@ from graasp_local.operations.steps.having_images import (
 )
 from graasp_local.operations.steps.migrating import await_migrations, check_forecast, end_migrations, run_migration
 from graasp_local.operations.steps.preflight import check_edge, check_preflight, check_stack
-from graasp_local.operations.steps.proving import POLL_SECONDS, prove, verify_core
+from graasp_local.operations.steps.proving import POLL_SECONDS, prove, verify_core, verify_replicas
 from graasp_local.operations.steps.restoring import perform_data_step, tidy_up
 from graasp_local.operations.steps.rolling import perform_rolling, still_running
 from graasp_local.operations.steps.starting import (
@@ -70,6 +70,7 @@ from graasp_local.planning.steps import (
     SelectImages,
     SelectVersion,
     Snapshot,
+    StartReplicas,
     StartServices,
     Step,
     StopServices,
@@ -77,6 +78,7 @@ from graasp_local.planning.steps import (
     TakeUpSettings,
     UnsealGate,
     VerifyCore,
+    VerifyReplicas,
     WriteSnapshot,
 )
 from graasp_local.ports.world import World
@@ -202,10 +204,13 @@ class Performer:
                 if step.ahead and step.group is ServiceGroup.DATABASE and self._started.plan.version is not None:
                     with suppress(GraaspLocalError):  # the step that needs them reports it
                         world.images.image_migrations(self._started.plan.version)
-                yield from wait_until_on(world, needed(world, services) if writers else services)
+                yield from wait_until_on(world, needed(world, services) if writers else services, step.first_of)
                 if step.group is ServiceGroup.DATABASE:
                     self._start_ahead(step.ahead)
                 yield from forget_old_addresses(world, services)
+            case StartReplicas(services=services):
+                yield from start_with_last_words(world, services, partial(world.containers.start, services))
+                yield from wait_until_on(world, services)
             case MakeServices(services=services, version=version, migration=migration):
                 try:
                     world.containers.make((*services, *(("migrate",) if migration else ())), version)
@@ -247,8 +252,10 @@ class Performer:
                 select_images(world, step)
             case SelectVersion(version=version):
                 prepare.select(world.site, Release(version, as_images(world.images.pins(version))))
-            case VerifyCore(version=expected):
-                verify_core(world, expected)
+            case VerifyCore(version=expected, first_only=first_only):
+                verify_core(world, expected, first_only=first_only)
+            case VerifyReplicas(version=expected):
+                verify_replicas(world, expected)
             case RecordDeployment(version=version):
                 record_deployment(world.site.deployments_file, version, world.clock.now(), world.images.pins(version))
                 yield from self._let_images_go(version)
@@ -272,10 +279,10 @@ class Performer:
         # A service outside the graasp group is the same in every version.
         is_selected = step.group is not ServiceGroup.GRAASP or (selected is not None and version == selected)
         if is_selected and {*step.services} <= {*made}:
-            containers.start_made(step.services)
+            containers.start_made(step.services, step.first_of)
             self._made = tuple(name for name in made if name not in step.services), version
         else:
-            containers.start(step.services)
+            containers.start(step.services, step.first_of)
 
     def _start_ahead(self, services: tuple[str, ...]) -> None:
         """Only containers created in this operation; one that fails here is started by its own step, which says why."""

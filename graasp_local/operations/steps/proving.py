@@ -13,6 +13,7 @@ from graasp_local.version import Version
 
 PROOF_SECONDS = 10.0
 POLL_SECONDS = 0.05
+_WRONG = "Core is not as it should be"
 
 
 def prove(world: World, failures: Callable[[], tuple[str, ...]], what: str) -> None:
@@ -27,8 +28,10 @@ def prove(world: World, failures: Callable[[], tuple[str, ...]], what: str) -> N
         clock.sleep(POLL_SECONDS)
 
 
-def verify_core(world: World, expected: Version | None) -> None:
+def verify_core(world: World, expected: Version | None, *, first_only: bool = False) -> None:
     """Ask core through nginx or, while the gate is sealed even for graasp-local, from inside the site.
+
+    Then each of its containers, unless only the first has been started.
 
     Raises NeedsYou or Interrupted, as `prove` does.
     """
@@ -39,9 +42,16 @@ def verify_core(world: World, expected: Version | None) -> None:
         answer = world.handovers.core(Side.SERVICES) if sealed else world.edge.core()
         found = core_failures(answer, expected, where)
         # While a second core stands in for the replicas, they are of the old version, or were just asked one by one.
-        return found if found or world.containers.observe().handovers else replica_failures(world, expected)
+        return (
+            found if found or first_only or world.containers.observe().handovers else replica_failures(world, expected)
+        )
 
-    prove(world, failures, "Core is not as it should be")
+    prove(world, failures, _WRONG)
+
+
+def verify_replicas(world: World, expected: Version | None) -> None:
+    """Ask each container of core alone. Raises NeedsYou or Interrupted, as `prove` does."""
+    prove(world, lambda: replica_failures(world, expected), _WRONG)
 
 
 def replica_failures(world: World, expected: Version | None) -> tuple[str, ...]:

@@ -63,10 +63,11 @@ def needed(world: World, services: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in services if name not in optional)
 
 
-def wait_until_on(world: World, services: Sequence[str]) -> Iterator[str]:
+def wait_until_on(world: World, services: Sequence[str], first_of: Sequence[str] = ()) -> Iterator[str]:
     """Yields nothing while all goes well. Raises NeedsYou, after showing the log, for a service that will not start.
 
-    An optional service is not a failure: a line says that it did not come up, and the operation goes on.
+    An optional service is not a failure: a line says that it did not come up, and the operation goes on. Of those in
+    `first_of` one container has to be on.
     """
     began = world.clock.monotonic()
     recovery = _Recovery(world, began)
@@ -75,7 +76,11 @@ def wait_until_on(world: World, services: Sequence[str]) -> Iterator[str]:
     # The engine counts restarts over the container's whole life: earlier ones say nothing about now.
     restarts_before = {name: world.containers.restarts(name) for name in services}
     while True:
-        seen = [service for service in world.containers.observe().services if service.name in services]
+        seen = [
+            service.first if service.name in first_of else service
+            for service in world.containers.observe().services
+            if service.name in services
+        ]
         waiting = [service for service in seen if not service.is_on and service.name not in given_up]
         if not waiting:
             return
