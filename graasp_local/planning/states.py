@@ -275,6 +275,11 @@ class ObservedState(Struct, frozen=True):
         return all(service.is_off for service in self.in_group(group))
 
     @property
+    def edge_has_old_settings(self) -> bool:
+        """nginx runs, but `.env` or the stack was changed since: it may listen at another address than the new one."""
+        return any(service.is_on and service.outdated for service in self.in_group(ServiceGroup.EDGE))
+
+    @property
     def graasp_versions(self) -> frozenset[str]:
         """The versions that the graasp group's containers run; more than one means a half-done deployment."""
         graasp = self.in_group(ServiceGroup.GRAASP)
@@ -356,7 +361,11 @@ def differences(observed: ObservedState, state: InfraState) -> tuple[str, ...]:
     sealed_off = observed.gate is Gate.SEALED and ServiceGroup.GRAASP not in row.groups_on
     # With nginx off there is no gate to ask, and no one can get in.
     if ServiceGroup.EDGE in row.groups_on and observed.gate is not row.gate and not sealed_off:
-        found.append(f"The gate is {observed.gate.in_words}, but {state} needs it {row.gate}.")
+        if observed.gate is Gate.UNKNOWN:
+            where = " at the address that .env names now" if observed.edge_has_old_settings else ""
+            found.append(f"nginx does not answer{where}, but {state} needs the gate {row.gate}.")
+        else:
+            found.append(f"The gate is {observed.gate.in_words}, but {state} needs it {row.gate}.")
     found += [
         f"A second {second.name} of {second.version} is {second.described()}, left while it was replaced."
         for second in observed.handovers
