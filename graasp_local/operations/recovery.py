@@ -126,7 +126,7 @@ def _back_from_restore(
             f"The gate was opened after {restore.backup} was restored: a rollback would discard everything written "
             "since.",
             "Nothing was changed; what was there before the restore is kept on the server until the next deployment.",
-            "`graasp-local resume` finishes a restore that was cut off; `graasp-local restore` brings another back.",
+            "`graasp-local resume` finishes a restore that was cut off; `graasp-local restore` restores another one.",
         )
     there = replace(restore, way=Direction.THERE)
     begun, images = record.database_is_changed, record.previous_images
@@ -263,7 +263,7 @@ def _loss(
             return None  # it has already been put back, and only the record of that was lost
         raise Refused(
             f"The database from before {record.version} is no longer on the server.",
-            "Nothing was changed: without it there is only the way forward, or a backup.",
+            "Nothing was changed: without it you can only go forward, or restore a backup.",
             "`graasp-local backup list` shows what can be restored.",
         )
     began = datetime.fromisoformat(record.at).timestamp() + (record.seconds or 0.0)

@@ -224,7 +224,7 @@ class ObservedService(Struct, frozen=True):
         if self.is_off or not self.replicas:
             return _described(self.status, self.health)
         if self.has_too_many:
-            return f"there in {len(self.replicas)} containers where {_are(self.wanted)} wanted"
+            return f"present in {len(self.replicas)} containers, but {_are(self.wanted)} wanted"
         return f"on in {self.healthy} of {self.wanted} replicas ({', '.join(self.unwell)})"
 
 
@@ -367,7 +367,7 @@ def differences(observed: ObservedState, state: InfraState) -> tuple[str, ...]:
         else:
             found.append(f"The gate is {observed.gate.in_words}, but {state} needs it {row.gate}.")
     found += [
-        f"A second {second.name} of {second.version} is {second.described()}, left while it was replaced."
+        f"A second {second.name} of {second.version} is {second.described()}, left over from replacing it."
         for second in observed.handovers
     ]
     if observed.migrations and state is not InfraState.DB_ONLY:
@@ -378,7 +378,7 @@ def differences(observed: ObservedState, state: InfraState) -> tuple[str, ...]:
 def lacking(observed: ObservedState, state: InfraState) -> tuple[str, ...]:
     """Optional services that should be on in the state but are not, a sentence each."""
     return tuple(
-        f"{service.name} is {service.described()}; Graasp serves without it."
+        f"{service.name} is {service.described()}; Graasp works without it."
         for service in observed.services
         if service.optional and service.group in observed.row(state).groups_on and not service.is_on
     )

@@ -209,7 +209,7 @@ def check_edge(world: World) -> Iterator[str]:
     if refusal is not None:
         raise Refused(
             f"nginx refuses its configuration: {refusal}",
-            "Nothing was changed: the nginx that runs, if one does, goes on as it is.",
+            "Nothing was changed: a running nginx keeps its configuration.",
             "Change what it names in .env; `graasp-local config check` says what else is wrong there.",
         )
 

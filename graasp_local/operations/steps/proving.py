@@ -41,7 +41,7 @@ def verify_core(world: World, expected: Version | None) -> None:
         # While a second core stands in for the replicas, they are of the old version, or were just asked one by one.
         return found if found or world.containers.observe().handovers else replica_failures(world, expected)
 
-    prove(world, failures, "Core is not as it should be")
+    prove(world, failures, "Core failed its check")
 
 
 def replica_failures(world: World, expected: Version | None) -> tuple[str, ...]:
