@@ -64,9 +64,9 @@ def unfinished(world: World) -> OperationRecord:
     record = unfinished_operation(trusted_operations(world.site.journal_directory))
     if record is None:
         raise Refused(
-            "No deployment of this site was left unfinished, and no upgrade of its database.",
+            "No operation was left unfinished on this site.",
             "Nothing was changed.",
-            "`graasp-local rollback` undoes one that succeeded.",
+            "`graasp-local rollback` undoes the last deployment that succeeded.",
         )
     return record
 
@@ -305,7 +305,11 @@ def _rolled_back_already(operations: Sequence[OperationRecord]) -> Refused:
 
 def _no_way_back(record: OperationRecord | None) -> Refused:
     if record is None:
-        return Refused("Nothing has been deployed to this site yet.", "Nothing was changed.", "")
+        return Refused(
+            "Nothing has been deployed to this site yet, so there is nothing to go back to.",
+            "Nothing was changed.",
+            "`graasp-local deploy --version X` deploys a version.",
+        )
     if record.is_way_back:
         return Refused(
             f"The last operation already went back to {record.version}.",

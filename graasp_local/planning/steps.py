@@ -80,7 +80,7 @@ class RestoreImages(PlannedStep, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"Make sure the images that {self.version} was deployed with are on this machine"
+        return f"Restore the images that {self.version} was deployed with"
 
 
 class ReadMigrations(PlannedStep, frozen=True):

@@ -170,7 +170,7 @@ def test_a_core_that_is_off_can_be_replaced_while_a_second_one_serves() -> None:
 def test_going_back_from_a_second_core_that_never_got_healthy_touches_only_that() -> None:
     failed = open_site(OLD, second_core(NEW, Health.UNHEALTHY))
     assert titles(plan_rolling_back(failed, OLD, VISITED).steps) == [
-        "Make sure the images that 1.1.0 was deployed with are on this machine",
+        "Restore the images that 1.1.0 was deployed with",
         "Select 1.1.0 for every service started from now on",
         "Verify that core itself answers as 1.1.0",
         "Route visitors back from the stand-in",
