@@ -76,7 +76,7 @@ def list_backups(context: Context, *, json_object: bool) -> None:
         _print_list(every)
 
 
-@command.command("verify")
+@command.command("verify", short_help="Read a whole backup and check it.")
 @click.argument("name", default="latest")
 @click.option(
     "--trial-restore", is_flag=True, help="Also load each dump into a temporary database and compare the rows."

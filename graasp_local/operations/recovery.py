@@ -214,7 +214,7 @@ def _refuse_after_nothing(operations: Sequence[OperationRecord], record: Operati
     if isinstance(newest.request, Deploy) and newest.outcome in (None, "refused", "interrupted"):
         raise Refused(
             f"{newest.operation} changed nothing, so there is nothing to undo.",
-            f"The site is as it was before it, with {record.version}.",
+            f"The site is unchanged, with {record.version}.",
             f"To undo {record.version}: `graasp-local apply {record.state}`, then `graasp-local rollback`.",
         )
 

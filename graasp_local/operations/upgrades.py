@@ -189,7 +189,7 @@ def _upgrade(world: World, asked: UpgradeDatabase) -> Upgrade:
     major = asked.to or containers.image_major(image)
     if major is None:
         raise Refused(
-            f"Which major of Postgres {image} is cannot be told from its tag.",
+            f"The tag of {image} does not say which major version of Postgres it is.",
             "Nothing was changed.",
             "Pass it with --to.",
         )

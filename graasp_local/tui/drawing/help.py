@@ -49,7 +49,7 @@ MOVING: tuple[Entry, ...] = (
 )
 IN_A_LOG: tuple[Entry, ...] = (
     ("/", "filter"),
-    ("space", "pause, go on"),
+    ("space", "pause, continue"),
     ("f", "follow the end"),
     ("a", "all services, or one"),
     ("y", "copy what is shown"),
