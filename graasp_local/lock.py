@@ -58,7 +58,7 @@ def held_lock(file: Path, command: str, patience: Patience | None = None) -> Ite
     try:
         if not _locked(descriptor) and not (patience and _locked_in_time(descriptor, patience)):
             holder = _read(descriptor)
-            who = holder.described() if holder else "it did not say which"
+            who = holder.described() if holder else "which one is not known"
             raise Locked(
                 f"Another graasp-local command is running on this site: {who}.",
                 "This command changed nothing.",

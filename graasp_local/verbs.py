@@ -48,10 +48,10 @@ TABLE = (
         effect=Effect.CHANGES,
     ),
     Verb("deploy", "deploy a version of Graasp", "d", "Deploy", effect=Effect.CHANGES),
-    Verb("resume", "finish a deployment that was interrupted", "c", "Resume", effect=Effect.CHANGES),
+    Verb("resume", "finish an operation that was interrupted", "c", "Resume", effect=Effect.CHANGES),
     Verb(
         "rollback",
-        "put the site back to before its last deployment",
+        "put the site back to where it was before its last deployment",
         "z",
         "Roll back",
         effect=Effect.CHANGES,

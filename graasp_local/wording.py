@@ -4,7 +4,7 @@ from __future__ import annotations
 
 STOPPING = "Stopping at the next safe point. Press Ctrl-C again to quit now and leave the site half-changed."
 PUTTING_BACK = (
-    "The site is being put back, and that is finished. Press Ctrl-C again to quit now and leave the site half-changed."
+    "The rollback is running and will be finished. Press Ctrl-C again to quit now and leave the site half-changed."
 )
 LEFT_AS_IT_IS = "Left as it is. `graasp-local status` says where the site stands, and what to type next."
 """The answers to a first Ctrl-C, to one during a rollback, and to a second one."""

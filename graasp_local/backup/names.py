@@ -48,7 +48,7 @@ def renames_in(databases: Sequence[str], number: str, existing: Collection[str])
             continue
         restored = restored_name(database, number)
         if restored not in existing:
-            raise NeedsYou(f"There is no database {restored} on the server to put in the place of {database}.")
+            raise NeedsYou(f"There is no database {restored} on the server to replace {database}.")
         renames += [(database, before_name(database, number)), (restored, database)]
     return tuple(renames)
 

@@ -77,6 +77,8 @@ class BackupStore(Struct, frozen=True):
         Raises Refused if there is none, more than one, or one that cannot be read.
         """
         found = self._candidates(named)
+        if not found and named == LATEST and not self.all():
+            raise Refused("This site has no backups yet.", "Nothing was changed.", "`graasp-local backup` takes one.")
         if not found:
             raise Refused(
                 f"There is no backup {named}.",

@@ -76,7 +76,7 @@ def list_backups(context: Context, *, json_object: bool) -> None:
         _print_list(every)
 
 
-@command.command("verify")
+@command.command("verify", short_help="Read a whole backup and check it.")
 @click.argument("name", default="latest")
 @click.option(
     "--trial-restore", is_flag=True, help="Also load each dump into a temporary database and compare the rows."
@@ -87,7 +87,7 @@ def list_backups(context: Context, *, json_object: bool) -> None:
 def verify(context: Context, name: str, *, trial_restore: bool, lock_wait: float, json_object: bool) -> None:
     """Read a backup to its end: sizes, sha256, every dump by pg_restore, every archive header.
 
-    NAME is a backup's name, its beginning, `latest`, or a path of another directory.
+    NAME is a backup's name, its beginning, `latest`, or the path of a directory.
     """
     with _failures_as_json(wanted=json_object):
         backup = _with_world(

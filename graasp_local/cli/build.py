@@ -48,7 +48,7 @@ def command(
 ) -> None:
     """Build the images of a version from its sources, for this engine's platform.
 
-    Use it where the published images are made for another platform, and for the web client,
+    Use this where the published images are made for another platform, and for the web client,
     which has no published image. The site does not change until `deploy` uses the images.
     """
     from graasp_local.engine.building import Build, build_image
@@ -121,7 +121,7 @@ def _client_tag(version: Version, checkout: Path | None) -> str:
     known = client_version(version)
     if known is None and checkout is None:
         raise Refused(
-            f"This graasp-local does not know which version of the client belongs to {version}.",
+            f"graasp-local does not know which version of the client belongs to {version}.",
             "Nothing was built. The client has its own version numbers, and a tag of the same name may be years old.",
             "Pass --client-tag vX.Y.Z from the client's releases, or build without the client (--only).",
         )

@@ -47,7 +47,7 @@ def show(context: Context, *, json_object: bool) -> None:
 def renew(context: Context, *, at_once: bool, json_object: bool) -> None:
     """Renew the certificate if it is due, and reload nginx. Run this once a day from a timer.
 
-    With TLS=files the files are read again. No request is dropped: nginx finishes running requests with the old
+    With TLS=files, the files are read again. No request is dropped: nginx finishes running requests with the old
     certificate. `doctor` warns if the timer has not run for days.
     """
     from graasp_local.engine.edge_reload import EdgeReload

@@ -34,7 +34,7 @@ def command(
 ) -> None:
     """Run docker compose with the site's files, environment and project name, such as `compose -- ps`.
 
-    This bypasses states, gate, lock and journal. Use it for looking around, and for repeating a command that
+    This bypasses states, gate, lock and journal. Use it to look around, and to repeat a command that
     graasp-local printed.
     """
     from graasp_local.engine.compose import Compose, compose_version, forget_shell_overrides

@@ -54,7 +54,7 @@ def check(context: Context, *, json_object: bool) -> None:
     sys.exit(ExitCode.USAGE if error_count else ExitCode.DONE)
 
 
-@command.command("add-missing")
+@command.command("add-missing", short_help="Add to .env what a newer graasp-local needs.")
 @pass_context
 def add_missing(context: Context) -> None:
     """Add to .env what a newer graasp-local needs and can generate, such as a new secret."""

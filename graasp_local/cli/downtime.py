@@ -40,7 +40,7 @@ def show_downtime(context: Context, operations: Sequence[OperationRecord], *, as
             }
         )
     elif not months:
-        say("The site was never open nor closed yet.", err=True)
+        say("The site has not been open or closed yet.", err=True)
     else:
         _print_months(months)
         _print_closings(found, now)

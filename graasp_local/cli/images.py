@@ -78,7 +78,7 @@ def pull(context: Context, version_text: str) -> None:
     say(f"All images of {version} are on this machine.")
 
 
-@command.command("complete")
+@command.command("complete", short_help="Add what published images need to render thumbnails of PDFs.")
 @click.argument("version_text", metavar="[VERSION]", required=False)
 @pass_context
 def complete(context: Context, version_text: str | None) -> None:
@@ -117,7 +117,7 @@ def complete(context: Context, version_text: str | None) -> None:
     say(f"Next: graasp-local deploy --version {version}", err=True)
 
 
-@command.command("save")
+@command.command("save", short_help="Save the images of a version to one FILE.")
 @click.argument("version_text", metavar="VERSION")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @pass_context

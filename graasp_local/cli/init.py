@@ -54,7 +54,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=Tru
     "parts",
     metavar="PART",
     multiple=True,
-    help="Switch on an optional part; `none` for none. Can be repeated.",
+    help="Switch on an optional part, such as etherpad or nudenet; `none` for no parts. Can be repeated.",
 )
 @click.option("--project", help="The Compose project's name. Default: the directory's name.")
 @click.option("--demo", is_flag=True, help="Use the demo images (scripts/build-demo-images), on this machine only.")
@@ -79,7 +79,7 @@ def command(
     demo: bool,
     yes: bool,
 ) -> None:
-    """Create a site in DIRECTORY (default: --site, otherwise here). An existing site is never overwritten.
+    """Create a site in DIRECTORY (default: --site, or the current directory). An existing site is never overwritten.
 
     On a terminal it asks for what the options leave open. Nothing is written before the last answer.
     """

@@ -91,8 +91,9 @@ class _Verbs(click.Group):
 def cli(ctx: click.Context, site: Path | None) -> None:
     """Run and deploy a self-hosted Graasp.
 
-    A site is in one of four states: running, restricted (a maintenance page, unless the maintenance header is sent),
-    db-only (only the database and umami, a maintenance page) or stopped (nothing, and with STOPPED_PAGE=on the page).
+    A site is in one of four states: running, restricted (visitors see a maintenance page, unless they send the
+    maintenance header), db-only (only the database and umami are on, behind the maintenance page) or stopped
+    (everything is off; with STOPPED_PAGE=on, nginx still shows the maintenance page).
     """
     os.umask(os.umask(0o022) | 0o022)  # what is created in a site must not be writable by others
     ctx.obj = Context(site)

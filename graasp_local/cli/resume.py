@@ -15,11 +15,12 @@ from graasp_local.cli.context import Context, pass_context
 @click.option(
     "--on-failure",
     type=click.Choice(["rollback", "hold"]),
-    help="After a failure behind the closed gate: put back what was before, or leave it. Left out: as at first.",
+    help="What to do after a failure behind the closed gate: roll back, or leave everything as it is. "
+    "Default: as the first time.",
 )
 @pass_context
 def command(context: Context, *, json_lines: bool, yes: bool, lock_wait: float, on_failure: str | None) -> None:
-    """Finish a deployment that was killed, interrupted or held after a failure.
+    """Finish an operation that was killed, interrupted, or held after a failure.
 
     Every step checks first and does only what is missing, so this runs the same plan again, with the options of the
     first attempt: limits, --no-backup, --strategy, --hold, --probe.

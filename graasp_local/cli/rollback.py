@@ -33,7 +33,7 @@ def command(
     lock_wait: float,
     max_downtime: float | None,
 ) -> None:
-    """Put the site back to before its last deployment, whether that succeeded or was left unfinished.
+    """Put the site back to where it was before its last deployment, or before an unfinished restore or upgrade.
 
     If it ran a migration, the database from before it comes back, and the current one is kept under another
     name until the next deployment. If visitors may have written data since, you are asked first.

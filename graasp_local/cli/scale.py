@@ -23,7 +23,7 @@ from graasp_local.errors import ExitCode, GraaspLocalError, UsageError
 def command(
     context: Context, sizes: tuple[str, ...], *, dry_run: bool, json_lines: bool, yes: bool, lock_wait: float
 ) -> None:
-    """Run so many containers of core or workers. Writes the number into .env, and starts or removes what differs.
+    """Run this many containers of core or workers. Writes the number into .env, then starts or removes containers.
 
     The gate stays as it is, and no request of a visitor is cut off.
     """
@@ -59,7 +59,7 @@ def command(
     said = " and ".join(f"{key}={number}" for key, number in settings.items())
     say(f"{file} says {said} now.", err=True)
     if not plan.steps:
-        say("Nothing has to be started or removed for it now.", err=True)
+        say("Nothing has to be started or removed now.", err=True)
     try:
         operation(context, request, OperationOptions(dry_run=False, as_json=json_lines, ask=False, lock_wait=lock_wait))
     except (SystemExit, GraaspLocalError) as ended:
@@ -80,13 +80,13 @@ def _wanted(sizes: Sequence[str]) -> dict[str, int]:
         service, _, number = size.partition("=")
         if service not in REPLICAS:
             raise UsageError(
-                f"There cannot be several containers of {service[:64]!r}: only of {' and '.join(REPLICAS)}.",
+                f"{service[:64]!r} cannot be scaled: only {' and '.join(REPLICAS)} can.",
                 "Nothing was changed.",
                 "`graasp-local scale core=2`, for example.",
             )
         said = value_error(REPLICAS[service], number)
         if said or service in wanted:
-            said = said or "is said twice"
+            said = said or "is given twice"
             raise UsageError(f"The number of {service} {said}.", "Nothing was changed.", f"`{service}=2`, for example.")
         wanted[service] = int(number)
     return wanted

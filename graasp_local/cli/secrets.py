@@ -28,7 +28,7 @@ def command() -> None:
     """List the secrets of the site, or rotate them."""
 
 
-@command.command("list")
+@command.command("list", short_help="List the secrets; values are never shown.")
 @click.option("--json", "json_object", is_flag=True, help="Print one JSON object.")
 @pass_context
 def list_secrets(context: Context, *, json_object: bool) -> None:
@@ -67,7 +67,7 @@ def list_secrets(context: Context, *, json_object: bool) -> None:
     print_table(["SECRET", "LENGTH", "ROTATED", "A NEW ONE"], rows)
 
 
-@command.command("rotate")
+@command.command("rotate", short_help="Give secrets new values and recreate what uses them.")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--all", "every", is_flag=True, help="Rotate every secret that can be rotated.")
 @options.dry_run

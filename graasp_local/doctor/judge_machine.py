@@ -128,7 +128,7 @@ def way_back(found: Fact[Return | None]) -> Iterator[Finding]:
                 f"`graasp-local deploy --version {version}` deploys the build that its tags point to.",
             )
         case Known(Return(version)):
-            yield ok("way-back", f"The images of {version} are there, should the next deployment fail.")
+            yield ok("way-back", f"The images of {version} are still available if the next deployment fails.")
         case _:
             yield ok("way-back", "Nothing was deployed here yet, so there is nothing to go back to.")
 

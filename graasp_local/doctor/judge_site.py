@@ -26,8 +26,8 @@ def maker(newer: str | None) -> Iterator[Finding]:
         yield Finding(
             "graasp-local",
             Verdict.WARNING,
-            f"The site was made by graasp-local {newer}, and this is the older {__version__}.",
-            "Upgrade graasp-local: docs/install.md says how.",
+            f"The site was made by graasp-local {newer}, which is newer than this one ({__version__}).",
+            "Upgrade graasp-local: docs/operate.md says how, under Upgrade.",
         )
 
 

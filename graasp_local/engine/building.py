@@ -73,7 +73,7 @@ def build_image(build: Build, narrate: Callable[[str], None]) -> Iterator[str]:
         yield from last
         raise Refused(
             f"{build.image} could not be built (docker build ended with {code}).",
-            "The site is as it was.",
+            "The site is unchanged.",
             f"The whole output is in {build.log}.",
         )
     build.log.unlink()

@@ -40,4 +40,4 @@ def complete_image(
         after = engine.client.api.inspect_image(image)["Id"]  # type: ignore[no-untyped-call]
         still = lacking_programs(engine.client, service, after)
     if still:
-        raise Refused(f"{image} still has no {' and no '.join(still)}.", "The site is as it was.")
+        raise Refused(f"{image} still has no {' and no '.join(still)}.", "The site is unchanged.")

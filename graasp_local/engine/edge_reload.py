@@ -57,6 +57,6 @@ class EdgeReload:
                 return container
         raise Refused(
             "nginx is not running.",
-            "Nothing was changed: a new certificate is proven, and one by ACME is got, through nginx.",
-            "It is off in stopped only (unless STOPPED_PAGE=on in .env): `graasp-local apply db-only` starts it.",
+            "Nothing was changed: nginx is needed to get a certificate by ACME, and to verify that visitors get it.",
+            "Only in stopped it is off (unless STOPPED_PAGE=on in .env): `graasp-local apply db-only` starts it.",
         )

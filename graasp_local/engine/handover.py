@@ -97,7 +97,7 @@ class DockerHandovers:
         hosts = {f"core-{number_of(c)}": c["Names"][0].lstrip("/") for c in containers}
         said = self._answers_of([*hosts.values()])
         answers = {name: said[host] for name, host in sorted(hosts.items())}
-        return answers if len(answers) >= core.wanted else {**answers, "a further core": None}
+        return answers if len(answers) >= core.wanted else {**answers, "another core": None}
 
     def _answers_of(self, hosts: Sequence[str]) -> dict[str, CoreAnswer | None]:
         """What the cores at these names in nginx's networks report about themselves."""

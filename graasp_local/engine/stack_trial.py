@@ -45,7 +45,7 @@ def _network_refusal(client: DockerClient, site: Site, config: Mapping[str, Any]
         for key in config["services"][name].get("networks") or ():
             wanted = networks.get(key) or {}
             if wanted.get("external") and wanted.get("name", key) not in there:
-                return f"{name} is to be in the network {wanted.get('name', key)}, which this engine does not have."
+                return f"{name} is set to join the network {wanted.get('name', key)}, which this engine does not have."
     ours = {
         str((network.get("Labels") or {}).get(NETWORK_LABEL)): network
         for network in there.values()
@@ -63,7 +63,7 @@ def _port_refusal(client: DockerClient, site: Site, config: Mapping[str, Any], t
     for wanted in published(config, tried):
         holder = None if wanted.port in ours else holder_of_port(client, wanted.address, wanted.port)
         if holder:
-            return f"{wanted.service} is to publish port {wanted.port}, which is in use by {holder}."
+            return f"{wanted.service} is set to publish port {wanted.port}, which is in use by {holder}."
     return None
 
 
@@ -72,7 +72,7 @@ def _name_refusal(client: DockerClient, site: Site, config: Mapping[str, Any], t
         wanted = config["services"][name].get("container_name")
         for container in client.api.containers(all=True, filters={"name": f"^/{wanted}$"}) if wanted else ():
             if container["Labels"].get(PROJECT_LABEL) != site.settings.project:
-                return f"{name} is to be called {wanted}, as another container is."
+                return f"{name} is set to be named {wanted}, but another container has that name."
     return None
 
 
@@ -90,7 +90,7 @@ def _container_refusal(
         if said is None and services == tried:
             return None
         if said is not None and len(services) == 1:
-            return f"The engine refuses {services[0]} as {site.override_file.name} has it: {said}"
+            return f"The engine refuses {services[0]} as defined in {site.override_file.name}: {said}"
     return None
 
 

@@ -252,7 +252,10 @@ def summary(ended: OperationEnded) -> str:
         case Outcome.HELD:
             return f"Held after {ended.seconds:.1f} s: the site is {ended.state}{version}, ready to be tested."
         case Outcome.NOTHING_TO_DO:
-            return f"Nothing to do: the site is {ended.state}{version}."
+            state = (
+                "the site has no containers yet" if ended.state == "absent" else f"the site is {ended.state}{version}"
+            )
+            return f"Nothing to do: {state}."
         case Outcome.ROLLED_BACK:
             return f"Rolled back after {ended.seconds:.1f} s: the site is {ended.state}{version}.{downtime}"
         case Outcome.REFUSED:

@@ -99,7 +99,7 @@ def _as_operation(name: str, records: Sequence[Mapping[str, Any]]) -> OperationR
     if first["event"] != "walk-started":
         raise _DamageError("It does not begin as an operation does.")
     if "\\u0000" in json.dumps(first):
-        raise _DamageError("A name in its first line holds a NUL.")
+        raise _DamageError("A name in its first line contains a NUL.")
     if first.get("format") != FORMAT:
         raise _DamageError(f"It is of format {first.get('format')}; this graasp-local reads format {FORMAT}.")
     ended = last if last["event"] == "walk-ended" else {}

@@ -41,8 +41,8 @@ def next_steps(situation: Situation) -> tuple[NextStep, ...]:
     if situation.holder is not None:
         return ()
     if situation.unfinished is not None:
-        resume = NextStep("resume", "graasp-local resume", "goes on with it")
-        rollback = NextStep("rollback", "graasp-local rollback", "puts the site back to before it")
+        resume = NextStep("resume", "graasp-local resume", "continues it")
+        rollback = NextStep("rollback", "graasp-local rollback", "undoes it")
         return (resume, rollback) if situation.unfinished.can_be_undone else (resume,)
     match situation.classification:
         case Absent() if situation.selected is None:

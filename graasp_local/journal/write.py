@@ -82,7 +82,7 @@ class Journal:
     def _no_room(self, trouble: OSError) -> NeedsYou:
         return NeedsYou(
             f"The journal cannot be written: {trouble.strerror}.",
-            "The operation goes no further forward.",
+            "The operation does not continue.",
             f"Make room for {self._reserve.parent}; `graasp-local status` says where the site stands and what to type.",
         )
 

@@ -112,7 +112,7 @@ def transition_plan(
         raise Refused(
             f"A migration is running ({listed(observed.migrations)}).",
             "Nothing was changed: what it needs must stay as it is.",
-            "`graasp-local resume` waits for it and goes on, `graasp-local rollback` ends it and goes back.",
+            "`graasp-local resume` waits for it and continues, `graasp-local rollback` ends it and goes back.",
         )
     if target is not InfraState.STOPPED:
         refuse_unfinished_upgrade(world)
@@ -148,9 +148,9 @@ def scale_plan(world: World, observed: ObservedState, wanted: Mapping[str, int])
         reason = why_not_here(world)
         if reason:
             raise Refused(
-                f"A second core has to serve while others go. {reason}",
-                "Nothing was changed: visitors are as they were.",
-                "`graasp-local apply restricted` closes the site; then this again.",
+                f"While cores are removed, an extra one has to serve. {reason}",
+                "Nothing was changed for visitors.",
+                "Close the site with `graasp-local apply restricted`, then try again.",
             )
         plan = plan_fewer(observed, version, visited)
     sizes = (f"{name}: {number} instead of {now[name]}." for name, number in wanted.items() if now.get(name))
@@ -182,7 +182,7 @@ def _way_back_without(world: World, request: DeployRequest) -> str:
         return ""
     changed = listed(proven.changed_since(world.site, kept))
     return (
-        f"Changed since the site was last seen to work: {changed}. If {request.version} does not come up, "
+        f"Changed since the site was last known to work: {changed}. If {request.version} does not come up, "
         f"{'what runs now' if served == request.version else served} is started again with what was there before."
     )
 
@@ -227,7 +227,7 @@ def refuse_unfinished_upgrade(world: World) -> None:
             f"The operation {left.operation} was left between Postgres {left.upgrade.source_major} and "
             f"{left.upgrade.target_major}.",
             "Anything written now could be lost by resuming or by rolling back; nothing was changed.",
-            "`graasp-local resume` goes on, `graasp-local rollback` goes back.",
+            "`graasp-local resume` continues it, `graasp-local rollback` undoes it.",
         )
 
 
@@ -244,5 +244,5 @@ def _refuse_uncertain_code(world: World, target: InfraState) -> None:
         raise Refused(
             f"The operation {uncertain.operation} ended during a migration to {uncertain.version}.",
             f"Starting {selected} now could put old code onto a migrated database; nothing was changed.",
-            "`graasp-local resume` goes on, `graasp-local rollback` goes back.",
+            "`graasp-local resume` continues it, `graasp-local rollback` undoes it.",
         )

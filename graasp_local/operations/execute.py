@@ -208,8 +208,8 @@ def _taken_up(recovery: Plan) -> str:
     if not changed:
         return ""
     return (
-        f" It runs with the settings from before {listed(changed)} changed. What you wrote is still in the site, and "
-        "any other command uses it: correct it, or change it back, before that."
+        f" It runs with the settings from before {listed(changed)} changed. Your change is still in the file, and "
+        "the next command will use it: correct or revert it first."
     )
 
 
@@ -241,7 +241,7 @@ def _after_touching(plan: Plan, steps_tried: int, gate: Gate) -> tuple[str, str]
         keeps = f"{keeps} The database belongs to {plan.version} now."
     if any(isinstance(step, SelectServer) for step in plan.steps[: steps_tried - 1]):
         keeps = f"{keeps} The database is on {plan.subject} now."
-    return keeps, "`graasp-local resume` tries again from here, `graasp-local rollback` goes back."
+    return keeps, "`graasp-local resume` tries again from here, `graasp-local rollback` undoes it."
 
 
 def _what_visitors_see(gate: Gate) -> str:

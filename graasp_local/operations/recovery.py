@@ -64,9 +64,9 @@ def unfinished(world: World) -> OperationRecord:
     record = unfinished_operation(trusted_operations(world.site.journal_directory))
     if record is None:
         raise Refused(
-            "No deployment of this site was left unfinished, and no upgrade of its database.",
+            "No operation was left unfinished on this site.",
             "Nothing was changed.",
-            "`graasp-local rollback` undoes one that succeeded.",
+            "`graasp-local rollback` undoes the last deployment that succeeded.",
         )
     return record
 
@@ -126,7 +126,7 @@ def _back_from_restore(
             f"The gate was opened after {restore.backup} was restored: a rollback would discard everything written "
             "since.",
             "Nothing was changed; what was there before the restore is kept on the server until the next deployment.",
-            "`graasp-local resume` finishes a restore that was cut off; `graasp-local restore` brings another back.",
+            "`graasp-local resume` finishes a restore that was cut off; `graasp-local restore` restores another one.",
         )
     there = replace(restore, way=Direction.THERE)
     begun, images = record.database_is_changed, record.previous_images
@@ -214,7 +214,7 @@ def _refuse_after_nothing(operations: Sequence[OperationRecord], record: Operati
     if isinstance(newest.request, Deploy) and newest.outcome in (None, "refused", "interrupted"):
         raise Refused(
             f"{newest.operation} changed nothing, so there is nothing to undo.",
-            f"The site is as it was before it, with {record.version}.",
+            f"The site is unchanged, with {record.version}.",
             f"To undo {record.version}: `graasp-local apply {record.state}`, then `graasp-local rollback`.",
         )
 
@@ -263,7 +263,7 @@ def _loss(
             return None  # it has already been put back, and only the record of that was lost
         raise Refused(
             f"The database from before {record.version} is no longer on the server.",
-            "Nothing was changed: without it there is only the way forward, or a backup.",
+            "Nothing was changed: without it you can only go forward, or restore a backup.",
             "`graasp-local backup list` shows what can be restored.",
         )
     began = datetime.fromisoformat(record.at).timestamp() + (record.seconds or 0.0)
@@ -305,7 +305,11 @@ def _rolled_back_already(operations: Sequence[OperationRecord]) -> Refused:
 
 def _no_way_back(record: OperationRecord | None) -> Refused:
     if record is None:
-        return Refused("Nothing has been deployed to this site yet.", "Nothing was changed.", "")
+        return Refused(
+            "Nothing has been deployed to this site yet, so there is nothing to go back to.",
+            "Nothing was changed.",
+            "`graasp-local deploy --version X` deploys a version.",
+        )
     if record.is_way_back:
         return Refused(
             f"The last operation already went back to {record.version}.",

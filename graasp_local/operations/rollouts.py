@@ -43,7 +43,7 @@ def by_strategy(
         case Strategy.ROLLING:
             reason = reason or why_not_here(world)
             if reason:
-                raise Refused(reason, "Nothing was changed: visitors are as they were.", _other_way(request, forecast))
+                raise Refused(reason, "Nothing was changed for visitors.", _other_way(request, forecast))
     visited = world.handovers.visited()
     return replace(plan_rolling(observed, request, visited), hint=_memory_of_both(world, visited))
 
@@ -91,7 +91,7 @@ def _other_way(request: DeployRequest, forecast: Forecast) -> str:
     version = request.version
     if isinstance(forecast, NotKnownYet):
         return (
-            f"`graasp-local images pull {version}` has them here; "
+            f"`graasp-local images pull {version}` fetches them; "
             f"`graasp-local deploy --version {version} --strategy closed` closes the site."
         )
     pending = " and migrates" if isinstance(forecast, Pending) and forecast.tags else ""

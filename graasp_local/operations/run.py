@@ -160,7 +160,7 @@ def shown_plan(world: World, request: Request) -> Shown:
 
 
 def settings_for(world: World, request: Request) -> World:
-    """The world that a request works with: a rollback uses the settings with which the site was last seen to work.
+    """The world that a request works with: a rollback uses the settings with which the site was last known to work.
 
     Except after a rollback failed and a person then changed the site's own files: from then on those count again.
     """
@@ -179,7 +179,7 @@ def _changed_since(world: World, record: OperationRecord) -> bool:
 
 
 def _as_it_ran(world: World) -> World | None:
-    """The world with the settings with which the site was last seen to work; None if the current ones are to stay."""
+    """The world with the settings with which the site was last known to work; None if the current ones are to stay."""
     if world.site.kept is not None:
         return None
     kept = proven.as_proven(world.site)
@@ -191,7 +191,7 @@ def _taking_up_settings(world: World, plan: Plan) -> Plan:
     if world.site.kept is None or not plan.steps:
         return plan
     changed = proven.changed_since(world.site, world.site)
-    step = TakeUpSettings(changed, "what ran before was last seen to work with them")
+    step = TakeUpSettings(changed, "what ran before was last known to work with them")
     return replace(plan, steps=(step, *plan.steps))
 
 
@@ -220,10 +220,10 @@ def running_requests(world: World, plan: Plan) -> str:
     running = "1 request is" if count == 1 else f"{count} requests are"
     to_come = world.gate_control.upload_bytes_to_come()
     if to_come is None:
-        uploads = "how much of uploads is still to come is not known"
+        uploads = "how much of the uploads is still to come is unknown"
     else:
         uploads = f"about {size_in_words(to_come)} of uploads are still to come" if to_come else "no upload among them"
-    return f"{running} running now, {uploads}. What takes longer than {limit:g} s after the gate closes is cut."
+    return f"{running} running now, {uploads}. What takes longer than {limit:g} s after the gate closes is cut off."
 
 
 def downtime_estimate(world: World, plan: Plan, observed: ObservedState | None = None) -> Estimate | None:
@@ -391,7 +391,7 @@ def _refuse_over_a_restore(plan: Plan, earlier: OperationRecord | None) -> None:
         raise Refused(
             f"The restore {earlier.operation} was left unfinished, with the data of the backup partly or all in place.",
             "A deployment would not know which data it works on; nothing was changed.",
-            "`graasp-local resume` goes on with the restore, `graasp-local rollback` goes back.",
+            "`graasp-local resume` continues the restore, `graasp-local rollback` undoes it.",
         )
 
 

@@ -23,6 +23,6 @@ def tried_first(world: World, plan: Plan) -> Plan:
     names = tuple(name for name in services_to_try(content_of(override), own) if name in plan.services_started)
     if not names:
         return plan
-    trial = CheckStack(names, plan.version, f"what {override.name} asks for could be refused behind the closed gate")
+    trial = CheckStack(names, plan.version, f"the engine might refuse {override.name} only after the gate has closed")
     at = next(index for index, step in enumerate(plan.steps) if step.touches_site)
     return replace(plan, steps=(*plan.steps[:at], trial, *plan.steps[at:]))

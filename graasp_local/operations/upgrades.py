@@ -42,7 +42,7 @@ def upgrade_plan(world: World, observed: ObservedState, asked: UpgradeDatabase) 
         raise Refused(
             f"The operation {left.operation} was left unfinished.",
             "Nothing was changed: the database is copied only when it is known what it belongs to.",
-            "`graasp-local resume` goes on with it, `graasp-local rollback` goes back.",
+            "`graasp-local resume` continues it, `graasp-local rollback` undoes it.",
         )
     if observed.migrations:
         raise Refused(
@@ -96,7 +96,7 @@ def old_volumes(world: World, named: str | None = None) -> Mapping[str, int | No
         raise Refused(
             f"The operation {left.operation} was left unfinished, and going back from it needs the old volume.",
             "Nothing was removed.",
-            "`graasp-local resume` goes on with it, `graasp-local rollback` goes back.",
+            "`graasp-local resume` continues it, `graasp-local rollback` undoes it.",
         )
     selected = world.site.database_server.volume
     found = {name: major for name, major in world.servers.containers.volumes().items() if name != selected}
@@ -189,7 +189,7 @@ def _upgrade(world: World, asked: UpgradeDatabase) -> Upgrade:
     major = asked.to or containers.image_major(image)
     if major is None:
         raise Refused(
-            f"Which major of Postgres {image} is cannot be told from its tag.",
+            f"The tag of {image} does not say which major version of Postgres it is.",
             "Nothing was changed.",
             "Pass it with --to.",
         )

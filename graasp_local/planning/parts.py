@@ -53,11 +53,10 @@ def closing(observed: ObservedState, cause: str, *, seal: bool = False) -> list[
     sealed = seal and bool(down)
     steps.append(CloseGate(cause, sealed))
     if stuck:
-        steps.append(StopServices(ServiceGroup.EDGE, stuck, "it is running but does not answer"))
+        steps.append(StopServices(ServiceGroup.EDGE, stuck, why_edge_is_silent(observed)))
     if down:
-        restarts = any(service.outdated and service.is_on for service in edge)
         changed = "its settings have changed; connections are refused for a second or two"
-        cause = changed if restarts else _SHOWS_THE_PAGE
+        cause = changed if observed.edge_has_old_settings else _SHOWS_THE_PAGE
         steps.append(StartServices(ServiceGroup.EDGE, down, cause))
     gate = Gate.SEALED if sealed else Gate.CLOSED
     steps.append(ProveGate(gate, "only a visitor's request proves that visitors are kept out"))
@@ -206,6 +205,13 @@ def stops_for(observed: ObservedState, target: InfraState) -> list[StopServices]
     if ServiceGroup.EDGE not in needed:
         steps += edge_stop(observed, f"{target} serves nothing; STOPPED_PAGE=on would keep nginx and its page")
     return steps
+
+
+def why_edge_is_silent(observed: ObservedState) -> str:
+    """Why nginx stops. It is asked at the address that `.env` names, where one from before a change may not listen."""
+    if observed.edge_has_old_settings:
+        return "it runs with its old settings and does not answer at the address that .env names now"
+    return "it is running but does not answer"
 
 
 def edge_stop(observed: ObservedState, cause: str) -> list[StopServices]:

@@ -59,7 +59,7 @@ from graasp_local.wording import listed
 MOVED_TAGS = "tags may have moved since then"
 
 
-_OTHER_IMAGES = "{} is already running, and its images of {} are different now"
+_OTHER_IMAGES = "{} is already running, and its images of {} have changed"
 
 
 class ImagesFrom(StrEnum):
@@ -125,7 +125,7 @@ def plan_deploy(
     if database_is_on:
         steps += looking
         if forecast != Pending(()):
-            steps.append(MakeMigration(version, "it need not be done while the site is closed"))
+            steps.append(MakeMigration(version, "this does not have to happen while the site is closed"))
     steps += closing_and_sealing(observed, "visitors must not write while the database changes", str(version))
     steps += emptying(observed, request.drain_limit)
     steps += stops_for(observed, InfraState.DB_ONLY)

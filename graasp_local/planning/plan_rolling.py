@@ -61,14 +61,14 @@ def why_not_rolling(
             return f"{service.name} runs with settings from before .env or the stack was changed."
     for second in observed.handovers:
         if second.version != str(request.version):
-            return f"A second {second.name} of {second.version} is left of another deployment."
+            return f"A second {second.name} of {second.version} is left over from another deployment."
     match forecast:
         case Pending(tags=()):
             return None
         case Pending(tags=tags):
             return f"{request.version} has to migrate the database (pending: {listed(tags)})."
         case _:
-            return f"Which migrations {request.version} needs is not known before its images are on this machine."
+            return f"Which migrations {request.version} needs is not known until its images are on this machine."
 
 
 def plan_rolling(observed: ObservedState, request: DeployRequest, visited: tuple[str, ...]) -> Plan:

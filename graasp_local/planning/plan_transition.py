@@ -17,6 +17,7 @@ from graasp_local.planning.parts import (
     replicas_after,
     starts_for,
     stops_for,
+    why_edge_is_silent,
     without_handover,
 )
 from graasp_local.planning.plan import DRAIN_SECONDS, Plan
@@ -91,7 +92,7 @@ def _down_to_nothing(observed: ObservedState, target: InfraState, drain_limit: f
         steps += [CloseGate(f"{target} keeps visitors out"), ProveGate(Gate.CLOSED, cause)]
     elif not keeps_out and not observed.group_is_off(ServiceGroup.EDGE):
         steps.append(CloseGate(f"{target} keeps visitors out"))
-        steps += edge_stop(observed, "it is running but does not answer")
+        steps += edge_stop(observed, why_edge_is_silent(observed))
     stops = stops_for(simulate(observed, steps), target)
     if observed.handovers or any(step.group is ServiceGroup.GRAASP for step in stops):
         if keeps_out:

@@ -16,4 +16,7 @@ def other_search_version(data: str, image: str) -> str | None:
     opened = _VERSION.match(tag)
     if not written or not opened or written.groups() == opened.groups():
         return None
-    return f"Meilisearch's data was written by {data.strip()}, and its image {image} opens only data of its own minor."
+    return (
+        f"Meilisearch's data was written by {data.strip()}, and its image {image} opens only data of its own minor "
+        "version."
+    )

@@ -96,7 +96,7 @@ class OtherMajor(Struct, frozen=True):
     def fix(self) -> str:
         """What to type, or to set, as a sentence."""
         if self.files < self.image:
-            return f"`{self.command}` makes the change; or set DB_IMAGE back to Postgres {self.files}."
+            return f"`{self.command}` upgrades them; or set DB_IMAGE back to Postgres {self.files}."
         return f"Set DB_IMAGE in .env to Postgres {self.files} or newer: a downgrade is not possible."
 
     @property

@@ -232,7 +232,7 @@ class ObservedService(Struct, frozen=True):
         if self.is_off or not self.replicas:
             return _described(self.status, self.health)
         if self.has_too_many:
-            return f"there in {len(self.replicas)} containers where {_are(self.wanted)} wanted"
+            return f"present in {len(self.replicas)} containers, but {_are(self.wanted)} wanted"
         return f"on in {self.healthy} of {self.wanted} replicas ({', '.join(self.unwell)})"
 
 
@@ -281,6 +281,11 @@ class ObservedState(Struct, frozen=True):
 
     def group_is_off(self, group: ServiceGroup) -> bool:
         return all(service.is_off for service in self.in_group(group))
+
+    @property
+    def edge_has_old_settings(self) -> bool:
+        """nginx runs, but `.env` or the stack was changed since: it may listen at another address than the new one."""
+        return any(service.is_on and service.outdated for service in self.in_group(ServiceGroup.EDGE))
 
     @property
     def graasp_versions(self) -> frozenset[str]:
@@ -364,9 +369,13 @@ def differences(observed: ObservedState, state: InfraState) -> tuple[str, ...]:
     sealed_off = observed.gate is Gate.SEALED and ServiceGroup.GRAASP not in row.groups_on
     # With nginx off there is no gate to ask, and no one can get in.
     if ServiceGroup.EDGE in row.groups_on and observed.gate is not row.gate and not sealed_off:
-        found.append(f"The gate is {observed.gate.in_words}, but {state} needs it {row.gate}.")
+        if observed.gate is Gate.UNKNOWN:
+            where = " at the address that .env names now" if observed.edge_has_old_settings else ""
+            found.append(f"nginx does not answer{where}, but {state} needs the gate {row.gate}.")
+        else:
+            found.append(f"The gate is {observed.gate.in_words}, but {state} needs it {row.gate}.")
     found += [
-        f"A second {second.name} of {second.version} is {second.described()}, left while it was replaced."
+        f"A second {second.name} of {second.version} is {second.described()}, left over from replacing it."
         for second in observed.handovers
     ]
     if observed.migrations and state is not InfraState.DB_ONLY:
@@ -377,7 +386,7 @@ def differences(observed: ObservedState, state: InfraState) -> tuple[str, ...]:
 def lacking(observed: ObservedState, state: InfraState) -> tuple[str, ...]:
     """Optional services that should be on in the state but are not, a sentence each."""
     return tuple(
-        f"{service.name} is {service.described()}; Graasp serves without it."
+        f"{service.name} is {service.described()}; Graasp works without it."
         for service in observed.services
         if service.optional and service.group in observed.row(state).groups_on and not service.is_on
     )

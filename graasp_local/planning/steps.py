@@ -47,7 +47,7 @@ class PullImages(PlannedStep, frozen=True):
 
 
 class TakeUpSettings(PlannedStep, frozen=True):
-    """Use the settings and the override with which the site was last seen to work.
+    """Use the settings and the override with which the site was last known to work.
 
     `changed` is what a person has changed since: keys of `.env`, and the name of the override.
     """
@@ -63,7 +63,7 @@ class TakeUpSettings(PlannedStep, frozen=True):
 
     def __post_init__(self) -> None:
         if not self.changed:
-            raise ValueError("settings that are the same need not be taken up")
+            raise ValueError("there are no changed settings to take up")
 
 
 class RestoreImages(PlannedStep, frozen=True):
@@ -80,7 +80,7 @@ class RestoreImages(PlannedStep, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"Make sure the images that {self.version} was deployed with are here"
+        return f"Restore the images that {self.version} was deployed with"
 
 
 class ReadMigrations(PlannedStep, frozen=True):

@@ -72,7 +72,8 @@ class SiteAnswers(Struct, frozen=True):
 
 
 WHAT_RECAPTCHA_IS_FOR = (
-    "Before Graasp 2.13.9, users cannot log in or register without keys of Google's reCAPTCHA; newer ones need none."
+    "Before Graasp 2.13.9, users cannot log in or register without keys of Google's reCAPTCHA; "
+    "newer versions need none."
 )
 
 

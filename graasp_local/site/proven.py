@@ -1,4 +1,4 @@
-"""The settings and the override with which the site was last seen to work, kept beside those that a person changes.
+"""The settings and the override with which the site was last known to work, kept beside those that a person changes.
 
 A rollback starts the old version as it ran before: what is in `.env` now may be why the new version did not come up.
 Decides which of them differ, and when the kept ones count. Secrets that a rotation changes in the database are changed
@@ -33,7 +33,7 @@ def own_files(site: Site) -> OwnFiles:
 
 
 def keep(site: Site, files: OwnFiles) -> None:
-    """Keep these as the files that the site was last seen to work with. Raises OSError."""
+    """Keep these as the files that the site was last known to work with. Raises OSError."""
     directory = site.proven_directory
     kept = Site(site.directory, directory)
     if directory.is_dir() and own_files(kept) == files:
@@ -47,7 +47,7 @@ def keep(site: Site, files: OwnFiles) -> None:
 
 
 def as_proven(site: Site) -> Site | None:
-    """The same site with the files that it was last seen to work with.
+    """The same site with the files that it was last known to work with.
 
     None if they say the same as its current ones, if none are kept, or if they can no longer be used.
     """

@@ -60,7 +60,7 @@ class Site(Struct, frozen=True, dict=True):
 
     @property
     def proven_directory(self) -> Path:
-        """The settings and the override with which the site was last seen to work."""
+        """The settings and the override with which the site was last known to work."""
         return self.own_directory / "proven"
 
     @property

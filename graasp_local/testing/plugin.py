@@ -142,7 +142,7 @@ def images_given(text: str) -> tuple[str | None, str, dict[str, str]]:
     named = dict(part.split("=", 1) for part in text.split(",") if "=" in part)
     if len(named) != len(text.split(",")) or not all((name and image) for name, image in named.items()):
         raise UsageError(
-            f"--graasp-images={text} names something else than images by service.",
+            f"--graasp-images={text} does not name images by service.",
             "Nothing was started.",
             "Write core=IMAGE,workers=IMAGE, or demo, or registry, or a repository.",
         )

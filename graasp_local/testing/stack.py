@@ -168,7 +168,7 @@ class GraaspStack:
 
     def _refuse_started(self) -> None:
         if self._claim is not None:
-            raise UsageError("The stack is started already: what it is made of cannot be changed any more.")
+            raise UsageError("The stack has already been started: what it is made of can no longer be changed.")
 
     # Lifecycle.
 

@@ -26,7 +26,7 @@ def headline(request: Request) -> str:
             how = " without closing the site" if strategy is Strategy.ROLLING else ""
             return f"Deploy {version}{held}{how}"
         case Resume():
-            return "Go on with what was left unfinished"
+            return "Continue what was left unfinished"
         case Rollback(discard_written_since=discard):
             return "Undo the last deployment" + (" and discard what was written since" if discard else "")
         case Restore(backup=backup):

@@ -227,13 +227,13 @@ def what_now(view: OperationView) -> tuple[tuple[str, str], ...]:
         case "":
             return ()
         case "failed" | "interrupted" | "killed":
-            again = (("resume", "go on with it"), ("rollback", "go back to before it")) if view.is_deployment else ()
+            again = (("resume", "continue it"), ("rollback", "undo it")) if view.is_deployment else ()
             return (*again, ("logs", "read the logs"))
         case "rolled-back":
             fixed = (("deploy", "deploy a fixed version"),) if view.is_deployment else ()
             return (("open", "open the site"), *fixed, ("logs", "read the logs"))
         case "refused" if view.exit_code == ExitCode.LOCKED:
-            return (("watch", "watch what is under way"),)
+            return (("watch", "watch what is running"),)
         case "refused":
             return (("deploy", "choose another version"),) if view.is_deployment else (("status", "refresh"),)
         case _ if view.state == InfraState.RUNNING:
@@ -241,7 +241,7 @@ def what_now(view: OperationView) -> tuple[tuple[str, str], ...]:
         case _ if view.state == InfraState.RESTRICTED:
             return (("bypass", "test it with the bypass"), ("apply", "open it to visitors"), *_way_back(view))
         case _:
-            return (("apply", "choose another state"), ("maintenance-page", "what visitors read now"))
+            return (("apply", "choose another state"), ("maintenance-page", "what visitors see now"))
 
 
 def _way_back(view: OperationView) -> tuple[tuple[str, str], ...]:
@@ -257,7 +257,7 @@ def in_words(view: OperationView) -> str:
     if not view.outcome:
         return ""
     if view.outcome == KILLED:
-        return f"Killed after {view.seconds or 0.0:.1f} s: it never came to its end."
+        return f"Killed after {view.seconds or 0.0:.1f} s, before it finished."
     from graasp_local.journal.events import OperationEnded, Outcome, summary
 
     if view.outcome not in {*Outcome}:
@@ -294,7 +294,7 @@ def killed(view: OperationView) -> OperationView:
         outcome=KILLED,
         state=view.state or "unknown",
         seconds=max(0.0, view.last_at - view.began),
-        problem=("The process that did this is gone.", "graasp-local status says where the site stands."),
+        problem=("The process that ran this is gone.", "graasp-local status says where the site stands."),
     )
 
 

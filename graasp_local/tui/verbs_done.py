@@ -63,7 +63,7 @@ class VerbActions:
 
     def _may_change(self) -> bool:
         if self._ui.read_only:
-            self._ui.notify("This UI was opened with --read-only: looking, not touching.", severity="warning")
+            self._ui.notify("This UI was opened with --read-only, so it changes nothing.", severity="warning")
         return not self._ui.read_only
 
     def do_status(self) -> None:
@@ -190,7 +190,7 @@ class VerbActions:
             self._ui.notify(address, title="Opened in the browser")
         else:
             self._ui.copy_to_clipboard(address)
-            self._ui.notify(address, title="Copied: no browser can be seen from here")
+            self._ui.notify(address, title="Copied: no browser can be opened from here")
 
     def do_shell(self) -> None:
         service = self._ui.selected_service
@@ -281,7 +281,7 @@ class VerbActions:
 
     def _seen(self) -> bool:
         if self._ui.view is None or self._ui.trouble is not None:
-            self._ui.notify("The site is not seen yet.", severity="warning")
+            self._ui.notify("The site has not been read yet.", severity="warning")
             return False
         return True
 
@@ -295,7 +295,7 @@ class VerbActions:
 
         try:
             site = self._ui.access.init()
-            self._ui.post_message(messages.Said(f"Made a site in {site.directory}: look through its .env."))
+            self._ui.post_message(messages.Said(f"Made a site in {site.directory}: check its .env."))
         except GraaspLocalError as error:
             self._ui.post_message(messages.Said(" ".join(error.sentences), "error"))
         self._ui.observer.forget_site()

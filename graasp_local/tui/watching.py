@@ -159,7 +159,7 @@ class Observer:
         except OSError as error:
             self._site = None
             what = f"{error.filename or 'A file of the site'} cannot be read: {error.strerror or error}."
-            return Trouble(TroubleKind.SETTINGS, (what, "Nothing was changed.", "Fix its permissions or its place."))
+            return Trouble(TroubleKind.SETTINGS, (what, "Nothing was changed.", "Fix its permissions or its location."))
 
 
 def last_days(site: Site, gate: Gate, now: float) -> LastDays:

@@ -268,7 +268,7 @@ def test_a_slow_upload_is_said_with_its_bytes_and_is_cut_with_the_gates_answer(s
         wait_for(lambda: "about 42 MB of uploads" in site.run("plan", "restricted").stdout, "8 of 50 MB are there")
         told = site.run("apply", "restricted", "--drain-limit", "1").stderr
         answer = upload.recv(65536)
-    assert "still running after 1 s, with about 42 MB of uploads still to come: they will be cut" in told
+    assert "still running after 1 s, with about 42 MB of uploads still to come: they will be cut off" in told
     assert answer.startswith(b"HTTP/1.1 503 ")
     assert b"\r\nRetry-After: " in answer
     assert b'"maintenance":true' in answer

@@ -98,7 +98,7 @@ def test_a_way_back_goes_on_when_the_terminal_asks_for_the_end(open_site: DemoSi
     until_step(operation, "start-graasp")
     os.killpg(operation.pid, number)
     ended, errors = rest_of(operation)
-    assert "The site is being put back, and that is finished." in errors
+    assert "The rollback is running and will be finished." in errors
     assert (ended["outcome"], ended["state"], ended["version"]) == ("rolled-back", "running", before)
     assert operation.returncode == 20
     assert open_site.item_names() == ["kept"]

@@ -46,7 +46,7 @@ def test_what_was_built_under_its_name_is_deployed_and_taken_back(fresh: OwnTags
     told = fresh.site.run("build", "--version", version, "--from", str(tmp_path), "--only", "core")
     assert f"graasp-local deploy --version {version}" in told.stderr
     shown = fresh.site.run("deploy", "--version", version, "--dry-run").stdout
-    assert f"{version} is already running, and its images of core are different now" in shown
+    assert f"{version} is already running, and its images of core have changed" in shown
     assert fresh.site.deploy(version)["outcome"] == "done"
     built = docker("image", "inspect", "--format", "{{.Id}}", f"{fresh.repository}:core-v{version}")
     assert fresh.core() == built != before

@@ -272,7 +272,7 @@ def test_an_optional_part_that_does_not_come_up_fails_no_operation_and_is_told(w
     before = key.read_text()
     key.write_text(before.replace("  etherpad:\n", "  etherpad:\n    command: [sh, -c, exit 1]\n"))
     try:
-        assert "Graasp serves without it" in whole.run("apply", "running").stderr
+        assert "Graasp works without it" in whole.run("apply", "running").stderr
         told = whole.status()
         assert told["state"] == "running"
         assert told["lacking"][0].startswith("etherpad is ")

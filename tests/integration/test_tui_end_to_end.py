@@ -135,7 +135,7 @@ def test_a_deployment_that_was_killed_is_put_back_and_another_one_resumed_by_key
         )
         terminal.wait_for("c graasp-local resume")
         terminal.keys("c")
-        terminal.wait_for("Go on with what was left unfinished", "Go ahead")
+        terminal.wait_for("Continue what was left unfinished", "Go ahead")
         terminal.keys("G", "y")
         terminal.wait_for("Done in", "version 1.1.0", "z go back to 1.0.0")
         assert "Traceback" not in terminal.screen

@@ -115,7 +115,7 @@ def site_without_env(site: MatrixSite, step: str, harm: Callable[[Path], None]) 
 def test_env_is_gone_in_the_middle(
     site: MatrixSite, record: Record, step: str, did: str, harm: Callable[[Path], None]
 ) -> None:
-    """The rollback works with the copy of it with which the site was last seen to work."""
+    """The rollback works with the copy of it with which the site was last known to work."""
     record.did = f".env is {did} before {step}"
     before = site.data()
     with site.visited() as visitor:

@@ -796,7 +796,7 @@ def test_a_refused_operation_keeps_its_refusal_beside_somebody_elses(access: Fak
             assert "✗ Refused: nothing was changed." in text
             assert "Another graasp-local command is running on this site" in " ".join(text.split())
             assert "Run migrations" not in text
-            assert "w watch what is under way" in text
+            assert "w watch what is running" in text
             await press(pilot, "w")
             text = screen_text(app)
             assert "graasp-local deploy --version 1.1.0" in text
@@ -877,7 +877,7 @@ def test_what_is_said_after_the_ui_was_left_is_what_the_command_line_says(
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
     assert code == ExitCode.INTERRUPTED
-    assert lines[0] == "It goes on here: graasp-local deploy --version 1.1.0"
+    assert lines[0] == "It continues here: graasp-local deploy --version 1.1.0"
     assert lines[1].startswith("  · Run migrations of 1.1.0")
     assert f"\n{STOPPING}" in lines
     assert any(line.endswith(" Rolling back:") for line in lines)

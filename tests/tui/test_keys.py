@@ -351,7 +351,7 @@ def test_the_history_is_filtered_and_the_marked_one_is_told_beside_it(access: Fa
         await press("enter", lambda: isinstance(app.screen, OperationScreen))
         await press("escape escape", lambda: len(rows._table.rows) == 2)
         assert isinstance(app.screen, HistoryScreen)
-        await press("slash x x", lambda: "Nothing has that." in screen_text(app))
+        await press("slash x x", lambda: "Nothing matches." in screen_text(app))
         await press("escape escape", lambda: isinstance(app.screen, Dashboard))
 
     drive(access, steps, size=(140, 40))

@@ -77,7 +77,7 @@ def test_a_list_is_filtered_by_its_key_and_enter_takes_what_is_marked(
         await until(pilot, lambda: len(rows._table.rows) == 1)
         assert left in (None, marked(app))
         app.focused.value = "no such thing"
-        await until(pilot, lambda: "Nothing has that." in screen_text(app))
+        await until(pilot, lambda: "Nothing matches." in screen_text(app))
         await press(pilot, "escape")
         await until(pilot, lambda: len(rows._table.rows) == every)
         assert app.screen is screen, "the filter goes before the screen does"
@@ -199,7 +199,7 @@ def test_what_was_seen_of_a_site_whose_engine_went_away_is_told_from_what_is_see
         access.fake.changed()
         await until(pilot, lambda: "The Docker engine does not answer" in screen_text(app))
         text = screen_text(app)
-        assert "What is below was so at 00:00:00 UTC" in text
+        assert "The rest is from 00:00:00 UTC" in text
         assert "◌ running" in text
         assert "●" not in text
         assert "core" in text, "what was seen is still there to be looked at"

@@ -93,4 +93,4 @@ def test_a_deployment_of_the_same_version_takes_it_too(site: FakeWorld) -> None:
     before = deployment_plan(site.world, site.world.observe(), request)
     build_again(site)
     assert "client" not in str(before)
-    assert "its images of client are different now" in str(deployment_plan(site.world, site.world.observe(), request))
+    assert "its images of client have changed" in str(deployment_plan(site.world, site.world.observe(), request))

@@ -188,7 +188,7 @@ def test_what_is_not_known_is_never_well(fact: str) -> None:
             "may be out of order",
         ),
         ("way-back", {"way_back": Known(None)}, Verdict.OK, "Nothing was deployed here yet"),
-        ("way-back", {"way_back": Known(Return("1.0.0"))}, Verdict.OK, "The images of 1.0.0 are there"),
+        ("way-back", {"way_back": Known(Return("1.0.0"))}, Verdict.OK, "The images of 1.0.0 are still available"),
         (
             "way-back",
             {"way_back": Known(Return("1.0.0", lost=("core",)))},
@@ -414,7 +414,7 @@ def test_a_site_made_by_a_newer_graasp_local_is_told(environment: str, newer: st
 def test_a_newer_maker_is_a_warning() -> None:
     found = of("graasp-local", newer_maker="99.0.0")
     assert found.verdict is Verdict.WARNING
-    assert "made by graasp-local 99.0.0, and this is the older" in found.said
+    assert "made by graasp-local 99.0.0, which is newer than this one" in found.said
     assert "Upgrade graasp-local" in found.fix
 
 

@@ -39,7 +39,7 @@ def test_requests_are_waited_for_and_cut_at_the_limit(fake: FakeWorld) -> None:
     fake.old_connections.requests_left = [2, 1, 0]
     assert told(fake) == []
     fake.old_connections.requests_left = [1] * 1000
-    assert told(fake, limit=1.0)[0] == "1 request(s) still running after 1 s: they will be cut"
+    assert told(fake, limit=1.0)[0] == "1 request(s) still running after 1 s: they will be cut off"
 
 
 def test_an_nginx_that_does_not_obey_is_told_with_what_still_helps(fake: FakeWorld) -> None:

@@ -98,7 +98,7 @@ def test_a_plan_says_what_it_would_cut_before_anybody_agrees_to_it(running: Fake
     assert running_requests(running.world, stopping) == ""
     running.engine.in_flight = [1, 2, 1]
     assert running_requests(running.world, stopping).startswith(
-        "1 request is running now, how much of uploads is still to come is not known. What takes longer than 30 s after"
+        "1 request is running now, how much of the uploads is still to come is unknown. What takes longer than 30 s"
     )
     running.engine.to_come = 1_200_000_000
     assert "2 requests are running now, about 1.2 GB of uploads are still to come." in running_requests(
@@ -123,14 +123,14 @@ def test_requests_that_outlast_the_limit_are_said_to_be_cut(running: FakeWorld) 
     running.engine.in_flight = [1] * 1000
     events = events_of(running, deploying(running, drain_limit=1.0))
     lines = [event.text for event in events if isinstance(event, StepOutput)]
-    assert "1 request(s) still running after 1 s: they will be cut" in lines
+    assert "1 request(s) still running after 1 s: they will be cut off" in lines
 
 
 def test_what_cannot_be_told_is_waited_for_as_requests_are(running: FakeWorld) -> None:
     running.engine.in_flight = [None] * 1000
     events = events_of(running, deploying(running, drain_limit=1.0))
     lines = [event.text for event in events if isinstance(event, StepOutput)]
-    assert "after 1 s nginx's connections still cannot be read: requests that are running will be cut" in lines
+    assert "after 1 s nginx's connections still cannot be read: running requests will be cut off" in lines
 
 
 def test_a_second_deployment_of_the_same_version_touches_nothing(running: FakeWorld) -> None:

@@ -194,7 +194,7 @@ def test_what_the_registry_does_not_give_is_a_refusal(fake: FakeWorld) -> None:
 def test_a_pull_can_be_interrupted(fake: FakeWorld) -> None:
     recorded(fake, BY_DIGEST)
     fake.interruption.request()
-    with pytest.raises(Interrupted, match="was pulled"):
+    with pytest.raises(Interrupted, match="was being pulled"):
         restored(fake)
 
 

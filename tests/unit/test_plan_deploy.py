@@ -43,7 +43,7 @@ def test_the_operation_of_an_open_site() -> None:
                 5,
                 "",
                 "Create the migration container of 1.1.0",
-                "it need not be done while the site is closed",
+                "this does not have to happen while the site is closed",
             ),
             (6, "closed", "Close the gate", "visitors must not write while the database changes"),
             (
@@ -146,7 +146,7 @@ def test_the_backup_is_taken_before_the_database_changes(state: InfraState) -> N
 
 
 ROLLBACK_FROM_DB_ONLY = """
-Make sure the images that 1.0.0 was deployed with are here
+Restore the images that 1.0.0 was deployed with
 End everything still connected to the database
 Replace the database with the snapshot graasp_snapshot_x
 Verify that the database has the migrations of 1.0.0
@@ -172,7 +172,7 @@ def test_the_way_back_before_a_migration_began_leaves_the_database_alone() -> No
 def test_the_way_back_stops_the_new_code_behind_a_closed_gate() -> None:
     plan = plan_rollback(site_in(InfraState.RUNNING), Version(1, 0, 0), "graasp_snapshot_x", InfraState.RUNNING)
     assert [step.title for step in plan.steps][:5] == [
-        "Make sure the images that 1.0.0 was deployed with are here",
+        "Restore the images that 1.0.0 was deployed with",
         "Close the gate",
         "Verify that the gate is closed",
         "Wait for requests in flight to finish (limit 10 s)",

@@ -30,7 +30,7 @@ def lines(plan: Plan) -> list[str]:
 FROM_RUNNING = """\
   Check the backup 0003-x
   Check that 1.0.0 can be deployed here
-  Make sure the images that 1.0.0 was deployed with are here
+  Restore the images that 1.0.0 was deployed with
   Load graasp into a new database and verify it
   Load umami into a new database and verify it
   Unpack files beside the current files
@@ -54,7 +54,7 @@ FROM_RUNNING = """\
 ONTO_A_NEW_SITE = """\
   Check the backup 0003-x
   Check that 1.0.0 can be deployed here
-  Make sure the images that 1.0.0 was deployed with are here
+  Restore the images that 1.0.0 was deployed with
   Check the configuration of nginx
 * Close the gate
 * Start nginx and wait until healthy
@@ -108,7 +108,7 @@ def undone(observed: ObservedState, end: InfraState, *, was_begun: bool = True) 
 def test_the_way_back_puts_back_what_was_there() -> None:
     plan = undone(site_in(InfraState.DB_ONLY), InfraState.RUNNING)
     assert [line[2:] for line in lines(plan)] == [
-        "Make sure the images that 1.0.0 was deployed with are here",
+        "Restore the images that 1.0.0 was deployed with",
         "Stop umami",
         "Put graasp, umami and files from before the restore back in place",
         "Verify that the database has the migrations of 1.0.0",

@@ -118,7 +118,7 @@ WHY_NOT = [
     (
         open_site(),
         NotKnownYet(),
-        "Which migrations 1.2.0 needs is not known before its images are on this machine.",
+        "Which migrations 1.2.0 needs is not known until its images are on this machine.",
     ),
     (
         open_site().with_services(("db",), Status.EXITED, Health.NONE),
@@ -135,7 +135,7 @@ WHY_NOT = [
     (
         open_site(OLD, second_core(Version(1, 3, 0))),
         NOTHING_PENDING,
-        "A second core of 1.3.0 is left of another deployment.",
+        "A second core of 1.3.0 is left over from another deployment.",
     ),
 ]
 
@@ -170,7 +170,7 @@ def test_a_core_that_is_off_can_be_replaced_while_a_second_one_serves() -> None:
 def test_going_back_from_a_second_core_that_never_got_healthy_touches_only_that() -> None:
     failed = open_site(OLD, second_core(NEW, Health.UNHEALTHY))
     assert titles(plan_rolling_back(failed, OLD, VISITED).steps) == [
-        "Make sure the images that 1.1.0 was deployed with are here",
+        "Restore the images that 1.1.0 was deployed with",
         "Select 1.1.0 for every service started from now on",
         "Verify that core itself answers as 1.1.0",
         "Route visitors back from the stand-in",
@@ -209,7 +209,7 @@ def test_apply_running_leads_visitors_back_before_the_second_core_goes() -> None
 def test_a_site_with_a_second_core_is_in_no_state_and_says_what_mends_it() -> None:
     left = classify(open_site(OLD, second_core()))
     assert left == classify(open_site(OLD, second_core()), InfraState.RUNNING)
-    assert getattr(left, "differences", ()) == ("A second core of 1.2.0 is running, left while it was replaced.",)
+    assert getattr(left, "differences", ()) == ("A second core of 1.2.0 is running, left over from replacing it.",)
     assert getattr(left, "fixing_command", "") == "graasp-local apply running"
 
 

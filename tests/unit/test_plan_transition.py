@@ -201,6 +201,18 @@ def test_an_nginx_that_is_healthy_and_silent_is_started_anew() -> None:
 
 
 @pytest.mark.parametrize("target", InfraState)
+def test_the_cause_for_stopping_a_silent_nginx_says_whether_its_address_may_have_changed(target: InfraState) -> None:
+    def cause(observed: ObservedState) -> str:
+        steps = plan_transition(observed, target).steps
+        return next(step.cause for step in steps if step.title == "Stop nginx")
+
+    site = replace(site_in(R), gate=Gate.UNKNOWN)
+    moved = replace(site, services=tuple(replace(s, outdated=s.name == "nginx") for s in site.services))
+    assert cause(site) == "it is running but does not answer"
+    assert cause(moved) == "it runs with its old settings and does not answer at the address that .env names now"
+
+
+@pytest.mark.parametrize("target", InfraState)
 def test_a_gate_that_was_left_shut_is_closed_and_nginx_goes_on(target: InfraState) -> None:
     planned = titles(replace(site_in(R, page_when_stopped=True), gate=Gate.SEALED), target)
     assert planned[:2] == ["Close the gate", "Verify that the gate is closed"]

@@ -187,5 +187,5 @@ def test_a_first_deployment_has_nothing_to_go_back_to(fake: FakeWorld) -> None:
 
 def test_there_is_nothing_to_resume_after_a_success(running: FakeWorld) -> None:
     deploy(running)
-    with pytest.raises(Refused, match="No deployment of this site was left unfinished"):
+    with pytest.raises(Refused, match="No operation was left unfinished on this site"):
         recovery.resume_plan(running.world, running.world.observe())

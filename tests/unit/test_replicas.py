@@ -113,7 +113,7 @@ def test_it_is_on_with_as_many_as_are_wanted_and_off_with_none(
     [
         (two(ON, OFF), "core is on in 1 of 2 replicas (core-2 is stopped), but running needs it on."),
         (two(ON), "core is on in 1 of 2 replicas (1 missing), but running needs it on."),
-        (two(ON, ON, wanted=1), "core is there in 2 containers where 1 is wanted."),
+        (two(ON, ON, wanted=1), "core is present in 2 containers, but 1 is wanted."),
         (two(OFF, OFF), "core is stopped, but running needs it on."),
     ],
 )
@@ -324,7 +324,7 @@ def test_a_sick_one_is_no_reason_not_to_have_fewer(fake: FakeWorld) -> None:
 def test_no_memory_for_a_second_core_keeps_all_that_there_are(fake: FakeWorld) -> None:
     fake.become(running_with(two(ON, ON)))
     fake.handovers.knows = False
-    with pytest.raises(Refused, match="A second core has to serve while others go"):
+    with pytest.raises(Refused, match="While cores are removed, an extra one has to serve"):
         scaled(fake, core=1)
 
 
@@ -409,8 +409,8 @@ def test_what_can_be_there_only_once_is_refused(tmp_path: Path, definition: str,
     [
         (["core=0"], "The number of core should be a number from 1 to 16."),
         (["core="], "The number of core should be a number from 1 to 16."),
-        (["core=2", "core=3"], "The number of core is said twice."),
-        (["nginx=2"], "There cannot be several containers of 'nginx': only of core and workers."),
+        (["core=2", "core=3"], "The number of core is given twice."),
+        (["nginx=2"], "'nginx' cannot be scaled: only core and workers can."),
     ],
 )
 def test_the_verb_refuses_what_is_no_size(tmp_path: Path, words: list[str], said: str) -> None:

@@ -52,7 +52,7 @@ def test_with_the_same_images_there_is_nothing_to_do(deployed: FakeWorld) -> Non
 def test_its_tags_lead_to_another_core_now_so_that_is_deployed_and_said(deployed: FakeWorld) -> None:
     build(deployed, "second", "core")
     plan = deployment_plan(deployed.world, deployed.world.observe(), DeployRequest(ONE_ONE))
-    assert "because 1.1.0 is already running, and its images of core are different now" in render(plan)
+    assert "because 1.1.0 is already running, and its images of core have changed" in render(plan)
     assert deploy(deployed).outcome is Outcome.DONE
     assert core_image(deployed) == "second"
     deployed.forget_pins()

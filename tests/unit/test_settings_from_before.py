@@ -1,4 +1,4 @@
-"""A way back starts what ran before with the settings and the override with which it was last seen to work."""
+"""A way back starts what ran before with the settings and the override with which it was last known to work."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_setting_with_which_no_version_comes_up_is_left_out_of_the_way_back(pr
     ended = ended_of(events)
     assert (ended.exit_code, ended.state, ended.version) == (ExitCode.ROLLED_BACK, "running", "1.0.0")
     assert "settings from before LOG_LEVEL changed" in ended.problem[1]
-    assert "correct it, or change it back" in ended.problem[1]
+    assert "correct or revert it first" in ended.problem[1]
     back = next(event.plan for event in events if isinstance(event, RollbackStarted))
     assert back.steps[0].title == "Use the settings from before LOG_LEVEL changed"
     assert BAD in (proven_site.directory / ".env").read_text()
@@ -114,7 +114,7 @@ def test_the_plan_says_what_the_way_back_would_do_without(proven_site: FakeWorld
     spoil(proven_site)
     world = replace(proven_site.world, site=Site(proven_site.directory))
     plan = run.shown_plan(world, Deploy("1.1.0")).plan
-    assert plan.hint.startswith("Changed since the site was last seen to work: LOG_LEVEL. If 1.1.0 does not come up, ")
+    assert plan.hint.startswith("Changed since the site was last known to work: LOG_LEVEL. If 1.1.0 does not come up, ")
     assert not run.shown_plan(world, Deploy("1.1.0", on_failure=OnFailure.HOLD)).plan.hint
 
 

@@ -57,7 +57,7 @@ def without_umami(fake: FakeWorld, status: Status, health: Health) -> None:
     ("status", "health", "said"),
     [
         (Status.RUNNING, Health.UNHEALTHY, "umami runs but does not become healthy"),
-        (Status.EXITED, Health.NONE, "umami has ended instead of serving"),
+        (Status.EXITED, Health.NONE, "umami has exited instead of serving"),
         (Status.RUNNING, Health.STARTING, "umami is still starting after 30 s"),
     ],
 )
@@ -67,7 +67,7 @@ def test_what_graasp_serves_without_is_told_and_holds_up_no_operation(
     without_umami(running, status, health)
     began = running.clock.monotonic()
     lines = list(wait_until_on(running.world, ("umami", "core")))
-    assert lines[-1] == f"{said}: Graasp serves without it, so the operation goes on"
+    assert lines[-1] == f"{said}: Graasp works without it, so the operation continues"
     assert "  last words of umami" in lines
     assert running.clock.monotonic() - began <= OPTIONAL_LIMIT_SECONDS + 1
 
@@ -75,7 +75,7 @@ def test_what_graasp_serves_without_is_told_and_holds_up_no_operation(
 def test_a_site_that_lacks_only_what_graasp_serves_without_is_in_its_state(running: FakeWorld) -> None:
     without_umami(running, Status.EXITED, Health.NONE)
     found = classify(replace(running.state.observed, gate=running.state.flag))
-    assert found == InState(InfraState.RUNNING, ("umami is stopped; Graasp serves without it.",))
+    assert found == InState(InfraState.RUNNING, ("umami is stopped; Graasp works without it.",))
 
 
 def test_a_service_with_a_database_gets_it_before_it_starts(running: FakeWorld) -> None:
@@ -112,7 +112,7 @@ def test_a_database_that_recovers_is_waited_for_as_long_as_it_gets_on(running: F
 
     running.clock.on_sleep = comes_up_after_half_an_hour
     lines = list(wait_until_on(running.world, ("db",)))
-    assert lines[0].startswith("db recovers what it was doing when it was cut off: redo in progress")
+    assert lines[0].startswith("db is recovering from a crash: redo in progress")
     assert running.clock.monotonic() - began > 1800
 
 

@@ -17,6 +17,7 @@ from graasp_local.planning.states import (
     ServiceGroup,
     Status,
     classify,
+    differences,
     is_in,
     row_of,
     state_name,
@@ -53,7 +54,17 @@ def test_nginx_in_stopped_is_drift_where_the_page_is_not_wanted_and_its_absence_
     )
     assert classify(replace(without, page_when_stopped=True)) == Drifted(
         InfraState.STOPPED,
-        ("nginx is stopped, but stopped needs it on.", "The gate is unknown, but stopped needs it closed."),
+        ("nginx is stopped, but stopped needs it on.", "nginx does not answer, but stopped needs the gate closed."),
+    )
+
+
+def test_an_nginx_that_does_not_listen_at_its_new_address_yet_is_reported_so() -> None:
+    """As after switching on HTTPS: it is asked where `.env` says, and serves at the old address."""
+    site = site_in(InfraState.RUNNING)
+    outdated = tuple(replace(service, outdated=service.name == "nginx") for service in site.services)
+    assert differences(replace(site, gate=Gate.UNKNOWN, services=outdated), InfraState.RUNNING) == (
+        "nginx runs with settings from before .env or the stack was changed.",
+        "nginx does not answer at the address that .env names now, but running needs the gate open.",
     )
 
 

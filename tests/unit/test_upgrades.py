@@ -176,7 +176,7 @@ def old_password(fake: FakeWorld) -> Callable[[ObservedState], Plan]:
         (same_major, "on Postgres 16 already"),
         (downgrade, "cannot be downgraded to 15"),
         (too_new, "Postgres 18 is newer than this graasp-local knows"),
-        (unknown_image, "cannot be told from its tag"),
+        (unknown_image, "does not say which major version"),
         (another_major, "is Postgres 16, not 17"),
         (nothing_named, "No newer Postgres was named"),
         (no_database, "no database yet"),

@@ -31,6 +31,9 @@ OLD_WORDS = re.compile(
     r"|\bput(s|ting)? away\b|\btaken off\b|\bleft away\b"  # discard; remove; leave out
     r"|\bbe had\b"  # available
     r"|\blook(s|ed|ing)? whether\b|\bfor a look\b"  # check; inspect
+    r"|\bseen to work\b|\bsaid twice\b|\bcannot be told\b|\bleft while it\b|\bthen this again\b"
+    r"|\bsite is as it was\b|\bvisitors are as they were\b|\bgoes on with it\b|\bgoes no further\b"
+    r"|\bserves without it\b|\bmakes of it\b|\bhas ended instead\b|\bwithout a word\b"
     r"|\bclosed time\b|\ball is well\b|\bsees to it\b|\bnot foreseen\b"
     r"|\b(colour|honour|neighbour|behaviour)\w*|\b\w+(anis|ialis|gnis)(e|ed|es|ing|ation)\b",  # as in the US
     re.IGNORECASE,
@@ -109,6 +112,8 @@ def test_a_page_and_a_file_of_the_stack_speak_plainly(page: Path) -> None:
         "There is no way back.",
         "nginx leads visitors to core.",
         "the organisation's colours",
+        "The settings with which it was last seen to work.",
+        "`graasp-local resume` goes on with it.",
     ],
 )
 def test_the_old_words_are_found(sentence: str) -> None:

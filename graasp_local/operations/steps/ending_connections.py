@@ -31,7 +31,7 @@ def end_connections(world: World, limit_seconds: float) -> Iterator[str]:
     while (in_flight := connections.requests()) and clock.monotonic() < deadline:
         if world.interruption.requested:
             connections.end()
-            raise Interrupted("Interrupted while requests in flight were finishing; they were cut.")
+            raise Interrupted("Interrupted while requests in flight were finishing; they were cut off.")
         clock.sleep(POLL_SECONDS)
     if in_flight:
         yield still_running(in_flight, limit_seconds, world.gate_control.upload_bytes_to_come())

@@ -189,6 +189,6 @@ def _pull_absent(world: World, version: Version) -> Generator[str, None, bool]:
         for line in world.images.pull_image(image):
             yield line
             if world.interruption.requested:
-                raise Interrupted(f"Interrupted while {image} was pulled.")
+                raise Interrupted(f"Interrupted while {image} was being pulled.")
         yield f"pulled {image}"
     return bool(absent)

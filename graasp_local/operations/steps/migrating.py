@@ -35,7 +35,7 @@ def read_pending(world: World, version: Version) -> Pending:
         case WouldBeSkipped(tags=tags):
             raise Refused(
                 f"{version} has migrations that are older than the newest applied one: {listed(tags)}.",
-                "drizzle would skip them without a word and report success.",
+                "drizzle would silently skip them and report success.",
                 "Deploy a version whose migrations follow on those in the database.",
             )
 

@@ -185,7 +185,7 @@ class Performer:
                 prove(
                     world,
                     lambda: world.edge.gate_failures(gate),
-                    f"The gate is not verified to be {gate.in_words}",
+                    f"The gate could not be verified to be {gate.in_words}",
                 )
             case Drain(limit_seconds=limit):
                 yield from self._drain(limit)
@@ -342,7 +342,7 @@ class Performer:
             world.images.image_migrations(version), world.database.applied_migrations(), self._newly or ()
         )
         if failures:
-            raise NeedsYou(f"The database is not what {version} makes of it. {' '.join(failures)}")
+            raise NeedsYou(f"The migrations of {version} cannot be verified. {' '.join(failures)}")
 
     def _let_images_go(self, version: Version) -> Iterator[str]:
         """Images that are kept longer than necessary do not make a deployment fail."""

@@ -91,7 +91,7 @@ def check_preflight(world: World, version: Version) -> PreflightResult:
     if isinstance(found, PreflightResult):
         return found
     said = " ".join(problem.said for problem in found)
-    raise Refused(said, "Nothing was changed: the site is as it was.", found[-1].fix)
+    raise Refused(said, "Nothing was changed.", found[-1].fix)
 
 
 def look(world: World, version: Version) -> PreflightResult | tuple[Problem, ...]:
@@ -148,7 +148,7 @@ def _refuse_other_search_data(world: World, image: str) -> None:
             said,
             "Nothing was changed: Meilisearch would only crash again and again.",
             f"Set MEILISEARCH_IMAGE in .env back, or let it begin with an empty index: `graasp-local apply stopped`, "
-            f"`graasp-local compose -- rm --force {SEARCH_SERVICE}`, `docker volume rm {found[1]}`, then this again. "
+            f"`graasp-local compose -- rm --force {SEARCH_SERVICE}`, `docker volume rm {found[1]}`, then try again. "
             "docs/operate.md says how Graasp fills it, under Another version of Meilisearch.",
         )
 
@@ -169,7 +169,7 @@ def check_transition(world: World, services: Sequence[str]) -> None:
     ports = _port_problems(world) if edge & {*services} else ()  # stopping needs no ports
     problems = [*_directory_problems(world), *ports, *_network_problems(world)]
     if problems:
-        raise Refused(" ".join(problems), "Nothing was changed: the site is as it was.", "Fix this, then try again.")
+        raise Refused(" ".join(problems), "Nothing was changed.", "Fix this, then try again.")
 
 
 def refuse_too_many(world: World, wanted: Mapping[str, int]) -> None:
@@ -178,7 +178,7 @@ def refuse_too_many(world: World, wanted: Mapping[str, int]) -> None:
     if problems:
         raise Refused(
             " ".join(problems),
-            "Nothing was changed: the site is as it was.",
+            "Nothing was changed.",
             "Choose a smaller number, or lower `mem_limit` in compose.override.yaml.",
         )
 
@@ -209,7 +209,7 @@ def check_edge(world: World) -> Iterator[str]:
     if refusal is not None:
         raise Refused(
             f"nginx refuses its configuration: {refusal}",
-            "Nothing was changed: the nginx that runs, if one does, goes on as it is.",
+            "Nothing was changed: a running nginx keeps its configuration.",
             "Change what it names in .env; `graasp-local config check` says what else is wrong there.",
         )
 
@@ -227,7 +227,7 @@ def check_stack(world: World, services: Sequence[str], version: Version | None) 
     if refusal is not None:
         raise Refused(
             refusal,
-            "Nothing was changed: the site is as it was.",
+            "Nothing was changed.",
             f"Change it in {world.site.override_file}, then try again.",
         )
 
@@ -248,7 +248,7 @@ def _refuse_absent_images(world: World, services: Sequence[str]) -> None:
     raise Refused(
         f"Not on this machine any more, or not yet: the image of {listed(tuple(absent))} "
         f"({listed(tuple(dict.fromkeys(absent.values())))}).",
-        "Nothing was changed: the site is as it was.",
+        "Nothing was changed.",
         way,
     )
 

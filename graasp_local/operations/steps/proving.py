@@ -13,7 +13,7 @@ from graasp_local.version import Version
 
 PROOF_SECONDS = 10.0
 POLL_SECONDS = 0.05
-_WRONG = "Core is not as it should be"
+_WRONG = "Core failed its check"
 
 
 def prove(world: World, failures: Callable[[], tuple[str, ...]], what: str) -> None:

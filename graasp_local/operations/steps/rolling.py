@@ -43,7 +43,7 @@ def perform_rolling(world: World, step: RollingStep) -> Iterator[str]:
                     core_failures(world.handovers.core(side), version, "by itself")
                     or (replica_failures(world, version) if side is Side.SERVICES else ())
                 ),
-                "Core is not as it should be",
+                "Core failed its check",
             )
         case LeadVisitors(to=to):
             yield "waiting until nginx has forgotten the old address"
@@ -80,7 +80,7 @@ def _hopeless(name: str, second: ObservedService | None, seconds: float) -> str 
     if second.health is Health.UNHEALTHY:
         return f"The second {name} runs but does not become healthy."
     if second.status in _GONE:
-        return f"The second {name} has ended instead of serving."
+        return f"The second {name} has exited instead of serving."
     if seconds >= START_LIMIT_SECONDS:
         return f"The second {name} is {second.described()} after {seconds:.0f} s."
     return None
@@ -113,9 +113,9 @@ def still_running(in_flight: int | None, limit: float, to_come: int | None) -> s
     `to_come` are bytes of uploads, None if unknown.
     """
     if in_flight is None:
-        return f"after {limit:g} s nginx's connections still cannot be read: requests that are running will be cut"
+        return f"after {limit:g} s nginx's connections still cannot be read: running requests will be cut off"
     uploads = f", with about {size_in_words(to_come)} of uploads still to come" if to_come else ""
-    return f"{in_flight} request(s) still running after {limit:g} s{uploads}: they will be cut"
+    return f"{in_flight} request(s) still running after {limit:g} s{uploads}: they will be cut off"
 
 
 def _pass_time(world: World, seconds: float) -> None:

@@ -49,7 +49,7 @@ def make_missing_databases(world: World, services: Sequence[str]) -> Iterator[st
             password = world.site.settings.values.get(key, "")
             if not password:
                 raise ConfigurationError(
-                    f"{definition.name} has a database, and {world.site.env_file} has no {key}.",
+                    f"{definition.name} has a database, but {world.site.env_file} has no {key}.",
                     "It was not started.",
                     f"Set {key} to 16 letters and digits or more.",
                 )
@@ -103,7 +103,7 @@ def wait_until_on(world: World, services: Sequence[str], first_of: Sequence[str]
             yield from last_words(world, service.name)
             if not service.optional:
                 raise NeedsYou(f"{problem}.")
-            yield f"{problem}: Graasp serves without it, so the operation goes on"
+            yield f"{problem}: Graasp works without it, so the operation continues"
             given_up.add(service.name)
         if world.interruption.requested:
             raise Interrupted(f"Interrupted while {waiting[0].name} was starting.")
@@ -158,7 +158,7 @@ class _Recovery:
         progress = self._world.containers.recovery_progress(service)
         if progress and progress != self._progress:
             if self._progress or now - self.got_on >= _RECOVERY_LOOK_SECONDS:
-                yield f"{service} recovers what it was doing when it was cut off: {progress}"
+                yield f"{service} is recovering from a crash: {progress}"
             self.got_on = now
         self._progress = progress
 
@@ -167,7 +167,7 @@ def _hopeless(world: World, service: ObservedService, restarts_before: int) -> s
     if service.health is Health.UNHEALTHY:
         return f"{service.name} runs but does not become healthy"
     if service.status in (Status.EXITED, Status.DEAD):
-        return f"{service.name} has ended instead of serving"
+        return f"{service.name} has exited instead of serving"
     if service.status is Status.RESTARTING:
         crashes = world.containers.restarts(service.name) - restarts_before
         if crashes >= _CRASHES_THAT_TELL:

@@ -99,7 +99,7 @@ def check_upgrade(world: World, upgrade: Upgrade) -> Iterator[str]:
     if problems:
         raise Refused(
             " ".join(problems),
-            "Nothing was changed: the site is as it was.",
+            "Nothing was changed.",
             "Fix this, then start the upgrade again.",
         )
 
@@ -150,7 +150,7 @@ def _start_new(world: World, upgrade: Upgrade) -> Iterator[str]:
         if health in (None, Health.UNHEALTHY) or world.clock.monotonic() >= deadline:
             yield "the end of its log:"
             yield from (f"  {line}" for line in containers.new_log())
-            raise Refused(f"Postgres {upgrade.target_major} does not start.", "The site is as it was.")
+            raise Refused(f"Postgres {upgrade.target_major} does not start.", "The site is unchanged.")
         if world.interruption.requested:
             raise Interrupted(f"Interrupted while Postgres {upgrade.target_major} was starting.")
         world.clock.sleep(_POLL_SECONDS)
@@ -163,7 +163,7 @@ def _start_new(world: World, upgrade: Upgrade) -> Iterator[str]:
     if lacking:
         raise Refused(
             f"Postgres {upgrade.target_major} of this image lacks extensions that are in use: {', '.join(lacking)}.",
-            "The site is as it was.",
+            "The site is unchanged.",
             "Name an image that has them with --image, or drop the extensions.",
         )
     world.servers.new.make_empty()
@@ -255,7 +255,7 @@ def _watch(world: World, run: ToolRun, what: str) -> Iterator[str]:
             raise Interrupted(f"Interrupted: {what[0].lower()}{what[1:]} was ended.")
         if world.clock.monotonic() - told >= _TOLD_EVERY_SECONDS:
             told = world.clock.monotonic()
-            yield f"{what} goes on" + (f": {_size(done)} so far" if (done := run.bytes_done()) else "")
+            yield f"{what} continues" + (f": {_size(done)} so far" if (done := run.bytes_done()) else "")
         world.clock.sleep(_POLL_SECONDS)
     if code != 0:
         raise NeedsYou(f"{what} failed: {run.complaint()}")

@@ -23,7 +23,7 @@ WORDS = {
     "restore": "restore a backup",
     "history": "earlier operations",
     "logs": "logs on the whole screen",
-    "bypass": "what passes a closed gate",
+    "bypass": "how to pass a closed gate",
     "open": "open it in a browser",
     "shell": "a shell in the service",
     "restart": "restart the service",
@@ -49,10 +49,10 @@ MOVING: tuple[Entry, ...] = (
 )
 IN_A_LOG: tuple[Entry, ...] = (
     ("/", "filter"),
-    ("space", "pause, go on"),
+    ("space", "pause, continue"),
     ("f", "follow the end"),
     ("a", "all services, or one"),
-    ("y", "copy what is seen"),
+    ("y", "copy what is shown"),
     ("← → w", "pan or wrap long lines"),
     ("n N &", "next match, all lines"),
     ("T [ ]", "times; how far back"),

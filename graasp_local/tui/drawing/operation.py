@@ -146,7 +146,7 @@ def plan_head(
 ) -> tuple[Line, ...]:
     """A summary of the plan: how many steps, and how long visitors are kept out."""
     if not plan.steps:
-        ahead = " Going ahead writes down that it was finished." if closes_what_was_left else ""
+        ahead = " Going ahead records it as finished." if closes_what_was_left else ""
         return (*wrapped(render(plan) + ahead, width, Tone.OK),)
     count = f"{len(plan.steps)} steps. " if len(plan.steps) > 1 else "One step. "
     hint = wrapped(plan.hint, width, Tone.QUIET) if plan.hint else ()

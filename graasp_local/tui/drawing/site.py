@@ -82,7 +82,7 @@ def strip_lines(
 def fact_lines(view: SiteView | None, now: float, width: int) -> tuple[Line, ...]:
     """Gate, version and the last deployment, and how long ago that was if there is room."""
     if view is None:
-        return (plain("Looking at the site …", Tone.QUIET), ())
+        return (plain("Reading the site …", Tone.QUIET), ())
     gate_tone = {Gate.OPEN: Tone.OK, Gate.UNKNOWN: Tone.BAD}.get(view.observed.gate, Tone.BUSY)
     gate = "not answering" if view.observed.gate is Gate.UNKNOWN else view.observed.gate.in_words
     if view.core_answers is False:

@@ -36,5 +36,5 @@ def trouble_lines(
         case _:
             lines.append(plain("This screen continues as soon as it can.", Tone.QUIET))
     if seen_at is not None:
-        lines += [(), plain(f"What is below was so at {clock_time(seen_at)}, and may not be so now:", Tone.BUSY)]
+        lines += [(), plain(f"The rest is from {clock_time(seen_at)} and may be out of date:", Tone.BUSY)]
     return tuple(lines)

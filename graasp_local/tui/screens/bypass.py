@@ -1,4 +1,4 @@
-"""What passes a closed gate: the header, and a link that sets a cookie.
+"""How to pass a closed gate: the header, and a link that sets a cookie.
 
 These secrets are shown because the user asked for them.
 """
@@ -46,7 +46,7 @@ class BypassScreen(UiModal[None]):
 
     def _text(self, width: int) -> tuple[Line, ...]:
         return (
-            plain("What passes a closed gate", Tone.STRONG),
+            plain("How to pass a closed gate", Tone.STRONG),
             plain("It opens the site to whoever has it.", Tone.BUSY),
             (),
             plain("Header", Tone.QUIET),

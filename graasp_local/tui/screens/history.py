@@ -68,7 +68,7 @@ class HistoryScreen(UiScreen):
 
     def on_history_screen_read(self, message: Read) -> None:
         self._operations = operations = message.operations
-        none = "" if operations else "Nothing was done here yet."
+        none = "" if operations else "No operations yet."
         self.query_one("#words", Lines).show(lambda width: (plain(none, Tone.QUIET),) if none else ())
         rows, now = self.query_one("#walks", Rows), time.time()
         rows.show(lambda width: history_table(operations, now, width))

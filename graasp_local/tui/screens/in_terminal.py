@@ -69,7 +69,7 @@ class InTerminalScreen(UiModal[None]):
 
     def _text(self, width: int) -> tuple[Line, ...]:
         where = (
-            "It runs in this terminal and asks there what it has to ask; afterwards the UI is back."
+            "It runs in this terminal and asks its questions there; then the UI comes back."
             if self._may_run
             else "Type it in a terminal, in the site's directory."
         )

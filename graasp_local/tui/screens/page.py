@@ -36,7 +36,11 @@ class PageScreen(UiModal[None]):
 
     def _text(self, width: int) -> tuple[Line, ...]:
         title, *sentences = self._words
-        lines: list[Line] = [plain("What visitors of a closed site read", Tone.QUIET), (), plain(title, Tone.STRONG)]
+        lines: list[Line] = [
+            plain("What visitors see while the site is closed", Tone.QUIET),
+            (),
+            plain(title, Tone.STRONG),
+        ]
         for sentence in sentences:
             lines += wrapped(sentence, width)
         url = self.ui.view.url if self.ui.view is not None else ""

@@ -38,7 +38,7 @@ class StepScreen(UiScreen):
 
     def on_mount(self) -> None:
         self.query_one(LogView).focus()
-        copy = ("y", "Copy what is seen", "screen.copy")
+        copy = ("y", "Copy what is shown", "screen.copy")
         self.query_one(KeyBar).show_keys((BACK, ("j k g G", "Move", ""), copy), LAST)
         if self._past is None:
             self.watch(self.app, self._source, self._draw, init=False)
@@ -70,5 +70,5 @@ class StepScreen(UiScreen):
     def _cause(self, width: int) -> tuple[Line, ...]:
         if self._step is None:
             return ()
-        silent = () if self._step.output else ((), plain("It has said nothing.", Tone.QUIET))
+        silent = () if self._step.output else ((), plain("It has printed nothing.", Tone.QUIET))
         return (*wrapped(f"Because {self._step.cause}.", width, Tone.QUIET), *silent)

@@ -177,7 +177,7 @@ class LogView(Toned, ScrollView, can_focus=True):
     def action_find(self, step: int) -> None:
         """Go to the next line that matches the filter, or to the previous one."""
         if not self.model.needle:
-            self.app.notify("There is no filter: / asks for what is looked for.")
+            self.app.notify("No filter is set: press / to set one.")
             return
         begin = self.found if self.found is not None else self._first_shown - step
         place = self.model.next_match(begin, step)

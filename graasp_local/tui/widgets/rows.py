@@ -140,7 +140,7 @@ class Rows(Toned, ScrollView, can_focus=True):
         index = y + round(self.scroll_y)
         rows: tuple[Row, ...] = self._table.rows
         if self._needle and not rows and index == 0:
-            return self._marked(" ", self.strip_of(plain("Nothing has that.", Tone.QUIET), width))
+            return self._marked(" ", self.strip_of(plain("Nothing matches.", Tone.QUIET), width))
         if index >= len(rows):
             return self._marked(" ", self.strip_of((), width))
         if not self._with_cursor or index != min(self._cursor, len(rows) - 1):
