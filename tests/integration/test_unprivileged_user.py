@@ -47,6 +47,7 @@ def theirs() -> Iterator[DemoSite]:
         os.chown(place, USER, USER)
         site = DemoSite(place / "site", command=[*_as_user(place), "-m", "graasp_local.cli.main"])
         try:
+            site.init_again()
             yield site
         finally:
             site.down()
