@@ -223,10 +223,13 @@ class GraaspStack:
         fingerprint = recipe.fingerprint(stack_digest(), __version__)
         if self._reuses and self._taken_over(fingerprint):
             return
-        claim = self._create(recipe, fingerprint)
         version = Version.parse(recipe.version)
+        claim = self._create(recipe, fingerprint)
         end = recipe.state if recipe.state is InfraState.RUNNING else InfraState.RESTRICTED
-        self.deploy(str(version), hold=end is InfraState.RESTRICTED)
+        try:
+            self.deploy(str(version), hold=end is InfraState.RESTRICTED)
+        except (ConfigurationError, Refused) as error:
+            raise _in_terms_of_a_stack(error, recipe, version) from error
         if recipe.state is not end:
             self.apply(recipe.state)
         if self._reuses and recipe.state is not InfraState.STOPPED:
@@ -694,17 +697,36 @@ def _with_a_version(recipe: Recipe) -> Recipe:
     """The recipe with the newest version on the engine, unless it names one. Raises UsageError if there is none."""
     if recipe.version:
         return recipe
-    from graasp_local.engine.versions import DEFAULT_REPOSITORY, newest_here
-
-    named = recipe.repository or (DEMO_SETTINGS["GRAASP_REPOSITORY"] if recipe.source is Source.DEMO else "")
-    newest = newest_here(named or DEFAULT_REPOSITORY)
-    if newest is None:
+    repository, releases = _releases_here(recipe)
+    if not releases:
         raise UsageError(
-            f"No version of {named or DEFAULT_REPOSITORY} is on the engine, and none was asked for.",
+            f"No version of {repository} is on the engine, and none was asked for.",
             "Nothing was started.",
             "Name one with with_version, or build the demo images: scripts/build-demo-images in a checkout.",
         )
-    return replace(recipe, version=str(newest))
+    return replace(recipe, version=str(releases[-1]))
+
+
+def _releases_here(recipe: Recipe) -> tuple[str, tuple[Version, ...]]:
+    """The repository of the recipe, and the releases of it on the engine."""
+    from graasp_local.engine.versions import DEFAULT_REPOSITORY, releases_here
+
+    demo = DEMO_SETTINGS["GRAASP_REPOSITORY"] if recipe.source is Source.DEMO else ""
+    repository = recipe.repository or demo or DEFAULT_REPOSITORY
+    return repository, releases_here(repository)
+
+
+def _in_terms_of_a_stack(error: GraaspLocalError, recipe: Recipe, version: Version) -> GraaspLocalError:
+    """A refusal of the first deployment, with what to do about it for somebody who has no site to look at."""
+    way = error.next_step
+    if isinstance(error, ConfigurationError):
+        way = "Correct what with_override and with_env were given."
+    elif "Not available" in error.what:
+        repository, releases = _releases_here(recipe)
+        there = listed(tuple(map(str, releases)))
+        if version not in releases:
+            way = f"Of {repository}, {there or 'no version'} is on the engine. Name one of those, or get the images."
+    return type(error)(error.what, "Nothing was started.", way)
 
 
 def _override(recipe: Recipe, labels: Mapping[str, str]) -> dict[str, Any]:

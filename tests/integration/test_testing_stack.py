@@ -361,6 +361,24 @@ def test_what_a_killed_run_left_is_removed_by_the_next(place: Claims, tmp_path: 
     wait_for(lambda: nothing_is_left(made), "nothing of it is left", 60)
 
 
+def test_a_stack_that_nobody_stopped_is_removed_when_the_interpreter_ends(place: Claims) -> None:
+    before = on_engine(place)
+    script = "from graasp_local.testing import GraaspStack; GraaspStack().with_version('1.0.0').start()"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert on_engine(place) == before
+
+
+def test_what_to_do_is_said_to_somebody_who_has_no_site(place: Claims) -> None:
+    with pytest.raises(Refused) as refused:
+        GraaspStack().with_version("9.9.9").start()
+    assert "1.0.0" in refused.value.next_step
+    with pytest.raises(ConfigurationError) as wrong:
+        GraaspStack().with_override({"services": {"core": {"imagee": "x"}}}).start()
+    assert "with_override" in wrong.value.next_step
+    assert nothing_is_left(place)
+
+
 def test_an_idle_stack_is_taken_over_as_it_was(place: Claims) -> None:
     def made(version: str = "1.0.0") -> GraaspStack:
         return GraaspStack().with_version(version).with_reuse()
