@@ -173,14 +173,14 @@ def sdk_container(container: str) -> Container:
         return connect().containers.get(container)
 
 
-def run_in(container: str, command: str | Sequence[str]) -> tuple[int, bytes]:
+def run_in(container: str, command: str | Sequence[str], user: str = "") -> tuple[int, bytes]:
     """Exit code and output (both streams together) of a command in a running container. Raises NeedsYou."""
     from docker.errors import APIError
 
     with closing(connect()) as client, engine_errors():
         try:
             words = command if isinstance(command, str) else [*command]
-            made = client.api.exec_create(container, words)
+            made = client.api.exec_create(container, words, user=user)
             output: bytes = client.api.exec_start(made["Id"])
             return int(client.api.exec_inspect(made["Id"])["ExitCode"]), output
         except APIError as error:

@@ -10,10 +10,19 @@ Item = TypeVar("Item")
 
 
 def together(call: Callable[[Item], object], items: Sequence[Item]) -> None:
-    """Return when all calls have ended; raises the first exception, if any."""
+    """Return when all calls have ended; raises the first exception, if any.
+
+    One after the other once the interpreter is ending: it starts no threads any more.
+    """
     if not items:
         return
     with ThreadPoolExecutor(len(items)) as pool:
-        calls = [pool.submit(call, item) for item in items]
+        try:
+            calls = [pool.submit(call, item) for item in items]
+        except RuntimeError:  # of the first one: nothing was called
+            calls = []
+    if not calls:
+        for item in items:
+            call(item)
     for done in calls:
         done.result()

@@ -58,8 +58,8 @@ def complete_versions(tags: Iterable[str]) -> frozenset[Version]:
     return frozenset.intersection(*(frozenset(versions) for versions in by_service.values()))
 
 
-def newest_here(repository: str) -> Version | None:
-    """The newest release whose images are all on the engine, without pre-releases. Raises EngineUnreachable."""
+def releases_here(repository: str) -> tuple[Version, ...]:
+    """The releases whose images are all on the engine, oldest first, without pre-releases. Raises EngineUnreachable."""
     from contextlib import closing
 
     from graasp_local.engine.client import connect
@@ -67,4 +67,4 @@ def newest_here(repository: str) -> Version | None:
     with closing(connect()) as client, engine_errors():
         images = client.api.images(name=repository)
     here = complete_versions(tag.rpartition(":")[2] for image in images for tag in image.get("RepoTags") or ())
-    return max((version for version in here if not version.prerelease), default=None)
+    return tuple(sorted(version for version in here if not version.prerelease))

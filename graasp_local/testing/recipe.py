@@ -40,6 +40,9 @@ PUBLISHED: Mapping[str, int] = {
 _BY_ITSELF = frozenset({"mailpit"})
 """Services whose port the stack's own compose files publish."""
 
+_ALWAYS_ON = frozenset({"umami"})
+"""Services with such a port that belong to every stack."""
+
 _ON_SHARED_NETWORK = ("nginx", "core", "workers")
 
 _OURS = frozenset({"COMPOSE_PROJECT_NAME", "HTTP_BIND", "TLS", "COMPOSE_PROFILES"})
@@ -50,6 +53,11 @@ _FORGETFUL_DATABASE = ("postgres", "-c", "fsync=off", "-c", "synchronous_commit=
 
 _REPLACED = frozenset({"command", "entrypoint", "test"})
 """Lists that Compose replaces; it appends to all others."""
+
+
+def ports_of(profiles: Collection[str]) -> tuple[str, ...]:
+    """The services for which the engine picks a port of this machine."""
+    return ("db", *(name for name in PUBLISHED if name in _ALWAYS_ON or name in profiles))
 
 
 class Source(StrEnum):

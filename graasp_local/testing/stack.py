@@ -10,12 +10,11 @@ module decides nothing about them. It refuses invalid requests before anything i
 from __future__ import annotations
 
 import atexit
+import os
 import shutil
-import socket
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
@@ -27,6 +26,7 @@ from msgspec.structs import replace
 from graasp_local import __version__
 from graasp_local.engine.addresses import engine_address, engine_host, is_on_this_machine
 from graasp_local.engine.belongings import free_port, free_subnets, image_ids, network_labels, run_in, sdk_container
+from graasp_local.engine.observe import ONE_OFF_LABEL
 from graasp_local.errors import ConfigurationError, GraaspLocalError, Refused, UsageError
 from graasp_local.planning.plan import DRAIN_SECONDS, Strategy
 from graasp_local.planning.requests import MIGRATION_SECONDS, ChangeState, Deploy, OnFailure, Rollback
@@ -37,7 +37,7 @@ from graasp_local.site.create import DEMO_SETTINGS, REAL_SETTINGS, init_site
 from graasp_local.site.site import Site
 from graasp_local.stack.services import read_services, stack_digest, stack_directory
 from graasp_local.stack.variables import profiles_defined
-from graasp_local.testing import report, session, snapshots
+from graasp_local.testing import ports, report, session, snapshots
 from graasp_local.testing.claims import Claim, Claims, Left, Record
 from graasp_local.testing.cleaning import remove_orphans, remove_stack
 from graasp_local.testing.operations import Operation, carry_out, environment_kept, explained, world_of
@@ -48,6 +48,7 @@ from graasp_local.testing.recipe import (
     as_yaml,
     image_variable,
     override_of,
+    ports_of,
     read_override,
     refuse_names,
     refuse_settings,
@@ -73,12 +74,14 @@ class GraaspStack:
     def __init__(self) -> None:
         self._recipe = Recipe()
         self._directory: Path | None = None
+        self._engine = ""
         self._reuses = False
         self._is_as_made = True
         self._may_be_kept = False
         self._claims = Claims()
         self._claim: Claim | None = None
         self._site: Site | None = None
+        self._read: tuple[tuple[int, int], ...] = ()
         self._looking: World | None = None
         self._waiting: list[Any] = []
 
@@ -130,6 +133,12 @@ class GraaspStack:
         self._directory = Path(directory).resolve()
         return self
 
+    def with_engine(self, address: str) -> Self:
+        """Use the Docker engine at this address, in the form of DOCKER_HOST, instead of the docker command's."""
+        self._refuse_started()
+        self._engine = address
+        return self
+
     def with_network(self, network: Any) -> Self:
         """Join nginx, core and workers to a testcontainers network, where others reach the stack as `graasp`."""
         return self._with(network=str(getattr(network, "name", network)))
@@ -175,16 +184,8 @@ class GraaspStack:
     def start(self) -> Self:
         """Create the site and deploy to it. Raises GraaspLocalError, after removing everything that was created."""
         self._refuse_started()
-        with explained(), environment_kept():
-            try:
-                self._start()
-            except BaseException as error:
-                if self._site is not None and self._all_containers_or_none():
-                    error.add_note(self.describe())
-                with suppress(GraaspLocalError):
-                    self._remove()
-                raise
-        atexit.register(self.stop)
+        with self._removed_on_failure():
+            self._start()
         for strategy in self._waiting:
             try:
                 strategy.wait_until_ready(self)
@@ -193,28 +194,58 @@ class GraaspStack:
                 raise
         return self
 
+    def create(self) -> Self:
+        """Create the site and deploy nothing to it: for a test that does so itself. `stop` removes it as usual."""
+        self._refuse_started()
+        with self._removed_on_failure():
+            remove_orphans(self._claims)
+            self._create(self._checked(), fingerprint="")
+        return self
+
+    @contextmanager
+    def _removed_on_failure(self) -> Iterator[None]:
+        with self._here():
+            # From now on it stays on this engine, even if DOCKER_HOST changes before it is removed.
+            self._engine = engine_address()
+            try:
+                yield
+            except BaseException as error:
+                if self._site is not None and self._all_containers_or_none():
+                    error.add_note(self.describe())
+                with suppress(GraaspLocalError):
+                    self._remove()
+                raise
+        atexit.register(self.stop)
+
     def _start(self) -> None:
         remove_orphans(self._claims)  # raises EngineUnreachable before anything else
-        recipe = self._checked()
+        recipe = _with_a_version(self._checked())
         fingerprint = recipe.fingerprint(stack_digest(), __version__)
         if self._reuses and self._taken_over(fingerprint):
             return
-        session.require_testcontainers()
-        project = f"{PROJECT_PREFIX}{uuid.uuid4().hex[:12]}"
-        site_directory = self._directory or self._claims.directory_of(project) / "site"
-        _make_room(site_directory, self._claims)
-        session.start_reaper()
-        record = Record(project, engine_address(), str(site_directory), session.session_id(), fingerprint=fingerprint)
-        self._claim = self._claims.make(record)
-        self._site = self._made_site(recipe, project, site_directory)
         version = Version.parse(recipe.version)
+        claim = self._create(recipe, fingerprint)
         end = recipe.state if recipe.state is InfraState.RUNNING else InfraState.RESTRICTED
-        self.deploy(str(version), hold=end is InfraState.RESTRICTED)
+        try:
+            self.deploy(str(version), hold=end is InfraState.RESTRICTED)
+        except (ConfigurationError, Refused) as error:
+            raise _in_terms_of_a_stack(error, recipe, version) from error
         if recipe.state is not end:
             self.apply(recipe.state)
         if self._reuses and recipe.state is not InfraState.STOPPED:
             self.snapshot()
-            self._claim.note(replace(self._claim.record, images=self._images(version)))
+            claim.note(replace(claim.record, images=self._images(version)))
+
+    def _create(self, recipe: Recipe, fingerprint: str) -> Claim:
+        session.require_testcontainers()
+        project = f"{PROJECT_PREFIX}{uuid.uuid4().hex[:12]}"
+        directory = self._directory or self._claims.directory_of(project) / "site"
+        _make_room(directory, self._claims)
+        session.start_reaper()
+        record = Record(project, engine_address(), str(directory), session.session_id(), fingerprint=fingerprint)
+        self._claim = claim = self._claims.make(record)
+        self._site = self._made_site(recipe, project, directory)
+        return claim
 
     def _taken_over(self, fingerprint: str) -> bool:
         """Whether an idle stack was taken over. An idle stack that is no longer usable is removed."""
@@ -238,7 +269,7 @@ class GraaspStack:
         return image_ids(sorted({*engine_for(self.site).images_of(version).values()}))
 
     def _checked(self) -> Recipe:
-        """The recipe with its version resolved. Raises UsageError for names that the compose files do not define."""
+        """The recipe. Raises UsageError for names that the compose files do not define."""
         recipe = self._recipe
         files = (stack_directory() / "compose" / "compose.yaml",)
         refuse_settings(recipe.settings, recipe.overrides)
@@ -253,19 +284,7 @@ class GraaspStack:
         }
         refuse_names("profile", recipe.profiles, profiles_defined(files) | own_profiles)
         _refuse_network(recipe.network)
-        if recipe.version:
-            return recipe
-        from graasp_local.engine.versions import DEFAULT_REPOSITORY, newest_here
-
-        named = recipe.repository or (DEMO_SETTINGS["GRAASP_REPOSITORY"] if recipe.source is Source.DEMO else "")
-        newest = newest_here(named or DEFAULT_REPOSITORY)
-        if newest is None:
-            raise UsageError(
-                f"No version of {named or DEFAULT_REPOSITORY} is on the engine, and none was asked for.",
-                "Nothing was started.",
-                "Name one with with_version, or build the demo images: scripts/build-demo-images in a checkout.",
-            )
-        return replace(recipe, version=str(newest))
+        return recipe
 
     def _made_site(self, recipe: Recipe, project: str, directory: Path) -> Site:
         claim = self._claims.directory_of(project)
@@ -273,13 +292,12 @@ class GraaspStack:
         defaults = DEMO_SETTINGS if recipe.source is Source.DEMO else {}
         images = {image_variable(name): image for name, image in recipe.images.items()}
         host = engine_host()
-        given = recipe.settings.get("HTTP_PORT")
-        nginx = images.get("NGINX_IMAGE") or defaults.get("NGINX_IMAGE", "")
-        with ThreadPoolExecutor(1) as beside:
-            picked = beside.submit(lambda: given or str(_free_port([nginx], labels)))
-            override = as_yaml(_override(recipe, labels))
-        port = picked.result()
         profiles = recipe.profiles or _usual_profiles(recipe.source)
+        nginx = images.get("NGINX_IMAGE") or defaults.get("NGINX_IMAGE", "")
+        if is_on_this_machine():
+            ports.refuse_too_few(len(ports_of(profiles)))
+        port = recipe.settings.get("HTTP_PORT") or str(_free_port(nginx, labels))
+        override = as_yaml(_override(recipe, labels))
         chosen = {
             "COMPOSE_PROJECT_NAME": project,
             "HTTP_BIND": "127.0.0.1" if is_on_this_machine() else "0.0.0.0",  # noqa: S104 - unreachable otherwise
@@ -308,10 +326,13 @@ class GraaspStack:
 
         A stack with_reuse is left for the next run instead, unless a test took a snapshot of its own.
         """
-        if self._claim is not None and self._reuses and self._is_as_made and self._claim.record.snapshot:
+        if self._claim is None:
+            return
+        record = self._claim.record
+        if self._reuses and self._is_as_made and record.snapshot and record.fingerprint:
             self._leave(Left.IDLE)
-        elif self._claim is not None:
-            with explained(), environment_kept():
+        else:
+            with self._here():
                 self._remove()
 
     def keep(self) -> str:
@@ -337,7 +358,7 @@ class GraaspStack:
             remove_stack(claim)
 
     def __enter__(self) -> Self:
-        return self.start()
+        return self if self.is_started else self.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -348,9 +369,15 @@ class GraaspStack:
 
     @property
     def site(self) -> Site:
-        """The site, for everything else that graasp-local can do with it. Raises UsageError before the start."""
+        """The site, for everything else that graasp-local can do with it, with its files as they are now.
+
+        Raises UsageError before the start.
+        """
         if self._claim is None or self._site is None:
             raise _not_started()
+        read = _stamps(self._site)
+        if read != self._read:
+            self._site, self._read, self._looking = Site(self._site.directory), read, None
         return self._site
 
     @property
@@ -365,22 +392,23 @@ class GraaspStack:
 
     def get_url(self) -> str:
         """Graasp's public URL, through the gate, without a trailing slash."""
-        return f"http://{engine_host()}:{self.site.settings.port}"
+        return f"http://{self.get_container_host_ip()}:{self.site.settings.port}"
 
     def get_bypass_headers(self) -> dict[str, str]:
         """The header that passes a closed gate."""
         settings = self.site.settings
         return {settings.header_name: settings.header_secret}
 
-    def get_database_url(self, name: str = "graasp") -> str:
+    def get_database_url(self, name: str = "graasp", *, superuser: bool = False) -> str:
         """A postgresql:// URL for one of the stack's databases, as its owner, or as superuser for other databases.
 
         The port changes when the database is stopped and started. Raises NeedsYou while the database is off.
         """
-        with explained():
+        with self._here():
             host, port = self._world.containers.database_address()
             values = self.site.settings.values
-            user, key = (name, _OWNERS[name]) if name in _OWNERS else ("postgres", "POSTGRES_PASSWORD")
+            owned = name in _OWNERS and not superuser
+            user, key = (name, _OWNERS[name]) if owned else ("postgres", "POSTGRES_PASSWORD")
             return f"postgresql://{user}:{values[key]}@{host}:{port}/{name}"
 
     def get_service_url(self, service: str) -> str:
@@ -388,7 +416,7 @@ class GraaspStack:
 
         Raises UsageError for a service that publishes none.
         """
-        with explained():
+        with self._here():
             for container in self._containers(service):
                 for port in container["Ports"]:
                     if port.get("PublicPort"):
@@ -405,7 +433,8 @@ class GraaspStack:
     @property
     def state(self) -> str:
         """The current state: one of the four states, `drifted` or `absent`."""
-        return state_name(classify(self._world.observe()))
+        with self._here():
+            return state_name(classify(self._world.observe()))
 
     @property
     def version(self) -> str:
@@ -415,11 +444,12 @@ class GraaspStack:
     @property
     def services(self) -> Mapping[str, ObservedService]:
         """Every service by name, as currently observed."""
-        return {service.name: service for service in self._world.observe().services}
+        with self._here():
+            return {service.name: service for service in self._world.observe().services}
 
     def describe(self) -> str:
         """The state, the last operation and the ends of the relevant logs, for the report of a failed test."""
-        with environment_kept():
+        with self._here():
             return report.described(self._world)
 
     # Operations.
@@ -506,37 +536,43 @@ class GraaspStack:
 
     def logs(self, service: str, lines: int = 200) -> str:
         """The last lines of a service's log. Raises UsageError for a service that the stack does not have."""
-        with explained():
+        with self._here():
             self._refuse_unknown(service)
             return "\n".join(self._world.containers.recent_log(service, lines))
 
-    def exec(self, service: str, command: str | Sequence[str]) -> ExecResult:
-        """Run a command in a service's container. Raises UsageError if it is not running, NeedsYou if refused."""
-        with explained():
+    def exec(self, service: str, command: str | Sequence[str], *, user: str = "") -> ExecResult:
+        """Run a command in a service's container, as its usual user or as `user`.
+
+        Raises UsageError if it is not running, NeedsYou if the engine refuses.
+        """
+        with self._here():
             self._refuse_unknown(service)
             for container in self._containers(service):
                 if container["State"] == "running":
-                    return ExecResult(*run_in(container["Id"], command))
+                    return ExecResult(*run_in(container["Id"], command, user))
             raise UsageError(f"{service} is not running.", "", "`apply` brings the stack into a state that has it on.")
 
     # What testcontainers' wait strategies call.
 
     def get_container_host_ip(self) -> str:
-        return engine_host()
+        with self._here():
+            return engine_host()
 
     def get_exposed_port(self, port: int) -> int:
         """The published port for a container port, of whichever service has it; 80 is nginx's."""
         if port == 80:
             return self.site.settings.port
-        for container in self._all_containers():
-            for published in container["Ports"]:
-                if published["PrivatePort"] == port and published.get("PublicPort"):
-                    return int(published["PublicPort"])
+        with self._here():
+            for container in self._all_containers():
+                for published in container["Ports"]:
+                    if published["PrivatePort"] == port and published.get("PublicPort"):
+                        return int(published["PublicPort"])
         raise UsageError(f"No service of the stack publishes its port {port}.")
 
     def get_wrapped_container(self) -> Any:
         """core's container, as a docker SDK object."""
-        return sdk_container(self._containers("core")[0]["Id"])
+        with self._here():
+            return sdk_container(self._containers("core")[0]["Id"])
 
     def get_logs(self) -> tuple[bytes, bytes]:
         """core's log, with stdout and stderr combined."""
@@ -553,8 +589,16 @@ class GraaspStack:
     # Internals.
 
     @contextmanager
-    def _working(self) -> Iterator[Claim]:
+    def _here(self) -> Iterator[None]:
+        """Whatever asks the engine: asks the stack's own, explains its errors and keeps the environment."""
         with explained(), environment_kept():
+            if self._engine and self._engine != engine_address():
+                os.environ["DOCKER_HOST"] = self._engine
+            yield
+
+    @contextmanager
+    def _working(self) -> Iterator[Claim]:
+        with self._here():
             if self._claim is None or self._site is None:
                 raise _not_started()
             yield self._claim
@@ -582,7 +626,8 @@ class GraaspStack:
             return []
 
     def _containers(self, service: str) -> list[dict[str, Any]]:
-        return [c for c in self._all_containers() if c["Labels"].get(_SERVICE) == service]
+        ours = [c for c in self._all_containers() if c["Labels"].get(_SERVICE) == service]
+        return [c for c in ours if c["Labels"].get(ONE_OFF_LABEL) != "True"]  # not a newer server that is being filled
 
     def _refuse_unknown(self, service: str) -> None:
         refuse_names("service", [service], [definition.name for definition in self.site.services])
@@ -606,6 +651,12 @@ class _Unwatched:
 
 
 _SERVICE = "com.docker.compose.service"
+
+
+def _stamps(site: Site) -> tuple[tuple[int, int], ...]:
+    """What changes whenever a file that says what the site is made of is written."""
+    files = [path.stat() for path in (site.env_file, site.override_file) if path.exists()]
+    return tuple((file.st_mtime_ns, file.st_ino) for file in files)
 
 
 def _not_started() -> UsageError:
@@ -642,6 +693,42 @@ def _choice(kind: type[Chosen], text: str, what: str) -> Chosen:
         ) from None
 
 
+def _with_a_version(recipe: Recipe) -> Recipe:
+    """The recipe with the newest version on the engine, unless it names one. Raises UsageError if there is none."""
+    if recipe.version:
+        return recipe
+    repository, releases = _releases_here(recipe)
+    if not releases:
+        raise UsageError(
+            f"No version of {repository} is on the engine, and none was asked for.",
+            "Nothing was started.",
+            "Name one with with_version, or build the demo images: scripts/build-demo-images in a checkout.",
+        )
+    return replace(recipe, version=str(releases[-1]))
+
+
+def _releases_here(recipe: Recipe) -> tuple[str, tuple[Version, ...]]:
+    """The repository of the recipe, and the releases of it on the engine."""
+    from graasp_local.engine.versions import DEFAULT_REPOSITORY, releases_here
+
+    demo = DEMO_SETTINGS["GRAASP_REPOSITORY"] if recipe.source is Source.DEMO else ""
+    repository = recipe.repository or demo or DEFAULT_REPOSITORY
+    return repository, releases_here(repository)
+
+
+def _in_terms_of_a_stack(error: GraaspLocalError, recipe: Recipe, version: Version) -> GraaspLocalError:
+    """A refusal of the first deployment, with what to do about it for somebody who has no site to look at."""
+    way = error.next_step
+    if isinstance(error, ConfigurationError):
+        way = "Correct what with_override and with_env were given."
+    elif "Not available" in error.what:
+        repository, releases = _releases_here(recipe)
+        there = listed(tuple(map(str, releases)))
+        if version not in releases:
+            way = f"Of {repository}, {there or 'no version'} is on the engine. Name one of those, or get the images."
+    return type(error)(error.what, "Nothing was started.", way)
+
+
 def _override(recipe: Recipe, labels: Mapping[str, str]) -> dict[str, Any]:
     base = stack_directory() / "compose"
     files = read_override(base / "compose.yaml")
@@ -656,14 +743,12 @@ def _usual_profiles(source: Source) -> tuple[str, ...]:
     return tuple(filter(None, usual.get("COMPOSE_PROFILES", "").split(",")))
 
 
-def _free_port(images: Sequence[str], labels: Mapping[str, str]) -> int:
-    """A free port, picked by the engine, or by this machine if the engine has none of the images to try with."""
-    picked = free_port([image for image in images if image], labels)
-    if picked is not None:
-        return picked
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _free_port(image: str, labels: Mapping[str, str]) -> int:
+    """A free port for nginx. Raises Refused if there is none."""
+    if is_on_this_machine():
+        return ports.free_port()
+    # Only the engine knows. If it has no image to try with, a port that is free here is as good as any other.
+    return (free_port([image], labels) if image else None) or ports.free_port()
 
 
 def _refuse_network(name: str) -> None:

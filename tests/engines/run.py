@@ -67,6 +67,7 @@ def _tried(engine: EngineUnderTest) -> Row:
                 about = _about(engine)
             site = demo_site.DemoSite(Path(temporary) / "site", host)
             try:
+                site.init_again()
                 return _checked(about, site)
             finally:
                 site.down()

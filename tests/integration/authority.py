@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from graasp_local.testing.ports import free_port
 from graasp_local.tls.certificate import key_text, new_key
-from tests.integration.demo_site import free_port, wait_for
+from tests.integration.demo_site import wait_for
 
 
 @dataclass(frozen=True)

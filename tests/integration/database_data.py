@@ -47,7 +47,9 @@ def filled_site(directory: Path, *newer: int) -> Iterator[DemoSite]:
 
 def sql(site: DemoSite, database: str, query: str) -> str:
     words = ("psql", "-U", "postgres", "-d", database, "-v", "ON_ERROR_STOP=1", "-qAtc", query)
-    return site.run("compose", "--", "exec", "-T", "db", *words).stdout.strip()
+    done = site.stack.exec("db", words)
+    assert done.exit_code == 0, done.output.decode()
+    return done.output.decode().strip()
 
 
 def data(site: DemoSite) -> tuple[str, ...]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import socket
+import shutil
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,18 +17,16 @@ from typing import Any
 
 import docker
 
-from graasp_local.engine.addresses import engine_address
-from graasp_local.engine.belongings import free_subnets
-from graasp_local.engine.kept_images import let_go
 from graasp_local.engine.listing import PROJECT_LABEL
 from graasp_local.engine.observe import SERVICE_LABEL
 from graasp_local.planning.states import ServiceGroup
 from graasp_local.stack.services import GROUP_LABEL
-from graasp_local.testing.claims import Claim, Claims, Record
-from graasp_local.testing.cleaning import remove_orphans, remove_stack
+from graasp_local.testing import GraaspStack
+from graasp_local.testing.recipe import as_yaml, merged, read_override
 
 COMMAND = [sys.executable, "-m", "graasp_local.cli.main"]
 GIVE_UP_SECONDS = 180.0
+NETWORKS = ("front", "back", "inside", "administration", "data", "embeds")
 
 AS_BROWSER = {"Accept": "text/html,application/xhtml+xml"}
 AS_PROGRAM = {"Accept": "application/json"}
@@ -45,12 +42,6 @@ class Answer:
         return json.loads(self.body)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def wait_for(condition: Callable[[], bool], what: str, seconds: float = GIVE_UP_SECONDS) -> None:
     """Check until the condition holds; fail with `what` if it does not hold in time."""
     deadline = time.monotonic() + seconds
@@ -60,33 +51,28 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = GIVE_UP_
 
 
 class DemoSite:
-    """A separate site, with its own project, port and directory. `docker_host` names another engine.
+    """The site of a GraaspStack, driven by the command line as its user would. `docker_host` names another engine.
 
     On another engine, its networks come from that engine's pool: scripts/private-engine allows no other addresses.
     """
 
     def __init__(self, directory: Path, docker_host: str | None = None, command: Sequence[str] = COMMAND) -> None:
-        self.directory = directory
         self.command = command
         self.environment = {**os.environ, **({"DOCKER_HOST": docker_host} if docker_host else {})}
-        self.port = free_port()
-        self.project = f"gltest-{uuid.uuid4().hex[:8]}"
-        self.claim = None if docker_host else _claimed(self.project, directory)
-        self.run("init", str(directory), "--demo", "--project", self.project, "--port", str(self.port), on_site=False)
-        if docker_host is None:
-            self._take_little_room()
+        self.stack = GraaspStack().with_site(directory)
+        if docker_host is not None:
+            pooled = {name: {"driver": "bridge"} for name in NETWORKS}
+            self.stack.with_engine(docker_host).with_override({"networks": pooled})
+        self.stack.create()
+        self.directory = self.stack.site.directory
+        self.project = self.stack.site.settings.project
+        self.port = self.stack.site.settings.port
 
-    def _take_little_room(self) -> None:
-        """Use small networks from a wide range: a few dozen use up the engine's own pool, and tests share it."""
-        override = self.directory / "compose.override.yaml"
-        names = ("front", "back", "inside", "administration", "data", "embeds")
-        subnets = free_subnets(len(names))
-        if subnets:
-            lines = [
-                f"  {name}: {{ ipam: {{ config: [{{ subnet: {net} }}] }} }}"
-                for name, net in zip(names, subnets, strict=True)
-            ]
-            override.write_text("\n".join(["networks:", *lines, override.read_text()]))
+    def init_again(self) -> None:
+        """Create the site once more, by the command that is under test. It loses what only tests need."""
+        shutil.rmtree(self.directory)
+        words = ("--demo", "--project", self.project, "--port", str(self.port))
+        self.run("init", str(self.directory), *words, on_site=False)
 
     def run(
         self, *words: str, code: int = 0, on_site: bool = True, env: Mapping[str, str] | None = None
@@ -171,8 +157,7 @@ class DemoSite:
         return told
 
     def bypass(self) -> dict[str, str]:
-        told = self.secrets()
-        return {told["header"]: told["secret"]}
+        return self.stack.get_bypass_headers()
 
     def create_item(self, name: str) -> str:
         answer = self.ask(
@@ -192,42 +177,25 @@ class DemoSite:
         lines = [line for line in file.read_text().splitlines() if line.partition("=")[0] not in settings]
         file.write_text("\n".join([*lines, *(f"{key}={value}" for key, value in settings.items())]) + "\n")
 
+    def amend_override(self, content: Mapping[str, Any]) -> None:
+        """Add to the override of the site, as a user would with an editor."""
+        file = self.directory / "compose.override.yaml"
+        file.write_text(as_yaml(merged(read_override(file), content)))
+
     def database(self, name: str, statement: str) -> list[tuple[Any, ...]]:
         """Run a statement as superuser in a database of the site's server, and return the rows."""
         import psycopg
 
-        found = self.containers()["db"]["NetworkSettings"]["Ports"]["5432/tcp"][0]
-        password = self.setting("POSTGRES_PASSWORD")
-        with psycopg.connect(
-            host="127.0.0.1",
-            port=int(found["HostPort"]),
-            user="postgres",
-            password=password,
-            dbname=name,
-            autocommit=True,
-        ) as connection:
+        with psycopg.connect(self.stack.get_database_url(name, superuser=True), autocommit=True) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
     def setting(self, key: str) -> str:
         """Return the value of a key in `.env`."""
-        lines = (self.directory / ".env").read_text().splitlines()
-        return next(line.partition("=")[2] for line in lines if line.startswith(f"{key}="))
+        return self.stack.site.settings.values[key]
 
     def down(self) -> None:
-        if self.claim is not None:
-            remove_stack(self.claim)
-            return
-        self.run("compose", "--", "--profile", "migration", "down", "--volumes", "--remove-orphans", "--timeout", "2")
-        with closing(self.engine()) as client:
-            let_go(client, self.project, ())
-
-
-def _claimed(project: str, directory: Path) -> Claim:
-    """If this process is killed, the next one removes the site, as with the stacks of graasp_local.testing."""
-    claims = Claims()
-    remove_orphans(claims)
-    return claims.make(Record(project, engine_address(), str(directory)))
+        self.stack.stop()
 
 
 def _is_one_off(labels: Mapping[str, str]) -> bool:

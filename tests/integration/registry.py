@@ -14,7 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from graasp_local.engine.kept_images import NAMESPACE
-from tests.integration.demo_site import free_port, wait_for
+from graasp_local.testing.ports import free_port
+from tests.integration.demo_site import wait_for
 from tests.integration.docker_command import docker
 
 USER, PASSWORD = "graasp", "registry-secret"

@@ -57,7 +57,9 @@ def checksum(site: DemoSite) -> tuple[Any, ...]:
 
 
 def in_core(site: DemoSite, command: str) -> str:
-    return site.run("compose", "--", "exec", "-T", "core", "sh", "-c", command).stdout
+    done = site.stack.exec("core", ["sh", "-c", command])
+    assert done.exit_code == 0, done.output.decode()
+    return done.output.decode()
 
 
 def write_file(site: DemoSite, text: str) -> None:

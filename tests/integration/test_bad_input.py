@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import socket
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.integration.demo_site import DemoSite
 
@@ -37,8 +37,9 @@ def test_a_network_that_the_engine_has_no_room_for_is_refused_in_its_words(site:
         (front,) = client.api.networks(names=[f"{site.project}_front"])
         taken = front["IPAM"]["Config"][0]["Subnet"]
         override = other.directory / "compose.override.yaml"
-        text = re.sub(r"( data: .* subnet: )[0-9./]+", rf"\g<1>{taken}", override.read_text())
-        override.write_text(text)
+        content = yaml.safe_load(override.read_text())
+        content["networks"]["data"]["ipam"]["config"] = [{"subnet": taken}]
+        override.write_text(yaml.safe_dump(content))
         ended = other.deploy("1.0.0", code=10)
         assert "no address range left for the network data: Pool overlaps with other one" in ended["problem"][0]
         assert other.containers() == {}

@@ -46,13 +46,11 @@ def test_a_version_that_does_not_exist_is_refused_with_nothing_touched(site: Dem
 
 
 def databases(site: DemoSite) -> set[str]:
-    words = ("compose", "--", "exec", "-T", "db", "psql", "-U", "postgres", "-Atc", "SELECT datname FROM pg_database")
-    return set(site.run(*words).stdout.split())
+    return {name for (name,) in site.database("postgres", "SELECT datname FROM pg_database")}
 
 
-def umami_session(site: DemoSite) -> str:
-    query = "SELECT pid FROM pg_stat_activity WHERE datname = 'umami'"
-    return site.run("compose", "--", "exec", "-T", "db", "psql", "-U", "postgres", "-Atc", query).stdout.strip()
+def umami_session(site: DemoSite) -> list[tuple[int]]:
+    return site.database("postgres", "SELECT pid FROM pg_stat_activity WHERE datname = 'umami'")
 
 
 @pytest.mark.parametrize(

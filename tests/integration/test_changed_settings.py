@@ -87,7 +87,7 @@ def test_core_is_made_anew_from_the_image_that_env_names(site: DemoSite, another
 
 def test_addresses_that_core_has_kept_are_forgotten_when_the_site_has_another(site: DemoSite) -> None:
     def redis(*words: str) -> str:
-        return site.run("compose", "--", "exec", "-T", "redis", "redis-cli", *words).stdout.strip()
+        return site.stack.exec("redis", ["redis-cli", *words]).output.decode().strip()
 
     redis("set", "file_service_url_caching:files/a", "http://localhost/files/a")
     redis("set", "something-else", "kept")

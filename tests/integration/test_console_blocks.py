@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 from _pytest.mark import ParameterSet
 
-from tests.integration.demo_site import DemoSite, free_port
+from graasp_local.testing.ports import free_port
+from tests.integration.demo_site import DemoSite
 from tests.unit.test_console_blocks import PAGES, blocks, commands
 
 MACHINE = "changes the machine itself: its packages or its systemd units"

@@ -7,9 +7,8 @@ import json
 import stat
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing
+from pathlib import Path
 
-import docker
 import psycopg
 import pytest
 
@@ -40,10 +39,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSite]:
 
 def within(site: DemoSite, service: str, *command: str) -> tuple[int, str]:
     """Exit code and output of a command inside a service's container, as root."""
-    with closing(docker.from_env()) as client:
-        started = client.api.exec_create(site.containers()[service]["Id"], [*command], user="0")
-        output: bytes = client.api.exec_start(started["Id"])
-        return int(client.api.exec_inspect(started["Id"])["ExitCode"]), output.decode(errors="replace")
+    done = site.stack.exec(service, command, user="0")
+    return done.exit_code, done.output.decode(errors="replace")
 
 
 def reaches(site: DemoSite, service: str, target: str, port: int) -> bool:
@@ -114,15 +111,7 @@ def test_core_gets_to_iframely_by_its_name_and_iframely_to_core_by_the_gate_only
 
 
 def test_an_orphan_that_ends_badly_in_the_databases_container_ends_no_session(stack: DemoSite) -> None:
-    found = stack.containers()["db"]["NetworkSettings"]["Ports"]["5432/tcp"][0]
-    with psycopg.connect(
-        host="127.0.0.1",
-        port=int(found["HostPort"]),
-        user="postgres",
-        password=stack.setting("POSTGRES_PASSWORD"),
-        dbname="postgres",
-        autocommit=True,
-    ) as session:
+    with psycopg.connect(stack.stack.get_database_url("postgres"), autocommit=True) as session:
         marker = "/tmp/orphan-ended"
         within(stack, "db", "bash", "-c", f"(sleep 0.5; touch {marker}; exit 2) & exit 0")
         wait_for(lambda: within(stack, "db", "test", "-e", marker)[0] == 0, "the orphan has ended")
@@ -131,8 +120,12 @@ def test_an_orphan_that_ends_badly_in_the_databases_container_ends_no_session(st
             assert session.execute("SELECT 1").fetchone() == (1,)
 
 
-def test_only_nginx_is_published_beyond_this_machine(stack: DemoSite) -> None:
-    stack_of_a_server = json.loads(stack.run("compose", "--", "config", "--format", "json").stdout)["services"]
+def test_only_nginx_is_published_beyond_this_machine(stack: DemoSite, tmp_path: Path) -> None:
+    stack.run("init", str(tmp_path / "server"), "--demo", on_site=False)  # without the ports that tests are given
+    site = ("--site", str(tmp_path / "server"))
+    profiles = {"COMPOSE_PROFILES": stack.setting("COMPOSE_PROFILES")}
+    told = stack.run(*site, "compose", "--", "config", "--format", "json", on_site=False, env=profiles)
+    stack_of_a_server = json.loads(told.stdout)["services"]
     published = {
         name: {port.get("host_ip") for port in service["ports"]}
         for name, service in stack_of_a_server.items()
@@ -146,13 +139,12 @@ def test_only_nginx_is_published_beyond_this_machine(stack: DemoSite) -> None:
 
 
 def test_umami_is_let_into_its_own_database_only(stack: DemoSite) -> None:
-    port = int(stack.containers()["db"]["NetworkSettings"]["Ports"]["5432/tcp"][0]["HostPort"])
-    password = stack.setting("UMAMI_DB_PASSWORD")
-    with psycopg.connect(host="127.0.0.1", port=port, user="umami", password=password, dbname="umami"):
+    address = stack.stack.get_database_url("umami")
+    with psycopg.connect(address):
         pass
     for database in ("graasp", "etherpad"):
         with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
-            psycopg.connect(host="127.0.0.1", port=port, user="umami", password=password, dbname=database)
+            psycopg.connect(address, dbname=database)
 
 
 def test_no_service_has_or_can_get_more_rights_than_it_needs(stack: DemoSite) -> None:

@@ -108,16 +108,8 @@ def hostile(site: DemoSite) -> DemoSite:
 
 
 def as_graasp(site: DemoSite, statements: str) -> None:
-    host, port = site.run("compose", "--", "port", "db", "5432").stdout.strip().split(":")
-    with psycopg.connect(
-        host=host,
-        port=int(port),
-        user="graasp",
-        dbname="graasp",
-        password=site.setting("GRAASP_DB_PASSWORD"),
-        autocommit=True,
-        options="-c search_path=public",
-    ) as connection:
+    address = site.stack.get_database_url("graasp")
+    with psycopg.connect(address, autocommit=True, options="-c search_path=public") as connection:
         connection.execute(statements.encode())
 
 
@@ -128,10 +120,10 @@ def ask(site: DemoSite, database: str, query: str) -> str:
 
 def climbed(site: DemoSite) -> str:
     """Where the owner's code ran as superuser, and whether its role is one now; empty if nowhere."""
-    ran = site.run(
-        "compose", "--", "exec", "-T", "db", "sh", "-c", "cat /var/lib/postgresql/data/climbed 2>/dev/null || true"
-    ).stdout
-    return ran + ask(site, "postgres", "SELECT 'superuser' FROM pg_roles WHERE rolname = 'graasp' AND rolsuper")
+    ran = site.stack.exec("db", ["sh", "-c", "cat /var/lib/postgresql/data/climbed 2>/dev/null || true"]).output
+    return ran.decode() + ask(
+        site, "postgres", "SELECT 'superuser' FROM pg_roles WHERE rolname = 'graasp' AND rolsuper"
+    )
 
 
 def roles(site: DemoSite) -> str:
@@ -159,7 +151,8 @@ def test_a_backup_and_its_trial_restore_run_nothing_of_it_as_superuser(hostile: 
     before = roles(hostile)
     plant = 'mkdir -p $0; echo x >$0/good; ln -s good $0/in; ln -s /etc/passwd $0/out; mkfifo "$0/pi*pe"; '
     plant += "cp /bin/true $0/suid; chmod 4755 $0/suid"
-    hostile.run("compose", "--", "exec", "-T", "core", "sh", "-c", plant, "/var/tmp/graasp-files")
+    planted = hostile.stack.exec("core", ["sh", "-c", plant, "/var/tmp/graasp-files"])
+    assert planted.exit_code == 0, planted.output
     hostile.run("backup")
     assert climbed(hostile) == ""
     # What was planted among the files keeps nothing else from being backed up.

@@ -10,8 +10,7 @@ from tests.integration.demo_site import DemoSite
 
 
 def databases(site: DemoSite) -> list[str]:
-    words = ("compose", "--", "exec", "-T", "db", "psql", "-U", "postgres", "-Atc", "SELECT datname FROM pg_database")
-    return site.run(*words).stdout.split()
+    return [name for (name,) in site.database("postgres", "SELECT datname FROM pg_database")]
 
 
 def rolled_back_on_a_terminal(site: DemoSite, answer: str) -> int:

@@ -71,7 +71,7 @@ def test_a_rotation_that_was_cut_off_is_finished_by_the_next_command(site: DemoS
     if database_has_it:
         for key, role in ROLES.items():
             statement = f"ALTER ROLE {role} PASSWORD '{new[key]}'"
-            site.run("compose", "--", "exec", "-T", "db", "psql", "-U", "postgres", "-c", statement)
+            site.database("postgres", statement)
     said = site.run("apply", "running").stderr
     assert "Finished the interrupted rotation" in said
     assert {key: values(site)[key] for key in ROLES} == new

@@ -341,12 +341,9 @@ def test_etherpad_gets_its_database_on_a_site_that_was_made_before_it(site: Demo
 def test_a_service_of_ones_own_follows_the_states_and_gets_a_database(site: DemoSite) -> None:
     override = site.directory / "compose.override.yaml"
     before = override.read_text()
-    reports = """\
-  reports:
-    image: localhost/graasp-demo/iframely:1
-    labels: { org.graasp.group: graasp, org.graasp.database: reports }
-"""
-    override.write_text(before.replace("  workers:\n", "  workers:\n    mem_limit: 300m\n") + reports)
+    labels = {"org.graasp.group": "graasp", "org.graasp.database": "reports"}
+    reports = {"image": "localhost/graasp-demo/iframely:1", "labels": labels}
+    site.amend_override({"services": {"workers": {"mem_limit": "300m"}, "reports": reports}})
     site.configure(REPORTS_DB_PASSWORD="0123456789abcdefghij")
     try:
         site.run("apply", "running")

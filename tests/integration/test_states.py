@@ -151,13 +151,15 @@ def test_settings_that_changed_are_drift_and_come_into_effect(site: DemoSite) ->
 
 def test_a_service_of_ones_own_follows_the_states_by_its_label(site: DemoSite) -> None:
     """What writes to Graasp's database is off with core, though the administration stays on."""
-    writes = "org.graasp.group: administration, org.graasp.writes: 'true'"
-    own = "".join(
-        f"\n  {name}: {{image: 'localhost/graasp-demo/redis:7', init: true, labels: {{{labels}}}}}\n"
-        for name, labels in (("search", "org.graasp.group: graasp"), ("reports", writes))
-    )
+    labels = {
+        "search": {"org.graasp.group": "graasp"},
+        "reports": {"org.graasp.group": "administration", "org.graasp.writes": "true"},
+    }
+    own = {
+        name: {"image": "localhost/graasp-demo/redis:7", "init": True, "labels": told} for name, told in labels.items()
+    }
     original = (site.directory / "compose.override.yaml").read_text()
-    (site.directory / "compose.override.yaml").write_text(original + own)
+    site.amend_override({"services": own})
     try:
         assert site.status()["state"] == "drifted"
         site.run("apply", "running")

@@ -113,14 +113,20 @@ def test_it_is_running_and_answers(stack: GraaspStack) -> None:
 
 @pytest.mark.parametrize(("name", "user"), [("graasp", "graasp"), ("umami", "umami"), ("postgres", "postgres")])
 def test_its_databases_are_reached_as_their_owners(stack: GraaspStack, name: str, user: str) -> None:
-    with psycopg.connect(stack.get_database_url(name)) as connection:
-        assert connection.execute("SELECT current_database(), current_user").fetchone() == (name, user)
+    for address, role in (
+        (stack.get_database_url(name), user),
+        (stack.get_database_url(name, superuser=True), "postgres"),
+    ):
+        with psycopg.connect(address) as connection:
+            assert connection.execute("SELECT current_database(), current_user").fetchone() == (name, role)
 
 
 def test_settings_and_override_are_in_the_containers(stack: GraaspStack) -> None:
     output = stack.exec("core", ["sh", "-c", "echo $MY_VARIABLE $LOG_LEVEL; exit 3"])
     assert (output.exit_code, output.output.split()) == (3, [b"mine", b"debug"])
     assert "Server listening" in stack.logs("core")
+    assert stack.exec("redis", ["id", "-u"]).output != b"0\n"
+    assert stack.exec("redis", ["id", "-u"], user="0").output == b"0\n"
     with pytest.raises(UsageError, match="no service cor; did you mean core"):
         stack.logs("cor")
 
@@ -199,8 +205,7 @@ SELECT 1
 
 
 def test_a_reset_undoes_whatever_a_test_does_to_rows(stack: GraaspStack) -> None:
-    url = stack.get_database_url("postgres").removesuffix("postgres") + "graasp"
-    with psycopg.connect(url, autocommit=True) as connection:
+    with psycopg.connect(stack.get_database_url(superuser=True), autocommit=True) as connection:
 
         def rows() -> list[list[str]]:
             tables = ("parent", "child", "keyless")
@@ -299,6 +304,19 @@ def test_a_port_that_is_taken_is_refused_before_anything_is_started(place: Claim
     assert on_engine(place) == before
 
 
+def test_a_machine_without_free_ports_is_refused_before_anything_is_started(place: Claims) -> None:
+    """In a network of its own, with room for fewer ports than a stack needs; the engine is the machine's."""
+    before = on_engine(place)
+    script = "from graasp_local.testing import GraaspStack; GraaspStack().with_version('1.0.0').start()"
+    narrow = 'ip link set lo up && echo 40000 40003 >/proc/sys/net/ipv4/ip_local_port_range && exec $0 -c "$1"'
+    words = ["unshare", "--net", "sh", "-ec", narrow, sys.executable, script]
+    as_root = [] if os.geteuid() == 0 else ["sudo", "-n", "--preserve-env"]
+    said = subprocess.run([*as_root, *words], capture_output=True, text=True).stderr
+    assert "Too few ports of this machine are free" in said
+    assert "of 40000 to 40003, and there are 4 left" in said
+    assert on_engine(place) == before
+
+
 def test_without_an_engine_nothing_is_made(place: Claims, monkeypatch: pytest.MonkeyPatch) -> None:
     directories = {path for path in place.root.glob("*") if path.is_dir()}
     monkeypatch.setenv("DOCKER_HOST", "unix:///nobody/listens.sock")
@@ -341,6 +359,24 @@ def test_what_a_killed_run_left_is_removed_by_the_next(place: Claims, tmp_path: 
     # A test beside this one may be the next that starts a stack, and remove it.
     remove_orphans(place)
     wait_for(lambda: nothing_is_left(made), "nothing of it is left", 60)
+
+
+def test_a_stack_that_nobody_stopped_is_removed_when_the_interpreter_ends(place: Claims) -> None:
+    before = on_engine(place)
+    script = "from graasp_local.testing import GraaspStack; GraaspStack().with_version('1.0.0').start()"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert on_engine(place) == before
+
+
+def test_what_to_do_is_said_to_somebody_who_has_no_site(place: Claims) -> None:
+    with pytest.raises(Refused) as refused:
+        GraaspStack().with_version("9.9.9").start()
+    assert "1.0.0" in refused.value.next_step
+    with pytest.raises(ConfigurationError) as wrong:
+        GraaspStack().with_override({"services": {"core": {"imagee": "x"}}}).start()
+    assert "with_override" in wrong.value.next_step
+    assert nothing_is_left(place)
 
 
 def test_an_idle_stack_is_taken_over_as_it_was(place: Claims) -> None:

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from graasp_local.testing.ports import free_port
 from tests.integration.authority import Files, running_authority, self_signed
-from tests.integration.demo_site import AS_BROWSER, AS_PROGRAM, Answer, DemoSite, free_port, wait_for
+from tests.integration.demo_site import AS_BROWSER, AS_PROGRAM, Answer, DemoSite, wait_for
 
 HOST = "graasp.test"
 UMAMI = "umami.graasp.test"

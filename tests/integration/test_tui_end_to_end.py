@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import signal
-import socket
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -16,17 +14,9 @@ from typing import Any
 
 import pytest
 
-COMMAND = [sys.executable, "-m", "graasp_local.cli.main"]
+from tests.integration.demo_site import COMMAND, DemoSite
+
 GIVE_UP_SECONDS = 240.0
-
-
-def free_port() -> int:
-    """One of a range of this test's own."""
-    for port in range(8400, 8500):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)):
-                return port
-    raise AssertionError("no port between 8400 and 8499 is free")
 
 
 class Terminal:
@@ -64,18 +54,13 @@ class Terminal:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Path]:
-    """A site with 1.0.0, taken away afterwards."""
-    directory = tmp_path / "site"
-    project = f"tui-{uuid.uuid4().hex[:8]}"
-    init = ["init", str(directory), "--demo", "--project", project, "--port", str(free_port())]
-    subprocess.run([*COMMAND, *init], check=True, capture_output=True)
-    on_site = [*COMMAND, "--site", str(directory)]
+    """A site with 1.0.0, removed afterwards."""
+    site = DemoSite(tmp_path / "site")
     try:
-        subprocess.run([*on_site, "deploy", "--version", "1.0.0", "-y"], check=True, capture_output=True)
-        yield directory
+        site.deploy("1.0.0")
+        yield site.directory
     finally:
-        down = ["compose", "--", "--profile", "migration", "down", "--volumes", "--remove-orphans", "--timeout", "1"]
-        subprocess.run([*on_site, *down], capture_output=True)
+        site.down()
 
 
 def test_open_deploy_by_keys_watch_a_bad_version_fail_and_quit(site: Path) -> None:

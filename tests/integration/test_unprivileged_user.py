@@ -44,9 +44,10 @@ def _as_user(home: Path) -> list[str]:
 def theirs() -> Iterator[DemoSite]:
     with tempfile.TemporaryDirectory(prefix="graasp-local-user-", dir="/var/tmp") as temporary:
         place = Path(temporary)
-        os.chown(place, USER, USER)
         site = DemoSite(place / "site", command=[*_as_user(place), "-m", "graasp_local.cli.main"])
         try:
+            os.chown(place, USER, USER)
+            site.init_again()
             yield site
         finally:
             site.down()

@@ -51,6 +51,7 @@ def test_it_has_its_stack_with_it(installed: Path, tmp_path: Path, monkeypatch: 
 def test_it_deploys(installed: Path, tmp_path: Path) -> None:
     site = DemoSite(tmp_path / "site", command=[str(installed)])
     try:
+        site.init_again()
         assert site.deploy("1.0.0")["outcome"] == "done"
         assert site.status()["state"] == "running"
         stack = site.directory / ".graasp-local" / "stack" / "nginx" / "entrypoint"

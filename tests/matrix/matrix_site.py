@@ -9,13 +9,12 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import docker
-
+from graasp_local.errors import NeedsYou, UsageError
 from tests.integration.demo_site import COMMAND, DemoSite, wait_for
 from tests.matrix.faulty import VARIABLE, Point, What
 
@@ -112,11 +111,9 @@ class MatrixSite(DemoSite):
         def answered() -> bool:
             nonlocal output
             try:
-                with closing(self.engine()) as client:
-                    done = client.containers.get(self.containers()["db"]["Id"]).exec_run(psql)
-            except docker.errors.APIError:  # its container is starting
+                done = self.stack.exec("db", psql)
+            except (UsageError, NeedsYou):  # its container is starting
                 return False
-            assert isinstance(done.output, bytes)
             output = done.output
             on_its_way_up = (b"Connection refused", b"No such file", b"starting up", b"recovery mode")
             if any(text in output for text in on_its_way_up):

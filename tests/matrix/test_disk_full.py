@@ -20,12 +20,6 @@ from tests.matrix.verdict import ends_well, names_the_two_ways, nothing_is_lost,
 
 MIB = 1024**2
 LARGE_LAYER = 200 * MIB
-DATABASE_ON_A_SMALL_DISK = """
-volumes:
-  db-data:
-    driver: local
-    driver_opts: {{ type: none, o: bind, device: {device} }}
-"""
 
 
 @pytest.fixture
@@ -90,8 +84,8 @@ def test_the_database_has_no_room(small_disk: SmallDisk, record: Record) -> None
     data = small_disk.directory / "data"
     data.mkdir()
     site = MatrixSite(small_disk.directory.parent / "site")
-    with (site.directory / "compose.override.yaml").open("a") as override:
-        override.write(DATABASE_ON_A_SMALL_DISK.format(device=data))
+    bound = {"type": "none", "o": "bind", "device": str(data)}
+    site.amend_override({"volumes": {"db-data": {"driver": "local", "driver_opts": bound}}})
     try:
         site.make_ready()
         before = site.data()

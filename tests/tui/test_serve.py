@@ -26,8 +26,9 @@ import pytest
 from websockets.sync.client import ClientConnection, connect
 
 from graasp_local.site.create import init_site
+from graasp_local.testing.ports import free_port
 from graasp_local.tui.serve import own_page
-from tests.integration.demo_site import free_port, wait_for
+from tests.integration.demo_site import wait_for
 
 COMMAND = [sys.executable, "-m", "graasp_local.cli.main"]
 NO_ENGINE = {**os.environ, "DOCKER_HOST": "unix:///nowhere/docker.sock"}
