@@ -22,6 +22,7 @@ from graasp_local.engine.migration_run import DockerMigrationRun
 from graasp_local.engine.networks import missing_networks, network_refusal
 from graasp_local.engine.observe import DIRECTORY_LABEL, ONE_OFF_LABEL, SERVICE_LABEL, number_of, seen_on
 from graasp_local.engine.ports_in_use import holder_of_port
+from graasp_local.engine.processes import processes_of
 from graasp_local.engine.recovery import progress_of_recovery
 from graasp_local.engine.search_data import search_volume, written_by
 from graasp_local.engine.site_images import SiteImages
@@ -291,13 +292,12 @@ class DockerEngine(SiteImages):
         from docker.errors import APIError
 
         for container in self._containers_of((service,)):
-            try:
-                with engine_errors():
-                    table = self.client.api.top(container["Id"])
+            with engine_errors():
+                try:
+                    processes = processes_of(self.client, container["Id"])
                     text = self.client.api.logs(container["Id"], tail=_RECOVERY_LINES, stream=False)
-            except APIError:
-                return ""  # the container has ended since
-            processes = [" ".join(row[-1].split()) for row in table["Processes"] or ()]
+                except APIError:
+                    return ""  # the container has ended since
             return progress_of_recovery(processes, text.decode(errors="replace").splitlines())
         return ""
 
