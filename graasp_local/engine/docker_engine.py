@@ -307,6 +307,9 @@ class DockerEngine(SiteImages):
         with engine_errors():
             return sum(int(self.client.api.inspect_container(c["Id"])["RestartCount"]) for c in found)
 
+    def created_at(self, service: str) -> float:
+        return float(min((container["Created"] for container in self._containers_of((service,))), default=0))
+
     def start_migration(self, version: Version) -> DockerMigrationRun:
         """Start the migrate container, detached: the one created for this version, or a new one."""
         for made in self._migrations_in(("created",)):
