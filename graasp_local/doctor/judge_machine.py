@@ -50,7 +50,15 @@ def engine(facts: Facts) -> Iterator[Finding]:
         case Known(engine):
             yield ok("engine", f"Docker Engine {engine.version} on {engine.platform}.")
             if engine.lowest_port:
-                yield ok("engine", f"It is rootless and can publish ports from {engine.lowest_port} upwards.")
+                yield ok(
+                    "engine",
+                    f"It is rootless and can publish ports from {engine.lowest_port} upwards. With rootlesskit's usual "
+                    "port driver, nginx and core see all visitors at one address.",
+                )
+            if engine.ends_with_session_of:
+                user = engine.ends_with_session_of
+                said = f"The rootless engine stops when {user} logs out, and does not start with the machine."
+                yield Finding("engine", Verdict.WARNING, said, f"`loginctl enable-linger {user}`")
 
 
 def compose(compose: Fact[str]) -> Iterator[Finding]:

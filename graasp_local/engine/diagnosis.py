@@ -10,7 +10,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from graasp_local.engine.addresses import is_on_this_machine, not_podman
+from graasp_local.engine.addresses import engine_address, is_on_this_machine, not_podman
 from graasp_local.engine.client import connect, engine_errors, headers_of
 from graasp_local.engine.docker_engine import free_bytes
 from graasp_local.engine.listing import PROJECT_LABEL, containers_of
@@ -18,7 +18,7 @@ from graasp_local.engine.login import login_for
 from graasp_local.engine.observe import ONE_OFF_LABEL, SERVICE_LABEL
 from graasp_local.engine.refusals import Refusal, refusal
 from graasp_local.engine.registry import split_repository
-from graasp_local.engine.rootless import limits_memory, lowest_port
+from graasp_local.engine.rootless import ends_with_session_of, limits_memory, lowest_port
 from graasp_local.engine.temporary_container import PURPOSE_LABEL
 from graasp_local.errors import NeedsYou
 from graasp_local.ports.doctor import EngineInfo, Registry
@@ -41,8 +41,16 @@ class DockerDiagnosis:
             told: dict[str, Any] = client.api.info()
         free = free_bytes(Path(told["DockerRootDir"])) if is_on_this_machine() else None
         platform = f"{version['Os']}/{version['Arch']}"
-        lowest = lowest_port(told) if is_on_this_machine() else 0
-        return EngineInfo(version["Version"], platform, int(told["MemTotal"]), free, lowest, limits_memory(told))
+        is_here = is_on_this_machine()
+        return EngineInfo(
+            version["Version"],
+            platform,
+            int(told["MemTotal"]),
+            free,
+            lowest_port(told) if is_here else 0,
+            ends_with_session_of(told, engine_address()) if is_here else "",
+            limits_memory(told),
+        )
 
     def registry(self, image: str) -> Registry:
         """How the registry answers for an image when asked with this user's login, as a pull would be."""

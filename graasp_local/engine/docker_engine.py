@@ -22,6 +22,7 @@ from graasp_local.engine.migration_run import DockerMigrationRun
 from graasp_local.engine.networks import missing_networks, network_refusal
 from graasp_local.engine.observe import DIRECTORY_LABEL, ONE_OFF_LABEL, SERVICE_LABEL, number_of, seen_on
 from graasp_local.engine.ports_in_use import holder_of_port
+from graasp_local.engine.processes import processes_of
 from graasp_local.engine.recovery import progress_of_recovery
 from graasp_local.engine.search_data import search_volume, written_by
 from graasp_local.engine.site_images import SiteImages
@@ -299,13 +300,12 @@ class DockerEngine(SiteImages):
         from docker.errors import APIError
 
         for container in self._containers_of((service,)):
-            try:
-                with engine_errors():
-                    table = self.client.api.top(container["Id"])
+            with engine_errors():
+                try:
+                    processes = processes_of(self.client, container["Id"])
                     text = self.client.api.logs(container["Id"], tail=_RECOVERY_LINES, stream=False)
-            except APIError:
-                return ""  # the container has ended since
-            processes = [" ".join(row[-1].split()) for row in table["Processes"] or ()]
+                except APIError:
+                    return ""  # the container has ended since
             return progress_of_recovery(processes, text.decode(errors="replace").splitlines())
         return ""
 
@@ -314,6 +314,9 @@ class DockerEngine(SiteImages):
         found = self._containers_of((service,))
         with engine_errors():
             return sum(int(self.client.api.inspect_container(c["Id"])["RestartCount"]) for c in found)
+
+    def created_at(self, service: str) -> float:
+        return float(min((container["Created"] for container in self._containers_of((service,))), default=0))
 
     def start_migration(self, version: Version) -> DockerMigrationRun:
         """Start the migrate container, detached: the one created for this version, or a new one."""

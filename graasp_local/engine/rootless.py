@@ -1,8 +1,9 @@
-"""What a rootless engine cannot do: publish low ports, and limit memory unless cgroups are delegated to it."""
+"""What a rootless engine does only on some machines: publish low ports, outlive a session, limit memory."""
 
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 
 _UNPRIVILEGED_START = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 _CAPABILITIES = "security.capability"
+_SYSTEMD = Path("/run/systemd/system")
+_LINGERING = Path("/var/lib/systemd/linger")
 
 
 def is_rootless(info: Mapping[str, Any]) -> bool:
@@ -28,6 +31,22 @@ def lowest_port(info: Mapping[str, Any]) -> int:
         return int(_UNPRIVILEGED_START.read_text())
     except (OSError, ValueError):
         return 1024
+
+
+def ends_with_session_of(
+    info: Mapping[str, Any], address: str, systemd: Path = _SYSTEMD, lingering: Path = _LINGERING
+) -> str:
+    """The user with whose last session systemd ends this engine on this machine; empty if it goes on.
+
+    `address` is the engine's; its socket belongs to the user who runs it.
+    """
+    if not is_rootless(info) or not systemd.exists():
+        return ""
+    try:
+        name = pwd.getpwuid(Path(address.removeprefix("unix://")).stat().st_uid).pw_name
+    except (OSError, KeyError):
+        return ""
+    return "" if (lingering / name).exists() else name
 
 
 def limits_memory(info: Mapping[str, Any]) -> bool:

@@ -207,6 +207,10 @@ def _taken_up(recovery: Plan) -> str:
     changed = next((step.changed for step in recovery.steps if isinstance(step, TakeUpSettings)), ())
     if not changed:
         return ""
+    if recovery.target not in (InfraState.RUNNING, InfraState.RESTRICTED):
+        return (
+            f" Changed since it was last seen to work: {listed(changed)}. Correct it, or change it back, and try again."
+        )
     return (
         f" It runs with the settings from before {listed(changed)} changed. Your change is still in the file, and "
         "the next command will use it: correct or revert it first."

@@ -335,8 +335,23 @@ def _keep_if_proven(world: World, files: proven.OwnFiles, state: str) -> None:
     """
     serves = state in (InfraState.RUNNING, InfraState.RESTRICTED)
     with suppress(OSError, UnicodeDecodeError):
-        if serves and world.site.kept is None and proven.own_files(world.site) == files:
+        if serves and world.site.kept is None and proven.own_files(world.site) == files and not _is_untried(world):
             proven.keep(world.site, files)
+
+
+def _is_untried(world: World) -> bool:
+    """Whether a service still runs as it did before the site's files changed, though it does not count as outdated.
+
+    What they say of it is then not known to work.
+    """
+    kept = proven.as_proven(world.site)
+    if kept is None:
+        return False
+    with suppress(GraaspLocalError):
+        changed_at = int(proven.changed_at(world.site))
+        names = proven.changed_unnoticed(world.site, kept)
+        return any(world.containers.created_at(name) < changed_at for name in names)
+    return True
 
 
 def _agreed_to(world: World, shown: Shown | None, before: ObservedState, files: str) -> Plan | None:
@@ -478,11 +493,12 @@ def _has_snapshot(world: World, before: ObservedState, name: str) -> bool:
 def _state_before(world: World, started: OperationStarted) -> Plan | None:
     """The way back from a change of state that put changed settings into effect, if these may be why it failed.
 
-    Any other has nothing to put back, and neither has one that was interrupted.
+    Any other has nothing to put back, and neither has one that was interrupted. A site that served nothing before
+    serves nothing afterwards either: a person may have closed it because of the earlier settings.
     """
     before, serving = state_named(started.came_from), (InfraState.RUNNING, InfraState.RESTRICTED)
     rebuilt = next((step for step in started.plan.steps if isinstance(step, SelectImages)), None)
-    if before not in serving or started.plan.target not in serving or world.interruption.requested:
+    if before is None or started.plan.target not in serving or world.interruption.requested:
         return None
     if world.site.kept is None and rebuilt is None:
         return None

@@ -35,9 +35,14 @@ def with_replicas(observed: ObservedState, wanted: Mapping[str, int]) -> Observe
 def apart_from(observed: ObservedState, scaled: Mapping[str, int]) -> ObservedState:
     """The same site with these services healthy if any of their containers is: a problem with the others is no reason
     not to scale them.
+
+    Outdated ones stay so: they would be recreated all at once under visitors, with settings that are not known to work.
     """
     names = tuple(service.name for service in observed.services if service.name in scaled and service.serves)
-    return observed.with_services(names, Status.RUNNING, Health.HEALTHY)
+    outdated = {service.name for service in observed.services if service.outdated}
+    healthy = observed.with_services(names, Status.RUNNING, Health.HEALTHY)
+    services = tuple(replace(service, outdated=service.name in outdated) for service in healthy.services)
+    return replace(healthy, services=services)
 
 
 def loses_visited(observed: ObservedState, visited: tuple[str, ...]) -> bool:

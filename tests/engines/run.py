@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,10 +20,13 @@ from tests.engines.checks import CHECKS
 from tests.engines.engines import ENGINES, EngineUnderTest
 from tests.engines.table import Row, written
 from tests.integration import demo_site
+from tests.integration.ordinary_user import USER, as_user
 
 REPOSITORY = Path(__file__).parents[2]
 PLACE = Path(os.environ.get("ENGINES", "/var/tmp/graasp-local-engines"))
 VERSIONS = ("1.0.0", "1.1.0", "1.2.0", "1.3.0-migration-fails")
+MISSING = 3
+"""Exit code of the scripts that start engines, if something that they need is not there."""
 BESIDE = ("nginx:1.22", "postgres:15", "redis:7", "meilisearch:1", "umami:3")
 
 
@@ -53,8 +56,7 @@ def main(words: list[str]) -> int:
 
 def _tried(engine: EngineUnderTest) -> Row:
     home = _programs(engine.suite)
-    with tempfile.TemporaryDirectory(prefix="graasp-local-engines-") as temporary:
-        demo_site.COMMAND[:] = [str(_python(engine.python)), "-m", "graasp_local.cli.main"]
+    with tempfile.TemporaryDirectory(prefix="graasp-local-engines-", dir=PLACE) as temporary:
         configuration = _configuration(Path(temporary), home, engine.compose)
         environment = {
             "ENGINE_HOME": str(home),
@@ -62,10 +64,14 @@ def _tried(engine: EngineUnderTest) -> Row:
             "DOCKER_CONFIG": str(configuration),
             "DOCKER_MIN_API_VERSION": engine.oldest_api,
         }
-        with _changed(environment), _running(engine) as host:
+        with _changed(environment), _running(engine) as (host, user):
+            python = [str(_python(engine.python))]
+            if user is not None:
+                shutil.chown(temporary, user, user)
+                python = as_user(Path(temporary), user, Path(host.removeprefix("unix://")).stat().st_gid)
             with _changed({"DOCKER_HOST": host}):
-                about = _about(engine)
-            site = demo_site.DemoSite(Path(temporary) / "site", host)
+                about = _about(engine, python)
+            site = demo_site.DemoSite(Path(temporary) / "site", host, [*python, "-m", "graasp_local.cli.main"])
             try:
                 site.init_again()
                 return _checked(about, site)
@@ -129,27 +135,40 @@ def _configuration(temporary: Path, home: Path, compose: str) -> Path:
 
 
 @contextmanager
-def _running(engine: EngineUnderTest) -> Iterator[str]:
-    """DOCKER_HOST of the engine, with the demo images on it; taken away afterwards, its data included."""
-    script = REPOSITORY / "scripts" / "private-engine"
+def _running(engine: EngineUnderTest) -> Iterator[tuple[str, int | None]]:
+    """The engine's DOCKER_HOST, with the demo images on it, and the user who works with it, or None for root.
+
+    Removed afterwards, with its data.
+    """
+    script = REPOSITORY / "scripts" / ("rootless-engine" if engine.rootless else "private-engine")
     place = Path(tempfile.mkdtemp(prefix="engine-", dir=PLACE))
     store = ["--containerd-store"] if engine.containerd_store else []
+    user = USER if engine.ordinary_user else None
+    environment = {"GRAASP_LOCAL_ENGINE_GROUP": str(USER)} if engine.ordinary_user else {}
     try:
-        started = subprocess.run([script, "start", *store, place], check=True, stdout=subprocess.PIPE, text=True)
+        with _changed(environment):
+            started = subprocess.run([script, "start", *store, place], stdout=subprocess.PIPE, text=True)
+        if started.returncode == MISSING:
+            raise NotAvailableError(f"what {script.name} needs")
+        started.check_returncode()
         host = started.stdout.strip()
+        if engine.rootless:
+            user = place.stat().st_uid
+        elif engine.ordinary_user:
+            place.chmod(0o711)
         names = [f"graasp:{name}-v{v}" for name in ("core", "workers", "migrate") for v in VERSIONS]
         images = [f"localhost/graasp-demo/{name}" for name in (*names, *BESIDE)]
         save = subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE)
         subprocess.run(["docker", "--host", host, "load", "--quiet"], stdin=save.stdout, check=True, stdout=sys.stderr)
         if save.wait():
             raise NotAvailableError("the demo images (scripts/build-demo-images)")
-        yield host
+        yield host, user
     finally:
         subprocess.run([script, "stop", place])
         shutil.rmtree(place, ignore_errors=True)
 
 
-def _about(engine: EngineUnderTest) -> Row:
+def _about(engine: EngineUnderTest, python: Sequence[str]) -> Row:
     told = json.loads(_said("docker", "version", "--format", "{{json .Server}}"))
     return Row(
         name=engine.name,
@@ -157,7 +176,7 @@ def _about(engine: EngineUnderTest) -> Row:
         store="containerd" if engine.containerd_store else "classic",
         api=f"{told['MinAPIVersion']} to {told['ApiVersion'] if 'ApiVersion' in told else told['APIVersion']}",
         compose=_said("docker", "compose", "version", "--short").strip().removeprefix("v"),
-        python=_said(demo_site.COMMAND[0], "-c", "import platform; print(platform.python_version())").strip(),
+        python=_said(*python, "-c", "import platform; print(platform.python_version())").strip(),
         seen=f"{datetime.now(UTC):%Y-%m-%d}, {_commit()}",
     )
 

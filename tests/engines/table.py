@@ -15,9 +15,9 @@ _HEAD = """\
 
 What was tried on which Docker engine, image store, Compose and Python.
 [`scripts/test-engines`](../scripts/test-engines) writes this page from a real run. It starts each engine with the
-[demo images](../scripts/demo-images/README.md), and removes it afterwards. Each check shows how long it took, on a busy
-machine, so the figures measure nothing else. An empty check was not reached, because an earlier one failed. A + after
-the commit means that it had uncommitted changes.
+[demo images](../scripts/demo-images/README.md), and removes it afterwards. Each check shows how long it took;
+that depends on what else the machine did, so the figures are not a benchmark. An empty check was not reached, because
+an earlier one failed. A + after the commit means that it had uncommitted changes, such as a row of this page.
 
 """
 

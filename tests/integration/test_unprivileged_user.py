@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,30 +12,11 @@ import pytest
 
 from graasp_local.engine.addresses import engine_address
 from tests.integration.demo_site import DemoSite
-
-REPOSITORY = Path(__file__).parents[2]
-USER = 61234
-"""Nobody's, on the machines that this runs on."""
-
-
-def _may_be_run_by_all(program: Path) -> bool:
-    real = program.resolve()
-    return all(place.stat().st_mode & 0o001 for place in (real, *real.parents))
-
-
-def _python() -> str:
-    """This interpreter, else the machine's own of the same version: one in root's home is closed to others."""
-    name = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    found = (Path(sys.executable), *(Path(place) / name for place in ("/usr/bin", "/usr/local/bin")))
-    return str(next(program for program in found if program.exists() and _may_be_run_by_all(program)))
+from tests.integration.ordinary_user import USER, as_user
 
 
 def _as_user(home: Path) -> list[str]:
-    group = Path(engine_address().removeprefix("unix://")).stat().st_gid
-    packages = os.pathsep.join([str(REPOSITORY), *(path for path in sys.path if path.endswith("site-packages"))])
-    setpriv = str(shutil.which("setpriv"))
-    words = [setpriv, f"--reuid={USER}", f"--regid={USER}", f"--groups={group}", "--inh-caps=-all"]
-    return [*words, "env", f"HOME={home}", "PYTHONDONTWRITEBYTECODE=1", f"PYTHONPATH={packages}", _python()]
+    return as_user(home, group=Path(engine_address().removeprefix("unix://")).stat().st_gid)
 
 
 @pytest.fixture

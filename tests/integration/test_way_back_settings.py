@@ -39,10 +39,14 @@ def own_files(site: DemoSite) -> Iterator[tuple[Path, Path]]:
     assert site.status()["drift"] == []
 
 
-def change_core(override: Path, text: str) -> None:
+def change(override: Path, service: str, text: str) -> None:
     content = yaml.safe_load(override.read_text())
-    content["services"]["core"].update(yaml.safe_load(text))
+    content["services"].setdefault(service, {}).update(yaml.safe_load(text))
     override.write_text(yaml.safe_dump(content))
+
+
+def change_core(override: Path, text: str) -> None:
+    change(override, "core", text)
 
 
 def assert_as_before(site: DemoSite, changed: str) -> None:
@@ -66,6 +70,61 @@ def test_an_override_that_is_only_brought_into_effect(site: DemoSite, own_files:
     done = site.run("apply", "running", code=20)
     assert "settings from before compose.override.yaml changed" in done.stderr
     assert_as_before(site, "an entrypoint that is not there")
+
+
+def assert_stopped_as_before(site: DemoSite, override: Path, text: str) -> None:
+    """A site that cannot be started with a changed override is stopped again, and starts once that is changed back."""
+    done = site.run("apply", "running", code=20)
+    assert "The site is stopped as before. Changed since it was last seen to work: compose.override" in done.stderr
+    assert site.running() == set()
+    override.write_text(text)
+    site.run("apply", "running")
+    assert site.item_names() == ["must survive"]
+
+
+def test_an_override_with_which_a_stopped_site_does_not_start(site: DemoSite, own_files: tuple[Path, Path]) -> None:
+    text = own_files[1].read_text()
+    site.run("apply", "stopped")
+    change_core(own_files[1], "entrypoint: /nonexistent")
+    assert_stopped_as_before(site, own_files[1], text)
+
+
+def test_what_the_database_was_not_started_with_yet(site: DemoSite, own_files: tuple[Path, Path]) -> None:
+    text = own_files[1].read_text()
+    change(own_files[1], "db", "entrypoint: /nonexistent")
+    site.run("apply", "restricted")  # with the database that runs, which says nothing about its new entrypoint
+    site.run("apply", "running")
+    site.run("apply", "stopped")
+    assert_stopped_as_before(site, own_files[1], text)
+
+
+def test_a_success_is_rolled_back_though_limits_are_too_small_now(site: DemoSite, own_files: tuple[Path, Path]) -> None:
+    site.deploy("1.1.0")
+    change_core(own_files[1], "mem_limit: 6m")
+    site.run("rollback", "--yes", "--discard", "written-since")
+    assert_as_before(site, "compose.override.yaml")
+
+
+def test_what_is_changed_and_not_in_use_is_not_started_by_scaling(site: DemoSite, own_files: tuple[Path, Path]) -> None:
+    change_core(own_files[1], "entrypoint: /nonexistent")
+    done = site.run("scale", "core=2", code=10)
+    assert "Fix that first: graasp-local apply running" in done.stderr
+    assert site.ask("/api/items", AS_BROWSER).status == 200
+
+
+def test_a_mounted_file_that_disappears(site: DemoSite, own_files: tuple[Path, Path]) -> None:
+    text = own_files[1].read_text()
+    mounted = site.directory / "names"
+    mounted.write_text(Path("/etc/services").read_text())
+    change_core(own_files[1], "volumes: ['./names:/etc/passwd:ro']")
+    site.run("apply", "running")
+    mounted.unlink()
+    for words in (("deploy", "--version", "1.1.0"), ("apply", "stopped"), ("apply", "running")):
+        done = site.run(*words, code=0 if words[1] == "stopped" else 10)
+        assert "compose.override.yaml" in done.stderr or words[1] == "stopped"
+    own_files[1].write_text(text)
+    site.run("apply", "running")
+    assert site.item_names() == ["must survive"]
 
 
 def test_a_port_that_somebody_else_has(site: DemoSite, own_files: tuple[Path, Path]) -> None:

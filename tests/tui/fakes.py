@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -354,6 +355,9 @@ class FakeEngine:
 
     def restarts(self, service: str) -> int:
         return 0
+
+    def created_at(self, service: str) -> float:
+        return math.inf
 
     def image_facts(self, version: Version) -> tuple[ImageFact, ...]:
         self._site.answer()

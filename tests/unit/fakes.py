@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -128,6 +129,8 @@ class FakeEngine:
     ended_migrations: tuple[str, ...] = ()
     made_migration: bool = False
     restart_count: int = 0
+    created: dict[str, float] = field(default_factory=dict)
+    """When the services' containers were created; just now unless it says."""
     no_network: str | None = None
     recovery: list[str] = field(default_factory=list)
     """How far the database server has recovered, one value for each time it is asked."""
@@ -273,6 +276,9 @@ class FakeEngine:
 
     def restarts(self, service: str) -> int:
         return self.restart_count
+
+    def created_at(self, service: str) -> float:
+        return self.created.get(service, math.inf)
 
     def image_facts(self, version: Version) -> tuple[ImageFact, ...]:
         pinned = {pin.service: pin.reference for pin in self.pinned.get(version, ())}

@@ -129,6 +129,12 @@ def test_what_is_not_known_is_never_well(fact: str) -> None:
             Verdict.WARNING,
             "does not enforce memory limits",
         ),
+        (
+            "engine",
+            {"engine": Known(replace(ENGINE, lowest_port=1024, ends_with_session_of="graasp"))},
+            Verdict.WARNING,
+            "stops when graasp logs out",
+        ),
         ("ports", {"ports": Known((PortUse(999, None, 1024),))}, Verdict.FAILS, "999 is below 1024"),
         ("compose", {"compose": Known("2.20.1")}, Verdict.FAILS, "2.20.1 is too old: 2.24"),
         ("compose", {"compose": Unknown("not installed")}, Verdict.FAILS, "Compose 2.24 or newer is not available"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import socketserver
 import subprocess
 import sys
@@ -18,9 +19,10 @@ from docker.errors import APIError
 from graasp_local.engine import rootless
 from graasp_local.engine.addresses import refused, unreachable
 from graasp_local.engine.client import connect, engine_errors
+from graasp_local.engine.docker_engine import DockerEngine
 from graasp_local.engine.listing import containers_of
 from graasp_local.engine.lost_networks import without_their_network
-from graasp_local.engine.observe import seen
+from graasp_local.engine.observe import SERVICE_LABEL, seen
 from graasp_local.errors import EngineUnreachable, ExitCode, Refused
 from graasp_local.planning.states import ServiceGroup, Status
 from graasp_local.site.create import init_site
@@ -231,3 +233,35 @@ def test_what_a_rootless_engine_says_of_itself(info: dict[str, object], is_rootl
     assert (rootless.is_rootless(info), rootless.limits_memory(info)) == (is_rootless, limits)
     if not is_rootless:
         assert rootless.lowest_port(info) == 0
+
+
+def test_a_rootless_engine_ends_with_its_users_session_unless_that_lingers(tmp_path: Path) -> None:
+    info = {"SecurityOptions": ["name=rootless"]}
+    socket, name = tmp_path / "docker.sock", pwd.getpwuid(os.getuid()).pw_name
+    socket.touch()
+
+    def told(info: dict[str, list[str]], systemd: Path = tmp_path) -> str:
+        return rootless.ends_with_session_of(info, f"unix://{socket}", systemd, tmp_path)
+
+    assert told(info) == name
+    assert told({"SecurityOptions": []}) == ""
+    assert told(info, tmp_path / "not there") == ""
+    (tmp_path / name).touch()
+    assert told(info) == ""
+
+
+def test_processes_that_an_engine_without_control_groups_cannot_list_are_no_error(
+    engine: Callable[[Engine], None], tmp_path: Path
+) -> None:
+    container = {**CONTAINER, "Labels": {SERVICE_LABEL: "db"}}
+
+    def answer(path: str) -> Reply:
+        if "/json" in path and "containers" in path:
+            return 200, {"Api-Version": "1.45"}, json.dumps([container])
+        if path.endswith("/_ping"):
+            return 200, {"Api-Version": "1.45"}, "OK"
+        return 500, {}, '{"message":"unable to get all container pids"}'
+
+    engine(answer)
+    site = init_site(tmp_path / "site", {}, demo=True)
+    assert DockerEngine(site, lambda _: None).recovery_progress("db") == ""

@@ -37,6 +37,7 @@ from graasp_local.planning.states import (
 from graasp_local.planning.steps import StartServices, StopServices
 from graasp_local.ports.gate import CoreAnswer
 from graasp_local.settings.rotation import with_options
+from graasp_local.site.affected import outdated
 from graasp_local.site.check import check_configuration
 from graasp_local.site.site import Site
 from graasp_local.stack.memory import too_many_replicas
@@ -331,6 +332,13 @@ def test_no_memory_for_a_second_core_keeps_all_that_there_are(fake: FakeWorld) -
 def test_another_trouble_is_mended_first(fake: FakeWorld) -> None:
     fake.become(site_in(InfraState.RUNNING).with_services(("redis",), Status.EXITED, Health.NONE))
     with pytest.raises(Refused, match="redis is stopped") as refused:
+        scaled(fake, core=2)
+    assert refused.value.next_step == "Fix that first: graasp-local apply running"
+
+
+def test_changed_settings_are_brought_into_effect_first_and_not_under_visitors(fake: FakeWorld) -> None:
+    fake.become(outdated(site_in(InfraState.RUNNING), ["core"]))
+    with pytest.raises(Refused, match="core runs with settings from before") as refused:
         scaled(fake, core=2)
     assert refused.value.next_step == "Fix that first: graasp-local apply running"
 

@@ -93,9 +93,33 @@ def test_any_other_change_of_state_stops_where_it_failed(proven_site: FakeWorld)
     proven_site.state.observed = outdated(proven_site.state.observed, ["core"])
     ended = done(proven_site, ChangeState(InfraState.RUNNING))
     assert ended.exit_code is ExitCode.NEEDS_YOU
-    done(proven_site, ChangeState(InfraState.STOPPED))
+
+
+@pytest.mark.parametrize("state", [InfraState.STOPPED, InfraState.DB_ONLY])
+def test_a_site_that_served_nothing_is_as_it_was_if_they_cannot_be_brought_into_effect(
+    proven_site: FakeWorld, state: InfraState
+) -> None:
+    done(proven_site, ChangeState(state))
     spoil(proven_site)
-    assert done(proven_site, ChangeState(InfraState.RUNNING)).exit_code is ExitCode.NEEDS_YOU
+    ended = done(proven_site, ChangeState(InfraState.RUNNING))
+    assert (ended.exit_code, ended.state) == (ExitCode.ROLLED_BACK, state)
+    assert ended.problem[1] == (
+        f"The site is {state} as before. Changed since it was last seen to work: LOG_LEVEL. Correct it, or change it "
+        "back, and try again."
+    )
+
+
+def test_what_no_container_was_made_from_yet_is_not_known_to_work(proven_site: FakeWorld) -> None:
+    override = proven_site.directory / "compose.override.yaml"
+    override.write_text("services: {db: {entrypoint: /nonexistent}}\n")
+    proven_site.engine.created["db"] = override.stat().st_mtime - 60
+    done(proven_site, ChangeState(InfraState.RESTRICTED))
+    kept = proven.as_proven(Site(proven_site.directory))
+    assert kept is not None
+    assert not kept.override_file.exists()
+    del proven_site.engine.created["db"]
+    done(proven_site, ChangeState(InfraState.RUNNING))
+    assert proven.as_proven(Site(proven_site.directory)) is None  # what is kept and what counts are the same
 
 
 def test_a_file_that_is_broken_while_the_gate_is_closed_does_not_break_the_way_back(proven_site: FakeWorld) -> None:
