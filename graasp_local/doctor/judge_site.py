@@ -68,6 +68,13 @@ def postgres(majors: Fact[PostgresMajors]) -> Iterator[Finding]:
     match majors:
         case Unknown() as unknown:
             yield not_known("postgres", "The Postgres version", unknown)
+        case Known(PostgresMajors(data, image, external)) if external and image >= data:
+            yield ok("postgres", f"The external database at {external} is Postgres {data}.")
+        case Known(PostgresMajors(data, image, external)) if external:
+            said = (
+                f"The external database at {external} is Postgres {data}, and the tools in DB_IMAGE are older: {image}."
+            )
+            yield Finding("postgres", Verdict.FAILS, said, f"Set DB_IMAGE in .env to an image of Postgres {data}.")
         case Known(PostgresMajors(data, image)) if data != image:
             said = (
                 f"The database was written by Postgres {data}, but the image is Postgres {image}: it would not start."

@@ -15,7 +15,7 @@ from graasp_local.errors import NeedsYou
 from graasp_local.planning.migrations import AppliedMigration
 from graasp_local.planning.server import GRAASP_DATABASE
 from graasp_local.ports.data import OWN_SESSION
-from graasp_local.ports.database import CollationChange
+from graasp_local.ports.database import CollationChange, Obstacle
 from graasp_local.postgres.address import Address
 from graasp_local.postgres.properties import give_properties, read_properties
 from graasp_local.postgres.session import make_ours, whole_table
@@ -59,6 +59,17 @@ class PostgresDatabase:
     def __init__(self, address: Address, password: str) -> None:
         self._address = address
         self._password = password
+
+    def obstacles(self) -> tuple[Obstacle, ...]:
+        """None: the stack's own server is what the stack made of it."""
+        return ()
+
+    def missing_databases(self) -> tuple[str, ...]:
+        """None: the stack's own server makes them when it is initialised."""
+        return ()
+
+    def admit(self) -> None:
+        """Nothing is shut out: what could connect to the stack's own server is stopped with the stack."""
 
     def applied_migrations(self) -> tuple[AppliedMigration, ...]:
         """The rows of `drizzle.__drizzle_migrations`, oldest first; none where the table does not exist."""
@@ -180,13 +191,16 @@ class PostgresDatabase:
             patience.start()
             try:
                 return {
-                    f"{schema}.{table}": whole_table(connection, schema, table)
+                    f"{schema}.{table}": self._rows_in(connection, schema, table)
                     for schema, table in connection.execute(_TABLES).fetchall()
                 }
             except psycopg.errors.QueryCanceled:
                 return None
             finally:
                 patience.cancel()
+
+    def _rows_in(self, connection: psycopg.Connection, schema: str, table: str) -> int:
+        return whole_table(connection, schema, table)
 
     def drop_snapshots_but(self, name: str) -> tuple[str, ...]:
         from psycopg import sql
