@@ -86,7 +86,7 @@ def postgres(majors: Fact[PostgresMajors]) -> Iterator[Finding]:
             yield ok("postgres", f"The database and the image are both Postgres {data}.")
 
 
-def collations(changes: Fact[tuple[CollationChange, ...]]) -> Iterator[Finding]:
+def collations(changes: Fact[tuple[CollationChange, ...]], postgres: Fact[PostgresMajors]) -> Iterator[Finding]:
     if isinstance(changes, Unknown):
         yield not_known("collations", "The collations of the database", changes)
         return
@@ -101,6 +101,11 @@ def collations(changes: Fact[tuple[CollationChange, ...]]) -> Iterator[Finding]:
             f"With the site in the state db-only: `graasp-local compose -- exec db psql -U {role} -d {name} "
             f"-c 'REINDEX DATABASE \"{name}\"' -c 'ALTER DATABASE \"{name}\" REFRESH COLLATION VERSION'`"
         )
+        if isinstance(postgres, Known) and postgres.value.external:
+            fix = (
+                f"With the site in the state db-only, connected to {name} as {role}: "
+                f'`REINDEX DATABASE "{name}"`, then `ALTER DATABASE "{name}" REFRESH COLLATION VERSION`.'
+            )
         yield Finding("collations", Verdict.WARNING, said, fix)
     if not changes.value:
         yield ok("collations", "Text is still sorted as when the databases were created.")

@@ -251,8 +251,8 @@ def refuse_moved_database(world: World) -> None:
     raise Refused(
         f"The site's data is in {was}, and DATABASE in .env is {now} now.",
         "Nothing was changed: the site would start without its data.",
-        "To move it: set DATABASE back, `graasp-local backup`, set DATABASE as it is now, then `graasp-local restore "
-        "BACKUP`.",
+        "To move it: set DATABASE back, `graasp-local apply db-only`, `graasp-local backup`, set DATABASE as it is "
+        "now, then `graasp-local restore BACKUP`.",
     )
 
 

@@ -21,7 +21,7 @@ from graasp_local.ports.data import DUMP_APPLICATION, EMPTY, DatabaseProperties,
 from graasp_local.ports.database import CollationChange, Obstacle
 from graasp_local.postgres.database import PostgresDatabase
 from graasp_local.postgres.databases import PostgresDatabases, create_with, make_extensions
-from graasp_local.postgres.external_server import ExternalConnections
+from graasp_local.postgres.external_server import ExternalConnections, leads_back
 from graasp_local.postgres.properties import give_properties
 from graasp_local.postgres.roles import PostgresRoles
 from graasp_local.postgres.session import rows_streamed
@@ -80,6 +80,15 @@ class ExternalDatabase(PostgresDatabase):
         try:
             with self._connection("postgres") as connection:
                 found = [*_obstacles_of_server(connection, self._server.server.user)]
+                if leads_back(self._server.address()):
+                    host = self._server.server.host
+                    found.append(
+                        Obstacle(
+                            f"DATABASE_HOST: {host} leads to this machine's loopback address, which is another one in "
+                            "each container.",
+                            "Set it to a name under which containers reach the server too.",
+                        )
+                    )
                 there = {name for name in self._passwords if name in NEEDED or _owner_of(connection, name)}
                 for name in sorted(there):
                     found += _obstacles_of_owner(connection, name, self._server.server.user)

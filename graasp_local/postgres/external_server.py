@@ -202,14 +202,24 @@ def explained(said: str, server: ExternalServer, user: str, database: str = "pos
             f"Check DATABASE_ADMIN_USER, and that it may connect to the database {database}.",
         ),
         (
-            ("timeout expired", "Connection refused", "No route to host", "Network is unreachable"),
-            f"Nothing answers as Postgres at {server.where}: {_last_line(said)}.",
+            ("timeout expired",),
+            f"Nothing answers as Postgres at {server.where} within {_CONNECT_SECONDS} s.",
+            f"{_UNREACHABLE} A server that is not Postgres may also be silent like this.",
+        ),
+        (
+            ("Connection refused", "No route to host", "Network is unreachable"),
+            f"Nothing answers at {server.where}: {_why_away(said)}.",
             _UNREACHABLE,
         ),
     ):
         if any(word in said for word in words):
             return what, fix
     return f"The database at {server.where} cannot be used: {_last_line(said)}.", _UNREACHABLE
+
+
+def _why_away(said: str) -> str:
+    reasons = ("Connection refused", "No route to host", "Network is unreachable")
+    return next((reason for reason in reasons if reason in said), reasons[0]).lower()
 
 
 def _quoted_names(said: str) -> str:
