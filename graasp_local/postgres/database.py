@@ -170,11 +170,9 @@ class PostgresDatabase:
             return tuple(sorted(_kept(connection)))
 
     def remove_kept(self, name: str) -> None:
-        from psycopg import sql
-
         with self._connection("postgres") as connection:
             if name in _kept(connection):
-                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+                self._drop(connection, name)
 
     def rows_added_since(self, snapshot: str) -> int | None:
         now, then = self._row_counts(GRAASP_DATABASE), self._row_counts(snapshot)
@@ -203,8 +201,6 @@ class PostgresDatabase:
         return whole_table(connection, schema, table)
 
     def drop_snapshots_but(self, name: str) -> tuple[str, ...]:
-        from psycopg import sql
-
         with self._connection("postgres") as connection:
             kept = {name, failed_name(name), *_kept(connection)}
             old = [
@@ -213,8 +209,13 @@ class PostgresDatabase:
                 if database.startswith((SNAPSHOT_PREFIX, FAILED_PREFIX)) and database not in kept
             ]
             for database in old:
-                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
+                self._drop(connection, database)
         return tuple(old)
+
+    def _drop(self, connection: psycopg.Connection, database: str) -> None:
+        from psycopg import sql
+
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
 
     @contextmanager
     def migration_lock(self) -> Iterator[None]:

@@ -144,6 +144,9 @@ class ExternalDatabase(PostgresDatabase):
             connection.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(owner))
             return True
 
+    def _drop(self, connection: psycopg.Connection, database: str) -> None:
+        _drop(connection, database)
+
     def _rows_in(self, connection: psycopg.Connection, schema: str, table: str) -> int:
         return rows_streamed(connection, schema, table)
 
@@ -207,6 +210,10 @@ class ExternalDatabases(PostgresDatabases):
     def loader(self, database: str, owner: str) -> Iterator[Loader]:  # noqa: ARG002
         """The owner itself: it has no more rights than what is loaded may have."""
         yield Loader(owner, self._passwords[owner], owner)
+
+    def drop(self, database: str) -> None:
+        with self._connection() as connection:
+            _drop(connection, database)
 
     def rename_together(self, renames: Sequence[tuple[str, str]]) -> None:
         from psycopg import sql
@@ -393,6 +400,19 @@ def _shut_out(connection: psycopg.Connection, database: str, let_in: str | None)
                 "End it where it comes from, or have the server's administrator GRANT pg_signal_backend to the role.",
             )
         time.sleep(_POLL_SECONDS)
+
+
+def _drop(connection: psycopg.Connection, database: str) -> None:
+    """Remove a database, if there is one, and end its sessions.
+
+    Not by force: with that, Postgres refuses a role that is no superuser as soon as the server's own vacuum is at work
+    there, which it would otherwise just ask to go away.
+    """
+    from psycopg import sql
+
+    if _owner_of(connection, database) is not None:
+        _shut_out(connection, database, None)
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(database)))
 
 
 def _admit(connection: psycopg.Connection, database: str) -> None:

@@ -6,11 +6,16 @@ Containers are told by `extra_hosts` in the site's override.
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from graasp_local.cli.main import main
+
+COMMAND = [sys.executable, str(Path(__file__).resolve())]
+"""What a test runs instead of graasp-local."""
 
 _NAMES = dict(pair.split("=") for pair in os.environ.pop("TEST_NAMES", "").split() if pair)
 _connect = psycopg.connect
