@@ -89,6 +89,7 @@ class ExternalDatabase(PostgresDatabase):
                             "Set it to a name under which containers reach the server too.",
                         )
                     )
+                found += _obstacle_of_migrator(connection, self._server.server.user)
                 there = {name for name in self._passwords if name in NEEDED or _owner_of(connection, name)}
                 for name in sorted(there):
                     found += _obstacles_of_owner(connection, name, self._server.server.user)
@@ -301,10 +302,19 @@ def _obstacles_of_owner(connection: psycopg.Connection, name: str, user: str) ->
     is_super, has_it = role
     if is_super:
         yield Obstacle(f"The role {name} on the server is a superuser.", f"ALTER ROLE {name} NOSUPERUSER;")
-    elif not has_it and not _may_grant(connection, name):
+    elif not _may_grant(connection, name) and not (has_it and name != GRAASP_DATABASE):
+        # The role that migrates is made a member of graasp, which takes more than being one.
         yield Obstacle(
-            f"The server has a role {name} already, and {user} is not a member of it.",
+            f"The server has a role {name}, and {user} may not make itself or others a member of it.",
             f'Have the server\'s administrator run: GRANT {name} TO "{user}" WITH ADMIN OPTION;',
+        )
+
+
+def _obstacle_of_migrator(connection: psycopg.Connection, user: str) -> Iterator[Obstacle]:
+    if connection.execute(_ROLE, (MIGRATOR,)).fetchone() and not _may_grant(connection, MIGRATOR):
+        yield Obstacle(
+            f"The server has a role {MIGRATOR}, which {user} may not change.",
+            f"If no other site uses it, have the server's administrator run: DROP ROLE {MIGRATOR};",
         )
 
 
