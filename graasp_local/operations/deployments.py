@@ -126,6 +126,9 @@ def transition_plan(
     plan = plan_transition(observed, target, world.site.selected_version, drain_limit, left_open=left_open)
     if plan.steps:
         check_transition(world, plan.services_started)
+    is_external = world.site.settings.external_database is not None
+    if is_external and plan.services_started and ServiceGroup.GRAASP in TABLE[target].groups_on:
+        _refuse_lost_database(world, world.database.missing_databases())
     return tried_first(world, plan)
 
 
@@ -169,6 +172,7 @@ def deployment_plan(world: World, observed: ObservedState, request: DeployReques
     if world.site.settings.external_database is not None:
         missing = world.database.missing_databases()
         _refuse_lost_database(world, missing)
+        _refuse_new_address(world)
         request = replace(request, is_external=True, missing_databases=missing)
     if request.needs_way_back:
         _refuse_without_way_back(world, request.version)
@@ -254,6 +258,21 @@ def refuse_moved_database(world: World) -> None:
         "To move it: set DATABASE back, `graasp-local apply db-only`, `graasp-local backup`, set DATABASE as it is "
         "now, then `graasp-local restore BACKUP`.",
     )
+
+
+def _refuse_new_address(world: World) -> None:
+    """Raises Refused if the database's address has changed since the site was last seen to work.
+
+    A rollback uses the settings from before, and would look for the copy of the database on the other server.
+    """
+    kept, now = proven.as_proven(world.site), world.site.settings.external_database
+    before = kept.settings.external_database if kept is not None else None
+    if now is not None and before is not None and before.where != now.where:
+        raise Refused(
+            f"The database was at {before.where} when the site was last seen to work, and .env says {now.where} now.",
+            "Nothing was changed: if the deployment failed, the database could not be put back.",
+            "`graasp-local apply running` takes up the new address; then deploy.",
+        )
 
 
 def _refuse_lost_database(world: World, missing: Sequence[str]) -> None:

@@ -79,7 +79,7 @@ class ExternalDatabase(PostgresDatabase):
     def obstacles(self) -> tuple[Obstacle, ...]:
         try:
             with self._connection("postgres") as connection:
-                found = [*_obstacles_of_server(connection, self._server.server.user)]
+                found = [*obstacles_of_server(connection, self._server.server.user)]
                 if leads_back(self._server.address()):
                     host = self._server.server.host
                     found.append(
@@ -265,7 +265,8 @@ class ExternalRoles(PostgresRoles):
             yield connection
 
 
-def _obstacles_of_server(connection: psycopg.Connection, user: str) -> Iterator[Obstacle]:
+def obstacles_of_server(connection: psycopg.Connection, user: str) -> Iterator[Obstacle]:
+    """Why the server, or what our role may do on it, is not enough."""
     major = connection.info.server_version // 10000
     if major < OLDEST_MAJOR:
         yield Obstacle(

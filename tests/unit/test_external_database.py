@@ -28,11 +28,12 @@ from graasp_local.planning.states import (
 )
 from graasp_local.planning.steps import StartServices, StopServices
 from graasp_local.ports.database import Obstacle
+from graasp_local.postgres.external import obstacles_of_server
 from graasp_local.postgres.external_server import explained, is_away, leads_back
 from graasp_local.settings.parse import ExternalServer, parse_settings
 from graasp_local.settings.rotation import chosen, rotatable, with_options
 from graasp_local.settings.rules import errors, read
-from graasp_local.site import prepare
+from graasp_local.site import prepare, proven
 from graasp_local.site.create import environment_text
 from graasp_local.site.site import Site
 from graasp_local.stack.external import external_variables, migration_password
@@ -330,6 +331,56 @@ def test_a_site_that_was_deployed_is_not_given_an_empty_database(elsewhere: Fake
     elsewhere.database.missing = ["graasp"]
     with pytest.raises(Refused, match=r"There is no database graasp at pg\.school\.example:5432"):
         deployment_plan(elsewhere.world, elsewhere.world.observe(), DeployRequest(V))
+
+
+def test_nor_is_it_started_without_its_data(elsewhere: FakeWorld) -> None:
+    elsewhere.database.missing = ["graasp"]
+    closed = without_db(site_in(InfraState.DB_ONLY))
+    with pytest.raises(Refused, match="There is no database graasp"):
+        apply_plan(elsewhere.world, closed, InfraState.RUNNING)
+    assert apply_plan(elsewhere.world, closed, InfraState.STOPPED).steps
+
+
+def test_a_new_address_is_taken_up_before_a_deployment(elsewhere: FakeWorld) -> None:
+    """A rollback would look for the copy of the database where it was before."""
+    proven.keep(elsewhere.world.site, proven.own_files(elsewhere.world.site))
+    external(elsewhere, DATABASE_HOST="promoted.school.example")
+    observed = elsewhere.world.observe()
+    with pytest.raises(Refused, match=r"was at pg\.school\.example:5432 .* says promoted\.school\.example:5432 now"):
+        deployment_plan(elsewhere.world, observed, DeployRequest(V))
+    assert apply_plan(elsewhere.world, observed, InfraState.RESTRICTED).steps
+    external(elsewhere, DATABASE_HOST="pg.school.example", LOG_LEVEL="debug")
+    assert deployment_plan(elsewhere.world, observed, DeployRequest(V)).steps
+
+
+class FakeConnection:
+    """A server of this version that says this of our role."""
+
+    def __init__(self, version: int, *told: bool) -> None:
+        self.info, self._told = self, told
+        self.server_version = version
+
+    def execute(self, *_: object) -> FakeConnection:
+        return self
+
+    def fetchone(self) -> tuple[bool, ...]:
+        return self._told
+
+
+@pytest.mark.parametrize(
+    ("version", "told", "said"),
+    [
+        (150008, (True, True, True, False), []),
+        (140011, (True, True, True, False), ["is Postgres 14, and 15 or newer is needed"]),
+        (170002, (True, True, True, True), ["is a standby"]),
+        (170002, (False, True, True, False), ["it lacks CREATEDB"]),
+        (170002, (False, False, False, False), ["it lacks CREATEDB and CREATEROLE and INHERIT"]),
+    ],
+)
+def test_what_a_server_and_a_role_have_to_be(version: int, told: tuple[bool, ...], said: list[str]) -> None:
+    found = [*obstacles_of_server(FakeConnection(version, *told), "managed")]  # type: ignore[arg-type]
+    assert len(found) == len(said)
+    assert all(words in obstacle.said for words, obstacle in zip(said, found, strict=True))
 
 
 def test_a_backup_can_be_taken_and_counts_as_on(elsewhere: FakeWorld) -> None:
