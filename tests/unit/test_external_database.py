@@ -32,8 +32,9 @@ from graasp_local.postgres.external import obstacles_of_server
 from graasp_local.postgres.external_server import explained, is_away, leads_back
 from graasp_local.settings.parse import ExternalServer, parse_settings
 from graasp_local.settings.rotation import chosen, rotatable, with_options
-from graasp_local.settings.rules import errors, read
+from graasp_local.settings.rules import Severity, errors, read
 from graasp_local.site import prepare, proven
+from graasp_local.site.check import check_configuration
 from graasp_local.site.create import environment_text
 from graasp_local.site.site import Site
 from graasp_local.stack.external import external_variables, migration_password
@@ -187,6 +188,7 @@ def test_a_file_without_certificates_is_refused(fake: FakeWorld, tmp_path: Path,
     site = external(fake, DATABASE_SSL="verify-full", DATABASE_CA=str(file)).world.site
     with pytest.raises(ConfigurationError, match="DATABASE_CA"):
         prepare.prepare(site)
+    assert "DATABASE_CA" in {found.key for found in check_configuration(site) if found.severity is Severity.ERROR}
 
 
 def test_the_password_is_in_no_repr() -> None:
