@@ -158,13 +158,20 @@ def trial_restore(world: World, backup: StoredBackup) -> Generator[Report]:
             raise Refused(
                 f"The backup cannot be restored on this server: {backup.path(part.stored.file)}: {error.what}",
                 "Its files are undamaged. The site is unchanged.",
-                error.next_step or "`graasp-local logs db` shows what the database says.",
+                error.next_step or _where_the_database_logs(world),
             ) from error
         finally:
             with contextlib.suppress(GraaspLocalError):
                 world.databases.drop(into)
                 for role in roles:
                     world.databases.drop_role(role)
+
+
+def _where_the_database_logs(world: World) -> str:
+    external = world.site.settings.external_database
+    if external is not None:
+        return f"The log of the database server at {external.where} says more."
+    return "`graasp-local logs db` shows what the database says."
 
 
 def _pieces(file: Path, stored: StoredFile) -> Iterator[bytes]:

@@ -110,6 +110,8 @@ def _load_all(
             if "permission denied to create extension" in error.what:
                 database = f"graasp-local compose -- exec db psql -U postgres -d {new.owner}"
                 step = f"Create it in {new.owner} as the superuser, then try again: `{database}`."
+                if world.site.settings.external_database is not None:
+                    step = f"Have the server's administrator create it in {new.owner}, then try again."
                 raise NeedsYou(error.what, "Only the server's superuser can create this extension.", step) from error
             if not role or role in made_roles:
                 raise

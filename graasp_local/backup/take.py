@@ -97,7 +97,9 @@ def require_database(world: World) -> None:
 
 
 def database_is_on(world: World) -> bool:
-    """Whether the site's database server is running."""
+    """Whether the site's database server is running; an external one counts as such, and is asked when it is used."""
+    if world.site.settings.external_database is not None:
+        return True
     return any(s.group is ServiceGroup.DATABASE and s.is_on for s in world.containers.observe().services)
 
 

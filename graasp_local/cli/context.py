@@ -84,7 +84,7 @@ class Context:
         containers = DockerServers(site, engine)
         clock = SystemClock()
         address = once_it_answers(engine.database_address, clock)
-        return World(
+        world = World(
             site=site,
             engine=engine,
             edge=HttpEdge(settings),
@@ -104,12 +104,37 @@ class Context:
             prober=self.prober,
             with_site=lambda other: self._world_of(other, interruption, narrate),
         )
+        return world if settings.external_database is None else _on_external_server(world, engine, narrate)
 
     def prober(self, on_change: Callable[[Change], None] = lambda _: None) -> EdgeProber:
         from graasp_local.engine.http_edge import HttpEdge
         from graasp_local.engine.prober import EdgeProber
 
         return EdgeProber(HttpEdge(self.site.settings), on_change)
+
+
+def _on_external_server(world: World, engine: DockerEngine, narrate: Callable[[str], None]) -> World:
+    """The same world, with its databases on the server that the site's settings name."""
+    from msgspec.structs import replace
+
+    from graasp_local.engine.external_transfers import ExternalTransfers
+    from graasp_local.postgres.external import ExternalDatabase, ExternalDatabases
+    from graasp_local.postgres.external_server import ExternalConnections
+    from graasp_local.stack.external import migration_password
+
+    settings = world.site.settings
+    server = settings.external_database
+    if server is None:
+        return world
+    connections = ExternalConnections(server)
+    passwords = settings.owner_passwords
+    migration = migration_password(passwords["graasp"])
+    return replace(
+        world,
+        database=ExternalDatabase(connections, passwords, migration),
+        databases=ExternalDatabases(connections, passwords),
+        transfers=ExternalTransfers(world.site, engine, narrate, server, connections.address),
+    )
 
 
 _WARNED_OF: set[Path] = set()

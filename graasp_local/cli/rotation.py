@@ -41,9 +41,14 @@ def finish_rotation(context: Context) -> bool:
 
 
 def roles_of(context: Context) -> Roles:
-    """The roles of the site's own database server."""
+    """The roles of the site's database server."""
+    from graasp_local.postgres.external import ExternalRoles
+    from graasp_local.postgres.external_server import ExternalConnections
     from graasp_local.postgres.roles import PostgresRoles
 
+    external = context.site.settings.external_database
+    if external is not None:
+        return ExternalRoles(ExternalConnections(external))
     return PostgresRoles(context.engine().database_address, context.site.settings.postgres_password)
 
 

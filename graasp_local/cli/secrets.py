@@ -39,8 +39,9 @@ def list_secrets(context: Context, *, json_object: bool) -> None:
     from graasp_local.site.rotate import ages
 
     values = context.site.settings.values
+    external = context.site.settings.external_database is not None
     rotated = ages(context.site)
-    can_be = {setting.key for setting in rotatable()}
+    can_be = {setting.key for setting in rotatable(external=external)}
     told = [
         {
             "key": setting.key,
@@ -104,7 +105,8 @@ def rotate(
                 "Nothing was changed.",
                 "`graasp-local secrets list` lists them; --all rotates all.",
             )
-        settings = rotatable() if every else chosen(names)
+        external = context.site.settings.external_database is not None
+        settings = rotatable(external=external) if every else chosen(names, external=external)
         request = Rotate(tuple(setting.key for setting in settings))
         plan = _way_into_effect(context, request)
         _say_what_breaks(settings)

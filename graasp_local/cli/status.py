@@ -59,8 +59,9 @@ def _look(context: Context) -> dict[str, Any]:
     steps = [step.command for step in next_steps(Situation(classification, selected, unfinished, holder))]
     # The container's image tells the major of its files; reading those would take longer than the rest of `status`.
     made_from = [s.image for s in observed.in_group(ServiceGroup.DATABASE) if s.status is not Status.ABSENT]
-    wanted = site.database_server.image
-    wrong = other_major(major_of_image(made_from[0]), major_of_image(wanted), wanted) if made_from else None
+    external = site.settings.external_database
+    wanted = site.database_server.image if external is None else ""
+    wrong = other_major(major_of_image(made_from[0]), major_of_image(wanted), wanted) if made_from and wanted else None
     if unfinished or holder:
         wrong = None
     if wrong is not None and wrong.command:
@@ -90,6 +91,7 @@ def _look(context: Context) -> dict[str, Any]:
         "damaged_walks": [f"{damaged.file.name}: {damaged.damage}" for damaged in journal.damaged],
         "migrations": list(observed.migrations),
         "database_problem": wrong.sentence if wrong else None,
+        "external_database": external.where if external else None,
         "last_deployment": {"at": last.at, "version": last.version, "downtime_seconds": last.downtime_seconds}
         if last
         else None,
@@ -116,6 +118,8 @@ def _print(told: dict[str, Any]) -> None:
         for service in told["services"]
     ]
     print_table([key.upper() for key in (*keys, *(["replicas"] if counted else []), "image")], rows)
+    if told["external_database"]:
+        say(f"The database is external: {told['external_database']}.")
     if told["walk"]:
         say(f"Running now: {told['walk']}")
     if told["unfinished"]:

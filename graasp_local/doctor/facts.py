@@ -100,6 +100,8 @@ class PostgresMajors(Struct, frozen=True):
 
     data: int
     image: int
+    external: str = ""
+    """Where the server is if it is external: then `data` is its major version, and `image` that of the tools."""
 
 
 class Return(Struct, frozen=True):

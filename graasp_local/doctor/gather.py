@@ -167,6 +167,8 @@ def _compose_version() -> str:
 
 def _database_bytes(world: World) -> int:
     """0 for a database that was never created: then there is nothing to copy."""
+    if world.site.settings.external_database is not None:
+        return world.database.size_bytes()
     database = [service for service in world.containers.observe().services if service.group is ServiceGroup.DATABASE]
     if all(service.status.value == "absent" for service in database):
         return 0
@@ -182,6 +184,10 @@ def _way_back(world: World, site: Site) -> Return | None:
 
 
 def _majors(world: World, site: Site) -> PostgresMajors:
+    external = site.settings.external_database
+    if external is not None:
+        major = world.databases.major_version()
+        return PostgresMajors(major, world.servers.containers.image_major(site.tools_image) or major, external.where)
     image = site.database_server.image
     data, starts = world.servers.containers.data_major(), world.servers.containers.image_major(image)
     if data is None:

@@ -50,6 +50,6 @@ def _each(facts: Facts) -> tuple[Finding, ...]:
         *judge_site.leftovers(facts.leftovers),
         *judge_site.volumes(facts.volumes),
         *judge_site.postgres(facts.postgres),
-        *judge_site.collations(facts.collations),
+        *judge_site.collations(facts.collations, facts.postgres),
         *judge_site.unfinished(facts.unfinished),
     )

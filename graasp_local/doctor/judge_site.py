@@ -68,6 +68,13 @@ def postgres(majors: Fact[PostgresMajors]) -> Iterator[Finding]:
     match majors:
         case Unknown() as unknown:
             yield not_known("postgres", "The Postgres version", unknown)
+        case Known(PostgresMajors(data, image, external)) if external and image >= data:
+            yield ok("postgres", f"The external database at {external} is Postgres {data}.")
+        case Known(PostgresMajors(data, image, external)) if external:
+            said = (
+                f"The external database at {external} is Postgres {data}, and the tools in DB_IMAGE are older: {image}."
+            )
+            yield Finding("postgres", Verdict.FAILS, said, f"Set DB_IMAGE in .env to an image of Postgres {data}.")
         case Known(PostgresMajors(data, image)) if data != image:
             said = (
                 f"The database was written by Postgres {data}, but the image is Postgres {image}: it would not start."
@@ -79,7 +86,7 @@ def postgres(majors: Fact[PostgresMajors]) -> Iterator[Finding]:
             yield ok("postgres", f"The database and the image are both Postgres {data}.")
 
 
-def collations(changes: Fact[tuple[CollationChange, ...]]) -> Iterator[Finding]:
+def collations(changes: Fact[tuple[CollationChange, ...]], postgres: Fact[PostgresMajors]) -> Iterator[Finding]:
     if isinstance(changes, Unknown):
         yield not_known("collations", "The collations of the database", changes)
         return
@@ -94,6 +101,11 @@ def collations(changes: Fact[tuple[CollationChange, ...]]) -> Iterator[Finding]:
             f"With the site in the state db-only: `graasp-local compose -- exec db psql -U {role} -d {name} "
             f"-c 'REINDEX DATABASE \"{name}\"' -c 'ALTER DATABASE \"{name}\" REFRESH COLLATION VERSION'`"
         )
+        if isinstance(postgres, Known) and postgres.value.external:
+            fix = (
+                f"With the site in the state db-only, connected to {name} as {role}: "
+                f'`REINDEX DATABASE "{name}"`, then `ALTER DATABASE "{name}" REFRESH COLLATION VERSION`.'
+            )
         yield Finding("collations", Verdict.WARNING, said, fix)
     if not changes.value:
         yield ok("collations", "Text is still sorted as when the databases were created.")

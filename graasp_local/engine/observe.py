@@ -59,6 +59,8 @@ def _with_database_image(site: Site, service: ObservedService) -> ObservedServic
     """
     if service.group is not ServiceGroup.DATABASE or service.status is not Status.RUNNING:
         return service
+    if site.settings.external_database is not None:
+        return service  # left over from before
     wanted = site.database_server.image
     by_id = service.image.startswith("sha256:") or wanted.startswith("sha256:")
     other = service.image != wanted and not by_id and major_of_image(service.image) == major_of_image(wanted)

@@ -81,6 +81,9 @@ class SiteImages:
         self._images[version] = {
             name: definition["image"] for name, definition in services.items() if "image" in definition
         }
+        if self._site.settings.external_database is not None:
+            # No service runs from it; backups and restores use its tools.
+            self._images[version] = {**self._images[version], "db": self._site.tools_image}
 
     def expect(self, version: Version) -> None:
         """Start fetching from Compose what a deployment of this version will need, in the background.

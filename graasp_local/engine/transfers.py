@@ -52,7 +52,7 @@ class DockerTransfers:
         return tuple(line for line in told.splitlines() if line and not line.startswith(";"))
 
     def load(self, database: str, loader: Loader, entries: Sequence[str], pieces: Iterable[bytes]) -> Iterator[int]:
-        listed = f"/tmp/{_helper_name()}"  # noqa: S108 - inside the container, and new
+        listed = f"/tmp/{helper_name()}"  # noqa: S108 - inside the container, and new
         keep = self._in_database(["sh", "-c", 'umask 077; set -C; cat > "$0"', listed], {})
         for _ in fed_with(keep, "Handing over what is to be loaded", ["\n".join([*entries, ""]).encode()]):
             pass
@@ -82,7 +82,7 @@ class DockerTransfers:
 
     def pack(self, volume: str, without: Sequence[str] = ()) -> Iterator[bytes]:
         words = _script(volume_files.pack(without), *self._content_of(volume))
-        name = _helper_name()
+        name = helper_name()
         command = self._helper(words, volume, name=name)
         with self._taken_away(name):
             yield from output_of(command, f"Packing the volume {volume}", well=_packed_well)
@@ -151,7 +151,7 @@ class DockerTransfers:
         return [*command, "--user=0:0", f"--entrypoint={program}", self._database_image, *arguments]
 
     def _helper_fed(self, words: list[str], what: str, pieces: Iterable[bytes], volume: str = "") -> Iterator[int]:
-        name = _helper_name()
+        name = helper_name()
         with self._taken_away(name):
             yield from fed_with(self._helper(words, volume, name), what, pieces)
 
@@ -234,7 +234,8 @@ class _TakenAway:
             self._engine.client.api.remove_container(self._name, force=True)
 
 
-def _helper_name() -> str:
+def helper_name() -> str:
+    """A new name for a helper container, by which it can be removed."""
     return f"graasp-local-{uuid.uuid4().hex[:12]}"
 
 

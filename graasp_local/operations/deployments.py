@@ -27,8 +27,8 @@ from graasp_local.operations.steps.preflight import (
     check_preflight,
     check_transition,
     look,
-    refuse_other_major,
     refuse_too_many,
+    refuse_unusable_database,
 )
 from graasp_local.operations.trying import tried_first
 from graasp_local.planning.migrations import Forecast, NotKnownYet
@@ -37,6 +37,7 @@ from graasp_local.planning.plan_deploy import Backup, DeployRequest, plan_deploy
 from graasp_local.planning.plan_scale import apart_from, loses_visited, plan_fewer, with_replicas
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.requests import Deploy, OnFailure, ends_in
+from graasp_local.planning.server import GRAASP_DATABASE
 from graasp_local.planning.states import (
     TABLE,
     Absent,
@@ -81,7 +82,7 @@ def refusals(world: World, version: Version) -> tuple[Problem, ...]:
         found = (Problem("search", error.what, error.next_step),)
     return (
         *_refused("configuration", lambda: refuse_if_not_ours(world.site)),
-        *_refused("postgres", lambda: refuse_other_major(world)),
+        *_refused("postgres", lambda: refuse_unusable_database(world)),
         *_refused("way-back", lambda: _refuse_without_way_back(world, version)),
         *(() if isinstance(found, PreflightResult) else found),
     ) or _refused("deployment", lambda: deployment_plan(world, world.observe(), asked))
@@ -118,11 +119,15 @@ def transition_plan(
         refuse_unfinished_upgrade(world)
     if ServiceGroup.GRAASP in TABLE[target].groups_on:
         _refuse_uncertain_code(world, target)
+        refuse_moved_database(world)
     newest = read_operations(world.site.journal_directory, newest=1)
     left_open = bool(newest) and left_connections_open(newest[0])
     plan = plan_transition(observed, target, world.site.selected_version, drain_limit, left_open=left_open)
     if plan.steps:
         check_transition(world, plan.services_started)
+    is_external = world.site.settings.external_database is not None
+    if is_external and plan.services_started and ServiceGroup.GRAASP in TABLE[target].groups_on:
+        _refuse_lost_database(world, world.database.missing_databases())
     return tried_first(world, plan)
 
 
@@ -160,8 +165,14 @@ def scale_plan(world: World, observed: ObservedState, wanted: Mapping[str, int])
 def deployment_plan(world: World, observed: ObservedState, request: DeployRequest) -> Plan:
     """The plan for `deploy`, after the checks that change nothing. Raises Refused."""
     refuse_unfinished_upgrade(world)
+    refuse_moved_database(world)
     found = check_preflight(world, request.version)
     request = replace(request, other_images=other_images(world, observed, request.version))
+    if world.site.settings.external_database is not None:
+        missing = world.database.missing_databases()
+        _refuse_lost_database(world, missing)
+        _refuse_new_address(world)
+        request = replace(request, is_external=True, missing_databases=missing)
     if request.needs_way_back:
         _refuse_without_way_back(world, request.version)
     pending = forecast(world, observed, request.version, found.images)
@@ -228,6 +239,50 @@ def refuse_unfinished_upgrade(world: World) -> None:
             f"{left.upgrade.target_major}.",
             "Anything written now could be lost by resuming or by rolling back; nothing was changed.",
             "`graasp-local resume` continues it, `graasp-local rollback` undoes it.",
+        )
+
+
+def refuse_moved_database(world: World) -> None:
+    """Raises Refused if `.env` names another kind of database than the one that the site was last deployed to.
+
+    The data is on the other one: the site would come up empty, or with what it was long ago.
+    """
+    selection, kind = world.site.selection, world.site.database_kind
+    if selection.version is None or selection.database == kind:
+        return
+    was, now = ("an external database", "stack") if selection.database else ("the stack's own database", "external")
+    raise Refused(
+        f"The site's data is in {was}, and DATABASE in .env is {now} now.",
+        "Nothing was changed: the site would start without its data.",
+        "To move it: set DATABASE back, `graasp-local apply db-only`, `graasp-local backup`, set DATABASE as it is "
+        "now, then `graasp-local restore BACKUP`.",
+    )
+
+
+def _refuse_new_address(world: World) -> None:
+    """Raises Refused if the database's address has changed since the site was last seen to work.
+
+    A rollback uses the settings from before, and would look for the copy of the database on the other server.
+    """
+    kept, now = proven.as_proven(world.site), world.site.settings.external_database
+    before = kept.settings.external_database if kept is not None else None
+    if now is not None and before is not None and before.where != now.where:
+        raise Refused(
+            f"The database was at {before.where} when the site was last seen to work, and .env says {now.where} now.",
+            "Nothing was changed: if the deployment failed, the database could not be put back.",
+            "`graasp-local apply running` takes up the new address; then deploy.",
+        )
+
+
+def _refuse_lost_database(world: World, missing: Sequence[str]) -> None:
+    """Raises Refused if a site that was deployed would be given an empty database."""
+    if GRAASP_DATABASE in missing and world.site.selected_version is not None:
+        server = world.site.settings.external_database
+        raise Refused(
+            f"There is no database {GRAASP_DATABASE} at {server.where if server else 'the server'}, and this site was "
+            "deployed before.",
+            "Nothing was changed: the site would start without its data.",
+            "Check DATABASE_HOST; or put the data there: `graasp-local restore BACKUP`.",
         )
 
 

@@ -17,7 +17,7 @@ from graasp_local.errors import Refused, UsageError
 from graasp_local.journal.read import trusted_operations
 from graasp_local.journal.records import unfinished_operation
 from graasp_local.journal.write import operation_number
-from graasp_local.operations.deployments import refuse_unfinished_upgrade
+from graasp_local.operations.deployments import refuse_moved_database, refuse_unfinished_upgrade
 from graasp_local.operations.steps.having_images import use_recorded_images
 from graasp_local.operations.steps.preflight import check_preflight
 from graasp_local.operations.trying import tried_first
@@ -37,6 +37,8 @@ def restore_plan(world: World, observed: ObservedState, asked: requests.Restore)
     refuse_unfinished_upgrade(world)
     backup, databases, volumes = wanted_parts(world.site, asked)
     named = str(backup.directory) if is_path(asked.backup) else backup.manifest.name
+    if GRAASP_DATABASE not in databases:
+        refuse_moved_database(world)
     restore = _numbered(world, Restore(named, "", databases, volumes))
     version = _version_afterwards(world, backup, restore)
     return plan_for(world, observed, RestoreRequest(restore, version, requests.ends_in(asked)))

@@ -36,6 +36,13 @@ from graasp_local.wording import listed
 
 def upgrade_plan(world: World, observed: ObservedState, asked: UpgradeDatabase) -> Plan:
     """The plan for `upgrade-database`, after the checks that change nothing. Raises Refused."""
+    external = world.site.settings.external_database
+    if external is not None:
+        raise Refused(
+            f"The database is external: its server at {external.where} is no service of this site.",
+            "Nothing was changed.",
+            "Upgrade it where it is run, then set DB_IMAGE in .env to the same major version: its tools are used.",
+        )
     operations = trusted_operations(world.site.journal_directory)
     left = unfinished_operation(operations)
     if left is not None:
@@ -98,6 +105,14 @@ def old_volumes(world: World, named: str | None = None) -> Mapping[str, int | No
             "Nothing was removed.",
             "`graasp-local resume` continues it, `graasp-local rollback` undoes it.",
         )
+    if world.site.settings.external_database is not None:
+        if named is not None:
+            raise Refused(
+                "The database is external, so no volume of a database belongs to this site's.",
+                "Nothing was removed.",
+                f"If the volume is from before, and not needed: `docker volume rm {named}`.",
+            )
+        return {}
     selected = world.site.database_server.volume
     found = {name: major for name, major in world.servers.containers.volumes().items() if name != selected}
     if named is None:

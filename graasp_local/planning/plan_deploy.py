@@ -28,7 +28,7 @@ from graasp_local.planning.parts import (
 from graasp_local.planning.plan import DRAIN_SECONDS, Plan, Strategy
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.requests import MIGRATION_SECONDS
-from graasp_local.planning.safety_copy import SafetyCopy
+from graasp_local.planning.safety_copy import WHY_A_FILE, SafetyCopy
 from graasp_local.planning.simulate import simulate
 from graasp_local.planning.states import TABLE, Gate, InfraState, ObservedState, ServiceGroup, Status
 from graasp_local.planning.steps import (
@@ -36,6 +36,7 @@ from graasp_local.planning.steps import (
     BackUpDatabase,
     CloseGate,
     EndSessions,
+    MakeDatabases,
     MakeMigration,
     MakeServices,
     Migrate,
@@ -92,6 +93,10 @@ class DeployRequest(Struct, frozen=True):
     """Services that already run this version, but with images other than those it is to be deployed with."""
     needs_way_back: bool = False
     """It is to be rolled back if it fails, so it is refused if that could not work."""
+    is_external: bool = False
+    """The database is on a server that is no service of the stack, where others may be connected too."""
+    missing_databases: tuple[str, ...] = ()
+    """What an external server has yet to be given."""
 
 
 def plan_deploy(
@@ -107,6 +112,7 @@ def plan_deploy(
         return Plan(request.end, (), version)
     # What a migration that is still running does to the database is not known before it ends.
     database_is_on = observed.group_is_on(ServiceGroup.DATABASE) and not observed.migrations
+    database_is_on = database_is_on and not request.missing_databases
     is_new = all(service.status is Status.ABSENT for service in observed.services)
     defined = (service for service in observed.in_group(ServiceGroup.GRAASP) if service.is_defined)
     graasp = () if is_new else tuple(service.name for service in defined)
@@ -129,6 +135,8 @@ def plan_deploy(
     steps += closing_and_sealing(observed, "visitors must not write while the database changes", str(version))
     steps += emptying(observed, request.drain_limit)
     steps += stops_for(observed, InfraState.DB_ONLY)
+    if request.missing_databases:
+        steps.append(MakeDatabases(request.missing_databases, "the server does not have them yet"))
     steps += [
         step
         for group in (ServiceGroup.DATABASE, ServiceGroup.ADMINISTRATION)
@@ -142,7 +150,13 @@ def plan_deploy(
         )
     if not database_is_on:
         steps += looking
-    steps.append(EndSessions("a killed migration may have left a statement that holds locks"))
+    steps.append(
+        EndSessions(
+            "whoever knows its password, here or elsewhere, must not write while it changes"
+            if request.is_external
+            else "a killed migration may have left a statement that holds locks"
+        )
+    )
     if forecast != Pending(()):
         pending = (
             f"pending: {listed(forecast.tags)}"
@@ -152,7 +166,7 @@ def plan_deploy(
         steps.append(
             Snapshot("a failed migration can then be undone in a second")
             if copy is SafetyCopy.SNAPSHOT
-            else WriteSnapshot("the disk has no room for a snapshot, and a failed migration must be undone")
+            else WriteSnapshot(WHY_A_FILE[copy])
         )
         steps.append(Migrate(version, request.migration_limit, pending, graasp))
     steps.append(ProveMigrations(version, "a migration's exit code and output prove nothing"))

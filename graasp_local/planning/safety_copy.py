@@ -6,7 +6,9 @@ that space, but longer to write, while the site is closed, and longer to load ag
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 
 
 class SafetyCopy(StrEnum):
@@ -14,6 +16,16 @@ class SafetyCopy(StrEnum):
 
     SNAPSHOT = "snapshot"
     FILE = "file"
+    CHOSEN_FILE = "chosen-file"
+    """A file because the site's settings ask for one, whatever room there is."""
+
+
+WHY_A_FILE: Mapping[SafetyCopy, str] = MappingProxyType(
+    {
+        SafetyCopy.FILE: "the disk has no room for a snapshot, and a failed migration must be undone",
+        SafetyCopy.CHOSEN_FILE: "DATABASE_COPY is dump, and a failed migration must be undone",
+    }
+)
 
 
 def copy_that_fits(free: int | None, other_needs: int, database: int, dump: int) -> SafetyCopy | None:
@@ -25,3 +37,14 @@ def copy_that_fits(free: int | None, other_needs: int, database: int, dump: int)
     if free is None or free >= other_needs + database:
         return SafetyCopy.SNAPSHOT
     return SafetyCopy.FILE if free >= other_needs + 2 * dump else None
+
+
+def copy_on_another_server(free: int | None, other_needs: int, dump: int, *, by_dump: bool) -> SafetyCopy | None:
+    """The same where the database is on another server: what room that has is not known, so it is assumed to have some.
+
+    `by_dump`: the settings ask for a file.
+    """
+    needed = other_needs + (2 * dump if by_dump else 0)
+    if free is not None and free < needed:
+        return None
+    return SafetyCopy.CHOSEN_FILE if by_dump else SafetyCopy.SNAPSHOT

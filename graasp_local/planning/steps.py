@@ -323,6 +323,22 @@ class EndSessions(PlannedStep, frozen=True):
         return "End everything still connected to the database"
 
 
+class MakeDatabases(PlannedStep, frozen=True):
+    """Have these databases on an external server, each with an owner of the same name."""
+
+    databases: tuple[str, ...]
+    cause: str
+    name: ClassVar[str] = "make-databases"
+
+    @property
+    def title(self) -> str:
+        return f"Make the databases {listed(self.databases)} on the external server"
+
+    def __post_init__(self) -> None:
+        if not self.databases:
+            raise ValueError("there is nothing to make")
+
+
 class Snapshot(PlannedStep, frozen=True):
     """Copy Graasp's database inside its server, under the operation's name."""
 
@@ -512,6 +528,7 @@ Step = (
     | MakeServices
     | AwaitMigration
     | EndSessions
+    | MakeDatabases
     | Snapshot
     | WriteSnapshot
     | SwapBack

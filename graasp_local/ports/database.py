@@ -19,8 +19,30 @@ class CollationChange(Struct, frozen=True):
     is_now: str
 
 
+class Obstacle(Struct, frozen=True):
+    """Why a database server cannot be used for this site, as a sentence, and what to do about it."""
+
+    said: str
+    fix: str
+
+
 class Database(Protocol):
     """Graasp's database. Every method raises NeedsYou when it does not answer."""
+
+    def obstacles(self) -> tuple[Obstacle, ...]:
+        """Why the server cannot be used, found out without changing it; always empty for the stack's own.
+
+        A server that does not answer is an obstacle too.
+        """
+        ...
+
+    def missing_databases(self) -> tuple[str, ...]:
+        """The databases that a site needs and the server has yet to be given; always empty for the stack's own."""
+        ...
+
+    def admit(self) -> None:
+        """Let Graasp connect again where `end_other_sessions` shut it out, as it does on an external server."""
+        ...
 
     def applied_migrations(self) -> tuple[AppliedMigration, ...]: ...
     def size_bytes(self) -> int: ...
@@ -29,7 +51,10 @@ class Database(Protocol):
         ...
 
     def end_other_sessions(self) -> int:
-        """End other connections to Graasp's database; returns how many there were. umami's database is left alone."""
+        """End other connections to Graasp's database; returns how many there were. umami's database is left alone.
+
+        On an external server, Graasp cannot connect from then on until `admit`; the migration can.
+        """
         ...
 
     def take_snapshot(self, name: str) -> None:

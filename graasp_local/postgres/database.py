@@ -15,7 +15,7 @@ from graasp_local.errors import NeedsYou
 from graasp_local.planning.migrations import AppliedMigration
 from graasp_local.planning.server import GRAASP_DATABASE
 from graasp_local.ports.data import OWN_SESSION
-from graasp_local.ports.database import CollationChange
+from graasp_local.ports.database import CollationChange, Obstacle
 from graasp_local.postgres.address import Address
 from graasp_local.postgres.properties import give_properties, read_properties
 from graasp_local.postgres.session import make_ours, whole_table
@@ -59,6 +59,17 @@ class PostgresDatabase:
     def __init__(self, address: Address, password: str) -> None:
         self._address = address
         self._password = password
+
+    def obstacles(self) -> tuple[Obstacle, ...]:
+        """None: the stack's own server is what the stack made of it."""
+        return ()
+
+    def missing_databases(self) -> tuple[str, ...]:
+        """None: the stack's own server makes them when it is initialised."""
+        return ()
+
+    def admit(self) -> None:
+        """Nothing is shut out: what could connect to the stack's own server is stopped with the stack."""
 
     def applied_migrations(self) -> tuple[AppliedMigration, ...]:
         """The rows of `drizzle.__drizzle_migrations`, oldest first; none where the table does not exist."""
@@ -159,11 +170,9 @@ class PostgresDatabase:
             return tuple(sorted(_kept(connection)))
 
     def remove_kept(self, name: str) -> None:
-        from psycopg import sql
-
         with self._connection("postgres") as connection:
             if name in _kept(connection):
-                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+                self._drop(connection, name)
 
     def rows_added_since(self, snapshot: str) -> int | None:
         now, then = self._row_counts(GRAASP_DATABASE), self._row_counts(snapshot)
@@ -180,7 +189,7 @@ class PostgresDatabase:
             patience.start()
             try:
                 return {
-                    f"{schema}.{table}": whole_table(connection, schema, table)
+                    f"{schema}.{table}": self._rows_in(connection, schema, table)
                     for schema, table in connection.execute(_TABLES).fetchall()
                 }
             except psycopg.errors.QueryCanceled:
@@ -188,9 +197,10 @@ class PostgresDatabase:
             finally:
                 patience.cancel()
 
-    def drop_snapshots_but(self, name: str) -> tuple[str, ...]:
-        from psycopg import sql
+    def _rows_in(self, connection: psycopg.Connection, schema: str, table: str) -> int:
+        return whole_table(connection, schema, table)
 
+    def drop_snapshots_but(self, name: str) -> tuple[str, ...]:
         with self._connection("postgres") as connection:
             kept = {name, failed_name(name), *_kept(connection)}
             old = [
@@ -199,8 +209,13 @@ class PostgresDatabase:
                 if database.startswith((SNAPSHOT_PREFIX, FAILED_PREFIX)) and database not in kept
             ]
             for database in old:
-                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
+                self._drop(connection, database)
         return tuple(old)
+
+    def _drop(self, connection: psycopg.Connection, database: str) -> None:
+        from psycopg import sql
+
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
 
     @contextmanager
     def migration_lock(self) -> Iterator[None]:

@@ -74,7 +74,7 @@ class PostgresDatabases:
             # A locked table would make a backup wait forever, and block other sessions behind it.
             connection.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
             row = connection.execute("SELECT pg_export_snapshot()").fetchone()
-            yield DatabaseView(str(row[0]) if row else "", _counted(connection))
+            yield DatabaseView(str(row[0]) if row else "", self._counted(connection))
 
     def create(
         self, database: str, owner: str, extensions: Mapping[str, str] = EMPTY, locale: Locale | None = None
@@ -86,12 +86,12 @@ class PostgresDatabases:
         with self._connection() as connection:
             # From template0, because a dump contains everything else. Only the superuser can connect for now.
             statement = sql.SQL("CREATE DATABASE {name} TEMPLATE template0 CONNECTION LIMIT 0").format(**names)
-            _execute_with(connection, statement, locale)
+            create_with(connection, statement, locale)
             # A dump does not contain the privileges on the database itself: set as compose/database does.
             connection.execute(sql.SQL("REVOKE CONNECT ON DATABASE {name} FROM PUBLIC").format(**names))
         if extensions:
             with self._connection(database) as connection:
-                _make_extensions(connection, owner, extensions)
+                make_extensions(connection, owner, extensions)
         with self._connection() as connection:
             connection.execute(sql.SQL("ALTER DATABASE {name} OWNER TO {owner}").format(**names))
             connection.execute(sql.SQL("ALTER DATABASE {name} CONNECTION LIMIT -1").format(**names))
@@ -175,11 +175,21 @@ class PostgresDatabases:
             ).fetchall()
             return len(rows)
 
+    def _counted(self, connection: psycopg.Connection) -> dict[str, int]:
+        """Every table with its number of rows, actually counted: the server's own estimate would prove nothing."""
+        return {
+            f"{schema}.{table}": self._rows_in(connection, schema, table)
+            for schema, table in connection.execute(_TABLES).fetchall()
+        }
+
+    def _rows_in(self, connection: psycopg.Connection, schema: str, table: str) -> int:
+        return whole_table(connection, schema, table)
+
     def _connection(self, database: str = "postgres") -> AbstractContextManager[psycopg.Connection]:
         return connected(self._address, self._password, database)
 
 
-def _execute_with(connection: psycopg.Connection, statement: Composed, locale: Locale | None) -> None:
+def create_with(connection: psycopg.Connection, statement: Composed, locale: Locale | None) -> None:
     """Create a database with this locale, or with the server's own if it does not have this one."""
     import psycopg
     from psycopg import sql
@@ -193,7 +203,8 @@ def _execute_with(connection: psycopg.Connection, statement: Composed, locale: L
     connection.execute(statement)
 
 
-def _make_extensions(connection: psycopg.Connection, owner: str, extensions: Mapping[str, str]) -> None:
+def make_extensions(connection: psycopg.Connection, owner: str, extensions: Mapping[str, str]) -> None:
+    """Create these extensions in the connection's database, each in its schema."""
     from psycopg import sql
 
     for name, schema in extensions.items():
@@ -203,11 +214,3 @@ def _make_extensions(connection: psycopg.Connection, owner: str, extensions: Map
         connection.execute(
             sql.SQL("CREATE EXTENSION IF NOT EXISTS {name} WITH SCHEMA {schema} CASCADE").format(**names)
         )
-
-
-def _counted(connection: psycopg.Connection) -> dict[str, int]:
-    """Every table with its number of rows, actually counted: the server's own estimate would prove nothing."""
-    return {
-        f"{schema}.{table}": whole_table(connection, schema, table)
-        for schema, table in connection.execute(_TABLES).fetchall()
-    }

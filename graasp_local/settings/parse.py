@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from graasp_local.errors import ConfigurationError
 from graasp_local.settings.rules import ALL_ADDRESSES, errors, read
-from graasp_local.settings.table import REPLICAS, SETTINGS
+from graasp_local.settings.table import REPLICAS, SETTINGS, DatabasePassword
 
 
 class Tls(StrEnum):
@@ -22,6 +22,31 @@ class Tls(StrEnum):
     OFF = "off"
     FILES = "files"
     ACME = "acme"
+
+
+class ExternalServer(Struct, frozen=True):
+    """A Postgres server that is no service of the stack, and the role that graasp-local works with there.
+
+    `ca` is the path of the certificates that its own is checked with; empty: nothing is encrypted.
+    """
+
+    host: str
+    port: int
+    user: str
+    password: str
+    ca: str
+
+    def __repr__(self) -> str:
+        return f"ExternalServer({self.where}, user={self.user!r})"  # never the password
+
+    @property
+    def where(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    @property
+    def ssl_mode(self) -> str:
+        """In libpq's words, which node-postgres understands too."""
+        return "verify-full" if self.ca else "disable"
 
 
 class Settings(Struct, frozen=True):
@@ -94,6 +119,35 @@ class Settings(Struct, frozen=True):
     @property
     def postgres_password(self) -> str:
         return self.values["POSTGRES_PASSWORD"]
+
+    @property
+    def external_database(self) -> ExternalServer | None:
+        """The server that the site's databases are on, unless that is the stack's own."""
+        values = self.values
+        if values.get("DATABASE") != "external":
+            return None
+        return ExternalServer(
+            values["DATABASE_HOST"],
+            int(values.get("DATABASE_PORT") or 5432),
+            values["DATABASE_ADMIN_USER"],
+            values["DATABASE_ADMIN_PASSWORD"],
+            "" if values.get("DATABASE_SSL") == "off" else values["DATABASE_CA"],
+        )
+
+    @property
+    def owner_passwords(self) -> Mapping[str, str]:
+        """The passwords of the databases' owners, by their name, which is also that of the database."""
+        owned = (item for item in SETTINGS if isinstance(item.secret, DatabasePassword))
+        return {
+            item.secret.role: self.values[item.key]
+            for item in owned
+            if isinstance(item.secret, DatabasePassword) and item.secret.role != "postgres"
+        }
+
+    @property
+    def copies_by_dump(self) -> bool:
+        """Whether the copy before a migration is a file, whatever room the server has."""
+        return self.external_database is not None and self.values.get("DATABASE_COPY") == "dump"
 
     @property
     def backup_keep_count(self) -> int:

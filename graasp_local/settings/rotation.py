@@ -36,13 +36,36 @@ class Rotation:
         }
 
 
-def rotatable() -> tuple[Setting, ...]:
-    """The secrets for which a new value can be generated, in the order of the table."""
-    return tuple(setting for setting in SETTINGS if isinstance(setting.secret, Generated | DatabasePassword))
+_SUPERUSERS = "POSTGRES_PASSWORD"
+_PROVIDERS = "DATABASE_ADMIN_PASSWORD"
 
 
-def chosen(names: Sequence[str]) -> tuple[Setting, ...]:
+def rotatable(*, external: bool = False) -> tuple[Setting, ...]:
+    """The secrets for which a new value can be generated, in the order of the table.
+
+    `external`: the database is, so that its superuser's password is not the site's to change.
+    """
+    return tuple(
+        setting
+        for setting in SETTINGS
+        if isinstance(setting.secret, Generated | DatabasePassword) and not (external and setting.key == _SUPERUSERS)
+    )
+
+
+def chosen(names: Sequence[str], *, external: bool = False) -> tuple[Setting, ...]:
     """The settings with these names, in the order of the table. Raises UsageError for one that cannot be rotated."""
+    for name in names:
+        if name == _PROVIDERS or (external and name == _SUPERUSERS):
+            said = (
+                "it belongs to whoever runs the external database"
+                if name == _PROVIDERS
+                else "the database is external, and its superuser belongs to whoever runs it"
+            )
+            raise UsageError(
+                f"{name} cannot be rotated here: {said}.",
+                "Nothing was changed.",
+                f"Change the password of DATABASE_ADMIN_USER there, then set {_PROVIDERS} in .env.",
+            )
     by_key = {setting.key: setting for setting in SETTINGS}
     for name in names:
         setting = by_key.get(name)

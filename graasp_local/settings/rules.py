@@ -15,7 +15,13 @@ from msgspec import Struct
 
 from graasp_local.settings.bindings import parsed_bindings, plain_bindings
 from graasp_local.settings.strength import weakness
-from graasp_local.settings.table import ALL, DatabasePassword, Generated, Setting
+from graasp_local.settings.table import (
+    ALL,
+    SWITCHES_STACK_DATABASE_ON,
+    DatabasePassword,
+    Generated,
+    Setting,
+)
 
 # Headers that already have a meaning for nginx or the browser cannot carry the bypass.
 _TAKEN_HEADERS = frozenset(
@@ -150,7 +156,7 @@ def value_error(key: str, value: str) -> str | None:
     if isinstance(setting, Setting) and isinstance(setting.secret, Generated | DatabasePassword):
         return weakness(value)
     match key:
-        case "HTTP_PORT" | "HTTPS_PORT" | "DB_PORT":
+        case "HTTP_PORT" | "HTTPS_PORT" | "DB_PORT" | "DATABASE_PORT":
             return None if 1 <= int(value) <= 65535 else "should be between 1 and 65535"
         case "HTTP_BIND":
             return _not_an_address(value)
@@ -205,6 +211,26 @@ def _contradictions(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         yield from _contradictions_of_tls(values, url)
     if values.get("DB_PORT") and values["DB_PORT"] == values.get("HTTP_PORT"):
         yield "DB_PORT", "is the same as HTTP_PORT"
+    if values.get("DATABASE") == "external":
+        yield from _contradictions_of_external(values)
+
+
+def _contradictions_of_external(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """An external database needs its address and a role; a certificate is checked unless that is switched off."""
+    for key in ("DATABASE_HOST", "DATABASE_ADMIN_USER", "DATABASE_ADMIN_PASSWORD"):
+        if not values.get(key):
+            yield key, "is missing, but DATABASE is external"
+    profiles = values.get("COMPOSE_PROFILES", "").split(",")
+    if SWITCHES_STACK_DATABASE_ON in profiles:
+        yield "COMPOSE_PROFILES", f"contains {SWITCHES_STACK_DATABASE_ON}, but DATABASE is external: db stays off"
+    if values.get("DATABASE_SSL") == "off":
+        return
+    if not values.get("DATABASE_CA"):
+        yield "DATABASE_CA", "is missing, but DATABASE_SSL is verify-full"
+    if is_address(values.get("DATABASE_HOST", "")):
+        yield "DATABASE_HOST", "is an IP address; it has to be the host name in the server's certificate"
+    if "admin" in profiles:
+        yield "COMPOSE_PROFILES", "contains admin, which cannot check the certificate of an external database"
 
 
 def _names_that_lead_elsewhere(values: Mapping[str, str], host: str | None) -> Iterator[tuple[str, str]]:

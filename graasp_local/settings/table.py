@@ -330,6 +330,62 @@ OPTIONS: tuple[Option, ...] = (
         "a port number",
     ),
     Option(
+        "DATABASE",
+        "Where the databases are: stack (the service db) or external (a Postgres server outside the stack, such as a "
+        "managed one, at DATABASE_HOST). Default: stack.",
+        "",
+        r"stack|external",
+        "stack or external",
+    ),
+    Option(
+        "DATABASE_HOST",
+        "With DATABASE=external: the host name of the Postgres server, as containers and this machine resolve it.",
+        "",
+        _HOST,
+        "a host name",
+    ),
+    Option("DATABASE_PORT", "With DATABASE=external: the server's port.", "5432", r"\d{1,5}", "a port number"),
+    Option(
+        "DATABASE_ADMIN_USER",
+        "With DATABASE=external: the role with which graasp-local makes Graasp's databases and their owners, and looks "
+        "after them. It need not be a superuser, but may create databases and roles.",
+        "",
+        r"[A-Za-z_][A-Za-z0-9_.@-]{0,62}",
+        "the name of a role",
+    ),
+    Option(
+        "DATABASE_ADMIN_PASSWORD",
+        "With DATABASE=external: the password of that role, in single quotes. No service is given it.",
+        "",
+        r"[^\x00-\x1f\x7f]{1,512}",
+        "a password without control characters",
+    ),
+    Option(
+        "DATABASE_SSL",
+        "With DATABASE=external: verify-full (encrypted, and the server's certificate is checked) or off (nothing is "
+        "encrypted: only for a network that no one else is on). Default: verify-full.",
+        "",
+        r"verify-full|off",
+        "verify-full or off",
+    ),
+    Option(
+        "DATABASE_CA",
+        "With DATABASE_SSL=verify-full: the certificates of the authorities that the server's certificate may come "
+        "from, as one PEM file. The provider has it.",
+        "",
+        r"/.+",
+        "an absolute path",
+    ),
+    Option(
+        "DATABASE_COPY",
+        "With DATABASE=external: how a deployment copies the database before it migrates: template (on the server, put "
+        "back in a second) or dump (a file in the site's directory, for a server without room for a copy). Default: "
+        "template.",
+        "",
+        r"template|dump",
+        "template or dump",
+    ),
+    Option(
         "TLS",
         "Who terminates TLS: off (nginx serves plain HTTP), files (nginx, with TLS_CERTIFICATE and "
         "TLS_KEY), acme (nginx, with certificates that `graasp-local certificate renew` gets from Let's Encrypt "
@@ -496,6 +552,8 @@ OWN_VARIABLES = frozenset(
     | {"GRAASP_CLIENT", "GRAASP_SECRETS", "GRAASP_BIND", "GRAASP_PUBLIC_HOST", "GRAASP_NAMES"}
     | {"GRAASP_INSIDE_AUTHORITY", "GRAASP_INSIDE_INSTEAD_OF", "GRAASP_NODE_OPTIONS"}
     | {"GRAASP_IMAGE_CLASSIFIER", "GRAASP_NO_PROXY"}
+    | {"GRAASP_DATABASE_TLS", "GRAASP_DATABASE_SSL", "GRAASP_DATABASE_CA", "GRAASP_DATABASE_IS"}
+    | {"GRAASP_MIGRATION_PASSWORD"}
 )
 """What graasp-local itself tells Compose (.graasp-local/version.env); not to be set by hand."""
 
@@ -504,6 +562,14 @@ SETTINGS_PREFIX = "GRAASP_SETTINGS_"
 
 UMAMIS_OWN = frozenset({"UMAMI_DB_PASSWORD", "UMAMI_APP_SECRET"})
 """What umami alone is made anew for: it migrates its own database at every start, so it is left alone otherwise."""
+
+WHERE_EXTERNAL = frozenset(
+    {"DATABASE", "DATABASE_HOST", "DATABASE_PORT", "DATABASE_SSL", "GRAASP_DATABASE_TLS", "GRAASP_DATABASE_CA"}
+)
+"""Where an external database is, and how it is reached: umami is made anew for these too."""
+
+SWITCHES_STACK_DATABASE_ON = "stack-database"
+"""The profile of the service db where the database is external: nothing switches it on."""
 
 
 def is_own(key: str) -> bool:

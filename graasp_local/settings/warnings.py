@@ -107,6 +107,20 @@ def warnings(reading: Reading, surroundings: Surroundings) -> Iterator[Problem]:
             "lets any site show this one in a frame, which makes clickjacking possible",
             "List the sites that may.",
         )
+    external = values.get("DATABASE") == "external"
+    if external and values.get("DATABASE_SSL") == "off":
+        yield _warning(
+            reading,
+            "DATABASE_SSL",
+            "is off: passwords and everything in the database cross the network readable by others on it",
+            "Set it to verify-full, and DATABASE_CA to the provider's certificate file.",
+        )
+    if not external:
+        for key in sorted(key for key in values if key.startswith("DATABASE_") and key in BY_KEY):
+            if values[key]:
+                yield _warning(
+                    reading, key, "is set, but DATABASE is not external", f"Set DATABASE=external, or remove {key}."
+                )
     if re.search(r"@(localhost|127\.\d+\.\d+\.\d+)(:|$)", values.get("MAILER_CONNECTION", "")):
         yield _warning(
             reading,

@@ -17,6 +17,7 @@ from graasp_local.settings.rules import Problem, Reading, Severity, errors, read
 from graasp_local.settings.table import REPLICAS
 from graasp_local.settings.warnings import Surroundings, warnings
 from graasp_local.site.site import Site
+from graasp_local.stack.external import certificates_of
 from graasp_local.stack.memory import memory_limits, too_many_replicas
 from graasp_local.stack.powers import Power, powers
 from graasp_local.stack.services import content_of, one_container_only, read_services, services_in, volumes_in
@@ -49,6 +50,7 @@ def check_configuration(site: Site, memory: int | None = None) -> tuple[Finding,
             variables_used(site.stack_files), profiles_defined(site.stack_files), site.selected_version
         )
         problems += warnings(reading, surroundings)
+    findings += _unusable_certificates(site, reading)
     findings += _files_not_read(site, reading)
     findings += [_about_env(site, problem) for problem in problems]
     findings += [*_writable_by_others(site), *_readable_by_others(site)]
@@ -72,6 +74,18 @@ def _powers(site: Site, values: Mapping[str, str]) -> Iterator[Finding]:
     for power in powers_of(site, values):
         said = f"{site.override_file} {power.said}."
         yield Finding(Severity.WARNING, site.override_file, power.service, None, said, power.fix)
+
+
+def _unusable_certificates(site: Site, reading: Reading) -> Iterator[Finding]:
+    """What every command that prepares the site refuses: an external database whose certificate cannot be checked."""
+    if [*errors(reading)] or site.settings.external_database is None:
+        return
+    try:
+        certificates_of(site.settings.external_database)
+    except ConfigurationError as error:
+        line = reading.lines.get("DATABASE_CA")
+        where = f"{site.env_file}, line {line}: {error.what}"
+        yield Finding(Severity.ERROR, site.env_file, "DATABASE_CA", line, where, error.next_step)
 
 
 def _files_not_read(site: Site, reading: Reading) -> Iterator[Finding]:

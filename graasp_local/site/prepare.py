@@ -26,6 +26,7 @@ from graasp_local.planning.server import DatabaseServer
 from graasp_local.settings import Tls
 from graasp_local.site.selection import VERSION_KEY, Release, Selection, selection_lines
 from graasp_local.site.site import Site
+from graasp_local.stack.external import write_ca
 from graasp_local.stack.inside import write_inside_certificate
 from graasp_local.stack.secret_files import write_secret_files
 from graasp_local.stack.services import copy_stack, settings_variable
@@ -82,6 +83,7 @@ def prepare(site: Site) -> None:
         copy_stack(site.stack_copy)
         write_secret_files(site.secrets_directory, site.settings.values)
         used = Site(site.directory).secrets_directory if site.kept else None
+        write_ca(site.secrets_directory, site.settings.external_database)
         write_inside_certificate(site.secrets_directory, site.settings.public_url, used)
         _prepare_tls(site)
         _remove_old_candidates(site)
@@ -151,11 +153,12 @@ def _with(site: Site, chosen: Version | Release | DatabaseServer | None) -> Sele
         case None:
             return site.selection
         case Version():
-            return replace(site.selection, version=chosen, images=(), named=())
+            return replace(site.selection, version=chosen, images=(), named=(), database=site.database_kind)
         case Release(version=version, images=images):
             called = site.images_named_for(version)
             named = tuple((key, called[key]) for key, _ in images if key in called)
-            return replace(site.selection, version=version, images=images, named=named)
+            kind = site.database_kind
+            return replace(site.selection, version=version, images=images, named=named, database=kind)
         case DatabaseServer(image=image, volume=volume):
             return replace(site.selection, image=image, volume=volume, instead_of=site.db_image)
 

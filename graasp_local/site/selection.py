@@ -17,6 +17,7 @@ IMAGE_KEY = "GRAASP_DB_IMAGE"
 UPGRADED_KEY = "GRAASP_DB_UPGRADED_TO"
 VOLUME_KEY = "GRAASP_DB_VOLUME"
 INSTEAD_KEY = "GRAASP_DB_INSTEAD_OF"
+DATABASE_KEY = "GRAASP_DATABASE_IS"
 NAMED = "GRAASP_NAMED_"
 """Prefix for an image's variable: the image's name when it was selected. Compose files do not use these."""
 
@@ -43,6 +44,8 @@ class Selection(Struct, frozen=True):
     images: Images = ()
     named: Images = ()
     """The names of those images in `.env` and the compose files when they were selected."""
+    database: str = ""
+    """`external` if the version was selected while the database was; empty for the stack's own."""
 
     def images_beside(self, named: Mapping[str, str]) -> Images:
         """The images that count, given their names in `.env` now: one that is named differently there gives way."""
@@ -72,6 +75,7 @@ def read_selection(text: str) -> Selection:
             if key.endswith("_IMAGE") and key != IMAGE_KEY and NAMED not in key
         ),
         tuple((key.removeprefix(NAMED), value) for key, value in values.items() if key.startswith(NAMED)),
+        values.get(DATABASE_KEY, ""),
     )
 
 
@@ -84,6 +88,7 @@ def selection_lines(selection: Selection, db_image: str) -> tuple[str, ...]:
         UPGRADED_KEY: selection.image,
         VOLUME_KEY: selection.volume,
         INSTEAD_KEY: selection.instead_of,
+        DATABASE_KEY: selection.database,
         **{f"{NAMED}{key}": name for key, name in selection.named},
     }
     return tuple(f"{key}={value}" for key, value in told.items() if value)

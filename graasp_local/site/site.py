@@ -22,10 +22,11 @@ from graasp_local.images.pins import is_image_id, variable_of
 from graasp_local.ownership import Stranger, owner_among_others, strangers
 from graasp_local.planning.server import DatabaseServer, first_volume
 from graasp_local.planning.states import ServiceGroup
-from graasp_local.settings import Settings, Tls, parse_settings
-from graasp_local.settings.table import UMAMIS_OWN
+from graasp_local.settings import OPTIONS, Settings, Tls, parse_settings
+from graasp_local.settings.table import UMAMIS_OWN, WHERE_EXTERNAL
 from graasp_local.site.selection import IMAGE_KEY, VERSION_KEY, VOLUME_KEY, Selection, read_selection
 from graasp_local.stack.cache import services_of
+from graasp_local.stack.external import external_variables
 from graasp_local.stack.inside import inside_variables
 from graasp_local.stack.services import ServiceDefinition, filled_in, mounts_digest, stack_directory
 from graasp_local.version import Version
@@ -170,6 +171,8 @@ class Site(Struct, frozen=True, dict=True):
         files = [directory / "compose.yaml"]
         if self.settings.tls is not Tls.OFF:
             files.append(directory / "tls.yaml")
+        if self.settings.external_database is not None:
+            files.append(directory / "external.yaml")
         if self.override_file.exists():
             files.append(self.override_file)
         return tuple(files)
@@ -216,7 +219,8 @@ class Site(Struct, frozen=True, dict=True):
     def _digest_of(self, service: ServiceDefinition, values: Mapping[str, str], *, whole: bool = False) -> str:
         is_umami = service.group is ServiceGroup.ADMINISTRATION and "UMAMI_APP_SECRET" in service.variables
         own = is_umami and not whole
-        used = [(key, values[key]) for key in sorted(UMAMIS_OWN if own else service.variables) if key in values]
+        umamis = UMAMIS_OWN | WHERE_EXTERNAL if self.settings.external_database is not None else UMAMIS_OWN
+        used = [(key, values[key]) for key in sorted(umamis if own else service.variables) if key in values]
         digest = hashlib.sha256(json.dumps(used).encode())
         if not own:
             digest.update(service.digest.encode() + mounts_digest(service.mounts))
@@ -225,7 +229,9 @@ class Site(Struct, frozen=True, dict=True):
     @property
     def told_to_stack(self) -> Mapping[str, str]:
         """Variables that are derived from `.env` and that the compose files use as well."""
-        return inside_variables(self.settings.public_url, self.profiles)
+        settings = self.settings
+        external = external_variables(settings.external_database, settings.values["GRAASP_DB_PASSWORD"])
+        return {**inside_variables(settings.public_url, self.profiles), **external}
 
     @property
     def built_images(self) -> Mapping[str, str]:
@@ -250,6 +256,8 @@ class Site(Struct, frozen=True, dict=True):
         files = [directory / "compose.yaml"]
         if self._has_tls:
             files.append(directory / "tls.yaml")
+        if self._is_external:
+            files.append(directory / "external.yaml")
         if self.override_file.exists():
             files.append(self.override_file)
         return tuple(files)
@@ -260,6 +268,18 @@ class Site(Struct, frozen=True, dict=True):
             return self.settings.tls is not Tls.OFF
         except ConfigurationError:  # the files can still be looked at
             return False
+
+    @property
+    def _is_external(self) -> bool:
+        try:
+            return self.settings.external_database is not None
+        except ConfigurationError:
+            return False
+
+    @property
+    def database_kind(self) -> str:
+        """Which database a version is selected with, as the selection keeps it; empty for the stack's own."""
+        return "external" if self.settings.external_database is not None else ""
 
     @cached_property
     def services(self) -> tuple[ServiceDefinition, ...]:
@@ -287,6 +307,8 @@ class Site(Struct, frozen=True, dict=True):
         for service in self.services:
             if service.group is ServiceGroup.DATABASE:
                 return service
+        if self._is_external:
+            raise ConfigurationError("The database is external: it is no service of the site.", "Nothing was changed.")
         raise ConfigurationError(
             "The site's compose files have no service in the group database.",
             "Nothing was changed.",
@@ -294,8 +316,13 @@ class Site(Struct, frozen=True, dict=True):
         )
 
     @property
+    def tools_image(self) -> str:
+        """The image whose pg_dump and pg_restore are used on an external database: that of the stack's own."""
+        return self.db_image or next(option.default for option in OPTIONS if option.key == "DB_IMAGE")
+
+    @property
     def database_server(self) -> DatabaseServer:
-        """The image and the volume that the database is started with."""
+        """The image and the volume that the database is started with. Raises ConfigurationError if it is external."""
         selection = self.selection
         selected = selection.image_beside(self.db_image)
         values = {**self.settings.values, IMAGE_KEY: selected, VOLUME_KEY: selection.volume}

@@ -21,7 +21,7 @@ from graasp_local.planning.migrations import AppliedMigration, ImageMigration
 from graasp_local.planning.rolling_steps import Side
 from graasp_local.planning.states import TABLE, Gate, Health, InfraState, ObservedService, ServiceGroup, Status
 from graasp_local.ports.checks import EngineFacts
-from graasp_local.ports.database import CollationChange
+from graasp_local.ports.database import CollationChange, Obstacle
 from graasp_local.ports.gate import CoreAnswer, Prober
 from graasp_local.ports.handovers import Memory
 from graasp_local.ports.images import ImageFact
@@ -451,6 +451,14 @@ class FakeDatabase:
 
     def __init__(self, site: FakeSite) -> None:
         self._site = site
+
+    def obstacles(self) -> tuple[Obstacle, ...]:
+        return ()
+
+    def missing_databases(self) -> tuple[str, ...]:
+        return ()
+
+    def admit(self) -> None: ...
 
     def applied_migrations(self) -> tuple[AppliedMigration, ...]:
         return tuple(AppliedMigration(int(tag[:4]) + 1, tag) for tag in self._site.applied)

@@ -17,7 +17,7 @@ from graasp_local.planning.migrations import AppliedMigration, ImageMigration
 from graasp_local.planning.rolling_steps import Side
 from graasp_local.planning.states import Gate, Health, ObservedService, ObservedState, Replica, ServiceGroup, Status
 from graasp_local.ports.checks import EngineFacts
-from graasp_local.ports.database import CollationChange
+from graasp_local.ports.database import CollationChange, Obstacle
 from graasp_local.ports.gate import CoreAnswer, Prober
 from graasp_local.ports.images import ImageFact
 from graasp_local.ports.migration import MigrationRun
@@ -451,6 +451,20 @@ class FakeDatabase:
     lock_held_elsewhere: bool = False
     others: set[str] = field(default_factory=lambda: {"umami"})
     newer_rows: int | None = 3
+    missing: list[str] = field(default_factory=list)
+    """What an external server has yet to be given."""
+    in_the_way: tuple[Obstacle, ...] = ()
+    is_shut: bool = False
+    """Graasp cannot connect: an external server was asked to keep it out."""
+
+    def obstacles(self) -> tuple[Obstacle, ...]:
+        return self.in_the_way
+
+    def missing_databases(self) -> tuple[str, ...]:
+        return tuple(self.missing)
+
+    def admit(self) -> None:
+        self.is_shut = False
 
     def applied_migrations(self) -> tuple[AppliedMigration, ...]:
         return tuple(self.state.applied)
@@ -472,8 +486,9 @@ class FakeDatabase:
 
     def make_database(self, name: str, password: str) -> bool:
         self.state.calls.append(f"make-database {name}")
-        missing = name not in self.others
+        missing = name not in self.others or name in self.missing
         self.others.add(name)
+        self.missing = [other for other in self.missing if other != name]
         return missing
 
     def swap_back(self, snapshot: str, *, until_removed: bool = False) -> str:
@@ -511,6 +526,7 @@ class FakeDatabase:
 
     def end_other_sessions(self) -> int:
         self.state.calls.append("end-sessions")
+        self.is_shut = True
         return 1
 
 

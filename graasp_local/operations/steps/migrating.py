@@ -148,6 +148,9 @@ def _postgres_errors(world: World, since: float) -> Generator[str, None, str]:
             lines = [line]
         elif lines and (line.startswith("\t") or any(word in line for word in _TELLING)):
             lines.append(line.expandtabs(2))
+    external = world.site.settings.external_database
+    if external is not None:
+        yield f"the log of the database server at {external.where} says what failed; it cannot be read from here"
     if not lines:
         return ""
     yield "Postgres logged during the migration:"

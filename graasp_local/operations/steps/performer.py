@@ -55,6 +55,7 @@ from graasp_local.planning.steps import (
     Drain,
     EndConnections,
     EndSessions,
+    MakeDatabases,
     MakeMigration,
     MakeServices,
     Migrate,
@@ -198,6 +199,8 @@ class Performer:
                     self.end_shutting()
             case StartServices(services=services, writers=writers):
                 yield from make_missing_databases(world, services)
+                if step.group is ServiceGroup.GRAASP:
+                    world.database.admit()
                 if step.group is not ServiceGroup.DATABASE:
                     self._start_ahead(step.ahead)
                 yield from start_with_last_words(world, services, partial(self._start, step))
@@ -224,6 +227,11 @@ class Performer:
                 ended = world.database.end_other_sessions()
                 if ended:
                     yield f"ended {ended} session(s)"
+            case MakeDatabases(databases=databases):
+                passwords = world.site.settings.owner_passwords
+                for name in databases:
+                    is_new = world.database.make_database(name, passwords[name])
+                    yield f"{'made' if is_new else 'there is'} the database {name}"
             case Snapshot():
                 # If an earlier attempt may have begun to migrate, this is no longer the database from before.
                 if self._snapshot_is_from_before and has_snapshot(world, self._snapshot):

@@ -18,7 +18,7 @@ from graasp_local.planning.requirements import (
     OLDEST_COMPOSE,
     OLDEST_ENGINE,
 )
-from graasp_local.planning.safety_copy import SafetyCopy, copy_that_fits
+from graasp_local.planning.safety_copy import SafetyCopy, copy_on_another_server, copy_that_fits
 from graasp_local.planning.search_data import SEARCH_SERVICE, other_search_version
 from graasp_local.planning.server import GRAASP_DATABASE, other_major
 from graasp_local.planning.states import ServiceGroup, Status
@@ -26,6 +26,7 @@ from graasp_local.planning.steps import Preflight
 from graasp_local.ports.checks import EngineFacts
 from graasp_local.ports.images import IS_NOWHERE, ImageFact
 from graasp_local.ports.world import World
+from graasp_local.settings import ExternalServer
 from graasp_local.settings.table import REPLICAS
 from graasp_local.settings.warnings import NO_RECAPTCHA, WITH_RECAPTCHA, needs_recaptcha
 from graasp_local.site import proven
@@ -86,7 +87,7 @@ def image_warnings(images: Sequence[ImageFact], version: Version) -> Iterator[st
 
 def check_preflight(world: World, version: Version) -> PreflightResult:
     """Raises Refused with all problems found."""
-    refuse_other_major(world)
+    refuse_unusable_database(world)
     found = look(world, version)
     if isinstance(found, PreflightResult):
         return found
@@ -102,9 +103,13 @@ def look(world: World, version: Version) -> PreflightResult | tuple[Problem, ...
     problems = surroundings_problems(world, engine, images)
     database = _database_bytes(world)
     dump = _expected_dump_bytes(world, database)
-    copy = copy_that_fits(engine.free_bytes, _needed_for_work(images), database, dump)
+    needs = _needed_for_work(images)
+    if world.site.settings.external_database is None:
+        copy = copy_that_fits(engine.free_bytes, needs, database, dump)
+    else:
+        copy = copy_on_another_server(engine.free_bytes, needs, dump, by_dump=world.site.settings.copies_by_dump)
     if copy is None:
-        free, want = (engine.free_bytes or 0) / _GIB, (_needed_for_work(images) + min(database, 2 * dump)) / _GIB
+        free, want = (engine.free_bytes or 0) / _GIB, (needs + min(database, 2 * dump)) / _GIB
         problems.append(Problem("disk", f"The engine's disk has {free:.1f} GiB free, and {want:.1f} GiB are needed."))
     if problems or copy is None:
         way_out = _way_out(images, engine, version)
@@ -129,6 +134,31 @@ def surroundings_problems(world: World, facts: EngineFacts, images: Sequence[Ima
         *(Problem("networks", said) for said in _network_problems(world)),
         *(Problem("memory", said) for said in _replica_problems(world, facts, {})),
     ]
+
+
+def refuse_unusable_database(world: World) -> None:
+    """Raises Refused if the site's database server, its own or an external one, cannot be used as it is."""
+    if world.site.settings.external_database is None:
+        refuse_other_major(world)
+    else:
+        _refuse_external(world, world.site.settings.external_database)
+
+
+def _refuse_external(world: World, server: ExternalServer) -> None:
+    found = world.database.obstacles()
+    if found:
+        raise Refused(
+            " ".join(obstacle.said for obstacle in found), "Nothing was changed.", " ".join(o.fix for o in found)
+        )
+    image, major = world.site.tools_image, world.databases.major_version()
+    tools = world.servers.containers.image_major(image)
+    if tools is not None and tools < major:
+        raise Refused(
+            f"The database at {server.where} is Postgres {major}, and the tools in {image} are of Postgres {tools}, "
+            "which could not back it up.",
+            "Nothing was changed.",
+            f"Set DB_IMAGE in .env to an image of Postgres {major}; it is used for its tools only.",
+        )
 
 
 def refuse_other_major(world: World) -> None:
@@ -159,7 +189,9 @@ def check_transition(world: World, services: Sequence[str]) -> None:
     Raises Refused, or EngineUnreachable without Compose.
     """
     world.checks.require_compose()
-    refuse_other_major(world)
+    if services or world.site.settings.external_database is None:
+        # An external server that is away need not keep anything from being stopped.
+        refuse_unusable_database(world)
     _refuse_absent_images(world, services)
     if {*services} & {*world.site.settings.replicas}:
         refuse_too_many(world, {})
@@ -325,6 +357,8 @@ def _needed_for_work(images: Sequence[ImageFact]) -> int:
 
 def _database_bytes(world: World) -> int:
     """0 while the database is off and cannot be asked."""
+    if world.site.settings.external_database is not None:
+        return world.database.size_bytes()
     database = [s for s in world.containers.observe().services if s.group is ServiceGroup.DATABASE]
     return world.database.size_bytes() if database and all(service.is_on for service in database) else 0
 
