@@ -26,7 +26,7 @@ from graasp_local.site.site import Site
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    site = init_site(tmp_path / "site", {}, demo=True)
+    site = init_site(tmp_path / "site", {"HTTP_BIND": "127.0.0.1"}, demo=True)
     prepare.prepare(site)
     return site
 
