@@ -50,9 +50,12 @@ def renew(context: Context, *, at_once: bool, json_object: bool) -> None:
     With TLS=files, the files are read again. No request is dropped: nginx finishes running requests with the old
     certificate. `doctor` warns if the timer has not run for days.
     """
+    from graasp_local.engine.addresses import is_on_this_machine
     from graasp_local.engine.edge_reload import EdgeReload
     from graasp_local.engine.http_edge import HttpEdge
+    from graasp_local.errors import Refused
     from graasp_local.lock import held_lock
+    from graasp_local.settings import Tls
     from graasp_local.site import prepare
     from graasp_local.tls.attempts import StartedBy, recorded
     from graasp_local.tls.renew import When
@@ -61,6 +64,12 @@ def renew(context: Context, *, at_once: bool, json_object: bool) -> None:
     site = context.site
     prepare.refuse_if_not_ours(site)
     prepare.prepare(site)
+    if site.settings.tls is Tls.ACME and not is_on_this_machine():
+        raise Refused(
+            "The engine is on another machine, whose nginx cannot show a certificate authority a file from here.",
+            "Nothing was changed.",
+            "Use TLS=files with a certificate of your own, or run graasp-local on that machine.",
+        )
     nginx = EdgeReload(context.engine(), HttpEdge(site.settings))
     started_by = StartedBy.PERSON if sys.stdin.isatty() else StartedBy.TIMER
     with (

@@ -37,7 +37,9 @@ def command(
     This bypasses states, gate, lock and journal. Use it to look around, and to repeat a command that
     graasp-local printed.
     """
-    from graasp_local.engine.compose import Compose, compose_version, forget_shell_overrides
+    from graasp_local.engine import site_files
+    from graasp_local.engine.addresses import is_on_this_machine
+    from graasp_local.engine.compose import Compose, compose_version, see_to_variables
     from graasp_local.engine.listing import refuse_podman
     from graasp_local.planning.server import DatabaseServer
     from graasp_local.site import prepare
@@ -51,11 +53,15 @@ def command(
     prepare.refuse_if_not_ours(context.site)
     prepare.prepare(context.site)
     compose_version()
-    forget_shell_overrides(context.site)
+    see_to_variables(context.site)
+    site_files.send(context.site)
     compose, selection = Compose(context.site, lambda _: None), context.site.selection
     if isinstance(candidate, Version) and candidate == selection.version:
         compose.use_release(Release(candidate, selection.images))
     words = ["docker", "compose", *compose.arguments(candidate), *arguments]
+    if not is_on_this_machine():
+        # The way to the engine ends with this process.
+        sys.exit(subprocess.run(words).returncode)
     if _is_of_the_terminal(arguments) or not (sys.stdout.isatty() or sys.stderr.isatty()):
         os.execvp("docker", words)  # noqa: S606
     os._exit(_shown_as_text(words))

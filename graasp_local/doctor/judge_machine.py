@@ -158,7 +158,11 @@ def disk(facts: Facts) -> Iterator[Finding]:
         return
     free = facts.engine.value.free_bytes
     if free is None:
-        yield not_known("disk", "The disk", Unknown("the engine is on another machine, or this user has no access"))
+        yield not_known(
+            "disk",
+            "The disk",
+            Unknown("this user has no access, or no container on the engine's machine is on that could be asked"),
+        )
         return
     pulls = sum(not image.local for image in facts.images.value) if isinstance(facts.images, Known) else 0
     database = facts.database_bytes.value if isinstance(facts.database_bytes, Known) else 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pwd
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,57 @@ _LONGEST_QUOTE = 300
 DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
 
 
+def chosen_address() -> str:
+    """The engine as this user names it, such as `ssh://root@graasp.example`.
+
+    Raises EngineUnreachable for a context that does not exist.
+    """
+    return _original(os.environ.get("DOCKER_HOST") or _address_of_context() or DEFAULT_ADDRESS)
+
+
 def engine_address() -> str:
-    """Such as `unix:///var/run/docker.sock`. Raises EngineUnreachable for a context that does not exist."""
-    return os.environ.get("DOCKER_HOST") or _address_of_context() or DEFAULT_ADDRESS
+    """The address to connect to, such as `unix:///var/run/docker.sock`; an engine behind ssh has one on this machine.
+
+    Raises EngineUnreachable for a context that does not exist, and if ssh does not get there.
+    """
+    chosen = chosen_address()
+    if not chosen.startswith("ssh://"):
+        return chosen
+    with _connecting:
+        if chosen not in _forwards:
+            _forwards[chosen] = _forward(chosen)
+            # The docker command goes the same way, instead of making a connection of its own each time.
+            os.environ["DOCKER_HOST"] = _forwards[chosen]
+            os.environ.pop("DOCKER_CONTEXT", None)
+        return _forwards[chosen]
+
+
+_forwards: dict[str, str] = {}
+"""By the address of an engine behind ssh, the one on this machine that leads there."""
+
+_connecting = threading.Lock()
+
+
+def _forward(chosen: str) -> str:
+    from graasp_local.engine.ssh_forward import SshFailedError, forward
+
+    try:
+        return forward(chosen)
+    except SshFailedError as error:
+        raise EngineUnreachable(
+            f"The Docker engine at {chosen} cannot be reached: {str(error).rstrip('.')}.",
+            "The state of the site is unknown, and nothing was changed.",
+            f"Make `docker --host {chosen} version` work without a question: ssh needs a key and a known host.",
+        ) from error
+
+
+def _original(address: str) -> str:
+    return next((chosen for chosen, local in _forwards.items() if local == address), address)
 
 
 def engine_host() -> str:
     """The host on which published ports are reached from here."""
-    parts = urlsplit(engine_address())
+    parts = urlsplit(chosen_address())
     return parts.hostname if parts.scheme in ("tcp", "ssh", "http", "https") and parts.hostname else "127.0.0.1"
 
 
@@ -94,7 +138,9 @@ def not_podman(headers: Mapping[str, str]) -> None:
 
 def _where() -> str:
     context = os.environ.get("DOCKER_CONTEXT")
-    return os.environ.get("DOCKER_HOST") or (f"the docker context {context}" if context else "the default socket")
+    return _original(os.environ.get("DOCKER_HOST", "")) or (
+        f"the docker context {context}" if context else "the default socket"
+    )
 
 
 def _how_to_be_let_in() -> str:

@@ -17,8 +17,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graasp_local.engine import leftovers
-from graasp_local.engine.addresses import unreachable
+from graasp_local.engine import leftovers, site_files
+from graasp_local.engine.addresses import engine_address, unreachable
 from graasp_local.errors import EngineUnreachable, GraaspLocalError, NeedsYou
 from graasp_local.planning.requirements import OLDEST_COMPOSE
 from graasp_local.planning.server import DatabaseServer
@@ -152,6 +152,7 @@ class Compose:
         Publishes no port. Raises NeedsYou if the command cannot be run at all.
         """
         self._see_to_environment()
+        site_files.send(self._site)
         words = [*_client_call(), "compose", *self.arguments(), "run", "--rm", "--no-deps", "--no-TTY"]
         words += [*(f"--env={value}" for value in environment), service, *command]
         answer = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL)
@@ -181,6 +182,7 @@ class Compose:
         Raises NeedsYou if Compose cannot read what it has rendered itself, which says nothing about the services.
         """
         self._see_to_environment()
+        site_files.send(self._site)
         words = [*_client_call(), "compose", "--project-directory", str(self._site.directory), "--file", "-"]
         words += ["--project-name", str(project["name"]), "--env-file", os.devnull, "up", "--detach", *_UP]
         answer = subprocess.run(words, capture_output=True, text=True, input=json.dumps(project))
@@ -222,6 +224,7 @@ class Compose:
         from python_on_whales.exceptions import DockerException
 
         self._see_to_environment()
+        site_files.send(self._site)
         try:
             return verb(self._client(candidate).compose)
         except ClientNotFoundError:
@@ -232,7 +235,7 @@ class Compose:
 
     def _see_to_environment(self) -> None:
         leave_removed_directory(self._site.directory)
-        forget_shell_overrides(self._site)
+        see_to_variables(self._site)
         os.environ[leftovers.MARK] = str(self._site.directory)
 
     def _say(self, *words: str, candidate: Candidate = None) -> None:
@@ -280,6 +283,13 @@ def forget_shell_overrides(site: Site) -> None:
     mentioned = re.findall(r"\$\{?([A-Z][A-Z0-9_]*)", "".join(file.read_text() for file in site.compose_files))
     for key in {*site.settings.values, *mentioned} - {"COMPOSE_PROFILES", "PATH", "HOME"}:
         os.environ.pop(key, None)
+
+
+def see_to_variables(site: Site) -> None:
+    """Give Compose the variables that it needs in this process's environment, and no others that it would obey."""
+    engine_address()  # an engine behind ssh: the docker command is to use the same connection
+    forget_shell_overrides(site)
+    os.environ.update(site_files.where_mounted_from(site))
 
 
 def compose_version() -> str:

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from pathlib import Path
 from typing import Any
 
 from graasp_local.engine.addresses import engine_address, is_on_this_machine, not_podman
 from graasp_local.engine.client import connect, engine_errors, headers_of
-from graasp_local.engine.docker_engine import free_bytes
+from graasp_local.engine.docker_engine import disk_of
 from graasp_local.engine.listing import PROJECT_LABEL, containers_of
 from graasp_local.engine.login import login_for
 from graasp_local.engine.observe import ONE_OFF_LABEL, SERVICE_LABEL
@@ -39,7 +38,7 @@ class DockerDiagnosis:
             not_podman(headers_of(client))
             version = client.api.version(api_version=False)
             told: dict[str, Any] = client.api.info()
-        free = free_bytes(Path(told["DockerRootDir"])) if is_on_this_machine() else None
+            free = disk_of(client, containers_of(self._project), told)
         platform = f"{version['Os']}/{version['Arch']}"
         is_here = is_on_this_machine()
         return EngineInfo(

@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from graasp_local.engine import connections, gate_flag, rootless, uploads
-from graasp_local.engine.addresses import engine_host, is_on_this_machine
+from graasp_local.engine import connections, gate_flag, other_machine, rootless, site_files, tunnel, uploads
+from graasp_local.engine.addresses import is_on_this_machine
 from graasp_local.engine.client import engine_errors, engine_refusals
 from graasp_local.engine.compose import compose_failed
 from graasp_local.engine.leftovers import wait_for_leftovers, wait_for_stops
@@ -41,6 +41,9 @@ from graasp_local.stack.services import GROUP_LABEL, VERSION_LABEL, content_of, 
 from graasp_local.stack.trial import nginx_is_as_shipped
 from graasp_local.version import Version
 
+if TYPE_CHECKING:
+    from docker import DockerClient
+
 UP = ("running", "paused", "restarting")
 """The engine's states for a container that can be stopped."""
 
@@ -64,7 +67,7 @@ class DockerEngine(SiteImages):
     def facts(self) -> EngineFacts:
         with engine_errors():
             version = self.client.api.version(api_version=False)
-            free = free_bytes(Path(self._info["DockerRootDir"])) if is_on_this_machine() else None
+            free = disk_of(self.client, self.containers(), self._info)
             memory = self._info.get("MemTotal") or None
         platform = f"{version['Os']}/{version['Arch']}"
         return EngineFacts(version["Version"], self.compose.version, platform, free, memory)
@@ -375,6 +378,10 @@ class DockerEngine(SiteImages):
     def _ids_of_running(self) -> list[str]:
         return [container["Id"] for container in self.containers() if container["State"] in UP]
 
+    def send_files(self) -> None:
+        """Bring what containers mount up to date on the engine's machine, if that is another one."""
+        site_files.send(self._site)
+
     def require_compose(self) -> None:
         _ = self.compose.version
 
@@ -395,9 +402,7 @@ class DockerEngine(SiteImages):
             return rootless.lowest_port(self.client.api.info())
 
     def port_holder(self, address: str, port: int) -> str | None:
-        """What listens on a port that nginx needs, in words; None if it is free or cannot be determined from here."""
-        if not is_on_this_machine():
-            return None
+        """What listens on a port that nginx needs, in words; None if it is free."""
         with engine_errors():
             return holder_of_port(self.client, address, port)
 
@@ -422,9 +427,11 @@ class DockerEngine(SiteImages):
             if labels.get(ONE_OFF_LABEL) == "True":
                 continue  # a newer server that is being filled
             if labels.get(GROUP_LABEL) == "database" and container["State"] == "running":
+                if not is_on_this_machine():
+                    return tunnel.address_of(container["Id"], 5432)
                 for port in container["Ports"]:
                     if port["PrivatePort"] == 5432 and port.get("PublicPort"):
-                        return engine_host(), int(port["PublicPort"])
+                        return "127.0.0.1", int(port["PublicPort"])
         raise NeedsYou(
             "The database has no port on this machine's loopback address.",
             "Its migrations cannot be read.",
@@ -454,6 +461,13 @@ class DockerEngine(SiteImages):
 
 def _name(container: Mapping[str, Any]) -> str:
     return str(container["Names"][0]).lstrip("/")
+
+
+def disk_of(client: DockerClient, containers: Sequence[Mapping[str, Any]], info: Mapping[str, Any]) -> int | None:
+    """What the engine's disk has free, in bytes; None if that cannot be asked."""
+    if not is_on_this_machine():
+        return other_machine.free_bytes(client, containers)
+    return free_bytes(Path(info["DockerRootDir"]))
 
 
 def free_bytes(directory: Path) -> int | None:

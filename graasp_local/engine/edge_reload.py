@@ -26,10 +26,12 @@ class EdgeReload:
         self._edge = edge
 
     def refusal(self) -> str | None:
+        self._engine.send_files()
         code, said = self._run("nginx", "-t")
         return None if code == 0 else said.strip().splitlines()[0]
 
     def reload(self) -> None:
+        self._engine.send_files()
         self._run("nginx", "-s", "reload")
 
     def serves(self, pem: str) -> bool:

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from graasp_local.engine import connections, gate_flag
+from graasp_local.engine import connections, gate_flag, other_machine
 from graasp_local.engine.addresses import is_on_this_machine
 from graasp_local.engine.client import engine_errors, engine_refusals
 from graasp_local.engine.docker_engine import DockerEngine
@@ -68,7 +68,15 @@ class DockerHandovers:
                     service = container["Labels"][SERVICE_LABEL]
                     # Only one more is started, even for several replicas.
                     in_use[service] = max(size, in_use.get(service, 0))
-        return Memory(sum(in_use.values()), available_bytes(Path("/proc/meminfo")) if is_on_this_machine() else None)
+        return Memory(sum(in_use.values()), available_bytes(self._memory_info()))
+
+    def _memory_info(self) -> str:
+        if is_on_this_machine():
+            with suppress(OSError):
+                return Path("/proc/meminfo").read_text()
+            return ""
+        with engine_errors():
+            return other_machine.memory_info(self._engine.client, self._containers(Side.SERVICES))
 
     def start(self, version: Version, services: Sequence[str]) -> None:
         there = set()
@@ -191,11 +199,7 @@ class DockerHandovers:
         return 1, ""
 
 
-def available_bytes(file: Path) -> int | None:
-    """The memory that Linux reports as available for new programs without swapping; None if it cannot be read."""
-    try:
-        lines = file.read_text().splitlines()
-    except OSError:
-        return None
-    found = next((line.split() for line in lines if line.startswith("MemAvailable:")), None)
+def available_bytes(meminfo: str) -> int | None:
+    """The memory available for new programs without swapping, from the text of /proc/meminfo; None if not in it."""
+    found = next((line.split() for line in meminfo.splitlines() if line.startswith("MemAvailable:")), None)
     return int(found[1]) * 1024 if found else None

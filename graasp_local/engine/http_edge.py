@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from graasp_local.engine import plain_http
-from graasp_local.engine.addresses import engine_host
+from graasp_local.engine.addresses import engine_host, is_on_this_machine
 from graasp_local.engine.plain_http import Answer
 from graasp_local.journal.visits import Met, met
 from graasp_local.planning.states import Gate
@@ -31,11 +31,14 @@ class HttpEdge:
     def __init__(self, settings: Settings, timeout: float = 5.0) -> None:
         self._timeout = timeout
         self.bypass = {settings.header_name: settings.header_secret}
-        elsewhere = settings.is_bound_to_all or engine_host() != "127.0.0.1"
-        machine = engine_host() if elsewhere else settings.bind
+        machine = engine_host() if settings.is_bound_to_all else settings.bind
         self._tls_name = settings.certificate_names[0] if settings.tls is not Tls.OFF else ""
         port = settings.https_port if self._tls_name else settings.port
         self._address = (machine, port)
+        # Only through its engine is another machine's loopback address reached from here.
+        is_loopback = settings.bind == "::1" or settings.bind.startswith("127.")
+        self._project = settings.project if is_loopback and not is_on_this_machine() else ""
+        self._inner_port = 443 if self._tls_name else 80
         self.host = f"[{machine}]:{port}" if ":" in machine else f"{machine}:{port}"
 
     @contextmanager
@@ -44,7 +47,7 @@ class HttpEdge:
 
         The certificate is not verified: it is for the site's name, and this connects to an address of the machine.
         """
-        with _connected(*self._address, timeout) as connection:
+        with self._connected(timeout) as connection:
             if not self._tls_name:
                 yield connection
                 return
@@ -53,6 +56,19 @@ class HttpEdge:
             context = ssl._create_unverified_context()  # noqa: S323
             with context.wrap_socket(connection, server_hostname=self._tls_name) as encrypted:
                 yield encrypted
+
+    def _connected(self, timeout: float) -> socket.socket:
+        """A connection to nginx. Raises OSError."""
+        if not self._project:
+            return _connected(*self._address, timeout)
+        from graasp_local.engine.listing import containers_of
+        from graasp_local.engine.tunnel import connected
+        from graasp_local.stack.services import GROUP_LABEL
+
+        for container in containers_of(self._project, to_look_only=True):
+            if container["Labels"].get(GROUP_LABEL) == "edge" and container["State"] == "running":
+                return connected(container["Id"], self._inner_port, timeout)
+        raise ConnectionRefusedError("nginx is not running")
 
     def gate(self) -> Gate:
         # An nginx that does not answer is restarted, which breaks connections, so one lost answer is not enough.

@@ -6,12 +6,17 @@ import errno
 import socket
 from typing import TYPE_CHECKING
 
+from graasp_local.engine import other_machine
+from graasp_local.engine.addresses import is_on_this_machine
+
 if TYPE_CHECKING:
     from docker import DockerClient
 
 
 def holder_of_port(client: DockerClient, address: str, port: int) -> str | None:
     """The holder in words; None if the port is free or the answer is unknown. Found by trying to bind it."""
+    if not is_on_this_machine():
+        return _container_on(client, port) or other_machine.holder_of_port(client, address, port)
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -15,8 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from graasp_local.engine import images
-from graasp_local.engine.addresses import engine_host
+from graasp_local.engine import images, tunnel
+from graasp_local.engine.addresses import is_on_this_machine
 from graasp_local.engine.client import engine_errors
 from graasp_local.engine.docker_engine import DockerEngine
 from graasp_local.engine.listing import PROJECT_LABEL
@@ -133,9 +133,11 @@ class DockerServers:
     def new_address(self) -> tuple[str, int]:
         """Where the newer server is reachable from here. Raises NeedsYou."""
         container = self._new_container()
+        if container and not is_on_this_machine():
+            return tunnel.address_of(container["Id"], 5432)
         for port in container["Ports"] if container else ():
             if port["PrivatePort"] == 5432 and port.get("PublicPort"):
-                return engine_host(), int(port["PublicPort"])
+                return "127.0.0.1", int(port["PublicPort"])
         raise NeedsYou("The newer database server has no port on this machine's loopback address.")
 
     def stop_new(self) -> None:

@@ -14,6 +14,7 @@ from graasp_local.engine.compose import Compose
 from graasp_local.engine.listing import PROJECT_LABEL, containers_of
 from graasp_local.engine.networks import NETWORK_LABEL
 from graasp_local.engine.ports_in_use import holder_of_port
+from graasp_local.engine.site_files import local_mount
 from graasp_local.engine.temporary_container import PURPOSE_LABEL, labels_for
 from graasp_local.site.site import Site
 from graasp_local.stack.trial import addresses_out_of_range, published, trial_project
@@ -31,7 +32,8 @@ def stack_refusal(
     tried = [name for name in services if name in config["services"]]
     with engine_errors():
         return (
-            _network_refusal(client, site, config, tried)
+            local_mount(site, config)
+            or _network_refusal(client, site, config, tried)
             or _port_refusal(client, site, config, tried)
             or _name_refusal(client, site, config, tried)
             or _container_refusal(client, compose, site, config, tried)

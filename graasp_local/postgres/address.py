@@ -6,6 +6,8 @@ that long instead of giving up. Does not judge why a server does not answer: the
 
 from __future__ import annotations
 
+import socket
+import struct
 from collections.abc import Callable
 
 from graasp_local.clock import Clock
@@ -16,16 +18,27 @@ Address = Callable[[], tuple[str, int]]
 
 PATIENCE_SECONDS = 20.0
 _POLL_SECONDS = 0.1
+_PING_SECONDS = 5.0
+_LONGEST_ANSWER = 4096
+_PROTOCOL_3 = 3 << 16
+_WHO = b"user\0postgres\0database\0postgres\0\0"
+_CANNOT_CONNECT_NOW = b"\0C57P03\0"
 
 
 def accepts_connections(host: str, port: int) -> bool:
-    """Whether a server currently accepts connections; the password does not matter."""
-    from psycopg import pq
+    """Whether a server currently accepts connections; the password does not matter.
 
-    # With a user name, since libpq does not even try if this process's user is not in the system's user list.
-    conninfo = f"host={host} port={port} user=postgres dbname=postgres connect_timeout=5"
-    # Compared by value: the compiled libpq wrapper returns a plain number.
-    return int(pq.PGconn.ping(conninfo.encode())) == int(pq.Ping.OK)
+    As libpq's PQping does, which the compiled psycopg calls without letting other threads run: one of them may be what
+    the connection goes through.
+    """
+    try:
+        with socket.create_connection((host, port), _PING_SECONDS) as connection:
+            connection.sendall(struct.pack("!ii", 8 + len(_WHO), _PROTOCOL_3) + _WHO)
+            answer = connection.recv(_LONGEST_ANSWER)
+    except OSError:
+        return False
+    # It asks for a password, or says why it does not want this user: only "cannot connect now" is a no.
+    return answer[:1] == b"R" or (answer[:1] == b"E" and _CANNOT_CONNECT_NOW not in answer)
 
 
 def once_it_answers(

@@ -1,0 +1,66 @@
+"""What is asked of this machine's files and ports otherwise, asked through the engine of another machine.
+
+A container sees that machine's disk and memory. Whether a port is free only the engine can tell, by publishing it for a
+container whose program does not exist, so that nothing is run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from graasp_local.engine.temporary_container import temporary_container
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+_NO_PROGRAM = "/graasp-local-asks-for-a-port"
+_TAKEN = ("already in use", "already allocated")
+_NOT_ITS_ADDRESS = "cannot assign requested address"
+
+
+def free_bytes(client: DockerClient, containers: Sequence[Mapping[str, Any]]) -> int | None:
+    """What the engine's disk has free, by `df` in one of the running containers; None if none can tell."""
+    said = _in_any(client, containers, ["df", "-Pk", "/"])
+    fields = said.splitlines()[-1].split() if said else []
+    return int(fields[3]) * 1024 if len(fields) == 6 and fields[3].isdigit() else None
+
+
+def memory_info(client: DockerClient, containers: Sequence[Mapping[str, Any]]) -> str:
+    """The text of the machine's /proc/meminfo; empty if none of the containers can tell."""
+    return _in_any(client, containers, ["cat", "/proc/meminfo"])
+
+
+def holder_of_port(client: DockerClient, address: str, port: int) -> str | None:
+    """What keeps the engine from publishing a port, in words; None if nothing does, or that cannot be asked yet."""
+    from docker.errors import APIError
+
+    images = client.api.images(quiet=True)
+    if not images:
+        return None
+    host = client.api.create_host_config(port_bindings={port: (address, port)})
+    options = {"entrypoint": [_NO_PROGRAM], "command": [], "ports": [port], "host_config": host}
+    with temporary_container(client, images[0], "port", **options) as container:
+        try:
+            client.api.start(container)
+        except APIError as error:
+            said = str(error.explanation or error)
+            if any(words in said for words in _TAKEN):
+                return "another program on the engine's machine"
+            if _NOT_ITS_ADDRESS in said:
+                return f"no program: {address} is not an address of the engine's machine"
+    return None
+
+
+def _in_any(client: DockerClient, containers: Sequence[Mapping[str, Any]], command: list[str]) -> str:
+    from docker.errors import APIError
+
+    for container in containers:
+        if container["State"] == "running":
+            with suppress(APIError):  # its image may lack the program, or it has ended since
+                made = client.api.exec_create(container["Id"], command, stderr=False)
+                said: bytes = client.api.exec_start(made["Id"])
+                if client.api.exec_inspect(made["Id"])["ExitCode"] == 0:
+                    return said.decode(errors="replace")
+    return ""

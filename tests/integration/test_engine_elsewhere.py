@@ -1,0 +1,205 @@
+"""A site whose engine is on another machine: reached over ssh or TCP, without the site's files or this machine's ports.
+
+The other machine is an engine in a network namespace of its own (scripts/private-machine).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.integration.demo_site import DemoSite, wait_for
+
+REPOSITORY = Path(__file__).parents[2]
+PRIVATE_MACHINE = REPOSITORY / "scripts" / "private-machine"
+VERSIONS = ("1.0.0", "1.1.0", "1.3.0-migration-fails")
+BESIDE = ("nginx:1.22", "postgres:15", "redis:7", "meilisearch:1", "umami:3")
+
+
+class FarSite(DemoSite):
+    """A site on the machine here, of the engine there. `host` is that machine's address."""
+
+    def __init__(self, directory: Path, place: Path, ssh: str, tcp: str) -> None:
+        super().__init__(directory, tcp)
+        self.place = place
+        self.tcp = tcp
+        self.ssh = ssh
+        self.host = str(urlsplit(tcp).hostname)
+
+    def over_ssh(self) -> dict[str, str]:
+        """The environment of somebody whose ssh knows the machine."""
+        programs = self.place / "bin"
+        programs.mkdir(exist_ok=True)
+        wrapper = programs / "ssh"
+        wrapper.write_text(f'#!/bin/sh\nexec /usr/bin/ssh -F "{self.place}/ssh_config" "$@"\n')
+        wrapper.chmod(0o755)
+        return {"DOCKER_HOST": self.ssh, "PATH": f"{programs}:{os.environ['PATH']}"}
+
+
+@pytest.fixture(scope="module")
+def far() -> Iterator[FarSite]:
+    with tempfile.TemporaryDirectory(prefix="graasp-local-far-", dir="/var/tmp") as place:
+        here = Path(place) / "here"
+        started = subprocess.run(
+            [PRIVATE_MACHINE, "start", place, str(here)], check=True, capture_output=True, text=True, timeout=120
+        )
+        try:
+            ssh, tcp = started.stdout.split()
+            names = [f"graasp:{name}-v{v}" for name in ("core", "workers", "migrate") for v in VERSIONS]
+            save = subprocess.Popen(
+                ["docker", "save", *(f"localhost/graasp-demo/{name}" for name in (*names, *BESIDE))],
+                stdout=subprocess.PIPE,
+            )
+            subprocess.run(["docker", "--host", tcp, "load", "--quiet"], stdin=save.stdout, check=True, timeout=300)
+            assert save.wait() == 0
+            yield FarSite(here / "site", Path(place), ssh, tcp)
+        finally:
+            subprocess.run([PRIVATE_MACHINE, "stop", place], check=True, timeout=120)
+
+
+@pytest.fixture
+def deployed(far: FarSite) -> FarSite:
+    """Running with 1.0.0, published on the other machine's loopback address."""
+    if far.status()["version"] != "1.0.0" or far.status()["state"] != "running":
+        far.deploy("1.0.0")
+    return far
+
+
+def rows(site: FarSite) -> int:
+    with_docker = ["docker", "--host", site.tcp, "exec", f"{site.project}-db-1"]
+    said = subprocess.run(
+        [*with_docker, "psql", "-U", "postgres", "-d", "graasp", "-Atc", "SELECT count(*) FROM item"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return int(said.stdout)
+
+
+def write_a_row(site: FarSite) -> None:
+    """Through the gate, as a visitor of that machine does."""
+    script = "curl -fsS -H 'Content-Type: application/json' -d '{\"name\": \"x\"}' http://127.0.0.1/api/items"
+    command = ["docker", "--host", site.tcp, "exec", f"{site.project}-nginx-1", "sh", "-c", script]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def ssh_processes(site: FarSite) -> list[str]:
+    said = subprocess.run(["pgrep", "-f", f"ssh_config.*{site.host}"], capture_output=True, text=True)
+    return said.stdout.split()
+
+
+def test_deployments_over_ssh_are_as_anywhere(deployed: FarSite) -> None:
+    site, env = deployed, deployed.over_ssh()
+    assert not (Path("/var/lib/graasp-local") / site.project).exists()
+    assert (site.place / "lib" / site.project / "stack").is_dir()
+    write_a_row(site)
+    before = rows(site)
+    ended = json.loads(site.run("deploy", "--version", "1.1.0", "--json", env=env).stdout.splitlines()[-1])
+    assert (ended["outcome"], ended["state"]) == ("done", "running")
+    failed = site.run("deploy", "--version", "1.3.0-migration-fails", "--json", code=20, env=env)
+    assert json.loads(failed.stdout.splitlines()[-1])["state"] == "running"
+    assert rows(site) == before
+    site.run("backup", env=env)
+    write_a_row(site)
+    site.run("restore", "latest", "--yes", "--discard", "current-data", env=env)
+    assert rows(site) == before
+    assert "GiB free" in site.run("doctor", env=env).stdout
+    assert "2" in site.run("compose", "--", "exec", "-T", "nginx", "echo", "2", env=env).stdout
+    assert ssh_processes(site) == []
+
+
+@pytest.mark.parametrize("command", ["resume", "rollback"])
+def test_what_is_killed_over_ssh_is_finished_by_one_further_command(deployed: FarSite, command: str) -> None:
+    site = deployed
+    write_a_row(site)
+    before = rows(site)
+    site.environment |= site.over_ssh()
+    try:
+        process = site.start("deploy", "--version", "1.1.0", "--json")
+        assert process.stdout is not None
+        for line in process.stdout:
+            if '"event": "step-started"' in line and '"name": "start-graasp"' in line:
+                break
+        process.kill()
+        process.wait()
+        wait_for(lambda: ssh_processes(site) == [], "ssh ends with what started it")
+        site.run(command, "--json")
+    finally:
+        site.environment["DOCKER_HOST"] = site.tcp
+    assert site.status()["state"] == "running"
+    assert site.status()["version"] == {"resume": "1.1.0", "rollback": "1.0.0"}[command]
+    assert rows(site) == before
+
+
+def test_a_way_that_is_cut_ends_like_a_lost_engine_and_is_resumed(deployed: FarSite) -> None:
+    site = deployed
+    before = rows(site)
+    site.environment |= site.over_ssh()
+    try:
+        process = site.start("deploy", "--version", "1.1.0", "--json")
+        assert process.stdout is not None
+        for line in process.stdout:
+            if '"event": "step-started"' in line and '"name": "prove-migrations"' in line:
+                break
+        for number in ssh_processes(site):
+            os.kill(int(number), signal.SIGKILL)
+        out, _ = process.communicate(timeout=240)
+        assert process.returncode in (3, 21)
+        assert json.loads(out.splitlines()[-1])["outcome"] == "failed"
+        site.run("resume", "--json")
+    finally:
+        site.environment["DOCKER_HOST"] = site.tcp
+    assert (site.status()["state"], site.status()["version"]) == ("running", "1.1.0")
+    assert rows(site) == before
+
+
+def test_a_site_that_is_published_there_is_asked_where_visitors_ask(deployed: FarSite) -> None:
+    site = deployed
+    site.configure(HTTP_BIND="0.0.0.0")
+    site.run("apply", "running")
+    assert site.status()["gate"] == "open"
+    site.run("apply", "restricted")
+    site.configure(HTTP_BIND="127.0.0.1")
+    site.run("apply", "running")
+
+
+def test_a_port_that_is_taken_there_and_a_file_that_is_only_here_are_refused_before_anything(deployed: FarSite) -> None:
+    site = deployed
+    override = site.directory / "compose.override.yaml"
+    kept = override.read_text()
+    (site.directory / "here.txt").write_text("here\n")
+    override.write_text(kept.replace("  core:\n", "  core:\n    volumes: ['./here.txt:/tmp/here.txt:ro']\n", 1))
+    try:
+        said = site.run("deploy", "--version", "1.1.0", code=10).stderr
+    finally:
+        override.write_text(kept)
+    assert "here.txt, which is on this machine and not on that of the engine" in said
+    taken = site.port + 1 if site.port < 65535 else site.port - 1
+    listening = f"import socket; s = socket.create_server(('127.0.0.1', {taken})); print(1, flush=True); s.accept()"
+    name = next(n for n in subprocess.check_output(["ip", "netns"], text=True).split() if n.startswith("glm"))
+    with subprocess.Popen(["ip", "netns", "exec", name, "python3", "-c", listening], stdout=subprocess.PIPE) as program:
+        assert program.stdout is not None
+        program.stdout.readline()
+        site.run("apply", "stopped")
+        site.configure(HTTP_PORT=str(taken))
+        try:
+            assert "another program on the engine's machine" in site.run("apply", "running", code=10).stderr
+        finally:
+            program.kill()
+            site.configure(HTTP_PORT=str(site.port))
+            site.run("apply", "running")
+
+
+def test_a_machine_that_ssh_does_not_get_to_is_said_by_ssh_itself(far: FarSite) -> None:
+    said = far.run("status", code=3, env={"DOCKER_HOST": f"ssh://nobody@{far.host}", "HOME": "/nonexistent"}).stderr
+    assert f"The Docker engine at ssh://nobody@{far.host} cannot be reached: " in said
+    assert "Host key verification failed" in said or "Permission denied" in said
+    assert "cannot be reached" in far.run("status", code=3, env={"DOCKER_HOST": f"ssh://{far.host}:1"}).stderr
