@@ -13,9 +13,10 @@ import docker
 import psycopg
 import yaml
 
+from graasp_local.testing.ports import free_port
 from tests.integration import with_names
 from tests.integration.authority import Files, self_signed
-from tests.integration.demo_site import DemoSite, free_port, wait_for
+from tests.integration.demo_site import DemoSite, wait_for
 
 HOST = "pg.provider.test"
 USER = "managed"

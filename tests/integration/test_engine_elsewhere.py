@@ -20,7 +20,7 @@ from tests.integration.demo_site import DemoSite, wait_for
 
 REPOSITORY = Path(__file__).parents[2]
 PRIVATE_MACHINE = REPOSITORY / "scripts" / "private-machine"
-VERSIONS = ("1.0.0", "1.1.0", "1.3.0-migration-fails")
+VERSIONS = ("1.0.0", "1.1.0", "1.2.0", "1.3.0-migration-fails")
 BESIDE = ("nginx:1.22", "postgres:15", "redis:7", "meilisearch:1", "umami:3")
 
 
@@ -67,10 +67,17 @@ def far() -> Iterator[FarSite]:
 
 @pytest.fixture
 def deployed(far: FarSite) -> FarSite:
-    """Running with 1.0.0, published on the other machine's loopback address."""
-    if far.status()["version"] != "1.0.0" or far.status()["state"] != "running":
+    """Running, published on the other machine's loopback address."""
+    if far.status()["version"] is None:
         far.deploy("1.0.0")
+    if far.status()["state"] != "running":
+        far.run("apply", "running")
     return far
+
+
+def other_version(site: FarSite) -> str:
+    """One that can be deployed now."""
+    return "1.2.0" if site.status()["version"] == "1.1.0" else "1.1.0"
 
 
 def rows(site: FarSite) -> int:
@@ -113,17 +120,17 @@ def test_deployments_over_ssh_are_as_anywhere(deployed: FarSite) -> None:
     assert rows(site) == before
     assert "GiB free" in site.run("doctor", env=env).stdout
     assert "2" in site.run("compose", "--", "exec", "-T", "nginx", "echo", "2", env=env).stdout
-    assert ssh_processes(site) == []
+    wait_for(lambda: ssh_processes(site) == [], "ssh ends with what started it", 10)
 
 
 @pytest.mark.parametrize("command", ["resume", "rollback"])
 def test_what_is_killed_over_ssh_is_finished_by_one_further_command(deployed: FarSite, command: str) -> None:
     site = deployed
     write_a_row(site)
-    before = rows(site)
+    before, old, new = rows(site), site.status()["version"], other_version(site)
     site.environment |= site.over_ssh()
     try:
-        process = site.start("deploy", "--version", "1.1.0", "--json")
+        process = site.start("deploy", "--version", new, "--json")
         assert process.stdout is not None
         for line in process.stdout:
             if '"event": "step-started"' in line and '"name": "start-graasp"' in line:
@@ -135,16 +142,16 @@ def test_what_is_killed_over_ssh_is_finished_by_one_further_command(deployed: Fa
     finally:
         site.environment["DOCKER_HOST"] = site.tcp
     assert site.status()["state"] == "running"
-    assert site.status()["version"] == {"resume": "1.1.0", "rollback": "1.0.0"}[command]
+    assert site.status()["version"] == {"resume": new, "rollback": old}[command]
     assert rows(site) == before
 
 
 def test_a_way_that_is_cut_ends_like_a_lost_engine_and_is_resumed(deployed: FarSite) -> None:
-    site = deployed
+    site, new = deployed, other_version(deployed)
     before = rows(site)
     site.environment |= site.over_ssh()
     try:
-        process = site.start("deploy", "--version", "1.1.0", "--json")
+        process = site.start("deploy", "--version", new, "--json")
         assert process.stdout is not None
         for line in process.stdout:
             if '"event": "step-started"' in line and '"name": "prove-migrations"' in line:
@@ -157,7 +164,7 @@ def test_a_way_that_is_cut_ends_like_a_lost_engine_and_is_resumed(deployed: FarS
         site.run("resume", "--json")
     finally:
         site.environment["DOCKER_HOST"] = site.tcp
-    assert (site.status()["state"], site.status()["version"]) == ("running", "1.1.0")
+    assert (site.status()["state"], site.status()["version"]) == ("running", new)
     assert rows(site) == before
 
 
@@ -178,7 +185,7 @@ def test_a_port_that_is_taken_there_and_a_file_that_is_only_here_are_refused_bef
     (site.directory / "here.txt").write_text("here\n")
     override.write_text(kept.replace("  core:\n", "  core:\n    volumes: ['./here.txt:/tmp/here.txt:ro']\n", 1))
     try:
-        said = site.run("deploy", "--version", "1.1.0", code=10).stderr
+        said = site.run("deploy", "--version", other_version(site), code=10).stderr
     finally:
         override.write_text(kept)
     assert "here.txt, which is on this machine and not on that of the engine" in said

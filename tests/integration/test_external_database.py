@@ -17,8 +17,9 @@ import psycopg
 import pytest
 
 from graasp_local.stack.services import GROUP_LABEL
+from graasp_local.testing.ports import free_port
 from tests.integration.authority import self_signed
-from tests.integration.demo_site import DemoSite, free_port, wait_for
+from tests.integration.demo_site import DemoSite, wait_for
 from tests.integration.external_server import HOST, PASSWORD, USER, ExternalServer, ExternalSite, running_server
 
 _ACCESS = "SELECT coalesce(datacl::text, '') FROM pg_database WHERE datname = 'graasp'"
