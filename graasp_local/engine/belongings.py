@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from graasp_local.engine.addresses import is_on_this_machine
 from graasp_local.engine.client import connect, engine_errors
 from graasp_local.engine.kept_images import let_go
 from graasp_local.engine.listing import PROJECT_LABEL
@@ -85,7 +84,8 @@ def free_port(images: Sequence[str], labels: Mapping[str, str]) -> int | None:
 
     with closing(connect()) as client, engine_errors():
         api = client.api
-        bindings = api.create_host_config(port_bindings={80: ("127.0.0.1" if is_on_this_machine() else "", None)})
+        # The engine counts on by address, and it picks another port of this one for the site's database.
+        bindings = api.create_host_config(port_bindings={80: ("127.0.0.1", None)})
         for image in images:
             try:
                 made = api.create_container(

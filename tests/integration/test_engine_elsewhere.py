@@ -60,7 +60,12 @@ def far() -> Iterator[FarSite]:
             )
             subprocess.run(["docker", "--host", tcp, "load", "--quiet"], stdin=save.stdout, check=True, timeout=300)
             assert save.wait() == 0
-            yield FarSite(here / "site", Path(place), ssh, tcp)
+            site = FarSite(here / "site", Path(place), ssh, tcp)
+            site.configure(HTTP_BIND="127.0.0.1")
+            try:
+                yield site
+            finally:
+                site.down()
         finally:
             subprocess.run([PRIVATE_MACHINE, "stop", place], check=True, timeout=120)
 
