@@ -8,6 +8,8 @@ import click
 
 from graasp_local.errors import GraaspLocalError
 
+_NOTHING = "Nothing is left of earlier test runs."
+
 
 @click.command()
 @click.option("--clean", is_flag=True, help="Remove every stack that no test run uses, kept and idle ones included.")
@@ -18,10 +20,16 @@ def command(*, clean: bool) -> None:
 
     claims = Claims()
     if clean:
-        for project in remove_left(claims):
+        removed = list(remove_left(claims))
+        for project in removed:
             click.echo(f"removed {project}")
+        if not removed:
+            click.echo(_NOTHING, err=True)
         return
-    for claim in claims.left():
+    left = list(claims.left())
+    if not left:
+        click.echo(_NOTHING, err=True)
+    for claim in left:
         record = claim.record
         click.echo(f"{record.project}  {record.left}  graasp-local --site {record.site} status")
         claim.release()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,8 +25,16 @@ from graasp_local.version import Version
 from tests.integration.demo_site import DemoSite, wait_for
 from tests.integration.docker_command import docker
 from tests.unit.sites import site_in
+from tests.unit.test_console_blocks import from_page
 
 CHECKSUM = "SELECT count(*), md5(string_agg(id::text || name || created_at, ',' ORDER BY id)) FROM item"
+NEW_MACHINE = from_page(
+    "install.md",
+    "mkdir -m 700",
+    "graasp-local backup settings /mnt",
+    "chmod 600 /srv/graasp",
+    "graasp-local --site /srv/graasp restore",
+)
 PASSPHRASE = "correct horse battery"
 FILE = "/var/tmp/graasp-files/lesson.txt"
 PLAN = plan_restore(
@@ -254,3 +264,37 @@ def test_a_site_moves_to_another_machine(site: DemoSite, new_site: DemoSite) -> 
     in_core(new_site, "touch /var/tmp/graasp-files/core-can-write")
     new_site.deploy("1.1.0")
     assert len(new_site.item_names()) == 51
+
+
+def test_the_commands_of_the_page_move_a_site_with_its_settings(site: DemoSite, new_site: DemoSite) -> None:
+    """Both machines have one engine here: where the page says to check `.env`, it gets a name and a port of its own."""
+    restored(site)
+    directory, _ = first(site)
+    override = (new_site.directory / "compose.override.yaml").read_text()
+    shutil.rmtree(new_site.directory)
+    passphrase = directory.parent.parent.parent / "passphrase"
+    passphrase.write_text(PASSPHRASE)
+    passphrase.chmod(0o600)
+
+    def type_it(typed: str) -> None:
+        typed = typed.replace("/mnt/0042-20261125-190000", str(directory)).replace(
+            "/srv/graasp", str(new_site.directory)
+        )
+        typed = typed.replace("graasp-local", shlex.join(new_site.command), 1) if "graasp-local" in typed else typed
+        subprocess.run(typed, shell=True, check=True, cwd=passphrase.parent, env=new_site.environment, timeout=300)
+
+    *settings, restore = NEW_MACHINE
+    for typed in settings:
+        type_it(typed)
+    assert (new_site.directory / ".env").read_text() == (site.directory / ".env").read_text()
+    new_site.configure(
+        COMPOSE_PROJECT_NAME=new_site.project,
+        HTTP_PORT=str(new_site.port),
+        PUBLIC_URL=f"http://localhost:{new_site.port}",
+    )
+    (new_site.directory / "compose.override.yaml").write_text(override)
+    type_it(restore)
+    told = new_site.status()
+    assert (told["state"], told["version"]) == ("running", "1.0.0")
+    assert checksum(new_site) == checksum(site)
+    assert in_core(new_site, f"cat {FILE}") == "as backed up"

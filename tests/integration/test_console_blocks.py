@@ -1,17 +1,22 @@
 """The console blocks of the pages that show no output are typed on a demo site, on a terminal, in their order.
 
-Blocks with output are run on fake sites (tests/unit/test_console_runs.py). What cannot be typed here is in `NOT_TYPED`,
-each with the reason or with the test that does the same.
+Blocks with output are run on fake sites (tests/unit/test_console_runs.py). Other tests take from the pages what needs
+more than a site (`from_page`), and type that. What no test types is in `NOT_TYPED` and `ONLY_WITH_GRAASP`.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import re
+import shlex
+import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -19,53 +24,59 @@ from _pytest.mark import ParameterSet
 
 from graasp_local.testing.ports import free_port
 from tests.integration.demo_site import DemoSite
-from tests.unit.test_console_blocks import PAGES, blocks, commands
+from tests.integration.registry import Registry, running_registry
+from tests.terminal import Terminal, at_a_terminal
+from tests.unit.test_console_blocks import FROM_PAGES, PAGES, ROOT, blocks, commands, from_page
 
-MACHINE = "changes the machine itself: its packages or its systemd units"
-NO_REGISTRY = "the demo images are in no registry"
 NOT_TYPED = {
-    "apt-get ": MACHINE,
-    "systemctl ": MACHINE,
-    "docker version ": "only tells what the machine has",
-    "docker system df": "only tells what the machine has",
-    "docker image prune": "removes images of the machine that no test made",
-    "scripts/setup": ".ci/run begins with it",
-    "scripts/check": ".ci/run runs it",
-    "scripts/test": ".ci/run is this; with --matrix it takes more than an hour",
-    "./scripts/test": ".ci/run is this",
-    "./scripts/demo": "takes the port 8080 of the machine; tried by hand",
-    "source .venv/bin/activate": "the tests run in this environment",
-    "python3 -m venv": "test_wheel.py installs into a new environment",
-    ".venv/bin/pip install": "test_wheel.py installs into a new environment",
-    ".venv/bin/pytest --graasp-version": "test_plugin.py",
-    "pipx install": "test_wheel.py installs with pip, which pipx calls",
-    "PIPX_HOME=": "test_wheel.py installs with pip, which pipx calls",
-    "python -m graasp_local.testing": "test_testing_stack.py",
-    "graasp-local tui": "test_tui_end_to_end.py",
-    "graasp-local init /srv/graasp\n": "asks for the domain and more: tests/unit/test_new_site.py",
-    "graasp-local compose -- pull": NO_REGISTRY,
-    "graasp-local upgrade-database": "test_upgrade_database.py",
-    "graasp-local compose -- rm --stop --force reports": "reports is an example of a service of one's own",
-    "graasp-local compose -- exec db psql -U postgres -c '\\password": "asks for a password",
-    "curl ": "asks core for something that only the real one has",
-    "mkdir -m 700 /srv/graasp": "a new machine: test_backup.py",
-    "graasp-local backup settings /mnt": "a new machine: test_backup.py",
-    "chmod 600 /srv/graasp/.env": "a new machine: test_backup.py",
-    "graasp-local --site /srv/graasp restore /mnt": "a new machine: test_backup.py",
+    "scripts/setup": "scripts/test",
+    "scripts/check": "scripts/test",
+    "scripts/test": ".ci/run",
+    "./scripts/test": ".ci/run",
 }
+"""The start of a command, and the script of the checkout that runs it whenever the tests run."""
+
+ONLY_WITH_GRAASP = "curl --fail --header"
+"""The demo images do not have this address."""
+
+TYPED_BY_OTHERS = (
+    "tests.integration.test_backup",
+    "tests.integration.test_demo_script",
+    "tests.integration.test_engine_elsewhere",
+    "tests.integration.test_fresh_machine",
+    "tests.integration.test_plugin",
+    "tests.unit.test_new_site",
+)
+"""Tests that type commands of the pages themselves, with what these need."""
+
+TUI = from_page("tui.md", "graasp-local")
+PRUNE = from_page("recover.md", "docker image prune")
+PASSWORD = from_page("operate.md", "graasp-local compose -- exec db psql -U postgres -c")
+OWN_SERVICE = from_page("install.md", "graasp-local compose -- rm --stop --force reports")
+HERE = {*TUI, *PRUNE, *PASSWORD, *OWN_SERVICE}
+
+
+def for_others() -> set[str]:
+    """What the other tests take from the pages, when they are imported."""
+    for name in TYPED_BY_OTHERS:
+        importlib.import_module(name)
+    return {command for _, command in FROM_PAGES} - HERE
 
 
 def is_typed(command: str) -> bool:
-    """Whether a command is typed here; `graasp-local` alone is the terminal UI."""
-    return command != "graasp-local" and not f"{command}\n".startswith(tuple(NOT_TYPED))
+    """Whether the tests with a parameter for each block type this."""
+    return not (command in FOR_OTHERS | HERE or command.startswith((ONLY_WITH_GRAASP, *NOT_TYPED)))
+
+
+FOR_OTHERS = for_others()
 
 
 def silent_blocks() -> Iterator[tuple[str, list[str]]]:
-    """Page and commands of each block without output, less what is not typed here."""
+    """Page and commands of each block without output, less what is not typed in a block."""
     for page in PAGES:
         for _, lines in blocks(page):
             typed = [command for command in commands(lines) if is_typed(command)]
-            if len(commands(lines)) == len(list(filter(None, lines))) and any("graasp-local" in one for one in typed):
+            if len(commands(lines)) == len(list(filter(None, lines))) and typed:
                 yield page.name, typed
 
 
@@ -79,15 +90,27 @@ def undoes(typed: list[str]) -> bool:
     return any(" rollback" in command or " down " in command for command in typed)
 
 
-def the_blocks(*, undoing: bool) -> list[ParameterSet]:
+def upgrades(typed: list[str]) -> bool:
+    """Whether a block leaves the site on another server."""
+    return any(" upgrade-database " in command for command in typed)
+
+
+def pulls(typed: list[str]) -> bool:
+    """Whether a block needs a registry with the site's images."""
+    return any(" -- pull " in command for command in typed)
+
+
+def the_blocks(kind: Callable[[list[str]], bool] | None = None) -> list[ParameterSet]:
+    """The blocks of a kind, or those of none."""
+    kinds = (undoes, upgrades, pulls)
     return [
         pytest.param(typed, id=f"{page}: {'; '.join(typed)}")
         for page, typed in silent_blocks()
-        if undoes(typed) == undoing
+        if (kind(typed) if kind else not any(is_one(typed) for is_one in kinds))
     ]
 
 
-class Terminal:
+class Typist:
     """A terminal in the site's directory, in front of which somebody agrees to what is asked."""
 
     def __init__(self, site: DemoSite, place: Path) -> None:
@@ -95,6 +118,16 @@ class Terminal:
         self.place = place
         (place / "passphrase").write_text("correct horse battery staple\n")
         (place / "passphrase").chmod(0o600)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**self.site.environment, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+    def at(self, command: str) -> AbstractContextManager[Terminal]:
+        """The command at a terminal that waits for what is asked."""
+        return at_a_terminal(
+            "bash", "-c", command, cwd=self.site.directory, environment={**self.environment, "TERM": "xterm-256color"}
+        )
 
     def here(self, command: str) -> str:
         """The command with this site's names in the place of the page's."""
@@ -119,7 +152,7 @@ class Terminal:
 
     def type(self, typed: list[str]) -> str:
         """Type the commands one after the other, up to one that fails; returns what the screen shows."""
-        script = "\n".join(["set -e", *map(self.here, typed)])
+        script = shlex.join(["bash", "-c", "\n".join(["set -e", *map(self.here, typed)])])
         answers = [self.site.project] if discards(typed) else []
         done = subprocess.run(
             ["script", "--quiet", "--return", "--command", script, "/dev/null"],
@@ -127,28 +160,118 @@ class Terminal:
             capture_output=True,
             text=True,
             timeout=300,
-            cwd=self.site.directory,
-            env={**self.site.environment, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+            # A checkout with its .venv, or a directory of the site's own.
+            cwd=ROOT if "source .venv/bin/activate" in typed else self.site.directory,
+            env=self.environment,
         )
         assert done.returncode == 0, f"{script}\nended with {done.returncode}:\n{done.stdout}"
         assert "Traceback" not in done.stdout
         return done.stdout
 
 
-@pytest.mark.parametrize("typed", the_blocks(undoing=False))
+@pytest.mark.parametrize("typed", the_blocks())
 def test_a_block_can_be_typed(typed: list[str], site: DemoSite, tmp_path: Path) -> None:
     site.deploy("1.1.0")
     site.run("backup")
-    Terminal(site, tmp_path).type(typed)
+    Typist(site, tmp_path).type(typed)
 
 
-@pytest.mark.parametrize("typed", the_blocks(undoing=True))
+@pytest.mark.parametrize("typed", TUI)
+def test_the_terminal_ui_opens_and_closes(typed: str, site: DemoSite, tmp_path: Path) -> None:
+    with Typist(site, tmp_path).at(typed) as terminal:
+        if "--serve" in typed:
+            terminal.wait_for("http://127.0.0.1:8470/")
+            terminal.process.send_signal(signal.SIGINT)
+        else:
+            terminal.wait_for("nginx")
+            terminal.type("q")
+        assert terminal.end() in (0, 130), terminal.said
+
+
+def test_the_password_of_the_database_is_asked_for(site: DemoSite, tmp_path: Path) -> None:
+    (typed,) = PASSWORD
+    password = site.setting("POSTGRES_PASSWORD")
+    with Typist(site, tmp_path).at(typed) as terminal:
+        terminal.answer("Enter new password", password)
+        terminal.answer("Enter it again:", password)
+        assert terminal.end() == 0, terminal.said
+    assert site.database("graasp", "SELECT 1") == [(1,)]
+
+
+def test_pruning_images_asks_first(site: DemoSite, tmp_path: Path) -> None:
+    """And the answer is no: the engine has images of other tests."""
+    (typed,) = PRUNE
+    with Typist(site, tmp_path).at(typed) as terminal:
+        terminal.answer("[y/N]", "n")
+        terminal.end()
+    assert "remove all dangling images" in terminal.said
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """With the images that the pages have pulled, under the names of their services."""
+    with running_registry(tmp_path_factory.mktemp("registry")) as registry:
+        for service, image in {"db": "postgres:15", "meilisearch": "meilisearch:1", "reports": "iframely:1"}.items():
+            registry.push(f"localhost/graasp-demo/{image}", service)
+        yield registry
+
+
+@pytest.mark.parametrize("typed", the_blocks(pulls))
+def test_a_block_that_pulls_can_be_typed(typed: list[str], registry: Registry, site: DemoSite, tmp_path: Path) -> None:
+    pulled = re.findall(r" -- pull (\w+)", "\n".join(typed))
+    before = (site.directory / ".env").read_text()
+    site.configure(**{f"{service.upper()}_IMAGE": f"{registry.repository}:{service}" for service in pulled})
+    try:
+        Typist(site, tmp_path).type(typed)
+        assert site.status()["state"] == "running"
+    finally:
+        (site.directory / ".env").write_text(before)
+        site.run("apply", "running")
+
+
+def test_a_service_of_ones_own_is_pulled_started_and_removed(
+    registry: Registry, site: DemoSite, tmp_path: Path
+) -> None:
+    override = site.directory / "compose.override.yaml"
+    before = override.read_text()
+    example = r"```yaml\nservices:\n(  reports:\n.*?)```"
+    (text,) = re.findall(example, (ROOT / "docs" / "install.md").read_text(), re.DOTALL)
+    text = text.replace("registry.school.example/reports:1.4", f"{registry.repository}:reports")
+    text = text.partition("    healthcheck:")[0]  # what stands in for it answers on another port
+    override.write_text(re.sub(r"^services:\n", f"services:\n{text}", before, flags=re.MULTILINE))
+    try:
+        (block,) = (
+            commands(lines) for marker, lines in blocks(ROOT / "docs" / "install.md") if "new-service" in marker
+        )
+        Typist(site, tmp_path).type(block)
+        assert "reports" in site.running()
+        Typist(site, tmp_path).type(OWN_SERVICE)
+        assert "reports" not in site.containers()
+    finally:
+        override.write_text(before)
+
+
+@pytest.mark.parametrize("typed", the_blocks(undoes))
 def test_a_block_that_undoes_can_be_typed(typed: list[str], new_site: DemoSite, tmp_path: Path) -> None:
     new_site.deploy("1.0.0")
     new_site.deploy("1.1.0")
-    Terminal(new_site, tmp_path).type(typed)
+    Typist(new_site, tmp_path).type(typed)
+
+
+@pytest.mark.parametrize("typed", the_blocks(upgrades))
+def test_a_block_that_upgrades_can_be_typed(typed: list[str], site: DemoSite, tmp_path: Path) -> None:
+    """The last one on this site."""
+    Typist(site, tmp_path).type(typed)
+    assert site.database("graasp", "SHOW server_version_num")[0][0].startswith("17")
+
+
+@pytest.mark.parametrize(("start", "script"), NOT_TYPED.items())
+def test_what_is_not_typed_is_run_by_the_script_that_runs_the_tests(start: str, script: str) -> None:
+    lines = (ROOT / script).read_text().splitlines()
+    assert any(line.removeprefix("exec ").startswith(start.removeprefix("./")) for line in lines)
 
 
 def test_what_is_not_typed_is_still_there() -> None:
-    everything = [f"{command}\n" for page in PAGES for _, lines in blocks(page) for command in commands(lines)]
-    assert [start for start in NOT_TYPED if not any(command.startswith(start) for command in everything)] == []
+    everything = [command for page in PAGES for _, lines in blocks(page) for command in commands(lines)]
+    starts = [*NOT_TYPED, ONLY_WITH_GRAASP]
+    assert [start for start in starts if not any(command.startswith(start) for command in everything)] == []

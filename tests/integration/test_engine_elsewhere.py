@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,10 +18,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.integration.demo_site import DemoSite, wait_for
+from tests.unit.test_console_blocks import from_page
 
 REPOSITORY = Path(__file__).parents[2]
 PRIVATE_MACHINE = REPOSITORY / "scripts" / "private-machine"
 VERSIONS = ("1.0.0", "1.1.0", "1.2.0", "1.3.0-migration-fails")
+CHOOSE = from_page("operate.md", "export DOCKER_HOST=")
 BESIDE = ("nginx:1.22", "postgres:15", "redis:7", "meilisearch:1", "umami:3")
 
 
@@ -106,6 +109,20 @@ def write_a_row(site: FarSite) -> None:
 def ssh_processes(site: FarSite) -> list[str]:
     said = subprocess.run(["pgrep", "-f", f"ssh_config.*{site.host}"], capture_output=True, text=True)
     return said.stdout.split()
+
+
+def test_the_commands_of_the_page_work(deployed: FarSite) -> None:
+    typed = "\n".join([*CHOOSE, "graasp-local status"]).replace("ssh://root@graasp.example.org", deployed.ssh)
+    done = subprocess.run(
+        ["bash", "-ec", typed],
+        cwd=deployed.directory,
+        env={**deployed.over_ssh(), "PATH": f"{Path(sys.executable).parent}:{deployed.over_ssh()['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("running")
 
 
 def test_deployments_over_ssh_are_as_anywhere(deployed: FarSite) -> None:

@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import venv
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,15 +17,18 @@ import pytest
 from graasp_local.engine.belongings import belongings
 from graasp_local.testing.recipe import CLAIM_LABEL
 from tests.integration.demo_site import wait_for
+from tests.unit.test_console_blocks import ROOT, from_page
 
-ROOT = Path(__file__).parents[2]
+INSTALL = from_page("testing.md", "python3 -m venv", ".venv/bin/pip install")
+(PYTEST,) = from_page("testing.md", ".venv/bin/pytest")
+LIST, CLEAN = from_page("testing.md", "python -m graasp_local.testing")
 
 
 class Environment:
     """A fresh environment with a wheel, a suite in a directory of its own, and where its stacks are claimed."""
 
     def __init__(self, place: Path) -> None:
-        self.python = place / "environment" / "bin" / "python"
+        self.python = place / ".venv" / "bin" / "python"
         self.suite = place / "suite"
         self.temporary = place / "tmp"
         self.temporary.mkdir()
@@ -40,6 +43,14 @@ class Environment:
             stderr=subprocess.STDOUT,
             text=True,
         )
+
+    def type(self, typed: str) -> str:
+        """A command of the page, in the directory above the suite's and with its environment activated."""
+        variables = {**self.variables, "PATH": f"{self.python.parent}:{os.environ['PATH']}"}
+        done = subprocess.run(
+            f"exec 2>&1; {typed}", shell=True, cwd=self.suite.parent, env=variables, stdout=subprocess.PIPE, timeout=540
+        )
+        return done.stdout.decode()
 
     def run(self, *words: str) -> str:
         return self.start(*words).communicate(timeout=540)[0]
@@ -59,20 +70,27 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environmen
     subprocess.run(
         [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(place), str(ROOT)], check=True
     )
-    (wheel,) = place.glob("*.whl")
-    venv.create(place / "environment", with_pip=True)
     # The same versions as here, without the hashes that the wheel itself cannot have.
     pinned = [
         line.partition(" ")[0] for line in (ROOT / "requirements-dev.txt").read_text().splitlines() if "==" in line
     ]
     (place / "constraints.txt").write_text("\n".join(pinned))
     made = Environment(place)
-    install = [str(made.python), "-m", "pip", "install", "-qq", "--constraint", str(place / "constraints.txt")]
-    subprocess.run([*install, str(wheel)], check=True)
+    # The wheel is found where an index would have it.
+    found = {"PIP_FIND_LINKS": f"{place} {os.environ.get('PIP_FIND_LINKS', '')}".strip()}
+    variables = {**os.environ, **found, "PIP_CONSTRAINT": str(place / "constraints.txt")}
+    make, install = INSTALL
+
+    def type_it(typed: str) -> None:
+        subprocess.run(typed, shell=True, cwd=place, env=variables, check=True, stdout=subprocess.DEVNULL)
+
+    type_it(make.replace("python3", sys.executable, 1))
+    type_it(install.replace("[testing]", ""))
     without = subprocess.run([made.python, "-m", "pip", "list"], check=True, capture_output=True, text=True).stdout
     assert "graasp-local" in without
     assert not re.search(r"^(pytest|testcontainers) ", without, re.MULTILINE)
-    subprocess.run([*install, f"{wheel}[testing]", "pytest-xdist"], check=True)
+    type_it(install)
+    subprocess.run([made.python, "-m", "pip", "install", "-qq", "pytest-xdist"], env=variables, check=True)
     shutil.copytree(ROOT / "examples" / "plugin-tests", made.suite)
     yield made
     made.run("graasp_local.testing", "--clean")
@@ -113,4 +131,17 @@ def test_a_failed_test_shows_its_stack_and_keeps_it_if_asked_to(environment: Env
     assert "running" in subprocess.run(status, capture_output=True, text=True).stdout
     said = environment.run("graasp_local.testing", "--clean")
     assert said.count("removed gltest-") == 2  # the idle one too
+    assert environment.on_engine() == set()
+
+
+def test_the_first_test_of_the_page_is_green(environment: Environment) -> None:
+    page = (ROOT / "docs" / "testing.md").read_text()
+    (example,) = re.findall(r"^ *```python\n((?:(?!```).)*def test_a_new_graasp_has_no_items.*?)```", page, re.M | re.S)
+    shutil.rmtree(environment.suite)  # its tests would be collected too
+    environment.suite.mkdir()
+    (environment.suite.parent / "test_first.py").write_text(textwrap.dedent(example))
+    said = environment.type(PYTEST)
+    assert "1 passed" in said, said
+    assert "Nothing is left" in environment.type(LIST)
+    environment.type(CLEAN)
     assert environment.on_engine() == set()

@@ -37,6 +37,21 @@ def commands(lines: list[str]) -> list[str]:
     return [re.sub(r" {2,}# .*", "", line) for line in typed]
 
 
+FROM_PAGES: set[tuple[str, str]] = set()
+"""Page and command of all that `from_page` gave to the tests that were imported."""
+
+
+def from_page(page: str, *starts: str) -> list[str]:
+    """The commands of a page that begin so, in their order, for a test that types them: each start must be there."""
+    (found,) = (file for file in PAGES if file.name == page)
+    everything = [command for _, lines in blocks(found) for command in commands(lines)]
+    for start in starts:
+        assert any(command.startswith(start) for command in everything), f"{page} has no command {start} any more"
+    chosen = [command for command in everything if command.startswith(starts)]
+    FROM_PAGES.update((page, command) for command in chosen)
+    return chosen
+
+
 def mentioned(page: Path) -> Iterator[str]:
     """Commands in a sentence, STATE being any; a verb alone is only named. And those of systemd's units."""
     text = page.read_text()

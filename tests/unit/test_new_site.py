@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
-import select
-import signal
-import subprocess
+import shlex
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -41,8 +33,10 @@ from graasp_local.site.site import Site
 from graasp_local.stack.services import stack_directory
 from graasp_local.stack.variables import profiles_defined
 from tests.integration.authority import self_signed
+from tests.terminal import at_a_terminal
+from tests.unit.test_console_blocks import from_page
 
-GIVE_UP_SECONDS = 60.0
+INIT = from_page("README.md", "graasp-local init")
 RUN = [sys.executable, "-m", "graasp_local.cli.main"]
 
 
@@ -184,7 +178,7 @@ def test_certificate_files_are_given_both_and_for_https(tmp_path: Path, files: t
 def test_a_person_is_asked_for_certificate_files(tmp_path: Path, files: tuple[str, str]) -> None:
     certificate, key = files
     with at_a_terminal(
-        "init", str(tmp_path / "s"), "--mail", "smtp://mail.school.example:587", "--with", "none"
+        *RUN, "init", str(tmp_path / "s"), "--mail", "smtp://mail.school.example:587", "--with", "none"
     ) as asked:
         asked.answer("Domain of the", "graasp.school.example")
         asked.answer("[proxy]", "files")
@@ -259,76 +253,10 @@ def test_an_end_in_the_middle_leaves_nothing_behind(
     assert left == (["deep", "deep/site", "deep/site/notes"] if there_already else [])
 
 
-@dataclass
-class Terminal:
-    """A person at a terminal: reads what is asked, types an answer."""
-
-    process: subprocess.Popen[bytes]
-    descriptor: int
-    said: str = ""
-    _seen: int = field(default=0)
-
-    def wait_for(self, text: str) -> None:
-        deadline = time.monotonic() + GIVE_UP_SECONDS
-        while text not in self.said[self._seen :]:
-            assert time.monotonic() < deadline, f"never said {text!r}: {self.said}"
-            self._read()
-        self._seen = self.said.index(text, self._seen) + len(text)
-
-    def type(self, text: str) -> None:
-        os.write(self.descriptor, text.encode())
-
-    def answer(self, question: str, text: str) -> None:
-        self.wait_for(question)
-        self.type(f"{text}\n")
-
-    def end(self) -> int:
-        deadline = time.monotonic() + GIVE_UP_SECONDS
-        while self.process.poll() is None:
-            assert time.monotonic() < deadline, f"does not end: {self.said}"
-            self._read()
-        self._read()
-        return self.process.wait(GIVE_UP_SECONDS)
-
-    def press_ctrl_c(self) -> None:
-        """Again and again: one that comes just before readline begins to wait is heard with the next key only."""
-        deadline = time.monotonic() + GIVE_UP_SECONDS
-        while "Interrupted" not in self.said:
-            assert time.monotonic() < deadline, f"does not hear ctrl-C: {self.said}"
-            self.process.send_signal(signal.SIGINT)
-            self._read()
-
-    def _read(self) -> None:
-        if select.select([self.descriptor], [], [], 0.2)[0]:
-            try:
-                self.said += os.read(self.descriptor, 4096).decode(errors="replace")
-            except OSError:  # the other side is closed
-                self.process.wait(GIVE_UP_SECONDS)
-
-
-@contextmanager
-def at_a_terminal(*words: str) -> Iterator[Terminal]:
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [*RUN, *words],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-        # A job in the background of a shell is made deaf to ctrl-C, and hands that on.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    os.close(theirs)
-    try:
-        yield Terminal(process, ours)
-    finally:
-        process.kill()
-        process.wait()
-        os.close(ours)
-
-
 def test_a_person_is_asked_and_a_wrong_answer_is_asked_for_again_with_the_reason(tmp_path: Path) -> None:
-    with at_a_terminal("init", str(tmp_path / "s")) as terminal:
+    (typed,) = INIT
+    words = shlex.split(typed.replace("/srv/graasp", str(tmp_path / "s")))
+    with at_a_terminal(*RUN, *words[1:]) as terminal:
         terminal.answer("Domain of the", "https://graasp.school.example")
         terminal.wait_for("should be the host name alone")
         terminal.answer("Domain of the", "graasp.school.example")
@@ -359,7 +287,7 @@ def test_a_person_is_asked_and_a_wrong_answer_is_asked_for_again_with_the_reason
 
 
 def test_ctrl_c_at_a_question_leaves_nothing_behind(tmp_path: Path) -> None:
-    with at_a_terminal("init", str(tmp_path / "deep" / "s")) as terminal:
+    with at_a_terminal(*RUN, "init", str(tmp_path / "deep" / "s")) as terminal:
         terminal.answer("Domain of the", "localhost")
         terminal.wait_for("[http]")
         terminal.press_ctrl_c()
@@ -369,14 +297,14 @@ def test_ctrl_c_at_a_question_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_yes_asks_nothing_at_a_terminal_either(tmp_path: Path) -> None:
-    with at_a_terminal("init", str(tmp_path / "s"), "--yes") as terminal:
+    with at_a_terminal(*RUN, "init", str(tmp_path / "s"), "--yes") as terminal:
         assert terminal.end() == 0, terminal.said
     assert (tmp_path / "s" / ".env").is_file()
 
 
 def test_a_site_that_is_there_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("mine\n")
-    with at_a_terminal("init", str(tmp_path)) as terminal:
+    with at_a_terminal(*RUN, "init", str(tmp_path)) as terminal:
         assert terminal.end() == 2
     assert "exists already" in terminal.said
     assert "Domain of the" not in terminal.said
