@@ -15,7 +15,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from graasp_local.errors import GraaspLocalError, NeedsYou, Refused
-from graasp_local.files import text_if_there
 from graasp_local.journal.events import Event, OperationEnded, OperationStarted, Outcome, Probed
 from graasp_local.journal.read import read_operations, trusted_operations
 from graasp_local.journal.records import (
@@ -364,9 +363,11 @@ def _agreed_to(world: World, shown: Shown | None, before: ObservedState, files: 
 def _files_of(world: World) -> str:
     """A digest of the site's own files: settings, what is selected, and which operation was the last."""
     site = world.site
-    texts = [text_if_there(file) for file in (site.env_file, site.override_file, site.version_file)]
-    journals = sorted(file.name for file in site.journal_directory.glob("*.jsonl"))
-    return hashlib.sha256("\0".join([*texts, *journals[-1:]]).encode()).hexdigest()
+    files = (site.env_file, site.override_file, site.version_file)
+    # Whether they are text is told by what reads them.
+    contents = [file.read_bytes() if file.exists() else b"" for file in files]
+    journals = sorted(file.name.encode() for file in site.journal_directory.glob("*.jsonl"))
+    return hashlib.sha256(b"\0".join([*contents, *journals[-1:]])).hexdigest()
 
 
 def _all_that_was_asked(request: Request, left: OperationRecord | None) -> Request:

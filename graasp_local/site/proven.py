@@ -30,7 +30,13 @@ class OwnFiles(Struct, frozen=True):
 
 def own_files(site: Site) -> OwnFiles:
     """The files that count now. Raises OSError."""
-    return OwnFiles(text_if_there(site.env_file), text_if_there(site.override_file))
+    # What is not text is never seen to work: reading it for a command says so.
+    texts = [file.read_bytes().decode(errors="replace") if file.exists() else "" for file in _files(site)]
+    return OwnFiles(*texts)
+
+
+def _files(site: Site) -> tuple[Path, Path]:
+    return site.env_file, site.override_file
 
 
 def keep(site: Site, files: OwnFiles) -> None:

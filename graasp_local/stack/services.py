@@ -144,7 +144,7 @@ def read_services(files: Sequence[Path], profiles: Iterable[str] = ()) -> tuple[
             known["labels"] |= _as_mapping(definition.get("labels"))
             known["profiles"] = definition.get("profiles") or known["profiles"]
             known["image"] = str(definition.get("image") or known["image"])
-            known["text"] = known.get("text", "") + json.dumps(definition, sort_keys=True, default=str)
+            known["text"] = known.get("text", "") + _as_text(file, name, definition)
             known["secrets"] = (*known.get("secrets", ()), *_secret_names(definition.get("secrets")))
             known["replicas"] = _replicas(definition) or known.get("replicas", 1)
     active = {*profiles}
@@ -263,6 +263,18 @@ def content_of(file: Path) -> dict[str, Any]:
     if content is not None and not isinstance(content, dict):
         raise _no_compose_file(file)
     return content or {}
+
+
+def _as_text(file: Path, name: str, definition: Mapping[str, Any]) -> str:
+    """Raises ConfigurationError for what YAML allows and Compose does not: aliases in a circle, keys of two types."""
+    try:
+        return json.dumps(definition, sort_keys=True, default=str)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ConfigurationError(
+            f"{file}: the service {name} contains itself, or has keys that are not text.",
+            "Nothing was changed.",
+            "Fix the file and try again.",
+        ) from error
 
 
 def _no_compose_file(file: Path) -> ConfigurationError:

@@ -17,7 +17,7 @@ class EngineUnderTest(Struct, frozen=True):
     compose: str = ""
     """A requirement for pip, of the package whose Compose is the plugin; empty for the suite's own."""
     python: str = ""
-    """A Python on the PATH, such as python3.13, for graasp-local; empty for that of .venv."""
+    """A Python for graasp-local, such as python3.13, from the PATH or the newest Debian; empty for that of .venv."""
     ordinary_user: bool = False
     """Whether graasp-local runs as a user who is not root and is in the group of the engine's socket."""
     rootless: bool = False

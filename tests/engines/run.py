@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -28,6 +29,13 @@ VERSIONS = ("1.0.0", "1.1.0", "1.2.0", "1.3.0-migration-fails")
 MISSING = 3
 """Exit code of the scripts that start engines, if something that they need is not there."""
 BESIDE = ("nginx:1.22", "postgres:15", "redis:7", "meilisearch:1", "umami:3")
+
+
+NEWEST = "sid"
+PYTHONS_LIBRARIES = (
+    *("libc6", "libgcc-s1", "libssl3t64", "libexpat1", "zlib1g", "libffi8", "libzstd1", "liblzma5", "libbz2-1.0"),
+    *("libuuid1", "libsqlite3-0", "libncursesw6", "libtinfo6", "libreadline8t64"),
+)
 
 
 class NotAvailableError(Exception):
@@ -110,11 +118,35 @@ def _python(name: str) -> Path:
         return Path(sys.executable)
     program = shutil.which(name)
     if program is None:
-        raise NotAvailableError(f"{name} is not on the PATH")
+        return _unpacked_python(name)
     place = PLACE / name
     subprocess.run([program, "-m", "venv", place], check=True)
     subprocess.run([place / "bin" / "pip", "install", "--quiet", REPOSITORY], check=True)
     return place / "bin" / "python"
+
+
+def _unpacked_python(name: str) -> Path:
+    """The same from the newest Debian, with its C library: this machine's may be too old for it."""
+    home = PLACE / name
+    minimal = (name, f"{name}-minimal", f"lib{name}-stdlib", f"lib{name}-minimal")
+    environment = {**os.environ, "ENGINE_HOME": str(home), "ENGINE_RELEASE": NEWEST}
+    home.mkdir(parents=True, exist_ok=True)
+    unpack = [str(REPOSITORY / "scripts" / "ensure-engine"), "--unpack", *minimal, *PYTHONS_LIBRARIES]
+    if subprocess.run(unpack, env=environment).returncode:
+        raise NotAvailableError(f"{name} is neither on the PATH nor in Debian {NEWEST}")
+    packages, version = home / "packages", name.removeprefix("python")
+    needed = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["dependencies"]
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--upgrade", "--target", str(packages)]
+    if subprocess.run([*install, "--python-version", version, "--only-binary=:all:", *needed]).returncode:
+        raise NotAvailableError(f"the packages that graasp-local needs, for {name}")
+    libraries, loader = next((home / "usr" / "lib").glob("*-linux-gnu*")), next((home / "usr").rglob("ld-linux-*"))
+    program = home / "python"
+    program.write_text(
+        f"#!/bin/sh\nexport PYTHONHOME='{home}/usr' PYTHONPATH='{packages}:{REPOSITORY}'\n"
+        f"exec '{loader}' --library-path '{libraries}' '{home}/usr/bin/{name}' \"$@\"\n"
+    )
+    program.chmod(0o755)
+    return program
 
 
 def _configuration(temporary: Path, home: Path, compose: str) -> Path:

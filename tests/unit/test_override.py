@@ -213,3 +213,19 @@ def test_a_file_that_cannot_be_read_is_told_once(site: Site) -> None:
     assert finding.severity is Severity.ERROR
     with pytest.raises(ConfigurationError):
         told_powers(Site(site.directory))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"# caf\xe9\n", "this is not valid YAML"),
+        (b"services: {core: &a {x-own: *a}}\n", "contains itself"),
+        (b"services: {core: {labels: {1: a, b: c}}}\n", "keys that are not text"),
+    ],
+)
+def test_what_yaml_allows_and_compose_does_not_is_told_as_an_error_of_the_file(
+    site: Site, content: bytes, said: str
+) -> None:
+    site.override_file.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=said):
+        CliRunner().invoke(cli, ["--site", str(site.directory), "plan", "running"], catch_exceptions=False)
