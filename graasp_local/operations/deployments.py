@@ -260,7 +260,7 @@ def refuse_moved_database(world: World) -> None:
 
 
 def _refuse_new_address(world: World) -> None:
-    """Raises Refused if the database's address has changed since the site was last seen to work.
+    """Raises Refused if the database's address has changed since the site was last known to work.
 
     A rollback uses the settings from before, and would look for the copy of the database on the other server.
     """
@@ -268,7 +268,7 @@ def _refuse_new_address(world: World) -> None:
     before = kept.settings.external_database if kept is not None else None
     if now is not None and before is not None and before.where != now.where:
         raise Refused(
-            f"The database was at {before.where} when the site was last seen to work, and .env says {now.where} now.",
+            f"The database was at {before.where} when the site was last known to work, and .env says {now.where} now.",
             "Nothing was changed: if the deployment failed, the database could not be put back.",
             "`graasp-local apply running` takes up the new address; then deploy.",
         )

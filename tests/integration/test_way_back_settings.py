@@ -75,7 +75,7 @@ def test_an_override_that_is_only_brought_into_effect(site: DemoSite, own_files:
 def assert_stopped_as_before(site: DemoSite, override: Path, text: str) -> None:
     """A site that cannot be started with a changed override is stopped again, and starts once that is changed back."""
     done = site.run("apply", "running", code=20)
-    assert "The site is stopped as before. Changed since it was last seen to work: compose.override" in done.stderr
+    assert "The site is stopped as before. Changed since it was last known to work: compose.override" in done.stderr
     assert site.running() == set()
     override.write_text(text)
     site.run("apply", "running")
