@@ -10,8 +10,11 @@ import socket
 import subprocess
 import threading
 
-_RELAY = 'exec 3<>"/dev/tcp/127.0.0.1/$0" || exit 1; { cat <&3; kill $$; } & exec cat >&3'
-"""Ends when either side does: at the end of the container's answer, or when nothing more comes from here."""
+_RELAY = 'exec 3<>"/dev/tcp/127.0.0.1/$0" || exit 1; { cat <&3; kill 0; } & cat >&3; kill 0'
+"""Ends, and closes the connection, when either side does. Whoever half-closes it here gets no answer any more.
+
+A connection that stayed open until Postgres gives up on it would hold up the removal of a database for a minute.
+"""
 
 _tunnels: dict[tuple[str, int], tuple[str, int]] = {}
 _making = threading.Lock()

@@ -156,7 +156,7 @@ def test_a_port_of_a_container_answers_here(tmp_path: Path, monkeypatch: pytest.
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         # What the engine would run in the container is run here.
-        program(tmp_path, "docker", 'shift 3; exec "$@"')
+        program(tmp_path, "docker", 'shift 3; exec setsid "$@"')
         monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
         with socket.create_connection(tunnel.address_of("c", port), 5) as client:
             inside, _ = server.accept()
@@ -166,6 +166,9 @@ def test_a_port_of_a_container_answers_here(tmp_path: Path, monkeypatch: pytest.
             assert client.recv(6) == b"told\x00\xff"
             inside.close()
             assert client.recv(1) == b""
+        with socket.create_connection(tunnel.address_of("c", port), 5) as client:
+            inside, _ = server.accept()
+        assert inside.recv(1) == b""  # what is closed here is closed there
         assert tunnel.address_of("c", port) == tunnel.address_of("c", port)
 
 
