@@ -209,7 +209,7 @@ def _taken_up(recovery: Plan) -> str:
         return ""
     if recovery.target not in (InfraState.RUNNING, InfraState.RESTRICTED):
         return (
-            f" Changed since it was last known to work: {listed(changed)}. Correct it, or change it back, and try again."
+            f" Changed since it was last known to work: {listed(changed)}. Correct or revert that, then try again."
         )
     return (
         f" It runs with the settings from before {listed(changed)} changed. Your change is still in the file, and "

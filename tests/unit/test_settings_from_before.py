@@ -104,8 +104,8 @@ def test_a_site_that_served_nothing_is_as_it_was_if_they_cannot_be_brought_into_
     ended = done(proven_site, ChangeState(InfraState.RUNNING))
     assert (ended.exit_code, ended.state) == (ExitCode.ROLLED_BACK, state)
     assert ended.problem[1] == (
-        f"The site is {state} as before. Changed since it was last known to work: LOG_LEVEL. Correct it, or change it "
-        "back, and try again."
+        f"The site is {state} as before. Changed since it was last known to work: LOG_LEVEL. Correct or "
+        "revert that, then try again."
     )
 
 
