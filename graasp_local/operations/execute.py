@@ -208,9 +208,7 @@ def _taken_up(recovery: Plan) -> str:
     if not changed:
         return ""
     if recovery.target not in (InfraState.RUNNING, InfraState.RESTRICTED):
-        return (
-            f" Changed since it was last known to work: {listed(changed)}. Correct or revert that, then try again."
-        )
+        return f" Changed since it was last known to work: {listed(changed)}. Correct or revert that, then try again."
     return (
         f" It runs with the settings from before {listed(changed)} changed. Your change is still in the file, and "
         "the next command will use it: correct or revert it first."
