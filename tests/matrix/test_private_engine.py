@@ -1,4 +1,4 @@
-"""The engine that is killed is a private one: whatever the machine's engine runs continues during its kill and start."""
+"""The engine that is killed is a private one: what the machine's engine runs continues during its kill and start."""
 
 from __future__ import annotations
 
