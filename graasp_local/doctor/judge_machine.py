@@ -53,7 +53,7 @@ def engine(facts: Facts) -> Iterator[Finding]:
                 yield ok(
                     "engine",
                     f"It is rootless and can publish ports from {engine.lowest_port} upwards. With rootlesskit's usual "
-                    "port driver, nginx and core see all visitors at one address.",
+                    "port driver, nginx and core see all visitors under one address.",
                 )
             if engine.ends_with_session_of:
                 user = engine.ends_with_session_of

@@ -294,7 +294,8 @@ def _obstacles_of_owner(connection: psycopg.Connection, name: str, user: str) ->
     if owner not in (None, name):
         yield Obstacle(
             f"The server has a database {name} that belongs to {owner}, not to a role {name}.",
-            f"If it is this site's: ALTER DATABASE {name} OWNER TO {name}; otherwise use another server.",
+            f"If the database is this site's, run there: ALTER DATABASE {name} OWNER TO {name}; otherwise use another "
+            "server.",
         )
         return
     role = connection.execute(_ROLE, (name,)).fetchone()
@@ -302,7 +303,10 @@ def _obstacles_of_owner(connection: psycopg.Connection, name: str, user: str) ->
         return
     is_super, has_it = role
     if is_super:
-        yield Obstacle(f"The role {name} on the server is a superuser.", f"ALTER ROLE {name} NOSUPERUSER;")
+        yield Obstacle(
+            f"The role {name} on the server is a superuser.",
+            f"Have the server's administrator run: ALTER ROLE {name} NOSUPERUSER;",
+        )
     elif not _may_grant(connection, name) and not (has_it and name != GRAASP_DATABASE):
         # The role that migrates is made a member of graasp, which takes more than being one.
         yield Obstacle(
