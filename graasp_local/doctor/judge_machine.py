@@ -53,7 +53,7 @@ def engine(facts: Facts) -> Iterator[Finding]:
                 yield ok(
                     "engine",
                     f"It is rootless and can publish ports from {engine.lowest_port} upwards. With rootlesskit's usual "
-                    "port driver, nginx and core see all visitors at one address.",
+                    "port driver, nginx and core see all visitors under one address.",
                 )
             if engine.ends_with_session_of:
                 user = engine.ends_with_session_of
@@ -95,7 +95,7 @@ def images(facts: Facts) -> Iterator[Finding]:
         yield Finding("images", Verdict.WARNING, said, fix)
     if not bad:
         missing = sum(not image.local for image in facts.images.value)
-        where = f"{missing} of them still have to be pulled" if missing else "all of them are on this machine"
+        where = f"{missing} of them still have to be pulled" if missing else "all of them are on the engine"
         yield ok("images", f"{len(facts.images.value)} images for {platform}; {where}.")
 
 
@@ -131,14 +131,14 @@ def way_back(found: Fact[Return | None]) -> Iterator[Finding]:
             yield Finding(
                 "way-back",
                 Verdict.WARNING,
-                f"If the next deployment fails, {version} comes back with another build of {listed(others)} than is "
-                "served now: that one is neither on this machine nor in the registry any more.",
+                f"If the next deployment fails, {version} comes back with another build of {listed(others)}: the one "
+                "that runs now is neither on this machine nor in the registry any more.",
                 f"`graasp-local deploy --version {version}` deploys the build that its tags point to.",
             )
         case Known(Return(version)):
             yield ok("way-back", f"The images of {version} are still available if the next deployment fails.")
         case _:
-            yield ok("way-back", "Nothing was deployed here yet, so there is nothing to go back to.")
+            yield ok("way-back", "Nothing has been deployed here yet, so there is nothing to go back to.")
 
 
 def registry(registry: Fact[Registry]) -> Iterator[Finding]:
@@ -161,7 +161,7 @@ def disk(facts: Facts) -> Iterator[Finding]:
         yield not_known(
             "disk",
             "The disk",
-            Unknown("this user has no access, or no container on the engine's machine is on that could be asked"),
+            Unknown("this user has no access, or no running container on the engine's machine could be asked"),
         )
         return
     pulls = sum(not image.local for image in facts.images.value) if isinstance(facts.images, Known) else 0

@@ -49,7 +49,7 @@ def names(names: Fact[tuple[HostName, ...]]) -> Iterator[Finding]:
         if name.silent:
             said = (
                 f"{name.name} resolves to {listed(name.silent)}, which does not answer: visitors with IPv6 and "
-                "certificate authorities try that first."
+                "certificate authorities try that address first."
             )
             fix = "Remove that AAAA record, or set HTTP_BIND=:: and let IPv6 through to this machine."
             yield Finding("names", Verdict.WARNING, said, fix)
@@ -112,7 +112,7 @@ def _timer(acme: AcmeRenewal) -> Finding:
         said = f"No timer has run `graasp-local certificate renew` for {days:.0f} days; it should run every day."
         fix = "`systemctl enable --now graasp-certificate.timer`, or find out why cron no longer runs it."
         return Finding("renewal", Verdict.WARNING, said, fix)
-    return ok("renewal", f"A timer checks the certificate, last {_ago(days)}.")
+    return ok("renewal", f"A timer checks the certificate; it last ran {_ago(days)}.")
 
 
 def _ago(days: float) -> str:

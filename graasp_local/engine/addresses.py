@@ -64,7 +64,8 @@ def _forward(chosen: str) -> str:
         raise EngineUnreachable(
             f"The Docker engine at {chosen} cannot be reached: {str(error).rstrip('.')}.",
             "The state of the site is unknown, and nothing was changed.",
-            f"Make `docker --host {chosen} version` work without a question: ssh needs a key and a known host.",
+            f"Make sure that `docker --host {chosen} version` works without asking anything: ssh needs a key and a "
+            "known host.",
         ) from error
 
 
@@ -110,11 +111,11 @@ def refused(status: int, said: str) -> EngineUnreachable:
         words = str(told["message"]) if isinstance(told, dict) else said
     except (ValueError, KeyError):
         words = said
-    words = " ".join(words.split())[:_LONGEST_QUOTE].rstrip(".") or "it gives no reason"
+    words = " ".join(words.split())[:_LONGEST_QUOTE].rstrip(".") or "no reason was given"
     way = "Check its log (`journalctl --unit docker`)."
     if status in (401, 403):
         way = (
-            "If a proxy is in front of its socket, it has to allow what Compose and `docker exec` need; or set "
+            "If a proxy is in front of its socket, it must allow what Compose and `docker exec` need; or set "
             "DOCKER_HOST."
         )
     return EngineUnreachable(

@@ -92,5 +92,5 @@ def local_mount(site: Site, config: Mapping[str, Any]) -> str | None:
         for mount in definition.get("volumes") or ():
             source = Path(str(mount.get("source", "")))
             if mount.get("type") == "bind" and source.is_relative_to(site.directory):
-                return f"{name} mounts {source}, which is on this machine and not on that of the engine."
+                return f"{name} mounts {source}, which is on this machine, not on the engine's."
     return None

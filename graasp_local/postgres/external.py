@@ -1,4 +1,4 @@
-"""Graasp's databases on a server outside the stack, where graasp-local is no superuser.
+"""Graasp's databases on a server outside the stack, where graasp-local is not a superuser.
 
 It works with a role that may create databases and roles, and that is a member of each database's owner. Touches only
 Graasp's own databases and roles: other names on the server are not even measured. While a database changes, its owner
@@ -84,9 +84,9 @@ class ExternalDatabase(PostgresDatabase):
                     host = self._server.server.host
                     found.append(
                         Obstacle(
-                            f"DATABASE_HOST: {host} leads to this machine's loopback address, which is another one in "
-                            "each container.",
-                            "Set it to a name under which containers reach the server too.",
+                            f"DATABASE_HOST: {host} is this machine's loopback address. In a container, that "
+                            "address is the container itself.",
+                            "Set it to a name under which containers can reach the server too.",
                         )
                     )
                 found += _obstacle_of_migrator(connection, self._server.server.user)
@@ -103,9 +103,9 @@ class ExternalDatabase(PostgresDatabase):
         for name in known:
             if not self._server.lets_in(name, self._passwords[name]):
                 yield Obstacle(
-                    f"The server has a role {name}, and its password is not {name.upper()}_DB_PASSWORD in .env.",
-                    "Set that to the password of the role if the databases are this site's. Another site's data is on "
-                    "the server otherwise: each site needs a server of its own.",
+                    f"The server has a role {name}, but {name.upper()}_DB_PASSWORD in .env is not its password.",
+                    "If the databases on the server are this site's, set that key to the password of the role. "
+                    "Otherwise they are another site's: each site needs a server of its own.",
                 )
 
     def missing_databases(self) -> tuple[str, ...]:
@@ -271,20 +271,20 @@ def obstacles_of_server(connection: psycopg.Connection, user: str) -> Iterator[O
     if major < OLDEST_MAJOR:
         yield Obstacle(
             f"The external database server is Postgres {major}, and {OLDEST_MAJOR} or newer is needed.",
-            "Have it upgraded where it is run, or use another server.",
+            "Have its provider upgrade it, or use another server.",
         )
         return
     row = connection.execute(_OWN_RIGHTS).fetchone()
     databases, roles, inherits, standby = row or (False, False, False, False)
     if standby:
         yield Obstacle(
-            "The external database server is a standby, which nothing can be written to.",
+            "The external database server is a standby, so it is read-only.",
             "Set DATABASE_HOST to the primary server.",
         )
     lacking = [word for word, has in (("CREATEDB", databases), ("CREATEROLE", roles), ("INHERIT", inherits)) if not has]
     if lacking:
         yield Obstacle(
-            f"The role {user} may not do what graasp-local needs: it lacks {' and '.join(lacking)}.",
+            f"The role {user} does not have all rights that graasp-local needs: it lacks {' and '.join(lacking)}.",
             f'Have the server\'s administrator run: ALTER ROLE "{user}" {" ".join(lacking)};',
         )
 
@@ -294,7 +294,8 @@ def _obstacles_of_owner(connection: psycopg.Connection, name: str, user: str) ->
     if owner not in (None, name):
         yield Obstacle(
             f"The server has a database {name} that belongs to {owner}, not to a role {name}.",
-            f"If it is this site's: ALTER DATABASE {name} OWNER TO {name}; otherwise use another server.",
+            f"If the database is this site's, run there: ALTER DATABASE {name} OWNER TO {name}; otherwise use another "
+            "server.",
         )
         return
     role = connection.execute(_ROLE, (name,)).fetchone()
@@ -302,11 +303,14 @@ def _obstacles_of_owner(connection: psycopg.Connection, name: str, user: str) ->
         return
     is_super, has_it = role
     if is_super:
-        yield Obstacle(f"The role {name} on the server is a superuser.", f"ALTER ROLE {name} NOSUPERUSER;")
+        yield Obstacle(
+            f"The role {name} on the server is a superuser.",
+            f"Have the server's administrator run: ALTER ROLE {name} NOSUPERUSER;",
+        )
     elif not _may_grant(connection, name) and not (has_it and name != GRAASP_DATABASE):
         # The role that migrates is made a member of graasp, which takes more than being one.
         yield Obstacle(
-            f"The server has a role {name}, and {user} may not make itself or others a member of it.",
+            f"The server has a role {name}, but {user} may not make itself or others a member of it.",
             f'Have the server\'s administrator run: GRANT {name} TO "{user}" WITH ADMIN OPTION;',
         )
 
@@ -405,10 +409,11 @@ def _shut_out(connection: psycopg.Connection, database: str, let_in: str | None)
         if time.monotonic() > deadline:
             _, user, program, _ = sessions[0]
             raise NeedsYou(
-                f"{user or 'Somebody'} is still connected to the database {database} ({program or 'no name given'}), "
-                "and graasp-local's role may not end that session.",
+                f"{user or 'An unknown user'} is still connected to the database {database} "
+                f"({program or 'no name given'}), and graasp-local's role may not end that session.",
                 "",
-                "End it where it comes from, or have the server's administrator GRANT pg_signal_backend to the role.",
+                "End the session where it was opened, or have the server's administrator GRANT pg_signal_backend to "
+                "the role.",
             )
         time.sleep(_POLL_SECONDS)
 

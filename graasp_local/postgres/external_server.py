@@ -155,8 +155,8 @@ def explained(said: str, server: ExternalServer, user: str, database: str = "pos
         (
             ("certificate verify failed",),
             f"The certificate of {where} does not come from an authority in DATABASE_CA.",
-            "Set DATABASE_CA to the file of certificates that the server's provider gives; if it is that file, someone "
-            "else may be answering.",
+            "Set DATABASE_CA to the file of certificates that the server's provider gives. If it already is that file, "
+            "someone else may be answering in the server's place.",
         ),
         (
             ("does not match host name",),
@@ -165,13 +165,13 @@ def explained(said: str, server: ExternalServer, user: str, database: str = "pos
         ),
         (
             ("server does not support SSL",),
-            f"The server at {server.where} offers no TLS, and DATABASE_SSL is verify-full.",
-            "Have TLS switched on there; or DATABASE_SSL=off, if no one else is on the network between.",
+            f"The server at {server.where} does not offer TLS, but DATABASE_SSL is verify-full.",
+            "Have TLS switched on there, or set DATABASE_SSL=off if no one else can reach the network in between.",
         ),
         (
             ("root certificate file", "could not read root certificate"),
             f"DATABASE_CA: {server.ca} cannot be used.",
-            "Set it to the file of certificates that the server's provider gives, as PEM.",
+            "Set it to the file of certificates that the server's provider gives, in PEM format.",
         ),
         (
             ("password authentication failed",),
@@ -188,12 +188,12 @@ def explained(said: str, server: ExternalServer, user: str, database: str = "pos
         ),
         (
             ("unsupported startup parameter",),
-            f"What answers at {server.where} is a connection pooler, and graasp-local needs the server itself.",
+            f"What answers at {server.where} is a connection pooler, but graasp-local needs the server itself.",
             "Set DATABASE_HOST and DATABASE_PORT to the server's own address.",
         ),
         (
             ("too many connections", "remaining connection slots"),
-            f"The database at {server.where} has no free connection.",
+            f"The database at {server.where} has no free connections.",
             "Raise its limit, or lower DB_CONNECTION_POOL_SIZE.",
         ),
         (
@@ -203,8 +203,8 @@ def explained(said: str, server: ExternalServer, user: str, database: str = "pos
         ),
         (
             ("timeout expired",),
-            f"Nothing answers as Postgres at {server.where} within {_CONNECT_SECONDS} s.",
-            f"{_UNREACHABLE} A server that is not Postgres may also be silent like this.",
+            f"No Postgres server answers at {server.where} within {_CONNECT_SECONDS} s.",
+            f"{_UNREACHABLE} A server that is not Postgres may also stay silent like this.",
         ),
         (
             ("Connection refused", "No route to host", "Network is unreachable"),

@@ -339,7 +339,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "DATABASE_HOST",
-        "With DATABASE=external: the host name of the Postgres server, as containers and this machine resolve it.",
+        "With DATABASE=external: the host name of the Postgres server; containers and this machine must resolve it.",
         "",
         _HOST,
         "a host name",
@@ -347,15 +347,15 @@ OPTIONS: tuple[Option, ...] = (
     Option("DATABASE_PORT", "With DATABASE=external: the server's port.", "5432", r"\d{1,5}", "a port number"),
     Option(
         "DATABASE_ADMIN_USER",
-        "With DATABASE=external: the role with which graasp-local makes Graasp's databases and their owners, and looks "
-        "after them. It need not be a superuser, but may create databases and roles.",
+        "With DATABASE=external: the role with which graasp-local creates and manages Graasp's databases and their "
+        "owners. It need not be a superuser, but must be allowed to create databases and roles.",
         "",
         r"[A-Za-z_][A-Za-z0-9_.@-]{0,62}",
         "the name of a role",
     ),
     Option(
         "DATABASE_ADMIN_PASSWORD",
-        "With DATABASE=external: the password of that role, in single quotes. No service is given it.",
+        "With DATABASE=external: the password of that role, in single quotes. No service gets it.",
         "",
         r"[^\x00-\x1f\x7f]{1,512}",
         "a password without control characters",
@@ -363,15 +363,15 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "DATABASE_SSL",
         "With DATABASE=external: verify-full (encrypted, and the server's certificate is checked) or off (nothing is "
-        "encrypted: only for a network that no one else is on). Default: verify-full.",
+        "encrypted: only for a network that no one else can reach). Default: verify-full.",
         "",
         r"verify-full|off",
         "verify-full or off",
     ),
     Option(
         "DATABASE_CA",
-        "With DATABASE_SSL=verify-full: the certificates of the authorities that the server's certificate may come "
-        "from, as one PEM file. The provider has it.",
+        "With DATABASE_SSL=verify-full: one PEM file with the certificates of the authorities that may issue the "
+        "server's certificate. Get it from the server's provider.",
         "",
         r"/.+",
         "an absolute path",

@@ -37,9 +37,9 @@ class TlsMode(StrEnum):
 
 
 TLS_MODES = {
-    TlsMode.HTTP: "plain HTTP, for this machine only: browsers stay logged in on localhost alone",
+    TlsMode.HTTP: "plain HTTP, for this machine only: over HTTP, users stay logged in only on localhost",
     TlsMode.PROXY: "HTTPS through your own TLS proxy in front of nginx",
-    TlsMode.ACME: "HTTPS by nginx itself, with certificates from Let's Encrypt: ports 80 and 443 must be open to all",
+    TlsMode.ACME: "HTTPS by nginx itself, with certificates from Let's Encrypt: open ports 80 and 443 to the internet",
     TlsMode.FILES: "HTTPS by nginx itself, with your own certificate files",
 }
 
@@ -87,7 +87,7 @@ def ways_for(host: str) -> tuple[str, ...]:
     lines = {way.value: meaning for way, meaning in TLS_MODES.items()}
     if not keeps_logins(host):
         lines[TlsMode.HTTP.value] = (
-            f"plain HTTP: users cannot stay logged in on http://{host}, so it is only good for a first look"
+            f"plain HTTP: users cannot stay logged in on http://{host}, so use it only to try Graasp out"
         )
     return tuple(f"  {way:<6} {meaning}" for way, meaning in lines.items())
 
@@ -217,7 +217,7 @@ def next_steps(answers: SiteAnswers, command: str) -> tuple[str, ...]:
     if answers.way is TlsMode.ACME:
         steps.append(f"`{command} certificate renew` then gets the certificate; have a timer run it once a day.")
     if answers.way is TlsMode.FILES:
-        steps.append(f"After the certificate files were renewed, run `{command} certificate renew`.")
+        steps.append(f"Whenever you renew the certificate files, run `{command} certificate renew`.")
     return tuple(steps)
 
 

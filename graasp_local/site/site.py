@@ -308,7 +308,9 @@ class Site(Struct, frozen=True, dict=True):
             if service.group is ServiceGroup.DATABASE:
                 return service
         if self._is_external:
-            raise ConfigurationError("The database is external: it is no service of the site.", "Nothing was changed.")
+            raise ConfigurationError(
+                "The database is external: it is not a service of the site.", "Nothing was changed."
+            )
         raise ConfigurationError(
             "The site's compose files have no service in the group database.",
             "Nothing was changed.",

@@ -34,8 +34,8 @@ def command_rows(site: BenchSite, rounds: int) -> Iterator[Row]:
     allowed = Figure(tuple(2 * seconds + 0.1 for seconds in figures["python"].seconds))
     for name in ("help", "version"):
         yield Row(f"--{name}", figures[name], "twice an empty Python, plus 100 ms", allowed, "1")
-    yield Row("status", figures["status"], "docker compose ps, of the site's files", figures["ps"], "1")
-    yield Row("status", figures["status"], "docker compose ps, by the project's name alone", figures["ps by name"])
+    yield Row("status", figures["status"], "docker compose ps with the site's files", figures["ps"], "1")
+    yield Row("status", figures["status"], "docker compose ps with the project's name only", figures["ps by name"])
 
 
 def observation_rows(numbers: tuple[int, ...], rounds: int) -> Iterator[Row]:
@@ -58,7 +58,7 @@ def observation_rows(numbers: tuple[int, ...], rounds: int) -> Iterator[Row]:
                 return time.perf_counter() - began
 
             figures = in_turns({"ours": one_call, "theirs": a_call_each}, rounds)
-            yield Row(f"a look at {number} containers", figures["ours"], "a call for each", figures["theirs"])
+            yield Row(f"listing {number} containers", figures["ours"], "one call per container", figures["theirs"])
         finally:
             ids = [container["Id"] for container in containers_of(project)]
             for start in range(0, len(ids), 50):

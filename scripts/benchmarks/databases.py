@@ -65,7 +65,7 @@ def database_rows(site: BenchSite, rounds: int) -> Iterator[Row]:
         return took
 
     figures = in_turns({"snapshot": snapshot, "dump": dump}, rounds)
-    yield Row(f"snapshot of {size}", figures["snapshot"], "pg_dump -Fc -Z1 to nowhere", figures["dump"])
+    yield Row(f"snapshot of {size}", figures["snapshot"], "pg_dump -Fc -Z1, output discarded", figures["dump"])
     swapped = in_turns({"swap": swap_back}, rounds)["swap"]
     yield Row(f"swapping back {size}", swapped, "one second", Figure((1.0,)), "1")
     site.sql(f"DROP DATABASE {_SNAPSHOT} WITH (FORCE)")

@@ -43,7 +43,7 @@ def deployment_rows(site: BenchSite, rounds: int) -> tuple[list[Row], Parts]:
 
     whole = in_turns({"ours": ours, "floor": lambda: script("floor"), "today": lambda: script("today")}, rounds)
     closed = {name: Figure(tuple(seconds)) for name, seconds in downtimes.items()}
-    rows = [*_against("floor", "the same by a plain shell script", closed, whole)]
+    rows = [*_against("floor", "the same with a plain shell script", closed, whole)]
     rows += _against("today", "down, run migrate, up --wait", closed, whole)
     return rows, {name: median(seconds) for name, seconds in steps.items()}
 

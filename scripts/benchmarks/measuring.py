@@ -49,7 +49,7 @@ class Row:
         )
 
 
-HEADINGS = ("what", "graasp-local", "beside", "that", "ratio", "wanted")
+HEADINGS = ("what", "graasp-local", "compared with", "its time", "ratio", "limit")
 
 
 def shown(seconds: float) -> str:

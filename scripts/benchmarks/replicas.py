@@ -1,4 +1,4 @@
-"""What more cores cost: a look at the site, a change of state, and the time for which a deployment closes it."""
+"""What more cores cost: `status`, a change of state, and the time for which a deployment closes it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from bench_site import AFTER, GRAASP_LOCAL, BenchSite
 from measuring import shown, timed
 
 COUNTS = (1, 2, 4, 8)
-HEADINGS = ("cores", "status", "apply restricted, then running", "deployment closes the site for", "beside one core")
+HEADINGS = (
+    "cores",
+    "status",
+    "apply restricted, then running",
+    "a deployment closes the site for",
+    "compared with one core",
+)
 
 
 def replica_rows(site: BenchSite, rounds: int) -> list[tuple[str, ...]]:

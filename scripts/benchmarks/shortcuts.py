@@ -67,8 +67,10 @@ def _starts(site: BenchSite, engine: DockerEngine, rounds: int) -> Iterator[Row]
 
     sides = {"made": made_before, "then": made_then, "compose": by_compose, "asked": asked_each_second}
     figures = in_turns(sides, rounds)
-    yield Row("starting containers made before", figures["made"], "docker compose up", figures["then"])
-    yield Row("starting, core's check waits for core", figures["made"], "it asks once a second", figures["asked"])
+    yield Row("starting containers created before", figures["made"], "docker compose up", figures["then"])
+    yield Row(
+        "starting, health check waits for core", figures["made"], "health check asks once a second", figures["asked"]
+    )
     yield Row("docker compose up, asking every 30 ms", figures["then"], "docker compose up --wait", figures["compose"])
 
 
@@ -79,7 +81,7 @@ def _drains(engine: DockerEngine, rounds: int) -> Iterator[Row]:
         return _seconds(lambda: table_by_command(engine.client, nginx))
 
     figures = in_turns({"proc": lambda: _seconds(engine.nginx_connections), "command": by_command}, rounds)
-    yield Row("nginx's connections, from /proc", figures["proc"], "by a command in the container", figures["command"])
+    yield Row("nginx's connections, from /proc", figures["proc"], "with a command in the container", figures["command"])
 
 
 def _migrations(site: BenchSite, engine: DockerEngine, rounds: int) -> Iterator[Row]:
@@ -93,7 +95,7 @@ def _migrations(site: BenchSite, engine: DockerEngine, rounds: int) -> Iterator[
 
     made_before()  # pending migrations run once; from here on both sides find nothing to do
     figures = in_turns({"made": made_before, "compose": by_compose}, rounds)
-    yield Row("a migrate container made before", figures["made"], "docker compose run migrate", figures["compose"])
+    yield Row("a migrate container created before", figures["made"], "docker compose run migrate", figures["compose"])
 
 
 def _proofs(engine: DockerEngine, rounds: int) -> Iterator[Row]:
@@ -104,7 +106,7 @@ def _proofs(engine: DockerEngine, rounds: int) -> Iterator[Row]:
         "again": lambda: _seconds(lambda: ImageMigrations().of(engine.client, image)),
     }
     figures = in_turns(sides, rounds)
-    yield Row("an image's migrations, kept", figures["kept"], "read out of the image again", figures["again"])
+    yield Row("an image's migrations, remembered", figures["kept"], "read from the image again", figures["again"])
 
 
 def _seconds(*doings: Callable[[], object]) -> float:

@@ -13,11 +13,11 @@ from tests.engines.checks import CHECKS
 _HEAD = """\
 # Engines
 
-What was tried on which Docker engine, image store, Compose and Python.
+Which Docker engines, image stores, and versions of Compose and Python graasp-local was tried with.
 [`scripts/test-engines`](../scripts/test-engines) writes this page from a real run. It starts each engine with the
-[demo images](../scripts/demo-images/README.md), and removes it afterwards. Each check shows how long it took;
-that depends on what else the machine did, so the figures are not a benchmark. An empty check was not reached, because
-an earlier one failed. A + after the commit means that it had uncommitted changes, such as a row of this page.
+[demo images](../scripts/demo-images/README.md), and removes it afterwards. Each check shows how long it took. That
+depends on what else the machine was doing, so the figures are not a benchmark. If a check is empty, it was not reached,
+because an earlier one failed. A + after the commit means uncommitted changes, such as a row of this page.
 
 """
 
@@ -51,7 +51,7 @@ def written(file: Path, rows: Sequence[Row]) -> str:
     """The whole page, with these rows in the place of those of the same name, or at the end."""
     text = file.read_text() if file.exists() else ""
     lines = {_name(line): line for line in text.splitlines() if line.startswith("| ") and "---" not in line}
-    heads = ("run", "engine", "store", "API", "Compose", "Python", *CHECKS, "seen")
+    heads = ("run", "engine", "store", "API", "Compose", "Python", *CHECKS, "last run")
     lines.pop("run", None)
     lines.update({row.name: row.line for row in rows})
     table = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}", *lines.values()]

@@ -210,7 +210,7 @@ def test_a_port_that_is_taken_there_and_a_file_that_is_only_here_are_refused_bef
         said = site.run("deploy", "--version", other_version(site), code=10).stderr
     finally:
         override.write_text(kept)
-    assert "here.txt, which is on this machine and not on that of the engine" in said
+    assert "here.txt, which is on this machine, not on the engine's" in said
     taken = 8123  # nothing else listens on that machine
     listening = f"import socket; s = socket.create_server(('127.0.0.1', {taken})); print(1, flush=True); s.accept()"
     name = next(n for n in subprocess.check_output(["ip", "netns"], text=True).split() if n.startswith("glm"))

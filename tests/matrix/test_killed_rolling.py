@@ -1,4 +1,4 @@
-"""SIGKILL of graasp-local while it replaces core under visitors: during and after each step, then one command.
+"""SIGKILL of graasp-local while it replaces core and visitors are served: during and after each step, then one command.
 
 The steps come out of the planner. A visitor asks all the time, and must not be turned away
 once: neither by the kill nor by what mends it.

@@ -1,4 +1,4 @@
-"""The engine that is hurt is nobody else's: what the machine's engine runs goes on while it is killed and started."""
+"""The engine that is killed is a private one: what the machine's engine runs continues during its kill and start."""
 
 from __future__ import annotations
 

@@ -193,7 +193,7 @@ def test_what_is_not_known_is_never_well(fact: str) -> None:
             Verdict.WARNING,
             "may be out of order",
         ),
-        ("way-back", {"way_back": Known(None)}, Verdict.OK, "Nothing was deployed here yet"),
+        ("way-back", {"way_back": Known(None)}, Verdict.OK, "Nothing has been deployed here yet"),
         ("way-back", {"way_back": Known(Return("1.0.0"))}, Verdict.OK, "The images of 1.0.0 are still available"),
         (
             "way-back",

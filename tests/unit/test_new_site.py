@@ -169,7 +169,7 @@ def test_certificate_files_are_given_both_and_for_https(tmp_path: Path, files: t
     assert not (tmp_path / "s").exists()
     code, said = call(site, *url, "--certificate", certificate, "--certificate-key", key)
     assert code == 0
-    assert "After the certificate files were renewed" in said
+    assert "Whenever you renew the certificate files" in said
     values = Site(tmp_path / "s").settings.values
     assert (values["TLS"], values["TLS_CERTIFICATE"], values["TLS_KEY"]) == ("files", certificate, key)
     assert (values["HTTP_BIND"], values["HTTP_PORT"]) == ("0.0.0.0", "80")
