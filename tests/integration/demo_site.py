@@ -191,8 +191,8 @@ class DemoSite:
             return cursor.fetchall() if cursor.description else []
 
     def setting(self, key: str) -> str:
-        """Return the value of a key in `.env`."""
-        return self.stack.site.settings.values[key]
+        """Return the value of a key in `.env`; empty if it is not set."""
+        return self.stack.site.settings.values.get(key, "")
 
     def down(self) -> None:
         self.stack.stop()

@@ -291,6 +291,7 @@ def test_the_commands_of_the_page_move_a_site_with_its_settings(site: DemoSite, 
         COMPOSE_PROJECT_NAME=new_site.project,
         HTTP_PORT=str(new_site.port),
         PUBLIC_URL=f"http://localhost:{new_site.port}",
+        COOKIE_DOMAIN="localhost",
     )
     (new_site.directory / "compose.override.yaml").write_text(override)
     type_it(restore)

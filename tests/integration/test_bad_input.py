@@ -49,7 +49,10 @@ def test_a_network_that_the_engine_has_no_room_for_is_refused_in_its_words(site:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ("mem_limit: 1m", "The engine refuses workers as compose.override.yaml has it: Minimum memory limit allowed"),
+        (
+            "mem_limit: 1m",
+            "The engine refuses workers as defined in compose.override.yaml: Minimum memory limit allowed",
+        ),
         ("user: no-such-user", "unable to find user no-such-user"),
     ],
 )

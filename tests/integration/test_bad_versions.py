@@ -139,7 +139,7 @@ def test_resume_tries_again_and_rolls_back_what_fails_again(site: DemoSite) -> N
 
 
 def test_without_anything_unfinished_there_is_nothing_to_resume(site: DemoSite) -> None:
-    assert "No deployment of this site was left unfinished" in site.run("resume", code=10).stderr
+    assert "No operation was left unfinished on this site" in site.run("resume", code=10).stderr
 
 
 def test_a_core_that_boots_slowly_is_waited_for(site: DemoSite) -> None:

@@ -199,13 +199,13 @@ def test_from_any_state(site: DemoSite, written: list[str], state: str, version:
 def test_a_request_in_flight_is_finished_before_core_stops(site: DemoSite) -> None:
     target = "1.2.0" if site.status()["version"] == "1.1.0" else "1.1.0"
     answers = []
-    slow = threading.Thread(target=lambda: answers.append(site.ask("/api/slow?seconds=3")))
+    slow = threading.Thread(target=lambda: answers.append(site.ask("/api/slow?seconds=6")))
     slow.start()
     wait_for(lambda: _in_flight(site) == 1, "the slow request has reached core")
     ended = site.deploy(target)
     slow.join()
     assert answers[0].status == 200
-    assert answers[0].json() == {"slept": 3.0}
+    assert answers[0].json() == {"slept": 6.0}
     drained = next(step["seconds"] for step in ended["steps"] if step["name"] == "drain")
     assert 0.2 < drained < 9
 

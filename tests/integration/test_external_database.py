@@ -150,7 +150,7 @@ def test_a_killed_migration_ends_legal_with_one_command(elsewhere: ExternalSite)
         (("upgrade-database", "--to", "16", "--yes"), 10, "The database is external"),
         (("secrets", "rotate", "POSTGRES_PASSWORD", "--yes"), 2, "the database is external"),
         (("secrets", "rotate", "DATABASE_ADMIN_PASSWORD", "--yes"), 2, "belongs to whoever runs the external database"),
-        (("scale", "db=2"), 2, "only of core and workers"),
+        (("scale", "db=2"), 2, "only core and workers can"),
         (("logs", "db"), 2, "There is no service 'db'"),
     ],
 )

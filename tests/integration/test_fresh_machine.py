@@ -193,6 +193,7 @@ def test_the_timer_of_the_certificate_works(machine: Machine, site: DemoSite, fi
         TLS_KEY=str(files.key),
         HTTPS_PORT=str(https),
         PUBLIC_URL=f"https://localhost:{https}",
+        COOKIE_DOMAIN="localhost",
     )
     plan = site.run("apply", "running", "--dry-run").stdout
     assert "it runs with its old settings and does not answer at the address that .env names now" in plan
