@@ -124,8 +124,7 @@ def test_a_file_of_the_site_is_not_there_to_be_mounted(site: Site) -> None:
         return site_files.local_mount(site, {"services": {"core": {"volumes": [{"type": kind, "source": source}]}}})
 
     assert (
-        said(f"{site.directory}/x") == f"core mounts {site.directory}/x, which is on this machine and not on that of "
-        "the engine."
+        said(f"{site.directory}/x") == f"core mounts {site.directory}/x, which is on this machine, not on the engine's."
     )
     assert said("/srv/media") is None
     assert said("files", "volume") is None
