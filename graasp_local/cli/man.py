@@ -27,8 +27,6 @@ def _lines(root: click.Group, context: click.Context, version: str) -> Iterator[
         if command is None:
             continue
         yield from _command(command, context, name)
-        for typed, what in EXAMPLES[name]:
-            yield from (".IP", rf"\fB{_escaped(typed)}\fR", ".br", _escaped(what))
     yield ".SH EXIT STATUS"
     yield from _paragraphs(root.epilog or "")
 
@@ -39,6 +37,8 @@ def _command(command: click.Command, context: click.Context, name: str) -> Itera
     yield f'.SS "{_escaped(typed)}"'
     yield from _paragraphs(command.help or "")
     yield from _options(command, below)
+    for example, what in EXAMPLES[name]:
+        yield from (".IP", rf"\fB{_escaped(example)}\fR", ".br", _escaped(what))
     if isinstance(command, click.Group):
         for child, part in command.commands.items():
             yield from _command(part, context, f"{name} {child}")
