@@ -136,3 +136,28 @@ def test_another_image_of_the_same_postgres_is_started_and_the_data_stays(site: 
         site.run("apply", "running")
         docker("rmi", "--force", name)
     assert site.status()["state"] == "running"
+
+
+def test_a_tag_that_moved_is_used_once_the_site_was_stopped(site: DemoSite) -> None:
+    """As docs/operate.md says: a running site is left alone, because its settings name the same image."""
+    usual = {key: site.setting(key) for key in ("DB_IMAGE", "REDIS_IMAGE")}
+    names = {key: f"localhost/{site.project}:15-moves-{key.lower()}" for key in usual}
+    for key, name in names.items():
+        docker("tag", usual[key], name)
+    try:
+        site.configure(**names)
+        site.run("apply", "running")
+        before = ids(site)
+        moved = {key: built(name, f"FROM {usual[key]}") for key, name in names.items()}
+        assert site.status()["state"] == "running"
+        assert "othing to do" in site.run("apply", "running").stdout
+        assert made_anew(site, before) == set()
+        site.run("apply", "stopped")
+        site.run("apply", "running")
+        now = site.containers()
+        assert {"DB_IMAGE": now["db"]["Image"], "REDIS_IMAGE": now["redis"]["Image"]} == moved
+    finally:
+        site.configure(**usual)
+        site.run("apply", "running")
+        docker("rmi", "--force", *names.values())
+    assert site.status()["state"] == "running"

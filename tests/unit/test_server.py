@@ -159,6 +159,9 @@ def running_database(site: Site, image: str, state: str = "running") -> Observed
         ("postgres:16.11", "postgres:16.11", False),
         ("postgres:16.11", "registry.school.example/postgres:16.11", True),
         ("own:latest", "own:newest", True),
+        # Its tag does not say its major version: `apply` asks the image before it starts it.
+        ("postgres:16.11", "own:latest", True),
+        ("own:latest", "postgres:16.11", True),
         # Another major is for `upgrade-database`.
         ("postgres:15.8", "postgres:16.11", False),
         # Its name was given to another image: whoever means that one names it.
