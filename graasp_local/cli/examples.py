@@ -27,7 +27,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("graasp-local apply stopped --dry-run", "show the plan only"),
     ),
     "scale": (
-        ("graasp-local scale core=2", "a second core beside the first; visitors notice nothing"),
+        ("graasp-local scale core=2", "a second core next to the first; visitors notice nothing"),
         ("graasp-local scale core=3 workers=2 --dry-run", "what would be done, and whether there is memory for it"),
         ("graasp-local scale core=1", "back to one; no request is cut off"),
     ),

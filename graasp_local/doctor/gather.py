@@ -134,7 +134,7 @@ def attempt(ask: Callable[[], T]) -> Fact[T]:
 
 
 def attempt_or_none(ask: Callable[[], T | None]) -> T | None:
-    """The answer, or None if it cannot be had, for the site's own files, which may be damaged."""
+    """The answer, or None if there is none; for the site's own files, which may be damaged."""
     answer = attempt(ask)
     return answer.value if isinstance(answer, Known) else None
 

@@ -270,7 +270,7 @@ def _refuse_new_address(world: World) -> None:
         raise Refused(
             f"The database was at {before.where} when the site was last known to work, and .env says {now.where} now.",
             "Nothing was changed: if the deployment failed, the database could not be put back.",
-            "`graasp-local apply running` takes up the new address; then deploy.",
+            "Run `graasp-local apply running`, which switches to the new address; then deploy.",
         )
 
 

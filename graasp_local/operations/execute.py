@@ -35,7 +35,7 @@ from graasp_local.planning.steps import (
     SelectVersion,
     Step,
     SwapBack,
-    TakeUpSettings,
+    UseEarlierSettings,
 )
 from graasp_local.planning.upgrade_steps import RecordUpgrade, SelectServer
 from graasp_local.wording import listed
@@ -177,7 +177,7 @@ def judge_rollback(
                 "Fix the cause, then run `graasp-local rollback` again. `graasp-local history --last` has the details.",
             ),
         )
-    # A refusal that could only be found with the database up is still a refusal, now that the site is as it was.
+    # A refusal that could only be found with the database up is still a refusal, once the site is as before.
     by_kind = {Interrupted: ExitCode.INTERRUPTED, Refused: ExitCode.REFUSED}
     code = by_kind.get(type(first), ExitCode.ROLLED_BACK)
     return (
@@ -186,7 +186,7 @@ def judge_rollback(
         (
             first.what,
             f"The site is {recovery.target}{f' with {recovery.subject}' if recovery.subject else ''} as before."
-            f"{_kept(recovery)}{_taken_up(recovery)}",
+            f"{_kept(recovery)}{_settings_after(recovery)}",
             "`graasp-local history --last` shows what was tried.",
         ),
     )
@@ -202,9 +202,9 @@ def _kept(recovery: Plan) -> str:
     )
 
 
-def _taken_up(recovery: Plan) -> str:
+def _settings_after(recovery: Plan) -> str:
     """What becomes of settings that a person has changed, if the rollback did not use them."""
-    changed = next((step.changed for step in recovery.steps if isinstance(step, TakeUpSettings)), ())
+    changed = next((step.changed for step in recovery.steps if isinstance(step, UseEarlierSettings)), ())
     if not changed:
         return ""
     if recovery.target not in (InfraState.RUNNING, InfraState.RESTRICTED):

@@ -204,7 +204,7 @@ def _refuse_after_upgrade(world: World, operations: Sequence[OperationRecord], r
 
 
 def _refuse_after_nothing(operations: Sequence[OperationRecord], record: OperationRecord | None) -> None:
-    """Raises Refused if the newest deployment touched nothing: `rollback` is taken to mean that one.
+    """Raises Refused if the newest deployment changed nothing: `rollback` would seem to undo that one.
 
     The one before it succeeded, and the person has not asked to undo it.
     """

@@ -1,6 +1,6 @@
 """An upgrade of the database server: from which server to which, and the rollback of one that was left unfinished.
 
-Decides which image and volume are meant. Refuses an upgrade to the same or an older major, one on top of an unfinished
+Decides which image and volume to use. Refuses an upgrade to the same or an older major, one on top of an unfinished
 operation, and a rollback that would discard what visitors wrote. plan_upgrade.py decides the order of the steps.
 """
 

@@ -188,7 +188,7 @@ def plan_deploy(
 def plan_finish(observed: ObservedState, request: DeployRequest, forecast: Forecast) -> Plan | None:
     """What is left of a deployment that was cut off when its version already served; None if more is left.
 
-    Containers beside those that serve are started with the gate open, as they would have been.
+    Containers other than those that serve are started with the gate open, as they would have been.
     """
     transition = plan_transition(observed, request.end, request.version)
     if transition.steps:

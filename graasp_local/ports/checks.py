@@ -40,7 +40,7 @@ class Checks(Protocol):
     def stack_refusal(self, services: Sequence[str], version: Version | None) -> str | None:
         """Why the engine would not start these services, as a sentence; None if it would.
 
-        `version` None means the selected one. They are tried beside the site in temporary containers, without what
+        `version` None means the selected one. They are tried next to the site in temporary containers, without what
         usually runs in them. Raises NeedsYou if that cannot be tried.
         """
         ...

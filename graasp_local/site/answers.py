@@ -155,7 +155,7 @@ def settings_of(answers: SiteAnswers) -> dict[str, str]:
         "COOKIE_DOMAIN": host,
         "UMAMI_HOST": "umami.localhost" if is_address(answers.host) else f"umami.{answers.host}",
         "HTTP_PORT": str(answers.port),
-        "HTTP_BIND": answers.bind or ("127.0.0.1" if local else "0.0.0.0"),  # noqa: S104 - a web site is for everybody
+        "HTTP_BIND": answers.bind or ("127.0.0.1" if local else "0.0.0.0"),  # noqa: S104 - a web site is for everyone
     }
     match answers.way:
         case TlsMode.HTTP:

@@ -43,7 +43,7 @@ def answered(site: DemoSite, *words: str, question: str, answer: str) -> str:
 
 
 def unasked(site: DemoSite, *words: str, code: int = 0) -> str:
-    """Run a command at a terminal where nobody types anything; returns what it said."""
+    """Run a command at a terminal where no one types anything; returns what it said."""
     with at_a_terminal(*COMMAND, "--site", str(site.directory), *words, limit=180.0) as terminal:
         assert terminal.end() == code, terminal.said
     assert GO_AHEAD not in terminal.said

@@ -130,7 +130,7 @@ def the_blocks(kind: Callable[[list[str]], bool] | None = None) -> list[Paramete
 
 
 class Typist:
-    """A terminal in the site's directory, in front of which somebody agrees to what is asked."""
+    """A terminal in the site's directory, in front of which someone agrees to what is asked."""
 
     def __init__(self, site: DemoSite, place: Path) -> None:
         self.site = site

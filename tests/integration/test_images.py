@@ -1,4 +1,4 @@
-"""Images from a real registry: what is refused before anything is touched, and what a deployment is pinned to."""
+"""Images from a real registry: what is refused before anything is changed, and what a deployment is pinned to."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ CASE = "deploy 1.1.0, the answer of preflight is lost"
 def test_the_matrix_writes_what_its_cases_saw_into_the_page(tmp_path: Path) -> None:
     here = checkout(tmp_path / "graasp-local")
     (here / ".venv").symlink_to(ROOT / ".venv")  # so that nothing has to be installed
-    git = ["git", "-C", here, "-c", "user.name=a", "-c", "user.email=a@school.example"]
+    git = ["git", "-C", str(here), "-c", "user.name=a", "-c", "user.email=a@school.example"]
     for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "a copy"]):
         subprocess.run([*git, *words], check=True, capture_output=True)
     page = here / "docs" / "reliability.md"

@@ -1,4 +1,4 @@
-"""A site in memory for the terminal UI: its engine, edge, database and logs. Nothing here sleeps or asks anybody."""
+"""A site in memory for the terminal UI: its engine, edge, database and logs. Nothing here sleeps or asks anyone."""
 
 from __future__ import annotations
 

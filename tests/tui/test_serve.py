@@ -154,7 +154,7 @@ def test_in_a_browser_it_has_the_focus_and_asks_nobody_else(served: Served, tmp_
     with browser(tmp_path) as tab:
         tab.send("Network.enable")
         tab.send("Page.enable")
-        # As a window that somebody has just opened; one without a window has no focus by itself.
+        # As a window that someone has just opened; one without a window has no focus by itself.
         tab.send("Emulation.setFocusEmulationEnabled", enabled=True)
         tab.send("Page.navigate", url=served.link.geturl())
         tab.until(lambda: '["focus"]' in tab.sent)

@@ -274,7 +274,7 @@ def test_settings_that_cannot_be_used_are_told_and_the_rest_is_not_known(tmp_pat
 
 @contextmanager
 def server(answer: bytes, *, greets: bool) -> Iterator[int]:
-    """A port on loopback that says this: when somebody connects, or to the first thing that is sent."""
+    """A port on loopback that says this: when someone connects, or to the first thing that is sent."""
 
     def serve(listening: socket.socket) -> None:
         connection, _ = listening.accept()

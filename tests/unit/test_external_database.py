@@ -343,7 +343,7 @@ def test_nor_is_it_started_without_its_data(elsewhere: FakeWorld) -> None:
     assert apply_plan(elsewhere.world, closed, InfraState.STOPPED).steps
 
 
-def test_a_new_address_is_taken_up_before_a_deployment(elsewhere: FakeWorld) -> None:
+def test_a_new_address_is_used_before_a_deployment(elsewhere: FakeWorld) -> None:
     """A rollback would look for the copy of the database where it was before."""
     proven.keep(elsewhere.world.site, proven.own_files(elsewhere.world.site))
     external(elsewhere, DATABASE_HOST="promoted.school.example")

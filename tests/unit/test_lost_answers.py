@@ -1,4 +1,4 @@
-"""A step that had its effect and whose answer was lost; and what a way back may discard after it.
+"""A step that had its effect and whose answer was lost; and what a rollback may discard after it.
 
 What cannot be known counts as done where that is the safe side; whether visitors were let in is what nginx answers.
 """
@@ -222,7 +222,7 @@ def test_what_may_have_been_written_outlives_the_next_deployment_until_somebody_
 
 
 def test_no_sentence_says_that_nothing_is_lost_where_nobody_has_looked() -> None:
-    """A rollback says what it has put away; whether anything was written to that is counted only where it can be."""
+    """A rollback says what it has discarded; whether anything was written to that is counted only where it can be."""
     promise = re.compile(r"\bno(thing|ne|t?\b).{0,40}\blost\b|\ball data\b|\bdata is safe\b", re.IGNORECASE | re.DOTALL)
     files = sorted(Path(graasp_local.__file__).parent.rglob("*.py"))
     said = [

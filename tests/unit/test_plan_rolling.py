@@ -224,7 +224,7 @@ def rollable(draw: st.DrawFn) -> ObservedState:
 
 
 def visitors_are_served(site: ObservedState, steps: tuple[Step, ...], side: Side) -> None:
-    """Follow the steps: whoever nginx leads visitors to is on at every moment, and proven before they are led to it."""
+    """Follow the steps: what nginx routes visitors to is on at every moment, and proven before they are sent to it."""
     proven: set[Side] = set()
     for index, step in enumerate(steps):
         now = simulate(site, steps[:index])

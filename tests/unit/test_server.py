@@ -141,9 +141,9 @@ def test_an_image_that_was_named_since_counts_instead_of_the_one_that_was_select
     images = (("CORE_IMAGE", "sha256:aa"), ("WORKERS_IMAGE", "sha256:bb"))
     named = {"CORE_IMAGE": "x:core-v1.0.0", "WORKERS_IMAGE": "x:workers-v1.0.0"}
     selection = Selection(Version(1, 0, 0), images=images, named=tuple(named.items()))
-    assert selection.images_beside(named) == images
-    assert selection.images_beside({**named, "CORE_IMAGE": "mine:1"}) == images[1:]
-    assert Selection(Version(1, 0, 0), images=images).images_beside(named) == images
+    assert selection.images_in_effect(named) == images
+    assert selection.images_in_effect({**named, "CORE_IMAGE": "mine:1"}) == images[1:]
+    assert Selection(Version(1, 0, 0), images=images).images_in_effect(named) == images
 
 
 def running_database(site: Site, image: str, state: str = "running") -> ObservedService:

@@ -64,7 +64,7 @@ def plan_table(plan: Plan, width: int, reasons: Mapping[str, str] | None = None)
 
 
 def steps_table(operation: OperationView, usual: Mapping[str, Usual], now: float, width: int) -> Table:
-    """The steps of an operation with their seconds, right beside the longest title if there is room.
+    """The steps of an operation with their seconds, right next to the longest title if there is room.
 
     The usual duration is shown before the seconds: always for the running step, otherwise if the title leaves room.
     A step that takes longer than ever is always marked, and stands out.
