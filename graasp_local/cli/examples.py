@@ -82,7 +82,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("graasp-local restore latest --only files", "uploaded files alone"),
     ),
     "versions": (
-        ("graasp-local versions", "on this machine and in the registry"),
+        ("graasp-local versions", "on the engine and in the registry"),
         ("graasp-local versions --json", "the same for a program"),
     ),
     "images": (

@@ -138,7 +138,7 @@ class DockerServers:
         for port in container["Ports"] if container else ():
             if port["PrivatePort"] == 5432 and port.get("PublicPort"):
                 return "127.0.0.1", int(port["PublicPort"])
-        raise NeedsYou("The newer database server has no port on this machine's loopback address.")
+        raise NeedsYou("The newer database server has no port on the loopback address of the engine's machine.")
 
     def stop_new(self) -> None:
         for container in self._new_containers():

@@ -13,7 +13,7 @@ from graasp_local.engine.client import engine_errors
 from graasp_local.engine.compose import Compose
 from graasp_local.engine.listing import PROJECT_LABEL, containers_of
 from graasp_local.engine.networks import NETWORK_LABEL
-from graasp_local.engine.ports_in_use import holder_of_port
+from graasp_local.engine.ports_in_use import port_problem
 from graasp_local.engine.site_files import local_mount
 from graasp_local.engine.temporary_container import PURPOSE_LABEL, labels_for
 from graasp_local.site.site import Site
@@ -63,9 +63,9 @@ def _network_refusal(client: DockerClient, site: Site, config: Mapping[str, Any]
 def _port_refusal(client: DockerClient, site: Site, config: Mapping[str, Any], tried: Sequence[str]) -> str | None:
     ours = {port.get("PublicPort") for container in containers_of(site.settings.project) for port in container["Ports"]}
     for wanted in published(config, tried):
-        holder = None if wanted.port in ours else holder_of_port(client, wanted.address, wanted.port)
-        if holder:
-            return f"{wanted.service} is set to publish port {wanted.port}, which is in use by {holder}."
+        problem = None if wanted.port in ours else port_problem(client, wanted.address, wanted.port)
+        if problem:
+            return f"{wanted.service} is set to publish port {wanted.port}, which {problem}."
     return None
 
 

@@ -140,7 +140,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "HTTP_BIND",
         "The address that nginx listens on: 0.0.0.0 for all of IPv4, :: for all of IPv4 and IPv6, 127.0.0.1 for "
-        "this machine only.",
+        "programs on the same machine only.",
         r"[0-9A-Fa-f.:]+",
         "an IP address",
         _fixed("0.0.0.0"),  # noqa: S104 - a web site is for everyone
@@ -443,7 +443,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "TRUSTED_PROXIES",
         "Proxies in front of nginx whose X-Forwarded-For and X-Forwarded-Proto are trusted: addresses or "
-        "networks, separated by commas; `host` is this machine.",
+        "networks, separated by commas; `host` is the machine that nginx runs on.",
         "",
         r"(host|[0-9a-fA-F.:]+(/\d{1,3})?)(,(host|[0-9a-fA-F.:]+(/\d{1,3})?))*",
         "addresses, networks or host, separated by commas",

@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 _THREADS = 64
 _WIDEST = 40
+_SERVER_SECONDS = 1.0
+"""How often a tab in a browser checks that its server is still there."""
 
 
 class Threads(ThreadPoolExecutor):
@@ -130,6 +132,9 @@ class GraaspApp(VerbActions, App[None]):
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGHUP, signal.SIGTERM):
                 loop.add_signal_handler(number, self._leave_at_once)
+        if "TEXTUAL_DRIVER" in os.environ:
+            server = os.getppid()
+            self.set_interval(_SERVER_SECONDS, lambda: os.getppid() == server or self._leave_at_once())
         # First show what can be shown at once, then import and ask for the rest.
         self.call_after_refresh(self._begin_watching)
 

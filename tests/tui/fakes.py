@@ -422,7 +422,7 @@ class FakeEngine:
     def network_problem(self) -> str | None:
         return None
 
-    def port_holder(self, address: str, port: int) -> str | None:
+    def port_problem(self, address: str, port: int) -> str | None:
         return None
 
     def database_address(self) -> tuple[str, int]:

@@ -23,6 +23,7 @@ from urllib.request import urlopen
 
 import psutil
 import pytest
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from graasp_local.site.create import init_site
@@ -72,8 +73,8 @@ def served(tmp_path: Path) -> Iterator[Served]:
     served = Served(site.directory)
     yield served
     if served.process.poll() is None:
-        served.process.kill()
-    served.process.communicate()
+        served.process.terminate()  # so that it ends its tabs
+    served.process.communicate(timeout=60)
 
 
 ODD = [
@@ -116,6 +117,17 @@ def test_its_end_is_the_end_of_its_tabs(served: Served, number: signal.Signals) 
         assert served.process.wait(timeout=60) == 0
     _, alive = psutil.wait_procs(children, timeout=60)
     assert alive == []
+
+
+def test_a_tab_ends_by_itself_when_its_server_was_killed(served: Served) -> None:
+    headers = {"Cookie": served.cookie()}
+    with suppress(ConnectionClosed), connect(f"ws://127.0.0.1:{served.port}/ws", additional_headers=headers) as tab:
+        tab.recv(timeout=60)
+        children = psutil.Process(served.process.pid).children(recursive=True)
+        served.process.kill()
+        served.process.wait()
+        _, alive = psutil.wait_procs(children, timeout=60)
+    assert (len(children), alive) == (1, [])
 
 
 def test_its_end_does_not_wait_for_a_tab_that_hangs(served: Served) -> None:

@@ -405,7 +405,7 @@ def test_a_stop_that_was_cut_off_is_done_by_the_next_one_and_undone_by_the_way_u
 
 def test_a_site_stops_though_its_nginx_has_lost_its_port_to_another(running: FakeWorld) -> None:
     running.state.observed = running.state.observed.with_services(("nginx",), Status.EXITED, Health.NONE)
-    running.engine.port = "apache2"
+    running.engine.port = "is in use by apache2"
     with pytest.raises(Refused, match="in use by apache2"):
         apply(running, InfraState.RUNNING)
     assert ended_of(events_of(running, stopping(running))).state == "stopped"

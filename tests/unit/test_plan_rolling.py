@@ -118,7 +118,7 @@ WHY_NOT = [
     (
         open_site(),
         NotKnownYet(),
-        "Which migrations 1.2.0 needs is not known until its images are on this machine.",
+        "Which migrations 1.2.0 needs is not known until its images have been pulled.",
     ),
     (
         open_site().with_services(("db",), Status.EXITED, Health.NONE),

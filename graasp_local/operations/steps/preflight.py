@@ -278,7 +278,7 @@ def _refuse_absent_images(world: World, services: Sequence[str]) -> None:
     else:
         way = f"`graasp-local compose -- pull {' '.join(absent)}` fetches what is missing; then try again."
     raise Refused(
-        f"Not on this machine any more, or not yet: the image of {listed(tuple(absent))} "
+        f"Not on the engine any more, or not yet: the image of {listed(tuple(absent))} "
         f"({listed(tuple(dict.fromkeys(absent.values())))}).",
         "Nothing was changed.",
         way,
@@ -381,9 +381,9 @@ def _port_problems(world: World) -> Iterator[str]:
     for port in (port for port in settings.ports if port not in ours):
         if port < lowest:
             yield too_low(port, lowest)
-        holder = world.checks.port_holder(settings.bind, port)
-        if holder:
-            yield f"Port {port} is in use by {holder}."
+        problem = world.checks.port_problem(settings.bind, port)
+        if problem:
+            yield f"Port {port} {problem}."
 
 
 def too_low(port: int, lowest: int) -> str:
