@@ -241,5 +241,5 @@ def _gone() -> EngineUnreachable:
     return EngineUnreachable(
         "The Docker engine stopped answering.",
         "What is shown may be out of date.",
-        "It is asked again every few seconds; `systemctl start docker` starts it.",
+        "graasp-local asks again every few seconds; `systemctl start docker` starts it.",
     )

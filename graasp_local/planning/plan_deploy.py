@@ -94,7 +94,7 @@ class DeployRequest(Struct, frozen=True):
     needs_way_back: bool = False
     """It is to be rolled back if it fails, so it is refused if that could not work."""
     is_external: bool = False
-    """The database is on a server that is no service of the stack, where others may be connected too."""
+    """The database is on a server outside the stack, where others may be connected too."""
     missing_databases: tuple[str, ...] = ()
     """What an external server has yet to be given."""
 

@@ -227,7 +227,7 @@ def test_a_mail_password_comes_by_the_environment_only(tmp_path: Path) -> None:
 
 def test_keys_of_recaptcha_are_judged_and_what_happens_without_is_said(tmp_path: Path) -> None:
     code, said = call(str(tmp_path / "s"), "--recaptcha-site-key", SITE_KEY)
-    assert (code, "needed both" in said) == (2, True)
+    assert (code, "both a site key and its secret are needed" in said) == (2, True)
     for site_key, secret in ((SITE_KEY, "a-secret-of-another-kind"), ("6Lc", RECAPTCHA_SECRET)):
         env = {"RECAPTCHA_SITE_KEY": site_key, "RECAPTCHA_SECRET_ACCESS_KEY": secret}
         code, said = call(str(tmp_path / "s"), env=env)

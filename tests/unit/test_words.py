@@ -19,7 +19,7 @@ OLD_WORDS = re.compile(
     r"|\banew\b|\bonce more\b"  # again, restart, recreate
     r"|\bmeanwhile\b"
     r"|\b(is|are) no (a |an )?\w+( \w+)? that\b"  # is not a
-    r"|(?<!there )\b(is|are) no (address|directory|file|JSON|setting|site)\b"
+    r"|(?<!there )\b(is|are) no (address|directory|file|JSON|setting|site|\w+ of)\b"
     r"|\bthere is not\b|\bwhich there\b"
     r"|\b(is|are|be) meant\b|\bperhaps\b"  # did you mean
     r"|\b(somebody|nobody|everybody|anybody)\b"  # name the actor
@@ -123,6 +123,7 @@ def test_a_page_a_file_of_the_stack_and_a_script_speak_plainly(page: Path) -> No
     [
         "Mend the file.",
         "It is no site.",
+        "The server is no service of this site.",
         "Nobody can log in.",
         "perhaps files is meant",
         "It was not touched.",

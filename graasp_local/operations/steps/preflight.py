@@ -154,8 +154,8 @@ def _refuse_external(world: World, server: ExternalServer) -> None:
     tools = world.servers.containers.image_major(image)
     if tools is not None and tools < major:
         raise Refused(
-            f"The database at {server.where} is Postgres {major}, and the tools in {image} are of Postgres {tools}, "
-            "which could not back it up.",
+            f"The database at {server.where} is Postgres {major}, but the tools in {image} are those of "
+            f"Postgres {tools}, which cannot back it up.",
             "Nothing was changed.",
             f"Set DB_IMAGE in .env to an image of Postgres {major}; it is used for its tools only.",
         )
@@ -242,7 +242,7 @@ def check_edge(world: World) -> Iterator[str]:
         raise Refused(
             f"nginx refuses its configuration: {refusal}",
             "Nothing was changed: a running nginx keeps its configuration.",
-            "Change what it names in .env; `graasp-local config check` says what else is wrong there.",
+            "Change the setting that it names in .env; `graasp-local config check` says what else is wrong there.",
         )
 
 
@@ -389,8 +389,8 @@ def _port_problems(world: World) -> Iterator[str]:
 def too_low(port: int, lowest: int) -> str:
     """The sentence for a port that a rootless engine may not publish. Pure."""
     return (
-        f"Port {port} is below {lowest}, and a rootless engine may not publish it: "
-        f"`sysctl net.ipv4.ip_unprivileged_port_start={port}` lets it, or set another port in .env."
+        f"Port {port} is below {lowest}, so a rootless engine cannot publish it: run "
+        f"`sysctl net.ipv4.ip_unprivileged_port_start={port}`, or set another port in .env."
     )
 
 

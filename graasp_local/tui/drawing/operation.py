@@ -163,7 +163,7 @@ def _what_visitors_notice(plan: Plan, estimate: str, reception: Reception, visit
     if opening:
         return f"The site is closed to visitors already; step {opening[-1]} opens it."
     if len(plan.closed_span):
-        return "From the steps marked ┃ on the site stays closed to visitors."
+        return "From the steps marked ┃ on, the site stays closed to visitors."
     return _while_the_gate_stays(plan, reception, visited)
 
 
