@@ -128,7 +128,7 @@ WHY_NOT = [
     (
         open_site().with_services(("core",), Status.RUNNING, Health.UNHEALTHY),
         NOTHING_PENDING,
-        "core is running but unhealthy, so visitors are not served.",
+        "core is unhealthy, so visitors are not served.",
     ),
     (open_site().with_services(("redis",), Status.EXITED, Health.NONE), NOTHING_PENDING, "redis is stopped."),
     (replace(open_site(), migrations=("a-run",)), NOTHING_PENDING, "A migration is running (a-run)."),
