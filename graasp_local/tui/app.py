@@ -134,7 +134,7 @@ class GraaspApp(VerbActions, App[None]):
                 loop.add_signal_handler(number, self._leave_at_once)
         if "TEXTUAL_DRIVER" in os.environ:
             server = os.getppid()
-            self.set_interval(_SERVER_SECONDS, lambda: os.getppid() == server or self._leave_at_once())
+            self.set_interval(_SERVER_SECONDS, lambda: self._leave_without(server))
         # First show what can be shown at once, then import and ask for the rest.
         self.call_after_refresh(self._begin_watching)
 
@@ -143,6 +143,11 @@ class GraaspApp(VerbActions, App[None]):
         if self.operation_run is not None and not self.operation_run.goes_on_without_ui:
             self.operation_run.end_soon()
         self.exit()
+
+    def _leave_without(self, server: int) -> None:
+        """In a browser: leave if the process that serves this tab is gone."""
+        if os.getppid() != server:
+            self._leave_at_once()
 
     def on_unmount(self) -> None:
         self.stop.set()
