@@ -24,6 +24,7 @@ from textual.screen import Screen
 from textual.theme import Theme
 
 from graasp_local.plain_text import plain_text
+from graasp_local.tui.browser import SERVER_VARIABLE
 from graasp_local.tui.figures import clock_time
 from graasp_local.tui.readings import Reading, with_usage
 from graasp_local.tui.remembered import Remembered, recall, remember, remember_site
@@ -132,9 +133,8 @@ class GraaspApp(VerbActions, App[None]):
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGHUP, signal.SIGTERM):
                 loop.add_signal_handler(number, self._leave_at_once)
-        if "TEXTUAL_DRIVER" in os.environ:
-            server = os.getppid()
-            self.set_interval(_SERVER_SECONDS, lambda: self._leave_without(server))
+        if server := os.environ.get(SERVER_VARIABLE):
+            self.set_interval(_SERVER_SECONDS, lambda: self._leave_without(int(server)))
         # First show what can be shown at once, then import and ask for the rest.
         self.call_after_refresh(self._begin_watching)
 
