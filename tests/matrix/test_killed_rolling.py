@@ -55,7 +55,7 @@ def on_1_1_0(site: MatrixSite, halves: dict[str, float]) -> MatrixSite:
 def nobody_was_turned_away(visitor: Visitor) -> str:
     assert visitor.turned_away == []
     assert visitor.confirmed
-    return "nobody turned away"
+    return "no one turned away"
 
 
 @pytest.mark.parametrize("step", points([step.name for step in TOUCHING]))
