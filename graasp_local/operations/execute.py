@@ -97,7 +97,7 @@ def execute(started: OperationStarted, before: ObservedState, runtime: Runtime) 
                 second = _missed_target(recovery, runtime)
             _, _, gate = _look(runtime.observe)
             outcome, code, problem = judge_rollback(recovery, error, second, gate)
-    # Nothing was done, so the site is as it was observed for the plan.
+    # Nothing was done, so what was observed for the plan still holds.
     state, version, gate = _look(runtime.observe if plan.steps else lambda: before)
     seconds = runtime.clock.monotonic() - began
     kept_open = plan.keeps_open and loop.was_never_closed and gate is Gate.OPEN and outcome is not Outcome.REFUSED
