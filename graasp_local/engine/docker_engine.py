@@ -21,7 +21,7 @@ from graasp_local.engine.lost_networks import without_their_network
 from graasp_local.engine.migration_run import DockerMigrationRun
 from graasp_local.engine.networks import missing_networks, network_refusal
 from graasp_local.engine.observe import DIRECTORY_LABEL, ONE_OFF_LABEL, SERVICE_LABEL, number_of, seen_on
-from graasp_local.engine.ports_in_use import holder_of_port
+from graasp_local.engine.ports_in_use import port_problem
 from graasp_local.engine.processes import processes_of
 from graasp_local.engine.recovery import progress_of_recovery
 from graasp_local.engine.search_data import search_volume, written_by
@@ -401,10 +401,10 @@ class DockerEngine(SiteImages):
         with engine_errors():
             return rootless.lowest_port(self.client.api.info())
 
-    def port_holder(self, address: str, port: int) -> str | None:
-        """What listens on a port that nginx needs, in words; None if it is free."""
+    def port_problem(self, address: str, port: int) -> str | None:
+        """What is wrong with a port that nginx needs, as a predicate; None if it is free."""
         with engine_errors():
-            return holder_of_port(self.client, address, port)
+            return port_problem(self.client, address, port)
 
     def search_data(self, image: str) -> tuple[str, str] | None:
         for container in self._containers_of((SEARCH_SERVICE,)):
@@ -433,7 +433,7 @@ class DockerEngine(SiteImages):
                     if port["PrivatePort"] == 5432 and port.get("PublicPort"):
                         return "127.0.0.1", int(port["PublicPort"])
         raise NeedsYou(
-            "The database has no port on this machine's loopback address.",
+            "The database has no port on the loopback address of the engine's machine.",
             "Its migrations cannot be read.",
             "Check that db is on (graasp-local status), and that no override takes its port away.",
         )

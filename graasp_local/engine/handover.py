@@ -2,7 +2,7 @@
 
 Each is a one-off container of the same service, so it has the settings, limits and networks that the site gives to the
 service. It does not have the service's name in the network: nginx reaches it by its own name, and only while a flag
-beside the gate's says so.
+next to the gate's says so.
 """
 
 from __future__ import annotations

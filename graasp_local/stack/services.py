@@ -27,7 +27,7 @@ SETTINGS_LABEL = "org.graasp.settings"
 OPTIONAL_LABEL = "org.graasp.optional"
 DATABASE_LABEL = "org.graasp.database"
 WRITES_LABEL = "org.graasp.writes"
-"""`true` on a service that writes to Graasp's database by itself, beside core: whatever its group, it is off while that
+"""`true` on a service that writes to Graasp's database by itself, like core. Whatever its group, it is off while that
 database changes, and starts once core is verified.
 """
 
