@@ -20,6 +20,7 @@ from graasp_local.stack.services import GROUP_LABEL, OPTIONAL_LABEL, SETTINGS_LA
 
 SERVICE_LABEL = "com.docker.compose.service"
 DIRECTORY_LABEL = "com.docker.compose.project.working_dir"
+ENV_FILES_LABEL = "com.docker.compose.project.environment_file"
 ONE_OFF_LABEL = "com.docker.compose.oneoff"
 NUMBER_LABEL = "com.docker.compose.container-number"
 HANDOVER_LABEL = "org.graasp.handover"

@@ -14,7 +14,7 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from graasp_local.errors import GraaspLocalError, NeedsYou, Refused
+from graasp_local.errors import ConfigurationError, GraaspLocalError, NeedsYou, Refused
 from graasp_local.journal.events import Event, OperationEnded, OperationStarted, Outcome, Probed
 from graasp_local.journal.read import read_operations, trusted_operations
 from graasp_local.journal.records import (
@@ -173,8 +173,7 @@ def settings_for(world: World, request: Request) -> World:
 
 def _changed_since(world: World, record: OperationRecord) -> bool:
     ended = datetime.fromisoformat(record.at).timestamp() + (record.seconds or 0.0)
-    files = (file for file in (world.site.env_file, world.site.override_file) if file.exists())
-    return any(file.stat().st_mtime > ended for file in files)
+    return proven.changed_at(world.site) > ended
 
 
 def _as_it_ran(world: World) -> World | None:
@@ -333,9 +332,9 @@ def _keep_if_proven(world: World, files: proven.OwnFiles, state: str) -> None:
     If that is not possible, the operation has still not failed.
     """
     serves = state in (InfraState.RUNNING, InfraState.RESTRICTED)
-    with suppress(OSError, UnicodeDecodeError):
+    with suppress(OSError, UnicodeDecodeError, ConfigurationError):
         if serves and world.site.kept is None and proven.own_files(world.site) == files and not _is_untried(world):
-            proven.keep(world.site, files)
+            proven.keep(world.site, files, world.containers.files_used_since)
 
 
 def _is_untried(world: World) -> bool:
@@ -346,10 +345,11 @@ def _is_untried(world: World) -> bool:
     kept = proven.as_proven(world.site)
     if kept is None:
         return False
+    containers, directory = world.containers, world.site.proven_directory
     with suppress(GraaspLocalError):
-        changed_at = int(proven.changed_at(world.site))
+        changed_at = proven.changed_at(world.site)
         names = proven.changed_unnoticed(world.site, kept)
-        return any(world.containers.created_at(name) < changed_at for name in names)
+        return any(containers.made_from(name, directory) or containers.created_at(name) < changed_at for name in names)
     return True
 
 
