@@ -41,7 +41,7 @@ from graasp_local.operations.upgrades import upgrade_plan, upgrade_recovery
 from graasp_local.planning.data_steps import PutInPlace
 from graasp_local.planning.estimate import Estimate, estimate_downtime, refuse_longer
 from graasp_local.planning.plan import Plan
-from graasp_local.planning.plan_deploy import plan_rollback
+from graasp_local.planning.plan_deploy import plan_back_to_nothing, plan_rollback
 from graasp_local.planning.plan_restore import plan_unrestore
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.requests import (
@@ -543,6 +543,12 @@ def _way_back(world: World, observed: ObservedState, started: OperationStarted, 
     if plan.upgrade is not None:
         goes_there = plan.upgrade.way is Direction.THERE
         return upgrade_recovery(world, observed, plan.upgrade, started.came_from) if goes_there else None
+    migrated = started.migrated_before or any(isinstance(step, Migrate) for step in tried)
+    written = started.may_be_written or not WRITING_NAMES.isdisjoint(step.name for step in tried)
+    snapshot = started.snapshot if migrated else None
+    if previous is None and plan.version is not None and plan.restore is None and not plan.goes_back:
+        end = state_named(started.came_from) or InfraState.STOPPED
+        return plan_back_to_nothing(observed, plan.version, snapshot, end, written=written)
     if previous is None:
         return None
     end = state_named(started.came_from) or InfraState.RESTRICTED
@@ -557,8 +563,4 @@ def _way_back(world: World, observed: ObservedState, started: OperationStarted, 
     images = started.previous_images
     if plan.keeps_open and plan.version is not None:
         return rolling_recovery(world, observed, tried, previous, images)
-    migrated = started.migrated_before or any(isinstance(step, Migrate) for step in tried)
-    names = {step.name for step in tried}
-    written = started.may_be_written or not names.isdisjoint(WRITING_NAMES)
-    snapshot = started.snapshot if migrated else None
     return plan_rollback(observed, previous, snapshot, end, written=written, images=images)
