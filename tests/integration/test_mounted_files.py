@@ -130,6 +130,15 @@ def test_it_is_gone_before_a_deployment(site: DemoSite, own: Path, mounted_at: s
     file.rmdir()
 
 
+@pytest.mark.parametrize("kind", ["a secret", "a config", "an env file"])
+def test_one_that_is_named_is_gone_before_a_deployment(site: DemoSite, own: Path, kind: str) -> None:
+    file = give(site, own, kind)
+    file.unlink()
+    assert str(file) in " ".join(site.deploy("1.1.0", code=10)["problem"])
+    assert_served(site)
+    assert not file.exists()
+
+
 def test_a_success_is_rolled_back_though_it_is_spoiled_now(site: DemoSite, own: Path) -> None:
     file = give(site, own, "a file")
     site.deploy("1.1.0")
