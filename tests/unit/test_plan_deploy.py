@@ -192,7 +192,7 @@ def test_the_way_back_from_a_first_deployment_ends_without_a_version() -> None:
         "Stop nginx",
     ]
     before = plan_back_to_nothing(sealed, V, None, InfraState.STOPPED)
-    assert [step.title for step in before.steps][0] == f"Deselect {V}"
+    assert before.steps[0].title == f"Deselect {V}"
     assert (plan.version, plan.goes_back) == (None, True)
 
 
