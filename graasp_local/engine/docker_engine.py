@@ -7,6 +7,7 @@ import shlex
 import shutil
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,14 @@ from graasp_local.engine.listing import containers_of
 from graasp_local.engine.lost_networks import without_their_network
 from graasp_local.engine.migration_run import DockerMigrationRun
 from graasp_local.engine.networks import missing_networks, network_refusal
-from graasp_local.engine.observe import DIRECTORY_LABEL, ONE_OFF_LABEL, SERVICE_LABEL, number_of, seen_on
+from graasp_local.engine.observe import (
+    DIRECTORY_LABEL,
+    ENV_FILES_LABEL,
+    ONE_OFF_LABEL,
+    SERVICE_LABEL,
+    number_of,
+    seen_on,
+)
 from graasp_local.engine.ports_in_use import port_problem
 from graasp_local.engine.processes import processes_of
 from graasp_local.engine.recovery import progress_of_recovery
@@ -319,7 +327,16 @@ class DockerEngine(SiteImages):
             return sum(int(self.client.api.inspect_container(c["Id"])["RestartCount"]) for c in found)
 
     def created_at(self, service: str) -> float:
-        return float(min((container["Created"] for container in self._containers_of((service,))), default=0))
+        with engine_errors():
+            found = [self.client.api.inspect_container(c["Id"]) for c in self._containers_of((service,))]
+        return min((datetime.fromisoformat(container["Created"]).timestamp() for container in found), default=0.0)
+
+    def files_used_since(self, service: str) -> float:
+        return self.created_at(service) if is_on_this_machine() else 0.0
+
+    def made_from(self, service: str, directory: Path) -> bool:
+        found = self._containers_of((service,))
+        return any(str(directory / ".env") in c["Labels"].get(ENV_FILES_LABEL, "").split(",") for c in found)
 
     def start_migration(self, version: Version) -> DockerMigrationRun:
         """Start the migrate container, detached: the one created for this version, or a new one."""

@@ -20,6 +20,7 @@ from graasp_local.stack.services import GROUP_LABEL, OPTIONAL_LABEL, SETTINGS_LA
 
 SERVICE_LABEL = "com.docker.compose.service"
 DIRECTORY_LABEL = "com.docker.compose.project.working_dir"
+ENV_FILES_LABEL = "com.docker.compose.project.environment_file"
 ONE_OFF_LABEL = "com.docker.compose.oneoff"
 NUMBER_LABEL = "com.docker.compose.container-number"
 HANDOVER_LABEL = "org.graasp.handover"
@@ -48,7 +49,11 @@ def seen_on(site: Site, containers: Iterable[Mapping[str, Any]]) -> ObservedServ
     version = str(site.selected_version or "")
     directory, replicas = str(site.directory), site.settings.replicas
     found = seen(containers, site.services, site.settings_digests, directory, site.built_images, version, replicas)
-    return replace(found, services=tuple(_with_database_image(site, service) for service in found.services))
+    services = [_with_database_image(site, service) for service in found.services]
+    if not version:
+        # What a first deployment that failed has left behind does not make the site one of that version.
+        services = [replace(service, version="") if service.is_off else service for service in services]
+    return replace(found, services=tuple(services))
 
 
 def _with_database_image(site: Site, service: ObservedService) -> ObservedService:
