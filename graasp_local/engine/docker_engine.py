@@ -16,17 +16,26 @@ from graasp_local.engine.addresses import is_on_this_machine
 from graasp_local.engine.client import engine_errors, engine_refusals
 from graasp_local.engine.compose import compose_failed
 from graasp_local.engine.leftovers import wait_for_leftovers, wait_for_stops
-from graasp_local.engine.listing import containers_of
 from graasp_local.engine.lost_networks import without_their_network
 from graasp_local.engine.migration_run import DockerMigrationRun
 from graasp_local.engine.networks import missing_networks, network_refusal
-from graasp_local.engine.observe import DIRECTORY_LABEL, ONE_OFF_LABEL, SERVICE_LABEL, number_of, seen_on
+from graasp_local.engine.observe import (
+    DIRECTORY_LABEL,
+    NODE_LABEL,
+    ONE_OFF_LABEL,
+    SERVICE_LABEL,
+    number_of,
+    seen_on,
+)
 from graasp_local.engine.ports_in_use import holder_of_port
 from graasp_local.engine.processes import processes_of
 from graasp_local.engine.recovery import progress_of_recovery
+from graasp_local.engine.remade_networks import remake_networks, remove_odd_networks
 from graasp_local.engine.search_data import search_volume, written_by
+from graasp_local.engine.site_containers import containers_of_site
 from graasp_local.engine.site_images import SiteImages
 from graasp_local.engine.stack_trial import stack_refusal
+from graasp_local.engine.swarm_services import SwarmServices
 from graasp_local.engine.tcp_table import tcp_table
 from graasp_local.engine.together import together
 from graasp_local.errors import NeedsYou
@@ -37,6 +46,7 @@ from graasp_local.ports.observation import ObservedServices
 from graasp_local.site import prepare
 from graasp_local.site.create import DEMO_SETTINGS
 from graasp_local.site.site import Site
+from graasp_local.stack.on_swarm import SWARM_SERVICES
 from graasp_local.stack.services import GROUP_LABEL, VERSION_LABEL, content_of, stack_directory
 from graasp_local.stack.trial import nginx_is_as_shipped
 from graasp_local.version import Version
@@ -64,11 +74,25 @@ class DockerEngine(SiteImages):
         info: dict[str, Any] = self.client.api.info()
         return info
 
+    @cached_property
+    def swarm(self) -> SwarmServices:
+        return SwarmServices(self._site, lambda: self.client, self.narrate)
+
+    def _apart(self, services: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Those of the services that Compose runs on this engine, and those that run in the site's Swarm."""
+        there = SWARM_SERVICES if self._site.settings.swarm is not None else ()
+        return (
+            tuple(name for name in services if name not in there),
+            tuple(name for name in services if name in there),
+        )
+
     def facts(self) -> EngineFacts:
         with engine_errors():
             version = self.client.api.version(api_version=False)
             free = disk_of(self.client, self.containers(), self._info)
             memory = self._info.get("MemTotal") or None
+        if self._site.settings.swarm is not None:
+            memory = self.swarm.memory_bytes() or memory
         platform = f"{version['Os']}/{version['Arch']}"
         return EngineFacts(version["Version"], self.compose.version, platform, free, memory)
 
@@ -79,6 +103,14 @@ class DockerEngine(SiteImages):
         """Create, recreate or start these services; does not wait for their health."""
         prepare.prepare(self._site)
         self.give_names_back()
+        self._remove_odd_networks()
+        services, in_swarm = self._apart(services)
+        if services:
+            self._start_here(services, first_of)
+        if in_swarm:
+            self.swarm.start(self.compose.config(None), in_swarm, first_of)
+
+    def _start_here(self, services: Sequence[str], first_of: Sequence[str]) -> None:
         self._remove_cut_off(services)
         self._remove_half_made(services)
         kept = self._kept_replicas(services)
@@ -140,11 +172,31 @@ class DockerEngine(SiteImages):
     def make(self, services: Sequence[str], version: Version) -> None:
         """Create or recreate the containers of these services for a version, without starting them."""
         prepare.prepare(self._site)
-        self._remove_half_made(services)
-        self.compose.create(services, version, recreate=self._any_made_elsewhere(services))
+        self._remove_odd_networks()
+        services, in_swarm = self._apart(services)
+        if services:
+            self._remove_half_made(services)
+            self.compose.create(services, version, recreate=self._any_made_elsewhere(services))
+        if in_swarm:
+            self.swarm.make(self.compose.config(version), in_swarm)
+
+    def _remove_odd_networks(self) -> None:
+        """On a site without containers; those of a site with some are remade by a step of its own."""
+        if not self.containers():
+            remove_odd_networks(self.client, self._site, self.narrate)
+
+    def remake_networks(self) -> None:
+        if self._site.settings.swarm is None:
+            self.swarm.remove()
+        remake_networks(self.client, self._site, self.narrate)
 
     def start_made(self, services: Sequence[str], first_of: Sequence[str] = ()) -> None:
         """Start containers that `make` created in this operation."""
+        services, in_swarm = self._apart(services)
+        if in_swarm:
+            self.swarm.start_made(in_swarm, first_of)
+        if not services:
+            return
         found = sorted(self._containers_of(services), key=number_of)
         firsts = {name: next((c["Id"] for c in found if c["Labels"][SERVICE_LABEL] == name), "") for name in first_of}
         found = [c for c in found if firsts.get(c["Labels"][SERVICE_LABEL], c["Id"]) == c["Id"]]
@@ -171,7 +223,11 @@ class DockerEngine(SiteImages):
 
     def stop(self, services: Sequence[str]) -> None:
         """Stop these services together. A paused one is unpaused first, since it cannot receive the signal."""
-        self._stop([container for container in self._containers_of(services) if container["State"] in UP])
+        found = self._containers_of(services)
+        in_swarm = {c["Labels"][SERVICE_LABEL] for c in self.containers() if NODE_LABEL in c["Labels"]} & {*services}
+        self.swarm.want_none(in_swarm)
+        self._stop([container for container in found if container["State"] in UP])
+        self.swarm.await_stop(in_swarm)
 
     def _stop(self, found: Sequence[dict[str, Any]]) -> None:
         if not found:
@@ -202,7 +258,13 @@ class DockerEngine(SiteImages):
     def stack_refusal(self, services: Sequence[str], version: Version | None) -> str | None:
         prepare.prepare(self._site)
         self.give_names_back()
-        return stack_refusal(self.client, self.compose, self._site, services, version)
+        services, in_swarm = self._apart(services)
+        if in_swarm:
+            self.swarm.refuse_untranslatable(self.compose.config(version))
+        return stack_refusal(self.client, self.compose, self._site, services, version) if services else None
+
+    def swarm_problem(self) -> str | None:
+        return self.swarm.problem() if self._site.settings.swarm is not None else None
 
     def set_gate_flag(self, gate: Gate) -> None:
         """Write the flag into nginx's volume; creates nginx's container, without starting it, if there is none."""
@@ -283,6 +345,8 @@ class DockerEngine(SiteImages):
         return False
 
     def recent_log(self, service: str, lines: int, since: float | None = None) -> tuple[str, ...]:
+        if self._apart((service,))[1]:
+            return self.swarm.log(service, lines, since)
         found = self._most_telling_first(service)
         if not found:
             return ()
@@ -291,6 +355,8 @@ class DockerEngine(SiteImages):
         return tuple(text.decode(errors="replace").splitlines())
 
     def last_health_check(self, service: str) -> str:
+        if self._apart((service,))[1]:
+            return self.swarm.complaint(service)[:_LONGEST_HEALTH_CHECK]
         for container in self._most_telling_first(service):
             with engine_errors():
                 state = self.client.api.inspect_container(container["Id"])["State"]
@@ -314,12 +380,15 @@ class DockerEngine(SiteImages):
 
     def restarts(self, service: str) -> int:
         """How often the engine has restarted the service's container since it was created."""
+        if self._apart((service,))[1]:
+            return self.swarm.restarts(service)
         found = self._containers_of((service,))
         with engine_errors():
             return sum(int(self.client.api.inspect_container(c["Id"])["RestartCount"]) for c in found)
 
     def created_at(self, service: str) -> float:
-        return float(min((container["Created"] for container in self._containers_of((service,))), default=0))
+        found = [c for c in self.containers() if c["Labels"].get(SERVICE_LABEL) == service and not _is_one_off(c)]
+        return float(min((container["Created"] for container in found), default=0))
 
     def start_migration(self, version: Version) -> DockerMigrationRun:
         """Start the migrate container, detached: the one created for this version, or a new one."""
@@ -439,7 +508,7 @@ class DockerEngine(SiteImages):
         )
 
     def containers(self) -> list[dict[str, Any]]:
-        return containers_of(self._site.settings.project)
+        return containers_of_site(self._site)
 
     def _worst_first(self, service: str) -> list[dict[str, Any]]:
         """The containers of a service: those that are off before those that are on, high numbers before low ones."""
@@ -452,11 +521,18 @@ class DockerEngine(SiteImages):
         return sorted(self._worst_first(service), key=lambda c: (c["State"] not in UP, c["State"] == "created"))
 
     def _containers_of(self, services: Sequence[str]) -> list[dict[str, Any]]:
+        """Those on this engine."""
         return [
             container
             for container in self.containers()
-            if container["Labels"].get(SERVICE_LABEL) in services and container["Labels"].get(ONE_OFF_LABEL) != "True"
+            if container["Labels"].get(SERVICE_LABEL) in services
+            and NODE_LABEL not in container["Labels"]
+            and not _is_one_off(container)
         ]
+
+
+def _is_one_off(container: Mapping[str, Any]) -> bool:
+    return bool(container["Labels"].get(ONE_OFF_LABEL) == "True")
 
 
 def _name(container: Mapping[str, Any]) -> str:

@@ -105,6 +105,7 @@ def _make(client: DockerClient, name: str, project: str, definition: Mapping[str
         options=definition.get("driver_opts"),
         ipam=IPAMConfig(driver=ipam.get("driver") or "default", pool_configs=pools) if pools else None,
         internal=bool(definition.get("internal")),
+        attachable=bool(definition.get("attachable")),
         labels={_TRIAL_LABEL: project},
     )
     return str(made["Id"])

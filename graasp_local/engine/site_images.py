@@ -27,6 +27,7 @@ from graasp_local.ports.images import ImageFact
 from graasp_local.site import prepare
 from graasp_local.site.selection import Release
 from graasp_local.site.site import Site
+from graasp_local.stack.on_swarm import SWARM_SERVICES
 from graasp_local.stack.services import VERSION_LABEL
 from graasp_local.version import Images, Version
 
@@ -158,6 +159,16 @@ class SiteImages:
 
     def _versioned_services(self) -> tuple[str, ...]:
         return tuple(name for names in self._versioned.values() for name in names) or VERSIONED_SERVICES
+
+    def share_images(self, version: Version) -> Iterator[str]:
+        swarm = self._site.settings.swarm
+        if swarm is None:
+            return
+        from graasp_local.engine.swarm_images import have_everywhere
+
+        known = self.images_of(version)
+        images = {service: known[service] for service in SWARM_SERVICES}
+        yield from have_everywhere(self.client, self._project, images, swarm, self.narrate)
 
     def give_names_back(self) -> None:
         """Restore the names of images that were found here without the name that Compose uses.

@@ -215,6 +215,17 @@ class EndConnections(PlannedStep, frozen=True):
         return f"End connections opened before the gate closed (requests get {self.limit_seconds:g} s)"
 
 
+class RemakeNetworks(PlannedStep, frozen=True):
+    """Remove the site's containers and the networks that SWARM changes, so that they are created anew. Volumes stay."""
+
+    cause: str
+    name: ClassVar[str] = "remake-networks"
+
+    @property
+    def title(self) -> str:
+        return "Remove the containers and networks from before SWARM was changed"
+
+
 class StopServices(PlannedStep, frozen=True):
     """Stop services of one group together."""
 
@@ -522,6 +533,7 @@ Step = (
     | ProveGate
     | Drain
     | EndConnections
+    | RemakeNetworks
     | StopServices
     | StartServices
     | StartReplicas

@@ -53,6 +53,10 @@ class Checks(Protocol):
         """
         ...
 
+    def swarm_problem(self) -> str | None:
+        """Why the engine's Swarm cannot be used, as a sentence; None if it can, or if the site is on one machine."""
+        ...
+
     def port_holder(self, address: str, port: int) -> str | None: ...
     def lowest_port(self) -> int:
         """The lowest port that the engine may publish; 0 for any. Only a rootless engine has a limit."""

@@ -66,6 +66,7 @@ from graasp_local.planning.steps import (
     PullImages,
     ReadMigrations,
     RecordDeployment,
+    RemakeNetworks,
     RestoreImages,
     SealGate,
     SelectImages,
@@ -197,6 +198,9 @@ class Performer:
                     world.containers.stop(services)
                 finally:
                     self.end_shutting()
+            case RemakeNetworks():
+                self._made, self._ahead = _NOTHING_MADE, set()
+                world.containers.remake_networks()
             case StartServices(services=services, writers=writers):
                 yield from make_missing_databases(world, services)
                 if step.group is ServiceGroup.GRAASP:

@@ -128,6 +128,7 @@ def surroundings_problems(world: World, facts: EngineFacts, images: Sequence[Ima
     """What is wrong around the site, no matter which operation is planned."""
     return [
         *_tool_problems(facts),
+        *(Problem("swarm", said) for said in _swarm_problems(world)),
         *(Problem("project", said) for said in _directory_problems(world)),
         *(Problem("images", said) for said in _image_problems(images, facts)),
         *(Problem("ports", said) for said in _port_problems(world)),
@@ -199,7 +200,7 @@ def check_transition(world: World, services: Sequence[str]) -> None:
         _refuse_other_search_data(world, world.site.named_images.get(variable_of(SEARCH_SERVICE), ""))
     edge = {service.name for service in world.containers.observe().services if service.group is ServiceGroup.EDGE}
     ports = _port_problems(world) if edge & {*services} else ()  # stopping needs no ports
-    problems = [*_directory_problems(world), *ports, *_network_problems(world)]
+    problems = [*_swarm_problems(world), *_directory_problems(world), *ports, *_network_problems(world)]
     if problems:
         raise Refused(" ".join(problems), "Nothing was changed.", "Fix this, then try again.")
 
@@ -293,6 +294,12 @@ def _tool_problems(facts: EngineFacts) -> Iterator[Problem]:
             "compose",
             f"Compose {facts.compose_version} is too old: {OLDEST_COMPOSE[0]}.{OLDEST_COMPOSE[1]} or newer is needed.",
         )
+
+
+def _swarm_problems(world: World) -> Iterator[str]:
+    problem = world.checks.swarm_problem()
+    if problem:
+        yield problem
 
 
 def _directory_problems(world: World) -> Iterator[str]:
