@@ -59,6 +59,9 @@ UP = ("running", "paused", "restarting")
 
 _LONGEST_HEALTH_CHECK = 300
 _RECOVERY_LINES = 50
+_NO_NETWORK = "could not find a network matching"
+_FORGETTING_SECONDS = 20.0
+_FORGETTING_POLL_SECONDS = 0.5
 
 _MIGRATION_LABEL = "org.graasp.migration-of"
 
@@ -106,7 +109,7 @@ class DockerEngine(SiteImages):
         self._remove_odd_networks()
         services, in_swarm = self._apart(services)
         if services:
-            self._start_here(services, first_of)
+            self._patiently(lambda: self._start_here(services, first_of))
         if in_swarm:
             self.swarm.start(self.compose.config(None), in_swarm, first_of)
 
@@ -201,8 +204,27 @@ class DockerEngine(SiteImages):
         firsts = {name: next((c["Id"] for c in found if c["Labels"][SERVICE_LABEL] == name), "") for name in first_of}
         found = [c for c in found if firsts.get(c["Labels"][SERVICE_LABEL], c["Id"]) == c["Id"]]
         self.narrate(shlex.join(["docker", "start", *(_name(container) for container in found)]))
-        with engine_refusals():
-            together(lambda container: self.client.api.start(container["Id"]), found)
+
+        def start(container: dict[str, Any]) -> None:
+            with engine_refusals():
+                self.client.api.start(container["Id"])
+
+        together(lambda container: self._patiently(lambda: start(container)), found)
+
+    def _patiently(self, start: Callable[[], None]) -> None:
+        """Try again if an engine does not know a network of the Swarm: it forgets one whose last container here has
+        ended, and while it does, it does not find it again.
+        """
+        deadline = time.monotonic() + _FORGETTING_SECONDS
+        while True:
+            try:
+                start()
+                return
+            except NeedsYou as error:
+                forgotten = self._site.settings.swarm is not None and _NO_NETWORK in error.what
+                if not forgotten or time.monotonic() > deadline:
+                    raise
+                time.sleep(_FORGETTING_POLL_SECONDS)
 
     def _remove_half_made(self, services: Sequence[str]) -> None:
         """Remove the replacement containers that an interrupted Compose left behind: their names are in its way.

@@ -52,6 +52,8 @@ class SiteImages:
         self._image_migrations = ImageMigrations()
         self._reading = RLock()
         self._stand_ins: dict[str, str] = {}
+        self._pinned: set[Version] = set()
+        """Versions whose images are known exactly, whatever is selected."""
 
     @cached_property
     def client(self) -> DockerClient:
@@ -166,7 +168,11 @@ class SiteImages:
             return
         from graasp_local.engine.swarm_images import have_everywhere
 
-        known = self.images_of(version)
+        if version in self._pinned:
+            known = self.images_of(version)
+        else:
+            defined = self.compose.config(None)["services"]
+            known = {service: str(defined[service]["image"]) for service in SWARM_SERVICES}
         images = {service: known[service] for service in SWARM_SERVICES}
         yield from have_everywhere(self.client, self._project, images, swarm, self.narrate)
 
@@ -224,6 +230,7 @@ class SiteImages:
 
     def use_pins(self, version: Version, pins: Sequence[Pin]) -> None:
         self.compose.use_release(Release(version, as_images(pins)))
+        self._pinned.add(version)
         self._images[version] = {**self.images_of(version), **{pin.service: pin.reference for pin in pins}}
 
     def use_selection(self) -> None:

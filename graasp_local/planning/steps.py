@@ -83,6 +83,19 @@ class RestoreImages(PlannedStep, frozen=True):
         return f"Restore the images that {self.version} was deployed with"
 
 
+class ShareImages(PlannedStep, frozen=True):
+    """Have core's and the workers' images on every machine of the Swarm that may run them, and run each there once."""
+
+    version: Version
+    cause: str
+    name: ClassVar[str] = "share-images"
+    touches_site: ClassVar[bool] = False
+
+    @property
+    def title(self) -> str:
+        return f"Check that every machine of the Swarm can run the images of {self.version}"
+
+
 class ReadMigrations(PlannedStep, frozen=True):
     """Compare the version's migrations with the database's; refuse if they cannot work or differ from the forecast."""
 
@@ -523,6 +536,7 @@ Step = (
     | PullImages
     | TakeUpSettings
     | RestoreImages
+    | ShareImages
     | ReadMigrations
     | BackUpDatabase
     | CheckEdge

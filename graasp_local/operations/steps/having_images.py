@@ -98,7 +98,6 @@ def pull_missing(world: World, version: Version) -> Iterator[str]:
         world.images.keep_pins(recorded.pins)
     world.images.keep_images(version)
     yield from (f"{pin.service}: {pin.reference}" for pin in pins)
-    yield from _share(world, version)
     earlier = deployed(world, version)
     if earlier is not None:
         before = {pin.service: pin for pin in earlier.pins}
@@ -110,8 +109,8 @@ def pull_missing(world: World, version: Version) -> Iterator[str]:
             yield f"{version} was deployed{at} with other images of {listed(changed)}: its tags were moved"
 
 
-def _share(world: World, version: Version) -> Iterator[str]:
-    """Have the images on the other machines too, if there are any. Raises Refused, Interrupted."""
+def share_images(world: World, version: Version) -> Iterator[str]:
+    """Have core's and the workers' images on every machine of the Swarm. Raises Refused, Interrupted."""
     for line in world.images.share_images(version):
         yield line
         if world.interruption.requested:
@@ -147,10 +146,6 @@ def restore_images(world: World, version: Version, images: Images = ()) -> Itera
         if pin.service in before and before[pin.service].image_id not in ("", pin.image_id):
             yield f"{pin.service}: not the image of {version}'s last deployment, which is gone"
     world.images.keep_images(version)
-    try:
-        yield from _share(world, version)
-    except Refused as error:  # where other machines have it, the version can still be served
-        yield f"{error.what} {error.next_step}"
 
 
 class WayBack(Struct, frozen=True):

@@ -21,6 +21,7 @@ from graasp_local.operations.steps.having_images import (
     pull_missing,
     restore_images,
     select_images,
+    share_images,
 )
 from graasp_local.operations.steps.migrating import await_migrations, check_forecast, end_migrations, run_migration
 from graasp_local.operations.steps.preflight import check_edge, check_preflight, check_stack
@@ -71,6 +72,7 @@ from graasp_local.planning.steps import (
     SealGate,
     SelectImages,
     SelectVersion,
+    ShareImages,
     Snapshot,
     StartReplicas,
     StartServices,
@@ -158,6 +160,8 @@ class Performer:
                 self._made, self._ahead = _NOTHING_MADE, set()  # made from other images, perhaps of the same version
                 world.migrations.remove_made_migrations()
                 yield from restore_images(world, version, images)
+            case ShareImages(version=version):
+                yield from share_images(world, version)
             case ReadMigrations():
                 pending = check_forecast(world, step)
                 self._newly = pending.tags
