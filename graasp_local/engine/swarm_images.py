@@ -32,7 +32,7 @@ _PULL_SECONDS = 1800.0
 """How long the machines may take to pull an image."""
 _APPEARING_SECONDS = 5.0
 """By then the Swarm has given the job to every machine that may have it."""
-_ASKING_SECONDS = 30
+_ASKING_SECONDS = 10
 
 
 def have_everywhere(
@@ -50,9 +50,12 @@ def _send(
 ) -> Iterator[str]:
     """Send an engine what it lacks of these, under the site's own tags; remove tags there that are gone here."""
     repository = kept_repository(project)
-    there = set(
-        _asked(engine, "image", "ls", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}").splitlines()
-    )
+    shown = "{{.Repository}}:{{.Tag}} {{.ID}}"
+    try:
+        there = set(_asked(engine, "image", "ls", "--no-trunc", "--format", shown).splitlines())
+    except Refused as error:  # if its machine is up, running the images there shows whether it lacks them
+        yield error.what
+        return
     for service, image in images.items():
         with engine_refusals():
             image_id = str(client.api.inspect_image(image)["Id"])  # type: ignore[no-untyped-call]
@@ -133,7 +136,7 @@ def _awaited(job: str, service: str, image: str) -> Iterator[str]:
     while True:
         nodes = {node["ID"]: node for node in swarm_tasks.listed("/nodes", "")}
         tasks = [task for task in swarm_tasks.listed("/tasks", "") if task["ServiceID"] == job]
-        waiting, failed, done = _outcomes(tasks, nodes)
+        waiting, failed, done = outcomes(tasks, nodes)
         now = time.monotonic()
         if (failed or done) and not waiting:
             break
@@ -161,7 +164,7 @@ def _awaited(job: str, service: str, image: str) -> Iterator[str]:
     yield f"{service}: {listed(done)} can run its image"
 
 
-def _outcomes(
+def outcomes(
     tasks: list[dict[str, Any]], nodes: Mapping[str, Mapping[str, Any]]
 ) -> tuple[set[str], dict[str, str], tuple[str, ...]]:
     """The names of machines that are still at it, what went wrong on others, and those that have run it."""

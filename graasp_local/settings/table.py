@@ -330,7 +330,7 @@ OPTIONS: tuple[Option, ...] = (
         "SWARM",
         "Where core and workers run: off (on this machine) or on (on the machines of the Docker Swarm that this one is "
         "a manager of; docs/scale.md). Default: off.",
-        "off",
+        "",
         r"on|off",
         "on or off",
     ),
