@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graasp_local.engine.client import connect, engine_errors
 from graasp_local.engine.container_detail import detail_of, seconds_since_1970
@@ -111,11 +112,19 @@ class DockerLive:
         return detail_of(said, secrets)
 
     def log(self, container: str, lines: int, since: float | None) -> _Log:
+        from docker.errors import NotFound
+
         with engine_errors():
-            stream = self._connected.api.logs(
-                container, tail=lines, since=since, stream=True, follow=True, timestamps=True
-            )
-        return _Log(cast(Any, stream))
+            try:
+                stream: Any = self._connected.api.logs(
+                    container, tail=lines, since=since, stream=True, follow=True, timestamps=True
+                )
+            except NotFound:
+                if self._site.settings.swarm is None:
+                    raise
+                now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
+                stream = iter([f"{now} not on this machine: `graasp-local logs` shows it\n".encode()])
+        return _Log(stream)
 
     def restart(self, service: str) -> None:
         found = self._containers_of(service)

@@ -246,7 +246,20 @@ class SwarmServices:
                 )
             else:
                 self._update(known, template, _replicas(known) if wanted is None else wanted)
+                self._await_change(known["ID"])
             self._remove_unused_files()
+
+    def _await_change(self, service: str) -> None:
+        """Until the Swarm has begun to end the tasks from before a change: for a moment they still look wanted."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            now = self._client.api.inspect_service(service)  # type: ignore[no-untyped-call]
+            template = now["Spec"]["TaskTemplate"]["ContainerSpec"]
+            tasks = [task for task in swarm_tasks.listed("/tasks", self._project) if task["ServiceID"] == service]
+            wanted = [task for task in tasks if task["DesiredState"] in swarm_tasks.WANTED]
+            if all(task["Spec"]["ContainerSpec"] == template for task in wanted):
+                return
+            time.sleep(_POLL_SECONDS)
 
     def _scale(self, known: Mapping[str, Any], wanted: int) -> None:
         self._update(known, known["Spec"]["TaskTemplate"], wanted)

@@ -29,7 +29,7 @@ _NO_MANAGER = 503
 RUNS = ("starting", "running")
 ENDED = ("complete", "shutdown", "failed", "rejected", "orphaned", "remove")
 FAILED = ("failed", "rejected")
-_WANTED = ("running", "ready")
+WANTED = ("running", "ready")
 
 
 def tasks_as_containers(project: str) -> list[dict[str, Any]]:
@@ -56,7 +56,7 @@ def containers_of_service(
     has_failed = {task.get("Slot") for task in ordered if task["Status"]["State"] in FAILED}
     some = False
     for task in ordered:
-        state, wanted = task["Status"]["State"], task["DesiredState"] in _WANTED
+        state, wanted = task["Status"]["State"], task["DesiredState"] in WANTED
         reachable = is_reachable(nodes.get(task.get("NodeID", "")))
         if state in ENDED or not (wanted or (reachable and state in RUNS)):
             continue  # what ended was replaced, and what a lost machine may still run is not known
