@@ -11,8 +11,9 @@ LEFT_AS_IT_IS = "Left as it is. `graasp-local status` says where the site stands
 
 
 def listed(names: tuple[str, ...]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    """`a`, `a and b`, `a, b and c`; nothing for no names."""
+    *others, last = names or ("",)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def size_in_words(count: int) -> str:

@@ -5,6 +5,7 @@ What a killed trial left behind is removed by the next one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,10 @@ from graasp_local.version import Version
 if TYPE_CHECKING:
     from docker import DockerClient
 
+_USABLE_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+_NAMES = "it has at least two characters, the first a letter or digit, the others letters, digits, `_`, `.` or `-`"
+"""What the engine accepts; it looks at the name only when it creates the container."""
+
 
 def stack_refusal(
     client: DockerClient, compose: Compose, site: Site, services: Sequence[str], version: Version | None
@@ -35,6 +40,7 @@ def stack_refusal(
             local_mount(site, config)
             or _network_refusal(client, site, config, tried)
             or _port_refusal(client, site, config, tried)
+            or _number_refusal(config, tried)
             or _name_refusal(client, site, config, tried)
             or _container_refusal(client, compose, site, config, tried)
         )
@@ -63,15 +69,29 @@ def _network_refusal(client: DockerClient, site: Site, config: Mapping[str, Any]
 def _port_refusal(client: DockerClient, site: Site, config: Mapping[str, Any], tried: Sequence[str]) -> str | None:
     ours = {port.get("PublicPort") for container in containers_of(site.settings.project) for port in container["Ports"]}
     for wanted in published(config, tried):
+        other = next((each for each in published(config, config["services"]) if wanted.clashes_with(each)), None)
+        if other:
+            return f"{wanted.service} is set to publish port {wanted.port}, which {other.service} publishes too."
         holder = None if wanted.port in ours else holder_of_port(client, wanted.address, wanted.port)
         if holder:
             return f"{wanted.service} is set to publish port {wanted.port}, which is in use by {holder}."
     return None
 
 
+def _number_refusal(config: Mapping[str, Any], tried: Sequence[str]) -> str | None:
+    """For a number that comes from a variable, which is known only now."""
+    for name in tried:
+        definition = config["services"][name]
+        if 0 in (definition.get("scale"), (definition.get("deploy") or {}).get("replicas")):
+            return f"0 containers of {name} are asked for, so the site would wait for it forever."
+    return None
+
+
 def _name_refusal(client: DockerClient, site: Site, config: Mapping[str, Any], tried: Sequence[str]) -> str | None:
     for name in tried:
         wanted = config["services"][name].get("container_name")
+        if wanted and not _USABLE_NAME.fullmatch(wanted):
+            return f"{name} is set to be named {wanted}, which is no name for a container: {_NAMES}."
         for container in client.api.containers(all=True, filters={"name": f"^/{wanted}$"}) if wanted else ():
             if container["Labels"].get(PROJECT_LABEL) != site.settings.project:
                 return f"{name} is set to be named {wanted}, but another container has that name."

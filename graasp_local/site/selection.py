@@ -48,9 +48,14 @@ class Selection(Struct, frozen=True):
     """`external` if the version was selected while the database was; empty for the stack's own."""
 
     def images_beside(self, named: Mapping[str, str]) -> Images:
-        """The images that count, given their names in `.env` now: one that is named differently there gives way."""
+        """The images that count, given their names in `.env` now: one that is named differently there gives way.
+
+        One that has no name now is kept, for when its service, whose profile is off, is back.
+        """
         then = dict(self.named)
-        return tuple((key, image) for key, image in self.images if then.get(key) in (None, named.get(key)))
+        return tuple(
+            (key, image) for key, image in self.images if then.get(key) in (None, named.get(key, then.get(key)))
+        )
 
     def image_beside(self, db_image: str) -> str:
         """The image that counts, given this `DB_IMAGE` in `.env` (empty: not set); empty if `.env` counts.

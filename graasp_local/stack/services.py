@@ -34,6 +34,9 @@ database changes, and starts once core is verified.
 """
 
 
+_NEEDED = ("core", "nginx")
+"""Without these no state of a site is what it says."""
+
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 _MOUNT = re.compile(r"\$\{GRAASP_STACK:-\.\.\}/((?:compose|nginx)/[\w./-]+)")
 
@@ -137,23 +140,38 @@ def _secret_names(secrets: object) -> Iterator[str]:
 def read_services(files: Sequence[Path], profiles: Iterable[str] = ()) -> tuple[ServiceDefinition, ...]:
     """The services of these compose files, later ones overriding earlier, without those of inactive profiles.
 
-    Raises ConfigurationError for a file that is not YAML, or a service without a known group.
+    Raises ConfigurationError for a file that is not YAML, a service without a known group, or one that Graasp needs and
+    that an inactive profile switches off.
     """
     merged: dict[str, dict[str, Any]] = {}
     for file in files:
         for name, definition in services_in(file).items():
             known = merged.setdefault(name, {"labels": {}, "profiles": [], "image": "", "file": file})
             known["labels"] |= _as_mapping(definition.get("labels"))
-            known["profiles"] = definition.get("profiles") or known["profiles"]
+            if definition.get("profiles"):
+                known |= {"profiles": definition["profiles"], "file": file}
             known["image"] = str(definition.get("image") or known["image"])
             known["text"] = known.get("text", "") + _as_text(file, name, definition)
             known["secrets"] = (*known.get("secrets", ()), *_secret_names(definition.get("secrets")))
-            known["replicas"] = _replicas(definition) or known.get("replicas", 1)
+            replicas = _replicas(definition)
+            if str(replicas).lstrip("-").isdigit() and int(str(replicas)) < 1:
+                raise ConfigurationError(
+                    f"{file} asks for {replicas} containers of {name}, so the site would wait for it forever.",
+                    "Nothing was changed.",
+                    f"To switch {name} off, give it a profile that is off.",
+                )
+            known["replicas"] = known.get("replicas", 1) if replicas is None else replicas
     active = {*profiles}
     services = []
     for name, known in merged.items():
         group = _group(name, known)
         service_profiles = tuple(known["profiles"])
+        if name in _NEEDED and service_profiles and not active.intersection(service_profiles):
+            raise ConfigurationError(
+                f"{known['file']} gives {name} the profile {service_profiles[0]}, which is off: Graasp needs {name}.",
+                "Nothing was changed.",
+                f"Remove `profiles` from {name} there.",
+            )
         if group is ServiceGroup.MIGRATION or not service_profiles or active.intersection(service_profiles):
             database = known["labels"].get(DATABASE_LABEL, "")
             text = known["text"]
@@ -194,7 +212,8 @@ def _is_fixed(port: object) -> bool:
 
 def _replicas(definition: Mapping[str, Any]) -> object:
     deployed = definition.get("deploy")
-    return definition.get("scale") or (deployed.get("replicas") if isinstance(deployed, Mapping) else None)
+    asked = [definition.get("scale"), deployed.get("replicas") if isinstance(deployed, Mapping) else None]
+    return next((number for number in asked if number is not None), None)
 
 
 def filled_in(text: str, values: Mapping[str, str]) -> str:

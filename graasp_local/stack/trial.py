@@ -7,6 +7,7 @@ sets something that could be refused. Pure.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -17,8 +18,7 @@ from graasp_local.settings import ALL
 from graasp_local.settings.table import Option
 
 _NEVER_REFUSED = frozenset(
-    {"command", "depends_on", "environment", "healthcheck", "image", "labels", "profiles", "restart"}
-    | {"stop_grace_period"}
+    {"command", "depends_on", "environment", "healthcheck", "image", "labels", "profiles", "stop_grace_period"}
 )
 """What Compose checks itself, or what only the program in the container checks."""
 
@@ -28,6 +28,9 @@ _LEFT_OUT = frozenset(
     | {"depends_on", "profiles", "container_name", "scale", "volumes_from", "labels", "provider", "develop"}
 )
 """A trial joins no network, publishes nothing and runs nothing of the service."""
+
+_POLICY = re.compile(r"no|always|unless-stopped|on-failure(:\d+)?")
+"""The restart policies that no engine refuses; with any of them but `no`, a trial would start again and again."""
 
 
 NGINX_SETTINGS = frozenset(
@@ -43,6 +46,12 @@ class Published(Struct, frozen=True):
     service: str
     address: str
     port: int
+
+    def clashes_with(self, other: Published) -> bool:
+        """Whether the machine could give it to only one of the two."""
+        addresses = {self.address, other.address}
+        anywhere = not addresses.isdisjoint({"0.0.0.0", "::"})  # noqa: S104
+        return self.service != other.service and self.port == other.port and (len(addresses) == 1 or anywhere)
 
 
 def services_to_try(override: Mapping[str, Any], own: Mapping[str, Any]) -> tuple[str, ...]:
@@ -84,7 +93,14 @@ def _added(service: str, override: Mapping[str, Any], own: Mapping[str, Any]) ->
 def _could_be_refused(key: str, value: Any) -> bool:
     if key == "ports" and isinstance(value, list):
         return not all(str(port).startswith("127.0.0.1::") for port in value)  # the engine picks a free one
+    if key == "restart":
+        return _POLICY.fullmatch(_as_policy(value)) is None
     return key not in _NEVER_REFUSED
+
+
+def _as_policy(value: Any) -> str:
+    """An unquoted `no` is a boolean in YAML."""
+    return "no" if value in (None, False) else str(value)
 
 
 def trial_project(
@@ -125,6 +141,7 @@ def _tried(definition: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str
         kept["volumes"] = [{key: mount[key] for key in mount if key != "volume"} for mount in kept["volumes"]]
     if "deploy" in kept:
         kept["deploy"] = {key: value for key, value in kept["deploy"].items() if key == "resources"}
+    policy = _as_policy(definition.get("restart"))
     # Docker's init works in every image, and exits by itself if it has no program, which is not what is tried.
     return {
         **kept,
@@ -132,7 +149,7 @@ def _tried(definition: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str
         "entrypoint": ["true"],
         "command": [],
         "network_mode": "none",
-        "restart": "no",
+        "restart": "no" if _POLICY.fullmatch(policy) else policy,
         "labels": {**labels},
         "stop_grace_period": "1s",
     }

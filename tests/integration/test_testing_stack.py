@@ -279,6 +279,10 @@ def test_the_process_keeps_its_environment(stack: GraaspStack, monkeypatch: pyte
         (GraaspStack().with_env("PUBLIC_URL", "nowhere"), "PUBLIC_URL"),
         (GraaspStack().with_images(cor="mine"), "did you mean core"),
         (GraaspStack().with_images(core="localhost/not-there:1"), "Not available"),
+        (
+            GraaspStack().with_version("1.1.0").with_images(repository="localhost/not-there/graasp"),
+            "no version is on the engine",
+        ),
         (GraaspStack().with_profiles("mailpitt"), "did you mean mailpit"),
         (GraaspStack().with_network("not-there"), "no network not-there"),
     ],
@@ -287,8 +291,9 @@ def test_the_process_keeps_its_environment(stack: GraaspStack, monkeypatch: pyte
 def test_what_cannot_work_is_refused_before_anything_is_started(broken: GraaspStack, said: str, place: Claims) -> None:
     before = on_engine(place)
     stacks = {path for path in place.root.glob("*") if path.is_dir()}
-    with pytest.raises((Refused, ConfigurationError, UsageError), match=said):
+    with pytest.raises((Refused, ConfigurationError, UsageError)) as refused:
         broken.start()
+    assert said in " ".join(refused.value.sentences)
     assert on_engine(place) == before
     assert {path for path in place.root.glob("*") if path.is_dir()} == stacks
 

@@ -144,6 +144,8 @@ def test_an_image_that_was_named_since_counts_instead_of_the_one_that_was_select
     assert selection.images_beside(named) == images
     assert selection.images_beside({**named, "CORE_IMAGE": "mine:1"}) == images[1:]
     assert Selection(Version(1, 0, 0), images=images).images_beside(named) == images
+    without_core = {"WORKERS_IMAGE": "x:workers-v1.0.0"}  # its profile is off
+    assert selection.images_beside(without_core) == images
 
 
 def running_database(site: Site, image: str, state: str = "running") -> ObservedService:

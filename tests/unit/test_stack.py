@@ -67,12 +67,23 @@ def test_a_service_of_an_inactive_profile_is_left_out(tmp_path: Path) -> None:
     assert "admin" in groups(COMPOSE_FILE, override, profiles=("admin",))
 
 
+def test_a_service_that_graasp_needs_may_have_a_profile_that_is_on(tmp_path: Path) -> None:
+    override = tmp_path / "compose.override.yaml"
+    override.write_text("services: {core: {profiles: [mine]}}\n")
+    assert groups(COMPOSE_FILE, override, profiles=("mine",))["core"] == "graasp"
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
         ("services: {search: {image: x}}", "search has no group"),
         ("services: {search: {labels: {org.graasp.group: nonsense}}}", "unknown group 'nonsense'"),
         ("services: [", "this is not valid YAML"),
+        ("services: {core: {profiles: [none]}}", "gives core the profile none, which is off: Graasp needs core"),
+        ("services: {core: {deploy: {replicas: 0}}}", "asks for 0 containers of core"),
+        ("services: {workers: {scale: 0}}", "asks for 0 containers of workers"),
+        ("services: {workers: {scale: '-1'}}", "asks for -1 containers of workers"),
+        ("services: {nginx: {profiles: [none]}}", "gives nginx the profile none"),
     ],
 )
 def test_an_override_that_cannot_be_used_is_named(tmp_path: Path, text: str, complaint: str) -> None:

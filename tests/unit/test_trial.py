@@ -15,6 +15,7 @@ from graasp_local.planning.states import InfraState
 from graasp_local.stack.services import content_of, stack_directory
 from graasp_local.stack.trial import (
     NGINX_SETTINGS,
+    Published,
     addresses_out_of_range,
     nginx_is_as_shipped,
     published,
@@ -34,6 +35,8 @@ LABELS = {"org.graasp.purpose": "trial"}
     [
         {"healthcheck": {"interval": "2s"}},
         {"environment": {"A": "b"}, "labels": {"c": "d"}, "image": "x:1", "restart": "always"},
+        {"restart": "on-failure:3"},
+        {"restart": False},
         {},
     ],
 )
@@ -43,7 +46,20 @@ def test_what_no_engine_refuses_is_not_tried(harmless: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "risky",
-    ["mem_limit", "cpus", "logging", "volumes", "devices", "sysctls", "user", "ports", "networks", "deploy", "tmpfs"],
+    [
+        "restart",
+        "mem_limit",
+        "cpus",
+        "logging",
+        "volumes",
+        "devices",
+        "sysctls",
+        "user",
+        "ports",
+        "networks",
+        "deploy",
+        "tmpfs",
+    ],
 )
 def test_what_one_could_refuse_is(risky: str) -> None:
     override = {"services": {"core": {"healthcheck": {}, risky: "x"}, "workers": {"environment": {}}}}
@@ -218,3 +234,23 @@ def test_without_anything_to_try_there_is_no_step_for_it(running: FakeWorld) -> 
     events = events_of(running, deploying(running))
     assert ended_of(events).outcome is Outcome.DONE
     assert "check-stack" not in [event.name for event in events if isinstance(event, StepStarted)]
+
+
+@pytest.mark.parametrize(
+    ("address", "other", "clashes"),
+    [
+        ("127.0.0.1", "127.0.0.1", True),
+        ("0.0.0.0", "127.0.0.1", True),
+        ("127.0.0.1", "::", True),
+        ("192.0.2.1", "127.0.0.1", False),
+    ],
+)
+def test_two_services_cannot_have_one_port_of_the_machine(address: str, other: str, clashes: bool) -> None:
+    assert Published("core", address, 8080).clashes_with(Published("nginx", other, 8080)) is clashes
+    assert not Published("core", address, 8080).clashes_with(Published("nginx", other, 8081))
+    assert not Published("core", address, 8080).clashes_with(Published("core", other, 8080))
+
+
+def test_a_restart_policy_that_is_none_is_left_to_the_engine() -> None:
+    config = {"services": {"core": {"image": "a", "restart": "sometimes"}}}
+    assert trial_project(config, ["core"], "trial", LABELS)["services"]["core"]["restart"] == "sometimes"

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from graasp_local.wording import listed
+
 ROOT = Path(__file__).parents[2]
 OLD_WORDS = re.compile(
     r"\bmend(s|ed|ing)?\b"  # fix
@@ -126,3 +128,7 @@ def test_the_old_words_are_found(sentence: str) -> None:
 )
 def test_plain_english_is_left_alone(sentence: str) -> None:
     assert old_words(sentence) == []
+
+
+def test_a_list_of_names_reads_as_one_says_it() -> None:
+    assert [listed(names) for names in ((), ("a",), ("a", "b"), ("a", "b", "c"))] == ["", "a", "a and b", "a, b and c"]
