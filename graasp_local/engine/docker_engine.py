@@ -186,6 +186,8 @@ class DockerEngine(SiteImages):
     def _remove_odd_networks(self) -> None:
         """On a site without containers; those of a site with some are remade by a step of its own."""
         if not self.containers():
+            if self._site.settings.swarm is None and self.swarm.services():
+                self.swarm.remove()  # the containers were removed while the site was on several machines
             remove_odd_networks(self.client, self._site, self.narrate)
 
     def remake_networks(self) -> None:

@@ -52,7 +52,10 @@ def network_refusal(client: DockerClient, project: str, missing: Mapping[str, An
                 try:
                     made.append(_make(client, f"{project}-trial-{name}", project, definition))
                 except APIError as error:
-                    return f"The engine has no address range left for the network {name}: {error.explanation or error}."
+                    said = str(error.explanation or error).rstrip(".")
+                    if definition.get("driver") == "overlay":
+                        return f"The Swarm does not make the network {name}: {said}."
+                    return f"The engine has no address range left for the network {name}: {said}."
         finally:
             for network in made:
                 with suppress(APIError):

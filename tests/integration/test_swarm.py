@@ -151,6 +151,23 @@ def test_an_old_core_that_comes_back_during_the_migration_cannot_write(site: Swa
     assert {v for found in site.on_any_machine("core").values() for v in found} == {version}
 
 
+def test_the_front_machine_loses_power_during_a_migration(site: SwarmSite) -> None:
+    site.create_item("through a power cut")
+    before, version, front = site.items(), site.status()["version"], site.swarm.front
+    deployment = site.start("deploy", "--version", "1.3.0-migration-hangs", "--yes", "--no-backup")
+    wait_for(lambda: site.migration_runs() or deployment.poll() is not None, "the migration runs", 120)
+    site.swarm.do("kill", front)
+    deployment.send_signal(signal.SIGKILL)
+    deployment.communicate()
+    site.swarm.do("restart", front)
+    site.swarm.await_all()
+    assert site.on_any_machine("core") == {}
+    site.run("rollback", "--yes")
+    assert site.status()["state"] == "running"
+    assert site.items() == before
+    assert {v for found in site.on_any_machine("core").values() for v in found} == {version}
+
+
 def test_a_machine_that_dies_is_replaced_by_the_others(site: SwarmSite) -> None:
     dead = site.swarm.nodes[1]
     site.swarm.do("kill", dead)

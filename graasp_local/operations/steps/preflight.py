@@ -372,8 +372,11 @@ def _database_bytes(world: World) -> int:
 
 def _network_problems(world: World) -> Iterator[str]:
     if any(service.status is Status.ABSENT for service in world.containers.observe().services):
-        problem = world.checks.network_problem()
-        if problem:
+        # Without the Swarm, its networks cannot even be tried.
+        problem = world.checks.network_problem() if world.checks.swarm_problem() is None else None
+        if problem and world.site.settings.swarm is not None:
+            yield problem
+        elif problem:
             yield f"{problem} `docker network prune` removes unused networks; daemon.json can name more address pools."
 
 
