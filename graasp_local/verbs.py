@@ -47,6 +47,7 @@ TABLE = (
         where=Where.COMMAND_LINE,
         effect=Effect.CHANGES,
     ),
+    Verb("nodes", "list the machines of the site, and what runs on each", where=Where.COMMAND_LINE),
     Verb("deploy", "deploy a version of Graasp", "d", "Deploy", effect=Effect.CHANGES),
     Verb("resume", "finish an operation that was interrupted", "c", "Resume", effect=Effect.CHANGES),
     Verb(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from graasp_local.engine.docker_engine import DockerEngine
     from graasp_local.engine.prober import Change, EdgeProber
     from graasp_local.ports.world import World
+    from graasp_local.postgres.address import Address
     from graasp_local.site.site import Site
 
 
@@ -104,7 +105,9 @@ class Context:
             prober=self.prober,
             with_site=lambda other: self._world_of(other, interruption, narrate),
         )
-        return world if settings.external_database is None else _on_external_server(world, engine, narrate)
+        if settings.external_database is not None:
+            return _on_external_server(world, engine, narrate)
+        return world if settings.swarm is None else _on_several_machines(world, address)
 
     def prober(self, on_change: Callable[[Change], None] = lambda _: None) -> EdgeProber:
         from graasp_local.engine.http_edge import HttpEdge
@@ -135,6 +138,18 @@ def _on_external_server(world: World, engine: DockerEngine, narrate: Callable[[s
         databases=ExternalDatabases(connections, passwords),
         transfers=ExternalTransfers(world.site, engine, narrate, server, connections.address),
     )
+
+
+def _on_several_machines(world: World, address: Address) -> World:
+    """The same world, with a database that shuts out what other machines may still run."""
+    from msgspec.structs import replace
+
+    from graasp_local.postgres.several_machines import DatabaseForSeveral
+    from graasp_local.stack.external import migration_password
+
+    settings = world.site.settings
+    migration = migration_password(settings.owner_passwords["graasp"])
+    return replace(world, database=DatabaseForSeveral(address, settings.postgres_password, migration))
 
 
 _WARNED_OF: set[Path] = set()

@@ -31,6 +31,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("graasp-local scale core=3 workers=2 --dry-run", "what would be done, and whether there is memory for it"),
         ("graasp-local scale core=1", "back to one; no request is cut off"),
     ),
+    "nodes": (
+        ("graasp-local nodes", "the machines of the Swarm, and what runs where"),
+        ("graasp-local nodes --json", "the same for a program"),
+    ),
     "deploy": (
         ("graasp-local deploy --version 2.14.2 --dry-run", "the checks, the plan, the expected downtime"),
         ("graasp-local deploy --version 2.14.2", "deploy it, after asking"),

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 _TIMEOUT_SECONDS = 120
 
 
-def connect() -> DockerClient:
-    """A client that has not been used yet. Raises EngineUnreachable for an invalid address."""
+def connect(patience: int = _TIMEOUT_SECONDS) -> DockerClient:
+    """A client that has not been used yet, and that waits so many seconds for an answer.
+
+    Raises EngineUnreachable for an invalid address.
+    """
     import docker
     from docker.errors import DockerException, InvalidConfigFile
 
@@ -31,9 +34,9 @@ def connect() -> DockerClient:
             version = wanted_version(address, _TIMEOUT_SECONDS) if address.startswith("unix://") else "auto"
             if os.environ.get("DOCKER_HOST"):
                 # from_env also reads DOCKER_TLS_VERIFY and DOCKER_CERT_PATH.
-                client = docker.from_env(version=version, timeout=_TIMEOUT_SECONDS)
+                client = docker.from_env(version=version, timeout=patience)
             else:
-                client = docker.DockerClient(base_url=address, version=version, timeout=_TIMEOUT_SECONDS)
+                client = docker.DockerClient(base_url=address, version=version, timeout=patience)
             if address.startswith("unix://"):
                 # No proxy is between us and a socket, and to look for one costs a third of a request.
                 client.api.trust_env = False

@@ -153,7 +153,7 @@ class Compose:
         """
         self._see_to_environment()
         site_files.send(self._site)
-        words = [*_client_call(), "compose", *self.arguments(), "run", "--rm", "--no-deps", "--no-TTY"]
+        words = [*docker_words(), "compose", *self.arguments(), "run", "--rm", "--no-deps", "--no-TTY"]
         words += [*(f"--env={value}" for value in environment), service, *command]
         answer = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         said = answer.stdout + answer.stderr
@@ -165,7 +165,7 @@ class Compose:
         """The compose files as Compose understands them, with every variable filled in: it contains secrets."""
         self._see_to_environment()
         # Without python-on-whales: a plan needs this first, and importing that takes longer than the answer.
-        words = [*_client_call(), "compose", *self.arguments(candidate), "config", "--format", "json"]
+        words = [*docker_words(), "compose", *self.arguments(candidate), "config", "--format", "json"]
         try:
             answer = subprocess.run(words, capture_output=True, text=True)
         except FileNotFoundError:
@@ -183,7 +183,7 @@ class Compose:
         """
         self._see_to_environment()
         site_files.send(self._site)
-        words = [*_client_call(), "compose", "--project-directory", str(self._site.directory), "--file", "-"]
+        words = [*docker_words(), "compose", "--project-directory", str(self._site.directory), "--file", "-"]
         words += ["--project-name", str(project["name"]), "--env-file", os.devnull, "up", "--detach", *_UP]
         answer = subprocess.run(words, capture_output=True, text=True, input=json.dumps(project))
         if answer.returncode == 0:
@@ -211,7 +211,7 @@ class Compose:
 
         site = self._site
         return DockerClient(
-            client_call=_client_call(),
+            client_call=docker_words(),
             compose_files=[*site.compose_files],
             compose_env_files=[*self._env_files(candidate)],
             compose_project_directory=site.directory,
@@ -265,7 +265,7 @@ def _scaled(replicas: Mapping[str, int]) -> list[str]:
     return [word for service, number in replicas.items() for word in ("--scale", f"{service}={number}")]
 
 
-def _client_call() -> list[str]:
+def docker_words() -> list[str]:
     """The docker command, in a session of its own if the machine has setsid (util-linux).
 
     A terminal sends Ctrl-C and its hang-up to every process in its session. Only graasp-local should get them, and

@@ -17,13 +17,13 @@ from graasp_local.engine.addresses import is_on_this_machine
 from graasp_local.engine.client import engine_errors, engine_refusals
 from graasp_local.engine.compose import compose_failed
 from graasp_local.engine.leftovers import wait_for_leftovers, wait_for_stops
-from graasp_local.engine.listing import containers_of
 from graasp_local.engine.lost_networks import without_their_network
 from graasp_local.engine.migration_run import DockerMigrationRun
 from graasp_local.engine.networks import missing_networks, network_refusal
 from graasp_local.engine.observe import (
     DIRECTORY_LABEL,
     ENV_FILES_LABEL,
+    NODE_LABEL,
     ONE_OFF_LABEL,
     SERVICE_LABEL,
     number_of,
@@ -32,9 +32,12 @@ from graasp_local.engine.observe import (
 from graasp_local.engine.ports_in_use import port_problem
 from graasp_local.engine.processes import processes_of
 from graasp_local.engine.recovery import progress_of_recovery
+from graasp_local.engine.remade_networks import remake_networks, remove_odd_networks
 from graasp_local.engine.search_data import search_volume, written_by
+from graasp_local.engine.site_containers import containers_of_site
 from graasp_local.engine.site_images import SiteImages
 from graasp_local.engine.stack_trial import stack_refusal
+from graasp_local.engine.swarm_services import SwarmServices
 from graasp_local.engine.tcp_table import tcp_table
 from graasp_local.engine.together import together
 from graasp_local.errors import NeedsYou
@@ -45,6 +48,7 @@ from graasp_local.ports.observation import ObservedServices
 from graasp_local.site import prepare
 from graasp_local.site.create import DEMO_SETTINGS
 from graasp_local.site.site import Site
+from graasp_local.stack.on_swarm import SWARM_SERVICES
 from graasp_local.stack.services import GROUP_LABEL, VERSION_LABEL, content_of, stack_directory
 from graasp_local.stack.trial import nginx_is_as_shipped
 from graasp_local.version import Version
@@ -57,6 +61,9 @@ UP = ("running", "paused", "restarting")
 
 _LONGEST_HEALTH_CHECK = 300
 _RECOVERY_LINES = 50
+_NO_NETWORK = "could not find a network matching"
+_FORGETTING_SECONDS = 20.0
+_FORGETTING_POLL_SECONDS = 0.5
 
 _MIGRATION_LABEL = "org.graasp.migration-of"
 
@@ -72,11 +79,25 @@ class DockerEngine(SiteImages):
         info: dict[str, Any] = self.client.api.info()
         return info
 
+    @cached_property
+    def swarm(self) -> SwarmServices:
+        return SwarmServices(self._site, lambda: self.client, self.narrate)
+
+    def _apart(self, services: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Those of the services that Compose runs on this engine, and those that run in the site's Swarm."""
+        there = SWARM_SERVICES if self._site.settings.swarm is not None else ()
+        return (
+            tuple(name for name in services if name not in there),
+            tuple(name for name in services if name in there),
+        )
+
     def facts(self) -> EngineFacts:
         with engine_errors():
             version = self.client.api.version(api_version=False)
             free = disk_of(self.client, self.containers(), self._info)
             memory = self._info.get("MemTotal") or None
+        if self._site.settings.swarm is not None:
+            memory = self.swarm.memory_bytes() or memory
         platform = f"{version['Os']}/{version['Arch']}"
         return EngineFacts(version["Version"], self.compose.version, platform, free, memory)
 
@@ -87,6 +108,14 @@ class DockerEngine(SiteImages):
         """Create, recreate or start these services; does not wait for their health."""
         prepare.prepare(self._site)
         self.give_names_back()
+        self._remove_odd_networks()
+        services, in_swarm = self._apart(services)
+        if services:
+            self._patiently(lambda: self._start_here(services, first_of))
+        if in_swarm:
+            self.swarm.start(self.compose.config(None), in_swarm, first_of)
+
+    def _start_here(self, services: Sequence[str], first_of: Sequence[str]) -> None:
         self._remove_cut_off(services)
         self._remove_half_made(services)
         kept = self._kept_replicas(services)
@@ -148,17 +177,58 @@ class DockerEngine(SiteImages):
     def make(self, services: Sequence[str], version: Version) -> None:
         """Create or recreate the containers of these services for a version, without starting them."""
         prepare.prepare(self._site)
-        self._remove_half_made(services)
-        self.compose.create(services, version, recreate=self._any_made_elsewhere(services))
+        self._remove_odd_networks()
+        services, in_swarm = self._apart(services)
+        if services:
+            self._remove_half_made(services)
+            self.compose.create(services, version, recreate=self._any_made_elsewhere(services))
+        if in_swarm:
+            self.swarm.make(self.compose.config(version), in_swarm)
+
+    def _remove_odd_networks(self) -> None:
+        """On a site without containers; those of a site with some are remade by a step of its own."""
+        if not self.containers():
+            if self._site.settings.swarm is None and self.swarm.services():
+                self.swarm.remove()  # the containers were removed while the site was on several machines
+            remove_odd_networks(self.client, self._site, self.narrate)
+
+    def remake_networks(self) -> None:
+        if self._site.settings.swarm is None:
+            self.swarm.remove()
+        remake_networks(self.client, self._site, self.narrate)
 
     def start_made(self, services: Sequence[str], first_of: Sequence[str] = ()) -> None:
         """Start containers that `make` created in this operation."""
+        services, in_swarm = self._apart(services)
+        if in_swarm:
+            self.swarm.start_made(in_swarm, first_of)
+        if not services:
+            return
         found = sorted(self._containers_of(services), key=number_of)
         firsts = {name: next((c["Id"] for c in found if c["Labels"][SERVICE_LABEL] == name), "") for name in first_of}
         found = [c for c in found if firsts.get(c["Labels"][SERVICE_LABEL], c["Id"]) == c["Id"]]
         self.narrate(shlex.join(["docker", "start", *(_name(container) for container in found)]))
-        with engine_refusals():
-            together(lambda container: self.client.api.start(container["Id"]), found)
+
+        def start(container: dict[str, Any]) -> None:
+            with engine_refusals():
+                self.client.api.start(container["Id"])
+
+        together(lambda container: self._patiently(lambda: start(container)), found)
+
+    def _patiently(self, start: Callable[[], None]) -> None:
+        """Try again if an engine does not know a network of the Swarm: it forgets one whose last container here has
+        ended, and while it does, it does not find it again.
+        """
+        deadline = time.monotonic() + _FORGETTING_SECONDS
+        while True:
+            try:
+                start()
+                return
+            except NeedsYou as error:
+                forgotten = self._site.settings.swarm is not None and _NO_NETWORK in error.what
+                if not forgotten or time.monotonic() > deadline:
+                    raise
+                time.sleep(_FORGETTING_POLL_SECONDS)
 
     def _remove_half_made(self, services: Sequence[str]) -> None:
         """Remove the replacement containers that an interrupted Compose left behind: their names are in its way.
@@ -179,7 +249,11 @@ class DockerEngine(SiteImages):
 
     def stop(self, services: Sequence[str]) -> None:
         """Stop these services together. A paused one is unpaused first, since it cannot receive the signal."""
-        self._stop([container for container in self._containers_of(services) if container["State"] in UP])
+        found = self._containers_of(services)
+        in_swarm = {c["Labels"][SERVICE_LABEL] for c in self.containers() if NODE_LABEL in c["Labels"]} & {*services}
+        self.swarm.want_none(in_swarm)
+        self._stop([container for container in found if container["State"] in UP])
+        self.swarm.await_stop(in_swarm)
 
     def _stop(self, found: Sequence[dict[str, Any]]) -> None:
         if not found:
@@ -210,7 +284,13 @@ class DockerEngine(SiteImages):
     def stack_refusal(self, services: Sequence[str], version: Version | None) -> str | None:
         prepare.prepare(self._site)
         self.give_names_back()
-        return stack_refusal(self.client, self.compose, self._site, services, version)
+        services, in_swarm = self._apart(services)
+        if in_swarm:
+            self.swarm.refuse_untranslatable(self.compose.config(version))
+        return stack_refusal(self.client, self.compose, self._site, services, version) if services else None
+
+    def swarm_problem(self) -> str | None:
+        return self.swarm.problem() if self._site.settings.swarm is not None else None
 
     def set_gate_flag(self, gate: Gate) -> None:
         """Write the flag into nginx's volume; creates nginx's container, without starting it, if there is none."""
@@ -291,6 +371,8 @@ class DockerEngine(SiteImages):
         return False
 
     def recent_log(self, service: str, lines: int, since: float | None = None) -> tuple[str, ...]:
+        if self._apart((service,))[1]:
+            return self.swarm.log(service, lines, since)
         found = self._most_telling_first(service)
         if not found:
             return ()
@@ -299,6 +381,8 @@ class DockerEngine(SiteImages):
         return tuple(text.decode(errors="replace").splitlines())
 
     def last_health_check(self, service: str) -> str:
+        if self._apart((service,))[1]:
+            return self.swarm.complaint(service)[:_LONGEST_HEALTH_CHECK]
         for container in self._most_telling_first(service):
             with engine_errors():
                 state = self.client.api.inspect_container(container["Id"])["State"]
@@ -322,14 +406,22 @@ class DockerEngine(SiteImages):
 
     def restarts(self, service: str) -> int:
         """How often the engine has restarted the service's container since it was created."""
+        if self._apart((service,))[1]:
+            return self.swarm.restarts(service)
         found = self._containers_of((service,))
         with engine_errors():
             return sum(int(self.client.api.inspect_container(c["Id"])["RestartCount"]) for c in found)
 
     def created_at(self, service: str) -> float:
+        tasks = [
+            float(c["Created"])
+            for c in self.containers()
+            if c["Labels"].get(SERVICE_LABEL) == service and NODE_LABEL in c["Labels"]
+        ]
         with engine_errors():
             found = [self.client.api.inspect_container(c["Id"]) for c in self._containers_of((service,))]
-        return min((datetime.fromisoformat(container["Created"]).timestamp() for container in found), default=0.0)
+        made = (datetime.fromisoformat(container["Created"]).timestamp() for container in found)
+        return min((*tasks, *made), default=0.0)
 
     def files_used_since(self, service: str) -> float:
         return self.created_at(service) if is_on_this_machine() else 0.0
@@ -456,7 +548,7 @@ class DockerEngine(SiteImages):
         )
 
     def containers(self) -> list[dict[str, Any]]:
-        return containers_of(self._site.settings.project)
+        return containers_of_site(self._site)
 
     def _worst_first(self, service: str) -> list[dict[str, Any]]:
         """The containers of a service: those that are off before those that are on, high numbers before low ones."""
@@ -469,11 +561,18 @@ class DockerEngine(SiteImages):
         return sorted(self._worst_first(service), key=lambda c: (c["State"] not in UP, c["State"] == "created"))
 
     def _containers_of(self, services: Sequence[str]) -> list[dict[str, Any]]:
+        """Those on this engine."""
         return [
             container
             for container in self.containers()
-            if container["Labels"].get(SERVICE_LABEL) in services and container["Labels"].get(ONE_OFF_LABEL) != "True"
+            if container["Labels"].get(SERVICE_LABEL) in services
+            and NODE_LABEL not in container["Labels"]
+            and not _is_one_off(container)
         ]
+
+
+def _is_one_off(container: Mapping[str, Any]) -> bool:
+    return bool(container["Labels"].get(ONE_OFF_LABEL) == "True")
 
 
 def _name(container: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ from graasp_local.engine.addresses import is_on_this_machine
 from graasp_local.engine.client import engine_errors, engine_refusals
 from graasp_local.engine.docker_engine import DockerEngine
 from graasp_local.engine.http_edge import core_answer
-from graasp_local.engine.observe import HANDOVER_LABEL, ONE_OFF_LABEL, SERVICE_LABEL, number_of
+from graasp_local.engine.observe import HANDOVER_LABEL, NODE_LABEL, ONE_OFF_LABEL, SERVICE_LABEL, number_of
 from graasp_local.engine.together import together
 from graasp_local.planning.rolling_steps import Side
 from graasp_local.planning.states import ServiceGroup
@@ -52,6 +52,11 @@ class DockerHandovers:
 
     def visited(self) -> tuple[str, ...]:
         return tuple(service.name for service in self._site.services if service.name in VISITED_PORTS)
+
+    def why_no_second(self) -> str:
+        if self._site.settings.swarm is None:
+            return ""
+        return "core runs in a Swarm (SWARM in .env is on), and a second one beside it is not supported there yet."
 
     def edge_can_lead(self) -> bool:
         code, _ = self._in_nginx(_KNOWS)
@@ -103,8 +108,8 @@ class DockerHandovers:
         if core is None or core.wanted == 1:
             return {}
         containers = [c for c in self._containers(Side.SERVICES) if c["Labels"][SERVICE_LABEL] == "core"]
-        # By container name: the service's name resolves to any of them.
-        hosts = {f"core-{number_of(c)}": c["Names"][0].lstrip("/") for c in containers}
+        # By container name, or a task's address: the service's name resolves to any of them.
+        hosts = {f"core-{number_of(c)}": _host_of(c) for c in containers}
         said = self._answers_of([*hosts.values()])
         answers = {name: said[host] for name, host in sorted(hosts.items())}
         return answers if len(answers) >= core.wanted else {**answers, "another core": None}
@@ -199,6 +204,13 @@ class DockerHandovers:
                     output = api.exec_start(made["Id"])
                     return int(api.exec_inspect(made["Id"])["ExitCode"]), output.decode(errors="replace")
         return 1, ""
+
+
+def _host_of(container: Mapping[str, Any]) -> str:
+    if NODE_LABEL not in container["Labels"]:
+        return str(container["Names"][0]).lstrip("/")
+    shared = (known for name, known in container["NetworkSettings"]["Networks"].items() if name.endswith("_front"))
+    return next((str(known["IPAddress"]) for known in shared), "") or "core.invalid"
 
 
 def available_bytes(meminfo: str) -> int | None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graasp_local.engine.client import connect, engine_errors
 from graasp_local.engine.container_detail import detail_of, seconds_since_1970
-from graasp_local.engine.listing import PROJECT_LABEL, containers_of
-from graasp_local.engine.observe import ONE_OFF_LABEL, SERVICE_LABEL, seen_on
+from graasp_local.engine.listing import PROJECT_LABEL
+from graasp_local.engine.observe import NODE_LABEL, ONE_OFF_LABEL, SERVICE_LABEL, seen_on
+from graasp_local.engine.site_containers import containers_of_site
 from graasp_local.errors import EngineUnreachable, Refused
 from graasp_local.ports.live import (
     AvailableVersion,
@@ -71,7 +73,7 @@ class DockerLive:
         for container in containers:
             if container["Labels"].get(ONE_OFF_LABEL) == "True":
                 continue
-            found = self._inspected_before(container)
+            found = _NOT_INSPECTED if NODE_LABEL in container["Labels"] else self._inspected_before(container)
             if found is None and time.monotonic() < until:
                 found = self._inspect(container)
             is_complete = is_complete and found is not None
@@ -110,15 +112,29 @@ class DockerLive:
         return detail_of(said, secrets)
 
     def log(self, container: str, lines: int, since: float | None) -> _Log:
+        from docker.errors import NotFound
+
         with engine_errors():
-            stream = self._connected.api.logs(
-                container, tail=lines, since=since, stream=True, follow=True, timestamps=True
-            )
-        return _Log(cast(Any, stream))
+            try:
+                stream: Any = self._connected.api.logs(
+                    container, tail=lines, since=since, stream=True, follow=True, timestamps=True
+                )
+            except NotFound:
+                if self._site.settings.swarm is None:
+                    raise
+                now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
+                stream = iter([f"{now} not on this machine: `graasp-local logs` shows it\n".encode()])
+        return _Log(stream)
 
     def restart(self, service: str) -> None:
+        found = self._containers_of(service)
+        if any(NODE_LABEL in container["Labels"] for container in found):
+            from graasp_local.engine.swarm_services import SwarmServices
+
+            SwarmServices(self._site, lambda: self._connected, lambda _: None).restart(service)
+            return
         with engine_errors():
-            for container in self._containers_of(service):
+            for container in found:
                 settings = self._connected.api.inspect_container(container["Id"])["Config"]
                 self._connected.api.restart(container["Id"], timeout=settings.get("StopTimeout") or 10)
 
@@ -126,6 +142,13 @@ class DockerLive:
         running = [c for c in self._containers_of(service) if c["State"] == "running"]
         if not running:
             raise Refused(f"{service} is not running, so it has no shell.", "", "Start it first.")
+        if NODE_LABEL in running[0]["Labels"]:
+            node = running[0]["Labels"][NODE_LABEL]
+            raise Refused(
+                f"{service} runs on {node}.",
+                "A shell in it has to be opened there.",
+                f"On {node}: `docker exec -it {running[0]['Id'][:12]} sh`.",
+            )
         return ("docker", "exec", "-it", running[0]["Id"][:12], "sh", "-c", _SHELL)
 
     def versions(self) -> AvailableVersions:
@@ -152,7 +175,7 @@ class DockerLive:
         return f"{PROJECT_LABEL}={self._site.settings.project}"
 
     def _containers(self) -> list[dict[str, Any]]:
-        return containers_of(self._site.settings.project)
+        return containers_of_site(self._site)
 
     def _containers_of(self, service: str) -> list[dict[str, Any]]:
         return [

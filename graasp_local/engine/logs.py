@@ -5,10 +5,11 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from graasp_local.engine.client import engine_errors
-from graasp_local.engine.observe import SERVICE_LABEL
+from graasp_local.engine.observe import NODE_LABEL, SERVICE_LABEL
 
 if TYPE_CHECKING:
     from graasp_local.engine.docker_engine import DockerEngine
@@ -21,6 +22,8 @@ _LONGEST_LINE_BYTES = 65_536
 def log_lines(engine: DockerEngine, service: str | None, *, lines: int, follow: bool) -> Iterator[tuple[str, str]]:
     """Pairs of service and line. Without `follow` the services come one after the other."""
     containers = [c for c in engine.containers() if service is None or c["Labels"].get(SERVICE_LABEL) == service]
+    in_swarm = sorted({str(c["Labels"].get(SERVICE_LABEL)) for c in containers if NODE_LABEL in c["Labels"]})
+    containers = [c for c in containers if NODE_LABEL not in c["Labels"]]
     containers.sort(key=lambda container: str(container["Labels"].get(SERVICE_LABEL)))
     if not follow:
         for container in containers:
@@ -29,14 +32,22 @@ def log_lines(engine: DockerEngine, service: str | None, *, lines: int, follow: 
             # Split at line feeds only: Python's other line endings would turn one line into two.
             for line in text.removesuffix(b"\n").split(b"\n") if text else ():
                 yield str(container["Labels"].get(SERVICE_LABEL)), line.decode(errors="replace")
+        for name in in_swarm:
+            for said in engine.swarm.log(name, lines):
+                yield name, said
         return
-    yield from _followed(engine, containers, lines)
+    yield from _followed(engine, containers, in_swarm, lines)
 
 
-def _followed(engine: DockerEngine, containers: list[dict[str, Any]], lines: int) -> Iterator[tuple[str, str]]:
+def _followed(
+    engine: DockerEngine, containers: list[dict[str, Any]], in_swarm: list[str], lines: int
+) -> Iterator[tuple[str, str]]:
     # Bounded, so that a flood of lines slows its reader instead of filling the memory.
     pending: queue.Queue[tuple[str, str] | None] = queue.Queue(_QUEUE_LINES)
-    streams = []
+    streams: list[Any] = []
+    for name in in_swarm:
+        streams.append(engine.swarm.log_stream(name, lines))
+        threading.Thread(target=_read, args=(streams[-1], name, pending), daemon=True).start()
     for container in containers:
         with engine_errors():
             stream = engine.client.api.logs(container["Id"], tail=lines, stream=True, follow=True)
@@ -53,7 +64,8 @@ def _followed(engine: DockerEngine, containers: list[dict[str, Any]], lines: int
                 yield item
     finally:
         for stream in streams:
-            stream.close()
+            with suppress(ValueError):  # a Swarm's stream is being read at this moment
+                stream.close()
 
 
 def _read(stream: Any, name: str, pending: queue.Queue[tuple[str, str] | None]) -> None:

@@ -52,7 +52,10 @@ def network_refusal(client: DockerClient, project: str, missing: Mapping[str, An
                 try:
                     made.append(_make(client, f"{project}-trial-{name}", project, definition))
                 except APIError as error:
-                    return f"The engine has no address range left for the network {name}: {error.explanation or error}."
+                    said = str(error.explanation or error).rstrip(".")
+                    if definition.get("driver") == "overlay":
+                        return f"The Swarm does not make the network {name}: {said}."
+                    return f"The engine has no address range left for the network {name}: {said}."
         finally:
             for network in made:
                 with suppress(APIError):
@@ -105,6 +108,7 @@ def _make(client: DockerClient, name: str, project: str, definition: Mapping[str
         options=definition.get("driver_opts"),
         ipam=IPAMConfig(driver=ipam.get("driver") or "default", pool_configs=pools) if pools else None,
         internal=bool(definition.get("internal")),
+        attachable=bool(definition.get("attachable")),
         labels={_TRIAL_LABEL: project},
     )
     return str(made["Id"])

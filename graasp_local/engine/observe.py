@@ -5,7 +5,7 @@ Pure, except that its input is the dictionaries of `GET /containers/json`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from types import MappingProxyType
 from typing import Any
@@ -16,13 +16,23 @@ from graasp_local.planning.server import major_of_image
 from graasp_local.planning.states import Health, ObservedService, Replica, ServiceGroup, Status
 from graasp_local.ports.observation import ObservedServices
 from graasp_local.site.site import Site
-from graasp_local.stack.services import GROUP_LABEL, OPTIONAL_LABEL, SETTINGS_LABEL, VERSION_LABEL, ServiceDefinition
+from graasp_local.stack.on_swarm import SWARM_SERVICES
+from graasp_local.stack.services import (
+    GROUP_LABEL,
+    NETWORKS_LABEL,
+    OPTIONAL_LABEL,
+    SETTINGS_LABEL,
+    VERSION_LABEL,
+    ServiceDefinition,
+)
 
 SERVICE_LABEL = "com.docker.compose.service"
 DIRECTORY_LABEL = "com.docker.compose.project.working_dir"
 ENV_FILES_LABEL = "com.docker.compose.project.environment_file"
 ONE_OFF_LABEL = "com.docker.compose.oneoff"
 NUMBER_LABEL = "com.docker.compose.container-number"
+NODE_LABEL = "org.graasp.node"
+"""The machine of a Swarm that a task runs on; only in what is observed."""
 HANDOVER_LABEL = "org.graasp.handover"
 """Marks a second container that stands in for a service while it is replaced."""
 
@@ -40,11 +50,14 @@ _WORST_FIRST = (
 
 _WORST_HEALTH_FIRST = (Health.UNHEALTHY, Health.STARTING, Health.HEALTHY, Health.NONE)
 
+_ON_EVERY_SITE = ("nginx", "redis")
+"""Services on the networks that differ between one machine and several, and without which there is no site."""
+
 _NONE: Mapping[str, str] = MappingProxyType({})
 _AS_DEFINED: Mapping[str, int] = MappingProxyType({})
 
 
-def seen_on(site: Site, containers: Iterable[Mapping[str, Any]]) -> ObservedServices:
+def seen_on(site: Site, containers: Sequence[Mapping[str, Any]]) -> ObservedServices:
     """The services of a site, from the engine's list of its containers. Raises ConfigurationError."""
     version = str(site.selected_version or "")
     directory, replicas = str(site.directory), site.settings.replicas
@@ -53,7 +66,23 @@ def seen_on(site: Site, containers: Iterable[Mapping[str, Any]]) -> ObservedServ
     if not version:
         # What a first deployment that failed has left behind does not make the site one of that version.
         services = [replace(service, version="") if service.is_off else service for service in services]
-    return replace(found, services=tuple(services))
+    return replace(
+        found,
+        services=tuple(services),
+        other_networks=has_other_networks(containers, on_swarm=site.settings.swarm is not None),
+    )
+
+
+def has_other_networks(containers: Iterable[Mapping[str, Any]], *, on_swarm: bool) -> bool:
+    """Whether SWARM was switched since these were created: networks of one machine do not reach others."""
+    for container in containers:
+        service, labels = container["Labels"].get(SERVICE_LABEL), container["Labels"]
+        if service in _ON_EVERY_SITE and labels.get(ONE_OFF_LABEL) != "True":
+            if (labels.get(NETWORKS_LABEL) == "overlay") != on_swarm:
+                return True
+        elif service in SWARM_SERVICES and HANDOVER_LABEL not in labels and (NODE_LABEL in labels) != on_swarm:
+            return True
+    return False
 
 
 def _with_database_image(site: Site, service: ObservedService) -> ObservedService:
@@ -158,6 +187,7 @@ def _observed(
         outdated=running and (elsewhere or is_outdated),
         made_elsewhere=running and elsewhere,
         optional=labels.get(OPTIONAL_LABEL) == "true",
+        node=labels.get(NODE_LABEL, ""),
     )
 
 
@@ -196,6 +226,7 @@ def as_one(found: list[tuple[int, ObservedService]], wanted: int, version: str) 
         made_elsewhere=any(container.made_elsewhere for container in containers),
         wanted=wanted,
         replicas=tuple(
-            Replica(number, one.status, one.health, one.version) for number, one in sorted(found, key=itemgetter(0))
+            Replica(number, one.status, one.health, one.version, one.node)
+            for number, one in sorted(found, key=itemgetter(0))
         ),
     )

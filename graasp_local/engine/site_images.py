@@ -27,6 +27,7 @@ from graasp_local.ports.images import ImageFact
 from graasp_local.site import prepare
 from graasp_local.site.selection import Release
 from graasp_local.site.site import Site
+from graasp_local.stack.on_swarm import SWARM_SERVICES
 from graasp_local.stack.services import VERSION_LABEL
 from graasp_local.version import Images, Version
 
@@ -51,6 +52,8 @@ class SiteImages:
         self._image_migrations = ImageMigrations()
         self._reading = RLock()
         self._stand_ins: dict[str, str] = {}
+        self._pinned: set[Version] = set()
+        """Versions whose images are known exactly, whatever is selected."""
 
     @cached_property
     def client(self) -> DockerClient:
@@ -159,6 +162,20 @@ class SiteImages:
     def _versioned_services(self) -> tuple[str, ...]:
         return tuple(name for names in self._versioned.values() for name in names) or VERSIONED_SERVICES
 
+    def share_images(self, version: Version) -> Iterator[str]:
+        swarm = self._site.settings.swarm
+        if swarm is None:
+            return
+        from graasp_local.engine.swarm_images import have_everywhere
+
+        if version in self._pinned:
+            known = self.images_of(version)
+        else:
+            defined = self.compose.config(None)["services"]
+            known = {service: str(defined[service]["image"]) for service in SWARM_SERVICES}
+        images = {service: known[service] for service in SWARM_SERVICES}
+        yield from have_everywhere(self.client, self._project, images, swarm, self.narrate)
+
     def give_names_back(self) -> None:
         """Restore the names of images that were found here without the name that Compose uses.
 
@@ -213,6 +230,7 @@ class SiteImages:
 
     def use_pins(self, version: Version, pins: Sequence[Pin]) -> None:
         self.compose.use_release(Release(version, as_images(pins)))
+        self._pinned.add(version)
         self._images[version] = {**self.images_of(version), **{pin.service: pin.reference for pin in pins}}
 
     def use_selection(self) -> None:

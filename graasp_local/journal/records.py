@@ -25,7 +25,7 @@ from graasp_local.version import Images, Version
 READ_ONLY_NAMES = frozenset(
     {"preflight", "pull", "restore-images", "read-migrations", "make-migration"}
     | {"backup", "check-backup", "load-database", "unpack-files", "check-upgrade", "pull-server", "check-edge"}
-    | {"check-stack", "take-up-settings"}
+    | {"check-stack", "take-up-settings", "share-images"}
 )
 
 WRITING_NAMES = frozenset({"start-writers", "unseal-gate", "open-gate"})

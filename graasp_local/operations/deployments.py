@@ -166,6 +166,7 @@ def deployment_plan(world: World, observed: ObservedState, request: DeployReques
     """The plan for `deploy`, after the checks that change nothing. Raises Refused."""
     refuse_unfinished_upgrade(world)
     refuse_moved_database(world)
+    refuse_other_networks(observed)
     found = check_preflight(world, request.version)
     request = replace(request, other_images=other_images(world, observed, request.version))
     if world.site.settings.external_database is not None:
@@ -257,6 +258,16 @@ def refuse_moved_database(world: World) -> None:
         "To move it: set DATABASE back, `graasp-local apply db-only`, `graasp-local backup`, set DATABASE as it is "
         "now, then `graasp-local restore BACKUP`.",
     )
+
+
+def refuse_other_networks(observed: ObservedState) -> None:
+    """Raises Refused if SWARM was changed and the site has not followed: that is a change of its own."""
+    if observed.other_networks:
+        raise Refused(
+            "SWARM in .env was changed, and the site does not run that way yet.",
+            "Nothing was changed.",
+            "`graasp-local apply running` moves it; it closes the site for as long as everything takes to start.",
+        )
 
 
 def _refuse_new_address(world: World) -> None:

@@ -17,7 +17,11 @@ from graasp_local.errors import Refused, UsageError
 from graasp_local.journal.read import trusted_operations
 from graasp_local.journal.records import unfinished_operation
 from graasp_local.journal.write import operation_number
-from graasp_local.operations.deployments import refuse_moved_database, refuse_unfinished_upgrade
+from graasp_local.operations.deployments import (
+    refuse_moved_database,
+    refuse_other_networks,
+    refuse_unfinished_upgrade,
+)
 from graasp_local.operations.steps.having_images import use_recorded_images
 from graasp_local.operations.steps.preflight import check_preflight
 from graasp_local.operations.trying import tried_first
@@ -35,6 +39,7 @@ from graasp_local.version import Version
 def restore_plan(world: World, observed: ObservedState, asked: requests.Restore) -> Plan:
     """The plan for `restore`. Raises Refused, or UsageError for a part that the backup does not have."""
     refuse_unfinished_upgrade(world)
+    refuse_other_networks(observed)
     backup, databases, volumes = wanted_parts(world.site, asked)
     named = str(backup.directory) if is_path(asked.backup) else backup.manifest.name
     if GRAASP_DATABASE not in databases:

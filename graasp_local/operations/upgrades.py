@@ -44,6 +44,12 @@ def upgrade_plan(world: World, observed: ObservedState, asked: UpgradeDatabase) 
             "Have its provider upgrade it, then set DB_IMAGE in .env to the same major version: its tools are "
             "used for backups.",
         )
+    if world.site.settings.swarm is not None:
+        raise Refused(
+            "SWARM is on, and graasp-local does not upgrade the database of a site on several machines yet.",
+            "Nothing was changed.",
+            "Set SWARM=off in .env, `graasp-local apply running`, upgrade, then set SWARM=on and apply it again.",
+        )
     operations = trusted_operations(world.site.journal_directory)
     left = unfinished_operation(operations)
     if left is not None:

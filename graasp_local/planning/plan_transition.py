@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from graasp_local.planning.parts import (
     closing,
     edge_is_ready,
@@ -28,6 +30,7 @@ from graasp_local.planning.steps import (
     Drain,
     EndConnections,
     ProveGate,
+    RemakeNetworks,
     StartServices,
     Step,
     StopServices,
@@ -50,6 +53,8 @@ def plan_transition(
     `left_open`: the command that closed the gate did not get to end the connections opened before.
     """
     row = observed.row(target)
+    if observed.other_networks and row.groups_on:
+        return _on_other_networks(observed, target, version, drain_limit)
     if ServiceGroup.EDGE not in row.groups_on:
         return Plan(target, (*_down_to_nothing(observed, target, drain_limit),))
     stops = stops_for(observed, target)
@@ -80,6 +85,18 @@ def plan_transition(
             steps = first_containers(observed, steps) + opening(f"{target} lets visitors in")
             steps += replicas_after(steps, version)
     return Plan(target, tuple(steps))
+
+
+def _on_other_networks(
+    observed: ObservedState, target: InfraState, version: Version | None, drain_limit: float
+) -> Plan:
+    """Stop everything, since a network goes only when nothing is left in it, and start what the state needs."""
+    cause = "core and workers move to other machines, or back: everything joins other networks"
+    everything_off = _down_to_nothing(replace(observed, page_when_stopped=False), InfraState.STOPPED, drain_limit)
+    steps = [replace(step, cause=cause) if isinstance(step, StopServices) else step for step in everything_off]
+    steps.append(RemakeNetworks("a network keeps its kind; data is in volumes, which stay"))
+    after = simulate(observed, steps)
+    return Plan(target, (*steps, *plan_transition(after, target, version, drain_limit).steps))
 
 
 def _down_to_nothing(observed: ObservedState, target: InfraState, drain_limit: float) -> list[Step]:

@@ -15,6 +15,7 @@ from graasp_local.planning.steps import (
     MakeServices,
     OpenGate,
     RecordDeployment,
+    RemakeNetworks,
     SealGate,
     SelectVersion,
     StartServices,
@@ -42,6 +43,10 @@ def simulate(observed: ObservedState, steps: Iterable[Step]) -> ObservedState:
                 observed = observed.with_services(services, Status.EXITED, Health.NONE)
                 if group is ServiceGroup.EDGE and not _edge_answers(observed):
                     observed = replace(observed, gate=Gate.UNKNOWN)
+            case RemakeNetworks():
+                names = tuple(service.name for service in observed.services)
+                observed = observed.with_services(names, Status.ABSENT, Health.NONE)
+                observed = replace(observed, other_networks=False)
             case MakeServices(services=services, version=version):
                 observed = observed.with_services(services, Status.CREATED, Health.NONE, str(version))
             case CloseGate(sealed=sealed):

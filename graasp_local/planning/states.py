@@ -125,6 +125,8 @@ class Replica(Struct, frozen=True):
     status: Status
     health: Health = Health.NONE
     version: str = ""
+    node: str = ""
+    """The machine that it is on, if there are several."""
 
     @property
     def is_on(self) -> bool:
@@ -140,6 +142,11 @@ class Replica(Struct, frozen=True):
 
     def described(self) -> str:
         return _described(self.status, self.health)
+
+    @property
+    def where(self) -> str:
+        """Completes its name, such as core-2."""
+        return f"{self.number} on {self.node}" if self.node else f"{self.number}"
 
 
 class ObservedService(Struct, frozen=True):
@@ -168,6 +175,8 @@ class ObservedService(Struct, frozen=True):
     """How many containers of it the site's settings ask for."""
     replicas: tuple[Replica, ...] = ()
     """Its containers, by number, unless that is just the one that is wanted; empty: all wanted ones are alike."""
+    node: str = ""
+    """The machine that its only container is on, if there are several."""
 
     @property
     def is_on(self) -> bool:
@@ -221,7 +230,7 @@ class ObservedService(Struct, frozen=True):
     @property
     def unwell(self) -> tuple[str, ...]:
         """What is wrong with which replica, such as "core-2 is stopped"; empty if `replicas` is."""
-        found = [f"{self.name}-{each.number} is {each.described()}" for each in self.replicas if not each.is_on]
+        found = [f"{self.name}-{each.where} is {each.described()}" for each in self.replicas if not each.is_on]
         missing = self.wanted - len(self.replicas) if self.replicas else 0
         if missing > 0:
             found.append(f"{missing} missing")
@@ -269,6 +278,8 @@ class ObservedState(Struct, frozen=True):
     """Second containers that stand in for services being replaced: they belong to an operation, not to a state."""
     page_when_stopped: bool = False
     """The site is set to keep nginx on in `stopped`, showing the maintenance page."""
+    other_networks: bool = False
+    """Its networks are those of one machine, and it is set to use several, or the other way round."""
 
     def row(self, state: InfraState) -> StateRow:
         return row_of(state, page_when_stopped=self.page_when_stopped)
@@ -374,6 +385,8 @@ def differences(observed: ObservedState, state: InfraState) -> tuple[str, ...]:
             found.append(f"nginx does not answer{where}, but {state} needs the gate {row.gate}.")
         else:
             found.append(f"The gate is {observed.gate.in_words}, but {state} needs it {row.gate}.")
+    if observed.other_networks and row.groups_on:
+        found.append("The networks of the site are those from before SWARM was changed.")
     found += [
         f"A second {second.name} of {second.version} is {second.described()}, left over from replacing it."
         for second in observed.handovers

@@ -83,6 +83,19 @@ class RestoreImages(PlannedStep, frozen=True):
         return f"Restore the images that {self.version} was deployed with"
 
 
+class ShareImages(PlannedStep, frozen=True):
+    """Have core's and the workers' images on every machine of the Swarm that may run them, and run each there once."""
+
+    version: Version
+    cause: str
+    name: ClassVar[str] = "share-images"
+    touches_site: ClassVar[bool] = False
+
+    @property
+    def title(self) -> str:
+        return f"Check that every machine of the Swarm can run the images of {self.version}"
+
+
 class ReadMigrations(PlannedStep, frozen=True):
     """Compare the version's migrations with the database's; refuse if they cannot work or differ from the forecast."""
 
@@ -213,6 +226,17 @@ class EndConnections(PlannedStep, frozen=True):
     @property
     def title(self) -> str:
         return f"End connections opened before the gate closed (requests get {self.limit_seconds:g} s)"
+
+
+class RemakeNetworks(PlannedStep, frozen=True):
+    """Remove the site's containers and the networks that SWARM changes, so that they are created anew. Volumes stay."""
+
+    cause: str
+    name: ClassVar[str] = "remake-networks"
+
+    @property
+    def title(self) -> str:
+        return "Remove the containers and networks from before SWARM was changed"
 
 
 class StopServices(PlannedStep, frozen=True):
@@ -524,6 +548,7 @@ Step = (
     | PullImages
     | UseEarlierSettings
     | RestoreImages
+    | ShareImages
     | ReadMigrations
     | BackUpDatabase
     | CheckEdge
@@ -534,6 +559,7 @@ Step = (
     | ProveGate
     | Drain
     | EndConnections
+    | RemakeNetworks
     | StopServices
     | StartServices
     | StartReplicas

@@ -53,6 +53,10 @@ class Checks(Protocol):
         """
         ...
 
+    def swarm_problem(self) -> str | None:
+        """Why the engine's Swarm cannot be used, as a sentence; None if it can, or if the site is on one machine."""
+        ...
+
     def port_problem(self, address: str, port: int) -> str | None:
         """What is wrong with a port that nginx needs, such as `is in use by apache2`; None if it is free."""
         ...

@@ -21,6 +21,13 @@ class Containers(Protocol):
         ...
 
     def stop(self, services: Sequence[str]) -> None: ...
+    def remake_networks(self) -> None:
+        """Remove the site's stopped containers, tasks and networks that are of another kind than its settings want.
+
+        What is started later creates them again. Raises NeedsYou.
+        """
+        ...
+
     def make(self, services: Sequence[str], version: Version) -> None:
         """Create the services' containers for a version, without starting them; existing ones must be stopped."""
         ...

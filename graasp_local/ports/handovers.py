@@ -34,6 +34,10 @@ class Handovers(Protocol):
         """The site's services that nginx routes visitors to and that change with the version."""
         ...
 
+    def why_no_second(self) -> str:
+        """Why a second core cannot stand in for the first on this site, whatever nginx can do; empty if it can."""
+        ...
+
     def edge_can_lead(self) -> bool:
         """Whether the running nginx can route to a second container; one started by an older graasp-local cannot."""
         ...

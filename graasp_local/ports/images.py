@@ -51,6 +51,13 @@ class Images(Protocol):
         """
         ...
 
+    def share_images(self, version: Version) -> Iterator[str]:
+        """Have core's and the workers' images on every machine of the site's Swarm; does nothing on one machine.
+
+        Yields progress. Raises Refused, naming the machines that cannot run one.
+        """
+        ...
+
     def give_names_back(self) -> None:
         """Restore the names of images that were found to have lost them."""
         ...

@@ -17,6 +17,7 @@ class ObservedServices(Struct, frozen=True):
     services: tuple[ObservedService, ...]
     migrations: tuple[str, ...]
     handovers: tuple[ObservedService, ...] = ()
+    other_networks: bool = False
 
 
 def observe(
@@ -32,4 +33,4 @@ def observe(
         service.group is ServiceGroup.EDGE and service.status is Status.RUNNING for service in seen.services
     )
     gate = ask_gate() if nginx_is_up else Gate.UNKNOWN
-    return ObservedState(seen.services, gate, seen.migrations, seen.handovers, page_when_stopped)
+    return ObservedState(seen.services, gate, seen.migrations, seen.handovers, page_when_stopped, seen.other_networks)

@@ -37,6 +37,12 @@ SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = relna
 WHERE relkind = 'r' AND relpersistence <> 't' AND n.nspname !~ '^pg_'
   AND n.nspname NOT IN ('information_schema', 'drizzle')
 """
+_ADMIT = """
+DO $$ BEGIN
+  IF EXISTS (SELECT FROM pg_database WHERE datname = 'graasp' AND NOT has_database_privilege(datdba, oid, 'CONNECT'))
+  THEN GRANT CONNECT ON DATABASE graasp TO graasp; END IF;
+END $$
+"""
 _COLLATIONS = """
 SELECT datname, datcollversion, pg_database_collation_actual_version(oid) FROM pg_database
 WHERE datallowconn AND datcollversion <> pg_database_collation_actual_version(oid) ORDER BY 1
@@ -69,7 +75,9 @@ class PostgresDatabase:
         return ()
 
     def admit(self) -> None:
-        """Nothing is shut out: what could connect to the stack's own server is stopped with the stack."""
+        """Only a site that was on several machines has shut graasp out, if it was moved back in the middle of that."""
+        with self._connection("postgres") as connection:
+            connection.execute(_ADMIT)
 
     def applied_migrations(self) -> tuple[AppliedMigration, ...]:
         """The rows of `drizzle.__drizzle_migrations`, oldest first; none where the table does not exist."""

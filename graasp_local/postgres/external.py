@@ -114,7 +114,7 @@ class ExternalDatabase(PostgresDatabase):
 
     def admit(self) -> None:
         with self._connection("postgres") as connection:
-            _admit(connection, GRAASP_DATABASE)
+            admit(connection, GRAASP_DATABASE)
 
     def applied_migrations(self) -> tuple[AppliedMigration, ...]:
         return () if GRAASP_DATABASE in self.missing_databases() else super().applied_migrations()
@@ -129,8 +129,8 @@ class ExternalDatabase(PostgresDatabase):
         with self._connection("postgres") as connection:
             if _owner_of(connection, GRAASP_DATABASE) is None:
                 return 0
-            _have_migrator(connection, self._migration_password)
-            return _shut_out(connection, GRAASP_DATABASE, MIGRATOR)
+            have_migrator(connection, self._migration_password)
+            return shut_out(connection, GRAASP_DATABASE, MIGRATOR)
 
     def make_database(self, name: str, password: str) -> bool:
         from psycopg import sql
@@ -138,7 +138,7 @@ class ExternalDatabase(PostgresDatabase):
         with self._connection("postgres") as connection:
             _have_owner(connection, name, password)
             if _owner_of(connection, name) is not None:
-                _admit(connection, name)
+                admit(connection, name)
                 return False
             owner = sql.Identifier(name)
             connection.execute(sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(owner, owner))
@@ -222,7 +222,7 @@ class ExternalDatabases(PostgresDatabases):
         with self._connection() as connection:
             for old in {name for name, _ in renames}:
                 if _owner_of(connection, old) is not None:
-                    _shut_out(connection, old, None)
+                    shut_out(connection, old, None)
             with connection.transaction():
                 for old, new in renames:
                     statement = sql.SQL("ALTER DATABASE {} RENAME TO {}")
@@ -368,7 +368,7 @@ def _verifier(connection: psycopg.Connection, role: str, password: str) -> sql.L
     return sql.Literal(connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode())
 
 
-def _have_migrator(connection: psycopg.Connection, password: str) -> None:
+def have_migrator(connection: psycopg.Connection, password: str) -> None:
     """Have the role that migrates, with this password; whatever it makes belongs to graasp."""
     from psycopg import sql
 
@@ -383,7 +383,7 @@ def _have_migrator(connection: psycopg.Connection, password: str) -> None:
         connection.execute(sql.SQL("ALTER ROLE {} SET role = {}").format(migrator, sql.Literal(GRAASP_DATABASE)))
 
 
-def _shut_out(connection: psycopg.Connection, database: str, let_in: str | None) -> int:
+def shut_out(connection: psycopg.Connection, database: str, let_in: str | None) -> int:
     """Keep everyone but our role and `let_in` from connecting, and end the sessions there; returns how many.
 
     Raises NeedsYou if a session stays that our role may not end.
@@ -427,12 +427,12 @@ def _drop(connection: psycopg.Connection, database: str) -> None:
     from psycopg import sql
 
     if _owner_of(connection, database) is not None:
-        _shut_out(connection, database, None)
+        shut_out(connection, database, None)
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(database)))
 
 
-def _admit(connection: psycopg.Connection, database: str) -> None:
-    """Undo `_shut_out`: the owner can connect again. Does nothing if there is no such database."""
+def admit(connection: psycopg.Connection, database: str) -> None:
+    """Undo `shut_out`: the owner can connect again. Does nothing if there is no such database."""
     from psycopg import sql
 
     owner = _owner_of(connection, database)

@@ -49,6 +49,16 @@ class ExternalServer(Struct, frozen=True):
         return "verify-full" if self.ca else "disable"
 
 
+class Swarm(Struct, frozen=True):
+    """The site's core and workers run on the machines of a Docker Swarm.
+
+    `placement` has Docker's own constraints, `engines` the addresses of engines that images are sent to.
+    """
+
+    placement: tuple[str, ...] = ()
+    engines: tuple[str, ...] = ()
+
+
 class Settings(Struct, frozen=True):
     """A checked `.env`: every key in `values`, and properties for the few that graasp-local itself uses."""
 
@@ -171,6 +181,16 @@ class Settings(Struct, frozen=True):
     def replicas(self) -> Mapping[str, int]:
         """The number of containers of each service for which `.env` sets it."""
         return {service: int(self.values[key]) for service, key in REPLICAS.items() if self.values.get(key)}
+
+    @property
+    def swarm(self) -> Swarm | None:
+        """How core and workers are spread over several machines; None if they run on this one."""
+        if self.values.get("SWARM") != "on":
+            return None
+        placement, engines = (
+            tuple(filter(None, self.values.get(key, "").split(","))) for key in ("SWARM_PLACEMENT", "SWARM_ENGINES")
+        )
+        return Swarm(placement, engines)
 
     @property
     def profiles(self) -> tuple[str, ...]:

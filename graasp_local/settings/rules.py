@@ -213,6 +213,20 @@ def _contradictions(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         yield "DB_PORT", "is the same as HTTP_PORT"
     if values.get("DATABASE") == "external":
         yield from _contradictions_of_external(values)
+    if values.get("SWARM") == "on":
+        yield from _contradictions_of_swarm(values)
+
+
+def _contradictions_of_swarm(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Core and workers on several machines need what all of these reach."""
+    for kind in S3_KEYS:
+        if values.get(kind) != "s3":
+            yield (
+                kind,
+                "is not s3, but SWARM is on: uploaded files would be on one machine, where the others cannot read them",
+            )
+    if values.get("DATABASE") == "external":
+        yield "SWARM", "is on, but DATABASE is external: graasp-local does not support both together yet"
 
 
 def _contradictions_of_external(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:

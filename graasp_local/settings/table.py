@@ -92,8 +92,12 @@ _URL_HOST = r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]"
 _FRAMING_SITE = rf"(https?:|(https?://)?(\*|(\*\.)?{_HOST}|\[[0-9A-Fa-f:.]+\])(:(\d{{1,5}}|\*))?/?)"
 
 
+_NAME = r"[A-Za-z0-9_.-]+"
+_CONSTRAINT = rf"(node\.(id|hostname|role|platform\.(os|arch)|labels\.{_NAME})|engine\.labels\.{_NAME})[!=]={_NAME}"
+_ENGINE = r"(ssh|tcp|unix)://[^\s,'\"$]+"
+
 MOST_REPLICAS = 16
-"""Of one service, on one machine."""
+"""Of one service."""
 REPLICAS = {"core": "CORE_REPLICAS", "workers": "WORKERS_REPLICAS"}
 """The services that may have several containers, and the keys that say how many."""
 _REPLICAS = (r"[1-9]|1[0-6]", f"a number from 1 to {MOST_REPLICAS}")
@@ -321,6 +325,30 @@ OPTIONS: tuple[Option, ...] = (
         "How many containers of workers run. Default: 1. `graasp-local scale workers=2` sets it and starts them.",
         "",
         *_REPLICAS,
+    ),
+    Option(
+        "SWARM",
+        "Where core and workers run: off (on this machine) or on (on the machines of the Docker Swarm that this one is "
+        "a manager of; docs/scale.md). Default: off.",
+        "",
+        r"on|off",
+        "on or off",
+    ),
+    Option(
+        "SWARM_PLACEMENT",
+        "With SWARM=on: which machines core and workers may run on, as Docker's placement constraints separated by "
+        "commas, such as node.labels.graasp==yes. Default: all.",
+        "",
+        rf"{_CONSTRAINT}(,{_CONSTRAINT})*",
+        "conditions such as node.labels.graasp==yes or node.role!=manager, separated by commas",
+    ),
+    Option(
+        "SWARM_ENGINES",
+        "With SWARM=on, if the images are in no registry: the engines of the other machines, as DOCKER_HOST takes "
+        "them, separated by commas, such as ssh://root@node2. This machine sends them the images. Default: none.",
+        "",
+        rf"{_ENGINE}(,{_ENGINE})*",
+        "addresses that begin with ssh://, tcp:// or unix://, separated by commas",
     ),
     Option(
         "DB_PORT",

@@ -28,6 +28,7 @@ from graasp_local.site.selection import IMAGE_KEY, VERSION_KEY, VOLUME_KEY, Sele
 from graasp_local.stack.cache import services_of
 from graasp_local.stack.external import external_variables
 from graasp_local.stack.inside import inside_variables
+from graasp_local.stack.on_swarm import swarm_variables
 from graasp_local.stack.services import ServiceDefinition, filled_in, mounts_digest, stack_directory
 from graasp_local.version import Version
 
@@ -173,6 +174,8 @@ class Site(Struct, frozen=True, dict=True):
         files = [directory / "compose.yaml"]
         if self.settings.tls is not Tls.OFF:
             files.append(directory / "tls.yaml")
+        if self.settings.swarm is not None:
+            files.append(directory / "swarm.yaml")
         if self.settings.external_database is not None:
             files.append(directory / "external.yaml")
         if self.override_file.exists():
@@ -239,7 +242,7 @@ class Site(Struct, frozen=True, dict=True):
         """Variables that are derived from `.env` and that the compose files use as well."""
         settings = self.settings
         external = external_variables(settings.external_database, settings.values["GRAASP_DB_PASSWORD"])
-        return {**inside_variables(settings.public_url, self.profiles), **external}
+        return {**inside_variables(settings.public_url, self.profiles), **external, **swarm_variables(settings)}
 
     @property
     def built_images(self) -> Mapping[str, str]:
@@ -264,6 +267,8 @@ class Site(Struct, frozen=True, dict=True):
         files = [directory / "compose.yaml"]
         if self._has_tls:
             files.append(directory / "tls.yaml")
+        if self._is_swarm:
+            files.append(directory / "swarm.yaml")
         if self._is_external:
             files.append(directory / "external.yaml")
         if self.override_file.exists():
@@ -281,6 +286,13 @@ class Site(Struct, frozen=True, dict=True):
     def _is_external(self) -> bool:
         try:
             return self.settings.external_database is not None
+        except ConfigurationError:
+            return False
+
+    @property
+    def _is_swarm(self) -> bool:
+        try:
+            return self.settings.swarm is not None
         except ConfigurationError:
             return False
 

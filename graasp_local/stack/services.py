@@ -26,6 +26,8 @@ VERSION_LABEL = "org.graasp.version"
 SETTINGS_LABEL = "org.graasp.settings"
 OPTIONAL_LABEL = "org.graasp.optional"
 DATABASE_LABEL = "org.graasp.database"
+NETWORKS_LABEL = "org.graasp.networks"
+"""`overlay` on a container whose networks reach all machines of a Swarm."""
 WRITES_LABEL = "org.graasp.writes"
 """`true` on a service that writes to Graasp's database by itself, like core. Whatever its group, it is off while that
 database changes, and starts once core is verified.

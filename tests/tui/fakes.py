@@ -383,6 +383,14 @@ class FakeEngine:
     def lowest_port(self) -> int:
         return 0
 
+    def share_images(self, version: Version) -> Iterator[str]:
+        yield from ()
+
+    def swarm_problem(self) -> str | None:
+        return None
+
+    def remake_networks(self) -> None: ...
+
     def give_names_back(self) -> None: ...
 
     def keep_images(self, version: Version) -> None: ...
@@ -548,6 +556,9 @@ class FakeHandovers:
 
     def visited(self) -> tuple[str, ...]:
         return ("core",)
+
+    def why_no_second(self) -> str:
+        return ""
 
     def edge_can_lead(self) -> bool:
         return True

@@ -28,6 +28,7 @@ class FakeHandovers:
     health: Health = Health.HEALTHY
     says: str | None = None
     knows: bool = True
+    no_second: str = ""
     room: Memory = field(default_factory=lambda: Memory(500 * _MIB, 4000 * _MIB))
     in_flight: list[int | None] = field(default_factory=list)
     failing: dict[str, Exception] = field(default_factory=dict)
@@ -43,6 +44,9 @@ class FakeHandovers:
 
     def visited(self) -> tuple[str, ...]:
         return ("core",)
+
+    def why_no_second(self) -> str:
+        return self.no_second
 
     def edge_can_lead(self) -> bool:
         return self.knows

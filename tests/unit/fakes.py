@@ -136,6 +136,9 @@ class FakeEngine:
     no_network: str | None = None
     recovery: list[str] = field(default_factory=list)
     """How far the database server has recovered, one value for each time it is asked."""
+    no_swarm: str | None = None
+    machines: tuple[str, ...] = ()
+    """Of its Swarm; none for a site on one machine."""
     no_compose: bool = False
     other_site: str | None = None
     references: set[str] = field(default_factory=set)
@@ -184,7 +187,7 @@ class FakeEngine:
 
     def observe(self) -> ObservedServices:
         observed = self.state.observed
-        return ObservedServices(observed.services, observed.migrations, observed.handovers)
+        return ObservedServices(observed.services, observed.migrations, observed.handovers, observed.other_networks)
 
     def make(self, services: Sequence[str], version: Version) -> None:
         self._call("make", *services)
@@ -306,6 +309,21 @@ class FakeEngine:
 
     def registry_has(self, reference: str) -> bool:
         return reference not in self.in_no_registry
+
+    def share_images(self, version: Version) -> Iterator[str]:
+        if self.machines:
+            self._call("share-images")
+        yield from (f"core: {machine} can run its image" for machine in self.machines)
+
+    def swarm_problem(self) -> str | None:
+        return self.no_swarm
+
+    def remake_networks(self) -> None:
+        self._call("remake-networks")
+        names = tuple(service.name for service in self.state.observed.services)
+        self.state.observed = replace(
+            self.state.observed.with_services(names, Status.ABSENT, Health.NONE), other_networks=False
+        )
 
     def give_names_back(self) -> None:
         pass

@@ -104,7 +104,8 @@ def test_the_tables_of_settings_are_made_from_the_table_of_settings() -> None:
 
 def stack_defaults() -> dict[str, str]:
     """Every variable of the compose files, with the default that it has there."""
-    text = "".join((ROOT / "compose" / name).read_text() for name in ("compose.yaml", "tls.yaml", "external.yaml"))
+    names = ("compose.yaml", "tls.yaml", "external.yaml", "swarm.yaml")
+    text = "".join((ROOT / "compose" / name).read_text() for name in names)
     return {key: default or "" for key, default in re.findall(r"\$\{([A-Z0-9_]+)(?::-([^${}]*))?", text)}
 
 

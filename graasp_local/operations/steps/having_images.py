@@ -109,6 +109,14 @@ def pull_missing(world: World, version: Version) -> Iterator[str]:
             yield f"{version} was deployed{at} with other images of {listed(changed)}: its tags were moved"
 
 
+def share_images(world: World, version: Version) -> Iterator[str]:
+    """Have core's and the workers' images on every machine of the Swarm. Raises Refused, Interrupted."""
+    for line in world.images.share_images(version):
+        yield line
+        if world.interruption.requested:
+            raise Interrupted("Interrupted while the other machines were getting their images.")
+
+
 def use_recorded_images(world: World, version: Version, images: Images = ()) -> bool:
     """Use the images of a deployment of the version, or those of its tags for images that are gone for good.
 

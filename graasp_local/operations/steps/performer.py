@@ -21,6 +21,7 @@ from graasp_local.operations.steps.having_images import (
     pull_missing,
     restore_images,
     select_images,
+    share_images,
 )
 from graasp_local.operations.steps.migrating import await_migrations, check_forecast, end_migrations, run_migration
 from graasp_local.operations.steps.preflight import check_edge, check_preflight, check_stack
@@ -67,10 +68,12 @@ from graasp_local.planning.steps import (
     PullImages,
     ReadMigrations,
     RecordDeployment,
+    RemakeNetworks,
     RestoreImages,
     SealGate,
     SelectImages,
     SelectVersion,
+    ShareImages,
     Snapshot,
     StartReplicas,
     StartServices,
@@ -161,6 +164,8 @@ class Performer:
                 )  # of other images, if not of another version
                 world.migrations.remove_made_migrations()
                 yield from restore_images(world, version, images)
+            case ShareImages(version=version):
+                yield from share_images(world, version)
             case ReadMigrations():
                 pending = check_forecast(world, step)
                 self._newly = pending.tags
@@ -201,6 +206,9 @@ class Performer:
                     world.containers.stop(services)
                 finally:
                     self.end_shutting()
+            case RemakeNetworks():
+                self._made, self._ahead = _NOTHING_MADE, set()
+                world.containers.remake_networks()
             case StartServices(services=services, writers=writers):
                 yield from make_missing_databases(world, services)
                 if step.group is ServiceGroup.GRAASP:

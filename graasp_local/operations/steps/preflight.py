@@ -128,6 +128,7 @@ def surroundings_problems(world: World, facts: EngineFacts, images: Sequence[Ima
     """What is wrong around the site, no matter which operation is planned."""
     return [
         *_tool_problems(facts),
+        *(Problem("swarm", said) for said in _swarm_problems(world)),
         *(Problem("project", said) for said in _directory_problems(world)),
         *(Problem("images", said) for said in _image_problems(images, facts)),
         *(Problem("ports", said) for said in _port_problems(world)),
@@ -199,7 +200,7 @@ def check_transition(world: World, services: Sequence[str]) -> None:
         _refuse_other_search_data(world, world.site.named_images.get(variable_of(SEARCH_SERVICE), ""))
     edge = {service.name for service in world.containers.observe().services if service.group is ServiceGroup.EDGE}
     ports = _port_problems(world) if edge & {*services} else ()  # stopping needs no ports
-    problems = [*_directory_problems(world), *ports, *_network_problems(world)]
+    problems = [*_swarm_problems(world), *_directory_problems(world), *ports, *_network_problems(world)]
     if problems:
         raise Refused(" ".join(problems), "Nothing was changed.", "Fix this, then try again.")
 
@@ -295,6 +296,12 @@ def _tool_problems(facts: EngineFacts) -> Iterator[Problem]:
         )
 
 
+def _swarm_problems(world: World) -> Iterator[str]:
+    problem = world.checks.swarm_problem()
+    if problem:
+        yield problem
+
+
 def _directory_problems(world: World) -> Iterator[str]:
     other = world.checks.other_directory()
     if other is not None:
@@ -365,8 +372,11 @@ def _database_bytes(world: World) -> int:
 
 def _network_problems(world: World) -> Iterator[str]:
     if any(service.status is Status.ABSENT for service in world.containers.observe().services):
-        problem = world.checks.network_problem()
-        if problem:
+        # Without the Swarm, its networks cannot even be tried.
+        problem = world.checks.network_problem() if world.checks.swarm_problem() is None else None
+        if problem and world.site.settings.swarm is not None:
+            yield problem
+        elif problem:
             yield f"{problem} `docker network prune` removes unused networks; daemon.json can name more address pools."
 
 

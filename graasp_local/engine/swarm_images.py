@@ -1,0 +1,190 @@
+"""The images of core and workers on every machine of the Swarm: sent where the site says so, then run once on each.
+
+A job that Swarm starts on every machine that may run the service runs nothing but `true` from the image, so a machine
+without the image, or that cannot run it, is known while visitors are still served. Refuses to go on without one.
+"""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from graasp_local.engine import swarm_tasks
+from graasp_local.engine.client import engine_refusals
+from graasp_local.engine.compose import docker_words
+from graasp_local.engine.kept_images import kept_repository, kept_tag
+from graasp_local.engine.swarm_tasks import is_reachable, node_name
+from graasp_local.errors import Refused
+from graasp_local.images.pins import shortened
+from graasp_local.settings import Swarm
+from graasp_local.wording import listed
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+_POLL_SECONDS = 0.05
+_SAID_EVERY_SECONDS = 5.0
+_PULL_SECONDS = 1800.0
+"""How long the machines may take to pull an image."""
+_APPEARING_SECONDS = 5.0
+"""By then the Swarm has given the job to every machine that may have it."""
+_ASKING_SECONDS = 10
+
+
+def have_everywhere(
+    client: DockerClient, project: str, images: Mapping[str, str], swarm: Swarm, narrate: Callable[[str], None]
+) -> Iterator[str]:
+    """Have each service's image on every machine that may run it. Yields lines; raises Refused, naming machines."""
+    for engine in swarm.engines:
+        yield from _send(client, engine, project, images, narrate)
+    for service, image in images.items():
+        yield from _run_once_on_each(client, f"{project}_check-{service}", service, image, swarm)
+
+
+def _send(
+    client: DockerClient, engine: str, project: str, images: Mapping[str, str], narrate: Callable[[str], None]
+) -> Iterator[str]:
+    """Send an engine what it lacks of these, under the site's own tags; remove tags there that are gone here."""
+    repository = kept_repository(project)
+    shown = "{{.Repository}}:{{.Tag}} {{.ID}}"
+    try:
+        there = set(_asked(engine, "image", "ls", "--no-trunc", "--format", shown).splitlines())
+    except Refused as error:  # if its machine is up, running the images there shows whether it lacks them
+        yield error.what
+        return
+    for service, image in images.items():
+        with engine_refusals():
+            image_id = str(client.api.inspect_image(image)["Id"])  # type: ignore[no-untyped-call]
+            tag = f"{repository}:{kept_tag(service, image_id)}"
+            client.api.tag(image_id, repository, kept_tag(service, image_id))
+        if f"{tag} {image_id}" in there:
+            continue
+        narrate(f"docker save {tag} | docker --host {shlex.quote(engine)} load")
+        yield f"{service}: sending {shortened(image_id)} to {engine}"
+        save = subprocess.Popen([*docker_words(), "save", tag], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        load = subprocess.run(
+            [*docker_words(), "--host", engine, "load", "--quiet"],
+            stdin=save.stdout,
+            capture_output=True,
+            text=True,
+        )
+        if save.stdout is not None:
+            save.stdout.close()
+        _, said = save.communicate()
+        if save.returncode or load.returncode:
+            raise _refusal(engine, (said.decode(errors="replace") if save.returncode else load.stderr))
+    with engine_refusals():
+        here = {tag for each in client.api.images(repository) for tag in each.get("RepoTags") or ()}
+    for tag in (each.partition(" ")[0] for each in there):
+        if tag.startswith(f"{repository}:") and tag not in here:
+            with suppress(Refused):  # a task may still use it
+                _asked(engine, "image", "rm", tag)
+
+
+def _asked(engine: str, *words: str) -> str:
+    """What a command of another engine prints. Raises Refused."""
+    try:
+        done = subprocess.run(
+            [*docker_words(), "--host", engine, *words],
+            capture_output=True,
+            text=True,
+            timeout=_ASKING_SECONDS,
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired:
+        raise _refusal(engine, f"it has not answered within {_ASKING_SECONDS} s") from None
+    if done.returncode:
+        raise _refusal(engine, done.stderr)
+    return done.stdout
+
+
+def _refusal(engine: str, said: str) -> Refused:
+    last = (said.strip().splitlines() or ["no reason given"])[-1].rstrip(".")
+    return Refused(
+        f"The engine at {engine} cannot be sent images: {last}.",
+        "Nothing was changed for visitors.",
+        f"Check SWARM_ENGINES in .env, and `docker --host {engine} version`.",
+    )
+
+
+def _run_once_on_each(client: DockerClient, name: str, service: str, image: str, swarm: Swarm) -> Iterator[str]:
+    constraints = [each.replace("==", " == ").replace("!=", " != ") for each in swarm.placement]
+    with engine_refusals():
+        _remove(client, name)
+        made = client.api.create_service(  # type: ignore[no-untyped-call]
+            {
+                "ContainerSpec": {"Image": image, "Command": ["true"]},
+                "RestartPolicy": {"Condition": "none"},
+                "Placement": {"Constraints": constraints},
+            },
+            name=name,
+            mode={"GlobalJob": {}},
+        )
+        try:
+            yield from _awaited(str(made["ID"]), service, image)
+        finally:
+            _remove(client, name)
+
+
+def _awaited(job: str, service: str, image: str) -> Iterator[str]:
+    """Until every machine has run it, or has failed to."""
+    began = said = time.monotonic()
+    while True:
+        nodes = {node["ID"]: node for node in swarm_tasks.listed("/nodes", "")}
+        tasks = [task for task in swarm_tasks.listed("/tasks", "") if task["ServiceID"] == job]
+        waiting, failed, done = outcomes(tasks, nodes)
+        now = time.monotonic()
+        if (failed or done) and not waiting:
+            break
+        if not tasks and now - began > _APPEARING_SECONDS:
+            raise Refused(
+                f"No machine of the Swarm may run {service}: none is up, takes tasks and fits SWARM_PLACEMENT.",
+                "Nothing was changed for visitors.",
+                "`graasp-local nodes` lists the machines with their labels.",
+            )
+        if now - began > _PULL_SECONDS:
+            failed |= dict.fromkeys(waiting, f"it has not run it within {_PULL_SECONDS:.0f} s")
+            break
+        if now - said > _SAID_EVERY_SECONDS:
+            said = now
+            yield f"{service}: waiting for {listed(tuple(waiting))}"
+        time.sleep(_POLL_SECONDS)
+    if failed:
+        told = "; ".join(f"{name}: {why}" for name, why in failed.items())
+        raise Refused(
+            f"{shortened(image)}, the image of {service}, does not run on every machine of the Swarm. {told}.",
+            "Nothing was changed for visitors.",
+            "If it is in no registry that these machines reach, name their engines in SWARM_ENGINES, so that this "
+            "machine sends it to them.",
+        )
+    yield f"{service}: {listed(done)} can run its image"
+
+
+def outcomes(
+    tasks: list[dict[str, Any]], nodes: Mapping[str, Mapping[str, Any]]
+) -> tuple[set[str], dict[str, str], tuple[str, ...]]:
+    """The names of machines that are still at it, what went wrong on others, and those that have run it."""
+    waiting, failed, done = set(), {}, set()
+    for task in tasks:
+        node = nodes.get(task.get("NodeID", ""))
+        if node is None or not is_reachable(node):
+            continue
+        state, name = task["Status"]["State"], node_name(node)
+        if state == "complete":
+            done.add(name)
+        elif state in swarm_tasks.FAILED:
+            failed[name] = str(task["Status"].get("Err") or "no reason given").rstrip(".")
+        elif state not in swarm_tasks.ENDED:
+            waiting.add(name)
+    return waiting - {*failed} - done, failed, tuple(sorted(done))
+
+
+def _remove(client: DockerClient, name: str) -> None:
+    from docker.errors import NotFound
+
+    with suppress(NotFound):
+        client.api.remove_service(name)  # type: ignore[no-untyped-call]
