@@ -102,6 +102,7 @@ def test_files_in_s3_are_enough() -> None:
         ({"H5P_FILE_STORAGE_TYPE": ""}, "H5P_FILE_STORAGE_TYPE", "is not s3, but SWARM is on"),
         ({"SWARM_PLACEMENT": "graasp"}, "SWARM_PLACEMENT", "should be conditions such as node.labels.graasp==yes"),
         ({"SWARM_PLACEMENT": "node.id==a,"}, "SWARM_PLACEMENT", "should be conditions"),
+        ({"SWARM_FILES": "nfs"}, "SWARM_FILES", "should be s3 or shared"),
         ({"SWARM_ENGINES": "node2"}, "SWARM_ENGINES", "should be addresses that begin with ssh://"),
         ({"CORE_REPLICAS": "two"}, "CORE_REPLICAS", "should be a number from 1 to 16"),
         (
@@ -119,6 +120,10 @@ def test_files_in_s3_are_enough() -> None:
 )
 def test_what_cannot_work_is_said_with_its_key(changed: dict[str, str], key: str, said: str) -> None:
     assert any(found == key and told.startswith(said) for found, told in problems(**changed)), problems(**changed)
+
+
+def test_files_may_be_on_all_machines_instead() -> None:
+    assert problems(FILE_STORAGE_TYPE="local", H5P_FILE_STORAGE_TYPE="local", SWARM_FILES="shared") == set()
 
 
 def test_placement_and_engines_are_lists() -> None:
@@ -225,6 +230,21 @@ def test_what_another_machine_cannot_have_is_refused(changed: dict[str, Any], sa
     with pytest.raises(ConfigurationError) as refused:
         translated(with_core(**changed), "core", FILES.get, ())
     assert refused.value.what == f"core cannot run in a Swarm: {said}."
+
+
+def test_files_that_all_machines_have_are_mounted_as_the_override_says() -> None:
+    options = {"type": "nfs", "o": "addr=nas,rw", "device": ":/graasp"}
+    config = {**CONFIG, "volumes": {"files": {"name": "site_files", "driver_opts": options}}}
+    assert translated(config, "core", FILES.get, (), shares_files=True).template["ContainerSpec"]["Mounts"] == [
+        {
+            "Type": "volume",
+            "Source": "site_files",
+            "Target": "/var/tmp",
+            "VolumeOptions": {"DriverConfig": {"Name": "local", "Options": options}},
+        }
+    ]
+    with pytest.raises(ConfigurationError, match="not defined as one that all machines have"):
+        translated(CONFIG, "core", FILES.get, (), shares_files=True)
 
 
 def test_durations() -> None:
