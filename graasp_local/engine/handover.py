@@ -92,6 +92,8 @@ class DockerHandovers:
             else:
                 self._remove(container)
         prepare.prepare(self._site)
+        if version == self._site.selected_version:
+            self._engine.use_selection()  # its tags may have moved since
         for service in services:
             if service not in there:
                 name = f"{self._site.settings.project}-{service}-handover"

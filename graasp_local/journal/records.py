@@ -131,7 +131,8 @@ class OperationRecord(Struct, frozen=True):
     @property
     def is_rolling(self) -> bool:
         """It replaced what serves visitors without closing the gate."""
-        return any(name == "start-handover" or name.startswith("lead-to-") for name in self.started_steps)
+        has_stand_in = any(name == "start-handover" or name.startswith("lead-to-") for name in self.started_steps)
+        return has_stand_in and "close-gate" not in self.started_steps
 
     def as_json(self) -> dict[str, Any]:
         return {

@@ -18,7 +18,7 @@ from graasp_local.journal.records import (
     uncertain_migration,
     unfinished_operation,
 )
-from graasp_local.operations.rollouts import by_strategy, why_not_here
+from graasp_local.operations.rollouts import by_strategy, why_not_here, with_stand_in
 from graasp_local.operations.steps.having_images import other_images, select_rebuilt, way_back
 from graasp_local.operations.steps.migrating import read_pending
 from graasp_local.operations.steps.preflight import (
@@ -180,7 +180,7 @@ def deployment_plan(world: World, observed: ObservedState, request: DeployReques
     finish = plan_finish(observed, request, pending)
     if finish is not None and _is_unrecorded(world, request.version):
         return finish
-    operation = plan_deploy(observed, request, pending, found.copy)
+    operation = plan_deploy(observed, with_stand_in(world, observed, request), pending, found.copy)
     plan = tried_first(world, by_strategy(world, observed, request, pending, operation))
     hints = (plan.hint, _way_back_without(world, request)) if plan.steps else (plan.hint,)
     return replace(found.told_in(plan, world.site.settings.values), hint=" ".join(filter(None, hints)))

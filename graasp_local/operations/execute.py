@@ -97,7 +97,8 @@ def execute(started: OperationStarted, before: ObservedState, runtime: Runtime) 
                 second = _missed_target(recovery, runtime)
             _, _, gate = _look(runtime.observe)
             outcome, code, problem = judge_rollback(recovery, error, second, gate)
-    state, version, gate = _look(runtime.observe)
+    # A site for which there was nothing to do is as it was observed for the plan.
+    state, version, gate = _look(runtime.observe if plan.steps else lambda: before)
     seconds = runtime.clock.monotonic() - began
     kept_open = plan.keeps_open and loop.was_never_closed and gate is Gate.OPEN and outcome is not Outcome.REFUSED
     downtime, ended = 0.0 if kept_open else None, tuple(loop.ended)

@@ -14,6 +14,7 @@ from graasp_local.planning.plan import Plan, Strategy
 from graasp_local.planning.plan_deploy import DeployRequest
 from graasp_local.planning.plan_rolling import plan_rolling, plan_rolling_back, why_not_rolling
 from graasp_local.planning.rolling_steps import DrainSide, RemoveHandover, Side
+from graasp_local.planning.stand_in import stand_in_for
 from graasp_local.planning.states import ObservedState
 from graasp_local.planning.steps import RecordDeployment, Step
 from graasp_local.ports.world import World
@@ -46,6 +47,15 @@ def by_strategy(
                 raise Refused(reason, "Nothing was changed for visitors.", _other_way(request, forecast))
     visited = world.handovers.visited()
     return replace(plan_rolling(observed, request, visited), hint=_memory_of_both(world, visited))
+
+
+def with_stand_in(world: World, observed: ObservedState, request: DeployRequest) -> DeployRequest:
+    """The request with what serves until the gate closes, if several cores would have to stop behind it."""
+    served = world.site.selected_version
+    if served is None or served == request.version:
+        return request
+    stand_in = stand_in_for(observed, served, world.handovers.visited())
+    return request if stand_in is None or why_not_here(world) else replace(request, stand_in=stand_in)
 
 
 def rolling_recovery(

@@ -57,6 +57,7 @@ from graasp_local.planning.requests import (
     UpgradeDatabase,
     on_failure_of,
 )
+from graasp_local.planning.rolling_steps import StartHandover
 from graasp_local.planning.server import GRAASP_DATABASE, Direction
 from graasp_local.planning.states import (
     Gate,
@@ -69,6 +70,7 @@ from graasp_local.planning.states import (
     state_named,
 )
 from graasp_local.planning.steps import (
+    CloseGate,
     Drain,
     EndConnections,
     Migrate,
@@ -538,6 +540,12 @@ def _tells_to_open(tried: tuple[Step, ...]) -> bool:
     return any(isinstance(step, OpenGate) for step in tried)
 
 
+def _has_stand_in(tried: tuple[Step, ...]) -> bool:
+    """Whether a second core may serve, with the gate open."""
+    is_started = any(isinstance(step, StartHandover) for step in tried)
+    return is_started and not any(isinstance(step, CloseGate) for step in tried)
+
+
 def _way_back(world: World, observed: ObservedState, started: OperationStarted, tried: tuple[Step, ...]) -> Plan | None:
     plan, previous = started.plan, Version.parse_or_none(started.previous_version)
     if plan.upgrade is not None:
@@ -555,7 +563,7 @@ def _way_back(world: World, observed: ObservedState, started: OperationStarted, 
     if plan.goes_back:
         return None
     images = started.previous_images
-    if plan.keeps_open and plan.version is not None:
+    if plan.version is not None and (plan.keeps_open or _has_stand_in(tried)):
         return rolling_recovery(world, observed, tried, previous, images)
     migrated = started.migrated_before or any(isinstance(step, Migrate) for step in tried)
     names = {step.name for step in tried}

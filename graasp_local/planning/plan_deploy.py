@@ -30,6 +30,7 @@ from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.requests import MIGRATION_SECONDS
 from graasp_local.planning.safety_copy import WHY_A_FILE, SafetyCopy
 from graasp_local.planning.simulate import simulate
+from graasp_local.planning.stand_in import StandIn, standing_in
 from graasp_local.planning.states import TABLE, Gate, InfraState, ObservedState, ServiceGroup, Status
 from graasp_local.planning.steps import (
     AwaitMigration,
@@ -97,6 +98,8 @@ class DeployRequest(Struct, frozen=True):
     """The database is on a server that is no service of the stack, where others may be connected too."""
     missing_databases: tuple[str, ...] = ()
     """What an external server has yet to be given."""
+    stand_in: StandIn | None = None
+    """What serves until the gate closes while several containers stop; None if nothing does."""
 
 
 def plan_deploy(
@@ -132,6 +135,9 @@ def plan_deploy(
         steps += looking
         if forecast != Pending(()):
             steps.append(MakeMigration(version, "this does not have to happen while the site is closed"))
+    if request.stand_in is not None:
+        steps += standing_in(request.stand_in, request.drain_limit)
+        observed = simulate(observed, steps)
     steps += closing_and_sealing(observed, "visitors must not write while the database changes", str(version))
     steps += emptying(observed, request.drain_limit)
     steps += stops_for(observed, InfraState.DB_ONLY)

@@ -88,7 +88,8 @@ def changed_since(site: Site, kept: Site) -> tuple[str, ...]:
 def changed_unnoticed(site: Site, kept: Site) -> tuple[str, ...]:
     """Services that are made from something else than with the kept files, though no running container tells so.
 
-    The database and umami go on as they are until they are started the next time. Raises ConfigurationError.
+    For what graasp-local itself brings, the database and umami go on as they are until they are started the next time.
+    Raises ConfigurationError.
     """
     groups = (ServiceGroup.DATABASE, ServiceGroup.ADMINISTRATION)
     then = {name: digest for group in groups for name, digest in kept.whole_digests(group).items()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -204,8 +204,9 @@ class Site(Struct, frozen=True, dict=True):
     def settings_digests(self) -> Mapping[str, str]:
         """By service, a digest of its definition, the settings that it uses and the files mounted into it.
 
-        Containers carry it, so that a change is noticed and only the affected ones are recreated. umami's covers only
-        its own secrets, since it is restarted for nothing else.
+        Containers carry it, so that a change is noticed and only the affected ones are recreated. The database's covers
+        only what the site's override says of it, since its settings apply to an empty data directory; umami's also its
+        own secrets. A new graasp-local restarts neither.
         """
         values = {**self.settings.values, **self.told_to_stack}
         return {service.name: self._digest_of(service, values) for service in self.services}
@@ -221,12 +222,17 @@ class Site(Struct, frozen=True, dict=True):
 
     def _digest_of(self, service: ServiceDefinition, values: Mapping[str, str], *, whole: bool = False) -> str:
         is_umami = service.group is ServiceGroup.ADMINISTRATION and "UMAMI_APP_SECRET" in service.variables
-        own = is_umami and not whole
+        is_database = service.group is ServiceGroup.DATABASE
         umamis = UMAMIS_OWN | WHERE_EXTERNAL if self.settings.external_database is not None else UMAMIS_OWN
-        used = [(key, values[key]) for key in sorted(umamis if own else service.variables) if key in values]
+        if whole or not (is_umami or is_database):
+            counting: Collection[str] = service.variables
+            made_from = service.digest.encode() + mounts_digest(service.mounts)
+        else:
+            counting = umamis if is_umami else ()
+            made_from = service.override.encode()
+        used = [(key, values[key]) for key in sorted(counting) if key in values]
         digest = hashlib.sha256(json.dumps(used).encode())
-        if not own:
-            digest.update(service.digest.encode() + mounts_digest(service.mounts))
+        digest.update(made_from)
         return digest.hexdigest()[:16]
 
     @property

@@ -57,9 +57,10 @@ def _kept(cache: Path, digest: str) -> tuple[ServiceDefinition, ...] | None:
                 tuple(variables),
                 tuple(mounts),
                 own,
+                override,
                 replicas,
             )
-            for name, group, profiles, image, database, writes, variables, mounts, own, replicas in rows
+            for name, group, profiles, image, database, writes, variables, mounts, own, override, replicas in rows
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None  # unusable: read the files again
@@ -77,6 +78,7 @@ def _keep(cache: Path, digest: str, services: tuple[ServiceDefinition, ...]) -> 
             [*item.variables],
             [*item.mounts],
             item.digest,
+            item.override,
             item.replicas,
         ]
         for item in services

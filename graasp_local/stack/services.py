@@ -59,6 +59,8 @@ class ServiceDefinition(Struct, frozen=True):
     """Files and directories of the stack that are mounted into it, relative to the stack's directory."""
     digest: str = ""
     """Changes when its definition does."""
+    override: str = ""
+    """Changes when what the site's own override says of it does; empty: nothing."""
     replicas: int | None = 1
     """How many containers the files ask for, unless `.env` sets it; None: set by a variable of the files' own."""
 
@@ -132,6 +134,10 @@ def settings_in(secrets: Iterable[str]) -> frozenset[str]:
     return frozenset(SECRET_FILES[name] for name in secrets if name in SECRET_FILES)
 
 
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def _secret_names(secrets: object) -> Iterator[str]:
     for item in secrets if isinstance(secrets, list) else ():
         yield str(item.get("source", "")) if isinstance(item, dict) else str(item)
@@ -151,7 +157,10 @@ def read_services(files: Sequence[Path], profiles: Iterable[str] = ()) -> tuple[
             if definition.get("profiles"):
                 known |= {"profiles": definition["profiles"], "file": file}
             known["image"] = str(definition.get("image") or known["image"])
-            known["text"] = known.get("text", "") + _as_text(file, name, definition)
+            text = _as_text(file, name, definition)
+            known["text"] = known.get("text", "") + text
+            if file.parent != stack_directory() / "compose":
+                known["override"] = known.get("override", "") + text
             known["secrets"] = (*known.get("secrets", ()), *_secret_names(definition.get("secrets")))
             replicas = _replicas(definition)
             if str(replicas).lstrip("-").isdigit() and int(str(replicas)) < 1:
@@ -185,7 +194,8 @@ def read_services(files: Sequence[Path], profiles: Iterable[str] = ()) -> tuple[
                     known["labels"].get(WRITES_LABEL) == "true",
                     tuple(sorted({*_VARIABLE.findall(text), *settings_in(known["secrets"])})),
                     tuple(sorted({*_MOUNT.findall(text)})),
-                    hashlib.sha256(text.encode()).hexdigest()[:16],
+                    _digest(text),
+                    _digest(known["override"]) if "override" in known else "",
                     known["replicas"] if isinstance(known["replicas"], int) else None,
                 )
             )

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+import yaml
 
 from tests.integration.demo_site import DemoSite
 from tests.integration.docker_command import docker
@@ -70,6 +71,27 @@ def test_a_changed_setting_makes_only_those_anew_that_it_concerns(
     site.run("apply", "running")
     assert made_anew(site, before) == services
     assert site.status()["state"] == "running"
+
+
+@pytest.mark.parametrize("service", ["db", "umami"])
+def test_what_an_override_says_of_it_makes_even_the_database_anew(site: DemoSite, service: str) -> None:
+    before = ids(site)
+    (rows,) = site.database("graasp", "SELECT count(*) FROM drizzle.__drizzle_migrations")
+    override = site.directory / "compose.override.yaml"
+    original = override.read_text()
+    content = yaml.safe_load(original)
+    content["services"].setdefault(service, {})["mem_limit"] = "700m"
+    override.write_text(yaml.safe_dump(content))
+    try:
+        assert f"{service} runs with settings from before" in site.run("status").stdout
+        site.run("apply", "running")
+        assert service in made_anew(site, before)
+        limit = docker("inspect", "--format", "{{.HostConfig.Memory}}", f"{site.project}-{service}-1")
+        assert int(limit) == 700 * 1024**2
+        assert site.database("graasp", "SELECT count(*) FROM drizzle.__drizzle_migrations") == [rows]
+    finally:
+        override.write_text(original)
+        site.run("apply", "running")
 
 
 def test_core_is_made_anew_from_the_image_that_env_names(site: DemoSite, another_core: str) -> None:

@@ -25,7 +25,7 @@ from graasp_local.planning.plan import Plan
 from graasp_local.planning.plan_deploy import DeployRequest, plan_deploy
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.requests import ChangeState, Deploy, OnFailure
-from graasp_local.planning.states import Gate, Health, InfraState, Status
+from graasp_local.planning.states import Gate, Health, InfraState, ObservedState, Status
 from graasp_local.planning.steps import CloseGate, MakeMigration, Step
 from graasp_local.ports.images import ImageFact
 from graasp_local.site import prepare
@@ -248,6 +248,19 @@ def test_a_defect_in_the_way_back_does_not_hide_what_failed(running: FakeWorld) 
     assert (ended.outcome, ended.exit_code) == (Outcome.FAILED, ExitCode.NEEDS_YOU)
     assert ended.problem[0] == "The disk is full."
     assert "could not be planned: KeyError" in ended.problem[-1]
+
+
+def test_with_nothing_to_do_the_site_is_as_it_was_observed(running: FakeWorld) -> None:
+    def restarted_since() -> ObservedState:
+        raise NeedsYou("A health check is late.")
+
+    started = OperationStarted("0001", "apply", Plan(InfraState.RUNNING, ()))
+    performer = Performer(running.world, started)
+    runtime = Runtime(
+        performer.perform, restarted_since, lambda _: None, running.world.clock, running.world.interruption
+    )
+    ended = ended_of(list(execute(started, running.world.observe(), runtime)))
+    assert (ended.outcome, ended.state, ended.gate) == (Outcome.NOTHING_TO_DO, "running", Gate.OPEN)
 
 
 def test_a_migration_that_lies_is_caught(running: FakeWorld) -> None:

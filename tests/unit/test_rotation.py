@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from graasp_local.errors import ConfigurationError, NeedsYou, UsageError
 from graasp_local.planning.states import InfraState
@@ -199,7 +200,7 @@ def test_a_new_secret_makes_only_those_anew_that_have_it(site: Site, key: str, s
         ("HSTS_SECONDS", "3600", {"nginx"}),
         ("TRUSTED_PROXIES", "host", {"nginx"}),
         ("NGINX_IMAGE", "nginx:1.29", {"nginx"}),
-        ("DB_IMAGE", "postgres:16.12", {"db"}),
+        ("DB_IMAGE", "postgres:16.12", set()),  # the database is compared by its image
         ("STOPPED_PAGE", "on", set()),
     ],
 )
@@ -211,6 +212,25 @@ def test_a_changed_setting_concerns_only_those_that_use_it(
     site.env_file.write_text("\n".join([*kept, f"{key}={value}", ""]))
     changed = {name for name, digest in reread(site).settings_digests.items() if before[name] != digest}
     assert changed - {"migrate"} == services
+
+
+@pytest.mark.parametrize("service", ["db", "umami", "core"])
+def test_what_an_override_says_of_a_service_concerns_it(site: Site, service: str) -> None:
+    before = site.settings_digests
+    site.override_file.write_text(f"services: {{{service}: {{mem_limit: 700m}}}}\n")
+    changed = {name for name, digest in reread(site).settings_digests.items() if before[name] != digest}
+    assert changed == {service}
+
+
+@pytest.mark.parametrize("service", ["db", "umami"])
+def test_a_new_graasp_local_restarts_neither_the_database_nor_umami(
+    site: Site, monkeypatch: pytest.MonkeyPatch, service: str
+) -> None:
+    before = site.settings_digests
+    newer = tuple(replace(each, digest="another") for each in site.services)
+    monkeypatch.setattr(Site, "services", property(lambda _: newer))
+    assert reread(site).settings_digests[service] == before[service]
+    assert reread(site).settings_digests["core"] != before["core"]
 
 
 def test_only_what_runs_is_made_anew() -> None:
