@@ -213,6 +213,13 @@ def test_what_does_not_work_on_several_machines_is_refused(site: SwarmSite, swar
         assert "FILE_STORAGE_TYPE is not s3, but SWARM is on" in site.run("status", code=2).stderr
     finally:
         site.configure(FILE_STORAGE_TYPE="s3")
+    override = (site.directory / "compose.override.yaml").read_text()
+    site.amend_override({"services": {"core": {"ports": ["127.0.0.1::3000"]}}})
+    try:
+        own = site.run("deploy", "--version", version, "--yes", code=10).stderr
+        assert "core cannot run in a Swarm: a Swarm service cannot have ports" in own
+    finally:
+        (site.directory / "compose.override.yaml").write_text(override)
     site.configure(SWARM_PLACEMENT="node.labels.none==such")
     try:
         nowhere = site.run("deploy", "--version", version, "--yes", code=10).stderr
