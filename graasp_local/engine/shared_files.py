@@ -1,7 +1,6 @@
 """Uploaded files in a volume that every machine of a Swarm has: the proof that it is the same one everywhere.
 
-The front machine writes a token into the volume, for a job on every machine to read there. Refuses a volume that the
-site's files do not define as one on the network.
+The front machine writes a token into the volume, for a job on every machine to read there.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from graasp_local.engine.client import engine_refusals
 from graasp_local.engine.listing import PROJECT_LABEL
 from graasp_local.engine.temporary_container import temporary_container
-from graasp_local.errors import Refused
 from graasp_local.stack.on_swarm import FILES_VOLUME, shared_volume
 
 if TYPE_CHECKING:
@@ -36,14 +34,8 @@ exit 1
 
 
 def job_that_looks(client: DockerClient, config: Mapping[str, Any], project: str, image: str) -> dict[str, Any]:
-    """Write a new token into the volume, and return the container of a job that looks for it. Raises Refused."""
+    """Write a new token into the volume, and return the container of a job that looks for it."""
     mount = shared_volume(config, _THERE)
-    if mount is None:
-        raise Refused(
-            f"SWARM_FILES is shared, but compose.override.yaml does not say where the volume {FILES_VOLUME} is.",
-            "Nothing was changed for visitors.",
-            "Give it a driver or driver_opts, such as those of an NFS share: see docs/scale.md.",
-        )
     token, options = secrets.token_hex(16), mount["VolumeOptions"]["DriverConfig"]
     with engine_refusals():
         client.api.create_volume(

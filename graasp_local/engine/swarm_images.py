@@ -219,7 +219,7 @@ def outcomes(
             failed[name] = str(task["Status"].get("Err") or "no reason given").rstrip(".")
         elif state not in swarm_tasks.ENDED:
             waiting.add(name)
-    return waiting - {*failed} - done, failed, tuple(sorted(done))
+    return waiting - {*failed} - done, dict(sorted(failed.items())), tuple(sorted(done - {*failed}))
 
 
 def _remove(client: DockerClient, name: str) -> None:

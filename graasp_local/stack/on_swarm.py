@@ -159,12 +159,19 @@ def _without_secrets(labels: Mapping[str, Any]) -> dict[str, str]:
     return {key: str(value) for key, value in labels.items() if not key.startswith("com.docker.compose.")}
 
 
-def shared_volume(config: Mapping[str, Any], target: str) -> dict[str, Any] | None:
-    """How a task mounts the volume of uploaded files, as the site's files define it; None if they only say its name."""
+def shared_volume(config: Mapping[str, Any], target: str) -> dict[str, Any]:
+    """How a task mounts the volume of uploaded files, as the site's files define it.
+
+    Raises ConfigurationError if they only say its name.
+    """
     defined = _unescaped((config.get("volumes") or {}).get(FILES_VOLUME) or {})
     driver, options = defined.get("driver") or "local", defined.get("driver_opts") or {}
     if driver == "local" and not options:
-        return None
+        raise ConfigurationError(
+            f"SWARM_FILES is shared, but compose.override.yaml does not say where the volume {FILES_VOLUME} is.",
+            "Nothing was changed.",
+            "Give it a driver or driver_opts, such as those of an NFS share: see docs/scale.md.",
+        )
     configured = {"Name": driver, "Options": {key: str(value) for key, value in options.items()}}
     return {
         "Type": "volume",
@@ -184,11 +191,8 @@ def _mounts(
         if kind == "tmpfs":
             yield {"Type": "tmpfs", "Target": mount["target"]}
         elif kind == "volume" and source == FILES_VOLUME:
-            shared = shared_volume(config, mount["target"]) if shares_files else None
-            if shares_files and shared is None:
-                raise _impossible(service, "the volume files is not defined as one that all machines have")
-            if shared is not None:
-                yield shared
+            if shares_files:
+                yield shared_volume(config, mount["target"])
         elif kind == "volume":
             raise _impossible(service, f"the volume {source or mount['target']} would be another one on each machine")
 

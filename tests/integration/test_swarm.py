@@ -249,11 +249,11 @@ def test_uploaded_files_in_a_directory_that_all_machines_have(site: SwarmSite, t
     shared.mkdir(mode=0o777)
     shared.chmod(0o777)
     kinds = {"FILE_STORAGE_TYPE": "local", "H5P_FILE_STORAGE_TYPE": "local", "SWARM_FILES": "shared"}
-    site.configure(**kinds)
-    nowhere = site.run("deploy", "--version", other_version(site), "--yes", code=10).stderr
-    assert "compose.override.yaml does not say where the volume files is" in nowhere
     override = (site.directory / "compose.override.yaml").read_text()
+    site.configure(**kinds)
     try:
+        nowhere = site.run("deploy", "--version", other_version(site), "--yes", code=10).stderr
+        assert "compose.override.yaml does not say where the volume files is" in nowhere
         site.amend_override(_files_in(str(shared)))
         # Compose has created it from the definition before, and nothing is in it.
         site.swarm.front.docker("volume", "rm", f"{site.project}_files")

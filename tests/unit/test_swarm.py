@@ -243,7 +243,7 @@ def test_files_that_all_machines_have_are_mounted_as_the_override_says() -> None
             "VolumeOptions": {"DriverConfig": {"Name": "local", "Options": options}},
         }
     ]
-    with pytest.raises(ConfigurationError, match="not defined as one that all machines have"):
+    with pytest.raises(ConfigurationError, match="does not say where the volume files is"):
         translated(CONFIG, "core", FILES.get, (), shares_files=True)
 
 
