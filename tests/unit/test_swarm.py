@@ -12,11 +12,12 @@ from msgspec.structs import replace
 from graasp_local.engine.observe import HANDOVER_LABEL, NODE_LABEL, SERVICE_LABEL, has_other_networks, seen
 from graasp_local.engine.swarm_images import outcomes
 from graasp_local.engine.swarm_tasks import containers_of_service, node_name
-from graasp_local.errors import ConfigurationError, Refused
+from graasp_local.errors import ConfigurationError, NeedsYou, Refused
 from graasp_local.journal.events import Outcome, StepEnded
 from graasp_local.operations import upgrades
 from graasp_local.operations.deployments import apply_plan, deployment_plan, scale_plan
 from graasp_local.operations.restores import restore_plan
+from graasp_local.operations.steps.proving import SWARM_SECONDS, verify_replicas
 from graasp_local.planning.plan import Strategy, render
 from graasp_local.planning.plan_deploy import DeployRequest
 from graasp_local.planning.plan_transition import plan_transition
@@ -25,6 +26,7 @@ from graasp_local.planning.simulate import simulate
 from graasp_local.planning.states import (
     Drifted,
     Gate,
+    Health,
     InfraState,
     ObservedService,
     ObservedState,
@@ -453,3 +455,15 @@ def test_more_than_all_machines_together_hold_is_refused(several: FakeWorld) -> 
     several.engine.memory = 4 * 1024**3
     with pytest.raises(Refused, match="may take"):
         deployment_plan(several.world, several.state.observed, DeployRequest(V))
+
+
+def test_cores_on_other_machines_have_longer_to_answer(several: FakeWorld) -> None:
+    core = next(service for service in several.state.observed.services if service.name == "core")
+    two = tuple(Replica(number, Status.RUNNING, Health.HEALTHY, "1.0.0") for number in (1, 2))
+    services = (replace(core, wanted=2, replicas=two),)
+    several.state.observed = replace(several.state.observed, services=services)
+    several.handovers.replicas_say = {"core-1": None}
+    began = several.world.clock.monotonic()
+    with pytest.raises(NeedsYou, match="core-1 does not answer"):
+        verify_replicas(several.world, Version(1, 0, 0))
+    assert several.world.clock.monotonic() - began >= SWARM_SECONDS
