@@ -6,7 +6,7 @@
     ├── EngineUnreachable       3   no Docker engine, or no Compose v2, answers
     ├── Refused                10   a check before the gate closes failed: nothing was changed
     ├── Locked                 11   another operation is running
-    ├── NeedsYou               21   the operation failed after it had touched the site, and was not rolled back
+    ├── NeedsYou               21   the operation failed after it had changed the site, and was not rolled back
     └── Interrupted           130   ended by Ctrl-C or SIGTERM
 
 Every error is three short sentences: what happened, what it means for the site, what to type next.

@@ -12,7 +12,7 @@ from typing import Any
 
 _SEQUENCE = re.compile(
     r"(?:\x1b[PX^_\]]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"  # whole strings: OSC, DCS, …
-    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor, screen
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colors, cursor, screen
     r"|\x1b[ -/]*[0-Z\\^-~]"  # short ones: character sets, reset
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"  # remains of any of these, backspace, carriage return, C1
     r"|[\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]"  # writing direction, unusual line ends

@@ -57,7 +57,7 @@ def check_backup(world: World, backup: StoredBackup, parts: tuple[Part, ...]) ->
     """Read these parts to their end. Raises Refused for the first that does not match the manifest."""
     for part in parts:
         yield from check_part(world, backup.path(part.stored.file), part)
-        yield f"{part.stored.file}: whole, {part.stored.bytes} bytes, sha256 {part.stored.sha256[:16]}…"
+        yield f"{part.stored.file}: complete, {part.stored.bytes} bytes, sha256 {part.stored.sha256[:16]}…"
 
 
 def check_part(world: World, file: Path, part: Part) -> Generator[Report]:

@@ -25,7 +25,7 @@ from graasp_local.planning.states import ServiceGroup
 from graasp_local.ports.world import World
 
 RESERVE_BYTES = 64 * 1024**2
-"""Free space to leave beside a backup: a full disk would stop the site as well."""
+"""Free space to leave next to a backup: a full disk would stop the site as well."""
 
 
 class Everything(Struct, frozen=True):

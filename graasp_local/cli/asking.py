@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from graasp_local.cli.speaking import say
+from graasp_local.errors import EngineUnreachable
 from graasp_local.settings.rules import recaptcha_key_error
 from graasp_local.site.answers import (
     NO_PARTS,
@@ -189,14 +191,19 @@ def _ask(question: str, default: str | None, error: Callable[[str], str | None],
 
 
 def _port_error(text: str) -> str | None:
+    from graasp_local.engine.addresses import is_on_this_machine
+
     wrong = port_error(text)
     if wrong:
         return wrong
+    with suppress(EngineUnreachable):  # whether there is an engine does not matter here
+        if not is_on_this_machine():
+            return None
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("", int(text)))
         except OSError as error:
             # If this user may not bind the port, the engine may.
-            return "port is in use on this machine" if error.errno == errno.EADDRINUSE else None
+            return "port is in use" if error.errno == errno.EADDRINUSE else None
     return None

@@ -1,6 +1,8 @@
-"""Two or three examples for the `--help` of each verb: what is typed, and what that does. Pure."""
+"""Two or three examples for the `--help` of every command, under a verb too: what is typed, what that does. Pure."""
 
 from __future__ import annotations
+
+import click
 
 EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "init": (
@@ -25,7 +27,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("graasp-local apply stopped --dry-run", "show the plan only"),
     ),
     "scale": (
-        ("graasp-local scale core=2", "a second core beside the first; visitors notice nothing"),
+        ("graasp-local scale core=2", "a second core next to the first; visitors notice nothing"),
         ("graasp-local scale core=3 workers=2 --dry-run", "what would be done, and whether there is memory for it"),
         ("graasp-local scale core=1", "back to one; no request is cut off"),
     ),
@@ -60,19 +62,57 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("graasp-local backup --passphrase-file /root/passphrase", "and .env, encrypted"),
         ("graasp-local backup verify latest --trial-restore", "prove that the newest backup can be restored"),
     ),
+    "backup list": (
+        ("graasp-local backup list", "name, time, size and version of each backup"),
+        ("graasp-local backup list --json", "the same for a program"),
+    ),
+    "backup settings": (
+        (
+            "graasp-local backup settings latest --passphrase-file /root/passphrase",
+            "the .env that was backed up last",
+        ),
+        (
+            "graasp-local backup settings /mnt/0042-20261125-190000/ --passphrase-file /root/passphrase > .env",
+            "on a new machine, to start from it",
+        ),
+    ),
+    "backup verify": (
+        ("graasp-local backup verify", "read the newest backup to its end"),
+        ("graasp-local backup verify 0042 --trial-restore", "load this one into temporary databases, and compare"),
+    ),
     "restore": (
         ("graasp-local restore latest --dry-run", "what would be replaced"),
         ("graasp-local restore 0042", "restore the backup whose name begins with 0042, after asking"),
         ("graasp-local restore latest --only files", "uploaded files alone"),
     ),
     "versions": (
-        ("graasp-local versions", "on this machine and in the registry"),
+        ("graasp-local versions", "on the engine and in the registry"),
         ("graasp-local versions --json", "the same for a program"),
     ),
     "images": (
         ("graasp-local images pull 2.14.2", "download now, deploy later"),
         ("graasp-local images save 2.14.2 graasp-2.14.2.images", "one file, for a machine without a network"),
         ("graasp-local images load graasp-2.14.2.images", "on that machine"),
+    ),
+    "images complete": (
+        ("graasp-local images complete", "the images of the selected version"),
+        ("graasp-local images complete 2.14.2", "those of a version that is to be deployed"),
+    ),
+    "images list": (
+        ("graasp-local images list", "the images of the selected version, and where each one is"),
+        ("graasp-local images list 2.14.2 --json", "those of another version, for a program"),
+    ),
+    "images load": (
+        ("graasp-local images load graasp-2.14.2.images", "load the version that the file contains"),
+        ("graasp-local images load /media/usb/graasp-2.14.2.images", "straight from a USB stick"),
+    ),
+    "images pull": (
+        ("graasp-local images pull 2.14.2", "download now, deploy later"),
+        ("graasp-local --site /srv/graasp images pull 2.14.2", "the same from any directory"),
+    ),
+    "images save": (
+        ("graasp-local images save 2.14.2 graasp-2.14.2.images", "a file for a machine without a network"),
+        ("graasp-local images save 2.14.2 /media/usb/graasp-2.14.2.images", "straight onto a USB stick"),
     ),
     "build": (
         ("graasp-local build --version 2.14.2", "all images that this site needs"),
@@ -102,15 +142,44 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("graasp-local certificate show", "names, issuer and expiry"),
         ("graasp-local certificate renew", "once a day, from a timer"),
     ),
+    "certificate renew": (
+        ("graasp-local certificate renew", "renew it if it is due"),
+        ("graasp-local certificate renew --now", "renew it even if it is not, such as after a change of authority"),
+    ),
+    "certificate show": (
+        ("graasp-local certificate show", "names, issuer, expiry, and whether it is due"),
+        ("graasp-local certificate show --json", "the same for a program"),
+    ),
     "config": (
         ("graasp-local config check", "every mistake, with its line"),
         ("graasp-local config show", "what is set, and the defaults"),
         ("graasp-local config add-missing", "after an upgrade of graasp-local"),
     ),
+    "config add-missing": (
+        ("graasp-local config add-missing", "after an upgrade of graasp-local; prints the keys that it added"),
+        ("graasp-local --site /srv/graasp config add-missing", "the same from any directory"),
+    ),
+    "config check": (
+        ("graasp-local config check", "every mistake, with its line and what to do"),
+        ("graasp-local config check --json", "the same for a program"),
+    ),
+    "config show": (
+        ("graasp-local config show", "every setting, secrets hidden"),
+        ("graasp-local config show --secrets", "secrets too: mind who can see the screen"),
+    ),
     "secrets": (
         ("graasp-local secrets list", "what there is; values are never shown"),
         ("graasp-local secrets rotate JWT_SECRET --dry-run", "what a new value breaks, and the plan"),
         ("graasp-local secrets rotate --all", "rotate everything, after asking"),
+    ),
+    "secrets list": (
+        ("graasp-local secrets list", "every secret, its age, and what a new one breaks"),
+        ("graasp-local secrets list --json", "the same for a program"),
+    ),
+    "secrets rotate": (
+        ("graasp-local secrets rotate JWT_SECRET --dry-run", "what a new value breaks, and the plan"),
+        ("graasp-local secrets rotate JWT_SECRET GRAASP_DB_PASSWORD", "rotate these two, after asking"),
+        ("graasp-local secrets rotate --all --yes", "rotate everything, from a script"),
     ),
     "compose": (
         ("graasp-local compose -- ps", "containers as Compose sees them"),
@@ -130,7 +199,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
 }
 
 
-def shown(verb: str) -> str:
-    """The examples of a verb as shown below its options; click does not rewrap the lines after a \\b."""
-    lines = (f"  {typed}\n      {what}" for typed, what in EXAMPLES[verb])
-    return "\b\nExamples:\n" + "\n".join(lines)
+def add_to(command: click.Command, name: str) -> None:
+    """Show the examples of a verb below its options, and those of the commands under it below theirs."""
+    lines = (f"  {typed}\n      {what}" for typed, what in EXAMPLES[name])
+    command.epilog = "\b\nExamples:\n" + "\n".join(lines)  # click does not rewrap the lines after a \\b
+    if isinstance(command, click.Group):
+        for under, part in command.commands.items():
+            add_to(part, f"{name} {under}")

@@ -50,7 +50,7 @@ def list_images(context: Context, version_text: str | None, *, json_object: bool
             (
                 image.service,
                 shortened(image.image),
-                image.image_id.removeprefix("sha256:")[:12] or "not on this machine",
+                image.image_id.removeprefix("sha256:")[:12] or "not on the engine",
                 f"{image.bytes / _MB:.0f} MB" if image.bytes is not None else "",
             )
             for image in found
@@ -75,7 +75,7 @@ def pull(context: Context, version_text: str) -> None:
     check_images(world, version)
     for line in pull_missing(world, version):
         say(line, err=True)
-    say(f"All images of {version} are on this machine.")
+    say(f"All images of {version} are on the engine.")
 
 
 @command.command("complete", short_help="Add what published images need to render thumbnails of PDFs.")
@@ -99,7 +99,7 @@ def complete(context: Context, version_text: str | None) -> None:
     for image in images.values():
         if not engine.has_image(image):
             raise Refused(
-                f"Not on this machine: {image}.",
+                f"Not on the engine: {image}.",
                 "Nothing was changed.",
                 f"`graasp-local images pull {version}` pulls it; then run this again.",
             )
@@ -140,7 +140,7 @@ def save(context: Context, version_text: str, file: Path) -> None:
     absent = tuple(dict.fromkeys(image.image for image in found if not image.image_id))
     if absent:
         raise Refused(
-            f"Not on this machine: {listed(absent)}.",
+            f"Not on the engine: {listed(absent)}.",
             "Nothing was written.",
             f"`graasp-local images pull {version}` pulls them.",
         )

@@ -144,7 +144,7 @@ def _recaptcha_keys(site_key: str | None) -> RecaptchaKeys | None:
     if not site_key and not secret:
         return None
     for hint, key in (("--recaptcha-site-key", site_key or ""), ("$RECAPTCHA_SECRET_ACCESS_KEY", secret)):
-        wrong = recaptcha_key_error(key) if key else "is missing: a site key and its secret are needed both"
+        wrong = recaptcha_key_error(key) if key else "is missing: both a site key and its secret are needed"
         if wrong:
             raise click.BadParameter(f"it {wrong}.", param_hint=hint)
     return RecaptchaKeys(site_key or "", secret)

@@ -51,7 +51,7 @@ class _Verbs(click.Group):
         if cmd_name not in COMMAND_LINE_VERBS:
             return None
         command: click.Command = importlib.import_module(f"graasp_local.cli.{cmd_name.replace('-', '_')}").command
-        command.epilog = examples.shown(cmd_name)
+        examples.add_to(command, cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
+from datetime import date
 
 import click
 
 from graasp_local.cli.examples import EXAMPLES
 
+_WIDTH = 72
 
-def man_page(root: click.Group, version: str) -> str:
+
+def man_page(root: click.Group, version: str, made_on: date) -> str:
     """The whole page in man's format: every verb with its options and examples, and the exit codes."""
-    context = click.Context(root, info_name="graasp-local")
-    return "\n".join(_lines(root, context, version)) + "\n"
+    context = click.Context(root, info_name="graasp-local", **root.context_settings)
+    return "\n".join(_lines(root, context, version, made_on)) + "\n"
 
 
-def _lines(root: click.Group, context: click.Context, version: str) -> Iterator[str]:
-    yield f'.TH GRAASP-LOCAL 1 "" "graasp-local {_escaped(version)}"'
+def _lines(root: click.Group, context: click.Context, version: str, made_on: date) -> Iterator[str]:
+    yield f'.TH GRAASP-LOCAL 1 "{made_on.isoformat()}" "graasp-local {_escaped(version)}"'
+    yield ".nh"  # a hyphen in a command would be typed
     yield from (".SH NAME", r"graasp-local \- run and deploy a self-hosted Graasp")
     yield from (".SH SYNOPSIS", r"graasp-local [\-\-site DIR] VERB [OPTION]...", ".SH DESCRIPTION")
     yield from _paragraphs(root.help or "")
@@ -24,11 +29,8 @@ def _lines(root: click.Group, context: click.Context, version: str) -> Iterator[
     yield ".SH VERBS"
     for name in root.list_commands(context):
         command = root.get_command(context, name)
-        if command is None:
-            continue
-        yield from _command(command, context, name)
-        for typed, what in EXAMPLES[name]:
-            yield from (".IP", rf"\fB{_escaped(typed)}\fR", ".br", _escaped(what))
+        if command is not None:
+            yield from _command(command, context, name)
     yield ".SH EXIT STATUS"
     yield from _paragraphs(root.epilog or "")
 
@@ -39,6 +41,8 @@ def _command(command: click.Command, context: click.Context, name: str) -> Itera
     yield f'.SS "{_escaped(typed)}"'
     yield from _paragraphs(command.help or "")
     yield from _options(command, below)
+    for example, what in EXAMPLES[name]:
+        yield from (".TP", rf"\fB{_escaped(example)}\fR", *_wrapped(what))
     if isinstance(command, click.Group):
         for child, part in command.commands.items():
             yield from _command(part, context, f"{name} {child}")
@@ -46,20 +50,27 @@ def _command(command: click.Command, context: click.Context, name: str) -> Itera
 
 def _options(command: click.Command, context: click.Context) -> Iterator[str]:
     for parameter in command.get_params(context):
-        record = parameter.get_help_record(context)
+        record = parameter.get_help_record(context) if isinstance(parameter, click.Option) else None
         if record is not None:
-            yield from (".TP", rf"\fB{_escaped(record[0])}\fR", _escaped(record[1]))
+            yield from (".TP", rf"\fB{_escaped(record[0])}\fR", *_wrapped(record[1]))
 
 
 def _paragraphs(text: str) -> Iterator[str]:
-    for paragraph in text.split("\n\n"):
+    """Paragraphs below a heading; the lines of one that begins with \\b stay as they are."""
+    for number, paragraph in enumerate(text.split("\n\n")):
         lines = [line.strip() for line in paragraph.strip().splitlines()]
-        as_it_is = lines[:1] == ["\b"]
-        yield ".PP"
-        for line in lines[1:] if as_it_is else [" ".join(lines)]:
-            yield _escaped(line)
-            if as_it_is:
-                yield ".br"
+        if number:
+            yield ".PP"
+        if lines[:1] == ["\b"]:
+            yield from (".nf", *map(_escaped, lines[1:]), ".fi")
+        else:
+            yield from _wrapped(" ".join(lines))
+
+
+def _wrapped(text: str) -> Iterator[str]:
+    """Lines of a length that a person can edit; man fills them again."""
+    for line in textwrap.wrap(text, _WIDTH, break_long_words=False, break_on_hyphens=False):
+        yield _escaped(line)
 
 
 def _escaped(text: str) -> str:

@@ -37,7 +37,7 @@ def command(context: Context, *, json_object: bool) -> None:
         return
     for entry in found.versions:
         where = ", ".join(
-            word for word, there in (("on this machine", entry.local), ("in the registry", entry.published)) if there
+            word for word, there in (("on the engine", entry.local), ("in the registry", entry.published)) if there
         )
         say(f"{'*' if entry.version == selected else ' '} {entry.version!s:<28} {where}")
     if found.problem:

@@ -36,13 +36,13 @@ Fact = Known[T] | Unknown
 
 
 class PortUse(Struct, frozen=True):
-    """A port that nginx needs: who else holds it, in words; None if it is free or nginx has it.
+    """A port that nginx needs, and what is wrong with it, as a predicate; None if it is free or nginx has it.
 
     `lowest` is the lowest port that the engine may publish.
     """
 
     port: int
-    holder: str | None
+    problem: str | None
     lowest: int = 0
 
 

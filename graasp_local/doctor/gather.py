@@ -134,7 +134,7 @@ def attempt(ask: Callable[[], T]) -> Fact[T]:
 
 
 def attempt_or_none(ask: Callable[[], T | None]) -> T | None:
-    """The answer, or None if it cannot be had, for the site's own files, which may be damaged."""
+    """The answer, or None if there is none; for the site's own files, which may be damaged."""
     answer = attempt(ask)
     return answer.value if isinstance(answer, Known) else None
 
@@ -221,7 +221,7 @@ def _ports(world: World, settings: Settings) -> tuple[PortUse, ...]:
     is_ours = any(not service.is_off for service in edge)
     lowest = 0 if is_ours else world.checks.lowest_port()
     return tuple(
-        PortUse(port, None if is_ours else world.checks.port_holder(settings.bind, port), lowest)
+        PortUse(port, None if is_ours else world.checks.port_problem(settings.bind, port), lowest)
         for port in settings.ports
     )
 

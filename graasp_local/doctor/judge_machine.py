@@ -124,7 +124,7 @@ def way_back(found: Fact[Return | None]) -> Iterator[Finding]:
                 "way-back",
                 Verdict.FAILS,
                 f"If the next deployment fails, {version} cannot be restored: the image of {listed(lost)} is "
-                "neither on this machine nor in the registry any more.",
+                "neither on the engine nor in the registry any more.",
                 f"Build or load the images of {version} again; `deploy --on-failure hold` deploys without a rollback.",
             )
         case Known(Return(version, other_builds=others)) if others:
@@ -132,7 +132,7 @@ def way_back(found: Fact[Return | None]) -> Iterator[Finding]:
                 "way-back",
                 Verdict.WARNING,
                 f"If the next deployment fails, {version} comes back with another build of {listed(others)}: the one "
-                "that runs now is neither on this machine nor in the registry any more.",
+                "that runs now is neither on the engine nor in the registry any more.",
                 f"`graasp-local deploy --version {version}` deploys the build that its tags point to.",
             )
         case Known(Return(version)):

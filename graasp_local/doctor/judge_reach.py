@@ -34,9 +34,9 @@ def ports(ports: Fact[tuple[PortUse, ...]]) -> Iterator[Finding]:
             said = f"Port {use.port} is below {use.lowest}, so a rootless engine cannot publish it."
             fix = f"`sysctl net.ipv4.ip_unprivileged_port_start={use.port}`, or set another port in .env."
             yield Finding("ports", Verdict.FAILS, said, fix)
-        elif use.holder:
-            said = f"Port {use.port}, which nginx needs, is in use by {use.holder}."
-            yield Finding("ports", Verdict.FAILS, said, "Stop it, or set another port in .env.")
+        elif use.problem:
+            said = f"Port {use.port}, which nginx needs, {use.problem}."
+            yield Finding("ports", Verdict.FAILS, said, "Free it, or change the port or HTTP_BIND in .env.")
         else:
             yield ok("ports", f"Port {use.port} is free, or used by nginx.")
 
@@ -51,13 +51,13 @@ def names(names: Fact[tuple[HostName, ...]]) -> Iterator[Finding]:
                 f"{name.name} resolves to {listed(name.silent)}, which does not answer: visitors with IPv6 and "
                 "certificate authorities try that address first."
             )
-            fix = "Remove that AAAA record, or set HTTP_BIND=:: and let IPv6 through to this machine."
+            fix = "Remove that AAAA record, or set HTTP_BIND=:: and let IPv6 through to the server."
             yield Finding("names", Verdict.WARNING, said, fix)
         elif name.addresses:
             yield ok("names", f"{name.name} resolves to {listed(name.addresses)}.")
         else:
             said = f"{name.name} does not resolve: this machine's name servers do not know it."
-            fix = f"Create an A record for {name.name} with this machine's public address."
+            fix = f"Create an A record for {name.name} with the server's public address."
             yield Finding("names", Verdict.WARNING, said, fix)
 
 

@@ -268,8 +268,8 @@ def _scaled(replicas: Mapping[str, int]) -> list[str]:
 def docker_words() -> list[str]:
     """The docker command, in a session of its own if the machine has setsid (util-linux).
 
-    A terminal sends Ctrl-C and its hang-up to every process in its session. They are meant for graasp-local, which
-    stops at a safe point; a Compose that received them too would abort in the middle of a step or of a rollback.
+    A terminal sends Ctrl-C and its hang-up to every process in its session. Only graasp-local should get them, and
+    stops at a safe point; a Compose that got them too would abort in the middle of a step or of a rollback.
     """
     own_session = ["setsid"] if shutil.which("setsid") and shutil.which("docker") else []
     return [*own_session, "docker"]

@@ -1,7 +1,7 @@
 """How many requests nginx is working on, read from its table of TCP connections.
 
 nginx opens one connection to core for each request or websocket. Websockets take one more hop, over a loopback port
-(nginx/templates), so that they can be told apart and are not waited for; a second core that stands in for core has such
+(nginx/templates), so that they can be recognized and are not waited for; a second core that stands in for core has such
 a port of its own. Pure.
 """
 

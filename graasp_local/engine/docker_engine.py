@@ -27,7 +27,7 @@ from graasp_local.engine.observe import (
     number_of,
     seen_on,
 )
-from graasp_local.engine.ports_in_use import holder_of_port
+from graasp_local.engine.ports_in_use import port_problem
 from graasp_local.engine.processes import processes_of
 from graasp_local.engine.recovery import progress_of_recovery
 from graasp_local.engine.remade_networks import remake_networks, remove_odd_networks
@@ -503,10 +503,10 @@ class DockerEngine(SiteImages):
         with engine_errors():
             return rootless.lowest_port(self.client.api.info())
 
-    def port_holder(self, address: str, port: int) -> str | None:
-        """What listens on a port that nginx needs, in words; None if it is free."""
+    def port_problem(self, address: str, port: int) -> str | None:
+        """What is wrong with a port that nginx needs, as a predicate; None if it is free."""
         with engine_errors():
-            return holder_of_port(self.client, address, port)
+            return port_problem(self.client, address, port)
 
     def search_data(self, image: str) -> tuple[str, str] | None:
         for container in self._containers_of((SEARCH_SERVICE,)):
@@ -535,7 +535,7 @@ class DockerEngine(SiteImages):
                     if port["PrivatePort"] == 5432 and port.get("PublicPort"):
                         return "127.0.0.1", int(port["PublicPort"])
         raise NeedsYou(
-            "The database has no port on this machine's loopback address.",
+            "The database has no port on the loopback address of the engine's machine.",
             "Its migrations cannot be read.",
             "Check that db is on (graasp-local status), and that no override takes its port away.",
         )

@@ -60,5 +60,5 @@ class EdgeReload:
         raise Refused(
             "nginx is not running.",
             "Nothing was changed: nginx is needed to get a certificate by ACME, and to verify that visitors get it.",
-            "Only in stopped it is off (unless STOPPED_PAGE=on in .env): `graasp-local apply db-only` starts it.",
+            "In the state stopped it is off, unless STOPPED_PAGE=on in .env; `graasp-local apply db-only` starts it.",
         )

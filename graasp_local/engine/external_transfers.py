@@ -53,7 +53,7 @@ class ExternalTransfers(DockerTransfers):
             yield from output_of(self._tool(tool, environment, name), f"The dump of {database}", environment)
 
     def contents(self, pieces: Iterable[bytes]) -> tuple[str, ...]:
-        told = answer_of(self._helper(["pg_restore", "--list"]), "Reading what the dump holds", pieces)
+        told = answer_of(self._helper(["pg_restore", "--list"]), "Listing the content of the dump", pieces)
         return tuple(line for line in told.splitlines() if line and not line.startswith(";"))
 
     def load(self, database: str, loader: Loader, entries: Sequence[str], pieces: Iterable[bytes]) -> Iterator[int]:

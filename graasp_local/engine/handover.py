@@ -2,7 +2,7 @@
 
 Each is a one-off container of the same service, so it has the settings, limits and networks that the site gives to the
 service. It does not have the service's name in the network: nginx reaches it by its own name, and only while a flag
-beside the gate's says so.
+next to the gate's says so.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class DockerHandovers:
     def why_no_second(self) -> str:
         if self._site.settings.swarm is None:
             return ""
-        return "core runs in a Swarm (SWARM in .env is on), and a second one beside it is not supported there yet."
+        return "core runs in a Swarm (SWARM in .env is on), and a second one in its place is not supported there yet."
 
     def edge_can_lead(self) -> bool:
         code, _ = self._in_nginx(_KNOWS)

@@ -96,5 +96,5 @@ def image_pin(client: DockerClient, service: str, image: str) -> Pin:
     try:
         found: dict[str, Any] = client.api.inspect_image(image)  # type: ignore[no-untyped-call]
     except ImageNotFound:
-        raise Refused(f"The image {image} is not on this machine any more.") from None
+        raise Refused(f"The image {image} is not on the engine any more.") from None
     return pin(service, image, found["Id"], found.get("RepoDigests") or ())

@@ -159,7 +159,7 @@ class DockerLive:
         found = find_versions(engine_for(self._site), repository)
         return AvailableVersions(
             tuple(AvailableVersion(entry.version, entry.local, entry.published) for entry in found.versions),
-            f"The registry of {repository} did not answer ({found.problem}); these are the versions on this machine."
+            f"The registry of {repository} did not answer ({found.problem}); these are the versions on the engine."
             if found.problem
             else "",
         )
@@ -264,5 +264,5 @@ def _gone() -> EngineUnreachable:
     return EngineUnreachable(
         "The Docker engine stopped answering.",
         "What is shown may be out of date.",
-        "It is asked again every few seconds; `systemctl start docker` starts it.",
+        "graasp-local asks again every few seconds; `systemctl start docker` starts it.",
     )

@@ -40,7 +40,7 @@ def why_unusable(image: str) -> str:
     helper, key = _helper(content, registry_of(image))
     program = f"docker-credential-{helper}"
     if helper and not shutil.which(program):
-        return f"{file} names {program} ({key}) to give the login, which is not installed"
+        return f"{file} names the credential helper {program} ({key}), which is not installed"
     return ""
 
 
@@ -57,7 +57,9 @@ def login_for(image: str) -> Iterator[None]:
     except APIError:
         raise
     except DockerException as error:  # the helper ran and failed
-        raise _refusal(image, f"the helper that {configuration_file()} names gave no login ({error})") from error
+        raise _refusal(
+            image, f"the credential helper that {configuration_file()} names gave no login ({error})"
+        ) from error
 
 
 def refuse_odd_file() -> None:
@@ -70,7 +72,7 @@ def refuse_odd_file() -> None:
         raise unusable_file("it is not the docker client's configuration")
     for key, kind in (("auths", dict), ("credHelpers", dict), ("credsStore", str)):
         if not isinstance(content.get(key) or kind(), kind):
-            raise unusable_file(f"{key} in it is not what belongs there")
+            raise unusable_file(f"{key} in it has the wrong type")
 
 
 def unusable_file(said: str) -> Refused:

@@ -50,7 +50,7 @@ _WORST_FIRST = (
 _WORST_HEALTH_FIRST = (Health.UNHEALTHY, Health.STARTING, Health.HEALTHY, Health.NONE)
 
 _ON_EVERY_SITE = ("nginx", "redis")
-"""Services on the networks that differ between one machine and several, and without which there is no site."""
+"""Services that every site has, on the networks that differ between one machine and several."""
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 _AS_DEFINED: Mapping[str, int] = MappingProxyType({})
@@ -81,7 +81,7 @@ def has_other_networks(containers: Iterable[Mapping[str, Any]], *, on_swarm: boo
 
 
 def _with_database_image(site: Site, service: ObservedService) -> ObservedService:
-    """Outdated if `.env` names another image than the database runs on, of the same Postgres major version.
+    """Outdated if `.env` names another image than the database runs on, unless their tags say other major versions.
 
     Besides, only a change of what the override says of it makes the database outdated: its settings apply to an empty
     data directory. `apply` does not start another major version, and an image reported by its id has lost its name to
@@ -93,7 +93,8 @@ def _with_database_image(site: Site, service: ObservedService) -> ObservedServic
         return service  # left over from before
     wanted = site.database_server.image
     by_id = service.image.startswith("sha256:") or wanted.startswith("sha256:")
-    other = service.image != wanted and not by_id and major_of_image(service.image) == major_of_image(wanted)
+    majors = {major_of_image(service.image), major_of_image(wanted)} - {None}
+    other = service.image != wanted and not by_id and len(majors) <= 1
     return replace(service, outdated=service.outdated or other)
 
 

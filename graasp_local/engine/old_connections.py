@@ -1,4 +1,4 @@
-"""Connections from before the gate closed, told apart from later ones and ended. Implements ports.old_connections.
+"""Connections from before the gate closed, distinguished from later ones and ended. Implements ports.old_connections.
 
 nginx checks the gate when a request arrives, and never again: a websocket, or a body that is still being sent, goes on.
 A reload gives everything that arrives later to new workers; the old ones keep what they have. Those connections are cut

@@ -32,8 +32,8 @@ def memory_info(client: DockerClient, containers: Sequence[Mapping[str, Any]]) -
     return _in_any(client, containers, ["cat", "/proc/meminfo"])
 
 
-def holder_of_port(client: DockerClient, address: str, port: int) -> str | None:
-    """What keeps the engine from publishing a port, in words; None if nothing does, or that cannot be asked yet."""
+def port_problem(client: DockerClient, address: str, port: int) -> str | None:
+    """Why the engine cannot publish a port, as a predicate; None if nothing prevents it, or it cannot be asked yet."""
     from docker.errors import APIError
 
     images = client.api.images(quiet=True)
@@ -47,9 +47,9 @@ def holder_of_port(client: DockerClient, address: str, port: int) -> str | None:
         except APIError as error:
             said = str(error.explanation or error)
             if any(words in said for words in _TAKEN):
-                return "another program on the engine's machine"
+                return "is in use by another program on the engine's machine"
             if _NOT_ITS_ADDRESS in said:
-                return f"no program: {address} is not an address of the engine's machine"
+                return f"cannot be opened: {address} is not an address of the engine's machine"
     return None
 
 

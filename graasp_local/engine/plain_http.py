@@ -63,7 +63,7 @@ def parse(received: bytes) -> Answer:
 def _length_said(headers: Mapping[str, str]) -> int:
     said = headers.get("content-length", "0")
     if not said.isdecimal():
-        raise NotHttpError("its length is no number")
+        raise NotHttpError("its length is not a number")
     return int(said)
 
 

@@ -1,4 +1,4 @@
-"""What holds a port of this machine: another container, a process, or something that cannot be identified from here."""
+"""Why a port cannot be published: another container, a process, or an address that the engine's machine lacks."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 
-def holder_of_port(client: DockerClient, address: str, port: int) -> str | None:
-    """The holder in words; None if the port is free or the answer is unknown. Found by trying to bind it."""
+def port_problem(client: DockerClient, address: str, port: int) -> str | None:
+    """The predicate of a sentence about the port; None if it is free or unknown. Found by trying to bind it."""
     if not is_on_this_machine():
-        return _container_on(client, port) or other_machine.holder_of_port(client, address, port)
+        holder = _container_on(client, port)
+        return f"is in use by {holder}" if holder else other_machine.port_problem(client, address, port)
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -24,9 +25,10 @@ def holder_of_port(client: DockerClient, address: str, port: int) -> str | None:
             probe.bind((address, port))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                return _container_on(client, port) or _process_on(port) or "a process of another user"
+                holder = _container_on(client, port) or _process_on(port) or "a process of another user"
+                return f"is in use by {holder}"
             if error.errno == errno.EADDRNOTAVAIL:
-                return f"no program: {address} is not an address of this machine"
+                return f"cannot be opened: {address} is not an address of this machine"
             # EACCES below 1024: the engine may bind ports that this user may not.
             return None
     return None

@@ -46,7 +46,7 @@ def why_not_had(image: str, said: str) -> str:
         case Refusal.TOO_MANY:
             return f"the registry's pull limit is reached (429); `{login}` raises it"
         case Refusal.NO_ANSWER:
-            return "it is not on this machine, and the registry does not answer"
+            return "it is not on the engine, and the registry does not answer"
         case Refusal.FORBIDDEN:
             return (
                 "the registry refuses (403), as it does for an expired login or a private image: "
@@ -55,4 +55,4 @@ def why_not_had(image: str, said: str) -> str:
         case Refusal.MISSING:
             return IS_NOWHERE
         case Refusal.OTHER:
-            return f"it is not on this machine, and the registry says: {said.strip()}"
+            return f"it is not on the engine, and the registry says: {said.strip()}"

@@ -138,7 +138,7 @@ class DockerServers:
         for port in container["Ports"] if container else ():
             if port["PrivatePort"] == 5432 and port.get("PublicPort"):
                 return "127.0.0.1", int(port["PublicPort"])
-        raise NeedsYou("The newer database server has no port on this machine's loopback address.")
+        raise NeedsYou("The newer database server has no port on the loopback address of the engine's machine.")
 
     def stop_new(self) -> None:
         for container in self._new_containers():
@@ -169,7 +169,7 @@ class DockerServers:
             return DockerToolRun(command, stdin=None, stdout=output, environment=environment)
 
     def contents(self, file: Path) -> tuple[str, ...]:
-        told = answer_of(self._exec("exec pg_restore --list"), "Reading what the dump holds", chunks_of(file))
+        told = answer_of(self._exec("exec pg_restore --list"), "Listing the content of the dump", chunks_of(file))
         return tuple(line for line in told.splitlines() if line and not line.startswith(";"))
 
     def restore_roles(self, file: Path) -> DockerToolRun:
@@ -179,7 +179,7 @@ class DockerServers:
     def restore(self, database: str, file: Path, entries: Sequence[str], loader: Loader | None) -> DockerToolRun:
         listed = f"/tmp/graasp-local-{uuid.uuid4().hex[:12]}"  # noqa: S108 - inside the container, and new
         keep = self._exec('umask 077; set -C; cat > "$0"', listed)
-        for _ in fed_with(keep, "Handing over what is to be loaded", ["\n".join([*entries, ""]).encode()]):
+        for _ in fed_with(keep, "Passing on the list of what to load", ["\n".join([*entries, ""]).encode()]):
             pass
         tool = ["pg_restore", "--exit-on-error", f"--use-list={listed}", f"--dbname={database}"]
         if loader is None:

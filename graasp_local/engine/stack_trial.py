@@ -14,7 +14,7 @@ from graasp_local.engine.client import engine_errors
 from graasp_local.engine.compose import Compose
 from graasp_local.engine.listing import PROJECT_LABEL, containers_of
 from graasp_local.engine.networks import NETWORK_LABEL
-from graasp_local.engine.ports_in_use import holder_of_port
+from graasp_local.engine.ports_in_use import port_problem
 from graasp_local.engine.site_files import local_mount
 from graasp_local.engine.temporary_container import PURPOSE_LABEL, labels_for
 from graasp_local.site.site import Site
@@ -72,9 +72,9 @@ def _port_refusal(client: DockerClient, site: Site, config: Mapping[str, Any], t
         other = next((each for each in published(config, config["services"]) if wanted.clashes_with(each)), None)
         if other:
             return f"{wanted.service} is set to publish port {wanted.port}, which {other.service} publishes too."
-        holder = None if wanted.port in ours else holder_of_port(client, wanted.address, wanted.port)
-        if holder:
-            return f"{wanted.service} is set to publish port {wanted.port}, which is in use by {holder}."
+        problem = None if wanted.port in ours else port_problem(client, wanted.address, wanted.port)
+        if problem:
+            return f"{wanted.service} is set to publish port {wanted.port}, which {problem}."
     return None
 
 

@@ -48,13 +48,13 @@ class DockerTransfers:
         yield from output_of(self._in_database(tool, environment), f"The dump of {database}", environment)
 
     def contents(self, pieces: Iterable[bytes]) -> tuple[str, ...]:
-        told = answer_of(self._in_database(["pg_restore", "--list"], {}), "Reading what the dump holds", pieces)
+        told = answer_of(self._in_database(["pg_restore", "--list"], {}), "Listing the content of the dump", pieces)
         return tuple(line for line in told.splitlines() if line and not line.startswith(";"))
 
     def load(self, database: str, loader: Loader, entries: Sequence[str], pieces: Iterable[bytes]) -> Iterator[int]:
         listed = f"/tmp/{helper_name()}"  # noqa: S108 - inside the container, and new
         keep = self._in_database(["sh", "-c", 'umask 077; set -C; cat > "$0"', listed], {})
-        for _ in fed_with(keep, "Handing over what is to be loaded", ["\n".join([*entries, ""]).encode()]):
+        for _ in fed_with(keep, "Passing on the list of what to load", ["\n".join([*entries, ""]).encode()]):
             pass
         tool = ["pg_restore", f"--username={loader.role}", f"--role={loader.owner}", "--no-owner", "--exit-on-error"]
         tool += ["--single-transaction", f"--use-list={listed}", f"--dbname={database}"]
@@ -113,7 +113,7 @@ class DockerTransfers:
 
     def _run_script(self, script: str, volume: str, number: str) -> str:
         command = self._helper(_script(script, number), volume)
-        return run_to_end(command, f"Work on the files of the volume {volume}")
+        return run_to_end(command, f"Changing the files of the volume {volume}")
 
     def _in_database(self, tool: list[str], environment: dict[str, str]) -> list[str]:
         container = self._database_container()

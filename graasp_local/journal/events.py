@@ -220,7 +220,7 @@ def as_json(event: Event) -> dict[str, Any]:
 
 
 def as_lines(event: Event) -> tuple[str, ...]:
-    """The event for a person, without colour: a tick or a cross says what colour would."""
+    """The event for a person, without color: a tick or a cross says what color would."""
     match event:
         case OperationStarted(operation=operation):
             return (f"Operation {operation}",)

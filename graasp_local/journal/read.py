@@ -91,13 +91,13 @@ def _read_operation(file: Path) -> OperationRecord | DamagedOperation | None:
     except _DamageError as error:
         return DamagedOperation(file, str(error))
     except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
-        return DamagedOperation(file, f"A record is not as it was written ({type(error).__name__}: {error}).")
+        return DamagedOperation(file, f"A record is malformed ({type(error).__name__}: {error}).")
 
 
 def _as_operation(name: str, records: Sequence[Mapping[str, Any]]) -> OperationRecord:
     first, last = records[0], records[-1]
     if first["event"] != "walk-started":
-        raise _DamageError("It does not begin as an operation does.")
+        raise _DamageError("It does not begin with the start of an operation.")
     if "\\u0000" in json.dumps(first):
         raise _DamageError("A name in its first line contains a NUL.")
     if first.get("format") != FORMAT:

@@ -110,7 +110,7 @@ class OperationRecord(Struct, frozen=True):
 
     @property
     def went_through(self) -> bool:
-        """A deployment that touched the site and succeeded."""
+        """A deployment that changed the site and succeeded."""
         return self.is_deployment and self.touched and self.outcome in ("done", "held")
 
     @property
@@ -291,14 +291,14 @@ def left_connections_open(operation: OperationRecord) -> bool:
 
 
 def unfinished_operation(operations: Sequence[OperationRecord]) -> OperationRecord | None:
-    """The last deployment or upgrade that touched the site, if it neither succeeded nor was rolled back."""
+    """The last deployment or upgrade that changed the site, if it neither succeeded nor was rolled back."""
     # A later one that found nothing left to do has shown that the site is as it should be.
     touching = [w for w in operations if w.can_be_resumed and (w.touched or w.outcome == "nothing-to-do")]
     return touching[-1] if touching and touching[-1].is_unfinished else None
 
 
 def last_success(operations: Sequence[OperationRecord]) -> OperationRecord | None:
-    """What `rollback` undoes if the last deployment that touched the site succeeded: see `last_change`."""
+    """What `rollback` undoes if the last deployment that changed the site succeeded: see `last_change`."""
     touching = [operation for operation in operations if operation.is_deployment and operation.touched]
     return last_change(operations) if touching and touching[-1].went_through else None
 

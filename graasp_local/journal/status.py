@@ -37,7 +37,7 @@ class Situation(Struct, frozen=True):
 
 
 def next_steps(situation: Situation) -> tuple[NextStep, ...]:
-    """Empty if all is well. Unfinished work comes before differences, since it is the cause of them."""
+    """Empty if nothing is wrong. Unfinished work comes before differences, since it is the cause of them."""
     if situation.holder is not None:
         return ()
     if situation.unfinished is not None:
@@ -58,7 +58,7 @@ def next_steps(situation: Situation) -> tuple[NextStep, ...]:
 
 
 def with_its_state(operations: Sequence[OperationRecord], holder: Holder | None) -> tuple[OperationRecord, ...]:
-    """The operations, oldest first, with the newest told as under way where whoever has the lock carries it out."""
+    """The operations, oldest first, the newest as under way if the holder of the lock is carrying it out."""
     if not operations or holder is None:
         return (*operations,)
     *earlier, newest = operations

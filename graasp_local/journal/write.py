@@ -26,7 +26,7 @@ RESERVE_BYTES = 256 * 1024
 class Journal:
     """The file of one operation, open for appending. Created under the site's lock, so that its number is unique.
 
-    Keeps a small reserve file beside it, deleted when the disk is full, so that an operation that fails for lack of
+    Keeps a small reserve file next to it, deleted when the disk is full, so that an operation that fails for lack of
     space can still record how it ended. Raises OSError if it cannot be created.
     """
 

@@ -216,7 +216,7 @@ def _refuse_without_way_back(world: World, version: Version) -> None:
     if lost:
         raise Refused(
             f"If {version} fails, {'what runs now' if served == version else served} cannot be restored: the image of "
-            f"{listed(lost)} is neither on this machine nor in the registry any more.",
+            f"{listed(lost)} is neither on the engine nor in the registry any more.",
             "Nothing was changed.",
             f"Build or load the images of {served} again, or pass `--on-failure hold` to deploy without a rollback.",
         )
@@ -281,7 +281,7 @@ def _refuse_new_address(world: World) -> None:
         raise Refused(
             f"The database was at {before.where} when the site was last known to work, and .env says {now.where} now.",
             "Nothing was changed: if the deployment failed, the database could not be put back.",
-            "`graasp-local apply running` takes up the new address; then deploy.",
+            "Run `graasp-local apply running`, which switches to the new address; then deploy.",
         )
 
 

@@ -35,7 +35,7 @@ from graasp_local.planning.steps import (
     SelectVersion,
     Step,
     SwapBack,
-    TakeUpSettings,
+    UseEarlierSettings,
 )
 from graasp_local.planning.upgrade_steps import RecordUpgrade, SelectServer
 from graasp_local.wording import listed
@@ -97,7 +97,7 @@ def execute(started: OperationStarted, before: ObservedState, runtime: Runtime) 
                 second = _missed_target(recovery, runtime)
             _, _, gate = _look(runtime.observe)
             outcome, code, problem = judge_rollback(recovery, error, second, gate)
-    # A site for which there was nothing to do is as it was observed for the plan.
+    # Nothing was done, so what was observed for the plan still holds.
     state, version, gate = _look(runtime.observe if plan.steps else lambda: before)
     seconds = runtime.clock.monotonic() - began
     kept_open = plan.keeps_open and loop.was_never_closed and gate is Gate.OPEN and outcome is not Outcome.REFUSED
@@ -178,7 +178,7 @@ def judge_rollback(
                 "Fix the cause, then run `graasp-local rollback` again. `graasp-local history --last` has the details.",
             ),
         )
-    # A refusal that could only be found with the database up is still a refusal, now that the site is as it was.
+    # A refusal that could only be found with the database up is still a refusal, once the site is as before.
     by_kind = {Interrupted: ExitCode.INTERRUPTED, Refused: ExitCode.REFUSED}
     code = by_kind.get(type(first), ExitCode.ROLLED_BACK)
     return (
@@ -187,7 +187,7 @@ def judge_rollback(
         (
             first.what,
             f"The site is {recovery.target}{f' with {recovery.subject}' if recovery.subject else ''} as before."
-            f"{_kept(recovery)}{_taken_up(recovery)}",
+            f"{_kept(recovery)}{_settings_after(recovery)}",
             "`graasp-local history --last` shows what was tried.",
         ),
     )
@@ -203,9 +203,9 @@ def _kept(recovery: Plan) -> str:
     )
 
 
-def _taken_up(recovery: Plan) -> str:
+def _settings_after(recovery: Plan) -> str:
     """What becomes of settings that a person has changed, if the rollback did not use them."""
-    changed = next((step.changed for step in recovery.steps if isinstance(step, TakeUpSettings)), ())
+    changed = next((step.changed for step in recovery.steps if isinstance(step, UseEarlierSettings)), ())
     if not changed:
         return ""
     if recovery.target not in (InfraState.RUNNING, InfraState.RESTRICTED):

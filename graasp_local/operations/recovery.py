@@ -126,7 +126,8 @@ def _back_from_restore(
             f"The gate was opened after {restore.backup} was restored: a rollback would discard everything written "
             "since.",
             "Nothing was changed; what was there before the restore is kept on the server until the next deployment.",
-            "`graasp-local resume` finishes a restore that was cut off; `graasp-local restore` restores another one.",
+            "`graasp-local resume` finishes a restore that was cut off; `graasp-local restore` restores another "
+            "backup.",
         )
     there = replace(restore, way=Direction.THERE)
     begun, images = record.database_is_changed, record.previous_images
@@ -204,7 +205,7 @@ def _refuse_after_upgrade(world: World, operations: Sequence[OperationRecord], r
 
 
 def _refuse_after_nothing(operations: Sequence[OperationRecord], record: OperationRecord | None) -> None:
-    """Raises Refused if the newest deployment touched nothing: `rollback` is taken to mean that one.
+    """Raises Refused if the newest deployment changed nothing: `rollback` would seem to undo that one.
 
     The one before it succeeded, and the person has not asked to undo it.
     """

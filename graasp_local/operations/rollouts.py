@@ -88,7 +88,7 @@ def why_not_here(world: World) -> str | None:
     if memory.free is not None and memory.free < memory.in_use:
         return (
             f"A second core would need about {memory.in_use / _MIB:.0f} MiB of memory, like the first one, but only "
-            f"{memory.free / _MIB:.0f} MiB are free on this machine."
+            f"{memory.free / _MIB:.0f} MiB are free."
         )
     return None
 

@@ -1,6 +1,6 @@
 """An operation from beginning to end: plan, lock, journal, execution, rollback. What every interface calls.
 
-Only knows the order of these: deployments.py, recovery.py and their neighbours turn a request into a plan, and steps/
+Only knows the order: deployments.py, recovery.py and the modules next to them turn a request into a plan, and steps/
 carries out each step.
 """
 
@@ -80,7 +80,7 @@ from graasp_local.planning.steps import (
     Snapshot,
     Step,
     SwapBack,
-    TakeUpSettings,
+    UseEarlierSettings,
 )
 from graasp_local.ports.gate import Prober
 from graasp_local.ports.world import World
@@ -192,7 +192,7 @@ def _taking_up_settings(world: World, plan: Plan) -> Plan:
     if world.site.kept is None or not plan.steps:
         return plan
     changed = proven.changed_since(world.site, world.site)
-    step = TakeUpSettings(changed, "what ran before was last known to work with them")
+    step = UseEarlierSettings(changed, "what ran before was last known to work with them")
     return replace(plan, steps=(step, *plan.steps))
 
 
@@ -330,7 +330,7 @@ def carry_out(
 
 
 def _keep_if_proven(world: World, files: proven.OwnFiles, state: str) -> None:
-    """Keep a copy of the site's files if its services were seen to work with them and they were not changed since.
+    """Keep a copy of the site's files if its services work with them and they were not changed since.
 
     If that is not possible, the operation has still not failed.
     """
@@ -494,7 +494,7 @@ def _has_snapshot(world: World, before: ObservedState, name: str) -> bool:
 
 
 def _state_before(world: World, started: OperationStarted) -> Plan | None:
-    """The way back from a change of state that put changed settings into effect, if these may be why it failed.
+    """The plan that undoes a change of state that put changed settings into effect, if these may be why it failed.
 
     Any other has nothing to put back, and neither has one that was interrupted. A site that served nothing before
     serves nothing afterwards either: a person may have closed it because of the earlier settings.

@@ -1,6 +1,6 @@
 """An upgrade of the database server: from which server to which, and the rollback of one that was left unfinished.
 
-Decides which image and volume are meant. Refuses an upgrade to the same or an older major, one on top of an unfinished
+Decides which image and volume to use. Refuses an upgrade to the same or an older major, one on top of an unfinished
 operation, and a rollback that would discard what visitors wrote. plan_upgrade.py decides the order of the steps.
 """
 
@@ -39,9 +39,10 @@ def upgrade_plan(world: World, observed: ObservedState, asked: UpgradeDatabase) 
     external = world.site.settings.external_database
     if external is not None:
         raise Refused(
-            f"The database is external: its server at {external.where} is no service of this site.",
+            f"The database is external: its server at {external.where} is not one of this site's services.",
             "Nothing was changed.",
-            "Upgrade it where it is run, then set DB_IMAGE in .env to the same major version: its tools are used.",
+            "Have its provider upgrade it, then set DB_IMAGE in .env to the same major version: its tools are "
+            "used for backups.",
         )
     if world.site.settings.swarm is not None:
         raise Refused(
@@ -54,7 +55,7 @@ def upgrade_plan(world: World, observed: ObservedState, asked: UpgradeDatabase) 
     if left is not None:
         raise Refused(
             f"The operation {left.operation} was left unfinished.",
-            "Nothing was changed: the database is copied only when it is known what it belongs to.",
+            "Nothing was changed: until then, it is not known which version the database belongs to.",
             "`graasp-local resume` continues it, `graasp-local rollback` undoes it.",
         )
     if observed.migrations:
@@ -107,14 +108,14 @@ def old_volumes(world: World, named: str | None = None) -> Mapping[str, int | No
     left = unfinished_operation(trusted_operations(world.site.journal_directory))
     if left is not None and left.upgrade is not None:
         raise Refused(
-            f"The operation {left.operation} was left unfinished, and going back from it needs the old volume.",
+            f"The operation {left.operation} was left unfinished, and undoing it needs the old volume.",
             "Nothing was removed.",
             "`graasp-local resume` continues it, `graasp-local rollback` undoes it.",
         )
     if world.site.settings.external_database is not None:
         if named is not None:
             raise Refused(
-                "The database is external, so no volume of a database belongs to this site's.",
+                "The database is external, so the site has no database volume.",
                 "Nothing was removed.",
                 f"If the volume is from before, and not needed: `docker volume rm {named}`.",
             )
@@ -219,7 +220,8 @@ def _upgrade(world: World, asked: UpgradeDatabase) -> Upgrade:
         raise Refused(
             f"{what} already." if major == files else f"{what}, and it cannot be downgraded to {major}.",
             "Nothing was changed.",
-            f"The newest major is {NEWEST_MAJOR}; for a minor version set DB_IMAGE in .env, then `graasp-local apply`.",
+            f"The newest major version is {NEWEST_MAJOR}. For a minor version, set DB_IMAGE in .env, then run "
+            "`graasp-local apply running`.",
         )
     if major > NEWEST_MAJOR:
         raise Refused(
@@ -238,7 +240,7 @@ def _source_image(world: World, files: int) -> str:
         if image is not None and containers.image_major(image) == files:
             return image
     raise Refused(
-        f"The database's files are those of Postgres {files}, and no image of that major is known to this site.",
+        f"The database's files are those of Postgres {files}, and the site knows no image of that major version.",
         "Nothing was changed: only Postgres itself can read its files.",
         f"Set DB_IMAGE in .env to Postgres {files}, `graasp-local apply db-only`, then start the upgrade again.",
     )

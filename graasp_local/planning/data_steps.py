@@ -26,7 +26,7 @@ class CheckBackup(PlannedStep, frozen=True):
 
 
 class LoadDatabase(PlannedStep, frozen=True):
-    """Load a dump into a new database beside the current one, and compare the rows of every table."""
+    """Load a dump into a new database next to the current one, and compare the rows of every table."""
 
     restore: Restore
     database: str
@@ -40,7 +40,7 @@ class LoadDatabase(PlannedStep, frozen=True):
 
 
 class UnpackFiles(PlannedStep, frozen=True):
-    """Unpack an archive inside its volume, beside the current files."""
+    """Unpack an archive inside its volume, next to the current files."""
 
     restore: Restore
     volume: str
@@ -50,7 +50,7 @@ class UnpackFiles(PlannedStep, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"Unpack {self.volume} beside the current files"
+        return f"Unpack {self.volume} next to the current files"
 
 
 class PutInPlace(PlannedStep, frozen=True):

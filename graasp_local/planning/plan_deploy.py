@@ -95,7 +95,7 @@ class DeployRequest(Struct, frozen=True):
     needs_way_back: bool = False
     """It is to be rolled back if it fails, so it is refused if that could not work."""
     is_external: bool = False
-    """The database is on a server that is no service of the stack, where others may be connected too."""
+    """The database is on a server outside the stack, where others may be connected too."""
     missing_databases: tuple[str, ...] = ()
     """What an external server has yet to be given."""
     stand_in: StandIn | None = None
@@ -194,7 +194,7 @@ def plan_deploy(
 def plan_finish(observed: ObservedState, request: DeployRequest, forecast: Forecast) -> Plan | None:
     """What is left of a deployment that was cut off when its version already served; None if more is left.
 
-    Containers beside those that serve are started with the gate open, as they would have been.
+    Containers other than those that serve are started with the gate open, as they would have been.
     """
     transition = plan_transition(observed, request.end, request.version)
     if transition.steps:

@@ -1,6 +1,6 @@
 """Which steps restore a backup, and which undo that.
 
-The slow part, loading and unpacking, is done beside the current data, while visitors are served if the database is on.
+The slow part, loading and unpacking, is done next to the current data, while visitors are served if the database is on.
 The site is closed for renames and for the start of the version that the backup belongs to. Nothing is removed. Pure.
 """
 

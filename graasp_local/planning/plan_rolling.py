@@ -68,7 +68,7 @@ def why_not_rolling(
         case Pending(tags=tags):
             return f"{request.version} has to migrate the database (pending: {listed(tags)})."
         case _:
-            return f"Which migrations {request.version} needs is not known until its images are on this machine."
+            return f"Which migrations {request.version} needs is not known until its images have been pulled."
 
 
 def plan_rolling(observed: ObservedState, request: DeployRequest, visited: tuple[str, ...]) -> Plan:

@@ -1,6 +1,6 @@
 """Which steps lead from one major of Postgres to a newer one, and back.
 
-The newer server is filled beside the old one, verified to hold the same data, and only then selected: that single
+The newer server is filled next to the old one, verified to hold the same data, and only then selected: that single
 write makes the change, and the old volume is never written to. This operation stops umami as well, since its database
 is on the same server. Never refuses anything. Pure.
 """

@@ -23,7 +23,7 @@ MIGRATION_SECONDS = 1800.0
 
 
 class OnFailure(StrEnum):
-    """What is done when an operation fails after it touched the site."""
+    """What is done when an operation fails after it changed the site."""
 
     ROLLBACK = "rollback"
     HOLD = "hold"

@@ -237,7 +237,7 @@ class ObservedService(Struct, frozen=True):
         return tuple(found)
 
     def described(self) -> str:
-        """Completes a sentence that begins with the service's name: "running but unhealthy"."""
+        """Completes a sentence that begins with the service's name and "is", such as "unhealthy"."""
         if self.is_off or not self.replicas:
             return _described(self.status, self.health)
         if self.has_too_many:
@@ -258,7 +258,7 @@ def _is_stuck(status: Status, health: Health) -> bool:
 
 def _described(status: Status, health: Health) -> str:
     if status is Status.RUNNING and health is Health.UNHEALTHY:
-        return "running but unhealthy"
+        return "unhealthy"
     if status is Status.RUNNING and health is Health.STARTING:
         return "still starting"
     return {Status.EXITED: "stopped", Status.CREATED: "created but not started"}.get(status, status.value)

@@ -46,7 +46,7 @@ class PullImages(PlannedStep, frozen=True):
         return f"Pull the images of {self.version}"
 
 
-class TakeUpSettings(PlannedStep, frozen=True):
+class UseEarlierSettings(PlannedStep, frozen=True):
     """Use the settings and the override with which the site was last known to work.
 
     `changed` is what a person has changed since: keys of `.env`, and the name of the override.
@@ -63,7 +63,7 @@ class TakeUpSettings(PlannedStep, frozen=True):
 
     def __post_init__(self) -> None:
         if not self.changed:
-            raise ValueError("there are no changed settings to take up")
+            raise ValueError("no settings have changed")
 
 
 class RestoreImages(PlannedStep, frozen=True):
@@ -136,7 +136,7 @@ class CheckEdge(PlannedStep, frozen=True):
 
 
 class CheckStack(PlannedStep, frozen=True):
-    """Have this engine start, beside the site, what it might refuse to start, and remove it again."""
+    """Have this engine start, next to the site, what it might refuse to start, and remove it again."""
 
     services: tuple[str, ...]
     version: Version | None
@@ -229,7 +229,7 @@ class EndConnections(PlannedStep, frozen=True):
 
 
 class RemakeNetworks(PlannedStep, frozen=True):
-    """Remove the site's containers and the networks that SWARM changes, so that they are created anew. Volumes stay."""
+    """Remove the site's containers and the networks that SWARM changes, so that they are created again. Volumes stay."""
 
     cause: str
     name: ClassVar[str] = "remake-networks"
@@ -534,7 +534,7 @@ class RecordDeployment(PlannedStep, frozen=True):
 Step = (
     Preflight
     | PullImages
-    | TakeUpSettings
+    | UseEarlierSettings
     | RestoreImages
     | ShareImages
     | ReadMigrations

@@ -39,7 +39,7 @@ class PullServer(PlannedStep, frozen=True):
 
 
 class StartNewServer(PlannedStep, frozen=True):
-    """Start the newer server on its new, empty volume beside the old one; it must have every extension in use."""
+    """Start the newer server on its new, empty volume next to the old one; it must have every extension in use."""
 
     upgrade: Upgrade
     cause: str
@@ -48,7 +48,7 @@ class StartNewServer(PlannedStep, frozen=True):
     @property
     def title(self) -> str:
         target = self.upgrade.target
-        return f"Start Postgres {self.upgrade.target_major} beside the old one, on the new volume {target.volume}"
+        return f"Start Postgres {self.upgrade.target_major} next to the old one, on the new volume {target.volume}"
 
 
 class DumpServer(PlannedStep, frozen=True):

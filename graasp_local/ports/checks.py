@@ -40,7 +40,7 @@ class Checks(Protocol):
     def stack_refusal(self, services: Sequence[str], version: Version | None) -> str | None:
         """Why the engine would not start these services, as a sentence; None if it would.
 
-        `version` None means the selected one. They are tried beside the site in temporary containers, without what
+        `version` None means the selected one. They are tried next to the site in temporary containers, without what
         usually runs in them. Raises NeedsYou if that cannot be tried.
         """
         ...
@@ -57,7 +57,10 @@ class Checks(Protocol):
         """Why the engine's Swarm cannot be used, as a sentence; None if it can, or if the site is on one machine."""
         ...
 
-    def port_holder(self, address: str, port: int) -> str | None: ...
+    def port_problem(self, address: str, port: int) -> str | None:
+        """What is wrong with a port that nginx needs, such as `is in use by apache2`; None if it is free."""
+        ...
+
     def lowest_port(self) -> int:
         """The lowest port that the engine may publish; 0 for any. Only a rootless engine has a limit."""
         ...

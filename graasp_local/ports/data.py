@@ -172,7 +172,7 @@ class Transfers(Protocol):
         ...
 
     def unpack(self, volume: str, number: str, pieces: Iterable[bytes]) -> Iterator[int]:
-        """Unpack an archive inside the volume, beside the current files, for the restore with this number."""
+        """Unpack an archive inside the volume, next to the current files, for the restore with this number."""
         ...
 
     def files_are_swapped(self, volume: str, number: str) -> bool:

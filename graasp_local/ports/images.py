@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from graasp_local.planning.migrations import ImageMigration
     from graasp_local.version import Version
 
-IS_NOWHERE = "neither on this machine nor in the registry"
+IS_NOWHERE = "neither on the engine nor in the registry"
 """How a problem ends if the image would have to be built."""
 
 

@@ -35,7 +35,7 @@ class ToolRun(Protocol):
 
 
 class ServerContainers(Protocol):
-    """The site's database server and a newer one beside it. Raises EngineUnreachable."""
+    """The site's database server and a newer one next to it. Raises EngineUnreachable."""
 
     def data_major(self) -> int | None:
         """The major of the files in the selected volume; None if there are none yet."""
@@ -115,7 +115,7 @@ class ServerContents(Protocol):
 
     def extensions_available(self) -> frozenset[str]: ...
     def make_empty(self) -> None:
-        """Remove every database and role that the initialisation created, except the superuser's own."""
+        """Remove every database and role that the initialization created, except the superuser's own."""
         ...
 
     def roles(self) -> Mapping[str, bool]:

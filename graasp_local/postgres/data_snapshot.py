@@ -154,7 +154,7 @@ def _put_table_back(
     total, unchanged = counted or (0, 0)
     if total == unchanged == rows:
         return False
-    if not keys:  # equal rows cannot be told apart
+    if not keys:  # equal rows cannot be distinguished
         connection.execute(sql.SQL("DELETE FROM {}").format(place))
     elif total != unchanged:
         connection.execute(sql.SQL("DELETE FROM {} WHERE NOT {}").format(place, as_it_was))

@@ -71,7 +71,7 @@ class PostgresDatabase:
         return ()
 
     def missing_databases(self) -> tuple[str, ...]:
-        """None: the stack's own server makes them when it is initialised."""
+        """None: the stack's own server makes them when it is initialized."""
         return ()
 
     def admit(self) -> None:

@@ -1,6 +1,6 @@
 """A whole database server, read as its superuser through its loopback port, for an upgrade to a newer major version.
 
-Read-only, except `make_empty`, which is for a server that was just initialised. Results have the form of
+Read-only, except `make_empty`, which is for a server that was just initialized. Results have the form of
 fingerprint.py, which compares them.
 """
 

@@ -25,7 +25,7 @@ class Tls(StrEnum):
 
 
 class ExternalServer(Struct, frozen=True):
-    """A Postgres server that is no service of the stack, and the role that graasp-local works with there.
+    """A Postgres server outside the stack, and the role that graasp-local works with there.
 
     `ca` is the path of the certificates that its own is checked with; empty: nothing is encrypted.
     """

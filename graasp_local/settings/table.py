@@ -25,7 +25,7 @@ class DatabasePassword(Struct, frozen=True):
 
 
 class FromOutside(Struct, frozen=True):
-    """A secret that is agreed with somebody else; `why` says where a new one comes from, as a sentence."""
+    """A secret that is agreed with someone else; `why` says where a new one comes from, as a sentence."""
 
     why: str
 
@@ -49,7 +49,7 @@ class Setting(Struct, frozen=True):
 
     @property
     def is_generated(self) -> bool:
-        """Whether its value is made anew for each site."""
+        """Whether each site gets a new value."""
         return self.default() != self.default()
 
 
@@ -99,7 +99,7 @@ _ENGINE = r"(ssh|tcp|unix)://[^\s,'\"$]+"
 MOST_REPLICAS = 16
 """Of one service."""
 REPLICAS = {"core": "CORE_REPLICAS", "workers": "WORKERS_REPLICAS"}
-"""The services of which there may be several containers, and the keys that say how many."""
+"""The services that may have several containers, and the keys that say how many."""
 _REPLICAS = (r"[1-9]|1[0-6]", f"a number from 1 to {MOST_REPLICAS}")
 
 
@@ -144,10 +144,10 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "HTTP_BIND",
         "The address that nginx listens on: 0.0.0.0 for all of IPv4, :: for all of IPv4 and IPv6, 127.0.0.1 for "
-        "this machine only.",
+        "programs on the same machine only.",
         r"[0-9A-Fa-f.:]+",
         "an IP address",
-        _fixed("0.0.0.0"),  # noqa: S104 - a web site is for everybody
+        _fixed("0.0.0.0"),  # noqa: S104 - a web site is for everyone
     ),
     Setting("HTTP_PORT", "The port that nginx listens on.", r"\d{1,5}", "a port number", _fixed("80")),
     Setting(
@@ -479,7 +479,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "TRUSTED_PROXIES",
         "Proxies in front of nginx whose X-Forwarded-For and X-Forwarded-Proto are trusted: addresses or "
-        "networks, separated by commas; `host` is this machine.",
+        "networks, separated by commas; `host` is the machine that nginx runs on.",
         "",
         r"(host|[0-9a-fA-F.:]+(/\d{1,3})?)(,(host|[0-9a-fA-F.:]+(/\d{1,3})?))*",
         "addresses, networks or host, separated by commas",
@@ -597,12 +597,12 @@ SETTINGS_PREFIX = "GRAASP_SETTINGS_"
 """Before a service's name: the variable with the digest of its settings, which is graasp-local's own too."""
 
 UMAMIS_OWN = frozenset({"UMAMI_DB_PASSWORD", "UMAMI_APP_SECRET"})
-"""What umami alone is made anew for: it migrates its own database at every start, so it is left alone otherwise."""
+"""What umami alone is recreated for: it migrates its own database at every start, so it is left alone otherwise."""
 
 WHERE_EXTERNAL = frozenset(
     {"DATABASE", "DATABASE_HOST", "DATABASE_PORT", "DATABASE_SSL", "GRAASP_DATABASE_TLS", "GRAASP_DATABASE_CA"}
 )
-"""Where an external database is, and how it is reached: umami is made anew for these too."""
+"""Where an external database is, and how it is reached: umami is recreated for these too."""
 
 SWITCHES_STACK_DATABASE_ON = "stack-database"
 """The profile of the service db where the database is external: nothing switches it on."""

@@ -69,14 +69,14 @@ def warnings(reading: Reading, surroundings: Surroundings) -> Iterator[Problem]:
             "TRUSTED_PROXIES",
             "is empty, so the headers of the TLS proxy in front are not trusted, and core treats every request "
             "as plain HTTP",
-            "Set it to host for a proxy on this machine, otherwise to its address.",
+            "Set it to host for a proxy on the same machine, otherwise to its address.",
         )
     if url and url.scheme == "https" and without_tls and values.get("HTTP_BIND") in ALL_ADDRESSES:
         yield _warning(
             reading,
             "PUBLIC_URL",
-            "is https, but nginx serves plain HTTP on every address of this machine",
-            "Put a TLS proxy in front; if it is on this machine, set HTTP_BIND to 127.0.0.1.",
+            "is https, but nginx serves plain HTTP on every address of its machine",
+            "Put a TLS proxy in front; if it is on the same machine, set HTTP_BIND to 127.0.0.1.",
         )
     if url and url.scheme == "http" and not keeps_logins(url.hostname or ""):
         yield _warning(

@@ -155,7 +155,7 @@ def settings_of(answers: SiteAnswers) -> dict[str, str]:
         "COOKIE_DOMAIN": host,
         "UMAMI_HOST": "umami.localhost" if is_address(answers.host) else f"umami.{answers.host}",
         "HTTP_PORT": str(answers.port),
-        "HTTP_BIND": answers.bind or ("127.0.0.1" if local else "0.0.0.0"),  # noqa: S104 - a web site is for everybody
+        "HTTP_BIND": answers.bind or ("127.0.0.1" if local else "0.0.0.0"),  # noqa: S104 - a web site is for everyone
     }
     match answers.way:
         case TlsMode.HTTP:
@@ -212,7 +212,7 @@ def next_steps(answers: SiteAnswers, command: str) -> tuple[str, ...]:
             f"{WHAT_RECAPTCHA_IS_FOR} For such a version set RECAPTCHA_SITE_KEY and RECAPTCHA_SECRET_ACCESS_KEY in "
             f".env before `{command} build`, which puts the first into the client."
         )
-    steps.append(f"`{command} doctor --version X` checks whether this machine has everything that version X needs.")
+    steps.append(f"`{command} doctor --version X` checks whether everything that version X needs is there.")
     steps.append(f"`{command} deploy --version X` deploys it; `--dry-run` shows the plan first.")
     if answers.way is TlsMode.ACME:
         steps.append(f"`{command} certificate renew` then gets the certificate; have a timer run it once a day.")

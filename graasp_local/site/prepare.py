@@ -37,7 +37,7 @@ _CANDIDATES_KEPT_SECONDS = 24 * 3600
 """Counted from their last use: longer than any Compose command needs the file that it was given."""
 
 _FOUND_OURS: set[Path] = set()
-"""Sites that nobody else could change when this process first used them: an operation is not refused halfway."""
+"""Sites that no one else could change when this process first used them: an operation is not refused halfway."""
 
 _PREPARING = threading.Lock()
 """During a deployment a second thread calls Compose, and prepares the site too."""
@@ -171,7 +171,7 @@ def _text(site: Site, selection: Selection) -> str:
     lines += [f"{settings_variable(name)}={digest}" for name, digest in site.settings_digests.items()]
     lines += [f"{key}={value}" for key, value in site.told_to_stack.items()]
     lines.append(f"GRAASP_NO_PROXY={names_past_proxies(os.environ)}")
-    counting = selection.images_beside(site.images_named_for(selection.version))
+    counting = selection.images_in_effect(site.images_named_for(selection.version))
     lines += selection_lines(replace(selection, images=counting), site.db_image)
     return "\n".join(lines) + "\n"
 

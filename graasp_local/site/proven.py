@@ -1,4 +1,4 @@
-"""The settings and the override with which the site was last known to work, kept beside those that a person changes.
+"""The settings and the override with which the site was last known to work, kept next to those that a person changes.
 
 A rollback starts the old version as it ran before: what is in `.env` now may be why the new version did not come up.
 Decides which of them differ, and when the kept ones count. Secrets that a rotation changes in the database are changed
@@ -30,7 +30,7 @@ class OwnFiles(Struct, frozen=True):
 
 def own_files(site: Site) -> OwnFiles:
     """The files that count now. Raises OSError."""
-    # What is not text is never seen to work: reading it for a command says so.
+    # What is not text never works: reading it for a command says so.
     texts = [file.read_bytes().decode(errors="replace") if file.exists() else "" for file in _files(site)]
     return OwnFiles(*texts)
 

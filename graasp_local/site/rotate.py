@@ -41,7 +41,7 @@ def rotate(site: Site, rotation: Rotation, roles: Roles, clock: Clock) -> Path:
     """
     if rotation.passwords:
         roles.check()
-    with_values(site.read_env(), rotation.values)  # raises before anything is touched
+    with_values(site.read_env(), rotation.values)  # raises before anything is changed
     note = "".join(f"{key}={value}\n" for key, value in rotation.values.items())
     write_atomically(site.rotation_file, note, mode=0o600)
     return _carry_out(site, rotation, roles, clock)

@@ -47,7 +47,7 @@ class Selection(Struct, frozen=True):
     database: str = ""
     """`external` if the version was selected while the database was; empty for the stack's own."""
 
-    def images_beside(self, named: Mapping[str, str]) -> Images:
+    def images_in_effect(self, named: Mapping[str, str]) -> Images:
         """The images that count, given their names in `.env` now: one that is named differently there gives way.
 
         One that has no name now is kept, for when its service, whose profile is off, is back.
@@ -57,7 +57,7 @@ class Selection(Struct, frozen=True):
             (key, image) for key, image in self.images if then.get(key) in (None, named.get(key, then.get(key)))
         )
 
-    def image_beside(self, db_image: str) -> str:
+    def image_in_effect(self, db_image: str) -> str:
         """The image that counts, given this `DB_IMAGE` in `.env` (empty: not set); empty if `.env` counts.
 
         A `DB_IMAGE` that was changed since the server was selected wins: that is how a minor upgrade is done. The
@@ -89,7 +89,7 @@ def selection_lines(selection: Selection, db_image: str) -> tuple[str, ...]:
     told = {
         VERSION_KEY: str(selection.version or ""),
         **dict(selection.images),
-        IMAGE_KEY: selection.image_beside(db_image),
+        IMAGE_KEY: selection.image_in_effect(db_image),
         UPGRADED_KEY: selection.image,
         VOLUME_KEY: selection.volume,
         INSTEAD_KEY: selection.instead_of,

@@ -245,7 +245,7 @@ class Site(Struct, frozen=True, dict=True):
     @property
     def built_images(self) -> Mapping[str, str]:
         """By service, the id of the image in use if it was built or loaded here; others are known by digest."""
-        pins = {key: image for key, image in self.selection.images_beside(self.named_images) if is_image_id(image)}
+        pins = {key: image for key, image in self.selection.images_in_effect(self.named_images) if is_image_id(image)}
         variables = {variable_of(service.name): service.name for service in self.services}
         return {variables[key]: image for key, image in pins.items() if key in variables}
 
@@ -344,7 +344,7 @@ class Site(Struct, frozen=True, dict=True):
     def database_server(self) -> DatabaseServer:
         """The image and the volume that the database is started with. Raises ConfigurationError if it is external."""
         selection = self.selection
-        selected = selection.image_beside(self.db_image)
+        selected = selection.image_in_effect(self.db_image)
         values = {**self.settings.values, IMAGE_KEY: selected, VOLUME_KEY: selection.volume}
         image = filled_in(self.database_service.image, values)
         return DatabaseServer(image, selection.volume or first_volume(self.settings.project))

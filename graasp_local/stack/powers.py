@@ -70,12 +70,12 @@ def powers(content: Mapping[str, Any], values: Mapping[str, str], site: str) -> 
     found = [*looked.other_files()]
     for name, definition in _mapping(content.get("services")).items():
         said = dict.fromkeys(looked.of_service(_mapping(definition)))
-        fix = f"Remove it, unless you trust {name} like root on this machine."
+        fix = f"Remove it, unless you trust {name} like root."
         found += [Power(str(name), f"gives {name} {what}", fix) for what in said]
         for port in looked.open_ports(_mapping(definition)):
             fix = (
-                f"Write 127.0.0.1:{port.rpartition(':')[2]} for this machine only, and let nginx forward visitors "
-                "to it."
+                f"Write 127.0.0.1:{port.rpartition(':')[2]} for programs on the same machine "
+                "only, and let nginx forward visitors to it."
             )
             found.append(Power(str(name), f"publishes a port of {name} to the network ({port})", fix))
     return tuple(found)

@@ -29,7 +29,7 @@ DATABASE_LABEL = "org.graasp.database"
 NETWORKS_LABEL = "org.graasp.networks"
 """`overlay` on a container whose networks reach all machines of a Swarm."""
 WRITES_LABEL = "org.graasp.writes"
-"""`true` on a service that writes to Graasp's database by itself, beside core: whatever its group, it is off while that
+"""`true` on a service that writes to Graasp's database by itself, like core. Whatever its group, it is off while that
 database changes, and starts once core is verified.
 """
 

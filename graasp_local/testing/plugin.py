@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="demo (the default), registry, a repository, or images by service: core=IMAGE,workers=IMAGE.",
     )
     group.addoption(
-        "--graasp-keep", action="store_true", help="Leave the stack of a failed test standing, and say how to open it."
+        "--graasp-keep", action="store_true", help="Leave the stack of a failed test running, and say how to open it."
     )
     group.addoption(
         "--graasp-reuse",

@@ -21,20 +21,20 @@ _CONNECTIONS = 8
 _TRIES = 1000
 
 
-def port_beside(picked_from: range) -> int:
+def port_outside(picked_from: range) -> int:
     """A random port that neither the kernel nor the engine picks on its own, so that it is still free when needed.
 
     Any other one if they pick from all of them. Pure but for chance.
     """
-    beside = [port for port in range(_LOWEST, 1 << 16) if port not in picked_from]
-    return secrets.choice(beside or range(_LOWEST, 1 << 16))
+    outside = [port for port in range(_LOWEST, 1 << 16) if port not in picked_from]
+    return secrets.choice(outside or range(_LOWEST, 1 << 16))
 
 
 def free_port() -> int:
     """A port that nothing listens on now. Raises Refused if none was found."""
     picked_from = _picked_from()
     for _ in range(_TRIES):
-        port = port_beside(picked_from)
+        port = port_outside(picked_from)
         with socket.socket() as probe:
             try:
                 probe.bind((_LOOPBACK, port))

@@ -717,7 +717,7 @@ def _releases_here(recipe: Recipe) -> tuple[str, tuple[Version, ...]]:
 
 
 def _in_terms_of_a_stack(error: GraaspLocalError, recipe: Recipe, version: Version) -> GraaspLocalError:
-    """A refusal of the first deployment, with what to do about it for somebody who has no site to look at."""
+    """A refusal of the first deployment, with what to do about it for a test, which has no site to inspect."""
     way = error.next_step
     if isinstance(error, ConfigurationError):
         way = "Correct what with_override and with_env were given."

@@ -1,7 +1,7 @@
 """Obtains a certificate from an ACME authority (RFC 8555) with certbot's own library, `acme`.
 
 The authority requests a text under `http://NAME/.well-known/acme-challenge/` for every name; nginx serves it from a
-directory. Does not decide when: see certificate.py. Honours REQUESTS_CA_BUNDLE, for a private authority.
+directory. Does not decide when: see certificate.py. Respects REQUESTS_CA_BUNDLE, for a private authority.
 """
 
 from __future__ import annotations

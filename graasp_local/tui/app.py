@@ -24,6 +24,7 @@ from textual.screen import Screen
 from textual.theme import Theme
 
 from graasp_local.plain_text import plain_text
+from graasp_local.tui.browser import SERVER_VARIABLE
 from graasp_local.tui.figures import clock_time
 from graasp_local.tui.readings import Reading, with_usage
 from graasp_local.tui.remembered import Remembered, recall, remember, remember_site
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
 
 _THREADS = 64
 _WIDEST = 40
+_SERVER_SECONDS = 1.0
+"""How often a tab in a browser checks that its server is still there."""
 
 
 class Threads(ThreadPoolExecutor):
@@ -130,6 +133,8 @@ class GraaspApp(VerbActions, App[None]):
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGHUP, signal.SIGTERM):
                 loop.add_signal_handler(number, self._leave_at_once)
+        if server := os.environ.get(SERVER_VARIABLE):
+            self.set_interval(_SERVER_SECONDS, lambda: self._leave_without(int(server)))
         # First show what can be shown at once, then import and ask for the rest.
         self.call_after_refresh(self._begin_watching)
 
@@ -138,6 +143,11 @@ class GraaspApp(VerbActions, App[None]):
         if self.operation_run is not None and not self.operation_run.goes_on_without_ui:
             self.operation_run.end_soon()
         self.exit()
+
+    def _leave_without(self, server: int) -> None:
+        """In a browser: leave if the process that serves this tab is gone."""
+        if os.getppid() != server:
+            self._leave_at_once()
 
     def on_unmount(self) -> None:
         self.stop.set()

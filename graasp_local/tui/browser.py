@@ -1,8 +1,11 @@
-"""Whether a browser can be opened where the user would see it. Pure."""
+"""Whether a browser can be opened where the user would see it, and which process serves the UI to one. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+
+SERVER_VARIABLE = "_GRAASP_LOCAL_TUI_SERVER"
+"""The process that serves this UI to a browser. Not its parent's id alone: that process may end before the UI is up."""
 
 
 def has_browser(environment: Mapping[str, str], platform: str) -> bool:

@@ -59,7 +59,7 @@ def wait_for_operation(run: OperationRun) -> int:
 
 
 def told_lines(record: dict[str, Any], titles: dict[int, str]) -> tuple[str, ...]:
-    """One record of an operation for a terminal, without colour. Pure, except that the last one reads the clock."""
+    """One record of an operation for a terminal, without color. Pure, except that the last one reads the clock."""
     match record["event"]:
         case "step-started":
             return (f"  · {record['title']}",)

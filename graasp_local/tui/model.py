@@ -63,7 +63,7 @@ class Service(Struct, frozen=True):
 
     @property
     def mark(self) -> str:
-        """One character that says the same as the colour."""
+        """One character that says the same as the color."""
         if self.observed.is_on:
             return "✓"
         if self.observed.is_off:

@@ -23,6 +23,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, cast
 
 from graasp_local.errors import UsageError
+from graasp_local.tui.browser import SERVER_VARIABLE
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -162,6 +163,7 @@ def serve(command: Sequence[str], address: str, port: int, title: str, token: st
         def initialize_logging(self) -> None:
             """No logging: a log of requests would contain the token."""
 
+    os.environ[SERVER_VARIABLE] = str(os.getpid())
     Guarded(
         # exec replaces the shell, so that none is left when the tab's process ends.
         f"exec {shlex.join(command)}",

@@ -1,4 +1,4 @@
-"""Two calm themes, dark and light: one accent, and one colour each for ok, busy and bad."""
+"""Two calm themes, dark and light: one accent, and one color each for ok, busy and bad."""
 
 from __future__ import annotations
 

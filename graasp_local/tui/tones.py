@@ -1,4 +1,4 @@
-"""Text with tones, so that drawing code needs no colours. Whatever a tone means, the text says too.
+"""Text with tones, so that drawing code needs no colors. Whatever a tone means, the text says too.
 
 A piece is text with a tone and, if it can be clicked, an action. A line is a tuple of pieces. Pure.
 """
@@ -13,7 +13,7 @@ from rich.cells import cell_len, set_cell_size
 
 
 class Tone(StrEnum):
-    """The role of a piece of text, which the theme turns into a colour."""
+    """The role of a piece of text, which the theme turns into a color."""
 
     PLAIN = "plain"
     QUIET = "quiet"

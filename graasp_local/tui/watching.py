@@ -95,7 +95,7 @@ class Observer:
                 self.stop.wait(_BURST_SECONDS)
 
     def follow_changes(self) -> None:
-        """The loop that follows the engine's changes; after a lost connection it asks for a look and reconnects."""
+        """The loop that follows the engine's changes; after a lost connection it asks for a refresh and reconnects."""
         while not self.stop.is_set():
             self._connected.wait()
             if self.stop.is_set() or self.live is None:

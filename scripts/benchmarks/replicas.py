@@ -19,7 +19,7 @@ HEADINGS = (
 
 
 def replica_rows(site: BenchSite, rounds: int) -> list[tuple[str, ...]]:
-    """A row for each number of cores, medians; the deployment has one migration, and its closed time is a visitor's.
+    """A row for each number of cores, medians; the deployment has one migration, and its downtime is a visitor's.
 
     All numbers take their turn in each round.
     """

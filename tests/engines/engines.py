@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class EngineUnderTest(Struct, frozen=True):
-    """A Docker engine as it is to be had and started, and what graasp-local runs with beside it."""
+    """A Docker engine, how to get and start it, and what else graasp-local runs with."""
 
     name: str
     suite: str

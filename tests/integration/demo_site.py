@@ -69,7 +69,7 @@ class DemoSite:
         self.port = self.stack.site.settings.port
 
     def init_again(self) -> None:
-        """Create the site once more, by the command that is under test. It loses what only tests need."""
+        """Create the site again, by the command that is under test. It loses what only tests need."""
         shutil.rmtree(self.directory)
         words = ("--demo", "--project", self.project, "--port", str(self.port))
         self.run("init", str(self.directory), *words, on_site=False)

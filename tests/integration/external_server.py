@@ -109,7 +109,7 @@ def _answers(server: ExternalServer) -> bool:
 
 
 class ExternalSite(DemoSite):
-    """A demo site whose database is, or can be, on a server that is no service of it."""
+    """A demo site whose database is, or can be, on a server outside its stack."""
 
     server: ExternalServer
 

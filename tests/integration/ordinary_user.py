@@ -9,7 +9,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
 USER = 61234
-"""Nobody's, on the machines that this runs on."""
+"""No one's, on the machines that this runs on."""
 
 
 def python_for_all() -> str:

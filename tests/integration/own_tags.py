@@ -17,7 +17,7 @@ def image(service: str, version: str) -> str:
 
 
 class OwnTags:
-    """Takes a site to tags that are nobody else's; they lead to the demo images of these versions at first."""
+    """Takes a site to tags that are no one else's; they begin as the demo images of these versions."""
 
     def __init__(self, site: DemoSite, *versions: str) -> None:
         self.repository = f"localhost/moved-{uuid.uuid4().hex[:8]}/graasp"

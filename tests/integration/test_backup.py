@@ -215,7 +215,7 @@ def test_a_restore_brings_back_every_row_and_file_and_keeps_what_was_there(site:
     for name in ("written", "since"):
         site.create_item(name)
     write_file(site, "newer")
-    site.run("restore", "0001", code=10)  # nobody can be asked here
+    site.run("restore", "0001", code=10)  # no one can be asked here
     restored(site)
     assert checksum(site) == backed_up
     assert in_core(site, f"cat {FILE}") == "as backed up"

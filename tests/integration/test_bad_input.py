@@ -124,3 +124,10 @@ def test_looking_changes_nothing(site: DemoSite, words: list[str]) -> None:
     before = {name: (found["Id"], found["State"]["StartedAt"]) for name, found in site.containers().items()}
     site.run(*words)
     assert {name: (found["Id"], found["State"]["StartedAt"]) for name, found in site.containers().items()} == before
+
+
+def test_an_address_that_the_machine_does_not_have_is_named(new_site: DemoSite) -> None:
+    new_site.configure(HTTP_BIND="192.0.2.9")
+    ended = new_site.deploy("1.0.0", code=10)
+    said = f"Port {new_site.port} cannot be opened: 192.0.2.9 is not an address of this machine."
+    assert said in " ".join(ended["problem"])

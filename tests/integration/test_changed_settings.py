@@ -1,4 +1,4 @@
-"""What a changed `.env`, or an image that was built again, makes anew: that, and nothing else."""
+"""What a changed `.env`, or an image that was built again, recreates: that, and nothing else."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def another_core(site: DemoSite) -> Iterator[str]:
     docker("rmi", "--force", name)
 
 
-def made_anew(site: DemoSite, before: dict[str, str]) -> set[str]:
+def recreated(site: DemoSite, before: dict[str, str]) -> set[str]:
     return {name for name, found in site.containers().items() if before.get(name) != found["Id"]}
 
 
@@ -69,12 +69,12 @@ def test_a_changed_setting_makes_only_those_anew_that_it_concerns(
     site.configure(**changed)
     assert (site.status()["state"] == "running") == (not services)
     site.run("apply", "running")
-    assert made_anew(site, before) == services
+    assert recreated(site, before) == services
     assert site.status()["state"] == "running"
 
 
 @pytest.mark.parametrize("service", ["db", "umami"])
-def test_what_an_override_says_of_it_makes_even_the_database_anew(site: DemoSite, service: str) -> None:
+def test_what_an_override_says_of_it_recreates_even_the_database(site: DemoSite, service: str) -> None:
     before = ids(site)
     (rows,) = site.database("graasp", "SELECT count(*) FROM drizzle.__drizzle_migrations")
     override = site.directory / "compose.override.yaml"
@@ -85,7 +85,7 @@ def test_what_an_override_says_of_it_makes_even_the_database_anew(site: DemoSite
     try:
         assert f"{service} runs with settings from before" in site.run("status").stdout
         site.run("apply", "running")
-        assert service in made_anew(site, before)
+        assert service in recreated(site, before)
         limit = docker("inspect", "--format", "{{.HostConfig.Memory}}", f"{site.project}-{service}-1")
         assert int(limit) == 700 * 1024**2
         assert site.database("graasp", "SELECT count(*) FROM drizzle.__drizzle_migrations") == [rows]
@@ -94,11 +94,11 @@ def test_what_an_override_says_of_it_makes_even_the_database_anew(site: DemoSite
         site.run("apply", "running")
 
 
-def test_core_is_made_anew_from_the_image_that_env_names(site: DemoSite, another_core: str) -> None:
+def test_core_is_recreated_from_the_image_that_env_names(site: DemoSite, another_core: str) -> None:
     before = ids(site)
     site.configure(CORE_IMAGE=another_core)
     site.run("apply", "running")
-    assert made_anew(site, before) == {"core"}
+    assert recreated(site, before) == {"core"}
     image = docker("image", "inspect", "--format", "{{.Id}}", another_core)
     assert site.containers()["core"]["Image"] == image
     # And back, to what was deployed.
@@ -125,7 +125,7 @@ def test_a_client_that_was_built_again_is_taken(site: DemoSite, client_image: st
         assert "client" in site.run(*words, "--dry-run").stdout
         site.run(*words)
         assert site.containers()["client"]["Image"] == wanted
-        assert words[0] != "apply" or made_anew(site, before) == {"client"}
+        assert words[0] != "apply" or recreated(site, before) == {"client"}
         assert "othing to do" in site.run(*words).stdout
     assert site.status()["state"] == "running"
 
@@ -151,10 +151,35 @@ def test_another_image_of_the_same_postgres_is_started_and_the_data_stays(site: 
         site.run("apply", "running")
         assert site.containers()["db"]["Image"] == wanted
         # umami, which was stopped with it, is started alone this time: to Compose that is another service.
-        assert made_anew(site, before) - {"umami"} == {"db"}
+        assert recreated(site, before) - {"umami"} == {"db"}
         assert "before the other image" in site.item_names()
     finally:
         site.configure(DB_IMAGE=usual)
         site.run("apply", "running")
         docker("rmi", "--force", name)
+    assert site.status()["state"] == "running"
+
+
+def test_a_tag_that_moved_is_used_once_the_site_was_stopped(site: DemoSite) -> None:
+    """As docs/operate.md says: a running site is left alone, because its settings name the same image."""
+    usual = {key: site.setting(key) for key in ("DB_IMAGE", "REDIS_IMAGE")}
+    names = {key: f"localhost/{site.project}:15-moves-{key.lower()}" for key in usual}
+    for key, name in names.items():
+        docker("tag", usual[key], name)
+    try:
+        site.configure(**names)
+        site.run("apply", "running")
+        before = ids(site)
+        moved = {key: built(name, f"FROM {usual[key]}") for key, name in names.items()}
+        assert site.status()["state"] == "running"
+        assert "othing to do" in site.run("apply", "running").stdout
+        assert recreated(site, before) == set()
+        site.run("apply", "stopped")
+        site.run("apply", "running")
+        now = site.containers()
+        assert {"DB_IMAGE": now["db"]["Image"], "REDIS_IMAGE": now["redis"]["Image"]} == moved
+    finally:
+        site.configure(**usual)
+        site.run("apply", "running")
+        docker("rmi", "--force", *names.values())
     assert site.status()["state"] == "running"

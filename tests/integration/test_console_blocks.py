@@ -1,7 +1,7 @@
 """The console blocks of the pages that show no output are typed on a demo site, on a terminal, in their order.
 
 Blocks with output are run on fake sites (tests/unit/test_console_runs.py). Other tests take from the pages what needs
-more than a site (`from_page`), and type that. What no test types is in `NOT_TYPED` and `ONLY_WITH_GRAASP`.
+more than a site (`from_page`), and type that. What no test types is in `NOT_TYPED`: it runs the tests.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,7 @@ from _pytest.mark import ParameterSet
 
 from graasp_local.testing.ports import free_port
 from tests.integration.demo_site import DemoSite
+from tests.integration.docker_command import docker
 from tests.integration.registry import Registry, running_registry
 from tests.terminal import Terminal, at_a_terminal
 from tests.unit.test_console_blocks import FROM_PAGES, PAGES, ROOT, blocks, commands, from_page
@@ -34,16 +35,14 @@ NOT_TYPED = {
     "scripts/test": ".ci/run",
     "./scripts/test": ".ci/run",
 }
-"""The start of a command, and the script of the checkout that runs it whenever the tests run."""
-
-ONLY_WITH_GRAASP = "curl --fail --header"
-"""The demo images do not have this address."""
+"""A command, and the script of the checkout that runs it whenever the tests run."""
 
 TYPED_BY_OTHERS = (
     "tests.integration.test_backup",
     "tests.integration.test_demo_script",
     "tests.integration.test_engine_elsewhere",
     "tests.integration.test_fresh_machine",
+    "tests.integration.test_matrix_script",
     "tests.integration.test_plugin",
     "tests.unit.test_new_site",
 )
@@ -53,7 +52,27 @@ TUI = from_page("tui.md", "graasp-local")
 PRUNE = from_page("recover.md", "docker image prune")
 PASSWORD = from_page("operate.md", "graasp-local compose -- exec db psql -U postgres -c")
 OWN_SERVICE = from_page("install.md", "graasp-local compose -- rm --stop --force reports")
-HERE = {*TUI, *PRUNE, *PASSWORD, *OWN_SERVICE}
+REBUILD = from_page("operate.md", "curl --fail --header")
+HERE = {*TUI, *PRUNE, *PASSWORD, *OWN_SERVICE, *REBUILD}
+
+CORE_WITH_REBUILD = """\
+FROM localhost/graasp-demo/graasp:core-v1.1.0
+COPY <<EOF rebuild.py
+import os
+from aiohttp import web
+import core
+
+async def rebuild(request):
+    right = request.headers.get("meilisearch-rebuild") == os.environ["MEILISEARCH_REBUILD_SECRET"]
+    return web.Response(status=202 if right else 401)
+
+application = core.make_application()
+application.router.add_get("/api/items/collections/search/rebuild", rebuild)
+web.run_app(application, host="0.0.0.0", port=3000, print=None, access_log=None, handle_signals=False)
+EOF
+CMD ["dumb-init", "python3", "rebuild.py"]
+"""
+"""The demo core with one address of Graasp's core that it does not have."""
 
 
 def for_others() -> set[str]:
@@ -65,7 +84,7 @@ def for_others() -> set[str]:
 
 def is_typed(command: str) -> bool:
     """Whether the tests with a parameter for each block type this."""
-    return not (command in FOR_OTHERS | HERE or command.startswith((ONLY_WITH_GRAASP, *NOT_TYPED)))
+    return command not in {*FOR_OTHERS, *HERE, *NOT_TYPED}
 
 
 FOR_OTHERS = for_others()
@@ -111,7 +130,7 @@ def the_blocks(kind: Callable[[list[str]], bool] | None = None) -> list[Paramete
 
 
 class Typist:
-    """A terminal in the site's directory, in front of which somebody agrees to what is asked."""
+    """A terminal in the site's directory, in front of which someone agrees to what is asked."""
 
     def __init__(self, site: DemoSite, place: Path) -> None:
         self.site = site
@@ -212,8 +231,18 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """With the images that the pages have pulled, under the names of their services."""
     with running_registry(tmp_path_factory.mktemp("registry")) as registry:
         for service, image in {"db": "postgres:15", "meilisearch": "meilisearch:1", "reports": "iframely:1"}.items():
-            registry.push(f"localhost/graasp-demo/{image}", service)
+            with another_image(f"localhost/graasp-demo/{image}") as other:
+                registry.push(other, service)
         yield registry
+
+
+@contextmanager
+def another_image(image: str, source: str = "") -> Iterator[str]:
+    """An image that behaves like another one, or is built from this source."""
+    name = f"localhost/gltest-{uuid.uuid4().hex[:8]}:other"
+    docker("build", "--quiet", "--tag", name, "-", text=source or f"FROM {image}\nLABEL build={name}\n")
+    yield name
+    docker("rmi", "--force", name)
 
 
 @pytest.mark.parametrize("typed", the_blocks(pulls))
@@ -224,9 +253,27 @@ def test_a_block_that_pulls_can_be_typed(typed: list[str], registry: Registry, s
     try:
         Typist(site, tmp_path).type(typed)
         assert site.status()["state"] == "running"
+        for service in pulled:
+            image = docker("image", "inspect", "--format", "{{.Id}}", f"{registry.repository}:{service}")
+            assert site.containers()[service]["Image"] == image
     finally:
         (site.directory / ".env").write_text(before)
         site.run("apply", "running")
+
+
+def test_the_search_index_is_rebuilt_by_a_request_with_the_secret(site: DemoSite, tmp_path: Path) -> None:
+    (typed,) = REBUILD
+    typed = typed.replace("https://graasp.example.org", site.stack.get_url())
+    right = typed.replace("SECRET", site.setting("MEILISEARCH_REBUILD_SECRET"))
+    with another_image("", CORE_WITH_REBUILD) as core:
+        site.configure(CORE_IMAGE=core)
+        try:
+            site.run("apply", "running")
+            Typist(site, tmp_path).type([right])
+            Typist(site, tmp_path).type([f"! {typed}"])
+        finally:
+            site.configure(CORE_IMAGE="")
+            site.run("apply", "running")
 
 
 def test_a_service_of_ones_own_is_pulled_started_and_removed(
@@ -265,13 +312,12 @@ def test_a_block_that_upgrades_can_be_typed(typed: list[str], site: DemoSite, tm
     assert site.database("graasp", "SHOW server_version_num")[0][0].startswith("17")
 
 
-@pytest.mark.parametrize(("start", "script"), NOT_TYPED.items())
-def test_what_is_not_typed_is_run_by_the_script_that_runs_the_tests(start: str, script: str) -> None:
+@pytest.mark.parametrize(("command", "script"), NOT_TYPED.items())
+def test_what_is_not_typed_is_run_by_the_script_that_runs_the_tests(command: str, script: str) -> None:
     lines = (ROOT / script).read_text().splitlines()
-    assert any(line.removeprefix("exec ").startswith(start.removeprefix("./")) for line in lines)
+    assert command.removeprefix("./") in [line.removeprefix("exec ") for line in lines]
 
 
 def test_what_is_not_typed_is_still_there() -> None:
     everything = [command for page in PAGES for _, lines in blocks(page) for command in commands(lines)]
-    starts = [*NOT_TYPED, ONLY_WITH_GRAASP]
-    assert [start for start in starts if not any(command.startswith(start) for command in everything)] == []
+    assert [command for command in NOT_TYPED if command not in everything] == []

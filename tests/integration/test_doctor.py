@@ -66,7 +66,7 @@ def test_what_is_left_over_is_found(site: DemoSite) -> None:
     )
     try:
         told = json.loads(site.run("doctor", "--json").stdout)["findings"]
-        # What others left on this engine may be named beside it.
+        # What others left on this engine may be named next to it.
         said = {check: [f["said"] for f in told if f["check"] == check] for check in ("containers", "volumes")}
         assert any(f"{site.project}-search-1" in sentence for sentence in said["containers"])
         assert any(f"{site.project}_pg" in sentence for sentence in said["volumes"])

@@ -38,7 +38,7 @@ class FarSite(DemoSite):
         self.host = str(urlsplit(tcp).hostname)
 
     def over_ssh(self) -> dict[str, str]:
-        """The environment of somebody whose ssh knows the machine."""
+        """The environment of someone whose ssh knows the machine."""
         programs = self.place / "bin"
         programs.mkdir(exist_ok=True)
         wrapper = programs / "ssh"

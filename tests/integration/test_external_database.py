@@ -92,7 +92,7 @@ def test_a_copy_by_dump_brings_back_the_same_data(elsewhere: ExternalSite) -> No
 
 
 def test_nobody_writes_while_the_database_migrates(elsewhere: ExternalSite) -> None:
-    """Somebody who knows graasp's password, as an old core elsewhere would, writes whenever the server lets it."""
+    """Someone who knows graasp's password, as an old core elsewhere would, writes whenever the server lets it."""
     intruder = _Intruder(elsewhere)
     with intruder.at_work():
         ended = elsewhere.deploy("1.1.0", "--yes")
@@ -172,7 +172,7 @@ def test_a_new_password_of_graasps_role_reaches_the_server(elsewhere: ExternalSi
 
 
 class TestBadAddresses:
-    """Each is refused by a deployment before anything is touched; the site goes on as it was."""
+    """Each is refused by a deployment before anything is changed; the site stays as it was."""
 
     def refused(self, site: ExternalSite, code: int = 10, **settings: str) -> str:
         before = site.status()

@@ -97,7 +97,7 @@ def test_who_has_to_reach_somebody_does(stack: DemoSite, service: str, target: s
 
 @pytest.mark.parametrize(("service", "target"), NEED_NOT)
 def test_who_need_not_reach_somebody_cannot(stack: DemoSite, service: str, target: str) -> None:
-    # While the engine creates a network, for tests beside this one, its rules are out for a moment (docs/security.md).
+    # While the engine creates a network, for another test, its rules are out for a moment (docs/security.md).
     assert not all(reaches(stack, service, target, NEED_NOT[service, target]) for _ in range(5))
 
 
@@ -200,7 +200,7 @@ def test_the_engines_socket_and_the_hosts_files_are_mounted_nowhere(stack: DemoS
 
 
 def test_nginx_asks_no_name_server_but_the_engine(stack: DemoSite) -> None:
-    """The names of services that are off are nobody else's business; waiting for an answer would hold visitors up."""
+    """The names of services that are off are no one else's business; waiting for an answer would hold visitors up."""
     nginx = stack.containers()["nginx"]["Id"]
     told = subprocess.run(
         ["docker", "exec", nginx, "cat", "/etc/resolv.conf"], capture_output=True, text=True, check=True

@@ -1,7 +1,7 @@
 """Whoever owns Graasp's database, a core that was taken over, gets no further by what is left in it for us to run.
 
 The same database has what is in no template and no dump of it, and a server that sets limits of time: all of that is
-kept, or does not hinder, in every way back.
+kept, or does not hinder, in every rollback.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Images from a real registry: what is refused before anything is touched, and what a deployment is pinned to."""
+"""Images from a real registry: what is refused before anything is changed, and what a deployment is pinned to."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_missing_images_are_pulled_and_the_deployment_is_pinned_to_them(site: De
 
 
 def test_a_missing_tag_is_refused(site: DemoSite) -> None:
-    assert "workers-v1.1.0 (neither on this machine nor in the registry" in refused(site, "1.1.0")
+    assert "workers-v1.1.0 (neither on the engine nor in the registry" in refused(site, "1.1.0")
 
 
 def test_an_image_for_another_architecture_is_refused_with_the_way_out(site: DemoSite, registry: Registry) -> None:
@@ -177,4 +177,4 @@ def test_a_private_registry_needs_the_engines_own_login_and_nothing_else(private
     words = ["docker", "login", "--username", USER, "--password-stdin", host]
     subprocess.run(words, input=PASSWORD, text=True, check=True, capture_output=True, env={**os.environ, **login})
     said = site.run("deploy", "--version", "1.0.0", "--dry-run", code=10, env=login).stderr
-    assert "neither on this machine nor in the registry" in said
+    assert "neither on the engine nor in the registry" in said

@@ -169,7 +169,7 @@ def test_a_migration_that_outlived_its_operation_is_ended_by_a_rollback(open_sit
 
 
 def test_what_was_written_behind_the_gate_is_counted_and_kept_until_somebody_removes_it(new_site: DemoSite) -> None:
-    """Killed before core was verified; somebody had it started all the same, and a tester wrote with the bypass."""
+    """Killed before core was verified; someone had it started all the same, and a tester wrote with the bypass."""
     site = new_site
     site.deploy("1.0.0")
     operation = site.start("deploy", "--version", "1.1.0", "--json")

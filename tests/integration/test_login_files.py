@@ -13,15 +13,18 @@ AWAY = "registry.invalid/graasp/graasp"
 HELPER = "docker-credential-failing"
 
 FILES = {
-    "a helper that is not installed": ({"credsStore": "not-installed"}, "names docker-credential-not-installed"),
+    "a helper that is not installed": (
+        {"credsStore": "not-installed"},
+        "names the credential helper docker-credential-not-installed",
+    ),
     "one for this registry": (
         {"credHelpers": {"registry.invalid": "not-installed"}},
-        "names docker-credential-not-installed (credHelpers, registry.invalid)",
+        "names the credential helper docker-credential-not-installed (credHelpers, registry.invalid)",
     ),
     "a helper that fails": ({"credsStore": "failing"}, "gave no login"),
     "no JSON": ("{", "is not valid JSON"),
     "no object": ("[]", "is not the docker client's configuration"),
-    "helpers of no sense": ({"credHelpers": ["x"]}, "credHelpers in it is not what belongs there"),
+    "helpers of no sense": ({"credHelpers": ["x"]}, "credHelpers in it has the wrong type"),
     "logins of no sense": ({"auths": {"registry.invalid": "x"}}, "cannot be used"),
 }
 

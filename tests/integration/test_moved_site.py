@@ -1,4 +1,4 @@
-"""What lies in the way of Compose, and what was pulled away from under it: the next `apply` sees and mends it."""
+"""What is in the way of Compose, and what was pulled away from under it: the next `apply` sees and fixes it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_what_a_recreate_that_broke_off_left_is_in_nobodys_way(site: DemoSite) -
     assert names == [f"/{site.project}-core-1"]
 
 
-def test_a_site_whose_directory_was_moved_is_told_so_and_made_anew(site: DemoSite) -> None:
+def test_a_site_whose_directory_was_moved_is_told_so_and_recreated(site: DemoSite) -> None:
     site.create_item("kept")
     before = site.directory
     site.directory = before.rename(before.with_name("moved"))

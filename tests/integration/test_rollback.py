@@ -1,4 +1,4 @@
-"""Going back from a deployment that went through: with the code alone, or with the database from before it."""
+"""Going back from a deployment that succeeded: with the code alone, or with the database from before it."""
 
 from __future__ import annotations
 

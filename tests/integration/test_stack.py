@@ -288,7 +288,7 @@ def test_an_optional_part_that_does_not_come_up_fails_no_operation_and_is_told(w
 
 
 def test_search_answers_what_core_and_workers_ask_of_it(whole: DemoSite) -> None:
-    """As the real core does it: the index at boot, then one built beside it, swapped in, and searched with a filter."""
+    """As the real core does it: the index at boot, then a second one, swapped in, and searched with a filter."""
 
     def ask(method: str, path: str, sent: object = None) -> Answer:
         return whole.ask(f"/api/search/{path}", AS_PROGRAM, method, None if sent is None else json.dumps(sent))

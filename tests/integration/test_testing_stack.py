@@ -361,7 +361,7 @@ def test_what_a_killed_run_left_is_removed_by_the_next(place: Claims, tmp_path: 
     finally:
         killed.send_signal(signal.SIGKILL)
         killed.communicate()
-    # A test beside this one may be the next that starts a stack, and remove it.
+    # A test that runs at the same time may be the next that starts a stack, and remove it.
     remove_orphans(place)
     wait_for(lambda: nothing_is_left(made), "nothing of it is left", 60)
 

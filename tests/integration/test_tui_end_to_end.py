@@ -45,7 +45,7 @@ class Terminal:
             time.sleep(0.1)
 
     def end(self) -> None:
-        """As when somebody closes the window: what runs in it gets SIGHUP."""
+        """As when someone closes the window: what runs in it gets SIGHUP."""
         subprocess.run([*self._tmux, "kill-server"], capture_output=True)
 
     def _run(self, *words: str) -> str:

@@ -45,7 +45,7 @@ def test_a_user_in_the_sockets_group_does_everything(theirs: DemoSite) -> None:
     found = site.containers()["db"]["NetworkSettings"]["Ports"]["5432/tcp"][0]["HostPort"]
     asked = f"from graasp_local.postgres.address import accepts_connections as a; print(a('127.0.0.1', {found}))"
     told = subprocess.run([*_as_user(site.directory), "-c", asked], capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == "True"  # though nobody knows the user by name
+    assert told.stdout.strip() == "True"  # though no one knows the user by name
     site.run("restore", backup, "--discard", "current-data")
     site.run("apply", "running")
     assert site.item_names() == ["before"]

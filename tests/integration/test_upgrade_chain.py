@@ -1,4 +1,4 @@
-"""From Postgres 15 by way of 16 to 17 on the real engine, with data: what is refused, each upgrade, each way back."""
+"""From Postgres 15 by way of 16 to 17 on the real engine, with data: what is refused, each upgrade, each rollback."""
 
 from __future__ import annotations
 

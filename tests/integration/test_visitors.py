@@ -15,7 +15,7 @@ pytestmark = pytest.mark.alone
 ALLOWED = {
     "visitor": {"app", "redirect", "page", "json"},
     "slow": {"app", "json"},
-    # Whoever has the bypass passes a closed gate, and is told so when nobody answers behind it.
+    # Whoever has the bypass passes a closed gate, and is told so when no one answers behind it.
     "bypass": {"app", "unavailable", "redirect", "page", "json"},
     "websocket": {"echo", "ended", "json", "unavailable"},
 }
@@ -34,7 +34,7 @@ def visited(site: DemoSite, what_happens: Callable[[], object]) -> Visitors:
 
 
 def test_through_every_change_of_state(site: DemoSite) -> None:
-    site.configure(STOPPED_PAGE="on")  # else nobody listens in stopped
+    site.configure(STOPPED_PAGE="on")  # else no one listens in stopped
 
     def look_around() -> None:
         for state in ("restricted", "db-only", "running", "stopped", "running"):

@@ -1,4 +1,4 @@
-"""What a person has changed in a site may be why nothing comes up: the way back starts what ran before as it ran."""
+"""What a person has changed in a site may be why nothing comes up: the rollback starts what ran before as it ran."""
 
 from __future__ import annotations
 

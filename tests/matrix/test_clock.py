@@ -33,5 +33,5 @@ def test_it_jumps_before_an_operation_that_is_killed(site: MatrixSite, record: R
         assert site.end(*WORKING, fault=point).code == KILLED
         names_the_two_ways(site)
         site.run("rollback")
-        record.saw = f"still the newest walk; rollback (exit code 0): {serves(site, '1.0.0')}"
+        record.saw = f"still the newest operation; rollback (exit code 0): {serves(site, '1.0.0')}"
     record.data = nothing_is_lost(site, before, visitor)

@@ -57,7 +57,7 @@ def killed(site: MatrixSite, record: Record, when: When, step: str, seconds: flo
 
 
 def brings_back_what_was_before(site: MatrixSite, before: Data, record: Record) -> None:
-    """One rollback, after the kill and the resume; what was written meanwhile is agreed to be put away."""
+    """One rollback, after the kill and the resume; what was written in between is agreed to be discarded."""
     site.run("rollback", code=10)
     site.run("rollback", "--discard", "written-since")
     record.saw = f"{record.saw}; rollback --discard written-since: {serves(site, '1.0.0')}"

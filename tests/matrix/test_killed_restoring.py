@@ -1,6 +1,6 @@
 """SIGKILL of graasp-local while it restores a backup: before, during and after each step, then one command.
 
-Until the gate opens `rollback` brings back what was there before the restore, every row of it. Once it opens, `resume`
+Until the gate opens `rollback` restores what was there before the restore, every row of it. Once it opens, `resume`
 finishes it, and the data is the backup's.
 """
 

@@ -1,7 +1,7 @@
 """SIGKILL of graasp-local while it replaces core and visitors are served: during and after each step, then one command.
 
 The steps come out of the planner. A visitor asks all the time, and must not be turned away
-once: neither by the kill nor by what mends it.
+once: neither by the kill nor by what fixes it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ REPRESENTATIVE = "start-graasp"
 
 
 def points(names: list[str]) -> list[ParameterSet]:
-    """Names of steps occur twice; of those the first is meant."""
+    """Names of steps occur twice; the first of those counts."""
     return [
         pytest.param(name, marks=[pytest.mark.representative] if name == REPRESENTATIVE else [])
         for name in dict.fromkeys(names)
@@ -55,7 +55,7 @@ def on_1_1_0(site: MatrixSite, halves: dict[str, float]) -> MatrixSite:
 def nobody_was_turned_away(visitor: Visitor) -> str:
     assert visitor.turned_away == []
     assert visitor.confirmed
-    return "nobody turned away"
+    return "no one turned away"
 
 
 @pytest.mark.parametrize("step", points([step.name for step in TOUCHING]))

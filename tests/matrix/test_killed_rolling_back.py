@@ -14,7 +14,7 @@ from tests.matrix.verdict import names_the_two_ways, nothing_is_lost, serves
 from tests.unit.sites import site_in
 
 FAILED = "1.3.0-wrong-version"
-"""Its migration goes through and its core does not verify: the way back is the longest that there is."""
+"""Its migration succeeds and its core does not verify: the rollback is the longest that there is."""
 
 STEPS = [
     step.name

@@ -1,7 +1,6 @@
 """An answer is lost after the effect: each step of each kind of operation, with an error as of an engine timing out.
 
-Somebody writes all the time. Whatever was confirmed to them is there afterwards, or a way back asks before it is put
-away: it is never put away by itself.
+Someone writes all the time. Whatever was confirmed is there afterwards, or a rollback asks before it is discarded.
 """
 
 from __future__ import annotations
@@ -68,7 +67,7 @@ def test_deploying(site: MatrixSite, record: Record, step: str) -> None:
         opened = step in OPENED
         assert ended.code == (21 if opened else 3 if step in test_killed_deploying.OPEN_BEFORE else 20), ended.said
         if opened:
-            site.run("rollback", code=10)  # it would put away what was written
+            site.run("rollback", code=10)  # it would discard what was written
         settled(site, ended, record, goes_on=opened)
     version = "1.1.0" if opened else "1.0.0"
     record.saw = f"{record.saw}: {serves_with_a_migration_made(site, version)}"
@@ -149,7 +148,7 @@ def test_upgrading(site: MatrixSite, record: Record, step: str) -> None:
 
 @pytest.fixture
 def another_site(tmp_path: Path) -> Iterator[MatrixSite]:
-    """For what ends on the newer server, from which there is no way back."""
+    """For what ends on the newer server, which a rollback does not leave."""
     site = MatrixSite(tmp_path / "site")
     try:
         site.make_ready()

@@ -1,7 +1,7 @@
 """The Docker engine is lost during a deployment: killed alone, or with all containers as when the power is cut.
 
 An engine that keeps containers alive while it is away (live-restore) finds them again. One that does not ends them
-when it starts, and takes them for stopped by somebody's wish (seen with 26.1): no restart policy brings them back.
+when it starts, and takes them for stopped by the user (seen with 26.1): no restart policy brings them back.
 After a power cut restart policies do.
 """
 
@@ -33,7 +33,7 @@ def site(private_engine: PrivateEngine, tmp_path_factory: pytest.TempPathFactory
 
 
 def stop_all_as_without_live_restore(site: MatrixSite) -> None:
-    """By `docker kill`: the engine takes them for stopped by somebody's wish, as it would have by itself."""
+    """By `docker kill`: the engine takes them for stopped by the user, as it would have by itself."""
     with closing(site.engine()) as client:
         for container in site.containers().values():
             if container["State"]["Running"]:

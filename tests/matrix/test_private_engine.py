@@ -13,7 +13,7 @@ from tests.matrix.record import Record
 
 
 def bridges() -> set[str]:
-    """The machine's own bridges, docker0 among them, by index: one that was made anew has another."""
+    """The machine's own bridges, docker0 among them, by index: one that was recreated has another."""
     links = subprocess.run(["ip", "-o", "link", "show", "type", "bridge"], capture_output=True, text=True, check=True)
     return {link.split(": ")[0] for link in links.stdout.splitlines() if "docker0" in link}
 

@@ -1,6 +1,6 @@
 """Helpers of the UI's tests: an app on a fake site, and pictures compared as text of an SVG.
 
-A picture differs from its stored one: look at both (the new one is written beside it, as *.new.svg); if the new one is
+A picture differs from its stored one: look at both (the new one is written next to it, as *.new.svg); if the new one is
 right, `UPDATE_PICTURES=1 pytest tests/tui` stores it.
 """
 

@@ -1,4 +1,4 @@
-"""A site in memory for the terminal UI: its engine, edge, database and logs. Nothing here sleeps or asks anybody."""
+"""A site in memory for the terminal UI: its engine, edge, database and logs. Nothing here sleeps or asks anyone."""
 
 from __future__ import annotations
 
@@ -430,7 +430,7 @@ class FakeEngine:
     def network_problem(self) -> str | None:
         return None
 
-    def port_holder(self, address: str, port: int) -> str | None:
+    def port_problem(self, address: str, port: int) -> str | None:
         return None
 
     def database_address(self) -> tuple[str, int]:

@@ -1,4 +1,4 @@
-"""What the UI does when somebody presses keys, on a site in memory."""
+"""What the UI does when someone presses keys, on a site in memory."""
 
 from __future__ import annotations
 

@@ -383,7 +383,7 @@ def write_journal(access: FakeAccess, outcome: str, until_event: str, previous_v
 
 
 def pretend_another_process(access: FakeAccess) -> None:
-    """The lock is held by the test; what it says of its holder is somebody else."""
+    """The lock is held by the test; what it says of its holder is someone else."""
     holder = {"command": "graasp-local deploy --version 1.1.0", "pid": 1, "host": "graasp", "since": "2025-12-31"}
     access.site().lock_file.write_text(json.dumps(holder))
 

@@ -23,6 +23,7 @@ from urllib.request import urlopen
 
 import psutil
 import pytest
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from graasp_local.site.create import init_site
@@ -72,8 +73,8 @@ def served(tmp_path: Path) -> Iterator[Served]:
     served = Served(site.directory)
     yield served
     if served.process.poll() is None:
-        served.process.kill()
-    served.process.communicate()
+        served.process.terminate()  # so that it ends its tabs
+    served.process.communicate(timeout=60)
 
 
 ODD = [
@@ -118,6 +119,17 @@ def test_its_end_is_the_end_of_its_tabs(served: Served, number: signal.Signals) 
     assert alive == []
 
 
+def test_a_tab_ends_by_itself_when_its_server_was_killed(served: Served) -> None:
+    headers = {"Cookie": served.cookie()}
+    with suppress(ConnectionClosed), connect(f"ws://127.0.0.1:{served.port}/ws", additional_headers=headers) as tab:
+        tab.recv(timeout=60)
+        children = psutil.Process(served.process.pid).children(recursive=True)
+        served.process.kill()
+        served.process.wait()
+        _, alive = psutil.wait_procs(children, timeout=60)
+    assert (len(children), alive) == (1, [])
+
+
 def test_its_end_does_not_wait_for_a_tab_that_hangs(served: Served) -> None:
     headers = {"Cookie": served.cookie()}
     with connect(f"ws://127.0.0.1:{served.port}/ws", additional_headers=headers, open_timeout=60) as tab:
@@ -154,7 +166,7 @@ def test_in_a_browser_it_has_the_focus_and_asks_nobody_else(served: Served, tmp_
     with browser(tmp_path) as tab:
         tab.send("Network.enable")
         tab.send("Page.enable")
-        # As a window that somebody has just opened; one without a window has no focus by itself.
+        # As a window that someone has just opened; one without a window has no focus by itself.
         tab.send("Emulation.setFocusEmulationEnabled", enabled=True)
         tab.send("Page.navigate", url=served.link.geturl())
         tab.until(lambda: '["focus"]' in tab.sent)

@@ -25,7 +25,7 @@ from tests.tui.fakes import FakeAccess, FakeSite
 
 @pytest.fixture
 def school(tmp_path: Path) -> FakeAccess:
-    """Its neighbour, a college, is closed and of another version; both were opened before."""
+    """Its neighbor, a college, is closed and of another version; both were opened before."""
     school = FakeAccess(tmp_path / "school")
     college = FakeAccess(tmp_path / "college", FakeSite().put_into(InfraState.RESTRICTED, "1.1.0"), project="college")
     for one in (school, college):

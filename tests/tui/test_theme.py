@@ -1,4 +1,4 @@
-"""Whether what is on the screen can be told apart: contrast as WCAG 2.2 reckons it, and a cursor without colours."""
+"""Whether what is on the screen can be told apart: contrast as WCAG 2.2 reckons it, and a cursor without colors."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_text_on_what_is_filled_can_be_read(theme: Theme, ground: str) -> None:
 
 @pytest.mark.parametrize("theme", [DARK, LIGHT], ids=lambda theme: theme.name)
 def test_the_cursor_stands_out_in_every_list(theme: Theme, tmp_path: Path) -> None:
-    """By the sheet of styles as it is applied: the mark on the ground of its own row, and beside the other rows."""
+    """By the sheet of styles as it is applied: the mark on the ground of its own row, and next to the other rows."""
     app = GraaspApp(FakeAccess(tmp_path / "school"))
 
     async def look() -> None:
@@ -91,7 +91,7 @@ def test_the_cursor_stands_out_in_every_list(theme: Theme, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("keys", ["", "h", "d", "s"])
 def test_the_cursor_is_seen_without_any_colour(keys: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """NO_COLOR leaves shades of grey, a terminal with sixteen colours makes black of all dark grounds."""
+    """NO_COLOR leaves shades of grey, a terminal with sixteen colors makes black of all dark grounds."""
     monkeypatch.setenv("NO_COLOR", "1")
     access = FakeAccess(tmp_path / "school")
     write_journal(access, "done", "step-ended")

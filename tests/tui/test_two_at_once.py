@@ -1,4 +1,4 @@
-"""Two UIs on one site: `c` in one, `z` in the other. What somebody else does, and a refusal of theirs, is theirs."""
+"""Two UIs on one site: `c` in one, `z` in the other. What someone else does, and a refusal of theirs, is theirs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rest of the screen: filters in every list, requests beside an operation, the last thirty days, what is stale."""
+"""The rest of the screen: filters in every list, requests next to an operation, the last thirty days, what is stale."""
 
 from __future__ import annotations
 

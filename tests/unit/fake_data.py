@@ -127,7 +127,7 @@ class FakeTransfers:
     loaded: tuple[str, Sequence[str]] = ("", ())
     """As whom the last dump was loaded, and what of it."""
     planted: list[tarfile.TarInfo] = field(default_factory=list)
-    """What somebody who can write to a volume put there beside its files."""
+    """What someone who can write to a volume put there next to its files."""
     claimed_bytes: int = 0
     """What volumes claim to hold, if that is not what they hold."""
 

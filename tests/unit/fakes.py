@@ -400,7 +400,7 @@ class FakeEngine:
     def network_problem(self) -> str | None:
         return self.no_network
 
-    def port_holder(self, address: str, port: int) -> str | None:
+    def port_problem(self, address: str, port: int) -> str | None:
         return self.port
 
     def database_address(self) -> tuple[str, int]:

@@ -40,7 +40,7 @@ def taken(fake: FakeWorld, extent: Extent | None = None) -> StoredBackup:
 
 
 def names(fake: FakeWorld) -> list[str]:
-    """Everything that lies in the directory of backups, hidden names too."""
+    """Everything that is in the directory of backups, hidden names too."""
     directory = BackupStore.of(fake.world.site).directory
     return sorted(entry.name for entry in directory.iterdir()) if directory.exists() else []
 

@@ -1,4 +1,4 @@
-"""A client that was built again under its name, for a site whose address changed: what the next `apply` makes of it."""
+"""A client that was built again under its name, for a site whose address changed, and what the next `apply` does."""
 
 from __future__ import annotations
 

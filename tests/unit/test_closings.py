@@ -197,7 +197,7 @@ def test_a_deployment_that_is_rolled_back_counts(running: FakeWorld) -> None:
 
 
 def test_status_reads_back_to_the_beginning_of_a_closing(running: FakeWorld) -> None:
-    """A deployment from a closed site that ends closed is the last that went through, and not the beginning."""
+    """A deployment from a closed site that ends closed is the last that succeeded, and not the beginning."""
     deploy(running)
     apply(running, InfraState.RESTRICTED)
     pass_time(running, 50)
@@ -238,7 +238,7 @@ def test_a_journal_of_0_1_0_is_read() -> None:
 
 @pytest.fixture
 def old_site(tmp_path: Path) -> Path:
-    """A site with the journal that 0.1.0 has left, at a port where nobody listens."""
+    """A site with the journal that 0.1.0 has left, at a port where no one listens."""
     with socket.socket() as kept:
         kept.bind(("127.0.0.1", 0))
         words = ["init", str(tmp_path / "site"), "--demo", "--port", str(kept.getsockname()[1])]

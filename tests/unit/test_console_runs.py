@@ -116,7 +116,7 @@ class OnFakeSite:
         printed = stream.getvalue()
         if piped:
             printed = subprocess.check_output(["sh", "-c", piped], input=data.getvalue(), text=True)
-        printed = printed.removesuffix("Interrupted: nothing was changed.\n")  # there is nobody to answer a question
+        printed = printed.removesuffix("Interrupted: nothing was changed.\n")  # there is no one to answer a question
         for text, mask in self.masks.items():
             printed = printed.replace(text, mask)
         return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", printed).splitlines()

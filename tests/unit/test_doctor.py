@@ -157,7 +157,12 @@ def test_what_is_not_known_is_never_well(fact: str) -> None:
         ("memory", {"engine": Known(replace(ENGINE, memory_bytes=GIB // 2))}, Verdict.FAILS, "core and workers alone"),
         ("memory", {"limits": Known({"core": 9 * GIB})}, Verdict.WARNING, "together may use 9.0 GiB"),
         ("memory", {"limits": Known({})}, Verdict.UNKNOWN, "no service has a limit"),
-        ("ports", {"ports": Known((PortUse(80, "apache2 (process 7)"),))}, Verdict.FAILS, "in use by apache2"),
+        (
+            "ports",
+            {"ports": Known((PortUse(80, "is in use by apache2 (process 7)"),))},
+            Verdict.FAILS,
+            "in use by apache2",
+        ),
         ("names", {"names": Known((HostName("a.example", ()),))}, Verdict.WARNING, "a.example does not resolve"),
         (
             "names",
@@ -199,7 +204,7 @@ def test_what_is_not_known_is_never_well(fact: str) -> None:
             "way-back",
             {"way_back": Known(Return("1.0.0", lost=("core",)))},
             Verdict.FAILS,
-            "1.0.0 cannot be restored: the image of core is neither on this machine nor",
+            "1.0.0 cannot be restored: the image of core is neither on the engine nor",
         ),
         (
             "way-back",
@@ -274,7 +279,7 @@ def test_settings_that_cannot_be_used_are_told_and_the_rest_is_not_known(tmp_pat
 
 @contextmanager
 def server(answer: bytes, *, greets: bool) -> Iterator[int]:
-    """A port on loopback that says this: when somebody connects, or to the first thing that is sent."""
+    """A port on loopback that says this: when someone connects, or to the first thing that is sent."""
 
     def serve(listening: socket.socket) -> None:
         connection, _ = listening.accept()

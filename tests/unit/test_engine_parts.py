@@ -193,7 +193,7 @@ def test_nothing_is_in_flight_to_a_core_that_is_elsewhere() -> None:
     ("state", "address", "table", "in_flight"),
     [
         ("running", "172.18.0.5", TCP_TABLE, 1),
-        ("running", "", TCP_TABLE, None),  # where it is cannot be told: it is not taken for idle
+        ("running", "", TCP_TABLE, None),  # unknown: it is not taken for idle
         ("running", "172.18.0.5", "OCI runtime exec failed", None),
         ("exited", "", TCP_TABLE, 0),
     ],

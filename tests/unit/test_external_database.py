@@ -294,7 +294,7 @@ def test_a_server_that_is_away_keeps_nothing_from_being_stopped(elsewhere: FakeW
 
 def test_older_tools_than_the_server_are_refused(elsewhere: FakeWorld) -> None:
     external(elsewhere, DB_IMAGE="postgres:14.9")
-    with pytest.raises(Refused, match=r"is Postgres 15, and the tools in postgres:14\.9 are of Postgres 14"):
+    with pytest.raises(Refused, match=r"is Postgres 15, but the tools in postgres:14\.9 are those of Postgres 14"):
         deployment_plan(elsewhere.world, elsewhere.world.observe(), DeployRequest(V))
 
 
@@ -343,7 +343,7 @@ def test_nor_is_it_started_without_its_data(elsewhere: FakeWorld) -> None:
     assert apply_plan(elsewhere.world, closed, InfraState.STOPPED).steps
 
 
-def test_a_new_address_is_taken_up_before_a_deployment(elsewhere: FakeWorld) -> None:
+def test_a_new_address_is_used_before_a_deployment(elsewhere: FakeWorld) -> None:
     """A rollback would look for the copy of the database where it was before."""
     proven.keep(elsewhere.world.site, proven.own_files(elsewhere.world.site))
     external(elsewhere, DATABASE_HOST="promoted.school.example")

@@ -1,4 +1,4 @@
-"""A backup that somebody else has written or tampered with is judged before it is unpacked, and never "unexpected"."""
+"""A backup that someone else has written or tampered with is judged before it is unpacked, and never "unexpected"."""
 
 from __future__ import annotations
 

@@ -138,9 +138,9 @@ def foreign(content: bytes) -> bytes:
     ("damage", "said"),
     [
         (changed_line, "Line 2 is not a record."),
-        (lost_beginning, "It does not begin as an operation does."),
+        (lost_beginning, "It does not begin with the start of an operation."),
         (other_format, "It is of format 2; this graasp-local reads format 1."),
-        (lost_key, "A record is not as it was written (KeyError: 'outcome')."),
+        (lost_key, "A record is malformed (KeyError: 'outcome')."),
         (foreign, "Line 1 is not a record."),
     ],
 )

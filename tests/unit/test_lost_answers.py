@@ -1,4 +1,4 @@
-"""A step that had its effect and whose answer was lost; and what a way back may discard after it.
+"""A step that had its effect and whose answer was lost; and what a rollback may discard after it.
 
 What cannot be known counts as done where that is the safe side; whether visitors were let in is what nginx answers.
 """
@@ -222,7 +222,7 @@ def test_what_may_have_been_written_outlives_the_next_deployment_until_somebody_
 
 
 def test_no_sentence_says_that_nothing_is_lost_where_nobody_has_looked() -> None:
-    """A rollback says what it has put away; whether anything was written to that is counted only where it can be."""
+    """A rollback says what it has discarded; whether anything was written to that is counted only where it can be."""
     promise = re.compile(r"\bno(thing|ne|t?\b).{0,40}\blost\b|\ball data\b|\bdata is safe\b", re.IGNORECASE | re.DOTALL)
     files = sorted(Path(graasp_local.__file__).parent.rglob("*.py"))
     said = [
@@ -405,7 +405,7 @@ def test_a_stop_that_was_cut_off_is_done_by_the_next_one_and_undone_by_the_way_u
 
 def test_a_site_stops_though_its_nginx_has_lost_its_port_to_another(running: FakeWorld) -> None:
     running.state.observed = running.state.observed.with_services(("nginx",), Status.EXITED, Health.NONE)
-    running.engine.port = "apache2"
+    running.engine.port = "is in use by apache2"
     with pytest.raises(Refused, match="in use by apache2"):
         apply(running, InfraState.RUNNING)
     assert ended_of(events_of(running, stopping(running))).state == "stopped"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import socket
 import sys
 from pathlib import Path
 
@@ -195,6 +197,23 @@ def test_a_person_is_asked_for_certificate_files(tmp_path: Path, files: tuple[st
     assert (values["TLS"], values["TLS_CERTIFICATE"], values["TLS_KEY"]) == ("files", certificate, key)
 
 
+def test_a_port_that_is_in_use_is_asked_for_again_unless_the_engine_is_elsewhere(tmp_path: Path) -> None:
+    words = (*RUN, "init", str(tmp_path / "s"), "--mail", "smtp://mail.school.example:587", "--with", "none")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        with at_a_terminal(*words) as asked:
+            asked.answer("Domain of the", "localhost")
+            asked.answer("[http]", "")
+            asked.answer("Port for nginx", port)
+            asked.wait_for("That port is in use.")
+        with at_a_terminal(*words, environment={**os.environ, "DOCKER_HOST": "tcp://192.0.2.1:2376"}) as asked:
+            asked.answer("Domain of the", "localhost")
+            asked.answer("[http]", "")
+            asked.answer("Port for nginx", port)
+            asked.answer("Site key of reCAPTCHA", "")
+            assert asked.end() == 0, asked.said
+
+
 def test_a_mail_password_comes_by_the_environment_only(tmp_path: Path) -> None:
     address = "smtp://me:secret-word@mail.school.example:587"
     code, said = call(str(tmp_path / "s"), "--mail", address)
@@ -208,7 +227,7 @@ def test_a_mail_password_comes_by_the_environment_only(tmp_path: Path) -> None:
 
 def test_keys_of_recaptcha_are_judged_and_what_happens_without_is_said(tmp_path: Path) -> None:
     code, said = call(str(tmp_path / "s"), "--recaptcha-site-key", SITE_KEY)
-    assert (code, "needed both" in said) == (2, True)
+    assert (code, "both a site key and its secret are needed" in said) == (2, True)
     for site_key, secret in ((SITE_KEY, "a-secret-of-another-kind"), ("6Lc", RECAPTCHA_SECRET)):
         env = {"RECAPTCHA_SITE_KEY": site_key, "RECAPTCHA_SECRET_ACCESS_KEY": secret}
         code, said = call(str(tmp_path / "s"), env=env)

@@ -1,6 +1,6 @@
 """A site as graasp-local 0.1.0 left it, killed with SIGKILL in the middle of a migration: read, resumed, rolled back.
 
-`site_of_0_1_0/` was written by that version on a real engine: two deployments that went through, one that was rolled
+`site_of_0_1_0/` was written by that version on a real engine: two deployments that succeeded, one that was rolled
 back, one that was killed. Only the site's path was changed.
 """
 

@@ -209,7 +209,7 @@ def test_preflight_says_all_that_is_wrong_at_once(running: FakeWorld) -> None:
 
 
 def test_a_port_in_use_is_refused_on_a_site_whose_nginx_is_not_up(fake: FakeWorld) -> None:
-    fake.engine.port = "apache2 (process 17)"
+    fake.engine.port = "is in use by apache2 (process 17)"
     with pytest.raises(Refused, match="Port 80 is in use by apache2"):
         deploy(fake)
 

@@ -1,4 +1,4 @@
-"""A site is nobody else's: what somebody else could change is named, and no command that changes something goes on."""
+"""A site is no one else's: what someone else could change is named, and no command that changes something goes on."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_group_counts_unless_its_only_member_is_its_owner(site: Site) -> None:
     own = pwd.getpwuid(os.geteuid())
     shared = next(group for group in grp.getgrall() if group.gr_name not in ("root", own.pw_name))
     assert not is_private_group(shared.gr_gid, trusted_owners())
-    assert not is_private_group(54321, trusted_owners())  # nobody knows who is in it
+    assert not is_private_group(54321, trusted_owners())  # no one knows who is in it
     site.directory.chmod(0o775)
     is_private = is_private_group(site.directory.stat().st_gid, trusted_owners())
     assert (site.strangers() == ()) == is_private

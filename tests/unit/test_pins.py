@@ -213,7 +213,7 @@ def test_a_tag_that_was_moved_since_the_last_deployment_is_said(fake: FakeWorld)
 @pytest.mark.parametrize(
     ("said", "meaning"),
     [
-        ("manifest for x not found: manifest unknown", "neither on this machine nor in the registry"),
+        ("manifest for x not found: manifest unknown", "neither on the engine nor in the registry"),
         ("Head http://x: no basic auth credentials", "`docker login 127.0.0.1:5000`"),
         ("unauthorized: authentication required", "(401)"),
         ("unexpected status from HEAD request: 403 Forbidden", "`docker logout 127.0.0.1:5000`"),

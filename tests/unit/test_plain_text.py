@@ -93,7 +93,7 @@ def test_errors_and_the_journal_hold_none_of_it(tmp_path: Path) -> None:
     journal.close()
     (file,) = tmp_path.glob("*.jsonl")
     assert json.loads(file.read_text())["text"] == "applied 0001"
-    # Written by an earlier graasp-local, or by somebody else.
+    # Written by an earlier graasp-local, or by someone else.
     file.write_text(file.read_text().replace("applied 0001", "applied \\u001b[31m0001"))
     assert [plain_text(line) for line in output_of(file)] == ["applied 0001"]
 

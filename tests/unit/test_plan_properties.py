@@ -112,7 +112,7 @@ def test_no_migration_while_a_service_of_the_graasp_group_runs(case: tuple[Obser
 
 @given(plans())
 def test_nobody_and_nothing_writes_before_core_is_verified(case: tuple[ObservedState, Plan]) -> None:
-    """What was written by then would be lost by the way back: a change of state has none, so nothing is lost by it."""
+    """What was written by then would be lost by the rollback: a change of state has none, so nothing is lost by it."""
     site, plan = case
     puts_away = (Migrate, PutInPlace, SelectServer)
     changed = next((i for i, step in enumerate(plan.steps) if isinstance(step, puts_away)), None)
@@ -132,7 +132,7 @@ def test_nobody_and_nothing_writes_before_core_is_verified(case: tuple[ObservedS
 def test_an_nginx_that_was_down_comes_up_sealed_before_what_may_be_put_away(case: tuple[ObservedState, Plan]) -> None:
     site, plan = case
     if not plan.can_be_resumed or (plan.upgrade is not None and plan.upgrade.way is Direction.BACK):
-        return  # nothing goes back from a change of state, or from a way back
+        return  # nothing goes back from a change of state, or from a rollback
     if plan.goes_back and not any(isinstance(step, PutInPlace | SwapBack) for step in plan.steps):
         return  # it leaves the database as it is
     for index, step in enumerate(plan.steps):
@@ -188,7 +188,7 @@ def test_visitors_are_kept_out_before_the_database_or_the_code_under_them_stops(
 ) -> None:
     site, plan = case
     if plan.version is None and plan.target is InfraState.RUNNING:
-        return  # mending single services of an open site: nginx shows the page for a core that is away
+        return  # fixing single services of an open site: nginx shows the page for a core that is away
     for index, step in enumerate(plan.steps):
         if isinstance(step, StopServices) and step.group is not ServiceGroup.EDGE:
             at_that_time = simulate(site, plan.steps[:index])

@@ -33,7 +33,7 @@ FROM_RUNNING = """\
   Restore the images that 1.0.0 was deployed with
   Load graasp into a new database and verify it
   Load umami into a new database and verify it
-  Unpack files beside the current files
+  Unpack files next to the current files
 * Close the gate
 * Verify that the gate is closed
 * Seal the gate against the bypass
@@ -63,7 +63,7 @@ ONTO_A_NEW_SITE = """\
 * Start db and wait until healthy
 * Load graasp into a new database and verify it
 * Load umami into a new database and verify it
-* Unpack files beside the current files
+* Unpack files next to the current files
 * Put graasp, umami and files from the backup in place
 * Verify that the database has the migrations of 1.0.0
 * Select 1.0.0 for every service started from now on

@@ -118,7 +118,7 @@ WHY_NOT = [
     (
         open_site(),
         NotKnownYet(),
-        "Which migrations 1.2.0 needs is not known until its images are on this machine.",
+        "Which migrations 1.2.0 needs is not known until its images have been pulled.",
     ),
     (
         open_site().with_services(("db",), Status.EXITED, Health.NONE),
@@ -128,7 +128,7 @@ WHY_NOT = [
     (
         open_site().with_services(("core",), Status.RUNNING, Health.UNHEALTHY),
         NOTHING_PENDING,
-        "core is running but unhealthy, so visitors are not served.",
+        "core is unhealthy, so visitors are not served.",
     ),
     (open_site().with_services(("redis",), Status.EXITED, Health.NONE), NOTHING_PENDING, "redis is stopped."),
     (replace(open_site(), migrations=("a-run",)), NOTHING_PENDING, "A migration is running (a-run)."),
@@ -224,7 +224,7 @@ def rollable(draw: st.DrawFn) -> ObservedState:
 
 
 def visitors_are_served(site: ObservedState, steps: tuple[Step, ...], side: Side) -> None:
-    """Follow the steps: whoever nginx leads visitors to is on at every moment, and proven before they are led to it."""
+    """Follow the steps: what nginx routes visitors to is on at every moment, and proven before they are sent to it."""
     proven: set[Side] = set()
     for index, step in enumerate(steps):
         now = simulate(site, steps[:index])

@@ -219,13 +219,13 @@ def test_a_gate_that_was_left_shut_is_closed_and_nginx_goes_on(target: InfraStat
     assert "Stop nginx" not in planned
 
 
-def test_a_core_with_old_settings_is_made_anew_without_closing_the_site() -> None:
+def test_a_core_with_old_settings_is_recreated_without_closing_the_site() -> None:
     site = site_in(R)
     outdated = replace(site, services=tuple(replace(s, outdated=s.name == "core") for s in site.services))
     assert titles(outdated, R)[0] == "Start core and wait until healthy"
 
 
-def test_an_nginx_with_old_settings_is_made_anew_behind_a_closed_gate() -> None:
+def test_an_nginx_with_old_settings_is_recreated_behind_a_closed_gate() -> None:
     site = site_in(R)
     outdated = replace(site, services=tuple(replace(s, outdated=s.name == "nginx") for s in site.services))
     assert titles(outdated, R)[:4] == [

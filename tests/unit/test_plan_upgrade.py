@@ -32,7 +32,7 @@ DEPLOYMENT_OF_AN_OPEN_SITE = """
             because problems are found while visitors are still served
  2          Pull the image postgres:17
             because nothing is downloaded while the site is closed
- 3          Start Postgres 17 beside the old one, on the new volume graasp_db-data-17
+ 3          Start Postgres 17 next to the old one, on the new volume graasp_db-data-17
             because anything it lacks shows before the gate closes
  4  closed  Close the gate
             because nothing may be written while the databases are copied
@@ -108,7 +108,7 @@ def test_a_stopped_site_starts_its_old_server_to_read_it_and_is_stopped_again(*,
         del steps[2:6], steps[-2]
     assert steps[2:4] == [
         "Start db and wait until healthy",
-        "Start Postgres 17 beside the old one, on the new volume graasp_db-data-17",
+        "Start Postgres 17 next to the old one, on the new volume graasp_db-data-17",
     ]
     assert steps[-2:] == [
         "Select Postgres 17 on graasp_db-data-17 as the database server",

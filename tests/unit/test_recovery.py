@@ -1,4 +1,4 @@
-"""After a deployment: going back from one that went through, and what may be discarded by that."""
+"""After a deployment: going back from one that succeeded, and what may be discarded by that."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_whoever_deploys_instead_of_going_on_back_keeps_what_was_written(running
     running.state.calls.clear()
     planner = lambda seen: deployment_plan(running.world, seen, request)  # noqa: E731
     ended = ended_of(events_of(running, planner, on_failure=OnFailure.ROLLBACK))
-    assert (ended.outcome, ended.state) == (Outcome.ROLLED_BACK, "db-only")  # where the way back was cut off
+    assert (ended.outcome, ended.state) == (Outcome.ROLLED_BACK, "db-only")  # where the rollback was cut off
     assert "swap-back" not in running.state.calls
     assert len(running.state.applied) == 3
 

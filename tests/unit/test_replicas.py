@@ -95,8 +95,8 @@ def test_one_that_is_wanted_and_there_is_told_as_ever() -> None:
     [
         (two(ON, ON), 2, True, False, False, ()),
         (two(ON, OFF), 1, False, False, False, ("core-2 is stopped",)),
-        (two(SICK, ON), 1, False, False, False, ("core-1 is running but unhealthy",)),
-        (two(SICK, OFF), 0, False, False, True, ("core-1 is running but unhealthy", "core-2 is stopped")),
+        (two(SICK, ON), 1, False, False, False, ("core-1 is unhealthy",)),
+        (two(SICK, OFF), 0, False, False, True, ("core-1 is unhealthy", "core-2 is stopped")),
         (two(OFF, OFF), 0, False, True, False, ("core-1 is stopped", "core-2 is stopped")),
         (two(ON), 1, False, False, False, ("1 missing",)),
         (two(ON, ON, wanted=1), 2, False, False, False, ()),
@@ -248,7 +248,7 @@ def test_a_site_that_comes_up_opens_with_one_core(fake: FakeWorld) -> None:
 @pytest.mark.parametrize(
     ("replicas", "is_on", "described"),
     [
-        ((SICK, OFF), False, "running but unhealthy"),
+        ((SICK, OFF), False, "unhealthy"),
         ((OFF, OFF), False, "stopped"),
         ((ON, OFF), True, "running"),
         ((OFF, ON), True, "running"),

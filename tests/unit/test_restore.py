@@ -235,7 +235,7 @@ def test_a_second_restore_keeps_only_what_it_replaced(moved_on: FakeWorld) -> No
 
 
 def test_a_failed_deployment_can_be_left_by_a_restore(moved_on: FakeWorld) -> None:
-    """The last resort: what a stuck deployment made of the database is put away, and nothing is taken for certain."""
+    """The last resort: what a stuck deployment made of the database is discarded, and nothing is taken for certain."""
     moved_on.engine.never_on_version = "1.2.0"
     moved_on.become(site_in(InfraState.RUNNING), "1.0.0")
     killed_at(moved_on, "verify-core")

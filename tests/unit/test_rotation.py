@@ -189,7 +189,7 @@ def test_a_new_secret_makes_only_those_anew_that_have_it(site: Site, key: str, s
     before = site.settings_digests
     rotate.rotate(site, new_rotation(chosen([key])), FakeRoles(), FakeClock())
     changed = {name for name, digest in reread(site).settings_digests.items() if before[name] != digest}
-    # Both are never made again for it: what they carry is looked at by nobody.
+    # Both are never made again for it: what they carry is looked at by no one.
     assert changed - {"db", "migrate"} == {*services} & before.keys()
 
 
@@ -233,6 +233,6 @@ def test_a_new_graasp_local_restarts_neither_the_database_nor_umami(
     assert reread(site).settings_digests["core"] != before["core"]
 
 
-def test_only_what_runs_is_made_anew() -> None:
+def test_only_what_runs_is_recreated() -> None:
     seen = outdated(site_in(InfraState.DB_ONLY), ["core", "umami"])
     assert [service.name for service in seen.services if service.outdated] == ["umami"]

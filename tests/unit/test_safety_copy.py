@@ -1,4 +1,4 @@
-"""What is kept of the database before a migration, and that a deployment is taken back from either."""
+"""What is kept of the database before a migration, and that a deployment is rolled back from either."""
 
 from __future__ import annotations
 

@@ -141,11 +141,11 @@ def test_an_image_that_was_named_since_counts_instead_of_the_one_that_was_select
     images = (("CORE_IMAGE", "sha256:aa"), ("WORKERS_IMAGE", "sha256:bb"))
     named = {"CORE_IMAGE": "x:core-v1.0.0", "WORKERS_IMAGE": "x:workers-v1.0.0"}
     selection = Selection(Version(1, 0, 0), images=images, named=tuple(named.items()))
-    assert selection.images_beside(named) == images
-    assert selection.images_beside({**named, "CORE_IMAGE": "mine:1"}) == images[1:]
-    assert Selection(Version(1, 0, 0), images=images).images_beside(named) == images
+    assert selection.images_in_effect(named) == images
+    assert selection.images_in_effect({**named, "CORE_IMAGE": "mine:1"}) == images[1:]
+    assert Selection(Version(1, 0, 0), images=images).images_in_effect(named) == images
     without_core = {"WORKERS_IMAGE": "x:workers-v1.0.0"}  # its profile is off
-    assert selection.images_beside(without_core) == images
+    assert selection.images_in_effect(without_core) == images
 
 
 def running_database(site: Site, image: str, state: str = "running") -> ObservedService:
@@ -161,6 +161,9 @@ def running_database(site: Site, image: str, state: str = "running") -> Observed
         ("postgres:16.11", "postgres:16.11", False),
         ("postgres:16.11", "registry.school.example/postgres:16.11", True),
         ("own:latest", "own:newest", True),
+        # Its tag does not say its major version: `apply` asks the image before it starts it.
+        ("postgres:16.11", "own:latest", True),
+        ("own:latest", "postgres:16.11", True),
         # Another major is for `upgrade-database`.
         ("postgres:15.8", "postgres:16.11", False),
         # Its name was given to another image: whoever means that one names it.

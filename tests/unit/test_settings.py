@@ -56,7 +56,7 @@ def test_plain_lines_mean_what_the_library_says_they_mean(lines: list[str]) -> N
     assert plain == [(number, key, value) for number, _, key, value in parsed_bindings(text)]
 
 
-def test_secrets_are_made_anew_each_time() -> None:
+def test_secrets_are_recreated_each_time() -> None:
     first, second = parse_settings(GOOD, ".env"), parse_settings(environment_text({}), ".env")
     for key in ("MAINTENANCE_HEADER_SECRET", "POSTGRES_PASSWORD", "JWT_SECRET", "SECURE_SESSION_SECRET_KEY"):
         assert first.values[key] != second.values[key]
@@ -262,7 +262,7 @@ def test_a_secret_that_is_missing_or_weak_names_the_command_that_makes_one(value
     assert "config add-missing" in refused.value.next_step
 
 
-def test_a_weak_password_of_the_database_is_not_made_anew_behind_its_back() -> None:
+def test_a_weak_password_of_the_database_is_not_recreated_behind_its_back() -> None:
     with pytest.raises(ConfigurationError) as refused:
         parse_settings(changed("POSTGRES_PASSWORD", "short"), ".env")
     assert "add-missing" not in refused.value.next_step

@@ -1,4 +1,4 @@
-"""A way back starts what ran before with the settings and the override with which it was last known to work."""
+"""A rollback starts what ran before with the settings and the override with which it was last known to work."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from graasp_local.journal.events import Event, OperationEnded, RollbackStarted, 
 from graasp_local.operations import run
 from graasp_local.planning.requests import ChangeState, Deploy, OnFailure, Request, Resume, Rollback
 from graasp_local.planning.states import Gate, InfraState
-from graasp_local.planning.steps import StartServices, TakeUpSettings
+from graasp_local.planning.steps import StartServices, UseEarlierSettings
 from graasp_local.settings.rotation import Rotation
 from graasp_local.site import proven, rotate
 from graasp_local.site.affected import outdated
@@ -28,7 +28,7 @@ BAD = "LOG_LEVEL=unheard-of"
 
 
 def command(fake: FakeWorld, request: Request) -> Iterator[Event]:
-    """As another process: it reads the site's files anew."""
+    """As another process: it reads the site's files again."""
     site = Site(fake.directory)
     fake.world, fake.engine.site = replace(fake.world, site=site), site
     return run.run(fake.world, request)
@@ -178,7 +178,7 @@ def test_a_rollback_that_is_asked_for_uses_them_too(proven_site: FakeWorld, requ
                 break
     events = list(command(proven_site, request_))
     plan = events[0].plan  # type: ignore[union-attr]
-    assert isinstance(plan.steps[0], TakeUpSettings)
+    assert isinstance(plan.steps[0], UseEarlierSettings)
     assert (ended_of(events).exit_code, ended_of(events).version) == (ExitCode.DONE, "1.0.0")
 
 

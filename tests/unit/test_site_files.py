@@ -1,4 +1,4 @@
-"""What is written into a site beside an operation that is under way must not change what that operation works with."""
+"""What is written into a site next to an operation that is under way must not change what that operation works with."""
 
 import fcntl
 import os

@@ -163,5 +163,5 @@ def test_one_that_others_wait_for_in_vain_has_its_last_words_shown(running: Fake
     assert next(told) == "the health check of redis says: health check of redis: no"
     assert next(told).startswith("the end of the log of redis")
     assert next(told) == "  last words of redis"
-    with pytest.raises(NeedsYou, match=r"redis is running but unhealthy\. Compose failed"):
+    with pytest.raises(NeedsYou, match=r"redis is unhealthy\. Compose failed"):
         list(told)

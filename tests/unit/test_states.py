@@ -78,7 +78,7 @@ def test_a_site_without_containers_is_absent() -> None:
     ("status", "health", "sentence"),
     [
         (Status.EXITED, Health.NONE, "core is stopped, but running needs it on."),
-        (Status.RUNNING, Health.UNHEALTHY, "core is running but unhealthy, but running needs it on."),
+        (Status.RUNNING, Health.UNHEALTHY, "core is unhealthy, but running needs it on."),
         (Status.RUNNING, Health.STARTING, "core is still starting, but running needs it on."),
         (Status.RESTARTING, Health.NONE, "core is restarting, but running needs it on."),
         (Status.ABSENT, Health.NONE, "core is absent, but running needs it on."),

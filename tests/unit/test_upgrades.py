@@ -1,4 +1,4 @@
-"""Upgrades of the database server in a fake world: what is refused, what is done in which order, and every way back."""
+"""Upgrades of the database server in a fake world: what is refused, what is done in which order, and every rollback."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def other_images(world: World, observed: ObservedState, version: Version) -> tup
 
 def select_rebuilt(world: World, observed: ObservedState) -> SelectImages | None:
     """The step that selects images built for the site that were rebuilt under their name since they were started."""
-    named, selected = world.site.named_images, dict(world.site.selection.images_beside(world.site.named_images))
+    named, selected = world.site.named_images, dict(world.site.selection.images_in_effect(world.site.named_images))
     found: dict[str, tuple[Pin, Pin]] = {}
     for service in observed.services:
         variable = variable_of(service.name)
@@ -73,7 +73,7 @@ def select_images(world: World, step: SelectImages) -> None:
         raise Refused("No version is selected.")
     found = (world.images.pin_of(_service_of(step, variable), image) for variable, image in step.images)
     world.images.keep_pins([pin for pin in found if pin is not None])
-    images = dict(site.selection.images_beside(site.named_images)) | dict(step.images)
+    images = dict(site.selection.images_in_effect(site.named_images)) | dict(step.images)
     prepare.select(site, Release(version, (*images.items(),)))
 
 

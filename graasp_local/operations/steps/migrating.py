@@ -68,7 +68,7 @@ def run_migration(world: World, step: Migrate) -> Generator[str, None, tuple[str
         raise
     made: tuple[str, ...] = ()
     try:
-        made = _created_beside(world, step)
+        made = _created_during_it(world, step)
         yield from _watch(world, run, step)
         code = run.exit_code()
     except GraaspLocalError:
@@ -86,7 +86,7 @@ def run_migration(world: World, step: Migrate) -> Generator[str, None, tuple[str
     return made
 
 
-def _created_beside(world: World, step: Migrate) -> tuple[str, ...]:
+def _created_during_it(world: World, step: Migrate) -> tuple[str, ...]:
     """Create the containers of the step's services; if that fails, they are created when started, and fail then."""
     if not step.creates:
         return ()

@@ -79,8 +79,8 @@ from graasp_local.planning.steps import (
     Step,
     StopServices,
     SwapBack,
-    TakeUpSettings,
     UnsealGate,
+    UseEarlierSettings,
     VerifyCore,
     VerifyReplicas,
     WriteSnapshot,
@@ -153,11 +153,14 @@ class Performer:
                 # An operation that was cut off may have created them with other images or settings.
                 world.migrations.remove_made_migrations()
                 yield from pull_missing(world, version)
-            case TakeUpSettings():
+            case UseEarlierSettings():
                 prepare.prepare(world.site)
                 yield f"those in {world.site.directory} stay as they are: the next change of state uses them"
             case RestoreImages(version=version, images=images):
-                self._made, self._ahead = _NOTHING_MADE, set()  # made from other images, perhaps of the same version
+                self._made, self._ahead = (
+                    _NOTHING_MADE,
+                    set(),
+                )  # of other images, if not of another version
                 world.migrations.remove_made_migrations()
                 yield from restore_images(world, version, images)
             case ShareImages(version=version):

@@ -155,8 +155,8 @@ def _refuse_external(world: World, server: ExternalServer) -> None:
     tools = world.servers.containers.image_major(image)
     if tools is not None and tools < major:
         raise Refused(
-            f"The database at {server.where} is Postgres {major}, and the tools in {image} are of Postgres {tools}, "
-            "which could not back it up.",
+            f"The database at {server.where} is Postgres {major}, but the tools in {image} are those of "
+            f"Postgres {tools}, which cannot back it up.",
             "Nothing was changed.",
             f"Set DB_IMAGE in .env to an image of Postgres {major}; it is used for its tools only.",
         )
@@ -243,7 +243,7 @@ def check_edge(world: World) -> Iterator[str]:
         raise Refused(
             f"nginx refuses its configuration: {refusal}",
             "Nothing was changed: a running nginx keeps its configuration.",
-            "Change what it names in .env; `graasp-local config check` says what else is wrong there.",
+            "Change the setting that it names in .env; `graasp-local config check` says what else is wrong there.",
         )
 
 
@@ -279,7 +279,7 @@ def _refuse_absent_images(world: World, services: Sequence[str]) -> None:
     else:
         way = f"`graasp-local compose -- pull {' '.join(absent)}` fetches what is missing; then try again."
     raise Refused(
-        f"Not on this machine any more, or not yet: the image of {listed(tuple(absent))} "
+        f"Not on the engine any more, or not yet: the image of {listed(tuple(absent))} "
         f"({listed(tuple(dict.fromkeys(absent.values())))}).",
         "Nothing was changed.",
         way,
@@ -391,16 +391,16 @@ def _port_problems(world: World) -> Iterator[str]:
     for port in (port for port in settings.ports if port not in ours):
         if port < lowest:
             yield too_low(port, lowest)
-        holder = world.checks.port_holder(settings.bind, port)
-        if holder:
-            yield f"Port {port} is in use by {holder}."
+        problem = world.checks.port_problem(settings.bind, port)
+        if problem:
+            yield f"Port {port} {problem}."
 
 
 def too_low(port: int, lowest: int) -> str:
     """The sentence for a port that a rootless engine may not publish. Pure."""
     return (
-        f"Port {port} is below {lowest}, and a rootless engine may not publish it: "
-        f"`sysctl net.ipv4.ip_unprivileged_port_start={port}` lets it, or set another port in .env."
+        f"Port {port} is below {lowest}, so a rootless engine cannot publish it: run "
+        f"`sysctl net.ipv4.ip_unprivileged_port_start={port}`, or set another port in .env."
     )
 
 

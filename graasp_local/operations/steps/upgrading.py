@@ -68,7 +68,9 @@ def perform_upgrade(world: World, step: UpgradeStep) -> Iterator[str]:
             world.servers.containers.stop_new()
         case SelectServer(server=server):
             if world.servers.containers.new_health() is not None:
-                raise NeedsYou("The newer server still runs beside the old one: two servers must never share a volume.")
+                raise NeedsYou(
+                    "The newer server still runs next to the old one: two servers must never share a volume."
+                )
             prepare.select(world.site, server)
         case DiscardNewServer(upgrade=upgrade):
             yield from _discard(world, upgrade)

@@ -1,4 +1,4 @@
-"""One earlier operation beside the list: how it ended, a timeline of its steps, how it compares. Pure."""
+"""One earlier operation next to the list: how it ended, a timeline of its steps, how it compares. Pure."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class LastDays(Struct, frozen=True):
     closed_seconds: float
     closings: int
     deployments: tuple[OperationRecord, ...]
-    """Those that touched the site, oldest first."""
+    """Those that changed the site, oldest first."""
 
 
 def sign_of(outcome: str | None) -> tuple[str, Tone]:

@@ -64,7 +64,7 @@ def plan_table(plan: Plan, width: int, reasons: Mapping[str, str] | None = None)
 
 
 def steps_table(operation: OperationView, usual: Mapping[str, Usual], now: float, width: int) -> Table:
-    """The steps of an operation with their seconds, right beside the longest title if there is room.
+    """The steps of an operation with their seconds, right next to the longest title if there is room.
 
     The usual duration is shown before the seconds: always for the running step, otherwise if the title leaves room.
     A step that takes longer than ever is always marked, and stands out.
@@ -163,7 +163,7 @@ def _what_visitors_notice(plan: Plan, estimate: str, reception: Reception, visit
     if opening:
         return f"The site is closed to visitors already; step {opening[-1]} opens it."
     if len(plan.closed_span):
-        return "From the steps marked ┃ on the site stays closed to visitors."
+        return "From the steps marked ┃ on, the site stays closed to visitors."
     return _while_the_gate_stays(plan, reception, visited)
 
 

@@ -59,7 +59,7 @@ def _facts(detail: ContainerDetail, reading: Reading | None, now: float) -> list
 def _charts(detail: ContainerDetail, reading: Reading | None, width: int, *, is_fresh: bool) -> list[Line]:
     """The two charts, side by side if there is room."""
     if reading is None:
-        return [plain("Reading what it uses of the machine …", Tone.QUIET)]
+        return [plain("Reading its processor and memory use …", Tone.QUIET)]
     beside = width >= 100
     each = (width - 4) // 2 if beside else width
     percent = f"{reading.cpu_percent:.1f} %" if reading.cpu_percent is not None else "…"

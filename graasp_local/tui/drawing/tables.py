@@ -126,7 +126,7 @@ def versions_table(found: Sequence[AvailableVersion], running: str, selected: Ve
         line = (
             Piece("● " if current else "  ", Tone.OK),
             Piece(padded(text, longest + 2), Tone.STRONG),
-            Piece(padded("on this machine" if entry.local else "", 17), Tone.QUIET),
+            Piece(padded("on the engine" if entry.local else "", 17), Tone.QUIET),
             Piece(padded("in the registry" if entry.published else "", registry), Tone.QUIET),
             Piece(current, Tone.OK),
         )

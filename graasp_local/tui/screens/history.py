@@ -89,7 +89,7 @@ class HistoryScreen(UiScreen):
         self.query_one("#walks", Rows).action_filter()
 
     def _draw_marked(self) -> None:
-        """Draw the marked operation beside the list, where it is visible if the screen is wide."""
+        """Draw the marked operation next to the list, where it is visible if the screen is wide."""
         operation = next((operation for operation in self._operations if operation.operation == self._marked), None)
         side = self.query_one("#earlier", Lines)
         if operation is None:

@@ -198,7 +198,7 @@ class OperationScreen(UiScreen):
         self.query_one(KeyBar).show_keys(operation_hints(operation, own=own), LAST)
 
     def _draw_steps(self, operation: OperationView, at: float) -> None:
-        """Draw the steps and the output of the chosen one: below them, or beside them if the screen is wide."""
+        """Draw the steps and the output of the chosen one: below them, or next to them if the screen is wide."""
         rows, output, closely = (
             self.query_one(Rows),
             self.query_one("#output", Lines),
@@ -209,7 +209,7 @@ class OperationScreen(UiScreen):
         if traffic.display:
             traffic.show(operation)
         room = self.query_one("#under-way").size.height
-        # What is shown beside the steps shares its half with the sparklines.
+        # What is shown next to the steps shares its half with the sparklines.
         height_beside = room - HEIGHT if traffic.display else room
         ending = len(ending_lines(operation, (), self.size.width - 2)) + 2 if operation.is_over else 0
         # The closer look is only about the running step.

@@ -97,7 +97,7 @@ class ServiceScreen(UiScreen):
         def table(width: int) -> Table:
             lines: tuple[Line, ...] = (plain("It has no container.", Tone.QUIET),)
             if detail is not None:
-                lines = detail_lines(detail, reading, now, width - 1, is_fresh=is_fresh)  # beside the bar
+                lines = detail_lines(detail, reading, now, width - 1, is_fresh=is_fresh)  # next to the bar
             return Table((), tuple(Row(str(number), line) for number, line in enumerate(lines)))
 
         self.query_one(Rows).show(table)

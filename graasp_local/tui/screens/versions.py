@@ -50,7 +50,7 @@ class VersionsScreen(UiModal[None]):
 
     def on_mount(self) -> None:
         self.query_one(Input).focus()
-        self._say("Asking this machine and the registry …")
+        self._say("Asking the engine and the registry …")
         self._find()
 
     def on_versions_found(self, message: messages.VersionsFound) -> None:

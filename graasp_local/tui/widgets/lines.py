@@ -18,7 +18,7 @@ Drawing = Callable[[int], tuple[Line, ...]]
 
 
 class Toned(Widget):
-    """A widget that turns tones into the theme's colours; the style sheet has one class for each tone."""
+    """A widget that turns tones into the theme's colors; the style sheet has one class for each tone."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"tone--{tone}" for tone in Tone}
 

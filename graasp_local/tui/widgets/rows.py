@@ -22,8 +22,8 @@ from graasp_local.tui.widgets.lines import Toned
 
 TableDrawing = Callable[[int], Table]
 
-_MARK, _MARK_BLURRED = "❯", "›"  # noqa: RUF001 - they are meant to look like what they are
-"""Drawn in the first column of the cursor's row, so that it is visible without colours, or with only sixteen."""
+_MARK, _MARK_BLURRED = "❯", "›"  # noqa: RUF001 - they should look like what they are
+"""Drawn in the first column of the cursor's row, so that it is visible without colors, or with only sixteen."""
 
 
 class Rows(Toned, ScrollView, can_focus=True):
@@ -226,7 +226,7 @@ class Rows(Toned, ScrollView, can_focus=True):
 
     @property
     def _line_width(self) -> int:
-        """The width left beside the mark's column."""
+        """The width left next to the mark's column."""
         return max(0, self.content_size.width - len(_MARK))
 
     def _marked(self, mark: str, strip: Strip, under: Style | None = None) -> Strip:
