@@ -7,6 +7,7 @@ import shlex
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from graasp_local.engine.migration_run import DockerMigrationRun
 from graasp_local.engine.networks import missing_networks, network_refusal
 from graasp_local.engine.observe import (
     DIRECTORY_LABEL,
+    ENV_FILES_LABEL,
     NODE_LABEL,
     ONE_OFF_LABEL,
     SERVICE_LABEL,
@@ -420,8 +422,22 @@ class DockerEngine(SiteImages):
             return sum(int(self.client.api.inspect_container(c["Id"])["RestartCount"]) for c in found)
 
     def created_at(self, service: str) -> float:
-        found = [c for c in self.containers() if c["Labels"].get(SERVICE_LABEL) == service and not _is_one_off(c)]
-        return float(min((container["Created"] for container in found), default=0))
+        tasks = [
+            float(c["Created"])
+            for c in self.containers()
+            if c["Labels"].get(SERVICE_LABEL) == service and NODE_LABEL in c["Labels"]
+        ]
+        with engine_errors():
+            found = [self.client.api.inspect_container(c["Id"]) for c in self._containers_of((service,))]
+        made = (datetime.fromisoformat(container["Created"]).timestamp() for container in found)
+        return min((*tasks, *made), default=0.0)
+
+    def files_used_since(self, service: str) -> float:
+        return self.created_at(service) if is_on_this_machine() else 0.0
+
+    def made_from(self, service: str, directory: Path) -> bool:
+        found = self._containers_of((service,))
+        return any(str(directory / ".env") in c["Labels"].get(ENV_FILES_LABEL, "").split(",") for c in found)
 
     def start_migration(self, version: Version) -> DockerMigrationRun:
         """Start the migrate container, detached: the one created for this version, or a new one."""

@@ -28,6 +28,7 @@ from graasp_local.stack.services import (
 
 SERVICE_LABEL = "com.docker.compose.service"
 DIRECTORY_LABEL = "com.docker.compose.project.working_dir"
+ENV_FILES_LABEL = "com.docker.compose.project.environment_file"
 ONE_OFF_LABEL = "com.docker.compose.oneoff"
 NUMBER_LABEL = "com.docker.compose.container-number"
 NODE_LABEL = "org.graasp.node"
@@ -61,9 +62,13 @@ def seen_on(site: Site, containers: Sequence[Mapping[str, Any]]) -> ObservedServ
     version = str(site.selected_version or "")
     directory, replicas = str(site.directory), site.settings.replicas
     found = seen(containers, site.services, site.settings_digests, directory, site.built_images, version, replicas)
+    services = [_with_database_image(site, service) for service in found.services]
+    if not version:
+        # What a first deployment that failed has left behind does not make the site one of that version.
+        services = [replace(service, version="") if service.is_off else service for service in services]
     return replace(
         found,
-        services=tuple(_with_database_image(site, service) for service in found.services),
+        services=tuple(services),
         other_networks=has_other_networks(containers, on_swarm=site.settings.swarm is not None),
     )
 

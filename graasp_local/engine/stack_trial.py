@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from graasp_local.engine.addresses import is_on_this_machine
 from graasp_local.engine.client import engine_errors
 from graasp_local.engine.compose import Compose
 from graasp_local.engine.listing import PROJECT_LABEL, containers_of
@@ -17,8 +19,15 @@ from graasp_local.engine.networks import NETWORK_LABEL
 from graasp_local.engine.ports_in_use import port_problem
 from graasp_local.engine.site_files import local_mount
 from graasp_local.engine.temporary_container import PURPOSE_LABEL, labels_for
+from graasp_local.site.proven import files_that_were
 from graasp_local.site.site import Site
-from graasp_local.stack.trial import addresses_out_of_range, published, trial_project
+from graasp_local.stack.trial import (
+    addresses_out_of_range,
+    is_named_like_a_file,
+    mounted_from,
+    published,
+    trial_project,
+)
 from graasp_local.version import Version
 
 if TYPE_CHECKING:
@@ -38,12 +47,26 @@ def stack_refusal(
     with engine_errors():
         return (
             local_mount(site, config)
+            or _file_refusal(site, config, tried)
             or _network_refusal(client, site, config, tried)
             or _port_refusal(client, site, config, tried)
             or _number_refusal(config, tried)
             or _name_refusal(client, site, config, tried)
             or _container_refusal(client, compose, site, config, tried)
         )
+
+
+def _file_refusal(site: Site, config: Mapping[str, Any], tried: Sequence[str]) -> str | None:
+    """A file that is missing: the engine would make an empty directory in its place and mount that."""
+    if not is_on_this_machine():
+        return None
+    were_files = files_that_were(site)
+    for name, path in mounted_from(config, tried):
+        if not path.exists() and (path in were_files or is_named_like_a_file(path)):
+            return f"{name} is set to mount {path}, which does not exist."
+        if path in were_files and path.is_dir():
+            return f"{name} is set to mount {path}, which was a file and is a directory now."
+    return None
 
 
 def _network_refusal(client: DockerClient, site: Site, config: Mapping[str, Any], tried: Sequence[str]) -> str | None:
@@ -102,6 +125,18 @@ def _container_refusal(
     client: DockerClient, compose: Compose, site: Site, config: Mapping[str, Any], tried: Sequence[str]
 ) -> str | None:
     name = f"{site.settings.project}-graasp-local-trial"
+    mounted = [path for _, path in mounted_from(config, tried)]
+    missing = [path for each in mounted for path in (each, *each.parents) if not path.exists()]
+    try:
+        return _refusal_of_each(client, compose, site, config, tried, name)
+    finally:
+        for path in missing:
+            _remove_made_by_engine(path)
+
+
+def _refusal_of_each(
+    client: DockerClient, compose: Compose, site: Site, config: Mapping[str, Any], tried: Sequence[str], name: str
+) -> str | None:
     # All at once first, which takes no longer than one; then one by one, to find the one that is refused.
     for services in (tried, *((each,) for each in tried)) if tried else ():
         _remove(client, name)
@@ -114,6 +149,13 @@ def _container_refusal(
         if said is not None and len(services) == 1:
             return f"The engine refuses {services[0]} as defined in {site.override_file.name}: {said}"
     return None
+
+
+def _remove_made_by_engine(path: Path) -> None:
+    """Remove a directory that did not exist before the trial, unless something is in it."""
+    with suppress(OSError):
+        if is_on_this_machine():
+            path.rmdir()
 
 
 def _remove(client: DockerClient, project: str) -> None:

@@ -33,6 +33,7 @@ WRITING_NAMES = frozenset({"start-writers", "unseal-gate", "open-gate"})
 
 _CHANGING = ("migrate", "put-in-place")
 _UNDOING = ("swap-back", "take-out")
+_SELECTING = ("select-version", "deselect-version")
 
 
 class GateMove(StrEnum):
@@ -339,7 +340,7 @@ def version_is_uncertain(records: Sequence[Mapping[str, Any]]) -> bool:
             before, uncertain = uncertain, True
         if record["event"] == "step-ended" and not record.get("needed", True):
             uncertain = before
-        if record["event"] == "step-ended" and record["name"] == "select-version" and record["outcome"] == "done":
+        if record["event"] == "step-ended" and record["name"] in _SELECTING and record["outcome"] == "done":
             uncertain = False
     return uncertain
 

@@ -169,13 +169,14 @@ def judge_rollback(
 ) -> tuple[Outcome, ExitCode, tuple[str, ...]]:
     """What it means that a deployment failed with `first`, and its rollback with `second`, if it failed. Pure."""
     if second is not None:
+        again = "rollback` again" if recovery.version or recovery.upgrade else f"apply {recovery.target}`"
         return (
             Outcome.FAILED,
             ExitCode.NEEDS_YOU,
             (
                 f"{first.what} The rollback failed too: {second.what}",
                 _what_visitors_see(gate),
-                "Fix the cause, then run `graasp-local rollback` again. `graasp-local history --last` has the details.",
+                f"Fix the cause, then run `graasp-local {again}. `graasp-local history --last` has the details.",
             ),
         )
     # A refusal that could only be found with the database up is still a refusal, once the site is as before.

@@ -297,9 +297,10 @@ def _rolled_back_already(operations: Sequence[OperationRecord]) -> Refused:
     )
     if last is None or last.outcome != Outcome.ROLLED_BACK:
         return _no_way_back(None)
+    has = f"the site has {last.previous_version}" if last.previous_version else "no version is deployed to the site,"
     return Refused(
         f"The last deployment, of {last.version}, was rolled back already.",
-        f"Nothing was changed: the site has {last.previous_version} as before it.",
+        f"Nothing was changed: {has} as before it.",
         "`graasp-local history` shows earlier deployments; `graasp-local deploy --version X` deploys another version.",
     )
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from graasp_local.errors import GraaspLocalError, NeedsYou, Refused
+from graasp_local.errors import ConfigurationError, GraaspLocalError, NeedsYou, Refused
 from graasp_local.journal.events import Event, OperationEnded, OperationStarted, Outcome, Probed
 from graasp_local.journal.read import read_operations, trusted_operations
 from graasp_local.journal.records import (
@@ -41,7 +41,7 @@ from graasp_local.operations.upgrades import upgrade_plan, upgrade_recovery
 from graasp_local.planning.data_steps import PutInPlace
 from graasp_local.planning.estimate import Estimate, estimate_downtime, refuse_longer
 from graasp_local.planning.plan import Plan
-from graasp_local.planning.plan_deploy import plan_rollback
+from graasp_local.planning.plan_deploy import plan_back_to_nothing, plan_rollback
 from graasp_local.planning.plan_restore import plan_unrestore
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.requests import (
@@ -175,8 +175,7 @@ def settings_for(world: World, request: Request) -> World:
 
 def _changed_since(world: World, record: OperationRecord) -> bool:
     ended = datetime.fromisoformat(record.at).timestamp() + (record.seconds or 0.0)
-    files = (file for file in (world.site.env_file, world.site.override_file) if file.exists())
-    return any(file.stat().st_mtime > ended for file in files)
+    return proven.changed_at(world.site) > ended
 
 
 def _as_it_ran(world: World) -> World | None:
@@ -335,9 +334,9 @@ def _keep_if_proven(world: World, files: proven.OwnFiles, state: str) -> None:
     If that is not possible, the operation has still not failed.
     """
     serves = state in (InfraState.RUNNING, InfraState.RESTRICTED)
-    with suppress(OSError, UnicodeDecodeError):
+    with suppress(OSError, UnicodeDecodeError, ConfigurationError):
         if serves and world.site.kept is None and proven.own_files(world.site) == files and not _is_untried(world):
-            proven.keep(world.site, files)
+            proven.keep(world.site, files, world.containers.files_used_since)
 
 
 def _is_untried(world: World) -> bool:
@@ -348,10 +347,11 @@ def _is_untried(world: World) -> bool:
     kept = proven.as_proven(world.site)
     if kept is None:
         return False
+    containers, directory = world.containers, world.site.proven_directory
     with suppress(GraaspLocalError):
-        changed_at = int(proven.changed_at(world.site))
+        changed_at = proven.changed_at(world.site)
         names = proven.changed_unnoticed(world.site, kept)
-        return any(world.containers.created_at(name) < changed_at for name in names)
+        return any(containers.made_from(name, directory) or containers.created_at(name) < changed_at for name in names)
     return True
 
 
@@ -551,6 +551,12 @@ def _way_back(world: World, observed: ObservedState, started: OperationStarted, 
     if plan.upgrade is not None:
         goes_there = plan.upgrade.way is Direction.THERE
         return upgrade_recovery(world, observed, plan.upgrade, started.came_from) if goes_there else None
+    migrated = started.migrated_before or any(isinstance(step, Migrate) for step in tried)
+    written = started.may_be_written or not WRITING_NAMES.isdisjoint(step.name for step in tried)
+    snapshot = started.snapshot if migrated else None
+    if previous is None and plan.version is not None and plan.restore is None and not plan.goes_back:
+        end = state_named(started.came_from) or InfraState.STOPPED
+        return plan_back_to_nothing(observed, plan.version, snapshot, end, written=written)
     if previous is None:
         return None
     end = state_named(started.came_from) or InfraState.RESTRICTED
@@ -565,8 +571,4 @@ def _way_back(world: World, observed: ObservedState, started: OperationStarted, 
     images = started.previous_images
     if plan.version is not None and (plan.keeps_open or _has_stand_in(tried)):
         return rolling_recovery(world, observed, tried, previous, images)
-    migrated = started.migrated_before or any(isinstance(step, Migrate) for step in tried)
-    names = {step.name for step in tried}
-    written = started.may_be_written or not names.isdisjoint(WRITING_NAMES)
-    snapshot = started.snapshot if migrated else None
     return plan_rollback(observed, previous, snapshot, end, written=written, images=images)

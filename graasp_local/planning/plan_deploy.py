@@ -36,6 +36,7 @@ from graasp_local.planning.steps import (
     AwaitMigration,
     BackUpDatabase,
     CloseGate,
+    DeselectVersion,
     EndSessions,
     MakeDatabases,
     MakeMigration,
@@ -297,6 +298,29 @@ def plan_rollback(
         steps += opening("the old version is verified")
         steps += replicas_after(steps, version)
     return Plan(end, tuple(steps), version, goes_back=True)
+
+
+def plan_back_to_nothing(
+    observed: ObservedState, version: Version, snapshot: str | None, end: InfraState, *, written: bool = False
+) -> Plan:
+    """Roll back the first deployment of a site, which was of this version: it is off again, and has none.
+
+    `snapshot` is the database from before, which is as good as empty; None if no migration has begun. `written`:
+    something may have been written since it began.
+    """
+    end = end if ServiceGroup.GRAASP not in TABLE[end].groups_on else InfraState.STOPPED
+    steps: list[Step] = []
+    if snapshot is not None or observed.migrations:
+        steps += closing_for_a_change(observed, "visitors must not reach a site that is being rolled back")
+        steps += emptying(observed, DRAIN_SECONDS)
+        steps += stops_for(observed, InfraState.DB_ONLY)
+        steps += starts_for(observed, ServiceGroup.DATABASE, InfraState.DB_ONLY)
+        steps.append(EndSessions("a database in use cannot be renamed"))
+    if snapshot is not None:
+        steps.append(SwapBack(snapshot, "it is the database as it was before the migration", written))
+    steps.append(DeselectVersion(version, "no version was deployed before"))
+    steps += plan_transition(simulate(observed, steps), end).steps
+    return Plan(end, tuple(steps), goes_back=True)
 
 
 def _is_deployed(observed: ObservedState, request: DeployRequest, forecast: Forecast) -> bool:

@@ -456,6 +456,18 @@ class SelectVersion(PlannedStep, frozen=True):
         return f"Select {self.version} for every service started from now on"
 
 
+class DeselectVersion(PlannedStep, frozen=True):
+    """Have no version selected again: the first deployment has failed, and it was of this one."""
+
+    version: Version
+    cause: str
+    name: ClassVar[str] = "deselect-version"
+
+    @property
+    def title(self) -> str:
+        return f"Deselect {self.version}"
+
+
 class SelectImages(PlannedStep, frozen=True):
     """From now on start services of the selected version with other images of it, because they were rebuilt.
 
@@ -562,6 +574,7 @@ Step = (
     | Migrate
     | ProveMigrations
     | SelectVersion
+    | DeselectVersion
     | SelectImages
     | VerifyCore
     | VerifyReplicas

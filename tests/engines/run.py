@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from pathlib import Path
 import click
 
 from tests.engines.checks import CHECKS
-from tests.engines.engines import ENGINES, EngineUnderTest
+from tests.engines.engines import ENGINES, EngineUnderTest, engines_in
 from tests.engines.table import Row, written
 from tests.integration import demo_site
 from tests.integration.ordinary_user import USER, as_user
@@ -42,14 +43,18 @@ class NotAvailableError(Exception):
     """Something that an engine needs is not within reach; the text says what."""
 
 
-def main(words: list[str]) -> int:
-    if words == ["--list"]:
-        click.echo("\n".join(engine.name for engine in ENGINES))
-        return 0
-    wanted = [engine for engine in ENGINES if not words or any(word in engine.name for word in words)]
+@click.command(add_help_option=False)
+@click.option("--list", "only_list", is_flag=True)
+@click.option("--programs", type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path))
+@click.argument("words", nargs=-1)
+def main(only_list: bool, programs: Path | None, words: tuple[str, ...]) -> None:
+    known = ENGINES if programs is None else engines_in(programs, _version_of(programs))
+    if only_list:
+        click.echo("\n".join(engine.name for engine in known))
+        return
+    wanted = [engine for engine in known if not words or any(word in engine.name for word in words)]
     if not wanted:
-        click.echo(f"No engine is called {' or '.join(words)}; --list names them.", err=True)
-        return 2
+        raise click.UsageError(f"No engine is called {' or '.join(words)}; --list names them.")
     rows = []
     for engine in wanted:
         click.echo(f"== {engine.name}", err=True)
@@ -59,12 +64,26 @@ def main(words: list[str]) -> int:
             click.echo(f"   left out: {error}", err=True)
             continue
         (REPOSITORY / "docs" / "engines.md").write_text(written(REPOSITORY / "docs" / "engines.md", rows))
-    return 0 if all(row.went_through for row in rows) else 1
+    sys.exit(0 if all(row.went_through for row in rows) else 1)
+
+
+def _version_of(programs: Path) -> str:
+    """The version of the engine in this directory, as it says itself. Raises UsageError if there is none."""
+    try:
+        said = _said(str(programs / "dockerd"), "--version")
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise click.UsageError(f"{programs} contains no dockerd that can be run here: {error}") from None
+    found = re.search(r"version v?(\d+\.[\w.+~-]+)", said)
+    if found is None:
+        raise click.UsageError(f"{programs}/dockerd does not say which version it is: {said.strip()}")
+    return found[1]
 
 
 def _tried(engine: EngineUnderTest) -> Row:
     home = _programs(engine.suite)
     with tempfile.TemporaryDirectory(prefix="graasp-local-engines-", dir=PLACE) as temporary:
+        if engine.programs is not None:
+            home = put_together(Path(temporary) / "engine", home, engine.programs)
         configuration = _configuration(Path(temporary), home, engine.compose)
         environment = {
             "ENGINE_HOME": str(home),
@@ -109,6 +128,20 @@ def _programs(suite: str) -> Path:
     done = subprocess.run([REPOSITORY / "scripts" / "ensure-engine", "--unpack"], env=environment)
     if done.returncode:
         raise NotAvailableError(f"the packages of Debian {suite}")
+    return home
+
+
+def put_together(home: Path, suite: Path, programs: Path) -> Path:
+    """An ENGINE_HOME with the programs of a directory, and those of a suite that are not among them."""
+    for directory in ("usr/sbin", "usr/bin"):
+        (home / directory).mkdir(parents=True)
+        for program in (suite / directory).iterdir():
+            (home / directory / program.name).symlink_to(program)
+    (home / "usr/libexec").symlink_to(suite / "usr/libexec")
+    for program in programs.iterdir():
+        for directory in ("usr/sbin", "usr/bin"):
+            (home / directory / program.name).unlink(missing_ok=True)
+        (home / "usr/bin" / program.name).symlink_to(program)
     return home
 
 
@@ -237,4 +270,4 @@ def _changed(environment: Mapping[str, str]) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(prog_name="scripts/test-engines")

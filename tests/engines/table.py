@@ -18,6 +18,8 @@ Which Docker engines, image stores, and versions of Compose and Python graasp-lo
 [demo images](../scripts/demo-images/README.md), and removes it afterwards. Each check shows how long it took. That
 depends on what else the machine was doing, so the figures are not a benchmark. If a check is empty, it was not reached,
 because an earlier one failed. A + after the commit means uncommitted changes, such as a row of this page.
+The engines come from Debian: `stable` and `newest` are its releases. A row that begins with a version is of an engine
+whose programs were in a directory (`--programs`); what was not there, such as containerd, came from Debian.
 
 """
 

@@ -161,8 +161,10 @@ def test_a_core_that_crashes_later_shows_the_page_and_is_seen_as_drift(site: Dem
 def test_a_first_deployment_that_fails_can_be_followed_by_one_that_works(tmp_path: Path) -> None:
     site = DemoSite(tmp_path / "site")
     try:
-        site.deploy("1.3.0-migration-fails", code=21)
-        assert_closed(site, "db-only")
+        ended = site.deploy("1.3.0-migration-fails", code=20)
+        assert ended["problem"][1] == "The site is stopped as before."
+        assert (site.running(), site.status()["version"]) == (set(), None)
+        assert "No version has been deployed" in site.run("apply", "running", code=10).stderr
         assert site.deploy("1.0.0")["outcome"] == "done"
         assert site.status()["state"] == "running"
     finally:

@@ -319,7 +319,7 @@ def test_search_answers_what_core_and_workers_ask_of_it(whole: DemoSite) -> None
 
 def test_core_ends_where_meilisearch_is_not_reached(new_site: DemoSite) -> None:
     new_site.configure(MEILISEARCH_URL="http://nobody.invalid:7700")
-    assert new_site.deploy("1.0.0", code=21)["outcome"] == "failed"
+    assert new_site.deploy("1.0.0", code=20)["outcome"] == "rolled-back"
     assert "core has crashed" in new_site.run("history", "--last").stdout
 
 

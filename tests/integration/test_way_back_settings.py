@@ -152,3 +152,25 @@ def test_a_rollback_that_is_asked_for_does_without_what_was_changed_since(
     done = site.run("rollback", "--yes")
     assert "Use the settings from before compose.override.yaml changed" in done.stderr
     assert_as_before(site, "compose.override.yaml")
+
+
+@pytest.mark.parametrize("service", ["nginx", "db", "core"])
+def test_a_first_deployment_with_an_override_that_does_not_start(tmp_path: Path, service: str) -> None:
+    site = DemoSite(tmp_path / "site")
+    override = site.directory / "compose.override.yaml"
+    text = override.read_text()
+    try:
+        change(override, service, "entrypoint: /nonexistent")
+        ended = site.deploy("1.0.0", code=20)
+        assert ended["problem"][1] == "The site is stopped as before."
+        assert site.running() == set()
+        assert (site.status()["state"], site.status()["version"], site.status()["unfinished"]) == (
+            "stopped",
+            None,
+            None,
+        )
+        override.write_text(text)
+        assert site.deploy("1.0.0")["outcome"] == "done"
+        assert site.ask("/api/items", AS_BROWSER).status == 200
+    finally:
+        site.down()

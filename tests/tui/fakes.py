@@ -359,6 +359,12 @@ class FakeEngine:
     def created_at(self, service: str) -> float:
         return math.inf
 
+    def files_used_since(self, service: str) -> float:
+        return math.inf
+
+    def made_from(self, service: str, directory: Path) -> bool:
+        return False
+
     def image_facts(self, version: Version) -> tuple[ImageFact, ...]:
         self._site.answer()
         known = str(version) in MIGRATIONS

@@ -131,6 +131,8 @@ class FakeEngine:
     restart_count: int = 0
     created: dict[str, float] = field(default_factory=dict)
     """When the services' containers were created; just now unless it says."""
+    made_with_kept: set[str] = field(default_factory=set)
+    """Services whose containers a rollback created with the kept files."""
     no_network: str | None = None
     recovery: list[str] = field(default_factory=list)
     """How far the database server has recovered, one value for each time it is asked."""
@@ -282,6 +284,12 @@ class FakeEngine:
 
     def created_at(self, service: str) -> float:
         return self.created.get(service, math.inf)
+
+    def files_used_since(self, service: str) -> float:
+        return self.created_at(service)
+
+    def made_from(self, service: str, directory: Path) -> bool:
+        return service in self.made_with_kept
 
     def image_facts(self, version: Version) -> tuple[ImageFact, ...]:
         pinned = {pin.service: pin.reference for pin in self.pinned.get(version, ())}

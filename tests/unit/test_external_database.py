@@ -345,7 +345,7 @@ def test_nor_is_it_started_without_its_data(elsewhere: FakeWorld) -> None:
 
 def test_a_new_address_is_used_before_a_deployment(elsewhere: FakeWorld) -> None:
     """A rollback would look for the copy of the database where it was before."""
-    proven.keep(elsewhere.world.site, proven.own_files(elsewhere.world.site))
+    proven.keep(elsewhere.world.site, proven.own_files(elsewhere.world.site), lambda _: 0.0)
     external(elsewhere, DATABASE_HOST="promoted.school.example")
     observed = elsewhere.world.observe()
     with pytest.raises(Refused, match=r"was at pg\.school\.example:5432 .* says promoted\.school\.example:5432 now"):

@@ -511,11 +511,38 @@ def test_a_rollback_ends_in_the_state_it_came_from(fake: FakeWorld, state: Infra
     assert (ended.outcome, ended.state) == (Outcome.ROLLED_BACK, state.value)
 
 
-def test_a_first_deployment_has_nothing_to_go_back_to(fake: FakeWorld) -> None:
+def test_a_first_deployment_that_fails_leaves_a_site_with_nothing_deployed(fake: FakeWorld) -> None:
     migration_fails(fake)
     ended = deploy(fake, "1.0.0", on_failure=ROLLBACK)
+    assert (ended.outcome, ended.exit_code, ended.state) == (Outcome.ROLLED_BACK, ExitCode.ROLLED_BACK, "stopped")
+    assert ended.problem[1] == "The site is stopped as before."
+    assert fake.world.site.selected_version is None
+    with pytest.raises(Refused, match=r"of 1\.0\.0, was rolled back already") as refused:
+        recovery.rollback_plan(fake.world, fake.world.observe())
+    assert refused.value.meaning == "Nothing was changed: no version is deployed to the site, as before it."
+
+
+def test_a_first_deployment_after_which_the_database_was_on_leaves_it_on(fake: FakeWorld) -> None:
+    events_of(fake, lambda seen: plan_transition(seen, InfraState.DB_ONLY))
+    fake.engine.failing["start"] = NeedsYou("Compose failed: no reason given")
+    ended = deploy(fake, "1.0.0", on_failure=ROLLBACK)
+    assert (ended.outcome, ended.state) == (Outcome.ROLLED_BACK, "db-only")
+    assert fake.world.site.selected_version is None
+
+
+def test_a_first_deployment_that_is_to_be_looked_at_stays_as_it_is(fake: FakeWorld) -> None:
+    migration_fails(fake)
+    ended = deploy(fake, "1.0.0", on_failure=OnFailure.HOLD)
     assert (ended.outcome, ended.exit_code) == (Outcome.FAILED, ExitCode.NEEDS_YOU)
     assert fake.state.gate() is Gate.SEALED
+
+
+def test_a_first_deployment_whose_rollback_fails_says_what_to_type(fake: FakeWorld) -> None:
+    migration_fails(fake)
+    fake.engine.failing["stop"] = NeedsYou("The engine refused: no reason given")
+    ended = deploy(fake, "1.0.0", on_failure=ROLLBACK)
+    assert (ended.outcome, ended.exit_code) == (Outcome.FAILED, ExitCode.NEEDS_YOU)
+    assert ended.problem[2].startswith("Fix the cause, then run `graasp-local apply stopped`.")
 
 
 def test_a_rollback_that_fails_stops_there_and_can_be_tried_again(running: FakeWorld) -> None:

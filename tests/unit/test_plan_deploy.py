@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from graasp_local.planning.migrations import NotKnownYet, Pending
 from graasp_local.planning.plan import render
-from graasp_local.planning.plan_deploy import Backup, DeployRequest, plan_deploy, plan_rollback
-from graasp_local.planning.states import Health, InfraState, ObservedState, Status
+from graasp_local.planning.plan_deploy import Backup, DeployRequest, plan_back_to_nothing, plan_deploy, plan_rollback
+from graasp_local.planning.states import Gate, Health, InfraState, ObservedState, Status
 from graasp_local.planning.steps import MakeServices, StartServices
 from graasp_local.version import Version
 from tests.unit.sites import new_site, site_in
@@ -178,6 +178,22 @@ def test_the_way_back_stops_the_new_code_behind_a_closed_gate() -> None:
         "Wait for requests in flight to finish (limit 10 s)",
         "Stop redis, core and workers",
     ]
+
+
+def test_the_way_back_from_a_first_deployment_ends_without_a_version() -> None:
+    sealed = replace(site_in(InfraState.DB_ONLY), gate=Gate.SEALED)
+    plan = plan_back_to_nothing(sealed, V, "graasp_snapshot_x", InfraState.STOPPED)
+    assert [step.title for step in plan.steps] == [
+        "End everything still connected to the database",
+        "Replace the database with the snapshot graasp_snapshot_x",
+        f"Deselect {V}",
+        "Stop umami",
+        "Stop db",
+        "Stop nginx",
+    ]
+    before = plan_back_to_nothing(sealed, V, None, InfraState.STOPPED)
+    assert before.steps[0].title == f"Deselect {V}"
+    assert (plan.version, plan.goes_back) == (None, True)
 
 
 def test_a_new_site_has_its_containers_made_at_once_and_reads_its_migrations_once_the_database_is_up() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -19,6 +20,7 @@ from graasp_local.settings.rotation import Rotation
 from graasp_local.site import proven, rotate
 from graasp_local.site.affected import outdated
 from graasp_local.site.site import Site
+from graasp_local.stack.services import content_of
 from tests.unit.fakes import FakeWorld
 from tests.unit.operating import ended_of
 from tests.unit.sites import site_in
@@ -223,3 +225,88 @@ def test_a_service_that_only_the_changed_override_has_is_not_started_by_the_way_
     ]
     assert "own" not in started
     assert "core" in started
+
+
+MOUNTED = "services: {core: {volumes: ['./start:/start']}}\n"
+
+
+@pytest.fixture
+def with_file(running: FakeWorld) -> FakeWorld:
+    """A site that is known to work with a file that core mounts."""
+    (running.directory / "start").write_text("good")
+    (running.directory / "compose.override.yaml").write_text(MOUNTED)
+    done(running, ChangeState(InfraState.RUNNING))
+    return running
+
+
+def test_a_file_that_core_mounts_is_used_as_it_was(with_file: FakeWorld) -> None:
+    own = with_file.directory / "start"
+    own.write_text("bad")
+    with_file.engine.created["core"] = own.stat().st_ctime - 1
+    with_file.engine.never_on_version = "1.1.0"
+    world = replace(with_file.world, site=Site(with_file.directory))
+    hint = run.shown_plan(world, Deploy("1.1.0")).plan.hint
+    assert hint.startswith("Changed since the site was last known to work: start. If 1.1.0 does not come up, ")
+    ended = done(with_file, Deploy("1.1.0"))
+    assert ended.exit_code is ExitCode.ROLLED_BACK
+    assert "It runs with the settings from before start changed" in ended.problem[1]
+    kept = proven.as_proven(Site(with_file.directory))
+    assert kept is not None
+    mounted = content_of(kept.override_file)["services"]["core"]["volumes"][0].partition(":")[0]
+    assert Path(mounted).read_text() == "good"
+    assert own.read_text() == "bad"
+    digests = [site.settings_digests["core"] for site in (kept, Site(with_file.directory))]
+    assert digests[0] != digests[1], "a container with the copy would count as one with the file"
+
+
+def test_so_is_one_that_is_gone_or_a_directory_now(with_file: FakeWorld) -> None:
+    own = with_file.directory / "start"
+    own.unlink()
+    for _ in range(2):
+        kept = proven.as_proven(Site(with_file.directory))
+        assert kept is not None
+        assert proven.changed_since(Site(with_file.directory), kept) == ("start",)
+        assert proven.files_that_were(Site(with_file.directory)) == {own}
+        own.mkdir(exist_ok=True)
+
+
+def test_a_file_that_is_as_it_was_is_mounted_itself(with_file: FakeWorld) -> None:
+    env = with_file.directory / ".env"
+    env.write_text(f"{env.read_text()}\n{BAD}\n")
+    kept = proven.as_proven(Site(with_file.directory))
+    assert kept is not None
+    assert kept.override_file.read_text() == MOUNTED
+
+
+def test_a_file_that_core_was_not_made_with_is_not_known_to_work(with_file: FakeWorld) -> None:
+    own = with_file.directory / "start"
+    own.write_text("bad")
+    with_file.engine.created["core"] = own.stat().st_ctime - 1
+    done(with_file, ChangeState(InfraState.RESTRICTED))
+    kept = proven.as_proven(Site(with_file.directory))
+    assert kept is not None
+    assert proven.changed_since(Site(with_file.directory), kept) == ("start",)
+    del with_file.engine.created["core"]
+    done(with_file, ChangeState(InfraState.RUNNING))
+    assert proven.as_proven(Site(with_file.directory)) is None
+
+
+def test_a_copy_is_removed_once_nothing_names_it_and_keeps_its_mode(with_file: FakeWorld) -> None:
+    own, copies = with_file.directory / "start", Site(with_file.directory).proven_directory / "files"
+    own.chmod(0o604)
+    own.write_text("better")
+    done(with_file, ChangeState(InfraState.RESTRICTED))
+    assert [(stat.S_IMODE(copy.stat().st_mode), copy.read_text()) for copy in copies.iterdir()] == [(0o604, "better")]
+    (with_file.directory / "compose.override.yaml").write_text("services: {}\n")
+    done(with_file, ChangeState(InfraState.RUNNING))
+    assert not [*copies.iterdir()]
+
+
+def test_what_a_rollback_has_started_the_database_with_is_not_known_to_work(with_file: FakeWorld) -> None:
+    override = with_file.directory / "compose.override.yaml"
+    override.write_text("services: {db: {entrypoint: /nonexistent}}\n")
+    with_file.engine.made_with_kept.add("db")
+    done(with_file, ChangeState(InfraState.RESTRICTED))
+    kept = proven.as_proven(Site(with_file.directory))
+    assert kept is not None
+    assert kept.override_file.read_text() == MOUNTED

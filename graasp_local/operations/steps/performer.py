@@ -53,6 +53,7 @@ from graasp_local.planning.steps import (
     CheckEdge,
     CheckStack,
     CloseGate,
+    DeselectVersion,
     Drain,
     EndConnections,
     EndSessions,
@@ -271,6 +272,8 @@ class Performer:
                 select_images(world, step)
             case SelectVersion(version=version):
                 prepare.select(world.site, Release(version, as_images(world.images.pins(version))))
+            case DeselectVersion():
+                prepare.deselect(world.site)
             case VerifyCore(version=expected, first_only=first_only):
                 verify_core(world, expected, first_only=first_only)
             case VerifyReplicas(version=expected):
