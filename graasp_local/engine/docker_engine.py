@@ -6,7 +6,7 @@ import re
 import shlex
 import shutil
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -40,7 +40,7 @@ from graasp_local.engine.stack_trial import stack_refusal
 from graasp_local.engine.swarm_services import SwarmServices
 from graasp_local.engine.tcp_table import tcp_table
 from graasp_local.engine.together import together
-from graasp_local.errors import NeedsYou
+from graasp_local.errors import ConfigurationError, NeedsYou, Refused
 from graasp_local.planning.search_data import SEARCH_SERVICE
 from graasp_local.planning.states import Gate, ObservedService, ServiceGroup
 from graasp_local.ports.checks import EngineFacts
@@ -288,6 +288,15 @@ class DockerEngine(SiteImages):
         if in_swarm:
             self.swarm.refuse_untranslatable(self.compose.config(version))
         return stack_refusal(self.client, self.compose, self._site, services, version) if services else None
+
+    def share_images(self, version: Version) -> Iterator[str]:
+        if self._site.settings.swarm is not None:
+            prepare.prepare(self._site)
+            try:
+                self.swarm.refuse_untranslatable(self.compose.config(version))
+            except ConfigurationError as error:
+                raise Refused(error.what, "Nothing was changed for visitors.", error.next_step) from error
+        yield from super().share_images(version)
 
     def swarm_problem(self) -> str | None:
         return self.swarm.problem() if self._site.settings.swarm is not None else None

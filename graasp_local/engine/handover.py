@@ -56,7 +56,7 @@ class DockerHandovers:
     def why_no_second(self) -> str:
         if self._site.settings.swarm is None:
             return ""
-        return "core runs in a Swarm (SWARM in .env is on), and a second one is not supported there yet."
+        return "core runs in a Swarm (SWARM in .env is on), and a second one in its place is not supported there yet."
 
     def edge_can_lead(self) -> bool:
         code, _ = self._in_nginx(_KNOWS)

@@ -51,7 +51,7 @@ _WORST_FIRST = (
 _WORST_HEALTH_FIRST = (Health.UNHEALTHY, Health.STARTING, Health.HEALTHY, Health.NONE)
 
 _ON_EVERY_SITE = ("nginx", "redis")
-"""Services of every site, on the networks that differ between one machine and several."""
+"""Services that every site has, on the networks that differ between one machine and several."""
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 _AS_DEFINED: Mapping[str, int] = MappingProxyType({})

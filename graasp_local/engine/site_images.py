@@ -166,7 +166,7 @@ class SiteImages:
         swarm = self._site.settings.swarm
         if swarm is None:
             return
-        from graasp_local.engine.swarm_images import have_everywhere
+        from graasp_local.engine.swarm_images import have_everywhere, see_files_everywhere
 
         if version in self._pinned:
             known = self.images_of(version)
@@ -175,6 +175,10 @@ class SiteImages:
             known = {service: str(defined[service]["image"]) for service in SWARM_SERVICES}
         images = {service: known[service] for service in SWARM_SERVICES}
         yield from have_everywhere(self.client, self._project, images, swarm, self.narrate)
+        if swarm.shares_files:
+            yield from see_files_everywhere(
+                self.client, self._project, images["core"], swarm, self.compose.config(None)
+            )
 
     def give_names_back(self) -> None:
         """Restore the names of images that were found here without the name that Compose uses.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from graasp_local.engine import swarm_tasks
 from graasp_local.engine.client import engine_refusals
 from graasp_local.engine.compose import docker_words
 from graasp_local.engine.kept_images import kept_repository, kept_tag
+from graasp_local.engine.shared_files import job_that_looks
 from graasp_local.engine.swarm_tasks import is_reachable, node_name
 from graasp_local.errors import Refused
 from graasp_local.images.pins import shortened
@@ -43,6 +44,26 @@ def have_everywhere(
         yield from _send(client, engine, project, images, narrate)
     for service, image in images.items():
         yield from _run_once_on_each(client, f"{project}_check-{service}", service, image, swarm)
+
+
+def see_files_everywhere(
+    client: DockerClient, project: str, image: str, swarm: Swarm, config: Mapping[str, Any]
+) -> Iterator[str]:
+    """Have every machine find in the volume of uploaded files what this one puts there. Raises Refused."""
+    container = job_that_looks(client, config, project, image)
+    name = f"{project}_check-files"
+    done = yield from _run_on_each(client, name, "files", container, swarm, _not_shared)
+    yield f"files: {listed(done)} have the same volume"
+
+
+def _not_shared(failed: Mapping[str, str]) -> Refused:
+    return Refused(
+        f"SWARM_FILES is shared, but {listed(tuple(failed))} cannot read in the volume files what the front machine "
+        f"has just put there ({'; '.join(dict.fromkeys(failed.values()))}).",
+        "Nothing was changed for visitors.",
+        "Check the definition of the volume in compose.override.yaml. A volume of that name that a machine already has "
+        "keeps its old definition until it is removed there.",
+    )
 
 
 def _send(
@@ -112,12 +133,35 @@ def _refusal(engine: str, said: str) -> Refused:
 
 
 def _run_once_on_each(client: DockerClient, name: str, service: str, image: str, swarm: Swarm) -> Iterator[str]:
+    def cannot(failed: Mapping[str, str]) -> Refused:
+        told = "; ".join(f"{node}: {why}" for node, why in failed.items())
+        return Refused(
+            f"{shortened(image)}, the image of {service}, does not run on every machine of the Swarm. {told}.",
+            "Nothing was changed for visitors.",
+            "If it is in no registry that these machines reach, name their engines in SWARM_ENGINES, so that this "
+            "machine sends it to them.",
+        )
+
+    container = {"Image": image, "Command": ["true"]}
+    done = yield from _run_on_each(client, name, service, container, swarm, cannot)
+    yield f"{service}: {listed(done)} can run its image"
+
+
+def _run_on_each(
+    client: DockerClient,
+    name: str,
+    what: str,
+    container: Mapping[str, Any],
+    swarm: Swarm,
+    refusal: Callable[[Mapping[str, str]], Refused],
+) -> Generator[str, None, tuple[str, ...]]:
+    """Run a container once on every machine that may run the site's, and return their names. Raises `refusal`."""
     constraints = [each.replace("==", " == ").replace("!=", " != ") for each in swarm.placement]
     with engine_refusals():
         _remove(client, name)
         made = client.api.create_service(  # type: ignore[no-untyped-call]
             {
-                "ContainerSpec": {"Image": image, "Command": ["true"]},
+                "ContainerSpec": container,
                 "RestartPolicy": {"Condition": "none"},
                 "Placement": {"Constraints": constraints},
             },
@@ -125,13 +169,16 @@ def _run_once_on_each(client: DockerClient, name: str, service: str, image: str,
             mode={"GlobalJob": {}},
         )
         try:
-            yield from _awaited(str(made["ID"]), service, image)
+            failed, done = yield from _awaited(str(made["ID"]), what)
         finally:
             _remove(client, name)
+    if failed:
+        raise refusal(failed)
+    return done
 
 
-def _awaited(job: str, service: str, image: str) -> Iterator[str]:
-    """Until every machine has run it, or has failed to."""
+def _awaited(job: str, service: str) -> Generator[str, None, tuple[dict[str, str], tuple[str, ...]]]:
+    """Until every machine has run it, or has failed to: what went wrong on which, and the names of the others."""
     began = said = time.monotonic()
     while True:
         nodes = {node["ID"]: node for node in swarm_tasks.listed("/nodes", "")}
@@ -153,15 +200,7 @@ def _awaited(job: str, service: str, image: str) -> Iterator[str]:
             said = now
             yield f"{service}: waiting for {listed(tuple(waiting))}"
         time.sleep(_POLL_SECONDS)
-    if failed:
-        told = "; ".join(f"{name}: {why}" for name, why in failed.items())
-        raise Refused(
-            f"{shortened(image)}, the image of {service}, does not run on every machine of the Swarm. {told}.",
-            "Nothing was changed for visitors.",
-            "If it is in no registry that these machines reach, name their engines in SWARM_ENGINES, so that this "
-            "machine sends it to them.",
-        )
-    yield f"{service}: {listed(done)} can run its image"
+    return failed, done
 
 
 def outcomes(
@@ -180,7 +219,7 @@ def outcomes(
             failed[name] = str(task["Status"].get("Err") or "no reason given").rstrip(".")
         elif state not in swarm_tasks.ENDED:
             waiting.add(name)
-    return waiting - {*failed} - done, failed, tuple(sorted(done))
+    return waiting - {*failed} - done, dict(sorted(failed.items())), tuple(sorted(done - {*failed}))
 
 
 def _remove(client: DockerClient, name: str) -> None:

@@ -17,6 +17,7 @@ from graasp_local.engine import site_files, swarm_tasks
 from graasp_local.engine.client import connect, engine_errors, engine_refusals
 from graasp_local.engine.swarm_tasks import is_reachable, node_name
 from graasp_local.errors import NeedsYou
+from graasp_local.settings import Swarm
 from graasp_local.site.site import Site
 from graasp_local.stack.on_swarm import PROJECT_LABEL, SERVICE_LABEL, SWARM_SERVICES, SwarmFile, translated
 
@@ -200,8 +201,8 @@ class SwarmServices:
                 self._translated(config, service)
 
     def _translated(self, config: Mapping[str, Any], service: str) -> Any:
-        placement = self._site.settings.swarm.placement if self._site.settings.swarm is not None else ()
-        return translated(config, service, self._content, placement)
+        swarm = self._site.settings.swarm or Swarm()
+        return translated(config, service, self._content, swarm.placement, shares_files=swarm.shares_files)
 
     def _content(self, path: str) -> bytes | None:
         """A file of the stack or a secret, which is also here if the engine is elsewhere."""

@@ -229,7 +229,7 @@ class EndConnections(PlannedStep, frozen=True):
 
 
 class RemakeNetworks(PlannedStep, frozen=True):
-    """Remove the site's containers and the networks that SWARM changes, so that they are created again. Volumes stay."""
+    """Remove the site's containers and the networks that SWARM changes; both are created again. Volumes stay."""
 
     cause: str
     name: ClassVar[str] = "remake-networks"

@@ -57,6 +57,8 @@ class Swarm(Struct, frozen=True):
 
     placement: tuple[str, ...] = ()
     engines: tuple[str, ...] = ()
+    shares_files: bool = False
+    """Uploaded files are in a volume that all machines have."""
 
 
 class Settings(Struct, frozen=True):
@@ -190,7 +192,7 @@ class Settings(Struct, frozen=True):
         placement, engines = (
             tuple(filter(None, self.values.get(key, "").split(","))) for key in ("SWARM_PLACEMENT", "SWARM_ENGINES")
         )
-        return Swarm(placement, engines)
+        return Swarm(placement, engines, self.values.get("SWARM_FILES") == "shared")
 
     @property
     def profiles(self) -> tuple[str, ...]:

@@ -220,7 +220,7 @@ def _contradictions(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 def _contradictions_of_swarm(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Core and workers on several machines need what all of these reach."""
     for kind in S3_KEYS:
-        if values.get(kind) != "s3":
+        if values.get(kind) != "s3" and values.get("SWARM_FILES") != "shared":
             yield (
                 kind,
                 "is not s3, but SWARM is on: uploaded files would be on one machine, where the others cannot read them",

@@ -343,6 +343,14 @@ OPTIONS: tuple[Option, ...] = (
         "conditions such as node.labels.graasp==yes or node.role!=manager, separated by commas",
     ),
     Option(
+        "SWARM_FILES",
+        "With SWARM=on: where uploaded files are: s3 (FILE_STORAGE_TYPE and H5P_FILE_STORAGE_TYPE are s3) or shared "
+        "(the volume files, as compose.override.yaml defines it, is the same on every machine). Default: s3.",
+        "",
+        r"s3|shared",
+        "s3 or shared",
+    ),
+    Option(
         "SWARM_ENGINES",
         "With SWARM=on, if the images are in no registry: the engines of the other machines, as DOCKER_HOST takes "
         "them, separated by commas, such as ssh://root@node2. This machine sends them the images. Default: none.",

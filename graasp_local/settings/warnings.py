@@ -122,7 +122,7 @@ def warnings(reading: Reading, surroundings: Surroundings) -> Iterator[Problem]:
                     reading, key, "is set, but DATABASE is not external", f"Set DATABASE=external, or remove {key}."
                 )
     if values.get("SWARM") != "on":
-        for key in ("SWARM_PLACEMENT", "SWARM_ENGINES"):
+        for key in ("SWARM_PLACEMENT", "SWARM_FILES", "SWARM_ENGINES"):
             if values.get(key):
                 yield _warning(reading, key, "is set, but SWARM is not on", f"Set SWARM=on, or remove {key}.")
     if re.search(r"@(localhost|127\.\d+\.\d+\.\d+)(:|$)", values.get("MAILER_CONNECTION", "")):

@@ -21,7 +21,7 @@ SWARM_SERVICES = ("core", "workers")
 """What runs in the Swarm: it has no data of its own."""
 
 FILES_VOLUME = "files"
-"""Uploaded files; empty where they are in S3, as they have to be in a Swarm."""
+"""Uploaded files; empty where they are in S3."""
 
 PROJECT_LABEL = "org.graasp.project"
 """On everything that is made in a Swarm for a site. Compose's own label would make Compose take tasks for its own."""
@@ -66,9 +66,14 @@ def swarm_variables(settings: Settings) -> Mapping[str, str]:
 
 
 def translated(
-    config: Mapping[str, Any], service: str, read: Callable[[str], bytes | None], placement: Sequence[str]
+    config: Mapping[str, Any],
+    service: str,
+    read: Callable[[str], bytes | None],
+    placement: Sequence[str],
+    *,
+    shares_files: bool = False,
 ) -> Translated:
-    """The service of Compose's rendering as a task template.
+    """The service of Compose's rendering as a task template. `shares_files`: the volume of uploaded files is shared.
 
     `read` returns the content of a file of the stack or a secret, None for any other path. Raises ConfigurationError.
     """
@@ -88,7 +93,7 @@ def translated(
         "StopGracePeriod": nanoseconds(definition.get("stop_grace_period", "10s")),
         "CapabilityDrop": definition.get("cap_drop") or [],
         "CapabilityAdd": definition.get("cap_add") or [],
-        "Mounts": [*_mounts(service, definition)],
+        "Mounts": [*_mounts(config, service, definition, shares_files=shares_files)],
         "Privileges": _privileges(service, definition.get("security_opt") or ()),
     }
     for key, theirs in (
@@ -154,14 +159,41 @@ def _without_secrets(labels: Mapping[str, Any]) -> dict[str, str]:
     return {key: str(value) for key, value in labels.items() if not key.startswith("com.docker.compose.")}
 
 
-def _mounts(service: str, definition: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def shared_volume(config: Mapping[str, Any], target: str) -> dict[str, Any]:
+    """How a task mounts the volume of uploaded files, as the site's files define it.
+
+    Raises ConfigurationError if they only say its name.
+    """
+    defined = _unescaped((config.get("volumes") or {}).get(FILES_VOLUME) or {})
+    driver, options = defined.get("driver") or "local", defined.get("driver_opts") or {}
+    if driver == "local" and not options:
+        raise ConfigurationError(
+            f"SWARM_FILES is shared, but compose.override.yaml does not say where the volume {FILES_VOLUME} is.",
+            "Nothing was changed.",
+            "Give it a driver or driver_opts, such as those of an NFS share: see docs/scale.md.",
+        )
+    configured = {"Name": driver, "Options": {key: str(value) for key, value in options.items()}}
+    return {
+        "Type": "volume",
+        "Source": defined["name"],
+        "Target": target,
+        "VolumeOptions": {"DriverConfig": configured},
+    }
+
+
+def _mounts(
+    config: Mapping[str, Any], service: str, definition: Mapping[str, Any], *, shares_files: bool
+) -> Iterator[dict[str, Any]]:
     for path in definition.get("tmpfs") or ():
         yield {"Type": "tmpfs", "Target": str(path).partition(":")[0]}
     for mount in definition.get("volumes") or ():
         kind, source = mount.get("type"), str(mount.get("source", ""))
         if kind == "tmpfs":
             yield {"Type": "tmpfs", "Target": mount["target"]}
-        elif kind == "volume" and source != FILES_VOLUME:
+        elif kind == "volume" and source == FILES_VOLUME:
+            if shares_files:
+                yield shared_volume(config, mount["target"])
+        elif kind == "volume":
             raise _impossible(service, f"the volume {source or mount['target']} would be another one on each machine")
 
 

@@ -129,14 +129,14 @@ def _in_network(node: Node) -> Iterator[None]:
 class SwarmSite(DemoSite):
     """A site on the front machine. It goes with the Swarm."""
 
-    def __init__(self, directory: Path, swarm: Swarm, **settings: str) -> None:
+    def __init__(self, directory: Path, swarm: Swarm, port: int = PORT, **settings: str) -> None:
         self.command = COMMAND
         self.environment = {**os.environ, "DOCKER_HOST": swarm.front.host}
         self.swarm = swarm
         self.directory = directory
-        self.project = f"swarm{len(directory.name)}"
-        self.port = PORT
-        words = ("--demo", "--project", self.project, "--port", str(PORT))
+        self.project = f"swarm{port}"
+        self.port = port
+        words = ("--demo", "--project", self.project, "--port", str(port))
         self.run("init", str(directory), *words, on_site=False)
         engines = ",".join(node.tcp for node in swarm.nodes[1:])
         self.configure(**{**S3, "SWARM": "on", "SWARM_ENGINES": engines, **settings})

@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -212,6 +213,13 @@ def test_what_does_not_work_on_several_machines_is_refused(site: SwarmSite, swar
         assert "FILE_STORAGE_TYPE is not s3, but SWARM is on" in site.run("status", code=2).stderr
     finally:
         site.configure(FILE_STORAGE_TYPE="s3")
+    override = (site.directory / "compose.override.yaml").read_text()
+    site.amend_override({"services": {"core": {"ports": ["127.0.0.1::3000"]}}})
+    try:
+        own = site.run("deploy", "--version", version, "--yes", code=10).stderr
+        assert "core cannot run in a Swarm: a Swarm service cannot have ports" in own
+    finally:
+        (site.directory / "compose.override.yaml").write_text(override)
     site.configure(SWARM_PLACEMENT="node.labels.none==such")
     try:
         nowhere = site.run("deploy", "--version", version, "--yes", code=10).stderr
@@ -231,12 +239,55 @@ def test_placement_by_a_label(site: SwarmSite) -> None:
         site.configure(SWARM_PLACEMENT="")
 
 
+def _files_in(directory: str) -> dict[str, Any]:
+    options = {"type": "none", "o": "bind", "device": directory}
+    return {"volumes": {"files": {"driver_opts": options}}}
+
+
+def test_uploaded_files_in_a_directory_that_all_machines_have(site: SwarmSite, tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir(mode=0o777)
+    shared.chmod(0o777)
+    kinds = {"FILE_STORAGE_TYPE": "local", "H5P_FILE_STORAGE_TYPE": "local", "SWARM_FILES": "shared"}
+    override = (site.directory / "compose.override.yaml").read_text()
+    site.configure(**kinds)
+    try:
+        nowhere = site.run("deploy", "--version", other_version(site), "--yes", code=10).stderr
+        assert "compose.override.yaml does not say where the volume files is" in nowhere
+        site.amend_override(_files_in(str(shared)))
+        # Compose has created it from the definition before, and nothing is in it.
+        site.swarm.front.docker("volume", "rm", f"{site.project}_files")
+        site.deploy(other_version(site), "--yes")
+        assert site.ask("/api/files/hello.txt", method="PUT", body="from any machine").status == 201
+        assert (shared / "graasp-files" / "files" / "hello.txt").read_text() == "from any machine"
+        for node in site.swarm.nodes:
+            core = node.docker("ps", "--quiet", "--filter", "label=org.graasp.service=core").split()[0]
+            assert node.docker("exec", core, "cat", "/var/tmp/graasp-files/files/hello.txt") == "from any machine"
+    finally:
+        (site.directory / "compose.override.yaml").write_text(override)
+        site.configure(FILE_STORAGE_TYPE="s3", H5P_FILE_STORAGE_TYPE="s3", SWARM_FILES="s3")
+    site.run("apply", "running", "--yes")
+
+
+def test_a_directory_that_each_machine_has_for_itself_is_refused(swarm: Swarm, tmp_path: Path) -> None:
+    """/srv is another one on each of these machines."""
+    swarm.await_all()
+    kinds = {"FILE_STORAGE_TYPE": "local", "H5P_FILE_STORAGE_TYPE": "local", "SWARM_FILES": "shared"}
+    site = SwarmSite(tmp_path / "site", swarm, port=8081, **kinds)
+    site.amend_override(_files_in("/srv"))
+    refused = site.run("deploy", "--version", "1.0.0", "--yes", code=10).stderr
+    assert "node2 and node3 cannot read in the volume files what the front machine has just put there" in refused
+    assert site.status()["state"] == "absent"
+
+
 def test_to_one_machine_and_back_with_all_data(site: SwarmSite) -> None:
     site.create_item("on the move")
     before, version = site.items(), site.status()["version"]
     site.configure(SWARM="off")
     refused = site.run("deploy", "--version", other_version(site), "--yes", code=10)
     assert "graasp-local apply running" in refused.stderr
+    # As a deployment leaves it that was killed while the database was shut.
+    site.rows("REVOKE CONNECT ON DATABASE graasp FROM PUBLIC, graasp")
     site.run("apply", "running", "--yes")
     assert site.status()["state"] == "running"
     assert site.on_any_machine("core") == {}

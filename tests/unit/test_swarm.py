@@ -12,11 +12,12 @@ from msgspec.structs import replace
 from graasp_local.engine.observe import HANDOVER_LABEL, NODE_LABEL, SERVICE_LABEL, has_other_networks, seen
 from graasp_local.engine.swarm_images import outcomes
 from graasp_local.engine.swarm_tasks import containers_of_service, node_name
-from graasp_local.errors import ConfigurationError, Refused
+from graasp_local.errors import ConfigurationError, NeedsYou, Refused
 from graasp_local.journal.events import Outcome, StepEnded
 from graasp_local.operations import upgrades
 from graasp_local.operations.deployments import apply_plan, deployment_plan, scale_plan
 from graasp_local.operations.restores import restore_plan
+from graasp_local.operations.steps.proving import SWARM_SECONDS, verify_replicas
 from graasp_local.planning.plan import Strategy, render
 from graasp_local.planning.plan_deploy import DeployRequest
 from graasp_local.planning.plan_transition import plan_transition
@@ -25,6 +26,7 @@ from graasp_local.planning.simulate import simulate
 from graasp_local.planning.states import (
     Drifted,
     Gate,
+    Health,
     InfraState,
     ObservedService,
     ObservedState,
@@ -102,6 +104,7 @@ def test_files_in_s3_are_enough() -> None:
         ({"H5P_FILE_STORAGE_TYPE": ""}, "H5P_FILE_STORAGE_TYPE", "is not s3, but SWARM is on"),
         ({"SWARM_PLACEMENT": "graasp"}, "SWARM_PLACEMENT", "should be conditions such as node.labels.graasp==yes"),
         ({"SWARM_PLACEMENT": "node.id==a,"}, "SWARM_PLACEMENT", "should be conditions"),
+        ({"SWARM_FILES": "nfs"}, "SWARM_FILES", "should be s3 or shared"),
         ({"SWARM_ENGINES": "node2"}, "SWARM_ENGINES", "should be addresses that begin with ssh://"),
         ({"CORE_REPLICAS": "two"}, "CORE_REPLICAS", "should be a number from 1 to 16"),
         (
@@ -119,6 +122,10 @@ def test_files_in_s3_are_enough() -> None:
 )
 def test_what_cannot_work_is_said_with_its_key(changed: dict[str, str], key: str, said: str) -> None:
     assert any(found == key and told.startswith(said) for found, told in problems(**changed)), problems(**changed)
+
+
+def test_files_may_be_on_all_machines_instead() -> None:
+    assert problems(FILE_STORAGE_TYPE="local", H5P_FILE_STORAGE_TYPE="local", SWARM_FILES="shared") == set()
 
 
 def test_placement_and_engines_are_lists() -> None:
@@ -225,6 +232,21 @@ def test_what_another_machine_cannot_have_is_refused(changed: dict[str, Any], sa
     with pytest.raises(ConfigurationError) as refused:
         translated(with_core(**changed), "core", FILES.get, ())
     assert refused.value.what == f"core cannot run in a Swarm: {said}."
+
+
+def test_files_that_all_machines_have_are_mounted_as_the_override_says() -> None:
+    options = {"type": "nfs", "o": "addr=nas,rw", "device": ":/graasp"}
+    config = {**CONFIG, "volumes": {"files": {"name": "site_files", "driver_opts": options}}}
+    assert translated(config, "core", FILES.get, (), shares_files=True).template["ContainerSpec"]["Mounts"] == [
+        {
+            "Type": "volume",
+            "Source": "site_files",
+            "Target": "/var/tmp",
+            "VolumeOptions": {"DriverConfig": {"Name": "local", "Options": options}},
+        }
+    ]
+    with pytest.raises(ConfigurationError, match="does not say where the volume files is"):
+        translated(CONFIG, "core", FILES.get, (), shares_files=True)
 
 
 def test_durations() -> None:
@@ -433,3 +455,15 @@ def test_more_than_all_machines_together_hold_is_refused(several: FakeWorld) -> 
     several.engine.memory = 4 * 1024**3
     with pytest.raises(Refused, match="may take"):
         deployment_plan(several.world, several.state.observed, DeployRequest(V))
+
+
+def test_cores_on_other_machines_have_longer_to_answer(several: FakeWorld) -> None:
+    core = next(service for service in several.state.observed.services if service.name == "core")
+    two = tuple(Replica(number, Status.RUNNING, Health.HEALTHY, "1.0.0") for number in (1, 2))
+    services = (replace(core, wanted=2, replicas=two),)
+    several.state.observed = replace(several.state.observed, services=services)
+    several.handovers.replicas_say = {"core-1": None}
+    began = several.world.clock.monotonic()
+    with pytest.raises(NeedsYou, match="core-1 does not answer"):
+        verify_replicas(several.world, Version(1, 0, 0))
+    assert several.world.clock.monotonic() - began >= SWARM_SECONDS

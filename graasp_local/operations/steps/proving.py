@@ -12,14 +12,18 @@ from graasp_local.ports.world import World
 from graasp_local.version import Version
 
 PROOF_SECONDS = 10.0
+SWARM_SECONDS = 60.0
+"""The machines of a Swarm tell each other at once where a container is, or else within half a minute."""
 POLL_SECONDS = 0.05
 _WRONG = "Core failed its check"
 
 
-def prove(world: World, failures: Callable[[], tuple[str, ...]], what: str) -> None:
-    """Ask until there are no failures. Raises NeedsYou, beginning with `what`, or Interrupted."""
+def prove(
+    world: World, failures: Callable[[], tuple[str, ...]], what: str, limit_seconds: float = PROOF_SECONDS
+) -> None:
+    """Ask until there are no failures, for a limited time. Raises NeedsYou, beginning with `what`, or Interrupted."""
     clock = world.clock
-    deadline = clock.monotonic() + PROOF_SECONDS
+    deadline = clock.monotonic() + limit_seconds
     while found := failures():
         if clock.monotonic() >= deadline:
             raise NeedsYou(f"{what}: {' '.join(found)}")
@@ -46,12 +50,16 @@ def verify_core(world: World, expected: Version | None, *, first_only: bool = Fa
             found if found or first_only or world.containers.observe().handovers else replica_failures(world, expected)
         )
 
-    prove(world, failures, _WRONG)
+    prove(world, failures, _WRONG, _patience(world))
 
 
 def verify_replicas(world: World, expected: Version | None) -> None:
     """Ask each container of core alone. Raises NeedsYou or Interrupted, as `prove` does."""
-    prove(world, lambda: replica_failures(world, expected), _WRONG)
+    prove(world, lambda: replica_failures(world, expected), _WRONG, _patience(world))
+
+
+def _patience(world: World) -> float:
+    return PROOF_SECONDS if world.site.settings.swarm is None else SWARM_SECONDS
 
 
 def replica_failures(world: World, expected: Version | None) -> tuple[str, ...]:
