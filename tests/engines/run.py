@@ -137,8 +137,14 @@ def put_together(home: Path, suite: Path, programs: Path) -> Path:
         (home / directory).mkdir(parents=True)
         for program in (suite / directory).iterdir():
             (home / directory / program.name).symlink_to(program)
-    (home / "usr/libexec").symlink_to(suite / "usr/libexec")
+    plugins = Path("usr/libexec/docker/cli-plugins")
+    (home / plugins).mkdir(parents=True)
+    for plugin in (suite / plugins).iterdir():
+        (home / plugins / plugin.name).symlink_to(plugin)
     for program in programs.iterdir():
+        if (home / plugins / program.name).exists():
+            (home / plugins / program.name).unlink()
+            (home / plugins / program.name).symlink_to(program)
         for directory in ("usr/sbin", "usr/bin"):
             (home / directory / program.name).unlink(missing_ok=True)
         (home / "usr/bin" / program.name).symlink_to(program)

@@ -72,9 +72,11 @@ def test_an_older_engine_is_given_the_containerd_of_its_time(tmp_path: Path) -> 
 
 def test_the_programs_of_a_directory_are_used_instead_of_those_of_the_suite(tmp_path: Path) -> None:
     suite, programs = tmp_path / "suite", tmp_path / "programs"
-    for place, name in (("sbin", "dockerd"), ("bin", "containerd"), ("libexec/docker/cli-plugins", "docker-compose")):
+    plugins = "libexec/docker/cli-plugins"
+    there = (("sbin", "dockerd"), ("bin", "containerd"), (plugins, "docker-compose"), (plugins, "docker-buildx"))
+    for place, name in there:
         a_program(suite / "usr" / place, name, "of the suite")
-    for name in ("dockerd", "docker-proxy"):
+    for name in ("dockerd", "docker-proxy", "docker-compose"):
         a_program(programs, name, "of the directory")
     home = put_together(tmp_path / "home", suite, programs)
     path = f"{home}/usr/sbin:{home}/usr/bin"
@@ -83,4 +85,8 @@ def test_the_programs_of_a_directory_are_used_instead_of_those_of_the_suite(tmp_
         for name in ("dockerd", "docker-proxy", "containerd")
     }
     assert said == {"dockerd": "of the directory", "docker-proxy": "of the directory", "containerd": "of the suite"}
-    assert (home / "usr/libexec/docker/cli-plugins/docker-compose").is_file()
+    found = {
+        name: subprocess.check_output([home / "usr" / plugins / name], text=True).strip()
+        for name in ("docker-compose", "docker-buildx")
+    }
+    assert found == {"docker-compose": "of the directory", "docker-buildx": "of the suite"}
