@@ -137,7 +137,7 @@ def plan_deploy(
         if forecast != Pending(()):
             steps.append(MakeMigration(version, "this does not have to happen while the site is closed"))
     if request.stand_in is not None:
-        steps += standing_in(request.stand_in, version, request.drain_limit)
+        steps += standing_in(request.stand_in, request.drain_limit)
         observed = simulate(observed, steps)
     steps += closing_and_sealing(observed, "visitors must not write while the database changes", str(version))
     steps += emptying(observed, request.drain_limit)

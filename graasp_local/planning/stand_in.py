@@ -11,7 +11,7 @@ from msgspec import Struct
 from graasp_local.planning.parts import edge_is_ready
 from graasp_local.planning.rolling_steps import DrainSide, LeadVisitors, ProveSide, Side, StartHandover
 from graasp_local.planning.states import Gate, ObservedState, ServiceGroup
-from graasp_local.planning.steps import MakeServices, Step, StopServices, VerifyCore
+from graasp_local.planning.steps import Step, StopServices, VerifyCore
 from graasp_local.version import Version
 
 
@@ -42,8 +42,8 @@ def stand_in_for(observed: ObservedState, served: Version, visited: tuple[str, .
     return StandIn(served, visited, (*(service.name for service in replaced), *workers))
 
 
-def standing_in(stand_in: StandIn, version: Version, limit_seconds: float) -> list[Step]:
-    """For an open gate: route visitors to the stand-in, stop what it stands in for, and create it as `version`."""
+def standing_in(stand_in: StandIn, limit_seconds: float) -> list[Step]:
+    """For an open gate: route visitors to the stand-in, and stop what it stands in for."""
     served = stand_in.served
     return [
         StartHandover(served, stand_in.visited, "it serves until the gate closes; it needs memory until then"),
@@ -54,5 +54,4 @@ def standing_in(stand_in: StandIn, version: Version, limit_seconds: float) -> li
         StopServices(
             ServiceGroup.GRAASP, stand_in.stopped, "the site need not be closed while several containers stop"
         ),
-        MakeServices(stand_in.stopped, version, "the site need not be closed for that either"),
     ]

@@ -17,8 +17,8 @@ from tests.matrix.record import Record
 from tests.matrix.verdict import names_the_two_ways, nothing_is_lost, serves
 
 DEPLOY = ("deploy", "--version", "1.1.0", "--json")
-STAND_IN = StandIn(Version(1, 0, 0), ("core",), ("core",))
-NAMES = [step.name for step in standing_in(STAND_IN, Version(1, 1, 0), 10) if step.touches_site]
+STEPS = [step for step in standing_in(StandIn(Version(1, 0, 0), ("core",), ("core",)), 10) if step.touches_site]
+NAMES = [step.name for step in STEPS]
 REPRESENTATIVE = {(When.DURING, "lead-to-handover"), (When.AFTER, "stop-graasp")}
 
 

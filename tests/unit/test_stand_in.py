@@ -148,10 +148,7 @@ def test_an_interruption_before_the_gate_closes_leaves_it_open(three_cores: Fake
         is_running(three_cores, "1.0.0")
 
 
-STEPS = (
-    *("start-handover", "prove-handover", "lead-to-handover", "verify-core", "drain-services", "stop-graasp"),
-    "make-services",
-)
+STEPS = ("start-handover", "prove-handover", "lead-to-handover", "verify-core", "drain-services", "stop-graasp")
 
 
 @pytest.mark.parametrize("name", [*STEPS, "close-gate", "remove-handover", "snapshot", "migrate", "start-replicas"])
