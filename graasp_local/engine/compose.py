@@ -40,6 +40,16 @@ Candidate = Version | DatabaseServer | None
 """What a command is for, if not for what is selected."""
 
 
+def without_inactive(services: Mapping[str, Any], profiles: Sequence[str]) -> dict[str, Any]:
+    """Rendered services without those of inactive profiles, which Compose 2.24 lists too."""
+    active = {*profiles}
+    return {
+        name: service
+        for name, service in services.items()
+        if not service.get("profiles") or active.intersection(service["profiles"])
+    }
+
+
 class Compose:
     """Compose for one site. `narrate` receives each command as one line before it runs."""
 
@@ -174,7 +184,7 @@ class Compose:
         if answer.returncode:
             raise compose_failed(answer.stderr)
         config: dict[str, Any] = json.loads(answer.stdout)
-        return config
+        return {**config, "services": without_inactive(config["services"], self._profiles(candidate))}
 
     def refusal_of(self, project: Mapping[str, Any]) -> str | None:
         """Start a project that is already rendered and named, and return why it was refused; None if it was not.

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from graasp_local.engine.compose import without_inactive
 from graasp_local.engine.connections import Connection, established, is_of_nginx, only, requests_in_flight
 from graasp_local.engine.docker_engine import refusal_of_nginx
 from graasp_local.engine.gate_flag import GATE_DIRECTORY, as_command, flag_archive, shut_archive
@@ -338,3 +339,13 @@ def test_what_nginx_refuses_is_told_in_its_own_words() -> None:
     )
     assert refusal_of_nginx(said) == 'invalid number of arguments in "add_header" directive in /etc/nginx/conf.d/x:3'
     assert refusal_of_nginx("") == "it gave no reason"
+
+
+def test_what_compose_2_24_lists_of_inactive_profiles_does_not_count() -> None:
+    rendered = {
+        "core": {},
+        "db": {"profiles": None},
+        "admin": {"profiles": ["admin"]},
+        "files": {"profiles": ["files"]},
+    }
+    assert [*without_inactive(rendered, ["files", "migration"])] == ["core", "db", "files"]
