@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 _USABLE_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
-_NAMES = "it has at least two characters, the first a letter or digit, the others letters, digits, `_`, `.` or `-`"
+_NAMES = "use two or more letters, digits, `_`, `.` or `-`, and begin with a letter or digit"
 """What the engine accepts; it looks at the name only when it creates the container."""
 
 
@@ -114,7 +114,7 @@ def _name_refusal(client: DockerClient, site: Site, config: Mapping[str, Any], t
     for name in tried:
         wanted = config["services"][name].get("container_name")
         if wanted and not _USABLE_NAME.fullmatch(wanted):
-            return f"{name} is set to be named {wanted}, which is no name for a container: {_NAMES}."
+            return f"{name} is set to be named {wanted}, which is not a container name: {_NAMES}."
         for container in client.api.containers(all=True, filters={"name": f"^/{wanted}$"}) if wanted else ():
             if container["Labels"].get(PROJECT_LABEL) != site.settings.project:
                 return f"{name} is set to be named {wanted}, but another container has that name."

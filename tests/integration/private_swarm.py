@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.demo_site import COMMAND, DemoSite, wait_for
+from tests.unit.sites import S3
 
 REPOSITORY = Path(__file__).parents[2]
 PRIVATE_SWARM = REPOSITORY / "scripts" / "private-swarm"
@@ -20,18 +21,6 @@ VERSIONS = ("1.0.0", "1.1.0", "1.2.0", "1.3.0-migration-fails", "1.3.0-migration
 BESIDE = ("nginx:1.22", "postgres:15", "redis:7", "meilisearch:1", "umami:3")
 PORT = 8080
 
-S3 = {
-    "FILE_STORAGE_TYPE": "s3",
-    "S3_FILE_ITEM_REGION": "here",
-    "S3_FILE_ITEM_BUCKET": "files",
-    "S3_FILE_ITEM_ACCESS_KEY_ID": "key",
-    "S3_FILE_ITEM_SECRET_ACCESS_KEY": "secret-of-files",
-    "H5P_FILE_STORAGE_TYPE": "s3",
-    "H5P_CONTENT_REGION": "here",
-    "H5P_CONTENT_BUCKET": "h5p",
-    "H5P_CONTENT_ACCESS_KEY_ID": "key",
-    "H5P_CONTENT_SECRET_ACCESS_KEY_ID": "secret-of-h5p",
-}
 
 _NEW_NETWORK = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)

@@ -57,7 +57,7 @@ def test_a_network_that_the_engine_has_no_room_for_is_refused_in_its_words(site:
         ("logging: {driver: no-such-driver}", "no-such-driver"),
         ("restart: sometimes", "invalid restart policy"),
         ('ports: ["${HTTP_PORT}:3000"]', "which nginx publishes too"),
-        ("container_name: x", "workers is set to be named x, which is no name for a container"),
+        ("container_name: x", "workers is set to be named x, which is not a container name"),
         ("scale: ${HOW_MANY:-0}", "0 containers of workers are asked for"),
     ],
 )

@@ -103,3 +103,18 @@ def second_cores() -> tuple[ObservedService, ...]:
     return tuple(
         ObservedService("core", ServiceGroup.GRAASP, Status.RUNNING, health, version="1.2.0") for health in healths
     )
+
+
+S3 = {
+    "FILE_STORAGE_TYPE": "s3",
+    "S3_FILE_ITEM_REGION": "here",
+    "S3_FILE_ITEM_BUCKET": "files",
+    "S3_FILE_ITEM_ACCESS_KEY_ID": "key",
+    "S3_FILE_ITEM_SECRET_ACCESS_KEY": "secret-of-files",
+    "H5P_FILE_STORAGE_TYPE": "s3",
+    "H5P_CONTENT_REGION": "here",
+    "H5P_CONTENT_BUCKET": "h5p",
+    "H5P_CONTENT_ACCESS_KEY_ID": "key",
+    "H5P_CONTENT_SECRET_ACCESS_KEY_ID": "secret-of-h5p",
+}
+"""Settings of a site that keeps its files in S3."""

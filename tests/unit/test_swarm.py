@@ -48,21 +48,9 @@ from graasp_local.stack.services import GROUP_LABEL, NETWORKS_LABEL, ServiceDefi
 from graasp_local.version import Version
 from tests.unit.fakes import FakeWorld
 from tests.unit.operating import deploy, deploying, ended_of, events_of
-from tests.unit.sites import observed_sites, site_in
+from tests.unit.sites import S3, observed_sites, site_in
 
 V = Version(1, 1, 0)
-S3 = {
-    "FILE_STORAGE_TYPE": "s3",
-    "S3_FILE_ITEM_REGION": "here",
-    "S3_FILE_ITEM_BUCKET": "files",
-    "S3_FILE_ITEM_ACCESS_KEY_ID": "key",
-    "S3_FILE_ITEM_SECRET_ACCESS_KEY": "secret-of-files",
-    "H5P_FILE_STORAGE_TYPE": "s3",
-    "H5P_CONTENT_REGION": "here",
-    "H5P_CONTENT_BUCKET": "h5p",
-    "H5P_CONTENT_ACCESS_KEY_ID": "key",
-    "H5P_CONTENT_SECRET_ACCESS_KEY_ID": "secret-of-h5p",
-}
 SETTINGS = {**S3, "SWARM": "on"}
 
 
