@@ -55,6 +55,8 @@ class OperationStarted(Struct, frozen=True):
     """The state before the first of the attempts that this operation belongs to; a rollback ends there."""
     previous_version: str = ""
     """The version before them."""
+    is_first: bool = False
+    """Nothing was deployed before them: a rollback leaves the site without a version."""
     previous_images: Images = ()
     """The exact images that the previous version had then."""
     images: Images = ()
@@ -170,6 +172,7 @@ def as_json(event: Event) -> dict[str, Any]:
                 "upgrade": _upgrade_summary(plan.upgrade) if plan.upgrade else None,
                 "came_from": event.came_from,
                 "previous_version": event.previous_version,
+                "is_first": event.is_first,
                 "previous_images": dict(event.previous_images),
                 "images": dict(event.images),
                 "goes_back": plan.goes_back,

@@ -123,6 +123,7 @@ def _as_operation(name: str, records: Sequence[Mapping[str, Any]]) -> OperationR
         request=_request(first, "request"),
         asked=_request(first, "asked"),
         previous_version=first.get("previous_version", ""),
+        is_first=bool(first.get("is_first", _is_first(first))),
         previous_images=tuple(first.get("previous_images", {}).items()),
         images=tuple(first.get("images", {}).items()),
         is_way_back=_is_way_back(first),
@@ -162,6 +163,11 @@ def _request(first: Mapping[str, Any], key: str) -> Request | None:
         return None
     strategy = Strategy(words[words.index("--strategy") + 1]) if "--strategy" in words else None
     return Deploy(first["version"], "--no-backup" in words, strategy, hold="--hold" in words, probe="--probe" in words)
+
+
+def _is_first(first: Mapping[str, Any]) -> bool:
+    """graasp-local 0.1.0 did not record this, nor to what a restore over an unfinished one could go back."""
+    return first["version"] is not None and not first.get("previous_version") and not first.get("restore")
 
 
 def _is_way_back(first: Mapping[str, Any]) -> bool:

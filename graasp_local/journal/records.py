@@ -66,6 +66,8 @@ class OperationRecord(Struct, frozen=True):
     asked: Request | None = None
     """What it carries out: see OperationStarted."""
     previous_version: str = ""
+    is_first: bool = False
+    """Nothing was deployed to the site before it."""
     previous_images: Images = ()
     images: Images = ()
     snapshot: str = ""
@@ -102,7 +104,7 @@ class OperationRecord(Struct, frozen=True):
 
     @property
     def can_be_resumed(self) -> bool:
-        return self.is_deployment or self.upgrade is not None
+        return self.is_deployment or self.upgrade is not None or self.is_way_back
 
     @property
     def touched(self) -> bool:
@@ -126,8 +128,9 @@ class OperationRecord(Struct, frozen=True):
 
     @property
     def can_be_undone(self) -> bool:
-        """There is something to go back to: a first deployment that was left unfinished can only be resumed."""
-        return self.upgrade is not None or Version.parse_or_none(self.previous_version) is not None
+        """There is something to go back to: for a first deployment only while it is unfinished, a site that is off."""
+        has_version = Version.parse_or_none(self.previous_version) is not None
+        return self.upgrade is not None or has_version or (self.is_first and self.is_unfinished)
 
     @property
     def is_rolling(self) -> bool:

@@ -169,7 +169,7 @@ def judge_rollback(
 ) -> tuple[Outcome, ExitCode, tuple[str, ...]]:
     """What it means that a deployment failed with `first`, and its rollback with `second`, if it failed. Pure."""
     if second is not None:
-        again = "rollback` again" if recovery.version or recovery.upgrade else f"apply {recovery.target}`"
+        again = "rollback` again" if recovery.can_be_resumed else f"apply {recovery.target}`"
         return (
             Outcome.FAILED,
             ExitCode.NEEDS_YOU,

@@ -30,8 +30,15 @@ from graasp_local.operations.steps.written_snapshot import has_snapshot
 from graasp_local.operations.trying import tried_first
 from graasp_local.operations.upgrades import upgrade_again_plan, upgrade_back_plan
 from graasp_local.planning.plan import Plan, Strategy
-from graasp_local.planning.plan_deploy import Backup, DeployRequest, ImagesFrom, plan_rollback, plan_undo
-from graasp_local.planning.plan_restore import RestoreRequest, plan_unrestore
+from graasp_local.planning.plan_deploy import (
+    Backup,
+    DeployRequest,
+    ImagesFrom,
+    plan_back_to_nothing,
+    plan_rollback,
+    plan_undo,
+)
+from graasp_local.planning.plan_restore import RestoreRequest, plan_unrestore, plan_unrestore_to_nothing
 from graasp_local.planning.plan_rolling import plan_rolling_back
 from graasp_local.planning.requests import Deploy
 from graasp_local.planning.restoring import Restore
@@ -76,6 +83,8 @@ def resume_plan(world: World, observed: ObservedState) -> Plan:
     record = unfinished(world)
     if record.upgrade is not None:
         return upgrade_again_plan(world, observed, record)
+    if record.is_first and record.is_way_back:
+        return _back_to_nothing(observed, trusted_operations(world.site.journal_directory), record)
     if record.restore is not None:
         return _resumed_restore(world, observed, record, record.restore)
     if record.is_way_back and record.database_is_changed:
@@ -112,13 +121,9 @@ def _resumed_restore(world: World, observed: ObservedState, record: OperationRec
     return plan_for(world, observed, RestoreRequest(restore, version, _end_of(record)))
 
 
-def _back_from_restore(
-    observed: ObservedState,
-    operations: Sequence[OperationRecord],
-    record: OperationRecord,
-    restore: Restore,
-    previous: Version,
-) -> Plan:
+def _refuse_over_written(
+    observed: ObservedState, operations: Sequence[OperationRecord], record: OperationRecord, restore: Restore
+) -> None:
     """Raises Refused if visitors may have written to the restored data."""
     let_in = record.database_is_changed and visitors_were_let_in(operations, record, observed.gate)
     if record.outcome in ("done", "held") or let_in:
@@ -129,9 +134,16 @@ def _back_from_restore(
             "`graasp-local resume` finishes a restore that was cut off; `graasp-local restore` restores another "
             "backup.",
         )
-    there = replace(restore, way=Direction.THERE)
-    begun, images = record.database_is_changed, record.previous_images
-    return plan_unrestore(observed, there, previous, _came_from(record), was_begun=begun, images=images)
+
+
+def _back_to_nothing(observed: ObservedState, operations: Sequence[OperationRecord], record: OperationRecord) -> Plan:
+    """The plan that undoes the first deployment, or the first restore, of a site."""
+    begun, end = record.database_is_changed, state_named(record.came_from) or InfraState.STOPPED
+    if record.restore is not None:
+        there = replace(record.restore, way=Direction.THERE)
+        return plan_unrestore_to_nothing(observed, there, end, was_begun=begun)
+    snapshot = record.snapshot if begun else None
+    return plan_back_to_nothing(observed, snapshot, end, written=_may_be_written(operations, record))
 
 
 def rollback_plan(world: World, observed: ObservedState, *, discard: bool = False) -> Plan:
@@ -149,27 +161,26 @@ def rollback_plan(world: World, observed: ObservedState, *, discard: bool = Fals
     record = left or last_success(operations)
     _refuse_after_upgrade(world, operations, record)
     _refuse_after_nothing(operations, record)
-    previous = Version.parse_or_none(record.previous_version) if record else None
-    if record is None or previous is None or (left is None and record.is_way_back):
+    if record is None or not record.can_be_undone or (left is None and record.is_way_back):
         raise _rolled_back_already(operations) if record is None else _no_way_back(record)
+    if record.restore is not None:
+        _refuse_over_written(observed, operations, record, record.restore)
+    else:
+        _refuse_unwanted_loss(_loss(world, observed, operations, record), record, discard=discard)
+    previous = Version.parse_or_none(record.previous_version)
+    if previous is None:
+        return _back_to_nothing(observed, operations, record)
     images = record.previous_images
     use_recorded_images(world, previous, images)
     if record.restore is not None:
-        return _back_from_restore(observed, operations, record, record.restore, previous)
+        there, begun = replace(record.restore, way=Direction.THERE), record.database_is_changed
+        return plan_unrestore(observed, there, previous, _came_from(record), was_begun=begun, images=images)
     if left is None and not record.database_is_changed:
         strategy = Strategy(world.site.settings.deploy_strategy)
         request = DeployRequest(
             previous, _as_now(observed), images=ImagesFrom.LAST_DEPLOYMENT, exact=images, strategy=strategy
         )
         return deployment_plan(world, observed, request)
-    lost = _loss(world, observed, operations, record)
-    if lost is not None and not discard:
-        raise Refused(
-            f"{lost.described()} would be discarded: {record.version} has changed the database, and the one from "
-            "before it would be put back.",
-            "Nothing was changed.",
-            "`graasp-local rollback --discard written-since` rolls back anyway.",
-        )
     if left is not None and left.is_rolling:
         return plan_rolling_back(observed, previous, world.handovers.visited(), images)
     if left is not None:
@@ -177,6 +188,16 @@ def rollback_plan(world: World, observed: ObservedState, *, discard: bool = Fals
     found = check_preflight(world, previous)
     plan = plan_undo(observed, previous, record.snapshot, _as_now(observed), images)
     return found.told_in(tried_first(world, plan), world.site.settings.values)
+
+
+def _refuse_unwanted_loss(lost: Loss | None, record: OperationRecord, *, discard: bool) -> None:
+    if lost is not None and not discard:
+        raise Refused(
+            f"{lost.described()} would be discarded: {record.version} has changed the database, and the one from "
+            "before it would be put back.",
+            "Nothing was changed.",
+            "`graasp-local rollback --discard written-since` rolls back anyway.",
+        )
 
 
 def _refuse_after_upgrade(world: World, operations: Sequence[OperationRecord], record: OperationRecord | None) -> None:
@@ -225,21 +246,20 @@ def loss(world: World, observed: ObservedState) -> Loss | None:
     operations = trusted_operations(world.site.journal_directory)
     record = unfinished_operation(operations) or last_success(operations)
     _refuse_after_upgrade(world, operations, record)
-    return (
-        _loss(world, observed, operations, record)
-        if record and Version.parse_or_none(record.previous_version)
-        else None
-    )
+    return _loss(world, observed, operations, record) if record and record.can_be_undone else None
 
 
 def _back_from_unfinished(
     observed: ObservedState, operations: Sequence[OperationRecord], record: OperationRecord, previous: Version
 ) -> Plan:
     snapshot = record.snapshot if record.database_is_changed else None
-    # What a rollback starts itself, it starts on the database that was put back.
-    written = record.may_be_written if record.is_way_back else may_be_written(operations, record)
-    images = record.previous_images
+    written, images = _may_be_written(operations, record), record.previous_images
     return plan_rollback(observed, previous, snapshot, _came_from(record), written=written, images=images)
+
+
+def _may_be_written(operations: Sequence[OperationRecord], record: OperationRecord) -> bool:
+    # What a rollback starts itself, it starts on the database that was put back.
+    return record.may_be_written if record.is_way_back else may_be_written(operations, record)
 
 
 def _loss(
@@ -318,10 +338,17 @@ def _no_way_back(record: OperationRecord | None) -> Refused:
             "Nothing was changed.",
             "Deploy the version that you want: `graasp-local deploy --version X`.",
         )
+    if not record.is_first:
+        return Refused(
+            f"{record.operation} replaced a restore that was left unfinished, so there is no certain state to go back "
+            "to.",
+            "Nothing was changed.",
+            "`graasp-local resume` continues it, `graasp-local restore` restores another backup.",
+        )
     return Refused(
         f"{record.version} was the first deployment of this site, so there is nothing to go back to.",
         "Nothing was changed.",
-        "`graasp-local resume` tries again, `graasp-local deploy --version X` tries another version.",
+        "`graasp-local deploy --version X` deploys another version.",
     )
 
 

@@ -42,7 +42,7 @@ from graasp_local.planning.data_steps import PutInPlace
 from graasp_local.planning.estimate import Estimate, estimate_downtime, refuse_longer
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.plan_deploy import plan_back_to_nothing, plan_rollback
-from graasp_local.planning.plan_restore import plan_unrestore
+from graasp_local.planning.plan_restore import plan_unrestore, plan_unrestore_to_nothing
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.requests import (
     ChangeState,
@@ -450,6 +450,7 @@ def _started(
             begun,
             came_from=earlier.came_from,
             previous_version=earlier.previous_version if goes_on else "",
+            is_first=earlier.is_first and goes_on,
             previous_images=earlier.previous_images if goes_on else (),
             snapshot=snapshot,
             migrated_before=goes_on,
@@ -466,6 +467,7 @@ def _started(
             begun,
             came_from=earlier.came_from,
             previous_version=earlier.previous_version,
+            is_first=earlier.is_first,
             previous_images=earlier.previous_images,
             snapshot=earlier.snapshot if inherited else snapshot,
             migrated_before=inherited,
@@ -484,7 +486,11 @@ def _started(
         )
     selected = world.site.selection
     return replace(
-        begun, previous_version=str(selected.version or ""), previous_images=selected.images, snapshot=snapshot
+        begun,
+        previous_version=str(selected.version or ""),
+        is_first=selected.version is None,
+        previous_images=selected.images,
+        snapshot=snapshot,
     )
 
 
@@ -554,20 +560,18 @@ def _way_back(world: World, observed: ObservedState, started: OperationStarted, 
     migrated = started.migrated_before or any(isinstance(step, Migrate) for step in tried)
     written = started.may_be_written or not WRITING_NAMES.isdisjoint(step.name for step in tried)
     snapshot = started.snapshot if migrated else None
-    if previous is None and plan.version is not None and plan.restore is None and not plan.goes_back:
-        end = state_named(started.came_from) or InfraState.STOPPED
-        return plan_back_to_nothing(observed, plan.version, snapshot, end, written=written)
-    if previous is None:
+    if plan.goes_back or (previous is None and not started.is_first):
         return None
+    begun = started.migrated_before or any(isinstance(step, PutInPlace) for step in tried)
+    if previous is None:
+        end = state_named(started.came_from) or InfraState.STOPPED
+        if plan.restore is not None:
+            return plan_unrestore_to_nothing(observed, plan.restore, end, was_begun=begun)
+        return plan_back_to_nothing(observed, snapshot, end, written=written)
     end = state_named(started.came_from) or InfraState.RESTRICTED
     if plan.restore is not None:
-        if plan.restore.way is Direction.BACK:
-            return None
-        begun = started.migrated_before or any(isinstance(step, PutInPlace) for step in tried)
         images = started.previous_images
         return plan_unrestore(observed, plan.restore, previous, end, was_begun=begun, images=images)
-    if plan.goes_back:
-        return None
     images = started.previous_images
     if plan.version is not None and (plan.keeps_open or _has_stand_in(tried)):
         return rolling_recovery(world, observed, tried, previous, images)

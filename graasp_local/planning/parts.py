@@ -14,6 +14,7 @@ from graasp_local.planning.rolling_steps import DrainSide, LeadVisitors, ProveSi
 from graasp_local.planning.simulate import simulate
 from graasp_local.planning.states import (
     STOP_ORDER,
+    TABLE,
     Gate,
     InfraState,
     ObservedService,
@@ -143,6 +144,11 @@ def left_off(observed: ObservedState, version: Version) -> list[Step]:
     graasp = observed.in_group(ServiceGroup.GRAASP)
     others = tuple(s.name for s in graasp if s.is_defined and s.version not in ("", str(version)))
     return [MakeServices(others, version, "containers of another version were left behind")] if others else []
+
+
+def without_graasp(end: InfraState) -> InfraState:
+    """The state for a site without a version: this one, if Graasp is off in it."""
+    return end if ServiceGroup.GRAASP not in TABLE[end].groups_on else InfraState.STOPPED
 
 
 def starting_writers(names: tuple[str, ...], first_of: tuple[str, ...] = ()) -> list[Step]:

@@ -43,7 +43,7 @@ class Plan(Struct, frozen=True):
     restore: Restore | None = None
     """The restore that the plan carries out or undoes."""
     goes_back: bool = False
-    """It undoes a deployment, so it cannot itself be rolled back."""
+    """It undoes a deployment, so it cannot itself be rolled back; without a version, the first one of a site."""
     hint: str = ""
     """A sentence for the person, for instance about another way to do the same; empty if there is none."""
     alternative: Strategy | None = None
@@ -51,8 +51,8 @@ class Plan(Struct, frozen=True):
 
     @property
     def can_be_resumed(self) -> bool:
-        """It is a deployment or an upgrade of Postgres: if cut off, it waits for `resume` or `rollback`."""
-        return self.version is not None or self.upgrade is not None
+        """It deploys, upgrades Postgres or undoes that: if cut off, it waits for `resume` or `rollback`."""
+        return self.version is not None or self.upgrade is not None or self.goes_back
 
     @property
     def subject(self) -> str:

@@ -24,6 +24,7 @@ from graasp_local.planning.parts import (
     stops_for,
     taking_over,
     unsealing,
+    without_graasp,
 )
 from graasp_local.planning.plan import DRAIN_SECONDS, Plan, Strategy
 from graasp_local.planning.plan_transition import plan_transition
@@ -301,14 +302,14 @@ def plan_rollback(
 
 
 def plan_back_to_nothing(
-    observed: ObservedState, version: Version, snapshot: str | None, end: InfraState, *, written: bool = False
+    observed: ObservedState, snapshot: str | None, end: InfraState, *, written: bool = False
 ) -> Plan:
-    """Roll back the first deployment of a site, which was of this version: it is off again, and has none.
+    """Roll back the first deployment of a site: Graasp is off again, and has no version.
 
     `snapshot` is the database from before, which is as good as empty; None if no migration has begun. `written`:
     something may have been written since it began.
     """
-    end = end if ServiceGroup.GRAASP not in TABLE[end].groups_on else InfraState.STOPPED
+    end = without_graasp(end)
     steps: list[Step] = []
     if snapshot is not None or observed.migrations:
         steps += closing_for_a_change(observed, "visitors must not reach a site that is being rolled back")
@@ -318,7 +319,7 @@ def plan_back_to_nothing(
         steps.append(EndSessions("a database in use cannot be renamed"))
     if snapshot is not None:
         steps.append(SwapBack(snapshot, "it is the database as it was before the migration", written))
-    steps.append(DeselectVersion(version, "no version was deployed before"))
+    steps.append(DeselectVersion("no version was deployed before"))
     steps += plan_transition(simulate(observed, steps), end).steps
     return Plan(end, tuple(steps), goes_back=True)
 

@@ -22,6 +22,7 @@ from graasp_local.planning.parts import (
     stops_for,
     taking_over,
     unsealing,
+    without_graasp,
 )
 from graasp_local.planning.plan import DRAIN_SECONDS, Plan
 from graasp_local.planning.plan_deploy import MOVED_TAGS
@@ -31,6 +32,7 @@ from graasp_local.planning.server import GRAASP_DATABASE, Direction
 from graasp_local.planning.simulate import simulate
 from graasp_local.planning.states import TABLE, Gate, InfraState, ObservedState, ServiceGroup
 from graasp_local.planning.steps import (
+    DeselectVersion,
     EndSessions,
     Preflight,
     ProveMigrations,
@@ -121,6 +123,19 @@ def plan_unrestore(
         steps += opening("the site as it was before is verified")
         steps += replicas_after(steps, version)
     return Plan(end, tuple(steps), version, restore=replace(restore, way=Direction.BACK), goes_back=True)
+
+
+def plan_unrestore_to_nothing(observed: ObservedState, restore: Restore, end: InfraState, *, was_begun: bool) -> Plan:
+    """The same for a site to which nothing was deployed before: Graasp is off again, and has no version."""
+    end, steps = without_graasp(end), list[Step]()
+    if was_begun:
+        steps += closing_for_a_change(observed, "visitors must not reach a site that is being rolled back")
+        steps += emptying(observed, DRAIN_SECONDS)
+        steps += _down_to_the_database(observed, restore)
+        steps.append(TakeOut(restore, "everything from before is kept under another name"))
+    steps.append(DeselectVersion("no version was deployed before"))
+    steps += plan_transition(simulate(observed, steps), end).steps
+    return Plan(end, tuple(steps), restore=replace(restore, way=Direction.BACK), goes_back=True)
 
 
 def _loading(restore: Restore) -> list[Step]:

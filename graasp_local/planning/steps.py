@@ -457,15 +457,14 @@ class SelectVersion(PlannedStep, frozen=True):
 
 
 class DeselectVersion(PlannedStep, frozen=True):
-    """Have no version selected again: the first deployment has failed, and it was of this one."""
+    """Have no version selected again, as before the first deployment or restore of a site."""
 
-    version: Version
     cause: str
     name: ClassVar[str] = "deselect-version"
 
     @property
     def title(self) -> str:
-        return f"Deselect {self.version}"
+        return "Select no version"
 
 
 class SelectImages(PlannedStep, frozen=True):

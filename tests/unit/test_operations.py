@@ -28,6 +28,7 @@ from graasp_local.planning.requests import ChangeState, Deploy, OnFailure
 from graasp_local.planning.states import Gate, Health, InfraState, ObservedState, Status
 from graasp_local.planning.steps import CloseGate, MakeMigration, Step
 from graasp_local.ports.images import ImageFact
+from graasp_local.ports.world import World
 from graasp_local.site import prepare
 from graasp_local.version import Version
 from tests.unit.fakes import FakeMigrationRun, FakeWorld
@@ -511,6 +512,17 @@ def test_a_rollback_ends_in_the_state_it_came_from(fake: FakeWorld, state: Infra
     assert (ended.outcome, ended.state) == (Outcome.ROLLED_BACK, state.value)
 
 
+def roll_back(fake: FakeWorld) -> OperationEnded:
+    return ended_of(events_of(fake, lambda observed: recovery.rollback_plan(fake.world, observed)))
+
+
+def nothing_is_deployed(fake: FakeWorld) -> bool:
+    """Graasp is off and has no version, the database is as before, and nothing waits for a command."""
+    left = unfinished_operation(read_operations(fake.world.site.journal_directory))
+    is_off = all(service.is_off for service in fake.world.observe().services)
+    return (fake.world.site.selected_version, fake.state.applied, left, is_off) == (None, [], None, True)
+
+
 def test_a_first_deployment_that_fails_leaves_a_site_with_nothing_deployed(fake: FakeWorld) -> None:
     migration_fails(fake)
     ended = deploy(fake, "1.0.0", on_failure=ROLLBACK)
@@ -542,7 +554,37 @@ def test_a_first_deployment_whose_rollback_fails_says_what_to_type(fake: FakeWor
     fake.engine.failing["stop"] = NeedsYou("The engine refused: no reason given")
     ended = deploy(fake, "1.0.0", on_failure=ROLLBACK)
     assert (ended.outcome, ended.exit_code) == (Outcome.FAILED, ExitCode.NEEDS_YOU)
-    assert ended.problem[2].startswith("Fix the cause, then run `graasp-local apply stopped`.")
+    assert ended.problem[2].startswith("Fix the cause, then run `graasp-local rollback` again.")
+    fake.engine.failing.clear()
+    assert roll_back(fake).outcome is Outcome.DONE
+    assert nothing_is_deployed(fake)
+
+
+@pytest.mark.parametrize("name", ["start-database", "migrate", "select-version", "start-graasp", "verify-core"])
+def test_a_first_deployment_that_is_killed_can_be_rolled_back(fake: FakeWorld, name: str) -> None:
+    killed_at(fake, name, deploying(fake, "1.0.0"))
+    assert roll_back(fake).outcome is Outcome.DONE
+    assert nothing_is_deployed(fake)
+    assert deploy(fake, "1.0.0").outcome is Outcome.DONE
+
+
+@pytest.mark.parametrize("name", ["swap-back", "deselect-version", "stop-database"])
+@pytest.mark.parametrize("again", [recovery.resume_plan, recovery.rollback_plan])
+def test_its_rollback_killed_in_turn_is_finished(
+    fake: FakeWorld, name: str, again: Callable[[World, ObservedState], Plan]
+) -> None:
+    killed_at(fake, "verify-core", deploying(fake, "1.0.0"))
+    killed_at(fake, name, lambda observed: recovery.rollback_plan(fake.world, observed))
+    assert ended_of(events_of(fake, lambda observed: again(fake.world, observed))).outcome is Outcome.DONE
+    assert nothing_is_deployed(fake)
+
+
+def test_a_first_deployment_that_let_visitors_in_asks_before_it_is_rolled_back(fake: FakeWorld) -> None:
+    killed_at(fake, "record", deploying(fake, "1.0.0"))
+    with pytest.raises(Refused, match=r"Everything written since .* would be discarded"):
+        recovery.rollback_plan(fake.world, fake.world.observe())
+    ended = ended_of(events_of(fake, lambda seen: recovery.rollback_plan(fake.world, seen, discard=True)))
+    assert (ended.outcome, nothing_is_deployed(fake)) == (Outcome.DONE, True)
 
 
 def test_a_rollback_that_fails_stops_there_and_can_be_tried_again(running: FakeWorld) -> None:

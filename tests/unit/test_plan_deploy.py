@@ -182,17 +182,17 @@ def test_the_way_back_stops_the_new_code_behind_a_closed_gate() -> None:
 
 def test_the_way_back_from_a_first_deployment_ends_without_a_version() -> None:
     sealed = replace(site_in(InfraState.DB_ONLY), gate=Gate.SEALED)
-    plan = plan_back_to_nothing(sealed, V, "graasp_snapshot_x", InfraState.STOPPED)
+    plan = plan_back_to_nothing(sealed, "graasp_snapshot_x", InfraState.STOPPED)
     assert [step.title for step in plan.steps] == [
         "End everything still connected to the database",
         "Replace the database with the snapshot graasp_snapshot_x",
-        f"Deselect {V}",
+        "Select no version",
         "Stop umami",
         "Stop db",
         "Stop nginx",
     ]
-    before = plan_back_to_nothing(sealed, V, None, InfraState.STOPPED)
-    assert before.steps[0].title == f"Deselect {V}"
+    before = plan_back_to_nothing(sealed, None, InfraState.STOPPED)
+    assert before.steps[0].title == "Select no version"
     assert (plan.version, plan.goes_back) == (None, True)
 
 

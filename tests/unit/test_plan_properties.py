@@ -11,7 +11,7 @@ from graasp_local.planning.data_steps import PutInPlace
 from graasp_local.planning.migrations import Forecast, NotKnownYet, Pending
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.plan_deploy import DeployRequest, plan_back_to_nothing, plan_deploy, plan_rollback
-from graasp_local.planning.plan_restore import RestoreRequest, plan_restore, plan_unrestore
+from graasp_local.planning.plan_restore import RestoreRequest, plan_restore, plan_unrestore, plan_unrestore_to_nothing
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.plan_upgrade import UpgradeRequest, plan_upgrade, plan_upgrade_back
 from graasp_local.planning.restoring import Restore
@@ -68,7 +68,7 @@ def upgrade_requests(draw: st.DrawFn) -> UpgradeRequest:
 @st.composite
 def plans(draw: st.DrawFn) -> tuple[ObservedState, Plan]:
     site = draw(observed_sites())
-    back = ["unrestore", "rollback", "upgrade-back", "back-to-nothing"]
+    back = ["unrestore", "rollback", "upgrade-back", "back-to-nothing", "unrestore-to-nothing"]
     kind = draw(st.sampled_from(["restore", "transition", "deploy", "upgrade", *back]))
     if kind == "upgrade":
         return site, plan_upgrade(site, draw(upgrade_requests()))
@@ -78,11 +78,13 @@ def plans(draw: st.DrawFn) -> tuple[ObservedState, Plan]:
         return site, plan_restore(site, RestoreRequest(draw(RESTORES), VERSION, draw(ENDS)))
     if kind == "unrestore":
         return site, plan_unrestore(site, draw(RESTORES), VERSION, draw(TARGETS), was_begun=draw(st.booleans()))
+    if kind == "unrestore-to-nothing":
+        return site, plan_unrestore_to_nothing(site, draw(RESTORES), draw(TARGETS), was_begun=draw(st.booleans()))
     if kind == "transition":
         return site, plan_transition(site, draw(TARGETS))
     snapshot = draw(st.sampled_from([None, "graasp_snapshot_x"]))
     if kind == "back-to-nothing":
-        return site, plan_back_to_nothing(site, VERSION, snapshot, draw(TARGETS))
+        return site, plan_back_to_nothing(site, snapshot, draw(TARGETS))
     if kind == "rollback":
         return site, plan_rollback(site, VERSION, snapshot, draw(TARGETS))
     return site, plan_deploy(site, DeployRequest(VERSION, draw(ENDS)), draw(FORECASTS))

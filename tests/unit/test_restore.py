@@ -11,6 +11,7 @@ from graasp_local.backup.take import Everything, take_backup
 from graasp_local.errors import ExitCode, NeedsYou, Refused, UsageError
 from graasp_local.journal.events import OperationEnded, Outcome
 from graasp_local.journal.read import read_operations
+from graasp_local.journal.records import unfinished_operation
 from graasp_local.operations import recovery, restores
 from graasp_local.planning import requests
 from graasp_local.planning.migrations import AppliedMigration
@@ -30,6 +31,8 @@ PLAN = plan_restore(
 NAMES = list(dict.fromkeys(step.name for step in PLAN.steps))
 TOUCHING = list(dict.fromkeys(step.name for step in PLAN.steps if step.touches_site))
 BEFORE_THE_GATE = TOUCHING[: TOUCHING.index("open-gate")]
+FIRST = plan_restore(new_site(), RestoreRequest(Restore("x", "0001", ("graasp",), ("files",)), Version(1, 0, 0)))
+OF_THE_FIRST = [name for name in BEFORE_THE_GATE if name in {step.name for step in FIRST.steps}]
 OLD, NEW = {"a.txt": b"as backed up"}, {"a.txt": b"newer", "b.txt": b"b"}
 
 
@@ -99,18 +102,66 @@ def test_a_part_alone_leaves_the_rest_as_it_is(moved_on: FakeWorld) -> None:
     assert "stop umami" not in moved_on.state.calls
 
 
-def test_a_new_machine_gets_the_version_of_the_backup(
-    moved_on: FakeWorld, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+@pytest.fixture
+def other(moved_on: FakeWorld, tmp_path_factory: pytest.TempPathFactory) -> FakeWorld:
+    """A new site on another machine."""
     other = FakeWorld(tmp_path_factory.mktemp("other") / "site")
     other.become(new_site())
     other.world.site.version_file.unlink()
     other.state.applied.clear()
     other.transfers.files.clear()
-    path = str(BackupStore.of(moved_on.world.site).find("latest").directory)
-    ended = ended_of(events_of(other, restoring(other, path)))
+    return other
+
+
+def from_elsewhere(other: FakeWorld, moved_on: FakeWorld) -> Callable[[ObservedState], Plan]:
+    return restoring(other, str(BackupStore.of(moved_on.world.site).find("latest").directory))
+
+
+def has_nothing(fake: FakeWorld) -> bool:
+    """Nothing is deployed, nothing of the backup is in place, and nothing waits for a command."""
+    left = unfinished_operation(read_operations(fake.world.site.journal_directory))
+    is_off = all(service.is_off for service in fake.world.observe().services)
+    return (fake.state.applied, fake.transfers.files.get("files", {}), left, is_off) == ([], {}, None, True) and (
+        fake.world.site.selected_version is None
+    )
+
+
+def test_a_new_machine_gets_the_version_of_the_backup(moved_on: FakeWorld, other: FakeWorld) -> None:
+    ended = ended_of(events_of(other, from_elsewhere(other, moved_on)))
     assert (ended.outcome, ended.state, ended.version) == (Outcome.DONE, "running", "1.0.0")
     assert is_restored(other)
+
+
+def test_a_first_restore_that_fails_leaves_a_site_with_nothing_deployed(moved_on: FakeWorld, other: FakeWorld) -> None:
+    other.engine.never_on = {"core": Health.UNHEALTHY}
+    ended = ended_of(events_of(other, from_elsewhere(other, moved_on), on_failure=OnFailure.ROLLBACK))
+    assert (ended.outcome, ended.exit_code, ended.state) == (Outcome.ROLLED_BACK, ExitCode.ROLLED_BACK, "stopped")
+    assert ended.problem[1] == "The site is stopped as before."
+    assert has_nothing(other)
+
+
+@pytest.mark.parametrize("name", OF_THE_FIRST)
+def test_a_first_restore_killed_at_any_step_is_rolled_back(moved_on: FakeWorld, other: FakeWorld, name: str) -> None:
+    killed_at(other, name, from_elsewhere(other, moved_on))
+    assert rolled_back(other).outcome is Outcome.DONE
+    assert has_nothing(other)
+
+
+@pytest.mark.parametrize("step", ["take-out", "deselect-version", "stop-database"])
+def test_its_rollback_killed_in_turn_is_finished(moved_on: FakeWorld, other: FakeWorld, step: str) -> None:
+    for finish in (rolled_back, resumed):
+        killed_at(other, "open-gate", from_elsewhere(other, moved_on))
+        killed_at(other, step, lambda observed: recovery.rollback_plan(other.world, observed))
+        assert finish(other).outcome is Outcome.DONE
+        assert has_nothing(other)
+
+
+def test_where_another_restore_was_cut_off_a_rollback_does_not_guess(moved_on: FakeWorld, other: FakeWorld) -> None:
+    killed_at(other, "open-gate", from_elsewhere(other, moved_on))
+    path = str(BackupStore.of(moved_on.world.site).find("latest").directory)
+    killed_at(other, "verify-core", restoring(other, path, "graasp"))
+    with pytest.raises(Refused, match="replaced a restore that was left unfinished"):
+        rolled_back(other)
 
 
 @pytest.mark.parametrize("name", BEFORE_THE_GATE)
