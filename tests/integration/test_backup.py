@@ -22,6 +22,7 @@ from graasp_local.planning.plan_restore import RestoreRequest, plan_restore
 from graasp_local.planning.restoring import Restore
 from graasp_local.planning.states import InfraState
 from graasp_local.version import Version
+from tests.integration.database_data import killed
 from tests.integration.demo_site import DemoSite, wait_for
 from tests.integration.docker_command import docker
 from tests.unit.sites import site_in
@@ -264,6 +265,20 @@ def test_a_site_moves_to_another_machine(site: DemoSite, new_site: DemoSite) -> 
     in_core(new_site, "touch /var/tmp/graasp-files/core-can-write")
     new_site.deploy("1.1.0")
     assert len(new_site.item_names()) == 51
+
+
+def test_a_first_restore_that_fails_or_is_killed_leaves_the_site_as_it_was(site: DemoSite, new_site: DemoSite) -> None:
+    restored(site)
+    directory, _ = first(site)
+    new_site.configure(MEILISEARCH_URL="http://nobody.invalid:7700")
+    new_site.run("restore", str(directory), code=20)
+    assert (new_site.running(), new_site.status()["version"], new_site.status()["unfinished"]) == (set(), None, None)
+    new_site.configure(MEILISEARCH_URL="")
+    killed(new_site, "verify-core", "restore", str(directory), "--json")
+    new_site.run("rollback")
+    assert (new_site.running(), new_site.status()["version"], new_site.status()["unfinished"]) == (set(), None, None)
+    new_site.run("restore", str(directory))
+    assert checksum(new_site) == checksum(site)
 
 
 def test_the_commands_of_the_page_move_a_site_with_its_settings(site: DemoSite, new_site: DemoSite) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.database_data import killed
 from tests.integration.demo_site import AS_BROWSER, DemoSite, wait_for
 
 
@@ -165,6 +166,9 @@ def test_a_first_deployment_that_fails_can_be_followed_by_one_that_works(tmp_pat
         assert ended["problem"][1] == "The site is stopped as before."
         assert (site.running(), site.status()["version"]) == (set(), None)
         assert "No version has been deployed" in site.run("apply", "running", code=10).stderr
+        killed(site, "verify-core", "deploy", "--version", "1.0.0", "--json")
+        site.run("rollback")
+        assert (site.running(), site.status()["version"], site.status()["unfinished"]) == (set(), None, None)
         assert site.deploy("1.0.0")["outcome"] == "done"
         assert site.status()["state"] == "running"
     finally:
