@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from graasp_local.clock import Clock, Interruption
 from graasp_local.errors import ExitCode, GraaspLocalError, Interrupted, NeedsYou, Refused
@@ -25,6 +26,7 @@ from graasp_local.journal.events import (
     StepOutput,
     StepStarted,
 )
+from graasp_local.operations.progress import Progress
 from graasp_local.plain_text import plain_text
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.states import Gate, InfraState, ObservedState, classify, is_in, state_name
@@ -40,12 +42,11 @@ from graasp_local.planning.steps import (
 from graasp_local.planning.upgrade_steps import RecordUpgrade, SelectServer
 from graasp_local.wording import listed
 
-Perform = Callable[[Step], Iterator[str]]
+Perform = Callable[[Step, Progress], Generator[str, None, Progress]]
+"""Does a step: yields lines for people, returns what holds after it, raises GraaspLocalError if it failed."""
 Observe = Callable[[], ObservedState]
-Recover = Callable[[tuple[Step, ...]], Plan | None]
-"""Given the steps that were tried, the plan that puts the site back; None if there is none."""
-
-_NOTHING_TO_DO = ("there is nothing to do",)
+Recover = Callable[[tuple[Step, ...], Progress], "Recovery | None"]
+"""Given the steps that were tried, what puts the site back; None if there is nothing to go back to."""
 
 _SETTLE_SECONDS = 5.0
 _SETTLE_POLL_SECONDS = 0.1
@@ -61,8 +62,17 @@ class Runtime(Struct, frozen=True):
     recover: Recover
     clock: Clock
     interruption: Interruption
-    is_needed: Callable[[Step], bool] = lambda _: True
+    is_needed: Callable[[Step, Progress], bool] = lambda _, __: True
     """Asked before each step, given what earlier steps have found: a step with nothing to do is skipped."""
+    has_changed: Callable[[Progress], bool] = lambda _: True
+    """Asked at the end of a deployment: whether version, images or database differ from before it."""
+
+
+class Recovery(Struct, frozen=True):
+    """The plan that puts the site back, and what it is carried out with: perhaps the settings from before."""
+
+    plan: Plan
+    runtime: Runtime
 
 
 def execute(started: OperationStarted, before: ObservedState, runtime: Runtime) -> Iterator[Event]:
@@ -83,26 +93,31 @@ def execute(started: OperationStarted, before: ObservedState, runtime: Runtime) 
         _, _, gate = _look(runtime.observe)
         outcome, code, problem = judge(plan, len(loop.ended), error, gate)
         tried = tuple(step for step, ended in zip(plan.steps, loop.ended, strict=False) if ended.was_needed)
-        recovery = None
+        recovery: Recovery | None = None
         if outcome is not Outcome.REFUSED and _touched(tried):
             try:
-                recovery = runtime.recover(tried)
+                recovery = runtime.recover(tried, loop.progress)
             except Exception as raised:  # the first error must be reported, even if no rollback can be planned
                 problem = (*problem, f"The rollback could not be planned: {type(raised).__name__}: {raised}")
         if recovery is not None:
             runtime.interruption.acknowledge()
-            yield RollbackStarted(recovery, problem, gate)
-            second = yield from loop.carry_out(recovery.steps)
+            yield RollbackStarted(recovery.plan, problem, gate)
+            runtime = loop.runtime = recovery.runtime
+            loop.progress = loop.progress.without_made()
+            second = yield from loop.carry_out(recovery.plan.steps)
             if second is None:
-                second = _missed_target(recovery, runtime)
+                second = _missed_target(recovery.plan, runtime)
             _, _, gate = _look(runtime.observe)
-            outcome, code, problem = judge_rollback(recovery, error, second, gate)
+            outcome, code, problem = judge_rollback(recovery.plan, error, second, gate)
     # Nothing was done, so what was observed for the plan still holds.
     state, version, gate = _look(runtime.observe if plan.steps else lambda: before)
     seconds = runtime.clock.monotonic() - began
     kept_open = plan.keeps_open and loop.was_never_closed and gate is Gate.OPEN and outcome is not Outcome.REFUSED
     downtime, ended = 0.0 if kept_open else None, tuple(loop.ended)
-    yield OperationEnded(started.operation, outcome, state, version, downtime, seconds, ended, code, problem, gate)
+    is_deployment = plan.version is not None and plan.restore is None
+    changed = runtime.has_changed(loop.progress) if is_deployment else True
+    done = OperationEnded(started.operation, outcome, state, version, downtime, seconds, ended, code, problem, gate)
+    yield replace(done, changed=changed)
 
 
 class _Loop(Struct):
@@ -111,6 +126,7 @@ class _Loop(Struct):
     runtime: Runtime
     site_was_open: bool
     ended: list[StepEnded] = field(default_factory=list)
+    progress: Progress = Progress()
     _told_to_close: bool = False
 
     @property
@@ -128,10 +144,12 @@ class _Loop(Struct):
             step_began = clock.monotonic()
             self._told_to_close = self._told_to_close or isinstance(step, CloseGate)
             error: GraaspLocalError | None = None
-            needed = self.runtime.is_needed(step)
+            needed = self.runtime.is_needed(step, self.progress)
             try:
-                for line in self.runtime.perform(step) if needed else _NOTHING_TO_DO:
-                    yield StepOutput(index, plain_text(line))
+                if needed:
+                    self.progress = yield from _shown(index, self.runtime.perform(step, self.progress))
+                else:
+                    yield StepOutput(index, "there is nothing to do")
             except GraaspLocalError as raised:
                 error = _as_interruption(raised, step, interruption)
             except OSError as raised:  # a full disk, permissions: the machine's fault, not a bug
@@ -147,6 +165,17 @@ class _Loop(Struct):
             if error is not None:
                 return error
         return None
+
+
+def _shown(index: int, lines: Generator[str, None, Progress]) -> Generator[Event, None, Progress]:
+    """The lines of a step as events; returns what the step returns."""
+    while True:
+        try:
+            line = next(lines)
+        except StopIteration as done:
+            progress: Progress = done.value
+            return progress
+        yield StepOutput(index, plain_text(line))
 
 
 def judge(

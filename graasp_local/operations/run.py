@@ -7,7 +7,7 @@ carries out each step.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 
@@ -31,11 +31,12 @@ from graasp_local.journal.write import Journal
 from graasp_local.lock import Patience, held_lock
 from graasp_local.operations.closed_time import timed, with_closing
 from graasp_local.operations.deployments import apply_plan, deploy_request, deployment_plan, scale_plan, transition_plan
-from graasp_local.operations.execute import Runtime, execute
+from graasp_local.operations.execute import Recovery, Runtime, execute
+from graasp_local.operations.progress import Progress
 from graasp_local.operations.recovery import resume_plan, rollback_plan
 from graasp_local.operations.restores import restore_plan
 from graasp_local.operations.rollouts import rolling_recovery
-from graasp_local.operations.steps import Performer
+from graasp_local.operations.steps import Performer, give_up_draining
 from graasp_local.operations.steps.written_snapshot import has_snapshot
 from graasp_local.operations.upgrades import upgrade_plan, upgrade_recovery
 from graasp_local.planning.data_steps import PutInPlace
@@ -286,40 +287,40 @@ def carry_out(
         journal = _new_journal(world, request.name)
         begun = _started(world, journal.operation, request, asked, plan, before, earlier)
         started = replace(begun, forecast=estimate)
-        performer = Performer(world, started, last_change(earlier))
-        used = world  # a rollback may use other settings
 
-        def perform(step: Step) -> Iterator[str]:
-            journal.raise_trouble()
-            yield from performer.perform(step)
+        def runtime_in(used: World) -> Runtime:
+            performer = Performer(used, started, last_change(earlier))
 
-        def recover(tried: tuple[Step, ...]) -> Plan | None:
+            def perform(step: Step, progress: Progress) -> Generator[str, None, Progress]:
+                journal.raise_trouble()
+                return (yield from performer.perform(step, progress))
+
+            return Runtime(
+                perform,
+                used.observe,
+                recover,
+                world.clock,
+                world.interruption,
+                performer.is_needed,
+                performer.has_changed,
+            )
+
+        def recover(tried: tuple[Step, ...], progress: Progress) -> Recovery | None:
             # Asked before anything is done to the gate: it tells whether visitors were let in.
             gate = world.edge.gate() if _tells_to_open(tried) else Gate.UNKNOWN
             with suppress(GraaspLocalError):  # the engine is unreachable; the next command sees that the gate is sealed
-                performer.end_shutting()
-            nonlocal used
+                give_up_draining(world, progress)
             used = _as_it_ran(world) or world
-            performer.work_in(used)
             if isinstance(asked, ChangeState):
                 back = _state_before(used, started)
             else:
                 back = _recovery(used, on_failure_of(asked), started, tried, gate)
-            if back is None:
-                used = world
-                performer.work_in(world)
-                return None
-            return _taking_up_settings(used, back)
+            return Recovery(_taking_up_settings(used, back), runtime_in(used)) if back is not None else None
 
-        runtime = Runtime(
-            perform, lambda: used.observe(), recover, world.clock, world.interruption, performer.is_needed
-        )
         prober = world.prober() if isinstance(asked, Deploy) and asked.probe else None
         try:
-            events = probed(execute(started, before, runtime), prober)
+            events = probed(execute(started, before, runtime_in(world)), prober)
             for event, at in with_closing(timed(events, world.clock), earlier):
-                if isinstance(event, OperationEnded) and plan.version is not None and plan.restore is None:
-                    event = replace(event, changed=performer.has_changed)
                 if isinstance(event, OperationEnded) and event.outcome in (Outcome.DONE, Outcome.HELD):
                     _keep_if_proven(world, own_files, event.state)
                 journal.write(event, at)

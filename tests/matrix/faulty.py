@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -21,6 +21,7 @@ from graasp_local.clock import SystemClock
 from graasp_local.errors import EngineUnreachable
 from graasp_local.journal.events import Event, StepEnded
 from graasp_local.journal.write import Journal
+from graasp_local.operations.progress import Progress
 from graasp_local.operations.steps import Performer
 from graasp_local.planning.steps import Step
 
@@ -101,24 +102,25 @@ def install(point: Point) -> None:
     perform, write = Performer.perform, Journal.write
     lost: set[str] = set()
 
-    def perform_with_fault(self: Performer, step: Step) -> Iterator[str]:
+    def perform_with_fault(self: Performer, step: Step, progress: Progress) -> Generator[str, None, Progress]:
         here = step.name == point.step
         if here and point.what is What.LOSE_ANSWER:
-            yield from perform(self, step)
+            progress = yield from perform(self, step, progress)
             if not lost:  # only once: a rollback has steps with the same name
                 lost.add(step.name)
                 raise EngineUnreachable("The engine has not answered in time.")
-            return
+            return progress
         if here and point.when is When.BEFORE:
             happen(point)
         if here and point.when is When.DURING:
             timer = threading.Timer(point.seconds, happen, [point])
             timer.start()
-            yield from perform(self, step)
+            progress = yield from perform(self, step, progress)
             timer.cancel()
             happen(point)  # the step was quicker than `seconds`
         else:
-            yield from perform(self, step)
+            progress = yield from perform(self, step, progress)
+        return progress
 
     def write_with_fault(self: Journal, event: Event, now: float) -> None:
         write(self, event, now)

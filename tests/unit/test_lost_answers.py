@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from functools import cache
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from graasp_local.journal.records import GateMove, gate_after
 from graasp_local.operations import recovery, upgrades
 from graasp_local.operations.deployments import transition_plan
 from graasp_local.operations.execute import judge_rollback
+from graasp_local.operations.progress import Progress
 from graasp_local.operations.steps import Performer
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.plan_deploy import plan_rollback
@@ -43,11 +44,12 @@ def losing(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     def lose(name: str) -> None:
         perform, told = Performer.perform, [name]
 
-        def without_an_answer(self: Performer, step: Step) -> Iterator[str]:
-            yield from perform(self, step)
+        def without_an_answer(self: Performer, step: Step, progress: Progress) -> Generator[str, None, Progress]:
+            progress = yield from perform(self, step, progress)
             if step.name in told:
                 told.remove(step.name)
                 raise EngineUnreachable("The engine has not answered in time.")
+            return progress
 
         monkeypatch.setattr(Performer, "perform", without_an_answer)
 
@@ -100,9 +102,9 @@ def test_where_nginx_does_not_answer_visitors_may_have_been_let_in(
     losing("open-gate")
     perform = Performer.perform
 
-    def and_nginx_dies(self: Performer, step: Step) -> Iterator[str]:
+    def and_nginx_dies(self: Performer, step: Step, progress: Progress) -> Generator[str, None, Progress]:
         try:
-            yield from perform(self, step)
+            return (yield from perform(self, step, progress))
         finally:
             if isinstance(step, OpenGate):
                 running.engine.stop(("nginx",))

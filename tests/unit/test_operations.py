@@ -17,7 +17,8 @@ from graasp_local.journal.records import uncertain_migration, unfinished_operati
 from graasp_local.lock import held_lock
 from graasp_local.operations import recovery, run
 from graasp_local.operations.deployments import transition_plan
-from graasp_local.operations.execute import Runtime, execute
+from graasp_local.operations.execute import Recovery, Runtime, execute
+from graasp_local.operations.progress import Progress
 from graasp_local.operations.run import running_requests
 from graasp_local.operations.steps import Performer
 from graasp_local.planning.migrations import AppliedMigration, NotKnownYet
@@ -236,7 +237,7 @@ def test_a_failed_migration_leaves_the_gate_closed_and_shows_what_postgres_said(
 
 
 def test_a_defect_in_the_way_back_does_not_hide_what_failed(running: FakeWorld) -> None:
-    def no_way_back(tried: tuple[Step, ...]) -> Plan | None:
+    def no_way_back(tried: tuple[Step, ...], progress: Progress) -> Recovery | None:
         raise KeyError("a defect")
 
     plan = Plan(InfraState.RESTRICTED, (CloseGate("to try"), MakeMigration(Version(1, 1, 0), "to fail")))
@@ -258,7 +259,7 @@ def test_with_nothing_to_do_the_site_is_as_it_was_observed(running: FakeWorld) -
     started = OperationStarted("0001", "apply", Plan(InfraState.RUNNING, ()))
     performer = Performer(running.world, started)
     runtime = Runtime(
-        performer.perform, restarted_since, lambda _: None, running.world.clock, running.world.interruption
+        performer.perform, restarted_since, lambda *_: None, running.world.clock, running.world.interruption
     )
     ended = ended_of(list(execute(started, running.world.observe(), runtime)))
     assert (ended.outcome, ended.state, ended.gate) == (Outcome.NOTHING_TO_DO, "running", Gate.OPEN)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from graasp_local.journal.read import read_operations
 from graasp_local.journal.records import unfinished_operation
 from graasp_local.operations import recovery, upgrades
 from graasp_local.operations.deployments import deployment_plan, transition_plan
+from graasp_local.operations.progress import Progress
 from graasp_local.operations.steps import Performer
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.plan_deploy import DeployRequest
@@ -323,11 +324,12 @@ def test_an_answer_that_is_lost_ends_on_the_old_server_unless_visitors_were_let_
 ) -> None:
     perform, told = Performer.perform, [name]
 
-    def without_an_answer(self: Performer, step: Step) -> Iterator[str]:
-        yield from perform(self, step)
+    def without_an_answer(self: Performer, step: Step, progress: Progress) -> Generator[str, None, Progress]:
+        progress = yield from perform(self, step, progress)
         if step.name in told:
             told.remove(step.name)
             raise EngineUnreachable("The engine has not answered in time.")
+        return progress
 
     monkeypatch.setattr(Performer, "perform", without_an_answer)
     ended = upgrade(running)

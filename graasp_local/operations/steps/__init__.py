@@ -4,6 +4,7 @@ Which steps there are is up to the plan. Every step looks first and does only wh
 repeated.
 """
 
+from graasp_local.operations.steps.draining import give_up_draining
 from graasp_local.operations.steps.performer import Performer
 
-__all__ = ["Performer"]
+__all__ = ["Performer", "give_up_draining"]

@@ -1,13 +1,20 @@
-"""Waits until services that were started are on, and says early when they never will be."""
+"""Starts services, waits until they are on, and says early when they never will be."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
 
-from graasp_local.errors import ConfigurationError, Interrupted, NeedsYou
+from msgspec.structs import replace
+
+from graasp_local.errors import ConfigurationError, GraaspLocalError, Interrupted, NeedsYou
 from graasp_local.files import text_if_there, write_atomically
+from graasp_local.operations.progress import Progress
 from graasp_local.planning.states import Health, ObservedService, ServiceGroup, Status
+from graasp_local.planning.steps import StartServices
 from graasp_local.ports.world import World
+from graasp_local.version import Version
 
 START_LIMIT_SECONDS = 300.0
 """The longest start period of a health check in compose.yaml."""
@@ -20,6 +27,65 @@ _CRASHES_THAT_TELL = 3
 _LOG_LINES = 12
 _RECOVERY_LOOK_SECONDS = 2.0
 _NOT_SERVING = (Status.EXITED, Status.DEAD, Status.RESTARTING)
+
+
+def start_services(
+    world: World, step: StartServices, version: Version | None, progress: Progress
+) -> Generator[str, None, Progress]:
+    """Start the services of a step, and wait until they are on. `version` is the one that the operation deploys."""
+    services = step.services
+    yield from make_missing_databases(world, services)
+    if step.group is ServiceGroup.GRAASP:
+        world.database.admit()
+    if step.group is not ServiceGroup.DATABASE:
+        progress = _start_ahead(world, step.ahead, progress)
+    progress = _with_containers(world, step, progress)
+    if {*services} <= progress.starting:
+        progress = replace(progress, starting=progress.starting - {*services})
+    else:
+        is_made = _is_made(world, step, progress)
+        start = world.containers.start_made if is_made else world.containers.start
+        yield from start_with_last_words(world, services, partial(start, services, step.first_of))
+        if is_made:
+            progress = progress.with_started(services)
+    if step.ahead and step.group is ServiceGroup.DATABASE and version is not None:
+        with suppress(GraaspLocalError):  # the step that needs them reports it
+            world.images.image_migrations(version)
+    yield from wait_until_on(world, needed(world, services) if step.writers else services, step.first_of)
+    if step.group is ServiceGroup.DATABASE:
+        progress = _start_ahead(world, step.ahead, progress)
+    yield from forget_old_addresses(world, services)
+    return progress
+
+
+def _with_containers(world: World, step: StartServices, progress: Progress) -> Progress:
+    """Create those of all services that will be started, with one command: Compose takes longer to get going than most
+    containers take to start.
+    """
+    selected = world.site.selected_version
+    if selected is None or not step.made_too or progress.made_for == selected:
+        return progress
+    services = (*step.services, *step.made_too)
+    world.containers.make(services, selected)
+    return progress.with_made(services, selected)
+
+
+def _is_made(world: World, step: StartServices, progress: Progress) -> bool:
+    """Whether the step's containers were created in this operation. Outside the graasp group a service is the same in
+    every version.
+    """
+    selected = world.site.selected_version
+    fits = step.group is not ServiceGroup.GRAASP or (selected is not None and progress.made_for == selected)
+    return fits and {*step.services} <= progress.made
+
+
+def _start_ahead(world: World, services: tuple[str, ...], progress: Progress) -> Progress:
+    """Only containers created in this operation; one that fails here is started by its own step, which says why."""
+    if services and {*services} <= progress.made:
+        with suppress(GraaspLocalError):
+            world.containers.start_made(services)
+            return replace(progress.with_started(services), starting=progress.starting | {*services})
+    return progress
 
 
 def forget_old_addresses(world: World, services: Sequence[str]) -> Iterator[str]:
