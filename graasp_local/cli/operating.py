@@ -64,6 +64,7 @@ class OperationOptions(Struct, frozen=True):
 def operation(context: Context, request: Request, options: OperationOptions) -> NoReturn:
     """Plan, show, ask, carry out; exits the process with the documented exit code."""
     from graasp_local.operations import run
+    from graasp_local.operations.plans import Shown, downtime_estimate, shown_plan
 
     interruption = InterruptionFlag()
     code = ExitCode.UNEXPECTED
@@ -76,10 +77,10 @@ def operation(context: Context, request: Request, options: OperationOptions) -> 
             # With a wait for the lock, what is read before it could change during the wait.
             world.images.expect(Version.parse(request.version))
         _say_what_was_left(world)
-        shown: run.Shown | None = None
+        shown: Shown | None = None
         if options.dry_run or (options.ask and sys.stdin.isatty() and sys.stderr.isatty()):
-            shown = run.shown_plan(world, request)
-            estimate = run.downtime_estimate(world, shown.plan, shown.before)
+            shown = shown_plan(world, request)
+            estimate = downtime_estimate(world, shown.plan, shown.before)
             if options.dry_run:
                 _show_dry_run(world, shown.plan, estimate, options)
                 refuse_longer(shown.plan, estimate, options.max_downtime)
@@ -167,13 +168,13 @@ def _show_dry_run(world: World, plan: Plan, estimate: Estimate | None, options: 
 
 
 def _show_plan(world: World, plan: Plan, estimate: Estimate | None, *, err: bool = True) -> None:
-    from graasp_local.operations import run
+    from graasp_local.operations.plans import running_requests
     from graasp_local.site.check import told_powers
 
     say(render(plan), err=err)
     for sentence in told_powers(world.site) if plan.steps else ():
         say(sentence, err=err, fg="yellow")
-    running = run.running_requests(world, plan)
+    running = running_requests(world, plan)
     if running:
         say(running, err=err, fg="yellow")
     say_forecast(plan, estimate, err=err)

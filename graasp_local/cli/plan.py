@@ -39,13 +39,13 @@ def command(context: Context, state: str, from_state: str | None, *, json_object
         plan = plan_transition(_as_if_in(context, InfraState(from_state)), target)
     else:
         from graasp_local.clock import InterruptionFlag
-        from graasp_local.operations import run
+        from graasp_local.operations.plans import downtime_estimate, running_requests, shown_plan
         from graasp_local.planning.requests import ChangeState
 
         world = context.world(InterruptionFlag())
-        shown = run.shown_plan(world, ChangeState(target))
-        plan, estimate = shown.plan, run.downtime_estimate(world, shown.plan, shown.before)
-        running = run.running_requests(world, plan)
+        shown = shown_plan(world, ChangeState(target))
+        plan, estimate = shown.plan, downtime_estimate(world, shown.plan, shown.before)
+        running = running_requests(world, plan)
     if json_object:
         told = as_json(OperationStarted("", "", plan))
         print_json(

@@ -57,10 +57,10 @@ def _agrees_to_a_loss(context: Context) -> bool:
     """Say what would be discarded and ask for the site's name; False if nothing would be. Raises Refused."""
     from graasp_local.clock import InterruptionFlag
     from graasp_local.errors import Refused
-    from graasp_local.operations import recovery
+    from graasp_local.operations.rollback import loss
 
     world = context.world(InterruptionFlag())
-    lost = recovery.loss(world, world.observe())
+    lost = loss(world, world.observe())
     if lost is None:
         return False
     say(f"{lost.described()} will disappear from the site.", err=True)

@@ -31,7 +31,7 @@ def command(
     from graasp_local.clock import InterruptionFlag, SystemClock
     from graasp_local.files import write_atomically
     from graasp_local.lock import Patience, held_lock
-    from graasp_local.operations import run
+    from graasp_local.operations.plans import shown_plan
     from graasp_local.planning.requests import Scale
     from graasp_local.settings.rotation import with_options
     from graasp_local.settings.table import REPLICAS
@@ -42,7 +42,7 @@ def command(
         if dry_run:
             operation(context, request, OperationOptions(dry_run=True, as_json=json_lines, ask=False))
         context.refuse_if_not_ours()
-        plan = run.shown_plan(context.world(InterruptionFlag()), request).plan
+        plan = shown_plan(context.world(InterruptionFlag()), request).plan
         if plan.hint and not yes and sys.stdin.isatty() and sys.stderr.isatty():
             say(plan.hint, err=True)
             if not click.confirm("Go ahead?", default=True, err=True):

@@ -134,7 +134,7 @@ def _way_into_effect(context: Context, request: Rotate) -> Plan | None:
     Raises Refused if the site is not in a state that it could return to.
     """
     from graasp_local.clock import InterruptionFlag
-    from graasp_local.operations import run
+    from graasp_local.operations.plans import shown_plan
     from graasp_local.planning.states import Absent, Drifted, classify
 
     world = context.world(InterruptionFlag())
@@ -148,7 +148,7 @@ def _way_into_effect(context: Context, request: Rotate) -> Plan | None:
                 f"Fix that first: {drifted.fixing_command}",
             )
         case _:
-            plan = run.shown_plan(world, request).plan
+            plan = shown_plan(world, request).plan
             return plan if plan.steps else None
 
 

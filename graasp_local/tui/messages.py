@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from textual.message import Message
 
 if TYPE_CHECKING:
-    from graasp_local.operations.run import Shown
+    from graasp_local.operations.plans import Shown
     from graasp_local.planning.requests import Request
     from graasp_local.ports.live import AvailableVersions, Usage
     from graasp_local.tui.drawing.month import LastDays

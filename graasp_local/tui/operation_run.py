@@ -19,7 +19,7 @@ from graasp_local.planning.requests import Request
 from graasp_local.tui.ports import Access
 
 if TYPE_CHECKING:
-    from graasp_local.operations.run import Shown
+    from graasp_local.operations.plans import Shown
 
 Deliver = Callable[[dict[str, Any]], object]
 

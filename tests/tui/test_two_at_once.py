@@ -23,7 +23,7 @@ ELSEWHERE = """
 import sys, threading
 from pathlib import Path
 from graasp_local.clock import InterruptionFlag
-from graasp_local.operations.run import shown_plan
+from graasp_local.operations.plans import shown_plan
 from graasp_local.planning.requests import Deploy, Resume
 from graasp_local.planning.states import InfraState
 from graasp_local.tui.operation_run import OperationRun

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from graasp_local.journal.events import Event, OperationEnded, StepStarted
 from graasp_local.operations import run
 from graasp_local.operations.deployments import deployment_plan
+from graasp_local.operations.plans import Shown
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.plan_deploy import DeployRequest
 from graasp_local.planning.requests import Deploy, OnFailure
@@ -19,7 +20,7 @@ def under_way(
     fake: FakeWorld,
     planner: Callable[[ObservedState], Plan],
     on_failure: OnFailure = OnFailure.HOLD,
-    shown: run.Shown | None = None,
+    shown: Shown | None = None,
 ) -> Iterator[Event]:
     """Run an operation with the test's own planner. By default a failure is held, so that the test can inspect it."""
     return run.carry_out(fake.world, Deploy("1.1.0", on_failure=on_failure), planner, run.RunOptions(shown))

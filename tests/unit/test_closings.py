@@ -27,7 +27,8 @@ from graasp_local.journal.closings import (
 )
 from graasp_local.journal.events import OperationEnded, summary
 from graasp_local.journal.read import read_journal, read_operations, read_recent
-from graasp_local.operations import recovery, run
+from graasp_local.operations import run
+from graasp_local.operations.rollback import rollback_plan
 from graasp_local.planning.requests import ChangeState, OnFailure
 from graasp_local.planning.states import Gate, InfraState
 from tests.unit.fakes import FakeWorld
@@ -182,7 +183,7 @@ def test_what_apply_closed_counts_until_it_is_opened(running: FakeWorld, state: 
 def test_what_was_killed_counts_until_it_is_opened_again(running: FakeWorld) -> None:
     killed_at(running, "snapshot")
     pass_time(running, 3600)
-    ended = ended_of(events_of(running, lambda seen: recovery.rollback_plan(running.world, seen)))
+    ended = ended_of(events_of(running, lambda seen: rollback_plan(running.world, seen)))
     assert ended.closing is not None
     assert ended.closing.seconds(0) == pytest.approx(3600, abs=1)
     assert [seconds for _, seconds in closed(running)] == [pytest.approx(ended.closing.seconds(0))]

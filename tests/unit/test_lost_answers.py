@@ -18,10 +18,12 @@ from graasp_local.errors import EngineUnreachable, ExitCode, NeedsYou, Refused
 from graasp_local.journal.events import Event, Outcome, RollbackStarted, StepEnded, StepOutput, StepStarted
 from graasp_local.journal.read import read_operations
 from graasp_local.journal.records import GateMove, gate_after
-from graasp_local.operations import recovery, upgrades
+from graasp_local.operations import upgrades
 from graasp_local.operations.deployments import transition_plan
 from graasp_local.operations.execute import judge_rollback
 from graasp_local.operations.progress import Progress
+from graasp_local.operations.resume import resume_plan
+from graasp_local.operations.rollback import rollback_plan
 from graasp_local.operations.steps import Performer
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.plan_deploy import plan_rollback
@@ -61,11 +63,11 @@ def started(events: list[Event]) -> list[str]:
 
 
 def rolling_back(fake: FakeWorld, *, discard: bool = False) -> list[Event]:
-    return events_of(fake, lambda seen: recovery.rollback_plan(fake.world, seen, discard=discard))
+    return events_of(fake, lambda seen: rollback_plan(fake.world, seen, discard=discard))
 
 
 def resuming(fake: FakeWorld) -> Callable[[ObservedState], Plan]:
-    return lambda seen: recovery.resume_plan(fake.world, seen)
+    return lambda seen: resume_plan(fake.world, seen)
 
 
 def apply(fake: FakeWorld, state: InfraState) -> None:
@@ -174,7 +176,7 @@ def test_what_nobody_could_have_written_is_not_kept_for_ever(running: FakeWorld)
 @pytest.mark.parametrize("name", ["start-writers", "open-gate"])
 def test_a_rollback_after_a_kill_keeps_what_workers_may_have_written(running: FakeWorld, name: str) -> None:
     killed_at(running, name)
-    killed_at(running, "end-sessions", lambda seen: recovery.rollback_plan(running.world, seen))
+    killed_at(running, "end-sessions", lambda seen: rollback_plan(running.world, seen))
     assert ended_of(rolling_back(running)).version == "1.0.0"
     assert len(running.database.kept) == 1
 
@@ -196,7 +198,7 @@ def test_nobody_passes_the_gate_while_core_is_not_verified(running: FakeWorld) -
     assert gates == [Gate.SEALED] * 3
 
 
-@pytest.mark.parametrize("way", [recovery.resume_plan, recovery.rollback_plan])
+@pytest.mark.parametrize("way", [resume_plan, rollback_plan])
 @pytest.mark.parametrize("step", ["stop-graasp", "start-graasp", "verify-core"])
 def test_an_nginx_that_went_down_before_core_was_verified_comes_up_sealed(
     running: FakeWorld, step: str, way: Callable[[World, ObservedState], Plan]

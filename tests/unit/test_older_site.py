@@ -14,7 +14,8 @@ import pytest
 from graasp_local.images.deployed import last_deployment_of
 from graasp_local.journal.read import read_operations, trusted_operations
 from graasp_local.journal.records import unfinished_operation
-from graasp_local.operations import recovery
+from graasp_local.operations.resume import resume_plan
+from graasp_local.operations.rollback import rollback_plan
 from graasp_local.planning.requests import OnFailure
 from graasp_local.planning.states import InfraState
 from graasp_local.site.selection import read_selection
@@ -58,16 +59,14 @@ def test_the_killed_one_is_known_to_be_unfinished(older: FakeWorld) -> None:
 
 
 def test_the_killed_one_is_rolled_back(older: FakeWorld) -> None:
-    ended = ended_of(events_of(older, lambda seen: recovery.rollback_plan(older.world, seen)))
+    ended = ended_of(events_of(older, lambda seen: rollback_plan(older.world, seen)))
     assert (ended.outcome, ended.state, ended.version) == ("done", "running", "1.1.0")
     assert older.state.applied == older.database.failed[SNAPSHOT.replace("snapshot", "failed")]
     assert unfinished_operation(trusted_operations(older.world.site.journal_directory)) is None
 
 
 def test_the_killed_one_is_resumed(older: FakeWorld) -> None:
-    ended = ended_of(
-        events_of(older, lambda seen: recovery.resume_plan(older.world, seen), on_failure=OnFailure.ROLLBACK)
-    )
+    ended = ended_of(events_of(older, lambda seen: resume_plan(older.world, seen), on_failure=OnFailure.ROLLBACK))
     assert (ended.outcome, ended.state, ended.version) == ("done", "running", "1.3.0-migration-hangs")
     assert len(older.state.applied) == len(migrations_of("1.3.0-migration-hangs"))
 

@@ -15,11 +15,13 @@ from graasp_local.journal.events import Event, OperationEnded, OperationStarted,
 from graasp_local.journal.read import read_operations
 from graasp_local.journal.records import uncertain_migration, unfinished_operation
 from graasp_local.lock import held_lock
-from graasp_local.operations import recovery, run
+from graasp_local.operations import run
 from graasp_local.operations.deployments import transition_plan
 from graasp_local.operations.execute import Recovery, Runtime, execute
+from graasp_local.operations.plans import running_requests, shown_plan
 from graasp_local.operations.progress import Progress
-from graasp_local.operations.run import running_requests
+from graasp_local.operations.resume import resume_plan
+from graasp_local.operations.rollback import rollback_plan
 from graasp_local.operations.steps import Performer
 from graasp_local.planning.migrations import AppliedMigration, NotKnownYet
 from graasp_local.planning.plan import Plan
@@ -376,14 +378,14 @@ def test_a_second_operation_is_kept_out_and_told_who_is_at_work(running: FakeWor
 
 
 def test_a_plan_that_was_agreed_to_is_not_exchanged_for_another(running: FakeWorld) -> None:
-    shown = run.shown_plan(running.world, ChangeState(InfraState.STOPPED))
+    shown = shown_plan(running.world, ChangeState(InfraState.STOPPED))
     running.state.observed = running.state.observed.with_services(("umami",), Status.EXITED, Health.NONE)
     with pytest.raises(Refused, match="changed since the plan was shown"):
         list(run.run(running.world, ChangeState(InfraState.STOPPED), run.RunOptions(shown)))
 
 
 def test_a_plan_that_was_agreed_to_is_executed_without_being_checked_again(running: FakeWorld) -> None:
-    shown = run.shown_plan(running.world, Deploy("1.1.0"))
+    shown = shown_plan(running.world, Deploy("1.1.0"))
     looks = running.engine.looks
     ended = list(run.run(running.world, Deploy("1.1.0"), run.RunOptions(shown)))[-1]
     assert isinstance(ended, OperationEnded)
@@ -391,7 +393,7 @@ def test_a_plan_that_was_agreed_to_is_executed_without_being_checked_again(runni
 
 
 def test_a_plan_that_was_agreed_to_long_ago_is_checked_again(running: FakeWorld) -> None:
-    shown = run.shown_plan(running.world, Deploy("1.1.0"))
+    shown = shown_plan(running.world, Deploy("1.1.0"))
     running.clock.seconds += 3600
     running.engine.free_bytes = 1000
     with pytest.raises(Refused, match="GiB free"):
@@ -514,7 +516,7 @@ def test_a_rollback_ends_in_the_state_it_came_from(fake: FakeWorld, state: Infra
 
 
 def roll_back(fake: FakeWorld) -> OperationEnded:
-    return ended_of(events_of(fake, lambda observed: recovery.rollback_plan(fake.world, observed)))
+    return ended_of(events_of(fake, lambda observed: rollback_plan(fake.world, observed)))
 
 
 def nothing_is_deployed(fake: FakeWorld) -> bool:
@@ -531,7 +533,7 @@ def test_a_first_deployment_that_fails_leaves_a_site_with_nothing_deployed(fake:
     assert ended.problem[1] == "The site is stopped as before."
     assert fake.world.site.selected_version is None
     with pytest.raises(Refused, match=r"of 1\.0\.0, was rolled back already") as refused:
-        recovery.rollback_plan(fake.world, fake.world.observe())
+        rollback_plan(fake.world, fake.world.observe())
     assert refused.value.meaning == "Nothing was changed: no version is deployed to the site, as before it."
 
 
@@ -570,12 +572,12 @@ def test_a_first_deployment_that_is_killed_can_be_rolled_back(fake: FakeWorld, n
 
 
 @pytest.mark.parametrize("name", ["swap-back", "deselect-version", "stop-database"])
-@pytest.mark.parametrize("again", [recovery.resume_plan, recovery.rollback_plan])
+@pytest.mark.parametrize("again", [resume_plan, rollback_plan])
 def test_its_rollback_killed_in_turn_is_finished(
     fake: FakeWorld, name: str, again: Callable[[World, ObservedState], Plan]
 ) -> None:
     killed_at(fake, "verify-core", deploying(fake, "1.0.0"))
-    killed_at(fake, name, lambda observed: recovery.rollback_plan(fake.world, observed))
+    killed_at(fake, name, lambda observed: rollback_plan(fake.world, observed))
     assert ended_of(events_of(fake, lambda observed: again(fake.world, observed))).outcome is Outcome.DONE
     assert nothing_is_deployed(fake)
 
@@ -583,8 +585,8 @@ def test_its_rollback_killed_in_turn_is_finished(
 def test_a_first_deployment_that_let_visitors_in_asks_before_it_is_rolled_back(fake: FakeWorld) -> None:
     killed_at(fake, "record", deploying(fake, "1.0.0"))
     with pytest.raises(Refused, match=r"Everything written since .* would be discarded"):
-        recovery.rollback_plan(fake.world, fake.world.observe())
-    ended = ended_of(events_of(fake, lambda seen: recovery.rollback_plan(fake.world, seen, discard=True)))
+        rollback_plan(fake.world, fake.world.observe())
+    ended = ended_of(events_of(fake, lambda seen: rollback_plan(fake.world, seen, discard=True)))
     assert (ended.outcome, nothing_is_deployed(fake)) == (Outcome.DONE, True)
 
 
@@ -595,7 +597,7 @@ def test_a_rollback_that_fails_stops_there_and_can_be_tried_again(running: FakeW
     assert "The rollback failed too" in ended.problem[0]
     assert running.state.gate() is Gate.SEALED
     running.engine.failing.clear()
-    again = ended_of(events_of(running, lambda seen: recovery.rollback_plan(running.world, seen)))
+    again = ended_of(events_of(running, lambda seen: rollback_plan(running.world, seen)))
     assert again.outcome is Outcome.DONE
     assert as_before(running)
 
@@ -640,7 +642,7 @@ def test_a_migrate_container_that_a_cut_off_operation_made_is_not_used(running: 
 @pytest.mark.parametrize("name", TOUCHING)
 def test_a_killed_operation_is_resumed_from_any_step(running: FakeWorld, name: str) -> None:
     killed_at(running, name)
-    ended = ended_of(events_of(running, lambda seen: recovery.resume_plan(running.world, seen), on_failure=ROLLBACK))
+    ended = ended_of(events_of(running, lambda seen: resume_plan(running.world, seen), on_failure=ROLLBACK))
     assert ended.exit_code is ExitCode.DONE
     assert (ended.state, ended.version) == ("running", "1.1.0")
     assert unfinished_operation(read_operations(running.world.site.journal_directory)) is None
@@ -651,9 +653,9 @@ def test_a_killed_operation_is_rolled_back_from_any_step_before_the_gate_opened(
     killed_at(running, name)
     if name in ("prove-open", "record"):
         with pytest.raises(Refused, match=r"Everything written since .* would be discarded"):
-            recovery.rollback_plan(running.world, running.world.observe())
+            rollback_plan(running.world, running.world.observe())
         return
-    ended = ended_of(events_of(running, lambda seen: recovery.rollback_plan(running.world, seen)))
+    ended = ended_of(events_of(running, lambda seen: rollback_plan(running.world, seen)))
     assert ended.exit_code is ExitCode.DONE
     assert as_before(running)
     assert not running.engine.made_migration
@@ -665,7 +667,7 @@ def test_a_resumed_operation_that_fails_goes_back_to_where_the_first_came_from(r
     if name in ("open-gate", "prove-open", "record"):
         return
     core_never_healthy(running)
-    ended = ended_of(events_of(running, lambda seen: recovery.resume_plan(running.world, seen), on_failure=ROLLBACK))
+    ended = ended_of(events_of(running, lambda seen: resume_plan(running.world, seen), on_failure=ROLLBACK))
     assert ended.outcome is Outcome.ROLLED_BACK, ended.problem
     assert as_before(running)
 
@@ -696,7 +698,7 @@ def test_a_migration_that_outlived_its_operation_is_waited_for_and_not_doubled(r
         running.state.observed = replace(running.state.observed, migrations=())
 
     running.clock.on_sleep = end
-    ended = ended_of(events_of(running, lambda seen: recovery.resume_plan(running.world, seen)))
+    ended = ended_of(events_of(running, lambda seen: resume_plan(running.world, seen)))
     assert ended.outcome is Outcome.DONE
     assert orphan.removed
 

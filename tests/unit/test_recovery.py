@@ -8,8 +8,9 @@ from graasp_local.errors import ExitCode, Refused
 from graasp_local.journal.events import OperationEnded, Outcome
 from graasp_local.journal.read import read_operations
 from graasp_local.journal.records import unfinished_operation
-from graasp_local.operations import recovery
 from graasp_local.operations.deployments import deployment_plan, transition_plan
+from graasp_local.operations.resume import resume_plan
+from graasp_local.operations.rollback import loss, rollback_plan
 from graasp_local.planning.plan_deploy import DeployRequest
 from graasp_local.planning.requests import OnFailure
 from graasp_local.planning.states import Gate, InfraState
@@ -20,7 +21,7 @@ from tests.unit.sites import site_in
 
 
 def roll_back(fake: FakeWorld, *, discard: bool = False) -> OperationEnded:
-    return ended_of(events_of(fake, lambda seen: recovery.rollback_plan(fake.world, seen, discard=discard)))
+    return ended_of(events_of(fake, lambda seen: rollback_plan(fake.world, seen, discard=discard)))
 
 
 def test_where_no_migration_lies_between_the_code_alone_goes_back(running: FakeWorld) -> None:
@@ -37,7 +38,7 @@ def test_behind_a_migration_it_says_what_would_be_discarded_and_does_nothing(run
     running.state.calls.clear()
     running.clock.seconds += 3 * 3600
     with pytest.raises(Refused) as refused:
-        recovery.rollback_plan(running.world, running.world.observe())
+        rollback_plan(running.world, running.world.observe())
     assert refused.value.what == (
         "Everything written since 1970-01-12 13:46 UTC (3 hours with 1.1.0), including 3 new row(s), "
         "would be discarded: 1.1.0 has changed the database, and the one from before it would be put back."
@@ -51,7 +52,7 @@ def test_a_deployment_that_began_with_the_database_off_and_migrated_nothing_is_g
 ) -> None:
     fake.become(site_in(InfraState.STOPPED, "1.1.0"), applied="1.1.0")
     deploy(fake, "1.2.0")
-    assert recovery.loss(fake.world, fake.world.observe()) is None
+    assert loss(fake.world, fake.world.observe()) is None
     fake.state.calls.clear()
     ended = roll_back(fake)
     assert (ended.outcome, ended.state, ended.version) == (Outcome.DONE, "running", "1.1.0")
@@ -77,7 +78,7 @@ def test_nor_is_it_once_it_was_cut_off(fake: FakeWorld, step: str) -> None:
 def test_it_tells_how_many_rows_it_found(running: FakeWorld, rows: int | None, expected: str) -> None:
     deploy(running)
     running.database.newer_rows = rows
-    lost = recovery.loss(running.world, running.world.observe())
+    lost = loss(running.world, running.world.observe())
     assert lost is not None
     assert lost.described() == f"Everything written since 1970-01-12 13:46 UTC{expected}"
 
@@ -106,7 +107,7 @@ WAY_BACK = [
 
 def test_the_way_back_checks_and_fetches_before_the_gate_closes_and_lets_requests_finish(running: FakeWorld) -> None:
     deploy(running)
-    plan = recovery.rollback_plan(running.world, running.world.observe(), discard=True)
+    plan = rollback_plan(running.world, running.world.observe(), discard=True)
     assert [step.name for step in plan.steps] == ["preflight", "restore-images", *WAY_BACK]
 
 
@@ -114,8 +115,8 @@ def test_the_way_back_checks_and_fetches_before_the_gate_closes_and_lets_request
 @pytest.mark.parametrize("verb", ["resume", "rollback"])
 def test_a_way_back_that_was_killed_goes_on_by_either_command(running: FakeWorld, name: str, verb: str) -> None:
     deploy(running)
-    killed_at(running, name, lambda seen: recovery.rollback_plan(running.world, seen, discard=True))
-    planner = recovery.resume_plan if verb == "resume" else recovery.rollback_plan
+    killed_at(running, name, lambda seen: rollback_plan(running.world, seen, discard=True))
+    planner = resume_plan if verb == "resume" else rollback_plan
     ended = ended_of(events_of(running, lambda seen: planner(running.world, seen)))
     assert ended.exit_code is ExitCode.DONE, ended.problem
     assert (ended.state, ended.version, len(running.state.applied)) == ("running", "1.0.0", 2)
@@ -124,7 +125,7 @@ def test_a_way_back_that_was_killed_goes_on_by_either_command(running: FakeWorld
 
 def test_whoever_deploys_instead_of_going_on_back_keeps_what_was_written(running: FakeWorld) -> None:
     deploy(running)
-    killed_at(running, "end-sessions", lambda seen: recovery.rollback_plan(running.world, seen, discard=True))
+    killed_at(running, "end-sessions", lambda seen: rollback_plan(running.world, seen, discard=True))
     running.edge.says = "0.0.1"
     request = DeployRequest(Version(1, 1, 0))
     running.state.calls.clear()
@@ -188,4 +189,4 @@ def test_a_first_deployment_has_nothing_to_go_back_to(fake: FakeWorld) -> None:
 def test_there_is_nothing_to_resume_after_a_success(running: FakeWorld) -> None:
     deploy(running)
     with pytest.raises(Refused, match="No operation was left unfinished on this site"):
-        recovery.resume_plan(running.world, running.world.observe())
+        resume_plan(running.world, running.world.observe())

@@ -17,6 +17,7 @@ from graasp_local.errors import ExitCode, Refused
 from graasp_local.journal.events import Event, Outcome, StepStarted
 from graasp_local.operations import run
 from graasp_local.operations.deployments import scale_plan
+from graasp_local.operations.plans import Shown
 from graasp_local.planning.plan import Plan, Strategy
 from graasp_local.planning.plan_scale import with_replicas
 from graasp_local.planning.requests import ChangeState, Deploy, Resume, Scale
@@ -443,7 +444,7 @@ def test_a_number_does_not_stay_where_nothing_was_begun(
             sys.exit(ExitCode.REFUSED)
         raise Refused("Not now.")
 
-    monkeypatch.setattr(run, "shown_plan", lambda *_: run.Shown(Plan(InfraState.RUNNING, ()), new_site(), "", 0.0))
+    monkeypatch.setattr(run, "shown_plan", lambda *_: Shown(Plan(InfraState.RUNNING, ()), new_site(), "", 0.0))
     monkeypatch.setattr(operating, "operation", refuse)
     CliRunner().invoke(cli, ["--site", str(env.parent), "scale", "core=2"])
     assert ["\nCORE_REPLICAS=2\n" in text for text in during] == [True]

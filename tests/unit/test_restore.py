@@ -12,7 +12,9 @@ from graasp_local.errors import ExitCode, NeedsYou, Refused, UsageError
 from graasp_local.journal.events import OperationEnded, Outcome
 from graasp_local.journal.read import read_operations
 from graasp_local.journal.records import unfinished_operation
-from graasp_local.operations import recovery, restores
+from graasp_local.operations import restores
+from graasp_local.operations.resume import resume_plan, unfinished
+from graasp_local.operations.rollback import rollback_plan
 from graasp_local.planning import requests
 from graasp_local.planning.migrations import AppliedMigration
 from graasp_local.planning.plan import Plan
@@ -61,11 +63,11 @@ def restore(fake: FakeWorld, on_failure: OnFailure = OnFailure.ROLLBACK, *only: 
 
 
 def resumed(fake: FakeWorld) -> OperationEnded:
-    return ended_of(events_of(fake, lambda observed: recovery.resume_plan(fake.world, observed)))
+    return ended_of(events_of(fake, lambda observed: resume_plan(fake.world, observed)))
 
 
 def rolled_back(fake: FakeWorld) -> OperationEnded:
-    return ended_of(events_of(fake, lambda observed: recovery.rollback_plan(fake.world, observed)))
+    return ended_of(events_of(fake, lambda observed: rollback_plan(fake.world, observed)))
 
 
 def is_restored(fake: FakeWorld) -> bool:
@@ -151,7 +153,7 @@ def test_a_first_restore_killed_at_any_step_is_rolled_back(moved_on: FakeWorld, 
 def test_its_rollback_killed_in_turn_is_finished(moved_on: FakeWorld, other: FakeWorld, step: str) -> None:
     for finish in (rolled_back, resumed):
         killed_at(other, "open-gate", from_elsewhere(other, moved_on))
-        killed_at(other, step, lambda observed: recovery.rollback_plan(other.world, observed))
+        killed_at(other, step, lambda observed: rollback_plan(other.world, observed))
         assert finish(other).outcome is Outcome.DONE
         assert has_nothing(other)
 
@@ -193,12 +195,12 @@ def test_killed_before_the_gate_closed_nothing_is_unfinished(moved_on: FakeWorld
     killed_at(moved_on, name, restoring(moved_on))
     assert is_as_before(moved_on)
     with pytest.raises(Refused, match="left unfinished"):
-        recovery.unfinished(moved_on.world)
+        unfinished(moved_on.world)
 
 
 def test_a_rollback_that_was_killed_is_gone_on_with(moved_on: FakeWorld) -> None:
     killed_at(moved_on, "verify-core", restoring(moved_on))
-    killed_at(moved_on, "take-out", lambda observed: recovery.rollback_plan(moved_on.world, observed))
+    killed_at(moved_on, "take-out", lambda observed: rollback_plan(moved_on.world, observed))
     assert resumed(moved_on).outcome is Outcome.DONE
     assert is_as_before(moved_on)
 

@@ -9,8 +9,9 @@ import pytest
 from graasp_local.errors import ExitCode, NeedsYou, Refused
 from graasp_local.journal.events import Event, OperationEnded, Outcome, StepOutput, StepStarted, summary
 from graasp_local.journal.read import read_operations
-from graasp_local.operations import recovery
 from graasp_local.operations.deployments import transition_plan
+from graasp_local.operations.resume import resume_plan
+from graasp_local.operations.rollback import rollback_plan
 from graasp_local.planning.plan import Plan, Strategy, render
 from graasp_local.planning.requests import OnFailure
 from graasp_local.planning.rolling_steps import Side
@@ -109,7 +110,7 @@ def test_once_the_new_core_itself_serves_a_failure_goes_back_no_more(open_site: 
     assert (ended.outcome, ended.exit_code) == (Outcome.FAILED, ExitCode.NEEDS_YOU)
     assert "resume" in ended.problem[2]
     open_site.handovers.failing.clear()
-    assert ended_of(carried_out(open_site, lambda o: recovery.resume_plan(open_site.world, o))).outcome is Outcome.DONE
+    assert ended_of(carried_out(open_site, lambda o: resume_plan(open_site.world, o))).outcome is Outcome.DONE
     is_one_core_of(open_site, "1.2.0")
 
 
@@ -125,7 +126,7 @@ STEPS = range(4, 19)
 @pytest.mark.parametrize("index", STEPS)
 def test_killed_at_any_step_resume_goes_on_under_visitors(open_site: FakeWorld, index: int) -> None:
     cut_off_at(open_site, index)
-    ended = ended_of(carried_out(open_site, lambda o: recovery.resume_plan(open_site.world, o)))
+    ended = ended_of(carried_out(open_site, lambda o: resume_plan(open_site.world, o)))
     assert ended.outcome in (Outcome.DONE, Outcome.NOTHING_TO_DO)
     is_one_core_of(open_site, "1.2.0")
 
@@ -133,7 +134,7 @@ def test_killed_at_any_step_resume_goes_on_under_visitors(open_site: FakeWorld, 
 @pytest.mark.parametrize("index", STEPS[:-1])
 def test_killed_at_any_step_rollback_goes_back_under_visitors(open_site: FakeWorld, index: int) -> None:
     cut_off_at(open_site, index)
-    ended = ended_of(carried_out(open_site, lambda o: recovery.rollback_plan(open_site.world, o)))
+    ended = ended_of(carried_out(open_site, lambda o: rollback_plan(open_site.world, o)))
     assert ended.outcome is Outcome.DONE
     is_one_core_of(open_site, "1.1.0")
 
@@ -232,7 +233,7 @@ def test_going_back_from_one_that_went_through_follows_the_sites_setting(open_si
         lines = [line for line in env.read_text().splitlines() if not line.startswith("DEPLOY_STRATEGY=")]
         env.write_text("\n".join([*lines, f"DEPLOY_STRATEGY={strategy}"]) + "\n")
         open_site.world.site.__dict__.pop("settings", None)
-        plan = recovery.rollback_plan(open_site.world, open_site.world.observe())
+        plan = rollback_plan(open_site.world, open_site.world.observe())
         assert (str(plan.version), plan.keeps_open) == ("1.1.0", keeps_open)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from graasp_local.errors import Refused
 from graasp_local.journal.events import Outcome
-from graasp_local.operations import recovery
+from graasp_local.operations.rollback import rollback_plan
 from graasp_local.operations.steps.written_snapshot import written_snapshots
 from graasp_local.planning.requests import OnFailure
 from graasp_local.planning.requirements import FREE_BYTES_FOR_WORK
@@ -66,7 +66,7 @@ def test_a_failed_deployment_is_taken_back_from_the_file(short_of_room: FakeWorl
     before = list(short_of_room.state.applied)
     killed_at(short_of_room, "verify-core")
     short_of_room.edge.says = None
-    ended = ended_of(events_of(short_of_room, lambda seen: recovery.rollback_plan(short_of_room.world, seen)))
+    ended = ended_of(events_of(short_of_room, lambda seen: rollback_plan(short_of_room.world, seen)))
     assert (ended.outcome, ended.version) == (Outcome.DONE, "1.0.0")
     assert short_of_room.state.applied == before
 

@@ -8,8 +8,9 @@ from graasp_local.errors import ExitCode, Refused
 from graasp_local.journal.events import OperationEnded, Outcome, RollbackStarted, StepOutput
 from graasp_local.journal.read import read_operations
 from graasp_local.journal.records import unfinished_operation
-from graasp_local.operations import recovery
 from graasp_local.operations.deployments import deployment_plan
+from graasp_local.operations.resume import resume_plan
+from graasp_local.operations.rollback import rollback_plan
 from graasp_local.planning.plan import render
 from graasp_local.planning.plan_deploy import DeployRequest
 from graasp_local.planning.requests import OnFailure
@@ -23,7 +24,7 @@ ONE_ONE = Version(1, 1, 0)
 
 def roll_back(fake: FakeWorld, *, discard: bool = False) -> OperationEnded:
     fake.forget_pins()
-    return ended_of(events_of(fake, lambda seen: recovery.rollback_plan(fake.world, seen, discard=discard)))
+    return ended_of(events_of(fake, lambda seen: rollback_plan(fake.world, seen, discard=discard)))
 
 
 def build(fake: FakeWorld, name: str, *services: str) -> None:
@@ -125,9 +126,9 @@ def test_a_rollback_to_images_from_before_that_was_killed_is_resumed_to_those(de
     build(deployed, "second", "core")
     deploy(deployed)
     deployed.forget_pins()
-    killed_at(deployed, "select-version", lambda seen: recovery.rollback_plan(deployed.world, seen))
+    killed_at(deployed, "select-version", lambda seen: rollback_plan(deployed.world, seen))
     deployed.forget_pins()
-    ended = ended_of(events_of(deployed, lambda seen: recovery.resume_plan(deployed.world, seen)))
+    ended = ended_of(events_of(deployed, lambda seen: resume_plan(deployed.world, seen)))
     assert (ended.outcome, core_image(deployed)) == (Outcome.DONE, "first")
 
 
@@ -144,7 +145,7 @@ def test_killed_at_any_step_it_is_resumed_or_rolled_back(deployed: FakeWorld, na
     deployed.engine.migrations_of_builds = {"second": ("0000_init", "0001_maintenance", "0002_item_lang", "0003_new")}
     killed_at(deployed, name)
     deployed.forget_pins()
-    planner = recovery.resume_plan if verb == "resume" else recovery.rollback_plan
+    planner = resume_plan if verb == "resume" else rollback_plan
     events = events_of(deployed, lambda seen: planner(deployed.world, seen))
     ended = ended_of(events)
     assert (ended.outcome, ended.version, ended.state) == (Outcome.DONE, "1.1.0", "running"), ended.problem

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from graasp_local.errors import ExitCode
 from graasp_local.journal.events import Event, OperationEnded, RollbackStarted, StepStarted
 from graasp_local.operations import run
+from graasp_local.operations.plans import settings_for, shown_plan
 from graasp_local.planning.requests import ChangeState, Deploy, OnFailure, Request, Resume, Rollback
 from graasp_local.planning.states import Gate, InfraState
 from graasp_local.planning.steps import StartServices, UseEarlierSettings
@@ -139,9 +140,9 @@ def test_a_file_that_is_broken_while_the_gate_is_closed_does_not_break_the_way_b
 def test_the_plan_says_what_the_way_back_would_do_without(proven_site: FakeWorld) -> None:
     spoil(proven_site)
     world = replace(proven_site.world, site=Site(proven_site.directory))
-    plan = run.shown_plan(world, Deploy("1.1.0")).plan
+    plan = shown_plan(world, Deploy("1.1.0")).plan
     assert plan.hint.startswith("Changed since the site was last known to work: LOG_LEVEL. If 1.1.0 does not come up, ")
-    assert not run.shown_plan(world, Deploy("1.1.0", on_failure=OnFailure.HOLD)).plan.hint
+    assert not shown_plan(world, Deploy("1.1.0", on_failure=OnFailure.HOLD)).plan.hint
 
 
 def test_a_comment_is_no_change(proven_site: FakeWorld) -> None:
@@ -193,9 +194,9 @@ def test_after_a_way_back_that_failed_what_a_person_has_corrected_counts(proven_
     proven_site.engine.dying_with = BAD
     os.utime(env, (1.0, 1.0))
     world = replace(proven_site.world, site=Site(proven_site.directory))
-    assert run.settings_for(world, Rollback()).site.kept is not None
+    assert settings_for(world, Rollback()).site.kept is not None
     env.write_text(env.read_text().replace(BAD, "LOG_LEVEL=debug"))
-    assert run.settings_for(world, Rollback()).site.kept is None
+    assert settings_for(world, Rollback()).site.kept is None
 
 
 def test_a_rotation_changes_what_is_kept_since_the_old_passwords_open_nothing(proven_site: FakeWorld) -> None:
@@ -245,7 +246,7 @@ def test_a_file_that_core_mounts_is_used_as_it_was(with_file: FakeWorld) -> None
     with_file.engine.created["core"] = own.stat().st_ctime - 1
     with_file.engine.never_on_version = "1.1.0"
     world = replace(with_file.world, site=Site(with_file.directory))
-    hint = run.shown_plan(world, Deploy("1.1.0")).plan.hint
+    hint = shown_plan(world, Deploy("1.1.0")).plan.hint
     assert hint.startswith("Changed since the site was last known to work: start. If 1.1.0 does not come up, ")
     ended = done(with_file, Deploy("1.1.0"))
     assert ended.exit_code is ExitCode.ROLLED_BACK

@@ -9,8 +9,9 @@ from msgspec.structs import replace
 
 from graasp_local.errors import ExitCode
 from graasp_local.journal.events import Event, Outcome, StepStarted
-from graasp_local.operations import recovery
 from graasp_local.operations.deployments import transition_plan
+from graasp_local.operations.resume import resume_plan
+from graasp_local.operations.rollback import rollback_plan
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.plan_scale import with_replicas
 from graasp_local.planning.requests import OnFailure
@@ -154,7 +155,7 @@ STEPS = ("start-handover", "prove-handover", "lead-to-handover", "verify-core", 
 @pytest.mark.parametrize("name", [*STEPS, "close-gate", "remove-handover", "snapshot", "migrate", "start-replicas"])
 def test_killed_at_any_step_resume_ends_it(three_cores: FakeWorld, name: str) -> None:
     cut_off_at(three_cores, name)
-    ended = ended_of(events_of(three_cores, lambda o: recovery.resume_plan(three_cores.world, o)))
+    ended = ended_of(events_of(three_cores, lambda o: resume_plan(three_cores.world, o)))
     assert ended.outcome is Outcome.DONE
     is_running(three_cores, "1.1.0")
 
@@ -162,7 +163,7 @@ def test_killed_at_any_step_resume_ends_it(three_cores: FakeWorld, name: str) ->
 @pytest.mark.parametrize("name", STEPS)
 def test_killed_before_the_gate_closes_rollback_keeps_it_open(three_cores: FakeWorld, name: str) -> None:
     cut_off_at(three_cores, name)
-    ended = ended_of(until_closed(three_cores, lambda o: recovery.rollback_plan(three_cores.world, o)))
+    ended = ended_of(until_closed(three_cores, lambda o: rollback_plan(three_cores.world, o)))
     assert ended.outcome is Outcome.DONE
     assert "flag-closed" not in three_cores.state.calls
     is_running(three_cores, "1.0.0")
@@ -171,7 +172,7 @@ def test_killed_before_the_gate_closes_rollback_keeps_it_open(three_cores: FakeW
 @pytest.mark.parametrize("name", ["close-gate", "remove-handover", "snapshot", "migrate"])
 def test_killed_behind_it_rollback_goes_back(three_cores: FakeWorld, name: str) -> None:
     cut_off_at(three_cores, name)
-    ended = ended_of(events_of(three_cores, lambda o: recovery.rollback_plan(three_cores.world, o)))
+    ended = ended_of(events_of(three_cores, lambda o: rollback_plan(three_cores.world, o)))
     assert ended.outcome is Outcome.DONE
     is_running(three_cores, "1.0.0")
 

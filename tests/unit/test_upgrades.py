@@ -12,9 +12,11 @@ from graasp_local.errors import EngineUnreachable, ExitCode, NeedsYou, Refused
 from graasp_local.journal.events import Event, OperationEnded, Outcome, StepOutput
 from graasp_local.journal.read import read_operations
 from graasp_local.journal.records import unfinished_operation
-from graasp_local.operations import recovery, upgrades
+from graasp_local.operations import upgrades
 from graasp_local.operations.deployments import deployment_plan, transition_plan
 from graasp_local.operations.progress import Progress
+from graasp_local.operations.resume import resume_plan
+from graasp_local.operations.rollback import rollback_plan
 from graasp_local.operations.steps import Performer
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.plan_deploy import DeployRequest
@@ -52,11 +54,11 @@ def upgrade(fake: FakeWorld, on_failure: str = "rollback") -> OperationEnded:
 
 
 def resume(fake: FakeWorld) -> OperationEnded:
-    return carried_out(fake, lambda observed: recovery.resume_plan(fake.world, observed))[0]
+    return carried_out(fake, lambda observed: resume_plan(fake.world, observed))[0]
 
 
 def rollback(fake: FakeWorld) -> OperationEnded:
-    return carried_out(fake, lambda observed: recovery.rollback_plan(fake.world, observed))[0]
+    return carried_out(fake, lambda observed: rollback_plan(fake.world, observed))[0]
 
 
 def killed_after(fake: FakeWorld, step: str) -> None:
@@ -373,7 +375,7 @@ def test_rollback_is_about_an_upgrade_only_for_as_long_as_it_is_the_newest_opera
 
 def test_a_way_back_that_is_killed_is_gone_on_with(running: FakeWorld) -> None:
     killed_after(running, "start-graasp")
-    planner = lambda observed: recovery.rollback_plan(running.world, observed)  # noqa: E731
+    planner = lambda observed: rollback_plan(running.world, observed)  # noqa: E731
     operation = under_way(running, planner)
     for event in operation:
         if getattr(event, "name", "") == "select-server" and type(event).__name__ == "StepEnded":

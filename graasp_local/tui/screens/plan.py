@@ -144,21 +144,22 @@ class PlanScreen(UiScreen):
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="plan")
     def _plan(self) -> None:
-        from graasp_local.operations import recovery, run
+        from graasp_local.operations.plans import downtime_estimate, running_requests, shown_plan
+        from graasp_local.operations.rollback import loss
         from graasp_local.site.check import told_powers
 
         access = self.ui.access
         try:
             world = access.world(access.site(), InterruptionFlag(), lambda _: None)
-            lost = recovery.loss(world, world.observe()) if self._request == Rollback() else None
+            lost = loss(world, world.observe()) if self._request == Rollback() else None
             if lost is not None:
                 self.post_message(messages.LossFound(lost.described()))
                 return
-            shown = run.shown_plan(world, self._request)
-            estimate = run.downtime_estimate(world, shown.plan, shown.before)
+            shown = shown_plan(world, self._request)
+            estimate = downtime_estimate(world, shown.plan, shown.before)
             words = estimate.described() if estimate is not None else ""
             reasons = estimate.reasons() if estimate is not None else {}
-            running = run.running_requests(world, shown.plan)
+            running = running_requests(world, shown.plan)
             visited, powers = world.handovers.visited(), (*told_powers(world.site), *filter(None, [running]))
             self.post_message(messages.PlanMade(self._request, shown, words, visited, powers, reasons))
         except GraaspLocalError as error:

@@ -1,4 +1,4 @@
-"""What can be done after a deployment: resume it, or roll it back.
+"""What `rollback` undoes: an operation that was cut off or failed, or the last deployment that succeeded.
 
 Decides by the journal and by what the database holds. Refuses to discard what was written since the gate was opened,
 unless that is asked for.
@@ -22,23 +22,15 @@ from graasp_local.journal.records import (
     unfinished_operation,
     visitors_were_let_in,
 )
-from graasp_local.operations.deployments import deploy_request, deployment_plan
-from graasp_local.operations.restores import plan_for
+from graasp_local.operations.deployments import deployment_plan
 from graasp_local.operations.steps.having_images import use_recorded_images
 from graasp_local.operations.steps.preflight import check_preflight
 from graasp_local.operations.steps.written_snapshot import has_snapshot
 from graasp_local.operations.trying import tried_first
-from graasp_local.operations.upgrades import upgrade_again_plan, upgrade_back_plan
+from graasp_local.operations.upgrades import upgrade_back_plan
 from graasp_local.planning.plan import Plan, Strategy
-from graasp_local.planning.plan_deploy import (
-    Backup,
-    DeployRequest,
-    ImagesFrom,
-    plan_back_to_nothing,
-    plan_rollback,
-    plan_undo,
-)
-from graasp_local.planning.plan_restore import RestoreRequest, plan_unrestore, plan_unrestore_to_nothing
+from graasp_local.planning.plan_deploy import DeployRequest, ImagesFrom, plan_back_to_nothing, plan_rollback, plan_undo
+from graasp_local.planning.plan_restore import plan_unrestore, plan_unrestore_to_nothing
 from graasp_local.planning.plan_rolling import plan_rolling_back
 from graasp_local.planning.requests import Deploy
 from graasp_local.planning.restoring import Restore
@@ -66,61 +58,6 @@ class Loss(Struct, frozen=True):
         return f"Everything written since {self.since} ({_ago(self.seconds)} with {self.version}{found}){counted}"
 
 
-def unfinished(world: World) -> OperationRecord:
-    """The operation that `resume` is about. Raises Refused if there is none."""
-    record = unfinished_operation(trusted_operations(world.site.journal_directory))
-    if record is None:
-        raise Refused(
-            "No operation was left unfinished on this site.",
-            "Nothing was changed.",
-            "`graasp-local rollback` undoes the last deployment that succeeded.",
-        )
-    return record
-
-
-def resume_plan(world: World, observed: ObservedState) -> Plan:
-    """The plan for `resume`: the unfinished deployment, or the unfinished rollback, again. Raises Refused."""
-    record = unfinished(world)
-    if record.upgrade is not None:
-        return upgrade_again_plan(world, observed, record)
-    if record.is_first and record.is_way_back:
-        return _back_to_nothing(observed, trusted_operations(world.site.journal_directory), record)
-    if record.restore is not None:
-        return _resumed_restore(world, observed, record, record.restore)
-    if record.is_way_back and record.database_is_changed:
-        operations = trusted_operations(world.site.journal_directory)
-        return _back_from_unfinished(observed, operations, record, Version.parse(record.previous_version))
-    request = deploy_request(world, _asked_of(record))
-    if record.database_is_changed:  # a backup now would be of a database that is already being migrated
-        request = replace(request, backup=Backup.LEFT_OUT)
-    # A rolling deployment may have got to a point from which it can only be finished behind the closed gate.
-    if record.is_rolling or request.strategy is not Strategy.CLOSED:
-        request = replace(request, strategy=Strategy.ROLLING_IF_POSSIBLE)
-    if record.images:
-        use_recorded_images(world, request.version, record.images)
-        request = replace(request, images=ImagesFrom.LAST_DEPLOYMENT, exact=record.images)
-    return deployment_plan(world, observed, request)
-
-
-def _asked_of(record: OperationRecord) -> Deploy:
-    """What was asked for, or its equivalent: a rollback of only the code is a deployment without a Deploy request, and
-    0.1.0 did not record requests.
-    """
-    if isinstance(record.asked, Deploy) and record.asked.version == record.version:
-        return record.asked
-    strategy = Strategy.ROLLING_IF_POSSIBLE if record.is_rolling else Strategy.CLOSED
-    return Deploy(record.version or "", hold=_end_of(record) is InfraState.RESTRICTED, strategy=strategy)
-
-
-def _resumed_restore(world: World, observed: ObservedState, record: OperationRecord, restore: Restore) -> Plan:
-    version = Version.parse(record.version or "")
-    if restore.way is Direction.BACK:
-        there = replace(restore, way=Direction.THERE)
-        begun, images = record.database_is_changed, record.previous_images
-        return plan_unrestore(observed, there, version, _came_from(record), was_begun=begun, images=images)
-    return plan_for(world, observed, RestoreRequest(restore, version, _end_of(record)))
-
-
 def _refuse_over_written(
     observed: ObservedState, operations: Sequence[OperationRecord], record: OperationRecord, restore: Restore
 ) -> None:
@@ -136,7 +73,7 @@ def _refuse_over_written(
         )
 
 
-def _back_to_nothing(observed: ObservedState, operations: Sequence[OperationRecord], record: OperationRecord) -> Plan:
+def back_to_nothing(observed: ObservedState, operations: Sequence[OperationRecord], record: OperationRecord) -> Plan:
     """The plan that undoes the first deployment, or the first restore, of a site."""
     begun, end = record.database_is_changed, state_named(record.came_from) or InfraState.STOPPED
     if record.restore is not None:
@@ -169,12 +106,12 @@ def rollback_plan(world: World, observed: ObservedState, *, discard: bool = Fals
         _refuse_unwanted_loss(_loss(world, observed, operations, record), record, discard=discard)
     previous = Version.parse_or_none(record.previous_version)
     if previous is None:
-        return _back_to_nothing(observed, operations, record)
+        return back_to_nothing(observed, operations, record)
     images = record.previous_images
     use_recorded_images(world, previous, images)
     if record.restore is not None:
         there, begun = replace(record.restore, way=Direction.THERE), record.database_is_changed
-        return plan_unrestore(observed, there, previous, _came_from(record), was_begun=begun, images=images)
+        return plan_unrestore(observed, there, previous, state_before(record), was_begun=begun, images=images)
     if left is None and not record.database_is_changed:
         strategy = Strategy(world.site.settings.deploy_strategy)
         request = DeployRequest(
@@ -184,7 +121,7 @@ def rollback_plan(world: World, observed: ObservedState, *, discard: bool = Fals
     if left is not None and left.is_rolling:
         return plan_rolling_back(observed, previous, world.handovers.visited(), images)
     if left is not None:
-        return _back_from_unfinished(observed, operations, record, previous)
+        return back_from_unfinished(observed, operations, record, previous)
     found = check_preflight(world, previous)
     plan = plan_undo(observed, previous, record.snapshot, _as_now(observed), images)
     return found.told_in(tried_first(world, plan), world.site.settings.values)
@@ -249,12 +186,12 @@ def loss(world: World, observed: ObservedState) -> Loss | None:
     return _loss(world, observed, operations, record) if record and record.can_be_undone else None
 
 
-def _back_from_unfinished(
+def back_from_unfinished(
     observed: ObservedState, operations: Sequence[OperationRecord], record: OperationRecord, previous: Version
 ) -> Plan:
     snapshot = record.snapshot if record.database_is_changed else None
     written, images = _may_be_written(operations, record), record.previous_images
-    return plan_rollback(observed, previous, snapshot, _came_from(record), written=written, images=images)
+    return plan_rollback(observed, previous, snapshot, state_before(record), written=written, images=images)
 
 
 def _may_be_written(operations: Sequence[OperationRecord], record: OperationRecord) -> bool:
@@ -296,12 +233,7 @@ def _loss(
     return Loss(record.version or "", since, max(0.0, world.clock.now() - began), rows)
 
 
-def _end_of(record: OperationRecord) -> InfraState:
-    """The state it was to end in: a deployment and a restore end in one of these two."""
-    return InfraState.RESTRICTED if record.target == InfraState.RESTRICTED else InfraState.RUNNING
-
-
-def _came_from(record: OperationRecord) -> InfraState:
+def state_before(record: OperationRecord) -> InfraState:
     return state_named(record.came_from) or InfraState.RESTRICTED
 
 

@@ -1,0 +1,97 @@
+"""Where an operation starts from, and so where a rollback of it would go back to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from graasp_local.journal.events import OperationStarted
+from graasp_local.journal.records import (
+    OperationRecord,
+    may_be_written,
+    state_left,
+    unfinished_operation,
+    visitors_were_let_in,
+)
+from graasp_local.operations.steps.written_snapshot import has_snapshot
+from graasp_local.planning.plan import Plan
+from graasp_local.planning.requests import Request
+from graasp_local.planning.states import ObservedState, ServiceGroup, came_from
+from graasp_local.planning.steps import RestoreImages, SwapBack
+from graasp_local.ports.world import World
+from graasp_local.postgres.database import snapshot_name
+
+
+def starting_point(
+    world: World,
+    operation: str,
+    request: Request,
+    asked: Request,
+    plan: Plan,
+    before: ObservedState,
+    operations: Sequence[OperationRecord],
+) -> OperationStarted:
+    """Where the operation starts from; one that continues an unfinished deployment starts from where that started."""
+    images = next((step.images for step in plan.steps if isinstance(step, RestoreImages)), ())
+    begun = OperationStarted(
+        operation, request.command, plan, request=request, asked=asked, images=images, gate=before.gate
+    )
+    earlier, snapshot = unfinished_operation(operations), snapshot_name(operation)
+    written = (
+        earlier is not None and earlier.database_is_changed and visitors_were_let_in(operations, earlier, before.gate)
+    )
+    if plan.restore is not None and earlier is not None and earlier.database_is_changed:
+        # Only the same restore knows what it has set aside: any other has nothing certain to go back to.
+        goes_on = earlier.restore is not None and earlier.restore.number == plan.restore.number
+        return replace(
+            begun,
+            came_from=earlier.came_from,
+            previous_version=earlier.previous_version if goes_on else "",
+            is_first=earlier.is_first and goes_on,
+            previous_images=earlier.previous_images if goes_on else (),
+            snapshot=snapshot,
+            migrated_before=goes_on,
+            written_before=goes_on and written,
+        )
+    back = next((step.snapshot for step in plan.steps if isinstance(step, SwapBack)), None)
+    if earlier is not None and earlier.is_way_back and back is None and earlier.database_is_changed:
+        earlier = None  # a change of mind: the database that was to be discarded is kept after all
+    if earlier is not None and written and back is None and earlier.version != str(plan.version):
+        earlier = None  # this operation must not lose what visitors wrote with its version
+    if earlier is not None and plan.can_be_resumed:
+        inherited = earlier.database_is_changed and _has_snapshot(world, before, earlier.snapshot)
+        return replace(
+            begun,
+            came_from=earlier.came_from,
+            previous_version=earlier.previous_version,
+            is_first=earlier.is_first,
+            previous_images=earlier.previous_images,
+            snapshot=earlier.snapshot if inherited else snapshot,
+            migrated_before=inherited,
+            written_before=inherited and written,
+            may_be_written=inherited and may_be_written(operations, earlier),
+        )
+    begun = replace(begun, came_from=came_from(before, state_left(operations)))
+    if back is not None:
+        return replace(
+            begun,
+            previous_version=str(plan.version),
+            previous_images=images,
+            snapshot=back,
+            migrated_before=True,
+            may_be_written=any(isinstance(step, SwapBack) and step.written for step in plan.steps),
+        )
+    selected = world.site.selection
+    return replace(
+        begun,
+        previous_version=str(selected.version or ""),
+        is_first=selected.version is None,
+        previous_images=selected.images,
+        snapshot=snapshot,
+    )
+
+
+def _has_snapshot(world: World, before: ObservedState, name: str) -> bool:
+    """Assumed to exist while the database is off and cannot be asked."""
+    return not before.group_is_on(ServiceGroup.DATABASE) or has_snapshot(world, name)
