@@ -115,11 +115,9 @@ def _load_in_background() -> None:
 
 def _say_what_was_left(world: World) -> None:
     """Every command that changes the site names an operation that was left unfinished, and how to go on."""
-    from graasp_local.journal.read import read_recent
-    from graasp_local.journal.records import unfinished_operation
     from graasp_local.lock import current_holder
 
-    left = unfinished_operation(read_recent(world.site.journal_directory).operations)
+    left = world.site.history.seems_unfinished
     if left is not None and current_holder(world.site.lock_file) is None:
         say(
             f"The operation {left.operation} was left unfinished: `graasp-local resume` finishes it, `graasp-local "

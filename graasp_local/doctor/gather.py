@@ -26,8 +26,6 @@ from graasp_local.doctor.facts import (
     Unknown,
 )
 from graasp_local.errors import ConfigurationError, GraaspLocalError, Refused
-from graasp_local.journal.read import read_recent
-from graasp_local.journal.records import unfinished_operation
 from graasp_local.operations.deployments import refusals
 from graasp_local.operations.steps.having_images import way_back
 from graasp_local.planning.states import ServiceGroup
@@ -261,5 +259,5 @@ def _rotation(site: Site) -> tuple[str, ...]:
 
 
 def _unfinished(site: Site) -> str | None:
-    record = unfinished_operation(read_recent(site.journal_directory).operations)
+    record = site.history.seems_unfinished
     return record.operation if record else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,10 @@ from graasp_local.planning.timings import range_of
 
 _OUTPUT_MARK = b'"event": "step-output"'
 """Not in any other record: quotation marks inside a text are written with a backslash."""
+
+
+_KNOWN_FILES = 64
+"""How many files' contents are remembered: a command asks several times, for the newest ones."""
 
 
 def read_journal(directory: Path) -> JournalContents:
@@ -82,6 +87,16 @@ def _read_operation(file: Path) -> OperationRecord | DamagedOperation | None:
     """None for a file that is not ours, or whose operation was killed before its first record was written."""
     if operation_number(file) == 0:
         return None
+    try:
+        found = file.stat()
+    except OSError as error:
+        return DamagedOperation(file, f"It cannot be read ({error.strerror}).")
+    return _read_unless_known(file, found.st_ctime_ns, found.st_size)
+
+
+@lru_cache(maxsize=_KNOWN_FILES)
+def _read_unless_known(file: Path, _changed_at: int, _bytes: int) -> OperationRecord | DamagedOperation | None:
+    """A file is written once, from beginning to end: it is the same for as long as its time and size are."""
     try:
         with file.open("rb") as lines:
             records = _records(lines)

@@ -11,12 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from msgspec.structs import replace
 
 from graasp_local.errors import NeedsYou, Refused
-from graasp_local.journal.read import read_operations, trusted_operations
 from graasp_local.journal.records import (
     left_connections_open,
-    state_left,
     uncertain_migration,
-    unfinished_operation,
 )
 from graasp_local.operations.rollouts import by_strategy, why_not_here, with_stand_in
 from graasp_local.operations.steps.having_images import other_images, select_rebuilt, way_back
@@ -120,8 +117,8 @@ def transition_plan(
     if ServiceGroup.GRAASP in TABLE[target].groups_on:
         _refuse_uncertain_code(world, target)
         refuse_moved_database(world)
-    newest = read_operations(world.site.journal_directory, newest=1)
-    left_open = bool(newest) and left_connections_open(newest[0])
+    newest = world.site.history.newest
+    left_open = newest is not None and left_connections_open(newest)
     plan = plan_transition(observed, target, world.site.selected_version, drain_limit, left_open=left_open)
     if plan.steps:
         check_transition(world, plan.services_started)
@@ -136,7 +133,7 @@ def scale_plan(world: World, observed: ObservedState, wanted: Mapping[str, int])
     refuse_too_many(world, wanted)
     now = {service.name: service.healthy for service in observed.services}
     observed = with_replicas(observed, wanted)
-    left_in = state_left(read_operations(world.site.journal_directory, newest=1))
+    left_in = world.site.history.state_left
     match classify(apart_from(observed, wanted), left_in):
         case Absent():
             return Plan(InfraState.STOPPED, ())
@@ -200,7 +197,7 @@ def _way_back_without(world: World, request: DeployRequest) -> str:
 
 
 def _is_unrecorded(world: World, version: Version) -> bool:
-    left = unfinished_operation(trusted_operations(world.site.journal_directory))
+    left = world.site.history.unfinished
     return left is not None and left.restore is None and left.version == str(version) and not left.is_way_back
 
 
@@ -210,7 +207,7 @@ def _refuse_without_way_back(world: World, version: Version) -> None:
     Not checked on a site that was left in the middle of a deployment: it must be able to go on.
     """
     served = world.site.selected_version
-    if served is None or unfinished_operation(trusted_operations(world.site.journal_directory)) is not None:
+    if served is None or world.site.history.unfinished is not None:
         return
     lost = way_back(world, served).lost
     if lost:
@@ -233,7 +230,7 @@ def forecast(world: World, observed: ObservedState, version: Version, images: Se
 
 def refuse_unfinished_upgrade(world: World) -> None:
     """Raises Refused while it is undecided which of two database servers is the site's."""
-    left = unfinished_operation(trusted_operations(world.site.journal_directory))
+    left = world.site.history.unfinished
     if left is not None and left.upgrade is not None:
         raise Refused(
             f"The operation {left.operation} was left between Postgres {left.upgrade.source_major} and "
@@ -305,7 +302,7 @@ def _refuse_uncertain_code(world: World, target: InfraState) -> None:
             "Nothing was changed.",
             "Deploy one: `graasp-local deploy --version X`.",
         )
-    uncertain = uncertain_migration(trusted_operations(world.site.journal_directory))
+    uncertain = uncertain_migration(world.site.history.operations)
     if uncertain is not None:
         raise Refused(
             f"The operation {uncertain.operation} ended during a migration to {uncertain.version}.",

@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from graasp_local.errors import GraaspLocalError, NeedsYou, Refused
 from graasp_local.journal.events import Outcome
-from graasp_local.journal.read import read_operations, trusted_operations
-from graasp_local.journal.records import OperationRecord, runs_by_step, state_left, unfinished_operation
+from graasp_local.journal.read import read_operations
+from graasp_local.journal.records import OperationRecord, runs_by_step
 from graasp_local.operations.deployments import apply_plan, deploy_request, deployment_plan, scale_plan, transition_plan
 from graasp_local.operations.restores import restore_plan
 from graasp_local.operations.resume import resume_plan
@@ -84,7 +84,7 @@ def planner_of(world: World, request: Request) -> Planner:
 def _rotation_plan(world: World, observed: ObservedState, request: Rotate) -> Plan:
     """Recreate the services that use the new secrets, in the state that the site is in."""
     services = services_to_recreate(world.site, request.keys)
-    left_in = state_left(read_operations(world.site.journal_directory, newest=1))
+    left_in = world.site.history.state_left
     return transition_plan(world, outdated(observed, services), InfraState(came_from(observed, left_in)))
 
 
@@ -101,10 +101,11 @@ def settings_for(world: World, request: Request) -> World:
 
     Except after a rollback failed and a person then changed the site's own files: from then on those count again.
     """
-    newest = read_operations(world.site.journal_directory, newest=1)
-    left = unfinished_operation(trusted_operations(world.site.journal_directory))
+    newest = world.site.history.newest
+    left = world.site.history.unfinished
     goes_back = isinstance(request, Rollback) or (isinstance(request, Resume) and left is not None and left.is_way_back)
-    if not goes_back or (newest and newest[0].outcome == Outcome.FAILED and _changed_since(world, newest[0])):
+    failed = newest is not None and newest.outcome == Outcome.FAILED
+    if not goes_back or (newest is not None and failed and _changed_since(world, newest)):
         return world
     return as_it_ran(world) or world
 

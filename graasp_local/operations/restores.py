@@ -14,8 +14,6 @@ from graasp_local.backup.check import refuse_without_version
 from graasp_local.backup.manifest import Manifest
 from graasp_local.backup.store import BackupStore, StoredBackup, is_path
 from graasp_local.errors import Refused, UsageError
-from graasp_local.journal.read import trusted_operations
-from graasp_local.journal.records import unfinished_operation
 from graasp_local.journal.write import operation_number
 from graasp_local.operations.deployments import (
     refuse_moved_database,
@@ -79,7 +77,7 @@ def _parts(manifest: Manifest, only: tuple[str, ...]) -> tuple[tuple[str, ...], 
 
 def _numbered(world: World, restore: Restore) -> Restore:
     """Give it the number of the same restore if that was left unfinished, otherwise this operation's number."""
-    left = unfinished_operation(trusted_operations(world.site.journal_directory))
+    left = world.site.history.unfinished
     if left is not None and left.restore is not None and left.restore.way is Direction.THERE:
         same = replace(restore, number=left.restore.number)
         if left.restore == same:

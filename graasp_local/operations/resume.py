@@ -8,8 +8,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from graasp_local.errors import Refused
-from graasp_local.journal.read import trusted_operations
-from graasp_local.journal.records import OperationRecord, unfinished_operation
+from graasp_local.journal.records import OperationRecord
 from graasp_local.operations.deployments import deploy_request, deployment_plan
 from graasp_local.operations.restores import plan_for
 from graasp_local.operations.rollback import back_from_unfinished, back_to_nothing, state_before
@@ -28,7 +27,7 @@ from graasp_local.version import Version
 
 def unfinished(world: World) -> OperationRecord:
     """The operation that `resume` is about. Raises Refused if there is none."""
-    record = unfinished_operation(trusted_operations(world.site.journal_directory))
+    record = world.site.history.unfinished
     if record is None:
         raise Refused(
             "No operation was left unfinished on this site.",
@@ -44,11 +43,11 @@ def resume_plan(world: World, observed: ObservedState) -> Plan:
     if record.upgrade is not None:
         return upgrade_again_plan(world, observed, record)
     if record.is_first and record.is_way_back:
-        return back_to_nothing(observed, trusted_operations(world.site.journal_directory), record)
+        return back_to_nothing(observed, world.site.history.operations, record)
     if record.restore is not None:
         return _resumed_restore(world, observed, record, record.restore)
     if record.is_way_back and record.database_is_changed:
-        operations = trusted_operations(world.site.journal_directory)
+        operations = world.site.history.operations
         return back_from_unfinished(observed, operations, record, Version.parse(record.previous_version))
     request = deploy_request(world, _asked_of(record))
     if record.database_is_changed:  # a backup now would be of a database that is already being migrated

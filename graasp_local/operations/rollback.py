@@ -14,7 +14,6 @@ from msgspec.structs import replace
 
 from graasp_local.errors import NeedsYou, Refused
 from graasp_local.journal.events import Outcome
-from graasp_local.journal.read import trusted_operations
 from graasp_local.journal.records import (
     OperationRecord,
     last_success,
@@ -91,7 +90,7 @@ def rollback_plan(world: World, observed: ObservedState, *, discard: bool = Fals
     After a deployment that succeeded, only the code goes back if nothing was migrated; otherwise the database from
     before the migration is put back, if what was written since may be discarded.
     """
-    operations = trusted_operations(world.site.journal_directory)
+    operations = world.site.history.operations
     left = unfinished_operation(operations)
     if left is not None and left.upgrade is not None:
         return upgrade_back_plan(world, observed, left)
@@ -180,7 +179,7 @@ def _refuse_after_nothing(operations: Sequence[OperationRecord], record: Operati
 
 def loss(world: World, observed: ObservedState) -> Loss | None:
     """What `rollback` would discard; None if it discards nothing, or there is nothing to go back to. Raises Refused."""
-    operations = trusted_operations(world.site.journal_directory)
+    operations = world.site.history.operations
     record = unfinished_operation(operations) or last_success(operations)
     _refuse_after_upgrade(world, operations, record)
     return _loss(world, observed, operations, record) if record and record.can_be_undone else None

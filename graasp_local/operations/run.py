@@ -14,7 +14,6 @@ from msgspec.structs import replace
 
 from graasp_local.errors import ConfigurationError, GraaspLocalError, Refused
 from graasp_local.journal.events import Event, OperationEnded, Outcome, Probed
-from graasp_local.journal.read import read_operations, trusted_operations
 from graasp_local.journal.records import OperationRecord, last_change, unfinished_operation
 from graasp_local.journal.write import Journal
 from graasp_local.lock import Patience, held_lock
@@ -89,7 +88,7 @@ def carry_out(
             raise Refused(
                 "The site has changed since the plan was shown.", "Nothing was changed.", "Start the command again."
             )
-        earlier = trusted_operations(world.site.journal_directory)
+        earlier = world.site.history.operations
         left = unfinished_operation(earlier)
         _refuse_over_a_restore(plan, left)
         estimate = downtime_estimate(world, plan, before)
@@ -186,10 +185,10 @@ def _all_that_was_asked(request: Request, left: OperationRecord | None) -> Reque
 
 def _last_step_of_killed(world: World) -> float | None:
     """When the last step of an operation that was killed began, or said its last; None if the last one was not."""
-    newest = read_operations(world.site.journal_directory, newest=1)
-    if not newest or newest[0].outcome is not None:
+    newest = world.site.history.newest
+    if newest is None or newest.outcome is not None:
         return None
-    return (world.site.journal_directory / f"{newest[0].operation}.jsonl").stat().st_mtime
+    return (world.site.journal_directory / f"{newest.operation}.jsonl").stat().st_mtime
 
 
 def probed(events: Iterator[Event], prober: Prober | None) -> Iterator[Event]:

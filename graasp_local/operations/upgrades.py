@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from msgspec.structs import replace
 
 from graasp_local.errors import Refused
-from graasp_local.journal.read import trusted_operations
 from graasp_local.journal.records import OperationRecord, state_left, unfinished_operation, visitors_were_let_in
 from graasp_local.lock import held_lock
 from graasp_local.operations.steps.upgrading import check_upgrade
@@ -50,7 +49,7 @@ def upgrade_plan(world: World, observed: ObservedState, asked: UpgradeDatabase) 
             "Nothing was changed.",
             "Set SWARM=off in .env, `graasp-local apply running`, upgrade, then set SWARM=on and apply it again.",
         )
-    operations = trusted_operations(world.site.journal_directory)
+    operations = world.site.history.operations
     left = unfinished_operation(operations)
     if left is not None:
         raise Refused(
@@ -86,7 +85,7 @@ def upgrade_again_plan(world: World, observed: ObservedState, record: OperationR
 def upgrade_back_plan(world: World, observed: ObservedState, record: OperationRecord) -> Plan:
     """The plan for `rollback` of an upgrade that was left unfinished. Raises Refused."""
     upgrade = _of(record)
-    operations = trusted_operations(world.site.journal_directory)
+    operations = world.site.history.operations
     serves_from_new = world.site.database_server == upgrade.target
     if upgrade.way is Direction.THERE and serves_from_new and visitors_were_let_in(operations, record, observed.gate):
         raise Refused(
@@ -105,7 +104,7 @@ def upgrade_recovery(world: World, observed: ObservedState, upgrade: Upgrade, ca
 
 def old_volumes(world: World, named: str | None = None) -> Mapping[str, int | None]:
     """Volumes of database servers that the site does not use, with the major of their files. Raises Refused."""
-    left = unfinished_operation(trusted_operations(world.site.journal_directory))
+    left = world.site.history.unfinished
     if left is not None and left.upgrade is not None:
         raise Refused(
             f"The operation {left.operation} was left unfinished, and undoing it needs the old volume.",

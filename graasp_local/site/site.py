@@ -19,6 +19,7 @@ from msgspec import Struct
 from graasp_local.errors import ConfigurationError
 from graasp_local.files import text_if_there
 from graasp_local.images.pins import is_image_id, variable_of
+from graasp_local.journal.history import History
 from graasp_local.ownership import Stranger, owner_among_others, strangers
 from graasp_local.planning.server import DatabaseServer, first_volume
 from graasp_local.planning.states import ServiceGroup
@@ -104,6 +105,10 @@ class Site(Struct, frozen=True, dict=True):
     @property
     def journal_directory(self) -> Path:
         return self.directory / "journal"
+
+    @property
+    def history(self) -> History:
+        return History(self.journal_directory)
 
     @property
     def own_directory(self) -> Path:
