@@ -128,7 +128,7 @@ def _leading_to(path: Path, trusted: frozenset[int]) -> Iterator[Stranger]:
                 yield Stranger(above, said, _other_place(above, found.st_uid))
             elif writer:
                 mode = stat.S_IMODE(found.st_mode)
-                said = f"{above}, above the site, can be written to by {writer} (mode {mode:04o})."
+                said = f"{above}, above the site, is writable by {writer} (mode {mode:04o})."
                 yield Stranger(above, said, _closing(above, found.st_mode))
 
 
@@ -161,7 +161,7 @@ def _itself(path: Path, trusted: frozenset[int]) -> Iterator[Stranger]:
         sudo, option = ("" if os.geteuid() == _ROOT else "sudo "), ("-h " if is_link else "")
         yield Stranger(path, said, f"`{sudo}chown {option}{_own_name()} {_quoted(path)}`")
     elif not is_link and (writer := _other_writer(path, found, trusted)):
-        said = f"{path} can be written to by {writer} (mode {stat.S_IMODE(found.st_mode):04o})."
+        said = f"{path} is writable by {writer} (mode {stat.S_IMODE(found.st_mode):04o})."
         yield Stranger(path, said, _closing(path, found.st_mode))
 
 
@@ -173,7 +173,7 @@ def _closing(path: Path, mode: int) -> str:
 def _other_writer(path: Path, found: os.stat_result, trusted: frozenset[int]) -> str:
     """Who else may write, in words; empty if no one. A group with only its owner as a member does not count."""
     if found.st_mode & _ALL_WRITE:
-        return "everybody"
+        return "every user"
     if not found.st_mode & _GROUP_WRITES:
         return ""
     if not is_private_group(found.st_gid, trusted):

@@ -58,7 +58,7 @@ class DockerHandovers:
             return ""
         return "core runs in a Swarm (SWARM in .env is on), and a second one in its place is not supported there yet."
 
-    def edge_can_lead(self) -> bool:
+    def edge_can_route(self) -> bool:
         code, _ = self._in_nginx(_KNOWS)
         return code == 0
 
@@ -134,7 +134,7 @@ class DockerHandovers:
 
         return {host: core_answer(partial(ask, host)) for host in hosts}
 
-    def lead_visitors(self, to: Side) -> None:
+    def route_visitors(self, to: Side) -> None:
         if to is Side.HANDOVER:
             self._outlive_the_engine()
         self._engine.write_gate_files(gate_flag.leading_archive(to))

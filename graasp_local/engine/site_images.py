@@ -208,7 +208,7 @@ class SiteImages:
         with engine_errors():
             kept_images.keep(self.client, self._project, wanted, self.narrate)
 
-    def let_images_go(self, version: Version, but: Sequence[Pin]) -> tuple[str, ...]:
+    def release_images(self, version: Version, but: Sequence[Pin]) -> tuple[str, ...]:
         with engine_errors():
             needed = {image.image_id for image in self.images_here(version)} | {pin.image_id for pin in but}
             return kept_images.let_go(self.client, self._project, needed)

@@ -69,7 +69,7 @@ class Runtime(Struct, frozen=True):
 
 
 class Recovery(Struct, frozen=True):
-    """The plan that puts the site back, and what it is carried out with: perhaps the settings from before."""
+    """The plan that puts the site back, and what it is carried out with, such as the settings from before."""
 
     plan: Plan
     runtime: Runtime

@@ -79,7 +79,7 @@ def why_not_here(world: World) -> str | None:
     never = world.handovers.why_no_second()
     if never:
         return never
-    if not world.handovers.edge_can_lead():
+    if not world.handovers.edge_can_route():
         return (
             "The running nginx was started by an older graasp-local and cannot route visitors to a second core; "
             "any deployment behind the closed gate restarts it."

@@ -70,7 +70,7 @@ class Images(Protocol):
         """The same for exactly these; those that are not here are skipped."""
         ...
 
-    def let_images_go(self, version: Version, but: Sequence[Pin]) -> tuple[str, ...]:
+    def release_images(self, version: Version, but: Sequence[Pin]) -> tuple[str, ...]:
         """Remove the site's own tags from images that neither the version nor these pins need; returns the tags."""
         ...
 

@@ -66,7 +66,7 @@ class BenchSite:
         return subprocess.run([*command, "-d", database, *words], check=True, capture_output=True, text=True).stdout
 
     def remember_database(self) -> None:
-        """Save the database for `put_back`; nothing may be connected to it."""
+        """Save the database for `restore_rows`; nothing may be connected to it."""
         self.sql(*_ENDED, "CREATE DATABASE bench_before TEMPLATE graasp OWNER graasp STRATEGY file_copy")
 
     def configure(self, key: str, value: str) -> None:
@@ -88,7 +88,7 @@ class BenchSite:
         finally:
             self.site.override_file.write_text(before)
 
-    def put_back(self) -> None:
+    def restore_rows(self) -> None:
         """Reset the site to before the migration: gate open, version BEFORE."""
         prepare.select(self.site, BEFORE)
         self.compose("up", "--detach", "--wait", "db", "nginx", "umami")

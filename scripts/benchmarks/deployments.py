@@ -25,7 +25,7 @@ def deployment_rows(site: BenchSite, rounds: int) -> tuple[list[Row], Parts]:
     arguments = [site.project, *site.compose_arguments(AFTER)]
 
     def ours() -> float:
-        site.put_back()
+        site.restore_rows()
         with site.probed(downtimes["ours"]):
             began = time.perf_counter()
             ended = site.deploy(AFTER)
@@ -35,7 +35,7 @@ def deployment_rows(site: BenchSite, rounds: int) -> tuple[list[Row], Parts]:
         return took
 
     def script(name: str) -> float:
-        site.put_back()
+        site.restore_rows()
         # Each command of graasp-local writes the file that names the version for Compose.
         prepare.candidate_file(site.site, AFTER)
         with site.probed(downtimes[name]):
@@ -48,9 +48,13 @@ def deployment_rows(site: BenchSite, rounds: int) -> tuple[list[Row], Parts]:
     return rows, {name: median(seconds) for name, seconds in steps.items()}
 
 
-def _against(name: str, beside: str, closed: dict[str, Figure], whole: dict[str, Figure]) -> Iterator[Row]:
+def _against(name: str, compared_to: str, closed: dict[str, Figure], whole: dict[str, Figure]) -> Iterator[Row]:
     is_floor = name == "floor"
-    yield Row("downtime of a deployment", closed["ours"], beside, closed[name], "1" if is_floor else "")
+    yield Row("downtime of a deployment", closed["ours"], compared_to, closed[name], "1" if is_floor else "")
     yield Row(
-        "the whole deployment, checks included", whole["ours"], beside, whole[name], "0.5 s more" if is_floor else ""
+        "the whole deployment, checks included",
+        whole["ours"],
+        compared_to,
+        whole[name],
+        "0.5 s more" if is_floor else "",
     )

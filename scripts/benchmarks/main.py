@@ -52,7 +52,8 @@ def main(words: Sequence[str]) -> None:
     def add(*more: Row) -> None:
         for row in more:
             rows.append(row)
-            say(f"  {row.what}: {row.ours.described()}; {row.beside}: {row.theirs.described()}; ratio {row.ratio:.2f}")
+            other = f"{row.compared_to}: {row.theirs.described()}"
+            say(f"  {row.what}: {row.ours.described()}; {other}; ratio {row.ratio:.2f}")
 
     load = os.getloadavg()[0]
     add(*stack_rows(free_port(), 1 if quick else 7))
@@ -69,13 +70,13 @@ def main(words: Sequence[str]) -> None:
         if not quick:
             add(*shortcut_rows(site, 7))
         for megabytes in (50,) if quick else (1000, 5000):
-            site.put_back()
+            site.restore_rows()
             grow(site, megabytes)
             add(*database_rows(site, 1 if quick else 3))
             heading = f"Closed steps of a deployment with a database of {size_of(site)}, measured once"
             sections.append(_parts(heading, deployment_in_parts(site)))
         if not quick:
-            site.put_back()
+            site.restore_rows()
             said = subprocess.run(
                 [sys.executable, str(ROOT / "scripts" / "bench-tui"), str(site.directory), "--flood", "--many"],
                 capture_output=True,

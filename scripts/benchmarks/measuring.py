@@ -30,7 +30,7 @@ class Row:
 
     what: str
     ours: Figure
-    beside: str
+    compared_to: str
     theirs: Figure
     at_most: str = ""
 
@@ -42,7 +42,7 @@ class Row:
         return (
             self.what,
             self.ours.described(),
-            self.beside,
+            self.compared_to,
             self.theirs.described(),
             f"{self.ratio:.2f}",
             self.at_most,

@@ -32,7 +32,7 @@ def replica_rows(site: BenchSite, rounds: int) -> list[tuple[str, ...]]:
     for _ in range(rounds):
         for count in COUNTS:
             site.configure("CORE_REPLICAS", str(count))
-            site.put_back()
+            site.restore_rows()
             looks[count] += [timed(status) for _ in range(3)]
             began = time.perf_counter()
             site.run("apply", "restricted")

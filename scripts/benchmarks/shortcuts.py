@@ -23,7 +23,7 @@ _ASKS_EACH_SECOND = {
 
 
 def shortcut_rows(site: BenchSite, rounds: int) -> Iterator[Row]:
-    site.put_back()
+    site.restore_rows()
     engine = engine_for(site.site)
     yield from _stops(site, engine, rounds)
     yield from _starts(site, engine, rounds)

@@ -37,7 +37,7 @@ class Row(Struct, frozen=True):
     results: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def went_through(self) -> bool:
+    def passed(self) -> bool:
         return all(self.results.get(name, "failed") != "failed" for name in CHECKS)
 
     def with_results(self, results: Mapping[str, str]) -> Row:

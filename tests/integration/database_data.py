@@ -101,7 +101,7 @@ def killed(site: DemoSite, at: str, *words: str) -> None:
             os.killpg(process.pid, signal.SIGKILL)
             break
     else:
-        pytest.fail(f"the walk ended before {at}")
+        pytest.fail(f"the operation ended before {at}")
     process.communicate(timeout=60)
 
 

@@ -27,15 +27,15 @@ class OwnTags:
         env.write_text(text)
         for version in versions:
             for service in SERVICES:
-                self.lead(service, version, image(service, version))
+                self.point(service, version, image(service, version))
 
     def tag(self, service: str, version: str) -> str:
         return f"{self.repository}:{service}-v{version}"
 
-    def lead(self, service: str, version: str, source: str) -> None:
+    def point(self, service: str, version: str, source: str) -> None:
         docker("tag", source, self.tag(service, version))
 
-    def lead_to_other_build(self, service: str, version: str) -> str:
+    def point_to_other_build(self, service: str, version: str) -> str:
         """To an image that behaves as the demo image does and is another one; returns its id."""
         source = f"FROM {image(service, version)}\nLABEL build={uuid.uuid4().hex}\n"
         docker("build", "--quiet", "--tag", self.tag(service, version), "-", text=source)

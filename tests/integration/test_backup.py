@@ -182,7 +182,7 @@ def test_a_killed_backup_leaves_nothing_under_a_final_name_and_the_next_one_tidi
     assert not [name for name in backups_of(site) if name.startswith(".partial-")]
 
 
-def test_a_disk_without_room_is_said_before_anything_is_written(site: DemoSite, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_before_anything_is_written(site: DemoSite, tmp_path: Path) -> None:
     """A disk smaller than the room that is kept free is refused before anything is written."""
     small, backups, aside = tmp_path / "small", site.directory / "backups", site.directory / "backups-aside"
     small.mkdir()
@@ -211,7 +211,7 @@ def restored(site: DemoSite, *words: str) -> None:
     site.run("restore", "0001", "--discard", "current-data", *words)
 
 
-def test_a_restore_brings_back_every_row_and_file_and_keeps_what_was_there(site: DemoSite) -> None:
+def test_a_restore_restores_every_row_and_file_and_keeps_what_was_there(site: DemoSite) -> None:
     backed_up = checksum(site)
     for name in ("written", "since"):
         site.create_item(name)
@@ -227,7 +227,9 @@ def test_a_restore_brings_back_every_row_and_file_and_keeps_what_was_there(site:
 
 
 @pytest.mark.parametrize(("step", "goes"), [(s, ("back", "on")[n % 2]) for n, s in enumerate(BEFORE_THE_GATE)])
-def test_a_restore_killed_at_any_step_goes_on_or_back_with_all_data(site: DemoSite, step: str, goes: str) -> None:
+def test_a_restore_killed_at_any_step_is_resumed_or_rolled_back_with_all_data(
+    site: DemoSite, step: str, goes: str
+) -> None:
     site.create_item(f"before {step}")
     write_file(site, f"before {step}")
     before = checksum(site)
@@ -239,7 +241,7 @@ def test_a_restore_killed_at_any_step_goes_on_or_back_with_all_data(site: DemoSi
             os.killpg(operation.pid, signal.SIGKILL)
             break
     else:
-        pytest.fail(f"the walk ended before {step}")
+        pytest.fail(f"the operation ended before {step}")
     operation.communicate(timeout=30)
     assert site.status()["next"] == ["graasp-local resume", "graasp-local rollback"]
     site.run("rollback" if goes == "back" else "resume")

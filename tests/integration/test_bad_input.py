@@ -121,7 +121,7 @@ def test_a_shell_variable_does_not_change_what_the_sites_files_say(site: DemoSit
 
 
 @pytest.mark.parametrize("words", [["status"], ["history"], ["versions"], ["logs", "-n", "5"], ["bypass"]])
-def test_looking_changes_nothing(site: DemoSite, words: list[str]) -> None:
+def test_reading_commands_change_nothing(site: DemoSite, words: list[str]) -> None:
     before = {name: (found["Id"], found["State"]["StartedAt"]) for name, found in site.containers().items()}
     site.run(*words)
     assert {name: (found["Id"], found["State"]["StartedAt"]) for name, found in site.containers().items()} == before

@@ -34,13 +34,13 @@ def assert_open_with_data(site: DemoSite, version: str) -> None:
     assert site.item_names() == ["must survive"]
 
 
-def test_an_image_that_is_missing_is_refused_with_nothing_touched(site: DemoSite) -> None:
+def test_an_image_that_is_missing_is_refused_with_nothing_changed(site: DemoSite) -> None:
     ended = site.deploy("1.3.0-image-missing", code=10)
     assert "workers-v1.3.0-image-missing" in ended["problem"][0]
     assert_open_with_data(site, "1.1.0")
 
 
-def test_a_version_that_does_not_exist_is_refused_with_nothing_touched(site: DemoSite) -> None:
+def test_a_version_that_does_not_exist_is_refused_with_nothing_changed(site: DemoSite) -> None:
     ended = site.deploy("9.9.9", code=10)
     assert (ended["outcome"], ended["downtime_seconds"]) == ("refused", None)
     assert_open_with_data(site, "1.1.0")
@@ -89,7 +89,7 @@ def test_a_site_that_was_stopped_is_stopped_again_with_nothing_of_the_failed_ver
     assert versions == {None, "1.1.0"}
 
 
-def test_a_stopped_site_with_nothing_to_migrate_is_gone_back_from_without_consent(site: DemoSite) -> None:
+def test_a_stopped_site_with_nothing_to_migrate_is_rolled_back_without_consent(site: DemoSite) -> None:
     ended = site.deploy("1.2.0", "--no-backup")
     assert next(step for step in ended["steps"] if step["name"] == "migrate")["needed"] is False
     site.run("rollback")
@@ -103,7 +103,7 @@ def test_the_cause_of_a_failed_migration_is_shown_from_postgres_log(site: DemoSi
     assert 'ALTER TABLE "no_such_table"' in shown
 
 
-def test_the_database_of_the_failed_deployment_is_kept_until_the_next_one_went_through(site: DemoSite) -> None:
+def test_the_database_of_the_failed_deployment_is_kept_until_the_next_one_succeeded(site: DemoSite) -> None:
     site.deploy("1.3.0-migration-fails", code=20)
     assert [name for name in databases(site) if name.startswith("graasp_failed_")]
     site.deploy("1.2.0")
@@ -150,7 +150,7 @@ def test_a_core_that_boots_slowly_is_waited_for(site: DemoSite) -> None:
     assert_open_with_data(site, "1.3.0-slow-boot")
 
 
-def test_a_core_that_crashes_later_shows_the_page_and_is_seen_as_drift(site: DemoSite) -> None:
+def test_a_core_that_crashes_later_shows_the_page_and_is_reported_as_drift(site: DemoSite) -> None:
     site.deploy("1.3.0-crashes-later")
     wait_for(lambda: site.status()["state"] == "drifted", "core has crashed")
     answer = site.ask("/", AS_BROWSER)

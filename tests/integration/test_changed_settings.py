@@ -62,7 +62,7 @@ def ids(site: DemoSite) -> dict[str, str]:
         ({"FRAME_ANCESTORS": "https://moodle.school.example"}, {"nginx"}),
     ],
 )
-def test_a_changed_setting_makes_only_those_anew_that_it_concerns(
+def test_a_changed_setting_recreates_only_the_services_that_use_it(
     site: DemoSite, changed: dict[str, str], services: set[str]
 ) -> None:
     before = ids(site)
@@ -74,7 +74,7 @@ def test_a_changed_setting_makes_only_those_anew_that_it_concerns(
 
 
 @pytest.mark.parametrize("service", ["db", "umami"])
-def test_what_an_override_says_of_it_recreates_even_the_database(site: DemoSite, service: str) -> None:
+def test_a_change_in_the_override_recreates_even_the_database(site: DemoSite, service: str) -> None:
     before = ids(site)
     (rows,) = site.database("graasp", "SELECT count(*) FROM drizzle.__drizzle_migrations")
     override = site.directory / "compose.override.yaml"
@@ -119,7 +119,7 @@ def test_addresses_that_core_has_kept_are_forgotten_when_the_site_has_another(si
 
 
 @pytest.mark.parametrize("words", [("apply", "running"), ("deploy", "--version", "1.0.0")])
-def test_a_client_that_was_built_again_is_taken(site: DemoSite, client_image: str, words: tuple[str, ...]) -> None:
+def test_a_client_that_was_built_again_is_used(site: DemoSite, client_image: str, words: tuple[str, ...]) -> None:
     for _ in range(2):  # the first has no image selected yet that it could be compared with
         wanted, before = built(client_image, f"FROM {CLIENT}"), ids(site)
         assert "client" in site.run(*words, "--dry-run").stdout
@@ -130,7 +130,7 @@ def test_a_client_that_was_built_again_is_taken(site: DemoSite, client_image: st
     assert site.status()["state"] == "running"
 
 
-def test_one_that_does_not_come_up_gives_way_to_the_one_before(site: DemoSite, client_image: str) -> None:
+def test_one_that_does_not_start_is_replaced_by_the_previous_one(site: DemoSite, client_image: str) -> None:
     good = site.containers()["client"]["Image"]
     built(client_image, f"FROM {CLIENT}", 'ENTRYPOINT ["false"]')
     site.run("apply", "running", code=20)

@@ -276,7 +276,7 @@ def test_the_search_index_is_rebuilt_by_a_request_with_the_secret(site: DemoSite
             site.run("apply", "running")
 
 
-def test_a_service_of_ones_own_is_pulled_started_and_removed(
+def test_a_service_of_your_own_is_pulled_started_and_removed(
     registry: Registry, site: DemoSite, tmp_path: Path
 ) -> None:
     override = site.directory / "compose.override.yaml"

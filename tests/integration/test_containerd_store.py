@@ -72,7 +72,7 @@ def images(site: DemoSite) -> dict[str, str]:
     return {name: found["Image"] for name, found in site.containers().items()}
 
 
-def test_a_failed_deployment_comes_back_to_a_build_whose_tag_was_moved(
+def test_a_failed_deployment_is_rolled_back_to_a_build_whose_tag_was_moved(
     site: DemoSite, build: Callable[[], None]
 ) -> None:
     with closing(site.engine()) as client:
@@ -110,7 +110,7 @@ def cores_kept(site: DemoSite) -> set[str]:
         return {tag for image in found for tag in image["RepoTags"] if ":core-" in tag}
 
 
-def test_a_success_is_gone_back_from_though_the_tag_was_moved(site: DemoSite, build: Callable[[], None]) -> None:
+def test_a_success_is_rolled_back_though_the_tag_was_moved(site: DemoSite, build: Callable[[], None]) -> None:
     served = images(site)
     assert len(cores_kept(site)) == 3  # the failed one too
     site.deploy("1.2.0")

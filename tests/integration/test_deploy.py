@@ -34,7 +34,7 @@ def test_a_new_site_is_open_after_its_first_deployment(site: DemoSite) -> None:
     assert set(told["services"][0]) == {"service", "group", "status", "health", "version", "image", "replicas"}
 
 
-def test_what_a_killed_one_had_made_to_read_from_is_taken_away_by_the_next_one(site: DemoSite) -> None:
+def test_a_container_that_a_killed_operation_read_from_is_removed_by_the_next_one(site: DemoSite) -> None:
     ended = subprocess.Popen(["true"])
     ended.wait()
     image = str(site.containers()["core"]["Image"])
@@ -116,14 +116,14 @@ def test_without_a_migration_none_is_run(site: DemoSite, written: list[str]) -> 
     assert site.item_names() == written
 
 
-def test_the_same_version_again_touches_nothing(site: DemoSite) -> None:
+def test_the_same_version_again_changes_nothing(site: DemoSite) -> None:
     before = {name: found["Id"] for name, found in site.containers().items()}
     ended = site.deploy("1.2.0")
     assert (ended["outcome"], ended["steps"]) == ("nothing-to-do", [])
     assert {name: found["Id"] for name, found in site.containers().items()} == before
 
 
-def test_an_older_version_than_the_database_is_refused_with_nothing_touched(site: DemoSite) -> None:
+def test_an_older_version_than_the_database_is_refused_with_nothing_changed(site: DemoSite) -> None:
     before = {name: found["State"]["StartedAt"] for name, found in site.containers().items()}
     ended = site.deploy("1.0.0", code=10)
     assert ended["outcome"] == "refused"
@@ -226,9 +226,7 @@ def test_open_websockets_are_not_waited_for(site: DemoSite) -> None:
 
 
 @pytest.mark.parametrize("limit", [2, 60])
-def test_a_slow_upload_has_as_long_as_the_drain_limit_says_and_then_gets_the_gates_answer(
-    site: DemoSite, limit: int
-) -> None:
+def test_a_slow_upload_has_until_the_drain_limit_and_then_gets_the_gates_answer(site: DemoSite, limit: int) -> None:
     target = "1.2.0" if site.status()["version"] == "1.1.0" else "1.1.0"
     with socket.create_connection(("127.0.0.1", site.port), timeout=60) as upload:
         upload.sendall(

@@ -34,7 +34,7 @@ def edited(site: DemoSite, key: str, value: str) -> Iterator[None]:
         env.write_text(original)
 
 
-def test_a_running_site_is_well(site: DemoSite) -> None:
+def test_a_running_site_has_no_findings(site: DemoSite) -> None:
     before = {name: (found["Id"], found["State"]["StartedAt"]) for name, found in site.containers().items()}
     told = findings(site)
     well = ["engine", "compose", "images", "disk", "ports", "names", "certificate", "volumes", "postgres", "walks"]
@@ -75,7 +75,7 @@ def test_what_is_left_over_is_found(site: DemoSite) -> None:
         volume.remove()
 
 
-def test_a_port_that_somebody_else_has_is_found(new_site: DemoSite) -> None:
+def test_a_port_in_use_is_found(new_site: DemoSite) -> None:
     with socket.create_server(("127.0.0.1", new_site.port)):
         told = findings(new_site, code=10)
     assert "in use by" in told["ports"]["said"]
@@ -84,7 +84,7 @@ def test_a_port_that_somebody_else_has_is_found(new_site: DemoSite) -> None:
     assert new_site.containers() == {}
 
 
-def test_without_an_engine_the_rest_is_looked_at(site: DemoSite) -> None:
+def test_without_an_engine_the_rest_is_checked(site: DemoSite) -> None:
     told = findings(site, code=10, env={"DOCKER_HOST": "unix:///nowhere/docker.sock"})
     assert told["engine"]["verdict"] == "fails"
     assert {told[check]["verdict"] for check in ("images", "disk", "ports", "postgres")} == {"unknown"}

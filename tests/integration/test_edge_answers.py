@@ -106,7 +106,7 @@ def test_the_token_reaches_neither_core_nor_a_log_however_it_is_spelled(site: De
     assert secret not in log
 
 
-def test_an_address_that_only_looks_a_little_like_a_token_is_cores(site: DemoSite) -> None:
+def test_an_address_that_only_resembles_a_token_goes_to_core(site: DemoSite) -> None:
     site.run("apply", "running")
     jwt = f"{'a' * 36}.{'eyJzdWIi' * 4}.{'c' * 43}"
     for query in (jwt, "0b9fd3a0-6a58-4b0b-8a3f-1f2b3c4d5e6f.1700000000", "a.1700000000", "photo.png", "1.2.3"):
@@ -131,7 +131,7 @@ def test_no_security_header_is_sent_twice(site: DemoSite, gate: str) -> None:
         assert dict(told)["content-security-policy"].count("frame-ancestors") == 1
 
 
-def test_cores_own_policy_stays_with_the_sites_word_on_frames(site: DemoSite) -> None:
+def test_cores_own_policy_is_kept_with_the_sites_setting_for_frames(site: DemoSite) -> None:
     policy = site.ask("/api/version", {**AS_PROGRAM, **site.bypass()}).headers["content-security-policy"]
     assert policy.startswith("default-src 'self';frame-ancestors 'self' ")
     assert policy.endswith(";object-src 'none'")
@@ -144,7 +144,7 @@ def test_long_cookies_and_headers_pass_up_to_what_node_takes(site: DemoSite, gat
     assert (long.status, len(long.headers["x-long-0"])) == (200, 1000)
 
 
-def test_what_nginx_refuses_by_itself_is_told_in_our_words_and_behind_the_gate(site: DemoSite, gate: str) -> None:
+def test_what_nginx_refuses_by_itself_gets_our_answer_behind_the_gate_too(site: DemoSite, gate: str) -> None:
     secret = "\r\n".join(f"{name}: {value}" for name, value in site.bypass().items())
     asked = {
         431: f"GET /api/version HTTP/1.1\r\nHost: x\r\nCookie: a={'x' * 20_000}\r\n\r\n",
@@ -172,7 +172,7 @@ def test_umami_takes_more_than_a_little_and_says_when_it_is_too_much(site: DemoS
     assert (status, "Payload Too Large" in text) == (413, True)
 
 
-def test_a_challenge_is_nobodys_but_nginxs_in_every_state(site: DemoSite, gate: str) -> None:
+def test_a_challenge_is_answered_by_nginx_alone_in_every_state(site: DemoSite, gate: str) -> None:
     answer = site.ask("/.well-known/acme-challenge/none", AS_BROWSER)
     assert (answer.status, answer.json()["statusCode"]) == (404, 404)
 

@@ -125,7 +125,7 @@ def test_the_commands_of_the_page_work(deployed: FarSite) -> None:
     assert done.stdout.startswith("running")
 
 
-def test_deployments_over_ssh_are_as_anywhere(deployed: FarSite) -> None:
+def test_deployments_over_ssh_work_as_anywhere(deployed: FarSite) -> None:
     site, env = deployed, deployed.over_ssh()
     assert not (Path("/var/lib/graasp-local") / site.project).exists()
     assert (site.place / "lib" / site.project / "stack").is_dir()
@@ -168,7 +168,7 @@ def test_what_is_killed_over_ssh_is_finished_by_one_further_command(deployed: Fa
     assert rows(site) == before
 
 
-def test_a_way_that_is_cut_ends_like_a_lost_engine_and_is_resumed(deployed: FarSite) -> None:
+def test_a_cut_connection_ends_like_a_lost_engine_and_is_resumed(deployed: FarSite) -> None:
     site, new = deployed, other_version(deployed)
     before = rows(site)
     site.environment |= site.over_ssh()
@@ -227,8 +227,8 @@ def test_a_port_that_is_taken_there_and_a_file_that_is_only_here_are_refused_bef
             site.run("apply", "running")
 
 
-def test_a_machine_that_ssh_does_not_get_to_is_said_by_ssh_itself(far: FarSite) -> None:
-    said = far.run("status", code=3, env={"DOCKER_HOST": f"ssh://nobody@{far.host}", "HOME": "/nonexistent"}).stderr
-    assert f"The Docker engine at ssh://nobody@{far.host} cannot be reached: " in said
+def test_a_machine_that_ssh_cannot_reach_is_reported_in_sshs_words(far: FarSite) -> None:
+    said = far.run("status", code=3, env={"DOCKER_HOST": f"ssh://unknown@{far.host}", "HOME": "/nonexistent"}).stderr
+    assert f"The Docker engine at ssh://unknown@{far.host} cannot be reached: " in said
     assert "Host key verification failed" in said or "Permission denied" in said
     assert "cannot be reached" in far.run("status", code=3, env={"DOCKER_HOST": f"ssh://{far.host}:1"}).stderr

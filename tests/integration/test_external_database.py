@@ -42,7 +42,7 @@ def elsewhere(server: ExternalServer, tmp_path_factory: pytest.TempPathFactory) 
         site.down()
 
 
-def test_a_site_begins_there_and_nothing_of_others_is_touched(elsewhere: ExternalSite) -> None:
+def test_a_site_is_created_there_and_other_databases_stay_unchanged(elsewhere: ExternalSite) -> None:
     server = elsewhere.server
     assert elsewhere.status()["state"] == "running"
     assert elsewhere.status()["external_database"] == f"{HOST}:{server.port}"
@@ -79,7 +79,7 @@ def test_a_failed_migration_is_rolled_back_with_identical_data(elsewhere: Extern
     assert elsewhere.status()["version"] == "1.0.0"
 
 
-def test_a_copy_by_dump_brings_back_the_same_data(elsewhere: ExternalSite) -> None:
+def test_a_copy_by_dump_restores_the_same_data(elsewhere: ExternalSite) -> None:
     before = elsewhere.items()
     elsewhere.configure(DATABASE_COPY="dump")
     try:
@@ -91,7 +91,7 @@ def test_a_copy_by_dump_brings_back_the_same_data(elsewhere: ExternalSite) -> No
     assert elsewhere.items() == before
 
 
-def test_nobody_writes_while_the_database_migrates(elsewhere: ExternalSite) -> None:
+def test_no_other_session_writes_while_the_database_migrates(elsewhere: ExternalSite) -> None:
     """Someone who knows graasp's password, as an old core elsewhere would, writes whenever the server lets it."""
     intruder = _Intruder(elsewhere)
     with intruder.at_work():
@@ -106,7 +106,7 @@ def test_nobody_writes_while_the_database_migrates(elsewhere: ExternalSite) -> N
     assert written == [(len(intruder.written),)]
 
 
-def test_a_rollback_of_a_success_brings_the_old_database_back(elsewhere: ExternalSite) -> None:
+def test_a_rollback_of_a_success_restores_the_old_database(elsewhere: ExternalSite) -> None:
     elsewhere.create_item("written since")
     count, _ = elsewhere.items()
     elsewhere.run("rollback", "--yes", code=10)

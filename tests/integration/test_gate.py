@@ -66,7 +66,7 @@ def test_the_page_answers_503_and_is_whole_in_one_file(closed: DemoSite) -> None
         ("OPTIONS", AS_PROGRAM),
     ],
 )
-def test_everything_else_is_told_in_json(closed: DemoSite, method: str, headers: dict[str, str]) -> None:
+def test_everything_else_gets_json(closed: DemoSite, method: str, headers: dict[str, str]) -> None:
     answer = closed.ask("/api/items", headers, method)
     assert answer.status == 503
     assert answer.headers["content-type"] == "application/json"
@@ -260,7 +260,7 @@ def test_what_was_open_before_the_gate_closed_cannot_write_afterwards(site: Demo
             assert socket.recv(timeout=30) == state, "who came with the bypass stays"
 
 
-def test_a_slow_upload_is_said_with_its_bytes_and_is_cut_with_the_gates_answer(site: DemoSite) -> None:
+def test_a_slow_upload_is_reported_with_its_bytes_and_cut_with_the_gates_answer(site: DemoSite) -> None:
     site.run("apply", "running")
     head = "PUT /api/files/slow HTTP/1.1\r\nHost: x\r\nAccept: application/json\r\nContent-Length: 50000000\r\n\r\n"
     with create_connection(("127.0.0.1", site.port), 70) as upload:
@@ -325,7 +325,7 @@ def test_websockets_of_pads_and_of_pages_end_with_every_way_of_closing(new_site:
                     socket.recv(timeout=30)
 
 
-def test_a_missing_secret_means_that_nobody_passes(new_site: DemoSite) -> None:
+def test_a_missing_secret_lets_no_request_pass(new_site: DemoSite) -> None:
     """Started by hand, past graasp-local's own checks, with an empty secret."""
     env = (new_site.directory / ".env").read_text()
     new_site.run("compose", "--", "config", "--quiet")

@@ -91,17 +91,17 @@ NEED_NOT = {
 
 
 @pytest.mark.parametrize(("service", "target"), HAVE_TO)
-def test_who_has_to_reach_somebody_does(stack: DemoSite, service: str, target: str) -> None:
+def test_services_reach_what_they_need(stack: DemoSite, service: str, target: str) -> None:
     assert reaches(stack, service, target, HAVE_TO[service, target])
 
 
 @pytest.mark.parametrize(("service", "target"), NEED_NOT)
-def test_who_need_not_reach_somebody_cannot(stack: DemoSite, service: str, target: str) -> None:
+def test_services_do_not_reach_what_they_do_not_need(stack: DemoSite, service: str, target: str) -> None:
     # While the engine creates a network, for another test, its rules are out for a moment (docs/security.md).
     assert not all(reaches(stack, service, target, NEED_NOT[service, target]) for _ in range(5))
 
 
-def test_core_gets_to_iframely_by_its_name_and_iframely_to_core_by_the_gate_only(stack: DemoSite) -> None:
+def test_core_reaches_iframely_by_its_name_and_iframely_reaches_core_through_the_gate_only(stack: DemoSite) -> None:
     ask = ["curl", "--silent", "--max-time", "10", "--output", "/dev/null", "--write-out", "%{http_code}"]
     assert within(stack, "core", *ask, "http://iframely:8061/") in ((0, "200"), (0, "404"))
     stack.run("apply", "restricted")
@@ -166,7 +166,7 @@ def test_the_servers_themselves_do_not_run_as_root(stack: DemoSite) -> None:
         assert all(line.split()[1] != "0" for line in uids.splitlines()), name
 
 
-def test_where_the_image_allows_it_nothing_can_be_written_beside_volumes(stack: DemoSite) -> None:
+def test_where_the_image_allows_it_nothing_can_be_written_outside_volumes(stack: DemoSite) -> None:
     read_only = {name for name, found in stack.containers().items() if found["HostConfig"]["ReadonlyRootfs"]}
     assert read_only == READ_ONLY
     for name in read_only:
@@ -209,7 +209,7 @@ def test_nginx_asks_no_name_server_but_the_engine(stack: DemoSite) -> None:
 
 
 def test_every_answer_tells_the_browser_what_to_refuse(stack: DemoSite) -> None:
-    def assert_told(path: str, headers: dict[str, str]) -> None:
+    def assert_headers(path: str, headers: dict[str, str]) -> None:
         answer = stack.ask(path, headers)
         assert answer.headers["x-content-type-options"] == "nosniff", path
         assert "frame-ancestors 'self'" in answer.headers["content-security-policy"], path
@@ -217,16 +217,16 @@ def test_every_answer_tells_the_browser_what_to_refuse(stack: DemoSite) -> None:
         assert answer.headers["server"] == "nginx", path
 
     for path in ("/", "/api/version", "/files/missing.txt", "/etherpad/p/x"):
-        assert_told(path, AS_BROWSER)
-    assert_told("/", {**AS_BROWSER, "Host": f"umami.localhost:{stack.port}"})
+        assert_headers(path, AS_BROWSER)
+    assert_headers("/", {**AS_BROWSER, "Host": f"umami.localhost:{stack.port}"})
     stack.run("apply", "restricted")
-    assert_told("/maintenance", AS_BROWSER)
-    assert_told("/api/version", AS_PROGRAM)
-    assert_told("/", AS_BROWSER)
+    assert_headers("/maintenance", AS_BROWSER)
+    assert_headers("/api/version", AS_PROGRAM)
+    assert_headers("/", AS_BROWSER)
     stack.run("apply", "running")
 
 
-def test_who_tries_bypasses_is_cut_short_and_nothing_of_it_is_logged(stack: DemoSite) -> None:
+def test_guessing_bypasses_is_rate_limited_and_not_logged(stack: DemoSite) -> None:
     stack.run("apply", "restricted")
     told = stack.secrets()
     guess = "guessed-guessed-guessed"
@@ -252,7 +252,7 @@ def test_who_tries_bypasses_is_cut_short_and_nothing_of_it_is_logged(stack: Demo
     stack.run("apply", "running")
 
 
-def test_who_brings_the_right_secret_is_not_held_up_at_the_pace_of_a_page(stack: DemoSite) -> None:
+def test_a_right_secret_is_not_rate_limited_at_the_pace_of_a_page(stack: DemoSite) -> None:
     """A page of the client asks for dozens of things at once, each of them an attempt that is right."""
     stack.run("apply", "restricted")
     told = stack.secrets()

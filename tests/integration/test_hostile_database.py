@@ -165,7 +165,7 @@ def test_a_backup_and_its_trial_restore_run_nothing_of_it_as_superuser(hostile: 
     assert roles(hostile) == before
 
 
-def test_a_restore_does_not_either_and_brings_everything_back(hostile: DemoSite) -> None:
+def test_neither_does_a_restore_and_everything_is_restored(hostile: DemoSite) -> None:
     before = roles(hostile)
     as_graasp(hostile, "DELETE FROM checked")
     hostile.run("restore", "latest", "--replace-what-is-there")
@@ -197,7 +197,7 @@ def test_roles_that_are_missing_where_a_backup_is_restored_are_made(hostile: Dem
     assert owner == "etherpad|t"
 
 
-def test_a_deployment_that_is_rolled_back_does_not_either(hostile: DemoSite) -> None:
+def test_neither_does_a_deployment_that_is_rolled_back(hostile: DemoSite) -> None:
     hostile.deploy("1.3.0-migration-fails", code=20)
     assert sorted(properties(hostile)) == sorted(PROPERTIES)
     assert climbed(hostile) == ""
@@ -207,7 +207,7 @@ def test_a_deployment_that_is_rolled_back_does_not_either(hostile: DemoSite) -> 
     assert climbed(hostile) == ""
 
 
-def test_an_upgrade_of_postgres_does_not_either(hostile: DemoSite) -> None:
+def test_neither_does_an_upgrade_of_postgres(hostile: DemoSite) -> None:
     # The superuser's own in the owner's database stays the superuser's: the old server itself says whose it is.
     ask(hostile, "graasp", "CREATE TABLE public.audit (id int)")
     try:
@@ -219,7 +219,7 @@ def test_an_upgrade_of_postgres_does_not_either(hostile: DemoSite) -> None:
         hostile.run("remove-old-database", "--confirm", hostile.project)
 
 
-def test_a_view_in_the_place_of_drizzles_table_is_not_looked_into(hostile: DemoSite) -> None:
+def test_a_view_in_place_of_drizzles_table_is_not_read(hostile: DemoSite) -> None:
     as_graasp(
         hostile,
         "ALTER TABLE drizzle.__drizzle_migrations RENAME TO real; CREATE VIEW drizzle.__drizzle_migrations AS "

@@ -82,7 +82,7 @@ def test_a_missing_tag_is_refused(site: DemoSite) -> None:
     assert "workers-v1.1.0 (neither on the engine nor in the registry" in refused(site, "1.1.0")
 
 
-def test_an_image_for_another_architecture_is_refused_with_the_way_out(site: DemoSite, registry: Registry) -> None:
+def test_an_image_for_another_architecture_is_refused_with_what_to_do(site: DemoSite, registry: Registry) -> None:
     registry.push_version("1.2.0", "core", "migrate")
     name = f"localhost/{registry.namespace}:other"
     docker("build", "--quiet", "--platform", "linux/s390x", "--tag", name, "-", text="FROM scratch\nLABEL other=yes\n")
@@ -124,7 +124,7 @@ def test_a_registry_that_goes_away_in_the_middle_of_a_pull_is_refused(
     assert "could not be pulled" in said
 
 
-def test_going_back_uses_the_images_of_the_deployment_though_the_tags_were_moved(
+def test_a_rollback_uses_the_images_of_the_deployment_though_the_tags_were_moved(
     site: DemoSite, registry: Registry
 ) -> None:
     before = {name: site.containers()[name]["Image"] for name in ("core", "workers")}
@@ -136,7 +136,7 @@ def test_going_back_uses_the_images_of_the_deployment_though_the_tags_were_moved
     assert {name: site.containers()[name]["Image"] for name in ("core", "workers")} == before
 
 
-def test_going_back_pulls_by_digest_what_was_pruned(site: DemoSite, registry: Registry) -> None:
+def test_a_rollback_pulls_pruned_images_by_digest(site: DemoSite, registry: Registry) -> None:
     before = site.containers()["core"]["Config"]["Image"]
     site.deploy(BAD, "--on-failure", "hold", code=21)
     registry.forget_on_this_machine()
@@ -146,9 +146,7 @@ def test_going_back_pulls_by_digest_what_was_pruned(site: DemoSite, registry: Re
     assert site.status()["state"] == "running"
 
 
-def test_a_change_of_state_names_the_images_that_were_pruned_before_it_touches_anything(
-    site: DemoSite, registry: Registry
-) -> None:
+def test_a_change_of_state_names_pruned_images_before_it_changes_anything(site: DemoSite, registry: Registry) -> None:
     site.run("apply", "stopped")
     site.run("compose", "--", "--profile", "migration", "rm", "--force", "core", "workers", "migrate")
     registry.forget_on_this_machine()

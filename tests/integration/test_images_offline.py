@@ -113,7 +113,7 @@ def test_a_version_is_built_from_the_tag_of_its_sources(
     assert new_site.status()["state"] == "running"
 
 
-def test_images_that_cannot_draw_a_pdf_are_told_of_and_completed(new_site: DemoSite, repository: str) -> None:
+def test_images_that_cannot_draw_a_pdf_are_reported_and_completed(new_site: DemoSite, repository: str) -> None:
     """As published ones are; what apt-get would fetch from the network, one of the image's own makes."""
     apt = "#!/bin/sh\\n[ $1 = install ] || exit 0\\nfor name in gm gs; do echo >/usr/bin/$name; done\\n"
     for service in SERVICES:
@@ -213,7 +213,7 @@ def test_a_version_is_carried_to_a_machine_without_a_registry(small_site: DemoSi
     assert sorted(path.name for path in tmp_path.iterdir()) == ["graasp.images", "site"]
 
 
-def test_a_file_that_is_there_is_not_overwritten(small_site: DemoSite, tmp_path: Path) -> None:
+def test_an_existing_file_is_not_overwritten(small_site: DemoSite, tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("mine")
     assert "exists already" in small_site.run("images", "save", "8.0.0", str(tmp_path / "mine"), code=2).stderr
     assert (tmp_path / "mine").read_text() == "mine"

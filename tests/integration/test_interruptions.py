@@ -32,7 +32,7 @@ def until_event(process: subprocess.Popen[str], kind: str, name: str | None = No
         event = json.loads(line)
         if event["event"] == kind and event.get("name") == name:
             return
-    pytest.fail(f"the walk ended before {kind} {name or ''}")
+    pytest.fail(f"the operation ended before {kind} {name or ''}")
 
 
 def until_step(process: subprocess.Popen[str], name: str) -> None:
@@ -45,7 +45,7 @@ def rest_of(process: subprocess.Popen[str]) -> tuple[dict[str, object], str]:
     return (json.loads(lines[-1]) if lines else {}), errors
 
 
-def test_a_second_operation_is_kept_out_and_told_by_whom(open_site: DemoSite) -> None:
+def test_a_second_operation_is_refused_and_the_first_is_named(open_site: DemoSite) -> None:
     first = open_site.start(*HANGING)
     until_step(first, "migrate")
     second = open_site.deploy("1.2.0", code=11)
@@ -61,9 +61,7 @@ def test_a_second_operation_is_kept_out_and_told_by_whom(open_site: DemoSite) ->
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_an_interruption_during_a_migration_ends_it_and_puts_the_site_back(
-    open_site: DemoSite, number: signal.Signals
-) -> None:
+def test_an_interruption_during_a_migration_ends_it_and_rolls_back(open_site: DemoSite, number: signal.Signals) -> None:
     operation = open_site.start(*HANGING)
     until_step(operation, "migrate")
     wait_for(open_site.migration_runs, "the migration runs")
@@ -90,7 +88,7 @@ def test_a_ctrl_c_while_docker_commands_run_is_an_interruption(open_site: DemoSi
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
-def test_a_way_back_goes_on_when_the_terminal_asks_for_the_end(open_site: DemoSite, number: signal.Signals) -> None:
+def test_a_rollback_continues_when_the_terminal_hangs_up(open_site: DemoSite, number: signal.Signals) -> None:
     """ctrl-C, or the end of an ssh session, is heard by every process of the terminal."""
     before = open_site.status()["version"]
     operation = open_site.start("deploy", "--version", "1.3.0-migration-fails", "--json")
@@ -118,7 +116,7 @@ def test_a_second_ctrl_c_leaves_things_as_they_are(open_site: DemoSite) -> None:
 
 
 @pytest.mark.parametrize("step", ["pull", "close-gate", "drain", "stop-graasp", "prove-migrations", "start-graasp"])
-def test_the_next_deployment_goes_on_after_a_kill(open_site: DemoSite, step: str) -> None:
+def test_the_next_deployment_continues_after_a_kill(open_site: DemoSite, step: str) -> None:
     target = "1.2.0" if open_site.status()["version"] == "1.1.0" else "1.1.0"
     operation = open_site.start("deploy", "--version", target, "--json")
     until_step(operation, step)
@@ -138,7 +136,7 @@ def test_the_next_deployment_goes_on_after_a_kill(open_site: DemoSite, step: str
 
 
 @pytest.mark.parametrize("step", ["make-services", "start-edge", "start-database"])
-def test_a_first_deployment_goes_on_after_a_kill(new_site: DemoSite, step: str) -> None:
+def test_a_first_deployment_is_resumed_after_a_kill(new_site: DemoSite, step: str) -> None:
     operation = new_site.start("deploy", "--version", "1.0.0", "--json")
     until_step(operation, step)
     os.killpg(operation.pid, signal.SIGKILL)
@@ -168,7 +166,7 @@ def test_a_migration_that_outlived_its_operation_is_ended_by_a_rollback(open_sit
     assert (open_site.status()["state"], open_site.item_names()) == ("running", ["kept"])
 
 
-def test_what_was_written_behind_the_gate_is_counted_and_kept_until_somebody_removes_it(new_site: DemoSite) -> None:
+def test_what_was_written_behind_the_gate_is_counted_and_kept_until_it_is_removed(new_site: DemoSite) -> None:
     """Killed before core was verified; someone had it started all the same, and a tester wrote with the bypass."""
     site = new_site
     site.deploy("1.0.0")

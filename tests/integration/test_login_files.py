@@ -60,7 +60,7 @@ def test_a_login_that_cannot_be_used_is_refused_with_the_files_name(
     site.run("doctor", "--version", "9.9.9", env=env, code=10)
 
 
-def test_a_helper_for_another_registry_is_nobodys_concern(site: DemoSite, tmp_path: Path) -> None:
+def test_a_helper_for_another_registry_does_not_matter(site: DemoSite, tmp_path: Path) -> None:
     env = environment(tmp_path, {"credHelpers": {"elsewhere.example": "not-installed"}})
     said = site.run("deploy", "--version", "9.9.9", "-y", code=10, env=env).stderr
     assert "not-installed" not in said

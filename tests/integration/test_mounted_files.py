@@ -1,4 +1,4 @@
-"""A file that the override gives to a service may be why nothing comes up: the way back uses it as it was."""
+"""A file that the override gives to a service may be why nothing comes up: the rollback uses it as it was."""
 
 from __future__ import annotations
 

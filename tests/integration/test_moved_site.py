@@ -7,7 +7,7 @@ from contextlib import closing
 from tests.integration.demo_site import DemoSite
 
 
-def test_what_a_recreate_that_broke_off_left_is_in_nobodys_way(site: DemoSite) -> None:
+def test_leftovers_of_an_interrupted_recreate_do_no_harm(site: DemoSite) -> None:
     core = site.containers()["core"]
     name = f"{core['Id'][:12]}_{site.project}-core-1"
     with closing(site.engine()) as client:
@@ -20,7 +20,7 @@ def test_what_a_recreate_that_broke_off_left_is_in_nobodys_way(site: DemoSite) -
     assert names == [f"/{site.project}-core-1"]
 
 
-def test_a_site_whose_directory_was_moved_is_told_so_and_recreated(site: DemoSite) -> None:
+def test_a_site_whose_directory_was_moved_is_reported_and_recreated(site: DemoSite) -> None:
     site.create_item("kept")
     before = site.directory
     site.directory = before.rename(before.with_name("moved"))

@@ -102,7 +102,7 @@ def test_the_example_is_green_with_two_workers_and_leaves_nothing(environment: E
     assert environment.on_engine() == set()
 
 
-def test_a_killed_run_is_cleaned_up_and_an_idle_stack_taken_over(environment: Environment) -> None:
+def test_a_killed_run_is_cleaned_up_and_an_idle_stack_reused(environment: Environment) -> None:
     killed = environment.start("pytest", "test_items.py")
     wait_for(lambda: "volume" in dict(environment.on_engine()), "the stack is being made")
     killed.send_signal(signal.SIGKILL)

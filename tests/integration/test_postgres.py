@@ -36,7 +36,7 @@ def connect(server: PostgresContainer) -> psycopg.Connection:
     return psycopg.connect(server.get_connection_url(), autocommit=True)
 
 
-def test_a_database_without_drizzles_table_has_no_migrations_and_gets_no_error(
+def test_a_database_without_drizzles_table_has_no_migrations_and_logs_no_error(
     server: PostgresContainer, database: PostgresDatabase
 ) -> None:
     with connect(server) as connection:
@@ -73,7 +73,7 @@ def test_the_size_is_in_bytes(database: PostgresDatabase) -> None:
     assert database.size_bytes() > 1_000_000
 
 
-def test_a_wrong_password_is_said_to_be_one(server: PostgresContainer) -> None:
+def test_a_wrong_password_is_reported_as_one(server: PostgresContainer) -> None:
     wrong = PostgresDatabase(lambda: (server.get_container_host_ip(), int(server.get_exposed_port(5432))), "wrong")
     with pytest.raises(NeedsYou) as failed:
         wrong.applied_migrations()
@@ -85,7 +85,7 @@ def test_a_server_accepts_connections_or_not_whatever_the_password(server: Postg
     assert accepts_connections("127.0.0.1", 1) is False
 
 
-def test_a_server_that_is_away_is_said_to_be(server: PostgresContainer) -> None:
+def test_a_server_that_is_not_running_is_reported_so(server: PostgresContainer) -> None:
     with pytest.raises(NeedsYou, match="does not answer"):
         PostgresDatabase(lambda: ("127.0.0.1", 1), PASSWORD).applied_migrations()
 
@@ -119,7 +119,7 @@ def rows(server: PostgresContainer, database: str = "graasp") -> list[str]:
         return [name for (name,) in connection.execute("SELECT name FROM item ORDER BY name")]
 
 
-def test_a_snapshot_is_put_back_and_the_other_database_is_kept(
+def test_a_snapshot_is_swapped_back_and_the_other_database_is_kept(
     graasp: PostgresContainer, database: PostgresDatabase
 ) -> None:
     database.end_other_sessions()
@@ -134,13 +134,13 @@ def test_a_snapshot_is_put_back_and_the_other_database_is_kept(
     assert not database.has_snapshot(NAME)
 
 
-def test_putting_it_back_twice_is_putting_it_back_once(graasp: PostgresContainer, database: PostgresDatabase) -> None:
+def test_swapping_back_twice_equals_swapping_back_once(graasp: PostgresContainer, database: PostgresDatabase) -> None:
     database.take_snapshot(NAME)
     assert database.swap_back(NAME) == database.swap_back(NAME)
     assert rows(graasp) == ["before"]
 
 
-def test_a_snapshot_that_is_not_there_is_said_so_and_nothing_is_renamed(
+def test_a_missing_snapshot_is_reported_and_nothing_is_renamed(
     graasp: PostgresContainer, database: PostgresDatabase
 ) -> None:
     with pytest.raises(NeedsYou, match="There is no snapshot"):
@@ -205,7 +205,7 @@ def test_rows_that_came_after_a_snapshot_are_counted_by_table(
     database.drop_snapshots_but("none")
 
 
-def test_a_snapshot_of_a_database_whose_collations_have_changed_is_taken_and_the_change_is_told(
+def test_a_snapshot_of_a_database_with_changed_collations_is_taken_and_the_change_reported(
     server: PostgresContainer, database: PostgresDatabase
 ) -> None:
     url = server.get_connection_url().replace("/graasp", "/postgres")

@@ -118,7 +118,7 @@ SPOILED = [
 ]
 
 
-def test_whatever_is_not_the_same_is_said(old: PostgresContainer, new: PostgresContainer) -> None:
+def test_every_difference_is_reported(old: PostgresContainer, new: PostgresContainer) -> None:
     before, known = contents(old).fingerprint(), set[str]()
     for statement, said in SPOILED:
         with psycopg.connect(new.get_connection_url(), dbname="graasp", autocommit=True) as connection:
@@ -128,7 +128,7 @@ def test_whatever_is_not_the_same_is_said(old: PostgresContainer, new: PostgresC
         known = found
 
 
-def test_the_copies_of_deployments_stay_behind_and_that_is_said(old: PostgresContainer) -> None:
+def test_the_copies_of_deployments_stay_behind_and_that_is_reported(old: PostgresContainer) -> None:
     with psycopg.connect(old.get_connection_url(), autocommit=True) as connection:
         connection.execute("CREATE DATABASE graasp_snapshot_0001")
         connection.execute("ALTER SYSTEM SET log_min_duration_statement = '5s'")
@@ -150,7 +150,7 @@ def test_what_would_not_work_on_the_newer_server_is_found(old: PostgresContainer
         connection.execute("DROP ROLE veteran")
 
 
-def test_extensions_in_use_are_told_with_their_databases(old: PostgresContainer) -> None:
+def test_extensions_in_use_are_listed_with_their_databases(old: PostgresContainer) -> None:
     used = contents(old).extensions_in_use()
     assert list(used["ltree"]) == ["graasp"]
     assert set(used) <= contents(old).extensions_available()

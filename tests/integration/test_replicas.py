@@ -66,7 +66,7 @@ def received(site: DemoSite) -> dict[int, int]:
     return {n: sum(each["rx_bytes"] for each in said["networks"].values()) for n, said in stats.items()}
 
 
-def test_a_second_core_comes_beside_the_first_and_a_deployment_makes_both_anew(site: DemoSite) -> None:
+def test_a_second_core_is_added_and_a_deployment_recreates_both(site: DemoSite) -> None:
     first = cores(site)[1]["Id"]
     with visited(site):
         site.run("scale", "core=2")
@@ -151,7 +151,7 @@ def test_visitors_wait_for_the_first_core_only_and_what_was_killed_then_is_finis
     assert (site.status()["version"], counted(site, "core")) == ("1.1.0", (2, 2))
 
 
-def test_a_first_core_that_never_answers_brings_both_old_ones_back(two_cores: DemoSite) -> None:
+def test_a_first_core_that_never_answers_is_rolled_back_to_both_old_ones(two_cores: DemoSite) -> None:
     site = two_cores
     assert site.deploy("1.3.0-never-healthy", code=20)["outcome"] == "rolled-back"
     assert (site.status()["version"], counted(site, "core")) == ("1.1.0", (2, 2))
@@ -175,7 +175,7 @@ def test_a_version_takes_over_under_visitors_and_the_states_count_both_cores(two
 
 
 @pytest.mark.parametrize("number", ["0", "17", "two", ""])
-def test_what_is_no_number_of_containers_is_refused(site: DemoSite, number: str) -> None:
+def test_an_impossible_number_of_containers_is_refused(site: DemoSite, number: str) -> None:
     before = (site.directory / ".env").read_text()
     said = site.run("scale", f"core={number}", code=2).stderr
     assert "should be a number from 1 to 16" in said

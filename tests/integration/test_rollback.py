@@ -43,7 +43,7 @@ def test_without_a_migration_between_nothing_that_was_written_is_lost(site: Demo
     assert site.item_names() == ["written with 1.2.0"]
 
 
-def test_with_a_migration_between_it_says_what_would_be_lost_and_wants_to_be_told_so(new_site: DemoSite) -> None:
+def test_with_a_migration_between_it_says_what_would_be_lost_and_asks_for_consent(new_site: DemoSite) -> None:
     new_site.deploy("1.0.0")
     new_site.create_item("written with 1.0.0")
     new_site.deploy("1.1.0")

@@ -61,7 +61,7 @@ def last_operation(site: DemoSite) -> dict[str, Any]:
     return told
 
 
-def test_a_version_with_nothing_to_migrate_takes_over_and_nobody_is_turned_away(open_site: DemoSite) -> None:
+def test_a_version_with_nothing_to_migrate_takes_over_and_no_visitor_is_turned_away(open_site: DemoSite) -> None:
     told = json.loads(
         open_site.run("deploy", "--version", "1.2.0", "--strategy", "rolling", "--dry-run", "--json").stdout
     )
@@ -79,7 +79,7 @@ def test_a_version_with_nothing_to_migrate_takes_over_and_nobody_is_turned_away(
 
 
 @pytest.mark.parametrize("version", ["1.3.0-never-healthy", "1.3.0-wrong-version"])
-def test_a_bad_version_meets_no_visitor_and_is_taken_away(open_site: DemoSite, version: str) -> None:
+def test_a_bad_version_serves_no_visitor_and_is_removed(open_site: DemoSite, version: str) -> None:
     core = open_site.containers()["core"]["Id"]
     with visited(open_site):
         ended = open_site.deploy(version, "--strategy", "rolling", code=20)
@@ -160,7 +160,7 @@ for number in filter(str.isdigit, os.listdir("/proc")):
 """
 
 
-def is_told_to_stop(site: DemoSite, service: str) -> bool:
+def is_asked_to_stop(site: DemoSite, service: str) -> bool:
     with closing(site.engine()) as client:
         now: Any = f"{time.time():.6f}"
         wanted = {"container": site.containers()[service]["Id"], "event": "kill"}
@@ -173,7 +173,7 @@ def test_what_the_engine_is_still_stopping_after_a_kill_is_waited_for(open_site:
     with visited(open_site):
         operation = open_site.start("deploy", "--version", "1.2.0", "--strategy", "rolling", "--json")
         until_step(operation, "stop-graasp")
-        wait_for(lambda: is_told_to_stop(open_site, "workers"), "the engine stops the workers")
+        wait_for(lambda: is_asked_to_stop(open_site, "workers"), "the engine stops the workers")
         os.killpg(operation.pid, signal.SIGKILL)
         operation.communicate(timeout=60)
         assert "workers" in open_site.running()
@@ -184,7 +184,7 @@ def test_what_the_engine_is_still_stopping_after_a_kill_is_waited_for(open_site:
     is_one_core_of(open_site, "1.1.0")
 
 
-def test_a_ctrl_c_while_both_cores_run_goes_back_under_visitors(open_site: DemoSite) -> None:
+def test_a_ctrl_c_while_both_cores_run_rolls_back_without_downtime(open_site: DemoSite) -> None:
     with visited(open_site):
         operation = open_site.start("deploy", "--version", "1.2.0", "--strategy", "rolling", "--json")
         until_step(operation, "drain-services")
@@ -194,7 +194,7 @@ def test_a_ctrl_c_while_both_cores_run_goes_back_under_visitors(open_site: DemoS
     is_one_core_of(open_site, "1.1.0")
 
 
-def test_an_operation_behind_the_closed_gate_takes_a_second_core_away(open_site: DemoSite) -> None:
+def test_an_operation_behind_the_closed_gate_removes_a_second_core(open_site: DemoSite) -> None:
     operation = open_site.start("deploy", "--version", "1.2.0", "--strategy", "rolling", "--json")
     until_step(operation, "stop-graasp")
     os.killpg(operation.pid, signal.SIGKILL)

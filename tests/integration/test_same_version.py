@@ -28,7 +28,7 @@ def fresh(tags: OwnTags) -> OwnTags:
     """With the tags where they were at first, running 1.0.0 or 1.1.0 of those."""
     version = tags.site.status()["version"]
     for service in SERVICES:
-        tags.lead(service, version, image(service, version))
+        tags.point(service, version, image(service, version))
     tags.site.deploy(version)
     return tags
 
@@ -38,7 +38,7 @@ def served(tags: OwnTags, version: str) -> None:
     assert (told["state"], told["gate"], told["version"], told["unfinished"]) == ("running", "open", version, None)
 
 
-def test_what_was_built_under_its_name_is_deployed_and_taken_back(fresh: OwnTags, tmp_path: Path) -> None:
+def test_what_was_built_under_its_name_is_deployed_and_rolled_back(fresh: OwnTags, tmp_path: Path) -> None:
     before, version = fresh.core(), fresh.site.status()["version"]
     assert fresh.site.deploy(version)["outcome"] == "nothing-to-do"
     (tmp_path / "docker").mkdir()
@@ -62,7 +62,7 @@ def test_what_fails_behind_the_gate_is_rolled_back_to_images_and_data_from_befor
 ) -> None:
     before, version = fresh.core(), fresh.site.status()["version"]
     item = fresh.site.create_item(f"written before {bad}")
-    fresh.lead(service, version, image(service, bad))
+    fresh.point(service, version, image(service, bad))
     ended = fresh.site.deploy(version, code=20)
     assert (ended["outcome"], ended["version"]) == ("rolled-back", version)
     assert fresh.core() == before
@@ -84,11 +84,11 @@ def test_a_broken_site_is_repaired_and_rollback_then_goes_to_before_the_last_cha
 
 
 @pytest.mark.parametrize(("verb", "goes_to"), [("resume", "other"), ("rollback", "before")])
-def test_killed_after_the_other_images_were_selected_it_goes_either_way(
+def test_killed_after_the_other_images_were_selected_it_is_resumed_or_rolled_back(
     fresh: OwnTags, verb: str, goes_to: str
 ) -> None:
     before, version = fresh.core(), fresh.site.status()["version"]
-    other = fresh.lead_to_other_build("core", version)
+    other = fresh.point_to_other_build("core", version)
     killed_at(fresh.site, version, "start-graasp")
     fresh.site.run(verb)
     assert fresh.core() == {"other": other, "before": before}[goes_to]

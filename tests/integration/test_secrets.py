@@ -93,7 +93,7 @@ def test_the_terminal_ui_finishes_one_too(site: DemoSite, capsys: pytest.Capture
     site.run("apply", "running")
 
 
-def test_a_database_that_is_off_is_a_refusal_and_nothing_is_touched(site: DemoSite) -> None:
+def test_a_database_that_is_off_is_a_refusal_and_nothing_is_changed(site: DemoSite) -> None:
     site.run("apply", "stopped")
     env = (site.directory / ".env").read_text()
     said = site.run("secrets", "rotate", "GRAASP_DB_PASSWORD", "--yes", code=10).stderr
@@ -105,7 +105,7 @@ def test_a_database_that_is_off_is_a_refusal_and_nothing_is_touched(site: DemoSi
     assert site.item_names() == ["written before"]
 
 
-def test_without_a_terminal_it_has_to_be_agreed_to_and_a_dry_run_changes_nothing(site: DemoSite) -> None:
+def test_without_a_terminal_it_needs_yes_and_a_dry_run_changes_nothing(site: DemoSite) -> None:
     site.run("apply", "running")
     env = (site.directory / ".env").read_text()
     assert "--yes" in site.run("secrets", "rotate", "JWT_SECRET", code=2).stderr

@@ -50,7 +50,7 @@ def open_pad(site: DemoSite) -> Answer:
     return site.ask("/api/pads", {**AS_PROGRAM, **site.bypass()}, "POST")
 
 
-def test_every_part_is_on_and_well(whole: DemoSite) -> None:
+def test_every_part_is_on_and_healthy(whole: DemoSite) -> None:
     # A deployment does not wait for the admin.
     wait_for(lambda: not whole.status()["lacking"], "what Graasp serves without is well too")
     told = whole.status()
@@ -61,7 +61,7 @@ def test_every_part_is_on_and_well(whole: DemoSite) -> None:
     assert {name: part["status"] for name, part in core.items()} == dict.fromkeys(core, "healthy")
 
 
-def test_the_client_serves_what_is_nobody_elses_and_core_its_api(whole: DemoSite) -> None:
+def test_the_client_serves_all_other_addresses_and_core_its_api(whole: DemoSite) -> None:
     for path in ("/", "/builder/items/1?mode=info", "/account"):
         assert "Demo client" in whole.ask(path, AS_BROWSER).body, path
     script = whole.ask("/assets/app.js", AS_BROWSER)
@@ -130,7 +130,7 @@ def test_a_closed_gate_holds_for_all_of_it(whole: DemoSite) -> None:
     whole.run("apply", "running")
 
 
-def test_core_gets_files_from_inside_whatever_the_gate_says_and_nobody_else_does(whole: DemoSite) -> None:
+def test_core_gets_files_from_inside_whatever_the_gate_says_and_no_other_client_does(whole: DemoSite) -> None:
     path = upload(whole, "lesson.txt", "about lakes")
     assert whole.ask("/api/exports/lesson.txt").body == "about lakes"
     whole.run("apply", "restricted")
@@ -154,9 +154,7 @@ def test_core_gets_files_from_inside_whatever_the_gate_says_and_nobody_else_does
 @pytest.mark.parametrize(
     ("url", "cookies"), [("http://198.51.100.7:8099", "198.51.100.7"), ("https://[2001:db8::7]", "[2001:db8::7]")]
 )
-def test_core_gets_files_of_a_site_at_an_address_that_leads_nowhere_from_inside(
-    whole: DemoSite, url: str, cookies: str
-) -> None:
+def test_core_gets_files_of_a_site_whose_address_does_not_work_inside(whole: DemoSite, url: str, cookies: str) -> None:
     before = (whole.directory / ".env").read_text()
     try:
         whole.configure(PUBLIC_URL=url, COOKIE_DOMAIN=cookies, TRUSTED_PROXIES="host")
@@ -169,7 +167,7 @@ def test_core_gets_files_of_a_site_at_an_address_that_leads_nowhere_from_inside(
         whole.run("apply", "running")
 
 
-def test_node_leads_an_address_to_nginx_and_nothing_else(tmp_path: Path) -> None:
+def test_node_routes_an_address_to_nginx_and_nothing_else(tmp_path: Path) -> None:
     """What core and workers load for that, in a node of its own: the demo's core is none."""
     hook = Path(__file__).parents[2] / "compose" / "names" / "by-address.cjs"
     script = tmp_path / "ask.cjs"
@@ -206,13 +204,13 @@ def test_h5p_is_shown_by_a_page_of_the_sites_own(whole: DemoSite) -> None:
         assert whole.ask(asset).status == 200, asset
 
 
-def test_short_links_lead_where_core_answers_them(whole: DemoSite) -> None:
+def test_short_links_redirect_where_core_says(whole: DemoSite) -> None:
     url = whole.ask("/api/items/short-links/lakes", AS_PROGRAM, "POST").json()["url"]
     led = whole.ask(url.removeprefix(whole.setting("PUBLIC_URL")), AS_BROWSER)
     assert (led.status, led.headers["location"]) == (302, f"{whole.setting('PUBLIC_URL')}/player/lakes")
 
 
-def test_with_nudenet_on_something_with_an_image_is_published_and_without_it_that_is_said(
+def test_with_nudenet_on_an_item_with_an_image_is_published_and_without_it_the_reason_is_reported(
     whole: DemoSite, site: DemoSite
 ) -> None:
     assert whole.ask("/api/publish", AS_PROGRAM, "POST").json()["success"] is True
@@ -220,7 +218,7 @@ def test_with_nudenet_on_something_with_an_image_is_published_and_without_it_tha
     assert "items with an image cannot be published" in site.run("config", "check").stdout
 
 
-def test_the_session_is_secure_and_config_check_says_where_that_keeps_nobody_logged_in(site: DemoSite) -> None:
+def test_the_session_is_secure_and_config_check_says_where_logins_would_not_last(site: DemoSite) -> None:
     cookie = site.ask("/api/login", AS_PROGRAM, "POST").headers["set-cookie"]
     assert "secure" in cookie.lower()
     told = site.run("config", "check").stdout
@@ -267,7 +265,7 @@ def test_limits_reach_the_containers(whole: DemoSite) -> None:
     assert limits["core"] == 2 * 1024**3
 
 
-def test_an_optional_part_that_does_not_come_up_fails_no_operation_and_is_told(whole: DemoSite) -> None:
+def test_an_optional_part_that_does_not_start_fails_no_operation_and_is_reported(whole: DemoSite) -> None:
     key = whole.directory / "compose.override.yaml"
     before = key.read_text()
     key.write_text(before.replace("  etherpad:\n", "  etherpad:\n    command: [sh, -c, exit 1]\n"))
@@ -338,7 +336,7 @@ def test_etherpad_gets_its_database_on_a_site_that_was_made_before_it(site: Demo
     site.run("apply", "running")
 
 
-def test_a_service_of_ones_own_follows_the_states_and_gets_a_database(site: DemoSite) -> None:
+def test_a_service_of_your_own_follows_the_states_and_gets_a_database(site: DemoSite) -> None:
     override = site.directory / "compose.override.yaml"
     before = override.read_text()
     labels = {"org.graasp.group": "graasp", "org.graasp.database": "reports"}

@@ -69,7 +69,7 @@ def test_a_plan_is_what_apply_then_does(site: DemoSite) -> None:
     assert site.status()["state"] == "running"
 
 
-def test_a_stopped_service_is_drift_and_is_mended(site: DemoSite) -> None:
+def test_a_stopped_service_is_drift_and_is_fixed(site: DemoSite) -> None:
     site.run("compose", "--", "stop", "workers")
     told = site.status()
     assert told["state"] == "drifted"
@@ -80,14 +80,14 @@ def test_a_stopped_service_is_drift_and_is_mended(site: DemoSite) -> None:
 
 
 @pytest.mark.parametrize("service", ["core", "nginx", "db"])
-def test_a_paused_service_is_drift_and_is_mended(site: DemoSite, service: str) -> None:
+def test_a_paused_service_is_drift_and_is_fixed(site: DemoSite, service: str) -> None:
     site.run("compose", "--", "pause", service)
     assert site.status()["state"] == "drifted"
     site.run("apply", "running")
     assert site.status()["state"] == "running"
 
 
-def test_containers_that_were_taken_away_come_back_behind_a_closed_gate(site: DemoSite) -> None:
+def test_containers_that_were_removed_are_recreated_behind_a_closed_gate(site: DemoSite) -> None:
     site.run("compose", "--", "down")
     assert site.status()["state"] == "absent"
     site.run("apply", "restricted")
@@ -97,7 +97,7 @@ def test_containers_that_were_taken_away_come_back_behind_a_closed_gate(site: De
     assert site.item_names() == ["written before the round"]
 
 
-def test_networks_that_were_removed_while_the_site_was_stopped_are_made_again(site: DemoSite) -> None:
+def test_networks_that_were_removed_while_the_site_was_stopped_are_recreated(site: DemoSite) -> None:
     site.run("apply", "stopped")
     removed = []
     with closing(site.engine()) as client:
@@ -110,14 +110,14 @@ def test_networks_that_were_removed_while_the_site_was_stopped_are_made_again(si
     assert site.ask("/api/items").status == 200
 
 
-def test_a_site_that_fell_is_no_site_that_was_stopped(site: DemoSite) -> None:
+def test_a_site_that_fell_is_not_taken_for_a_stopped_one(site: DemoSite) -> None:
     site.run("compose", "--", "stop")
     told = site.status()
     assert (told["state"], told["next"]) == ("drifted", ["graasp-local apply running"])
     site.run("apply", "running")
 
 
-def test_the_page_stays_in_stopped_where_it_is_wanted_and_goes_where_it_is_not_any_more(site: DemoSite) -> None:
+def test_the_page_stays_in_stopped_as_long_as_it_is_wanted(site: DemoSite) -> None:
     site.configure(STOPPED_PAGE="on")
     site.run("apply", "stopped")
     assert (site.status()["state"], site.running()) == ("stopped", {"nginx"})
@@ -149,7 +149,7 @@ def test_settings_that_changed_are_drift_and_come_into_effect(site: DemoSite) ->
     assert site.status()["state"] == "running"
 
 
-def test_a_service_of_ones_own_follows_the_states_by_its_label(site: DemoSite) -> None:
+def test_a_service_of_your_own_follows_the_states_by_its_label(site: DemoSite) -> None:
     """What writes to Graasp's database is off with core, though the administration stays on."""
     labels = {
         "search": {"org.graasp.group": "graasp"},

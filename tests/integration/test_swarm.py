@@ -101,7 +101,7 @@ def test_a_failed_migration_is_rolled_back_with_identical_data(site: SwarmSite) 
     assert {v for found in site.on_any_machine("core").values() for v in found} == {version}
 
 
-def test_a_machine_without_the_image_is_named_before_anything_is_touched(site: SwarmSite) -> None:
+def test_a_machine_without_the_image_is_named_before_anything_is_changed(site: SwarmSite) -> None:
     engines = site.setting("SWARM_ENGINES")
     before = site.on_any_machine("core")
     site.configure(SWARM_ENGINES=engines.partition(",")[0])
@@ -125,12 +125,12 @@ def test_a_machine_cut_off_during_a_deployment_does_not_keep_it_from_ending(site
         assert deployment.returncode == 0, out + err
         assert site.status()["state"] == "running"
         assert site.items() == before
-        assert lost.running("core")  # as before: nobody has reached it
+        assert lost.running("core")  # as before: no request has reached it
     wait_for(lambda: set(lost.running("core")) <= {version}, "what was cut off ends when it is back", 60)
     assert site.status()["version"] == version
 
 
-def test_an_old_core_that_comes_back_during_the_migration_cannot_write(site: SwarmSite) -> None:
+def test_an_old_core_that_returns_during_the_migration_cannot_write(site: SwarmSite) -> None:
     """It connects again and again, and writes whenever the database lets it. The deployment is killed, too."""
     machine, version = site.swarm.nodes[1], site.status()["version"]
     with _intruder(site, machine):

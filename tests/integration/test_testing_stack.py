@@ -158,7 +158,7 @@ def test_it_changes_its_state(stack: GraaspStack) -> None:
     assert stack.apply("running").state == stack.state == "running"
 
 
-def test_a_reset_puts_rows_and_state_back(stack: GraaspStack) -> None:
+def test_a_reset_restores_rows_and_state(stack: GraaspStack) -> None:
     with pytest.raises(UsageError, match="no snapshot"):
         stack.reset()
     url, umami = f"{stack.get_url()}/api/items", stack.get_database_url("umami")
@@ -231,7 +231,7 @@ def test_a_reset_undoes_whatever_a_test_does_to_rows(stack: GraaspStack) -> None
     stack.snapshot()
 
 
-def test_a_reset_puts_the_version_back(stack: GraaspStack) -> None:
+def test_a_reset_restores_the_version(stack: GraaspStack) -> None:
     url = f"{stack.get_url()}/api/items"
     before = requests.get(url, timeout=10).json()
     stack.deploy("1.1.0")
@@ -242,13 +242,13 @@ def test_a_reset_puts_the_version_back(stack: GraaspStack) -> None:
     assert requests.get(url, timeout=10).json() == before
 
 
-def test_what_is_said_of_it_when_a_test_fails(stack: GraaspStack) -> None:
+def test_what_is_reported_when_a_test_fails(stack: GraaspStack) -> None:
     said = stack.describe()
     assert said.startswith("state running, gate open, version 1.0.0\nlast operation: ")
     assert "Server listening" in said
 
 
-def test_a_deployment_that_fails_says_why_and_one_that_does_not_can_be_taken_back(stack: GraaspStack) -> None:
+def test_a_deployment_that_fails_says_why_and_a_good_one_can_be_rolled_back(stack: GraaspStack) -> None:
     with pytest.raises(OperationFailed) as caught:
         stack.deploy("1.3.0-migration-fails")
     assert caught.value.operation.outcome is Outcome.ROLLED_BACK
@@ -330,7 +330,7 @@ def test_without_an_engine_nothing_is_made(place: Claims, monkeypatch: pytest.Mo
     assert {path for path in place.root.glob("*") if path.is_dir()} == directories
 
 
-def test_a_site_that_is_somebody_elses_is_left_alone(stack: GraaspStack, tmp_path: Path) -> None:
+def test_a_site_of_another_user_is_left_alone(stack: GraaspStack, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("COMPOSE_PROJECT_NAME=theirs\n")
     for directory in (tmp_path, stack.site.directory):
         with pytest.raises(ConfigurationError, match="is a site already"):
@@ -366,7 +366,7 @@ def test_what_a_killed_run_left_is_removed_by_the_next(place: Claims, tmp_path: 
     wait_for(lambda: nothing_is_left(made), "nothing of it is left", 60)
 
 
-def test_a_stack_that_nobody_stopped_is_removed_when_the_interpreter_ends(place: Claims) -> None:
+def test_a_stack_that_was_not_stopped_is_removed_when_the_interpreter_ends(place: Claims) -> None:
     before = on_engine(place)
     script = "from graasp_local.testing import GraaspStack; GraaspStack().with_version('1.0.0').start()"
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
@@ -374,7 +374,7 @@ def test_a_stack_that_nobody_stopped_is_removed_when_the_interpreter_ends(place:
     assert on_engine(place) == before
 
 
-def test_what_to_do_is_said_to_somebody_who_has_no_site(place: Claims) -> None:
+def test_without_a_site_it_says_what_to_do(place: Claims) -> None:
     with pytest.raises(Refused) as refused:
         GraaspStack().with_version("9.9.9").start()
     assert "1.0.0" in refused.value.next_step
@@ -421,7 +421,7 @@ def test_a_stack_whose_claim_was_deleted_is_removed_too(place: Claims) -> None:
     assert nothing_is_left(place)
 
 
-def test_an_error_tells_the_whole_of_it() -> None:
+def test_an_error_has_all_details() -> None:
     with pytest.raises(GraaspLocalError) as caught:
         GraaspStack().with_env("COMPOSE_PROJECT_NAME", "mine").start()
     assert any("with_profiles" in note for note in caught.value.__notes__)

@@ -102,12 +102,12 @@ def test_the_site_is_served_with_the_certificate_that_was_named(site: TlsSite, f
     assert (told["state"], told["gate"]) == ("running", "open")
 
 
-def test_who_comes_without_tls_is_sent_to_it(site: TlsSite) -> None:
+def test_http_is_redirected_to_https(site: TlsSite) -> None:
     answer = site.ask("/builder?x=1", {**AS_BROWSER, "Host": HOST})
     assert (answer.status, answer.headers["location"]) == (308, f"https://{HOST}:{site.https_port}/builder?x=1")
 
 
-def test_who_asks_for_a_name_that_is_not_the_sites_is_redirected_to_one_that_is(site: TlsSite) -> None:
+def test_another_host_name_is_redirected_to_the_sites_own(site: TlsSite) -> None:
     for asked, led_to in ((HOST, HOST), (UMAMI.upper(), UMAMI), ("evil.example", HOST), ("127.0.0.1", HOST)):
         answer = site.ask("/builder?x=1", {**AS_BROWSER, "Host": asked})
         assert answer.headers["location"] == f"https://{led_to}:{site.https_port}/builder?x=1", asked
@@ -129,7 +129,7 @@ def test_a_challenge_is_answered_on_both_ports_for_every_name_whatever_the_gate(
         site.run("apply", "running")
 
 
-def test_cores_own_word_on_hsts_is_not_passed_on(site: TlsSite) -> None:
+def test_cores_own_hsts_header_is_not_passed_on(site: TlsSite) -> None:
     """Core says a year and all subdomains; that of the site is the only one, on answers of every kind."""
     for path, headers in (("/api/version", {}), ("/files/none", {}), ("/api/heartbeat", {"Host": UMAMI})):
         connection = http.client.HTTPSConnection(
@@ -243,7 +243,7 @@ def test_a_new_certificate_drops_no_request(site: TlsSite, files: Files, tmp_pat
     assert json.loads(site.run("certificate", "renew", "--json").stdout)["renewed"] is False
 
 
-def test_core_gets_files_from_inside_under_a_name_that_leads_nowhere_else(site: TlsSite) -> None:
+def test_core_gets_files_from_inside_under_a_name_that_resolves_nowhere_else(site: TlsSite) -> None:
     put = (
         "exec",
         "-T",
@@ -261,7 +261,7 @@ def test_core_gets_files_from_inside_under_a_name_that_leads_nowhere_else(site: 
         site.run("apply", "running")
 
 
-def test_a_certificate_is_got_and_renewed_by_acme(tmp_path: Path) -> None:
+def test_a_certificate_is_issued_and_renewed_by_acme(tmp_path: Path) -> None:
     site = TlsSite(tmp_path / "site")
     try:
         site.https_port = free_port()

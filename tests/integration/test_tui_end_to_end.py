@@ -89,7 +89,7 @@ def test_open_deploy_by_keys_watch_a_bad_version_fail_and_quit(site: Path) -> No
     assert (before["outcome"], newest["outcome"]) == ("done", "rolled-back")
 
 
-def test_closing_the_terminal_during_an_operation_ends_it_and_puts_the_site_back(site: Path) -> None:
+def test_closing_the_terminal_during_an_operation_rolls_it_back(site: Path) -> None:
     terminal = Terminal([*COMMAND, "--site", str(site)])
     try:
         deploy_by_keys(terminal, "1.1.0")
@@ -102,7 +102,7 @@ def test_closing_the_terminal_during_an_operation_ends_it_and_puts_the_site_back
     assert (told["state"], told["version"], told["next"]) == ("running", "1.0.0", [])
 
 
-def test_a_deployment_that_was_killed_is_put_back_and_another_one_resumed_by_keys(site: Path) -> None:
+def test_a_killed_deployment_is_rolled_back_and_another_one_resumed_by_keys(site: Path) -> None:
     kill_deployment_during(site, "start-graasp")
     terminal = Terminal([*COMMAND, "--site", str(site)])
     try:
@@ -174,14 +174,14 @@ def wait_until(condition: Callable[[], bool], otherwise: str) -> None:
 
 def operations_of(site: Path) -> list[dict[str, Any]]:
     """Newest first."""
-    return [json.loads(line) for line in told_by(site, "history").splitlines()]
+    return [json.loads(line) for line in output_of(site, "history").splitlines()]
 
 
 def status_of(site: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(told_by(site, "status"))
+    found: dict[str, Any] = json.loads(output_of(site, "status"))
     return found
 
 
-def told_by(site: Path, verb: str) -> str:
+def output_of(site: Path, verb: str) -> str:
     command = [*COMMAND, "--site", str(site), verb, "--json"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -98,7 +98,7 @@ def test_15_to_16(site: DemoSite, before: tuple[str, ...]) -> None:
     is_on(site, 16, {"db-data", "db-data-16"}, before)
 
 
-def test_from_an_upgrade_that_went_through_the_way_back_is_by_hand(site: DemoSite, before: tuple[str, ...]) -> None:
+def test_a_successful_upgrade_is_undone_by_hand(site: DemoSite, before: tuple[str, ...]) -> None:
     refused = site.run("rollback", code=10).stderr
     assert "The upgrade to Postgres 16 succeeded" in refused
     assert f"the volume {site.project}_db-data of Postgres 15 is kept as it was" in refused

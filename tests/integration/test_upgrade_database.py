@@ -144,7 +144,7 @@ def test_on_the_newer_server_the_site_works_as_before(site: DemoSite) -> None:
     assert (major(site), len(site.item_names())) == (17, 2001)
 
 
-def test_the_old_volume_goes_only_by_the_sites_name(site: DemoSite) -> None:
+def test_the_old_volume_is_removed_only_by_the_sites_name(site: DemoSite) -> None:
     assert "has to be confirmed" in site.run("remove-old-database", code=2).stderr
     site.run("remove-old-database", "--confirm", "another", code=10)
     assert volumes(site) == {"db-data", "db-data-17"}

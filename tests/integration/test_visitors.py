@@ -36,11 +36,11 @@ def visited(site: DemoSite, what_happens: Callable[[], object]) -> Visitors:
 def test_through_every_change_of_state(site: DemoSite) -> None:
     site.configure(STOPPED_PAGE="on")  # else no one listens in stopped
 
-    def look_around() -> None:
+    def request_every_page() -> None:
         for state in ("restricted", "db-only", "running", "stopped", "running"):
             site.run("apply", state)
 
-    visitors = visited(site, look_around)
+    visitors = visited(site, request_every_page)
     assert {"app", "redirect", "page", "json"} <= set(visitors.count("visitor"))
     assert visitors.count("websocket")["ended"] > 0
 
@@ -60,7 +60,7 @@ def test_through_a_deployment_and_no_write_that_was_confirmed_is_lost(
     assert set(visitors.report["written"]) <= there
 
 
-def test_seconds_closed_are_the_gates_and_what_visitors_met_stands_beside(site: DemoSite) -> None:
+def test_seconds_closed_are_the_gates_and_next_to_them_what_visitors_met(site: DemoSite) -> None:
     ended = site.deploy("1.2.0", "--probe")
     (operation, *_) = [json.loads(line) for line in site.run("history", "--json").stdout.splitlines()]
     lines = (site.directory / "journal" / f"{operation['walk']}.jsonl").read_text().splitlines()

@@ -30,7 +30,7 @@ def deploy_without_room(site: DemoSite, version: str) -> OperationEnded:
     return ended
 
 
-def test_a_failed_deployment_is_taken_back_from_the_file_and_the_next_one_goes_through(site: DemoSite) -> None:
+def test_a_failed_deployment_is_rolled_back_from_the_file_and_the_next_one_succeeds(site: DemoSite) -> None:
     for number in range(50):
         site.create_item(f"item {number}")
     before = site.item_names()
@@ -41,8 +41,8 @@ def test_a_failed_deployment_is_taken_back_from_the_file_and_the_next_one_goes_t
     assert (told["state"], told["version"], told["unfinished"]) == ("running", "1.0.0", None)
     assert site.item_names() == before
 
-    went_through = deploy_without_room(site, "1.1.0")
-    assert went_through.outcome is Outcome.DONE, went_through.problem
+    deployed = deploy_without_room(site, "1.1.0")
+    assert deployed.outcome is Outcome.DONE, deployed.problem
     assert site.item_names() == before
     # One file is left, which a rollback would need.
     store = written_snapshots(Context(site.directory).site)

@@ -56,7 +56,7 @@ def killed(site: MatrixSite, record: Record, when: When, step: str, seconds: flo
     assert site.end(*DEPLOY, fault=Point(when, step, seconds=seconds)).code == KILLED
 
 
-def brings_back_what_was_before(site: MatrixSite, before: Data, record: Record) -> None:
+def restores_the_state_before(site: MatrixSite, before: Data, record: Record) -> None:
     """One rollback, after the kill and the resume; what was written in between is agreed to be discarded."""
     site.run("rollback", code=10)
     site.run("rollback", "--discard", "written-since")
@@ -101,7 +101,7 @@ def test_killed_while_closed_it_is_resumed(
         site.run("resume")
         record.saw = f"resume (exit code 0): {serves(site, '1.1.0')}"
     record.data = nothing_is_lost(site, before, visitor)
-    brings_back_what_was_before(site, before, record)
+    restores_the_state_before(site, before, record)
 
 
 @pytest.mark.parametrize(("when", "step"), points(OPEN_AFTER))
@@ -114,4 +114,4 @@ def test_killed_once_it_opens_it_is_finished(
         site.run("resume")
         record.saw = f"resume (exit code 0): {serves(site, '1.1.0')}"
     record.data = nothing_is_lost(site, before, visitor)
-    brings_back_what_was_before(site, before, record)
+    restores_the_state_before(site, before, record)

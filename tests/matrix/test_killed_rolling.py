@@ -52,7 +52,7 @@ def on_1_1_0(site: MatrixSite, halves: dict[str, float]) -> MatrixSite:
     return site
 
 
-def nobody_was_turned_away(visitor: Visitor) -> str:
+def no_visitor_was_turned_away(visitor: Visitor) -> str:
     assert visitor.turned_away == []
     assert visitor.confirmed
     return "no one turned away"
@@ -69,7 +69,7 @@ def test_killed_during_a_step_it_is_resumed(
         names_the_two_ways(site)
         site.run("resume")
         record.saw = f"resume (exit code 0): {serves_with_a_migration_made(site, '1.2.0')}"
-    record.saw = f"{record.saw}, {nobody_was_turned_away(visitor)}"
+    record.saw = f"{record.saw}, {no_visitor_was_turned_away(visitor)}"
     record.data = nothing_is_lost(site, before, visitor)
 
 
@@ -82,5 +82,5 @@ def test_killed_after_a_step_it_is_rolled_back(on_1_1_0: MatrixSite, record: Rec
         names_the_two_ways(site)
         site.run("rollback")
         record.saw = f"rollback (exit code 0): {serves_with_a_migration_made(site, '1.1.0')}"
-    record.saw = f"{record.saw}, {nobody_was_turned_away(visitor)}"
+    record.saw = f"{record.saw}, {no_visitor_was_turned_away(visitor)}"
     record.data = nothing_is_lost(site, before, visitor)

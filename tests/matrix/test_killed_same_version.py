@@ -51,10 +51,10 @@ def tags(site: MatrixSite) -> Iterator[OwnTags]:
 def moved(tags: OwnTags) -> OwnTags:
     """Running what its tags led to at first; they lead to another build of core and workers since."""
     for service in SERVICES:
-        tags.lead(service, VERSION, image(service, VERSION))
+        tags.point(service, VERSION, image(service, VERSION))
     tags.site.deploy(VERSION)
     for service in ("core", "workers"):
-        tags.lead_to_other_build(service, VERSION)
+        tags.point_to_other_build(service, VERSION)
     return tags
 
 

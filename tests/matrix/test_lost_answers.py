@@ -119,7 +119,7 @@ def test_rolling(site: MatrixSite, record: Record, step: str) -> None:
         settled(site, ended, record, goes_on=True)
     version = str(site.status()["version"])
     record.saw = f"{record.saw}: {serves_with_a_migration_made(site, version)}"
-    record.saw = f"{record.saw}, {test_killed_rolling.nobody_was_turned_away(visitor)}"
+    record.saw = f"{record.saw}, {test_killed_rolling.no_visitor_was_turned_away(visitor)}"
     record.data = nothing_is_lost(site, before, visitor)
 
 

@@ -397,7 +397,7 @@ class FakeEngine:
 
     def keep_pins(self, pins: Sequence[Pin]) -> None: ...
 
-    def let_images_go(self, version: Version, but: Sequence[Pin]) -> tuple[str, ...]:
+    def release_images(self, version: Version, but: Sequence[Pin]) -> tuple[str, ...]:
         return ()
 
     def pull_image(self, reference: str) -> Iterator[str]:
@@ -560,7 +560,7 @@ class FakeHandovers:
     def why_no_second(self) -> str:
         return ""
 
-    def edge_can_lead(self) -> bool:
+    def edge_can_route(self) -> bool:
         return True
 
     def memory(self) -> Memory:
@@ -575,7 +575,7 @@ class FakeHandovers:
     def replicas_of_core(self) -> Mapping[str, CoreAnswer | None]:
         return {}
 
-    def lead_visitors(self, to: Side) -> None: ...
+    def route_visitors(self, to: Side) -> None: ...
 
     def requests_in_flight(self, side: Side) -> int:
         return 0

@@ -58,7 +58,7 @@ def test_nothing_of_a_plan_is_cut_off(width: int) -> None:
     told = " ".join(text_of(drawn).replace("┃", "").split())
     for step in PENDING.steps:
         assert step.title in told
-        assert step.cause in told or width < 100, "causes stand beside the steps where there is room"
+        assert step.cause in told or width < 100, "causes are next to the steps where there is room"
         assert all(word in told for word in step.cause.split())
 
 
@@ -69,7 +69,7 @@ def test_a_closed_step_says_how_long_it_takes(width: int) -> None:
     assert "the new version is verified; 0.1 to 0.4 s, from 3 earlier runs here" in told.replace(" ┃", "")
 
 
-def test_another_way_to_deploy_is_said_above_the_plan() -> None:
+def test_another_way_to_deploy_is_shown_above_the_plan() -> None:
     head = " ".join(text_of(plan_head(PENDING, "about 4 s", Reception.SERVED, 80)).split())
     assert "closed for about 4 s" in head
     assert PENDING.hint in head
@@ -124,14 +124,14 @@ def test_the_clock_of_downtime_is_a_bar_with_a_tick_where_it_was_forecast_to_end
     assert bar.partition("┃")[2].count("━") == beyond
 
 
-def test_a_clock_without_forecast_or_room_is_told_in_words() -> None:
+def test_a_clock_without_forecast_or_room_is_written_in_words() -> None:
     operation = OperationView(began=100.0, steps=(CLOSED, MIGRATING))
     assert "━" not in text_of([closed_line(operation, 105.0, 100)])
     assert "━" not in text_of([closed_line(replace(operation, forecast=Range(6.0, 10.0)), 105.0, 50)])
 
 
 @pytest.mark.parametrize(("now", "said"), [(102.0, "usual 3.0 s"), (106.0, "longest yet")])
-def test_a_step_stands_beside_what_is_usual(now: float, said: str) -> None:
+def test_a_step_is_shown_next_to_its_usual_time(now: float, said: str) -> None:
     operation = OperationView(began=100.0, steps=(CLOSED, MIGRATING))
     usual = usual_seconds({"migrate": [2.0, 3.0, 5.0]})
     told = text_of([steps_table(operation, usual, now, 90).rows[1].line])
@@ -142,7 +142,7 @@ LONG = "Run migrations of 1.10.0-beta.1 (limit 1800 s) and create containers"
 
 
 @pytest.mark.parametrize("width", [72, 78, 85, 110])
-def test_a_title_is_not_cut_to_say_what_is_usual(width: int) -> None:
+def test_a_title_is_not_cut_to_show_the_usual_time(width: int) -> None:
     """But of the step that is being done, and of what takes longer than it ever did, it is said."""
     migrated = replace(MIGRATING, title=LONG, progress=Progress.DONE, seconds=1.5)
     operation = OperationView(began=100.0, steps=(CLOSED, migrated))

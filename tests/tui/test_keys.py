@@ -86,7 +86,7 @@ def is_on(app: GraaspApp, screen: type[Screen[Any]]) -> bool:
     return isinstance(app.screen, screen)
 
 
-def is_said(app: GraaspApp, text: str) -> bool:
+def is_printed(app: GraaspApp, text: str) -> bool:
     return text in screen_text(app)
 
 
@@ -188,7 +188,7 @@ def test_the_keys_of_a_log(access: FakeAccess, monkeypatch: pytest.MonkeyPatch) 
         assert "line 99" in screen_text(app)
         await press("w", lambda: "line 90" in screen_text(app))
         for shown in ("last 1 min", "last 5 min", "last 1 h", "all there is"):
-            await press("right_square_bracket", partial(is_said, app, shown))
+            await press("right_square_bracket", partial(is_printed, app, shown))
         await press("left_square_bracket", lambda: "last 1 h" in screen_text(app))
         await until(pilot, lambda: len(logs.model.shown) == 100)
         await press("space", lambda: logs.model.paused)
@@ -273,7 +273,7 @@ def test_another_way_to_deploy_is_planned_by_its_key(access: FakeAccess, monkeyp
     drive(access, steps)
 
 
-def test_a_refusal_goes_back_to_the_list_with_what_was_typed(access: FakeAccess) -> None:
+def test_a_refusal_returns_to_the_list_with_what_was_typed(access: FakeAccess) -> None:
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         press = presser(pilot, app)
         await press("d 9 . 9 . 9", lambda: "deploy exactly 9.9.9" in screen_text(app))
@@ -315,7 +315,7 @@ def test_the_signs_are_explained_where_the_keys_are(access: FakeAccess) -> None:
     drive(access, steps)
 
 
-def test_undoing_and_restoring_stand_in_the_foot(access: FakeAccess) -> None:
+def test_rollback_and_restore_are_in_the_footer(access: FakeAccess) -> None:
     write_journal(access, "done", "step-ended")
 
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
@@ -335,7 +335,7 @@ def test_a_first_deployment_cannot_be_undone(access: FakeAccess) -> None:
     drive(access, steps, size=(160, 40))
 
 
-def test_the_history_is_filtered_and_the_marked_one_is_told_beside_it(access: FakeAccess) -> None:
+def test_the_history_is_filtered_and_the_marked_one_is_described_next_to_it(access: FakeAccess) -> None:
     write_journal(access, "rolled-back", "step-ended")
 
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:

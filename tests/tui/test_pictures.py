@@ -83,7 +83,7 @@ def test_the_dashboard_in_each_of_the_four_states(
     picture(FakeAccess(site_directory, a_site(state)), f"state-{state}", size, "j j")
 
 
-def test_a_drifted_site_names_each_difference_and_what_mends_it(site_directory: Path, size: tuple[int, int]) -> None:
+def test_a_drifted_site_names_each_difference_and_what_fixes_it(site_directory: Path, size: tuple[int, int]) -> None:
     site = a_site()
     site.turn("core", on=False)
     site.services["workers"] = replace(site.services["workers"], status=Status.RUNNING, health=Health.UNHEALTHY)
@@ -142,7 +142,7 @@ def test_an_operation_in_its_middle(site_directory: Path, size: tuple[int, int])
     site.held.clear()
     picture(
         FakeAccess(site_directory, site),
-        "mid-walk",
+        "mid-operation",
         size,
         "d 1 . 1 enter G y",
         lambda app: app.operation is not None and any(s.name == "migrate" and s.output for s in app.operation.steps),
@@ -153,7 +153,7 @@ def test_a_migration_that_failed(site_directory: Path, size: tuple[int, int]) ->
     picture(FakeAccess(site_directory, a_site()), "failed", size, "d 2 . 0 enter G y", _is_over)
 
 
-def test_a_deployment_that_went_through(site_directory: Path, size: tuple[int, int]) -> None:
+def test_a_successful_deployment(site_directory: Path, size: tuple[int, int]) -> None:
     picture(FakeAccess(site_directory, a_site()), "done", size, "d 1 . 1 enter G y", _is_over)
 
 
@@ -197,7 +197,7 @@ def test_a_deployment_that_was_held_behind_the_gate(site_directory: Path, size: 
     picture(FakeAccess(site_directory, a_site()), "held", size, "d 1 . 1 ctrl+t enter G y", _is_over)
 
 
-def test_what_going_back_would_discard(site_directory: Path, size: tuple[int, int]) -> None:
+def test_what_a_rollback_would_discard(site_directory: Path, size: tuple[int, int]) -> None:
     keys = "d 1 . 1 enter G y z"
     picture(FakeAccess(site_directory, a_site()), "discard", size, keys, _has("Input", "type it here"))
 
@@ -214,11 +214,11 @@ def test_a_verb_that_has_no_screen(site_directory: Path, size: tuple[int, int]) 
     )
 
 
-def test_looking_only(site_directory: Path, size: tuple[int, int]) -> None:
+def test_read_only(site_directory: Path, size: tuple[int, int]) -> None:
     picture(FakeAccess(site_directory, a_site()), "read-only", size, "2", read_only=True)
 
 
-def test_a_service_of_ones_own_among_two_hundred(site_directory: Path, size: tuple[int, int]) -> None:
+def test_a_service_of_your_own_among_two_hundred(site_directory: Path, size: tuple[int, int]) -> None:
     site = a_site()
     for number in range(200):
         site.services[f"own-{number:03}"] = replace(site.services["redis"], name=f"own-{number:03}")
@@ -295,7 +295,7 @@ def test_the_dashboard_with_the_last_thirty_days(site_directory: Path, wide: tup
 
 
 @WIDE
-def test_requests_beside_an_operation(site_directory: Path, wide: tuple[int, int]) -> None:
+def test_requests_next_to_an_operation(site_directory: Path, wide: tuple[int, int]) -> None:
     site = a_site()
     site.held.clear()
     site.logs["nginx"] = nginx_lines()

@@ -88,7 +88,7 @@ ODD = [
 ]
 
 
-def test_whatever_cookie_or_token_is_sent_the_answer_is_403_without_a_word(served: Served) -> None:
+def test_whatever_wrong_cookie_or_token_is_sent_the_answer_is_an_empty_403(served: Served) -> None:
     for cookie in ODD:
         assert served.ask("/", cookie).status == 403, cookie
     for query in ("token=%ff%fe", "token=%ED%B2%80", "token=%00", "token", "token=&token=", "%ff=%ff"):
@@ -156,13 +156,13 @@ def test_the_page_asks_no_other_host_for_anything_and_has_a_title(served: Served
     assert "://" not in policy.replace(f"ws://127.0.0.1:{served.port}", "")
 
 
-def test_a_title_is_no_markup() -> None:
+def test_a_title_is_not_markup() -> None:
     assert "<title>&lt;b&gt; - graasp-local</title>" in own_page(
         "<head></head>", "<b> - graasp-local", "127.0.0.1:8470"
     )
 
 
-def test_in_a_browser_it_has_the_focus_and_asks_nobody_else(served: Served, tmp_path: Path) -> None:
+def test_in_a_browser_it_has_the_focus_and_asks_no_other_host(served: Served, tmp_path: Path) -> None:
     with browser(tmp_path) as tab:
         tab.send("Network.enable")
         tab.send("Page.enable")

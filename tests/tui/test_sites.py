@@ -101,7 +101,7 @@ def test_one_without_containers_says_so_in_full(school: FakeAccess) -> None:
     drive(school, steps)
 
 
-def test_a_site_that_was_removed_is_not_in_the_list_and_one_that_cannot_be_seen_says_so(school: FakeAccess) -> None:
+def test_a_site_that_was_removed_is_not_in_the_list_and_an_unreadable_one_says_so(school: FakeAccess) -> None:
     remember_site("/nowhere/at/all")
     college = school.others[school.directory.parent / "college"]
     college.fake.reachable = False

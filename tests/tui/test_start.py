@@ -35,7 +35,7 @@ LATER = (
 )
 
 
-def test_what_looks_plans_and_operates_is_imported_later() -> None:
+def test_code_that_observes_plans_and_operates_is_imported_later() -> None:
     code = "import sys, graasp_local.cli.tui, graasp_local.tui.app; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     early = [name for name in done.stdout.split() if name.startswith(LATER)]

@@ -90,7 +90,7 @@ def test_the_cursor_stands_out_in_every_list(theme: Theme, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("keys", ["", "h", "d", "s"])
-def test_the_cursor_is_seen_without_any_colour(keys: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cursor_is_visible_without_color(keys: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """NO_COLOR leaves shades of grey, a terminal with sixteen colors makes black of all dark grounds."""
     monkeypatch.setenv("NO_COLOR", "1")
     access = FakeAccess(tmp_path / "school")

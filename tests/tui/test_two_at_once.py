@@ -90,9 +90,7 @@ async def plan_a_rollback(pilot: Pilot[None], app: GraaspApp) -> None:
 
 
 @pytest.mark.parametrize("end", ["done", "killed"])
-def test_what_somebody_else_resumes_is_theirs_and_the_refusal_of_a_rollback_is_ones_own(
-    access: FakeAccess, end: str
-) -> None:
+def test_a_resume_by_another_process_refuses_our_rollback(access: FakeAccess, end: str) -> None:
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         await plan_a_rollback(pilot, app)
         with elsewhere(access.directory, "resume") as other:
@@ -140,7 +138,7 @@ def test_what_somebody_else_resumes_is_theirs_and_the_refusal_of_a_rollback_is_o
     assert access.fake.done == []
 
 
-def test_a_plan_from_before_somebody_else_went_ahead_is_refused_as_ones_own(access: FakeAccess) -> None:
+def test_a_plan_that_another_operation_overtook_is_refused(access: FakeAccess) -> None:
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         await plan_a_rollback(pilot, app)
         with elsewhere(access.directory, "resume") as other:

@@ -192,7 +192,7 @@ def test_what_is_not_read_in_the_background_is_of_a_time_and_dim(access: FakeAcc
     drive(access, steps)
 
 
-def test_what_was_seen_of_a_site_whose_engine_went_away_is_told_from_what_is_seen_now(access: FakeAccess) -> None:
+def test_old_data_of_a_site_without_engine_is_marked_as_old(access: FakeAccess) -> None:
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         await until(pilot, lambda: access.fake.streams)
         access.fake.reachable = False
@@ -316,7 +316,7 @@ def test_the_axis_says_where_the_operation_began_and_ended(outcome: str, expecte
     assert text_of([axis_line(operation, *window(operation, NOW + 9000), 60)]).count("┃") == (2 if outcome else 1)
 
 
-def test_requests_stand_beside_an_operation_as_sparklines(access: FakeAccess) -> None:
+def test_requests_are_sparklines_next_to_an_operation(access: FakeAccess) -> None:
     access.fake.held.clear()
     access.fake.logs["nginx"] = nginx_lines()
 
@@ -357,7 +357,7 @@ def test_the_last_thirty_days_have_the_figures_of_the_history(access: FakeAccess
     assert newest == "↺ 1.1.0 rolled back, closed 8.0 s, 9 d ago   ✓ 1.1.0 done, closed 4.5 s, 2 d ago"
 
 
-def test_a_deployment_that_is_under_way_is_not_told_as_killed(access: FakeAccess) -> None:
+def test_a_deployment_that_is_running_is_not_shown_as_killed(access: FakeAccess) -> None:
     command = "graasp-local deploy --version 1.1.0"
     write_journal(access, "", "step-started")
     assert text_of(month_lines(last_days(access.site(), Gate.CLOSED, NOW), 138)).splitlines()[0:3:2] == [

@@ -48,7 +48,7 @@ class FakeHandovers:
     def why_no_second(self) -> str:
         return self.no_second
 
-    def edge_can_lead(self) -> bool:
+    def edge_can_route(self) -> bool:
         return self.knows
 
     def memory(self) -> Memory:
@@ -77,7 +77,7 @@ class FakeHandovers:
         answers: dict[str, CoreAnswer | None] = {f"core-{n}": self.core_itself(core) for n in range(1, core.wanted + 1)}
         return {**answers, **self.replicas_say}
 
-    def lead_visitors(self, to: Side) -> None:
+    def route_visitors(self, to: Side) -> None:
         self._call(f"lead-to-{to}")
         self.state.leads_to = to
 

@@ -337,7 +337,7 @@ class FakeEngine:
     def keep_pins(self, pins: Sequence[Pin]) -> None:
         self.kept.update({pin.image_id: pin.service for pin in pins})
 
-    def let_images_go(self, version: Version, but: Sequence[Pin]) -> tuple[str, ...]:
+    def release_images(self, version: Version, but: Sequence[Pin]) -> tuple[str, ...]:
         needed = {pin.image_id for pin in (*but, *self.pins(version))}
         gone = tuple(image_id for image_id in self.kept if image_id not in needed)
         for image_id in gone:

@@ -136,7 +136,7 @@ def test_a_disk_without_room_is_refused_before_anything_is_written(
     assert names(running) == []
 
 
-def test_a_site_whose_database_is_off_is_told_what_to_type(fake: FakeWorld) -> None:
+def test_a_site_whose_database_is_off_gets_what_to_type(fake: FakeWorld) -> None:
     fake.become(site_in(InfraState.STOPPED))
     with pytest.raises(Refused, match="database is off") as refusal:
         taken(fake)
@@ -224,7 +224,7 @@ def test_what_belongs_to_a_database_is_in_the_backup_and_given_back(running: Fak
     assert running.databases.given["graasp_new"] == properties
 
 
-def test_a_restore_that_lies_is_caught_by_its_rows(running: FakeWorld, tmp_path: Path) -> None:
+def test_a_restore_that_reports_false_success_is_caught_by_its_rows(running: FakeWorld, tmp_path: Path) -> None:
     backup = taken(running)
     part = backup.manifest.databases[0]
     running.databases.rows_off_by = 1
@@ -273,7 +273,7 @@ def test_backups_are_found_by_name_beginning_latest_and_path(running: FakeWorld)
             store.find(wrong)
 
 
-def test_a_backup_without_a_readable_manifest_is_said_to_be_damaged(running: FakeWorld) -> None:
+def test_a_backup_without_a_readable_manifest_is_reported_as_damaged(running: FakeWorld) -> None:
     backup = taken(running)
     (backup.directory / "manifest.json").write_text('{"format": 1')
     store = BackupStore.of(running.world.site)
@@ -282,7 +282,7 @@ def test_a_backup_without_a_readable_manifest_is_said_to_be_damaged(running: Fak
         store.find("latest")
 
 
-def test_numbers_go_on_when_the_clock_jumps_back(running: FakeWorld) -> None:
+def test_numbers_continue_when_the_clock_jumps_back(running: FakeWorld) -> None:
     taken(running)
     running.clock.seconds -= 90_000
     assert taken(running).manifest.name > names(running)[0]

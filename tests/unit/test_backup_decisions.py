@@ -95,7 +95,7 @@ def test_a_manifest_cannot_name_a_file_outside_of_its_backup(file: str) -> None:
 
 
 @pytest.mark.parametrize("told", [None, [], "text", {"format": 2}, {"format": 1}])
-def test_what_is_no_manifest_is_refused(told: object) -> None:
+def test_what_is_not_a_manifest_is_refused(told: object) -> None:
     with pytest.raises(ManifestError):
         from_json(told)
 
@@ -117,7 +117,7 @@ def test_only_what_is_both_old_and_beyond_the_count_expires(backups: list[Manife
 
 
 @given(collections(), policies, st.sampled_from(VERSIONS), st.sampled_from(VERSIONS))
-def test_a_way_back_keeps_its_newest_backup(
+def test_a_rollback_keeps_its_newest_backup(
     backups: list[Manifest], policy: Policy, selected: str, previous: str
 ) -> None:
     needed = needed_for_a_way_back(backups, (selected, previous))
@@ -129,7 +129,7 @@ def test_a_way_back_keeps_its_newest_backup(
 
 
 @given(collections(), policies)
-def test_letting_go_twice_is_letting_go_once(backups: list[Manifest], policy: Policy) -> None:
+def test_expiring_twice_equals_expiring_once(backups: list[Manifest], policy: Policy) -> None:
     gone = expired(backups, policy, (), NOW)
     left = [one for one in backups if one.name not in gone]
     assert expired(left, policy, (), NOW) == ()
@@ -173,7 +173,7 @@ def test_the_swap_keeps_what_was_there() -> None:
 
 
 @given(st.sets(st.sampled_from(BOTH)))
-def test_a_swap_is_gone_on_with_and_then_left_alone(done_before: set[str]) -> None:
+def test_a_swap_is_completed_and_then_left_alone(done_before: set[str]) -> None:
     existing = {*BOTH, *(restored_name(database, "0007") for database in BOTH)}
     existing = renamed(existing, renames_in(sorted(done_before), "0007", existing))
     existing = renamed(existing, renames_in(BOTH, "0007", existing))
@@ -182,7 +182,7 @@ def test_a_swap_is_gone_on_with_and_then_left_alone(done_before: set[str]) -> No
 
 
 @given(st.sets(st.sampled_from(BOTH)))
-def test_the_way_back_puts_back_whatever_was_swapped(swapped: set[str]) -> None:
+def test_a_rollback_restores_whatever_was_swapped(swapped: set[str]) -> None:
     before = {*BOTH, *(restored_name(database, "0007") for database in BOTH)}
     existing = renamed(before, renames_in(sorted(swapped), "0007", before))
     existing = renamed(existing, renames_out(BOTH, "0007", existing))

@@ -36,7 +36,7 @@ def a_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str, code: 
     return Build("graasp:core-v1.0.0", tmp_path / "Dockerfile", tmp_path, {}, tmp_path / "log")
 
 
-def test_a_step_is_said_once_though_the_builder_comes_back_to_it(
+def test_a_step_is_printed_once_though_the_builder_returns_to_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build = a_build(tmp_path, monkeypatch, SIDE_BY_SIDE)
@@ -48,7 +48,7 @@ def test_a_step_is_said_once_though_the_builder_comes_back_to_it(
     assert not build.log.exists()
 
 
-def test_a_build_that_fails_says_its_last_lines_and_keeps_all_of_them(
+def test_a_build_that_fails_shows_its_last_lines_and_keeps_all_of_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build = a_build(tmp_path, monkeypatch, SIDE_BY_SIDE + "ERROR: 404\n", code=1)

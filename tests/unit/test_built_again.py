@@ -41,7 +41,7 @@ def selected(site: FakeWorld) -> str | None:
     return dict(site.world.site.selection.images).get("CLIENT_IMAGE")
 
 
-def test_as_long_as_its_name_leads_to_what_runs_there_is_nothing_to_do(site: FakeWorld) -> None:
+def test_as_long_as_its_tag_is_what_runs_there_is_nothing_to_do(site: FakeWorld) -> None:
     assert apply_plan(site.world, site.world.observe(), InfraState.RUNNING).steps == ()
 
 
@@ -68,7 +68,7 @@ def test_where_it_is_off_it_is_left_for_later(site: FakeWorld, state: InfraState
     assert not any(isinstance(step, SelectImages) for step in plan.steps)
 
 
-def test_visitors_stay_served_meanwhile(site: FakeWorld) -> None:
+def test_visitors_stay_served_all_the_time(site: FakeWorld) -> None:
     build_again(site)
     plan = apply_plan(site.world, site.world.observe(), InfraState.RUNNING)
     assert not any(isinstance(step, OpenGate) for step in plan.steps)

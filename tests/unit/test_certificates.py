@@ -101,7 +101,7 @@ def test_with_acme_a_placeholder_lets_nginx_start(tmp_path: Path) -> None:
     assert found.is_placeholder
 
 
-def test_files_that_were_renewed_are_taken_over(site: Site, files: Files, tmp_path: Path) -> None:
+def test_files_that_were_renewed_are_loaded(site: Site, files: Files, tmp_path: Path) -> None:
     nginx = FakeNginx(site.certificate_file)
     assert renew(site.settings, site.tls_paths, nginx, When.DUE, say) is None
     new = self_signed(tmp_path / "new", *NAMES, days=365)
@@ -131,7 +131,7 @@ def test_files_that_cannot_be_used_are_refused_and_the_old_certificate_stays(
     assert site.certificate_file.read_text() == before
 
 
-def test_what_nginx_refuses_is_taken_back(site: Site, files: Files, tmp_path: Path) -> None:
+def test_what_nginx_refuses_is_undone(site: Site, files: Files, tmp_path: Path) -> None:
     before = site.certificate_file.read_text()
     new = self_signed(tmp_path / "new", *NAMES)
     files.certificate.write_text(new.certificate.read_text())
@@ -142,7 +142,7 @@ def test_what_nginx_refuses_is_taken_back(site: Site, files: Files, tmp_path: Pa
     assert (site.certificate_file.read_text(), nginx.reloads) == (before, [])
 
 
-def test_an_nginx_that_does_not_take_it_over_is_said(site: Site, files: Files, tmp_path: Path) -> None:
+def test_an_nginx_that_does_not_load_it_is_reported(site: Site, files: Files, tmp_path: Path) -> None:
     new = self_signed(tmp_path / "new", *NAMES)
     files.certificate.write_text(new.certificate.read_text())
     files.key.write_text(new.key.read_text())

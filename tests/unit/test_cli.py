@@ -50,7 +50,7 @@ def test_help_lists_every_verb_and_exit_code() -> None:
     assert all(f" {code}  " in output for code in (0, 1, 2, 3, 10, 11, 20, 21, 130))
 
 
-def test_plan_needs_no_engine_when_told_where_from(site: Path) -> None:
+def test_plan_needs_no_engine_when_the_state_is_given(site: Path) -> None:
     result = call("--site", str(site), "plan", "db-only", "--from", "running", "--json")
     assert result.returncode == 0, result.stderr
     assert [step["name"] for step in json.loads(result.stdout)["plan"]] == [
@@ -85,7 +85,7 @@ def test_a_mistake_with_json_is_a_last_line_too(site: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [["--help"], ["plan", "stopped", "--from", "running"]])
-def test_a_reader_that_leaves_early_is_no_error(site: Path, words: list[str]) -> None:
+def test_a_reader_that_leaves_early_causes_no_error(site: Path, words: list[str]) -> None:
     process = subprocess.Popen(
         [*RUN, "--site", str(site), *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=NO_ENGINE
     )
@@ -108,7 +108,7 @@ def test_a_reader_that_leaves_early_is_no_error(site: Path, words: list[str]) ->
         (["aply", "running"], "Did you mean `apply`?"),
         (["plan"], "Missing argument"),
         (["completion", "tcsh"], "is not one of"),
-        (["history", "no-such-walk"], "There is no operation 'no-such-walk'"),
+        (["history", "no-such-operation"], "There is no operation 'no-such-operation'"),
         (["logs", "no-such-service"], "There is no service 'no-such-service'"),
     ],
 )
@@ -163,7 +163,7 @@ def test_completion_scripts(shell: str) -> None:
     assert "_GRAASP_LOCAL_COMPLETE" in result.stdout
 
 
-def test_history_tells_what_is_still_running_from_what_was_killed(site: Path) -> None:
+def test_history_distinguishes_running_from_killed(site: Path) -> None:
     begun = {
         "event": "walk-started",
         "at": "2026-01-01T00:00:00.000+00:00",

@@ -94,7 +94,7 @@ def told(
             [(1, 60, "a", "b")],
             id="stopped, and started again",
         ),
-        pytest.param([((5, FOUND_OPEN),)], Gate.CLOSED, [], id="closed since nobody knows when"),
+        pytest.param([((5, FOUND_OPEN),)], Gate.CLOSED, [], id="closed since an unknown time"),
         pytest.param([((9, CLOSING), (9, CLOSED)), ((4, OPENED),)], Gate.OPEN, [(9, 9, "a", "b")], id="clock set back"),
     ],
 )

@@ -55,7 +55,7 @@ def test_a_new_site_has_nothing_wrong(site: Site) -> None:
     assert check_configuration(site) == ()
 
 
-def test_all_errors_are_told_at_once_before_the_warnings_and_in_order_of_lines(site: Site) -> None:
+def test_all_errors_are_listed_at_once_before_the_warnings_and_in_order_of_lines(site: Site) -> None:
     edit(site, "HTTP_PROT=81", JWT_SECRET="changeme-changeme", HTTP_PORT="http", UMAMI_APP_SECRET="")
     found = check_configuration(site)
     assert [(finding.severity, finding.key) for finding in found] == [
@@ -75,20 +75,20 @@ def test_every_command_refuses_what_is_an_error_and_only_that(site: Site) -> Non
         _ = Site(site.directory).settings
 
 
-def test_an_unknown_key_is_told_with_the_nearest_known_one(site: Site) -> None:
+def test_an_unknown_key_is_reported_with_the_nearest_known_one(site: Site) -> None:
     edit(site, "HTTP_PROT=81")
     assert "HTTP_PROT is not a setting" in only(site).said
     assert "did you mean HTTP_PORT" in only(site).said
 
 
-def test_a_variable_of_the_override_is_no_unknown_key(site: Site) -> None:
+def test_a_variable_of_the_override_is_not_an_unknown_key(site: Site) -> None:
     edit(site, "REPORTS_VERSION=1.4")
     assert only(site).key == "REPORTS_VERSION"
     site.override_file.write_text(OWN_SERVICE)
     assert check_configuration(site) == ()
 
 
-def test_a_profile_that_does_not_exist_is_told_with_those_that_do(site: Site) -> None:
+def test_an_unknown_profile_is_reported_with_the_known_ones(site: Site) -> None:
     site.override_file.write_text(OWN_SERVICE)
     edit(site, "REPORTS_VERSION=1.4", COMPOSE_PROFILES="report,nudenet")
     assert "contains 'report', which is no service's profile; did you mean reports?" in only(site).said
@@ -96,7 +96,7 @@ def test_a_profile_that_does_not_exist_is_told_with_those_that_do(site: Site) ->
     assert check_configuration(site) == ()
 
 
-def test_the_same_secret_used_twice_is_told_by_both_names(site: Site) -> None:
+def test_the_same_secret_used_twice_is_reported_by_both_names(site: Site) -> None:
     edit(site, APPS_JWT_SECRET=site.settings.values["JWT_SECRET"])
     found = only(site)
     assert "APPS_JWT_SECRET is the same secret as JWT_SECRET" in found.said
@@ -113,13 +113,13 @@ def test_the_same_secret_used_twice_is_told_by_both_names(site: Site) -> None:
         ({"MAILER_CONNECTION": "smtp://user:password@localhost:1025"}, "MAILER_CONNECTION points to core's own"),
     ],
 )
-def test_what_works_but_should_be_looked_at_is_a_warning(site: Site, changed: dict[str, str], said: str) -> None:
+def test_what_works_but_should_be_checked_is_a_warning(site: Site, changed: dict[str, str], said: str) -> None:
     edit(site, **changed)
     assert only(site).severity is Severity.WARNING
     assert said in only(site).said
 
 
-def test_a_file_that_others_may_read_is_told_with_the_command_that_mends_it(site: Site) -> None:
+def test_a_file_that_others_may_read_is_reported_with_the_command_that_fixes_it(site: Site) -> None:
     site.env_file.chmod(0o644)
     assert "is accessible to other users of this machine (mode 0644)" in only(site).said
     assert only(site).fix == f"`chmod 600 {site.env_file}`"
@@ -131,7 +131,7 @@ def test_an_override_that_cannot_be_used_is_an_error(site: Site) -> None:
     assert "reports has no group" in only(site).said
 
 
-def test_no_value_of_a_secret_is_ever_told(site: Site) -> None:
+def test_no_value_of_a_secret_is_ever_printed(site: Site) -> None:
     secret = "tr0ub4dor-and-three"
     edit(site, f"JWT_SECRET={secret}", "KEY=", APPS_JWT_SECRET=secret, EMAIL_CHANGE_JWT_SECRET=f"'{secret}$'")
     told = json.dumps([(finding.said, finding.fix) for finding in check_configuration(site)])

@@ -36,7 +36,7 @@ INSPECTED = {
 }
 
 
-def test_an_inspection_is_told_without_secrets() -> None:
+def test_an_inspection_is_shown_without_secrets() -> None:
     told = detail_of(INSPECTED, ["hunter22"])
     assert dict(told.environment) == {
         "DB_CONNECTION": f"postgresql://graasp:{MASK}@db:5432/graasp",
@@ -54,7 +54,7 @@ def test_an_inspection_is_told_without_secrets() -> None:
     assert told.networks == ("school_inside 172.18.0.4",)
 
 
-def test_a_container_without_health_check_or_anything_else_is_told_too() -> None:
+def test_a_container_without_health_check_or_anything_else_is_described_too() -> None:
     told = detail_of({"Config": {}, "State": {"StartedAt": "0001-01-01T00:00:00Z"}}, [])
     assert (told.started_at, told.health, told.answers) == (None, "", ())
 

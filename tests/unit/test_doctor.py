@@ -82,7 +82,7 @@ def of(check: str, **facts: Any) -> Finding:
     return min(found, key=lambda finding: list(Verdict).index(finding.verdict))
 
 
-def test_where_all_is_well_every_check_says_so() -> None:
+def test_on_a_healthy_site_every_check_is_ok() -> None:
     findings = judge(WELL)
     assert {finding.verdict for finding in findings} == {Verdict.OK}
     assert not any(finding.fix for finding in findings)
@@ -97,8 +97,8 @@ def test_a_client_that_is_missing_is_built_because_no_registry_has_it() -> None:
 @pytest.mark.parametrize(
     "fact", [f.name for f in fields(Facts) if isinstance(getattr(WELL, f.name), Known) and f.name != "limits"]
 )
-def test_what_is_not_known_is_never_well(fact: str) -> None:
-    because = "nobody answers"
+def test_what_is_unknown_is_never_ok(fact: str) -> None:
+    because = "it does not answer"
     unknown: dict[str, Any] = {fact: Unknown(because)}
     findings = judge(replace(WELL, **unknown))
     told = [finding for finding in findings if because in finding.said]
@@ -234,7 +234,7 @@ def test_for_an_image_of_another_platform_there_is_a_way_out(service: str, fix: 
 
 @pytest.mark.parametrize(("severity", "code"), [(Severity.ERROR, ExitCode.REFUSED), (Severity.WARNING, ExitCode.DONE)])
 def test_the_exit_code_is_10_where_a_deployment_would_fail(severity: Severity, code: ExitCode) -> None:
-    problem = ConfigurationFinding(severity, Path(".env"), "A", 1, "A is wrong.", "Mend A.")
+    problem = ConfigurationFinding(severity, Path(".env"), "A", 1, "A is wrong.", "Fix A.")
     assert exit_code(judge(replace(WELL, configuration=(problem,)))) is code
 
 
@@ -257,7 +257,7 @@ def no_engine() -> World:
     raise GraaspLocalError("No Docker engine answers.")
 
 
-def test_without_an_engine_it_goes_on_with_what_it_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_engine_it_checks_what_it_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
     site = init_site(tmp_path / "site", {"GRAASP_REPOSITORY": "localhost:1/graasp"}, demo=False)
     assert site.services
@@ -269,7 +269,7 @@ def test_without_an_engine_it_goes_on_with_what_it_can(tmp_path: Path, monkeypat
     assert {file: file.read_bytes() for file in site.directory.rglob("*") if file.is_file()} == before
 
 
-def test_settings_that_cannot_be_used_are_told_and_the_rest_is_not_known(tmp_path: Path) -> None:
+def test_unusable_settings_are_reported_and_the_rest_is_unknown(tmp_path: Path) -> None:
     site = init_site(tmp_path / "site", {}, demo=False)
     site.env_file.write_text(site.env_file.read_text().replace("HTTP_PORT=80", "HTTP_PORT=http"))
     facts = gather(type(site)(site.directory), no_engine, None)
@@ -317,7 +317,7 @@ def test_a_mail_server_is_asked_for_ehlo(answer: bytes, problem: str) -> None:
     assert bool(found.value.problem) == bool(problem)
 
 
-def test_a_mail_server_that_nobody_is_at_is_told() -> None:
+def test_a_mail_server_that_does_not_answer_is_reported() -> None:
     found = network.mail_server(f"smtp://user:secret@{THIS_MACHINE}:1")
     assert isinstance(found, Known)
     assert "does not answer" in found.value.problem
@@ -357,12 +357,12 @@ def test_names_below_localhost_are_this_machine() -> None:
     assert network.host_name("umami.localhost", 80).addresses == ("127.0.0.1",)
 
 
-def test_an_address_of_ipv6_where_nobody_answers_is_told_where_the_site_answers_otherwise() -> None:
+def test_an_ipv6_address_that_does_not_answer_is_reported_if_the_site_answers_otherwise() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = int(listening.getsockname()[1])
         assert network.silent_addresses(("127.0.0.1", "::1"), port) == ("::1",)
         assert network.silent_addresses(("127.0.0.1",), port) == ()
-    assert network.silent_addresses(("127.0.0.1", "::1"), 1) == (), "a site that is off is no fault of a record"
+    assert network.silent_addresses(("127.0.0.1", "::1"), 1) == (), "a site that is off is not the fault of a record"
 
 
 def test_what_fails_is_what_a_deployment_refuses_and_nothing_else() -> None:
@@ -418,7 +418,7 @@ def test_a_version_that_is_older_than_the_database_is_refused_by_both(running: F
         ("# Made by graasp-local 0.1.0\n# Added by graasp-local 0.10.1\nB=2\n", "0.10.1"),
     ],
 )
-def test_a_site_made_by_a_newer_graasp_local_is_told(environment: str, newer: str | None) -> None:
+def test_a_site_made_by_a_newer_graasp_local_is_reported(environment: str, newer: str | None) -> None:
     assert newer_maker(environment, "0.1.0") == newer
 
 

@@ -42,13 +42,13 @@ def test_requests_are_waited_for_and_cut_at_the_limit(fake: FakeWorld) -> None:
     assert told(fake, limit=1.0)[0] == "1 request(s) still running after 1 s: they will be cut off"
 
 
-def test_an_nginx_that_does_not_obey_is_told_with_what_still_helps(fake: FakeWorld) -> None:
+def test_an_nginx_that_does_not_obey_is_reported_with_what_helps(fake: FakeWorld) -> None:
     fake.old_connections.held_open, fake.old_connections.obeys = 1, False
     with pytest.raises(NeedsYou, match="still open"):
         told(fake)
 
 
-def test_who_interrupts_ends_the_waiting_and_not_the_closing(fake: FakeWorld) -> None:
+def test_an_interruption_ends_the_waiting_and_not_the_closing(fake: FakeWorld) -> None:
     fake.old_connections.requests_left = [1] * 1000
     fake.interruption.request()
     with pytest.raises(Interrupted):

@@ -115,7 +115,7 @@ def test_a_version_is_spoken_that_the_engine_takes(
         (200, "no list", "cannot be read", "log"),
     ],
 )
-def test_what_an_engine_refuses_is_told_in_its_own_words(
+def test_what_an_engine_refuses_is_reported_in_its_own_words(
     engine: Callable[[Engine], None], status: int, body: str, said: str, way: str
 ) -> None:
     engine(lambda _: (status, {"Api-Version": "1.45"}, body))
@@ -137,7 +137,7 @@ def test_what_the_sdk_raises_is_the_engines_refusal_and_no_files(engine: Callabl
 PODMAN = {"Api-Version": "1.41", "Libpod-Api-Version": "5.8.6", "Server": "Libpod/5.8.6 (linux)"}
 
 
-def test_podman_is_refused_by_its_name_and_can_be_looked_at(engine: Callable[[Engine], None]) -> None:
+def test_podman_is_refused_by_its_name_and_can_be_inspected(engine: Callable[[Engine], None]) -> None:
     engine(lambda path: (200, PODMAN, json.dumps([CONTAINER]) if "containers" in path else "OK"))
     with pytest.raises(Refused, match=r"^Podman 5\.8\.6 answers at .*needs Docker Engine"):
         containers_of("x")
@@ -193,14 +193,14 @@ def test_every_command_that_changes_something_refuses_podman_before_it_does(
     assert not called.exists()
 
 
-def test_a_status_that_docker_does_not_have_is_no_defect_of_ours() -> None:
+def test_an_invalid_status_from_docker_is_not_an_unexpected_error() -> None:
     labels = {GROUP_LABEL: "graasp", "com.docker.compose.service": "core"}
     container = {**CONTAINER, "State": "stopping", "Labels": labels}
     found = seen([container], [ServiceDefinition("core", ServiceGroup.GRAASP)], {})
     assert [service.status for service in found.services] == [Status.DEAD]
 
 
-def test_a_stopped_container_whose_network_is_gone_is_told_from_the_others() -> None:
+def test_a_stopped_container_whose_network_is_gone_is_distinguished() -> None:
     def container(state: str, *networks: str) -> dict[str, object]:
         attached = {network: {"NetworkID": network} for network in networks}
         return {"Id": state, "State": state, "NetworkSettings": {"Networks": attached}}
@@ -210,7 +210,7 @@ def test_a_stopped_container_whose_network_is_gone_is_told_from_the_others() -> 
     assert found == (cut_off,)
 
 
-def test_a_socket_that_is_not_for_this_user_is_no_engine_that_is_off() -> None:
+def test_a_socket_without_permission_is_not_an_engine_that_is_off() -> None:
     error = unreachable("[Errno 13] Permission denied")
     assert "may not use" in error.what
     assert "systemctl start" not in error.next_step

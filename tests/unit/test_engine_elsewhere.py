@@ -51,7 +51,7 @@ def program(directory: Path, name: str, text: str) -> None:
         ("ssh://-oProxyCommand=x", ["--", "-oproxycommand=x", "cat"]),
     ],
 )
-def test_ssh_is_told_who_where_and_which_socket(address: str, words: list[str]) -> None:
+def test_ssh_gets_user_host_and_socket(address: str, words: list[str]) -> None:
     command = ssh_command(address, Path("/l"))
     start = command.index(words[0])
     assert command[start : start + len(words)] == words
@@ -213,7 +213,7 @@ class Containers:
         return {"ExitCode": 0 if command in self._said else 127}
 
 
-def test_disk_and_memory_there_are_seen_by_any_running_container() -> None:
+def test_disk_and_memory_there_are_read_by_any_running_container() -> None:
     disk = b"Filesystem 1024-blocks Used Available Capacity Mounted on\noverlay 1000 400 600 40% /\n"
     client: Any = Containers({"b df": disk, "b cat": b"MemAvailable: 7 kB\n"})
     containers = [{"Id": "off", "State": "exited"}, {"Id": "a", "State": "running"}, {"Id": "b", "State": "running"}]

@@ -99,7 +99,7 @@ def test_a_container_made_from_another_directory_is_outdated(made_in: str, *, el
     assert (found.outdated, found.made_elsewhere) == (elsewhere, elsewhere)
 
 
-def test_a_running_migration_is_seen_and_an_ended_one_is_not() -> None:
+def test_a_running_migration_is_observed_and_an_ended_one_is_not() -> None:
     one_off = container("migrate", "migration")
     one_off["Labels"]["com.docker.compose.oneoff"] = "True"
     assert seen([one_off], DEFINED, {}).migrations == ("site-migrate-1",)
@@ -112,7 +112,7 @@ def test_one_offs_of_other_services_do_not_count() -> None:
     assert seen([shell], DEFINED, {}).services[1].status is Status.ABSENT
 
 
-def test_of_several_containers_the_worst_speaks() -> None:
+def test_of_several_containers_the_worst_counts() -> None:
     services = seen(
         [container("core", "graasp"), container("core", "graasp", "exited", "Exited (1)")],
         DEFINED,
@@ -199,7 +199,7 @@ def test_nothing_is_in_flight_to_a_core_that_is_elsewhere() -> None:
         ("exited", "", TCP_TABLE, 0),
     ],
 )
-def test_a_core_whose_requests_cannot_be_told_is_not_taken_for_idle(
+def test_a_core_whose_requests_are_unknown_is_not_taken_for_idle(
     state: str, address: str, table: str, in_flight: int | None
 ) -> None:
     class Engine:
@@ -314,7 +314,7 @@ def test_tags_are_asked_for_with_a_token_page_by_page(registry: str) -> None:
     assert repository_tags(f"{registry}/g/g") == ("core-v1.0.0", "core-v2.0.0")
 
 
-def test_a_registry_that_does_not_answer_is_said_so() -> None:
+def test_a_registry_that_does_not_answer_is_reported() -> None:
     with pytest.raises(RegistryUnreachableError):
         repository_tags("127.0.0.1:1/g/g")
 
@@ -330,12 +330,12 @@ def test_the_link_belongs_to_the_site(tmp_path: Path) -> None:
     assert bypass_link("https://graasp.example/", "s", 9).startswith("https://graasp.example/.graasp/bypass?token=")
 
 
-def test_what_nginx_refuses_is_told_in_its_own_words() -> None:
+def test_what_nginx_refuses_is_reported_in_its_own_words() -> None:
     said = (
         "/docker-entrypoint.sh: Configuration complete; ready for start up\n"
         '2026/11/28 20:00:00 [emerg] 1#1: invalid number of arguments in "add_header" directive '
         "in /etc/nginx/conf.d/x:3\n"
-        "nginx: [emerg] the same once more\nnginx: configuration file /etc/nginx/nginx.conf test failed\n"
+        "nginx: [emerg] the same a second time\nnginx: configuration file /etc/nginx/nginx.conf test failed\n"
     )
     assert refusal_of_nginx(said) == 'invalid number of arguments in "add_header" directive in /etc/nginx/conf.d/x:3'
     assert refusal_of_nginx("") == "it gave no reason"

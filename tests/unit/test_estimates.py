@@ -110,12 +110,12 @@ def test_a_duration_is_read(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "soon", "60x", "1e9", "inf", "nan", "99999h"])
-def test_what_is_no_duration_is_said(text: str) -> None:
+def test_what_is_not_a_duration_is_reported(text: str) -> None:
     with pytest.raises(click.BadParameter, match="is not a duration"):
         Duration().convert(text, None, None)
 
 
-def test_longer_than_allowed_is_refused_before_anything_is_touched(running: FakeWorld) -> None:
+def test_longer_than_allowed_is_refused_before_anything_is_changed(running: FakeWorld) -> None:
     with pytest.raises(Refused, match="--max-downtime allows 2 s") as refused:
         list(run.run(running.world, Deploy("1.1.0"), run.RunOptions(max_downtime=2.0)))
     assert "start-graasp" in refused.value.next_step
@@ -123,7 +123,7 @@ def test_longer_than_allowed_is_refused_before_anything_is_touched(running: Fake
     assert list(running.world.site.journal_directory.glob("*.jsonl")) == []
 
 
-def test_what_is_allowed_is_done_and_the_forecast_stands_beside_it(running: FakeWorld) -> None:
+def test_what_is_allowed_is_done_and_the_forecast_is_shown(running: FakeWorld) -> None:
     running.engine.in_flight = [1] * 3
     ended = ended_of(list(run.run(running.world, Deploy("1.1.0"), run.RunOptions(max_downtime=600.0))))
     assert ended.forecast is not None

@@ -116,7 +116,7 @@ def test_an_address_and_a_role_are_enough() -> None:
         ),
     ],
 )
-def test_what_cannot_work_is_said_with_its_key(changed: dict[str, str], said: tuple[str, str]) -> None:
+def test_what_cannot_work_is_reported_with_its_key(changed: dict[str, str], said: tuple[str, str]) -> None:
     assert said in problems(**changed)
 
 
@@ -131,7 +131,7 @@ def test_without_it_nothing_of_a_site_is_different(fake: FakeWorld) -> None:
     assert "db" in {service.name for service in site.services}
 
 
-def test_db_is_no_service_then_and_umami_names_its_database(fake: FakeWorld) -> None:
+def test_db_is_not_a_service_then_and_umami_names_its_database(fake: FakeWorld) -> None:
     site = external(fake).world.site
     services = {service.name: service for service in site.services}
     assert "db" not in services
@@ -199,7 +199,7 @@ def test_the_password_is_in_no_repr() -> None:
 
 
 @pytest.mark.parametrize("state", InfraState)
-def test_the_four_states_are_told_without_db(state: InfraState) -> None:
+def test_the_four_states_are_recognized_without_db(state: InfraState) -> None:
     observed = without_db(site_in(state))
     assert classify(observed) == InState(state)
     assert isinstance(classify(without_db(new_site())), Absent)
@@ -207,7 +207,7 @@ def test_the_four_states_are_told_without_db(state: InfraState) -> None:
 
 @pytest.mark.parametrize("before", InfraState)
 @pytest.mark.parametrize("target", InfraState)
-def test_no_change_of_state_touches_the_database(before: InfraState, target: InfraState) -> None:
+def test_no_change_of_state_changes_the_database(before: InfraState, target: InfraState) -> None:
     plan = plan_transition(without_db(site_in(before)), target, Version(1, 0, 0))
     touched = {step.group for step in plan.steps if isinstance(step, StartServices | StopServices)}
     assert ServiceGroup.DATABASE not in touched
@@ -233,7 +233,7 @@ def test_a_deployment_keeps_others_out_and_says_so() -> None:
     ]
 
 
-def test_a_copy_by_dump_is_said_in_the_plan() -> None:
+def test_a_copy_by_dump_is_in_the_plan() -> None:
     observed = without_db(site_in(InfraState.RUNNING))
     request = DeployRequest(V, is_external=True)
     plan = render(plan_deploy(observed, request, Pending(("0002_item_lang",)), SafetyCopy.CHOSEN_FILE))
@@ -277,7 +277,7 @@ def test_a_new_site_is_given_its_databases(fake: FakeWorld) -> None:
     assert Site(fake.directory).selection.database == "external"
 
 
-def test_what_is_in_the_way_is_said_before_anything_is_touched(elsewhere: FakeWorld) -> None:
+def test_what_is_in_the_way_is_reported_before_anything_is_changed(elsewhere: FakeWorld) -> None:
     elsewhere.database.in_the_way = (Obstacle("The role managed lacks CREATEDB.", "ALTER ROLE managed CREATEDB;"),)
     with pytest.raises(Refused, match="lacks CREATEDB") as refused:
         deployment_plan(elsewhere.world, elsewhere.world.observe(), DeployRequest(V))
@@ -287,7 +287,7 @@ def test_what_is_in_the_way_is_said_before_anything_is_touched(elsewhere: FakeWo
     assert elsewhere.state.calls == []
 
 
-def test_a_server_that_is_away_keeps_nothing_from_being_stopped(elsewhere: FakeWorld) -> None:
+def test_an_unreachable_server_does_not_prevent_a_stop(elsewhere: FakeWorld) -> None:
     elsewhere.database.in_the_way = (Obstacle("Nothing answers.", "Check it."),)
     assert apply_plan(elsewhere.world, elsewhere.world.observe(), InfraState.STOPPED).steps
 
@@ -429,7 +429,7 @@ _TO = 'connection failed: connection to server at "10.0.0.7", port 5432 failed: 
         ("something new", "The database at {} cannot be used: something new."),
     ],
 )
-def test_what_is_wrong_with_an_address_is_said_in_plain_words(said: str, what: str) -> None:
+def test_what_is_wrong_with_an_address_is_reported_in_plain_words(said: str, what: str) -> None:
     told, fix = explained(said, SERVER, "managed")
     assert what.format(SERVER.where) in told
     assert fix.endswith(".")

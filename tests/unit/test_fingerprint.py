@@ -31,7 +31,7 @@ def test_a_copy_is_one() -> None:
         (with_graasp(extensions={"ltree": "1.1"}), "graasp: extension ltree is 1.1 and was 1.2."),
     ],
 )
-def test_what_is_not_the_same_is_said(copy: ServerFingerprint, sentence: str) -> None:
+def test_every_difference_is_reported(copy: ServerFingerprint, sentence: str) -> None:
     assert differences(SERVER, copy) == (sentence,)
 
 
@@ -41,5 +41,5 @@ def test_a_newer_server_may_bring_newer_extensions() -> None:
     assert list(described(SERVER, copy)) == ["graasp: 1 table(s), 100 row(s), ltree 1.2 → 1.10"]
 
 
-def test_many_differences_are_told_in_short() -> None:
+def test_many_differences_are_shortened() -> None:
     assert in_short([f"{number}." for number in range(10)]) == "0. 1. 2. 3. 4. 5. 6. 7. And 2 more."

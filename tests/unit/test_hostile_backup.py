@@ -113,7 +113,7 @@ def test_a_link_stays_inside_whatever_other_links_there_are(name: str, target: s
     assert link_stays_inside(name, target) is stays
 
 
-def test_what_was_planted_in_a_volume_keeps_nothing_else_from_being_backed_up(running: FakeWorld) -> None:
+def test_what_was_planted_in_a_volume_does_not_prevent_the_backup(running: FakeWorld) -> None:
     running.transfers.planted = [member("out", tarfile.SYMTYPE, "/etc"), member("pipe", tarfile.FIFOTYPE)]
     lines = [report for report in take_backup(running.world, Everything(None)) if isinstance(report, str)]
     assert [line.rpartition("refuse it: ")[2] for line in lines if "left out" in line] == [
@@ -140,7 +140,7 @@ CHANGES: dict[str, Callable[[dict[str, Any]], None]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_manifest_that_none_of_ours_is_is_damaged(running: FakeWorld, change: str) -> None:
+def test_a_manifest_that_is_not_ours_is_damaged(running: FakeWorld, change: str) -> None:
     backup = taken(running)
     change_manifest(backup, CHANGES[change])
     (found,) = BackupStore.of(running.world.site).all()
@@ -197,7 +197,7 @@ def test_a_backup_from_before_opens_with_the_phrase_as_it_is_typed() -> None:
     assert unseal(seal(b"KEY=value", "\ufeffcorrect horse battery"), "correct horse battery") == b"KEY=value"
 
 
-def test_a_link_to_a_disk_that_is_not_mounted_is_said_to_be_one(running: FakeWorld, tmp_path: Path) -> None:
+def test_a_link_to_a_disk_that_is_not_mounted_is_reported_as_one(running: FakeWorld, tmp_path: Path) -> None:
     store = BackupStore.of(running.world.site)
     store.directory.symlink_to(tmp_path / "disk" / "backups")
     for act in (store.all, store.free_bytes, lambda: store.begin("0001"), lambda: taken(running)):
@@ -207,7 +207,7 @@ def test_a_link_to_a_disk_that_is_not_mounted_is_said_to_be_one(running: FakeWor
     assert taken(running).directory.exists()
 
 
-def test_a_disk_that_is_not_mounted_keeps_nothing_from_being_deployed_without_a_backup(
+def test_a_disk_that_is_not_mounted_does_not_prevent_a_deployment_without_backup(
     running: FakeWorld, tmp_path: Path
 ) -> None:
     BackupStore.of(running.world.site).directory.symlink_to(tmp_path / "disk")
@@ -218,7 +218,7 @@ def test_a_disk_that_is_not_mounted_keeps_nothing_from_being_deployed_without_a_
     assert "--no-backup" in refused.value.next_step
 
 
-def test_a_file_in_the_place_of_the_backups_is_said_to_be_one(running: FakeWorld) -> None:
+def test_a_file_in_place_of_the_backups_is_reported_as_one(running: FakeWorld) -> None:
     BackupStore.of(running.world.site).directory.write_text("")
     with pytest.raises(Refused, match="is not a directory"):
         BackupStore.of(running.world.site).all()

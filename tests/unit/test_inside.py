@@ -33,7 +33,7 @@ def test_the_name_of_the_site_is_nginx_inside(url: str, host: str, names: str, i
         ("http://[2001:DB8::0:1]:8080", "2001:db8::1 8080"),  # as node writes it
     ],
 )
-def test_an_address_that_no_network_can_give_to_nginx_is_led_there_by_node(url: str, instead_of: str) -> None:
+def test_an_address_that_no_network_can_give_to_nginx_is_routed_there_by_node(url: str, instead_of: str) -> None:
     told = inside_variables(url, ())
     assert told["GRAASP_NODE_OPTIONS"].endswith("by-address.cjs")
     assert told["GRAASP_INSIDE_INSTEAD_OF"] == instead_of

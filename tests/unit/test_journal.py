@@ -144,7 +144,7 @@ def foreign(content: bytes) -> bytes:
         (foreign, "Line 1 is not a record."),
     ],
 )
-def test_damage_that_no_crash_can_do_is_said_and_nothing_is_decided_on_it(
+def test_damage_that_no_crash_can_do_is_reported_and_nothing_is_decided_on_it(
     tmp_path: Path, damage: Callable[[bytes], bytes], said: str
 ) -> None:
     file = write_operation(tmp_path, "pull", "migrate", outcome=Outcome.DONE)
@@ -156,7 +156,7 @@ def test_damage_that_no_crash_can_do_is_said_and_nothing_is_decided_on_it(
     assert str(file) in refused.value.next_step
 
 
-def test_an_old_damaged_operation_is_no_obstacle_once_a_later_deployment_can_be_read(tmp_path: Path) -> None:
+def test_an_old_damaged_operation_does_not_matter_once_a_later_deployment_can_be_read(tmp_path: Path) -> None:
     file = write_operation(tmp_path, "migrate", outcome=Outcome.DONE)
     file.write_bytes(changed_line(file.read_bytes()))
     write_operation(tmp_path, "migrate", outcome=Outcome.DONE)
@@ -173,7 +173,7 @@ OPERATIONS = st.tuples(
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(OPERATIONS, max_size=5))
-def test_no_decision_depends_on_what_was_before_the_last_deployment_that_went_through(
+def test_no_decision_depends_on_what_was_before_the_last_successful_deployment(
     operations: list[tuple[list[str], Outcome | None, bool]],
 ) -> None:
     with TemporaryDirectory() as name:

@@ -16,7 +16,7 @@ from graasp_local.lock import Patience, current_holder, held_lock
 from tests.unit.fakes import FakeClock
 
 
-def test_the_second_is_told_who_the_first_is(tmp_path: Path) -> None:
+def test_the_second_learns_who_the_first_is(tmp_path: Path) -> None:
     with held_lock(tmp_path / "lock", "graasp-local deploy --version 1.1.0"):
         holder = current_holder(tmp_path / "lock")
         assert holder is not None
@@ -54,7 +54,7 @@ def test_the_death_of_the_holder_frees_it(tmp_path: Path) -> None:
         pass
 
 
-def test_who_waits_gets_the_lock_when_it_becomes_free(tmp_path: Path) -> None:
+def test_a_waiting_command_gets_the_lock_when_it_becomes_free(tmp_path: Path) -> None:
     first = held_lock(tmp_path / "lock", "first")
     first.__enter__()
     clock = FakeClock()
@@ -69,7 +69,7 @@ def test_who_waits_gets_the_lock_when_it_becomes_free(tmp_path: Path) -> None:
         assert clock.seconds - began == pytest.approx(3.2)
 
 
-def test_who_has_waited_long_enough_is_told_who_holds_it(tmp_path: Path) -> None:
+def test_after_the_wait_the_holder_is_named(tmp_path: Path) -> None:
     clock = FakeClock()
     began = clock.seconds
     with (

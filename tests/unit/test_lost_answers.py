@@ -85,7 +85,7 @@ def test_a_closing_whose_answer_is_lost_is_what_nginx_says_it_is(running: FakeWo
     assert deploy(running, on_failure=ROLLBACK).outcome is Outcome.DONE
 
 
-def test_once_visitors_were_let_in_nothing_is_put_back_without_a_word(
+def test_once_visitors_were_let_in_nothing_is_rolled_back_without_consent(
     running: FakeWorld, losing: Callable[[str], None]
 ) -> None:
     losing("open-gate")
@@ -118,7 +118,7 @@ def test_where_nginx_does_not_answer_visitors_may_have_been_let_in(
         rolling_back(running)
 
 
-def test_an_opening_that_had_no_effect_is_rolled_back_behind_a_gate_that_is_closed_once_more(
+def test_an_opening_that_had_no_effect_is_rolled_back_behind_a_closed_gate(
     running: FakeWorld,
 ) -> None:
     running.engine.failing["flag-open"] = NeedsYou("The engine refused: no space left on device.")
@@ -152,7 +152,7 @@ def test_nor_where_the_rollback_of_the_same_operation_did_not_come_to_its_end(ru
     assert ended_of(rolling_back(running)).version == "1.0.0"
 
 
-def test_what_workers_may_have_written_is_counted_said_and_kept_until_somebody_removes_it(running: FakeWorld) -> None:
+def test_what_workers_may_have_written_is_counted_reported_and_kept_until_it_is_removed(running: FakeWorld) -> None:
     running.engine.never_on = {"workers": Health.UNHEALTHY}
     events = []
     for event in under_way(running, deploying(running), ROLLBACK):
@@ -167,7 +167,7 @@ def test_what_workers_may_have_written_is_counted_said_and_kept_until_somebody_r
     assert running.database.kept == [*running.database.failed]
 
 
-def test_what_nobody_could_have_written_is_not_kept_for_ever(running: FakeWorld) -> None:
+def test_what_could_not_have_been_written_is_not_kept_forever(running: FakeWorld) -> None:
     running.edge.says_instead = {"1.1.0": "0.0.1"}
     ended = deploy(running, on_failure=ROLLBACK)
     assert (ended.outcome, running.database.kept) == (Outcome.ROLLED_BACK, [])
@@ -181,14 +181,14 @@ def test_a_rollback_after_a_kill_keeps_what_workers_may_have_written(running: Fa
     assert len(running.database.kept) == 1
 
 
-def test_a_rollback_keeps_what_was_written_behind_the_gate_that_somebody_unsealed(running: FakeWorld) -> None:
+def test_a_rollback_keeps_what_was_written_behind_an_unsealed_gate(running: FakeWorld) -> None:
     killed_at(running, "verify-core")
     apply(running, InfraState.RESTRICTED)
     assert ended_of(rolling_back(running)).version == "1.0.0"
     assert len(running.database.kept) == 1
 
 
-def test_nobody_passes_the_gate_while_core_is_not_verified(running: FakeWorld) -> None:
+def test_no_request_passes_the_gate_while_core_is_not_verified(running: FakeWorld) -> None:
     unverified = ("stop-graasp", "start-graasp", "verify-core")
     gates = [
         running.state.gate()
@@ -200,7 +200,7 @@ def test_nobody_passes_the_gate_while_core_is_not_verified(running: FakeWorld) -
 
 @pytest.mark.parametrize("way", [resume_plan, rollback_plan])
 @pytest.mark.parametrize("step", ["stop-graasp", "start-graasp", "verify-core"])
-def test_an_nginx_that_went_down_before_core_was_verified_comes_up_sealed(
+def test_an_nginx_that_stopped_before_core_was_verified_starts_sealed(
     running: FakeWorld, step: str, way: Callable[[World, ObservedState], Plan]
 ) -> None:
     killed_at(running, step)
@@ -214,7 +214,7 @@ def test_an_nginx_that_went_down_before_core_was_verified_comes_up_sealed(
     assert {*gates} == {Gate.UNKNOWN, Gate.SEALED}
 
 
-def test_what_may_have_been_written_outlives_the_next_deployment_until_somebody_removes_it(running: FakeWorld) -> None:
+def test_what_may_have_been_written_outlives_the_next_deployment_until_it_is_removed(running: FakeWorld) -> None:
     killed_at(running, "verify-core")
     apply(running, InfraState.RESTRICTED)
     rolling_back(running)
@@ -225,7 +225,7 @@ def test_what_may_have_been_written_outlives_the_next_deployment_until_somebody_
     assert running.database.kept == []
 
 
-def test_no_sentence_says_that_nothing_is_lost_where_nobody_has_looked() -> None:
+def test_no_sentence_says_that_nothing_is_lost_unless_it_was_checked() -> None:
     """A rollback says what it has discarded; whether anything was written to that is counted only where it can be."""
     promise = re.compile(r"\bno(thing|ne|t?\b).{0,40}\blost\b|\ball data\b|\bdata is safe\b", re.IGNORECASE | re.DOTALL)
     files = sorted(Path(graasp_local.__file__).parent.rglob("*.py"))
@@ -248,7 +248,7 @@ def _docstrings(file: Path) -> frozenset[str]:
 
 
 @pytest.mark.parametrize("written", [True, False])
-def test_a_rollback_says_what_becomes_of_the_database_that_it_puts_away(written: bool) -> None:
+def test_a_rollback_says_what_happens_to_the_database_that_it_replaces(written: bool) -> None:
     observed = site_in(InfraState.RESTRICTED, "1.1.0")
     back = plan_rollback(observed, Version(1, 0, 0), "graasp_snapshot_x", InfraState.RUNNING, written=written)
     _, _, problem = judge_rollback(back, NeedsYou("It failed."), None, Gate.OPEN)
@@ -257,7 +257,7 @@ def test_a_rollback_says_what_becomes_of_the_database_that_it_puts_away(written:
     assert "lost" not in " ".join(problem)
 
 
-def test_a_gate_that_somebody_closed_since_may_have_been_open_before(running: FakeWorld) -> None:
+def test_a_gate_that_was_closed_since_may_have_been_open_before(running: FakeWorld) -> None:
     killed_at(running, "open-gate")
     running.state.flag = Gate.OPEN
     apply(running, InfraState.RESTRICTED)
@@ -273,7 +273,7 @@ def test_visitors_whom_another_command_let_in_are_counted_too(running: FakeWorld
         rolling_back(running)
 
 
-def test_what_visitors_wrote_before_a_resume_is_not_put_away_by_its_failing(running: FakeWorld) -> None:
+def test_what_visitors_wrote_before_a_resume_is_not_discarded_when_it_fails(running: FakeWorld) -> None:
     killed_at(running, "prove-open")
     running.state.observed = running.state.observed.with_services(("core",), Status.EXITED, Health.NONE)
     running.edge.says = "0.0.1"
@@ -285,7 +285,7 @@ def test_what_visitors_wrote_before_a_resume_is_not_put_away_by_its_failing(runn
         rolling_back(running)
 
 
-def test_what_visitors_wrote_is_not_put_away_by_the_next_version_failing(running: FakeWorld) -> None:
+def test_what_visitors_wrote_is_not_discarded_when_the_next_version_fails(running: FakeWorld) -> None:
     killed_at(running, "prove-open")
     running.engine.never_on_version = "1.2.0"
     ended = deploy(running, "1.2.0", on_failure=ROLLBACK)
@@ -393,7 +393,7 @@ STOPPING = [
 
 @pytest.mark.parametrize("name", STOPPING)
 @pytest.mark.parametrize("is_killed", [True, False], ids=["killed", "answer-lost"])
-def test_a_stop_that_was_cut_off_is_done_by_the_next_one_and_undone_by_the_way_up(
+def test_a_stop_that_was_cut_off_is_completed_by_the_next_stop_and_undone_by_a_start(
     running: FakeWorld, losing: Callable[[str], None], name: str, *, is_killed: bool
 ) -> None:
     for target in (InfraState.STOPPED, InfraState.RUNNING):
@@ -415,7 +415,7 @@ def test_a_site_stops_though_its_nginx_has_lost_its_port_to_another(running: Fak
     assert ended_of(events_of(running, stopping(running))).state == "stopped"
 
 
-def test_an_opening_that_had_no_effect_lets_nobody_in_though_the_site_was_stopped_since(running: FakeWorld) -> None:
+def test_an_opening_that_had_no_effect_lets_no_visitor_in_though_the_site_was_stopped_since(running: FakeWorld) -> None:
     killed_at(running, "open-gate")
     assert ended_of(events_of(running, stopping(running))).state == "stopped"
     assert running.state.gate() is Gate.UNKNOWN

@@ -46,7 +46,7 @@ def peak_of(lines_each: int, services: int = 20) -> int:
     return peak
 
 
-def test_following_twenty_services_does_not_grow_with_what_they_say() -> None:
+def test_following_twenty_services_does_not_grow_with_their_output() -> None:
     assert peak_of(3000) < peak_of(300) + MEGABYTE
 
 
@@ -82,7 +82,7 @@ class Client:
         self.api = Api()
 
 
-def test_each_look_at_a_migration_gives_what_is_new_and_asks_for_no_more() -> None:
+def test_each_read_of_a_migration_gives_what_is_new_and_asks_for_no_more() -> None:
     client = Client()
     run = DockerMigrationRun(client, "id")  # type: ignore[arg-type]
     assert list(run.output()) == []
@@ -130,7 +130,7 @@ class SpinningContainer:
         return iter([line.encode() for line in next(self._looks)])
 
 
-def test_a_spinner_that_goes_on_for_minutes_is_one_line_that_ends() -> None:
+def test_a_spinner_that_runs_for_minutes_is_one_line_that_ends() -> None:
     stamp = "2026-01-02T03:04:{:02}.000000000Z "
     looks = [[stamp.format(n) + f"\x1b[2K\r[{glyph}] applying migrations..."] for n, glyph in enumerate("⣷⣯⣟⡿")]
     looks.append([stamp.format(9) + "\x1b[2K\r[⣷] applying migrations...\x1b[2K\r[✓] applied!\n"])
@@ -139,7 +139,7 @@ def test_a_spinner_that_goes_on_for_minutes_is_one_line_that_ends() -> None:
 
 
 @pytest.mark.parametrize("lines", [10, 100_000])
-def test_an_operation_that_said_much_is_read_without_keeping_it(tmp_path: Path, lines: int) -> None:
+def test_an_operation_with_much_output_is_read_without_keeping_it(tmp_path: Path, lines: int) -> None:
     file = tmp_path / "0001-20260101-000000-deploy-1.1.0.jsonl"
     started = {"event": "walk-started", "format": 1, "at": "x", "command": "c", "version": "1.1.0", "target": "running"}
     with file.open("w") as journal:

@@ -40,7 +40,7 @@ def test_an_entry_older_than_the_newest_applied_one_would_be_skipped_silently() 
     assert compare(image(1, 2, 3), applied(1, 3)) == WouldBeSkipped(("0002_m",))
 
 
-def test_a_migration_that_lies_is_caught_by_what_is_missing() -> None:
+def test_a_migration_that_reports_false_success_is_caught_by_what_is_missing() -> None:
     assert proof_failures(image(1, 2), applied(1), ["0002_m"]) == ("Migration 0002_m is not in the database.",)
 
 

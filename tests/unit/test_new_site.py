@@ -113,7 +113,7 @@ def test_a_site_behind_a_proxy_has_nothing_that_config_check_would_say() -> None
     assert list(warnings(reading, Surroundings(frozenset(), frozenset({"nudenet"})))) == []
 
 
-def test_what_to_do_next_is_said_for_what_is_still_missing() -> None:
+def test_what_to_do_next_is_printed_for_what_is_still_missing() -> None:
     told = " ".join(next_steps(SiteAnswers("graasp.school.example", TlsMode.PROXY, 8080), "graasp-local"))
     assert "http://127.0.0.1:8080" in told
     assert "MAILER_CONNECTION" in told
@@ -122,7 +122,7 @@ def test_what_to_do_next_is_said_for_what_is_still_missing() -> None:
     assert "stay logged in on http://192.0.2.7" in by_address
 
 
-def test_an_address_of_version_6_stands_in_brackets_wherever_it_is_part_of_more() -> None:
+def test_an_ipv6_address_is_in_brackets_wherever_it_is_part_of_a_url() -> None:
     chosen = settings_of(SiteAnswers("2001:db8::1", TlsMode.HTTP, 8080))
     assert chosen["PUBLIC_URL"] == "http://[2001:db8::1]:8080"
     assert parse_settings(environment_text(chosen), ".env").public_url == chosen["PUBLIC_URL"]
@@ -225,7 +225,7 @@ def test_a_mail_password_comes_by_the_environment_only(tmp_path: Path) -> None:
     assert Site(tmp_path / "s").settings.values["MAILER_CONNECTION"] == address
 
 
-def test_keys_of_recaptcha_are_judged_and_what_happens_without_is_said(tmp_path: Path) -> None:
+def test_recaptcha_keys_are_checked_and_what_happens_without_is_reported(tmp_path: Path) -> None:
     code, said = call(str(tmp_path / "s"), "--recaptcha-site-key", SITE_KEY)
     assert (code, "both a site key and its secret are needed" in said) == (2, True)
     for site_key, secret in ((SITE_KEY, "a-secret-of-another-kind"), ("6Lc", RECAPTCHA_SECRET)):

@@ -41,7 +41,7 @@ def test_what_was_left_unfinished_comes_before_what_differs() -> None:
     assert typed(DRIFTED, unfinished=UNFINISHED) == ["graasp-local resume", "graasp-local rollback"]
 
 
-def test_a_first_deployment_that_was_left_unfinished_has_nothing_to_go_back_to() -> None:
+def test_an_unfinished_first_deployment_cannot_be_rolled_back() -> None:
     assert typed(DRIFTED, unfinished=replace(UNFINISHED, previous_version="")) == ["graasp-local resume"]
 
 
@@ -51,5 +51,5 @@ def test_a_new_site_is_deployed_and_one_whose_containers_are_gone_is_started_aga
 
 
 @pytest.mark.parametrize("found", [DRIFTED, Absent(), InState(InfraState.STOPPED)])
-def test_nothing_while_somebody_is_at_work(found: Classification) -> None:
+def test_nothing_while_another_command_runs(found: Classification) -> None:
     assert typed(found, unfinished=UNFINISHED, holder=SOMEBODY) == []

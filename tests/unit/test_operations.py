@@ -97,7 +97,7 @@ def test_a_new_site_whose_containers_cannot_be_made_at_once_is_left_for_another_
     assert deploy(fake, "1.0.0").state == "running"
 
 
-def test_a_plan_says_what_it_would_cut_before_anybody_agrees_to_it(running: FakeWorld) -> None:
+def test_a_plan_says_what_it_would_cut_before_it_is_agreed_to(running: FakeWorld) -> None:
     stopping = plan_transition(running.world.observe(), InfraState.DB_ONLY, drain_limit=30)
     assert running_requests(running.world, stopping) == ""
     running.engine.in_flight = [1, 2, 1]
@@ -123,21 +123,21 @@ def test_downtime_runs_from_closing_the_gate_to_its_opening(running: FakeWorld) 
     assert ended.downtime_seconds == pytest.approx(0.2)
 
 
-def test_requests_that_outlast_the_limit_are_said_to_be_cut(running: FakeWorld) -> None:
+def test_requests_that_outlast_the_limit_are_reported_as_cut(running: FakeWorld) -> None:
     running.engine.in_flight = [1] * 1000
     events = events_of(running, deploying(running, drain_limit=1.0))
     lines = [event.text for event in events if isinstance(event, StepOutput)]
     assert "1 request(s) still running after 1 s: they will be cut off" in lines
 
 
-def test_what_cannot_be_told_is_waited_for_as_requests_are(running: FakeWorld) -> None:
+def test_unknown_connections_are_waited_for_as_requests_are(running: FakeWorld) -> None:
     running.engine.in_flight = [None] * 1000
     events = events_of(running, deploying(running, drain_limit=1.0))
     lines = [event.text for event in events if isinstance(event, StepOutput)]
     assert "after 1 s nginx's connections still cannot be read: running requests will be cut off" in lines
 
 
-def test_a_second_deployment_of_the_same_version_touches_nothing(running: FakeWorld) -> None:
+def test_a_second_deployment_of_the_same_version_changes_nothing(running: FakeWorld) -> None:
     deploy(running)
     running.state.calls.clear()
     ended = deploy(running)
@@ -192,7 +192,7 @@ def no_network(fake: FakeWorld) -> None:
         (no_network, "all predefined address pools have been fully subnetted. `docker network prune`"),
     ],
 )
-def test_what_preflight_finds_is_refused_with_nothing_touched(
+def test_what_preflight_finds_is_refused_with_nothing_changed(
     running: FakeWorld, spoil: Callable[[FakeWorld], None], sentence: str
 ) -> None:
     spoil(running)
@@ -218,7 +218,7 @@ def test_a_port_in_use_is_refused_on_a_site_whose_nginx_is_not_up(fake: FakeWorl
         deploy(fake)
 
 
-def test_a_version_older_than_the_database_is_refused_with_nothing_touched(running: FakeWorld) -> None:
+def test_a_version_older_than_the_database_is_refused_with_nothing_changed(running: FakeWorld) -> None:
     deploy(running)
     running.state.calls.clear()
     with pytest.raises(Refused, match=r"The database is newer than 1\.0\.0"):
@@ -238,8 +238,8 @@ def test_a_failed_migration_leaves_the_gate_closed_and_shows_what_postgres_said(
     assert running.world.site.selected_version == Version(1, 0, 0)
 
 
-def test_a_defect_in_the_way_back_does_not_hide_what_failed(running: FakeWorld) -> None:
-    def no_way_back(tried: tuple[Step, ...], progress: Progress) -> Recovery | None:
+def test_a_defect_in_the_rollback_does_not_hide_what_failed(running: FakeWorld) -> None:
+    def no_rollback(tried: tuple[Step, ...], progress: Progress) -> Recovery | None:
         raise KeyError("a defect")
 
     plan = Plan(InfraState.RESTRICTED, (CloseGate("to try"), MakeMigration(Version(1, 1, 0), "to fail")))
@@ -247,14 +247,14 @@ def test_a_defect_in_the_way_back_does_not_hide_what_failed(running: FakeWorld) 
     started = OperationStarted("0001", "apply", plan, snapshot="graasp_snapshot_x")
     performer = Performer(running.world, started)
     world = running.world
-    runtime = Runtime(performer.perform, world.observe, no_way_back, world.clock, world.interruption)
+    runtime = Runtime(performer.perform, world.observe, no_rollback, world.clock, world.interruption)
     ended = ended_of(list(execute(started, world.observe(), runtime)))
     assert (ended.outcome, ended.exit_code) == (Outcome.FAILED, ExitCode.NEEDS_YOU)
     assert ended.problem[0] == "The disk is full."
     assert "could not be planned: KeyError" in ended.problem[-1]
 
 
-def test_with_nothing_to_do_the_site_is_as_it_was_observed(running: FakeWorld) -> None:
+def test_with_nothing_to_do_the_observed_site_is_kept(running: FakeWorld) -> None:
     def restarted_since() -> ObservedState:
         raise NeedsYou("A health check is late.")
 
@@ -267,7 +267,7 @@ def test_with_nothing_to_do_the_site_is_as_it_was_observed(running: FakeWorld) -
     assert (ended.outcome, ended.state, ended.gate) == (Outcome.NOTHING_TO_DO, "running", Gate.OPEN)
 
 
-def test_a_migration_that_lies_is_caught(running: FakeWorld) -> None:
+def test_a_migration_that_reports_false_success_is_caught(running: FakeWorld) -> None:
     running.engine.migration_applies = False
     ended = deploy(running)
     assert ended.exit_code is ExitCode.NEEDS_YOU
@@ -283,7 +283,7 @@ def test_a_migration_past_its_limit_is_ended_with_its_sessions(running: FakeWorl
     assert running.state.calls[-2:] == ["make redis core workers", "end-sessions"]
 
 
-def test_a_core_that_never_gets_healthy_is_said_with_its_last_words(running: FakeWorld) -> None:
+def test_a_core_that_never_gets_healthy_is_reported_with_its_last_lines(running: FakeWorld) -> None:
     running.engine.never_on = {"core": Health.UNHEALTHY}
     ended = deploy(running)
     assert (ended.outcome, ended.exit_code) == (Outcome.FAILED, ExitCode.NEEDS_YOU)
@@ -368,7 +368,7 @@ def test_an_interruption_during_a_migration_ends_it(running: FakeWorld) -> None:
     assert "end-sessions" in running.state.calls
 
 
-def test_a_second_operation_is_kept_out_and_told_who_is_at_work(running: FakeWorld) -> None:
+def test_a_second_operation_is_refused_and_the_running_one_named(running: FakeWorld) -> None:
     with (
         held_lock(running.world.site.lock_file, "graasp-local deploy --version 9.9.9"),
         pytest.raises(Locked, match=r"graasp-local deploy --version 9\.9\.9"),
@@ -423,7 +423,7 @@ def test_old_code_is_not_started_on_a_database_that_may_be_migrated(running: Fak
     assert apply(running, InfraState.RESTRICTED).outcome is Outcome.DONE
 
 
-def test_the_journal_tells_the_operation_and_holds_no_secret(running: FakeWorld) -> None:
+def test_the_journal_has_the_operation_and_no_secret(running: FakeWorld) -> None:
     deploy(running)
     (file,) = running.world.site.journal_directory.glob("*.jsonl")
     records = [json.loads(line) for line in file.read_text().splitlines()]
@@ -463,7 +463,7 @@ def migration_fails(fake: FakeWorld) -> None:
     fake.engine.migration_code = 1
 
 
-def migration_lies(fake: FakeWorld) -> None:
+def migration_reports_false_success(fake: FakeWorld) -> None:
     fake.engine.migration_applies = False
 
 
@@ -485,7 +485,14 @@ def migrated_elsewhere(fake: FakeWorld) -> None:
 
 @pytest.mark.parametrize(
     "spoil",
-    [migration_fails, migration_lies, core_never_healthy, wrong_version, no_room_for_a_snapshot, migrated_elsewhere],
+    [
+        migration_fails,
+        migration_reports_false_success,
+        core_never_healthy,
+        wrong_version,
+        no_room_for_a_snapshot,
+        migrated_elsewhere,
+    ],
 )
 def test_a_failed_deployment_costs_downtime_only(running: FakeWorld, spoil: Callable[[FakeWorld], None]) -> None:
     spoil(running)
@@ -545,7 +552,7 @@ def test_a_first_deployment_after_which_the_database_was_on_leaves_it_on(fake: F
     assert fake.world.site.selected_version is None
 
 
-def test_a_first_deployment_that_is_to_be_looked_at_stays_as_it_is(fake: FakeWorld) -> None:
+def test_a_held_first_deployment_stays_as_it_is(fake: FakeWorld) -> None:
     migration_fails(fake)
     ended = deploy(fake, "1.0.0", on_failure=OnFailure.HOLD)
     assert (ended.outcome, ended.exit_code) == (Outcome.FAILED, ExitCode.NEEDS_YOU)
@@ -623,7 +630,7 @@ def test_after_a_kill_the_docker_commands_that_it_left_running_are_waited_for_fi
     assert running.state.calls[0] == "wait-for-leftovers"
 
 
-def test_a_migrate_container_that_ended_after_its_operation_was_killed_is_taken_away(running: FakeWorld) -> None:
+def test_a_migrate_container_that_ended_after_its_operation_was_killed_is_removed(running: FakeWorld) -> None:
     running.engine.ended_migrations = ("graasp-migrate-run-1",)
     events = events_of(running, deploying(running))
     assert "removed graasp-migrate-run-1, which had ended after its operation was killed" in [
@@ -662,7 +669,7 @@ def test_a_killed_operation_is_rolled_back_from_any_step_before_the_gate_opened(
 
 
 @pytest.mark.parametrize("name", TOUCHING)
-def test_a_resumed_operation_that_fails_goes_back_to_where_the_first_came_from(running: FakeWorld, name: str) -> None:
+def test_a_resumed_operation_that_fails_is_rolled_back_to_before_the_first(running: FakeWorld, name: str) -> None:
     killed_at(running, name)
     if name in ("open-gate", "prove-open", "record"):
         return
@@ -672,7 +679,7 @@ def test_a_resumed_operation_that_fails_goes_back_to_where_the_first_came_from(r
     assert as_before(running)
 
 
-def test_a_snapshot_is_kept_until_the_next_deployment_went_through(running: FakeWorld) -> None:
+def test_a_snapshot_is_kept_until_the_next_deployment_succeeded(running: FakeWorld) -> None:
     deploy(running)
     (first,) = running.database.snapshots
     deploy(running, "1.2.0")
@@ -704,7 +711,7 @@ def test_a_migration_that_outlived_its_operation_is_waited_for_and_not_doubled(r
 
 
 @pytest.mark.parametrize("state", [InfraState.RESTRICTED, InfraState.STOPPED])
-def test_a_change_of_state_without_compose_touches_nothing(running: FakeWorld, state: InfraState) -> None:
+def test_a_change_of_state_without_compose_changes_nothing(running: FakeWorld, state: InfraState) -> None:
     running.engine.no_compose = True
     with pytest.raises(EngineUnreachable):
         apply(running, state)
@@ -718,7 +725,7 @@ def test_a_change_of_state_without_compose_touches_nothing(running: FakeWorld, s
         ("sha256:0123", "Build or load redis again, as before; then `graasp-local deploy --version 1.0.0`"),
     ],
 )
-def test_an_image_that_is_gone_is_missed_before_anything_is_touched(running: FakeWorld, image: str, way: str) -> None:
+def test_a_missing_image_is_noticed_before_anything_is_changed(running: FakeWorld, image: str, way: str) -> None:
     apply(running, InfraState.DB_ONLY)
     running.state.calls.clear()
     running.engine.pruned = {"redis": image}
@@ -729,7 +736,7 @@ def test_an_image_that_is_gone_is_missed_before_anything_is_touched(running: Fak
     assert running.state.calls == []
 
 
-def test_a_version_that_could_not_be_brought_back_is_missed_while_visitors_are_served(running: FakeWorld) -> None:
+def test_a_version_that_could_not_be_restored_is_refused_while_visitors_are_served(running: FakeWorld) -> None:
     gone = Pin("core", "sha256:gone", "sha256:gone")
     record_deployment(running.world.site.deployments_file, Version(1, 0, 0), 0.0, [gone])
 
@@ -787,7 +794,7 @@ def test_a_version_older_than_the_database_of_a_stopped_site_is_refused_and_the_
 
 
 @pytest.mark.parametrize("state", [InfraState.STOPPED, InfraState.DB_ONLY])
-@pytest.mark.parametrize("spoil", [migration_fails, migration_lies, core_never_healthy])
+@pytest.mark.parametrize("spoil", [migration_fails, migration_reports_false_success, core_never_healthy])
 def test_a_failed_deployment_to_a_site_that_was_off_leaves_nothing_of_its_version(
     fake: FakeWorld, state: InfraState, spoil: Callable[[FakeWorld], None]
 ) -> None:

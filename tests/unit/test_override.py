@@ -139,7 +139,7 @@ def found(site: Site, override: str) -> tuple[Finding, ...]:
     return check_configuration(Site(site.directory))
 
 
-def test_it_is_told_by_config_check_doctor_and_every_plan(site: Site) -> None:
+def test_it_is_reported_by_config_check_doctor_and_every_plan(site: Site) -> None:
     override = "services: { core: { volumes: ['/var/run/docker.sock:/s'], pid: host } }\n"
     told = found(site, override)
     assert [(finding.severity, finding.key) for finding in told] == [(Severity.WARNING, "core")] * 2
@@ -183,9 +183,7 @@ def test_compose_file_in_the_settings_is_not_used(site: Site) -> None:
         ("{}", False),
     ],
 )
-def test_limits_that_compose_refuses_beside_the_stacks_are_an_error(
-    site: Site, limits: str, *, is_refused: bool
-) -> None:
+def test_limits_that_conflict_with_the_stacks_are_an_error(site: Site, limits: str, *, is_refused: bool) -> None:
     told = found(site, f"services: {{ core: {{ deploy: {{ resources: {{ limits: {limits} }} }} }} }}\n")
     assert [finding.severity for finding in told] == [Severity.ERROR] * is_refused
     if is_refused:
@@ -196,7 +194,7 @@ def test_limits_that_compose_refuses_beside_the_stacks_are_an_error(
     assert found(site, own) == ()
 
 
-def test_options_of_a_volume_that_is_there_already_are_told(site: Site) -> None:
+def test_options_of_an_existing_volume_are_reported(site: Site) -> None:
     options = "volumes: { db-data: { driver_opts: { type: none, o: bind, device: /mnt/disk } } }\n"
     assert found(site, options) == ()
     select(site, Version.parse("1.0.0"))
@@ -208,7 +206,7 @@ def test_options_of_a_volume_that_is_there_already_are_told(site: Site) -> None:
     assert found(site, "volumes: { own: { name: elsewhere } }\n") == ()
 
 
-def test_a_file_that_cannot_be_read_is_told_once(site: Site) -> None:
+def test_a_file_that_cannot_be_read_is_reported_once(site: Site) -> None:
     (finding,) = found(site, "services: [\n")
     assert finding.severity is Severity.ERROR
     with pytest.raises(ConfigurationError):
@@ -223,7 +221,7 @@ def test_a_file_that_cannot_be_read_is_told_once(site: Site) -> None:
         (b"services: {core: {labels: {1: a, b: c}}}\n", "keys that are not text"),
     ],
 )
-def test_what_yaml_allows_and_compose_does_not_is_told_as_an_error_of_the_file(
+def test_what_yaml_allows_and_compose_does_not_is_reported_as_an_error_of_the_file(
     site: Site, content: bytes, said: str
 ) -> None:
     site.override_file.write_bytes(content)

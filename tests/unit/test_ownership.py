@@ -59,7 +59,9 @@ def call(site: Site, *words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("umask", [0o000, 0o002, 0o022, 0o077])
 @pytest.mark.parametrize("place", ["site", "new/parents/site"])
-def test_init_makes_what_nobody_else_can_change_whatever_the_umask(tmp_path: Path, umask: int, place: str) -> None:
+def test_init_makes_files_that_only_the_owner_can_change_whatever_the_umask(
+    tmp_path: Path, umask: int, place: str
+) -> None:
     before = os.umask(umask)
     try:
         result = CliRunner().invoke(cli, ["init", str(tmp_path / place), "--demo"])
@@ -103,7 +105,7 @@ def test_a_group_counts_unless_its_only_member_is_its_owner(site: Site) -> None:
     assert is_private == (grp.getgrgid(own.pw_gid).gr_name == own.pw_name)
 
 
-def test_a_site_of_somebody_else_is_named_part_by_part(site: Site) -> None:
+def test_a_site_of_another_user_is_named_part_by_part(site: Site) -> None:
     found = strangers(site.directory, site.trusted_parts, SOMEBODY_ELSE)
     assert {site.directory, site.env_file, site.override_file, site.own_directory, site.stack_copy} <= {
         stranger.path for stranger in found
@@ -113,7 +115,7 @@ def test_a_site_of_somebody_else_is_named_part_by_part(site: Site) -> None:
     assert len(refused.value.sentences) == 3
 
 
-def test_links_are_judged_by_where_they_lead(site: Site, tmp_path: Path) -> None:
+def test_links_are_judged_by_their_target(site: Site, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (site.directory / "backups").symlink_to(elsewhere)
@@ -130,7 +132,7 @@ def test_links_are_judged_by_where_they_lead(site: Site, tmp_path: Path) -> None
     assert override in [stranger.path for stranger in site.strangers()]
 
 
-def test_a_link_to_nothing_is_no_reason_to_break(site: Site, tmp_path: Path) -> None:
+def test_a_dangling_link_breaks_nothing(site: Site, tmp_path: Path) -> None:
     (site.directory / "backups").symlink_to(tmp_path / "not mounted")
     assert site.strangers() == ()
 
@@ -149,7 +151,7 @@ def test_directories_above_count_unless_they_are_sticky(tmp_path: Path) -> None:
     assert site.strangers() == ()
 
 
-def test_an_access_list_that_lets_somebody_write_is_seen(site: Site) -> None:
+def test_an_access_list_that_lets_others_write_is_noticed(site: Site) -> None:
     rights = [
         (0x01, 7, 0xFFFFFFFF),
         (0x02, 7, 54321),
@@ -161,10 +163,10 @@ def test_an_access_list_that_lets_somebody_write_is_seen(site: Site) -> None:
     os.setxattr(site.directory, "system.posix_acl_access", content)
     found = [stranger for stranger in site.strangers() if stranger.path == site.directory]
     assert len(found) == 1
-    assert "can be written to by" in found[0].said
+    assert "is writable by" in found[0].said
 
 
-def test_who_called_sudo_is_one_of_us_for_root_only() -> None:
+def test_the_caller_of_sudo_is_trusted_for_root_only() -> None:
     before = os.environ.get("SUDO_UID")
     os.environ["SUDO_UID"] = "54321"
     try:
@@ -183,7 +185,7 @@ def test_every_command_that_changes_something_refuses_and_changes_nothing(site: 
     before = {path: path.stat().st_mtime_ns for path in site.directory.rglob("*")}
     done = call(site, *words)
     assert done.returncode == 10, done.stderr
-    assert f"{site.directory} can be written to by everybody (mode 0777)." in done.stderr
+    assert f"{site.directory} is writable by every user (mode 0777)." in done.stderr
     assert f"chmod go-w {site.directory}" in done.stderr
     assert {path: path.stat().st_mtime_ns for path in site.directory.rglob("*")} == before
 
@@ -193,7 +195,7 @@ def test_an_operation_refuses_too_however_it_was_started(fake: FakeWorld) -> Non
     world.site.override_file.touch()
     world.site.override_file.chmod(0o666)
     request = ChangeState(InfraState.STOPPED)
-    with pytest.raises(Refused, match=r"compose\.override\.yaml can be written to by everybody"):
+    with pytest.raises(Refused, match=r"compose\.override\.yaml is writable by every user"):
         list(run.carry_out(world, request, lambda observed: pytest.fail("it was planned")))
 
 
@@ -211,7 +213,7 @@ def test_it_is_an_error_of_the_configuration_and_of_the_doctor(site: Site) -> No
 
 @pytest.mark.parametrize("kind", ["link", "dangling link", "hard link", "fifo", "directory"])
 @pytest.mark.parametrize("name", ["lock", "selection.lock"])
-def test_a_lock_is_never_what_somebody_put_in_its_place(site: Site, tmp_path: Path, kind: str, name: str) -> None:
+def test_a_lock_is_never_a_planted_file(site: Site, tmp_path: Path, kind: str, name: str) -> None:
     precious = tmp_path / "precious"
     precious.write_text("all of it")
     lock = site.own_directory / name
@@ -241,7 +243,7 @@ def test_a_lock_is_never_what_somebody_put_in_its_place(site: Site, tmp_path: Pa
     assert not (tmp_path / "nothing yet").exists()
 
 
-def test_what_is_written_for_compose_goes_through_no_link(site: Site, tmp_path: Path) -> None:
+def test_what_is_written_for_compose_follows_no_link(site: Site, tmp_path: Path) -> None:
     from graasp_local.stack.services import copy_stack
 
     precious = tmp_path / "precious"

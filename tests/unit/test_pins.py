@@ -57,7 +57,7 @@ def test_what_is_kept_is_tagged_after_the_project(project: str, repository: str)
     assert kept_repository(project) == repository
 
 
-def test_a_project_that_no_repository_can_be_called_after_is_told_apart_all_the_same() -> None:
+def test_a_project_name_that_no_repository_can_have_stays_distinct() -> None:
     names = {kept_repository(project) for project in ("a__b", "a_b", "a-b", "a-b-")}
     assert len(names) == 4
     assert all(re.fullmatch(r"graasp-local/a-b(\.[0-9a-f]{8})?", name) for name in names)
@@ -81,7 +81,7 @@ def test_the_parts_of_an_image_name(image: str, repository: str, registry: str) 
     assert (repository_of(image), registry_of(image)) == (repository, registry)
 
 
-def test_compose_is_told_by_variables() -> None:
+def test_compose_gets_pins_by_variables() -> None:
     assert as_images([Pin("own-service", "x@sha256:aa", "sha256:id")]) == (("OWN_SERVICE_IMAGE", "x@sha256:aa"),)
 
 
@@ -167,7 +167,7 @@ def test_what_only_a_registry_may_have_is_asked_for_there(fake: FakeWorld) -> No
     ("missing", "expected"),
     [({}, WayBack(other_builds=("core",))), ({"core": "it is gone"}, WayBack(lost=("core",)))],
 )
-def test_what_could_not_be_gone_back_to_is_found_beforehand(
+def test_what_could_not_be_rolled_back_to_is_found_beforehand(
     fake: FakeWorld, missing: dict[str, str], expected: WayBack
 ) -> None:
     recorded(fake, BY_ID)
@@ -204,7 +204,7 @@ def test_without_a_record_the_tags_are_used(fake: FakeWorld) -> None:
     assert core.reference == "graasp:core-v1.0.0@sha256:first"
 
 
-def test_a_tag_that_was_moved_since_the_last_deployment_is_said(fake: FakeWorld) -> None:
+def test_a_tag_that_was_moved_since_the_last_deployment_is_reported(fake: FakeWorld) -> None:
     recorded(fake, *fake.engine.pins(ONE))
     fake.engine.builds["graasp:core-v1.0.0"] = "second"
     assert list(pull_missing(fake.world, ONE))[-1].endswith("with other images of core: its tags were moved")
@@ -225,11 +225,11 @@ def test_a_tag_that_was_moved_since_the_last_deployment_is_said(fake: FakeWorld)
         ("something else", "the registry says: something else"),
     ],
 )
-def test_what_a_registry_refuses_is_said_with_what_to_type(said: str, meaning: str) -> None:
+def test_what_a_registry_refuses_is_reported_with_what_to_type(said: str, meaning: str) -> None:
     assert meaning in why_not_had(CORE, said)
 
 
-def test_a_digest_with_the_number_403_in_it_is_no_refused_login() -> None:
+def test_a_digest_with_the_number_403_in_it_is_not_a_refused_login() -> None:
     assert "neither" in why_not_had(CORE, "manifest for x@sha256:ab403cd not found")
 
 
@@ -244,7 +244,7 @@ def test_the_progress_of_a_pull_is_the_sum_of_its_layers() -> None:
     assert list(progress("x", LAYERS, 0.0)) == ["x: 1 of 4 MB", "x: 3 of 10 MB", "x: 6 of 10 MB"]
 
 
-def test_a_lost_connection_is_said_once_and_the_end_of_it_is_a_refusal() -> None:
+def test_a_lost_connection_is_reported_once_and_its_end_is_a_refusal() -> None:
     said = [{"status": f"Retrying in {n} seconds", "id": "a"} for n in (2, 1)] + [{"error": "connection refused"}]
     lines = progress("x", said, 0.0)
     assert next(lines) == "x: lost the connection to the registry; the engine is trying again"

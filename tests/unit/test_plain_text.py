@@ -80,7 +80,7 @@ def test_text_stays_as_it_is(text: str) -> None:
 
 
 def test_a_name_adds_no_line_and_values_stay_json() -> None:
-    assert plain_line("core\n  ✓ all is well") == "core   ✓ all is well"
+    assert plain_line("core\n  ✓ all is fine") == "core   ✓ all is fine"
     told = plain_values({"a": ["x\x1b[2J", 1, None, {"b": "\r"}], "c": True})
     assert told == {"a": ["x", 1, None, {"b": ""}], "c": True}
 

@@ -159,17 +159,17 @@ Verify that the gate is open
 """
 
 
-def test_the_way_back_after_a_migration_began() -> None:
+def test_a_rollback_after_a_migration_began() -> None:
     plan = plan_rollback(site_in(InfraState.DB_ONLY), Version(1, 0, 0), "graasp_snapshot_x", InfraState.RUNNING)
     assert [step.title for step in plan.steps] == ROLLBACK_FROM_DB_ONLY.strip().splitlines()
 
 
-def test_the_way_back_before_a_migration_began_leaves_the_database_alone() -> None:
+def test_a_rollback_before_a_migration_began_leaves_the_database_alone() -> None:
     plan = plan_rollback(site_in(InfraState.DB_ONLY), Version(1, 0, 0), None, InfraState.RUNNING)
     assert not any("snapshot" in step.title for step in plan.steps)
 
 
-def test_the_way_back_stops_the_new_code_behind_a_closed_gate() -> None:
+def test_a_rollback_stops_the_new_code_behind_a_closed_gate() -> None:
     plan = plan_rollback(site_in(InfraState.RUNNING), Version(1, 0, 0), "graasp_snapshot_x", InfraState.RUNNING)
     assert [step.title for step in plan.steps][:5] == [
         "Restore the images that 1.0.0 was deployed with",
@@ -180,7 +180,7 @@ def test_the_way_back_stops_the_new_code_behind_a_closed_gate() -> None:
     ]
 
 
-def test_the_way_back_from_a_first_deployment_ends_without_a_version() -> None:
+def test_a_rollback_from_a_first_deployment_ends_without_a_version() -> None:
     sealed = replace(site_in(InfraState.DB_ONLY), gate=Gate.SEALED)
     plan = plan_back_to_nothing(sealed, "graasp_snapshot_x", InfraState.STOPPED)
     assert [step.title for step in plan.steps] == [
@@ -235,7 +235,7 @@ def test_of_a_site_with_a_single_container_nothing_is_started_ahead() -> None:
 
 
 @pytest.mark.parametrize("state", [InfraState.RESTRICTED, InfraState.DB_ONLY, InfraState.STOPPED])
-def test_a_closed_site_is_not_closed_again_and_who_has_the_bypass_is_waited_for(state: InfraState) -> None:
+def test_a_closed_site_is_not_closed_again_and_requests_with_the_bypass_are_waited_for(state: InfraState) -> None:
     steps = titles(site_in(state, page_when_stopped=True))
     assert "Close the gate" not in steps
     core_is_on = state is InfraState.RESTRICTED
@@ -254,7 +254,7 @@ def test_hold_stops_behind_the_gate() -> None:
     ]
 
 
-def test_umami_is_not_touched_while_it_is_on() -> None:
+def test_umami_is_left_alone_while_it_is_on() -> None:
     assert not any("umami" in step for step in titles(site_in(InfraState.RUNNING)))
 
 

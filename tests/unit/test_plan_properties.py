@@ -114,7 +114,7 @@ def test_no_migration_while_a_service_of_the_graasp_group_runs(case: tuple[Obser
 
 
 @given(plans())
-def test_nobody_and_nothing_writes_before_core_is_verified(case: tuple[ObservedState, Plan]) -> None:
+def test_nothing_writes_before_core_is_verified(case: tuple[ObservedState, Plan]) -> None:
     """What was written by then would be lost by the rollback: a change of state has none, so nothing is lost by it."""
     site, plan = case
     puts_away = (Migrate, PutInPlace, SelectServer)
@@ -132,7 +132,9 @@ def test_nobody_and_nothing_writes_before_core_is_verified(case: tuple[ObservedS
 
 
 @given(plans())
-def test_an_nginx_that_was_down_comes_up_sealed_before_what_may_be_put_away(case: tuple[ObservedState, Plan]) -> None:
+def test_an_nginx_that_was_down_starts_sealed_while_data_may_still_be_discarded(
+    case: tuple[ObservedState, Plan],
+) -> None:
     site, plan = case
     if not plan.can_be_resumed or (plan.upgrade is not None and plan.upgrade.way is Direction.BACK):
         return  # nothing goes back from a change of state, or from a rollback
@@ -243,7 +245,7 @@ def test_replanning_a_deployment_after_a_failure_at_any_step_is_never_longer_and
 
 
 @given(observed_sites(), ENDS, FORECASTS, TARGETS, st.data())
-def test_the_way_back_from_a_failure_at_any_step_ends_in_the_state_that_the_operation_came_from(
+def test_a_rollback_from_a_failure_at_any_step_ends_in_the_original_state(
     site: ObservedState, end: InfraState, forecast: Forecast, came_from: InfraState, data: st.DataObject
 ) -> None:
     plan = plan_deploy(site, DeployRequest(VERSION, end), forecast)
@@ -300,7 +302,7 @@ def test_a_newer_server_is_selected_only_when_proven_and_while_no_server_runs(
 
 
 @given(observed_sites(), upgrade_requests())
-def test_the_way_back_selects_the_old_server_before_it_starts_one_and_discards_only_the_new(
+def test_a_rollback_selects_the_old_server_before_it_starts_one_and_discards_only_the_new(
     site: ObservedState, request: UpgradeRequest
 ) -> None:
     plan = plan_upgrade_back(site, request)
@@ -318,7 +320,7 @@ def test_the_way_back_selects_the_old_server_before_it_starts_one_and_discards_o
 
 
 @given(observed_sites(), upgrade_requests(), TARGETS, st.data())
-def test_an_upgrade_that_fails_at_any_step_can_be_gone_on_with_and_gone_back_from(
+def test_an_upgrade_that_fails_at_any_step_can_be_resumed_and_rolled_back(
     site: ObservedState, request: UpgradeRequest, came_from: InfraState, data: st.DataObject
 ) -> None:
     plan = plan_upgrade(site, request)

@@ -95,7 +95,7 @@ def test_held_it_ends_behind_the_gate() -> None:
     assert "* Open the gate" not in lines(plan)
 
 
-def test_a_migration_that_runs_is_ended_before_its_database_is_put_away() -> None:
+def test_a_migration_that_runs_is_ended_before_its_database_is_replaced() -> None:
     steps = lines(restored(replace(site_in(InfraState.DB_ONLY), migrations=("site-migrate-run-1",))))
     ended = steps.index("  End everything still connected to the database")
     assert ended < steps.index("  Load graasp into a new database and verify it")
@@ -105,7 +105,7 @@ def undone(observed: ObservedState, end: InfraState, *, was_begun: bool = True) 
     return plan_unrestore(observed, EVERYTHING, V, end, was_begun=was_begun)
 
 
-def test_the_way_back_puts_back_what_was_there() -> None:
+def test_a_rollback_restores_what_was_there() -> None:
     plan = undone(site_in(InfraState.DB_ONLY), InfraState.RUNNING)
     assert [line[2:] for line in lines(plan)] == [
         "Restore the images that 1.0.0 was deployed with",
@@ -124,11 +124,11 @@ def test_the_way_back_puts_back_what_was_there() -> None:
     assert plan.restore.way is Direction.BACK
 
 
-def test_the_way_back_from_a_restore_that_had_not_begun_puts_nothing_back() -> None:
+def test_a_rollback_of_a_restore_that_had_not_begun_restores_nothing() -> None:
     steps = lines(undone(site_in(InfraState.DB_ONLY), InfraState.RUNNING, was_begun=False))
     assert not [step for step in steps if "before the restore" in step]
 
 
 @pytest.mark.parametrize("end", InfraState)
-def test_the_way_back_ends_where_the_site_came_from(end: InfraState) -> None:
+def test_a_rollback_ends_in_the_original_state(end: InfraState) -> None:
     assert undone(site_in(InfraState.DB_ONLY), end).target is end

@@ -97,7 +97,7 @@ def test_an_open_site_with_nothing_pending() -> None:
     assert [" ".join(line.split()) for line in shown] == [" ".join(line.split()) for line in PLAN.strip().splitlines()]
 
 
-def test_a_client_of_the_version_is_stood_in_for_too() -> None:
+def test_the_client_has_a_stand_in_too() -> None:
     client = ObservedService("client", ServiceGroup.GRAASP, Status.RUNNING, Health.HEALTHY, version=str(OLD))
     site = open_site()
     site = replace(site, services=(*site.services, client))
@@ -147,7 +147,7 @@ def test_where_it_cannot_be_done_the_reason_is_one_sentence(
     assert why_not_rolling(site, REQUEST, forecast, VISITED) == reason
 
 
-def test_a_hold_behind_the_gate_is_no_rolling_deployment() -> None:
+def test_a_hold_behind_the_gate_is_not_a_rolling_deployment() -> None:
     held = replace(REQUEST, end=InfraState.RESTRICTED)
     assert why_not_rolling(open_site(), held, NOTHING_PENDING, VISITED) == (
         "It would end in restricted, with the gate closed."
@@ -167,7 +167,7 @@ def test_a_core_that_is_off_can_be_replaced_while_a_second_one_serves() -> None:
     ]
 
 
-def test_going_back_from_a_second_core_that_never_got_healthy_touches_only_that() -> None:
+def test_a_rollback_from_a_second_core_that_never_got_healthy_changes_only_that() -> None:
     failed = open_site(OLD, second_core(NEW, Health.UNHEALTHY))
     assert titles(plan_rolling_back(failed, OLD, VISITED).steps) == [
         "Restore the images that 1.1.0 was deployed with",
@@ -180,7 +180,7 @@ def test_going_back_from_a_second_core_that_never_got_healthy_touches_only_that(
     ]
 
 
-def test_going_back_after_visitors_were_moved_serves_them_meanwhile() -> None:
+def test_a_rollback_after_visitors_were_moved_keeps_serving_them() -> None:
     failed = open_site(OLD, second_core()).with_services(("core", "workers"), Status.EXITED, Health.NONE)
     assert titles(plan_rolling_back(failed, OLD, VISITED).steps)[1:4] == [
         "Route visitors to the stand-in",
@@ -189,13 +189,13 @@ def test_going_back_after_visitors_were_moved_serves_them_meanwhile() -> None:
     ]
 
 
-def test_going_back_where_nobody_serves_closes_the_gate() -> None:
+def test_a_rollback_where_no_core_serves_closes_the_gate() -> None:
     dark = open_site(OLD, second_core(NEW, Health.UNHEALTHY)).with_services(("core",), Status.EXITED, Health.NONE)
     shown = titles(plan_rolling_back(dark, OLD, VISITED).steps)
     assert shown.index("Close the gate") < shown.index("Remove the stand-in") < shown.index("Open the gate")
 
 
-def test_apply_running_leads_visitors_back_before_the_second_core_goes() -> None:
+def test_apply_running_routes_visitors_back_before_the_second_core_is_removed() -> None:
     left = open_site(OLD, second_core())
     assert titles(plan_transition(left, InfraState.RUNNING, OLD).steps) == [
         "Verify that core itself answers as 1.1.0",
@@ -206,7 +206,7 @@ def test_apply_running_leads_visitors_back_before_the_second_core_goes() -> None
     ]
 
 
-def test_a_site_with_a_second_core_is_in_no_state_and_says_what_mends_it() -> None:
+def test_a_site_with_a_second_core_is_in_no_state_and_says_what_fixes_it() -> None:
     left = classify(open_site(OLD, second_core()))
     assert left == classify(open_site(OLD, second_core()), InfraState.RUNNING)
     assert getattr(left, "differences", ()) == ("A second core of 1.2.0 is running, left over from replacing it.",)
@@ -250,7 +250,7 @@ def visitors_are_served(site: ObservedState, steps: tuple[Step, ...], side: Side
 
 
 @given(rollable())
-def test_visitors_are_led_to_a_running_core_at_every_step(site: ObservedState) -> None:
+def test_visitors_are_routed_to_a_running_core_at_every_step(site: ObservedState) -> None:
     visitors_are_served(site, plan_rolling(site, REQUEST, VISITED).steps, Side.SERVICES)
 
 
@@ -266,9 +266,7 @@ def test_it_ends_running_with_one_core_of_the_version_that_is_selected(site: Obs
 
 
 @given(rollable(), st.data())
-def test_cut_off_at_any_step_it_can_be_gone_on_with_and_is_never_longer(
-    site: ObservedState, data: st.DataObject
-) -> None:
+def test_cut_off_at_any_step_it_can_be_resumed_and_is_never_longer(site: ObservedState, data: st.DataObject) -> None:
     plan = plan_rolling(site, REQUEST, VISITED)
     count = data.draw(st.integers(0, len(plan.steps)))
     left = simulate(site, plan.steps[:count])
@@ -276,11 +274,11 @@ def test_cut_off_at_any_step_it_can_be_gone_on_with_and_is_never_longer(
     again = plan_rolling(left, REQUEST, VISITED)
     assert len(again.steps) <= len(plan.steps)
     assert simulate(left, again.steps).graasp_versions == {str(NEW)}
-    visitors_are_served(left, again.steps, _led_to(plan.steps[:count]))
+    visitors_are_served(left, again.steps, _routed_to(plan.steps[:count]))
 
 
 @given(rollable(), st.data())
-def test_cut_off_at_any_step_it_can_be_gone_back_from_without_closing(site: ObservedState, data: st.DataObject) -> None:
+def test_cut_off_at_any_step_it_can_be_rolled_back_without_closing(site: ObservedState, data: st.DataObject) -> None:
     plan = plan_rolling(site, REQUEST, VISITED)
     removed = next(index for index, step in enumerate(plan.steps) if isinstance(step, RemoveHandover))
     done = plan.steps[: data.draw(st.integers(0, removed))]
@@ -290,7 +288,7 @@ def test_cut_off_at_any_step_it_can_be_gone_back_from_without_closing(site: Obse
     assert end.graasp_versions == {str(OLD)}
     assert not end.handovers
     if any(isinstance(step, StartHandover) for step in done):
-        visitors_are_served(left, back.steps, _led_to(done))
+        visitors_are_served(left, back.steps, _routed_to(done))
 
 
 @given(rollable(), st.data(), st.sampled_from(InfraState))
@@ -306,7 +304,7 @@ def test_cut_off_at_any_step_every_other_command_ends_with_one_core(
 
 
 @given(rollable())
-def test_nobody_is_stopped_undrained(site: ObservedState) -> None:
+def test_no_core_is_stopped_undrained(site: ObservedState) -> None:
     steps = plan_rolling(site, REQUEST, VISITED).steps
     for before, step in pairwise(steps):
         if isinstance(step, RemoveHandover):
@@ -317,7 +315,7 @@ def test_nobody_is_stopped_undrained(site: ObservedState) -> None:
             assert isinstance(step, VerifyCore)
 
 
-def _led_to(steps: tuple[Step, ...]) -> Side:
+def _routed_to(steps: tuple[Step, ...]) -> Side:
     led = [step.to for step in steps if isinstance(step, LeadVisitors)]
     return led[-1] if led else Side.SERVICES
 

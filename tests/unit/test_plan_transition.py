@@ -76,7 +76,7 @@ def test_where_the_page_stays_nginx_is_left_alone(before: InfraState, after: Inf
     assert titles(site, after) == [line for line in plan.splitlines() if line]
 
 
-def test_the_wish_for_the_page_is_met_in_stopped_too() -> None:
+def test_the_setting_for_the_page_applies_in_stopped_too() -> None:
     page = site_in(X, page_when_stopped=True)
     assert titles(replace(page, page_when_stopped=False), X) == ["Stop nginx"]
     assert titles(replace(site_in(X), page_when_stopped=True), X) == [
@@ -93,7 +93,7 @@ def test_a_stop_says_that_visitors_then_reach_nothing_and_how_to_keep_the_page()
     assert last.cause == "stopped serves nothing; STOPPED_PAGE=on would keep nginx and its page"
 
 
-def test_an_nginx_that_does_not_answer_stops_first_and_nobody_waits_for_its_requests() -> None:
+def test_an_nginx_that_does_not_answer_stops_first_without_waiting_for_its_requests() -> None:
     stuck = replace(site_in(R).with_services(("nginx",), Status.RUNNING, Health.UNHEALTHY), gate=Gate.UNKNOWN)
     silent = replace(site_in(R), gate=Gate.UNKNOWN)
     for site in (stuck, silent):
@@ -120,7 +120,7 @@ def test_what_a_closing_that_was_cut_off_left_open_is_ended() -> None:
     assert plan_transition(site_in(D), D, left_open=True).steps == ()
 
 
-def test_an_nginx_that_starts_anew_has_no_connections_from_before() -> None:
+def test_a_recreated_nginx_has_no_connections_from_before() -> None:
     site = site_in(R)
     outdated = replace(site, services=tuple(replace(s, outdated=s.name == "nginx") for s in site.services))
     assert "end-connections" not in [step.name for step in plan_transition(outdated, S).steps]
@@ -149,7 +149,7 @@ def test_a_new_site_comes_up_behind_a_closed_gate() -> None:
     ]
 
 
-def test_a_crashed_worker_is_mended_without_closing_the_site() -> None:
+def test_a_crashed_worker_is_fixed_without_closing_the_site() -> None:
     site = site_in(R).with_services(("workers",), Status.EXITED, Health.NONE)
     assert titles(site, R) == [
         "Start workers and wait until healthy",
@@ -190,7 +190,7 @@ def test_a_site_whose_nginx_died_is_closed_before_nginx_starts() -> None:
     ]
 
 
-def test_an_nginx_that_is_healthy_and_silent_is_started_anew() -> None:
+def test_an_nginx_that_is_healthy_and_silent_is_recreated() -> None:
     assert titles(replace(site_in(R), gate=Gate.UNKNOWN), R)[:5] == [
         "Check the configuration of nginx",
         "Close the gate",
@@ -213,7 +213,7 @@ def test_the_cause_for_stopping_a_silent_nginx_says_whether_its_address_may_have
 
 
 @pytest.mark.parametrize("target", InfraState)
-def test_a_gate_that_was_left_shut_is_closed_and_nginx_goes_on(target: InfraState) -> None:
+def test_a_gate_that_was_left_sealed_is_closed_and_nginx_keeps_running(target: InfraState) -> None:
     planned = titles(replace(site_in(R, page_when_stopped=True), gate=Gate.SEALED), target)
     assert planned[:2] == ["Close the gate", "Verify that the gate is closed"]
     assert "Stop nginx" not in planned
@@ -241,5 +241,5 @@ def test_the_gate_opens_only_onto_the_selected_version() -> None:
     assert plan.steps[0].title == "Verify that core answers as 1.1.0"
 
 
-def test_nothing_to_do_is_said() -> None:
+def test_nothing_to_do_is_reported() -> None:
     assert render(plan_transition(site_in(R), R)) == "Nothing to do: already running."

@@ -123,7 +123,7 @@ def test_a_new_image_in_env_does_not_start_on_old_files() -> None:
     assert steps[selecting + 1] == "Start db and wait until healthy"
 
 
-def test_a_database_that_does_not_answer_is_started_anew_once_everything_is_off() -> None:
+def test_a_database_that_does_not_answer_is_recreated_once_everything_is_off() -> None:
     stuck = site_in(InfraState.RUNNING).with_services(("db",), Status.RUNNING, Health.UNHEALTHY)
     steps = titles(stuck)
     assert steps.index("Stop umami") < steps.index("Stop db") < steps.index("Start db and wait until healthy")
@@ -135,7 +135,7 @@ def test_once_the_new_server_is_selected_only_the_rest_is_left() -> None:
     assert titles(off, switched)[:2] == ["Start db and wait until healthy", "Start umami and wait until healthy"]
 
 
-def test_the_way_back_from_a_copy_leaves_the_old_server_alone() -> None:
+def test_a_rollback_from_a_copy_leaves_the_old_server_alone() -> None:
     copying = site_in(InfraState.DB_ONLY).with_services(("umami",), Status.EXITED, Health.NONE)
     assert titles_back(copying) == [
         "Remove Postgres 17 and its volume graasp_db-data-17",
@@ -148,11 +148,11 @@ def test_the_way_back_from_a_copy_leaves_the_old_server_alone() -> None:
     ]
 
 
-def test_the_way_back_before_anything_was_closed_closes_nothing() -> None:
+def test_a_rollback_before_anything_was_closed_closes_nothing() -> None:
     assert titles_back(site_in(InfraState.RUNNING)) == ["Remove Postgres 17 and its volume graasp_db-data-17"]
 
 
-def test_the_way_back_from_the_new_server_is_a_switch() -> None:
+def test_a_rollback_from_the_new_server_is_a_switch() -> None:
     assert titles_back(site_in(InfraState.RESTRICTED), replace(REQUEST, selected=NEW))[:5] == [
         "Stop redis, core and workers",
         "Stop umami",

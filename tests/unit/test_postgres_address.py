@@ -15,7 +15,7 @@ def test_a_server_that_answers_is_not_waited_for() -> None:
     assert clock.seconds == FakeClock().seconds
 
 
-def test_a_server_that_comes_back_on_another_port_is_found_there() -> None:
+def test_a_server_that_returns_on_another_port_is_found_there() -> None:
     looks = iter([None, 5001, 5001, 5002])
     accepting = {5002}
 
@@ -35,7 +35,7 @@ def test_patience_has_an_end_and_then_the_address_is_what_it_is() -> None:
     assert clock.seconds - FakeClock().seconds == pytest.approx(PATIENCE_SECONDS, abs=0.2)
 
 
-def test_a_server_without_an_address_is_said_to_have_none() -> None:
+def test_a_server_without_an_address_is_reported() -> None:
     def address() -> tuple[str, int]:
         raise NeedsYou("The database has no port.")
 

@@ -87,7 +87,7 @@ class FakeProber:
         return ProbeReport(4.0, 1.25, {Asker.VISITOR: {Met.APP: 3, Met.JSON: 2}, Asker.BYPASS: {Met.APP: 5}}, 0)
 
 
-def test_what_visitors_met_stands_before_the_last_event(running: FakeWorld) -> None:
+def test_what_visitors_met_comes_before_the_last_event(running: FakeWorld) -> None:
     prober = FakeProber()
     world = running.world
     *_, told, ended = run(replace(world, prober=lambda: prober), Deploy("1.1.0", hold=True, probe=True))

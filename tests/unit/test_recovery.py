@@ -24,7 +24,7 @@ def roll_back(fake: FakeWorld, *, discard: bool = False) -> OperationEnded:
     return ended_of(events_of(fake, lambda seen: rollback_plan(fake.world, seen, discard=discard)))
 
 
-def test_where_no_migration_lies_between_the_code_alone_goes_back(running: FakeWorld) -> None:
+def test_without_a_migration_between_only_the_code_is_rolled_back(running: FakeWorld) -> None:
     deploy(running, "1.1.0")
     deploy(running, "1.2.0")
     running.state.calls.clear()
@@ -47,7 +47,7 @@ def test_behind_a_migration_it_says_what_would_be_discarded_and_does_nothing(run
     assert running.state.calls == []
 
 
-def test_a_deployment_that_began_with_the_database_off_and_migrated_nothing_is_gone_back_from_without_consent(
+def test_a_deployment_that_began_with_the_database_off_and_migrated_nothing_is_rolled_back_without_consent(
     fake: FakeWorld,
 ) -> None:
     fake.become(site_in(InfraState.STOPPED, "1.1.0"), applied="1.1.0")
@@ -83,7 +83,7 @@ def test_it_tells_how_many_rows_it_found(running: FakeWorld, rows: int | None, e
     assert lost.described() == f"Everything written since 1970-01-12 13:46 UTC{expected}"
 
 
-def test_agreed_to_in_words_the_database_from_before_is_put_back_and_the_other_kept(running: FakeWorld) -> None:
+def test_with_consent_the_database_from_before_is_restored_and_the_other_kept(running: FakeWorld) -> None:
     deploy(running)
     ended = roll_back(running, discard=True)
     assert (ended.outcome, ended.state, ended.version) == (Outcome.DONE, "running", "1.0.0")
@@ -105,7 +105,7 @@ WAY_BACK = [
 ]  # fmt: skip
 
 
-def test_the_way_back_checks_and_fetches_before_the_gate_closes_and_lets_requests_finish(running: FakeWorld) -> None:
+def test_a_rollback_checks_and_fetches_before_the_gate_closes_and_lets_requests_finish(running: FakeWorld) -> None:
     deploy(running)
     plan = rollback_plan(running.world, running.world.observe(), discard=True)
     assert [step.name for step in plan.steps] == ["preflight", "restore-images", *WAY_BACK]
@@ -113,7 +113,7 @@ def test_the_way_back_checks_and_fetches_before_the_gate_closes_and_lets_request
 
 @pytest.mark.parametrize("name", WAY_BACK)
 @pytest.mark.parametrize("verb", ["resume", "rollback"])
-def test_a_way_back_that_was_killed_goes_on_by_either_command(running: FakeWorld, name: str, verb: str) -> None:
+def test_a_killed_rollback_is_continued_by_either_command(running: FakeWorld, name: str, verb: str) -> None:
     deploy(running)
     killed_at(running, name, lambda seen: rollback_plan(running.world, seen, discard=True))
     planner = resume_plan if verb == "resume" else rollback_plan
@@ -123,7 +123,7 @@ def test_a_way_back_that_was_killed_goes_on_by_either_command(running: FakeWorld
     assert unfinished_operation(read_operations(running.world.site.journal_directory)) is None
 
 
-def test_whoever_deploys_instead_of_going_on_back_keeps_what_was_written(running: FakeWorld) -> None:
+def test_a_deployment_instead_of_the_rest_of_a_rollback_keeps_what_was_written(running: FakeWorld) -> None:
     deploy(running)
     killed_at(running, "end-sessions", lambda seen: rollback_plan(running.world, seen, discard=True))
     running.edge.says = "0.0.1"
@@ -143,7 +143,7 @@ def test_a_second_rollback_is_refused(running: FakeWorld) -> None:
         roll_back(running, discard=True)
 
 
-def test_a_deployment_that_touched_nothing_is_not_taken_for_the_one_before_it(running: FakeWorld) -> None:
+def test_a_deployment_that_changed_nothing_is_not_taken_for_the_one_before_it(running: FakeWorld) -> None:
     deploy(running)
     request = DeployRequest(Version(1, 2, 0))
     killed_at(running, "pull", lambda seen: deployment_plan(running.world, seen, request))
@@ -167,7 +167,7 @@ def test_what_would_be_discarded_is_not_guessed_while_the_database_is_off(runnin
         roll_back(running, discard=True)
 
 
-def test_a_site_without_a_deployment_has_nothing_to_go_back_from(running: FakeWorld) -> None:
+def test_a_site_without_a_deployment_has_nothing_to_roll_back(running: FakeWorld) -> None:
     with pytest.raises(Refused, match="Nothing has been deployed"):
         roll_back(running)
 
@@ -180,7 +180,7 @@ def test_after_a_deployment_that_was_rolled_back_it_says_so(running: FakeWorld) 
         roll_back(running)
 
 
-def test_a_first_deployment_has_nothing_to_go_back_to(fake: FakeWorld) -> None:
+def test_a_first_deployment_cannot_be_rolled_back(fake: FakeWorld) -> None:
     deploy(fake, "1.0.0")
     with pytest.raises(Refused, match="was the first deployment of this site"):
         roll_back(fake)

@@ -86,7 +86,7 @@ SICK = (Status.RUNNING, Health.UNHEALTHY)
 OFF = (Status.EXITED, Health.NONE)
 
 
-def test_one_that_is_wanted_and_there_is_told_as_ever() -> None:
+def test_one_that_is_wanted_and_there_is_shown_as_before() -> None:
     core = core_of([container(1)], 1)
     assert (core.wanted, core.replicas, core.healthy, core.unwell) == (1, (), 1, ())
 
@@ -128,7 +128,7 @@ def test_several_that_are_all_on_are_no_drift() -> None:
     assert classify(running_with(two(ON, ON))) == InState(InfraState.RUNNING)
 
 
-def test_one_of_another_version_is_told_and_is_no_core_of_the_selected_one() -> None:
+def test_one_of_another_version_is_reported_and_is_not_a_core_of_the_selected_one() -> None:
     core = core_of([container(1, version="1.1.0"), container(2, version="1.0.0")], 2)
     assert core.version == "1.0.0"
     assert running_with(core).graasp_versions == {"1.0.0", "1.1.0"}
@@ -192,7 +192,7 @@ def test_visitors_wait_for_one_core_only(open_site: FakeWorld) -> None:
     assert ended_of(events).outcome is Outcome.DONE
 
 
-def test_all_cores_are_verified_where_somebody_tests_behind_the_gate(open_site: FakeWorld) -> None:
+def test_all_cores_are_verified_if_the_gate_stays_closed_for_a_test(open_site: FakeWorld) -> None:
     names = names_of(events_of(open_site, deploying(open_site, "1.2.0", end=InfraState.RESTRICTED)))
     assert "start-replicas" not in names
     open_site.handovers.replicas_say["core-2"] = None
@@ -296,7 +296,7 @@ def test_more_are_only_started(fake: FakeWorld) -> None:
 
 
 @pytest.mark.parametrize("wanted", [1, 2])
-def test_fewer_of_what_visitors_are_led_to_go_while_another_one_serves(fake: FakeWorld, wanted: int) -> None:
+def test_cores_are_removed_only_while_another_one_serves(fake: FakeWorld, wanted: int) -> None:
     fake.become(running_with(two(ON, ON, ON, wanted=3)))
     plan = scaled(fake, core=wanted)
     led = [index for index, step in enumerate(plan.steps) if isinstance(step, LeadVisitors)]
@@ -318,7 +318,7 @@ def test_fewer_workers_need_no_second_core(fake: FakeWorld) -> None:
     assert [step.name for step in scaled(fake, workers=1).steps] == ["start-graasp", "verify-core"]
 
 
-def test_a_sick_one_is_no_reason_not_to_have_fewer(fake: FakeWorld) -> None:
+def test_an_unhealthy_one_does_not_prevent_having_fewer(fake: FakeWorld) -> None:
     fake.become(running_with(two(ON, SICK)))
     assert scaled(fake, core=1).steps
 
@@ -330,7 +330,7 @@ def test_no_memory_for_a_second_core_keeps_all_that_there_are(fake: FakeWorld) -
         scaled(fake, core=1)
 
 
-def test_another_trouble_is_mended_first(fake: FakeWorld) -> None:
+def test_other_drift_is_fixed_first(fake: FakeWorld) -> None:
     fake.become(site_in(InfraState.RUNNING).with_services(("redis",), Status.EXITED, Health.NONE))
     with pytest.raises(Refused, match="redis is stopped") as refused:
         scaled(fake, core=2)
@@ -379,7 +379,7 @@ def set_in(site: Site, **settings: str) -> None:
 
 
 @pytest.mark.parametrize("number", ["0", "17", "two", "1.5", "-1", "2 3"])
-def test_a_number_that_is_none_is_refused(fake: FakeWorld, number: str) -> None:
+def test_what_is_not_a_number_is_refused(fake: FakeWorld, number: str) -> None:
     set_in(fake.world.site, CORE_REPLICAS=f"'{number}'")
     found = check_configuration(fake.world.site)
     assert any("CORE_REPLICAS should be a number from 1 to 16" in finding.said for finding in found)
@@ -422,7 +422,7 @@ def test_what_can_be_there_only_once_is_refused(tmp_path: Path, definition: str,
         (["nginx=2"], "'nginx' cannot be scaled: only core and workers can."),
     ],
 )
-def test_the_verb_refuses_what_is_no_size(tmp_path: Path, words: list[str], said: str) -> None:
+def test_the_verb_refuses_what_is_not_a_size(tmp_path: Path, words: list[str], said: str) -> None:
     assert CliRunner().invoke(cli, ["init", str(tmp_path / "site"), "--demo"]).exit_code == 0
     before = (tmp_path / "site" / ".env").read_text()
     done = CliRunner().invoke(cli, ["--site", str(tmp_path / "site"), "scale", *words])

@@ -145,7 +145,7 @@ def test_consent_to_a_loss_names_it_and_the_old_names_still_work(words: str, val
     assert {name: params[name] for name in values} == values
 
 
-def test_consent_to_another_loss_is_none() -> None:
+def test_consent_to_another_loss_does_not_count() -> None:
     command: Any = cli
     with pytest.raises(click.BadParameter):
         command.get_command(None, "rollback").make_context("rollback", ["--discard", "current-data"])

@@ -88,7 +88,7 @@ def is_as_before(fake: FakeWorld) -> bool:
     )
 
 
-def test_a_restore_brings_back_data_files_and_version_and_keeps_what_was_there(moved_on: FakeWorld) -> None:
+def test_a_restore_restores_data_files_and_version_and_keeps_what_was_there(moved_on: FakeWorld) -> None:
     ended = restore(moved_on)
     assert (ended.outcome, ended.state, ended.version) == (Outcome.DONE, "running", "1.0.0")
     assert is_restored(moved_on)
@@ -198,14 +198,14 @@ def test_killed_before_the_gate_closed_nothing_is_unfinished(moved_on: FakeWorld
         unfinished(moved_on.world)
 
 
-def test_a_rollback_that_was_killed_is_gone_on_with(moved_on: FakeWorld) -> None:
+def test_a_rollback_that_was_killed_is_continued(moved_on: FakeWorld) -> None:
     killed_at(moved_on, "verify-core", restoring(moved_on))
     killed_at(moved_on, "take-out", lambda observed: rollback_plan(moved_on.world, observed))
     assert resumed(moved_on).outcome is Outcome.DONE
     assert is_as_before(moved_on)
 
 
-def test_a_version_that_does_not_serve_is_put_back_with_its_data(moved_on: FakeWorld) -> None:
+def test_a_version_that_does_not_serve_is_rolled_back_with_its_data(moved_on: FakeWorld) -> None:
     moved_on.engine.never_on_version = "1.0.0"
     ended = restore(moved_on)
     assert (ended.outcome, ended.exit_code) == (Outcome.ROLLED_BACK, ExitCode.ROLLED_BACK)
@@ -261,13 +261,13 @@ def test_an_unknown_part_is_named_with_those_there_are(moved_on: FakeWorld) -> N
     assert error.value.next_step == "It holds graasp, umami, files."
 
 
-def test_a_deployment_does_not_go_over_a_restore_that_is_half_in_place(moved_on: FakeWorld) -> None:
+def test_a_deployment_is_refused_over_a_half_finished_restore(moved_on: FakeWorld) -> None:
     killed_at(moved_on, "prove-migrations", restoring(moved_on))
     with pytest.raises(Refused, match="with the data of the backup partly or all in place"):
         deploy(moved_on, "1.1.0")
 
 
-def test_after_a_restore_that_went_through_there_is_no_silent_way_back(moved_on: FakeWorld) -> None:
+def test_a_successful_restore_is_never_rolled_back_without_consent(moved_on: FakeWorld) -> None:
     restore(moved_on)
     with pytest.raises(Refused, match="written since"):
         rolled_back(moved_on)
@@ -330,7 +330,7 @@ def test_an_empty_database_is_not_backed_up(fake: FakeWorld) -> None:
     assert BackupStore.of(fake.world.site).all() == ()
 
 
-def test_core_that_is_unhealthy_does_not_keep_a_restore_from_the_way_there(moved_on: FakeWorld) -> None:
+def test_an_unhealthy_core_does_not_prevent_a_restore(moved_on: FakeWorld) -> None:
     moved_on.state.observed = moved_on.state.observed.with_services(
         ("core",), moved_on.state.observed.services[0].status, Health.UNHEALTHY
     )

@@ -56,7 +56,7 @@ def cut_off_at(fake: FakeWorld, index: int) -> str:
     for event in under_way(fake, rolling(fake)):
         if isinstance(event, StepStarted) and event.index == index:
             return event.name
-    raise AssertionError("the walk has fewer steps")
+    raise AssertionError("the operation has fewer steps")
 
 
 def is_one_core_of(fake: FakeWorld, version: str) -> None:
@@ -95,7 +95,7 @@ def test_a_second_core_of_another_version_than_it_should_be_meets_no_visitor(ope
     is_one_core_of(open_site, "1.1.0")
 
 
-def test_a_core_that_does_not_come_up_again_is_gone_back_from_while_the_second_one_serves(
+def test_a_core_that_does_not_start_again_is_rolled_back_while_the_second_one_serves(
     open_site: FakeWorld,
 ) -> None:
     open_site.engine.never_on_version = "1.2.0"
@@ -104,7 +104,7 @@ def test_a_core_that_does_not_come_up_again_is_gone_back_from_while_the_second_o
     is_one_core_of(open_site, "1.1.0")
 
 
-def test_once_the_new_core_itself_serves_a_failure_goes_back_no_more(open_site: FakeWorld) -> None:
+def test_once_the_new_core_itself_serves_a_failure_is_not_rolled_back(open_site: FakeWorld) -> None:
     open_site.handovers.failing["remove-second"] = NeedsYou("The engine refuses.")
     ended = ended_of(carried_out(open_site, rolling(open_site)))
     assert (ended.outcome, ended.exit_code) == (Outcome.FAILED, ExitCode.NEEDS_YOU)
@@ -124,7 +124,7 @@ STEPS = range(4, 19)
 
 
 @pytest.mark.parametrize("index", STEPS)
-def test_killed_at_any_step_resume_goes_on_under_visitors(open_site: FakeWorld, index: int) -> None:
+def test_killed_at_any_step_resume_continues_without_downtime(open_site: FakeWorld, index: int) -> None:
     cut_off_at(open_site, index)
     ended = ended_of(carried_out(open_site, lambda o: resume_plan(open_site.world, o)))
     assert ended.outcome in (Outcome.DONE, Outcome.NOTHING_TO_DO)
@@ -132,7 +132,7 @@ def test_killed_at_any_step_resume_goes_on_under_visitors(open_site: FakeWorld, 
 
 
 @pytest.mark.parametrize("index", STEPS[:-1])
-def test_killed_at_any_step_rollback_goes_back_under_visitors(open_site: FakeWorld, index: int) -> None:
+def test_killed_at_any_step_rollback_works_without_downtime(open_site: FakeWorld, index: int) -> None:
     cut_off_at(open_site, index)
     ended = ended_of(carried_out(open_site, lambda o: rollback_plan(open_site.world, o)))
     assert ended.outcome is Outcome.DONE
@@ -179,7 +179,7 @@ def test_what_has_to_migrate_is_refused_by_name_with_the_command_that_does_it(ru
 
 
 @pytest.mark.parametrize("state", [InfraState.RESTRICTED, InfraState.DB_ONLY, InfraState.STOPPED])
-def test_a_site_that_serves_nobody_is_refused(fake: FakeWorld, state: InfraState) -> None:
+def test_a_site_that_serves_no_visitors_is_refused(fake: FakeWorld, state: InfraState) -> None:
     fake.become(site_in(state, "1.1.0"), "1.1.0")
     why = "nginx does not answer" if state is InfraState.STOPPED else "gate is closed"
     assert why in refusal(fake).what
@@ -226,7 +226,7 @@ def test_if_possible_is_rolling_where_it_is(open_site: FakeWorld) -> None:
     assert rolling(open_site, strategy=Strategy.ROLLING_IF_POSSIBLE)(open_site.world.observe()).keeps_open
 
 
-def test_going_back_from_one_that_went_through_follows_the_sites_setting(open_site: FakeWorld) -> None:
+def test_a_rollback_of_a_success_follows_the_sites_setting(open_site: FakeWorld) -> None:
     carried_out(open_site, rolling(open_site))
     env = open_site.world.site.env_file
     for strategy, keeps_open in (("closed", False), ("walk", False), ("rolling-if-possible", True)):
@@ -241,7 +241,7 @@ def test_the_version_that_runs_already_is_nothing_to_do(open_site: FakeWorld) ->
     assert rolling(open_site, "1.1.0")(open_site.world.observe()).steps == ()
 
 
-def test_an_interruption_goes_back_under_visitors(open_site: FakeWorld) -> None:
+def test_an_interruption_rolls_back_without_downtime(open_site: FakeWorld) -> None:
     def interrupt() -> None:
         if "lead-to-handover" in open_site.state.calls and "remove-second" not in open_site.state.calls:
             open_site.clock.on_sleep = lambda: None
@@ -254,7 +254,7 @@ def test_an_interruption_goes_back_under_visitors(open_site: FakeWorld) -> None:
     is_one_core_of(open_site, "1.1.0")
 
 
-def test_a_core_that_crashes_meanwhile_is_started_again(open_site: FakeWorld) -> None:
+def test_a_core_that_crashes_during_it_is_started_again(open_site: FakeWorld) -> None:
     cut_off_at(open_site, 9)
     open_site.state.observed = open_site.state.observed.with_services(("core",), Status.EXITED, Health.NONE)
     carried_out(open_site, lambda o: transition_plan(open_site.world, o, InfraState.RUNNING))

@@ -111,7 +111,7 @@ def test_the_database_gets_the_very_passwords_that_are_in_the_file(site: Site) -
     }
 
 
-def test_nothing_is_touched_while_the_database_does_not_answer(site: Site) -> None:
+def test_nothing_is_changed_while_the_database_does_not_answer(site: Site) -> None:
     before = site.env_file.read_text()
     with pytest.raises(NeedsYou):
         rotate.rotate(site, new_rotation(chosen(["GRAASP_DB_PASSWORD"])), FakeRoles(answers=False), FakeClock())
@@ -119,7 +119,7 @@ def test_nothing_is_touched_while_the_database_does_not_answer(site: Site) -> No
     assert not site.rotation_file.exists()
 
 
-def test_a_secret_that_is_no_password_needs_no_database(site: Site) -> None:
+def test_a_secret_that_is_not_a_password_needs_no_database(site: Site) -> None:
     rotate.rotate(site, new_rotation(chosen(["JWT_SECRET"])), FakeRoles(answers=False), FakeClock())
     assert reread(site).settings.values["JWT_SECRET"] != site.settings.values["JWT_SECRET"]
 
@@ -155,7 +155,7 @@ def test_what_was_edited_since_the_crash_is_kept(site: Site) -> None:
     assert reread(site).settings.values["JWT_SECRET"] == NEW
 
 
-def test_a_damaged_note_is_said_not_guessed_over(site: Site) -> None:
+def test_a_damaged_note_is_reported_not_guessed_over(site: Site) -> None:
     site.rotation_file.write_text("JWT_SEC")
     with pytest.raises(ConfigurationError, match=re.escape(str(site.rotation_file))):
         rotate.finish(site, FakeRoles(), FakeClock())
@@ -184,7 +184,7 @@ def test_new_values_are_not_in_what_is_printed_of_a_rotation() -> None:
         ("JWT_SECRET", ("core", "workers")),
     ],
 )
-def test_a_new_secret_makes_only_those_anew_that_have_it(site: Site, key: str, services: tuple[str, ...]) -> None:
+def test_a_new_secret_recreates_only_the_services_that_use_it(site: Site, key: str, services: tuple[str, ...]) -> None:
     assert services_to_recreate(site, [key]) == services
     before = site.settings_digests
     rotate.rotate(site, new_rotation(chosen([key])), FakeRoles(), FakeClock())

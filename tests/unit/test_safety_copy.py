@@ -60,7 +60,7 @@ def test_without_room_for_a_snapshot_the_database_is_written_to_a_file(short_of_
     assert len(names_in_files(short_of_room)) == 1
 
 
-def test_a_failed_deployment_is_taken_back_from_the_file(short_of_room: FakeWorld) -> None:
+def test_a_failed_deployment_is_rolled_back_from_the_file(short_of_room: FakeWorld) -> None:
     short_of_room.edge.says = "0.0.1"
     short_of_room.edge.says_instead = {}
     before = list(short_of_room.state.applied)

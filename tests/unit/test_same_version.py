@@ -50,7 +50,7 @@ def test_with_the_same_images_there_is_nothing_to_do(deployed: FakeWorld) -> Non
     assert deploy(deployed).outcome is Outcome.NOTHING_TO_DO
 
 
-def test_its_tags_lead_to_another_core_now_so_that_is_deployed_and_said(deployed: FakeWorld) -> None:
+def test_its_tags_name_another_core_now_so_that_is_deployed_and_reported(deployed: FakeWorld) -> None:
     build(deployed, "second", "core")
     plan = deployment_plan(deployed.world, deployed.world.observe(), DeployRequest(ONE_ONE))
     assert "because 1.1.0 is already running, and its images of core have changed" in render(plan)
@@ -72,7 +72,7 @@ def test_afterwards_rollback_brings_the_images_from_before_it(deployed: FakeWorl
     assert deploy(deployed).outcome is Outcome.NOTHING_TO_DO
 
 
-def test_a_repair_goes_through_and_rollback_goes_to_before_the_deployment_that_changed_something(
+def test_after_a_repair_rollback_undoes_the_last_deployment_that_changed_something(
     deployed: FakeWorld,
 ) -> None:
     deployed.state.observed = deployed.state.observed.with_services(("core",), Status.EXITED, Health.NONE)
@@ -155,7 +155,7 @@ def test_killed_at_any_step_it_is_resumed_or_rolled_back(deployed: FakeWorld, na
     assert unfinished_operation(read_operations(deployed.world.site.journal_directory)) is None
 
 
-def test_what_cannot_be_brought_back_is_refused_while_visitors_are_served(deployed: FakeWorld) -> None:
+def test_what_could_not_be_rolled_back_is_refused_while_visitors_are_served(deployed: FakeWorld) -> None:
     build(deployed, "second")
     deployed.engine.references -= {reference for reference in deployed.engine.references if reference.endswith("first")}
     deployed.engine.in_no_registry = {f"graasp:{name}-v1.1.0@sha256:first" for name in ("core", "workers", "migrate")}

@@ -143,7 +143,7 @@ def test_a_name_that_is_left_out_is_the_one_that_the_stack_has() -> None:
         "FRAME_ANCESTORS='https://moodle.school.example *.school.example:8443 http://[::1]:8080'",
     ],
 )
-def test_what_is_meant_is_taken(line: str) -> None:
+def test_what_was_obviously_intended_is_used(line: str) -> None:
     parse_settings(f"{GOOD}\n{line}\n", ".env")
 
 
@@ -164,9 +164,9 @@ def test_letting_every_site_show_this_one_in_a_frame_is_a_warning() -> None:
         assert any("lets any site" in text for text in said), sites
 
 
-def test_a_line_that_is_no_setting_is_named() -> None:
+def test_a_line_that_is_not_a_setting_is_named() -> None:
     with pytest.raises(ConfigurationError, match="line 3: this line is not KEY=value"):
-        parse_settings("# one\n\nthis is no setting\n" + GOOD, ".env")
+        parse_settings("# one\n\nthis is not a setting\n" + GOOD, ".env")
 
 
 def test_a_quote_that_is_never_closed_is_named() -> None:

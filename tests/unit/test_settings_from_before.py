@@ -55,7 +55,7 @@ def proven_site(running: FakeWorld) -> FakeWorld:
     return running
 
 
-def test_a_setting_with_which_no_version_comes_up_is_left_out_of_the_way_back(proven_site: FakeWorld) -> None:
+def test_a_setting_with_which_no_version_starts_is_left_out_of_the_rollback(proven_site: FakeWorld) -> None:
     spoil(proven_site)
     events = list(command(proven_site, Deploy("1.1.0")))
     ended = ended_of(events)
@@ -82,7 +82,7 @@ def test_so_is_an_override_and_one_that_was_not_there_before(proven_site: FakeWo
 
 
 @pytest.mark.parametrize("state", [InfraState.RUNNING, InfraState.RESTRICTED])
-def test_a_change_of_state_that_cannot_bring_them_into_effect_is_taken_back(
+def test_a_change_of_state_that_cannot_bring_them_into_effect_is_rolled_back(
     proven_site: FakeWorld, state: InfraState
 ) -> None:
     spoil(proven_site)
@@ -125,19 +125,19 @@ def test_what_no_container_was_made_from_yet_is_not_known_to_work(proven_site: F
     assert proven.as_proven(Site(proven_site.directory)) is None  # what is kept and what counts are the same
 
 
-def test_a_file_that_is_broken_while_the_gate_is_closed_does_not_break_the_way_back(proven_site: FakeWorld) -> None:
+def test_a_file_that_is_broken_while_the_gate_is_closed_does_not_break_the_rollback(proven_site: FakeWorld) -> None:
     proven_site.engine.never_on_version = "1.1.0"
     ended = None
     for event in command(proven_site, Deploy("1.1.0")):
         if isinstance(event, StepStarted) and event.name == "migrate":
-            (proven_site.directory / ".env").write_text("this is no setting\n")
+            (proven_site.directory / ".env").write_text("this is not a setting\n")
         ended = event
     assert isinstance(ended, OperationEnded)
     assert (ended.exit_code, ended.version) == (ExitCode.ROLLED_BACK, "1.0.0")
     assert ".env changed" in ended.problem[1]
 
 
-def test_the_plan_says_what_the_way_back_would_do_without(proven_site: FakeWorld) -> None:
+def test_the_plan_says_what_a_rollback_would_do_without(proven_site: FakeWorld) -> None:
     spoil(proven_site)
     world = replace(proven_site.world, site=Site(proven_site.directory))
     plan = shown_plan(world, Deploy("1.1.0")).plan
@@ -145,15 +145,15 @@ def test_the_plan_says_what_the_way_back_would_do_without(proven_site: FakeWorld
     assert not shown_plan(world, Deploy("1.1.0", on_failure=OnFailure.HOLD)).plan.hint
 
 
-def test_a_comment_is_no_change(proven_site: FakeWorld) -> None:
+def test_a_comment_is_not_a_change(proven_site: FakeWorld) -> None:
     env = proven_site.directory / ".env"
-    env.write_text(f"{env.read_text()}\n# seen by nobody\n")
+    env.write_text(f"{env.read_text()}\n# without effect\n")
     assert proven.as_proven(Site(proven_site.directory)) is None
     proven_site.engine.never_on_version = "1.1.0"
     assert done(proven_site, Deploy("1.1.0")).problem[1] == "The site is running with 1.0.0 as before."
 
 
-def test_what_a_deployment_went_through_with_is_gone_back_to_next(proven_site: FakeWorld) -> None:
+def test_settings_of_a_successful_deployment_are_rolled_back_to_next(proven_site: FakeWorld) -> None:
     env = proven_site.directory / ".env"
     env.write_text(f"{env.read_text()}\nLOG_LEVEL=debug\n")
     assert done(proven_site, Deploy("1.1.0")).exit_code is ExitCode.DONE
@@ -185,7 +185,7 @@ def test_a_rollback_that_is_asked_for_uses_them_too(proven_site: FakeWorld, requ
     assert (ended_of(events).exit_code, ended_of(events).version) == (ExitCode.DONE, "1.0.0")
 
 
-def test_after_a_way_back_that_failed_what_a_person_has_corrected_counts(proven_site: FakeWorld) -> None:
+def test_after_a_failed_rollback_corrected_settings_count(proven_site: FakeWorld) -> None:
     spoil(proven_site)
     proven_site.engine.dying_with = "COMPOSE_PROJECT_NAME"  # with either
     ended = done(proven_site, Deploy("1.1.0"))
@@ -207,13 +207,13 @@ def test_a_rotation_changes_what_is_kept_since_the_old_passwords_open_nothing(pr
 
 
 @pytest.mark.parametrize("damage", ["COMPOSE_PROJECT_NAME=another", "JWT_SECRET="])
-def test_what_would_be_another_site_or_none_is_not_gone_back_to(proven_site: FakeWorld, damage: str) -> None:
+def test_settings_of_another_site_or_of_none_are_not_rolled_back_to(proven_site: FakeWorld, damage: str) -> None:
     kept = Site(proven_site.directory).proven_directory / ".env"
     kept.write_text(f"{kept.read_text()}\n{damage}\n")
     assert proven.as_proven(Site(proven_site.directory)) is None
 
 
-def test_a_service_that_only_the_changed_override_has_is_not_started_by_the_way_back(proven_site: FakeWorld) -> None:
+def test_a_service_that_only_the_changed_override_has_is_not_started_by_a_rollback(proven_site: FakeWorld) -> None:
     observed = site_in(InfraState.RUNNING)
     own = replace(observed.services[-1], name="own", version="", is_defined=False)
     proven_site.state.observed = replace(observed, services=(*observed.services, own))

@@ -22,7 +22,7 @@ def site(tmp_path: Path) -> Site:
     return init_site(tmp_path / "graasp", {}, demo=False)
 
 
-def test_a_candidate_stays_what_it_is_while_others_are_looked_at(site: Site) -> None:
+def test_a_candidate_stays_what_it_is_while_others_are_examined(site: Site) -> None:
     version = Version(1, 1, 0)
     pinned = Release(version, (("CORE_IMAGE", "sha256:1"),))
     others = (Version(2, 0, 0), pinned, DatabaseServer("postgres:17.7", "other"))
@@ -57,7 +57,7 @@ def test_a_site_that_is_up_to_date_is_prepared_without_writing(site: Site) -> No
     assert not (site.own_directory / "selection.lock").exists()
 
 
-def test_a_look_does_not_write_back_what_was_selected_before_an_operation_selected_anew(site: Site) -> None:
+def test_an_observation_does_not_write_an_outdated_selection(site: Site) -> None:
     prepare.select(site, Version(1, 0, 0))
     selected = site.version_file.read_text()
     site.version_file.write_text(selected + "# as an older graasp-local wrote it\n")

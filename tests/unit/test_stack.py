@@ -46,7 +46,7 @@ def test_core_keeps_nothing_in_a_volume_but_what_backups_keep(tmp_path: Path) ->
     assert read_backup_contents([COMPOSE_FILE, override])["wiki"] == ("pages",)
 
 
-def test_a_service_of_ones_own_joins_a_group_by_its_label(tmp_path: Path) -> None:
+def test_a_service_of_your_own_joins_a_group_by_its_label(tmp_path: Path) -> None:
     override = tmp_path / "compose.override.yaml"
     override.write_text("services:\n  search: {image: x, labels: [org.graasp.group=graasp]}\n  core: {mem_limit: 1g}\n")
     assert groups(COMPOSE_FILE, override)["search"] == "graasp"
@@ -145,7 +145,7 @@ def test_an_optional_part_is_off_until_its_profile_is_on(name: str) -> None:
     assert groups(COMPOSE_FILE, profiles=(name,))[name] == "graasp"
 
 
-def test_all_that_is_no_option_is_always_on() -> None:
+def test_everything_that_is_not_optional_is_always_on() -> None:
     assert {name for name in STACK if "profiles" not in STACK[name]} == STACK.keys() - OPTIONAL_PARTS - {"migrate"}
 
 
@@ -183,7 +183,7 @@ def test_the_groups_are_those_of_the_table() -> None:
     [("umami", "admin"), ("umami", "core"), ("nginx", "db"), ("nginx", "redis")]
     + [("iframely", name) for name in ("core", "workers", "files", "client", "etherpad", "admin", "umami", "db")],
 )
-def test_who_has_nothing_to_do_with_each_other_shares_no_network(one: str, other: str) -> None:
+def test_unrelated_services_share_no_network(one: str, other: str) -> None:
     assert not set(STACK[one]["networks"]) & set(STACK[other]["networks"])
 
 

@@ -30,7 +30,7 @@ def orphans(claims: Claims, engine: str = ENGINE, now: float = NOW) -> list[str]
     return [claim.record.project for claim in claims.orphans(engine, now)]
 
 
-def test_a_stack_in_use_is_nobodys_orphan(claims: Claims) -> None:
+def test_a_stack_in_use_is_not_an_orphan(claims: Claims) -> None:
     claims.make(record("mine"))
     assert orphans(claims) == []
 
@@ -53,7 +53,7 @@ def test_an_orphan_is_taken_by_one_run_only(claims: Claims) -> None:
     assert orphans(claims) == []
 
 
-def test_what_was_given_up_is_gone(claims: Claims) -> None:
+def test_a_released_stack_is_gone(claims: Claims) -> None:
     claim = claims.make(record("gone"))
     claim.give_up()
     assert not claim.directory.exists()

@@ -118,7 +118,7 @@ def test_a_folder_has_its_items_in_it(graasp: Stack) -> None:
     ]
 
 
-def test_what_the_demo_images_lack_is_told(graasp: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_demo_images_lack_is_reported(graasp: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Graasp, "real", False)
     made = factory(graasp)
     assert made.item("hello")["name"] == "hello"
@@ -130,7 +130,7 @@ def test_what_the_demo_images_lack_is_told(graasp: Stack, monkeypatch: pytest.Mo
         made.item("hello", content="text")
 
 
-def test_without_a_mailbox_nobody_registers(graasp: Stack) -> None:
+def test_without_a_mailbox_no_member_registers(graasp: Stack) -> None:
     del graasp.services["mailpit"]
     with pytest.raises(UsageError, match="no Mailpit"):
         factory(graasp).member()

@@ -45,7 +45,7 @@ def test_images_are_a_source_a_repository_or_services(text: str, given: object) 
 
 
 @pytest.mark.parametrize("text", ["core=", "=mine", "core=mine,workers"])
-def test_images_that_are_none_of_these_are_refused(text: str) -> None:
+def test_other_kinds_of_images_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--graasp-images"):
         images_given(text)
 

@@ -11,7 +11,7 @@ from graasp_local.testing.recipe import ports_of
 
 
 @pytest.mark.parametrize("picked_from", [range(32768, 61000), range(15000, 65000), range(20001, 65536)])
-def test_nginxs_port_is_beside_those_that_others_pick_from(picked_from: range) -> None:
+def test_nginxs_port_is_outside_the_range_that_others_pick_from(picked_from: range) -> None:
     found = {ports.port_outside(picked_from) for _ in range(200)}
     assert not found & {*picked_from}
     assert min(found) >= 20000

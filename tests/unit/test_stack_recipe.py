@@ -65,7 +65,7 @@ def test_every_network_has_addresses_outside_of_the_engines_pool_unless_the_test
     assert all(subnet.startswith("198.18.") for subnet in subnets.values())
 
 
-def test_an_image_of_ones_own_has_the_health_check_of_the_real_one() -> None:
+def test_an_image_of_your_own_has_the_health_check_of_the_real_one() -> None:
     assert "healthcheck" in override(Recipe())["services"]["core"]
     assert "healthcheck" not in override(Recipe(images={"core": "mine"}))["services"]["core"]
     assert "healthcheck" not in override(Recipe(source=Source.REGISTRY))["services"]["core"]
@@ -111,7 +111,7 @@ def test_a_file_keeps_composes_own_tags_and_finds_what_it_mounts(tmp_path: Path)
     assert "ports: !reset []" in as_yaml(merged({"services": {}}, content))
 
 
-def test_a_file_that_is_no_compose_file_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_compose_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "list.yaml").write_text("- 1")
     (tmp_path / "broken.yaml").write_text("a: [")
     for name in ("list.yaml", "broken.yaml", "missing.yaml"):
@@ -144,20 +144,20 @@ def test_a_name_that_the_files_do_not_have_is_refused() -> None:
 
 
 @pytest.mark.parametrize("word", ["up", "", "Running", "drifted"])
-def test_a_state_that_is_none_is_refused_at_once(word: str) -> None:
+def test_an_unknown_state_is_refused_at_once(word: str) -> None:
     with pytest.raises(UsageError, match="is not a state") as caught:
         GraaspStack().with_state(word)
     assert "There is running, restricted, db-only and stopped." in caught.value.__notes__
 
 
-def test_a_version_or_a_source_that_is_none_is_refused_at_once() -> None:
+def test_an_invalid_version_or_source_is_refused_at_once() -> None:
     with pytest.raises(UsageError, match="is not a version"):
         GraaspStack().with_version("latest")
     with pytest.raises(UsageError, match="is not a source of images"):
         GraaspStack().with_images("hub")
 
 
-def test_what_is_asked_of_a_stack_that_is_not_started_is_told() -> None:
+def test_what_is_asked_of_a_stack_that_is_not_started_is_named() -> None:
     with pytest.raises(UsageError, match="not started"):
         GraaspStack().get_url()
     GraaspStack().stop()

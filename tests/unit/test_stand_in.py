@@ -170,7 +170,7 @@ def test_killed_before_the_gate_closes_rollback_keeps_it_open(three_cores: FakeW
 
 
 @pytest.mark.parametrize("name", ["close-gate", "remove-handover", "snapshot", "migrate"])
-def test_killed_behind_it_rollback_goes_back(three_cores: FakeWorld, name: str) -> None:
+def test_killed_behind_the_gate_rollback_restores_the_old_version(three_cores: FakeWorld, name: str) -> None:
     cut_off_at(three_cores, name)
     ended = ended_of(events_of(three_cores, lambda o: rollback_plan(three_cores.world, o)))
     assert ended.outcome is Outcome.DONE

@@ -27,14 +27,14 @@ def test_one_that_crashed_long_before_is_given_its_time(running: FakeWorld) -> N
     restarting(running, "umami")
     running.engine.restart_count = 40
 
-    def comes_up() -> None:
+    def starts_at_last() -> None:
         running.state.observed = running.state.observed.with_services(("umami",), Status.RUNNING, Health.HEALTHY)
 
-    running.clock.on_sleep = comes_up
+    running.clock.on_sleep = starts_at_last
     assert list(wait_until_on(running.world, ("umami",))) == []
 
 
-def test_one_that_crashes_again_and_again_is_given_up(running: FakeWorld) -> None:
+def test_one_that_crashes_again_and_again_fails(running: FakeWorld) -> None:
     restarting(running, "umami")
     running.engine.restart_count = 40
 
@@ -61,7 +61,7 @@ def without_umami(fake: FakeWorld, status: Status, health: Health) -> None:
         (Status.RUNNING, Health.STARTING, "umami is still starting after 30 s"),
     ],
 )
-def test_what_graasp_serves_without_is_told_and_holds_up_no_operation(
+def test_what_graasp_serves_without_is_reported_and_delays_no_operation(
     running: FakeWorld, status: Status, health: Health, said: str
 ) -> None:
     without_umami(running, status, health)
@@ -101,29 +101,31 @@ def waiting_for_db(fake: FakeWorld, health: Health) -> None:
 
 
 @pytest.mark.parametrize("health", [Health.STARTING, Health.UNHEALTHY])
-def test_a_database_that_recovers_is_waited_for_as_long_as_it_gets_on(running: FakeWorld, health: Health) -> None:
+def test_a_database_that_recovers_is_waited_for_as_long_as_it_makes_progress(
+    running: FakeWorld, health: Health
+) -> None:
     waiting_for_db(running, health)
     running.engine.recovery = [f"redo in progress, elapsed time: {number}0.00 s" for number in range(1000)]
     began = running.clock.monotonic()
 
-    def comes_up_after_half_an_hour() -> None:
+    def starts_after_half_an_hour() -> None:
         if running.clock.monotonic() - began > 1800:
             waiting_for_db(running, Health.HEALTHY)
 
-    running.clock.on_sleep = comes_up_after_half_an_hour
+    running.clock.on_sleep = starts_after_half_an_hour
     lines = list(wait_until_on(running.world, ("db",)))
     assert lines[0].startswith("db is recovering from a crash: redo in progress")
     assert running.clock.monotonic() - began > 1800
 
 
-def test_a_database_that_gets_no_further_is_given_up(running: FakeWorld) -> None:
+def test_a_database_that_makes_no_progress_is_not_waited_for(running: FakeWorld) -> None:
     waiting_for_db(running, Health.STARTING)
     running.engine.recovery = ["redo in progress, elapsed time: 10.00 s"] * 1000
     with pytest.raises(NeedsYou, match=f"db is still starting after {START_LIMIT_SECONDS:.0f} s"):
         list(wait_until_on(running.world, ("db",)))
 
 
-def test_an_unhealthy_database_that_does_not_recover_is_given_up_at_once(running: FakeWorld) -> None:
+def test_an_unhealthy_database_that_does_not_recover_fails_at_once(running: FakeWorld) -> None:
     waiting_for_db(running, Health.UNHEALTHY)
     began = running.clock.monotonic()
     with pytest.raises(NeedsYou, match="db runs but does not become healthy"):
@@ -152,7 +154,7 @@ def test_how_far_a_recovery_is(processes: list[str], log: list[str], progress: s
     assert progress_of_recovery(processes, log) == progress
 
 
-def test_one_that_others_wait_for_in_vain_has_its_last_words_shown(running: FakeWorld) -> None:
+def test_one_that_others_wait_for_in_vain_has_its_last_lines_shown(running: FakeWorld) -> None:
     """Compose waits for what others depend on, and says nothing but that it is unhealthy."""
     running.state.observed = running.state.observed.with_services(("redis",), Status.RUNNING, Health.UNHEALTHY)
 

@@ -84,7 +84,7 @@ def test_a_site_without_containers_is_absent() -> None:
         (Status.ABSENT, Health.NONE, "core is absent, but running needs it on."),
     ],
 )
-def test_drift_names_each_difference_and_the_command_that_mends_it(
+def test_drift_names_each_difference_and_the_command_that_fixes_it(
     status: Status, health: Health, sentence: str
 ) -> None:
     site = site_in(InfraState.RUNNING).with_services(("core",), status, health)
@@ -102,7 +102,7 @@ def test_a_site_that_is_off_altogether_differs_from_the_state_that_it_was_left_i
     assert "core is stopped, but running needs it on." in left.differences
 
 
-def test_a_site_that_somebody_brought_into_another_state_by_hand_is_in_that_state() -> None:
+def test_a_site_that_was_brought_into_another_state_by_hand_is_in_that_state() -> None:
     assert classify(site_in(InfraState.DB_ONLY), InfraState.RUNNING) == InState(InfraState.DB_ONLY)
 
 
@@ -118,13 +118,13 @@ def test_a_migration_belongs_to_db_only_alone() -> None:
     assert isinstance(classify(misplaced), Drifted)
 
 
-def test_a_service_of_ones_own_is_governed_by_its_group() -> None:
+def test_a_service_of_your_own_is_governed_by_its_group() -> None:
     site = site_in(InfraState.DB_ONLY)
     own = replace(site.services[0], name="search", group=ServiceGroup.GRAASP)
     drifted = classify(ObservedState((*site.services, own), site.gate))
     assert drifted == Drifted(InfraState.DB_ONLY, ("search is running, but db-only needs it off.",))
 
 
-def test_two_versions_at_once_are_seen() -> None:
+def test_two_versions_at_once_are_noticed() -> None:
     site = site_in(InfraState.RUNNING).with_services(("core",), Status.RUNNING, Health.HEALTHY, "1.1.0")
     assert site.graasp_versions == {"1.0.0", "1.1.0"}

@@ -27,7 +27,7 @@ def test_closed_descriptors_change_no_exit_code(closed: str) -> None:
     assert subprocess.run(["sh", "-c", f"{COMMAND} no-such-verb {closed}"], capture_output=True).returncode == 2
 
 
-def test_a_directory_that_was_removed_is_no_hindrance_where_the_site_is_named(tmp_path: Path) -> None:
+def test_a_removed_directory_does_not_matter_if_the_site_is_named(tmp_path: Path) -> None:
     init_site(tmp_path / "site", {}, demo=True)
     gone = tmp_path / "workspace"
     gone.mkdir()

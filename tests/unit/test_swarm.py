@@ -108,7 +108,7 @@ def test_files_in_s3_are_enough() -> None:
         ),
     ],
 )
-def test_what_cannot_work_is_said_with_its_key(changed: dict[str, str], key: str, said: str) -> None:
+def test_what_cannot_work_is_reported_with_its_key(changed: dict[str, str], key: str, said: str) -> None:
     assert any(found == key and told.startswith(said) for found, told in problems(**changed)), problems(**changed)
 
 
@@ -313,7 +313,7 @@ def test_nginx_and_drains_find_the_address_of_a_task() -> None:
     assert node_name(NODES["n2"]) == "cellar"
 
 
-def test_what_a_machine_has_to_say_about_an_image() -> None:
+def test_what_a_machine_reports_about_an_image() -> None:
     failed = {**task(2, "rejected", "shutdown"), "Status": {"State": "rejected", "Err": "No such image: x."}}
     assert outcomes([task(1, "complete")], NODES) == (set(), {}, ("node1",))
     assert outcomes([failed, task(3, "pending")], NODES) == (set(), {"node1": "No such image: x"}, ())
@@ -401,7 +401,7 @@ def test_the_move_tries_them_first(several: FakeWorld) -> None:
 # What is refused.
 
 
-def test_a_swarm_that_cannot_be_used_is_refused_before_anything_is_touched(several: FakeWorld) -> None:
+def test_a_swarm_that_cannot_be_used_is_refused_before_anything_is_changed(several: FakeWorld) -> None:
     several.engine.no_swarm = "SWARM is on, but this engine is in no Swarm."
     with pytest.raises(Refused, match="in no Swarm"):
         deployment_plan(several.world, several.state.observed, DeployRequest(V))
@@ -433,7 +433,7 @@ def test_while_the_switch_is_pending_nothing_else_is_begun(several: FakeWorld) -
         restore_plan(several.world, observed, Restore("latest"))
 
 
-def test_the_database_is_not_upgraded_meanwhile(several: FakeWorld) -> None:
+def test_the_database_is_not_upgraded_before_the_switch_is_done(several: FakeWorld) -> None:
     with pytest.raises(Refused, match="does not upgrade the database of a site on several machines"):
         upgrades.upgrade_plan(several.world, several.state.observed, UpgradeDatabase(17))
 

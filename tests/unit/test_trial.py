@@ -105,11 +105,11 @@ def test_one_of_which_anything_was_changed_is_checked(key: str, value: str) -> N
 
 
 @pytest.mark.parametrize("asked", ["environment", "volumes", "command", "image"])
-def test_so_is_one_of_which_an_override_says_something(asked: str) -> None:
+def test_so_is_one_that_an_override_changes(asked: str) -> None:
     assert not nginx_is_as_shipped({"services": {"nginx": {asked: ["x"]}}}, DEMO, AS_MADE, "demo/nginx:1")
 
 
-def test_every_setting_of_nginx_is_looked_at() -> None:
+def test_every_setting_of_nginx_is_examined() -> None:
     """A variable that is new in the compose file could make nginx refuse its configuration."""
     nginx = read_override(stack_directory() / "compose" / "compose.yaml")["services"]["nginx"]
     used = set(re.findall(r"\$\{([A-Z0-9_]+)", str(nginx)))
@@ -154,7 +154,7 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def test_a_trial_keeps_what_an_engine_judges_and_nothing_that_touches_the_site_or_runs() -> None:
+def test_a_trial_keeps_what_an_engine_judges_and_nothing_that_changes_the_site_or_runs() -> None:
     project = trial_project(CONFIG, ["core"], "trial", LABELS)
     assert project == {
         "name": "trial",
@@ -190,13 +190,13 @@ def test_a_volume_of_another_driver_is_tried_with_it() -> None:
     assert made == {"db-data": {"driver": "nfs", "driver_opts": {"a": "b"}, "name": "trial_db-data", "labels": LABELS}}
 
 
-def test_ports_are_those_that_somebody_has_named() -> None:
+def test_only_named_ports_are_tried() -> None:
     assert [(wanted.service, wanted.address, wanted.port) for wanted in published(CONFIG, ["core", "db"])] == [
         ("core", "127.0.0.1", 8080)
     ]
 
 
-def test_an_address_outside_its_network_is_told() -> None:
+def test_an_address_outside_its_network_is_reported() -> None:
     assert [*addresses_out_of_range(CONFIG, ["core"], {"back": ["10.1.0.0/16"]})] == [
         "core wants 10.9.9.9, and the network back has 10.1.0.0/16."
     ]
@@ -251,6 +251,6 @@ def test_two_services_cannot_have_one_port_of_the_machine(address: str, other: s
     assert not Published("core", address, 8080).clashes_with(Published("core", other, 8080))
 
 
-def test_a_restart_policy_that_is_none_is_left_to_the_engine() -> None:
+def test_an_invalid_restart_policy_is_left_to_the_engine() -> None:
     config = {"services": {"core": {"image": "a", "restart": "sometimes"}}}
     assert trial_project(config, ["core"], "trial", LABELS)["services"]["core"]["restart"] == "sometimes"

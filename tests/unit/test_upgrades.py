@@ -110,7 +110,7 @@ def test_an_upgrade_does_things_in_this_order(running: FakeWorld) -> None:
     assert ended.downtime_seconds is not None
 
 
-def test_an_upgrade_is_no_deployment(running: FakeWorld) -> None:
+def test_an_upgrade_is_not_a_deployment(running: FakeWorld) -> None:
     upgrade(running)
     operation = read_operations(running.world.site.journal_directory)[-1]
     assert (operation.version, operation.is_deployment, unfinished_operation([operation])) == (None, False, None)
@@ -190,7 +190,7 @@ def old_password(fake: FakeWorld) -> Callable[[ObservedState], Plan]:
         (old_password, "kept as md5"),
     ],
 )
-def test_what_cannot_work_is_refused_with_nothing_touched(
+def test_what_cannot_work_is_refused_with_nothing_changed(
     running: FakeWorld, spoil: Callable[[FakeWorld], Callable[[ObservedState], Plan]], sentence: str
 ) -> None:
     planner = spoil(running)
@@ -268,7 +268,7 @@ def test_whatever_fails_ends_on_the_old_server(
     is_on_the_old_server(running)
 
 
-def test_held_after_a_failure_it_can_be_gone_on_with(running: FakeWorld) -> None:
+def test_held_after_a_failure_it_can_be_resumed(running: FakeWorld) -> None:
     a_row_is_lost(running)
     assert upgrade(running, "hold").exit_code is ExitCode.NEEDS_YOU
     running.new_server.holds = contents()
@@ -291,7 +291,7 @@ STEPS = [
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_killed_after_any_step_it_can_be_gone_back_from(running: FakeWorld, step: str) -> None:
+def test_killed_after_any_step_it_can_be_rolled_back(running: FakeWorld, step: str) -> None:
     killed_after(running, step)
     assert rollback(running).outcome is Outcome.DONE
     is_on_the_old_server(running)
@@ -299,7 +299,7 @@ def test_killed_after_any_step_it_can_be_gone_back_from(running: FakeWorld, step
 
 
 @pytest.mark.parametrize("step", [*STEPS, "open-gate"])
-def test_killed_after_any_step_it_can_be_gone_on_with(running: FakeWorld, step: str) -> None:
+def test_killed_after_any_step_it_can_be_resumed(running: FakeWorld, step: str) -> None:
     killed_after(running, step)
     assert resume(running).outcome is Outcome.DONE
     assert (running.world.site.database_server, running.state.gate()) == (NEW, Gate.OPEN)
@@ -346,13 +346,13 @@ def test_an_answer_that_is_lost_ends_on_the_old_server_unless_visitors_were_let_
     assert running.world.site.database_server == NEW
 
 
-def test_nobody_goes_back_once_visitors_could_write_to_the_new_server(running: FakeWorld) -> None:
+def test_no_rollback_once_visitors_could_write_to_the_new_server(running: FakeWorld) -> None:
     killed_after(running, "open-gate")
     with pytest.raises(Refused, match="would discard what was written since"):
         rollback(running)
 
 
-def test_nobody_goes_back_from_an_upgrade_that_went_through_but_is_told_what_is_kept(running: FakeWorld) -> None:
+def test_a_successful_upgrade_is_not_rolled_back_and_what_is_kept_is_named(running: FakeWorld) -> None:
     upgrade(running)
     with pytest.raises(Refused) as refused:
         rollback(running)
@@ -373,7 +373,7 @@ def test_rollback_is_about_an_upgrade_only_for_as_long_as_it_is_the_newest_opera
         rollback(running)
 
 
-def test_a_way_back_that_is_killed_is_gone_on_with(running: FakeWorld) -> None:
+def test_a_killed_rollback_is_continued(running: FakeWorld) -> None:
     killed_after(running, "start-graasp")
     planner = lambda observed: rollback_plan(running.world, observed)  # noqa: E731
     operation = under_way(running, planner)
@@ -459,7 +459,7 @@ def test_a_site_that_is_not_open_ends_as_it_was(running: FakeWorld, tmp_path: Pa
     assert running.world.site.database_server == NEW
 
 
-def test_what_is_not_copied_is_said(running: FakeWorld) -> None:
+def test_what_is_not_copied_is_reported(running: FakeWorld) -> None:
     running.old_server.stays = ("the copy graasp_snapshot_0001",)
     _, events = carried_out(running, upgrading(running))
     assert "not copied: the copy graasp_snapshot_0001" in [e.text for e in events if isinstance(e, StepOutput)]
@@ -474,7 +474,7 @@ def test_two_servers_never_have_one_volume(running: FakeWorld) -> None:
     is_on_the_old_server(running)
 
 
-def test_a_new_volume_that_cannot_be_removed_is_no_reason_not_to_go_back(running: FakeWorld) -> None:
+def test_a_new_volume_that_cannot_be_removed_does_not_prevent_a_rollback(running: FakeWorld) -> None:
     restore_fails(running)
     running.servers.failing["discard-new"] = NeedsYou("The volume graasp_db-data-17 cannot be removed: in use.")
     ended = upgrade(running)

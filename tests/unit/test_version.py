@@ -22,7 +22,7 @@ def test_versions(text: str) -> None:
         *["latest", "1.2.3 ", "\uff11.2.3", "1.2.3-a/b", "x" * 10_000, "1.2.3-" + "a" * 10_000],
     ],
 )
-def test_what_is_no_version_is_refused_in_a_short_sentence(text: str) -> None:
+def test_what_is_not_a_version_is_refused_in_a_short_sentence(text: str) -> None:
     with pytest.raises(UsageError) as refused:
         Version.parse(text)
     assert refused.value.exit_code is ExitCode.USAGE

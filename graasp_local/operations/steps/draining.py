@@ -1,4 +1,4 @@
-"""Requests in flight behind a closed gate: they are waited for, and meanwhile the bypass sends no new ones."""
+"""Requests in flight behind a closed gate: they are waited for, while the bypass sends no new ones."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ def delete_unneeded_tags(world: World, version: Version, before: Deployment | No
     """Keep only the images of the version that was just deployed and of the deployment before it."""
     both = (deployed(world, version), before)
     pins = tuple(pin for deployment in both if deployment is not None for pin in deployment.pins)
-    for tag in world.images.let_images_go(version, pins):
+    for tag in world.images.release_images(version, pins):
         yield f"no longer kept: {tag}"
 
 

@@ -48,7 +48,7 @@ def perform_rolling(world: World, step: RollingStep) -> Iterator[str]:
         case LeadVisitors(to=to):
             yield "waiting until nginx has forgotten the old address"
             _pass_time(world, REMEMBERED_SECONDS)
-            world.handovers.lead_visitors(to)
+            world.handovers.route_visitors(to)
         case DrainSide(side=side, limit_seconds=limit):
             yield from _drain(world, side, limit)
         case RemoveHandover():

@@ -86,7 +86,9 @@ def look(site: Path, engine: Path) -> tuple[dict[str, Any], set[str]]:
 
 
 @pytest.mark.parametrize("number", [5, 50, 200])
-def test_a_look_is_one_listing_call_whatever_the_number_of_containers(site: Path, tmp_path: Path, number: int) -> None:
+def test_an_observation_is_one_listing_call_whatever_the_number_of_containers(
+    site: Path, tmp_path: Path, number: int
+) -> None:
     with engine_that_lists([container(n) for n in range(number)], tmp_path / "socket") as asked:
         told, _ = look(site, tmp_path / "socket")
     assert len([service for service in told["services"] if service["service"].startswith("own")]) == number
@@ -156,6 +158,6 @@ def test_an_answer_by_length_by_pieces_and_by_the_end_of_its_connection() -> Non
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
     ],
 )
-def test_what_is_cut_off_is_no_answer(received: bytes) -> None:
+def test_what_is_cut_off_is_not_an_answer(received: bytes) -> None:
     with pytest.raises(NotHttpError):
         parse(received)

@@ -127,7 +127,7 @@ def test_a_mounted_file_that_disappears(site: DemoSite, own_files: tuple[Path, P
     assert site.item_names() == ["must survive"]
 
 
-def test_a_port_that_somebody_else_has(site: DemoSite, own_files: tuple[Path, Path]) -> None:
+def test_a_port_in_use(site: DemoSite, own_files: tuple[Path, Path]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -177,7 +177,7 @@ def test_a_failed_migration_says_what_happened_and_what_can_be_done(access: Fake
     drive(access, steps, size=(140, 40))
 
 
-def test_an_unknown_version_is_refused_before_anything_is_touched(access: FakeAccess) -> None:
+def test_an_unknown_version_is_refused_before_anything_is_changed(access: FakeAccess) -> None:
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         await press(pilot, "d 9 . 9 . 9 enter")
         await until(pilot, lambda: "Refused" in screen_text(app))
@@ -205,7 +205,7 @@ def test_closing_the_ui_during_an_operation_asks_first(access: FakeAccess) -> No
     assert read_operations(access.site().journal_directory)[0].outcome == "done"
 
 
-def test_an_interruption_asks_first_and_puts_the_site_back(access: FakeAccess) -> None:
+def test_an_interruption_asks_first_and_rolls_back(access: FakeAccess) -> None:
     access.fake.held.clear()
 
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
@@ -236,7 +236,7 @@ def test_read_only_refuses_every_verb_that_changes_something(row: object, access
     assert access.fake.done == []
 
 
-def test_going_back_after_a_success_asks_for_the_name_of_the_site_where_it_discards_something(
+def test_a_rollback_of_a_success_asks_for_the_name_of_the_site_if_it_discards_something(
     access: FakeAccess,
 ) -> None:
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
@@ -301,7 +301,7 @@ def test_nothing_else_is_planned_while_an_operation_is_under_way(access: FakeAcc
     drive(access, steps)
 
 
-def test_a_held_deployment_can_be_tested_opened_or_taken_back(access: FakeAccess) -> None:
+def test_a_held_deployment_can_be_tested_opened_or_rolled_back(access: FakeAccess) -> None:
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         await press(pilot, "d 1 . 1 ctrl+t enter")
         await until(pilot, lambda: isinstance(app.screen, PlanScreen) and "Go ahead" in screen_text(app))
@@ -353,7 +353,7 @@ def test_what_destroys_asks_for_the_name_of_the_site(access: FakeAccess) -> None
     assert answers == [True]
 
 
-def test_a_change_at_the_engine_is_seen_without_asking_again_and_again(access: FakeAccess) -> None:
+def test_a_change_at_the_engine_is_noticed_without_polling(access: FakeAccess) -> None:
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         await until(pilot, lambda: access.fake.streams)
         access.fake.turn("core", on=False)
@@ -364,7 +364,7 @@ def test_a_change_at_the_engine_is_seen_without_asking_again_and_again(access: F
     drive(access, steps)
 
 
-def test_an_engine_that_goes_away_and_comes_back(access: FakeAccess) -> None:
+def test_an_engine_that_stops_and_returns(access: FakeAccess) -> None:
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         await until(pilot, lambda: access.fake.streams)
         access.fake.reachable = False
@@ -379,7 +379,7 @@ def test_an_engine_that_goes_away_and_comes_back(access: FakeAccess) -> None:
     drive(access, steps)
 
 
-def test_a_missing_site_is_made_where_somebody_says_yes(tmp_path: Path) -> None:
+def test_a_missing_site_is_created_after_a_yes(tmp_path: Path) -> None:
     (tmp_path / "new").mkdir()
     access = FakeAccess(tmp_path / "new", with_site=False)
 
@@ -395,7 +395,7 @@ def test_a_missing_site_is_made_where_somebody_says_yes(tmp_path: Path) -> None:
     assert (tmp_path / "new" / ".env").exists()
 
 
-def test_settings_that_were_mended_are_read_again(access: FakeAccess) -> None:
+def test_settings_that_were_fixed_are_read_again(access: FakeAccess) -> None:
     file = access.directory / ".env"
     good = file.read_text()
     file.write_text(good + "\nnot a setting\n")
@@ -460,7 +460,7 @@ def test_each_of_two_hundred_containers_can_be_selected(tmp_path: Path) -> None:
     drive(FakeAccess(tmp_path / "school", site), steps)
 
 
-def test_an_address_that_others_can_reach_is_refused_unless_somebody_says_so() -> None:
+def test_an_address_that_others_can_reach_is_refused_unless_asked_for() -> None:
     check_address("127.0.0.1", told_so=False)
     check_address("::1", told_so=False)
     check_address("10.0.0.1", told_so=True)
@@ -468,7 +468,7 @@ def test_an_address_that_others_can_reach_is_refused_unless_somebody_says_so() -
         check_address("10.0.0.1", told_so=False)
 
 
-def test_a_port_that_is_taken_is_said_before_a_link_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_in_use_is_reported_before_a_link_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -494,7 +494,7 @@ def test_a_request_needs_the_token_the_host_and_its_own_origin(
     assert is_allowed("secret", given, host, origin, "127.0.0.1:1") is allowed
 
 
-def test_a_second_request_to_end_does_not_leave_the_way_back_halfway(access: FakeAccess) -> None:
+def test_a_second_request_to_end_does_not_cut_off_the_rollback(access: FakeAccess) -> None:
     access.fake.held.clear()
 
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
@@ -533,7 +533,7 @@ async def click_on(pilot: Pilot[None], app: GraaspApp, text: str) -> None:
     raise AssertionError(f"{text} is not on the screen")
 
 
-def test_a_file_that_cannot_be_read_is_said(access: FakeAccess) -> None:
+def test_a_file_that_cannot_be_read_is_named(access: FakeAccess) -> None:
     def cannot_be_read(site: Site) -> FakeLive:
         raise PermissionError(13, "Permission denied", str(site.env_file))
 
@@ -546,7 +546,7 @@ def test_a_file_that_cannot_be_read_is_said(access: FakeAccess) -> None:
     drive(access, steps)
 
 
-def test_a_journal_that_cannot_be_trusted_is_said(access: FakeAccess) -> None:
+def test_a_journal_that_cannot_be_trusted_is_reported(access: FakeAccess) -> None:
     (access.site().journal_directory / "0001-20260101-000000-deploy-1.1.0.jsonl").write_text("not a journal\nat all\n")
 
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
@@ -578,7 +578,7 @@ def test_everything_can_be_clicked(access: FakeAccess) -> None:
     drive(access, steps)
 
 
-def test_the_first_thing_on_the_screen_waits_for_nothing_that_looks_plans_or_operations() -> None:
+def test_the_first_screen_waits_for_no_observation_plan_or_operation() -> None:
     script = "import graasp_local.tui.app, sys; print(*sys.modules)"
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     late = {
@@ -634,7 +634,7 @@ def test_a_plan_scrolls_by_the_wheel(access: FakeAccess) -> None:
     drive(access, steps, size=LONG)
 
 
-def test_agreeing_to_a_plan_that_was_not_seen_to_its_end_says_how_much_is_below(access: FakeAccess) -> None:
+def test_agreeing_to_a_plan_that_was_not_read_to_its_end_says_how_much_is_below(access: FakeAccess) -> None:
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         rows = await show_plan(pilot, app)
         unseen = [row.key for row in rows._table.rows if row.key not in rows.visible_keys]
@@ -650,7 +650,7 @@ def test_agreeing_to_a_plan_that_was_not_seen_to_its_end_says_how_much_is_below(
     drive(access, steps, size=LONG)
 
 
-def test_a_plan_that_was_seen_to_its_end_is_agreed_to_at_once(access: FakeAccess) -> None:
+def test_a_plan_that_was_read_to_its_end_is_agreed_to_at_once(access: FakeAccess) -> None:
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         rows = await show_plan(pilot, app)
         await press(pilot, "G g")
@@ -668,7 +668,7 @@ def strip_of(app: GraaspApp) -> str:
     return "\n".join(lines[top : top + 2])
 
 
-def test_the_strip_shows_what_is_seen_while_a_version_is_replaced_under_visitors(
+def test_the_strip_shows_what_is_observed_during_a_rolling_deployment(
     access: FakeAccess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The steps of such a deployment stop and start core by the names that lead to other states elsewhere."""
@@ -710,7 +710,7 @@ def test_the_strip_of_a_first_deployment_shows_what_is_there(tmp_path: Path) -> 
     drive(access, steps)
 
 
-def test_a_closed_gate_is_seen_before_the_step_that_closed_it_has_ended(access: FakeAccess) -> None:
+def test_a_closed_gate_is_shown_before_the_step_that_closed_it_has_ended(access: FakeAccess) -> None:
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         await until(pilot, lambda: access.fake.streams)
         access.fake.gate = Gate.CLOSED
@@ -779,7 +779,7 @@ def test_a_plan_for_a_site_without_core_says_what_visitors_get(access: FakeAcces
     drive(access, steps, size=(140, 40))
 
 
-def test_a_refused_operation_keeps_its_refusal_beside_somebody_elses(access: FakeAccess) -> None:
+def test_a_refused_operation_keeps_its_refusal_next_to_another_operation(access: FakeAccess) -> None:
     """Two terminals: a plan was agreed to here while another process had begun."""
 
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
@@ -851,7 +851,7 @@ def test_a_longer_range_asks_the_engine_for_what_is_further_back(access: FakeAcc
     drive(access, steps)
 
 
-def test_what_is_said_after_the_ui_was_left_is_what_the_command_line_says(
+def test_what_is_printed_after_the_ui_ended_is_what_the_command_line_prints(
     access: FakeAccess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     access.fake.held.clear()
@@ -972,7 +972,7 @@ def test_while_requests_come_to_their_end_they_are_counted(access: FakeAccess) -
     assert told.splitlines()[1] == "about 1.2 GB of uploads are still to come"
 
 
-def test_an_engine_that_does_not_answer_spoils_no_closer_look(access: FakeAccess) -> None:
+def test_an_engine_that_does_not_answer_does_not_break_the_details(access: FakeAccess) -> None:
     access.fake.reachable = False
     step = StepView("start-graasp", "start core", "c", closed=True)
     view = None
