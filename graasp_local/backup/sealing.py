@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-from contextlib import suppress
 from pathlib import Path
 
 from graasp_local.errors import Refused, UsageError
@@ -12,6 +11,10 @@ BYTE_ORDER_MARK = "\ufeff"
 """Some editors write this before a text; it is never typed, so it is not part of a passphrase."""
 
 SHORTEST_PASSPHRASE = 12
+
+_TOO_MUCH_WORK = "Excessive work"
+"""What age says of it; it has no error of its own for this."""
+_ATTEMPTS = 3
 
 
 def passphrase_in(file: Path) -> str:
@@ -48,15 +51,36 @@ def seal(content: bytes, passphrase: str) -> bytes:
 
 
 def unseal(content: bytes, passphrase: str) -> bytes:
-    """Decrypt. Raises Refused for a wrong passphrase, or content that was changed."""
-    import pyrage
-
+    """Decrypt. Raises Refused for a wrong passphrase, for content that was changed, or if it would take too long."""
     # Earlier versions took a byte order mark in the file as part of the passphrase.
     for phrase in (passphrase, f"{BYTE_ORDER_MARK}{passphrase}"):
-        with suppress(pyrage.DecryptError):
-            return bytes(pyrage.passphrase.decrypt(content, phrase))
+        opened = _opened(content, phrase)
+        if opened is not None:
+            return opened
     raise Refused(
         "This passphrase does not decrypt the settings in this backup.",
         "Nothing was changed.",
         "Check the passphrase, or `graasp-local backup verify` the backup.",
+    )
+
+
+def _opened(content: bytes, passphrase: str) -> bytes | None:
+    """None if it is another passphrase's.
+
+    age measures how fast the machine is at this moment, and decrypts nothing that would then take much longer than it
+    took to encrypt. A busy machine may be fast enough a moment later.
+    """
+    import pyrage
+
+    for _ in range(_ATTEMPTS):
+        try:
+            return bytes(pyrage.passphrase.decrypt(content, passphrase))
+        except pyrage.DecryptError as error:
+            if _TOO_MUCH_WORK not in str(error):
+                return None
+    raise Refused(
+        "Decrypting the settings in this backup would take this machine too long: it is busy now, or much slower than "
+        "the one that encrypted them.",
+        "Nothing was changed.",
+        "Try again when it is idle, or decrypt the file on a faster machine with `age --decrypt`.",
     )

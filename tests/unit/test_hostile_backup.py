@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -191,6 +192,14 @@ def test_a_passphrase_file_without_a_passphrase_is_refused(tmp_path: Path, conte
     file.write_bytes(content)
     with pytest.raises(UsageError):
         passphrase_in(file)
+
+
+def test_settings_that_take_this_machine_too_long_are_not_said_to_have_another_passphrase() -> None:
+    """As age refuses them where it finds the machine to be much slower than the one that encrypted them."""
+    phrase = "correct horse battery"
+    sealed = re.sub(rb"(-> scrypt \S+) \d+\n", rb"\1 40\n", seal(b"KEY=value", phrase), count=1)
+    with pytest.raises(Refused, match="would take this machine too long"):
+        unseal(sealed, phrase)
 
 
 def test_a_backup_from_before_opens_with_the_phrase_as_it_is_typed() -> None:

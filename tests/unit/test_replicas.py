@@ -15,7 +15,7 @@ from graasp_local.cli.main import cli
 from graasp_local.engine.observe import seen
 from graasp_local.errors import ExitCode, Refused
 from graasp_local.journal.events import Event, Outcome, StepStarted
-from graasp_local.operations import run
+from graasp_local.operations import plans, run
 from graasp_local.operations.deployments import scale_plan
 from graasp_local.operations.plans import Shown
 from graasp_local.planning.plan import Plan, Strategy
@@ -444,7 +444,7 @@ def test_a_number_does_not_stay_where_nothing_was_begun(
             sys.exit(ExitCode.REFUSED)
         raise Refused("Not now.")
 
-    monkeypatch.setattr(run, "shown_plan", lambda *_: Shown(Plan(InfraState.RUNNING, ()), new_site(), "", 0.0))
+    monkeypatch.setattr(plans, "shown_plan", lambda *_: Shown(Plan(InfraState.RUNNING, ()), new_site(), "", 0.0))
     monkeypatch.setattr(operating, "operation", refuse)
     CliRunner().invoke(cli, ["--site", str(env.parent), "scale", "core=2"])
     assert ["\nCORE_REPLICAS=2\n" in text for text in during] == [True]
