@@ -9,7 +9,7 @@ import click
 from graasp_local.cli import options
 from graasp_local.cli.context import Context, pass_context, print_json
 from graasp_local.cli.speaking import say
-from graasp_local.errors import Refused, UsageError
+from graasp_local.errors import Refused
 
 
 @click.command("remove-old-database")
@@ -57,10 +57,10 @@ def command(
 def _require_the_sites_name(name: str, given: str | None, *, may_ask: bool) -> None:
     if given is None:
         if not (may_ask and sys.stdin.isatty() and sys.stderr.isatty()):
-            raise UsageError(
-                "Removing data has to be confirmed.",
+            raise Refused(
+                "What is listed above would be removed for good.",
                 "Nothing was removed.",
-                "Add `--discard old-database` to remove it.",
+                "Add --discard old-database to confirm.",
             )
         question = f"Type the site's name ({name}) to remove this for good"
         given = click.prompt(question, default="", show_default=False, err=True)
