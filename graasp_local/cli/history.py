@@ -97,13 +97,13 @@ def _print_one(record: OperationRecord, file: Path) -> None:
 
     say(f"{record.operation}: {record.outcome or 'killed'}, {record.state}")
     say(f"{record.at[:19].replace('T', ' ')} UTC, {record.command}")
-    for step in record.steps:
-        say(f"  {'✓' if step['outcome'] == 'done' else '✗'} {step['name']:<20} {step['seconds']:>8.2f} s")
+    for step, title in zip(record.steps, record.titles, strict=False):
+        say(f"  {'✓' if step['outcome'] == 'done' else '✗'} {title}  {step['seconds']:.2f} s")
     if record.seconds is not None:
-        say(f"  in all {_seconds(record.seconds):>18} s")
+        say(f"  Total  {_seconds(record.seconds)} s")
     if record.downtime_seconds is not None:
-        forecast = f"   forecast: {_forecast(record)}" if _forecast(record) else ""
-        say(f"  closed {_seconds(record.downtime_seconds):>18} s{forecast}")
+        forecast = f" (forecast: {_forecast(record)})" if _forecast(record) else ""
+        say(f"  The site was closed for {_seconds(record.downtime_seconds)} s{forecast}")
     for line in output_of(file):
         say(f"      {line}")
     for sentence in record.problem:

@@ -113,6 +113,7 @@ def _as_operation(name: str, records: Sequence[Mapping[str, Any]]) -> OperationR
         downtime_seconds=ended.get("downtime_seconds"),
         seconds=ended.get("seconds"),
         started_steps=tuple(r["name"] for r in records if r["event"] == "step-started"),
+        titles=tuple(r.get("title", r["name"]) for r in records if r["event"] == "step-started"),
         steps=tuple(
             {key: r[key] for key in ("name", "outcome", "seconds", *(("needed",) if "needed" in r else ()))}
             for r in records
