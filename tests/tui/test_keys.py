@@ -56,7 +56,7 @@ PRESSED = {
 def named_keys() -> set[str]:
     """As help, documentation and feet write them."""
     entries = {key for keys, _ in (*MOVING, *IN_A_LOG) for key in keys.split()}
-    table = (ROOT / "docs" / "tui.md").read_text()
+    table = (ROOT / "docs" / "reference.md").read_text().partition("#### Keys")[2].partition("\n## ")[0]
     rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| ") and "`" in row.split("|")[1]]
     documented = {key for row in rows for key in re.findall(r"`([^`]+)`", row)}
     verbs = {{"question_mark": "?"}.get(row.key, row.key) for row in TABLE if row.key}
