@@ -63,5 +63,5 @@ def _print(findings: Sequence[Finding]) -> None:
     counted = {verdict: sum(f.verdict.value == verdict for f in findings) for verdict in _COLOURS}
     words = {"fails": "failing", "warning": "warning(s)", "unknown": "unknown", "ok": "ok"}
     said = ", ".join(f"{count} {words[verdict]}" for verdict, count in counted.items() if count)
-    end = "A deployment would fail." if counted["fails"] else "A deployment would not fail because of these."
+    end = "A deployment would fail." if counted["fails"] else "None of these would make a deployment fail."
     say(f"{said}. {end}", err=True)

@@ -101,7 +101,7 @@ def _as_operation(name: str, records: Sequence[Mapping[str, Any]]) -> OperationR
     if "\\u0000" in json.dumps(first):
         raise _DamageError("A name in its first line contains a NUL.")
     if first.get("format") != FORMAT:
-        raise _DamageError(f"It is of format {first.get('format')}; this graasp-local reads format {FORMAT}.")
+        raise _DamageError(f"Its format is {first.get('format')}, and this graasp-local reads format {FORMAT}.")
     ended = last if last["event"] == "walk-ended" else {}
     return OperationRecord(
         operation=name,

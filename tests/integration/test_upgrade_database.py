@@ -103,8 +103,8 @@ def test_killed_at_a_step_it_is_rolled_back(site: DemoSite, before: tuple[str, .
     killed(site, step, *UPGRADE)
     told = site.status()
     assert told["next"] == ["graasp-local resume", "graasp-local rollback"]
-    assert "was left between Postgres 15 and 17" in site.run("apply", "running", code=10).stderr
-    assert "was left between Postgres 15 and 17" in site.run("deploy", "--version", "1.1.0", code=10).stderr
+    assert "stopped halfway between Postgres 15 and 17" in site.run("apply", "running", code=10).stderr
+    assert "stopped halfway between Postgres 15 and 17" in site.run("deploy", "--version", "1.1.0", code=10).stderr
     site.run("rollback")
     is_on_15(site, before)
 

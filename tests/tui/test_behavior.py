@@ -800,7 +800,7 @@ def test_a_refused_operation_keeps_its_refusal_next_to_another_operation(access:
             await press(pilot, "w")
             text = screen_text(app)
             assert "graasp-local deploy --version 1.1.0" in text
-            assert "begun elsewhere" in text
+            assert "started elsewhere" in text
             assert "▶ Run migrations of 1.1.0" in text
             assert "x Interrupt" not in text
             await press(pilot, "escape")

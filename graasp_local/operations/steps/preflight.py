@@ -279,8 +279,7 @@ def _refuse_absent_images(world: World, services: Sequence[str]) -> None:
     else:
         way = f"`graasp-local compose -- pull {' '.join(absent)}` fetches what is missing; then try again."
     raise Refused(
-        f"Not on the engine any more, or not yet: the image of {listed(tuple(absent))} "
-        f"({listed(tuple(dict.fromkeys(absent.values())))}).",
+        f"Not on the engine: the image of {listed(tuple(absent))} ({listed(tuple(dict.fromkeys(absent.values())))}).",
         "Nothing was changed.",
         way,
     )
