@@ -50,8 +50,9 @@ def command(context: Context, operation: str | None, *, last: bool, downtime: bo
         if last and operations:
             chosen = operations[-1]
         if chosen is None:
-            what = f"There is no operation {operation!r}." if operation else "There is no operation yet."
-            raise UsageError(what, "", "`graasp-local history` lists them.")
+            if operation is None:
+                raise UsageError("There are no operations yet.", "", "`graasp-local deploy --version X` is the first.")
+            raise UsageError(f"There is no operation {operation!r}.", "", "`graasp-local history` lists them.")
         operations = (chosen,)
     if json_lines:
         for record in reversed(operations):

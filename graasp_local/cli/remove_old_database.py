@@ -16,7 +16,7 @@ from graasp_local.errors import Refused
 @click.option("--volume", help="Remove only this volume. Default: every old volume of the site's database.")
 @options.discard("old-database", "Do not ask for confirmation; remove what is kept.")
 @click.option("--confirm", metavar="SITE", hidden=True)
-@options.yes
+@options.yes_without_loss
 @click.option("--json", "json_object", is_flag=True, help="Print what was removed as one JSON object.")
 @pass_context
 def command(

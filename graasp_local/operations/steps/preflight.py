@@ -342,7 +342,9 @@ def _way_out(images: tuple[ImageFact, ...], facts: EngineFacts, version: Version
         return (
             f"`graasp-local build --version {version}` builds {listed(buildable)} for this engine; then deploy again."
         )
-    return "Fix this, then start the deployment again."
+    if any(image.problem for image in images if image.service in SERVICES_TO_BUILD):
+        return "Fix this, then deploy again. `graasp-local versions` lists what is available."
+    return "Fix this, then deploy again."
 
 
 def _expected_dump_bytes(world: World, database: int) -> int:
