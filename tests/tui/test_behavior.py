@@ -319,7 +319,7 @@ def test_a_step_can_be_read_on_the_whole_screen(access: FakeAccess) -> None:
         await press(pilot, "enter")
         text = screen_text(app)
         assert "Run migrations of 1.2.0-fails" in text
-        assert "Because pending: 0001_item_lang and 0002_fails" in text
+        assert "Because 0001_item_lang and 0002_fails are pending" in text
         assert "applying 0002_fails" in text
         await press(pilot, "escape")
         assert isinstance(app.screen, OperationScreen)
