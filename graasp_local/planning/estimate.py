@@ -212,13 +212,13 @@ def _part(step: Step, runs: Sequence[Run], version: str, database_bytes: int | N
     if isinstance(step, DumpServer | RestoreServer | ProveCopy) and step.size_bytes is not None:
         # How long copying takes depends on size, whatever it took with less data.
         usual = REFERENCE_SECONDS[step.name] + step.size_bytes / BYTES_PER_SECOND[step.name]
-        return _by_reference(step, usual, f"for {size_in_words(step.size_bytes)}, by a reference figure")
+        return _by_reference(step, usual, f"estimated for {size_in_words(step.size_bytes)}")
     if not runs:
         usual = REFERENCE_SECONDS.get(step.name, _UNKNOWN_SECONDS)
         if isinstance(step, Snapshot) and database_bytes is not None:
             usual += database_bytes / BYTES_PER_SECOND[step.name]
-            return _by_reference(step, usual, f"for {size_in_words(database_bytes)}, by a reference figure")
-        return _by_reference(step, usual, "by a reference figure; it has not run here yet")
+            return _by_reference(step, usual, f"estimated for {size_in_words(database_bytes)}")
+        return _by_reference(step, usual, "estimated: it has not run here yet")
     about = ""
     if isinstance(step, StartServices | Migrate) and version:
         same = [run for run in runs if run.version == version]

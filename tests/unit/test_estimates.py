@@ -65,7 +65,7 @@ def test_a_start_is_forecast_by_those_of_its_version() -> None:
 
 
 def test_a_snapshot_is_forecast_by_the_size_of_the_database() -> None:
-    assert part("snapshot", database_bytes=2_000_000_000).reason == "for 2.0 GB, by a reference figure"
+    assert part("snapshot", database_bytes=2_000_000_000).reason == "estimated for 2.0 GB"
     grown = part("snapshot", *(Run(1.0, "", 100_000_000) for _ in range(3)), database_bytes=300_000_000)
     assert (grown.low, grown.high) == (3.0, 3.0)
     assert grown.reason == "from 3 earlier runs here, scaled to 300 MB"
