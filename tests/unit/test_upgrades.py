@@ -309,7 +309,7 @@ def test_between_two_servers_nothing_else_is_done_to_the_site(running: FakeWorld
     for state in (InfraState.RUNNING, InfraState.RESTRICTED, InfraState.DB_ONLY):
         with pytest.raises(Refused, match="stopped halfway between Postgres 16 and 17"):
             transition_plan(running.world, running.world.observe(), state)
-    with pytest.raises(Refused, match="was left between"):
+    with pytest.raises(Refused, match="stopped halfway between"):
         deployment_plan(running.world, running.world.observe(), DeployRequest(Version(1, 1, 0)))
     with pytest.raises(Refused, match="was left unfinished"):
         upgrade(running)
