@@ -40,7 +40,7 @@ TABLE = (
     Verb("init", "create a site: .env with generated secrets", "i", "Init", effect=Effect.CHANGES),
     Verb("status", "show the state of the site, and what differs", "u", "Refresh"),
     Verb("plan", "show what `apply` would do, and why", "p", "Plan"),
-    Verb("apply", "bring the site into one of the four states", "s", "State", effect=Effect.CHANGES),
+    Verb("apply", "change the state: running, restricted, db-only or stopped", "s", "State", effect=Effect.CHANGES),
     Verb(
         "scale",
         "run more, or fewer, containers of core and workers",
@@ -52,7 +52,7 @@ TABLE = (
     Verb("resume", "finish an operation that was interrupted", "c", "Resume", effect=Effect.CHANGES),
     Verb(
         "rollback",
-        "put the site back to where it was before its last deployment",
+        "undo the last deployment, or an unfinished operation",
         "z",
         "Roll back",
         effect=Effect.CHANGES,
@@ -88,7 +88,7 @@ TABLE = (
     ),
     Verb("history", "list earlier operations, or show one", "h", "History"),
     Verb("logs", "show the logs of services", "l", "Logs"),
-    Verb("probe", "request the site as visitors do, with and without the bypass", where=Where.COMMAND_LINE),
+    Verb("probe", "send requests as visitors do, with and without the bypass", where=Where.COMMAND_LINE),
     Verb("bypass", "print the header and link that pass a closed gate", "b", "Bypass"),
     Verb("doctor", "check site and machine, and say how to fix what is wrong", where=Where.COMMAND_LINE),
     Verb(

@@ -22,7 +22,7 @@ STATE = click.Choice([state.value for state in InfraState])
 def command(
     context: Context, state: str, *, drain_limit: float, dry_run: bool, json_lines: bool, lock_wait: float
 ) -> None:
-    """Bring the site into one of the four states, from any other."""
+    """Change the state of the site, from any of the four to any other."""
     from graasp_local.cli.operating import OperationOptions, operation
     from graasp_local.planning.requests import ChangeState
 

@@ -93,8 +93,10 @@ def _from_url(given: InitOptions) -> tuple[str, TlsMode]:
         host, _ = parts.hostname, parts.port
     except ValueError:
         host = None
-    if not host or host_error(host):
-        raise click.BadParameter(f"{url!r} is not an address that a browser can open.", param_hint="--url")
+    if not host or host_error(host) or parts.scheme not in ("http", "https"):
+        raise click.BadParameter(
+            f"{url!r} is not an address such as https://graasp.school.example.", param_hint="--url"
+        )
     if given.acme:
         return host, TlsMode.ACME
     if given.files:

@@ -66,7 +66,8 @@ def renew(context: Context, *, at_once: bool, json_object: bool) -> None:
     prepare.prepare(site)
     if site.settings.tls is Tls.ACME and not is_on_this_machine():
         raise Refused(
-            "The engine is on another machine, whose nginx cannot show a certificate authority a file from here.",
+            "TLS=acme does not work with an engine on another machine: the file that the authority asks for would be "
+            "here, not there.",
             "Nothing was changed.",
             "Use TLS=files with a certificate of your own, or run graasp-local on that machine.",
         )

@@ -40,7 +40,7 @@ def show_downtime(context: Context, operations: Sequence[OperationRecord], *, as
             }
         )
     elif not months:
-        say("The site has not been open or closed yet.", err=True)
+        say("Nothing to show yet: the site has never been open.", err=True)
     else:
         _print_months(months)
         _print_closings(found, now)
@@ -91,4 +91,4 @@ def _print_closings(found: Sequence[Closing], now: float) -> None:
         say()
         print_table(("CLOSED AT (UTC)", "FOR", "BY", "UNTIL"), rows)
     if len(found) > _NEWEST:
-        say(f"and {len(found) - _NEWEST} before; --json has them all")
+        say(f"and {len(found) - _NEWEST} earlier ones; --json lists them all")

@@ -50,8 +50,9 @@ def command(context: Context, operation: str | None, *, last: bool, downtime: bo
         if last and operations:
             chosen = operations[-1]
         if chosen is None:
-            what = f"There is no operation {operation!r}." if operation else "There is no operation yet."
-            raise UsageError(what, "", "`graasp-local history` lists them.")
+            if operation is None:
+                raise UsageError("There are no operations yet.", "", "`graasp-local deploy --version X` is the first.")
+            raise UsageError(f"There is no operation {operation!r}.", "", "`graasp-local history` lists them.")
         operations = (chosen,)
     if json_lines:
         for record in reversed(operations):
@@ -97,13 +98,13 @@ def _print_one(record: OperationRecord, file: Path) -> None:
 
     say(f"{record.operation}: {record.outcome or 'killed'}, {record.state}")
     say(f"{record.at[:19].replace('T', ' ')} UTC, {record.command}")
-    for step in record.steps:
-        say(f"  {'✓' if step['outcome'] == 'done' else '✗'} {step['name']:<20} {step['seconds']:>8.2f} s")
+    for step, title in zip(record.steps, record.titles, strict=False):
+        say(f"  {'✓' if step['outcome'] == 'done' else '✗'} {title}  {step['seconds']:.2f} s")
     if record.seconds is not None:
-        say(f"  in all {_seconds(record.seconds):>18} s")
+        say(f"  Total  {_seconds(record.seconds)} s")
     if record.downtime_seconds is not None:
-        forecast = f"   forecast: {_forecast(record)}" if _forecast(record) else ""
-        say(f"  closed {_seconds(record.downtime_seconds):>18} s{forecast}")
+        forecast = f" (forecast: {_forecast(record)})" if _forecast(record) else ""
+        say(f"  The site was closed for {_seconds(record.downtime_seconds)} s{forecast}")
     for line in output_of(file):
         say(f"      {line}")
     for sentence in record.problem:

@@ -20,6 +20,10 @@ yes = click.option(
     "-y", "--yes", is_flag=True, help="Do not ask for confirmation. Without a terminal nothing is asked."
 )
 
+yes_without_loss = click.option(
+    "-y", "--yes", is_flag=True, help="Do not ask for confirmation. Discarding data takes --discard as well."
+)
+
 
 def discard(what: str, told: str) -> Callable[[_Command], _Command]:
     """A script's consent to losing `what`; without it, `discarded` is None."""

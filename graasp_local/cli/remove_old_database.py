@@ -9,14 +9,14 @@ import click
 from graasp_local.cli import options
 from graasp_local.cli.context import Context, pass_context, print_json
 from graasp_local.cli.speaking import say
-from graasp_local.errors import Refused, UsageError
+from graasp_local.errors import Refused
 
 
 @click.command("remove-old-database")
 @click.option("--volume", help="Remove only this volume. Default: every old volume of the site's database.")
 @options.discard("old-database", "Do not ask for confirmation; remove what is kept.")
 @click.option("--confirm", metavar="SITE", hidden=True)
-@options.yes
+@options.yes_without_loss
 @click.option("--json", "json_object", is_flag=True, help="Print what was removed as one JSON object.")
 @pass_context
 def command(
@@ -57,10 +57,10 @@ def command(
 def _require_the_sites_name(name: str, given: str | None, *, may_ask: bool) -> None:
     if given is None:
         if not (may_ask and sys.stdin.isatty() and sys.stderr.isatty()):
-            raise UsageError(
-                "Removing data has to be confirmed.",
+            raise Refused(
+                "What is listed above would be removed for good.",
                 "Nothing was removed.",
-                "Add `--discard old-database` to remove it.",
+                "Add --discard old-database to confirm.",
             )
         question = f"Type the site's name ({name}) to remove this for good"
         given = click.prompt(question, default="", show_default=False, err=True)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--replace-what-is-there", "replace", is_flag=True, hidden=True)
 @options.dry_run
 @options.json_lines
-@options.yes
+@options.yes_without_loss
 @options.lock_wait
 @options.max_downtime
 @click.option("--hold", is_flag=True, help="End in restricted with the restored data, to test it through the bypass.")

@@ -14,7 +14,7 @@ from graasp_local.cli.speaking import say
 @click.command("rollback")
 @options.dry_run
 @options.json_lines
-@options.yes
+@options.yes_without_loss
 @options.discard(
     "written-since", "Roll back even though everything written since the deployment disappears from the site."
 )
@@ -33,10 +33,10 @@ def command(
     lock_wait: float,
     max_downtime: float | None,
 ) -> None:
-    """Put the site back to where it was before its last deployment, or before an unfinished restore or upgrade.
+    """Undo the last deployment, or an unfinished restore or upgrade.
 
-    If it ran a migration, the database from before it comes back, and the current one is kept under another
-    name until the next deployment. If visitors may have written data since, you are asked first.
+    If the deployment ran a migration, the database from before it is restored, and the current one is kept
+    under another name until the next deployment. If visitors may have written data since, it asks first.
     """
     from graasp_local.cli.operating import OperationOptions, operation
     from graasp_local.planning.requests import Rollback

@@ -163,7 +163,7 @@ def _agree(*, yes: bool, may_ask: bool) -> None:
     if yes:
         return
     if not may_ask:
-        raise UsageError("Rotating secrets has to be confirmed.", "Nothing was changed.", "Add --yes.")
+        raise Refused("New secrets would break what is listed above.", "Nothing was changed.", "Add --yes to confirm.")
     if not click.confirm("Go ahead?", default=False, err=True):
         say("Nothing was changed.", err=True)
         sys.exit(ExitCode.DONE)

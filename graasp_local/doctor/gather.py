@@ -40,6 +40,7 @@ from graasp_local.tls.attempts import read_renewals
 from graasp_local.version import Version
 
 if TYPE_CHECKING:
+    from graasp_local.ports.database import CollationChange
     from graasp_local.ports.doctor import Diagnosis
     from graasp_local.ports.world import World
 
@@ -86,7 +87,7 @@ def gather(site: Site, world: Callable[[], World], version: Version | None) -> F
         leftovers = diagnosed(lambda d: d.leftovers({service.name for service in site.services}))
         volumes = diagnosed(lambda d: d.volumes_but(volumes_defined(site.stack_files)))
         postgres = soon(lambda _: _majors(world(), site))
-        collations = soon(lambda _: world().database.collation_changes())
+        collations = soon(lambda _: _collations(world(), site))
         refused = soon(lambda _: refusals(world(), _some(wanted)))
         returning = soon(lambda _: _way_back(world(), site))
         names = soon(lambda known: tuple(network.host_name(name, _port(known)) for name in _names(known)))
@@ -193,6 +194,12 @@ def _majors(world: World, site: Site) -> PostgresMajors:
     if starts is None:
         raise Refused(f"the Postgres version of {image} is unknown")
     return PostgresMajors(data, starts)
+
+
+def _collations(world: World, site: Site) -> tuple[CollationChange, ...]:
+    if site.settings.external_database is None and world.servers.containers.data_major() is None:
+        raise Refused("there is no database yet")
+    return world.database.collation_changes()
 
 
 def _renewal(site: Site, settings: Settings) -> AcmeRenewal | OwnFiles | None:

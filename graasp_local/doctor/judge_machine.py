@@ -131,8 +131,8 @@ def way_back(found: Fact[Return | None]) -> Iterator[Finding]:
             yield Finding(
                 "way-back",
                 Verdict.WARNING,
-                f"If the next deployment fails, {version} comes back with another build of {listed(others)}: the one "
-                "that runs now is neither on the engine nor in the registry any more.",
+                f"If the next deployment fails, {version} would be restored with another build of {listed(others)}: "
+                "the one running now is neither on the engine nor in the registry any more.",
                 f"`graasp-local deploy --version {version}` deploys the build that its tags point to.",
             )
         case Known(Return(version)):

@@ -332,7 +332,9 @@ class DockerEngine(SiteImages):
             made = self.client.api.exec_create(container["Id"], ["sh", "-c", gate_flag.as_command(archive)])
             said = self.client.api.exec_start(made["Id"])
             if self.client.api.exec_inspect(made["Id"])["ExitCode"] != 0:
-                raise NeedsYou(f"nginx's container cannot write its gate: {said.decode(errors='replace')}") from None
+                raise NeedsYou(
+                    f"The container of nginx cannot write the file that opens the gate: {said.decode(errors='replace')}"
+                ) from None
 
     def requests_in_flight(self) -> int | None:
         """Requests to core, and to a second core that stands in for it."""

@@ -116,7 +116,7 @@ def _as_operation(name: str, records: Sequence[Mapping[str, Any]]) -> OperationR
     if "\\u0000" in json.dumps(first):
         raise _DamageError("A name in its first line contains a NUL.")
     if first.get("format") != FORMAT:
-        raise _DamageError(f"It is of format {first.get('format')}; this graasp-local reads format {FORMAT}.")
+        raise _DamageError(f"Its format is {first.get('format')}, and this graasp-local reads format {FORMAT}.")
     ended = last if last["event"] == "walk-ended" else {}
     return OperationRecord(
         operation=name,
@@ -128,6 +128,7 @@ def _as_operation(name: str, records: Sequence[Mapping[str, Any]]) -> OperationR
         downtime_seconds=ended.get("downtime_seconds"),
         seconds=ended.get("seconds"),
         started_steps=tuple(r["name"] for r in records if r["event"] == "step-started"),
+        titles=tuple(r.get("title", r["name"]) for r in records if r["event"] == "step-started"),
         steps=tuple(
             {key: r[key] for key in ("name", "outcome", "seconds", *(("needed",) if "needed" in r else ()))}
             for r in records

@@ -60,6 +60,8 @@ class OperationRecord(Struct, frozen=True):
     seconds: float | None
     started_steps: tuple[str, ...]
     steps: tuple[Mapping[str, Any], ...]
+    titles: tuple[str, ...] = ()
+    """Of the started steps, in the same order."""
     target: str = ""
     came_from: str = ""
     request: Request | None = None

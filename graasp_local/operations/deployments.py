@@ -233,7 +233,7 @@ def refuse_unfinished_upgrade(world: World) -> None:
     left = world.site.history.unfinished
     if left is not None and left.upgrade is not None:
         raise Refused(
-            f"The operation {left.operation} was left between Postgres {left.upgrade.source_major} and "
+            f"The operation {left.operation} stopped halfway between Postgres {left.upgrade.source_major} and "
             f"{left.upgrade.target_major}.",
             "Anything written now could be lost by resuming or by rolling back; nothing was changed.",
             "`graasp-local resume` continues it, `graasp-local rollback` undoes it.",
@@ -263,7 +263,7 @@ def refuse_other_networks(observed: ObservedState) -> None:
         raise Refused(
             "SWARM in .env was changed, and the site does not run that way yet.",
             "Nothing was changed.",
-            "`graasp-local apply running` moves it; it closes the site for as long as everything takes to start.",
+            "`graasp-local apply running` makes the change; the site is closed until everything has started again.",
         )
 
 
@@ -277,7 +277,7 @@ def _refuse_new_address(world: World) -> None:
     if now is not None and before is not None and before.where != now.where:
         raise Refused(
             f"The database was at {before.where} when the site was last known to work, and .env says {now.where} now.",
-            "Nothing was changed: if the deployment failed, the database could not be put back.",
+            "Nothing was changed: if the deployment failed, the database could not be restored.",
             "Run `graasp-local apply running`, which switches to the new address; then deploy.",
         )
 

@@ -129,8 +129,8 @@ def rollback_plan(world: World, observed: ObservedState, *, discard: bool = Fals
 def _refuse_unwanted_loss(lost: Loss | None, record: OperationRecord, *, discard: bool) -> None:
     if lost is not None and not discard:
         raise Refused(
-            f"{lost.described()} would be discarded: {record.version} has changed the database, and the one from "
-            "before it would be put back.",
+            f"{lost.described()} would be discarded: {record.version} has changed the database, and a rollback "
+            "restores the one from before.",
             "Nothing was changed.",
             "`graasp-local rollback --discard written-since` rolls back anyway.",
         )

@@ -208,8 +208,8 @@ def _refuse_over_a_restore(plan: Plan, earlier: OperationRecord | None) -> None:
         return
     if earlier.database_is_changed:
         raise Refused(
-            f"The restore {earlier.operation} was left unfinished, with the data of the backup partly or all in place.",
-            "A deployment would not know which data it works on; nothing was changed.",
+            f"The restore {earlier.operation} was left unfinished: some or all of the backup's data is in place.",
+            "A deployment would not know which data it would work on; nothing was changed.",
             "`graasp-local resume` continues the restore, `graasp-local rollback` undoes it.",
         )
 

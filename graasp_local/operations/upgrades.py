@@ -125,7 +125,7 @@ def old_volumes(world: World, named: str | None = None) -> Mapping[str, int | No
         return found
     if named not in found:
         why = "is the volume in use" if named == selected else "is not an old volume of this site"
-        raise Refused(f"{named} {why}.", "Nothing was removed.", "Without --volume all old ones are shown.")
+        raise Refused(f"{named} {why}.", "Nothing was removed.", "Leave out --volume to see all old volumes.")
     return {named: found[named]}
 
 

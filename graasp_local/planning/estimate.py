@@ -133,7 +133,7 @@ class Estimate(Struct, frozen=True):
         """A line for each step that counts, with its reason, and one for all the others."""
         counting = self.counting
         others = [part for part in self.parts if part not in counting]
-        told = [(_of(part), part.name, part.reason) for part in counting]
+        told = [(_of(part), part.title, part.reason) for part in counting]
         if others:
             low, high = sum(part.low for part in others), sum(part.high for part in others)
             told.append((f"{low:.1f} to {high:.1f} s", f"{len(others)} other steps", ""))
@@ -187,7 +187,7 @@ def refuse_longer(plan: Plan, estimate: Estimate | None, limit: float | None) ->
         raise Refused(
             f"The site would stay closed, and --max-downtime allows {_exactly(limit)}.",
             "Nothing was changed.",
-            "Leave out --max-downtime, or what keeps the site closed at the end.",
+            "Leave out --max-downtime, or the option that keeps the site closed at the end, such as --hold.",
         )
     if estimate.range.high <= limit:
         return
@@ -195,7 +195,8 @@ def refuse_longer(plan: Plan, estimate: Estimate | None, limit: float | None) ->
     raise Refused(
         f"The site would be closed for {estimate.described()}, and --max-downtime allows {_exactly(limit)}.",
         "Nothing was changed.",
-        f"Allow more, or leave it out. The longest part is {longest.name}: {_of(longest)}, {longest.reason}.",
+        "Allow more, or leave out --max-downtime. "
+        f'The longest step is "{longest.title}": {_of(longest)}, {longest.reason}.',
     )
 
 
@@ -211,13 +212,13 @@ def _part(step: Step, runs: Sequence[Run], version: str, database_bytes: int | N
     if isinstance(step, DumpServer | RestoreServer | ProveCopy) and step.size_bytes is not None:
         # How long copying takes depends on size, whatever it took with less data.
         usual = REFERENCE_SECONDS[step.name] + step.size_bytes / BYTES_PER_SECOND[step.name]
-        return _by_reference(step, usual, f"for {size_in_words(step.size_bytes)}, by a reference figure")
+        return _by_reference(step, usual, f"estimated for {size_in_words(step.size_bytes)}")
     if not runs:
         usual = REFERENCE_SECONDS.get(step.name, _UNKNOWN_SECONDS)
         if isinstance(step, Snapshot) and database_bytes is not None:
             usual += database_bytes / BYTES_PER_SECOND[step.name]
-            return _by_reference(step, usual, f"for {size_in_words(database_bytes)}, by a reference figure")
-        return _by_reference(step, usual, "a reference figure: it has not run here yet")
+            return _by_reference(step, usual, f"estimated for {size_in_words(database_bytes)}")
+        return _by_reference(step, usual, "estimated: it has not run here yet")
     about = ""
     if isinstance(step, StartServices | Migrate) and version:
         same = [run for run in runs if run.version == version]

@@ -167,9 +167,9 @@ def plan_deploy(
     )
     if forecast != Pending(()):
         pending = (
-            f"pending: {listed(forecast.tags)}"
+            f"{listed(forecast.tags)} {'is' if len(forecast.tags) == 1 else 'are'} pending"
             if isinstance(forecast, Pending)
-            else "which migrations are pending is not known"
+            else "it is not known which migrations are pending"
         )
         steps.append(
             Snapshot("a failed migration can then be undone in a second")

@@ -194,7 +194,7 @@ def _mounts(
             if shares_files:
                 yield shared_volume(config, mount["target"])
         elif kind == "volume":
-            raise _impossible(service, f"the volume {source or mount['target']} would be another one on each machine")
+            raise _impossible(service, f"the volume {source or mount['target']} would differ on each machine")
 
 
 def _files(

@@ -189,4 +189,5 @@ def addresses_out_of_range(
                 address = (given or {}).get(key)
                 ranges = [ip_network(subnet, strict=False) for subnet in subnets.get(network, ())]
                 if address and ranges and not any(ip_address(address) in each for each in ranges):
-                    yield f"{service} wants {address}, and the network {network} has {' and '.join(map(str, ranges))}."
+                    given_by = " and ".join(map(str, ranges))
+                    yield f"{service} asks for the address {address}, but the network {network} is {given_by}."

@@ -101,7 +101,7 @@ class Factory:
         if answer.status_code in (_NOT_FOUND, 405):
             raise UsageError(
                 f"The core of this stack ({self._stack.version}) has {lack}.",
-                "The demo images stand in for Graasp as far as deployments go.",
+                "The demo images imitate Graasp only as far as deployments need.",
                 'Use Graasp\'s own images for this test: with_images("registry").',
             )
         if not answer.ok:

@@ -39,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--graasp-reuse",
         action="store_true",
-        help="Take over an idle stack of an earlier run with the same version and settings, and leave one at the end.",
+        help="Reuse an idle stack of an earlier run with the same version and settings, and leave one at the end.",
     )
 
 

@@ -42,7 +42,7 @@ def free_port() -> int:
                 continue
             return port
     raise Refused(
-        f"No port of this machine was found to be free, of {_TRIES} tried.",
+        f"None of {_TRIES} ports tried on this machine is free.",
         "Nothing was started.",
         "Stop the programs that use them (ss --listening --processes), then try again.",
     )

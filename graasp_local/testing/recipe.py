@@ -114,7 +114,7 @@ def refuse_names(kind: str, given: Iterable[str], known: Collection[str]) -> Non
             raise UsageError(
                 f"There is no {kind} {name}{_perhaps(name, known)}.",
                 "Nothing was started.",
-                f"There is {listed(tuple(sorted(known)))}.",
+                f"The known ones are {listed(tuple(sorted(known)))}.",
             )
 
 

@@ -45,5 +45,6 @@ def _observed(world: World) -> Iterator[str]:
 
 
 def _operation(record: OperationRecord) -> str:
-    failed = [f"{step['name']} failed" for step in record.steps if step["outcome"] == "failed"]
+    steps = zip(record.steps, record.titles, strict=False)
+    failed = [f'"{title}" failed' for step, title in steps if step["outcome"] == "failed"]
     return " ".join((f"{record.operation}: {', '.join((record.outcome or 'cut off', *failed))}.", *record.problem))

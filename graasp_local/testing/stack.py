@@ -427,7 +427,7 @@ class GraaspStack:
             raise UsageError(
                 f"{service} has no port outside of the stack.",
                 "",
-                f"There is {listed(reachable)}." if reachable else "No service has one while it is off.",
+                f"These have one: {listed(reachable)}." if reachable else "No service has one while it is off.",
             )
 
     @property
@@ -689,7 +689,7 @@ def _choice(kind: type[Chosen], text: str, what: str) -> Chosen:
         return kind(text)
     except ValueError:
         raise UsageError(
-            f"{text!r} is not a {what}.", "Nothing was started.", f"There is {listed(tuple(map(str, kind)))}."
+            f"{text!r} is not a {what}.", "Nothing was started.", f"Use one of {listed(tuple(map(str, kind)))}."
         ) from None
 
 
@@ -700,7 +700,7 @@ def _with_a_version(recipe: Recipe) -> Recipe:
     repository, releases = _releases_here(recipe)
     if not releases:
         raise UsageError(
-            f"No version of {repository} is on the engine, and none was asked for.",
+            f"No version of {repository} is on the engine, and none was named.",
             "Nothing was started.",
             "Name one with with_version, or build the demo images: scripts/build-demo-images in a checkout.",
         )
@@ -782,7 +782,7 @@ def _make_room(directory: Path, claims: Claims) -> None:
     ours = project.startswith(PROJECT_PREFIX) and CLAIM_LABEL in site.override_file.read_text()
     if not ours or claims.directory_of(project).exists():
         raise ConfigurationError(
-            f"{directory} is a site already{', of a stack that is standing' if ours else ''}.",
+            f"{directory} is already a site{', of a stack that is running' if ours else ''}.",
             "It was not changed, and nothing was started.",
             "Name another directory, or one that does not exist.",
         )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from josepy.jwk import JWKRSA
 
 _DEADLINE_SECONDS = 120
+_AGAIN = "run `graasp-local certificate renew`"
 
 
 class Authority(Struct, frozen=True):
@@ -51,17 +52,19 @@ def obtain(authority: Authority, names: Sequence[str], challenges: Path, say: Ca
         done = client.poll_and_finalize(order, deadline)
     except errors.ValidationError as error:
         raise _refused(
-            _what_failed(error), "The host name has to resolve to this machine, and port 80 has to be open."
+            _what_failed(error),
+            f"Every name has to resolve to this machine, and port 80 has to be open. Then {_AGAIN}.",
         ) from error
     except errors.TimeoutError as error:
-        raise _refused(f"The authority did not decide within {_DEADLINE_SECONDS} s.", "Try again later.") from error
+        raise _refused(f"The authority did not decide within {_DEADLINE_SECONDS} s.", f"Later, {_AGAIN}.") from error
     except (messages.Error, errors.Error, ValueError) as error:
         raise _refused(
-            f"The authority refuses: {getattr(error, 'detail', None) or error}.", "See the answer above."
+            f"The authority refuses: {getattr(error, 'detail', None) or error}.",
+            f"Fix what its answer names, then {_AGAIN}.",
         ) from error
     except requests.RequestException as error:
         raise _refused(
-            f"The authority at {authority.directory} does not answer ({type(error).__name__}).", "Try again later."
+            f"The authority at {authority.directory} does not answer ({type(error).__name__}).", f"Later, {_AGAIN}."
         ) from error
     finally:
         for left in challenges.glob("*"):

@@ -218,7 +218,7 @@ class VerbActions:
 
         said = (
             f"$ graasp-local compose -- restart {service}",
-            f"{service} is away for as long as it takes to stop and start; the gate stays as it is.",
+            f"{service} is off until it has started again; the gate stays as it is.",
         )
 
         def restart_if(yes: bool | None) -> None:

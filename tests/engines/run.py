@@ -63,7 +63,7 @@ def main(only_list: bool, programs: Path | None, words: tuple[str, ...]) -> None
         except NotAvailableError as error:
             click.echo(f"   left out: {error}", err=True)
             continue
-        (REPOSITORY / "docs" / "engines.md").write_text(written(REPOSITORY / "docs" / "engines.md", rows))
+        (REPOSITORY / "docs" / "reliability.md").write_text(written(REPOSITORY / "docs" / "reliability.md", rows))
     sys.exit(0 if all(row.passed for row in rows) else 1)
 
 

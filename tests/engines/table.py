@@ -1,4 +1,4 @@
-"""docs/engines.md: a row for each engine, as it was seen last. Rows that are not seen now are kept."""
+"""The table of engines in docs/reliability.md: a row for each, from its last run. Rows not run now are kept."""
 
 from __future__ import annotations
 
@@ -10,18 +10,7 @@ from msgspec.structs import replace
 
 from tests.engines.checks import CHECKS
 
-_HEAD = """\
-# Engines
-
-Which Docker engines, image stores, and versions of Compose and Python graasp-local was tried with.
-[`scripts/test-engines`](../scripts/test-engines) writes this page from a real run. It starts each engine with the
-[demo images](../scripts/demo-images/README.md), and removes it afterwards. Each check shows how long it took. That
-depends on what else the machine was doing, so the figures are not a benchmark. If a check is empty, it was not reached,
-because an earlier one failed. A + after the commit means uncommitted changes, such as a row of this page.
-The engines come from Debian: `stable` and `newest` are its releases. A row that begins with a version is of an engine
-whose programs were in a directory (`--programs`); what was not there, such as containerd, came from Debian.
-
-"""
+BEGIN, END = "<!-- The engines begin: written by scripts/test-engines -->", "<!-- The engines end -->"
 
 
 class Row(Struct, frozen=True):
@@ -49,15 +38,16 @@ class Row(Struct, frozen=True):
         return f"| {' | '.join((*about, *(self.results.get(name, '') for name in CHECKS), self.seen))} |"
 
 
-def written(file: Path, rows: Sequence[Row]) -> str:
-    """The whole page, with these rows in the place of those of the same name, or at the end."""
-    text = file.read_text() if file.exists() else ""
-    lines = {_name(line): line for line in text.splitlines() if line.startswith("| ") and "---" not in line}
+def written(page: Path, rows: Sequence[Row]) -> str:
+    """The whole page, with these rows in the place of those of the same name, or at the end of the table."""
+    above, _, rest = page.read_text().partition(BEGIN)
+    table, _, below = rest.partition(END)
+    lines = {_name(line): line for line in table.splitlines() if line.startswith("| ") and "---" not in line}
     heads = ("run", "engine", "store", "API", "Compose", "Python", *CHECKS, "last run")
     lines.pop("run", None)
     lines.update({row.name: row.line for row in rows})
-    table = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}", *lines.values()]
-    return _HEAD + "\n".join(table) + "\n"
+    table = "\n".join((f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}", *lines.values()))
+    return f"{above}{BEGIN}\n\n{table}\n\n{END}{below}"
 
 
 def _name(line: str) -> str:

@@ -84,7 +84,7 @@ def test_secrets_rotate(site: DemoSite) -> None:
     words = ("secrets", "rotate", "MAINTENANCE_HEADER_SECRET")
     before = site.setting("MAINTENANCE_HEADER_SECRET")
     assert "Nothing was changed." in answered(site, *words, question=GO_AHEAD, answer="n")
-    assert "Add --yes." in site.run(*words, code=2).stderr
+    assert "Add --yes to confirm." in site.run(*words, code=10).stderr
     assert site.setting("MAINTENANCE_HEADER_SECRET") == before
     unasked(site, *words, "--yes")
     once = site.setting("MAINTENANCE_HEADER_SECRET")
@@ -143,7 +143,7 @@ def test_upgrade_database_and_remove_old_database(site: DemoSite) -> None:
 
     remove = ("remove-old-database",)
     for words in (remove, (*remove, "--yes")):
-        assert "--discard old-database" in site.run(*words, code=2).stderr
+        assert "--discard old-database" in site.run(*words, code=10).stderr
     assert "not the site's name" in answered(site, *remove, question=SITES_NAME, answer="another")
     assert f"{site.project}_db-data" in unasked(site, *remove, "--yes", "--discard", "old-database")
     assert "Nothing to remove" in site.run(*remove, "--discard", "old-database").stdout

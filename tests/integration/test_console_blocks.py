@@ -48,7 +48,7 @@ TYPED_BY_OTHERS = (
 )
 """Tests that type commands of the pages themselves, with what these need."""
 
-TUI = from_page("tui.md", "graasp-local")
+TUI = ["graasp-local", *from_page("operate.md", "graasp-local tui")]
 PRUNE = from_page("recover.md", "docker image prune")
 PASSWORD = from_page("operate.md", "graasp-local compose -- exec db psql -U postgres -c")
 OWN_SERVICE = from_page("install.md", "graasp-local compose -- rm --stop --force reports")

@@ -152,7 +152,7 @@ def test_history_lists_the_operations_and_digests_are_recorded(site: DemoSite) -
     ]
     assert deployed == ["1.1.0", "1.2.0", "1.1.0", "1.0.0"]
     assert "done" in site.run("history").stdout
-    assert "start-graasp" in site.run("history", "--last").stdout
+    assert "✓ Start " in site.run("history", "--last").stdout
     lines = (site.directory / ".graasp-local" / "deployments.jsonl").read_text().splitlines()
     last = json.loads(lines[-1])
     assert set(last["digests"]) == {"core", "workers", "migrate"}

@@ -108,7 +108,7 @@ def test_a_database_that_is_off_is_a_refusal_and_nothing_is_changed(site: DemoSi
 def test_without_a_terminal_it_needs_yes_and_a_dry_run_changes_nothing(site: DemoSite) -> None:
     site.run("apply", "running")
     env = (site.directory / ".env").read_text()
-    assert "--yes" in site.run("secrets", "rotate", "JWT_SECRET", code=2).stderr
+    assert "--yes" in site.run("secrets", "rotate", "JWT_SECRET", code=10).stderr
     shown = site.run("secrets", "rotate", "JWT_SECRET", "--dry-run")
     assert "All users are logged out" in shown.stderr
     assert "core" in shown.stdout

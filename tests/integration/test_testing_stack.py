@@ -333,7 +333,7 @@ def test_without_an_engine_nothing_is_made(place: Claims, monkeypatch: pytest.Mo
 def test_a_site_of_another_user_is_left_alone(stack: GraaspStack, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("COMPOSE_PROJECT_NAME=theirs\n")
     for directory in (tmp_path, stack.site.directory):
-        with pytest.raises(ConfigurationError, match="is a site already"):
+        with pytest.raises(ConfigurationError, match="is already a site"):
             GraaspStack().with_site(directory).start()
     assert (tmp_path / ".env").read_text() == "COMPOSE_PROJECT_NAME=theirs\n"
 

@@ -103,8 +103,8 @@ def test_killed_at_a_step_it_is_rolled_back(site: DemoSite, before: tuple[str, .
     killed(site, step, *UPGRADE)
     told = site.status()
     assert told["next"] == ["graasp-local resume", "graasp-local rollback"]
-    assert "was left between Postgres 15 and 17" in site.run("apply", "running", code=10).stderr
-    assert "was left between Postgres 15 and 17" in site.run("deploy", "--version", "1.1.0", code=10).stderr
+    assert "stopped halfway between Postgres 15 and 17" in site.run("apply", "running", code=10).stderr
+    assert "stopped halfway between Postgres 15 and 17" in site.run("deploy", "--version", "1.1.0", code=10).stderr
     site.run("rollback")
     is_on_15(site, before)
 
@@ -145,7 +145,7 @@ def test_on_the_newer_server_the_site_works_as_before(site: DemoSite) -> None:
 
 
 def test_the_old_volume_is_removed_only_by_the_sites_name(site: DemoSite) -> None:
-    assert "has to be confirmed" in site.run("remove-old-database", code=2).stderr
+    assert "--discard old-database" in site.run("remove-old-database", code=10).stderr
     site.run("remove-old-database", "--confirm", "another", code=10)
     assert volumes(site) == {"db-data", "db-data-17"}
     site.run("remove-old-database", "--confirm", site.project)

@@ -674,6 +674,15 @@ def _request(status: int) -> str:
     return f'192.0.2.7 [01/Jan/2026:00:00:00 +0000] "GET /items?q=" 200 " HTTP/1.1" {status} 512 0.004 gate=open'
 
 
+TITLES = {
+    "preflight": "Check that {version} can be deployed here",
+    "pull": "Pull the images of {version}",
+    "close-gate": "Close the gate",
+    "migrate": "Run migrations of {version} (limit 1800 s)",
+    "open-gate": "Open the gate",
+}
+
+
 def write_deployment(
     access: FakeAccess,
     days_ago: float,
@@ -694,14 +703,16 @@ def write_deployment(
     if took:
         ends = [began + sum([*took.values()][: number + 1]) for number in range(len(took))]
         steps = [(name, end - took[name], end) for name, end in zip(took, ends, strict=True)]
-    plan = [{"name": step, "title": step, "cause": "test", "closed": False} for step, *_ in steps]
+    titles = {step: TITLES.get(step, step).format(version=version) for step, *_ in steps}
+    plan = [{"name": step, "title": titles[step], "cause": "test", "closed": False} for step, *_ in steps]
     command = f"graasp-local deploy --version {version}"
     what = {"target": "running", "version": version, "previous_version": "0.8.0"}
     first = {"event": "walk-started", "walk": name, "command": command, **what}
     records: list[tuple[float, dict[str, object]]] = [(began, {**first, "plan": plan, "gate": "open"})]
     for index, (step, start, end) in enumerate(steps):
         told: dict[str, object] = {"index": index, "name": step}
-        records.append((start, {"event": "step-started", **told, "title": step, "cause": "test", "closed": False}))
+        begun = {"event": "step-started", **told, "title": titles[step], "cause": "test", "closed": False}
+        records.append((start, begun))
         records.append((end, {"event": "step-ended", **told, "outcome": "done", "seconds": end - start}))
     last = {"event": "walk-ended", "walk": name, "outcome": outcome, "state": "running", "version": version}
     told_last = {"downtime_seconds": closed, "seconds": closed + 1, "steps": [], "exit_code": 0, "problem": []}

@@ -319,7 +319,7 @@ def test_a_step_can_be_read_on_the_whole_screen(access: FakeAccess) -> None:
         await press(pilot, "enter")
         text = screen_text(app)
         assert "Run migrations of 1.2.0-fails" in text
-        assert "Because pending: 0001_item_lang and 0002_fails" in text
+        assert "Because 0001_item_lang and 0002_fails are pending" in text
         assert "applying 0002_fails" in text
         await press(pilot, "escape")
         assert isinstance(app.screen, OperationScreen)
@@ -800,7 +800,7 @@ def test_a_refused_operation_keeps_its_refusal_next_to_another_operation(access:
             await press(pilot, "w")
             text = screen_text(app)
             assert "graasp-local deploy --version 1.1.0" in text
-            assert "begun elsewhere" in text
+            assert "started elsewhere" in text
             assert "▶ Run migrations of 1.1.0" in text
             assert "x Interrupt" not in text
             await press(pilot, "escape")

@@ -90,7 +90,7 @@ START_WORKERS = StartServices(ServiceGroup.GRAASP, ("workers",), "running needs 
     ("steps", "reception", "said"),
     [
         ((START_WORKERS,), Reception.SERVED, "Visitors stay served."),
-        ((STOP_CORE, START_CORE), Reception.SERVED, "From step 1 to step 2 visitors get errors: core is away"),
+        ((STOP_CORE, START_CORE), Reception.SERVED, "From step 1 to step 2 visitors get errors: core is off"),
         ((START_WORKERS, START_CORE), Reception.ERRORS, "visitors get errors now, since core does not answer until"),
         ((START_WORKERS,), Reception.ERRORS, "Visitors get errors now, since core does not answer."),
         ((START_WORKERS,), Reception.PAGE, "The site stays closed to visitors, as it is."),

@@ -56,7 +56,7 @@ PRESSED = {
 def named_keys() -> set[str]:
     """As help, documentation and feet write them."""
     entries = {key for keys, _ in (*MOVING, *IN_A_LOG) for key in keys.split()}
-    table = (ROOT / "docs" / "tui.md").read_text()
+    table = (ROOT / "docs" / "reference.md").read_text().partition("#### Keys")[2].partition("\n## ")[0]
     rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| ") and "`" in row.split("|")[1]]
     documented = {key for row in rows for key in re.findall(r"`([^`]+)`", row)}
     verbs = {{"question_mark": "?"}.get(row.key, row.key) for row in TABLE if row.key}
@@ -342,11 +342,11 @@ def test_the_history_is_filtered_and_the_marked_one_is_described_next_to_it(acce
         press = presser(pilot, app)
         await press("s j enter", lambda: "Go ahead" in screen_text(app))
         await press("y", lambda: app.operation is not None and app.operation.is_over)
-        await press("escape h", lambda: "✗ migrate" in screen_text(app) or "Timeline" in screen_text(app))
+        await press("escape h", lambda: "✗ Run migrations" in screen_text(app) or "Timeline" in screen_text(app))
         rows = app.screen.query_one("#walks", Rows)
         assert len(rows._table.rows) == 2
         await press("slash r o l l e d", lambda: len(rows._table.rows) == 1)
-        await press("down", lambda: "✗ migrate" in screen_text(app))
+        await press("down", lambda: "✗ Run migrations" in screen_text(app))
         assert "The migration to 1.1.0 failed with exit code 1." in screen_text(app)
         await press("enter", lambda: isinstance(app.screen, OperationScreen))
         await press("escape escape", lambda: len(rows._table.rows) == 2)
@@ -363,7 +363,7 @@ def test_all_about_a_service_is_shown_with_its_secrets_masked(access: FakeAccess
         await press("j j D", lambda: "sha256:3f1c0d5e8a7b" in screen_text(app))
         for usage in readings(access.fake, 30):
             app.on_usage_read(UsageRead(usage))
-        await until(pilot, lambda: "Processor: 5.2 % of one core" in screen_text(app))
+        await until(pilot, lambda: "CPU: 5.2 % of one core" in screen_text(app))
         text = screen_text(app)
         assert "Memory: 94 MB of 512 MB" in text
         assert "since 31 Dec 21:55 UTC, 2 h ago, never restarted" in text

@@ -328,7 +328,7 @@ def write_journal(access: FakeAccess, outcome: str, until_event: str, previous_v
         {"name": "preflight", "title": "Check that 1.1.0 can be deployed here", "cause": "early", "closed": False},
         {"name": "close-gate", "title": "Close the gate", "cause": "visitors must not write", "closed": True},
         {"name": "stop-graasp", "title": "Stop redis, core and workers", "cause": "db-only", "closed": True},
-        {"name": "migrate", "title": "Run migrations of 1.1.0", "cause": "pending: 0001_item_lang", "closed": True},
+        {"name": "migrate", "title": "Run migrations of 1.1.0", "cause": "0001_item_lang is pending", "closed": True},
         {"name": "select-version", "title": "Select 1.1.0", "cause": "the database belongs to it", "closed": True},
         {"name": "open-gate", "title": "Open the gate", "cause": "it is verified", "closed": True},
     ]

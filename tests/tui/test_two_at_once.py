@@ -99,7 +99,7 @@ def test_a_resume_by_another_process_refuses_our_rollback(access: FakeAccess, en
             await until(pilot, lambda: app.is_operated_elsewhere and "w watch" in screen_text(app))
             head = screen_text(app).splitlines()[0]
             assert "graasp-local rollback" in head
-            assert "begun elsewhere" not in head
+            assert "started elsewhere" not in head
             assert "Another graasp-local command is running on this site" in told(app)
             assert "`graasp-local resume`" in told(app)
 
@@ -107,10 +107,10 @@ def test_a_resume_by_another_process_refuses_our_rollback(access: FakeAccess, en
             await until(pilot, lambda: "▶ Run migrations of 1.1.0" in screen_text(app))
             head = screen_text(app).splitlines()[0]
             assert "graasp-local resume" in head
-            assert "begun elsewhere" in head
+            assert "started elsewhere" in head
             assert "Refused" not in screen_text(app)
             await pilot.press("x")
-            assert isinstance(app.screen, OperationScreen), "what was begun elsewhere is not interrupted from here"
+            assert isinstance(app.screen, OperationScreen), "what was started elsewhere is not interrupted from here"
 
             await pilot.press("escape", "escape")
             await until(pilot, lambda: "▶ graasp-local resume" in screen_text(app))
@@ -130,7 +130,7 @@ def test_a_resume_by_another_process_refuses_our_rollback(access: FakeAccess, en
             await until(pilot, lambda: app.other_operation is not None and app.other_operation.outcome == end)
             await pilot.press("w")
             await until(pilot, lambda: ("✓ Done" if end == "done" else "✗ Killed") in screen_text(app))
-            assert "begun elsewhere" in screen_text(app).splitlines()[0]
+            assert "started elsewhere" in screen_text(app).splitlines()[0]
         assert app.own_operation is not None
         assert app.own_operation.outcome == "refused"
 
@@ -147,7 +147,7 @@ def test_a_plan_that_another_operation_overtook_is_refused(access: FakeAccess) -
         await pilot.press("y")
         await until(pilot, lambda: "✗ Refused: nothing was changed." in screen_text(app))
         assert "graasp-local rollback" in screen_text(app).splitlines()[0]
-        assert "begun elsewhere" not in screen_text(app)
+        assert "started elsewhere" not in screen_text(app)
         assert app.own_operation is not None
         assert app.own_operation.outcome == "refused"
 

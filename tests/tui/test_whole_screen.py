@@ -373,7 +373,7 @@ def test_a_deployment_that_is_running_is_not_shown_as_killed(access: FakeAccess)
         assert "killed" not in screen_text(app)
         await press(pilot, "enter")
         await until(pilot, lambda: isinstance(app.screen, OperationScreen))
-        assert "begun elsewhere" in screen_text(app)
+        assert "started elsewhere" in screen_text(app)
 
     with held_lock(access.site().lock_file, command):
         pretend_another_process(access)

@@ -53,7 +53,7 @@ def test_it_is_selected_and_started_and_nothing_else_is(site: FakeWorld, state: 
         ("client",),
         (("CLIENT_IMAGE", "second"),),
         (("CLIENT_IMAGE", "first"),),
-        "it was built again since it was started",
+        "it has been rebuilt since it was started",
     )
     started = [step.services for step in plan.steps if isinstance(step, StartServices)]
     assert started == [("client",)]

@@ -210,7 +210,7 @@ def test_what_is_unknown_is_never_ok(fact: str) -> None:
             "way-back",
             {"way_back": Known(Return("1.0.0", other_builds=("core", "workers")))},
             Verdict.WARNING,
-            "1.0.0 comes back with another build of core and workers",
+            "1.0.0 would be restored with another build of core and workers",
         ),
         ("walks", {"unfinished": "0002-deploy"}, Verdict.WARNING, "0002-deploy was left unfinished"),
         ("secrets", {"rotation_cut_off": ("JWT_SECRET",)}, Verdict.WARNING, "JWT_SECRET was interrupted"),

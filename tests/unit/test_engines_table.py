@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from tests.engines.checks import CHECKS
 from tests.engines.engines import ENGINES, engines_in
 from tests.engines.run import main, put_together
-from tests.engines.table import Row, written
+from tests.engines.table import BEGIN, END, Row, written
 
 ALL_WELL = dict.fromkeys(CHECKS, "1 s")
 
@@ -22,13 +22,16 @@ def row(name: str, engine: str = "28.5.2", **results: str) -> Row:
 
 
 def test_a_run_replaces_its_own_row_and_keeps_the_others(tmp_path: Path) -> None:
-    file = tmp_path / "engines.md"
+    file = tmp_path / "page.md"
+    file.write_text(f"# Page\n\n{BEGIN}\n{END}\n\nThe rest.\n")
     file.write_text(written(file, [row("one"), row("two")]))
     file.write_text(written(file, [row("two", "29.0.0"), row("three")]))
     lines = [line for line in file.read_text().splitlines() if line.startswith("| ")]
     assert [line.split(" | ")[0] for line in lines] == ["| run", "| one", "| two", "| three"]
     assert "29.0.0" in lines[2]
     assert written(file, []) == file.read_text()
+    assert file.read_text().startswith("# Page\n")
+    assert file.read_text().endswith("\nThe rest.\n")
 
 
 def test_a_check_that_failed_or_was_not_come_to_did_not_go_through() -> None:

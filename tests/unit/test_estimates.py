@@ -65,7 +65,7 @@ def test_a_start_is_forecast_by_those_of_its_version() -> None:
 
 
 def test_a_snapshot_is_forecast_by_the_size_of_the_database() -> None:
-    assert part("snapshot", database_bytes=2_000_000_000).reason == "for 2.0 GB, by a reference figure"
+    assert part("snapshot", database_bytes=2_000_000_000).reason == "estimated for 2.0 GB"
     grown = part("snapshot", *(Run(1.0, "", 100_000_000) for _ in range(3)), database_bytes=300_000_000)
     assert (grown.low, grown.high) == (3.0, 3.0)
     assert grown.reason == "from 3 earlier runs here, scaled to 300 MB"
@@ -79,12 +79,12 @@ def test_by_few_runs_the_range_is_wider_than_what_they_took() -> None:
 def test_the_lines_name_what_counts_and_the_rest_together() -> None:
     estimate = Estimate(
         (
-            Part("start-graasp", "", 9.0, 10.0, 12.0, "from 3 earlier runs here", measured=True),
+            Part("start-graasp", "Start core", 9.0, 10.0, 12.0, "from 3 earlier runs here", measured=True),
             *(Part(f"small-{n}", "", 0.0, 0.1, 0.1, "from 3 earlier runs here", measured=True) for n in range(4)),
         )
     )
     assert estimate.lines() == (
-        "  9.0 to 12.0 s  start-graasp   from 3 earlier runs here",
+        "  9.0 to 12.0 s  Start core     from 3 earlier runs here",
         "   0.0 to 0.4 s  4 other steps",
     )
 
@@ -118,7 +118,7 @@ def test_what_is_not_a_duration_is_reported(text: str) -> None:
 def test_longer_than_allowed_is_refused_before_anything_is_changed(running: FakeWorld) -> None:
     with pytest.raises(Refused, match="--max-downtime allows 2 s") as refused:
         list(run.run(running.world, Deploy("1.1.0"), run.RunOptions(max_downtime=2.0)))
-    assert "start-graasp" in refused.value.next_step
+    assert "Start redis and core" in refused.value.next_step
     assert running.state.calls == []
     assert list(running.world.site.journal_directory.glob("*.jsonl")) == []
 

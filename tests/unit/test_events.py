@@ -168,7 +168,7 @@ def test_an_estimate_without_history_says_so() -> None:
     estimate = estimate_downtime(PLAN, {})
     assert estimate is not None
     assert "partly estimated" in estimate.described()
-    assert all("reference figure" in part.reason for part in estimate.parts)
+    assert all("estimated" in part.reason for part in estimate.parts)
 
 
 def test_a_plan_that_does_not_open_the_gate_again_has_no_downtime() -> None:

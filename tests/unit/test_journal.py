@@ -139,7 +139,7 @@ def foreign(content: bytes) -> bytes:
     [
         (changed_line, "Line 2 is not a record."),
         (lost_beginning, "It does not begin with the start of an operation."),
-        (other_format, "It is of format 2; this graasp-local reads format 1."),
+        (other_format, "Its format is 2, and this graasp-local reads format 1."),
         (lost_key, "A record is malformed (KeyError: 'outcome')."),
         (foreign, "Line 1 is not a record."),
     ],

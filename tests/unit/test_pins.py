@@ -207,7 +207,7 @@ def test_without_a_record_the_tags_are_used(fake: FakeWorld) -> None:
 def test_a_tag_that_was_moved_since_the_last_deployment_is_reported(fake: FakeWorld) -> None:
     recorded(fake, *fake.engine.pins(ONE))
     fake.engine.builds["graasp:core-v1.0.0"] = "second"
-    assert list(pull_missing(fake.world, ONE))[-1].endswith("with other images of core: its tags were moved")
+    assert list(pull_missing(fake.world, ONE))[-1].endswith("with different images of core: its tags were moved")
 
 
 @pytest.mark.parametrize(

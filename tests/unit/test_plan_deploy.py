@@ -81,7 +81,7 @@ def test_the_operation_of_an_open_site() -> None:
                 13,
                 "closed",
                 "Run migrations of 1.1.0 (limit 1800 s) and create containers",
-                "pending: 0002_item_lang",
+                "0002_item_lang is pending",
             ),
             (
                 14,

@@ -41,7 +41,7 @@ def test_behind_a_migration_it_says_what_would_be_discarded_and_does_nothing(run
         rollback_plan(running.world, running.world.observe())
     assert refused.value.what == (
         "Everything written since 1970-01-12 13:46 UTC (3 hours with 1.1.0), including 3 new row(s), "
-        "would be discarded: 1.1.0 has changed the database, and the one from before it would be put back."
+        "would be discarded: 1.1.0 has changed the database, and a rollback restores the one from before."
     )
     assert "--discard written-since" in refused.value.next_step
     assert running.state.calls == []

@@ -263,7 +263,7 @@ def test_an_unknown_part_is_named_with_those_there_are(moved_on: FakeWorld) -> N
 
 def test_a_deployment_is_refused_over_a_half_finished_restore(moved_on: FakeWorld) -> None:
     killed_at(moved_on, "prove-migrations", restoring(moved_on))
-    with pytest.raises(Refused, match="with the data of the backup partly or all in place"):
+    with pytest.raises(Refused, match="some or all of the backup's data is in place"):
         deploy(moved_on, "1.1.0")
 
 

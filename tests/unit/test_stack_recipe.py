@@ -147,7 +147,7 @@ def test_a_name_that_the_files_do_not_have_is_refused() -> None:
 def test_an_unknown_state_is_refused_at_once(word: str) -> None:
     with pytest.raises(UsageError, match="is not a state") as caught:
         GraaspStack().with_state(word)
-    assert "There is running, restricted, db-only and stopped." in caught.value.__notes__
+    assert "Use one of running, restricted, db-only and stopped." in caught.value.__notes__
 
 
 def test_an_invalid_version_or_source_is_refused_at_once() -> None:

@@ -212,7 +212,7 @@ def test_a_service_is_translated_with_all_its_limits() -> None:
         ),
         (
             {"volumes": [{"type": "volume", "source": "cache", "target": "/cache"}]},
-            "the volume cache would be another one on each machine",
+            "the volume cache would differ on each machine",
         ),
     ],
 )

@@ -310,9 +310,9 @@ def test_killed_after_any_step_it_can_be_resumed(running: FakeWorld, step: str) 
 def test_between_two_servers_nothing_else_is_done_to_the_site(running: FakeWorld, step: str) -> None:
     killed_after(running, step)
     for state in (InfraState.RUNNING, InfraState.RESTRICTED, InfraState.DB_ONLY):
-        with pytest.raises(Refused, match="was left between Postgres 16 and 17"):
+        with pytest.raises(Refused, match="stopped halfway between Postgres 16 and 17"):
             transition_plan(running.world, running.world.observe(), state)
-    with pytest.raises(Refused, match="was left between"):
+    with pytest.raises(Refused, match="stopped halfway between"):
         deployment_plan(running.world, running.world.observe(), DeployRequest(Version(1, 1, 0)))
     with pytest.raises(Refused, match="was left unfinished"):
         upgrade(running)

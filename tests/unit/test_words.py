@@ -60,11 +60,7 @@ PAGES = [
     *sorted((ROOT / "examples").rglob("*.md")),
 ]
 STACK = sorted(file for name in ("compose", "nginx") for file in (ROOT / name).rglob("*") if file.is_file())
-SCRIPTS = sorted(
-    file
-    for file in (ROOT / "scripts").rglob("*")
-    if file.is_file() and not {"__pycache__", "demo-images"} & {*file.parts}
-)
+SCRIPTS = sorted(file for file in (ROOT / "scripts").rglob("*") if file.is_file() and "__pycache__" not in file.parts)
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 PROGRAMS = [
     *TESTS,

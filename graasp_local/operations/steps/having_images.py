@@ -62,7 +62,7 @@ def select_rebuilt(world: World, observed: ObservedState) -> SelectImages | None
     if not found:
         return None
     new, old = zip(*found.values(), strict=True)
-    return SelectImages((*found,), as_images(new), as_images(old), "it was built again since it was started")
+    return SelectImages((*found,), as_images(new), as_images(old), "it has been rebuilt since it was started")
 
 
 def select_images(world: World, step: SelectImages) -> None:
@@ -106,7 +106,7 @@ def pull_missing(world: World, version: Version) -> Iterator[str]:
         )
         if changed:
             at = f" at {earlier.at}" if earlier.at else ""
-            yield f"{version} was deployed{at} with other images of {listed(changed)}: its tags were moved"
+            yield f"{version} was deployed{at} with different images of {listed(changed)}: its tags were moved"
 
 
 def share_images(world: World, version: Version) -> Iterator[str]:

@@ -279,8 +279,7 @@ def _refuse_absent_images(world: World, services: Sequence[str]) -> None:
     else:
         way = f"`graasp-local compose -- pull {' '.join(absent)}` fetches what is missing; then try again."
     raise Refused(
-        f"Not on the engine any more, or not yet: the image of {listed(tuple(absent))} "
-        f"({listed(tuple(dict.fromkeys(absent.values())))}).",
+        f"Not on the engine: the image of {listed(tuple(absent))} ({listed(tuple(dict.fromkeys(absent.values())))}).",
         "Nothing was changed.",
         way,
     )
@@ -343,7 +342,9 @@ def _way_out(images: tuple[ImageFact, ...], facts: EngineFacts, version: Version
         return (
             f"`graasp-local build --version {version}` builds {listed(buildable)} for this engine; then deploy again."
         )
-    return "Fix this, then start the deployment again."
+    if any(image.problem for image in images if image.service in SERVICES_TO_BUILD):
+        return "Fix this, then deploy again. `graasp-local versions` lists what is available."
+    return "Fix this, then deploy again."
 
 
 def _expected_dump_bytes(world: World, database: int) -> int:

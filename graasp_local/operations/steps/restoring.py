@@ -74,7 +74,7 @@ def _check(world: World, restore: Restore) -> Iterator[str]:
 def _load(world: World, restore: Restore, database: str) -> Iterator[str]:
     existing = world.databases.sizes()
     if is_in_place(database, restore.number, existing):
-        yield f"{database} is in place already"
+        yield f"{database} is already in place"
         return
     for name in half_loaded(existing, restore.number):
         world.databases.drop(name)
@@ -93,7 +93,7 @@ def _load(world: World, restore: Restore, database: str) -> Iterator[str]:
 
 def _unpack(world: World, restore: Restore, volume: str) -> Iterator[str]:
     if world.transfers.files_are_swapped(volume, restore.number):
-        yield f"{volume} is in place already"
+        yield f"{volume} is already in place"
         return
     backup = BackupStore.of(world.site).find(restore.backup)
     part = next((part for part in backup.manifest.volumes if part.name == volume), None)

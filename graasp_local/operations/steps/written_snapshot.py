@@ -80,7 +80,7 @@ def drop_written_but(world: World, name: str) -> Iterator[str]:
 
 def _write(world: World, store: BackupStore, name: str) -> Generator[Report]:
     if _find(world.site, name) is not None:
-        yield f"{name} is written already"
+        yield f"{name} is already written"
         return
     partial = store.begin(name)
     try:

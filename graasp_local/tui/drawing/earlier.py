@@ -14,7 +14,7 @@ from graasp_local.wording import seconds_in_words
 if TYPE_CHECKING:
     from graasp_local.journal.records import OperationRecord
 
-_NAME, _SECONDS = 18, 9
+_LEAST_BAR, _SECONDS = 12, 9
 _LEAST_DIFFERENCE = 0.05
 
 
@@ -46,12 +46,14 @@ def _kind(operation: OperationRecord) -> str:
 
 def _timeline(operation: OperationRecord, width: int) -> list[Line]:
     """A bar for each step, placed and sized by when it ran and how long it took."""
-    room = width - _NAME - _SECONDS - 2
+    longest = 1 + max((len(title) for title in operation.titles), default=0)
+    titles = max(0, min(longest, width - _LEAST_BAR - _SECONDS - 2))
+    room = width - titles - _SECONDS - 2
     whole = max(operation.seconds or 0.0, sum(float(step["seconds"]) for step in operation.steps)) or 1.0
     lines: list[Line] = []
     begun = 0.0
     cut, cut_tone = ("…", Tone.BUSY) if operation.outcome == UNDER_WAY else ("killed", Tone.BAD)
-    for index, name in enumerate(operation.started_steps):
+    for index, title in enumerate(operation.titles):
         step = operation.steps[index] if index < len(operation.steps) else None
         seconds = float(step["seconds"]) if step is not None else max(0.0, whole - begun)
         went = step is not None and step["outcome"] == "done"
@@ -61,7 +63,7 @@ def _timeline(operation: OperationRecord, width: int) -> list[Line]:
         lines.append(
             (
                 Piece("  " if went else "▶ " if step is None and cut == "…" else "✗ ", tone),
-                Piece(padded(name, _NAME - 1) + " "),
+                Piece(padded(title, titles - 1) + " "),
                 Piece(right(f"{seconds:.1f} s" if step is not None else cut, _SECONDS - 1) + " ", Tone.QUIET),
                 Piece(" " * before + bar, tone),
             )

@@ -77,7 +77,7 @@ def help_lines(width: int) -> tuple[Line, ...]:
     left, right = _verbs(Effect.CHANGES), _verbs(Effect.LOOKS)
     lines = _columns("Change the site; each asks first", left, "Look", right, width)
     keys = (*lines, (), *_columns("Move", MOVING, "In a log", IN_A_LOG, width))
-    return (*keys, (), *_columns("Signs", SIGNS, "", MORE_SIGNS, width))
+    return (*keys, (), *_columns("Symbols", SIGNS, "", MORE_SIGNS, width))
 
 
 def _verbs(effect: Effect) -> list[Entry]:

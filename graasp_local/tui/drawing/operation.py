@@ -130,7 +130,7 @@ def operation_title(operation: OperationView, width: int, *, begun_elsewhere: bo
     """The operation's command, when it began, and whether it was started elsewhere."""
     at = datetime.fromtimestamp(operation.began).astimezone()
     when = Piece(f"   {at.day} {at:%b %H:%M:%S} {zone()}", Tone.QUIET)
-    where = Piece("   begun elsewhere" if begun_elsewhere else "", Tone.BUSY)
+    where = Piece("   started elsewhere" if begun_elsewhere else "", Tone.BUSY)
     return fitted((Piece(operation.command, Tone.STRONG), when, where), width)
 
 
@@ -185,7 +185,7 @@ def _while_the_gate_stays(plan: Plan, reception: Reception, visited: tuple[str, 
         return "Visitors stay served."
     first, last = min(stops + starts), max(stops + starts)
     when = f"During step {first}" if first == last else f"From step {first} to step {last}"
-    return f"{when} visitors get errors: {listed(visited)} is away, and the gate stays open."
+    return f"{when} visitors get errors: {listed(visited)} is off, and the gate stays open."
 
 
 def _moves(step: Step, kind: type[StopServices | StartServices], visited: tuple[str, ...]) -> bool:

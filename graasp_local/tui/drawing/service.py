@@ -27,7 +27,7 @@ def detail_lines(
     lines += _charts(detail, reading, width, is_fresh=is_fresh)
     lines += _heading("Health check")
     if not detail.answers:
-        lines.append(plain("  It has none, or was not asked yet.", Tone.QUIET))
+        lines.append(plain("  None is defined, or it has not run yet.", Tone.QUIET))
     for answer in reversed(detail.answers):
         well = answer.exit_code == 0
         said = " ".join(answer.output.split()) or f"exit code {answer.exit_code}"
@@ -59,12 +59,12 @@ def _facts(detail: ContainerDetail, reading: Reading | None, now: float) -> list
 def _charts(detail: ContainerDetail, reading: Reading | None, width: int, *, is_fresh: bool) -> list[Line]:
     """The two charts, side by side if there is room."""
     if reading is None:
-        return [plain("Reading its processor and memory use …", Tone.QUIET)]
+        return [plain("Reading its CPU and memory use …", Tone.QUIET)]
     beside = width >= 100
     each = (width - 4) // 2 if beside else width
     percent = f"{reading.cpu_percent:.1f} %" if reading.cpu_percent is not None else "…"
     processor = chart(
-        f"Processor: {percent} of one core",
+        f"CPU: {percent} of one core",
         reading.history,
         each,
         max(10.0, *reading.history, 0.0),

@@ -54,7 +54,7 @@ class BackupsScreen(UiModal["Manifest"]):
         self._found, now = message.found, time.time()
         self.query_one(Rows).show(lambda width: backups_table(message.found, now, width))
         if not message.found:
-            none = message.problem or "There is no backup yet. `graasp-local backup` makes one; it is in the palette."
+            none = message.problem or "There are no backups yet. `graasp-local backup` takes one; it is in the palette."
             self.query_one("#words", Lines).show(lambda width: wrapped(none, width, Tone.QUIET))
 
     def on_rows_chosen(self, message: Rows.Chosen) -> None:

@@ -88,7 +88,7 @@ class PlanScreen(UiScreen):
     def on_loss_found(self, message: messages.LossFound) -> None:
         """Nothing is discarded unless the site's name is typed; after that, the plan still needs confirmation."""
         name = self.ui.view.project if self.ui.view is not None else ""
-        said = (f"{message.what} will disappear from the site.", "A backup would keep it.")
+        said = (f"{message.what} will disappear from the site.", "To keep a copy, take a backup first.")
         question = ConfirmByName("Rolling back discards everything written since", said, name)
         self.ui.push_screen(question, self._discard_if)
 

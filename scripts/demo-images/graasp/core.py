@@ -198,7 +198,7 @@ async def log_in(request: web.Request) -> web.Response:
 
 
 async def publish(request: web.Request) -> web.Response:
-    """Something with an image: nobody publishes it unless a classifier says that it may be seen."""
+    """An item with an image: it is published only if a classifier says that it may be seen."""
     classifier = os.environ.get("IMAGE_CLASSIFIER_API")
     if not classifier:
         return web.json_response({"statusCode": 400, "message": "image-classification failure"}, status=400)
@@ -229,7 +229,7 @@ async def send_mail(request: web.Request) -> web.Response:
     def deliver() -> None:
         with smtplib.SMTP(where.hostname, where.port, timeout=5) as server:
             server.login(where.username or "", where.password or "")
-            server.sendmail("core@demo", ["somebody@demo"], "Subject: hello from the demo\r\n\r\nhello")
+            server.sendmail("core@demo", ["member@demo"], "Subject: hello from the demo\r\n\r\nhello")
 
     await asyncio.to_thread(deliver)
     return web.json_response({"sent": True})

@@ -4,7 +4,7 @@ set -euo pipefail
 
 as_postgres() { if [[ $(id -u) == 0 ]]; then setpriv --reuid=postgres --regid=postgres --init-groups "$@"; else "$@"; fi; }
 
-initialise() {
+initialize() {
   local user=${POSTGRES_USER:-postgres} database=${POSTGRES_DB:-${POSTGRES_USER:-postgres}} file
   if [[ -n ${POSTGRES_PASSWORD_FILE:-} ]]; then POSTGRES_PASSWORD=$(cat "$POSTGRES_PASSWORD_FILE"); fi
   if [[ -z ${POSTGRES_PASSWORD:-} ]]; then
@@ -17,7 +17,7 @@ initialise() {
   as_postgres initdb --username="$user" --pwfile="$password_file" --auth-local=trust --auth-host=scram-sha-256
   rm "$password_file"
   printf 'host all all all scram-sha-256\n' >>"$PGDATA/pg_hba.conf"
-  # The temporary server listens on its socket only, so that nobody takes it for the real one.
+  # The temporary server listens on its socket only, so that no client takes it for the real one.
   as_postgres pg_ctl --pgdata="$PGDATA" --wait --options="-c listen_addresses='' -p 5432" start
   export PGUSER=$user PGHOST=/var/run/postgresql
   if [[ $database != postgres ]]; then psql --dbname=postgres --command="CREATE DATABASE \"$database\""; fi
@@ -37,7 +37,7 @@ if [[ ${1:-} == postgres ]]; then
     chown -R postgres: "$PGDATA" /var/run/postgresql
     chmod 0700 "$PGDATA"
   fi
-  if [[ ! -s $PGDATA/PG_VERSION ]]; then initialise; fi
+  if [[ ! -s $PGDATA/PG_VERSION ]]; then initialize; fi
   set -- "$@" -c listen_addresses='*'
   if [[ $(id -u) == 0 ]]; then exec setpriv --reuid=postgres --regid=postgres --init-groups "$@"; fi
 fi

@@ -1,6 +1,6 @@
 """A stand-in for Meilisearch 1.8, as far as Graasp's core and workers call it: indexes, tasks, settings, documents, search.
 
-Every change is a task, as there: it is answered with 202 and a number, and is done when somebody asks for it. A search
+Every change is a task, as there: it is answered with 202 and a number, and is done when a client asks for it. A search
 finds words in documents, and filters by equality only. All of it survives a new container.
 """
 

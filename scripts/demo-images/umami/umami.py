@@ -55,7 +55,7 @@ def make_application() -> web.Application:
 
 
 if __name__ == "__main__":
-    # A lost database ends umami; its restart policy brings it back, as with the real one.
+    # A lost database ends umami; its restart policy starts it again, as with the real one.
     try:
         web.run_app(make_application(), host=os.environ.get("HOSTNAME_LISTEN", "0.0.0.0"), port=3000, print=None, handle_signals=False)
     except (psycopg.OperationalError, asyncio.CancelledError) as error:
