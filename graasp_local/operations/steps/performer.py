@@ -45,7 +45,14 @@ from graasp_local.operations.steps.written_snapshot import (
 )
 from graasp_local.planning.data_steps import CheckBackup, LoadDatabase, PutInPlace, TakeOut, UnpackFiles
 from graasp_local.planning.migrations import proof_failures
-from graasp_local.planning.rolling_steps import DrainSide, LeadVisitors, ProveSide, RemoveHandover, StartHandover
+from graasp_local.planning.rolling_steps import (
+    DrainSide,
+    LeadVisitors,
+    ProveSide,
+    RemoveHandover,
+    ReplaceInTurn,
+    StartHandover,
+)
 from graasp_local.planning.states import Gate, ServiceGroup
 from graasp_local.planning.steps import (
     AwaitMigration,
@@ -177,7 +184,7 @@ class Performer:
             case RemoveHandover():
                 yield from perform_rolling(world, step)
                 self.end_shutting()
-            case StartHandover() | ProveSide() | LeadVisitors() | DrainSide():
+            case StartHandover() | ProveSide() | LeadVisitors() | DrainSide() | ReplaceInTurn():
                 yield from perform_rolling(world, step)
             case CheckEdge():
                 yield from check_edge(world)
