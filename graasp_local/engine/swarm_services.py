@@ -166,7 +166,7 @@ class SwarmServices:
         ]
         return " ".join(said[-1].split()) if said else ""
 
-    def log(self, service: str, lines: int, since: float | None = None) -> tuple[str, ...]:
+    def log(self, service: str, lines: int) -> tuple[str, ...]:
         """The ends of the logs of its tasks; empty if their machines do not answer soon."""
         known = self.services().get(service)
         if known is None:
@@ -179,9 +179,7 @@ class SwarmServices:
             # Of a connection of its own, with less patience: a machine that was cut off does not answer.
             client = connect(_LOG_SECONDS)
             text = b"".join(
-                client.api.service_logs(
-                    known["ID"], stdout=True, stderr=True, tail=str(lines), since=int(since or 0), is_tty=False
-                )
+                client.api.service_logs(known["ID"], stdout=True, stderr=True, tail=str(lines), is_tty=False)
             )
         return tuple(text.decode(errors="replace").splitlines())
 
