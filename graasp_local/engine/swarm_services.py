@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from graasp_local.engine import site_files, swarm_tasks
 from graasp_local.engine.client import connect, engine_errors, engine_refusals
+from graasp_local.engine.swarm_images import remove_checks
 from graasp_local.engine.swarm_tasks import is_reachable, node_name, replicas_wanted
 from graasp_local.errors import NeedsYou
 from graasp_local.settings import Swarm
@@ -139,6 +140,7 @@ class SwarmServices:
             for service in self.services().values():
                 self._narrate(f"docker service rm {service['Spec']['Name']}")
                 self._client.api.remove_service(service["ID"])  # type: ignore[no-untyped-call]
+            remove_checks(self._client, self._project)
             self._remove_unused_files()
 
     def restart(self, service: str) -> None:

@@ -204,9 +204,11 @@ def test_a_move_to_one_machine_and_back_that_is_killed_or_fails(site: SwarmSite)
     serves(site, version)
     # As a deployment leaves it that was killed while the database was shut.
     site.rows("REVOKE CONNECT ON DATABASE graasp FROM PUBLIC, graasp")
-    # A container that is not the site's keeps a network from being removed.
+    # A container that is not the site's keeps a network from being removed. A killed check of images was left behind.
     site.configure(SWARM="off")
     network, image = f"{site.project}_front", "localhost/graasp-demo/redis:7"
+    job = ("--mode", "global-job", "--restart-condition", "none", "--detach", "--no-resolve-image")
+    front.docker("service", "create", *job, "--name", f"{site.project}_check-core", image, "true")
     front.docker("run", "--detach", "--name", "guest", "--network", network, "--entrypoint", "sleep", image, "600")
     assert f"does not remove {network}" in site.run("apply", "running", "--yes", code=21).stderr
     front.docker("rm", "--force", "guest")
