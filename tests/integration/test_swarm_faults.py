@@ -117,7 +117,7 @@ def test_an_old_core_that_comes_back_during_the_migration_cannot_write(site: Swa
 
 @pytest.mark.parametrize(
     ("step", "command"),
-    [("share-images", "apply running"), ("snapshot", "rollback"), ("start-graasp", "resume")],
+    [("share-images", "apply running"), ("stop-graasp", "rollback"), ("start-graasp", "resume")],
 )
 def test_the_front_engine_restarts_in_the_middle(site: SwarmSite, step: str, command: str) -> None:
     """Its containers end with it; the command that is at it goes on without an engine, and gives up."""
@@ -139,6 +139,7 @@ def test_the_front_machine_loses_power_during_a_migration(site: SwarmSite) -> No
     before, version, front = site.items(), site.status()["version"], site.swarm.front
     deployment = site.start("deploy", "--version", "1.3.0-migration-hangs", "--yes", "--no-backup")
     wait_for(lambda: site.migration_runs() or deployment.poll() is not None, "the migration runs", 120)
+    assert deployment.poll() is None, deployment.communicate()
     site.swarm.do("kill", front)
     deployment.send_signal(signal.SIGKILL)
     deployment.communicate()
@@ -202,16 +203,17 @@ def test_a_move_to_one_machine_and_back_that_is_killed_or_fails(site: SwarmSite)
     site.configure(SWARM="on")
     site.run("apply", "running", "--yes")
     serves(site, version)
-    # As a deployment leaves it that was killed while the database was shut.
-    site.rows("REVOKE CONNECT ON DATABASE graasp FROM PUBLIC, graasp")
     # A container that is not the site's keeps a network from being removed. A killed check of images was left behind.
     site.configure(SWARM="off")
     network, image = f"{site.project}_front", "localhost/graasp-demo/redis:7"
     job = ("--mode", "global-job", "--restart-condition", "none", "--detach", "--no-resolve-image")
     front.docker("service", "create", *job, "--name", f"{site.project}_check-core", image, "true")
     front.docker("run", "--detach", "--name", "guest", "--network", network, "--entrypoint", "sleep", image, "600")
-    assert f"does not remove {network}" in site.run("apply", "running", "--yes", code=21).stderr
+    assert f"does not remove {network}" in site.run("apply", "running", "--yes", code=20).stderr
+    assert site.ask("/api/version").json()["version"] == f"v{version}"
     front.docker("rm", "--force", "guest")
+    # As a deployment leaves it that was killed while the database was shut.
+    site.rows("REVOKE CONNECT ON DATABASE graasp FROM PUBLIC, graasp")
     site.run("apply", "running", "--yes")
     assert site.status()["state"] == "running"
     assert site.on_any_machine("core") == {}
