@@ -50,7 +50,7 @@ def main(words: Sequence[str]) -> None:
     if words == ["--nodes"]:
         load = os.getloadavg()[0]
         with nodes.swarm_site() as several:
-            say(as_table([nodes.HEADINGS, *nodes.node_rows(several, 3)]))
+            say(as_table([nodes.HEADINGS, *nodes.node_rows(several, 2)]))
         say(_where(load))
         return
     rows: list[Row] = []
