@@ -12,6 +12,7 @@ from typing import Any
 from graasp_local.engine.addresses import engine_address, is_on_this_machine, not_podman
 from graasp_local.engine.client import connect, engine_errors, headers_of
 from graasp_local.engine.docker_engine import disk_of
+from graasp_local.engine.engine_clock import ahead_by
 from graasp_local.engine.listing import PROJECT_LABEL, containers_of
 from graasp_local.engine.login import login_for
 from graasp_local.engine.observe import ONE_OFF_LABEL, SERVICE_LABEL
@@ -84,7 +85,8 @@ class DockerDiagnosis:
         with engine_errors():
             made_to_read = connect().api.containers(all=True, filters={"label": PURPOSE_LABEL, "status": "created"})
         # They are never started and have no project label: a recent one may belong to another site's running operation.
-        old = time.time() - _YOUNG_SECONDS
+        ahead = 0.0 if is_on_this_machine() else ahead_by(connect().api.info)
+        old = time.time() + ahead - _YOUNG_SECONDS
         names += [container["Names"][0].lstrip("/") for container in made_to_read if container["Created"] < old]
         return tuple(sorted(names))
 

@@ -16,6 +16,7 @@ from graasp_local.engine import connections, gate_flag, other_machine, rootless,
 from graasp_local.engine.addresses import is_on_this_machine
 from graasp_local.engine.client import engine_errors, engine_refusals
 from graasp_local.engine.compose import compose_failed
+from graasp_local.engine.engine_clock import ahead_by
 from graasp_local.engine.leftovers import wait_for_leftovers, wait_for_stops
 from graasp_local.engine.lost_networks import without_their_network
 from graasp_local.engine.migration_run import DockerMigrationRun
@@ -78,6 +79,10 @@ class DockerEngine(SiteImages):
     def _info(self) -> dict[str, Any]:
         info: dict[str, Any] = self.client.api.info()
         return info
+
+    @cached_property
+    def _clock_ahead(self) -> float:
+        return 0.0 if is_on_this_machine() else ahead_by(self.client.api.info)
 
     @cached_property
     def swarm(self) -> SwarmServices:
@@ -383,11 +388,12 @@ class DockerEngine(SiteImages):
 
     def recent_log(self, service: str, lines: int, since: float | None = None) -> tuple[str, ...]:
         if self._apart((service,))[1]:
-            return self.swarm.log(service, lines, since)
+            return self.swarm.log(service, lines)
         found = self._most_telling_first(service)
         if not found:
             return ()
         with engine_errors():
+            since = None if since is None else since + self._clock_ahead
             text = self.client.api.logs(found[0]["Id"], tail=lines, since=since, stream=False)
         return tuple(text.decode(errors="replace").splitlines())
 
@@ -431,8 +437,9 @@ class DockerEngine(SiteImages):
         ]
         with engine_errors():
             found = [self.client.api.inspect_container(c["Id"]) for c in self._containers_of((service,))]
-        made = (datetime.fromisoformat(container["Created"]).timestamp() for container in found)
-        return min((*tasks, *made), default=0.0)
+            made = (datetime.fromisoformat(container["Created"]).timestamp() for container in found)
+            found_at = min((*tasks, *made), default=0.0)
+            return found_at and found_at - self._clock_ahead
 
     def files_used_since(self, service: str) -> float:
         return self.created_at(service) if is_on_this_machine() else 0.0
@@ -488,11 +495,12 @@ class DockerEngine(SiteImages):
     def wait_for_leftovers(self, since: float) -> None:
         wait_for_leftovers(self._site.directory)
         with engine_errors():
-            wait_for_stops(self._events, self._ids_of_running, since)
+            wait_for_stops(self._events, self._ids_of_running, since, self._clock_ahead)
 
     def _events(self) -> list[dict[str, Any]]:
         """All that the engine remembers, up to now."""
-        now: Any = f"{time.time():.6f}"  # as text, since the SDK drops fractions of a second from a datetime
+        # As text, since the SDK drops fractions of a second from a datetime.
+        now: Any = f"{time.time() + self._clock_ahead:.6f}"
         return list(self.client.api.events(since=1, until=now, decode=True))
 
     def _ids_of_running(self) -> list[str]:

@@ -27,6 +27,7 @@ from graasp_local.ports.gate import CoreAnswer
 from graasp_local.ports.handovers import Memory
 from graasp_local.site import prepare
 from graasp_local.site.site import Site
+from graasp_local.stack.on_swarm import SWARM_SERVICES
 from graasp_local.stack.services import GROUP_LABEL, VERSION_LABEL
 from graasp_local.version import Version
 
@@ -53,10 +54,9 @@ class DockerHandovers:
     def visited(self) -> tuple[str, ...]:
         return tuple(service.name for service in self._site.services if service.name in VISITED_PORTS)
 
-    def why_no_second(self) -> str:
-        if self._site.settings.swarm is None:
-            return ""
-        return "core runs in a Swarm (SWARM in .env is on), and a second one in its place is not supported there yet."
+    def replaced_in_turn(self) -> tuple[str, ...]:
+        in_swarm = SWARM_SERVICES if self._site.settings.swarm is not None else ()
+        return tuple(name for name in self.visited() if name in in_swarm)
 
     def edge_can_route(self) -> bool:
         code, _ = self._in_nginx(_KNOWS)
@@ -65,7 +65,7 @@ class DockerHandovers:
     def memory(self) -> Memory:
         in_use: dict[str, int] = {}
         with engine_errors():
-            for container in self._containers(Side.SERVICES):
+            for container in self._on_this_engine():
                 if container["State"] == "running":
                     stats = self._engine.client.api.stats(container["Id"], stream=False, one_shot=True)
                     used = stats.get("memory_stats", {})
@@ -81,7 +81,12 @@ class DockerHandovers:
                 return Path("/proc/meminfo").read_text()
             return ""
         with engine_errors():
-            return other_machine.memory_info(self._engine.client, self._containers(Side.SERVICES))
+            return other_machine.memory_info(self._engine.client, self._on_this_engine())
+
+    def _on_this_engine(self) -> list[dict[str, Any]]:
+        """The services' containers that the stand-in would be next to: tasks on other machines use other memory."""
+        here = {str(each["Id"]) for each in self._engine.client.api.containers()}
+        return [container for container in self._containers(Side.SERVICES) if container["Id"] in here]
 
     def start(self, version: Version, services: Sequence[str]) -> None:
         there = set()
@@ -154,6 +159,13 @@ class DockerHandovers:
         if not backends or not connections.is_of_nginx(table):
             return None
         return connections.requests_in_flight(table, backends, [_WEBSOCKET_PORTS[side]])
+
+    def replace_in_turn(self, version: Version, services: Sequence[str]) -> None:
+        prepare.prepare(self._site)
+        self._engine.swarm.replace_in_turn(self._engine.compose.config(version), services)
+
+    def not_replaced(self, services: Sequence[str]) -> int:
+        return self._engine.swarm.not_replaced(services)
 
     def recent_log(self, service: str, lines: int) -> tuple[str, ...]:
         for container in self._containers(Side.HANDOVER):

@@ -62,15 +62,20 @@ def _commands_on(site: Path) -> list[psutil.Process]:
 
 
 def wait_for_stops(
-    events: Callable[[], Sequence[Mapping[str, Any]]], running: Callable[[], Collection[str]], since: float
+    events: Callable[[], Sequence[Mapping[str, Any]]],
+    running: Callable[[], Collection[str]],
+    since: float,
+    clock_ahead: float = 0.0,
 ) -> None:
     """Return once no container is being stopped by a request from after `since`, in seconds since the epoch.
+
+    The engine's clock, which dates its events, is ahead of this machine's by `clock_ahead` seconds.
 
     The engine carries such a request on without whoever made it, and lists the container as running until the end.
     """
     deadline = time.monotonic() + _LONGEST_STOP_SECONDS
     while time.monotonic() < deadline:
-        stopping = being_stopped(events(), running(), since)
+        stopping = being_stopped(events(), running(), since + clock_ahead)
         if stopping is None:
             if time.time() > since + _USUAL_STOP_SECONDS:
                 return

@@ -43,7 +43,7 @@ def have_everywhere(
     for engine in swarm.engines:
         yield from _send(client, engine, project, images, narrate)
     for service, image in images.items():
-        yield from _run_once_on_each(client, f"{project}_check-{service}", service, image, swarm)
+        yield from _run_once_on_each(client, f"{checks_of(project)}{service}", service, image, swarm)
 
 
 def see_files_everywhere(
@@ -51,9 +51,14 @@ def see_files_everywhere(
 ) -> Iterator[str]:
     """Have every machine find in the volume of uploaded files what this one puts there. Raises Refused."""
     container = job_that_looks(client, config, project, image)
-    name = f"{project}_check-files"
+    name = f"{checks_of(project)}files"
     done = yield from _run_on_each(client, name, "files", container, swarm, _not_shared)
     yield f"files: {listed(done)} have the same volume"
+
+
+def checks_of(project: str) -> str:
+    """What the names of a site's jobs begin with. A killed operation leaves one behind, which the next one replaces."""
+    return f"{project}_check-"
 
 
 def _not_shared(failed: Mapping[str, str]) -> Refused:
@@ -227,3 +232,9 @@ def _remove(client: DockerClient, name: str) -> None:
 
     with suppress(NotFound):
         client.api.remove_service(name)  # type: ignore[no-untyped-call]
+
+
+def remove_checks(client: DockerClient, project: str) -> None:
+    """Remove the jobs that a killed operation left behind."""
+    for service in client.api.services(filters={"name": checks_of(project)}):  # type: ignore[no-untyped-call]
+        _remove(client, str(service["Spec"]["Name"]))

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from graasp_local.engine import site_files, swarm_tasks
 from graasp_local.engine.client import connect, engine_errors, engine_refusals
-from graasp_local.engine.swarm_tasks import is_reachable, node_name
+from graasp_local.engine.swarm_images import remove_checks
+from graasp_local.engine.swarm_tasks import is_reachable, node_name, replicas_wanted
 from graasp_local.errors import NeedsYou
 from graasp_local.settings import Swarm
 from graasp_local.site.site import Site
@@ -74,15 +75,35 @@ class SwarmServices:
         for service in services:
             self._scale(there[service], self._wanted(service, there[service], first_of))
 
+    def replace_in_turn(self, config: Mapping[str, Any], services: Sequence[str]) -> None:
+        """Have the Swarm begin to replace the tasks of services that have some, each by one as `config` has it."""
+        there = self.services()
+        for service in services:
+            known = there.get(service)
+            self._have(config, service, known, self._wanted(service, known, ()), in_turn=True)
+
+    def not_replaced(self, services: Sequence[str]) -> int:
+        """How many tasks are still to be replaced. Raises NeedsYou once the Swarm has put the old ones back."""
+        tasks, left = swarm_tasks.listed("/tasks", self._project), 0
+        for name, service in self.services().items():
+            if name in services:
+                own = [task for task in tasks if task["ServiceID"] == service["ID"]]
+                left += swarm_tasks.to_be_replaced(service, own)
+                if swarm_tasks.was_put_back(service):
+                    raise NeedsYou(
+                        f"{name} failed on a machine, and the Swarm put the old ones back: {self.complaint(name)}."
+                    )
+        return left
+
     def _wanted(self, service: str, known: Mapping[str, Any] | None, first_of: Sequence[str]) -> int:
         defined = next((each.replicas for each in self._site.services if each.name == service), None)
         wanted = self._site.settings.replicas.get(service, defined or 1)
-        return min(wanted, max(1, _replicas(known))) if service in first_of else wanted
+        return min(wanted, max(1, replicas_wanted(known))) if service in first_of else wanted
 
     def want_none(self, services: Collection[str]) -> None:
         """Have the Swarm stop all tasks of these services."""
         for name, service in self.services().items() if services else ():
-            if name in services and _replicas(service):
+            if name in services and replicas_wanted(service):
                 self._scale(service, 0)
 
     def await_stop(self, services: Collection[str]) -> None:
@@ -119,6 +140,7 @@ class SwarmServices:
             for service in self.services().values():
                 self._narrate(f"docker service rm {service['Spec']['Name']}")
                 self._client.api.remove_service(service["ID"])  # type: ignore[no-untyped-call]
+            remove_checks(self._client, self._project)
             self._remove_unused_files()
 
     def restart(self, service: str) -> None:
@@ -127,7 +149,7 @@ class SwarmServices:
         if known is not None:
             template = dict(known["Spec"]["TaskTemplate"])
             template["ForceUpdate"] = int(template.get("ForceUpdate") or 0) + 1
-            self._update(known, template, _replicas(known))
+            self._update(known, template, replicas_wanted(known))
 
     def restarts(self, service: str) -> int:
         """How many of the service's tasks have failed, as far as the Swarm and this object remember."""
@@ -146,7 +168,7 @@ class SwarmServices:
         ]
         return " ".join(said[-1].split()) if said else ""
 
-    def log(self, service: str, lines: int, since: float | None = None) -> tuple[str, ...]:
+    def log(self, service: str, lines: int) -> tuple[str, ...]:
         """The ends of the logs of its tasks; empty if their machines do not answer soon."""
         known = self.services().get(service)
         if known is None:
@@ -159,9 +181,7 @@ class SwarmServices:
             # Of a connection of its own, with less patience: a machine that was cut off does not answer.
             client = connect(_LOG_SECONDS)
             text = b"".join(
-                client.api.service_logs(
-                    known["ID"], stdout=True, stderr=True, tail=str(lines), since=int(since or 0), is_tty=False
-                )
+                client.api.service_logs(known["ID"], stdout=True, stderr=True, tail=str(lines), is_tty=False)
             )
         return tuple(text.decode(errors="replace").splitlines())
 
@@ -219,7 +239,13 @@ class SwarmServices:
         return None
 
     def _have(
-        self, config: Mapping[str, Any], service: str, known: Mapping[str, Any] | None, wanted: int | None
+        self,
+        config: Mapping[str, Any],
+        service: str,
+        known: Mapping[str, Any] | None,
+        wanted: int | None,
+        *,
+        in_turn: bool = False,
     ) -> None:
         made = self._translated(config, service)
         with engine_refusals():
@@ -246,8 +272,10 @@ class SwarmServices:
                     endpoint_spec=_BY_NAME,
                 )
             else:
-                self._update(known, template, _replicas(known) if wanted is None else wanted)
-                self._await_change(known["ID"])
+                wanted = replicas_wanted(known) if wanted is None else wanted
+                self._update(known, template, wanted, in_turn=in_turn)
+                if not in_turn:
+                    self._await_change(known["ID"])
             self._remove_unused_files()
 
     def _await_change(self, service: str) -> None:
@@ -265,9 +293,12 @@ class SwarmServices:
     def _scale(self, known: Mapping[str, Any], wanted: int) -> None:
         self._update(known, known["Spec"]["TaskTemplate"], wanted)
 
-    def _update(self, known: Mapping[str, Any], template: Mapping[str, Any], wanted: int) -> None:
-        name = known["Spec"]["Name"]
-        self._narrate(f"docker service update --detach --replicas {wanted} {name}")
+    def _update(
+        self, known: Mapping[str, Any], template: Mapping[str, Any], wanted: int, *, in_turn: bool = False
+    ) -> None:
+        name, how = known["Spec"]["Name"], _IN_TURN if in_turn else _AT_ONCE
+        words = f"--update-order {how['Order']} --update-failure-action {how['FailureAction']} " if in_turn else ""
+        self._narrate(f"docker service update --detach {words}--replicas {wanted} {name}")
         with engine_refusals():
             # Read again: each change gives it another number, and the Swarm itself makes some.
             now = self._client.api.inspect_service(known["ID"])  # type: ignore[no-untyped-call]
@@ -278,7 +309,8 @@ class SwarmServices:
                 name=name,
                 labels=now["Spec"]["Labels"],
                 mode={"Replicated": {"Replicas": wanted}},
-                update_config=_AT_ONCE,
+                update_config=how,
+                rollback_config=_AT_ONCE,
                 endpoint_spec=_BY_NAME,
             )
 
@@ -334,6 +366,9 @@ class SwarmServices:
 _AT_ONCE: Any = {"Parallelism": 0, "Order": "stop-first", "FailureAction": "continue"}
 """Services change behind the closed gate, where nothing is gained by one after the other."""
 
+_IN_TURN: Any = {"Parallelism": 1, "Order": "start-first", "FailureAction": "rollback", "Monitor": 2 * 10**9}
+"""A new task is healthy before an old one ends, and `Monitor` after it started, in nanoseconds, none has failed."""
+
 _BY_NAME: Any = {"Mode": "dnsrr"}
 """nginx gets the address of each task, and needs no address that the kernel spreads over them."""
 
@@ -341,10 +376,6 @@ _BY_NAME: Any = {"Mode": "dnsrr"}
 def takes_tasks(node: Mapping[str, Any]) -> bool:
     """Whether the machine is up and runs what the Swarm gives it."""
     return bool(node["Status"]["State"] == "ready" and node["Spec"].get("Availability") == "active")
-
-
-def _replicas(service: Mapping[str, Any] | None) -> int:
-    return int(service["Spec"]["Mode"]["Replicated"].get("Replicas") or 0) if service else 0
 
 
 def _grace_seconds(service: Mapping[str, Any]) -> float:

@@ -71,7 +71,8 @@ def containers_of_service(
         some = True
         yield _as_container(service, task, nodes, *shown)
     if not some:
-        yield _as_container(service, None, nodes, "exited", "")
+        # For a moment after more are wanted, the Swarm has none yet.
+        yield _as_container(service, None, nodes, "created" if replicas_wanted(service) else "exited", "")
 
 
 def _as_container(
@@ -113,6 +114,34 @@ def _as_container(
             }
         },
     }
+
+
+def replicas_wanted(service: Mapping[str, Any] | None) -> int:
+    """How many tasks a service should have; none if there is no such service."""
+    return int(service["Spec"]["Mode"]["Replicated"].get("Replicas") or 0) if service else 0
+
+
+def to_be_replaced(service: Mapping[str, Any], tasks: Iterable[Mapping[str, Any]]) -> int:
+    """How many tasks of a service do not run as it is defined yet; 1 while the Swarm watches the last one. Pure."""
+    template = service["Spec"]["TaskTemplate"]["ContainerSpec"]
+    new = [
+        task
+        for task in tasks
+        if task["DesiredState"] in WANTED
+        and task["Status"]["State"] == "running"
+        and task["Spec"]["ContainerSpec"] == template
+    ]
+    left = max(0, replicas_wanted(service) - len(new))
+    return left or int(_update_state(service) in ("updating", "rollback_started"))
+
+
+def was_put_back(service: Mapping[str, Any]) -> bool:
+    """Whether the Swarm has undone the last change of a service, because a task failed. Pure."""
+    return _update_state(service) in ("rollback_completed", "rollback_paused", "paused")
+
+
+def _update_state(service: Mapping[str, Any]) -> str:
+    return str((service.get("UpdateStatus") or {}).get("State", ""))
 
 
 def is_reachable(node: Mapping[str, Any] | None) -> bool:

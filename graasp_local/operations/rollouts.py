@@ -32,7 +32,7 @@ def by_strategy(
     """The plan for the requested strategy; `operation` is the plan that closes the gate. Raises Refused."""
     if not operation.steps:
         return operation
-    reason = world.handovers.why_no_second() or why_not_rolling(observed, request, forecast, world.handovers.visited())
+    reason = why_not_rolling(observed, request, forecast, world.handovers.visited())
     match request.strategy:
         case Strategy.CLOSED:
             hint = _could_be_rolling(request.version)
@@ -46,7 +46,8 @@ def by_strategy(
             if reason:
                 raise Refused(reason, "Nothing was changed for visitors.", _other_way(request, forecast))
     visited = world.handovers.visited()
-    return replace(plan_rolling(observed, request, visited), hint=_memory_of_both(world, visited))
+    plan = plan_rolling(observed, request, visited, world.handovers.replaced_in_turn())
+    return replace(plan, hint=_memory_of_both(world, visited))
 
 
 def with_stand_in(world: World, observed: ObservedState, request: DeployRequest) -> DeployRequest:
@@ -76,9 +77,6 @@ def rolling_recovery(
 
 def why_not_here(world: World) -> str | None:
     """Why a second core cannot serve here for a while, as far as only the engine can tell; None if it can."""
-    never = world.handovers.why_no_second()
-    if never:
-        return never
     if not world.handovers.edge_can_route():
         return (
             "The running nginx was started by an older graasp-local and cannot route visitors to a second core; "

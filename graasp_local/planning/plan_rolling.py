@@ -11,7 +11,7 @@ from graasp_local.planning.migrations import Forecast, Pending
 from graasp_local.planning.parts import edge_is_ready, handing_back
 from graasp_local.planning.plan import DRAIN_SECONDS, Plan
 from graasp_local.planning.plan_deploy import MOVED_TAGS, Backup, DeployRequest, ImagesFrom, plan_rollback
-from graasp_local.planning.rolling_steps import DrainSide, LeadVisitors, ProveSide, Side, StartHandover
+from graasp_local.planning.rolling_steps import DrainSide, LeadVisitors, ProveSide, ReplaceInTurn, Side, StartHandover
 from graasp_local.planning.simulate import simulate
 from graasp_local.planning.states import Gate, InfraState, ObservedService, ObservedState, ServiceGroup
 from graasp_local.planning.steps import (
@@ -71,10 +71,13 @@ def why_not_rolling(
             return f"Which migrations {request.version} needs is not known until its images have been pulled."
 
 
-def plan_rolling(observed: ObservedState, request: DeployRequest, visited: tuple[str, ...]) -> Plan:
+def plan_rolling(
+    observed: ObservedState, request: DeployRequest, visited: tuple[str, ...], in_turn: tuple[str, ...] = ()
+) -> Plan:
     """From an open site to the same with another version, without closing the gate.
 
     Continues from wherever an earlier one was cut off. Only for sites for which `why_not_rolling` returns None.
+    Services `in_turn` are not stopped: the Swarm replaces their containers one after the other.
     """
     version = request.version
     steps: list[Step] = [
@@ -103,8 +106,8 @@ def plan_rolling(observed: ObservedState, request: DeployRequest, visited: tuple
             LeadVisitors(Side.HANDOVER, f"it is verified to be {version}"),
             VerifyCore(version, "only a visitor's request proves what visitors get"),
         ]
-        steps += _drained_stop(observed, visited, request.drain_limit, "no visitor is routed to it any more")
-    steps += _started(observed, steps, version, visited, f"{version} takes over")
+        steps += _drained_stop(observed, visited, request.drain_limit, "no visitor is routed to it any more", in_turn)
+    steps += _started(observed, steps, version, visited, f"{version} takes over", in_turn)
     steps += handing_back(version, request.drain_limit)
     steps.append(RecordDeployment(version, "the next deployment starts from here"))
     return Plan(InfraState.RUNNING, tuple(steps), version)
@@ -131,18 +134,26 @@ def plan_rolling_back(observed: ObservedState, version: Version, visited: tuple[
     return Plan(InfraState.RUNNING, tuple(steps), version, goes_back=True)
 
 
-def _drained_stop(observed: ObservedState, visited: tuple[str, ...], limit: float, cause: str) -> list[Step]:
-    running = _not_off(observed, visited)
-    if not running:
+def _drained_stop(
+    observed: ObservedState, visited: tuple[str, ...], limit: float, cause: str, in_turn: tuple[str, ...] = ()
+) -> list[Step]:
+    if not _not_off(observed, visited):
         return []
-    return [
-        DrainSide(Side.SERVICES, limit, "core cuts off its requests when it stops"),
-        StopServices(ServiceGroup.GRAASP, running, f"{cause}; its websockets end and reconnect to the stand-in"),
-    ]
+    steps: list[Step] = [DrainSide(Side.SERVICES, limit, "core cuts off its requests when it stops")]
+    stopped = _not_off(observed, visited, but=in_turn)
+    if stopped:
+        cause = f"{cause}; its websockets end and reconnect to the stand-in"
+        steps.append(StopServices(ServiceGroup.GRAASP, stopped, cause))
+    return steps
 
 
 def _started(
-    observed: ObservedState, before: list[Step], version: Version, visited: tuple[str, ...], cause: str
+    observed: ObservedState,
+    before: list[Step],
+    version: Version,
+    visited: tuple[str, ...],
+    cause: str,
+    in_turn: tuple[str, ...] = (),
 ) -> list[Step]:
     """Select the version and start what is off, or not of the version, after the steps in `before`.
 
@@ -150,6 +161,12 @@ def _started(
     """
     steps: list[Step] = [SelectVersion(version, "a restart must not bring the other version back")]
     after = simulate(observed, before)
+    replaced = tuple(name for name in _not_off(after, in_turn) if not _all_on(after, (name,), version))
+    if replaced:
+        steps.append(
+            ReplaceInTurn(version, replaced, f"{cause}; if it fails on any machine, the old ones are put back")
+        )
+        after = simulate(after, steps)
     names = tuple(
         service.name
         for service in after.in_group(ServiceGroup.GRAASP)

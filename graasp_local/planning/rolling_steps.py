@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from graasp_local.planning.planned import PlannedStep
 from graasp_local.version import Version
+from graasp_local.wording import listed
 
 
 class Side(StrEnum):
@@ -87,6 +88,22 @@ class DrainSide(PlannedStep, frozen=True):
         return f"Wait for {what} to finish (limit {self.limit_seconds:g} s)"
 
 
+class ReplaceInTurn(PlannedStep, frozen=True):
+    """Have the Swarm replace the containers of these services by those of the version, one after the other.
+
+    Each new one is healthy before an old one ends. If one fails, the Swarm itself puts the old ones back.
+    """
+
+    version: Version
+    services: tuple[str, ...]
+    cause: str
+    name: ClassVar[str] = "replace-in-turn"
+
+    @property
+    def title(self) -> str:
+        return f"Replace {listed(self.services)} by {self.version}, one container after the other"
+
+
 class RemoveHandover(PlannedStep, frozen=True):
     """Stop and remove the handover; visitors still routed to it are routed to the services first."""
 
@@ -98,6 +115,6 @@ class RemoveHandover(PlannedStep, frozen=True):
         return "Remove the stand-in"
 
 
-RollingStep = StartHandover | ProveSide | LeadVisitors | DrainSide | RemoveHandover
+RollingStep = StartHandover | ProveSide | LeadVisitors | DrainSide | ReplaceInTurn | RemoveHandover
 
 _CORE_OF = {Side.SERVICES: "core itself", Side.HANDOVER: "the second core"}

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from graasp_local.planning.rolling_steps import RemoveHandover, StartHandover
+from graasp_local.planning.rolling_steps import RemoveHandover, ReplaceInTurn, StartHandover
 from graasp_local.planning.states import Gate, Health, ObservedService, ObservedState, ServiceGroup, Status
 from graasp_local.planning.steps import (
     AwaitMigration,
@@ -66,6 +66,8 @@ def simulate(observed: ObservedState, steps: Iterable[Step]) -> ObservedState:
                 on = (Status.RUNNING, Health.HEALTHY)
                 seconds = (ObservedService(s, ServiceGroup.GRAASP, *on, version=str(version)) for s in services)
                 observed = replace(observed, handovers=tuple(seconds))
+            case ReplaceInTurn(services=services, version=version):
+                observed = observed.with_services(services, Status.RUNNING, Health.HEALTHY, str(version))
             case RemoveHandover():
                 observed = replace(observed, handovers=())
             case RecordDeployment(version=version):

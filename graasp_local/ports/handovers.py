@@ -34,8 +34,8 @@ class Handovers(Protocol):
         """The site's services that nginx routes visitors to and that change with the version."""
         ...
 
-    def why_no_second(self) -> str:
-        """Why a second core cannot stand in for the first on this site, whatever nginx can do; empty if it can."""
+    def replaced_in_turn(self) -> tuple[str, ...]:
+        """Those of them whose containers a Swarm can replace one after the other."""
         ...
 
     def edge_can_route(self) -> bool:
@@ -58,6 +58,14 @@ class Handovers(Protocol):
     def route_visitors(self, to: Side) -> None: ...
     def requests_in_flight(self, side: Side) -> int | None:
         """Websockets do not count. None if this is unknown at the moment."""
+        ...
+
+    def replace_in_turn(self, version: Version, services: Sequence[str]) -> None:
+        """Have the Swarm begin to. Raises NeedsYou."""
+        ...
+
+    def not_replaced(self, services: Sequence[str]) -> int:
+        """How many containers are still to be replaced. Raises NeedsYou once the Swarm has put the old ones back."""
         ...
 
     def recent_log(self, service: str, lines: int) -> tuple[str, ...]:

@@ -225,8 +225,6 @@ def _contradictions_of_swarm(values: Mapping[str, str]) -> Iterator[tuple[str, s
                 kind,
                 "is not s3, but SWARM is on: uploaded files would be on one machine, where the others cannot read them",
             )
-    if values.get("DATABASE") == "external":
-        yield "SWARM", "is on, but DATABASE is external: graasp-local does not support both together yet"
 
 
 def _contradictions_of_external(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:

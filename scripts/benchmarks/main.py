@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import nodes
 import replicas
 from bench_site import bench_site
 from commands import command_rows, observation_rows
@@ -37,13 +38,19 @@ def free_port() -> int:
 
 
 def main(words: Sequence[str]) -> None:
-    if words not in ([], ["--quick"], ["--testing"], ["--replicas"]):
-        raise SystemExit("Usage: scripts/bench [--quick | --testing | --replicas]")
+    if words not in ([], ["--quick"], ["--testing"], ["--replicas"], ["--nodes"]):
+        raise SystemExit("Usage: scripts/bench [--quick | --testing | --replicas | --nodes]")
     quick = words == ["--quick"]
     if words == ["--replicas"]:
         load = os.getloadavg()[0]
         with bench_site(free_port()) as site:
             say(as_table([replicas.HEADINGS, *replicas.replica_rows(site, 3)]))
+        say(_where(load))
+        return
+    if words == ["--nodes"]:
+        load = os.getloadavg()[0]
+        with nodes.swarm_site() as several:
+            say(as_table([nodes.HEADINGS, *nodes.node_rows(several, 2)]))
         say(_where(load))
         return
     rows: list[Row] = []

@@ -127,7 +127,8 @@ class DemoSite:
 
     def migration_runs(self) -> bool:
         """Whether the migration is running. Its container is created before the gate closes, and starts later."""
-        return any(found["State"]["Running"] for found in self.containers(one_offs=True).values())
+        found = self.containers(one_offs=True).get("migrate")
+        return found is not None and found["State"]["Running"]
 
     def engine(self) -> docker.DockerClient:
         return docker.from_env(environment=self.environment)

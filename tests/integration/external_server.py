@@ -65,10 +65,11 @@ class ExternalServer:
 
 
 @contextmanager
-def running_server(directory: Path) -> Iterator[ExternalServer]:
+def running_server(directory: Path, docker_host: str = "", address: str = "") -> Iterator[ExternalServer]:
+    """`docker_host` is the engine that it runs on, and `address` that engine's machine, unless they are this one's."""
     files = self_signed(directory / "tls", HOST)
-    with closing(docker.from_env()) as client:
-        address = client.api.inspect_network("bridge")["IPAM"]["Config"][0]["Gateway"]
+    with closing(docker.from_env(environment={"DOCKER_HOST": docker_host} if docker_host else None)) as client:
+        address = address or client.api.inspect_network("bridge")["IPAM"]["Config"][0]["Gateway"]
         container = client.containers.run(
             _IMAGE,
             ["postgres"],
@@ -108,6 +109,27 @@ def _answers(server: ExternalServer) -> bool:
         return False
 
 
+def where(server: ExternalServer) -> dict[str, str]:
+    """What a site's `.env` says of the server."""
+    return {
+        "DATABASE": "external",
+        "DATABASE_HOST": HOST,
+        "DATABASE_PORT": str(server.port),
+        "DATABASE_ADMIN_USER": USER,
+        "DATABASE_ADMIN_PASSWORD": f'"{PASSWORD}"',
+        "DATABASE_CA": str(server.certificates),
+    }
+
+
+def know_server(site: Path, server: ExternalServer) -> None:
+    """Tell the services of the site in this directory where the server's name leads."""
+    override = site / "compose.override.yaml"
+    content = yaml.safe_load(override.read_text())
+    for service in ("core", "workers", "migrate", "umami"):
+        content["services"].setdefault(service, {})["extra_hosts"] = [f"{HOST}:{server.address}"]
+    override.write_text(yaml.safe_dump(content))
+
+
 class ExternalSite(DemoSite):
     """A demo site whose database is, or can be, on a server outside its stack."""
 
@@ -117,26 +139,12 @@ class ExternalSite(DemoSite):
         super().__init__(directory, command=with_names.COMMAND)
         self.server = server
         self.environment["TEST_NAMES"] = f"{HOST}={server.address}"
-        override = self.directory / "compose.override.yaml"
-        content = yaml.safe_load(override.read_text())
-        for service in ("core", "workers", "migrate", "umami"):
-            content["services"].setdefault(service, {})["extra_hosts"] = [f"{HOST}:{server.address}"]
-        override.write_text(yaml.safe_dump(content))
+        know_server(self.directory, server)
         self.be_external()
 
     def be_external(self, **settings: str) -> None:
         """Set the site's database to be on the server, with these settings instead of the right ones."""
-        self.configure(
-            **{
-                "DATABASE": "external",
-                "DATABASE_HOST": HOST,
-                "DATABASE_PORT": str(self.server.port),
-                "DATABASE_ADMIN_USER": USER,
-                "DATABASE_ADMIN_PASSWORD": f'"{PASSWORD}"',
-                "DATABASE_CA": str(self.server.certificates),
-                **settings,
-            }
-        )
+        self.configure(**{**where(self.server), **settings})
 
     def items(self) -> tuple[int, str]:
         """The number of items, and a digest of all that is in them."""

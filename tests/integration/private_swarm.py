@@ -167,3 +167,8 @@ class SwarmSite(DemoSite):
 
     def down(self) -> None:
         self.run("apply", "stopped", "--yes")
+
+
+def other_version(site: SwarmSite) -> str:
+    """One that the site does not have; from 1.0.0, it has something to migrate."""
+    return "1.2.0" if site.status()["version"] == "1.1.0" else "1.1.0"

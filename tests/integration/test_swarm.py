@@ -1,22 +1,21 @@
-"""A site on three machines: states, deployments, lost machines, and what is refused. Each machine is an engine.
+"""A site on three machines: states, deployments, files, and what is refused. Each machine is an engine.
 
 What runs where is asked of each machine's engine, not of the Swarm or of graasp-local.
 """
 
 from __future__ import annotations
 
-import json
-import signal
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.demo_site import wait_for
-from tests.integration.private_swarm import Node, Swarm, SwarmSite, running_swarm
+from tests.integration import with_names
+from tests.integration.external_server import HOST, know_server, running_server, where
+from tests.integration.private_swarm import Swarm, SwarmSite, other_version
+from tests.integration.test_interruptions import rest_of, until_step
+from tests.integration.test_rolling import visited
 
 pytestmark = pytest.mark.skipif(
     subprocess.run(["id", "-u"], capture_output=True, text=True).stdout.strip() != "0",
@@ -24,33 +23,9 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module")
-def swarm() -> Iterator[Swarm]:
-    with (
-        tempfile.TemporaryDirectory(prefix="graasp-local-swarm-", dir="/var/tmp") as place,
-        running_swarm(Path(place) / "machines") as swarm,
-    ):
-        yield swarm
-
-
-@pytest.fixture(scope="module")
-def deployed(swarm: Swarm, tmp_path_factory: pytest.TempPathFactory) -> SwarmSite:
-    site = SwarmSite(tmp_path_factory.mktemp("swarm") / "site", swarm, CORE_REPLICAS="3", WORKERS_REPLICAS="2")
-    site.deploy("1.0.0")
-    return site
-
-
 @pytest.fixture
-def site(deployed: SwarmSite) -> SwarmSite:
-    """Running, with all machines up."""
-    deployed.swarm.await_all()
-    if deployed.status()["state"] != "running":
-        deployed.run("apply", "running", "--yes")
-    return deployed
-
-
-def other_version(site: SwarmSite) -> str:
-    return "1.2.0" if site.status()["version"] == "1.1.0" else "1.1.0"
+def site(swarm_site: SwarmSite) -> SwarmSite:
+    return swarm_site
 
 
 def test_cores_run_on_every_machine_and_the_rest_on_the_front_one(site: SwarmSite) -> None:
@@ -115,80 +90,40 @@ def test_a_machine_without_the_image_is_named_before_anything_is_changed(site: S
     assert site.status()["state"] == "running"
 
 
-def test_a_machine_cut_off_during_a_deployment_does_not_keep_it_from_ending(site: SwarmSite) -> None:
-    site.create_item("on all sides")
-    before, version, lost = site.items(), other_version(site), site.swarm.nodes[2]
-    deployment = site.start("deploy", "--version", version, "--yes")
-    wait_for(lambda: site.ask("/api/items").status == 503, "the gate is closed", 60)
-    with site.swarm.unplugged(lost):
-        out, err = deployment.communicate(timeout=180)
-        assert deployment.returncode == 0, out + err
-        assert site.status()["state"] == "running"
-        assert site.items() == before
-        assert lost.running("core")  # as before: no request has reached it
-    wait_for(lambda: set(lost.running("core")) <= {version}, "what was cut off ends when it is back", 60)
-    assert site.status()["version"] == version
-
-
-def test_an_old_core_that_returns_during_the_migration_cannot_write(site: SwarmSite) -> None:
-    """It connects again and again, and writes whenever the database lets it. The deployment is killed, too."""
-    machine, version = site.swarm.nodes[1], site.status()["version"]
-    with _intruder(site, machine):
-        with site.swarm.unplugged(machine):
-            wait_for(lambda: _last_words(machine) != "written", "it is cut off", 30)
-            before = site.items()
-            deployment = site.start("deploy", "--version", "1.3.0-migration-hangs", "--yes", "--no-backup")
-            wait_for(lambda: site.migration_runs() or deployment.poll() is not None, "the migration runs", 120)
-            assert deployment.poll() is None, deployment.communicate()
-        try:
-            wait_for(lambda: "permission denied" in _last_words(machine), "the database refuses it", 90)
-            assert site.migration_runs()
-        finally:
-            deployment.send_signal(signal.SIGKILL)
-            deployment.communicate()
-    site.run("rollback", "--yes")
-    assert site.status()["state"] == "running"
-    assert site.items() == before
-    assert {v for found in site.on_any_machine("core").values() for v in found} == {version}
-
-
-def test_the_front_machine_loses_power_during_a_migration(site: SwarmSite) -> None:
-    site.create_item("through a power cut")
-    before, version, front = site.items(), site.status()["version"], site.swarm.front
-    deployment = site.start("deploy", "--version", "1.3.0-migration-hangs", "--yes", "--no-backup")
-    wait_for(lambda: site.migration_runs() or deployment.poll() is not None, "the migration runs", 120)
-    site.swarm.do("kill", front)
-    deployment.send_signal(signal.SIGKILL)
-    deployment.communicate()
-    site.swarm.do("restart", front)
-    site.swarm.await_all()
-    assert site.on_any_machine("core") == {}
-    site.run("rollback", "--yes")
-    assert site.status()["state"] == "running"
-    assert site.items() == before
-    assert {v for found in site.on_any_machine("core").values() for v in found} == {version}
-
-
-def test_a_machine_that_dies_is_replaced_by_the_others(site: SwarmSite) -> None:
-    dead = site.swarm.nodes[1]
-    site.swarm.do("kill", dead)
-    try:
-        wait_for(lambda: site.swarm.state_of(dead) == "down", "the machine counts as lost", 60)
-        wait_for(lambda: site.status()["state"] == "running", "the others have taken over", 60)
-        assert site.replicas("core")["healthy"] == 3
-        assert set(site.on_any_machine_but(dead, "core")) == {"node1", "node3"}
-        assert site.nodes()["node2"]["state"] == "down"
-    finally:
-        site.swarm.do("restart", dead)
-
-
 def test_another_number_of_cores_while_visitors_are_served(site: SwarmSite) -> None:
-    site.run("scale", "core=4", "--yes")
-    assert site.replicas("core") == {"wanted": 4, "healthy": 4, "unwell": []}
-    assert "core runs in a Swarm" in site.run("scale", "core=3", "--yes", code=10).stderr
-    site.run("apply", "restricted", "--yes")
-    site.run("scale", "core=3", "--yes")
+    with visited(site):
+        site.run("scale", "core=4", "--yes")
+        assert site.replicas("core") == {"wanted": 4, "healthy": 4, "unwell": []}
+        site.run("scale", "core=3", "--yes")
     assert sum(len(found) for found in site.on_any_machine("core").values()) == 3
+
+
+def test_a_version_takes_over_on_all_machines_while_visitors_are_served(site: SwarmSite) -> None:
+    version = other_version(site)
+    with visited(site):
+        ended = site.deploy(version, "--strategy", "rolling", "--yes")
+    assert (ended["outcome"], ended["downtime_seconds"]) == ("done", 0)
+    assert _cores(site) == [version] * 3
+
+
+def test_a_new_core_that_fails_on_one_machine_is_put_back_while_visitors_are_served(site: SwarmSite) -> None:
+    """The second core, on the front machine, is healthy; on node3, none of the new version comes up."""
+    before, version, bad = site.status()["version"], other_version(site), site.swarm.nodes[2]
+    with visited(site):
+        deployment = site.start("deploy", "--version", version, "--strategy", "rolling", "--yes", "--json")
+        until_step(deployment, "replace-in-turn")
+        while deployment.poll() is None:
+            for core in bad.docker("ps", "--quiet", "--filter", f"label=org.graasp.version={version}").split():
+                bad.docker("kill", core)
+        ended, errors = rest_of(deployment)
+    assert (ended["outcome"], ended["exit_code"]) == ("rolled-back", 20), errors
+    assert "core failed on a machine, and the Swarm put the old ones back" in str(ended["problem"])
+    assert _cores(site) == [before] * 3
+    assert (site.status()["state"], site.status()["version"]) == ("running", before)
+
+
+def _cores(site: SwarmSite) -> list[str]:
+    return [version for found in site.on_any_machine("core").values() for version in found]
 
 
 def test_a_backup_is_restored(site: SwarmSite) -> None:
@@ -203,8 +138,6 @@ def test_a_backup_is_restored(site: SwarmSite) -> None:
 
 def test_what_does_not_work_on_several_machines_is_refused(site: SwarmSite, swarm: Swarm) -> None:
     version = other_version(site)
-    rolling = site.run("deploy", "--version", version, "--strategy", "rolling", "--yes", code=10).stderr
-    assert "core runs in a Swarm" in rolling
     assert "SWARM is on" in site.run("upgrade-database", "--to", "16", "--yes", code=10).stderr
     on_worker = site.run("deploy", "--version", version, "--yes", code=10, env={"DOCKER_HOST": swarm.nodes[1].host})
     assert "this engine is a worker of its Swarm" in on_worker.stderr
@@ -280,66 +213,21 @@ def test_a_directory_that_each_machine_has_for_itself_is_refused(swarm: Swarm, t
     assert site.status()["state"] == "absent"
 
 
-def test_to_one_machine_and_back_with_all_data(site: SwarmSite) -> None:
-    site.create_item("on the move")
-    before, version = site.items(), site.status()["version"]
-    site.configure(SWARM="off")
-    refused = site.run("deploy", "--version", other_version(site), "--yes", code=10)
-    assert "graasp-local apply running" in refused.stderr
-    # As a deployment leaves it that was killed while the database was shut.
-    site.rows("REVOKE CONNECT ON DATABASE graasp FROM PUBLIC, graasp")
-    site.run("apply", "running", "--yes")
-    assert site.status()["state"] == "running"
-    assert site.on_any_machine("core") == {}
-    assert site.items() == before
-    assert _drivers(site) == {"bridge"}
-    assert site.ask("/api/version").json()["version"] == f"v{version}"
-    site.configure(SWARM="on")
-    site.run("apply", "running", "--yes")
-    assert site.status()["state"] == "running"
-    assert sum(len(found) for found in site.on_any_machine("core").values()) == 3
-    assert site.items() == before
-    assert _drivers(site) == {"overlay"}
-    assert site.swarm.front.docker("config", "ls", "--quiet")
-
-
-def _drivers(site: SwarmSite) -> set[str]:
-    said = site.swarm.front.docker("network", "ls", "--format", "{{.Name}} {{.Driver}}")
-    found = dict(line.split() for line in said.splitlines())
-    return {found[f"{site.project}_{name}"] for name in ("front", "back", "inside")}
-
-
-_WRITES = """
-import os, time, psycopg
-while True:
-    try:
-        with psycopg.connect(os.environ["DB_CONNECTION"], autocommit=True, connect_timeout=2) as connection:
-            connection.execute("INSERT INTO item (name) VALUES ('intruder')")
-            print("written", flush=True)
-    except psycopg.Error as error:
-        print(" ".join(str(error).split()), flush=True)
-    time.sleep(0.2)
-"""
-
-
-class _intruder:  # noqa: N801 - used as a function
-    """A container on a machine that the Swarm knows nothing of, with all that an old core there has."""
-
-    def __init__(self, site: SwarmSite, machine: Node) -> None:
-        self._site, self._machine = site, machine
-
-    def __enter__(self) -> None:
-        core = self._machine.docker("ps", "--quiet", "--filter", "label=org.graasp.service=core").split()[0]
-        told = json.loads(self._machine.docker("inspect", core))[0]
-        connection = next(each for each in told["Config"]["Env"] if each.startswith("DB_CONNECTION="))
-        network = f"{self._site.project}_back"
-        words = ("--detach", "--name", "intruder", "--network", network, "--env", connection, "--entrypoint", "python3")
-        self._machine.docker("run", *words, told["Image"], "-c", _WRITES)
-        wait_for(lambda: _last_words(self._machine) == "written", "it writes while the site is open", 30)
-
-    def __exit__(self, *_: object) -> None:
-        self._machine.docker("rm", "--force", "intruder")
-
-
-def _last_words(machine: Node) -> str:
-    return machine.docker("logs", "--tail", "1", "intruder")
+def test_its_database_may_be_on_a_server_elsewhere(swarm: Swarm, tmp_path: Path) -> None:
+    """Reached by its name and with a check of its certificate, from every machine."""
+    address = swarm.front.tcp.removeprefix("tcp://").partition(":")[0]
+    with running_server(tmp_path, swarm.front.host, address) as server:
+        site = SwarmSite(tmp_path / "site", swarm, port=8082, CORE_REPLICAS="2", **where(server))
+        site.command = with_names.COMMAND
+        site.environment["TEST_NAMES"] = f"{HOST}={address}"
+        know_server(site.directory, server)
+        site.deploy("1.0.0")
+        assert "db" not in site.running()
+        site.create_item("kept elsewhere")
+        rows = "SELECT id, name, created_at FROM item ORDER BY id"
+        before = server.ask(rows, "graasp")
+        assert site.deploy("1.1.0")["outcome"] == "done"
+        assert site.deploy("1.3.0-migration-fails", code=20)["outcome"] == "rolled-back"
+        assert _cores(site) == ["1.1.0"] * 2
+        assert (site.status()["state"], server.ask(rows, "graasp")) == ("running", before)
+        site.down()

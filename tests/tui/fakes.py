@@ -557,8 +557,8 @@ class FakeHandovers:
     def visited(self) -> tuple[str, ...]:
         return ("core",)
 
-    def why_no_second(self) -> str:
-        return ""
+    def replaced_in_turn(self) -> tuple[str, ...]:
+        return ()
 
     def edge_can_route(self) -> bool:
         return True
@@ -579,6 +579,12 @@ class FakeHandovers:
 
     def requests_in_flight(self, side: Side) -> int:
         return 0
+
+    def replace_in_turn(self, version: Version, services: Sequence[str]) -> None:
+        raise NotImplementedError
+
+    def not_replaced(self, services: Sequence[str]) -> int:
+        raise NotImplementedError
 
     def recent_log(self, service: str, lines: int) -> tuple[str, ...]:
         return ()

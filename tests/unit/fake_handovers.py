@@ -28,7 +28,8 @@ class FakeHandovers:
     health: Health = Health.HEALTHY
     says: str | None = None
     knows: bool = True
-    no_second: str = ""
+    in_turn: tuple[str, ...] = ()
+    to_replace: list[int | Exception] = field(default_factory=list)
     room: Memory = field(default_factory=lambda: Memory(500 * _MIB, 4000 * _MIB))
     in_flight: list[int | None] = field(default_factory=list)
     failing: dict[str, Exception] = field(default_factory=dict)
@@ -45,8 +46,8 @@ class FakeHandovers:
     def visited(self) -> tuple[str, ...]:
         return ("core",)
 
-    def why_no_second(self) -> str:
-        return self.no_second
+    def replaced_in_turn(self) -> tuple[str, ...]:
+        return self.in_turn
 
     def edge_can_route(self) -> bool:
         return self.knows
@@ -83,6 +84,18 @@ class FakeHandovers:
 
     def requests_in_flight(self, side: Side) -> int | None:
         return self.in_flight.pop(0) if self.in_flight else 0
+
+    def replace_in_turn(self, version: Version, services: Sequence[str]) -> None:
+        self._call("replace-in-turn")
+        if not any(isinstance(each, Exception) for each in self.to_replace):
+            on = (Status.RUNNING, Health.HEALTHY)
+            self.state.observed = self.state.observed.with_services(tuple(services), *on, str(version))
+
+    def not_replaced(self, services: Sequence[str]) -> int:
+        left = self.to_replace.pop(0) if self.to_replace else 0
+        if isinstance(left, Exception):
+            raise left
+        return left
 
     def recent_log(self, service: str, lines: int) -> tuple[str, ...]:
         return (f"last words of the second {service}",)

@@ -6,10 +6,12 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from graasp_local.engine.engine_clock import ahead_by
 from graasp_local.engine.leftovers import MARK, being_stopped, wait_for_leftovers, wait_for_stops
 
 
@@ -94,3 +96,28 @@ def test_a_stop_is_waited_for_until_its_end() -> None:
     answers = [["core", "workers"], ["core", "workers"], ["core"]]
     wait_for_stops(lambda: [event("kill", 101, "workers", signal="15")], lambda: answers.pop(0), since=100)
     assert answers == []
+
+
+@pytest.mark.parametrize("ahead", [-3600.0, 3600.0])
+def test_a_stop_is_found_whatever_the_clock_of_the_engine_says(ahead: float) -> None:
+    answers = [["core", "workers"], ["core", "workers"], ["core"]]
+    stop = event("kill", 101 + ahead, "workers", signal="15")
+    wait_for_stops(lambda: [stop], lambda: answers.pop(0), since=100, clock_ahead=ahead)
+    assert answers == []
+
+
+@pytest.mark.parametrize(
+    ("stamp", "ahead"),
+    [
+        ("2026-11-30T12:00:00.5Z", 0.0),
+        ("2026-11-30T13:00:00.500000001+01:00", 0.0),
+        ("2026-11-30T12:59:30.5Z", 3570.0),
+        ("2026-11-30T11:00:00.5Z", -3600.0),
+        ("", 0.0),
+    ],
+)
+def test_how_far_the_clock_of_the_engine_is_ahead(stamp: str, ahead: float) -> None:
+    """It answers within a second of this machine's clock, which is at noon."""
+    noon = datetime(2026, 11, 30, 12, tzinfo=UTC).timestamp()
+    now = [noon, noon + 1]
+    assert ahead_by(lambda: {"SystemTime": stamp}, lambda: now.pop(0)) == pytest.approx(ahead, abs=1e-3)

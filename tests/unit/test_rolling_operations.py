@@ -104,6 +104,32 @@ def test_a_core_that_does_not_start_again_is_rolled_back_while_the_second_one_se
     is_one_core_of(open_site, "1.1.0")
 
 
+def test_a_swarm_replaces_one_after_the_other(open_site: FakeWorld) -> None:
+    open_site.handovers.in_turn, open_site.handovers.to_replace = ("core",), [2, 2, 1, 1]
+    events = carried_out(open_site, rolling(open_site))
+    assert ended_of(events).outcome is Outcome.DONE
+    told = [event.text for event in events if isinstance(event, StepOutput) and "to go" in event.text]
+    assert told == ["2 to go", "1 to go"]
+    assert open_site.handovers.to_replace == []
+    is_one_core_of(open_site, "1.2.0")
+
+
+def test_what_a_swarm_has_put_back_is_the_version_from_before(open_site: FakeWorld) -> None:
+    open_site.handovers.in_turn = ("core",)
+    open_site.handovers.to_replace = [2, 1, NeedsYou("core failed on a machine, and the Swarm put the old ones back.")]
+    ended = ended_of(carried_out(open_site, rolling(open_site)))
+    assert (ended.outcome, ended.downtime_seconds) == (Outcome.ROLLED_BACK, 0.0)
+    assert "put the old ones back" in ended.problem[0]
+    is_one_core_of(open_site, "1.1.0")
+
+
+def test_what_a_swarm_never_replaces_is_gone_back_from(open_site: FakeWorld) -> None:
+    open_site.handovers.in_turn, open_site.handovers.to_replace = ("core",), [2] * 100_000
+    ended = ended_of(carried_out(open_site, rolling(open_site)))
+    assert "None of core was replaced for 300 s" in ended.problem[0]
+    is_one_core_of(open_site, "1.1.0")
+
+
 def test_once_the_new_core_itself_serves_a_failure_is_not_rolled_back(open_site: FakeWorld) -> None:
     open_site.handovers.failing["remove-second"] = NeedsYou("The engine refuses.")
     ended = ended_of(carried_out(open_site, rolling(open_site)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,21 +12,22 @@ from msgspec.structs import replace
 
 from graasp_local.engine.observe import HANDOVER_LABEL, NODE_LABEL, SERVICE_LABEL, has_other_networks, seen
 from graasp_local.engine.swarm_images import outcomes
-from graasp_local.engine.swarm_tasks import containers_of_service, node_name
+from graasp_local.engine.swarm_tasks import containers_of_service, node_name, to_be_replaced, was_put_back
 from graasp_local.errors import ConfigurationError, NeedsYou, Refused
 from graasp_local.journal.events import Outcome, StepEnded
 from graasp_local.operations import upgrades
-from graasp_local.operations.deployments import apply_plan, deployment_plan, scale_plan
+from graasp_local.operations.deployments import apply_plan, deployment_plan
 from graasp_local.operations.restores import restore_plan
 from graasp_local.operations.steps.proving import SWARM_SECONDS, verify_replicas
 from graasp_local.planning.plan import Strategy, render
 from graasp_local.planning.plan_deploy import DeployRequest
+from graasp_local.planning.plan_rolling import plan_rolling
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.requests import OnFailure, Restore, UpgradeDatabase
+from graasp_local.planning.rolling_steps import ReplaceInTurn
 from graasp_local.planning.simulate import simulate
 from graasp_local.planning.states import (
     Drifted,
-    Gate,
     Health,
     InfraState,
     ObservedService,
@@ -36,7 +38,7 @@ from graasp_local.planning.states import (
     classify,
     is_in,
 )
-from graasp_local.planning.steps import ShareImages
+from graasp_local.planning.steps import ShareImages, StartServices, StopServices
 from graasp_local.settings.parse import Swarm, parse_settings
 from graasp_local.settings.rotation import with_options
 from graasp_local.settings.rules import errors, read
@@ -52,6 +54,7 @@ from tests.unit.sites import S3, observed_sites, site_in
 
 V = Version(1, 1, 0)
 SETTINGS = {**S3, "SWARM": "on"}
+ROLLING = DeployRequest(Version(1, 2, 0), strategy=Strategy.ROLLING)
 
 
 def on_several(fake: FakeWorld, **settings: str) -> FakeWorld:
@@ -61,7 +64,7 @@ def on_several(fake: FakeWorld, **settings: str) -> FakeWorld:
     site = Site(fake.directory)
     fake.engine.site = site
     fake.engine.machines = ("node1", "node2")
-    fake.handovers.no_second = "core runs in a Swarm."
+    fake.handovers.in_turn = ("core",)
     fake.world = replace(fake.world, site=site)
     return fake
 
@@ -95,21 +98,15 @@ def test_files_in_s3_are_enough() -> None:
         ({"SWARM_FILES": "nfs"}, "SWARM_FILES", "should be s3 or shared"),
         ({"SWARM_ENGINES": "node2"}, "SWARM_ENGINES", "should be addresses that begin with ssh://"),
         ({"CORE_REPLICAS": "two"}, "CORE_REPLICAS", "should be a number from 1 to 16"),
-        (
-            {
-                "DATABASE": "external",
-                "DATABASE_HOST": "pg.school.example",
-                "DATABASE_ADMIN_USER": "managed",
-                "DATABASE_ADMIN_PASSWORD": "'it is secret'",
-                "DATABASE_SSL": "off",
-            },
-            "SWARM",
-            "is on, but DATABASE is external",
-        ),
     ],
 )
 def test_what_cannot_work_is_reported_with_its_key(changed: dict[str, str], key: str, said: str) -> None:
     assert any(found == key and told.startswith(said) for found, told in problems(**changed)), problems(**changed)
+
+
+def test_the_database_may_be_external_too() -> None:
+    server = {"DATABASE_HOST": "pg.school.example", "DATABASE_ADMIN_USER": "managed", "DATABASE_SSL": "off"}
+    assert problems(DATABASE="external", DATABASE_ADMIN_PASSWORD="'it is secret'", **server) == set()
 
 
 def test_files_may_be_on_all_machines_instead() -> None:
@@ -255,7 +252,11 @@ NODES = {
 SERVICE = {
     "ID": "s1",
     "CreatedAt": "2026-11-30T05:00:00.1Z",
-    "Spec": {"Name": "site_core", "TaskTemplate": {"ContainerSpec": {"Image": "sha256:0123", "Labels": {}}}},
+    "Spec": {
+        "Name": "site_core",
+        "Mode": {"Replicated": {"Replicas": 0}},
+        "TaskTemplate": {"ContainerSpec": {"Image": "sha256:0123", "Labels": {}}},
+    },
 }
 
 
@@ -304,6 +305,44 @@ def test_a_task_that_fails_again_and_again_is_restarting() -> None:
     core = core_of(task(1, "failed", "shutdown"), {**task(1, "preparing"), "ID": "t9"}, wanted=1)
     assert core.status is Status.RESTARTING
     assert core_of(task(1, "preparing"), wanted=1).status is Status.CREATED
+
+
+def of_which_two_are_wanted(state: str = "") -> dict[str, Any]:
+    template = {"ContainerSpec": task(1, "running")["Spec"]["ContainerSpec"]}
+    spec = {"Name": "site_core", "Mode": {"Replicated": {"Replicas": 2}}, "TaskTemplate": template}
+    return {**SERVICE, "Spec": spec, "UpdateStatus": {"State": state}}
+
+
+def test_a_service_that_has_just_been_given_tasks_has_not_exited() -> None:
+    made = [*containers_of_service(of_which_two_are_wanted(), [], NODES)]
+    assert [container["State"] for container in made] == ["created"]
+
+
+@given(st.lists(st.integers(-(10**6), 10**6), min_size=4, max_size=4))
+def test_the_clocks_of_the_machines_decide_nothing(seconds: list[int]) -> None:
+    """Each dates its own tasks."""
+    tasks = [task(1, "running"), task(2, "starting"), task(2, "failed", "shutdown"), task(1, "running", "shutdown")]
+    by_one_clock = core_of(*tasks)
+    for each, off in zip(tasks, seconds, strict=True):
+        stamp = (datetime(2026, 11, 30, 5, tzinfo=UTC) + timedelta(seconds=off)).isoformat()
+        each["UpdatedAt"] = each["Status"]["Timestamp"] = stamp
+    assert core_of(*tasks) == by_one_clock
+
+
+def test_how_many_tasks_the_swarm_has_yet_to_replace() -> None:
+    new, old = task(1, "running"), {**task(2, "running"), "Spec": {"ContainerSpec": {"Image": "sha256:old"}}}
+    starting, ended = task(2, "starting"), task(2, "running", "shutdown")
+    assert to_be_replaced(of_which_two_are_wanted("updating"), [old]) == 2
+    assert to_be_replaced(of_which_two_are_wanted("updating"), [new, old, starting]) == 1
+    assert to_be_replaced(of_which_two_are_wanted("updating"), [new, ended]) == 1
+    assert to_be_replaced(of_which_two_are_wanted("updating"), [new, task(2, "running")]) == 1
+    assert to_be_replaced(of_which_two_are_wanted("completed"), [new, task(2, "running"), old]) == 0
+
+
+def test_a_swarm_that_has_put_the_old_ones_back() -> None:
+    assert was_put_back(of_which_two_are_wanted("rollback_completed"))
+    assert not was_put_back(of_which_two_are_wanted("rollback_started"))
+    assert not was_put_back(SERVICE)
 
 
 def test_nginx_and_drains_find_the_address_of_a_task() -> None:
@@ -410,18 +449,27 @@ def test_a_swarm_that_cannot_be_used_is_refused_before_anything_is_changed(sever
     assert several.state.calls == []
 
 
-def test_no_second_core_stands_in(several: FakeWorld) -> None:
-    request = DeployRequest(Version(1, 2, 0), strategy=Strategy.ROLLING)
-    with pytest.raises(Refused, match=r"core runs in a Swarm\."):
-        deployment_plan(several.world, several.state.observed, request)
-    possible = replace(request, strategy=Strategy.ROLLING_IF_POSSIBLE)
-    plan = deployment_plan(several.world, several.state.observed, possible)
-    assert "without closing the site: core runs in a Swarm." in plan.hint
-    two = tuple(Replica(number, Status.RUNNING, version="1.0.0") for number in (1, 2))
-    observed = several.state.observed
-    services = tuple(replace(s, wanted=2, replicas=two) if s.name == "core" else s for s in observed.services)
-    with pytest.raises(Refused, match="core runs in a Swarm"):
-        scale_plan(several.world, replace(observed, services=services, gate=Gate.OPEN), {"core": 1})
+def test_the_swarm_replaces_core_while_a_second_one_serves(several: FakeWorld) -> None:
+    steps = plan_rolling(several.state.observed, ROLLING, ("core",), several.handovers.replaced_in_turn()).steps
+    names = [step.name for step in steps]
+    assert names.index("lead-to-handover") < names.index("drain-services") < names.index("replace-in-turn")
+    assert names.index("replace-in-turn") < names.index("prove-services") < names.index("lead-to-services")
+    stopped = [name for step in steps if isinstance(step, StopServices) for name in step.services]
+    started = [name for step in steps if isinstance(step, StartServices) for name in step.services]
+    assert stopped == started == ["workers"]
+
+
+def test_what_the_swarm_has_already_replaced_is_left_alone(several: FakeWorld) -> None:
+    new = several.state.observed.with_services(("core",), Status.RUNNING, Health.HEALTHY, "1.2.0")
+    steps = plan_rolling(new, ROLLING, ("core",), ("core",)).steps
+    assert not any(isinstance(step, ReplaceInTurn) for step in steps)
+
+
+def test_one_that_was_stopped_is_started(several: FakeWorld) -> None:
+    off = several.state.observed.with_services(("core",), Status.EXITED, Health.NONE)
+    steps = plan_rolling(off, ROLLING, ("core",), ("core",)).steps
+    assert not any(isinstance(step, ReplaceInTurn) for step in steps)
+    assert "core" in [name for step in steps if isinstance(step, StartServices) for name in step.services]
 
 
 def test_while_the_switch_is_pending_nothing_else_is_begun(several: FakeWorld) -> None:

@@ -37,7 +37,14 @@ from graasp_local.operations.steps.written_snapshot import (
 )
 from graasp_local.planning.data_steps import CheckBackup, LoadDatabase, PutInPlace, TakeOut, UnpackFiles
 from graasp_local.planning.migrations import proof_failures
-from graasp_local.planning.rolling_steps import DrainSide, LeadVisitors, ProveSide, RemoveHandover, StartHandover
+from graasp_local.planning.rolling_steps import (
+    DrainSide,
+    LeadVisitors,
+    ProveSide,
+    RemoveHandover,
+    ReplaceInTurn,
+    StartHandover,
+)
 from graasp_local.planning.states import Gate
 from graasp_local.planning.steps import (
     AwaitMigration,
@@ -139,7 +146,7 @@ class Performer:
                 yield from perform_rolling(world, step)
                 give_up_draining(world, progress)
                 progress = replace(progress, sealed_to_drain=False)
-            case StartHandover() | ProveSide() | LeadVisitors() | DrainSide():
+            case StartHandover() | ProveSide() | LeadVisitors() | DrainSide() | ReplaceInTurn():
                 yield from perform_rolling(world, step)
             case CheckEdge():
                 yield from check_edge(world)

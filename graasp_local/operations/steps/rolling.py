@@ -12,13 +12,14 @@ from graasp_local.planning.rolling_steps import (
     LeadVisitors,
     ProveSide,
     RemoveHandover,
+    ReplaceInTurn,
     RollingStep,
     Side,
     StartHandover,
 )
 from graasp_local.planning.states import Health, ObservedService, Status
 from graasp_local.ports.world import World
-from graasp_local.wording import size_in_words
+from graasp_local.wording import listed, size_in_words
 
 REMEMBERED_SECONDS = 3.0
 """nginx caches a name's address for one second, by a clock of whole seconds: for less than two."""
@@ -51,6 +52,9 @@ def perform_rolling(world: World, step: RollingStep) -> Iterator[str]:
             world.handovers.route_visitors(to)
         case DrainSide(side=side, limit_seconds=limit):
             yield from _drain(world, side, limit)
+        case ReplaceInTurn(version=version, services=services):
+            world.handovers.replace_in_turn(version, services)
+            yield from _wait_until_replaced(world, services)
         case RemoveHandover():
             world.handovers.remove()
 
@@ -84,6 +88,20 @@ def _hopeless(name: str, second: ObservedService | None, seconds: float) -> str 
     if seconds >= START_LIMIT_SECONDS:
         return f"The second {name} is {second.described()} after {seconds:.0f} s."
     return None
+
+
+def _wait_until_replaced(world: World, services: tuple[str, ...]) -> Iterator[str]:
+    clock = world.clock
+    left, since = 0, clock.monotonic()
+    while now_left := world.handovers.not_replaced(services):
+        if now_left != left:
+            yield f"{now_left} to go"
+            left, since = now_left, clock.monotonic()
+        if clock.monotonic() - since >= START_LIMIT_SECONDS:
+            raise NeedsYou(f"None of {listed(services)} was replaced for {START_LIMIT_SECONDS:.0f} s.")
+        if world.interruption.requested:
+            raise Interrupted(f"Interrupted while {listed(services)} were being replaced.")
+        clock.sleep(POLL_SECONDS)
 
 
 def _drain(world: World, side: Side, limit: float) -> Iterator[str]:
