@@ -101,7 +101,7 @@ class ReplaceInTurn(PlannedStep, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"Replace {listed(self.services)} by {self.version}, one container after the other"
+        return f"Replace {listed(self.services)} with {self.version}, one container after the other"
 
 
 class RemoveHandover(PlannedStep, frozen=True):
