@@ -95,15 +95,13 @@ def test_a_stopped_site_with_nothing_to_migrate_is_rolled_back_without_consent(s
     assert_open_with_data(site, "1.1.0")
 
 
-def test_the_cause_of_a_failed_migration_is_shown_from_postgres_log(site: DemoSite) -> None:
+def test_after_a_failed_migration_its_cause_is_shown_and_its_database_kept_until_the_next_deployment(
+    site: DemoSite,
+) -> None:
     site.deploy("1.3.0-migration-fails", code=20)
     shown = site.run("history", "--last").stdout
-    assert 'relation "no_such_table" does not exist' in shown
+    assert 'relation "no_such_table" does not exist' in shown, "from Postgres' log"
     assert 'ALTER TABLE "no_such_table"' in shown
-
-
-def test_the_database_of_the_failed_deployment_is_kept_until_the_next_one_succeeded(site: DemoSite) -> None:
-    site.deploy("1.3.0-migration-fails", code=20)
     assert [name for name in databases(site) if name.startswith("graasp_failed_")]
     site.deploy("1.2.0")
     assert {name for name in databases(site) if name.startswith("graasp_")} == set()
