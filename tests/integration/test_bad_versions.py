@@ -21,12 +21,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSite]:
         site.down()
 
 
-def assert_closed(site: DemoSite, state: str) -> None:
-    told = site.status()
-    assert (told["state"], told["gate"]) == (state, "shut")
-    assert site.ask("/", AS_BROWSER).status == 302
-
-
 def assert_open_with_data(site: DemoSite, version: str) -> None:
     told = site.status()
     assert (told["state"], told["version"], told["drift"]) == ("running", version, [])
@@ -108,21 +102,23 @@ def test_after_a_failed_migration_its_cause_is_shown_and_its_database_kept_until
     site.deploy("1.1.0")
 
 
-@pytest.mark.parametrize("version", ["1.3.0-migration-fails", "1.3.0-migration-lies", "1.3.0-wrong-version"])
+@pytest.mark.parametrize("version", ["1.3.0-migration-fails", "1.3.0-migration-lies"])
 def test_held_after_a_failure_the_site_stays_closed_and_can_be_rolled_back(site: DemoSite, version: str) -> None:
     ended = site.deploy(version, "--on-failure", "hold", code=21)
     assert ended["outcome"] == "failed"
     told = site.status()
     assert (told["gate"], told["next"]) == ("shut", ["graasp-local resume", "graasp-local rollback"])
     assert site.ask("/", AS_BROWSER).status == 302
-    if "migration" in version:
-        assert site.run("apply", "running", code=10).stderr.startswith("The operation ")
+    assert site.run("apply", "running", code=10).stderr.startswith("The operation ")
     site.run("rollback")
     assert_open_with_data(site, "1.1.0")
 
 
 def test_a_held_version_that_was_refused_is_not_let_through_by_apply(site: DemoSite) -> None:
     site.deploy("1.3.0-wrong-version", "--on-failure", "hold", code=21)
+    told = site.status()
+    assert (told["gate"], told["next"]) == ("shut", ["graasp-local resume", "graasp-local rollback"])
+    assert site.ask("/", AS_BROWSER).status == 302
     assert "version 0.0.1, not 1.3.0-wrong-version" in site.run("apply", "running", code=21).stderr
     assert site.status()["gate"] == "closed"
     site.run("rollback")
