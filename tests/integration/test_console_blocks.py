@@ -191,7 +191,8 @@ class Typist:
 @pytest.mark.parametrize("typed", the_blocks())
 def test_a_block_can_be_typed(typed: list[str], site: DemoSite, tmp_path: Path) -> None:
     site.deploy("1.1.0")
-    site.run("backup")
+    if any(" backup " in command or " restore " in command for command in typed):
+        site.run("backup")
     Typist(site, tmp_path).type(typed)
 
 
@@ -300,8 +301,10 @@ def test_a_service_of_your_own_is_pulled_started_and_removed(
 
 @pytest.mark.parametrize("typed", the_blocks(undoes))
 def test_a_block_that_undoes_can_be_typed(typed: list[str], new_site: DemoSite, tmp_path: Path) -> None:
-    new_site.deploy("1.0.0")
-    new_site.deploy("1.1.0")
+    if not any(" init " in command for command in typed):  # a block that creates a site is typed on that
+        new_site.deploy("1.0.0")
+    if discards(typed):
+        new_site.deploy("1.1.0")
     Typist(new_site, tmp_path).type(typed)
 
 
@@ -315,7 +318,7 @@ def test_a_block_that_upgrades_can_be_typed(typed: list[str], site: DemoSite, tm
 @pytest.mark.parametrize(("command", "script"), NOT_TYPED.items())
 def test_what_is_not_typed_is_run_by_the_script_that_runs_the_tests(command: str, script: str) -> None:
     lines = (ROOT / script).read_text().splitlines()
-    assert command.removeprefix("./") in [line.removeprefix("exec ") for line in lines]
+    assert command.removeprefix("./") in [line.removeprefix("exec ").partition(" || ")[0] for line in lines]
 
 
 def test_what_is_not_typed_is_still_there() -> None:

@@ -88,7 +88,7 @@ def test_a_machine_cut_off_during_a_deployment_does_not_keep_it_from_ending(site
         assert ended["outcome"] == "done", errors
         assert site.status()["state"] == "running"
         assert site.items() == before
-        assert lost.running("core")  # as before: nobody has reached it
+        assert lost.running("core")  # as before: no visitor has reached it
     wait_for(lambda: set(lost.running("core")) <= {version}, "what was cut off ends when it is back", 60)
     assert site.status()["version"] == version
 

@@ -98,7 +98,7 @@ def test_a_restore_that_fails_ends_on_the_old_server(site: DemoSite, before: tup
     assert site.containers()["db"]["State"]["StartedAt"] == started
 
 
-@pytest.mark.parametrize("step", ["start-new-server", "restore-server", "select-server", "start-administration"])
+@pytest.mark.parametrize("step", ["start-new-server", "restore-server", "select-server"])
 def test_killed_at_a_step_it_is_rolled_back(site: DemoSite, before: tuple[str, ...], step: str) -> None:
     killed(site, step, *UPGRADE)
     told = site.status()

@@ -11,13 +11,12 @@ from tests.matrix.record import Record
 from tests.matrix.verdict import nothing_is_lost, serves
 
 
-@pytest.mark.representative
 @pytest.mark.parametrize(
     ("did", "second"),
     [
         ("deploy during a deploy", ("deploy", "--version", "1.2.0")),
         ("apply during a deploy", ("apply", "stopped")),
-        ("rollback during a deploy", ("rollback",)),
+        pytest.param("rollback during a deploy", ("rollback",), marks=pytest.mark.representative),
     ],
 )
 def test_the_second_is_refused_and_the_first_goes_through(

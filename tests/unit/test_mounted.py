@@ -100,6 +100,7 @@ def test_an_override_is_rewritten_with_everything_else_in_it_the_same(tmp_path: 
         "/kept/two.txt",
         None,
     ]
+    assert content["configs"]["unused"] == {"file": "/kept/unused.txt"}
     tags = [node.tag for key, node in _service(text, "core") if key.value == "labels"]
     assert tags == ["!reset"]
 
