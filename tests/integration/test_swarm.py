@@ -106,7 +106,7 @@ def test_a_version_takes_over_on_all_machines_while_visitors_are_served(site: Sw
     assert _cores(site) == [version] * 3
 
 
-def test_a_new_core_that_fails_on_one_machine_is_put_back_while_visitors_are_served(site: SwarmSite) -> None:
+def test_a_new_core_that_fails_on_one_machine_is_undone_while_visitors_are_served(site: SwarmSite) -> None:
     """The second core, on the front machine, is healthy; on node3, none of the new version comes up."""
     before, version, bad = site.status()["version"], other_version(site), site.swarm.nodes[2]
     with visited(site):

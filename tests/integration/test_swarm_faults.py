@@ -44,7 +44,7 @@ def serves(site: SwarmSite, version: str) -> None:
     assert '"outcome": "nothing-to-do"' in site.run("apply", "running", "--json").stdout
 
 
-def test_killed_while_images_are_sent_nothing_was_touched(site: SwarmSite) -> None:
+def test_killed_while_images_are_sent_it_has_changed_nothing(site: SwarmSite) -> None:
     version = site.status()["version"]
     killed(site, "share-images", "deploy", "--version", other_version(site))
     serves(site, version)

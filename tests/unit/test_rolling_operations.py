@@ -114,7 +114,7 @@ def test_a_swarm_replaces_one_after_the_other(open_site: FakeWorld) -> None:
     is_one_core_of(open_site, "1.2.0")
 
 
-def test_what_a_swarm_has_put_back_is_the_version_from_before(open_site: FakeWorld) -> None:
+def test_what_a_swarm_has_undone_is_the_version_from_before(open_site: FakeWorld) -> None:
     open_site.handovers.in_turn = ("core",)
     open_site.handovers.to_replace = [2, 1, NeedsYou("core failed on a machine, and the Swarm put the old ones back.")]
     ended = ended_of(carried_out(open_site, rolling(open_site)))
@@ -123,7 +123,7 @@ def test_what_a_swarm_has_put_back_is_the_version_from_before(open_site: FakeWor
     is_one_core_of(open_site, "1.1.0")
 
 
-def test_what_a_swarm_never_replaces_is_gone_back_from(open_site: FakeWorld) -> None:
+def test_what_a_swarm_never_replaces_is_rolled_back(open_site: FakeWorld) -> None:
     open_site.handovers.in_turn, open_site.handovers.to_replace = ("core",), [2] * 100_000
     ended = ended_of(carried_out(open_site, rolling(open_site)))
     assert "None of core was replaced for 300 s" in ended.problem[0]
