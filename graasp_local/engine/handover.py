@@ -175,10 +175,11 @@ class DockerHandovers:
                 return tuple(text.decode(errors="replace").splitlines())
         return ()
 
-    def remove(self) -> None:
+    def remove(self, and_stop: Sequence[str] = ()) -> None:
         # The containers last: until they are gone they show that something is left to do.
         self._engine.write_gate_files(gate_flag.leading_archive(Side.SERVICES))
-        together(self._remove, self._containers(Side.HANDOVER))
+        ends = [partial(self._remove, container) for container in self._containers(Side.HANDOVER)]
+        together(lambda end: end(), [*ends, *([partial(self._engine.stop, and_stop)] if and_stop else [])])
 
     def _outlive_the_engine(self) -> None:
         """Let them restart after a power cut, as the services do, while visitors are sent to them."""

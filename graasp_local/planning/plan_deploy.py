@@ -31,7 +31,7 @@ from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.requests import MIGRATION_SECONDS
 from graasp_local.planning.safety_copy import WHY_A_FILE, SafetyCopy
 from graasp_local.planning.simulate import simulate
-from graasp_local.planning.stand_in import StandIn, standing_in
+from graasp_local.planning.stand_in import StandIn, standing_in, stopped_together
 from graasp_local.planning.states import TABLE, Gate, InfraState, ObservedState, ServiceGroup, Status
 from graasp_local.planning.steps import (
     AwaitMigration,
@@ -141,8 +141,8 @@ def plan_deploy(
         steps += standing_in(request.stand_in, request.drain_limit)
         observed = simulate(observed, steps)
     steps += closing_and_sealing(observed, "visitors must not write while the database changes", str(version))
-    steps += emptying(observed, request.drain_limit)
-    steps += stops_for(observed, InfraState.DB_ONLY)
+    emptied, stops = emptying(observed, request.drain_limit), stops_for(observed, InfraState.DB_ONLY)
+    steps += [*emptied, *stops] if request.stand_in is None else stopped_together(emptied, stops)
     if request.missing_databases:
         steps.append(MakeDatabases(request.missing_databases, "the server does not have them yet"))
     steps += [

@@ -105,14 +105,18 @@ class ReplaceInTurn(PlannedStep, frozen=True):
 
 
 class RemoveHandover(PlannedStep, frozen=True):
-    """Stop and remove the handover; visitors still routed to it are routed to the services first."""
+    """Stop and remove the handover; visitors still routed to it are routed to the services first.
+
+    Behind a closed gate, services of the graasp group can be `stopped` at the same time.
+    """
 
     cause: str
+    stopped: tuple[str, ...] = ()
     name: ClassVar[str] = "remove-handover"
 
     @property
     def title(self) -> str:
-        return "Remove the stand-in"
+        return f"Stop {listed((*self.stopped, 'the stand-in'))}" if self.stopped else "Remove the stand-in"
 
 
 RollingStep = StartHandover | ProveSide | LeadVisitors | DrainSide | ReplaceInTurn | RemoveHandover

@@ -68,8 +68,8 @@ def simulate(observed: ObservedState, steps: Iterable[Step]) -> ObservedState:
                 observed = replace(observed, handovers=tuple(seconds))
             case ReplaceInTurn(services=services, version=version):
                 observed = observed.with_services(services, Status.RUNNING, Health.HEALTHY, str(version))
-            case RemoveHandover():
-                observed = replace(observed, handovers=())
+            case RemoveHandover(stopped=stopped):
+                observed = replace(observed.with_services(stopped, Status.EXITED, Health.NONE), handovers=())
             case RecordDeployment(version=version):
                 names = tuple(service.name for service in observed.in_group(ServiceGroup.GRAASP) if service.version)
                 observed = observed.with_services(names, Status.RUNNING, Health.HEALTHY, str(version))

@@ -7,9 +7,10 @@ replaced. When a site can have one is also up to its machine: see operations/rol
 from __future__ import annotations
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from graasp_local.planning.parts import edge_is_ready
-from graasp_local.planning.rolling_steps import DrainSide, LeadVisitors, ProveSide, Side, StartHandover
+from graasp_local.planning.rolling_steps import DrainSide, LeadVisitors, ProveSide, RemoveHandover, Side, StartHandover
 from graasp_local.planning.states import Gate, ObservedState, ServiceGroup
 from graasp_local.planning.steps import Step, StopServices, VerifyCore
 from graasp_local.version import Version
@@ -40,6 +41,15 @@ def stand_in_for(observed: ObservedState, served: Version, visited: tuple[str, .
     # Jobs wait in the queue for the new version's workers.
     workers = (service.name for service in graasp if service.writes and service.wanted > 1)
     return StandIn(served, visited, (*(service.name for service in replaced), *workers))
+
+
+def stopped_together(emptied: list[Step], stops: list[StopServices]) -> list[Step]:
+    """The same steps, but what still serves stops at the same time as the stand-in: the site is closed by then."""
+    graasp = next((stop for stop in stops if stop.group is ServiceGroup.GRAASP), None)
+    if graasp is None:
+        return [*emptied, *stops]
+    with_it = [replace(step, stopped=graasp.services) if isinstance(step, RemoveHandover) else step for step in emptied]
+    return [*with_it, *(stop for stop in stops if stop is not graasp)]
 
 
 def standing_in(stand_in: StandIn, limit_seconds: float) -> list[Step]:

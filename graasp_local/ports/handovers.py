@@ -72,6 +72,6 @@ class Handovers(Protocol):
         """The end of the log of a service's second container."""
         ...
 
-    def remove(self) -> None:
-        """Stop and remove every second container; nginx no longer routes visitors there."""
+    def remove(self, and_stop: Sequence[str] = ()) -> None:
+        """Stop and remove every second container, where nginx no longer routes visitors, and stop these services."""
         ...

@@ -271,7 +271,7 @@ class FakeMigration:
     def kill(self) -> None:
         self._site.held.set()
 
-    def remove(self) -> None:
+    def remove(self, and_stop: Sequence[str] = ()) -> None:
         return
 
 
@@ -589,7 +589,7 @@ class FakeHandovers:
     def recent_log(self, service: str, lines: int) -> tuple[str, ...]:
         return ()
 
-    def remove(self) -> None: ...
+    def remove(self, and_stop: Sequence[str] = ()) -> None: ...
 
 
 def _no_prober() -> Prober:

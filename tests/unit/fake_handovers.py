@@ -100,7 +100,9 @@ class FakeHandovers:
     def recent_log(self, service: str, lines: int) -> tuple[str, ...]:
         return (f"last words of the second {service}",)
 
-    def remove(self) -> None:
+    def remove(self, and_stop: Sequence[str] = ()) -> None:
         self._call("remove-second")
+        if and_stop:
+            self.state.observed = self.state.observed.with_services(tuple(and_stop), Status.EXITED, Health.NONE)
         self.state.leads_to = Side.SERVICES
         self.state.observed = replace(self.state.observed, handovers=())

@@ -78,6 +78,15 @@ def is_running(fake: FakeWorld, version: str) -> None:
     assert fake.state.observed.handovers == ()
 
 
+def test_what_still_serves_stops_at_the_same_time_as_the_stand_in(three_cores: FakeWorld) -> None:
+    steps = deploying(three_cores)(three_cores.world.observe()).steps
+    closed = steps[[step.name for step in steps].index("close-gate") :]
+    assert "Stop redis, workers and the stand-in" in [step.title for step in closed]
+    assert not any(isinstance(step, StopServices) for step in closed)
+    assert ended_of(events_of(three_cores, deploying(three_cores))).outcome is Outcome.DONE
+    is_running(three_cores, "1.1.0")
+
+
 def test_several_cores_have_stopped_when_the_gate_closes(three_cores: FakeWorld) -> None:
     plan = deploying(three_cores)(three_cores.world.observe())
     closes = next(index for index, step in enumerate(plan.steps) if isinstance(step, CloseGate))

@@ -55,8 +55,8 @@ def perform_rolling(world: World, step: RollingStep) -> Iterator[str]:
         case ReplaceInTurn(version=version, services=services):
             world.handovers.replace_in_turn(version, services)
             yield from _wait_until_replaced(world, services)
-        case RemoveHandover():
-            world.handovers.remove()
+        case RemoveHandover(stopped=stopped):
+            world.handovers.remove(stopped)
 
 
 def _wait_until_on(world: World, services: tuple[str, ...]) -> Iterator[str]:
