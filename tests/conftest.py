@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from xdist.scheduler import LoadScopeScheduling
 
 REPOSITORY = Path(__file__).parents[1]
-SHARED = {"site", "private_engine"}
-"""Fixtures of a conftest.py that several tests share."""
 OPERATION = re.compile(r"\.(deploy|apply|start|type)\(|'(apply|restore|resume|rollback|scale)'|killed\(|subprocess")
 """What takes seconds on an engine."""
 
@@ -39,9 +37,9 @@ def _functions(file: str) -> dict[str, ast.FunctionDef]:
 @cache
 def _shares(file: str, name: str) -> bool:
     """Whether a test or fixture of a file has something that the file's other tests have too."""
-    function = _functions(file).get(name)
-    if function is None:
-        return name in SHARED
+    function = _functions(file).get(name) or _functions(str(Path(file).with_name("conftest.py"))).get(name)
+    if function is None:  # a fixture of pytest's own
+        return False
     decorators = " ".join(map(ast.unparse, function.decorator_list))
     return "scope=" in decorators or any(_shares(file, argument.arg) for argument in function.args.args)
 
@@ -63,7 +61,7 @@ def _operations(nodeids: Iterable[str]) -> float:
         file, _, test = nodeid.partition("::")
         function = _functions(file).get(test.partition("[")[0])
         total += 0.5 + (len(OPERATION.findall(ast.unparse(function))) if function else 0)
-        total += 5 if "private_engine" in _text(file) else 2 if "/matrix/" in file else 0
+        total += 5 if "private_engine" in _text(file) or "swarm" in file else 2 if "/matrix/" in file else 0
     return total
 
 
