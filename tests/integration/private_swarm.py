@@ -169,6 +169,13 @@ class SwarmSite(DemoSite):
         self.run("apply", "stopped", "--yes")
 
 
+def rolling_version(site: SwarmSite) -> str:
+    """One that the site does not have and that migrates nothing, as rolling deployments need."""
+    if site.status()["version"] == "1.0.0":
+        site.deploy("1.1.0", "--yes")
+    return other_version(site)
+
+
 def other_version(site: SwarmSite) -> str:
     """One that the site does not have; from 1.0.0, it has something to migrate."""
     return "1.2.0" if site.status()["version"] == "1.1.0" else "1.1.0"

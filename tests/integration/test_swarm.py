@@ -13,7 +13,7 @@ import pytest
 
 from tests.integration import with_names
 from tests.integration.external_server import HOST, know_server, running_server, where
-from tests.integration.private_swarm import Swarm, SwarmSite, other_version
+from tests.integration.private_swarm import Swarm, SwarmSite, other_version, rolling_version
 from tests.integration.test_interruptions import rest_of, until_step
 from tests.integration.test_rolling import visited
 
@@ -99,7 +99,7 @@ def test_another_number_of_cores_while_visitors_are_served(site: SwarmSite) -> N
 
 
 def test_a_version_takes_over_on_all_machines_while_visitors_are_served(site: SwarmSite) -> None:
-    version = other_version(site)
+    version = rolling_version(site)
     with visited(site):
         ended = site.deploy(version, "--strategy", "rolling", "--yes")
     assert (ended["outcome"], ended["downtime_seconds"]) == ("done", 0)
@@ -108,7 +108,8 @@ def test_a_version_takes_over_on_all_machines_while_visitors_are_served(site: Sw
 
 def test_a_new_core_that_fails_on_one_machine_is_undone_while_visitors_are_served(site: SwarmSite) -> None:
     """The second core, on the front machine, is healthy; on node3, none of the new version comes up."""
-    before, version, bad = site.status()["version"], other_version(site), site.swarm.nodes[2]
+    version, bad = rolling_version(site), site.swarm.nodes[2]
+    before = site.status()["version"]
     with visited(site):
         deployment = site.start("deploy", "--version", version, "--strategy", "rolling", "--yes", "--json")
         until_step(deployment, "replace-in-turn")

@@ -13,7 +13,7 @@ import subprocess
 import pytest
 
 from tests.integration.demo_site import wait_for
-from tests.integration.private_swarm import Node, SwarmSite, other_version
+from tests.integration.private_swarm import Node, SwarmSite, other_version, rolling_version
 from tests.integration.test_interruptions import rest_of, until_step
 
 pytestmark = pytest.mark.skipif(
@@ -72,7 +72,7 @@ def test_killed_in_the_middle_one_command_ends_it(site: SwarmSite, step: str, co
 
 
 def test_killed_while_the_swarm_replaces_core_it_is_finished(site: SwarmSite) -> None:
-    version = other_version(site)
+    version = rolling_version(site)
     killed(site, "replace-in-turn", "deploy", "--version", version, "--strategy", "rolling")
     site.run("resume", "--yes")
     serves(site, version)
