@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from graasp_local.errors import NeedsYou
 from graasp_local.journal.events import OperationStarted
 from graasp_local.journal.records import (
     OperationRecord,
@@ -93,5 +94,10 @@ def starting_point(
 
 
 def _has_snapshot(world: World, before: ObservedState, name: str) -> bool:
-    """Assumed to exist while the database is off and cannot be asked."""
-    return not before.group_is_on(ServiceGroup.DATABASE) or has_snapshot(world, name)
+    """Assumed to exist while the database is off, or has just begun to start, and cannot be asked."""
+    if not before.group_is_on(ServiceGroup.DATABASE):
+        return True
+    try:
+        return has_snapshot(world, name)
+    except NeedsYou:
+        return True

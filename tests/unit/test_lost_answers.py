@@ -421,3 +421,20 @@ def test_an_opening_that_had_no_effect_lets_no_visitor_in_though_the_site_was_st
     assert running.state.gate() is Gate.UNKNOWN
     events_of(running, stopping(running, InfraState.DB_ONLY))
     assert ended_of(rolling_back(running)).outcome is Outcome.DONE  # without consent
+
+
+def test_a_database_that_has_just_begun_to_start_does_not_end_a_rollback(
+    running: FakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power cut it counts as on for a moment, and does not answer yet."""
+    killed_at(running, "verify-core")
+    asked, answers = type(running.database).has_snapshot, [NeedsYou("The database does not answer.")]
+
+    def not_at_first(self: object, name: str) -> bool:
+        if answers:
+            raise answers.pop()
+        return asked(self, name)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(running.database), "has_snapshot", not_at_first)
+    assert ended_of(rolling_back(running)).outcome is Outcome.DONE
+    assert running.state.gate() is Gate.OPEN
