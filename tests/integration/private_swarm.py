@@ -41,10 +41,10 @@ class Node:
         )
         return done.stdout.strip()
 
-    def running(self, service: str) -> list[str]:
-        """The versions of a service's containers that run here, according to this engine alone."""
-        label = '{{.Label "org.graasp.version"}}'
-        return self.docker("ps", "--filter", f"label=org.graasp.service={service}", "--format", label).split()
+    def running(self, service: str, project: str = "") -> list[str]:
+        """The versions of a service's containers that run here, of one site or all, by what this engine alone says."""
+        filters = ["--filter", f"label=org.graasp.service={service}", "--filter", f"name={project}[-_]{service}"]
+        return self.docker("ps", *filters, "--format", '{{.Label "org.graasp.version"}}').split()
 
 
 class Swarm:
@@ -159,7 +159,8 @@ class SwarmSite(DemoSite):
 
     def on_any_machine(self, service: str) -> dict[str, list[str]]:
         """By machine, the versions that its own engine says run there."""
-        return {node.name: node.running(service) for node in self.swarm.nodes if node.running(service)}
+        found = {node.name: node.running(service, self.project) for node in self.swarm.nodes}
+        return {name: versions for name, versions in found.items() if versions}
 
     def on_any_machine_but(self, lost: Node, service: str) -> dict[str, list[str]]:
         nodes = [node for node in self.swarm.nodes if node != lost]
