@@ -16,6 +16,7 @@ from graasp_local.engine.listing import PROJECT_LABEL
 from graasp_local.engine.networks import NETWORK_LABEL
 from graasp_local.errors import NeedsYou
 from graasp_local.site.site import Site
+from graasp_local.stack.on_swarm import FRONT_NETWORK
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -70,4 +71,6 @@ def remove_odd_networks(client: DockerClient, site: Site, narrate: Callable[[str
 
 def _is_odd(network: Mapping[str, Any], *, is_swarm: bool) -> bool:
     key = (network.get("Labels") or {}).get(NETWORK_LABEL)
-    return key in _ON_ALL_MACHINES and (network["Driver"] == "overlay") != is_swarm
+    return (key in _ON_ALL_MACHINES and (network["Driver"] == "overlay") != is_swarm) or (
+        key == FRONT_NETWORK and not is_swarm
+    )

@@ -28,6 +28,9 @@ PROJECT_LABEL = "org.graasp.project"
 
 SERVICE_LABEL = "org.graasp.service"
 
+FRONT_NETWORK = "machine"
+"""A bridge of the front machine, which services in the Swarm do not join (compose/swarm.yaml says what it is for)."""
+
 RESTART_SECONDS = 2
 
 _TRANSLATED = frozenset(
@@ -133,6 +136,7 @@ def translated(
     networks = {
         names[key]: (service, *((given or {}).get("aliases") or ()))
         for key, given in (definition.get("networks") or {}).items()
+        if key != FRONT_NETWORK
     }
     return Translated(template, tuple(_files(config, service, definition, read)), networks)
 

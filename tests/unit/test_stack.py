@@ -191,3 +191,26 @@ def test_core_finds_iframely_at_nginx() -> None:
     assert "iframely" in STACK["nginx"]["networks"]["inside"]["aliases"]
     assert "inside" in STACK["core"]["networks"]
     assert set(STACK["nginx"]["networks"]) & set(STACK["iframely"]["networks"]) == {"embeds"}
+
+
+def networks_of(service: str, *files: str) -> dict[str, int]:
+    """The networks of a service with their priorities, as Compose merges these files."""
+    merged: dict[str, int] = {}
+    for file in files:
+        definition = yaml.safe_load((COMPOSE_FILE.parent / file).read_text())["services"].get(service) or {}
+        given = definition.get("networks") or {}
+        told = given if isinstance(given, dict) else dict.fromkeys(given)
+        merged |= {name: (each or {}).get("priority", merged.get(name, 0)) for name, each in told.items()}
+    return merged
+
+
+@pytest.mark.parametrize("files", [("compose.yaml",), ("compose.yaml", "external.yaml")], ids=len)
+@pytest.mark.parametrize("service", STACK)
+def test_the_main_network_of_a_container_in_a_swarm_is_always_on_its_engine(
+    service: str, files: tuple[str, ...]
+) -> None:
+    """Where it is an overlay and another one is connected before it, Docker Engine 26 refuses to start the container."""
+    overlays = yaml.safe_load((COMPOSE_FILE.parent / "swarm.yaml").read_text())["networks"]
+    networks = networks_of(service, *files, "swarm.yaml")
+    main = min(networks, key=lambda name: (-networks[name], name))
+    assert len(networks) == 1 or overlays.get(main, {}).get("driver") != "overlay"
