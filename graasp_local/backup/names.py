@@ -74,12 +74,12 @@ def half_loaded(existing: Collection[str], but: str) -> tuple[str, ...]:
     )
 
 
-def left_over(existing: Collection[str], but: str) -> tuple[str, ...]:
-    """Databases that earlier restores left on the server, other than those of this number."""
+def left_over(existing: Collection[str], but: Collection[str]) -> tuple[str, ...]:
+    """Databases that earlier restores left on the server, other than those of these numbers."""
     ours = [f"{database}_{kind}_" for database in DATABASES for kind in _KINDS]
     trials = {trial_name(database) for database in DATABASES}
     return tuple(
         name
         for name in sorted(existing)
-        if name in trials or any(name.startswith(prefix) and name != f"{prefix}{but}" for prefix in ours)
+        if name in trials or any(name.startswith(prefix) and name.removeprefix(prefix) not in but for prefix in ours)
     )

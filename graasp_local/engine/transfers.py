@@ -104,15 +104,15 @@ class DockerTransfers:
         if self._exists(volume):
             self._run_script(volume_files.SWAP_OUT, volume, number)
 
-    def drop_kept_files(self, volume: str, but: str) -> None:
+    def drop_kept_files(self, volume: str, but: Sequence[str]) -> None:
         if self._exists(volume):
-            self._run_script(volume_files.DROP_KEPT, volume, but)
+            self._run_script(volume_files.DROP_KEPT, volume, *but)
 
     def _content_of(self, volume: str) -> tuple[str, ...]:
         return read_backup_contents(self._site.compose_files).get(volume, ())
 
-    def _run_script(self, script: str, volume: str, number: str) -> str:
-        command = self._helper(_script(script, number), volume)
+    def _run_script(self, script: str, volume: str, *numbers: str) -> str:
+        command = self._helper(_script(script, *numbers), volume)
         return run_to_end(command, f"Changing the files of the volume {volume}")
 
     def _in_database(self, tool: list[str], environment: dict[str, str]) -> list[str]:

@@ -113,9 +113,10 @@ DROP_KEPT = """\
 set -eu
 cd /volume
 for kept in .graasp-restored-* .graasp-before-*; do
-  case $kept in
-  *-"$1" | *-"$1".part | *'*') ;;
-  *) rm -rf "$kept" ;;
-  esac
+  case $kept in *'*') continue ;; esac
+  for number in "$@"; do
+    case $kept in *-"$number" | *-"$number".part) continue 2 ;; esac
+  done
+  rm -rf "$kept"
 done
 """

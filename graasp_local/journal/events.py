@@ -8,8 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, assert_never
 
-from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec import Struct, to_builtins
 
 from graasp_local.errors import ExitCode, GraaspLocalError, Interrupted
 from graasp_local.journal.closings import Closing
@@ -183,7 +182,7 @@ def as_json(event: Event) -> dict[str, Any]:
                 "gate": event.gate.value,
                 "forecast": event.forecast.as_json() if event.forecast else None,
                 "database_bytes": event.forecast.database_bytes if event.forecast else None,
-                "restore": asdict(plan.restore) if plan.restore else None,
+                "restore": to_builtins(plan.restore),
                 "plan": _plan_summary(plan),
             }
         case RollbackStarted(plan=plan, problem=problem, gate=gate):

@@ -14,6 +14,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from msgspec import convert
+
 from graasp_local.errors import Refused
 from graasp_local.files import json_in
 from graasp_local.journal.closings import begins_open, gate_moment
@@ -204,9 +206,7 @@ def _is_repair(first: Mapping[str, Any]) -> bool:
 def _restore(told: Mapping[str, Any] | None) -> Restore | None:
     if told is None:
         return None
-    return Restore(
-        told["backup"], told["number"], tuple(told["databases"]), tuple(told["volumes"]), Direction(told["way"])
-    )
+    return convert(told, Restore)
 
 
 def output_of(file: Path) -> Iterator[str]:

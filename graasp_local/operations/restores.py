@@ -14,6 +14,7 @@ from graasp_local.backup.check import refuse_without_version
 from graasp_local.backup.manifest import Manifest
 from graasp_local.backup.store import BackupStore, StoredBackup, is_path
 from graasp_local.errors import Refused, UsageError
+from graasp_local.journal.records import OperationRecord, visitors_were_let_in
 from graasp_local.journal.write import operation_number
 from graasp_local.operations.deployments import (
     refuse_moved_database,
@@ -42,7 +43,7 @@ def restore_plan(world: World, observed: ObservedState, asked: requests.Restore)
     named = str(backup.directory) if is_path(asked.backup) else backup.manifest.name
     if GRAASP_DATABASE not in databases:
         refuse_moved_database(world)
-    restore = _numbered(world, Restore(named, "", databases, volumes))
+    restore = _numbered(world, observed, Restore(named, "", databases, volumes))
     version = _version_afterwards(world, backup, restore)
     return plan_for(world, observed, RestoreRequest(restore, version, requests.ends_in(asked)))
 
@@ -75,14 +76,27 @@ def _parts(manifest: Manifest, only: tuple[str, ...]) -> tuple[tuple[str, ...], 
     return tuple(name for name in databases if name in only), tuple(name for name in volumes if name in only)
 
 
-def _numbered(world: World, restore: Restore) -> Restore:
-    """Give it the number of the same restore if that was left unfinished, otherwise this operation's number."""
+def _numbered(world: World, observed: ObservedState, restore: Restore) -> Restore:
+    """The same restore if that was left unfinished, otherwise with this operation's number."""
     left = world.site.history.unfinished
-    if left is not None and left.restore is not None and left.restore.way is Direction.THERE:
-        same = replace(restore, number=left.restore.number)
-        if left.restore == same:
-            return same
-    return replace(restore, number=f"{_next_operation(world.site.journal_directory):04d}")
+    earlier = None if left is None else left.restore
+    if earlier is not None and replace(earlier, number="", replaces=(), snapshot="") == restore:
+        return earlier
+    numbered = replace(restore, number=f"{_next_operation(world.site.journal_directory):04d}")
+    return numbered if left is None else _on_top_of(world, observed, left, numbered)
+
+
+def _on_top_of(world: World, observed: ObservedState, left: OperationRecord, restore: Restore) -> Restore:
+    """The restore, with what else has to be undone to get back to the data from before the unfinished operation.
+
+    Nothing else if visitors were let in since: then the restore's own rollback leads back to what they have written to.
+    """
+    if not left.database_is_changed or visitors_were_let_in(world.site.history.operations, left, observed.gate):
+        return restore
+    if left.restore is None:
+        return replace(restore, snapshot=left.snapshot)
+    earlier = replace(left.restore, way=Direction.THERE, replaces=(), snapshot="")
+    return replace(restore, replaces=(earlier, *left.restore.replaces), snapshot=left.restore.snapshot)
 
 
 def _next_operation(journal: Path) -> int:

@@ -96,7 +96,8 @@ def rollback_plan(world: World, observed: ObservedState, *, discard: bool = Fals
         return upgrade_back_plan(world, observed, left)
     record = left or last_success(operations)
     _refuse_after_upgrade(world, operations, record)
-    _refuse_after_nothing(operations, record)
+    if left is None:
+        _refuse_after_nothing(operations, record)
     if record is None or not record.can_be_undone or (left is None and record.is_way_back):
         raise _rolled_back_already(operations) if record is None else _no_way_back(record)
     if record.restore is not None:

@@ -43,18 +43,19 @@ def starting_point(
         earlier is not None and earlier.database_is_changed and visitors_were_let_in(operations, earlier, before.gate)
     )
     if plan.restore is not None and earlier is not None and earlier.database_is_changed:
-        # Only the same restore knows what it has set aside: any other has nothing certain to go back to.
         goes_on = earlier.restore is not None and earlier.restore.number == plan.restore.number
-        return replace(
-            begun,
-            came_from=earlier.came_from,
-            previous_version=earlier.previous_version if goes_on else "",
-            is_first=earlier.is_first and goes_on,
-            previous_images=earlier.previous_images if goes_on else (),
-            snapshot=snapshot,
-            migrated_before=goes_on,
-            written_before=goes_on and written,
-        )
+        if goes_on or not written:
+            return replace(
+                begun,
+                came_from=earlier.came_from,
+                previous_version=earlier.previous_version,
+                is_first=earlier.is_first,
+                previous_images=earlier.previous_images,
+                snapshot=plan.restore.snapshot or snapshot,
+                migrated_before=True,
+                written_before=written,
+            )
+        earlier = None  # its rollback leads back to what visitors wrote to
     back = next((step.snapshot for step in plan.steps if isinstance(step, SwapBack)), None)
     if earlier is not None and earlier.is_way_back and back is None and earlier.database_is_changed:
         earlier = None  # a change of mind: the database that was to be discarded is kept after all

@@ -110,7 +110,7 @@ def plan_unrestore(
     steps += emptying(observed, DRAIN_SECONDS)
     steps += _down_to_the_database(observed, restore)
     if was_begun:
-        steps.append(TakeOut(restore, "everything from before is kept under another name"))
+        steps += _taking_out(restore)
     if TABLE[end].groups_on & {ServiceGroup.GRAASP}:
         steps += _up_again(observed, steps, restore, version, opens=TABLE[end].gate is Gate.OPEN)
         if TABLE[end].gate is Gate.CLOSED and simulate(observed, steps).gate is Gate.SEALED:
@@ -132,10 +132,15 @@ def plan_unrestore_to_nothing(observed: ObservedState, restore: Restore, end: In
         steps += closing_for_a_change(observed, "visitors must not reach a site that is being rolled back")
         steps += emptying(observed, DRAIN_SECONDS)
         steps += _down_to_the_database(observed, restore)
-        steps.append(TakeOut(restore, "everything from before is kept under another name"))
+        steps += _taking_out(restore)
     steps.append(DeselectVersion("no version was deployed before"))
     steps += plan_transition(simulate(observed, steps), end).steps
     return Plan(end, tuple(steps), restore=replace(restore, way=Direction.BACK), goes_back=True)
+
+
+def _taking_out(restore: Restore) -> list[Step]:
+    out = TakeOut(restore, "everything from before is kept under another name")
+    return [EndSessions("a database in use cannot be renamed"), out] if restore.snapshot else [out]
 
 
 def _loading(restore: Restore) -> list[Step]:

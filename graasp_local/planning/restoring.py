@@ -19,3 +19,12 @@ class Restore(Struct, frozen=True):
     databases: tuple[str, ...]
     volumes: tuple[str, ...]
     way: Direction = Direction.THERE
+    replaces: tuple[Restore, ...] = ()
+    """Restores that it found unfinished with their data in place, the latest first: undoing it undoes them too."""
+    snapshot: str = ""
+    """Of a deployment that was found unfinished with the database migrated; it was there before all of these."""
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Those of everything that keeps what it replaced."""
+        return (self.number, *(restore.number for restore in self.replaces))

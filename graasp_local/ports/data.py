@@ -187,6 +187,6 @@ class Transfers(Protocol):
         """Put the files from before back; does nothing if no swap had begun."""
         ...
 
-    def drop_kept_files(self, volume: str, but: str) -> None:
-        """Remove what restores other than this one keep in the volume; with an empty number, what all of them keep."""
+    def drop_kept_files(self, volume: str, but: Sequence[str]) -> None:
+        """Remove what restores other than those with these numbers keep in the volume."""
         ...

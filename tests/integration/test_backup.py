@@ -246,6 +246,24 @@ def test_a_restore_that_was_killed_is_resumed_or_rolled_back_with_all_data(
         assert in_core(site, f"cat {FILE}") == "as backed up"
 
 
+@pytest.mark.parametrize("what", ["restore", "deployment"])
+def test_a_restore_over_what_was_killed_fails_back_to_what_was_before_both(site: DemoSite, what: str) -> None:
+    restored(site)
+    site.create_item(f"before a {what}")
+    write_file(site, f"before a {what}")
+    before = checksum(site)
+    words = ("restore", "0001", "--discard", "current-data") if what == "restore" else ("deploy", "--version", "1.1.0")
+    killed(site, "start-graasp", *words, "--json")
+    settings = (site.directory / ".env").read_text()
+    site.configure(MEILISEARCH_URL="http://nobody.invalid:7700")
+    site.run("restore", "0001", "--only", "graasp", "--discard", "current-data", code=20)
+    (site.directory / ".env").write_text(settings)
+    told = site.status()
+    assert (told["state"], told["version"], told["unfinished"], told["drift"]) == ("running", "1.0.0", None, [])
+    assert checksum(site) == before
+    assert in_core(site, f"cat {FILE}") == f"before a {what}"
+
+
 def test_a_site_moves_to_another_machine(site: DemoSite, new_site: DemoSite) -> None:
     restored(site)
     directory, _ = first(site)

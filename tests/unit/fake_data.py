@@ -200,8 +200,8 @@ class FakeTransfers:
             self.aside[volume, f"restored-{number}"] = self.files[volume]
             self.files[volume] = self.aside.pop((volume, f"before-{number}"))
 
-    def drop_kept_files(self, volume: str, but: str) -> None:
-        for key in [key for key in self.aside if key[0] == volume and not (but and key[1].endswith(but))]:
+    def drop_kept_files(self, volume: str, but: Sequence[str]) -> None:
+        for key in [key for key in self.aside if key[0] == volume and not key[1].endswith(tuple(but))]:
             del self.aside[key]
 
 

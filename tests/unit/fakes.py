@@ -37,6 +37,7 @@ MIGRATIONS = {
     "1.0.0": ("0000_init", "0001_maintenance"),
     "1.1.0": ("0000_init", "0001_maintenance", "0002_item_lang"),
     "1.2.0": ("0000_init", "0001_maintenance", "0002_item_lang"),
+    "1.4.0": ("0000_init", "0001_maintenance", "0002_item_lang", "0004_tags"),
     "1.3.0-migration-hangs": ("0000_init", "0001_maintenance", "0002_item_lang", "0003_hangs"),
 }
 

@@ -206,4 +206,4 @@ def test_only_what_other_restores_left_is_left_over() -> None:
         "graasp_trial",
         "x_before_1",
     }
-    assert left_over(existing, "0007") == ("graasp_before_0006", "graasp_trial", "umami_undone_0003")
+    assert left_over(existing, ["0007"]) == ("graasp_before_0006", "graasp_trial", "umami_undone_0003")

@@ -24,7 +24,7 @@ from graasp_local.planning.restoring import Restore
 from graasp_local.planning.states import Gate, Health, InfraState, ObservedState
 from graasp_local.version import Version
 from tests.unit.fakes import FakeWorld, migrations_of
-from tests.unit.operating import deploy, ended_of, events_of, killed_at
+from tests.unit.operating import deploy, deploying, ended_of, events_of, killed_at
 from tests.unit.sites import new_site, site_in
 
 PLAN = plan_restore(
@@ -35,6 +35,7 @@ TOUCHING = list(dict.fromkeys(step.name for step in PLAN.steps if step.touches_s
 BEFORE_THE_GATE = TOUCHING[: TOUCHING.index("open-gate")]
 FIRST = plan_restore(new_site(), RestoreRequest(Restore("x", "0001", ("graasp",), ("files",)), Version(1, 0, 0)))
 OF_THE_FIRST = [name for name in BEFORE_THE_GATE if name in {step.name for step in FIRST.steps}]
+FIRST_BACKUP = "0001"
 OLD, NEW = {"a.txt": b"as backed up"}, {"a.txt": b"newer", "b.txt": b"b"}
 
 
@@ -158,12 +159,100 @@ def test_its_rollback_killed_in_turn_is_finished(moved_on: FakeWorld, other: Fak
         assert has_nothing(other)
 
 
-def test_where_another_restore_was_cut_off_a_rollback_does_not_guess(moved_on: FakeWorld, other: FakeWorld) -> None:
+def test_the_rollback_of_a_first_restore_undoes_the_one_that_was_cut_off_before_it(
+    moved_on: FakeWorld, other: FakeWorld
+) -> None:
     killed_at(other, "open-gate", from_elsewhere(other, moved_on))
     path = str(BackupStore.of(moved_on.world.site).find("latest").directory)
     killed_at(other, "verify-core", restoring(other, path, "graasp"))
-    with pytest.raises(Refused, match="replaced a restore that was left unfinished"):
-        rolled_back(other)
+    assert rolled_back(other).outcome is Outcome.DONE
+    assert has_nothing(other)
+
+
+OVER = ["put-in-place", "select-version", "start-graasp", "verify-core"]
+"""Steps at which what a second restore finds differs."""
+
+
+def unfinished_restore(fake: FakeWorld, name: str) -> None:
+    killed_at(fake, name, restoring(fake, FIRST_BACKUP))
+
+
+def unfinished_rollback(fake: FakeWorld, name: str) -> None:
+    unfinished_restore(fake, "verify-core")
+    killed_at(fake, "take-out", lambda observed: rollback_plan(fake.world, observed))
+
+
+def unfinished_migration(fake: FakeWorld, name: str) -> None:
+    killed_at(fake, "migrate" if name == "put-in-place" else name, deploying(fake, "1.4.0"))
+
+
+def failed_rollback(fake: FakeWorld, name: str) -> None:
+    fake.engine.never_on = {"core": Health.UNHEALTHY}
+    ended = ended_of(events_of(fake, deploying(fake, "1.4.0"), on_failure=OnFailure.ROLLBACK))
+    assert ended.exit_code == ExitCode.NEEDS_YOU
+    fake.engine.never_on = {}
+
+
+EARLIER = [unfinished_restore, unfinished_rollback, unfinished_migration, failed_rollback]
+
+
+@pytest.mark.parametrize("name", OVER)
+@pytest.mark.parametrize("earlier", EARLIER)
+def test_a_restore_over_what_was_left_unfinished_is_rolled_back_to_what_was_before_that(
+    moved_on: FakeWorld, earlier: Callable[[FakeWorld, str], None], name: str
+) -> None:
+    earlier(moved_on, name)
+    moved_on.engine.never_on_version = "1.0.0"
+    ended = ended_of(events_of(moved_on, restoring(moved_on, FIRST_BACKUP, "graasp"), on_failure=OnFailure.ROLLBACK))
+    assert (ended.outcome, ended.exit_code, ended.state) == (Outcome.ROLLED_BACK, ExitCode.ROLLED_BACK, "running")
+    assert is_as_before(moved_on)
+
+
+@pytest.mark.parametrize("name", ["load-database", *OVER, "start-writers"])
+@pytest.mark.parametrize("earlier", EARLIER)
+def test_killed_at_any_step_it_is_rolled_back_to_that_as_well(
+    moved_on: FakeWorld, earlier: Callable[[FakeWorld, str], None], name: str
+) -> None:
+    earlier(moved_on, "verify-core")
+    killed_at(moved_on, name, restoring(moved_on, FIRST_BACKUP, "graasp"))
+    assert rolled_back(moved_on).outcome is Outcome.DONE
+    assert is_as_before(moved_on)
+
+
+@pytest.mark.parametrize("earlier", EARLIER)
+def test_a_third_restore_and_a_rollback_that_is_killed_lead_back_as_well(
+    moved_on: FakeWorld, earlier: Callable[[FakeWorld, str], None]
+) -> None:
+    earlier(moved_on, "verify-core")
+    killed_at(moved_on, "select-version", restoring(moved_on, FIRST_BACKUP, "graasp"))
+    killed_at(moved_on, "verify-core", restoring(moved_on, FIRST_BACKUP, "files"))
+    killed_at(moved_on, "take-out", lambda observed: rollback_plan(moved_on.world, observed))
+    assert resumed(moved_on).outcome is Outcome.DONE
+    assert is_as_before(moved_on)
+
+
+@pytest.mark.parametrize("earlier", EARLIER)
+def test_where_it_succeeds_what_was_there_before_is_kept(
+    moved_on: FakeWorld, earlier: Callable[[FakeWorld, str], None]
+) -> None:
+    earlier(moved_on, "verify-core")
+    assert (
+        ended_of(
+            events_of(moved_on, restoring(moved_on, FIRST_BACKUP, "graasp"), on_failure=OnFailure.ROLLBACK)
+        ).outcome
+        is Outcome.DONE
+    )
+    assert moved_on.state.applied == rows("1.0.0")
+    assert rows("1.1.0") in [*moved_on.databases.others.values(), *moved_on.databases.snapshots.values()]
+
+
+def test_after_visitors_were_let_in_a_restore_that_fails_keeps_what_they_wrote(moved_on: FakeWorld) -> None:
+    killed_at(moved_on, "prove-open", deploying(moved_on, "1.4.0"))
+    moved_on.engine.never_on_version = "1.0.0"
+    ended = ended_of(events_of(moved_on, restoring(moved_on, FIRST_BACKUP), on_failure=OnFailure.ROLLBACK))
+    assert (ended.outcome, ended.exit_code, ended.state) == (Outcome.ROLLED_BACK, ExitCode.ROLLED_BACK, "running")
+    assert moved_on.state.applied == rows("1.4.0")
+    assert str(moved_on.world.site.selected_version) == "1.4.0"
 
 
 @pytest.mark.parametrize("name", BEFORE_THE_GATE)
@@ -288,14 +377,14 @@ def test_a_second_restore_keeps_only_what_it_replaced(moved_on: FakeWorld) -> No
 
 
 def test_a_failed_deployment_can_be_left_by_a_restore(moved_on: FakeWorld) -> None:
-    """The last resort: what a stuck deployment made of the database is discarded, and nothing is taken for certain."""
+    """What a stuck deployment made of the database is discarded."""
     moved_on.engine.never_on_version = "1.2.0"
     moved_on.become(site_in(InfraState.RUNNING), "1.0.0")
     killed_at(moved_on, "verify-core")
     assert restore(moved_on).outcome is Outcome.DONE
     assert moved_on.state.applied == rows("1.0.0")
     record = read_operations(moved_on.world.site.journal_directory)[-1]
-    assert record.previous_version == ""
+    assert record.previous_version == "1.0.0"
 
 
 def test_a_deployment_takes_a_backup_once_an_hour(running: FakeWorld) -> None:

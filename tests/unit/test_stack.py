@@ -209,7 +209,7 @@ def networks_of(service: str, *files: str) -> dict[str, int]:
 def test_the_main_network_of_a_container_in_a_swarm_is_always_on_its_engine(
     service: str, files: tuple[str, ...]
 ) -> None:
-    """Where it is an overlay and another one is connected before it, Docker Engine 26 refuses to start the container."""
+    """Where it is an overlay and another one is connected before it, Docker Engine 26 does not start the container."""
     overlays = yaml.safe_load((COMPOSE_FILE.parent / "swarm.yaml").read_text())["networks"]
     networks = networks_of(service, *files, "swarm.yaml")
     main = min(networks, key=lambda name: (-networks[name], name))

@@ -239,7 +239,7 @@ class Performer:
             case RecordDeployment(version=version):
                 restore = self._started.plan.restore
                 undone = self._undone_by_rollback(progress)
-                yield from record(world, version, restore.number if restore else "", undone)
+                yield from record(world, version, restore, undone)
             case _:  # only upgrade steps are left, which the type checker sees too
                 yield from perform_upgrade(world, step)
         return progress

@@ -14,6 +14,7 @@ from graasp_local.operations.progress import Progress
 from graasp_local.operations.steps.having_images import delete_unneeded_tags, deployed
 from graasp_local.operations.steps.restoring import tidy_up
 from graasp_local.operations.steps.written_snapshot import drop_written_but
+from graasp_local.planning.restoring import Restore
 from graasp_local.ports.world import World
 from graasp_local.version import Version
 
@@ -31,15 +32,15 @@ def has_changed(world: World, started: OperationStarted, progress: Progress) -> 
 
 
 def record(
-    world: World, version: Version, restore_number: str, undone: OperationStarted | OperationRecord
+    world: World, version: Version, restore: Restore | None, undone: OperationStarted | OperationRecord
 ) -> Iterator[str]:
     """Record that the version is deployed. `undone` is what a rollback would undo from now on: its data is kept."""
     record_deployment(world.site.deployments_file, version, world.clock.now(), world.images.pins(version))
     yield from _delete_old_images(world, version, undone)
     yield from _drop_old_snapshots(world, undone.snapshot)
     yield from delete_old_backups(world)
-    if restore_number or was_restored_before(read_recent(world.site.journal_directory).operations):
-        yield from tidy_up(world, restore_number)
+    if restore is not None or was_restored_before(read_recent(world.site.journal_directory).operations):
+        yield from tidy_up(world, () if restore is None else restore.numbers)
 
 
 def _delete_old_images(world: World, version: Version, undone: OperationStarted | OperationRecord) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from graasp_local.backup.check import check_backup, refuse_newer_postgres
 from graasp_local.backup.dumps import Dump, load_dump
@@ -19,6 +19,7 @@ from graasp_local.backup.names import (
 )
 from graasp_local.backup.store import BackupStore, StoredBackup, chunks_of
 from graasp_local.errors import NeedsYou, Refused
+from graasp_local.operations.steps.written_snapshot import load_snapshot
 from graasp_local.planning.data_steps import CheckBackup, DataStep, LoadDatabase, PutInPlace, TakeOut, UnpackFiles
 from graasp_local.planning.restoring import Restore
 from graasp_local.ports.world import World
@@ -43,8 +44,8 @@ def perform_data_step(world: World, step: DataStep) -> Iterator[str]:
             yield from _take_out(world, restore)
 
 
-def tidy_up(world: World, but: str) -> Iterator[str]:
-    """Remove what restores other than the one with this number keep. A failed removal is only reported."""
+def tidy_up(world: World, but: Sequence[str]) -> Iterator[str]:
+    """Remove what restores other than those with these numbers keep. A failed removal is only reported."""
     try:
         for name in left_over(world.databases.sizes(), but):
             world.databases.drop(name)
@@ -116,6 +117,15 @@ def _put_in_place(world: World, restore: Restore) -> Iterator[str]:
 
 
 def _take_out(world: World, restore: Restore) -> Iterator[str]:
+    for each in (restore, *restore.replaces):
+        _take_out_one(world, each)
+    if restore.snapshot:
+        yield from load_snapshot(world, restore.snapshot)
+        world.database.swap_back(restore.snapshot)
+    yield "what was there before is in place again"
+
+
+def _take_out_one(world: World, restore: Restore) -> None:
     for volume in restore.volumes:
         world.transfers.swap_files_out(volume, restore.number)
     renames = renames_out(restore.databases, restore.number, world.databases.sizes())
@@ -123,7 +133,6 @@ def _take_out(world: World, restore: Restore) -> Iterator[str]:
         if any(new == undone_name(database, restore.number) for _, new in renames):
             world.databases.drop(undone_name(database, restore.number))
     world.databases.rename_together(renames)
-    yield "what was there before is in place again"
 
 
 def _parts(backup: StoredBackup, restore: Restore) -> tuple[Part, ...]:
