@@ -53,16 +53,11 @@ def command(context: Context, version_text: str | None, *, json_object: bool) ->
     sys.exit(code)
 
 
-def _shown(finding: Finding) -> str:
-    """The name of a check for a person; the older ones stay in JSON."""
-    return {"way-back": "rollback", "walks": "unfinished"}.get(finding.check, finding.check)
-
-
 def _print(findings: Sequence[Finding]) -> None:
-    width = max(len(_shown(finding)) for finding in findings)
+    width = max(len(finding.check) for finding in findings)
     for finding in findings:
         say(f"{finding.verdict.value:<7}", nl=False, fg=_COLOURS[finding.verdict.value])
-        say(f"  {_shown(finding):<{width}}  {finding.said}")
+        say(f"  {finding.check:<{width}}  {finding.said}")
         if finding.fix:
             say(f"{'':<7}  {'':<{width}}  → {finding.fix}")
     counted = {verdict: sum(f.verdict.value == verdict for f in findings) for verdict in _COLOURS}

@@ -86,9 +86,9 @@ def _look(context: Context) -> dict[str, Any]:
         ],
         "drift": list(classification.differences) if isinstance(classification, Drifted) else [],
         "lacking": list(classification.lacking) if isinstance(classification, InState) else [],
-        "walk": holder.described() if holder else None,
+        "operation": holder.described() if holder else None,
         "unfinished": unfinished.operation if unfinished else None,
-        "damaged_walks": [f"{damaged.file.name}: {damaged.damage}" for damaged in journal.damaged],
+        "damaged_operations": [f"{damaged.file.name}: {damaged.damage}" for damaged in journal.damaged],
         "migrations": list(observed.migrations),
         "database_problem": wrong.sentence if wrong else None,
         "external_database": external.where if external else None,
@@ -120,11 +120,11 @@ def _print(told: dict[str, Any]) -> None:
     print_table([key.upper() for key in (*keys, *(["replicas"] if counted else []), "image")], rows)
     if told["external_database"]:
         say(f"The database is external: {told['external_database']}.")
-    if told["walk"]:
+    if told["operation"]:
         say(f"Running now: {told['walk']}")
     if told["unfinished"]:
         say(f"The operation {told['unfinished']} was left unfinished.")
-    for damage in told["damaged_walks"]:
+    for damage in told["damaged_operations"]:
         say(f"The journal is damaged: {damage}")
     for name in told["migrations"]:
         say(f"A migration is running: {name}")

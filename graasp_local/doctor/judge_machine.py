@@ -118,10 +118,10 @@ def _built(service: str, version: str) -> str:
 def way_back(found: Fact[Return | None]) -> Iterator[Finding]:
     match found:
         case Unknown() as unknown:
-            yield not_known("way-back", "Whether a failed deployment could be rolled back", unknown)
+            yield not_known("rollback", "Whether a failed deployment could be rolled back", unknown)
         case Known(Return(version, lost=lost)) if lost:
             yield Finding(
-                "way-back",
+                "rollback",
                 Verdict.FAILS,
                 f"If the next deployment fails, {version} cannot be restored: the image of {listed(lost)} is "
                 "neither on the engine nor in the registry any more.",
@@ -129,16 +129,16 @@ def way_back(found: Fact[Return | None]) -> Iterator[Finding]:
             )
         case Known(Return(version, other_builds=others)) if others:
             yield Finding(
-                "way-back",
+                "rollback",
                 Verdict.WARNING,
                 f"If the next deployment fails, {version} would be restored with another build of {listed(others)}: "
                 "the one running now is neither on the engine nor in the registry any more.",
                 f"`graasp-local deploy --version {version}` deploys the build that its tags point to.",
             )
         case Known(Return(version)):
-            yield ok("way-back", f"The images of {version} are still available if the next deployment fails.")
+            yield ok("rollback", f"The images of {version} are still available if the next deployment fails.")
         case _:
-            yield ok("way-back", "Nothing has been deployed here yet, so there is nothing to go back to.")
+            yield ok("rollback", "Nothing has been deployed here yet, so there is nothing to go back to.")
 
 
 def registry(registry: Fact[Registry]) -> Iterator[Finding]:

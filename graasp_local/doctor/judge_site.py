@@ -114,6 +114,6 @@ def collations(changes: Fact[tuple[CollationChange, ...]], postgres: Fact[Postgr
 def unfinished(operation: str | None) -> Iterator[Finding]:
     if operation is not None:
         said = f"The deployment {operation} was left unfinished."
-        yield Finding("walks", Verdict.WARNING, said, "`graasp-local resume` or `graasp-local rollback`")
+        yield Finding("unfinished", Verdict.WARNING, said, "`graasp-local resume` or `graasp-local rollback`")
     else:
-        yield ok("walks", "No deployment is unfinished.")
+        yield ok("unfinished", "No deployment is unfinished.")

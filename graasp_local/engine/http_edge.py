@@ -78,7 +78,8 @@ class HttpEdge:
                 return Gate.OPEN
             case Answer(status=503, headers=headers) if headers.get("graasp-gate") == "closed":
                 return Gate.CLOSED
-            case Answer(status=503, headers=headers) if headers.get("graasp-gate") == "shut":
+            # `shut`: an nginx that runs with its configuration from before graasp-local was upgraded
+            case Answer(status=503, headers=headers) if headers.get("graasp-gate") in ("sealed", "shut"):
                 return Gate.SEALED
             case _:
                 return Gate.UNKNOWN

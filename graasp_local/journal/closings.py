@@ -79,7 +79,7 @@ class Closing(Struct, frozen=True):
             "since": _stamp(self.since),
             "until": None if self.until is None else _stamp(self.until),
             "seconds": round(self.seconds(now), 3),
-            "walk": self.operation or None,
+            "operation": self.operation or None,
             "command": self.command or None,
             "opened_by": self.opened_by or None,
         }
@@ -92,7 +92,7 @@ def closing_of(told: Mapping[str, Any] | None) -> Closing | None:
     since, until = (
         None if told[key] is None else datetime.fromisoformat(told[key]).timestamp() for key in ("since", "until")
     )
-    return Closing(since or 0.0, until, told["walk"] or "", told["command"] or "", told["opened_by"] or "")
+    return Closing(since or 0.0, until, told["operation"] or "", told["command"] or "", told["opened_by"] or "")
 
 
 class Month(Struct, frozen=True):
@@ -223,11 +223,11 @@ def _note(record: Mapping[str, Any]) -> GateNote | None:
             return GateNote.OPENING
         case {"event": "step-ended", "name": "open-gate", "outcome": "done"}:
             return GateNote.OPENED
-        case {"event": "walk-started", "gate": str(gate)}:
+        case {"event": "operation-started", "gate": str(gate)}:
             return _found(gate) or GateNote.NOT_KNOWN
         case {"event": "rollback-started", "gate": str(gate)}:
             return _found(gate)
-        case {"event": "walk-ended", "state": str(state)}:
+        case {"event": "operation-ended", "state": str(state)}:
             # 0.1.0 only wrote the state, which implies the gate.
             by_state = Gate.OPEN if state == InfraState.RUNNING else Gate.CLOSED if state in {*InfraState} else ""
             return _found(str(record.get("gate", ""))) or _found(by_state)

@@ -161,8 +161,8 @@ def as_json(event: Event) -> dict[str, Any]:
     match event:
         case OperationStarted(operation=operation, command=command, plan=plan):
             return {
-                "event": "walk-started",
-                "walk": operation,
+                "event": "operation-started",
+                "operation": operation,
                 "command": command,
                 "request": as_record(event.request) if event.request else None,
                 "asked": as_record(event.asked) if event.asked else None,
@@ -202,8 +202,8 @@ def as_json(event: Event) -> dict[str, Any]:
             return {"event": "probed", **report.as_json()}
         case OperationEnded():
             return {
-                "event": "walk-ended",
-                "walk": event.operation,
+                "event": "operation-ended",
+                "operation": event.operation,
                 "outcome": event.outcome.value,
                 "state": event.state,
                 "gate": event.gate.value,

@@ -33,9 +33,11 @@ from graasp_local.planning.plan import Strategy
 from graasp_local.planning.requests import Deploy, Request, from_record
 from graasp_local.planning.restoring import Restore
 from graasp_local.planning.server import DatabaseServer, Direction, Upgrade
+from graasp_local.planning.states import Gate
 from graasp_local.planning.timings import range_of
 
 _OUTPUT_MARK = b'"event": "step-output"'
+_EVENTS_OF_FORMAT_1 = {"walk-started": "operation-started", "walk-ended": "operation-ended"}
 """Not in any other record: quotation marks inside a text are written with a backslash."""
 
 
@@ -113,13 +115,13 @@ def _read_unless_known(file: Path, _changed_at: int, _bytes: int) -> OperationRe
 
 def _as_operation(name: str, records: Sequence[Mapping[str, Any]]) -> OperationRecord:
     first, last = records[0], records[-1]
-    if first["event"] != "walk-started":
+    if first["event"] != "operation-started":
         raise _DamageError("It does not begin with the start of an operation.")
     if "\\u0000" in json.dumps(first):
         raise _DamageError("A name in its first line contains a NUL.")
-    if first.get("format") != FORMAT:
-        raise _DamageError(f"Its format is {first.get('format')}, and this graasp-local reads format {FORMAT}.")
-    ended = last if last["event"] == "walk-ended" else {}
+    if first.get("format") not in (1, FORMAT):
+        raise _DamageError(f"Its format is {first.get('format')}, and this graasp-local reads formats 1 to {FORMAT}.")
+    ended = last if last["event"] == "operation-ended" else {}
     return OperationRecord(
         operation=name,
         command=first["command"],
@@ -238,7 +240,21 @@ def _record(line: bytes) -> dict[str, Any] | None:
         record = json_in(line)
     except ValueError:
         return None
-    return record if isinstance(record, dict) and "event" in record else None
+    return in_current_words(record) if isinstance(record, dict) and "event" in record else None
+
+
+def in_current_words(record: dict[str, Any]) -> dict[str, Any]:
+    """A record as it is written now: format 1 had other words for an operation and for a sealed gate."""
+    if record.get("format") == FORMAT:
+        return record
+    if record["event"] in _EVENTS_OF_FORMAT_1:
+        record["event"] = _EVENTS_OF_FORMAT_1[record["event"]]
+    if record.get("gate") == "shut":
+        record["gate"] = Gate.SEALED.value
+    for told in (record, record.get("closing")):
+        if isinstance(told, dict) and "walk" in told:
+            told["operation"] = told.pop("walk")
+    return record
 
 
 def _newest_first(directory: Path) -> Iterator[OperationRecord | DamagedOperation]:

@@ -142,7 +142,7 @@ class OperationRecord(Struct, frozen=True):
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "walk": self.operation,
+            "operation": self.operation,
             "at": self.at,
             "command": self.command,
             "request": as_record(self.request) if self.request else None,
@@ -237,7 +237,7 @@ def gate_moves(records: Sequence[Mapping[str, Any]]) -> tuple[GateMove, ...]:
                 moves.append(GateMove.OPENED)
             case {"event": "step-started", "name": "close-gate"}:
                 moves.append(GateMove.CLOSING)
-            case {"event": "walk-started" | "rollback-started", "gate": Gate.CLOSED.value | Gate.SEALED.value}:
+            case {"event": "operation-started" | "rollback-started", "gate": Gate.CLOSED.value | Gate.SEALED.value}:
                 moves.append(GateMove.FOUND_CLOSED)
             case _:
                 pass

@@ -18,7 +18,7 @@ from graasp_local.plain_text import plain_values
 if TYPE_CHECKING:
     from graasp_local.journal.events import Event
 
-FORMAT = 1
+FORMAT = 2
 RESERVE_BYTES = 256 * 1024
 """Space for the records, without output, of a few failing operations."""
 

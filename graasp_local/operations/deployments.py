@@ -80,7 +80,7 @@ def refusals(world: World, version: Version) -> tuple[Problem, ...]:
     return (
         *_refused("configuration", lambda: refuse_if_not_ours(world.site)),
         *_refused("postgres", lambda: refuse_unusable_database(world)),
-        *_refused("way-back", lambda: _refuse_without_way_back(world, version)),
+        *_refused("rollback", lambda: _refuse_without_way_back(world, version)),
         *(() if isinstance(found, PreflightResult) else found),
     ) or _refused("deployment", lambda: deployment_plan(world, world.observe(), asked))
 

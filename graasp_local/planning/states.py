@@ -36,13 +36,12 @@ class ServiceGroup(StrEnum):
 class Gate(StrEnum):
     """Whether nginx lets visitors through; unknown when nginx does not answer.
 
-    A sealed gate is closed to the bypass too: while core stops, and until what was deployed is verified. Programs,
-    nginx and journals call it `shut`.
+    A sealed gate is closed to the bypass too: while core stops, and until what was deployed is verified.
     """
 
     OPEN = "open"
     CLOSED = "closed"
-    SEALED = "shut"
+    SEALED = "sealed"
     UNKNOWN = "unknown"
 
     @property

@@ -352,7 +352,7 @@ class GraaspApp(VerbActions, App[None]):
         view = view or OperationView()
         for record in records:
             view = advanced(view, record, time.time())
-        if any(record["event"] in ("step-ended", "walk-ended") for record in records):
+        if any(record["event"] in ("step-ended", "operation-ended") for record in records):
             # Observe what a step has changed rather than infer it.
             self.observer.look_again()
         return view

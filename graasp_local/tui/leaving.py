@@ -70,7 +70,7 @@ def told_lines(record: dict[str, Any], titles: dict[int, str]) -> tuple[str, ...
         case "step-ended":
             mark = "✓" if record["outcome"] == "done" else "✗"
             return (f"  {mark} {titles.get(record['index'], record['name'])}  {record['seconds']:.2f} s",)
-        case "walk-ended":
+        case "operation-ended":
             problem = tuple(text for text in record["problem"] if text)
             return (*problem, in_words(advanced(OperationView(), record, now())))
         case _:

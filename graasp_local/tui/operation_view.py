@@ -151,9 +151,9 @@ def advanced(view: OperationView, record: Mapping[str, Any], now: float) -> Oper
 
 def _with_record(view: OperationView, record: Mapping[str, Any], at: float) -> OperationView:
     match record["event"]:
-        case "walk-started":
+        case "operation-started":
             return OperationView(
-                operation=record["walk"],
+                operation=record["operation"],
                 command=record["command"],
                 target=record["target"],
                 version=record["version"] or "",
@@ -179,7 +179,7 @@ def _with_record(view: OperationView, record: Mapping[str, Any], at: float) -> O
             return _with_step(
                 view, record["index"], lambda step: replace(step, progress=progress, seconds=record["seconds"])
             )
-        case "walk-ended":
+        case "operation-ended":
             return replace(
                 view,
                 outcome=record["outcome"],

@@ -21,7 +21,7 @@ from graasp_local.clock import InterruptionFlag
 from graasp_local.errors import ConfigurationError, GraaspLocalError
 from graasp_local.files import json_in
 from graasp_local.journal.closings import closings, seconds_within
-from graasp_local.journal.read import read_recent, read_since
+from graasp_local.journal.read import in_current_words, read_recent, read_since
 from graasp_local.journal.records import OperationRecord
 from graasp_local.journal.status import with_its_state
 from graasp_local.journal.write import operation_number
@@ -228,7 +228,7 @@ class JournalFollower:
             with suppress(ValueError):
                 record = json_in(line)
                 if isinstance(record, dict) and "event" in record:
-                    records.append(record)
+                    records.append(in_current_words(record))
         return records
 
 
@@ -273,7 +273,7 @@ class SiteFiles:
         """None while the newest journal still belongs to an earlier operation."""
         follower = JournalFollower(newest)
         records = follower.new_records()
-        if not records or records[0].get("pid") != holder.pid or records[-1].get("event") == "walk-ended":
+        if not records or records[0].get("pid") != holder.pid or records[-1].get("event") == "operation-ended":
             return None
         return JournalFollower(newest)
 

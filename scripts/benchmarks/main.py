@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import load
 import nodes
 import replicas
 from bench_site import bench_site
@@ -20,6 +21,8 @@ from deployments import deployment_rows
 from measuring import HEADINGS, Row, as_table, shown
 from shortcuts import shortcut_rows
 from stacks import stack_rows
+
+from graasp_local.site.site import Site
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -38,20 +41,25 @@ def free_port() -> int:
 
 
 def main(words: Sequence[str]) -> None:
+    if words[:1] == ["--load"]:
+        _load(*words[1:])
+        return
     if words not in ([], ["--quick"], ["--testing"], ["--replicas"], ["--nodes"]):
-        raise SystemExit("Usage: scripts/bench [--quick | --testing | --replicas | --nodes]")
+        raise SystemExit(
+            "Usage: scripts/bench [--quick | --testing | --replicas | --nodes | --load [SITE HEADER PATH...]]"
+        )
     quick = words == ["--quick"]
     if words == ["--replicas"]:
-        load = os.getloadavg()[0]
+        busy = os.getloadavg()[0]
         with bench_site(free_port()) as site:
             say(as_table([replicas.HEADINGS, *replicas.replica_rows(site, 3)]))
-        say(_where(load))
+        say(_where(busy))
         return
     if words == ["--nodes"]:
-        load = os.getloadavg()[0]
+        busy = os.getloadavg()[0]
         with nodes.swarm_site() as several:
             say(as_table([nodes.HEADINGS, *nodes.node_rows(several, 2)]))
-        say(_where(load))
+        say(_where(busy))
         return
     rows: list[Row] = []
     sections: list[str] = []
@@ -62,11 +70,11 @@ def main(words: Sequence[str]) -> None:
             other = f"{row.compared_to}: {row.theirs.described()}"
             say(f"  {row.what}: {row.ours.described()}; {other}; ratio {row.ratio:.2f}")
 
-    load = os.getloadavg()[0]
+    busy = os.getloadavg()[0]
     add(*stack_rows(free_port(), 1 if quick else 7))
     if words == ["--testing"]:
         say("\n" + as_table([HEADINGS, *(row.cells() for row in rows)]))
-        say(_where(load))
+        say(_where(busy))
         return
     with bench_site(free_port()) as site:
         add(*command_rows(site, 5 if quick else 21))
@@ -94,8 +102,19 @@ def main(words: Sequence[str]) -> None:
     table = as_table([HEADINGS, *(row.cells() for row in rows)])
     say("\n" + "\n\n".join([table, *sections]))
     if not quick:
-        _write_page(table, sections, load)
+        _write_page(table, sections, busy)
         say(f"\nWritten to {PAGE.relative_to(ROOT)}.")
+
+
+def _load(directory: str = "", header: str = "", *paths: str) -> None:
+    busy = os.getloadavg()[0]
+    if directory:
+        rows = load.load_rows(Site(Path(directory)), paths or ("/api/version",), header or None)
+        say(as_table([load.HEADINGS, *rows]))
+    else:
+        with bench_site(free_port()) as site:
+            say(as_table([load.HEADINGS, *load.load_rows(site.site, ("/api/version", "/api/items"))]))
+    say(_where(busy))
 
 
 def _parts(heading: str, parts: Sequence[tuple[str, float]]) -> str:
@@ -103,19 +122,19 @@ def _parts(heading: str, parts: Sequence[tuple[str, float]]) -> str:
     return f"### {heading}\n\n{as_table(cells)}"
 
 
-def _write_page(table: str, sections: Sequence[str], load: float) -> None:
+def _write_page(table: str, sections: Sequence[str], busy: float) -> None:
     kept = PAGE.read_text().partition(MARK)[0]
-    PAGE.write_text(kept + MARK + "\n" + "\n\n".join([_where(load), table, *sections]) + "\n")
+    PAGE.write_text(kept + MARK + "\n" + "\n\n".join([_where(busy), table, *sections]) + "\n")
 
 
-def _where(load: float) -> str:
+def _where(busy: float) -> str:
     engine = subprocess.run(
         ["docker", "version", "--format", "{{.Server.Version}}"], capture_output=True, text=True
     ).stdout.strip()
     compose = subprocess.run(["docker", "compose", "version", "--short"], capture_output=True, text=True).stdout.strip()
     return (
         f"Measured on {datetime.now(UTC):%Y-%m-%d}: {os.cpu_count()} processors, Python {platform.python_version()}, "
-        f"Docker Engine {engine}, Compose {compose}; load at the start {load:.1f}."
+        f"Docker Engine {engine}, Compose {compose}; load at the start {busy:.1f}."
     )
 
 

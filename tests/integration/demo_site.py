@@ -108,7 +108,7 @@ class DemoSite:
         done = self.run("deploy", "--version", version, "--json", *words, code=code)
         lines = [json.loads(line) for line in done.stdout.splitlines()]
         last: dict[str, Any] = lines[-1]
-        assert last["event"] == "walk-ended"
+        assert last["event"] == "operation-ended"
         return last
 
     def status(self) -> dict[str, Any]:

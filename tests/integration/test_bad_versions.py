@@ -108,7 +108,7 @@ def test_held_after_a_failure_the_site_stays_closed_and_can_be_rolled_back(site:
     ended = site.deploy(version, "--on-failure", "hold", code=21)
     assert ended["outcome"] == "failed"
     told = site.status()
-    assert (told["gate"], told["next"]) == ("shut", ["graasp-local resume", "graasp-local rollback"])
+    assert (told["gate"], told["next"]) == ("sealed", ["graasp-local resume", "graasp-local rollback"])
     assert site.ask("/", AS_BROWSER).status == 302
     assert site.run("apply", "running", code=10).stderr.startswith("The operation ")
     site.run("rollback")
@@ -118,7 +118,7 @@ def test_held_after_a_failure_the_site_stays_closed_and_can_be_rolled_back(site:
 def test_a_held_version_that_was_refused_is_not_let_through_by_apply(site: DemoSite) -> None:
     site.deploy("1.3.0-wrong-version", "--on-failure", "hold", code=21)
     told = site.status()
-    assert (told["gate"], told["next"]) == ("shut", ["graasp-local resume", "graasp-local rollback"])
+    assert (told["gate"], told["next"]) == ("sealed", ["graasp-local resume", "graasp-local rollback"])
     assert site.ask("/", AS_BROWSER).status == 302
     assert "version 0.0.1, not 1.3.0-wrong-version" in site.run("apply", "running", code=21).stderr
     assert site.status()["gate"] == "closed"

@@ -53,7 +53,7 @@ def test_a_second_operation_is_refused_and_the_first_is_named(open_site: DemoSit
     assert "deploy --version 1.3.0-migration-hangs" in str(second["problem"])
     assert f"process {first.pid}" in str(second["problem"])
     assert "graasp-local deploy" in open_site.run("apply", "running", code=11).stderr
-    assert str(first.pid) in open_site.status()["walk"]
+    assert str(first.pid) in open_site.status()["operation"]
     os.killpg(first.pid, signal.SIGINT)
     ended, _ = rest_of(first)
     assert (ended["outcome"], first.returncode) == ("rolled-back", 130)
@@ -125,10 +125,10 @@ def test_the_next_deployment_continues_after_a_kill(open_site: DemoSite, step: s
     os.killpg(operation.pid, signal.SIGKILL)
     rest_of(operation)
     told = open_site.status()
-    assert told["walk"] is None
+    assert told["operation"] is None
     if step == "stop-graasp":  # how many have ended is the engine's to say
         assert told["state"] in ("drifted", "db-only")
-        assert told["gate"] == "shut"
+        assert told["gate"] == "sealed"
     assert open_site.deploy(target)["outcome"] == "done"
     assert (open_site.status()["state"], open_site.item_names()) == ("running", ["kept"])
     assert open_site.containers()["nginx"]["State"]["StartedAt"] == nginx, "what was under way in nginx was cut off"

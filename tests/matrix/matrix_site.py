@@ -225,4 +225,4 @@ def _ended(code: int, output: Path) -> Ended:
                 last = json.loads(line)
             except ValueError:  # cut off by the kill
                 continue
-    return Ended(code, last if last.get("event") == "walk-ended" else {}, said)
+    return Ended(code, last if last.get("event") == "operation-ended" else {}, said)

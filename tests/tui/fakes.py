@@ -713,14 +713,14 @@ def write_deployment(
     plan = [{"name": step, "title": titles[step], "cause": "test", "closed": False} for step, *_ in steps]
     command = f"graasp-local deploy --version {version}"
     what = {"target": "running", "version": version, "previous_version": "0.8.0"}
-    first = {"event": "walk-started", "walk": name, "command": command, **what}
+    first = {"event": "operation-started", "operation": name, "command": command, **what}
     records: list[tuple[float, dict[str, object]]] = [(began, {**first, "plan": plan, "gate": "open"})]
     for index, (step, start, end) in enumerate(steps):
         told: dict[str, object] = {"index": index, "name": step}
         begun = {"event": "step-started", **told, "title": titles[step], "cause": "test", "closed": False}
         records.append((start, begun))
         records.append((end, {"event": "step-ended", **told, "outcome": "done", "seconds": end - start}))
-    last = {"event": "walk-ended", "walk": name, "outcome": outcome, "state": "running", "version": version}
+    last = {"event": "operation-ended", "operation": name, "outcome": outcome, "state": "running", "version": version}
     told_last = {"downtime_seconds": closed, "seconds": closed + 1, "steps": [], "exit_code": 0, "problem": []}
     records.append((began + 1 + closed, {**last, **told_last, "gate": "open"}))
     lines = [

@@ -679,7 +679,12 @@ def test_the_strip_shows_what_is_observed_during_a_rolling_deployment(
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         records = [{"event": "step-started", "index": number, **step} for number, step in enumerate(plan[:4])]
         ends = [{"event": "step-ended", "index": number, "outcome": "done", "seconds": 1.0} for number in range(3)]
-        started = {"event": "walk-started", "walk": "w", "command": "graasp-local deploy", "target": "running"}
+        started = {
+            "event": "operation-started",
+            "operation": "w",
+            "command": "graasp-local deploy",
+            "target": "running",
+        }
         app.on_operation_elsewhere(
             OperationElsewhere(True, [{**started, "version": "1.0.1", "plan": plan}, *records[:3], *ends, records[3]])
         )
@@ -1012,7 +1017,12 @@ def test_a_sealed_gate_is_a_closed_one_in_the_strip(access: FakeAccess) -> None:
 
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         plan = [{"name": "start-graasp", "title": "Start core", "cause": "c", "closed": True}]
-        started = {"event": "walk-started", "walk": "w", "command": "graasp-local deploy", "target": "running"}
+        started = {
+            "event": "operation-started",
+            "operation": "w",
+            "command": "graasp-local deploy",
+            "target": "running",
+        }
         app.on_operation_elsewhere(OperationElsewhere(True, [{**started, "version": "1.0.1", "plan": plan}]))
         await press(pilot, "w")
         assert "◐ restricted" in strip_of(app) or "◐ db-only" in strip_of(app)

@@ -48,7 +48,7 @@ PRESSED = {
     "dashboard": "u p s d v h l b m o e r t ? q : ^p j k ↑ ↓ g G tab 1 2 enter esc i w c z R D S < >",
     "log": "/ space f a y ← → T w n N & [ ]",
     "plan": "y a n ctrl-d ctrl-u PageUp PageDown",
-    "walk": "x enter",
+    "operation": "x enter",
     "boxes": "^t ^y c h o s g x y n",
 }
 
@@ -343,7 +343,7 @@ def test_the_history_is_filtered_and_the_marked_one_is_described_next_to_it(acce
         await press("s j enter", lambda: "Go ahead" in screen_text(app))
         await press("y", lambda: app.operation is not None and app.operation.is_over)
         await press("escape h", lambda: "✗ Run migrations" in screen_text(app) or "Timeline" in screen_text(app))
-        rows = app.screen.query_one("#walks", Rows)
+        rows = app.screen.query_one("#operations", Rows)
         assert len(rows._table.rows) == 2
         await press("slash r o l l e d", lambda: len(rows._table.rows) == 1)
         await press("down", lambda: "✗ Run migrations" in screen_text(app))

@@ -334,8 +334,8 @@ def write_journal(access: FakeAccess, outcome: str, until_event: str, previous_v
     ]
     records: list[dict[str, object]] = [
         {
-            "event": "walk-started",
-            "walk": "20251231-235950-deploy-1.1.0",
+            "event": "operation-started",
+            "operation": "20251231-235950-deploy-1.1.0",
             "command": "graasp-local deploy --version 1.1.0",
             "target": "running",
             "version": "1.1.0",
@@ -362,8 +362,8 @@ def write_journal(access: FakeAccess, outcome: str, until_event: str, previous_v
     if outcome:
         records.append(
             {
-                "event": "walk-ended",
-                "walk": "20251231-235950-deploy-1.1.0",
+                "event": "operation-ended",
+                "operation": "20251231-235950-deploy-1.1.0",
                 "outcome": outcome,
                 "state": "running",
                 "version": "1.1.0" if outcome == "done" else "1.0.0",

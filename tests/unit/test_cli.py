@@ -165,11 +165,11 @@ def test_completion_scripts(shell: str) -> None:
 
 def test_history_distinguishes_running_from_killed(site: Path) -> None:
     begun = {
-        "event": "walk-started",
+        "event": "operation-started",
         "at": "2026-01-01T00:00:00.000+00:00",
         "format": 1,
         "pid": 1,
-        "walk": "0001-20260101-000000-deploy-1.1.0",
+        "operation": "0001-20260101-000000-deploy-1.1.0",
         "command": "graasp-local deploy --version 1.1.0",
         "target": "running",
         "version": "1.1.0",

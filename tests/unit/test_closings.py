@@ -264,8 +264,8 @@ def test_the_same_as_json_adds_up(old_site: Path) -> None:
     assert sum(closing["seconds"] for closing in told["closings"]) == pytest.approx(told["seconds_closed"], abs=0.01)
     assert sum(month["closed_seconds"] for month in told["months"]) == pytest.approx(told["seconds_closed"], abs=0.01)
     listed = CliRunner().invoke(cli, ["--site", str(old_site), "history", "--json"]).stdout.splitlines()
-    by_operation = {operation["walk"]: operation["downtime_seconds"] for operation in map(json.loads, listed)}
-    ended = {c["walk"]: c["seconds"] for c in told["closings"] if c["until"]}
+    by_operation = {operation["operation"]: operation["downtime_seconds"] for operation in map(json.loads, listed)}
+    ended = {c["operation"]: c["seconds"] for c in told["closings"] if c["until"]}
     assert {name: seconds for name, seconds in by_operation.items() if seconds is not None} == ended
 
 

@@ -61,8 +61,8 @@ ENDED = OperationEnded(
 def test_the_last_json_line_has_what_scripts_read() -> None:
     told = json.loads(json.dumps(as_json(ENDED)))
     assert told == {
-        "event": "walk-ended",
-        "walk": "w",
+        "event": "operation-ended",
+        "operation": "w",
         "outcome": "done",
         "state": "running",
         "gate": "open",
@@ -72,7 +72,7 @@ def test_the_last_json_line_has_what_scripts_read() -> None:
             "since": "2026-01-02T03:04:05.000+00:00",
             "until": "2026-01-02T03:04:07.346+00:00",
             "seconds": 2.346,
-            "walk": "w",
+            "operation": "w",
             "command": "graasp-local deploy",
             "opened_by": "w",
         },

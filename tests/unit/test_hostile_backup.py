@@ -159,7 +159,7 @@ def test_nesting_without_end_and_nul_are_damage(running: FakeWorld, content: str
 def test_nesting_and_nul_in_the_sites_own_files_are_damage_too(running: FakeWorld, tmp_path: Path) -> None:
     site = running.world.site
     (tmp_path / "0001-x.jsonl").write_text(ENDLESS + "\n")
-    (tmp_path / "0002-x.jsonl").write_text('{"event": "walk-started", "format": 1, "command": "a\\u0000b"}\n')
+    (tmp_path / "0002-x.jsonl").write_text('{"event": "operation-started", "format": 1, "command": "a\\u0000b"}\n')
     assert len(read_journal(tmp_path).damaged) == 2
     record = tmp_path / "deployments.jsonl"
     record.write_text(f'{ENDLESS}\n{{"version": "1.0.0", "at": "x", "digests": {{"core": "a\\u0000"}}}}\n')

@@ -46,9 +46,11 @@ PLAN = plan_deploy(site_in(InfraState.RUNNING), DeployRequest(Version(1, 1, 0)),
 NOW = 1_790_000_000.0
 
 
-def write_operation(directory: Path, *steps: str, outcome: Outcome | None, now: float = NOW) -> Path:
+def write_operation(
+    directory: Path, *steps: str, outcome: Outcome | None, now: float = NOW, gate: Gate = Gate.OPEN
+) -> Path:
     journal = Journal(directory, "deploy-1.1.0", now)
-    journal.write(OperationStarted(journal.operation, "graasp-local deploy --version 1.1.0", PLAN, gate=Gate.OPEN), now)
+    journal.write(OperationStarted(journal.operation, "graasp-local deploy --version 1.1.0", PLAN, gate=gate), now)
     for index, name in enumerate(steps):
         journal.write(StepStarted(index, name, name, "a cause"), now)
         journal.write(StepEnded(index, name, StepOutcome.DONE, 1.5), now)
@@ -78,6 +80,15 @@ def test_a_killed_operation_has_no_outcome(tmp_path: Path) -> None:
     (operation,) = read_operations(tmp_path)
     assert operation.outcome is None
     assert operation.as_json()["outcome"] == "killed"
+
+
+def test_an_operation_in_the_words_of_format_1_reads_the_same(tmp_path: Path) -> None:
+    file = write_operation(tmp_path, "pull", "migrate", outcome=Outcome.DONE, gate=Gate.SEALED)
+    (now,) = read_operations(tmp_path)
+    content = file.read_bytes().replace(b'"format": 2', b'"format": 1').replace(b'"sealed"', b'"shut"')
+    content = content.replace(b'"operation-', b'"walk-').replace(b'"operation": ', b'"walk": ')
+    file.write_bytes(content)
+    assert read_operations(tmp_path) == (now,)
 
 
 def test_the_last_record_counts_only_when_it_is_complete(tmp_path: Path) -> None:
@@ -123,7 +134,7 @@ def lost_beginning(content: bytes) -> bytes:
 
 
 def other_format(content: bytes) -> bytes:
-    return content.replace(b'"format": 1', b'"format": 2')
+    return content.replace(b'"format": 2', b'"format": 3')
 
 
 def lost_key(content: bytes) -> bytes:
@@ -139,7 +150,7 @@ def foreign(content: bytes) -> bytes:
     [
         (changed_line, "Line 2 is not a record."),
         (lost_beginning, "It does not begin with the start of an operation."),
-        (other_format, "Its format is 2, and this graasp-local reads format 1."),
+        (other_format, "Its format is 3, and this graasp-local reads formats 1 to 2."),
         (lost_key, "A record is malformed (KeyError: 'outcome')."),
         (foreign, "Line 1 is not a record."),
     ],

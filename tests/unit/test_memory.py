@@ -141,7 +141,14 @@ def test_a_spinner_that_runs_for_minutes_is_one_line_that_ends() -> None:
 @pytest.mark.parametrize("lines", [10, 100_000])
 def test_an_operation_with_much_output_is_read_without_keeping_it(tmp_path: Path, lines: int) -> None:
     file = tmp_path / "0001-20260101-000000-deploy-1.1.0.jsonl"
-    started = {"event": "walk-started", "format": 1, "at": "x", "command": "c", "version": "1.1.0", "target": "running"}
+    started = {
+        "event": "operation-started",
+        "format": 1,
+        "at": "x",
+        "command": "c",
+        "version": "1.1.0",
+        "target": "running",
+    }
     with file.open("w") as journal:
         journal.write(json.dumps(started) + "\n")
         for number in range(lines):

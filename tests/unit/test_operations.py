@@ -427,7 +427,7 @@ def test_the_journal_has_the_operation_and_no_secret(running: FakeWorld) -> None
     deploy(running)
     (file,) = running.world.site.journal_directory.glob("*.jsonl")
     records = [json.loads(line) for line in file.read_text().splitlines()]
-    assert records[0]["event"] == "walk-started"
+    assert records[0]["event"] == "operation-started"
     assert records[-1]["outcome"] == "done"
     settings = running.world.site.settings
     for key, value in settings.values.items():

@@ -106,8 +106,8 @@ def test_a_journal_of_others_is_shown_without_it(tmp_path: Path) -> None:
     record = {"at": "1970-01-01T00:00:00.000+00:00", "format": 1, "pid": 1, "event": "step-output", "index": 0}
     started = {
         **record,
-        "event": "walk-started",
-        "walk": file.stem,
+        "event": "operation-started",
+        "operation": file.stem,
         "command": "x\x1b]0;hacked\x07y",
         "target": "running",
     }
@@ -121,7 +121,7 @@ def test_a_journal_of_others_is_shown_without_it(tmp_path: Path) -> None:
     assert "ab" in shown
     assert harmless(shown.replace("\r\n", "\n"))
     told = CliRunner().invoke(cli, ["--site", str(site.directory), "history", file.stem, "--json"])
-    assert json.loads(told.stdout)["walk"] == file.stem
+    assert json.loads(told.stdout)["operation"] == file.stem
 
 
 def test_a_mistyped_argument_is_repeated_without_it() -> None:

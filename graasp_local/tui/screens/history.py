@@ -51,7 +51,7 @@ class HistoryScreen(UiScreen):
         yield Lines(lambda width: (plain("History of this site", Tone.STRONG),), classes="title")
         yield Lines(id="words", classes="gap")
         with Container(id="history"):
-            yield Rows(id="walks", field_above="#history")
+            yield Rows(id="operations", field_above="#history")
             yield Lines(id="earlier")
         yield KeyBar()
 
@@ -70,7 +70,7 @@ class HistoryScreen(UiScreen):
         self._operations = operations = message.operations
         none = "" if operations else "No operations yet."
         self.query_one("#words", Lines).show(lambda width: (plain(none, Tone.QUIET),) if none else ())
-        rows, now = self.query_one("#walks", Rows), time.time()
+        rows, now = self.query_one("#operations", Rows), time.time()
         rows.show(lambda width: history_table(operations, now, width))
         self._marked = rows.cursor_key or ""
         self._draw_marked()
@@ -86,7 +86,7 @@ class HistoryScreen(UiScreen):
         self.query_one(Rows).action_choose()
 
     def action_filter(self) -> None:
-        self.query_one("#walks", Rows).action_filter()
+        self.query_one("#operations", Rows).action_filter()
 
     def _draw_marked(self) -> None:
         """Draw the marked operation next to the list, where it is visible if the screen is wide."""
