@@ -143,8 +143,8 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "HTTP_BIND",
-        "The address that nginx listens on: 0.0.0.0 for all of IPv4, :: for all of IPv4 and IPv6, 127.0.0.1 for "
-        "programs on the same machine only.",
+        "The address that nginx listens on: 0.0.0.0 for every IPv4 address, :: for every IPv4 and IPv6 address, "
+        "127.0.0.1 for this machine only.",
         r"[0-9A-Fa-f.:]+",
         "an IP address",
         _fixed("0.0.0.0"),  # noqa: S104 - a web site is for everyone
@@ -164,7 +164,8 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "MAINTENANCE_RETRY_AFTER",
-        "While the site is closed: seconds after which browsers and programs are told to try again (Retry-After).",
+        "How many seconds browsers and programs are told to wait before they try again while the site is closed "
+        "(Retry-After).",
         r"\d{1,5}",
         "a number of seconds",
         _fixed("60"),
@@ -172,7 +173,8 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     _word(
         "POSTGRES_PASSWORD",
-        "Password of the database's superuser. Do not edit it: `graasp-local secrets rotate` changes the database too.",
+        "Password of the database's superuser. Do not edit it here: `graasp-local secrets rotate` changes it in the "
+        "database too.",
         DatabasePassword("postgres", "Only graasp-local uses it: nothing is interrupted."),
     ),
     _word(
@@ -193,7 +195,7 @@ SETTINGS: tuple[Setting, ...] = (
     _word(
         "UMAMI_APP_SECRET",
         "Signs umami's sessions.",
-        Generated("All users are logged out of umami, which restarts; visits during the restart are not counted."),
+        Generated("umami restarts and logs all users out; visits during the restart are not counted."),
     ),
     _key(
         "SECURE_SESSION_SECRET_KEY",
@@ -218,7 +220,7 @@ SETTINGS: tuple[Setting, ...] = (
     _word(
         "APPS_JWT_SECRET",
         "Signs the tokens of apps inside items.",
-        Generated("Apps that are open inside items have to be reloaded."),
+        Generated("Apps that are open inside items must be reloaded."),
     ),
     Setting("APPS_PUBLISHER_ID", "Identifies the publisher of apps.", r"[0-9a-f-]{36}", "a UUID", _uuid),
     Setting(
@@ -236,16 +238,16 @@ SETTINGS: tuple[Setting, ...] = (
     _word(
         "MEILISEARCH_MASTER_KEY",
         "Shared between Graasp and Meilisearch.",
-        Generated("Meilisearch restarts; during the restart search finds nothing."),
+        Generated("Meilisearch restarts; search finds nothing during the restart."),
     ),
     _word(
         "MEILISEARCH_REBUILD_SECRET",
         "A request with this key makes Graasp rebuild its search index.",
-        Generated("Programs that send it need the new one."),
+        Generated("Programs that send the key need the new one."),
     ),
     _key(
         "ADMIN_SECRET_KEY_BASE",
-        "Signs the sessions of the admin, if that is switched on.",
+        "Signs the admin's sessions, if the admin is switched on.",
         Generated("All users are logged out of the admin."),
     ),
     Setting(
@@ -267,7 +269,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "BACKUP_KEEP_DAYS",
-        "For how many days every backup is kept, however many there are.",
+        "How many days every backup is kept, however many there are.",
         r"\d{1,4}",
         "a number of days",
         _fixed("30"),
@@ -276,7 +278,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "DEPLOY_STRATEGY",
         "How a new version takes over: closed closes the site during the change; rolling-if-possible replaces core "
-        "while visitors are served if nothing has to be migrated, and otherwise does the same as closed.",
+        "while visitors are served if nothing has to be migrated, and closes the site otherwise.",
         r"closed|walk|rolling-if-possible",
         "closed or rolling-if-possible",
         _fixed("closed"),
@@ -284,8 +286,8 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "STOPPED_PAGE",
-        "In the state stopped: off stops nginx with everything else, and visitors reach nothing; on keeps it, and "
-        "visitors see the maintenance page.",
+        "In the state stopped: off stops nginx too, and visitors get no answer; on keeps nginx running, and visitors "
+        "see the maintenance page.",
         r"on|off",
         "on or off",
         _fixed("off"),
@@ -299,9 +301,9 @@ OPTIONS: tuple[Option, ...] = (
         "The repository of the images of core, workers and migrate; their tags are core-vX.Y.Z and so on.",
         "public.ecr.aws/graasp/graasp",
     ),
-    Option("CORE_IMAGE", "A fixed image of core, for every version.", ""),
-    Option("WORKERS_IMAGE", "A fixed image of workers, for every version.", ""),
-    Option("MIGRATE_IMAGE", "A fixed image of migrate, for every version.", ""),
+    Option("CORE_IMAGE", "One image of core, used for every version.", ""),
+    Option("WORKERS_IMAGE", "One image of workers, used for every version.", ""),
+    Option("MIGRATE_IMAGE", "One image of migrate, used for every version.", ""),
     Option("DB_IMAGE", "The image of Postgres.", "postgres:16.11"),
     Option("UMAMI_IMAGE", "The image of umami.", "ghcr.io/umami-software/umami:3.0.3"),
     Option("REDIS_IMAGE", "The image of Redis.", "redis:7.4-bookworm"),
@@ -310,33 +312,33 @@ OPTIONS: tuple[Option, ...] = (
     Option("ETHERPAD_IMAGE", "The image of Etherpad.", "etherpad/etherpad:2.2.7"),
     Option("IFRAMELY_IMAGE", "The image of iframely.", "graasp/iframely:latest"),
     Option("FILES_IMAGE", "The image that serves uploaded files.", "joseluisq/static-web-server:2.38.1-alpine"),
-    Option("CLIENT_IMAGE", "A fixed image of the client, for every version.", ""),
+    Option("CLIENT_IMAGE", "One image of the client, used for every version.", ""),
     Option("NUDENET_IMAGE", "The image of NudeNet.", "public.ecr.aws/graasp/graasp:nudenet-latest"),
     Option("ADMIN_IMAGE", "The image of the admin.", "public.ecr.aws/graasp/admin:v0.5.0"),
     Option("MAILPIT_IMAGE", "The image of Mailpit.", "axllent/mailpit:v1.22.3"),
     Option(
         "CORE_REPLICAS",
-        "How many containers of core serve. Default: 1. `graasp-local scale core=2` sets it and starts them.",
+        "How many containers of core run. Default: 1. `graasp-local scale core=2` sets this and starts them.",
         "",
         *_REPLICAS,
     ),
     Option(
         "WORKERS_REPLICAS",
-        "How many containers of workers run. Default: 1. `graasp-local scale workers=2` sets it and starts them.",
+        "How many containers of workers run. Default: 1. `graasp-local scale workers=2` sets this and starts them.",
         "",
         *_REPLICAS,
     ),
     Option(
         "SWARM",
-        "Where core and workers run: off (on this machine) or on (on the machines of the Docker Swarm that this one is "
-        "a manager of; docs/scale.md). Default: off.",
+        "Where core and workers run: off (on this machine) or on (on the machines of the Docker Swarm that this "
+        "machine is a manager of; see docs/scale.md). Default: off.",
         "",
         r"on|off",
         "on or off",
     ),
     Option(
         "SWARM_PLACEMENT",
-        "With SWARM=on: which machines core and workers may run on, as Docker's placement constraints separated by "
+        "With SWARM=on: which machines core and workers may run on, as Docker placement constraints separated by "
         "commas, such as node.labels.graasp==yes. Default: all.",
         "",
         rf"{_CONSTRAINT}(,{_CONSTRAINT})*",
@@ -344,16 +346,18 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "SWARM_FILES",
-        "With SWARM=on: where uploaded files are: s3 (FILE_STORAGE_TYPE and H5P_FILE_STORAGE_TYPE are s3) or shared "
-        "(the volume files, as compose.override.yaml defines it, is the same on every machine). Default: s3.",
+        "With SWARM=on: where uploaded files are kept: s3 (FILE_STORAGE_TYPE and H5P_FILE_STORAGE_TYPE must be s3 "
+        "too) or shared (compose.override.yaml defines the volume files so that every machine has the same one). "
+        "Default: s3.",
         "",
         r"s3|shared",
         "s3 or shared",
     ),
     Option(
         "SWARM_ENGINES",
-        "With SWARM=on, if the images are in no registry: the engines of the other machines, as DOCKER_HOST takes "
-        "them, separated by commas, such as ssh://root@node2. This machine sends them the images. Default: none.",
+        "With SWARM=on, if the images are not in a registry: the Docker engines of the other machines, in the form of "
+        "DOCKER_HOST, separated by commas, such as ssh://root@node2. This machine sends them the images. Default: "
+        "none.",
         "",
         rf"{_ENGINE}(,{_ENGINE})*",
         "addresses that begin with ssh://, tcp:// or unix://, separated by commas",
@@ -375,7 +379,8 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "DATABASE_HOST",
-        "With DATABASE=external: the host name of the Postgres server; containers and this machine must resolve it.",
+        "With DATABASE=external: the host name of the Postgres server. This machine and its containers must be able to "
+        "resolve it.",
         "",
         _HOST,
         "a host name",
@@ -406,17 +411,17 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "DATABASE_CA",
-        "With DATABASE_SSL=verify-full: one PEM file with the certificates of the authorities that may issue the "
-        "server's certificate. Get it from the server's provider.",
+        "With DATABASE_SSL=verify-full: a PEM file with the CA certificates that the server's certificate is checked "
+        "against. Get it from the server's provider.",
         "",
         r"/.+",
         "an absolute path",
     ),
     Option(
         "DATABASE_COPY",
-        "With DATABASE=external: how a deployment copies the database before it migrates: template (on the server, put "
-        "back in a second) or dump (a file in the site's directory, for a server without room for a copy). Default: "
-        "template.",
+        "With DATABASE=external: how a deployment copies the database before a migration: template (on the server; "
+        "restored within a second) or dump (to a file in the site's directory, if the server has no room for a copy). "
+        "Default: template.",
         "",
         r"template|dump",
         "template or dump",
@@ -424,16 +429,16 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "TLS",
         "Who terminates TLS: off (nginx serves plain HTTP), files (nginx, with TLS_CERTIFICATE and "
-        "TLS_KEY), acme (nginx, with certificates that `graasp-local certificate renew` gets from Let's Encrypt "
+        "TLS_KEY) or acme (nginx, with certificates that `graasp-local certificate renew` gets from Let's Encrypt "
         "or another authority).",
         "off",
         r"off|files|acme",
         "off, files or acme",
     ),
-    Option("HTTPS_PORT", "The port for HTTPS that nginx listens on.", "443", r"\d{1,5}", "a port number"),
+    Option("HTTPS_PORT", "The port that nginx listens on for HTTPS.", "443", r"\d{1,5}", "a port number"),
     Option(
         "TLS_CERTIFICATE",
-        "With TLS=files: the certificate and its chain, as one PEM file. After you have renewed it, run "
+        "With TLS=files: the certificate and its chain, as one PEM file. After renewing it, run "
         "`graasp-local certificate renew`.",
         "",
         r"/.+",
@@ -456,7 +461,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "ACME_DIRECTORY",
-        "With TLS=acme: the directory address of the authority that issues certificates.",
+        "With TLS=acme: the directory URL of the authority that issues certificates.",
         "https://acme-v02.api.letsencrypt.org/directory",
         r"https://\S+",
         "an https:// address",
@@ -470,8 +475,8 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "HSTS_SECONDS",
-        "For how many seconds browsers insist on HTTPS after a visit: 31536000 is a year, 0 is off. It cannot be "
-        "undone earlier.",
+        "How many seconds browsers insist on HTTPS after a visit: 31536000 is a year, 0 is off. It cannot be undone "
+        "until they have passed.",
         "0",
         r"\d{1,9}",
         "a number of seconds",
@@ -511,7 +516,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "RECAPTCHA_SECRET_ACCESS_KEY",
         "Graasp's secret for Google's reCAPTCHA. Before Graasp 2.13.9, users cannot log in or register without "
-        "it and the key below; later versions can set BYPASS_RECAPTCHA instead.",
+        "it and the key below; from 2.13.9 on, neither is needed while BYPASS_RECAPTCHA is true.",
         "unused",
     ),
     Option("RECAPTCHA_SITE_KEY", "The reCAPTCHA key for browsers, which `build` puts into the client.", ""),
@@ -531,7 +536,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("FILE_STORAGE_TYPE", "Where uploaded files are kept.", "local", "local|s3", "local or s3"),
     Option(
         "FILE_STORAGE_HOST",
-        "The address of uploaded files for browsers; ends in a slash. Default: PUBLIC_URL/files/.",
+        "The address at which browsers get uploaded files, with a slash at the end. Default: PUBLIC_URL/files/.",
         "",
     ),
     Option("S3_FILE_ITEM_HOST", "The address of the S3 server, if it is not Amazon's.", ""),
@@ -542,7 +547,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("H5P_FILE_STORAGE_TYPE", "Where H5P content is kept.", "local", "local|s3", "local or s3"),
     Option(
         "H5P_FILE_STORAGE_HOST",
-        "The address of H5P content for browsers; ends in a slash. Default: PUBLIC_URL/h5p/.",
+        "The address at which browsers get H5P content, with a slash at the end. Default: PUBLIC_URL/h5p/.",
         "",
     ),
     Option(
@@ -573,10 +578,10 @@ OPTIONS: tuple[Option, ...] = (
     Option("GEOLOCATION_API_KEY", "The key of that API.", ""),
     Option("OPENAI_API_KEY", "The OpenAI key, for chat bots in apps.", ""),
     Option("OPENAI_ORG_ID", "The id of the OpenAI organization.", ""),
-    Option("OPENAI_GPT_VERSION", "The OpenAI model of chat bots that name none.", ""),
-    Option("ADMIN_SHARED_SECRET", "Shared between core and the admin, from Graasp 2.14.", ""),
+    Option("OPENAI_GPT_VERSION", "The OpenAI model for chat bots that do not name one.", ""),
+    Option("ADMIN_SHARED_SECRET", "Shared between core and the admin, from Graasp 2.14 on.", ""),
     Option("SENTRY_DSN", "The address that core reports errors to (Sentry).", ""),
-    Option("SENTRY_ENV", "The name of this site among the errors reported.", ""),
+    Option("SENTRY_ENV", "The name of this site in the reported errors.", ""),
 )
 
 ALL: tuple[Setting | Option, ...] = (*SETTINGS, *OPTIONS)
@@ -594,7 +599,7 @@ OWN_VARIABLES = frozenset(
 """What graasp-local itself tells Compose (.graasp-local/version.env); not to be set by hand."""
 
 SETTINGS_PREFIX = "GRAASP_SETTINGS_"
-"""Before a service's name: the variable with the digest of its settings, which is graasp-local's own too."""
+"""With a service's name after it: the variable with the digest of that service's settings, also set by graasp-local."""
 
 UMAMIS_OWN = frozenset({"UMAMI_DB_PASSWORD", "UMAMI_APP_SECRET"})
 """What umami alone is recreated for: it migrates its own database at every start, so it is left alone otherwise."""
