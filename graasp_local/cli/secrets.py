@@ -145,7 +145,7 @@ def _way_into_effect(context: Context, request: Rotate) -> Plan | None:
             raise Refused(
                 f"The site is drifted: {drifted.differences[0]}",
                 "Nothing was changed: new secrets would hide the cause.",
-                f"Fix that first: {drifted.fixing_command}",
+                f"Fix that first: `{drifted.fixing_command}`.",
             )
         case _:
             plan = shown_plan(world, request).plan

@@ -1,7 +1,7 @@
-"""The networks of a site, made again when it moves from one machine to several or back: the driver differs.
+"""The networks of a site, recreated when it moves from one machine to several or back: they need another driver.
 
-A network goes only when no container is left in it, so the site's containers are removed first. They have to be
-stopped. Volumes stay. Refuses nothing else: Compose creates what is missing.
+A network can be removed only when no container is left in it, so the site's containers, which must be stopped, are
+removed first. Volumes stay. Compose creates what is missing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _POLL_SECONDS = 0.2
 
 
 def remake_networks(client: DockerClient, site: Site, narrate: Callable[[str], None]) -> None:
-    """Remove the site's stopped containers and the networks that are to be of another kind. Raises NeedsYou."""
+    """Remove the site's stopped containers and the networks that need another driver. Raises NeedsYou."""
     filters = {"label": f"{PROJECT_LABEL}={site.settings.project}"}
     with engine_refusals():
         for container in client.api.containers(all=True, filters=filters):
@@ -39,7 +39,7 @@ def remake_networks(client: DockerClient, site: Site, narrate: Callable[[str], N
 
 
 def remove_odd_networks(client: DockerClient, site: Site, narrate: Callable[[str], None]) -> None:
-    """Remove the networks that are to be of another kind; they must be empty."""
+    """Remove the networks that need another driver; they must be empty."""
     from docker.errors import APIError, NotFound
 
     deadline = time.monotonic() + _PATIENCE_SECONDS
@@ -59,13 +59,13 @@ def remove_odd_networks(client: DockerClient, site: Site, narrate: Callable[[str
                     # A task that has just ended may still be in it.
                     if time.monotonic() > deadline:
                         raise NeedsYou(
-                            f"The engine does not remove {network['Name']}: {error.explanation or error}."
+                            f"The engine did not remove the network {network['Name']}: {error.explanation or error}."
                         ) from error
                     time.sleep(_POLL_SECONDS)
-        # A network of the Swarm goes a moment after its removal was accepted.
+        # A network of the Swarm disappears a moment after the engine accepts its removal.
         while {n["Id"] for n in client.api.networks(filters=filters)} & {n["Id"] for n in odd}:
             if time.monotonic() > deadline:
-                raise NeedsYou(f"The engine does not remove {odd[0]['Name']}.")
+                raise NeedsYou(f"The engine did not remove the network {odd[0]['Name']}.")
             time.sleep(_POLL_SECONDS)
 
 

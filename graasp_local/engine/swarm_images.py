@@ -1,7 +1,7 @@
 """The images of core and workers on every machine of the Swarm: sent where the site says so, then run once on each.
 
-A job that Swarm starts on every machine that may run the service runs nothing but `true` from the image, so a machine
-without the image, or that cannot run it, is known while visitors are still served. Refuses to go on without one.
+The Swarm starts a job on every machine that may run the service. It runs only `true` from the image, so a machine that
+does not have the image, or cannot run it, is found while visitors are still served. Raises Refused for such a machine.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SAID_EVERY_SECONDS = 5.0
 _PULL_SECONDS = 1800.0
 """How long the machines may take to pull an image."""
 _APPEARING_SECONDS = 5.0
-"""By then the Swarm has given the job to every machine that may have it."""
+"""By then the Swarm has given the job to every machine that may run it."""
 _ASKING_SECONDS = 10
 
 
@@ -49,7 +49,7 @@ def have_everywhere(
 def see_files_everywhere(
     client: DockerClient, project: str, image: str, swarm: Swarm, config: Mapping[str, Any]
 ) -> Iterator[str]:
-    """Have every machine find in the volume of uploaded files what this one puts there. Raises Refused."""
+    """Check that every machine finds what this one puts into the volume of uploaded files. Raises Refused."""
     container = job_that_looks(client, config, project, image)
     name = f"{checks_of(project)}files"
     done = yield from _run_on_each(client, name, "files", container, swarm, _not_shared)
@@ -63,18 +63,18 @@ def checks_of(project: str) -> str:
 
 def _not_shared(failed: Mapping[str, str]) -> Refused:
     return Refused(
-        f"SWARM_FILES is shared, but {listed(tuple(failed))} cannot read in the volume files what the front machine "
-        f"has just put there ({'; '.join(dict.fromkeys(failed.values()))}).",
+        f"SWARM_FILES is shared, but {listed(tuple(failed))} cannot read what the front machine has just put into the "
+        f"volume files ({'; '.join(dict.fromkeys(failed.values()))}).",
         "Nothing was changed for visitors.",
-        "Check the definition of the volume in compose.override.yaml. A volume of that name that a machine already has "
-        "keeps its old definition until it is removed there.",
+        "Check the definition of the volume in compose.override.yaml. A machine that already has a volume of that name "
+        "keeps the old definition until you remove the volume there.",
     )
 
 
 def _send(
     client: DockerClient, engine: str, project: str, images: Mapping[str, str], narrate: Callable[[str], None]
 ) -> Iterator[str]:
-    """Send an engine what it lacks of these, under the site's own tags; remove tags there that are gone here."""
+    """Send an engine the images that it lacks, under the site's own tags; remove tags there that are gone here."""
     repository = kept_repository(project)
     shown = "{{.Repository}}:{{.Tag}} {{.ID}}"
     try:
@@ -131,7 +131,7 @@ def _asked(engine: str, *words: str) -> str:
 def _refusal(engine: str, said: str) -> Refused:
     last = (said.strip().splitlines() or ["no reason given"])[-1].rstrip(".")
     return Refused(
-        f"The engine at {engine} cannot be sent images: {last}.",
+        f"Images cannot be sent to the engine at {engine}: {last}.",
         "Nothing was changed for visitors.",
         f"Check SWARM_ENGINES in .env, and `docker --host {engine} version`.",
     )
@@ -143,7 +143,7 @@ def _run_once_on_each(client: DockerClient, name: str, service: str, image: str,
         return Refused(
             f"{shortened(image)}, the image of {service}, does not run on every machine of the Swarm. {told}.",
             "Nothing was changed for visitors.",
-            "If it is in no registry that these machines reach, name their engines in SWARM_ENGINES, so that this "
+            "If these machines cannot pull it from a registry, name their engines in SWARM_ENGINES, so that this "
             "machine sends it to them.",
         )
 
@@ -183,7 +183,7 @@ def _run_on_each(
 
 
 def _awaited(job: str, service: str) -> Generator[str, None, tuple[dict[str, str], tuple[str, ...]]]:
-    """Until every machine has run it, or has failed to: what went wrong on which, and the names of the others."""
+    """Wait until every machine has run it or failed to. What went wrong on which, and the names of the others."""
     began = said = time.monotonic()
     while True:
         nodes = {node["ID"]: node for node in swarm_tasks.listed("/nodes", "")}
@@ -194,12 +194,12 @@ def _awaited(job: str, service: str) -> Generator[str, None, tuple[dict[str, str
             break
         if not tasks and now - began > _APPEARING_SECONDS:
             raise Refused(
-                f"No machine of the Swarm may run {service}: none is up, takes tasks and fits SWARM_PLACEMENT.",
+                f"No machine of the Swarm may run {service}: none that is up and takes tasks fits SWARM_PLACEMENT.",
                 "Nothing was changed for visitors.",
                 "`graasp-local nodes` lists the machines with their labels.",
             )
         if now - began > _PULL_SECONDS:
-            failed |= dict.fromkeys(waiting, f"it has not run it within {_PULL_SECONDS:.0f} s")
+            failed |= dict.fromkeys(waiting, f"it was not done within {_PULL_SECONDS:.0f} s")
             break
         if now - said > _SAID_EVERY_SECONDS:
             said = now
@@ -211,7 +211,7 @@ def _awaited(job: str, service: str) -> Generator[str, None, tuple[dict[str, str
 def outcomes(
     tasks: list[dict[str, Any]], nodes: Mapping[str, Mapping[str, Any]]
 ) -> tuple[set[str], dict[str, str], tuple[str, ...]]:
-    """The names of machines that are still at it, what went wrong on others, and those that have run it."""
+    """The names of machines that are not done yet, what went wrong on others, and the names of those that are done."""
     waiting, failed, done = set(), {}, set()
     for task in tasks:
         node = nodes.get(task.get("NodeID", ""))

@@ -1,4 +1,4 @@
-"""The machines of a site's Swarm, and what of the site runs on each. Decides nothing."""
+"""The machines of a site's Swarm, and which of the site's containers run on each. Decides nothing."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 class SwarmNode(Struct, frozen=True):
-    """A machine. `front` is the one that the site's database and its door are on; `runs` names what runs, with its
-    state if that is not well.
+    """A machine. `front`: the site's database and nginx are on it. `runs` names what runs on it, with its state if
+    something is wrong.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """Core and workers as services of a Docker Swarm: made from Compose's rendering, scaled, and waited for.
 
-A service is stopped by wanting none of its tasks, and that is done once none is left on any machine that the manager
-reaches. Refuses an engine that manages no Swarm.
+To stop a service, the Swarm is told to run none of its tasks; the service has stopped once none is left on any machine
+that the manager reaches. `problem` says if the engine does not manage a Swarm.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.05
 _PATIENCE_SECONDS = 60.0
-"""How much longer than its own time to stop a task may take: the engines wait two seconds, and a lost machine counts as
-down only after some fifteen."""
+"""How much longer than its grace period a task may take to stop: the engines wait two seconds, and a lost machine
+counts as down only after some fifteen."""
 
 _LONGEST_FILE = 500 * 1000
 _LOG_SECONDS = 10
@@ -52,31 +52,31 @@ class SwarmServices:
         return self._connect()
 
     def services(self) -> dict[str, dict[str, Any]]:
-        """By name, what the Swarm knows of the site's services."""
+        """What the Swarm knows about the site's services, by name."""
         found = swarm_tasks.listed("/services", self._project)
         return {each["Spec"]["Labels"][SERVICE_LABEL]: each for each in found}
 
     def make(self, config: Mapping[str, Any], services: Sequence[str]) -> None:
-        """Create these services, or change them, as `config` has them; how many tasks they have stays as it is."""
+        """Create these services, or change them to match `config`; the number of their tasks stays the same."""
         there = self.services()
         for service in services:
             self._have(config, service, there.get(service), None)
 
     def start(self, config: Mapping[str, Any], services: Sequence[str], first_of: Sequence[str] = ()) -> None:
-        """The same, with as many tasks as are wanted; of those in `first_of` with one, unless there are some."""
+        """The same, with as many tasks as are wanted; for those in `first_of` with one, unless they have more."""
         there = self.services()
         for service in services:
             known = there.get(service)
             self._have(config, service, known, self._wanted(service, known, first_of))
 
     def start_made(self, services: Sequence[str], first_of: Sequence[str] = ()) -> None:
-        """Give services that exist their tasks."""
+        """Start the tasks of services that exist already."""
         there = self.services()
         for service in services:
             self._scale(there[service], self._wanted(service, there[service], first_of))
 
     def replace_in_turn(self, config: Mapping[str, Any], services: Sequence[str]) -> None:
-        """Have the Swarm begin to replace the tasks of services that have some, each by one as `config` has it."""
+        """Have the Swarm begin to replace the tasks of these services, each with one that matches `config`."""
         there = self.services()
         for service in services:
             known = there.get(service)
@@ -91,7 +91,8 @@ class SwarmServices:
                 left += swarm_tasks.to_be_replaced(service, own)
                 if swarm_tasks.was_put_back(service):
                     raise NeedsYou(
-                        f"{name} failed on a machine, and the Swarm put the old ones back: {self.complaint(name)}."
+                        f"{name} failed on a machine, and the Swarm put the old containers back: "
+                        f"{self.complaint(name)}."
                     )
         return left
 
@@ -144,7 +145,7 @@ class SwarmServices:
             self._remove_unused_files()
 
     def restart(self, service: str) -> None:
-        """Replace the tasks of a service by new ones."""
+        """Replace the tasks of a service with new ones."""
         known = self.services().get(service)
         if known is not None:
             template = dict(known["Spec"]["TaskTemplate"])
@@ -178,7 +179,7 @@ class SwarmServices:
 
         text = b""
         with suppress(DockerException, RequestException, OSError):
-            # Of a connection of its own, with less patience: a machine that was cut off does not answer.
+            # Over a connection of its own, with a shorter timeout: a machine that was cut off does not answer.
             client = connect(_LOG_SECONDS)
             text = b"".join(
                 client.api.service_logs(known["ID"], stdout=True, stderr=True, tail=str(lines), is_tty=False)
@@ -199,18 +200,18 @@ class SwarmServices:
             told: dict[str, Any] = self._client.api.info().get("Swarm") or {}
         state = told.get("LocalNodeState") or "inactive"
         if state == "inactive":
-            return "SWARM is on, but this engine is in no Swarm: `docker swarm init` makes one."
+            return "SWARM is on, but this engine is not part of a Swarm: `docker swarm init` creates one."
         if state != "active":
             return f"SWARM is on, but this engine's Swarm is {state}: {told.get('Error') or 'no reason given'}."
         if not told.get("ControlAvailable"):
             return (
-                "SWARM is on, but this engine is a worker of its Swarm: the machine of the site has to be a manager "
-                "(`docker node promote`, typed on a manager)."
+                "SWARM is on, but this engine is a worker of its Swarm, and the site's machine must be a manager: run "
+                "`docker node promote` on a manager."
             )
         return None
 
     def memory_bytes(self) -> int | None:
-        """Of all machines that are up and take tasks, together; None if none is known."""
+        """The memory of all machines that are up and take tasks, together; None if none is known."""
         nodes = [node for node in swarm_tasks.listed("/nodes", "") if takes_tasks(node)]
         return sum(int(node["Description"]["Resources"]["MemoryBytes"]) for node in nodes) or None
 
@@ -225,7 +226,7 @@ class SwarmServices:
         return translated(config, service, self._content, swarm.placement, shares_files=swarm.shares_files)
 
     def _content(self, path: str) -> bytes | None:
-        """A file of the stack or a secret, which is also here if the engine is elsewhere."""
+        """The content of a file of the stack or of a secret; both are also here if the engine is elsewhere."""
         there = site_files.where_mounted_from(self._site)
         roots = {
             there.get("GRAASP_STACK", str(self._site.stack_copy)): self._site.stack_copy,
@@ -279,7 +280,7 @@ class SwarmServices:
             self._remove_unused_files()
 
     def _await_change(self, service: str) -> None:
-        """Until the Swarm has begun to end the tasks from before a change: for a moment they still look wanted."""
+        """Wait until the Swarm begins to end the tasks from before a change: for a moment they still look wanted."""
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while time.monotonic() < deadline:
             now = self._client.api.inspect_service(service)  # type: ignore[no-untyped-call]
@@ -318,7 +319,7 @@ class SwarmServices:
         return {PROJECT_LABEL: self._project, SERVICE_LABEL: service}
 
     def _with_files(self, files: Sequence[SwarmFile]) -> dict[str, Any]:
-        """Have the Swarm hold these, and refer to them. None ever changes: another content is another file."""
+        """Have the Swarm store these files; returns references. None ever changes: new content is a new file."""
         references: dict[str, list[Any]] = {"Configs": [], "Secrets": []}
         for file in files:
             name = f"{self._project}_{file.name}_{hashlib.sha256(file.content).hexdigest()[:12]}"
@@ -339,7 +340,7 @@ class SwarmServices:
         return str(make(name, file.content, labels=labels)["ID"])
 
     def _remove_unused_files(self) -> None:
-        """Those that a service still refers to are refused."""
+        """Remove the files that no service refers to; the Swarm refuses to remove any other."""
         from docker.errors import APIError
 
         api, filters = self._client.api, {"label": f"{PROJECT_LABEL}={self._project}"}
@@ -364,13 +365,13 @@ class SwarmServices:
 
 
 _AT_ONCE: Any = {"Parallelism": 0, "Order": "stop-first", "FailureAction": "continue"}
-"""Services change behind the closed gate, where nothing is gained by one after the other."""
+"""Services change behind the closed gate, where nothing is gained by replacing tasks one after the other."""
 
 _IN_TURN: Any = {"Parallelism": 1, "Order": "start-first", "FailureAction": "rollback", "Monitor": 2 * 10**9}
-"""A new task is healthy before an old one ends, and `Monitor` after it started, in nanoseconds, none has failed."""
+"""An old task ends once a new one is healthy. New ones are watched for failures for `Monitor` nanoseconds."""
 
 _BY_NAME: Any = {"Mode": "dnsrr"}
-"""nginx gets the address of each task, and needs no address that the kernel spreads over them."""
+"""nginx gets the address of each task, instead of one address that the kernel balances over them."""
 
 
 def takes_tasks(node: Mapping[str, Any]) -> bool:

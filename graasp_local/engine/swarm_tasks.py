@@ -1,5 +1,5 @@
-"""The tasks of a site's Swarm services, as if they were containers of this engine's list: three calls, whatever their
-number.
+"""The tasks of a site's Swarm services, as if they were containers in this engine's list. Takes three calls, however
+many there are.
 
 A task runs only once its container is healthy, and ends as soon as it is not. One on a machine that the manager does
 not reach counts as dead. An engine that manages no Swarm has none.
@@ -122,7 +122,7 @@ def replicas_wanted(service: Mapping[str, Any] | None) -> int:
 
 
 def to_be_replaced(service: Mapping[str, Any], tasks: Iterable[Mapping[str, Any]]) -> int:
-    """How many tasks of a service do not run as it is defined yet; 1 while the Swarm watches the last one. Pure."""
+    """How many tasks of a service do not match its definition yet; 1 while the Swarm watches the last one. Pure."""
     template = service["Spec"]["TaskTemplate"]["ContainerSpec"]
     new = [
         task

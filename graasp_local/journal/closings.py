@@ -96,7 +96,7 @@ def closing_of(told: Mapping[str, Any] | None) -> Closing | None:
 
 
 class Month(Struct, frozen=True):
-    """A month in UTC, or the part of it that the journal covers: of `seconds` the site was closed `closed_seconds`."""
+    """A month in UTC, or the part that the journal covers: `closed_seconds` of its `seconds` the site was closed."""
 
     month: str
     seconds: float

@@ -49,7 +49,7 @@ class OperationStarted(Struct, frozen=True):
     request: Request | None = None
     """What was asked for."""
     asked: Request | None = None
-    """The same; for a `resume`, what the operation that it continues was asked for."""
+    """The same or, for a `resume`, the request of the operation that it continues."""
     came_from: str = ""
     """The state before the first of the attempts that this operation belongs to; a rollback ends there."""
     previous_version: str = ""
@@ -59,7 +59,7 @@ class OperationStarted(Struct, frozen=True):
     previous_images: Images = ()
     """The exact images that the previous version had then."""
     images: Images = ()
-    """Those that the version is to have, if not those that its tags point to."""
+    """The images that the version is to have, if not those that its tags point to."""
     snapshot: str = ""
     """The snapshot that a rollback would put back, if a migration has begun."""
     migrated_before: bool = False

@@ -77,7 +77,7 @@ def trusted_operations(directory: Path) -> tuple[OperationRecord, ...]:
         first = contents.in_doubt[0]
         raise Refused(
             f"The journal is damaged: {first.file.name}: {first.damage}",
-            "What that operation did to the database is not known, so nothing was decided and nothing was changed.",
+            "What that operation did to the database is not known. Nothing was changed.",
             f"If `graasp-local status` shows the site as it should be, move {first.file} away and try again.",
         )
     return contents.operations
@@ -186,7 +186,7 @@ def _request(first: Mapping[str, Any], key: str) -> Request | None:
 
 
 def _is_first(first: Mapping[str, Any]) -> bool:
-    """graasp-local 0.1.0 did not record this, nor to what a restore over an unfinished one could go back."""
+    """graasp-local 0.1.0 did not record this, nor what a restore over an unfinished one could go back to."""
     return first["version"] is not None and not first.get("previous_version") and not first.get("restore")
 
 

@@ -37,7 +37,7 @@ _SELECTING = ("select-version", "deselect-version")
 
 
 class GateMove(StrEnum):
-    """What the journal knows about the gate, in order. What was begun but not seen to end may have taken effect."""
+    """What the journal knows about the gate, in order. What began without a recorded end may have had an effect."""
 
     OPENING = "opening"
     OPENED = "opened"

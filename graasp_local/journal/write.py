@@ -83,7 +83,8 @@ class Journal:
         return NeedsYou(
             f"The journal cannot be written: {trouble.strerror}.",
             "The operation does not continue.",
-            f"Make room for {self._reserve.parent}; `graasp-local status` says where the site stands and what to type.",
+            f"Free some space for {self._reserve.parent}; `graasp-local status` says where the site stands and what to "
+            "type.",
         )
 
     def _append(self, line: bytes, *, durable: bool) -> None:

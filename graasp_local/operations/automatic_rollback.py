@@ -1,4 +1,4 @@
-"""What a failed operation goes back to by itself, if it does. The command `rollback` is in rollback.py."""
+"""How a failed operation is rolled back automatically, if it is. The command `rollback` is in rollback.py."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from graasp_local.version import Version
 
 
 def plan_to_state_before(world: World, started: OperationStarted) -> Plan | None:
-    """The plan that undoes a change of state that put changed settings into effect, if these may be why it failed.
+    """The plan that undoes a change of state, if changed settings that it put into effect may be why it failed.
 
-    Any other has nothing to put back, and neither has one that was interrupted. A site that served nothing before
+    Otherwise there is nothing to put back, nor is there after an interruption. A site that served nothing before
     serves nothing afterwards either: a person may have closed it because of the earlier settings.
     """
     before, serving = state_named(started.came_from), (InfraState.RUNNING, InfraState.RESTRICTED)

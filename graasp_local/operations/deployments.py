@@ -94,7 +94,7 @@ def _refused(check: str, ask: Callable[[], object]) -> tuple[Problem, ...]:
 
 
 def apply_plan(world: World, observed: ObservedState, target: InfraState, drain_limit: float = DRAIN_SECONDS) -> Plan:
-    """The plan for `apply`, its limit in seconds: to the state, and to images that were rebuilt. Raises Refused."""
+    """The plan for `apply`: to the state, and to images that were rebuilt. Its limit is in seconds. Raises Refused."""
     rebuilt = select_rebuilt(world, observed) if ServiceGroup.GRAASP in TABLE[target].groups_on else None
     if rebuilt is None:
         return transition_plan(world, observed, target, drain_limit)
@@ -110,7 +110,7 @@ def transition_plan(
         raise Refused(
             f"A migration is running ({listed(observed.migrations)}).",
             "Nothing was changed: what it needs must stay as it is.",
-            "`graasp-local resume` waits for it and continues, `graasp-local rollback` ends it and goes back.",
+            "`graasp-local resume` waits for it and continues, `graasp-local rollback` ends it and rolls back.",
         )
     if target is not InfraState.STOPPED:
         refuse_unfinished_upgrade(world)
@@ -143,7 +143,7 @@ def scale_plan(world: World, observed: ObservedState, wanted: Mapping[str, int])
             raise Refused(
                 f"The site is drifted: {drifted.differences[0]}",
                 "Nothing was changed.",
-                f"Fix that first: {drifted.fixing_command}",
+                f"Fix that first: `{drifted.fixing_command}`.",
             )
     visited, version = world.handovers.visited(), world.site.selected_version
     if version is not None and loses_visited(observed, visited):
@@ -192,7 +192,7 @@ def _way_back_without(world: World, request: DeployRequest) -> str:
     changed = listed(proven.changed_since(world.site, kept))
     return (
         f"Changed since the site was last known to work: {changed}. If {request.version} does not come up, "
-        f"{'what runs now' if served == request.version else served} is started again with what was there before."
+        f"{'what runs now' if served == request.version else served} is started again with the settings from before."
     )
 
 
@@ -243,25 +243,25 @@ def refuse_unfinished_upgrade(world: World) -> None:
 def refuse_moved_database(world: World) -> None:
     """Raises Refused if `.env` names another kind of database than the one that the site was last deployed to.
 
-    The data is on the other one: the site would come up empty, or with what it was long ago.
+    The data is on the other one: the site would come up empty, or with data from long ago.
     """
     selection, kind = world.site.selection, world.site.database_kind
     if selection.version is None or selection.database == kind:
         return
     was, now = ("an external database", "stack") if selection.database else ("the stack's own database", "external")
     raise Refused(
-        f"The site's data is in {was}, and DATABASE in .env is {now} now.",
+        f"The site's data is in {was}, but DATABASE in .env is {now} now.",
         "Nothing was changed: the site would start without its data.",
-        "To move it: set DATABASE back, `graasp-local apply db-only`, `graasp-local backup`, set DATABASE as it is "
-        "now, then `graasp-local restore BACKUP`.",
+        "To move it: set DATABASE back, run `graasp-local apply db-only` and `graasp-local backup`, set "
+        f"DATABASE={now}, then run `graasp-local restore BACKUP`.",
     )
 
 
 def refuse_other_networks(observed: ObservedState) -> None:
-    """Raises Refused if SWARM was changed and the site has not followed: that is a change of its own."""
+    """Raises Refused if SWARM was changed and the site does not run that way yet: that has to be done first."""
     if observed.other_networks:
         raise Refused(
-            "SWARM in .env was changed, and the site does not run that way yet.",
+            "SWARM in .env was changed, but the site does not run that way yet.",
             "Nothing was changed.",
             "`graasp-local apply running` makes the change; the site is closed until everything has started again.",
         )
@@ -276,7 +276,7 @@ def _refuse_new_address(world: World) -> None:
     before = kept.settings.external_database if kept is not None else None
     if now is not None and before is not None and before.where != now.where:
         raise Refused(
-            f"The database was at {before.where} when the site was last known to work, and .env says {now.where} now.",
+            f"The database was at {before.where} when the site was last known to work, but .env says {now.where} now.",
             "Nothing was changed: if the deployment failed, the database could not be restored.",
             "Run `graasp-local apply running`, which switches to the new address; then deploy.",
         )
@@ -287,8 +287,8 @@ def _refuse_lost_database(world: World, missing: Sequence[str]) -> None:
     if GRAASP_DATABASE in missing and world.site.selected_version is not None:
         server = world.site.settings.external_database
         raise Refused(
-            f"There is no database {GRAASP_DATABASE} at {server.where if server else 'the server'}, and this site was "
-            "deployed before.",
+            f"There is no database {GRAASP_DATABASE} at {server.where if server else 'the server'}, although this site "
+            "was deployed before.",
             "Nothing was changed: the site would start without its data.",
             "Check DATABASE_HOST; or put the data there: `graasp-local restore BACKUP`.",
         )
@@ -306,6 +306,6 @@ def _refuse_uncertain_code(world: World, target: InfraState) -> None:
     if uncertain is not None:
         raise Refused(
             f"The operation {uncertain.operation} ended during a migration to {uncertain.version}.",
-            f"Starting {selected} now could put old code onto a migrated database; nothing was changed.",
+            f"Starting {selected} now could run old code on a migrated database; nothing was changed.",
             "`graasp-local resume` continues it, `graasp-local rollback` undoes it.",
         )

@@ -247,9 +247,9 @@ def _settings_after(recovery: Plan) -> str:
 
 
 def _missed_target(plan: Plan, runtime: Runtime) -> GraaspLocalError | None:
-    """Every step may have succeeded and the site still not be in the target state.
+    """The error if the site is not in the target state although every step succeeded.
 
-    Asked for a while: a stop returns a moment before the engine lists the container as stopped.
+    Asks for a while: a stop returns a moment before the engine lists the container as stopped.
     """
     deadline = runtime.clock.monotonic() + _SETTLE_SECONDS
     while True:

@@ -1,4 +1,4 @@
-"""From a request to its plan, and what a person is told about it beforehand: the forecast, the requests that run.
+"""From a request to its plan, and what a person is told about it beforehand: the forecast, the visitors' requests.
 
 deployments.py, restores.py, upgrades.py, resume.py and rollback.py make the plans.
 """
@@ -152,7 +152,7 @@ def digest_of_files(world: World) -> str:
     """A digest of the site's own files: settings, what is selected, and which operation was the last."""
     site = world.site
     files = (site.env_file, site.override_file, site.version_file)
-    # Whether they are text is told by what reads them.
+    # What reads them as text reports if they are not.
     contents = [file.read_bytes() if file.exists() else b"" for file in files]
     journals = sorted(file.name.encode() for file in site.journal_directory.glob("*.jsonl"))
     return hashlib.sha256(b"\0".join([*contents, *journals[-1:]])).hexdigest()

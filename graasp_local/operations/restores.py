@@ -77,7 +77,7 @@ def _parts(manifest: Manifest, only: tuple[str, ...]) -> tuple[tuple[str, ...], 
 
 
 def _numbered(world: World, observed: ObservedState, restore: Restore) -> Restore:
-    """The same restore if that was left unfinished, otherwise with this operation's number."""
+    """The earlier restore if the same one was left unfinished; otherwise this one, with this operation's number."""
     left = world.site.history.unfinished
     earlier = None if left is None else left.restore
     if earlier is not None and replace(earlier, number="", replaces=(), snapshot="") == restore:
@@ -89,7 +89,7 @@ def _numbered(world: World, observed: ObservedState, restore: Restore) -> Restor
 def _on_top_of(world: World, observed: ObservedState, left: OperationRecord, restore: Restore) -> Restore:
     """The restore, with what else has to be undone to get back to the data from before the unfinished operation.
 
-    Nothing else if visitors were let in since: then the restore's own rollback leads back to what they have written to.
+    Nothing else if visitors were let in since: then the restore's own rollback goes back to what they wrote to.
     """
     if not left.database_is_changed or visitors_were_let_in(world.site.history.operations, left, observed.gate):
         return restore

@@ -138,7 +138,7 @@ def _refuse_unwanted_loss(lost: Loss | None, record: OperationRecord, *, discard
 
 
 def _refuse_after_upgrade(world: World, operations: Sequence[OperationRecord], record: OperationRecord | None) -> None:
-    """Raises Refused if the newest operation is an upgrade of Postgres that succeeded: `rollback` is taken to mean it.
+    """Raises Refused if the newest operation is a successful upgrade of Postgres: `rollback` would seem to undo it.
 
     Going back to the old server would lose everything written since, so `rollback` must not do that out of habit.
     """
@@ -155,7 +155,8 @@ def _refuse_after_upgrade(world: World, operations: Sequence[OperationRecord], r
             f"To undo {record.version}: `graasp-local apply {operations[-1].state}`, then `graasp-local rollback`."
         )
     raise Refused(
-        f"The upgrade to Postgres {upgrade.target_major} succeeded, and everything written since is only there.",
+        f"The upgrade to Postgres {upgrade.target_major} succeeded, and what was written since is only on the new "
+        "server.",
         f"Nothing was changed; the volume {volume} of Postgres {upgrade.source_major} "
         f"{'is kept as it was' if kept else 'was removed since'}.",
         " ".join(advice),
@@ -202,7 +203,7 @@ def _may_be_written(operations: Sequence[OperationRecord], record: OperationReco
 def _loss(
     world: World, observed: ObservedState, operations: Sequence[OperationRecord], record: OperationRecord
 ) -> Loss | None:
-    """None if visitors could not have written to what would be set aside; also for a restore, which is refused then."""
+    """None if visitors could not have written to what would be set aside; also for a restore, which is refused."""
     if record.restore is not None:
         return None
     went_through = record.outcome in ("done", "held")
@@ -214,7 +215,7 @@ def _loss(
         raise Refused(
             "The database is off, so what a rollback would discard cannot be counted.",
             "Nothing was changed.",
-            "`graasp-local apply db-only`, then try again.",
+            "Run `graasp-local apply db-only`, then try again.",
         )
     if not has_snapshot(world, record.snapshot):
         if failed_name(record.snapshot) in world.databases.sizes():
@@ -249,10 +250,10 @@ def _rolled_back_already(operations: Sequence[OperationRecord]) -> Refused:
     )
     if last is None or last.outcome != Outcome.ROLLED_BACK:
         return _no_way_back(None)
-    has = f"the site has {last.previous_version}" if last.previous_version else "no version is deployed to the site,"
+    has = f"the site has {last.previous_version}" if last.previous_version else "no version is deployed to the site"
     return Refused(
-        f"The last deployment, of {last.version}, was rolled back already.",
-        f"Nothing was changed: {has} as before it.",
+        f"The last deployment, of {last.version}, has already been rolled back.",
+        f"Nothing was changed: {has}, as before that deployment.",
         "`graasp-local history` shows earlier deployments; `graasp-local deploy --version X` deploys another version.",
     )
 
@@ -266,14 +267,13 @@ def _no_way_back(record: OperationRecord | None) -> Refused:
         )
     if record.is_way_back:
         return Refused(
-            f"The last operation already went back to {record.version}.",
+            f"The last operation already rolled back to {record.version}.",
             "Nothing was changed.",
             "Deploy the version that you want: `graasp-local deploy --version X`.",
         )
     if not record.is_first:
         return Refused(
-            f"{record.operation} replaced a restore that was left unfinished, so there is no certain state to go back "
-            "to.",
+            f"{record.operation} replaced a restore that was left unfinished, so it is not certain what to go back to.",
             "Nothing was changed.",
             "`graasp-local resume` continues it, `graasp-local restore` restores another backup.",
         )

@@ -113,7 +113,7 @@ def _memory_of_both(world: World, visited: tuple[str, ...]) -> str:
     site = world.site
     limits = memory_limits(site.compose_files, site.settings.values, visited)
     if not limits:
-        return f"During the change a second {listed(visited)} needs memory; none of them has a limit."
+        return f"During the change a second {listed(visited)} needs memory, and no limit is set for it."
     return (
         f"During the change a second {listed(visited)} may take up to {sum(limits.values()) / _GIB:.1f} GiB of memory."
     )

@@ -55,7 +55,7 @@ class RunOptions(Struct, frozen=True):
     lock_wait: float = 0.0
     """Seconds to wait for an operation that is already running."""
     max_downtime: float | None = None
-    """The operation is refused if the forecast is more seconds closed than this."""
+    """The operation is refused if the site might be closed for more seconds than this."""
 
 
 _USUAL = RunOptions()
@@ -142,7 +142,7 @@ def carry_out(
 def _keep_if_proven(world: World, files: proven.OwnFiles, state: str) -> None:
     """Keep a copy of the site's files if its services work with them and they were not changed since.
 
-    If that is not possible, the operation has still not failed.
+    If that is not possible, the operation does not fail.
     """
     serves = state in (InfraState.RUNNING, InfraState.RESTRICTED)
     with suppress(OSError, UnicodeDecodeError, ConfigurationError):
@@ -153,7 +153,7 @@ def _keep_if_proven(world: World, files: proven.OwnFiles, state: str) -> None:
 def _is_untried(world: World) -> bool:
     """Whether a service still runs as it did before the site's files changed, though it does not count as outdated.
 
-    What they say of it is then not known to work.
+    What the files say about it is then not known to work.
     """
     kept = proven.as_proven(world.site)
     if kept is None:
@@ -184,7 +184,7 @@ def _all_that_was_asked(request: Request, left: OperationRecord | None) -> Reque
 
 
 def _last_step_of_killed(world: World) -> float | None:
-    """When the last step of an operation that was killed began, or said its last; None if the last one was not."""
+    """When an operation that was killed last wrote to its journal; None if the newest one was not killed."""
     newest = world.site.history.newest
     if newest is None or newest.outcome is not None:
         return None
@@ -209,7 +209,7 @@ def _refuse_over_a_restore(plan: Plan, earlier: OperationRecord | None) -> None:
     if earlier.database_is_changed:
         raise Refused(
             f"The restore {earlier.operation} was left unfinished: some or all of the backup's data is in place.",
-            "A deployment would not know which data it would work on; nothing was changed.",
+            "It is not certain which data a deployment would change; nothing was changed.",
             "`graasp-local resume` continues the restore, `graasp-local rollback` undoes it.",
         )
 

@@ -32,8 +32,8 @@ def tried_first(world: World, plan: Plan) -> Plan:
 
 
 def _on_every_machine(world: World, plan: Plan) -> Plan:
-    """With a check of the images on the machines of a Swarm, after the steps that get them. A move to a Swarm has none
-    of these; any other change of state starts what ran there before.
+    """With a check of the images on the machines of a Swarm: after the steps that get them, or first in a move to a
+    Swarm, which has none of these. Any other change of state starts what ran there before, and needs no check.
     """
     version = plan.version or world.site.selected_version
     if world.site.settings.swarm is None or version is None or not {*SWARM_SERVICES} & {*plan.services_started}:

@@ -47,14 +47,14 @@ def upgrade_plan(world: World, observed: ObservedState, asked: UpgradeDatabase) 
         raise Refused(
             "SWARM is on, and graasp-local does not upgrade the database of a site on several machines yet.",
             "Nothing was changed.",
-            "Set SWARM=off in .env, `graasp-local apply running`, upgrade, then set SWARM=on and apply it again.",
+            "Set SWARM=off in .env, run `graasp-local apply running`, upgrade, then set SWARM=on and apply again.",
         )
     operations = world.site.history.operations
     left = unfinished_operation(operations)
     if left is not None:
         raise Refused(
             f"The operation {left.operation} was left unfinished.",
-            "Nothing was changed: until then, it is not known which version the database belongs to.",
+            "Nothing was changed: it is not certain yet which version the database belongs to.",
             "`graasp-local resume` continues it, `graasp-local rollback` undoes it.",
         )
     if observed.migrations:
@@ -89,7 +89,7 @@ def upgrade_back_plan(world: World, observed: ObservedState, record: OperationRe
     serves_from_new = world.site.database_server == upgrade.target
     if upgrade.way is Direction.THERE and serves_from_new and visitors_were_let_in(operations, record, observed.gate):
         raise Refused(
-            f"The gate had been opened on Postgres {upgrade.target_major} already: going back would discard what was "
+            f"The gate was already opened on Postgres {upgrade.target_major}: going back would discard what was "
             "written since.",
             "Nothing was changed.",
             "`graasp-local resume` finishes the upgrade.",
@@ -226,7 +226,7 @@ def _upgrade(world: World, asked: UpgradeDatabase) -> Upgrade:
         raise Refused(
             f"Postgres {major} is newer than this graasp-local knows: {NEWEST_MAJOR} is the newest.",
             "Nothing was changed.",
-            f"`graasp-local upgrade-database --to {NEWEST_MAJOR}`, or a newer graasp-local.",
+            f"Run `graasp-local upgrade-database --to {NEWEST_MAJOR}`, or use a newer graasp-local.",
         )
     target = DatabaseServer(image, upgrade_volume(world.site.settings.project, major))
     return Upgrade(DatabaseServer(source, selected.volume), files, target, major)
@@ -239,9 +239,9 @@ def _source_image(world: World, files: int) -> str:
         if image is not None and containers.image_major(image) == files:
             return image
     raise Refused(
-        f"The database's files are those of Postgres {files}, and the site knows no image of that major version.",
+        f"The database's files are those of Postgres {files}, but the site knows no image of that major version.",
         "Nothing was changed: only Postgres itself can read its files.",
-        f"Set DB_IMAGE in .env to Postgres {files}, `graasp-local apply db-only`, then start the upgrade again.",
+        f"Set DB_IMAGE in .env to Postgres {files}, run `graasp-local apply db-only`, then start the upgrade again.",
     )
 
 
@@ -254,7 +254,8 @@ def _image_for(world: World, source: str, major: int | None) -> str:
         raise Refused(
             f"No image of Postgres {major} was named." if major else "No newer Postgres was named.",
             "Nothing was changed.",
-            f"`graasp-local upgrade-database --to {major or NEWEST_MAJOR}`, with --image, or with DB_IMAGE in .env.",
+            f"Run `graasp-local upgrade-database --to {major or NEWEST_MAJOR}`, with --image IMAGE if needed, or set "
+            "DB_IMAGE in .env.",
         )
     return like_the_old
 

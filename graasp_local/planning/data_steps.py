@@ -74,7 +74,7 @@ class TakeOut(PlannedStep, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"Put {_what(self.restore)} from before the restore back in place"
+        return f"Put back {_what(self.restore)} from before the restore"
 
 
 DataStep = CheckBackup | LoadDatabase | UnpackFiles | PutInPlace | TakeOut

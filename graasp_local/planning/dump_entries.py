@@ -13,7 +13,7 @@ from msgspec import Struct
 
 _LINE = re.compile(r"\d+; \d+ \d+ (?P<told>.+)")
 _SUPERUSERS = ("EVENT TRIGGER", "SUBSCRIPTION", "ACCESS METHOD")
-"""What only the superuser may create. Nor must a restored database subscribe to anything on its own."""
+"""Only the superuser may create these. Besides, a restored database must not subscribe to anything on its own."""
 _PRIVILEGES = ("ACL", "DEFAULT ACL")
 _DATABASE_OWNER = "pg_database_owner"
 """The role that a database's owner is implicitly a member of, since Postgres 14."""
@@ -33,7 +33,7 @@ def extensions_in(listing: Sequence[str]) -> tuple[str, ...]:
 
 
 def to_load(listing: Sequence[str], owner: str, made: Collection[str], schemas: Collection[str]) -> Loading:
-    """Which entries of a dump its owner loads, given the extensions and schemas that are `made` already."""
+    """The entries of a dump that its owner loads, given the extensions and schemas that are already `made`."""
     entries: list[str] = []
     left_out: list[str] = []
     for line in listing:

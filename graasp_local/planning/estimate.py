@@ -1,7 +1,7 @@
 """How long a plan will keep the site closed: a range, with a reason for each part of it.
 
-Goes by what each step took on this site: starts and migrations by runs of the same version if there were any, a
-snapshot by the size of the database then and now. A step that has not run here gets a wide range around a reference
+Based on what each step took on this site: for starts and migrations, on runs of the same version if there are any; for
+a snapshot, on the size of the database then and now. A step that has not run here gets a wide range around a reference
 figure, and the reason says so. Pure.
 """
 
@@ -75,7 +75,7 @@ _SHOWN_SHARE = 0.04
 """A step that takes a smaller share of the total than this is summed up with the others."""
 
 _SCALED_FROM = 1.1
-"""From this growth of the database on, the time that a snapshot took is scaled."""
+"""If the database has grown by at least this factor, the time that a snapshot took is scaled."""
 
 
 class Part(Struct, frozen=True):
@@ -91,7 +91,7 @@ class Part(Struct, frozen=True):
 
 
 class Estimate(Struct, frozen=True):
-    """The seconds that a plan keeps the site closed, by its closed steps in order; no parts if it stays open."""
+    """How many seconds a plan keeps the site closed: a part for each closed step, in order; none if it stays open."""
 
     parts: tuple[Part, ...] = ()
     database_bytes: int | None = None
@@ -112,7 +112,7 @@ class Estimate(Struct, frozen=True):
         return all(part.measured for part in self.parts)
 
     def described(self) -> str:
-        """Completes a sentence that begins with what is closed; for a time that is not zero."""
+        """The end of a sentence that begins "The site is closed for"; only for a time that is not zero."""
         basis = (
             "from earlier operations on this site"
             if self.measured
@@ -185,7 +185,7 @@ def refuse_longer(plan: Plan, estimate: Estimate | None, limit: float | None) ->
         if not len(plan.closed_span):
             return
         raise Refused(
-            f"The site would stay closed, and --max-downtime allows {_exactly(limit)}.",
+            f"The site would stay closed, but --max-downtime allows only {_exactly(limit)}.",
             "Nothing was changed.",
             "Leave out --max-downtime, or the option that keeps the site closed at the end, such as --hold.",
         )
@@ -193,7 +193,7 @@ def refuse_longer(plan: Plan, estimate: Estimate | None, limit: float | None) ->
         return
     longest = max(estimate.parts, key=lambda part: part.high)
     raise Refused(
-        f"The site would be closed for {estimate.described()}, and --max-downtime allows {_exactly(limit)}.",
+        f"The site would be closed for {estimate.described()}, but --max-downtime allows only {_exactly(limit)}.",
         "Nothing was changed.",
         "Allow more, or leave out --max-downtime. "
         f'The longest step is "{longest.title}": {_of(longest)}, {longest.reason}.',
@@ -240,6 +240,6 @@ def _by_reference(step: Step, usual: float, reason: str) -> Part:
 
 
 def _growth(run: Run, now: int) -> float:
-    """By what factor the data to copy has grown; 1 if that is not known, or not much."""
+    """The factor by which the data to copy has grown; 1 if it is not known, or small."""
     growth = now / run.database_bytes if run.database_bytes else 1.0
     return growth if growth >= _SCALED_FROM else 1.0

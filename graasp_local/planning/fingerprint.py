@@ -40,7 +40,7 @@ def differences(old: ServerFingerprint, new: ServerFingerprint) -> tuple[str, ..
         found += _differing(f"{name}: ", "", before.facts, after.facts)
         found += _missing(f"{name}: extension ", before.extensions, after.extensions)
         found += [
-            f"{name}: extension {extension} is {after.extensions[extension]} and was {version}."
+            f"{name}: extension {extension} is older: {version} before, {after.extensions[extension]} now."
             for extension, version in sorted(before.extensions.items())
             if extension in after.extensions and _numbers(after.extensions[extension]) < _numbers(version)
         ]

@@ -54,7 +54,7 @@ Forecast = Pending | NotKnownYet
 
 
 def compare(image: Sequence[ImageMigration], applied: Sequence[AppliedMigration]) -> Comparison:
-    """What deploying an image onto a database would do, going by `when`, as drizzle itself does."""
+    """What deploying an image onto a database would do. Compares by `when`, as drizzle itself does."""
     known = {migration.when for migration in image}
     done = {migration.when for migration in applied}
     unknown = done - known
@@ -83,7 +83,7 @@ def proof_failures(
         if row is None:
             failures.append(f"Migration {migration.tag} is not in the database.")
         elif migration.tag in newly and row.sha256 != migration.sha256:
-            failures.append(f"Migration {migration.tag} was applied from another SQL text than this version's.")
+            failures.append(f"Migration {migration.tag} was applied from SQL that is not the same as this version's.")
     unknown = set(applied_by_when) - {migration.when for migration in image}
     if unknown:
         failures.append(f"The database has {len(unknown)} migration(s) that this version does not know.")

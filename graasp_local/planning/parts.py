@@ -65,7 +65,7 @@ def closing(observed: ObservedState, cause: str, *, seal: bool = False) -> list[
 
 
 def closing_for_a_change(observed: ObservedState, cause: str) -> list[Step]:
-    """Close the gate unless it is closed: what is behind it, if anything, may be set aside with what it wrote."""
+    """Close the gate unless it is closed. If Graasp has containers, seal it too: what they write may be discarded."""
     if is_kept_closed(observed):
         return []
     is_new = all(service.status is Status.ABSENT for service in observed.in_group(ServiceGroup.GRAASP))
@@ -98,9 +98,9 @@ def unsealing(cause: str) -> list[Step]:
 
 
 def taking_over(observed: ObservedState, version: Version, cause: str, *, opens: bool = False) -> list[Step]:
-    """Start core and everything that only serves first; what writes on its own starts once core is verified.
+    """First start core and everything that only serves; what writes on its own starts once core is verified.
 
-    `opens`: the gate is opened after this, and `replicas_after` what was started.
+    `opens`: the gate is opened next, and only then does `replicas_after` start the other containers.
     """
     graasp = [service for service in observed.in_group(ServiceGroup.GRAASP) if service.is_defined]
     serving = tuple(service.name for service in graasp if not service.writes)
@@ -114,7 +114,7 @@ def taking_over(observed: ObservedState, version: Version, cause: str, *, opens:
 
 
 def first_containers(observed: ObservedState, steps: Sequence[Step]) -> list[Step]:
-    """The same steps for an opening gate: each starts only one container of a service that several are wanted of."""
+    """The same steps before the gate opens: if several containers of a service are wanted, only one is started."""
     several = {service.name for service in observed.services if service.wanted > 1}
     changed: list[Step] = []
     for step in steps:
@@ -129,7 +129,7 @@ def first_containers(observed: ObservedState, steps: Sequence[Step]) -> list[Ste
 
 
 def replicas_after(steps: Sequence[Step], version: Version | None) -> list[Step]:
-    """For an open gate: the containers that these steps left out, and asking each of core's."""
+    """For an open gate: start the containers that these steps left out, and ask each of core's."""
     left = tuple(name for step in steps if isinstance(step, StartServices) for name in step.first_of)
     if not left:
         return []
@@ -147,7 +147,7 @@ def left_off(observed: ObservedState, version: Version) -> list[Step]:
 
 
 def without_graasp(end: InfraState) -> InfraState:
-    """The state for a site without a version: this one, if Graasp is off in it."""
+    """The state for a site without a version: this one if Graasp is off in it, otherwise `stopped`."""
     return end if ServiceGroup.GRAASP not in TABLE[end].groups_on else InfraState.STOPPED
 
 
@@ -191,7 +191,7 @@ def edge_is_ready(observed: ObservedState) -> bool:
 def stops_for(observed: ObservedState, target: InfraState) -> list[StopServices]:
     """What has to stop, the database last: what the state does not need, and what is stuck.
 
-    nginx follows the database if it is not needed either: until then it shows the maintenance page.
+    If nginx is not needed either, it stops after the database: until then it shows the maintenance page.
     """
     needed = observed.row(target).groups_on
     database = observed.in_group(ServiceGroup.DATABASE)
@@ -214,7 +214,7 @@ def stops_for(observed: ObservedState, target: InfraState) -> list[StopServices]
 
 
 def why_edge_is_silent(observed: ObservedState) -> str:
-    """Why nginx stops. It is asked at the address that `.env` names, where one from before a change may not listen."""
+    """Why nginx has to stop. It is asked at the address in `.env`, where one with old settings may not listen."""
     if observed.edge_has_old_settings:
         return "it runs with its old settings and does not answer at the address that .env names now"
     return "it is running but does not answer"

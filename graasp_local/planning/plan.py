@@ -43,7 +43,7 @@ class Plan(Struct, frozen=True):
     restore: Restore | None = None
     """The restore that the plan carries out or undoes."""
     goes_back: bool = False
-    """It undoes a deployment, so it cannot itself be rolled back; without a version, the first one of a site."""
+    """It undoes a deployment, so it cannot itself be rolled back; without a version, it undoes a site's first one."""
     hint: str = ""
     """A sentence for the person, for instance about another way to do the same; empty if there is none."""
     alternative: Strategy | None = None
@@ -84,8 +84,8 @@ class Plan(Struct, frozen=True):
 def render(plan: Plan) -> str:
     """The plan as text, a line per step: whether the gate is closed, what is done, and why."""
     if not plan.steps:
-        what = f"{plan.version} is deployed and the site is {plan.target}" if plan.version else f"already {plan.target}"
-        return f"Nothing to do: {what}."
+        deployed = f"{plan.version} is deployed and " if plan.version else ""
+        return f"Nothing to do: {deployed}the site is already {plan.target}."
     width = max(len(step.title) for step in plan.steps)
     lines = []
     for number, step in enumerate(plan.steps, start=1):

@@ -91,7 +91,7 @@ class DeployRequest(Struct, frozen=True):
     backup: Backup = Backup.TAKEN
     strategy: Strategy = Strategy.CLOSED
     exact: Images = ()
-    """Which images of its last deployments, if not those of the tags; empty: the newest."""
+    """With LAST_DEPLOYMENT, exactly these images; empty: see RestoreImages."""
     other_images: tuple[str, ...] = ()
     """Services that already run this version, but with images other than those it is to be deployed with."""
     needs_way_back: bool = False
@@ -99,7 +99,7 @@ class DeployRequest(Struct, frozen=True):
     is_external: bool = False
     """The database is on a server outside the stack, where others may be connected too."""
     missing_databases: tuple[str, ...] = ()
-    """What an external server has yet to be given."""
+    """Databases that an external server does not have yet."""
     stand_in: StandIn | None = None
     """What serves until the gate closes while several containers stop; None if nothing does."""
 
@@ -160,7 +160,7 @@ def plan_deploy(
         steps += looking
     steps.append(
         EndSessions(
-            "whoever knows its password, here or elsewhere, must not write while it changes"
+            "no one may write to it while it changes, from here or from elsewhere"
             if request.is_external
             else "a killed migration may have left a statement that holds locks"
         )
@@ -194,9 +194,9 @@ def plan_deploy(
 
 
 def plan_finish(observed: ObservedState, request: DeployRequest, forecast: Forecast) -> Plan | None:
-    """What is left of a deployment that was cut off when its version already served; None if more is left.
+    """The rest of a deployment that was cut off when its version was already serving; None if more is missing.
 
-    Containers other than those that serve are started with the gate open, as they would have been.
+    Containers that do not serve yet are started with the gate open, as they would have been.
     """
     transition = plan_transition(observed, request.end, request.version)
     if transition.steps:
@@ -268,7 +268,7 @@ def plan_rollback(
     steps: list[Step] = [RestoreImages(version, MOVED_TAGS, images)]
     unchanged = snapshot is None and not observed.migrations
     if unchanged and ServiceGroup.DATABASE not in TABLE[end].groups_on:
-        # What is to be off need not come up first: it may be what failed.
+        # A database that is to be off need not be started first: it may be what failed.
         steps.append(SelectVersion(version, "the database belongs to this version again"))
         steps += left_off(observed, version)
         steps += plan_transition(simulate(observed, steps), end).steps

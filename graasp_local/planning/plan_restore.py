@@ -74,7 +74,7 @@ def plan_restore(observed: ObservedState, request: RestoreRequest) -> Plan:
         steps.append(EndSessions("the database that a migration is working on is about to be replaced"))
     if not database_is_on:
         steps += loading
-    steps.append(PutInPlace(restore, "the restored data is verified, and renaming takes a moment"))
+    steps.append(PutInPlace(restore, "the restored data is verified, and renaming takes only a moment"))
     opens = request.end is InfraState.RUNNING
     steps += _up_again(observed, steps, restore, version, opens=opens)
     if opens:
@@ -101,7 +101,7 @@ def plan_unrestore(
     """
     steps: list[Step] = [RestoreImages(version, MOVED_TAGS, images)]
     if not was_begun and ServiceGroup.DATABASE not in TABLE[end].groups_on:
-        # What is to be off need not come up first: it may be what failed.
+        # A database that is to be off need not be started first: it may be what failed.
         steps.append(SelectVersion(version, "the database belongs to this version again"))
         steps += left_off(observed, version)
         steps += plan_transition(simulate(observed, steps), end).steps
@@ -149,7 +149,8 @@ def _loading(restore: Restore) -> list[Step]:
         for database in restore.databases
     ]
     unpacks: list[Step] = [
-        UnpackFiles(restore, volume, "the current files stay in use until then") for volume in restore.volumes
+        UnpackFiles(restore, volume, "the current files are replaced only once everything is ready")
+        for volume in restore.volumes
     ]
     return loads + unpacks
 

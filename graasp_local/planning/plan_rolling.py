@@ -41,7 +41,7 @@ def why_not_rolling(
     `visited` are the services that nginx routes visitors to and that change with the version.
     """
     if request.end is not InfraState.RUNNING:
-        return f"It would end in {request.end}, with the gate closed."
+        return f"The deployment would end in {request.end}, with the gate closed."
     if observed.gate is not Gate.OPEN:
         gate = "nginx does not answer" if observed.gate is Gate.UNKNOWN else f"The gate is {observed.gate.in_words}"
         return f"{gate}, so there are no visitors to keep serving."

@@ -36,7 +36,7 @@ def apart_from(observed: ObservedState, scaled: Mapping[str, int]) -> ObservedSt
     """The same site with these services healthy if any of their containers is: a problem with the others is no reason
     not to scale them.
 
-    Outdated ones stay so: they would be recreated all at once under visitors, with settings that are not known to work.
+    Outdated ones stay so: they would be recreated all at once while visitors use them, with settings that may not work.
     """
     names = tuple(service.name for service in observed.services if service.name in scaled and service.serves)
     outdated = {service.name for service in observed.services if service.outdated}
@@ -51,7 +51,7 @@ def loses_visited(observed: ObservedState, visited: tuple[str, ...]) -> bool:
 
 
 def plan_fewer(observed: ObservedState, version: Version, visited: tuple[str, ...]) -> Plan:
-    """For an open site of the selected version that `loses_visited`: the same with as many containers as are wanted.
+    """For an open site for which `loses_visited` is true: the same site with as many containers as are wanted.
 
     `visited` are the services that nginx routes visitors to.
     """

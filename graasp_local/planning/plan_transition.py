@@ -50,7 +50,7 @@ def plan_transition(
     """The steps from what was observed to one of the four states.
 
     `version` is what core must answer before the gate opens; None accepts any. `drain_limit` is in seconds.
-    `left_open`: the command that closed the gate did not get to end the connections opened before.
+    `left_open`: the command that closed the gate was cut off before it ended older connections.
     """
     row = observed.row(target)
     if observed.other_networks and row.groups_on:
@@ -90,17 +90,17 @@ def plan_transition(
 def _on_other_networks(
     observed: ObservedState, target: InfraState, version: Version | None, drain_limit: float
 ) -> Plan:
-    """Stop everything, since a network goes only when nothing is left in it, and start what the state needs."""
-    cause = "core and workers move to other machines, or back: everything joins other networks"
+    """Stop everything, since a network can be removed only when it is empty; then start what the state needs."""
+    cause = "core and workers move to other machines or back, so everything joins other networks"
     everything_off = _down_to_nothing(replace(observed, page_when_stopped=False), InfraState.STOPPED, drain_limit)
     steps = [replace(step, cause=cause) if isinstance(step, StopServices) else step for step in everything_off]
-    steps.append(RemakeNetworks("a network keeps its kind; data is in volumes, which stay"))
+    steps.append(RemakeNetworks("the kind of a network cannot be changed; data is in volumes, which stay"))
     after = simulate(observed, steps)
     return Plan(target, (*steps, *plan_transition(after, target, version, drain_limit).steps))
 
 
 def _down_to_nothing(observed: ObservedState, target: InfraState, drain_limit: float) -> list[Step]:
-    """Stop everything, nginx last: until then it keeps visitors out and shows the page. If it cannot, it goes first."""
+    """Stop everything, nginx last, since it keeps visitors out and shows the page. If it cannot, it stops first."""
     edge = observed.in_group(ServiceGroup.EDGE)
     keeps_out = observed.gate is not Gate.UNKNOWN and not any(service.is_stuck for service in edge)
     steps: list[Step] = []

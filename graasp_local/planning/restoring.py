@@ -22,9 +22,9 @@ class Restore(Struct, frozen=True):
     replaces: tuple[Restore, ...] = ()
     """Restores that it found unfinished with their data in place, the latest first: undoing it undoes them too."""
     snapshot: str = ""
-    """Of a deployment that was found unfinished with the database migrated; it was there before all of these."""
+    """Of a deployment that was found unfinished after it had migrated the database, before all of these restores."""
 
     @property
     def numbers(self) -> tuple[str, ...]:
-        """Those of everything that keeps what it replaced."""
+        """Its own, and those of the restores that it `replaces`: each keeps what it replaced."""
         return (self.number, *(restore.number for restore in self.replaces))

@@ -1,7 +1,7 @@
 """The kinds of step that replace what serves visitors without closing the gate.
 
-A second container of each such service, the handover, serves while the service itself is recreated. When that is done
-is decided in plan_rolling.py, how it is done in operations/steps/rolling.py. Pure.
+A second container of each such service, the handover, serves while the service itself is recreated. plan_rolling.py
+decides when that is done, operations/steps/rolling.py does it. Pure.
 """
 
 from __future__ import annotations
@@ -89,9 +89,9 @@ class DrainSide(PlannedStep, frozen=True):
 
 
 class ReplaceInTurn(PlannedStep, frozen=True):
-    """Have the Swarm replace the containers of these services by those of the version, one after the other.
+    """Have the Swarm replace the containers of these services with those of the version, one after the other.
 
-    Each new one is healthy before an old one ends. If one fails, the Swarm itself puts the old ones back.
+    An old one stops only once a new one is healthy. If one fails, the Swarm itself puts the old ones back.
     """
 
     version: Version

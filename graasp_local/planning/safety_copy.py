@@ -22,8 +22,8 @@ class SafetyCopy(StrEnum):
 
 WHY_A_FILE: Mapping[SafetyCopy, str] = MappingProxyType(
     {
-        SafetyCopy.FILE: "the disk has no room for a snapshot, and a failed migration must be undone",
-        SafetyCopy.CHOSEN_FILE: "DATABASE_COPY is dump, and a failed migration must be undone",
+        SafetyCopy.FILE: "the disk has no room for a snapshot, and it must be possible to undo a failed migration",
+        SafetyCopy.CHOSEN_FILE: "DATABASE_COPY is dump, and it must be possible to undo a failed migration",
     }
 )
 
@@ -40,7 +40,7 @@ def copy_that_fits(free: int | None, other_needs: int, database: int, dump: int)
 
 
 def copy_on_another_server(free: int | None, other_needs: int, dump: int, *, by_dump: bool) -> SafetyCopy | None:
-    """The same where the database is on another server: what room that has is not known, so it is assumed to have some.
+    """The same where the database is on another server: its free space is not known, so there is assumed to be room.
 
     `by_dump`: the settings ask for a file.
     """

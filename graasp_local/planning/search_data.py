@@ -17,6 +17,6 @@ def other_search_version(data: str, image: str) -> str | None:
     if not written or not opened or written.groups() == opened.groups():
         return None
     return (
-        f"Meilisearch's data was written by {data.strip()}, and its image {image} opens only data of its own minor "
+        f"Meilisearch's data was written by {data.strip()}, but its image {image} opens only data of its own minor "
         "version."
     )

@@ -90,7 +90,10 @@ class OtherMajor(Struct, frozen=True):
 
     @property
     def sentence(self) -> str:
-        return f"The database's files are those of Postgres {self.files}, and its image {self.name} is {self.image}."
+        return (
+            f"The database's files are those of Postgres {self.files}, but its image {self.name} is "
+            f"Postgres {self.image}."
+        )
 
     @property
     def fix(self) -> str:

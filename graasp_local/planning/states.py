@@ -173,7 +173,7 @@ class ObservedService(Struct, frozen=True):
     wanted: int = 1
     """How many containers of it the site's settings ask for."""
     replicas: tuple[Replica, ...] = ()
-    """Its containers, by number, unless that is just the one that is wanted; empty: all wanted ones are alike."""
+    """Its containers, by number; empty if there is just the one that is wanted, or if all wanted ones are alike."""
     node: str = ""
     """The machine that its only container is on, if there are several."""
 
@@ -294,7 +294,7 @@ class ObservedState(Struct, frozen=True):
 
     @property
     def edge_has_old_settings(self) -> bool:
-        """nginx runs, but `.env` or the stack was changed since: it may listen at another address than the new one."""
+        """nginx runs, but `.env` or the stack was changed since: it may not listen at the new address."""
         return any(service.is_on and service.outdated for service in self.in_group(ServiceGroup.EDGE))
 
     @property
@@ -385,13 +385,13 @@ def differences(observed: ObservedState, state: InfraState) -> tuple[str, ...]:
         else:
             found.append(f"The gate is {observed.gate.in_words}, but {state} needs it {row.gate}.")
     if observed.other_networks and row.groups_on:
-        found.append("The networks of the site are those from before SWARM was changed.")
+        found.append("The site still has the networks from before SWARM was changed.")
     found += [
         f"A second {second.name} of {second.version} is {second.described()}, left over from replacing it."
         for second in observed.handovers
     ]
     if observed.migrations and state is not InfraState.DB_ONLY:
-        found.append(f"A migration is running ({', '.join(observed.migrations)}), which belongs to db-only.")
+        found.append(f"A migration is running ({', '.join(observed.migrations)}), which should happen only in db-only.")
     return tuple(found)
 
 

@@ -1,8 +1,8 @@
 """The kinds of step that a plan is made of.
 
 Each has a short `name` that stays the same across versions, because scripts, journals and estimates key on it; a
-`title`, what it does, in the imperative; and a `cause`, why it is in this plan. When a step is needed is decided in
-the plan_*.py, how it is done in operations/steps/. Pure.
+`title`, what it does, in the imperative; and a `cause`, why it is in this plan. The plan_*.py decide when a step is
+needed, operations/steps/ carries it out. Pure.
 """
 
 from __future__ import annotations
@@ -265,7 +265,7 @@ class StartServices(PlannedStep, frozen=True):
     `made_too` are services whose containers are created at the same time, for a later step to start. `ahead` are
     services of a later step that start early: at the same time, or once the database is on if this step starts it. Of
     the services in `first_of` only one container is started: visitors do not have to wait for the others, which a
-    StartReplicas starts.
+    StartReplicas starts later.
     """
 
     group: ServiceGroup
@@ -356,7 +356,7 @@ class MakeDatabases(PlannedStep, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"Make the databases {listed(self.databases)} on the external server"
+        return f"Create the databases {listed(self.databases)} on the external server"
 
     def __post_init__(self) -> None:
         if not self.databases:

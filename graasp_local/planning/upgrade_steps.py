@@ -1,7 +1,7 @@
 """The kinds of step that only an upgrade of the database server has.
 
-They are part of the union in steps.py. When one is needed is decided in plan_upgrade.py, how it is done in
-operations/steps/upgrading.py. Sizes are in bytes; None if the server was off when the plan was made. Pure.
+They are part of the union in steps.py. plan_upgrade.py decides when one is needed, operations/steps/upgrading.py
+carries it out. Sizes are in bytes; None if the server was off when the plan was made. Pure.
 """
 
 from __future__ import annotations

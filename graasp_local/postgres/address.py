@@ -28,8 +28,8 @@ _CANNOT_CONNECT_NOW = b"\0C57P03\0"
 def accepts_connections(host: str, port: int) -> bool:
     """Whether a server currently accepts connections; the password does not matter.
 
-    As libpq's PQping does, which the compiled psycopg calls without letting other threads run: one of them may be what
-    the connection goes through.
+    Does what libpq's PQping does. The compiled psycopg calls that without letting other threads run, and the connection
+    may go through one of them.
     """
     try:
         with socket.create_connection((host, port), _PING_SECONDS) as connection:

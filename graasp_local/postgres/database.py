@@ -55,7 +55,7 @@ def snapshot_name(operation: str) -> str:
 
 
 def failed_name(snapshot: str) -> str:
-    """The name under which the database is kept that this snapshot replaced."""
+    """The name under which the database that this snapshot replaced is kept."""
     return snapshot.replace(SNAPSHOT_PREFIX, FAILED_PREFIX, 1)
 
 
@@ -67,15 +67,15 @@ class PostgresDatabase:
         self._password = password
 
     def obstacles(self) -> tuple[Obstacle, ...]:
-        """None: the stack's own server is what the stack made of it."""
+        """None: the stack itself configures its own server."""
         return ()
 
     def missing_databases(self) -> tuple[str, ...]:
-        """None: the stack's own server makes them when it is initialized."""
+        """None: the stack's own server creates them when it is initialized."""
         return ()
 
     def admit(self) -> None:
-        """Only a site that was on several machines has shut graasp out, if it was moved back in the middle of that."""
+        """Has an effect only if the site was moved back from several machines while graasp was shut out."""
         with self._connection("postgres") as connection:
             connection.execute(_ADMIT)
 

@@ -37,7 +37,7 @@ OLDEST_MAJOR = 15
 """The oldest Postgres that copies a database by its files, and the oldest that the stack knows."""
 
 NEEDED = (GRAASP_DATABASE, "umami")
-"""What every site needs; a service's label names any other."""
+"""The databases that every site needs; the label of a service names any other."""
 
 _QUIET_SECONDS = 10.0
 _POLL_SECONDS = 0.1
@@ -270,7 +270,7 @@ def obstacles_of_server(connection: psycopg.Connection, user: str) -> Iterator[O
     major = connection.info.server_version // 10000
     if major < OLDEST_MAJOR:
         yield Obstacle(
-            f"The external database server is Postgres {major}, and {OLDEST_MAJOR} or newer is needed.",
+            f"The external database server is Postgres {major}, but {OLDEST_MAJOR} or newer is needed.",
             "Have its provider upgrade it, or use another server.",
         )
         return
@@ -284,7 +284,7 @@ def obstacles_of_server(connection: psycopg.Connection, user: str) -> Iterator[O
     lacking = [word for word, has in (("CREATEDB", databases), ("CREATEROLE", roles), ("INHERIT", inherits)) if not has]
     if lacking:
         yield Obstacle(
-            f"The role {user} does not have all rights that graasp-local needs: it lacks {' and '.join(lacking)}.",
+            f"The role {user} lacks {' and '.join(lacking)}, which graasp-local needs.",
             f'Have the server\'s administrator run: ALTER ROLE "{user}" {" ".join(lacking)};',
         )
 
@@ -308,7 +308,7 @@ def _obstacles_of_owner(connection: psycopg.Connection, name: str, user: str) ->
             f"Have the server's administrator run: ALTER ROLE {name} NOSUPERUSER;",
         )
     elif not _may_grant(connection, name) and not (has_it and name != GRAASP_DATABASE):
-        # The role that migrates is made a member of graasp, which takes more than being one.
+        # Our role must be able to make the role that migrates a member of graasp: its own membership is not enough.
         yield Obstacle(
             f"The server has a role {name}, but {user} may not make itself or others a member of it.",
             f'Have the server\'s administrator run: GRANT {name} TO "{user}" WITH ADMIN OPTION;',
@@ -340,7 +340,7 @@ def _owner_of(connection: psycopg.Connection, database: str) -> str | None:
 def _have_owner(connection: psycopg.Connection, role: str, password: str) -> bool:
     """Have a role that can log in, and be a member of it; returns whether it had to be created.
 
-    The password of one that is there is left alone: another site could use it.
+    A role that exists already keeps its password: another site could use it.
     """
     from psycopg import sql
 
@@ -369,7 +369,7 @@ def _verifier(connection: psycopg.Connection, role: str, password: str) -> sql.L
 
 
 def have_migrator(connection: psycopg.Connection, password: str) -> None:
-    """Have the role that migrates, with this password; whatever it makes belongs to graasp."""
+    """Have the role that migrates, with this password; whatever it creates belongs to graasp."""
     from psycopg import sql
 
     migrator, graasp = sql.Identifier(MIGRATOR), sql.Identifier(GRAASP_DATABASE)
@@ -386,7 +386,7 @@ def have_migrator(connection: psycopg.Connection, password: str) -> None:
 def shut_out(connection: psycopg.Connection, database: str, let_in: str | None) -> int:
     """Keep everyone but our role and `let_in` from connecting, and end the sessions there; returns how many.
 
-    Raises NeedsYou if a session stays that our role may not end.
+    Raises NeedsYou if there is still a session that our role may not end.
     """
     from psycopg import sql
 
@@ -398,7 +398,7 @@ def shut_out(connection: psycopg.Connection, database: str, let_in: str | None) 
     ended: set[int] = set()
     deadline = time.monotonic() + _QUIET_SECONDS
     while True:
-        # A session that was just beginning is found by a later look.
+        # A session that was just beginning is found in a later round.
         sessions = connection.execute(_SESSIONS, (database,)).fetchall()
         if not sessions:
             return len(ended)
@@ -421,8 +421,8 @@ def shut_out(connection: psycopg.Connection, database: str, let_in: str | None) 
 def _drop(connection: psycopg.Connection, database: str) -> None:
     """Remove a database, if there is one, and end its sessions.
 
-    Not by force: with that, Postgres refuses a role that is no superuser as soon as the server's own vacuum is at work
-    there, which it would otherwise just ask to go away.
+    Not WITH (FORCE): then Postgres refuses a role that is not a superuser while the server's own vacuum is running in
+    the database. Without it, Postgres just ends the vacuum.
     """
     from psycopg import sql
 

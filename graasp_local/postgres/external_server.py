@@ -155,7 +155,7 @@ def explained(said: str, server: ExternalServer, user: str, database: str = "pos
         (
             ("certificate verify failed",),
             f"The certificate of {where} does not come from an authority in DATABASE_CA.",
-            "Set DATABASE_CA to the file of certificates that the server's provider gives. If it already is that file, "
+            "Set DATABASE_CA to the certificate file from the server's provider. If it already is that file, "
             "someone else may be answering in the server's place.",
         ),
         (
@@ -171,7 +171,7 @@ def explained(said: str, server: ExternalServer, user: str, database: str = "pos
         (
             ("root certificate file", "could not read root certificate"),
             f"DATABASE_CA: {server.ca} cannot be used.",
-            "Set it to the file of certificates that the server's provider gives, in PEM format.",
+            "Set it to the certificate file from the server's provider, in PEM format.",
         ),
         (
             ("password authentication failed",),
@@ -203,7 +203,7 @@ def explained(said: str, server: ExternalServer, user: str, database: str = "pos
         ),
         (
             ("timeout expired",),
-            f"No Postgres server answers at {server.where} within {_CONNECT_SECONDS} s.",
+            f"No Postgres server answered at {server.where} within {_CONNECT_SECONDS} s.",
             f"{_UNREACHABLE} A server that is not Postgres may also stay silent like this.",
         ),
         (

@@ -146,8 +146,8 @@ class PostgresServer:
         with self._connection("postgres") as connection:
             old_hashes = connection.execute("SELECT rolname FROM pg_authid WHERE rolpassword LIKE 'md5%' ORDER BY 1")
             found = [
-                f"The password of the role {name} is kept as md5, which cannot log in to the newer server: set it "
-                "again."
+                f"The password of the role {name} is stored as an md5 hash, which the newer server does not accept: "
+                "set the password again."
                 for (name,) in old_hashes
             ]
             spaces = connection.execute("SELECT spcname FROM pg_tablespace WHERE spcname !~ '^pg_' ORDER BY 1")

@@ -1,4 +1,4 @@
-"""What differs while core and workers run on the machines of a Docker Swarm: variables, and services as it knows them.
+"""What differs while core and workers run on the machines of a Docker Swarm: variables, and services in its terms.
 
 Translates a service of Compose's rendering into a task template. Refuses what another machine could not have, such as
 a directory of this one. Pure.
@@ -24,7 +24,7 @@ FILES_VOLUME = "files"
 """Uploaded files; empty where they are in S3."""
 
 PROJECT_LABEL = "org.graasp.project"
-"""On everything that is made in a Swarm for a site. Compose's own label would make Compose take tasks for its own."""
+"""On everything created in a Swarm for a site. With Compose's own label, Compose would count tasks as its own."""
 
 SERVICE_LABEL = "org.graasp.service"
 
@@ -159,7 +159,7 @@ def _unescaped(value: Any) -> Any:
 
 
 def _without_secrets(labels: Mapping[str, Any]) -> dict[str, str]:
-    """Without Compose's own labels: it would take the container for one of its project."""
+    """Without Compose's own labels: with them, it would take the container for one of its own."""
     return {key: str(value) for key, value in labels.items() if not key.startswith("com.docker.compose.")}
 
 
@@ -209,14 +209,14 @@ def _files(
             source = str(mount["source"])
             content = read(source)
             if content is None:
-                raise _impossible(service, f"other machines do not have {source} of this one")
+                raise _impossible(service, f"other machines do not have this machine's {source}")
             yield SwarmFile("config", source.rpartition("/")[2], content, mount["target"])
     for given in definition.get("secrets") or ():
         source = str(given["source"])
         content = read(str((config.get("secrets") or {}).get(source, {}).get("file", "")))
         if content is None:
             raise _impossible(service, f"the secret {source} is not a file of the stack")
-        if content:  # a Swarm knows no empty ones, and what is empty is not used
+        if content:  # a Swarm refuses empty secrets, and an empty one is not used
             yield SwarmFile("secret", source, content, str(given.get("target") or source))
 
 

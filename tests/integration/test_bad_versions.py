@@ -52,7 +52,7 @@ def umami_session(site: DemoSite) -> list[tuple[int]]:
     ("version", "step", "said", "options"),
     [
         ("1.3.0-migration-fails", "migrate", 'exit code 1: relation "no_such_table" does not exist', ()),
-        ("1.3.0-migration-hangs", "migrate", "not done after 3 s", ("--migration-limit", "3")),
+        ("1.3.0-migration-hangs", "migrate", "not finished after 3 s", ("--migration-limit", "3")),
         ("1.3.0-migration-lies", "prove-migrations", "0003_never_applied is not in the database", ()),
         ("1.3.0-never-healthy", "start-graasp", "core runs but does not become healthy", ()),
         ("1.3.0-wrong-version", "verify-core", "version 0.0.1, not 1.3.0-wrong-version", ()),

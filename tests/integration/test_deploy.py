@@ -192,7 +192,7 @@ def test_a_forecast_of_more_than_is_allowed_is_refused(site: DemoSite) -> None:
     started = {name: found["State"]["StartedAt"] for name, found in site.containers().items()}
     ended = site.deploy("1.1.0", "--max-downtime", "0.5s", code=10)
     assert ended["outcome"] == "refused"
-    assert "--max-downtime allows 0.5 s" in ended["problem"][0]
+    assert "--max-downtime allows only 0.5 s" in ended["problem"][0]
     assert {name: found["State"]["StartedAt"] for name, found in site.containers().items()} == started
 
 

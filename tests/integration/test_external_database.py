@@ -229,7 +229,7 @@ class TestBadAddresses:
             said = self.refused(elsewhere, DATABASE_ADMIN_USER="weak", DATABASE_ADMIN_PASSWORD="weak-password")
         finally:
             elsewhere.server.ask("DROP ROLE weak")
-        assert "it lacks CREATEDB and CREATEROLE" in said
+        assert "lacks CREATEDB and CREATEROLE" in said
 
     def test_another_sites_data(self, elsewhere: ExternalSite, tmp_path: Path) -> None:
         other = ExternalSite(tmp_path / "other", elsewhere.server)

@@ -146,7 +146,7 @@ def test_what_would_not_work_on_the_newer_server_is_found(old: PostgresContainer
     with psycopg.connect(old.get_connection_url(), autocommit=True) as connection:
         connection.execute("SET password_encryption = 'md5'")
         connection.execute("CREATE ROLE veteran LOGIN PASSWORD 'x'")
-        assert "The password of the role veteran is kept as md5" in contents(old).problems()[0]
+        assert "The password of the role veteran is stored as an md5 hash" in contents(old).problems()[0]
         connection.execute("DROP ROLE veteran")
 
 

@@ -108,7 +108,7 @@ def test_a_success_is_rolled_back_though_limits_are_too_small_now(site: DemoSite
 def test_what_is_changed_and_not_in_use_is_not_started_by_scaling(site: DemoSite, own_files: tuple[Path, Path]) -> None:
     change_core(own_files[1], "entrypoint: /nonexistent")
     done = site.run("scale", "core=2", code=10)
-    assert "Fix that first: graasp-local apply running" in done.stderr
+    assert "Fix that first: `graasp-local apply running`." in done.stderr
     assert site.ask("/api/items", AS_BROWSER).status == 200
 
 

@@ -327,12 +327,12 @@ def test_etherpad_gets_its_database_on_a_site_that_was_made_before_it(site: Demo
     before = site.database("postgres", databases)
     site.create_item("from before")
     site.configure(COMPOSE_PROFILES="etherpad")
-    assert "made the database etherpad" in site.run("apply", "running").stderr
+    assert "created the database etherpad" in site.run("apply", "running").stderr
     assert site.database("postgres", databases) == sorted([*before, ("etherpad",)])
     assert site.database("postgres", "SELECT rolname FROM pg_roles WHERE rolname = 'etherpad' AND NOT rolsuper")
     assert open_pad(site).json()["etherpad"]["code"] == 0
     assert "from before" in site.item_names()
-    assert "made the database" not in site.run("apply", "restricted").stderr
+    assert "created the database" not in site.run("apply", "restricted").stderr
     site.run("apply", "running")
 
 

@@ -118,7 +118,7 @@ def test_a_new_core_that_fails_on_one_machine_is_undone_while_visitors_are_serve
                 bad.docker("kill", core)
         ended, errors = rest_of(deployment)
     assert (ended["outcome"], ended["exit_code"]) == ("rolled-back", 20), errors
-    assert "core failed on a machine, and the Swarm put the old ones back" in str(ended["problem"])
+    assert "core failed on a machine, and the Swarm put the old containers back" in str(ended["problem"])
     assert _cores(site) == [before] * 3
     assert (site.status()["state"], site.status()["version"]) == ("running", before)
 
@@ -210,7 +210,7 @@ def test_a_directory_that_each_machine_has_for_itself_is_refused(swarm: Swarm, t
     site = SwarmSite(tmp_path / "site", swarm, port=8081, **kinds)
     site.amend_override(_files_in("/srv"))
     refused = site.run("deploy", "--version", "1.0.0", "--yes", code=10).stderr
-    assert "node2 and node3 cannot read in the volume files what the front machine has just put there" in refused
+    assert "node2 and node3 cannot read what the front machine has just put into the volume files" in refused
     assert site.status()["state"] == "absent"
 
 

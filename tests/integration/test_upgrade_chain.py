@@ -80,7 +80,7 @@ def test_without_an_extension_that_is_in_use_nothing_is_closed(
 ) -> None:
     started = {name: found["State"]["StartedAt"] for name, found in site.containers().items()}
     ended = upgrade(site, 16, "--image", without_citext, code=10)
-    assert "Postgres 16 of this image lacks extensions that are in use: citext (in graasp)." in str(ended["problem"])
+    assert "This image of Postgres 16 lacks extensions that are in use: citext (in graasp)." in str(ended["problem"])
     assert ended["downtime_seconds"] is None
     is_on(site, 15, {"db-data"}, before)
     assert {name: found["State"]["StartedAt"] for name, found in site.containers().items()} == started

@@ -116,7 +116,7 @@ def test_what_is_not_a_duration_is_reported(text: str) -> None:
 
 
 def test_longer_than_allowed_is_refused_before_anything_is_changed(running: FakeWorld) -> None:
-    with pytest.raises(Refused, match="--max-downtime allows 2 s") as refused:
+    with pytest.raises(Refused, match="--max-downtime allows only 2 s") as refused:
         list(run.run(running.world, Deploy("1.1.0"), run.RunOptions(max_downtime=2.0)))
     assert "Start redis and core" in refused.value.next_step
     assert running.state.calls == []

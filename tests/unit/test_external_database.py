@@ -220,13 +220,13 @@ def test_a_first_deployment_makes_the_databases_before_anything_reads_them() -> 
     names = [step.name for step in plan.steps]
     assert names.index("close-gate") < names.index("make-databases") < names.index("read-migrations")
     assert names.index("make-databases") < names.index("snapshot") < names.index("start-administration")
-    assert "Make the databases graasp and umami on the external server" in render(plan)
+    assert "Create the databases graasp and umami on the external server" in render(plan)
 
 
 def test_a_deployment_keeps_others_out_and_says_so() -> None:
     observed = without_db(site_in(InfraState.RUNNING))
     plan = plan_deploy(observed, DeployRequest(V, is_external=True), Pending(("0002_item_lang",)))
-    assert "whoever knows its password, here or elsewhere, must not write while it changes" in render(plan)
+    assert "no one may write to it while it changes, from here or from elsewhere" in render(plan)
     assert [step.name for step in plan.steps] == [
         step.name
         for step in plan_deploy(site_in(InfraState.RUNNING), DeployRequest(V), Pending(("0002_item_lang",))).steps
@@ -237,7 +237,7 @@ def test_a_copy_by_dump_is_in_the_plan() -> None:
     observed = without_db(site_in(InfraState.RUNNING))
     request = DeployRequest(V, is_external=True)
     plan = render(plan_deploy(observed, request, Pending(("0002_item_lang",)), SafetyCopy.CHOSEN_FILE))
-    assert "because DATABASE_COPY is dump, and a failed migration must be undone" in plan
+    assert "because DATABASE_COPY is dump, and it must be possible to undo a failed migration" in plan
 
 
 @pytest.mark.parametrize(
@@ -373,10 +373,10 @@ class FakeConnection:
     ("version", "told", "said"),
     [
         (150008, (True, True, True, False), []),
-        (140011, (True, True, True, False), ["is Postgres 14, and 15 or newer is needed"]),
+        (140011, (True, True, True, False), ["is Postgres 14, but 15 or newer is needed"]),
         (170002, (True, True, True, True), ["is a standby"]),
-        (170002, (False, True, True, False), ["it lacks CREATEDB"]),
-        (170002, (False, False, False, False), ["it lacks CREATEDB and CREATEROLE and INHERIT"]),
+        (170002, (False, True, True, False), ["lacks CREATEDB"]),
+        (170002, (False, False, False, False), ["lacks CREATEDB and CREATEROLE and INHERIT"]),
     ],
 )
 def test_what_a_server_and_a_role_have_to_be(version: int, told: tuple[bool, ...], said: list[str]) -> None:
@@ -411,7 +411,7 @@ _TO = 'connection failed: connection to server at "10.0.0.7", port 5432 failed: 
             _TO + "Connection refused\n\tIs the server running on that host?",
             "Nothing answers at {}: connection refused.",
         ),
-        ("connection timeout expired", "No Postgres server answers at {} within 5 s."),
+        ("connection timeout expired", "No Postgres server answered at {} within 5 s."),
         (_TO + "received invalid response to SSL negotiation: J", "What answers at {} is not Postgres: it speaks"),
         (_TO + 'FATAL:  password authentication failed for user "managed"', "rejects the password of managed."),
         (_TO + "SSL error: certificate verify failed", "does not come from an authority in DATABASE_CA."),

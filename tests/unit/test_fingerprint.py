@@ -28,7 +28,7 @@ def test_a_copy_is_one() -> None:
         (with_graasp(facts={}), "graasp: table public.item is missing."),
         (with_graasp(facts={**GRAASP.facts, "table x": ""}), "graasp: table x was not there before."),
         (with_graasp(extensions={}), "graasp: extension ltree is missing."),
-        (with_graasp(extensions={"ltree": "1.1"}), "graasp: extension ltree is 1.1 and was 1.2."),
+        (with_graasp(extensions={"ltree": "1.1"}), "graasp: extension ltree is older: 1.2 before, 1.1 now."),
     ],
 )
 def test_every_difference_is_reported(copy: ServerFingerprint, sentence: str) -> None:

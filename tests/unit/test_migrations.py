@@ -47,7 +47,7 @@ def test_a_migration_that_reports_false_success_is_caught_by_what_is_missing() -
 def test_a_migration_from_another_sql_text_is_caught_by_its_hash() -> None:
     rows = [AppliedMigration(1, "hash1"), AppliedMigration(2, "something else")]
     assert proof_failures(image(1, 2), rows, ["0002_m"]) == (
-        "Migration 0002_m was applied from another SQL text than this version's.",
+        "Migration 0002_m was applied from SQL that is not the same as this version's.",
     )
 
 

@@ -279,7 +279,7 @@ def test_a_migration_past_its_limit_is_ended_with_its_sessions(running: FakeWorl
     running.engine.migration_code = None
     ended = deploy(running, migration_limit=5.0)
     assert ended.exit_code is ExitCode.NEEDS_YOU
-    assert "not done after 5 s" in ended.problem[0]
+    assert "not finished after 5 s" in ended.problem[0]
     assert running.state.calls[-2:] == ["make redis core workers", "end-sessions"]
 
 
@@ -539,9 +539,11 @@ def test_a_first_deployment_that_fails_leaves_a_site_with_nothing_deployed(fake:
     assert (ended.outcome, ended.exit_code, ended.state) == (Outcome.ROLLED_BACK, ExitCode.ROLLED_BACK, "stopped")
     assert ended.problem[1] == "The site is stopped as before."
     assert fake.world.site.selected_version is None
-    with pytest.raises(Refused, match=r"of 1\.0\.0, was rolled back already") as refused:
+    with pytest.raises(Refused, match=r"of 1\.0\.0, has already been rolled back") as refused:
         rollback_plan(fake.world, fake.world.observe())
-    assert refused.value.meaning == "Nothing was changed: no version is deployed to the site, as before it."
+    assert refused.value.meaning == (
+        "Nothing was changed: no version is deployed to the site, as before that deployment."
+    )
 
 
 def test_a_first_deployment_after_which_the_database_was_on_leaves_it_on(fake: FakeWorld) -> None:
@@ -812,7 +814,7 @@ def test_containers_that_cannot_be_made_yet_keep_no_rollback_from_its_end(fake: 
     events = events_of(fake, deploying(fake), on_failure=ROLLBACK)
     assert (ended_of(events).outcome, ended_of(events).state) == (Outcome.ROLLED_BACK, "stopped")
     lines = [event.text for event in events if isinstance(event, StepOutput)]
-    assert any(line.startswith("core could not be made yet: Compose failed") for line in lines)
+    assert any(line.startswith("core could not be created yet: Compose failed") for line in lines)
 
 
 def test_a_rollback_that_does_not_end_where_it_should_has_failed_too(running: FakeWorld) -> None:

@@ -261,7 +261,7 @@ def test_umami_is_left_alone_while_it_is_on() -> None:
 def test_a_version_that_is_deployed_needs_no_step() -> None:
     plan = plan_deploy(site_in(InfraState.RUNNING, "1.1.0"), DeployRequest(V), Pending(()))
     assert plan.steps == ()
-    assert render(plan) == "Nothing to do: 1.1.0 is deployed and the site is running."
+    assert render(plan) == "Nothing to do: 1.1.0 is deployed and the site is already running."
 
 
 def test_half_deployed_is_not_deployed() -> None:

@@ -110,7 +110,7 @@ def test_a_rollback_restores_what_was_there() -> None:
     assert [line[2:] for line in lines(plan)] == [
         "Restore the images that 1.0.0 was deployed with",
         "Stop umami",
-        "Put graasp, umami and files from before the restore back in place",
+        "Put back graasp, umami and files from before the restore",
         "Verify that the database has the migrations of 1.0.0",
         "Select 1.0.0 for every service started from now on",
         "Start umami and wait until healthy",

@@ -150,7 +150,7 @@ def test_where_it_cannot_be_done_the_reason_is_one_sentence(
 def test_a_hold_behind_the_gate_is_not_a_rolling_deployment() -> None:
     held = replace(REQUEST, end=InfraState.RESTRICTED)
     assert why_not_rolling(open_site(), held, NOTHING_PENDING, VISITED) == (
-        "It would end in restricted, with the gate closed."
+        "The deployment would end in restricted, with the gate closed."
     )
 
 

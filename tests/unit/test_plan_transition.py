@@ -242,4 +242,4 @@ def test_the_gate_opens_only_onto_the_selected_version() -> None:
 
 
 def test_nothing_to_do_is_reported() -> None:
-    assert render(plan_transition(site_in(R), R)) == "Nothing to do: already running."
+    assert render(plan_transition(site_in(R), R)) == "Nothing to do: the site is already running."

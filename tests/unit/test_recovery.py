@@ -139,7 +139,7 @@ def test_a_deployment_instead_of_the_rest_of_a_rollback_keeps_what_was_written(r
 def test_a_second_rollback_is_refused(running: FakeWorld) -> None:
     deploy(running)
     roll_back(running, discard=True)
-    with pytest.raises(Refused, match=r"already went back to 1\.0\.0"):
+    with pytest.raises(Refused, match=r"already rolled back to 1\.0\.0"):
         roll_back(running, discard=True)
 
 
@@ -176,7 +176,7 @@ def test_after_a_deployment_that_was_rolled_back_it_says_so(running: FakeWorld) 
     deploy(running)
     running.engine.never_on_version = "1.2.0"
     assert deploy(running, "1.2.0", on_failure=OnFailure.ROLLBACK).outcome is Outcome.ROLLED_BACK
-    with pytest.raises(Refused, match=r"The last deployment, of 1\.2\.0, was rolled back already"):
+    with pytest.raises(Refused, match=r"The last deployment, of 1\.2\.0, has already been rolled back"):
         roll_back(running)
 
 

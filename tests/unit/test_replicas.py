@@ -334,14 +334,14 @@ def test_other_drift_is_fixed_first(fake: FakeWorld) -> None:
     fake.become(site_in(InfraState.RUNNING).with_services(("redis",), Status.EXITED, Health.NONE))
     with pytest.raises(Refused, match="redis is stopped") as refused:
         scaled(fake, core=2)
-    assert refused.value.next_step == "Fix that first: graasp-local apply running"
+    assert refused.value.next_step == "Fix that first: `graasp-local apply running`."
 
 
 def test_changed_settings_are_brought_into_effect_first_and_not_under_visitors(fake: FakeWorld) -> None:
     fake.become(outdated(site_in(InfraState.RUNNING), ["core"]))
     with pytest.raises(Refused, match="core runs with settings from before") as refused:
         scaled(fake, core=2)
-    assert refused.value.next_step == "Fix that first: graasp-local apply running"
+    assert refused.value.next_step == "Fix that first: `graasp-local apply running`."
 
 
 @pytest.mark.parametrize("state", [InfraState.DB_ONLY, InfraState.STOPPED])

@@ -339,7 +339,7 @@ def test_without_room_it_is_refused(moved_on: FakeWorld) -> None:
         pass
     moved_on.engine.free_bytes = 5 * 1024**3
     ended = restore(moved_on)
-    assert "5.0 GiB free, and the restore needs 21.0 GiB" in ended.problem[0]
+    assert "5.0 GiB free, but the restore needs 21.0 GiB" in ended.problem[0]
     assert ended.outcome is Outcome.REFUSED
     assert is_as_before(moved_on)
 

@@ -109,24 +109,25 @@ def test_a_swarm_replaces_one_after_the_other(open_site: FakeWorld) -> None:
     events = carried_out(open_site, rolling(open_site))
     assert ended_of(events).outcome is Outcome.DONE
     told = [event.text for event in events if isinstance(event, StepOutput) and "to go" in event.text]
-    assert told == ["2 to go", "1 to go"]
+    assert told == ["2 container(s) to go", "1 container(s) to go"]
     assert open_site.handovers.to_replace == []
     is_one_core_of(open_site, "1.2.0")
 
 
 def test_what_a_swarm_has_undone_is_the_version_from_before(open_site: FakeWorld) -> None:
     open_site.handovers.in_turn = ("core",)
-    open_site.handovers.to_replace = [2, 1, NeedsYou("core failed on a machine, and the Swarm put the old ones back.")]
+    failure = NeedsYou("core failed on a machine, and the Swarm put the old containers back.")
+    open_site.handovers.to_replace = [2, 1, failure]
     ended = ended_of(carried_out(open_site, rolling(open_site)))
     assert (ended.outcome, ended.downtime_seconds) == (Outcome.ROLLED_BACK, 0.0)
-    assert "put the old ones back" in ended.problem[0]
+    assert "put the old containers back" in ended.problem[0]
     is_one_core_of(open_site, "1.1.0")
 
 
 def test_what_a_swarm_never_replaces_is_rolled_back(open_site: FakeWorld) -> None:
     open_site.handovers.in_turn, open_site.handovers.to_replace = ("core",), [2] * 100_000
     ended = ended_of(carried_out(open_site, rolling(open_site)))
-    assert "None of core was replaced for 300 s" in ended.problem[0]
+    assert "No container of core was replaced for 300 s" in ended.problem[0]
     is_one_core_of(open_site, "1.1.0")
 
 

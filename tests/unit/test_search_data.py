@@ -27,7 +27,7 @@ from tests.unit.sites import site_in
 )
 def test_data_of_another_minor_cannot_be_opened(data: str, image: str) -> None:
     assert other_search_version(data, image) == (
-        f"Meilisearch's data was written by {data}, and its image {image} opens only data of its own minor version."
+        f"Meilisearch's data was written by {data}, but its image {image} opens only data of its own minor version."
     )
 
 

@@ -82,7 +82,7 @@ def test_a_service_with_a_database_gets_it_before_it_starts(running: FakeWorld) 
     env = running.world.site.env_file
     env.write_text(env.read_text().replace("COMPOSE_PROFILES=", "COMPOSE_PROFILES=etherpad,"))
     running.world = replace(running.world, site=Site(running.world.site.directory))
-    assert list(make_missing_databases(running.world, ("core", "etherpad"))) == ["made the database etherpad"]
+    assert list(make_missing_databases(running.world, ("core", "etherpad"))) == ["created the database etherpad"]
     assert list(make_missing_databases(running.world, ("core", "etherpad"))) == []
     assert list(make_missing_databases(running.world, ("core",))) == []
 

@@ -205,7 +205,7 @@ def test_a_service_is_translated_with_all_its_limits() -> None:
         ({"security_opt": ["apparmor=mine"]}, "a Swarm service cannot have security_opt apparmor=mine"),
         (
             {"volumes": [{"type": "bind", "source": "/srv/own", "target": "/own"}]},
-            "other machines do not have /srv/own of this one",
+            "other machines do not have this machine's /srv/own",
         ),
         (
             {"volumes": [{"type": "volume", "source": "cache", "target": "/cache"}]},
@@ -380,7 +380,7 @@ def test_a_site_knows_that_swarm_was_switched(labels: dict[str, str], *, differ:
 
 def test_the_move_to_several_machines_is_read_beforehand() -> None:
     observed = replace(site_in(InfraState.RUNNING), other_networks=True)
-    cause = "core and workers move to other machines, or back: everything joins other networks"
+    cause = "core and workers move to other machines or back, so everything joins other networks"
     assert (
         render(plan_transition(observed, InfraState.RUNNING, V)).splitlines()[:9]
         == f"""\
@@ -391,7 +391,7 @@ def test_the_move_to_several_machines_is_read_beforehand() -> None:
  5  closed  Stop umami                                                        because {cause}
  6  closed  Stop db                                                           because {cause}
  7  closed  Stop nginx                                                        because {cause}
- 8  closed  Remove the containers and networks from before SWARM was changed  because a network keeps its kind; data is in volumes, which stay
+ 8  closed  Remove the containers and networks from before SWARM was changed  because the kind of a network cannot be changed; data is in volumes, which stay
  9  closed  Check the configuration of nginx                                  because a configuration that nginx refuses would take the site down""".splitlines()  # noqa: E501
     )
 
@@ -408,7 +408,7 @@ def test_any_site_gets_to_any_state_with_its_other_networks(observed: ObservedSt
 def test_a_switched_site_is_drifted_and_says_so() -> None:
     found = classify(replace(site_in(InfraState.RUNNING), other_networks=True), InfraState.RUNNING)
     assert isinstance(found, Drifted)
-    assert found.differences == ("The networks of the site are those from before SWARM was changed.",)
+    assert found.differences == ("The site still has the networks from before SWARM was changed.",)
 
 
 def test_a_deployment_tries_the_images_on_all_machines_before_the_gate_closes(several: FakeWorld) -> None:
@@ -441,10 +441,10 @@ def test_the_move_tries_them_first(several: FakeWorld) -> None:
 
 
 def test_a_swarm_that_cannot_be_used_is_refused_before_anything_is_changed(several: FakeWorld) -> None:
-    several.engine.no_swarm = "SWARM is on, but this engine is in no Swarm."
-    with pytest.raises(Refused, match="in no Swarm"):
+    several.engine.no_swarm = "SWARM is on, but this engine is not part of a Swarm."
+    with pytest.raises(Refused, match="not part of a Swarm"):
         deployment_plan(several.world, several.state.observed, DeployRequest(V))
-    with pytest.raises(Refused, match="in no Swarm"):
+    with pytest.raises(Refused, match="not part of a Swarm"):
         apply_plan(several.world, site_in(InfraState.STOPPED), InfraState.RUNNING)
     assert several.state.calls == []
 

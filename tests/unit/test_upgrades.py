@@ -169,7 +169,7 @@ def own_layout(fake: FakeWorld) -> Callable[[ObservedState], Plan]:
 
 
 def old_password(fake: FakeWorld) -> Callable[[ObservedState], Plan]:
-    fake.old_server.found = ("The password of the role veteran is kept as md5.",)
+    fake.old_server.found = ("The password of the role veteran is stored as an md5 hash.",)
     return upgrading(fake)
 
 
@@ -187,7 +187,7 @@ def old_password(fake: FakeWorld) -> Callable[[ObservedState], Plan]:
         (wrong_platform, "Made for linux/arm64"),
         (disk_full, "for a second copy of all databases"),
         (own_layout, "sets the image of db"),
-        (old_password, "kept as md5"),
+        (old_password, "stored as an md5 hash"),
     ],
 )
 def test_what_cannot_work_is_refused_with_nothing_changed(
@@ -419,7 +419,7 @@ def test_an_image_of_another_major_than_the_files_is_refused_by_apply(running: F
     set_db_image(running, "postgres:17.7")
     with pytest.raises(Refused) as refused:
         transition_plan(running.world, running.world.observe(), state)
-    assert "files are those of Postgres 16, and its image postgres:17.7 is 17" in refused.value.what
+    assert "files are those of Postgres 16, but its image postgres:17.7 is Postgres 17" in refused.value.what
     assert "graasp-local upgrade-database --to 17" in refused.value.next_step
 
 

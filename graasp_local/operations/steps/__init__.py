@@ -1,6 +1,6 @@
 """How each kind of step is done: one function per step, which yields lines to show and raises if it fails.
 
-Which steps there are is up to the plan. Every step looks first and does only what is missing, so that it can be
+Which steps there are is up to the plan. Every step checks first and does only what is missing, so that it can be
 repeated.
 """
 

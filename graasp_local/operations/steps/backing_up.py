@@ -30,7 +30,7 @@ def see_to_backup(world: World, step: BackUpDatabase) -> Iterator[str]:
         manifests = [b.manifest for b in BackupStore.of(world.site).usable() if b.manifest.taken_at >= since]
         recent = fresh(manifests, world.site.settings.project, selected, world.clock.now())
         if recent is not None:
-            yield f"the backup {recent.name} is fresh"
+            yield f"the backup {recent.name} is less than an hour old"
             return
         yield from as_lines(take_backup(world, GraaspDatabase(str(step.version))), world.clock)
     except Refused as error:

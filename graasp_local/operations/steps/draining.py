@@ -50,7 +50,7 @@ def _wait_until_quiet(world: World, limit: float) -> Iterator[str]:
         if quiet_looks == _QUIET_LOOKS:
             held_open = world.old_connections.open()
             if held_open:
-                yield f"{held_open} connection(s) still open, such as websockets, end with core"
+                yield f"{held_open} connection(s) still open, such as websockets: they end when core stops"
             return
         if in_flight != 0 and world.clock.monotonic() >= deadline:
             yield still_running(in_flight, limit, world.gate_control.upload_bytes_to_come())

@@ -48,7 +48,7 @@ def other_images(world: World, observed: ObservedState, version: Version) -> tup
 
 
 def select_rebuilt(world: World, observed: ObservedState) -> SelectImages | None:
-    """The step that selects images built for the site that were rebuilt under their name since they were started."""
+    """The step that selects images built for the site, if they were rebuilt under the same name since they started."""
     named, selected = world.site.named_images, dict(world.site.selection.images_in_effect(world.site.named_images))
     found: dict[str, tuple[Pin, Pin]] = {}
     for service in observed.services:

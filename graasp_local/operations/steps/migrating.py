@@ -30,13 +30,13 @@ def read_pending(world: World, version: Version) -> Pending:
                 f"The database is newer than {version}: it has {unknown} migration(s) that this version does not know.",
                 "Its migration would report success without doing anything, and its code would then run against "
                 "a newer schema.",
-                "Deploy the version that the database belongs to, or a newer one (graasp-local history).",
+                "Deploy the version that the database belongs to, or a newer one: see `graasp-local history`.",
             )
         case WouldBeSkipped(tags=tags):
             raise Refused(
                 f"{version} has migrations that are older than the newest applied one: {listed(tags)}.",
                 "drizzle would silently skip them and report success.",
-                "Deploy a version whose migrations follow on those in the database.",
+                "Deploy a version whose new migrations come after those in the database.",
             )
 
 
@@ -131,7 +131,7 @@ def _watch(world: World, run: MigrationRun, step: Migrate) -> Iterator[str]:
             raise Interrupted("Interrupted during the migration, which was stopped and rolled back.")
         if world.clock.monotonic() >= deadline:
             raise NeedsYou(
-                f"The migration was not done after {step.limit_seconds:g} s: it was stopped and rolled back."
+                f"The migration had not finished after {step.limit_seconds:g} s: it was stopped and rolled back."
             )
         world.clock.sleep(_POLL_SECONDS)
     yield from run.output()

@@ -105,7 +105,7 @@ class Performer:
         self._last_change = last_change
 
     def is_needed(self, step: Step, progress: Progress) -> bool:
-        """A plan includes a migration if it was not known yet that nothing is pending."""
+        """False for a migration that a plan includes only because it was not known yet that nothing is pending."""
         return not (isinstance(step, Migrate) and progress.pending == () and not self._started.migrated_before)
 
     def has_changed(self, progress: Progress) -> bool:
@@ -127,7 +127,7 @@ class Performer:
                 yield from pull_missing(world, version)
             case UseEarlierSettings():
                 prepare.prepare(world.site)
-                yield f"those in {world.site.directory} stay as they are: the next change of state uses them"
+                yield f"the settings in {world.site.directory} stay as they are: the next change of state uses them"
             case RestoreImages(version=version, images=images):
                 progress = progress.without_made()
                 world.migrations.remove_made_migrations()
@@ -194,7 +194,7 @@ class Performer:
                     world.containers.make((*services, *(("migrate",) if migration else ())), version)
                     progress = progress.with_made(services, version)
                 except NeedsYou as error:  # nothing needs them before they are started, which also creates them
-                    yield f"{listed(services)} could not be made yet: {error.what}"
+                    yield f"{listed(services)} could not be created yet: {error.what}"
             case AwaitMigration(limit_seconds=limit):
                 yield from await_migrations(world, limit)
             case EndSessions():
@@ -206,7 +206,7 @@ class Performer:
                 passwords = world.site.settings.owner_passwords
                 for name in databases:
                     is_new = world.database.make_database(name, passwords[name])
-                    yield f"{'made' if is_new else 'there is'} the database {name}"
+                    yield f"created the database {name}" if is_new else f"the database {name} exists already"
             case Snapshot():
                 yield from self._take_snapshot()
             case WriteSnapshot():
@@ -216,7 +216,7 @@ class Performer:
                 if step.written:
                     yield from report_what_was_written(world, snapshot)
                 kept = world.database.swap_back(snapshot, until_removed=step.written)
-                yield f"the database of the failed deployment is kept as {kept}"
+                yield f"the replaced database is kept as {kept}"
             case MakeMigration(version=version):
                 world.migrations.make_migration(version)
             case Migrate():
@@ -245,7 +245,7 @@ class Performer:
         return progress
 
     def _take_snapshot(self) -> Iterator[str]:
-        """If an earlier attempt may have begun to migrate, the database of now is no longer the one from before."""
+        """If an earlier attempt may have begun to migrate, the current database is no longer the one from before."""
         world, name = self._world, self._started.snapshot
         if self._started.migrated_before and has_snapshot(world, name):
             yield f"{name} is from before the first attempt, and is kept"

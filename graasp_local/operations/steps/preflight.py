@@ -110,7 +110,7 @@ def look(world: World, version: Version) -> PreflightResult | tuple[Problem, ...
         copy = copy_on_another_server(engine.free_bytes, needs, dump, by_dump=world.site.settings.copies_by_dump)
     if copy is None:
         free, want = (engine.free_bytes or 0) / _GIB, (needs + min(database, 2 * dump)) / _GIB
-        problems.append(Problem("disk", f"The engine's disk has {free:.1f} GiB free, and {want:.1f} GiB are needed."))
+        problems.append(Problem("disk", f"The engine's disk has {free:.1f} GiB free, but {want:.1f} GiB are needed."))
     if problems or copy is None:
         way_out = _way_out(images, engine, version)
         return tuple(replace(problem, fix=way_out) for problem in problems)
@@ -180,7 +180,7 @@ def _refuse_other_search_data(world: World, image: str) -> None:
             "Nothing was changed: Meilisearch would only crash again and again.",
             f"Set MEILISEARCH_IMAGE in .env back, or let it begin with an empty index: `graasp-local apply stopped`, "
             f"`graasp-local compose -- rm --force {SEARCH_SERVICE}`, `docker volume rm {found[1]}`, then try again. "
-            "docs/operate.md says how Graasp fills it, under Another version of Meilisearch.",
+            "docs/operate.md, under Another version of Meilisearch, says how Graasp fills it.",
         )
 
 

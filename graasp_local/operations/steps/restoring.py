@@ -53,7 +53,7 @@ def tidy_up(world: World, but: Sequence[str]) -> Iterator[str]:
         for volume in world.transfers.volumes():
             world.transfers.drop_kept_files(volume, but)
     except NeedsYou as error:
-        yield f"what earlier restores keep could not be removed: {error.what}"
+        yield f"what earlier restores kept could not be removed: {error.what}"
 
 
 def _check(world: World, restore: Restore) -> Iterator[str]:
@@ -65,7 +65,7 @@ def _check(world: World, restore: Restore) -> Iterator[str]:
     needed = sum(part.content_bytes for part in parts if isinstance(part, here)) + _RESERVE_BYTES
     if free is not None and free < needed:
         raise Refused(
-            f"The engine's disk has {in_words(free)} free, and the restore needs {in_words(needed)}.",
+            f"The engine's disk has {in_words(free)} free, but the restore needs {in_words(needed)}.",
             "Nothing was changed.",
             "Make room, or restore less (--only).",
         )

@@ -22,7 +22,7 @@ from graasp_local.ports.world import World
 from graasp_local.wording import listed, size_in_words
 
 REMEMBERED_SECONDS = 3.0
-"""nginx caches a name's address for one second, by a clock of whole seconds: for less than two."""
+"""nginx caches a name's address for one second, on a clock of whole seconds, so for less than two."""
 
 QUIET_SECONDS = 0.5
 """A request that nginx had routed before visitors were moved, but not passed on yet, has arrived by then."""
@@ -41,7 +41,7 @@ def perform_rolling(world: World, step: RollingStep) -> Iterator[str]:
             prove(
                 world,
                 lambda: (
-                    core_failures(world.handovers.core(side), version, "by itself")
+                    core_failures(world.handovers.core(side), version, "when it is asked directly")
                     or (replica_failures(world, version) if side is Side.SERVICES else ())
                 ),
                 "Core failed its check",
@@ -95,10 +95,10 @@ def _wait_until_replaced(world: World, services: tuple[str, ...]) -> Iterator[st
     left, since = 0, clock.monotonic()
     while now_left := world.handovers.not_replaced(services):
         if now_left != left:
-            yield f"{now_left} to go"
+            yield f"{now_left} container(s) to go"
             left, since = now_left, clock.monotonic()
         if clock.monotonic() - since >= START_LIMIT_SECONDS:
-            raise NeedsYou(f"None of {listed(services)} was replaced for {START_LIMIT_SECONDS:.0f} s.")
+            raise NeedsYou(f"No container of {listed(services)} was replaced for {START_LIMIT_SECONDS:.0f} s.")
         if world.interruption.requested:
             raise Interrupted(f"Interrupted while {listed(services)} were being replaced.")
         clock.sleep(POLL_SECONDS)

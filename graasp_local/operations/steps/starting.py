@@ -59,8 +59,8 @@ def start_services(
 
 
 def _with_containers(world: World, step: StartServices, progress: Progress) -> Progress:
-    """Create those of all services that will be started, with one command: Compose takes longer to get going than most
-    containers take to start.
+    """Create the containers of all services that will be started, with one command: Compose takes longer to get going
+    than most containers take to start.
     """
     selected = world.site.selected_version
     if selected is None or not step.made_too or progress.made_for == selected:
@@ -80,7 +80,7 @@ def _is_made(world: World, step: StartServices, progress: Progress) -> bool:
 
 
 def _start_ahead(world: World, services: tuple[str, ...], progress: Progress) -> Progress:
-    """Only containers created in this operation; one that fails here is started by its own step, which says why."""
+    """Only if this operation created their containers. One that fails is started by its own step, which says why."""
     if services and {*services} <= progress.made:
         with suppress(GraaspLocalError):
             world.containers.start_made(services)
@@ -117,10 +117,10 @@ def make_missing_databases(world: World, services: Sequence[str]) -> Iterator[st
                 raise ConfigurationError(
                     f"{definition.name} has a database, but {world.site.env_file} has no {key}.",
                     "It was not started.",
-                    f"Set {key} to 16 letters and digits or more.",
+                    f"Set {key} to at least 16 letters and digits.",
                 )
             if world.database.make_database(definition.database, password):
-                yield f"made the database {definition.database}"
+                yield f"created the database {definition.database}"
 
 
 def needed(world: World, services: Sequence[str]) -> tuple[str, ...]:

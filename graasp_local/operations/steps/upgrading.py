@@ -1,7 +1,7 @@
 """The steps of an upgrade of the database server: what is refused before it, how it is copied, what is verified.
 
-Every step but the selection itself leaves the old server and its volume as they are. The order of the steps is up to
-the plan.
+Every step but the selection itself leaves the old server and its volume as they are. The plan decides the order of the
+steps.
 """
 
 from __future__ import annotations
@@ -126,10 +126,10 @@ def _room_problems(world: World, size: int, engine_free: int | None, image: Imag
     if engine_free is not None and abs(engine_free - site_free) < _SAME_DISK_BYTES:
         copy += size  # a dump is compressed, but how well is not known in advance
     elif site_free < size:
-        problems.append(f"The site's disk has {_size(site_free)} free, and the dump may take {_size(size)}.")
+        problems.append(f"The site's disk has {_size(site_free)} free, but the dump may take {_size(size)}.")
     if engine_free is not None and engine_free < copy:
         problems.append(
-            f"The engine's disk has {_size(engine_free)} free, and {_size(copy)} are needed for a second copy of all "
+            f"The engine's disk has {_size(engine_free)} free, but {_size(copy)} are needed for a second copy of all "
             "databases and their dump."
         )
     return problems
@@ -164,7 +164,7 @@ def _start_new(world: World, upgrade: Upgrade) -> Iterator[str]:
     ]
     if lacking:
         raise Refused(
-            f"Postgres {upgrade.target_major} of this image lacks extensions that are in use: {', '.join(lacking)}.",
+            f"This image of Postgres {upgrade.target_major} lacks extensions that are in use: {', '.join(lacking)}.",
             "The site is unchanged.",
             "Name an image that has them with --image, or drop the extensions.",
         )
@@ -233,7 +233,7 @@ def _discard(world: World, upgrade: Upgrade) -> Iterator[str]:
     try:
         world.servers.containers.discard_new(upgrade.target)
     except NeedsYou as error:
-        yield f"{error.what} `docker volume rm {upgrade.target.volume}` does it later."
+        yield f"{error.what} Remove the volume later: `docker volume rm {upgrade.target.volume}`."
     shutil.rmtree(dump_directory(world, upgrade), ignore_errors=True)
 
 
@@ -254,7 +254,7 @@ def _watch(world: World, run: ToolRun, what: str) -> Iterator[str]:
     while (code := run.exit_code()) is None:
         if world.interruption.requested:
             run.kill()
-            raise Interrupted(f"Interrupted: {what[0].lower()}{what[1:]} was ended.")
+            raise Interrupted(f"Interrupted: {what[0].lower()}{what[1:]} was stopped.")
         if world.clock.monotonic() - told >= _TOLD_EVERY_SECONDS:
             told = world.clock.monotonic()
             yield f"{what} continues" + (f": {_size(done)} so far" if (done := run.bytes_done()) else "")

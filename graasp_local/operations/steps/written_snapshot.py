@@ -65,7 +65,7 @@ def report_what_was_written(world: World, snapshot: str) -> Iterator[str]:
     counted = "counting it would take too long" if rows is None else f"{rows} new row(s)"
     yield (
         f"something may have been written since the snapshot ({counted}); "
-        "it is kept until `graasp-local remove-old-database`"
+        "it is kept until you run `graasp-local remove-old-database`"
     )
 
 
