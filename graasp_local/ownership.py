@@ -65,11 +65,11 @@ def refuse_strangers(found: tuple[Stranger, ...]) -> None:
     if not found:
         return
     more = f" {len(found) - 1} more like this: `graasp-local config check` lists them." if found[1:] else ""
-    mends = tuple(dict.fromkeys(stranger.fix for stranger in found))[:3]
+    fixes = tuple(dict.fromkeys(stranger.fix for stranger in found))[:3]
     raise Refused(
         f"{found[0].said}{more}",
         "Whoever can change a site's files can run anything as root through the engine.",
-        f"Make sure that nothing there was tampered with, then {', then '.join(mends)}.",
+        f"Make sure that nothing there was tampered with, then {', then '.join(fixes)}.",
     )
 
 

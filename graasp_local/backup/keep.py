@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from graasp_local.backup.retention import Policy, expired, needed_for_a_way_back
+from graasp_local.backup.retention import Policy, expired, needed_for_a_rollback
 from graasp_local.backup.store import BackupStore
 from graasp_local.errors import Refused
 from graasp_local.journal.read import read_operations
@@ -23,7 +23,7 @@ def delete_old_backups(world: World) -> Iterator[str]:
     manifests = [backup.manifest for backup in backups.values()]
     settings = world.site.settings
     policy = Policy(settings.backup_keep_count, settings.backup_keep_days)
-    for name in expired(manifests, policy, needed_for_a_way_back(manifests, _ways_back(world)), world.clock.now()):
+    for name in expired(manifests, policy, needed_for_a_rollback(manifests, _rollbacks(world)), world.clock.now()):
         try:
             store.remove(backups[name])
         except OSError as error:
@@ -32,7 +32,7 @@ def delete_old_backups(world: World) -> Iterator[str]:
             yield f"removed the old backup {name}"
 
 
-def _ways_back(world: World) -> tuple[str, ...]:
+def _rollbacks(world: World) -> tuple[str, ...]:
     """The versions that a rollback could lead to: the running one, and those that recent deployments replaced."""
     deployments = [
         operation

@@ -40,7 +40,7 @@ def expired(backups: Sequence[Manifest], policy: Policy, needed: Collection[str]
     return tuple(backup.name for backup in ordered if backup.name not in kept and backup.taken_at < limit)
 
 
-def needed_for_a_way_back(backups: Sequence[Manifest], versions: Collection[str]) -> frozenset[str]:
+def needed_for_a_rollback(backups: Sequence[Manifest], versions: Collection[str]) -> frozenset[str]:
     """The newest backup of the database for each of these versions, to which a rollback could lead."""
     newest: dict[str, Manifest] = {}
     for backup in sorted(backups, key=lambda backup: (backup.taken_at, backup.name)):

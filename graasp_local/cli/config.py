@@ -40,7 +40,7 @@ def check(context: Context, *, json_object: bool) -> None:
                         "line": finding.line,
                         "key": finding.key or None,
                         "said": finding.said,
-                        "mend": finding.fix,
+                        "fix": finding.fix,
                     }
                     for finding in found
                 ],

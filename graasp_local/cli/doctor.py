@@ -44,7 +44,7 @@ def command(context: Context, version_text: str | None, *, json_object: bool) ->
             {
                 "exit_code": int(code),
                 "findings": [
-                    {"check": f.check, "verdict": f.verdict.value, "said": f.said, "mend": f.fix} for f in findings
+                    {"check": f.check, "verdict": f.verdict.value, "said": f.said, "fix": f.fix} for f in findings
                 ],
             }
         )

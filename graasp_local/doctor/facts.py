@@ -142,7 +142,7 @@ class Facts(Struct, frozen=True):
     collations: Fact[tuple[CollationChange, ...]] = Known(())
     refusals: Fact[tuple[Problem, ...]] = Unknown("it was not asked")
     """Why a deployment would be refused, by its own checks."""
-    way_back: Fact[Return | None] = Known(None)
+    rollback: Fact[Return | None] = Known(None)
     """None if nothing was deployed yet."""
     newer_maker: str | None = None
     """The version of a newer graasp-local that has written to the site's `.env`."""

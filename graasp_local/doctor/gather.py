@@ -27,7 +27,7 @@ from graasp_local.doctor.facts import (
 )
 from graasp_local.errors import ConfigurationError, GraaspLocalError, Refused
 from graasp_local.operations.deployments import refusals
-from graasp_local.operations.steps.having_images import way_back
+from graasp_local.operations.steps.having_images import rollback_images
 from graasp_local.planning.states import ServiceGroup
 from graasp_local.settings import Settings, Tls
 from graasp_local.site import rotate
@@ -89,7 +89,7 @@ def gather(site: Site, world: Callable[[], World], version: Version | None) -> F
         postgres = soon(lambda _: _majors(world(), site))
         collations = soon(lambda _: _collations(world(), site))
         refused = soon(lambda _: refusals(world(), _some(wanted)))
-        returning = soon(lambda _: _way_back(world(), site))
+        returning = soon(lambda _: _rollback(world(), site))
         names = soon(lambda known: tuple(network.host_name(name, _port(known)) for name in _names(known)))
         certificate = flat(lambda known: network.certificate(known.public_url))
         renewal = soon(lambda known: _renewal(site, known))
@@ -116,7 +116,7 @@ def gather(site: Site, world: Callable[[], World], version: Version | None) -> F
             postgres=postgres(),
             collations=collations(),
             refusals=refused(),
-            way_back=returning(),
+            rollback=returning(),
             unfinished=attempt_or_none(lambda: _unfinished(site)),
             newer_maker=attempt_or_none(lambda: newer_maker(site.read_env())),
         )
@@ -174,11 +174,11 @@ def _database_bytes(world: World) -> int:
     return world.database.size_bytes()
 
 
-def _way_back(world: World, site: Site) -> Return | None:
+def _rollback(world: World, site: Site) -> Return | None:
     served = site.selected_version
     if served is None:
         return None
-    found = way_back(world, served)
+    found = rollback_images(world, served)
     return Return(str(served), found.lost, found.other_builds)
 
 

@@ -37,7 +37,7 @@ def _each(facts: Facts) -> tuple[Finding, ...]:
         *judge_machine.engine(facts),
         *judge_machine.compose(facts.compose),
         *judge_machine.images(facts),
-        *judge_machine.way_back(facts.way_back),
+        *judge_machine.rollback(facts.rollback),
         *judge_machine.registry(facts.registry),
         *judge_machine.disk(facts),
         *judge_machine.memory(facts),

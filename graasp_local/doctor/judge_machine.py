@@ -115,7 +115,7 @@ def _built(service: str, version: str) -> str:
     return f"`graasp-local build --version {version} --only {service}` builds it from Graasp's sources."
 
 
-def way_back(found: Fact[Return | None]) -> Iterator[Finding]:
+def rollback(found: Fact[Return | None]) -> Iterator[Finding]:
     match found:
         case Unknown() as unknown:
             yield not_known("rollback", "Whether a failed deployment could be rolled back", unknown)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from graasp_local.engine.client import connect, engine_errors
-from graasp_local.engine.kept_images import let_go
+from graasp_local.engine.kept_images import remove_tags
 from graasp_local.engine.listing import PROJECT_LABEL
 from graasp_local.engine.together import together
 from graasp_local.errors import NeedsYou, Refused
@@ -57,7 +57,7 @@ def remove_project(project: str) -> None:
         for _ in range(_ROUNDS):
             found = _found(client.api, f"{PROJECT_LABEL}={project}")
             if not found:
-                let_go(client, project, ())
+                remove_tags(client, project, ())
                 return
             # In this order: a volume or a network cannot be removed while a container uses it.
             for kind in ("container", "volume", "network"):

@@ -311,7 +311,7 @@ class DockerEngine(SiteImages):
         self.write_gate_files(gate_flag.flag_archive(gate))
 
     def seal_gate(self) -> None:
-        self.write_gate_files(gate_flag.shut_archive())
+        self.write_gate_files(gate_flag.seal_archive())
 
     def write_gate_files(self, archive: bytes) -> None:
         edge = tuple(service.name for service in self._site.services if service.group is ServiceGroup.EDGE)

@@ -28,7 +28,7 @@ def flag_archive(gate: Gate) -> bytes:
     return _archive(open_flag, _there(_SHUT) if gate is Gate.SEALED else _away(_SHUT), _away(_HANDOVER))
 
 
-def shut_archive() -> bytes:
+def seal_archive() -> bytes:
     """The archive that seals the gate until it is opened or closed again."""
     return _archive(_there(_SHUT))
 

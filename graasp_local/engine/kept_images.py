@@ -1,7 +1,7 @@
 """The site's own tags, by which the engine keeps the images that the site was deployed with.
 
 Any user can move or remove a tag, and containerd's image store deletes an image with its last tag, even if a container
-runs from it. These tags belong to the site alone, so their images stay until `let_go` removes the tags. Also finds a
+runs from it. These tags belong to the site alone, so their images stay until `remove_tags` removes them. Also finds a
 substitute for an image that is on the engine but has lost its name. Does not decide how long an image is needed.
 """
 
@@ -50,7 +50,7 @@ def keep(client: DockerClient, project: str, images: Mapping[str, str], narrate:
             continue
 
 
-def let_go(client: DockerClient, project: str, but: Collection[str]) -> tuple[str, ...]:
+def remove_tags(client: DockerClient, project: str, but: Collection[str]) -> tuple[str, ...]:
     """Remove the site's own tags from all images but those with these ids; images without another go with them."""
     from docker.errors import APIError
 

@@ -211,7 +211,7 @@ class SiteImages:
     def release_images(self, version: Version, but: Sequence[Pin]) -> tuple[str, ...]:
         with engine_errors():
             needed = {image.image_id for image in self.images_here(version)} | {pin.image_id for pin in but}
-            return kept_images.let_go(self.client, self._project, needed)
+            return kept_images.remove_tags(self.client, self._project, needed)
 
     @property
     def _project(self) -> str:

@@ -146,7 +146,7 @@ def _as_operation(name: str, records: Sequence[Mapping[str, Any]]) -> OperationR
         is_first=bool(first.get("is_first", _is_first(first))),
         previous_images=tuple(first.get("previous_images", {}).items()),
         images=tuple(first.get("images", {}).items()),
-        is_way_back=_is_way_back(first),
+        is_rollback=_is_rollback(first),
         changed=bool(ended.get("changed", not _is_repair(first) or database_is_changed(records))),
         snapshot=first.get("snapshot", ""),
         version_is_uncertain=version_is_uncertain(records),
@@ -190,7 +190,7 @@ def _is_first(first: Mapping[str, Any]) -> bool:
     return first["version"] is not None and not first.get("previous_version") and not first.get("restore")
 
 
-def _is_way_back(first: Mapping[str, Any]) -> bool:
+def _is_rollback(first: Mapping[str, Any]) -> bool:
     """graasp-local 0.1.0 did not record this: its rollbacks end with the version that they began with."""
     if "goes_back" in first:
         return bool(first["goes_back"])

@@ -90,7 +90,7 @@ class OperationRecord(Struct, frozen=True):
     database_bytes: int | None = None
     """The size of Graasp's database before it, if that was needed."""
 
-    is_way_back: bool = False
+    is_rollback: bool = False
     """It undid a deployment or a restore."""
     changed: bool = True
     """If it succeeded: version, images or database differ from before it."""
@@ -106,7 +106,7 @@ class OperationRecord(Struct, frozen=True):
 
     @property
     def can_be_resumed(self) -> bool:
-        return self.is_deployment or self.upgrade is not None or self.is_way_back
+        return self.is_deployment or self.upgrade is not None or self.is_rollback
 
     @property
     def touched(self) -> bool:
@@ -121,7 +121,7 @@ class OperationRecord(Struct, frozen=True):
     @property
     def went_through_unchanged(self) -> bool:
         """It only repaired the site: a rollback then undoes the deployment before it."""
-        return self.went_through and not (self.changed or self.is_way_back)
+        return self.went_through and not (self.changed or self.is_rollback)
 
     @property
     def is_unfinished(self) -> bool:

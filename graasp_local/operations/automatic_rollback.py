@@ -64,7 +64,7 @@ def plan_back(
         observed = world.observe()
         if told_to_open:
             observed = replace(observed, gate=Gate.OPEN)  # a late answer may still open it, so it is closed again
-        return _way_back(world, observed, started, tried)
+        return _rollback(world, observed, started, tried)
     except (GraaspLocalError, OSError):  # the engine is unreachable: report the first error
         return None
 
@@ -79,7 +79,7 @@ def _has_stand_in(tried: tuple[Step, ...]) -> bool:
     return is_started and not any(isinstance(step, CloseGate) for step in tried)
 
 
-def _way_back(world: World, observed: ObservedState, started: OperationStarted, tried: tuple[Step, ...]) -> Plan | None:
+def _rollback(world: World, observed: ObservedState, started: OperationStarted, tried: tuple[Step, ...]) -> Plan | None:
     plan, previous = started.plan, Version.parse_or_none(started.previous_version)
     if plan.upgrade is not None:
         goes_there = plan.upgrade.way is Direction.THERE

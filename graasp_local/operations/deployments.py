@@ -16,7 +16,7 @@ from graasp_local.journal.records import (
     uncertain_migration,
 )
 from graasp_local.operations.rollouts import by_strategy, why_not_here, with_stand_in
-from graasp_local.operations.steps.having_images import other_images, select_rebuilt, way_back
+from graasp_local.operations.steps.having_images import other_images, rollback_images, select_rebuilt
 from graasp_local.operations.steps.migrating import read_pending
 from graasp_local.operations.steps.preflight import (
     PreflightResult,
@@ -63,7 +63,7 @@ def deploy_request(world: World, asked: Deploy) -> DeployRequest:
         asked.migration_limit,
         backup=Backup.LEFT_OUT if asked.no_backup else Backup.TAKEN,
         strategy=asked.strategy or Strategy(world.site.settings.deploy_strategy),
-        needs_way_back=asked.on_failure is OnFailure.ROLLBACK,
+        needs_rollback=asked.on_failure is OnFailure.ROLLBACK,
     )
 
 
@@ -80,7 +80,7 @@ def refusals(world: World, version: Version) -> tuple[Problem, ...]:
     return (
         *_refused("configuration", lambda: refuse_if_not_ours(world.site)),
         *_refused("postgres", lambda: refuse_unusable_database(world)),
-        *_refused("rollback", lambda: _refuse_without_way_back(world, version)),
+        *_refused("rollback", lambda: _refuse_without_rollback(world, version)),
         *(() if isinstance(found, PreflightResult) else found),
     ) or _refused("deployment", lambda: deployment_plan(world, world.observe(), asked))
 
@@ -171,21 +171,21 @@ def deployment_plan(world: World, observed: ObservedState, request: DeployReques
         _refuse_lost_database(world, missing)
         _refuse_new_address(world)
         request = replace(request, is_external=True, missing_databases=missing)
-    if request.needs_way_back:
-        _refuse_without_way_back(world, request.version)
+    if request.needs_rollback:
+        _refuse_without_rollback(world, request.version)
     pending = forecast(world, observed, request.version, found.images)
     finish = plan_finish(observed, request, pending)
     if finish is not None and _is_unrecorded(world, request.version):
         return finish
     operation = plan_deploy(observed, with_stand_in(world, observed, request), pending, found.copy)
     plan = tried_first(world, by_strategy(world, observed, request, pending, operation))
-    hints = (plan.hint, _way_back_without(world, request)) if plan.steps else (plan.hint,)
+    hints = (plan.hint, _rollback_without(world, request)) if plan.steps else (plan.hint,)
     return replace(found.told_in(plan, world.site.settings.values), hint=" ".join(filter(None, hints)))
 
 
-def _way_back_without(world: World, request: DeployRequest) -> str:
+def _rollback_without(world: World, request: DeployRequest) -> str:
     """What a person has changed and a rollback would ignore, as a sentence."""
-    kept = proven.as_proven(world.site) if world.site.kept is None and request.needs_way_back else None
+    kept = proven.as_proven(world.site) if world.site.kept is None and request.needs_rollback else None
     served = world.site.selected_version
     if kept is None or served is None:
         return ""
@@ -198,10 +198,10 @@ def _way_back_without(world: World, request: DeployRequest) -> str:
 
 def _is_unrecorded(world: World, version: Version) -> bool:
     left = world.site.history.unfinished
-    return left is not None and left.restore is None and left.version == str(version) and not left.is_way_back
+    return left is not None and left.restore is None and left.version == str(version) and not left.is_rollback
 
 
-def _refuse_without_way_back(world: World, version: Version) -> None:
+def _refuse_without_rollback(world: World, version: Version) -> None:
     """Raises Refused if the version that is served could not be restored should this one fail.
 
     Not checked on a site that was left in the middle of a deployment: it must be able to go on.
@@ -209,7 +209,7 @@ def _refuse_without_way_back(world: World, version: Version) -> None:
     served = world.site.selected_version
     if served is None or world.site.history.unfinished is not None:
         return
-    lost = way_back(world, served).lost
+    lost = rollback_images(world, served).lost
     if lost:
         raise Refused(
             f"If {version} fails, {'what runs now' if served == version else served} cannot be restored: the image of "

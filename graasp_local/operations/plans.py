@@ -103,7 +103,7 @@ def settings_for(world: World, request: Request) -> World:
     """
     newest = world.site.history.newest
     left = world.site.history.unfinished
-    goes_back = isinstance(request, Rollback) or (isinstance(request, Resume) and left is not None and left.is_way_back)
+    goes_back = isinstance(request, Rollback) or (isinstance(request, Resume) and left is not None and left.is_rollback)
     failed = newest is not None and newest.outcome == Outcome.FAILED
     if not goes_back or (newest is not None and failed and _changed_since(world, newest)):
         return world

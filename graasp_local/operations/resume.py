@@ -42,11 +42,11 @@ def resume_plan(world: World, observed: ObservedState) -> Plan:
     record = unfinished(world)
     if record.upgrade is not None:
         return upgrade_again_plan(world, observed, record)
-    if record.is_first and record.is_way_back:
+    if record.is_first and record.is_rollback:
         return back_to_nothing(observed, world.site.history.operations, record)
     if record.restore is not None:
         return _resumed_restore(world, observed, record, record.restore)
-    if record.is_way_back and record.database_is_changed:
+    if record.is_rollback and record.database_is_changed:
         operations = world.site.history.operations
         return back_from_unfinished(observed, operations, record, Version.parse(record.previous_version))
     request = deploy_request(world, _asked_of(record))

@@ -98,8 +98,8 @@ def rollback_plan(world: World, observed: ObservedState, *, discard: bool = Fals
     _refuse_after_upgrade(world, operations, record)
     if left is None:
         _refuse_after_nothing(operations, record)
-    if record is None or not record.can_be_undone or (left is None and record.is_way_back):
-        raise _rolled_back_already(operations) if record is None else _no_way_back(record)
+    if record is None or not record.can_be_undone or (left is None and record.is_rollback):
+        raise _rolled_back_already(operations) if record is None else _no_rollback(record)
     if record.restore is not None:
         _refuse_over_written(observed, operations, record, record.restore)
     else:
@@ -150,7 +150,7 @@ def _refuse_after_upgrade(world: World, operations: Sequence[OperationRecord], r
     advice = []
     if kept:
         advice.append("docs/operate.md, under Upgrade Postgres, says how to go back to it by hand.")
-    if record is not None and not record.is_way_back and Version.parse_or_none(record.previous_version):
+    if record is not None and not record.is_rollback and Version.parse_or_none(record.previous_version):
         advice.append(
             f"To undo {record.version}: `graasp-local apply {operations[-1].state}`, then `graasp-local rollback`."
         )
@@ -197,7 +197,7 @@ def back_from_unfinished(
 
 def _may_be_written(operations: Sequence[OperationRecord], record: OperationRecord) -> bool:
     # What a rollback starts itself, it starts on the database that was put back.
-    return record.may_be_written if record.is_way_back else may_be_written(operations, record)
+    return record.may_be_written if record.is_rollback else may_be_written(operations, record)
 
 
 def _loss(
@@ -207,7 +207,7 @@ def _loss(
     if record.restore is not None:
         return None
     went_through = record.outcome in ("done", "held")
-    if record.is_way_back or not record.database_is_changed:
+    if record.is_rollback or not record.database_is_changed:
         return None
     if not went_through and not visitors_were_let_in(operations, record, observed.gate):
         return None
@@ -249,7 +249,7 @@ def _rolled_back_already(operations: Sequence[OperationRecord]) -> Refused:
         (operation for operation in reversed(operations) if operation.is_deployment and operation.touched), None
     )
     if last is None or last.outcome != Outcome.ROLLED_BACK:
-        return _no_way_back(None)
+        return _no_rollback(None)
     has = f"the site has {last.previous_version}" if last.previous_version else "no version is deployed to the site"
     return Refused(
         f"The last deployment, of {last.version}, has already been rolled back.",
@@ -258,14 +258,14 @@ def _rolled_back_already(operations: Sequence[OperationRecord]) -> Refused:
     )
 
 
-def _no_way_back(record: OperationRecord | None) -> Refused:
+def _no_rollback(record: OperationRecord | None) -> Refused:
     if record is None:
         return Refused(
             "Nothing has been deployed to this site yet, so there is nothing to go back to.",
             "Nothing was changed.",
             "`graasp-local deploy --version X` deploys a version.",
         )
-    if record.is_way_back:
+    if record.is_rollback:
         return Refused(
             f"The last operation already rolled back to {record.version}.",
             "Nothing was changed.",

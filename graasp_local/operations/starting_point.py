@@ -57,7 +57,7 @@ def starting_point(
             )
         earlier = None  # its rollback leads back to what visitors wrote to
     back = next((step.snapshot for step in plan.steps if isinstance(step, SwapBack)), None)
-    if earlier is not None and earlier.is_way_back and back is None and earlier.database_is_changed:
+    if earlier is not None and earlier.is_rollback and back is None and earlier.database_is_changed:
         earlier = None  # a change of mind: the database that was to be discarded is kept after all
     if earlier is not None and written and back is None and earlier.version != str(plan.version):
         earlier = None  # this operation must not lose what visitors wrote with its version

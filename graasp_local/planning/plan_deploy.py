@@ -94,7 +94,7 @@ class DeployRequest(Struct, frozen=True):
     """With LAST_DEPLOYMENT, exactly these images; empty: see RestoreImages."""
     other_images: tuple[str, ...] = ()
     """Services that already run this version, but with images other than those it is to be deployed with."""
-    needs_way_back: bool = False
+    needs_rollback: bool = False
     """It is to be rolled back if it fails, so it is refused if that could not work."""
     is_external: bool = False
     """The database is on a server outside the stack, where others may be connected too."""

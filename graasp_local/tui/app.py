@@ -168,7 +168,7 @@ class GraaspApp(VerbActions, App[None]):
         self.view = self.trouble = self.own_operation = self.other_operation = self.operation = None
         self.readings, self.days, self._days_are_of = {}, None, None
         if isinstance(self.screen, Dashboard):
-            self.screen.begin_anew()
+            self.screen.begin_again()
         self.call_after_refresh(self._begin_watching)
 
     def remember(self, **changes: Any) -> None:

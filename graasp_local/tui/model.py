@@ -213,7 +213,7 @@ def site_view(
 
 
 def _shown(record: OperationRecord) -> Deployment:
-    can_be_undone = record.can_be_undone and not record.is_way_back
+    can_be_undone = record.can_be_undone and not record.is_rollback
     return Deployment(record.version or "", record.at, record.downtime_seconds, can_be_undone)
 
 

@@ -81,7 +81,7 @@ class OperationView(Struct, frozen=True):
     forecast: Range | None = None
     """For how long it was expected to close the site."""
     problem: tuple[str, ...] = ()
-    way_back_from: int | None = None
+    rollback_from: int | None = None
     """The index of the first rollback step, if the operation was rolled back."""
     last_at: float = 0.0
     """When the last record was written."""
@@ -165,7 +165,7 @@ def _with_record(view: OperationView, record: Mapping[str, Any], at: float) -> O
         case "rollback-started":
             # Steps that were not started no longer run; the rollback steps replace them.
             tried = tuple(step for step in view.steps if step.progress is not Progress.WAITING)
-            return replace(view, steps=(*tried, *_planned(record["plan"])), way_back_from=len(tried))
+            return replace(view, steps=(*tried, *_planned(record["plan"])), rollback_from=len(tried))
         case "step-started":
             return _with_step(view, record["index"], lambda step: replace(step, progress=Progress.DOING, began=at))
         case "step-output":
@@ -237,14 +237,14 @@ def what_now(view: OperationView) -> tuple[tuple[str, str], ...]:
         case "refused":
             return (("deploy", "choose another version"),) if view.is_deployment else (("status", "refresh"),)
         case _ if view.state == InfraState.RUNNING:
-            return (("open", "open the site"), *_way_back(view), ("history", "earlier operations"))
+            return (("open", "open the site"), *_rollback(view), ("history", "earlier operations"))
         case _ if view.state == InfraState.RESTRICTED:
-            return (("bypass", "test it with the bypass"), ("apply", "open it to visitors"), *_way_back(view))
+            return (("bypass", "test it with the bypass"), ("apply", "open it to visitors"), *_rollback(view))
         case _:
             return (("apply", "choose another state"), ("maintenance-page", "what visitors see now"))
 
 
-def _way_back(view: OperationView) -> tuple[tuple[str, str], ...]:
+def _rollback(view: OperationView) -> tuple[tuple[str, str], ...]:
     """A rollback, after a deployment that changed the version."""
     brings_one = not {"deploy", "resume"}.isdisjoint(view.command.split())
     if not brings_one or view.previous_version in ("", view.version):

@@ -47,7 +47,7 @@ def test_a_postgres_of_another_major_is_found_before_it_fails_to_start(site: Dem
     with edited(site, "DB_IMAGE", "localhost/graasp-demo/postgres:17"):
         told = findings(site, code=10)["postgres"]
     assert "written by Postgres 15, but the image is Postgres 17" in told["said"]
-    assert "DB_IMAGE" in told["mend"]
+    assert "DB_IMAGE" in told["fix"]
 
 
 def test_images_that_are_nowhere_are_found(site: DemoSite) -> None:

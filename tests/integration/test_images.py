@@ -103,7 +103,7 @@ def test_a_login_that_has_expired_is_refused(site: DemoSite, registry: Registry)
     assert "the registry refuses (403)" in said
     assert f"`docker logout 127.0.0.1:{registry.front.port}`" in said
     found = next(finding for finding in told if finding["check"] == "registry")
-    assert (found["verdict"], found["mend"]) == ("warning", f"`docker logout 127.0.0.1:{registry.front.port}`")
+    assert (found["verdict"], found["fix"]) == ("warning", f"`docker logout 127.0.0.1:{registry.front.port}`")
 
 
 def test_a_registry_that_goes_away_in_the_middle_of_a_pull_is_refused(

@@ -130,7 +130,7 @@ def test_images_that_cannot_draw_a_pdf_are_reported_and_completed(new_site: Demo
         findings = json.loads(new_site.run("doctor", "--json", "--version", "1.0.0").stdout)["findings"]
         return [found for found in findings if "core crashes when a user uploads a PDF" in found["said"]]
 
-    assert told()[0]["mend"].startswith("`graasp-local images complete 1.0.0`")
+    assert told()[0]["fix"].startswith("`graasp-local images complete 1.0.0`")
     new_site.run("images", "complete", "1.0.0")
     assert told() == []
     completed, user = docker("image", "inspect", "--format", "{{.Id}} {{.Config.User}}", image).split()

@@ -72,7 +72,7 @@ def test_doctor_says_that_an_image_of_16_does_not_fit_data_of_15(site: DemoSite)
     found = next(finding for finding in told if finding["check"] == "postgres")
     assert found["verdict"] == "fails"
     assert "written by Postgres 15, but the image is Postgres 16" in found["said"]
-    assert "graasp-local upgrade-database --to 16" in found["mend"]
+    assert "graasp-local upgrade-database --to 16" in found["fix"]
 
 
 def test_without_an_extension_that_is_in_use_nothing_is_closed(

@@ -501,7 +501,7 @@ def test_a_second_request_to_end_does_not_cut_off_the_rollback(access: FakeAcces
         await agree_to_deployment(pilot, app, "1 . 1")
         await until(pilot, lambda: "applying" in screen_text(app))
         run_of(app).end_soon()
-        await until(pilot, lambda: app.operation is not None and app.operation.way_back_from is not None)
+        await until(pilot, lambda: app.operation is not None and app.operation.rollback_from is not None)
         run_of(app).end_soon()
         await until(pilot, lambda: app.operation is not None and app.operation.is_over)
 

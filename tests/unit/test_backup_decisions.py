@@ -21,7 +21,7 @@ from graasp_local.backup.manifest import (
     from_json,
 )
 from graasp_local.backup.names import is_in_place, left_over, renames_in, renames_out, restored_name
-from graasp_local.backup.retention import FRESH_SECONDS, Policy, expired, fresh, needed_for_a_way_back
+from graasp_local.backup.retention import FRESH_SECONDS, Policy, expired, fresh, needed_for_a_rollback
 from graasp_local.errors import NeedsYou
 
 NOW = 1_800_000_000.0
@@ -120,7 +120,7 @@ def test_only_what_is_both_old_and_beyond_the_count_expires(backups: list[Manife
 def test_a_rollback_keeps_its_newest_backup(
     backups: list[Manifest], policy: Policy, selected: str, previous: str
 ) -> None:
-    needed = needed_for_a_way_back(backups, (selected, previous))
+    needed = needed_for_a_rollback(backups, (selected, previous))
     left = [one for one in backups if one.name not in expired(backups, policy, needed, NOW)]
     for version in (selected, previous):
         before = [one.taken_at for one in backups if one.version == version]

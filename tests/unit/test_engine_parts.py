@@ -19,7 +19,7 @@ import pytest
 from graasp_local.engine.compose import without_inactive
 from graasp_local.engine.connections import Connection, established, is_of_nginx, only, requests_in_flight
 from graasp_local.engine.docker_engine import refusal_of_nginx
-from graasp_local.engine.gate_flag import GATE_DIRECTORY, as_command, flag_archive, shut_archive
+from graasp_local.engine.gate_flag import GATE_DIRECTORY, as_command, flag_archive, seal_archive
 from graasp_local.engine.handover import DockerHandovers
 from graasp_local.engine.image_migrations import migrations_in
 from graasp_local.engine.observe import SERVICE_LABEL, seen
@@ -221,12 +221,12 @@ def test_only_a_regular_file_opens_the_gate(gate: Gate) -> None:
     assert (opening.name, opening.isreg()) == ("open", gate is Gate.OPEN)
     assert (shutting.name, shutting.isreg()) == ("shut", gate is Gate.SEALED)
     assert (leading.name, leading.isreg()) == ("handover", False)
-    with tarfile.open(fileobj=io.BytesIO(shut_archive())) as archive:
+    with tarfile.open(fileobj=io.BytesIO(seal_archive())) as archive:
         (shut,) = archive.getmembers()
     assert (shut.name, shut.isreg()) == ("shut", True)
 
 
-@pytest.mark.parametrize("archive", [*map(flag_archive, (Gate.OPEN, Gate.CLOSED, Gate.SEALED)), shut_archive()])
+@pytest.mark.parametrize("archive", [*map(flag_archive, (Gate.OPEN, Gate.CLOSED, Gate.SEALED)), seal_archive()])
 def test_the_gates_files_can_be_written_by_a_shell_too(tmp_path: Path, archive: bytes) -> None:
     for directory in ("unpacked", "written"):
         (tmp_path / directory).mkdir()

@@ -748,7 +748,7 @@ def test_a_version_that_could_not_be_restored_is_refused_while_visitors_are_serv
 
     running.engine.image_facts = facts  # type: ignore[method-assign]
     with pytest.raises(Refused, match="cannot be restored: the image of core is neither"):
-        deploy(running, needs_way_back=True)
+        deploy(running, needs_rollback=True)
     assert running.state.calls == []
     assert deploy(running).outcome is Outcome.DONE
 

@@ -203,7 +203,7 @@ def test_it_is_an_error_of_the_configuration_and_of_the_doctor(site: Site) -> No
     site.env_file.chmod(0o602)
     told = json.loads(call(site, "config", "check", "--json").stdout)
     assert told["errors"] == 1
-    assert told["problems"][0]["mend"] == f"`chmod o-w {site.env_file}`"
+    assert told["problems"][0]["fix"] == f"`chmod o-w {site.env_file}`"
     assert call(site, "config", "check").returncode == 2
     done = call(site, "doctor", "--json")
     assert done.returncode == 10

@@ -13,7 +13,7 @@ from graasp_local.engine.refusals import why_not_had
 from graasp_local.errors import Interrupted, Refused
 from graasp_local.images.deployed import last_deployment_of, record_deployment
 from graasp_local.images.pins import Pin, as_images, pin, registry_of, repository_of, shortened
-from graasp_local.operations.steps.having_images import WayBack, pull_missing, restore_images, way_back
+from graasp_local.operations.steps.having_images import RollbackImages, pull_missing, restore_images, rollback_images
 from graasp_local.site import prepare
 from graasp_local.version import Version
 from tests.unit.fakes import FakeWorld
@@ -165,16 +165,16 @@ def test_what_only_a_registry_may_have_is_asked_for_there(fake: FakeWorld) -> No
 
 @pytest.mark.parametrize(
     ("missing", "expected"),
-    [({}, WayBack(other_builds=("core",))), ({"core": "it is gone"}, WayBack(lost=("core",)))],
+    [({}, RollbackImages(other_builds=("core",))), ({"core": "it is gone"}, RollbackImages(lost=("core",)))],
 )
 def test_what_could_not_be_rolled_back_to_is_found_beforehand(
-    fake: FakeWorld, missing: dict[str, str], expected: WayBack
+    fake: FakeWorld, missing: dict[str, str], expected: RollbackImages
 ) -> None:
     recorded(fake, BY_ID)
     fake.engine.missing_images = missing
-    assert way_back(fake.world, ONE) == expected
+    assert rollback_images(fake.world, ONE) == expected
     fake.engine.references = {BY_ID.image_id}
-    assert way_back(fake.world, ONE) == WayBack()
+    assert rollback_images(fake.world, ONE) == RollbackImages()
 
 
 def test_what_no_registry_has_and_is_gone_falls_back_on_its_tag_and_says_so(fake: FakeWorld) -> None:

@@ -99,7 +99,7 @@ def test_behind_the_gate_it_stays_behind_the_gate(running: FakeWorld) -> None:
     assert running.state.gate() is Gate.CLOSED
 
 
-WAY_BACK = [
+ROLLBACK = [
     "close-gate", "prove-closed", "drain", "stop-graasp", "end-sessions", "swap-back", "prove-migrations",
     "select-version", "start-graasp", "verify-core", "start-writers", "open-gate", "prove-open",
 ]  # fmt: skip
@@ -108,10 +108,10 @@ WAY_BACK = [
 def test_a_rollback_checks_and_fetches_before_the_gate_closes_and_lets_requests_finish(running: FakeWorld) -> None:
     deploy(running)
     plan = rollback_plan(running.world, running.world.observe(), discard=True)
-    assert [step.name for step in plan.steps] == ["preflight", "restore-images", *WAY_BACK]
+    assert [step.name for step in plan.steps] == ["preflight", "restore-images", *ROLLBACK]
 
 
-@pytest.mark.parametrize("name", WAY_BACK)
+@pytest.mark.parametrize("name", ROLLBACK)
 @pytest.mark.parametrize("verb", ["resume", "rollback"])
 def test_a_killed_rollback_is_continued_by_either_command(running: FakeWorld, name: str, verb: str) -> None:
     deploy(running)

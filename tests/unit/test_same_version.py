@@ -161,5 +161,5 @@ def test_what_could_not_be_rolled_back_is_refused_while_visitors_are_served(depl
     deployed.engine.in_no_registry = {f"graasp:{name}-v1.1.0@sha256:first" for name in ("core", "workers", "migrate")}
     deployed.engine.missing_images = {"core": "nowhere"}
     with pytest.raises(Refused):
-        deploy(deployed, needs_way_back=True)
+        deploy(deployed, needs_rollback=True)
     assert deployed.state.calls == []

@@ -148,7 +148,7 @@ def restore_images(world: World, version: Version, images: Images = ()) -> Itera
     world.images.keep_images(version)
 
 
-class WayBack(Struct, frozen=True):
+class RollbackImages(Struct, frozen=True):
     """Which services could not be restored as they are now if a deployment failed; empty if all can."""
 
     lost: tuple[str, ...] = ()
@@ -157,15 +157,15 @@ class WayBack(Struct, frozen=True):
     """Their tags point to a different image than the one that is served now."""
 
 
-def way_back(world: World, version: Version) -> WayBack:
+def rollback_images(world: World, version: Version) -> RollbackImages:
     """Whether the images that the version was deployed with are still available. Only looks, and fetches nothing."""
     recorded = deployed(world, version)
     pins = recorded.pins if recorded else ()
     exact = {pin.service for pin in pins if _as_it_can_be_had(world, pin) is not None}
     if pins and len(exact) == len(pins):
-        return WayBack()
+        return RollbackImages()
     by_tag = [fact for fact in world.images.image_facts(version) if fact.service not in exact]
-    return WayBack(
+    return RollbackImages(
         tuple(fact.service for fact in by_tag if fact.problem),
         tuple(fact.service for fact in by_tag if not fact.problem and fact.service in {pin.service for pin in pins}),
     )

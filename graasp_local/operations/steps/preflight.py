@@ -105,11 +105,13 @@ def look(world: World, version: Version) -> PreflightResult | tuple[Problem, ...
     dump = _expected_dump_bytes(world, database)
     needs = _needed_for_work(images)
     if world.site.settings.external_database is None:
-        copy = copy_that_fits(engine.free_bytes, needs, database, dump)
+        copy, copied = copy_that_fits(engine.free_bytes, needs, database, dump), min(database, 2 * dump)
     else:
-        copy = copy_on_another_server(engine.free_bytes, needs, dump, by_dump=world.site.settings.copies_by_dump)
+        by_dump = world.site.settings.copies_by_dump
+        copy = copy_on_another_server(engine.free_bytes, needs, dump, by_dump=by_dump)
+        copied = 2 * dump if by_dump else 0
     if copy is None:
-        free, want = (engine.free_bytes or 0) / _GIB, (needs + min(database, 2 * dump)) / _GIB
+        free, want = (engine.free_bytes or 0) / _GIB, (needs + copied) / _GIB
         problems.append(Problem("disk", f"The engine's disk has {free:.1f} GiB free, but {want:.1f} GiB are needed."))
     if problems or copy is None:
         way_out = _way_out(images, engine, version)

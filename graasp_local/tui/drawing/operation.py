@@ -74,7 +74,7 @@ def steps_table(operation: OperationView, usual: Mapping[str, Usual], now: float
     room = max(10, min(width - 4 - _SECONDS_WIDTH, longest + 1 + usual_width))
     rows = []
     for index, step in enumerate(operation.steps):
-        goes_back = operation.way_back_from is not None and index >= operation.way_back_from
+        goes_back = operation.rollback_from is not None and index >= operation.rollback_from
         mark, tone = _MARKS[step.progress]
         title_tone = Tone.QUIET if step.progress is Progress.WAITING else Tone.PLAIN
         if step.progress in (Progress.DOING, Progress.FAILED, Progress.CUT):

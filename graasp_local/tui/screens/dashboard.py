@@ -64,7 +64,7 @@ class Dashboard(UiScreen):
         self._draw()
         self.set_interval(_REPAINT_SECONDS, self._draw)
 
-    def begin_anew(self) -> None:
+    def begin_again(self) -> None:
         """Forget this site's services and log, because another site will be shown."""
         self.query_one(Rows).show(lambda width: Table((), ()))
         self._panel.forget()

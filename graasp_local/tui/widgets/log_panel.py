@@ -86,7 +86,7 @@ class LogPanel(Vertical):
         cast("GraaspApp", self.app).remember(log_times=message.times, log_wraps=message.wraps)
 
     def on_unmount(self) -> None:
-        self._let_go()
+        self._release()
 
     def follow_service(self, service: str | None, view: SiteView) -> None:
         """Follow another service, once the cursor has come to rest."""
@@ -97,23 +97,23 @@ class LogPanel(Vertical):
         self._service = service
         if self._settling is not None:
             self._settling.stop()
-        self._settling = self.set_timer(_SETTLE_SECONDS, self._begin_anew)
+        self._settling = self.set_timer(_SETTLE_SECONDS, self._begin_again)
 
     def follow_all(self, view: SiteView) -> None:
         self._all, self._view = True, view
-        self._begin_anew()
+        self._begin_again()
 
     def keep_following(self, view: SiteView) -> None:
         """Also follow containers that are new or were restarted."""
         self._view = view
         if self._is_lost:
-            self._begin_anew()
+            self._begin_again()
         elif self._has_begun:
             self._follow_new(fresh=False)
 
     def forget(self) -> None:
         """Follow nothing until a service is chosen again."""
-        self._let_go()
+        self._release()
         self._service, self._view, self._all, self._has_begun = None, None, False, False
         self._funnel = Funnel()
         self.query_one(LogView).clear()
@@ -133,7 +133,7 @@ class LogPanel(Vertical):
                 self.action_range(1)
             case "all":
                 self._all = not self._all
-                self._begin_anew()
+                self._begin_again()
             case _:
                 getattr(logs, f"action_{what}")()
 
@@ -141,7 +141,7 @@ class LogPanel(Vertical):
         """Read further back or less far."""
         self._range = max(0, min(self._range + step, len(_RANGES) - 1))
         cast("GraaspApp", self.app).remember(log_range=self._range)
-        self._begin_anew()
+        self._begin_again()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         self.query_one(LogView).filter(event.value)
@@ -183,8 +183,8 @@ class LogPanel(Vertical):
             lines.insert(0, LogLine("", f"… {lost:,} lines came too fast to be shown"))
         self.query_one(LogView).add(lines)
 
-    def _begin_anew(self) -> None:
-        self._let_go()
+    def _begin_again(self) -> None:
+        self._release()
         self._has_begun, self._is_lost = True, False
         self._funnel = Funnel()
         logs = self.query_one(LogView)
@@ -243,7 +243,7 @@ class LogPanel(Vertical):
                 self._rung = True
                 self.post_message(self.Arrived())
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         for group in [worker for worker in self.workers if worker.node is self]:
             group.cancel()
         for stream in self._streams.values():
