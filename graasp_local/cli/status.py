@@ -121,7 +121,7 @@ def _print(told: dict[str, Any]) -> None:
     if told["external_database"]:
         say(f"The database is external: {told['external_database']}.")
     if told["operation"]:
-        say(f"Running now: {told['walk']}")
+        say(f"Running now: {told['operation']}")
     if told["unfinished"]:
         say(f"The operation {told['unfinished']} was left unfinished.")
     for damage in told["damaged_operations"]:

@@ -164,7 +164,7 @@ class Typist:
             command = command.replace(theirs, ours)
         if "history 0002-" in command:
             newest = json.loads(site.run("history", "--json").stdout.splitlines()[0])
-            command = f"graasp-local history {newest['walk']}"
+            command = f"graasp-local history {newest['operation']}"
         if command.endswith(" -f"):  # until Ctrl-C
             return f"timeout --signal INT 2 {command} </dev/null || test $? = 124"
         return command
