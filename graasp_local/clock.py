@@ -23,7 +23,7 @@ class Interruption(Protocol):
     @property
     def requested(self) -> bool: ...
     def acknowledge(self) -> None:
-        """The operation is now ending: what it does to end cleanly is not interrupted by any request."""
+        """The operation is now ending: no further request interrupts what it does to end cleanly."""
         ...
 
 
@@ -41,7 +41,7 @@ class SystemClock:
 
 
 class InterruptionFlag(Struct):
-    """Set by a signal handler, checked by the operation. What it does to end cleanly is no longer interrupted."""
+    """Set by a signal handler, checked by the operation. Once the operation is ending, nothing interrupts it."""
 
     _asked: threading.Event = field(default_factory=threading.Event)
     _ending: threading.Event = field(default_factory=threading.Event)

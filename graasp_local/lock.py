@@ -93,7 +93,7 @@ def current_holder(file: Path) -> Holder | None:
 
 
 def _locked(descriptor: int) -> bool:
-    """Take the lock; tried a few times, since a `status` that looks for a holder has it for a moment."""
+    """Take the lock. Tries a few times, since a `status` that checks for a holder has it for a moment."""
     for _ in range(5):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -46,7 +46,7 @@ def trusted_owners() -> frozenset[int]:
 def strangers(
     directory: Path, parts: Iterable[Path] = (), trusted: frozenset[int] | None = None
 ) -> tuple[Stranger, ...]:
-    """What others could change of `directory`, the path to it, and these parts of it with everything in them.
+    """What others could change: `directory`, the path to it, these parts of it, and everything in them.
 
     What does not exist is skipped. Links are judged by their own owner and by what they point to.
     """
@@ -92,7 +92,7 @@ def user_name(uid: int) -> str:
 
 
 def open_own_file(file: Path, flags: int) -> int:
-    """Open a file of ours, created with mode 0600 if missing, and never what a link of that name points to.
+    """Open a file of ours, creating it with mode 0600 if it is missing; never follow a link of that name.
 
     Returns the descriptor. Raises ConfigurationError for a symbolic or hard link, or if it is not a regular file.
     """

@@ -19,14 +19,14 @@ class Where(StrEnum):
 
 
 class Effect(StrEnum):
-    """What a verb can do to a site: `--read-only` only allows LOOKS."""
+    """What a verb can do to a site: `--read-only` allows only LOOKS."""
 
     LOOKS = "looks"
     CHANGES = "changes"
 
 
 class Verb(NamedTuple):
-    """One row: `name` as typed, `key` and `label` as shown at the foot of the screen (a key without a label is not)."""
+    """One row: `name` as typed, `key` and `label` as in the key bar (which leaves out a key without a label)."""
 
     name: str
     summary: str

@@ -77,7 +77,7 @@ class Version(Struct, frozen=True):
 
 
 def version_said_by_core(answer: str) -> str:
-    """The version in the answer of core's version route, without its `v`.
+    """The version in the answer from core's version route, without its `v`.
 
     The answer is JSON `{"version": …}` since Graasp 2.13.9, the text `X @ timestamp` before.
     """

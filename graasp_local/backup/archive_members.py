@@ -1,7 +1,7 @@
 """What may be in an archive of a volume: files, directories, and links that stay inside it.
 
-A restore unpacks the archive as root inside the volume. So members are refused that could lead out of it, give anyone
-more rights, or replace what a restore keeps there, whoever made the archive. Pure.
+A restore unpacks the archive as root inside the volume. So members that could lead out of it, give anyone more rights,
+or replace what a restore keeps there are refused, whoever made the archive. Pure.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def problem_of(member: tarfile.TarInfo, links: Collection[str]) -> str:
 
 
 def inside(name: str) -> str | None:
-    """A member's name, normalised; None if it leads out of the directory in which it is unpacked."""
+    """A member's name, normalized; None if it leads out of the directory in which it is unpacked."""
     if name.startswith("/") or "\0" in name or ".." in name.split("/"):
         return None
     return posixpath.normpath(name) if name else "."

@@ -22,7 +22,7 @@ from graasp_local.ports.world import World
 from graasp_local.version import Version
 
 _MOST_UNWANTED = 500
-"""As many names as fit on a command line."""
+"""How many names fit on a command line."""
 
 
 class ArchiveContents(Struct, frozen=True):
@@ -54,7 +54,7 @@ def refuse_without_version(manifest: Manifest) -> None:
 
 
 def check_backup(world: World, backup: StoredBackup, parts: tuple[Part, ...]) -> Generator[Report]:
-    """Read these parts to their end. Raises Refused for the first that does not match the manifest."""
+    """Read these parts to the end. Raises Refused for the first that does not match the manifest."""
     for part in parts:
         yield from check_part(world, backup.path(part.stored.file), part)
         yield f"{part.stored.file}: complete, {part.stored.bytes} bytes, sha256 {part.stored.sha256[:16]}…"

@@ -1,6 +1,6 @@
 """Dumps a database to a file of the site, and loads one into a new database; each is verified before it counts.
 
-Row counts are of the same moment as the dump, so a restore can be compared with them table by table.
+Row counts are from the same moment as the dump, so a restore can be compared with them table by table.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ class StoredFile(Struct, frozen=True):
 class DatabasePart(Struct, frozen=True):
     """A dump of one database. `rows` counts every table, at the same moment as the dump.
 
-    `content_bytes` is about what the database takes on its server.
+    `content_bytes` is roughly how much space the database takes on its server.
     """
 
     name: str

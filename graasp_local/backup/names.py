@@ -21,7 +21,7 @@ def restored_name(database: str, number: str) -> str:
 
 
 def before_name(database: str, number: str) -> str:
-    """The database that the restored one has replaced."""
+    """The database that the restored one replaced."""
     return f"{database}_before_{number}"
 
 

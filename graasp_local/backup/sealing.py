@@ -13,7 +13,7 @@ BYTE_ORDER_MARK = "\ufeff"
 SHORTEST_PASSPHRASE = 12
 
 _TOO_MUCH_WORK = "Excessive work"
-"""What age says of it; it has no error of its own for this."""
+"""What age says if decrypting would take too long; it has no error class for this."""
 _ATTEMPTS = 3
 
 
@@ -65,10 +65,10 @@ def unseal(content: bytes, passphrase: str) -> bytes:
 
 
 def _opened(content: bytes, passphrase: str) -> bytes | None:
-    """None if it is another passphrase's.
+    """The content; None if it was encrypted with another passphrase.
 
-    age measures how fast the machine is at this moment, and decrypts nothing that would then take much longer than it
-    took to encrypt. A busy machine may be fast enough a moment later.
+    age measures how fast the machine is at this moment, and refuses to decrypt if that would take much longer than
+    encrypting did. A busy machine may be fast enough a moment later.
     """
     import pyrage
 

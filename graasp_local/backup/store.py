@@ -72,7 +72,7 @@ class BackupStore(Struct, frozen=True):
         return tuple(backup for backup in self.all() if isinstance(backup, StoredBackup))
 
     def find(self, named: str) -> StoredBackup:
-        """The backup with this name, this beginning of a name, or this path, or the newest one for `latest`.
+        """The backup with this name, with a name that begins like this, or at this path; for `latest`, the newest.
 
         Raises Refused if there is none, more than one, or one that cannot be read.
         """

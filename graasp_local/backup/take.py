@@ -1,7 +1,7 @@
 """Taking a backup: decide what belongs in it, check for room, write and read back each part, then name it.
 
 Each database is consistent in itself; the files are read after the databases, so that every file a database refers to
-was written before. Nothing of the site is stopped or changed.
+was written before. Nothing on the site is stopped or changed.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def require_database(world: World) -> None:
 
 
 def database_is_on(world: World) -> bool:
-    """Whether the site's database server is running; an external one counts as such, and is asked when it is used."""
+    """Whether the site's database server is running; an external one counts as running, and is only asked when used."""
     if world.site.settings.external_database is not None:
         return True
     return any(s.group is ServiceGroup.DATABASE and s.is_on for s in world.containers.observe().services)
@@ -159,7 +159,7 @@ def _settings(world: World, partial: Path, passphrase: str) -> Generator[Report,
 def _expected_bytes(
     world: World, store: BackupStore, sizes: Mapping[str, int], databases: tuple[str, ...], volumes: tuple[str, ...]
 ) -> dict[str, int]:
-    """Approximate size of each part: a dump as the last one and half as much again, or else as its database."""
+    """Approximate size of each part; for a dump, one and a half times the last one, or else its database's size."""
     dumped = {part.name: part.stored.bytes for backup in store.usable() for part in backup.manifest.databases}
     expected = {
         database: min(sizes[database], dumped[database] * 3 // 2) if database in dumped else sizes[database]

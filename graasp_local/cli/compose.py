@@ -60,7 +60,7 @@ def command(
         compose.use_release(Release(candidate, selection.images))
     words = ["docker", "compose", *compose.arguments(candidate), *arguments]
     if not is_on_this_machine():
-        # The way to the engine ends with this process.
+        # The connection to the engine ends with this process.
         sys.exit(subprocess.run(words).returncode)
     if _is_of_the_terminal(arguments) or not (sys.stdout.isatty() or sys.stderr.isatty()):
         os.execvp("docker", words)  # noqa: S606

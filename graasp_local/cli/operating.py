@@ -74,7 +74,7 @@ def operation(context: Context, request: Request, options: OperationOptions) -> 
         Thread(target=_load_in_background, daemon=True).start()
         world = context.world(interruption, (lambda _: None) if options.as_json else narrate_command)
         if isinstance(request, Deploy) and not options.lock_wait:
-            # With a wait for the lock, what is read before it could change during the wait.
+            # If the lock has to be waited for, what is read now could change during the wait.
             world.images.expect(Version.parse(request.version))
         _say_what_was_left(world)
         shown: Shown | None = None
@@ -114,7 +114,7 @@ def _load_in_background() -> None:
 
 
 def _say_what_was_left(world: World) -> None:
-    """Every command that changes the site names an operation that was left unfinished, and how to go on."""
+    """Every command that changes the site names an operation that was left unfinished, and how to continue."""
     from graasp_local.lock import current_holder
 
     left = world.site.history.seems_unfinished

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def finish_rotation(context: Context) -> bool:
-    """Returns whether there was one that is finished now. If the database does not answer, says so and goes on."""
+    """Returns whether there was one and it is now finished. If the database does not answer, says so and continues."""
     if not context.site.rotation_file.exists():
         return False
     context.refuse_if_not_ours()

@@ -63,7 +63,7 @@ def command(
     try:
         operation(context, request, OperationOptions(dry_run=False, as_json=json_lines, ask=False, lock_wait=lock_wait))
     except (SystemExit, GraaspLocalError) as ended:
-        # An error is raised if nothing was begun; then the number is put back too.
+        # An error means that nothing was begun, so then the old number is restored too.
         refused = isinstance(ended, GraaspLocalError) or ended.code in (ExitCode.REFUSED, ExitCode.LOCKED)
         if refused and file.read_text() == after:
             write_atomically(file, before, mode=0o600)

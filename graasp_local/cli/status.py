@@ -57,7 +57,8 @@ def _look(context: Context) -> dict[str, Any]:
     selected = site.selected_version
     versions = sorted(observed.graasp_versions)
     steps = [step.command for step in next_steps(Situation(classification, selected, unfinished, holder))]
-    # The container's image tells the major of its files; reading those would take longer than the rest of `status`.
+    # The container's image tells the major version of its files; reading them would take longer than the rest of
+    # `status`.
     made_from = [s.image for s in observed.in_group(ServiceGroup.DATABASE) if s.status is not Status.ABSENT]
     external = site.settings.external_database
     wanted = site.database_server.image if external is None else ""

@@ -87,7 +87,7 @@ def open_tui(named_site: Path | None, *, read_only: bool) -> None:
 
 
 def finish_what_was_cut_off(named_site: Path | None) -> None:
-    """As every command that changes something does first; if that fails, the UI shows why on a screen."""
+    """What every command that changes something does first; if that fails, the UI shows why on a screen."""
     with suppress(GraaspLocalError):
         finish_rotation(Context(named_site))
 

@@ -85,7 +85,7 @@ def certificate(url: str, context: ssl.SSLContext | None = None) -> Fact[Certifi
 
 
 def clock_ahead(url: str) -> Fact[float]:
-    """By how many seconds this machine's clock is ahead of that of the server of this URL."""
+    """How many seconds this machine's clock is ahead of the clock of this URL's server."""
     parts = urlsplit(url)
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)

@@ -1,4 +1,4 @@
-"""The one real implementation of the engine: Docker, by its API for looking and by Compose for doing.
+"""The one real implementation of the engine: Docker, through its API to read and through Compose to change.
 
 Nothing outside this package imports docker or python_on_whales, and nothing in it decides what should be done.
 """

@@ -35,7 +35,7 @@ def chosen_address() -> str:
 def engine_address() -> str:
     """The address to connect to, such as `unix:///var/run/docker.sock`; an engine behind ssh has one on this machine.
 
-    Raises EngineUnreachable for a context that does not exist, and if ssh does not get there.
+    Raises EngineUnreachable for a context that does not exist, and if ssh cannot reach it.
     """
     chosen = chosen_address()
     if not chosen.startswith("ssh://"):
@@ -43,14 +43,14 @@ def engine_address() -> str:
     with _connecting:
         if chosen not in _forwards:
             _forwards[chosen] = _forward(chosen)
-            # The docker command goes the same way, instead of making a connection of its own each time.
+            # The docker command uses the same connection, instead of making its own each time.
             os.environ["DOCKER_HOST"] = _forwards[chosen]
             os.environ.pop("DOCKER_CONTEXT", None)
         return _forwards[chosen]
 
 
 _forwards: dict[str, str] = {}
-"""By the address of an engine behind ssh, the one on this machine that leads there."""
+"""By the address of an engine behind ssh, the address on this machine that leads to it."""
 
 _connecting = threading.Lock()
 
@@ -104,7 +104,7 @@ def unreachable(reason: str) -> EngineUnreachable:
 def refused(status: int, said: str) -> EngineUnreachable:
     """The error for an engine, or a proxy in front of it, that answers but does not do what it is asked.
 
-    `said` is the body of the answer, or what the docker SDK made of it.
+    `said` is the body of the answer, or the docker SDK's version of it.
     """
     try:
         told = json_in(said)

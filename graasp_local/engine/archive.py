@@ -36,7 +36,7 @@ def saved(images: Sequence[str], narrate: Callable[[str], None]) -> Iterator[byt
 
 
 def load(client: DockerClient, chunks: Iterable[bytes]) -> Iterator[str]:
-    """Load a saved archive; yields what the engine says of each image. Raises NeedsYou if the engine refuses it."""
+    """Load a saved archive; yields what the engine says about each image. Raises NeedsYou if the engine refuses it."""
     from docker.errors import APIError
 
     with engine_errors():

@@ -84,7 +84,7 @@ def free_port(images: Sequence[str], labels: Mapping[str, str]) -> int | None:
 
     with closing(connect()) as client, engine_errors():
         api = client.api
-        # The engine counts on by address, and it picks another port of this one for the site's database.
+        # The engine counts up for each address, so it picks another port of this one for the site's database.
         bindings = api.create_host_config(port_bindings={80: ("127.0.0.1", None)})
         for image in images:
             try:

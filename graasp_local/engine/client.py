@@ -19,7 +19,7 @@ _TIMEOUT_SECONDS = 120
 
 
 def connect(patience: int = _TIMEOUT_SECONDS) -> DockerClient:
-    """A client that has not been used yet, and that waits so many seconds for an answer.
+    """A client that has not been used yet, and that waits `patience` seconds for an answer.
 
     Raises EngineUnreachable for an invalid address.
     """
@@ -38,7 +38,7 @@ def connect(patience: int = _TIMEOUT_SECONDS) -> DockerClient:
             else:
                 client = docker.DockerClient(base_url=address, version=version, timeout=patience)
             if address.startswith("unix://"):
-                # No proxy is between us and a socket, and to look for one costs a third of a request.
+                # There is no proxy between us and a socket, and looking for one costs a third of a request.
                 client.api.trust_env = False
             return client
         except InvalidConfigFile as error:
@@ -49,7 +49,7 @@ def connect(patience: int = _TIMEOUT_SECONDS) -> DockerClient:
 
 @contextmanager
 def engine_errors() -> Iterator[None]:
-    """Turn a lost or refused connection to the engine, and what it refuses, into EngineUnreachable with its words."""
+    """Turn a lost or refused connection to the engine, and its refusals, into EngineUnreachable with its own words."""
     import requests
     from docker.errors import APIError
 

@@ -1,4 +1,4 @@
-"""Adds to an image the programs that its service calls and it lacks. The derived image takes the image's name."""
+"""Adds to an image the programs that its service calls but that it lacks. The derived image takes the image's name."""
 
 from __future__ import annotations
 

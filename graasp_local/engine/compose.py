@@ -80,7 +80,7 @@ class Compose:
         return words
 
     def _replicas(self, services: Sequence[str]) -> dict[str, int]:
-        """The number of replicas of those that `.env` sets it for; Compose takes the others' from its files."""
+        """The number of replicas of those for which `.env` sets it; Compose takes the others from its files."""
         return {name: number for name, number in self._site.settings.replicas.items() if name in services}
 
     def up(self, services: Sequence[str], *, recreate: bool = False, keep: bool = False) -> None:
@@ -135,8 +135,8 @@ class Compose:
     ) -> str:
         """Start a one-off container and return its id; it keeps running when this process ends.
 
-        `publish` lists an address of this machine, with `:` after it for any free port, and the container's port for
-        it. Compose chooses a name if none is given.
+        `publish` lists pairs: an address of this machine, which ends in `:` for any free port, and the container's
+        port. Compose chooses a name if none is given.
         """
         published = [f"--publish={address}:{port}" for address, port in publish]
         named = ["--name", name] if name else []
@@ -278,8 +278,8 @@ def _scaled(replicas: Mapping[str, int]) -> list[str]:
 def docker_words() -> list[str]:
     """The docker command, in a session of its own if the machine has setsid (util-linux).
 
-    A terminal sends Ctrl-C and its hang-up to every process in its session. Only graasp-local should get them, and
-    stops at a safe point; a Compose that got them too would abort in the middle of a step or of a rollback.
+    A terminal sends Ctrl-C and its hang-up to every process in its session. Only graasp-local should get them, and stop
+    at a safe point; a Compose that got them too would abort in the middle of a step or of a rollback.
     """
     own_session = ["setsid"] if shutil.which("setsid") and shutil.which("docker") else []
     return [*own_session, "docker"]

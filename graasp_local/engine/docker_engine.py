@@ -191,7 +191,7 @@ class DockerEngine(SiteImages):
             self.swarm.make(self.compose.config(version), in_swarm)
 
     def _remove_odd_networks(self) -> None:
-        """On a site without containers; those of a site with some are remade by a step of its own."""
+        """Only on a site without containers; if it has some, a step of its own recreates the networks."""
         if not self.containers():
             if self._site.settings.swarm is None and self.swarm.services():
                 self.swarm.remove()  # the containers were removed while the site was on several machines
@@ -222,7 +222,7 @@ class DockerEngine(SiteImages):
 
     def _patiently(self, start: Callable[[], None]) -> None:
         """Try again if an engine does not know a network of the Swarm: it forgets one whose last container here has
-        ended, and while it does, it does not find it again.
+        ended, and cannot find it again until it is done with that.
         """
         deadline = time.monotonic() + _FORGETTING_SECONDS
         while True:
@@ -599,7 +599,7 @@ def _name(container: Mapping[str, Any]) -> str:
 
 
 def disk_of(client: DockerClient, containers: Sequence[Mapping[str, Any]], info: Mapping[str, Any]) -> int | None:
-    """What the engine's disk has free, in bytes; None if that cannot be asked."""
+    """How much the engine's disk has free, in bytes; None if that cannot be found out."""
     if not is_on_this_machine():
         return other_machine.free_bytes(client, containers)
     return free_bytes(Path(info["DockerRootDir"]))

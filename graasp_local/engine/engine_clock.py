@@ -13,7 +13,7 @@ from typing import Any
 
 
 def ahead_by(info: Callable[[], Mapping[str, Any]], clock: Callable[[], float] = time.time) -> float:
-    """How many seconds the engine's clock is ahead of this machine's, by what it says; 0 if it says nothing."""
+    """How many seconds the engine's clock is ahead of this machine's, according to `info`; 0 if that does not say."""
     asked = clock()
     stamp = str(info().get("SystemTime") or "")
     now = (asked + clock()) / 2

@@ -23,7 +23,8 @@ from graasp_local.stack.external import CA_FILE
 
 _CA_INSIDE = "/run/database-ca"
 
-# The list of entries comes first on stdin, so many bytes of it; `dd` reads not one byte of the dump behind them.
+# The list of entries comes first on stdin, in a known number of bytes; `dd` reads those, and none of the dump after
+# them.
 _WITH_LIST = (
     'bytes=$0; umask 077; list=$(mktemp); dd bs=1 count="$bytes" of="$list" 2>/dev/null; exec "$@" --use-list="$list"'
 )
@@ -81,7 +82,7 @@ class ExternalTransfers(DockerTransfers):
         yield from self._helper_fed(["pg_restore", "--file=/dev/null"], "Reading the dump", pieces)
 
     def _tool(self, words: Sequence[str], environment: dict[str, str], name: str) -> list[str]:
-        """The command for a tool that connects to the server. It is given names only: docker reads their values."""
+        """The command of a tool that connects to the server. It has only variables' names: docker reads the values."""
         prepare.prepare(self._site)
         with engine_errors():
             reap_orphans(self._engine.client)
@@ -105,7 +106,7 @@ class ExternalTransfers(DockerTransfers):
         server = self._server
         return {
             "PGHOST": server.host,
-            # The moment that a dump is of is known on this one server only, and its name may have several addresses.
+            # Only this one server knows the snapshot that is dumped, and its name may have several addresses.
             "PGHOSTADDR": self._address(),
             "PGPORT": str(server.port),
             "PGUSER": user,

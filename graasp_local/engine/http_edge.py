@@ -35,7 +35,7 @@ class HttpEdge:
         self._tls_name = settings.certificate_names[0] if settings.tls is not Tls.OFF else ""
         port = settings.https_port if self._tls_name else settings.port
         self._address = (machine, port)
-        # Only through its engine is another machine's loopback address reached from here.
+        # Another machine's loopback address can only be reached through its engine.
         is_loopback = settings.bind == "::1" or settings.bind.startswith("127.")
         self._project = settings.project if is_loopback and not is_on_this_machine() else ""
         self._inner_port = 443 if self._tls_name else 80
@@ -129,7 +129,7 @@ def _connected(host: str, port: int, timeout: float) -> socket.socket:
     """A connection to an address or a name. Raises OSError."""
     if not host.replace(".", "").isdecimal():
         return socket.create_connection((host, port), timeout)
-    # Without a lookup: for one, even of an address, Python first loads its IDNA tables.
+    # Without a lookup: to look up even an address, Python first loads its IDNA tables.
     connection = socket.socket()
     try:
         connection.settimeout(timeout)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import psutil
 
 MARK = "GRAASP_LOCAL_WORKS_ON"
-"""Set to the site's directory in the environment of an operation's docker commands. Manually run commands lack it."""
+"""Set to the site's directory in the environment of an operation's docker commands. Commands run by hand lack it."""
 
 _PATIENCE_SECONDS = 30.0
 """Longer than anything takes except a download or a container that ignores its signal."""
@@ -71,7 +71,7 @@ def wait_for_stops(
 
     The engine's clock, which dates its events, is ahead of this machine's by `clock_ahead` seconds.
 
-    The engine carries such a request on without whoever made it, and lists the container as running until the end.
+    The engine carries out such a request even if its sender is gone, and lists the container as running until the end.
     """
     deadline = time.monotonic() + _LONGEST_STOP_SECONDS
     while time.monotonic() < deadline:

@@ -1,7 +1,7 @@
 """The login for asking registries: the docker client's own configuration, and the credential helpers it names.
 
-The SDK treats an unreadable file as no login at all, and fails unclearly on a missing helper. Both are reported here
-first, with the file's name.
+The SDK treats an unreadable file as no login at all, and gives no clear error for a missing helper. Both are reported
+here first, with the file's name.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def refuse_odd_file() -> None:
     try:
         content = json.loads(configuration_file().read_text())
     except (OSError, ValueError):
-        return  # the SDK goes on without it; `login_for` reports it where a login is needed
+        return  # the SDK continues without it; `login_for` reports it where a login is needed
     if not isinstance(content, dict):
         raise unusable_file("it is not the docker client's configuration")
     for key, kind in (("auths", dict), ("credHelpers", dict), ("credsStore", str)):

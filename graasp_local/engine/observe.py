@@ -88,9 +88,9 @@ def has_other_networks(containers: Iterable[Mapping[str, Any]], *, on_swarm: boo
 def _with_database_image(site: Site, service: ObservedService) -> ObservedService:
     """Outdated if `.env` names another image than the database runs on, unless their tags say other major versions.
 
-    Besides, only a change of what the override says of it makes the database outdated: its settings apply to an empty
-    data directory. `apply` does not start another major version, and an image reported by its id has lost its name to
-    another image.
+    Apart from that, only a change of what the override says about it makes the database outdated: its settings apply
+    only to an empty data directory. `apply` does not start another major version, and an image reported by its id has
+    lost its name to another image.
     """
     if service.group is not ServiceGroup.DATABASE or service.status is not Status.RUNNING:
         return service

@@ -1,9 +1,10 @@
 """Connections from before the gate closed, distinguished from later ones and ended. Implements ports.old_connections.
 
-nginx checks the gate when a request arrives, and never again: a websocket, or a body that is still being sent, goes on.
-A reload gives everything that arrives later to new workers; the old ones keep what they have. Those connections are cut
-on the service's side, so that clients waiting for an answer get the gate's; then the old workers end, by a signal if
-necessary. In the container only their own user may signal them, since root there lacks the right to (CAP_KILL).
+nginx checks the gate when a request arrives, and never again: a websocket, or a body that is still being sent,
+continues. A reload gives everything that arrives later to new workers; the old ones keep what they have. Those
+connections are cut on the service's side, so that clients waiting for an answer get the gate's; then the old workers
+end, by a signal if necessary. In the container only their own user may signal them, since root there lacks that right
+(CAP_KILL).
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ exec perl -e '
 perl, they end with their worker.
 """
 _GO_BY_THEMSELVES = 40
-"""Polls, of 0.05 s each, in which workers may give their last answers and end."""
+"""How many polls of 0.05 s each workers have to give their last answers and end."""
 _END = f"""
 old() {{
   {_NAMES}

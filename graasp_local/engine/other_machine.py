@@ -1,6 +1,6 @@
-"""What is asked of this machine's files and ports otherwise, asked through the engine of another machine.
+"""What this machine's own files and ports would answer, asked through the engine of another machine.
 
-A container sees that machine's disk and memory. Whether a port is free only the engine can tell, by publishing it for a
+A container sees that machine's disk and memory. Only the engine can tell whether a port is free, by publishing it for a
 container whose program does not exist, so that nothing is run.
 """
 
@@ -21,7 +21,7 @@ _NOT_ITS_ADDRESS = "cannot assign requested address"
 
 
 def free_bytes(client: DockerClient, containers: Sequence[Mapping[str, Any]]) -> int | None:
-    """What the engine's disk has free, by `df` in one of the running containers; None if none can tell."""
+    """How much the engine's disk has free, by `df` in one of the running containers; None if none can tell."""
     said = _in_any(client, containers, ["df", "-Pk", "/"])
     fields = said.splitlines()[-1].split() if said else []
     return int(fields[3]) * 1024 if len(fields) == 6 and fields[3].isdigit() else None

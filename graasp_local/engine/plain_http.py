@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 LONGEST_BYTES = 10_000_000
-"""More than any page of a site that is requested to see whether it answers."""
+"""Larger than any page that is requested to see whether a site answers."""
 
 _PIECE_BYTES = 65536
 

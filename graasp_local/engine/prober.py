@@ -53,7 +53,7 @@ class EdgeProber:
             thread.start()
 
     def report(self) -> ProbeReport:
-        """What was met so far."""
+        """What the requests have met so far."""
         with self._lock:
             return report(self._tallies, time.monotonic() - self._began)
 

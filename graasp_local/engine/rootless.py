@@ -36,7 +36,7 @@ def lowest_port(info: Mapping[str, Any]) -> int:
 def ends_with_session_of(
     info: Mapping[str, Any], address: str, systemd: Path = _SYSTEMD, lingering: Path = _LINGERING
 ) -> str:
-    """The user with whose last session systemd ends this engine on this machine; empty if it goes on.
+    """The user with whose last session systemd ends this engine on this machine; empty if it keeps running.
 
     `address` is the engine's; its socket belongs to the user who runs it.
     """

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _USABLE_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _NAMES = "use two or more letters, digits, `_`, `.` or `-`, and begin with a letter or digit"
-"""What the engine accepts; it looks at the name only when it creates the container."""
+"""What the engine accepts; it checks the name only when it creates the container."""
 
 
 def stack_refusal(
@@ -102,7 +102,7 @@ def _port_refusal(client: DockerClient, site: Site, config: Mapping[str, Any], t
 
 
 def _number_refusal(config: Mapping[str, Any], tried: Sequence[str]) -> str | None:
-    """For a number that comes from a variable, which is known only now."""
+    """Why no container of a service would start: a number that comes from a variable is known only now."""
     for name in tried:
         definition = config["services"][name]
         if 0 in (definition.get("scale"), (definition.get("deploy") or {}).get("replicas")):

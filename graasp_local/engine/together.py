@@ -12,14 +12,14 @@ Item = TypeVar("Item")
 def together(call: Callable[[Item], object], items: Sequence[Item]) -> None:
     """Return when all calls have ended; raises the first exception, if any.
 
-    One after the other once the interpreter is ending: it starts no threads any more.
+    If the interpreter is already shutting down, one after the other: it no longer starts threads.
     """
     if not items:
         return
     with ThreadPoolExecutor(len(items)) as pool:
         try:
             calls = [pool.submit(call, item) for item in items]
-        except RuntimeError:  # of the first one: nothing was called
+        except RuntimeError:  # raised for the first one: nothing was called
             calls = []
     if not calls:
         for item in items:

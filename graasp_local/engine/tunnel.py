@@ -11,9 +11,9 @@ import subprocess
 import threading
 
 _RELAY = 'exec 3<>"/dev/tcp/127.0.0.1/$0" || exit 1; { cat <&3; kill 0; } & cat >&3; kill 0'
-"""Ends, and closes the connection, when either side does. Whoever half-closes it here gets no answer any more.
+"""Ends, and closes the connection, when either side closes it. After a half-close here there is no further answer.
 
-A connection that stayed open until Postgres gives up on it would hold up the removal of a database for a minute.
+A connection that stayed open until Postgres gave up on it would hold up the removal of a database for a minute.
 """
 
 _tunnels: dict[tuple[str, int], tuple[str, int]] = {}

@@ -4,7 +4,7 @@ A volume cannot be renamed, so the swap happens inside it, by renaming its top-l
 
     .graasp-restored-N      unpacked, not in place yet
     .graasp-before-N.part   the swap has begun: some of the previous files are in here
-    .graasp-before-N        all of the previous files are in here; what was unpacked moves up, or has
+    .graasp-before-N        all of the previous files are in here; what was unpacked is moving up, or has moved
 
 Every script first checks which of these exist, so that it continues where a killed one stopped. The names begin with a
 dot and our own prefix; none of Graasp's do.

@@ -1,8 +1,8 @@
 """A version's images as one file, for machines without a registry: its format, written and read.
 
 It is a tar archive of two members: `images.tar`, the output of `docker save`, followed by `graasp-local.json`, which
-says what is in it and with which sha256. Being last, it exists only if the file is complete. Streams in chunks; a file
-is never in memory as a whole, and never under its final name before it is complete.
+says what is in it and gives its sha256. Being last, that member exists only if the file is complete. Streams in chunks;
+a file is never in memory as a whole, and never under its final name before it is complete.
 """
 
 from __future__ import annotations
@@ -112,6 +112,6 @@ def check_content(file: Path, manifest: ImageFileManifest) -> Iterator[int]:
 def _header(name: str, size: int) -> bytes:
     member = tarfile.TarInfo(name)
     member.size = size
-    header = member.tobuf(tarfile.GNU_FORMAT)  # one block, also for more than 8 GB
+    header = member.tobuf(tarfile.GNU_FORMAT)  # one block, even for more than 8 GB
     assert len(header) == _BLOCK  # noqa: S101
     return header

@@ -46,7 +46,8 @@ def last_deployment_of(file: Path, version: Version) -> Deployment | None:
 def deployment_with(file: Path, version: Version, images: Images) -> Deployment | None:
     """The newest deployment of this version with exactly these images, or the newest of all if none are given.
 
-    If no record has them, as after a deployment that was interrupted before that, it is derived from the images.
+    If no record has them, as after a deployment that was interrupted before it was recorded, it is derived from the
+    images.
     """
     wanted = dict(images)
     if not wanted:

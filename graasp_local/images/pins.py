@@ -1,4 +1,4 @@
-"""Which image exactly a service of a version is: its pin, and how deployments record it.
+"""Exactly which image a service of a version is: its pin, and how deployments record it.
 
 A tag can be moved or pushed again; a pin cannot. Decides what Compose is given instead of the tag, and in which
 variable. Does not query anything: the engine knows its images, `deployed.py` keeps the record. Pure.

@@ -114,7 +114,7 @@ def build_arguments(recipe: Recipe, tag: str, settings: BuildSettings) -> Mappin
         # Newer clients take it from the item.
         "VITE_GRAASP_H5P_INTEGRATION_URL": f"{url}/h5p-integration.html",
         "VITE_RECAPTCHA": settings.recaptcha_site_key,
-        # Also if empty: a client built without these counts its visits at an address that begins with "undefined".
+        # Even if empty: a client built without these counts its visits at an address that begins with "undefined".
         "VITE_UMAMI_HOST": settings.umami_host,
         "VITE_UMAMI_WEBSITE_ID": settings.umami_website,
     }

@@ -17,12 +17,12 @@ class Containers(Protocol):
 
     def observe(self) -> ObservedServices: ...
     def start(self, services: Sequence[str], first_of: Sequence[str] = ()) -> None:
-        """Of the services in `first_of` only one container is started, and none if one of them already serves."""
+        """Start only one container of each service in `first_of`, or none if one of its containers already serves."""
         ...
 
     def stop(self, services: Sequence[str]) -> None: ...
     def remake_networks(self) -> None:
-        """Remove the site's stopped containers, tasks and networks that are of another kind than its settings want.
+        """Remove the site's stopped containers and tasks, and the networks whose kind does not match its settings.
 
         What is started later creates them again. Raises NeedsYou.
         """
@@ -33,7 +33,7 @@ class Containers(Protocol):
         ...
 
     def start_made(self, services: Sequence[str], first_of: Sequence[str] = ()) -> None:
-        """Start what `make` has created; only one container of those in `first_of`.
+        """Start what `make` has created; only one container of each service in `first_of`.
 
         Raises NeedsYou if the engine refuses.
         """
@@ -62,7 +62,7 @@ class Containers(Protocol):
         ...
 
     def wait_for_leftovers(self, since: float) -> None:
-        """Wait for commands and stops to end that a killed graasp-local began on this site.
+        """Wait until the commands and stops that a killed graasp-local began on this site have ended.
 
         Its last step began at `since`, in seconds since the epoch.
         """

@@ -98,7 +98,7 @@ class Databases(Protocol):
         ...
 
     def ensure_role(self, role: str) -> bool:
-        """Have a role of this name; returns whether it had to be created, which gives it no rights and no login."""
+        """Make sure that this role exists; returns whether it had to be created, then without rights and login."""
         ...
 
     def drop_role(self, role: str) -> None:
@@ -184,7 +184,7 @@ class Transfers(Protocol):
         ...
 
     def swap_files_out(self, volume: str, number: str) -> None:
-        """Put the files from before back; does nothing if no swap had begun."""
+        """Put the previous files back; does nothing if no swap had begun."""
         ...
 
     def drop_kept_files(self, volume: str, but: Sequence[str]) -> None:

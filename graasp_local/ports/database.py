@@ -37,7 +37,7 @@ class Database(Protocol):
         ...
 
     def missing_databases(self) -> tuple[str, ...]:
-        """The databases that a site needs and the server has yet to be given; always empty for the stack's own."""
+        """The databases that a site needs and the server does not have yet; always empty for the stack's own."""
         ...
 
     def admit(self) -> None:

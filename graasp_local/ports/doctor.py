@@ -18,7 +18,7 @@ class EngineInfo(Struct, frozen=True):
     lowest_port: int = 0
     """The lowest port that may be published; above 0 if the engine is rootless."""
     ends_with_session_of: str = ""
-    """The user with whose last session a rootless engine ends; empty if it goes on."""
+    """The user with whose last session a rootless engine ends; empty if it keeps running."""
     limits_memory: bool = True
     """Whether `mem_limit` is enforced."""
 

@@ -33,7 +33,7 @@ class GateControl(Protocol):
 
 
 class CoreAnswer(Struct, frozen=True):
-    """What core said: its version without `v`, and whether its database has the tables it needs."""
+    """What core reports: its version without `v`, and whether its database has the tables it needs."""
 
     version: str
     database_is_usable: bool

@@ -1,4 +1,4 @@
-"""What replacing core while visitors are served needs, as a protocol: the second container, and nginx's routing.
+"""What it takes to replace core while visitors are served, as a protocol: the second container, nginx's routing.
 
 Implemented by engine/handover.py, and in memory by tests/unit/fakes.py.
 """
@@ -61,7 +61,7 @@ class Handovers(Protocol):
         ...
 
     def replace_in_turn(self, version: Version, services: Sequence[str]) -> None:
-        """Have the Swarm begin to. Raises NeedsYou."""
+        """Have the Swarm begin to replace them. Raises NeedsYou."""
         ...
 
     def not_replaced(self, services: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""The images of a version: whether they are available, which exactly they are, and keeping them."""
+"""The images of a version: whether they are available, exactly which they are, and keeping them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Images(Protocol):
         ...
 
     def share_images(self, version: Version) -> Iterator[str]:
-        """Have core's and the workers' images on every machine of the site's Swarm; does nothing on one machine.
+        """Get core's and the workers' images onto every machine of the site's Swarm; does nothing on one machine.
 
         Yields progress. Raises Refused, naming the machines that cannot run one.
         """

@@ -23,7 +23,7 @@ class ObservedServices(Struct, frozen=True):
 def observe(
     see: Callable[[], ObservedServices], ask_gate: Callable[[], Gate], *, page_when_stopped: bool
 ) -> ObservedState:
-    """`see` lists the containers in one call; `ask_gate` asks nginx, and is left out while nginx is down.
+    """`see` lists the containers in one call; `ask_gate` asks nginx, and is not called while nginx is down.
 
     `page_when_stopped` is the site's setting.
     """

@@ -111,7 +111,7 @@ def refuse_existing(site: Site) -> None:
 
 
 def init_site(directory: Path, chosen: Mapping[str, str], demo: bool) -> Site:
-    """Make `directory` a site, or leave nothing behind. Raises ConfigurationError if it is one already, or for a value.
+    """Make `directory` a site, or leave nothing behind. Raises ConfigurationError for an existing site or a bad value.
 
     If interrupted, it removes what it has created.
     """

@@ -133,7 +133,7 @@ def candidate_file(site: Site, candidate: Version | Release | DatabaseServer | N
 
 @contextmanager
 def _selecting(site: Site) -> Iterator[None]:
-    """Lock out other changes of what is selected between reading and writing it. Held briefly, so it is waited for."""
+    """Lock out other changes of what is selected between reading and writing it. Held briefly; others wait for it."""
     descriptor = open_own_file(site.own_directory / "selection.lock", os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -188,7 +188,7 @@ def _write(file: Path, text: str) -> None:
 
 
 def _remove_old_candidates(site: Site) -> None:
-    """Also those that a kill left half-written."""
+    """Remove old candidates, including those that a kill left half-written."""
     for old in (*site.own_directory.glob("candidate*.env"), *site.own_directory.glob(".candidate*")):
         with suppress(FileNotFoundError):  # another process was quicker
             if old.stat().st_mtime < time.time() - _CANDIDATES_KEPT_SECONDS:

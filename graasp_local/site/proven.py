@@ -37,7 +37,7 @@ class OwnFiles(Struct, frozen=True):
 
 def own_files(site: Site) -> OwnFiles:
     """The files that count now. Raises OSError."""
-    # What is not text never works: reading it for a command says so.
+    # A file that is not text never works: the command that reads it says so.
     texts = [file.read_bytes().decode(errors="replace") if file.exists() else "" for file in _files(site)]
     return OwnFiles(*texts)
 
@@ -63,7 +63,7 @@ def keep(site: Site, files: OwnFiles, used_since: UsedSince) -> None:
 def _keep_copies(kept: Site, used_since: UsedSince) -> None:
     """Copy the files that the override names, if services were created since they last changed.
 
-    Of one that was changed since, the copy of what it was before stays.
+    If a file has been changed since then, the copy of its earlier content stays.
     """
     for old in kept.proven_directory.glob("override-*.yaml"):
         old.unlink()
@@ -74,7 +74,7 @@ def _keep_copies(kept: Site, used_since: UsedSince) -> None:
         if content is None or content == _content_of(copy, file):
             continue
         created = [since for since in map(used_since, sorted(file.services)) if since]
-        with suppress(OSError):  # changed or removed in this moment
+        with suppress(OSError):  # changed or removed at this moment
             if created and min(created) >= file.changed_at():
                 _copy(file.path, copy)
     for copy in _copies(kept).glob("*"):
@@ -129,7 +129,7 @@ def _named(kept: Site) -> tuple[NamedFile, ...]:
 
 
 def _changed_files(kept: Site) -> tuple[NamedFile, ...]:
-    """The files of which a copy is kept that differs from what they are now. Raises ConfigurationError."""
+    """The files that differ from their kept copies. Raises ConfigurationError."""
     return tuple(
         file
         for file in _named(kept)
@@ -138,7 +138,7 @@ def _changed_files(kept: Site) -> tuple[NamedFile, ...]:
 
 
 def files_that_were(site: Site) -> frozenset[Path]:
-    """What services were given as a file when the site was last known to work."""
+    """The files that services were given when the site was last known to work."""
     kept = Site(site.directory, site.proven_directory)
     try:
         return frozenset(Path(os.path.normpath(file.path)) for file in _named(kept) if _copy_of(kept, file).is_file())
@@ -171,7 +171,7 @@ def _with_copies(kept: Site) -> Site:
     if not others:
         return kept
     text = with_others(kept.override_file.read_text(), kept.settings.values, others)
-    # Named after its content, so that another command that is planning changes nothing under this one.
+    # Named after its content, so that a command that plans at the same time does not change the file in use here.
     file = kept.proven_directory / f"override-{hashlib.sha256(text.encode()).hexdigest()[:12]}.yaml"
     if text_if_there(file) != text:
         write_atomically(file, text, mode=0o600)
@@ -203,9 +203,9 @@ def _called(site: Site, path: Path) -> str:
 
 
 def changed_unnoticed(site: Site, kept: Site) -> tuple[str, ...]:
-    """Services that are made from something else than with the kept files, though no running container tells so.
+    """Services that are made from something other than what the kept files say, though no running container shows it.
 
-    For what graasp-local itself brings, the database and umami go on as they are until they are started the next time.
+    If what graasp-local itself ships has changed, the database and umami stay as they are until they are next started.
     Raises ConfigurationError.
     """
     groups = (ServiceGroup.DATABASE, ServiceGroup.ADMINISTRATION)

@@ -22,7 +22,7 @@ from graasp_local.site.site import Site
 
 
 class Roles(Protocol):
-    """The roles of the database server. Every method raises NeedsYou if it does not answer."""
+    """The roles of the database server. Every method raises NeedsYou if the server does not answer."""
 
     def check(self) -> None:
         """Check that passwords could be changed now; changes nothing."""

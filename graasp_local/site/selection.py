@@ -45,7 +45,7 @@ class Selection(Struct, frozen=True):
     named: Images = ()
     """The names of those images in `.env` and the compose files when they were selected."""
     database: str = ""
-    """`external` if the version was selected while the database was; empty for the stack's own."""
+    """`external` if the version was selected while the database was external; empty for the stack's own."""
 
     def images_in_effect(self, named: Mapping[str, str]) -> Images:
         """The images that count, given their names in `.env` now: one that is named differently there gives way.

@@ -212,14 +212,14 @@ class Site(Struct, frozen=True, dict=True):
         """By service, a digest of its definition, the settings that it uses and the files mounted into it.
 
         Containers carry it, so that a change is noticed and only the affected ones are recreated. The database's covers
-        only what the site's override says of it, since its settings apply to an empty data directory; umami's also its
-        own secrets. A new graasp-local restarts neither.
+        only what the site's override says about it, since its settings apply only to an empty data directory; umami's
+        also covers its own secrets. A new graasp-local restarts neither.
         """
         values = {**self.settings.values, **self.told_to_stack}
         return {service.name: self._digest_of(service, values) for service in self.services}
 
     def whole_digests(self, group: ServiceGroup) -> Mapping[str, str]:
-        """The same for all services of a group, and of all that each is made from. Raises ConfigurationError."""
+        """The same for all services of a group, covering all that each is made from. Raises ConfigurationError."""
         values = {**self.settings.values, **self.told_to_stack}
         return {
             service.name: self._digest_of(service, values, whole=True)
@@ -318,7 +318,7 @@ class Site(Struct, frozen=True, dict=True):
 
     @property
     def selection(self) -> Selection:
-        """What services are started with, as far as `.env` does not say it."""
+        """What services are started with, beyond what `.env` says."""
         return read_selection(text_if_there(self.version_file))
 
     @property
@@ -344,7 +344,7 @@ class Site(Struct, frozen=True, dict=True):
 
     @property
     def tools_image(self) -> str:
-        """The image whose pg_dump and pg_restore are used on an external database: that of the stack's own."""
+        """The image whose pg_dump and pg_restore are used on an external database: that of the stack's own database."""
         return self.db_image or next(option.default for option in OPTIONS if option.key == "DB_IMAGE")
 
     @property

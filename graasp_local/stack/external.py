@@ -1,4 +1,4 @@
-"""What the stack is told about an external database: how services reach it, and the certificates that they check it by.
+"""What the stack is told about an external database: how services reach it, and which certificates they trust for it.
 
 Decides the password of the role that migrates. Reads the file of certificates, and refuses one that cannot be used.
 """
@@ -87,5 +87,5 @@ def _has_certificates(content: bytes) -> bool:
 
 
 def _readable(server: ExternalServer) -> str:
-    """The certificates if they can be read: what only looks at a site does not fail because of them."""
+    """The certificates if they can be read: a command that only reads a site does not fail because of them."""
     return text_if_there(Path(server.ca)) if server.ca else ""

@@ -25,7 +25,7 @@ def memory_limits(files: Sequence[Path], values: Mapping[str, str], services: Co
 
 
 def too_many_replicas(limits: Mapping[str, int], replicas: Mapping[str, int], memory: int) -> str | None:
-    """Why a machine with `memory` bytes cannot hold so many containers, as a sentence; None if it can.
+    """Why a machine with `memory` bytes cannot hold this many containers, as a sentence; None if it can.
 
     `limits` are for one container of each service. Does nothing if each service has one container: whether the limits
     of all services exceed the machine's memory is checked by the doctor.

@@ -1,8 +1,8 @@
 """Files of the machine that an override gives to services: mounted, as a config or secret, or as an env file.
 
-What is in them decides as much as the override whether a service comes up, so copies of small ones are kept with it. An
-override is rewritten here to name the copies; everything else in it, Compose's own tags included, stays as it is. Pure,
-apart from what is read from the files.
+Their content decides as much as the override itself whether a service comes up, so copies of small ones are kept with
+it. An override is rewritten here to name the copies; everything else in it, Compose's own tags included, stays as it
+is. Pure, apart from what is read from the files.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from graasp_local.errors import ConfigurationError
 from graasp_local.stack.services import filled_in
 
 LARGEST_BYTES = 1024 * 1024
-"""Of a file, or of everything in a directory. What is larger is data, and no copy is kept of it."""
+"""Of a file, or of everything in a directory. Anything larger is data, and no copy of it is kept."""
 
 _MOST_FILES = 200
 _NOT_FILES = ("/dev", "/proc", "/run", "/sys", "/var/run")
@@ -42,7 +42,7 @@ class NamedFile(Struct, frozen=True):
         """A digest of what is in it; None if it is not there, cannot be read, or is not what a person configures.
 
         A service's own data must not be replaced by an older copy. So a file that services may write to counts only if
-        it is text, and a directory only if they may not.
+        it is text, and a directory only if they may not write to it.
         """
         try:
             if self.path.is_dir():

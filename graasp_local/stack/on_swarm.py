@@ -166,7 +166,7 @@ def _without_secrets(labels: Mapping[str, Any]) -> dict[str, str]:
 def shared_volume(config: Mapping[str, Any], target: str) -> dict[str, Any]:
     """How a task mounts the volume of uploaded files, as the site's files define it.
 
-    Raises ConfigurationError if they only say its name.
+    Raises ConfigurationError if they give nothing but its name.
     """
     defined = _unescaped((config.get("volumes") or {}).get(FILES_VOLUME) or {})
     driver, options = defined.get("driver") or "local", defined.get("driver_opts") or {}

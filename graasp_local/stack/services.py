@@ -1,4 +1,4 @@
-"""The stack that is shipped with graasp-local, and which service of it is in which group.
+"""The stack that is shipped with graasp-local, and which of its services is in which group.
 
 Finds the files, copies them into a site, and reads services and groups with nothing but a YAML parser, so that a plan
 needs no engine. Refuses services without a group: no state would start or stop them.
@@ -35,14 +35,14 @@ database changes, and starts once core is verified.
 
 
 _NEEDED = ("core", "nginx")
-"""Without these no state of a site is what it says."""
+"""Without these, no state of a site is what its name says."""
 
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 _MOUNT = re.compile(r"\$\{GRAASP_STACK:-\.\.\}/((?:compose|nginx)/[\w./-]+)")
 
 
 _GIVEN = ("configs", "secrets")
-"""What the files define by itself, for services to use."""
+"""What the files define separately, for services to use."""
 
 
 class ServiceDefinition(Struct, frozen=True):
@@ -64,7 +64,7 @@ class ServiceDefinition(Struct, frozen=True):
     digest: str = ""
     """Changes when its definition does."""
     override: str = ""
-    """Changes when what the site's own override says of it does; empty: nothing."""
+    """Changes when what the site's own override says about it does; empty: it says nothing."""
     replicas: int | None = 1
     """How many containers the files ask for, unless `.env` sets it; None: set by a variable of the files' own."""
 
@@ -321,7 +321,7 @@ def content_of(file: Path) -> dict[str, Any]:
 
 
 def _as_text(file: Path, name: str, definition: Mapping[str, Any]) -> str:
-    """Raises ConfigurationError for what YAML allows and Compose does not: aliases in a circle, keys of two types."""
+    """Raises ConfigurationError for what YAML allows and Compose does not: circular aliases, keys of mixed types."""
     try:
         return json.dumps(definition, sort_keys=True, default=str)
     except (ValueError, TypeError, RecursionError) as error:

@@ -1,8 +1,8 @@
-"""A trial of services on the real engine before anything is changed: which need one, and what of them is tried.
+"""A trial of services on the real engine before anything is changed: which need one, and what exactly is tried.
 
 Limits, mounts, devices, users, log drivers and much else are checked by the engine only when it creates or starts a
-container. Every engine accepts what the stack itself asks for, so only services are tried for which the site's override
-sets something that could be refused. Pure.
+container. Every engine accepts what the stack itself asks for, so the only services tried are those for which the
+site's override sets something that could be refused. Pure.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _LEFT_OUT = frozenset(
     | {"entrypoint", "command", "healthcheck", "post_start", "pre_stop", "restart", "pull_policy", "build"}
     | {"depends_on", "profiles", "container_name", "scale", "volumes_from", "labels", "provider", "develop"}
 )
-"""A trial joins no network, publishes nothing and runs nothing of the service."""
+"""A trial joins no network, publishes nothing and runs none of the service's own programs."""
 
 _POLICY = re.compile(r"no|always|unless-stopped|on-failure(:\d+)?")
-"""The restart policies that no engine refuses; with any of them but `no`, a trial would start again and again."""
+"""The restart policies that no engine refuses; with any of them but `no`, a trial would keep restarting."""
 
 
 NGINX_SETTINGS = frozenset(
@@ -42,7 +42,7 @@ NGINX_SETTINGS = frozenset(
 
 
 class Published(Struct, frozen=True):
-    """A port that a service wants of this machine."""
+    """A port of this machine that a service wants."""
 
     service: str
     address: str
@@ -165,7 +165,7 @@ def mounted_from(config: Mapping[str, Any], services: Sequence[str]) -> Iterator
 
 
 def is_named_like_a_file(path: Path) -> bool:
-    """Whether a name has an ending as only files have: an engine makes a missing directory, but never a file."""
+    """Whether a name has an ending that only files have: an engine makes a missing directory, but never a file."""
     ending = path.suffix.removeprefix(".")
     return ending.isalnum() and not ending.isdigit() and ending != "d"
 

@@ -34,7 +34,7 @@ class Left(StrEnum):
 
 
 class Record(Struct, frozen=True):
-    """What is known of a stack without the engine. `site` is its directory; `left_at` is in seconds since 1970."""
+    """What is known about a stack without the engine. `site` is its directory; `left_at` is in seconds since 1970."""
 
     project: str
     engine: str
@@ -58,7 +58,7 @@ class Claim:
         self._descriptor = descriptor
 
     def note(self, record: Record) -> None:
-        """Write down what is known of the stack from now on."""
+        """Write down what is known about the stack from now on."""
         write_atomically(_record_file(self.directory), msgspec.json.encode(record).decode(), mode=0o600)
         self.record = record
 
@@ -131,7 +131,7 @@ class Claims:
                 claim.release()
 
     def left(self) -> Iterator[Claim]:
-        """Every stack that no process holds, whatever it was left for, claimed."""
+        """Every stack that no process holds, whatever it was left for; each is claimed when yielded."""
         for directory in self._directories():
             claim = self._claimed(directory)
             if claim is not None:

@@ -28,7 +28,7 @@ def remove_stack(claim: Claim) -> None:
         _remove_unbelonging(claim.directory)
         claim.give_up()
     finally:
-        claim.release()  # if the engine is away, the next run treats it as an orphan
+        claim.release()  # if the engine is gone, the next run treats it as an orphan
 
 
 def _remove_unbelonging(directory: Path) -> None:

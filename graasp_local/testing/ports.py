@@ -14,7 +14,7 @@ from graasp_local.errors import Refused
 
 _LOOPBACK = "127.0.0.1"
 _LOWEST = 20_000
-"""Below it there are the usual ports of well-known programs."""
+"""Below it are the usual ports of well-known programs."""
 _USUAL = range(32_768, 61_000)
 _CONNECTIONS = 8
 """Ports for graasp-local's own connections to nginx and the database."""

@@ -1,4 +1,4 @@
-"""What is worth knowing of a stack whose test failed: its state, its last operation, the relevant logs."""
+"""What is worth knowing about a stack whose test failed: its state, its last operation, the relevant logs."""
 
 from __future__ import annotations
 

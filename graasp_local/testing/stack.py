@@ -590,7 +590,7 @@ class GraaspStack:
 
     @contextmanager
     def _here(self) -> Iterator[None]:
-        """Whatever asks the engine: asks the stack's own, explains its errors and keeps the environment."""
+        """For anything that asks the engine: it is the stack's own, errors are explained, the environment is kept."""
         with explained(), environment_kept():
             if self._engine and self._engine != engine_address():
                 os.environ["DOCKER_HOST"] = self._engine
@@ -654,7 +654,7 @@ _SERVICE = "com.docker.compose.service"
 
 
 def _stamps(site: Site) -> tuple[tuple[int, int], ...]:
-    """What changes whenever a file that says what the site is made of is written."""
+    """Changes whenever a file that says what the site is made of is written."""
     files = [path.stat() for path in (site.env_file, site.override_file) if path.exists()]
     return tuple((file.st_mtime_ns, file.st_ino) for file in files)
 
@@ -717,7 +717,7 @@ def _releases_here(recipe: Recipe) -> tuple[str, tuple[Version, ...]]:
 
 
 def _in_terms_of_a_stack(error: GraaspLocalError, recipe: Recipe, version: Version) -> GraaspLocalError:
-    """A refusal of the first deployment, with what to do about it for a test, which has no site to inspect."""
+    """A refusal of the first deployment, with what to do about it in a test, which has no site to inspect."""
     way = error.next_step
     if isinstance(error, ConfigurationError):
         way = "Correct what with_override and with_env were given."

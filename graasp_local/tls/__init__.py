@@ -1,1 +1,1 @@
-"""Certificates: whether one is usable, obtained from an authority by ACME, replaced without interrupting visitors."""
+"""Certificates: checked, obtained from an authority by ACME, replaced without interrupting visitors."""

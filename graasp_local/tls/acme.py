@@ -95,7 +95,7 @@ def _answer(client: ClientV2, key: JWKRSA, authorization: object, directory: Pat
     for challenge in authorization.body.challenges:
         if isinstance(challenge.chall, HTTP01):
             response, validation = challenge.response_and_validation(key)
-            # Readable for nginx's workers, which are another user.
+            # Readable by nginx's workers, which run as another user.
             write_atomically(directory / challenge.chall.encode("token"), validation, mode=0o644)
             client.answer_challenge(challenge, response)
 

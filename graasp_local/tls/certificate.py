@@ -61,7 +61,7 @@ class Certificate(Struct, frozen=True):
         return None
 
     def covers(self, name: str) -> bool:
-        """Whether it is for this name, also by `*.` in place of the first label."""
+        """Whether it is for this name, literally or by `*.` in place of the first label."""
         return name in self.names or f"*.{name.partition('.')[2]}" in self.names
 
 

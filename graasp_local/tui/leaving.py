@@ -19,7 +19,7 @@ def wait_for_operation(run: OperationRun) -> int:
     """Wait until the operation has ended, printing what it does in plain lines; returns its exit code.
 
     It continues only if the user asked for that; otherwise it stops at the next safe point. Closing the terminal
-    changes neither. The first ctrl-C asks it to stop, the second exits without waiting.
+    changes neither. The first Ctrl-C asks it to stop, the second exits without waiting.
     """
     if run.ended.is_set():
         return run.exit_code

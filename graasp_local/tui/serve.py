@@ -109,7 +109,7 @@ def page_policy(served_host: str) -> str:
 
 
 def serve(command: Sequence[str], address: str, port: int, title: str, token: str | None = None) -> None:
-    """Serve the command's UI until ctrl-C; prints the link on stdout."""
+    """Serve the command's UI until Ctrl-C; prints the link on stdout."""
     from aiohttp import web
     from textual_serve.server import Server
 
@@ -154,7 +154,7 @@ def serve(command: Sequence[str], address: str, port: int, title: str, token: st
             await _end_tabs()
 
         def request_exit(self) -> None:
-            """On ctrl-C or SIGTERM: exit soon, whatever a tab is in the middle of."""
+            """On Ctrl-C or SIGTERM: exit soon, whatever a tab is in the middle of."""
             timer = threading.Timer(_LONGEST_END_SECONDS, os._exit, (0,))
             timer.daemon = True
             timer.start()

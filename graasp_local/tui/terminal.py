@@ -48,7 +48,7 @@ class Terminal(Struct, frozen=True):
 
 @contextmanager
 def _interrupts_are_the_commands() -> Iterator[None]:
-    """Make the UI ignore ctrl-C while a command runs. Unlike SIG_IGN, a handler is not inherited by the command."""
+    """Make the UI ignore Ctrl-C while a command runs. Unlike SIG_IGN, a handler is not inherited by the command."""
     before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
         yield

@@ -89,7 +89,7 @@ class Observer:
                     deliver(asked)
                 if not self._is_complete:
                     continue
-                # The engine does not report it when core answers again.
+                # The engine does not report when core answers again.
                 self._dirty.wait(_RETRY_SECONDS if asked.reception is Reception.ERRORS else None)
                 # Treat a burst of changes as one.
                 self.stop.wait(_BURST_SECONDS)
@@ -102,7 +102,7 @@ class Observer:
                 return
             with suppress(GraaspLocalError):
                 self._changes = self.live.changes()
-                # Catch what happened between the look and the connection.
+                # Catch what happened between the observation and the connection.
                 self._dirty.set()
                 for _ in self._changes:
                     self._dirty.set()
@@ -112,7 +112,7 @@ class Observer:
             self._dirty.set()
 
     def _with_answer_of_core(self, view: SiteView) -> SiteView:
-        """The view with core's answer, asked for after the rest is shown because a core that hangs takes long."""
+        """The view with core's answer, asked for after the rest is shown because a hanging core takes long."""
         if view.observed.gate is not Gate.OPEN or view.state is None:
             self._core_answers = None
         else:

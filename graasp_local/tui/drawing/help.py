@@ -1,4 +1,4 @@
-"""The help text in two columns: keys that change the site, keys that look at it, and keys for moving about. Pure."""
+"""The help text in two columns: keys that change the site, keys that look at it, and keys for moving around. Pure."""
 
 from __future__ import annotations
 

@@ -66,8 +66,8 @@ def plan_table(plan: Plan, width: int, reasons: Mapping[str, str] | None = None)
 def steps_table(operation: OperationView, usual: Mapping[str, Usual], now: float, width: int) -> Table:
     """The steps of an operation with their seconds, right next to the longest title if there is room.
 
-    The usual duration is shown before the seconds: always for the running step, otherwise if the title leaves room.
-    A step that takes longer than ever is always marked, and stands out.
+    The usual duration is shown before the seconds: always for the running step, otherwise if the title leaves room. A
+    step that takes longer than ever before is always marked, and stands out.
     """
     longest = max([48, *(cell_len(step.title) for step in operation.steps)])
     usual_width = 2 + max((len(words) for words in (step_usual(each) for each in usual.values())), default=-2)

@@ -1,4 +1,4 @@
-"""The keys: those from the table of verbs, and those for moving about."""
+"""The keys: those from the table of verbs, and those for moving around."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from graasp_local.tui.widgets.lines import Lines
 
 
 class HelpScreen(UiModal[None]):
-    """Everything at once; scrolls if the terminal is too low for it."""
+    """Everything at once; scrolls if the terminal is not tall enough."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,question_mark,enter", "close", show=False),

@@ -26,7 +26,7 @@ from graasp_local.tui.widgets.rows import Rows
 
 
 class PlanScreen(UiScreen):
-    """Goes ahead on `y`; leaving in any other way does not touch the site."""
+    """Goes ahead on `y`; leaving in any other way does not change the site."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "go", show=False),
