@@ -6,11 +6,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from graasp_local.cli import deploy
+from graasp_local.cli import deploy, status
 from graasp_local.cli.main import cli
 from graasp_local.errors import GraaspLocalError
 from graasp_local.lock import held_lock
@@ -226,3 +227,14 @@ def test_the_defaults_of_limits_are_those_of_a_plan() -> None:
     usual = DeployRequest(Version(1, 0, 0))
     defaults = {option.name: option.default for option in deploy.command.params}
     assert (defaults["drain_limit"], defaults["migration_limit"]) == (usual.drain_limit, usual.migration_limit)
+
+
+def test_status_names_the_command_that_is_running(capsys: pytest.CaptureFixture[str]) -> None:
+    nothing: dict[str, Any] = {
+        **dict.fromkeys(
+            ("version", "external_database", "unfinished", "database_problem", "closing", "last_deployment")
+        ),
+        **dict.fromkeys(("services", "damaged_operations", "migrations", "drift", "lacking", "next"), ()),
+    }
+    status._print({**nothing, "state": "running", "gate": "open", "operation": "`graasp-local backup` (process 7)"})
+    assert "Running now: `graasp-local backup` (process 7)" in capsys.readouterr().out
