@@ -232,7 +232,7 @@ def test_the_defaults_of_limits_are_those_of_a_plan() -> None:
 def test_status_names_the_command_that_is_running(capsys: pytest.CaptureFixture[str]) -> None:
     nothing: dict[str, Any] = {
         **dict.fromkeys(
-            ("version", "external_database", "unfinished", "database_problem", "closing", "last_deployment")
+            ("version", "external_database", "unfinished", "database_problem", "closing", "last_deployment", "url")
         ),
         **dict.fromkeys(("services", "damaged_operations", "migrations", "drift", "lacking", "next"), ()),
     }
