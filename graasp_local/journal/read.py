@@ -37,9 +37,9 @@ from graasp_local.planning.states import Gate
 from graasp_local.planning.timings import range_of
 
 _OUTPUT_MARK = b'"event": "step-output"'
-_EVENTS_OF_FORMAT_1 = {"walk-started": "operation-started", "walk-ended": "operation-ended"}
 """Not in any other record: quotation marks inside a text are written with a backslash."""
 
+_EVENTS_OF_FORMAT_1 = {"walk-started": "operation-started", "walk-ended": "operation-ended"}
 
 _KNOWN_FILES = 64
 """How many files' contents are remembered: a command asks several times, for the newest ones."""

@@ -135,6 +135,11 @@ class OperationRecord(Struct, frozen=True):
         return self.upgrade is not None or has_version or (self.is_first and self.is_unfinished)
 
     @property
+    def began_to_undo(self) -> bool:
+        """It began to put the data from before back in place: what visitors wrote to may already be set aside."""
+        return self.is_rollback and not {*_UNDOING}.isdisjoint(self.started_steps)
+
+    @property
     def is_rolling(self) -> bool:
         """It replaced what serves visitors without closing the gate."""
         has_stand_in = any(name == "start-handover" or name.startswith("lead-to-") for name in self.started_steps)

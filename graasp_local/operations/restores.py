@@ -14,7 +14,7 @@ from graasp_local.backup.check import refuse_without_version
 from graasp_local.backup.manifest import Manifest
 from graasp_local.backup.store import BackupStore, StoredBackup, is_path
 from graasp_local.errors import Refused, UsageError
-from graasp_local.journal.records import OperationRecord, visitors_were_let_in
+from graasp_local.journal.records import OperationRecord, uncertain_migration, visitors_were_let_in
 from graasp_local.journal.write import operation_number
 from graasp_local.operations.deployments import (
     refuse_moved_database,
@@ -43,6 +43,7 @@ def restore_plan(world: World, observed: ObservedState, asked: requests.Restore)
     named = str(backup.directory) if is_path(asked.backup) else backup.manifest.name
     if GRAASP_DATABASE not in databases:
         refuse_moved_database(world)
+        _refuse_with_uncertain_version(world)
     restore = _numbered(world, observed, Restore(named, "", databases, volumes))
     version = _version_afterwards(world, backup, restore)
     return plan_for(world, observed, RestoreRequest(restore, version, requests.ends_in(asked)))
@@ -76,6 +77,17 @@ def _parts(manifest: Manifest, only: tuple[str, ...]) -> tuple[tuple[str, ...], 
     return tuple(name for name in databases if name in only), tuple(name for name in volumes if name in only)
 
 
+def _refuse_with_uncertain_version(world: World) -> None:
+    """Raises Refused if Graasp's database stays, and may not belong to the version that would be started on it."""
+    uncertain = uncertain_migration(world.site.history.operations)
+    if uncertain is not None:
+        raise Refused(
+            f"{uncertain.operation} was left unfinished while it changed the database, which this would not restore.",
+            "Nothing was changed.",
+            "`graasp-local resume` or `graasp-local rollback` first, or restore the database graasp as well.",
+        )
+
+
 def _numbered(world: World, observed: ObservedState, restore: Restore) -> Restore:
     """The earlier restore if the same one was left unfinished; otherwise this one, with this operation's number."""
     left = world.site.history.unfinished
@@ -91,7 +103,8 @@ def _on_top_of(world: World, observed: ObservedState, left: OperationRecord, res
 
     Nothing else if visitors were let in since: then the restore's own rollback goes back to what they wrote to.
     """
-    if not left.database_is_changed or visitors_were_let_in(world.site.history.operations, left, observed.gate):
+    let_in = visitors_were_let_in(world.site.history.operations, left, observed.gate) and not left.began_to_undo
+    if not left.database_is_changed or let_in:
         return restore
     if left.restore is None:
         return replace(restore, snapshot=left.snapshot)

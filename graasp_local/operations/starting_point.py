@@ -44,6 +44,7 @@ def starting_point(
     )
     if plan.restore is not None and earlier is not None and earlier.database_is_changed:
         goes_on = earlier.restore is not None and earlier.restore.number == plan.restore.number
+        written = written and (goes_on or not earlier.began_to_undo)
         if goes_on or not written:
             return replace(
                 begun,

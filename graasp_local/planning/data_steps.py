@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from graasp_local.planning.planned import PlannedStep
 from graasp_local.planning.restoring import Restore
+from graasp_local.planning.server import GRAASP_DATABASE
 from graasp_local.wording import listed
 
 
@@ -74,7 +75,7 @@ class TakeOut(PlannedStep, frozen=True):
 
     @property
     def title(self) -> str:
-        return f"Put back {_what(self.restore)} from before the restore"
+        return f"Put back {_what_undoing_restores(self.restore)} from before the restore"
 
 
 DataStep = CheckBackup | LoadDatabase | UnpackFiles | PutInPlace | TakeOut
@@ -82,3 +83,11 @@ DataStep = CheckBackup | LoadDatabase | UnpackFiles | PutInPlace | TakeOut
 
 def _what(restore: Restore) -> str:
     return listed((*restore.databases, *restore.volumes))
+
+
+def _what_undoing_restores(restore: Restore) -> str:
+    everything = (restore, *restore.replaces)
+    databases = [database for each in everything for database in each.databases]
+    if restore.snapshot:
+        databases.append(GRAASP_DATABASE)
+    return listed(tuple(dict.fromkeys([*databases, *(volume for each in everything for volume in each.volumes)])))

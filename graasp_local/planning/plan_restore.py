@@ -76,7 +76,7 @@ def plan_restore(observed: ObservedState, request: RestoreRequest) -> Plan:
         steps += loading
     steps.append(PutInPlace(restore, "the restored data is verified, and renaming takes only a moment"))
     opens = request.end is InfraState.RUNNING
-    steps += _up_again(observed, steps, restore, version, opens=opens)
+    steps += _up_again(observed, steps, version, opens=opens)
     if opens:
         steps += opening("the restored site is verified")
         steps += replicas_after(steps, version)
@@ -112,7 +112,7 @@ def plan_unrestore(
     if was_begun:
         steps += _taking_out(restore)
     if TABLE[end].groups_on & {ServiceGroup.GRAASP}:
-        steps += _up_again(observed, steps, restore, version, opens=TABLE[end].gate is Gate.OPEN)
+        steps += _up_again(observed, steps, version, opens=TABLE[end].gate is Gate.OPEN)
         if TABLE[end].gate is Gate.CLOSED and simulate(observed, steps).gate is Gate.SEALED:
             steps += unsealing("the site as it was before is verified")
     else:
@@ -165,12 +165,8 @@ def _down_to_the_database(observed: ObservedState, restore: Restore) -> list[Ste
     return [*steps, *starts_for(observed, ServiceGroup.DATABASE, InfraState.DB_ONLY)]
 
 
-def _up_again(
-    observed: ObservedState, before: list[Step], restore: Restore, version: Version, *, opens: bool
-) -> list[Step]:
-    steps: list[Step] = []
-    if GRAASP_DATABASE in restore.databases:
-        steps.append(ProveMigrations(version, f"{version} works only with exactly its own migrations"))
+def _up_again(observed: ObservedState, before: list[Step], version: Version, *, opens: bool) -> list[Step]:
+    steps: list[Step] = [ProveMigrations(version, f"{version} works only with exactly its own migrations")]
     steps.append(SelectVersion(version, "the database belongs to this version now"))
     after = simulate(observed, before)
     down = tuple(s.name for s in after.in_group(ServiceGroup.ADMINISTRATION) if needs_start(s))
@@ -180,4 +176,5 @@ def _up_again(
 
 
 def _touches_others(restore: Restore) -> bool:
-    return any(database != GRAASP_DATABASE for database in restore.databases)
+    everything = (restore, *restore.replaces)
+    return any(database != GRAASP_DATABASE for each in everything for database in each.databases)

@@ -28,7 +28,7 @@ PROJECT_LABEL = "org.graasp.project"
 
 SERVICE_LABEL = "org.graasp.service"
 
-FRONT_NETWORK = "machine"
+FRONT_NETWORK = "front-machine"
 """A bridge of the front machine, which services in the Swarm do not join (compose/swarm.yaml says what it is for)."""
 
 RESTART_SECONDS = 2

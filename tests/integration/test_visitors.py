@@ -63,7 +63,7 @@ def test_through_a_deployment_and_no_write_that_was_confirmed_is_lost(
 def test_seconds_closed_are_the_gates_and_next_to_them_what_visitors_met(site: DemoSite) -> None:
     ended = site.deploy("1.2.0", "--probe")
     (operation, *_) = [json.loads(line) for line in site.run("history", "--json").stdout.splitlines()]
-    lines = (site.directory / "journal" / f"{operation['walk']}.jsonl").read_text().splitlines()
+    lines = (site.directory / "journal" / f"{operation['operation']}.jsonl").read_text().splitlines()
     probed = next(record for record in map(json.loads, lines) if record["event"] == "probed")
     assert operation["downtime_seconds"] == ended["downtime_seconds"] > 0
     assert probed["downtime_seconds"] > 0

@@ -225,7 +225,7 @@ def test_a_third_restore_and_a_rollback_that_is_killed_lead_back_as_well(
 ) -> None:
     earlier(moved_on, "verify-core")
     killed_at(moved_on, "select-version", restoring(moved_on, FIRST_BACKUP, "graasp"))
-    killed_at(moved_on, "verify-core", restoring(moved_on, FIRST_BACKUP, "files"))
+    killed_at(moved_on, "verify-core", restoring(moved_on, FIRST_BACKUP, "graasp", "files"))
     killed_at(moved_on, "take-out", lambda observed: rollback_plan(moved_on.world, observed))
     assert resumed(moved_on).outcome is Outcome.DONE
     assert is_as_before(moved_on)
@@ -244,6 +244,41 @@ def test_where_it_succeeds_what_was_there_before_is_kept(
     )
     assert moved_on.state.applied == rows("1.0.0")
     assert rows("1.1.0") in [*moved_on.databases.others.values(), *moved_on.databases.snapshots.values()]
+
+
+@pytest.mark.parametrize("name", ["prove-migrations", "select-version"])
+def test_files_alone_are_not_restored_while_the_database_may_belong_to_another_version(
+    moved_on: FakeWorld, name: str
+) -> None:
+    killed_at(moved_on, name, deploying(moved_on, "1.4.0"))
+    with pytest.raises(Refused, match="left unfinished while it changed the database"):
+        events_of(moved_on, restoring(moved_on, FIRST_BACKUP, "files"))
+    assert rolled_back(moved_on).outcome is Outcome.DONE
+    assert is_as_before(moved_on)
+
+
+def test_every_restore_verifies_that_the_version_has_its_migrations(moved_on: FakeWorld) -> None:
+    plan = restoring(moved_on, FIRST_BACKUP, "files")(moved_on.world.observe())
+    assert "prove-migrations" in [step.name for step in plan.steps]
+
+
+def test_undoing_a_restore_stops_umami_if_the_one_before_it_replaced_its_database(moved_on: FakeWorld) -> None:
+    killed_at(moved_on, "verify-core", restoring(moved_on, FIRST_BACKUP))
+    killed_at(moved_on, "verify-core", restoring(moved_on, FIRST_BACKUP, "graasp"))
+    plan = rollback_plan(moved_on.world, moved_on.world.observe())
+    assert "stop-administration" in [step.name for step in plan.steps]
+
+
+def test_a_restore_over_a_rollback_that_began_to_undo_what_visitors_wrote_ends_where_that_would(
+    moved_on: FakeWorld,
+) -> None:
+    killed_at(moved_on, "prove-open", deploying(moved_on, "1.4.0"))
+    killed_at(moved_on, "prove-migrations", lambda observed: rollback_plan(moved_on.world, observed, discard=True))
+    moved_on.engine.never_on_version = "1.0.0"
+    restore_again = restoring(moved_on, FIRST_BACKUP, "graasp")
+    ended = ended_of(events_of(moved_on, restore_again, on_failure=OnFailure.ROLLBACK))
+    assert (ended.exit_code, ended.version) == (ExitCode.ROLLED_BACK, "1.1.0")
+    assert is_as_before(moved_on)
 
 
 def test_after_visitors_were_let_in_a_restore_that_fails_keeps_what_they_wrote(moved_on: FakeWorld) -> None:

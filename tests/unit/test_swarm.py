@@ -146,7 +146,7 @@ CONFIG: dict[str, Any] = {
             "cap_drop": ["ALL"],
             "mem_limit": "2147483648",
             "pids_limit": 1000,
-            "networks": {"front": None, "inside": {"aliases": ["graasp"]}, "machine": {"priority": 100}},
+            "networks": {"front": None, "inside": {"aliases": ["graasp"]}, "front-machine": {"priority": 100}},
             "volumes": [
                 {"type": "volume", "source": "files", "target": "/var/tmp"},
                 {"type": "bind", "source": "/stack/names.conf", "target": "/etc/nsswitch.conf", "read_only": True},
@@ -163,7 +163,7 @@ CONFIG: dict[str, Any] = {
             "restart": "unless-stopped",
         }
     },
-    "networks": {name: {"name": f"site_{name}"} for name in ("front", "inside", "machine")},
+    "networks": {name: {"name": f"site_{name}"} for name in ("front", "inside", "front-machine")},
     "secrets": {"authority": {"file": "/secrets/authority"}, "empty": {"file": "/secrets/empty"}},
 }
 FILES = {"/stack/names.conf": b"hosts: files dns", "/secrets/authority": b"PEM", "/secrets/empty": b""}

@@ -121,7 +121,7 @@ def _take_out(world: World, restore: Restore) -> Iterator[str]:
         _take_out_one(world, each)
     if restore.snapshot:
         yield from load_snapshot(world, restore.snapshot)
-        world.database.swap_back(restore.snapshot)
+        world.database.swap_back(restore.snapshot, until_removed=True)
     yield "what was there before is in place again"
 
 
