@@ -209,7 +209,7 @@ def test_a_move_to_one_machine_and_back_that_is_killed_or_fails(site: SwarmSite)
     job = ("--mode", "global-job", "--restart-condition", "none", "--detach", "--no-resolve-image")
     front.docker("service", "create", *job, "--name", f"{site.project}_check-core", image, "true")
     front.docker("run", "--detach", "--name", "guest", "--network", network, "--entrypoint", "sleep", image, "600")
-    assert f"does not remove {network}" in site.run("apply", "running", "--yes", code=20).stderr
+    assert f"did not remove the network {network}" in site.run("apply", "running", "--yes", code=20).stderr
     assert site.ask("/api/version").json()["version"] == f"v{version}"
     front.docker("rm", "--force", "guest")
     # As a deployment leaves it that was killed while the database was shut.
