@@ -82,7 +82,7 @@ def test_a_machine_cut_off_during_a_deployment_does_not_keep_it_from_ending(site
     site.create_item("on all sides")
     before, version, lost = site.items(), other_version(site), site.swarm.nodes[2]
     deployment = site.start("deploy", "--version", version, "--yes", "--json")
-    until_step(deployment, "stop-graasp")
+    until_step(deployment, "lead-to-handover")  # before its core is told to stop
     with site.swarm.unplugged(lost):
         ended, errors = rest_of(deployment)
         assert ended["outcome"] == "done", errors
