@@ -58,9 +58,9 @@ def held_lock(file: Path, command: str, patience: Patience | None = None) -> Ite
     try:
         if not _locked(descriptor) and not (patience and _locked_in_time(descriptor, patience)):
             holder = _read(descriptor)
-            who = holder.described() if holder else "which one is not known"
+            who = f": {holder.described()}" if holder else ""
             raise Locked(
-                f"Another graasp-local command is running on this site: {who}.",
+                f"Another graasp-local command is running on this site{who}.",
                 "This command changed nothing.",
                 "Wait for it, or pass --lock-wait SECONDS.",
             )

@@ -124,11 +124,14 @@ def _leading_to(path: Path, trusted: frozenset[int]) -> Iterator[Stranger]:
             found = above.stat()
             writer = "" if found.st_mode & stat.S_ISVTX else _other_writer(above, found, trusted)
             if found.st_uid not in trusted:
-                said = f"{above}, above the site, belongs to {user_name(found.st_uid)}, who can replace what is in it."
+                said = (
+                    f"{above}, a parent directory of the site, belongs to {user_name(found.st_uid)}, who can replace "
+                    "anything in it."
+                )
                 yield Stranger(above, said, _other_place(above, found.st_uid))
             elif writer:
                 mode = stat.S_IMODE(found.st_mode)
-                said = f"{above}, above the site, is writable by {writer} (mode {mode:04o})."
+                said = f"{above}, a parent directory of the site, is writable by {writer} (mode {mode:04o})."
                 yield Stranger(above, said, _closing(above, found.st_mode))
 
 
@@ -202,9 +205,9 @@ def _named_in_access_list(path: Path, trusted: frozenset[int]) -> str:
         return ""
     for tag, rights, identity in struct.iter_unpack("<HHI", entries):
         if rights & _ACL_WRITE and tag == _ACL_USER and identity not in trusted:
-            return f"{user_name(identity)}, through an access list,"
+            return f"{user_name(identity)} through an access list (ACL)"
         if rights & _ACL_WRITE and tag == _ACL_GROUP and not is_private_group(identity, trusted):
-            return f"the group {_group_name(identity)}, through an access list,"
+            return f"the group {_group_name(identity)} through an access list (ACL)"
     return ""
 
 

@@ -16,6 +16,11 @@ def listed(names: tuple[str, ...]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 container`, `2 containers`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def size_in_words(count: int) -> str:
     """Bytes as `3 MB`, at least 1 MB; from 1000 MB on as `1.2 GB`."""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(1, round(count / 1e6))} MB"

@@ -47,7 +47,7 @@ def refuse_without_version(manifest: Manifest) -> None:
     """Raises Refused if the backup has Graasp's database, but no version that could run on it."""
     if manifest.database(GRAASP_DATABASE) is not None and Version.parse_or_none(manifest.version) is None:
         raise Refused(
-            f"When the backup {manifest.name} was taken, no version was deployed, so no version could run on it.",
+            f"The backup {manifest.name} was taken before any version was deployed, so no version can run on it.",
             "Nothing was changed.",
             "Choose another backup: `graasp-local backup list`.",
         )
@@ -171,7 +171,7 @@ def _where_the_database_logs(world: World) -> str:
     external = world.site.settings.external_database
     if external is not None:
         return f"The log of the database server at {external.where} says more."
-    return "`graasp-local logs db` shows what the database says."
+    return "`graasp-local logs db` shows what the database logged."
 
 
 def _pieces(file: Path, stored: StoredFile) -> Iterator[bytes]:

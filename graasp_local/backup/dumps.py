@@ -76,9 +76,9 @@ def load_dump(
         if wrong:
             raise NeedsYou(f"{into} differs from what was backed up: {wrong}")
         for phrase in world.databases.give(into, properties, trusted) if properties else ():
-            yield f"{into}: left out: {phrase}"
+            yield f"{into}: not restored: {phrase}"
         for told in loading.left_out:
-            yield f"{into}: left out, because only the server's superuser can set it: {told}"
+            yield f"{into}: not restored, because it needs the server's superuser: {told}"
         yield f"{into}: {len(dump.rows)} table(s), {sum(dump.rows.values())} row(s), as in the backup"
     except BaseException:
         with contextlib.suppress(GraaspLocalError):

@@ -140,7 +140,7 @@ def from_json(told: object) -> Manifest:
     if not isinstance(told, dict):
         raise ManifestError("it is not a JSON object")
     if told.get("format") != FORMAT:
-        raise ManifestError(f"it is of format {told.get('format')}, and this graasp-local reads format {FORMAT}")
+        raise ManifestError(f"its format is {told.get('format')}, but this graasp-local reads format {FORMAT}")
     try:
         manifest = Manifest(
             name=str(told["name"]),

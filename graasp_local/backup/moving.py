@@ -88,7 +88,7 @@ def follow(world: World, counts: Iterator[int], what: str, expected: int | None)
 
 def stop_if_asked(world: World) -> None:
     if world.interruption.requested:
-        raise Interrupted("Interrupted. No incomplete backup was kept.", "The site is unchanged.")
+        raise Interrupted("Interrupted.", "The site is unchanged.")
 
 
 def as_lines(reports: Iterator[Report], clock: Clock) -> Iterator[str]:

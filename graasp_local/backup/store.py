@@ -83,7 +83,7 @@ class BackupStore(Struct, frozen=True):
             raise Refused(
                 f"There is no backup {named}.",
                 "Nothing was changed.",
-                "`graasp-local backup list` shows what there is.",
+                "`graasp-local backup list` lists the backups.",
             )
         if len(found) > 1:
             names = ", ".join(candidate.directory.name for candidate in found)

@@ -20,7 +20,7 @@ from graasp_local.backup.moving import Report, in_words, write_file
 from graasp_local.backup.names import DATABASES
 from graasp_local.backup.sealing import seal
 from graasp_local.backup.store import BackupStore, StoredBackup
-from graasp_local.errors import GraaspLocalError, NeedsYou, Refused
+from graasp_local.errors import GraaspLocalError, Interrupted, NeedsYou, Refused
 from graasp_local.planning.states import ServiceGroup
 from graasp_local.ports.world import World
 
@@ -92,7 +92,7 @@ def require_database(world: World) -> None:
         raise Refused(
             "The database is off.",
             "No backup was taken. The site is unchanged.",
-            "Start it: `graasp-local apply db-only`, or `running`.",
+            "Start it with `graasp-local apply db-only` or `graasp-local apply running`.",
         )
 
 
@@ -109,7 +109,7 @@ def _whole_or_not_at_all(
     try:
         partial = store.begin(name)
     except OSError as error:
-        raise _failed(f"{store.directory} cannot be written: {error.strerror}.") from error
+        raise _failed(f"{store.directory} cannot be written to: {error.strerror}.") from error
     try:
         return (yield from write(partial))
     except OSError as error:
@@ -118,6 +118,9 @@ def _whole_or_not_at_all(
     except NeedsYou as error:
         store.discard(partial)
         raise _failed(error.what, error.next_step) from error
+    except Interrupted as error:
+        store.discard(partial)
+        raise Interrupted("Interrupted. The incomplete backup was deleted.", error.meaning) from error
     except BaseException:
         store.discard(partial)
         raise
@@ -138,7 +141,7 @@ def _volume(world: World, partial: Path, volume: str, expected: int) -> Generato
     if unwanted:
         # Anything that writes to the volume could have planted it; that must not keep the rest from being backed up.
         for found in unwanted:
-            yield f"{file.name}: left out, because a restore would refuse it: {found.why}"
+            yield f"{file.name}: left out of the backup, because a restore would refuse it: {found.why}"
         file.unlink()
         pieces = world.transfers.pack(volume, tuple(found.name for found in unwanted))
         stored = yield from write_file(world, file, pieces, volume, expected)

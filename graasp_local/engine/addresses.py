@@ -64,8 +64,8 @@ def _forward(chosen: str) -> str:
         raise EngineUnreachable(
             f"The Docker engine at {chosen} cannot be reached: {str(error).rstrip('.')}.",
             "The state of the site is unknown, and nothing was changed.",
-            f"Make sure that `docker --host {chosen} version` works without asking anything: ssh needs a key and a "
-            "known host.",
+            f"Make sure that `docker --host {chosen} version` works without a prompt: ssh needs a key, and the host in "
+            "known_hosts.",
         ) from error
 
 
@@ -115,11 +115,11 @@ def refused(status: int, said: str) -> EngineUnreachable:
     way = "Check its log (`journalctl --unit docker`)."
     if status in (401, 403):
         way = (
-            "If a proxy is in front of its socket, it must allow what Compose and `docker exec` need; or set "
-            "DOCKER_HOST."
+            "If a proxy is in front of the engine, let it allow what Compose and `docker exec` need, or set "
+            "DOCKER_HOST to the engine itself."
         )
     return EngineUnreachable(
-        f"The Docker engine at {_where()} refuses ({status}): {words}.",
+        f"The Docker engine at {_where()} refused the request ({status}): {words}.",
         "",
         way,
     )
@@ -153,8 +153,8 @@ def _how_to_be_let_in() -> str:
     except (OSError, KeyError):
         group = "docker"
     if group == "root":
-        return "Only root may use the socket: run this as root, or set DOCKER_HOST to an engine of this user."
-    return f"`sudo usermod --append --groups {group} {user}`, then log in again; or run this as root."
+        return "Only root may use the socket: run this command as root, or set DOCKER_HOST to an engine of this user."
+    return f"Run `sudo usermod --append --groups {group} {user}` and log in again, or run this command as root."
 
 
 def _has_name(user: int) -> bool:
@@ -175,7 +175,11 @@ def _address_of_context() -> str:
     file = directory / "contexts" / "meta" / hashlib.sha256(name.encode()).hexdigest() / "meta.json"
     address = _read(file).get("Endpoints", {}).get("docker", {}).get("Host")
     if not address:
-        raise unreachable(f"there is no docker context {name}")
+        raise EngineUnreachable(
+            f"There is no docker context {name}.",
+            "The state of the site is unknown, and nothing was changed.",
+            "`docker context ls` lists them. Set DOCKER_CONTEXT to one of these, or run `docker context use NAME`.",
+        )
     return str(address)
 
 

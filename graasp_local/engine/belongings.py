@@ -63,7 +63,7 @@ def remove_project(project: str) -> None:
             for kind in ("container", "volume", "network"):
                 problem = _removed(client.api, [item for item in found if item.kind == kind]) or problem
     raise NeedsYou(
-        f"The engine did not remove all of the project {project}: {problem}.",
+        f"The engine did not remove everything of the project {project}: {problem}.",
         "",
         f"`docker ps --all --filter label={PROJECT_LABEL}={project}` shows what is left.",
     )
@@ -101,7 +101,7 @@ def free_port(images: Sequence[str], labels: Mapping[str, str]) -> int | None:
                 raise Refused(
                     f"The engine has no free port: {error.explanation or error}.",
                     "Nothing was started.",
-                    "Stop the programs that use them, then try again.",
+                    "Stop programs that use ports, then try again.",
                 ) from error
             finally:
                 with suppress(APIError):

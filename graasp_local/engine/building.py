@@ -72,7 +72,7 @@ def build_image(build: Build, narrate: Callable[[str], None]) -> Iterator[str]:
         yield from errors
         yield from last
         raise Refused(
-            f"{build.image} could not be built (docker build ended with {code}).",
+            f"{build.image} could not be built (docker build ended with exit code {code}).",
             "The site is unchanged.",
             f"The whole output is in {build.log}.",
         )

@@ -40,4 +40,6 @@ def complete_image(
         after = engine.client.api.inspect_image(image)["Id"]  # type: ignore[no-untyped-call]
         still = lacking_programs(engine.client, service, after)
     if still:
-        raise Refused(f"{image} still has no {' and no '.join(still)}.", "The site is unchanged.")
+        raise Refused(
+            f"{image} still lacks {' and '.join(still)}.", "The site is unchanged.", f"The whole output is in {log}."
+        )

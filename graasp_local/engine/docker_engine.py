@@ -563,7 +563,7 @@ class DockerEngine(SiteImages):
         raise NeedsYou(
             "The database has no port on the loopback address of the engine's machine.",
             "Its migrations cannot be read.",
-            "Check that db is on (graasp-local status), and that no override takes its port away.",
+            "Check with `graasp-local status` that db is on, and that compose.override.yaml does not remove its port.",
         )
 
     def containers(self) -> list[dict[str, Any]]:

@@ -96,17 +96,17 @@ class HttpEdge:
         if gate is not Gate.OPEN:
             browser = self.ask("/", _AS_BROWSER)
             if browser is None or browser.status != 302 or browser.headers.get("location") != "/maintenance":
-                failures.append("A browser is not redirected to the maintenance page.")
+                failures.append("Browsers are not redirected to the maintenance page.")
             page = self.ask("/maintenance", _AS_BROWSER)
             if page is None or met("/maintenance", page.status, page.headers, page.body) is not Met.PAGE:
                 failures.append("The maintenance page does not answer.")
             program = self.ask("/api/version", _AS_PROGRAM)
             if program is None or program.status != 503 or "retry-after" not in program.headers:
-                failures.append("A program is not told that the site is closed.")
+                failures.append("API requests do not get 503 with Retry-After, which says that the site is closed.")
         else:
             program = self.ask("/health", _AS_PROGRAM)
             if program is None or program.status != 200:
-                failures.append("Visitors pass the gate, but core does not answer.")
+                failures.append("The gate lets visitors through, but core does not answer.")
         return tuple(failures)
 
     def core(self) -> CoreAnswer | None:

@@ -34,7 +34,7 @@ def image_fact(client: DockerClient, service: str, image: str) -> ImageFact:
             distribution = client.api.inspect_distribution(image)  # type: ignore[no-untyped-call]
     except Refused as error:
         why = error.what.partition(": ")[2].rstrip(".")
-        return ImageFact(service, image, local=False, platforms=(), problem=f"its registry did not answer: {why}")
+        return ImageFact(service, image, local=False, platforms=(), problem=f"its registry could not be asked: {why}")
     except APIError as error:
         return ImageFact(
             service, image, local=False, platforms=(), problem=why_not_had(image, str(error.explanation or error))

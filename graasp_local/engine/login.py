@@ -34,9 +34,9 @@ def why_unusable(image: str) -> str:
     except FileNotFoundError:
         return ""
     except OSError as error:
-        return f"{file}, which has the logins, cannot be read ({error.strerror})"
+        return f"{file}, where docker keeps logins, cannot be read ({error.strerror})"
     except ValueError:
-        return f"{file}, which has the logins, is not valid JSON"
+        return f"{file}, where docker keeps logins, is not valid JSON"
     helper, key = _helper(content, registry_of(image))
     program = f"docker-credential-{helper}"
     if helper and not shutil.which(program):
@@ -58,7 +58,7 @@ def login_for(image: str) -> Iterator[None]:
         raise
     except DockerException as error:  # the helper ran and failed
         raise _refusal(
-            image, f"the credential helper that {configuration_file()} names gave no login ({error})"
+            image, f"the credential helper that {configuration_file()} names did not return a login ({error})"
         ) from error
 
 
@@ -78,7 +78,7 @@ def refuse_odd_file() -> None:
 def unusable_file(said: str) -> Refused:
     """The error for a configuration that the SDK rejects as a whole."""
     return Refused(
-        f"{configuration_file()}, which has the logins, cannot be used: {said}.",
+        f"{configuration_file()}, where docker keeps logins, cannot be used: {said}.",
         "Nothing was changed.",
         "Fix it, or move it away and log in again with `docker login`.",
     )
@@ -98,5 +98,7 @@ def _refusal(image: str, why: str) -> Refused:
     return Refused(
         f"The registry of {image} cannot be asked: {why}.",
         "",
-        f"Install that helper, or remove it from {configuration_file()} and run `{login}`; then try again.",
+        f"Install that helper, or remove it from {configuration_file()} and run `{login}`; then try again."
+        if "credential helper" in why
+        else f"Fix that file, or move it away and run `{login}`; then try again.",
     )

@@ -54,8 +54,8 @@ def network_refusal(client: DockerClient, project: str, missing: Mapping[str, An
                 except APIError as error:
                     said = str(error.explanation or error).rstrip(".")
                     if definition.get("driver") == "overlay":
-                        return f"The Swarm does not make the network {name}: {said}."
-                    return f"The engine has no address range left for the network {name}: {said}."
+                        return f"The Swarm cannot create the network {name}: {said}."
+                    return f"The engine cannot create the network {name}: {said}."
         finally:
             for network in made:
                 with suppress(APIError):

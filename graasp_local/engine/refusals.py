@@ -42,17 +42,17 @@ def why_not_had(image: str, said: str) -> str:
     login, logout = f"docker login {registry}".strip(), f"docker logout {registry}".strip()
     match refusal(said):
         case Refusal.WANTS_LOGIN:
-            return f"the registry wants a login (401): `{login}`"
+            return f"the registry requires a login (401); run `{login}`"
         case Refusal.TOO_MANY:
-            return f"the registry's pull limit is reached (429); `{login}` raises it"
+            return f"the registry's pull limit is reached (429); wait, or raise it with `{login}`"
         case Refusal.NO_ANSWER:
-            return "it is not on the engine, and the registry does not answer"
+            return "it is not on the engine, and the registry did not answer"
         case Refusal.FORBIDDEN:
             return (
-                "the registry refuses (403), as it does for an expired login or a private image: "
-                f"`{logout}`, or `{login}` again"
+                "the registry denied access (403): a login has expired, or the image is private; "
+                f"run `{logout}`, or `{login}` again"
             )
         case Refusal.MISSING:
             return IS_NOWHERE
         case Refusal.OTHER:
-            return f"it is not on the engine, and the registry says: {said.strip()}"
+            return f"it is not on the engine, and the registry answered: {said.strip()}"

@@ -106,7 +106,7 @@ def _number_refusal(config: Mapping[str, Any], tried: Sequence[str]) -> str | No
     for name in tried:
         definition = config["services"][name]
         if 0 in (definition.get("scale"), (definition.get("deploy") or {}).get("replicas")):
-            return f"0 containers of {name} are asked for, so the site would wait for it forever."
+            return f"The number of containers of {name} is set to 0, so the site would wait for it forever."
     return None
 
 

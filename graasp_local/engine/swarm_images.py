@@ -122,7 +122,7 @@ def _asked(engine: str, *words: str) -> str:
             stdin=subprocess.DEVNULL,
         )
     except subprocess.TimeoutExpired:
-        raise _refusal(engine, f"it has not answered within {_ASKING_SECONDS} s") from None
+        raise _refusal(engine, f"it did not answer within {_ASKING_SECONDS} s") from None
     if done.returncode:
         raise _refusal(engine, done.stderr)
     return done.stdout
@@ -194,12 +194,13 @@ def _awaited(job: str, service: str) -> Generator[str, None, tuple[dict[str, str
             break
         if not tasks and now - began > _APPEARING_SECONDS:
             raise Refused(
-                f"No machine of the Swarm may run {service}: none that is up and takes tasks fits SWARM_PLACEMENT.",
+                f"No machine of the Swarm can run {service}: none that is up and accepts tasks matches "
+                "SWARM_PLACEMENT.",
                 "Nothing was changed for visitors.",
                 "`graasp-local nodes` lists the machines with their labels.",
             )
         if now - began > _PULL_SECONDS:
-            failed |= dict.fromkeys(waiting, f"it was not done within {_PULL_SECONDS:.0f} s")
+            failed |= dict.fromkeys(waiting, f"it did not finish within {_PULL_SECONDS:.0f} s")
             break
         if now - said > _SAID_EVERY_SECONDS:
             said = now

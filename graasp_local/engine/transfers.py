@@ -121,7 +121,7 @@ class DockerTransfers:
             raise NeedsYou(
                 "The database is off.",
                 "Its content is unknown.",
-                "Start it first: `graasp-local apply db-only`, or `running`.",
+                "Start it with `graasp-local apply db-only` or `graasp-local apply running`.",
             )
         # Names only: docker gets the values from its environment, so that no secret is in a process list.
         names = [word for name in environment for word in ("--env", name)]

@@ -89,9 +89,11 @@ class BuildSettings(Struct, frozen=True):
 def what_is_lacking(lacking: Mapping[str, Sequence[str]], version: str) -> tuple[str, str]:
     """A warning about images that lack programs their services call: what it means, and what adds the programs."""
     programs = sorted({program for names in lacking.values() for program in names})
+    images = "The image of" if len(lacking) == 1 else "The images of"
     return (
-        f"The image of {' and '.join(sorted(lacking))} has no {' and no '.join(programs)}: core crashes when a "
-        "user uploads a PDF, and visitors see the maintenance page until it is back.",
+        f"{images} {' and '.join(sorted(lacking))} {'lacks' if len(lacking) == 1 else 'lack'} "
+        f"{' and '.join(programs)}: core crashes when a user uploads a PDF, and visitors see the maintenance page "
+        "until it is back.",
         f"`graasp-local images complete {version}` adds what is missing.",
     )
 

@@ -120,7 +120,7 @@ def _as_operation(name: str, records: Sequence[Mapping[str, Any]]) -> OperationR
     if "\\u0000" in json.dumps(first):
         raise _DamageError("A name in its first line contains a NUL.")
     if first.get("format") not in (1, FORMAT):
-        raise _DamageError(f"Its format is {first.get('format')}, and this graasp-local reads formats 1 to {FORMAT}.")
+        raise _DamageError(f"Its format is {first.get('format')}, but this graasp-local reads formats 1 to {FORMAT}.")
     ended = last if last["event"] == "operation-ended" else {}
     return OperationRecord(
         operation=name,

@@ -51,7 +51,7 @@ from graasp_local.site import proven
 from graasp_local.site.affected import outdated
 from graasp_local.site.prepare import refuse_if_not_ours
 from graasp_local.version import Version
-from graasp_local.wording import listed
+from graasp_local.wording import counted, listed
 
 
 def deploy_request(world: World, asked: Deploy) -> DeployRequest:
@@ -109,7 +109,7 @@ def transition_plan(
     if observed.migrations:
         raise Refused(
             f"A migration is running ({listed(observed.migrations)}).",
-            "Nothing was changed: what it needs must stay as it is.",
+            "Nothing was changed, so that the migration can finish.",
             "`graasp-local resume` waits for it and continues, `graasp-local rollback` ends it and rolls back.",
         )
     if target is not InfraState.STOPPED:
@@ -150,12 +150,16 @@ def scale_plan(world: World, observed: ObservedState, wanted: Mapping[str, int])
         reason = why_not_here(world)
         if reason:
             raise Refused(
-                f"While cores are removed, an extra one has to serve. {reason}",
+                f"While containers of core are removed, a second core has to serve. {reason}",
                 "Nothing was changed for visitors.",
                 "Close the site with `graasp-local apply restricted`, then try again.",
             )
         plan = plan_fewer(observed, version, visited)
-    sizes = (f"{name}: {number} instead of {now[name]}." for name, number in wanted.items() if now.get(name))
+    sizes = (
+        f"{name}: {counted(number, 'container')} instead of {now[name]}."
+        for name, number in wanted.items()
+        if now.get(name)
+    )
     return replace(plan, hint=" ".join(sizes) if plan.steps else "")
 
 

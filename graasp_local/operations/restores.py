@@ -33,6 +33,7 @@ from graasp_local.planning.states import ObservedState
 from graasp_local.ports.world import World
 from graasp_local.site.site import Site
 from graasp_local.version import Version
+from graasp_local.wording import listed
 
 
 def restore_plan(world: World, observed: ObservedState, asked: requests.Restore) -> Plan:
@@ -70,7 +71,7 @@ def _parts(manifest: Manifest, only: tuple[str, ...]) -> tuple[tuple[str, ...], 
         raise UsageError(
             f"There is no {unknown[0]} in the backup {manifest.name}.",
             "Nothing was changed.",
-            f"It holds {', '.join(databases + volumes)}.",
+            f"It contains {listed(databases + volumes)}.",
         )
     if not only:
         return databases, volumes
@@ -82,9 +83,10 @@ def _refuse_with_uncertain_version(world: World) -> None:
     uncertain = uncertain_migration(world.site.history.operations)
     if uncertain is not None:
         raise Refused(
-            f"{uncertain.operation} was left unfinished while it changed the database, which this would not restore.",
+            f"The operation {uncertain.operation} stopped while it was changing the database, and this restore would "
+            "keep that database.",
             "Nothing was changed.",
-            "`graasp-local resume` or `graasp-local rollback` first, or restore the database graasp as well.",
+            "Run `graasp-local resume` or `graasp-local rollback` first, or restore the database graasp as well.",
         )
 
 

@@ -92,7 +92,7 @@ def plan_rolling(
     if not (_all_on(observed, visited, version) and _are_current(observed, visited)):
         steps += [
             StartHandover(
-                version, visited, "it serves while the service itself is replaced; both need memory until then"
+                version, visited, "it serves while the service itself is replaced, and needs memory of its own"
             ),
             ProveSide(Side.HANDOVER, version, "visitors must not be the first to find a fault"),
         ]

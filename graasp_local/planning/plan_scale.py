@@ -57,7 +57,7 @@ def plan_fewer(observed: ObservedState, version: Version, visited: tuple[str, ..
     """
     changed = tuple(s.name for s in observed.in_group(ServiceGroup.GRAASP) if needs_start(s))
     steps = (
-        StartHandover(version, visited, "it serves while containers are removed; it needs memory until then"),
+        StartHandover(version, visited, "it serves while containers are removed, and needs memory of its own"),
         ProveSide(Side.HANDOVER, version, "visitors must not be the first to find a fault"),
         LeadVisitors(Side.HANDOVER, f"it is verified to be {version}"),
         VerifyCore(version, "only a visitor's request proves what visitors get"),

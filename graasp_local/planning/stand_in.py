@@ -56,7 +56,7 @@ def standing_in(stand_in: StandIn, limit_seconds: float) -> list[Step]:
     """For an open gate: route visitors to the stand-in, and stop what it stands in for."""
     served = stand_in.served
     return [
-        StartHandover(served, stand_in.visited, "it serves until the gate closes; it needs memory until then"),
+        StartHandover(served, stand_in.visited, "it serves until the gate closes, and needs memory of its own"),
         ProveSide(Side.HANDOVER, served, "visitors must not be the first to find a fault"),
         LeadVisitors(Side.HANDOVER, f"it is verified to be {served}"),
         VerifyCore(served, "only a visitor's request proves what visitors get"),

@@ -154,9 +154,10 @@ def explained(said: str, server: ExternalServer, user: str, database: str = "pos
         ),
         (
             ("certificate verify failed",),
-            f"The certificate of {where} does not come from an authority in DATABASE_CA.",
-            "Set DATABASE_CA to the certificate file from the server's provider. If it already is that file, "
-            "someone else may be answering in the server's place.",
+            f"The certificate of {where} has expired, or does not come from an authority in DATABASE_CA.",
+            "Set DATABASE_CA to the current certificate file from the server's provider. If it already is that file, "
+            "ask the provider whether the server's certificate has expired; if it has not, someone else may be "
+            "answering in the server's place.",
         ),
         (
             ("does not match host name",),
@@ -182,7 +183,7 @@ def explained(said: str, server: ExternalServer, user: str, database: str = "pos
         ),
         (
             ("no pg_hba.conf entry", "pg_hba.conf rejects"),
-            f"The database at {server.where} does not let {user} in from here.",
+            f"The database at {server.where} does not let {user} connect from this machine.",
             "Have the server's administrator allow this machine's address; a server that insists on TLS needs "
             "DATABASE_SSL=verify-full.",
         ),
@@ -197,9 +198,18 @@ def explained(said: str, server: ExternalServer, user: str, database: str = "pos
             "Raise its limit, or lower DB_CONNECTION_POOL_SIZE.",
         ),
         (
-            ("does not exist",),
-            f"The database at {server.where} refused: {_last_line(said)}.",
-            f"Check DATABASE_ADMIN_USER, and that it may connect to the database {database}.",
+            (f'role "{user}" does not exist',),
+            f"The database server at {server.where} has no role {user}.",
+            "Set DATABASE_ADMIN_USER to a role that the server has."
+            if user == server.user
+            else "Check that DATABASE_HOST and DATABASE_PORT are the address of this site's database.",
+        ),
+        (
+            (f'database "{database}" does not exist',),
+            f"The database server at {server.where} has no database {database}.",
+            "Have the server's administrator create it: graasp-local connects to it to manage the others."
+            if database == "postgres"
+            else "Check that DATABASE_HOST and DATABASE_PORT are the address of this site's database.",
         ),
         (
             ("timeout expired",),

@@ -102,7 +102,7 @@ def give_properties(
         statements.append(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC, {}").format(name, owner))
     for role, privilege, grantable in properties.privileges:
         if role and role not in roles:
-            left_out.append(f"the privilege {privilege} of the role {role}, which is not on this server")
+            left_out.append(f"the privilege {privilege} of the role {role}, which this server does not have")
             continue
         statements.append(
             sql.SQL("GRANT {} ON DATABASE {} TO {}{}").format(
@@ -114,7 +114,7 @@ def give_properties(
         )
     for role, parameter, value in properties.settings:
         if role and role not in roles:
-            left_out.append(f"the setting {parameter} of the role {role}, which is not on this server")
+            left_out.append(f"the setting {parameter} of the role {role}, which this server does not have")
         elif parameter not in free and (role, parameter, value) not in known:
             left_out.append(f"the setting {parameter} = {value}, which only the server's superuser may set")
         else:

@@ -48,10 +48,11 @@ def warnings(reading: Reading, surroundings: Surroundings) -> Iterator[Problem]:
     for profile in filter(None, values.get("COMPOSE_PROFILES", "").split(",")):
         if profile not in surroundings.profiles:
             known = ", ".join(sorted(surroundings.profiles)) or "none"
+            near = _near(profile, surroundings.profiles)
             yield _warning(
                 reading,
                 "COMPOSE_PROFILES",
-                f"contains {_quoted(profile)}, which is no service's profile{_near(profile, surroundings.profiles)}",
+                f"contains {_quoted(profile)}, which is not the profile of any service{near}",
                 f"Profiles of this site: {known}.",
             )
     if surroundings.version is not None and needs_recaptcha(surroundings.version, values):
@@ -105,7 +106,7 @@ def warnings(reading: Reading, surroundings: Surroundings) -> Iterator[Problem]:
             reading,
             "FRAME_ANCESTORS",
             "lets any site show this one in a frame, which makes clickjacking possible",
-            "List the sites that may.",
+            "List only the sites that may.",
         )
     external = values.get("DATABASE") == "external"
     if external and values.get("DATABASE_SSL") == "off":
@@ -185,7 +186,7 @@ def _near(name: str, known: set[str] | frozenset[str]) -> str:
     import difflib
 
     near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.7)
-    return f"; did you mean {near[0]}?" if near else ""
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def _quoted(text: str) -> str:

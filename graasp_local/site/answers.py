@@ -118,14 +118,18 @@ def mail_host_error(text: str) -> str | None:
     host, _, port = text.rpartition(":")
     if not host:
         return "should be host:port, such as mail.school.example:587"
-    return port_error(port) or (None if re.fullmatch(r"[A-Za-z0-9.-]+", host) else "has no host name before the :")
+    return port_error(port) or (
+        None
+        if re.fullmatch(r"[A-Za-z0-9.-]+", host)
+        else "needs a host name before the colon, such as mail.school.example:587"
+    )
 
 
 def parts_error(text: str, known: Collection[str]) -> str | None:
     for part in parts_of(text):
         if part not in known:
             near = difflib.get_close_matches(part, known, n=1)
-            return f"has {part!r}, which is not an optional part" + (f"; did you mean {near[0]}?" if near else "")
+            return f"has {part!r}, which is not an optional part" + (f" (did you mean {near[0]}?)" if near else "")
     return None
 
 

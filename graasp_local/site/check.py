@@ -22,6 +22,7 @@ from graasp_local.stack.memory import memory_limits, too_many_replicas
 from graasp_local.stack.powers import Power, powers
 from graasp_local.stack.services import content_of, one_container_only, read_services, services_in, volumes_in
 from graasp_local.stack.variables import profiles_defined, variables_used
+from graasp_local.wording import listed
 
 
 class Finding(Struct, frozen=True):
@@ -146,9 +147,9 @@ def _limits_said_twice(site: Site) -> Iterator[Finding]:
                 site.override_file,
                 name,
                 None,
-                f"{site.override_file} limits {name} with deploy.resources.limits, but the stack with "
-                f"{' and '.join(said)}: Compose refuses the combination.",
-                f"Use {wanted} for {name} instead.",
+                f"{site.override_file} limits {name} with deploy.resources.limits, but {name} also has "
+                f"{listed(tuple(said))}: Compose does not accept both.",
+                f"Replace deploy.resources.limits of {name} with {wanted}.",
             )
 
 
@@ -163,17 +164,18 @@ def _volume_options(site: Site) -> Iterator[Finding]:
         elsewhere = [key for key in ("name", "external") if options.get(key)]
         made_once = [key for key in ("driver", "driver_opts", "labels") if options.get(key)]
         if elsewhere:
-            said = f"{site.override_file} changes the {elsewhere[0]} of the volume {name}."
-            fix = "Remove that: backups, restores and upgrades look for the volume under its own name."
+            said = f"{site.override_file} sets {elsewhere[0]} for the volume {name}."
+            fix = "Remove it: backups, restores and upgrades look for the volume under the name that Compose gives it."
             yield Finding(Severity.WARNING, site.override_file, str(name), None, said, fix)
         elif made_once and site.selected_version is not None:
             said = (
-                f"{site.override_file} sets {' and '.join(made_once)} of the volume {name}, which only has an "
-                "effect when the volume is created; an existing one stays as it is."
+                f"{site.override_file} sets {listed(tuple(made_once))} for the volume {name}. This takes effect only "
+                "when the volume is created; an existing volume does not change."
             )
             fix = (
-                "To recreate it: back up the site, remove the volume while the site is stopped (`docker volume "
-                f"rm {site.settings.project}_{name}`), deploy, and restore the backup."
+                "To recreate it: back up the site, stop it, remove its containers and the volume (`graasp-local "
+                f"compose -- rm --force`, `docker volume rm {site.settings.project}_{name}`), deploy, and restore the "
+                "backup."
             )
             yield Finding(Severity.WARNING, site.override_file, str(name), None, said, fix)
 

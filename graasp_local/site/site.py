@@ -337,9 +337,9 @@ class Site(Struct, frozen=True, dict=True):
                 "The database is external: it is not a service of the site.", "Nothing was changed."
             )
         raise ConfigurationError(
-            "The site's compose files have no service in the group database.",
+            "The site has no database: no service has the label org.graasp.group: database.",
             "Nothing was changed.",
-            "Fix compose.override.yaml.",
+            "Check what compose.override.yaml says about db.",
         )
 
     @property

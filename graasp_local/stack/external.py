@@ -66,13 +66,13 @@ def certificates_of(server: ExternalServer) -> str:
         raise ConfigurationError(
             f"DATABASE_CA: {server.ca} cannot be read: {error.strerror}.",
             "The database's certificate could not be checked. Nothing was changed.",
-            "Set it to the file of certificates that the provider of the database gives.",
+            "Set it to the certificate file from the server's provider, in PEM format.",
         ) from error
     if len(text) > _LONGEST_CA or not _has_certificates(content):
         raise ConfigurationError(
-            f"DATABASE_CA: {server.ca} is not a PEM file of certificates.",
+            f"DATABASE_CA: {server.ca} contains no readable certificate.",
             "The database's certificate could not be checked. Nothing was changed.",
-            "Set it to the file of certificates that the provider of the database gives.",
+            "Set it to the certificate file from the server's provider, in PEM format.",
         )
     return text
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from graasp_local.stack.services import filled_in, services_in
+from graasp_local.wording import counted
 
 _GIB = 1024**3
 _UNITS = {"": 1, "b": 1, "k": 1024, "kb": 1024, "m": 1024**2, "mb": 1024**2, "g": 1024**3, "gb": 1024**3}
@@ -30,14 +31,15 @@ def too_many_replicas(limits: Mapping[str, int], replicas: Mapping[str, int], me
     `limits` are for one container of each service. Does nothing if each service has one container: whether the limits
     of all services exceed the machine's memory is checked by the doctor.
     """
-    counted = {service: number for service, number in replicas.items() if service in limits}
-    may_take = sum(limits[service] * number for service, number in counted.items())
-    if may_take <= memory or all(number == 1 for number in counted.values()):
+    limited = {service: number for service, number in replicas.items() if service in limits}
+    may_take = sum(limits[service] * number for service, number in limited.items())
+    if may_take <= memory or all(number == 1 for number in limited.values()):
         return None
     each = " and ".join(
-        f"{number} of {name} with {limits[name] / _GIB:.1f} GiB each" for name, number in counted.items()
+        f"{counted(number, 'container')} of {name} (limit {limits[name] / _GIB:.1f} GiB{' each' if number > 1 else ''})"
+        for name, number in limited.items()
     )
-    return f"{each} may take {may_take / _GIB:.1f} GiB of memory together, and the machine has {memory / _GIB:.1f} GiB."
+    return f"{each} may use {may_take / _GIB:.1f} GiB of memory in total, but there are only {memory / _GIB:.1f} GiB."
 
 
 def in_bytes(text: str) -> int | None:

@@ -172,7 +172,7 @@ def shared_volume(config: Mapping[str, Any], target: str) -> dict[str, Any]:
     driver, options = defined.get("driver") or "local", defined.get("driver_opts") or {}
     if driver == "local" and not options:
         raise ConfigurationError(
-            f"SWARM_FILES is shared, but compose.override.yaml does not say where the volume {FILES_VOLUME} is.",
+            f"SWARM_FILES is shared, but compose.override.yaml does not say where the volume {FILES_VOLUME} is stored.",
             "Nothing was changed.",
             "Give it a driver or driver_opts, such as those of an NFS share: see docs/scale.md.",
         )
@@ -198,7 +198,9 @@ def _mounts(
             if shares_files:
                 yield shared_volume(config, mount["target"])
         elif kind == "volume":
-            raise _impossible(service, f"the volume {source or mount['target']} would differ on each machine")
+            raise _impossible(
+                service, f"the volume {source or mount['target']} would be a different one on each machine"
+            )
 
 
 def _files(
@@ -209,13 +211,13 @@ def _files(
             source = str(mount["source"])
             content = read(source)
             if content is None:
-                raise _impossible(service, f"other machines do not have this machine's {source}")
+                raise _impossible(service, f"{source} is on this machine only")
             yield SwarmFile("config", source.rpartition("/")[2], content, mount["target"])
     for given in definition.get("secrets") or ():
         source = str(given["source"])
         content = read(str((config.get("secrets") or {}).get(source, {}).get("file", "")))
         if content is None:
-            raise _impossible(service, f"the secret {source} is not a file of the stack")
+            raise _impossible(service, f"the secret {source} does not come from a file of the stack")
         if content:  # a Swarm refuses empty secrets, and an empty one is not used
             yield SwarmFile("secret", source, content, str(given.get("target") or source))
 

@@ -173,7 +173,8 @@ def read_services(files: Sequence[Path], profiles: Iterable[str] = ()) -> tuple[
             replicas = _replicas(definition)
             if str(replicas).lstrip("-").isdigit() and int(str(replicas)) < 1:
                 raise ConfigurationError(
-                    f"{file} asks for {replicas} containers of {name}, so the site would wait for it forever.",
+                    f"{file} sets the number of containers of {name} to {replicas}, so the site would wait for it "
+                    "forever.",
                     "Nothing was changed.",
                     f"To switch {name} off, give it a profile that is off.",
                 )

@@ -189,5 +189,5 @@ def addresses_out_of_range(
                 address = (given or {}).get(key)
                 ranges = [ip_network(subnet, strict=False) for subnet in subnets.get(network, ())]
                 if address and ranges and not any(ip_address(address) in each for each in ranges):
-                    given_by = " and ".join(map(str, ranges))
-                    yield f"{service} asks for the address {address}, but the network {network} is {given_by}."
+                    has = " and ".join(map(str, ranges))
+                    yield f"{service} is set to use the address {address}, but the network {network} has {has}."

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _DEADLINE_SECONDS = 120
 _AGAIN = "run `graasp-local certificate renew`"
+_LATER = f"Wait a few minutes, then {_AGAIN}."
 
 
 class Authority(Struct, frozen=True):
@@ -53,18 +54,18 @@ def obtain(authority: Authority, names: Sequence[str], challenges: Path, say: Ca
     except errors.ValidationError as error:
         raise _refused(
             _what_failed(error),
-            f"Every name has to resolve to this machine, and port 80 has to be open. Then {_AGAIN}.",
+            f"Make every name resolve to this machine, and open port 80. Then {_AGAIN}.",
         ) from error
     except errors.TimeoutError as error:
-        raise _refused(f"The authority did not decide within {_DEADLINE_SECONDS} s.", f"Later, {_AGAIN}.") from error
+        raise _refused(f"The authority did not issue the certificate within {_DEADLINE_SECONDS} s.", _LATER) from error
     except (messages.Error, errors.Error, ValueError) as error:
         raise _refused(
-            f"The authority refuses: {getattr(error, 'detail', None) or error}.",
-            f"Fix what its answer names, then {_AGAIN}.",
+            f"The authority refused: {getattr(error, 'detail', None) or error}.",
+            f"Fix the reason that it gives, then {_AGAIN}.",
         ) from error
     except requests.RequestException as error:
         raise _refused(
-            f"The authority at {authority.directory} does not answer ({type(error).__name__}).", f"Later, {_AGAIN}."
+            f"The authority at {authority.directory} could not be reached ({type(error).__name__}).", _LATER
         ) from error
     finally:
         for left in challenges.glob("*"):

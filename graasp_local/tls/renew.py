@@ -58,9 +58,9 @@ def renew(
     """Renew; returns the new certificate, None if it was not due. Raises Refused, ConfigurationError, NeedsYou."""
     if settings.tls is Tls.OFF:
         raise Refused(
-            "The site has no TLS of its own.",
+            "TLS is off for this site, so there is no certificate to renew.",
             "Nothing was changed.",
-            "Set TLS in .env, then run `graasp-local apply running`.",
+            "Set TLS to acme or files in .env, then run `graasp-local apply running`.",
         )
     have_certificate(settings, paths.certificate_file)
     before = paths.certificate_file.read_text()
@@ -72,7 +72,7 @@ def renew(
         due = read_certificate(before).due(datetime.now(UTC), settings.certificate_names)
         if due is None and when is When.DUE:
             return None
-        say(due or "asked for")
+        say(due or "the current one is not due yet, but --now was given")
         authority = Authority(
             settings.values.get("ACME_DIRECTORY") or DEFAULT_DIRECTORY,
             settings.values.get("ACME_EMAIL", ""),
@@ -88,7 +88,11 @@ def _put_in_place(file: Path, before: str, new: str, nginx: Reloading) -> None:
     refusal = nginx.refusal()
     if refusal is not None:
         write_atomically(file, before, mode=0o600)
-        raise NeedsYou(f"nginx refuses the new certificate: {refusal}", "It keeps its current one.")
+        raise NeedsYou(
+            f"nginx rejected the new certificate: {refusal}",
+            "It keeps using the old one.",
+            "Fix what nginx reports, then run `graasp-local certificate renew`.",
+        )
     nginx.reload()
     waited = 0.0
     while not nginx.serves(new):

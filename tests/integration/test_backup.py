@@ -146,7 +146,7 @@ def test_ctrl_c_leaves_no_half_of_a_backup_and_the_site_as_it_was(site: DemoSite
         os.kill(backup.pid, signal.SIGINT)
         _, narration = backup.communicate(timeout=60)
         assert backup.returncode == 130
-        assert "No incomplete backup was kept" in narration
+        assert "The incomplete backup was deleted" in narration
     finally:
         in_core(site, "rm -f /var/tmp/graasp-files/large")
     assert backups_of(site) == before

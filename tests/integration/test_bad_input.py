@@ -41,7 +41,7 @@ def test_a_network_that_the_engine_has_no_room_for_is_refused_in_its_words(site:
         content["networks"]["data"]["ipam"]["config"] = [{"subnet": taken}]
         override.write_text(yaml.safe_dump(content))
         ended = other.deploy("1.0.0", code=10)
-        assert "no address range left for the network data: Pool overlaps with other one" in ended["problem"][0]
+        assert "cannot create the network data: Pool overlaps with other one" in ended["problem"][0]
         assert other.containers() == {}
         assert client.api.networks(names=[other.project]) == []
 
@@ -58,7 +58,7 @@ def test_a_network_that_the_engine_has_no_room_for_is_refused_in_its_words(site:
         ("restart: sometimes", "invalid restart policy"),
         ('ports: ["${HTTP_PORT}:3000"]', "which nginx publishes too"),
         ("container_name: x", "workers is set to be named x, which is not a container name"),
-        ("scale: ${HOW_MANY:-0}", "0 containers of workers are asked for"),
+        ("scale: ${HOW_MANY:-0}", "The number of containers of workers is set to 0"),
     ],
 )
 def test_what_this_engine_refuses_of_an_override_is_found_before_the_gate_closes(

@@ -211,7 +211,7 @@ class TestBadAddresses:
 
     def test_a_file_that_has_no_certificates(self, elsewhere: ExternalSite) -> None:
         said = self.refused(elsewhere, code=2, DATABASE_CA=str(elsewhere.directory / ".env"))
-        assert "is not a PEM file of certificates" in said
+        assert "contains no readable certificate" in said
 
     @pytest.mark.parametrize(
         "greeting",

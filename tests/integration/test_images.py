@@ -100,7 +100,7 @@ def test_a_login_that_has_expired_is_refused(site: DemoSite, registry: Registry)
         told = json.loads(site.run("doctor", "--version", BAD, "--json", code=10).stdout)["findings"]
     finally:
         registry.front.forbids = False
-    assert "the registry refuses (403)" in said
+    assert "the registry denied access (403)" in said
     assert f"`docker logout 127.0.0.1:{registry.front.port}`" in said
     found = next(finding for finding in told if finding["check"] == "registry")
     assert (found["verdict"], found["fix"]) == ("warning", f"`docker logout 127.0.0.1:{registry.front.port}`")
@@ -170,7 +170,7 @@ def private(tmp_path: Path) -> Iterator[Registry]:
 def test_a_private_registry_needs_the_engines_own_login_and_nothing_else(private: Registry, tmp_path: Path) -> None:
     site = site_of(private, tmp_path / "site")
     said = site.run("deploy", "--version", "1.0.0", "--dry-run", code=10).stderr
-    assert f"the registry wants a login (401): `docker login 127.0.0.1:{private.front.port}`" in said
+    assert f"the registry requires a login (401); run `docker login 127.0.0.1:{private.front.port}`" in said
     host, login = f"127.0.0.1:{private.front.port}", {"DOCKER_CONFIG": str(tmp_path / "login")}
     words = ["docker", "login", "--username", USER, "--password-stdin", host]
     subprocess.run(words, input=PASSWORD, text=True, check=True, capture_output=True, env={**os.environ, **login})

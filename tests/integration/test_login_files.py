@@ -21,7 +21,7 @@ FILES = {
         {"credHelpers": {"registry.invalid": "not-installed"}},
         "names the credential helper docker-credential-not-installed (credHelpers, registry.invalid)",
     ),
-    "a helper that fails": ({"credsStore": "failing"}, "gave no login"),
+    "a helper that fails": ({"credsStore": "failing"}, "did not return a login"),
     "no JSON": ("{", "is not valid JSON"),
     "no object": ("[]", "is not the docker client's configuration"),
     "helpers of no sense": ({"credHelpers": ["x"]}, "credHelpers in it has the wrong type"),
@@ -69,4 +69,4 @@ def test_a_helper_for_another_registry_does_not_matter(site: DemoSite, tmp_path:
 def test_a_file_that_is_a_directory_is_named(site: DemoSite, tmp_path: Path) -> None:
     (tmp_path / "config.json").mkdir()
     said = site.run("deploy", "--version", "9.9.9", "-y", code=10, env={"DOCKER_CONFIG": str(tmp_path)}).stderr
-    assert f"{tmp_path / 'config.json'}, which has the logins, cannot be read" in said
+    assert f"{tmp_path / 'config.json'}, where docker keeps logins, cannot be read" in said

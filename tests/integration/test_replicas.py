@@ -189,7 +189,10 @@ def test_more_than_the_machine_has_memory_for_is_refused_with_the_arithmetic(sit
     override.write_text(kept.replace("  core:\n", "  core:\n    mem_limit: 200g\n", 1))
     try:
         said = site.run("scale", "core=3", code=10).stderr
-        assert "3 of core with 200.0 GiB each and 1 of workers with 1.0 GiB each may take 601.0 GiB" in said
+        assert (
+            "3 containers of core (limit 200.0 GiB each) and 1 container of workers (limit 1.0 GiB) may use 601.0"
+            in said
+        )
         assert (site.directory / ".env").read_text() == before
         site.configure(CORE_REPLICAS="3")
         assert "601.0 GiB" in site.run("config", "check").stdout

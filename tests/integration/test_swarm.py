@@ -157,7 +157,7 @@ def test_what_does_not_work_on_several_machines_is_refused(site: SwarmSite, swar
     site.configure(SWARM_PLACEMENT="node.labels.none==such")
     try:
         nowhere = site.run("deploy", "--version", version, "--yes", code=10).stderr
-        assert "No machine of the Swarm may run core" in nowhere
+        assert "No machine of the Swarm can run core" in nowhere
     finally:
         site.configure(SWARM_PLACEMENT="")
     assert site.status()["state"] == "running"

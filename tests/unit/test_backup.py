@@ -112,7 +112,7 @@ def test_ctrl_c_in_the_middle_leaves_no_file(running: FakeWorld) -> None:
     reports = take_backup(running.world, Everything(None))
     next(reports)
     running.interruption.request()
-    with pytest.raises(Interrupted, match="No incomplete backup"):
+    with pytest.raises(Interrupted, match="The incomplete backup was deleted"):
         result(reports)
     assert names(running) == []
 

@@ -53,7 +53,7 @@ def test_a_build_that_fails_shows_its_last_lines_and_keeps_all_of_them(
 ) -> None:
     build = a_build(tmp_path, monkeypatch, SIDE_BY_SIDE + "ERROR: 404\n", code=1)
     said: list[str] = []
-    with pytest.raises(Refused, match=r"could not be built \(docker build ended with 1\)"):
+    with pytest.raises(Refused, match=r"could not be built \(docker build ended with exit code 1\)"):
         said.extend(build_image(build, lambda _: None))
     assert said[-1] == "ERROR: 404"
     assert build.log.read_text() == SIDE_BY_SIDE + "ERROR: 404\n"

@@ -153,7 +153,7 @@ def test_an_nginx_that_does_not_load_it_is_reported(site: Site, files: Files, tm
 def test_without_tls_there_is_nothing_to_renew(tmp_path: Path) -> None:
     site = init_site(tmp_path / "site", {}, demo=False)
     assert certificate_of(site.settings, site.tls_paths) is None
-    with pytest.raises(Refused, match="no TLS of its own"):
+    with pytest.raises(Refused, match="TLS is off for this site"):
         renew(site.settings, site.tls_paths, FakeNginx(site.certificate_file), When.DUE, say)
 
 

@@ -91,7 +91,7 @@ def test_a_variable_of_the_override_is_not_an_unknown_key(site: Site) -> None:
 def test_an_unknown_profile_is_reported_with_the_known_ones(site: Site) -> None:
     site.override_file.write_text(OWN_SERVICE)
     edit(site, "REPORTS_VERSION=1.4", COMPOSE_PROFILES="report,nudenet")
-    assert "contains 'report', which is no service's profile; did you mean reports?" in only(site).said
+    assert "contains 'report', which is not the profile of any service (did you mean reports?)" in only(site).said
     edit(site, COMPOSE_PROFILES="reports,nudenet")
     assert check_configuration(site) == ()
 

@@ -109,7 +109,7 @@ def test_a_version_is_spoken_that_the_engine_takes(
     ("status", "body", "said", "way"),
     [
         (403, "<html><body>Request forbidden by administrative rules.</body></html>", "administrative rules", "proxy"),
-        (500, '{"message":"layer does not exist"}', "refuses (500): layer does not exist.", "log"),
+        (500, '{"message":"layer does not exist"}', "refused the request (500): layer does not exist.", "log"),
         (503, "", "no reason was given", "log"),
         (400, '{"message":"invalid filter"}', "invalid filter", "log"),
         (200, "no list", "cannot be read", "log"),

@@ -414,7 +414,10 @@ _TO = 'connection failed: connection to server at "10.0.0.7", port 5432 failed: 
         ("connection timeout expired", "No Postgres server answered at {} within 5 s."),
         (_TO + "received invalid response to SSL negotiation: J", "What answers at {} is not Postgres: it speaks"),
         (_TO + 'FATAL:  password authentication failed for user "managed"', "rejects the password of managed."),
-        (_TO + "SSL error: certificate verify failed", "does not come from an authority in DATABASE_CA."),
+        (
+            _TO + "SSL error: certificate verify failed",
+            "has expired, or does not come from an authority in DATABASE_CA.",
+        ),
         (
             _TO + 'server certificate for "db.other.example" does not match host name "pg.school.example"',
             'is for another name: "db.other.example".',
@@ -423,7 +426,9 @@ _TO = 'connection failed: connection to server at "10.0.0.7", port 5432 failed: 
             _TO + "server does not support SSL, but SSL was required",
             "does not offer TLS, but DATABASE_SSL is verify-full.",
         ),
-        (_TO + 'FATAL:  no pg_hba.conf entry for host "10.0.0.9"', "does not let managed in from here."),
+        (_TO + 'FATAL:  no pg_hba.conf entry for host "10.0.0.9"', "does not let managed connect from this machine."),
+        (_TO + 'FATAL:  role "managed" does not exist', "The database server at {} has no role managed."),
+        (_TO + 'FATAL:  database "postgres" does not exist', "The database server at {} has no database postgres."),
         (_TO + "FATAL:  unsupported startup parameter in options: role", "is a connection pooler"),
         ("[Errno -2] Name or service not known", "DATABASE_HOST: the name pg.school.example is not known."),
         ("something new", "The database at {} cannot be used: something new."),

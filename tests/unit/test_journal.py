@@ -150,7 +150,7 @@ def foreign(content: bytes) -> bytes:
     [
         (changed_line, "Line 2 is not a record."),
         (lost_beginning, "It does not begin with the start of an operation."),
-        (other_format, "Its format is 3, and this graasp-local reads formats 1 to 2."),
+        (other_format, "Its format is 3, but this graasp-local reads formats 1 to 2."),
         (lost_key, "A record is malformed (KeyError: 'outcome')."),
         (foreign, "Line 1 is not a record."),
     ],

@@ -176,8 +176,7 @@ def other_site(fake: FakeWorld) -> None:
 def no_network(fake: FakeWorld) -> None:
     fake.state.observed = fake.state.observed.with_services(("workers",), Status.ABSENT, Health.NONE)
     fake.engine.no_network = (
-        "The engine has no address range left for the network front: all predefined address pools have been "
-        "fully subnetted."
+        "The engine cannot create the network front: all predefined address pools have been fully subnetted."
     )
 
 

@@ -187,7 +187,7 @@ def test_limits_that_conflict_with_the_stacks_are_an_error(site: Site, limits: s
     told = found(site, f"services: {{ core: {{ deploy: {{ resources: {{ limits: {limits} }} }} }} }}\n")
     assert [finding.severity for finding in told] == [Severity.ERROR] * is_refused
     if is_refused:
-        assert "limits core with deploy.resources.limits, but the stack with mem_limit and pids_limit" in told[0].said
+        assert "limits core with deploy.resources.limits, but core also has mem_limit and pids_limit" in told[0].said
     assert found(site, "services: { core: { mem_limit: 3g, pids_limit: 200 } }\n") == ()
     limits = "deploy: { resources: { limits: { memory: 1g } } }"
     own = f"services: {{ own: {{ image: x, labels: {{ org.graasp.group: graasp }}, {limits} }} }}\n"
@@ -199,10 +199,10 @@ def test_options_of_an_existing_volume_are_reported(site: Site) -> None:
     assert found(site, options) == ()
     select(site, Version.parse("1.0.0"))
     (finding,) = found(site, options)
-    assert "sets driver_opts of the volume db-data, which only has an effect when the volume is created" in finding.said
+    assert "sets driver_opts for the volume db-data. This takes effect only when the volume is created" in finding.said
     for moved in ("{ name: elsewhere }", "{ external: true }"):
         (finding,) = found(site, f"volumes: {{ files: {moved} }}\n")
-        assert "changes the" in finding.said
+        assert "for the volume files" in finding.said
     assert found(site, "volumes: { own: { name: elsewhere } }\n") == ()
 
 

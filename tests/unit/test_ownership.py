@@ -144,7 +144,7 @@ def test_directories_above_count_unless_they_are_sticky(tmp_path: Path) -> None:
     above.chmod(0o777)
     (found,) = site.strangers()
     assert (found.path, found.fix) == (above, f"`chmod go-w {above}`")
-    with pytest.raises(Refused, match="above the site"):
+    with pytest.raises(Refused, match="a parent directory of the site"):
         init_site(above / "another", {"COMPOSE_PROJECT_NAME": "nobodys"}, demo=True)
     assert not (above / "another").exists()
     above.chmod(0o1777)

@@ -220,9 +220,9 @@ def test_a_tag_that_was_moved_since_the_last_deployment_is_reported(fake: FakeWo
         ("denied: Your authorization token has expired. Reauthenticate and try again.", "(403)"),
         ("denied: requested access to the resource is denied", "(403)"),
         ("toomanyrequests: You have reached your pull rate limit", "(429)"),
-        ("dial tcp 127.0.0.1:5000: connect: connection refused", "the registry does not answer"),
-        ("unexpected EOF", "the registry does not answer"),
-        ("something else", "the registry says: something else"),
+        ("dial tcp 127.0.0.1:5000: connect: connection refused", "the registry did not answer"),
+        ("unexpected EOF", "the registry did not answer"),
+        ("something else", "the registry answered: something else"),
     ],
 )
 def test_what_a_registry_refuses_is_reported_with_what_to_type(said: str, meaning: str) -> None:
@@ -248,5 +248,5 @@ def test_a_lost_connection_is_reported_once_and_its_end_is_a_refusal() -> None:
     said = [{"status": f"Retrying in {n} seconds", "id": "a"} for n in (2, 1)] + [{"error": "connection refused"}]
     lines = progress("x", said, 0.0)
     assert next(lines) == "x: lost the connection to the registry; the engine is trying again"
-    with pytest.raises(Refused, match="the registry does not answer"):
+    with pytest.raises(Refused, match="the registry did not answer"):
         next(lines)

@@ -58,7 +58,7 @@ PLAN = """
  4  Make sure there is a backup less than an hour old
     because the new version will write to the database
  5  Start a second core of 1.2.0 as a stand-in and wait until healthy
-    because it serves while the service itself is replaced; both need memory until then
+    because it serves while the service itself is replaced, and needs memory of its own
  6  Verify that the second core answers as 1.2.0
     because visitors must not be the first to find a fault
  7  Stop workers

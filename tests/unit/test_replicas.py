@@ -292,7 +292,7 @@ def test_more_are_only_started(fake: FakeWorld) -> None:
     fake.become(site_in(InfraState.RUNNING))
     plan = scaled(fake, core=3)
     assert [step.name for step in plan.steps] == ["start-graasp", "verify-core"]
-    assert plan.hint == "core: 3 instead of 1."
+    assert plan.hint == "core: 3 containers instead of 1."
 
 
 @pytest.mark.parametrize("wanted", [1, 2])
@@ -326,7 +326,7 @@ def test_an_unhealthy_one_does_not_prevent_having_fewer(fake: FakeWorld) -> None
 def test_no_memory_for_a_second_core_keeps_all_that_there_are(fake: FakeWorld) -> None:
     fake.become(running_with(two(ON, ON)))
     fake.handovers.knows = False
-    with pytest.raises(Refused, match="While cores are removed, an extra one has to serve"):
+    with pytest.raises(Refused, match="While containers of core are removed, a second core has to serve"):
         scaled(fake, core=1)
 
 
@@ -358,18 +358,18 @@ def test_the_sum_of_the_limits_is_compared_with_the_machine() -> None:
     assert too_many_replicas(limits, {"core": 3, "workers": 2}, 8 * GIB) is None
     assert too_many_replicas(limits, {"core": 1, "workers": 1}, 2 * GIB) is None
     assert too_many_replicas(limits, {"core": 3, "workers": 2}, 7 * GIB) == (
-        "3 of core with 2.0 GiB each and 2 of workers with 1.0 GiB each may take 8.0 GiB of memory together, and the "
-        "machine has 7.0 GiB."
+        "3 containers of core (limit 2.0 GiB each) and 2 containers of workers (limit 1.0 GiB each) may use 8.0 GiB of "
+        "memory in total, but there are only 7.0 GiB."
     )
 
 
 def test_more_than_the_machine_has_memory_for_is_refused_by_each_verb(fake: FakeWorld) -> None:
     fake.become(site_in(InfraState.RUNNING))
     fake.engine.memory = 4 * GIB
-    with pytest.raises(Refused, match=r"2 of core with 2\.0 GiB each"):
+    with pytest.raises(Refused, match=r"2 containers of core \(limit 2\.0 GiB each\)"):
         scaled(fake, core=2)
     set_in(fake.world.site, CORE_REPLICAS="2")
-    with pytest.raises(Refused, match=r"may take 5\.0 GiB"):
+    with pytest.raises(Refused, match=r"may use 5\.0 GiB"):
         deploying(fake, "1.1.0")(fake.world.observe())
 
 
@@ -389,7 +389,7 @@ def test_config_check_warns_of_what_the_machine_cannot_hold(fake: FakeWorld) -> 
     set_in(fake.world.site, WORKERS_REPLICAS="5")
     found = [finding for finding in check_configuration(fake.world.site, 6 * GIB) if finding.key == "WORKERS_REPLICAS"]
     assert len(found) == 1
-    assert "5 of workers with 1.0 GiB each may take 7.0 GiB" in found[0].said
+    assert "5 containers of workers (limit 1.0 GiB each) may use 7.0 GiB" in found[0].said
     assert found[0].line is not None
     assert not any(f.key == "WORKERS_REPLICAS" for f in check_configuration(fake.world.site, 8 * GIB))
 

@@ -251,7 +251,7 @@ def test_files_alone_are_not_restored_while_the_database_may_belong_to_another_v
     moved_on: FakeWorld, name: str
 ) -> None:
     killed_at(moved_on, name, deploying(moved_on, "1.4.0"))
-    with pytest.raises(Refused, match="left unfinished while it changed the database"):
+    with pytest.raises(Refused, match="stopped while it was changing the database"):
         events_of(moved_on, restoring(moved_on, FIRST_BACKUP, "files"))
     assert rolled_back(moved_on).outcome is Outcome.DONE
     assert is_as_before(moved_on)
@@ -382,7 +382,7 @@ def test_without_room_it_is_refused(moved_on: FakeWorld) -> None:
 def test_an_unknown_part_is_named_with_those_there_are(moved_on: FakeWorld) -> None:
     with pytest.raises(UsageError) as error:
         restoring(moved_on, "latest", "etherpad")(moved_on.world.observe())
-    assert error.value.next_step == "It holds graasp, umami, files."
+    assert error.value.next_step == "It contains graasp, umami and files."
 
 
 def test_a_deployment_is_refused_over_a_half_finished_restore(moved_on: FakeWorld) -> None:

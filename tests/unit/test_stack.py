@@ -80,9 +80,9 @@ def test_a_service_that_graasp_needs_may_have_a_profile_that_is_on(tmp_path: Pat
         ("services: {search: {labels: {org.graasp.group: nonsense}}}", "unknown group 'nonsense'"),
         ("services: [", "this is not valid YAML"),
         ("services: {core: {profiles: [none]}}", "gives core the profile none, which is off: Graasp needs core"),
-        ("services: {core: {deploy: {replicas: 0}}}", "asks for 0 containers of core"),
-        ("services: {workers: {scale: 0}}", "asks for 0 containers of workers"),
-        ("services: {workers: {scale: '-1'}}", "asks for -1 containers of workers"),
+        ("services: {core: {deploy: {replicas: 0}}}", "sets the number of containers of core to 0"),
+        ("services: {workers: {scale: 0}}", "sets the number of containers of workers to 0"),
+        ("services: {workers: {scale: '-1'}}", "sets the number of containers of workers to -1"),
         ("services: {nginx: {profiles: [none]}}", "gives nginx the profile none"),
     ],
 )

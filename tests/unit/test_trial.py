@@ -198,7 +198,7 @@ def test_only_named_ports_are_tried() -> None:
 
 def test_an_address_outside_its_network_is_reported() -> None:
     assert [*addresses_out_of_range(CONFIG, ["core"], {"back": ["10.1.0.0/16"]})] == [
-        "core asks for the address 10.9.9.9, but the network back is 10.1.0.0/16."
+        "core is set to use the address 10.9.9.9, but the network back has 10.1.0.0/16."
     ]
     assert [*addresses_out_of_range(CONFIG, ["core"], {"back": ["10.1.0.0/16", "10.9.0.0/16"]})] == []
     assert [*addresses_out_of_range(CONFIG, ["core"], {})] == []

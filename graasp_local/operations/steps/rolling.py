@@ -47,7 +47,7 @@ def perform_rolling(world: World, step: RollingStep) -> Iterator[str]:
                 "Core failed its check",
             )
         case LeadVisitors(to=to):
-            yield "waiting until nginx has forgotten the old address"
+            yield "waiting for nginx to stop using the old address"
             _pass_time(world, REMEMBERED_SECONDS)
             world.handovers.route_visitors(to)
         case DrainSide(side=side, limit_seconds=limit):

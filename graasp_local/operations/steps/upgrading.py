@@ -216,7 +216,7 @@ def _fill(world: World, database: str, file: Path, roles: Mapping[str, bool]) ->
                 run = containers.restore(database, file, entries, loader)
                 yield from _watch(world, run, f"The restore of {database}")
     for phrase in filling.give(database, properties, trusted=properties):
-        yield f"{database}: left out: {phrase}"
+        yield f"{database}: not copied: {phrase}"
 
 
 def _prove(world: World) -> Iterator[str]:

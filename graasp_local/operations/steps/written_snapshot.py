@@ -32,7 +32,7 @@ def write_snapshot(world: World, name: str) -> Iterator[str]:
     try:
         yield from as_lines(_write(world, store, name), world.clock)
     except OSError as error:
-        raise NeedsYou(f"{store.directory} cannot be written: {error.strerror}.") from error
+        raise NeedsYou(f"{store.directory} cannot be written to: {error.strerror}.") from error
 
 
 def load_snapshot(world: World, name: str) -> Iterator[str]:
