@@ -39,7 +39,8 @@ def refuse_newer_postgres(world: World, manifest: Manifest) -> None:
         raise Refused(
             f"The backup was taken from Postgres {manifest.postgres}, but this server is Postgres {major}.",
             "An older server cannot read it. Nothing was changed.",
-            f"Set DB_IMAGE to Postgres {manifest.postgres} on a new site, then try again.",
+            "Run `graasp-local upgrade-database`, or restore to a new site whose DB_IMAGE is Postgres "
+            f"{manifest.postgres}.",
         )
 
 

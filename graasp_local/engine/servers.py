@@ -288,7 +288,9 @@ def layout_problems(config: Mapping[str, Any], service: str, target: DatabaseSer
     mount = next((m for m in mounts if m.get("target") == DATA_DIRECTORY), {})
     volume = config.get("volumes", {}).get(mount.get("source", ""), {}) if mount.get("type") == "volume" else {}
     if volume.get("name") != target.volume:
-        return (f"compose.override.yaml gives {service} a volume other than {FIRST_VOLUME}, which cannot be changed.",)
+        return (
+            f"compose.override.yaml gives {service} a volume other than {FIRST_VOLUME}: an upgrade cannot replace it.",
+        )
     if volume.get("driver", "local") != "local" or volume.get("driver_opts") or volume.get("external"):
         return (
             (

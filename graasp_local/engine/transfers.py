@@ -120,7 +120,7 @@ class DockerTransfers:
         if container is None:
             raise NeedsYou(
                 "The database is off.",
-                "Its content is unknown.",
+                "Its content cannot be read.",
                 "Start it with `graasp-local apply db-only` or `graasp-local apply running`.",
             )
         # Names only: docker gets the values from its environment, so that no secret is in a process list.

@@ -214,7 +214,7 @@ def next_steps(answers: SiteAnswers, command: str) -> tuple[str, ...]:
     if answers.recaptcha is None:
         steps.append(
             f"{WHAT_RECAPTCHA_IS_FOR} For such a version set RECAPTCHA_SITE_KEY and RECAPTCHA_SECRET_ACCESS_KEY in "
-            f".env before `{command} build`, which puts the first into the client."
+            f".env before `{command} build`, which puts the site key into the client."
         )
     steps.append(f"`{command} doctor --version X` checks whether everything that version X needs is there.")
     steps.append(f"`{command} deploy --version X` deploys it; `--dry-run` shows the plan first.")

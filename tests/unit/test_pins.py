@@ -152,7 +152,7 @@ def test_a_digest_that_no_registry_has_falls_back_on_the_id_and_then_on_the_tag(
     fake.engine.in_no_registry = {BY_DIGEST.reference}
     lines, core = restored(fake)
     assert core.reference == "graasp:core-v1.0.0@sha256:first"
-    assert "core: not the image of 1.0.0's last deployment, which is gone" in lines
+    assert "core: the image that 1.0.0 was last deployed with is gone; this one is used instead" in lines
     fake.engine.references = {BY_DIGEST.image_id}
     assert restored(fake)[1] == BY_ID
 
@@ -181,7 +181,7 @@ def test_what_no_registry_has_and_is_gone_falls_back_on_its_tag_and_says_so(fake
     recorded(fake, BY_ID)
     lines, core = restored(fake)
     assert core.reference == "graasp:core-v1.0.0@sha256:first"
-    assert lines[1] == "core: not the image of 1.0.0's last deployment, which is gone"
+    assert lines[1] == "core: the image that 1.0.0 was last deployed with is gone; this one is used instead"
 
 
 def test_what_the_registry_does_not_give_is_a_refusal(fake: FakeWorld) -> None:

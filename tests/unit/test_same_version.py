@@ -151,7 +151,7 @@ def test_killed_at_any_step_it_is_resumed_or_rolled_back(deployed: FakeWorld, na
     assert (ended.outcome, ended.version, ended.state) == (Outcome.DONE, "1.1.0", "running"), ended.problem
     expected = ("second", 4) if verb == "resume" else ("first", 3)
     assert (core_image(deployed), len(deployed.state.applied)) == expected
-    assert not [e for e in events if isinstance(e, StepOutput) and "which is gone" in e.text]
+    assert not [e for e in events if isinstance(e, StepOutput) and "was last deployed with is gone" in e.text]
     assert unfinished_operation(read_operations(deployed.world.site.journal_directory)) is None
 
 

@@ -25,7 +25,7 @@ def end_connections(world: World, limit_seconds: float) -> Iterator[str]:
         raise NeedsYou(
             "nginx did not start new workers, so connections from before the gate closed are still open.",
             "No new visitor is let in, but a websocket or an upload from before may still write.",
-            "`graasp-local logs nginx` says why; `graasp-local apply db-only` ends them with core.",
+            "`graasp-local logs nginx` says why; `graasp-local apply db-only` ends them by stopping core.",
         )
     deadline = clock.monotonic() + limit_seconds
     while (in_flight := connections.requests()) and clock.monotonic() < deadline:

@@ -144,7 +144,7 @@ def restore_images(world: World, version: Version, images: Images = ()) -> Itera
     for pin in world.images.pins(version):
         yield f"{pin.service}: {pin.reference}"
         if pin.service in before and before[pin.service].image_id not in ("", pin.image_id):
-            yield f"{pin.service}: not the image of {version}'s last deployment, which is gone"
+            yield f"{pin.service}: the image that {version} was last deployed with is gone; this one is used instead"
     world.images.keep_images(version)
 
 
