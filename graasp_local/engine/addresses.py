@@ -21,6 +21,7 @@ from graasp_local.files import json_in
 API_VERSION = "1.44"
 """The preferred API version: the newest of Engine 25 and the oldest of Engine 29.0."""
 _LONGEST_QUOTE = 300
+_NO_LEADER = "the swarm does not have a leader"
 DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
 
 
@@ -111,6 +112,8 @@ def refused(status: int, said: str) -> EngineUnreachable:
         words = str(told["message"]) if isinstance(told, dict) else said
     except (ValueError, KeyError):
         words = said
+    if _NO_LEADER in words.lower():
+        return _without_leader()
     words = " ".join(words.split())[:_LONGEST_QUOTE].rstrip(".") or "no reason was given"
     way = "Check its log (`journalctl --unit docker`)."
     if status in (401, 403):
@@ -122,6 +125,14 @@ def refused(status: int, said: str) -> EngineUnreachable:
         f"The Docker engine at {_where()} refused the request ({status}): {words}.",
         "",
         way,
+    )
+
+
+def _without_leader() -> EngineUnreachable:
+    return EngineUnreachable(
+        f"The Swarm of the Docker engine at {_where()} has no leader: more than half of its managers must be online.",
+        "What runs keeps running, but core and workers cannot be changed until then.",
+        "Start the other managers. If they are lost for good, run `docker swarm init --force-new-cluster` here.",
     )
 
 

@@ -17,7 +17,7 @@ from graasp_local.engine import site_files, swarm_tasks
 from graasp_local.engine.client import connect, engine_errors, engine_refusals
 from graasp_local.engine.swarm_images import remove_checks
 from graasp_local.engine.swarm_tasks import is_reachable, node_name, replicas_wanted
-from graasp_local.errors import NeedsYou
+from graasp_local.errors import EngineUnreachable, NeedsYou
 from graasp_local.settings import Swarm
 from graasp_local.site.site import Site
 from graasp_local.stack.on_swarm import PROJECT_LABEL, SERVICE_LABEL, SWARM_SERVICES, SwarmFile, translated
@@ -208,6 +208,10 @@ class SwarmServices:
                 "SWARM is on, but this engine is a worker of its Swarm, and the site's machine must be a manager: run "
                 "`docker node promote` on a manager."
             )
+        try:
+            swarm_tasks.listed("/nodes", "")
+        except EngineUnreachable as error:  # such as a Swarm whose managers are not enough to have a leader
+            return error.what
         return None
 
     def memory_bytes(self) -> int | None:
