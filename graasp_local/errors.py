@@ -18,7 +18,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import ClassVar
 
-from graasp_local.plain_text import plain_text
+from graasp_local.wording import plain_text
 
 
 class ExitCode(IntEnum):

@@ -1,11 +1,15 @@
-"""Small files: read if they exist, written completely or not at all."""
+"""Small files: read if they exist, written completely or not at all, and opened only if they are what they seem."""
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
+import stat
 from pathlib import Path
 from typing import Any
+
+from graasp_local.errors import ConfigurationError
 
 
 def text_if_there(file: Path) -> str:
@@ -44,3 +48,37 @@ def write_atomically(file: Path, text: str, mode: int) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def open_own_file(file: Path, flags: int) -> int:
+    """Open a file of ours, creating it with mode 0600 if it is missing; never follow a link of that name.
+
+    Returns the descriptor. Raises ConfigurationError for a symbolic or hard link, or if it is not a regular file.
+    """
+    try:
+        descriptor = os.open(file, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+    except OSError as error:
+        if file.is_symlink() or file.is_dir():
+            raise _no_own_file(file) from error
+        raise
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        os.close(descriptor)
+        raise _no_own_file(file)
+    return descriptor
+
+
+def _no_own_file(file: Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"{file} is a symbolic or hard link, not the file that graasp-local creates there.",
+        "It was not followed. Nothing was changed.",
+        f"Find out who put it there, then `rm {shlex.quote(str(file))}`.",
+    )
+
+
+def current_directory() -> Path | None:
+    """None if it was removed, like the workspace of a CI job that was cleaned up."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return None

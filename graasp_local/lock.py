@@ -17,8 +17,7 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from graasp_local.errors import ConfigurationError, Interrupted, Locked
-from graasp_local.files import json_in
-from graasp_local.ownership import open_own_file
+from graasp_local.files import json_in, open_own_file
 
 if TYPE_CHECKING:
     from graasp_local.clock import Clock, Interruption

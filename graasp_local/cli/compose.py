@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import click
 
 from graasp_local.cli.context import Context, pass_context
-from graasp_local.plain_text import plain_text
+from graasp_local.wording import plain_text
 
 
 @click.command("compose", context_settings={"ignore_unknown_options": True})

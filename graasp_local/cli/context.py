@@ -31,8 +31,8 @@ class Context:
     def site(self) -> Site:
         """Raises ConfigurationError if there is none. Says so, once, if it belongs to another user."""
         from graasp_local.errors import ConfigurationError
+        from graasp_local.files import current_directory
         from graasp_local.site.site import find_site
-        from graasp_local.surroundings import current_directory
 
         here = current_directory()
         if here is None and self.named_site is None:

@@ -19,8 +19,8 @@ from graasp_local import __version__
 from graasp_local.cli import examples
 from graasp_local.cli.context import Context, silence_output
 from graasp_local.cli.speaking import say
+from graasp_local.cli.surroundings import forget_variables, open_missing_descriptors, speak_utf8
 from graasp_local.errors import ExitCode, GraaspLocalError
-from graasp_local.surroundings import forget_variables, open_missing_descriptors, speak_utf8
 from graasp_local.verbs import COMMAND_LINE_VERBS
 
 # Imports stay in memory: collecting garbage among them every 700 objects would take a tenth of a `status`.

@@ -35,13 +35,12 @@ from graasp_local.journal.events import (
     ended_before_it_began,
     summary,
 )
-from graasp_local.plain_text import plain_text
 from graasp_local.planning.estimate import Estimate, refuse_longer
 from graasp_local.planning.plan import Plan, render
 from graasp_local.planning.requests import Deploy, Request
 from graasp_local.ports.world import World
 from graasp_local.version import Version
-from graasp_local.wording import LEFT_AS_IT_IS, PUTTING_BACK, STOPPING
+from graasp_local.wording import LEFT_AS_IT_IS, PUTTING_BACK, STOPPING, plain_text
 
 if TYPE_CHECKING:
     from rich.status import Status

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from graasp_local.backup.moving import Moved, Report, as_lines
 from graasp_local.cli.speaking import say
 from graasp_local.clock import Clock
-from graasp_local.plain_text import plain_text
+from graasp_local.wording import plain_text
 
 Result = TypeVar("Result")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from graasp_local.plain_text import plain_text
+from graasp_local.wording import plain_text
 
 
 def say(text: object = "", *, err: bool = False, nl: bool = True, **style: Any) -> None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from graasp_local.cli.speaking import say
-from graasp_local.plain_text import plain_line
+from graasp_local.wording import plain_line
 
 _BETWEEN = "  "
 

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any
 from graasp_local.engine import leftovers, site_files
 from graasp_local.engine.addresses import engine_address, unreachable
 from graasp_local.errors import EngineUnreachable, GraaspLocalError, NeedsYou
+from graasp_local.files import current_directory
 from graasp_local.planning.requirements import OLDEST_COMPOSE
 from graasp_local.planning.server import DatabaseServer
 from graasp_local.site import prepare
 from graasp_local.site.selection import Release
 from graasp_local.site.site import Site
-from graasp_local.surroundings import current_directory, leave_removed_directory
 from graasp_local.version import Version
 
 if TYPE_CHECKING:
@@ -244,7 +244,8 @@ class Compose:
             raise compose_failed(error.stderr or str(error)) from error
 
     def _see_to_environment(self) -> None:
-        leave_removed_directory(self._site.directory)
+        if current_directory() is None:  # programs started there would refuse to run
+            os.chdir(self._site.directory)
         see_to_variables(self._site)
         os.environ[leftovers.MARK] = str(self._site.directory)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graasp_local.errors import NeedsYou
-from graasp_local.plain_text import plain_values
+from graasp_local.wording import plain_values
 
 if TYPE_CHECKING:
     from graasp_local.journal.events import Event

@@ -27,7 +27,6 @@ from graasp_local.journal.events import (
     StepStarted,
 )
 from graasp_local.operations.progress import Progress
-from graasp_local.plain_text import plain_text
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.states import Gate, InfraState, ObservedState, classify, is_in, state_name
 from graasp_local.planning.steps import (
@@ -40,7 +39,7 @@ from graasp_local.planning.steps import (
     UseEarlierSettings,
 )
 from graasp_local.planning.upgrade_steps import RecordUpgrade, SelectServer
-from graasp_local.wording import listed
+from graasp_local.wording import listed, plain_text
 
 Perform = Callable[[Step, Progress], Generator[str, None, Progress]]
 """Does a step: yields lines for people, returns what holds after it, raises GraaspLocalError if it failed."""

@@ -16,10 +16,10 @@ from pathlib import Path
 from graasp_local import __version__
 from graasp_local.errors import ConfigurationError
 from graasp_local.files import write_atomically
-from graasp_local.ownership import refuse_strangers
 from graasp_local.settings import ALL, OPTIONS, SETTINGS, Option, Setting, parse_settings
 from graasp_local.settings.rules import read
 from graasp_local.site import prepare
+from graasp_local.site.ownership import refuse_strangers
 from graasp_local.site.site import Site
 from graasp_local.stack.services import stack_directory
 

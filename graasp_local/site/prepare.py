@@ -8,30 +8,30 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from graasp_local.errors import ConfigurationError
-from graasp_local.files import text_if_there, write_atomically
-from graasp_local.ownership import open_own_file, refuse_strangers
-from graasp_local.plain_text import plain_line
+from graasp_local.files import open_own_file, text_if_there, write_atomically
 from graasp_local.planning.server import DatabaseServer
 from graasp_local.settings import Tls
+from graasp_local.site.ownership import refuse_strangers
 from graasp_local.site.selection import VERSION_KEY, Release, Selection, selection_lines
 from graasp_local.site.site import Site
 from graasp_local.stack.external import write_ca
 from graasp_local.stack.inside import write_inside_certificate
 from graasp_local.stack.secret_files import write_secret_files
 from graasp_local.stack.services import copy_stack, settings_variable
-from graasp_local.surroundings import names_past_proxies
 from graasp_local.version import Version
+from graasp_local.wording import plain_line
 
 _CANDIDATES_KEPT_SECONDS = 24 * 3600
 """Counted from their last use: longer than any Compose command needs the file that it was given."""
@@ -180,6 +180,20 @@ def _text(site: Site, selection: Selection) -> str:
     counting = selection.images_in_effect(site.images_named_for(selection.version))
     lines += selection_lines(replace(selection, images=counting), site.db_image)
     return "\n".join(lines) + "\n"
+
+
+def names_past_proxies(environment: Mapping[str, str]) -> str:
+    """What the docker client's configuration exempts from its proxies, each with a comma before it; empty if nothing.
+
+    Compose passes those proxies to containers, with these exemptions unless a service has its own.
+    """
+    directory = Path(environment.get("DOCKER_CONFIG") or Path(environment.get("HOME", "/root")) / ".docker")
+    try:
+        excepted = json.loads((directory / "config.json").read_text())["proxies"]["default"]["noProxy"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""  # Docker itself complains about an unreadable file
+    names = (name.strip() for name in excepted.split(",")) if isinstance(excepted, str) else ()
+    return "".join(f",{name}" for name in names if name and name.isprintable() and not set(name) & set(" #$'\"\\"))
 
 
 def _write(file: Path, text: str) -> None:

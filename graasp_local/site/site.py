@@ -20,11 +20,11 @@ from graasp_local.errors import ConfigurationError
 from graasp_local.files import text_if_there
 from graasp_local.images.pins import is_image_id, variable_of
 from graasp_local.journal.history import History
-from graasp_local.ownership import Stranger, owner_among_others, strangers
 from graasp_local.planning.server import DatabaseServer, first_volume
 from graasp_local.planning.states import ServiceGroup
 from graasp_local.settings import OPTIONS, Settings, Tls, parse_settings
 from graasp_local.settings.table import UMAMIS_OWN, WHERE_EXTERNAL
+from graasp_local.site.ownership import Stranger, owner_among_others, strangers
 from graasp_local.site.selection import IMAGE_KEY, VERSION_KEY, VOLUME_KEY, Selection, read_selection
 from graasp_local.stack.cache import services_of
 from graasp_local.stack.external import external_variables

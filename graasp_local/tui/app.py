@@ -23,7 +23,6 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.theme import Theme
 
-from graasp_local.plain_text import plain_text
 from graasp_local.tui.browser import SERVER_VARIABLE
 from graasp_local.tui.figures import clock_time
 from graasp_local.tui.readings import Reading, with_usage
@@ -33,6 +32,7 @@ from graasp_local.tui.theme import DARK, LIGHT
 from graasp_local.tui.trouble import Trouble
 from graasp_local.tui.verbs_done import VerbActions
 from graasp_local.verbs import TABLE, shown_key
+from graasp_local.wording import plain_text
 
 if TYPE_CHECKING:
     # The code that observes, plans and operates is imported after the first paint: it takes as long as Textual.

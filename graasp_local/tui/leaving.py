@@ -9,10 +9,9 @@ from contextlib import suppress
 from typing import Any
 
 from graasp_local.errors import ExitCode
-from graasp_local.plain_text import plain_text
 from graasp_local.tui.operation_run import OperationRun, now
 from graasp_local.tui.operation_view import OperationView, advanced, in_words
-from graasp_local.wording import LEFT_AS_IT_IS, PUTTING_BACK, STOPPING
+from graasp_local.wording import LEFT_AS_IT_IS, PUTTING_BACK, STOPPING, plain_text
 
 
 def wait_for_operation(run: OperationRun) -> int:

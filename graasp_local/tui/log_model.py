@@ -12,8 +12,8 @@ from collections import deque
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from graasp_local.plain_text import plain_text
 from graasp_local.tui.tones import Tone
+from graasp_local.wording import plain_text
 
 KEPT_LINES = 10_000
 _SLACK = 2_000

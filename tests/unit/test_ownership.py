@@ -18,10 +18,10 @@ from graasp_local.cli.main import cli
 from graasp_local.errors import ConfigurationError, Refused
 from graasp_local.lock import current_holder, held_lock
 from graasp_local.operations import run
-from graasp_local.ownership import is_private_group, refuse_strangers, strangers, trusted_owners
 from graasp_local.planning.requests import ChangeState
 from graasp_local.planning.states import InfraState
 from graasp_local.site.create import init_site
+from graasp_local.site.ownership import is_private_group, refuse_strangers, strangers, trusted_owners
 from graasp_local.site.site import Site, find_site
 from tests.unit.fakes import FakeWorld
 

@@ -21,9 +21,9 @@ from graasp_local.errors import Refused
 from graasp_local.journal.events import StepOutput
 from graasp_local.journal.read import output_of
 from graasp_local.journal.write import Journal
-from graasp_local.plain_text import plain_line, plain_text, plain_values
 from graasp_local.site.create import init_site
 from graasp_local.tui.log_model import printable
+from graasp_local.wording import plain_line, plain_text, plain_values
 
 HOSTILE = {
     "colour": "a\x1b[31mb",

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from graasp_local.cli.operating import interruptible
+from graasp_local.cli.surroundings import forget_variables
 from graasp_local.clock import InterruptionFlag
 from graasp_local.site import prepare
 from graasp_local.site.create import init_site
-from graasp_local.surroundings import forget_variables, names_past_proxies
+from graasp_local.site.prepare import names_past_proxies
 
 COMMAND = f"{sys.executable} -m graasp_local.cli.main"
 

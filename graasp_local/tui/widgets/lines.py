@@ -11,8 +11,8 @@ from textual.geometry import Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from graasp_local.plain_text import plain_line
 from graasp_local.tui.tones import Line, Tone, fitted, width_of
+from graasp_local.wording import plain_line
 
 Drawing = Callable[[int], tuple[Line, ...]]
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from graasp_local.errors import ConfigurationError, Refused
+from graasp_local.errors import Refused
 
 _ROOT = 0
 _GROUP_WRITES, _ALL_WRITE = stat.S_IWGRP, stat.S_IWOTH
@@ -89,32 +89,6 @@ def user_name(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return f"user id {uid}"
-
-
-def open_own_file(file: Path, flags: int) -> int:
-    """Open a file of ours, creating it with mode 0600 if it is missing; never follow a link of that name.
-
-    Returns the descriptor. Raises ConfigurationError for a symbolic or hard link, or if it is not a regular file.
-    """
-    try:
-        descriptor = os.open(file, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
-    except OSError as error:
-        if file.is_symlink() or file.is_dir():
-            raise _no_own_file(file) from error
-        raise
-    found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
-        os.close(descriptor)
-        raise _no_own_file(file)
-    return descriptor
-
-
-def _no_own_file(file: Path) -> ConfigurationError:
-    return ConfigurationError(
-        f"{file} is a symbolic or hard link, not the file that graasp-local creates there.",
-        "It was not followed. Nothing was changed.",
-        f"Find out who put it there, then `rm {shlex.quote(str(file))}`.",
-    )
 
 
 def _leading_to(path: Path, trusted: frozenset[int]) -> Iterator[Stranger]:

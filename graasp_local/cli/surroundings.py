@@ -1,15 +1,13 @@
-"""Makes commands independent of the shell that starts them: descriptors, directory, variables for Docker.
+"""Makes commands independent of the shell that starts them: descriptors, encoding, variables for Docker.
 
 Whether a terminal, a timer, a CI job or a script with `2>&-` starts a command, it does the same to a site.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Mapping, MutableMapping
-from pathlib import Path
+from collections.abc import MutableMapping
 
 _OF_DOCKER = frozenset({"DOCKER_DEFAULT_PLATFORM", "DOCKER_API_VERSION"})
 _OF_COMPOSE_KEPT = frozenset({"COMPOSE_PROFILES"})
@@ -44,37 +42,9 @@ def open_missing_descriptors() -> None:
         sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
 
 
-def current_directory() -> Path | None:
-    """None if it was removed, like the workspace of a CI job that was cleaned up."""
-    try:
-        return Path.cwd()
-    except FileNotFoundError:
-        return None
-
-
-def leave_removed_directory(instead: Path) -> None:
-    """Change to `instead` if the current directory was removed: programs started there would refuse to run."""
-    if current_directory() is None:
-        os.chdir(instead)
-
-
 def forget_variables(environment: MutableMapping[str, str]) -> None:
     """Remove every variable that Compose and libpq would obey, except those for the engine and the stack's parts."""
     for name in [*environment]:
         of_compose = name.startswith("COMPOSE_") and name not in _OF_COMPOSE_KEPT
         if name in _OF_DOCKER or of_compose or name.startswith("PG"):
             del environment[name]
-
-
-def names_past_proxies(environment: Mapping[str, str]) -> str:
-    """What the docker client's configuration exempts from its proxies, each with a comma before it; empty if nothing.
-
-    Compose passes those proxies to containers, with these exemptions unless a service has its own.
-    """
-    directory = Path(environment.get("DOCKER_CONFIG") or Path(environment.get("HOME", "/root")) / ".docker")
-    try:
-        excepted = json.loads((directory / "config.json").read_text())["proxies"]["default"]["noProxy"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""  # Docker itself complains about an unreadable file
-    names = (name.strip() for name in excepted.split(",")) if isinstance(excepted, str) else ()
-    return "".join(f",{name}" for name in names if name and name.isprintable() and not set(name) & set(" #$'\"\\"))
