@@ -6,14 +6,14 @@ to go back to.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from graasp_local.errors import ConfigurationError, GraaspLocalError, Refused
-from graasp_local.journal.events import Event, OperationEnded, Outcome, Probed
+from graasp_local.journal.events import Event, OperationEnded, OperationStarted, Outcome, Probed
 from graasp_local.journal.records import OperationRecord, last_change, unfinished_operation
 from graasp_local.journal.write import Journal
 from graasp_local.lock import Patience, held_lock
@@ -61,15 +61,13 @@ class RunOptions(Struct, frozen=True):
 _USUAL = RunOptions()
 
 
-def run(world: World, request: Request, options: RunOptions = _USUAL) -> Iterator[Event]:
-    """Plan and carry out under the site's lock, writing the journal. Raises Locked while another operation has it."""
-    return carry_out(world, request, None, options)
-
-
-def carry_out(
-    world: World, request: Request, planner: Planner | None = None, options: RunOptions = _USUAL
+def run(
+    world: World, request: Request, options: RunOptions = _USUAL, planner: Planner | None = None
 ) -> Iterator[Event]:
-    """The same with another planner than the request's own, if one is given."""
+    """Plan and carry out under the site's lock, writing the journal. Raises Locked while another operation has it.
+
+    A `planner` takes the place of the request's own.
+    """
     prepare.refuse_if_not_ours(world.site)
     prepare.prepare(world.site)
     patience = Patience(options.lock_wait, world.clock, world.interruption)
@@ -83,11 +81,7 @@ def carry_out(
             planner = planner_of(world, request)
         before = world.observe()
         _keep_if_proven(world, own_files, state_name(classify(before)))
-        plan = _agreed_to(world, options.shown, before, files) or make_plan(planner, before)
-        if options.shown is not None and plan != options.shown.plan:
-            raise Refused(
-                "The site has changed since the plan was shown.", "Nothing was changed.", "Start the command again."
-            )
+        plan = _agreed_plan(world, planner, before, files, options.shown)
         earlier = world.site.history.operations
         left = unfinished_operation(earlier)
         _refuse_over_a_restore(plan, left)
@@ -96,47 +90,58 @@ def carry_out(
         asked = _all_that_was_asked(request, left)
         journal = _new_journal(world, request.name)
         begun = starting_point(world, journal.operation, request, asked, plan, before, earlier)
-        started = replace(begun, forecast=estimate)
-
-        def runtime_in(used: World) -> Runtime:
-            performer = Performer(used, started, last_change(earlier))
-
-            def perform(step: Step, progress: Progress) -> Generator[str, None, Progress]:
-                journal.raise_trouble()
-                return (yield from performer.perform(step, progress))
-
-            return Runtime(
-                perform,
-                used.observe,
-                recover,
-                world.clock,
-                world.interruption,
-                performer.is_needed,
-                performer.has_changed,
-            )
-
-        def recover(tried: tuple[Step, ...], progress: Progress) -> Recovery | None:
-            # Asked before anything is done to the gate: it tells whether visitors were let in.
-            gate = world.edge.gate() if tells_to_open(tried) else Gate.UNKNOWN
-            with suppress(GraaspLocalError):  # the engine is unreachable; the next command sees that the gate is sealed
-                give_up_draining(world, progress)
-            used = as_it_ran(world) or world
-            if isinstance(asked, ChangeState):
-                back = plan_to_state_before(used, started)
-            else:
-                back = plan_back(used, on_failure_of(asked), started, tried, gate)
-            return Recovery(using_earlier_settings(used, back), runtime_in(used)) if back is not None else None
-
-        prober = world.prober() if isinstance(asked, Deploy) and asked.probe else None
+        attempt = _Attempt(world, replace(begun, forecast=estimate), asked, earlier, journal)
         try:
-            events = probed(execute(started, before, runtime_in(world)), prober)
-            for event, at in with_closing(timed(events, world.clock), earlier):
+            for event, at in with_closing(timed(attempt.events(before), world.clock), earlier):
                 if isinstance(event, OperationEnded) and event.outcome in (Outcome.DONE, Outcome.HELD):
                     _keep_if_proven(world, own_files, event.state)
                 journal.write(event, at)
                 yield event
         finally:
             journal.close()
+
+
+class _Attempt(Struct, frozen=True):
+    """An operation that was decided on: what does its steps, and what puts the site back if one fails."""
+
+    world: World
+    started: OperationStarted
+    asked: Request
+    earlier: Sequence[OperationRecord]
+    journal: Journal
+
+    def events(self, before: ObservedState) -> Iterator[Event]:
+        prober = self.world.prober() if isinstance(self.asked, Deploy) and self.asked.probe else None
+        return probed(execute(self.started, before, self._runtime(self.world)), prober)
+
+    def _runtime(self, used: World) -> Runtime:
+        performer = Performer(used, self.started, last_change(self.earlier))
+
+        def perform(step: Step, progress: Progress) -> Generator[str, None, Progress]:
+            self.journal.raise_trouble()
+            return (yield from performer.perform(step, progress))
+
+        return Runtime(
+            perform,
+            used.observe,
+            self._recovery,
+            self.world.clock,
+            self.world.interruption,
+            performer.is_needed,
+            performer.has_changed,
+        )
+
+    def _recovery(self, tried: tuple[Step, ...], progress: Progress) -> Recovery | None:
+        # Asked before anything is done to the gate: it tells whether visitors were let in.
+        gate = self.world.edge.gate() if tells_to_open(tried) else Gate.UNKNOWN
+        with suppress(GraaspLocalError):  # the engine is unreachable; the next command sees that the gate is sealed
+            give_up_draining(self.world, progress)
+        used = as_it_ran(self.world) or self.world
+        if isinstance(self.asked, ChangeState):
+            back = plan_to_state_before(used, self.started)
+        else:
+            back = plan_back(used, on_failure_of(self.asked), self.started, tried, gate)
+        return Recovery(using_earlier_settings(used, back), self._runtime(used)) if back is not None else None
 
 
 def _keep_if_proven(world: World, files: proven.OwnFiles, state: str) -> None:
@@ -166,11 +171,21 @@ def _is_untried(world: World) -> bool:
     return True
 
 
-def _agreed_to(world: World, shown: Shown | None, before: ObservedState, files: str) -> Plan | None:
-    """The plan that was shown, if nothing has changed since: its checks are not repeated."""
-    if shown is None or world.clock.now() - shown.at > _SHOWN_SECONDS:
-        return None
-    return shown.plan if (shown.before, shown.files) == (before, files) else None
+def _agreed_plan(world: World, planner: Planner, before: ObservedState, files: str, shown: Shown | None) -> Plan:
+    """The plan that was shown, or a new one if there was none. Raises Refused if it would be a different one now.
+
+    If nothing has changed since, the checks of the plan that was shown are not repeated.
+    """
+    if shown is None:
+        return make_plan(planner, before)
+    is_recent = world.clock.now() - shown.at <= _SHOWN_SECONDS
+    if is_recent and (shown.before, shown.files) == (before, files):
+        return shown.plan
+    if make_plan(planner, before) != shown.plan:
+        raise Refused(
+            "The site has changed since the plan was shown.", "Nothing was changed.", "Start the command again."
+        )
+    return shown.plan
 
 
 def _all_that_was_asked(request: Request, left: OperationRecord | None) -> Request:

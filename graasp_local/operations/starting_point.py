@@ -47,11 +47,7 @@ def starting_point(
         written = written and (goes_on or not earlier.began_to_undo)
         if goes_on or not written:
             return replace(
-                begun,
-                came_from=earlier.came_from,
-                previous_version=earlier.previous_version,
-                is_first=earlier.is_first,
-                previous_images=earlier.previous_images,
+                _continuing(begun, earlier),
                 snapshot=plan.restore.snapshot or snapshot,
                 migrated_before=True,
                 written_before=written,
@@ -65,11 +61,7 @@ def starting_point(
     if earlier is not None and plan.can_be_resumed:
         inherited = earlier.database_is_changed and _has_snapshot(world, before, earlier.snapshot)
         return replace(
-            begun,
-            came_from=earlier.came_from,
-            previous_version=earlier.previous_version,
-            is_first=earlier.is_first,
-            previous_images=earlier.previous_images,
+            _continuing(begun, earlier),
             snapshot=earlier.snapshot if inherited else snapshot,
             migrated_before=inherited,
             written_before=inherited and written,
@@ -92,6 +84,16 @@ def starting_point(
         is_first=selected.version is None,
         previous_images=selected.images,
         snapshot=snapshot,
+    )
+
+
+def _continuing(begun: OperationStarted, earlier: OperationRecord) -> OperationStarted:
+    return replace(
+        begun,
+        came_from=earlier.came_from,
+        previous_version=earlier.previous_version,
+        is_first=earlier.is_first,
+        previous_images=earlier.previous_images,
     )
 
 

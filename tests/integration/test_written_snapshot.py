@@ -25,7 +25,7 @@ def deploy_without_room(site: DemoSite, version: str) -> OperationEnded:
         forecast = deployments.forecast(world, observed, request.version, world.images.image_facts(request.version))
         return plan_deploy(observed, request, forecast, SafetyCopy.FILE)
 
-    *_, ended = run.carry_out(world, Deploy(version), planner)
+    *_, ended = run.run(world, Deploy(version), planner=planner)
     assert isinstance(ended, OperationEnded)
     return ended
 

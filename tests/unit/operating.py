@@ -23,7 +23,7 @@ def under_way(
     shown: Shown | None = None,
 ) -> Iterator[Event]:
     """Run an operation with the test's own planner. By default a failure is held, so that the test can inspect it."""
-    return run.carry_out(fake.world, Deploy("1.1.0", on_failure=on_failure), planner, run.RunOptions(shown))
+    return run.run(fake.world, Deploy("1.1.0", on_failure=on_failure), run.RunOptions(shown), planner)
 
 
 def events_of(

@@ -196,7 +196,7 @@ def test_an_operation_refuses_too_however_it_was_started(fake: FakeWorld) -> Non
     world.site.override_file.chmod(0o666)
     request = ChangeState(InfraState.STOPPED)
     with pytest.raises(Refused, match=r"compose\.override\.yaml is writable by every user"):
-        list(run.carry_out(world, request, lambda observed: pytest.fail("it was planned")))
+        list(run.run(world, request, planner=lambda observed: pytest.fail("it was planned")))
 
 
 def test_it_is_an_error_of_the_configuration_and_of_the_doctor(site: Site) -> None:
