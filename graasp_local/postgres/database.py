@@ -18,6 +18,7 @@ from graasp_local.ports.data import OWN_SESSION
 from graasp_local.ports.database import CollationChange, Obstacle
 from graasp_local.postgres.address import Address
 from graasp_local.postgres.properties import give_properties, read_properties
+from graasp_local.postgres.roles import verifier
 from graasp_local.postgres.session import make_ours, whole_table
 
 if TYPE_CHECKING:
@@ -116,18 +117,13 @@ class PostgresDatabase:
     def make_database(self, name: str, password: str) -> bool:
         from psycopg import sql
 
-        owner = sql.Identifier(name)
         with self._connection("postgres") as connection:
-            # A verifier instead of the password, so that Postgres's log never contains the password.
-            verifier = connection.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
             known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (name,)).fetchone()
             verb = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}" if known else "CREATE ROLE {} LOGIN PASSWORD {}")
-            connection.execute(verb.format(owner, sql.Literal(verifier)))
+            connection.execute(verb.format(sql.Identifier(name), verifier(connection, name, password)))
             if name in _databases(connection):
                 return False
-            # template1 cannot be copied if the operating system's collations have changed since it was created.
-            connection.execute(sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(owner, owner))
-            connection.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(owner))
+            create_owned(connection, name)
             return True
 
     def take_snapshot(self, name: str) -> None:
@@ -169,8 +165,8 @@ class PostgresDatabase:
                     if until_removed:
                         mark = sql.SQL("COMMENT ON DATABASE {} IS {}")
                         connection.execute(mark.format(sql.Identifier(GRAASP_DATABASE), sql.Literal(_KEPT_MARK)))
-                    _rename(connection, GRAASP_DATABASE, failed)
-                _rename(connection, snapshot, GRAASP_DATABASE)
+                    rename(connection, GRAASP_DATABASE, failed)
+                rename(connection, snapshot, GRAASP_DATABASE)
         return failed
 
     def kept_until_removed(self) -> tuple[str, ...]:
@@ -221,9 +217,7 @@ class PostgresDatabase:
         return tuple(old)
 
     def _drop(self, connection: psycopg.Connection, database: str) -> None:
-        from psycopg import sql
-
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
+        drop(connection, database)
 
     @contextmanager
     def migration_lock(self) -> Iterator[None]:
@@ -306,7 +300,25 @@ def _kept(connection: psycopg.Connection) -> set[str]:
     return {str(name) for (name,) in rows}
 
 
-def _rename(connection: psycopg.Connection, old: str, new: str) -> None:
+def create_owned(connection: psycopg.Connection, name: str) -> None:
+    """Create a database that belongs to the role of the same name, and that no other role can connect to."""
+    from psycopg import sql
+
+    both = sql.Identifier(name)
+    # template1 cannot be copied if the operating system's collations have changed since it was created.
+    connection.execute(sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(both, both))
+    connection.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(both))
+
+
+def drop(connection: psycopg.Connection, database: str) -> None:
+    """Remove a database, if there is one, and end its sessions, as a superuser can."""
+    from psycopg import sql
+
+    connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
+
+
+def rename(connection: psycopg.Connection, old: str, new: str) -> None:
+    """Rename a database that no session is connected to."""
     from psycopg import sql
 
     connection.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(old), sql.Identifier(new)))

@@ -21,7 +21,7 @@ from graasp_local.ports.data import (
     Locale,
 )
 from graasp_local.postgres.address import Address
-from graasp_local.postgres.database import connected
+from graasp_local.postgres.database import connected, drop, rename
 from graasp_local.postgres.loader import LOADER, end_loader, leave_to_owner, make_loader, remove_loader
 from graasp_local.postgres.properties import give_properties, locale_clause, read_properties
 from graasp_local.postgres.session import whole_table
@@ -149,14 +149,10 @@ class PostgresDatabases:
             remove_loader(connection)
 
     def drop(self, database: str) -> None:
-        from psycopg import sql
-
         with self._connection() as connection:
-            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
+            drop(connection, database)
 
     def rename_together(self, renames: Sequence[tuple[str, str]]) -> None:
-        from psycopg import sql
-
         with self._connection() as connection:
             connection.execute(
                 "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = ANY(%s)",
@@ -164,8 +160,7 @@ class PostgresDatabases:
             )
             with connection.transaction():
                 for old, new in renames:
-                    statement = sql.SQL("ALTER DATABASE {} RENAME TO {}")
-                    connection.execute(statement.format(sql.Identifier(old), sql.Identifier(new)))
+                    rename(connection, old, new)
 
     def end_dumps(self) -> int:
         with self._connection() as connection:

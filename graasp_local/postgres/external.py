@@ -19,16 +19,15 @@ from graasp_local.planning.migrations import AppliedMigration
 from graasp_local.planning.server import GRAASP_DATABASE
 from graasp_local.ports.data import DUMP_APPLICATION, EMPTY, DatabaseProperties, Loader, Locale
 from graasp_local.ports.database import CollationChange, Obstacle
-from graasp_local.postgres.database import PostgresDatabase
+from graasp_local.postgres.database import PostgresDatabase, create_owned, rename
 from graasp_local.postgres.databases import PostgresDatabases, create_with, make_extensions
 from graasp_local.postgres.external_server import ExternalConnections, leads_back
 from graasp_local.postgres.properties import give_properties
-from graasp_local.postgres.roles import PostgresRoles
+from graasp_local.postgres.roles import PostgresRoles, verifier
 from graasp_local.postgres.session import rows_streamed
 
 if TYPE_CHECKING:
     import psycopg
-    from psycopg import sql
 
 MIGRATOR = "graasp_migration"
 """The role of the migrate container: it acts as graasp, and can connect while graasp itself cannot."""
@@ -133,16 +132,12 @@ class ExternalDatabase(PostgresDatabase):
             return shut_out(connection, GRAASP_DATABASE, MIGRATOR)
 
     def make_database(self, name: str, password: str) -> bool:
-        from psycopg import sql
-
         with self._connection("postgres") as connection:
             _have_owner(connection, name, password)
             if _owner_of(connection, name) is not None:
                 admit(connection, name)
                 return False
-            owner = sql.Identifier(name)
-            connection.execute(sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(owner, owner))
-            connection.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(owner))
+            create_owned(connection, name)
             return True
 
     def _drop(self, connection: psycopg.Connection, database: str) -> None:
@@ -183,15 +178,10 @@ class ExternalDatabases(PostgresDatabases):
                 make_extensions(connection, owner, extensions)
 
     def ensure_role(self, role: str) -> bool:
-        from psycopg import sql
-
+        if role not in self._passwords:
+            return super().ensure_role(role)
         with self._connection() as connection:
-            if role in self._passwords:
-                return _have_owner(connection, role, self._passwords[role])
-            if connection.execute(_ROLE, (role,)).fetchone():
-                return False
-            connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
-            return True
+            return _have_owner(connection, role, self._passwords[role])
 
     def give(
         self,
@@ -217,16 +207,13 @@ class ExternalDatabases(PostgresDatabases):
             _drop(connection, database)
 
     def rename_together(self, renames: Sequence[tuple[str, str]]) -> None:
-        from psycopg import sql
-
         with self._connection() as connection:
             for old in {name for name, _ in renames}:
                 if _owner_of(connection, old) is not None:
                     shut_out(connection, old, None)
             with connection.transaction():
                 for old, new in renames:
-                    statement = sql.SQL("ALTER DATABASE {} RENAME TO {}")
-                    connection.execute(statement.format(sql.Identifier(old), sql.Identifier(new)))
+                    rename(connection, old, new)
 
     def end_dumps(self) -> int:
         with self._connection() as connection:
@@ -347,7 +334,7 @@ def _have_owner(connection: psycopg.Connection, role: str, password: str) -> boo
     found = connection.execute(_ROLE, (role,)).fetchone()
     if found is None:
         statement = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}")
-        connection.execute(statement.format(sql.Identifier(role), _verifier(connection, role, password)))
+        connection.execute(statement.format(sql.Identifier(role), verifier(connection, role, password)))
     if found is None or not found[1]:
         _join(connection, role)
     return found is None
@@ -361,13 +348,6 @@ def _join(connection: psycopg.Connection, role: str) -> None:
     connection.execute(sql.SQL("GRANT {} TO CURRENT_USER{}").format(sql.Identifier(role), options))
 
 
-def _verifier(connection: psycopg.Connection, role: str, password: str) -> sql.Literal:
-    """Instead of the password, so that the server's log never contains it."""
-    from psycopg import sql
-
-    return sql.Literal(connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode())
-
-
 def have_migrator(connection: psycopg.Connection, password: str) -> None:
     """Have the role that migrates, with this password; whatever it creates belongs to graasp."""
     from psycopg import sql
@@ -376,7 +356,7 @@ def have_migrator(connection: psycopg.Connection, password: str) -> None:
     with connection.transaction():
         found = connection.execute(_ROLE, (MIGRATOR,)).fetchone()
         verb = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}" if found is None else "ALTER ROLE {} LOGIN PASSWORD {}")
-        connection.execute(verb.format(migrator, _verifier(connection, MIGRATOR, password)))
+        connection.execute(verb.format(migrator, verifier(connection, MIGRATOR, password)))
         if found is None or not found[1]:
             _join(connection, MIGRATOR)
         connection.execute(sql.SQL("GRANT {} TO {}").format(graasp, migrator))

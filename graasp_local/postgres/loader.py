@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from graasp_local.postgres.roles import verifier
+
 if TYPE_CHECKING:
     import psycopg
 
@@ -20,8 +22,6 @@ def make_loader(connection: psycopg.Connection, database: str, owner: str, passw
     from psycopg import sql
 
     role = sql.Identifier(LOADER)
-    # A verifier instead of the password, so that Postgres's log never contains the password.
-    verifier = connection.pgconn.encrypt_password(password.encode(), LOADER.encode(), b"scram-sha-256").decode()
     with connection.transaction():
         if _is_there(connection):
             for (group,) in connection.execute(_MEMBERSHIPS, (LOADER,)).fetchall():
@@ -33,7 +33,7 @@ def make_loader(connection: psycopg.Connection, database: str, owner: str, passw
             sql.SQL(
                 "ALTER ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE INHERIT NOREPLICATION NOBYPASSRLS "
                 "CONNECTION LIMIT -1 PASSWORD {} VALID UNTIL 'infinity'"
-            ).format(role, sql.Literal(verifier))
+            ).format(role, verifier(connection, LOADER, password))
         )
         connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(owner), role))
         # The owner may have revoked its own right to connect.

@@ -16,6 +16,7 @@ from graasp_local.settings.rotation import Rotation
 
 if TYPE_CHECKING:
     import psycopg
+    from psycopg import sql
 
 SUPERUSER = "postgres"
 _CONNECT_SECONDS = 5
@@ -91,5 +92,12 @@ def _alter(connection: psycopg.Connection, passwords: Mapping[str, str]) -> None
     from psycopg import sql
 
     for role, password in passwords.items():
-        verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
-        connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(verifier)))
+        statement = sql.SQL("ALTER ROLE {} PASSWORD {}")
+        connection.execute(statement.format(sql.Identifier(role), verifier(connection, role, password)))
+
+
+def verifier(connection: psycopg.Connection, role: str, password: str) -> sql.Literal:
+    """What a statement contains instead of the password, so that the server's log never contains it."""
+    from psycopg import sql
+
+    return sql.Literal(connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode())
