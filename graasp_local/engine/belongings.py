@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from graasp_local.engine.client import connect, engine_errors
+from graasp_local.engine.inside import run_inside
 from graasp_local.engine.kept_images import remove_tags
 from graasp_local.engine.listing import PROJECT_LABEL
 from graasp_local.engine.together import together
@@ -179,10 +180,7 @@ def run_in(container: str, command: str | Sequence[str], user: str = "") -> tupl
 
     with closing(connect()) as client, engine_errors():
         try:
-            words = command if isinstance(command, str) else [*command]
-            made = client.api.exec_create(container, words, user=user)
-            output: bytes = client.api.exec_start(made["Id"])
-            return int(client.api.exec_inspect(made["Id"])["ExitCode"]), output
+            return run_inside(client, container, command, user=user)
         except APIError as error:
             raise NeedsYou(f"The engine refused to run {command!r}: {error.explanation or error}.") from error
 

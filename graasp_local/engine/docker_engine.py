@@ -17,6 +17,7 @@ from graasp_local.engine.addresses import is_on_this_machine
 from graasp_local.engine.client import engine_errors, engine_refusals
 from graasp_local.engine.compose import compose_failed
 from graasp_local.engine.engine_clock import ahead_by
+from graasp_local.engine.inside import run_inside, running_edge
 from graasp_local.engine.leftovers import wait_for_leftovers, wait_for_stops
 from graasp_local.engine.lost_networks import without_their_network
 from graasp_local.engine.migration_run import DockerMigrationRun
@@ -334,9 +335,8 @@ class DockerEngine(SiteImages):
             # The engine resolves every mount of the container, and a moved site's old paths no longer exist.
             if container["State"] != "running":
                 raise
-            made = self.client.api.exec_create(container["Id"], ["sh", "-c", gate_flag.as_command(archive)])
-            said = self.client.api.exec_start(made["Id"])
-            if self.client.api.exec_inspect(made["Id"])["ExitCode"] != 0:
+            code, said = run_inside(self.client, container["Id"], ["sh", "-c", gate_flag.as_command(archive)])
+            if code != 0:
                 raise NeedsYou(
                     f"The container of nginx cannot write the file that opens the gate: {said.decode(errors='replace')}"
                 ) from None
@@ -357,13 +357,11 @@ class DockerEngine(SiteImages):
         return connections.requests_in_flight(table, addresses, hops) if connections.is_of_nginx(table) else None
 
     def upload_bytes_to_come(self) -> int | None:
-        edge = [c for c in self.containers() if c["Labels"].get(GROUP_LABEL) == "edge" and c["State"] == "running"]
-        if not edge:
+        edge = running_edge(self.containers())
+        if edge is None:
             return None
         with engine_errors():
-            made = self.client.api.exec_create(edge[0]["Id"], [*uploads.COMMAND], stderr=False)
-            said: bytes = self.client.api.exec_start(made["Id"])
-            code = self.client.api.exec_inspect(made["Id"])["ExitCode"]
+            code, said = run_inside(self.client, edge["Id"], uploads.COMMAND, stderr=False)
         return uploads.bytes_to_come(said.decode()) if code == 0 else None
 
     def nginx_connections(self) -> str:
@@ -371,19 +369,17 @@ class DockerEngine(SiteImages):
 
         A table that fails `connections.is_of_nginx` could not be read.
         """
-        edge = [c for c in self.containers() if c["Labels"].get(GROUP_LABEL) == "edge" and c["State"] == "running"]
-        if not edge:
+        edge = running_edge(self.containers())
+        if edge is None:
             return ""
         with engine_errors():
-            return tcp_table(self.client, edge[0]["Id"]) or "not read"
+            return tcp_table(self.client, edge["Id"]) or "not read"
 
     def forget_addresses(self) -> bool:
         for container in self._containers_of(("redis",)):
             if container["State"] == "running":
                 with engine_errors():
-                    made = self.client.api.exec_create(container["Id"], ["sh", "-c", _FORGET_ADDRESSES])
-                    self.client.api.exec_start(made["Id"])
-                    return int(self.client.api.exec_inspect(made["Id"])["ExitCode"]) == 0
+                    return run_inside(self.client, container["Id"], ["sh", "-c", _FORGET_ADDRESSES])[0] == 0
         return False
 
     def recent_log(self, service: str, lines: int, since: float | None = None) -> tuple[str, ...]:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from graasp_local.engine.client import engine_errors
 from graasp_local.engine.http_edge import HttpEdge
+from graasp_local.engine.inside import run_inside, running_edge
 from graasp_local.errors import Refused
-from graasp_local.planning.states import ServiceGroup
-from graasp_local.stack.services import GROUP_LABEL
 
 if TYPE_CHECKING:
     from graasp_local.engine.docker_engine import DockerEngine
@@ -49,14 +48,13 @@ class EdgeReload:
 
     def _run(self, *words: str) -> tuple[int, str]:
         with engine_errors():
-            command = self._engine.client.api.exec_create(self._container()["Id"], list(words))
-            said: bytes = self._engine.client.api.exec_start(command["Id"])
-            return int(self._engine.client.api.exec_inspect(command["Id"])["ExitCode"]), said.decode(errors="replace")
+            code, said = run_inside(self._engine.client, self._container()["Id"], words)
+        return code, said.decode(errors="replace")
 
     def _container(self) -> dict[str, Any]:
-        for container in self._engine.containers():
-            if container["Labels"].get(GROUP_LABEL) == ServiceGroup.EDGE and container["State"] == "running":
-                return container
+        edge = running_edge(self._engine.containers())
+        if edge is not None:
+            return edge
         raise Refused(
             "nginx is not running.",
             "Nothing was changed: nginx is needed to get a certificate by ACME, and to verify that visitors get it.",

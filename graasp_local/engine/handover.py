@@ -19,16 +19,16 @@ from graasp_local.engine.addresses import is_on_this_machine
 from graasp_local.engine.client import engine_errors, engine_refusals
 from graasp_local.engine.docker_engine import DockerEngine
 from graasp_local.engine.http_edge import core_answer
+from graasp_local.engine.inside import in_nginx
 from graasp_local.engine.observe import HANDOVER_LABEL, NODE_LABEL, ONE_OFF_LABEL, SERVICE_LABEL, number_of
 from graasp_local.engine.together import together
 from graasp_local.planning.rolling_steps import Side
-from graasp_local.planning.states import ServiceGroup
 from graasp_local.ports.gate import CoreAnswer
 from graasp_local.ports.handovers import Memory
 from graasp_local.site import prepare
 from graasp_local.site.site import Site
 from graasp_local.stack.on_swarm import SWARM_SERVICES
-from graasp_local.stack.services import GROUP_LABEL, VERSION_LABEL
+from graasp_local.stack.services import VERSION_LABEL
 from graasp_local.version import Version
 
 VISITED_PORTS = {"core": 3000, "client": 8080}
@@ -59,7 +59,7 @@ class DockerHandovers:
         return tuple(name for name in self.visited() if name in in_swarm)
 
     def edge_can_route(self) -> bool:
-        code, _ = self._in_nginx(_KNOWS)
+        code, _ = in_nginx(self._engine, ["sh", "-c", _KNOWS])
         return code == 0
 
     def memory(self) -> Memory:
@@ -130,7 +130,8 @@ class DockerHandovers:
                 # longer than the answers.
                 prefix = path.removesuffix("/version")
                 asked = [(each, f"{prefix}{end}") for each in hosts for end in ("/version", "/maintenance/next")]
-                _, text = self._in_nginx(_ASK, *(f"http://{each}:{VISITED_PORTS['core']}{end}" for each, end in asked))
+                addresses = (f"http://{each}:{VISITED_PORTS['core']}{end}" for each, end in asked)
+                _, text = in_nginx(self._engine, ["sh", "-c", _ASK, *addresses])
                 for (each, end), answer in zip(asked, text.split(_BETWEEN), strict=False):
                     body, _, status = answer.rpartition("\n")
                     if status.isdigit() and int(status):
@@ -206,17 +207,6 @@ class DockerHandovers:
             and (HANDOVER_LABEL in container["Labels"]) == (side is Side.HANDOVER)
             and (side is Side.HANDOVER or container["Labels"].get(ONE_OFF_LABEL) != "True")
         ]
-
-    def _in_nginx(self, command: str, *words: str) -> tuple[int, str]:
-        """The exit code and output of a command in nginx's container."""
-        for container in self._engine.containers():
-            if container["Labels"].get(GROUP_LABEL) == ServiceGroup.EDGE and container["State"] == "running":
-                with engine_errors():
-                    api = self._engine.client.api
-                    made = api.exec_create(container["Id"], ["sh", "-c", command, *words])
-                    output = api.exec_start(made["Id"])
-                    return int(api.exec_inspect(made["Id"])["ExitCode"]), output.decode(errors="replace")
-        return 1, ""
 
 
 def _host_of(container: Mapping[str, Any]) -> str:

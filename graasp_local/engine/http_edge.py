@@ -61,13 +61,13 @@ class HttpEdge:
         """A connection to nginx. Raises OSError."""
         if not self._project:
             return _connected(*self._address, timeout)
+        from graasp_local.engine.inside import running_edge
         from graasp_local.engine.listing import containers_of
         from graasp_local.engine.tunnel import connected
-        from graasp_local.stack.services import GROUP_LABEL
 
-        for container in containers_of(self._project, to_look_only=True):
-            if container["Labels"].get(GROUP_LABEL) == "edge" and container["State"] == "running":
-                return connected(container["Id"], self._inner_port, timeout)
+        edge = running_edge(containers_of(self._project, to_look_only=True))
+        if edge is not None:
+            return connected(edge["Id"], self._inner_port, timeout)
         raise ConnectionRefusedError("nginx is not running")
 
     def gate(self) -> Gate:

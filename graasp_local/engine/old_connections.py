@@ -13,8 +13,8 @@ import time
 from collections.abc import Collection
 
 from graasp_local.engine import connections
-from graasp_local.engine.client import engine_errors
 from graasp_local.engine.docker_engine import DockerEngine
+from graasp_local.engine.inside import in_nginx
 from graasp_local.engine.observe import SERVICE_LABEL
 from graasp_local.planning.states import ServiceGroup
 from graasp_local.stack.services import GROUP_LABEL
@@ -110,7 +110,7 @@ class DockerOldConnections:
         return len(self._to_services_but(_NOT_BEHIND_THE_GATE, connections.established(table)))
 
     def set_apart(self) -> bool:
-        code, said = self._in_nginx(_RELOAD)
+        code, said = in_nginx(self._engine, ["sh", "-c", _RELOAD])
         if code != 0 or not said.strip().isdigit():
             return False
         self._user, self._before = said.strip(), connections.established(self._engine.nginx_connections())
@@ -131,8 +131,8 @@ class DockerOldConnections:
         left = self._to_services_but(_NOT_BEHIND_THE_GATE, now & self._before)
         if left:
             ends = (f"{':'.join(map(str, each.local))} {':'.join(map(str, each.remote))}" for each in left)
-            self._in_nginx(_CUT, *ends, privileged=True)
-        self._in_nginx(_END, user=self._user)
+            in_nginx(self._engine, ["sh", "-c", _CUT, "sh", *ends], privileged=True)
+        in_nginx(self._engine, ["sh", "-c", _END], user=self._user)
         return len(left)
 
     def _to_services_but(
@@ -150,18 +150,6 @@ class DockerOldConnections:
             for network in container["NetworkSettings"]["Networks"].values()
             if network["IPAddress"]
         }
-
-    def _in_nginx(self, script: str, *words: str, user: str = "", privileged: bool = False) -> tuple[int, str]:
-        for container in self._engine.containers():
-            if container["Labels"].get(GROUP_LABEL) == ServiceGroup.EDGE and container["State"] == "running":
-                with engine_errors():
-                    api = self._engine.client.api
-                    made = api.exec_create(
-                        container["Id"], ["sh", "-c", script, "sh", *words], user=user, privileged=privileged
-                    )
-                    said: bytes = api.exec_start(made["Id"])
-                    return int(api.exec_inspect(made["Id"])["ExitCode"]), said.decode(errors="replace")
-        return 1, ""
 
 
 def _cannot_be_read(table: str) -> bool:

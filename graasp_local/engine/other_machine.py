@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from graasp_local.engine.inside import run_inside
 from graasp_local.engine.temporary_container import temporary_container
 
 if TYPE_CHECKING:
@@ -59,8 +60,7 @@ def _in_any(client: DockerClient, containers: Sequence[Mapping[str, Any]], comma
     for container in containers:
         if container["State"] == "running":
             with suppress(APIError):  # its image may lack the program, or it has ended since
-                made = client.api.exec_create(container["Id"], command, stderr=False)
-                said: bytes = client.api.exec_start(made["Id"])
-                if client.api.exec_inspect(made["Id"])["ExitCode"] == 0:
+                code, said = run_inside(client, container["Id"], command, stderr=False)
+                if code == 0:
                     return said.decode(errors="replace")
     return ""
