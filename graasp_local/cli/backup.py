@@ -13,7 +13,7 @@ import click
 
 from graasp_local.cli import options
 from graasp_local.cli.context import Context, narrate_command, pass_context, print_json
-from graasp_local.cli.speaking import say
+from graasp_local.cli.speaking import can_ask, say
 from graasp_local.errors import GraaspLocalError, Refused, UsageError
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def settings(context: Context, name: str, passphrase_file: Path | None) -> None:
             "Use your own copy of .env.",
         )
     passphrase = _passphrase(passphrase_file)
-    if passphrase is None and sys.stdin.isatty() and sys.stderr.isatty():
+    if passphrase is None and can_ask():
         passphrase = click.prompt("Passphrase", hide_input=True, err=True)
     if passphrase is None:
         raise UsageError("A passphrase is needed.", "", f"Pass --passphrase-file, or set {PASSPHRASE_VARIABLE}.")

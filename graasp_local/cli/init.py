@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -11,7 +10,7 @@ import click
 from msgspec.structs import replace
 
 from graasp_local.cli.context import Context, pass_context
-from graasp_local.cli.speaking import say
+from graasp_local.cli.speaking import can_ask, say
 
 if TYPE_CHECKING:
     from graasp_local.cli.asking import CertificateFiles
@@ -118,7 +117,7 @@ def command(
         port = port or 8080
         url_here, parts_here = url or f"http://localhost:{port}", parts or (NO_PARTS,)
         given = replace(given, url=url_here, port=port, bind=bind or "127.0.0.1", parts=parts_here)
-    may_ask = not (yes or demo) and sys.stdin.isatty() and sys.stderr.isatty()
+    may_ask = not (yes or demo) and can_ask()
     answers = ask(given, known) if may_ask else without_asking(given, known)
     chosen = {"COMPOSE_PROJECT_NAME": project or default_project_name(where.resolve())}
     chosen |= settings_of(answers)

@@ -16,9 +16,9 @@ import click
 from msgspec import Struct
 
 from graasp_local.cli.context import Context, narrate_command, print_json, silence_output
-from graasp_local.cli.forecast import say_forecast
+from graasp_local.cli.forecast import show_plan
 from graasp_local.cli.rotation import finish_rotation
-from graasp_local.cli.speaking import say
+from graasp_local.cli.speaking import can_ask, say
 from graasp_local.clock import InterruptionFlag
 from graasp_local.errors import ExitCode, GraaspLocalError
 from graasp_local.journal.events import (
@@ -77,7 +77,7 @@ def operation(context: Context, request: Request, options: OperationOptions) -> 
             world.images.expect(Version.parse(request.version))
         _say_what_was_left(world)
         shown: Shown | None = None
-        if options.dry_run or (options.ask and sys.stdin.isatty() and sys.stderr.isatty()):
+        if options.dry_run or (options.ask and can_ask()):
             shown = shown_plan(world, request)
             estimate = downtime_estimate(world, shown.plan, shown.before)
             if options.dry_run:
@@ -166,15 +166,8 @@ def _show_dry_run(world: World, plan: Plan, estimate: Estimate | None, options: 
 
 def _show_plan(world: World, plan: Plan, estimate: Estimate | None, *, err: bool = True) -> None:
     from graasp_local.operations.plans import running_requests
-    from graasp_local.site.check import told_powers
 
-    say(render(plan), err=err)
-    for sentence in told_powers(world.site) if plan.steps else ():
-        say(sentence, err=err, fg="yellow")
-    running = running_requests(world, plan)
-    if running:
-        say(running, err=err, fg="yellow")
-    say_forecast(plan, estimate, err=err)
+    show_plan(world.site, plan, estimate, running_requests(world, plan), err=err)
 
 
 class _Printer(Protocol):

@@ -6,7 +6,6 @@ import click
 
 from graasp_local.cli.apply import STATE
 from graasp_local.cli.context import Context, pass_context, print_json
-from graasp_local.cli.speaking import say
 from graasp_local.planning.states import (
     Gate,
     Health,
@@ -28,9 +27,8 @@ from graasp_local.planning.states import (
 @pass_context
 def command(context: Context, state: str, from_state: str | None, *, json_object: bool) -> None:
     """Show what `apply STATE` would do, step by step, and why. Changes nothing."""
-    from graasp_local.cli.forecast import say_forecast
+    from graasp_local.cli.forecast import show_plan
     from graasp_local.journal.events import OperationStarted, as_json
-    from graasp_local.planning.plan import render
     from graasp_local.planning.plan_transition import plan_transition
     from graasp_local.site.check import told_powers
 
@@ -57,12 +55,7 @@ def command(context: Context, state: str, from_state: str | None, *, json_object
             }
         )
     else:
-        say(render(plan))
-        for sentence in told_powers(context.site) if plan.steps else ():
-            say(sentence, fg="yellow")
-        if running:
-            say(running, fg="yellow")
-        say_forecast(plan, estimate, err=False)
+        show_plan(context.site, plan, estimate, running, err=False)
 
 
 def _as_if_in(context: Context, state: InfraState) -> ObservedState:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from graasp_local.cli import options
 from graasp_local.cli.context import Context, pass_context, print_json
-from graasp_local.cli.speaking import say
+from graasp_local.cli.speaking import can_ask, say
 from graasp_local.errors import Refused
 
 
@@ -56,7 +54,7 @@ def command(
 
 def _require_the_sites_name(name: str, given: str | None, *, may_ask: bool) -> None:
     if given is None:
-        if not (may_ask and sys.stdin.isatty() and sys.stderr.isatty()):
+        if not (may_ask and can_ask()):
             raise Refused(
                 "What is listed above would be removed for good.",
                 "Nothing was removed.",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from graasp_local.cli import options
 from graasp_local.cli.context import Context, pass_context
-from graasp_local.cli.speaking import say
+from graasp_local.cli.speaking import can_ask, say
 
 if TYPE_CHECKING:
     from graasp_local.planning.requests import Restore
@@ -81,7 +80,7 @@ def _agree(context: Context, request: Restore, *, may_ask: bool) -> None:
     if context.site.selected_version is None:
         return  # nothing was deployed here yet, so nothing is replaced
     replaced = f"{listed((*databases, *volumes))} of this site will be replaced by those of {backup.manifest.name}"
-    if not (may_ask and sys.stdin.isatty() and sys.stderr.isatty()):
+    if not (may_ask and can_ask()):
         raise Refused(f"{replaced}.", "Nothing was changed.", "Add --discard current-data to confirm.")
     say(f"{replaced}. The current data is kept under another name until the next deployment.", err=True)
     if (

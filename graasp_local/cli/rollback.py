@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from graasp_local.cli import options
 from graasp_local.cli.context import Context, pass_context
-from graasp_local.cli.speaking import say
+from graasp_local.cli.speaking import can_ask, say
 
 
 @click.command("rollback")
@@ -41,7 +39,7 @@ def command(
     from graasp_local.cli.operating import OperationOptions, operation
     from graasp_local.planning.requests import Rollback
 
-    may_ask = not (yes or json_lines or dry_run) and sys.stdin.isatty() and sys.stderr.isatty()
+    may_ask = not (yes or json_lines or dry_run) and can_ask()
     agreed = discard or bool(discarded) or (may_ask and _agrees_to_a_loss(context))
     options = OperationOptions(
         dry_run=dry_run,

@@ -9,7 +9,7 @@ import click
 
 from graasp_local.cli import options
 from graasp_local.cli.context import Context, pass_context
-from graasp_local.cli.speaking import say
+from graasp_local.cli.speaking import can_ask, say
 from graasp_local.errors import ExitCode, GraaspLocalError, UsageError
 
 
@@ -43,7 +43,7 @@ def command(
             operation(context, request, OperationOptions(dry_run=True, as_json=json_lines, ask=False))
         context.refuse_if_not_ours()
         plan = shown_plan(context.world(InterruptionFlag()), request).plan
-        if plan.hint and not yes and sys.stdin.isatty() and sys.stderr.isatty():
+        if plan.hint and not yes and can_ask():
             say(plan.hint, err=True)
             if not click.confirm("Go ahead?", default=True, err=True):
                 say("Nothing was changed.", err=True)

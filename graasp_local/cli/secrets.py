@@ -11,7 +11,7 @@ import click
 
 from graasp_local.cli import options
 from graasp_local.cli.context import Context, pass_context, print_json
-from graasp_local.cli.speaking import say
+from graasp_local.cli.speaking import can_ask, say
 from graasp_local.errors import ExitCode, NeedsYou, Refused, UsageError
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def rotate(
             say(render(plan))
         if dry_run:
             sys.exit(ExitCode.DONE)
-        _agree(yes=yes, may_ask=not json_lines and sys.stdin.isatty() and sys.stderr.isatty())
+        _agree(yes=yes, may_ask=not json_lines and can_ask())
         with uninterrupted():
             kept = _rotate(context, new_rotation(settings), names)
         say(f"New values are in .env. The old file is {kept}: remove it when everything works.", err=True)
