@@ -1,4 +1,4 @@
-"""Small files: read if they exist, written completely or not at all, and opened only if they are what they seem."""
+"""Files: read if they exist, written completely or not at all, opened only if they are what they seem."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import json
 import os
 import shlex
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from graasp_local.errors import ConfigurationError
+
+_PIECE_BYTES = 1 << 18
 
 
 def text_if_there(file: Path) -> str:
@@ -43,11 +46,23 @@ def write_atomically(file: Path, text: str, mode: int) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    directory = os.open(file.parent, os.O_RDONLY)
+    sync_directory(file.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Return when the directory's entries are on disk. Raises OSError."""
+    descriptor = os.open(directory, os.O_RDONLY)
     try:
-        os.fsync(directory)
+        os.fsync(descriptor)
     finally:
-        os.close(directory)
+        os.close(descriptor)
+
+
+def chunks_of(file: Path) -> Iterator[bytes]:
+    """The content of a file, one piece at a time."""
+    with file.open("rb") as stream:
+        while piece := stream.read(_PIECE_BYTES):
+            yield piece
 
 
 def open_own_file(file: Path, flags: int) -> int:

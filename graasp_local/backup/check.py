@@ -15,8 +15,9 @@ from graasp_local.backup.dumps import Dump, load_dump
 from graasp_local.backup.manifest import DatabasePart, Manifest, Part, SettingsPart, StoredFile, VolumePart
 from graasp_local.backup.moving import Digest, Moved, Report, follow, stop_if_asked
 from graasp_local.backup.names import trial_name
-from graasp_local.backup.store import StoredBackup, chunks_of
+from graasp_local.backup.store import StoredBackup
 from graasp_local.errors import GraaspLocalError, NeedsYou, Refused
+from graasp_local.files import chunks_of
 from graasp_local.planning.server import GRAASP_DATABASE
 from graasp_local.ports.world import World
 from graasp_local.version import Version

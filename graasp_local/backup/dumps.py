@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from graasp_local.backup.manifest import StoredFile
 from graasp_local.backup.moving import Digest, Report, follow, write_file
-from graasp_local.backup.store import chunks_of
 from graasp_local.errors import GraaspLocalError, NeedsYou
+from graasp_local.files import chunks_of
 from graasp_local.planning.dump_entries import extensions_in, missing_role, to_load, without_data
 from graasp_local.ports.data import DatabaseProperties, Locale
 from graasp_local.ports.world import World

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from graasp_local.backup.manifest import (
     unknown_name,
 )
 from graasp_local.errors import Refused
-from graasp_local.files import json_in
+from graasp_local.files import json_in, sync_directory
 from graasp_local.site.site import Site
 
 _PARTIAL = ".partial-"
@@ -123,10 +122,10 @@ class BackupStore(Struct, frozen=True):
             stream.write("\n")
             stream.flush()
             os.fsync(stream.fileno())
-        _sync(partial)
+        sync_directory(partial)
         final = self.directory / manifest.name
         partial.rename(final)
-        _sync(self.directory)
+        sync_directory(self.directory)
         return StoredBackup(final, manifest)
 
     def discard(self, partial: Path) -> None:
@@ -198,18 +197,3 @@ def _read(directory: Path) -> StoredBackup | DamagedBackup:
 def is_path(named: str) -> bool:
     """Whether this names a directory, not a backup of the site."""
     return os.sep in named
-
-
-def chunks_of(file: Path) -> Iterator[bytes]:
-    """The content of a file, one piece at a time."""
-    with file.open("rb") as stream:
-        while piece := stream.read(1 << 18):
-            yield piece
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

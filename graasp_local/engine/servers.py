@@ -21,10 +21,11 @@ from graasp_local.engine.client import engine_errors
 from graasp_local.engine.docker_engine import DockerEngine
 from graasp_local.engine.listing import PROJECT_LABEL
 from graasp_local.engine.observe import DIRECTORY_LABEL, ONE_OFF_LABEL, SERVICE_LABEL
-from graasp_local.engine.streams import answer_of, chunks_of, fed_with
+from graasp_local.engine.streams import answer_of, fed_with
 from graasp_local.engine.temporary_container import temporary_container
 from graasp_local.engine.tool_run import DockerToolRun
 from graasp_local.errors import NeedsYou
+from graasp_local.files import chunks_of
 from graasp_local.planning.server import FIRST_VOLUME, DatabaseServer, first_volume, major_of_image
 from graasp_local.planning.states import Health
 from graasp_local.ports.data import EMPTY, OWN_SESSION, Loader

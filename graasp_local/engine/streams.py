@@ -13,7 +13,6 @@ import select
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import IO
 
 from graasp_local.engine.addresses import unreachable
@@ -87,13 +86,6 @@ def answer_of(command: Sequence[str], what: str, pieces: Iterable[bytes]) -> str
             pass
         answer.seek(0)
         return answer.read().decode(errors="replace")
-
-
-def chunks_of(file: Path) -> Iterator[bytes]:
-    """The content of a file, one piece at a time."""
-    with file.open("rb") as stream:
-        while piece := stream.read(_PIECE_BYTES):
-            yield piece
 
 
 def run_to_end(command: Sequence[str], what: str) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graasp_local.errors import NeedsYou
+from graasp_local.files import sync_directory
 from graasp_local.wording import plain_values
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Journal:
         self.operation = f"{number:04d}-{stamp}-{name}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         self._descriptor = os.open(directory / f"{self.operation}.jsonl", flags, 0o600)
-        _sync_directory(directory)
+        sync_directory(directory)
 
     def write(self, event: Event, now: float) -> None:
         """Append one event; returns when it is on disk, except for output lines, which may wait for the next event.
@@ -118,11 +119,3 @@ def _fill(reserve: Path) -> None:
     except OSError:
         reserve.unlink(missing_ok=True)
         raise
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -17,8 +17,9 @@ from graasp_local.backup.names import (
     restored_name,
     undone_name,
 )
-from graasp_local.backup.store import BackupStore, StoredBackup, chunks_of
+from graasp_local.backup.store import BackupStore, StoredBackup
 from graasp_local.errors import NeedsYou, Refused
+from graasp_local.files import chunks_of
 from graasp_local.operations.steps.written_snapshot import load_snapshot
 from graasp_local.planning.data_steps import CheckBackup, DataStep, LoadDatabase, PutInPlace, TakeOut, UnpackFiles
 from graasp_local.planning.restoring import Restore
