@@ -281,7 +281,7 @@ def _until_went_through(
     for read in newest_first:
         yield read
         if isinstance(read, OperationRecord):
-            went_through = went_through or (read.went_through and not read.went_through_unchanged)
+            went_through = went_through or read.is_change
             if went_through and begins_open(read):
                 return
 

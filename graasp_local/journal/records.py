@@ -119,9 +119,9 @@ class OperationRecord(Struct, frozen=True):
         return self.is_deployment and self.touched and self.outcome in ("done", "held")
 
     @property
-    def went_through_unchanged(self) -> bool:
-        """It only repaired the site: a rollback then undoes the deployment before it."""
-        return self.went_through and not (self.changed or self.is_rollback)
+    def is_change(self) -> bool:
+        """It succeeded and did more than repair the site: otherwise a rollback undoes the deployment before it."""
+        return self.went_through and (self.changed or self.is_rollback)
 
     @property
     def is_unfinished(self) -> bool:
@@ -316,14 +316,7 @@ def last_success(operations: Sequence[OperationRecord]) -> OperationRecord | Non
 
 def last_change(operations: Sequence[OperationRecord]) -> OperationRecord | None:
     """The last deployment that succeeded and changed anything: those that only repaired the site are skipped."""
-    return next(
-        (
-            operation
-            for operation in reversed(operations)
-            if operation.went_through and not operation.went_through_unchanged
-        ),
-        None,
-    )
+    return next((operation for operation in reversed(operations) if operation.is_change), None)
 
 
 def was_restored_before(operations: Sequence[OperationRecord]) -> bool:

@@ -150,9 +150,6 @@ def test_hold_leaves_the_new_version_behind_the_gate(running: FakeWorld) -> None
     assert "flag-open" not in running.state.calls
 
 
-def spoil_nothing(fake: FakeWorld) -> None: ...
-
-
 def image_missing(fake: FakeWorld) -> None:
     fake.engine.missing_images = {"core": "graasp:core does not exist."}
 

@@ -23,7 +23,7 @@ def detail_lines(
     detail: ContainerDetail, reading: Reading | None, now: float, width: int, *, is_fresh: bool = True
 ) -> tuple[Line, ...]:
     """Every line fits the width. Secrets are already masked in `detail`."""
-    lines: list[Line] = [*_facts(detail, reading, now), ()]
+    lines: list[Line] = [*_facts(detail, now), ()]
     lines += _charts(detail, reading, width, is_fresh=is_fresh)
     lines += _heading("Health check")
     if not detail.answers:
@@ -43,7 +43,7 @@ def detail_lines(
     return tuple(fitted(line, width) for line in lines)
 
 
-def _facts(detail: ContainerDetail, reading: Reading | None, now: float) -> list[Line]:
+def _facts(detail: ContainerDetail, now: float) -> list[Line]:
     since = f", since {at_moment(detail.started_at)}, {ago(now - detail.started_at)}" if detail.started_at else ""
     restarts = {0: "never restarted", 1: "restarted once"}.get(detail.restarts, f"restarted {detail.restarts} times")
     facts = [
