@@ -175,17 +175,8 @@ class Site(Struct, frozen=True, dict=True):
 
     @property
     def compose_files(self) -> tuple[Path, ...]:
-        directory = self.stack_copy / "compose"
-        files = [directory / "compose.yaml"]
-        if self.settings.tls is not Tls.OFF:
-            files.append(directory / "tls.yaml")
-        if self.settings.swarm is not None:
-            files.append(directory / "swarm.yaml")
-        if self.settings.external_database is not None:
-            files.append(directory / "external.yaml")
-        if self.override_file.exists():
-            files.append(self.override_file)
-        return tuple(files)
+        """What Compose is given, from the site's copy of the stack. Raises ConfigurationError."""
+        return self._files_of(self.stack_copy, self.settings)
 
     @cached_property
     def settings(self) -> Settings:
@@ -268,38 +259,22 @@ class Site(Struct, frozen=True, dict=True):
     @property
     def stack_files(self) -> tuple[Path, ...]:
         """The compose files that graasp-local has now; `compose_files` are those that Compose was given last."""
-        directory = stack_directory() / "compose"
-        files = [directory / "compose.yaml"]
-        if self._has_tls:
-            files.append(directory / "tls.yaml")
-        if self._is_swarm:
-            files.append(directory / "swarm.yaml")
-        if self._is_external:
-            files.append(directory / "external.yaml")
-        if self.override_file.exists():
-            files.append(self.override_file)
-        return tuple(files)
-
-    @property
-    def _has_tls(self) -> bool:
         try:
-            return self.settings.tls is not Tls.OFF
+            settings = self.settings
         except ConfigurationError:  # the files can still be looked at
-            return False
+            settings = None
+        return self._files_of(stack_directory(), settings)
 
-    @property
-    def _is_external(self) -> bool:
-        try:
-            return self.settings.external_database is not None
-        except ConfigurationError:
-            return False
-
-    @property
-    def _is_swarm(self) -> bool:
-        try:
-            return self.settings.swarm is not None
-        except ConfigurationError:
-            return False
+    def _files_of(self, stack: Path, settings: Settings | None) -> tuple[Path, ...]:
+        names = ["compose.yaml"]
+        if settings is not None and settings.tls is not Tls.OFF:
+            names.append("tls.yaml")
+        if settings is not None and settings.swarm is not None:
+            names.append("swarm.yaml")
+        if settings is not None and settings.external_database is not None:
+            names.append("external.yaml")
+        files = tuple(stack / "compose" / name for name in names)
+        return (*files, self.override_file) if self.override_file.exists() else files
 
     @property
     def database_kind(self) -> str:
@@ -332,7 +307,7 @@ class Site(Struct, frozen=True, dict=True):
         for service in self.services:
             if service.group is ServiceGroup.DATABASE:
                 return service
-        if self._is_external:
+        if self.settings.external_database is not None:
             raise ConfigurationError(
                 "The database is external: it is not a service of the site.", "Nothing was changed."
             )
