@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graasp_local.engine import connections, gate_flag, other_machine, rootless, site_files, tunnel, uploads
+from graasp_local.engine import connections, gate_flag, other_machine, rootless, site_files, uploads
 from graasp_local.engine.addresses import is_on_this_machine
 from graasp_local.engine.client import engine_errors, engine_refusals
 from graasp_local.engine.compose import compose_failed
@@ -42,6 +42,7 @@ from graasp_local.engine.stack_trial import stack_refusal
 from graasp_local.engine.swarm_services import SwarmServices
 from graasp_local.engine.tcp_table import tcp_table
 from graasp_local.engine.together import together
+from graasp_local.engine.tunnel import postgres_address
 from graasp_local.errors import ConfigurationError, NeedsYou, Refused
 from graasp_local.planning.search_data import SEARCH_SERVICE
 from graasp_local.planning.states import Gate, ObservedService, ServiceGroup
@@ -551,11 +552,9 @@ class DockerEngine(SiteImages):
             if labels.get(ONE_OFF_LABEL) == "True":
                 continue  # a newer server that is being filled
             if labels.get(GROUP_LABEL) == "database" and container["State"] == "running":
-                if not is_on_this_machine():
-                    return tunnel.address_of(container["Id"], 5432)
-                for port in container["Ports"]:
-                    if port["PrivatePort"] == 5432 and port.get("PublicPort"):
-                        return "127.0.0.1", int(port["PublicPort"])
+                address = postgres_address(container)
+                if address is not None:
+                    return address
         raise NeedsYou(
             "The database has no port on the loopback address of the engine's machine.",
             "Its migrations cannot be read.",

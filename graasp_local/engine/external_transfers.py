@@ -12,7 +12,7 @@ from functools import cached_property
 
 from graasp_local.engine.client import engine_errors
 from graasp_local.engine.docker_engine import DockerEngine
-from graasp_local.engine.streams import answer_of, fed_with, output_of
+from graasp_local.engine.streams import entries_of, fed_with, output_of, variables_by_name
 from graasp_local.engine.temporary_container import labels_for, reap_orphans
 from graasp_local.engine.transfers import DockerTransfers, helper_name
 from graasp_local.ports.data import DUMP_APPLICATION, LOCK_SECONDS, OWN_SESSION, Loader
@@ -54,8 +54,7 @@ class ExternalTransfers(DockerTransfers):
             yield from output_of(self._tool(tool, environment, name), f"The dump of {database}", environment)
 
     def contents(self, pieces: Iterable[bytes]) -> tuple[str, ...]:
-        told = answer_of(self._helper(["pg_restore", "--list"]), "Listing the content of the dump", pieces)
-        return tuple(line for line in told.splitlines() if line and not line.startswith(";"))
+        return entries_of(self._helper(["pg_restore", "--list"]), pieces)
 
     def load(self, database: str, loader: Loader, entries: Sequence[str], pieces: Iterable[bytes]) -> Iterator[int]:
         listing = "\n".join([*entries, ""]).encode()
@@ -82,7 +81,7 @@ class ExternalTransfers(DockerTransfers):
         yield from self._helper_fed(["pg_restore", "--file=/dev/null"], "Reading the dump", pieces)
 
     def _tool(self, words: Sequence[str], environment: dict[str, str], name: str) -> list[str]:
-        """The command of a tool that connects to the server. It has only variables' names: docker reads the values."""
+        """The command of a tool that connects to the server."""
         prepare.prepare(self._site)
         with engine_errors():
             reap_orphans(self._engine.client)
@@ -97,7 +96,7 @@ class ExternalTransfers(DockerTransfers):
             f"--name={name}",
         ]
         command += [f"--label={key}={value}" for key, value in labels_for("backup").items()]
-        command += [word for key in environment for word in ("--env", key)]
+        command += variables_by_name(environment)
         if self._server.ca:
             command += ["--volume", f"{self._site.secrets_directory / CA_FILE}:{_CA_INSIDE}:ro"]
         return [*command, f"--entrypoint={program}", self._database_image, *arguments]

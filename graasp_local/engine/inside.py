@@ -1,7 +1,9 @@
-"""Commands inside running containers, above all inside nginx's."""
+"""What is inside a container: commands run there, above all in nginx's, and small files."""
 
 from __future__ import annotations
 
+import io
+import tarfile
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -42,3 +44,12 @@ def in_nginx(engine: DockerEngine, command: Sequence[str], **options: Any) -> tu
     with engine_errors():
         code, said = run_inside(engine.client, edge["Id"], command, **options)
     return code, said.decode(errors="replace")
+
+
+def text_of_file(chunks: Iterable[bytes]) -> str:
+    """The beginning of a small file, from what the engine's `get_archive` sent; empty if it is not a file."""
+    with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
+        for member in tar:
+            stream = tar.extractfile(member)
+            return stream.read(64).decode(errors="replace").strip() if stream else ""
+    return ""

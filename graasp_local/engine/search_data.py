@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from graasp_local.engine.client import engine_errors
+from graasp_local.engine.inside import text_of_file
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -30,9 +29,4 @@ def written_by(client: DockerClient, container: str) -> str:
             chunks, _ = client.api.get_archive(container, f"{_DIRECTORY}/data.ms/VERSION")
         except NotFound:
             return ""
-        archive = b"".join(chunks)
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        for member in tar:
-            stream = tar.extractfile(member)
-            return stream.read(64).decode(errors="replace").strip() if stream else ""
-    return ""
+        return text_of_file(chunks)

@@ -6,24 +6,23 @@ gives to its database; only image and volume differ. Refuses to remove the selec
 
 from __future__ import annotations
 
-import io
 import os
-import tarfile
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from graasp_local.engine import images, tunnel
-from graasp_local.engine.addresses import is_on_this_machine
+from graasp_local.engine import images
 from graasp_local.engine.client import engine_errors
 from graasp_local.engine.docker_engine import DockerEngine
+from graasp_local.engine.inside import text_of_file
 from graasp_local.engine.listing import PROJECT_LABEL
 from graasp_local.engine.observe import DIRECTORY_LABEL, ONE_OFF_LABEL, SERVICE_LABEL
-from graasp_local.engine.streams import answer_of, fed_with
+from graasp_local.engine.streams import entries_of, pass_on_entries, variables_by_name
 from graasp_local.engine.temporary_container import temporary_container
 from graasp_local.engine.tool_run import DockerToolRun
+from graasp_local.engine.tunnel import postgres_address
 from graasp_local.errors import NeedsYou
 from graasp_local.files import chunks_of
 from graasp_local.planning.server import FIRST_VOLUME, DatabaseServer, first_volume, major_of_image
@@ -134,11 +133,9 @@ class DockerServers:
     def new_address(self) -> tuple[str, int]:
         """Where the newer server is reachable from here. Raises NeedsYou."""
         container = self._new_container()
-        if container and not is_on_this_machine():
-            return tunnel.address_of(container["Id"], 5432)
-        for port in container["Ports"] if container else ():
-            if port["PrivatePort"] == 5432 and port.get("PublicPort"):
-                return "127.0.0.1", int(port["PublicPort"])
+        address = postgres_address(container) if container else None
+        if address is not None:
+            return address
         raise NeedsYou("The newer database server has no port on the loopback address of the engine's machine.")
 
     def stop_new(self) -> None:
@@ -170,8 +167,7 @@ class DockerServers:
             return DockerToolRun(command, stdin=None, stdout=output, environment=environment)
 
     def contents(self, file: Path) -> tuple[str, ...]:
-        told = answer_of(self._exec("exec pg_restore --list"), "Listing the content of the dump", chunks_of(file))
-        return tuple(line for line in told.splitlines() if line and not line.startswith(";"))
+        return entries_of(self._exec("exec pg_restore --list"), chunks_of(file))
 
     def restore_roles(self, file: Path) -> DockerToolRun:
         with file.open("rb") as source:
@@ -179,9 +175,7 @@ class DockerServers:
 
     def restore(self, database: str, file: Path, entries: Sequence[str], loader: Loader | None) -> DockerToolRun:
         listed = f"/tmp/graasp-local-{uuid.uuid4().hex[:12]}"  # noqa: S108 - inside the container, and new
-        keep = self._exec('umask 077; set -C; cat > "$0"', listed)
-        for _ in fed_with(keep, "Passing on the list of what to load", ["\n".join([*entries, ""]).encode()]):
-            pass
+        pass_on_entries(self._exec('umask 077; set -C; cat > "$0"', listed), entries)
         tool = ["pg_restore", "--exit-on-error", f"--use-list={listed}", f"--dbname={database}"]
         if loader is None:
             tool.append("--username=postgres")
@@ -206,9 +200,8 @@ class DockerServers:
         container = self._new_container()
         if container is None:
             raise NeedsYou("The newer database server is gone.")
-        # Names only: docker gets the values from its environment, so that no secret is in a process list.
-        names = [word for name in environment for word in ("--env", name)]
-        return ["docker", "exec", "--interactive", *names, container["Id"], "sh", "-c", script, *words]
+        variables = variables_by_name(environment)
+        return ["docker", "exec", "--interactive", *variables, container["Id"], "sh", "-c", script, *words]
 
     def _new_containers(self) -> list[dict[str, Any]]:
         return [c for c in self._engine.containers() if NEW_SERVER_LABEL in c["Labels"]]
@@ -262,19 +255,9 @@ class DockerServers:
         for path in (f"{directory}/PG_VERSION", f"{directory}/pgdata/PG_VERSION"):
             with suppress(NotFound):
                 chunks, _ = self._engine.client.api.get_archive(container, path)
-                return major_in(b"".join(chunks))
+                major = text_of_file(chunks).partition(".")[0]  # before 10 there were two numbers, such as 9.6
+                return int(major) if major.isdecimal() else None
         return None
-
-
-def major_in(archive: bytes) -> int | None:
-    """The major version in a tar archive of a `PG_VERSION` file. Pure."""
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        for member in tar:
-            stream = tar.extractfile(member)
-            text = stream.read(16).decode(errors="replace").strip() if stream else ""
-            # Before 10 a major version was two numbers, such as 9.6.
-            return int(text.partition(".")[0]) if text.partition(".")[0].isdecimal() else None
-    return None
 
 
 def layout_problems(config: Mapping[str, Any], service: str, target: DatabaseServer) -> tuple[str, ...]:

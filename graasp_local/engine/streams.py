@@ -79,13 +79,27 @@ def fed_with(
             _end(process)
 
 
-def answer_of(command: Sequence[str], what: str, pieces: Iterable[bytes]) -> str:
-    """The command's output when it is fed with the pieces, or with as many of them as it reads."""
+def entries_of(listing: Sequence[str], pieces: Iterable[bytes]) -> tuple[str, ...]:
+    """The entries of a dump as `pg_restore --list` prints them: that command, fed with as much as it reads."""
     with tempfile.TemporaryFile() as answer:
-        for _ in fed_with(command, what, pieces, sink=answer):
+        for _ in fed_with(listing, "Listing the content of the dump", pieces, sink=answer):
             pass
         answer.seek(0)
-        return answer.read().decode(errors="replace")
+        lines = answer.read().decode(errors="replace").splitlines()
+    return tuple(line for line in lines if line and not line.startswith(";"))
+
+
+def pass_on_entries(keeping: Sequence[str], entries: Sequence[str]) -> None:
+    """Give the list of what to load to a command that keeps it in a file."""
+    for _ in fed_with(keeping, "Passing on the list of what to load", ["\n".join([*entries, ""]).encode()]):
+        pass
+
+
+def variables_by_name(environment: Mapping[str, str]) -> list[str]:
+    """The docker command's options for these variables: it takes the values from its own environment, so that no secret
+    is in a process list.
+    """
+    return [word for name in environment for word in ("--env", name)]
 
 
 def run_to_end(command: Sequence[str], what: str) -> str:

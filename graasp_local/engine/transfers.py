@@ -19,7 +19,7 @@ from graasp_local.engine.client import engine_errors
 from graasp_local.engine.docker_engine import DockerEngine
 from graasp_local.engine.listing import PROJECT_LABEL
 from graasp_local.engine.observe import ONE_OFF_LABEL
-from graasp_local.engine.streams import answer_of, fed_with, output_of, run_to_end
+from graasp_local.engine.streams import entries_of, fed_with, output_of, pass_on_entries, run_to_end, variables_by_name
 from graasp_local.engine.temporary_container import labels_for, reap_orphans
 from graasp_local.errors import NeedsYou
 from graasp_local.planning.states import ServiceGroup
@@ -48,14 +48,11 @@ class DockerTransfers:
         yield from output_of(self._in_database(tool, environment), f"The dump of {database}", environment)
 
     def contents(self, pieces: Iterable[bytes]) -> tuple[str, ...]:
-        told = answer_of(self._in_database(["pg_restore", "--list"], {}), "Listing the content of the dump", pieces)
-        return tuple(line for line in told.splitlines() if line and not line.startswith(";"))
+        return entries_of(self._in_database(["pg_restore", "--list"], {}), pieces)
 
     def load(self, database: str, loader: Loader, entries: Sequence[str], pieces: Iterable[bytes]) -> Iterator[int]:
         listed = f"/tmp/{helper_name()}"  # noqa: S108 - inside the container, and new
-        keep = self._in_database(["sh", "-c", 'umask 077; set -C; cat > "$0"', listed], {})
-        for _ in fed_with(keep, "Passing on the list of what to load", ["\n".join([*entries, ""]).encode()]):
-            pass
+        pass_on_entries(self._in_database(["sh", "-c", 'umask 077; set -C; cat > "$0"', listed], {}), entries)
         tool = ["pg_restore", f"--username={loader.role}", f"--role={loader.owner}", "--no-owner", "--exit-on-error"]
         tool += ["--single-transaction", f"--use-list={listed}", f"--dbname={database}"]
         environment = {"PGAPPNAME": DUMP_APPLICATION, "PGPASSWORD": loader.password, "PGOPTIONS": OWN_SESSION}
@@ -123,9 +120,8 @@ class DockerTransfers:
                 "Its content cannot be read.",
                 "Start it with `graasp-local apply db-only` or `graasp-local apply running`.",
             )
-        # Names only: docker gets the values from its environment, so that no secret is in a process list.
-        names = [word for name in environment for word in ("--env", name)]
-        return [*self._docker(), "exec", "--interactive", *names, container["Id"], *tool]
+        variables = variables_by_name(environment)
+        return [*self._docker(), "exec", "--interactive", *variables, container["Id"], *tool]
 
     def _docker(self) -> list[str]:
         os.environ[leftovers.MARK] = str(self._site.directory)

@@ -9,12 +9,18 @@ from __future__ import annotations
 import socket
 import subprocess
 import threading
+from collections.abc import Mapping
+from typing import Any
+
+from graasp_local.engine.addresses import is_on_this_machine
 
 _RELAY = 'exec 3<>"/dev/tcp/127.0.0.1/$0" || exit 1; { cat <&3; kill 0; } & cat >&3; kill 0'
 """Ends, and closes the connection, when either side closes it. After a half-close here there is no further answer.
 
 A connection that stayed open until Postgres gave up on it would hold up the removal of a database for a minute.
 """
+
+_POSTGRES_PORT = 5432
 
 _tunnels: dict[tuple[str, int], tuple[str, int]] = {}
 _making = threading.Lock()
@@ -50,6 +56,16 @@ def address_of(container: str, port: int) -> tuple[str, int]:
             threading.Thread(target=_serve, args=(listener, container, port), daemon=True).start()
             _tunnels[container, port] = listener.getsockname()[:2]
         return _tunnels[container, port]
+
+
+def postgres_address(container: Mapping[str, Any]) -> tuple[str, int] | None:
+    """Where Postgres in a container, from the engine's list, is reachable from here; None if it publishes no port."""
+    if not is_on_this_machine():
+        return address_of(container["Id"], _POSTGRES_PORT)
+    for port in container["Ports"]:
+        if port["PrivatePort"] == _POSTGRES_PORT and port.get("PublicPort"):
+            return "127.0.0.1", int(port["PublicPort"])
+    return None
 
 
 def _serve(listener: socket.socket, container: str, port: int) -> None:
