@@ -6,7 +6,6 @@ tables (a deployment, a rollback) Graasp's database is dumped; from then on a re
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -14,14 +13,13 @@ import msgspec
 from msgspec import Struct
 
 from graasp_local.errors import NeedsYou, UsageError
+from graasp_local.files import chunks_of
 from graasp_local.planning.dump_entries import to_load
 from graasp_local.planning.server import GRAASP_DATABASE
 from graasp_local.planning.states import InfraState, ServiceGroup
 from graasp_local.ports.world import World
 from graasp_local.postgres.data_snapshot import DataSnapshot
 from graasp_local.testing.operations import Operation
-
-_CHUNK = 1 << 20
 
 
 class Taken(Struct, frozen=True):
@@ -89,14 +87,9 @@ def put_back(world: World, stack: Stack, noted: str, dump: Path) -> None:
 def _tables_back(world: World, stack: Stack, taken: Taken, dump: Path) -> None:
     stack.apply(InfraState.DB_ONLY)
     world.databases.create(GRAASP_DATABASE, GRAASP_DATABASE)
-
-    def pieces() -> Iterator[bytes]:
-        with dump.open("rb") as file:
-            yield from iter(lambda: file.read(_CHUNK), b"")
-
-    loading = to_load(world.transfers.contents(pieces()), GRAASP_DATABASE, (), ())
+    loading = to_load(world.transfers.contents(chunks_of(dump)), GRAASP_DATABASE, (), ())
     with world.databases.loader(GRAASP_DATABASE, GRAASP_DATABASE) as loader:
-        for _ in world.transfers.load(GRAASP_DATABASE, loader, loading.entries, pieces()):
+        for _ in world.transfers.load(GRAASP_DATABASE, loader, loading.entries, chunks_of(dump)):
             pass
     stack.deploy(taken.version, hold=taken.state != InfraState.RUNNING)
     dump.unlink()

@@ -477,28 +477,6 @@ class GraaspStack:
         """
         with self._working():
             self._dump_tables()
-            return self._deployed(
-                version,
-                hold=hold,
-                backup=backup,
-                strategy=strategy,
-                on_failure=on_failure,
-                drain_limit=drain_limit,
-                migration_limit=migration_limit,
-            )
-
-    def _deployed(
-        self,
-        version: str,
-        *,
-        hold: bool = False,
-        backup: bool = False,
-        strategy: str = "closed",
-        on_failure: str = "rollback",
-        drain_limit: float = DRAIN_SECONDS,
-        migration_limit: float = MIGRATION_SECONDS,
-    ) -> Operation:
-        with self._working():
             request = Deploy(
                 str(Version.parse(version)),
                 not backup,
@@ -647,7 +625,9 @@ class _Unwatched:
         return self._stack.apply(state)
 
     def deploy(self, version: str, *, hold: bool = False) -> Operation:
-        return self._stack._deployed(version, hold=hold)
+        with self._stack._working():
+            request = Deploy(version, no_backup=True, strategy=Strategy.CLOSED, hold=hold)
+            return carry_out(self._stack.site, request)
 
 
 _SERVICE = "com.docker.compose.service"
