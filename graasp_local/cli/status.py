@@ -29,7 +29,7 @@ def _look(context: Context) -> dict[str, Any]:
     from graasp_local.engine.look import look_at
     from graasp_local.journal.closings import closings, ongoing
     from graasp_local.journal.read import read_recent
-    from graasp_local.journal.records import state_left, unfinished_operation
+    from graasp_local.journal.records import last_deployed, state_left, unfinished_operation
     from graasp_local.journal.status import Situation, next_steps
     from graasp_local.lock import current_holder
     from graasp_local.planning.server import major_of_image, other_major
@@ -42,14 +42,7 @@ def _look(context: Context) -> dict[str, Any]:
     classification = classify(observed, state_left(operations))
     holder = current_holder(site.lock_file)
     unfinished = unfinished_operation(operations) if holder is None else None
-    last = next(
-        (
-            operation
-            for operation in reversed(operations)
-            if operation.version and operation.outcome in ("done", "held")
-        ),
-        None,
-    )
+    last = last_deployed(operations)
     now = time.time()
     closed = closings(operations, observed.gate, now)
     lasting = ongoing(closed)

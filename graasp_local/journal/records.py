@@ -114,9 +114,13 @@ class OperationRecord(Struct, frozen=True):
         return any(name not in READ_ONLY_NAMES for name in self.started_steps)
 
     @property
+    def succeeded(self) -> bool:
+        return self.outcome in ("done", "held")
+
+    @property
     def went_through(self) -> bool:
         """A deployment that changed the site and succeeded."""
-        return self.is_deployment and self.touched and self.outcome in ("done", "held")
+        return self.is_deployment and self.touched and self.succeeded
 
     @property
     def is_change(self) -> bool:
@@ -265,7 +269,7 @@ def runs_by_step(operations: Sequence[OperationRecord]) -> dict[str, list[Run]]:
     """
     seen: dict[str, list[Run]] = {}
     for operation in operations:
-        version = operation.version or "" if operation.outcome in ("done", "held") else ""
+        version = operation.version or "" if operation.succeeded else ""
         for name, seconds in seconds_by_step([operation]).items():
             seen.setdefault(name, []).extend(Run(each, version, operation.database_bytes) for each in seconds)
     return seen
@@ -319,12 +323,17 @@ def last_change(operations: Sequence[OperationRecord]) -> OperationRecord | None
     return next((operation for operation in reversed(operations) if operation.is_change), None)
 
 
+def last_deployed(operations: Sequence[OperationRecord]) -> OperationRecord | None:
+    """The last operation that succeeded and left a version deployed, whether it changed the site or not."""
+    return next((operation for operation in reversed(operations) if operation.version and operation.succeeded), None)
+
+
 def was_restored_before(operations: Sequence[OperationRecord]) -> bool:
     """Whether a restore since the last successful deployment may have left something to tidy up."""
     for operation in reversed(operations):
         if operation.restore is not None:
             return True
-        if operation.is_deployment and operation.outcome in ("done", "held"):
+        if operation.is_deployment and operation.succeeded:
             return False
     return False
 

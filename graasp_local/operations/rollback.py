@@ -62,7 +62,7 @@ def _refuse_over_written(
 ) -> None:
     """Raises Refused if visitors may have written to the restored data."""
     let_in = record.database_is_changed and visitors_were_let_in(operations, record, observed.gate)
-    if record.outcome in ("done", "held") or let_in:
+    if record.succeeded or let_in:
         raise Refused(
             f"The gate was opened after {restore.backup} was restored: a rollback would discard everything written "
             "since.",
@@ -206,10 +206,9 @@ def _loss(
     """None if visitors could not have written to what would be set aside; also for a restore, which is refused."""
     if record.restore is not None:
         return None
-    went_through = record.outcome in ("done", "held")
     if record.is_rollback or not record.database_is_changed:
         return None
-    if not went_through and not visitors_were_let_in(operations, record, observed.gate):
+    if not record.succeeded and not visitors_were_let_in(operations, record, observed.gate):
         return None
     if not observed.group_is_on(ServiceGroup.DATABASE):
         raise Refused(

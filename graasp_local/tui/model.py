@@ -10,7 +10,13 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
-from graasp_local.journal.records import JournalContents, OperationRecord, state_left, unfinished_operation
+from graasp_local.journal.records import (
+    JournalContents,
+    OperationRecord,
+    last_deployed,
+    state_left,
+    unfinished_operation,
+)
 from graasp_local.journal.status import NextStep, Situation, next_steps
 from graasp_local.lock import Holder
 from graasp_local.planning.plan import Plan
@@ -188,14 +194,7 @@ def site_view(
         for service in sorted(observed.in_group(group), key=lambda service: service.name)
     )
     operations = journal.operations
-    last = next(
-        (
-            operation
-            for operation in reversed(operations)
-            if operation.version and operation.outcome in ("done", "held")
-        ),
-        None,
-    )
+    last = last_deployed(operations)
     return SiteView(
         project,
         directory,

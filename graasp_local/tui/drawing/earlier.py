@@ -37,7 +37,7 @@ def one_before(operations: Sequence[OperationRecord], operation: OperationRecord
     """The last successful operation before it with the same command; `operations` are oldest first."""
     kind = _kind(operation)
     earlier = operations[: operations.index(operation)] if operation in operations else ()
-    return next((w for w in reversed(earlier) if _kind(w) == kind and w.outcome in ("done", "held")), None)
+    return next((w for w in reversed(earlier) if _kind(w) == kind and w.succeeded), None)
 
 
 def _kind(operation: OperationRecord) -> str:
