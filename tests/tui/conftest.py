@@ -10,7 +10,7 @@ import asyncio
 import os
 import re
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,6 @@ from tests.tui.fakes import NOW, FakeAccess
 GIVE_UP_SECONDS = 10.0
 PICTURES = Path(__file__).parent / "pictures"
 DEADLINE_SECONDS = 15.0
-
-Drive = Callable[[Pilot[None]], Awaitable[None]]
 
 
 @pytest.fixture(autouse=True)
