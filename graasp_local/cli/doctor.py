@@ -26,7 +26,7 @@ _COLOURS = {"fails": "red", "warning": "yellow", "unknown": "cyan", "ok": "green
 def command(context: Context, version_text: str | None, *, json_object: bool) -> None:
     """Check the site and its machine, and say how to fix what is wrong. Changes nothing.
 
-    Exit code 10 if something would make a deployment fail. What cannot be checked is reported as unknown.
+    Exits with 10 if something would make a deployment fail. What cannot be checked is reported as unknown.
     """
     from graasp_local.clock import InterruptionFlag
     from graasp_local.doctor.findings import exit_code
@@ -68,5 +68,6 @@ def _print(findings: Sequence[Finding]) -> None:
         "ok": "ok",
     }
     said = ", ".join(f"{count} {words[verdict]}" for verdict, count in counted.items() if count)
-    end = "A deployment would fail." if counted["fails"] else "None of these would make a deployment fail."
-    say(f"{said}. {end}", err=True)
+    found = counted["warning"] or counted["unknown"]
+    end = " Nothing was found that would make a deployment fail." if found else ""
+    say(f"{said}.{' A deployment would fail.' if counted['fails'] else end}", err=True)

@@ -26,11 +26,13 @@ _GIB = 1024**3
 
 def _way_to_an_engine(why: str) -> str:
     if "permission denied" in why:
-        return "Add this user to the group of the engine's socket, usually docker, and log in again."
+        return "Add your user to the group that owns the engine's socket, usually `docker`, and log in again."
     if "graasp-local needs" in why:
         return "Install Docker Engine (docs.docker.com/engine/install), or set DOCKER_HOST to one."
     if "refuses" in why:
-        return "Check its log (`journalctl --unit docker`), or that of a proxy in front of its socket."
+        return (
+            "Check the engine's log (`journalctl --unit docker`), or the log of the proxy if its socket is behind one."
+        )
     return "`systemctl start docker`, or `scripts/ensure-engine` in a checkout."
 
 
@@ -52,8 +54,8 @@ def engine(facts: Facts) -> Iterator[Finding]:
             if engine.lowest_port:
                 yield ok(
                     "engine",
-                    f"It is rootless and can publish ports from {engine.lowest_port} upwards. With rootlesskit's usual "
-                    "port driver, nginx and core see all visitors under one address.",
+                    f"The engine is rootless and can publish port {engine.lowest_port} and higher ones. With "
+                    "rootlesskit's default port driver, nginx and core see the same address for every visitor.",
                 )
             if engine.ends_with_session_of:
                 user = engine.ends_with_session_of
@@ -95,7 +97,8 @@ def images(facts: Facts) -> Iterator[Finding]:
         yield Finding("images", Verdict.WARNING, said, fix)
     if not bad:
         missing = sum(not image.local for image in facts.images.value)
-        where = f"{missing} of them still have to be pulled" if missing else "all of them are on the engine"
+        have = "has" if missing == 1 else "have"
+        where = f"{missing} of them still {have} to be pulled" if missing else "all of them are on the engine"
         yield ok("images", f"{len(facts.images.value)} images for {platform}; {where}.")
 
 
@@ -118,25 +121,30 @@ def _built(service: str, version: str) -> str:
 def rollback(found: Fact[Return | None]) -> Iterator[Finding]:
     match found:
         case Unknown() as unknown:
-            yield not_known("rollback", "Whether a failed deployment could be rolled back", unknown)
+            yield not_known("rollback", "Whether a failed deployment can be rolled back", unknown)
         case Known(Return(version, lost=lost)) if lost:
             yield Finding(
                 "rollback",
                 Verdict.FAILS,
-                f"If the next deployment fails, {version} cannot be restored: the image of {listed(lost)} is "
-                "neither on the engine nor in the registry any more.",
-                f"Build or load the images of {version} again; `deploy --on-failure hold` deploys without a rollback.",
+                f"If the next deployment fails, it cannot be rolled back to {version}: the "
+                f"{'image' if len(lost) == 1 else 'images'} of {listed(lost)} {'is' if len(lost) == 1 else 'are'} no "
+                "longer on the engine or in the registry.",
+                f"Build or load the images of {version} again, or deploy with `--on-failure hold`, which does not "
+                "roll back.",
             )
         case Known(Return(version, other_builds=others)) if others:
             yield Finding(
                 "rollback",
                 Verdict.WARNING,
                 f"If the next deployment fails, {version} would be restored with another build of {listed(others)}: "
-                "the one running now is neither on the engine nor in the registry any more.",
+                f"{'the one' if len(others) == 1 else 'those'} running now {'is' if len(others) == 1 else 'are'} no "
+                "longer on the engine or in the registry.",
                 f"`graasp-local deploy --version {version}` deploys the build that its tags point to.",
             )
         case Known(Return(version)):
-            yield ok("rollback", f"The images of {version} are still available if the next deployment fails.")
+            yield ok(
+                "rollback", f"If the next deployment fails, {version} can be restored: its images are still available."
+            )
         case _:
             yield ok("rollback", "Nothing has been deployed here yet, so there is nothing to go back to.")
 
@@ -146,7 +154,9 @@ def registry(registry: Fact[Registry]) -> Iterator[Finding]:
         case Unknown() as unknown:
             yield not_known("registry", "The registry login", unknown)
         case Known(Registry(host, refuses=True)):
-            said = f"{host} refuses this user (403). Registries do that for an expired login, even for public images."
+            said = (
+                f"{host} refuses this user (403). Registries do this when a login has expired, even for public images."
+            )
             yield Finding("registry", Verdict.FAILS, said, f"`docker logout {host}`")
         case Known(Registry(host)):
             yield ok("registry", f"{host} does not refuse this user.")
@@ -161,7 +171,7 @@ def disk(facts: Facts) -> Iterator[Finding]:
         yield not_known(
             "disk",
             "The disk",
-            Unknown("this user has no access, or no running container on the engine's machine could be asked"),
+            Unknown("this user may not read it, and no running container on the engine's machine could be asked"),
         )
         return
     pulls = sum(not image.local for image in facts.images.value) if isinstance(facts.images, Known) else 0
@@ -170,7 +180,7 @@ def disk(facts: Facts) -> Iterator[Finding]:
     said = f"The engine's disk has {free / _GIB:.1f} GiB free"
     if free < needed:
         fix = "`docker image prune` removes images that nothing uses; `docker system df` shows what takes up space."
-        yield Finding("disk", Verdict.FAILS, f"{said}, and a deployment needs {needed / _GIB:.1f} GiB.", fix)
+        yield Finding("disk", Verdict.FAILS, f"{said}, but a deployment needs {needed / _GIB:.1f} GiB.", fix)
     elif isinstance(facts.database_bytes, Unknown):
         unknown = f"the size of the database is unknown: {facts.database_bytes.why}"
         said = f"{said}; a deployment needs at least {needed / _GIB:.1f} GiB; {unknown}."
@@ -190,7 +200,7 @@ def memory(facts: Facts) -> Iterator[Finding]:
         yield Finding("memory", Verdict.FAILS, said, "Give the machine more memory.")
         return
     if isinstance(facts.limits, Unknown):
-        yield not_known("memory", f"{said}. What the stack may use", facts.limits)
+        yield not_known("memory", f"{said}. How much the stack may use", facts.limits)
         return
     limits = facts.limits.value
     if limits and not facts.engine.value.limits_memory:

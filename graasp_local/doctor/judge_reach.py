@@ -22,7 +22,7 @@ CLOCK_TOLERANCE_SECONDS = 30.0
 CERTIFICATE_TOLERANCE_DAYS = 14
 TIMER_TOLERANCE_DAYS = 3.0
 """A daily timer may miss a day or two: the machine is off, or a deployment holds the lock."""
-_RENEWAL = "`graasp-local certificate renew`, or renew it at the proxy in front."
+_RENEWAL = "`graasp-local certificate renew`, or renew it on the TLS proxy in front of nginx."
 
 
 def ports(ports: Fact[tuple[PortUse, ...]]) -> Iterator[Finding]:
@@ -47,16 +47,18 @@ def names(names: Fact[tuple[HostName, ...]]) -> Iterator[Finding]:
         return
     for name in names.value:
         if name.silent:
+            one = len(name.silent) == 1
             said = (
-                f"{name.name} resolves to {listed(name.silent)}, which does not answer: visitors with IPv6 and "
-                "certificate authorities try that address first."
+                f"{name.name} resolves to {listed(name.silent)}, which {'does' if one else 'do'} not answer: visitors "
+                f"with IPv6 and certificate authorities try {'that address' if one else 'those addresses'} first."
             )
-            fix = "Remove that AAAA record, or set HTTP_BIND=:: and let IPv6 through to the server."
+            records = "that AAAA record" if one else "those AAAA records"
+            fix = f"Remove {records}, or set HTTP_BIND=:: and let IPv6 through to the server."
             yield Finding("names", Verdict.WARNING, said, fix)
         elif name.addresses:
             yield ok("names", f"{name.name} resolves to {listed(name.addresses)}.")
         else:
-            said = f"{name.name} does not resolve: this machine's name servers do not know it."
+            said = f"{name.name} does not resolve: this machine's DNS servers do not know it."
             fix = f"Create an A record for {name.name} with the server's public address."
             yield Finding("names", Verdict.WARNING, said, fix)
 
@@ -71,7 +73,8 @@ def certificate(certificate: Fact[Certificate | None]) -> Iterator[Finding]:
             said = f"Browsers reject the certificate of {host}: {problem}."
             yield Finding("certificate", Verdict.WARNING, said, _RENEWAL)
         case Known(Certificate(host, int(days))) if days < CERTIFICATE_TOLERANCE_DAYS:
-            said = f"The certificate of {host} expires in {days} days."
+            left = "less than a day" if days < 1 else "1 day" if days == 1 else f"{days} days"
+            said = f"The certificate of {host} expires in {left}."
             yield Finding("certificate", Verdict.WARNING, said, _RENEWAL)
         case Known(Certificate(host, days)):
             yield ok("certificate", f"The certificate of {host} is valid for another {days} days.")
@@ -104,8 +107,8 @@ def _timer(acme: AcmeRenewal) -> Finding:
     if days is None:
         said = "The certificate is not renewed automatically: no timer has ever run `graasp-local certificate renew`."
         fix = (
-            "Set up the timer in docs/install.md, step 6 of From a fresh server to HTTPS; "
-            "then `systemctl start graasp-certificate.service` runs it once."
+            'Set up the timer: step 6 under "From a fresh server to HTTPS" in docs/install.md. Then run it once with '
+            "`systemctl start graasp-certificate.service`."
         )
         return Finding("renewal", Verdict.WARNING, said, fix)
     if days > TIMER_TOLERANCE_DAYS:
@@ -117,7 +120,7 @@ def _timer(acme: AcmeRenewal) -> Finding:
 
 def _ago(days: float) -> str:
     hours = round(days * 24)
-    return f"{hours} hours ago" if hours > 1 else "within the last hour or two"
+    return f"{hours} hours ago" if hours > 1 else "less than two hours ago"
 
 
 def clock(ahead: Fact[float]) -> Iterator[Finding]:

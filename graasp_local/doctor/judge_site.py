@@ -26,8 +26,8 @@ def maker(newer: str | None) -> Iterator[Finding]:
         yield Finding(
             "graasp-local",
             Verdict.WARNING,
-            f"The site was made by graasp-local {newer}, which is newer than this one ({__version__}).",
-            "Upgrade graasp-local: docs/operate.md says how, under Upgrade.",
+            f"The site was created or upgraded by graasp-local {newer}, which is newer than this one ({__version__}).",
+            'Upgrade graasp-local: see "Upgrade" in docs/operate.md.',
         )
 
 
@@ -36,20 +36,20 @@ def rotation(keys: tuple[str, ...]) -> Iterator[Finding]:
         yield Finding(
             "secrets",
             Verdict.WARNING,
-            f"A rotation of {listed(keys)} was interrupted: .env and the database may not agree.",
+            f"The rotation of {listed(keys)} was interrupted: .env and the database may have different values.",
             "`graasp-local secrets rotate` finishes it.",
         )
 
 
 def leftovers(leftovers: Fact[tuple[str, ...]]) -> Iterator[Finding]:
     if isinstance(leftovers, Unknown):
-        yield not_known("containers", "Containers left over", leftovers)
+        yield not_known("containers", "Leftover containers", leftovers)
         return
     for name in leftovers.value:
-        said = f"The container {name} belongs to the site but to none of its services."
+        said = f"The container {name} belongs to the site, but not to any of its services."
         yield Finding("containers", Verdict.WARNING, said, f"Find out what it was, then `docker rm --force {name}`.")
     if not leftovers.value:
-        yield ok("containers", "No containers are left over.")
+        yield ok("containers", "There are no leftover containers.")
 
 
 def volumes(volumes: Fact[tuple[str, ...]]) -> Iterator[Finding]:
@@ -57,7 +57,7 @@ def volumes(volumes: Fact[tuple[str, ...]]) -> Iterator[Finding]:
         yield not_known("volumes", "The volumes", volumes)
         return
     for name in volumes.value:
-        said = f"The volume {name} belongs to the site, but none of its services uses it; it is from an older layout."
+        said = f"The volume {name} belongs to the site, but none of its services uses it: an older layout left it."
         fix = f"`docker run --rm -v {name}:/v:ro IMAGE ls -l /v` looks inside; `docker volume rm {name}` removes it."
         yield Finding("volumes", Verdict.WARNING, said, fix)
     if not volumes.value:
@@ -93,8 +93,8 @@ def collations(changes: Fact[tuple[CollationChange, ...]], postgres: Fact[Postgr
     for change in changes.value:
         name = change.database
         said = (
-            f"The operating system's collations have changed under {name} (version {change.was} when it was "
-            f"created, now {change.is_now}): its text indexes may be out of order, so that rows are not found."
+            f"The operating system sorts text differently than when {name} was created (collation version "
+            f"{change.was} then, {change.is_now} now): indexes on text may be out of order, and rows may not be found."
         )
         role = name if name in DATABASES else "postgres"
         fix = (
@@ -108,12 +108,12 @@ def collations(changes: Fact[tuple[CollationChange, ...]], postgres: Fact[Postgr
             )
         yield Finding("collations", Verdict.WARNING, said, fix)
     if not changes.value:
-        yield ok("collations", "Text is still sorted as when the databases were created.")
+        yield ok("collations", "Text is still sorted as it was when the databases were created.")
 
 
 def unfinished(operation: str | None) -> Iterator[Finding]:
     if operation is not None:
-        said = f"The deployment {operation} was left unfinished."
+        said = f"The operation {operation} was left unfinished."
         yield Finding("unfinished", Verdict.WARNING, said, "`graasp-local resume` or `graasp-local rollback`")
     else:
-        yield ok("unfinished", "No deployment is unfinished.")
+        yield ok("unfinished", "No operation is unfinished.")

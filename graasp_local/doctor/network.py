@@ -108,9 +108,9 @@ def mail_server(connection: str) -> Fact[MailServer]:
     parts = urlsplit(connection)
     host, port = parts.hostname or "", parts.port or 0
     if host == "localhost" or host.startswith("127."):
-        return Unknown("it would have to run in core's own container")
+        return Unknown(f"MAILER_CONNECTION points to {host}, and inside core's container that is the container itself")
     if "." not in host:
-        return Unknown(f"{host} is a name that only containers can resolve")
+        return Unknown(f"only the site's containers can resolve the name {host}")
     kind = smtplib.SMTP_SSL if parts.scheme == "smtps" else smtplib.SMTP
     try:
         with kind(host, port, timeout=TIMEOUT_SECONDS) as server:
@@ -118,7 +118,7 @@ def mail_server(connection: str) -> Fact[MailServer]:
     except socket.gaierror:
         return Known(MailServer(host, port, "does not resolve"))
     except smtplib.SMTPException as error:
-        return Known(MailServer(host, port, f"answers, but is not a mail server ({type(error).__name__})"))
+        return Known(MailServer(host, port, f"answers, but not as a mail server does ({type(error).__name__})"))
     except OSError as error:
         return Known(MailServer(host, port, f"does not answer from here ({error.strerror or error})"))
     return Known(MailServer(host, port, "" if code == 250 else f"answers EHLO with {code}"))

@@ -151,7 +151,7 @@ def test_what_is_unknown_is_never_ok(fact: str) -> None:
             Verdict.FAILS,
             "refuses this user (403)",
         ),
-        ("disk", {"engine": Known(replace(ENGINE, free_bytes=GIB))}, Verdict.FAILS, "1.0 GiB free, and a deployment"),
+        ("disk", {"engine": Known(replace(ENGINE, free_bytes=GIB))}, Verdict.FAILS, "1.0 GiB free, but a deployment"),
         ("disk", {"engine": Known(replace(ENGINE, free_bytes=None))}, Verdict.UNKNOWN, "could not be checked"),
         ("disk", {"database_bytes": Unknown("it is off")}, Verdict.UNKNOWN, "it is off"),
         ("memory", {"engine": Known(replace(ENGINE, memory_bytes=GIB // 2))}, Verdict.FAILS, "core and workers alone"),
@@ -199,12 +199,17 @@ def test_what_is_unknown_is_never_ok(fact: str) -> None:
             "may be out of order",
         ),
         ("rollback", {"rollback": Known(None)}, Verdict.OK, "Nothing has been deployed here yet"),
-        ("rollback", {"rollback": Known(Return("1.0.0"))}, Verdict.OK, "The images of 1.0.0 are still available"),
+        (
+            "rollback",
+            {"rollback": Known(Return("1.0.0"))},
+            Verdict.OK,
+            "1.0.0 can be restored: its images are still available",
+        ),
         (
             "rollback",
             {"rollback": Known(Return("1.0.0", lost=("core",)))},
             Verdict.FAILS,
-            "1.0.0 cannot be restored: the image of core is neither on the engine nor",
+            "it cannot be rolled back to 1.0.0: the image of core is no longer on the engine or",
         ),
         (
             "rollback",
@@ -425,7 +430,7 @@ def test_a_site_made_by_a_newer_graasp_local_is_reported(environment: str, newer
 def test_a_newer_maker_is_a_warning() -> None:
     found = of("graasp-local", newer_maker="99.0.0")
     assert found.verdict is Verdict.WARNING
-    assert "made by graasp-local 99.0.0, which is newer than this one" in found.said
+    assert "created or upgraded by graasp-local 99.0.0, which is newer than this one" in found.said
     assert "Upgrade graasp-local" in found.fix
 
 
