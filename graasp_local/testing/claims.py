@@ -163,7 +163,7 @@ class Claims:
         if self.root.stat().st_uid != os.getuid():
             raise ConfigurationError(
                 f"{self.root} belongs to another user.",
-                "Nothing was started: passwords would be written into it.",
+                "Nothing was started, because passwords would be written to it.",
                 "Remove it, or set TMPDIR to another directory.",
             )
         descriptor = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

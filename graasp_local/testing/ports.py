@@ -42,7 +42,7 @@ def free_port() -> int:
                 continue
             return port
     raise Refused(
-        f"None of {_TRIES} ports tried on this machine is free.",
+        f"No free port was found on this machine; {_TRIES} were tried.",
         "Nothing was started.",
         "Stop the programs that use them (ss --listening --processes), then try again.",
     )

@@ -97,11 +97,11 @@ def refuse_settings(settings: Mapping[str, str], overrides: Sequence[Mapping[str
             raise UsageError(
                 f"{key} is set by the stack itself.",
                 "Nothing was started.",
-                "with_profiles switches parts of the stack on; project, port and address are the stack's own.",
+                "Use with_profiles to switch parts on; the stack chooses its own project, port and address.",
             )
         if key not in known:
             raise UsageError(
-                f"{key} is not a setting of graasp-local{_perhaps(key, known)}.",
+                f"{key} is not a setting of graasp-local.{_perhaps(key, known)}",
                 "Nothing was started.",
                 "docs/reference.md lists them; with_override puts any variable into a service's environment.",
             )
@@ -112,9 +112,9 @@ def refuse_names(kind: str, given: Iterable[str], known: Collection[str]) -> Non
     for name in given:
         if name not in known:
             raise UsageError(
-                f"There is no {kind} {name}{_perhaps(name, known)}.",
+                f"There is no {kind} {name}.{_perhaps(name, known)}",
                 "Nothing was started.",
-                f"The known ones are {listed(tuple(sorted(known)))}.",
+                f"Use one of {listed(tuple(sorted(known)))}.",
             )
 
 
@@ -122,7 +122,7 @@ def _perhaps(name: str, known: Collection[str]) -> str:
     import difflib
 
     near = difflib.get_close_matches(name, sorted(known), 1)
-    return f"; did you mean {near[0]}?" if near else ""
+    return f" Did you mean {near[0]}?" if near else ""
 
 
 def image_variable(service: str) -> str:

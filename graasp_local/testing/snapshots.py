@@ -42,7 +42,9 @@ def take(world: World, state: str, version: str, dump: Path) -> str:
     """Record the stack as it is now; returns what to write down. Raises UsageError if its database is off."""
     if state not in (InfraState.RUNNING, InfraState.RESTRICTED, InfraState.DB_ONLY):
         raise UsageError(
-            f"The stack is {state}: a snapshot is of its database.", "", "`apply` one of running, restricted, db-only."
+            f"No snapshot can be taken while the stack is {state}.",
+            "",
+            "Call apply() with running, restricted or db-only first.",
         )
     _data(world).take()
     dump.unlink(missing_ok=True)
@@ -76,9 +78,9 @@ def put_back(world: World, stack: Stack, noted: str, dump: Path) -> None:
     changed = _data(world).put_back()
     if changed:
         raise NeedsYou(
-            f"The tables of {', '.join(changed)} are not those of the snapshot.",
+            f"The tables of {', '.join(changed)} have changed since the snapshot.",
             "",
-            "Change them by deploy() and rollback() only, or call snapshot() again.",
+            "Change tables only with deploy() and rollback(), or call snapshot() again.",
         )
     if stack.state != taken.state:
         stack.apply(taken.state)

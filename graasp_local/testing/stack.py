@@ -177,7 +177,7 @@ class GraaspStack:
 
     def _refuse_started(self) -> None:
         if self._claim is not None:
-            raise UsageError("The stack has already been started: what it is made of can no longer be changed.")
+            raise UsageError("The stack has already been started, so it can no longer be configured.")
 
     # Lifecycle.
 
@@ -425,9 +425,9 @@ class GraaspStack:
                 sorted({str(c["Labels"][_SERVICE]) for c in self._all_containers() if _published(c)} - {"db", "nginx"})
             )
             raise UsageError(
-                f"{service} has no port outside of the stack.",
+                f"{service} publishes no port.",
                 "",
-                f"These have one: {listed(reachable)}." if reachable else "No service has one while it is off.",
+                f"These services do: {listed(reachable)}." if reachable else "No service does while it is off.",
             )
 
     @property
@@ -528,7 +528,7 @@ class GraaspStack:
             for container in self._containers(service):
                 if container["State"] == "running":
                     return ExecResult(*run_in(container["Id"], command, user))
-            raise UsageError(f"{service} is not running.", "", "`apply` brings the stack into a state that has it on.")
+            raise UsageError(f"{service} is not running.", "", "Call apply() with a state in which it is on.")
 
     # What testcontainers' wait strategies call.
 
@@ -705,7 +705,9 @@ def _in_terms_of_a_stack(error: GraaspLocalError, recipe: Recipe, version: Versi
         repository, releases = _releases_here(recipe)
         there = listed(tuple(map(str, releases)))
         if version not in releases:
-            way = f"Of {repository}, {there or 'no version'} is on the engine. Name one of those, or get the images."
+            way = f"The engine has no version of {repository}. Pull or build the images."
+            if there:
+                way = f"The engine has {there} of {repository}. Use one of these, or pull or build the images."
     return type(error)(error.what, "Nothing was started.", way)
 
 
@@ -746,7 +748,7 @@ def _refuse_network(name: str) -> None:
     if any(CLAIM_LABEL in label for label in labels):
         raise UsageError(
             f"Another stack is in the network {name}.",
-            "Nothing was started: each would take the other's core for its own.",
+            "Nothing was started: each stack could reach the other's core instead of its own.",
             "Give each stack a network of its own.",
         )
 
@@ -764,7 +766,7 @@ def _make_room(directory: Path, claims: Claims) -> None:
         raise ConfigurationError(
             f"{directory} is already a site{', of a stack that is running' if ours else ''}.",
             "It was not changed, and nothing was started.",
-            "Name another directory, or one that does not exist.",
+            "Pass a directory that is not a site, or one that does not exist.",
         )
     for left in (site.env_file, site.old_env_file, site.override_file):
         left.unlink(missing_ok=True)

@@ -222,7 +222,7 @@ def test_a_reset_undoes_whatever_a_test_does_to_rows(stack: GraaspStack) -> None
                 stack.reset()
                 assert rows() == before, change
             connection.execute("ALTER TABLE parent ADD COLUMN more text")
-            with pytest.raises(NeedsYou, match="not those of the snapshot"):
+            with pytest.raises(NeedsYou, match="have changed since the snapshot"):
                 stack.reset()
         finally:
             connection.execute(

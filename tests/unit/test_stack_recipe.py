@@ -122,7 +122,7 @@ def test_a_file_that_is_not_a_compose_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "said"),
     [
-        ("LOGLEVEL", "did you mean LOG_LEVEL"),
+        ("LOGLEVEL", "Did you mean LOG_LEVEL"),
         ("COMPOSE_PROJECT_NAME", "set by the stack"),
         ("GRAASP_VERSION", "set by"),
     ],
@@ -139,7 +139,7 @@ def test_a_setting_may_be_one_that_the_override_reads() -> None:
 
 
 def test_a_name_that_the_files_do_not_have_is_refused() -> None:
-    with pytest.raises(UsageError, match="no profile mailpitt; did you mean mailpit"):
+    with pytest.raises(UsageError, match=r"no profile mailpitt\. Did you mean mailpit"):
         refuse_names("profile", ["mailpitt"], ["mailpit", "admin"])
 
 
