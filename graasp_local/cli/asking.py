@@ -72,10 +72,10 @@ def ask(given: InitOptions, known_parts: Collection[str]) -> SiteAnswers:
     if given.url:
         host, way = _from_url(given)
     else:
-        host = _ask("Domain of the site", "localhost", host_error)
+        host = _ask("Domain name of the site", "localhost", host_error)
         way = _ask_way(host)
     files = given.files or (_ask_files() if way is TlsMode.FILES else None)
-    port = given.port or int(_ask("Port for nginx", str(usual_port(way)), _port_error))
+    port = given.port or int(_ask("Port that nginx listens on", str(usual_port(way)), _port_error))
     mail = given.mail if given.mail is not None else _ask_mail()
     recaptcha = given.recaptcha or _ask_recaptcha()
     parts = _parts_given(given, known_parts) if given.parts else _ask_parts(known_parts)
@@ -94,9 +94,7 @@ def _from_url(given: InitOptions) -> tuple[str, TlsMode]:
     except ValueError:
         host = None
     if not host or host_error(host) or parts.scheme not in ("http", "https"):
-        raise click.BadParameter(
-            f"{url!r} is not an address such as https://graasp.school.example.", param_hint="--url"
-        )
+        raise click.BadParameter(f"{url!r} is not a URL such as https://graasp.school.example.", param_hint="--url")
     if given.acme:
         return host, TlsMode.ACME
     if given.files:
@@ -127,7 +125,7 @@ def _ask_way(host: str) -> TlsMode:
     for line in ways_for(host):
         say(line, err=True)
     usual = usual_way(host)
-    return TlsMode(_ask("How visitors reach it", usual.value, _way_error))
+    return TlsMode(_ask("How visitors reach the site", usual.value, _way_error))
 
 
 def _way_error(text: str) -> str | None:
@@ -136,8 +134,8 @@ def _way_error(text: str) -> str | None:
 
 def _ask_files() -> CertificateFiles:
     return CertificateFiles(
-        _ask("Certificate file with its chain (PEM)", None, _file_error),
-        _ask("Key file (PEM)", None, _file_error),
+        _ask("Path of the certificate with its chain (PEM)", None, _file_error),
+        _ask("Path of its private key (PEM)", None, _file_error),
     )
 
 
@@ -149,27 +147,27 @@ def _file_error(text: str) -> str | None:
 
 def _ask_mail() -> str:
     server = _ask(
-        "Mail server as host:port, or none for now",
+        "Mail server (host:port, or none for now)",
         NO_PARTS,
         lambda text: None if text == NO_PARTS else mail_host_error(text),
     )
     if server == NO_PARTS:
         return ""
-    user = click.prompt("User name there, or empty", default="", show_default=False, err=True)
-    password = click.prompt("Password", hide_input=True, err=True) if user else ""
+    user = click.prompt("User name on the mail server (empty for none)", default="", show_default=False, err=True)
+    password = click.prompt("Password on the mail server", hide_input=True, err=True) if user else ""
     return mail_address(server, user, password)
 
 
 def _ask_recaptcha() -> RecaptchaKeys | None:
     say(f"  {WHAT_RECAPTCHA_IS_FOR}", err=True)
     site_key = _ask(
-        "Site key of reCAPTCHA, or none",
+        "reCAPTCHA site key, or none",
         NO_PARTS,
         lambda text: None if text == NO_PARTS else recaptcha_key_error(text),
     )
     if site_key == NO_PARTS:
         return None
-    return RecaptchaKeys(site_key, _ask("Secret key", None, recaptcha_key_error, hidden=True))
+    return RecaptchaKeys(site_key, _ask("reCAPTCHA secret key", None, recaptcha_key_error, hidden=True))
 
 
 def _ask_parts(known: Collection[str]) -> tuple[str, ...]:
@@ -177,7 +175,7 @@ def _ask_parts(known: Collection[str]) -> tuple[str, ...]:
         return ()
     say(f"  Optional parts: {', '.join(sorted(known))}", err=True)
     usual = ", ".join(usual_parts(known)) or NO_PARTS
-    answer = _ask("Which parts, or none", usual, lambda text: parts_error(text, known))
+    answer = _ask("Parts to switch on, or none", usual, lambda text: parts_error(text, known))
     return parts_of(answer)
 
 

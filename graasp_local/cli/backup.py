@@ -40,8 +40,8 @@ _passphrase_file = click.option(
 def command(ctx: click.Context, passphrase_file: Path | None, lock_wait: float, *, json_object: bool) -> None:
     """Back up the site: its databases, its files, and .env if there is a passphrase to encrypt it with.
 
-    The site keeps running. Each database is consistent in itself; files may be newer than the databases. Everything
-    is read back before the backup is kept. `graasp-local restore` restores it, here or on another machine.
+    The site keeps running. Each database is consistent in itself; files may be newer than the databases. The backup
+    is read back and checked before it is kept. `graasp-local restore` restores it, here or on another machine.
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -85,9 +85,9 @@ def list_backups(context: Context, *, json_object: bool) -> None:
 @_json
 @pass_context
 def verify(context: Context, name: str, *, trial_restore: bool, lock_wait: float, json_object: bool) -> None:
-    """Read a backup to its end: sizes, sha256, every dump by pg_restore, every archive header.
+    """Read a whole backup and check it: sizes, SHA-256 checksums, every dump with pg_restore, every archive header.
 
-    NAME is a backup's name, its beginning, `latest`, or the path of a directory.
+    NAME is the name of a backup, the beginning of one, `latest`, or the path of a backup's directory.
     """
     with _failures_as_json(wanted=json_object):
         backup = _with_world(
@@ -107,9 +107,9 @@ def verify(context: Context, name: str, *, trial_restore: bool, lock_wait: float
 @_passphrase_file
 @pass_context
 def settings(context: Context, name: str, passphrase_file: Path | None) -> None:
-    """Print the .env in a backup. It contains every password of the site.
+    """Print the .env from a backup. It contains every password of the site.
 
-    NAME is a backup's name or path. With a path no site is needed, so that a new machine can start from it.
+    NAME is as for `backup verify`. With a path, no site is needed: start a new machine this way.
     """
     from graasp_local.backup.check import check_bytes
     from graasp_local.backup.sealing import unseal
@@ -231,4 +231,4 @@ def _print_list(every: tuple[StoredBackup | DamagedBackup, ...]) -> None:
         holds = ", ".join(part.name for part in manifest.parts)
         at = manifest.at[:16].replace("T", " ")
         rows.append((manifest.name, at, manifest.version, in_words(manifest.bytes), holds))
-    print_table(("BACKUP", "TAKEN (UTC)", "VERSION", "SIZE", "HOLDS"), rows)
+    print_table(("BACKUP", "TAKEN (UTC)", "VERSION", "SIZE", "CONTENTS"), rows)

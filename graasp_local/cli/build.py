@@ -30,7 +30,7 @@ _NAMES = ("core", "workers", "migrate", "client")
     help="Build from this checkout of Graasp instead of cloning the version's tag.",
 )
 @click.option("--client-from", type=click.Path(path_type=Path), help="Build from this checkout of the client.")
-@click.option("--client-tag", help="Tag of the client to build. Default: the one that belongs to the version.")
+@click.option("--client-tag", help="Build this tag of the client. Default: the tag that belongs to the version.")
 @click.option(
     "--only", "services", multiple=True, type=click.Choice(_NAMES), help="Build only this image. Can be repeated."
 )
@@ -48,8 +48,8 @@ def command(
 ) -> None:
     """Build the images of a version from its sources, for this engine's platform.
 
-    Use this where the published images are made for another platform, and for the web client,
-    which has no published image. The site does not change until `deploy` uses the images.
+    Use this if the published images are for another platform, and for the web client, which is not published as an
+    image. The site does not change until you deploy the version.
     """
     from graasp_local.engine.building import Build, build_image
     from graasp_local.engine.completing import complete_image
@@ -68,9 +68,9 @@ def command(
     recipes = tuple(r for r in RECIPES if r.service in images and (not services or r.service in services))
     if not recipes:
         raise UsageError(
-            f"The site has no {listed(services) or 'image to build'}: its profile is off.",
+            f"This site does not use {listed(services) or 'any image that can be built'}: the profile is off.",
             "Nothing was built.",
-            "Add it to COMPOSE_PROFILES in .env, then build again.",
+            "Add the profile to COMPOSE_PROFILES in .env, then build again.",
         )
     given = {Repository.BACKEND: checkout, Repository.CLIENT: client_from}
     tags = {Repository.BACKEND: tag_of(version)}
@@ -109,7 +109,7 @@ def command(
     if json_object:
         print_json({"version": str(version), "images": built, "seconds": seconds})
         return
-    say(f"Built {len(built)} image(s) of {version} in {seconds:g} s.")
+    say(f"Built {len(built)} image{'s' if len(built) > 1 else ''} of {version} in {seconds:g} s.")
     say(f"Next: graasp-local deploy --version {version}", err=True)
 
 

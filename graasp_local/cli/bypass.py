@@ -17,7 +17,7 @@ from graasp_local.cli.speaking import say
 @click.option("--json", "json_object", is_flag=True, help="Print one JSON object.")
 @pass_context
 def command(context: Context, hours: int, *, json_object: bool) -> None:
-    """Print the maintenance header and a link; both pass a closed gate."""
+    """Print the maintenance header and a link. Either one passes a closed gate."""
     from graasp_local.site.bypass import bypass_link
 
     settings = context.site.settings
@@ -27,4 +27,4 @@ def command(context: Context, hours: int, *, json_object: bool) -> None:
         return
     say("Keep these secret: whoever has them can use the site while it is closed.", err=True)
     say(f"Header: {settings.header_name}: {settings.header_secret}")
-    say(f"Link, for {hours} hours: {link}")
+    say(f"Link, valid for {hours} {'hour' if hours == 1 else 'hours'}: {link}")

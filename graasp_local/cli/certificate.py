@@ -35,7 +35,7 @@ def show(context: Context, *, json_object: bool) -> None:
     if json_object:
         print_json({"tls": context.site.settings.tls.value, **_as_json(found), "due": due})
         return
-    say(f"For {', '.join(found.names)}, from {found.issuer}, until {found.ends:%Y-%m-%d %H:%M} UTC.")
+    say(f"For {', '.join(found.names)}, issued by {found.issuer}, valid until {found.ends:%Y-%m-%d %H:%M} UTC.")
     if due:
         say(f"It is due for renewal: {due}.")
 
@@ -67,7 +67,7 @@ def renew(context: Context, *, at_once: bool, json_object: bool) -> None:
     if site.settings.tls is Tls.ACME and not is_on_this_machine():
         raise Refused(
             "TLS=acme does not work with an engine on another machine: the file that the authority asks for would be "
-            "here, not there.",
+            "written on this machine, not on that one.",
             "Nothing was changed.",
             "Use TLS=files with a certificate of your own, or run graasp-local on that machine.",
         )

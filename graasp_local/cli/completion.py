@@ -9,7 +9,7 @@ import click
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish", "man"]))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
-    """Print the completion script for SHELL, or the man page. Make the directory first if it does not exist.
+    """Print the completion script for SHELL, or the man page. Create the directory first if it does not exist.
 
     \b
     bash: graasp-local completion bash > ~/.local/share/bash-completion/completions/graasp-local

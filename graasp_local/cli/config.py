@@ -20,7 +20,7 @@ def command() -> None:
 @click.option("--json", "json_object", is_flag=True, help="Print one JSON object.")
 @pass_context
 def check(context: Context, *, json_object: bool) -> None:
-    """Check .env and the compose files. Exit code 2 if there is an error, 0 if there are warnings at most."""
+    """Check .env and the compose files. Exits with 2 if there is an error; warnings alone are no failure."""
     from graasp_local.settings.rules import Severity
     from graasp_local.site.check import check_configuration
 
@@ -64,7 +64,7 @@ def add_missing(context: Context) -> None:
     added = add(context.site)
     for key in added:
         say(key)
-    say("Added to .env." if added else "Nothing was missing that can be generated.", err=True)
+    say("Added to .env." if added else "Nothing to add: .env already has everything that can be generated.", err=True)
 
 
 def _memory_here() -> int | None:
@@ -80,7 +80,7 @@ def _summary(error_count: int, warning_count: int) -> str:
     if not error_count and not warning_count:
         return "No problems found."
     counted = [f"{count} {word}{'' if count == 1 else 's'}" for count, word in _words(error_count, warning_count)]
-    meaning = "no command works until the errors are fixed" if error_count else "commands work"
+    meaning = "no command works until the errors are fixed" if error_count else "commands still work"
     return f"{' and '.join(counted)}: {meaning}."
 
 
@@ -93,7 +93,7 @@ def _words(error_count: int, warning_count: int) -> list[tuple[int, str]]:
 @click.option("--json", "json_object", is_flag=True, help="Print one JSON object.")
 @pass_context
 def show(context: Context, *, show_secrets: bool, json_object: bool) -> None:
-    """Show every setting with its value, from .env or by default. Secrets are hidden."""
+    """Show every setting, its value, and whether that is from .env or the default. Secrets are hidden."""
     from graasp_local.cli.tables import print_table
     from graasp_local.settings.rules import read
     from graasp_local.settings.shown import shown_settings, without_secrets

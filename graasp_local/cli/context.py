@@ -158,7 +158,7 @@ _WARNED_OF: set[Path] = set()
 def _warn_of_owner(site: Site, owner: str) -> None:
     if site.directory not in _WARNED_OF:
         _WARNED_OF.add(site.directory)
-        say(f"The site in {site.directory} belongs to {owner}: {owner} decides what it contains.", err=True)
+        say(f"The site in {site.directory} belongs to {owner}, who decides what runs there.", err=True)
 
 
 pass_context = click.make_pass_decorator(Context)

@@ -17,16 +17,19 @@ from graasp_local.cli.context import Context, pass_context
 @click.option(
     "--no-backup",
     is_flag=True,
-    help="Do not back up the database to a file first. A snapshot inside the server is taken anyway.",
+    help="Do not back up the database to a file first. A snapshot inside the database server is still taken.",
 )
 @click.option(
     "--strategy",
     type=click.Choice(["closed", "rolling", "rolling-if-possible", "walk"]),
     metavar="[closed|rolling|rolling-if-possible]",
-    help="closed closes the site; rolling replaces core while visitors are served, and is refused if something has "
-    "to be migrated; rolling-if-possible closes the site in that case. Default: DEPLOY_STRATEGY in .env.",
+    help="closed: close the site during the deployment. rolling: keep it open and replace core while visitors are "
+    "served; refused if the version needs a migration. rolling-if-possible: rolling, or closed if the version needs a "
+    "migration. Default: DEPLOY_STRATEGY in .env.",
 )
-@click.option("--hold", is_flag=True, help="End in restricted with the new version, to test it through the bypass.")
+@click.option(
+    "--hold", is_flag=True, help="Stop in restricted: the new version runs, but only the bypass lets you in to test it."
+)
 @options.max_downtime
 @options.on_failure
 @options.drain_limit
@@ -62,7 +65,7 @@ def command(
 ) -> None:
     """Deploy a version: close the site, migrate the database, start the new version, verify it, open the site.
 
-    If nothing has to be migrated, --strategy rolling does it without closing the site.
+    If the version needs no migration, --strategy rolling deploys it without closing the site.
 
     Everything that can be checked is checked while the site is still open. If a check fails, nothing is changed.
     """
@@ -78,7 +81,7 @@ def command(
             raise UsageError(
                 "--hold ends behind the closed gate, but --strategy rolling never closes it.",
                 "Nothing was changed.",
-                "Use one of the two.",
+                "Pass only one of them.",
             )
         _ = context.site.settings
     request = Deploy(

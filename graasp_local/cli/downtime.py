@@ -54,7 +54,7 @@ def _print_months(months: Sequence[Month]) -> None:
 
     most = max(month.closed_seconds for month in months) or 1.0
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in ("MONTH", "AVAILABLE", "TIMES", "CLOSED FOR"):
+    for heading in ("MONTH", "AVAILABLE", "CLOSINGS", "CLOSED FOR"):
         table.add_column(heading, justify="left" if heading == "MONTH" else "right", no_wrap=True)
     table.add_column("")
     for month in reversed(months):
@@ -89,6 +89,6 @@ def _print_closings(found: Sequence[Closing], now: float) -> None:
     ]
     if rows:
         say()
-        print_table(("CLOSED AT (UTC)", "FOR", "BY", "UNTIL"), rows)
+        print_table(("CLOSED AT (UTC)", "FOR", "CLOSED BY", "OPENED BY"), rows)
     if len(found) > _NEWEST:
         say(f"and {len(found) - _NEWEST} earlier ones; --json lists them all")

@@ -11,7 +11,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
             "graasp-local init /srv/graasp --yes --url https://graasp.school.example --acme",
             "ask nothing; HTTPS with Let's Encrypt",
         ),
-        ("graasp-local init demo --demo", "a site of demo images, to try things out"),
+        ("graasp-local init demo --demo", "create a site with demo images, to try things out"),
     ),
     "status": (
         ("graasp-local status", "the state, each service, and what to type next"),
@@ -28,7 +28,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "scale": (
         ("graasp-local scale core=2", "a second core next to the first; visitors notice nothing"),
-        ("graasp-local scale core=3 workers=2 --dry-run", "what would be done, and whether there is memory for it"),
+        ("graasp-local scale core=3 workers=2 --dry-run", "what would be done, and whether memory suffices"),
         ("graasp-local scale core=1", "back to one; no request is cut off"),
     ),
     "nodes": (
@@ -59,7 +59,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "backup": (
         ("graasp-local backup", "back up databases and files"),
-        ("graasp-local backup --passphrase-file /root/passphrase", "and .env, encrypted"),
+        ("graasp-local backup --passphrase-file /root/passphrase", "back up .env too, encrypted"),
         ("graasp-local backup verify latest --trial-restore", "prove that the newest backup can be restored"),
     ),
     "backup list": (
@@ -69,34 +69,34 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "backup settings": (
         (
             "graasp-local backup settings latest --passphrase-file /root/passphrase",
-            "the .env that was backed up last",
+            "print the .env from the newest backup",
         ),
         (
             "graasp-local backup settings /mnt/0042-20261125-190000/ --passphrase-file /root/passphrase > .env",
-            "on a new machine, to start from it",
+            "on a new machine, before `restore`",
         ),
     ),
     "backup verify": (
         ("graasp-local backup verify", "read the newest backup to its end"),
-        ("graasp-local backup verify 0042 --trial-restore", "load this one into temporary databases, and compare"),
+        ("graasp-local backup verify 0042 --trial-restore", "also load this one into temporary databases, and compare"),
     ),
     "restore": (
         ("graasp-local restore latest --dry-run", "what would be replaced"),
         ("graasp-local restore 0042", "restore the backup whose name begins with 0042, after asking"),
-        ("graasp-local restore latest --only files", "uploaded files alone"),
+        ("graasp-local restore latest --only files", "restore only the uploaded files"),
     ),
     "versions": (
-        ("graasp-local versions", "on the engine and in the registry"),
+        ("graasp-local versions", "the versions on the engine and in the registry"),
         ("graasp-local versions --json", "the same for a program"),
     ),
     "images": (
         ("graasp-local images pull 2.14.2", "download now, deploy later"),
-        ("graasp-local images save 2.14.2 graasp-2.14.2.images", "one file, for a machine without a network"),
-        ("graasp-local images load graasp-2.14.2.images", "on that machine"),
+        ("graasp-local images save 2.14.2 graasp-2.14.2.images", "save one file, for a machine without a network"),
+        ("graasp-local images load graasp-2.14.2.images", "load it on that machine"),
     ),
     "images complete": (
         ("graasp-local images complete", "the images of the selected version"),
-        ("graasp-local images complete 2.14.2", "those of a version that is to be deployed"),
+        ("graasp-local images complete 2.14.2", "those of a version before you deploy it"),
     ),
     "images list": (
         ("graasp-local images list", "the images of the selected version, and where each one is"),
@@ -111,24 +111,27 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("graasp-local --site /srv/graasp images pull 2.14.2", "the same from any directory"),
     ),
     "images save": (
-        ("graasp-local images save 2.14.2 graasp-2.14.2.images", "a file for a machine without a network"),
+        ("graasp-local images save 2.14.2 graasp-2.14.2.images", "save a file for a machine without a network"),
         ("graasp-local images save 2.14.2 /media/usb/graasp-2.14.2.images", "straight onto a USB stick"),
     ),
     "build": (
-        ("graasp-local build --version 2.14.2", "all images that this site needs"),
-        ("graasp-local build --version 2.14.2 --only client", "the web client, after a change of PUBLIC_URL"),
+        ("graasp-local build --version 2.14.2", "build every image that this site needs"),
+        (
+            "graasp-local build --version 2.14.2 --only client",
+            "build only the web client, after PUBLIC_URL was changed",
+        ),
     ),
     "history": (
         ("graasp-local history", "all operations, newest first"),
         ("graasp-local history --last", "the last one, with its steps and output"),
     ),
     "logs": (
-        ("graasp-local logs core --follow", "one service until Ctrl-C"),
+        ("graasp-local logs core --follow", "follow one service until Ctrl-C"),
         ("graasp-local logs --lines 20", "the last 20 lines of every service"),
     ),
     "probe": (
-        ("graasp-local probe", "until Ctrl-C"),
-        ("graasp-local probe --seconds 60 --json", "for one minute, for a program"),
+        ("graasp-local probe", "send requests until Ctrl-C"),
+        ("graasp-local probe --seconds 60 --json", "send them for one minute; the result is for a program"),
     ),
     "bypass": (
         ("graasp-local bypass", "the header, and a link for 8 hours"),
@@ -140,35 +143,35 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "certificate": (
         ("graasp-local certificate show", "names, issuer and expiry"),
-        ("graasp-local certificate renew", "once a day, from a timer"),
+        ("graasp-local certificate renew", "renew it if it is due: once a day, from a timer"),
     ),
     "certificate renew": (
         ("graasp-local certificate renew", "renew it if it is due"),
-        ("graasp-local certificate renew --now", "renew it even if it is not, such as after a change of authority"),
+        ("graasp-local certificate renew --now", "renew it even if it is not due, such as for another authority"),
     ),
     "certificate show": (
         ("graasp-local certificate show", "names, issuer, expiry, and whether it is due"),
         ("graasp-local certificate show --json", "the same for a program"),
     ),
     "config": (
-        ("graasp-local config check", "every mistake, with its line"),
-        ("graasp-local config show", "what is set, and the defaults"),
-        ("graasp-local config add-missing", "after an upgrade of graasp-local"),
+        ("graasp-local config check", "list every mistake, with its line"),
+        ("graasp-local config show", "show what is set, and the defaults"),
+        ("graasp-local config add-missing", "add new settings after graasp-local was upgraded"),
     ),
     "config add-missing": (
-        ("graasp-local config add-missing", "after an upgrade of graasp-local; prints the keys that it added"),
+        ("graasp-local config add-missing", "after graasp-local was upgraded; prints the keys that were added"),
         ("graasp-local --site /srv/graasp config add-missing", "the same from any directory"),
     ),
     "config check": (
-        ("graasp-local config check", "every mistake, with its line and what to do"),
+        ("graasp-local config check", "list every mistake, with its line and how to fix it"),
         ("graasp-local config check --json", "the same for a program"),
     ),
     "config show": (
         ("graasp-local config show", "every setting, secrets hidden"),
-        ("graasp-local config show --secrets", "secrets too: mind who can see the screen"),
+        ("graasp-local config show --secrets", "secrets too, so check who can see your screen"),
     ),
     "secrets": (
-        ("graasp-local secrets list", "what there is; values are never shown"),
+        ("graasp-local secrets list", "list the secrets; values are never shown"),
         ("graasp-local secrets rotate JWT_SECRET --dry-run", "what a new value breaks, and the plan"),
         ("graasp-local secrets rotate --all", "rotate everything, after asking"),
     ),
@@ -182,8 +185,8 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("graasp-local secrets rotate --all --yes", "rotate everything, from a script"),
     ),
     "compose": (
-        ("graasp-local compose -- ps", "containers as Compose sees them"),
-        ("graasp-local compose -- exec db psql -U graasp -d graasp", "a database prompt"),
+        ("graasp-local compose -- ps", "list the containers as Compose sees them"),
+        ("graasp-local compose -- exec db psql -U graasp -d graasp", "open a database prompt"),
     ),
     "completion": (
         (

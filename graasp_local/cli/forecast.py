@@ -25,6 +25,6 @@ def _say_forecast(plan: Plan, estimate: Estimate | None, *, err: bool) -> None:
     if plan.keeps_open:
         say("The site stays open.", err=err)
     elif estimate is not None:
-        say(f"The site will be closed for {estimate.described()}:", err=err)
+        say(f"Expected downtime: {estimate.described()}", err=err)
         for line in estimate.lines():
             say(line, err=err, dim=True)

@@ -62,7 +62,7 @@ def list_images(context: Context, version_text: str | None, *, json_object: bool
 @click.argument("version_text", metavar="VERSION")
 @pass_context
 def pull(context: Context, version_text: str) -> None:
-    """Pull the images of a version now, for a deployment later."""
+    """Pull the images of a version now, to deploy it later."""
     from graasp_local.clock import InterruptionFlag
     from graasp_local.engine.listing import refuse_podman
     from graasp_local.operations.steps.having_images import pull_missing
@@ -78,14 +78,14 @@ def pull(context: Context, version_text: str) -> None:
     say(f"All images of {version} are on the engine.")
 
 
-@command.command("complete", short_help="Add what published images need to render thumbnails of PDFs.")
+@command.command("complete", short_help="Add the programs for PDF thumbnails that published images lack.")
 @click.argument("version_text", metavar="[VERSION]", required=False)
 @pass_context
 def complete(context: Context, version_text: str | None) -> None:
-    """Add the programs that Graasp needs and the published images lack to the images of a version.
+    """Add the programs for PDF thumbnails, which the published images of core and workers lack.
 
-    Published images of core and workers cannot render thumbnails of PDFs, and core crashes when one is uploaded.
-    The completed image replaces the other under the same name, and the next deployment of the version uses it.
+    Without them, core crashes when a PDF is uploaded. Each completed image replaces the published one under the same
+    name, and the next deployment of the version uses it.
     """
     from graasp_local.engine.completing import complete_image
     from graasp_local.engine.listing import refuse_podman
@@ -111,9 +111,9 @@ def complete(context: Context, version_text: str | None) -> None:
             say(f"      {service}: {line}", err=True)
         say(f"  ✓ {service}: {image}", err=True)
     if not changed:
-        say(f"The images of {version} are complete already.")
+        say(f"The images of {version} are already complete.")
         return
-    say(f"The images of {version} are complete.")
+    say(f"Completed the images of {version}.")
     say(f"Next: graasp-local deploy --version {version}", err=True)
 
 
@@ -130,10 +130,10 @@ def save(context: Context, version_text: str, file: Path) -> None:
 
     version = _version(context, version_text)
     if file.exists():
-        raise UsageError(f"{file} exists already.", "It was not changed.", "Choose another name, or remove it.")
+        raise UsageError(f"{file} already exists.", "It was not changed.", "Choose another name, or remove that file.")
     if not file.parent.is_dir():
         raise UsageError(
-            f"There is no directory {file.parent}.", "Nothing was written.", "Create it, or choose another one."
+            f"There is no directory {file.parent}.", "Nothing was written.", "Create it, or choose another directory."
         )
     engine = context.engine(narrate_command)
     found = engine.images_here(version)
@@ -174,7 +174,7 @@ def load(context: Context, file: Path) -> None:
         raise Refused(
             f"The images in {file} are made for {manifest.platform}, but this engine is {platform}.",
             "Nothing was loaded.",
-            "Save them on a machine with this platform.",
+            f"Save them on a machine whose engine is {platform}.",
         )
     for size in _now_and_then(check_content(file, manifest)):
         say(f"      checked {size / _MB:.0f} of {manifest.bytes / _MB:.0f} MB", err=True)
@@ -212,6 +212,6 @@ def _version(context: Context, text: str | None) -> Version:
     selected = context.site.selected_version
     if selected is None:
         raise UsageError(
-            "No version has been deployed to this site yet.", "", "Pass one: `graasp-local images list VERSION`."
+            "No version has been deployed to this site yet.", "", "Pass the version to use, such as 2.14.2."
         )
     return selected

@@ -21,15 +21,16 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=Tru
 
 @click.command("init")
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False), required=False)
-@click.option("--url", help="The address of the site, such as https://graasp.school.example.")
+@click.option("--url", help="URL of the site, such as https://graasp.school.example.")
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),
-    help="Port for nginx. Default: that of an http URL, otherwise 80; 8080 behind a TLS proxy and with --demo.",
+    help="Port that nginx listens on. Default: the port in an http URL, otherwise 80; 8080 behind a TLS proxy and with "
+    "--demo.",
 )
-@click.option("--acme", is_flag=True, help="nginx serves HTTPS itself, with certificates from Let's Encrypt.")
-@click.option("--certificate", type=_FILE, help="nginx serves HTTPS itself, with this certificate and its chain (PEM).")
-@click.option("--certificate-key", type=_FILE, help="The key of --certificate (PEM).")
+@click.option("--acme", is_flag=True, help="Let nginx serve HTTPS, with certificates from Let's Encrypt.")
+@click.option("--certificate", type=_FILE, help="Let nginx serve HTTPS, with this certificate and its chain (PEM).")
+@click.option("--certificate-key", type=_FILE, help="Private key of --certificate (PEM).")
 @click.option(
     "--bind",
     help=(
@@ -40,13 +41,13 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=Tru
     "--mail",
     envvar="MAILER_CONNECTION",
     metavar="SMTP-URL",
-    help="The mail server, smtp://host:port. Set $MAILER_CONNECTION instead if it has a password.",
+    help="The mail server, smtp://host:port. If it needs a password, set $MAILER_CONNECTION instead.",
 )
 @click.option(
     "--recaptcha-site-key",
     envvar="RECAPTCHA_SITE_KEY",
     metavar="KEY",
-    help="For Graasp before 2.13.9. The secret that goes with it is read from $RECAPTCHA_SECRET_ACCESS_KEY only.",
+    help="reCAPTCHA site key, for Graasp before 2.13.9. Its secret key is read from $RECAPTCHA_SECRET_ACCESS_KEY only.",
 )
 @click.option(
     "--with",
@@ -55,9 +56,11 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=Tru
     multiple=True,
     help="Switch on an optional part, such as etherpad or nudenet; `none` for no parts. Can be repeated.",
 )
-@click.option("--project", help="The Compose project's name. Default: the directory's name.")
-@click.option("--demo", is_flag=True, help="Use the demo images (scripts/build-demo-images), on this machine only.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask; use the defaults for everything that is not set.")
+@click.option("--project", help="Name of the Compose project. Default: the name of the directory.")
+@click.option(
+    "--demo", is_flag=True, help="Use the demo images (scripts/build-demo-images), for visitors on this machine only."
+)
+@click.option("-y", "--yes", is_flag=True, help="Ask nothing; use the default for every option that is not given.")
 @click.pass_context
 @pass_context
 def command(
@@ -80,7 +83,7 @@ def command(
 ) -> None:
     """Create a site in DIRECTORY (default: --site, or the current directory). An existing site is never overwritten.
 
-    On a terminal it asks for what the options leave open. Nothing is written before the last answer.
+    On a terminal, it asks for what no option sets. Nothing is written before the last answer.
     """
     from graasp_local.cli.asking import InitOptions, ask, port_of, without_asking
     from graasp_local.site.answers import NO_PARTS, has_password, next_steps, settings_of
@@ -96,18 +99,20 @@ def command(
     from_command_line = click_context.get_parameter_source("mail") is click.core.ParameterSource.COMMANDLINE
     if mail and from_command_line and has_password(mail):
         raise click.BadParameter(
-            "every user of this machine can see a password on a command line; set MAILER_CONNECTION instead.",
+            "every user of this machine can see a password on the command line; set $MAILER_CONNECTION instead.",
             param_hint="--mail",
         )
     known = profiles_defined([stack_directory() / "compose" / "compose.yaml"])
     files = _certificate_files(certificate, certificate_key)
     if (acme or files) and not (url or "").startswith("https://"):
-        raise click.BadParameter("it needs --url https://HOST.", param_hint="--acme" if acme else "--certificate")
+        raise click.BadParameter(
+            "this option needs --url https://HOST.", param_hint="--acme" if acme else "--certificate"
+        )
     if acme and files:
-        raise click.BadParameter("it gets its own certificates: remove --certificate.", param_hint="--acme")
+        raise click.BadParameter("nginx then gets its own certificates, so remove --certificate.", param_hint="--acme")
     if demo and (acme or files):
         raise click.BadParameter(
-            "a demo site uses plain HTTP: remove it, or remove --demo.",
+            "a demo site uses plain HTTP: remove this option, or remove --demo.",
             param_hint="--acme" if acme else "--certificate",
         )
     port = port or port_of(url)
@@ -143,7 +148,7 @@ def _recaptcha_keys(site_key: str | None) -> RecaptchaKeys | None:
     if not site_key and not secret:
         return None
     for hint, key in (("--recaptcha-site-key", site_key or ""), ("$RECAPTCHA_SECRET_ACCESS_KEY", secret)):
-        wrong = recaptcha_key_error(key) if key else "is missing: both a site key and its secret are needed"
+        wrong = recaptcha_key_error(key) if key else "is missing: the site key and the secret key are needed together"
         if wrong:
             raise click.BadParameter(f"it {wrong}.", param_hint=hint)
     return RecaptchaKeys(site_key or "", secret)
@@ -153,5 +158,5 @@ def _certificate_files(certificate: Path | None, key: Path | None) -> Certificat
     from graasp_local.cli.asking import CertificateFiles
 
     if (certificate is None) != (key is None):
-        raise click.BadParameter("the certificate and its key are both needed.", param_hint="--certificate")
+        raise click.BadParameter("pass both --certificate and --certificate-key.", param_hint="--certificate")
     return CertificateFiles(str(certificate), str(key)) if certificate else None

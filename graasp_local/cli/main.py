@@ -32,7 +32,7 @@ Exit codes:
    0  done
    1  unexpected error
    2  usage or configuration
-   3  no Docker engine or no Compose v2 answers
+   3  no Docker engine answers, or Compose v2 is missing
   10  refused: a check failed before anything was changed
   11  locked: another graasp-local command is running on this site
   20  failed and rolled back: the old version serves again
@@ -55,7 +55,7 @@ class _Verbs(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Verbs"):
+        with formatter.section("Commands"):
             formatter.write_dl(list(COMMAND_LINE_VERBS.items()))
 
     def resolve_command(
@@ -67,7 +67,7 @@ class _Verbs(click.Group):
 
             near = difflib.get_close_matches(name, COMMAND_LINE_VERBS, n=1)
             hint = f" Did you mean `{near[0]}`?" if near else ""
-            ctx.fail(f"There is no verb `{name[:64]}`.{hint}")
+            ctx.fail(f"Unknown command `{name[:64]}`.{hint}")
         return super().resolve_command(ctx, args)
 
 
@@ -158,7 +158,7 @@ def run() -> ExitCode:
 
 
 def _unexpected(error: Exception) -> ExitCode:
-    say(f"Unexpected: {type(error).__name__}: {error}", err=True)
+    say(f"Unexpected error: {type(error).__name__}: {error}", err=True)
     say("`graasp-local status` says where the site stands; GRAASP_LOCAL_DEBUG=1 shows the details.", err=True)
     return ExitCode.UNEXPECTED
 

@@ -23,10 +23,10 @@ def _lines(root: click.Group, context: click.Context, version: str, made_on: dat
     yield f'.TH GRAASP-LOCAL 1 "{made_on.isoformat()}" "graasp-local {_escaped(version)}"'
     yield ".nh"  # a hyphen in a command would be typed
     yield from (".SH NAME", r"graasp-local \- run and deploy a self-hosted Graasp")
-    yield from (".SH SYNOPSIS", r"graasp-local [\-\-site DIR] VERB [OPTION]...", ".SH DESCRIPTION")
+    yield from (".SH SYNOPSIS", r"graasp-local [\-\-site DIR] COMMAND [OPTION]...", ".SH DESCRIPTION")
     yield from _paragraphs(root.help or "")
     yield from _options(root, context)
-    yield ".SH VERBS"
+    yield ".SH COMMANDS"
     for name in root.list_commands(context):
         command = root.get_command(context, name)
         if command is not None:

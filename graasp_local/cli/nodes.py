@@ -14,7 +14,7 @@ _GIB = 1024**3
 @click.option("--json", "json_object", is_flag=True, help="Print one JSON object.")
 @pass_context
 def command(context: Context, *, json_object: bool) -> None:
-    """List the machines of the site's Swarm, and what of the site runs on each."""
+    """List the machines of the site's Swarm, and which of the site's services run on each."""
     from graasp_local.cli.tables import print_table
     from graasp_local.engine.swarm_nodes import swarm_nodes
 

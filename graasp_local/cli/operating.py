@@ -130,7 +130,7 @@ def _say_who_is_waited_for(world: World, options: OperationOptions) -> None:
 
     holder = current_holder(world.site.lock_file) if options.lock_wait else None
     if holder is not None:
-        say(f"Waiting at most {options.lock_wait:g} s for {holder.described()}.", err=True)
+        say(f"Waiting up to {options.lock_wait:g} s for {holder.described()}.", err=True)
 
 
 @contextmanager

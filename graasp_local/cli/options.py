@@ -21,7 +21,7 @@ yes = click.option(
 )
 
 yes_without_loss = click.option(
-    "-y", "--yes", is_flag=True, help="Do not ask for confirmation. Discarding data takes --discard as well."
+    "-y", "--yes", is_flag=True, help="Do not ask for confirmation. Discarding data needs --discard as well."
 )
 
 
@@ -66,7 +66,8 @@ max_downtime = click.option(
     "--max-downtime",
     type=Duration(),
     metavar="DURATION",
-    help="Refuse beforehand if the site may be closed for longer, by the forecast: 60s, 2m; a bare number is seconds.",
+    help="Refuse to start if the forecast says that the site may be closed for longer, such as 60s or 2m. A bare "
+    "number is in seconds.",
 )
 
 on_failure = click.option(

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 @click.command("probe")
-@click.option("--seconds", type=click.FloatRange(0.1, 86400), help="Seconds to keep asking. Default: until Ctrl-C.")
+@click.option(
+    "--seconds", type=click.FloatRange(0.1, 86400), help="Stop after this many seconds. Default: stop at Ctrl-C."
+)
 @click.option(
     "--json", "json_lines", is_flag=True, help="Print one JSON line for each change; the last has the totals."
 )
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 def command(context: Context, seconds: float | None, *, json_lines: bool) -> None:
     """Send requests as a visitor does, with and without the bypass, and report every change in the answers.
 
-    Changes nothing, and works in every state, also during a deployment.
+    Changes nothing, and works in every state, even during a deployment.
     """
     import threading
 
@@ -39,7 +41,7 @@ def command(context: Context, seconds: float | None, *, json_lines: bool) -> Non
 
     prober = context.prober(show)
     if seconds is None:
-        say("Asking until Ctrl-C.", err=True)
+        say("Sending requests until Ctrl-C.", err=True)
     prober.start()
     try:
         threading.Event().wait(seconds)
@@ -52,4 +54,4 @@ def command(context: Context, seconds: float | None, *, json_lines: bool) -> Non
     for line in report.as_lines():
         say(line)
     if report.downtime_seconds is not None:
-        say(f"Not served for {report.downtime_seconds:.2f} of {report.seconds:.1f} s.")
+        say(f"Visitors were not served for {report.downtime_seconds:.2f} of {report.seconds:.1f} s.")

@@ -12,7 +12,7 @@ from graasp_local.errors import Refused
 
 @click.command("remove-old-database")
 @click.option("--volume", help="Remove only this volume. Default: every old volume of the site's database.")
-@options.discard("old-database", "Do not ask for confirmation; remove what is kept.")
+@options.discard("old-database", "Do not ask for confirmation; remove the old data.")
 @click.option("--confirm", metavar="SITE", hidden=True)
 @options.yes_without_loss
 @click.option("--json", "json_object", is_flag=True, help="Print what was removed as one JSON object.")

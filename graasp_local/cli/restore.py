@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 @options.yes_without_loss
 @options.lock_wait
 @options.max_downtime
-@click.option("--hold", is_flag=True, help="End in restricted with the restored data, to test it through the bypass.")
+@click.option(
+    "--hold",
+    is_flag=True,
+    help="Stop in restricted: the site runs with the restored data, but only the bypass lets you in to test it.",
+)
 @options.on_failure
 @pass_context
 def command(
@@ -46,8 +50,9 @@ def command(
 ) -> None:
     """Restore a backup to this site or to a new one, and run the version that it belongs to.
 
-    NAME is a backup's name, its beginning, `latest`, or the path of its directory. Everything is loaded next to the
-    current data and checked, then takes its place by renames. The current data is kept under another name.
+    NAME is the name of a backup, the beginning of one, `latest`, or the path of a backup's directory. The backup is
+    loaded next to the current data and checked, then swapped in. The current data is kept under another name until
+    the next deployment.
     """
     from graasp_local.cli.operating import OperationOptions, operation, refusals_as_json
     from graasp_local.planning.requests import OnFailure, Restore

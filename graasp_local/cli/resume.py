@@ -16,7 +16,7 @@ from graasp_local.cli.context import Context, pass_context
     "--on-failure",
     type=click.Choice(["rollback", "hold"]),
     help="What to do after a failure behind the closed gate: roll back, or leave everything as it is. "
-    "Default: as the first time.",
+    "Default: as in the first attempt.",
 )
 @pass_context
 def command(context: Context, *, json_lines: bool, yes: bool, lock_wait: float, on_failure: str | None) -> None:

@@ -33,7 +33,7 @@ def finish_rotation(context: Context) -> bool:
         try:
             rotate.finish(site, roles_of(context), SystemClock())
         except NeedsYou as error:
-            say(f"A rotation of secrets was interrupted ({names}) and cannot be finished yet: {error.what}", err=True)
+            say(f"The interrupted rotation of {names} cannot be finished yet: {error.what}", err=True)
             return False
     say(f"Finished the interrupted rotation of {names}.", err=True)
     context.forget_site()

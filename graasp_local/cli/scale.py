@@ -23,9 +23,9 @@ from graasp_local.errors import ExitCode, GraaspLocalError, UsageError
 def command(
     context: Context, sizes: tuple[str, ...], *, dry_run: bool, json_lines: bool, yes: bool, lock_wait: float
 ) -> None:
-    """Run this many containers of core or workers. Writes the number into .env, then starts or removes containers.
+    """Set how many containers of core or workers run. Writes the number to .env, then starts or removes containers.
 
-    The gate stays as it is, and no request of a visitor is cut off.
+    The gate stays as it is, and no visitor's request is cut off.
     """
     from graasp_local.cli.operating import OperationOptions, operation, refusals_as_json
     from graasp_local.clock import InterruptionFlag, SystemClock
@@ -57,9 +57,9 @@ def command(
             write_atomically(file, after, mode=0o600)
     context.forget_site()
     said = " and ".join(f"{key}={number}" for key, number in settings.items())
-    say(f"{file} says {said} now.", err=True)
+    say(f"Wrote {said} to {file}.", err=True)
     if not plan.steps:
-        say("Nothing has to be started or removed now.", err=True)
+        say("No container has to be started or removed.", err=True)
     try:
         operation(context, request, OperationOptions(dry_run=False, as_json=json_lines, ask=False, lock_wait=lock_wait))
     except (SystemExit, GraaspLocalError) as ended:
@@ -82,11 +82,11 @@ def _wanted(sizes: Sequence[str]) -> dict[str, int]:
             raise UsageError(
                 f"{service[:64]!r} cannot be scaled: only {' and '.join(REPLICAS)} can.",
                 "Nothing was changed.",
-                "`graasp-local scale core=2`, for example.",
+                "For example: `graasp-local scale core=2`.",
             )
         said = value_error(REPLICAS[service], number)
         if said or service in wanted:
             said = said or "is given twice"
-            raise UsageError(f"The number of {service} {said}.", "Nothing was changed.", f"`{service}=2`, for example.")
+            raise UsageError(f"The number of {service} {said}.", "Nothing was changed.", f"For example: `{service}=2`.")
         wanted[service] = int(number)
     return wanted

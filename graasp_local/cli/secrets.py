@@ -65,7 +65,7 @@ def list_secrets(context: Context, *, json_object: bool) -> None:
         )
         for secret in told
     ]
-    print_table(["SECRET", "LENGTH", "ROTATED", "A NEW ONE"], rows)
+    print_table(["SECRET", "LENGTH", "ROTATED", "A NEW VALUE"], rows)
 
 
 @command.command("rotate", short_help="Give secrets new values and recreate what uses them.")
@@ -77,15 +77,15 @@ def list_secrets(context: Context, *, json_object: bool) -> None:
     "-y",
     "--yes",
     is_flag=True,
-    help="Do not ask for confirmation. Required without a terminal, because it logs users out.",
+    help="Do not ask for confirmation. Required without a terminal, because new secrets can log users out.",
 )
 @pass_context
 def rotate(
     context: Context, names: tuple[str, ...], *, every: bool, dry_run: bool, json_lines: bool, yes: bool
 ) -> None:
-    """Give these secrets new values, in the database too, and recreate the services that use them.
+    """Give secrets new values, in .env and in the database, and recreate the services that use them.
 
-    It says first what the new values log out or break. Without a NAME it finishes an interrupted rotation.
+    Says first what the new values break. Without a NAME, it finishes an interrupted rotation.
     """
     from graasp_local.cli.operating import OperationOptions, operation, refusals_as_json
     from graasp_local.cli.rotation import finish_rotation, uninterrupted
@@ -97,13 +97,13 @@ def rotate(
         context.refuse_if_not_ours()
         finished = finish_rotation(context)
         if finished and not names and not every:
-            say("`graasp-local status` lists the services that have to be recreated.", err=True)
+            say("`graasp-local status` shows which services have to be recreated.", err=True)
             sys.exit(ExitCode.DONE)
         if not names and not every:
             raise UsageError(
                 "No secret was named.",
                 "Nothing was changed.",
-                "`graasp-local secrets list` lists them; --all rotates all.",
+                "Name one from `graasp-local secrets list`, or pass --all.",
             )
         external = context.site.settings.external_database is not None
         settings = rotatable(external=external) if every else chosen(names, external=external)
@@ -117,13 +117,13 @@ def rotate(
         _agree(yes=yes, may_ask=not json_lines and can_ask())
         with uninterrupted():
             kept = _rotate(context, new_rotation(settings), names)
-        say(f"New values are in .env. The old file is {kept}: remove it when everything works.", err=True)
+        say(f"The new values are in .env. The old file was kept as {kept}; remove it once everything works.", err=True)
         if json_lines:
             keys = [setting.key for setting in settings]
             print_json({"event": "secrets-rotated", "keys": keys, "kept": str(kept)})
     context.forget_site()
     if plan is None:
-        say("No running service uses it.", err=True)
+        say("No service has to be recreated.", err=True)
         sys.exit(ExitCode.DONE)
     operation(context, request, OperationOptions(dry_run=False, as_json=json_lines, ask=False))
 
@@ -143,7 +143,7 @@ def _way_into_effect(context: Context, request: Rotate) -> Plan | None:
             return None
         case Drifted() as drifted:
             raise Refused(
-                f"The site is drifted: {drifted.differences[0]}",
+                f"The site has drifted: {drifted.differences[0]}",
                 "Nothing was changed: new secrets would hide the cause.",
                 f"Fix that first: `{drifted.fixing_command}`.",
             )
@@ -188,5 +188,5 @@ def _rotate(context: Context, rotation: Rotation, names: Sequence[str]) -> Path:
             raise Refused(
                 error.what,
                 "Nothing was changed: database passwords are changed in the database too, so it has to be running.",
-                "`graasp-local apply db-only` starts it, if it is off.",
+                "If it is off, `graasp-local apply db-only` starts it.",
             ) from error

@@ -15,7 +15,7 @@ from graasp_local.wording import seconds_in_words
 @click.option("--json", "json_object", is_flag=True, help="Print one JSON object.")
 @pass_context
 def command(context: Context, *, json_object: bool) -> None:
-    """Show the state of the site as observed now, its services, and what differs."""
+    """Show the state of the site, its services, and what differs from that state."""
     told = _look(context)
     if json_object:
         print_json(told)
@@ -103,7 +103,7 @@ def _print(told: dict[str, Any]) -> None:
     say(told["state"], nl=False, bold=True)
     edge = {service["status"] for service in told["services"] if service["group"] == "edge"}
     is_up = edge & {"running", "restarting", "paused"}
-    gate = f"gate {Gate(told['gate']).in_words}" if is_up else "nginx is off, visitors reach nothing"
+    gate = f"gate {Gate(told['gate']).in_words}" if is_up else "nginx is off, visitors get no answer"
     say(f" · {gate} · {version} · {told['url']}")
     keys = ("service", "group", "status", "health")
     counted = any(service["replicas"]["wanted"] > 1 or service["replicas"]["unwell"] for service in told["services"])
@@ -132,7 +132,7 @@ def _print(told: dict[str, Any]) -> None:
         last = told["last_deployment"]
         seconds = last["downtime_seconds"]
         downtime = (
-            ", without closing" if seconds == 0 else f", closed for {seconds_in_words(seconds)}" if seconds else ""
+            ", without downtime" if seconds == 0 else f", closed for {seconds_in_words(seconds)}" if seconds else ""
         )
         say(f"Last deployment: {last['version']} at {last['at'][:16].replace('T', ' ')} UTC{downtime}.")
     for step in told["next"]:

@@ -93,7 +93,7 @@ def finish_what_was_cut_off(named_site: Path | None) -> None:
 
 
 @click.command("tui")
-@click.option("--read-only", is_flag=True, help="Read-only: nothing can be changed.")
+@click.option("--read-only", is_flag=True, help="Watch only: nothing can be changed from this UI.")
 @click.option("--serve", is_flag=True, help="Serve the UI to a browser on this machine; prints a link with a token.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8470, show_default=True, help="With --serve: the port.")
 @click.option("--address", default="127.0.0.1", show_default=True, help="With --serve: the address to listen on.")

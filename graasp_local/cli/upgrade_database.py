@@ -15,7 +15,8 @@ from graasp_local.cli.context import Context, pass_context
 @click.option(
     "--image",
     help=(
-        "Image. Default: DB_IMAGE in .env if it is of that major version, otherwise the current image with another tag."
+        "Postgres image. Default: DB_IMAGE in .env if it is of that major version, otherwise the current image with "
+        "another tag."
     ),
 )
 @options.dry_run

@@ -135,7 +135,7 @@ def test_images_that_cannot_draw_a_pdf_are_reported_and_completed(new_site: Demo
     assert told() == []
     completed, user = docker("image", "inspect", "--format", "{{.Id}} {{.Config.User}}", image).split()
     assert (completed != before, user) == (True, "node")
-    assert "are complete already" in new_site.run("images", "complete", "1.0.0").stdout
+    assert "are already complete" in new_site.run("images", "complete", "1.0.0").stdout
     assert new_site.deploy("1.0.0")["outcome"] == "done"
     assert new_site.containers()["core"]["Image"] == completed
 
@@ -215,7 +215,7 @@ def test_a_version_is_carried_to_a_machine_without_a_registry(small_site: DemoSi
 
 def test_an_existing_file_is_not_overwritten(small_site: DemoSite, tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("mine")
-    assert "exists already" in small_site.run("images", "save", "8.0.0", str(tmp_path / "mine"), code=2).stderr
+    assert "already exists" in small_site.run("images", "save", "8.0.0", str(tmp_path / "mine"), code=2).stderr
     assert (tmp_path / "mine").read_text() == "mine"
 
 

@@ -252,7 +252,7 @@ def test_history_tells_downtime_by_month(old_site: Path) -> None:
     shown = CliRunner().invoke(cli, ["--site", str(old_site), "history", "--downtime"])
     assert shown.exit_code == 0, shown.output
     heading, *_ = shown.stdout.splitlines()
-    assert heading.split() == ["MONTH", "AVAILABLE", "TIMES", "CLOSED", "FOR"]
+    assert heading.split() == ["MONTH", "AVAILABLE", "CLOSINGS", "CLOSED", "FOR"]
     assert "█" in shown.stdout  # on the first of a month not yet in the newest row
     assert "so far" in next(line for line in shown.stdout.splitlines() if "0004-" in line)
     assert "0002-20261128-210340-deploy-1.1.0" in shown.stdout

@@ -182,16 +182,16 @@ def test_a_person_is_asked_for_certificate_files(tmp_path: Path, files: tuple[st
     with at_a_terminal(
         *RUN, "init", str(tmp_path / "s"), "--mail", "smtp://mail.school.example:587", "--with", "none"
     ) as asked:
-        asked.answer("Domain of the", "graasp.school.example")
+        asked.answer("Domain name of the", "graasp.school.example")
         asked.answer("[proxy]", "files")
         asked.answer("with its chain", "fullchain.pem")
         asked.wait_for("should be an absolute path")
         asked.answer("with its chain", certificate)
-        asked.answer("Key file", "/no/such.key")
+        asked.answer("Path of its private key", "/no/such.key")
         asked.wait_for("does not exist on this machine")
-        asked.answer("Key file", key)
-        asked.answer("Port for nginx", "18080")
-        asked.answer("Site key of reCAPTCHA", "")
+        asked.answer("Path of its private key", key)
+        asked.answer("Port that nginx listens on", "18080")
+        asked.answer("reCAPTCHA site key", "")
         assert asked.end() == 0, asked.said
     values = Site(tmp_path / "s").settings.values
     assert (values["TLS"], values["TLS_CERTIFICATE"], values["TLS_KEY"]) == ("files", certificate, key)
@@ -202,15 +202,15 @@ def test_a_port_that_is_in_use_is_asked_for_again_unless_the_engine_is_elsewhere
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         with at_a_terminal(*words) as asked:
-            asked.answer("Domain of the", "localhost")
+            asked.answer("Domain name of the", "localhost")
             asked.answer("[http]", "")
-            asked.answer("Port for nginx", port)
+            asked.answer("Port that nginx listens on", port)
             asked.wait_for("That port is in use.")
         with at_a_terminal(*words, environment={**os.environ, "DOCKER_HOST": "tcp://192.0.2.1:2376"}) as asked:
-            asked.answer("Domain of the", "localhost")
+            asked.answer("Domain name of the", "localhost")
             asked.answer("[http]", "")
-            asked.answer("Port for nginx", port)
-            asked.answer("Site key of reCAPTCHA", "")
+            asked.answer("Port that nginx listens on", port)
+            asked.answer("reCAPTCHA site key", "")
             assert asked.end() == 0, asked.said
 
 
@@ -227,7 +227,7 @@ def test_a_mail_password_comes_by_the_environment_only(tmp_path: Path) -> None:
 
 def test_recaptcha_keys_are_checked_and_what_happens_without_is_reported(tmp_path: Path) -> None:
     code, said = call(str(tmp_path / "s"), "--recaptcha-site-key", SITE_KEY)
-    assert (code, "both a site key and its secret are needed" in said) == (2, True)
+    assert (code, "the site key and the secret key are needed together" in said) == (2, True)
     for site_key, secret in ((SITE_KEY, "a-secret-of-another-kind"), ("6Lc", RECAPTCHA_SECRET)):
         env = {"RECAPTCHA_SITE_KEY": site_key, "RECAPTCHA_SECRET_ACCESS_KEY": secret}
         code, said = call(str(tmp_path / "s"), env=env)
@@ -276,9 +276,9 @@ def test_a_person_is_asked_and_a_wrong_answer_is_asked_for_again_with_the_reason
     (typed,) = INIT
     words = shlex.split(typed.replace("/srv/graasp", str(tmp_path / "s")))
     with at_a_terminal(*RUN, *words[1:]) as terminal:
-        terminal.answer("Domain of the", "https://graasp.school.example")
+        terminal.answer("Domain name of the", "https://graasp.school.example")
         terminal.wait_for("should be the host name alone")
-        terminal.answer("Domain of the", "graasp.school.example")
+        terminal.answer("Domain name of the", "graasp.school.example")
         terminal.answer("[proxy]", "carrier pigeon")
         terminal.wait_for("should be one of http, proxy")
         terminal.answer("[proxy]", "")
@@ -286,15 +286,15 @@ def test_a_person_is_asked_and_a_wrong_answer_is_asked_for_again_with_the_reason
         terminal.wait_for("between 1 and 65535")
         terminal.answer("[8080]", "18080")
         terminal.answer("[none]", "mail.school.example:587")
-        terminal.answer("User name there", "graasp")
-        terminal.answer("Password", "s3cret-of-mail")
+        terminal.answer("User name on the mail server", "graasp")
+        terminal.answer("Password on the mail server", "s3cret-of-mail")
         terminal.wait_for("users cannot log in or register without keys")
-        terminal.answer("Site key of reCAPTCHA", "6Lc-too-short")
+        terminal.answer("reCAPTCHA site key", "6Lc-too-short")
         terminal.wait_for("is not a reCAPTCHA key")
-        terminal.answer("Site key of reCAPTCHA", SITE_KEY)
-        terminal.answer("Secret key", RECAPTCHA_SECRET)
+        terminal.answer("reCAPTCHA site key", SITE_KEY)
+        terminal.answer("reCAPTCHA secret key", RECAPTCHA_SECRET)
         if profiles_defined([stack_directory() / "compose" / "compose.yaml"]):
-            terminal.answer("Which parts", "none")
+            terminal.answer("Parts to switch on", "none")
         assert terminal.end() == 0, terminal.said
     values = Site(tmp_path / "s").settings.values
     assert values["MAILER_CONNECTION"] == "smtp://graasp:s3cret-of-mail@mail.school.example:587"
@@ -307,7 +307,7 @@ def test_a_person_is_asked_and_a_wrong_answer_is_asked_for_again_with_the_reason
 
 def test_ctrl_c_at_a_question_leaves_nothing_behind(tmp_path: Path) -> None:
     with at_a_terminal(*RUN, "init", str(tmp_path / "deep" / "s")) as terminal:
-        terminal.answer("Domain of the", "localhost")
+        terminal.answer("Domain name of the", "localhost")
         terminal.wait_for("[http]")
         terminal.press_ctrl_c()
         assert terminal.end() == 130
@@ -326,7 +326,7 @@ def test_a_site_that_is_there_is_refused_before_anything_is_asked(tmp_path: Path
     with at_a_terminal(*RUN, "init", str(tmp_path)) as terminal:
         assert terminal.end() == 2
     assert "exists already" in terminal.said
-    assert "Domain of the" not in terminal.said
+    assert "Domain name of the" not in terminal.said
 
 
 @pytest.mark.parametrize(
