@@ -200,7 +200,7 @@ class GraaspApp(VerbActions, App[None]):
         if self.lost_at is not None:
             return f"as of {clock_time(self.lost_at)}: no answer"
         if not self.app_focus and self.readings:
-            return f"CPU and memory as of {clock_time(self.used_at)}: no focus"
+            return f"CPU and memory as of {clock_time(self.used_at)}: terminal not in focus"
         return ""
 
     @property
@@ -392,7 +392,7 @@ class GraaspApp(VerbActions, App[None]):
         from graasp_local.tui.screens.plan import PlanScreen
 
         if self.is_under_way or self.is_operated_elsewhere:
-            self.notify("An operation is running: wait for its end, or watch it with w.", severity="warning")
+            self.notify("An operation is running. Wait until it has ended, or press w to watch it.", severity="warning")
         elif self._may_change():
             self.push_screen(PlanScreen(request))
 

@@ -20,13 +20,13 @@ def headline(request: Request) -> str:
     """The request as a heading."""
     match request:
         case ChangeState(state=state):
-            return f"Bring the site to {state}"
+            return f"Change the state to {state}"
         case Deploy(version=version, hold=hold, strategy=strategy):
             held = " and hold it behind the gate" if hold else ""
             how = " without closing the site" if strategy is Strategy.ROLLING else ""
             return f"Deploy {version}{held}{how}"
         case Resume():
-            return "Continue what was left unfinished"
+            return "Finish what was left unfinished"
         case Rollback(discard_written_since=discard):
             return "Undo the last deployment" + (" and discard what was written since" if discard else "")
         case Restore(backup=backup):

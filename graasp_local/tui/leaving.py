@@ -37,7 +37,7 @@ def wait_for_operation(run: OperationRun) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
     if run.goes_on_without_ui:
-        _print(f"It continues here: {run.request.command}")
+        _print(f"The operation continues here: {run.request.command}")
     else:
         run.end_soon()
         _print("The UI was closed: stopping at the next safe point.")

@@ -66,7 +66,7 @@ class OperationRun:
         except GraaspLocalError as error:
             self._tell(ended_before_it_began(error))
         except Exception as error:
-            self._tell(ended_before_it_began(GraaspLocalError(f"Unexpected: {type(error).__name__}: {error}")))
+            self._tell(ended_before_it_began(GraaspLocalError(f"Unexpected error: {type(error).__name__}: {error}")))
         finally:
             self.ended.set()
 

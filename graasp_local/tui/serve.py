@@ -41,13 +41,13 @@ def check_address(address: str, *, told_so: bool) -> None:
         loopback = address == "localhost" or ip_address(address).is_loopback
     except ValueError:
         raise UsageError(
-            f"{address!r} is not an address.", "Nothing is served.", "Give one such as 127.0.0.1."
+            f"{address!r} is not an IP address.", "The UI was not started.", "Pass one such as 127.0.0.1."
         ) from None
     if not loopback and not told_so:
         raise UsageError(
-            f"{address} can be reached from other machines, and what is served there can change this site.",
+            f"Other machines can reach {address}, and whoever has the link could change this site from there.",
             "Nothing is served.",
-            "Leave --address out and use ssh -L, or add --beyond-this-machine if that is what you want.",
+            "Leave out --address and use `ssh -L`, or add --beyond-this-machine to allow it.",
         )
 
 
@@ -62,7 +62,7 @@ def _refuse_taken(address: str, port: int) -> None:
             raise UsageError(
                 f"Port {port} of {address} cannot be used: {error.strerror}.",
                 "Nothing is served.",
-                "Give another --port.",
+                "Pass another --port.",
             ) from None
 
 
@@ -123,7 +123,7 @@ def serve(command: Sequence[str], address: str, port: int, title: str, token: st
     ) -> web.StreamResponse:
         given = (_told(lambda: request.query.get("token")), _told(lambda: request.cookies.get(COOKIE)))
         if not is_allowed(token, given, request.host, request.headers.get("Origin"), served_host):
-            return web.Response(status=403, text="This needs the link that graasp-local tui --serve printed.\n")
+            return web.Response(status=403, text="Open the link that `graasp-local tui --serve` printed.\n")
         if "token" in request.query:
             # Keep the token out of the address bar, the history and the Referer header.
             away = web.Response(status=303, headers={"Location": "/", "Referrer-Policy": "no-referrer"})
@@ -148,7 +148,8 @@ def serve(command: Sequence[str], address: str, port: int, title: str, token: st
 
         async def on_startup(self, app: Any) -> None:
             print(f"http://{served_host}/?token={token}", flush=True)  # noqa: T201
-            print("This link opens the UI for whoever has it. ctrl-C ends it.", file=sys.stderr, flush=True)  # noqa: T201
+            told = "Anyone who has this link can open the UI. Press Ctrl-C to stop serving it."
+            print(told, file=sys.stderr, flush=True)  # noqa: T201
 
         async def on_shutdown(self, app: Any) -> None:
             await _end_tabs()

@@ -34,7 +34,7 @@ class Terminal(Struct, frozen=True):
         with _interrupts_are_the_commands():
             self._say(f"$ {shown}\n")
             code = self.run(command)
-            self._say(f"\nIt ended with exit code {code}. Enter goes back to the UI. ")
+            self._say(f"\nExit code {code}. Press Enter to go back to the UI. ")
             with suppress(OSError, termios.error):  # the terminal may have been closed
                 # Discard what was typed while the command ran: it was not meant for this prompt.
                 termios.tcflush(self.stdin, termios.TCIFLUSH)

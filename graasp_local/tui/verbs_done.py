@@ -63,7 +63,9 @@ class VerbActions:
 
     def _may_change(self) -> bool:
         if self._ui.read_only:
-            self._ui.notify("This UI was opened with --read-only, so it changes nothing.", severity="warning")
+            self._ui.notify(
+                "This UI was opened with --read-only: nothing can be changed from here.", severity="warning"
+            )
         return not self._ui.read_only
 
     def do_status(self) -> None:
@@ -73,13 +75,13 @@ class VerbActions:
     def do_init(self) -> None:
         trouble = self._ui.trouble
         if trouble is None or trouble.kind is not TroubleKind.NO_SITE:
-            self._ui.notify("There is a site here already: init never overwrites one.")
+            self._ui.notify("There is already a site here. init never overwrites one.")
             return
         from graasp_local.tui.screens.confirm import Confirm
 
         where = self._ui.access.new_site_directory()
         question = Confirm(
-            "Make a new site", (f"Writes {where}/.env with generated secrets; starts nothing.",), "Make it"
+            "Create a new site", (f"Writes {where}/.env with generated secrets; starts nothing.",), "Create it"
         )
         self._ui.push_screen(question, self._init_if)
 
@@ -124,14 +126,14 @@ class VerbActions:
         databases, volumes = (tuple(part.name for part in parts) for parts in (backup.databases, backup.volumes))
         said = (
             f"{listed(databases + volumes)} of this site would be replaced by those of {backup.name}.",
-            "What is there now is kept under another name until the next deployment.",
+            "The current data is kept under another name until the next deployment.",
         )
 
         def restore_if(typed: bool | None) -> None:
             if typed:
                 self._ui.plan(Restore(backup.name, replace_what_is_there=True))
 
-        question = ConfirmByName("A backup replaces what the site holds", said, self._ui.view.project)
+        question = ConfirmByName("Restoring replaces the site's current data", said, self._ui.view.project)
         self._ui.push_screen(question, restore_if)
 
     def do_versions(self) -> None:
@@ -190,14 +192,16 @@ class VerbActions:
             self._ui.notify(address, title="Opened in the browser")
         else:
             self._ui.copy_to_clipboard(address)
-            self._ui.notify(address, title="Copied: no browser can be opened from here")
+            self._ui.notify(address, title="Copied, because no browser can be opened from here")
 
     def do_shell(self) -> None:
         service = self._ui.selected_service
         if not self._seen() or service is None:
             return
         if self._ui.terminal is None:
-            self._ui.notify(f"In a browser there is no terminal: graasp-local compose -- exec {service} sh")
+            self._ui.notify(
+                f"There is no shell in a browser. Type in a terminal: graasp-local compose -- exec {service} sh"
+            )
             return
         self._open_shell(service)
 
@@ -212,7 +216,7 @@ class VerbActions:
         if not self._seen() or service is None:
             return
         if self._ui.is_under_way:
-            self._ui.notify("An operation is running: it starts and stops services itself.", severity="warning")
+            self._ui.notify("An operation is running, and it starts and stops services itself.", severity="warning")
             return
         from graasp_local.tui.screens.confirm import Confirm
 
@@ -234,7 +238,7 @@ class VerbActions:
         from graasp_local.tui.screens.operation import OperationScreen, OperationSource
 
         if self._ui.operation is None:
-            self._ui.notify("No operation is running; the history has the earlier ones.")
+            self._ui.notify("No operation is running. Press h for earlier ones.")
             return
         source: OperationSource = "own_operation" if self._ui.operation is self._ui.own_operation else "other_operation"
         if isinstance(self._ui.screen, OperationScreen):
@@ -244,7 +248,7 @@ class VerbActions:
 
     def do_sites(self) -> None:
         if self._ui.operates_itself:
-            self._ui.notify("An operation of this site is running here: wait for its end first.", severity="warning")
+            self._ui.notify("An operation on this site was started here. Wait until it has ended.", severity="warning")
             return
         from graasp_local.tui.screens.sites import SitesScreen
 
@@ -281,7 +285,9 @@ class VerbActions:
 
     def _seen(self) -> bool:
         if self._ui.view is None or self._ui.trouble is not None:
-            self._ui.notify("The site has not been read yet.", severity="warning")
+            self._ui.notify(
+                "The state of the site is not known yet. Try again when this screen shows it.", severity="warning"
+            )
             return False
         return True
 
@@ -295,7 +301,7 @@ class VerbActions:
 
         try:
             site = self._ui.access.init()
-            self._ui.post_message(messages.Said(f"Made a site in {site.directory}: check its .env."))
+            self._ui.post_message(messages.Said(f"Created a site in {site.directory}. Check its .env."))
         except GraaspLocalError as error:
             self._ui.post_message(messages.Said(" ".join(error.sentences), "error"))
         self._ui.observer.forget_site()

@@ -120,7 +120,7 @@ def test_a_killed_deployment_is_rolled_back_and_another_one_resumed_by_keys(site
         )
         terminal.wait_for("c graasp-local resume")
         terminal.keys("c")
-        terminal.wait_for("Continue what was left unfinished", "Go ahead")
+        terminal.wait_for("Finish what was left unfinished", "Go ahead")
         terminal.keys("G", "y")
         terminal.wait_for("Done in", "version 1.1.0", "z go back to 1.0.0")
         assert "Traceback" not in terminal.screen

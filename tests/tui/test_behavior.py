@@ -112,7 +112,7 @@ def test_what_needs_no_migration_can_be_planned_without_closing_the_site(
         await until(pilot, lambda: "Route visitors to the stand-in" in screen_text(app))
         text = screen_text(app)
         assert "Deploy 1.0.1 without closing the site" in text
-        assert "Visitors stay served." in text
+        assert "Visitors are served throughout." in text
         assert "Close the gate" not in text
         await press(pilot, "n")
 
@@ -277,7 +277,7 @@ def test_restoring_asks_for_the_name_of_the_site_before_there_is_a_plan(access: 
         await until(pilot, lambda: isinstance(app.screen, ConfirmByName))
         assert "graasp of this site would be replaced by those of 20251231-230000" in " ".join(screen_text(app).split())
         await press(pilot, "y e s")
-        assert "“yes” is not this site's name, which is school." in " ".join(screen_text(app).split())
+        assert "“yes” is not the site's name. Type school." in " ".join(screen_text(app).split())
         await press(pilot, "enter")
         assert isinstance(app.screen, ConfirmByName)
         await press(pilot, "backspace backspace backspace s c h o o l enter")
@@ -464,7 +464,7 @@ def test_an_address_that_others_can_reach_is_refused_unless_asked_for() -> None:
     check_address("127.0.0.1", told_so=False)
     check_address("::1", told_so=False)
     check_address("10.0.0.1", told_so=True)
-    with pytest.raises(UsageError, match="other machines"):
+    with pytest.raises(UsageError, match="Other machines"):
         check_address("10.0.0.1", told_so=False)
 
 
@@ -779,7 +779,7 @@ def test_a_plan_for_a_site_without_core_says_what_visitors_get(access: FakeAcces
         await until(pilot, lambda: "Visitors get errors" in screen_text(app))
         await press(pilot, "s enter")
         await until(pilot, lambda: isinstance(app.screen, PlanScreen) and "Go ahead" in screen_text(app))
-        assert "Visitors get errors now, since core does not answer until step 1 is done." in screen_text(app)
+        assert "Visitors get errors until step 1 is done: core does not answer." in screen_text(app)
 
     drive(access, steps, size=(140, 40))
 
@@ -882,7 +882,7 @@ def test_what_is_printed_after_the_ui_ended_is_what_the_command_line_prints(
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
     assert code == ExitCode.INTERRUPTED
-    assert lines[0] == "It continues here: graasp-local deploy --version 1.1.0"
+    assert lines[0] == "The operation continues here: graasp-local deploy --version 1.1.0"
     assert lines[1].startswith("  · Run migrations of 1.1.0")
     assert f"\n{STOPPING}" in lines
     assert any(line.endswith(" Rolling back:") for line in lines)

@@ -71,7 +71,7 @@ def test_a_closed_step_says_how_long_it_takes(width: int) -> None:
 
 def test_another_way_to_deploy_is_shown_above_the_plan() -> None:
     head = " ".join(text_of(plan_head(PENDING, "about 4 s", Reception.SERVED, 80)).split())
-    assert "closed for about 4 s" in head
+    assert "Expected downtime: about 4 s" in head
     assert PENDING.hint in head
 
 
@@ -89,10 +89,14 @@ START_WORKERS = StartServices(ServiceGroup.GRAASP, ("workers",), "running needs 
 @pytest.mark.parametrize(
     ("steps", "reception", "said"),
     [
-        ((START_WORKERS,), Reception.SERVED, "Visitors stay served."),
-        ((STOP_CORE, START_CORE), Reception.SERVED, "From step 1 to step 2 visitors get errors: core is off"),
-        ((START_WORKERS, START_CORE), Reception.ERRORS, "visitors get errors now, since core does not answer until"),
-        ((START_WORKERS,), Reception.ERRORS, "Visitors get errors now, since core does not answer."),
+        ((START_WORKERS,), Reception.SERVED, "Visitors are served throughout."),
+        ((STOP_CORE, START_CORE), Reception.SERVED, "From step 1 to step 2, visitors get errors: core is off"),
+        (
+            (START_WORKERS, START_CORE),
+            Reception.ERRORS,
+            "visitors get errors until step 2 is done: core does not answer",
+        ),
+        ((START_WORKERS,), Reception.ERRORS, "Visitors get errors: core does not answer."),
         ((START_WORKERS,), Reception.PAGE, "The site stays closed to visitors, as it is."),
         ((START_WORKERS,), Reception.NOTHING, "nginx does not answer visitors now."),
     ],
@@ -103,7 +107,7 @@ def test_a_plan_that_leaves_the_gate_says_what_visitors_get(
     plan = Plan(InfraState.RUNNING, steps)
     head = " ".join(text_of(plan_head(plan, "", reception, 100, visited=("core",))).split())
     assert said.casefold() in head.casefold()
-    assert ("stay served" in head) is (said == "Visitors stay served.")
+    assert ("served throughout" in head) is (said == "Visitors are served throughout.")
 
 
 CLOSED = StepView("close-gate", "Close the gate", "c", closed=True, progress=Progress.DONE, began=100.0, seconds=0.5)
@@ -198,7 +202,7 @@ def waited_for(service: str) -> ContainerDetail:
 def test_where_there_is_little_room_every_service_that_is_waited_for_has_a_line() -> None:
     closely = Closely(tuple(map(waited_for, ("core", "redis", "workers"))), "core", ("listening",))
     full = text_of(closely_lines(MIGRATING, closely, 104.0, 80, 12))
-    assert full.count("3 of 40 checks failed, counted after 300 s") == 3
+    assert full.count("3 of 40 checks failed; they count after 300 s") == 3
     few = text_of(closely_lines(MIGRATING, closely, 104.0, 80, 6)).splitlines()
     assert [line.split()[1] for line in few[:3]] == ["core", "redis", "workers"]
     assert all(line.endswith("3 of 40 checks failed: connection refused") for line in few[:3])

@@ -187,7 +187,7 @@ def test_the_keys_of_a_log(access: FakeAccess, monkeypatch: pytest.MonkeyPatch) 
         await press("w", lambda: screen_text(app).count("x" * 60) > screen_text(app).count("line"))
         assert "line 99" in screen_text(app)
         await press("w", lambda: "line 90" in screen_text(app))
-        for shown in ("last 1 min", "last 5 min", "last 1 h", "all there is"):
+        for shown in ("last 1 min", "last 5 min", "last 1 h", "everything"):
             await press("right_square_bracket", partial(is_printed, app, shown))
         await press("left_square_bracket", lambda: "last 1 h" in screen_text(app))
         await until(pilot, lambda: len(logs.model.shown) == 100)

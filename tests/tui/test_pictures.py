@@ -118,7 +118,7 @@ def test_the_plan_of_a_deployment_that_need_not_close_the_site(
     async def choose(pilot: Pilot[None], app: GraaspApp) -> None:
         for name, keys, shown in (
             ("plan-with-choice", "d 1 . 0 . 1 enter", _has("#head", "Without closing the site")),
-            ("plan-rolling", "a", _has("#head", "Visitors stay served")),
+            ("plan-rolling", "a", _has("#head", "Visitors are served throughout")),
         ):
             for key in keys.split():
                 await pilot.press(key)

@@ -126,7 +126,7 @@ def test_no_other_site_is_opened_while_an_operation_that_was_begun_here_is_under
         await pilot.press("G", "y")
         await until(pilot, lambda: isinstance(app.screen, OperationScreen) and "applying" in screen_text(app))
         await pilot.press("S")
-        await until(pilot, lambda: any("wait for its end first" in note.message for note in app._notifications))
+        await until(pilot, lambda: any("Wait until it has ended" in note.message for note in app._notifications))
         assert isinstance(app.screen, OperationScreen)
         school.fake.held.set()
         await until(pilot, lambda: app.operation is not None and app.operation.is_over)

@@ -83,7 +83,7 @@ def test_read_only_and_a_browser_show_a_command_without_running_it(access: FakeA
         app.run_in_terminal = lambda name, arguments: ran.append(name)  # type: ignore[method-assign]
         app.action_verb("compose")
         await pilot.pause()
-        assert "Type it in a terminal" in screen_text(app)
+        assert "Run it in a terminal" in screen_text(app)
         await pilot.press("enter")
 
     drive(access, steps, terminal=Terminal(0, 2), read_only=True)

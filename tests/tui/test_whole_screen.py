@@ -181,7 +181,7 @@ def test_what_is_not_read_in_the_background_is_of_a_time_and_dim(access: FakeAcc
         assert tones() == {Tone.PLAIN}
         assert "as of" not in screen_text(app)
         app.post_message(events.AppBlur())
-        await until(pilot, lambda: "CPU and memory as of 00:00:00 UTC: no focus" in screen_text(app))
+        await until(pilot, lambda: "CPU and memory as of 00:00:00 UTC: terminal not in focus" in screen_text(app))
         assert tones() == {Tone.QUIET}
         await press(pilot, "D")
         app.post_message(events.AppBlur())
@@ -199,7 +199,7 @@ def test_old_data_of_a_site_without_engine_is_marked_as_old(access: FakeAccess) 
         access.fake.changed()
         await until(pilot, lambda: "The Docker engine does not answer" in screen_text(app))
         text = screen_text(app)
-        assert "The rest is from 00:00:00 UTC" in text
+        assert "Everything below is from 00:00:00 UTC" in text
         assert "◌ running" in text
         assert "●" not in text
         assert "core" in text, "what was seen is still there to be looked at"
@@ -224,7 +224,7 @@ def test_requests_are_counted_by_the_second_and_5xx_answers_by_what_they_mean() 
     assert figures.failed == (*[0] * 31, 6)
     assert (sum(figures.closed), sum(figures.errors)) == (4, 2)
     assert text_of([requests_line(figures, 80)]) == "Requests per second  now 6, at most 15"
-    assert text_of([errors_line(figures, 80)]) == "Answers with 5xx  4 by the closed gate, 2 others"
+    assert text_of([errors_line(figures, 80)]) == "5xx responses  4 from the closed gate, 2 others"
 
 
 FORMAT = '$remote_addr [$time_local] "$request_method $logged_uri" $status $body_bytes_sent $request_time gate=$gate'

@@ -74,8 +74,10 @@ def _timeline(operation: OperationRecord, width: int) -> list[Line]:
 
 def _comparison(operation: OperationRecord, before: OperationRecord, width: int) -> tuple[Line, ...]:
     told = [
-        _difference("it took", operation.seconds, before.seconds),
-        _difference("the site was closed", operation.downtime_seconds, before.downtime_seconds),
+        _difference("", operation.seconds, before.seconds, "slower", "faster", "just as fast"),
+        _difference(
+            "closed ", operation.downtime_seconds, before.downtime_seconds, "longer", "shorter", "just as long"
+        ),
     ]
     known = [text for text in told if text]
     if not known:
@@ -83,12 +85,12 @@ def _comparison(operation: OperationRecord, before: OperationRecord, width: int)
     return wrapped(f"Compared with {local_moment(before.at)}: {', '.join(known)}.", width, Tone.PLAIN, "  ")
 
 
-def _difference(what: str, now: float | None, then: float | None) -> str:
+def _difference(what: str, now: float | None, then: float | None, more: str, less: str, same: str) -> str:
     if now is None or then is None:
         return ""
     if abs(now - then) < _LEAST_DIFFERENCE:
-        return f"{what} as long"
-    return f"{what} {seconds_in_words(abs(now - then))} {'longer' if now > then else 'less'}"
+        return f"{what}{same}"
+    return f"{what}{seconds_in_words(abs(now - then))} {more if now > then else less}"
 
 
 def _took(operation: OperationRecord) -> str:

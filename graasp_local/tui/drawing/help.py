@@ -12,13 +12,13 @@ Entry = tuple[str, str]
 """Keys as printed, and what they do."""
 
 WORDS = {
-    "init": "make a site here",
+    "init": "create a site here",
     "status": "refresh",
     "plan": "change the state",
     "apply": "change the state",
     "deploy": "deploy a version",
     "versions": "deploy a version",
-    "resume": "resume an unfinished one",
+    "resume": "finish an operation",
     "rollback": "undo the last deployment",
     "restore": "restore a backup",
     "history": "earlier operations",
@@ -27,10 +27,10 @@ WORDS = {
     "open": "open it in a browser",
     "shell": "a shell in the service",
     "restart": "restart the service",
-    "details": "all about the service",
+    "details": "details of the service",
     "maintenance-page": "the maintenance page",
     "watch": "the running operation",
-    "sites": "another site",
+    "sites": "open another site",
     "theme": "dark or light",
     "help": "these keys",
     "quit": "close the UI",
@@ -44,7 +44,7 @@ MOVING: tuple[Entry, ...] = (
     ("enter", "choose"),
     ("esc", "back"),
     ("/", "filter the list"),
-    (": ^p", "every verb, by name"),
+    (": ^p", "every command, by name"),
     ("x", "interrupt the operation"),
 )
 IN_A_LOG: tuple[Entry, ...] = (
@@ -56,10 +56,10 @@ IN_A_LOG: tuple[Entry, ...] = (
     ("← → w", "pan or wrap long lines"),
     ("n N &", "next match, all lines"),
     ("T [ ]", "times; how far back"),
-    ("< >", "names: less room, more"),
+    ("< >", "narrower, wider names"),
 )
 SIGNS: tuple[Entry, ...] = (
-    ("● ◐ ◌", "state; nearly; last known"),
+    ("● ◐ ◌", "in, near, last known state"),
     ("◎ ━▶", "where it is going"),
     ("┃", "closed during these steps"),
     ("↺", "part of the rollback"),

@@ -157,13 +157,13 @@ def plan_head(
 def _what_visitors_notice(plan: Plan, estimate: str, reception: Reception, visited: tuple[str, ...]) -> str:
     opening = [number for number, step in enumerate(plan.steps, start=1) if isinstance(step, OpenGate)]
     if opening and estimate:
-        return f"The site will be closed for {estimate}: the steps marked ┃."
+        return f"The site is closed during the steps marked ┃. Expected downtime: {estimate}."
     if opening and reception is Reception.NOTHING:
         return f"nginx does not answer visitors now; step {opening[-1]} lets them in."
     if opening:
-        return f"The site is closed to visitors already; step {opening[-1]} opens it."
+        return f"The site is already closed to visitors; step {opening[-1]} opens it."
     if len(plan.closed_span):
-        return "From the steps marked ┃ on, the site stays closed to visitors."
+        return "The steps marked ┃ close the site to visitors, and it stays closed."
     return _while_the_gate_stays(plan, reception, visited)
 
 
@@ -180,12 +180,13 @@ def _while_the_gate_stays(plan: Plan, reception: Reception, visited: tuple[str, 
             return "nginx does not answer visitors now."
         case Reception.ERRORS:
             until = f" until step {starts[-1]} is done" if starts else ""
-            return f"Visitors get errors now, since {listed(visited)} does not answer{until}."
+            return f"Visitors get errors{until}: {listed(visited)} {'does' if len(visited) == 1 else 'do'} not answer."
     if plan.keeps_open or not (stops or starts):
-        return "Visitors stay served."
+        return "Visitors are served throughout."
     first, last = min(stops + starts), max(stops + starts)
     when = f"During step {first}" if first == last else f"From step {first} to step {last}"
-    return f"{when} visitors get errors: {listed(visited)} is off, and the gate stays open."
+    are = "is" if len(visited) == 1 else "are"
+    return f"{when}, visitors get errors: {listed(visited)} {are} off, and the gate stays open."
 
 
 def _moves(step: Step, kind: type[StopServices | StartServices], visited: tuple[str, ...]) -> bool:

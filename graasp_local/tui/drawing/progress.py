@@ -53,8 +53,9 @@ def closely_lines(step: StepView | None, closely: Closely, now: float, width: in
     lines: list[Line] = []
     if closely.in_flight is not None:
         waited = clock(max(0.0, now - step.began)) if step.began is not None else ""
+        oldest = "" if closely.in_flight == 1 else "the oldest "
         count = "One request is" if closely.in_flight == 1 else f"{closely.in_flight} requests are"
-        lines.append((Piece(f"{count} in flight", Tone.STRONG), Piece(f", the oldest for at least {waited}")))
+        lines.append((Piece(f"{count} in flight", Tone.STRONG), Piece(f", {oldest}for at least {waited}")))
         if closely.to_come:
             lines.append(plain(f"about {size_in_words(closely.to_come)} of uploads are still to come"))
     services = [_service_lines(detail, now) for detail in closely.details]
@@ -78,7 +79,7 @@ def _service_lines(detail: ContainerDetail, now: float) -> list[Line]:
     lines: list[Line] = [(*head, Piece(since, Tone.QUIET))]
     if is_on or not detail.answers:
         return lines
-    counts = f", counted after {detail.start_seconds:.0f} s" if detail.start_seconds else ""
+    counts = f"; they count after {detail.start_seconds:.0f} s" if detail.start_seconds else ""
     return [*lines, plain(f"    {_said(detail)}"), plain(f"    {_failed(detail)}{counts}", Tone.QUIET)]
 
 
@@ -119,7 +120,7 @@ def closed_line(operation: OperationView, now: float, width: int) -> Line:
     """The downtime so far in words and, if there is room, as a bar with a tick at the end of the forecast."""
     seconds = operation.downtime(now)
     if seconds is None or (operation.is_over and seconds == 0):
-        return plain("The site has not been closed by this operation.", Tone.QUIET)
+        return plain("This operation has not closed the site.", Tone.QUIET)
     running = operation.closed_since is not None and not operation.is_over
     words = "Closed to visitors for " if running else "Was closed to visitors for "
     if operation.is_over and operation.closed_since is not None and operation.downtime_seconds is None:

@@ -27,7 +27,7 @@ def detail_lines(
     lines += _charts(detail, reading, width, is_fresh=is_fresh)
     lines += _heading("Health check")
     if not detail.answers:
-        lines.append(plain("  None is defined, or it has not run yet.", Tone.QUIET))
+        lines.append(plain("  No health check is defined, or none has run yet.", Tone.QUIET))
     for answer in reversed(detail.answers):
         well = answer.exit_code == 0
         said = " ".join(answer.output.split()) or f"exit code {answer.exit_code}"
@@ -59,7 +59,7 @@ def _facts(detail: ContainerDetail, now: float) -> list[Line]:
 def _charts(detail: ContainerDetail, reading: Reading | None, width: int, *, is_fresh: bool) -> list[Line]:
     """The two charts, side by side if there is room."""
     if reading is None:
-        return [plain("Reading its CPU and memory use …", Tone.QUIET)]
+        return [plain("Reading CPU and memory use …", Tone.QUIET)]
     beside = width >= 100
     each = (width - 4) // 2 if beside else width
     percent = f"{reading.cpu_percent:.1f} %" if reading.cpu_percent is not None else "…"

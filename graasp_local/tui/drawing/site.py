@@ -82,7 +82,7 @@ def strip_lines(
 def fact_lines(view: SiteView | None, now: float, width: int) -> tuple[Line, ...]:
     """Gate, version and the last deployment, and how long ago that was if there is room."""
     if view is None:
-        return (plain("Reading the site …", Tone.QUIET), ())
+        return (plain("Checking the site …", Tone.QUIET), ())
     gate_tone = {Gate.OPEN: Tone.OK, Gate.UNKNOWN: Tone.BAD}.get(view.observed.gate, Tone.BUSY)
     gate = "not answering" if view.observed.gate is Gate.UNKNOWN else view.observed.gate.in_words
     if view.core_answers is False:
@@ -98,7 +98,7 @@ def fact_lines(view: SiteView | None, now: float, width: int) -> tuple[Line, ...
         line += [Piece("   Deployed ", Tone.QUIET), Piece(f"{which}{local_moment(last.at)}")]
         closed: list[Piece] = []
         if last.downtime_seconds == 0:
-            closed = [Piece(", without closing", Tone.QUIET)]
+            closed = [Piece(", without downtime", Tone.QUIET)]
         elif last.downtime_seconds is not None:
             closed = [Piece(", closed for ", Tone.QUIET), Piece(seconds_in_words(last.downtime_seconds))]
         since = Piece(f", {ago_of(last.at, now)}", Tone.QUIET)
@@ -121,7 +121,7 @@ def notice_lines(view: SiteView | None, operation: OperationView | None, now: fl
     lines: list[Line] = [*alarm_lines(view, width)]
     if operation is not None and not operation.is_over:
         current = operation.current
-        doing = operation.steps[current].title if current is not None else "beginning"
+        doing = operation.steps[current].title if current is not None else "starting"
         lines.append(
             fitted(
                 (

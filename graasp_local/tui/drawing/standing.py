@@ -49,7 +49,7 @@ def _now(view: SiteView, now: float) -> Line:
     return (
         Piece("● ", Tone.BUSY),
         Piece(f"Closed for {age(closing.seconds(now))}", Tone.STRONG),
-        Piece(f" by `{command}`" if command else ", and nothing here had closed it"),
+        Piece(f" by `{command}`" if command else ", but no operation in the journal closed it"),
     )
 
 

@@ -210,7 +210,7 @@ def sites_table(sites: Sequence[str], found: Mapping[str, SiteView | Trouble], h
     rows = []
     for site in sites:
         told = found.get(site)
-        name, state, version, tone = site.rpartition("/")[2], "looking …", "", Tone.QUIET
+        name, state, version, tone = site.rpartition("/")[2], "checking …", "", Tone.QUIET
         if isinstance(told, Trouble):
             state, tone = _IN_TROUBLE[told.kind], Tone.BAD
         elif told is not None:
@@ -231,7 +231,7 @@ def sites_table(sites: Sequence[str], found: Mapping[str, SiteView | Trouble], h
 
 _IN_TROUBLE = {
     TroubleKind.NO_SITE: "no site",
-    TroubleKind.SETTINGS: "bad settings",
+    TroubleKind.SETTINGS: "settings error",
     TroubleKind.ENGINE: "no engine",
 }
 

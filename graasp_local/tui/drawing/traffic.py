@@ -30,11 +30,11 @@ def requests_line(figures: Figures, width: int) -> Line:
 def errors_line(figures: Figures, width: int) -> Line:
     """How many were answered with 5xx: those from a closed gate are intended, the others are not."""
     closed, errors = sum(figures.closed), sum(figures.errors)
-    told = f"  {closed} by the closed gate, " if closed else "  "
+    told = f"  {closed} from the closed gate, " if closed else "  "
     others = f"{errors} others" if errors and closed else str(errors) if errors else "no others" if closed else "none"
     return fitted(
         (
-            Piece("Answers with 5xx", Tone.STRONG),
+            Piece("5xx responses", Tone.STRONG),
             Piece(told, Tone.BUSY if closed else Tone.QUIET),
             Piece(others, Tone.BAD if errors else Tone.QUIET),
         ),

@@ -28,13 +28,13 @@ def trouble_lines(
     match trouble.kind:
         case TroubleKind.NO_SITE if not read_only:
             lines.append(
-                (Piece("i", Tone.KEY, "app.verb('init')"), Piece(f"  make a site in {where}, with generated secrets"))
+                (Piece("i", Tone.KEY, "app.verb('init')"), Piece(f"  create a site in {where}, with generated secrets"))
             )
-            lines.append(plain("   It starts nothing and overwrites nothing.", Tone.QUIET))
+            lines.append(plain("   This starts nothing and overwrites nothing.", Tone.QUIET))
         case TroubleKind.SETTINGS:
-            lines.append(plain("This screen continues as soon as the file is fixed.", Tone.QUIET))
+            lines.append(plain("This screen updates as soon as the file is fixed.", Tone.QUIET))
         case _:
-            lines.append(plain("This screen continues as soon as it can.", Tone.QUIET))
+            lines.append(plain("graasp-local keeps trying; this screen updates as soon as it succeeds.", Tone.QUIET))
     if seen_at is not None:
-        lines += [(), plain(f"The rest is from {clock_time(seen_at)} and may be out of date:", Tone.BUSY)]
+        lines += [(), plain(f"Everything below is from {clock_time(seen_at)} and may be out of date:", Tone.BUSY)]
     return tuple(lines)

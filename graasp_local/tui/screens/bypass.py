@@ -15,7 +15,7 @@ from textual.containers import Vertical
 from graasp_local.site.bypass import bypass_link
 from graasp_local.tui.drawing.keys import key_line
 from graasp_local.tui.screens.base import UiModal
-from graasp_local.tui.tones import Line, Piece, Tone, plain
+from graasp_local.tui.tones import Line, Piece, Tone, plain, wrapped
 from graasp_local.tui.widgets.lines import Lines
 
 HOURS = 8
@@ -47,12 +47,12 @@ class BypassScreen(UiModal[None]):
     def _text(self, width: int) -> tuple[Line, ...]:
         return (
             plain("How to pass a closed gate", Tone.STRONG),
-            plain("It opens the site to whoever has it.", Tone.BUSY),
+            *wrapped("Keep these secret: whoever has them can use the site while it is closed.", width, Tone.BUSY),
             (),
             plain("Header", Tone.QUIET),
             *_chunks(self._texts["header"], width),
             (),
-            plain(f"Link that sets a cookie, for {HOURS} hours", Tone.QUIET),
+            plain(f"Link that sets a cookie, valid for {HOURS} hours", Tone.QUIET),
             *_chunks(self._texts["link"], width),
         )
 

@@ -78,7 +78,7 @@ class ConfirmByName(UiModal[bool]):
             self._say(event.value.strip())
 
     def _say(self, typed: str) -> None:
-        words = f"“{typed}” is not this site's name, which is {self._site_name}." if typed else ""
+        words = f"“{typed}” is not the site's name. Type {self._site_name}." if typed else ""
         self.query_one("#words", Lines).show(lambda width: wrapped(words, width, Tone.BAD) if words else ())
 
     def action_no(self) -> None:

@@ -57,7 +57,7 @@ class InTerminalScreen(UiModal[None]):
         try:
             arguments = shlex.split(self.query_one(Input).value)
         except ValueError:
-            self.query_one("#words", Lines).show(lambda width: wrapped("A quote is not closed.", width, Tone.BAD))
+            self.query_one("#words", Lines).show(lambda width: wrapped("A quotation mark is missing.", width, Tone.BAD))
             return
         self.dismiss(None)
         self.ui.run_in_terminal(self._row.name, arguments)
@@ -69,9 +69,9 @@ class InTerminalScreen(UiModal[None]):
 
     def _text(self, width: int) -> tuple[Line, ...]:
         where = (
-            "It runs in this terminal and asks its questions there; then the UI comes back."
+            "The command runs in this terminal and may ask questions; afterwards the UI comes back."
             if self._may_run
-            else "Type it in a terminal, in the site's directory."
+            else "Run it in a terminal, in the site's directory."
         )
         command = (Piece("graasp-local ", Tone.QUIET), Piece(self._row.name, Tone.STRONG))
         return (command, plain(self._row.summary, Tone.QUIET), (), *wrapped(where, width))

@@ -43,7 +43,7 @@ class LeaveScreen(UiModal[None]):
             (Piece("s", Tone.KEY, "screen.close"), Piece("  stay here")),
             (
                 Piece("g", Tone.KEY, "screen.go_on"),
-                Piece("  close the UI; the operation continues in this terminal, in plain lines"),
+                Piece("  close the UI; the operation continues in this terminal, as plain text"),
             ),
             (
                 Piece("x", Tone.KEY, "screen.interrupt"),

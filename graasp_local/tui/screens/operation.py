@@ -160,7 +160,7 @@ class OperationScreen(UiScreen):
         if self.ui.operates_itself and self._is_own:
             said = (
                 "The operation stops at the next safe point.",
-                "Before the gate closes nothing was changed; after that a deployment is rolled back.",
+                "While the gate is still open, nothing is changed; once it is closed, a deployment is rolled back.",
             )
             self.ui.push_screen(Confirm("Interrupt the operation", said, "Interrupt"), self._interrupt)
 

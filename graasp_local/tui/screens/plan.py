@@ -44,7 +44,7 @@ class PlanScreen(UiScreen):
     def compose(self) -> ComposeResult:
         yield Lines(self._title, id="title", classes="title")
         yield Lines(
-            lambda width: (plain("Checking what can be checked before anything is changed …", Tone.QUIET),),
+            lambda width: (plain("Running the checks. Nothing is changed yet …", Tone.QUIET),),
             id="head",
             classes="gap",
         )
@@ -105,7 +105,9 @@ class PlanScreen(UiScreen):
             if below and not self._was_told_of_more:
                 self._was_told_of_more = True
                 count = "One more step is" if below == 1 else f"{below} more steps are"
-                self.ui.notify(f"{count} below: j or G shows the rest. y again goes ahead.", severity="warning")
+                self.ui.notify(
+                    f"{count} below. Press j or G to see the rest, or y again to go ahead.", severity="warning"
+                )
                 return
             self.ui.pop_screen()
             self.ui.start_operation(self._made)

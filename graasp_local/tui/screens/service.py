@@ -95,7 +95,7 @@ class ServiceScreen(UiScreen):
         reading = self.ui.readings.get(self._service)
 
         def table(width: int) -> Table:
-            lines: tuple[Line, ...] = (plain("It has no container.", Tone.QUIET),)
+            lines: tuple[Line, ...] = (plain("This service has no container.", Tone.QUIET),)
             if detail is not None:
                 lines = detail_lines(detail, reading, now, width - 1, is_fresh=is_fresh)  # next to the bar
             return Table((), tuple(Row(str(number), line) for number, line in enumerate(lines)))

@@ -34,7 +34,7 @@ _RANGES: tuple[tuple[str, float | None], ...] = (
     ("last 1 min", 60.0),
     ("last 5 min", 300.0),
     ("last 1 h", 3600.0),
-    ("all there is", None),
+    ("everything", None),
 )
 """How far back a log is read: only the newest lines, this many seconds, or as many lines as are kept."""
 _TAKE_SECONDS = 0.1
@@ -180,7 +180,7 @@ class LogPanel(Vertical):
         self._rung = False
         lines, lost = self._funnel.take()
         if lost:
-            lines.insert(0, LogLine("", f"… {lost:,} lines came too fast to be shown"))
+            lines.insert(0, LogLine("", f"… {lost:,} lines were skipped because they came too fast"))
         self.query_one(LogView).add(lines)
 
     def _begin_again(self) -> None:

@@ -177,12 +177,12 @@ class LogView(Toned, ScrollView, can_focus=True):
     def action_find(self, step: int) -> None:
         """Go to the next line that matches the filter, or to the previous one."""
         if not self.model.needle:
-            self.app.notify("No filter is set: press / to set one.")
+            self.app.notify("No filter is set. Press / to set one.")
             return
         begin = self.found if self.found is not None else self._first_shown - step
         place = self.model.next_match(begin, step)
         if place is None:
-            self.app.notify("No further match." if step > 0 else "No match before this one.")
+            self.app.notify("No more matches below." if step > 0 else "No more matches above.")
             return
         self.found, self.following = place, False
         self._bring_to_top(max(0, place - self.content_size.height // 2))

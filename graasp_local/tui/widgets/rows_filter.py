@@ -21,7 +21,7 @@ class RowsFilter(Input):
     ]
 
     def __init__(self, rows: Rows) -> None:
-        super().__init__(placeholder="show only what contains …", classes="rows-filter")
+        super().__init__(placeholder="show only rows with …", classes="rows-filter")
         self._rows = rows
 
     def on_input_changed(self, event: Input.Changed) -> None:
