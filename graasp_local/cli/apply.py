@@ -22,7 +22,16 @@ STATE = click.Choice([state.value for state in InfraState])
 def command(
     context: Context, state: str, *, drain_limit: float, dry_run: bool, json_lines: bool, lock_wait: float
 ) -> None:
-    """Change the state of the site, from any of the four to any other."""
+    """Change the state of the site, from any of the four to any other.
+
+    \b
+    running     visitors are served
+    restricted  visitors see the maintenance page, and everything is on
+    db-only     visitors see the maintenance page, and only the database and umami are on
+    stopped     everything is off, and visitors get no answer
+
+    With STOPPED_PAGE=on in .env, nginx still shows the maintenance page in stopped.
+    """
     from graasp_local.cli.operating import OperationOptions, operation
     from graasp_local.planning.requests import ChangeState
 

@@ -109,7 +109,8 @@ def verify(context: Context, name: str, *, trial_restore: bool, lock_wait: float
 def settings(context: Context, name: str, passphrase_file: Path | None) -> None:
     """Print the .env from a backup. It contains every password of the site.
 
-    NAME is as for `backup verify`. With a path, no site is needed: start a new machine this way.
+    NAME is the name of a backup, the beginning of one, `latest`, or the path of a backup's directory. With a path, no
+    site is needed, so it works on a new machine too.
     """
     from graasp_local.backup.check import check_bytes
     from graasp_local.backup.sealing import unseal

@@ -17,7 +17,7 @@ from graasp_local.cli.speaking import say
 @click.option("--json", "json_object", is_flag=True, help="Print one JSON object.")
 @pass_context
 def command(context: Context, hours: int, *, json_object: bool) -> None:
-    """Print the maintenance header and a link. Either one passes a closed gate."""
+    """Print the maintenance header and a link. Either one lets you use the site while it is closed to visitors."""
     from graasp_local.site.bypass import bypass_link
 
     settings = context.site.settings

@@ -34,8 +34,8 @@ def command(
 ) -> None:
     """Run docker compose with the site's files, environment and project name, such as `compose -- ps`.
 
-    This bypasses states, gate, lock and journal. Use it to look around, and to repeat a command that
-    graasp-local printed.
+    This bypasses graasp-local's checks, its lock and its journal. Use it to inspect the site, or to repeat a command
+    that graasp-local printed.
     """
     from graasp_local.engine import site_files
     from graasp_local.engine.addresses import is_on_this_machine

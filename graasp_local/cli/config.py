@@ -20,7 +20,7 @@ def command() -> None:
 @click.option("--json", "json_object", is_flag=True, help="Print one JSON object.")
 @pass_context
 def check(context: Context, *, json_object: bool) -> None:
-    """Check .env and the compose files. Exits with 2 if there is an error; warnings alone are no failure."""
+    """Check .env and the compose files. Exits with 2 if there are errors, otherwise with 0."""
     from graasp_local.settings.rules import Severity
     from graasp_local.site.check import check_configuration
 
@@ -88,7 +88,7 @@ def _words(error_count: int, warning_count: int) -> list[tuple[int, str]]:
     return [(count, word) for count, word in ((error_count, "error"), (warning_count, "warning")) if count]
 
 
-@command.command("show")
+@command.command("show", short_help="Show every setting and its value.")
 @click.option("--secrets", "show_secrets", is_flag=True, help="Show secret values too.")
 @click.option("--json", "json_object", is_flag=True, help="Print one JSON object.")
 @pass_context

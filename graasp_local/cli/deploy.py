@@ -28,7 +28,9 @@ from graasp_local.cli.context import Context, pass_context
     "migration. Default: DEPLOY_STRATEGY in .env.",
 )
 @click.option(
-    "--hold", is_flag=True, help="Stop in restricted: the new version runs, but only the bypass lets you in to test it."
+    "--hold",
+    is_flag=True,
+    help="Leave the site restricted, with the new version, so that you can test it through the bypass.",
 )
 @options.max_downtime
 @options.on_failure

@@ -14,11 +14,11 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("graasp-local init demo --demo", "create a site with demo images, to try things out"),
     ),
     "status": (
-        ("graasp-local status", "the state, each service, and what to type next"),
-        ("graasp-local status --json", "the same for a program"),
+        ("graasp-local status", "show the state, each service, and what to type next"),
+        ("graasp-local status --json", "the same, as JSON"),
     ),
     "plan": (
-        ("graasp-local plan restricted", "what `apply restricted` would do now"),
+        ("graasp-local plan restricted", "show what `apply restricted` would do now"),
         ("graasp-local plan db-only --from running", "the same from another state, without an engine"),
     ),
     "apply": (
@@ -27,25 +27,31 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("graasp-local apply stopped --dry-run", "show the plan only"),
     ),
     "scale": (
-        ("graasp-local scale core=2", "a second core next to the first; visitors notice nothing"),
-        ("graasp-local scale core=3 workers=2 --dry-run", "what would be done, and whether memory suffices"),
-        ("graasp-local scale core=1", "back to one; no request is cut off"),
+        ("graasp-local scale core=2", "start a second core next to the first; visitors notice nothing"),
+        (
+            "graasp-local scale core=3 workers=2 --dry-run",
+            "show what would be done, and whether there is enough memory",
+        ),
+        ("graasp-local scale core=1", "go back to one core; no request is cut off"),
     ),
     "nodes": (
-        ("graasp-local nodes", "the machines of the Swarm, and what runs where"),
-        ("graasp-local nodes --json", "the same for a program"),
+        ("graasp-local nodes", "list the machines of the Swarm, and what runs where"),
+        ("graasp-local nodes --json", "the same, as JSON"),
     ),
     "deploy": (
-        ("graasp-local deploy --version 2.14.2 --dry-run", "the checks, the plan, the expected downtime"),
+        (
+            "graasp-local deploy --version 2.14.2 --dry-run",
+            "run the checks, and show the plan and the expected downtime",
+        ),
         ("graasp-local deploy --version 2.14.2", "deploy it, after asking"),
-        ("graasp-local deploy --version 2.14.2 --hold", "test it before visitors see it"),
+        ("graasp-local deploy --version 2.14.2 --hold", "deploy it for a test, before visitors see it"),
     ),
     "resume": (
         ("graasp-local resume", "finish what was interrupted"),
         ("graasp-local resume --yes --json", "the same from a script"),
     ),
     "rollback": (
-        ("graasp-local rollback --dry-run", "what would be done, and what would be lost"),
+        ("graasp-local rollback --dry-run", "show what would be done, and what would be lost"),
         ("graasp-local rollback", "undo the last deployment, after asking"),
         ("graasp-local rollback --yes --discard written-since", "the same without questions, discarding newer data"),
     ),
@@ -54,7 +60,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("graasp-local upgrade-database --to 17", "upgrade, after asking"),
     ),
     "remove-old-database": (
-        ("graasp-local remove-old-database", "show what there is, and ask"),
+        ("graasp-local remove-old-database", "show what would be removed, and ask"),
         ("graasp-local remove-old-database --discard old-database", "the same from a script"),
     ),
     "backup": (
@@ -63,8 +69,8 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("graasp-local backup verify latest --trial-restore", "prove that the newest backup can be restored"),
     ),
     "backup list": (
-        ("graasp-local backup list", "name, time, size and version of each backup"),
-        ("graasp-local backup list --json", "the same for a program"),
+        ("graasp-local backup list", "list each backup with its name, time, size and version"),
+        ("graasp-local backup list --json", "the same, as JSON"),
     ),
     "backup settings": (
         (
@@ -81,13 +87,13 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("graasp-local backup verify 0042 --trial-restore", "also load this one into temporary databases, and compare"),
     ),
     "restore": (
-        ("graasp-local restore latest --dry-run", "what would be replaced"),
+        ("graasp-local restore latest --dry-run", "show what would be replaced"),
         ("graasp-local restore 0042", "restore the backup whose name begins with 0042, after asking"),
         ("graasp-local restore latest --only files", "restore only the uploaded files"),
     ),
     "versions": (
-        ("graasp-local versions", "the versions on the engine and in the registry"),
-        ("graasp-local versions --json", "the same for a program"),
+        ("graasp-local versions", "list the versions on the engine and in the registry"),
+        ("graasp-local versions --json", "the same, as JSON"),
     ),
     "images": (
         ("graasp-local images pull 2.14.2", "download now, deploy later"),
@@ -95,16 +101,16 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("graasp-local images load graasp-2.14.2.images", "load it on that machine"),
     ),
     "images complete": (
-        ("graasp-local images complete", "the images of the selected version"),
-        ("graasp-local images complete 2.14.2", "those of a version before you deploy it"),
+        ("graasp-local images complete", "complete the images of the selected version"),
+        ("graasp-local images complete 2.14.2", "complete those of a version before you deploy it"),
     ),
     "images list": (
-        ("graasp-local images list", "the images of the selected version, and where each one is"),
-        ("graasp-local images list 2.14.2 --json", "those of another version, for a program"),
+        ("graasp-local images list", "list the images of the selected version"),
+        ("graasp-local images list 2.14.2 --json", "list those of another version, as JSON"),
     ),
     "images load": (
         ("graasp-local images load graasp-2.14.2.images", "load the version that the file contains"),
-        ("graasp-local images load /media/usb/graasp-2.14.2.images", "straight from a USB stick"),
+        ("graasp-local images load /media/usb/graasp-2.14.2.images", "load it straight from a USB stick"),
     ),
     "images pull": (
         ("graasp-local images pull 2.14.2", "download now, deploy later"),
@@ -112,7 +118,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "images save": (
         ("graasp-local images save 2.14.2 graasp-2.14.2.images", "save a file for a machine without a network"),
-        ("graasp-local images save 2.14.2 /media/usb/graasp-2.14.2.images", "straight onto a USB stick"),
+        ("graasp-local images save 2.14.2 /media/usb/graasp-2.14.2.images", "save it straight to a USB stick"),
     ),
     "build": (
         ("graasp-local build --version 2.14.2", "build every image that this site needs"),
@@ -122,27 +128,27 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ),
     ),
     "history": (
-        ("graasp-local history", "all operations, newest first"),
-        ("graasp-local history --last", "the last one, with its steps and output"),
+        ("graasp-local history", "list all operations, newest first"),
+        ("graasp-local history --last", "show the last one, with its steps and output"),
     ),
     "logs": (
         ("graasp-local logs core --follow", "follow one service until Ctrl-C"),
-        ("graasp-local logs --lines 20", "the last 20 lines of every service"),
+        ("graasp-local logs --lines 20", "show the last 20 lines of every service"),
     ),
     "probe": (
         ("graasp-local probe", "send requests until Ctrl-C"),
-        ("graasp-local probe --seconds 60 --json", "send them for one minute; the result is for a program"),
+        ("graasp-local probe --seconds 60 --json", "send them for one minute, and report as JSON"),
     ),
     "bypass": (
-        ("graasp-local bypass", "the header, and a link for 8 hours"),
-        ("graasp-local bypass --hours 2", "a link for 2 hours"),
+        ("graasp-local bypass", "print the header, and a link for 8 hours"),
+        ("graasp-local bypass --hours 2", "print a link for 2 hours only"),
     ),
     "doctor": (
         ("graasp-local doctor", "check the site and this machine"),
-        ("graasp-local doctor --version 2.14.2", "is anything missing for this version?"),
+        ("graasp-local doctor --version 2.14.2", "also check that the images of this version are there"),
     ),
     "certificate": (
-        ("graasp-local certificate show", "names, issuer and expiry"),
+        ("graasp-local certificate show", "show names, issuer and expiry"),
         ("graasp-local certificate renew", "renew it if it is due: once a day, from a timer"),
     ),
     "certificate renew": (
@@ -150,37 +156,37 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("graasp-local certificate renew --now", "renew it even if it is not due, such as for another authority"),
     ),
     "certificate show": (
-        ("graasp-local certificate show", "names, issuer, expiry, and whether it is due"),
-        ("graasp-local certificate show --json", "the same for a program"),
+        ("graasp-local certificate show", "show names, issuer, expiry, and whether renewal is due"),
+        ("graasp-local certificate show --json", "the same, as JSON"),
     ),
     "config": (
         ("graasp-local config check", "list every mistake, with its line"),
         ("graasp-local config show", "show what is set, and the defaults"),
-        ("graasp-local config add-missing", "add new settings after graasp-local was upgraded"),
+        ("graasp-local config add-missing", "add new settings after an upgrade of graasp-local"),
     ),
     "config add-missing": (
-        ("graasp-local config add-missing", "after graasp-local was upgraded; prints the keys that were added"),
+        ("graasp-local config add-missing", "add new settings after an upgrade of graasp-local, and list them"),
         ("graasp-local --site /srv/graasp config add-missing", "the same from any directory"),
     ),
     "config check": (
         ("graasp-local config check", "list every mistake, with its line and how to fix it"),
-        ("graasp-local config check --json", "the same for a program"),
+        ("graasp-local config check --json", "the same, as JSON"),
     ),
     "config show": (
-        ("graasp-local config show", "every setting, secrets hidden"),
-        ("graasp-local config show --secrets", "secrets too, so check who can see your screen"),
+        ("graasp-local config show", "show every setting, but no secret"),
+        ("graasp-local config show --secrets", "show secrets too; check first who can see your screen"),
     ),
     "secrets": (
         ("graasp-local secrets list", "list the secrets; values are never shown"),
-        ("graasp-local secrets rotate JWT_SECRET --dry-run", "what a new value breaks, and the plan"),
+        ("graasp-local secrets rotate JWT_SECRET --dry-run", "show what a new value breaks, and the plan"),
         ("graasp-local secrets rotate --all", "rotate everything, after asking"),
     ),
     "secrets list": (
-        ("graasp-local secrets list", "every secret, its age, and what a new one breaks"),
-        ("graasp-local secrets list --json", "the same for a program"),
+        ("graasp-local secrets list", "list every secret, its last rotation, and what a new value breaks"),
+        ("graasp-local secrets list --json", "the same, as JSON"),
     ),
     "secrets rotate": (
-        ("graasp-local secrets rotate JWT_SECRET --dry-run", "what a new value breaks, and the plan"),
+        ("graasp-local secrets rotate JWT_SECRET --dry-run", "show what a new value breaks, and the plan"),
         ("graasp-local secrets rotate JWT_SECRET GRAASP_DB_PASSWORD", "rotate these two, after asking"),
         ("graasp-local secrets rotate --all --yes", "rotate everything, from a script"),
     ),
@@ -191,9 +197,9 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "completion": (
         (
             "graasp-local completion bash > ~/.local/share/bash-completion/completions/graasp-local",
-            "completion in bash",
+            "set up completion in bash",
         ),
-        ("graasp-local completion man > ~/.local/share/man/man1/graasp-local.1", "the man page"),
+        ("graasp-local completion man > ~/.local/share/man/man1/graasp-local.1", "install the man page"),
     ),
     "tui": (
         ("graasp-local tui --read-only", "watch, without being able to change anything"),

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 @click.command("history")
 @click.argument("operation", required=False)
 @click.option("--last", is_flag=True, help="Show the last operation, with its steps and output.")
-@click.option("--downtime", is_flag=True, help="Show, by month, how long the site was closed, and by what.")
+@click.option(
+    "--downtime", is_flag=True, help="Show for each month how long the site was closed, and which operations closed it."
+)
 @click.option(
     "--json",
     "json_lines",

@@ -21,7 +21,7 @@ _SECONDS_BETWEEN_LINES = 2.0
 
 @click.group("images")
 def command() -> None:
-    """List, pull, save or load the images of a version."""
+    """List, pull, complete, save or load the images of a version."""
 
 
 @command.command("list")

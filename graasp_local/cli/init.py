@@ -58,7 +58,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=Tru
 )
 @click.option("--project", help="Name of the Compose project. Default: the name of the directory.")
 @click.option(
-    "--demo", is_flag=True, help="Use the demo images (scripts/build-demo-images), for visitors on this machine only."
+    "--demo", is_flag=True, help="Use the demo images (scripts/build-demo-images); only this machine can open the site."
 )
 @click.option("-y", "--yes", is_flag=True, help="Ask nothing; use the default for every option that is not given.")
 @click.pass_context
@@ -83,7 +83,7 @@ def command(
 ) -> None:
     """Create a site in DIRECTORY (default: --site, or the current directory). An existing site is never overwritten.
 
-    On a terminal, it asks for what no option sets. Nothing is written before the last answer.
+    On a terminal, you are asked for everything that no option sets. Nothing is written before the last answer.
     """
     from graasp_local.cli.asking import InitOptions, ask, port_of, without_asking
     from graasp_local.site.answers import NO_PARTS, has_password, next_steps, settings_of

@@ -31,7 +31,7 @@ _EXIT_CODES = """\
 Exit codes:
    0  done
    1  unexpected error
-   2  usage or configuration
+   2  mistake in the command, in .env or in compose.override.yaml
    3  no Docker engine answers, or Compose v2 is missing
   10  refused: a check failed before anything was changed
   11  locked: another graasp-local command is running on this site

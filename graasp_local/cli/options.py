@@ -17,7 +17,7 @@ json_lines = click.option(
 )
 
 yes = click.option(
-    "-y", "--yes", is_flag=True, help="Do not ask for confirmation. Without a terminal nothing is asked."
+    "-y", "--yes", is_flag=True, help="Do not ask for confirmation. Without a terminal, nothing is asked."
 )
 
 yes_without_loss = click.option(
@@ -43,7 +43,7 @@ drain_limit = click.option(
     type=click.FloatRange(0, 3600),
     default=10.0,
     show_default=True,
-    help="Seconds that running requests, such as uploads, get to finish once the gate is closed.",
+    help="Seconds that running requests, such as uploads, get to finish once the site is closed.",
 )
 
 
@@ -66,8 +66,8 @@ max_downtime = click.option(
     "--max-downtime",
     type=Duration(),
     metavar="DURATION",
-    help="Refuse to start if the forecast says that the site may be closed for longer, such as 60s or 2m. A bare "
-    "number is in seconds.",
+    help="Refuse to start if, by the forecast, the site may be closed for longer than this: 60s, 2m, or a bare number "
+    "of seconds.",
 )
 
 on_failure = click.option(
@@ -75,5 +75,5 @@ on_failure = click.option(
     type=click.Choice(["rollback", "hold"]),
     default="rollback",
     show_default=True,
-    help="What to do after a failure behind the closed gate: roll back, or leave everything as it is.",
+    help="What to do after a failure while the site is closed: roll back, or leave everything as it is.",
 )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command("probe")
 @click.option(
-    "--seconds", type=click.FloatRange(0.1, 86400), help="Stop after this many seconds. Default: stop at Ctrl-C."
+    "--seconds", type=click.FloatRange(0.1, 86400), help="Stop after this many seconds. Default: run until Ctrl-C."
 )
 @click.option(
     "--json", "json_lines", is_flag=True, help="Print one JSON line for each change; the last has the totals."

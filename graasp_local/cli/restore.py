@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.option(
     "--hold",
     is_flag=True,
-    help="Stop in restricted: the site runs with the restored data, but only the bypass lets you in to test it.",
+    help="Leave the site restricted, with the restored data, so that you can test it through the bypass.",
 )
 @options.on_failure
 @pass_context

@@ -15,7 +15,7 @@ from graasp_local.cli.context import Context, pass_context
 @click.option(
     "--on-failure",
     type=click.Choice(["rollback", "hold"]),
-    help="What to do after a failure behind the closed gate: roll back, or leave everything as it is. "
+    help="What to do after a failure while the site is closed: roll back, or leave everything as it is. "
     "Default: as in the first attempt.",
 )
 @pass_context

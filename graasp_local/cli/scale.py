@@ -25,7 +25,7 @@ def command(
 ) -> None:
     """Set how many containers of core or workers run. Writes the number to .env, then starts or removes containers.
 
-    The gate stays as it is, and no visitor's request is cut off.
+    This neither closes nor opens the site, and no visitor's request is cut off.
     """
     from graasp_local.cli.operating import OperationOptions, operation, refusals_as_json
     from graasp_local.clock import InterruptionFlag, SystemClock

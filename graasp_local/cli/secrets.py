@@ -85,7 +85,7 @@ def rotate(
 ) -> None:
     """Give secrets new values, in .env and in the database, and recreate the services that use them.
 
-    Says first what the new values break. Without a NAME, it finishes an interrupted rotation.
+    Shows what the new values break before it asks. Without a NAME, it finishes an interrupted rotation.
     """
     from graasp_local.cli.operating import OperationOptions, operation, refusals_as_json
     from graasp_local.cli.rotation import finish_rotation, uninterrupted

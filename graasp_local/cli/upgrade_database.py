@@ -40,10 +40,10 @@ def command(
     lock_wait: float,
     max_downtime: float | None,
 ) -> None:
-    """Upgrade the database to a newer major version of Postgres: 15 to 16 or 17, 16 to 17.
+    """Upgrade the database to a newer major version of Postgres: from 15 to 16 or 17, or from 16 to 17.
 
     A new server is filled next to the old one and compared with it; only then does the site switch to
-    it. Until then visitors see the maintenance page, and umami is off too. The old volume is kept.
+    it. Until then, visitors see the maintenance page, and umami is off too. The old volume is kept.
     """
     from graasp_local.cli.operating import OperationOptions, operation
     from graasp_local.planning.requests import OnFailure, UpgradeDatabase

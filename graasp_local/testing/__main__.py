@@ -14,7 +14,7 @@ _NOTHING = "Nothing is left of earlier test runs."
 @click.command()
 @click.option("--clean", is_flag=True, help="Remove every stack that no test run uses, kept and idle ones included.")
 def command(*, clean: bool) -> None:
-    """List the stacks of tests that no test run is using any more: kept after a failure, or idle for the next run."""
+    """List test stacks that no test run is using any more: kept after a failure, or idle for the next run."""
     from graasp_local.testing.claims import Claims
     from graasp_local.testing.cleaning import remove_left
 

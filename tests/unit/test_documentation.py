@@ -89,7 +89,7 @@ def test_every_option_is_in_the_reference_under_its_verb(verb: str, option: str)
 
 @pytest.mark.parametrize("option", [o for p in cli.params if isinstance(p, click.Option) for o in p.opts])
 def test_every_option_before_the_verb_is_in_the_reference(option: str) -> None:
-    assert f"`{option}`" in dict(sections(REFERENCE))["Verbs"]
+    assert f"`{option}`" in dict(sections(REFERENCE))["Commands"]
 
 
 @pytest.mark.parametrize("page", [README, RECOVER, REFERENCE], ids=lambda page: page.name)
