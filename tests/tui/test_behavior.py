@@ -942,7 +942,7 @@ def test_the_dashboard_says_that_an_operation_was_killed_and_that_the_site_is_cl
 
     async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
         await until(pilot, lambda: "Closed for < 1 min by `deploy --version 1.1.0`" in notices(app))
-        assert "✗ 1.1.0 killed just now h" in notices(app)
+        assert "✗ Deployment of 1.1.0 killed just now h history" in notices(app)
         assert "c graasp-local resume" in notices(app)
 
     drive(access, steps)

@@ -325,7 +325,7 @@ def test_requests_are_sparklines_next_to_an_operation(access: FakeAccess) -> Non
         await until(pilot, lambda: "Go ahead" in screen_text(app))
         await press(pilot, "G y")
         await until(pilot, lambda: "now 6, at most 15" in screen_text(app))
-        assert "4 by the closed gate, 2 others" in screen_text(app)
+        assert "4 from the closed gate, 2 others" in screen_text(app)
         assert "began┃" in screen_text(app)
         requests, errors = (app.screen.query_one(f"#{name}", Sparkline) for name in ("requests", "errors"))
         assert requests.data is not None

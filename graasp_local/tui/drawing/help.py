@@ -59,7 +59,7 @@ IN_A_LOG: tuple[Entry, ...] = (
     ("< >", "narrower, wider names"),
 )
 SIGNS: tuple[Entry, ...] = (
-    ("● ◐ ◌", "in, near, last known state"),
+    ("● ◐ ◌", "now; nearest; last known"),
     ("◎ ━▶", "where it is going"),
     ("┃", "closed during these steps"),
     ("↺", "part of the rollback"),

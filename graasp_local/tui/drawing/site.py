@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 STATES = tuple(InfraState)
 
 _MEANING = {
-    InfraState.RUNNING: "everyone gets in",
+    InfraState.RUNNING: "visitors are served",
     InfraState.RESTRICTED: "maintenance page, everything is on",
-    InfraState.DB_ONLY: "maintenance page, only the database is on",
+    InfraState.DB_ONLY: "maintenance page, only the database and umami are on",
     InfraState.STOPPED: "everything is off, visitors get no answer",
 }
 

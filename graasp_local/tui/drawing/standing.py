@@ -65,7 +65,7 @@ def _last(view: SiteView, now: float) -> Line:
         Piece("↺ " if outcome == "rolled-back" else "✗ ", Tone.BUSY if outcome == "rolled-back" else Tone.BAD),
         Piece(_subject(last), Tone.STRONG),
         Piece(f" {_HOW.get(outcome, outcome)} {ago(now - _ended(last))}{closed}{where}  "),
-        *_key("history", ""),
+        *_key("history", "history"),
     )
 
 
@@ -74,7 +74,7 @@ def _subject(operation: OperationRecord) -> str:
     from graasp_local.planning.requests import Deploy
 
     if isinstance(operation.request, Deploy) and operation.version:
-        return operation.version
+        return f"Deployment of {operation.version}"
     return f"`{operation.command.removeprefix('graasp-local ')}`"
 
 
