@@ -21,7 +21,9 @@ from graasp_local.files import json_in
 API_VERSION = "1.44"
 """The preferred API version: the newest of Engine 25 and the oldest of Engine 29.0."""
 _LONGEST_QUOTE = 300
-_NO_LEADER = "the swarm does not have a leader"
+_NO_LEADER = ("the swarm does not have a leader", "code = deadlineexceeded")
+"""What a manager answers while too few others are online; the second, while it still hopes for them."""
+
 DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
 
 
@@ -112,7 +114,7 @@ def refused(status: int, said: str) -> EngineUnreachable:
         words = str(told["message"]) if isinstance(told, dict) else said
     except (ValueError, KeyError):
         words = said
-    if _NO_LEADER in words.lower():
+    if any(sign in words.lower() for sign in _NO_LEADER):
         return _without_leader()
     words = " ".join(words.split())[:_LONGEST_QUOTE].rstrip(".") or "no reason was given"
     way = "Check its log (`journalctl --unit docker`)."
@@ -130,7 +132,8 @@ def refused(status: int, said: str) -> EngineUnreachable:
 
 def _without_leader() -> EngineUnreachable:
     return EngineUnreachable(
-        f"The Swarm of the Docker engine at {_where()} has no leader: more than half of its managers must be online.",
+        f"The Swarm of the Docker engine at {_where()} has no leader that answers: more than half of "
+        "its managers must be online.",
         "What runs keeps running, but core and workers cannot be changed until then.",
         "Start the other managers. If they are lost for good, run `docker swarm init --force-new-cluster` here.",
     )

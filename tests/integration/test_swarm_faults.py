@@ -9,6 +9,8 @@ import json
 import os
 import signal
 import subprocess
+from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 
@@ -150,6 +152,67 @@ def test_the_front_machine_loses_power_during_a_migration(site: SwarmSite) -> No
     assert site.status()["state"] == "running"
     assert site.items() == before
     assert {v for found in site.on_any_machine("core").values() for v in found} == {version}
+
+
+@pytest.fixture
+def managers(site: SwarmSite) -> Iterator[Node]:
+    """All three machines are managers, and the one that is returned leads them: it is not the front one."""
+    front, other = site.swarm.front, site.swarm.nodes[1]
+    front.docker("node", "promote", other.name, site.swarm.nodes[2].name)
+    wait_for(lambda: _managers(other) == {"Leader": 1, "Reachable": 2}, "all three are managers", 60)
+    other.docker("node", "demote", front.name)
+    wait_for(lambda: _managers(other) == {"Leader": 1, "Reachable": 1}, "another machine leads", 60)
+    other.docker("node", "promote", front.name)
+    wait_for(lambda: _managers(front) == {"Leader": 1, "Reachable": 2}, "all three are managers again", 60)
+    told = front.docker("node", "ls", "--format", "{{.Hostname}} {{.ManagerStatus}}")
+    leader = next(line.split()[0] for line in told.splitlines() if line.endswith("Leader"))
+    yield next(node for node in site.swarm.nodes if node.name == leader)
+    for number, node in enumerate(site.swarm.nodes[1:]):
+        left = {"Leader": 1, "Reachable": 2 - number}
+        wait_for(lambda left=left: _managers(front) == left, "the Swarm has a leader", 90)  # type: ignore[misc]
+        front.docker("node", "demote", node.name)
+    wait_for(lambda: _managers(front) == {"Leader": 1}, "the front machine is the only manager", 90)
+
+
+def _managers(node: Node) -> Counter[str]:
+    """How many machines have which part in managing the Swarm, by what this machine says; none without a leader."""
+    try:
+        said = node.docker("node", "ls", "--format", "{{.ManagerStatus}}")
+    except subprocess.CalledProcessError:
+        return Counter()
+    return Counter(said.split())
+
+
+def test_the_manager_that_leads_dies_during_a_migration(site: SwarmSite, managers: Node) -> None:
+    site.create_item("another one leads")
+    before, version = site.items(), other_version(site)
+    deployment = site.start("deploy", "--version", version, "--yes", "--json")
+    until_step(deployment, "migrate" if version == "1.1.0" else "select-version")
+    site.swarm.do("kill", managers)
+    try:
+        ended, errors = rest_of(deployment)
+        assert ended["outcome"] == "done", errors
+        assert (site.status()["state"], site.status()["version"]) == ("running", version)
+        assert site.items() == before
+    finally:
+        site.swarm.do("restart", managers)
+
+
+def test_without_most_of_its_managers_it_says_so_and_serves(site: SwarmSite, managers: Node) -> None:
+    site.create_item("too few managers")
+    before, version, front = site.items(), site.status()["version"], site.swarm.front
+    deployment = site.start("deploy", "--version", other_version(site), "--yes", "--json")
+    until_step(deployment, "stop-graasp")
+    with site.swarm.unplugged(front):
+        ended, errors = rest_of(deployment)
+        assert ended["exit_code"] == 21, errors  # it cannot be rolled back either
+        assert "has no leader" in str(ended["problem"])
+        assert "has no leader" in site.run("rollback", "--yes", code=3).stderr
+        assert site.ask("/api/version").json()["version"] == f"v{version}"
+    wait_for(lambda: _managers(front) == {"Leader": 1, "Reachable": 2}, "it has a leader again", 90)
+    site.run("rollback", "--yes")
+    serves(site, version)
+    assert site.items() == before
 
 
 def test_a_machine_that_dies_is_replaced_by_the_others(site: SwarmSite) -> None:

@@ -221,10 +221,16 @@ def test_an_answer_that_is_long_is_quoted_in_part() -> None:
     assert len(refused(500, "x " * 5000).what) < 500
 
 
-def test_a_swarm_with_too_few_managers_is_said_to_have_no_leader() -> None:
-    said = "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible that too few managers are"
+@pytest.mark.parametrize(
+    "said",
+    [
+        "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible that too few managers are",
+        "rpc error: code = DeadlineExceeded desc = context deadline exceeded",
+    ],
+)
+def test_a_swarm_with_too_few_managers_is_said_to_have_no_leader(said: str) -> None:
     error = refused(500, json.dumps({"message": said}))
-    assert "has no leader: more than half of its managers must be online" in error.what
+    assert "has no leader that answers: more than half of its managers must be online" in error.what
     assert "rpc error" not in error.what
     assert "--force-new-cluster" in error.next_step
 
