@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from graasp_local.clock import Clock, Interruption
-from graasp_local.errors import ExitCode, GraaspLocalError, Interrupted, NeedsYou, Refused
+from graasp_local.errors import EngineUnreachable, ExitCode, GraaspLocalError, Interrupted, NeedsYou, Refused
 from graasp_local.journal.events import (
     Event,
     OperationEnded,
@@ -189,7 +189,11 @@ def judge(
     meaning, next_step = _after_touching(plan, steps_tried, gate)
     if isinstance(error, Interrupted):
         return Outcome.INTERRUPTED, ExitCode.INTERRUPTED, (error.what, meaning, next_step)
-    return Outcome.FAILED, ExitCode.NEEDS_YOU, (error.what, error.meaning or meaning, error.next_step or next_step)
+    if isinstance(error, EngineUnreachable):  # then what brings the engine back comes first
+        next_step = f"{error.next_step} Then {next_step[0].lower()}{next_step[1:]}"
+    else:
+        next_step = error.next_step or next_step
+    return Outcome.FAILED, ExitCode.NEEDS_YOU, (error.what, error.meaning or meaning, next_step)
 
 
 def judge_rollback(
@@ -281,7 +285,7 @@ def _what_visitors_see(gate: Gate) -> str:
         Gate.OPEN: "The gate is open.",
         Gate.CLOSED: "Visitors see the maintenance page.",
         Gate.SEALED: "Visitors see the maintenance page.",
-        Gate.UNKNOWN: "nginx does not answer, so visitors reach nothing.",
+        Gate.UNKNOWN: "What visitors see is unknown: nginx or the Docker engine does not answer.",
     }[gate]
 
 

@@ -331,6 +331,16 @@ def test_an_engine_that_goes_away_while_the_site_is_open_is_a_refusal(running: F
     assert running.state.gate() is Gate.OPEN
 
 
+def test_an_engine_that_goes_away_behind_the_gate_leaves_both_ways_open(running: FakeWorld) -> None:
+    """First what brings the engine back, then the commands that end the operation."""
+    running.engine.failing["stop"] = EngineUnreachable("No Docker engine answers.", "", "Start the engine.")
+    ended = deploy(running)
+    assert ended.exit_code is ExitCode.NEEDS_YOU
+    assert ended.problem[-1] == (
+        "Start the engine. Then `graasp-local resume` tries again from here, `graasp-local rollback` undoes it."
+    )
+
+
 @pytest.mark.parametrize("name", STEP_NAMES)
 def test_an_interruption_before_any_step_stops_there(running: FakeWorld, name: str) -> None:
     events: list[Event] = []
