@@ -16,7 +16,7 @@ Pure.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import ClassVar
+from typing import ClassVar, TypeGuard
 
 from graasp_local.wording import plain_text
 
@@ -51,6 +51,32 @@ class GraaspLocalError(Exception):
     def sentences(self) -> tuple[str, ...]:
         """The sentences that are not empty, in reading order."""
         return tuple(sentence for sentence in (self.what, self.meaning, self.next_step) if sentence)
+
+
+def sentences_of(error: Exception) -> tuple[str, ...]:
+    """What to tell a person about any error: what happened, and what to type."""
+    if isinstance(error, GraaspLocalError):
+        return error.sentences
+    if _is_about_a_file(error):
+        file = plain_text(str(error.filename or "A file"))
+        said = f"{file} cannot be used: {error.strerror or error}."
+        return said, "Fix its permissions or its location, then try again."
+    return (
+        plain_text(f"Unexpected error: {type(error).__name__}: {error}"),
+        "`graasp-local status` says where the site stands; GRAASP_LOCAL_DEBUG=1 shows the details.",
+    )
+
+
+def exit_code_of(error: Exception) -> ExitCode:
+    """The exit code for any error."""
+    if isinstance(error, GraaspLocalError):
+        return error.exit_code
+    return ExitCode.USAGE if _is_about_a_file(error) else ExitCode.UNEXPECTED
+
+
+def _is_about_a_file(error: Exception) -> TypeGuard[OSError]:
+    """Whether the system could not use a file; the docker SDK and requests raise OSErrors of other kinds."""
+    return isinstance(error, OSError) and error.errno is not None
 
 
 class UsageError(GraaspLocalError):

@@ -1,4 +1,7 @@
-"""Files: read if they exist, written completely or not at all, opened only if they are what they seem."""
+"""Files: read if they exist, written completely or not at all, opened only if they are what they seem.
+
+Records are lines of JSON. The last line may be half a line, from a machine that lost power.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ import json
 import os
 import shlex
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +33,38 @@ def json_in(text: str | bytes) -> Any:
         return json.loads(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def object_in(text: str | bytes) -> dict[str, Any]:
+    """The JSON object of a text. Raises ValueError if it is damaged, or anything else than an object."""
+    content = json_in(text)
+    if not isinstance(content, dict):
+        raise ValueError("it is not a JSON object")
+    return content
+
+
+def append_record(file: Path, record: Mapping[str, Any]) -> None:
+    """Add a record to a file, on disk when this returns. Begins a line of its own even after half a line."""
+    with file.open("a+b") as stream:
+        if stream.tell():
+            stream.seek(-1, os.SEEK_END)
+            if stream.read(1) != b"\n":
+                stream.write(b"\n")
+        stream.write(json.dumps(record).encode() + b"\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def records_in(file: Path) -> list[dict[str, Any]]:
+    """The records of a file, oldest first, without lines that are damaged; none if it does not exist.
+
+    Raises OSError if it cannot be read.
+    """
+    records = []
+    for line in text_if_there(file).splitlines():
+        with suppress(ValueError):
+            records.append(object_in(line))
+    return records
 
 
 def write_atomically(file: Path, text: str, mode: int) -> None:

@@ -20,7 +20,7 @@ from graasp_local.cli import examples
 from graasp_local.cli.context import Context, silence_output
 from graasp_local.cli.speaking import say
 from graasp_local.cli.surroundings import forget_variables, open_missing_descriptors, speak_utf8
-from graasp_local.errors import ExitCode, GraaspLocalError
+from graasp_local.errors import ExitCode, exit_code_of, sentences_of
 from graasp_local.verbs import COMMAND_LINE_VERBS
 
 # Imports stay in memory: collecting garbage among them every 700 objects would take a tenth of a `status`.
@@ -134,33 +134,22 @@ def run() -> ExitCode:
         error.show(shown)
         say(shown.getvalue().rstrip("\n"), err=True)  # it repeats what was typed
         code = ExitCode.USAGE
-    except (click.Abort, KeyboardInterrupt):
-        say("Interrupted: nothing was changed.", err=True)
+    except (click.Abort, KeyboardInterrupt) as error:
+        # click raises it without a cause at a question, and from the KeyboardInterrupt anywhere else.
+        is_at_a_question = isinstance(error, click.Abort) and error.__cause__ is None
+        said = "nothing was changed." if is_at_a_question else "`graasp-local status` shows the state of the site."
+        say(f"Interrupted: {said}", err=True)
         code = ExitCode.INTERRUPTED
-    except GraaspLocalError as error:
-        for sentence in error.sentences:
-            say(sentence, err=True)
-        code = error.exit_code
-    except OSError as error:
-        if error.errno is None:  # not about a file: the docker SDK and requests raise these for engine or site errors
-            return _unexpected(error)
-        say(f"{error.filename or 'A file'} cannot be used: {error.strerror or error}.", err=True)
-        say("Fix its permissions or its location, then try again.", err=True)
-        code = ExitCode.USAGE
     except SystemExit as error:
         # click and rich exit with 1 when the reader of the output has left (`| head`): that is not an error.
         code = ExitCode.DONE if error.code == 1 and _reader_has_left() else ExitCode(int(error.code or 0))
-    except Exception as error:  # the last resort: a sentence, not a traceback
-        if os.environ.get("GRAASP_LOCAL_DEBUG"):
+    except Exception as error:  # sentences, not a traceback
+        code = exit_code_of(error)
+        if code is ExitCode.UNEXPECTED and os.environ.get("GRAASP_LOCAL_DEBUG"):
             raise
-        code = _unexpected(error)
+        for sentence in sentences_of(error):
+            say(sentence, err=True)
     return code
-
-
-def _unexpected(error: Exception) -> ExitCode:
-    say(f"Unexpected error: {type(error).__name__}: {error}", err=True)
-    say("`graasp-local status` says where the site stands; GRAASP_LOCAL_DEBUG=1 shows the details.", err=True)
-    return ExitCode.UNEXPECTED
 
 
 def _reader_has_left() -> bool:

@@ -62,9 +62,9 @@ def command(
         say("No container has to be started or removed.", err=True)
     try:
         operation(context, request, OperationOptions(dry_run=False, as_json=json_lines, ask=False, lock_wait=lock_wait))
-    except (SystemExit, GraaspLocalError) as ended:
-        # An error means that nothing was begun, so then the old number is restored too.
-        refused = isinstance(ended, GraaspLocalError) or ended.code in (ExitCode.REFUSED, ExitCode.LOCKED)
+    except (SystemExit, GraaspLocalError, KeyboardInterrupt) as ended:
+        # Anything but an exit code means that nothing was begun, so then the old number is restored too.
+        refused = not isinstance(ended, SystemExit) or ended.code in (ExitCode.REFUSED, ExitCode.LOCKED)
         if refused and file.read_text() == after:
             write_atomically(file, before, mode=0o600)
         raise

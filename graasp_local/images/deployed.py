@@ -6,13 +6,14 @@ Reads and appends. Does not decide which of the recorded images are still availa
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 
-from graasp_local.files import json_in, text_if_there
+from graasp_local.files import append_record, records_in
 from graasp_local.images.pins import Pin, is_image_id, variable_of
 from graasp_local.version import Images, Version
 
@@ -34,12 +35,11 @@ def record_deployment(file: Path, version: Version, now: float, pins: Sequence[P
         "image_ids": {pin.service: pin.image_id for pin in pins},
         "by_digest": {pin.service: pin.by_digest for pin in pins if pin.by_digest},
     }
-    with file.open("a") as stream:
-        stream.write(json.dumps(record) + "\n")
+    append_record(file, record)
 
 
 def last_deployment_of(file: Path, version: Version) -> Deployment | None:
-    """The newest deployment of this version; None if there was none, or its line cannot be read."""
+    """The newest deployment of this version; None if there was none, or its record is damaged."""
     return next(_newest_first(file, version), None)
 
 
@@ -65,8 +65,8 @@ def deployment_with(file: Path, version: Version, images: Images) -> Deployment 
 
 
 def _newest_first(file: Path, version: Version) -> Iterator[Deployment]:
-    for line in reversed(text_if_there(file).splitlines()):
-        found = _deployment(line)
+    for record in reversed(records_in(file)):
+        found = _deployment(record)
         if found is not None and found.version == version:
             yield found
 
@@ -75,9 +75,8 @@ def _service_of(variable: str) -> str:
     return variable.removesuffix("_IMAGE").lower().replace("_", "-")
 
 
-def _deployment(line: str) -> Deployment | None:
+def _deployment(told: Mapping[str, Any]) -> Deployment | None:
     try:
-        told = json_in(line)
         version = Version.parse_or_none(told["version"])
         ids, by_digest = told.get("image_ids", {}), told.get("by_digest", {})
         pins = tuple(
@@ -88,5 +87,5 @@ def _deployment(line: str) -> Deployment | None:
         if "\\u0000" in json.dumps(told):
             return None
     except (ValueError, KeyError, TypeError, AttributeError):
-        return None  # half a line, from a machine that lost power
+        return None
     return None if version is None else Deployment(version, at, pins)

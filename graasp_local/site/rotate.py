@@ -7,14 +7,13 @@ part may be done twice. Does not choose the secrets (settings/rotation.py does),
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
 from graasp_local.clock import Clock
 from graasp_local.errors import ConfigurationError
-from graasp_local.files import json_in, write_atomically
+from graasp_local.files import append_record, records_in, write_atomically
 from graasp_local.settings.rotation import Rotation, with_values
 from graasp_local.settings.rules import read
 from graasp_local.site import proven
@@ -71,11 +70,12 @@ def finish(site: Site, roles: Roles, clock: Clock) -> Path | None:
 
 def ages(site: Site) -> dict[str, str]:
     """When each secret was last rotated here, as ISO 8601 by key; without those that never were."""
-    try:
-        lines = site.rotations_file.read_text().splitlines()
-    except FileNotFoundError:
-        return {}
-    return {key: record["at"] for record in map(json_in, lines) for key in record["keys"]}
+    found: dict[str, str] = {}
+    for record in records_in(site.rotations_file):
+        match record:
+            case {"at": str(at), "keys": [*keys]}:
+                found |= {str(key): at for key in keys}
+    return found
 
 
 def _carry_out(site: Site, rotation: Rotation, roles: Roles, clock: Clock) -> Path:
@@ -88,7 +88,6 @@ def _carry_out(site: Site, rotation: Rotation, roles: Roles, clock: Clock) -> Pa
         write_atomically(site.env_file, new, mode=0o600)
     proven.rotated(site, rotation.values)
     at = datetime.fromtimestamp(clock.now(), UTC).isoformat(timespec="seconds")
-    with site.rotations_file.open("a") as file:
-        file.write(json.dumps({"at": at, "keys": list(rotation.keys)}) + "\n")
+    append_record(site.rotations_file, {"at": at, "keys": [*rotation.keys]})
     site.rotation_file.unlink()
     return site.old_env_file

@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from graasp_local.errors import GraaspLocalError
-from graasp_local.files import json_in, write_atomically
+from graasp_local.files import object_in, write_atomically
 
 
 class StartedBy(StrEnum):
@@ -41,15 +41,18 @@ class RenewalRecord(Struct, frozen=True):
 def read_renewals(file: Path) -> RenewalRecord | None:
     """The record; None if there was no attempt yet. Raises ValueError for a damaged one."""
     try:
-        told = json_in(file.read_text())
+        told = object_in(file.read_text())
     except FileNotFoundError:
         return None
-    by_timer = told.get("by_timer")
-    return RenewalRecord(
-        datetime.fromisoformat(told["last"]),
-        str(told.get("problem", "")),
-        datetime.fromisoformat(by_timer) if by_timer else None,
-    )
+    try:
+        by_timer = told.get("by_timer")
+        return RenewalRecord(
+            datetime.fromisoformat(told["last"]),
+            str(told.get("problem", "")),
+            datetime.fromisoformat(by_timer) if by_timer else None,
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError("it is incomplete") from error
 
 
 @contextmanager
@@ -67,7 +70,7 @@ def recorded(file: Path, started_by: StartedBy, now: Callable[[], datetime]) -> 
 
 def _write(file: Path, started_by: StartedBy, attempt: RenewalRecord) -> None:
     earlier = None
-    with suppress(ValueError, KeyError):  # a damaged record is replaced
+    with suppress(ValueError):  # a damaged record is replaced
         earlier = read_renewals(file)
     if started_by is StartedBy.TIMER:
         attempt = replace(attempt, by_timer=attempt.last)

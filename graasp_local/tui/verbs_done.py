@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from textual import work
 
-from graasp_local.errors import GraaspLocalError
+from graasp_local.errors import GraaspLocalError, sentences_of
 from graasp_local.tui.browser import has_browser
 from graasp_local.tui.theme import DARK, LIGHT
 from graasp_local.tui.trouble import TroubleKind
@@ -302,8 +302,8 @@ class VerbActions:
         try:
             site = self._ui.access.init()
             self._ui.post_message(messages.Said(f"Created a site in {site.directory}. Check its .env."))
-        except GraaspLocalError as error:
-            self._ui.post_message(messages.Said(" ".join(error.sentences), "error"))
+        except Exception as error:  # the person waits for an answer, whatever is wrong
+            self._ui.post_message(messages.Said(" ".join(sentences_of(error)), "error"))
         self._ui.observer.forget_site()
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="restart")
@@ -320,8 +320,8 @@ class VerbActions:
                 if live is not None:
                     live.restart(service)
             self._ui.post_message(messages.Said(f"Restarted {service}."))
-        except GraaspLocalError as error:
-            self._ui.post_message(messages.Said(" ".join(error.sentences), "error"))
+        except Exception as error:  # the person waits for an answer, whatever is wrong
+            self._ui.post_message(messages.Said(" ".join(sentences_of(error)), "error"))
 
     def _open_shell(self, service: str) -> None:
         live, terminal = self._ui.observer.live, self._ui.terminal

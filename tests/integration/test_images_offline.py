@@ -163,7 +163,10 @@ def test_a_build_that_is_ended_ends_docker_too(new_site: DemoSite, repository: s
     (child,) = children.read_text().split()
     building.terminate()
     _, said = building.communicate(timeout=60)
-    assert (building.returncode, said.splitlines()[-1]) == (130, "Interrupted: nothing was changed.")
+    assert (building.returncode, said.splitlines()[-1]) == (
+        130,
+        "Interrupted: `graasp-local status` shows the state of the site.",
+    )
     assert not Path(f"/proc/{child}").exists()
 
 

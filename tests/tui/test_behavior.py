@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ from graasp_local.errors import ExitCode, UsageError
 from graasp_local.journal.read import read_operations
 from graasp_local.journal.records import unfinished_operation
 from graasp_local.lock import held_lock
+from graasp_local.operations import plans
 from graasp_local.planning.states import Gate, InfraState
 from graasp_local.ports.live import Listing
 from graasp_local.site.site import Site
@@ -182,6 +184,20 @@ def test_an_unknown_version_is_refused_before_anything_is_changed(access: FakeAc
         await press(pilot, "d 9 . 9 . 9 enter")
         await until(pilot, lambda: "Refused" in screen_text(app))
         assert "core-v9.9.9" in screen_text(app)
+
+    drive(access, steps)
+
+
+def test_a_plan_that_cannot_be_made_says_why(access: FakeAccess, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as a full disk, or a file that another user owns."""
+
+    def unreadable(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "/srv/graasp/.env")
+
+    async def steps(pilot: Pilot[None], app: GraaspApp) -> None:
+        monkeypatch.setattr(plans, "shown_plan", unreadable)
+        await press(pilot, "d 1 . 1 enter")
+        await until(pilot, lambda: "/srv/graasp/.env cannot be used" in screen_text(app))
 
     drive(access, steps)
 

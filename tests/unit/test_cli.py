@@ -8,12 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from graasp_local.cli import deploy, status
-from graasp_local.cli.main import cli
-from graasp_local.errors import GraaspLocalError
+from graasp_local.cli.main import cli, run
+from graasp_local.errors import ExitCode, GraaspLocalError
 from graasp_local.lock import held_lock
 from graasp_local.planning.plan_deploy import DeployRequest
 from graasp_local.site.site import Site
@@ -193,6 +194,26 @@ def test_history_distinguishes_running_from_killed(site: Path) -> None:
 
 def test_an_unexpected_error_is_exit_1_by_its_class() -> None:
     assert GraaspLocalError.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (KeyboardInterrupt(), "Interrupted: `graasp-local status` shows the state of the site."),
+        (click.Abort(), "Interrupted: nothing was changed."),
+        (EOFError(), "Interrupted: `graasp-local status` shows the state of the site."),
+    ],
+)
+def test_only_at_a_question_does_an_interruption_say_that_nothing_was_changed(
+    raised: BaseException, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(sys, "argv", ["graasp-local", "versions"])
+    monkeypatch.setattr(cli, "invoke", interrupted)
+    assert run() is ExitCode.INTERRUPTED
+    assert capsys.readouterr().err.strip() == said
 
 
 IMPORTS = """

@@ -98,6 +98,16 @@ def test_the_newest_record_of_a_version_counts_and_half_a_line_is_passed_over(tm
     assert found.pins == (Pin("core", f"{CORE}@sha256:bb", "sha256:bb"),)
 
 
+def test_a_record_after_half_a_line_is_a_line_of_its_own(tmp_path: Path) -> None:
+    """A machine that loses power while it writes leaves half a line; the next deployment must not be lost with it."""
+    file = tmp_path / "deployments.jsonl"
+    file.write_text('{"version": "1.0.0", "at"')
+    record_deployment(file, ONE, 0.0, [Pin("core", f"{CORE}@sha256:aa", "sha256:aa")])
+    found = last_deployment_of(file, ONE)
+    assert found is not None
+    assert found.pins == (Pin("core", f"{CORE}@sha256:aa", "sha256:aa"),)
+
+
 def test_a_record_without_image_ids_is_read(tmp_path: Path) -> None:
     file = tmp_path / "deployments.jsonl"
     file.write_text('{"version": "1.0.0", "at": "2026-01-01T00:00:00+00:00", "digests": {"core": "x@sha256:aa"}}\n')

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -430,9 +429,9 @@ def test_the_verb_refuses_what_is_not_a_size(tmp_path: Path, words: list[str], s
     assert (tmp_path / "site" / ".env").read_text() == before
 
 
-@pytest.mark.parametrize("as_json", [True, False])
+@pytest.mark.parametrize("ended", [SystemExit(ExitCode.REFUSED), Refused("Not now."), KeyboardInterrupt()])
 def test_a_number_does_not_stay_where_nothing_was_begun(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_json: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: BaseException
 ) -> None:
     assert CliRunner().invoke(cli, ["init", str(tmp_path / "site"), "--demo"]).exit_code == 0
     env = tmp_path / "site" / ".env"
@@ -440,9 +439,7 @@ def test_a_number_does_not_stay_where_nothing_was_begun(
 
     def refuse(*_: object) -> None:
         during.append(env.read_text())
-        if as_json:
-            sys.exit(ExitCode.REFUSED)
-        raise Refused("Not now.")
+        raise ended
 
     monkeypatch.setattr(plans, "shown_plan", lambda *_: Shown(Plan(InfraState.RUNNING, ()), new_site(), "", 0.0))
     monkeypatch.setattr(operating, "operation", refuse)

@@ -167,6 +167,14 @@ def test_when_a_secret_was_rotated_is_remembered(site: Site) -> None:
     assert rotate.ages(site) == {"JWT_SECRET": "1970-01-12T13:46:40+00:00"}
 
 
+@pytest.mark.parametrize("damage", ['{"at": "1970', "[]", '{"at": 7, "keys": ["JWT_SECRET"]}', '{"keys": null}'])
+def test_a_damaged_record_of_a_rotation_hides_no_other(site: Site, damage: str) -> None:
+    site.rotations_file.write_text(damage)
+    assert rotate.ages(site) == {}
+    rotate.rotate(site, new_rotation(chosen(["JWT_SECRET"])), FakeRoles(), FakeClock())
+    assert rotate.ages(site) == {"JWT_SECRET": "1970-01-12T13:46:40+00:00"}
+
+
 def test_new_values_are_not_in_what_is_printed_of_a_rotation() -> None:
     rotation = new_rotation(chosen(["JWT_SECRET"]))
     assert rotation.values["JWT_SECRET"] not in repr(rotation)

@@ -6,7 +6,6 @@ steps.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from graasp_local.errors import Interrupted, NeedsYou, Refused
+from graasp_local.files import append_record
 from graasp_local.operations.steps.preflight import surroundings_problems
 from graasp_local.operations.steps.starting import START_LIMIT_SECONDS
 from graasp_local.planning.dump_entries import by_owner
@@ -243,8 +243,7 @@ def _record(world: World, upgrade: Upgrade) -> Iterator[str]:
         "from": {"major": upgrade.source_major, "image": upgrade.source.image, "volume": upgrade.source.volume},
         "to": {"major": upgrade.target_major, "image": upgrade.target.image, "volume": upgrade.target.volume},
     }
-    with world.site.upgrades_file.open("a") as file:
-        file.write(json.dumps(record) + "\n")
+    append_record(world.site.upgrades_file, record)
     yield f"the old volume {upgrade.source.volume} is kept as it was; `graasp-local remove-old-database` removes it"
 
 

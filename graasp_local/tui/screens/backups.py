@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.message import Message
 
+from graasp_local.errors import sentences_of
 from graasp_local.tui.drawing.keys import key_line
 from graasp_local.tui.drawing.tables import backups_table
 from graasp_local.tui.screens.base import UiModal
@@ -67,12 +68,11 @@ class BackupsScreen(UiModal["Manifest"]):
     @work(thread=True, exclusive=True, exit_on_error=False, group="backups")
     def _find(self) -> None:
         from graasp_local.backup.store import BackupStore
-        from graasp_local.errors import Refused
 
         try:
             usable = BackupStore.of(self.ui.access.site()).usable()
-        except Refused as error:
-            self.post_message(self.Found((), f"{error.what} {error.next_step}"))
+        except Exception as error:  # the person waits for an answer, whatever is wrong
+            self.post_message(self.Found((), " ".join(sentences_of(error))))
             return
         self.post_message(self.Found(tuple(backup.manifest for backup in reversed(usable))))
 

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from graasp_local.clock import InterruptionFlag
-from graasp_local.errors import GraaspLocalError
+from graasp_local.errors import sentences_of
 from graasp_local.planning.plan import Strategy
 from graasp_local.planning.requests import Deploy, Request, Rollback
 from graasp_local.tui import messages
@@ -164,8 +164,8 @@ class PlanScreen(UiScreen):
             running = running_requests(world, shown.plan)
             visited, powers = world.handovers.visited(), (*told_powers(world.site), *filter(None, [running]))
             self.post_message(messages.PlanMade(self._request, shown, words, visited, powers, reasons))
-        except GraaspLocalError as error:
-            self.post_message(messages.PlanRefused(self._request, error.sentences))
+        except Exception as error:  # the person waits for an answer, whatever is wrong
+            self.post_message(messages.PlanRefused(self._request, sentences_of(error)))
 
     def _keys(self) -> None:
         ready = self._is_ready

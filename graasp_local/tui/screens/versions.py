@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Input
 
-from graasp_local.errors import GraaspLocalError
+from graasp_local.errors import sentences_of
 from graasp_local.planning.requests import Deploy
 from graasp_local.ports.live import AvailableVersions
 from graasp_local.tui import messages
@@ -112,8 +112,8 @@ class VersionsScreen(UiModal[None]):
         try:
             if live is not None:
                 self.post_message(messages.VersionsFound(live.versions()))
-        except GraaspLocalError as error:
-            self.post_message(messages.Said(" ".join(error.sentences)))
+        except Exception as error:  # the person waits for an answer, whatever is wrong
+            self.post_message(messages.Said(" ".join(sentences_of(error))))
 
     def _say(self, words: str) -> None:
         self.query_one("#words", Lines).show(lambda width: wrapped(words, width, Tone.QUIET) if words else ())
