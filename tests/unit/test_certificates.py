@@ -205,7 +205,7 @@ def test_an_attempt_is_remembered_with_what_it_ran_into_and_who_started_it(tmp_p
 def test_a_damaged_record_of_attempts_is_replaced(tmp_path: Path, damage: str) -> None:
     file = tmp_path / "renewals.json"
     file.write_text(damage)
-    with pytest.raises(ValueError, match="it is|isoformat|Expecting"):
+    with pytest.raises(ValueError, match=r"it is|isoformat|Expecting"):
         read_renewals(file)
     with recorded(file, StartedBy.TIMER, lambda: NOW):
         pass
