@@ -946,7 +946,7 @@ def test_the_dashboard_says_how_the_last_operation_ended(access: FakeAccess, mon
         await until(pilot, lambda: app.operation is not None and app.operation.is_over)
         monkeypatch.setattr(time, "time", lambda: NOW + 150)
         await press(pilot, "escape u")
-        await until(pilot, lambda: "↺ 1.2.0-fails rolled back 2 min ago, closed for" in notices(app))
+        await until(pilot, lambda: "↺ Deployment of 1.2.0-fails rolled back 2 min ago, closed for" in notices(app))
         assert "Closed for" not in notices(app)
 
     drive(access, steps)
