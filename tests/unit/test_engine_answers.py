@@ -228,7 +228,7 @@ def test_an_answer_that_is_long_is_quoted_in_part() -> None:
         "rpc error: code = DeadlineExceeded desc = context deadline exceeded",
     ],
 )
-def test_a_swarm_with_too_few_managers_is_said_to_have_no_leader(said: str) -> None:
+def test_a_swarm_with_too_few_managers_has_no_leader(said: str) -> None:
     error = refused(500, json.dumps({"message": said}))
     assert "has no leader that answers: more than half of its managers must be online" in error.what
     assert "rpc error" not in error.what
