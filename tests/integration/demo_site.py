@@ -23,9 +23,12 @@ from graasp_local.planning.states import ServiceGroup
 from graasp_local.stack.services import GROUP_LABEL
 from graasp_local.testing import GraaspStack
 from graasp_local.testing.recipe import as_yaml, merged, read_override
+from tests.integration import warm
 
 COMMAND = [sys.executable, "-m", "graasp_local.cli.main"]
 GIVE_UP_SECONDS = 180.0
+LONGEST_SECONDS = 300.0
+"""How long a command may take."""
 NETWORKS = ("front", "back", "inside", "administration", "data", "embeds")
 
 AS_BROWSER = {"Accept": "text/html,application/xhtml+xml"}
@@ -78,18 +81,24 @@ class DemoSite:
         self, *words: str, code: int = 0, on_site: bool = True, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run a command; fail the test unless it ends with this exit code."""
-        site = ["--site", str(self.directory)] if on_site else []
-        done = subprocess.run(
-            [*self.command, *site, *words],
-            capture_output=True,
-            text=True,
-            timeout=300,
-            stdin=subprocess.DEVNULL,
-            env={**self.environment, **(env or {})},
-        )
+        words = ("--site", str(self.directory), *words) if on_site else words
+        done = self._ended(words, env or {})
         assert done.returncode == code, f"{words} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr
         return done
+
+    def _ended(self, words: Sequence[str], env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+        environment = {**self.environment, **env}
+        if self.command == COMMAND and warm.can_run(env):
+            return warm.run(words, environment, LONGEST_SECONDS)
+        return subprocess.run(
+            [*self.command, *words],
+            capture_output=True,
+            text=True,
+            timeout=LONGEST_SECONDS,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+        )
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Start a command in its own process group, as a terminal would."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.integration import warm
 from tests.integration.demo_site import COMMAND, DemoSite, wait_for
 from tests.unit.sites import S3
 
@@ -110,6 +111,7 @@ def _in_network(node: Node) -> Iterator[None]:
         assert _libc.setns(there, _NEW_NETWORK) == 0, os.strerror(ctypes.get_errno())
         yield
     finally:
+        warm.leave_network()
         assert _libc.setns(own, _NEW_NETWORK) == 0, os.strerror(ctypes.get_errno())
         os.close(own)
         os.close(there)
