@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +74,10 @@ def _not_shared(failed: Mapping[str, str]) -> Refused:
 def _send(
     client: DockerClient, engine: str, project: str, images: Mapping[str, str], narrate: Callable[[str], None]
 ) -> Iterator[str]:
-    """Send an engine the images that it lacks, under the site's own tags; remove tags there that are gone here."""
+    """Send an engine the images that it lacks, under the site's own tags; remove tags there that are gone here.
+
+    What it has under another name gets the tag there.
+    """
     repository = kept_repository(project)
     shown = "{{.Repository}}:{{.Tag}} {{.ID}}"
     try:
@@ -82,6 +85,8 @@ def _send(
     except Refused as error:  # if its machine is up, running the images there shows whether it lacks them
         yield error.what
         return
+    held = {each.partition(" ")[2] for each in there}
+    lacking = []
     for service, image in images.items():
         with engine_refusals():
             image_id = str(client.api.inspect_image(image)["Id"])  # type: ignore[no-untyped-call]
@@ -89,26 +94,37 @@ def _send(
             client.api.tag(image_id, repository, kept_tag(service, image_id))
         if f"{tag} {image_id}" in there:
             continue
-        narrate(f"docker save {tag} | docker --host {shlex.quote(engine)} load")
+        if image_id in held:  # of another site, or pulled there
+            narrate(f"docker --host {shlex.quote(engine)} image tag {image_id} {tag}")
+            _asked(engine, "image", "tag", image_id, tag)
+            continue
         yield f"{service}: sending {shortened(image_id)} to {engine}"
-        save = subprocess.Popen([*docker_words(), "save", tag], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        load = subprocess.run(
-            [*docker_words(), "--host", engine, "load", "--quiet"],
-            stdin=save.stdout,
-            capture_output=True,
-            text=True,
-        )
-        if save.stdout is not None:
-            save.stdout.close()
-        _, said = save.communicate()
-        if save.returncode or load.returncode:
-            raise _refusal(engine, (said.decode(errors="replace") if save.returncode else load.stderr))
+        lacking.append(tag)
+    if lacking:
+        _send_at_once(engine, lacking, narrate)
     with engine_refusals():
         here = {tag for each in client.api.images(repository) for tag in each.get("RepoTags") or ()}
     for tag in (each.partition(" ")[0] for each in there):
         if tag.startswith(f"{repository}:") and tag not in here:
             with suppress(Refused):  # a task may still use it
                 _asked(engine, "image", "rm", tag)
+
+
+def _send_at_once(engine: str, tags: Sequence[str], narrate: Callable[[str], None]) -> None:
+    """Layers that several images share, as core and workers do, are sent once. Raises Refused."""
+    narrate(f"docker save {' '.join(tags)} | docker --host {shlex.quote(engine)} load")
+    save = subprocess.Popen([*docker_words(), "save", *tags], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    load = subprocess.run(
+        [*docker_words(), "--host", engine, "load", "--quiet"],
+        stdin=save.stdout,
+        capture_output=True,
+        text=True,
+    )
+    if save.stdout is not None:
+        save.stdout.close()
+    _, said = save.communicate()
+    if save.returncode or load.returncode:
+        raise _refusal(engine, (said.decode(errors="replace") if save.returncode else load.stderr))
 
 
 def _asked(engine: str, *words: str) -> str:
