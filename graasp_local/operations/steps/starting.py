@@ -23,6 +23,9 @@ OPTIONAL_LIMIT_SECONDS = 30.0
 """How much longer an operation waits for services that Graasp works without, once those it needs are on."""
 
 _POLL_SECONDS = 0.03
+_LONGEST_POLL_SECONDS = 0.5
+_POLL_SHARE = 0.02
+"""The slower a start, the rarer the looks, which take its processor: a wait becomes this much longer at most."""
 _CRASHES_THAT_TELL = 3
 _LOG_LINES = 12
 _RECOVERY_LOOK_SECONDS = 2.0
@@ -173,7 +176,7 @@ def wait_until_on(world: World, services: Sequence[str], first_of: Sequence[str]
             given_up.add(service.name)
         if world.interruption.requested:
             raise Interrupted(f"Interrupted while {waiting[0].name} was starting.")
-        world.clock.sleep(_POLL_SECONDS)
+        world.clock.sleep(min(max(_POLL_SECONDS, (now - began) * _POLL_SHARE), _LONGEST_POLL_SECONDS))
 
 
 def start_with_last_words(world: World, services: Sequence[str], start: Callable[[], None]) -> Iterator[str]:
