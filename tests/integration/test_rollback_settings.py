@@ -154,23 +154,17 @@ def test_a_rollback_that_is_asked_for_does_without_what_was_changed_since(
     assert_as_before(site, "compose.override.yaml")
 
 
-@pytest.mark.parametrize("service", ["nginx", "db", "core"])
-def test_a_first_deployment_with_an_override_that_does_not_start(tmp_path: Path, service: str) -> None:
-    site = DemoSite(tmp_path / "site")
-    override = site.directory / "compose.override.yaml"
+def test_a_first_deployment_with_an_override_that_does_not_start(new_site: DemoSite) -> None:
+    """A failure leaves nothing in the way of the next attempt, which gets further, nor of the last, which succeeds."""
+    site, override = new_site, new_site.directory / "compose.override.yaml"
     text = override.read_text()
-    try:
+    for service in ("nginx", "db", "core"):
         change(override, service, "entrypoint: /nonexistent")
         ended = site.deploy("1.0.0", code=20)
-        assert ended["problem"][1] == "The site is stopped as before."
-        assert site.running() == set()
-        assert (site.status()["state"], site.status()["version"], site.status()["unfinished"]) == (
-            "stopped",
-            None,
-            None,
-        )
+        assert ended["problem"][1] == "The site is stopped as before.", service
+        assert site.running() == set(), service
+        told = site.status()
+        assert (told["state"], told["version"], told["unfinished"]) == ("stopped", None, None), service
         override.write_text(text)
-        assert site.deploy("1.0.0")["outcome"] == "done"
-        assert site.ask("/api/items", AS_BROWSER).status == 200
-    finally:
-        site.down()
+    assert site.deploy("1.0.0")["outcome"] == "done"
+    assert site.ask("/api/items", AS_BROWSER).status == 200
