@@ -52,7 +52,8 @@ def test_a_second_operation_is_refused_and_the_first_is_named(open_site: DemoSit
     assert (second["outcome"], second["exit_code"]) == ("refused", 11)
     assert "deploy --version 1.3.0-migration-hangs" in str(second["problem"])
     assert f"process {first.pid}" in str(second["problem"])
-    assert "graasp-local deploy" in open_site.run("apply", "running", code=11).stderr
+    for words in (("apply", "running"), ("rollback",)):
+        assert "graasp-local deploy" in open_site.run(*words, code=11).stderr
     assert str(first.pid) in open_site.status()["operation"]
     os.killpg(first.pid, signal.SIGINT)
     ended, _ = rest_of(first)

@@ -108,10 +108,17 @@ def site_without_env(site: MatrixSite, step: str, harm: Callable[[Path], None]) 
         file.chmod(0o600)
 
 
+REPRESENTATIVE = ("emptied", "stop-graasp")
+
+
 @pytest.mark.parametrize(
-    "step", ["close-gate", pytest.param("stop-graasp", marks=pytest.mark.representative), "migrate"]
+    ("did", "harm", "step"),
+    [
+        pytest.param(did, harm, step, marks=[pytest.mark.representative] * ((did, step) == REPRESENTATIVE))
+        for did, harm in HARMS
+        for step in ("close-gate", "stop-graasp", "migrate")
+    ],
 )
-@pytest.mark.parametrize(("did", "harm"), HARMS)
 def test_env_is_gone_in_the_middle(
     site: MatrixSite, record: Record, step: str, did: str, harm: Callable[[Path], None]
 ) -> None:

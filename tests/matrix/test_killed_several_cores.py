@@ -19,7 +19,7 @@ from tests.matrix.verdict import names_the_two_ways, nothing_is_lost, serves
 DEPLOY = ("deploy", "--version", "1.1.0", "--json")
 STEPS = [step for step in standing_in(StandIn(Version(1, 0, 0), ("core",), ("core",)), 10) if step.touches_site]
 NAMES = [step.name for step in STEPS]
-REPRESENTATIVE = {(When.DURING, "lead-to-handover"), (When.AFTER, "stop-graasp")}
+REPRESENTATIVE = {(When.AFTER, "stop-graasp")}
 
 
 def points() -> list[ParameterSet]:
@@ -50,12 +50,13 @@ def halves(two_cores: MatrixSite) -> dict[str, float]:
 
 @pytest.mark.parametrize(("when", "step"), points())
 def test_killed_before_the_gate_closes_it_is_rolled_back(
-    two_cores: MatrixSite, halves: dict[str, float], record: Record, when: When, step: str
+    two_cores: MatrixSite, record: Record, request: pytest.FixtureRequest, when: When, step: str
 ) -> None:
+    seconds = request.getfixturevalue("halves")[step] if when is When.DURING else 0.0
     site, before = two_cores, two_cores.data()
     record.did = f"deploy 1.1.0 with two cores, SIGKILL {when} {step}"
     with site.visited() as visitor:
-        assert site.end(*DEPLOY, fault=Point(when, step, seconds=halves[step])).code == KILLED
+        assert site.end(*DEPLOY, fault=Point(when, step, seconds=seconds)).code == KILLED
         names_the_two_ways(site)
         site.run("rollback")
         record.saw = f"rollback (exit code 0): {serves(site, '1.0.0')}, nobody turned away"

@@ -16,7 +16,7 @@ from tests.matrix.verdict import nothing_is_lost, serves
     [
         ("deploy during a deploy", ("deploy", "--version", "1.2.0")),
         ("apply during a deploy", ("apply", "stopped")),
-        pytest.param("rollback during a deploy", ("rollback",), marks=pytest.mark.representative),
+        ("rollback during a deploy", ("rollback",)),
     ],
 )
 def test_the_second_is_refused_and_the_first_goes_through(
