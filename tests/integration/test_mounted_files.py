@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +14,29 @@ from tests.integration.demo_site import AS_BROWSER, DemoSite
 GOOD, BAD = "true\n", "exit 1\n"
 
 GIVEN: dict[str, dict[str, Any]] = {
-    "a file": {"services": {"core": {"volumes": ["./own/start:/start"]}}},
-    "a directory that is only read": {"services": {"core": {"volumes": ["./own:/own:ro"]}}},
-    "a secret": {
-        "services": {"core": {"secrets": [{"source": "start", "target": "/start"}]}},
-        "secrets": {"start": {"file": "./own/start"}},
+    "file": {"services": {"core": {"volumes": ["./own/file:/file"]}}},
+    "directory": {"services": {"core": {"volumes": ["./own/directory:/directory:ro"]}}},
+    "secret": {
+        "services": {"core": {"secrets": [{"source": "own", "target": "/secret"}]}},
+        "secrets": {"own": {"file": "./own/secret"}},
     },
-    "a config": {
-        "services": {"core": {"configs": [{"source": "start", "target": "/start"}]}},
-        "configs": {"start": {"file": "./own/start"}},
+    "config": {
+        "services": {"core": {"configs": [{"source": "own", "target": "/config"}]}},
+        "configs": {"own": {"file": "./own/config"}},
     },
-    "an env file": {"services": {"core": {"env_file": ["./own/start"]}}},
+    "env-file": {"services": {"core": {"env_file": ["./own/env-file"]}}},
 }
-"""How core may be given the file that it runs before its program."""
+"""How core may be given the file that it runs before its program, and its name below `own`."""
 
 
-def running_first(kind: str) -> str:
-    """A command for core that runs the file, given in this way, before its own program."""
-    runs = {"a directory that is only read": ". /own/start", "an env file": 'eval "$$START"'}
-    return f"{runs.get(kind, '. /start')}; exec dumb-init python3 core.py"
+def running_first(kinds: Sequence[str]) -> str:
+    """A command for core that runs the files, given in these ways, before its own program."""
+    runs = {"directory": ". /directory/start", "env-file": 'eval "$$START"'}
+    return "; ".join([*(runs.get(kind, f". /{kind}") for kind in kinds), "exec dumb-init python3 core.py"])
 
 
 def written(kind: str, content: str) -> str:
-    return f"START={content}" if kind == "an env file" else content
+    return f"START={content}" if kind == "env-file" else content
 
 
 @pytest.fixture(scope="module")
@@ -63,14 +63,16 @@ def own(site: DemoSite) -> Iterator[Path]:
     assert (site.status()["state"], site.status()["drift"]) == ("running", [])
 
 
-def give(site: DemoSite, own: Path, kind: str) -> Path:
-    """Let core run a file, given in this way, before its own program; returns the file."""
-    file = own / "start"
-    file.write_text(written(kind, GOOD))
-    site.amend_override(GIVEN[kind])
-    site.amend_override({"services": {"core": {"command": ["bash", "-c", running_first(kind)]}}})
+def give(site: DemoSite, own: Path, *kinds: str) -> dict[str, Path]:
+    """Let core run a file, given in each of these ways, before its own program; returns the files."""
+    files = {kind: own / "directory" / "start" if kind == "directory" else own / kind for kind in kinds}
+    for kind, file in files.items():
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(written(kind, GOOD))
+        site.amend_override(GIVEN[kind])
+    site.amend_override({"services": {"core": {"command": ["bash", "-c", running_first(kinds)]}}})
     site.run("apply", "running")
-    return file
+    return files
 
 
 def assert_served(site: DemoSite, version: str = "1.0.0") -> None:
@@ -80,16 +82,21 @@ def assert_served(site: DemoSite, version: str = "1.0.0") -> None:
     assert site.item_names() == ["must survive"]
 
 
-@pytest.mark.parametrize("kind", ["a file", "a directory that is only read", "a secret", "an env file"])
-def test_its_content_is_spoiled_before_a_deployment(site: DemoSite, own: Path, kind: str) -> None:
-    file = give(site, own, kind)
-    file.write_text(written(kind, BAD))
+def test_their_content_is_spoiled_before_a_deployment(site: DemoSite, own: Path) -> None:
+    """Whichever of them the rollback did not use as it was would keep core from starting."""
+    files = give(site, own, "file", "directory", "secret", "env-file")
+    for kind, file in files.items():
+        file.write_text(written(kind, BAD))
     ended = site.deploy("1.1.0", code=20)
-    name = "own" if kind == "a directory that is only read" else "own/start"
-    assert f"It runs with the settings from before {name} changed. Your change is still" in ended["problem"][1]
+    names = "own/file, own/directory, own/env-file and own/secret"
+    assert f"It runs with the settings from before {names} changed. Your change is still" in ended["problem"][1]
     assert_served(site)
-    assert file.read_text() == written(kind, BAD)
-    assert site.status()["drift"], "the file in use is not the one that is there, and nothing says so"
+    for kind, file in files.items():
+        assert file.read_text() == written(kind, BAD)
+    for kind, file in files.items():
+        for other, another in files.items():
+            another.write_text(written(other, BAD if other == kind else GOOD))
+        assert site.status()["drift"], f"{file} in use is not the one that is there, and nothing says so"
     file.write_text(written(kind, GOOD))
     site.run("apply", "running")
     assert site.status()["drift"] == []
@@ -97,7 +104,7 @@ def test_its_content_is_spoiled_before_a_deployment(site: DemoSite, own: Path, k
 
 
 def test_it_disappears_while_the_gate_is_closed(site: DemoSite, own: Path) -> None:
-    file = give(site, own, "a file")
+    file = give(site, own, "file")["file"]
     running = site.start("deploy", "--version", "1.3.0-migration-fails")
     assert running.stderr is not None
     for line in running.stderr:
@@ -111,9 +118,9 @@ def test_it_disappears_while_the_gate_is_closed(site: DemoSite, own: Path) -> No
 
 
 def test_it_is_gone_before_a_deployment(site: DemoSite, own: Path) -> None:
-    mounted_at = ["/start", "/etc/hosts.deny", "/opt/new/start.conf"]
-    site.amend_override({"services": {"core": {"volumes": [f"./own/start:{path}" for path in mounted_at]}}})
-    file = give(site, own, "a file")
+    mounted_at = ["/file", "/etc/hosts.deny", "/opt/new/start.conf"]
+    site.amend_override({"services": {"core": {"volumes": [f"./own/file:{path}" for path in mounted_at]}}})
+    file = give(site, own, "file")["file"]
     file.unlink()
     ended = site.deploy("1.1.0", code=10)
     assert str(file) in ended["problem"][0]
@@ -124,22 +131,22 @@ def test_it_is_gone_before_a_deployment(site: DemoSite, own: Path) -> None:
     file.rmdir()
 
 
-@pytest.mark.parametrize("kind", ["a secret", "a config", "an env file"])
-def test_one_that_is_named_is_gone_before_a_deployment(site: DemoSite, own: Path, kind: str) -> None:
-    file = give(site, own, kind)
-    file.unlink()
-    ended = site.run("deploy", "--version", "1.1.0", code=2 if kind == "an env file" else 10)
-    assert str(file) in ended.stderr
-    assert_served(site)
-    assert not file.exists()
+def test_one_that_is_named_is_gone_before_a_deployment(site: DemoSite, own: Path) -> None:
+    for kind, file in give(site, own, "secret", "config", "env-file").items():
+        file.unlink()
+        ended = site.run("deploy", "--version", "1.1.0", code=2 if kind == "env-file" else 10)
+        assert str(file) in ended.stderr
+        assert_served(site)
+        assert not file.exists()
+        file.write_text(written(kind, GOOD))
 
 
 def test_a_success_is_rolled_back_though_it_is_spoiled_now(site: DemoSite, own: Path) -> None:
-    file = give(site, own, "a file")
+    file = give(site, own, "file")["file"]
     site.deploy("1.1.0")
     file.write_text(BAD)
     done = site.run("rollback", "--yes", "--discard", "written-since")
-    assert "Use the settings from before own/start changed" in done.stderr
+    assert "Use the settings from before own/file changed" in done.stderr
     assert_served(site)
 
 
