@@ -1,6 +1,7 @@
 """A site on three machines of which one is lost or drained, or the command is killed, at any part of an operation.
 
 Each ends legal, with its data, by one further command at most. What runs where is asked of each machine's engine.
+Of the parts of an operation, those that are `IN_THE_MATRIX` are tried by `scripts/test --matrix`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ pytestmark = pytest.mark.skipif(
     subprocess.run(["id", "-u"], capture_output=True, text=True).stdout.strip() != "0",
     reason="networks of their own need root",
 )
+
+
+IN_THE_MATRIX = pytest.mark.matrix
 
 
 @pytest.fixture
@@ -57,10 +61,10 @@ def test_killed_while_images_are_sent_it_has_changed_nothing(site: SwarmSite) ->
 @pytest.mark.parametrize(
     ("step", "command"),
     [
-        ("stop-graasp", "rollback"),
+        pytest.param("stop-graasp", "rollback", marks=IN_THE_MATRIX),
         ("start-graasp", "rollback"),
         ("migrate", "resume"),
-        ("verify-replicas", "resume"),
+        pytest.param("verify-replicas", "resume", marks=IN_THE_MATRIX),
     ],
 )
 def test_killed_in_the_middle_one_command_ends_it(site: SwarmSite, step: str, command: str) -> None:
@@ -120,7 +124,11 @@ def test_an_old_core_that_comes_back_during_the_migration_cannot_write(site: Swa
 
 @pytest.mark.parametrize(
     ("step", "command"),
-    [("share-images", "apply running"), ("stop-graasp", "rollback"), ("start-graasp", "resume")],
+    [
+        pytest.param("share-images", "apply running", marks=IN_THE_MATRIX),
+        ("stop-graasp", "rollback"),
+        pytest.param("start-graasp", "resume", marks=IN_THE_MATRIX),
+    ],
 )
 def test_the_front_engine_restarts_in_the_middle(site: SwarmSite, step: str, command: str) -> None:
     """Its containers end with it; the command that is at it goes on without an engine, and gives up."""
