@@ -125,7 +125,11 @@ def test_a_failure_is_a_refusal_until_the_gate_closes_and_needs_a_person_after(c
 
 @pytest.mark.parametrize(
     ("gate", "sentence"),
-    [(Gate.CLOSED, "maintenance page"), (Gate.OPEN, "The gate is open."), (Gate.UNKNOWN, "nginx or the Docker engine does not answer")],
+    [
+        (Gate.CLOSED, "maintenance page"),
+        (Gate.OPEN, "The gate is open."),
+        (Gate.UNKNOWN, "nginx or the Docker engine does not answer"),
+    ],
 )
 def test_what_a_failure_leaves_is_what_was_observed(gate: Gate, sentence: str) -> None:
     _, _, problem = judge(PLAN, 8, NeedsYou("It broke."), gate)
