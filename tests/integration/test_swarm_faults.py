@@ -198,6 +198,7 @@ def _managers(node: Node) -> Counter[str]:
     return Counter(said.split())
 
 
+@IN_THE_MATRIX
 def test_the_manager_that_leads_dies_during_a_migration(site: SwarmSite, managers: Node) -> None:
     """The others soon have another leader. A step that needs one before that is undone; either end is a good one."""
     site.create_item("another one leads")
