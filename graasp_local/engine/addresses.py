@@ -114,7 +114,7 @@ def refused(status: int, said: str) -> EngineUnreachable:
         words = str(told["message"]) if isinstance(told, dict) else said
     except (ValueError, KeyError):
         words = said
-    if any(sign in words.lower() for sign in _NO_LEADER):
+    if lacks_leader(words):
         return _without_leader()
     words = " ".join(words.split())[:_LONGEST_QUOTE].rstrip(".") or "no reason was given"
     way = "Check its log (`journalctl --unit docker`)."
@@ -128,6 +128,11 @@ def refused(status: int, said: str) -> EngineUnreachable:
         "",
         way,
     )
+
+
+def lacks_leader(said: str) -> bool:
+    """Whether an answer of the engine means that its Swarm has no leader."""
+    return any(sign in said.lower() for sign in _NO_LEADER)
 
 
 def _without_leader() -> EngineUnreachable:

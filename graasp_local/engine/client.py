@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from graasp_local.engine.addresses import engine_address, refused, unreachable
+from graasp_local.engine.addresses import engine_address, lacks_leader, refused, unreachable
 from graasp_local.engine.api_version import wanted_version
 from graasp_local.engine.login import refuse_odd_file, unusable_file
 from graasp_local.errors import NeedsYou
@@ -76,4 +76,7 @@ def engine_refusals() -> Iterator[None]:
         try:
             yield
         except APIError as error:
-            raise NeedsYou(f"The engine refused: {error.explanation or error}.") from error
+            said = str(error.explanation or error)
+            if lacks_leader(said):  # it would refuse anything now
+                raise
+            raise NeedsYou(f"The engine refused: {said}.") from error

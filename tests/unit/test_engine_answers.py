@@ -18,7 +18,7 @@ from docker.errors import APIError
 
 from graasp_local.engine import rootless
 from graasp_local.engine.addresses import refused, unreachable
-from graasp_local.engine.client import connect, engine_errors
+from graasp_local.engine.client import connect, engine_errors, engine_refusals
 from graasp_local.engine.docker_engine import DockerEngine
 from graasp_local.engine.listing import containers_of
 from graasp_local.engine.lost_networks import without_their_network
@@ -233,6 +233,8 @@ def test_a_swarm_with_too_few_managers_has_no_leader(said: str) -> None:
     assert "has no leader that answers: more than half of its managers must be online" in error.what
     assert "rpc error" not in error.what
     assert "--force-new-cluster" in error.next_step
+    with pytest.raises(EngineUnreachable, match="has no leader"), engine_refusals():
+        raise APIError("500 Server Error", explanation=said)
 
 
 @pytest.mark.parametrize(
