@@ -58,7 +58,7 @@ def why_not_rolling(
         elif not service.is_on and not service.optional and service.is_defined:
             return f"{service.name} is {service.described()}."
         elif service.is_on and service.outdated:
-            return f"{service.name} runs with settings from before .env or the stack was changed."
+            return f"{service.name} still runs with old settings: .env or the stack has changed since."
     for second in observed.handovers:
         if second.version != str(request.version):
             return f"A second {second.name} of {second.version} is left over from another deployment."

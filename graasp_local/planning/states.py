@@ -240,8 +240,8 @@ class ObservedService(Struct, frozen=True):
         if self.is_off or not self.replicas:
             return _described(self.status, self.health)
         if self.has_too_many:
-            return f"present in {len(self.replicas)} containers, but {_are(self.wanted)} wanted"
-        return f"on in {self.healthy} of {self.wanted} replicas ({', '.join(self.unwell)})"
+            return f"present in {len(self.replicas)} containers instead of {self.wanted}"
+        return f"running {self.healthy} of {self.wanted} replicas ({', '.join(self.unwell)})"
 
 
 _OFF = (Status.ABSENT, Status.CREATED, Status.EXITED, Status.DEAD)
@@ -261,10 +261,6 @@ def _described(status: Status, health: Health) -> str:
     if status is Status.RUNNING and health is Health.STARTING:
         return "still starting"
     return {Status.EXITED: "stopped", Status.CREATED: "created but not started"}.get(status, status.value)
-
-
-def _are(number: int) -> str:
-    return "1 is" if number == 1 else f"{number} are"
 
 
 class ObservedState(Struct, frozen=True):
@@ -368,22 +364,24 @@ def differences(observed: ObservedState, state: InfraState) -> tuple[str, ...]:
             if service.has_too_many:
                 found.append(f"{service.name} is {service.described()}.")
             elif not service.optional and service.is_defined:
-                found.append(f"{service.name} is {service.described()}, but {state} needs it on.")
+                # "core is running 1 of 2 replicas" already says what is wrong.
+                wanted = "" if service.replicas and not service.is_off else f", but should be on in the state {state}"
+                found.append(f"{service.name} is {service.described()}{wanted}.")
         elif service.group in row.groups_on and service.made_elsewhere:
             found.append(f"{service.name} uses files of the directory that the site was moved from.")
         elif service.group in row.groups_on and service.outdated:
-            found.append(f"{service.name} runs with settings from before .env or the stack was changed.")
+            found.append(f"{service.name} still runs with old settings: .env or the stack has changed since.")
         if service.group not in row.groups_on and not service.is_off:
-            found.append(f"{service.name} is {service.described()}, but {state} needs it off.")
+            found.append(f"{service.name} is {service.described()}, but should be off in the state {state}.")
     # With nothing behind the gate, a gate that is closed to the bypass too makes no difference.
     sealed_off = observed.gate is Gate.SEALED and ServiceGroup.GRAASP not in row.groups_on
     # With nginx off there is no gate to ask, and no one can get in.
     if ServiceGroup.EDGE in row.groups_on and observed.gate is not row.gate and not sealed_off:
         if observed.gate is Gate.UNKNOWN:
             where = " at the address that .env names now" if observed.edge_has_old_settings else ""
-            found.append(f"nginx does not answer{where}, but {state} needs the gate {row.gate}.")
+            found.append(f"nginx does not answer{where}, but the gate should be {row.gate} in the state {state}.")
         else:
-            found.append(f"The gate is {observed.gate.in_words}, but {state} needs it {row.gate}.")
+            found.append(f"The gate is {observed.gate.in_words}, but should be {row.gate} in the state {state}.")
     if observed.other_networks and row.groups_on:
         found.append("The site still has the networks from before SWARM was changed.")
     found += [

@@ -83,7 +83,7 @@ def test_a_change_in_the_override_recreates_even_the_database(site: DemoSite, se
     content["services"].setdefault(service, {})["mem_limit"] = "700m"
     override.write_text(yaml.safe_dump(content))
     try:
-        assert f"{service} runs with settings from before" in site.run("status").stdout
+        assert f"{service} still runs with old settings" in site.run("status").stdout
         site.run("apply", "running")
         assert service in recreated(site, before)
         limit = docker("inspect", "--format", "{{.HostConfig.Memory}}", f"{site.project}-{service}-1")

@@ -91,7 +91,7 @@ def test_one_of_two_cores_is_killed_under_load_and_no_request_is_broken(two_core
     core = next(service for service in told["services"] if service["service"] == "core")
     assert core["replicas"] == {"wanted": 2, "healthy": 1, "unwell": ["core-1 is stopped"]}
     assert told["state"] == "drifted"
-    assert told["drift"] == ["core is on in 1 of 2 replicas (core-1 is stopped), but running needs it on."]
+    assert told["drift"] == ["core is running 1 of 2 replicas (core-1 is stopped)."]
     assert "1/2" in site.run("status").stdout
     kept = cores(site)[2]["Id"]
     with visited(site):

@@ -73,7 +73,7 @@ def test_a_stopped_service_is_drift_and_is_fixed(site: DemoSite) -> None:
     site.run("compose", "--", "stop", "workers")
     told = site.status()
     assert told["state"] == "drifted"
-    assert told["drift"] == ["workers is stopped, but running needs it on."]
+    assert told["drift"] == ["workers is stopped, but should be on in the state running."]
     assert told["next"] == ["graasp-local apply running"]
     site.run("apply", "running")
     assert site.status()["state"] == "running"
@@ -124,7 +124,7 @@ def test_the_page_stays_in_stopped_as_long_as_it_is_wanted(site: DemoSite) -> No
     assert site.ask("/", AS_BROWSER).headers["location"] == "/maintenance"
     assert site.ask("/maintenance", AS_BROWSER).status == 503
     site.configure(STOPPED_PAGE="off")
-    assert site.status()["drift"] == ["nginx is running, but stopped needs it off."]
+    assert site.status()["drift"] == ["nginx is running, but should be off in the state stopped."]
     site.run("apply", "stopped")
     assert (site.status()["state"], site.running()) == ("stopped", set())
     site.run("apply", "running")
@@ -138,7 +138,7 @@ def test_settings_that_changed_are_drift_and_come_into_effect(site: DemoSite) ->
     env.write_text(original.replace(old["secret"], "a-new-secret-0123456789"))
     told = site.status()
     assert told["state"] == "drifted"
-    assert "nginx runs with settings from before .env or the stack was changed." in told["drift"]
+    assert "nginx still runs with old settings: .env or the stack has changed since." in told["drift"]
     site.run("apply", "running")
     assert site.status()["state"] == "running"
     site.run("apply", "restricted")

@@ -375,7 +375,7 @@ def test_a_change_at_the_engine_is_noticed_without_polling(access: FakeAccess) -
         access.fake.turn("core", on=False)
         access.fake.changed()
         await until(pilot, lambda: app.view is not None and app.view.drift is not None)
-        assert "core is stopped, but running needs it on." in screen_text(app)
+        assert "core is stopped, but should be on in the state running." in screen_text(app)
 
     drive(access, steps)
 

@@ -11,7 +11,7 @@ from graasp_local.lock import Holder
 from graasp_local.planning.states import Absent, Classification, Drifted, InfraState, InState
 from graasp_local.version import Version
 
-DRIFTED = Drifted(InfraState.RESTRICTED, ("core is stopped, but restricted needs it on.",))
+DRIFTED = Drifted(InfraState.RESTRICTED, ("core is stopped, but should be on in the state restricted.",))
 UNFINISHED = OperationRecord(
     "0002", "", "", "1.1.0", None, "unknown", None, None, ("close-gate",), (), previous_version="1.0.0"
 )

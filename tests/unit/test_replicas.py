@@ -112,10 +112,10 @@ def test_it_is_on_with_as_many_as_are_wanted_and_off_with_none(
 @pytest.mark.parametrize(
     ("core", "sentence"),
     [
-        (two(ON, OFF), "core is on in 1 of 2 replicas (core-2 is stopped), but running needs it on."),
-        (two(ON), "core is on in 1 of 2 replicas (1 missing), but running needs it on."),
-        (two(ON, ON, wanted=1), "core is present in 2 containers, but 1 is wanted."),
-        (two(OFF, OFF), "core is stopped, but running needs it on."),
+        (two(ON, OFF), "core is running 1 of 2 replicas (core-2 is stopped)."),
+        (two(ON), "core is running 1 of 2 replicas (1 missing)."),
+        (two(ON, ON, wanted=1), "core is present in 2 containers instead of 1."),
+        (two(OFF, OFF), "core is stopped, but should be on in the state running."),
     ],
 )
 def test_what_is_missing_or_too_many_is_drift(core: ObservedService, sentence: str) -> None:
@@ -338,7 +338,7 @@ def test_other_drift_is_fixed_first(fake: FakeWorld) -> None:
 
 def test_changed_settings_are_brought_into_effect_first_and_not_under_visitors(fake: FakeWorld) -> None:
     fake.become(outdated(site_in(InfraState.RUNNING), ["core"]))
-    with pytest.raises(Refused, match="core runs with settings from before") as refused:
+    with pytest.raises(Refused, match="core still runs with old settings") as refused:
         scaled(fake, core=2)
     assert refused.value.next_step == "Fix that first: `graasp-local apply running`."
 

@@ -50,11 +50,14 @@ def test_nginx_in_stopped_is_drift_where_the_page_is_not_wanted_and_its_absence_
     with_page = site_in(InfraState.STOPPED, page_when_stopped=True)
     without = site_in(InfraState.STOPPED)
     assert classify(replace(with_page, page_when_stopped=False)) == Drifted(
-        InfraState.STOPPED, ("nginx is running, but stopped needs it off.",)
+        InfraState.STOPPED, ("nginx is running, but should be off in the state stopped.",)
     )
     assert classify(replace(without, page_when_stopped=True)) == Drifted(
         InfraState.STOPPED,
-        ("nginx is stopped, but stopped needs it on.", "nginx does not answer, but stopped needs the gate closed."),
+        (
+            "nginx is stopped, but should be on in the state stopped.",
+            "nginx does not answer, but the gate should be closed in the state stopped.",
+        ),
     )
 
 
@@ -63,8 +66,8 @@ def test_an_nginx_that_does_not_listen_at_its_new_address_yet_is_reported_so() -
     site = site_in(InfraState.RUNNING)
     outdated = tuple(replace(service, outdated=service.name == "nginx") for service in site.services)
     assert differences(replace(site, gate=Gate.UNKNOWN, services=outdated), InfraState.RUNNING) == (
-        "nginx runs with settings from before .env or the stack was changed.",
-        "nginx does not answer at the address that .env names now, but running needs the gate open.",
+        "nginx still runs with old settings: .env or the stack has changed since.",
+        "nginx does not answer at the address that .env names now, but the gate should be open in the state running.",
     )
 
 
@@ -77,11 +80,11 @@ def test_a_site_without_containers_is_absent() -> None:
 @pytest.mark.parametrize(
     ("status", "health", "sentence"),
     [
-        (Status.EXITED, Health.NONE, "core is stopped, but running needs it on."),
-        (Status.RUNNING, Health.UNHEALTHY, "core is unhealthy, but running needs it on."),
-        (Status.RUNNING, Health.STARTING, "core is still starting, but running needs it on."),
-        (Status.RESTARTING, Health.NONE, "core is restarting, but running needs it on."),
-        (Status.ABSENT, Health.NONE, "core is absent, but running needs it on."),
+        (Status.EXITED, Health.NONE, "core is stopped, but should be on in the state running."),
+        (Status.RUNNING, Health.UNHEALTHY, "core is unhealthy, but should be on in the state running."),
+        (Status.RUNNING, Health.STARTING, "core is still starting, but should be on in the state running."),
+        (Status.RESTARTING, Health.NONE, "core is restarting, but should be on in the state running."),
+        (Status.ABSENT, Health.NONE, "core is absent, but should be on in the state running."),
     ],
 )
 def test_drift_names_each_difference_and_the_command_that_fixes_it(
@@ -99,7 +102,7 @@ def test_a_site_that_is_off_altogether_differs_from_the_state_that_it_was_left_i
     left = classify(off, InfraState.RUNNING)
     assert isinstance(left, Drifted)
     assert left.nearest is InfraState.RUNNING
-    assert "core is stopped, but running needs it on." in left.differences
+    assert "core is stopped, but should be on in the state running." in left.differences
 
 
 def test_a_site_that_was_brought_into_another_state_by_hand_is_in_that_state() -> None:
@@ -108,7 +111,9 @@ def test_a_site_that_was_brought_into_another_state_by_hand_is_in_that_state() -
 
 def test_an_open_gate_in_db_only_is_drift() -> None:
     site = replace(site_in(InfraState.DB_ONLY), gate=Gate.OPEN)
-    assert classify(site) == Drifted(InfraState.DB_ONLY, ("The gate is open, but db-only needs it closed.",))
+    assert classify(site) == Drifted(
+        InfraState.DB_ONLY, ("The gate is open, but should be closed in the state db-only.",)
+    )
 
 
 def test_a_migration_belongs_to_db_only_alone() -> None:
@@ -122,7 +127,7 @@ def test_a_service_of_your_own_is_governed_by_its_group() -> None:
     site = site_in(InfraState.DB_ONLY)
     own = replace(site.services[0], name="search", group=ServiceGroup.GRAASP)
     drifted = classify(ObservedState((*site.services, own), site.gate))
-    assert drifted == Drifted(InfraState.DB_ONLY, ("search is running, but db-only needs it off.",))
+    assert drifted == Drifted(InfraState.DB_ONLY, ("search is running, but should be off in the state db-only.",))
 
 
 def test_two_versions_at_once_are_noticed() -> None:
