@@ -131,7 +131,7 @@ class Factory:
                 if link:
                     return self._logged_in(link[1])
             if time.monotonic() > deadline:
-                raise NeedsYou(f"No mail with a log-in link came for {email} within {MAIL_SECONDS:g} s.")
+                raise NeedsYou(f"No mail with a log-in link arrived for {email} within {MAIL_SECONDS:g} s.")
             time.sleep(0.1)
 
     def _logged_in(self, token: str) -> requests.Session:

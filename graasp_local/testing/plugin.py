@@ -20,14 +20,14 @@ _FIXTURES = ("graasp_stack", "graasp_session", "graasp_reset")
 _FAILED = pytest.StashKey[bool]()
 
 _MARKER = (
-    "graasp(version, state, env, override, profiles, images): what the test's graasp_stack is made of; "
+    "graasp(version, state, env, override, profiles, images): how the test's graasp_stack is configured; "
     "with graasp_reset only the state"
 )
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("graasp", "a Graasp for tests (graasp-local)")
-    group.addoption("--graasp-version", metavar="VERSION", help="The version of Graasp that stacks are made of.")
+    group.addoption("--graasp-version", metavar="VERSION", help="The version of Graasp in the stacks.")
     group.addoption(
         "--graasp-images",
         metavar="IMAGES",

@@ -1,4 +1,4 @@
-"""A deployment with one migration, in turns: by graasp-local, by the shortest script, and as people do it today."""
+"""A deployment with one migration, alternately by graasp-local, by the shortest script, and as people do it today."""
 
 from __future__ import annotations
 

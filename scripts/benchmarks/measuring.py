@@ -1,4 +1,4 @@
-"""Figures: measured in turns, so that a busy moment affects every side of a comparison, and shown with their spread."""
+"""Figures: measured alternately, so that a busy moment affects both sides of a comparison; shown with their spread."""
 
 from __future__ import annotations
 

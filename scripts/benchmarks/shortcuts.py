@@ -1,4 +1,4 @@
-"""What each way of reducing downtime saves, against Compose doing the same behind the closed gate, in turns."""
+"""What each way of reducing downtime saves, compared with Compose behind the closed gate, measured alternately."""
 
 from __future__ import annotations
 

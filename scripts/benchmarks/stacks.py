@@ -33,7 +33,7 @@ def test_it(graasp_session):
 
 
 def stack_rows(free_port: int, rounds: int) -> list[Row]:
-    """Each figure against what the documentation promises, or against plain Compose in turns."""
+    """Each figure against what the documentation promises, or against plain Compose, alternately."""
     GraaspStack().with_version(str(BEFORE)).start().stop()  # loads what is loaded once, and warms the machine's cache
     started = in_turns({"ours": _started, "compose": lambda: _compose_up(free_port), "two": _two_at_once}, rounds)
     with GraaspStack().with_version(str(BEFORE)) as stack:
