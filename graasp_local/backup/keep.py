@@ -17,7 +17,7 @@ def delete_old_backups(world: World) -> Iterator[str]:
     try:
         usable = store.usable()
     except Refused as error:
-        yield f"old backups were kept: {error.what}"
+        yield f"old backups could not be removed: {error.what}"
         return
     backups = {backup.manifest.name: backup for backup in usable}
     manifests = [backup.manifest for backup in backups.values()]

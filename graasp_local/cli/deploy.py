@@ -24,8 +24,8 @@ from graasp_local.cli.context import Context, pass_context
     type=click.Choice(["closed", "rolling", "rolling-if-possible", "walk"]),
     metavar="[closed|rolling|rolling-if-possible]",
     help="closed: close the site during the deployment. rolling: keep it open and replace core while visitors are "
-    "served; refused if the version needs a migration. rolling-if-possible: rolling, or closed if the version needs a "
-    "migration. Default: DEPLOY_STRATEGY in .env.",
+    "served; refused if the version needs a migration. rolling-if-possible: rolling, or closed if it is not possible. "
+    "Default: DEPLOY_STRATEGY in .env.",
 )
 @click.option(
     "--hold",

@@ -145,7 +145,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "doctor": (
         ("graasp-local doctor", "check the site and this machine"),
-        ("graasp-local doctor --version 2.14.2", "also check that the images of this version are there"),
+        ("graasp-local doctor --version 2.14.2", "also check that the images of this version are available"),
     ),
     "certificate": (
         ("graasp-local certificate show", "show names, issuer and expiry"),
@@ -153,7 +153,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "certificate renew": (
         ("graasp-local certificate renew", "renew it if it is due"),
-        ("graasp-local certificate renew --now", "renew it even if it is not due, such as for another authority"),
+        ("graasp-local certificate renew --now", "renew it even if it is not due, for example to change the authority"),
     ),
     "certificate show": (
         ("graasp-local certificate show", "show names, issuer, expiry, and whether renewal is due"),

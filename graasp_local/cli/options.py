@@ -43,7 +43,7 @@ drain_limit = click.option(
     type=click.FloatRange(0, 3600),
     default=10.0,
     show_default=True,
-    help="Seconds that running requests, such as uploads, get to finish once the site is closed.",
+    help="Seconds to wait for running requests, such as uploads, once the site is closed. Then they are cut off.",
 )
 
 
@@ -66,8 +66,8 @@ max_downtime = click.option(
     "--max-downtime",
     type=Duration(),
     metavar="DURATION",
-    help="Refuse to start if, by the forecast, the site may be closed for longer than this: 60s, 2m, or a bare number "
-    "of seconds.",
+    help="Refuse to start if the forecast says that the site may be closed for longer than this: 60s, 2m, or a bare "
+    "number of seconds.",
 )
 
 on_failure = click.option(

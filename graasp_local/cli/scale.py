@@ -87,6 +87,10 @@ def _wanted(sizes: Sequence[str]) -> dict[str, int]:
         said = value_error(REPLICAS[service], number)
         if said or service in wanted:
             said = said or "is given twice"
-            raise UsageError(f"The number of {service} {said}.", "Nothing was changed.", f"For example: `{service}=2`.")
+            raise UsageError(
+                f"The number of containers of {service} {said}.",
+                "Nothing was changed.",
+                f"For example: `graasp-local scale {service}=2`.",
+            )
         wanted[service] = int(number)
     return wanted

@@ -302,7 +302,7 @@ class DockerEngine(SiteImages):
             try:
                 self.swarm.refuse_untranslatable(self.compose.config(version))
             except ConfigurationError as error:
-                raise Refused(error.what, "Nothing was changed for visitors.", error.next_step) from error
+                raise Refused(error.what, "Visitors are not affected.", error.next_step) from error
         yield from super().share_images(version)
 
     def swarm_problem(self) -> str | None:

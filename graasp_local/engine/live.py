@@ -146,7 +146,7 @@ class DockerLive:
             node = running[0]["Labels"][NODE_LABEL]
             raise Refused(
                 f"{service} runs on {node}.",
-                "A shell in it has to be opened there.",
+                "Open the shell there.",
                 f"On {node}: `docker exec -it {running[0]['Id'][:12]} sh`.",
             )
         return ("docker", "exec", "-it", running[0]["Id"][:12], "sh", "-c", _SHELL)

@@ -65,7 +65,7 @@ def _not_shared(failed: Mapping[str, str]) -> Refused:
     return Refused(
         f"SWARM_FILES is shared, but {listed(tuple(failed))} cannot read what the front machine has just put into the "
         f"volume files ({'; '.join(dict.fromkeys(failed.values()))}).",
-        "Nothing was changed for visitors.",
+        "Visitors are not affected.",
         "Check the definition of the volume in compose.override.yaml. A machine that already has a volume of that name "
         "keeps the old definition until you remove the volume there.",
     )
@@ -148,7 +148,7 @@ def _refusal(engine: str, said: str) -> Refused:
     last = (said.strip().splitlines() or ["no reason given"])[-1].rstrip(".")
     return Refused(
         f"Images cannot be sent to the engine at {engine}: {last}.",
-        "Nothing was changed for visitors.",
+        "Visitors are not affected.",
         f"Check SWARM_ENGINES in .env, and `docker --host {engine} version`.",
     )
 
@@ -158,7 +158,7 @@ def _run_once_on_each(client: DockerClient, name: str, service: str, image: str,
         told = "; ".join(f"{node}: {why}" for node, why in failed.items())
         return Refused(
             f"{shortened(image)}, the image of {service}, does not run on every machine of the Swarm. {told}.",
-            "Nothing was changed for visitors.",
+            "Visitors are not affected.",
             "If these machines cannot pull it from a registry, name their engines in SWARM_ENGINES, so that this "
             "machine sends it to them.",
         )
@@ -212,7 +212,7 @@ def _awaited(job: str, service: str) -> Generator[str, None, tuple[dict[str, str
             raise Refused(
                 f"No machine of the Swarm can run {service}: none that is up and accepts tasks matches "
                 "SWARM_PLACEMENT.",
-                "Nothing was changed for visitors.",
+                "Visitors are not affected.",
                 "`graasp-local nodes` lists the machines with their labels.",
             )
         if now - began > _PULL_SECONDS:

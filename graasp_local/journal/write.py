@@ -83,7 +83,7 @@ class Journal:
     def _no_room(self, trouble: OSError) -> NeedsYou:
         return NeedsYou(
             f"The journal cannot be written: {trouble.strerror}.",
-            "The operation does not continue.",
+            "The operation stops here.",
             f"Free some space for {self._reserve.parent}; `graasp-local status` says where the site stands and what to "
             "type.",
         )

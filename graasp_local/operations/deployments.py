@@ -141,7 +141,7 @@ def scale_plan(world: World, observed: ObservedState, wanted: Mapping[str, int])
             plan = transition_plan(world, observed, state)
         case Drifted() as drifted:
             raise Refused(
-                f"The site is drifted: {drifted.differences[0]}",
+                f"The site has drifted: {drifted.differences[0]}",
                 "Nothing was changed.",
                 f"Fix that first: `{drifted.fixing_command}`.",
             )
@@ -151,7 +151,7 @@ def scale_plan(world: World, observed: ObservedState, wanted: Mapping[str, int])
         if reason:
             raise Refused(
                 f"While containers of core are removed, a second core has to serve. {reason}",
-                "Nothing was changed for visitors.",
+                "Visitors are not affected.",
                 "Close the site with `graasp-local apply restricted`, then try again.",
             )
         plan = plan_fewer(observed, version, visited)
@@ -195,8 +195,8 @@ def _rollback_without(world: World, request: DeployRequest) -> str:
         return ""
     changed = listed(proven.changed_since(world.site, kept))
     return (
-        f"Changed since the site was last known to work: {changed}. If {request.version} does not come up, "
-        f"{'what runs now' if served == request.version else served} is started again with the settings from before."
+        f"Changed since the site was last known to work: {changed}. If {request.version} does not start, "
+        f"{'what runs now' if served == request.version else served} is started again with the previous settings."
     )
 
 
@@ -302,7 +302,7 @@ def _refuse_uncertain_code(world: World, target: InfraState) -> None:
     selected = world.site.selected_version
     if selected is None:
         raise Refused(
-            f"No version has been deployed to this site yet, so there is nothing that {target} could start.",
+            f"The state {target} needs a version to run, but none has been deployed to this site yet.",
             "Nothing was changed.",
             "Deploy one: `graasp-local deploy --version X`.",
         )

@@ -66,7 +66,7 @@ def _refuse_over_written(
         raise Refused(
             f"The gate was opened after {restore.backup} was restored: a rollback would discard everything written "
             "since.",
-            "Nothing was changed; what was there before the restore is kept on the server until the next deployment.",
+            "Nothing was changed; the data from before the restore is kept on the server until the next deployment.",
             "`graasp-local resume` finishes a restore that was cut off; `graasp-local restore` restores another "
             "backup.",
         )

@@ -40,11 +40,11 @@ def by_strategy(
         case Strategy.ROLLING_IF_POSSIBLE:
             reason = reason or why_not_here(world)
             if reason:
-                return replace(operation, hint=f"It cannot be done without closing the site: {reason}")
+                return replace(operation, hint=f"This deployment has to close the site: {reason}")
         case Strategy.ROLLING:
             reason = reason or why_not_here(world)
             if reason:
-                raise Refused(reason, "Nothing was changed for visitors.", _other_way(request, forecast))
+                raise Refused(reason, "Visitors are not affected.", _other_way(request, forecast))
     visited = world.handovers.visited()
     plan = plan_rolling(observed, request, visited, world.handovers.replaced_in_turn())
     return replace(plan, hint=_memory_of_both(world, visited))
@@ -93,7 +93,7 @@ def why_not_here(world: World) -> str | None:
 
 def _could_be_rolling(version: Version) -> str:
     return (
-        "Nothing has to be migrated, so it could be done without closing the site: "
+        "Nothing has to be migrated, so this deployment need not close the site: "
         f"`graasp-local deploy --version {version} --strategy rolling`."
     )
 

@@ -206,7 +206,11 @@ def stops_for(observed: ObservedState, target: InfraState) -> list[StopServices]
     for group in STOP_ORDER:
         names = tuple(service.name for service in observed.in_group(group) if must_stop(service))
         if names:
-            cause = f"{target} does not need {group}" if group not in needed else f"{group} must be restarted"
+            cause = (
+                f"{target} does not need the {group} group"
+                if group not in needed
+                else f"the {group} group must restart"
+            )
             steps.append(StopServices(group, names, cause))
     if ServiceGroup.EDGE not in needed:
         steps += edge_stop(observed, f"{target} serves nothing; STOPPED_PAGE=on would keep nginx and its page")
@@ -228,4 +232,4 @@ def edge_stop(observed: ObservedState, cause: str) -> list[StopServices]:
 def starts_for(observed: ObservedState, group: ServiceGroup, target: InfraState) -> list[StartServices]:
     after_stops = simulate(observed, stops_for(observed, target))
     names = tuple(service.name for service in after_stops.in_group(group) if needs_start(service))
-    return [StartServices(group, names, f"{target} needs {group}")] if names else []
+    return [StartServices(group, names, f"{target} needs the {group} group")] if names else []

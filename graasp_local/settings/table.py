@@ -179,17 +179,17 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     _word(
         "GRAASP_DB_PASSWORD",
-        "Password of the database owner `graasp`. Do not edit it either.",
+        "Password of the database owner `graasp`. Do not edit it here: use `graasp-local secrets rotate`.",
         DatabasePassword("graasp", "Core and workers restart; during the restart visitors see the maintenance page."),
     ),
     _word(
         "UMAMI_DB_PASSWORD",
-        "Password of the database owner `umami`. Do not edit it either.",
+        "Password of the database owner `umami`. Do not edit it here: use `graasp-local secrets rotate`.",
         DatabasePassword("umami", "umami restarts; visits during the restart are not counted."),
     ),
     _word(
         "ETHERPAD_DB_PASSWORD",
-        "Password of the database owner `etherpad`. Do not edit it either.",
+        "Password of the database owner `etherpad`. Do not edit it here: use `graasp-local secrets rotate`.",
         DatabasePassword("etherpad", "Etherpad restarts; open pads reconnect."),
     ),
     _word(
@@ -225,7 +225,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("APPS_PUBLISHER_ID", "Identifies the publisher of apps.", r"[0-9a-f-]{36}", "a UUID", _uuid),
     Setting(
         "GRAASPER_CREATOR_ID",
-        "The account that owns what Graasp itself provides.",
+        "The id of the account that owns the content that Graasp itself provides.",
         r"[0-9a-f-]{36}",
         "a UUID",
         _uuid,
@@ -277,8 +277,8 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "DEPLOY_STRATEGY",
-        "How a new version takes over: closed closes the site during the change; rolling-if-possible replaces core "
-        "while visitors are served if nothing has to be migrated, and closes the site otherwise.",
+        "How a version is deployed: closed (the site is closed while it is deployed) or rolling-if-possible (core is "
+        "replaced while visitors are served; the site is closed only if that is not possible).",
         r"closed|walk|rolling-if-possible",
         "closed or rolling-if-possible",
         _fixed("closed"),
@@ -286,8 +286,8 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "STOPPED_PAGE",
-        "In the state stopped: off stops nginx too, and visitors get no answer; on keeps nginx running, and visitors "
-        "see the maintenance page.",
+        "What visitors get in the state stopped: off (no answer, because nginx is stopped too) or on (nginx keeps "
+        "running and shows the maintenance page).",
         r"on|off",
         "on or off",
         _fixed("off"),
@@ -575,7 +575,7 @@ OPTIONS: tuple[Option, ...] = (
         "",
     ),
     Option("GEOLOCATION_API_HOST", "The geocoding API that core uses for maps, such as Geoapify's.", ""),
-    Option("GEOLOCATION_API_KEY", "The key of that API.", ""),
+    Option("GEOLOCATION_API_KEY", "The key of the geocoding API.", ""),
     Option("OPENAI_API_KEY", "The OpenAI key, for chat bots in apps.", ""),
     Option("OPENAI_ORG_ID", "The id of the OpenAI organization.", ""),
     Option("OPENAI_GPT_VERSION", "The OpenAI model for chat bots that do not name one.", ""),

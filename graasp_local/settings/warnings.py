@@ -83,8 +83,8 @@ def warnings(reading: Reading, surroundings: Surroundings) -> Iterator[Problem]:
         yield _warning(
             reading,
             "PUBLIC_URL",
-            "is http: users are logged out at once, because browsers keep Graasp's session over HTTPS or on "
-            "localhost only, and passwords cross the network unencrypted",
+            "is http: users are logged out at once, because browsers keep Graasp's session cookie only over HTTPS "
+            "or on localhost, and passwords cross the network unencrypted",
             "Switch TLS on or put a TLS proxy in front, and change it to https.",
         )
     if not values.get("IMAGE_CLASSIFIER_API") and "nudenet" not in values.get("COMPOSE_PROFILES", "").split(","):
@@ -113,7 +113,7 @@ def warnings(reading: Reading, surroundings: Surroundings) -> Iterator[Problem]:
         yield _warning(
             reading,
             "DATABASE_SSL",
-            "is off: passwords and everything in the database cross the network readable by others on it",
+            "is off: passwords and everything in the database cross the network unencrypted",
             "Set it to verify-full, and DATABASE_CA to the provider's certificate file.",
         )
     if not external:

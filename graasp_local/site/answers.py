@@ -196,8 +196,8 @@ def next_steps(answers: SiteAnswers, command: str) -> tuple[str, ...]:
         )
     if answers.way is TlsMode.HTTP and not keeps_logins(answers.host):
         steps.append(
-            f"Users cannot stay logged in on http://{answers.host}: browsers keep Graasp's session over HTTPS or "
-            "on localhost only. Set up HTTPS before you open the site to users."
+            f"Users cannot stay logged in on http://{answers.host}: browsers keep Graasp's session cookie only "
+            "over HTTPS or on localhost. Set up HTTPS before you open the site to users."
         )
     if "nudenet" not in answers.parts:
         steps.append(

@@ -52,8 +52,8 @@ def default_project_name(directory: Path) -> str:
 def environment_text(chosen: Mapping[str, str]) -> str:
     """The text of a new `.env`: every setting with its comment, generated secrets, and what was chosen."""
     parts = [
-        "# Settings of this Graasp site, for graasp-local and Docker Compose; every command checks them.\n# Keep "
-        "a copy of this file: without its passwords the database cannot be opened. Keep it private (mode 0600).\n"
+        "# Settings of this Graasp site, for graasp-local and Docker Compose; every command checks them.\n"
+        "# Keep a copy elsewhere: this file has every password and key of the site. Keep it private (mode 0600).\n"
         f"# Made by graasp-local {__version__}\n"
     ]
     parts += [_written(setting, chosen.get(setting.key, "")) for setting in SETTINGS]

@@ -179,9 +179,9 @@ def _named_in_access_list(path: Path, trusted: frozenset[int]) -> str:
         return ""
     for tag, rights, identity in struct.iter_unpack("<HHI", entries):
         if rights & _ACL_WRITE and tag == _ACL_USER and identity not in trusted:
-            return f"{user_name(identity)} through an access list (ACL)"
+            return f"{user_name(identity)} through an ACL"
         if rights & _ACL_WRITE and tag == _ACL_GROUP and not is_private_group(identity, trusted):
-            return f"the group {_group_name(identity)} through an access list (ACL)"
+            return f"the group {_group_name(identity)} through an ACL"
     return ""
 
 

@@ -225,7 +225,7 @@ def plan_in_words(plan: Plan, is_here: bool) -> str:
     """A plan in one sentence, without its checks."""
     doing = [in_a_sentence(step.title) for step in plan.steps if not step.name.startswith(("prove-", "verify-"))]
     if not doing:
-        return "Already here; nothing to do." if is_here else "Nothing would change."
+        return "Already in this state; nothing to do." if is_here else "Nothing would change."
     return f"It would {' → '.join(doing)}".replace(" and wait until healthy", "")
 
 

@@ -159,7 +159,7 @@ def test_a_first_deployment_that_fails_can_be_followed_by_one_that_works(tmp_pat
         ended = site.deploy("1.3.0-migration-fails", code=20)
         assert ended["problem"][1] == "The site is stopped as before."
         assert (site.running(), site.status()["version"]) == (set(), None)
-        assert "No version has been deployed" in site.run("apply", "running", code=10).stderr
+        assert "needs a version to run, but none has been deployed" in site.run("apply", "running", code=10).stderr
         killed(site, "verify-core", "deploy", "--version", "1.0.0", "--json")
         site.run("rollback")
         assert (site.running(), site.status()["version"], site.status()["unfinished"]) == (set(), None, None)

@@ -47,7 +47,7 @@ PENDING = Plan(
     InfraState.RUNNING,
     (CloseGate("visitors must not write while the database changes"), OpenGate("the new version is verified")),
     Version(1, 1, 0),
-    hint="It could be done without closing the site.",
+    hint="This deployment need not close the site.",
 )
 
 
@@ -82,8 +82,8 @@ def test_a_plan_says_what_the_sites_own_file_asks_of_the_machine() -> None:
 
 
 STOP_CORE = StopServices(ServiceGroup.GRAASP, ("core",), "it is unhealthy")
-START_CORE = StartServices(ServiceGroup.GRAASP, ("core",), "running needs it on")
-START_WORKERS = StartServices(ServiceGroup.GRAASP, ("workers",), "running needs it on")
+START_CORE = StartServices(ServiceGroup.GRAASP, ("core",), "running needs the graasp group")
+START_WORKERS = StartServices(ServiceGroup.GRAASP, ("workers",), "running needs the graasp group")
 
 
 @pytest.mark.parametrize(

@@ -414,7 +414,7 @@ def test_apply(running: FakeWorld, state: InfraState) -> None:
 
 @pytest.mark.parametrize("state", [InfraState.RUNNING, InfraState.RESTRICTED])
 def test_a_site_without_a_version_cannot_be_started(fake: FakeWorld, state: InfraState) -> None:
-    with pytest.raises(Refused, match="No version has been deployed"):
+    with pytest.raises(Refused, match="needs a version to run, but none has been deployed"):
         apply(fake, state)
     assert apply(fake, InfraState.DB_ONLY).state == "db-only"
 

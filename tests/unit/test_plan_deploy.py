@@ -64,7 +64,7 @@ def test_the_operation_of_an_open_site() -> None:
                 "Wait for requests in flight to finish (limit 10 s)",
                 "core cuts off its requests when it stops",
             ),
-            (10, "closed", "Stop redis, core and workers", "db-only does not need graasp"),
+            (10, "closed", "Stop redis, core and workers", "db-only does not need the graasp group"),
             (
                 11,
                 "closed",

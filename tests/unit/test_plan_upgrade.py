@@ -61,11 +61,11 @@ DEPLOYMENT_OF_AN_OPEN_SITE = """
 16  closed  Select Postgres 17 on graasp_db-data-17 as the database server
             because the databases are there from now on
 17  closed  Start db and wait until healthy
-            because running needs database
+            because running needs the database group
 18  closed  Start umami and wait until healthy
-            because running needs administration
+            because running needs the administration group
 19  closed  Start redis and core and wait until healthy
-            because running needs graasp
+            because running needs the graasp group
 20  closed  Verify that core answers as 1.0.0
             because the gate opens only if core answers
 21  closed  Start workers and wait until healthy

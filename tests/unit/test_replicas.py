@@ -415,9 +415,9 @@ def test_what_can_be_there_only_once_is_refused(tmp_path: Path, definition: str,
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["core=0"], "The number of core should be a number from 1 to 16."),
-        (["core="], "The number of core should be a number from 1 to 16."),
-        (["core=2", "core=3"], "The number of core is given twice."),
+        (["core=0"], "The number of containers of core should be a number from 1 to 16."),
+        (["core="], "The number of containers of core should be a number from 1 to 16."),
+        (["core=2", "core=3"], "The number of containers of core is given twice."),
         (["nginx=2"], "'nginx' cannot be scaled: only core and workers can."),
     ],
 )

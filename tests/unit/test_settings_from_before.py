@@ -141,7 +141,7 @@ def test_the_plan_says_what_a_rollback_would_do_without(proven_site: FakeWorld) 
     spoil(proven_site)
     world = replace(proven_site.world, site=Site(proven_site.directory))
     plan = shown_plan(world, Deploy("1.1.0")).plan
-    assert plan.hint.startswith("Changed since the site was last known to work: LOG_LEVEL. If 1.1.0 does not come up, ")
+    assert plan.hint.startswith("Changed since the site was last known to work: LOG_LEVEL. If 1.1.0 does not start, ")
     assert not shown_plan(world, Deploy("1.1.0", on_failure=OnFailure.HOLD)).plan.hint
 
 
@@ -247,7 +247,7 @@ def test_a_file_that_core_mounts_is_used_as_it_was(with_file: FakeWorld) -> None
     with_file.engine.never_on_version = "1.1.0"
     world = replace(with_file.world, site=Site(with_file.directory))
     hint = shown_plan(world, Deploy("1.1.0")).plan.hint
-    assert hint.startswith("Changed since the site was last known to work: start. If 1.1.0 does not come up, ")
+    assert hint.startswith("Changed since the site was last known to work: start. If 1.1.0 does not start, ")
     ended = done(with_file, Deploy("1.1.0"))
     assert ended.exit_code is ExitCode.ROLLED_BACK
     assert "It runs with the settings from before start changed" in ended.problem[1]

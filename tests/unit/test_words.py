@@ -39,6 +39,8 @@ OLD_WORDS = re.compile(
     r"|\blook(s|ed|ing)? whether\b|\bfor a look\b"  # check; inspect
     r"|\bseen to work\b|\bsaid twice\b|\bcannot be told\b|\bleft while it\b|\bthen this again\b"
     r"|\bsite is as it was\b|\bvisitors are as they were\b|\bgoes on with it\b|\bgoes no further\b"
+    r"|\bneeds it (on|off|open|closed)\b|\bchanged for visitors\b|\bby the forecast\b"
+    r"|\bin turns\b|\bgets? to finish\b"
     r"|\bserves without it\b|\bmakes of it\b|\bhas ended instead\b|\bwithout a word\b"
     r"|\bclosed time\b|\ball is well\b|\bsees to it\b|\bnot foreseen\b"
     r"|\b(colour|honour|neighbour|behaviour)\w*|\b\w+(anis|ialis|gnis)(e|ed|es|ing|ation)\b",  # as in the US
@@ -183,6 +185,8 @@ def test_a_test_and_a_program_of_ours_speak_plainly(program: Path) -> None:
         "`graasp-local resume` goes on with it.",
         "A new server is filled beside the old one.",
         "The next command takes up the settings.",
+        "core is stopped, but running needs it on.",
+        "Nothing was changed for visitors.",
     ],
 )
 def test_the_old_words_are_found(sentence: str) -> None:

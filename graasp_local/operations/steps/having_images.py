@@ -176,7 +176,7 @@ def delete_unneeded_tags(world: World, version: Version, before: Deployment | No
     both = (deployed(world, version), before)
     pins = tuple(pin for deployment in both if deployment is not None for pin in deployment.pins)
     for tag in world.images.release_images(version, pins):
-        yield f"no longer kept: {tag}"
+        yield f"removed the tag {tag} of an image that is no longer needed"
 
 
 def _as_it_can_be_had(world: World, pin: Pin) -> Pin | None:

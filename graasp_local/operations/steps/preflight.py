@@ -182,7 +182,7 @@ def _refuse_other_search_data(world: World, image: str) -> None:
             "Nothing was changed: Meilisearch would only crash again and again.",
             f"Set MEILISEARCH_IMAGE in .env back, or let it start with an empty index: `graasp-local apply stopped`, "
             f"`graasp-local compose -- rm --force {SEARCH_SERVICE}`, `docker volume rm {found[1]}`, then try again. "
-            "docs/operate.md, under Another version of Meilisearch, says how Graasp fills it.",
+            "docs/operate.md, under Change the version of Meilisearch, says how Graasp fills it.",
         )
 
 

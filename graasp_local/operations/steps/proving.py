@@ -67,7 +67,7 @@ def replica_failures(world: World, expected: Version | None) -> tuple[str, ...]:
     return tuple(
         failure
         for name, answer in world.handovers.replicas_of_core().items()
-        for failure in core_failures(answer, expected, "when it is asked directly", name)
+        for failure in core_failures(answer, expected, "when asked directly", name)
     )
 
 

@@ -50,7 +50,7 @@ def _delete_old_images(world: World, version: Version, undone: OperationStarted 
     try:
         yield from delete_unneeded_tags(world, version, before)
     except NeedsYou as error:
-        yield f"images of earlier deployments are still kept: {error}"
+        yield f"images of earlier deployments could not be removed: {error}"
 
 
 def _drop_old_snapshots(world: World, needed: str) -> Iterator[str]:

@@ -114,7 +114,7 @@ def _put_in_place(world: World, restore: Restore) -> Iterator[str]:
         world.transfers.swap_files_in(volume, restore.number)
     kept = tuple(new for _, new in renames if "_before_" in new)
     if kept:
-        yield f"what was there before is kept as {listed(kept)}"
+        yield f"the previous data is kept as {listed(kept)}"
 
 
 def _take_out(world: World, restore: Restore) -> Iterator[str]:
@@ -123,7 +123,7 @@ def _take_out(world: World, restore: Restore) -> Iterator[str]:
     if restore.snapshot:
         yield from load_snapshot(world, restore.snapshot)
         world.database.swap_back(restore.snapshot, until_removed=True)
-    yield "what was there before is in place again"
+    yield "the previous data is in place again"
 
 
 def _take_out_one(world: World, restore: Restore) -> None:

@@ -41,7 +41,7 @@ def perform_rolling(world: World, step: RollingStep) -> Iterator[str]:
             prove(
                 world,
                 lambda: (
-                    core_failures(world.handovers.core(side), version, "when it is asked directly")
+                    core_failures(world.handovers.core(side), version, "when asked directly")
                     or (replica_failures(world, version) if side is Side.SERVICES else ())
                 ),
                 "Core failed its check",

@@ -75,7 +75,7 @@ MORE_SIGNS: tuple[Entry, ...] = (
 def help_lines(width: int) -> tuple[Line, ...]:
     """Each pair of columns is as tall as the longer one."""
     left, right = _verbs(Effect.CHANGES), _verbs(Effect.LOOKS)
-    lines = _columns("Change the site; each asks first", left, "Look", right, width)
+    lines = _columns("Change the site; each asks first", left, "View", right, width)
     keys = (*lines, (), *_columns("Move", MOVING, "In a log", IN_A_LOG, width))
     return (*keys, (), *_columns("Symbols", SIGNS, "", MORE_SIGNS, width))
 
