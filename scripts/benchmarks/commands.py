@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator
 
 from bench_site import GRAASP_LOCAL, BenchSite
-from measuring import Figure, Row, in_turns, timed
+from measuring import Figure, Row, alternately, timed
 
 from graasp_local.engine.client import connect
 from graasp_local.engine.listing import PROJECT_LABEL, containers_of
@@ -20,7 +20,7 @@ _IMAGE = "localhost/graasp-demo/base:bookworm"
 def command_rows(site: BenchSite, rounds: int) -> Iterator[Row]:
     directory = str(site.directory)
     project = ["docker", "compose", "--project-name", site.project]
-    figures = in_turns(
+    figures = alternately(
         {
             "python": lambda: timed([sys.executable, "-c", "pass"]),
             "help": lambda: timed([GRAASP_LOCAL, "--help"]),
@@ -57,7 +57,7 @@ def observation_rows(numbers: tuple[int, ...], rounds: int) -> Iterator[Row]:
                 client.containers.list(all=True, filters={"label": f"{PROJECT_LABEL}={project}"})
                 return time.perf_counter() - began
 
-            figures = in_turns({"ours": one_call, "theirs": a_call_each}, rounds)
+            figures = alternately({"ours": one_call, "theirs": a_call_each}, rounds)
             yield Row(f"listing {number} containers", figures["ours"], "one call per container", figures["theirs"])
         finally:
             ids = [container["Id"] for container in containers_of(project)]

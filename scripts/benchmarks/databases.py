@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 from bench_site import AFTER, BenchSite
-from measuring import Figure, Row, in_turns
+from measuring import Figure, Row, alternately
 
 from graasp_local.engine.docker_engine import engine_for
 from graasp_local.postgres.database import PostgresDatabase
@@ -64,9 +64,9 @@ def database_rows(site: BenchSite, rounds: int) -> Iterator[Row]:
         )
         return took
 
-    figures = in_turns({"snapshot": snapshot, "dump": dump}, rounds)
+    figures = alternately({"snapshot": snapshot, "dump": dump}, rounds)
     yield Row(f"snapshot of {size}", figures["snapshot"], "pg_dump -Fc -Z1, output discarded", figures["dump"])
-    swapped = in_turns({"swap": swap_back}, rounds)["swap"]
+    swapped = alternately({"swap": swap_back}, rounds)["swap"]
     yield Row(f"swapping back {size}", swapped, "one second", Figure((1.0,)), "1")
     site.sql(f"DROP DATABASE {_SNAPSHOT} WITH (FORCE)")
     site.run("apply", "running")

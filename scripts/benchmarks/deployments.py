@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 
 from bench_site import AFTER, BenchSite
-from measuring import Figure, Row, in_turns, timed
+from measuring import Figure, Row, alternately, timed
 
 from graasp_local.site import prepare
 
@@ -41,7 +41,7 @@ def deployment_rows(site: BenchSite, rounds: int) -> tuple[list[Row], Parts]:
         with site.probed(downtimes[name]):
             return timed([str(HERE / f"{name}.sh"), *arguments])
 
-    whole = in_turns({"ours": ours, "floor": lambda: script("floor"), "today": lambda: script("today")}, rounds)
+    whole = alternately({"ours": ours, "floor": lambda: script("floor"), "today": lambda: script("today")}, rounds)
     closed = {name: Figure(tuple(seconds)) for name, seconds in downtimes.items()}
     rows = [*_against("floor", "the same with a plain shell script", closed, whole)]
     rows += _against("today", "down, run migrate, up --wait", closed, whole)

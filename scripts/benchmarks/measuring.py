@@ -56,7 +56,7 @@ def shown(seconds: float) -> str:
     return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
 
 
-def in_turns(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, Figure]:
+def alternately(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, Figure]:
     """A B A B …: each side measures itself and returns its seconds."""
     taken: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(rounds):

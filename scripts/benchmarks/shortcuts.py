@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from bench_site import AFTER, SERVICES, BenchSite
-from measuring import Row, in_turns
+from measuring import Row, alternately
 
 from graasp_local.engine.docker_engine import DockerEngine, engine_for
 from graasp_local.engine.image_migrations import ImageMigrations
@@ -43,7 +43,7 @@ def _stops(site: BenchSite, engine: DockerEngine, rounds: int) -> Iterator[Row]:
         return measured
 
     sides = {"api": stop(lambda: engine.stop(SERVICES)), "compose": stop(lambda: site.compose("stop", *SERVICES))}
-    figures = in_turns(sides, rounds)
+    figures = alternately(sides, rounds)
     yield Row("stopping the services", figures["api"], "docker compose stop", figures["compose"])
 
 
@@ -66,7 +66,7 @@ def _starts(site: BenchSite, engine: DockerEngine, rounds: int) -> Iterator[Row]
             return made_before()
 
     sides = {"made": made_before, "then": made_then, "compose": by_compose, "asked": asked_each_second}
-    figures = in_turns(sides, rounds)
+    figures = alternately(sides, rounds)
     yield Row("starting containers created before", figures["made"], "docker compose up", figures["then"])
     yield Row(
         "starting, health check waits for core", figures["made"], "health check asks once a second", figures["asked"]
@@ -80,7 +80,7 @@ def _drains(engine: DockerEngine, rounds: int) -> Iterator[Row]:
     def by_command() -> float:
         return _seconds(lambda: table_by_command(engine.client, nginx))
 
-    figures = in_turns({"proc": lambda: _seconds(engine.nginx_connections), "command": by_command}, rounds)
+    figures = alternately({"proc": lambda: _seconds(engine.nginx_connections), "command": by_command}, rounds)
     yield Row("nginx's connections, from /proc", figures["proc"], "with a command in the container", figures["command"])
 
 
@@ -94,7 +94,7 @@ def _migrations(site: BenchSite, engine: DockerEngine, rounds: int) -> Iterator[
         return _seconds(lambda: site.compose(*run, version=AFTER))
 
     made_before()  # pending migrations run once; from here on both sides find nothing to do
-    figures = in_turns({"made": made_before, "compose": by_compose}, rounds)
+    figures = alternately({"made": made_before, "compose": by_compose}, rounds)
     yield Row("a migrate container created before", figures["made"], "docker compose run migrate", figures["compose"])
 
 
@@ -105,7 +105,7 @@ def _proofs(engine: DockerEngine, rounds: int) -> Iterator[Row]:
         "kept": lambda: _seconds(lambda: known.of(engine.client, image)),
         "again": lambda: _seconds(lambda: ImageMigrations().of(engine.client, image)),
     }
-    figures = in_turns(sides, rounds)
+    figures = alternately(sides, rounds)
     yield Row("an image's migrations, remembered", figures["kept"], "read from the image again", figures["again"])
 
 

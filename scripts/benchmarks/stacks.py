@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import psycopg
 import requests
 from bench_site import BEFORE, BenchSite
-from measuring import Figure, Row, in_turns
+from measuring import Figure, Row, alternately
 
 from graasp_local.site import prepare
 from graasp_local.testing import GraaspStack
@@ -35,7 +35,7 @@ def test_it(graasp_session):
 def stack_rows(free_port: int, rounds: int) -> list[Row]:
     """Each figure against what the documentation promises, or against plain Compose, alternately."""
     GraaspStack().with_version(str(BEFORE)).start().stop()  # loads what is loaded once, and warms the machine's cache
-    started = in_turns({"ours": _started, "compose": lambda: _compose_up(free_port), "two": _two_at_once}, rounds)
+    started = alternately({"ours": _started, "compose": lambda: _compose_up(free_port), "two": _two_at_once}, rounds)
     with GraaspStack().with_version(str(BEFORE)) as stack:
         resets = _resets(stack, rounds * 3)
         _fill(stack, _MEGABYTES)
