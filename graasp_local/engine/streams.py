@@ -20,6 +20,10 @@ from graasp_local.errors import GraaspLocalError, NeedsYou
 
 _PIECE_BYTES = 1 << 18
 _LOOK_UP_SECONDS = 0.2
+_TIMES_ASKED = 3
+_LISTING = "Listing the content of the dump"
+_LOST = "the engine passed on no output"
+"""A busy engine may lose what a short command writes, although the command succeeds."""
 
 
 def output_of(
@@ -82,10 +86,12 @@ def fed_with(
 def entries_of(listing: Sequence[str], pieces: Iterable[bytes]) -> tuple[str, ...]:
     """The entries of a dump as `pg_restore --list` prints them: that command, fed with as much as it reads."""
     with tempfile.TemporaryFile() as answer:
-        for _ in fed_with(listing, "Listing the content of the dump", pieces, sink=answer):
+        for _ in fed_with(listing, _LISTING, pieces, sink=answer):
             pass
         answer.seek(0)
         lines = answer.read().decode(errors="replace").splitlines()
+    if not lines:  # even an empty dump has a heading
+        raise NeedsYou(f"{_LISTING} failed: {_LOST}.")
     return tuple(line for line in lines if line and not line.startswith(";"))
 
 
@@ -105,6 +111,15 @@ def variables_by_name(environment: Mapping[str, str]) -> list[str]:
 def run_to_end(command: Sequence[str], what: str) -> str:
     """The output of a command that writes little."""
     return b"".join(output_of(command, what)).decode(errors="replace")
+
+
+def answer_of(command: Sequence[str], what: str) -> str:
+    """The output of a command that changes nothing and always writes something; it runs again if that is lost."""
+    for _ in range(_TIMES_ASKED):
+        said = run_to_end(command, what).strip()
+        if said:
+            return said
+    raise NeedsYou(f"{what} failed: {_LOST}.")
 
 
 def _started(

@@ -19,7 +19,15 @@ from graasp_local.engine.client import engine_errors
 from graasp_local.engine.docker_engine import DockerEngine
 from graasp_local.engine.listing import PROJECT_LABEL
 from graasp_local.engine.observe import ONE_OFF_LABEL
-from graasp_local.engine.streams import entries_of, fed_with, output_of, pass_on_entries, run_to_end, variables_by_name
+from graasp_local.engine.streams import (
+    answer_of,
+    entries_of,
+    fed_with,
+    output_of,
+    pass_on_entries,
+    run_to_end,
+    variables_by_name,
+)
 from graasp_local.engine.temporary_container import labels_for, reap_orphans
 from graasp_local.errors import NeedsYou
 from graasp_local.planning.states import ServiceGroup
@@ -74,7 +82,7 @@ class DockerTransfers:
 
     def volume_bytes(self, volume: str) -> int:
         words = _script(volume_files.MEASURE, *self._content_of(volume))
-        told = run_to_end(self._helper(words, volume), f"Measuring the volume {volume}")
+        told = answer_of(self._helper(words, volume), f"Measuring the volume {volume}")
         return int(told.split()[0]) * 1024
 
     def pack(self, volume: str, without: Sequence[str] = ()) -> Iterator[bytes]:
@@ -92,7 +100,8 @@ class DockerTransfers:
     def files_are_swapped(self, volume: str, number: str) -> bool:
         if not self._exists(volume):
             return False
-        return self._run_script(volume_files.IS_SWAPPED, volume, number).strip() == "yes"
+        command = self._helper(_script(volume_files.IS_SWAPPED, number), volume)
+        return answer_of(command, f"Reading the files of the volume {volume}") == "yes"
 
     def swap_files_in(self, volume: str, number: str) -> None:
         self._run_script(volume_files.SWAP_IN, volume, number)
@@ -108,9 +117,9 @@ class DockerTransfers:
     def _content_of(self, volume: str) -> tuple[str, ...]:
         return read_backup_contents(self._site.compose_files).get(volume, ())
 
-    def _run_script(self, script: str, volume: str, *numbers: str) -> str:
+    def _run_script(self, script: str, volume: str, *numbers: str) -> None:
         command = self._helper(_script(script, *numbers), volume)
-        return run_to_end(command, f"Changing the files of the volume {volume}")
+        run_to_end(command, f"Changing the files of the volume {volume}")
 
     def _in_database(self, tool: list[str], environment: dict[str, str]) -> list[str]:
         container = self._database_container()

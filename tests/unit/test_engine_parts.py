@@ -24,7 +24,9 @@ from graasp_local.engine.handover import DockerHandovers
 from graasp_local.engine.image_migrations import migrations_in
 from graasp_local.engine.observe import SERVICE_LABEL, seen
 from graasp_local.engine.registry import RegistryUnreachableError, repository_tags, split_repository
+from graasp_local.engine.streams import answer_of, entries_of
 from graasp_local.engine.versions import complete_versions
+from graasp_local.errors import NeedsYou
 from graasp_local.planning.rolling_steps import Side
 from graasp_local.planning.states import Gate, Health, ServiceGroup, Status
 from graasp_local.site.bypass import bypass_link, bypass_token
@@ -349,3 +351,14 @@ def test_what_compose_2_24_lists_of_inactive_profiles_does_not_count() -> None:
         "files": {"profiles": ["files"]},
     }
     assert [*without_inactive(rendered, ["files", "migration"])] == ["core", "db", "files"]
+
+
+def test_an_answer_that_the_engine_loses_is_asked_for_again(tmp_path: Path) -> None:
+    """Seen on a busy engine: a command in a container ends with 0, and what it wrote does not arrive."""
+    count = tmp_path / "count"
+    losing_two = f'n=$(cat {count} 2>/dev/null || echo 0); echo $((n + 1)) >{count}; [ "$n" -lt 2 ] || echo yes'
+    assert answer_of(["sh", "-c", losing_two], "Reading the files") == "yes"
+    with pytest.raises(NeedsYou, match="Reading the files failed: the engine passed on no output"):
+        answer_of(["true"], "Reading the files")
+    with pytest.raises(NeedsYou, match="Listing the content of the dump failed"):
+        entries_of(["true"], [])
