@@ -64,7 +64,8 @@ UP = ("running", "paused", "restarting")
 
 _LONGEST_HEALTH_CHECK = 300
 _RECOVERY_LINES = 50
-_NO_NETWORK = "could not find a network matching"
+_NO_NETWORK = re.compile("could not find a network matching|network [0-9a-z]{25} not found")
+"""A Swarm's identifiers have 25 letters and digits."""
 _FORGETTING_SECONDS = 20.0
 _FORGETTING_POLL_SECONDS = 0.5
 
@@ -223,8 +224,10 @@ class DockerEngine(SiteImages):
         together(lambda container: self._patiently(lambda: start(container)), found)
 
     def _patiently(self, start: Callable[[], None]) -> None:
-        """Try again if an engine does not know a network of the Swarm: it forgets one whose last container here has
-        ended, and cannot find it again until it is done with that.
+        """Try again if an engine does not know a network of the Swarm.
+
+        It forgets one whose last container here has ended, and cannot find it again until it is done with that. An
+        engine that has just started does not know any yet.
         """
         deadline = time.monotonic() + _FORGETTING_SECONDS
         while True:
@@ -232,7 +235,7 @@ class DockerEngine(SiteImages):
                 start()
                 return
             except NeedsYou as error:
-                forgotten = self._site.settings.swarm is not None and _NO_NETWORK in error.what
+                forgotten = self._site.settings.swarm is not None and _NO_NETWORK.search(error.what)
                 if not forgotten or time.monotonic() > deadline:
                     raise
                 time.sleep(_FORGETTING_POLL_SECONDS)
