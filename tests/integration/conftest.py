@@ -1,13 +1,27 @@
 from __future__ import annotations
 
+import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.integration.demo_site import DemoSite
+from tests.integration.demo_site import DemoSite, started
 from tests.integration.private_swarm import Swarm, SwarmSite, running_swarm
+
+
+@pytest.fixture(autouse=True)
+def _no_command_outlives_its_test() -> Iterator[None]:
+    """A command that a failed test leaves running would hold the lock of a site that other tests use."""
+    before = len(started)
+    yield
+    for process in started[before:]:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    del started[before:]
 
 
 @pytest.fixture
@@ -50,6 +64,9 @@ def deployed_on_swarm(swarm: Swarm, tmp_path_factory: pytest.TempPathFactory) ->
 def swarm_site(deployed_on_swarm: SwarmSite) -> SwarmSite:
     """Running, with all machines up and taking tasks."""
     deployed_on_swarm.swarm.await_all()
-    if deployed_on_swarm.status()["state"] != "running":
+    status = deployed_on_swarm.status()
+    if status["unfinished"]:  # by a test that failed
+        deployed_on_swarm.run("rollback", "--yes")
+    if status["state"] != "running":
         deployed_on_swarm.run("apply", "running", "--yes")
     return deployed_on_swarm

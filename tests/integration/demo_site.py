@@ -29,6 +29,8 @@ COMMAND = [sys.executable, "-m", "graasp_local.cli.main"]
 GIVE_UP_SECONDS = 180.0
 LONGEST_SECONDS = 300.0
 """How long a command may take."""
+started: list[subprocess.Popen[str]] = []
+"""What was started and not run to its end: see tests/integration/conftest.py."""
 NETWORKS = ("front", "back", "inside", "administration", "data", "embeds")
 
 AS_BROWSER = {"Accept": "text/html,application/xhtml+xml"}
@@ -101,7 +103,11 @@ class DemoSite:
         )
 
     def start(self, *words: str) -> subprocess.Popen[str]:
-        """Start a command in its own process group, as a terminal would."""
+        """Start a command in its own process group, as a terminal would. If it goes on after its test, it is killed."""
+        started.append(process := self._started(words))
+        return process
+
+    def _started(self, words: Sequence[str]) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [*self.command, "--site", str(self.directory), *words],
             stdout=subprocess.PIPE,

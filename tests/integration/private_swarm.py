@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,14 @@ class Node:
             ["docker", "--host", self.host, *words], check=True, capture_output=True, text=True, timeout=60
         )
         return done.stdout.strip()
+
+    def kill(self, service: str, version: str) -> None:
+        """SIGKILL what runs here of a version of a service, and has not ended in the meantime."""
+        labels = (f"org.graasp.service={service}", f"org.graasp.version={version}")
+        filters = (word for label in labels for word in ("--filter", f"label={label}"))
+        for container in self.docker("ps", "--quiet", *filters).split():
+            with suppress(subprocess.CalledProcessError):
+                self.docker("kill", container)
 
     def running(self, service: str, project: str = "") -> list[str]:
         """The versions of a service's containers that run here, of one site or all, by what this engine alone says."""

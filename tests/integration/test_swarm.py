@@ -114,8 +114,7 @@ def test_a_new_core_that_fails_on_one_machine_is_undone_while_visitors_are_serve
         deployment = site.start("deploy", "--version", version, "--strategy", "rolling", "--yes", "--json")
         until_step(deployment, "replace-in-turn")
         while deployment.poll() is None:
-            for core in bad.docker("ps", "--quiet", "--filter", f"label=org.graasp.version={version}").split():
-                bad.docker("kill", core)
+            bad.kill("core", version)
         ended, errors = rest_of(deployment)
     assert (ended["outcome"], ended["exit_code"]) == ("rolled-back", 20), errors
     assert "core failed on a machine, and the Swarm put the old containers back" in str(ended["problem"])

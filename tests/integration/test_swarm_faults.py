@@ -164,29 +164,40 @@ def test_the_front_machine_loses_power_during_a_migration(site: SwarmSite) -> No
 
 
 @pytest.fixture
-def managers(site: SwarmSite) -> Iterator[Node]:
-    """All three machines are managers, and the one that is returned leads them: it is not the front one."""
-    front, other = site.swarm.front, site.swarm.nodes[1]
-    front.docker("node", "promote", other.name, site.swarm.nodes[2].name)
-    wait_for(lambda: _managers(other) == {"Leader": 1, "Reachable": 2}, "all three are managers", 60)
-    other.docker("node", "demote", front.name)
-    wait_for(lambda: _managers(other) == {"Leader": 1, "Reachable": 1}, "another machine leads", 60)
-    other.docker("node", "promote", front.name)
-    wait_for(lambda: _managers(front) == {"Leader": 1, "Reachable": 2}, "all three are managers again", 60)
-    told = front.docker("node", "ls", "--format", "{{.Hostname}} {{.ManagerStatus}}")
-    leader = next(line.split()[0] for line in told.splitlines() if line.endswith("Leader"))
-    yield next(node for node in site.swarm.nodes if node.name == leader)
-    for node in site.swarm.nodes[1:]:
-        wait_for(lambda node=node: _is_demoted(front, node), f"{node.name} is no manager any more", 90)  # type: ignore[misc]
+def managers(site: SwarmSite) -> Iterator[None]:
+    """All three machines manage the Swarm; afterwards the front one does alone, as before."""
+    front, others = site.swarm.front, site.swarm.nodes[1:]
+    for node in others:
+        _change_part(front, "promote", node)
+    wait_for(lambda: _managers(front) == {"Leader": 1, "Reachable": 2}, "all three are managers", 60)
+    yield
+    for node in others:
+        _change_part(front, "demote", node)
     wait_for(lambda: _managers(front) == {"Leader": 1}, "the front machine is the only manager", 90)
 
 
-def _is_demoted(front: Node, node: Node) -> bool:
-    """The Swarm refuses while the others would have no leader without it."""
-    with suppress(subprocess.CalledProcessError):
-        front.docker("node", "demote", node.name)
-        return True
-    return False
+def _lead_elsewhere(site: SwarmSite) -> Node:
+    """Have another machine than the front one lead the managers."""
+    front, other = site.swarm.nodes[:2]
+    _change_part(other, "demote", front)
+    wait_for(lambda: _managers(other) == {"Leader": 1, "Reachable": 1}, "another machine leads", 60)
+    _change_part(other, "promote", front)
+    wait_for(lambda: _managers(front) == {"Leader": 1, "Reachable": 2}, "all three are managers again", 60)
+    told = front.docker("node", "ls", "--format", "{{.Hostname}} {{.ManagerStatus}}")
+    leader = next(line.split()[0] for line in told.splitlines() if line.endswith("Leader"))
+    return next(node for node in site.swarm.nodes if node.name == leader)
+
+
+def _change_part(by: Node, verb: str, node: Node) -> None:
+    """Refused while the Swarm itself is changing the machine, or would be left without a leader."""
+
+    def is_changed() -> bool:
+        with suppress(subprocess.CalledProcessError):
+            by.docker("node", verb, node.name)
+            return True
+        return False
+
+    wait_for(is_changed, f"{verb} {node.name}", 90)
 
 
 def _managers(node: Node) -> Counter[str]:
@@ -199,13 +210,15 @@ def _managers(node: Node) -> Counter[str]:
 
 
 @IN_THE_MATRIX
-def test_the_manager_that_leads_dies_during_a_migration(site: SwarmSite, managers: Node) -> None:
+@pytest.mark.usefixtures("managers")
+def test_the_manager_that_leads_dies_during_a_migration(site: SwarmSite) -> None:
     """The others soon have another leader. A step that needs one before that is undone; either end is a good one."""
     site.create_item("another one leads")
     before, version, old = site.items(), other_version(site), site.status()["version"]
+    leader = _lead_elsewhere(site)
     deployment = site.start("deploy", "--version", version, "--yes", "--json")
     until_step(deployment, "migrate" if version == "1.1.0" else "select-version")
-    site.swarm.do("kill", managers)
+    site.swarm.do("kill", leader)
     try:
         ended, _ = rest_of(deployment)
         if ended["outcome"] == "rolled-back":
@@ -216,10 +229,11 @@ def test_the_manager_that_leads_dies_during_a_migration(site: SwarmSite, manager
         assert (status["state"], status["version"]) == ("running", version if ended["outcome"] == "done" else old)
         assert site.items() == before
     finally:
-        site.swarm.do("restart", managers)
+        site.swarm.do("restart", leader)
 
 
-def test_without_most_of_its_managers_it_says_so_and_serves(site: SwarmSite, managers: Node) -> None:
+@pytest.mark.usefixtures("managers")
+def test_without_most_of_its_managers_it_says_so_and_serves(site: SwarmSite) -> None:
     site.create_item("too few managers")
     before, version, front = site.items(), site.status()["version"], site.swarm.front
     deployment = site.start("deploy", "--version", other_version(site), "--yes", "--json")
