@@ -252,12 +252,15 @@ def test_without_most_of_its_managers_it_says_so_and_serves(site: SwarmSite) -> 
 
 def test_a_machine_that_dies_is_replaced_by_the_others(site: SwarmSite) -> None:
     dead = site.swarm.nodes[1]
+    if len(site.on_any_machine("core")) < 3:  # Docker moves nothing back to a machine that was lost
+        site.deploy(other_version(site), "--yes")
+    assert dead.running("core")
     site.swarm.do("kill", dead)
     try:
         wait_for(lambda: site.swarm.state_of(dead) == "down", "the machine counts as lost", 60)
         wait_for(lambda: site.status()["state"] == "running", "the others have taken over", 60)
         assert site.replicas("core")["healthy"] == 3
-        assert set(site.on_any_machine_but(dead, "core")) == {"node1", "node3"}
+        assert sum(len(found) for found in site.on_any_machine_but(dead, "core").values()) == 3
         assert site.nodes()["node2"]["state"] == "down"
     finally:
         site.swarm.do("restart", dead)
