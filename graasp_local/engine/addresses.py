@@ -21,8 +21,8 @@ from graasp_local.files import json_in
 API_VERSION = "1.44"
 """The preferred API version: the newest of Engine 25 and the oldest of Engine 29.0."""
 _LONGEST_QUOTE = 300
-_NO_LEADER = ("the swarm does not have a leader", "code = deadlineexceeded")
-"""What a manager answers while too few others are online; the second, while it still hopes for them."""
+_NO_LEADER = ("the swarm does not have a leader", "code = deadlineexceeded", "raft:")
+"""What a manager answers while too few others are online: at first it waits for them, then gives up leading."""
 
 DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
 

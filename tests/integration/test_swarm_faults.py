@@ -232,6 +232,7 @@ def test_the_manager_that_leads_dies_during_a_migration(site: SwarmSite) -> None
         site.swarm.do("restart", leader)
 
 
+@IN_THE_MATRIX
 @pytest.mark.usefixtures("managers")
 def test_without_most_of_its_managers_it_says_so_and_serves(site: SwarmSite) -> None:
     site.create_item("too few managers")

@@ -226,6 +226,7 @@ def test_an_answer_that_is_long_is_quoted_in_part() -> None:
     [
         "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible that too few managers are",
         "rpc error: code = DeadlineExceeded desc = context deadline exceeded",
+        "rpc error: code = Unknown desc = raft: failed to process the request: node lost leader status",
     ],
 )
 def test_a_swarm_with_too_few_managers_has_no_leader(said: str) -> None:
