@@ -60,8 +60,12 @@ def records_in(file: Path) -> list[dict[str, Any]]:
 
     Raises OSError if it cannot be read.
     """
+    try:
+        lines = file.read_bytes().splitlines()
+    except FileNotFoundError:
+        return []
     records = []
-    for line in text_if_there(file).splitlines():
+    for line in lines:
         with suppress(ValueError):
             records.append(object_in(line))
     return records

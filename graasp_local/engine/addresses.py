@@ -140,7 +140,8 @@ def _without_leader() -> EngineUnreachable:
         f"The Swarm of the Docker engine at {_where()} has no leader that answers: more than half of "
         "its managers must be online.",
         "What runs keeps running, but core and workers cannot be changed until then.",
-        "Start the other managers. If they are lost for good, run `docker swarm init --force-new-cluster` here.",
+        "Start the other managers. If they are lost for good, run `docker swarm init --force-new-cluster` on "
+        "the engine's machine.",
     )
 
 

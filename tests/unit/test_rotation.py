@@ -167,9 +167,11 @@ def test_when_a_secret_was_rotated_is_remembered(site: Site) -> None:
     assert rotate.ages(site) == {"JWT_SECRET": "1970-01-12T13:46:40+00:00"}
 
 
-@pytest.mark.parametrize("damage", ['{"at": "1970', "[]", '{"at": 7, "keys": ["JWT_SECRET"]}', '{"keys": null}'])
+@pytest.mark.parametrize(
+    "damage", ['{"at": "1970', "[]", "\xff\0\n", '{"at": 7, "keys": ["JWT_SECRET"]}', '{"keys": null}']
+)
 def test_a_damaged_record_of_a_rotation_hides_no_other(site: Site, damage: str) -> None:
-    site.rotations_file.write_text(damage)
+    site.rotations_file.write_bytes(damage.encode("latin-1"))
     assert rotate.ages(site) == {}
     rotate.rotate(site, new_rotation(chosen(["JWT_SECRET"])), FakeRoles(), FakeClock())
     assert rotate.ages(site) == {"JWT_SECRET": "1970-01-12T13:46:40+00:00"}
