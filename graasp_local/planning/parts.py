@@ -20,16 +20,13 @@ from graasp_local.planning.states import (
     ObservedService,
     ObservedState,
     ServiceGroup,
-    Status,
 )
 from graasp_local.planning.steps import (
     CheckEdge,
     CloseGate,
     Drain,
-    MakeServices,
     OpenGate,
     ProveGate,
-    SealGate,
     StartReplicas,
     StartServices,
     Step,
@@ -64,53 +61,12 @@ def closing(observed: ObservedState, cause: str, *, seal: bool = False) -> list[
     return steps
 
 
-def closing_for_a_change(observed: ObservedState, cause: str) -> list[Step]:
-    """Close the gate unless it is closed. If Graasp has containers, seal it too: what they write may be discarded."""
-    if is_kept_closed(observed):
-        return []
-    is_new = all(service.status is Status.ABSENT for service in observed.in_group(ServiceGroup.GRAASP))
-    return closing(observed, cause, seal=not is_new)
-
-
-def closing_and_sealing(observed: ObservedState, cause: str, what: str) -> list[Step]:
-    """Close the gate unless it is closed, and seal it until `what` is verified."""
-    steps = closing_for_a_change(observed, cause)
-    is_sealed = any(isinstance(step, CloseGate) and step.sealed for step in steps)
-    return steps if is_sealed else steps + sealing(what)
-
-
 def opening(cause: str) -> list[Step]:
     return [OpenGate(cause), ProveGate(Gate.OPEN, "only a visitor's request proves that visitors get in")]
 
 
-def is_kept_closed(observed: ObservedState) -> bool:
-    """Whether the gate is closed or sealed, and nginx is up to keep it so."""
-    return observed.gate in (Gate.CLOSED, Gate.SEALED) and edge_is_ready(observed)
-
-
-def sealing(what: str) -> list[Step]:
-    """For a closed gate: a rollback could discard what was written before `what` is verified."""
-    return [SealGate(f"nothing may be written before {what} is verified, not even through the bypass")]
-
-
 def unsealing(cause: str) -> list[Step]:
     return [UnsealGate(cause), ProveGate(Gate.CLOSED, "only a visitor's request proves that visitors are kept out")]
-
-
-def taking_over(observed: ObservedState, version: Version, cause: str, *, opens: bool = False) -> list[Step]:
-    """First start core and everything that only serves; what writes on its own starts once core is verified.
-
-    `opens`: the gate is opened next, and only then does `replicas_after` start the other containers.
-    """
-    graasp = [service for service in observed.in_group(ServiceGroup.GRAASP) if service.is_defined]
-    serving = tuple(service.name for service in graasp if not service.writes)
-    writing = tuple(service.name for service in graasp if service.writes)
-    steps: list[Step] = []
-    if serving:
-        steps.append(StartServices(ServiceGroup.GRAASP, serving, cause, made_too=writing))
-    steps.append(VerifyCore(version, "visitors must not be the first to find a fault"))
-    steps += starting_writers(writing)
-    return first_containers(observed, steps) if opens else steps
 
 
 def first_containers(observed: ObservedState, steps: Sequence[Step]) -> list[Step]:
@@ -137,13 +93,6 @@ def replicas_after(steps: Sequence[Step], version: Version | None) -> list[Step]
         StartReplicas(left, "visitors need not wait for them"),
         VerifyReplicas(version, "any of them may answer a visitor"),
     ]
-
-
-def left_off(observed: ObservedState, version: Version) -> list[Step]:
-    """For a site where Graasp stays off: leftover containers would make it look like another version."""
-    graasp = observed.in_group(ServiceGroup.GRAASP)
-    others = tuple(s.name for s in graasp if s.is_defined and s.version not in ("", str(version)))
-    return [MakeServices(others, version, "containers of another version were left behind")] if others else []
 
 
 def without_graasp(end: InfraState) -> InfraState:

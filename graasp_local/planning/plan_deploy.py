@@ -13,24 +13,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from graasp_local.planning.migrations import Forecast, Pending
-from graasp_local.planning.parts import (
-    closing_and_sealing,
-    closing_for_a_change,
-    emptying,
-    left_off,
-    opening,
-    replicas_after,
-    starts_for,
-    stops_for,
-    taking_over,
-    unsealing,
-    without_graasp,
-)
+from graasp_local.planning.parts import emptying, stops_for, without_graasp
 from graasp_local.planning.plan import DRAIN_SECONDS, Plan, Strategy
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.requests import MIGRATION_SECONDS
 from graasp_local.planning.safety_copy import WHY_A_FILE, SafetyCopy
 from graasp_local.planning.simulate import simulate
+from graasp_local.planning.stages import check, close, close_and_seal, fetch_again, quiet, record, serve, start_for_data
 from graasp_local.planning.stand_in import StandIn, standing_in, stopped_together
 from graasp_local.planning.states import TABLE, Gate, InfraState, ObservedState, ServiceGroup, Status
 from graasp_local.planning.steps import (
@@ -43,12 +32,10 @@ from graasp_local.planning.steps import (
     MakeMigration,
     MakeServices,
     Migrate,
-    Preflight,
     ProveMigrations,
     PullImages,
     ReadMigrations,
     RecordDeployment,
-    RestoreImages,
     SelectVersion,
     Snapshot,
     StartServices,
@@ -59,9 +46,6 @@ from graasp_local.planning.steps import (
 )
 from graasp_local.version import Images, Version
 from graasp_local.wording import listed
-
-MOVED_TAGS = "tags may have moved since then"
-
 
 _OTHER_IMAGES = "{} is already running, and its images of {} have changed"
 
@@ -115,82 +99,112 @@ def plan_deploy(
     version = request.version
     if _is_deployed(observed, request, forecast):
         return Plan(request.end, (), version)
-    # What a migration that is still running does to the database is not known before it ends.
-    database_is_on = observed.group_is_on(ServiceGroup.DATABASE) and not observed.migrations
-    database_is_on = database_is_on and not request.missing_databases
-    is_new = all(service.status is Status.ABSENT for service in observed.services)
-    defined = (service for service in observed.in_group(ServiceGroup.GRAASP) if service.is_defined)
-    graasp = () if is_new else tuple(service.name for service in defined)
-    read_migrations = ReadMigrations(version, forecast, "a migration that cannot work is refused before it starts")
-    steps: list[Step] = [
-        Preflight(version, "problems are found while visitors are still served"),
-        PullImages(version, _OTHER_IMAGES.format(version, listed(request.other_images)))
-        if request.images is ImagesFrom.TAGS and request.other_images
-        else PullImages(version, "nothing is downloaded while the site is closed")
-        if request.images is ImagesFrom.TAGS
-        else RestoreImages(version, MOVED_TAGS, request.exact),
-    ]
-    looking: list[Step] = [read_migrations]
-    if request.backup is Backup.TAKEN:
-        looking.append(BackUpDatabase(version, "a snapshot is on the same disk as the database"))
+    is_new, database_is_on = _is_new(observed), _database_is_on(observed, request)
+    steps = check(version, "problems are found while visitors are still served")
+    steps += _fetch(request)
     if database_is_on:
-        steps += looking
-        if forecast != Pending(()):
-            steps.append(MakeMigration(version, "this does not have to happen while the site is closed"))
+        steps += _back_up(request, forecast) + _create_migration(version, forecast)
     if request.stand_in is not None:
         steps += standing_in(request.stand_in, request.drain_limit)
         observed = simulate(observed, steps)
-    steps += closing_and_sealing(observed, "visitors must not write while the database changes", str(version))
+    steps += close_and_seal(observed, "visitors must not write while the database changes", str(version))
+    steps += _quiet(observed, request)
+    if not database_is_on:
+        steps += _back_up(request, forecast)
+    steps += _change(observed, request, forecast, copy)
+    steps += _serve(observed, steps, request)
+    steps += record(version)
+    return Plan(request.end, tuple(_on_a_new_site(observed, steps, version) if is_new else steps), version)
+
+
+def _database_is_on(observed: ObservedState, request: DeployRequest) -> bool:
+    """Whether it can be read and backed up while visitors are served."""
+    # What a migration that is still running does to the database is not known before it ends.
+    is_on = observed.group_is_on(ServiceGroup.DATABASE) and not observed.migrations
+    return is_on and not request.missing_databases
+
+
+def _fetch(request: DeployRequest) -> list[Step]:
+    if request.images is ImagesFrom.LAST_DEPLOYMENT:
+        return fetch_again(request.version, request.exact)
+    if request.other_images:
+        return [PullImages(request.version, _OTHER_IMAGES.format(request.version, listed(request.other_images)))]
+    return [PullImages(request.version, "nothing is downloaded while the site is closed")]
+
+
+def _back_up(request: DeployRequest, forecast: Forecast) -> list[Step]:
+    cause = "a migration that cannot work is refused before it starts"
+    steps: list[Step] = [ReadMigrations(request.version, forecast, cause)]
+    if request.backup is Backup.TAKEN:
+        steps.append(BackUpDatabase(request.version, "a snapshot is on the same disk as the database"))
+    return steps
+
+
+def _create_migration(version: Version, forecast: Forecast) -> list[Step]:
+    if forecast == Pending(()):
+        return []
+    return [MakeMigration(version, "this does not have to happen while the site is closed")]
+
+
+def _quiet(observed: ObservedState, request: DeployRequest) -> list[Step]:
     emptied, stops = emptying(observed, request.drain_limit), stops_for(observed, InfraState.DB_ONLY)
-    steps += [*emptied, *stops] if request.stand_in is None else stopped_together(emptied, stops)
+    steps: list[Step] = [*emptied, *stops] if request.stand_in is None else stopped_together(emptied, stops)
     if request.missing_databases:
         steps.append(MakeDatabases(request.missing_databases, "the server does not have them yet"))
-    steps += [
-        step
-        for group in (ServiceGroup.DATABASE, ServiceGroup.ADMINISTRATION)
-        for step in starts_for(observed, group, InfraState.DB_ONLY)
-    ]
+    steps += start_for_data(observed)
     if observed.migrations:
-        steps.append(
-            AwaitMigration(
-                request.migration_limit, f"{listed(observed.migrations)} is still running from an earlier operation"
-            )
-        )
-    if not database_is_on:
-        steps += looking
-    steps.append(
+        cause = f"{listed(observed.migrations)} is still running from an earlier operation"
+        steps.append(AwaitMigration(request.migration_limit, cause))
+    return steps
+
+
+def _change(observed: ObservedState, request: DeployRequest, forecast: Forecast, copy: SafetyCopy) -> list[Step]:
+    version = request.version
+    steps: list[Step] = [
         EndSessions(
             "no one may write to it while it changes, from here or from elsewhere"
             if request.is_external
             else "a killed migration may have left a statement that holds locks"
         )
-    )
+    ]
     if forecast != Pending(()):
-        pending = (
-            f"{listed(forecast.tags)} {'is' if len(forecast.tags) == 1 else 'are'} pending"
-            if isinstance(forecast, Pending)
-            else "it is not known which migrations are pending"
-        )
         steps.append(
             Snapshot("a failed migration can then be undone in a second")
             if copy is SafetyCopy.SNAPSHOT
             else WriteSnapshot(WHY_A_FILE[copy])
         )
-        steps.append(Migrate(version, request.migration_limit, pending, graasp))
-    steps.append(ProveMigrations(version, "a migration's exit code and output prove nothing"))
-    steps.append(SelectVersion(version, "the database belongs to this version now"))
-    what = f"{version} with its new images" if request.other_images else str(version)
-    opens = request.end is InfraState.RUNNING
-    steps += taking_over(observed, version, f"{what} takes over", opens=opens)
-    if opens:
-        steps += opening("the new version is verified")
-        steps += replicas_after(steps, version)
+        steps.append(Migrate(version, request.migration_limit, _why_to_migrate(forecast), _to_create(observed)))
+    return [
+        *steps,
+        ProveMigrations(version, "a migration's exit code and output prove nothing"),
+        SelectVersion(version, "the database belongs to this version now"),
+    ]
+
+
+def _why_to_migrate(forecast: Forecast) -> str:
+    if not isinstance(forecast, Pending):
+        return "it is not known which migrations are pending"
+    return f"{listed(forecast.tags)} {'is' if len(forecast.tags) == 1 else 'are'} pending"
+
+
+def _to_create(observed: ObservedState) -> tuple[str, ...]:
+    """The services whose containers are created during the migration; none if the site has no containers yet."""
+    if _is_new(observed):
+        return ()
+    return tuple(service.name for service in observed.in_group(ServiceGroup.GRAASP) if service.is_defined)
+
+
+def _is_new(observed: ObservedState) -> bool:
+    return all(service.status is Status.ABSENT for service in observed.services)
+
+
+def _serve(observed: ObservedState, before: Sequence[Step], request: DeployRequest) -> list[Step]:
+    what = f"{request.version} with its new images" if request.other_images else str(request.version)
+    if request.end is InfraState.RUNNING:
+        verified = "the new version is verified"
     else:
-        steps += unsealing("the new version is verified and can be tested through the bypass")
-    steps.append(RecordDeployment(version, "the next deployment starts from here"))
-    if is_new:
-        steps = _on_a_new_site(observed, steps, version)
-    return Plan(request.end, tuple(steps), version)
+        verified = "the new version is verified and can be tested through the bypass"
+    return serve(observed, before, request.version, request.end, f"{what} takes over", verified)
 
 
 def plan_finish(observed: ObservedState, request: DeployRequest, forecast: Forecast) -> Plan | None:
@@ -246,9 +260,8 @@ def plan_undo(observed: ObservedState, version: Version, snapshot: str, end: Inf
 
     Like the rollback of a failed one, but visitors are being served, so everything is checked before it begins.
     """
-    check = Preflight(version, "problems are found while visitors are still served")
     back = plan_rollback(observed, version, snapshot, end, images=images)
-    return replace(back, steps=(check, *back.steps))
+    return replace(back, steps=(*check(version, "problems are found while visitors are still served"), *back.steps))
 
 
 def plan_rollback(
@@ -265,39 +278,15 @@ def plan_rollback(
     `snapshot` is the one to put back; None if no migration has begun, so the database is unchanged. `written`:
     something may have been written since it began. `images` are those that the version had then.
     """
-    steps: list[Step] = [RestoreImages(version, MOVED_TAGS, images)]
-    unchanged = snapshot is None and not observed.migrations
-    if unchanged and ServiceGroup.DATABASE not in TABLE[end].groups_on:
-        # A database that is to be off need not be started first: it may be what failed.
-        steps.append(SelectVersion(version, "the database belongs to this version again"))
-        steps += left_off(observed, version)
-        steps += plan_transition(simulate(observed, steps), end).steps
-        return Plan(end, tuple(steps), version, goes_back=True)
-    steps += closing_for_a_change(observed, "visitors must not reach a site that is being rolled back")
-    steps += emptying(observed, DRAIN_SECONDS)
-    steps += stops_for(observed, InfraState.DB_ONLY)
-    steps += [
-        step
-        for group in (ServiceGroup.DATABASE, ServiceGroup.ADMINISTRATION)
-        for step in starts_for(observed, group, InfraState.DB_ONLY)
-    ]
-    if snapshot is not None or observed.migrations:
-        steps.append(EndSessions("a database in use cannot be renamed"))
-    if snapshot is not None:
-        steps.append(SwapBack(snapshot, "it is the database as it was before the migration", written))
-    steps.append(ProveMigrations(version, f"{version} works only with exactly its own migrations"))
+    steps = fetch_again(version, images)
+    # A database that is unchanged and is to be off need not be started first: it may be what failed.
+    if snapshot is not None or observed.migrations or ServiceGroup.DATABASE in TABLE[end].groups_on:
+        steps += close(observed, "visitors must not reach a site that is being rolled back")
+        steps += quiet(observed)
+        steps += _change_back(observed, snapshot, written=written)
+        steps.append(ProveMigrations(version, f"{version} works only with exactly its own migrations"))
     steps.append(SelectVersion(version, "the database belongs to this version again"))
-    after = simulate(observed, steps)
-    if ServiceGroup.GRAASP in TABLE[end].groups_on and observed.in_group(ServiceGroup.GRAASP):
-        steps += taking_over(observed, version, f"{version} serves again", opens=TABLE[end].gate is Gate.OPEN)
-        if after.gate is Gate.SEALED and TABLE[end].gate is Gate.CLOSED:
-            steps += unsealing("the old version is verified")
-    else:
-        steps += left_off(observed, version)
-        steps += plan_transition(after, end).steps
-    if TABLE[end].gate is Gate.OPEN:
-        steps += opening("the old version is verified")
-        steps += replicas_after(steps, version)
+    steps += serve(observed, steps, version, end, f"{version} serves again", "the old version is verified")
     return Plan(end, tuple(steps), version, goes_back=True)
 
 
@@ -312,16 +301,21 @@ def plan_back_to_nothing(
     end = without_graasp(end)
     steps: list[Step] = []
     if snapshot is not None or observed.migrations:
-        steps += closing_for_a_change(observed, "visitors must not reach a site that is being rolled back")
-        steps += emptying(observed, DRAIN_SECONDS)
-        steps += stops_for(observed, InfraState.DB_ONLY)
-        steps += starts_for(observed, ServiceGroup.DATABASE, InfraState.DB_ONLY)
-        steps.append(EndSessions("a database in use cannot be renamed"))
-    if snapshot is not None:
-        steps.append(SwapBack(snapshot, "it is the database as it was before the migration", written))
+        steps += close(observed, "visitors must not reach a site that is being rolled back")
+        steps += quiet(observed, groups=(ServiceGroup.DATABASE,))
+        steps += _change_back(observed, snapshot, written=written)
     steps.append(DeselectVersion("no version was deployed before"))
     steps += plan_transition(simulate(observed, steps), end).steps
     return Plan(end, tuple(steps), goes_back=True)
+
+
+def _change_back(observed: ObservedState, snapshot: str | None, *, written: bool) -> list[Step]:
+    steps: list[Step] = []
+    if snapshot is not None or observed.migrations:
+        steps.append(EndSessions("a database in use cannot be renamed"))
+    if snapshot is not None:
+        steps.append(SwapBack(snapshot, "it is the database as it was before the migration", written))
+    return steps
 
 
 def _is_deployed(observed: ObservedState, request: DeployRequest, forecast: Forecast) -> bool:

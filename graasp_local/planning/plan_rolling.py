@@ -10,17 +10,15 @@ from __future__ import annotations
 from graasp_local.planning.migrations import Forecast, Pending
 from graasp_local.planning.parts import edge_is_ready, handing_back
 from graasp_local.planning.plan import DRAIN_SECONDS, Plan
-from graasp_local.planning.plan_deploy import MOVED_TAGS, Backup, DeployRequest, ImagesFrom, plan_rollback
+from graasp_local.planning.plan_deploy import Backup, DeployRequest, ImagesFrom, plan_rollback
 from graasp_local.planning.rolling_steps import DrainSide, LeadVisitors, ProveSide, ReplaceInTurn, Side, StartHandover
 from graasp_local.planning.simulate import simulate
+from graasp_local.planning.stages import check, fetch_again, record
 from graasp_local.planning.states import Gate, InfraState, ObservedService, ObservedState, ServiceGroup
 from graasp_local.planning.steps import (
     BackUpDatabase,
-    Preflight,
     PullImages,
     ReadMigrations,
-    RecordDeployment,
-    RestoreImages,
     SelectVersion,
     StartServices,
     Step,
@@ -80,13 +78,14 @@ def plan_rolling(
     Services `in_turn` are not stopped: the Swarm replaces their containers one after the other.
     """
     version = request.version
-    steps: list[Step] = [
-        Preflight(version, "problems are found before anything is changed"),
-        PullImages(version, "nothing is downloaded while two cores run")
-        if request.images is ImagesFrom.TAGS
-        else RestoreImages(version, MOVED_TAGS, request.exact),
-        ReadMigrations(version, NOTHING_PENDING, "two versions can share the database only if nothing is migrated"),
-    ]
+    steps = check(version, "problems are found before anything is changed")
+    if request.images is ImagesFrom.TAGS:
+        steps.append(PullImages(version, "nothing is downloaded while two cores run"))
+    else:
+        steps += fetch_again(version, request.exact)
+    steps.append(
+        ReadMigrations(version, NOTHING_PENDING, "two versions can share the database only if nothing is migrated")
+    )
     if request.backup is Backup.TAKEN:
         steps.append(BackUpDatabase(version, "the new version will write to the database"))
     if not (_all_on(observed, visited, version) and _are_current(observed, visited)):
@@ -109,7 +108,7 @@ def plan_rolling(
         steps += _drained_stop(observed, visited, request.drain_limit, "no visitor is routed to it any more", in_turn)
     steps += _started(observed, steps, version, visited, f"{version} takes over", in_turn)
     steps += handing_back(version, request.drain_limit)
-    steps.append(RecordDeployment(version, "the next deployment starts from here"))
+    steps += record(version)
     return Plan(InfraState.RUNNING, tuple(steps), version)
 
 
@@ -122,7 +121,7 @@ def plan_rolling_back(observed: ObservedState, version: Version, visited: tuple[
     serving = {second.name for second in observed.handovers if second.is_on}
     if observed.gate is not Gate.OPEN or not edge_is_ready(observed) or not (old_serves or serving >= {*visited}):
         return plan_rollback(observed, version, None, InfraState.RUNNING, images=images)
-    steps: list[Step] = [RestoreImages(version, MOVED_TAGS, images)]
+    steps = fetch_again(version, images)
     if not old_serves:
         steps.append(LeadVisitors(Side.HANDOVER, f"it serves until {version} does again"))
         steps += _drained_stop(observed, visited, DRAIN_SECONDS, f"{version} takes its place again")

@@ -11,8 +11,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from graasp_local.planning.parts import (
-    closing_and_sealing,
-    closing_for_a_change,
     edge_is_ready,
     needs_start,
     starting_writers,
@@ -23,6 +21,7 @@ from graasp_local.planning.plan import DRAIN_SECONDS, Plan
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.server import DatabaseServer, Direction, Upgrade
 from graasp_local.planning.simulate import simulate
+from graasp_local.planning.stages import close, close_and_seal
 from graasp_local.planning.states import TABLE, Gate, InfraState, ObservedState, ServiceGroup
 from graasp_local.planning.steps import Drain, EndSessions, StartServices, Step, StopServices, VerifyCore
 from graasp_local.planning.upgrade_steps import (
@@ -66,7 +65,7 @@ def plan_upgrade(observed: ObservedState, request: UpgradeRequest) -> Plan:
     if request.selected != upgrade.target:
         steps = _copy(observed, request)
     elif observed.gate is Gate.UNKNOWN or not edge_is_ready(observed):
-        steps = closing_for_a_change(observed, "what is on the newer server is not verified yet")
+        steps = close(observed, "what is on the newer server is not verified yet")
     steps += _to_the_end(simulate(observed, steps), request)
     steps.append(RecordUpgrade(upgrade, "what is kept of the old server must be on record"))
     return Plan(request.end, tuple(steps), upgrade=upgrade)
@@ -77,7 +76,7 @@ def plan_upgrade_back(observed: ObservedState, request: UpgradeRequest) -> Plan:
     upgrade = request.upgrade
     steps: list[Step] = []
     if request.selected.volume != upgrade.source.volume:
-        steps += closing_for_a_change(observed, "visitors must not reach a site that is being rolled back")
+        steps += close(observed, "visitors must not reach a site that is being rolled back")
         steps += without_handover(observed)
         steps += _stops(observed, f"its database is on Postgres {upgrade.target_major}")
         steps += _stop_database(observed, f"the site goes back to Postgres {upgrade.source_major}")
@@ -100,9 +99,9 @@ def _copy(observed: ObservedState, request: UpgradeRequest) -> list[Step]:
         steps.append(start_new)
     why = "nothing may be written while the databases are copied"
     if ServiceGroup.GRAASP in TABLE[request.end].groups_on:
-        steps += closing_and_sealing(observed, why, f"Postgres {upgrade.target_major}")
+        steps += close_and_seal(observed, why, f"Postgres {upgrade.target_major}")
     else:
-        steps += closing_for_a_change(observed, why)
+        steps += close(observed, why)
     if observed.gate is Gate.OPEN and not observed.group_is_off(ServiceGroup.GRAASP):
         steps.append(Drain(request.drain_limit, "core cuts off its requests when it stops"))
     steps += without_handover(observed)
