@@ -31,7 +31,7 @@ from graasp_local.journal.records import (
 from graasp_local.journal.write import FORMAT, operation_number
 from graasp_local.planning.plan import Strategy
 from graasp_local.planning.requests import Deploy, Request, from_record
-from graasp_local.planning.restoring import Restore
+from graasp_local.planning.restore_steps import Restore
 from graasp_local.planning.server import DatabaseServer, Direction, Upgrade
 from graasp_local.planning.states import Gate
 from graasp_local.planning.timings import range_of

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from graasp_local.journal.closings import GateMoment, closings
 from graasp_local.journal.write import operation_number
 from graasp_local.planning.requests import Request, as_record
-from graasp_local.planning.restoring import Restore
+from graasp_local.planning.restore_steps import Restore
 from graasp_local.planning.server import Upgrade
 from graasp_local.planning.states import Gate, InfraState, state_named
 from graasp_local.planning.timings import Range, Run

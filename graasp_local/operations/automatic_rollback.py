@@ -11,12 +11,12 @@ from graasp_local.journal.events import OperationStarted
 from graasp_local.journal.records import WRITING_NAMES
 from graasp_local.operations.rollouts import rolling_recovery
 from graasp_local.operations.upgrades import upgrade_recovery
-from graasp_local.planning.data_steps import PutInPlace
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.plan_deploy import plan_back_to_nothing, plan_rollback
 from graasp_local.planning.plan_restore import plan_unrestore, plan_unrestore_to_nothing
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.requests import OnFailure
+from graasp_local.planning.restore_steps import PutInPlace
 from graasp_local.planning.rolling_steps import StartHandover
 from graasp_local.planning.server import Direction
 from graasp_local.planning.states import Gate, InfraState, ObservedState, state_named

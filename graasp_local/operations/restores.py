@@ -27,7 +27,7 @@ from graasp_local.operations.trying import tried_first
 from graasp_local.planning import requests
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.plan_restore import RestoreRequest, plan_restore
-from graasp_local.planning.restoring import Restore
+from graasp_local.planning.restore_steps import Restore
 from graasp_local.planning.server import GRAASP_DATABASE, Direction
 from graasp_local.planning.states import ObservedState
 from graasp_local.ports.world import World

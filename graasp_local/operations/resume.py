@@ -18,7 +18,7 @@ from graasp_local.planning.plan import Plan, Strategy
 from graasp_local.planning.plan_deploy import Backup, ImagesFrom
 from graasp_local.planning.plan_restore import RestoreRequest, plan_unrestore
 from graasp_local.planning.requests import Deploy
-from graasp_local.planning.restoring import Restore
+from graasp_local.planning.restore_steps import Restore
 from graasp_local.planning.server import Direction
 from graasp_local.planning.states import InfraState, ObservedState
 from graasp_local.ports.world import World

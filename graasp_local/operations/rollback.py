@@ -32,7 +32,7 @@ from graasp_local.planning.plan_deploy import DeployRequest, ImagesFrom, plan_ba
 from graasp_local.planning.plan_restore import plan_unrestore, plan_unrestore_to_nothing
 from graasp_local.planning.plan_rolling import plan_rolling_back
 from graasp_local.planning.requests import Deploy
-from graasp_local.planning.restoring import Restore
+from graasp_local.planning.restore_steps import Restore
 from graasp_local.planning.server import Direction
 from graasp_local.planning.states import Gate, InfraState, ObservedState, ServiceGroup, state_named
 from graasp_local.ports.world import World

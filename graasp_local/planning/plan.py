@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from graasp_local.planning.restoring import Restore
+from graasp_local.planning.restore_steps import Restore
 from graasp_local.planning.rolling_steps import LeadVisitors
 from graasp_local.planning.server import Upgrade
 from graasp_local.planning.states import InfraState

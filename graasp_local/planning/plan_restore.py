@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from graasp_local.planning.data_steps import CheckBackup, LoadDatabase, PutInPlace, TakeOut, UnpackFiles
 from graasp_local.planning.parts import emptying, needs_start, stops_for, without_graasp
 from graasp_local.planning.plan import DRAIN_SECONDS, Plan
 from graasp_local.planning.plan_transition import plan_transition
-from graasp_local.planning.restoring import Restore
+from graasp_local.planning.restore_steps import CheckBackup, LoadDatabase, PutInPlace, Restore, TakeOut, UnpackFiles
 from graasp_local.planning.server import GRAASP_DATABASE, Direction
 from graasp_local.planning.simulate import simulate
 from graasp_local.planning.stages import check, close, close_and_seal, fetch_again, record, serve, start_for_data

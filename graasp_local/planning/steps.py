@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from graasp_local.planning.data_steps import DataStep
 from graasp_local.planning.migrations import Forecast
 from graasp_local.planning.planned import PlannedStep
+from graasp_local.planning.restore_steps import RestoreStep
 from graasp_local.planning.rolling_steps import RollingStep
 from graasp_local.planning.states import Gate, ServiceGroup
 from graasp_local.planning.upgrade_steps import UpgradeStep
@@ -580,7 +580,7 @@ Step = (
     | OpenGate
     | RecordDeployment
     | UpgradeStep
-    | DataStep
+    | RestoreStep
     | RollingStep
 )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from graasp_local.planning.plan_restore import RestoreRequest, plan_restore
-from graasp_local.planning.restoring import Restore
+from graasp_local.planning.restore_steps import Restore
 from graasp_local.planning.states import InfraState
 from graasp_local.planning.steps import CloseGate, OpenGate
 from graasp_local.version import Version

@@ -7,14 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from graasp_local.planning.data_steps import PutInPlace
 from graasp_local.planning.migrations import Forecast, NotKnownYet, Pending
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.plan_deploy import DeployRequest, plan_back_to_nothing, plan_deploy, plan_rollback
 from graasp_local.planning.plan_restore import RestoreRequest, plan_restore, plan_unrestore, plan_unrestore_to_nothing
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.plan_upgrade import UpgradeRequest, plan_upgrade, plan_upgrade_back
-from graasp_local.planning.restoring import Restore
+from graasp_local.planning.restore_steps import PutInPlace, Restore
 from graasp_local.planning.server import DatabaseServer, Direction, Upgrade
 from graasp_local.planning.simulate import simulate
 from graasp_local.planning.states import Gate, InfraState, ObservedState, ServiceGroup, is_in, lacking

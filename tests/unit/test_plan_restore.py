@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.plan_restore import RestoreRequest, plan_restore, plan_unrestore
-from graasp_local.planning.restoring import Restore
+from graasp_local.planning.restore_steps import Restore
 from graasp_local.planning.server import Direction
 from graasp_local.planning.states import InfraState, ObservedState
 from graasp_local.version import Version

@@ -20,7 +20,7 @@ from graasp_local.planning.migrations import AppliedMigration
 from graasp_local.planning.plan import Plan
 from graasp_local.planning.plan_restore import RestoreRequest, plan_restore
 from graasp_local.planning.requests import OnFailure
-from graasp_local.planning.restoring import Restore
+from graasp_local.planning.restore_steps import Restore
 from graasp_local.planning.states import Gate, Health, InfraState, ObservedState
 from graasp_local.version import Version
 from tests.unit.fakes import FakeWorld, migrations_of

@@ -25,7 +25,7 @@ from graasp_local.operations.steps.migrating import await_migrations, check_fore
 from graasp_local.operations.steps.preflight import check_edge, check_preflight, check_stack
 from graasp_local.operations.steps.proving import prove, verify_core, verify_replicas
 from graasp_local.operations.steps.recording import has_changed, record
-from graasp_local.operations.steps.restoring import perform_data_step
+from graasp_local.operations.steps.restoring import perform_restore_step
 from graasp_local.operations.steps.rolling import perform_rolling
 from graasp_local.operations.steps.starting import start_services, start_with_last_words, wait_until_on
 from graasp_local.operations.steps.upgrading import perform_upgrade
@@ -35,8 +35,8 @@ from graasp_local.operations.steps.written_snapshot import (
     report_what_was_written,
     write_snapshot,
 )
-from graasp_local.planning.data_steps import CheckBackup, LoadDatabase, PutInPlace, TakeOut, UnpackFiles
 from graasp_local.planning.migrations import proof_failures
+from graasp_local.planning.restore_steps import CheckBackup, LoadDatabase, PutInPlace, TakeOut, UnpackFiles
 from graasp_local.planning.rolling_steps import (
     DrainSide,
     LeadVisitors,
@@ -141,7 +141,7 @@ class Performer:
             case BackUpDatabase():
                 yield from see_to_backup(world, step)
             case CheckBackup() | LoadDatabase() | UnpackFiles() | PutInPlace() | TakeOut():
-                yield from perform_data_step(world, step)
+                yield from perform_restore_step(world, step)
             case RemoveHandover():
                 yield from perform_rolling(world, step)
                 give_up_draining(world, progress)

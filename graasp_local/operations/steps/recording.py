@@ -14,7 +14,7 @@ from graasp_local.operations.progress import Progress
 from graasp_local.operations.steps.having_images import delete_unneeded_tags, deployed
 from graasp_local.operations.steps.restoring import tidy_up
 from graasp_local.operations.steps.written_snapshot import drop_written_but
-from graasp_local.planning.restoring import Restore
+from graasp_local.planning.restore_steps import Restore
 from graasp_local.ports.world import World
 from graasp_local.version import Version
 

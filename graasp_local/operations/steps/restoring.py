@@ -21,8 +21,15 @@ from graasp_local.backup.store import BackupStore, StoredBackup
 from graasp_local.errors import NeedsYou, Refused
 from graasp_local.files import chunks_of
 from graasp_local.operations.steps.written_snapshot import load_snapshot
-from graasp_local.planning.data_steps import CheckBackup, DataStep, LoadDatabase, PutInPlace, TakeOut, UnpackFiles
-from graasp_local.planning.restoring import Restore
+from graasp_local.planning.restore_steps import (
+    CheckBackup,
+    LoadDatabase,
+    PutInPlace,
+    Restore,
+    RestoreStep,
+    TakeOut,
+    UnpackFiles,
+)
 from graasp_local.ports.world import World
 from graasp_local.wording import listed
 
@@ -30,7 +37,7 @@ _RESERVE_BYTES = 1024**3
 """What Postgres and the rest of the site need besides the restored data."""
 
 
-def perform_data_step(world: World, step: DataStep) -> Iterator[str]:
+def perform_restore_step(world: World, step: RestoreStep) -> Iterator[str]:
     """Do one step. Yields lines for people; raises GraaspLocalError if it could not be done."""
     match step:
         case CheckBackup(restore=restore):

@@ -1,16 +1,40 @@
-"""The kinds of step that only a restore has.
+"""A restore, as plans, journals and rollbacks of it describe it, and the kinds of step that only a restore has.
 
-They are part of the union in steps.py. Pure.
+The steps are part of the union in steps.py. Pure.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar
 
+from msgspec import Struct
+
 from graasp_local.planning.planned import PlannedStep
-from graasp_local.planning.restoring import Restore
-from graasp_local.planning.server import GRAASP_DATABASE
+from graasp_local.planning.server import GRAASP_DATABASE, Direction
 from graasp_local.wording import listed
+
+
+class Restore(Struct, frozen=True):
+    """Which backup is restored, and which parts of it; `backup` is its name, or the path of its directory.
+
+    `number` tells restores apart in the names of what they create and keep; an attempt that continues another shares
+    its number. `way` is BACK if the operation undoes the restore.
+    """
+
+    backup: str
+    number: str
+    databases: tuple[str, ...]
+    volumes: tuple[str, ...]
+    way: Direction = Direction.THERE
+    replaces: tuple[Restore, ...] = ()
+    """Restores that it found unfinished with their data in place, the latest first: undoing it undoes them too."""
+    snapshot: str = ""
+    """Of a deployment that was found unfinished after it had migrated the database, before all of these restores."""
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Its own, and those of the restores that it `replaces`: each keeps what it replaced."""
+        return (self.number, *(restore.number for restore in self.replaces))
 
 
 class CheckBackup(PlannedStep, frozen=True):
@@ -78,7 +102,7 @@ class TakeOut(PlannedStep, frozen=True):
         return f"Put back {_what_undoing_restores(self.restore)} from before the restore"
 
 
-DataStep = CheckBackup | LoadDatabase | UnpackFiles | PutInPlace | TakeOut
+RestoreStep = CheckBackup | LoadDatabase | UnpackFiles | PutInPlace | TakeOut
 
 
 def _what(restore: Restore) -> str:
