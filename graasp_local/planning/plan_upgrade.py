@@ -88,40 +88,47 @@ def plan_upgrade_back(observed: ObservedState, request: UpgradeRequest) -> Plan:
 
 
 def _copy(observed: ObservedState, request: UpgradeRequest) -> list[Step]:
-    upgrade = request.upgrade
+    """From the old server to the newer one, with the same databases on it."""
     database_is_on = observed.group_is_on(ServiceGroup.DATABASE)
-    start_new = StartNewServer(upgrade, "anything it lacks shows before the gate closes")
+    start_new: list[Step] = [StartNewServer(request.upgrade, "anything it lacks shows before the gate closes")]
     steps: list[Step] = [
-        CheckUpgrade(upgrade, "problems are found while visitors are still served"),
-        PullServer(upgrade, "nothing is downloaded while the site is closed"),
+        CheckUpgrade(request.upgrade, "problems are found while visitors are still served"),
+        PullServer(request.upgrade, "nothing is downloaded while the site is closed"),
     ]
     if database_is_on:
-        steps.append(start_new)
+        steps += start_new
+    steps += _close(observed, request)
+    steps += _quiet(observed, request)
+    if not database_is_on:
+        steps += _start_old_server(observed, request) + start_new
+    return steps + _change(simulate(observed, steps), request)
+
+
+def _close(observed: ObservedState, request: UpgradeRequest) -> list[Step]:
     why = "nothing may be written while the databases are copied"
     if ServiceGroup.GRAASP in TABLE[request.end].groups_on:
-        steps += close_and_seal(observed, why, f"Postgres {upgrade.target_major}")
-    else:
-        steps += close(observed, why)
+        return close_and_seal(observed, why, f"Postgres {request.upgrade.target_major}")
+    return close(observed, why)
+
+
+def _quiet(observed: ObservedState, request: UpgradeRequest) -> list[Step]:
+    steps: list[Step] = []
     if observed.gate is Gate.OPEN and not observed.group_is_off(ServiceGroup.GRAASP):
         steps.append(Drain(request.drain_limit, "core cuts off its requests when it stops"))
-    steps += without_handover(observed)
-    steps += _stops(observed, "its database is on this server")
-    if not database_is_on:
-        steps += _start_old_server(observed, request)
-        steps.append(start_new)
-    size = request.size_bytes
-    steps += [
+    return steps + without_handover(observed) + _stops(observed, "its database is on this server")
+
+
+def _change(observed: ObservedState, request: UpgradeRequest) -> list[Step]:
+    upgrade, size = request.upgrade, request.size_bytes
+    return [
         EndSessions("a killed migration may have left a statement that holds locks"),
         DumpServer(upgrade, size, "one major version cannot read another's files"),
         RestoreServer(upgrade, size, "Postgres fills the new volume itself; the old one is only read"),
         ProveCopy(upgrade, size, "only a verified copy may be selected"),
-    ]
-    steps += _stop_database(simulate(observed, steps), f"Postgres {upgrade.target_major} takes over")
-    steps += [
+        *_stop_database(observed, f"Postgres {upgrade.target_major} takes over"),
         StopNewServer(upgrade, "two servers must never share a volume"),
         SelectServer(upgrade.target, upgrade.target_major, "the databases are there from now on"),
     ]
-    return steps
 
 
 def _start_old_server(observed: ObservedState, request: UpgradeRequest) -> list[Step]:
