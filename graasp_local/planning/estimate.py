@@ -20,54 +20,6 @@ from graasp_local.planning.timings import Range, Run
 from graasp_local.planning.upgrade_steps import DumpServer, ProveCopy, RestoreServer
 from graasp_local.wording import seconds_in_words, size_in_words
 
-REFERENCE_SECONDS: Mapping[str, float] = {
-    # As reported for Graasp 2.13 on two processors with little data, not measured here: stop 0.5 s, migrate 3.1 s,
-    # core and workers healthy 9.5 s.
-    "close-gate": 0.1,
-    "prove-closed": 0.1,
-    "prove-sealed": 0.1,
-    "seal-gate": 0.1,
-    "drain": 0.2,
-    "end-connections": 0.3,
-    "end-sessions": 0.3,
-    "snapshot": 0.3,
-    "stop-graasp": 0.6,
-    "stop-administration": 0.6,
-    "stop-database": 1.0,
-    "start-edge": 1.0,
-    "start-database": 3.0,
-    "start-administration": 4.0,
-    "read-migrations": 0.5,
-    "migrate": 4.0,
-    "prove-migrations": 0.1,
-    "select-version": 0.0,
-    "select-images": 0.0,
-    "start-graasp": 10.0,
-    "verify-core": 0.3,
-    "start-writers": 1.0,
-    "open-gate": 0.1,
-    "start-new-server": 3.0,
-    "dump-server": 1.0,
-    "restore-server": 2.0,
-    "prove-copy": 0.5,
-    "stop-new-server": 1.0,
-    "select-server": 0.0,
-}
-
-_UNKNOWN_SECONDS = 0.5
-"""For a step without any figure."""
-
-BYTES_PER_SECOND: Mapping[str, float] = {
-    # By the databases' size on disk. 652 MB on two cores were dumped at 93 MB/s, and restored at 34 MB/s by two jobs;
-    # the figures here are lower, to allow for one job and other disks. A snapshot of them took 2.4 s. The figure for
-    # comparing is a guess: not measured yet.
-    "snapshot": 200e6,
-    "dump-server": 60e6,
-    "restore-server": 20e6,
-    "prove-copy": 40e6,
-}
-
-
 _FEW = 3
 """With fewer runs than this to go by, the range is wider than what they took."""
 
@@ -211,12 +163,12 @@ def _of(part: Part) -> str:
 def _part(step: Step, runs: Sequence[Run], version: str, database_bytes: int | None) -> Part:
     if isinstance(step, DumpServer | RestoreServer | ProveCopy) and step.size_bytes is not None:
         # How long copying takes depends on size, whatever it took with less data.
-        usual = REFERENCE_SECONDS[step.name] + step.size_bytes / BYTES_PER_SECOND[step.name]
+        usual = step.typical_seconds + step.size_bytes / step.bytes_per_second
         return _by_reference(step, usual, f"estimated for {size_in_words(step.size_bytes)}")
     if not runs:
-        usual = REFERENCE_SECONDS.get(step.name, _UNKNOWN_SECONDS)
+        usual = step.typical_seconds
         if isinstance(step, Snapshot) and database_bytes is not None:
-            usual += database_bytes / BYTES_PER_SECOND[step.name]
+            usual += database_bytes / step.bytes_per_second
             return _by_reference(step, usual, f"estimated for {size_in_words(database_bytes)}")
         return _by_reference(step, usual, "estimated: it has not run here yet")
     about = ""

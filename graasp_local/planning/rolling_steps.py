@@ -9,7 +9,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import ClassVar
 
-from graasp_local.planning.planned import PlannedStep
+from msgspec.structs import replace
+
+from graasp_local.planning.planned import Ahead, PlannedStep
+from graasp_local.planning.states import Health, ObservedService, ServiceGroup, Status
 from graasp_local.version import Version
 from graasp_local.wording import listed
 
@@ -36,6 +39,11 @@ class StartHandover(PlannedStep, frozen=True):
     def title(self) -> str:
         seconds = " and a second ".join(self.services)
         return f"Start a second {seconds} of {self.version} as a stand-in and wait until healthy"
+
+    def leads_to(self, site: Ahead) -> Ahead:
+        on = (Status.RUNNING, Health.HEALTHY)
+        seconds = (ObservedService(s, ServiceGroup.GRAASP, *on, version=str(self.version)) for s in self.services)
+        return replace(site, observed=replace(site.observed, handovers=tuple(seconds)))
 
 
 class ProveSide(PlannedStep, frozen=True):
@@ -103,6 +111,9 @@ class ReplaceInTurn(PlannedStep, frozen=True):
     def title(self) -> str:
         return f"Replace {listed(self.services)} with {self.version}, one container after the other"
 
+    def leads_to(self, site: Ahead) -> Ahead:
+        return site.with_services(self.services, Status.RUNNING, Health.HEALTHY, str(self.version))
+
 
 class RemoveHandover(PlannedStep, frozen=True):
     """Stop and remove the handover; visitors still routed to it are routed to the services first.
@@ -117,6 +128,10 @@ class RemoveHandover(PlannedStep, frozen=True):
     @property
     def title(self) -> str:
         return f"Stop {listed((*self.stopped, 'the stand-in'))}" if self.stopped else "Remove the stand-in"
+
+    def leads_to(self, site: Ahead) -> Ahead:
+        after = site.with_services(self.stopped, Status.EXITED, Health.NONE)
+        return replace(after, observed=replace(after.observed, handovers=()))
 
 
 RollingStep = StartHandover | ProveSide | LeadVisitors | DrainSide | ReplaceInTurn | RemoveHandover

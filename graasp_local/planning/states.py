@@ -289,6 +289,12 @@ class ObservedState(Struct, frozen=True):
         return all(service.is_off for service in self.in_group(group))
 
     @property
+    def edge_answers(self) -> bool:
+        """nginx is up, so that it shows what the gate's flag says."""
+        edge = self.in_group(ServiceGroup.EDGE)
+        return bool(edge) and all(service.is_on for service in edge)
+
+    @property
     def edge_has_old_settings(self) -> bool:
         """nginx runs, but `.env` or the stack was changed since: it may not listen at the new address."""
         return any(service.is_on and service.outdated for service in self.in_group(ServiceGroup.EDGE))

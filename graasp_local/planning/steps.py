@@ -7,16 +7,29 @@ needed, operations/steps/ carries it out. Pure.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
+from msgspec.structs import replace
+
 from graasp_local.planning.migrations import Forecast
-from graasp_local.planning.planned import PlannedStep
+from graasp_local.planning.planned import Ahead, PlannedStep
 from graasp_local.planning.restore_steps import RestoreStep
 from graasp_local.planning.rolling_steps import RollingStep
-from graasp_local.planning.states import Gate, ServiceGroup
+from graasp_local.planning.states import Gate, Health, ServiceGroup, Status
 from graasp_local.planning.upgrade_steps import UpgradeStep
 from graasp_local.version import Images, Version
 from graasp_local.wording import listed
+
+_START_SECONDS: Mapping[ServiceGroup, float] = MappingProxyType(
+    {
+        ServiceGroup.EDGE: 1.0,
+        ServiceGroup.DATABASE: 3.0,
+        ServiceGroup.ADMINISTRATION: 4.0,
+        ServiceGroup.GRAASP: 10.0,
+    }
+)
 
 
 class Preflight(PlannedStep, frozen=True):
@@ -161,10 +174,15 @@ class CloseGate(PlannedStep, frozen=True):
     cause: str
     sealed: bool = False
     name: ClassVar[str] = "close-gate"
+    reference_seconds: ClassVar[float] = 0.1
 
     @property
     def title(self) -> str:
         return "Close the gate and seal it against the bypass" if self.sealed else "Close the gate"
+
+    def leads_to(self, site: Ahead) -> Ahead:
+        after = replace(site, sealed=self.sealed)
+        return after.with_gate(after.closed_gate if site.observed.edge_answers else Gate.UNKNOWN)
 
 
 class SealGate(PlannedStep, frozen=True):
@@ -172,10 +190,14 @@ class SealGate(PlannedStep, frozen=True):
 
     cause: str
     name: ClassVar[str] = "seal-gate"
+    reference_seconds: ClassVar[float] = 0.1
 
     @property
     def title(self) -> str:
         return "Seal the gate against the bypass"
+
+    def leads_to(self, site: Ahead) -> Ahead:
+        return replace(site, sealed=True).with_gate(Gate.SEALED)
 
 
 class UnsealGate(PlannedStep, frozen=True):
@@ -188,12 +210,16 @@ class UnsealGate(PlannedStep, frozen=True):
     def title(self) -> str:
         return "Unseal the gate for the bypass"
 
+    def leads_to(self, site: Ahead) -> Ahead:
+        return replace(site, sealed=False).with_gate(Gate.CLOSED)
+
 
 class ProveGate(PlannedStep, frozen=True):
     """Ask nginx, as a visitor and with the bypass, to verify that the gate is as it should be."""
 
     gate: Gate
     cause: str
+    reference_seconds: ClassVar[float] = 0.1
 
     @property
     def name(self) -> str:
@@ -210,6 +236,7 @@ class Drain(PlannedStep, frozen=True):
     limit_seconds: float
     cause: str
     name: ClassVar[str] = "drain"
+    reference_seconds: ClassVar[float] = 0.2
 
     @property
     def title(self) -> str:
@@ -222,6 +249,7 @@ class EndConnections(PlannedStep, frozen=True):
     limit_seconds: float
     cause: str
     name: ClassVar[str] = "end-connections"
+    reference_seconds: ClassVar[float] = 0.3
 
     @property
     def title(self) -> str:
@@ -237,6 +265,11 @@ class RemakeNetworks(PlannedStep, frozen=True):
     @property
     def title(self) -> str:
         return "Remove the containers and networks from before SWARM was changed"
+
+    def leads_to(self, site: Ahead) -> Ahead:
+        names = tuple(service.name for service in site.observed.services)
+        after = site.with_services(names, Status.ABSENT, Health.NONE)
+        return replace(after, observed=replace(after.observed, other_networks=False))
 
 
 class StopServices(PlannedStep, frozen=True):
@@ -256,6 +289,16 @@ class StopServices(PlannedStep, frozen=True):
 
     def __post_init__(self) -> None:
         _refuse_empty(self.services)
+
+    @property
+    def typical_seconds(self) -> float:
+        return 1.0 if self.group is ServiceGroup.DATABASE else 0.6
+
+    def leads_to(self, site: Ahead) -> Ahead:
+        after = site.with_services(self.services, Status.EXITED, Health.NONE)
+        if self.group is ServiceGroup.EDGE and not after.observed.edge_answers:
+            after = after.with_gate(Gate.UNKNOWN)
+        return after
 
 
 class StartServices(PlannedStep, frozen=True):
@@ -287,6 +330,16 @@ class StartServices(PlannedStep, frozen=True):
 
     def __post_init__(self) -> None:
         _refuse_empty(self.services)
+
+    @property
+    def typical_seconds(self) -> float:
+        return 1.0 if self.writers else _START_SECONDS[self.group]
+
+    def leads_to(self, site: Ahead) -> Ahead:
+        versioned = tuple(s.name for s in site.observed.in_group(self.group) if s.version and s.name in self.services)
+        after = site.with_services(self.services, Status.RUNNING, Health.HEALTHY)
+        after = after.with_services(versioned, Status.RUNNING, Health.HEALTHY, site.selected)
+        return after.with_gate(after.closed_gate) if self.group is ServiceGroup.EDGE else after
 
 
 class StartReplicas(PlannedStep, frozen=True):
@@ -323,6 +376,9 @@ class MakeServices(PlannedStep, frozen=True):
     def __post_init__(self) -> None:
         _refuse_empty(self.services)
 
+    def leads_to(self, site: Ahead) -> Ahead:
+        return site.with_services(self.services, Status.CREATED, Health.NONE, str(self.version))
+
 
 class AwaitMigration(PlannedStep, frozen=True):
     """Wait for a migrate container that an earlier operation left running."""
@@ -335,16 +391,23 @@ class AwaitMigration(PlannedStep, frozen=True):
     def title(self) -> str:
         return f"Wait for the running migration to end (limit {self.limit_seconds:g} s)"
 
+    def leads_to(self, site: Ahead) -> Ahead:
+        return replace(site, observed=replace(site.observed, migrations=()))
+
 
 class EndSessions(PlannedStep, frozen=True):
     """End migrate containers and everything else that is still connected to Graasp's database."""
 
     cause: str
     name: ClassVar[str] = "end-sessions"
+    reference_seconds: ClassVar[float] = 0.3
 
     @property
     def title(self) -> str:
         return "End everything still connected to the database"
+
+    def leads_to(self, site: Ahead) -> Ahead:
+        return replace(site, observed=replace(site.observed, migrations=()))
 
 
 class MakeDatabases(PlannedStep, frozen=True):
@@ -368,6 +431,8 @@ class Snapshot(PlannedStep, frozen=True):
 
     cause: str
     name: ClassVar[str] = "snapshot"
+    bytes_per_second: ClassVar[float] = 200e6
+    reference_seconds: ClassVar[float] = 0.3
 
     @property
     def title(self) -> str:
@@ -425,6 +490,7 @@ class Migrate(PlannedStep, frozen=True):
     cause: str
     creates: tuple[str, ...] = ()
     name: ClassVar[str] = "migrate"
+    reference_seconds: ClassVar[float] = 4.0
 
     @property
     def title(self) -> str:
@@ -438,6 +504,7 @@ class ProveMigrations(PlannedStep, frozen=True):
     version: Version
     cause: str
     name: ClassVar[str] = "prove-migrations"
+    reference_seconds: ClassVar[float] = 0.1
 
     @property
     def title(self) -> str:
@@ -450,10 +517,14 @@ class SelectVersion(PlannedStep, frozen=True):
     version: Version
     cause: str
     name: ClassVar[str] = "select-version"
+    reference_seconds: ClassVar[float] = 0.0
 
     @property
     def title(self) -> str:
         return f"Select {self.version} for every service started from now on"
+
+    def leads_to(self, site: Ahead) -> Ahead:
+        return replace(site, selected=str(self.version))
 
 
 class DeselectVersion(PlannedStep, frozen=True):
@@ -478,6 +549,7 @@ class SelectImages(PlannedStep, frozen=True):
     instead_of: Images
     cause: str
     name: ClassVar[str] = "select-images"
+    reference_seconds: ClassVar[float] = 0.0
 
     @property
     def title(self) -> str:
@@ -499,6 +571,7 @@ class VerifyCore(PlannedStep, frozen=True):
     cause: str
     first_only: bool = False
     name: ClassVar[str] = "verify-core"
+    reference_seconds: ClassVar[float] = 0.3
 
     @property
     def title(self) -> str:
@@ -524,10 +597,14 @@ class OpenGate(PlannedStep, frozen=True):
 
     cause: str
     name: ClassVar[str] = "open-gate"
+    reference_seconds: ClassVar[float] = 0.1
 
     @property
     def title(self) -> str:
         return "Open the gate"
+
+    def leads_to(self, site: Ahead) -> Ahead:
+        return replace(site, sealed=False).with_gate(Gate.OPEN)
 
 
 class RecordDeployment(PlannedStep, frozen=True):
@@ -540,6 +617,10 @@ class RecordDeployment(PlannedStep, frozen=True):
     @property
     def title(self) -> str:
         return f"Record {self.version} as deployed"
+
+    def leads_to(self, site: Ahead) -> Ahead:
+        names = tuple(s.name for s in site.observed.in_group(ServiceGroup.GRAASP) if s.version)
+        return site.with_services(names, Status.RUNNING, Health.HEALTHY, str(self.version))
 
 
 Step = (

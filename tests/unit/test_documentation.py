@@ -14,8 +14,8 @@ from graasp_local.cli.main import cli
 from graasp_local.errors import ExitCode
 from graasp_local.journal import events
 from graasp_local.journal.events import Outcome
-from graasp_local.planning.estimate import REFERENCE_SECONDS
-from graasp_local.planning.states import Gate, Health, InfraState, ServiceGroup, Status
+from graasp_local.planning.rolling_steps import Side
+from graasp_local.planning.states import START_ORDER, Gate, Health, InfraState, ServiceGroup, Status
 from graasp_local.planning.steps import Step
 from graasp_local.settings import ALL, OPTIONS, Option
 from graasp_local.settings.reference import with_tables
@@ -136,7 +136,10 @@ def test_every_demo_version_is_in_the_list() -> None:
         *Gate,
         *Status,
         *Health,
-        *REFERENCE_SECONDS,
+        *(f"{does}-{group}" for does in ("stop", "start") for group in START_ORDER),
+        "start-writers",
+        *(f"prove-{gate.in_words}" for gate in Gate if gate is not Gate.UNKNOWN),
+        *(f"{does}-{side}" for does in ("prove", "lead-to", "drain") for side in Side),
         *(kind.name for kind in get_args(Step) if isinstance(kind.name, str)),
     ],
 )

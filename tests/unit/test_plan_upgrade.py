@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from graasp_local.planning.estimate import BYTES_PER_SECOND, REFERENCE_SECONDS, estimate_downtime
+from graasp_local.planning.estimate import estimate_downtime
 from graasp_local.planning.plan import render
 from graasp_local.planning.plan_upgrade import UpgradeRequest, plan_upgrade, plan_upgrade_back
 from graasp_local.planning.server import DatabaseServer, Upgrade
 from graasp_local.planning.states import Health, InfraState, ObservedState, Status
 from graasp_local.planning.timings import Run
+from graasp_local.planning.upgrade_steps import DumpServer, ProveCopy, RestoreServer
 from graasp_local.version import Version
 from tests.unit.sites import new_site, site_in
 
@@ -169,6 +170,6 @@ def test_the_estimate_grows_with_the_databases() -> None:
     estimate, least = estimate_downtime(plan, seen), estimate_downtime(nothing, seen)
     assert estimate is not None
     assert least is not None
-    copying = sum(650_000_000 / BYTES_PER_SECOND[name] for name in ("dump-server", "restore-server", "prove-copy"))
+    copying = sum(650_000_000 / step.bytes_per_second for step in (DumpServer, RestoreServer, ProveCopy))
     assert estimate.seconds == pytest.approx(least.seconds + copying)
-    assert least.seconds > REFERENCE_SECONDS["start-graasp"]
+    assert least.seconds > next(s.typical_seconds for s in plan.steps if s.name == "start-graasp")
