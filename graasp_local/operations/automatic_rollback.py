@@ -12,8 +12,7 @@ from graasp_local.journal.records import WRITING_NAMES
 from graasp_local.operations.rollouts import rolling_recovery
 from graasp_local.operations.upgrades import upgrade_recovery
 from graasp_local.planning.plan import Plan
-from graasp_local.planning.plan_deploy import plan_back_to_nothing, plan_rollback
-from graasp_local.planning.plan_restore import plan_unrestore, plan_unrestore_to_nothing
+from graasp_local.planning.plan_rollback import RollbackRequest, plan_rollback
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.requests import OnFailure
 from graasp_local.planning.restore_steps import PutInPlace
@@ -84,22 +83,13 @@ def _rollback(world: World, observed: ObservedState, started: OperationStarted, 
     if plan.upgrade is not None:
         goes_there = plan.upgrade.way is Direction.THERE
         return upgrade_recovery(world, observed, plan.upgrade, started.came_from) if goes_there else None
-    migrated = started.migrated_before or any(isinstance(step, Migrate) for step in tried)
-    written = started.may_be_written or not WRITING_NAMES.isdisjoint(step.name for step in tried)
-    snapshot = started.snapshot if migrated else None
     if plan.goes_back or (previous is None and not started.is_first):
         return None
-    begun = started.migrated_before or any(isinstance(step, PutInPlace) for step in tried)
-    if previous is None:
-        end = state_named(started.came_from) or InfraState.STOPPED
-        if plan.restore is not None:
-            return plan_unrestore_to_nothing(observed, plan.restore, end, was_begun=begun)
-        return plan_back_to_nothing(observed, snapshot, end, written=written)
-    end = state_named(started.came_from) or InfraState.RESTRICTED
-    if plan.restore is not None:
-        images = started.previous_images
-        return plan_unrestore(observed, plan.restore, previous, end, was_begun=begun, images=images)
-    images = started.previous_images
-    if plan.version is not None and (plan.keeps_open or _has_stand_in(tried)):
-        return rolling_recovery(world, observed, tried, previous, images)
-    return plan_rollback(observed, previous, snapshot, end, written=written, images=images)
+    deploys = plan.version is not None and plan.restore is None
+    if previous is not None and deploys and (plan.keeps_open or _has_stand_in(tried)):
+        return rolling_recovery(world, observed, tried, previous, started.previous_images)
+    begun = started.migrated_before or any(isinstance(step, Migrate | PutInPlace) for step in tried)
+    written = started.may_be_written or not WRITING_NAMES.isdisjoint(step.name for step in tried)
+    end = state_named(started.came_from) or (InfraState.RESTRICTED if previous is not None else InfraState.STOPPED)
+    images, snapshot = started.previous_images, started.snapshot if begun else None
+    return plan_rollback(observed, RollbackRequest(previous, end, images, snapshot, written, plan.restore, begun))

@@ -11,12 +11,13 @@ from graasp_local.errors import Refused
 from graasp_local.journal.records import OperationRecord
 from graasp_local.operations.deployments import deploy_request, deployment_plan
 from graasp_local.operations.restores import plan_for
-from graasp_local.operations.rollback import back_from_unfinished, back_to_nothing, state_before
+from graasp_local.operations.rollback import undoing
 from graasp_local.operations.steps.having_images import use_recorded_images
 from graasp_local.operations.upgrades import upgrade_again_plan
 from graasp_local.planning.plan import Plan, Strategy
 from graasp_local.planning.plan_deploy import Backup, ImagesFrom
-from graasp_local.planning.plan_restore import RestoreRequest, plan_unrestore
+from graasp_local.planning.plan_restore import RestoreRequest
+from graasp_local.planning.plan_rollback import plan_rollback
 from graasp_local.planning.requests import Deploy
 from graasp_local.planning.restore_steps import Restore
 from graasp_local.planning.server import Direction
@@ -42,13 +43,11 @@ def resume_plan(world: World, observed: ObservedState) -> Plan:
     record = unfinished(world)
     if record.upgrade is not None:
         return upgrade_again_plan(world, observed, record)
-    if record.is_first and record.is_rollback:
-        return back_to_nothing(observed, world.site.history.operations, record)
+    back = undoing(world.site.history.operations, record)
+    if record.is_rollback and (record.is_first or (record.restore is None and record.database_is_changed)):
+        return plan_rollback(observed, back)
     if record.restore is not None:
         return _resumed_restore(world, observed, record, record.restore)
-    if record.is_rollback and record.database_is_changed:
-        operations = world.site.history.operations
-        return back_from_unfinished(observed, operations, record, Version.parse(record.previous_version))
     request = deploy_request(world, _asked_of(record))
     if record.database_is_changed:  # a backup now would be of a database that is already being migrated
         request = replace(request, backup=Backup.LEFT_OUT)
@@ -74,9 +73,8 @@ def _asked_of(record: OperationRecord) -> Deploy:
 def _resumed_restore(world: World, observed: ObservedState, record: OperationRecord, restore: Restore) -> Plan:
     version = Version.parse(record.version or "")
     if restore.way is Direction.BACK:
-        there = replace(restore, way=Direction.THERE)
-        begun, images = record.database_is_changed, record.previous_images
-        return plan_unrestore(observed, there, version, state_before(record), was_begun=begun, images=images)
+        back = undoing(world.site.history.operations, record)
+        return plan_rollback(observed, replace(back, version=version))
     return plan_for(world, observed, RestoreRequest(restore, version, _end_of(record)))
 
 

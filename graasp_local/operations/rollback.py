@@ -28,8 +28,8 @@ from graasp_local.operations.steps.written_snapshot import has_snapshot
 from graasp_local.operations.trying import tried_first
 from graasp_local.operations.upgrades import upgrade_back_plan
 from graasp_local.planning.plan import Plan, Strategy
-from graasp_local.planning.plan_deploy import DeployRequest, ImagesFrom, plan_back_to_nothing, plan_rollback, plan_undo
-from graasp_local.planning.plan_restore import plan_unrestore, plan_unrestore_to_nothing
+from graasp_local.planning.plan_deploy import DeployRequest, ImagesFrom
+from graasp_local.planning.plan_rollback import RollbackRequest, plan_rollback, plan_undo
 from graasp_local.planning.plan_rolling import plan_rolling_back
 from graasp_local.planning.requests import Deploy
 from graasp_local.planning.restore_steps import Restore
@@ -72,14 +72,18 @@ def _refuse_over_written(
         )
 
 
-def back_to_nothing(observed: ObservedState, operations: Sequence[OperationRecord], record: OperationRecord) -> Plan:
-    """The plan that undoes the first deployment, or the first restore, of a site."""
-    begun, end = record.database_is_changed, state_named(record.came_from) or InfraState.STOPPED
-    if record.restore is not None:
-        there = replace(record.restore, way=Direction.THERE)
-        return plan_unrestore_to_nothing(observed, there, end, was_begun=begun)
-    snapshot = record.snapshot if begun else None
-    return plan_back_to_nothing(observed, snapshot, end, written=_may_be_written(operations, record))
+def undoing(operations: Sequence[OperationRecord], record: OperationRecord) -> RollbackRequest:
+    """What the rollback of this operation, which was cut off or failed, goes back to."""
+    begun, previous = record.database_is_changed, Version.parse_or_none(record.previous_version)
+    return RollbackRequest(
+        previous,
+        state_named(record.came_from) or (InfraState.RESTRICTED if previous is not None else InfraState.STOPPED),
+        record.previous_images,
+        record.snapshot if begun else None,
+        _may_be_written(operations, record),
+        replace(record.restore, way=Direction.THERE) if record.restore is not None else None,
+        begun,
+    )
 
 
 def rollback_plan(world: World, observed: ObservedState, *, discard: bool = False) -> Plan:
@@ -104,26 +108,25 @@ def rollback_plan(world: World, observed: ObservedState, *, discard: bool = Fals
         _refuse_over_written(observed, operations, record, record.restore)
     else:
         _refuse_unwanted_loss(_loss(world, observed, operations, record), record, discard=discard)
-    previous = Version.parse_or_none(record.previous_version)
+    previous, images = Version.parse_or_none(record.previous_version), record.previous_images
+    request = undoing(operations, record)
     if previous is None:
-        return back_to_nothing(observed, operations, record)
-    images = record.previous_images
+        return plan_rollback(observed, request)
     use_recorded_images(world, previous, images)
     if record.restore is not None:
-        there, begun = replace(record.restore, way=Direction.THERE), record.database_is_changed
-        return plan_unrestore(observed, there, previous, state_before(record), was_begun=begun, images=images)
+        return plan_rollback(observed, request)
     if left is None and not record.database_is_changed:
         strategy = Strategy(world.site.settings.deploy_strategy)
-        request = DeployRequest(
+        again = DeployRequest(
             previous, _as_now(observed), images=ImagesFrom.LAST_DEPLOYMENT, exact=images, strategy=strategy
         )
-        return deployment_plan(world, observed, request)
+        return deployment_plan(world, observed, again)
     if left is not None and left.is_rolling:
         return plan_rolling_back(observed, previous, world.handovers.visited(), images)
     if left is not None:
-        return back_from_unfinished(observed, operations, record, previous)
+        return plan_rollback(observed, request)
     found = check_preflight(world, previous)
-    plan = plan_undo(observed, previous, record.snapshot, _as_now(observed), images)
+    plan = plan_undo(observed, previous, RollbackRequest(previous, _as_now(observed), images, record.snapshot))
     return found.told_in(tried_first(world, plan), world.site.settings.values)
 
 
@@ -187,14 +190,6 @@ def loss(world: World, observed: ObservedState) -> Loss | None:
     return _loss(world, observed, operations, record) if record and record.can_be_undone else None
 
 
-def back_from_unfinished(
-    observed: ObservedState, operations: Sequence[OperationRecord], record: OperationRecord, previous: Version
-) -> Plan:
-    snapshot = record.snapshot if record.database_is_changed else None
-    written, images = _may_be_written(operations, record), record.previous_images
-    return plan_rollback(observed, previous, snapshot, state_before(record), written=written, images=images)
-
-
 def _may_be_written(operations: Sequence[OperationRecord], record: OperationRecord) -> bool:
     # What a rollback starts itself, it starts on the database that was put back.
     return record.may_be_written if record.is_rollback else may_be_written(operations, record)
@@ -231,10 +226,6 @@ def _loss(
     except NeedsYou:
         rows = None
     return Loss(record.version or "", since, max(0.0, world.clock.now() - began), rows)
-
-
-def state_before(record: OperationRecord) -> InfraState:
-    return state_named(record.came_from) or InfraState.RESTRICTED
 
 
 def _as_now(observed: ObservedState) -> InfraState:

@@ -13,20 +13,19 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from graasp_local.planning.migrations import Forecast, Pending
-from graasp_local.planning.parts import emptying, stops_for, without_graasp
+from graasp_local.planning.parts import emptying, stops_for
 from graasp_local.planning.plan import DRAIN_SECONDS, Plan, Strategy
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.requests import MIGRATION_SECONDS
 from graasp_local.planning.safety_copy import WHY_A_FILE, SafetyCopy
 from graasp_local.planning.simulate import simulate
-from graasp_local.planning.stages import check, close, close_and_seal, fetch_again, quiet, record, serve, start_for_data
+from graasp_local.planning.stages import check, close_and_seal, fetch_again, record, serve, start_for_data
 from graasp_local.planning.stand_in import StandIn, standing_in, stopped_together
-from graasp_local.planning.states import TABLE, Gate, InfraState, ObservedState, ServiceGroup, Status
+from graasp_local.planning.states import Gate, InfraState, ObservedState, ServiceGroup, Status
 from graasp_local.planning.steps import (
     AwaitMigration,
     BackUpDatabase,
     CloseGate,
-    DeselectVersion,
     EndSessions,
     MakeDatabases,
     MakeMigration,
@@ -40,7 +39,6 @@ from graasp_local.planning.steps import (
     Snapshot,
     StartServices,
     Step,
-    SwapBack,
     VerifyCore,
     WriteSnapshot,
 )
@@ -253,69 +251,6 @@ def _on_a_new_site(observed: ObservedState, steps: Sequence[Step], version: Vers
             case _:
                 ordered.append(step)
     return ordered
-
-
-def plan_undo(observed: ObservedState, version: Version, snapshot: str, end: InfraState, images: Images = ()) -> Plan:
-    """Roll back a deployment that succeeded: what was written since is set aside with its database.
-
-    Like the rollback of a failed one, but visitors are being served, so everything is checked before it begins.
-    """
-    back = plan_rollback(observed, version, snapshot, end, images=images)
-    return replace(back, steps=(*check(version, "problems are found while visitors are still served"), *back.steps))
-
-
-def plan_rollback(
-    observed: ObservedState,
-    version: Version,
-    snapshot: str | None,
-    end: InfraState,
-    *,
-    written: bool = False,
-    images: Images = (),
-) -> Plan:
-    """Back to `version` and to the state `end`, from wherever a deployment stopped.
-
-    `snapshot` is the one to put back; None if no migration has begun, so the database is unchanged. `written`:
-    something may have been written since it began. `images` are those that the version had then.
-    """
-    steps = fetch_again(version, images)
-    # A database that is unchanged and is to be off need not be started first: it may be what failed.
-    if snapshot is not None or observed.migrations or ServiceGroup.DATABASE in TABLE[end].groups_on:
-        steps += close(observed, "visitors must not reach a site that is being rolled back")
-        steps += quiet(observed)
-        steps += _change_back(observed, snapshot, written=written)
-        steps.append(ProveMigrations(version, f"{version} works only with exactly its own migrations"))
-    steps.append(SelectVersion(version, "the database belongs to this version again"))
-    steps += serve(observed, steps, version, end, f"{version} serves again", "the old version is verified")
-    return Plan(end, tuple(steps), version, goes_back=True)
-
-
-def plan_back_to_nothing(
-    observed: ObservedState, snapshot: str | None, end: InfraState, *, written: bool = False
-) -> Plan:
-    """Roll back the first deployment of a site: Graasp is off again, and has no version.
-
-    `snapshot` is the database from before, which is as good as empty; None if no migration has begun. `written`:
-    something may have been written since it began.
-    """
-    end = without_graasp(end)
-    steps: list[Step] = []
-    if snapshot is not None or observed.migrations:
-        steps += close(observed, "visitors must not reach a site that is being rolled back")
-        steps += quiet(observed, groups=(ServiceGroup.DATABASE,))
-        steps += _change_back(observed, snapshot, written=written)
-    steps.append(DeselectVersion("no version was deployed before"))
-    steps += plan_transition(simulate(observed, steps), end).steps
-    return Plan(end, tuple(steps), goes_back=True)
-
-
-def _change_back(observed: ObservedState, snapshot: str | None, *, written: bool) -> list[Step]:
-    steps: list[Step] = []
-    if snapshot is not None or observed.migrations:
-        steps.append(EndSessions("a database in use cannot be renamed"))
-    if snapshot is not None:
-        steps.append(SwapBack(snapshot, "it is the database as it was before the migration", written))
-    return steps
 
 
 def _is_deployed(observed: ObservedState, request: DeployRequest, forecast: Forecast) -> bool:

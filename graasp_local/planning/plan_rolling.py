@@ -10,7 +10,8 @@ from __future__ import annotations
 from graasp_local.planning.migrations import Forecast, Pending
 from graasp_local.planning.parts import edge_is_ready, handing_back
 from graasp_local.planning.plan import DRAIN_SECONDS, Plan
-from graasp_local.planning.plan_deploy import Backup, DeployRequest, ImagesFrom, plan_rollback
+from graasp_local.planning.plan_deploy import Backup, DeployRequest, ImagesFrom
+from graasp_local.planning.plan_rollback import RollbackRequest, plan_rollback
 from graasp_local.planning.rolling_steps import DrainSide, LeadVisitors, ProveSide, ReplaceInTurn, Side, StartHandover
 from graasp_local.planning.simulate import simulate
 from graasp_local.planning.stages import check, fetch_again, record
@@ -120,7 +121,7 @@ def plan_rolling_back(observed: ObservedState, version: Version, visited: tuple[
     old_serves = _all_on(observed, visited, version)
     serving = {second.name for second in observed.handovers if second.is_on}
     if observed.gate is not Gate.OPEN or not edge_is_ready(observed) or not (old_serves or serving >= {*visited}):
-        return plan_rollback(observed, version, None, InfraState.RUNNING, images=images)
+        return plan_rollback(observed, RollbackRequest(version, InfraState.RUNNING, images))
     steps = fetch_again(version, images)
     if not old_serves:
         steps.append(LeadVisitors(Side.HANDOVER, f"it serves until {version} does again"))

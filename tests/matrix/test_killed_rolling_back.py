@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from graasp_local.planning.plan_deploy import plan_rollback
+from graasp_local.planning.plan_rollback import RollbackRequest, plan_rollback
 from graasp_local.planning.states import InfraState
 from graasp_local.version import Version
 from tests.matrix.faulty import Point, When
@@ -19,7 +19,8 @@ FAILED = "1.3.0-wrong-version"
 STEPS = [
     step.name
     for step in plan_rollback(
-        site_in(InfraState.RESTRICTED), Version(1, 0, 0), "graasp_snapshot_x", InfraState.RUNNING
+        site_in(InfraState.RESTRICTED),
+        RollbackRequest(Version(1, 0, 0), InfraState.RUNNING, snapshot="graasp_snapshot_x"),
     ).steps
 ]
 

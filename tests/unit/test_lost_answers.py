@@ -26,7 +26,7 @@ from graasp_local.operations.resume import resume_plan
 from graasp_local.operations.rollback import rollback_plan
 from graasp_local.operations.steps import Performer
 from graasp_local.planning.plan import Plan
-from graasp_local.planning.plan_deploy import plan_rollback
+from graasp_local.planning.plan_rollback import RollbackRequest, plan_rollback
 from graasp_local.planning.requests import OnFailure
 from graasp_local.planning.states import Gate, Health, InfraState, ObservedState, Status
 from graasp_local.planning.steps import OpenGate, Step
@@ -250,7 +250,10 @@ def _docstrings(file: Path) -> frozenset[str]:
 @pytest.mark.parametrize("written", [True, False])
 def test_a_rollback_says_what_happens_to_the_database_that_it_replaces(written: bool) -> None:
     observed = site_in(InfraState.RESTRICTED, "1.1.0")
-    back = plan_rollback(observed, Version(1, 0, 0), "graasp_snapshot_x", InfraState.RUNNING, written=written)
+    back = plan_rollback(
+        observed,
+        RollbackRequest(Version(1, 0, 0), InfraState.RUNNING, snapshot="graasp_snapshot_x", written=written),
+    )
     _, _, problem = judge_rollback(back, NeedsYou("It failed."), None, Gate.OPEN)
     assert problem[1].startswith("The site is running with 1.0.0 as before.")
     assert ("Something may have been written" in problem[1]) is written

@@ -7,13 +7,15 @@ from msgspec.structs import replace
 
 from graasp_local.planning.migrations import NotKnownYet, Pending
 from graasp_local.planning.plan import render
-from graasp_local.planning.plan_deploy import Backup, DeployRequest, plan_back_to_nothing, plan_deploy, plan_rollback
+from graasp_local.planning.plan_deploy import Backup, DeployRequest, plan_deploy
+from graasp_local.planning.plan_rollback import RollbackRequest, plan_rollback
 from graasp_local.planning.states import Gate, Health, InfraState, ObservedState, Status
 from graasp_local.planning.steps import MakeServices, StartServices
 from graasp_local.version import Version
 from tests.unit.sites import new_site, site_in
 
 V = Version(1, 1, 0)
+TO_1_0_0 = RollbackRequest(Version(1, 0, 0), InfraState.RUNNING)
 PENDING = Pending(("0002_item_lang",))
 
 
@@ -160,17 +162,17 @@ Verify that the gate is open
 
 
 def test_a_rollback_after_a_migration_began() -> None:
-    plan = plan_rollback(site_in(InfraState.DB_ONLY), Version(1, 0, 0), "graasp_snapshot_x", InfraState.RUNNING)
+    plan = plan_rollback(site_in(InfraState.DB_ONLY), replace(TO_1_0_0, snapshot="graasp_snapshot_x"))
     assert [step.title for step in plan.steps] == ROLLBACK_FROM_DB_ONLY.strip().splitlines()
 
 
 def test_a_rollback_before_a_migration_began_leaves_the_database_alone() -> None:
-    plan = plan_rollback(site_in(InfraState.DB_ONLY), Version(1, 0, 0), None, InfraState.RUNNING)
+    plan = plan_rollback(site_in(InfraState.DB_ONLY), TO_1_0_0)
     assert not any("snapshot" in step.title for step in plan.steps)
 
 
 def test_a_rollback_stops_the_new_code_behind_a_closed_gate() -> None:
-    plan = plan_rollback(site_in(InfraState.RUNNING), Version(1, 0, 0), "graasp_snapshot_x", InfraState.RUNNING)
+    plan = plan_rollback(site_in(InfraState.RUNNING), replace(TO_1_0_0, snapshot="graasp_snapshot_x"))
     assert [step.title for step in plan.steps][:5] == [
         "Restore the images that 1.0.0 was deployed with",
         "Close the gate",
@@ -182,7 +184,7 @@ def test_a_rollback_stops_the_new_code_behind_a_closed_gate() -> None:
 
 def test_a_rollback_from_a_first_deployment_ends_without_a_version() -> None:
     sealed = replace(site_in(InfraState.DB_ONLY), gate=Gate.SEALED)
-    plan = plan_back_to_nothing(sealed, "graasp_snapshot_x", InfraState.STOPPED)
+    plan = plan_rollback(sealed, RollbackRequest(None, InfraState.STOPPED, snapshot="graasp_snapshot_x"))
     assert [step.title for step in plan.steps] == [
         "End everything still connected to the database",
         "Replace the database with the snapshot graasp_snapshot_x",
@@ -191,7 +193,7 @@ def test_a_rollback_from_a_first_deployment_ends_without_a_version() -> None:
         "Stop db",
         "Stop nginx",
     ]
-    before = plan_back_to_nothing(sealed, None, InfraState.STOPPED)
+    before = plan_rollback(sealed, RollbackRequest(None, InfraState.STOPPED))
     assert before.steps[0].title == "Select no version"
     assert (plan.version, plan.goes_back) == (None, True)
 

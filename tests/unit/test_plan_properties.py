@@ -9,8 +9,9 @@ from msgspec.structs import replace
 
 from graasp_local.planning.migrations import Forecast, NotKnownYet, Pending
 from graasp_local.planning.plan import Plan
-from graasp_local.planning.plan_deploy import DeployRequest, plan_back_to_nothing, plan_deploy, plan_rollback
-from graasp_local.planning.plan_restore import RestoreRequest, plan_restore, plan_unrestore, plan_unrestore_to_nothing
+from graasp_local.planning.plan_deploy import DeployRequest, plan_deploy
+from graasp_local.planning.plan_restore import RestoreRequest, plan_restore
+from graasp_local.planning.plan_rollback import RollbackRequest, plan_rollback
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.plan_upgrade import UpgradeRequest, plan_upgrade, plan_upgrade_back
 from graasp_local.planning.restore_steps import PutInPlace, Restore
@@ -45,6 +46,7 @@ TARGETS = st.sampled_from(InfraState)
 ENDS = st.sampled_from([InfraState.RUNNING, InfraState.RESTRICTED])
 FORECASTS: st.SearchStrategy[Forecast] = st.sampled_from([Pending(()), Pending(("0002_x",)), NotKnownYet()])
 VERSION = Version(1, 1, 0)
+SNAPSHOTS = st.sampled_from([None, "graasp_snapshot_x"])
 RESTORES = st.sampled_from(
     [Restore("0003-x", "0007", ("graasp", "umami"), ("files",)), Restore("0003-x", "0007", ("graasp",), ())]
 )
@@ -65,27 +67,31 @@ def upgrade_requests(draw: st.DrawFn) -> UpgradeRequest:
 
 
 @st.composite
+def rollback_requests(draw: st.DrawFn) -> RollbackRequest:
+    """Of a deployment or a restore that got to any point, to a version or to nothing, to any state."""
+    return RollbackRequest(
+        draw(st.sampled_from([VERSION, None])),
+        draw(TARGETS),
+        snapshot=draw(SNAPSHOTS),
+        restore=draw(st.one_of(st.none(), RESTORES)),
+        is_in_place=draw(st.booleans()),
+    )
+
+
+@st.composite
 def plans(draw: st.DrawFn) -> tuple[ObservedState, Plan]:
     site = draw(observed_sites())
-    back = ["unrestore", "rollback", "upgrade-back", "back-to-nothing", "unrestore-to-nothing"]
-    kind = draw(st.sampled_from(["restore", "transition", "deploy", "upgrade", *back]))
+    kind = draw(st.sampled_from(["restore", "transition", "deploy", "upgrade", "rollback", "upgrade-back"]))
     if kind == "upgrade":
         return site, plan_upgrade(site, draw(upgrade_requests()))
     if kind == "upgrade-back":
         return site, plan_upgrade_back(site, draw(upgrade_requests()))
     if kind == "restore":
         return site, plan_restore(site, RestoreRequest(draw(RESTORES), VERSION, draw(ENDS)))
-    if kind == "unrestore":
-        return site, plan_unrestore(site, draw(RESTORES), VERSION, draw(TARGETS), was_begun=draw(st.booleans()))
-    if kind == "unrestore-to-nothing":
-        return site, plan_unrestore_to_nothing(site, draw(RESTORES), draw(TARGETS), was_begun=draw(st.booleans()))
+    if kind == "rollback":
+        return site, plan_rollback(site, draw(rollback_requests()))
     if kind == "transition":
         return site, plan_transition(site, draw(TARGETS))
-    snapshot = draw(st.sampled_from([None, "graasp_snapshot_x"]))
-    if kind == "back-to-nothing":
-        return site, plan_back_to_nothing(site, snapshot, draw(TARGETS))
-    if kind == "rollback":
-        return site, plan_rollback(site, VERSION, snapshot, draw(TARGETS))
     return site, plan_deploy(site, DeployRequest(VERSION, draw(ENDS)), draw(FORECASTS))
 
 
@@ -249,9 +255,8 @@ def test_a_rollback_from_a_failure_at_any_step_ends_in_the_original_state(
 ) -> None:
     plan = plan_deploy(site, DeployRequest(VERSION, end), forecast)
     left_behind = simulate(site, plan.steps[: data.draw(st.integers(0, len(plan.steps)))])
-    back = plan_rollback(
-        left_behind, Version(1, 0, 0), data.draw(st.sampled_from([None, "graasp_snapshot_x"])), came_from
-    )
+    request = RollbackRequest(Version(1, 0, 0), came_from, snapshot=data.draw(SNAPSHOTS))
+    back = plan_rollback(left_behind, request)
     assert ends_in(simulate(left_behind, back.steps), came_from)
 
 

@@ -6,7 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from graasp_local.planning.plan import Plan
-from graasp_local.planning.plan_restore import RestoreRequest, plan_restore, plan_unrestore
+from graasp_local.planning.plan_restore import RestoreRequest, plan_restore
+from graasp_local.planning.plan_rollback import RollbackRequest, plan_rollback
 from graasp_local.planning.restore_steps import Restore
 from graasp_local.planning.server import Direction
 from graasp_local.planning.states import InfraState, ObservedState
@@ -101,8 +102,8 @@ def test_a_migration_that_runs_is_ended_before_its_database_is_replaced() -> Non
     assert ended < steps.index("  Load graasp into a new database and verify it")
 
 
-def undone(observed: ObservedState, end: InfraState, *, was_begun: bool = True) -> Plan:
-    return plan_unrestore(observed, EVERYTHING, V, end, was_begun=was_begun)
+def undone(observed: ObservedState, end: InfraState, *, is_in_place: bool = True) -> Plan:
+    return plan_rollback(observed, RollbackRequest(V, end, restore=EVERYTHING, is_in_place=is_in_place))
 
 
 def test_a_rollback_restores_what_was_there() -> None:
@@ -125,7 +126,7 @@ def test_a_rollback_restores_what_was_there() -> None:
 
 
 def test_a_rollback_of_a_restore_that_had_not_begun_restores_nothing() -> None:
-    steps = lines(undone(site_in(InfraState.DB_ONLY), InfraState.RUNNING, was_begun=False))
+    steps = lines(undone(site_in(InfraState.DB_ONLY), InfraState.RUNNING, is_in_place=False))
     assert not [step for step in steps if "before the restore" in step]
 
 
