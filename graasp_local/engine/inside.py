@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from graasp_local.engine.client import engine_errors
@@ -17,15 +17,48 @@ if TYPE_CHECKING:
     from graasp_local.engine.docker_engine import DockerEngine
 
 
+_HEADER_BYTES = 8
+
+
 def run_inside(client: DockerClient, container: str, command: Sequence[str] | str, **options: Any) -> tuple[int, bytes]:
     """The exit code and output of a command; -1 if the engine does not tell. `options` are those of `exec_create`.
 
     Raises docker's APIError if the container does not run or lacks the program.
     """
     made = client.api.exec_create(container, command if isinstance(command, str) else [*command], **options)
-    said: bytes = client.api.exec_start(made["Id"])
+    written = _written_by(client, made["Id"])
     code = client.api.exec_inspect(made["Id"])["ExitCode"]
-    return -1 if code is None else int(code), said
+    return -1 if code is None else int(code), written
+
+
+def _written_by(client: DockerClient, command: str) -> bytes:
+    """What a command that was created writes, stdout and stderr together. Raises docker's APIError.
+
+    The SDK's exec_start asks the engine to switch protocols, and then reads from the socket itself. What arrives
+    together with the head of the answer is in the HTTP client's buffer by then, and is lost (docker-py issue 3332):
+    13 of 300 answers on a busy machine. The body of an ordinary answer is read through that buffer.
+    """
+    from docker.errors import create_api_error_from_http_exception
+    from requests.exceptions import HTTPError
+
+    api = client.api
+    address = f"{api.base_url}/v{api.api_version}/exec/{command}/start"
+    # A command may be silent for as long as it likes.
+    answer = api.post(address, json={"Detach": False, "Tty": False}, timeout=(api.timeout, None))
+    try:
+        answer.raise_for_status()
+    except HTTPError as error:
+        create_api_error_from_http_exception(error)
+    return b"".join(_frames(answer.content))
+
+
+def _frames(stream: bytes) -> Iterator[bytes]:
+    """The contents of a stream's frames: each is preceded by 8 bytes, of which the last 4 are its length."""
+    start = 0
+    while start + _HEADER_BYTES <= len(stream):
+        begin = start + _HEADER_BYTES
+        start = begin + int.from_bytes(stream[begin - 4 : begin], "big")
+        yield stream[begin:start]
 
 
 def running_edge(containers: Iterable[dict[str, Any]]) -> dict[str, Any] | None:

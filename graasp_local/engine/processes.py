@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from graasp_local.engine.inside import run_inside
+
 if TYPE_CHECKING:
     from docker import DockerClient
 
@@ -20,7 +22,6 @@ def processes_of(client: DockerClient, container: str) -> tuple[str, ...]:
     try:
         lines = [row[-1] for row in client.api.top(container)["Processes"] or ()]
     except APIError:
-        made = client.api.exec_create(container, _COMMAND)
-        said: bytes = client.api.exec_start(made["Id"])
-        lines = said.decode(errors="replace").splitlines()
+        _, written = run_inside(client, container, _COMMAND)
+        lines = written.decode(errors="replace").splitlines()
     return tuple(" ".join(line.split()) for line in lines)

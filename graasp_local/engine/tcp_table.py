@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graasp_local.engine.connections import is_of_nginx
+from graasp_local.engine.inside import run_inside
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -27,9 +28,7 @@ def tcp_table(client: DockerClient, container: str) -> str:
 
 def table_by_command(client: DockerClient, container: str) -> str:
     """The same, read by a command inside; the container must have `cat`."""
-    command = client.api.exec_create(container, ["cat", "/proc/net/tcp"])
-    table: bytes = client.api.exec_start(command["Id"])
-    return table.decode()
+    return run_inside(client, container, ["cat", "/proc/net/tcp"])[1].decode()
 
 
 def table_of_process(process: int, container: str, proc: Path = PROC) -> str | None:

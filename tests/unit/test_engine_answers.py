@@ -10,16 +10,19 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+from docker import DockerClient
 from docker.errors import APIError
 
 from graasp_local.engine import rootless
 from graasp_local.engine.addresses import refused, unreachable
 from graasp_local.engine.client import connect, engine_errors, engine_refusals
 from graasp_local.engine.docker_engine import DockerEngine
+from graasp_local.engine.inside import run_inside
 from graasp_local.engine.listing import containers_of
 from graasp_local.engine.lost_networks import without_their_network
 from graasp_local.engine.observe import SERVICE_LABEL, seen
@@ -282,3 +285,51 @@ def test_processes_that_an_engine_without_control_groups_cannot_list_are_no_erro
     engine(answer)
     site = init_site(tmp_path / "site", {}, demo=True)
     assert DockerEngine(site, lambda _: None).recovery_progress("db") == ""
+
+
+class _AllAtOnce(BaseHTTPRequestHandler):
+    """An engine that is quicker than its client: what a command writes arrives together with the head of the answer."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if not self.path.endswith("/start"):
+            return self._json({"Id": "e1"})
+        switches = self.headers.get("Upgrade") == "tcp"
+        status = "101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp" if switches else "200 OK"
+        head = f"HTTP/1.1 {status}\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\n".encode()
+        frames = b"\x01\0\0\0\0\0\0\x06hello\n" + b"\x02\0\0\0\0\0\0\x03no\n" + b"\x01\0\0\0\0\0\0\x00"
+        self.wfile.write(head + frames)
+        self.close_connection = True
+        return None
+
+    def do_GET(self) -> None:
+        self._json({"ExitCode": 3})
+
+    def address_string(self) -> str:
+        return "unix"
+
+    def log_message(self, *_: object) -> None: ...
+
+    def _json(self, answer: dict[str, object]) -> None:
+        body = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def test_what_a_command_writes_is_read_however_early_it_arrives(tmp_path: Path) -> None:
+    path = tmp_path / "quick.sock"
+    with (
+        socketserver.ThreadingUnixStreamServer(str(path), _AllAtOnce) as server,
+        closing(DockerClient(base_url=f"unix://{path}", version="1.45")) as client,
+    ):
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            assert run_inside(client, "c1", ["greet"]) == (3, b"hello\nno\n")
+            assert client.api.exec_start("e1") != b"hello\nno\n", "docker-py has mended issue 3332: use exec_start"
+        finally:
+            server.shutdown()
