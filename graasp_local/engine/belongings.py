@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from graasp_local.engine.client import connect, engine_errors
+from graasp_local.engine.client import connect, engine_errors, together
 from graasp_local.engine.inside import run_inside
 from graasp_local.engine.kept_images import remove_tags
 from graasp_local.engine.listing import PROJECT_LABEL
-from graasp_local.engine.together import together
 from graasp_local.errors import NeedsYou, Refused
 
 if TYPE_CHECKING:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from graasp_local.engine.addresses import engine_address, lacks_leader, refused, unreachable
 from graasp_local.engine.api_version import wanted_version
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 _TIMEOUT_SECONDS = 120
+Item = TypeVar("Item")
+
+
+class Connected(Protocol):
+    """What has a connection to the engine."""
+
+    @property
+    def client(self) -> DockerClient: ...
 
 
 def connect(patience: int = _TIMEOUT_SECONDS) -> DockerClient:
@@ -80,3 +89,22 @@ def engine_refusals() -> Iterator[None]:
             if lacks_leader(said):  # it would refuse anything now
                 raise
             raise NeedsYou(f"The engine refused: {said}.") from error
+
+
+def together(call: Callable[[Item], object], items: Sequence[Item]) -> None:
+    """One engine call for each item, all at the same time; raises the first exception, if any, once all have ended.
+
+    If the interpreter is already shutting down, one after the other: it no longer starts threads.
+    """
+    if not items:
+        return
+    with ThreadPoolExecutor(len(items)) as pool:
+        try:
+            calls = [pool.submit(call, item) for item in items]
+        except RuntimeError:  # raised for the first one: nothing was called
+            calls = []
+    if not calls:
+        for item in items:
+            call(item)
+    for done in calls:
+        done.result()

@@ -5,21 +5,17 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from graasp_local.engine.building import Build, build_image
-from graasp_local.engine.client import engine_errors
+from graasp_local.engine.client import Connected, engine_errors
 from graasp_local.engine.image_programs import lacking_programs
 from graasp_local.errors import Refused
 from graasp_local.images.recipes import PROGRAMS
 from graasp_local.stack.services import stack_directory
 
-if TYPE_CHECKING:
-    from graasp_local.engine.docker_engine import DockerEngine
-
 
 def complete_image(
-    engine: DockerEngine, service: str, image: str, log: Path, narrate: Callable[[str], None]
+    engine: Connected, service: str, image: str, log: Path, narrate: Callable[[str], None]
 ) -> Iterator[str]:
     """Add what is missing, if anything is; yields what is done. Raises Refused if that fails or has no effect.
 

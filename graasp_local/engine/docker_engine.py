@@ -14,14 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 from graasp_local.engine import connections, gate_flag, other_machine, rootless, site_files, uploads
 from graasp_local.engine.addresses import is_on_this_machine
-from graasp_local.engine.client import engine_errors, engine_refusals
+from graasp_local.engine.client import engine_errors, engine_refusals, together
 from graasp_local.engine.compose import compose_failed
 from graasp_local.engine.engine_clock import ahead_by
 from graasp_local.engine.inside import run_inside, running_edge
 from graasp_local.engine.leftovers import wait_for_leftovers, wait_for_stops
-from graasp_local.engine.lost_networks import without_their_network
 from graasp_local.engine.migration_run import DockerMigrationRun
-from graasp_local.engine.networks import missing_networks, network_refusal
+from graasp_local.engine.networks import (
+    missing_networks,
+    network_refusal,
+    remake_networks,
+    remove_odd_networks,
+    without_their_network,
+)
 from graasp_local.engine.observe import (
     DIRECTORY_LABEL,
     ENV_FILES_LABEL,
@@ -32,16 +37,13 @@ from graasp_local.engine.observe import (
     seen_on,
 )
 from graasp_local.engine.ports_in_use import port_problem
-from graasp_local.engine.processes import processes_of
-from graasp_local.engine.recovery import progress_of_recovery
-from graasp_local.engine.remade_networks import remake_networks, remove_odd_networks
+from graasp_local.engine.recovery import processes_of, progress_of_recovery
 from graasp_local.engine.search_data import search_volume, written_by
 from graasp_local.engine.site_containers import containers_of_site
 from graasp_local.engine.site_images import SiteImages
 from graasp_local.engine.stack_trial import stack_refusal
 from graasp_local.engine.swarm_services import SwarmServices
 from graasp_local.engine.tcp_table import tcp_table
-from graasp_local.engine.together import together
 from graasp_local.engine.tunnel import postgres_address
 from graasp_local.errors import ConfigurationError, NeedsYou, Refused
 from graasp_local.planning.search_data import SEARCH_SERVICE

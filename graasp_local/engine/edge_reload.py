@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import ssl
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from graasp_local.engine.client import engine_errors
 from graasp_local.engine.http_edge import HttpEdge
-from graasp_local.engine.inside import run_inside, running_edge
+from graasp_local.engine.inside import SiteContainers, run_inside, running_edge
 from graasp_local.errors import Refused
 
-if TYPE_CHECKING:
-    from graasp_local.engine.docker_engine import DockerEngine
-
 _TIMEOUT_SECONDS = 5.0
+
+
+class SiteOfNginx(SiteContainers, Protocol):
+    """The site whose nginx it is."""
+
+    def send_files(self) -> None: ...
 
 
 class EdgeReload:
     """nginx of one site, in its container."""
 
-    def __init__(self, engine: DockerEngine, edge: HttpEdge) -> None:
+    def __init__(self, engine: SiteOfNginx, edge: HttpEdge) -> None:
         self._engine = engine
         self._edge = edge
 

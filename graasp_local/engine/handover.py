@@ -16,12 +16,11 @@ from typing import Any
 
 from graasp_local.engine import connections, gate_flag, other_machine
 from graasp_local.engine.addresses import is_on_this_machine
-from graasp_local.engine.client import engine_errors, engine_refusals
+from graasp_local.engine.client import engine_errors, engine_refusals, together
 from graasp_local.engine.docker_engine import DockerEngine
 from graasp_local.engine.http_edge import core_answer
 from graasp_local.engine.inside import in_nginx
 from graasp_local.engine.observe import HANDOVER_LABEL, NODE_LABEL, ONE_OFF_LABEL, SERVICE_LABEL, number_of
-from graasp_local.engine.together import together
 from graasp_local.planning.rolling_steps import Side
 from graasp_local.ports.gate import CoreAnswer
 from graasp_local.ports.handovers import Memory

@@ -16,6 +16,9 @@ from graasp_local.ports.images import ImageFact
 if TYPE_CHECKING:
     from docker import DockerClient
 
+VERSIONED_SERVICES = ("core", "workers", "migrate")
+"""The services whose images make up a version of Graasp."""
+
 
 def image_fact(client: DockerClient, service: str, image: str) -> ImageFact:
     """Look for an image locally, then ask its registry for the manifest, without pulling anything."""

@@ -5,16 +5,20 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from graasp_local.engine.client import engine_errors
+from graasp_local.engine.client import Connected, engine_errors
 from graasp_local.planning.states import ServiceGroup
 from graasp_local.stack.services import GROUP_LABEL
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
-    from graasp_local.engine.docker_engine import DockerEngine
+
+class SiteContainers(Connected, Protocol):
+    """What knows the containers of a site."""
+
+    def containers(self) -> list[dict[str, Any]]: ...
 
 
 _HEADER_BYTES = 8
@@ -69,7 +73,7 @@ def running_edge(containers: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
     return None
 
 
-def in_nginx(engine: DockerEngine, command: Sequence[str], **options: Any) -> tuple[int, str]:
+def in_nginx(engine: SiteContainers, command: Sequence[str], **options: Any) -> tuple[int, str]:
     """As `run_inside`, in nginx's container; exit code 1 and no output while it is not running."""
     edge = running_edge(engine.containers())
     if edge is None:

@@ -1,17 +1,25 @@
-"""Whether the engine has room for networks that a site still lacks: creates them, then removes them again.
+"""The networks of a site: whether the engine has room for those that are missing, and when others must be recreated.
 
-Nothing else detects address pools that are used up or overlap; Compose would detect it behind the closed gate.
+Whether it has room is found by creating them and removing them again: nothing else detects address pools that are used
+up or overlap; Compose would detect it behind the closed gate. A site that moves from one machine to several or back
+needs networks of another driver. One can be removed only when no container is left in it, so the site's containers,
+which must be stopped, are removed first. Volumes stay. Compose creates what is missing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shlex
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from ipaddress import IPv4Network, ip_network
 from typing import TYPE_CHECKING, Any
 
-from graasp_local.engine.client import engine_errors
+from graasp_local.engine.client import engine_errors, engine_refusals
 from graasp_local.engine.listing import PROJECT_LABEL
+from graasp_local.errors import NeedsYou
+from graasp_local.site.site import Site
+from graasp_local.stack.on_swarm import FRONT_NETWORK
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -21,6 +29,12 @@ _TRIAL_LABEL = "org.graasp.trial-network"
 _MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
 _PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 _SMALLEST_PREFIX = 29
+_ON_ALL_MACHINES = ("front", "back", "inside")
+"""As in compose/swarm.yaml."""
+
+_PATIENCE_SECONDS = 30.0
+_POLL_SECONDS = 0.2
+_STARTABLE = ("created", "exited", "dead")
 
 
 def missing_networks(client: DockerClient, project: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,3 +126,71 @@ def _make(client: DockerClient, name: str, project: str, definition: Mapping[str
         labels={_TRIAL_LABEL: project},
     )
     return str(made["Id"])
+
+
+def remake_networks(client: DockerClient, site: Site, narrate: Callable[[str], None]) -> None:
+    """Remove the site's stopped containers and the networks that need another driver. Raises NeedsYou."""
+    filters = {"label": f"{PROJECT_LABEL}={site.settings.project}"}
+    with engine_refusals():
+        for container in client.api.containers(all=True, filters=filters):
+            narrate(shlex.join(["docker", "rm", container["Names"][0].lstrip("/")]))
+            client.api.remove_container(container["Id"])
+    remove_odd_networks(client, site, narrate)
+
+
+def remove_odd_networks(client: DockerClient, site: Site, narrate: Callable[[str], None]) -> None:
+    """Remove the networks that need another driver; they must be empty."""
+    from docker.errors import APIError, NotFound
+
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    filters = {"label": f"{PROJECT_LABEL}={site.settings.project}"}
+    with engine_refusals():
+        is_swarm = site.settings.swarm is not None
+        odd = [network for network in client.api.networks(filters=filters) if _is_odd(network, is_swarm=is_swarm)]
+        for network in odd:
+            narrate(shlex.join(["docker", "network", "rm", network["Name"]]))
+            while True:
+                try:
+                    client.api.remove_network(network["Id"])
+                    break
+                except NotFound:
+                    break
+                except APIError as error:
+                    # A task that has just ended may still be in it.
+                    if time.monotonic() > deadline:
+                        raise NeedsYou(
+                            f"The engine did not remove the network {network['Name']}: {error.explanation or error}."
+                        ) from error
+                    time.sleep(_POLL_SECONDS)
+        # A network of the Swarm disappears a moment after the engine accepts its removal.
+        while {n["Id"] for n in client.api.networks(filters=filters)} & {n["Id"] for n in odd}:
+            if time.monotonic() > deadline:
+                raise NeedsYou(f"The engine did not remove the network {odd[0]['Name']}.")
+            time.sleep(_POLL_SECONDS)
+
+
+def _is_odd(network: Mapping[str, Any], *, is_swarm: bool) -> bool:
+    key = (network.get("Labels") or {}).get(NETWORK_LABEL)
+    return (key in _ON_ALL_MACHINES and (network["Driver"] == "overlay") != is_swarm) or (
+        key == FRONT_NETWORK and not is_swarm
+    )
+
+
+def without_their_network(
+    containers: Iterable[Mapping[str, Any]], networks: Collection[str]
+) -> tuple[Mapping[str, Any], ...]:
+    """The containers that are not running and are attached to a network whose id is not among these. Pure.
+
+    The engine can no longer start them. Compose would recreate the network and then start the old container, which
+    refers to the removed one.
+    """
+    return tuple(
+        container
+        for container in containers
+        if container["State"] in _STARTABLE and any(id_ and id_ not in networks for id_ in _network_ids(container))
+    )
+
+
+def _network_ids(container: Mapping[str, Any]) -> tuple[str, ...]:
+    attached = (container.get("NetworkSettings") or {}).get("Networks") or {}
+    return tuple(str(network.get("NetworkID") or "") for network in attached.values())

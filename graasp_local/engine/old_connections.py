@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
+from typing import Protocol
 
 from graasp_local.engine import connections
-from graasp_local.engine.docker_engine import DockerEngine
-from graasp_local.engine.inside import in_nginx
+from graasp_local.engine.inside import SiteContainers, in_nginx
 from graasp_local.engine.observe import SERVICE_LABEL
 from graasp_local.planning.states import ServiceGroup
 from graasp_local.stack.services import GROUP_LABEL
@@ -95,10 +95,16 @@ _LOOKS_WHILE_SETTLING = 4
 """What an old worker accepted just before it was set apart reaches core a moment later, and counts as old too."""
 
 
+class SiteOfNginx(SiteContainers, Protocol):
+    """The site whose nginx it is."""
+
+    def nginx_connections(self) -> str: ...
+
+
 class DockerOldConnections:
     """The old connections of one site's nginx; remembers what was open when they were set apart."""
 
-    def __init__(self, engine: DockerEngine) -> None:
+    def __init__(self, engine: SiteOfNginx) -> None:
         self._engine = engine
         self._user = ""
         self._before: frozenset[connections.Connection] = frozenset()

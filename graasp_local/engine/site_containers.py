@@ -1,11 +1,18 @@
-"""All containers of a site: those of its engine and, if it runs on several machines, its tasks on all of them."""
+"""All containers of a site: those of its engine and, if it runs on several machines, its tasks on all of them.
+
+Also one observation of a site for `status`, which must not take longer than `docker compose ps`: the same observation
+as an operation's, without the parts that only an operation needs. Importing those takes longer than the observation.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+from graasp_local.engine.http_edge import HttpEdge
 from graasp_local.engine.listing import containers_of
-from graasp_local.engine.observe import has_other_networks
+from graasp_local.engine.observe import has_other_networks, seen_on
+from graasp_local.planning.states import ObservedState
+from graasp_local.ports.observation import observe
 from graasp_local.site.site import Site
 
 
@@ -18,3 +25,12 @@ def containers_of_site(site: Site, *, to_look_only: bool = False) -> list[dict[s
 
         found = [*found, *tasks_as_containers(site.settings.project)]
     return found
+
+
+def look_at(site: Site) -> ObservedState:
+    """The current state of the site. Raises EngineUnreachable."""
+    return observe(
+        lambda: seen_on(site, containers_of_site(site, to_look_only=True)),
+        HttpEdge(site.settings).gate,
+        page_when_stopped=site.settings.page_when_stopped,
+    )

@@ -15,7 +15,7 @@ from graasp_local.engine import images, kept_images
 from graasp_local.engine.client import connect, engine_errors
 from graasp_local.engine.compose import Compose
 from graasp_local.engine.image_migrations import ImageMigrations
-from graasp_local.engine.images import ImageHere
+from graasp_local.engine.images import VERSIONED_SERVICES, ImageHere
 from graasp_local.engine.listing import containers_of
 from graasp_local.engine.observe import SERVICE_LABEL
 from graasp_local.engine.pulling import pull
@@ -33,9 +33,6 @@ from graasp_local.version import Images, Version
 
 if TYPE_CHECKING:
     from docker import DockerClient
-
-VERSIONED_SERVICES = ("core", "workers", "migrate")
-"""The services whose images make up a version of Graasp."""
 
 
 class SiteImages:

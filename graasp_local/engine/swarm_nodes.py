@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from msgspec import Struct
 
 from graasp_local.engine import swarm_tasks
 from graasp_local.engine.client import engine_errors
+from graasp_local.engine.inside import SiteContainers
 from graasp_local.engine.observe import NODE_LABEL, ONE_OFF_LABEL, SERVICE_LABEL, number_of
 from graasp_local.engine.swarm_tasks import node_name
 from graasp_local.errors import Refused
 from graasp_local.stack.on_swarm import SWARM_SERVICES
 
-if TYPE_CHECKING:
-    from graasp_local.engine.docker_engine import DockerEngine
+
+class SwarmSite(SiteContainers, Protocol):
+    """The site whose Swarm it is."""
+
+    def swarm_problem(self) -> str | None: ...
 
 
 class SwarmNode(Struct, frozen=True):
@@ -35,7 +39,7 @@ class SwarmNode(Struct, frozen=True):
     runs: tuple[str, ...]
 
 
-def swarm_nodes(engine: DockerEngine) -> tuple[SwarmNode, ...]:
+def swarm_nodes(engine: SwarmSite) -> tuple[SwarmNode, ...]:
     """By name, the front one first. Raises Refused if the Swarm cannot be used, EngineUnreachable."""
     problem = engine.swarm_problem()
     if problem:

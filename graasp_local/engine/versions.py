@@ -6,10 +6,9 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from graasp_local.engine.client import engine_errors
-from graasp_local.engine.docker_engine import DockerEngine
+from graasp_local.engine.client import Connected, engine_errors
+from graasp_local.engine.images import VERSIONED_SERVICES
 from graasp_local.engine.registry import RegistryUnreachableError, repository_tags
-from graasp_local.engine.site_images import VERSIONED_SERVICES
 from graasp_local.version import Version
 
 DEFAULT_REPOSITORY = "public.ecr.aws/graasp/graasp"
@@ -31,7 +30,7 @@ class FoundVersions(Struct, frozen=True):
     problem: str = ""
 
 
-def find_versions(engine: DockerEngine, repository: str) -> FoundVersions:
+def find_versions(engine: Connected, repository: str) -> FoundVersions:
     with engine_errors():
         images = engine.client.api.images(name=repository)
     local = complete_versions(tag.rpartition(":")[2] for image in images for tag in image.get("RepoTags") or ())

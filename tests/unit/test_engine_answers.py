@@ -24,7 +24,7 @@ from graasp_local.engine.client import connect, engine_errors, engine_refusals
 from graasp_local.engine.docker_engine import DockerEngine
 from graasp_local.engine.inside import run_inside
 from graasp_local.engine.listing import containers_of
-from graasp_local.engine.lost_networks import without_their_network
+from graasp_local.engine.networks import without_their_network
 from graasp_local.engine.observe import SERVICE_LABEL, seen
 from graasp_local.errors import EngineUnreachable, ExitCode, Refused
 from graasp_local.planning.states import ServiceGroup, Status
