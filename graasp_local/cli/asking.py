@@ -191,7 +191,7 @@ def _ask(question: str, default: str | None, error: Callable[[str], str | None],
 
 
 def _port_error(text: str) -> str | None:
-    from graasp_local.engine.addresses import is_on_this_machine
+    from graasp_local.engine.reach.addresses import is_on_this_machine
 
     wrong = port_error(text)
     if wrong:

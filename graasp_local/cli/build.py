@@ -51,9 +51,9 @@ def command(
     Use this if the published images are for another platform, and for the web client, which is not published as an
     image. The site does not change until you deploy the version.
     """
-    from graasp_local.engine.building import Build, build_image
-    from graasp_local.engine.completing import complete_image
-    from graasp_local.engine.listing import refuse_podman
+    from graasp_local.engine.containers.of_project import refuse_podman
+    from graasp_local.engine.images.building import Build, build_image
+    from graasp_local.engine.images.completing import complete_image
     from graasp_local.errors import UsageError
     from graasp_local.images.checkout import clone, require_sources
     from graasp_local.images.recipes import RECIPES, Repository, build_arguments, tag_of

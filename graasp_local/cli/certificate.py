@@ -50,9 +50,9 @@ def renew(context: Context, *, at_once: bool, json_object: bool) -> None:
     With TLS=files, the files are read again. No request is dropped: nginx finishes running requests with the old
     certificate. `doctor` warns if the timer has not run for days.
     """
-    from graasp_local.engine.addresses import is_on_this_machine
-    from graasp_local.engine.edge_reload import EdgeReload
-    from graasp_local.engine.http_edge import HttpEdge
+    from graasp_local.engine.nginx.edge import HttpEdge
+    from graasp_local.engine.nginx.reload import EdgeReload
+    from graasp_local.engine.reach.addresses import is_on_this_machine
     from graasp_local.errors import Refused
     from graasp_local.lock import held_lock
     from graasp_local.settings import Tls

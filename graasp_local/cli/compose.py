@@ -37,10 +37,10 @@ def command(
     This bypasses graasp-local's checks, its lock and its journal. Use it to inspect the site, or to repeat a command
     that graasp-local printed.
     """
-    from graasp_local.engine import site_files
-    from graasp_local.engine.addresses import is_on_this_machine
-    from graasp_local.engine.compose import Compose, compose_version, see_to_variables
-    from graasp_local.engine.listing import refuse_podman
+    from graasp_local.engine.compose import site_files
+    from graasp_local.engine.compose.verbs import Compose, compose_version, see_to_variables
+    from graasp_local.engine.containers.of_project import refuse_podman
+    from graasp_local.engine.reach.addresses import is_on_this_machine
     from graasp_local.planning.server import DatabaseServer
     from graasp_local.site import prepare
     from graasp_local.site.selection import Release

@@ -71,7 +71,7 @@ def _memory_here() -> int | None:
     """The memory of the engine's machine in bytes, if that is this machine."""
     import os
 
-    from graasp_local.engine.addresses import is_on_this_machine
+    from graasp_local.engine.reach.addresses import is_on_this_machine
 
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if is_on_this_machine() else None
 

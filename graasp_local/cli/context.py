@@ -14,8 +14,8 @@ from graasp_local.cli.speaking import say
 
 if TYPE_CHECKING:
     from graasp_local.clock import InterruptionFlag
-    from graasp_local.engine.docker_engine import DockerEngine
-    from graasp_local.engine.prober import Change, EdgeProber
+    from graasp_local.engine.nginx.prober import Change, EdgeProber
+    from graasp_local.engine.site.docker_engine import DockerEngine
     from graasp_local.ports.world import World
     from graasp_local.postgres.address import Address
     from graasp_local.site.site import Site
@@ -58,7 +58,7 @@ class Context:
         self.__dict__.pop("site", None)
 
     def engine(self, narrate: Callable[[str], None] = lambda _: None) -> DockerEngine:
-        from graasp_local.engine.docker_engine import engine_for
+        from graasp_local.engine.site.docker_engine import engine_for
 
         return engine_for(self.site, narrate)
 
@@ -67,12 +67,12 @@ class Context:
 
     def _world_of(self, site: Site, interruption: InterruptionFlag, narrate: Callable[[str], None]) -> World:
         from graasp_local.clock import SystemClock
-        from graasp_local.engine.docker_engine import engine_for
-        from graasp_local.engine.handover import DockerHandovers
-        from graasp_local.engine.http_edge import HttpEdge
-        from graasp_local.engine.old_connections import DockerOldConnections
-        from graasp_local.engine.servers import DockerServers
-        from graasp_local.engine.transfers import DockerTransfers
+        from graasp_local.engine.data.servers import DockerServers
+        from graasp_local.engine.data.transfers import DockerTransfers
+        from graasp_local.engine.nginx.edge import HttpEdge
+        from graasp_local.engine.nginx.old_connections import DockerOldConnections
+        from graasp_local.engine.site.docker_engine import engine_for
+        from graasp_local.engine.site.handover import DockerHandovers
         from graasp_local.ports.servers import Servers
         from graasp_local.ports.world import World
         from graasp_local.postgres.address import once_it_answers
@@ -110,8 +110,8 @@ class Context:
         return world if settings.swarm is None else _on_several_machines(world, address)
 
     def prober(self, on_change: Callable[[Change], None] = lambda _: None) -> EdgeProber:
-        from graasp_local.engine.http_edge import HttpEdge
-        from graasp_local.engine.prober import EdgeProber
+        from graasp_local.engine.nginx.edge import HttpEdge
+        from graasp_local.engine.nginx.prober import EdgeProber
 
         return EdgeProber(HttpEdge(self.site.settings), on_change)
 
@@ -120,7 +120,7 @@ def _on_external_server(world: World, engine: DockerEngine, narrate: Callable[[s
     """The same world, with its databases on the server that the site's settings name."""
     from msgspec.structs import replace
 
-    from graasp_local.engine.external_transfers import ExternalTransfers
+    from graasp_local.engine.data.external_transfers import ExternalTransfers
     from graasp_local.postgres.external import ExternalDatabase, ExternalDatabases
     from graasp_local.postgres.external_server import ExternalConnections
     from graasp_local.stack.external import migration_password

@@ -23,7 +23,7 @@ _BAR_WIDTH = 24
 
 def show_downtime(context: Context, operations: Sequence[OperationRecord], *, as_json: bool) -> None:
     """Also asks nginx whether the site is open now: a closing that nothing in the journal ended may be over."""
-    from graasp_local.engine.http_edge import HttpEdge
+    from graasp_local.engine.nginx.edge import HttpEdge
 
     gate, now = HttpEdge(context.site.settings).gate(), time.time()
     found = closings(operations, gate, now)

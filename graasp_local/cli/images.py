@@ -64,7 +64,7 @@ def list_images(context: Context, version_text: str | None, *, json_object: bool
 def pull(context: Context, version_text: str) -> None:
     """Pull the images of a version now, to deploy it later."""
     from graasp_local.clock import InterruptionFlag
-    from graasp_local.engine.listing import refuse_podman
+    from graasp_local.engine.containers.of_project import refuse_podman
     from graasp_local.operations.steps.having_images import pull_missing
     from graasp_local.operations.steps.preflight import check_images
 
@@ -87,8 +87,8 @@ def complete(context: Context, version_text: str | None) -> None:
     Without them, core crashes when a PDF is uploaded. Each completed image replaces the published one under the same
     name, and the next deployment of the version uses it.
     """
-    from graasp_local.engine.completing import complete_image
-    from graasp_local.engine.listing import refuse_podman
+    from graasp_local.engine.containers.of_project import refuse_podman
+    from graasp_local.engine.images.completing import complete_image
     from graasp_local.errors import Refused
     from graasp_local.images.recipes import PROGRAMS
 
@@ -123,7 +123,7 @@ def complete(context: Context, version_text: str | None) -> None:
 @pass_context
 def save(context: Context, version_text: str, file: Path) -> None:
     """Save the images of a version, Postgres and nginx included, to one FILE."""
-    from graasp_local.engine.archive import saved
+    from graasp_local.engine.images.archive import saved
     from graasp_local.errors import Refused, UsageError
     from graasp_local.images.archive import write_image_file
     from graasp_local.wording import listed
@@ -157,9 +157,9 @@ def save(context: Context, version_text: str, file: Path) -> None:
 @pass_context
 def load(context: Context, file: Path) -> None:
     """Load the images from a FILE written by `images save`. Needs neither a site nor a network."""
-    from graasp_local.engine import archive
-    from graasp_local.engine.client import connect, engine_errors
-    from graasp_local.engine.listing import refuse_podman
+    from graasp_local.engine.containers.of_project import refuse_podman
+    from graasp_local.engine.images import archive
+    from graasp_local.engine.reach.client import connect, engine_errors
     from graasp_local.errors import Refused, UsageError
     from graasp_local.images.archive import check_content, image_chunks, read_manifest
 

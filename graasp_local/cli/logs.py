@@ -23,7 +23,7 @@ from graasp_local.errors import UsageError
 @pass_context
 def command(context: Context, service: str | None, *, follow: bool, lines: int) -> None:
     """Show the log of SERVICE, or of all services."""
-    from graasp_local.engine.logs import log_lines
+    from graasp_local.engine.site.logs import log_lines
 
     names = [definition.name for definition in context.site.services]
     if service and service not in names:

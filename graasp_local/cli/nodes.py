@@ -16,7 +16,7 @@ _GIB = 1024**3
 def command(context: Context, *, json_object: bool) -> None:
     """List the machines of the site's Swarm, and which of the site's services run on each."""
     from graasp_local.cli.tables import print_table
-    from graasp_local.engine.swarm_nodes import swarm_nodes
+    from graasp_local.engine.swarm.nodes import swarm_nodes
 
     if context.site.settings.swarm is None:
         if json_object:

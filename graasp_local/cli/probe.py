@@ -11,7 +11,7 @@ from graasp_local.cli.context import Context, pass_context, print_json
 from graasp_local.cli.speaking import say
 
 if TYPE_CHECKING:
-    from graasp_local.engine.prober import Change
+    from graasp_local.engine.nginx.prober import Change
 
 
 @click.command("probe")

@@ -27,7 +27,7 @@ def command(
     --volume, only that volume and the dumps are removed.
     """
     from graasp_local.clock import InterruptionFlag
-    from graasp_local.engine.listing import refuse_podman
+    from graasp_local.engine.containers.of_project import refuse_podman
     from graasp_local.operations import upgrades
 
     refuse_podman()

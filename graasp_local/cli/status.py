@@ -26,7 +26,7 @@ def command(context: Context, *, json_object: bool) -> None:
 def _look(context: Context) -> dict[str, Any]:
     import time
 
-    from graasp_local.engine.site_containers import look_at
+    from graasp_local.engine.site.containers import look_at
     from graasp_local.journal.closings import closings, ongoing
     from graasp_local.journal.read import read_recent
     from graasp_local.journal.records import last_deployed, state_left, unfinished_operation

@@ -50,7 +50,7 @@ class SiteAccess(Struct, frozen=True):
         return context.world(flag, narrate)
 
     def live(self, site: Site) -> LiveEngine:
-        from graasp_local.engine.live import DockerLive
+        from graasp_local.engine.site.live import DockerLive
 
         return DockerLive(site)
 

@@ -13,7 +13,7 @@ from graasp_local.cli.speaking import say
 @pass_context
 def command(context: Context, *, json_object: bool) -> None:
     """List the versions of Graasp on this machine and in the registry, newest first; * marks the selected one."""
-    from graasp_local.engine.versions import DEFAULT_REPOSITORY, find_versions
+    from graasp_local.engine.images.versions import DEFAULT_REPOSITORY, find_versions
 
     selected = context.site.selected_version
     repository = context.site.settings.values.get("GRAASP_REPOSITORY") or DEFAULT_REPOSITORY

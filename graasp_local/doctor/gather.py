@@ -147,7 +147,7 @@ def core_repository(settings: Fact[Settings]) -> str:
 
 
 def _diagnosis(settings: Settings) -> Diagnosis:
-    from graasp_local.engine.diagnosis import DockerDiagnosis
+    from graasp_local.engine.site.diagnosis import DockerDiagnosis
 
     return DockerDiagnosis(settings.project)
 
@@ -159,7 +159,7 @@ def _some(version: Version | None) -> Version:
 
 
 def _compose_version() -> str:
-    from graasp_local.engine.compose import compose_version
+    from graasp_local.engine.compose.verbs import compose_version
 
     return compose_version()
 
@@ -244,7 +244,7 @@ def _port(settings: Settings) -> int:
 
 
 def _registry_url(repository: str) -> str:
-    from graasp_local.engine.registry import split_repository
+    from graasp_local.engine.images.registry import split_repository
 
     host, _ = split_repository(repository)
     return f"{'http' if host.partition(':')[0] in ('localhost', '127.0.0.1') else 'https'}://{host}/v2/"

@@ -1,6 +1,6 @@
 """What backups and restores need, as two protocols: the databases of a server, and data in and out as bytes.
 
-Implemented by postgres/databases.py and engine/transfers.py; the fakes are in tests/unit/fake_data.py.
+Implemented by postgres/databases.py and engine/data/transfers.py; the fakes are in tests/unit/fake_data.py.
 """
 
 from __future__ import annotations

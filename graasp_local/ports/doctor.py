@@ -1,4 +1,4 @@
-"""What the doctor asks the engine, as a small protocol; implemented by engine/diagnosis.py."""
+"""What the doctor asks the engine, as a small protocol; implemented by engine/site/diagnosis.py."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What it takes to replace core while visitors are served, as a protocol: the second container, nginx's routing.
 
-Implemented by engine/handover.py, and in memory by tests/unit/fakes.py.
+Implemented by engine/site/handover.py, and in memory by tests/unit/fakes.py.
 """
 
 from __future__ import annotations

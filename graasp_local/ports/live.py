@@ -1,6 +1,6 @@
 """The engine as a screen needs it, as a protocol: containers, their changes, their logs, their use of the machine.
 
-Implemented by engine/live.py; a fake is in tests/tui/fakes.py.
+Implemented by engine/site/live.py; a fake is in tests/tui/fakes.py.
 """
 
 from __future__ import annotations

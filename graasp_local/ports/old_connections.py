@@ -1,6 +1,6 @@
 """What is needed to end connections that were opened before the gate closed, as a protocol.
 
-Implemented by engine/old_connections.py, and in memory by tests/unit/fakes.py.
+Implemented by engine/nginx/old_connections.py, and in memory by tests/unit/fakes.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What an upgrade of the database server needs, as small protocols: containers and volumes of servers, and the contents
 of one.
 
-Implemented by engine/servers.py and postgres/server.py; the fakes are in tests/unit/fake_servers.py.
+Implemented by engine/data/servers.py and postgres/server.py; the fakes are in tests/unit/fake_servers.py.
 """
 
 from __future__ import annotations

@@ -8,10 +8,10 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from graasp_local.engine.addresses import engine_address
-from graasp_local.engine.belongings import belongings, remove_containers, remove_project
-from graasp_local.engine.leftovers import wait_for_leftovers
-from graasp_local.engine.listing import PROJECT_LABEL
+from graasp_local.engine.compose.belongings import belongings, remove_containers, remove_project
+from graasp_local.engine.compose.leftovers import wait_for_leftovers
+from graasp_local.engine.containers.of_project import PROJECT_LABEL
+from graasp_local.engine.reach.addresses import engine_address
 from graasp_local.testing.claims import Claim, Claims
 from graasp_local.testing.recipe import CLAIM_LABEL, HOST_LABEL
 

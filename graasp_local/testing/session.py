@@ -54,7 +54,7 @@ def start_reaper() -> bool:
     from testcontainers.core.config import testcontainers_config
     from testcontainers.core.container import Reaper
 
-    from graasp_local.engine.belongings import image_ids
+    from graasp_local.engine.compose.belongings import image_ids
 
     if testcontainers_config.ryuk_disabled or not image_ids([testcontainers_config.ryuk_image]):
         return False

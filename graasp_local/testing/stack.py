@@ -24,9 +24,16 @@ from typing import Any, NamedTuple, Self, TypeVar
 from msgspec.structs import replace
 
 from graasp_local import __version__
-from graasp_local.engine.addresses import engine_address, engine_host, is_on_this_machine
-from graasp_local.engine.belongings import free_port, free_subnets, image_ids, network_labels, run_in, sdk_container
-from graasp_local.engine.observe import ONE_OFF_LABEL
+from graasp_local.engine.compose.belongings import (
+    free_port,
+    free_subnets,
+    image_ids,
+    network_labels,
+    run_in,
+    sdk_container,
+)
+from graasp_local.engine.containers.services import ONE_OFF_LABEL
+from graasp_local.engine.reach.addresses import engine_address, engine_host, is_on_this_machine
 from graasp_local.errors import ConfigurationError, GraaspLocalError, Refused, UsageError
 from graasp_local.planning.plan import DRAIN_SECONDS, Strategy
 from graasp_local.planning.requests import MIGRATION_SECONDS, ChangeState, Deploy, OnFailure, Rollback
@@ -264,7 +271,7 @@ class GraaspStack:
 
     def _images(self, version: Version) -> dict[str, str]:
         """The images of the stack, with their ids."""
-        from graasp_local.engine.docker_engine import engine_for
+        from graasp_local.engine.site.docker_engine import engine_for
 
         return image_ids(sorted({*engine_for(self.site).images_of(version).values()}))
 
@@ -593,7 +600,7 @@ class GraaspStack:
         return self._looking
 
     def _all_containers(self) -> list[dict[str, Any]]:
-        from graasp_local.engine.listing import containers_of
+        from graasp_local.engine.containers.of_project import containers_of
 
         return containers_of(self.site.settings.project)
 
@@ -689,7 +696,7 @@ def _with_a_version(recipe: Recipe) -> Recipe:
 
 def _releases_here(recipe: Recipe) -> tuple[str, tuple[Version, ...]]:
     """The repository of the recipe, and the releases of it on the engine."""
-    from graasp_local.engine.versions import DEFAULT_REPOSITORY, releases_here
+    from graasp_local.engine.images.versions import DEFAULT_REPOSITORY, releases_here
 
     demo = DEMO_SETTINGS["GRAASP_REPOSITORY"] if recipe.source is Source.DEMO else ""
     repository = recipe.repository or demo or DEFAULT_REPOSITORY

@@ -16,10 +16,10 @@ from typing import Any
 
 import yaml
 
-from graasp_local.engine.compose import Compose
-from graasp_local.engine.docker_engine import engine_for
-from graasp_local.engine.http_edge import HttpEdge
-from graasp_local.engine.prober import EdgeProber
+from graasp_local.engine.compose.verbs import Compose
+from graasp_local.engine.nginx.edge import HttpEdge
+from graasp_local.engine.nginx.prober import EdgeProber
+from graasp_local.engine.site.docker_engine import engine_for
 from graasp_local.planning.states import Gate
 from graasp_local.site import prepare
 from graasp_local.site.site import Site

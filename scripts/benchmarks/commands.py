@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from bench_site import GRAASP_LOCAL, BenchSite
 from measuring import Figure, Row, alternately, timed
 
-from graasp_local.engine.client import connect
-from graasp_local.engine.listing import PROJECT_LABEL, containers_of
+from graasp_local.engine.containers.of_project import PROJECT_LABEL, containers_of
+from graasp_local.engine.reach.client import connect
 
 _IMAGE = "localhost/graasp-demo/base:bookworm"
 

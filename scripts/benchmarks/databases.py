@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from bench_site import AFTER, BenchSite
 from measuring import Figure, Row, alternately
 
-from graasp_local.engine.docker_engine import engine_for
+from graasp_local.engine.site.docker_engine import engine_for
 from graasp_local.postgres.database import PostgresDatabase
 
 _ROW_BYTES = 1000

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from measuring import shown
 
-from graasp_local.engine.docker_engine import engine_for
+from graasp_local.engine.site.docker_engine import engine_for
 from graasp_local.site.site import Site
 
 HEADINGS = ("request", "at once", "a second", "median", "99 %", "failed", "processor time for one request")

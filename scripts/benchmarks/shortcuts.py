@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from bench_site import AFTER, SERVICES, BenchSite
 from measuring import Row, alternately
 
-from graasp_local.engine.docker_engine import DockerEngine, engine_for
-from graasp_local.engine.image_migrations import ImageMigrations
-from graasp_local.engine.observe import SERVICE_LABEL
-from graasp_local.engine.tcp_table import table_by_command
+from graasp_local.engine.containers.services import SERVICE_LABEL
+from graasp_local.engine.images.migrations import ImageMigrations
+from graasp_local.engine.nginx.tcp_table import table_by_command
+from graasp_local.engine.site.docker_engine import DockerEngine, engine_for
 
 _POLL_SECONDS = 0.03
 """How often an operation checks whether services are on, and whether a migration has ended."""

@@ -17,8 +17,8 @@ from typing import Any
 
 import docker
 
-from graasp_local.engine.listing import PROJECT_LABEL
-from graasp_local.engine.observe import SERVICE_LABEL
+from graasp_local.engine.containers.of_project import PROJECT_LABEL
+from graasp_local.engine.containers.services import SERVICE_LABEL
 from graasp_local.planning.states import ServiceGroup
 from graasp_local.stack.services import GROUP_LABEL
 from graasp_local.testing import GraaspStack

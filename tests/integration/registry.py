@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from graasp_local.engine.kept_images import NAMESPACE
+from graasp_local.engine.images.kept import NAMESPACE
 from graasp_local.testing.ports import free_port
 from tests.integration.demo_site import wait_for
 from tests.integration.docker_command import docker

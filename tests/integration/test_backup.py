@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from graasp_local.engine.temporary_container import BORROWER_LABEL
+from graasp_local.engine.containers.temporary import BORROWER_LABEL
 from tests.integration.database_data import killed
 from tests.integration.demo_site import DemoSite, wait_for
 from tests.integration.docker_command import docker

@@ -13,7 +13,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from graasp_local.engine.kept_images import kept_repository
+from graasp_local.engine.images.kept import kept_repository
 from tests.integration.demo_site import DemoSite
 
 REPOSITORY = Path(__file__).parents[2]
@@ -138,6 +138,6 @@ def test_images_are_carried_from_one_store_to_the_other(site: DemoSite, tmp_path
 
 
 def _usual_host() -> str:
-    from graasp_local.engine.addresses import engine_address
+    from graasp_local.engine.reach.addresses import engine_address
 
     return engine_address()

@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from graasp_local.engine.temporary_container import BORROWER_LABEL
+from graasp_local.engine.containers.temporary import BORROWER_LABEL
 from tests.integration.demo_site import AS_BROWSER, DemoSite, wait_for
 from tests.integration.test_interruptions import rest_of, until_step
 
@@ -267,7 +267,7 @@ def test_a_slow_upload_has_until_the_drain_limit_and_then_gets_the_gates_answer(
 
 
 def _in_flight(site: DemoSite) -> int | None:
-    from graasp_local.engine.docker_engine import engine_for
+    from graasp_local.engine.site.docker_engine import engine_for
     from graasp_local.site.site import Site
 
     return engine_for(Site(site.directory)).requests_in_flight()

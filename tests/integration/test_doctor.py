@@ -10,7 +10,7 @@ from typing import Any
 
 import docker
 
-from graasp_local.engine.listing import PROJECT_LABEL
+from graasp_local.engine.containers.of_project import PROJECT_LABEL
 from tests.integration.demo_site import DemoSite
 
 

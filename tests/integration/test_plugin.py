@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from graasp_local.engine.belongings import belongings
+from graasp_local.engine.compose.belongings import belongings
 from graasp_local.testing.recipe import CLAIM_LABEL
 from tests.integration.demo_site import wait_for
 from tests.unit.test_console_blocks import ROOT, from_page

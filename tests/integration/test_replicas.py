@@ -12,8 +12,8 @@ import pytest
 
 from graasp_local.cli.context import Context
 from graasp_local.clock import InterruptionFlag
-from graasp_local.engine.listing import PROJECT_LABEL
-from graasp_local.engine.observe import HANDOVER_LABEL, SERVICE_LABEL, number_of
+from graasp_local.engine.containers.of_project import PROJECT_LABEL
+from graasp_local.engine.containers.services import HANDOVER_LABEL, SERVICE_LABEL, number_of
 from tests.integration.demo_site import DemoSite
 from tests.integration.visitors import REQUESTS_A_SECOND, Visitors
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from graasp_local.engine.observe import HANDOVER_LABEL
+from graasp_local.engine.containers.services import HANDOVER_LABEL
 from tests.integration.demo_site import Answer, DemoSite, wait_for
 from tests.integration.test_interruptions import rest_of, until_step
 from tests.integration.visitors import REQUESTS_A_SECOND, Visitors

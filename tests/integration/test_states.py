@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from graasp_local.engine.listing import PROJECT_LABEL
+from graasp_local.engine.containers.of_project import PROJECT_LABEL
 from graasp_local.planning.plan_transition import plan_transition
 from graasp_local.planning.states import InfraState
 from tests.integration.demo_site import AS_BROWSER, DemoSite

@@ -22,8 +22,8 @@ from testcontainers.core.labels import SESSION_ID
 from testcontainers.core.network import Network
 from testcontainers.core.wait_strategies import HttpWaitStrategy
 
-from graasp_local.engine.belongings import belongings
-from graasp_local.engine.client import connect
+from graasp_local.engine.compose.belongings import belongings
+from graasp_local.engine.reach.client import connect
 from graasp_local.errors import (
     ConfigurationError,
     EngineUnreachable,

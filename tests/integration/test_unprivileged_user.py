@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from graasp_local.engine.addresses import engine_address
+from graasp_local.engine.reach.addresses import engine_address
 from tests.integration.demo_site import DemoSite
 from tests.integration.ordinary_user import USER, as_user
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from graasp_local.engine.observe import as_one
+from graasp_local.engine.containers.services import as_one
 from graasp_local.planning.states import (
     Gate,
     Health,

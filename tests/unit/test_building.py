@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from graasp_local.engine.building import Build, build_image
+from graasp_local.engine.images.building import Build, build_image
 from graasp_local.errors import Refused
 
 # BuildKit's output where two stages are built side by side.

@@ -23,9 +23,9 @@ from msgspec.structs import replace
 
 from graasp_local.cli.context import Context
 from graasp_local.cli.main import run
-from graasp_local.engine.http_edge import HttpEdge
-from graasp_local.engine.observe import as_one
-from graasp_local.engine.versions import FoundVersion, FoundVersions
+from graasp_local.engine.containers.services import as_one
+from graasp_local.engine.images.versions import FoundVersion, FoundVersions
+from graasp_local.engine.nginx.edge import HttpEdge
 from graasp_local.planning.server import DatabaseServer
 from graasp_local.planning.states import Health, InfraState, ObservedService, ObservedState, ServiceGroup, Status
 from graasp_local.site import prepare
@@ -88,8 +88,8 @@ class OnFakeSite:
         self.on_terminal = False
         self.masks: dict[str, str] = {str(directory): "/srv/graasp"}
         monkeypatch.setattr(Context, "world", lambda *_: self.fake.world)
-        monkeypatch.setattr("graasp_local.engine.site_containers.look_at", lambda _: self.observed())
-        monkeypatch.setattr("graasp_local.engine.listing.refuse_podman", lambda: None)
+        monkeypatch.setattr("graasp_local.engine.site.containers.look_at", lambda _: self.observed())
+        monkeypatch.setattr("graasp_local.engine.containers.of_project.refuse_podman", lambda: None)
         monkeypatch.setattr(HttpEdge, "gate", lambda _: self.fake.state.gate())
         monkeypatch.setattr(time, "time", self.fake.clock.now)
 
@@ -241,7 +241,7 @@ def with_three_versions(site: OnFakeSite) -> None:
     here = tuple(FoundVersion(Version.parse(text), True, False) for text in ("1.3.0-slow-boot", "1.2.0", "1.1.0"))
     site.monkeypatch.setattr(Context, "engine", lambda *_: site.fake.engine)
     site.monkeypatch.setattr(
-        "graasp_local.engine.versions.find_versions", lambda _, repository: FoundVersions(here, repository)
+        "graasp_local.engine.images.versions.find_versions", lambda _, repository: FoundVersions(here, repository)
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graasp_local.engine.container_detail import MASK, detail_of, masked
+from graasp_local.engine.site.container_detail import MASK, detail_of, masked
 
 INSPECTED = {
     "Image": "sha256:0123",

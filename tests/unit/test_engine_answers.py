@@ -18,14 +18,14 @@ import pytest
 from docker import DockerClient
 from docker.errors import APIError
 
-from graasp_local.engine import rootless
-from graasp_local.engine.addresses import refused, unreachable
-from graasp_local.engine.client import connect, engine_errors, engine_refusals
-from graasp_local.engine.docker_engine import DockerEngine
-from graasp_local.engine.inside import run_inside
-from graasp_local.engine.listing import containers_of
-from graasp_local.engine.networks import without_their_network
-from graasp_local.engine.observe import SERVICE_LABEL, seen
+from graasp_local.engine.containers.inside import run_inside
+from graasp_local.engine.containers.networks import without_their_network
+from graasp_local.engine.containers.of_project import containers_of
+from graasp_local.engine.containers.services import SERVICE_LABEL, seen
+from graasp_local.engine.reach import rootless
+from graasp_local.engine.reach.addresses import refused, unreachable
+from graasp_local.engine.reach.client import connect, engine_errors, engine_refusals
+from graasp_local.engine.site.docker_engine import DockerEngine
 from graasp_local.errors import EngineUnreachable, ExitCode, Refused
 from graasp_local.planning.states import ServiceGroup, Status
 from graasp_local.site.create import init_site

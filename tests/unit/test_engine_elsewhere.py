@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from graasp_local.engine import addresses, site_files, tunnel
-from graasp_local.engine.http_edge import HttpEdge
-from graasp_local.engine.other_machine import free_bytes, memory_info
-from graasp_local.engine.ssh_forward import ssh_command
+from graasp_local.engine.compose import site_files
+from graasp_local.engine.containers.other_machine import free_bytes, memory_info
+from graasp_local.engine.nginx.edge import HttpEdge
+from graasp_local.engine.reach import addresses, tunnel
+from graasp_local.engine.reach.ssh_forward import ssh_command
 from graasp_local.errors import EngineUnreachable
 from graasp_local.postgres.address import accepts_connections
 from graasp_local.site import prepare
@@ -145,7 +146,7 @@ def test_a_loopback_address_there_is_reached_through_the_engine(site: Site, monk
 
     nginx = {"Id": "n", "State": "running", "Labels": {"org.graasp.group": "edge"}}
     monkeypatch.setattr(tunnel, "connected", connected)
-    monkeypatch.setattr("graasp_local.engine.listing.containers_of", lambda *_, **__: [nginx])
+    monkeypatch.setattr("graasp_local.engine.containers.of_project.containers_of", lambda *_, **__: [nginx])
     monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.7:2375")
     assert HttpEdge(site.settings).gate().value == "open"
     assert asked == [("n", 80)]

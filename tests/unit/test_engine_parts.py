@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from graasp_local.engine.compose import without_inactive
-from graasp_local.engine.connections import Connection, established, is_of_nginx, only, requests_in_flight
-from graasp_local.engine.docker_engine import refusal_of_nginx
-from graasp_local.engine.gate_flag import GATE_DIRECTORY, as_command, flag_archive, seal_archive
-from graasp_local.engine.handover import DockerHandovers
-from graasp_local.engine.image_migrations import migrations_in
-from graasp_local.engine.observe import SERVICE_LABEL, seen
-from graasp_local.engine.registry import RegistryUnreachableError, repository_tags, split_repository
-from graasp_local.engine.streams import answer_of, entries_of
-from graasp_local.engine.versions import complete_versions
+from graasp_local.engine.compose.verbs import without_inactive
+from graasp_local.engine.containers.services import SERVICE_LABEL, seen
+from graasp_local.engine.data.streams import answer_of, entries_of
+from graasp_local.engine.images.migrations import migrations_in
+from graasp_local.engine.images.registry import RegistryUnreachableError, repository_tags, split_repository
+from graasp_local.engine.images.versions import complete_versions
+from graasp_local.engine.nginx.connections import Connection, established, is_of_nginx, only, requests_in_flight
+from graasp_local.engine.nginx.gate_flag import GATE_DIRECTORY, as_command, flag_archive, seal_archive
+from graasp_local.engine.site.docker_engine import refusal_of_nginx
+from graasp_local.engine.site.handover import DockerHandovers
 from graasp_local.errors import NeedsYou
 from graasp_local.planning.rolling_steps import Side
 from graasp_local.planning.states import Gate, Health, ServiceGroup, Status
@@ -34,7 +34,7 @@ from graasp_local.stack.services import ServiceDefinition
 from graasp_local.version import Version
 
 if TYPE_CHECKING:
-    from graasp_local.engine.docker_engine import DockerEngine
+    from graasp_local.engine.site.docker_engine import DockerEngine
     from graasp_local.site.site import Site
 
 DEFINED = (

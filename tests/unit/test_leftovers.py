@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from graasp_local.engine.engine_clock import ahead_by
-from graasp_local.engine.leftovers import MARK, being_stopped, wait_for_leftovers, wait_for_stops
+from graasp_local.engine.compose.leftovers import MARK, being_stopped, wait_for_leftovers, wait_for_stops
+from graasp_local.engine.reach.clock import ahead_by
 
 
 @contextmanager

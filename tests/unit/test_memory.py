@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from graasp_local.engine import logs
-from graasp_local.engine.migration_run import DockerMigrationRun, last_frame, stamped_lines
+from graasp_local.engine.containers.migration_run import DockerMigrationRun, last_frame, stamped_lines
+from graasp_local.engine.site import logs
 from graasp_local.journal.read import output_of, read_journal
 
 MEGABYTE = 1024 * 1024

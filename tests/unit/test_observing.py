@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from graasp_local.cli.main import cli
-from graasp_local.engine.plain_http import NotHttpError, parse
+from graasp_local.engine.reach.plain_http import NotHttpError, parse
 from graasp_local.stack.cache import services_of
 from graasp_local.stack.services import read_services, stack_directory
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from graasp_local.engine.kept_images import kept_repository
-from graasp_local.engine.pulling import progress
-from graasp_local.engine.refusals import why_not_had
+from graasp_local.engine.images.kept import kept_repository
+from graasp_local.engine.images.pulling import progress
+from graasp_local.engine.images.refusals import why_not_had
 from graasp_local.errors import Interrupted, Refused
 from graasp_local.images.deployed import last_deployment_of, record_deployment
 from graasp_local.images.pins import Pin, as_images, pin, registry_of, repository_of, shortened

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from graasp_local.cli import operating
 from graasp_local.cli.main import cli
-from graasp_local.engine.observe import seen
+from graasp_local.engine.containers.services import seen
 from graasp_local.errors import ExitCode, Refused
 from graasp_local.journal.events import Event, Outcome, StepStarted
 from graasp_local.operations import plans, run

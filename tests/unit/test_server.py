@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from graasp_local.engine.observe import DIRECTORY_LABEL, SERVICE_LABEL, seen_on
+from graasp_local.engine.containers.services import DIRECTORY_LABEL, SERVICE_LABEL, seen_on
 from graasp_local.planning.server import DatabaseServer, image_of_major, major_of_image
 from graasp_local.planning.states import ObservedService
 from graasp_local.site import prepare

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from graasp_local.engine.recovery import progress_of_recovery
+from graasp_local.engine.containers.recovery import progress_of_recovery
 from graasp_local.errors import ConfigurationError, NeedsYou
 from graasp_local.operations.steps.starting import (
     OPTIONAL_LIMIT_SECONDS,

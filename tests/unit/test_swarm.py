@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from graasp_local.engine.observe import HANDOVER_LABEL, NODE_LABEL, SERVICE_LABEL, has_other_networks, seen
-from graasp_local.engine.swarm_images import outcomes
-from graasp_local.engine.swarm_tasks import containers_of_service, node_name, to_be_replaced, was_put_back
+from graasp_local.engine.containers.services import HANDOVER_LABEL, NODE_LABEL, SERVICE_LABEL, has_other_networks, seen
+from graasp_local.engine.swarm.images import outcomes
+from graasp_local.engine.swarm.tasks import containers_of_service, node_name, to_be_replaced, was_put_back
 from graasp_local.errors import ConfigurationError, NeedsYou, Refused
 from graasp_local.journal.events import Outcome, StepEnded
 from graasp_local.operations import upgrades

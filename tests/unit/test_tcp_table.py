@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from graasp_local.engine.tcp_table import table_of_process
+from graasp_local.engine.nginx.tcp_table import table_of_process
 
 CONTAINER = "4f2c" * 16
 HEADING = "  sl  local_address rem_address   st\n"

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from graasp_local.engine.client import together
+from graasp_local.engine.reach.client import together
 
 
 def test_all_are_called_and_the_first_exception_is_raised() -> None:
@@ -26,7 +26,7 @@ def test_all_are_called_and_the_first_exception_is_raised() -> None:
 
 def test_they_are_called_while_the_interpreter_ends() -> None:
     script = (
-        "import atexit; from graasp_local.engine.client import together\n"
+        "import atexit; from graasp_local.engine.reach.client import together\n"
         "together(print, []); atexit.register(together, print, ['one', 'two'])"
     )
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

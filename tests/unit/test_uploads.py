@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from graasp_local.engine.uploads import bytes_to_come, received
+from graasp_local.engine.nginx.uploads import bytes_to_come, received
 
 
 def connection(address: tuple[int, int, int, int], port: int, brought: int) -> str:

@@ -1,0 +1,1 @@
+"""A site on several machines of a Docker Swarm: its services and tasks there, their images, the machines."""
