@@ -16,17 +16,17 @@ from graasp_local.wording import seconds_in_words
 @pass_context
 def command(context: Context, *, json_object: bool) -> None:
     """Show the state of the site, its services, and what differs from that state."""
-    told = _look(context)
+    told = _observed(context)
     if json_object:
         print_json(told)
     else:
         _print(told)
 
 
-def _look(context: Context) -> dict[str, Any]:
+def _observed(context: Context) -> dict[str, Any]:
     import time
 
-    from graasp_local.engine.site.containers import look_at
+    from graasp_local.engine.site.containers import observe_site
     from graasp_local.journal.closings import closings, ongoing
     from graasp_local.journal.read import read_recent
     from graasp_local.journal.records import last_deployed, state_left, unfinished_operation
@@ -36,7 +36,7 @@ def _look(context: Context) -> dict[str, Any]:
     from graasp_local.planning.states import Drifted, InState, ServiceGroup, Status, classify, state_name
 
     site = context.site
-    observed = look_at(site)
+    observed = observe_site(site)
     journal = read_recent(site.journal_directory)
     operations = journal.operations
     classification = classify(observed, state_left(operations))

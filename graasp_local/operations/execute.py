@@ -89,7 +89,7 @@ def execute(started: OperationStarted, before: ObservedState, runtime: Runtime) 
     outcome, code = _success(plan), ExitCode.DONE
     problem: tuple[str, ...] = ()
     if error is not None:
-        _, _, gate = _look(runtime.observe)
+        _, _, gate = _observed(runtime.observe)
         outcome, code, problem = judge(plan, len(loop.ended), error, gate)
         tried = tuple(step for step, ended in zip(plan.steps, loop.ended, strict=False) if ended.was_needed)
         recovery: Recovery | None = None
@@ -106,10 +106,10 @@ def execute(started: OperationStarted, before: ObservedState, runtime: Runtime) 
             second = yield from loop.carry_out(recovery.plan.steps)
             if second is None:
                 second = _missed_target(recovery.plan, runtime)
-            _, _, gate = _look(runtime.observe)
+            _, _, gate = _observed(runtime.observe)
             outcome, code, problem = judge_rollback(recovery.plan, error, second, gate)
     # Nothing was done, so what was observed for the plan still holds.
-    state, version, gate = _look(runtime.observe if plan.steps else lambda: before)
+    state, version, gate = _observed(runtime.observe if plan.steps else lambda: before)
     seconds = runtime.clock.monotonic() - began
     kept_open = plan.keeps_open and loop.was_never_closed and gate is Gate.OPEN and outcome is not Outcome.REFUSED
     downtime, ended = 0.0 if kept_open else None, tuple(loop.ended)
@@ -256,7 +256,7 @@ def _missed_target(plan: Plan, runtime: Runtime) -> GraaspLocalError | None:
     """
     deadline = runtime.clock.monotonic() + _SETTLE_SECONDS
     while True:
-        state, there = _look_for(runtime.observe, plan.target)
+        state, there = _observed_in(runtime.observe, plan.target)
         if there:
             return None
         if runtime.clock.monotonic() >= deadline:
@@ -310,7 +310,7 @@ def _as_interruption(error: GraaspLocalError, step: Step, interruption: Interrup
     return error
 
 
-def _look_for(observe: Observe, target: InfraState) -> tuple[str, bool]:
+def _observed_in(observe: Observe, target: InfraState) -> tuple[str, bool]:
     """The state that the site is in, and whether that is the target."""
     try:
         observed = observe()
@@ -319,7 +319,7 @@ def _look_for(observe: Observe, target: InfraState) -> tuple[str, bool]:
     return state_name(classify(observed)), is_in(observed, target)
 
 
-def _look(observe: Observe) -> tuple[str, str, Gate]:
+def _observed(observe: Observe) -> tuple[str, str, Gate]:
     try:
         observed = observe()
     except GraaspLocalError:

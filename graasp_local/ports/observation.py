@@ -21,16 +21,18 @@ class ObservedServices(Struct, frozen=True):
 
 
 def observe(
-    see: Callable[[], ObservedServices], ask_gate: Callable[[], Gate], *, page_when_stopped: bool
+    observe_services: Callable[[], ObservedServices], ask_gate: Callable[[], Gate], *, page_when_stopped: bool
 ) -> ObservedState:
-    """`see` lists the containers in one call; `ask_gate` asks nginx, and is not called while nginx is down.
+    """`observe_services` lists the containers in one call; `ask_gate` asks nginx, but not while nginx is down.
 
     `page_when_stopped` is the site's setting.
     """
-    seen = see()
+    found = observe_services()
     # While nginx is down, whatever answers on the port is not ours.
     nginx_is_up = any(
-        service.group is ServiceGroup.EDGE and service.status is Status.RUNNING for service in seen.services
+        service.group is ServiceGroup.EDGE and service.status is Status.RUNNING for service in found.services
     )
     gate = ask_gate() if nginx_is_up else Gate.UNKNOWN
-    return ObservedState(seen.services, gate, seen.migrations, seen.handovers, page_when_stopped, seen.other_networks)
+    return ObservedState(
+        found.services, gate, found.migrations, found.handovers, page_when_stopped, found.other_networks
+    )

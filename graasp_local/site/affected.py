@@ -31,8 +31,8 @@ def services_to_recreate(site: Site, keys: Collection[str]) -> tuple[str, ...]:
 
 def outdated(observed: ObservedState, services: Collection[str]) -> ObservedState:
     """The same site with these services, if running, marked as created with earlier settings."""
-    seen = tuple(
+    marked = tuple(
         replace(service, outdated=True) if service.name in services and service.status is Status.RUNNING else service
         for service in observed.services
     )
-    return replace(observed, services=seen)
+    return replace(observed, services=marked)

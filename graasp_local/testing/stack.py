@@ -89,7 +89,7 @@ class GraaspStack:
         self._claim: Claim | None = None
         self._site: Site | None = None
         self._read: tuple[tuple[int, int], ...] = ()
-        self._looking: World | None = None
+        self._observing: World | None = None
         self._waiting: list[Any] = []
 
     # Configuration.
@@ -356,11 +356,11 @@ class GraaspStack:
         if self._claim is not None:
             self._claim.note(replace(self._claim.record, left=left, left_at=time.time()))
             self._claim.release()
-        self._claim = self._looking = None
+        self._claim = self._observing = None
 
     def _remove(self) -> None:
         atexit.unregister(self.stop)
-        claim, self._claim, self._looking = self._claim, None, None
+        claim, self._claim, self._observing = self._claim, None, None
         if claim is not None:
             remove_stack(claim)
 
@@ -384,7 +384,7 @@ class GraaspStack:
             raise _not_started()
         read = _stamps(self._site)
         if read != self._read:
-            self._site, self._read, self._looking = Site(self._site.directory), read, None
+            self._site, self._read, self._observing = Site(self._site.directory), read, None
         return self._site
 
     @property
@@ -595,9 +595,9 @@ class GraaspStack:
     @property
     def _world(self) -> World:
         site = self.site
-        if self._looking is None:
-            self._looking = world_of(site)
-        return self._looking
+        if self._observing is None:
+            self._observing = world_of(site)
+        return self._observing
 
     def _all_containers(self) -> list[dict[str, Any]]:
         from graasp_local.engine.containers.of_project import containers_of

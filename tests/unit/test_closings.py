@@ -183,7 +183,7 @@ def test_what_apply_closed_counts_until_it_is_opened(running: FakeWorld, state: 
 def test_what_was_killed_counts_until_it_is_opened_again(running: FakeWorld) -> None:
     killed_at(running, "snapshot")
     pass_time(running, 3600)
-    ended = ended_of(events_of(running, lambda seen: rollback_plan(running.world, seen)))
+    ended = ended_of(events_of(running, lambda observed: rollback_plan(running.world, observed)))
     assert ended.closing is not None
     assert ended.closing.seconds(0) == pytest.approx(3600, abs=1)
     assert [seconds for _, seconds in closed(running)] == [pytest.approx(ended.closing.seconds(0))]

@@ -88,7 +88,7 @@ class OnFakeSite:
         self.on_terminal = False
         self.masks: dict[str, str] = {str(directory): "/srv/graasp"}
         monkeypatch.setattr(Context, "world", lambda *_: self.fake.world)
-        monkeypatch.setattr("graasp_local.engine.site.containers.look_at", lambda _: self.observed())
+        monkeypatch.setattr("graasp_local.engine.site.containers.observe_site", lambda _: self.observed())
         monkeypatch.setattr("graasp_local.engine.containers.of_project.refuse_podman", lambda: None)
         monkeypatch.setattr(HttpEdge, "gate", lambda _: self.fake.state.gate())
         monkeypatch.setattr(time, "time", self.fake.clock.now)

@@ -83,7 +83,7 @@ def test_a_closing_that_was_cut_off_left_open_what_was() -> None:
 def test_restricted_that_was_killed_while_closing_is_ended_by_the_next_one(fake: FakeWorld) -> None:
     fake.become(site_in(InfraState.RUNNING))
     fake.old_connections.held_open, fake.old_connections.obeys = 1, False
-    planner = lambda seen: transition_plan(fake.world, seen, InfraState.RESTRICTED)  # noqa: E731
+    planner = lambda observed: transition_plan(fake.world, observed, InfraState.RESTRICTED)  # noqa: E731
     for _ in under_way(fake, planner):
         pass
     assert transition_plan(fake.world, fake.world.observe(), InfraState.RESTRICTED).steps != ()
@@ -95,11 +95,11 @@ def test_restricted_that_was_killed_while_closing_is_ended_by_the_next_one(fake:
 
 
 def test_an_nginx_that_would_not_start_is_refused_before_the_gate_closes(fake: FakeWorld) -> None:
-    seen = site_in(InfraState.RUNNING)
-    services = tuple(replace(service, outdated=service.name == "nginx") for service in seen.services)
-    fake.become(replace(seen, services=services))
+    observed = site_in(InfraState.RUNNING)
+    services = tuple(replace(service, outdated=service.name == "nginx") for service in observed.services)
+    fake.become(replace(observed, services=services))
     fake.engine.refuses_edge = 'unknown directive "x" in /etc/nginx/conf.d/15-addresses.conf:3'
-    planner = lambda seen: transition_plan(fake.world, seen, InfraState.RUNNING)  # noqa: E731
+    planner = lambda observed: transition_plan(fake.world, observed, InfraState.RUNNING)  # noqa: E731
     ended = [*under_way(fake, planner)][-1]
     assert isinstance(ended, OperationEnded)
     assert ended.outcome is Outcome.REFUSED

@@ -21,7 +21,7 @@ from docker.errors import APIError
 from graasp_local.engine.containers.inside import run_inside
 from graasp_local.engine.containers.networks import without_their_network
 from graasp_local.engine.containers.of_project import containers_of
-from graasp_local.engine.containers.services import SERVICE_LABEL, seen
+from graasp_local.engine.containers.services import SERVICE_LABEL, observed
 from graasp_local.engine.reach import rootless
 from graasp_local.engine.reach.addresses import refused, unreachable
 from graasp_local.engine.reach.client import connect, engine_errors, engine_refusals
@@ -144,7 +144,7 @@ def test_podman_is_refused_by_its_name_and_can_be_inspected(engine: Callable[[En
     engine(lambda path: (200, PODMAN, json.dumps([CONTAINER]) if "containers" in path else "OK"))
     with pytest.raises(Refused, match=r"^Podman 5\.8\.6 answers at .*needs Docker Engine"):
         containers_of("x")
-    assert containers_of("x", to_look_only=True) == [CONTAINER]
+    assert containers_of("x", to_observe_only=True) == [CONTAINER]
 
 
 CHANGING = (
@@ -199,7 +199,7 @@ def test_every_command_that_changes_something_refuses_podman_before_it_does(
 def test_an_invalid_status_from_docker_is_not_an_unexpected_error() -> None:
     labels = {GROUP_LABEL: "graasp", "com.docker.compose.service": "core"}
     container = {**CONTAINER, "State": "stopping", "Labels": labels}
-    found = seen([container], [ServiceDefinition("core", ServiceGroup.GRAASP)], {})
+    found = observed([container], [ServiceDefinition("core", ServiceGroup.GRAASP)], {})
     assert [service.status for service in found.services] == [Status.DEAD]
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from graasp_local.engine.compose.verbs import without_inactive
-from graasp_local.engine.containers.services import SERVICE_LABEL, seen
+from graasp_local.engine.containers.services import SERVICE_LABEL, observed
 from graasp_local.engine.data.streams import answer_of, entries_of
 from graasp_local.engine.images.migrations import migrations_in
 from graasp_local.engine.images.registry import RegistryUnreachableError, repository_tags, split_repository
@@ -66,19 +66,19 @@ def container(
     ],
 )
 def test_health_is_read_from_the_listing(text: str, health: Health) -> None:
-    (_, core) = seen([container("core", "graasp", status=text)], DEFINED, {}).services
+    (_, core) = observed([container("core", "graasp", status=text)], DEFINED, {}).services
     assert core.health is health
 
 
 def test_a_defined_service_without_a_container_is_absent() -> None:
-    assert [service.status for service in seen([], DEFINED, {}).services] == [Status.ABSENT, Status.ABSENT]
+    assert [service.status for service in observed([], DEFINED, {}).services] == [Status.ABSENT, Status.ABSENT]
 
 
 @pytest.mark.parametrize(("digest", "outdated"), [("now", False), ("before", True)])
 def test_a_container_made_with_other_settings_is_outdated(digest: str, *, outdated: bool) -> None:
     core = container("core", "graasp")
     core["Labels"]["org.graasp.settings"] = digest
-    assert seen([core], DEFINED, {"core": "now"}).services[1].outdated is outdated
+    assert observed([core], DEFINED, {"core": "now"}).services[1].outdated is outdated
 
 
 @pytest.mark.parametrize(
@@ -90,32 +90,32 @@ def test_a_container_of_the_selected_version_with_another_image_than_was_built_i
 ) -> None:
     core = {**container("core", "graasp"), "ImageID": "sha256:old"}
     core["Labels"]["org.graasp.version"] = version
-    assert seen([core], DEFINED, {}, built_images={"core": image}, version="1.0.0").services[1].outdated is outdated
+    assert observed([core], DEFINED, {}, built_images={"core": image}, version="1.0.0").services[1].outdated is outdated
 
 
 @pytest.mark.parametrize(("made_in", "elsewhere"), [("/srv/site", False), ("/srv/before", True)])
 def test_a_container_made_from_another_directory_is_outdated(made_in: str, *, elsewhere: bool) -> None:
     core = container("core", "graasp")
     core["Labels"]["com.docker.compose.project.working_dir"] = made_in
-    found = seen([core], DEFINED, {"core": "now"}, "/srv/site").services[1]
+    found = observed([core], DEFINED, {"core": "now"}, "/srv/site").services[1]
     assert (found.outdated, found.made_elsewhere) == (elsewhere, elsewhere)
 
 
 def test_a_running_migration_is_observed_and_an_ended_one_is_not() -> None:
     one_off = container("migrate", "migration")
     one_off["Labels"]["com.docker.compose.oneoff"] = "True"
-    assert seen([one_off], DEFINED, {}).migrations == ("site-migrate-1",)
-    assert seen([{**one_off, "State": "exited"}], DEFINED, {}).migrations == ()
+    assert observed([one_off], DEFINED, {}).migrations == ("site-migrate-1",)
+    assert observed([{**one_off, "State": "exited"}], DEFINED, {}).migrations == ()
 
 
 def test_one_offs_of_other_services_do_not_count() -> None:
     shell = container("core", "graasp")
     shell["Labels"]["com.docker.compose.oneoff"] = "True"
-    assert seen([shell], DEFINED, {}).services[1].status is Status.ABSENT
+    assert observed([shell], DEFINED, {}).services[1].status is Status.ABSENT
 
 
 def test_of_several_containers_the_worst_counts() -> None:
-    services = seen(
+    services = observed(
         [container("core", "graasp"), container("core", "graasp", "exited", "Exited (1)")],
         DEFINED,
         {},
@@ -124,7 +124,7 @@ def test_of_several_containers_the_worst_counts() -> None:
 
 
 def test_a_container_whose_service_is_no_longer_defined_still_counts() -> None:
-    assert [s.name for s in seen([container("old", "graasp")], DEFINED, {}).services] == ["db", "core", "old"]
+    assert [s.name for s in observed([container("old", "graasp")], DEFINED, {}).services] == ["db", "core", "old"]
 
 
 TCP_TABLE = """\

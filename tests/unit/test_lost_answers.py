@@ -63,15 +63,15 @@ def started(events: list[Event]) -> list[str]:
 
 
 def rolling_back(fake: FakeWorld, *, discard: bool = False) -> list[Event]:
-    return events_of(fake, lambda seen: rollback_plan(fake.world, seen, discard=discard))
+    return events_of(fake, lambda observed: rollback_plan(fake.world, observed, discard=discard))
 
 
 def resuming(fake: FakeWorld) -> Callable[[ObservedState], Plan]:
-    return lambda seen: resume_plan(fake.world, seen)
+    return lambda observed: resume_plan(fake.world, observed)
 
 
 def apply(fake: FakeWorld, state: InfraState) -> None:
-    events_of(fake, lambda seen: transition_plan(fake.world, seen, state))
+    events_of(fake, lambda observed: transition_plan(fake.world, observed, state))
 
 
 def test_an_opening_whose_answer_is_lost_is_what_nginx_says_it_is(running: FakeWorld) -> None:
@@ -176,7 +176,7 @@ def test_what_could_not_have_been_written_is_not_kept_forever(running: FakeWorld
 @pytest.mark.parametrize("name", ["start-writers", "open-gate"])
 def test_a_rollback_after_a_kill_keeps_what_workers_may_have_written(running: FakeWorld, name: str) -> None:
     killed_at(running, name)
-    killed_at(running, "end-sessions", lambda seen: rollback_plan(running.world, seen))
+    killed_at(running, "end-sessions", lambda observed: rollback_plan(running.world, observed))
     assert ended_of(rolling_back(running)).version == "1.0.0"
     assert len(running.database.kept) == 1
 
@@ -206,7 +206,7 @@ def test_an_nginx_that_stopped_before_core_was_verified_starts_sealed(
     killed_at(running, step)
     running.engine.stop(("nginx",))
     gates = []
-    for event in under_way(running, lambda seen: way(running.world, seen)):
+    for event in under_way(running, lambda observed: way(running.world, observed)):
         if isinstance(event, StepEnded):
             gates.append(running.state.gate())
             if event.name == "verify-core":

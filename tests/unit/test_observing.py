@@ -65,7 +65,7 @@ def site(tmp_path: Path) -> Path:
     return tmp_path / "site"
 
 
-def look(site: Path, engine: Path) -> tuple[dict[str, Any], set[str]]:
+def observe(site: Path, engine: Path) -> tuple[dict[str, Any], set[str]]:
     """What `status --json` says, and which modules it has loaded by then."""
     code = (
         f"import sys; sys.argv = ['graasp-local', '--site', {str(site)!r}, 'status', '--json']\n"
@@ -90,7 +90,7 @@ def test_an_observation_is_one_listing_call_whatever_the_number_of_containers(
     site: Path, tmp_path: Path, number: int
 ) -> None:
     with engine_that_lists([container(n) for n in range(number)], tmp_path / "socket") as asked:
-        told, _ = look(site, tmp_path / "socket")
+        told, _ = observe(site, tmp_path / "socket")
     assert len([service for service in told["services"] if service["service"].startswith("own")]) == number
     assert [line.partition("?")[0] for line in asked] == ["GET /v1.44/containers/json"]
 
@@ -109,8 +109,8 @@ def test_a_whole_status_loads_nothing_heavy(site: Path, tmp_path: Path) -> None:
     }
     (site / ".graasp-local" / "services.json").unlink()  # what `init` kept of them
     with engine_that_lists([container(1)], tmp_path / "socket"):
-        _, first = look(site, tmp_path / "socket")
-        _, second = look(site, tmp_path / "socket")
+        _, first = observe(site, tmp_path / "socket")
+        _, second = observe(site, tmp_path / "socket")
     assert heavy & first == set()
     # The first look reads the compose files, and later ones what it kept of them.
     assert "yaml" in first

@@ -59,14 +59,16 @@ def test_the_killed_one_is_known_to_be_unfinished(older: FakeWorld) -> None:
 
 
 def test_the_killed_one_is_rolled_back(older: FakeWorld) -> None:
-    ended = ended_of(events_of(older, lambda seen: rollback_plan(older.world, seen)))
+    ended = ended_of(events_of(older, lambda observed: rollback_plan(older.world, observed)))
     assert (ended.outcome, ended.state, ended.version) == ("done", "running", "1.1.0")
     assert older.state.applied == older.database.failed[SNAPSHOT.replace("snapshot", "failed")]
     assert unfinished_operation(trusted_operations(older.world.site.journal_directory)) is None
 
 
 def test_the_killed_one_is_resumed(older: FakeWorld) -> None:
-    ended = ended_of(events_of(older, lambda seen: resume_plan(older.world, seen), on_failure=OnFailure.ROLLBACK))
+    ended = ended_of(
+        events_of(older, lambda observed: resume_plan(older.world, observed), on_failure=OnFailure.ROLLBACK)
+    )
     assert (ended.outcome, ended.state, ended.version) == ("done", "running", "1.3.0-migration-hangs")
     assert len(older.state.applied) == len(migrations_of("1.3.0-migration-hangs"))
 

@@ -553,7 +553,7 @@ def test_a_first_deployment_that_fails_leaves_a_site_with_nothing_deployed(fake:
 
 
 def test_a_first_deployment_after_which_the_database_was_on_leaves_it_on(fake: FakeWorld) -> None:
-    events_of(fake, lambda seen: plan_transition(seen, InfraState.DB_ONLY))
+    events_of(fake, lambda observed: plan_transition(observed, InfraState.DB_ONLY))
     fake.engine.failing["start"] = NeedsYou("Compose failed: no reason given")
     ended = deploy(fake, "1.0.0", on_failure=ROLLBACK)
     assert (ended.outcome, ended.state) == (Outcome.ROLLED_BACK, "db-only")
@@ -601,7 +601,7 @@ def test_a_first_deployment_that_let_visitors_in_asks_before_it_is_rolled_back(f
     killed_at(fake, "record", deploying(fake, "1.0.0"))
     with pytest.raises(Refused, match=r"Everything written since .* would be discarded"):
         rollback_plan(fake.world, fake.world.observe())
-    ended = ended_of(events_of(fake, lambda seen: rollback_plan(fake.world, seen, discard=True)))
+    ended = ended_of(events_of(fake, lambda observed: rollback_plan(fake.world, observed, discard=True)))
     assert (ended.outcome, nothing_is_deployed(fake)) == (Outcome.DONE, True)
 
 
@@ -612,7 +612,7 @@ def test_a_rollback_that_fails_stops_there_and_can_be_tried_again(running: FakeW
     assert "The rollback failed too" in ended.problem[0]
     assert running.state.gate() is Gate.SEALED
     running.engine.failing.clear()
-    again = ended_of(events_of(running, lambda seen: rollback_plan(running.world, seen)))
+    again = ended_of(events_of(running, lambda observed: rollback_plan(running.world, observed)))
     assert again.outcome is Outcome.DONE
     assert as_before(running)
 
@@ -657,7 +657,7 @@ def test_a_migrate_container_that_a_cut_off_operation_made_is_not_used(running: 
 @pytest.mark.parametrize("name", TOUCHING)
 def test_a_killed_operation_is_resumed_from_any_step(running: FakeWorld, name: str) -> None:
     killed_at(running, name)
-    ended = ended_of(events_of(running, lambda seen: resume_plan(running.world, seen), on_failure=ROLLBACK))
+    ended = ended_of(events_of(running, lambda observed: resume_plan(running.world, observed), on_failure=ROLLBACK))
     assert ended.exit_code is ExitCode.DONE
     assert (ended.state, ended.version) == ("running", "1.1.0")
     assert unfinished_operation(read_operations(running.world.site.journal_directory)) is None
@@ -670,7 +670,7 @@ def test_a_killed_operation_is_rolled_back_from_any_step_before_the_gate_opened(
         with pytest.raises(Refused, match=r"Everything written since .* would be discarded"):
             rollback_plan(running.world, running.world.observe())
         return
-    ended = ended_of(events_of(running, lambda seen: rollback_plan(running.world, seen)))
+    ended = ended_of(events_of(running, lambda observed: rollback_plan(running.world, observed)))
     assert ended.exit_code is ExitCode.DONE
     assert as_before(running)
     assert not running.engine.made_migration
@@ -682,7 +682,7 @@ def test_a_resumed_operation_that_fails_is_rolled_back_to_before_the_first(runni
     if name in ("open-gate", "prove-open", "record"):
         return
     core_never_healthy(running)
-    ended = ended_of(events_of(running, lambda seen: resume_plan(running.world, seen), on_failure=ROLLBACK))
+    ended = ended_of(events_of(running, lambda observed: resume_plan(running.world, observed), on_failure=ROLLBACK))
     assert ended.outcome is Outcome.ROLLED_BACK, ended.problem
     assert as_before(running)
 
@@ -713,7 +713,7 @@ def test_a_migration_that_outlived_its_operation_is_waited_for_and_not_doubled(r
         running.state.observed = replace(running.state.observed, migrations=())
 
     running.clock.on_sleep = end
-    ended = ended_of(events_of(running, lambda seen: resume_plan(running.world, seen)))
+    ended = ended_of(events_of(running, lambda observed: resume_plan(running.world, observed)))
     assert ended.outcome is Outcome.DONE
     assert orphan.removed
 

@@ -21,7 +21,7 @@ from tests.unit.sites import site_in
 
 
 def roll_back(fake: FakeWorld, *, discard: bool = False) -> OperationEnded:
-    return ended_of(events_of(fake, lambda seen: rollback_plan(fake.world, seen, discard=discard)))
+    return ended_of(events_of(fake, lambda observed: rollback_plan(fake.world, observed, discard=discard)))
 
 
 def test_without_a_migration_between_only_the_code_is_rolled_back(running: FakeWorld) -> None:
@@ -62,7 +62,7 @@ def test_a_deployment_that_began_with_the_database_off_and_migrated_nothing_is_r
 @pytest.mark.parametrize("step", ["migrate", "prove-migrations", "start-graasp", "open-gate", "record"])
 def test_nor_is_it_once_it_was_cut_off(fake: FakeWorld, step: str) -> None:
     fake.become(site_in(InfraState.STOPPED, "1.1.0"), applied="1.1.0")
-    killed_at(fake, step, lambda seen: deployment_plan(fake.world, seen, DeployRequest(Version(1, 2, 0))))
+    killed_at(fake, step, lambda observed: deployment_plan(fake.world, observed, DeployRequest(Version(1, 2, 0))))
     ended = roll_back(fake)
     assert (ended.outcome, ended.version, len(fake.state.applied)) == (Outcome.DONE, "1.1.0", 3)
 
@@ -115,9 +115,9 @@ def test_a_rollback_checks_and_fetches_before_the_gate_closes_and_lets_requests_
 @pytest.mark.parametrize("verb", ["resume", "rollback"])
 def test_a_killed_rollback_is_continued_by_either_command(running: FakeWorld, name: str, verb: str) -> None:
     deploy(running)
-    killed_at(running, name, lambda seen: rollback_plan(running.world, seen, discard=True))
+    killed_at(running, name, lambda observed: rollback_plan(running.world, observed, discard=True))
     planner = resume_plan if verb == "resume" else rollback_plan
-    ended = ended_of(events_of(running, lambda seen: planner(running.world, seen)))
+    ended = ended_of(events_of(running, lambda observed: planner(running.world, observed)))
     assert ended.exit_code is ExitCode.DONE, ended.problem
     assert (ended.state, ended.version, len(running.state.applied)) == ("running", "1.0.0", 2)
     assert unfinished_operation(read_operations(running.world.site.journal_directory)) is None
@@ -125,11 +125,11 @@ def test_a_killed_rollback_is_continued_by_either_command(running: FakeWorld, na
 
 def test_a_deployment_instead_of_the_rest_of_a_rollback_keeps_what_was_written(running: FakeWorld) -> None:
     deploy(running)
-    killed_at(running, "end-sessions", lambda seen: rollback_plan(running.world, seen, discard=True))
+    killed_at(running, "end-sessions", lambda observed: rollback_plan(running.world, observed, discard=True))
     running.edge.says = "0.0.1"
     request = DeployRequest(Version(1, 1, 0))
     running.state.calls.clear()
-    planner = lambda seen: deployment_plan(running.world, seen, request)  # noqa: E731
+    planner = lambda observed: deployment_plan(running.world, observed, request)  # noqa: E731
     ended = ended_of(events_of(running, planner, on_failure=OnFailure.ROLLBACK))
     assert (ended.outcome, ended.state) == (Outcome.ROLLED_BACK, "db-only")  # where the rollback was cut off
     assert "swap-back" not in running.state.calls
@@ -146,10 +146,10 @@ def test_a_second_rollback_is_refused(running: FakeWorld) -> None:
 def test_a_deployment_that_changed_nothing_is_not_taken_for_the_one_before_it(running: FakeWorld) -> None:
     deploy(running)
     request = DeployRequest(Version(1, 2, 0))
-    killed_at(running, "pull", lambda seen: deployment_plan(running.world, seen, request))
+    killed_at(running, "pull", lambda observed: deployment_plan(running.world, observed, request))
     with pytest.raises(Refused, match="changed nothing, so there is nothing to undo"):
         roll_back(running, discard=True)
-    events_of(running, lambda seen: transition_plan(running.world, seen, InfraState.RUNNING))
+    events_of(running, lambda observed: transition_plan(running.world, observed, InfraState.RUNNING))
     assert roll_back(running, discard=True).version == "1.0.0"
 
 

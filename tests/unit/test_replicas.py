@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from graasp_local.cli import operating
 from graasp_local.cli.main import cli
-from graasp_local.engine.containers.services import seen
+from graasp_local.engine.containers.services import observed
 from graasp_local.errors import ExitCode, Refused
 from graasp_local.journal.events import Event, Outcome, StepStarted
 from graasp_local.operations import plans, run
@@ -62,7 +62,7 @@ def container(number: int, status: str = "running", text: str = UP, version: str
 
 
 def core_of(containers: list[dict[str, Any]], wanted: int) -> ObservedService:
-    return seen(containers, [CORE], {}, version="1.1.0", replicas={"core": wanted}).services[0]
+    return observed(containers, [CORE], {}, version="1.1.0", replicas={"core": wanted}).services[0]
 
 
 def running_with(core: ObservedService) -> ObservedState:
@@ -144,7 +144,7 @@ def test_a_service_of_an_override_is_wanted_as_often_as_that_says(tmp_path: Path
 
 
 def test_two_containers_of_a_service_whose_number_is_not_known_are_as_many_as_are_wanted() -> None:
-    core = seen([container(1), container(2)], [replace(CORE, replicas=None)], {}).services[0]
+    core = observed([container(1), container(2)], [replace(CORE, replicas=None)], {}).services[0]
     assert core.is_on
 
 

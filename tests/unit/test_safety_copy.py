@@ -66,7 +66,7 @@ def test_a_failed_deployment_is_rolled_back_from_the_file(short_of_room: FakeWor
     before = list(short_of_room.state.applied)
     killed_at(short_of_room, "verify-core")
     short_of_room.edge.says = None
-    ended = ended_of(events_of(short_of_room, lambda seen: rollback_plan(short_of_room.world, seen)))
+    ended = ended_of(events_of(short_of_room, lambda observed: rollback_plan(short_of_room.world, observed)))
     assert (ended.outcome, ended.version) == (Outcome.DONE, "1.0.0")
     assert short_of_room.state.applied == before
 

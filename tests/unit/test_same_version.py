@@ -24,7 +24,7 @@ ONE_ONE = Version(1, 1, 0)
 
 def roll_back(fake: FakeWorld, *, discard: bool = False) -> OperationEnded:
     fake.forget_pins()
-    return ended_of(events_of(fake, lambda seen: rollback_plan(fake.world, seen, discard=discard)))
+    return ended_of(events_of(fake, lambda observed: rollback_plan(fake.world, observed, discard=discard)))
 
 
 def build(fake: FakeWorld, name: str, *services: str) -> None:
@@ -126,9 +126,9 @@ def test_a_rollback_to_images_from_before_that_was_killed_is_resumed_to_those(de
     build(deployed, "second", "core")
     deploy(deployed)
     deployed.forget_pins()
-    killed_at(deployed, "select-version", lambda seen: rollback_plan(deployed.world, seen))
+    killed_at(deployed, "select-version", lambda observed: rollback_plan(deployed.world, observed))
     deployed.forget_pins()
-    ended = ended_of(events_of(deployed, lambda seen: resume_plan(deployed.world, seen)))
+    ended = ended_of(events_of(deployed, lambda observed: resume_plan(deployed.world, observed)))
     assert (ended.outcome, core_image(deployed)) == (Outcome.DONE, "first")
 
 
@@ -146,7 +146,7 @@ def test_killed_at_any_step_it_is_resumed_or_rolled_back(deployed: FakeWorld, na
     killed_at(deployed, name)
     deployed.forget_pins()
     planner = resume_plan if verb == "resume" else rollback_plan
-    events = events_of(deployed, lambda seen: planner(deployed.world, seen))
+    events = events_of(deployed, lambda observed: planner(deployed.world, observed))
     ended = ended_of(events)
     assert (ended.outcome, ended.version, ended.state) == (Outcome.DONE, "1.1.0", "running"), ended.problem
     expected = ("second", 4) if verb == "resume" else ("first", 3)

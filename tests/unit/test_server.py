@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from graasp_local.engine.containers.services import DIRECTORY_LABEL, SERVICE_LABEL, seen_on
+from graasp_local.engine.containers.services import DIRECTORY_LABEL, SERVICE_LABEL, observed_on
 from graasp_local.planning.server import DatabaseServer, image_of_major, major_of_image
 from graasp_local.planning.states import ObservedService
 from graasp_local.site import prepare
@@ -151,7 +151,7 @@ def test_an_image_that_was_named_since_counts_instead_of_the_one_that_was_select
 def running_database(site: Site, image: str, state: str = "running") -> ObservedService:
     labels = {GROUP_LABEL: "database", SERVICE_LABEL: "db", DIRECTORY_LABEL: str(site.directory)}
     found = {"Names": ["/db"], "Labels": labels, "State": state, "Status": "Up (healthy)", "Image": image}
-    return next(service for service in seen_on(site, [found]).services if service.name == "db")
+    return next(service for service in observed_on(site, [found]).services if service.name == "db")
 
 
 @pytest.mark.parametrize(

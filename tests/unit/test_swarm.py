@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from graasp_local.engine.containers.services import HANDOVER_LABEL, NODE_LABEL, SERVICE_LABEL, has_other_networks, seen
+from graasp_local.engine.containers.services import (
+    HANDOVER_LABEL,
+    NODE_LABEL,
+    SERVICE_LABEL,
+    has_other_networks,
+    observed,
+)
 from graasp_local.engine.swarm.images import outcomes
 from graasp_local.engine.swarm.tasks import containers_of_service, node_name, to_be_replaced, was_put_back
 from graasp_local.errors import ConfigurationError, NeedsYou, Refused
@@ -278,7 +284,7 @@ def task(slot: int, state: str, desired: str = "running", node: str = "n1") -> d
 def core_of(*tasks: dict[str, Any], wanted: int = 2) -> ObservedService:
     containers = list(containers_of_service(SERVICE, tasks, NODES))
     defined = [ServiceDefinition("core", ServiceGroup.GRAASP)]
-    return seen(containers, defined, {}, replicas={"core": wanted}).services[0]
+    return observed(containers, defined, {}, replicas={"core": wanted}).services[0]
 
 
 def test_a_service_is_on_when_as_many_tasks_run_as_are_wanted() -> None:

@@ -22,20 +22,20 @@ _LONGEST_BYTES = 64 * 1024 * 1024
 """A container takes about 3 kB of the list."""
 
 
-def containers_of(project: str, *, to_look_only: bool = False) -> list[dict[str, Any]]:
+def containers_of(project: str, *, to_observe_only: bool = False) -> list[dict[str, Any]]:
     """What `GET /containers/json` returns for every container of the project.
 
-    Raises EngineUnreachable; also Refused if podman answers, unless `to_look_only`.
+    Raises EngineUnreachable; also Refused if podman answers, unless `to_observe_only`.
     """
     address = engine_address()
     label = f"{PROJECT_LABEL}={project}"
     if address.startswith("unix://"):
-        return _asked_on(address, label, to_look_only=to_look_only)
+        return _asked_on(address, label, to_observe_only=to_observe_only)
     from graasp_local.engine.reach.client import connect, engine_errors, headers_of
 
     with engine_errors():
         client = connect()
-        if not to_look_only:
+        if not to_observe_only:
             not_podman(headers_of(client))
         found: list[dict[str, Any]] = client.api.containers(all=True, filters={"label": label})
     return found
@@ -54,13 +54,13 @@ def refuse_podman() -> None:
         not_podman(headers_of(connect()))
 
 
-def _asked_on(address: str, label: str, *, to_look_only: bool) -> list[dict[str, Any]]:
+def _asked_on(address: str, label: str, *, to_observe_only: bool) -> list[dict[str, Any]]:
     path = f"/containers/json?all=1&filters={quote(json.dumps({'label': [label]}))}"
     try:
         answer = ask(address, path, _TIMEOUT_SECONDS, _LONGEST_BYTES)
     except (OSError, plain_http.NotHttpError) as error:
         raise unreachable(str(error)) from error
-    if not to_look_only:
+    if not to_observe_only:
         not_podman(answer.headers)
     if answer.status != 200:
         raise refused(answer.status, answer.body)

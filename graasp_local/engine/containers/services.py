@@ -57,11 +57,11 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 _AS_DEFINED: Mapping[str, int] = MappingProxyType({})
 
 
-def seen_on(site: Site, containers: Sequence[Mapping[str, Any]]) -> ObservedServices:
+def observed_on(site: Site, containers: Sequence[Mapping[str, Any]]) -> ObservedServices:
     """The services of a site, from the engine's list of its containers. Raises ConfigurationError."""
     version = str(site.selected_version or "")
     directory, replicas = str(site.directory), site.settings.replicas
-    found = seen(containers, site.services, site.settings_digests, directory, site.built_images, version, replicas)
+    found = observed(containers, site.services, site.settings_digests, directory, site.built_images, version, replicas)
     services = [_with_database_image(site, service) for service in found.services]
     if not version:
         # What a first deployment that failed has left behind does not make the site one of that version.
@@ -103,7 +103,7 @@ def _with_database_image(site: Site, service: ObservedService) -> ObservedServic
     return replace(service, outdated=service.outdated or other)
 
 
-def seen(
+def observed(
     containers: Iterable[Mapping[str, Any]],
     defined: Iterable[ServiceDefinition],
     settings_digests: Mapping[str, str],
@@ -122,7 +122,7 @@ def seen(
     migrations = []
     handovers = []
     for container in containers:
-        service = _observed(container, settings_digests, directory, built_images, version)
+        service = _observed_service(container, settings_digests, directory, built_images, version)
         if service is None:
             continue
         if service.group is ServiceGroup.MIGRATION:
@@ -158,7 +158,7 @@ def number_of(container: Mapping[str, Any]) -> int:
     return int(number) if number.isdigit() else 0
 
 
-def _observed(
+def _observed_service(
     container: Mapping[str, Any],
     settings_digests: Mapping[str, str],
     directory: str,

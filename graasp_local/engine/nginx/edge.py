@@ -65,7 +65,7 @@ class HttpEdge:
         from graasp_local.engine.containers.of_project import containers_of
         from graasp_local.engine.reach.tunnel import connected
 
-        edge = running_edge(containers_of(self._project, to_look_only=True))
+        edge = running_edge(containers_of(self._project, to_observe_only=True))
         if edge is not None:
             return connected(edge["Id"], self._inner_port, timeout)
         raise ConnectionRefusedError("nginx is not running")

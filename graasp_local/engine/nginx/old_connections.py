@@ -91,7 +91,7 @@ exit 1
 
 
 _SETTLING_SECONDS = 0.1
-_LOOKS_WHILE_SETTLING = 4
+_OBSERVATIONS_WHILE_SETTLING = 4
 """What an old worker accepted just before it was set apart reaches core a moment later, and counts as old too."""
 
 
@@ -120,7 +120,7 @@ class DockerOldConnections:
         if code != 0 or not said.strip().isdigit():
             return False
         self._user, self._before = said.strip(), connections.established(self._engine.nginx_connections())
-        for _ in range(_LOOKS_WHILE_SETTLING):
+        for _ in range(_OBSERVATIONS_WHILE_SETTLING):
             time.sleep(_SETTLING_SECONDS)
             self._before |= connections.established(self._engine.nginx_connections())
         return True

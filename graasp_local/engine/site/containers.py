@@ -9,16 +9,16 @@ from __future__ import annotations
 from typing import Any
 
 from graasp_local.engine.containers.of_project import containers_of
-from graasp_local.engine.containers.services import has_other_networks, seen_on
+from graasp_local.engine.containers.services import has_other_networks, observed_on
 from graasp_local.engine.nginx.edge import HttpEdge
 from graasp_local.planning.states import ObservedState
 from graasp_local.ports.observation import observe
 from graasp_local.site.site import Site
 
 
-def containers_of_site(site: Site, *, to_look_only: bool = False) -> list[dict[str, Any]]:
+def containers_of_site(site: Site, *, to_observe_only: bool = False) -> list[dict[str, Any]]:
     """Raises as `containers_of` does."""
-    found = containers_of(site.settings.project, to_look_only=to_look_only)
+    found = containers_of(site.settings.project, to_observe_only=to_observe_only)
     # A site that was on several machines still has its tasks there.
     if site.settings.swarm is not None or has_other_networks(found, on_swarm=False):
         from graasp_local.engine.swarm.tasks import tasks_as_containers
@@ -27,10 +27,10 @@ def containers_of_site(site: Site, *, to_look_only: bool = False) -> list[dict[s
     return found
 
 
-def look_at(site: Site) -> ObservedState:
+def observe_site(site: Site) -> ObservedState:
     """The current state of the site. Raises EngineUnreachable."""
     return observe(
-        lambda: seen_on(site, containers_of_site(site, to_look_only=True)),
+        lambda: observed_on(site, containers_of_site(site, to_observe_only=True)),
         HttpEdge(site.settings).gate,
         page_when_stopped=site.settings.page_when_stopped,
     )

@@ -36,7 +36,7 @@ from graasp_local.engine.containers.services import (
     ONE_OFF_LABEL,
     SERVICE_LABEL,
     number_of,
-    seen_on,
+    observed_on,
 )
 from graasp_local.engine.nginx import connections, gate_flag, uploads
 from graasp_local.engine.nginx.tcp_table import tcp_table
@@ -115,7 +115,7 @@ class DockerEngine(SiteImages):
         return EngineFacts(version["Version"], self.compose.version, platform, free, memory)
 
     def observe(self) -> ObservedServices:
-        return seen_on(self._site, self.containers())
+        return observed_on(self._site, self.containers())
 
     def start(self, services: Sequence[str], first_of: Sequence[str] = ()) -> None:
         """Create, recreate or start these services; does not wait for their health."""
@@ -408,9 +408,9 @@ class DockerEngine(SiteImages):
         for container in self._most_telling_first(service):
             with engine_errors():
                 state = self.client.api.inspect_container(container["Id"])["State"]
-            looks = (state.get("Health") or {}).get("Log") or []
-            if looks:
-                return " ".join(str(looks[-1].get("Output", "")).split())[:_LONGEST_HEALTH_CHECK]
+            checks = (state.get("Health") or {}).get("Log") or []
+            if checks:
+                return " ".join(str(checks[-1].get("Output", "")).split())[:_LONGEST_HEALTH_CHECK]
         return ""
 
     def recovery_progress(self, service: str) -> str:
@@ -574,7 +574,7 @@ class DockerEngine(SiteImages):
 
     def _worst_first(self, service: str) -> list[dict[str, Any]]:
         """The containers of a service: those that are off before those that are on, high numbers before low ones."""
-        replicas = next((seen.replicas for seen in self.observe().services if seen.name == service), ())
+        replicas = next((observed.replicas for observed in self.observe().services if observed.name == service), ())
         on = {replica.number for replica in replicas if replica.is_on}
         return sorted(self._containers_of((service,)), key=lambda c: (number_of(c) in on, -number_of(c)))
 

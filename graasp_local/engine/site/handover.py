@@ -109,7 +109,7 @@ class DockerHandovers:
         return self._answers_of([host])[host]
 
     def replicas_of_core(self) -> Mapping[str, CoreAnswer | None]:
-        core = next((seen for seen in self._engine.observe().services if seen.name == "core"), None)
+        core = next((service for service in self._engine.observe().services if service.name == "core"), None)
         if core is None or core.wanted == 1:
             return {}
         containers = [c for c in self._containers(Side.SERVICES) if c["Labels"][SERVICE_LABEL] == "core"]

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graasp_local.engine.containers.of_project import PROJECT_LABEL
-from graasp_local.engine.containers.services import NODE_LABEL, ONE_OFF_LABEL, SERVICE_LABEL, seen_on
+from graasp_local.engine.containers.services import NODE_LABEL, ONE_OFF_LABEL, SERVICE_LABEL, observed_on
 from graasp_local.engine.reach.client import connect, engine_errors
 from graasp_local.engine.site.container_detail import detail_of, seconds_since_1970
 from graasp_local.engine.site.containers import containers_of_site
@@ -77,8 +77,8 @@ class DockerLive:
             if found is None and time.monotonic() < until:
                 found = self._inspect(container)
             is_complete = is_complete and found is not None
-            shown.append(_as_seen(container, found or _NOT_INSPECTED))
-        return Listing(seen_on(self._site, containers), tuple(shown), is_complete)
+            shown.append(_as_observed(container, found or _NOT_INSPECTED))
+        return Listing(observed_on(self._site, containers), tuple(shown), is_complete)
 
     def changes(self) -> _Changes:
         filters = {"type": "container", "event": [*_TELLING_EVENTS], "label": self._project_label}
@@ -208,7 +208,7 @@ def _start_of(container: dict[str, Any]) -> tuple[str, str]:
     return container["Id"], f"{container['State']} {' '.join(addresses)}"
 
 
-def _as_seen(container: dict[str, Any], found: _Inspected) -> ObservedContainer:
+def _as_observed(container: dict[str, Any], found: _Inspected) -> ObservedContainer:
     running = container["State"] in ("running", "paused", "restarting")
     service = container["Labels"].get(SERVICE_LABEL, "")
     return ObservedContainer(

@@ -12,8 +12,8 @@ from graasp_local.operations.steps.rolling import still_running
 from graasp_local.planning.states import Gate
 from graasp_local.ports.world import World
 
-_QUIET_LOOKS = 2
-"""A request that nginx has just let through has no connection to core yet; the next look finds it."""
+_QUIET_OBSERVATIONS = 2
+"""A request that nginx has just let through has no connection to core yet; the next observation finds it."""
 
 
 def drain(world: World, limit: float) -> Generator[str, None, bool]:
@@ -43,11 +43,11 @@ def give_up_draining(world: World, progress: Progress) -> None:
 
 def _wait_until_quiet(world: World, limit: float) -> Iterator[str]:
     deadline = world.clock.monotonic() + limit
-    quiet_looks = 0
+    quiet_observations = 0
     while True:
         in_flight = world.gate_control.requests_in_flight()
-        quiet_looks = quiet_looks + 1 if in_flight == 0 else 0
-        if quiet_looks == _QUIET_LOOKS:
+        quiet_observations = quiet_observations + 1 if in_flight == 0 else 0
+        if quiet_observations == _QUIET_OBSERVATIONS:
             held_open = world.old_connections.open()
             if held_open:
                 yield f"{held_open} connection(s) still open, such as websockets: they end when core stops"

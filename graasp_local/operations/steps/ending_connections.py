@@ -9,8 +9,8 @@ from graasp_local.operations.steps.proving import POLL_SECONDS
 from graasp_local.operations.steps.rolling import still_running
 from graasp_local.ports.world import World
 
-_QUIET_LOOKS = 2
-"""A request that nginx has just let through has no connection to a service yet; the next look finds it."""
+_QUIET_OBSERVATIONS = 2
+"""A request that nginx has just let through has no connection to a service yet; the next observation finds it."""
 
 
 def end_connections(world: World, limit_seconds: float) -> Iterator[str]:
@@ -41,8 +41,8 @@ def end_connections(world: World, limit_seconds: float) -> Iterator[str]:
 
 
 def _all_quiet(world: World) -> bool:
-    for look in range(_QUIET_LOOKS):
-        if look:
+    for number in range(_QUIET_OBSERVATIONS):
+        if number:
             world.clock.sleep(POLL_SECONDS)
         if world.old_connections.open():
             return False

@@ -25,10 +25,10 @@ OPTIONAL_LIMIT_SECONDS = 30.0
 _POLL_SECONDS = 0.03
 _LONGEST_POLL_SECONDS = 0.5
 _POLL_SHARE = 0.02
-"""The slower a start, the rarer the looks, which take its processor: a wait becomes this much longer at most."""
+"""The slower a start, the rarer the observations, which take its processor: a wait becomes this much longer at most."""
 _CRASHES_THAT_TELL = 3
 _LOG_LINES = 12
-_RECOVERY_LOOK_SECONDS = 2.0
+_RECOVERY_POLL_SECONDS = 2.0
 _NOT_SERVING = (Status.EXITED, Status.DEAD, Status.RESTARTING)
 
 
@@ -145,12 +145,12 @@ def wait_until_on(world: World, services: Sequence[str], first_of: Sequence[str]
     # The engine counts restarts over the container's whole life: earlier ones say nothing about now.
     restarts_before = {name: world.containers.restarts(name) for name in services}
     while True:
-        seen = [
+        observed = [
             service.first if service.name in first_of else service
             for service in world.containers.observe().services
             if service.name in services
         ]
-        waiting = [service for service in seen if not service.is_on and service.name not in given_up]
+        waiting = [service for service in observed if not service.is_on and service.name not in given_up]
         if not waiting:
             return
         now = world.clock.monotonic()
@@ -158,7 +158,7 @@ def wait_until_on(world: World, services: Sequence[str], first_of: Sequence[str]
             optional_deadline = now + OPTIONAL_LIMIT_SECONDS
         for service in waiting:
             if service.group is ServiceGroup.DATABASE:
-                yield from recovery.look(service.name)
+                yield from recovery.observe(service.name)
             deadline = (recovery.got_on if service.group is ServiceGroup.DATABASE else began) + START_LIMIT_SECONDS
             if service.optional and optional_deadline is not None:
                 deadline = min(deadline, optional_deadline)
@@ -187,8 +187,10 @@ def start_with_last_words(world: World, services: Sequence[str], start: Callable
     try:
         start()
     except NeedsYou as error:
-        seen = [service for service in world.containers.observe().services if service.name in services]
-        unwell = [service for service in seen if service.health is Health.UNHEALTHY or service.status in _NOT_SERVING]
+        observed = [service for service in world.containers.observe().services if service.name in services]
+        unwell = [
+            service for service in observed if service.health is Health.UNHEALTHY or service.status in _NOT_SERVING
+        ]
         for service in unwell:
             yield from last_words(world, service.name)
         if not unwell:
@@ -211,7 +213,7 @@ class _Recovery:
 
     def __init__(self, world: World, began: float) -> None:
         self._world = world
-        self._next_look = began
+        self._next_observation = began
         self._progress = ""
         self.got_on = began
 
@@ -219,14 +221,14 @@ class _Recovery:
     def is_under_way(self) -> bool:
         return bool(self._progress)
 
-    def look(self, service: str) -> Iterator[str]:
+    def observe(self, service: str) -> Iterator[str]:
         now = self._world.clock.monotonic()
-        if now < self._next_look:
+        if now < self._next_observation:
             return
-        self._next_look = now + _RECOVERY_LOOK_SECONDS
+        self._next_observation = now + _RECOVERY_POLL_SECONDS
         progress = self._world.containers.recovery_progress(service)
         if progress and progress != self._progress:
-            if self._progress or now - self.got_on >= _RECOVERY_LOOK_SECONDS:
+            if self._progress or now - self.got_on >= _RECOVERY_POLL_SECONDS:
                 yield f"{service} is recovering from a crash: {progress}"
             self.got_on = now
         self._progress = progress
