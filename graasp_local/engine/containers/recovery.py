@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from graasp_local.engine.inside import run_inside
+from graasp_local.engine.containers.inside import run_inside
 
 if TYPE_CHECKING:
     from docker import DockerClient
